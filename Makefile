@@ -1,0 +1,43 @@
+# Two commands do everything: `make demo` and `make test`. The environment makes itself.
+PY := .venv/bin/python
+STAMP := .venv/.installed
+DEMO_CATALOG := catalog/data/demo
+.DEFAULT_GOAL := help
+
+help: ## Show what there is
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@sh .ci/environment
+	@touch $(STAMP)
+
+env: $(STAMP) ## Create the environment in .venv
+
+demo: $(STAMP) ## Make the demo catalog, run the reversal backtest, show the table and the report's path
+	@test -f $(DEMO_CATALOG)/CURRENT || $(PY) perpdesk.py catalog demo --catalog $(DEMO_CATALOG)
+	@$(PY) perpdesk.py backtest backtests/runs/xs_reversal_demo.yaml
+
+test: $(STAMP) ## Run the tests (everything but the slow ones)
+	@$(PY) -m pytest -n 2 --dist loadfile
+
+test-slow: $(STAMP) ## Run the slow tests
+	@$(PY) -m pytest -m slow
+
+lint: $(STAMP) ## Check style, types and the import floors
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+bench: $(STAMP) ## Measure speed and memory against the bare engine, print the table
+	@$(PY) -m backtests.bench
+
+lock: $(STAMP) ## Pin the newest versions that the two .in files allow
+	@$(PY) -m pip install -q uv
+	@$(PY) -m uv pip compile -q --python-version 3.12 --no-header --no-emit-index-url --no-emit-find-links requirements.in -o requirements.lock
+	@$(PY) -m uv pip compile -q --python-version 3.12 --no-header --no-emit-index-url --no-emit-find-links requirements-dev.in -o requirements-dev.lock
+
+clean: ## Remove the environment, the demo catalog, results and caches
+	@rm -rf .venv build perpdesk.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache $(DEMO_CATALOG) results
+
+.PHONY: help env demo test test-slow lint bench lock clean

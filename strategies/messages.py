@@ -1,0 +1,121 @@
+"""Frozen messages that strategies and guards exchange, journal and write to results.
+
+They are plain data: no nautilus_trader type appears here, so that they outlive the engine version
+and the vectorised screen can make the very same ones.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import msgspec
+
+
+class Action(IntEnum):
+    """What a Verdict asks for, in rising strictness: the larger one wins."""
+
+    NONE = 0
+    SHRINK = 1
+    HALT_ENTRIES = 2
+    REDUCE_ONLY = 3
+    FLATTEN = 4
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What a guard asks of the desk.
+
+    Parameters
+    ----------
+    action : Action
+        What must happen.
+    multiplier : float
+        Size of new positions as a fraction of the normal one; used by ``SHRINK``.
+    scope : str
+        ``desk``, ``strategy:<key>`` or ``instrument:<id>``.
+    until : int or None
+        UNIX nanoseconds (UTC) at which it lapses by itself; ``None`` stands until released.
+    guard, reason : str
+        Who says so, and why, in words for the trader.
+    measured, limit : float or None
+        The value that was measured and the limit that it met.
+    """
+
+    action: Action
+    scope: str = "desk"
+    multiplier: float = 1.0
+    until: int | None = None
+    guard: str = ""
+    reason: str = ""
+    measured: float | None = None
+    limit: float | None = None
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """One instrument's line in a Decision: what was seen, wanted and done.
+
+    Quantities are decimal strings in units of the base coin (signed, short is negative), exactly as
+    sent to the venue. ``weight`` is a fraction of equity, after caps. ``reason`` says why the
+    instrument was left out, skipped or bumped; empty when nothing unusual happened.
+    """
+
+    instrument: str
+    price: float | None = None
+    score: float | None = None
+    rank: int | None = None
+    weight: float = 0.0
+    current: str = "0"
+    target: str = "0"
+    order: str = "0"
+    reason: str = ""
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What a strategy saw, scored and wants, at one moment.
+
+    Parameters
+    ----------
+    strategy : str
+        The component's key in the document.
+    ts : int
+        Time of the decision, UNIX nanoseconds (UTC).
+    data_ts : int
+        Close time of the newest complete candle that it used, UNIX nanoseconds (UTC).
+    kind : str
+        ``rebalance``, ``flatten`` or ``wait`` (nothing done; ``note`` says why).
+    equity : str
+        Equity that it sized on, decimal string in the settlement currency.
+    multiplier : float
+        Size multiplier of the strictest standing Verdict.
+    gross, net : float
+        Sum of absolute weights and of weights.
+    targets : tuple of Target
+        Sorted by instrument; every instrument of the universe appears, also those left out.
+    note : str
+        Anything that concerns the decision as a whole.
+    """
+
+    strategy: str
+    ts: int
+    data_ts: int
+    kind: str
+    equity: str
+    multiplier: float = 1.0
+    gross: float = 0.0
+    net: float = 0.0
+    targets: tuple[Target, ...] = ()
+    note: str = ""
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """Return the message as canonical JSON bytes: equal messages give equal bytes."""
+    return msgspec.json.encode(message, order="deterministic")
+
+
+def strictest(verdicts: list[Verdict]) -> Verdict:
+    """Return the strictest of the verdicts; with none standing, one that asks for nothing.
+
+    The larger action wins; between equal actions the smaller multiplier.
+    """
+    if not verdicts:
+        return Verdict(action=Action.NONE)
+    return max(verdicts, key=lambda v: (v.action, -v.multiplier))
