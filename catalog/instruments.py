@@ -1,0 +1,278 @@
+"""What is known of an instrument, and how the engine sees it."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+import msgspec
+import numpy as np
+from nautilus_trader.model.identifiers import InstrumentId, Symbol
+from nautilus_trader.model.instruments import CryptoPerpetual, CurrencyPair
+from nautilus_trader.model.objects import Currency, Money, Price, Quantity
+from numpy.typing import NDArray
+
+VENUE = "BYBIT"
+PRODUCTS = ("LINEAR", "SPOT")
+QUOTES = ("USDT", "USDC", "USD", "EUR", "BTC", "ETH")
+
+INFERRED_MIN_NOTIONAL = "5"
+INFERRED_MAX_LEVERAGE = "25"
+MAX_DECIMALS = 12
+
+
+class InstrumentInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Facts of one instrument; amounts are decimal strings, times UNIX nanoseconds (UTC).
+
+    Parameters
+    ----------
+    id : str
+        Such as ``BTCUSDT-LINEAR.BYBIT``.
+    symbol : str
+        The venue's own name, such as ``BTCUSDT``.
+    product : str
+        ``LINEAR`` (USDT perpetual) or ``SPOT``.
+    base, quote, settle : str
+        Coins; prices are in `quote`, gains in `settle`.
+    tick, lot : str
+        Smallest step of price (quote) and of quantity (base).
+    min_qty, max_qty : str
+        Quantity limits of one order (base); `max_qty` may be None.
+    min_notional : str
+        Least worth of one order (quote).
+    max_leverage : str
+        Of the first risk tier.
+    maintenance_margin : str
+        Fraction of the position's worth, of the first risk tier; "0" for spot.
+    funding_minutes : int
+        Between two funding settlements; 0 for spot.
+    listed_ns : int
+        Start of trading.
+    delisted_ns : int, optional
+        End of trading.
+    inferred : bool
+        True where the facts were guessed from prices rather than told by the venue.
+    source : str
+        Who told them.
+
+    Raises
+    ------
+    ValueError
+        When a product is unknown or an amount is not a decimal above zero.
+    """
+
+    id: str
+    symbol: str
+    product: str
+    base: str
+    quote: str
+    settle: str
+    tick: str
+    lot: str
+    min_qty: str
+    min_notional: str
+    max_qty: str | None = None
+    max_leverage: str = INFERRED_MAX_LEVERAGE
+    maintenance_margin: str = "0.02"
+    funding_minutes: int = 480
+    listed_ns: int = 0
+    delisted_ns: int | None = None
+    inferred: bool = False
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.product not in PRODUCTS:
+            raise ValueError(f"{self.id}: product must be LINEAR or SPOT, was {self.product!r}")
+        for name in ("tick", "lot", "min_qty", "max_leverage"):
+            if _decimal(self.id, name, getattr(self, name)) <= 0:
+                raise ValueError(f"{self.id}: {name} must be above 0")
+        for name in ("min_notional", "maintenance_margin"):
+            if _decimal(self.id, name, getattr(self, name)) < 0:
+                raise ValueError(f"{self.id}: {name} must not be below 0")
+
+    @property
+    def price_precision(self) -> int:
+        """Decimals of a price."""
+        return decimals(self.tick)
+
+    @property
+    def size_precision(self) -> int:
+        """Decimals of a quantity."""
+        return decimals(self.lot)
+
+
+def _decimal(owner: str, name: str, text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{owner}: {name} must be a decimal number, was {text!r}") from None
+
+
+def decimals(step: str) -> int:
+    """Count the decimals of a step such as "0.0010" (3: a trailing zero says nothing)."""
+    exponent = Decimal(step).normalize().as_tuple().exponent
+    return max(0, -int(exponent))
+
+
+def instrument_id(symbol: str, product: str) -> str:
+    """Name an instrument as Nautilus's Bybit adapter does: ``BTCUSDT-LINEAR.BYBIT``."""
+    return f"{symbol}-{product}.{VENUE}"
+
+
+def split_symbol(symbol: str) -> tuple[str, str]:
+    """Split ``BTCUSDT`` into ``("BTC", "USDT")``.
+
+    Raises
+    ------
+    ValueError
+        When the symbol ends in no known quote coin.
+    """
+    for quote in QUOTES:
+        if symbol.endswith(quote) and len(symbol) > len(quote):
+            return symbol[: -len(quote)], quote
+    raise ValueError(f"symbol {symbol!r} ends in none of {', '.join(QUOTES)}")
+
+
+def to_nautilus(
+    info: InstrumentInfo, maker: Decimal, taker: Decimal
+) -> CryptoPerpetual | CurrencyPair:
+    """Make the engine's instrument.
+
+    Parameters
+    ----------
+    info : InstrumentInfo
+        The facts.
+    maker, taker : Decimal
+        Fees as a fraction of the notional.
+
+    Returns
+    -------
+    CryptoPerpetual or CurrencyPair
+        A perpetual or a spot pair. Its margins are zero, because the engine's margin check ignores
+        most of what Bybit checks and would only lock balances: leverage is our order gate's
+        business and liquidation our accounting's. `info` holds ``listed_ns``, ``delisted_ns``,
+        ``max_leverage``, ``maintenance_margin``, ``funding_minutes`` and ``inferred``.
+    """
+    tick = Decimal(info.tick).normalize()
+    lot = Decimal(info.lot).normalize()
+    quote = Currency.from_str(info.quote)
+    shared = {
+        "instrument_id": InstrumentId.from_str(info.id),
+        "raw_symbol": Symbol(info.symbol),
+        "base_currency": Currency.from_str(info.base),
+        "quote_currency": quote,
+        "price_precision": info.price_precision,
+        "size_precision": info.size_precision,
+        "price_increment": Price(tick, info.price_precision),
+        "size_increment": Quantity(lot, info.size_precision),
+        "lot_size": Quantity(lot, info.size_precision),
+        "min_quantity": Quantity(Decimal(info.min_qty), info.size_precision),
+        "max_quantity": Quantity(Decimal(info.max_qty), info.size_precision)
+        if info.max_qty
+        else None,
+        "min_notional": Money(Decimal(info.min_notional), quote),
+        "margin_init": Decimal(0),
+        "margin_maint": Decimal(0),
+        "maker_fee": maker,
+        "taker_fee": taker,
+        "ts_event": info.listed_ns,
+        "ts_init": info.listed_ns,
+        "info": {
+            "listed_ns": info.listed_ns,
+            "delisted_ns": info.delisted_ns,
+            "max_leverage": info.max_leverage,
+            "maintenance_margin": info.maintenance_margin,
+            "funding_minutes": info.funding_minutes,
+            "inferred": info.inferred,
+        },
+    }
+    if info.product == "SPOT":
+        return CurrencyPair(**shared)
+    return CryptoPerpetual(
+        settlement_currency=Currency.from_str(info.settle), is_inverse=False, **shared
+    )
+
+
+def decimals_seen(values: NDArray[np.float64], tolerance: float = 0.0) -> int:
+    """Count the decimals that numbers were written with.
+
+    A number that was written with d decimals is the float nearest to some integer / 10^d, which is
+    what numpy's rounding gives; so the least d that leaves all of them unchanged is the answer.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        Finite numbers.
+    tolerance : float
+        Relative; sums of such numbers (a day's volume) carry rounding noise of about 1e-13.
+
+    Returns
+    -------
+    int
+        0 to 12; where even twelve don't do (averaged prices), as many as give five significant
+        figures of the median.
+    """
+    values = np.abs(values[np.isfinite(values)])
+    if values.size == 0:
+        return 0
+    for count in range(MAX_DECIMALS + 1):
+        if bool(np.all(np.abs(np.round(values, count) - values) <= tolerance * values)):
+            return count
+    median = float(np.median(values[values > 0])) if np.any(values > 0) else 1.0
+    return int(np.clip(4 - np.floor(np.log10(median)), 0, MAX_DECIMALS))
+
+
+def infer(
+    symbol: str,
+    product: str,
+    prices: NDArray[np.float64],
+    volumes: NDArray[np.float64],
+    listed_ns: int,
+    source: str,
+    funding_minutes: int = 480,
+) -> InstrumentInfo:
+    """Guess an instrument's facts from its candles, and mark them as guessed.
+
+    Parameters
+    ----------
+    symbol, product : str
+        Such as ``BTCUSDT`` and ``LINEAR``.
+    prices, volumes : ndarray of float64
+        All prices (any shape) and the base volumes seen; their decimals give tick and lot.
+    listed_ns : int
+        Open of the first candle.
+    source : str
+        Where the candles come from.
+    funding_minutes : int
+        Ignored for spot.
+
+    Returns
+    -------
+    InstrumentInfo
+        With Bybit's usual 5 USDT minimum, and a cautious 25x and 2 % maintenance margin.
+    """
+    base, quote = split_symbol(symbol)
+    spot = product == "SPOT"
+    lot = step(min(8, decimals_seen(volumes.ravel(), 1e-13)))
+    return InstrumentInfo(
+        id=instrument_id(symbol, product),
+        symbol=symbol,
+        product=product,
+        base=base,
+        quote=quote,
+        settle=quote,
+        tick=step(decimals_seen(prices.ravel())),
+        lot=lot,
+        min_qty=lot,
+        min_notional=INFERRED_MIN_NOTIONAL,
+        max_leverage="1" if spot else INFERRED_MAX_LEVERAGE,
+        maintenance_margin="0" if spot else "0.02",
+        funding_minutes=0 if spot else funding_minutes,
+        listed_ns=listed_ns,
+        inferred=True,
+        source=source,
+    )
+
+
+def step(count: int) -> str:
+    """Write the step of so many decimals: 3 gives "0.001"."""
+    return f"{Decimal(1).scaleb(-count):f}"
