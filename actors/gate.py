@@ -1,0 +1,215 @@
+"""The order gate's shell: stands in front of the engine's RiskEngine for every order of every strategy.
+
+Engine-specific. Both builders (backtest and live) install it; a strategy that ignores our base class
+can't get around it.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Protocol
+
+from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.execution.messages import SubmitOrder, SubmitOrderList, TradingCommand
+from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.events import (
+    OrderCanceled,
+    OrderDenied,
+    OrderEvent,
+    OrderExpired,
+    OrderFilled,
+    OrderRejected,
+    OrderUpdated,
+)
+from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.instruments import CurrencyPair, Instrument
+from nautilus_trader.model.orders import Order
+
+from actors.order_gate import AccountFacts, InstrumentFacts, OrderIntent, refusal
+from strategies.messages import Action, Verdict, strictest
+
+ENDPOINT = "RiskEngine.execute"
+
+
+class AccountView(Protocol):
+    """What the gate asks of the account; the ledger answers in a backtest, the venue's cache live."""
+
+    def equity(self) -> float:
+        """Return cash plus unrealised profit in the settlement currency."""
+
+    def gross(self) -> float:
+        """Return the notional of all positions."""
+
+    def position(self, instrument: str) -> Decimal:
+        """Return the signed position."""
+
+    def price(self, instrument: str) -> Decimal | None:
+        """Return the newest known price, None when there is none yet."""
+
+
+class OrderGate:
+    """Passes commands on to the RiskEngine, or denies the order with a reason.
+
+    Parameters
+    ----------
+    kernel : NautilusKernel
+        Of the backtest engine or the trading node.
+    account : AccountView
+        Where equity and positions come from.
+    max_leverage : float
+        Largest gross notional per unit of equity.
+    """
+
+    def __init__(self, kernel: Any, account: AccountView, max_leverage: float) -> None:
+        self._kernel = kernel
+        self._bus = kernel.msgbus
+        self._account = account
+        self._max_leverage = max_leverage
+        self._pending: dict[str, dict[str, Decimal]] = {}
+        self._facts: dict[InstrumentId, InstrumentFacts] = {}
+        self._verdicts: dict[str, Verdict] = {}
+        self.refusals = 0
+        self._pass = kernel.risk_engine.execute
+        self._bus.deregister(endpoint=ENDPOINT, handler=self._pass)
+        self._bus.register(endpoint=ENDPOINT, handler=self.execute)
+        self._bus.subscribe("events.order.*", self._on_order_event)
+        self._bus.subscribe("verdicts.*", self._on_verdict)
+
+    def execute(self, command: TradingCommand) -> None:
+        """Check a command; whatever is no new order passes."""
+        if isinstance(command, SubmitOrder):
+            orders = [command.order]
+        elif isinstance(command, SubmitOrderList):
+            orders = list(command.order_list.orders)
+        else:
+            self._pass(command)
+            return
+        reasons = [self._refusal(order) for order in orders]
+        if any(reasons):
+            # A list is one plan: without one of its legs the others could leave a naked position.
+            first = next(reason for reason in reasons if reason)
+            for order, reason in zip(orders, reasons, strict=True):
+                self._deny(order, reason or f"another order of its list was refused: {first}")
+            return
+        for order in orders:
+            pending = self._pending.setdefault(order.instrument_id.value, {})
+            pending[order.client_order_id.value] = _signed(order.side, order.quantity.as_decimal())
+        self._pass(command)
+
+    def _refusal(self, order: Order) -> str | None:
+        name = order.instrument_id.value
+        facts = self._instrument_facts(order.instrument_id)
+        if facts is None:
+            return f"unknown instrument {name}"
+        intent = OrderIntent(
+            instrument=name,
+            quantity=_signed(order.side, order.quantity.as_decimal()),
+            price=order.price.as_decimal() if order.has_price else None,
+            reduce_only=order.is_reduce_only,
+        )
+        instrument = InstrumentFacts(
+            lot=facts.lot,
+            min_quantity=facts.min_quantity,
+            min_notional=facts.min_notional,
+            max_quantity=facts.max_quantity,
+            price=self._account.price(name),
+            is_spot=facts.is_spot,
+        )
+        account = AccountFacts(
+            equity=self._account.equity(),
+            gross=self._gross_with_pending(),
+            position=self._account.position(name),
+            pending=sum(self._pending.get(name, {}).values(), Decimal(0)),
+            max_leverage=self._max_leverage,
+        )
+        return refusal(intent, instrument, account, self._standing(name, order.strategy_id.get_tag()))
+
+    def _gross_with_pending(self) -> float:
+        gross = self._account.gross()
+        for name, orders in self._pending.items():
+            if not orders:
+                continue
+            price = self._account.price(name)
+            if price is None:
+                continue
+            position = self._account.position(name)
+            after = position + sum(orders.values(), Decimal(0))
+            gross += float((abs(after) - abs(position)) * price)
+        return gross
+
+    def _instrument_facts(self, instrument_id: InstrumentId) -> InstrumentFacts | None:
+        facts = self._facts.get(instrument_id)
+        if facts is None:
+            instrument: Instrument | None = self._kernel.cache.instrument(instrument_id)
+            if instrument is None:
+                return None
+            facts = InstrumentFacts(
+                lot=instrument.size_increment.as_decimal(),
+                min_quantity=_decimal(instrument.min_quantity),
+                min_notional=_decimal(instrument.min_notional),
+                max_quantity=None
+                if instrument.max_quantity is None
+                else instrument.max_quantity.as_decimal(),
+                price=None,
+                is_spot=isinstance(instrument, CurrencyPair),
+            )
+            self._facts[instrument_id] = facts
+        return facts
+
+    def _deny(self, order: Order, reason: str) -> None:
+        self.refusals += 1
+        now = self._kernel.clock.timestamp_ns()
+        denied = OrderDenied(
+            trader_id=order.trader_id,
+            strategy_id=order.strategy_id,
+            instrument_id=order.instrument_id,
+            client_order_id=order.client_order_id,
+            reason=f"order gate: {reason}",
+            event_id=UUID4(),
+            ts_init=now,
+        )
+        self._bus.send(endpoint="ExecEngine.process", msg=denied)
+
+    def _on_order_event(self, event: OrderEvent) -> None:
+        pending = self._pending.get(event.instrument_id.value)
+        if not pending or event.client_order_id.value not in pending:
+            return
+        name = event.client_order_id.value
+        if isinstance(event, OrderFilled):
+            pending[name] -= _signed(event.order_side, event.last_qty.as_decimal())
+            if not pending[name]:
+                del pending[name]
+        elif isinstance(event, OrderUpdated):
+            order = self._kernel.cache.order(event.client_order_id)
+            left = event.quantity.as_decimal() - order.filled_qty.as_decimal()
+            pending[name] = _signed(order.side, left)
+        elif isinstance(event, OrderCanceled | OrderDenied | OrderExpired | OrderRejected):
+            del pending[name]
+
+    def _on_verdict(self, verdict: Verdict) -> None:
+        key = f"{verdict.guard}|{verdict.scope}"
+        if verdict.action == Action.NONE:
+            self._verdicts.pop(key, None)
+        else:
+            self._verdicts[key] = verdict
+
+    def _standing(self, instrument: str, strategy: str) -> Verdict:
+        if not self._verdicts:
+            return Verdict(action=Action.NONE)
+        now = self._kernel.clock.timestamp_ns()
+        scopes = ("desk", f"strategy:{strategy}", f"instrument:{instrument}")
+        return strictest(
+            [
+                verdict
+                for verdict in self._verdicts.values()
+                if verdict.scope in scopes and (verdict.until is None or now < verdict.until)
+            ]
+        )
+
+
+def _signed(side: OrderSide, quantity: Decimal) -> Decimal:
+    return quantity if side == OrderSide.BUY else -quantity
+
+
+def _decimal(value: Any) -> Decimal:
+    return Decimal(0) if value is None else value.as_decimal()

@@ -1,0 +1,126 @@
+"""The order gate's rules: may this order reach the venue?
+
+Pure, and the same in both worlds. The engine checks neither minimum notional, lot, leverage nor
+exposure on margin accounts (tests/backtests/test_engine_traps.py pins that), so the desk does, for
+every order of every strategy. An order that only reduces a position is never refused for size,
+exposure or a verdict: a trader can always get out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from strategies.messages import Action, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class OrderIntent:
+    """An order as the gate sees it.
+
+    Parameters
+    ----------
+    instrument : str
+        Instrument id.
+    quantity : Decimal
+        Signed quantity in base coin: buys are positive.
+    price : Decimal or None
+        Limit price; None takes the reference price of `InstrumentFacts`.
+    reduce_only : bool
+        Whether the venue may only use it to reduce.
+    """
+
+    instrument: str
+    quantity: Decimal
+    price: Decimal | None
+    reduce_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentFacts:
+    """What the venue asks of an order in one instrument."""
+
+    lot: Decimal
+    min_quantity: Decimal
+    min_notional: Decimal
+    max_quantity: Decimal | None
+    price: Decimal | None
+    is_spot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """What the account holds as the order comes in, settlement currency and base coin.
+
+    Parameters
+    ----------
+    equity : float
+        Cash plus unrealised profit.
+    gross : float
+        Notional of all positions, with orders under way counted as filled.
+    position : Decimal
+        Position in the order's instrument, signed, without orders under way.
+    pending : Decimal
+        Sum of orders under way in the instrument, signed.
+    max_leverage : float
+        Largest gross notional per unit of equity.
+    """
+
+    equity: float
+    gross: float
+    position: Decimal
+    pending: Decimal
+    max_leverage: float
+
+
+def refusal(
+    order: OrderIntent, instrument: InstrumentFacts, account: AccountFacts, verdict: Verdict
+) -> str | None:
+    """Return why the order must not reach the venue, or None when it may.
+
+    The checks run from what can never be right (a broken lot) to what the account allows.
+    """
+    size = abs(order.quantity)
+    if size == 0:
+        return "quantity is zero"
+    if size % instrument.lot != 0:
+        return f"quantity {size} is no multiple of the lot {instrument.lot}"
+    after = account.position + account.pending + order.quantity
+    if instrument.is_spot and after < 0:
+        return f"spot can't be sold short: position would be {after}"
+    if _reduces(order, account):
+        return None
+    if order.reduce_only:
+        return f"reduce-only, but position {account.position} would not shrink"
+    if instrument.max_quantity is not None and size > instrument.max_quantity:
+        return f"quantity {size} is above the venue's maximum {instrument.max_quantity}"
+    if size < instrument.min_quantity:
+        return f"quantity {size} is below the venue's minimum {instrument.min_quantity}"
+    price = order.price if order.price is not None else instrument.price
+    if price is None:
+        return "no price is known to value the order at"
+    if size * price < instrument.min_notional:
+        return f"notional {size * price} is below the venue's minimum {instrument.min_notional}"
+    if verdict.action >= Action.HALT_ENTRIES:
+        return f"{verdict.action.name.lower()} by {verdict.guard}: {verdict.reason}"
+    before = account.position + account.pending
+    added = float((abs(after) - abs(before)) * price)
+    limit = account.max_leverage * account.equity
+    if added > 0 and account.gross + added > limit:
+        return (
+            f"gross exposure {account.gross + added:.2f} would exceed {limit:.2f} "
+            f"({account.max_leverage:g} x equity {account.equity:.2f})"
+        )
+    return None
+
+
+def _reduces(order: OrderIntent, account: AccountFacts) -> bool:
+    """Whether the order can only shrink the position.
+
+    A reduce-only order is held to that by the venue. Any other counts only against what orders
+    under way leave of the position, or two exits at once would open the other side.
+    """
+    if order.reduce_only:
+        return account.position * order.quantity < 0
+    left = account.position + account.pending
+    return left * order.quantity < 0 and abs(order.quantity) <= abs(left)

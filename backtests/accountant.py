@@ -1,0 +1,313 @@
+"""The venue's bookkeeper in a backtest: funding, delistings, liquidation, and the run's own ledger.
+
+Engine-specific. The engine settles no funding and liquidates nobody (`nautilus/backtest.md` traps 3
+and 6, pinned in tests/backtests/test_engine_traps.py), so this module does, on timers that fire one
+nanosecond before a stamp: what counts is the position held just before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import numpy as np
+from nautilus_trader.backtest.config import SimulationModuleConfig
+from nautilus_trader.backtest.modules import SimulationModule
+from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.execution.messages import SubmitOrder
+from nautilus_trader.model.enums import LiquiditySide, OrderSide, TimeInForce
+from nautilus_trader.model.events import OrderFilled
+from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId, StrategyId
+from nautilus_trader.model.objects import Money, Quantity
+from nautilus_trader.model.orders import MarketOrder
+
+from backtests.feed import Grid, Settlement
+from backtests.ledger import ZERO, Fill, Ledger
+from backtests.liquidation import (
+    adverse_prices,
+    bankruptcy_prices,
+    is_liquidated,
+    margin_balance,
+)
+from backtests.market import Market
+from backtests.venue import DeskFillModel
+
+LIQUIDATION, DELISTING = "liquidation", "delisting"
+CENT = Decimal("0.00000001")
+"""Bybit books USDT to eight decimals."""
+
+
+class FundingPayment:
+    """One settlement as booked: ``amount`` is what the account received."""
+
+    __slots__ = ("amount", "instrument", "mark_price", "quantity", "rate", "strategy", "ts")
+
+    def __init__(
+        self,
+        ts: int,
+        strategy: str,
+        instrument: str,
+        rate: Decimal,
+        mark_price: Decimal,
+        quantity: Decimal,
+        amount: Decimal,
+    ) -> None:
+        self.ts, self.strategy, self.instrument = ts, strategy, instrument
+        self.rate, self.mark_price = rate, mark_price
+        self.quantity, self.amount = quantity, amount
+
+
+def funding_amount(quantity: Decimal, mark_price: Decimal, rate: Decimal) -> Decimal:
+    """Return what a position receives at a settlement; negative is paid.
+
+    Bybit, "Introduction to funding rate": fee = position value at mark x funding rate; longs pay
+    shorts when the rate is positive.
+    """
+    return (-quantity * mark_price * rate).quantize(CENT)
+
+
+class Accountant(SimulationModule):
+    """Keeps the ledger and acts for the venue.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Books that it keeps.
+    market : Market
+        Instruments, fees and maintenance rates in the order of the grid's columns.
+    fill_model : DeskFillModel
+        Told the prices of liquidations and delistings.
+    liquidation : bool
+        Whether the account can be liquidated.
+    """
+
+    def __init__(
+        self, ledger: Ledger, market: Market, fill_model: DeskFillModel, *, liquidation: bool
+    ) -> None:
+        super().__init__(SimulationModuleConfig())
+        self.ledger = ledger
+        self.fills: list[tuple[Fill, Decimal]] = []
+        self.payments: list[FundingPayment] = []
+        self.liquidated_at: int | None = None
+        self.send_now: Callable[[SubmitOrder], None] | None = None
+        self.take_back_all: Callable[[InstrumentId], None] | None = None
+        self._market = market
+        self._fill_model = fill_model
+        self._liquidation = liquidation
+        self._quantity = np.zeros(len(market.ids))
+        self._prices = np.full(len(market.ids), np.nan)
+        self._cash = float(ledger.starting)
+        self._grid: Grid | None = None
+        self._row = 0
+        self._settlements: list[Settlement] = []
+        self._next_settlement = 0
+        self._kinds: dict[str, str] = {}
+        self._owners: dict[str, str] = {}
+        self._valued: tuple[float, float] | None = None
+        self._forced_orders = 0
+
+    def process(self, ts_now: int) -> None:
+        """Do nothing per event: the work hangs on timers."""
+
+    def log_diagnostics(self, logger: object) -> None:
+        """Say nothing: the summary says it."""
+
+    def reset(self) -> None:
+        """Refuse: a run builds its own accountant."""
+        raise NotImplementedError("an Accountant serves one run")
+
+    def listen(self) -> None:
+        """Start to book fills; called once the module stands in its exchange."""
+        self.msgbus.subscribe("events.order.*", self._on_order_event)
+
+    def begin_slice(self, grid: Grid, settlements: list[Settlement]) -> None:
+        """Take a slice's price grid and funding settlements, and set the next timer."""
+        self._grid, self._row = grid, 0
+        self._settlements, self._next_settlement = settlements, 0
+        self._schedule()
+
+    # -- what the order gate asks -------------------------------------------------------------
+
+    def equity(self) -> float:
+        """Return cash plus the value of positions at the newest closes."""
+        return self._value()[0]
+
+    def gross(self) -> float:
+        """Return the notional of all positions at the newest closes."""
+        return self._value()[1]
+
+    def position(self, instrument: str) -> Decimal:
+        """Return the signed position."""
+        return self.ledger.quantities.get(instrument, ZERO)
+
+    def price(self, instrument: str) -> Decimal | None:
+        """Return the newest close, None before the first."""
+        value = float(self._prices[self._market.column[instrument]])
+        return None if np.isnan(value) else Decimal(repr(value))
+
+    def _value(self) -> tuple[float, float]:
+        if self._valued is None:
+            held = self._quantity != 0
+            value = self._quantity[held] * self._prices[held]
+            self._valued = (self._cash + float(value.sum()), float(np.abs(value).sum()))
+        return self._valued
+
+    # -- timers --------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        grid = self._grid
+        assert grid is not None
+        stamps = []
+        if self._row < len(grid.ts):
+            stamps.append(int(grid.ts[self._row]))
+        if self._next_settlement < len(self._settlements):
+            stamps.append(self._settlements[self._next_settlement].ts)
+        if stamps:
+            self.clock.set_time_alert_ns(
+                name="accountant", alert_time_ns=min(stamps) - 1, callback=self._on_time,
+                override=True, allow_past=True,
+            )
+
+    def _on_time(self, event: object) -> None:
+        grid = self._grid
+        assert grid is not None
+        now = self.clock.timestamp_ns() + 1
+        if self._row < len(grid.ts) and grid.ts[self._row] <= now:
+            self._on_bar(grid, self._row)
+            self._row += 1
+        while (
+            self._next_settlement < len(self._settlements)
+            and self._settlements[self._next_settlement].ts <= now
+        ):
+            self._settle(self._settlements[self._next_settlement])
+            self._next_settlement += 1
+        self._schedule()
+
+    def _on_bar(self, grid: Grid, row: int) -> None:
+        if self._liquidation and self._quantity.any():
+            self._check_margin(grid, row)
+        self._prices = grid.close[row]
+        self._valued = None
+        for column in grid.delisted.get(row, ()):
+            self._delist(column)
+
+    def _settle(self, settlement: Settlement) -> None:
+        quantity = self.ledger.quantities.get(settlement.instrument)
+        if not quantity:
+            return
+        amount = funding_amount(quantity, settlement.mark_price, settlement.rate)
+        shares = self.ledger.book_funding(settlement.instrument, amount)
+        for strategy, share in shares.items():
+            self.payments.append(
+                FundingPayment(
+                    settlement.ts,
+                    strategy,
+                    settlement.instrument,
+                    settlement.rate,
+                    settlement.mark_price,
+                    quantity,
+                    share,
+                )
+            )
+        self._cash += float(amount)
+        self._valued = None
+        self.exchange.adjust_account(Money(amount, self._market.currency))
+
+    # -- the venue closes positions --------------------------------------------------------------
+
+    def _check_margin(self, grid: Grid, row: int) -> None:
+        market = self._market
+        price = adverse_prices(self._quantity, grid.low[row], grid.high[row])
+        # The cheap bound first: no book below the leverage at which margin could run out is checked.
+        if not is_liquidated(
+            self._cash, self._quantity, price, market.maintenance_rate, market.taker_fee
+        ):
+            return
+        self.liquidated_at = int(grid.ts[row])
+        balance = Decimal(repr(margin_balance(self._cash, self._quantity, price)))
+        positions = {
+            name: (
+                quantity,
+                Decimal(repr(float(price[market.column[name]]))),
+                Decimal(repr(float(market.taker_fee[market.column[name]]))),
+            )
+            for name, quantity in sorted(self.ledger.quantities.items())
+        }
+        for name, bankrupt in bankruptcy_prices(balance, positions).items():
+            self._close(name, bankrupt, LIQUIDATION)
+
+    def _delist(self, column: int) -> None:
+        name = self._market.ids[column]
+        if self.take_back_all is not None:
+            self.take_back_all(self._market.instrument_ids[column])
+        if self.ledger.quantities.get(name):
+            self._close(name, Decimal(repr(float(self._prices[column]))), DELISTING)
+
+    def _close(self, name: str, price: Decimal, kind: str) -> None:
+        column = self._market.column[name]
+        instrument = self._market.instruments[column]
+        tick = instrument.price_increment.as_decimal()
+        price = max((price / tick).to_integral_value(), Decimal(1)) * tick
+        for (strategy, held), trip in sorted(self.ledger.open.items()):
+            if held != name:
+                continue
+            self._forced_orders += 1
+            order_id = f"V-{kind[:3].upper()}-{strategy}-{self._forced_orders}"
+            self._fill_model.forced[order_id] = price
+            self._kinds[order_id] = kind
+            strategy_id = StrategyId(self._owners[strategy])
+            order = MarketOrder(
+                trader_id=self.trader_id,
+                strategy_id=strategy_id,
+                instrument_id=instrument.id,
+                client_order_id=ClientOrderId(order_id),
+                order_side=OrderSide.SELL if trip.quantity > 0 else OrderSide.BUY,
+                quantity=Quantity(abs(trip.quantity), instrument.size_precision),
+                init_id=UUID4(),
+                ts_init=self.clock.timestamp_ns(),
+                time_in_force=TimeInForce.GTC,
+                reduce_only=True,
+                tags=[kind],
+            )
+            self.cache.add_order(order, None)
+            command = SubmitOrder(
+                trader_id=self.trader_id,
+                strategy_id=strategy_id,
+                order=order,
+                command_id=UUID4(),
+                ts_init=self.clock.timestamp_ns(),
+            )
+            assert self.send_now is not None
+            self.send_now(command)
+
+    # -- fills -----------------------------------------------------------------------------------
+
+    def _on_order_event(self, event: object) -> None:
+        if not isinstance(event, OrderFilled):
+            return
+        strategy = event.strategy_id.get_tag()
+        self._owners[strategy] = event.strategy_id.value
+        order_id = event.client_order_id.value
+        quantity = event.last_qty.as_decimal()
+        if event.order_side == OrderSide.SELL:
+            quantity = -quantity
+        price = event.last_px.as_decimal()
+        fill = Fill(
+            ts=event.ts_event,
+            strategy=strategy,
+            instrument=event.instrument_id.value,
+            client_order_id=order_id,
+            quantity=quantity,
+            price=price,
+            reference_price=self._fill_model.references.get(order_id, price),
+            fee=event.commission.as_decimal(),
+            liquidity="MAKER" if event.liquidity_side == LiquiditySide.MAKER else "TAKER",
+            kind=self._kinds.get(order_id, "order"),
+        )
+        self.fills.append((fill, self.ledger.book(fill)))
+        column = self._market.column[fill.instrument]
+        self._quantity[column] = float(self.ledger.quantities.get(fill.instrument, ZERO))
+        self._cash = float(
+            self.ledger.starting + self.ledger.cash_flow - self.ledger.fees + self.ledger.funding
+        )
+        self._valued = None

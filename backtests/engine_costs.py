@@ -1,0 +1,46 @@
+"""Mends two costs of nautilus_trader 1.231.0 that grow with the square of the closed positions.
+
+Both are switched on for the length of a run and leave every balance and fill identical
+(tests/backtests/test_engine_costs.py compares runs with and without). An upgrade of the engine that
+mends them itself makes this file needless.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import nautilus_trader.portfolio.portfolio as portfolio_module
+from nautilus_trader.analysis.analyzer import PortfolioAnalyzer
+
+
+@contextmanager
+def mended() -> Iterator[None]:
+    """Run the engine without its two square costs.
+
+    - ``PortfolioAnalyzer.record_trade`` concatenates a pandas series per closed position. Our
+      figures come from fills, so nothing is recorded.
+    - On netting venues the Portfolio unpickles every earlier snapshot of a re-opened position at
+      each update. A snapshot is immutable bytes and only read, so each is unpickled once.
+    """
+    seen: dict[bytes, Any] = {}
+
+    def loads_once(data: bytes) -> Any:
+        found = seen.get(data)
+        if found is None:
+            found = seen[data] = pickle.loads(data)
+        return found
+
+    original_record_trade = PortfolioAnalyzer.record_trade
+    original_pickle = portfolio_module.pickle
+    PortfolioAnalyzer.record_trade = lambda self, *args, **kwargs: None
+    portfolio_module.pickle = SimpleNamespace(loads=loads_once, dumps=pickle.dumps)
+    try:
+        yield
+    finally:
+        PortfolioAnalyzer.record_trade = original_record_trade
+        portfolio_module.pickle = original_pickle
+        seen.clear()

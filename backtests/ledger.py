@@ -1,0 +1,175 @@
+"""The run's own books: every fill, fee and funding payment, exact in Decimal.
+
+The engine's balances are float inside; ours are what the summary says, and the two are compared to
+the cent when the run ends (`accounting.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+ZERO = Decimal(0)
+
+
+@dataclass(slots=True)
+class Fill:
+    """One execution, as booked. ``quantity`` is signed: buys are positive."""
+
+    ts: int
+    strategy: str
+    instrument: str
+    client_order_id: str
+    quantity: Decimal
+    price: Decimal
+    reference_price: Decimal
+    fee: Decimal
+    liquidity: str
+    kind: str
+
+    @property
+    def notional(self) -> Decimal:
+        """Value of the fill in the settlement currency, positive."""
+        return abs(self.quantity) * self.price
+
+    @property
+    def slippage(self) -> Decimal:
+        """What the fill cost against the price that stood; positive is worse."""
+        return self.quantity * (self.price - self.reference_price)
+
+
+@dataclass(slots=True)
+class RoundTrip:
+    """A position from flat to flat, or to now while it is open.
+
+    ``bought``/``sold`` are quantities, ``paid``/``earned`` their notionals; ``funding`` is what was
+    received; ``cost`` is what the open quantity cost at its average entry, signed like it.
+    """
+
+    strategy: str
+    instrument: str
+    is_long: bool
+    ts_opened: int
+    ts_closed: int | None = None
+    quantity: Decimal = ZERO
+    peak: Decimal = ZERO
+    bought: Decimal = ZERO
+    sold: Decimal = ZERO
+    paid: Decimal = ZERO
+    earned: Decimal = ZERO
+    fees: Decimal = ZERO
+    funding: Decimal = ZERO
+    cost: Decimal = ZERO
+
+    def gross(self, price: Decimal = ZERO) -> Decimal:
+        """Profit before fees and funding, what is open valued at the price."""
+        return self.earned - self.paid + self.quantity * price
+
+    @property
+    def entry_price(self) -> Decimal:
+        """Average price of the fills that enlarged it."""
+        return self.paid / self.bought if self.is_long else self.earned / self.sold
+
+    @property
+    def exit_price(self) -> Decimal | None:
+        """Average price of the fills that shrank it, None before the first."""
+        out, value = (self.sold, self.earned) if self.is_long else (self.bought, self.paid)
+        return value / out if out else None
+
+    def _add(self, quantity: Decimal, price: Decimal, fee: Decimal) -> None:
+        if quantity > 0:
+            self.bought += quantity
+            self.paid += quantity * price
+        else:
+            self.sold -= quantity
+            self.earned -= quantity * price
+        after = self.quantity + quantity
+        if abs(after) > abs(self.quantity):
+            self.cost += quantity * price
+        else:
+            self.cost = self.cost * after / self.quantity
+        self.quantity = after
+        self.peak = max(self.peak, abs(self.quantity))
+        self.fees += fee
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Cash, positions and round trips of one account in one settlement currency.
+
+    Perpetuals only move cash by profit, so ``cash_flow`` (what fills paid out and brought in) plus
+    the value of open positions is the gross profit; no average price enters it.
+    """
+
+    starting: Decimal
+    cash_flow: Decimal = ZERO
+    fees: Decimal = ZERO
+    funding: Decimal = ZERO
+    slippage: Decimal = ZERO
+    fills: int = 0
+    turnover: Decimal = ZERO
+    quantities: dict[str, Decimal] = field(default_factory=dict)
+    open: dict[tuple[str, str], RoundTrip] = field(default_factory=dict)
+    closed: list[RoundTrip] = field(default_factory=list)
+
+    def book(self, fill: Fill) -> Decimal:
+        """Book an execution; return by how much the cost of the open position changed."""
+        self.cash_flow -= fill.quantity * fill.price
+        self.fees += fill.fee
+        self.slippage += fill.slippage
+        self.turnover += fill.notional
+        self.fills += 1
+        quantity = self.quantities.get(fill.instrument, ZERO) + fill.quantity
+        if quantity:
+            self.quantities[fill.instrument] = quantity
+        else:
+            self.quantities.pop(fill.instrument, None)
+        key = (fill.strategy, fill.instrument)
+        before = self.open[key].cost if key in self.open else ZERO
+        self._trip(key, fill)
+        return (self.open[key].cost if key in self.open else ZERO) - before
+
+    def book_funding(self, instrument: str, amount: Decimal) -> dict[str, Decimal]:
+        """Book a funding payment (received is positive); return each strategy's share.
+
+        Strategies that hold the instrument share it by quantity; one strategy per instrument is the
+        rule (`config.validate`), so there is one share.
+        """
+        self.funding += amount
+        trips = [t for (_, name), t in self.open.items() if name == instrument]
+        total = sum((t.quantity for t in trips), ZERO)
+        shares: dict[str, Decimal] = {}
+        left = amount
+        for index, trip in enumerate(trips):
+            share = left if index == len(trips) - 1 else amount * trip.quantity / total
+            trip.funding += share
+            left -= share
+            shares[trip.strategy] = share
+        return shares
+
+    def gross_pnl(self, prices: dict[str, Decimal]) -> Decimal:
+        """Profit of all fills, open positions valued at the prices."""
+        return self.cash_flow + sum(
+            (quantity * prices[name] for name, quantity in self.quantities.items()), ZERO
+        )
+
+    def equity(self, prices: dict[str, Decimal]) -> Decimal:
+        """Starting equity + gross profit - fees + funding."""
+        return self.starting + self.gross_pnl(prices) - self.fees + self.funding
+
+    def _trip(self, key: tuple[str, str], fill: Fill) -> None:
+        left, fee = fill.quantity, fill.fee
+        trip = self.open.get(key)
+        if trip is not None and trip.quantity * left < 0 and abs(left) >= abs(trip.quantity):
+            closing = -trip.quantity
+            part = fee * closing / left
+            trip._add(closing, fill.price, part)
+            trip.ts_closed = fill.ts
+            self.closed.append(trip)
+            del self.open[key]
+            left, fee, trip = left - closing, fee - part, None
+        if left:
+            if trip is None:
+                trip = RoundTrip(fill.strategy, fill.instrument, left > 0, fill.ts)
+                self.open[key] = trip
+            trip._add(left, fill.price, fee)

@@ -1,0 +1,79 @@
+"""When a Bybit cross-margin account is liquidated, and at which prices.
+
+Pure. Bybit, "Maintenance margin (USDT contracts)" and "Liquidation price under UTA cross margin":
+maintenance margin of a position is position value x maintenance rate + estimated fee to close; the
+account is liquidated when its margin balance (cash + unrealised profit at mark) is no longer above
+the sum. What is left then goes to the venue: positions are taken over at their bankruptcy prices,
+at which the account holds nothing.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def adverse_prices(quantity: Array, low: Array, high: Array) -> Array:
+    """Return each position's worst price of the bar: the low of longs, the high of shorts."""
+    return np.where(quantity > 0, low, high)
+
+
+def margin_balance(cash: float, quantity: Array, price: Array) -> float:
+    """Return cash plus the value of the positions, where cash already holds what fills paid.
+
+    Parameters
+    ----------
+    cash : float
+        Starting balance + cash flow of all fills - fees + funding.
+    quantity, price : ndarray, shape (N,)
+        Signed positions and their prices; prices of flat instruments may be NaN.
+    """
+    held = quantity != 0
+    return cash + float(quantity[held] @ price[held])
+
+
+def maintenance_margin(quantity: Array, price: Array, rate: Array, taker_fee: Array) -> float:
+    """Return the maintenance margin of all positions, fee to close included."""
+    held = quantity != 0
+    value = np.abs(quantity[held]) * price[held]
+    return float(value @ (rate[held] + taker_fee[held]))
+
+
+def is_liquidated(cash: float, quantity: Array, price: Array, rate: Array, taker: Array) -> bool:
+    """Whether the margin balance at these prices no longer exceeds the maintenance margin."""
+    if not quantity.any():
+        return False
+    balance = margin_balance(cash, quantity, price)
+    return balance <= maintenance_margin(quantity, price, rate, taker)
+
+
+def bankruptcy_prices(
+    balance: Decimal, positions: dict[str, tuple[Decimal, Decimal, Decimal]]
+) -> dict[str, Decimal]:
+    """Return the prices at which the venue takes the positions over, the account left with nothing.
+
+    What remains of the margin balance is given up in proportion to the value of the positions; the
+    fee to close is paid out of it.
+
+    Parameters
+    ----------
+    balance : Decimal
+        Margin balance at the prices given, positive or not.
+    positions : dict of str to (quantity, price, taker fee rate)
+        Signed quantity, price at liquidation, fee rate.
+
+    Notes
+    -----
+    For a position of quantity q at price p the bankruptcy price b solves
+    ``q (b - p) - |q| b fee = -share``: a long falls further, a short rises further.
+    """
+    total = sum((abs(q) * p for q, p, _ in positions.values()), Decimal(0))
+    prices = {}
+    for name, (quantity, price, fee) in positions.items():
+        share = balance * abs(quantity) * price / total
+        prices[name] = (quantity * price - share) / (quantity - abs(quantity) * fee)
+    return prices
