@@ -1,0 +1,72 @@
+"""Candle intervals by name: the only place that knows how long they are."""
+
+from __future__ import annotations
+
+from config.errors import InputError, did_you_mean
+
+MINUTE_NS = 60_000_000_000
+HOUR_NS = 60 * MINUTE_NS
+DAY_NS = 24 * HOUR_NS
+
+INTERVALS: dict[str, int] = {
+    "1m": MINUTE_NS,
+    "3m": 3 * MINUTE_NS,
+    "5m": 5 * MINUTE_NS,
+    "15m": 15 * MINUTE_NS,
+    "30m": 30 * MINUTE_NS,
+    "1h": HOUR_NS,
+    "2h": 2 * HOUR_NS,
+    "4h": 4 * HOUR_NS,
+    "6h": 6 * HOUR_NS,
+    "12h": 12 * HOUR_NS,
+    "1d": DAY_NS,
+}
+"""Name of an interval to its length in nanoseconds, finest first."""
+
+_UNITS = {"m": "MINUTE", "h": "HOUR", "d": "DAY"}
+
+
+def interval_ns(name: str) -> int:
+    """Return the length of the interval in nanoseconds.
+
+    Raises
+    ------
+    InputError
+        When there is no interval of that name.
+    """
+    if name not in INTERVALS:
+        near = did_you_mean(name, INTERVALS)
+        hint = f" (did you mean {near}?)" if near else ""
+        raise InputError(f"no interval {name!r}; there are {', '.join(INTERVALS)}{hint}")
+    return INTERVALS[name]
+
+
+def bar_type(instrument_id: str, interval: str, price: str = "LAST") -> str:
+    """Return the engine's name of a candle series.
+
+    Parameters
+    ----------
+    instrument_id : str
+        Such as ``BTCUSDT-LINEAR.BYBIT``.
+    interval : str
+        A key of `INTERVALS`.
+    price : str, default ``LAST``
+        What the candles are made of: ``LAST``, ``MARK`` …
+
+    Returns
+    -------
+    str
+        Such as ``BTCUSDT-LINEAR.BYBIT-1-HOUR-LAST-EXTERNAL``.
+
+    Raises
+    ------
+    InputError
+        When there is no interval of that name.
+
+    Examples
+    --------
+    >>> bar_type("BTCUSDT-LINEAR.BYBIT", "1d")
+    'BTCUSDT-LINEAR.BYBIT-1-DAY-LAST-EXTERNAL'
+    """
+    interval_ns(interval)
+    return f"{instrument_id}-{interval[:-1]}-{_UNITS[interval[-1]]}-{price}-EXTERNAL"
