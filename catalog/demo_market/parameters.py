@@ -1,0 +1,104 @@
+"""What can be chosen about the demo market, and the grid of time it lives on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime
+
+from config.errors import InputError
+
+HOUR_NS = 3_600_000_000_000
+DAY_NS = 24 * HOUR_NS
+STEPS_PER_HOUR = 12
+STEPS_PER_DAY = 24 * STEPS_PER_HOUR
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoParams:
+    """Choices of the demo market; the defaults make the one the shipped documents use.
+
+    Parameters
+    ----------
+    seed : int
+        Same seed, same market, to the byte (on one machine and one numpy version).
+    start : date
+        First day (UTC).
+    days : int
+        Length in days; hourly and daily candles cover all of it.
+    perps : int
+        USDT perpetuals, 4 to 400. The first 24 carry well-known names (the prices are invented all
+        the same), the others invented names.
+    spots : int
+        Spot pairs, 0 to 24: those of the first perps. They follow the perp's index price.
+    listings, delistings : int
+        Perps first listed, and delisted, between 15 % and 85 % of the window.
+    reversal : float
+        Expected log return of a day per unit of the day before's idiosyncratic log return, with
+        the sign turned: 0.05 gives back 5 % of yesterday's idiosyncratic move. 0 plants none.
+    momentum : float
+        Expected log return of a day per unit of the mean idiosyncratic daily log return over the
+        20 days before yesterday. 0 plants none.
+    market_drift : float
+        Expected log return of the market factor per day.
+    market_volatility, sector_volatility : float
+        Standard deviation of the factors' daily log returns.
+    volatility_scale : float
+        Multiplies every instrument's idiosyncratic volatility (1.1 % a day for BTC, 2.5 to
+        4.5 % for the invented ones).
+    """
+
+    seed: int = 7
+    start: date = date(2023, 1, 1)
+    days: int = 730
+    perps: int = 44
+    spots: int = 2
+    listings: int = 6
+    delistings: int = 4
+    reversal: float = 0.06
+    momentum: float = 0.20
+    market_drift: float = 0.0005
+    market_volatility: float = 0.025
+    sector_volatility: float = 0.010
+    volatility_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning.
+
+        Raises
+        ------
+        InputError
+            Naming the first parameter that is out of its range.
+        """
+        limits: dict[str, tuple[float, float]] = {
+            "seed": (0, 2**63 - 1),
+            "days": (2, 3653),
+            "perps": (4, 400),
+            "spots": (0, min(24, self.perps)),
+            "listings": (0, (self.perps - 2) // 2),
+            "delistings": (0, (self.perps - 2) // 2),
+            "reversal": (-0.4, 0.4),
+            "momentum": (-0.5, 0.5),
+            "market_drift": (-0.01, 0.01),
+            "market_volatility": (0.0, 0.1),
+            "sector_volatility": (0.0, 0.1),
+            "volatility_scale": (0.05, 3.0),
+        }
+        for field in fields(self):
+            if field.name not in limits:
+                continue
+            value = getattr(self, field.name)
+            low, high = limits[field.name]
+            if not (math.isfinite(value) and low <= value <= high):
+                raise InputError(f"demo market: {field.name} must be {low} to {high}, was {value}")
+
+    @property
+    def start_ns(self) -> int:
+        """Midnight (UTC) of the first day, UNIX nanoseconds."""
+        midnight = datetime(self.start.year, self.start.month, self.start.day, tzinfo=UTC)
+        return int(midnight.timestamp()) * 1_000_000_000
+
+    @property
+    def hours(self) -> int:
+        """Hours in the window."""
+        return self.days * 24

@@ -1,0 +1,155 @@
+"""The demo market as an `Import`: perps, spot pairs, candles, mark prices and funding.
+
+The model, and the formula of what is planted, stand in ``catalog.demo_market``.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+
+from catalog.demo_market import candles, factors, funding, paths, universe
+from catalog.demo_market.candles import Candles, off_grid
+from catalog.demo_market.parameters import (
+    DAY_NS,
+    HOUR_NS,
+    STEPS_PER_HOUR,
+    DemoParams,
+)
+from catalog.demo_market.paths import Path
+from catalog.demo_market.streams import Purpose, stream
+from catalog.demo_market.universe import Spec
+from catalog.demo_market.volatility import Floats
+from catalog.instruments import InstrumentInfo, instrument_id
+from catalog.providers.base import BARS, FUNDING, MARKS, Import
+
+__all__ = ["DemoParams", "generate"]
+
+_SPOT_SHARE_OF_TURNOVER = 0.3
+_LOWER_WEEKENDS = 0.7
+_MIN_NOTIONAL = "5"
+_LARGEST_ORDER_USDT = 2_000_000.0
+
+
+def generate(params: DemoParams | None = None) -> Import:
+    """Make a demo market.
+
+    Parameters
+    ----------
+    params : DemoParams, optional
+        Default: `DemoParams()`.
+
+    Returns
+    -------
+    Import
+        Instruments, bars of 1h and 1d, marks of 1h and funding, all from ``params.start`` on for
+        ``params.days`` days. Equal parameters give equal bytes.
+    """
+    params = params or DemoParams()
+    shared = factors.simulate(params)
+    instruments: list[InstrumentInfo] = []
+    bars: dict[tuple[str, str], pa.Table] = {}
+    marks: dict[tuple[str, str], pa.Table] = {}
+    rates: dict[str, pa.Table] = {}
+    for spec in universe.draw(params):
+        path = paths.simulate(params, spec, shared)
+        first, last = _lifetime(params, spec)
+        rng = stream(params.seed, Purpose.PREMIUM, spec.index)
+        premium = funding.premium(rng, path.log_price[::STEPS_PER_HOUR], spec.volatility)
+        perp = _info(params, spec, "LINEAR")
+        hours = _hours(params, spec, path, path.log_price, 1.0)
+        instruments.append(perp)
+        bars["1h", perp.id] = _table(hours, spec)
+        bars["1d", perp.id] = _table(candles.daily(hours), spec)
+        alive = premium[first : last + 1]
+        mark = funding.mark(hours, alive, spec.funding_minutes, spec.tick_decimals)
+        marks["1h", perp.id] = _table(mark, spec)
+        at, rate = funding.rates(alive[1:], (first + 1) % 24, spec.funding_minutes)
+        rates[perp.id] = pa.table([hours.ts[at], rate], schema=FUNDING)
+        if spec.index < params.spots:
+            spot = _info(params, spec, "SPOT")
+            grid = np.arange(path.log_price.size) / STEPS_PER_HOUR
+            lift = np.interp(grid, np.arange(premium.size), premium)
+            hours = _hours(
+                params, spec, path, path.log_price - np.log1p(lift), _SPOT_SHARE_OF_TURNOVER
+            )
+            instruments.append(spot)
+            bars["1h", spot.id] = _table(hours, spec)
+            bars["1d", spot.id] = _table(candles.daily(hours), spec)
+    return Import(
+        source=f"demo market seed {params.seed}",
+        source_venue="simulated",
+        instruments=instruments,
+        bars=bars,
+        marks=marks,
+        funding=rates,
+        note=(
+            "Invented prices; names of real coins are labels only. Planted: "
+            f"reversal {params.reversal:g}, momentum {params.momentum:g} "
+            "(catalog/demo_market/__init__.py has the formula)."
+        ),
+    )
+
+
+def _lifetime(params: DemoParams, spec: Spec) -> tuple[int, int]:
+    """Hours since the window's start at which trading begins and ends."""
+    last = params.hours if spec.delisted_hour is None else spec.delisted_hour
+    return spec.listed_hour or 0, last
+
+
+def _hours(params: DemoParams, spec: Spec, path: Path, log_price: Floats, share: float) -> Candles:
+    """Hourly candles of the hours that the instrument trades; `share` of the perp's turnover."""
+    first, last = _lifetime(params, spec)
+    steps = slice(first * STEPS_PER_HOUR, last * STEPS_PER_HOUR + 1)
+    prices = spec.price * np.exp(log_price[steps])
+    opens_ns = params.start_ns + first * HOUR_NS
+    plain = candles.hourly(prices, opens_ns + HOUR_NS, spec.tick_decimals)
+    weekday = ((plain.ts - 1) // DAY_NS + 3) % 7
+    turnover = np.where(weekday >= 5, _LOWER_WEEKENDS, 1.0) * path.excitement[first:last]
+    rng = stream(params.seed, Purpose.VOLUME, 2 * spec.index + (share < 1.0))
+    return candles.with_volume(
+        plain, rng, turnover * (spec.turnover * share / 24.0), spec.tick_decimals, spec.lot_decimals
+    )
+
+
+def _table(what: Candles, spec: Spec) -> pa.Table:
+    prices = [
+        off_grid(ticks, spec.tick_decimals)
+        for ticks in (what.open, what.high, what.low, what.close)
+    ]
+    if what.volume is None or what.turnover is None:
+        return pa.table([what.ts, *prices], schema=MARKS)
+    traded = [off_grid(what.volume, spec.lot_decimals), off_grid(what.turnover, 2)]
+    return pa.table([what.ts, *prices, *traded], schema=BARS)
+
+
+def _info(params: DemoParams, spec: Spec, product: str) -> InstrumentInfo:
+    first, last = _lifetime(params, spec)
+    perp = product == "LINEAR"
+    lot = _step(spec.lot_decimals)
+    largest = 10 ** round(np.log10(_LARGEST_ORDER_USDT / spec.price))
+    return InstrumentInfo(
+        id=instrument_id(spec.symbol, product),
+        symbol=spec.symbol,
+        product=product,
+        base=spec.base,
+        quote="USDT",
+        settle="USDT",
+        tick=_step(spec.tick_decimals),
+        lot=lot,
+        min_qty=lot,
+        min_notional=_MIN_NOTIONAL,
+        max_qty=str(largest),
+        max_leverage=spec.leverage if perp else "1",
+        maintenance_margin=str(Decimal("0.5") / Decimal(spec.leverage)) if perp else "0",
+        funding_minutes=spec.funding_minutes if perp else 0,
+        listed_ns=params.start_ns + first * HOUR_NS - spec.age_days * DAY_NS,
+        delisted_ns=None if spec.delisted_hour is None else params.start_ns + last * HOUR_NS,
+        source="demo market",
+    )
+
+
+def _step(decimals: int) -> str:
+    return f"{Decimal(1).scaleb(-decimals):f}"
