@@ -1,0 +1,45 @@
+"""Cutting panels out of the catalog's raw Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from catalog.panel import Panel
+from catalog.store import Catalog
+
+COLUMNS = ("open", "high", "low", "close", "volume")
+
+
+def panel(catalog: Catalog, interval: str, ids: Iterable[str], start_ns: int, end_ns: int) -> Panel:
+    """Read candles of several instruments side by side.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Where from.
+    interval : str
+        Such as ``1d``.
+    ids : iterable of str
+        Instruments; one without candles in the range gets a column of NaN.
+    start_ns, end_ns : int
+        Closes with start < ts <= end, UNIX nanoseconds (UTC).
+
+    Returns
+    -------
+    Panel
+        Rows are the times at which at least one instrument has a candle.
+    """
+    names = tuple(sorted(set(ids)))
+    tables = [catalog.series("bars", interval, name, start_ns, end_ns) for name in names]
+    stamps = [table.column("ts").to_numpy() for table in tables]
+    times = np.unique(np.concatenate(stamps)) if stamps else np.empty(0, np.int64)
+    rows = [np.searchsorted(times, own) for own in stamps]
+    arrays = {}
+    for column in COLUMNS:
+        values = np.full((len(times), len(names)), np.nan)
+        for index, (table, own) in enumerate(zip(tables, rows, strict=True)):
+            values[own, index] = table.column(column).to_numpy()
+        arrays[column] = values
+    return Panel(ts=times.astype(np.int64), ids=names, **arrays)

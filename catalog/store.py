@@ -1,0 +1,242 @@
+"""Reading the catalog: one immutable version of it, held while it is open."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import weakref
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from nautilus_trader.model.data import Bar
+from nautilus_trader.persistence.catalog import ParquetDataCatalog
+
+from catalog import raw
+from catalog.instruments import InstrumentInfo
+from catalog.manifest import Manifest, Provenance, parse_relpath, read_manifest, relpath
+from config.errors import DeskError, InputError
+from config.intervals import INTERVALS, bar_type
+
+CURRENT = "CURRENT"
+VERSIONS = "versions"
+INDEX = "catalog.json"
+
+
+class Coverage(NamedTuple):
+    """First and last ts (UNIX nanoseconds UTC, closes for candles) and rows of one series."""
+
+    first: int
+    last: int
+    rows: int
+
+
+def current_version(path: Path) -> int | None:
+    """Tell the version that `CURRENT` names; None where there is no catalog."""
+    try:
+        text = (path / CURRENT).read_text().strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not text.isdigit():
+        raise DeskError(f"{path / CURRENT} should hold a version number, holds {text!r}")
+    return int(text)
+
+
+class Catalog:
+    """One version of a catalog, opened for reading.
+
+    The version is held (a shared lock on its index) until the object goes, so that a writer who
+    makes newer ones does not sweep it away.
+
+    Parameters
+    ----------
+    path : Path
+        The catalog's folder.
+
+    Raises
+    ------
+    InputError
+        When there is no catalog.
+    DeskError
+        When it is damaged.
+
+    Attributes
+    ----------
+    path : Path
+        As given.
+    version : int
+        The version read.
+    folder : Path
+        That version's folder.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        version, lock = _hold_current(self.path)
+        self.version = version
+        self.folder = self.path / VERSIONS / str(version)
+        self._release = weakref.finalize(self, lock.close)
+        self._manifest: Manifest = read_manifest(self.folder / INDEX)
+        self._engine_files = ParquetDataCatalog(str((self.folder / "nautilus").resolve()))
+
+    @property
+    def instruments(self) -> dict[str, InstrumentInfo]:
+        """All instruments by id, sorted."""
+        return dict(sorted(self._manifest.instruments.items()))
+
+    @property
+    def provenance(self) -> list[Provenance]:
+        """Where the rows came from, oldest import first."""
+        return list(self._manifest.provenance)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The whole index of this version."""
+        return self._manifest
+
+    def intervals(self, kind: str = "bars") -> list[str]:
+        """Name the candle intervals there are (``bars`` or ``mark``), finest first."""
+        seen = {parse_relpath(p)[1] for p in self._manifest.files if p.startswith(f"{kind}/")}
+        return sorted(seen, key=INTERVALS.__getitem__)
+
+    def coverage(self, kind: str, interval: str = "") -> dict[str, Coverage]:
+        """Tell what is there of one kind: ``bars`` and ``mark`` by interval, or ``funding``.
+
+        Returns
+        -------
+        dict of str to Coverage
+            By instrument id, sorted.
+        """
+        found = {}
+        for path, fact in sorted(self._manifest.files.items()):
+            path_kind, path_interval, instrument = parse_relpath(path)
+            if path_kind == kind and path_interval == interval:
+                found[instrument] = Coverage(fact.first, fact.last, fact.rows)
+        return found
+
+    def data_hash(
+        self, ids: Iterable[str] | None = None, kinds: Iterable[str] | None = None
+    ) -> str:
+        """Hash facts and rows, independent of order, dates and number of imports.
+
+        Parameters
+        ----------
+        ids : iterable of str, optional
+            Instruments; all by default.
+        kinds : iterable of str, optional
+            Among ``bars``, ``mark``, ``funding``, or narrower such as ``bars/1d``; all by default.
+        """
+        chosen = None if ids is None else set(ids)
+        prefixes = None if kinds is None else tuple(f"{kind}/" for kind in kinds)
+        digest = hashlib.sha256()
+        for instrument, info in self.instruments.items():
+            if chosen is None or instrument in chosen:
+                digest.update(msgspec.json.encode(info))
+        for path, fact in sorted(self._manifest.files.items()):
+            wanted = chosen is None or parse_relpath(path)[2] in chosen
+            if wanted and (prefixes is None or path.startswith(prefixes)):
+                digest.update(f"{path} {fact.sha256}\n".encode())
+        return digest.hexdigest()
+
+    def series(
+        self, kind: str, interval: str, instrument: str, start_ns: int, end_ns: int
+    ) -> pa.Table:
+        """Read one instrument's rows with start < ts <= end, sorted by ts; empty where none."""
+        path = relpath(kind, interval, instrument)
+        if path not in self._manifest.files:
+            return raw.SCHEMAS[kind].empty_table()
+        return raw.read_range(self.folder / "raw" / path, start_ns, end_ns)
+
+    def bars(self, interval: str, ids: Iterable[str], start_ns: int, end_ns: int) -> pa.Table:
+        """Read candles with start < ts <= end of several instruments.
+
+        Returns
+        -------
+        pyarrow.Table
+            ts, instrument, open, high, low, close, volume, turnover; sorted by ts, instrument.
+        """
+        return self._joined("bars", interval, ids, start_ns, end_ns)
+
+    def marks(self, interval: str, ids: Iterable[str], start_ns: int, end_ns: int) -> pa.Table:
+        """Read mark price candles as `bars` does: ts, instrument, open, high, low, close."""
+        return self._joined("mark", interval, ids, start_ns, end_ns)
+
+    def funding(self, ids: Iterable[str], start_ns: int, end_ns: int) -> pa.Table:
+        """Read settlements with start < ts <= end: ts, instrument, rate, ts_source; sorted."""
+        table = self._joined("funding", "", ids, start_ns, end_ns)
+        return table.select(["ts", "instrument", "rate", "ts_source"])
+
+    def _joined(
+        self, kind: str, interval: str, ids: Iterable[str], start_ns: int, end_ns: int
+    ) -> pa.Table:
+        names = sorted(set(ids))
+        parts = [self.series(kind, interval, name, start_ns, end_ns) for name in names]
+        counts = [part.num_rows for part in parts]
+        table = pa.concat_tables([raw.SCHEMAS[kind].empty_table(), *parts]).combine_chunks()
+        # Parts stand in the order of their ids, so a stable sort by time alone keeps that order.
+        order = pa.array(np.argsort(table.column("ts").to_numpy(), kind="stable"))
+        index = np.repeat(np.arange(len(names), dtype=np.int32), counts)
+        owner = pa.DictionaryArray.from_arrays(index, pa.array(names, pa.string()))
+        return table.add_column(1, "instrument", owner.cast(pa.string())).take(order)
+
+    def engine_bars(
+        self, interval: str, ids: Iterable[str], start_ns: int, end_ns: int
+    ) -> list[Bar]:
+        """Read candles as the engine's own bars, from the Nautilus files.
+
+        Parameters
+        ----------
+        interval : str
+            Such as ``1h``.
+        ids : iterable of str
+            Those without candles in the range give none.
+        start_ns, end_ns : int
+            start < ts <= end.
+
+        Returns
+        -------
+        list of Bar
+            Sorted by ts_init, then instrument id; prices and volumes carry exactly the
+            instrument's precisions.
+        """
+        there = self.coverage("bars", interval)
+        wanted = sorted(
+            name
+            for name in set(ids)
+            if name in there and there[name].first <= end_ns and there[name].last > start_ns
+        )
+        if not wanted:
+            return []
+        bars: list[Bar] = self._engine_files.query(
+            Bar,
+            identifiers=[bar_type(name, interval) for name in wanted],
+            start=start_ns + 1,
+            end=end_ns,
+        )
+        if len(wanted) > 1:
+            # Nautilus merges by time only; the order among equals is not part of its promise.
+            bars.sort(key=lambda bar: (bar.ts_init, bar.bar_type.instrument_id.value))
+        return bars
+
+
+def _hold_current(path: Path) -> tuple[int, IO[bytes]]:
+    """Take a shared lock on the current version; a writer may replace it meanwhile: try again."""
+    for _ in range(100):
+        version = current_version(path)
+        if version is None:
+            raise InputError(
+                f"{path}: no catalog here; `perpdesk catalog demo --catalog {path}` makes one, "
+                "`perpdesk catalog import` fills one from files"
+            )
+        try:
+            file = (path / VERSIONS / str(version) / INDEX).open("rb")
+        except FileNotFoundError:
+            if current_version(path) == version:
+                raise DeskError(f"{path}: version {version} is named but missing") from None
+            continue
+        fcntl.flock(file, fcntl.LOCK_SH)
+        return version, file
+    raise DeskError(f"{path}: the catalog is being rewritten all the time")
