@@ -90,7 +90,7 @@ EQUITY = pa.schema(
     ]
 )
 """The curve, strictly rising in ``ts``. ``gross`` and ``net`` are position notionals in USDT,
-``drawdown`` the fraction below the highest equity so far (0 at a high, positive below it)."""
+``drawdown`` is equity over the highest so far, minus one: 0 at a high, negative below it."""
 
 DECISIONS = pa.schema(
     [
@@ -105,7 +105,7 @@ DECISIONS = pa.schema(
         _required("payload", pa.binary()),
     ]
 )
-"""One row a Decision; ``payload`` is the whole message as ``strategies.messages.encode`` wrote it."""
+"""One row a Decision; ``payload`` is the message as ``strategies.messages.encode`` wrote it."""
 
 FUNDING = pa.schema(
     [

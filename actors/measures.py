@@ -1,0 +1,322 @@
+"""One definition of every figure: returns, Sharpe, drawdown and the rest.
+
+Pure numpy on plain arrays, used by results, reports, studies, the screen and the guards alike, so
+that no two of them disagree. Returns are simple (0.01 is 1 %), one a period; ``periods`` is the
+number of periods in a year (365 for daily returns of a market that never closes). A figure that the
+data do not define is NaN, never a made-up zero. NaN returns are periods without a return: they
+count in the length of time, not in averages.
+
+Definitions follow quantopian/empyrical (Apache-2.0), whose published values are the truth table of
+tests/actors/test_measures.py; ours differ in one sign: drawdowns' depths are positive fractions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+DAY = 86_400_000_000_000
+"""Nanoseconds of a UTC day."""
+
+YEAR_DAYS = 365
+"""Days of trading in a year of crypto."""
+
+
+# -- curves ----------------------------------------------------------------------------------------
+
+
+def daily_closes(
+    ts: Integers, equity: Floats, start_ns: int, end_ns: int, opening: float
+) -> tuple[Integers, Floats]:
+    """Return the equity at the start and at the end of each UTC day.
+
+    Parameters
+    ----------
+    ts, equity : arrays of the same length
+        The curve; ``ts`` rises, UNIX nanoseconds (UTC). A sample at midnight closes the day before.
+    start_ns, end_ns : int
+        The window. Its last day may be a part of one: it closes at ``end_ns``.
+    opening : float
+        Equity at ``start_ns``.
+
+    Returns
+    -------
+    (int64[days + 1], float64[days + 1])
+        ``start_ns`` and each day's end; the equity then. A day without samples keeps the last one.
+    """
+    midnights = np.arange((start_ns // DAY + 1) * DAY, end_ns, DAY, dtype=np.int64)
+    ends = np.concatenate(([start_ns], midnights, [end_ns])).astype(np.int64)
+    known = np.searchsorted(ts, ends, side="right")
+    values = np.concatenate(([opening], np.asarray(equity, dtype=np.float64)))[known]
+    values[0] = opening
+    return ends, values
+
+
+def returns(values: ArrayLike) -> Floats:
+    """Return the simple return of each step of a curve; after a ruin (value <= 0) it is 0.
+
+    Parameters
+    ----------
+    values : float64[n]
+        A curve, opening value first.
+
+    Returns
+    -------
+    float64[n - 1]
+    """
+    curve = np.asarray(values, dtype=np.float64)
+    before, after = curve[:-1], curve[1:]
+    alive = np.minimum.accumulate(before) > 0
+    return np.where(alive, after / np.where(alive, before, 1.0) - 1.0, 0.0)
+
+
+def growth(period_returns: ArrayLike) -> Floats:
+    """Return the curve, starting at 1.0, that the returns make; NaN returns change nothing."""
+    factors = 1.0 + np.nan_to_num(np.asarray(period_returns, dtype=np.float64), nan=0.0)
+    return np.concatenate(([1.0], np.cumprod(factors)))
+
+
+def drawdown(values: ArrayLike) -> Floats:
+    """Return value over the highest value so far, minus one: 0 at a high, negative below it."""
+    curve = np.asarray(values, dtype=np.float64)
+    if not len(curve):
+        return curve
+    return curve / np.maximum.accumulate(curve) - 1.0
+
+
+# -- figures of returns ----------------------------------------------------------------------------
+
+
+def total_return(period_returns: ArrayLike) -> float:
+    """Return what the returns compound to."""
+    return float(growth(period_returns)[-1] - 1.0)
+
+
+def cagr(period_returns: ArrayLike, periods: float = YEAR_DAYS) -> float:
+    """Return the compound annual growth rate: ``growth ** (periods / n) - 1``; ruin gives -1."""
+    length = np.size(period_returns)
+    if not length:
+        return float("nan")
+    final = float(growth(period_returns)[-1])
+    if final <= 0:
+        return -1.0
+    # A few good days annualise beyond what a float can hold: that is no figure.
+    exponent = np.log(final) * periods / length
+    return float(np.expm1(exponent)) if exponent < 700 else float("nan")
+
+
+def volatility(period_returns: ArrayLike, periods: float = YEAR_DAYS) -> float:
+    """Return the annualised standard deviation (n - 1) of the returns."""
+    known = _known(period_returns)
+    if len(known) < 2:
+        return float("nan")
+    return float(known.std(ddof=1) * np.sqrt(periods))
+
+
+def sharpe(period_returns: ArrayLike, periods: float = YEAR_DAYS) -> float:
+    """Return mean over standard deviation (n - 1), annualised by the root of ``periods``.
+
+    No risk-free rate is taken off: give excess returns to have one.
+    """
+    known = _known(period_returns)
+    if len(known) < 2 or np.ptp(known) == 0:
+        return float("nan")
+    return float(known.mean() / known.std(ddof=1) * np.sqrt(periods))
+
+
+def downside_deviation(
+    period_returns: ArrayLike, periods: float = YEAR_DAYS, required: float = 0.0
+) -> float:
+    """Return the annualised root mean square of what fell short of the required return a period.
+
+    Over all periods, also the good ones (Sortino & Price 1994), not only over the losing ones.
+    """
+    known = _known(period_returns)
+    if not len(known):
+        return float("nan")
+    short = np.minimum(known - required, 0.0)
+    return float(np.sqrt(np.mean(short**2)) * np.sqrt(periods))
+
+
+def sortino(period_returns: ArrayLike, periods: float = YEAR_DAYS, required: float = 0.0) -> float:
+    """Return the annualised mean excess over the required return, over the downside deviation."""
+    known = _known(period_returns)
+    risk = downside_deviation(known, periods, required)
+    if len(known) < 2 or not risk > 0:
+        return float("nan")
+    return float((known.mean() - required) * periods / risk)
+
+
+def max_drawdown(values: ArrayLike) -> float:
+    """Return the deepest fall of a curve from a high before it, as a positive fraction."""
+    depths = drawdown(values)
+    return float(-depths.min()) if len(depths) else float("nan")
+
+
+def calmar(annual_growth: float, deepest: float) -> float:
+    """Return the compound annual growth rate over the deepest drawdown (Young 1991)."""
+    return annual_growth / deepest if deepest > 0 else float("nan")
+
+
+def rolling_sharpe(period_returns: ArrayLike, window: int, periods: float = YEAR_DAYS) -> Floats:
+    """Return the Sharpe of the last ``window`` returns at each return; NaN before there are enough.
+
+    Raises
+    ------
+    ValueError
+        When the window is shorter than two.
+    """
+    if window < 2:
+        raise ValueError(f"window: expected at least 2 returns, was {window}")
+    known = np.asarray(period_returns, dtype=np.float64)
+    result = np.full(len(known), np.nan)
+    if len(known) >= window:
+        views = np.lib.stride_tricks.sliding_window_view(known, window)
+        varied = np.ptp(views, axis=1) > 0
+        spread = np.where(varied, views.std(axis=1, ddof=1), np.nan)
+        result[window - 1 :] = views.mean(axis=1) / spread * np.sqrt(periods)
+    return result
+
+
+def monthly_returns(ends: Integers, values: Floats) -> dict[tuple[int, int], float]:
+    """Return the compounded return of each calendar month (UTC).
+
+    Parameters
+    ----------
+    ends, values : arrays of the same length
+        As `daily_closes` returns them: the opening first, then each day's end.
+
+    Returns
+    -------
+    dict of (year, month) to float
+        In the order of time; the first and last month may be partly in the window.
+    """
+    steps = 1.0 + returns(values)
+    # A day's end is midnight of the next day, which may be in another month.
+    months = (ends[1:] - 1).astype("datetime64[ns]").astype("datetime64[M]").astype(int)
+    return {
+        (1970 + int(month) // 12, 1 + int(month) % 12): float(np.prod(steps[months == month]) - 1.0)
+        for month in np.unique(months)
+    }
+
+
+# -- drawdowns one by one --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Fall:
+    """One drawdown, from the high to the return to it.
+
+    Parameters
+    ----------
+    peak, trough : int
+        Times of the high and of the lowest value after it, UNIX nanoseconds (UTC).
+    recovered : int or None
+        First time at or above the high again; None while it lasts.
+    depth : float
+        Positive fraction of the high.
+    """
+
+    peak: int
+    trough: int
+    recovered: int | None
+    depth: float
+
+
+def top_drawdowns(ts: Integers, values: Floats, count: int = 5) -> list[Fall]:
+    """Return the deepest drawdowns of a curve, the deepest first; of equals the earlier first.
+
+    Parameters
+    ----------
+    ts, values : arrays of the same length
+        The curve, opening value first.
+    count : int
+        How many at most.
+    """
+    depths = drawdown(values)
+    below = np.concatenate(([False], depths < 0, [False]))
+    first = np.flatnonzero(below[1:] & ~below[:-1])
+    after = np.flatnonzero(below[:-1] & ~below[1:])
+    falls = []
+    for begin, end in zip(first, after, strict=True):
+        trough = int(begin + np.argmin(depths[begin:end]))
+        falls.append(
+            Fall(
+                peak=int(ts[begin - 1]),
+                trough=int(ts[trough]),
+                recovered=int(ts[end]) if end < len(ts) else None,
+                depth=float(-depths[trough]),
+            )
+        )
+    return sorted(falls, key=lambda fall: (-fall.depth, fall.peak))[:count]
+
+
+# -- figures of trades and positions ---------------------------------------------------------------
+
+
+def win_rate(profits: ArrayLike) -> float:
+    """Return the share of trades that made money after costs; a zero is no win."""
+    known = _known(profits)
+    return float(np.mean(known > 0)) if len(known) else float("nan")
+
+
+def profit_factor(profits: ArrayLike) -> float:
+    """Return what winners made over what losers lost; NaN when nothing was lost."""
+    known = _known(profits)
+    lost = -float(known[known < 0].sum())
+    return float(known[known > 0].sum()) / lost if lost > 0 else float("nan")
+
+
+def time_weighted(ts: Integers, values: Floats, end_ns: int) -> float:
+    """Return the average of a step curve, each value standing until the next sample.
+
+    Parameters
+    ----------
+    ts, values : arrays of the same length
+        The curve; ``ts`` rises, UNIX nanoseconds (UTC).
+    end_ns : int
+        How long the last value stands.
+    """
+    if not len(ts):
+        return float("nan")
+    length = np.diff(ts, append=max(end_ns, int(ts[-1]))).astype(np.float64)
+    if not length.sum():
+        return float(values[-1])
+    return float(np.average(values, weights=length))
+
+
+def exposure(ts: Integers, gross: Floats, equity: Floats, end_ns: int) -> float:
+    """Return the time-weighted average of position notional over equity; 1.0 is one times equity.
+
+    Samples at which nothing is left (equity <= 0) count as no exposure.
+    """
+    alive = equity > 0
+    ratio = np.where(alive, gross / np.where(alive, equity, 1.0), 0.0)
+    return time_weighted(ts, ratio, end_ns)
+
+
+def turnover(traded: float, average_equity: float, days: float) -> float:
+    """Return the notional traded in a year of 365 days over the average equity; 365 is all, daily.
+
+    Parameters
+    ----------
+    traded : float
+        Sum of the notionals of all fills, both ways.
+    average_equity : float
+        Time-weighted, as `time_weighted` gives it.
+    days : float
+        Length of the window.
+    """
+    if not (average_equity > 0 and days > 0):
+        return float("nan")
+    return traded / average_equity * YEAR_DAYS / days
+
+
+def _known(values: ArrayLike) -> Floats:
+    array = np.asarray(values, dtype=np.float64)
+    return array[~np.isnan(array)]

@@ -1,0 +1,238 @@
+"""The measures against published values, by hand, and by law."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from actors import measures
+from tests.truth import empyrical_daily as truth
+
+DAY = measures.DAY
+JANUARY = 1_704_067_200_000_000_000  # 2024-01-01
+
+
+def series(name):
+    return np.array(truth.RETURNS[name], dtype=np.float64) / 100
+
+
+# -- published values --------------------------------------------------------------------------
+
+
+def test_annual_return_is_as_published():
+    assert measures.cagr(series("mixed_returns"), truth.PERIODS) == pytest.approx(
+        truth.ANNUAL_RETURN["mixed_returns"], rel=1e-12
+    )
+
+
+def test_volatility_is_as_published():
+    assert measures.volatility(series("mixed_returns"), truth.PERIODS) == pytest.approx(
+        truth.ANNUAL_VOLATILITY["mixed_returns"], rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("name", truth.SHARPE)
+def test_sharpe_is_as_published(name):
+    assert measures.sharpe(series(name), truth.PERIODS) == pytest.approx(
+        truth.SHARPE[name], rel=1e-12
+    )
+
+
+def test_sharpe_over_a_benchmark_is_as_published():
+    excess = series("mixed_returns") - series("simple_benchmark")
+    assert measures.sharpe(excess, truth.PERIODS) == pytest.approx(
+        truth.SHARPE_OVER_BENCHMARK["mixed_returns"], rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("name", truth.SORTINO)
+def test_sortino_is_as_published(name):
+    assert measures.sortino(series(name), truth.PERIODS) == pytest.approx(
+        truth.SORTINO[name], rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("required", truth.DOWNSIDE_RISK)
+def test_downside_deviation_is_as_published(required):
+    assert measures.downside_deviation(
+        series("mixed_returns"), truth.PERIODS, required
+    ) == pytest.approx(truth.DOWNSIDE_RISK[required], rel=1e-12)
+
+
+def test_max_drawdown_and_calmar_are_as_published():
+    returns = series("mixed_returns")
+    deepest = measures.max_drawdown(measures.growth(returns))
+    assert deepest == pytest.approx(-truth.MAX_DRAWDOWN["mixed_returns"], rel=1e-12)
+    growth = measures.cagr(returns, truth.PERIODS)
+    assert measures.calmar(growth, deepest) == pytest.approx(
+        truth.CALMAR["mixed_returns"], rel=1e-12
+    )
+
+
+# -- by hand -------------------------------------------------------------------------------------
+
+
+def test_a_sample_at_midnight_closes_the_day_before():
+    ts = JANUARY + np.array([0, DAY // 2, DAY, DAY + 1])
+    ends, values = measures.daily_closes(
+        ts, np.array([100.0, 105.0, 110.0, 90.0]), JANUARY, JANUARY + 2 * DAY, 100.0
+    )
+    assert ends.tolist() == [JANUARY, JANUARY + DAY, JANUARY + 2 * DAY]
+    assert values.tolist() == [100.0, 110.0, 90.0]
+
+
+def test_a_day_without_samples_keeps_the_last_value():
+    ts = JANUARY + np.array([DAY, 3 * DAY])
+    _, values = measures.daily_closes(
+        ts, np.array([110.0, 121.0]), JANUARY, JANUARY + 3 * DAY, 100.0
+    )
+    assert values.tolist() == [100.0, 110.0, 110.0, 121.0]
+
+
+def test_a_window_that_starts_and_ends_within_a_day_has_part_days():
+    start, end = JANUARY + DAY // 4, JANUARY + DAY + DAY // 2
+    ends, values = measures.daily_closes(np.array([start]), np.array([100.0]), start, end, 100.0)
+    assert ends.tolist() == [start, JANUARY + DAY, end]
+    assert values.tolist() == [100.0, 100.0, 100.0]
+
+
+def test_returns_after_ruin_are_zero():
+    assert measures.returns([100, 50, 0, 0, 20]).tolist() == [-0.5, -1.0, 0.0, 0.0]
+
+
+def test_returns_of_one_value_or_none_are_empty():
+    assert measures.returns([100.0]).size == 0
+    assert measures.returns([]).size == 0
+
+
+def test_cagr_over_a_whole_year_is_the_total_return():
+    returns = np.zeros(365)
+    returns[100] = 0.25
+    assert measures.cagr(returns) == pytest.approx(0.25)
+
+
+def test_cagr_of_ruin_is_minus_one():
+    assert measures.cagr([0.1, -1.0, 0.0]) == -1.0
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        measures.sharpe([]),
+        measures.sharpe([0.01]),
+        measures.sharpe([0.01, 0.01]),
+        measures.sharpe([0.0, 0.0, 0.0]),
+        measures.sortino([0.01, 0.02]),
+        measures.cagr([]),
+        measures.volatility([0.01]),
+        measures.calmar(0.1, 0.0),
+        measures.win_rate([]),
+        measures.profit_factor([1.0, 2.0]),
+        measures.max_drawdown([]),
+        measures.turnover(1.0, 0.0, 10),
+        measures.cagr([1.0, 1.0, 1.0], periods=1e6),
+    ],
+)
+def test_an_undefined_figure_is_nan(figure):
+    assert math.isnan(figure)
+
+
+def test_drawdown_counts_from_the_highest_value_so_far():
+    assert measures.drawdown([100, 120, 90, 120, 130]).tolist() == [0, 0, -0.25, 0, 0]
+    assert measures.max_drawdown([100, 120, 90, 120, 130]) == 0.25
+
+
+def test_top_drawdowns_know_their_peak_trough_and_recovery():
+    ts = np.arange(8) * DAY
+    falls = measures.top_drawdowns(ts, np.array([100, 90, 100, 110, 55, 60, 110, 88.0]))
+    assert falls == [
+        measures.Fall(peak=3 * DAY, trough=4 * DAY, recovered=6 * DAY, depth=0.5),
+        measures.Fall(peak=6 * DAY, trough=7 * DAY, recovered=None, depth=pytest.approx(0.2)),
+        measures.Fall(peak=0, trough=DAY, recovered=2 * DAY, depth=pytest.approx(0.1)),
+    ]
+    assert measures.top_drawdowns(ts[:1], np.array([100.0])) == []
+
+
+def test_monthly_returns_compound_within_the_calendar_month():
+    # 31 January ends at midnight of 1 February, and still belongs to January.
+    ends = JANUARY + np.array([29, 30, 31, 32]) * DAY
+    values = np.array([100.0, 110.0, 121.0, 60.5])
+    assert measures.monthly_returns(ends, values) == {
+        (2024, 1): pytest.approx(0.21),
+        (2024, 2): pytest.approx(-0.5),
+    }
+
+
+def test_rolling_sharpe_is_the_sharpe_of_each_window():
+    rng = np.random.default_rng(1)
+    returns = rng.normal(0.001, 0.02, 60)
+    rolled = measures.rolling_sharpe(returns, 30)
+    assert np.isnan(rolled[:29]).all()
+    assert rolled[40] == pytest.approx(measures.sharpe(returns[11:41]))
+
+
+def test_rolling_sharpe_of_a_flat_stretch_is_nan():
+    assert np.isnan(measures.rolling_sharpe([0.0] * 5, 3)).all()
+
+
+def test_rolling_sharpe_refuses_a_window_of_one():
+    with pytest.raises(ValueError, match="window: expected at least 2"):
+        measures.rolling_sharpe([0.1, 0.2], 1)
+
+
+def test_a_zero_is_no_win():
+    assert measures.win_rate([1.0, 0.0, -1.0, 2.0]) == 0.5
+    assert measures.profit_factor([1.0, 0.0, -1.5, 2.0]) == 2.0
+
+
+def test_exposure_weighs_by_how_long_a_position_stood():
+    # Half the equity for one hour, twice the equity for three.
+    hour = DAY // 24
+    ts = np.array([0, hour])
+    gross, equity = np.array([50.0, 200.0]), np.array([100.0, 100.0])
+    assert measures.exposure(ts, gross, equity, 4 * hour) == pytest.approx(0.5 / 4 + 2 * 3 / 4)
+
+
+def test_turnover_of_trading_all_once_a_day_is_365():
+    assert measures.turnover(traded=1000.0, average_equity=100.0, days=10) == pytest.approx(365)
+
+
+# -- laws ----------------------------------------------------------------------------------------
+
+some_returns = arrays(np.float64, st.integers(2, 60), elements=st.floats(-0.5, 0.5, width=32))
+
+
+@given(some_returns)
+def test_growth_and_returns_undo_each_other(period_returns):
+    assert measures.returns(measures.growth(period_returns)) == pytest.approx(
+        period_returns, abs=1e-9
+    )
+
+
+@given(some_returns, st.floats(0.01, 100))
+def test_drawdown_does_not_know_the_scale_of_the_curve(period_returns, scale):
+    curve = measures.growth(period_returns)
+    assert measures.max_drawdown(curve * scale) == pytest.approx(measures.max_drawdown(curve))
+    assert 0 <= measures.max_drawdown(curve) < 1
+
+
+@given(some_returns)
+def test_the_deepest_of_the_top_drawdowns_is_the_max_drawdown(period_returns):
+    curve = measures.growth(period_returns)
+    falls = measures.top_drawdowns(np.arange(len(curve)), curve)
+    deepest = falls[0].depth if falls else 0.0
+    assert deepest == measures.max_drawdown(curve)
+    for fall in falls:
+        assert fall.peak < fall.trough
+        assert fall.recovered is None or fall.recovered > fall.trough
+
+
+@given(some_returns)
+def test_months_compound_to_the_whole(period_returns):
+    values = measures.growth(period_returns)
+    ends = JANUARY + np.arange(len(values), dtype=np.int64) * DAY
+    months = measures.monthly_returns(ends, values)
+    assert np.prod([1 + r for r in months.values()]) == pytest.approx(values[-1])

@@ -1,0 +1,1 @@
+"""Published reference tables, typed in with their sources."""
