@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from config.errors import InputError, did_you_mean
 
 MINUTE_NS = 60_000_000_000
@@ -22,6 +24,9 @@ INTERVALS: dict[str, int] = {
     "1d": DAY_NS,
 }
 """Name of an interval to its length in nanoseconds, finest first."""
+
+Interval = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"]
+"""The same names as a type."""
 
 _UNITS = {"m": "MINUTE", "h": "HOUR", "d": "DAY"}
 

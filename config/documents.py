@@ -1,0 +1,56 @@
+"""All kinds of documents and their parts, under one name."""
+
+from __future__ import annotations
+
+from config.backtest import Backtest, Report, Targets, Window
+from config.base import Part
+from config.ingest import Ingest, Source
+from config.node import Account, Keys, Node
+from config.setup import Component, Setup, StrategyComponent, Universe
+from config.study import Folds, Search, Study
+from config.venue import (
+    BasePlusSizeSlippage,
+    Fees,
+    FixedBpsSlippage,
+    NoSlippage,
+    ProductFees,
+    Slippage,
+    Venue,
+)
+
+__all__ = [
+    "KINDS",
+    "Account",
+    "Backtest",
+    "BasePlusSizeSlippage",
+    "Component",
+    "Fees",
+    "FixedBpsSlippage",
+    "Folds",
+    "Ingest",
+    "Keys",
+    "NoSlippage",
+    "Node",
+    "Part",
+    "ProductFees",
+    "Report",
+    "Search",
+    "Setup",
+    "Slippage",
+    "Source",
+    "StrategyComponent",
+    "Study",
+    "Targets",
+    "Universe",
+    "Venue",
+    "Window",
+]
+
+KINDS: dict[str, type[Part]] = {
+    "setup": Setup,
+    "backtest": Backtest,
+    "node": Node,
+    "study": Study,
+    "ingest": Ingest,
+}
+"""What the key ``kind`` may say, and the model that it means."""
