@@ -1,0 +1,186 @@
+"""The shell in which Nautilus runs a strategy of the desk: engine-specific, and nothing else.
+
+It knows the account, the positions, the orders and the guards' verdicts; what to trade is for the
+classes derived from it. Orders and positions are fetched from the cache whenever they are needed,
+never held.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+from nautilus_trader.config import StrategyConfig
+from nautilus_trader.model.enums import OrderSide, PriceType
+from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.instruments import CurrencyPair, Instrument
+from nautilus_trader.model.objects import Currency, Quantity
+from nautilus_trader.trading.strategy import Strategy
+
+from strategies.history import Candles
+from strategies.messages import Action, Decision, Verdict, strictest
+from strategies.sizing.rounding import ZERO, Lot
+
+_MONEY = Decimal("0.00000001")
+
+
+class DeskStrategyConfig(StrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the builder gives every strategy; the document's ``params`` can't set these.
+
+    Parameters
+    ----------
+    key : str
+        The component's key in the document; it tags the orders and names the decisions' topic.
+    instruments : tuple of str
+        Ids of the instruments that are this strategy's to trade.
+    settlement : str
+        Currency in which equity is counted.
+    """
+
+    desk_fields: ClassVar[frozenset[str]] = frozenset({"key", "instruments", "settlement"})
+
+    key: Annotated[str, Meta(pattern="^[a-z0-9]{1,8}$")]
+    instruments: tuple[str, ...]
+    settlement: str = "USDT"
+
+
+class DeskStrategy(Strategy):
+    """A strategy that hears verdicts, publishes decisions and sends sized orders."""
+
+    Config: ClassVar[type[DeskStrategyConfig]] = DeskStrategyConfig
+
+    def __init__(self, config: DeskStrategyConfig) -> None:
+        super().__init__(config)
+        self.ids = tuple(sorted(config.instruments))
+        self.instrument_ids = tuple(InstrumentId.from_str(name) for name in self.ids)
+        self._verdicts: dict[tuple[str, str], Verdict] = {}
+
+    # What the builder asks for -----------------------------------------------------------------
+
+    def history_needed(self) -> dict[str, int]:
+        """Return how many candles of each interval must be known before the first decision."""
+        return {}
+
+    def warm_up(self, panel: Candles, interval: str) -> None:
+        """Take in candles from before the start, the same way as those that come later."""
+
+    # The guards --------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Listen to the guards; a derived class calls this first."""
+        self.msgbus.subscribe("verdicts.*", self._hear_verdict)
+
+    def on_verdict(self, verdict: Verdict) -> None:
+        """Act at once on a verdict that concerns this strategy, if that is needed."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The strictest standing verdict on the desk or on this strategy."""
+        scopes = ("desk", f"strategy:{self.config.key}")
+        return strictest([v for v in self._standing() if v.scope in scopes])
+
+    def verdict_on(self, instrument: str) -> Verdict:
+        """Return the strictest standing verdict on an instrument, the desk's included."""
+        scopes = ("desk", f"strategy:{self.config.key}", f"instrument:{instrument}")
+        return strictest([v for v in self._standing() if v.scope in scopes])
+
+    def _standing(self) -> list[Verdict]:
+        now = self.clock.timestamp_ns()
+        return [v for v in self._verdicts.values() if v.until is None or v.until > now]
+
+    def _hear_verdict(self, verdict: Verdict) -> None:
+        # One guard's newest word on a scope replaces its earlier one; NONE takes it back.
+        name = (verdict.guard, verdict.scope)
+        if verdict.action == Action.NONE:
+            self._verdicts.pop(name, None)
+        else:
+            self._verdicts[name] = verdict
+        self.on_verdict(verdict)
+
+    # The account -------------------------------------------------------------------------------
+
+    def last_price(self, instrument_id: InstrumentId) -> Decimal | None:
+        """Return the newest price that this strategy may value a position at, None without any."""
+        price = self.cache.price(instrument_id, PriceType.LAST)
+        return None if price is None else price.as_decimal()
+
+    def equity(self) -> Decimal:
+        """Return the account's balance plus what open positions have gained, settlement currency.
+
+        Valued at the last closes that the strategy has seen, not at the engine's newest print, so
+        that it is what the decision's data say. A position without any price counts as even.
+        """
+        account = self.portfolio.account(self.instrument_ids[0].venue)
+        total = account.balance_total(Currency.from_str(self.config.settlement))
+        equity = ZERO if total is None else total.as_decimal()
+        for position in self.cache.positions_open():
+            price = self.last_price(position.instrument_id)
+            if price is not None:
+                entry = Decimal(repr(position.avg_px_open))
+                equity += position.signed_decimal_qty() * (price - entry)
+        return equity.quantize(_MONEY)
+
+    def holdings(self) -> dict[str, Decimal]:
+        """Return this strategy's open positions, signed base coin by instrument id."""
+        held: dict[str, Decimal] = {}
+        for position in self.cache.positions_open(strategy_id=self.id):
+            name = position.instrument_id.value
+            held[name] = held.get(name, ZERO) + position.signed_decimal_qty()
+        return held
+
+    def instrument(self, instrument_id: InstrumentId) -> Instrument:
+        """Return the instrument.
+
+        Raises
+        ------
+        KeyError
+            If the builder did not add it to the engine.
+        """
+        found = self.cache.instrument(instrument_id)
+        if found is None:
+            raise KeyError(f"instrument {instrument_id} is not known to the engine")
+        return found
+
+    def lot(self, instrument_id: InstrumentId) -> Lot:
+        """Return what the exchange asks of an order in the instrument."""
+        found = self.instrument(instrument_id)
+        return Lot(
+            step=found.size_increment.as_decimal(),
+            min_quantity=ZERO if found.min_quantity is None else found.min_quantity.as_decimal(),
+            min_notional=ZERO if found.min_notional is None else found.min_notional.as_decimal(),
+        )
+
+    def is_spot(self, instrument_id: InstrumentId) -> bool:
+        """Whether the instrument is a spot pair, which can't be sold short or reduce-only."""
+        return isinstance(self.instrument(instrument_id), CurrencyPair)
+
+    # What it sends -----------------------------------------------------------------------------
+
+    def publish(self, decision: Decision) -> None:
+        """Publish a decision, before any order of it leaves."""
+        self.msgbus.publish(f"decisions.{self.config.key}", decision)
+
+    def cancel_waiting(self) -> None:
+        """Cancel every order of this strategy that is still under way."""
+        waiting = self.cache.orders_open(strategy_id=self.id)
+        waiting += self.cache.orders_inflight(strategy_id=self.id)
+        for instrument_id in sorted({order.instrument_id for order in waiting}):
+            self.cancel_all_orders(instrument_id)
+
+    def send_market(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:
+        """Send a market order for a signed quantity of base coin.
+
+        It is reduce-only when it can only shrink the position. (Issue B sends through a tactic
+        here, maker-first where there is a book.)
+        """
+        held = self.holdings().get(instrument_id.value, ZERO)
+        shrinks = held * quantity < ZERO and abs(quantity) <= abs(held)
+        order = self.order_factory.market(
+            instrument_id,
+            OrderSide.BUY if quantity > ZERO else OrderSide.SELL,
+            Quantity(abs(quantity), self.instrument(instrument_id).size_precision),
+            reduce_only=shrinks and not self.is_spot(instrument_id),
+            tags=[reason],
+        )
+        self.submit_order(order)

@@ -1,0 +1,175 @@
+"""From candles and scores to weights: the one way that the screen and the strategies go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.intervals import interval_ns
+from strategies.history import Window
+from strategies.signals.ranking import ordinal_rank
+from strategies.signals.turnover import mean_turnover
+from strategies.signals.universe import Standing, standing
+from strategies.signals.volatility import volatility
+from strategies.sizing.weights import weigh
+
+if TYPE_CHECKING:
+    from strategies.rebalancer_config import PanelRebalancerConfig
+
+_DAY = 86400 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Listings:
+    """What is known of the instruments beside their candles, in the order of the columns.
+
+    Parameters
+    ----------
+    ids : tuple of str
+        Sorted instrument ids.
+    listed_ns : ndarray of float64, shape (N,)
+        First moment of trade, UNIX nanoseconds (UTC), NaN where unknown.
+    """
+
+    ids: tuple[str, ...]
+    listed_ns: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What one decision scored and wants; rows of shape (N,).
+
+    Parameters
+    ----------
+    price : ndarray of float64
+        Last complete close, NaN where the candle is missing.
+    score, rank : ndarray of float64, ndarray of int64
+        NaN and 0 for what was left out; rank 1 is the highest score.
+    weight : ndarray of float64
+        Signed fractions of equity.
+    standing : ndarray of int8
+        `Standing` of each instrument.
+    age_days, turnover : ndarray of float64
+        The figures that the limits were held against.
+    """
+
+    price: NDArray[np.float64]
+    score: NDArray[np.float64]
+    rank: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    standing: NDArray[np.int8]
+    age_days: NDArray[np.float64]
+    turnover: NDArray[np.float64]
+
+
+def rows_needed(rules: PanelRebalancerConfig, for_scores: int) -> int:
+    """Return how many candles a decision looks back on.
+
+    Parameters
+    ----------
+    rules : PanelRebalancerConfig
+        The parameters.
+    for_scores : int
+        Candles that the scores alone need.
+    """
+    rows = max(for_scores, rules.turnover_lookback if _wants_turnover(rules) else 1)
+    if rules.weighting == "inverse_volatility":
+        rows = max(rows, rules.volatility_lookback + 1)
+    return rows
+
+
+def propose(
+    rules: PanelRebalancerConfig,
+    listings: Listings,
+    window: Window,
+    scores: NDArray[np.float64],
+) -> Proposal:
+    """Return the weights that the rules give for what the window shows.
+
+    Parameters
+    ----------
+    rules : PanelRebalancerConfig
+        The strategy's parameters.
+    listings : Listings
+        Ids and listing times, in the order of the window's columns.
+    window : Window
+        Candles complete at the decision, `rows_needed` rows.
+    scores : ndarray, shape (N,)
+        Higher is better; NaN where history is too short.
+    """
+    price = window.close[-1]
+    age_days = (window.ts - listings.listed_ns) / _DAY
+    turnover = np.full(price.shape, np.nan)
+    if _wants_turnover(rules):
+        per_candle = mean_turnover(window.close, window.volume, rules.turnover_lookback)
+        turnover = per_candle * (_DAY / interval_ns(rules.interval))
+    spread = None
+    if rules.weighting == "inverse_volatility":
+        spread = volatility(window.close, rules.volatility_lookback)
+    excluded = np.array([name in rules.exclude for name in listings.ids], dtype=np.bool_)
+    standings = standing(
+        close=price,
+        excluded=excluded,
+        age_days=age_days,
+        turnover=turnover,
+        score=scores,
+        volatility=spread,
+        min_age_days=rules.min_age_days,
+        min_price=rules.min_price,
+        min_turnover=rules.min_turnover,
+        top_n=rules.top_n,
+    )
+    score = np.where(standings == Standing.IN, scores, np.nan)
+    weight = weigh(
+        score,
+        side=rules.side,
+        weighting=rules.weighting,
+        fraction=rules.fraction,
+        gross=rules.gross_leverage,
+        max_weight=rules.max_weight,
+        volatility=spread,
+    )
+    return Proposal(
+        price=price,
+        score=score,
+        rank=ordinal_rank(score),
+        weight=weight * rules.allocation,
+        standing=standings,
+        age_days=age_days,
+        turnover=turnover,
+    )
+
+
+def explain(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str:
+    """Return in words why an instrument was left out; empty when it was not."""
+    match Standing(int(proposal.standing[index])):
+        case Standing.NO_CANDLE:
+            return "left out: no candle closed at the decision's data time"
+        case Standing.EXCLUDED:
+            return "left out: excluded by the document"
+        case Standing.TOO_YOUNG:
+            return (
+                f"left out: listed {proposal.age_days[index]:.1f} days, "
+                f"needs {rules.min_age_days:g}"
+            )
+        case Standing.TOO_CHEAP:
+            return f"left out: price {proposal.price[index]:g} is below {rules.min_price:g}"
+        case Standing.TOO_THIN:
+            return (
+                f"left out: turnover {proposal.turnover[index]:.0f} a day "
+                f"is below {rules.min_turnover:.0f}"
+            )
+        case Standing.NO_SCORE:
+            return "left out: not enough history for a score"
+        case Standing.NO_VOLATILITY:
+            return "left out: volatility is unknown or zero"
+        case Standing.BELOW_TOP:
+            return f"left out: not among the {rules.top_n} with the most turnover"
+    return ""
+
+
+def _wants_turnover(rules: PanelRebalancerConfig) -> bool:
+    return rules.min_turnover > 0.0 or rules.top_n is not None

@@ -1,0 +1,149 @@
+"""The last candles of many instruments, side by side on a regular grid of time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SPARE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Candles that are complete at one moment: all that a decision may see.
+
+    Parameters
+    ----------
+    ts : int
+        Close time of the last row, UNIX nanoseconds (UTC); row i closes ``W - 1 - i`` intervals
+        before.
+    close, volume : ndarray of float64, shape (W, N)
+        Prices and traded base coin, C-contiguous, NaN where there is no candle.
+    """
+
+    ts: int
+    close: NDArray[np.float64]
+    volume: NDArray[np.float64]
+
+
+class Candles(Protocol):
+    """The part of a panel (`catalog.panel.Panel`) that warms a history up."""
+
+    @property
+    def ts(self) -> NDArray[np.int64]:
+        """Close times, UNIX nanoseconds (UTC), increasing; shape (T,)."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """N instrument ids."""
+
+    @property
+    def close(self) -> NDArray[np.float64]:
+        """Close prices, NaN where there is no candle; shape (T, N)."""
+
+    @property
+    def volume(self) -> NDArray[np.float64]:
+        """Traded base coin, NaN where there is no candle; shape (T, N)."""
+
+
+class CandleHistory:
+    """Keeps at least the last ``rows`` candles of N instruments.
+
+    Rows stand for every close time of the grid, also those at which nobody traded, so that
+    "three candles ago" means the same whether or not there was a gap.
+
+    Parameters
+    ----------
+    count : int
+        Number of instruments N.
+    rows : int
+        Window length W.
+    interval_ns : int
+        Candle length, nanoseconds.
+    """
+
+    def __init__(self, count: int, rows: int, interval_ns: int) -> None:
+        self.rows = rows
+        self.interval_ns = interval_ns
+        self._head = -1
+        self._newest: int | None = None
+        self._close = np.full((rows * _SPARE, count), np.nan)
+        self._volume = np.full((rows * _SPARE, count), np.nan)
+
+    @property
+    def newest(self) -> int | None:
+        """Close time of the newest candle seen, None before the first."""
+        return self._newest
+
+    def add(self, index: int, ts: int, close: float, volume: float) -> None:
+        """Take in one instrument's candle; a candle that comes twice replaces itself.
+
+        Raises
+        ------
+        ValueError
+            If it doesn't close on the grid. One older than the rows kept is of no use and dropped.
+        """
+        if ts != self._newest:
+            self._reach(ts)
+        row = self._head
+        if ts != self._newest:
+            assert self._newest is not None
+            row -= (self._newest - ts) // self.interval_ns
+            if row < 0:
+                return
+        self._close[row, index] = close
+        self._volume[row, index] = volume
+
+    def warm_up(self, panel: Candles, ids: tuple[str, ...]) -> None:
+        """Take in a panel's candles, oldest first; instruments that it lacks stay empty."""
+        column = {instrument: i for i, instrument in enumerate(panel.ids)}
+        pairs = [(i, column[name]) for i, name in enumerate(ids) if name in column]
+        for t in range(len(panel.ts)):
+            ts = int(panel.ts[t])
+            for index, source in pairs:
+                close = panel.close[t, source]
+                if not np.isnan(close):
+                    self.add(index, ts, float(close), float(panel.volume[t, source]))
+
+    def window(self, ts: int) -> Window:
+        """Return the candles complete at a close time, with NaN where none came."""
+        close = np.full((self.rows, self._close.shape[1]), np.nan)
+        volume = close.copy()
+        if self._newest is not None:
+            last = self._head - (self._newest - ts) // self.interval_ns
+            first = last - self.rows + 1
+            low, high = max(first, 0), min(last, self._head) + 1
+            if low < high:
+                close[low - first : high - first] = self._close[low:high]
+                volume[low - first : high - first] = self._volume[low:high]
+        return Window(ts, close, volume)
+
+    def last_close(self, index: int) -> float | None:
+        """Return the instrument's newest close that is kept, however old; None without any."""
+        for row in range(self._head, -1, -1):
+            close = self._close[row, index]
+            if not np.isnan(close):
+                return float(close)
+        return None
+
+    def _reach(self, ts: int) -> None:
+        """Extend the grid to a close time, when it lies ahead."""
+        if ts % self.interval_ns:
+            raise ValueError(f"a candle of {self.interval_ns} ns can't close at {ts}")
+        steps = 1 if self._newest is None else (ts - self._newest) // self.interval_ns
+        if steps <= 0:
+            return
+        if self._head + steps >= len(self._close):
+            # Only the rows that a window can still see move to the front.
+            kept = max(0, min(self.rows - 1, self._head + 1, self.rows - steps))
+            old = self._head + 1 - kept
+            for array in (self._close, self._volume):
+                array[:kept] = array[old : old + kept].copy()
+                array[kept:] = np.nan
+            self._head = kept - 1
+            steps = min(steps, self.rows)
+        self._head += steps
+        self._newest = ts

@@ -1,0 +1,291 @@
+"""A strategy that ranks a universe on a schedule and rebalances to weights.
+
+A derived class gives the scores; what is eligible, how scores become weights, what the exchange
+accepts and what the decision says are the same for all. Bars of one close time come instrument by
+instrument; the timer fires after all of them (in the simulated engine also when ``at`` is "00:00";
+live, candles arrive a little late, so ``at`` allows for that).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import numpy as np
+from nautilus_trader.common.events import TimeEvent
+from nautilus_trader.model.data import Bar, BarType
+from nautilus_trader.model.identifiers import InstrumentId
+from numpy.typing import NDArray
+
+from config.intervals import bar_type, interval_ns
+from strategies.base import DeskStrategy
+from strategies.cross_section import Listings, Proposal, explain, propose, rows_needed
+from strategies.history import CandleHistory, Candles, Window
+from strategies.messages import Action, Decision, Target, Verdict
+from strategies.rebalancer_config import PanelRebalancerConfig
+from strategies.schedule import duration_ns, last_close, next_fire, offset_ns
+from strategies.sizing.bands import outside_band
+from strategies.sizing.rounding import ZERO, Sized, size_order
+
+
+class PanelRebalancer(DeskStrategy):
+    """The base of reversal and momentum: give it `scores` and `rows_for_scores`."""
+
+    Config: ClassVar[type[PanelRebalancerConfig]] = PanelRebalancerConfig
+
+    @staticmethod
+    @abstractmethod
+    def rows_for_scores(config: Any) -> int:
+        """Return how many candles the scores look back on, the newest included.
+
+        Parameters
+        ----------
+        config : PanelRebalancerConfig
+            The parameters, of the derived class's own ``Config``.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def scores(config: Any, window: Window) -> NDArray[np.float64]:
+        """Return a score for each instrument from its candles; higher is bought, lower sold.
+
+        Pure: the screen calls it on windows cut from a panel.
+
+        Parameters
+        ----------
+        config : PanelRebalancerConfig
+            The parameters, of the derived class's own ``Config``.
+        window : Window
+            What is complete at the decision.
+
+        Returns
+        -------
+        ndarray, shape (N,)
+            NaN where history is too short.
+        """
+
+    def __init__(self, config: PanelRebalancerConfig) -> None:
+        super().__init__(config)
+        self._interval_ns = interval_ns(config.interval)
+        rows = rows_needed(config, self.rows_for_scores(config))
+        self._history = CandleHistory(len(self.ids), rows, self._interval_ns)
+        self._index = {instrument: i for i, instrument in enumerate(self.instrument_ids)}
+        self._listings: Listings | None = None
+
+    # Candles -----------------------------------------------------------------------------------
+
+    def history_needed(self) -> dict[str, int]:
+        """Return the number of candles a decision looks back on."""
+        return {self.config.interval: self._history.rows}
+
+    def warm_up(self, panel: Candles, interval: str) -> None:
+        """Take in candles from before the start."""
+        if interval == self.config.interval:
+            self._history.warm_up(panel, self.ids)
+
+    def on_bar(self, bar: Bar) -> None:
+        """Take in a candle that just closed."""
+        # The engine's own division of its 128-bit integers can be one bit off the decimal number.
+        close, volume = bar.close, bar.volume
+        self._history.add(
+            self._index[bar.bar_type.instrument_id],
+            bar.ts_event,
+            round(close.as_double(), close.precision),
+            round(volume.as_double(), volume.precision),
+        )
+
+    def last_price(self, instrument_id: InstrumentId) -> Decimal | None:
+        """Return the last close seen; for an instrument of another strategy, the engine's price."""
+        index = self._index.get(instrument_id)
+        if index is None:
+            return super().last_price(instrument_id)
+        close = self._history.last_close(index)
+        return None if close is None else Decimal(repr(close))
+
+    # The schedule ------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Subscribe to the candles and set the timer."""
+        super().on_start()
+        if self.config.side == "long_short":
+            spot = [i.value for i in self.instrument_ids if self.is_spot(i)]
+            if spot:
+                raise ValueError(
+                    f"strategy {self.config.key}: spot can't be sold short: use side long_only "
+                    f"or leave out {', '.join(spot)}"
+                )
+        self._listings = self._read_listings()
+        for name in self.ids:
+            self.subscribe_bars(BarType.from_str(bar_type(name, self.config.interval)))
+        every = duration_ns(self.config.every)
+        first = next_fire(self.clock.timestamp_ns(), every, offset_ns(self.config.at))
+        self.clock.set_timer_ns(
+            f"rebalance.{self.config.key}",
+            interval_ns=every,
+            start_time_ns=first,
+            stop_time_ns=0,
+            callback=self._on_timer,
+            allow_past=False,
+            fire_immediately=True,
+        )
+
+    def on_stop(self) -> None:
+        """Cancel what is under way; positions stay, what becomes of them is the node's to say."""
+        self.cancel_waiting()
+
+    def on_verdict(self, verdict: Verdict) -> None:
+        """Leave the market at once when a guard asks for it."""
+        if self.verdict.action == Action.FLATTEN:
+            now = self.clock.timestamp_ns()
+            self._flatten(now, last_close(now, self._interval_ns), self.verdict.reason)
+
+    def _read_listings(self) -> Listings:
+        listed = [(self.instrument(i).info or {}).get("listed_ns") for i in self.instrument_ids]
+        return Listings(self.ids, np.array([np.nan if ns is None else ns for ns in listed], float))
+
+    def _on_timer(self, event: TimeEvent) -> None:
+        self.rebalance(event.ts_event)
+
+    # The decision ------------------------------------------------------------------------------
+
+    def rebalance(self, now: int) -> None:
+        """Decide on the candles complete now, publish the decision and send its orders."""
+        data_ts = last_close(now, self._interval_ns)
+        if self.verdict.action == Action.FLATTEN:
+            self._flatten(now, data_ts, self.verdict.reason)
+            return
+        assert self._listings is not None
+        window = self._history.window(data_ts)
+        proposal = propose(self.config, self._listings, window, self.scores(self.config, window))
+        if self._history.newest is None or self._history.newest < data_ts:
+            self._wait(now, data_ts, proposal, "no candle has closed at the data time yet")
+            return
+        if not proposal.weight.any() and not self.config.flatten_on_empty_targets:
+            self._wait(now, data_ts, proposal, "nothing to hold; keeping what is held")
+            return
+        # An order that still waits was sized on older candles: it must not add to this decision's.
+        self.cancel_waiting()
+        equity = self.equity()
+        held = self.holdings()
+        targets = tuple(
+            self._target(i, proposal, equity, held.get(name, ZERO))
+            for i, name in enumerate(self.ids)
+        )
+        self._carry_out("rebalance", now, data_ts, equity, targets, "")
+
+    def _target(self, index: int, proposal: Proposal, equity: Decimal, held: Decimal) -> Target:
+        config = self.config
+        weight = float(proposal.weight[index])
+        reason = explain(proposal, index, config)
+        close = float(proposal.price[index])
+        price = None if np.isnan(close) else Decimal(repr(close))
+        sized = self._size(index, weight, price, equity, held)
+        score = float(proposal.score[index])
+        return Target(
+            instrument=self.ids[index],
+            price=None if price is None else close,
+            score=None if np.isnan(score) else score,
+            rank=int(proposal.rank[index]) or None,
+            weight=weight,
+            current=f"{held:f}",
+            target=f"{held + sized.quantity:f}",
+            order=f"{sized.quantity:f}",
+            reason="; ".join(text for text in (reason, sized.reason) if text),
+        )
+
+    def _size(
+        self, index: int, weight: float, price: Decimal | None, equity: Decimal, held: Decimal
+    ) -> Sized:
+        """Return the order that the weight asks for, as far as verdicts and exchange let it."""
+        if price is None or equity <= ZERO:
+            return Sized(-held)
+        config = self.config
+        verdict = self.verdict_on(self.ids[index])
+        if verdict.action == Action.FLATTEN:
+            return Sized(-held, f"flatten by {verdict.guard}: {verdict.reason}")
+        if verdict.action == Action.SHRINK:
+            weight *= verdict.multiplier
+        now_weight = float(held * price / equity)
+        if not outside_band(now_weight, weight, config.no_trade_band):
+            inside = held != ZERO or weight != 0.0
+            return Sized(ZERO, "inside the no-trade band" if inside else "")
+        sized = size_order(
+            held,
+            Decimal(repr(weight)) * equity / price,
+            price,
+            self.lot(self.instrument_ids[index]),
+            minimum=config.exchange_minimum,
+            largest=Decimal(repr(config.max_weight * config.allocation)) * equity / price,
+        )
+        if verdict.action >= Action.HALT_ENTRIES:
+            return _only_shrinking(held, sized, verdict)
+        return sized
+
+    def _flatten(self, now: int, data_ts: int, note: str) -> None:
+        self.cancel_waiting()
+        held = self.holdings()
+        targets = tuple(
+            Target(
+                instrument=name,
+                current=f"{held.get(name, ZERO):f}",
+                order=f"{-held.get(name, ZERO):f}",
+            )
+            for name in self.ids
+        )
+        self._carry_out("flatten", now, data_ts, self.equity(), targets, note)
+
+    def _wait(self, now: int, data_ts: int, proposal: Proposal, note: str) -> None:
+        held = self.holdings()
+        targets = tuple(
+            Target(
+                instrument=name,
+                current=f"{held.get(name, ZERO):f}",
+                target=f"{held.get(name, ZERO):f}",
+                reason=explain(proposal, i, self.config),
+            )
+            for i, name in enumerate(self.ids)
+        )
+        self._carry_out("wait", now, data_ts, self.equity(), targets, note)
+
+    def _carry_out(
+        self,
+        kind: str,
+        now: int,
+        data_ts: int,
+        equity: Decimal,
+        targets: tuple[Target, ...],
+        note: str,
+    ) -> None:
+        verdict = self.verdict
+        weights = np.array([target.weight for target in targets])
+        self.publish(
+            Decision(
+                strategy=self.config.key,
+                ts=now,
+                data_ts=data_ts,
+                kind=kind,
+                equity=f"{equity:f}",
+                multiplier=verdict.multiplier if verdict.action == Action.SHRINK else 1.0,
+                gross=float(np.abs(weights).sum()),
+                net=float(weights.sum()),
+                targets=targets,
+                note=note,
+            )
+        )
+        orders = [(i, Decimal(t.current), Decimal(t.order)) for i, t in enumerate(targets)]
+        # Exits leave first: what they free is there for the entries.
+        for entries in (False, True):
+            for index, held, order in orders:
+                if order != ZERO and (abs(held + order) > abs(held)) is entries:
+                    self.send_market(self.instrument_ids[index], order, kind)
+
+
+def _only_shrinking(held: Decimal, sized: Sized, verdict: Verdict) -> Sized:
+    """Cut an order down to what brings the position nearer to zero."""
+    why = f"{verdict.action.name.lower()} by {verdict.guard}: {verdict.reason}"
+    if held * sized.quantity >= ZERO:
+        return sized if sized.quantity == ZERO else Sized(ZERO, why)
+    if abs(sized.quantity) <= abs(held):
+        return sized
+    return Sized(-held, why)

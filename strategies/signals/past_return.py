@@ -1,0 +1,28 @@
+"""Return over past candles: the raw material of reversal and momentum."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def past_return(close: NDArray[np.float64], lookback: int, skip: int = 0) -> NDArray[np.float64]:
+    """Return the simple return of ``lookback`` candles that ended ``skip`` candles ago.
+
+    Parameters
+    ----------
+    close : ndarray, shape (W, N)
+        Close prices, oldest first, NaN where there is no candle; W > lookback + skip.
+    lookback : int
+        Candles over which the return is taken, at least 1.
+    skip : int
+        Newest candles that are left out.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        Fractions; NaN where one of the two prices is missing.
+    """
+    newest = close.shape[0] - 1 - skip
+    result: NDArray[np.float64] = close[newest] / close[newest - lookback] - 1.0
+    return result

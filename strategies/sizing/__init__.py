@@ -1,0 +1,5 @@
+"""From scores to weights (`weights`), to trades worth making (`bands`), to orders (`rounding`).
+
+Pure functions; weights are floats and fractions of equity, quantities are Decimal base coin. Add
+one rule as one file, with a table of hand-made numbers in `tests/strategies`.
+"""

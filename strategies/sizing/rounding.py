@@ -1,0 +1,99 @@
+"""From a wanted quantity to one the exchange accepts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
+from typing import Literal
+
+Minimum = Literal["skip", "respect_cap", "force_exchange_min"]
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """What the exchange asks of an order, in base coin and settlement currency.
+
+    Parameters
+    ----------
+    step : Decimal
+        Quantities are multiples of it.
+    min_quantity : Decimal
+        Smallest quantity of an order.
+    min_notional : Decimal
+        Smallest value of an order that opens or enlarges a position.
+    """
+
+    step: Decimal
+    min_quantity: Decimal
+    min_notional: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """An order's signed quantity, zero for none, and what was unusual about it."""
+
+    quantity: Decimal
+    reason: str = ""
+
+
+def size_order(
+    current: Decimal,
+    wanted: Decimal,
+    price: Decimal,
+    lot: Lot,
+    *,
+    minimum: Minimum,
+    largest: Decimal,
+) -> Sized:
+    """Return the order that brings the position as near to the wanted one as the exchange allows.
+
+    The target is rounded toward zero to whole lots. An order below the exchange's minimum is
+    dropped (``skip``), raised to it unless the position would exceed ``largest``
+    (``respect_cap``), or raised in any case (``force_exchange_min``). An order that only shrinks
+    the position needs no minimum notional, and a whole exit no minimum at all.
+
+    Parameters
+    ----------
+    current, wanted : Decimal
+        Position held and position wanted, signed base coin.
+    price : Decimal
+        Price that values the order, settlement currency; positive.
+    lot : Lot
+        The exchange's rules.
+    minimum : str
+        What to do below the exchange's minimum.
+    largest : Decimal
+        Largest absolute position that the cap allows, base coin.
+    """
+    target = _round(wanted, lot.step, ROUND_DOWN)
+    order = target - current
+    if order == ZERO or target == ZERO:
+        return Sized(order)
+    shrinks = current * target > ZERO and abs(target) < abs(current)
+    floor = lot.min_quantity
+    if shrinks:
+        floor = min(floor, abs(current))
+    else:
+        floor = max(floor, _round(lot.min_notional / price, lot.step, ROUND_UP))
+    if abs(order) >= floor:
+        return Sized(order)
+    short_of = _what_is_missing(abs(order), price, lot)
+    if shrinks or minimum == "skip":
+        return Sized(ZERO, f"skipped: {short_of}")
+    raised = floor if order > ZERO else -floor
+    if minimum == "respect_cap" and abs(current + raised) > max(largest, abs(current)):
+        return Sized(
+            ZERO, f"skipped: {short_of}, and the minimum would exceed the cap of {largest:f}"
+        )
+    return Sized(raised, f"raised from {abs(order):f} to the exchange's minimum {floor:f}")
+
+
+def _what_is_missing(size: Decimal, price: Decimal, lot: Lot) -> str:
+    if size < lot.min_quantity:
+        return f"order quantity {size:f} is below the exchange's minimum {lot.min_quantity:f}"
+    return f"order value {size * price:.2f} is below the exchange's minimum {lot.min_notional:f}"
+
+
+def _round(value: Decimal, step: Decimal, rounding: str) -> Decimal:
+    return (value / step).to_integral_value(rounding=rounding) * step

@@ -1,0 +1,126 @@
+"""From scores to weights: who is held, on which side, with what share of equity."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strategies.signals.ranking import ordinal_rank, percentile_rank
+
+Side = Literal["long_short", "long_only"]
+Weighting = Literal["equal", "inverse_volatility", "rank", "zscore"]
+_EVERYONE = 0.5
+
+
+def weigh(
+    score: NDArray[np.float64],
+    *,
+    side: Side,
+    weighting: Weighting,
+    fraction: float,
+    gross: float,
+    max_weight: float,
+    volatility: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Return each instrument's weight as a signed fraction of equity.
+
+    The best ``fraction`` of the scores is held long, the worst short (or nothing, long only); each
+    side gets half of ``gross``. Within a side, shares are ``equal``, proportional to
+    1 / ``volatility``, to the distance of the percentile ``rank`` from its mean, or to that of the
+    score (``zscore``). For the latter two, a fraction of 0.5 weighs everyone, the middle included.
+
+    Parameters
+    ----------
+    score : ndarray, shape (N,)
+        Higher is better; NaN is not eligible.
+    side : str
+        ``long_short`` or ``long_only``.
+    weighting : str
+        ``equal``, ``inverse_volatility``, ``rank`` or ``zscore``.
+    fraction : float
+        Part of the eligible instruments on each side, above 0, at most 0.5 (long only: at most 1).
+        At least one instrument is held on each side, and never more than there are.
+    gross : float
+        Sum of absolute weights, unless the cap keeps it lower.
+    max_weight : float
+        Largest absolute weight of one instrument; the excess goes to the others of its side.
+    volatility : ndarray, shape (N,), optional
+        Needed by ``inverse_volatility``: positive where the score is known.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        Zero where nothing is held. All zero when fewer than two are eligible for long and short,
+        or when nothing tells them apart (``rank`` and ``zscore`` of equal scores).
+    """
+    count = int(np.count_nonzero(~np.isnan(score)))
+    empty = np.zeros(score.shape)
+    if count < (2 if side == "long_short" else 1):
+        return empty
+    share = _shares(score, weighting, volatility, side)
+    chosen_long, chosen_short = _sides(score, count, fraction, weighting, side)
+    longs = np.where(chosen_long, np.maximum(share, 0.0), 0.0)
+    if side == "long_only":
+        return _scaled(longs, gross, max_weight)
+    shorts = np.where(chosen_short, np.maximum(share if _is_plain(weighting) else -share, 0.0), 0.0)
+    if not longs.any() or not shorts.any():
+        return empty
+    half = gross / 2.0
+    return _scaled(longs, half, max_weight) - _scaled(shorts, half, max_weight)
+
+
+def _is_plain(weighting: Weighting) -> bool:
+    """Whether shares are positive on both sides; otherwise their sign tells the side."""
+    return weighting in ("equal", "inverse_volatility")
+
+
+def _sides(
+    score: NDArray[np.float64], count: int, fraction: float, weighting: Weighting, side: Side
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    ranks = ordinal_rank(score)
+    known = ranks > 0
+    if not _is_plain(weighting) and fraction >= _EVERYONE:
+        return known, known
+    # A small allowance, as 0.3 * 10 is 2.9999999999999996 in some orders of multiplication.
+    held = max(1, int(fraction * count + 1e-9))
+    return known & (ranks <= held), known & (ranks > count - held)
+
+
+def _shares(
+    score: NDArray[np.float64],
+    weighting: Weighting,
+    volatility: NDArray[np.float64] | None,
+    side: Side,
+) -> NDArray[np.float64]:
+    known = ~np.isnan(score)
+    if weighting == "equal":
+        return np.where(known, 1.0, 0.0)
+    if weighting == "inverse_volatility":
+        if volatility is None:
+            raise ValueError("inverse_volatility needs the volatility of each instrument")
+        return np.divide(1.0, volatility, out=np.zeros(score.shape), where=known)
+    values = percentile_rank(score) if weighting == "rank" else score
+    if side == "long_only" and int(np.count_nonzero(known)) == 1:
+        return np.where(known, 1.0, 0.0)
+    mean = values[known].sum() / np.count_nonzero(known)
+    return np.where(known, values - mean, 0.0)
+
+
+def _scaled(share: NDArray[np.float64], total: float, cap: float) -> NDArray[np.float64]:
+    """Scale the shares to the total; what a cap cuts off goes to those below it, pro rata."""
+    weights = np.zeros(share.shape)
+    free = share > 0.0
+    left = total
+    while free.any():
+        proposed = share * (left / share[free].sum())
+        above = free & (proposed > cap)
+        if not above.any():
+            return np.where(free, proposed, weights)
+        weights[above] = cap
+        free &= ~above
+        left = total - cap * np.count_nonzero(weights)
+        if left <= 0.0:
+            return weights
+    return weights

@@ -1,0 +1,46 @@
+"""Cross-sectional reversal: buy what fell most against the others, sell what rose most.
+
+The one-candle reversal of relative returns is documented for stocks by Lehmann (1990), "Fads,
+Martingales, and Market Efficiency", and Jegadeesh (1990), "Evidence of Predictable Behavior of
+Security Returns".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from strategies.history import Window
+from strategies.panel_rebalancer import PanelRebalancer
+from strategies.rebalancer_config import PanelRebalancerConfig
+from strategies.signals.past_return import past_return
+
+
+class XSReversalConfig(
+    PanelRebalancerConfig, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """Parameters of the reversal, beside those of every rebalancer."""
+
+    lookback: Annotated[
+        int, Meta(ge=1, le=1000, description="Candles over which the past return is taken.")
+    ] = 1
+    skip: Annotated[int, Meta(ge=0, le=1000, description="Newest candles that are left out.")] = 0
+
+
+class XSReversal(PanelRebalancer):
+    """Scores are minus the past return, so that the losers rank first."""
+
+    Config: ClassVar[type[XSReversalConfig]] = XSReversalConfig
+
+    @staticmethod
+    def rows_for_scores(config: XSReversalConfig) -> int:
+        """Return the candles from the first price of the return to the newest."""
+        return config.lookback + config.skip + 1
+
+    @staticmethod
+    def scores(config: XSReversalConfig, window: Window) -> NDArray[np.float64]:
+        """Return minus the return of the last ``lookback`` candles before the ``skip`` newest."""
+        return -past_return(window.close, config.lookback, config.skip)
