@@ -12,7 +12,15 @@ from catalog.store import Catalog
 COLUMNS = ("open", "high", "low", "close", "volume")
 
 
-def panel(catalog: Catalog, interval: str, ids: Iterable[str], start_ns: int, end_ns: int) -> Panel:
+def panel(
+    catalog: Catalog,
+    interval: str,
+    ids: Iterable[str],
+    start_ns: int,
+    end_ns: int,
+    *,
+    kind: str = "bars",
+) -> Panel:
     """Read candles of several instruments side by side.
 
     Parameters
@@ -25,6 +33,8 @@ def panel(catalog: Catalog, interval: str, ids: Iterable[str], start_ns: int, en
         Instruments; one without candles in the range gets a column of NaN.
     start_ns, end_ns : int
         Closes with start < ts <= end, UNIX nanoseconds (UTC).
+    kind : str, default ``bars``
+        ``mark`` reads mark price candles, whose volume is NaN.
 
     Returns
     -------
@@ -32,7 +42,7 @@ def panel(catalog: Catalog, interval: str, ids: Iterable[str], start_ns: int, en
         Rows are the times at which at least one instrument has a candle.
     """
     names = tuple(sorted(set(ids)))
-    tables = [catalog.series("bars", interval, name, start_ns, end_ns) for name in names]
+    tables = [catalog.series(kind, interval, name, start_ns, end_ns) for name in names]
     stamps = [table.column("ts").to_numpy() for table in tables]
     times = np.unique(np.concatenate(stamps)) if stamps else np.empty(0, np.int64)
     rows = [np.searchsorted(times, own) for own in stamps]
@@ -40,6 +50,7 @@ def panel(catalog: Catalog, interval: str, ids: Iterable[str], start_ns: int, en
     for column in COLUMNS:
         values = np.full((len(times), len(names)), np.nan)
         for index, (table, own) in enumerate(zip(tables, rows, strict=True)):
-            values[own, index] = table.column(column).to_numpy()
+            if column in table.column_names:
+                values[own, index] = table.column(column).to_numpy()
         arrays[column] = values
     return Panel(ts=times.astype(np.int64), ids=names, **arrays)
