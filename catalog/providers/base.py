@@ -78,9 +78,12 @@ class ImportOptions:
         Whose prices; None leaves it to the reader, which guesses from names or says "unknown".
     note : str
         For the provenance.
+    stamp : str
+        What a candle's date in the file is: its ``open`` or its ``close``.
     """
 
     interval: str | None = None
     product: str | None = None
     source_venue: str | None = None
     note: str = ""
+    stamp: str = "open"

@@ -1,0 +1,130 @@
+"""`perpdesk catalog …`: make, fill, look at and check a catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from catalog import show
+from catalog.formats import read
+from catalog.providers import demo
+from catalog.providers.base import Import, ImportOptions
+from catalog.rebuild import rebuild
+from catalog.store import Catalog
+from catalog.writer import CatalogWriter
+from config.errors import InputError
+
+DEMO_CATALOG = Path("catalog/data/demo")
+DEMO = demo.DemoParams()
+
+Folder = Annotated[Path, typer.Option("--catalog", help="The catalog's folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Mount `perpdesk catalog` and its commands."""
+    group = typer.Typer(
+        help="Market history on disk: make, import, pull, look, check.", no_args_is_help=True
+    )
+    commands: dict[str, Callable[..., None]] = {
+        "demo": make_demo,
+        "import": import_files,
+        "ls": ls,
+        "rebuild": rebuild_cache,
+    }
+    for name, command in commands.items():
+        group.command(name)(command)
+    app.add_typer(group, name="catalog")
+
+
+def make_demo(
+    catalog: Folder = DEMO_CATALOG,
+    seed: Annotated[int, typer.Option(help="Another seed, another market.")] = DEMO.seed,
+    days: Annotated[int, typer.Option(help="Length in days.", min=30)] = DEMO.days,
+    perps: Annotated[int, typer.Option(help="Number of perpetuals.", min=4)] = DEMO.perps,
+    reversal: Annotated[float, typer.Option(help="Planted one-day reversal.")] = DEMO.reversal,
+    momentum: Annotated[float, typer.Option(help="Planted 20-day momentum.")] = DEMO.momentum,
+    json: Json = False,
+) -> None:
+    """Invent a market: perps and spot, hourly and daily, mark prices and funding.
+
+    Example: perpdesk catalog demo --catalog catalog/data/demo
+    """
+    params = demo.DemoParams(
+        seed=seed, days=days, perps=perps, reversal=reversal, momentum=momentum
+    )
+    with show.working("Inventing the demo market"):
+        market = demo.generate(params)
+    market = replace(market, note=f"{market.note} {days} days, {perps} perps.")
+    _refuse_to_mix(catalog, market)
+    with CatalogWriter(catalog) as writer, show.working("Writing the demo market"):
+        writer.add(market)
+    show.written(catalog, writer, json)
+
+
+def _refuse_to_mix(path: Path, market: Import) -> None:
+    """Two demo markets in one folder would be neither."""
+    if (path / "CURRENT").exists():
+        there = {(p.source, p.note) for p in Catalog(path).provenance}
+        if there != {(market.source, market.note)}:
+            raise InputError(
+                f"{path} holds other data already ({', '.join(sorted(p[0] for p in there))}); "
+                "choose another --catalog, or remove that folder first"
+            )
+
+
+def import_files(
+    format_: Annotated[str, typer.Argument(metavar="FORMAT", help="ohlcv_table, freqtrade …")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files or folders.")],
+    catalog: Folder,
+    interval: Annotated[str | None, typer.Option(help="Of the candles, if unclear.")] = None,
+    product: Annotated[str | None, typer.Option(help="linear or spot, if unclear.")] = None,
+    source_venue: Annotated[str | None, typer.Option(help="Whose prices they are.")] = None,
+    note: Annotated[str, typer.Option(help="For the provenance.")] = "",
+    stamp: Annotated[str, typer.Option(help="What a candle's date is: open or close.")] = "open",
+    json: Json = False,
+) -> None:
+    """Import files; importing again changes nothing, a longer range extends.
+
+    Example: perpdesk catalog import freqtrade user_data/data/bybit --catalog catalog/data/bybit
+    """
+    options = ImportOptions(
+        interval=interval,
+        product=_one_of("--product", product.upper(), ("LINEAR", "SPOT")) if product else None,
+        source_venue=source_venue,
+        note=note,
+        stamp=_one_of("--stamp", stamp, ("open", "close")),
+    )
+    with CatalogWriter(catalog) as writer, show.counting("Importing") as step:
+        for part in read(format_, paths, options):
+            writer.add(part)
+            step(part.files[-1].name if part.files else part.source)
+    show.written(catalog, writer, json)
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise InputError(f"{name} must be {' or '.join(allowed).lower()}, was {value!r}")
+    return value
+
+
+def ls(catalog: Folder = DEMO_CATALOG, json: Json = False) -> None:
+    """Show what is there, from when to when, and where it came from.
+
+    Example: perpdesk catalog ls --catalog catalog/data/demo
+    """
+    show.listing(Catalog(catalog), json)
+
+
+def rebuild_cache(catalog: Folder = DEMO_CATALOG, json: Json = False) -> None:
+    """Make the engine's own files anew from the raw ones.
+
+    Example: perpdesk catalog rebuild --catalog catalog/data/demo
+    """
+    with show.working("Rebuilding the engine's files"):
+        series = rebuild(catalog)
+    show.result({"catalog": str(catalog), "series": series}, json, f"{series} series rebuilt.")

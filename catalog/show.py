@@ -1,0 +1,158 @@
+"""How the catalog's commands talk: tables for people, JSON for machines, progress on stderr."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from catalog.store import Catalog, Coverage
+from catalog.writer import CatalogWriter
+
+WIDTH = 160
+"""Columns of a table that goes into a file or a pipe."""
+
+
+def out() -> Console:
+    """Make the console of results: stdout (made late, so that a test's capture is seen)."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+
+
+def progress(*columns: Any) -> Progress:
+    """Make a progress display on stderr."""
+    shown = columns or (SpinnerColumn(), TextColumn("{task.description}"))
+    return Progress(*shown, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show that something of unknown length is going on."""
+    with progress() as display:
+        display.add_task(what, total=None)
+        yield
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[str], None]]:
+    """Show a count of parts of unknown number; call the yielded function once a part."""
+    with progress() as display:
+        task = display.add_task(what, total=None)
+        done = 0
+
+        def step(name: str) -> None:
+            nonlocal done
+            done += 1
+            display.update(task, description=f"{what}: {done} ({name})")
+
+        yield step
+
+
+def result(data: dict[str, Any], json: bool, words: str) -> None:
+    """Print JSON or words on stdout."""
+    if json:
+        print(json_module.dumps(data, indent=2))
+    else:
+        out().print(words)
+
+
+def date(stamp_ns: int) -> str:
+    """Write a stamp as UTC to the minute; midnight closes as such (24:00 is next day 00:00)."""
+    return datetime.fromtimestamp(stamp_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def written(path: Path, writer: CatalogWriter, json: bool) -> None:
+    """Say what a write changed."""
+    assert writer.summary is not None
+    summary = writer.summary
+    data = {
+        "catalog": str(path),
+        "changed": writer.changed,
+        **msgspec.to_builtins(summary),
+    }
+    rows = ", ".join(f"{count:,} {kind}" for kind, count in summary.rows.items())
+    words = f"Nothing new for {path}: every row is there already."
+    if writer.changed:
+        words = (
+            f"{path}: {rows or 'no rows, but facts'} of {len(summary.instruments)} instruments "
+            f"from {summary.source} ({summary.source_venue})."
+        )
+        if summary.inferred:
+            words += f" Facts of {summary.inferred} instruments are guessed from their prices."
+        if summary.replaced:
+            words += f" {summary.replaced:,} rows replaced others."
+        if summary.duplicates:
+            words += f" {summary.duplicates:,} contradicting duplicates: the last one won."
+    result(data, json, words)
+
+
+def _series(catalog: Catalog) -> list[tuple[str, dict[str, Coverage]]]:
+    kinds = [("bars", i) for i in catalog.intervals()]
+    kinds += [("mark", i) for i in catalog.intervals("mark")]
+    found = [(f"{kind}/{i}", catalog.coverage(kind, i)) for kind, i in kinds]
+    funding = catalog.coverage("funding")
+    return [*found, ("funding", funding)] if funding else found
+
+
+def listing(catalog: Catalog, json: bool) -> None:
+    """Show instruments, series and provenance."""
+    series = _series(catalog)
+    if json:
+        data = {
+            "catalog": str(catalog.path),
+            "version": catalog.version,
+            "data_hash": catalog.data_hash(),
+            "instruments": msgspec.to_builtins(catalog.instruments),
+            "series": {n: {i: c._asdict() for i, c in found.items()} for n, found in series},
+            "provenance": msgspec.to_builtins(catalog.provenance),
+        }
+        print(json_module.dumps(data, indent=2))
+        return
+    _print_series(catalog, series)
+    _print_instruments(catalog, series)
+    _print_provenance(catalog)
+
+
+def _print_series(catalog: Catalog, series: list[tuple[str, dict[str, Coverage]]]) -> None:
+    table = Table(title=f"{catalog.path} (version {catalog.version})", title_justify="left")
+    for name in ("series", "instruments", "rows", "first", "last"):
+        table.add_column(name, justify="right" if name in ("instruments", "rows") else "left")
+    for name, found in series:
+        rows = sum(c.rows for c in found.values())
+        first, last = min(c.first for c in found.values()), max(c.last for c in found.values())
+        table.add_row(name, f"{len(found)}", f"{rows:,}", date(first), date(last))
+    out().print(table)
+
+
+def _print_instruments(catalog: Catalog, series: list[tuple[str, dict[str, Coverage]]]) -> None:
+    table = Table(title="Instruments (* facts guessed from prices)", title_justify="left")
+    for name in ("id", "tick", "lot", "min notional", "funding", "first", "last", "series"):
+        table.add_column(name, no_wrap=name == "id")
+    for name, info in catalog.instruments.items():
+        own = {kind: found[name] for kind, found in series if name in found}
+        first = date(min(c.first for c in own.values())) if own else "-"
+        last = date(max(c.last for c in own.values())) if own else "-"
+        star = "*" if info.inferred else ""
+        hours = f"{info.funding_minutes / 60:g} h" if info.funding_minutes else "-"
+        facts = (name + star, info.tick, info.lot, info.min_notional, hours)
+        table.add_row(*facts, first, last, " ".join(own))
+    out().print(table)
+
+
+def _print_provenance(catalog: Catalog) -> None:
+    table = Table(title="Where it came from", title_justify="left")
+    for name in ("at", "source", "venue", "files", "rows", "note"):
+        table.add_column(name)
+    for entry in catalog.provenance:
+        rows = ", ".join(f"{count:,} {kind}" for kind, count in entry.rows.items())
+        files = str(len(entry.files)) if entry.files else "-"
+        table.add_row(entry.at, entry.source, entry.source_venue, files, rows, entry.note)
+    out().print(table)
