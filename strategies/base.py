@@ -65,6 +65,10 @@ class DeskStrategy(Strategy):
     def warm_up(self, panel: Candles, interval: str) -> None:
         """Take in candles from before the start, the same way as those that come later."""
 
+    def schedule(self) -> tuple[int, int] | None:
+        """Return its period and offset in nanoseconds, None when it decides on events."""
+        return None
+
     # The guards --------------------------------------------------------------------------------
 
     def on_start(self) -> None:

@@ -105,6 +105,10 @@ class PanelRebalancer(DeskStrategy):
 
     # The schedule ------------------------------------------------------------------------------
 
+    def schedule(self) -> tuple[int, int]:
+        """Return the period and the offset of its decisions in nanoseconds."""
+        return duration_ns(self.config.every), offset_ns(self.config.at)
+
     def on_start(self) -> None:
         """Subscribe to the candles and set the timer."""
         super().on_start()
@@ -118,8 +122,9 @@ class PanelRebalancer(DeskStrategy):
         self._listings = self._read_listings()
         for name in self.ids:
             self.subscribe_bars(BarType.from_str(bar_type(name, self.config.interval)))
-        every = duration_ns(self.config.every)
-        first = next_fire(self.clock.timestamp_ns(), every, offset_ns(self.config.at))
+        every, offset = self.schedule()
+        # A start on the very stamp of a decision takes it.
+        first = next_fire(self.clock.timestamp_ns() - 1, every, offset)
         self.clock.set_timer_ns(
             f"rebalance.{self.config.key}",
             interval_ns=every,
