@@ -165,7 +165,8 @@ def table(name: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
         if unknown := set(row) - set(schema.names):
             raise DeskError(f"{name}: unknown columns {', '.join(sorted(unknown))}")
     try:
-        result = pa.table(columns, schema=schema)
+        # Nullable first, so that `conform` says which column is empty.
+        result = pa.table(columns, schema=pa.schema([f.with_nullable(True) for f in schema]))
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DeskError(f"{name}: {error}") from error
     return conform(name, result)
@@ -188,13 +189,13 @@ def conform(name: str, given: pa.Table) -> pa.Table:
             f"unknown: {', '.join(unknown) or 'none'}"
         )
     ordered = given.select(schema.names)
+    for field in schema:
+        if not field.nullable and ordered.column(field.name).null_count:
+            raise DeskError(f"{name}.{field.name}: empty in some rows, and it may not be")
     try:
         ordered = ordered.cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise DeskError(f"{name}: {error}") from error
-    for field in schema:
-        if not field.nullable and ordered.column(field.name).null_count:
-            raise DeskError(f"{name}.{field.name}: empty in some rows, and it may not be")
     return ordered
 
 

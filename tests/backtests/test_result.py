@@ -1,0 +1,230 @@
+"""A result's figures by hand, its books, and the folder that is there wholly or not at all."""
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors import measures
+from backtests import result
+from backtests.tables import SCHEMAS, table
+from config.errors import DeskError, InputError
+from tests.builders import DAY, HOUR, equity_table, small_record
+
+DOCUMENTED = {
+    "name",
+    "start",
+    "end",
+    "starting_equity",
+    "ending_equity",
+    "net_profit",
+    "return_pct",
+    "cagr",
+    "sharpe",
+    "sortino",
+    "calmar",
+    "max_drawdown",
+    "volatility",
+    "turnover",
+    "fees",
+    "funding",
+    "slippage",
+    "orders",
+    "fills",
+    "trades",
+    "win_rate",
+    "profit_factor",
+    "exposure",
+    "config_hash",
+    "data_hash",
+    "engine_version",
+    "elapsed_s",
+}
+
+
+def test_the_summary_has_every_documented_key():
+    assert DOCUMENTED <= set(result.summarise(small_record()))
+
+
+def test_the_figures_are_as_by_hand():
+    summary = result.summarise(small_record())
+    days = [9.4 / 1000, 15.6 / 1009.4, -41 / 1025, 23.7 / 984]
+    expected = {
+        "start": "2024-01-01T00:00:00Z",
+        "end": "2024-01-05T00:00:00Z",
+        "days": 4,
+        "net_profit": 7.7,
+        "return_pct": 0.77,
+        "gross_before_slippage": 11,
+        "cagr": 1.0077 ** (365 / 4) - 1,
+        "sharpe": measures.sharpe(days),
+        "max_drawdown": 41 / 1025,
+        "worst_day": -0.04,
+        "traded_notional": 101 + 121 + 100 + 112,
+        # Equity stood at 1000, 1009.4, 1025 and 984 for a day each.
+        "turnover": 434 / 1004.6 * 365 / 4,
+        "exposure": (110 / 1009.4 + 95 / 1025 + 135.8 / 984) / 4,
+        "net_exposure": (110 / 1009.4 - 95 / 1025 - 135.8 / 984) / 4,
+        "time_in_market": 0.75,
+        "orders": 4,
+        "fills": 4,
+        "trades": 2,
+        "trades_open": 0,
+        "win_rate": 0.5,
+        "profit_factor": 20.2 / 12.5,
+        "average_trade": 3.85,
+        "average_holding_hours": (24 + 47) / 2,
+    }
+    for name, value in expected.items():
+        assert summary[name] == (value if isinstance(value, str) else pytest.approx(value)), name
+
+
+def test_a_run_without_trades_has_nulls_and_no_nan():
+    record = small_record()
+    flat = equity_table(
+        record.start_ns + np.arange(5) * DAY,
+        np.array([[1000.0, 1000.0, 0, 0, 0]] * 5),
+    )
+    empty = {
+        name: table(name, []) for name in ("orders", "fills", "positions", "decisions", "funding")
+    }
+    idle = replace(
+        record,
+        tables={**empty, "equity": flat},
+        ending_equity=Decimal(1000),
+        gross_pnl=Decimal(0),
+        fees=Decimal(0),
+        funding=Decimal(0),
+        slippage=Decimal(0),
+    )
+    result.check(idle)
+    summary = result.summarise(idle)
+    assert summary["return_pct"] == 0
+    assert summary["max_drawdown"] == 0
+    for name in ("sharpe", "sortino", "calmar", "win_rate", "profit_factor", "average_trade"):
+        assert summary[name] is None, name
+    json.dumps(summary, allow_nan=False)
+
+
+def test_an_open_position_is_no_trade_yet():
+    record = small_record()
+    rows = record.tables["positions"].to_pylist()
+    rows[1] |= {"open": True, "ts_closed": None, "exit_px": None}
+    summary = result.summarise(
+        replace(record, tables={**record.tables, "positions": table("positions", rows)})
+    )
+    assert (summary["trades"], summary["trades_open"], summary["win_rate"]) == (1, 1, 1.0)
+    assert summary["average_holding_hours"] == 24
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"gross_pnl": Decimal("8.01")}, "starting equity"),
+        ({"fees": Decimal("0.51"), "gross_pnl": Decimal("8.01")}, "fills' fees: 0.51 is not 0.5"),
+        ({"slippage": Decimal(4)}, "fills' slippage: 4 is not 3"),
+        ({"funding": Decimal("0.3"), "gross_pnl": Decimal("7.9")}, "settlements: 0.3 is not 0.2"),
+        (
+            {"ending_equity": Decimal("1007.71"), "gross_pnl": Decimal("8.01")},
+            "last of the curve: 1007.71 is not 1007.7",
+        ),
+        ({"ending_equity": Decimal("1007.71"), "gross_pnl": Decimal("8.01")}, "positions' net"),
+    ],
+)
+def test_books_that_do_not_close_fail_with_both_numbers(changes, message, tmp_path):
+    with pytest.raises(DeskError, match=message):
+        result.write(small_record(**changes), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.decimals("-0.009", "0.009", places=4))
+def test_less_than_a_cent_is_no_error(dust):
+    result.check(small_record(gross_pnl=Decimal(8) + dust))
+
+
+@given(st.decimals("0.01", "1000", places=4), st.sampled_from([-1, 1]))
+def test_a_cent_is_an_error(wrong, sign):
+    with pytest.raises(DeskError, match="to the cent"):
+        result.check(small_record(gross_pnl=Decimal(8) + sign * wrong))
+
+
+def test_the_folder_has_every_table_in_its_schema(tmp_path):
+    written = result.write(small_record(), tmp_path / "out")
+    for name, schema in SCHEMAS.items():
+        assert pq.read_schema(tmp_path / "out" / f"{name}.parquet").equals(schema)
+        assert isinstance(written.table(name), pa.Table)
+    assert written.config_yaml == small_record().config_yaml
+    assert written.provenance == small_record().provenance
+    assert written.summary == result.summarise(small_record())
+
+
+def test_writing_twice_gives_the_same_bytes(tmp_path):
+    one = result.write(small_record(), tmp_path / "one")
+    two = result.write(small_record(), tmp_path / "two")
+    names = sorted(path.name for path in one.path.iterdir())
+    assert names == sorted(path.name for path in two.path.iterdir())
+    for name in names:
+        assert (one.path / name).read_bytes() == (two.path / name).read_bytes(), name
+
+
+def test_an_older_result_is_replaced(tmp_path):
+    result.write(small_record(), tmp_path / "out")
+    result.write(small_record(name="newer"), tmp_path / "out")
+    assert result.read(tmp_path / "out").summary["name"] == "newer"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_with_other_files_is_not_touched(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="holds other files than a result"):
+        result.write(small_record(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_file_in_the_way_is_an_input_error(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(InputError, match="a file stands there"):
+        result.write(small_record(), tmp_path / "out")
+
+
+def test_an_interrupt_while_rendering_leaves_nothing(tmp_path):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        result.write(small_record(), tmp_path / "out", interrupted)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_keeps_the_older_result(tmp_path):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    result.write(small_record(), tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        result.write(small_record(name="newer"), tmp_path / "out", interrupted)
+    assert result.read(tmp_path / "out").summary["name"] == "small"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_place_without_a_result_says_how_to_make_one(tmp_path):
+    with pytest.raises(InputError, match="perpdesk backtest FILE --out"):
+        result.read(tmp_path)
+
+
+def test_a_damaged_summary_is_named(tmp_path):
+    written = result.write(small_record(), tmp_path / "out")
+    (written.path / "summary.json").write_text("{")
+    with pytest.raises(InputError, match=r"summary\.json: cannot be read"):
+        result.read(written.path)
+
+
+def test_a_window_that_starts_within_a_day_counts_its_part_days():
+    record = small_record(start_ns=small_record().start_ns + HOUR)
+    assert result.summarise(record)["days"] == pytest.approx(4 - 1 / 24)

@@ -1,0 +1,59 @@
+"""The tables of a run accept what fits and say what does not."""
+
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from backtests.tables import SCHEMAS, conform, empty, table
+from config.errors import DeskError
+from tests.builders import fill, small_record
+
+
+def test_decimals_are_written_as_plain_strings():
+    row = fill(1, "AAAUSDT", "BUY", "0.0000001", "10", "10", "0")
+    written = table("fills", [row])
+    assert written.column("quantity").to_pylist() == ["0.0000001"]
+
+
+def test_a_missing_required_value_is_named():
+    with pytest.raises(DeskError, match=r"fills\.fee: empty in some rows"):
+        table("fills", [{**fill(1, "AAAUSDT", "BUY", "1", "10", "10", "0"), "fee": None}])
+
+
+def test_an_unknown_column_is_named():
+    with pytest.raises(DeskError, match="fills: unknown columns feee"):
+        table("fills", [{**fill(1, "AAAUSDT", "BUY", "1", "10", "10", "0"), "feee": Decimal(1)}])
+
+
+def test_a_value_of_another_type_names_the_table():
+    with pytest.raises(DeskError, match="fills: "):
+        table("fills", [{**fill(1, "AAAUSDT", "BUY", "1", "10", "10", "0"), "ts": "noon"}])
+
+
+def test_columns_come_in_the_schemas_order_whatever_order_they_had():
+    given = small_record().tables["equity"]
+    shuffled = given.select(list(reversed(given.column_names)))
+    assert conform("equity", shuffled).schema == SCHEMAS["equity"]
+
+
+def test_a_missing_and_an_unknown_column_are_both_named():
+    given = (
+        small_record()
+        .tables["equity"]
+        .rename_columns(["time", "equity", "cash", "unrealized", "gross", "net", "drawdown"])
+    )
+    with pytest.raises(DeskError, match="missing: ts; unknown: time"):
+        conform("equity", given)
+
+
+def test_a_type_that_cannot_be_cast_names_the_table():
+    given = small_record().tables["equity"]
+    words = given.set_column(1, "equity", pa.array(["much"] * len(given)))
+    with pytest.raises(DeskError, match="equity: "):
+        conform("equity", words)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_table_without_rows_has_its_columns(name):
+    assert table(name, []).schema == empty(name).schema == SCHEMAS[name]
