@@ -72,6 +72,8 @@ class CandleHistory:
         self._newest: int | None = None
         self._close = np.full((rows * _SPARE, count), np.nan)
         self._volume = np.full((rows * _SPARE, count), np.nan)
+        # Kept apart, as a position may outlive the candles of its instrument by more than a window.
+        self._last: list[tuple[int, float] | None] = [None] * count
 
     @property
     def newest(self) -> int | None:
@@ -88,6 +90,9 @@ class CandleHistory:
         """
         if ts != self._newest:
             self._reach(ts)
+        last = self._last[index]
+        if last is None or last[0] <= ts:
+            self._last[index] = (ts, close)
         row = self._head
         if ts != self._newest:
             assert self._newest is not None
@@ -122,12 +127,9 @@ class CandleHistory:
         return Window(ts, close, volume)
 
     def last_close(self, index: int) -> float | None:
-        """Return the instrument's newest close that is kept, however old; None without any."""
-        for row in range(self._head, -1, -1):
-            close = self._close[row, index]
-            if not np.isnan(close):
-                return float(close)
-        return None
+        """Return the instrument's newest close, however old; None before the first."""
+        last = self._last[index]
+        return None if last is None else last[1]
 
     def _reach(self, ts: int) -> None:
         """Extend the grid to a close time, when it lies ahead."""

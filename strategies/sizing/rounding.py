@@ -79,7 +79,7 @@ def size_order(
     if abs(order) >= floor:
         return Sized(order)
     short_of = _what_is_missing(abs(order), price, lot)
-    if shrinks or minimum == "skip":
+    if minimum == "skip":
         return Sized(ZERO, f"skipped: {short_of}")
     raised = floor if order > ZERO else -floor
     if minimum == "respect_cap" and abs(current + raised) > max(largest, abs(current)):

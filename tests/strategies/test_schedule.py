@@ -1,0 +1,69 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strategies.schedule import duration_ns, last_close, next_fire, offset_ns
+
+MINUTE = 60 * 10**9
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("30s", 30 * 10**9), ("5m", 5 * MINUTE), ("4h", 4 * HOUR), ("7d", 7 * DAY)],
+)
+def test_a_duration_is_read(text, expected):
+    assert duration_ns(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "5", "m", "0m", "-1d", "1.5h", "1w", "1 d"])
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(ValueError, match="expected a duration"):
+        duration_ns(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("00:00", 0), ("00:05", 5 * MINUTE), ("23:59:30", DAY - 30 * 10**9)]
+)
+def test_a_clock_time_is_read(text, expected):
+    assert offset_ns(text) == expected
+
+
+@pytest.mark.parametrize("text", ["24:00", "0:05", "00:60", "00:05:60", "noon"])
+def test_what_is_no_clock_time_is_refused(text):
+    with pytest.raises(ValueError, match="expected a clock time"):
+        offset_ns(text)
+
+
+@pytest.mark.parametrize(
+    ("now", "every", "at", "expected"),
+    [
+        (0, DAY, 5 * MINUTE, 5 * MINUTE),  # Midnight: five minutes to go.
+        (5 * MINUTE, DAY, 5 * MINUTE, DAY + 5 * MINUTE),  # It fires now: the next is tomorrow.
+        (6 * MINUTE, DAY, 5 * MINUTE, DAY + 5 * MINUTE),
+        (0, 5 * MINUTE, 0, 5 * MINUTE),
+        (7 * MINUTE, 5 * MINUTE, MINUTE, 11 * MINUTE),
+    ],
+)
+def test_the_next_firing_is_strictly_later(now, every, at, expected):
+    assert next_fire(now, every, at) == expected
+
+
+@given(
+    now=st.integers(0, 2 * 10**18),
+    every=st.sampled_from([MINUTE, HOUR, DAY, 7 * DAY]),
+    share=st.floats(0, 0.999),
+)
+def test_firings_are_one_period_apart_and_on_the_offset(now, every, share):
+    at = int(every * share)
+    fire = next_fire(now, every, at)
+    assert now < fire <= now + every
+    assert (fire - at) % every == 0
+    assert next_fire(fire, every, at) == fire + every
+
+
+def test_a_candle_that_closes_now_is_complete():
+    assert last_close(2 * HOUR, HOUR) == 2 * HOUR
+    assert last_close(2 * HOUR - 1, HOUR) == HOUR
+    assert last_close(DAY + 5 * MINUTE, DAY) == DAY

@@ -1,0 +1,123 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from strategies.signals.past_return import past_return
+from strategies.signals.ranking import ordinal_rank, percentile_rank
+from strategies.signals.turnover import mean_turnover
+from strategies.signals.universe import Standing, standing
+from strategies.signals.volatility import volatility
+
+NAN = np.nan
+# Three coins over four candles; the last was listed late, the second misses a candle.
+CLOSE = np.array(
+    [
+        [100.0, 10.0, NAN],
+        [110.0, 20.0, NAN],
+        [121.0, NAN, 5.0],
+        [60.5, 30.0, 4.0],
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("lookback", "skip", "expected"),
+    [
+        (1, 0, [-0.5, NAN, -0.2]),
+        (2, 0, [-0.45, 0.5, NAN]),
+        (1, 1, [0.1, NAN, NAN]),
+        (2, 1, [0.21, NAN, NAN]),
+        (1, 2, [0.1, 1.0, NAN]),
+    ],
+)
+def test_the_past_return_ends_skip_candles_ago(lookback, skip, expected):
+    np.testing.assert_allclose(past_return(CLOSE, lookback, skip), expected)
+
+
+def test_volatility_is_the_sample_deviation_of_simple_returns():
+    # Returns of the first: +10 %, +10 %, -50 %: mean -10 %, deviations 20, 20, -40 %.
+    expected = np.sqrt((0.04 + 0.04 + 0.16) / 2)
+    np.testing.assert_allclose(volatility(CLOSE, 3), [expected, NAN, NAN])
+
+
+def test_volatility_agrees_with_pandas_on_random_walks():
+    close = 100 * np.exp(np.random.default_rng(3).normal(0, 0.02, (50, 7)).cumsum(axis=0))
+    expected = pd.DataFrame(close).pct_change().rolling(20).std().to_numpy()[-1]
+    np.testing.assert_allclose(volatility(close, 20), expected, rtol=1e-12)
+
+
+def test_turnover_averages_the_candles_that_are_there():
+    volume = np.array([[1.0, 1.0, NAN], [2.0, 1.0, NAN], [1.0, NAN, 10.0], [2.0, 3.0, 20.0]])
+    # 121 and 121 -> 121; only 90 -> 90; 50 and 80 -> 65.
+    np.testing.assert_allclose(mean_turnover(CLOSE, volume, 2), [121.0, 90.0, 65.0])
+    assert np.isnan(mean_turnover(CLOSE[:2], volume[:2], 2)[2])
+
+
+def test_the_highest_score_ranks_first_and_ties_keep_their_order():
+    ranks = ordinal_rank(np.array([0.1, NAN, 0.3, 0.1, -2.0]))
+    assert ranks.tolist() == [2, 0, 1, 3, 4]
+
+
+@given(arrays(float, st.integers(1, 30), elements=st.sampled_from([NAN, -1.0, 0.0, 0.5, 2.0, 3.0])))
+def test_the_percentile_rank_is_that_of_pandas(score):
+    expected = pd.Series(score).rank(pct=True).to_numpy()
+    np.testing.assert_array_equal(percentile_rank(score), expected)
+
+
+def rows(**changes):
+    """Three instruments that everything is well with, and what a test changes."""
+    row = {
+        "close": np.array([10.0, 20.0, 30.0]),
+        "excluded": np.zeros(3, bool),
+        "age_days": np.array([5.0, 50.0, 500.0]),
+        "turnover": np.array([100.0, 300.0, 200.0]),
+        "score": np.array([0.1, 0.2, 0.3]),
+        "volatility": None,
+    }
+    return row | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, [Standing.IN] * 3),
+        (
+            {"close": np.array([NAN, 20.0, 0.0])},
+            [Standing.NO_CANDLE, Standing.IN, Standing.NO_CANDLE],
+        ),
+        (
+            {"excluded": np.array([False, True, False])},
+            [Standing.IN, Standing.EXCLUDED, Standing.IN],
+        ),
+        ({"min_age_days": 50.0}, [Standing.TOO_YOUNG, Standing.IN, Standing.IN]),
+        ({"min_price": 20.0}, [Standing.TOO_CHEAP, Standing.IN, Standing.IN]),
+        ({"min_turnover": 200.0}, [Standing.TOO_THIN, Standing.IN, Standing.IN]),
+        ({"score": np.array([NAN, 0.2, 0.3])}, [Standing.NO_SCORE, Standing.IN, Standing.IN]),
+        (
+            {"volatility": np.array([0.1, 0.0, NAN])},
+            [Standing.IN, Standing.NO_VOLATILITY, Standing.NO_VOLATILITY],
+        ),
+        ({"top_n": 2}, [Standing.BELOW_TOP, Standing.IN, Standing.IN]),
+        # The first reason met counts, and who is out already does not take a place of the top.
+        (
+            {"top_n": 2, "excluded": np.array([False, True, False])},
+            [Standing.IN, Standing.EXCLUDED, Standing.IN],
+        ),
+        # Unknown age or turnover fails a limit, and passes without one.
+        (
+            {"min_age_days": 1.0, "age_days": np.array([NAN, 2.0, 2.0])},
+            [Standing.TOO_YOUNG, Standing.IN, Standing.IN],
+        ),
+        ({"age_days": np.full(3, NAN), "turnover": np.full(3, NAN)}, [Standing.IN] * 3),
+    ],
+)
+def test_the_standing_names_the_first_reason_to_leave_out(changes, expected):
+    assert standing(**rows(**changes)).tolist() == expected
+
+
+def test_equal_turnover_keeps_the_first_in_order():
+    got = standing(**rows(turnover=np.full(3, 7.0), top_n=2))
+    assert got.tolist() == [Standing.IN, Standing.IN, Standing.BELOW_TOP]

@@ -1,0 +1,141 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from strategies.sizing.weights import weigh
+
+NAN = np.nan
+SCORE = np.array([0.5, -0.3, NAN, 0.1, -0.1, 0.3])
+
+
+def weights(score=SCORE, **changes):
+    rules = {"side": "long_short", "weighting": "equal", "fraction": 0.2}
+    rules |= {"gross": 1.0, "max_weight": 1.0}
+    return weigh(np.asarray(score, float), **(rules | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        # A fifth of five: one on each side.
+        ({}, [0.5, -0.5, 0, 0, 0, 0]),
+        ({"fraction": 0.4}, [0.25, -0.25, 0, 0, -0.25, 0.25]),
+        # At least one is held, however small the fraction.
+        ({"fraction": 0.01}, [0.5, -0.5, 0, 0, 0, 0]),
+        # Half of five: two on each side, the middle one is not held.
+        ({"fraction": 0.5, "gross": 2.0}, [0.5, -0.5, 0, 0, -0.5, 0.5]),
+        ({"side": "long_only", "fraction": 0.4}, [0.5, 0, 0, 0, 0, 0.5]),
+        ({"side": "long_only", "fraction": 1.0}, [0.2, 0.2, 0, 0.2, 0.2, 0.2]),
+        # The cap: what does not fit stays in cash when nobody can take it.
+        ({"max_weight": 0.3}, [0.3, -0.3, 0, 0, 0, 0]),
+    ],
+)
+def test_equal_weights(changes, expected):
+    np.testing.assert_allclose(weights(**changes), expected, atol=1e-15)
+
+
+def test_inverse_volatility_gives_the_calm_one_more():
+    spread = np.array([0.1, 0.1, NAN, 0.2, 0.3, 0.3])
+    # Longs at 10 % and 30 %: shares 3 to 1. Shorts the same.
+    got = weights(weighting="inverse_volatility", fraction=0.4, volatility=spread)
+    np.testing.assert_allclose(got, [0.375, -0.375, 0, 0, -0.125, 0.125])
+
+
+def test_inverse_volatility_without_volatility_is_refused():
+    with pytest.raises(ValueError, match="needs the volatility"):
+        weights(weighting="inverse_volatility")
+
+
+def test_rank_weights_grow_with_the_distance_from_the_middle():
+    got = weights(weighting="rank", fraction=0.5)
+    # Ranks from the bottom 5, 1, 3, 2, 4; minus 3: 2, -2, 0, -1, 1; over 6.
+    np.testing.assert_allclose(got, np.array([2, -2, 0, 0, -1, 1]) / 6, atol=1e-15)
+
+
+def test_rank_weights_of_the_tails_only():
+    got = weights(weighting="rank", fraction=0.2)
+    np.testing.assert_allclose(got, [0.5, -0.5, 0, 0, 0, 0])
+
+
+def test_zscore_weights_grow_with_the_score():
+    got = weights(weighting="zscore", fraction=0.5)
+    distance = np.array([0.4, -0.4, 0, 0, -0.2, 0.2])
+    np.testing.assert_allclose(got, distance / 1.2, atol=1e-15)
+
+
+def test_long_only_rank_weights_hold_what_is_above_the_middle():
+    got = weights(weighting="rank", side="long_only", fraction=1.0)
+    np.testing.assert_allclose(got, [2 / 3, 0, 0, 0, 0, 1 / 3], atol=1e-15)
+
+
+def test_what_the_cap_cuts_off_goes_to_the_others_of_the_side():
+    spread = np.array([1.0, 1.0, NAN, 1.0, 4.0, 4.0])
+    # Longs 4 to 1: 0.4 and 0.1. Capped at 0.3: the other takes the 0.1, 0.2 in all.
+    got = weights(weighting="inverse_volatility", fraction=0.4, volatility=spread, max_weight=0.3)
+    np.testing.assert_allclose(got, [0.3, -0.3, 0, 0, -0.2, 0.2])
+
+
+@pytest.mark.parametrize("weighting", ["equal", "rank", "zscore"])
+@pytest.mark.parametrize("score", [[NAN, NAN], [NAN, 0.1], []])
+def test_fewer_than_two_hold_nothing(weighting, score):
+    assert not weights(score, weighting=weighting).any()
+
+
+def test_one_alone_can_be_held_long_only():
+    for weighting in ("equal", "rank", "zscore"):
+        got = weights([NAN, 0.1], side="long_only", weighting=weighting)
+        np.testing.assert_allclose(got, [0, 1.0])
+
+
+@pytest.mark.parametrize("weighting", ["rank", "zscore"])
+def test_equal_scores_give_no_side_to_anyone(weighting):
+    assert not weights([0.2, 0.2, 0.2], weighting=weighting, fraction=0.5).any()
+
+
+def test_rank_weights_of_everyone_are_the_demeaned_percentile_ranks():
+    score = np.random.default_rng(1).choice([-2.0, -1.0, 0.0, 0.5, 3.0], 25)
+    rank = pd.Series(score).rank(pct=True)
+    expected = (rank - rank.mean()) / (rank - rank.mean()).abs().sum()
+    np.testing.assert_allclose(weights(score, weighting="rank", fraction=0.5), expected, atol=1e-15)
+
+
+scores = arrays(float, st.integers(2, 40), elements=st.floats(-1, 1) | st.just(NAN))
+
+
+@given(
+    score=scores,
+    weighting=st.sampled_from(["equal", "rank", "zscore", "inverse_volatility"]),
+    fraction=st.floats(0.01, 0.5),
+    gross=st.floats(0.1, 3.0),
+    cap=st.floats(0.01, 1.0),
+)
+def test_weights_respect_gross_cap_sides_and_eligibility(score, weighting, fraction, gross, cap):
+    spread = np.abs(np.nan_to_num(score)) + 0.01
+    got = weights(
+        score,
+        weighting=weighting,
+        fraction=fraction,
+        gross=gross,
+        max_weight=cap,
+        volatility=spread,
+    )
+    assert np.all(np.isfinite(got))
+    assert not got[np.isnan(score)].any()
+    assert np.abs(got).max(initial=0.0) <= cap
+    for side in (got[got > 0], -got[got < 0]):
+        assert side.sum() <= gross / 2 * (1 + 1e-9)
+        if side.size and side.max() < cap * (1 - 1e-9):
+            assert side.sum() == pytest.approx(gross / 2)
+    if weighting in ("equal", "inverse_volatility") and got.any():
+        assert score[got > 0].min() >= score[got < 0].max()
+
+
+@given(score=scores, fraction=st.floats(0.05, 0.5))
+def test_longs_and_shorts_swap_when_the_scores_turn_round(score, fraction):
+    known = score[~np.isnan(score)]
+    assume(len(np.unique(known)) == len(known))
+    straight = weights(score, fraction=fraction)
+    np.testing.assert_array_equal(weights(-score, fraction=fraction), -straight)
