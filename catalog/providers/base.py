@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,9 +57,9 @@ class Import:
     source: str
     source_venue: str
     instruments: list[InstrumentInfo] = field(default_factory=list)
-    bars: Mapping[tuple[str, str], pa.Table] = field(default_factory=dict)
-    marks: Mapping[tuple[str, str], pa.Table] = field(default_factory=dict)
-    funding: Mapping[str, pa.Table] = field(default_factory=dict)
+    bars: MutableMapping[tuple[str, str], pa.Table] = field(default_factory=dict)
+    marks: MutableMapping[tuple[str, str], pa.Table] = field(default_factory=dict)
+    funding: MutableMapping[str, pa.Table] = field(default_factory=dict)
     note: str = ""
     files: list[Path] = field(default_factory=list)
 

@@ -1,0 +1,137 @@
+"""Bybit v5 answers as files: klines, mark klines, funding history and instruments-info.
+
+A file holds one answer (``{"retCode": 0, "result": …}``), a list of them, or one a line (.jsonl).
+A kline answer does not tell its interval: it is inferred, or said with --interval. A five-column
+kline is a mark price unless the file's name says index or premium. The newest candle of an answer
+may be unfinished: it is dropped when the answer's own time is before the candle's close.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from catalog.instruments import InstrumentInfo, instrument_id
+from catalog.providers.base import BARS, FUNDING, MARKS, Import, ImportOptions
+from catalog.providers.bybit_instruments import info_of
+from catalog.providers.files import find, infer_interval
+from config.errors import InputError
+from config.intervals import interval_ns
+
+SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
+MS = 1_000_000
+
+
+def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
+    """Read each file as one part.
+
+    Raises
+    ------
+    InputError
+        Naming file, line (of .jsonl) and field of what is wrong.
+    """
+    for path in find(paths, SUFFIXES):
+        for where, answer in _answers(path):
+            yield _part(where, answer, path, options)
+
+
+def _answers(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    opened = gzip.open(path, "rt") if path.name.endswith(".gz") else path.open()
+    with opened as file:
+        text = file.read()
+    lines = text.splitlines() if ".jsonl" in path.name else [text]
+    for number, line in enumerate(lines, start=1):
+        where = f"{path}:{number}" if len(lines) > 1 else str(path)
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{where}: not JSON: {error}") from error
+        for answer in found if isinstance(found, list) else [found]:
+            yield where, answer
+
+
+def _part(where: str, answer: dict[str, Any], path: Path, options: ImportOptions) -> Import:
+    if not isinstance(answer, dict) or "result" not in answer:
+        raise InputError(f"{where}: not a Bybit v5 answer: no field result")
+    if answer.get("retCode") != 0:
+        raise InputError(f"{where}: an error answer, retCode {answer.get('retCode')}")
+    result = answer["result"]
+    rows = result.get("list", [])
+    category = str(result.get("category", options.product or "linear")).upper()
+    if category not in ("LINEAR", "SPOT"):
+        raise InputError(f"{where}: category {category.lower()}, only linear and spot are kept")
+    part = Import(
+        source="Bybit v5 answers",
+        source_venue=options.source_venue or "bybit",
+        note=options.note,
+        files=[path],
+        bars={},
+        marks={},
+        funding={},
+    )
+    if not rows:
+        return part
+    try:
+        if isinstance(rows[0], list):
+            _candles(part, result["symbol"], category, rows, answer.get("time"), path, options)
+        elif "fundingRate" in rows[0]:
+            _funding(part, category, rows)
+        elif "lotSizeFilter" in rows[0]:
+            part.instruments.extend(_infos(rows, category))
+        else:
+            raise InputError(f"{where}: neither klines, funding nor instruments")
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{where}: a row is not what Bybit v5 sends: {error!r}") from error
+    return part
+
+
+def _infos(rows: list[dict[str, Any]], category: str) -> list[InstrumentInfo]:
+    infos = (info_of(row, category) for row in rows)
+    return [info for info in infos if info is not None]
+
+
+def _funding(part: Import, category: str, rows: list[dict[str, str]]) -> None:
+    by_symbol: dict[str, list[tuple[int, float]]] = {}
+    for row in rows:
+        stamp = int(row["fundingRateTimestamp"]) * MS
+        by_symbol.setdefault(row["symbol"], []).append((stamp, float(row["fundingRate"])))
+    for symbol, pairs in by_symbol.items():
+        stamps, rates = zip(*pairs, strict=True)
+        table = pa.table([pa.array(stamps), pa.array(rates)], schema=FUNDING)
+        part.funding[instrument_id(symbol, category)] = table
+
+
+def _candles(
+    part: Import,
+    symbol: str,
+    category: str,
+    rows: list[list[str]],
+    told_ms: object,
+    path: Path,
+    options: ImportOptions,
+) -> None:
+    width = len(rows[0])
+    name = path.name.lower()
+    if width == 5 and ("index" in name or "premium" in name):
+        raise InputError(f"{path}: index and premium klines are not kept, only last and mark")
+    numbers = np.array([[float(cell) for cell in row] for row in rows])
+    opens = np.array([int(row[0]) for row in rows], dtype=np.int64) * MS
+    interval = options.interval or infer_interval(opens, path)
+    closes = opens + interval_ns(interval)
+    done = closes <= int(told_ms) * MS if isinstance(told_ms, int) else np.ones(len(rows), bool)
+    columns = [pa.array(closes[done]), *(pa.array(c) for c in numbers[done, 1:].T)]
+    key = (interval, instrument_id(symbol, category))
+    if width == 7:
+        part.bars[key] = pa.table(columns, schema=BARS)
+    elif width == 5:
+        part.marks[key] = pa.table(columns, schema=MARKS)
+    else:
+        raise ValueError(f"{width} columns")

@@ -1,0 +1,129 @@
+"""Freqtrade's feather files: candles, mark prices and funding in its own layout.
+
+Names as freqtrade writes them (``BTC_USDT_USDT-5m-futures.feather``, ``…-1h-mark``,
+``…-8h-funding_rate``, older ``BTC_USDT-5m-futures``, spot ``BTC_USDT-1h``), or long ones that say
+the same: ``bybit_linear_BTCUSDT_mark_1h_20250924_20260131.feather``. ``date`` is the candle's
+open. A funding file holds the rate in ``open``; the interval in its name says nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.feather
+
+from catalog.instruments import instrument_id
+from catalog.providers.base import BARS, FUNDING, MARKS, Import, ImportOptions
+from catalog.providers.files import column, find, floats, plain_symbol, stamps_ns, venue_of
+from config.errors import InputError
+from config.intervals import INTERVALS
+
+_OWN = re.compile(r"(?P<pair>[A-Z0-9]+_[A-Z0-9]+(_[A-Z0-9]+)?)-(?P<interval>\w+?)(-(?P<kind>\w+))?")
+_LONG = re.compile(
+    r"[a-z]+_(?P<product>linear|spot)_(?P<pair>[A-Z0-9]+)_(?P<kind>ohlcv|mark|funding)_"
+    r"(?P<interval>[^_]+)_\d{8}_\d{8}"
+)
+_KINDS = {
+    None: "bars",
+    "futures": "bars",
+    "ohlcv": "bars",
+    "mark": "mark",
+    "funding_rate": "funding",
+    "funding": "funding",
+}
+
+
+class Name(NamedTuple):
+    """What a file's name says."""
+
+    symbol: str
+    product: str
+    kind: str
+    interval: str
+
+
+def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
+    """Read each file as one part.
+
+    Files found in folders whose interval the catalog doesn't keep (1w, 8h …) or that hold trades
+    are left out and named in the note; named outright, they are an error.
+
+    Raises
+    ------
+    InputError
+        Naming the file and what is wrong with it.
+    """
+    named = {path for path in paths if path.is_file()}
+    left_out: list[str] = []
+    for path in find(paths, (".feather",)):
+        name = parse_name(path)
+        if name is None or (name.kind != "funding" and name.interval not in INTERVALS):
+            if path in named:
+                raise InputError(
+                    f"{path}: not a name like BTC_USDT_USDT-5m-futures.feather with an interval "
+                    f"of {', '.join(INTERVALS)}"
+                )
+            left_out.append(path.name)
+            continue
+        yield _read_file(path, name, options, _note(options.note, left_out))
+
+
+def parse_name(path: Path) -> Name | None:
+    """Read a file's name; None where it is none of freqtrade's."""
+    stem = path.name.removesuffix(".feather")
+    match = _LONG.fullmatch(stem) or _OWN.fullmatch(stem)
+    if match is None or match["kind"] not in _KINDS:
+        return None
+    groups = match.groupdict()
+    perpetual = groups["kind"] is not None or groups["pair"].count("_") == 2
+    product = (groups.get("product") or ("linear" if perpetual else "spot")).upper()
+    try:
+        symbol = plain_symbol(groups["pair"])
+    except ValueError:
+        return None
+    return Name(symbol, product, _KINDS[groups["kind"]], groups["interval"])
+
+
+def _note(note: str, left_out: list[str]) -> str:
+    words = f"left out: {', '.join(left_out)}" if left_out else ""
+    return "; ".join(part for part in (note, words) if part)
+
+
+def _read_file(path: Path, name: Name, options: ImportOptions, note: str) -> Import:
+    try:
+        table = pyarrow.feather.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path}: not a feather file: {error}") from error
+    instrument = instrument_id(name.symbol, options.product or name.product)
+    stamps = stamps_ns(column(table, ("date",), path, "the date"), path)
+
+    def numbers(names: tuple[str, ...]) -> list[pa.Array]:
+        return [floats(column(table, (n,), path, n), n, path).combine_chunks() for n in names]
+
+    part = Import(
+        source="freqtrade files",
+        source_venue=options.source_venue or venue_of(path),
+        note=note,
+        files=[path],
+        bars={},
+        marks={},
+        funding={},
+    )
+    prices = ("open", "high", "low", "close")
+    if name.kind == "funding":
+        rates = pa.table([pa.array(stamps), *numbers(("open",))], schema=FUNDING)
+        part.funding[instrument] = rates
+        return part
+    closes = pa.array(stamps + INTERVALS[name.interval])
+    if name.kind == "mark":
+        marks = pa.table([closes, *numbers(prices)], schema=MARKS)
+        part.marks[name.interval, instrument] = marks
+        return part
+    turnover = pa.nulls(len(stamps), pa.float64())
+    columns = [closes, *numbers((*prices, "volume")), turnover]
+    part.bars[name.interval, instrument] = pa.table(columns, schema=BARS)
+    return part
