@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
+import config.commands
 import typer
 
 import backtests.commands
 import catalog.commands
-import config.commands
 from config.errors import DeskError
 
 app = typer.Typer(

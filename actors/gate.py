@@ -122,7 +122,9 @@ class OrderGate:
             pending=sum(self._pending.get(name, {}).values(), Decimal(0)),
             max_leverage=self._max_leverage,
         )
-        return refusal(intent, instrument, account, self._standing(name, order.strategy_id.get_tag()))
+        return refusal(
+            intent, instrument, account, self._standing(name, order.strategy_id.get_tag())
+        )
 
     def _gross_with_pending(self) -> float:
         gross = self._account.gross()

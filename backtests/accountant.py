@@ -7,7 +7,9 @@ nanosecond before a stamp: what counts is the position held just before it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
@@ -20,6 +22,7 @@ from nautilus_trader.model.events import OrderFilled
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId, StrategyId
 from nautilus_trader.model.objects import Money, Quantity
 from nautilus_trader.model.orders import MarketOrder
+from numpy.typing import NDArray
 
 from backtests.feed import Grid, Settlement
 from backtests.ledger import ZERO, Fill, Ledger
@@ -32,29 +35,23 @@ from backtests.liquidation import (
 from backtests.market import Market
 from backtests.venue import DeskFillModel
 
+TIMER = "accountant"
 LIQUIDATION, DELISTING = "liquidation", "delisting"
 CENT = Decimal("0.00000001")
 """Bybit books USDT to eight decimals."""
 
 
+@dataclass(frozen=True, slots=True)
 class FundingPayment:
     """One settlement as booked: ``amount`` is what the account received."""
 
-    __slots__ = ("amount", "instrument", "mark_price", "quantity", "rate", "strategy", "ts")
-
-    def __init__(
-        self,
-        ts: int,
-        strategy: str,
-        instrument: str,
-        rate: Decimal,
-        mark_price: Decimal,
-        quantity: Decimal,
-        amount: Decimal,
-    ) -> None:
-        self.ts, self.strategy, self.instrument = ts, strategy, instrument
-        self.rate, self.mark_price = rate, mark_price
-        self.quantity, self.amount = quantity, amount
+    ts: int
+    strategy: str
+    instrument: str
+    rate: Decimal
+    mark_price: Decimal
+    quantity: Decimal
+    amount: Decimal
 
 
 def funding_amount(quantity: Decimal, mark_price: Decimal, rate: Decimal) -> Decimal:
@@ -97,10 +94,8 @@ class Accountant(SimulationModule):
         self._quantity = np.zeros(len(market.ids))
         self._prices = np.full(len(market.ids), np.nan)
         self._cash = float(ledger.starting)
-        self._grid: Grid | None = None
-        self._row = 0
-        self._settlements: list[Settlement] = []
-        self._next_settlement = 0
+        self._rows: deque[tuple[int, Grid, int]] = deque()
+        self._settlements: deque[Settlement] = deque()
         self._kinds: dict[str, str] = {}
         self._owners: dict[str, str] = {}
         self._valued: tuple[float, float] | None = None
@@ -116,14 +111,21 @@ class Accountant(SimulationModule):
         """Refuse: a run builds its own accountant."""
         raise NotImplementedError("an Accountant serves one run")
 
-    def listen(self) -> None:
-        """Start to book fills; called once the module stands in its exchange."""
+    def begin(self, prices: NDArray[np.float64]) -> None:
+        """Start to book fills, with the newest closes before the window (shape (N,), NaN unknown).
+
+        Called once the module stands in its exchange.
+        """
+        self._prices = prices
         self.msgbus.subscribe("events.order.*", self._on_order_event)
 
     def begin_slice(self, grid: Grid, settlements: list[Settlement]) -> None:
-        """Take a slice's price grid and funding settlements, and set the next timer."""
-        self._grid, self._row = grid, 0
-        self._settlements, self._next_settlement = settlements, 0
+        """Take a slice's price grid and funding settlements, and set the next timer.
+
+        What the slice before left (stamps after its last event) comes first.
+        """
+        self._rows.extend((int(ts), grid, row) for row, ts in enumerate(grid.ts))
+        self._settlements.extend(settlements)
         self._schedule()
 
     # -- what the order gate asks -------------------------------------------------------------
@@ -155,32 +157,27 @@ class Accountant(SimulationModule):
     # -- timers --------------------------------------------------------------------------------
 
     def _schedule(self) -> None:
-        grid = self._grid
-        assert grid is not None
-        stamps = []
-        if self._row < len(grid.ts):
-            stamps.append(int(grid.ts[self._row]))
-        if self._next_settlement < len(self._settlements):
-            stamps.append(self._settlements[self._next_settlement].ts)
-        if stamps:
+        if TIMER in self.clock.timer_names:
+            return
+        due = []
+        if self._rows:
+            due.append(self._rows[0][0])
+        if self._settlements:
+            due.append(self._settlements[0].ts)
+        if due:
             self.clock.set_time_alert_ns(
-                name="accountant", alert_time_ns=min(stamps) - 1, callback=self._on_time,
-                override=True, allow_past=True,
+                name=TIMER,
+                alert_time_ns=min(due) - 1,
+                callback=self._on_time,
             )
 
     def _on_time(self, event: object) -> None:
-        grid = self._grid
-        assert grid is not None
         now = self.clock.timestamp_ns() + 1
-        if self._row < len(grid.ts) and grid.ts[self._row] <= now:
-            self._on_bar(grid, self._row)
-            self._row += 1
-        while (
-            self._next_settlement < len(self._settlements)
-            and self._settlements[self._next_settlement].ts <= now
-        ):
-            self._settle(self._settlements[self._next_settlement])
-            self._next_settlement += 1
+        while self._rows and self._rows[0][0] <= now:
+            _, grid, row = self._rows.popleft()
+            self._on_bar(grid, row)
+        while self._settlements and self._settlements[0].ts <= now:
+            self._settle(self._settlements.popleft())
         self._schedule()
 
     def _on_bar(self, grid: Grid, row: int) -> None:

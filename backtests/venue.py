@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from decimal import Decimal
+from typing import Any
 
 from nautilus_trader.backtest.engine import SimulatedExchange
 from nautilus_trader.backtest.execution_client import BacktestExecClient
@@ -20,6 +21,7 @@ from nautilus_trader.execution.messages import (
     ModifyOrder,
     SubmitOrder,
     SubmitOrderList,
+    TradingCommand,
 )
 from nautilus_trader.model.book import OrderBook
 from nautilus_trader.model.data import BookOrder, TradeTick
@@ -82,33 +84,53 @@ class NextPrintClient(BacktestExecClient):
 
     An instrument in a gap of the data has no price, so its orders wait; nothing fills at a stale
     one. Cancelling an order that waits takes it back before it reached the market.
+
+    Parameters
+    ----------
+    exchange : SimulatedExchange
+        The exchange behind it.
+    kernel : NautilusKernel
+        Of the backtest engine.
+    prints_to_wait : int
+        At which print after its arrival an order goes on: 1, or 2 to fill one candle later.
     """
 
-    def __init__(self, exchange: SimulatedExchange, msgbus, cache, clock) -> None:  # noqa: ANN001
-        super().__init__(exchange, msgbus, cache, clock)
+    def __init__(self, exchange: SimulatedExchange, kernel: Any, prints_to_wait: int) -> None:
+        super().__init__(exchange, kernel.msgbus, kernel.cache, kernel.clock)
         self._venue = exchange
-        self._waiting: dict[InstrumentId, list[SubmitOrder | ModifyOrder]] = defaultdict(list)
-        msgbus.subscribe("data.trades.*", self._release)
+        self._prints_to_wait = prints_to_wait
+        self._prints: dict[InstrumentId, int] = defaultdict(int)
+        self._waiting: dict[InstrumentId, list[TradingCommand]] = {}
+        kernel.msgbus.subscribe("data.trades.*", self._release)
 
     def _release(self, tick: TradeTick) -> None:
-        for command in self._waiting.pop(tick.instrument_id, ()):
+        if tick.instrument_id not in self._waiting:
+            return
+        self._prints[tick.instrument_id] += 1
+        if self._prints[tick.instrument_id] < self._prints_to_wait:
+            return
+        self._prints[tick.instrument_id] = 0
+        for command in self._waiting.pop(tick.instrument_id):
             self._venue.send(command)
+
+    def _wait(self, command: TradingCommand) -> None:
+        self._waiting.setdefault(command.instrument_id, []).append(command)
 
     def submit_order(self, command: SubmitOrder) -> None:
         """Keep the order until the instrument's next print."""
         self._submitted(command.order)
-        self._waiting[command.instrument_id].append(command)
+        self._wait(command)
 
     def submit_order_list(self, command: SubmitOrderList) -> None:
         """Keep the orders until the instrument's next print, in their order."""
         for order in command.order_list.orders:
             self._submitted(order)
-        self._waiting[command.instrument_id].append(command)
+        self._wait(command)
 
     def modify_order(self, command: ModifyOrder) -> None:
         """Keep the change behind the order that it changes, or send it when that has left."""
         if self._waiting.get(command.instrument_id):
-            self._waiting[command.instrument_id].append(command)
+            self._wait(command)
         else:
             super().modify_order(command)
 
@@ -155,7 +177,10 @@ class NextPrintClient(BacktestExecClient):
     def _take_back(self, instrument_id: InstrumentId, client_order_id: ClientOrderId) -> bool:
         queue = self._waiting.get(instrument_id, [])
         for index, command in enumerate(queue):
-            if isinstance(command, SubmitOrder) and command.order.client_order_id == client_order_id:
+            if (
+                isinstance(command, SubmitOrder)
+                and command.order.client_order_id == client_order_id
+            ):
                 del queue[index]
                 self.generate_order_canceled(
                     strategy_id=command.strategy_id,

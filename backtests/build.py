@@ -1,0 +1,149 @@
+"""From a document to an engine that is ready to run: the one factory of the backtest's engine.
+
+Engine-specific. Strategies and their parameters come out of the same setup as a live node's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from config.universe import select
+from nautilus_trader.backtest.engine import BacktestEngine
+from nautilus_trader.config import BacktestEngineConfig, LoggingConfig, RiskEngineConfig
+from nautilus_trader.model.enums import AccountType, OmsType
+from nautilus_trader.model.identifiers import Venue as VenueId
+from nautilus_trader.model.objects import Money
+from numpy.typing import NDArray
+
+from actors.gate import OrderGate
+from backtests.accountant import Accountant
+from backtests.ledger import Ledger
+from backtests.market import Market
+from backtests.slippage import slippage_of
+from backtests.venue import DeskFillModel, NextPrintClient
+from catalog.instruments import VENUE
+from config.components import build_params, resolve
+from config.documents import Backtest, Component
+from strategies.base import DeskStrategy
+
+
+@dataclass(frozen=True)
+class Desk:
+    """An engine with everything of a document in it."""
+
+    engine: BacktestEngine
+    accountant: Accountant
+    gate: OrderGate
+    strategies: dict[str, DeskStrategy]
+
+
+def strategies_of(document: Backtest, ids: list[str]) -> dict[str, DeskStrategy]:
+    """Return the enabled strategies by key, each with its own instruments of the universe."""
+    return {
+        key: strategy_of(key, component, document, ids)
+        for key, component in document.strategies.items()
+        if component.enabled
+    }
+
+
+def strategy_of(key: str, component: Component, document: Backtest, ids: list[str]) -> DeskStrategy:
+    """Build one strategy from its component; the same call serves live nodes."""
+    cls = resolve(component.use, document.allow)
+    params = build_params(cls, component.params)
+    config = cls.Config(
+        **params,
+        key=key,
+        order_id_tag=key,
+        instruments=tuple(select(ids, document.universe, component)),
+    )
+    strategy = cls(config)
+    assert isinstance(strategy, DeskStrategy)
+    return strategy
+
+
+def build(
+    document: Backtest,
+    market: Market,
+    strategies: dict[str, DeskStrategy],
+    opening_prices: NDArray[np.float64],
+    *,
+    prints_to_wait: int = 1,
+) -> Desk:
+    """Build the engine.
+
+    Parameters
+    ----------
+    document : Backtest
+        What to run.
+    market : Market
+        Instruments of the run.
+    strategies : dict of str to DeskStrategy
+        From `strategies_of`.
+    opening_prices : ndarray of float64, shape (N,)
+        Newest closes before the window, NaN where unknown.
+    prints_to_wait : int, default 1
+        At which print after the decision an order fills; 2 is the stress row "one bar later".
+    """
+    venue = document.venue
+    engine = BacktestEngine(
+        BacktestEngineConfig(
+            trader_id="DESK-BT",
+            logging=LoggingConfig(bypass_logging=True),
+            run_analysis=False,
+            # The desk paces its own orders; the engine would drop, not queue, what is over a rate.
+            risk_engine=RiskEngineConfig(
+                max_order_submit_rate="1000000/00:00:01", max_order_modify_rate="1000000/00:00:01"
+            ),
+        )
+    )
+    fill_model = DeskFillModel(slippage_of(venue.slippage))
+    ledger = Ledger(starting=venue.starting_balance)
+    accountant = Accountant(ledger, market, fill_model, liquidation=venue.liquidation)
+    at_close = venue.fills == "signal_close"
+    engine.add_venue(
+        venue=VenueId(VENUE),
+        oms_type=OmsType.NETTING,
+        account_type=AccountType.MARGIN,
+        starting_balances=[Money(venue.starting_balance, market.currency)],
+        default_leverage=Decimal(venue.leverage),
+        modules=[accountant],
+        fill_model=fill_model,
+        bar_execution=at_close,
+        support_contingent_orders=False,
+    )
+    for instrument in market.instruments:
+        engine.add_instrument(instrument)
+    kernel = engine.kernel
+    exchange = accountant.exchange
+    if at_close:
+        accountant.send_now = exchange.exec_client.submit_order
+    else:
+        client = NextPrintClient(exchange, kernel, prints_to_wait)
+        kernel.exec_engine.deregister_client(exchange.exec_client)
+        exchange.register_client(client)
+        kernel.exec_engine.register_client(client)
+        accountant.send_now = client.send_now
+        accountant.take_back_all = client.take_back_all
+    accountant.begin(opening_prices)
+    gate = OrderGate(kernel, accountant, float(venue.leverage))
+    for strategy in strategies.values():
+        engine.add_strategy(strategy)
+    return Desk(engine, accountant, gate, strategies)
+
+
+def signal_intervals(strategies: dict[str, DeskStrategy]) -> dict[str, int]:
+    """Return the candle intervals that the strategies ask for, with the longest history needed."""
+    needed: dict[str, int] = {}
+    for strategy in strategies.values():
+        for interval, bars in strategy.history_needed().items():
+            needed[interval] = max(bars, needed.get(interval, 0))
+    return needed
+
+
+def subscribe(desk: Desk, topic: str, handler: Callable[[Any], None]) -> None:
+    """Hear the desk's messages."""
+    desk.engine.kernel.msgbus.subscribe(topic, handler)

@@ -1,0 +1,101 @@
+"""`perpdesk backtest`, `screen` and `report`."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+
+def register(app: typer.Typer) -> None:
+    """Add this package's commands."""
+    from backtests import report, screen
+
+    app.command("backtest")(backtest)
+    screen.register(app)
+    report.register(app)
+
+
+def backtest(
+    file: Annotated[Path, typer.Argument(help="A backtest document (kind: backtest).")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Change one value: --set venue.leverage=2")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Result folder (default results/<name>-<UTC stamp>).")
+    ] = None,
+    stress: Annotated[
+        bool, typer.Option("--stress", help="Add rows with worse fees, slippage, timing and luck.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print summary.json on stdout instead of a table.")
+    ] = False,
+) -> None:
+    """Run a backtest event by event and leave a result folder with a report.
+
+    Example: perpdesk backtest backtests/runs/xs_reversal_demo.yaml --set venue.leverage=2 --stress
+    """
+    from backtests.session import backtest_document
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.fields[day]}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}% {task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("run", total=1.0, day="reading the catalog", speed="")
+
+        def progress(done: float, now_ns: int, events_a_second: int) -> None:
+            day = datetime.fromtimestamp(now_ns / 1e9, UTC).strftime("%Y-%m-%d")
+            bar.update(task, completed=done, day=day, speed=f"{events_a_second:,} events/s")
+
+        result = backtest_document(
+            file, tuple(overrides or ()), out=out, stress=stress, progress=progress
+        )
+    if as_json:
+        print((result / "summary.json").read_text(encoding="utf-8"), end="")
+        return
+    summary = json.loads((result / "summary.json").read_text(encoding="utf-8"))
+    Console().print(_table(summary))
+    for warning in summary.get("warnings", []):
+        console.print(f"[yellow]![/] {warning}", highlight=False)
+    print(f"Report: {result / 'report.html'}")
+
+
+ROWS = (
+    ("net_profit", "net profit (USDT)", "{:,.2f}"),
+    ("return_pct", "return", "{:.2f} %"),
+    ("cagr", "yearly growth", "{:.2%}"),
+    ("sharpe", "Sharpe (365 days)", "{:.2f}"),
+    ("sortino", "Sortino", "{:.2f}"),
+    ("calmar", "Calmar", "{:.2f}"),
+    ("max_drawdown", "max drawdown", "{:.2%}"),
+    ("volatility", "volatility", "{:.2%}"),
+    ("trades", "trades", "{:,}"),
+    ("win_rate", "win rate", "{:.2%}"),
+    ("profit_factor", "profit factor", "{:.2f}"),
+    ("turnover", "turnover (x equity a year)", "{:,.1f}"),
+    ("fees", "fees", "{:,.2f}"),
+    ("funding", "funding received", "{:,.2f}"),
+    ("slippage", "slippage", "{:,.2f}"),
+)
+
+
+def _table(summary: dict[str, object]) -> Table:
+    table = Table(title=f"{summary['name']}  {summary['start']} to {summary['end']}")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for key, label, shape in ROWS:
+        value = summary.get(key)
+        if isinstance(value, str):
+            value = float(value)
+        table.add_row(label, "-" if value is None else shape.format(value))
+    return table

@@ -1,0 +1,60 @@
+"""The instruments of one run side by side, in the column order that every array of the run uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.instruments import Instrument
+from nautilus_trader.model.objects import Currency
+from numpy.typing import NDArray
+
+from catalog.instruments import InstrumentInfo, to_nautilus
+from config.documents import Venue
+
+
+@dataclass(frozen=True)
+class Market:
+    """N instruments: the engine's objects and what the accountant needs of each.
+
+    Parameters
+    ----------
+    ids : tuple of str
+        Sorted instrument ids; their place is the column.
+    infos, instruments, instrument_ids
+        The same instruments as catalog facts, engine instruments and engine ids.
+    maintenance_rate, taker_fee : ndarray of float64, shape (N,)
+        Fractions of the notional.
+    currency : Currency
+        Settlement currency of all of them.
+    """
+
+    ids: tuple[str, ...]
+    column: dict[str, int]
+    infos: tuple[InstrumentInfo, ...]
+    instruments: tuple[Instrument, ...]
+    instrument_ids: tuple[InstrumentId, ...]
+    maintenance_rate: NDArray[np.float64]
+    taker_fee: NDArray[np.float64]
+    currency: Currency
+
+
+def market_of(infos: list[InstrumentInfo], venue: Venue) -> Market:
+    """Build the market with the document's fees."""
+    infos = sorted(infos, key=lambda info: info.id)
+    fees = [venue.fees.spot if i.product == "SPOT" else venue.fees.linear for i in infos]
+    instruments = tuple(
+        to_nautilus(info, fee.maker, fee.taker) for info, fee in zip(infos, fees, strict=True)
+    )
+    return Market(
+        ids=tuple(info.id for info in infos),
+        column={info.id: place for place, info in enumerate(infos)},
+        infos=tuple(infos),
+        instruments=instruments,
+        instrument_ids=tuple(instrument.id for instrument in instruments),
+        maintenance_rate=np.array([float(Decimal(i.maintenance_margin)) for i in infos]),
+        taker_fee=np.array([float(fee.taker) for fee in fees]),
+        currency=Currency.from_str("USDT"),
+    )

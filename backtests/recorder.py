@@ -1,0 +1,190 @@
+"""Takes down what a run does, slice by slice, in the shape of the result's tables.
+
+Engine-specific where it reads orders. Orders and positions that are closed and taken down are then
+purged from the engine, so memory stays flat in the length of the window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+from nautilus_trader.model.enums import OrderSide, OrderStatus, OrderType
+from nautilus_trader.model.events import OrderCanceled, OrderDenied, OrderRejected
+from nautilus_trader.model.orders import Order
+
+from backtests.accountant import FundingPayment
+from backtests.build import Desk, subscribe
+from backtests.equity import EquityCurve
+from backtests.feed import Grid, Slice
+from backtests.ledger import Fill, RoundTrip
+from backtests.market import Market
+from backtests.tables import conform, table
+from strategies.messages import Decision, encode
+
+
+class Recorder:
+    """Collects orders, fills, funding, decisions and the equity curve of one run."""
+
+    def __init__(self, desk: Desk, market: Market, start: int) -> None:
+        self._desk = desk
+        self.curve = EquityCurve(desk.accountant.ledger.starting, start, market.column)
+        self._decisions: list[dict[str, Any]] = []
+        self._orders: list[dict[str, Any]] = []
+        self._fills: list[dict[str, Any]] = []
+        self._funding: list[dict[str, Any]] = []
+        self._grid: Grid | None = None
+        self._new_fills: list[tuple[Fill, Decimal]] = []
+        self._new_payments: list[FundingPayment] = []
+        subscribe(desk, "decisions.*", self._on_decision)
+
+    def end_slice(self, part: Slice) -> None:
+        """Take down what the slice brought, then let the engine forget what is closed."""
+        self._take()
+        if self._grid is not None:
+            self._draw(self._grid)
+        self._grid = part.grid
+        cache = self._desk.engine.kernel.cache
+        self._orders += [_order_row(order) for order in cache.orders_closed()]
+        now = self._desk.engine.kernel.clock.timestamp_ns()
+        cache.purge_closed_orders(ts_now=now)
+        cache.purge_closed_positions(ts_now=now)
+        cache.purge_account_events(ts_now=now)
+
+    def end_run(self) -> None:
+        """Take down what the last flush of the engine's timers brought."""
+        self._take()
+        if self._grid is not None:
+            self._draw(self._grid)
+            self._grid = None
+
+    def _draw(self, grid: Grid) -> None:
+        """Extend the curve by a grid whose events are all in.
+
+        The engine fires timers past a slice's last event only when the next slice brings one, so a
+        grid is drawn one slice late.
+        """
+        last = int(grid.ts[-1])
+        self.curve.extend(
+            grid,
+            [(fill, cost) for fill, cost in self._new_fills if fill.ts <= last],
+            [payment for payment in self._new_payments if payment.ts <= last],
+        )
+        self._new_fills = [(fill, cost) for fill, cost in self._new_fills if fill.ts > last]
+        self._new_payments = [payment for payment in self._new_payments if payment.ts > last]
+
+    def _take(self) -> None:
+        accountant = self._desk.accountant
+        for fill, _ in accountant.fills:
+            self._fills.append(
+                {
+                    "ts": fill.ts,
+                    "strategy": fill.strategy,
+                    "instrument": fill.instrument,
+                    "client_order_id": fill.client_order_id,
+                    "side": "BUY" if fill.quantity > 0 else "SELL",
+                    "quantity": abs(fill.quantity),
+                    "price": fill.price,
+                    "reference_price": fill.reference_price,
+                    "notional": fill.notional,
+                    "fee": fill.fee,
+                    "slippage": fill.slippage,
+                    "liquidity": fill.liquidity,
+                    "kind": fill.kind,
+                }
+            )
+        self._funding += [asdict(payment) for payment in accountant.payments]
+        self._new_fills += accountant.fills
+        self._new_payments += accountant.payments
+        accountant.fills.clear()
+        accountant.payments.clear()
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Return the result's tables, with the orders and positions that are still open."""
+        orders = self._orders + [_order_row(o) for o in self._desk.engine.kernel.cache.orders()]
+        ledger = self._desk.accountant.ledger
+        trips = [*ledger.closed, *ledger.open.values()]
+        return {
+            "orders": table("orders", sorted(orders, key=lambda r: (r["ts_created"], _number(r)))),
+            "fills": table("fills", self._fills),
+            "positions": table("positions", (self._trip_row(trip) for trip in trips)),
+            "equity": conform("equity", pa.table(self.curve.columns())),
+            "decisions": table("decisions", self._decisions),
+            "funding": table("funding", self._funding),
+        }
+
+    def _on_decision(self, decision: Decision) -> None:
+        payload = encode(decision)
+        self._decisions.append(
+            {
+                "ts": decision.ts,
+                "strategy": decision.strategy,
+                "data_ts": decision.data_ts,
+                "kind": decision.kind,
+                "equity": decision.equity,
+                "gross": decision.gross,
+                "net": decision.net,
+                "note": decision.note,
+                "payload": payload,
+            }
+        )
+
+    def _trip_row(self, trip: RoundTrip) -> dict[str, Any]:
+        price = self._desk.accountant.price(trip.instrument)
+        assert price is not None
+        gross = trip.gross(price)
+        exit_price = trip.exit_price
+        return {
+            "strategy": trip.strategy,
+            "instrument": trip.instrument,
+            "side": "LONG" if trip.is_long else "SHORT",
+            "ts_opened": trip.ts_opened,
+            "ts_closed": trip.ts_closed,
+            "quantity": trip.peak,
+            "entry_px": float(trip.entry_price),
+            "exit_px": None if exit_price is None else float(exit_price),
+            "gross": gross,
+            "fees": trip.fees,
+            "funding": trip.funding,
+            "net": gross - trip.fees + trip.funding,
+            "open": trip.ts_closed is None,
+        }
+
+
+def decisions_of(decisions: pa.Table) -> list[Decision]:
+    """Read the Decisions back from a result's table."""
+    decoder = msgspec.json.Decoder(Decision)
+    return [decoder.decode(payload) for payload in decisions.column("payload").to_pylist()]
+
+
+def _order_row(order: Order) -> dict[str, Any]:
+    last = order.last_event
+    reason = ", ".join(order.tags or [])
+    if isinstance(last, OrderDenied | OrderRejected):
+        reason = last.reason
+    elif isinstance(last, OrderCanceled) and not reason:
+        reason = "cancelled"
+    closed = order.is_closed
+    return {
+        "client_order_id": order.client_order_id.value,
+        "strategy": order.strategy_id.get_tag(),
+        "instrument": order.instrument_id.value,
+        "ts_created": order.ts_init,
+        "ts_closed": order.ts_last if closed else None,
+        "side": "BUY" if order.side == OrderSide.BUY else "SELL",
+        "type": OrderType(order.order_type).name,
+        "quantity": order.quantity.as_decimal(),
+        "filled": order.filled_qty.as_decimal(),
+        "avg_px": order.avg_px if order.filled_qty else None,
+        "status": OrderStatus(order.status).name,
+        "reduce_only": order.is_reduce_only,
+        "reason": reason,
+    }
+
+
+def _number(row: dict[str, Any]) -> tuple[str, int]:
+    head, _, tail = row["client_order_id"].rpartition("-")
+    return head, int(tail)

@@ -1,0 +1,274 @@
+"""The whole backtest, visible: prepare, feed slice by slice, close the books, hand over the record."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import nautilus_trader
+import pyarrow as pa
+from config.universe import select
+from nautilus_trader.model.identifiers import Venue as VenueId
+
+from backtests.benchmarks import Benchmarks
+from backtests.build import Desk, build, signal_intervals, strategies_of
+from backtests.engine_costs import mended
+from backtests.feed import Feed, Slice
+from backtests.market import Market, market_of
+from backtests.recorder import Recorder
+from backtests.words import how_filled, warnings_of
+from catalog.instruments import VENUE
+from catalog.query import panel
+from catalog.store import Catalog
+from config.documents import Backtest
+from config.errors import DeskError, InputError
+from config.intervals import INTERVALS, interval_ns
+
+CENT = Decimal("0.01")
+Progress = Callable[[int, int, int], None]
+"""Told after each slice: simulated time (UNIX nanoseconds, UTC), events done, events a second."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that a run reads, checked: made once, run as often as wanted."""
+
+    document: Backtest
+    catalog: Catalog
+    market: Market
+    feed: Feed
+    intervals: dict[str, int]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the books say after the last event."""
+
+    tables: dict[str, pa.Table]
+    benchmarks: pa.Table
+    starting_equity: Decimal
+    ending_equity: Decimal
+    gross_pnl: Decimal
+    fees: Decimal
+    funding: Decimal
+    slippage: Decimal
+    turnover: Decimal
+    refusals: int
+    liquidated_at: int | None
+    elapsed_s: float
+    how_filled: dict[str, str]
+    warnings: list[str]
+
+
+def prepare(document: Backtest) -> Prepared:
+    """Open the catalog, choose instruments and candles, and check that they are there.
+
+    Raises
+    ------
+    InputError
+        When the catalog lacks what the document asks for; the message says what it has.
+    """
+    catalog = Catalog(Path(document.catalog))
+    ids = select(sorted(catalog.instruments), document.universe)
+    strategies = strategies_of(document, ids)
+    if not strategies:
+        raise InputError(f"{document.name}: no strategy is enabled")
+    wanted = sorted({name for s in strategies.values() for name in s.config.instruments})
+    intervals = signal_intervals(strategies)
+    start, end = document.window.start_ns, document.window.end_ns
+    execution = _execution_interval(document, catalog, wanted, intervals)
+    covered = catalog.coverage("bars", execution)
+    wanted = [name for name in wanted if name in covered and covered[name].first < end]
+    _check_window(document, [covered[name].last for name in wanted], start, end)
+    market = market_of([catalog.instruments[name] for name in wanted], document.venue)
+    feed = Feed(
+        catalog,
+        market,
+        signal_intervals=tuple(sorted(intervals, key=interval_ns)),
+        execution_interval=execution,
+        start=start,
+        end=end,
+        slice_days=document.slice_days,
+        prints=document.venue.fills == "next_open",
+        funding=document.venue.funding,
+    )
+    return Prepared(document, catalog, market, feed, intervals, start, end)
+
+
+def run(
+    prepared: Prepared,
+    *,
+    progress: Progress | None = None,
+    prints_to_wait: int = 1,
+    slices: Iterator[Slice] | None = None,
+) -> Outcome:
+    """Run a prepared backtest from the first slice to the closed books.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        From `prepare`.
+    progress : callable, optional
+        Told after each slice.
+    prints_to_wait : int, default 1
+        At which print after its decision an order fills.
+    slices : iterator of Slice, optional
+        Slices read before (studies and benchmarks reuse them); read from the catalog if None.
+
+    Raises
+    ------
+    DeskError
+        When the books don't agree with the engine's balance to the cent.
+    """
+    began = time.perf_counter()
+    document, market = prepared.document, prepared.market
+    strategies = strategies_of(document, list(market.ids))
+    with mended():
+        desk = build(
+            document,
+            market,
+            strategies,
+            prepared.feed.opening_prices(),
+            prints_to_wait=prints_to_wait,
+        )
+        try:
+            for interval, bars in prepared.intervals.items():
+                history = panel(
+                    prepared.catalog,
+                    interval,
+                    market.ids,
+                    prepared.start - bars * interval_ns(interval),
+                    prepared.start,
+                )
+                for strategy in strategies.values():
+                    if interval in strategy.history_needed():
+                        strategy.warm_up(history, interval)
+            recorder = Recorder(desk, market, prepared.start)
+            benchmarks = Benchmarks(market, document.report.benchmark, prepared.start)
+            events = 0
+            for part in slices if slices is not None else prepared.feed.slices():
+                events += len(part.data)
+                _step(desk, part)
+                recorder.end_slice(part)
+                benchmarks.extend(part.grid)
+                if progress is not None:
+                    progress(part.end, events, int(events / (time.perf_counter() - began)))
+            desk.engine.end()
+            recorder.end_run()
+            return _close(prepared, desk, recorder, benchmarks, time.perf_counter() - began)
+        finally:
+            desk.engine.dispose()
+
+
+def engine_version() -> str:
+    """Return what ran: the engine and Python, for the summary."""
+    return f"nautilus_trader {nautilus_trader.__version__}, Python {platform.python_version()}"
+
+
+def _step(desk: Desk, part: Slice) -> None:
+    desk.accountant.begin_slice(part.grid, part.settlements)
+    if part.data:
+        desk.engine.add_data(part.data, sort=True, validate=False)
+    desk.engine.run(start=part.start, end=part.end - 1, streaming=True)
+    desk.engine.clear_data()
+
+
+def _close(
+    prepared: Prepared, desk: Desk, recorder: Recorder, benchmarks: Benchmarks, elapsed: float
+) -> Outcome:
+    ledger, accountant = desk.accountant.ledger, desk.accountant
+    prices = {name: accountant.price(name) for name in ledger.quantities}
+    unpriced = [name for name, price in prices.items() if price is None]
+    if unpriced:
+        raise DeskError(f"positions without any price: {', '.join(unpriced)}")
+    known = {name: price for name, price in prices.items() if price is not None}
+    ending = ledger.equity(known)
+    tables = recorder.tables()
+    _check_engine(desk, prepared.market, ending, known)
+    drawn = Decimal(repr(float(tables["equity"].column("equity")[-1].as_py())))
+    if abs(drawn - ending) >= CENT:
+        raise DeskError(f"the equity curve ends at {drawn}, the books at {ending}")
+    return Outcome(
+        tables=tables,
+        benchmarks=benchmarks.table(),
+        starting_equity=ledger.starting,
+        ending_equity=ending,
+        gross_pnl=ledger.gross_pnl(known),
+        fees=ledger.fees,
+        funding=ledger.funding,
+        slippage=ledger.slippage,
+        turnover=ledger.turnover,
+        refusals=desk.gate.refusals,
+        liquidated_at=accountant.liquidated_at,
+        elapsed_s=elapsed,
+        how_filled=how_filled(prepared.document, prepared.feed),
+        warnings=warnings_of(prepared.document, prepared.feed, desk.strategies, accountant, tables),
+    )
+
+
+def _check_engine(desk: Desk, market: Market, ending: Decimal, prices: dict[str, Decimal]) -> None:
+    """Compare our books with the engine's: balance plus open profit, to the cent."""
+    kernel = desk.engine.kernel
+    balance = kernel.portfolio.account(VenueId(VENUE)).balance_total(market.currency)
+    engine_equity = balance.as_decimal()
+    for position in kernel.cache.positions_open():
+        name = position.instrument_id.value
+        instrument = market.instruments[market.column[name]]
+        price = instrument.make_price(prices[name])
+        engine_equity += position.unrealized_pnl(price).as_decimal()
+    if abs(engine_equity - ending) >= CENT:
+        raise DeskError(
+            f"the engine's balance says {engine_equity} and our books say {ending}: "
+            "the run is not to be trusted"
+        )
+
+
+def _execution_interval(
+    document: Backtest, catalog: Catalog, wanted: list[str], intervals: dict[str, int]
+) -> str:
+    there = catalog.intervals()
+    for interval in intervals:
+        if interval not in there:
+            raise InputError(
+                f"{document.catalog}: no {interval} candles, which a strategy asks for; "
+                f"there are {', '.join(there) or 'none'}"
+            )
+    chosen = document.venue.execution_interval
+    if chosen != "auto":
+        if chosen not in there:
+            raise InputError(
+                f"{document.catalog}: no {chosen} candles for venue.execution_interval; "
+                f"there are {', '.join(there)}"
+            )
+        return chosen
+    coarsest = min(intervals, key=interval_ns)
+    if document.venue.fills == "signal_close":
+        return coarsest
+    traded = {name for name in wanted if name in catalog.coverage("bars", coarsest)}
+    for interval in sorted(there, key=list(INTERVALS).index):
+        if traded <= set(catalog.coverage("bars", interval)):
+            return interval
+    return coarsest
+
+
+def _check_window(document: Backtest, lasts: list[int], start: int, end: int) -> None:
+    if not lasts:
+        raise InputError(
+            f"{document.name}: no instrument of the universe has candles before the end"
+        )
+    last = max(lasts)
+    if last < end:
+        raise InputError(
+            f"{document.name}: the window ends {_day(end)}, but the data of the universe end "
+            f"{_day(last)}: set window.end to that or earlier, or import more"
+        )
+
+
+def _day(ns: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(ns // 1_000_000_000)) + " UTC"

@@ -1,0 +1,106 @@
+"""From a document's file to a result folder: what `perpdesk backtest` does, for any caller."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from config.load import Resolved, load
+from config.validate import validate
+
+from backtests.result import RunRecord, write
+from backtests.run import Outcome, Prepared, engine_version, prepare, run
+from backtests.stress import stress_rows
+from config.documents import Backtest
+from config.errors import DocumentErrors, InputError
+
+Progress = Callable[[float, int, int], None]
+"""Told the part done (0 to 1), the simulated time (UNIX ns, UTC) and events a second."""
+
+
+def backtest_document(
+    file: Path,
+    overrides: tuple[str, ...] = (),
+    *,
+    out: Path | None = None,
+    stress: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Check, run and write; return the result folder.
+
+    Raises
+    ------
+    DocumentErrors
+        With everything that is wrong in the document, before any engine starts.
+    """
+    problems = validate(file, overrides)
+    if problems:
+        raise DocumentErrors(tuple(problems))
+    resolved = load(file, overrides)
+    document = resolved.document
+    if not isinstance(document, Backtest):
+        raise InputError(f"{file}: kind is {document.kind}, but backtest runs kind: backtest")
+    folder = out if out is not None else default_folder(document.name)
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder}: exists and is not empty; choose another --out")
+    started = time.time()
+    prepared = prepare(document)
+
+    def report(now: int, events: int, rate: int) -> None:
+        if progress is not None:
+            done = (now - prepared.start) / (prepared.end - prepared.start)
+            progress(done, now, rate)
+
+    outcome = run(prepared, progress=report)
+    rows = list(stress_rows(prepared, outcome)) if stress else None
+    write(record_of(resolved, prepared, outcome, started, rows), folder)
+    return folder
+
+
+def record_of(
+    resolved: Resolved,
+    prepared: Prepared,
+    outcome: Outcome,
+    started: float,
+    stress: list[dict[str, Any]] | None = None,
+) -> RunRecord:
+    """Join a run's outcome with what it was made from."""
+    document = prepared.document
+    catalog = prepared.catalog
+    return RunRecord(
+        name=document.name,
+        config_yaml=resolved.to_yaml(),
+        config_hash=resolved.config_hash,
+        data_hash=catalog.data_hash(ids=list(prepared.market.ids)),
+        engine_version=engine_version(),
+        started=started,
+        elapsed_s=outcome.elapsed_s,
+        start_ns=prepared.start,
+        end_ns=prepared.end,
+        starting_equity=outcome.starting_equity,
+        ending_equity=outcome.ending_equity,
+        fees=outcome.fees,
+        funding=outcome.funding,
+        slippage=outcome.slippage,
+        gross_pnl=outcome.gross_pnl,
+        tables=outcome.tables,
+        benchmarks=outcome.benchmarks,
+        provenance=[item.as_dict() for item in catalog.provenance],
+        how_filled=outcome.how_filled,
+        warnings=outcome.warnings,
+        targets=document.report.targets.model_dump(),
+        stress=stress,
+    )
+
+
+def default_folder(name: str) -> Path:
+    """Return results/<name>-<UTC stamp>, with a counter where that second has one already."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    folder = Path("results") / f"{name}-{stamp}"
+    count = 1
+    while folder.exists():
+        count += 1
+        folder = Path("results") / f"{name}-{stamp}-{count}"
+    return folder

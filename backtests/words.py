@@ -1,0 +1,111 @@
+"""What a result says in words: how its fills were made, and what a reader must not overlook."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from backtests.accountant import Accountant
+from backtests.feed import Feed
+from config.documents import Backtest
+from config.intervals import HOUR_NS, interval_ns
+from strategies.base import DeskStrategy
+
+
+def how_filled(document: Backtest, feed: Feed) -> dict[str, str]:
+    """Return the mode, the candles and the slippage of the run's fills, and all of it in words."""
+    venue, interval = document.venue, feed.execution_interval
+    slippage = venue.slippage.model_dump(mode="json")
+    model = slippage.pop("model")
+    terms = ", ".join(f"{key} {value}" for key, value in slippage.items())
+    if venue.fills == "next_open":
+        words = (
+            f"Orders fill whole at the open of the instrument's next {interval} candle that starts "
+            "no earlier than their decision (a decision meets the market one second later). "
+            "An instrument in a gap of the data does not fill until it trades again."
+        )
+    else:
+        words = (
+            f"Orders fill whole at the very {interval} close that their decision saw: no one can "
+            "trade like that. It is for comparing with references only."
+        )
+    words += " All fills are takers; no depth limits them."
+    if venue.liquidation:
+        source = f"{feed.mark_interval} mark prices" if feed.mark_interval else "traded prices"
+        words += f" Margin is checked at the worst price of each candle, from {source}."
+    else:
+        words += " Nobody is liquidated (venue.liquidation is off)."
+    return {
+        "mode": venue.fills,
+        "interval": interval,
+        "slippage": f"{model} ({terms})" if terms else model,
+        "words": words,
+    }
+
+
+def warnings_of(
+    document: Backtest,
+    feed: Feed,
+    strategies: Mapping[str, DeskStrategy],
+    accountant: Accountant,
+    tables: Mapping[str, pa.Table],
+) -> list[str]:
+    """Return what could mislead a reader of the figures, most serious first."""
+    found = []
+    if accountant.liquidated_at is not None:
+        found.append(f"The account was liquidated at {_when(accountant.liquidated_at)}.")
+    if document.venue.fills == "signal_close":
+        found.append("Fills are at the signal's own close: these figures can't be earned.")
+    orders, funding = tables["orders"], tables["funding"]
+    refused = pc.sum(pc.equal(orders.column("status"), "DENIED")).as_py() or 0
+    if refused:
+        found.append(f"{refused} orders were refused by the order gate; orders.parquet says why.")
+    waiting = pc.sum(pc.equal(orders.column("status"), "SUBMITTED")).as_py() or 0
+    if waiting:
+        found.append(f"{waiting} orders still waited for a price when the window ended.")
+    if document.venue.funding:
+        held = set(tables["fills"].column("instrument").to_pylist())
+        have = set(feed.catalog.coverage("funding"))
+        lacking = sorted(name for name in held - have if "-LINEAR." in name)
+        if lacking:
+            found.append(
+                f"No funding data for {len(lacking)} traded perpetuals ({_few(lacking)}): "
+                "their funding counts as zero."
+            )
+    elif not len(funding):
+        found.append("Funding is switched off (venue.funding).")
+    inferred = [info.id for info in feed.market.infos if info.inferred]
+    if inferred:
+        found.append(
+            f"{len(inferred)} instruments are inferred from prices (ticks, lots, minimums and "
+            "margins are guesses): import instruments-info for exact ones."
+        )
+    found += _lag(feed, strategies)
+    return found
+
+
+def _lag(feed: Feed, strategies: Mapping[str, DeskStrategy]) -> list[str]:
+    """Warn when decisions fall between candles so coarse that orders wait for hours."""
+    found = []
+    candle = interval_ns(feed.execution_interval)
+    for key, strategy in strategies.items():
+        schedule = strategy.schedule()
+        wait = 0 if schedule is None else -schedule[1] % min(candle, schedule[0])
+        if wait >= 2 * HOUR_NS:
+            found.append(
+                f"{key}: its orders wait {wait / HOUR_NS:.1f} h for the next "
+                f"{feed.execution_interval} open; import finer candles, or decide when one opens."
+            )
+    return found
+
+
+def _few(names: list[str]) -> str:
+    shown = ", ".join(name.split("-")[0] for name in names[:5])
+    return shown + (" …" if len(names) > 5 else "")
+
+
+def _when(ns: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(ns // 1_000_000_000)) + " UTC"
