@@ -10,9 +10,7 @@ from catalog.instruments import InstrumentInfo, instrument_id
 MS = 1_000_000
 
 
-def info_of(
-    row: dict[str, Any], category: str, source: str = "bybit instruments-info"
-) -> InstrumentInfo | None:
+def info_of(row: dict[str, Any], category: str) -> InstrumentInfo | None:
     """Read a row.
 
     Parameters
@@ -42,7 +40,7 @@ def info_of(
         "quote": row["quoteCoin"],
         "tick": prices["tickSize"],
         "min_qty": lots["minOrderQty"],
-        "source": source,
+        "source": "bybit instruments-info",
     }
     if category == "SPOT":
         return InstrumentInfo(

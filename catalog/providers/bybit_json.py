@@ -42,9 +42,8 @@ def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
 
 
 def _answers(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    opened = gzip.open(path, "rt") if path.name.endswith(".gz") else path.open()
-    with opened as file:
-        text = file.read()
+    content = path.read_bytes()
+    text = (gzip.decompress(content) if path.name.endswith(".gz") else content).decode()
     lines = text.splitlines() if ".jsonl" in path.name else [text]
     for number, line in enumerate(lines, start=1):
         where = f"{path}:{number}" if len(lines) > 1 else str(path)
@@ -65,7 +64,7 @@ def _part(where: str, answer: dict[str, Any], path: Path, options: ImportOptions
         raise InputError(f"{where}: an error answer, retCode {answer.get('retCode')}")
     result = answer["result"]
     rows = result.get("list", [])
-    category = str(result.get("category", options.product or "linear")).upper()
+    category = str(result.get("category") or _guess_category(rows, options)).upper()
     if category not in ("LINEAR", "SPOT"):
         raise InputError(f"{where}: category {category.lower()}, only linear and spot are kept")
     part = Import(
@@ -91,6 +90,14 @@ def _part(where: str, answer: dict[str, Any], path: Path, options: ImportOptions
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{where}: a row is not what Bybit v5 sends: {error!r}") from error
     return part
+
+
+def _guess_category(rows: list[Any], options: ImportOptions) -> str:
+    """Only spot instruments have a base precision; anything else must be said or is linear."""
+    spot = (
+        rows and isinstance(rows[0], dict) and "basePrecision" in rows[0].get("lotSizeFilter", {})
+    )
+    return "SPOT" if spot else options.product or "LINEAR"
 
 
 def _infos(rows: list[dict[str, Any]], category: str) -> list[InstrumentInfo]:
