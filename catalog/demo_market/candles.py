@@ -46,7 +46,8 @@ def on_grid(values: Floats, decimals: int) -> Integers:
 
 def off_grid(counts: Integers, decimals: int) -> Floats:
     """Return multiples of ``10 ** -decimals`` as the floats nearest to the decimal numbers."""
-    return counts / 10.0**decimals if decimals >= 0 else counts * 10.0**-decimals
+    values: Floats = counts.astype(np.float64)
+    return values / 10.0**decimals if decimals >= 0 else values * 10.0**-decimals
 
 
 def hourly(prices: Floats, first_close_ns: int, decimals: int) -> Candles:

@@ -63,4 +63,5 @@ def _steps(
         * volatility.tail_multiples(rng, params.hours)
     )
     step = np.repeat(hourly * (daily / np.sqrt(STEPS_PER_DAY)), STEPS_PER_HOUR)
-    return rng.standard_normal(step.size) * step
+    step *= rng.standard_normal(step.size)
+    return step

@@ -41,7 +41,8 @@ def premium(rng: np.random.Generator, log_price: Floats, volatility: float) -> F
     wandering = 0.015 * volatility * autoregression(rng, log_price.size, _PERSISTENCE)
     past = np.concatenate([np.full(_CROWD_HOURS, log_price[0]), log_price[:-_CROWD_HOURS]])
     crowd = _CROWD_PAYS * (log_price - past[: log_price.size])
-    return np.clip(wandering + crowd, -_LARGEST_PREMIUM, _LARGEST_PREMIUM)
+    lean: Floats = np.clip(wandering + crowd, -_LARGEST_PREMIUM, _LARGEST_PREMIUM)
+    return lean
 
 
 def rates(premiums: Floats, hour_of_window: int, minutes: int) -> tuple[Integers, Floats]:

@@ -40,6 +40,8 @@ _KNOWN = (
     ("GRT", "infrastructure", 0.056, 1.15, 0.034, 3.0e7, 25),
     ("COMP", "finance", 31.0, 1.00, 0.032, 2.5e7, 25),
 )
+# Thirteen and seven share no divisor, so that heads and tails, counted together, pair up in all 91
+# ways before one repeats.
 _HEADS = ("VEL", "KOR", "ZUN", "MIR", "TAV", "OBR", "QEL", "RUX", "SYL", "DOV", "FEN", "HAX", "JUM")
 _TAILS = ("A", "IO", "EX", "UM", "Y", "OR", "IS")
 # The contract sizes Bybit lists differ from the rule of thumb below for the most expensive coins.
@@ -117,6 +119,7 @@ def _spec(params: DemoParams, index: int, listed: int | None, delisted: int | No
     loading = float(rng.uniform(0.6, 1.4))
     four_hourly = bool(rng.random() < 0.25)
     known = index < len(_KNOWN)
+    leverage: float
     if known:
         base, sector, price, beta, volatility, turnover, leverage = _KNOWN[index]
     else:
@@ -139,7 +142,7 @@ def _spec(params: DemoParams, index: int, listed: int | None, delisted: int | No
         turnover=turnover,
         leverage=f"{leverage:g}",
         tick_decimals=_TICK_DECIMALS.get(base, max(1, 4 - magnitude)),
-        lot_decimals=_LOT_DECIMALS.get(base, min(3, max(-2, magnitude))),
+        lot_decimals=_LOT_DECIMALS.get(base, min(2, max(-2, magnitude + 1))),
         funding_minutes=240 if four_hourly and not known else 480,
         listed_hour=listed,
         delisted_hour=delisted,
@@ -149,7 +152,7 @@ def _spec(params: DemoParams, index: int, listed: int | None, delisted: int | No
 
 def _invented_name(number: int) -> str:
     rounds, place = divmod(number, len(_HEADS) * len(_TAILS))
-    name = _HEADS[place % len(_HEADS)] + _TAILS[(place // len(_HEADS) + place) % len(_TAILS)]
+    name = _HEADS[place % len(_HEADS)] + _TAILS[place % len(_TAILS)]
     return name if rounds == 0 else f"{name}{rounds + 1}"
 
 

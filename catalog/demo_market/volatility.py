@@ -26,7 +26,8 @@ def autoregression(rng: np.random.Generator, length: int, phi: float) -> Floats:
         shifted[lag:] = series[:-lag]
         series = series + weight * shifted
         lag, weight = 2 * lag, weight * weight
-    return series[past:]
+    unit: Floats = series[past:]
+    return unit
 
 
 def clusters(log_volatility: Floats, spread: float) -> Floats:

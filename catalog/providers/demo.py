@@ -143,12 +143,16 @@ def _info(params: DemoParams, spec: Spec, product: str) -> InstrumentInfo:
         min_notional=_MIN_NOTIONAL,
         max_qty=str(largest),
         max_leverage=spec.leverage if perp else "1",
-        maintenance_margin=str(Decimal("0.5") / Decimal(spec.leverage)) if perp else "0",
+        maintenance_margin=_maintenance_margin(spec) if perp else "0",
         funding_minutes=spec.funding_minutes if perp else 0,
         listed_ns=params.start_ns + first * HOUR_NS - spec.age_days * DAY_NS,
         delisted_ns=None if spec.delisted_hour is None else params.start_ns + last * HOUR_NS,
         source="demo market",
     )
+
+
+def _maintenance_margin(spec: Spec) -> str:
+    return str((Decimal("0.5") / Decimal(spec.leverage)).quantize(Decimal("0.0001")))
 
 
 def _step(decimals: int) -> str:
