@@ -1,7 +1,7 @@
-"""The order gate's shell: stands in front of the engine's RiskEngine for every order of every strategy.
+"""The order gate's shell: stands in front of the engine's RiskEngine, for every order.
 
-Engine-specific. Both builders (backtest and live) install it; a strategy that ignores our base class
-can't get around it.
+Engine-specific. Both builders (backtest and live) install it; a strategy that ignores our base
+class can't get around it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ENDPOINT = "RiskEngine.execute"
 
 
 class AccountView(Protocol):
-    """What the gate asks of the account; the ledger answers in a backtest, the venue's cache live."""
+    """What the gate asks of the account: of the ledger in a backtest, of the cache live."""
 
     def equity(self) -> float:
         """Return cash plus unrealised profit in the settlement currency."""
@@ -84,16 +84,19 @@ class OrderGate:
         else:
             self._pass(command)
             return
-        reasons = [self._refusal(order) for order in orders]
+        reasons = []
+        for order in orders:
+            reasons.append(self._refusal(order))
+            # Counts from here on, so that the orders of a list are held to the limits together.
+            pending = self._pending.setdefault(order.instrument_id.value, {})
+            pending[order.client_order_id.value] = _signed(order.side, order.quantity.as_decimal())
         if any(reasons):
             # A list is one plan: without one of its legs the others could leave a naked position.
             first = next(reason for reason in reasons if reason)
             for order, reason in zip(orders, reasons, strict=True):
+                del self._pending[order.instrument_id.value][order.client_order_id.value]
                 self._deny(order, reason or f"another order of its list was refused: {first}")
             return
-        for order in orders:
-            pending = self._pending.setdefault(order.instrument_id.value, {})
-            pending[order.client_order_id.value] = _signed(order.side, order.quantity.as_decimal())
         self._pass(command)
 
     def _refusal(self, order: Order) -> str | None:

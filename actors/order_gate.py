@@ -1,4 +1,4 @@
-"""The order gate's rules: may this order reach the venue?
+"""The order gate's rules: whether an order may reach the venue.
 
 Pure, and the same in both worlds. The engine checks neither minimum notional, lot, leverage nor
 exposure on margin accounts (tests/backtests/test_engine_traps.py pins that), so the desk does, for
@@ -117,10 +117,14 @@ def refusal(
 def _reduces(order: OrderIntent, account: AccountFacts) -> bool:
     """Whether the order can only shrink the position.
 
-    A reduce-only order is held to that by the venue. Any other counts only against what orders
-    under way leave of the position, or two exits at once would open the other side.
+    A reduce-only order is held to that by the venue. Any other counts against the position as it
+    is, or an entry that rests unfilled would let the other side be opened as its exit; and against
+    what orders under way leave of it, or two exits at once would open the other side.
     """
     if order.reduce_only:
         return account.position * order.quantity < 0
     left = account.position + account.pending
-    return left * order.quantity < 0 and abs(order.quantity) <= abs(left)
+    return all(
+        held * order.quantity < 0 and abs(order.quantity) <= abs(held)
+        for held in (account.position, left)
+    )

@@ -1,0 +1,266 @@
+"""Every limit of the order gate, just inside and just outside."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal as D
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.order_gate import AccountFacts, InstrumentFacts, OrderIntent, refusal
+from strategies.messages import Action, Verdict
+
+CLEAR = Verdict(action=Action.NONE)
+PERPETUAL = InstrumentFacts(
+    lot=D("0.001"),
+    min_quantity=D("0.002"),
+    min_notional=D(5),
+    max_quantity=D(100),
+    price=D(100),
+    is_spot=False,
+)
+FLAT = AccountFacts(equity=1000.0, gross=0.0, position=D(0), pending=D(0), max_leverage=5.0)
+
+
+def order(quantity: str, *, price: str | None = None, reduce_only: bool = False) -> OrderIntent:
+    return OrderIntent("X", D(quantity), None if price is None else D(price), reduce_only)
+
+
+def verdict(action: Action) -> Verdict:
+    return Verdict(action=action, guard="drawdown", reason="down 20 %")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "instrument", "refused"),
+    [
+        ("0", {}, "quantity is zero"),
+        ("1", {}, None),
+        ("-1", {}, None),
+        ("1.001", {}, None),
+        ("1.0005", {}, "no multiple of the lot 0.001"),
+        ("-1.0005", {}, "no multiple of the lot 0.001"),
+        ("100", {"price": D(10)}, None),
+        ("100.001", {"price": D(10)}, "above the venue's maximum 100"),
+        ("-100.001", {"price": D(10)}, "above the venue's maximum 100"),
+        ("400", {"price": D(10), "max_quantity": None}, None),
+        ("0.002", {"min_notional": D(0)}, None),
+        ("0.001", {"min_notional": D(0)}, "below the venue's minimum 0.002"),
+        ("0.050", {}, None),
+        ("0.049", {}, "notional 4.900 is below the venue's minimum 5"),
+        ("-0.049", {}, "notional 4.900 is below the venue's minimum 5"),
+        ("1", {"price": None}, "no price is known"),
+    ],
+)
+def test_the_venues_own_limits(quantity: str, instrument: dict, refused: str | None) -> None:
+    found = refusal(order(quantity), replace(PERPETUAL, **instrument), FLAT, CLEAR)
+    assert (found is None) if refused is None else (found is not None and refused in found)
+
+
+@pytest.mark.parametrize(
+    ("price", "quantity", "passes"),
+    [
+        ("200", "0.025", True),
+        ("200", "0.024", False),
+        ("50", "0.100", True),
+        ("50", "0.099", False),
+    ],
+)
+def test_a_limit_order_is_valued_at_its_own_price(price: str, quantity: str, passes: bool) -> None:
+    found = refusal(order(quantity, price=price), PERPETUAL, FLAT, CLEAR)
+    assert (found is None) == passes
+
+
+def test_a_limit_order_needs_no_reference_price() -> None:
+    assert refusal(order("1", price="100"), replace(PERPETUAL, price=None), FLAT, CLEAR) is None
+
+
+@pytest.mark.parametrize(
+    ("quantity", "account", "passes"),
+    [
+        # 1,000 of equity at leverage 5 carries 5,000, which is 50 at a price of 100.
+        ("50", {}, True),
+        ("50.001", {}, False),
+        ("-50", {}, True),
+        ("-50.001", {}, False),
+        # What other instruments take counts.
+        ("10", {"gross": 4000.0}, True),
+        ("10.001", {"gross": 4000.0}, False),
+        # Enlarging what is there: 40 held (4,000 of gross), 10 more.
+        ("10", {"gross": 4000.0, "position": D(40)}, True),
+        ("10.001", {"gross": 4000.0, "position": D(40)}, False),
+        # A flip from 40 long to 40 short adds nothing, to 50 short adds 10.
+        ("-80", {"gross": 4000.0, "position": D(40)}, True),
+        ("-90", {"gross": 4000.0, "position": D(40)}, True),
+        ("-90.001", {"gross": 4000.0, "position": D(40)}, False),
+        # Orders under way count as filled (`gross` holds them already).
+        ("10", {"gross": 4000.0, "pending": D(40)}, True),
+        ("10.001", {"gross": 4000.0, "pending": D(40)}, False),
+        # A book that fell over its limit may be turned, as long as it does not grow.
+        ("-80", {"gross": 9000.0, "position": D(40)}, True),
+        ("-80.001", {"gross": 9000.0, "position": D(40)}, False),
+        # Without equity nothing may be opened.
+        ("0.1", {"equity": 0.0}, False),
+        ("0.1", {"equity": -50.0}, False),
+    ],
+)
+def test_gross_exposure_stays_within_leverage(quantity: str, account: dict, passes: bool) -> None:
+    instrument = replace(PERPETUAL, max_quantity=None)
+    found = refusal(order(quantity), instrument, replace(FLAT, **account), CLEAR)
+    assert (found is None) == passes
+    assert passes or "would exceed" in (found or "")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "position", "pending", "passes"),
+    [
+        ("-1", "1", "0", True),
+        ("-1.001", "1", "0", False),
+        ("-1", "0", "0", False),
+        # A sale under way has spoken for the coins already.
+        ("-1", "1", "-0.5", False),
+        ("-0.5", "1", "-0.5", True),
+        # A purchase under way counts as filled.
+        ("-1", "0", "1", True),
+    ],
+)
+def test_spot_is_never_sold_short(quantity: str, position: str, pending: str, passes: bool) -> None:
+    account = replace(FLAT, position=D(position), pending=D(pending))
+    found = refusal(order(quantity), replace(PERPETUAL, is_spot=True), account, CLEAR)
+    assert (found is None) == passes
+    assert passes or "spot can't be sold short" in (found or "")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "position", "passes"),
+    [
+        ("-1", "1", True),
+        ("1", "-1", True),
+        # More than is there: the venue cuts a reduce-only order down to the position.
+        ("-2", "1", True),
+        ("1", "1", False),
+        ("-1", "-1", False),
+        ("1", "0", False),
+    ],
+)
+def test_a_reduce_only_order_must_shrink_the_position(
+    quantity: str, position: str, passes: bool
+) -> None:
+    account = replace(FLAT, position=D(position))
+    found = refusal(order(quantity, reduce_only=True), PERPETUAL, account, CLEAR)
+    assert (found is None) == passes
+    assert passes or "would not shrink" in (found or "")
+
+
+@pytest.mark.parametrize("action", list(Action))
+def test_entries_stop_from_halt_entries_on_and_exits_never(action: Action) -> None:
+    held = replace(FLAT, position=D(1), gross=100.0)
+    entry = refusal(order("1"), PERPETUAL, held, verdict(action))
+    if action >= Action.HALT_ENTRIES:
+        assert entry == f"{action.name.lower()} by drawdown: down 20 %"
+    else:
+        assert entry is None
+    assert refusal(order("-1"), PERPETUAL, held, verdict(action)) is None
+    assert refusal(order("-1", reduce_only=True), PERPETUAL, held, verdict(action)) is None
+
+
+def test_a_flip_is_an_entry_to_a_verdict() -> None:
+    held = replace(FLAT, position=D(1), gross=100.0)
+    assert refusal(order("-1"), PERPETUAL, held, verdict(Action.REDUCE_ONLY)) is None
+    flip = refusal(order("-1.001"), PERPETUAL, held, verdict(Action.REDUCE_ONLY))
+    assert flip is not None
+    assert "reduce_only by drawdown" in flip
+
+
+def test_two_exits_under_way_count_as_one_position() -> None:
+    """With an exit of everything under way, a second one would open the other side."""
+    leaving = replace(FLAT, position=D(1), pending=D(-1), gross=0.0)
+    assert refusal(order("-1"), PERPETUAL, leaving, verdict(Action.HALT_ENTRIES)) is not None
+    half = replace(FLAT, position=D(1), pending=D("-0.5"), gross=50.0)
+    assert refusal(order("-0.5"), PERPETUAL, half, verdict(Action.HALT_ENTRIES)) is None
+    assert refusal(order("-0.501"), PERPETUAL, half, verdict(Action.HALT_ENTRIES)) is not None
+
+
+def test_an_entry_that_rests_does_not_make_its_opposite_an_exit() -> None:
+    """Flat with a purchase under way: selling as much could open a short."""
+    resting = replace(FLAT, pending=D(1), gross=100.0)
+    assert refusal(order("-1"), PERPETUAL, resting, verdict(Action.HALT_ENTRIES)) is not None
+    assert refusal(order("-1"), PERPETUAL, resting, CLEAR) is None
+    adding = replace(FLAT, position=D(1), pending=D(1), gross=200.0)
+    assert refusal(order("-1"), PERPETUAL, adding, verdict(Action.HALT_ENTRIES)) is None
+    assert refusal(order("-1.001"), PERPETUAL, adding, verdict(Action.HALT_ENTRIES)) is not None
+
+
+def test_an_exit_below_every_minimum_passes() -> None:
+    """Bybit lets a position be closed below its minimum notional."""
+    crumb = replace(FLAT, position=D("0.001"), equity=-5.0, gross=1e9)
+    instrument = replace(PERPETUAL, price=None)
+    assert refusal(order("-0.001"), instrument, crumb, verdict(Action.FLATTEN)) is None
+
+
+lots = st.integers(1, 10**7).map(lambda n: D(n) / 1000)
+signs = st.sampled_from([D(1), D(-1)])
+money = st.floats(-1e6, 1e9, allow_nan=False)
+verdicts = st.sampled_from([verdict(action) for action in Action])
+prices = st.one_of(st.none(), st.decimals("0.0001", "100000", places=4))
+
+
+@st.composite
+def instruments(draw: st.DrawFn) -> InstrumentFacts:
+    return InstrumentFacts(
+        lot=D("0.001"),
+        min_quantity=draw(lots),
+        min_notional=draw(st.decimals(0, 1000, places=2)),
+        max_quantity=draw(st.one_of(st.none(), lots)),
+        price=draw(prices),
+        is_spot=draw(st.booleans()),
+    )
+
+
+@given(instruments(), lots, signs, st.data(), money, money, verdicts, prices, st.booleans())
+def test_an_exit_is_never_refused(
+    instrument: InstrumentFacts,
+    held: D,
+    sign: D,
+    data: st.DataObject,
+    equity: float,
+    gross: float,
+    standing: Verdict,
+    price: D | None,
+    reduce_only: bool,
+) -> None:
+    if instrument.is_spot:
+        sign = D(1)
+    part = data.draw(st.integers(1, int(held * 1000))) / D(1000)
+    account = AccountFacts(equity, gross, sign * held, D(0), max_leverage=1.0)
+    exit_order = OrderIntent("X", -sign * part, price, reduce_only)
+    assert refusal(exit_order, instrument, account, standing) is None
+
+
+@given(
+    instruments(),
+    st.integers(-(10**6), 10**6).filter(bool).map(lambda n: D(n) / 1000),
+    st.integers(-(10**6), 10**6).map(lambda n: D(n) / 1000),
+    st.integers(-(10**6), 10**6).map(lambda n: D(n) / 1000),
+    st.floats(0, 1e6),
+    st.floats(1, 1e9),
+    st.sampled_from([1.0, 2.5, 5.0]),
+)
+def test_an_accepted_entry_never_exceeds_leverage(
+    instrument: InstrumentFacts,
+    quantity: D,
+    position: D,
+    pending: D,
+    others: float,
+    equity: float,
+    leverage: float,
+) -> None:
+    price = instrument.price or D(1)
+    here = float(abs(position + pending) * price)
+    account = AccountFacts(equity, others + here, position, pending, leverage)
+    accepted = refusal(OrderIntent("X", quantity, None, False), instrument, account, CLEAR) is None
+    after = others + float(abs(position + pending + quantity) * price)
+    grows = abs(position + pending + quantity) > abs(position + pending)
+    if accepted and grows:
+        assert after <= leverage * equity * (1 + 1e-9)
