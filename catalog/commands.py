@@ -10,11 +10,13 @@ from typing import Annotated
 import typer
 
 from catalog import show
+from catalog.findings import WRONG
 from catalog.formats import read
 from catalog.providers import demo
 from catalog.providers.base import Import, ImportOptions
 from catalog.rebuild import rebuild
 from catalog.store import Catalog
+from catalog.verify import verify
 from catalog.writer import CatalogWriter
 from config.errors import InputError
 
@@ -34,6 +36,7 @@ def register(app: typer.Typer) -> None:
         "demo": make_demo,
         "import": import_files,
         "ls": ls,
+        "check": check,
         "rebuild": rebuild_cache,
     }
     for name, command in commands.items():
@@ -118,6 +121,23 @@ def ls(catalog: Folder = DEMO_CATALOG, json: Json = False) -> None:
     Example: perpdesk catalog ls --catalog catalog/data/demo
     """
     show.listing(Catalog(catalog), json)
+
+
+def check(
+    catalog: Folder = DEMO_CATALOG,
+    every: Annotated[bool, typer.Option("--all", help="Show all findings, not 50.")] = False,
+    json: Json = False,
+) -> None:
+    """Look for gaps, duplicates, impossible or stale candles, odd funding; exit 1 if wrong.
+
+    Example: perpdesk catalog check --catalog catalog/data/demo
+    """
+    opened = Catalog(catalog)
+    with show.counting("Checking") as step:
+        found = verify(opened, step)
+    show.findings(opened, found, every, json)
+    if any(finding.severity == WRONG for finding in found):
+        raise typer.Exit(1)
 
 
 def rebuild_cache(catalog: Folder = DEMO_CATALOG, json: Json = False) -> None:

@@ -15,9 +15,11 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from catalog.findings import WRONG, Finding
 from catalog.store import Catalog, Coverage
 from catalog.writer import CatalogWriter
 
+MOST_FINDINGS = 50
 WIDTH = 160
 """Columns of a table that goes into a file or a pipe."""
 
@@ -156,3 +158,34 @@ def _print_provenance(catalog: Catalog) -> None:
         files = str(len(entry.files)) if entry.files else "-"
         table.add_row(entry.at, entry.source, entry.source_venue, files, rows, entry.note)
     out().print(table)
+
+
+def findings(catalog: Catalog, found: list[Finding], every: bool, json: bool) -> None:
+    """Show what a check found, what is wrong first."""
+    wrong = sum(finding.severity == WRONG for finding in found)
+    if json:
+        data = {
+            "catalog": str(catalog.path),
+            "version": catalog.version,
+            "series": len(catalog.manifest.files),
+            "wrong": wrong,
+            "findings": msgspec.to_builtins(found),
+        }
+        print(json_module.dumps(data, indent=2))
+        return
+    table = Table(title=f"{catalog.path} (version {catalog.version})", title_justify="left")
+    for name in ("", "check", "series", "instrument", "count", "first", "last", "what"):
+        table.add_column(name, justify="right" if name == "count" else "left")
+    shown = found if every else found[:MOST_FINDINGS]
+    for f in shown:
+        span = [date(stamp) if stamp else "-" for stamp in (f.first, f.last)]
+        who = f.instrument.removesuffix(".BYBIT")
+        table.add_row(f.severity, f.check, f.series, who, f"{f.count:,}", *span, f.words)
+    if found:
+        out().print(table)
+    if len(shown) < len(found):
+        out().print(f"… and {len(found) - len(shown):,} more: --all shows them.")
+    rows = sum(fact.rows for fact in catalog.manifest.files.values())
+    verdict = f"{wrong:,} things are wrong" if wrong else "nothing is wrong"
+    looked = f"{len(catalog.manifest.files):,} series, {rows:,} rows"
+    out().print(f"{looked}: {verdict}, {len(found) - wrong:,} explained.")

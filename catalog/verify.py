@@ -1,0 +1,140 @@
+"""Looking over a whole catalog: every series through every check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from catalog.findings import (
+    INFO,
+    WRONG,
+    Finding,
+    Series,
+    grid,
+    impossible,
+    off_tick,
+    order,
+    settlements,
+    stale,
+    unfinished,
+)
+from catalog.manifest import content_hash, parse_relpath
+from catalog.store import Catalog
+from config.intervals import bar_type
+
+
+def verify(catalog: Catalog, step: Callable[[str], None] = lambda _: None) -> list[Finding]:
+    """Check every series.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        What to check.
+    step : callable
+        Called with the path of each series, for a progress display.
+
+    Returns
+    -------
+    list of Finding
+        What is wrong first.
+    """
+    found: list[Finding] = []
+    imported = _import_times(catalog)
+    for path in catalog.manifest.files:
+        step(path)
+        found += _series(catalog, path, imported.get(parse_relpath(path)[2], 0))
+    found += _absent(catalog)
+    found += _ends_early(catalog)
+    return sorted(found, key=lambda f: (f.severity != WRONG, f.check, f.series, f.instrument))
+
+
+def _import_times(catalog: Catalog) -> dict[str, int]:
+    """When each instrument's rows were last written, UNIX nanoseconds."""
+    times = {}
+    for entry in catalog.provenance:
+        at = int(datetime.fromisoformat(entry.at).timestamp()) * 10**9
+        times.update(dict.fromkeys(entry.instruments, at))
+    return times
+
+
+def _series(catalog: Catalog, path: str, imported_ns: int) -> list[Finding]:
+    kind, interval, instrument = parse_relpath(path)
+    fact = catalog.manifest.files[path]
+    series = Series(name=f"{kind}/{interval}" if interval else kind, instrument=instrument)
+    span = (fact.rows, fact.first, fact.last)
+    try:
+        table = pq.read_table(catalog.folder / "raw" / path, partitioning=None)
+    except (OSError, ValueError) as error:
+        return [series.found(WRONG, "damaged", *span, f"cannot be read: {error}")]
+    found = []
+    if content_hash(table) != fact.sha256:
+        words = "its contents are not those that were imported"
+        found.append(series.found(WRONG, "damaged", *span, words))
+    columns = {name: table.column(name).to_numpy() for name in table.column_names}
+    ts = columns.pop("ts")
+    found += order(series, ts)
+    if kind == "funding":
+        return found + settlements(series, ts, columns["ts_source"], columns["rate"])
+    found += grid(series, ts, interval)
+    found += impossible(series, ts, columns)
+    found += stale(series, ts, columns, interval)
+    found += unfinished(series, ts, columns, imported_ns)
+    if kind == "bars":
+        info = catalog.instruments[instrument]
+        found += off_tick(series, ts, columns, info.price_precision)
+        found += _engine_file(catalog, series, interval, len(ts))
+    return found
+
+
+def _engine_file(catalog: Catalog, series: Series, interval: str, rows: int) -> list[Finding]:
+    name = bar_type(series.instrument, interval)
+    folder = catalog.folder / "nautilus" / "data" / "bar" / name
+    there = sum(pq.read_metadata(file).num_rows for file in folder.glob("*.parquet"))
+    if there == rows:
+        return []
+    words = f"the engine's files hold {there} rows, not {rows}: `perpdesk catalog rebuild`"
+    return [series.found(WRONG, "cache", rows - there, 0, 0, words)]
+
+
+def _absent(catalog: Catalog) -> list[Finding]:
+    """Tell which perps have candles, but no mark prices or no funding."""
+    perps = {
+        name
+        for interval in catalog.intervals()
+        for name in catalog.coverage("bars", interval)
+        if catalog.instruments[name].product == "LINEAR"
+    }
+    marked = {n for i in catalog.intervals("mark") for n in catalog.coverage("mark", i)}
+    found = []
+    for check, series, there, words in (
+        ("no_mark", "mark", marked, "margin and liquidation will use last prices"),
+        ("no_funding", "funding", set(catalog.coverage("funding")), "none will be settled"),
+    ):
+        missing = len(perps - there)
+        if missing:
+            text = f"{missing} of {len(perps)} perps have none; {words}"
+            found.append(Series(name=series, instrument="").found(INFO, check, missing, 0, 0, text))
+    return found
+
+
+def _ends_early(catalog: Catalog) -> list[Finding]:
+    """Tell which candles stop before the others do though no delisting is known."""
+    found = []
+    for interval in catalog.intervals():
+        coverage = catalog.coverage("bars", interval)
+        end = max(span.last for span in coverage.values())
+        early = sorted(
+            name
+            for name, span in coverage.items()
+            if span.last < end and catalog.instruments[name].delisted_ns is None
+        )
+        if early:
+            shown = ", ".join(early[:5]) + (" …" if len(early) > 5 else "")
+            first = int(np.min([coverage[name].last for name in early]))
+            words = f"candles stop before the others', no delisting known: {shown}"
+            series = Series(name=f"bars/{interval}", instrument="")
+            found.append(series.found(INFO, "ends_early", len(early), first, end, words))
+    return found
