@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from config.base import InstrumentName, Part, Whole
 from config.moments import Moment, nanoseconds
 from config.setup import Setup
-from config.venue import Number, Venue
+from config.venue import Venue
 
 
 class Window(Part):
@@ -43,13 +43,13 @@ class Window(Part):
 class Targets(Part):
     """What the trader hopes for; the report shows it beside what was achieved."""
 
-    sharpe: Annotated[Number, Field(ge=Decimal(-10), le=Decimal(100))] = Decimal("1.5")
+    sharpe: Annotated[Decimal, Field(ge=Decimal(-10), le=Decimal(100))] = Decimal("1.5")
     """Least annual Sharpe ratio (365 days)."""
-    max_drawdown: Annotated[Number, Field(gt=Decimal(0), le=Decimal(1))] = Decimal("0.20")
+    max_drawdown: Annotated[Decimal, Field(gt=Decimal(0), le=Decimal(1))] = Decimal("0.20")
     """Largest drawdown, a fraction of the peak."""
-    calmar: Annotated[Number, Field(ge=Decimal(-10), le=Decimal(1000))] = Decimal("2.0")
+    calmar: Annotated[Decimal, Field(ge=Decimal(-10), le=Decimal(1000))] = Decimal("2.0")
     """Least Calmar ratio."""
-    win_rate: Annotated[Number, Field(ge=Decimal(0), le=Decimal(1))] = Decimal("0.5")
+    win_rate: Annotated[Decimal, Field(ge=Decimal(0), le=Decimal(1))] = Decimal("0.5")
     """Least fraction of winning trades."""
 
 

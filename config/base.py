@@ -22,7 +22,7 @@ Whole = Annotated[int, Field(strict=True)]
 """A whole number, not a string of digits."""
 
 Glob = Annotated[str, Field(pattern=r"^[A-Z0-9*?\[\]!.-]+$")]
-"""An instrument id such as ``BTCUSDT-LINEAR.BYBIT``, or a pattern of ids with ``*``, ``?``, ``[…]``."""
+"""An id such as ``BTCUSDT-LINEAR.BYBIT``, or a pattern of ids with ``*``, ``?`` and ``[…]``."""
 
 InstrumentName = Annotated[str, Field(pattern=r"^[A-Z0-9]+-(LINEAR|SPOT)\.BYBIT$")]
 """One instrument id."""

@@ -31,7 +31,7 @@ class Source(Part):
 
     venue: Literal["bybit"] = "bybit"
     base_url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
-    """Another address of the venue's API, for tests against a local server; null is Bybit itself."""
+    """Another address of the venue's API, for tests against a local server; null: Bybit itself."""
 
 
 class Ingest(Part):

@@ -33,7 +33,7 @@ def parse(value: object) -> datetime:
             moment = datetime.fromisoformat(value)
         except ValueError as error:
             raise ValueError(
-                f"must be a UTC date such as 2024-01-31 or a time such as 2024-01-31T12:00 ({error})"
+                f"must be a UTC date such as 2024-01-31 or a time 2024-01-31T12:00 ({error})"
             ) from None
     else:
         raise ValueError("must be a UTC date such as 2024-01-31")

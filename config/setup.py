@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from config.base import ComponentKey, DocumentName, Flag, Glob, Part
 
-PackageName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
+
+def _not_of_python(name: str) -> str:
+    if name.split(".")[0] in sys.stdlib_module_names:
+        raise ValueError("must be a package of yours, not one of Python's own")
+    return name
+
+
+PackageName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"),
+    AfterValidator(_not_of_python),
+]
 
 
 class Component(Part):

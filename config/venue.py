@@ -1,24 +1,14 @@
-"""The simulated venue's part of a document: balance, leverage, fees, slippage, how fills are made."""
+"""The simulated venue of a backtest: balance, leverage, fees, slippage, how fills are made."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from config.base import Flag, Part
 from config.intervals import Interval
-
-
-def _no_boolean(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return value
-
-
-Number = Annotated[Decimal, BeforeValidator(_no_boolean)]
-"""An exact decimal number; true and false are none."""
 
 
 class Fees(Part):
@@ -27,9 +17,9 @@ class Fees(Part):
     Source of the defaults used in `Venue`: Bybit, "Trading fee structure", VIP 0.
     """
 
-    maker: Annotated[Number, Field(ge=Decimal("-0.01"), le=Decimal("0.05"))]
+    maker: Annotated[Decimal, Field(ge=Decimal("-0.01"), le=Decimal("0.05"))]
     """Fraction of the notional for resting orders; negative is a rebate."""
-    taker: Annotated[Number, Field(ge=Decimal(0), le=Decimal("0.05"))]
+    taker: Annotated[Decimal, Field(ge=Decimal(0), le=Decimal("0.05"))]
     """Fraction of the notional for orders that take."""
 
 
@@ -52,7 +42,7 @@ class FixedBpsSlippage(Part):
     """Market orders fill worse than the reference price by a fixed part of it."""
 
     model: Literal["fixed_bps"] = "fixed_bps"
-    bps: Annotated[Number, Field(ge=Decimal(0), le=Decimal(1000))]
+    bps: Annotated[Decimal, Field(ge=Decimal(0), le=Decimal(1000))]
     """Hundredths of a percent."""
 
 
@@ -60,11 +50,11 @@ class BasePlusSizeSlippage(Part):
     """Market orders fill worse by ``base + min(notional / per, cap)``, a fraction of the price."""
 
     model: Literal["base_plus_size"] = "base_plus_size"
-    base: Annotated[Number, Field(ge=Decimal(0), le=Decimal("0.1"))] = Decimal("0.0005")
+    base: Annotated[Decimal, Field(ge=Decimal(0), le=Decimal("0.1"))] = Decimal("0.0005")
     """Fraction that every order pays."""
-    per: Annotated[Number, Field(gt=Decimal(0))] = Decimal(10_000)
+    per: Annotated[Decimal, Field(gt=Decimal(0))] = Decimal(10_000)
     """Notional (USDT) at which the size part alone would be the whole price."""
-    cap: Annotated[Number, Field(ge=Decimal(0), le=Decimal("0.5"))] = Decimal("0.01")
+    cap: Annotated[Decimal, Field(ge=Decimal(0), le=Decimal("0.5"))] = Decimal("0.01")
     """Largest size part, a fraction."""
 
 
@@ -76,17 +66,17 @@ Slippage = Annotated[
 class Venue(Part):
     """The simulated venue of a backtest."""
 
-    starting_balance: Annotated[Number, Field(gt=Decimal(0))] = Decimal(100_000)
+    starting_balance: Annotated[Decimal, Field(gt=Decimal(0))] = Decimal(100_000)
     """USDT in the account at the start."""
-    leverage: Annotated[Number, Field(ge=Decimal(1), le=Decimal(100))] = Decimal(5)
+    leverage: Annotated[Decimal, Field(ge=Decimal(1), le=Decimal(100))] = Decimal(5)
     """Largest gross notional per unit of equity that the order gate lets pass."""
     fees: ProductFees = ProductFees()
     """Fee rates by product."""
     slippage: Slippage = FixedBpsSlippage(bps=Decimal(2))
     """How much worse than the reference price market orders fill."""
     fills: Literal["next_open", "signal_close"] = "next_open"
-    """Where market orders fill: at the next candle's open, or (for references only) at the close that
-    gave the signal."""
+    """Where market orders fill: at the next candle's open, or (for references only) at the close
+    that gave the signal."""
     execution_interval: Literal["auto"] | Interval = "auto"
     """Candles that orders fill on; ``auto`` takes the finest in the catalog."""
     funding: Flag = True

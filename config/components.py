@@ -1,0 +1,175 @@
+"""From the address in ``use`` to the class: allowed packages only, checked before any import."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import re
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+from config.errors import InputError, did_you_mean
+
+ROOMS = ("strategies", "actors")
+_ADDRESS = re.compile(r"^([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)$", re.ASCII)
+
+
+class ComponentClass(Protocol):
+    """What a component's class offers to documents."""
+
+    Config: ClassVar[type[msgspec.Struct]]
+
+
+class AddressError(InputError):
+    """The address leads nowhere; `suggestion` is the nearest one that would."""
+
+    def __init__(self, message: str, suggestion: str = "") -> None:
+        self.message, self.suggestion = message, suggestion
+        hint = f" (did you mean {suggestion}?)" if suggestion else ""
+        super().__init__(message + hint)
+
+
+def resolve(use: str, allow: Iterable[str] = ()) -> type[Any]:
+    """Return the class at an address.
+
+    Parameters
+    ----------
+    use : str
+        ``package.module:Class``.
+    allow : iterable of str
+        Packages outside the project that the document allows.
+
+    Returns
+    -------
+    type
+        A class with a ``Config`` that is a msgspec Struct.
+
+    Raises
+    ------
+    AddressError
+        When the address has another form, its package is not allowed, or nothing stands there.
+        A package that is not allowed is never imported.
+    """
+    match = _ADDRESS.match(use)
+    if match is None:
+        raise AddressError(
+            f"{use!r} is no address; it must look like strategies.xs_reversal:XSReversal"
+        )
+    module_name, class_name = match.groups()
+    packages = (*ROOMS, *allow)
+    if not any(module_name == name or module_name.startswith(f"{name}.") for name in packages):
+        top, _, rest = module_name.partition(".")
+        near = did_you_mean(top, packages)
+        raise AddressError(
+            f"package {top!r} is not allowed; allowed are {', '.join(packages)}"
+            " (a document allows more under the key allow)",
+            f"{near}.{rest}:{class_name}" if near else "",
+        )
+    module = _import(module_name, class_name)
+    found = getattr(module, class_name, None)
+    if found is None:
+        near = did_you_mean(class_name, (cls.__name__ for cls in classes_of(module)))
+        raise AddressError(
+            f"module {module_name} has no class {class_name}",
+            f"{module_name}:{near}" if near else "",
+        )
+    config = getattr(found, "Config", None)
+    if not inspect.isclass(found) or not _is_struct(config):
+        raise AddressError(
+            f"{use} is no component: a component is a class whose Config is a msgspec Struct"
+        )
+    if _is_abstract(found):
+        raise AddressError(f"{use} is only the base of strategies; name one derived from it")
+    return found
+
+
+def params_class(use: str, allow: Iterable[str] = ()) -> type[msgspec.Struct]:
+    """Return the config class of the component at an address.
+
+    Raises
+    ------
+    AddressError
+        As `resolve`.
+    """
+    config: type[msgspec.Struct] = resolve(use, allow).Config
+    return config
+
+
+def classes_of(module: Any) -> list[type[Any]]:
+    """Return the component classes that a module itself defines, without abstract ones."""
+    return [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and value.__module__ == module.__name__
+        and _is_struct(value.__dict__.get("Config"))
+        and not _is_abstract(value)
+    ]
+
+
+def shipped() -> Iterator[str]:
+    """Yield the addresses of the project's components, sorted; the shells in `base` are none."""
+    for room in ROOMS:
+        if importlib.util.find_spec(room) is None:
+            continue
+        package = importlib.import_module(room)
+        for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
+            if found.name == "base":
+                continue
+            module = importlib.import_module(f"{room}.{found.name}")
+            for cls in sorted(classes_of(module), key=lambda cls: cls.__name__):
+                yield f"{module.__name__}:{cls.__name__}"
+
+
+def _import(module_name: str, class_name: str) -> Any:
+    parent, _, name = module_name.rpartition(".")
+    try:
+        if importlib.util.find_spec(module_name) is None:
+            near = did_you_mean(name, _siblings(parent))
+            raise AddressError(
+                f"there is no module {module_name}"
+                + ("" if parent else "; is its folder on the Python path?"),
+                f"{parent}.{near}:{class_name}" if near else "",
+            )
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise AddressError(
+                f"there is no module {error.name}; is its folder on the Python path?"
+            ) from error
+        raise AddressError(f"module {module_name} needs {error.name}, which is missing") from error
+    except AddressError:
+        raise
+    except Exception as error:
+        # A user's module may raise anything while it is imported; its own line is what helps.
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        if isinstance(error, SyntaxError):
+            place = f" at {error.filename}:{error.lineno}"
+        raise AddressError(
+            f"module {module_name} can't be imported: {type(error).__name__}: {error}{place}"
+        ) from error
+
+
+def _siblings(parent: str) -> list[str]:
+    package = sys.modules.get(parent)
+    paths = getattr(package, "__path__", None)
+    return [found.name for found in pkgutil.iter_modules(paths)] if paths else []
+
+
+def _is_struct(value: object) -> bool:
+    return inspect.isclass(value) and issubclass(value, msgspec.Struct)
+
+
+def _is_abstract(cls: type[Any]) -> bool:
+    # The engine's base classes have no ABCMeta, so `inspect.isabstract` alone would miss these.
+    return any(
+        getattr(inspect.getattr_static(cls, name, None), "__isabstractmethod__", False)
+        for name in dir(cls)
+    )

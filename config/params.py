@@ -1,0 +1,236 @@
+"""A component's parameters against its own config class: each apart, so all errors come at once.
+
+The class is a msgspec Struct; ranges stand beside the fields as `msgspec.Meta`. Fields inherited
+from the engine and those in ``desk_fields`` are the builder's to set, never a document's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import msgspec
+from msgspec.structs import FieldInfo
+
+from config.errors import DocumentErrors, Problem, did_you_mean
+from config.tree import Path, dotted
+
+_ENGINE = "nautilus_trader."
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "decimal": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a mapping of keys",
+    "null": "null",
+}
+_INNER = re.compile(r" - at `\$(.*)`$")
+
+
+@dataclass(frozen=True)
+class ParamProblem:
+    """One thing that is wrong with a parameter.
+
+    Parameters
+    ----------
+    path : tuple of str or int
+        Below ``params``.
+    message, suggestion : str
+        As in `config.errors.Problem`.
+    at_key : bool
+        Whether the key itself is wrong, rather than its value.
+    """
+
+    path: Path
+    message: str
+    suggestion: str = ""
+    at_key: bool = False
+
+
+def parameter_fields(config: type[msgspec.Struct]) -> dict[str, FieldInfo]:
+    """Return the fields that a document may set, by name, in the order declared."""
+    builders = set(getattr(config, "desk_fields", ()))
+    for base in config.__mro__:
+        if base.__module__.startswith(_ENGINE):
+            builders.update(getattr(base, "__struct_fields__", ()))
+    return {
+        field.name: field for field in msgspec.structs.fields(config) if field.name not in builders
+    }
+
+
+def check_params(config: type[msgspec.Struct], params: Mapping[str, Any]) -> list[ParamProblem]:
+    """Return all that is wrong with the parameters.
+
+    Parameters
+    ----------
+    config : type of msgspec.Struct
+        The component's config class.
+    params : mapping of str to object
+        As read from a document: scalars, lists and mappings.
+
+    Returns
+    -------
+    list of ParamProblem
+        Unknown keys, wrong types, values out of range; when there are none, what the class's own
+        ``check`` says of values that don't go together.
+    """
+    problems = _check_fields(parameter_fields(config), params, ())
+    if problems:
+        return problems
+    # Only parameters matter to `check`; a Struct's own constructor checks no types, so the fields
+    # that the builder sets can stay empty here.
+    filled = build_params(config, params)
+    for field in msgspec.structs.fields(config):
+        if field.required and field.name not in filled:
+            filled[field.name] = None
+    try:
+        instance = config(**filled)
+    except (ValueError, TypeError) as error:
+        return [ParamProblem((), str(error))]
+    check = getattr(instance, "check", None)
+    found: list[tuple[str, str]] = check() if check is not None else []
+    return [ParamProblem(tuple(path.split(".")), message) for path, message in found]
+
+
+def build_params(cls: type[Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters converted to the types of the config class, without defaults.
+
+    Parameters
+    ----------
+    cls : type
+        The component's class, or its config class.
+    params : mapping of str to object
+        Parameters that `check_params` finds nothing wrong with.
+
+    Raises
+    ------
+    DocumentErrors
+        When something is wrong with them after all.
+    """
+    config: type[msgspec.Struct] = getattr(cls, "Config", cls)
+    fields = parameter_fields(config)
+    problems = _check_fields(fields, params, ())
+    if problems:
+        name = f"{cls.__module__}:{cls.__qualname__}"
+        raise DocumentErrors(
+            Problem(name, 0, 0, dotted(p.path), p.message, p.suggestion) for p in problems
+        )
+    return {name: _convert(value, fields[name].type) for name, value in params.items()}
+
+
+def complete_params(cls: type[Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all parameters, defaults included, as plain scalars, lists and mappings.
+
+    Raises
+    ------
+    DocumentErrors
+        As `build_params`.
+    """
+    config: type[msgspec.Struct] = getattr(cls, "Config", cls)
+    given = build_params(config, params)
+    complete = {}
+    for name, field in parameter_fields(config).items():
+        if name in given:
+            complete[name] = given[name]
+        elif field.default is not msgspec.NODEFAULT:
+            complete[name] = field.default
+        elif field.default_factory is not msgspec.NODEFAULT:
+            complete[name] = field.default_factory()
+    plain: dict[str, Any] = msgspec.to_builtins(complete, enc_hook=str)
+    return plain
+
+
+def _check_fields(
+    fields: Mapping[str, FieldInfo], params: Mapping[str, Any], path: Path
+) -> list[ParamProblem]:
+    problems = []
+    unknown = {name: did_you_mean(name, fields) for name in params if name not in fields}
+    for name, near in unknown.items():
+        problems.append(ParamProblem((*path, name), "unknown parameter", near, at_key=True))
+    for name, field in fields.items():
+        if name in params:
+            problems.extend(_check_value(field.type, params[name], (*path, name)))
+        elif field.required and name not in unknown.values():
+            problems.append(ParamProblem((*path, name), "is missing"))
+    return problems
+
+
+def _check_value(annotation: Any, value: Any, path: Path) -> list[ParamProblem]:
+    struct = next((part for part in _options(annotation) if _is_struct(part)), None)
+    if struct is not None and isinstance(value, Mapping):
+        fields = {field.name: field for field in msgspec.structs.fields(struct)}
+        return _check_fields(fields, value, path)
+    try:
+        _convert(value, annotation)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        inner = _INNER.search(text)
+        if inner:
+            text = text[: inner.start()]
+            steps = re.findall(r"\[(\d+)\]|\.([^.\[]+)", inner[1])
+            for index, name in steps:
+                step: str | int = int(index) if index else name
+                path = (*path, step)
+                value = value[step]
+        return [ParamProblem(path, *_in_words(text, annotation, value))]
+    return []
+
+
+def _in_words(text: str, annotation: Any, value: Any) -> tuple[str, str]:
+    choices = [
+        choice
+        for part in _options(annotation)
+        if get_origin(part) is Literal
+        for choice in get_args(part)
+    ]
+    shown = _shown(value)
+    if choices:
+        listed = ", ".join(str(choice) for choice in choices)
+        return f"must be one of {listed}, was {shown}", did_you_mean(value, map(str, choices))
+    text = text.split(", got ")[0]
+    text = re.sub(r"`([^`]*)`", lambda match: _types_in_words(match[1]), text)
+    return f"{text[:1].lower()}{text[1:]}, was {shown}", ""
+
+
+def _types_in_words(types: str) -> str:
+    return " or ".join(_WORDS.get(name, name) for name in types.split(" | "))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if value is None:
+        return "nothing"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _convert(value: Any, annotation: Any) -> Any:
+    return msgspec.convert(value, annotation, dec_hook=_from_text)
+
+
+def _from_text(annotation: type[Any], value: Any) -> Any:
+    """Make an engine's value type (InstrumentId …) from its text."""
+    from_text = getattr(annotation, "from_str", None)
+    if from_text is None or not isinstance(value, str):
+        raise ValueError(f"expected the text of a {annotation.__name__}")
+    return from_text(value)
+
+
+def _options(annotation: Any) -> list[Any]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _options(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return [option for part in get_args(annotation) for option in _options(part)]
+    return [annotation]
+
+
+def _is_struct(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, msgspec.Struct)

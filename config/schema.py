@@ -1,0 +1,127 @@
+"""JSON Schema of documents as they are written, for editors; ``python -m config.schema`` renews it.
+
+A file may leave out what it inherits, so nothing is required. A component's parameters come from
+its own config class, chosen by its address.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from config.components import params_class, shipped
+from config.documents import KINDS
+from config.errors import InputError, did_you_mean
+from config.params import parameter_fields
+
+FOLDER = Path(__file__).parent / "schemas"
+_COMPONENTS = ("Component", "StrategyComponent")
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a kind of document.
+
+    Raises
+    ------
+    InputError
+        When there is no such kind.
+    """
+    if kind not in KINDS:
+        near = did_you_mean(kind, KINDS)
+        hint = f" (did you mean {near}?)" if near else ""
+        raise InputError(f"no kind of document {kind!r}; there are {', '.join(KINDS)}{hint}")
+    model = KINDS[kind].model_json_schema()
+    result: dict[str, Any] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **_as_written(model),
+        "title": f"perpdesk {kind}",
+    }
+    path = {"type": "string", "minLength": 1}
+    result["properties"] = {
+        "extends": {
+            "description": "File or files whose values this one inherits, relative to this file.",
+            "anyOf": [path, {"type": "array", "items": path}],
+        },
+        **result["properties"],
+    }
+    definitions = result.get("$defs", {})
+    if any(name in definitions for name in _COMPONENTS):
+        _add_parameters(definitions)
+    return result
+
+
+def write_all(folder: Path = FOLDER) -> list[Path]:
+    """Write the schema of every kind into the folder and return the files."""
+    folder.mkdir(exist_ok=True)
+    files = []
+    for kind in KINDS:
+        file = folder / f"{kind}.json"
+        file.write_text(as_text(kind), encoding="utf-8")
+        files.append(file)
+    return files
+
+
+def as_text(kind: str) -> str:
+    """Return the schema as it stands in its file."""
+    return json.dumps(schema(kind), indent=2, ensure_ascii=False) + "\n"
+
+
+def _as_written(node: Any) -> Any:
+    """Return a model's schema with nothing required and unions open to parts of their members."""
+    if isinstance(node, list):
+        return [_as_written(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    result: dict[str, Any] = {}
+    for key, value in node.items():
+        if key in ("required", "discriminator", "title"):
+            continue
+        if key in ("properties", "$defs", "patternProperties"):
+            result[key] = {name: _as_written(inner) for name, inner in value.items()}
+        elif key in ("default", "const", "enum"):
+            result[key] = value
+        else:
+            result["anyOf" if key == "oneOf" else key] = _as_written(value)
+    if "patternProperties" in result:
+        result["additionalProperties"] = False
+    return result
+
+
+def _add_parameters(definitions: dict[str, Any]) -> None:
+    addresses = list(shipped())
+    for use in addresses:
+        config = params_class(use)
+        fields = parameter_fields(config)
+        parameters = msgspec.defstruct(
+            f"{config.__name__}Params",
+            [(name, field.type) for name, field in fields.items()],
+            kw_only=True,
+            forbid_unknown_fields=True,
+        )
+        (reference,), found = msgspec.json.schema_components(
+            [parameters], ref_template="#/$defs/{name}", schema_hook=lambda _: {"type": "string"}
+        )
+        definitions.update({name: _as_written(value) for name, value in found.items()})
+        properties = definitions[reference["$ref"].rpartition("/")[2]]["properties"]
+        for name, field in fields.items():
+            if field.default is not msgspec.NODEFAULT:
+                properties[name]["default"] = msgspec.to_builtins(field.default, enc_hook=str)
+        for name in _COMPONENTS:
+            if name in definitions:
+                definitions[name].setdefault("allOf", []).append(
+                    {
+                        "if": {"properties": {"use": {"const": use}}, "required": ["use"]},
+                        "then": {"properties": {"params": reference}},
+                    }
+                )
+    for name in _COMPONENTS:
+        if name in definitions:
+            definitions[name]["properties"]["use"]["examples"] = addresses
+
+
+if __name__ == "__main__":
+    for written in write_all():
+        print(written)

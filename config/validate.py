@@ -1,0 +1,92 @@
+"""Everything that is wrong with a document, at once: its own checks and those of upper packages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from config.documents import KINDS, Setup
+from config.errors import DocumentErrors, Problem
+from config.load import examine
+from config.resolved import Resolved
+from config.universe import ownership_problems
+
+Check = Callable[[Resolved], Iterable[Problem]]
+InstrumentSource = Callable[[Resolved], Sequence[str] | None]
+
+_checks: dict[str, list[Check]] = {}
+_sources: list[InstrumentSource] = []
+
+
+def register_check(kind: str, check: Check) -> None:
+    """Add a check of documents of one kind; adding it again changes nothing.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `config.documents.KINDS`.
+    check : callable
+        Takes a Resolved whose envelope is sound (a component's ``params`` may still be wrong) and
+        gives Problems; `Resolved.problem` places them.
+
+    Raises
+    ------
+    ValueError
+        When there is no such kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"there is no kind of document {kind!r}")
+    checks = _checks.setdefault(kind, [])
+    if check not in checks:
+        checks.append(check)
+
+
+def register_instruments(source: InstrumentSource) -> None:
+    """Say where all instrument ids of a document are known from; None where they are not.
+
+    With it the check for two strategies on one instrument is exact; without, it compares patterns.
+    """
+    if source not in _sources:
+        _sources.append(source)
+
+
+def validate(path: str | Path, overrides: Iterable[str] = ()) -> list[Problem]:
+    """Return everything that is wrong with a document, by place.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The YAML file.
+    overrides : iterable of str
+        As in `config.load.load`.
+    """
+    return _examine(path, overrides)[1]
+
+
+def checked(path: str | Path, overrides: Iterable[str] = ()) -> Resolved:
+    """Return a document that has passed every check.
+
+    Raises
+    ------
+    DocumentErrors
+        With everything that is wrong.
+    """
+    resolved, problems = _examine(path, overrides)
+    if problems or resolved is None:
+        raise DocumentErrors(problems)
+    return resolved
+
+
+def _examine(path: str | Path, overrides: Iterable[str]) -> tuple[Resolved | None, list[Problem]]:
+    resolved, problems = examine(path, overrides)
+    if resolved is not None:
+        if isinstance(resolved.document, Setup):
+            problems.extend(ownership_problems(resolved, _instruments(resolved)))
+        for check in _checks.get(resolved.kind, ()):
+            problems.extend(check(resolved))
+    return resolved, list(DocumentErrors(problems).problems)
+
+
+def _instruments(resolved: Resolved) -> Sequence[str] | None:
+    known = (source(resolved) for source in _sources)
+    return next((ids for ids in known if ids is not None), None)

@@ -1,0 +1,153 @@
+"""The envelope's check: pydantic's errors in a trader's words, each at its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from config.documents import KINDS
+from config.environment import SECRET_PATHS
+from config.errors import Problem, did_you_mean
+from config.shape import known_keys
+from config.tree import Path, Tree, descend, key_problem, plain, problem
+
+_EXPECTED = {
+    "dict_type": "expected a mapping of keys",
+    "model_type": "expected a mapping of keys",
+    "model_attributes_type": "expected a mapping of keys",
+    "tuple_type": "expected a list",
+    "list_type": "expected a list",
+    "string_type": "expected text",
+    "bool_type": "expected true or false",
+    "int_type": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "decimal_type": "expected a number",
+    "decimal_parsing": "expected a number",
+    "finite_number": "expected a finite number",
+}
+
+
+def check_envelope(model: type[BaseModel], tree: Tree) -> tuple[BaseModel | None, list[Problem]]:
+    """Return the document, or None and all that is wrong with its envelope.
+
+    Parameters
+    ----------
+    model : type of BaseModel
+        Of the document's kind.
+    tree : Tree
+        The merged document.
+    """
+    try:
+        return model.model_validate(plain(tree)), []
+    except ValidationError as error:
+        return None, list(_in_words(model, tree, error))
+
+
+def _in_words(model: type[BaseModel], tree: Tree, error: ValidationError) -> Iterator[Problem]:
+    details = error.errors(include_url=False)
+    unknown: dict[Path, str] = {}
+    for detail in details:
+        if detail["type"] == "extra_forbidden":
+            path = _path(tree, detail["loc"])
+            known = known_keys(model, path[:-1], tree)
+            unknown[path] = did_you_mean(path[-1], known)
+    for detail in details:
+        path = _path(tree, detail["loc"])
+        kind = detail["type"]
+        if kind == "extra_forbidden":
+            yield key_problem(tree, path, _unknown(path), unknown[path])
+        elif kind == "missing":
+            meant = (p for p, near in unknown.items() if p[:-1] == path[:-1] and near == path[-1])
+            if next(meant, None) is None:
+                yield _missing(tree, path)
+        elif detail["loc"][-1] == "[key]":
+            yield key_problem(
+                tree,
+                path,
+                f"a key here must match {detail['ctx']['pattern']}: it becomes part of order ids",
+            )
+        else:
+            message, suggestion = _message(detail, path)
+            yield problem(tree, path, message, suggestion)
+
+
+def _path(tree: Tree, location: tuple[str | int, ...]) -> Path:
+    """Return pydantic's location without the union tags that it puts in between."""
+    path: Path = ()
+    for index, step in enumerate(location):
+        if step == "[key]":
+            continue
+        inside = descend(tree, path)[0].value
+        here = descend(tree, (*path, step))[1] == len(path) + 1
+        last = index == len(location) - 1
+        if here or (last and isinstance(inside, dict)):
+            path = (*path, step)
+    return path
+
+
+def _unknown(path: Path) -> str:
+    if len(path) > 1:
+        return "unknown key"
+    kinds = [name for name, model in KINDS.items() if path[0] in model.model_fields]
+    if kinds:
+        return f"unknown key here; it belongs to a document of kind {' or '.join(kinds)}"
+    return "unknown key"
+
+
+def _missing(tree: Tree, path: Path) -> Problem:
+    message, suggestion = "is missing", ""
+    if len(path) == 3 and path[0] in ("strategies", "actors") and path[2] == "use":
+        holder = descend(tree, path[:1])[0].value
+        assert isinstance(holder, dict)
+        complete = (
+            key
+            for key, value in holder.items()
+            if isinstance(value.value, dict) and "use" in value.value
+        )
+        suggestion = did_you_mean(path[1], complete)
+        message = f"is missing: no component {path[1]} is inherited, so this one needs an address"
+    return problem(tree, path, message, suggestion)
+
+
+def _message(detail: Any, path: Path) -> tuple[str, str]:
+    kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if any(path[: len(secret)] == secret for secret in SECRET_PATHS):
+        return "must be the name of an environment variable, such as BYBIT_API_KEY", ""
+    was = f", was {_shown(given)}"
+    if kind in _EXPECTED:
+        return _EXPECTED[kind] + was, ""
+    if kind == "literal_error":
+        options = context["expected"].replace("'", "").replace(" or ", ", ")
+        return f"must be one of {options}{was}", did_you_mean(given, options.split(", "))
+    if kind == "union_tag_invalid":
+        options = context["expected_tags"].replace("'", "")
+        return (
+            f"its model must be one of {options}, was {context['tag']}",
+            did_you_mean(context["tag"], options.split(", ")),
+        )
+    if kind == "union_tag_not_found":
+        return "needs the key model, which says how it is computed", ""
+    if kind == "too_short":
+        return "must not be empty", ""
+    if kind == "string_too_short":
+        return "must not be empty", ""
+    if kind == "string_pattern_mismatch":
+        return f"must match {context['pattern']}{was}", ""
+    if kind == "value_error":
+        return f"{context['error']}{was if not isinstance(given, dict) else ''}", ""
+    return detail["msg"].replace("Input should", "must") + was, ""
+
+
+def _shown(given: object) -> str:
+    if isinstance(given, dict):
+        return "a mapping"
+    if isinstance(given, list | tuple):
+        return "a list"
+    if given is None:
+        return "nothing"
+    if isinstance(given, bool):
+        return str(given).lower()
+    return repr(given)
