@@ -30,7 +30,7 @@ from backtests.build import Desk, build
 from backtests.engine_costs import mended
 from backtests.feed import PRINT_DELAY_NS, Grid, Settlement, Slice
 from backtests.market import Market, market_of
-from catalog.instruments import InstrumentInfo, to_nautilus
+from catalog.instruments import InstrumentInfo, decimals, to_nautilus
 from config.documents import Venue
 from config.venue import Fees, NoSlippage, ProductFees
 
@@ -229,10 +229,13 @@ class Script(Strategy):
     def order(self, name: str, quantity: str, *, reduce_only: bool = False) -> Order:
         """Return a market order; a negative quantity sells."""
         side = OrderSide.SELL if quantity.startswith("-") else OrderSide.BUY
+        instrument_id = InstrumentId.from_str(name)
+        # The engine breaks off on a quantity with fewer decimals than the instrument has.
+        precision = max(self.cache.instrument(instrument_id).size_precision, decimals(quantity))
         return self.order_factory.market(
-            InstrumentId.from_str(name),
+            instrument_id,
             side,
-            Quantity.from_str(quantity.lstrip("-")),
+            Quantity(abs(Decimal(quantity)), precision),
             reduce_only=reduce_only,
         )
 

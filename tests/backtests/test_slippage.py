@@ -1,0 +1,90 @@
+"""Slippage by name, and prices on the worse tick."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backtests.slippage import slippage_of, slipped_price
+from config.venue import BasePlusSizeSlippage, FixedBpsSlippage, NoSlippage
+
+
+def test_none_slips_nowhere() -> None:
+    assert slippage_of(NoSlippage())(D(1_000_000)) == 0
+
+
+def test_fixed_bps_is_the_same_part_of_any_order() -> None:
+    model = slippage_of(FixedBpsSlippage(bps=D("2.5")))
+    assert model(D(5)) == model(D(1_000_000)) == D("0.00025")
+
+
+@pytest.mark.parametrize(
+    ("notional", "fraction"),
+    [
+        # 0.05 % and a ten-thousandth of the notional, at most 1 %.
+        ("0", "0.0005"),
+        ("1", "0.0006"),
+        ("50", "0.0055"),
+        ("99.99", "0.010499"),
+        ("100", "0.0105"),
+        ("100.01", "0.0105"),
+        ("1000000", "0.0105"),
+    ],
+)
+def test_base_plus_size_by_the_defaults(notional: str, fraction: str) -> None:
+    assert slippage_of(BasePlusSizeSlippage())(D(notional)) == D(fraction)
+
+
+def test_base_plus_size_by_numbers_of_ones_own() -> None:
+    model = slippage_of(BasePlusSizeSlippage(base=D("0.001"), per=D(1_000_000), cap=D("0.02")))
+    assert model(D(10_000)) == D("0.011")
+    assert model(D(50_000)) == D("0.021")
+
+
+@pytest.mark.parametrize(
+    ("reference", "fraction", "tick", "buy", "expected"),
+    [
+        ("100", "0", "0.01", True, "100"),
+        ("100", "0.001", "0.01", True, "100.1"),
+        ("100", "0.001", "0.01", False, "99.9"),
+        # 100.05 lies between ticks: the worse one each way.
+        ("100", "0.0005", "0.1", True, "100.1"),
+        ("100", "0.0005", "0.1", False, "99.9"),
+        # A reference off the tick goes to the worse one even without slippage.
+        ("100.04", "0", "0.1", True, "100.1"),
+        ("100.04", "0", "0.1", False, "100.0"),
+        # The least of slippage costs a whole tick of a coarse one.
+        ("7", "0.0001", "0.5", True, "7.5"),
+        ("7", "0.0001", "0.5", False, "6.5"),
+        # A sale never fills below one tick.
+        ("0.01", "0.5", "0.01", False, "0.01"),
+    ],
+)
+def test_a_fill_is_on_the_worse_tick(
+    reference: str, fraction: str, tick: str, buy: bool, expected: str
+) -> None:
+    assert slipped_price(D(reference), D(fraction), D(tick), buy=buy) == D(expected)
+
+
+@given(
+    st.integers(1, 10**9),
+    st.integers(0, 5000).map(lambda n: D(n) / 10_000),
+    st.sampled_from([D("0.00001"), D("0.01"), D("0.5"), D(10)]),
+    st.booleans(),
+)
+def test_slippage_never_flatters_and_costs_at_most_a_tick_more(
+    ticks: int, fraction: D, tick: D, buy: bool
+) -> None:
+    reference = ticks * tick
+    price = slipped_price(reference, fraction, tick, buy=buy)
+    assert price % tick == 0
+    assert price >= tick
+    if buy:
+        exact = reference * (1 + fraction)
+        assert exact <= price < exact + tick
+    else:
+        exact = max(reference * (1 - fraction), tick)
+        assert exact - tick < price <= exact
