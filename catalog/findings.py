@@ -138,18 +138,13 @@ def stale(series: Series, ts: Stamps, candles: dict[str, Floats], interval: str)
     edges = np.diff(np.concatenate(([0], still.astype(np.int8), [0])))
     starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     least = max(STALE_CANDLES, STALE_NS // INTERVALS[interval])
-    return [
-        series.found(
-            WRONG,
-            "stale",
-            stop - start,
-            ts[start],
-            ts[stop - 1],
-            f"no move in {stop - start} candles",
-        )
-        for start, stop in zip(starts, stops, strict=True)
-        if stop - start >= least
-    ]
+    found = []
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        count = stop - start
+        if count >= least:
+            words = f"no move in {count} candles"
+            found.append(series.found(WRONG, "stale", count, ts[start], ts[stop - 1], words))
+    return found
 
 
 def unfinished(
