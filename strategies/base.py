@@ -90,6 +90,8 @@ class DeskStrategy(Strategy):
         return strictest([v for v in self._standing() if v.scope in scopes])
 
     def _standing(self) -> list[Verdict]:
+        if not self._verdicts:
+            return []
         now = self.clock.timestamp_ns()
         return [v for v in self._verdicts.values() if v.until is None or v.until > now]
 

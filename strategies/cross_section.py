@@ -143,6 +143,23 @@ def propose(
     )
 
 
+def reason_to_wait(rules: PanelRebalancerConfig, proposal: Proposal) -> str:
+    """Return why nothing is to be traded at all now; empty when the weights are to be had.
+
+    Parameters
+    ----------
+    rules : PanelRebalancerConfig
+        The strategy's parameters.
+    proposal : Proposal
+        From `propose`.
+    """
+    if np.isnan(proposal.price).all():
+        return "no candle has closed at the data time"
+    if not proposal.weight.any() and not rules.flatten_on_empty_targets:
+        return "nothing to hold; keeping what is held"
+    return ""
+
+
 def explain(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str:
     """Return in words why an instrument was left out; empty when it was not."""
     match Standing(int(proposal.standing[index])):

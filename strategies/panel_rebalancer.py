@@ -20,13 +20,20 @@ from numpy.typing import NDArray
 
 from config.intervals import bar_type, interval_ns
 from strategies.base import DeskStrategy
-from strategies.cross_section import Listings, Proposal, explain, propose, rows_needed
+from strategies.cross_section import (
+    Listings,
+    Proposal,
+    explain,
+    propose,
+    reason_to_wait,
+    rows_needed,
+)
 from strategies.history import CandleHistory, Candles, Window
 from strategies.messages import Action, Decision, Target, Verdict
 from strategies.rebalancer_config import PanelRebalancerConfig
 from strategies.schedule import duration_ns, last_close, next_fire, offset_ns
-from strategies.sizing.bands import outside_band
-from strategies.sizing.rounding import ZERO, Sized, size_order
+from strategies.sizing.rounding import ZERO
+from strategies.target_order import order_for
 
 
 class PanelRebalancer(DeskStrategy):
@@ -163,11 +170,9 @@ class PanelRebalancer(DeskStrategy):
         assert self._listings is not None
         window = self._history.window(data_ts)
         proposal = propose(self.config, self._listings, window, self.scores(self.config, window))
-        if self._history.newest is None or self._history.newest < data_ts:
-            self._wait(now, data_ts, proposal, "no candle has closed at the data time yet")
-            return
-        if not proposal.weight.any() and not self.config.flatten_on_empty_targets:
-            self._wait(now, data_ts, proposal, "nothing to hold; keeping what is held")
+        waiting = reason_to_wait(self.config, proposal)
+        if waiting:
+            self._wait(now, data_ts, proposal, waiting)
             return
         # An order that still waits was sized on older candles: it must not add to this decision's.
         self.cancel_waiting()
@@ -185,7 +190,15 @@ class PanelRebalancer(DeskStrategy):
         reason = explain(proposal, index, config)
         close = float(proposal.price[index])
         price = None if np.isnan(close) else Decimal(repr(close))
-        sized = self._size(index, weight, price, equity, held)
+        sized = order_for(
+            config,
+            weight,
+            price=price,
+            equity=equity,
+            held=held,
+            lot=self.lot(self.instrument_ids[index]),
+            verdict=self.verdict_on(self.ids[index]),
+        )
         score = float(proposal.score[index])
         return Target(
             instrument=self.ids[index],
@@ -198,34 +211,6 @@ class PanelRebalancer(DeskStrategy):
             order=f"{sized.quantity:f}",
             reason="; ".join(text for text in (reason, sized.reason) if text),
         )
-
-    def _size(
-        self, index: int, weight: float, price: Decimal | None, equity: Decimal, held: Decimal
-    ) -> Sized:
-        """Return the order that the weight asks for, as far as verdicts and exchange let it."""
-        if price is None or equity <= ZERO:
-            return Sized(-held)
-        config = self.config
-        verdict = self.verdict_on(self.ids[index])
-        if verdict.action == Action.FLATTEN:
-            return Sized(-held, f"flatten by {verdict.guard}: {verdict.reason}")
-        if verdict.action == Action.SHRINK:
-            weight *= verdict.multiplier
-        now_weight = float(held * price / equity)
-        if not outside_band(now_weight, weight, config.no_trade_band):
-            inside = held != ZERO or weight != 0.0
-            return Sized(ZERO, "inside the no-trade band" if inside else "")
-        sized = size_order(
-            held,
-            Decimal(repr(weight)) * equity / price,
-            price,
-            self.lot(self.instrument_ids[index]),
-            minimum=config.exchange_minimum,
-            largest=Decimal(repr(config.max_weight * config.allocation)) * equity / price,
-        )
-        if verdict.action >= Action.HALT_ENTRIES:
-            return _only_shrinking(held, sized, verdict)
-        return sized
 
     def _flatten(self, now: int, data_ts: int, note: str) -> None:
         self.cancel_waiting()
@@ -284,13 +269,3 @@ class PanelRebalancer(DeskStrategy):
             for index, held, order in orders:
                 if order != ZERO and (abs(held + order) > abs(held)) is entries:
                     self.send_market(self.instrument_ids[index], order, kind)
-
-
-def _only_shrinking(held: Decimal, sized: Sized, verdict: Verdict) -> Sized:
-    """Cut an order down to what brings the position nearer to zero."""
-    why = f"{verdict.action.name.lower()} by {verdict.guard}: {verdict.reason}"
-    if held * sized.quantity >= ZERO:
-        return sized if sized.quantity == ZERO else Sized(ZERO, why)
-    if abs(sized.quantity) <= abs(held):
-        return sized
-    return Sized(-held, why)

@@ -1,0 +1,78 @@
+"""From one instrument's weight to its order: verdict, band, then lots and minimums. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from strategies.messages import Action, Verdict
+from strategies.sizing.bands import outside_band
+from strategies.sizing.rounding import ZERO, Lot, Sized, size_order
+
+if TYPE_CHECKING:
+    from strategies.rebalancer_config import PanelRebalancerConfig
+
+
+def order_for(
+    rules: PanelRebalancerConfig,
+    weight: float,
+    *,
+    price: Decimal | None,
+    equity: Decimal,
+    held: Decimal,
+    lot: Lot,
+    verdict: Verdict,
+) -> Sized:
+    """Return the order that a weight asks for, as far as verdict and exchange let it.
+
+    Parameters
+    ----------
+    rules : PanelRebalancerConfig
+        Band, cap and what to do below the exchange's minimum.
+    weight : float
+        Wanted, signed fraction of equity.
+    price : Decimal or None
+        Last complete close, settlement currency; without one the position is closed.
+    equity : Decimal
+        Settlement currency; with none left everything is closed.
+    held : Decimal
+        Position, signed base coin.
+    lot : Lot
+        The exchange's rules.
+    verdict : Verdict
+        The strictest that stands on the instrument.
+    """
+    if price is None or equity <= ZERO:
+        return Sized(-held)
+    if verdict.action == Action.FLATTEN:
+        return Sized(-held, _by(verdict))
+    if verdict.action == Action.SHRINK:
+        weight *= verdict.multiplier
+    now = float(held * price / equity)
+    if not outside_band(now, weight, rules.no_trade_band):
+        # Nothing held and nothing wanted needs no explanation.
+        return Sized(ZERO, "inside the no-trade band" if held or weight else "")
+    sized = size_order(
+        held,
+        Decimal(repr(weight)) * equity / price,
+        price,
+        lot,
+        minimum=rules.exchange_minimum,
+        largest=Decimal(repr(rules.max_weight * rules.allocation)) * equity / price,
+    )
+    if verdict.action >= Action.HALT_ENTRIES:
+        return _only_shrinking(held, sized, verdict)
+    return sized
+
+
+def _only_shrinking(held: Decimal, sized: Sized, verdict: Verdict) -> Sized:
+    """Cut an order down to what brings the position nearer to zero."""
+    if held * sized.quantity >= ZERO:
+        return sized if sized.quantity == ZERO else Sized(ZERO, _by(verdict))
+    if abs(sized.quantity) <= abs(held):
+        return sized
+    return Sized(-held, _by(verdict))
+
+
+def _by(verdict: Verdict) -> str:
+    return f"{verdict.action.name.lower()} by {verdict.guard}: {verdict.reason}"
