@@ -91,11 +91,9 @@ def diff_command(
                     "path": row.path,
                     "left": None if row.left is MISSING else row.left,
                     "right": None if row.right is MISSING else row.right,
-                    "only": "right"
-                    if row.left is MISSING
-                    else "left"
-                    if row.right is MISSING
-                    else "",
+                    "missing": [
+                        side for side in ("left", "right") if getattr(row, side) is MISSING
+                    ],
                 }
                 for row in rows
             ]

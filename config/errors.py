@@ -74,11 +74,13 @@ class DocumentErrors(InputError):
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        unique = dict.fromkeys(problems)
-        self.problems: tuple[Problem, ...] = tuple(
-            sorted(unique, key=lambda p: (p.file, p.line, p.col))
-        )
+        self.problems: tuple[Problem, ...] = tuple(in_order(problems))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Return the problems by place, each once."""
+    return sorted(dict.fromkeys(problems), key=lambda p: (p.file, p.line, p.col))
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from config.documents import KINDS, Setup
-from config.errors import DocumentErrors, Problem
+from config.errors import DocumentErrors, Problem, in_order
 from config.load import examine
 from config.resolved import Resolved
 from config.universe import ownership_problems
@@ -84,7 +84,7 @@ def _examine(path: str | Path, overrides: Iterable[str]) -> tuple[Resolved | Non
             problems.extend(ownership_problems(resolved, _instruments(resolved)))
         for check in _checks.get(resolved.kind, ()):
             problems.extend(check(resolved))
-    return resolved, list(DocumentErrors(problems).problems)
+    return resolved, in_order(problems)
 
 
 def _instruments(resolved: Resolved) -> Sequence[str] | None:
