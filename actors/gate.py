@@ -1,7 +1,8 @@
-"""The order gate's shell: stands in front of the engine's RiskEngine, for every order.
+"""The order gate's shell: stands in front of the execution engine, for every order.
 
 Engine-specific. Both builders (backtest and live) install it; a strategy that ignores our base
-class can't get around it.
+class can't get around it. It stands behind the RiskEngine, not before it, because the engine's
+emulator sends the orders that it releases past the RiskEngine.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from nautilus_trader.model.orders import Order
 from actors.order_gate import AccountFacts, InstrumentFacts, OrderIntent, refusal
 from strategies.messages import Action, Verdict, strictest
 
-ENDPOINT = "RiskEngine.execute"
+ENDPOINT = "ExecEngine.execute"
 
 
 class AccountView(Protocol):
@@ -48,7 +49,7 @@ class AccountView(Protocol):
 
 
 class OrderGate:
-    """Passes commands on to the RiskEngine, or denies the order with a reason.
+    """Passes commands on to the execution engine, or denies the order with a reason.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ class OrderGate:
         self._facts: dict[InstrumentId, InstrumentFacts] = {}
         self._verdicts: dict[str, Verdict] = {}
         self.refusals = 0
-        self._pass = kernel.risk_engine.execute
+        self._pass = kernel.exec_engine.execute
         self._bus.deregister(endpoint=ENDPOINT, handler=self._pass)
         self._bus.register(endpoint=ENDPOINT, handler=self.execute)
         self._bus.subscribe("events.order.*", self._on_order_event)

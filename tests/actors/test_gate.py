@@ -1,0 +1,353 @@
+"""The order gate in a real engine, in front of strategies that know nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal as D
+
+import pytest
+from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.execution.messages import SubmitOrder
+from nautilus_trader.model.enums import OrderSide, OrderStatus, TriggerType
+from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.objects import Quantity
+from nautilus_trader.model.orders import Order
+
+from backtests.build import Desk
+from strategies.messages import Action, Verdict
+from tests.builders_engine import SPOT, A, B, Candles, Script, at, play, price, trading, venue
+
+FLAT_MARKET = Candles([100.0] * 6)
+"""At 100, an account of 10,000 at leverage 5 carries 500 coins."""
+
+
+def played(*steps: tuple[int, Callable[[Script], None]], **settings: object) -> tuple[Desk, Script]:
+    """Play steps on a market that stands at 100; two of them may fall on one time."""
+    plan: dict[int, list[Callable[[Script], None]]] = {}
+    for ts, step in steps:
+        plan.setdefault(ts, []).append(step)
+    script = Script({ts: lambda s, ts=ts: [step(s) for step in plan[ts]] for ts in plan})
+    tape = settings.pop("tape", {A: FLAT_MARKET})
+    return play(tape, script, **settings), script  # type: ignore[arg-type]
+
+
+def saying(action: Action, **words: object) -> Callable[[Script], None]:
+    """Return a step that publishes a guard's verdict."""
+
+    def step(script: Script) -> None:
+        script.msgbus.publish(
+            "verdicts.drawdown",
+            Verdict(action=action, guard="drawdown", reason="down 20 %", **words),  # type: ignore[arg-type]
+        )
+
+    return step
+
+
+def statuses(desk: Desk) -> list[str]:
+    orders = sorted(
+        desk.engine.kernel.cache.orders(),
+        key=lambda o: int(o.client_order_id.value.rpartition("-")[2]),
+    )
+    return [OrderStatus(order.status).name for order in orders]
+
+
+def test_an_order_within_the_limits_passes() -> None:
+    desk, script = played((at(1), trading(A, "500")))
+    assert [fill.last_qty.as_decimal() for fill in script.fills] == [500]
+    assert script.denials == []
+    assert desk.gate.refusals == 0
+    assert desk.accountant.position(A) == 500
+
+
+@pytest.mark.parametrize(
+    ("quantity", "reason"),
+    [
+        ("0.049", "is below the venue's minimum 5"),
+        ("500.001", "gross exposure 50000.10 would exceed 50000.00 (5 x equity 10000.00)"),
+        ("-500.001", "gross exposure 50000.10 would exceed 50000.00 (5 x equity 10000.00)"),
+    ],
+)
+def test_a_strategy_hears_why_its_order_was_denied(quantity: str, reason: str) -> None:
+    desk, script = played((at(1), trading(A, quantity)))
+    (denial,) = script.denials
+    assert denial.startswith("order gate: ")
+    assert reason in denial
+    assert statuses(desk) == ["DENIED"]
+    assert desk.gate.refusals == 1
+    assert desk.accountant.fills == []
+
+
+def test_the_lots_and_maximum_of_the_venue_hold() -> None:
+    facts = {A: {"lot": "0.002", "max_qty": "50"}}
+    _, script = played(
+        (at(1), trading(A, "1.001")),
+        (at(1), trading(A, "50.002")),
+        (at(2), trading(A, "50")),
+        facts=facts,
+    )
+    broken, large = script.denials
+    assert "no multiple of the lot 0.002" in broken
+    # The RiskEngine stands before the gate and knows this limit too.
+    assert "maximum trade size of 50.000" in large
+    assert len(script.fills) == 1
+
+
+def test_nothing_can_be_valued_before_the_first_price() -> None:
+    _, script = played((at(0, 1), trading(A, "1")))
+    assert script.denials == ["order gate: no price is known to value the order at"]
+
+
+def test_orders_under_way_count_before_they_fill() -> None:
+    """Both are sent within one candle; nothing fills until the next opens."""
+    desk, script = played((at(1, 5), trading(A, "300")), (at(1, 6), trading(A, "300")))
+    assert len(script.denials) == 1
+    assert "gross exposure 60000.00" in script.denials[0]
+    assert statuses(desk) == ["FILLED", "DENIED"]
+
+
+def test_an_order_taken_back_counts_no_longer() -> None:
+    def take_back(script: Script) -> None:
+        script.cancel_all_orders(InstrumentId.from_str(A))
+
+    desk, script = played(
+        (at(1, 5), trading(A, "500")), (at(1, 6), take_back), (at(1, 7), trading(A, "500"))
+    )
+    assert script.denials == []
+    assert statuses(desk) == ["CANCELED", "FILLED"]
+
+
+def test_other_instruments_under_way_count() -> None:
+    tape = {A: FLAT_MARKET, B: FLAT_MARKET}
+    _, script = played(
+        (at(1, 5), trading(A, "-300")),
+        (at(1, 6), trading(B, "200")),
+        (at(1, 7), trading(B, "0.050")),
+        tape=tape,
+    )
+    assert len(script.fills) == 2
+    assert len(script.denials) == 1
+    assert "gross exposure 50005.00" in script.denials[0]
+
+
+def test_an_exit_under_way_makes_room_for_the_next_position() -> None:
+    """A rebalance sells one and buys the other in one go."""
+    tape = {A: FLAT_MARKET, B: FLAT_MARKET}
+    desk, script = played(
+        (at(1), trading(A, "500")),
+        (at(2, 5), trading(A, "-500")),
+        (at(2, 5), trading(B, "500")),
+        tape=tape,
+    )
+    assert script.denials == []
+    assert desk.accountant.ledger.quantities == {B: D(500)}
+
+
+def test_leverage_is_measured_on_equity_at_market() -> None:
+    """The 100 coins bought at 100 stand at 40: equity 4,000 carries 20,000, which is 500 at 40."""
+    tape = {A: Candles([100, 100, 40, 40, 40], closes=[100, 40, 40, 40, 40])}
+    _, script = played(
+        (at(0, 5), trading(A, "100")),
+        (at(2), trading(A, "400.001")),
+        (at(2), trading(A, "400")),
+        tape=tape,
+        before={A: 100.0},
+    )
+    assert len(script.denials) == 1
+    assert "would exceed 20000.00 (5 x equity 4000.00)" in script.denials[0]
+    assert len(script.fills) == 2
+
+
+def test_a_losing_position_can_always_be_left() -> None:
+    """At 21 the account is below any limit for an entry, and a verdict stands besides."""
+    tape = {A: Candles([100, 100, 21, 21, 21], closes=[100, 21, 21, 21, 21])}
+    desk, script = played(
+        (at(0, 5), trading(A, "120")),
+        (at(2), saying(Action.FLATTEN)),
+        (at(2), trading(A, "1")),
+        (at(2), trading(A, "-120")),
+        tape=tape,
+        before={A: 100.0},
+        document=venue(liquidation=False),
+    )
+    assert len(script.denials) == 1
+    assert "flatten by drawdown" in script.denials[0]
+    assert desk.accountant.ledger.quantities == {}
+
+
+def send_list(*quantities: tuple[str, str]) -> Callable[[Script], None]:
+    def step(script: Script) -> None:
+        orders: list[Order] = [script.order(name, quantity) for name, quantity in quantities]
+        script.submit_order_list(script.order_factory.create_list(orders))
+
+    return step
+
+
+def test_a_list_passes_whole() -> None:
+    desk, script = played((at(1), send_list((A, "1"), (A, "2"))))
+    assert statuses(desk) == ["FILLED", "FILLED"]
+    assert script.denials == []
+
+
+def test_a_list_with_one_bad_order_is_refused_whole() -> None:
+    desk, script = played((at(1), send_list((A, "1"), (A, "0.001"))), (at(2), trading(A, "500")))
+    assert statuses(desk) == ["DENIED", "DENIED", "FILLED"]
+    assert "another order of its list was refused: notional" in script.denials[0]
+    assert "is below the venue's minimum" in script.denials[1]
+    # Nothing of the refused list still counts as under way: the 500 passed.
+    assert desk.gate.refusals == 2
+
+
+def test_the_orders_of_a_list_are_held_to_leverage_together() -> None:
+    desk, script = played((at(1), send_list((A, "300"), (A, "300"))))
+    assert statuses(desk) == ["DENIED", "DENIED"]
+    assert "gross exposure 60000.00 would exceed 50000.00" in script.denials[1]
+
+
+@pytest.mark.parametrize("action", [Action.HALT_ENTRIES, Action.REDUCE_ONLY, Action.FLATTEN])
+def test_a_verdict_stops_entries_and_lets_exits_pass(action: Action) -> None:
+    desk, script = played(
+        (at(1), trading(A, "10")),
+        (at(2), saying(action)),
+        (at(2, 5), trading(A, "1")),
+        (at(2, 5), trading(A, "-4")),
+        (at(3, 5), trading(A, "-6.001")),
+        (at(3, 5), trading(A, "-6", reduce_only=True)),
+    )
+    assert script.denials == [
+        f"order gate: {action.name.lower()} by drawdown: down 20 %",
+        f"order gate: {action.name.lower()} by drawdown: down 20 %",
+    ]
+    assert [fill.last_qty.as_decimal() for fill in script.fills] == [10, 4, 6]
+    assert desk.accountant.ledger.quantities == {}
+
+
+def test_shrink_is_for_sizing_and_stops_nothing() -> None:
+    _, script = played((at(1), saying(Action.SHRINK, multiplier=0.5)), (at(1, 5), trading(A, "1")))
+    assert script.denials == []
+
+
+def test_a_verdict_lapses_at_its_time() -> None:
+    halt = saying(Action.HALT_ENTRIES, until=at(2, 10))
+    _, script = played((at(1), halt), (at(2, 9), trading(A, "1")), (at(2, 10), trading(A, "1")))
+    assert len(script.denials) == 1
+    assert len(script.fills) == 1
+
+
+def test_a_verdict_is_taken_back_by_the_guard_that_gave_it() -> None:
+    def other_guard(script: Script) -> None:
+        script.msgbus.publish("verdicts.feed", Verdict(action=Action.NONE, guard="feed"))
+
+    _, script = played(
+        (at(1), saying(Action.HALT_ENTRIES)),
+        (at(1, 1), other_guard),
+        (at(1, 2), trading(A, "1")),
+        (at(1, 3), saying(Action.NONE)),
+        (at(1, 4), trading(A, "1")),
+    )
+    assert len(script.denials) == 1
+    assert len(script.fills) == 1
+
+
+@pytest.mark.parametrize(
+    ("scope", "stopped"),
+    [
+        ("desk", True),
+        ("strategy:script", True),
+        ("strategy:other", False),
+        (f"instrument:{A}", True),
+        (f"instrument:{B}", False),
+    ],
+)
+def test_a_verdict_reaches_as_far_as_its_scope(scope: str, stopped: bool) -> None:
+    _, script = played(
+        (at(1), saying(Action.HALT_ENTRIES, scope=scope)), (at(1, 5), trading(A, "1"))
+    )
+    assert bool(script.denials) == stopped
+
+
+def test_the_strictest_verdict_is_the_one_that_speaks() -> None:
+    _, script = played(
+        (at(1), saying(Action.FLATTEN, scope=f"instrument:{A}")),
+        (at(1), saying(Action.HALT_ENTRIES)),
+        (at(1, 5), trading(A, "1")),
+    )
+    assert script.denials == ["order gate: flatten by drawdown: down 20 %"]
+
+
+def test_spot_is_not_sold_short() -> None:
+    tape = {SPOT: FLAT_MARKET}
+    desk, script = played(
+        (at(1), trading(SPOT, "-1")),
+        (at(1), trading(SPOT, "2")),
+        (at(2), trading(SPOT, "-2")),
+        tape=tape,
+    )
+    assert script.denials == ["order gate: spot can't be sold short: position would be -1"]
+    assert len(script.fills) == 2
+    assert desk.accountant.ledger.quantities == {}
+
+
+def test_two_exits_at_once_do_not_open_the_other_side() -> None:
+    desk, script = played(
+        (at(1), trading(A, "10")),
+        (at(2), saying(Action.REDUCE_ONLY)),
+        (at(2, 5), trading(A, "-10")),
+        (at(2, 6), trading(A, "-10")),
+    )
+    assert len(script.denials) == 1
+    assert desk.accountant.ledger.quantities == {}
+
+
+def test_a_reduce_only_order_larger_than_the_position_is_cut_by_the_venue() -> None:
+    desk, script = played(
+        (at(1), trading(A, "10")),
+        (at(2), trading(A, "-15", reduce_only=True)),
+        (at(4), trading(A, "500")),
+    )
+    assert [fill.last_qty.as_decimal() for fill in script.fills] == [10, 10, 500]
+    assert desk.accountant.ledger.quantities == {A: D(500)}
+
+
+def test_the_gate_measures_the_exact_position_after_many_fills() -> None:
+    steps = [(at(1 + n * 0.5), trading(A, "0.101")) for n in range(8)]
+    desk, _ = played(*steps)
+    assert desk.accountant.position(A) == D("0.101") * 8
+
+
+def test_an_emulated_order_meets_the_gate_when_it_is_released() -> None:
+    """The engine's emulator sends past the RiskEngine, straight to the execution engine."""
+
+    def emulated(quantity: str) -> Callable[[Script], None]:
+        def step(script: Script) -> None:
+            order = script.order_factory.market_if_touched(
+                InstrumentId.from_str(A),
+                OrderSide.BUY,
+                Quantity(D(quantity), 3),
+                trigger_price=price(101),
+                emulation_trigger=TriggerType.LAST_PRICE,
+            )
+            script.submit_order(order)
+
+        return step
+
+    desk, script = played((at(1), emulated("500")), (at(1), emulated("500.001")))
+    assert sorted(statuses(desk)) == ["DENIED", "FILLED"]
+    assert "gross exposure" in script.denials[0]
+
+
+def test_an_order_sent_straight_to_the_execution_engine_meets_the_gate() -> None:
+    def around(script: Script) -> None:
+        order = script.order(A, "500.001")
+        script.cache.add_order(order, None)
+        command = SubmitOrder(
+            trader_id=script.trader_id,
+            strategy_id=script.id,
+            order=order,
+            command_id=UUID4(),
+            ts_init=script.clock.timestamp_ns(),
+        )
+        script.msgbus.send("ExecEngine.execute", command)
+
+    desk, script = played((at(1), around))
+    assert statuses(desk) == ["DENIED"]
+    assert "gross exposure" in script.denials[0]
