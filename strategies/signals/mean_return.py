@@ -1,0 +1,30 @@
+"""Average return over past candles: momentum that one large move counts in only once."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def mean_return(close: NDArray[np.float64], lookback: int, skip: int = 0) -> NDArray[np.float64]:
+    """Return the mean of the ``lookback`` simple returns that ended ``skip`` candles ago.
+
+    Parameters
+    ----------
+    close : ndarray, shape (W, N)
+        Close prices, oldest first, NaN where there is no candle; W > lookback + skip.
+    lookback : int
+        Number of returns, at least 1.
+    skip : int
+        Newest candles that are left out.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        Fraction per candle; NaN where a price of the stretch is missing.
+    """
+    end = close.shape[0] - skip
+    prices = close[end - lookback - 1 : end]
+    returns = prices[1:] / prices[:-1] - 1.0
+    result: NDArray[np.float64] = returns.sum(axis=0) / lookback
+    return result
