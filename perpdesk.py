@@ -23,7 +23,7 @@ for package in (config, catalog, backtests):
 
 
 def main() -> None:
-    """Run the command line; exit 0 ok, 1 the work failed, 2 the input is wrong, 3 a gate refused."""
+    """Run the command line; exit 0 ok, 1 the work failed, 2 wrong input, 3 a gate refused."""
     try:
         app()
     except DeskError as error:

@@ -215,7 +215,6 @@ class Accountant(SimulationModule):
     def _check_margin(self, grid: Grid, row: int) -> None:
         market = self._market
         price = adverse_prices(self._quantity, grid.low[row], grid.high[row])
-        # The cheap bound first: no book below the leverage at which margin could run out is checked.
         if not is_liquidated(
             self._cash, self._quantity, price, market.maintenance_rate, market.taker_fee
         ):

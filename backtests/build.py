@@ -26,7 +26,8 @@ from backtests.market import Market
 from backtests.slippage import slippage_of
 from backtests.venue import DeskFillModel, NextPrintClient
 from catalog.instruments import VENUE
-from config.components import build_params, resolve
+from config.components import resolve
+from config.params import build_params
 from config.documents import Backtest, Component
 from strategies.base import DeskStrategy
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import nautilus_trader.portfolio.portfolio as portfolio_module
 from nautilus_trader.analysis.analyzer import PortfolioAnalyzer
@@ -34,13 +35,12 @@ def mended() -> Iterator[None]:
             found = seen[data] = pickle.loads(data)
         return found
 
-    original_record_trade = PortfolioAnalyzer.record_trade
-    original_pickle = portfolio_module.pickle
-    PortfolioAnalyzer.record_trade = lambda self, *args, **kwargs: None
-    portfolio_module.pickle = SimpleNamespace(loads=loads_once, dumps=pickle.dumps)
-    try:
+    def record_nothing(self: Any, *args: Any, **kwargs: Any) -> None:
+        """Stand in for record_trade."""
+
+    once = SimpleNamespace(loads=loads_once, dumps=pickle.dumps)
+    with (
+        patch.object(PortfolioAnalyzer, "record_trade", record_nothing),
+        patch.object(portfolio_module, "pickle", once),
+    ):
         yield
-    finally:
-        PortfolioAnalyzer.record_trade = original_record_trade
-        portfolio_module.pickle = original_pickle
-        seen.clear()

@@ -1,4 +1,4 @@
-"""The equity curve: sampled once an execution close, after all events up to it, never only on exits."""
+"""The equity curve: one sample an execution close, after all events up to it."""
 
 from __future__ import annotations
 
@@ -58,11 +58,14 @@ class EquityCurve:
             cash[row] += float(cost_change - fill.quantity * fill.price - fill.fee)
         for payment in payments:
             cash[self._row(grid, payment.ts)] += float(payment.amount)
-        quantity = np.cumsum(quantity, axis=0) + self._quantity
-        cost = np.cumsum(cost) + self._cost
-        cash = np.cumsum(cash) + self._cash
+        # What came before goes into the first row: one running sum, however the window is sliced.
+        quantity[0] += self._quantity
+        cost[0] += self._cost
+        cash[0] += self._cash
+        quantity, cost, cash = np.cumsum(quantity, axis=0), np.cumsum(cost), np.cumsum(cash)
+        self._quantity, self._cost, self._cash = quantity[-1], float(cost[-1]), float(cash[-1])
         # Summing many small changes leaves dust where a position is flat.
-        quantity[np.abs(quantity) < 1e-12] = 0.0
+        quantity = np.where(np.abs(quantity) < 1e-12, 0.0, quantity)
         value = quantity * np.where(quantity == 0, 0.0, grid.close)
         unrealized = value.sum(axis=1) - cost
         self._chunks.append(
@@ -71,7 +74,6 @@ class EquityCurve:
             )
         )
         self._ts.append(grid.ts)
-        self._quantity, self._cost, self._cash = quantity[-1], float(cost[-1]), float(cash[-1])
 
     def columns(self) -> dict[str, NDArray[np.int64] | NDArray[np.float64]]:
         """Return ts, equity, cash, unrealized, gross, net and drawdown, one array each."""

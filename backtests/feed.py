@@ -25,7 +25,7 @@ from catalog.store import Catalog
 from config.intervals import interval_ns
 
 PRINT_DELAY_NS = 1_000_000_000
-"""A decision at T meets the market one second later: an open at T itself still counts as after it."""
+"""A decision at T meets the market one second later, so an open at T itself comes after it."""
 
 DAY_NS = 86_400_000_000_000
 
@@ -56,7 +56,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Settlement:
-    """A funding settlement: stamp (UNIX nanoseconds, UTC), rate, and the mark price at the stamp."""
+    """A funding settlement: stamp (UNIX nanoseconds, UTC), rate, mark price at the stamp."""
 
     ts: int
     instrument: str

@@ -6,6 +6,7 @@ purged from the engine, so memory stays flat in the length of the window.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
@@ -185,6 +186,6 @@ def _order_row(order: Order) -> dict[str, Any]:
     }
 
 
-def _number(row: dict[str, Any]) -> tuple[str, int]:
+def _number(row: Mapping[str, Any]) -> tuple[str, int]:
     head, _, tail = row["client_order_id"].rpartition("-")
     return head, int(tail)

@@ -1,4 +1,4 @@
-"""The whole backtest, visible: prepare, feed slice by slice, close the books, hand over the record."""
+"""The whole backtest, visible: prepare, feed slice by slice, close the books."""
 
 from __future__ import annotations
 

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from config.load import Resolved, load
-from config.validate import validate
+import msgspec
+
+from config.resolved import Resolved
+from config.validate import checked
 
 from backtests.result import RunRecord, write
 from backtests.run import Outcome, Prepared, engine_version, prepare, run
 from backtests.stress import stress_rows
 from config.documents import Backtest
-from config.errors import DocumentErrors, InputError
+from config.errors import InputError
 
 Progress = Callable[[float, int, int], None]
 """Told the part done (0 to 1), the simulated time (UNIX ns, UTC) and events a second."""
@@ -35,10 +37,7 @@ def backtest_document(
     DocumentErrors
         With everything that is wrong in the document, before any engine starts.
     """
-    problems = validate(file, overrides)
-    if problems:
-        raise DocumentErrors(tuple(problems))
-    resolved = load(file, overrides)
+    resolved = checked(file, overrides)
     document = resolved.document
     if not isinstance(document, Backtest):
         raise InputError(f"{file}: kind is {document.kind}, but backtest runs kind: backtest")
@@ -87,10 +86,12 @@ def record_of(
         gross_pnl=outcome.gross_pnl,
         tables=outcome.tables,
         benchmarks=outcome.benchmarks,
-        provenance=[item.as_dict() for item in catalog.provenance],
+        provenance=[msgspec.to_builtins(item) for item in catalog.provenance],
         how_filled=outcome.how_filled,
         warnings=outcome.warnings,
-        targets=document.report.targets.model_dump(),
+        targets={
+            name: float(value) for name, value in document.report.targets.model_dump().items()
+        },
         stress=stress,
     )
 

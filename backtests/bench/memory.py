@@ -1,0 +1,48 @@
+"""Peak memory against the length of the window: a run of twice the days must not need more."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from backtests.bench import Row
+from backtests.bench.work import catalog
+
+CODE = """
+import json, resource
+from pathlib import Path
+from backtests.bench.work import daily_reversal
+from backtests.run import run
+outcome = run(daily_reversal(Path({path!r}), days={days}, interval="1h"))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({{"mb": peak, "orders": len(outcome.tables["orders"])}}))
+"""
+WINDOWS = (90, 180, 360)
+
+
+def run() -> list[Row]:
+    """Return the table's rows; each window runs in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = catalog(Path(folder))
+        found = {}
+        for days in WINDOWS:
+            code = CODE.format(path=str(path), days=days)
+            done = subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True, check=True
+            )
+            found[days] = json.loads(done.stdout.splitlines()[-1])
+    rows = [
+        Row(
+            f"peak memory, 50 perps hourly, {days} days",
+            f"{m['mb']:.0f} MB, {m['orders']:,} orders",
+        )
+        for days, m in found.items()
+    ]
+    ratio = found[WINDOWS[-1]]["mb"] / found[WINDOWS[0]]["mb"]
+    rows.append(
+        Row("four times the window", f"{ratio:.2f} x the memory", "<= 1.15 x", ratio <= 1.15)
+    )
+    return rows
