@@ -14,6 +14,7 @@ from typing import Any
 from nautilus_trader.backtest.engine import SimulatedExchange
 from nautilus_trader.backtest.execution_client import BacktestExecClient
 from nautilus_trader.backtest.models import FillModel
+from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import (
     BatchCancelOrders,
     CancelAllOrders,
@@ -100,21 +101,23 @@ class NextPrintClient(BacktestExecClient):
         self._venue = exchange
         self._prints_to_wait = prints_to_wait
         self._prints: dict[InstrumentId, int] = defaultdict(int)
-        self._waiting: dict[InstrumentId, list[TradingCommand]] = {}
+        self._waiting: dict[InstrumentId, list[tuple[int, TradingCommand]]] = {}
         kernel.msgbus.subscribe("data.trades.*", self._release)
 
     def _release(self, tick: TradeTick) -> None:
-        if tick.instrument_id not in self._waiting:
+        waiting = self._waiting.get(tick.instrument_id)
+        if not waiting:
             return
         self._prints[tick.instrument_id] += 1
-        if self._prints[tick.instrument_id] < self._prints_to_wait:
-            return
-        self._prints[tick.instrument_id] = 0
-        for command in self._waiting.pop(tick.instrument_id):
-            self._venue.send(command)
+        now = self._prints[tick.instrument_id]
+        self._waiting[tick.instrument_id] = [entry for entry in waiting if entry[0] > now]
+        for due, command in waiting:
+            if due <= now:
+                self._venue.send(command)
 
     def _wait(self, command: TradingCommand) -> None:
-        self._waiting.setdefault(command.instrument_id, []).append(command)
+        due = self._prints[command.instrument_id] + self._prints_to_wait
+        self._waiting.setdefault(command.instrument_id, []).append((due, command))
 
     def submit_order(self, command: SubmitOrder) -> None:
         """Keep the order until the instrument's next print."""
@@ -122,10 +125,18 @@ class NextPrintClient(BacktestExecClient):
         self._wait(command)
 
     def submit_order_list(self, command: SubmitOrderList) -> None:
-        """Keep the orders until the instrument's next print, in their order."""
+        """Keep each order until its instrument's next print, in their order."""
         for order in command.order_list.orders:
-            self._submitted(order)
-        self._wait(command)
+            self.submit_order(
+                SubmitOrder(
+                    trader_id=command.trader_id,
+                    strategy_id=command.strategy_id,
+                    order=order,
+                    command_id=UUID4(),
+                    ts_init=command.ts_init,
+                    position_id=command.position_id,
+                )
+            )
 
     def modify_order(self, command: ModifyOrder) -> None:
         """Keep the change behind the order that it changes, or send it when that has left."""
@@ -141,7 +152,7 @@ class NextPrintClient(BacktestExecClient):
 
     def cancel_all_orders(self, command: CancelAllOrders) -> None:
         """Take back all that wait on that side, then cancel what has left."""
-        for waiting in list(self._waiting.get(command.instrument_id, ())):
+        for _, waiting in list(self._waiting.get(command.instrument_id, ())):
             if not isinstance(waiting, SubmitOrder):
                 continue
             sides = (OrderSide.NO_ORDER_SIDE, waiting.order.side)
@@ -161,7 +172,7 @@ class NextPrintClient(BacktestExecClient):
 
     def take_back_all(self, instrument_id: InstrumentId) -> None:
         """Cancel everything that waits for an instrument that will not trade again."""
-        for waiting in list(self._waiting.get(instrument_id, ())):
+        for _, waiting in list(self._waiting.get(instrument_id, ())):
             if isinstance(waiting, SubmitOrder):
                 self._take_back(instrument_id, waiting.order.client_order_id)
         self._waiting.pop(instrument_id, None)
@@ -176,7 +187,7 @@ class NextPrintClient(BacktestExecClient):
 
     def _take_back(self, instrument_id: InstrumentId, client_order_id: ClientOrderId) -> bool:
         queue = self._waiting.get(instrument_id, [])
-        for index, command in enumerate(queue):
+        for index, (_, command) in enumerate(queue):
             if (
                 isinstance(command, SubmitOrder)
                 and command.order.client_order_id == client_order_id
