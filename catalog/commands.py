@@ -9,16 +9,19 @@ from typing import Annotated
 
 import typer
 
-from catalog import show
+from catalog import checks, show
 from catalog.findings import WRONG
 from catalog.formats import read
 from catalog.providers import demo
 from catalog.providers.base import Import, ImportOptions
+from catalog.pull import pull
 from catalog.rebuild import rebuild
 from catalog.store import Catalog
 from catalog.verify import verify
 from catalog.writer import CatalogWriter
+from config.documents import Ingest
 from config.errors import InputError
+from config.validate import checked
 
 DEMO_CATALOG = Path("catalog/data/demo")
 DEMO = demo.DemoParams()
@@ -29,12 +32,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 def register(app: typer.Typer) -> None:
     """Mount `perpdesk catalog` and its commands."""
+    checks.register()
     group = typer.Typer(
         help="Market history on disk: make, import, pull, look, check.", no_args_is_help=True
     )
     commands: dict[str, Callable[..., None]] = {
         "demo": make_demo,
         "import": import_files,
+        "pull": pull_ingest,
         "ls": ls,
         "check": check,
         "rebuild": rebuild_cache,
@@ -107,6 +112,26 @@ def import_files(
             writer.add(part)
             step(part.files[-1].name if part.files else part.source)
     show.written(catalog, writer, json)
+
+
+def pull_ingest(
+    file: Annotated[Path, typer.Argument(metavar="INGEST.yaml", help="A document of kind ingest.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override one value.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Pull instruments, candles, mark prices and funding from Bybit; stop and go on at will.
+
+    Example: perpdesk catalog pull catalog/ingests/bybit_majors.yaml
+    """
+    resolved = checked(file, settings or ())
+    ingest = resolved.document
+    if not isinstance(ingest, Ingest):
+        raise InputError(f"{file}: kind is {resolved.kind}, but a pull needs kind: ingest")
+    with show.pieces("Pulling") as progress:
+        writer = pull(ingest, progress)
+    show.written(Path(ingest.catalog), writer, json)
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -12,7 +12,14 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from catalog.findings import WRONG, Finding
@@ -54,6 +61,19 @@ def counting(what: str) -> Iterator[Callable[[str], None]]:
             nonlocal done
             done += 1
             display.update(task, description=f"{what}: {done} ({name})")
+
+        yield step
+
+
+@contextmanager
+def pieces(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show how many of a known number of pieces are done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with progress(*columns) as display:
+        task = display.add_task(what, total=None)
+
+        def step(done: int, total: int, name: str) -> None:
+            display.update(task, completed=done, total=total, description=f"{what} {name}")
 
         yield step
 

@@ -1,0 +1,35 @@
+"""What `perpdesk validate` knows of the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from catalog.store import Catalog, current_version
+from config.errors import Problem
+from config.resolved import Resolved
+from config.universe import unknown_instruments
+from config.validate import register_check, register_instruments
+
+KINDS = ("backtest", "node")
+
+
+def register() -> None:
+    """Add the catalog's checks to `config.validate`."""
+    for kind in KINDS:
+        register_check(kind, unknown)
+    register_instruments(known_instruments)
+
+
+def known_instruments(resolved: Resolved) -> Sequence[str] | None:
+    """Give all ids of the document's catalog; None where it names none or it isn't made yet."""
+    path = getattr(resolved.document, "catalog", None)
+    if path is None or current_version(Path(path)) is None:
+        return None
+    return tuple(Catalog(Path(path)).instruments)
+
+
+def unknown(resolved: Resolved) -> list[Problem]:
+    """Find ids and patterns that match nothing in the document's catalog."""
+    known = known_instruments(resolved)
+    return [] if known is None else unknown_instruments(resolved, known)

@@ -1,0 +1,155 @@
+"""Pulling history from the venue into a catalog: what is missing, piece by piece, resumably."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from catalog.instruments import InstrumentInfo
+from catalog.providers.bybit_http import BYBIT, BybitHistory
+from catalog.spool import Piece, Spool
+from catalog.store import Catalog, Coverage, current_version
+from catalog.writer import CatalogWriter
+from config.documents import Ingest
+from config.intervals import INTERVALS
+
+CANDLES_A_PIECE = 10_000
+"""Ten requests: little to repeat after a kill, few files."""
+
+FUNDING_PIECE_NS = 200 * 24 * 3_600_000_000_000
+MARK_INTERVAL = "1h"
+AT_ONCE = 4
+"""Requests on the way at a time; the pace itself is the client's business."""
+
+Progress = Callable[[int, int, str], None]
+
+
+def pull(
+    ingest: Ingest,
+    progress: Progress = lambda done, total, what: None,
+    pause: float = 1.0,
+) -> CatalogWriter:
+    """Ask for what the catalog lacks, then write it as one new version.
+
+    A killed pull keeps its finished pieces beside the catalog's versions and goes on from there
+    when it is started again. Series that the catalog has are asked for only before their first and
+    after their last row.
+
+    Parameters
+    ----------
+    ingest : Ingest
+        The document.
+    progress : callable
+        Called with pieces done, pieces in all, and what was done last.
+    pause : float
+        Seconds before a request that was refused for its pace is repeated; doubles each time.
+
+    Returns
+    -------
+    CatalogWriter
+        Closed; it says what changed.
+
+    Raises
+    ------
+    InputError
+        When Bybit has no such instrument.
+    DeskError
+        When Bybit cannot be reached or refuses; what was pulled is kept for the next time.
+    """
+    catalog = Path(ingest.catalog)
+    spool = Spool(catalog, f"{ingest.source.base_url or BYBIT}_{ingest.product}")
+    infos, pieces = asyncio.run(_fetch(ingest, spool, progress, pause))
+    with CatalogWriter(catalog) as writer:
+        writer.add_instruments(infos)
+        for piece in pieces:
+            _add(writer, piece, spool.load(piece))
+        note = ingest.description or ingest.name
+        writer.provenance("Bybit v5 API", "bybit", note)
+    spool.clear()
+    return writer
+
+
+def _add(writer: CatalogWriter, piece: Piece, table: pa.Table) -> None:
+    if piece.kind == "bars":
+        writer.add_bars(piece.interval, piece.instrument, table)
+    elif piece.kind == "mark":
+        writer.add_mark(piece.interval, piece.instrument, table)
+    else:
+        writer.add_funding(piece.instrument, table)
+
+
+async def _fetch(
+    ingest: Ingest, spool: Spool, progress: Progress, pause: float
+) -> tuple[list[InstrumentInfo], list[Piece]]:
+    history = BybitHistory(ingest.product.upper(), ingest.source.base_url, pause)
+    symbols = None if ingest.instruments == "all" else tuple(ingest.instruments)
+    infos = await history.instruments(symbols)
+    pieces = list(plan(ingest, infos, time.time_ns()))
+    missing = [piece for piece in pieces if not spool.has(piece)]
+    by_id = {info.id: info for info in infos}
+    done = len(pieces) - len(missing)
+    progress(done, len(pieces), "")
+    queue = iter(missing)
+
+    async def work() -> None:
+        nonlocal done
+        for piece in queue:
+            spool.keep(piece, await _ask(history, by_id[piece.instrument], piece))
+            done += 1
+            progress(done, len(pieces), f"{piece.instrument} {piece.kind} {piece.interval}")
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_ONCE):
+            group.create_task(work())
+    return infos, pieces
+
+
+async def _ask(history: BybitHistory, info: InstrumentInfo, piece: Piece) -> pa.Table:
+    if piece.kind == "bars":
+        return await history.klines(info, piece.interval, piece.start, piece.end)
+    if piece.kind == "mark":
+        return await history.marks(info, piece.interval, piece.start, piece.end)
+    return await history.funding(info, piece.start, piece.end)
+
+
+def plan(ingest: Ingest, infos: list[InstrumentInfo], now_ns: int) -> Iterator[Piece]:
+    """List the pieces that the catalog lacks, up to the last candle that is over by now."""
+    path = Path(ingest.catalog)
+    catalog = None if current_version(path) is None else Catalog(path)
+    wanted: list[tuple[str, str]] = [("bars", interval) for interval in ingest.intervals]
+    if ingest.product == "linear" and ingest.mark:
+        wanted.append(("mark", MARK_INTERVAL))
+    if ingest.product == "linear" and ingest.funding:
+        wanted.append(("funding", ""))
+    for info in infos:
+        low = max(ingest.start_ns, info.listed_ns)
+        high = min(ingest.end_ns, now_ns)
+        for kind, interval in wanted:
+            have = catalog.coverage(kind, interval).get(info.id) if catalog else None
+            if interval:
+                # A candle is known by its close: the first one closes a length after it opens.
+                spacing = INTERVALS[interval]
+                span = (-(-low // spacing) * spacing, high // spacing * spacing)
+                size = CANDLES_A_PIECE * spacing
+            else:
+                spacing = info.funding_minutes * 60 * 10**9
+                span = (low - 1, high - 1)
+                size = FUNDING_PIECE_NS
+            for start, end in _holes(*span, spacing, have):
+                for begin in range(start, end, size):
+                    yield Piece(kind, interval, info.id, begin, min(begin + size, end))
+
+
+def _holes(low: int, high: int, spacing: int, have: Coverage | None) -> Iterator[tuple[int, int]]:
+    """Spans start < ts <= end in which rows lie that are not between the first and last we have."""
+    if have is None or high < have.first or low > have.last:
+        yield low, high
+        return
+    if have.first - low > spacing:
+        yield low, have.first - 1
+    if high - have.last >= spacing:
+        yield have.last, high
