@@ -205,6 +205,14 @@ def monthly_returns(ends: Integers, values: Floats) -> dict[tuple[int, int], flo
     }
 
 
+def correlation(one: ArrayLike, other: ArrayLike) -> float:
+    """Return Pearson's correlation of two series of returns of the same periods."""
+    first, second = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
+    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    return float(np.corrcoef(first, second)[0, 1])
+
+
 # -- drawdowns one by one --------------------------------------------------------------------------
 
 

@@ -49,7 +49,7 @@ DOCUMENTED = {
 
 
 def test_the_summary_has_every_documented_key():
-    assert DOCUMENTED <= set(result.summarise(small_record()))
+    assert set(result.summarise(small_record())) >= DOCUMENTED
 
 
 def test_the_figures_are_as_by_hand():

@@ -1,0 +1,20 @@
+"""The report: one HTML file of a result that opens offline, on a wide screen and on a phone.
+
+``render`` reads nothing but the result folder, so any result, also one of live trading, can be
+rendered again (``perpdesk report DIR``). Numbers come from `actors.measures` and
+`backtests.figures`; here they are only arranged.
+
+- ``material.py`` everything read once · ``breakdown.py`` sums by symbol, side and strategy
+- ``charts.py`` the drawings as plain plotly dicts · ``thinning.py`` fewer points, same extremes
+- ``sections.py`` and ``provenance.py`` the words and tables · ``formats.py`` numbers as text
+- ``page.py`` the whole page, with ``page.css`` and ``page.js``
+
+To add a section: a function that takes the Material and returns HTML, and its line in
+``page.SECTIONS``. Colours are names of ``page.css`` variables written as ``@name``, so that both
+themes fit.
+"""
+
+from backtests.report.command import register, write_report
+from backtests.report.page import render
+
+__all__ = ["register", "render", "write_report"]

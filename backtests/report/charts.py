@@ -1,0 +1,330 @@
+"""The drawings, as plain plotly dicts: data and layout, no figure objects.
+
+A colour is written ``@name`` or ``@name/opacity`` after a variable of `page.css`; `page.js` puts
+the theme's value there. A chart that the data can't fill is None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from actors import measures
+from actors.measures import Floats, Integers
+from backtests.figures import column, money
+from backtests.report.breakdown import Share, Trades
+from backtests.report.formats import symbol
+from backtests.report.material import BENCHMARK_NAMES, Material
+from backtests.report.thinning import thin
+
+SYMBOLS_DRAWN = 12
+"""Of the best and of the worst symbols each."""
+
+HOLDING_HOURS = {
+    "< 1 h": 1,
+    "1–4 h": 4,
+    "4–12 h": 12,
+    "12–24 h": 24,
+    "1–2 d": 48,
+    "2–4 d": 96,
+    "4–7 d": 168,
+    "1–2 w": 336,
+    "2–4 w": 672,
+    "> 4 w": float("inf"),
+}
+"""Label of a holding time to the hours that it ends at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A drawing: its id in the page, height in pixels, and what plotly is given."""
+
+    key: str
+    height: int
+    data: list[dict[str, Any]]
+    layout: dict[str, Any]
+
+
+def equity(material: Material) -> Chart:
+    """Equity with benchmarks above, its drawdown below, on one time axis."""
+    lines = material.curves
+    kept = thin(lines.equity)
+    depths = measures.drawdown(lines.equity)
+    sunk = thin(depths)
+    opening = float(lines.equity[0])
+    strategy = _line("Strategy", lines.ts[kept], lines.equity[kept], "@accent", 2)
+    data = [strategy | {"hovertemplate": "%{y:,.2f}"}]
+    for name, dash in (("btc", "solid"), ("equal_weight", "dot")):
+        if name in material.benchmarks:
+            values = material.benchmarks[name] * opening
+            line = _line(BENCHMARK_NAMES[name], lines.day_ends, values, f"@{name}", 1.3, dash)
+            data.append(line | {"hovertemplate": "%{y:,.2f}"})
+    data.append(
+        _line("Drawdown", lines.ts[sunk], depths[sunk], "@bad", 1)
+        | {
+            "fill": "tozeroy",
+            "fillcolor": "@bad/0.18",
+            "yaxis": "y2",
+            "hovertemplate": "%{y:.2%}",
+            "showlegend": False,
+        }
+    )
+    layout = {
+        "yaxis": {"domain": [0.32, 1], "tickformat": "~s", "title": {"text": "USDT"}},
+        "yaxis2": {
+            "domain": [0, 0.25],
+            "tickformat": ".0%",
+            "title": {"text": "Drawdown"},
+            "nticks": 4,
+        },
+        "xaxis": {"anchor": "y2", **_window(material)},
+        "hovermode": "x unified",
+    }
+    return Chart("equity", 520, data, layout)
+
+
+def rolling_sharpe(material: Material) -> tuple[Chart, int] | None:
+    """Sharpe of the last days at each day, and how many days; None when there are too few."""
+    daily = material.curves.day_returns
+    window = min(90, len(daily) // 3)
+    if window < 10:
+        return None
+    values = measures.rolling_sharpe(daily, window)
+    aim = material.summary["targets"].get("sharpe")
+    line = _line("Sharpe", material.curves.day_ends[1:], values, "@accent", 1.6)
+    layout: dict[str, Any] = {
+        "xaxis": _window(material),
+        "yaxis": {"zeroline": True},
+        "hovermode": "x",
+        "showlegend": False,
+    }
+    if aim is not None:
+        layout["shapes"] = [_level(aim)]
+        layout["annotations"] = [_level_name(aim, f"target {aim:g}")]
+    return Chart("rolling", 260, [line | {"hovertemplate": "%{y:.2f}"}], layout), window
+
+
+def exposure(material: Material) -> Chart:
+    """Gross and net notional over equity: the mean of each UTC day's samples."""
+    table, ends = material.equity, material.curves.day_ends
+    ts, values = column(table, "ts"), column(table, "equity")
+    alive = values > 0
+    data = []
+    for name, colour in (("gross", "@accent"), ("net", "@btc")):
+        ratio = np.where(alive, column(table, name) / np.where(alive, values, 1.0), 0.0)
+        line = _line(name.capitalize(), ends[1:], _daily_mean(ts, ratio, ends), colour, 1.4)
+        data.append(line | {"hovertemplate": "%{y:.2f}×"})
+    layout = {
+        "xaxis": _window(material),
+        "yaxis": {"ticksuffix": "×", "zeroline": True, "rangemode": "tozero"},
+        "hovermode": "x unified",
+    }
+    return Chart("exposure", 240, data, layout)
+
+
+def turnover(material: Material) -> Chart:
+    """Notional traded on each UTC day over the equity that it began with."""
+    ends, opening = material.curves.day_ends, material.curves.day_equity[:-1]
+    fills = material.fills
+    # A fill at midnight belongs to the day that begins there: it is not part of any close before.
+    day = np.searchsorted(ends, column(fills, "ts"), side="right") - 1
+    day = np.clip(day, 0, len(opening) - 1)
+    traded = np.bincount(day, weights=money(fills, "notional"), minlength=len(opening))
+    ratio = np.where(opening > 0, traded / np.where(opening > 0, opening, 1.0), 0.0)
+    bars = {
+        "type": "bar",
+        "name": "Turnover",
+        # Named after the day that it happened on, not after the midnight that closes it.
+        "x": [str(d) for d in ends[:-1].astype("datetime64[ns]").astype("datetime64[D]")],
+        "y": _rounded(ratio, 4),
+        "marker": {"color": "@accent/0.65", "line": {"width": 0}},
+        "hovertemplate": "%{y:.2f}×",
+    }
+    layout = {
+        "xaxis": _window(material),
+        "yaxis": {"ticksuffix": "×"},
+        "bargap": 0.1,
+        "showlegend": False,
+        "hovermode": "x",
+    }
+    return Chart("turnover", 200, [bars], layout)
+
+
+def costs(summary: dict[str, Any]) -> Chart:
+    """From the gross profit at the prices that stood to the net profit, cost by cost."""
+    steps = {
+        "Gross": summary["gross_before_slippage"],
+        "Slippage": -summary["slippage"],
+        "Fees": -summary["fees"],
+        "Funding": summary["funding"],
+        "Net": summary["net_profit"],
+    }
+    fall = {
+        "type": "waterfall",
+        "x": list(steps),
+        "y": [round(value, 2) for value in steps.values()],
+        "measure": ["absolute", "relative", "relative", "relative", "total"],
+        "increasing": {"marker": {"color": "@good"}},
+        "decreasing": {"marker": {"color": "@bad"}},
+        "totals": {"marker": {"color": "@accent"}},
+        "connector": {"line": {"color": "@line", "width": 1}},
+        "texttemplate": "%{delta:,.3~s}",
+        "textposition": "outside",
+        "cliponaxis": False,
+        "hovertemplate": "%{x}: %{delta:,.2f} USDT<extra></extra>",
+    }
+    layout = {
+        "xaxis": {"type": "category"},
+        "yaxis": {"tickformat": "~s", "zeroline": True},
+        "showlegend": False,
+    }
+    return Chart("costs", 320, [fall], layout)
+
+
+def by_symbol(found: list[Share]) -> Chart | None:
+    """Net profit of the best and the worst symbols."""
+    if not found:
+        return None
+    if len(found) > 2 * SYMBOLS_DRAWN:
+        found = found[:SYMBOLS_DRAWN] + found[-SYMBOLS_DRAWN:]
+    upwards = found[::-1]
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "y": [symbol(share.name) for share in upwards],
+        "x": [round(share.net, 2) for share in upwards],
+        "marker": {
+            "color": ["@good" if share.net >= 0 else "@bad" for share in upwards],
+            "line": {"width": 0},
+        },
+        "customdata": [[share.gross, share.fees, share.funding] for share in upwards],
+        "hovertemplate": (
+            "%{y}: net %{x:,.2f}<br>gross %{customdata[0]:,.2f}, fees %{customdata[1]:,.2f}, "
+            "funding %{customdata[2]:,.2f}<extra></extra>"
+        ),
+    }
+    layout = {
+        "xaxis": {"type": "linear", "tickformat": "~s", "zeroline": True, "showgrid": True},
+        "yaxis": {"type": "category", "showgrid": False, "ticks": "", "dtick": 1},
+        "bargap": 0.25,
+        "showlegend": False,
+    }
+    return Chart("symbols", 90 + 19 * len(found), [bars], layout)
+
+
+def trade_returns(done: Trades) -> Chart | None:
+    """How many closed trades returned how much; the outermost bars hold the tails."""
+    if not len(done.net):
+        return None
+    edges = return_edges(done.change)
+    counts, _ = np.histogram(np.clip(done.change, edges[0], edges[-1]), edges)
+    centres = (edges[:-1] + edges[1:]) / 2
+    bars = {
+        "type": "bar",
+        "x": _rounded(centres, 6),
+        "y": counts.tolist(),
+        "width": float(edges[1] - edges[0]) * 0.92,
+        "marker": {"color": ["@good" if x > 0 else "@bad" for x in centres], "line": {"width": 0}},
+        "customdata": np.round(np.column_stack((edges[:-1], edges[1:])), 6).tolist(),
+        "hovertemplate": "%{customdata[0]:.2%} to %{customdata[1]:.2%}: %{y}<extra></extra>",
+    }
+    layout = {
+        "xaxis": {"type": "linear", "tickformat": ".1~%", "title": {"text": "Return of a trade"}},
+        "yaxis": {"title": {"text": "Trades"}},
+        "showlegend": False,
+    }
+    return Chart("returns", 270, [bars], layout)
+
+
+def return_edges(change: Floats) -> Floats:
+    """Return edges of equal bins, one edge at zero, over all but the outermost hundredths."""
+    low, high = np.quantile(change, [0.01, 0.99])
+    width = max(abs(float(low)), abs(float(high)), 1e-6) / 20
+    first = int(np.floor(min(float(low), 0.0) / width))
+    last = int(np.ceil(max(float(high), 0.0) / width))
+    return np.arange(first, max(last, first + 1) + 1, dtype=np.float64) * width
+
+
+def holding_times(done: Trades) -> Chart | None:
+    """How long closed trades were held."""
+    if not len(done.net):
+        return None
+    ends = list(HOLDING_HOURS.values())
+    place = np.searchsorted(np.array(ends), done.held / 3.6e12, side="right")
+    counts = np.bincount(np.minimum(place, len(ends) - 1), minlength=len(ends))
+    used = np.flatnonzero(counts)
+    shown = slice(int(used[0]), int(used[-1]) + 1)
+    bars = {
+        "type": "bar",
+        "x": list(HOLDING_HOURS)[shown],
+        "y": counts[shown].tolist(),
+        "marker": {"color": "@accent/0.75", "line": {"width": 0}},
+        "hovertemplate": "%{x}: %{y}<extra></extra>",
+    }
+    layout = {
+        "xaxis": {"type": "category", "title": {"text": "Held"}},
+        "yaxis": {"title": {"text": "Trades"}},
+        "bargap": 0.25,
+        "showlegend": False,
+    }
+    return Chart("holding", 270, [bars], layout)
+
+
+def _window(material: Material) -> dict[str, Any]:
+    """Range of a time axis: the same for all, so that drawings compare."""
+    ends = material.curves.day_ends[[0, -1]].astype("datetime64[ns]").astype("datetime64[m]")
+    return {"range": [str(end) for end in ends]}
+
+
+def _line(
+    name: str, ts: Integers, values: Floats, colour: str, width: float, dash: str = "solid"
+) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": [str(t) for t in ts.astype("datetime64[ns]").astype("datetime64[m]")],
+        "y": _rounded(values, 6 if np.nanmax(np.abs(values), initial=0) < 100 else 2),
+        "line": {"color": colour, "width": width, "dash": dash},
+    }
+
+
+def _rounded(values: Floats, digits: int) -> list[float | None]:
+    return [None if np.isnan(value) else round(float(value), digits) for value in values]
+
+
+def _daily_mean(ts: Integers, values: Floats, ends: Integers) -> Floats:
+    """Mean of each day's samples; a sample at midnight belongs to the day that it closes."""
+    day = np.searchsorted(ends, ts, side="left") - 1
+    inside = (day >= 0) & (day < len(ends) - 1)
+    count = np.bincount(day[inside], minlength=len(ends) - 1)
+    total = np.bincount(day[inside], weights=values[inside], minlength=len(ends) - 1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _level(value: float) -> dict[str, Any]:
+    return {
+        "type": "line",
+        "xref": "paper",
+        "x0": 0,
+        "x1": 1,
+        "y0": value,
+        "y1": value,
+        "line": {"color": "@muted", "width": 1, "dash": "dash"},
+    }
+
+
+def _level_name(value: float, words: str) -> dict[str, Any]:
+    return {
+        "xref": "paper",
+        # Left, where the window is not full yet and no line runs through the words.
+        "x": 0.005,
+        "xanchor": "left",
+        "y": value,
+        "yanchor": "bottom",
+        "text": words,
+        "showarrow": False,
+        "font": {"color": "@muted", "size": 11},
+    }

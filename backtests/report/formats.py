@@ -1,0 +1,112 @@
+"""Numbers and times as text for people."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from html import escape
+
+UNDEFINED = "–"
+"""Stands where the data define no figure."""
+
+
+def number(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
+    """Return ``1,234.50``, with a real minus sign."""
+    if value is None or not math.isfinite(value):
+        return UNDEFINED
+    rounded = round(value, digits)
+    # A loss that rounds to nothing is shown as nothing, not as "-0".
+    text = f"{abs(rounded):,.{digits}f}"
+    if rounded < 0:
+        return f"−{text}"
+    return f"+{text}" if signed and rounded > 0 else text
+
+
+def percent(value: float | None, digits: int = 1, *, signed: bool = False) -> str:
+    """Return a fraction as ``12.3 %``."""
+    shown = number(None if value is None else value * 100, digits, signed=signed)
+    return shown if shown == UNDEFINED else f"{shown}\u202f%"
+
+
+def date(ns: int) -> str:
+    """Return the UTC date of a time in UNIX nanoseconds: ``3 Jan 2024``."""
+    when = datetime.fromtimestamp(ns // 1_000_000_000, UTC)
+    return f"{when.day} {when:%b %Y}"
+
+
+def moment(ns: int) -> str:
+    """Return the UTC date and minute: ``3 Jan 2024 00:05``."""
+    when = datetime.fromtimestamp(ns // 1_000_000_000, UTC)
+    return f"{when.day} {when:%b %Y %H:%M}"
+
+
+def span(ns: float) -> str:
+    """Return a length of time in the unit that suits it: ``35 min``, ``7.5 h``, ``12 days``."""
+    hours = ns / 3.6e12
+    if hours < 1:
+        return f"{number(hours * 60, 0)} min"
+    if hours < 48:
+        return f"{number(hours, 1)} h"
+    return f"{number(hours / 24, 0 if hours >= 240 else 1)} days"
+
+
+def symbol(instrument: str) -> str:
+    """Return the part of an instrument id that people say; spot keeps its name apart."""
+    name, _, rest = instrument.partition("-")
+    return f"{name} spot" if rest.startswith("SPOT") else name
+
+
+def tone(value: float | None) -> str:
+    """Return the CSS class of a gain or a loss."""
+    if value is None or not math.isfinite(value) or value == 0:
+        return ""
+    return "good" if value > 0 else "bad"
+
+
+def text(value: object) -> str:
+    """Return the value as escaped HTML text."""
+    return escape(str(value))
+
+
+def table(
+    head: list[str], rows: list[list[str]], *, words: int = 1, caption: str = "", kind: str = ""
+) -> str:
+    """Return an HTML table; cells are HTML already.
+
+    Parameters
+    ----------
+    head : list of str
+        Column titles.
+    rows : list of list of str
+        Cells; one that starts with ``<td`` is taken as it is.
+    words : int
+        How many first columns are text, set flush left; the others are numbers.
+    caption : str
+        Shown above the table.
+    kind : str
+        A CSS class.
+    """
+
+    def cell(index: int, content: str) -> str:
+        if content.startswith("<td"):
+            return content
+        return f"<td{'' if index < words else ' class=n'}>{content}</td>"
+
+    top = "".join(
+        f"<th scope=col{'' if index < words else ' class=n'}>{title}</th>"
+        for index, title in enumerate(head)
+    )
+    body = "".join(
+        "<tr>" + "".join(cell(index, content) for index, content in enumerate(row)) + "</tr>"
+        for row in rows
+    )
+    titled = f"<caption>{caption}</caption>" if caption else ""
+    return (
+        f'<div class="scroll"><table class="{kind}">{titled}<thead><tr>{top}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def money(value: float | None, digits: int = 2) -> str:
+    """Return a table cell of a gain or loss, coloured."""
+    return f'<td class="n {tone(value)}">{number(value, digits, signed=True)}</td>'

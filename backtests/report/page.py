@@ -1,0 +1,117 @@
+"""The whole page: everything inlined, nothing fetched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from plotly.offline import get_plotlyjs
+
+from backtests.report import origin, sections, trading
+from backtests.report.drawing import Drawings
+from backtests.report.formats import date, number, text
+from backtests.report.material import Material, gather
+from backtests.result import Result
+
+HERE = Path(__file__).parent
+
+# The browser itself refuses to fetch anything, whatever a library would like to.
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+)
+
+Section = Callable[[Material, Drawings], str]
+
+SECTIONS: tuple[tuple[str, str, str, Section], ...] = (
+    ("targets", "Targets", "Targets", sections.targets),
+    ("equity", "Equity", "Equity and drawdown", sections.equity),
+    ("months", "Months", "Months", sections.months),
+    ("rolling", "Sharpe", "Rolling Sharpe", sections.rolling),
+    ("drawdowns", "Drawdowns", "Deepest drawdowns", sections.drawdowns),
+    ("stress", "Stress", "Stress", sections.stress),
+    ("exposure", "Exposure", "Exposure and turnover", sections.exposure),
+    ("costs", "Costs", "Costs", trading.costs),
+    ("symbols", "Symbols", "Profit by symbol", trading.by_symbol),
+    ("sides", "Sides", "Profit by side", trading.by_side),
+    ("trades", "Trades", "Trades", trading.distribution),
+    ("fills", "Fills", "How fills were made", lambda material, _: origin.how_filled(material)),
+    ("data", "Data", "Data", lambda material, _: origin.provenance(material)),
+    ("parameters", "Parameters", "Parameters", lambda material, _: origin.parameters(material)),
+)
+"""Anchor, word in the menu, title and writer, in the order of the page."""
+
+
+def render(result: Result) -> str:
+    """Return the report of a result as one HTML page.
+
+    Parameters
+    ----------
+    result : Result
+        A result folder, as `backtests.result.read` gives it.
+    """
+    material, drawings = gather(result), Drawings()
+    wanted = [s for s in SECTIONS if s[0] != "stress" or material.summary["stress"]]
+    body = "".join(
+        f'<section id="{key}"><h2>{title}</h2>{write(material, drawings)}</section>'
+        for key, _, title, write in wanted
+    )
+    menu = "".join(f'<a href="#{key}">{word}</a>' for key, word, _, _ in wanted)
+    # "</" would end the script element in the middle of a string.
+    specs = json.dumps(drawings.specs, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
+    name = text(result.summary["name"])
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<title>{name} · perpdesk backtest</title>
+<style>{_asset("page.css")}</style>
+</head>
+<body>
+<header>{_header(material)}</header>
+{_notes(material)}
+<div class="tiles">{sections.tiles(material)}</div>
+<nav>{menu}</nav>
+<main>{body}</main>
+<footer>{_footer(material)}</footer>
+<script type="application/json" id="charts">{specs}</script>
+<script>{get_plotlyjs()}</script>
+<script>{_asset("page.js")}</script>
+</body>
+</html>
+"""
+
+
+def _header(material: Material) -> str:
+    summary = material.summary
+    # The end is exclusive: the last day of the window is the one before it.
+    window = f"{date(summary['start_ns'])} – {date(summary['end_ns'] - 1)}, UTC"
+    return (
+        f'<div class="eyebrow">perpdesk backtest</div><h1>{text(summary["name"])}</h1>'
+        f"<p>{window} · {number(summary['days'], 0)} days · "
+        f"{number(summary['starting_equity'], 0)} → "
+        f"<b>{number(summary['ending_equity'], 2)} USDT</b></p>"
+    )
+
+
+def _notes(material: Material) -> str:
+    notes = origin.notes(material)
+    if not notes:
+        return ""
+    lines = "".join(f"<li>{note}</li>" for note in notes)
+    return f'<aside class="notes" aria-label="Read this first"><ul>{lines}</ul></aside>'
+
+
+def _footer(material: Material) -> str:
+    summary = material.summary
+    return (
+        f"{text(summary['engine_version'])} · run in {number(summary['elapsed_s'], 1)} s · "
+        f"document {text(summary['config_hash'][:12])} · data {text(summary['data_hash'][:12])}"
+    )
+
+
+def _asset(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")

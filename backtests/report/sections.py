@@ -1,0 +1,242 @@
+"""What a run earned: the figures, the curves and the calendar."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors import measures
+from backtests.report import charts, thinning
+from backtests.report.drawing import Drawings
+from backtests.report.formats import (
+    UNDEFINED,
+    date,
+    money,
+    number,
+    percent,
+    span,
+    table,
+    text,
+    tone,
+)
+from backtests.report.material import BENCHMARK_NAMES, Material
+
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+AIMS = {
+    "sharpe": ("Sharpe", True),
+    "max_drawdown": ("Max drawdown", False),
+    "calmar": ("Calmar", True),
+    "win_rate": ("Win rate", True),
+}
+"""Measure to its name and whether more is better."""
+
+AS_PERCENT = {"max_drawdown", "win_rate", "cagr", "volatility"}
+
+STRESS_COLUMNS = {
+    "return_pct": "Return",
+    "cagr": "CAGR",
+    "sharpe": "Sharpe",
+    "max_drawdown": "Max drawdown",
+    "calmar": "Calmar",
+    "net_profit": "Net, USDT",
+}
+
+
+def tiles(material: Material) -> str:
+    """The figures that everyone asks for first."""
+    summary = material.summary
+    profit, change = summary["net_profit"], summary["return_pct"] / 100
+    shown = [
+        (
+            "Net profit",
+            f'<span class="{tone(profit)}">{percent(change, signed=True)}</span>',
+            f"{number(profit, 2, signed=True)} USDT",
+        ),
+        ("CAGR", percent(summary["cagr"], signed=True), f"over {number(summary['days'], 0)} days"),
+        ("Sharpe", number(summary["sharpe"]), f"Sortino {number(summary['sortino'])}"),
+        (
+            "Max drawdown",
+            percent(summary["max_drawdown"]),
+            f"volatility {percent(summary['volatility'])} a year",
+        ),
+        ("Calmar", number(summary["calmar"]), "CAGR over max drawdown"),
+        (
+            "Win rate",
+            percent(summary["win_rate"]),
+            f"{number(summary['trades'], 0)} trades, profit factor "
+            f"{number(summary['profit_factor'])}",
+        ),
+        (
+            "Exposure",
+            f"{number(summary['exposure'])}×",
+            f"net {number(summary['net_exposure'], signed=True)}×, "
+            f"{percent(summary['time_in_market'], 0)} of the time",
+        ),
+        (
+            "Turnover",
+            f"{number(summary['turnover'], 0)}×",
+            f"a year, {number(summary['fills'], 0)} fills",
+        ),
+    ]
+    return "".join(
+        f'<div class="tile"><div class="label">{name}</div><div class="value">{value}</div>'
+        f'<div class="label">{more}</div></div>'
+        for name, value, more in shown
+    )
+
+
+def targets(material: Material, _: Drawings) -> str:
+    """Targets beside what was achieved."""
+    rows = []
+    aims = material.summary["targets"]
+    for key, (name, more_is_better) in AIMS.items():
+        if key not in aims:
+            continue
+        aim = aims[key]
+        achieved = material.summary.get(key)
+        met = achieved is not None and (achieved > aim if more_is_better else achieved < aim)
+        verdict = "undefined" if achieved is None else "met" if met else "missed"
+        rows.append(
+            [
+                text(name),
+                f"{'&gt;' if more_is_better else '&lt;'} {_shown(key, aim)}",
+                _shown(key, achieved),
+                f'<td class="n"><span class="badge {verdict}">{verdict}</span></td>',
+            ]
+        )
+    return table(["", "Target", "Achieved", ""], rows, kind="targets")
+
+
+def equity(material: Material, drawings: Drawings) -> str:
+    """The curve beside doing something plain."""
+    count = len(material.curves.equity)
+    drawn = ""
+    if count > thinning.LIMIT:
+        kept = len(thinning.thin(material.curves.equity))
+        drawn = (
+            f'<p class="hint">The curve has {count:,} samples, of which {kept:,} are drawn: the '
+            "highest and the lowest of each stretch. All figures come from all samples.</p>"
+        )
+    return (
+        '<button type="button" data-log="equity" aria-pressed="false">Logarithmic</button>'
+        + drawings.place(charts.equity(material))
+        + drawn
+        + _compared(material)
+    )
+
+
+def rolling(material: Material, drawings: Drawings) -> str:
+    """Sharpe over time."""
+    found = charts.rolling_sharpe(material)
+    if found is None:
+        return "<p>The window is too short: a rolling Sharpe needs at least 30 days.</p>"
+    chart, window = found
+    return f"<p>Of the last {window} UTC days, annualised on 365.</p>" + drawings.place(chart)
+
+
+def exposure(material: Material, drawings: Drawings) -> str:
+    """Exposure and turnover by day."""
+    return (
+        '<h3>Exposure</h3><p class="hint">Position notional over equity, daily mean.</p>'
+        + drawings.place(charts.exposure(material))
+        + '<h3>Turnover</h3><p class="hint">Notional traded in a UTC day over the equity that it '
+        "began with.</p>" + drawings.place(charts.turnover(material))
+    )
+
+
+def months(material: Material, _: Drawings) -> str:
+    """Returns by calendar month, as a heatmap that is also a table."""
+    found = measures.monthly_returns(material.curves.day_ends, material.curves.day_equity)
+    strongest = max((abs(value) for value in found.values()), default=0.0) or 1.0
+    rows = []
+    for year in sorted({year for year, _ in found}):
+        cells, whole = [str(year)], 1.0
+        for month in range(1, 13):
+            value = found.get((year, month))
+            if value is None:
+                cells.append("<td></td>")
+                continue
+            whole *= 1 + value
+            strength = round(12 + 58 * abs(value) / strongest) if value else 0
+            cells.append(
+                f'<td class="n heat {tone(value)}" style="--heat:{strength}%" '
+                f'title="{MONTHS[month - 1]} {year}: {percent(value, 2, signed=True)}">'
+                f"{number(value * 100, 1, signed=True)}</td>"
+            )
+        cells.append(
+            f'<td class="n {tone(whole - 1)}"><b>{percent(whole - 1, signed=True)}</b></td>'
+        )
+        rows.append(cells)
+    return table(["Year", *MONTHS, "Whole"], rows, kind="months") + (
+        '<p class="hint">Percent, compounded within the month (UTC). The first and last month may '
+        "be partly in the window.</p>"
+    )
+
+
+def drawdowns(material: Material, _: Drawings) -> str:
+    """The deepest falls and how long they lasted."""
+    falls = measures.top_drawdowns(material.curves.ts, material.curves.equity)
+    if not falls:
+        return "<p>Equity never fell below an earlier high.</p>"
+    end = material.summary["end_ns"]
+    rows = [
+        [
+            f'<td class="n bad">{percent(-fall.depth, 2)}</td>',
+            date(fall.peak),
+            date(fall.trough),
+            "not yet" if fall.recovered is None else date(fall.recovered),
+            span(fall.trough - fall.peak),
+            span((fall.recovered or end) - fall.peak),
+        ]
+        for fall in falls
+    ]
+    head = ["Depth", "High", "Low", "Recovered", "Down for", "Below the high for"]
+    return table(head, rows, words=0)
+
+
+def stress(material: Material, _: Drawings) -> str:
+    """The same run under harder conditions."""
+    rows_given: list[dict[str, Any]] = material.summary["stress"] or []
+    keys = [key for key in STRESS_COLUMNS if any(key in row for row in rows_given)]
+    as_run = {**material.summary, "name": "As run"}
+    rows = [
+        [text(row.get("name", UNDEFINED))]
+        + [
+            money(row.get(key)) if key == "net_profit" else _shown(key, row.get(key))
+            for key in keys
+        ]
+        for row in [as_run, *rows_given]
+    ]
+    return table(["", *(STRESS_COLUMNS[key] for key in keys)], rows)
+
+
+def _compared(material: Material) -> str:
+    lines = material.curves
+    daily = {"Strategy": (lines.day_equity, lines.day_returns)}
+    for name, values in material.benchmarks.items():
+        daily[BENCHMARK_NAMES[name]] = (values, measures.returns(values))
+    rows = [
+        [
+            text(name),
+            percent(measures.total_return(steps), signed=True),
+            percent(measures.cagr(steps), signed=True),
+            percent(measures.volatility(steps)),
+            number(measures.sharpe(steps)),
+            percent(measures.max_drawdown(values)),
+            UNDEFINED
+            if name == "Strategy"
+            else number(measures.correlation(steps, lines.day_returns)),
+        ]
+        for name, (values, steps) in daily.items()
+    ]
+    head = ["By day", "Return", "CAGR", "Volatility", "Sharpe", "Max drawdown", "Correlation"]
+    return table(head, rows) + (
+        '<p class="hint">All from UTC days, so that they compare: the strategy\'s drawdown within '
+        "days is deeper or the same. Benchmarks bear no costs.</p>"
+    )
+
+
+def _shown(key: str, value: float | None) -> str:
+    if key == "return_pct":
+        return percent(None if value is None else value / 100, signed=True)
+    return percent(value) if key in AS_PERCENT else number(value)

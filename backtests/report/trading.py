@@ -1,0 +1,191 @@
+"""What trading made and cost: by cause, by symbol and side, by trade and order."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from backtests.figures import column
+from backtests.report import charts
+from backtests.report.breakdown import Share, Trades, shares, trades
+from backtests.report.drawing import Drawings
+from backtests.report.formats import (
+    UNDEFINED,
+    moment,
+    money,
+    number,
+    percent,
+    span,
+    symbol,
+    table,
+    text,
+    tone,
+)
+from backtests.report.material import Material
+
+BEST = 5
+"""Trades whose removal the report tells, and that it lists."""
+
+
+def costs(material: Material, drawings: Drawings) -> str:
+    """From gross to net, in money, per traded notional and per starting equity."""
+    summary = material.summary
+    traded, opening = summary["traded_notional"], summary["starting_equity"]
+    rows = []
+    for name, value in (
+        ("Gross", summary["gross_before_slippage"]),
+        ("Slippage", -summary["slippage"]),
+        ("Fees", -summary["fees"]),
+        ("Funding", summary["funding"]),
+        ("Net profit", summary["net_profit"]),
+    ):
+        per_traded = value / traded * 1e4 if traded else None
+        rows.append(
+            [
+                name,
+                money(value),
+                f'<td class="n {tone(value)}">{percent(value / opening, 2, signed=True)}</td>',
+                f"{number(per_traded, 2, signed=True)}",
+            ]
+        )
+    head = ["", "USDT", "of starting equity", "bps of traded"]
+    words = (
+        f"<p>{number(traded, 0)} USDT were traded, {number(summary['turnover'], 1)} times the "
+        "average equity a year. Gross is at the prices that stood before slippage; positive "
+        "funding was received, negative paid.</p>"
+        if traded
+        else "<p>Nothing was traded.</p>"
+    )
+    return words + _beside(drawings.place(charts.costs(summary)), table(head, rows, kind="total"))
+
+
+def by_symbol(material: Material, drawings: Drawings) -> str:
+    """Profit by symbol: the best and worst drawn, all in a table."""
+    found = shares(material.positions, "instrument")
+    chart = charts.by_symbol(found)
+    if chart is None:
+        return "<p>No position was held.</p>"
+    drawn = charts.SYMBOLS_DRAWN
+    partly = len(found) > 2 * drawn
+    words = f"<p>The {drawn} best and {drawn} worst of {len(found)} symbols.</p>" if partly else ""
+    return (
+        words
+        + drawings.place(chart)
+        + f"<details><summary>All {len(found)} symbols</summary>"
+        + _shares(found, "Symbol", symbol)
+        + "</details>"
+    )
+
+
+def by_side(material: Material, _: Drawings) -> str:
+    """Profit of longs and shorts, and of each strategy where there are several."""
+    sides = shares(material.positions, "side")
+    if not sides:
+        return "<p>No position was held.</p>"
+    html = _shares(sides, "Side", str.capitalize)
+    strategies = shares(material.positions, "strategy")
+    return html + (_shares(strategies, "Strategy", str) if len(strategies) > 1 else "")
+
+
+def distribution(material: Material, drawings: Drawings) -> str:
+    """How closed trades ended: returns, holding times, the best and the worst."""
+    done, summary = trades(material.positions), material.summary
+    returns, holding = charts.trade_returns(done), charts.holding_times(done)
+    if returns is None or holding is None:
+        return "<p>No trade was closed.</p>" + _orders(material)
+    facts = [
+        ["Closed trades", number(summary["trades"], 0)],
+        ["Still open", number(summary["trades_open"], 0)],
+        ["Winners", percent(summary["win_rate"])],
+        ["Profit factor", number(summary["profit_factor"])],
+        ["Average", f"{number(summary['average_trade'], signed=True)} USDT"],
+        ["Median return", percent(float(np.median(done.change)), 2, signed=True)],
+        ["Average holding", span(float(done.held.mean()))],
+    ]
+    tails = (
+        "<p>The outermost bars hold the tails, a hundredth of the trades on each side.</p>"
+        if len(done.net) >= 100
+        else ""
+    )
+    return (
+        _concentration(done, summary["net_profit"])
+        + _beside(drawings.place(returns), drawings.place(holding))
+        + tails
+        + _beside(table(["", ""], facts, kind="facts"), _orders(material))
+        + _extremes(material)
+    )
+
+
+def _concentration(done: Trades, profit: float) -> str:
+    best = float(np.sort(done.net)[-BEST:].sum())
+    if len(done.net) <= BEST or profit <= 0:
+        return ""
+    return (
+        f"<p>Without its {BEST} best closed trades the run would have made "
+        f"{number(profit - best, 2, signed=True)} instead of "
+        f"{number(profit, 2, signed=True)} USDT.</p>"
+    )
+
+
+def _extremes(material: Material) -> str:
+    rows = [row for row in material.positions.to_pylist() if not row["open"]]
+    rows.sort(key=lambda row: float(row["net"]), reverse=True)
+    shown = rows if len(rows) <= 2 * BEST else rows[:BEST] + rows[-BEST:]
+    lines = [
+        [
+            symbol(row["instrument"]),
+            row["side"].capitalize(),
+            moment(row["ts_opened"]),
+            span(row["ts_closed"] - row["ts_opened"]),
+            f"{row['entry_px']:,.6g}",
+            UNDEFINED if row["exit_px"] is None else f"{row['exit_px']:,.6g}",
+            money(float(row["net"])),
+        ]
+        for row in shown
+    ]
+    head = ["Symbol", "Side", "Opened, UTC", "Held", "Entry", "Exit", "Net, USDT"]
+    title = f"The {BEST} best and {BEST} worst trades" if len(rows) > 2 * BEST else "All trades"
+    return table(head, lines, words=3, caption=title)
+
+
+def _orders(material: Material) -> str:
+    statuses = Counter(column(material.orders, "status").tolist())
+    kinds = Counter(column(material.decisions, "kind").tolist())
+    rows = [
+        [f"Orders {text(status.lower().replace('_', ' '))}", f"{count:,}"]
+        for status, count in sorted(statuses.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    rows += [
+        [f"Decisions: {text(kind)}", f"{count:,}"]
+        for kind, count in sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    forced = Counter(column(material.fills, "kind").tolist())
+    rows += [
+        [f"Fills by {text(kind)}", f"{forced[kind]:,}"]
+        for kind in sorted(forced)
+        if kind != "order"
+    ]
+    return table(["", ""], rows, kind="facts") if rows else ""
+
+
+def _shares(found: list[Share], title: str, name_of: object) -> str:
+    assert callable(name_of)
+    rows = [
+        [
+            text(name_of(share.name)),
+            f"{share.trades:,}",
+            percent(share.win_rate, 0),
+            money(share.gross),
+            number(-share.fees),
+            number(share.funding, signed=True),
+            money(share.net),
+        ]
+        for share in found
+    ]
+    head = [title, "Trades", "Winners", "Gross", "Fees", "Funding", "Net, USDT"]
+    return table(head, rows)
+
+
+def _beside(left: str, right: str) -> str:
+    return f'<div class="pair"><div>{left}</div><div>{right}</div></div>'
