@@ -7,6 +7,7 @@ never held.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
@@ -167,12 +168,13 @@ class DeskStrategy(Strategy):
         """Publish a decision, before any order of it leaves."""
         self.msgbus.publish(f"decisions.{self.config.key}", decision)
 
-    def cancel_waiting(self) -> None:
-        """Cancel every order of this strategy that is still under way."""
+    def cancel_waiting(self, instruments: Container[str] | None = None) -> None:
+        """Cancel every order of this strategy that is under way, or those in some instruments."""
         waiting = self.cache.orders_open(strategy_id=self.id)
         waiting += self.cache.orders_inflight(strategy_id=self.id)
         for instrument_id in sorted({order.instrument_id for order in waiting}):
-            self.cancel_all_orders(instrument_id)
+            if instruments is None or instrument_id.value in instruments:
+                self.cancel_all_orders(instrument_id)
 
     def send_market(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:
         """Send a market order for a signed quantity of base coin.

@@ -89,7 +89,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     gross, net : float
         Sum of absolute weights and of weights.
     targets : tuple of Target
-        Sorted by instrument; every instrument of the universe appears, also those left out.
+        Sorted by instrument; every instrument of the universe that has shown a candle so far
+        appears, also those left out. One that is listed later must not: the past can't know it.
     note : str
         Anything that concerns the decision as a whole.
     """

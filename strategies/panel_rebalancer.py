@@ -147,10 +147,10 @@ class PanelRebalancer(DeskStrategy):
         self.cancel_waiting()
 
     def on_verdict(self, verdict: Verdict) -> None:
-        """Leave the market at once when a guard asks for it."""
-        if self.verdict.action == Action.FLATTEN:
+        """Leave the market, or the instrument, at once when a guard asks for it."""
+        if verdict.action == Action.FLATTEN:
             now = self.clock.timestamp_ns()
-            self._flatten(now, last_close(now, self._interval_ns), self.verdict.reason)
+            self._flatten(now, last_close(now, self._interval_ns), verdict.reason)
 
     def _read_listings(self) -> Listings:
         listed = [(self.instrument(i).info or {}).get("listed_ns") for i in self.instrument_ids]
@@ -179,8 +179,8 @@ class PanelRebalancer(DeskStrategy):
         equity = self.equity()
         held = self.holdings()
         targets = tuple(
-            self._target(i, proposal, equity, held.get(name, ZERO))
-            for i, name in enumerate(self.ids)
+            self._target(i, proposal, equity, held.get(self.ids[i], ZERO))
+            for i in self._in_sight(held)
         )
         self._carry_out("rebalance", now, data_ts, equity, targets, "")
 
@@ -213,30 +213,48 @@ class PanelRebalancer(DeskStrategy):
         )
 
     def _flatten(self, now: int, data_ts: int, note: str) -> None:
-        self.cancel_waiting()
+        """Close what a verdict says to close; the rest is left as it is."""
+        leaving = {n for n in self.ids if self.verdict_on(n).action == Action.FLATTEN}
+        self.cancel_waiting(leaving)
         held = self.holdings()
-        targets = tuple(
-            Target(
-                instrument=name,
-                current=f"{held.get(name, ZERO):f}",
-                order=f"{-held.get(name, ZERO):f}",
+        targets = []
+        for i in self._in_sight(held):
+            name = self.ids[i]
+            has = held.get(name, ZERO)
+            order = -has if name in leaving else ZERO
+            targets.append(
+                Target(
+                    instrument=name,
+                    current=f"{has:f}",
+                    target=f"{has + order:f}",
+                    order=f"{order:f}",
+                )
             )
-            for name in self.ids
-        )
-        self._carry_out("flatten", now, data_ts, self.equity(), targets, note)
+        self._carry_out("flatten", now, data_ts, self.equity(), tuple(targets), note)
 
     def _wait(self, now: int, data_ts: int, proposal: Proposal, note: str) -> None:
         held = self.holdings()
         targets = tuple(
             Target(
-                instrument=name,
-                current=f"{held.get(name, ZERO):f}",
-                target=f"{held.get(name, ZERO):f}",
+                instrument=self.ids[i],
+                current=f"{held.get(self.ids[i], ZERO):f}",
+                target=f"{held.get(self.ids[i], ZERO):f}",
                 reason=explain(proposal, i, self.config),
             )
-            for i, name in enumerate(self.ids)
+            for i in self._in_sight(held)
         )
         self._carry_out("wait", now, data_ts, self.equity(), targets, note)
+
+    def _in_sight(self, held: dict[str, Decimal]) -> list[int]:
+        """Return the columns that a decision speaks of: those with a candle so far.
+
+        A backtest knows instruments that are listed later; a decision must not.
+        """
+        return [
+            i
+            for i, name in enumerate(self.ids)
+            if self._history.last_close(i) is not None or name in held
+        ]
 
     def _carry_out(
         self,
@@ -263,9 +281,13 @@ class PanelRebalancer(DeskStrategy):
                 note=note,
             )
         )
-        orders = [(i, Decimal(t.current), Decimal(t.order)) for i, t in enumerate(targets)]
+        orders = [
+            (InstrumentId.from_str(target.instrument), Decimal(target.current), order)
+            for target in targets
+            if (order := Decimal(target.order)) != ZERO
+        ]
         # Exits leave first: what they free is there for the entries.
         for entries in (False, True):
-            for index, held, order in orders:
-                if order != ZERO and (abs(held + order) > abs(held)) is entries:
-                    self.send_market(self.instrument_ids[index], order, kind)
+            for instrument_id, held, order in orders:
+                if (abs(held + order) > abs(held)) is entries:
+                    self.send_market(instrument_id, order, kind)

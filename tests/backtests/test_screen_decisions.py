@@ -1,0 +1,154 @@
+"""The screen and the event-driven run must take the same decisions, to the last bit.
+
+The screen's panel is built from the raw Parquet; the run's decisions are read from its own tables.
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backtests.recorder import decisions_of
+from backtests.run import prepare, run
+from backtests.screen_path import decisions, history_start
+from backtests.screen_run import screen_document
+from catalog.panel import Panel
+from catalog.query import panel
+from catalog.store import Catalog
+from config.load import load
+from strategies.cross_section import Listings
+from strategies.messages import encode
+from strategies.xs_reversal import XSReversal, XSReversalConfig
+
+DAY = 86_400_000_000_000
+RULES = {
+    "plain": {"fraction": 0.25},
+    "at the close": {"at": "00:00", "fraction": 0.25, "skip": 1},
+    "choosy": {
+        "weighting": "inverse_volatility",
+        "volatility_lookback": 10,
+        "top_n": 8,
+        "turnover_lookback": 5,
+        "min_turnover": 1e6,
+        "min_age_days": 40,
+        "lookback": 3,
+    },
+    "everyone by rank": {"weighting": "rank", "fraction": 0.5, "gross_leverage": 2.0},
+    "few and long": {"weighting": "zscore", "side": "long_only", "every": "2d", "allocation": 0.7},
+    "keeps what it has": {"min_turnover": 1e15, "flatten_on_empty_targets": False},
+}
+HOURLY = {"interval": "1h", "every": "4h", "at": "00:10", "lookback": 12, "turnover_lookback": 48}
+
+
+def document(write_run, params, **changes):
+    use = {"use": "strategies.xs_reversal:XSReversal", "params": params}
+    return load(write_run(strategies={"reversal": use}, **changes)).document
+
+
+def taken(document):
+    return decisions_of(run(prepare(document)).tables["decisions"])
+
+
+def agree(taken, steps, ids):
+    """Assert that each decision of a run has the times, kind and exact weights of the screen's."""
+    assert [(d.ts, d.data_ts) for d in taken] == [(s.ts, s.data_ts) for s in steps]
+    for decision, step in zip(taken, steps, strict=True):
+        assert decision.kind == ("wait" if step.wait else "rebalance")
+        seen = {target.instrument: target for target in decision.targets}
+        for i, name in enumerate(ids):
+            weight = 0.0 if step.wait else step.proposal.weight[i]
+            if name not in seen:  # Without any candle in the window, the run leaves it out.
+                assert weight == 0.0
+                continue
+            assert seen[name].weight == weight
+            if not step.wait:
+                assert (seen[name].rank or 0) == step.proposal.rank[i]
+                score = np.nan if seen[name].score is None else seen[name].score
+                np.testing.assert_array_equal(score, step.proposal.score[i])
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_screen_and_run_agree_day_by_day(write_run, name):
+    screened = document(write_run, RULES[name])
+    (found,) = screen_document(screened)
+    assert len(found.steps) >= 29
+    agree(taken(screened), found.steps, found.ids)
+
+
+def test_screen_and_run_agree_on_hourly_candles(write_run):
+    window = {"start": "2023-02-01", "end": "2023-02-20"}
+    screened = document(write_run, HOURLY, window=window)
+    (found,) = screen_document(screened)
+    assert len(found.steps) == 19 * 6
+    agree(taken(screened), found.steps, found.ids)
+
+
+def test_a_shift_of_one_day_is_noticed(write_run, demo_catalog):
+    screened = document(write_run, RULES["plain"])
+    (found,) = screen_document(screened)
+    candles, rules, listings, window = material(demo_catalog)
+    late = dataclasses.replace(candles, ts=candles.ts + DAY)
+    shifted = decisions(XSReversal, rules, listings, late, *window)
+    straight = decisions(XSReversal, rules, listings, candles, *window)
+    run_took = taken(screened)
+    agree(run_took, straight, found.ids)
+    with pytest.raises(AssertionError):
+        agree(run_took, shifted, found.ids)
+
+
+def material(path, **params):
+    """Return the panel, rules, listings and window of the plain rules on the demo catalog."""
+    catalog = Catalog(path)
+    ids = tuple(name for name in catalog.instruments if name.endswith("-LINEAR.BYBIT"))
+    rules = XSReversalConfig(key="reversal", instruments=ids, **(RULES["plain"] | params))
+    start, end = 1_675_209_600 * 10**9, 1_680_307_200 * 10**9  # 2023-02-01, 2023-04-01.
+    oldest = history_start(rules, XSReversal, start)
+    candles = panel(catalog, rules.interval, ids, oldest - 1, end)
+    listed = np.array([catalog.instruments[name].listed_ns for name in ids], float)
+    return candles, rules, Listings(ids, listed), (start, end)
+
+
+def until(candles, ts):
+    """Return the panel as it was known at a time, and nothing of it for later."""
+    known = candles.ts <= ts
+    fields = {f.name: getattr(candles, f.name) for f in dataclasses.fields(Panel)}
+    return Panel(**{k: v if k == "ids" else v[known] for k, v in fields.items()})
+
+
+def shown(steps):
+    return [
+        (s.ts, s.data_ts, s.wait, *(getattr(s.proposal, f.name).tobytes() for f in fields(s)))
+        for s in steps
+    ]
+
+
+def fields(step):
+    return dataclasses.fields(step.proposal)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_what_comes_after_a_decision_does_not_change_it_in_the_screen(demo_catalog, name):
+    candles, rules, listings, (start, end) = material(demo_catalog, **RULES[name])
+    whole = decisions(XSReversal, rules, listings, candles, start, end)
+
+    @settings(max_examples=15, deadline=None)
+    @given(cut=st.integers(start + 1, end))
+    def holds(cut):
+        got = decisions(XSReversal, rules, listings, until(candles, cut), start, cut)
+        assert shown(got) == shown([step for step in whole if step.ts < cut])
+
+    holds()
+
+
+def test_what_comes_after_a_decision_does_not_change_it_in_the_run(write_run):
+    whole = taken(document(write_run, RULES["choosy"]))
+    random = np.random.default_rng(11)
+    for hours in random.integers(48, 59 * 24, 3):
+        moment = np.datetime64("2023-02-01T00:00") + np.timedelta64(int(hours), "h")
+        window = {"start": "2023-02-01", "end": f"{moment}Z"}
+        cut = document(write_run, RULES["choosy"], window=window)
+        got = taken(cut)
+        assert [encode(d) for d in got] == [encode(d) for d in whole[: len(got)]]
+        assert [d.ts for d in whole if d.ts < cut.window.end_ns] == [d.ts for d in got]
