@@ -145,6 +145,7 @@ def slices(
     delisted: Mapping[str, int] | None = None,
     per_slice: int | None = None,
     prints: bool = True,
+    delay: int = PRINT_DELAY_NS,
 ) -> list[Slice]:
     """Cut candles into slices as `backtests.feed` does.
 
@@ -162,6 +163,8 @@ def slices(
         Candles a slice; all in one by default.
     prints : bool
         Whether opens are fed as trades.
+    delay : int
+        How long after its open, in nanoseconds, a candle's print comes.
     """
     arrays = {name: tape[name].arrays() for name in market.ids}
     count = len(next(iter(arrays.values()))["open"])
@@ -180,7 +183,7 @@ def slices(
                 if not np.isnan(candles["open"][row]):
                     if prints:
                         opened = float(candles["open"][row])
-                        data.append(open_print(instrument, opened, at(row) + PRINT_DELAY_NS))
+                        data.append(open_print(instrument, opened, at(row) + delay))
                     carried[column] = candles["close"][row]
                 close[row - first, column] = carried[column]
                 gap = np.isnan(candles["open"][row])
