@@ -148,7 +148,7 @@ class PanelRebalancer(DeskStrategy):
 
     def on_verdict(self, verdict: Verdict) -> None:
         """Leave the market, or the instrument, at once when a guard asks for it."""
-        if verdict.action == Action.FLATTEN:
+        if verdict.action == Action.FLATTEN and self._leaving():
             now = self.clock.timestamp_ns()
             self._flatten(now, last_close(now, self._interval_ns), verdict.reason)
 
@@ -214,7 +214,7 @@ class PanelRebalancer(DeskStrategy):
 
     def _flatten(self, now: int, data_ts: int, note: str) -> None:
         """Close what a verdict says to close; the rest is left as it is."""
-        leaving = {n for n in self.ids if self.verdict_on(n).action == Action.FLATTEN}
+        leaving = self._leaving()
         self.cancel_waiting(leaving)
         held = self.holdings()
         targets = []
@@ -231,6 +231,9 @@ class PanelRebalancer(DeskStrategy):
                 )
             )
         self._carry_out("flatten", now, data_ts, self.equity(), tuple(targets), note)
+
+    def _leaving(self) -> set[str]:
+        return {name for name in self.ids if self.verdict_on(name).action == Action.FLATTEN}
 
     def _wait(self, now: int, data_ts: int, proposal: Proposal, note: str) -> None:
         held = self.holdings()
