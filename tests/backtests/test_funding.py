@@ -152,6 +152,7 @@ orders = st.lists(
         st.sampled_from([0.0, 0.5, 1.0, 60.0, 3599.0]),
         st.integers(-5_000, 5_000).filter(lambda n: abs(n) >= 1_000),
     ),
+    min_size=2,
     max_size=8,
     unique_by=lambda order: (order[1], order[2]),
 )
@@ -162,12 +163,13 @@ charges = st.lists(
         st.integers(-300, 300),
         st.integers(5_000_000, 15_000_000),
     ),
+    min_size=4,
     max_size=16,
     unique_by=lambda charge: charge[:2],
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data(), orders, charges, st.sampled_from([1, 3, CANDLES]))
 def test_funding_agrees_with_books_kept_by_hand(
     data: st.DataObject,
