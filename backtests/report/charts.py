@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from actors import measures
-from actors.measures import Floats, Integers
+from actors.measures import DAY, Floats, Integers
 from backtests.figures import column, money
 from backtests.report.breakdown import Share, Trades
-from backtests.report.formats import symbol
+from backtests.report.formats import short, symbol
 from backtests.report.material import BENCHMARK_NAMES, Material
 from backtests.report.thinning import thin
 
@@ -102,7 +102,6 @@ def rolling_sharpe(material: Material) -> tuple[Chart, int] | None:
     }
     if aim is not None:
         layout["shapes"] = [_level(aim)]
-        layout["annotations"] = [_level_name(aim, f"target {aim:g}")]
     return Chart("rolling", 260, [line | {"hovertemplate": "%{y:.2f}"}], layout), window
 
 
@@ -114,7 +113,8 @@ def exposure(material: Material) -> Chart:
     data = []
     for name, colour in (("gross", "@accent"), ("net", "@btc")):
         ratio = np.where(alive, column(table, name) / np.where(alive, values, 1.0), 0.0)
-        line = _line(name.capitalize(), ends[1:], _daily_mean(ts, ratio, ends), colour, 1.4)
+        mean = _daily_mean(ts, ratio, ends)
+        line = _line(name.capitalize(), _middays(ends), mean, colour, 1.4)
         data.append(line | {"hovertemplate": "%{y:.2f}×"})
     layout = {
         "xaxis": _window(material),
@@ -136,8 +136,8 @@ def turnover(material: Material) -> Chart:
     bars = {
         "type": "bar",
         "name": "Turnover",
-        # Named after the day that it happened on, not after the midnight that closes it.
-        "x": [str(d) for d in ends[:-1].astype("datetime64[ns]").astype("datetime64[D]")],
+        "x": _times(_middays(ends)),
+        "width": 0.9 * DAY / 1e6,
         "y": _rounded(ratio, 4),
         "marker": {"color": "@accent/0.65", "line": {"width": 0}},
         "hovertemplate": "%{y:.2f}×",
@@ -145,7 +145,6 @@ def turnover(material: Material) -> Chart:
     layout = {
         "xaxis": _window(material),
         "yaxis": {"ticksuffix": "×"},
-        "bargap": 0.1,
         "showlegend": False,
         "hovermode": "x",
     }
@@ -170,7 +169,7 @@ def costs(summary: dict[str, Any]) -> Chart:
         "decreasing": {"marker": {"color": "@bad"}},
         "totals": {"marker": {"color": "@accent"}},
         "connector": {"line": {"color": "@line", "width": 1}},
-        "texttemplate": "%{delta:,.3~s}",
+        "text": [short(value) for value in steps.values()],
         "textposition": "outside",
         "cliponaxis": False,
         "hovertemplate": "%{x}: %{delta:,.2f} USDT<extra></extra>",
@@ -232,7 +231,7 @@ def trade_returns(done: Trades) -> Chart | None:
     }
     layout = {
         "xaxis": {"type": "linear", "tickformat": ".1~%", "title": {"text": "Return of a trade"}},
-        "yaxis": {"title": {"text": "Trades"}},
+        "yaxis": _counts(int(counts.max())),
         "showlegend": False,
     }
     return Chart("returns", 270, [bars], layout)
@@ -265,7 +264,7 @@ def holding_times(done: Trades) -> Chart | None:
     }
     layout = {
         "xaxis": {"type": "category", "title": {"text": "Held"}},
-        "yaxis": {"title": {"text": "Trades"}},
+        "yaxis": _counts(int(counts.max())),
         "bargap": 0.25,
         "showlegend": False,
     }
@@ -274,8 +273,21 @@ def holding_times(done: Trades) -> Chart | None:
 
 def _window(material: Material) -> dict[str, Any]:
     """Range of a time axis: the same for all, so that drawings compare."""
-    ends = material.curves.day_ends[[0, -1]].astype("datetime64[ns]").astype("datetime64[m]")
-    return {"range": [str(end) for end in ends]}
+    return {"range": _times(material.curves.day_ends[[0, -1]])}
+
+
+def _middays(ends: Integers) -> Integers:
+    """Where a day's own value is drawn, so that it is read under that day's name."""
+    return ends[:-1] + np.diff(ends) // 2
+
+
+def _times(ts: Integers) -> list[str]:
+    return [str(t) for t in ts.astype("datetime64[ns]").astype("datetime64[m]")]
+
+
+def _counts(most: int) -> dict[str, Any]:
+    """An axis of whole numbers."""
+    return {"title": {"text": "Trades"}, **({"dtick": 1} if most <= 6 else {})}
 
 
 def _line(
@@ -285,7 +297,7 @@ def _line(
         "type": "scatter",
         "mode": "lines",
         "name": name,
-        "x": [str(t) for t in ts.astype("datetime64[ns]").astype("datetime64[m]")],
+        "x": _times(ts),
         "y": _rounded(values, 6 if np.nanmax(np.abs(values), initial=0) < 100 else 2),
         "line": {"color": colour, "width": width, "dash": dash},
     }
@@ -313,18 +325,4 @@ def _level(value: float) -> dict[str, Any]:
         "y0": value,
         "y1": value,
         "line": {"color": "@muted", "width": 1, "dash": "dash"},
-    }
-
-
-def _level_name(value: float, words: str) -> dict[str, Any]:
-    return {
-        "xref": "paper",
-        # Left, where the window is not full yet and no line runs through the words.
-        "x": 0.005,
-        "xanchor": "left",
-        "y": value,
-        "yanchor": "bottom",
-        "text": words,
-        "showarrow": False,
-        "font": {"color": "@muted", "size": 11},
     }

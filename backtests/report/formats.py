@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from datetime import UTC, datetime
 from html import escape
 
@@ -20,6 +21,15 @@ def number(value: float | None, digits: int = 2, *, signed: bool = False) -> str
     if rounded < 0:
         return f"−{text}"
     return f"+{text}" if signed and rounded > 0 else text
+
+
+def short(value: float) -> str:
+    """Return money in as few characters as tell it: ``−58.4k``, ``1.25M``, ``0.20``."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size:
+            size = min(size, 1e3) if letter == "k" else size
+            return f"{number(value / size, 2 if abs(value) < 10 * size else 1)}{letter}"
+    return number(value, 2 if abs(value) < 100 else 0)
 
 
 def percent(value: float | None, digits: int = 1, *, signed: bool = False) -> str:
@@ -69,7 +79,12 @@ def text(value: object) -> str:
 
 
 def table(
-    head: list[str], rows: list[list[str]], *, words: int = 1, caption: str = "", kind: str = ""
+    head: list[str],
+    rows: list[list[str]],
+    *,
+    words: Container[int] = (0,),
+    caption: str = "",
+    kind: str = "",
 ) -> str:
     """Return an HTML table; cells are HTML already.
 
@@ -79,8 +94,8 @@ def table(
         Column titles.
     rows : list of list of str
         Cells; one that starts with ``<td`` is taken as it is.
-    words : int
-        How many first columns are text, set flush left; the others are numbers.
+    words : container of int
+        Which columns are text, set flush left; the others are numbers.
     caption : str
         Shown above the table.
     kind : str
@@ -90,10 +105,10 @@ def table(
     def cell(index: int, content: str) -> str:
         if content.startswith("<td"):
             return content
-        return f"<td{'' if index < words else ' class=n'}>{content}</td>"
+        return f"<td{'' if index in words else ' class=n'}>{content}</td>"
 
     top = "".join(
-        f"<th scope=col{'' if index < words else ' class=n'}>{title}</th>"
+        f"<th scope=col{'' if index in words else ' class=n'}>{title}</th>"
         for index, title in enumerate(head)
     )
     body = "".join(

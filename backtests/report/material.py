@@ -13,7 +13,7 @@ from actors.measures import Floats
 from backtests.figures import Curves, column, curves
 from backtests.result import Result
 
-BENCHMARK_NAMES = {"btc": "BTC", "equal_weight": "Universe, equal weight"}
+BENCHMARK_NAMES = {"btc": "BTC", "equal_weight": "Equal weight"}
 
 
 @dataclass(frozen=True)

@@ -63,15 +63,21 @@ def how_filled(material: Material) -> str:
         rows.append(
             ["Most gross leverage that the order gate allows", f"{text(venue['leverage'])}×"]
         )
-    return f"<p>{text(how.get('words', ''))}</p>" + table(["", ""], rows, words=2, kind="facts")
+    return f"<p>{text(how.get('words', ''))}</p>" + table(
+        ["", ""], rows, words=(0, 1), kind="facts"
+    )
 
 
 def parameters(material: Material) -> str:
     """Show the resolved document, by path and as it stands."""
     document = yaml.safe_load(material.result.config_yaml) or {}
-    rows = [[f"<code>{text(path)}</code>", text(value)] for path, value in flat(document)]
+    rows = [
+        # A long path may break after its dots.
+        [f"<code>{text(path).replace('.', '.<wbr>')}</code>", text(value)]
+        for path, value in flat(document)
+    ]
     return (
-        table(["Path", "Value"], rows, words=2, kind="facts")
+        table(["Path", "Value"], rows, words=(0, 1), kind="facts")
         + "<details><summary>The resolved document, which reruns to the same "
         f"(config.yaml)</summary><pre>{text(material.result.config_yaml)}</pre></details>"
     )
@@ -101,7 +107,7 @@ def provenance(material: Material) -> str:
             ]
         )
     head = ["Source", "Prices of", "Range", "Instruments", "Rows", "Note"]
-    return table(head, rows, words=6, kind="sources") + _files(records) + _hashes(material)
+    return table(head, rows, words=range(6), kind="sources") + _files(records) + _hashes(material)
 
 
 def flat(value: Any, path: str = "") -> list[tuple[str, str]]:
@@ -147,7 +153,7 @@ def _hashes(material: Material) -> str:
     ]
     return (
         "<p>The same document, data and versions give the same decisions, orders, fills and "
-        "figures.</p>" + table(["", ""], rows, words=2, kind="facts")
+        "figures.</p>" + table(["", ""], rows, words=(0, 1), kind="facts")
     )
 
 

@@ -131,7 +131,12 @@ def rolling(material: Material, drawings: Drawings) -> str:
     if found is None:
         return "<p>The window is too short: a rolling Sharpe needs at least 30 days.</p>"
     chart, window = found
-    return f"<p>Of the last {window} UTC days, annualised on 365.</p>" + drawings.place(chart)
+    aim = material.summary["targets"].get("sharpe")
+    dashed = "" if aim is None else f" Dashed: the target, {aim:g}."
+    return (
+        f'<p class="hint">Of the last {window} UTC days, annualised on 365.{dashed}</p>'
+        + drawings.place(chart)
+    )
 
 
 def exposure(material: Material, drawings: Drawings) -> str:
@@ -191,7 +196,7 @@ def drawdowns(material: Material, _: Drawings) -> str:
         for fall in falls
     ]
     head = ["Depth", "High", "Low", "Recovered", "Down for", "Below the high for"]
-    return table(head, rows, words=0)
+    return table(head, rows, words=())
 
 
 def stress(material: Material, _: Drawings) -> str:
@@ -219,20 +224,21 @@ def _compared(material: Material) -> str:
         [
             text(name),
             percent(measures.total_return(steps), signed=True),
-            percent(measures.cagr(steps), signed=True),
-            percent(measures.volatility(steps)),
             number(measures.sharpe(steps)),
             percent(measures.max_drawdown(values)),
+            percent(measures.cagr(steps), signed=True),
+            percent(measures.volatility(steps)),
             UNDEFINED
             if name == "Strategy"
             else number(measures.correlation(steps, lines.day_returns)),
         ]
         for name, (values, steps) in daily.items()
     ]
-    head = ["By day", "Return", "CAGR", "Volatility", "Sharpe", "Max drawdown", "Correlation"]
+    head = ["By day", "Return", "Sharpe", "Max drawdown", "CAGR", "Volatility", "Correlation"]
     return table(head, rows) + (
-        '<p class="hint">All from UTC days, so that they compare: the strategy\'s drawdown within '
-        "days is deeper or the same. Benchmarks bear no costs.</p>"
+        '<p class="hint">All from UTC days, so that they compare: within days the strategy\'s '
+        "drawdown is as deep or deeper. Correlation is with the strategy. The benchmarks, BTC held "
+        "and the universe in equal parts, bear no costs.</p>"
     )
 
 

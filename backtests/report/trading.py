@@ -134,19 +134,19 @@ def _extremes(material: Material) -> str:
     shown = rows if len(rows) <= 2 * BEST else rows[:BEST] + rows[-BEST:]
     lines = [
         [
-            symbol(row["instrument"]),
+            text(symbol(row["instrument"])),
+            money(float(row["net"])),
             row["side"].capitalize(),
             moment(row["ts_opened"]),
             span(row["ts_closed"] - row["ts_opened"]),
             f"{row['entry_px']:,.6g}",
             UNDEFINED if row["exit_px"] is None else f"{row['exit_px']:,.6g}",
-            money(float(row["net"])),
         ]
         for row in shown
     ]
-    head = ["Symbol", "Side", "Opened, UTC", "Held", "Entry", "Exit", "Net, USDT"]
+    head = ["Symbol", "Net, USDT", "Side", "Opened, UTC", "Held", "Entry", "Exit"]
     title = f"The {BEST} best and {BEST} worst trades" if len(rows) > 2 * BEST else "All trades"
-    return table(head, lines, words=3, caption=title)
+    return table(head, lines, words=(0, 2, 3), caption=title)
 
 
 def _orders(material: Material) -> str:
@@ -174,16 +174,16 @@ def _shares(found: list[Share], title: str, name_of: object) -> str:
     rows = [
         [
             text(name_of(share.name)),
+            money(share.net),
             f"{share.trades:,}",
             percent(share.win_rate, 0),
             money(share.gross),
             number(-share.fees),
             number(share.funding, signed=True),
-            money(share.net),
         ]
         for share in found
     ]
-    head = [title, "Trades", "Winners", "Gross", "Fees", "Funding", "Net, USDT"]
+    head = [title, "Net, USDT", "Trades", "Winners", "Gross", "Fees", "Funding"]
     return table(head, rows)
 
 

@@ -1,0 +1,361 @@
+"""The report: complete, true to the result, safe to open, and drawn by a real browser offline."""
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from decimal import Decimal
+
+import numpy as np
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from plotly.offline import get_plotlyjs
+from typer.testing import CliRunner
+
+from backtests.report import breakdown, charts, formats, origin, register, render
+from backtests.report.page import SECTIONS
+from backtests.report.thinning import thin
+from backtests.result import RunRecord, write
+from backtests.tables import table
+from tests.builders import DAY, equity_table, large_record, provenance, small_record
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def large() -> RunRecord:
+    return large_record(days=300, symbols=30)
+
+
+def page_of(record, folder):
+    return write(record, folder / "out", render).path.joinpath("report.html").read_text("utf-8")
+
+
+def own(page):
+    """Return the page without plotly's bundle."""
+    return page.replace(get_plotlyjs(), "")
+
+
+def words(page):
+    """Return the text that a reader sees in the page's body."""
+    body = own(page).split("<body>")[1].split('<script type="application/json"')[0]
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body)).replace("\u202f", " ")
+
+
+def specs_of(page):
+    found = re.search(r'id="charts">(.*?)</script>', page, re.S)
+    return {spec["id"]: spec for spec in json.loads(found.group(1))}
+
+
+# -- what it says ----------------------------------------------------------------------------------
+
+
+def test_every_section_is_there_and_in_the_menu(tmp_path):
+    page = own(page_of(small_record(stress=[{"name": "Fees x2", "sharpe": 1.0}]), tmp_path))
+    for key, word, title, _ in SECTIONS:
+        assert f'<section id="{key}"><h2>{title}</h2>' in page
+        assert f'<a href="#{key}">{word}</a>' in page
+
+
+def test_without_stress_rows_there_is_no_stress_section(tmp_path):
+    assert 'id="stress"' not in own(page_of(small_record(), tmp_path))
+
+
+def test_stress_rows_stand_below_the_run_as_it_was(tmp_path):
+    rows = [{"name": "Fees x2", "sharpe": 1.25, "max_drawdown": 0.21, "net_profit": -5.5}]
+    seen = words(page_of(small_record(stress=rows), tmp_path))
+    assert re.search(r"As run 1\.48 4\.0 % \+7\.70 Fees x2 1\.25 21\.0 % −5\.50", seen)
+
+
+def test_targets_stand_beside_what_was_achieved(tmp_path):
+    seen = words(page_of(small_record(), tmp_path))
+    assert re.search(r"Sharpe &gt; 1\.50 1\.48 missed", seen)
+    assert re.search(r"Max drawdown &lt; 20\.0 % 4\.0 % met", seen)
+    assert re.search(r"Calmar &gt; 2\.00 25\.34 met", seen)
+    # Exactly the target is not above it.
+    assert re.search(r"Win rate &gt; 50\.0 % 50\.0 % missed", seen)
+
+
+def test_costs_lead_from_gross_to_net(tmp_path):
+    page = page_of(small_record(), tmp_path)
+    assert specs_of(page)["costs"]["data"][0]["y"] == [11.0, -3.0, -0.5, 0.2, 7.7]
+    seen = words(page)
+    assert "Gross +11.00 +1.10 % +253.46" in seen
+    assert "Net profit +7.70 +0.77 % +177.42" in seen
+
+
+def test_profit_by_symbol_and_side_add_up_to_the_net_profit(large):
+    for by in ("instrument", "side", "strategy"):
+        found = breakdown.shares(large.tables["positions"], by)
+        total = large.ending_equity - large.starting_equity
+        assert sum(share.net for share in found) == pytest.approx(float(total))
+        assert [s.net for s in found] == sorted((s.net for s in found), reverse=True)
+
+
+def test_the_breakdown_counts_open_positions_in_money_but_not_as_trades():
+    rows = small_record().tables["positions"].to_pylist()
+    rows[1] |= {"open": True, "ts_closed": None, "exit_px": None}
+    found = {share.name: share for share in breakdown.shares(table("positions", rows), "side")}
+    assert (found["SHORT"].trades, found["SHORT"].net) == (0, -12.5)
+    assert (found["LONG"].trades, found["LONG"].win_rate) == (1, 1.0)
+
+
+def test_warnings_come_before_the_figures(tmp_path):
+    page = own(page_of(small_record(warnings=["The account was liquidated."]), tmp_path))
+    assert page.index("The account was liquidated.") < page.index('class="tiles"')
+
+
+def test_data_of_another_venue_are_said_to_stand_in():
+    found = origin.stand_ins([provenance(source_venue="binance"), provenance()])
+    assert found == [
+        "Data of Binance stand in for Bybit's (2 instruments): prices, volumes and funding there "
+        "are similar, not the same."
+    ]
+
+
+def test_an_invented_market_is_said_to_be_invented():
+    (sentence,) = origin.stand_ins([provenance(source_venue="simulated", source="demo seed 7")])
+    assert sentence.startswith("The market is invented (demo seed 7)")
+
+
+def test_prices_of_an_unknown_venue_are_said_to_be_unknown():
+    (sentence,) = origin.stand_ins([provenance(source_venue="", instruments=["AUSDT-SPOT.BYBIT"])])
+    assert sentence == "Nobody said whose prices those of AUSDT spot are."
+
+
+def test_bybits_own_data_need_no_sentence():
+    assert origin.stand_ins([provenance()]) == []
+
+
+def test_guessed_facts_files_and_hashes_are_in_the_data_section(tmp_path):
+    seen = words(page_of(small_record(provenance=[provenance(inferred=2)]), tmp_path))
+    assert "2 (2 with guessed facts)" in seen
+    assert "kline.json" in seen
+    assert "ab" * 32 in seen
+    assert "decade" * 8 in seen
+
+
+def test_parameters_are_shown_by_path_and_as_the_document(tmp_path):
+    page = own(page_of(small_record(), tmp_path))
+    assert "strategies.<wbr>reversal.<wbr>params.<wbr>weighting" in page
+    assert "use: strategies.xs_reversal:XSReversal" in page
+
+
+def test_how_fills_were_made_is_said_in_words(tmp_path):
+    seen = words(page_of(small_record(), tmp_path))
+    assert "Orders fill whole at the open of the next 1h candle." in seen
+    assert "fixed_bps (bps 5.0)" in seen
+
+
+def test_a_run_that_did_nothing_still_has_a_report(tmp_path):
+    record = small_record()
+    values = np.array([[1000.0, 1000.0, 0, 0, 0]] * 5)
+    idle = replace(
+        record,
+        tables={
+            **{name: table(name, []) for name in record.tables},
+            "equity": equity_table(record.start_ns + np.arange(5) * DAY, values),
+        },
+        benchmarks=table("benchmarks", []),
+        provenance=[],
+        ending_equity=Decimal(1000),
+        gross_pnl=Decimal(0),
+        fees=Decimal(0),
+        funding=Decimal(0),
+        slippage=Decimal(0),
+    )
+    seen = words(page_of(idle, tmp_path))
+    assert "No trade was closed." in seen
+    assert "Nothing was traded." in seen
+    assert "Sharpe &gt; 1.50 – undefined" in seen
+    assert "nan" not in seen.lower().split()
+
+
+# -- curves ----------------------------------------------------------------------------------------
+
+
+def test_a_long_curve_is_thinned_and_says_so_but_its_figures_are_not(large, tmp_path):
+    page = page_of(large, tmp_path)
+    assert "The curve has 7,201 samples, of which" in words(page)
+    strategy, *_, drawdown = specs_of(page)["equity"]["data"]
+    assert len(strategy["y"]) <= 5_000
+    curve = large.tables["equity"].column("equity").to_numpy()
+    assert max(strategy["y"]) == pytest.approx(curve.max(), abs=0.01)
+    assert min(strategy["y"]) == pytest.approx(curve.min(), abs=0.01)
+    deepest = large.tables["equity"].column("drawdown").to_numpy().min()
+    assert min(drawdown["y"]) == pytest.approx(deepest, abs=1e-6)
+
+
+def test_a_short_curve_is_drawn_whole_without_a_word(tmp_path):
+    page = page_of(small_record(), tmp_path)
+    assert "are drawn" not in words(page)
+    assert specs_of(page)["equity"]["data"][0]["y"] == [1000.0, 1009.4, 1025.0, 984.0, 1007.7]
+
+
+@given(arrays(np.float64, st.integers(1, 300), elements=st.floats(-9, 9)), st.integers(4, 60))
+def test_thinning_keeps_the_extremes_and_the_ends(values, limit):
+    kept = thin(values, limit)
+    assert len(kept) <= max(limit, min(len(values), limit))
+    assert (np.diff(kept) > 0).all()
+    assert (kept[0], kept[-1]) == (0, len(values) - 1)
+    assert values[kept].max() == values.max()
+    assert values[kept].min() == values.min()
+
+
+def test_benchmarks_start_where_the_strategy_does(tmp_path):
+    data = specs_of(page_of(small_record(), tmp_path))["equity"]["data"]
+    assert [line["y"][0] for line in data[:3]] == [1000.0, 1000.0, 1000.0]
+    assert [line["name"] for line in data[:3]] == ["Strategy", "BTC", "Equal weight"]
+
+
+def test_a_benchmark_without_prices_is_left_out(tmp_path):
+    record = small_record()
+    bare = record.benchmarks.to_pylist()
+    without = table("benchmarks", [row | {"btc": None} for row in bare])
+    data = specs_of(page_of(replace(record, benchmarks=without), tmp_path))["equity"]["data"]
+    assert [line["name"] for line in data] == ["Strategy", "Equal weight", "Drawdown"]
+
+
+def test_turnover_is_drawn_on_the_day_of_the_fills(tmp_path):
+    bars = specs_of(page_of(small_record(), tmp_path))["turnover"]["data"][0]
+    assert bars["x"] == [f"2024-01-0{day}T12:00" for day in (1, 2, 3, 4)]
+    assert bars["y"] == [0.101, round(221 / 1009.4, 4), 0.0, round(112 / 984, 4)]
+
+
+def test_the_heatmap_has_each_month_and_the_year(tmp_path):
+    page = own(page_of(small_record(), tmp_path))
+    assert 'title="Jan 2024: +0.77\u202f%"' in page
+    assert re.search(r"2024 \+0\.8 \+0\.8 %", words(page))
+
+
+def test_one_edge_of_the_trade_histogram_is_zero():
+    for change in ([0.01, 0.02], [-0.03, -0.01], [-0.5, 0.1, 0.2], [0.0]):
+        edges = charts.return_edges(np.array(change))
+        assert np.abs(edges).min() < 1e-12
+        assert len(edges) >= 2
+
+
+def test_every_closed_trade_is_in_the_histograms(large):
+    done = breakdown.trades(large.tables["positions"])
+    for chart in (charts.trade_returns(done), charts.holding_times(done)):
+        assert sum(chart.data[0]["y"]) == len(done.net) == len(large.tables["positions"])
+
+
+# -- safe and offline ------------------------------------------------------------------------------
+
+
+def test_nothing_in_the_page_is_fetched(tmp_path):
+    page = own(page_of(small_record(), tmp_path))
+    assert not re.search(r"""\b(src|href|action|poster|data)\s*=\s*["']?(?!#)[a-z/.]""", page)
+    assert "@import" not in page
+    assert "url(" not in page
+    assert "http://" not in page
+    assert "https://" not in page
+    assert "default-src 'none'" in page
+
+
+def test_names_cannot_inject_markup(tmp_path):
+    evil = "</script><img src=x onerror=alert(1)>"
+    rows = small_record().tables["positions"].to_pylist()
+    rows[0]["instrument"] = f"{evil}-LINEAR.BYBIT"
+    record = small_record(name=evil, warnings=[evil], config_yaml=f"name: '{evil}'\n")
+    tables = {**record.tables, "positions": table("positions", rows)}
+    page = own(page_of(replace(record, tables=tables), tmp_path))
+    assert "<img" not in page.split('<script type="application/json"')[0]
+    assert page.count("</script>") == 3
+    assert specs_of(page)["symbols"]["data"][0]["y"][-1] == evil
+
+
+def test_a_page_is_the_same_whenever_it_is_rendered(tmp_path):
+    assert page_of(small_record(), tmp_path / "one") == page_of(small_record(), tmp_path / "two")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium to draw the page")
+@pytest.mark.parametrize("width", [500, 1400])
+def test_a_browser_draws_every_chart_without_an_error_or_a_sideways_scroll(tmp_path, width):
+    # The browser has no network here: what the policy or the wire refuses would be an error.
+    page = page_of(small_record(), tmp_path)
+    probe = """<script>addEventListener("load", () => { const d = document.documentElement;
+      d.dataset.wide = d.scrollWidth > innerWidth; });</script>"""
+    errors = "<script>onerror = (e) => document.documentElement.dataset.error = e;</script><style>"
+    probed = page.replace("<style>", errors, 1).replace("</body>", f"{probe}</body>")
+    (tmp_path / "probe.html").write_text(probed, encoding="utf-8")
+    done = subprocess.run(
+        [
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--window-size={width},2000",
+            "--virtual-time-budget=5000",
+            "--enable-logging=stderr",
+            "--dump-dom",
+            f"file://{tmp_path / 'probe.html'}",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    count = len(specs_of(page))
+    top = re.search(r"<html[^>]*>", done.stdout).group(0)
+    assert f'data-drawn="{count}"' in top
+    assert 'data-wide="false"' in top
+    assert "data-error" not in top
+    assert done.stdout.count('class="chart js-plotly-plot"') == count
+    assert "CONSOLE" not in done.stderr
+
+
+# -- the command and the formats -------------------------------------------------------------------
+
+
+def test_the_command_renders_a_result_again(tmp_path):
+    app = typer.Typer()
+    register(app)
+    app.callback()(lambda: None)
+    folder = write(small_record(), tmp_path / "out").path
+    assert not (folder / "report.html").exists()
+    done = CliRunner().invoke(app, ["report", str(folder), "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) == {"report": str(folder / "report.html")}
+    assert "<title>small · perpdesk backtest</title>" in (folder / "report.html").read_text("utf-8")
+    assert not list(folder.glob(".report*"))
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (formats.number(1234.5), "1,234.50"),
+        (formats.number(-0.001), "0.00"),
+        (formats.number(0.001, signed=True), "0.00"),
+        (formats.number(-1.5, 1), "−1.5"),
+        (formats.number(None), "–"),
+        (formats.number(float("nan")), "–"),
+        (formats.percent(0.1234), "12.3\u202f%"),
+        (formats.percent(None), "–"),
+        (formats.short(0.2), "0.20"),
+        (formats.short(-58_385.3), "−58.4k"),
+        (formats.short(9_999.0), "9,999"),
+        (formats.short(1_250_000), "1.25M"),
+        (formats.span(35 * 6e10), "35 min"),
+        (formats.span(7.5 * 3.6e12), "7.5 h"),
+        (formats.span(12 * 8.64e13), "12 days"),
+        (formats.symbol("BTCUSDT-LINEAR.BYBIT"), "BTCUSDT"),
+        (formats.symbol("BTCUSDT-SPOT.BYBIT"), "BTCUSDT spot"),
+        (formats.date(1_704_067_200_000_000_000), "1 Jan 2024"),
+        (formats.moment(1_704_067_500_000_000_000), "1 Jan 2024 00:05"),
+    ],
+)
+def test_numbers_and_times_read_well(shown, expected):
+    assert shown == expected
