@@ -22,7 +22,9 @@ from catalog.providers.files import column, find, floats, plain_symbol, stamps_n
 from config.errors import InputError
 from config.intervals import INTERVALS
 
-_OWN = re.compile(r"(?P<pair>[A-Z0-9]+_[A-Z0-9]+(_[A-Z0-9]+)?)-(?P<interval>\w+?)(-(?P<kind>\w+))?")
+_OWN = re.compile(
+    r"(?P<pair>[A-Z0-9]+_[A-Z0-9]+(_[A-Z0-9]+)?)-(?P<interval>\d+\w)(-(?P<kind>\w+))?"
+)
 _LONG = re.compile(
     r"[a-z]+_(?P<product>linear|spot)_(?P<pair>[A-Z0-9]+)_(?P<kind>ohlcv|mark|funding)_"
     r"(?P<interval>[^_]+)_\d{8}_\d{8}"
@@ -58,6 +60,7 @@ def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
         Naming the file and what is wrong with it.
     """
     named = {path for path in paths if path.is_file()}
+    chosen: list[tuple[Path, Name]] = []
     left_out: list[str] = []
     for path in find(paths, (".feather",)):
         name = parse_name(path)
@@ -68,7 +71,9 @@ def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
                     f"of {', '.join(INTERVALS)}"
                 )
             left_out.append(path.name)
-            continue
+        else:
+            chosen.append((path, name))
+    for path, name in chosen:
         yield _read_file(path, name, options, _note(options.note, left_out))
 
 

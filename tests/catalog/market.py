@@ -1,0 +1,83 @@
+"""Small hand-made markets for the catalog's tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from catalog.instruments import InstrumentInfo, instrument_id, split_symbol
+from catalog.providers.base import BARS, FUNDING, MARKS
+from catalog.store import Catalog
+from catalog.writer import CatalogWriter
+from config.intervals import interval_ns
+from tests.builders import SHARED_DATA
+
+HOUR = 3_600_000_000_000
+DAY = 24 * HOUR
+START = 1_704_067_200_000_000_000
+"""2024-01-01 00:00 UTC."""
+FOREVER = 2**62
+BTC, ETH = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
+
+
+def candles(
+    count: int, interval: str = "1h", start: int = START, seed: int = 0, decimals: int = 2
+) -> pa.Table:
+    """Candles of a random walk about 100, the first one opening at start."""
+    rng = np.random.default_rng(seed)
+    closes = 100.0 * np.exp(np.cumsum(rng.normal(0, 0.01, count)))
+    opens = np.concatenate(([100.0], closes[:-1]))
+    spread = np.abs(rng.normal(0, 0.003, (2, count)))
+    high = np.maximum(opens, closes) * (1 + spread[0])
+    low = np.minimum(opens, closes) * (1 - spread[1])
+    prices = [np.round(values, decimals) for values in (opens, high, low, closes)]
+    volume = np.round(rng.lognormal(3, 1, count) + 0.001, 3)
+    length = interval_ns(interval)
+    ts = start + length * np.arange(1, count + 1)
+    return pa.table([ts, *prices, volume, np.round(volume * prices[3], 4)], schema=BARS)
+
+
+def marks(count: int, interval: str = "1h", start: int = START, seed: int = 0) -> pa.Table:
+    """Mark price candles."""
+    return candles(count, interval, start, seed).select(MARKS.names)
+
+
+def funding(count: int, hours: int = 8, start: int = START, jitter_ms: int = 0) -> pa.Table:
+    """Settlements every so many hours, the first at start."""
+    ts = start + hours * HOUR * np.arange(count) + jitter_ms * 1_000_000
+    return pa.table([ts, np.full(count, 0.0001)], schema=FUNDING)
+
+
+def told(symbol: str = "BTCUSDT", product: str = "LINEAR", **changes: object) -> InstrumentInfo:
+    """Facts of an instrument as a venue would tell them."""
+    base, quote = split_symbol(symbol)
+    facts: dict[str, object] = {
+        "id": instrument_id(symbol, product),
+        "symbol": symbol,
+        "product": product,
+        "base": base,
+        "quote": quote,
+        "settle": quote,
+        "tick": "0.01",
+        "lot": "0.001",
+        "min_qty": "0.001",
+        "min_notional": "5",
+        "source": "hand",
+    }
+    return InstrumentInfo(**(facts | changes))  # type: ignore[arg-type]
+
+
+def write(path: Path, **series: pa.Table) -> Catalog:
+    """Write hourly candles by symbol into a catalog and open it."""
+    with CatalogWriter(path) as writer:
+        for symbol, table in series.items():
+            writer.add_bars("1h", instrument_id(symbol, "LINEAR"), table)
+        writer.provenance("hand", "simulated")
+    return Catalog(path)
+
+
+def shared(*parts: str) -> Path:
+    """Path of a file of the shared market data."""
+    return SHARED_DATA.joinpath(*parts)

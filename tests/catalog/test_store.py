@@ -1,0 +1,263 @@
+"""Reading and writing a catalog: merged, versioned, hashed."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pytest
+
+from catalog.providers.base import Import
+from catalog.query import panel
+from catalog.rebuild import rebuild
+from catalog.store import Catalog
+from catalog.writer import CatalogWriter
+from config.errors import DeskError, InputError
+from tests.catalog.market import (
+    BTC,
+    DAY,
+    ETH,
+    FOREVER,
+    HOUR,
+    START,
+    candles,
+    funding,
+    marks,
+    told,
+    write,
+)
+
+
+def test_where_there_is_no_catalog_the_error_says_how_to_make_one(tmp_path):
+    with pytest.raises(InputError, match=r"no catalog here; `perpdesk catalog demo"):
+        Catalog(tmp_path)
+
+
+def test_what_was_written_is_read_back(tmp_path):
+    part = Import(
+        source="hand",
+        source_venue="simulated",
+        instruments=[told("BTCUSDT"), told("ETHUSDT")],
+        bars={("1h", BTC): candles(48), ("1d", BTC): candles(2, "1d"), ("1h", ETH): candles(10)},
+        marks={("1h", BTC): marks(48, seed=3)},
+        funding={BTC: funding(6)},
+        note="a note",
+    )
+    with CatalogWriter(tmp_path) as writer:
+        writer.add(part)
+
+    catalog = Catalog(tmp_path)
+
+    assert catalog.intervals() == ["1h", "1d"]
+    assert list(catalog.instruments) == [BTC, ETH]
+    assert catalog.bars("1h", [BTC], 0, FOREVER).drop_columns("instrument").equals(candles(48))
+    assert catalog.marks("1h", [BTC], 0, FOREVER).num_rows == 48
+    assert catalog.funding([BTC, ETH], 0, FOREVER).column_names == [
+        "ts",
+        "instrument",
+        "rate",
+        "ts_source",
+    ]
+    assert catalog.coverage("bars", "1h")[ETH] == (START + HOUR, START + 10 * HOUR, 10)
+    (entry,) = catalog.provenance
+    assert (entry.note, entry.source_venue) == ("a note", "simulated")
+    assert entry.rows == {"bars/1d": 2, "bars/1h": 58, "funding": 6, "mark/1h": 48}
+
+
+def test_candles_of_many_come_sorted_by_time_then_instrument(tmp_path):
+    catalog = write(tmp_path, ETHUSDT=candles(5), BTCUSDT=candles(3, start=START + HOUR))
+
+    table = catalog.bars("1h", [ETH, BTC], START + HOUR, START + 3 * HOUR)
+
+    hours = [(ts - START) // HOUR for ts in table.column("ts").to_pylist()]
+    assert hours == [2, 2, 3, 3]
+    assert table.column("instrument").to_pylist() == [BTC, ETH, BTC, ETH]
+
+
+def test_engine_bars_are_the_same_candles_in_the_instruments_precision(tmp_path):
+    catalog = write(tmp_path, BTCUSDT=candles(100), ETHUSDT=candles(100, seed=2, decimals=4))
+
+    bars = catalog.engine_bars("1h", [ETH, BTC], START + 10 * HOUR, START + 12 * HOUR)
+
+    table = catalog.bars("1h", [ETH, BTC], START + 10 * HOUR, START + 12 * HOUR)
+    assert [bar.ts_init for bar in bars] == table.column("ts").to_pylist()
+    assert [bar.ts_event for bar in bars] == table.column("ts").to_pylist()
+    assert [b.bar_type.instrument_id.value for b in bars] == table.column("instrument").to_pylist()
+    assert [float(bar.close) for bar in bars] == table.column("close").to_pylist()
+    assert {bar.close.precision for bar in bars[::2]} == {2}
+    assert {bar.close.precision for bar in bars[1::2]} == {4}
+    assert str(bars[0].bar_type) == f"{BTC}-1-HOUR-LAST-EXTERNAL"
+
+
+def test_engine_bars_of_a_range_without_candles_are_none(tmp_path):
+    catalog = write(tmp_path, BTCUSDT=candles(10))
+
+    assert catalog.engine_bars("1h", [BTC], START + 10 * HOUR, FOREVER) == []
+    assert catalog.engine_bars("1h", ["NONEUSDT-LINEAR.BYBIT"], 0, FOREVER) == []
+    assert catalog.engine_bars("1d", [BTC], 0, FOREVER) == []
+
+
+def test_reading_slice_after_slice_keeps_memory_flat(tmp_path):
+    catalog = write(tmp_path, **{f"A{k:02}USDT": candles(2000, seed=k) for k in range(20)})
+    ids = list(catalog.instruments)
+
+    def resident() -> float:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * 4096 / 1e6
+
+    for _ in range(5):
+        catalog.engine_bars("1h", ids, 0, FOREVER)
+    gc.collect()
+    before = resident()
+    for _ in range(25):
+        assert len(catalog.engine_bars("1h", ids, 0, FOREVER)) == 40_000
+
+    # A million bars of some 250 bytes each went by.
+    assert resident() - before < 40
+
+
+def test_importing_twice_makes_no_new_version(tmp_path):
+    first = write(tmp_path, BTCUSDT=candles(10))
+    second = write(tmp_path, BTCUSDT=candles(10))
+
+    assert (first.version, second.version) == (1, 1)
+    assert len(second.provenance) == 1
+
+
+def test_a_longer_range_extends_and_a_shorter_one_takes_nothing_away(tmp_path):
+    long = candles(50)
+    write(tmp_path, BTCUSDT=long.slice(20, 10))
+    extended = write(tmp_path, BTCUSDT=long)
+    again = write(tmp_path, BTCUSDT=long.slice(0, 7))
+
+    assert extended.provenance[-1].rows == {"bars/1h": 40}
+    assert extended.provenance[-1].replaced == 0
+    assert again.version == extended.version
+    assert again.bars("1h", [BTC], 0, FOREVER).drop_columns("instrument").equals(long)
+    assert len(again.engine_bars("1h", [BTC], 0, FOREVER)) == 50
+
+
+def test_rows_that_another_source_tells_otherwise_are_replaced_and_counted(tmp_path):
+    write(tmp_path, BTCUSDT=candles(10, seed=1))
+
+    catalog = write(tmp_path, BTCUSDT=candles(4, seed=2))
+
+    assert catalog.provenance[-1].replaced == 4
+    closes = catalog.bars("1h", [BTC], 0, FOREVER).column("close").to_pylist()
+    assert closes[:4] == candles(4, seed=2).column("close").to_pylist()
+    assert [float(b.close) for b in catalog.engine_bars("1h", [BTC], 0, FOREVER)] == closes
+
+
+def test_the_hash_depends_on_the_data_alone(tmp_path):
+    table = candles(30)
+    whole = write(tmp_path / "whole", BTCUSDT=table, ETHUSDT=table)
+    write(tmp_path / "parts", ETHUSDT=table.slice(10, 20))
+    write(tmp_path / "parts", BTCUSDT=table, ETHUSDT=table.slice(0, 15))
+    parts = Catalog(tmp_path / "parts")
+    other = write(tmp_path / "other", BTCUSDT=table, ETHUSDT=candles(30, seed=9))
+
+    assert whole.data_hash() == parts.data_hash()
+    assert whole.data_hash() != other.data_hash()
+    assert whole.data_hash([BTC]) == other.data_hash([BTC])
+    assert whole.data_hash(kinds=["mark"]) == other.data_hash(kinds=["mark"])
+    assert whole.data_hash(kinds=["bars/1h"]) != other.data_hash(kinds=["bars/1h"])
+
+
+def test_guessed_facts_sharpen_with_more_candles_and_yield_to_told_ones(tmp_path):
+    coarse = write(tmp_path, BTCUSDT=candles(10, decimals=1))
+    assert coarse.instruments[BTC].tick == "0.1"
+
+    fine = write(tmp_path, BTCUSDT=candles(10, start=START + 10 * HOUR, decimals=3))
+    assert fine.instruments[BTC].tick == "0.001"
+    assert {b.open.precision for b in fine.engine_bars("1h", [BTC], 0, FOREVER)} == {3}
+
+    with CatalogWriter(tmp_path) as writer:
+        writer.add_instruments([told("BTCUSDT", tick="0.01")])
+    known = Catalog(tmp_path)
+    assert not known.instruments[BTC].inferred
+    assert {b.open.precision for b in known.engine_bars("1h", [BTC], 0, FOREVER)} == {2}
+
+    later = write(tmp_path, BTCUSDT=candles(10, start=START + 20 * HOUR, decimals=4))
+    assert later.instruments[BTC] == told("BTCUSDT", tick="0.01")
+
+
+def test_funding_of_an_instrument_that_nobody_knows_is_refused(tmp_path):
+    with (
+        pytest.raises(InputError, match="neither candles nor facts"),
+        CatalogWriter(tmp_path) as writer,
+    ):
+        writer.add_funding(BTC, funding(3))
+
+    with pytest.raises(InputError, match="no catalog here"):
+        Catalog(tmp_path)
+
+
+def test_a_failing_writer_leaves_the_catalog_as_it_was(tmp_path):
+    before = write(tmp_path, BTCUSDT=candles(10)).data_hash()
+
+    def fail() -> None:
+        with CatalogWriter(tmp_path) as writer:
+            writer.add_bars("1h", BTC, candles(99))
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        fail()
+
+    assert Catalog(tmp_path).data_hash() == before
+    assert [p.name for p in (tmp_path / "versions").iterdir()] == ["1"]
+
+
+def test_two_writers_at_once_are_told_apart(tmp_path):
+    with CatalogWriter(tmp_path) as writer:
+        writer.add_bars("1h", BTC, candles(5))
+        with pytest.raises(DeskError, match="another import is writing"), CatalogWriter(tmp_path):
+            pass
+
+
+def test_a_reader_keeps_its_version_while_writers_go_on(tmp_path):
+    reader = write(tmp_path, BTCUSDT=candles(10))
+    for count in (20, 30, 40):
+        write(tmp_path, BTCUSDT=candles(count))
+
+    assert reader.bars("1h", [BTC], 0, FOREVER).num_rows == 10
+    assert len(reader.engine_bars("1h", [BTC], 0, FOREVER)) == 10
+    assert sorted(p.name for p in (tmp_path / "versions").iterdir()) == ["1", "3", "4"]
+
+    del reader
+    gc.collect()
+    write(tmp_path, BTCUSDT=candles(50))
+    assert sorted(p.name for p in (tmp_path / "versions").iterdir()) == ["4", "5"]
+
+
+def test_unchanged_files_are_shared_between_versions(tmp_path):
+    first = write(tmp_path, BTCUSDT=candles(10))
+    second = write(tmp_path, ETHUSDT=candles(10))
+
+    name = f"raw/bars/1h/{BTC}.parquet"
+    assert (first.folder / name).samefile(second.folder / name)
+
+
+def test_the_engines_files_can_be_made_anew_from_the_raw_ones(tmp_path):
+    catalog = write(tmp_path, BTCUSDT=candles(100), ETHUSDT=candles(50))
+    bars = catalog.engine_bars("1h", [BTC, ETH], 0, FOREVER)
+    for file in (catalog.folder / "nautilus").rglob("*.parquet"):
+        file.unlink()
+
+    assert rebuild(tmp_path) == 2
+
+    anew = Catalog(tmp_path)
+    assert anew.engine_bars("1h", [BTC, ETH], 0, FOREVER) == bars
+    assert anew.data_hash() == catalog.data_hash()
+
+
+def test_a_panel_has_a_row_a_time_and_nan_where_there_is_no_candle(tmp_path):
+    catalog = write(tmp_path, BTCUSDT=candles(4), ETHUSDT=candles(2, start=START + 3 * HOUR))
+
+    cut = panel(catalog, "1h", [ETH, BTC, "NONEUSDT-LINEAR.BYBIT"], START + HOUR, START + DAY)
+
+    assert cut.ids == (BTC, ETH, "NONEUSDT-LINEAR.BYBIT")
+    assert ((cut.ts - START) // HOUR).tolist() == [2, 3, 4, 5]
+    assert np.isnan(cut.close[:, 0]).tolist() == [False, False, False, True]
+    assert np.isnan(cut.volume[:, 1]).tolist() == [True, True, False, False]
+    assert np.isnan(cut.open[:, 2]).all()
+    assert cut.close[:3, 0].tolist() == candles(4).column("close").to_pylist()[1:]
