@@ -45,17 +45,18 @@ def backtest(
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.fields[day]}"),
+        TextColumn("{task.description} {task.fields[day]}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}% {task.fields[speed]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("run", total=1.0, day="reading the catalog", speed="")
+        task = bar.add_task("", total=1.0, day="reading the catalog", speed="")
 
-        def progress(done: float, now_ns: int, events_a_second: int) -> None:
+        def progress(name: str, done: float, now_ns: int, events_a_second: int) -> None:
             day = datetime.fromtimestamp(now_ns / 1e9, UTC).strftime("%Y-%m-%d")
-            bar.update(task, completed=done, day=day, speed=f"{events_a_second:,} events/s")
+            speed = f"{events_a_second:,} events/s"
+            bar.update(task, description=name, completed=done, day=day, speed=speed)
 
         result = backtest_document(
             file, tuple(overrides or ()), out=out, stress=stress, progress=progress

@@ -12,14 +12,15 @@ import msgspec
 from config.resolved import Resolved
 from config.validate import checked
 
-from backtests.result import RunRecord, write
+from backtests.report import render
+from backtests.result import RunRecord, claim, write
 from backtests.run import Outcome, Prepared, engine_version, prepare, run
 from backtests.stress import stress_rows
 from config.documents import Backtest
 from config.errors import InputError
 
-Progress = Callable[[float, int, int], None]
-"""Told the part done (0 to 1), the simulated time (UNIX ns, UTC) and events a second."""
+Progress = Callable[[str, float, int, int], None]
+"""Told which run, the part done (0 to 1), the simulated time (UNIX ns, UTC), events a second."""
 
 
 def backtest_document(
@@ -42,19 +43,21 @@ def backtest_document(
     if not isinstance(document, Backtest):
         raise InputError(f"{file}: kind is {document.kind}, but backtest runs kind: backtest")
     folder = out if out is not None else default_folder(document.name)
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder}: exists and is not empty; choose another --out")
+    claim(folder)
     started = time.time()
     prepared = prepare(document)
 
-    def report(now: int, events: int, rate: int) -> None:
-        if progress is not None:
-            done = (now - prepared.start) / (prepared.end - prepared.start)
-            progress(done, now, rate)
+    def watch(name: str) -> Callable[[int, int, int], None]:
+        def tell(now: int, events: int, rate: int) -> None:
+            if progress is not None:
+                done = (now - prepared.start) / (prepared.end - prepared.start)
+                progress(name, done, now, rate)
 
-    outcome = run(prepared, progress=report)
-    rows = list(stress_rows(prepared, outcome)) if stress else None
-    write(record_of(resolved, prepared, outcome, started, rows), folder)
+        return tell
+
+    outcome = run(prepared, progress=watch(document.name))
+    rows = list(stress_rows(prepared, outcome, watch)) if stress else None
+    write(record_of(resolved, prepared, outcome, started, rows), folder, render)
     return folder
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from backtests.figures import booked, figures
 from backtests.market import market_of
-from backtests.run import Outcome, Prepared, run
+from backtests.run import Outcome, Prepared, Progress, run
 from config.documents import (
     Backtest,
     BasePlusSizeSlippage,
@@ -23,20 +23,33 @@ from config.documents import (
 )
 
 BEST_TRADES = 5
+LATE = "entry one bar later"
 UNSTATED_SLIPPAGE_BPS = Decimal(2)
 """Where the document has no slippage there is nothing to triple: 3 x 2 bps is charged instead."""
 
 
-def stress_rows(prepared: Prepared, base: Outcome) -> Iterator[dict[str, Any]]:
-    """Yield one row a stress: its name and all its `figures`, the base first."""
-    yield {"name": "as specified", **outcome_figures(prepared, base)}
+def stress_rows(
+    prepared: Prepared, base: Outcome, watch: Callable[[str], Progress | None] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield one row a stress: its name and all its `figures`.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        What was run.
+    base : Outcome
+        Its outcome.
+    watch : callable, optional
+        Given a stress's name, returns whom to tell how far its run is.
+    """
     for name, change in CHANGES.items():
         changed = _changed(prepared, change)
-        yield {"name": name, **outcome_figures(changed, run(changed))}
-    late = run(prepared, prints_to_wait=2)
-    yield {"name": "entry one bar later", **outcome_figures(prepared, late)}
-    lucky = without_best(base)
-    yield {"name": f"without the {BEST_TRADES} best trades", **outcome_figures(prepared, lucky)}
+        outcome = run(changed, progress=watch(name) if watch else None)
+        yield {"name": name, **outcome_figures(changed, outcome)}
+    late = run(prepared, progress=watch(LATE) if watch else None, prints_to_wait=2)
+    yield {"name": LATE, **outcome_figures(prepared, late)}
+    unlucky = without_best(base)
+    yield {"name": f"without the {BEST_TRADES} best trades", **outcome_figures(prepared, unlucky)}
 
 
 def outcome_figures(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
