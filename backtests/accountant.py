@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 import numpy as np
 from nautilus_trader.backtest.config import SimulationModuleConfig
 from nautilus_trader.backtest.modules import SimulationModule
 from nautilus_trader.core.uuid import UUID4
-from nautilus_trader.execution.messages import SubmitOrder
+from nautilus_trader.execution.messages import CancelOrder, SubmitOrder
 from nautilus_trader.model.enums import LiquiditySide, OrderSide, TimeInForce
 from nautilus_trader.model.events import OrderFilled
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId, StrategyId
@@ -173,11 +173,12 @@ class Accountant(SimulationModule):
 
     def _on_time(self, event: object) -> None:
         now = self.clock.timestamp_ns() + 1
+        # Funding first: paid after a liquidation, it would take the account below nothing.
+        while self._settlements and self._settlements[0].ts <= now:
+            self._settle(self._settlements.popleft())
         while self._rows and self._rows[0][0] <= now:
             _, grid, row = self._rows.popleft()
             self._on_bar(grid, row)
-        while self._settlements and self._settlements[0].ts <= now:
-            self._settle(self._settlements.popleft())
         self._schedule()
 
     def _on_bar(self, grid: Grid, row: int) -> None:
@@ -229,8 +230,29 @@ class Accountant(SimulationModule):
             )
             for name, quantity in sorted(self.ledger.quantities.items())
         }
+        self._cancel_all_orders()
         for name, bankrupt in bankruptcy_prices(balance, positions).items():
-            self._close(name, bankrupt, LIQUIDATION)
+            # On the tick that leaves the account no less than nothing.
+            rounding = ROUND_CEILING if positions[name][0] > 0 else ROUND_FLOOR
+            self._close(name, bankrupt, LIQUIDATION, rounding)
+
+    def _cancel_all_orders(self) -> None:
+        """Cancel what waits and what rests: on an empty account it would open positions."""
+        if self.take_back_all is not None:
+            for instrument_id in self._market.instrument_ids:
+                self.take_back_all(instrument_id)
+        for order in self.cache.orders_open():
+            self.exchange.send(
+                CancelOrder(
+                    trader_id=order.trader_id,
+                    strategy_id=order.strategy_id,
+                    instrument_id=order.instrument_id,
+                    client_order_id=order.client_order_id,
+                    venue_order_id=order.venue_order_id,
+                    command_id=UUID4(),
+                    ts_init=self.clock.timestamp_ns(),
+                )
+            )
 
     def _delist(self, column: int) -> None:
         name = self._market.ids[column]
@@ -239,11 +261,11 @@ class Accountant(SimulationModule):
         if self.ledger.quantities.get(name):
             self._close(name, Decimal(repr(float(self._prices[column]))), DELISTING)
 
-    def _close(self, name: str, price: Decimal, kind: str) -> None:
+    def _close(self, name: str, price: Decimal, kind: str, rounding: str = ROUND_HALF_EVEN) -> None:
         column = self._market.column[name]
         instrument = self._market.instruments[column]
         tick = instrument.price_increment.as_decimal()
-        price = max((price / tick).to_integral_value(), Decimal(1)) * tick
+        price = max((price / tick).to_integral_value(rounding), Decimal(1)) * tick
         for (strategy, held), trip in sorted(self.ledger.open.items()):
             if held != name:
                 continue
