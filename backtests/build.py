@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from config.universe import select
 from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.config import BacktestEngineConfig, LoggingConfig, RiskEngineConfig
 from nautilus_trader.model.enums import AccountType, OmsType
@@ -27,8 +26,9 @@ from backtests.slippage import slippage_of
 from backtests.venue import DeskFillModel, NextPrintClient
 from catalog.instruments import VENUE
 from config.components import resolve
-from config.params import build_params
 from config.documents import Backtest, Component
+from config.params import build_params
+from config.universe import select
 from strategies.base import DeskStrategy
 
 

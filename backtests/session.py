@@ -9,15 +9,14 @@ from typing import Any
 
 import msgspec
 
-from config.resolved import Resolved
-from config.validate import checked
-
 from backtests.report import render
 from backtests.result import RunRecord, claim, write
 from backtests.run import Outcome, Prepared, engine_version, prepare, run
 from backtests.stress import stress_rows
 from config.documents import Backtest
 from config.errors import InputError
+from config.resolved import Resolved
+from config.validate import checked
 
 Progress = Callable[[str, float, int, int], None]
 """Told which run, the part done (0 to 1), the simulated time (UNIX ns, UTC), events a second."""
