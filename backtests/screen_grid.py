@@ -128,7 +128,7 @@ def _held(counts: NDArray[np.int64], fraction: float) -> NDArray[np.float64]:
 
 
 @njit(cache=True)
-def _place(past, order, counts):  # type: ignore[no-untyped-def]
+def _place(past, order, counts):
     ranks = np.zeros(past.shape)
     for t in range(past.shape[0]):
         row = order[t]
@@ -145,7 +145,7 @@ def _place(past, order, counts):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=_ANY_ORDER)
-def _candle(ranks, held, above, weight, drifted, scale, returns):  # type: ignore[no-untyped-def]
+def _candle(ranks, held, above, weight, drifted, scale, returns):
     """Trade into the weights and earn one candle; return (turnover, gross return)."""
     turnover = 0.0
     earned = 0.0
@@ -162,7 +162,7 @@ def _candle(ranks, held, above, weight, drifted, scale, returns):  # type: ignor
 
 
 @njit(cache=True)
-def _figures(ranks, counts, held, holds, returns, gross, cost, periods):  # type: ignore[no-untyped-def]
+def _figures(ranks, counts, held, holds, returns, gross, cost, periods):
     rows = returns.shape[0]
     result = np.empty((4, held.shape[0]))
     drifted = np.empty(ranks.shape[1])

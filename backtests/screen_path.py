@@ -66,6 +66,12 @@ class RegularPanel:
         return (ts - self.first) // self.interval_ns
 
 
+def close_times(first: int, last: int, step_ns: int) -> NDArray[np.int64]:
+    """Return every close time from first to last, both included, UNIX nanoseconds (UTC)."""
+    # Not arange(first, last + 1, step): it counts in floats, to which that one is nothing.
+    return first + step_ns * np.arange((last - first) // step_ns + 1, dtype=np.int64)
+
+
 def regular(panel: Panel, step_ns: int, first: int, last: int) -> RegularPanel:
     """Lay a panel on the grid of close times from first to last.
 

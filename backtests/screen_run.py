@@ -13,18 +13,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from config.universe import select
 from numpy.typing import NDArray
 
 from actors import measures
 from backtests.build import strategies_of
-from backtests.screen_path import Step, decisions, history_start
+from backtests.screen_path import Step, close_times, decisions, history_start, regular
 from backtests.screen_returns import Earned, close_returns, earn
 from catalog.query import panel
 from catalog.store import Catalog
 from config.documents import Backtest, FixedBpsSlippage, NoSlippage
 from config.errors import InputError
 from config.intervals import interval_ns
+from config.universe import select
 from strategies.cross_section import Listings, explain
 from strategies.panel_rebalancer import PanelRebalancer
 from strategies.schedule import last_close
@@ -156,8 +156,8 @@ def _screen(document: Backtest, catalog: Catalog, key: str, strategy: PanelRebal
         raise InputError(f"{document.name}: the schedule never fires inside the window")
     first = steps[0].data_ts
     last = min(last_close(end, step_ns), int(candles.ts[-1]))
-    ts = np.arange(first, last + 1, step_ns, dtype=np.int64)
-    close = _closes(candles.ts, candles.close, oldest, last, step_ns)
+    ts = close_times(first, last, step_ns)
+    close = regular(candles, step_ns, oldest, last).close
     returns = close_returns(close)[(first - oldest) // step_ns :]
     weights = np.zeros((len(ts) - 1, len(ids)))
     traded = np.zeros(len(ts) - 1, dtype=np.bool_)
@@ -168,15 +168,6 @@ def _screen(document: Backtest, catalog: Catalog, key: str, strategy: PanelRebal
     return Screened(
         key, ids, strategy, steps, ts, earn(weights, traded, returns, _cost(document, ids))
     )
-
-
-def _closes(
-    ts: NDArray[np.int64], close: NDArray[np.float64], first: int, last: int, step_ns: int
-) -> NDArray[np.float64]:
-    laid = np.full(((last - first) // step_ns + 1, close.shape[1]), np.nan)
-    inside = ts <= last
-    laid[(ts[inside] - first) // step_ns] = close[inside]
-    return laid
 
 
 def _cost(document: Backtest, ids: tuple[str, ...]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from backtests.recorder import decisions_of
 from backtests.run import prepare, run
-from backtests.screen_path import decisions, history_start
+from backtests.screen_path import close_times, decisions, history_start
 from backtests.screen_run import screen_document
 from catalog.panel import Panel
 from catalog.query import panel
@@ -67,6 +67,13 @@ def agree(taken, steps, ids):
                 assert (seen[name].rank or 0) == step.proposal.rank[i]
                 score = np.nan if seen[name].score is None else seen[name].score
                 np.testing.assert_array_equal(score, step.proposal.score[i])
+
+
+def test_close_times_reach_the_last_one_over_many_years():
+    start = 1_577_836_800 * 10**9
+    for days in (1, 127, 128, 699, 5000):
+        times = close_times(start, start + days * DAY, DAY)
+        assert (len(times), times[-1]) == (days + 1, start + days * DAY)
 
 
 @pytest.mark.parametrize("name", RULES)
