@@ -11,20 +11,30 @@ from config.reading import read_file
 from config.tree import Tree, merge
 
 
-def assemble(file: FilePath, problems: list[Problem]) -> Tree | None:
-    """Return the file merged over everything it extends; what is wrong is added to `problems`."""
-    return _assemble(file, problems, ())
+def assemble(file: FilePath, problems: list[Problem]) -> tuple[Tree | None, bool]:
+    """Return the file merged over everything it extends, and whether all of that could be read.
+
+    What is wrong is added to `problems`. With a parent missing, it is no use to look for keys that
+    may stand there.
+    """
+    broken: list[FilePath] = []
+    tree = _assemble(file, problems, (), broken)
+    return tree, not broken
 
 
-def _assemble(file: FilePath, problems: list[Problem], chain: tuple[FilePath, ...]) -> Tree | None:
+def _assemble(
+    file: FilePath, problems: list[Problem], chain: tuple[FilePath, ...], broken: list[FilePath]
+) -> Tree | None:
     tree = read_file(file, problems)
     if tree is None:
+        broken.append(file)
         return None
     if not isinstance(tree.value, dict):
         at = tree.origin
         problems.append(
             Problem(at.file, at.line, at.col, "", "a document must be a mapping of keys")
         )
+        broken.append(file)
         return None
     own = dict(tree.value)
     extends = own.pop("extends", None)
@@ -42,6 +52,7 @@ def _assemble(file: FilePath, problems: list[Problem], chain: tuple[FilePath, ..
             problems.append(
                 Problem(at.file, at.line, at.col, "extends", f"extends itself: {cycle}")
             )
+            broken.append(target)
             continue
         if not target.is_file():
             near = did_you_mean(
@@ -51,11 +62,12 @@ def _assemble(file: FilePath, problems: list[Problem], chain: tuple[FilePath, ..
             problems.append(
                 Problem(at.file, at.line, at.col, "extends", f"there is no file {target}", near)
             )
+            broken.append(target)
             continue
-        inherited = _assemble(target, problems, (*chain, file.resolve()))
+        inherited = _assemble(target, problems, (*chain, file.resolve()), broken)
         if inherited is not None:
-            merged = inherited if merged is None else merge(merged, inherited)
-    return result if merged is None else merge(merged, result)
+            merged = inherited if merged is None else merge(merged, inherited, problems)
+    return result if merged is None else merge(merged, result, problems)
 
 
 def _parents(extends: Tree, problems: list[Problem]) -> Sequence[Tree]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema, field_validator
 
-from config.base import Flag, Part
+from config.base import DocumentName, Flag, Part
 from config.intervals import Interval
 from config.moments import Moment, nanoseconds
 
@@ -38,7 +38,7 @@ class Ingest(Part):
     """A pull of market history into a catalog."""
 
     kind: Literal["ingest"] = "ingest"
-    name: str = ""
+    name: DocumentName = "ingest"
     description: str = ""
     catalog: Annotated[str, Field(min_length=1)]
     """Folder of the catalog, relative to the working directory."""

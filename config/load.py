@@ -15,7 +15,7 @@ from config.overrides import override
 from config.params import check_params
 from config.resolved import Resolved
 from config.tree import Path, Tree, key_problem, plain, problem
-from config.words import check_envelope
+from config.words import check_envelope, shown
 
 __all__ = ["Resolved", "check_components", "examine", "load"]
 
@@ -60,18 +60,20 @@ def examine(
     """
     problems: list[Problem] = []
     file = FilePath(path)
-    tree = assemble(file, problems)
-    if tree is None or problems:
+    tree, whole = assemble(file, problems)
+    if tree is None:
         return None, problems
     kind = _kind(tree, str(file), problems)
-    if kind is None:
+    if kind is None or not whole:
         return None, problems
     for setting in overrides:
         tree = override(tree, setting, problems)
     tree = substitute(tree, kind, problems, environment)
     document, found = check_envelope(KINDS[kind], tree)
-    problems.extend(found)
-    problems.extend(check_components(tree))
+    # A value already complained about may not be what its author meant; one message is enough.
+    known = {(wrong.file, wrong.line, wrong.path) for wrong in problems}
+    found.extend(check_components(tree))
+    problems.extend(p for p in found if (p.file, p.line, p.path) not in known)
     resolved = Resolved(str(file), document, tree) if document is not None else None
     return resolved, problems
 
@@ -82,7 +84,8 @@ def _kind(tree: Tree, file: str, problems: list[Problem]) -> str | None:
     found = tree.value.get("kind")
     if found is None or found.origin.file != file:
         own = [key for key, value in tree.value.items() if value.key and value.key.file == file]
-        near = did_you_mean("kind", (key for key in own if key != "kind"))
+        known = {key for model in KINDS.values() for key in model.model_fields}
+        near = did_you_mean("kind", (key for key in own if key not in known))
         message = f"kind is missing; it must be one of {', '.join(KINDS)}"
         if near:
             problems.append(key_problem(tree, (near,), "unknown key", "kind"))
@@ -90,12 +93,12 @@ def _kind(tree: Tree, file: str, problems: list[Problem]) -> str | None:
             at = tree.origin
             problems.append(Problem(file, at.line, at.col, "", message))
         return None
-    if found.value not in KINDS:
+    if not isinstance(found.value, str) or found.value not in KINDS:
         problems.append(
             problem(
                 tree,
                 ("kind",),
-                f"must be one of {', '.join(KINDS)}, was {plain(found)!r}",
+                f"must be one of {', '.join(KINDS)}, was {shown(plain(found))}",
                 did_you_mean(found.value, KINDS),
             )
         )

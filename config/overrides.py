@@ -60,7 +60,7 @@ def override(tree: Tree, setting: str, problems: list[Problem]) -> Tree:
     grown = _at(value, Origin(SET))
     for step in reversed(path):
         grown = Tree({step: grown}, Origin(SET), Origin(SET))
-    return merge(tree, grown)
+    return merge(tree, grown, problems)
 
 
 def _at(tree: Tree, origin: Origin) -> Tree:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -17,6 +17,8 @@ from msgspec.structs import FieldInfo
 
 from config.errors import DocumentErrors, Problem, did_you_mean
 from config.tree import Path, dotted
+from config.words import shown
+from config.writing import as_written
 
 _ENGINE = "nautilus_trader."
 _WORDS = {
@@ -79,9 +81,16 @@ def check_params(config: type[msgspec.Struct], params: Mapping[str, Any]) -> lis
         Unknown keys, wrong types, values out of range; when there are none, what the class's own
         ``check`` says of values that don't go together.
     """
-    problems = _check_fields(parameter_fields(config), params, ())
+    fields = parameter_fields(config)
+    problems = _check_fields(fields, params, ())
     if problems:
-        return problems
+        own = {field.name for field in msgspec.structs.fields(config)} - fields.keys()
+        return [
+            replace(wrong, message="is set by the desk, not by a document", suggestion="")
+            if wrong.at_key and len(wrong.path) == 1 and wrong.path[0] in own
+            else wrong
+            for wrong in problems
+        ]
     # Only parameters matter to `check`; a Struct's own constructor checks no types, so the fields
     # that the builder sets can stay empty here.
     filled = build_params(config, params)
@@ -141,7 +150,7 @@ def complete_params(cls: type[Any], params: Mapping[str, Any]) -> dict[str, Any]
             complete[name] = field.default
         elif field.default_factory is not msgspec.NODEFAULT:
             complete[name] = field.default_factory()
-    plain: dict[str, Any] = msgspec.to_builtins(complete, enc_hook=str)
+    plain: dict[str, Any] = as_written(msgspec.to_builtins(complete, enc_hook=str))
     return plain
 
 
@@ -188,27 +197,17 @@ def _in_words(text: str, annotation: Any, value: Any) -> tuple[str, str]:
         if get_origin(part) is Literal
         for choice in get_args(part)
     ]
-    shown = _shown(value)
+    was = shown(value)
     if choices:
         listed = ", ".join(str(choice) for choice in choices)
-        return f"must be one of {listed}, was {shown}", did_you_mean(value, map(str, choices))
+        return f"must be one of {listed}, was {was}", did_you_mean(value, map(str, choices))
     text = text.split(", got ")[0]
     text = re.sub(r"`([^`]*)`", lambda match: _types_in_words(match[1]), text)
-    return f"{text[:1].lower()}{text[1:]}, was {shown}", ""
+    return f"{text[:1].lower()}{text[1:]}, was {was}", ""
 
 
 def _types_in_words(types: str) -> str:
     return " or ".join(_WORDS.get(name, name) for name in types.split(" | "))
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, list | tuple):
-        return "a list"
-    if value is None:
-        return "nothing"
-    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _convert(value: Any, annotation: Any) -> Any:

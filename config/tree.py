@@ -65,9 +65,19 @@ class Tree:
         return self.origin
 
 
-def merge(parent: Tree, child: Tree) -> Tree:
-    """Return the parent with the child's values over it: mappings merge, all else is replaced."""
-    if not isinstance(parent.value, dict) or not isinstance(child.value, dict):
+def merge(parent: Tree, child: Tree, problems: list[Problem], path: Path = ()) -> Tree:
+    """Return the parent with the child's values over it: mappings merge, all else is replaced.
+
+    A value of the parent where the child has keys is a mistake that replacing would hide, so it is
+    added to `problems`.
+    """
+    if not isinstance(child.value, dict):
+        return child
+    if not isinstance(parent.value, dict):
+        if parent.value is not None:
+            at = parent.place
+            message = f"expected a mapping of keys, since {child.place} gives keys here"
+            problems.append(Problem(at.file, at.line, at.col, dotted(path), message))
         return child
     for tag in TAGS:
         old, new = parent.value.get(tag), child.value.get(tag)
@@ -75,7 +85,7 @@ def merge(parent: Tree, child: Tree) -> Tree:
             return child
     merged = dict(parent.value)
     for key, value in child.value.items():
-        merged[key] = merge(merged[key], value) if key in merged else value
+        merged[key] = merge(merged[key], value, problems, (*path, key)) if key in merged else value
     return replace(child, value=merged)
 
 

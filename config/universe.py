@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from itertools import combinations, product
+from itertools import product
 
 from config.documents import Setup, StrategyComponent, Universe
 from config.errors import Problem, did_you_mean
@@ -37,7 +37,7 @@ def select(
 
 
 def ownership_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list[Problem]:
-    """Return a Problem for each pair of enabled strategies that would trade one instrument.
+    """Return a Problem for each enabled strategy that would trade another's instrument.
 
     Parameters
     ----------
@@ -51,8 +51,9 @@ def ownership_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> 
     problems = []
     if not enabled:
         problems.append(resolved.problem(("strategies",), "none of the strategies is enabled"))
-    for first, second in combinations(enabled, 2):
-        shared = _shared(setup, first, second, ids)
+    for index, second in enumerate(enabled):
+        clashes = ((key, _shared(setup, key, second, ids)) for key in enabled[:index])
+        first, shared = next(((key, what) for key, what in clashes if what), ("", ""))
         if shared:
             problems.append(
                 resolved.problem(
@@ -120,7 +121,8 @@ def _shared(setup: Setup, first: str, second: str, ids: Sequence[str] | None) ->
             if select(names[:1], setup.universe, one) and select(names[:1], setup.universe, other):
                 return names[0]
         elif intersect(patterns):
-            return f"what matches {' and '.join(dict.fromkeys(patterns))}"
+            told = [pattern for pattern in dict.fromkeys(patterns) if pattern != "*"]
+            return f"what matches {' and '.join(told) or '*'}"
     return ""
 
 

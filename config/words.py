@@ -52,7 +52,7 @@ def _in_words(model: type[BaseModel], tree: Tree, error: ValidationError) -> Ite
     for detail in details:
         if detail["type"] == "extra_forbidden":
             path = _path(tree, detail["loc"])
-            known = known_keys(model, path[:-1], tree)
+            known = known_keys(model, path[:-1], tree) + (["extends"] if len(path) == 1 else [])
             unknown[path] = did_you_mean(path[-1], known)
     for detail in details:
         path = _path(tree, detail["loc"])
@@ -116,7 +116,7 @@ def _message(detail: Any, path: Path) -> tuple[str, str]:
     kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
     if any(path[: len(secret)] == secret for secret in SECRET_PATHS):
         return "must be the name of an environment variable, such as BYBIT_API_KEY", ""
-    was = f", was {_shown(given)}"
+    was = f", was {shown(given)}"
     if kind in _EXPECTED:
         return _EXPECTED[kind] + was, ""
     if kind == "literal_error":
@@ -141,7 +141,8 @@ def _message(detail: Any, path: Path) -> tuple[str, str]:
     return detail["msg"].replace("Input should", "must") + was, ""
 
 
-def _shown(given: object) -> str:
+def shown(given: object) -> str:
+    """Return a given value as an error message shows it."""
     if isinstance(given, dict):
         return "a mapping"
     if isinstance(given, list | tuple):

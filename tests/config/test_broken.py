@@ -1,0 +1,30 @@
+"""Broken documents, each with the exact words and places that a user gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config.errors import DocumentErrors
+from config.universe import unknown_instruments
+from config.validate import checked, register_check, validate
+from tests.config.shipped import ROOT
+
+BROKEN = sorted((ROOT / "tests" / "config" / "broken").glob("*.expected"))
+CATALOG = ["BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"]
+
+
+@pytest.mark.parametrize("expected", BROKEN, ids=lambda file: file.stem)
+def test_a_broken_document_gets_these_words(expected: Path) -> None:
+    register_check("backtest", lambda resolved: unknown_instruments(resolved, CATALOG))
+    document = expected.with_suffix(".yaml").relative_to(ROOT)
+    problems = validate(document)
+    assert [str(problem) for problem in problems] == expected.read_text("utf-8").splitlines()
+
+
+def test_a_broken_document_is_refused_with_all_its_problems() -> None:
+    with pytest.raises(DocumentErrors) as refusal:
+        checked("tests/config/broken/01_unknown_key.yaml")
+    assert len(refusal.value.problems) == 2
+    assert refusal.value.exit_code == 2

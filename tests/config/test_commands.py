@@ -1,0 +1,107 @@
+"""The commands, as a user calls them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from config.commands import register
+from config.errors import DocumentErrors, InputError
+from tests.config.conftest import Write
+
+DEMO = "backtests/runs/xs_reversal_demo.yaml"
+BROKEN = "tests/config/broken/01_unknown_key.yaml"
+
+app = typer.Typer()
+register(app)
+run = CliRunner()
+
+
+def test_validate_says_well_of_what_is_well() -> None:
+    result = run.invoke(app, ["validate", DEMO, "config/setups/xs_reversal.yaml"])
+    assert result.exit_code == 0
+    assert result.stdout == f"{DEMO}: well\nconfig/setups/xs_reversal.yaml: well\n"
+
+
+def test_validate_raises_the_problems_of_all_files_at_once() -> None:
+    result = run.invoke(app, ["validate", DEMO, BROKEN, "tests/config/broken/13_syntax.yaml"])
+    assert isinstance(result.exception, DocumentErrors)
+    assert len(result.exception.problems) == 3
+
+
+def test_validate_speaks_json() -> None:
+    result = run.invoke(app, ["validate", "--json", BROKEN])
+    assert result.exit_code == 2
+    answer = json.loads(result.stdout)
+    assert answer["ok"] is False
+    assert answer["problems"][0] == {
+        "file": BROKEN,
+        "line": 5,
+        "col": 3,
+        "path": "venue.levrage",
+        "message": "unknown key",
+        "suggestion": "leverage",
+    }
+
+
+def test_explain_shows_values_and_their_places() -> None:
+    result = run.invoke(app, ["explain", DEMO, "venue.slippage", "--set", "venue.slippage.bps=3"])
+    assert [line.split() for line in result.stdout.splitlines()] == [
+        ["venue.slippage.model:", '"fixed_bps"', "#", "config/presets/bybit_venue.yaml:9:21"],
+        ["venue.slippage.bps:", "3", "#", "--set"],
+    ]
+
+
+def test_explain_shows_defaults_of_parameters(write: Write) -> None:
+    text = 'kind: setup\nname: x\nstrategies: {a: {use: "strategies.xs_reversal:XSReversal"}}\n'
+    path = "strategies.a.params.lookback"
+    result = run.invoke(app, ["explain", str(write("x.yaml", text)), path, "--json"])
+    assert json.loads(result.stdout) == [
+        {"path": path, "value": 1, "file": "default", "line": 0, "col": 0}
+    ]
+
+
+def test_explain_of_a_path_that_is_not_there_suggests_one() -> None:
+    result = run.invoke(app, ["explain", DEMO, "venue.leverag"])
+    assert isinstance(result.exception, InputError)
+    assert "did you mean venue.leverage?" in str(result.exception)
+
+
+def test_diff_shows_values_and_not_spelling(write: Write, tmp_path: Path) -> None:
+    root = Path.cwd()
+    left = write("left.yaml", f"extends: {root / DEMO}\nkind: backtest\nname: a\n")
+    right = write(
+        "right.yaml",
+        f"extends: {root / DEMO}\nkind: backtest\nname: a\nvenue:\n  leverage: 5.0\n"
+        "  slippage: {model: base_plus_size}\n",
+    )
+    assert run.invoke(app, ["diff", str(left), str(left)]).stdout == "No difference.\n"
+    assert run.invoke(app, ["diff", str(left), str(right)]).stdout.splitlines() == [
+        'venue.slippage.model: "fixed_bps" -> "base_plus_size"',
+        "venue.slippage.bps: 2 -> (none)",
+        "venue.slippage.base: (none) -> 0.0005",
+        "venue.slippage.per: (none) -> 10000",
+        "venue.slippage.cap: (none) -> 0.01",
+    ]
+    rows = json.loads(run.invoke(app, ["diff", str(left), str(right), "--json"]).stdout)
+    assert rows[1] == {
+        "path": "venue.slippage.bps",
+        "left": 2,
+        "right": None,
+        "missing": ["right"],
+    }
+
+
+def test_schema_prints_what_is_shipped() -> None:
+    result = run.invoke(app, ["schema", "backtest"])
+    assert result.stdout == Path("config/schemas/backtest.json").read_text("utf-8")
+    assert isinstance(run.invoke(app, ["schema", "backtset"]).exception, InputError)
+
+
+@pytest.mark.parametrize("command", ["validate", "explain", "diff", "schema"])
+def test_help_has_an_example(command: str) -> None:
+    assert f"Example: perpdesk {command}" in run.invoke(app, [command, "--help"]).stdout

@@ -1,0 +1,236 @@
+"""Addresses of components, and their parameters against their own config classes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+import pytest
+from msgspec import Meta
+from nautilus_trader.config import StrategyConfig
+from nautilus_trader.model.identifiers import InstrumentId
+
+from config.components import AddressError, params_class, resolve, shipped
+from config.errors import DocumentErrors
+from config.load import examine
+from config.params import build_params, check_params, complete_params, parameter_fields
+from tests.config.conftest import Write
+
+
+class Band(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    low: Annotated[float, Meta(ge=0)] = 0.0
+    high: Annotated[float, Meta(le=1)]
+
+
+class PlainConfig(StrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    desk_fields: ClassVar[frozenset[str]] = frozenset({"key", "instruments"})
+
+    key: str
+    instruments: tuple[str, ...]
+    fast: Annotated[int, Meta(ge=1, le=100)]
+    slow: Annotated[int, Meta(ge=1)] = 20
+    mode: Literal["calm", "wild"] = "calm"
+    size: Decimal = Decimal("1.5")
+    hedge: InstrumentId | None = None
+    names: tuple[Annotated[str, Meta(pattern="^[A-Z]+$")], ...] = ()
+    band: Band | None = None
+
+    def check(self) -> list[tuple[str, str]]:
+        if self.fast >= self.slow:
+            return [("fast", f"must be below slow, which is {self.slow}")]
+        return []
+
+
+class PlainStrategy:
+    Config: ClassVar[type[PlainConfig]] = PlainConfig
+
+
+def words(**params: Any) -> list[tuple[str, str, str]]:
+    return [
+        (".".join(map(str, wrong.path)), wrong.message, wrong.suggestion)
+        for wrong in check_params(PlainConfig, params)
+    ]
+
+
+def test_a_document_may_set_the_strategys_own_fields_only() -> None:
+    assert list(parameter_fields(PlainConfig)) == [
+        *("fast", "slow", "mode", "size", "hedge", "names", "band")
+    ]
+
+
+def test_good_parameters_pass() -> None:
+    assert words(fast=1, mode="wild", band={"high": 0.5}, names=["A"], size=2) == []
+
+
+def test_every_wrong_parameter_is_named_at_once() -> None:
+    assert words(
+        fast=0,
+        slow="many",
+        mode="wlid",
+        names=["A", "b"],
+        band={"low": -1, "hihg": 1},
+        sice=3,
+        key="mine",
+        order_id_tag="x",
+    ) == [
+        ("sice", "unknown parameter", "size"),
+        ("key", "is set by the desk, not by a document", ""),
+        ("order_id_tag", "is set by the desk, not by a document", ""),
+        ("fast", "expected a whole number >= 1, was 0", ""),
+        ("slow", "expected a whole number, was 'many'", ""),
+        ("mode", "must be one of calm, wild, was 'wlid'", "wild"),
+        ("names.1", "expected text matching regex '^[A-Z]+$', was 'b'", ""),
+        ("band.hihg", "unknown parameter", "high"),
+        ("band.low", "expected a number >= 0.0, was -1", ""),
+    ]
+
+
+def test_a_parameter_without_default_must_be_given() -> None:
+    assert words() == [("fast", "is missing", "")]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (True, "expected a whole number, was true"),
+        (1.5, "expected a whole number, was 1.5"),
+        (None, "expected a whole number, was nothing"),
+        ([1], "expected a whole number, was a list"),
+        ({"a": 1}, "expected a whole number, was a mapping"),
+    ],
+)
+def test_nothing_is_silently_converted(value: object, message: str) -> None:
+    assert words(fast=value) == [("fast", message, "")]
+
+
+def test_parameters_that_do_not_go_together_are_named() -> None:
+    assert words(fast=20) == [("fast", "must be below slow, which is 20", "")]
+
+
+def test_parameters_are_converted_to_the_classs_types() -> None:
+    given = {"fast": 2, "size": "0.1", "hedge": "BTCUSDT-LINEAR.BYBIT", "band": {"high": 1}}
+    built = build_params(PlainStrategy, given)
+    assert built == {
+        "fast": 2,
+        "size": Decimal("0.1"),
+        "hedge": InstrumentId.from_str("BTCUSDT-LINEAR.BYBIT"),
+        "band": Band(high=1.0),
+    }
+
+
+def test_a_wrong_text_of_an_engines_type_is_named() -> None:
+    [(path, message, _)] = words(fast=1, hedge="BTC")
+    assert path == "hedge"
+    assert message.endswith("was 'BTC'")
+
+
+def test_wrong_parameters_are_not_built() -> None:
+    with pytest.raises(DocumentErrors, match="fast: expected a whole number >= 1"):
+        build_params(PlainStrategy, {"fast": 0})
+
+
+def test_complete_parameters_are_plain_values_with_defaults() -> None:
+    assert complete_params(PlainStrategy, {"fast": 2}) == {
+        "fast": 2,
+        "slow": 20,
+        "mode": "calm",
+        "size": "1.5",
+        "hedge": None,
+        "names": [],
+        "band": None,
+    }
+
+
+def test_the_shipped_strategies_are_found_and_their_bases_are_not() -> None:
+    addresses = list(shipped())
+    assert "strategies.xs_reversal:XSReversal" in addresses
+    assert not any("Rebalancer" in address or "DeskStrategy" in address for address in addresses)
+    for address in addresses:
+        assert issubclass(params_class(address), msgspec.Struct)
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        ("os:system", "package 'os' is not allowed"),
+        ("strategiesx.evil:Evil", "package 'strategiesx' is not allowed"),
+        ("strategies", "is no address"),
+        ("strategies.xs_reversal:XSReversal()", "is no address"),
+        ("strategies..x:Y", "is no address"),
+        ("strategies.messages:Verdict", "is no component"),
+        ("strategies.messages:encode", "is no component"),
+        ("strategies.nothing.deeper:X", "there is no module strategies.nothing"),
+        ("strategies.panel_rebalancer:PanelRebalancer", "is only the base of strategies"),
+    ],
+)
+def test_a_wrong_address_is_refused_in_words(use: str, words: str) -> None:
+    with pytest.raises(AddressError, match=words.replace("(", r"\(")):
+        resolve(use)
+
+
+def test_a_package_that_is_not_allowed_is_never_imported() -> None:
+    sys.modules.pop("this", None)
+    with pytest.raises(AddressError):
+        resolve("this:Zen")
+    assert "this" not in sys.modules
+
+
+@pytest.fixture
+def own_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    package = tmp_path / "my_ideas"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield package
+    for name in [name for name in sys.modules if name.split(".")[0] == "my_ideas"]:
+        del sys.modules[name]
+
+
+IDEA = """\
+from typing import ClassVar
+import msgspec
+
+class IdeaConfig(msgspec.Struct, frozen=True, kw_only=True):
+    depth: int = 3
+
+class Idea:
+    Config: ClassVar = IdeaConfig
+"""
+
+
+def test_a_package_of_the_users_own_is_allowed_by_the_document(
+    own_package: Path, write: Write
+) -> None:
+    (own_package / "idea.py").write_text(IDEA)
+    text = "kind: setup\nname: mine\nallow: [my_ideas]\nstrategies:\n  one:\n"
+    text += "    use: my_ideas.idea:Idea\n    params: {dept: 4}\n"
+    _, problems = examine(write("mine.yaml", text))
+    assert [(problem.line, problem.suggestion) for problem in problems] == [(7, "depth")]
+    _, problems = examine(write("mine.yaml", text.replace("allow: [my_ideas]\n", "")))
+    assert "package 'my_ideas' is not allowed" in problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("def x(:\n", r"SyntaxError.*bad\.py:1"),
+        ("x = 1\nraise RuntimeError('not today')\n", r"RuntimeError: not today at .*bad\.py:2"),
+        ("import no_such_library\n", "needs no_such_library, which is missing"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_named_with_its_line(
+    own_package: Path, source: str, words: str
+) -> None:
+    (own_package / "bad.py").write_text(source)
+    with pytest.raises(AddressError, match=words):
+        resolve("my_ideas.bad:Bad", ["my_ideas"])
+
+
+def test_a_guard_under_strategies_is_sent_to_its_room(write: Write) -> None:
+    text = "kind: setup\nname: mine\nstrategies:\n  one:\n    use: actors.guard:Guard\n"
+    _, problems = examine(write("mine.yaml", text))
+    assert problems[0].message == "actors.guard:Guard belongs under actors, not under strategies"

@@ -1,0 +1,172 @@
+"""Every key of every shipped file, misspelt, mistyped or out of range, is named by its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from config.load import load
+from config.validate import validate
+from tests.config.shipped import DOCUMENTS, EVERY_FILE, ROOT, Key, copy_all, keys_of, readers_of
+
+KEYS = [key for file in EVERY_FILE for key in keys_of(file)]
+
+
+def counts(key: Key, reader: Path) -> bool:
+    """Whether the key's value reaches the reader, rather than that another file replaces it."""
+    if key.path == ("extends",):
+        return reader == key.file
+    return key.shape == "mapping" or load(reader).origin(key.path).file == str(key.file)
+
+
+READERS = {key: [file for file in readers_of(key.file) if counts(key, file)] for key in KEYS}
+"""For each key, the documents in which its value counts."""
+
+NO_RANGE = {"description", "funding", "liquidation", "flatten_on_empty_targets", "mark", "enabled"}
+"""Free text and truth values: every value of the right type is in range."""
+
+OUT_OF_RANGE = {
+    "extends": "no_such_file.yaml",
+    "kind": "backtset",
+    "name": "Not A Name",
+    "catalog": '""',
+    "start": "2024-13-01",
+    "end": "1999-01-01",
+    "venue": "bybt",
+    "product": "inverse",
+    "intervals": "[1h, 7m]",
+    "base_url": "ftp://localhost",
+    "slice_days": "0",
+    "instruments": '["lower case"]',
+    "use": "os:system",
+    "starting_balance": "0",
+    "leverage": "0.99",
+    "maker": "-0.02",
+    "taker": "0.06",
+    "model": "fixed_bsp",
+    "bps": "-1",
+    "fills": "at_once",
+    "execution_interval": "7m",
+    "interval": "7m",
+    "lookback": "0",
+    "skip": "-1",
+    "every": "0d",
+    "at": '"24:00"',
+    "side": "short_only",
+    "fraction": "0",
+    "weighting": "cap",
+    "volatility_lookback": "1",
+    "gross_leverage": "0",
+    "max_weight": "0",
+    "allocation": "1.01",
+    "no_trade_band": "-0.01",
+    "min_turnover": "-1",
+    "turnover_lookback": "0",
+    "min_price": "-0.5",
+    "min_age_days": "-1",
+    "exclude": '["lower case"]',
+    "top_n": "1",
+    "exchange_minimum": "ignore",
+}
+"""A value of the right type but out of range, for each key that has a range."""
+
+FREE_LISTS = {("strategies", "reversal", "params", "exclude")}
+"""Lists of text of any kind."""
+
+
+def spoil(folder: Path, key: Key, stretch: tuple[int, int], text: str) -> list[tuple[str, int]]:
+    """Replace a stretch of a key's file and return the places of what is then wrong."""
+    target = folder / key.file.relative_to(ROOT)
+    original = key.file.read_text(encoding="utf-8")
+    old = original[slice(*stretch)]
+    tail = old[len(old.rstrip()) :]
+    target.write_text(original[: stretch[0]] + text + tail + original[stretch[1] :], "utf-8")
+    try:
+        places = []
+        for reader in READERS[key]:
+            problems = validate(folder / reader.relative_to(ROOT))
+            assert problems, f"{reader.name} took {key} as {text!r}"
+            places.append({(problem.file, problem.line) for problem in problems})
+        # Each document that inherits the wrong value must name its place.
+        return sorted(set.intersection(*places))
+    finally:
+        target.write_text(original, "utf-8")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shipped")
+    copy_all(folder)
+    return folder
+
+
+def own_place(folder: Path, key: Key) -> tuple[str, int]:
+    return str(folder / key.file.relative_to(ROOT)), key.line
+
+
+def is_free_name(key: Key) -> bool:
+    """Whether the file itself gave the name: only what breaks its form is then a misspelling."""
+    return key.path[:-1] in (("strategies",), ("actors",)) and any(
+        other.path == (*key.path, "use") for other in keys_of(key.file)
+    )
+
+
+@st.composite
+def misspellings(draw: st.DrawFn) -> tuple[str, float]:
+    return draw(st.sampled_from(["drop", "double", "swap", "change"])), draw(st.floats(0, 0.999))
+
+
+def misspell(word: str, how: str, where: float) -> str:
+    at = int(where * len(word))
+    match how:
+        case "drop" if len(word) > 2:
+            return word[:at] + word[at + 1 :]
+        case "swap" if word[:1] != word[1:2]:
+            return word[1] + word[0] + word[2:]
+        case "change":
+            return word[:at] + ("q" if word[at] != "q" else "z") + word[at + 1 :]
+    return word[: at + 1] + word[at] + word[at + 1 :]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=str)
+@settings(
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(misspelling=misspellings())
+def test_a_misspelt_key_is_named_by_file_and_line(
+    folder: Path, key: Key, misspelling: tuple[str, float]
+) -> None:
+    word = misspell(key.path[-1], *misspelling)
+    if is_free_name(key):
+        word = word.capitalize()
+    assert own_place(folder, key) in spoil(folder, key, key.key, word)
+
+
+@pytest.mark.parametrize("key", KEYS, ids=str)
+def test_a_mistyped_value_is_named_by_file_and_line(folder: Path, key: Key) -> None:
+    wrong = ["7", "true"] if key.shape == "mapping" else ["{wrong: type}", "7"]
+    if key.shape == "scalar":
+        wrong = ["{wrong: type}", "[[wrong], type]"]
+        if key.text.replace(".", "").isdigit():
+            wrong.append("several")
+    for text in wrong:
+        assert own_place(folder, key) in spoil(folder, key, key.value, text), text
+
+
+@pytest.mark.parametrize("key", KEYS, ids=str)
+def test_a_value_out_of_range_is_named_by_file_and_line(folder: Path, key: Key) -> None:
+    name = key.path[-1]
+    if name in NO_RANGE or key.path in FREE_LISTS:
+        return
+    if key.shape == "mapping":
+        # A mapping has no range of its own; one that must not be empty or lacks its keys has.
+        return
+    assert own_place(folder, key) in spoil(folder, key, key.value, OUT_OF_RANGE[name])
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
+def test_shipped_documents_are_well(file: Path) -> None:
+    assert validate(file) == []

@@ -1,0 +1,74 @@
+"""The JSON Schemas, by an independent validator."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from config.documents import KINDS
+from config.errors import Problem
+from config.reading import read_file
+from config.schema import FOLDER, as_text
+from config.tree import plain
+from tests.config.shipped import EVERY_FILE, keys_of
+
+MODELINE = re.compile(r"# yaml-language-server: \$schema=(\S+)\n")
+
+
+def data_of(file: Path) -> Any:
+    problems: list[Problem] = []
+    tree = read_file(file, problems)
+    assert tree is not None
+    assert problems == []
+    return plain(tree)
+
+
+def schema_of(file: Path) -> Any:
+    line = MODELINE.match(file.read_text("utf-8"))
+    assert line, f"{file.name} must start with its yaml-language-server line"
+    return json.loads((file.parent / line[1]).read_text("utf-8"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_shipped_schema_is_fresh(kind: str) -> None:
+    hint = "run `python -m config.schema`"
+    assert (FOLDER / f"{kind}.json").read_text("utf-8") == as_text(kind), hint
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_schema_is_a_schema(kind: str) -> None:
+    jsonschema.Draft202012Validator.check_schema(json.loads(as_text(kind)))
+
+
+@pytest.mark.parametrize("file", EVERY_FILE, ids=lambda file: file.name)
+def test_every_shipped_file_fits_the_schema_that_it_names(file: Path) -> None:
+    schema, data = schema_of(file), data_of(file)
+    jsonschema.Draft202012Validator(schema).validate(data)
+    assert schema["title"] == f"perpdesk {data.get('kind', 'backtest')}"
+
+
+@pytest.mark.parametrize("file", EVERY_FILE, ids=lambda file: file.name)
+def test_the_schema_refuses_every_misspelt_key_that_it_can_see(file: Path) -> None:
+    validator = jsonschema.Draft202012Validator(schema_of(file))
+    for key in keys_of(file):
+        if "params" in key.path[:-1] and "use" not in str(data_of(file)):
+            continue  # Which parameters there are is said by `use`, which stands in the parent.
+        data = data_of(file)
+        holder = data
+        for step in key.path[:-1]:
+            holder = holder[step]
+        holder["Misspelt_" + key.path[-1]] = holder.pop(key.path[-1])
+        assert list(validator.iter_errors(data)), key
+
+
+def test_an_editor_sees_a_parameter_out_of_range() -> None:
+    file = next(file for file in EVERY_FILE if file.parent.name == "setups")
+    data = data_of(file)
+    data["strategies"]["reversal"]["params"]["lookback"] = 0
+    with pytest.raises(jsonschema.ValidationError, match="less than the minimum of 1"):
+        jsonschema.Draft202012Validator(schema_of(file)).validate(data)
