@@ -62,7 +62,7 @@ class RunRecord:
     targets : dict of str to float
         ``sharpe``, ``max_drawdown``, ``calmar`` and ``win_rate`` to aim at.
     stress : list of dict or None
-        One row a stressed run: ``name`` and its `figures`.
+        One row a stressed run, the run as specified first: ``name`` and its `figures`.
     """
 
     name: str

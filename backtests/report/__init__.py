@@ -6,10 +6,11 @@ rendered again (``perpdesk report DIR``). Numbers come from `actors.measures` an
 
 - ``material.py`` everything read once · ``breakdown.py`` sums by symbol, side and strategy
 - ``charts.py`` the drawings as plain plotly dicts · ``thinning.py`` fewer points, same extremes
-- ``sections.py`` and ``provenance.py`` the words and tables · ``formats.py`` numbers as text
+- ``sections.py`` what it earned · ``trading.py`` what trading made and cost · ``origin.py`` where
+  the figures come from · ``formats.py`` numbers as text
 - ``page.py`` the whole page, with ``page.css`` and ``page.js``
 
-To add a section: a function that takes the Material and returns HTML, and its line in
+To add a section: a function that takes the Material and the Drawings and returns HTML, and its line in
 ``page.SECTIONS``. Colours are names of ``page.css`` variables written as ``@name``, so that both
 themes fit.
 """

@@ -90,8 +90,9 @@ def provenance(material: Material) -> str:
         return "<p>The catalog kept no record of where these data come from.</p>"
     rows = []
     for record in records:
-        read = ", ".join(
-            f"{text(kind)} {count:,}" for kind, count in sorted(record.get("rows", {}).items())
+        read = "<br>".join(
+            _together(f"{text(kind)} {count:,}")
+            for kind, count in sorted(record.get("rows", {}).items())
         )
         first, last = record.get("first") or 0, record.get("last") or 0
         inferred = record.get("inferred") or 0
@@ -100,7 +101,7 @@ def provenance(material: Material) -> str:
             [
                 text(record.get("source", UNDEFINED)),
                 text(record.get("source_venue") or "unknown"),
-                f"{date(first)} – {date(last)}" if last else UNDEFINED,
+                f"{_together(f'{date(first)} –')} {_together(date(last))}" if last else UNDEFINED,
                 f"{len(record.get('instruments', ()))}{guessed}",
                 read or UNDEFINED,
                 text(record.get("note") or UNDEFINED),
@@ -155,6 +156,10 @@ def _hashes(material: Material) -> str:
         "<p>The same document, data and versions give the same decisions, orders, fills and "
         "figures.</p>" + table(["", ""], rows, words=(0, 1), kind="facts")
     )
+
+
+def _together(html: str) -> str:
+    return f'<span class="together">{html}</span>'
 
 
 def _bps(fee: Any) -> str:

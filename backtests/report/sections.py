@@ -203,16 +203,19 @@ def stress(material: Material, _: Drawings) -> str:
     """The same run under harder conditions."""
     rows_given: list[dict[str, Any]] = material.summary["stress"] or []
     keys = [key for key in STRESS_COLUMNS if any(key in row for row in rows_given)]
-    as_run = {**material.summary, "name": "As run"}
     rows = [
-        [text(row.get("name", UNDEFINED))]
+        [text(_capital(str(row["name"])))]
         + [
             money(row.get(key)) if key == "net_profit" else _shown(key, row.get(key))
             for key in keys
         ]
-        for row in [as_run, *rows_given]
+        for row in rows_given
     ]
     return table(["", *(STRESS_COLUMNS[key] for key in keys)], rows)
+
+
+def _capital(name: str) -> str:
+    return name[:1].upper() + name[1:]
 
 
 def _compared(material: Material) -> str:

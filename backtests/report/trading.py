@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 
@@ -169,8 +170,7 @@ def _orders(material: Material) -> str:
     return table(["", ""], rows, kind="facts") if rows else ""
 
 
-def _shares(found: list[Share], title: str, name_of: object) -> str:
-    assert callable(name_of)
+def _shares(found: list[Share], title: str, name_of: Callable[[str], str]) -> str:
     rows = [
         [
             text(name_of(share.name)),

@@ -65,10 +65,13 @@ def test_without_stress_rows_there_is_no_stress_section(tmp_path):
     assert 'id="stress"' not in own(page_of(small_record(), tmp_path))
 
 
-def test_stress_rows_stand_below_the_run_as_it_was(tmp_path):
-    rows = [{"name": "Fees x2", "sharpe": 1.25, "max_drawdown": 0.21, "net_profit": -5.5}]
+def test_stress_rows_stand_below_the_run_as_specified(tmp_path):
+    rows = [
+        {"name": "as specified", "sharpe": 1.48, "max_drawdown": 0.04, "net_profit": 7.7},
+        {"name": "fees x2", "sharpe": 1.25, "max_drawdown": 0.21, "net_profit": -5.5},
+    ]
     seen = words(page_of(small_record(stress=rows), tmp_path))
-    assert re.search(r"As run 1\.48 4\.0 % \+7\.70 Fees x2 1\.25 21\.0 % −5\.50", seen)
+    assert re.search(r"As specified 1\.48 4\.0 % \+7\.70 Fees x2 1\.25 21\.0 % −5\.50", seen)
 
 
 def test_targets_stand_beside_what_was_achieved(tmp_path):
@@ -173,6 +176,30 @@ def test_a_run_that_did_nothing_still_has_a_report(tmp_path):
     assert "Nothing was traded." in seen
     assert "Sharpe &gt; 1.50 – undefined" in seen
     assert "nan" not in seen.lower().split()
+
+
+def test_a_ruined_run_has_a_report_and_a_full_drawdown(tmp_path):
+    record = small_record()
+    equity = np.array([1000.0, 600.0, 200.0, -5.0, -5.0])
+    values = np.column_stack([equity, equity, 0 * equity, 0 * equity, 0 * equity])
+    trips = record.tables["positions"].to_pylist()[:1]
+    trips[0] |= {"gross": "-1005", "fees": "0", "funding": "0", "net": "-1005"}
+    ruined = replace(
+        record,
+        tables={
+            **{name: table(name, []) for name in record.tables},
+            "positions": table("positions", trips),
+            "equity": equity_table(record.start_ns + np.arange(5) * DAY, values),
+        },
+        ending_equity=Decimal(-5),
+        gross_pnl=Decimal(-1005),
+        fees=Decimal(0),
+        funding=Decimal(0),
+        slippage=Decimal(0),
+    )
+    seen = words(page_of(ruined, tmp_path))
+    assert "CAGR −100.0 %" in seen
+    assert "Max drawdown 100.5 %" in seen
 
 
 # -- curves ----------------------------------------------------------------------------------------
