@@ -15,6 +15,7 @@ from catalog.spool import Piece, Spool
 from catalog.store import Catalog, Coverage, current_version
 from catalog.writer import CatalogWriter
 from config.documents import Ingest
+from config.errors import DeskError
 from config.intervals import INTERVALS
 
 CANDLES_A_PIECE = 10_000
@@ -102,9 +103,17 @@ async def _fetch(
             done += 1
             progress(done, len(pieces), f"{piece.instrument} {piece.kind} {piece.interval}")
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(AT_ONCE):
-            group.create_task(work())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(work())
+    except ExceptionGroup as failed:
+        # Several requests may fail of one cause; the first tells it.
+        told = failed.subgroup(DeskError)
+        if told is None:
+            raise
+        kept = f"{done} of {len(pieces)} pieces are kept: run it again to go on"
+        raise DeskError(f"{told.exceptions[0]}; {kept}") from failed
     return infos, pieces
 
 
