@@ -10,9 +10,9 @@ rendered again (``perpdesk report DIR``). Numbers come from `actors.measures` an
   the figures come from · ``formats.py`` numbers as text
 - ``page.py`` the whole page, with ``page.css`` and ``page.js``
 
-To add a section: a function that takes the Material and the Drawings and returns HTML, and its line in
-``page.SECTIONS``. Colours are names of ``page.css`` variables written as ``@name``, so that both
-themes fit.
+To add a section: a function that takes the Material and the Drawings and returns HTML, and its
+line in ``page.SECTIONS``. Colours are names of ``page.css`` variables written as ``@name``, so that
+both themes fit.
 """
 
 from backtests.report.command import register, write_report
