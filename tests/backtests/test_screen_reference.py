@@ -46,8 +46,8 @@ def table(name):
 
 
 @cache
-def screened(strategy, lag=1):
-    """Return the days, what was earned on them, and their clipped BTC returns.
+def reference_weights(strategy, lag=1):
+    """Return the weights held over each day that follows a close, and its clipped returns.
 
     Weights of a close are held over the day that follows it; a larger lag holds them later.
     """
@@ -63,7 +63,13 @@ def screened(strategy, lag=1):
     held = np.where(eligible[1:], wanted, 0.0)
     total = np.abs(held).sum(axis=1, keepdims=True)
     held = np.divide(held, total, out=np.zeros_like(held), where=total > 0)
-    returns = np.clip(close[1:] / close[:-1] - 1, -0.30, 0.30)
+    return held, np.clip(close[1:] / close[:-1] - 1, -0.30, 0.30)
+
+
+@cache
+def screened(strategy, lag=1):
+    """Return the days, what was earned on them, and their clipped BTC returns."""
+    held, returns = reference_weights(strategy, lag)
     days = table("px").index[1:]
     return days, earn(held, np.ones(len(held), bool), returns, COST, drift=False), returns[:, 0]
 
