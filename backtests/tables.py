@@ -90,7 +90,7 @@ EQUITY = pa.schema(
     ]
 )
 """The curve, strictly rising in ``ts``. ``gross`` and ``net`` are position notionals in USDT,
-``drawdown`` is equity over the highest so far, minus one: 0 at a high, negative below it."""
+``drawdown`` is the fraction lost since the highest so far: 0 at a high, positive below it."""
 
 DECISIONS = pa.schema(
     [
