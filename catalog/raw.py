@@ -1,4 +1,4 @@
-"""The neutral Parquet files: their columns, and reading, joining and writing them."""
+"""The neutral Parquet files: their columns, and joining and writing them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 from catalog.providers.base import BARS, FUNDING, MARKS
 from config.errors import InputError
 
-ROW_GROUP = 8192
+ROW_GROUP = 2048
+"""Rows a row group: what a slice of the window decodes too much stays small."""
+
 MINUTE_NS = 60_000_000_000
 
 STORED_FUNDING = pa.schema([("ts", pa.int64()), ("ts_source", pa.int64()), ("rate", pa.float64())])
@@ -29,21 +31,6 @@ class Merged(NamedTuple):
     added: int
     replaced: int
     duplicates: int
-
-
-def read_range(path: Path, start_ns: int, end_ns: int) -> pa.Table:
-    """Read the rows with start < ts <= end; row groups outside are not touched."""
-    with pq.ParquetFile(path, memory_map=True) as file:
-        column = file.schema_arrow.get_field_index("ts")
-        groups = []
-        for index in range(file.metadata.num_row_groups):
-            ends = file.metadata.row_group(index).column(column).statistics
-            if ends.max > start_ns and ends.min <= end_ns:
-                groups.append(index)
-        table = file.read_row_groups(groups)
-    stamps = table.column("ts").to_numpy()
-    low, high = np.searchsorted(stamps, [start_ns, end_ns], side="right")
-    return table.slice(int(low), int(high - low))
 
 
 def write(table: pa.Table, path: Path) -> None:

@@ -6,24 +6,26 @@ import fcntl
 import hashlib
 import weakref
 from collections.abc import Iterable
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-from nautilus_trader.model.data import Bar
-from nautilus_trader.persistence.catalog import ParquetDataCatalog
+from nautilus_trader.model.data import Bar, BarType
 
 from catalog import raw
 from catalog.instruments import InstrumentInfo
 from catalog.manifest import Manifest, Provenance, parse_relpath, read_manifest, relpath
+from catalog.reading import RawFiles
 from config.errors import DeskError, InputError
 from config.intervals import INTERVALS, bar_type
 
 CURRENT = "CURRENT"
 VERSIONS = "versions"
 INDEX = "catalog.json"
+ENGINE_COLUMNS = ("open", "high", "low", "close", "volume")
 
 
 class Coverage(NamedTuple):
@@ -80,7 +82,7 @@ class Catalog:
         self.folder = self.path / VERSIONS / str(version)
         self._release = weakref.finalize(self, lock.close)
         self._manifest: Manifest = read_manifest(self.folder / INDEX)
-        self._engine_files = ParquetDataCatalog(str((self.folder / "nautilus").resolve()))
+        self._raw = RawFiles(self.folder / "raw")
 
     @property
     def instruments(self) -> dict[str, InstrumentInfo]:
@@ -148,7 +150,7 @@ class Catalog:
         path = relpath(kind, interval, instrument)
         if path not in self._manifest.files:
             return raw.SCHEMAS[kind].empty_table()
-        return raw.read_range(self.folder / "raw" / path, start_ns, end_ns)
+        return self._raw.range(path, start_ns, end_ns)
 
     def bars(self, interval: str, ids: Iterable[str], start_ns: int, end_ns: int) -> pa.Table:
         """Read candles with start < ts <= end of several instruments.
@@ -185,7 +187,11 @@ class Catalog:
     def engine_bars(
         self, interval: str, ids: Iterable[str], start_ns: int, end_ns: int
     ) -> list[Bar]:
-        """Read candles as the engine's own bars, from the Nautilus files.
+        """Read candles as the engine's own bars.
+
+        They are made from the raw files' columns and equal, bar for bar, what Nautilus reads from
+        its own files (a test compares), at half the time: Nautilus spends 2 ms a file and slice on
+        registering it with its query engine.
 
         Parameters
         ----------
@@ -202,24 +208,25 @@ class Catalog:
             Sorted by ts_init, then instrument id; prices and volumes carry exactly the
             instrument's precisions.
         """
-        there = self.coverage("bars", interval)
-        wanted = sorted(
-            name
-            for name in set(ids)
-            if name in there and there[name].first <= end_ns and there[name].last > start_ns
-        )
-        if not wanted:
-            return []
-        bars: list[Bar] = self._engine_files.query(
-            Bar,
-            identifiers=[bar_type(name, interval) for name in wanted],
-            start=start_ns + 1,
-            end=end_ns,
-        )
-        if len(wanted) > 1:
-            # Nautilus merges by time only; the order among equals is not part of its promise.
-            bars.sort(key=lambda bar: (bar.ts_init, bar.bar_type.instrument_id.value))
+        bars: list[Bar] = []
+        for name in sorted(set(ids)):
+            table = self.series("bars", interval, name, start_ns, end_ns)
+            if table.num_rows:
+                bars += _bars(table, self._manifest.instruments[name], interval)
+        # They stand in the order of their ids, so a stable sort by time alone keeps that order.
+        bars.sort(key=attrgetter("ts_init"))
         return bars
+
+
+def _bars(table: pa.Table, info: InstrumentInfo, interval: str) -> list[Bar]:
+    # The engine takes writable arrays only; a column that is a view of Arrow's memory is not.
+    columns = [table.column(name).to_numpy().copy() for name in ENGINE_COLUMNS]
+    stamps = table.column("ts").to_numpy().astype(np.uint64)
+    series = BarType.from_str(bar_type(info.id, interval))
+    bars: list[Bar] = Bar.from_raw_arrays_to_list(
+        series, info.price_precision, info.size_precision, *columns, stamps, stamps
+    )
+    return bars
 
 
 def _hold_current(path: Path) -> tuple[int, IO[bytes]]:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog import raw
+from catalog.reading import RawFiles
 from config.errors import InputError
 from tests.catalog.market import HOUR, START, candles, funding
 
@@ -82,11 +83,24 @@ def test_a_missing_column_is_named():
         raw.normalize("mark", candles(5).drop_columns(["low"]), "mark/1h/A")
 
 
-@pytest.mark.parametrize(("first", "last"), [(0, 20_000), (8191, 8193), (5, 5), (19_990, 30_000)])
+@pytest.mark.parametrize(("first", "last"), [(0, 20_000), (2047, 2049), (5, 5), (19_990, 30_000)])
 def test_a_range_is_open_at_its_start_and_closed_at_its_end(tmp_path, first, last):
     table = raw.normalize("bars", candles(20_000), "x")
     raw.write(table, tmp_path / "a.parquet")
 
-    read = raw.read_range(tmp_path / "a.parquet", START + first * HOUR, START + last * HOUR)
+    read = RawFiles(tmp_path).range("a.parquet", START + first * HOUR, START + last * HOUR)
 
     assert read.equals(table.slice(first, last - first))
+
+
+def test_slice_after_slice_gives_every_row_once(tmp_path):
+    table = raw.normalize("bars", candles(9000), "x")
+    raw.write(table, tmp_path / "a.parquet")
+    files = RawFiles(tmp_path)
+
+    slices = [
+        files.range("a.parquet", START + hour * HOUR, START + (hour + 700) * HOUR)
+        for hour in range(0, 9100, 700)
+    ]
+
+    assert pa.concat_tables(slices).combine_chunks().equals(table)

@@ -6,6 +6,8 @@ import gc
 
 import numpy as np
 import pytest
+from nautilus_trader.model.data import Bar
+from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from catalog.providers.base import Import
 from catalog.query import panel
@@ -87,6 +89,18 @@ def test_engine_bars_are_the_same_candles_in_the_instruments_precision(tmp_path)
     assert {bar.close.precision for bar in bars[::2]} == {2}
     assert {bar.close.precision for bar in bars[1::2]} == {4}
     assert str(bars[0].bar_type) == f"{BTC}-1-HOUR-LAST-EXTERNAL"
+
+
+def test_engine_bars_equal_what_nautilus_reads_from_its_own_files(tmp_path):
+    catalog = write(tmp_path, BTCUSDT=candles(5000), ETHUSDT=candles(3000, seed=2, decimals=5))
+    own = ParquetDataCatalog(str(catalog.folder / "nautilus"))
+
+    bars = catalog.engine_bars("1h", [BTC, ETH], START + 100 * HOUR, START + 4000 * HOUR)
+
+    theirs = own.query(Bar, start=START + 100 * HOUR + 1, end=START + 4000 * HOUR)
+    theirs.sort(key=lambda bar: (bar.ts_init, bar.bar_type.instrument_id.value))
+    assert len(bars) == 3900 + 2900
+    assert bars == theirs
 
 
 def test_engine_bars_of_a_range_without_candles_are_none(tmp_path):
