@@ -136,6 +136,11 @@ class DeskStrategy(Strategy):
             held[name] = held.get(name, ZERO) + position.signed_decimal_qty()
         return held
 
+    def holding(self, instrument_id: InstrumentId) -> Decimal:
+        """Return this strategy's open position in one instrument, signed base coin."""
+        positions = self.cache.positions_open(instrument_id=instrument_id, strategy_id=self.id)
+        return sum((position.signed_decimal_qty() for position in positions), ZERO)
+
     def instrument(self, instrument_id: InstrumentId) -> Instrument:
         """Return the instrument.
 
@@ -182,7 +187,7 @@ class DeskStrategy(Strategy):
         It is reduce-only when it can only shrink the position. (Issue B sends through a tactic
         here, maker-first where there is a book.)
         """
-        held = self.holdings().get(instrument_id.value, ZERO)
+        held = self.holding(instrument_id)
         shrinks = held * quantity < ZERO and abs(quantity) <= abs(held)
         order = self.order_factory.market(
             instrument_id,

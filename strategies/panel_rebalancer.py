@@ -33,7 +33,7 @@ from strategies.messages import Action, Decision, Target, Verdict
 from strategies.rebalancer_config import PanelRebalancerConfig
 from strategies.schedule import duration_ns, last_close, next_fire, offset_ns
 from strategies.sizing.rounding import ZERO
-from strategies.target_order import order_for
+from strategies.target_order import moved, target_of
 
 
 class PanelRebalancer(DeskStrategy):
@@ -179,58 +179,31 @@ class PanelRebalancer(DeskStrategy):
         equity = self.equity()
         held = self.holdings()
         targets = tuple(
-            self._target(i, proposal, equity, held.get(self.ids[i], ZERO))
+            target_of(
+                self.config,
+                proposal,
+                i,
+                self.ids[i],
+                equity=equity,
+                held=held.get(self.ids[i], ZERO),
+                lot=self.lot(self.instrument_ids[i]),
+                verdict=self.verdict_on(self.ids[i]),
+            )
             for i in self._in_sight(held)
         )
         self._carry_out("rebalance", now, data_ts, equity, targets, "")
-
-    def _target(self, index: int, proposal: Proposal, equity: Decimal, held: Decimal) -> Target:
-        config = self.config
-        weight = float(proposal.weight[index])
-        reason = explain(proposal, index, config)
-        close = float(proposal.price[index])
-        price = None if np.isnan(close) else Decimal(repr(close))
-        sized = order_for(
-            config,
-            weight,
-            price=price,
-            equity=equity,
-            held=held,
-            lot=self.lot(self.instrument_ids[index]),
-            verdict=self.verdict_on(self.ids[index]),
-        )
-        score = float(proposal.score[index])
-        return Target(
-            instrument=self.ids[index],
-            price=None if price is None else close,
-            score=None if np.isnan(score) else score,
-            rank=int(proposal.rank[index]) or None,
-            weight=weight,
-            current=f"{held:f}",
-            target=f"{held + sized.quantity:f}",
-            order=f"{sized.quantity:f}",
-            reason="; ".join(text for text in (reason, sized.reason) if text),
-        )
 
     def _flatten(self, now: int, data_ts: int, note: str) -> None:
         """Close what a verdict says to close; the rest is left as it is."""
         leaving = self._leaving()
         self.cancel_waiting(leaving)
         held = self.holdings()
-        targets = []
-        for i in self._in_sight(held):
-            name = self.ids[i]
-            has = held.get(name, ZERO)
-            order = -has if name in leaving else ZERO
-            targets.append(
-                Target(
-                    instrument=name,
-                    current=f"{has:f}",
-                    target=f"{has + order:f}",
-                    order=f"{order:f}",
-                )
-            )
-        self._carry_out("flatten", now, data_ts, self.equity(), tuple(targets), note)
+        targets = tuple(
+            moved(self.ids[i], has, -has if self.ids[i] in leaving else ZERO)
+            for i in self._in_sight(held)
+            for has in (held.get(self.ids[i], ZERO),)
+        )
+        self._carry_out("flatten", now, data_ts, self.equity(), targets, note)
 
     def _leaving(self) -> set[str]:
         return {name for name in self.ids if self.verdict_on(name).action == Action.FLATTEN}
@@ -238,12 +211,7 @@ class PanelRebalancer(DeskStrategy):
     def _wait(self, now: int, data_ts: int, proposal: Proposal, note: str) -> None:
         held = self.holdings()
         targets = tuple(
-            Target(
-                instrument=self.ids[i],
-                current=f"{held.get(self.ids[i], ZERO):f}",
-                target=f"{held.get(self.ids[i], ZERO):f}",
-                reason=explain(proposal, i, self.config),
-            )
+            moved(self.ids[i], held.get(self.ids[i], ZERO), ZERO, explain(proposal, i, self.config))
             for i in self._in_sight(held)
         )
         self._carry_out("wait", now, data_ts, self.equity(), targets, note)

@@ -5,12 +5,77 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from strategies.messages import Action, Verdict
+import numpy as np
+
+from strategies.cross_section import Proposal, explain
+from strategies.messages import Action, Target, Verdict
 from strategies.sizing.bands import outside_band
 from strategies.sizing.rounding import ZERO, Lot, Sized, size_order
 
 if TYPE_CHECKING:
     from strategies.rebalancer_config import PanelRebalancerConfig
+
+
+def target_of(
+    rules: PanelRebalancerConfig,
+    proposal: Proposal,
+    index: int,
+    name: str,
+    *,
+    equity: Decimal,
+    held: Decimal,
+    lot: Lot,
+    verdict: Verdict,
+) -> Target:
+    """Return an instrument's line of a decision: what was seen, wanted and is ordered.
+
+    Parameters
+    ----------
+    rules, equity, held, lot, verdict
+        As for `order_for`.
+    proposal : Proposal
+        What the decision scored and wants.
+    index : int
+        The instrument's column in it.
+    name : str
+        Its id.
+    """
+    weight, close, score = (
+        float(row[index]) for row in (proposal.weight, proposal.price, proposal.score)
+    )
+    known = not np.isnan(close)
+    sized = order_for(
+        rules,
+        weight,
+        price=Decimal(repr(close)) if known else None,
+        equity=equity,
+        held=held,
+        lot=lot,
+        verdict=verdict,
+    )
+    reasons = (explain(proposal, index, rules), sized.reason)
+    return Target(
+        instrument=name,
+        price=close if known else None,
+        score=None if np.isnan(score) else score,
+        rank=int(proposal.rank[index]) or None,
+        weight=weight,
+        current=f"{held:f}",
+        target=f"{held + sized.quantity:f}",
+        order=f"{sized.quantity:f}",
+        reason="; ".join(reason for reason in reasons if reason),
+    )
+
+
+def moved(name: str, held: Decimal, order: Decimal, reason: str = "") -> Target:
+    """Return the line of an instrument that was not scored: held, and what is ordered anyway."""
+    return Target(
+        instrument=name,
+        current=f"{held:f}",
+        target=f"{held + order:f}",
+        order=f"{order:f}",
+        reason=reason,
+    )
 
 
 def order_for(

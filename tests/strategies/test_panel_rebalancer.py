@@ -216,7 +216,7 @@ def test_exits_leave_before_entries():
 
     class Sends(Heard):
         def send_market(self, instrument_id, quantity, reason):
-            held = self.holdings().get(instrument_id.value, D(0))
+            held = self.holding(instrument_id)
             sent.append((self.clock.timestamp_ns(), abs(held + quantity) > abs(held)))
             super().send_market(instrument_id, quantity, reason)
 
