@@ -1,0 +1,75 @@
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from backtests import screen
+from config.errors import DocumentErrors, InputError
+
+SECOND = "tests.backtests.given_weights:GivenWeights"
+
+
+@pytest.fixture
+def app():
+    made = typer.Typer()
+    made.callback()(lambda: None)
+    screen.register(made)
+    return made
+
+
+def call(app, *words):
+    return CliRunner().invoke(app, ["screen", *map(str, words)], catch_exceptions=False)
+
+
+def test_json_holds_figures_and_a_row_a_period(app, write_run):
+    got = call(app, write_run(), "--json")
+    said = json.loads(got.stdout)["strategies"]["reversal"]
+    assert got.exit_code == 0
+    assert said["figures"]["decisions"] == said["figures"]["days"] == len(said["periods"]) == 59
+    first = said["periods"][0]
+    assert set(first) == {"ts", "gross", "net", "turnover"}
+    # Two on each side, capped at a fifth each, for 0.055 % and 2 basis points of slippage.
+    assert first["turnover"] == pytest.approx(0.8)
+    assert first["gross"] - first["net"] == pytest.approx(0.8 * 0.00075)
+
+
+def test_asking_twice_gives_the_same_bytes(app, write_run):
+    file = write_run()
+    assert call(app, file, "--json").stdout == call(app, file, "--json").stdout
+
+
+def test_the_table_shows_the_figures(app, write_run):
+    got = call(app, write_run())
+    assert "reversal" in got.stdout
+    assert "gross sharpe" in got.stdout
+
+
+def test_weights_are_written_with_the_reasons(app, write_run, tmp_path):
+    use = "strategies.xs_reversal:XSReversal"
+    choosy = {"reversal": {"use": use, "params": {"top_n": 5, "max_weight": 0.5}}}
+    out = tmp_path / "weights.parquet"
+    call(app, write_run(strategies=choosy), "--json", "--weights", out)
+    rows = pq.read_table(out).to_pandas()
+    assert set(rows.strategy) == {"reversal"}
+    assert rows.groupby("ts").weight.apply(lambda w: w.abs().sum()).between(0.99, 1.01).all()
+    assert "left out: not among the 5 with the most turnover" in set(rows.reason)
+
+
+def test_a_wrong_document_is_told_with_its_line(app, write_run):
+    params = {"lookback": 0}
+    file = write_run(
+        strategies={"reversal": {"use": "strategies.xs_reversal:XSReversal", "params": params}}
+    )
+    with pytest.raises(DocumentErrors, match=r"small\.yaml:\d+:\d+: .*lookback"):
+        call(app, file)
+
+
+def test_a_strategy_that_ranks_nothing_is_refused(app, write_run, tmp_path):
+    params = {"file": str(tmp_path / "none.npz")}
+    np.savez(params["file"], ts=np.array([0]), ids=np.array(["A"]), weights=np.zeros((1, 1)))
+    file = write_run(allow=["tests"], strategies={"given": {"use": SECOND, "params": params}})
+    with pytest.raises(InputError, match=r"GivenWeights is no PanelRebalancer"):
+        call(app, file)
