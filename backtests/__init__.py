@@ -7,7 +7,7 @@ May import actors, strategies, catalog and config; nothing of live_nodes. The lo
 - ``feed.py`` the catalog in time slices; ``venue.py`` when and at what price an order fills
 - ``accountant.py`` funding, delisting, liquidation; ``ledger.py`` the exact books
 - ``slippage.py`` models by name: add one there and its document in ``config/documents.py``
-- ``result.py``, ``tables.py``, ``report.py`` what a run leaves behind
+- ``result.py``, ``tables.py``, ``figures.py`` what a run leaves behind; ``report/`` its page
 - ``screen.py`` the strategies' mathematics over whole panels, without the engine
 - ``engine_costs.py`` the engine's two square costs, mended
 """

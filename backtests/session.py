@@ -88,7 +88,11 @@ def record_of(
         gross_pnl=outcome.gross_pnl,
         tables=outcome.tables,
         benchmarks=outcome.benchmarks,
-        provenance=[msgspec.to_builtins(item) for item in catalog.provenance],
+        provenance=[
+            msgspec.to_builtins(item)
+            for item in catalog.provenance
+            if not set(prepared.market.ids).isdisjoint(item.instruments)
+        ],
         how_filled=outcome.how_filled,
         warnings=outcome.warnings,
         targets={

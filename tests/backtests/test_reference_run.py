@@ -135,7 +135,9 @@ def daily(outcome: Outcome, days: int) -> np.ndarray:
     )
     fees: dict[int, float] = {}
     for row in outcome.tables["fills"].to_pylist():
-        fees[row["ts"]] = fees.get(row["ts"], 0.0) + float(row["fee"])
+        # A coin that ends is closed by the venue a nanosecond before its last stamp.
+        midnight = -(-row["ts"] // DAY) * DAY
+        fees[midnight] = fees.get(midnight, 0.0) + float(row["fee"])
     stamps = [FIRST + day * DAY for day in range(days + 1)]
     before = np.array([equity[ts] + fees.get(ts, 0.0) for ts in stamps])
     return before[1:] / before[:-1] - 1.0
