@@ -18,6 +18,8 @@ QUOTES = ("USDT", "USDC", "USD", "EUR", "BTC", "ETH")
 INFERRED_MIN_NOTIONAL = "5"
 INFERRED_MAX_LEVERAGE = "25"
 MAX_DECIMALS = 12
+NOISE = 1e-12
+"""Relative: what sums and other arithmetic add to a number that was written with few decimals."""
 
 
 class InstrumentInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -203,7 +205,7 @@ def decimals_seen(values: NDArray[np.float64], tolerance: float = 0.0) -> int:
     values : ndarray of float64
         Finite numbers.
     tolerance : float
-        Relative; sums of such numbers (a day's volume) carry rounding noise of about 1e-13.
+        Relative; see `NOISE`.
 
     Returns
     -------
@@ -252,7 +254,7 @@ def infer(
     """
     base, quote = split_symbol(symbol)
     spot = product == "SPOT"
-    lot = step(min(8, decimals_seen(volumes.ravel(), 1e-13)))
+    lot = step(min(8, decimals_seen(volumes.ravel(), NOISE)))
     return InstrumentInfo(
         id=instrument_id(symbol, product),
         symbol=symbol,
@@ -260,7 +262,7 @@ def infer(
         base=base,
         quote=quote,
         settle=quote,
-        tick=step(decimals_seen(prices.ravel())),
+        tick=step(decimals_seen(prices.ravel(), NOISE)),
         lot=lot,
         min_qty=lot,
         min_notional=INFERRED_MIN_NOTIONAL,
