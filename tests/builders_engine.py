@@ -128,13 +128,19 @@ def open_print(instrument: Instrument, price: float, ts: int) -> TradeTick:
 
 
 def hourly_bar(
-    instrument: Instrument, ts: int, open_: float, high: float, low: float, close: float
-):
+    instrument: Instrument,
+    ts: int,
+    open_: float,
+    high: float,
+    low: float,
+    close: float,
+    volume: float = 1_000_000.0,
+) -> Bar:
     """Return an hourly bar that closes at the time."""
     price = instrument.make_price
     kind = BarType.from_str(f"{instrument.id}-1-HOUR-LAST-EXTERNAL")
-    volume = instrument.make_qty(10)
-    return Bar(kind, price(open_), price(high), price(low), price(close), volume, ts, ts)
+    size = instrument.make_qty(volume)
+    return Bar(kind, price(open_), price(high), price(low), price(close), size, ts, ts)
 
 
 def slices(
