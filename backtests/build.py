@@ -26,7 +26,7 @@ from backtests.slippage import slippage_of
 from backtests.venue import DeskFillModel, NextPrintClient
 from catalog.instruments import VENUE
 from config.components import resolve
-from config.documents import Backtest, Component
+from config.documents import Backtest, StrategyComponent
 from config.params import build_params
 from config.universe import select
 from strategies.base import DeskStrategy
@@ -51,7 +51,9 @@ def strategies_of(document: Backtest, ids: list[str]) -> dict[str, DeskStrategy]
     }
 
 
-def strategy_of(key: str, component: Component, document: Backtest, ids: list[str]) -> DeskStrategy:
+def strategy_of(
+    key: str, component: StrategyComponent, document: Backtest, ids: list[str]
+) -> DeskStrategy:
     """Build one strategy from its component; the same call serves live nodes."""
     cls = resolve(component.use, document.allow)
     params = build_params(cls, component.params)

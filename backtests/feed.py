@@ -198,7 +198,10 @@ class Feed:
 
     def _grid(self, candles: Panel, marks: Panel | None, start: int, end: int) -> Grid:
         step = self._interval_ns
-        ts = np.arange(start // step * step + step, end + 1, step, dtype=np.int64)
+        # Counted in whole steps: arange over nanoseconds loses the last one to float rounding.
+        ts = (
+            np.arange(end // step - start // step, dtype=np.int64) + 1
+        ) * step + start // step * step
         shape = (len(ts), len(self.market.ids))
         close, low, high = (np.full(shape, np.nan) for _ in range(3))
         inside = candles.ts <= end

@@ -1,0 +1,75 @@
+"""The feed: what a slice holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from backtests.feed import PRINT_DELAY_NS
+from backtests.run import prepare
+from catalog.query import panel
+from catalog.store import Catalog
+from config.load import load
+from tests.conftest import WriteRun
+
+HOUR = 3_600_000_000_000
+
+
+def test_the_grid_has_every_close_of_a_long_slice(write_run: WriteRun) -> None:
+    prepared = prepare(
+        load(write_run(window={"start": "2023-01-01", "end": "2023-05-01"})).document
+    )
+    prepared.feed._step = prepared.end - prepared.start
+    (part,) = prepared.feed.slices()
+    assert len(part.grid.ts) == 120 * 24
+    assert part.grid.ts[-1] == prepared.end
+    assert set(np.diff(part.grid.ts)) == {HOUR}
+
+
+def test_slices_bring_each_print_once_at_its_candles_open(
+    write_run: WriteRun, demo_catalog: Path
+) -> None:
+    prepared = prepare(load(write_run(slice_days=7)).document)
+    prints = [
+        (item.ts_event, item.instrument_id.value, item.price.as_double())
+        for part in prepared.feed.slices()
+        for item in part.data
+        if type(item).__name__ == "TradeTick"
+    ]
+    ids = prepared.market.ids
+    hours = panel(Catalog(demo_catalog), "1h", ids, prepared.start, prepared.end)
+    expected = {
+        (int(ts) - HOUR + PRINT_DELAY_NS, name, float(hours.open[row, column]))
+        for row, ts in enumerate(hours.ts)
+        for column, name in enumerate(ids)
+        if not np.isnan(hours.open[row, column])
+    }
+    assert len(prints) == len(expected)
+    rounded = {(ts, name, round(price, 9)) for ts, name, price in prints}
+    assert rounded == {(ts, name, round(price, 9)) for ts, name, price in expected}
+
+
+def test_nothing_of_the_window_end_or_later_is_fed(write_run: WriteRun) -> None:
+    prepared = prepare(load(write_run(slice_days=7)).document)
+    for part in prepared.feed.slices():
+        assert all(part.start <= item.ts_init < part.end for item in part.data)
+        assert part.grid.ts[-1] <= part.end
+
+
+def test_a_coarser_mark_candle_bounds_the_extremes_of_the_candles_in_it(
+    write_run: WriteRun,
+) -> None:
+    prepared = prepare(load(write_run()).document)
+    ts = np.array([HOUR // 2, HOUR])
+    low, high = np.array([[90.0], [95.0]]), np.array([[110.0], [105.0]])
+
+    class Marks:
+        ts = np.array([HOUR])
+        low = np.array([[94.0]])
+        high = np.array([[106.0]])
+
+    feed = prepared.feed
+    feed.mark_interval, feed._interval_ns = "1h", HOUR // 2
+    assert feed._marked(ts, low, high, Marks())[0].tolist() == [[94.0], [95.0]]
+    assert feed._marked(ts, low, high, Marks())[1].tolist() == [[106.0], [105.0]]
