@@ -67,6 +67,9 @@ class OrderGate:
         self._account = account
         self._max_leverage = max_leverage
         self._pending: dict[str, dict[str, Decimal]] = {}
+        self._added: dict[str, float] = {}
+        self._changed: set[str] = set()
+        self._valued_at = -1
         self._facts: dict[InstrumentId, InstrumentFacts] = {}
         self._verdicts: dict[str, Verdict] = {}
         self.refusals = 0
@@ -89,13 +92,16 @@ class OrderGate:
         for order in orders:
             reasons.append(self._refusal(order))
             # Counts from here on, so that the orders of a list are held to the limits together.
-            pending = self._pending.setdefault(order.instrument_id.value, {})
+            name = order.instrument_id.value
+            pending = self._pending.setdefault(name, {})
             pending[order.client_order_id.value] = _signed(order.side, order.quantity.as_decimal())
+            self._changed.add(name)
         if any(reasons):
             # A list is one plan: without one of its legs the others could leave a naked position.
             first = next(reason for reason in reasons if reason)
             for order, reason in zip(orders, reasons, strict=True):
                 del self._pending[order.instrument_id.value][order.client_order_id.value]
+                self._changed.add(order.instrument_id.value)
                 self._deny(order, reason or f"another order of its list was refused: {first}")
             return
         self._pass(command)
@@ -131,17 +137,26 @@ class OrderGate:
         )
 
     def _gross_with_pending(self) -> float:
-        gross = self._account.gross()
-        for name, orders in self._pending.items():
-            if not orders:
-                continue
-            price = self._account.price(name)
-            if price is None:
-                continue
-            position = self._account.position(name)
-            after = position + sum(orders.values(), Decimal(0))
-            gross += float((abs(after) - abs(position)) * price)
-        return gross
+        # A rebalance sends hundreds of orders at one moment, when prices stand still: only what
+        # changed is valued again, or the cost of a rebalance grows with the square of its orders.
+        now = self._kernel.clock.timestamp_ns()
+        if now != self._valued_at:
+            self._valued_at = now
+            self._added.clear()
+            self._changed.update(self._pending)
+        for name in self._changed:
+            self._added[name] = self._added_gross(name)
+        self._changed.clear()
+        return self._account.gross() + sum(self._added.values())
+
+    def _added_gross(self, name: str) -> float:
+        """Return by how much the orders under way change the instrument's notional."""
+        price = self._account.price(name)
+        if price is None:
+            return 0.0
+        position = self._account.position(name)
+        after = position + sum(self._pending.get(name, {}).values(), Decimal(0))
+        return float((abs(after) - abs(position)) * price)
 
     def _instrument_facts(self, instrument_id: InstrumentId) -> InstrumentFacts | None:
         facts = self._facts.get(instrument_id)
@@ -178,7 +193,10 @@ class OrderGate:
 
     def _on_order_event(self, event: OrderEvent) -> None:
         pending = self._pending.get(event.instrument_id.value)
-        if not pending or event.client_order_id.value not in pending:
+        if not pending:
+            return
+        self._changed.add(event.instrument_id.value)
+        if event.client_order_id.value not in pending:
             return
         name = event.client_order_id.value
         if isinstance(event, OrderFilled):

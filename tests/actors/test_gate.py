@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from decimal import Decimal as D
 
@@ -14,8 +15,24 @@ from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import Order
 
 from backtests.build import Desk
+from backtests.market import market_of
 from strategies.messages import Action, Verdict
-from tests.builders_engine import SPOT, A, B, Candles, Script, at, play, price, trading, venue
+from tests.builders_engine import (
+    SPOT,
+    A,
+    B,
+    Candles,
+    Script,
+    at,
+    desk_of,
+    feed,
+    info,
+    play,
+    price,
+    slices,
+    trading,
+    venue,
+)
 
 FLAT_MARKET = Candles([100.0] * 6)
 """At 100, an account of 10,000 at leverage 5 carries 500 coins."""
@@ -312,6 +329,44 @@ def test_the_gate_measures_the_exact_position_after_many_fills() -> None:
     steps = [(at(1 + n * 0.5), trading(A, "0.101")) for n in range(8)]
     desk, _ = played(*steps)
     assert desk.accountant.position(A) == D("0.101") * 8
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_gross_under_way_is_what_counting_anew_gives(seed: int) -> None:
+    """The gate values again only what changed; prices move, orders fill and are cancelled."""
+    draw = random.Random(seed)
+    names = [A, B, SPOT]
+    compared: list[tuple[float, float]] = []
+
+    def step(script: Script) -> None:
+        for _ in range(draw.randint(1, 6)):
+            name = draw.choice(names)
+            if draw.random() < 0.2:
+                script.cancel_all_orders(InstrumentId.from_str(name))
+            else:
+                script.trade(name, str(draw.choice([-7, -3, -1, 1, 3, 7])))
+            account = desk.accountant
+            anew = 0.0
+            for other in names:
+                price = account.price(other)
+                assert price is not None
+                waiting = [
+                    order
+                    for order in script.cache.orders_inflight()
+                    if order.instrument_id.value == other
+                ]
+                under_way = sum((order.signed_decimal_qty() for order in waiting), D(0))
+                anew += float(abs(account.position(other) + under_way) * price)
+            compared.append((desk.gate._gross_with_pending(), anew))
+
+    times = sorted(at(draw.uniform(0, 9)) for _ in range(20))
+    script = Script(dict.fromkeys(times, step))
+    opens = {n: Candles([draw.randint(50, 150) for _ in range(9)]) for n in names}
+    market = market_of([info(name) for name in names], venue())
+    desk = desk_of(market, venue(), script, before=dict.fromkeys(names, 100.0))
+    feed(desk, slices(market, opens))
+    assert len(compared) > 20
+    assert [round(a, 6) for a, _ in compared] == [round(b, 6) for _, b in compared]
 
 
 def test_an_emulated_order_meets_the_gate_when_it_is_released() -> None:
