@@ -12,6 +12,7 @@ import typer
 from catalog import checks, show
 from catalog.findings import WRONG
 from catalog.formats import read
+from catalog.progress import counting, pieces, working
 from catalog.providers import demo
 from catalog.providers.base import Import, ImportOptions
 from catalog.pull import pull
@@ -65,11 +66,11 @@ def make_demo(
     params = demo.DemoParams(
         seed=seed, days=days, perps=perps, reversal=reversal, momentum=momentum
     )
-    with show.working("Inventing the demo market"):
+    with working("Inventing the demo market"):
         market = demo.generate(params)
     market = replace(market, note=f"{market.note} {days} days, {perps} perps.")
     _refuse_to_mix(catalog, market)
-    with CatalogWriter(catalog) as writer, show.working("Writing the demo market"):
+    with CatalogWriter(catalog) as writer, working("Writing the demo market"):
         writer.add(market)
     show.written(catalog, writer, json)
 
@@ -107,7 +108,7 @@ def import_files(
         note=note,
         stamp=_one_of("--stamp", stamp, ("open", "close")),
     )
-    with CatalogWriter(catalog) as writer, show.counting("Importing") as step:
+    with CatalogWriter(catalog) as writer, counting("Importing") as step:
         for part in read(format_, paths, options):
             writer.add(part)
             step(part.files[-1].name if part.files else part.source)
@@ -129,7 +130,7 @@ def pull_ingest(
     ingest = resolved.document
     if not isinstance(ingest, Ingest):
         raise InputError(f"{file}: kind is {resolved.kind}, but a pull needs kind: ingest")
-    with show.pieces("Pulling") as progress:
+    with pieces("Pulling") as progress:
         writer = pull(ingest, progress)
     show.written(Path(ingest.catalog), writer, json)
 
@@ -158,7 +159,7 @@ def check(
     Example: perpdesk catalog check --catalog catalog/data/demo
     """
     opened = Catalog(catalog)
-    with show.counting("Checking") as step:
+    with counting("Checking") as step:
         found = verify(opened, step)
     show.findings(opened, found, every, json)
     if any(finding.severity == WRONG for finding in found):
@@ -170,6 +171,6 @@ def rebuild_cache(catalog: Folder = DEMO_CATALOG, json: Json = False) -> None:
 
     Example: perpdesk catalog rebuild --catalog catalog/data/demo
     """
-    with show.working("Rebuilding the engine's files"):
+    with working("Rebuilding the engine's files"):
         series = rebuild(catalog)
     show.result({"catalog": str(catalog), "series": series}, json, f"{series} series rebuilt.")

@@ -5,21 +5,13 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 
 import msgspec
-import numpy as np
 from nautilus_trader.model.identifiers import InstrumentId, Symbol
 from nautilus_trader.model.instruments import CryptoPerpetual, CurrencyPair
 from nautilus_trader.model.objects import Currency, Money, Price, Quantity
-from numpy.typing import NDArray
 
 VENUE = "BYBIT"
 PRODUCTS = ("LINEAR", "SPOT")
 QUOTES = ("USDT", "USDC", "USD", "EUR", "BTC", "ETH")
-
-INFERRED_MIN_NOTIONAL = "5"
-INFERRED_MAX_LEVERAGE = "25"
-MAX_DECIMALS = 12
-NOISE = 1e-12
-"""Relative: what sums and other arithmetic add to a number that was written with few decimals."""
 
 
 class InstrumentInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,7 +65,7 @@ class InstrumentInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     min_qty: str
     min_notional: str
     max_qty: str | None = None
-    max_leverage: str = INFERRED_MAX_LEVERAGE
+    max_leverage: str = "25"
     maintenance_margin: str = "0.02"
     funding_minutes: int = 480
     listed_ns: int = 0
@@ -192,89 +184,3 @@ def to_nautilus(
     return CryptoPerpetual(
         settlement_currency=Currency.from_str(info.settle), is_inverse=False, **shared
     )
-
-
-def decimals_seen(values: NDArray[np.float64], tolerance: float = 0.0) -> int:
-    """Count the decimals that numbers were written with.
-
-    A number that was written with d decimals is the float nearest to some integer / 10^d, which is
-    what numpy's rounding gives; so the least d that leaves all of them unchanged is the answer.
-
-    Parameters
-    ----------
-    values : ndarray of float64
-        Finite numbers.
-    tolerance : float
-        Relative; see `NOISE`.
-
-    Returns
-    -------
-    int
-        0 to 12; where even twelve don't do (averaged prices), as many as give five significant
-        figures of the median.
-    """
-    values = np.abs(values[np.isfinite(values)])
-    if values.size == 0:
-        return 0
-    for count in range(MAX_DECIMALS + 1):
-        if bool(np.all(np.abs(np.round(values, count) - values) <= tolerance * values)):
-            return count
-    median = float(np.median(values[values > 0])) if np.any(values > 0) else 1.0
-    return int(np.clip(4 - np.floor(np.log10(median)), 0, MAX_DECIMALS))
-
-
-def infer(
-    symbol: str,
-    product: str,
-    prices: NDArray[np.float64],
-    volumes: NDArray[np.float64],
-    listed_ns: int,
-    source: str,
-    funding_minutes: int = 480,
-) -> InstrumentInfo:
-    """Guess an instrument's facts from its candles, and mark them as guessed.
-
-    Parameters
-    ----------
-    symbol, product : str
-        Such as ``BTCUSDT`` and ``LINEAR``.
-    prices, volumes : ndarray of float64
-        All prices (any shape) and the base volumes seen; their decimals give tick and lot.
-    listed_ns : int
-        Open of the first candle.
-    source : str
-        Where the candles come from.
-    funding_minutes : int
-        Ignored for spot.
-
-    Returns
-    -------
-    InstrumentInfo
-        With Bybit's usual 5 USDT minimum, and a cautious 25x and 2 % maintenance margin.
-    """
-    base, quote = split_symbol(symbol)
-    spot = product == "SPOT"
-    lot = step(min(8, decimals_seen(volumes.ravel(), NOISE)))
-    return InstrumentInfo(
-        id=instrument_id(symbol, product),
-        symbol=symbol,
-        product=product,
-        base=base,
-        quote=quote,
-        settle=quote,
-        tick=step(decimals_seen(prices.ravel(), NOISE)),
-        lot=lot,
-        min_qty=lot,
-        min_notional=INFERRED_MIN_NOTIONAL,
-        max_leverage="1" if spot else INFERRED_MAX_LEVERAGE,
-        maintenance_margin="0" if spot else "0.02",
-        funding_minutes=0 if spot else funding_minutes,
-        listed_ns=listed_ns,
-        inferred=True,
-        source=source,
-    )
-
-
-def step(count: int) -> str:
-    """Write the step of so many decimals: 3 gives "0.001"."""
-    return f"{Decimal(1).scaleb(-count):f}"

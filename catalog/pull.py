@@ -12,7 +12,8 @@ import pyarrow as pa
 from catalog.instruments import InstrumentInfo
 from catalog.providers.bybit_http import BYBIT, BybitHistory
 from catalog.spool import Piece, Spool
-from catalog.store import Catalog, Coverage, current_version
+from catalog.store import Catalog, Coverage
+from catalog.versions import current_version
 from catalog.writer import CatalogWriter
 from config.documents import Ingest
 from config.errors import DeskError

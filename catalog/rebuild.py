@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 from catalog.arrow import write_bars
 from catalog.manifest import parse_relpath, read_manifest
 from catalog.staging import Stage
-from catalog.store import INDEX, Catalog
+from catalog.store import Catalog
+from catalog.versions import INDEX
 from config.intervals import bar_type
 
 

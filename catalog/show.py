@@ -1,25 +1,15 @@
-"""How the catalog's commands talk: tables for people, JSON for machines, progress on stderr."""
+"""How the catalog's commands talk: tables for people, JSON for machines."""
 
 from __future__ import annotations
 
 import json as json_module
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
 from rich.table import Table
 
 from catalog.findings import WRONG, Finding
@@ -33,49 +23,7 @@ WIDTH = 160
 
 def out() -> Console:
     """Make the console of results: stdout (made late, so that a test's capture is seen)."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
-
-
-def progress(*columns: Any) -> Progress:
-    """Make a progress display on stderr."""
-    shown = columns or (SpinnerColumn(), TextColumn("{task.description}"))
-    return Progress(*shown, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
-
-
-@contextmanager
-def working(what: str) -> Iterator[None]:
-    """Show that something of unknown length is going on."""
-    with progress() as display:
-        display.add_task(what, total=None)
-        yield
-
-
-@contextmanager
-def counting(what: str) -> Iterator[Callable[[str], None]]:
-    """Show a count of parts of unknown number; call the yielded function once a part."""
-    with progress() as display:
-        task = display.add_task(what, total=None)
-        done = 0
-
-        def step(name: str) -> None:
-            nonlocal done
-            done += 1
-            display.update(task, description=f"{what}: {done} ({name})")
-
-        yield step
-
-
-@contextmanager
-def pieces(what: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Show how many of a known number of pieces are done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with progress(*columns) as display:
-        task = display.add_task(what, total=None)
-
-        def step(done: int, total: int, name: str) -> None:
-            display.update(task, completed=done, total=total, description=f"{what} {name}")
-
-        yield step
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDTH)
 
 
 def result(data: dict[str, Any], json: bool, words: str) -> None:
@@ -87,7 +35,7 @@ def result(data: dict[str, Any], json: bool, words: str) -> None:
 
 
 def date(stamp_ns: int) -> str:
-    """Write a stamp as UTC to the minute; midnight closes as such (24:00 is next day 00:00)."""
+    """Write a stamp as UTC to the minute."""
     return datetime.fromtimestamp(stamp_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from catalog.store import CURRENT, INDEX, VERSIONS, current_version
+from catalog.versions import CURRENT, INDEX, VERSIONS, current_version
 from config.errors import DeskError
 
 LOCK = ".lock"

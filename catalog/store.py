@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import weakref
 from collections.abc import Iterable
 from operator import attrgetter
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,12 +18,9 @@ from catalog import raw
 from catalog.instruments import InstrumentInfo
 from catalog.manifest import Manifest, Provenance, parse_relpath, read_manifest, relpath
 from catalog.reading import RawFiles
-from config.errors import DeskError, InputError
+from catalog.versions import INDEX, VERSIONS, hold_current
 from config.intervals import INTERVALS, bar_type
 
-CURRENT = "CURRENT"
-VERSIONS = "versions"
-INDEX = "catalog.json"
 ENGINE_COLUMNS = ("open", "high", "low", "close", "volume")
 
 
@@ -34,17 +30,6 @@ class Coverage(NamedTuple):
     first: int
     last: int
     rows: int
-
-
-def current_version(path: Path) -> int | None:
-    """Tell the version that `CURRENT` names; None where there is no catalog."""
-    try:
-        text = (path / CURRENT).read_text().strip()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    if not text.isdigit():
-        raise DeskError(f"{path / CURRENT} should hold a version number, holds {text!r}")
-    return int(text)
 
 
 class Catalog:
@@ -77,7 +62,7 @@ class Catalog:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        version, lock = _hold_current(self.path)
+        version, lock = hold_current(self.path)
         self.version = version
         self.folder = self.path / VERSIONS / str(version)
         self._release = weakref.finalize(self, lock.close)
@@ -227,23 +212,3 @@ def _bars(table: pa.Table, info: InstrumentInfo, interval: str) -> list[Bar]:
         series, info.price_precision, info.size_precision, *columns, stamps, stamps
     )
     return bars
-
-
-def _hold_current(path: Path) -> tuple[int, IO[bytes]]:
-    """Take a shared lock on the current version; a writer may replace it meanwhile: try again."""
-    for _ in range(100):
-        version = current_version(path)
-        if version is None:
-            raise InputError(
-                f"{path}: no catalog here; `perpdesk catalog demo --catalog {path}` makes one, "
-                "`perpdesk catalog import` fills one from files"
-            )
-        try:
-            file = (path / VERSIONS / str(version) / INDEX).open("rb")
-        except FileNotFoundError:
-            if current_version(path) == version:
-                raise DeskError(f"{path}: version {version} is named but missing") from None
-            continue
-        fcntl.flock(file, fcntl.LOCK_SH)
-        return version, file
-    raise DeskError(f"{path}: the catalog is being rewritten all the time")

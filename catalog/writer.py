@@ -8,13 +8,13 @@ from pathlib import Path
 from types import TracebackType
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalog import raw
 from catalog.arrow import write_bars
-from catalog.instruments import InstrumentInfo, infer
+from catalog.inference import infer_from_series
+from catalog.instruments import InstrumentInfo
 from catalog.manifest import (
     FileFact,
     Manifest,
@@ -27,9 +27,9 @@ from catalog.manifest import (
 )
 from catalog.providers.base import Import
 from catalog.staging import Stage
-from catalog.store import INDEX
+from catalog.versions import INDEX
 from config.errors import InputError
-from config.intervals import INTERVALS, bar_type, interval_ns
+from config.intervals import bar_type, interval_ns
 
 
 class CatalogWriter:
@@ -134,7 +134,7 @@ class CatalogWriter:
         if new.num_rows == 0:
             return
         fact = self._files.get(path) or self._old.files.get(path)
-        old = pq.read_table(self._place(path), partitioning=None) if fact else None
+        old = self._table(path) if fact else None
         merged = raw.merge(old, new)
         stamps = new.column("ts").to_numpy()
         self._first = min(self._first, int(stamps.min()))
@@ -197,46 +197,24 @@ class CatalogWriter:
     def _instruments(self, files: dict[str, FileFact]) -> dict[str, InstrumentInfo]:
         """Join told and old facts, and guess those that nobody told (anew after new rows)."""
         known = self._old.instruments | self._told
-        for name in self._touched:
-            if name not in known or (known[name].inferred and name not in self._told):
-                known[name] = self._infer(name, files)
+        unsure = {
+            name
+            for name in self._touched
+            if name not in known or (known[name].inferred and name not in self._told)
+        }
+        paths: dict[str, list[str]] = {name: [] for name in unsure}
+        for path in files:
+            name = parse_relpath(path)[2]
+            if name in unsure:
+                paths[name].append(path)
+        source = self._words.get("source", "unknown")
+        for name in sorted(unsure):
+            series = ((*parse_relpath(path)[:2], self._table(path)) for path in paths[name])
+            known[name] = infer_from_series(name, series, source)
         return known
 
-    def _infer(self, instrument: str, files: dict[str, FileFact]) -> InstrumentInfo:
-        symbol, _, product = instrument.split(".")[0].rpartition("-")
-        prices: list[np.ndarray] = []
-        volumes: list[np.ndarray] = []
-        opens: list[int] = []
-        minutes = 480
-        for path in files:
-            kind, interval, owner = parse_relpath(path)
-            if owner != instrument:
-                continue
-            table = pq.read_table(self._place(path), partitioning=None)
-            if kind == "bars":
-                prices += [table.column(n).to_numpy() for n in ("open", "high", "low", "close")]
-                volumes.append(table.column("volume").to_numpy())
-                opens.append(files[path].first - INTERVALS[interval])
-            elif kind == "funding" and table.num_rows > 1:
-                gaps = np.diff(table.column("ts").to_numpy()) // raw.MINUTE_NS
-                minutes = int(np.median(gaps))
-        if not prices:
-            raise InputError(
-                f"{instrument}: mark prices or funding, but neither candles nor facts; "
-                "import its candles with them (or before)"
-            )
-        try:
-            return infer(
-                symbol,
-                product,
-                np.concatenate(prices),
-                np.concatenate(volumes),
-                min(opens),
-                self._words.get("source", "unknown"),
-                minutes,
-            )
-        except ValueError as error:
-            raise InputError(str(error)) from error
+    def _table(self, path: str) -> pa.Table:
+        return pq.read_table(self._place(path), partitioning=None)
 
     def _write_engine_files(
         self, files: dict[str, FileFact], instruments: dict[str, InstrumentInfo]
@@ -253,7 +231,7 @@ class CatalogWriter:
             )
             series = bar_type(name, interval)
             if path in self._files or not same:
-                table = pq.read_table(self._place(path), partitioning=None)
+                table = self._table(path)
                 try:
                     write_bars(self._stage.folder / "nautilus", table, info, series)
                 except ValueError as error:

@@ -1,0 +1,150 @@
+"""Guessing an instrument's facts from its candles, where nobody told them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from catalog.instruments import InstrumentInfo, instrument_id, split_symbol
+from config.errors import InputError
+from config.intervals import INTERVALS, MINUTE_NS
+
+INFERRED_MIN_NOTIONAL = "5"
+INFERRED_MAX_LEVERAGE = "25"
+MAX_DECIMALS = 12
+NOISE = 1e-12
+"""Relative: what sums and other arithmetic add to a number that was written with few decimals."""
+
+
+def decimals_seen(values: NDArray[np.float64], tolerance: float = 0.0) -> int:
+    """Count the decimals that numbers were written with.
+
+    A number that was written with d decimals is the float nearest to some integer / 10^d, which is
+    what numpy's rounding gives; so the least d that leaves all of them unchanged is the answer.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        Finite numbers.
+    tolerance : float
+        Relative; see `NOISE`.
+
+    Returns
+    -------
+    int
+        0 to 12; where even twelve don't do (averaged prices), as many as give five significant
+        figures of the median.
+    """
+    values = np.abs(values[np.isfinite(values)])
+    if values.size == 0:
+        return 0
+    for count in range(MAX_DECIMALS + 1):
+        if bool(np.all(np.abs(np.round(values, count) - values) <= tolerance * values)):
+            return count
+    median = float(np.median(values[values > 0])) if np.any(values > 0) else 1.0
+    return int(np.clip(4 - np.floor(np.log10(median)), 0, MAX_DECIMALS))
+
+
+def infer(
+    symbol: str,
+    product: str,
+    prices: NDArray[np.float64],
+    volumes: NDArray[np.float64],
+    listed_ns: int,
+    source: str,
+    funding_minutes: int = 480,
+) -> InstrumentInfo:
+    """Guess an instrument's facts from its candles, and mark them as guessed.
+
+    Parameters
+    ----------
+    symbol, product : str
+        Such as ``BTCUSDT`` and ``LINEAR``.
+    prices, volumes : ndarray of float64
+        All prices (any shape) and the base volumes seen; their decimals give tick and lot.
+    listed_ns : int
+        Open of the first candle.
+    source : str
+        Where the candles come from.
+    funding_minutes : int
+        Ignored for spot.
+
+    Returns
+    -------
+    InstrumentInfo
+        With Bybit's usual 5 USDT minimum, and a cautious 25x and 2 % maintenance margin.
+    """
+    base, quote = split_symbol(symbol)
+    spot = product == "SPOT"
+    lot = step(min(8, decimals_seen(volumes.ravel(), NOISE)))
+    return InstrumentInfo(
+        id=instrument_id(symbol, product),
+        symbol=symbol,
+        product=product,
+        base=base,
+        quote=quote,
+        settle=quote,
+        tick=step(decimals_seen(prices.ravel(), NOISE)),
+        lot=lot,
+        min_qty=lot,
+        min_notional=INFERRED_MIN_NOTIONAL,
+        max_leverage="1" if spot else INFERRED_MAX_LEVERAGE,
+        maintenance_margin="0" if spot else "0.02",
+        funding_minutes=0 if spot else funding_minutes,
+        listed_ns=listed_ns,
+        inferred=True,
+        source=source,
+    )
+
+
+def infer_from_series(
+    instrument: str, series: Iterable[tuple[str, str, pa.Table]], source: str
+) -> InstrumentInfo:
+    """Guess an instrument's facts from everything there is of it.
+
+    Parameters
+    ----------
+    instrument : str
+        Its id.
+    series : iterable of (kind, interval, pyarrow.Table)
+        Stored tables, sorted by ts.
+    source : str
+        Where they come from.
+
+    Raises
+    ------
+    InputError
+        When there are no candles among them, or the symbol's quote coin is unknown.
+    """
+    symbol, _, product = instrument.split(".")[0].rpartition("-")
+    prices: list[NDArray[np.float64]] = []
+    volumes: list[NDArray[np.float64]] = []
+    opens: list[int] = []
+    minutes = 480
+    for kind, interval, table in series:
+        stamps = table.column("ts").to_numpy()
+        if kind == "bars":
+            prices += [table.column(n).to_numpy() for n in ("open", "high", "low", "close")]
+            volumes.append(table.column("volume").to_numpy())
+            opens.append(int(stamps[0]) - INTERVALS[interval])
+        elif kind == "funding" and len(stamps) > 1:
+            minutes = int(np.median(np.diff(stamps))) // MINUTE_NS
+    if not prices:
+        raise InputError(
+            f"{instrument}: mark prices or funding, but neither candles nor facts; "
+            "import its candles with them (or before)"
+        )
+    values = (np.concatenate(prices), np.concatenate(volumes))
+    try:
+        return infer(symbol, product, *values, min(opens), source, minutes)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def step(count: int) -> str:
+    """Write the step of so many decimals: 3 gives "0.001"."""
+    return f"{Decimal(1).scaleb(-count):f}"
