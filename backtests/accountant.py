@@ -317,7 +317,7 @@ class Accountant(SimulationModule):
             client_order_id=order_id,
             quantity=quantity,
             price=price,
-            reference_price=self._fill_model.references.get(order_id, price),
+            reference_price=self._fill_model.references.pop(order_id, price),
             fee=event.commission.as_decimal(),
             liquidity="MAKER" if event.liquidity_side == LiquiditySide.MAKER else "TAKER",
             kind=self._kinds.get(order_id, "order"),

@@ -38,7 +38,7 @@ from backtests.slippage import Slippage, slipped_price
 class DeskFillModel(FillModel):
     """Fills a market order whole, at the standing price made worse by the named slippage.
 
-    ``references`` keeps the standing price of each order until the recorder takes it; ``forced``
+    ``references`` keeps the standing price of each order until the accountant takes it; ``forced``
     holds the prices of liquidations and delistings, which are the venue's and slip no further.
     """
 

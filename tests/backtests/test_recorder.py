@@ -1,0 +1,147 @@
+"""What a run leaves in its tables, whatever the length of its slices."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import pyarrow as pa
+import pytest
+from nautilus_trader.model.identifiers import InstrumentId
+
+from backtests.build import Desk
+from backtests.engine_costs import mended
+from backtests.feed import Settlement
+from backtests.market import market_of
+from backtests.recorder import Recorder, decisions_of
+from config.venue import FixedBpsSlippage
+from strategies.messages import Decision
+from tests.builders_engine import (
+    A,
+    B,
+    Candles,
+    Script,
+    at,
+    desk_of,
+    info,
+    slices,
+    taker_fee,
+    trading,
+    venue,
+)
+
+DECISION = Decision(strategy="script", ts=at(1), data_ts=at(1), kind="rebalance", equity="10000")
+
+
+def decide(script: Script) -> None:
+    script.msgbus.publish("decisions.script", DECISION)
+    script.trade(A, "10")
+
+
+def take_back(script: Script) -> None:
+    script.trade(B, "1")
+    script.cancel_all_orders(InstrumentId.from_str(B))
+
+
+def recorded(per_slice: int) -> tuple[dict[str, pa.Table], Desk]:
+    """Buy A, be refused, take an order back, flip A, hold B to its end; funding in between."""
+    script = Script(
+        {
+            at(1): decide,
+            at(2, 5): trading(A, "0.001"),
+            at(2, 6): take_back,
+            at(3): trading(B, "5"),
+            at(4): trading(A, "-15"),
+            at(9): trading(A, "5"),
+            at(11): trading(A, "1"),
+        }
+    )
+    document = venue(fees=taker_fee("0.001"), slippage=FixedBpsSlippage(bps=D(10)))
+    market = market_of([info(A), info(B)], document)
+    tape = {
+        A: Candles([100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, None]),
+        B: Candles([50, 50, 50, 50, 51, 52, 53, None, None, None, None, None]),
+    }
+    marks = [Settlement(at(hour), A, D("0.001"), D(100)) for hour in (4, 8, 12)]
+    parts = slices(market, tape, settlements=marks, delisted={B: 6}, per_slice=per_slice)
+    with mended():
+        desk = desk_of(market, document, script)
+        recorder = Recorder(desk, market, at(0))
+        for part in parts:
+            desk.accountant.begin_slice(part.grid, part.settlements)
+            if part.data:
+                desk.engine.add_data(part.data, sort=True, validate=False)
+            desk.engine.run(start=part.start, end=part.end - 1, streaming=True)
+            desk.engine.clear_data()
+            recorder.end_slice(part)
+        desk.engine.end()
+        recorder.end_run()
+        return recorder.tables(), desk
+
+
+def test_orders_say_what_became_of_them_and_why() -> None:
+    tables, _ = recorded(per_slice=12)
+    rows = tables["orders"].to_pylist()
+    assert [(row["status"], row["side"], row["quantity"], row["filled"]) for row in rows] == [
+        ("FILLED", "BUY", "10", "10"),
+        ("DENIED", "BUY", "0.001", "0"),
+        ("CANCELED", "BUY", "1", "0"),
+        ("FILLED", "BUY", "5", "5"),
+        ("FILLED", "SELL", "15", "15"),
+        ("FILLED", "SELL", "5", "5"),
+        ("FILLED", "BUY", "5", "5"),
+        ("SUBMITTED", "BUY", "1", "0"),
+    ]
+    assert "below the venue's minimum" in rows[1]["reason"]
+    assert rows[2]["reason"] == "cancelled"
+    assert rows[5]["reason"] == "delisting"
+    assert rows[7]["ts_closed"] is None
+
+
+def test_fills_keep_the_price_that_stood_and_what_it_cost() -> None:
+    tables, desk = recorded(per_slice=12)
+    rows = tables["fills"].to_pylist()
+    # 101 x 1.001 = 101.101 on the worse tick, 10 of them.
+    first = rows[0]
+    assert (first["price"], first["reference_price"]) == ("101.11", "101")
+    assert (D(first["slippage"]), D(first["notional"])) == (D("1.1"), D("1011.1"))
+    assert D(first["fee"]) == D("1.0111")
+    assert [row["kind"] for row in rows] == ["order", "order", "order", "delisting", "order"]
+    assert sum(D(row["fee"]) for row in rows) == desk.accountant.ledger.fees
+
+
+def test_positions_are_round_trips_with_their_own_costs() -> None:
+    tables, desk = recorded(per_slice=12)
+    rows = tables["positions"].to_pylist()
+    trips = [(row["instrument"], row["side"], row["quantity"], row["open"]) for row in rows]
+    assert trips == [
+        (A, "LONG", "10", False),
+        (B, "LONG", "5", False),
+        (A, "SHORT", "5", False),
+    ]
+    ledger = desk.accountant.ledger
+    assert sum(D(row["net"]) for row in rows) == ledger.equity({}) - 10_000
+    assert [D(row["funding"]) for row in rows] == [D(-1), D(0), D("0.5")]
+
+
+def test_the_curve_ends_where_the_books_end() -> None:
+    tables, desk = recorded(per_slice=12)
+    curve = tables["equity"].to_pydict()
+    assert curve["ts"] == [at(hour) for hour in range(13)]
+    assert curve["equity"][0] == 10_000
+    assert curve["equity"][-1] == pytest.approx(float(desk.accountant.ledger.equity({})))
+    assert curve["equity"][-1] == pytest.approx(desk.accountant.equity())
+
+
+def test_decisions_come_back_as_they_were_sent() -> None:
+    tables, _ = recorded(per_slice=5)
+    assert decisions_of(tables["decisions"]) == [DECISION]
+
+
+@pytest.mark.parametrize("per_slice", [1, 2, 5, 7])
+def test_the_tables_do_not_depend_on_the_length_of_slices(per_slice: int) -> None:
+    whole, _ = recorded(per_slice=12)
+    sliced, desk = recorded(per_slice=per_slice)
+    for name, table in whole.items():
+        assert sliced[name].to_pylist() == table.to_pylist(), name
+    # The engine has forgotten what is closed.
+    assert len(desk.engine.kernel.cache.orders()) < len(whole["orders"])
