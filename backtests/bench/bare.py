@@ -56,7 +56,7 @@ class Script(Strategy):
                 self.order_factory.market(
                     instrument.id,
                     OrderSide.BUY if fill["side"] == "BUY" else OrderSide.SELL,
-                    Quantity.from_str(fill["quantity"]),
+                    Quantity(Decimal(fill["quantity"]), instrument.size_precision),
                 )
             )
 
