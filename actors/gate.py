@@ -11,7 +11,12 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from nautilus_trader.core.uuid import UUID4
-from nautilus_trader.execution.messages import SubmitOrder, SubmitOrderList, TradingCommand
+from nautilus_trader.execution.messages import (
+    ModifyOrder,
+    SubmitOrder,
+    SubmitOrderList,
+    TradingCommand,
+)
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.events import (
     OrderCanceled,
@@ -19,11 +24,13 @@ from nautilus_trader.model.events import (
     OrderEvent,
     OrderExpired,
     OrderFilled,
+    OrderModifyRejected,
     OrderRejected,
     OrderUpdated,
 )
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.instruments import CurrencyPair, Instrument
+from nautilus_trader.model.objects import Price
 from nautilus_trader.model.orders import Order
 
 from actors.order_gate import AccountFacts, InstrumentFacts, OrderIntent, refusal
@@ -80,17 +87,21 @@ class OrderGate:
         self._bus.subscribe("verdicts.*", self._on_verdict)
 
     def execute(self, command: TradingCommand) -> None:
-        """Check a command; whatever is no new order passes."""
+        """Check a command; whatever neither makes nor changes an order passes."""
         if isinstance(command, SubmitOrder):
             orders = [command.order]
         elif isinstance(command, SubmitOrderList):
             orders = list(command.order_list.orders)
+        elif isinstance(command, ModifyOrder):
+            self._modify(command)
+            return
         else:
             self._pass(command)
             return
         reasons = []
         for order in orders:
-            reasons.append(self._refusal(order))
+            price = order.price if order.has_price else None
+            reasons.append(self._refusal(order, order.quantity.as_decimal(), price))
             # Counts from here on, so that the orders of a list are held to the limits together.
             name = order.instrument_id.value
             pending = self._pending.setdefault(name, {})
@@ -106,15 +117,37 @@ class OrderGate:
             return
         self._pass(command)
 
-    def _refusal(self, order: Order) -> str | None:
+    def _modify(self, command: ModifyOrder) -> None:
+        """Judge a changed order as if it came in anew: it could be enlarged past all limits."""
+        order = self._kernel.cache.order(command.client_order_id)
+        name, order_id = command.instrument_id.value, command.client_order_id.value
+        pending = self._pending.get(name, {})
+        if order is None or order_id not in pending:
+            # Not under way: the venue says so itself.
+            self._pass(command)
+            return
+        quantity = command.quantity or order.quantity
+        left = quantity.as_decimal() - order.filled_qty.as_decimal()
+        price = command.price or (order.price if order.has_price else None)
+        before = pending.pop(order_id)
+        self._changed.add(name)
+        reason = self._refusal(order, left, price)
+        pending[order_id] = before if reason else _signed(order.side, left)
+        self._changed.add(name)
+        if reason:
+            self._reject_change(order, reason)
+        else:
+            self._pass(command)
+
+    def _refusal(self, order: Order, quantity: Decimal, price: Price | None) -> str | None:
         name = order.instrument_id.value
         facts = self._instrument_facts(order.instrument_id)
         if facts is None:
             return f"unknown instrument {name}"
         intent = OrderIntent(
             instrument=name,
-            quantity=_signed(order.side, order.quantity.as_decimal()),
-            price=order.price.as_decimal() if order.has_price else None,
+            quantity=_signed(order.side, quantity),
+            price=None if price is None else price.as_decimal(),
             reduce_only=order.is_reduce_only,
         )
         instrument = InstrumentFacts(
@@ -191,6 +224,23 @@ class OrderGate:
         )
         self._bus.send(endpoint="ExecEngine.process", msg=denied)
 
+    def _reject_change(self, order: Order, reason: str) -> None:
+        self.refusals += 1
+        now = self._kernel.clock.timestamp_ns()
+        rejected = OrderModifyRejected(
+            trader_id=order.trader_id,
+            strategy_id=order.strategy_id,
+            instrument_id=order.instrument_id,
+            client_order_id=order.client_order_id,
+            venue_order_id=order.venue_order_id,
+            account_id=order.account_id,
+            reason=f"order gate: {reason}",
+            event_id=UUID4(),
+            ts_event=now,
+            ts_init=now,
+        )
+        self._bus.send(endpoint="ExecEngine.process", msg=rejected)
+
     def _on_order_event(self, event: OrderEvent) -> None:
         pending = self._pending.get(event.instrument_id.value)
         if not pending:
@@ -203,9 +253,9 @@ class OrderGate:
             pending[name] -= _signed(event.order_side, event.last_qty.as_decimal())
             if not pending[name]:
                 del pending[name]
-        elif isinstance(event, OrderUpdated):
+        elif isinstance(event, OrderUpdated | OrderModifyRejected):
             order = self._kernel.cache.order(event.client_order_id)
-            left = event.quantity.as_decimal() - order.filled_qty.as_decimal()
+            left = order.quantity.as_decimal() - order.filled_qty.as_decimal()
             pending[name] = _signed(order.side, left)
         elif isinstance(event, OrderCanceled | OrderDenied | OrderExpired | OrderRejected):
             del pending[name]

@@ -10,6 +10,7 @@ import pytest
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import SubmitOrder
 from nautilus_trader.model.enums import OrderSide, OrderStatus, TriggerType
+from nautilus_trader.model.events import OrderModifyRejected
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import Order
@@ -329,6 +330,72 @@ def test_the_gate_measures_the_exact_position_after_many_fills() -> None:
     steps = [(at(1 + n * 0.5), trading(A, "0.101")) for n in range(8)]
     desk, _ = played(*steps)
     assert desk.accountant.position(A) == D("0.101") * 8
+
+
+def resting(quantity: str, limit: int = 50) -> Callable[[Script], None]:
+    """Return a step that bids so low that nothing fills."""
+
+    def step(script: Script) -> None:
+        script.submit_order(
+            script.order_factory.limit(
+                InstrumentId.from_str(A), OrderSide.BUY, Quantity(D(quantity), 3), price(limit)
+            )
+        )
+
+    return step
+
+
+def changing(**terms: object) -> Callable[[Script], None]:
+    """Return a step that changes the first order."""
+
+    def step(script: Script) -> None:
+        order = min(script.cache.orders(), key=lambda order: order.ts_init)
+        script.modify_order(order, **terms)
+
+    return step
+
+
+@pytest.mark.parametrize("waiting", [True, False])
+def test_a_resting_order_cannot_be_enlarged_past_the_limits(waiting: bool) -> None:
+    """As it waits for its first print, and as it rests at the venue."""
+    hour = 1 if waiting else 2
+    desk, script = played(
+        (at(1, 5), resting("1")),
+        (at(hour, 6), changing(quantity=Quantity(1100, 3))),
+        (at(hour, 7), trading(A, "400")),
+    )
+    (rejected,) = [e for e in script.heard if isinstance(e, OrderModifyRejected)]
+    assert rejected.reason.startswith("order gate: gross exposure 55000.00 would exceed 50000.00")
+    # It rests as it was, and no more than it counts as under way: the 400 passed.
+    (order,) = desk.engine.kernel.cache.orders_open() or desk.engine.kernel.cache.orders_inflight()
+    assert order.quantity.as_decimal() == 1
+    assert len(script.fills) == 1
+
+
+def test_a_change_within_the_limits_passes_and_counts() -> None:
+    desk, script = played(
+        (at(1, 5), resting("1")),
+        (at(2, 5), changing(quantity=Quantity(300, 3), price=price(51))),
+        (at(2, 6), trading(A, "201")),
+        (at(3, 6), trading(A, "200")),
+    )
+    (order,) = desk.engine.kernel.cache.orders_open()
+    assert (order.quantity.as_decimal(), order.price.as_decimal()) == (300, 51)
+    assert len(script.denials) == 1
+    assert "gross exposure 50100.00" in script.denials[0]
+    assert len(script.fills) == 1
+
+
+def test_a_verdict_stops_changes_of_resting_entries_but_not_their_cancelling() -> None:
+    desk, script = played(
+        (at(1, 5), resting("1")),
+        (at(2), saying(Action.HALT_ENTRIES)),
+        (at(2, 5), changing(price=price(99))),
+        (at(2, 6), lambda s: s.cancel_all_orders(InstrumentId.from_str(A))),
+    )
+    (rejected,) = [e for e in script.heard if isinstance(e, OrderModifyRejected)]
+    assert "halt_entries by drawdown" in rejected.reason
+    assert statuses(desk) == ["CANCELED"]
 
 
 @pytest.mark.parametrize("seed", range(5))
