@@ -15,8 +15,9 @@ from rich.table import Table
 
 def register(app: typer.Typer) -> None:
     """Add this package's commands."""
-    from backtests import report, screen
+    from backtests import checks, report, screen
 
+    checks.register()
     app.command("backtest")(backtest)
     screen.register(app)
     report.register(app)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import nautilus_trader
 import pyarrow as pa
-from config.universe import select
 from nautilus_trader.model.identifiers import Venue as VenueId
 
 from backtests.benchmarks import Benchmarks
 from backtests.build import Desk, build, signal_intervals, strategies_of
+from backtests.checks import lacking
 from backtests.engine_costs import mended
 from backtests.feed import Feed, Slice
 from backtests.market import Market, market_of
@@ -27,6 +27,7 @@ from catalog.store import Catalog
 from config.documents import Backtest
 from config.errors import DeskError, InputError
 from config.intervals import INTERVALS, interval_ns
+from config.universe import select
 
 CENT = Decimal("0.01")
 Progress = Callable[[int, int, int], None]
@@ -75,6 +76,9 @@ def prepare(document: Backtest) -> Prepared:
         When the catalog lacks what the document asks for; the message says what it has.
     """
     catalog = Catalog(Path(document.catalog))
+    problems = [f"{'.'.join(path)}: {words}" for path, words in lacking(document, catalog)]
+    if problems:
+        raise InputError("\n".join(f"{document.name}: {problem}" for problem in problems))
     ids = select(sorted(catalog.instruments), document.universe)
     strategies = strategies_of(document, ids)
     if not strategies:
@@ -85,7 +89,6 @@ def prepare(document: Backtest) -> Prepared:
     execution = _execution_interval(document, catalog, wanted, intervals)
     covered = catalog.coverage("bars", execution)
     wanted = [name for name in wanted if name in covered and covered[name].first < end]
-    _check_window(document, [covered[name].last for name in wanted], start, end)
     market = market_of([catalog.instruments[name] for name in wanted], document.venue)
     feed = Feed(
         catalog,
@@ -241,11 +244,6 @@ def _execution_interval(
             )
     chosen = document.venue.execution_interval
     if chosen != "auto":
-        if chosen not in there:
-            raise InputError(
-                f"{document.catalog}: no {chosen} candles for venue.execution_interval; "
-                f"there are {', '.join(there)}"
-            )
         return chosen
     coarsest = min(intervals, key=interval_ns)
     if document.venue.fills == "signal_close":
@@ -255,20 +253,3 @@ def _execution_interval(
         if traded <= set(catalog.coverage("bars", interval)):
             return interval
     return coarsest
-
-
-def _check_window(document: Backtest, lasts: list[int], start: int, end: int) -> None:
-    if not lasts:
-        raise InputError(
-            f"{document.name}: no instrument of the universe has candles before the end"
-        )
-    last = max(lasts)
-    if last < end:
-        raise InputError(
-            f"{document.name}: the window ends {_day(end)}, but the data of the universe end "
-            f"{_day(last)}: set window.end to that or earlier, or import more"
-        )
-
-
-def _day(ns: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(ns // 1_000_000_000)) + " UTC"
