@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import settings
 
 from catalog.providers.demo import DemoParams, generate
 from catalog.writer import CatalogWriter
+
+# A busy machine is no bug: examples have no time limit each.
+settings.register_profile("desk", deadline=None)
+settings.load_profile("desk")
 
 SMALL = DemoParams(days=120, perps=12)
 """Four months of twelve perpetuals: large enough to rank, small enough to run in seconds."""
