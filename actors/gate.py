@@ -144,6 +144,10 @@ class OrderGate:
         facts = self._instrument_facts(order.instrument_id)
         if facts is None:
             return f"unknown instrument {name}"
+        decimals = self._kernel.cache.instrument(order.instrument_id).size_precision
+        if order.quantity.precision != decimals:
+            # The engine aborts the whole run over it, without a word of what to do.
+            return f"quantity {order.quantity} must be given with {decimals} decimals"
         intent = OrderIntent(
             instrument=name,
             quantity=_signed(order.side, quantity),
@@ -177,7 +181,8 @@ class OrderGate:
             self._valued_at = now
             self._added.clear()
             self._changed.update(self._pending)
-        for name in self._changed:
+        # Sorted, so that sums don't depend on the hash seed.
+        for name in sorted(self._changed):
             self._added[name] = self._added_gross(name)
         self._changed.clear()
         return self._account.gross() + sum(self._added.values())

@@ -72,7 +72,7 @@ def test_the_readme_shows_commands_documents_and_a_strategy() -> None:
 def test_every_perpdesk_command_of_the_readme_works(clone: Path) -> None:
     for command in PERPDESK:
         arguments = shlex.split(command)[1:]
-        if arguments[0] in ("backtest", "screen") and "xs_reversal_demo" in command:
+        if arguments[0] in ("validate", "backtest", "screen") and "xs_reversal_demo" in command:
             arguments += [item for value in SHORT for item in ("--set", value)]
         if arguments[:2] == ["catalog", "demo"]:
             arguments[-1] = "catalog/data/another"

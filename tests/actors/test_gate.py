@@ -110,6 +110,17 @@ def test_the_lots_and_maximum_of_the_venue_hold() -> None:
     assert len(script.fills) == 1
 
 
+def test_a_quantity_with_fewer_decimals_than_the_lots_is_denied_with_a_reason() -> None:
+    def step(script: Script) -> None:
+        instrument_id = InstrumentId.from_str(A)
+        quantity = Quantity.from_str("1")
+        script.submit_order(script.order_factory.market(instrument_id, OrderSide.BUY, quantity))
+
+    _, script = played((at(1), step))
+    assert len(script.denials) == 1
+    assert "quantity 1 must be given with" in script.denials[0]
+
+
 def test_nothing_can_be_valued_before_the_first_price() -> None:
     _, script = played((at(0, 1), trading(A, "1")))
     assert script.denials == ["order gate: no price is known to value the order at"]

@@ -22,13 +22,14 @@ universe:
 strategies:
   reversal:
     use: strategies.xs_reversal:XSReversal
+    params: {{interval: 1h}}
 window: {{start: 2024-01-01, end: 2024-01-02}}
 """
 
 
 def document(tmp_path: Path, pattern: str) -> Path:
     """A backtest on a catalog of BTC and ETH."""
-    write(tmp_path / "c", BTCUSDT=candles(10), ETHUSDT=candles(10))
+    write(tmp_path / "c", BTCUSDT=candles(24), ETHUSDT=candles(24))
     path = tmp_path / "run.yaml"
     path.write_text(DOCUMENT.format(catalog=tmp_path / "c", pattern=pattern))
     return path
