@@ -35,7 +35,10 @@ def how_filled(document: Backtest, feed: Feed) -> dict[str, str]:
     words += " All fills are takers; no depth limits them."
     if venue.liquidation:
         source = f"{feed.mark_interval} mark prices" if feed.mark_interval else "traded prices"
-        words += f" Margin is checked at the worst price of each candle, from {source}."
+        words += (
+            f" Margin is checked at the worst price of each candle, from {source}: every long at "
+            "its low and every short at its high at once, which is harsh for hedged books."
+        )
     else:
         words += " Nobody is liquidated (venue.liquidation is off)."
     return {
