@@ -12,7 +12,12 @@ from typing import Any
 
 import numpy as np
 from nautilus_trader.backtest.engine import BacktestEngine
-from nautilus_trader.config import BacktestEngineConfig, LoggingConfig, RiskEngineConfig
+from nautilus_trader.config import (
+    BacktestEngineConfig,
+    CacheConfig,
+    LoggingConfig,
+    RiskEngineConfig,
+)
 from nautilus_trader.model.enums import AccountType, OmsType
 from nautilus_trader.model.identifiers import Venue as VenueId
 from nautilus_trader.model.objects import Money
@@ -97,6 +102,8 @@ def build(
             trader_id="DESK-BT",
             logging=LoggingConfig(bypass_logging=True),
             run_analysis=False,
+            # Strategies keep their own history; the engine's default keeps 10,000 of each.
+            cache=CacheConfig(tick_capacity=8, bar_capacity=8),
             # The desk paces its own orders; the engine would drop, not queue, what is over a rate.
             risk_engine=RiskEngineConfig(
                 max_order_submit_rate="1000000/00:00:01", max_order_modify_rate="1000000/00:00:01"

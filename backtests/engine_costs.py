@@ -8,7 +8,7 @@ mends them itself makes this file needless.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -19,13 +19,18 @@ from nautilus_trader.analysis.analyzer import PortfolioAnalyzer
 
 
 @contextmanager
-def mended() -> Iterator[None]:
+def mended() -> Iterator[Callable[[], None]]:
     """Run the engine without its two square costs.
 
     - ``PortfolioAnalyzer.record_trade`` concatenates a pandas series per closed position. Our
       figures come from fills, so nothing is recorded.
     - On netting venues the Portfolio unpickles every earlier snapshot of a re-opened position at
       each update. A snapshot is immutable bytes and only read, so each is unpickled once.
+
+    Yields
+    ------
+    callable
+        Forgets the snapshots seen so far: called after each slice, it keeps memory flat.
     """
     seen: dict[bytes, Any] = {}
 
@@ -43,4 +48,4 @@ def mended() -> Iterator[None]:
         patch.object(PortfolioAnalyzer, "record_trade", record_nothing),
         patch.object(portfolio_module, "pickle", once),
     ):
-        yield
+        yield seen.clear

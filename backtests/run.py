@@ -132,7 +132,7 @@ def run(
     began = time.perf_counter()
     document, market = prepared.document, prepared.market
     strategies = strategies_of(document, list(market.ids))
-    with mended():
+    with mended() as forget_snapshots:
         desk = build(
             document,
             market,
@@ -159,6 +159,7 @@ def run(
                 events += len(part.data)
                 _step(desk, part)
                 recorder.end_slice(part)
+                forget_snapshots()
                 benchmarks.extend(part.grid)
                 if progress is not None:
                     progress(part.end, events, int(events / (time.perf_counter() - began)))

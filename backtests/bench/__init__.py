@@ -5,7 +5,10 @@ To add one: a module here with ``run() -> list[Row]``, named in ``__main__.py``.
 
 from __future__ import annotations
 
+import resource
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -28,3 +31,17 @@ class Row:
     value: str
     aim: str = ""
     met: bool | None = None
+
+
+def peak_mb() -> float:
+    """Return this process's peak memory in MB.
+
+    On Linux from ``VmHWM``: ``ru_maxrss`` of a child starts at its parent's peak.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

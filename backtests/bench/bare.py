@@ -11,8 +11,12 @@ from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.backtest.engine import BacktestEngine
-from nautilus_trader.config import BacktestEngineConfig, LoggingConfig, RiskEngineConfig
-from nautilus_trader.config import StrategyConfig
+from nautilus_trader.config import (
+    BacktestEngineConfig,
+    LoggingConfig,
+    RiskEngineConfig,
+    StrategyConfig,
+)
 from nautilus_trader.core.data import Data
 from nautilus_trader.model.data import Bar, TradeTick
 from nautilus_trader.model.enums import AccountType, OmsType, OrderSide

@@ -12,13 +12,14 @@ from backtests.bench import Row
 from backtests.bench.work import catalog
 
 CODE = """
-import json, resource
+import json
 from pathlib import Path
+from backtests.bench import peak_mb
 from backtests.bench.work import daily_reversal
 from backtests.run import run
 outcome = run(daily_reversal(Path({path!r}), days={days}, interval="1h"))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps({{"mb": peak, "orders": len(outcome.tables["orders"])}}))
+orders = len(outcome.tables["orders"])
+print(json.dumps({{"mb": peak_mb(), "orders": orders, "seconds": outcome.elapsed_s}}))
 """
 WINDOWS = (90, 180, 360)
 

@@ -22,7 +22,9 @@ def catalog(folder: Path, perps: int = PERPS, days: int = DAYS + 35) -> Path:
     return path
 
 
-def daily_reversal(path: Path, *, days: int = DAYS, interval: str = "1d") -> Prepared:
+def daily_reversal(
+    path: Path, *, days: int = DAYS, interval: str = "1d", fraction: float = 0.15
+) -> Prepared:
     """Prepare the run: fills at the next open, no slippage, so a bare engine can do the same."""
     document = Backtest.model_validate(
         {
@@ -38,7 +40,7 @@ def daily_reversal(path: Path, *, days: int = DAYS, interval: str = "1d") -> Pre
             "strategies": {
                 "reversal": {
                     "use": "strategies.xs_reversal:XSReversal",
-                    "params": {"at": "00:00", "fraction": 0.15},
+                    "params": {"at": "00:00", "fraction": fraction},
                 }
             },
         }

@@ -13,31 +13,32 @@ ROWS = 525_600
 """A year of minutes."""
 
 CODE = """
-import json, resource, sys, tempfile, time
+import json, tempfile
 from pathlib import Path
-from backtests.bench.writer import {name}
+from backtests.bench import peak_mb
+from backtests.bench.writer import {name}, prepare
+given = prepare({rows})
 with tempfile.TemporaryDirectory() as folder:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    seconds = {name}(Path(folder), {rows})
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({{"seconds": seconds, "mb": peak / 1024, "added_mb": (peak - before) / 1024}}))
+    before = peak_mb()
+    seconds = {name}(Path(folder), given)
+    print(json.dumps({{"seconds": seconds, "added_mb": peak_mb() - before}}))
 """
 
 
-def by_arrow(folder: Any, rows: int) -> float:
+def by_arrow(folder: Any, given: Any) -> float:
     """Write with our writer; return seconds."""
     import time
 
     from catalog.arrow import write_bars
     from config.intervals import bar_type
 
-    info, table = _data(rows)
+    info, table = given
     began = time.perf_counter()
     write_bars(folder, table, info, bar_type(info.id, "1m"))
     return time.perf_counter() - began
 
 
-def by_objects(folder: Any, rows: int) -> float:
+def by_objects(folder: Any, given: Any) -> float:
     """Write through Bar objects and the engine's catalog; return seconds."""
     import time
 
@@ -47,7 +48,7 @@ def by_objects(folder: Any, rows: int) -> float:
 
     from config.intervals import bar_type
 
-    info, table = _data(rows)
+    info, table = given
     began = time.perf_counter()
     columns = [table.column(name).to_numpy() for name in ("open", "high", "low", "close", "volume")]
     stamps = table.column("ts").to_numpy().astype(np.uint64)
@@ -55,7 +56,7 @@ def by_objects(folder: Any, rows: int) -> float:
         BarType.from_str(bar_type(info.id, "1m")),
         info.price_precision,
         info.size_precision,
-        *[np.ascontiguousarray(column) for column in columns],
+        *[np.array(column) for column in columns],
         stamps,
         stamps,
     )
@@ -63,7 +64,9 @@ def by_objects(folder: Any, rows: int) -> float:
     return time.perf_counter() - began
 
 
-def _data(rows: int) -> Any:
+def prepare(rows: int) -> Any:
+    """Make the instrument and its candles, and import what both ways need."""
+    import nautilus_trader.persistence.catalog  # noqa: F401
     import numpy as np
     import pyarrow as pa
 
