@@ -125,14 +125,16 @@ def keep(
     # At one moment, funding comes before a delisting; both come before the candle opens.
     moments: list[tuple[int, int, str, Any]] = []
     unfilled = 0
-    for decision in decisions:
+    # What still waits when the next decision comes is taken back.
+    until = [decision["ts"] for decision in decisions[1:]] + [end]
+    for decision, last in zip(decisions, until, strict=True):
         for line in decision["targets"]:
             quantity = Decimal(line["order"])
             if not quantity:
                 continue
             name = line["instrument"]
             opened = market[name].next_open(decision["ts"])
-            if opened is None or opened[0] >= end:
+            if opened is None or opened[0] >= last:
                 unfilled += 1
             else:
                 moments.append((opened[0] + SECOND, 2, name, (quantity, opened[1])))
@@ -145,7 +147,7 @@ def keep(
     for ts, what, name, fact in sorted(moments, key=lambda m: m[:3]):
         raw = market[name]
         if what == 0 and held[name]:
-            mark = newest(raw.mark_closes, ts)
+            mark = raw.mark_closes.get(ts) or newest(raw.hour_closes, ts)
             assert mark is not None
             amount = (-held[name] * mark * fact).quantize(Decimal("1e-8"))
             books.payments.append(Paid(ts, name, fact, mark, held[name], amount))

@@ -24,7 +24,7 @@ from catalog.providers.demo import DemoParams, generate
 from catalog.writer import CatalogWriter
 from perpdesk import app
 from tests.backtests.books_by_hand import Books, Slip, keep
-from tests.backtests.raw_truth import Raw, read_raw
+from tests.backtests.raw_truth import HOUR, Raw, read_raw
 
 OPENING = Decimal(100_000)
 MARKET = DemoParams(days=80, perps=14, listed_share=0.15, delisted_share=0.15)
@@ -82,6 +82,7 @@ CASES = {
         window=("2023-01-05T12:00:00Z", "2023-03-18T00:30:00Z"),
         slice_days=7,
     ),
+    "data with holes": Case("holes", {}, flat("2"), slice_days=9),
 }
 
 
@@ -104,12 +105,13 @@ class Run:
 
 
 def write_catalogs(folder: Path) -> dict[str, Path]:
-    """Write the demo market, and the same with steps that are no powers of ten."""
+    """Write the demo market, the same with steps that are no powers of ten, and one with holes."""
     made = generate(MARKET)
-    for name, market in (("demo", made), ("uneven", uneven(made))):
+    markets = {"demo": made, "uneven": uneven(made), "holes": with_holes(made)}
+    for name, market in markets.items():
         with CatalogWriter(folder / name) as writer:
             writer.add(market)
-    return {name: folder / name for name in ("demo", "uneven")}
+    return {name: folder / name for name in markets}
 
 
 def uneven(market: Import) -> Import:
@@ -140,6 +142,24 @@ def uneven(market: Import) -> Import:
         bars={key: on_ticks(table, steps[key[1]]) for key, table in market.bars.items()},
         marks={key: on_ticks(table, steps[key[1]]) for key, table in market.marks.items()},
     )
+
+
+def with_holes(market: Import) -> Import:
+    """Return the market without one hour in twenty, and silent once for one to three days."""
+    random = np.random.default_rng(5)
+    bars, marks = dict(market.bars), dict(market.marks)
+    for info in market.instruments:
+        hours = market.bars["1h", info.id].column("ts").to_numpy()
+        begins = int(random.choice(hours[len(hours) // 4 : len(hours) // 2]))
+        silent = begins, begins + int(random.integers(24, 72)) * HOUR
+        for group, size, share in ((bars, "1h", 0.05), (marks, "1h", 0.05), (bars, "1d", 0.0)):
+            if (size, info.id) not in group:  # Spot pairs have no marks.
+                continue
+            table = group[size, info.id]
+            ts = table.column("ts").to_numpy()
+            keep_row = (random.random(len(ts)) >= share) & ((ts < silent[0]) | (ts > silent[1]))
+            group[size, info.id] = table.filter(pa.array(keep_row))
+    return dataclasses.replace(market, bars=bars, marks=marks)
 
 
 def make(case: Case, catalog: Path, folder: Path) -> Run:

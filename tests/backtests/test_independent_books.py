@@ -43,8 +43,9 @@ def test_the_window_holds_what_it_is_chosen_for(run: Run) -> None:
     assert len(traded) == MARKET.perps
     assert len({(raw.tick, raw.lot) for raw in run.market.values()}) > 4
     assert any(trip.funding > 0 for trip in round_trips(run.books, run.case.fee))
-    ends_early = run.end % DAY != 0
-    assert (run.books.unfilled > 0) == ends_early
+    # Left unfilled by the window's end, or taken back after a day without a candle.
+    waits = run.end % DAY != 0 or run.case.catalog == "holes"
+    assert (run.books.unfilled > 0) == waits
 
 
 def test_every_decision_asks_for_what_the_raw_closes_say(run: Run) -> None:
