@@ -1,0 +1,147 @@
+"""What is not in the data yet can't matter: runs on catalogs that end at a cut, or go on otherwise.
+
+`test_screen_decisions` cuts the window; here the data themselves are cut, so that nothing of the
+future (a delisting, a listing, a column more in an array) is there to leak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from backtests.run import Outcome, prepare
+from backtests.run import run as run_prepared
+from catalog.providers.base import Import
+from catalog.providers.demo import DemoParams, generate
+from config.load import load
+from tests.backtests.cut_catalogs import HOUR, another_future, cut_off, write
+
+PARAMS = DemoParams(days=75, perps=16, listed_share=0.19, delisted_share=0.19)
+"""Three perpetuals are listed and three delisted on the way."""
+
+DAY = 24 * HOUR
+START = PARAMS.start_ns + 10 * DAY
+END = PARAMS.start_ns + 70 * DAY
+CUTS = [
+    START + int(hours) * HOUR for hours in sorted(np.random.default_rng(4).integers(72, 1400, 3))
+]
+RULES: dict[str, dict[str, Any]] = {
+    "everyone": {"fraction": 0.5},
+    "choosy": {
+        "weighting": "inverse_volatility",
+        "volatility_lookback": 8,
+        "top_n": 9,
+        "turnover_lookback": 5,
+        "min_age_days": 5,
+        "no_trade_band": 0.01,
+    },
+    "on hours": {"interval": "1h", "every": "8h", "at": "00:10", "lookback": 24},
+}
+
+
+@pytest.fixture(scope="module")
+def market() -> Import:
+    return generate(PARAMS)
+
+
+@pytest.fixture(scope="module")
+def run_on(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Outcome]:
+    """Return a function that runs rules on a catalog up to a time; uncut ones run only once."""
+    known: dict[tuple[Path, str, int], Outcome] = {}
+    folder = tmp_path_factory.mktemp("documents")
+
+    def run(catalog: Path, rules: str, end: int) -> Outcome:
+        if (catalog, rules, end) not in known:
+            start, stop = (f"{np.datetime64(ts, 's')}Z" for ts in (START // 10**9, end // 10**9))
+            use = {"use": "strategies.xs_reversal:XSReversal", "params": RULES[rules]}
+            document = {
+                "kind": "backtest",
+                "name": "cut",
+                "catalog": str(catalog),
+                "window": {"start": start, "end": stop},
+                "slice_days": 20,
+                "strategies": {"reversal": use},
+            }
+            file = folder / "cut.yaml"
+            file.write_text(yaml.safe_dump(document), encoding="utf-8")
+            known[catalog, rules, end] = run_prepared(prepare(load(file).document))
+        return known[catalog, rules, end]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(market: Import, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(market, tmp_path_factory.mktemp("whole") / "catalog")
+
+
+@pytest.fixture(scope="module", params=range(len(CUTS)))
+def cut(request: pytest.FixtureRequest) -> int:
+    return CUTS[request.param]
+
+
+@pytest.fixture(scope="module")
+def ended(market: Import, cut: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(cut_off(market, cut), tmp_path_factory.mktemp("ended") / "catalog")
+
+
+@pytest.fixture(scope="module")
+def otherwise(market: Import, cut: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("otherwise") / "catalog"
+    return write(another_future(market, cut, seed=cut // HOUR), path)
+
+
+def until(outcome: Outcome, name: str, cut: int) -> list[dict[str, Any]]:
+    """Return a table's rows before the cut."""
+    return [row for row in outcome.tables[name].to_pylist() if row["ts"] < cut]
+
+
+def payloads(outcome: Outcome, cut: int) -> list[bytes]:
+    return [row["payload"] for row in until(outcome, "decisions", cut)]
+
+
+def assert_same_curve(mine: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
+    """Assert equality but for the last bits: sums of fewer columns go in another order."""
+    assert len(mine) > 48
+    for one, two in zip(mine, theirs, strict=True):
+        assert one == pytest.approx(two, rel=1e-12, abs=1e-6)
+
+
+def test_the_cuts_leave_listings_and_delistings_on_both_sides(market: Import) -> None:
+    for name in ("listed_ns", "delisted_ns"):
+        moments = [getattr(info, name) for info in market.instruments]
+        inside = [ts for ts in moments if ts is not None and START < ts < END]
+        assert any(ts < cut for ts in inside for cut in CUTS)
+        assert any(ts > cut for ts in inside for cut in CUTS)
+
+
+@pytest.mark.parametrize("rules", RULES)
+def test_decisions_are_the_same_to_the_byte_when_the_data_end_at_a_cut(
+    run_on: Callable[..., Outcome], whole: Path, ended: Path, cut: int, rules: str
+) -> None:
+    full, short = run_on(whole, rules, END), run_on(ended, rules, cut)
+    assert payloads(short, cut) == payloads(full, cut)
+    assert len(payloads(full, cut)) > 2
+    assert short.tables["decisions"].num_rows == len(payloads(full, cut))
+    for name in ("fills", "funding"):
+        assert until(short, name, cut) == until(full, name, cut)
+    assert_same_curve(until(short, "equity", cut), until(full, "equity", cut))
+
+
+@pytest.mark.parametrize("rules", ["everyone", "choosy"])
+def test_another_future_changes_nothing_before_it(
+    run_on: Callable[..., Outcome], whole: Path, otherwise: Path, cut: int, rules: str
+) -> None:
+    full, other = run_on(whole, rules, END), run_on(otherwise, rules, END)
+    assert payloads(other, cut) == payloads(full, cut)
+    for name in ("fills", "funding"):
+        assert until(other, name, cut + 1) == until(full, name, cut + 1)
+    assert_same_curve(until(other, "equity", cut + 1), until(full, "equity", cut + 1))
+    # The future did change, or nothing was tested.
+    assert payloads(other, END) != payloads(full, END)
+    assert other.ending_equity != full.ending_equity
