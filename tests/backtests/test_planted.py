@@ -167,7 +167,13 @@ def test_with_nothing_planted_the_run_earns_minus_its_costs(
 @pytest.mark.parametrize("reversal", [0.0, 0.06, 0.3])
 def test_any_seed_earns_what_was_planted(tmp_path: Path, seed: int, reversal: float) -> None:
     params = DemoParams(
-        seed=seed, days=365, listed_share=0.0, delisted_share=0.0, spots=0, reversal=reversal
+        seed=seed,
+        days=365,
+        perps=24,
+        listed_share=0.0,
+        delisted_share=0.0,
+        spots=0,
+        reversal=reversal,
     )
     got = earn(params, tmp_path)
     assert abs(got.gross.sum() - got.planted.sum()) < SIGMAS * got.error
