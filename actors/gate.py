@@ -180,7 +180,7 @@ class OrderGate:
         if now != self._valued_at:
             self._valued_at = now
             self._added.clear()
-            self._changed.update(self._pending)
+            self._changed.update(name for name, orders in self._pending.items() if orders)
         # Sorted, so that sums don't depend on the hash seed.
         for name in sorted(self._changed):
             self._added[name] = self._added_gross(name)

@@ -185,9 +185,18 @@ class Accountant(SimulationModule):
         if self._liquidation and self._quantity.any():
             self._check_margin(grid, row)
         self._prices = grid.close[row]
+        self._forget_closed(int(grid.ts[row]))
         self._valued = None
         for column in grid.delisted.get(row, ()):
             self._delist(column)
+
+    def _forget_closed(self, now: int) -> None:
+        """Let the engine forget closed positions, which are in our books.
+
+        Else it pickles each one that is re-opened, keeps it, and reads it again and again: a third
+        of a run's time.
+        """
+        self.cache.purge_closed_positions(ts_now=now)
 
     def _settle(self, settlement: Settlement) -> None:
         quantity = self.ledger.quantities.get(settlement.instrument)

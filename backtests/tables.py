@@ -158,11 +158,13 @@ def table(name: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     """
     schema = SCHEMAS[name]
     listed = list(rows)
-    columns = {
-        field.name: [_plain(row.get(field.name), field) for row in listed] for field in schema
-    }
+    columns = {field.name: [row.get(field.name) for row in listed] for field in schema}
+    for field in schema:
+        if pa.types.is_string(field.type):
+            columns[field.name] = [_plain(value) for value in columns[field.name]]
+    known = frozenset(schema.names)
     for row in listed:
-        if unknown := set(row) - set(schema.names):
+        if unknown := row.keys() - known:
             raise DeskError(f"{name}: unknown columns {', '.join(sorted(unknown))}")
     try:
         # Nullable first, so that `conform` says which column is empty.
@@ -204,7 +206,5 @@ def empty(name: str) -> pa.Table:
     return SCHEMAS[name].empty_table()
 
 
-def _plain(value: Any, field: pa.Field) -> Any:
-    if isinstance(value, Decimal) and pa.types.is_string(field.type):
-        return format(value, "f")
-    return value
+def _plain(value: Any) -> Any:
+    return format(value, "f") if isinstance(value, Decimal) else value

@@ -56,6 +56,7 @@ class DeskStrategy(Strategy):
         self.ids = tuple(sorted(config.instruments))
         self.instrument_ids = tuple(InstrumentId.from_str(name) for name in self.ids)
         self._verdicts: dict[tuple[str, str], Verdict] = {}
+        self._lots: dict[InstrumentId, tuple[Instrument, Lot]] = {}
 
     # What the builder asks for -----------------------------------------------------------------
 
@@ -157,6 +158,14 @@ class DeskStrategy(Strategy):
     def lot(self, instrument_id: InstrumentId) -> Lot:
         """Return what the exchange asks of an order in the instrument."""
         found = self.instrument(instrument_id)
+        kept = self._lots.get(instrument_id)
+        # The venue may change its rules while a node runs: a new instrument object is read anew.
+        if kept is None or kept[0] is not found:
+            kept = self._lots[instrument_id] = (found, self._read_lot(found))
+        return kept[1]
+
+    @staticmethod
+    def _read_lot(found: Instrument) -> Lot:
         return Lot(
             step=found.size_increment.as_decimal(),
             min_quantity=ZERO if found.min_quantity is None else found.min_quantity.as_decimal(),

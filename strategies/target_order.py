@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from strategies.cross_section import Proposal, explain
 from strategies.messages import Action, Target, Verdict
@@ -40,10 +39,9 @@ def target_of(
     name : str
         Its id.
     """
-    weight, close, score = (
-        float(row[index]) for row in (proposal.weight, proposal.price, proposal.score)
-    )
-    known = not np.isnan(close)
+    weight, close = float(proposal.weight[index]), float(proposal.price[index])
+    score = float(proposal.score[index])
+    known = not math.isnan(close)
     sized = order_for(
         rules,
         weight,
@@ -57,7 +55,7 @@ def target_of(
     return Target(
         instrument=name,
         price=close if known else None,
-        score=None if np.isnan(score) else score,
+        score=None if math.isnan(score) else score,
         rank=int(proposal.rank[index]) or None,
         weight=weight,
         current=f"{held:f}",
@@ -111,12 +109,13 @@ def order_for(
         return Sized(-held)
     if verdict.action == Action.FLATTEN:
         return Sized(-held, _by(verdict))
+    if held == ZERO and weight == 0.0:
+        return Sized(ZERO)
     if verdict.action == Action.SHRINK:
         weight *= verdict.multiplier
     now = float(held * price / equity)
     if not outside_band(now, weight, rules.no_trade_band):
-        # Nothing held and nothing wanted needs no explanation.
-        return Sized(ZERO, "inside the no-trade band" if held or weight else "")
+        return Sized(ZERO, "inside the no-trade band")
     sized = size_order(
         held,
         Decimal(repr(weight)) * equity / price,

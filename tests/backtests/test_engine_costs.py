@@ -11,6 +11,7 @@ import nautilus_trader.portfolio.portfolio as portfolio_module
 import pytest
 from nautilus_trader.analysis.analyzer import PortfolioAnalyzer
 
+from backtests.accountant import Accountant
 from backtests.engine_costs import mended
 from backtests.market import market_of
 from tests.builders_engine import (
@@ -81,6 +82,25 @@ def run(seed: int) -> dict[str, Any]:
     }
 
 
+@pytest.fixture
+def remembering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep closed positions in the engine as it comes: only then does it take snapshots."""
+    monkeypatch.setattr(Accountant, "_forget_closed", lambda self, now: None)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_forgetting_closed_positions_changes_no_balance_and_no_fill(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = run(seed)
+    monkeypatch.setattr(Accountant, "_forget_closed", lambda self, now: None)
+    bare = run(seed)
+    assert ours["snapshots"] == 0 < bare["snapshots"]
+    for booked in ("balance", "fills", "ledger"):
+        assert ours[booked] == bare[booked]
+
+
+@pytest.mark.usefixtures("remembering")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_balances_and_fills_are_identical_with_and_without(seed: int) -> None:
     bare = run(seed)
@@ -91,6 +111,7 @@ def test_balances_and_fills_are_identical_with_and_without(seed: int) -> None:
     assert bare["realized"][A].currency == USDT
 
 
+@pytest.mark.usefixtures("remembering")
 def test_each_snapshot_is_unpickled_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """As it comes, the engine forgets an instrument's snapshots whenever another one's are read.
 
