@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from backtests.bench import Row
+from backtests.bench import Row, peak_mb
 from backtests.screen_grid import Candidate, GridFigures, screen_grid
 from backtests.screen_returns import close_returns
 from strategies.signals.past_return import past_return
@@ -136,4 +136,4 @@ def _once() -> GridFigures:
 
 if __name__ == "__main__":
     _once()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak_mb())
