@@ -229,7 +229,9 @@ class Accountant(SimulationModule):
             self._cash, self._quantity, price, market.maintenance_rate, market.taker_fee
         ):
             return
-        self.liquidated_at = int(grid.ts[row])
+        if self.liquidated_at is None:
+            # What ticks leave over may be traded and lost as well; ruin came with the first.
+            self.liquidated_at = int(grid.ts[row])
         balance = Decimal(repr(margin_balance(self._cash, self._quantity, price)))
         positions = {
             name: (

@@ -297,6 +297,15 @@ def test_a_ruined_account_opens_nothing_any_more() -> None:
     assert_ruined(desk, within="20")
 
 
+def test_the_first_liquidation_is_the_one_that_is_told() -> None:
+    """The tick leaves 5 USDT over; traded on with and lost as well, they don't move the date."""
+    script = Script({at(1): trading(A, "2000"), at(4): trading(A, "1")})
+    desk = play({A: dropping(100, 100, 95, 100, 100, 90, 100)}, script, document=RISKY)
+    assert script.denials == []
+    assert [quantity for _, quantity, _ in liquidations(desk)] == [-2000, -1]
+    assert desk.accountant.liquidated_at == at(3)
+
+
 def test_liquidation_takes_back_orders_that_wait_or_rest() -> None:
     """An order that passed the gate before must not open a position on an empty account."""
 
