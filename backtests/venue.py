@@ -7,7 +7,7 @@ fills it at the last bar's close, so `NextPrintClient` keeps it until the instru
 
 from __future__ import annotations
 
-from collections import defaultdict
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -32,6 +32,7 @@ from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.objects import Price
 from nautilus_trader.model.orders import Order
 
+from backtests.feed import PRINT_DELAY_NS
 from backtests.slippage import Slippage, slipped_price
 
 
@@ -80,6 +81,13 @@ class DeskFillModel(FillModel):
         return book
 
 
+@dataclass(slots=True)
+class _Waiting:
+    command: TradingCommand
+    since: int
+    prints_left: int
+
+
 class NextPrintClient(BacktestExecClient):
     """Sends each instrument's orders to the exchange when that instrument next trades.
 
@@ -100,24 +108,27 @@ class NextPrintClient(BacktestExecClient):
         super().__init__(exchange, kernel.msgbus, kernel.cache, kernel.clock)
         self._venue = exchange
         self._prints_to_wait = prints_to_wait
-        self._prints: dict[InstrumentId, int] = defaultdict(int)
-        self._waiting: dict[InstrumentId, list[tuple[int, TradingCommand]]] = {}
+        self._waiting: dict[InstrumentId, list[_Waiting]] = {}
         kernel.msgbus.subscribe("data.trades.*", self._release)
 
     def _release(self, tick: TradeTick) -> None:
         waiting = self._waiting.get(tick.instrument_id)
         if not waiting:
             return
-        self._prints[tick.instrument_id] += 1
-        now = self._prints[tick.instrument_id]
-        self._waiting[tick.instrument_id] = [entry for entry in waiting if entry[0] > now]
-        for due, command in waiting:
-            if due <= now:
-                self._venue.send(command)
+        opened = tick.ts_event - PRINT_DELAY_NS
+        left, ready = [], []
+        for entry in waiting:
+            # What came in after the candle had opened must not have its open.
+            if entry.since <= opened:
+                entry.prints_left -= 1
+            (left if entry.prints_left else ready).append(entry)
+        self._waiting[tick.instrument_id] = left
+        for entry in ready:
+            self._venue.send(entry.command)
 
     def _wait(self, command: TradingCommand) -> None:
-        due = self._prints[command.instrument_id] + self._prints_to_wait
-        self._waiting.setdefault(command.instrument_id, []).append((due, command))
+        entry = _Waiting(command, self._clock.timestamp_ns(), self._prints_to_wait)
+        self._waiting.setdefault(command.instrument_id, []).append(entry)
 
     def submit_order(self, command: SubmitOrder) -> None:
         """Keep the order until the instrument's next print."""
@@ -152,7 +163,8 @@ class NextPrintClient(BacktestExecClient):
 
     def cancel_all_orders(self, command: CancelAllOrders) -> None:
         """Take back all that wait on that side, then cancel what has left."""
-        for _, waiting in list(self._waiting.get(command.instrument_id, ())):
+        for entry in list(self._waiting.get(command.instrument_id, ())):
+            waiting = entry.command
             if not isinstance(waiting, SubmitOrder):
                 continue
             sides = (OrderSide.NO_ORDER_SIDE, waiting.order.side)
@@ -172,7 +184,8 @@ class NextPrintClient(BacktestExecClient):
 
     def take_back_all(self, instrument_id: InstrumentId) -> None:
         """Cancel everything that waits for an instrument that will not trade again."""
-        for _, waiting in list(self._waiting.get(instrument_id, ())):
+        for entry in list(self._waiting.get(instrument_id, ())):
+            waiting = entry.command
             if isinstance(waiting, SubmitOrder):
                 self._take_back(instrument_id, waiting.order.client_order_id)
         self._waiting.pop(instrument_id, None)
@@ -187,7 +200,8 @@ class NextPrintClient(BacktestExecClient):
 
     def _take_back(self, instrument_id: InstrumentId, client_order_id: ClientOrderId) -> bool:
         queue = self._waiting.get(instrument_id, [])
-        for index, (_, command) in enumerate(queue):
+        for index, entry in enumerate(queue):
+            command = entry.command
             if (
                 isinstance(command, SubmitOrder)
                 and command.order.client_order_id == client_order_id

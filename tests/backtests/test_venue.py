@@ -59,8 +59,8 @@ def cancelling(name: str, side: OrderSide = OrderSide.NO_ORDER_SIDE) -> Callable
     [
         # At the close of candle 1: the close was 101.5, the next open is 102.
         (at(2), (after(2), D(102))),
-        (at(2, 0.999), (after(2), D(102))),
-        # A decision at the very time of a print has seen it, so it is too late for it.
+        # Once a candle has opened, its open is older than the decision: too late for it.
+        (at(2, 0.001), (after(3), D(103))),
         (at(2, 1), (after(3), D(103))),
         (at(2, 300), (after(3), D(103))),
     ],
