@@ -55,6 +55,9 @@ def lacking(document: Backtest, catalog: Catalog) -> Iterator[DataProblem]:
         for name, span in catalog.coverage("bars", interval).items()
         if name in ids
     ]
+    if not ids:
+        # Names that match nothing are told one by one by the catalog's own check.
+        return
     if not series:
         yield ("universe",), f"no instrument of the universe has candles in {document.catalog}"
         return

@@ -270,7 +270,8 @@ class Feed:
     def _price_at(self, ts: int, column: int, grid: Grid, marks: Panel | None) -> float | None:
         """Return the mark price at a stamp, or the newest close where there is no mark.
 
-        A mark candle that closes at the stamp or up to a day before counts; none after it.
+        The newest row of mark candles at the stamp, at most a day old, counts; none after it.
+        Where the instrument is missing from that row, its newest execution close stands in.
         """
         if marks is not None:
             row = int(np.searchsorted(marks.ts, ts, side="right")) - 1

@@ -80,6 +80,8 @@ def prepare(document: Backtest) -> Prepared:
     if problems:
         raise InputError("\n".join(f"{document.name}: {problem}" for problem in problems))
     ids = select(sorted(catalog.instruments), document.universe)
+    if not ids:
+        raise InputError(f"{document.name}: the universe matches nothing in {document.catalog}")
     strategies = strategies_of(document, ids)
     if not strategies:
         raise InputError(f"{document.name}: no strategy is enabled")

@@ -1,4 +1,8 @@
-"""Who may be traded at a moment, judged by what was known then (point in time)."""
+"""Who may be traded at a moment, judged by what was known then (point in time).
+
+Limits on spread and depth join here, as members of `Standing` with a row of their own, once there
+are books to measure them (issue B).
+"""
 
 from __future__ import annotations
 
