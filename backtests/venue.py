@@ -116,7 +116,8 @@ class NextPrintClient(BacktestExecClient):
         if not waiting:
             return
         opened = tick.ts_event - PRINT_DELAY_NS
-        left, ready = [], []
+        left: list[_Waiting] = []
+        ready: list[_Waiting] = []
         for entry in waiting:
             # What came in after the candle had opened must not have its open.
             if entry.since <= opened:

@@ -202,10 +202,10 @@ def test_funding_agrees_with_books_kept_by_hand(
     )
     assert script.denials == []
 
-    # By hand: an order fills at the first print after it (a second into each candle).
+    # By hand: an order fills at the open of the first candle that starts no earlier than it.
     fills: list[tuple[int, str, D, D]] = []
     for name, candle, second, thousandths in wanted:
-        filled_in = candle if second < 1.0 else candle + 1
+        filled_in = candle if second == 0.0 else candle + 1
         if filled_in < CANDLES:
             quantity = D(thousandths) / 1000
             fills.append((at(filled_in, 1), name, quantity, D(repr(opens[name][filled_in]))))

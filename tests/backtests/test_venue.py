@@ -237,7 +237,7 @@ def test_each_order_counts_its_own_prints() -> None:
     play({A: RISING}, script, prints_to_wait=2)
     assert story(script) == [(pytest.approx(after(2)), D(102)), (pytest.approx(after(3)), D(103))]
 
-    script = Script({at(1): trading(A, "1"), at(2): cancelling(A), at(2, 0.5): trading(A, "2")})
+    script = Script({at(1): trading(A, "1"), at(1, 1800): cancelling(A), at(2): trading(A, "2")})
     play({A: RISING}, script, prints_to_wait=2)
     assert story(script) == [(pytest.approx(after(3)), D(103))]
 
