@@ -5,7 +5,8 @@ May import actors, strategies, catalog and config; nothing of live_nodes. The lo
 
 - ``runs/*.yaml`` the shipped backtests: add one by extending a setup of ``config/setups``
 - ``feed.py`` the catalog in time slices; ``venue.py`` when and at what price an order fills
-- ``accountant.py`` funding, delisting, liquidation; ``ledger.py`` the exact books
+- ``accountant.py`` funding, delisting, liquidation (rules in ``funding.py``, ``liquidation.py``);
+  ``ledger.py`` the exact books
 - ``slippage.py`` models by name: add one there and its document in ``config/documents.py``
 - ``result.py``, ``tables.py``, ``figures.py`` what a run leaves behind; ``report/`` its page
 - ``screen.py`` the strategies' mathematics over whole panels, without the engine

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 import numpy as np
 from nautilus_trader.backtest.config import SimulationModuleConfig
 from nautilus_trader.backtest.modules import SimulationModule
-from nautilus_trader.core.uuid import UUID4
-from nautilus_trader.execution.messages import CancelOrder, SubmitOrder
-from nautilus_trader.model.enums import LiquiditySide, OrderSide, TimeInForce
+from nautilus_trader.execution.messages import SubmitOrder
+from nautilus_trader.model.enums import LiquiditySide, OrderSide
 from nautilus_trader.model.events import OrderFilled
-from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId, StrategyId
-from nautilus_trader.model.objects import Money, Quantity
-from nautilus_trader.model.orders import MarketOrder
+from nautilus_trader.model.identifiers import InstrumentId, StrategyId
+from nautilus_trader.model.objects import Money
 from numpy.typing import NDArray
 
 from backtests.feed import Grid, Settlement
+from backtests.forced import cancelling, closing
+from backtests.funding import FundingPayment, funding_amount
 from backtests.ledger import ZERO, Fill, Ledger
 from backtests.liquidation import (
     adverse_prices,
@@ -37,30 +36,6 @@ from backtests.venue import DeskFillModel
 
 TIMER = "accountant"
 LIQUIDATION, DELISTING = "liquidation", "delisting"
-CENT = Decimal("0.00000001")
-"""Bybit books USDT to eight decimals."""
-
-
-@dataclass(frozen=True, slots=True)
-class FundingPayment:
-    """One settlement as booked: ``amount`` is what the account received."""
-
-    ts: int
-    strategy: str
-    instrument: str
-    rate: Decimal
-    mark_price: Decimal
-    quantity: Decimal
-    amount: Decimal
-
-
-def funding_amount(quantity: Decimal, mark_price: Decimal, rate: Decimal) -> Decimal:
-    """Return what a position receives at a settlement; negative is paid.
-
-    Bybit, "Introduction to funding rate": fee = position value at mark x funding rate; longs pay
-    shorts when the rate is positive.
-    """
-    return (-quantity * mark_price * rate).quantize(CENT)
 
 
 class Accountant(SimulationModule):
@@ -253,17 +228,7 @@ class Accountant(SimulationModule):
             for instrument_id in self._market.instrument_ids:
                 self.take_back_all(instrument_id)
         for order in self.cache.orders_open():
-            self.exchange.send(
-                CancelOrder(
-                    trader_id=order.trader_id,
-                    strategy_id=order.strategy_id,
-                    instrument_id=order.instrument_id,
-                    client_order_id=order.client_order_id,
-                    venue_order_id=order.venue_order_id,
-                    command_id=UUID4(),
-                    ts_init=self.clock.timestamp_ns(),
-                )
-            )
+            self.exchange.send(cancelling(order, self.clock.timestamp_ns()))
 
     def _delist(self, column: int) -> None:
         name = self._market.ids[column]
@@ -284,28 +249,16 @@ class Accountant(SimulationModule):
             order_id = f"V-{kind[:3].upper()}-{strategy}-{self._forced_orders}"
             self._fill_model.forced[order_id] = price
             self._kinds[order_id] = kind
-            strategy_id = StrategyId(self._owners[strategy])
-            order = MarketOrder(
-                trader_id=self.trader_id,
-                strategy_id=strategy_id,
-                instrument_id=instrument.id,
-                client_order_id=ClientOrderId(order_id),
-                order_side=OrderSide.SELL if trip.quantity > 0 else OrderSide.BUY,
-                quantity=Quantity(abs(trip.quantity), instrument.size_precision),
-                init_id=UUID4(),
-                ts_init=self.clock.timestamp_ns(),
-                time_in_force=TimeInForce.GTC,
-                reduce_only=True,
-                tags=[kind],
+            command = closing(
+                self.trader_id,
+                StrategyId(self._owners[strategy]),
+                instrument,
+                trip.quantity,
+                order_id=order_id,
+                kind=kind,
+                now=self.clock.timestamp_ns(),
             )
-            self.cache.add_order(order, None)
-            command = SubmitOrder(
-                trader_id=self.trader_id,
-                strategy_id=strategy_id,
-                order=order,
-                command_id=UUID4(),
-                ts_init=self.clock.timestamp_ns(),
-            )
+            self.cache.add_order(command.order, None)
             assert self.send_now is not None
             self.send_now(command)
 

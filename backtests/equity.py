@@ -8,8 +8,8 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from backtests.accountant import FundingPayment
 from backtests.feed import Grid
+from backtests.funding import FundingPayment
 from backtests.ledger import Fill
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtests.accountant import FundingPayment
 from backtests.equity import EquityCurve
 from backtests.feed import Grid
+from backtests.funding import FundingPayment
 from backtests.ledger import Fill, Ledger
 
 HOUR = 3_600_000_000_000
