@@ -21,7 +21,7 @@ from nautilus_trader.trading.strategy import Strategy
 
 from strategies.history import Candles
 from strategies.messages import Action, Decision, Verdict, strictest
-from strategies.sizing.rounding import ZERO, Lot
+from strategies.sizing.rounding import ZERO, Lot, split
 
 _MONEY = Decimal("0.00000001")
 
@@ -193,16 +193,20 @@ class DeskStrategy(Strategy):
     def send_market(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:
         """Send a market order for a signed quantity of base coin.
 
-        It is reduce-only when it can only shrink the position. (Issue B sends through a tactic
-        here, maker-first where there is a book.)
+        It is reduce-only when it can only shrink the position, and several orders of about the same
+        size when the venue takes no single one so large. (Issue B sends through a tactic here,
+        maker-first where there is a book.)
         """
         held = self.holding(instrument_id)
         shrinks = held * quantity < ZERO and abs(quantity) <= abs(held)
-        order = self.order_factory.market(
-            instrument_id,
-            OrderSide.BUY if quantity > ZERO else OrderSide.SELL,
-            Quantity(abs(quantity), self.instrument(instrument_id).size_precision),
-            reduce_only=shrinks and not self.is_spot(instrument_id),
-            tags=[reason],
-        )
-        self.submit_order(order)
+        found = self.instrument(instrument_id)
+        largest = None if found.max_quantity is None else found.max_quantity.as_decimal()
+        for size in split(abs(quantity), found.size_increment.as_decimal(), largest):
+            order = self.order_factory.market(
+                instrument_id,
+                OrderSide.BUY if quantity > ZERO else OrderSide.SELL,
+                Quantity(size, found.size_precision),
+                reduce_only=shrinks and not self.is_spot(instrument_id),
+                tags=[reason],
+            )
+            self.submit_order(order)

@@ -48,10 +48,10 @@ def size_order(
 ) -> Sized:
     """Return the order that brings the position as near to the wanted one as the exchange allows.
 
-    The target is rounded toward zero to whole lots. An order below the exchange's minimum is
-    dropped (``skip``), raised to it unless the position would exceed ``largest``
-    (``respect_cap``), or raised in any case (``force_exchange_min``). An order that only shrinks
-    the position needs no minimum notional, and a whole exit no minimum at all.
+    The target is rounded toward zero to whole lots. An order below the exchange's minimum, an entry
+    of less than a lot included, is dropped (``skip``), raised to it unless the position would
+    exceed ``largest`` (``respect_cap``), or raised in any case (``force_exchange_min``). An order
+    that only shrinks the position needs no minimum notional, and a whole exit no minimum at all.
 
     Parameters
     ----------
@@ -68,10 +68,15 @@ def size_order(
     """
     target = _round(wanted, lot.step, ROUND_DOWN)
     order = target - current
-    if order == ZERO or target == ZERO:
+    if target == ZERO and wanted and not current:
+        # Less than a lot: what is missing is told, and raised, as of any order too small.
+        order = wanted
+    elif target == ZERO and wanted:
+        return Sized(order, f"closed: the position wanted is less than the lot of {lot.step:f}")
+    elif order == ZERO or target == ZERO:
         return Sized(order)
     shrinks = current * target > ZERO and abs(target) < abs(current)
-    floor = lot.min_quantity
+    floor = max(lot.min_quantity, lot.step)
     if shrinks:
         floor = min(floor, abs(current))
     else:
@@ -84,15 +89,38 @@ def size_order(
     raised = floor if order > ZERO else -floor
     if minimum == "respect_cap" and abs(current + raised) > max(largest, abs(current)):
         return Sized(
-            ZERO, f"skipped: {short_of}, and the minimum would exceed the cap of {largest:f}"
+            ZERO, f"skipped: {short_of}, and the minimum would exceed the cap of {_short(largest)}"
         )
-    return Sized(raised, f"raised from {abs(order):f} to the exchange's minimum {floor:f}")
+    return Sized(raised, f"raised from {_short(abs(order))} to the exchange's minimum {floor:f}")
+
+
+def split(size: Decimal, step: Decimal, largest: Decimal | None) -> list[Decimal]:
+    """Return whole lots that add up to the size, none above the largest order, about equal.
+
+    Equal, because a small remainder could fall below the exchange's minimum.
+    """
+    if largest is None or size <= largest:
+        return [size]
+    count = int((size / largest).to_integral_value(ROUND_UP))
+    lots = int(size / step)
+    # Where the largest order is no whole number of lots, rounding up could exceed it.
+    while -(-lots // count) * step > largest:
+        count += 1
+    each, more = divmod(lots, count)
+    return [(each + (n < more)) * step for n in range(count)]
 
 
 def _what_is_missing(size: Decimal, price: Decimal, lot: Lot) -> str:
+    if size < lot.step:
+        return f"order quantity {size:.3g} is below the lot of {lot.step:f}"
     if size < lot.min_quantity:
         return f"order quantity {size:f} is below the exchange's minimum {lot.min_quantity:f}"
     return f"order value {size * price:.2f} is below the exchange's minimum {lot.min_notional:f}"
+
+
+def _short(value: Decimal) -> str:
+    """Write a quantity with at most six digits: a quotient has 28."""
+    return f"{value:f}" if len(value.as_tuple().digits) <= 6 else f"{Decimal(f'{value:.6g}'):f}"
 
 
 def _round(value: Decimal, step: Decimal, rounding: str) -> Decimal:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies.sizing.bands import outside_band
-from strategies.sizing.rounding import Lot, size_order
+from strategies.sizing.rounding import Lot, size_order, split
 
 LOT = Lot(step=D("0.1"), min_quantity=D("0.2"), min_notional=D("5"))
 
@@ -39,8 +39,6 @@ def test_the_band_lets_only_worthwhile_changes_through(current, target, band, tr
         ("1.2", "1.29", "0.0"),
         ("1.2", "-1.2", "-2.4"),  # One order turns the position round.
         ("1.2", "0", "-1.2"),
-        ("1.2", "0.04", "-1.2"),  # What is less than a lot is nothing.
-        ("0", "0.04", "0"),
     ],
 )
 def test_targets_are_rounded_toward_zero_to_whole_lots(current, wanted, order):
@@ -69,6 +67,26 @@ def test_respect_cap_does_not_raise_above_the_cap():
     assert got.quantity == 0
     assert got.reason.endswith("and the minimum would exceed the cap of 0.45")
     assert sized("0", "0.4", minimum="force_exchange_min", largest="0.45").quantity == D("0.5")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_entry_of_less_than_a_lot_is_an_order_too_small_and_not_silence(sign):
+    got = sized("0", D("0.04") * sign)
+    assert got.quantity == 0
+    assert got.reason == "skipped: order quantity 0.04 is below the lot of 0.1"
+    forced = sized("0", D("0.04") * sign, minimum="force_exchange_min")
+    assert forced.quantity == D("0.5") * sign
+    assert forced.reason == "raised from 0.04 to the exchange's minimum 0.5"
+    assert sized("0", "0.04", minimum="respect_cap").quantity == D("0.5")
+    capped = sized("0", "0.04", minimum="respect_cap", largest=D(1) / 3)
+    assert capped.quantity == 0
+    assert capped.reason.endswith("and the minimum would exceed the cap of 0.333333")
+
+
+def test_a_position_is_closed_when_less_than_a_lot_of_it_is_wanted():
+    got = sized("1.2", "0.04")
+    assert got.quantity == D("-1.2")
+    assert got.reason == "closed: the position wanted is less than the lot of 0.1"
 
 
 def test_an_enlargement_below_the_minimum_is_raised_as_an_order():
@@ -132,3 +150,21 @@ def test_every_order_is_whole_lots_and_large_enough(held, wanted, price, lot, mi
         assert abs(after) <= max(abs(current), abs(wanted))
     if minimum == "skip":
         assert abs(wanted - after) <= max(abs(wanted - current), lot.step)
+
+
+@pytest.mark.parametrize(
+    ("size", "step", "largest", "sizes"),
+    [
+        ("5", "1", None, ["5"]),
+        ("10", "1", "10", ["10"]),
+        ("11", "1", "10", ["6", "5"]),
+        ("2.5", "0.1", "1", ["0.9", "0.8", "0.8"]),
+        ("9", "3", "5", ["3", "3", "3"]),  # A largest order that is no whole number of lots.
+    ],
+)
+def test_an_order_too_large_for_the_venue_becomes_several_of_about_the_same_size(
+    size, step, largest, sizes
+):
+    got = split(D(size), D(step), None if largest is None else D(largest))
+    assert got == [D(part) for part in sizes]
+    assert sum(got) == D(size)
