@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from catalog.store import Catalog
 from catalog.versions import current_version
@@ -45,32 +46,70 @@ def lacking(document: Backtest, catalog: Catalog) -> Iterator[DataProblem]:
     chosen = document.venue.execution_interval
     if chosen != "auto" and chosen not in there:
         yield ("venue", "execution_interval"), f"no {chosen} candles: {has}"
-    for key, interval in _signal_intervals(document).items():
-        if interval not in there:
+    needed: dict[str, str] = {} if chosen == "auto" else {str(chosen): "orders fill on"}
+    for key, params in _parameters(document).items():
+        interval = params.get("interval")
+        if interval is not None and interval not in there:
             yield ("strategies", key, "params", "interval"), f"no {interval} candles: {has}"
+        elif interval is not None:
+            needed[str(interval)] = f"strategies.{key} ranks"
+        if params.get("side") == "long_short":
+            spot = _spot_of(document, catalog, key)
+            if spot:
+                yield (
+                    ("strategies", key, "params", "side"),
+                    f"spot can't be sold short: use long_only, or leave out {_some(spot)} "
+                    "(universe.exclude)",
+                )
     ids = set(select(sorted(catalog.instruments), document.universe))
-    series = [
-        (span, interval_ns(interval))
+    series = {
+        interval: [
+            (span.first - interval_ns(interval), span.last)
+            for name, span in catalog.coverage("bars", interval).items()
+            if name in ids
+        ]
         for interval in there
-        for name, span in catalog.coverage("bars", interval).items()
-        if name in ids
-    ]
+    }
     if not ids:
         # Names that match nothing are told one by one by the catalog's own check.
         return
-    if not series:
+    if not any(series.values()):
         yield ("universe",), f"no instrument of the universe has candles in {document.catalog}"
         return
-    first = min(span.first - length for span, length in series)
-    last = max(span.last for span, _ in series)
+    spans = [span for several in series.values() for span in several]
+    first, last = min(begin for begin, _ in spans), max(end for _, end in spans)
     if document.window.start_ns < first:
         yield ("window", "start"), f"the data of the universe begin {_moment(first)}"
     if document.window.end_ns > last:
         yield ("window", "end"), f"the data of the universe end {_moment(last)}"
+    for interval, use in needed.items():
+        if interval in there:
+            yield from _outside(document, interval, use, series[interval], (first, last))
 
 
-def _signal_intervals(document: Backtest) -> dict[str, str]:
-    """Return the candles that enabled strategies ask for in a parameter ``interval``.
+def _outside(
+    document: Backtest,
+    interval: str,
+    use: str,
+    spans: list[tuple[int, int]],
+    known: tuple[int, int],
+) -> Iterator[DataProblem]:
+    """Yield where the window leaves the candles of one interval, though others are there."""
+    what = f"the {interval} candles of the universe, which {use},"
+    if not spans:
+        yield ("universe",), f"no instrument of it has {interval} candles, which {use}"
+        return
+    step = interval_ns(interval)
+    first, last = min(begin for begin, _ in spans), max(end for _, end in spans)
+    # Up to a candle may lack at either end: it need not start or close when the window does.
+    if max(document.window.start_ns, known[0]) < first - step:
+        yield ("window", "start"), f"{what} begin {_moment(first)}"
+    if min(document.window.end_ns, known[1]) > last + step:
+        yield ("window", "end"), f"{what} end {_moment(last)}"
+
+
+def _parameters(document: Backtest) -> dict[str, dict[str, Any]]:
+    """Return the parameters of each enabled strategy, defaults included.
 
     A component that is faulty itself is told elsewhere and left out here.
     """
@@ -82,12 +121,19 @@ def _signal_intervals(document: Backtest) -> dict[str, str]:
             cls = resolve(component.use, document.allow)
         except AddressError:
             continue
-        if check_params(cls.Config, component.params):
-            continue
-        interval = complete_params(cls, component.params).get("interval")
-        if interval is not None:
-            found[key] = str(interval)
+        if not check_params(cls.Config, component.params):
+            found[key] = complete_params(cls, component.params)
     return found
+
+
+def _spot_of(document: Backtest, catalog: Catalog, key: str) -> list[str]:
+    ids = select(sorted(catalog.instruments), document.universe, document.strategies[key])
+    return [name for name in ids if catalog.instruments[name].product == "SPOT"]
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 def _moment(ns: int) -> str:

@@ -37,7 +37,8 @@ class Grid:
     Parameters
     ----------
     ts : ndarray of int64, shape (T,)
-        Close times, UNIX nanoseconds (UTC), within (start, end].
+        Close times, UNIX nanoseconds (UTC), within (start, end], and the window's end: what fills
+        after the last close is valued there.
     close : ndarray of float64, shape (T, N)
         Newest close, carried over gaps; NaN before the first.
     low, high : ndarray of float64, shape (T, N)
@@ -162,14 +163,18 @@ class Feed:
             marks = panel(
                 self.catalog, self.mark_interval, market.ids, start - DAY_NS, end, kind="mark"
             )
+        before = self._carried
         grid = self._grid(candles, marks, start, end)
         data: list[Data] = []
         for interval in self.signal_intervals:
-            after = start if start == self.start else start - 1
+            # Where candles themselves are the market, the one that closes at the start is needed.
+            after = start if start == self.start and self._prints else start - 1
             data += self.catalog.engine_bars(interval, market.ids, after, end - 1)
         if self._prints:
             data += self._open_prints(candles, start, end)
-        settlements = self._settlements(grid, marks, start, end) if self._funding else []
+        settlements = []
+        if self._funding:
+            settlements = self._settlements(grid, before, marks, start, end)
         return Slice(start, end, data, grid, settlements)
 
     def _open_prints(self, candles: Panel, start: int, end: int) -> list[Data]:
@@ -202,6 +207,8 @@ class Feed:
         ts = (
             np.arange(end // step - start // step, dtype=np.int64) + 1
         ) * step + start // step * step
+        if end == self.end and end % step:
+            ts = np.append(ts, end)
         shape = (len(ts), len(self.market.ids))
         close, low, high = (np.full(shape, np.nan) for _ in range(3))
         inside = candles.ts <= end
@@ -210,7 +217,7 @@ class Feed:
             field[inside] for field in (candles.close, candles.low, candles.high)
         )
         close = _carry(close, self._carried)
-        self._carried = close[-1].copy() if len(ts) else self._carried
+        self._carried = close[-1].copy()
         low, high = np.where(np.isnan(low), close, low), np.where(np.isnan(high), close, high)
         if marks is not None and len(marks.ts):
             low, high = self._marked(ts, low, high, marks)
@@ -252,7 +259,12 @@ class Feed:
         return np.fmax(low, floor), np.fmin(high, ceiling)
 
     def _settlements(
-        self, grid: Grid, marks: Panel | None, start: int, end: int
+        self,
+        grid: Grid,
+        before: NDArray[np.float64],
+        marks: Panel | None,
+        start: int,
+        end: int,
     ) -> list[Settlement]:
         table = self.catalog.funding(self.market.ids, start, end)
         found = []
@@ -262,12 +274,19 @@ class Feed:
             table.column("rate").to_pylist(),
             strict=True,
         ):
-            price = self._price_at(ts, self.market.column[name], grid, marks)
+            price = self._price_at(ts, self.market.column[name], grid, before, marks)
             if price is not None:
                 found.append(Settlement(ts, name, Decimal(repr(rate)), Decimal(repr(price))))
         return sorted(found, key=lambda s: (s.ts, s.instrument))
 
-    def _price_at(self, ts: int, column: int, grid: Grid, marks: Panel | None) -> float | None:
+    def _price_at(
+        self,
+        ts: int,
+        column: int,
+        grid: Grid,
+        before: NDArray[np.float64],
+        marks: Panel | None,
+    ) -> float | None:
         """Return the mark price at a stamp, or the newest close where there is no mark.
 
         The newest row of mark candles at the stamp, at most a day old, counts; none after it.
@@ -278,7 +297,8 @@ class Feed:
             if row >= 0 and not np.isnan(marks.close[row, column]):
                 return float(marks.close[row, column])
         row = int(np.searchsorted(grid.ts, ts, side="right")) - 1
-        price = grid.close[row, column] if row >= 0 else np.nan
+        # A stamp before the slice's first close is priced at the close that the slice began with.
+        price = grid.close[row, column] if row >= 0 else before[column]
         return None if np.isnan(price) else float(price)
 
 

@@ -26,7 +26,7 @@ from catalog.query import panel
 from catalog.store import Catalog
 from config.documents import Backtest
 from config.errors import DeskError, InputError
-from config.intervals import INTERVALS, interval_ns
+from config.intervals import DAY_NS, INTERVALS, interval_ns
 from config.universe import select
 
 CENT = Decimal("0.01")
@@ -253,6 +253,26 @@ def _execution_interval(
         return coarsest
     traded = {name for name in wanted if name in catalog.coverage("bars", coarsest)}
     for interval in sorted(there, key=list(INTERVALS).index):
-        if traded <= set(catalog.coverage("bars", interval)):
+        if _serves(document, catalog, interval, coarsest, traded):
             return interval
     return coarsest
+
+
+def _serves(
+    document: Backtest, catalog: Catalog, interval: str, signal: str, traded: set[str]
+) -> bool:
+    """Whether all that is traded has these candles wherever the window has the signal's.
+
+    Where they lack, an order would never fill. A day at either end is let pass: a file of finer
+    candles seldom starts with the very same one.
+    """
+    candles, signals = catalog.coverage("bars", interval), catalog.coverage("bars", signal)
+    if not traded <= set(candles):
+        return False
+    start, end = document.window.start_ns, document.window.end_ns
+    return all(
+        candles[name].first <= max(signals[name].first, start) + DAY_NS
+        and candles[name].last >= min(signals[name].last, end) - DAY_NS
+        for name in traded
+        if signals[name].first < end and signals[name].last > start
+    )

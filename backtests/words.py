@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 
 from backtests.accountant import Accountant
 from backtests.feed import Feed
+from backtests.recorder import decisions_of
 from config.documents import Backtest
 from config.intervals import HOUR_NS, interval_ns
 from strategies.base import DeskStrategy
@@ -63,9 +65,9 @@ def warnings_of(
     if document.venue.fills == "signal_close":
         found.append("Fills are at the signal's own close: these figures can't be earned.")
     orders, funding = tables["orders"], tables["funding"]
-    refused = pc.sum(pc.equal(orders.column("status"), "DENIED")).as_py() or 0
-    if refused:
-        found.append(f"{refused} orders were refused by the order gate; orders.parquet says why.")
+    found += _turned_away(orders)
+    if not len(tables["fills"]):
+        found.append(_idle(orders, tables["decisions"]))
     waiting = pc.sum(pc.equal(orders.column("status"), "SUBMITTED")).as_py() or 0
     if waiting:
         found.append(f"{waiting} orders still waited for a price when the window ended.")
@@ -86,8 +88,47 @@ def warnings_of(
             f"{len(inferred)} instruments are inferred from prices (ticks, lots, minimums and "
             "margins are guesses): import instruments-info for exact ones."
         )
-    found += _lag(feed, strategies)
+    if document.venue.fills == "next_open":
+        found += _lag(feed, strategies)
     return found
+
+
+def _turned_away(orders: pa.Table) -> list[str]:
+    """Tell of orders that were refused, and of cancelled ones when they are the most."""
+    found = []
+    for status, who in (("DENIED", "refused before the venue"), ("REJECTED", "refused by it")):
+        reasons = orders.filter(pc.equal(orders.column("status"), status)).column("reason")
+        if len(reasons):
+            found.append(
+                f"{len(reasons)} of {len(orders)} orders were {who} (the first: {reasons[0]}); "
+                "orders.parquet says why."
+            )
+    cancelled = pc.sum(pc.equal(orders.column("status"), "CANCELED")).as_py() or 0
+    if cancelled > len(orders) / 2:
+        found.append(
+            f"{cancelled} of {len(orders)} orders were cancelled before they filled: the next "
+            "decision, or the end, came before the next open."
+        )
+    return found
+
+
+def _idle(orders: pa.Table, decisions: pa.Table) -> str:
+    """Tell why nothing was traded, as far as the last decision says it."""
+    if len(orders):
+        return f"Nothing was traded: none of {len(orders)} orders filled."
+    if not len(decisions):
+        return "Nothing was traded: no decision fell into the window."
+    last = decisions_of(decisions.slice(len(decisions) - 1))[0]
+    reasons = Counter(target.reason for target in last.targets if target.reason)
+    words = [last.note] if last.note else []
+    words += [f"{reason} ({count} of {len(last.targets)})" for reason, count in _most(reasons)]
+    if not words:
+        words = [f"no instrument got a weight, of {len(last.targets)} that it saw"]
+    return f"Nothing was traded. The last of {len(decisions)} decisions says: {'; '.join(words)}."
+
+
+def _most(reasons: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:3]
 
 
 def _lag(feed: Feed, strategies: Mapping[str, DeskStrategy]) -> list[str]:

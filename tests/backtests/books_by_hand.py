@@ -197,11 +197,11 @@ def round_trips(books: Books, fee: Decimal) -> list[Trip]:
 def curve(
     market: dict[str, Raw], books: Books, fee: Decimal, opening: Decimal, start: int, end: int
 ) -> list[tuple[int, Decimal, Decimal, Decimal]]:
-    """Return (time, equity, gross, net) at the start and at each full hour, all counted anew."""
+    """Return (time, equity, gross, net) at the start, at each full hour and at the end."""
     points = [(start, opening, ZERO, ZERO)]
     fills, payments = sorted(books.fills, key=lambda b: b.ts), books.payments
     money, held, done, paid = opening, defaultdict[str, Decimal](Decimal), 0, 0
-    for ts in range(start // HOUR * HOUR + HOUR, end + 1, HOUR):
+    for ts in [*range(start // HOUR * HOUR + HOUR, end, HOUR), end]:
         while done < len(fills) and fills[done].ts <= ts:
             fill = fills[done]
             money -= fill.quantity * fill.price + fill.fee(fee)

@@ -52,3 +52,11 @@ def test_a_catalog_that_is_not_made_yet_is_no_fault_of_the_document(
     write_run: WriteRun, tmp_path: Path
 ) -> None:
     assert said(write_run(catalog=str(tmp_path / "none"))) == []
+
+
+def test_spot_that_would_be_sold_short_is_named_with_its_line(write_run: WriteRun) -> None:
+    file = write_run(universe={"instruments": ["*"]})
+    (found,) = said(file)
+    assert found.startswith(f"{file}:")
+    assert "strategies.reversal.params.side: spot can't be sold short: use long_only" in found
+    assert "leave out BTCUSDT-SPOT.BYBIT, ETHUSDT-SPOT.BYBIT" in found

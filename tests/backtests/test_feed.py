@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 
 from backtests.feed import PRINT_DELAY_NS
 from backtests.run import prepare
+from catalog.providers.demo import generate
 from catalog.query import panel
 from catalog.store import Catalog
+from catalog.writer import CatalogWriter
 from config.load import load
-from tests.conftest import WriteRun
+from tests.conftest import SMALL, WriteRun
 
 HOUR = 3_600_000_000_000
 
@@ -73,3 +76,19 @@ def test_a_coarser_mark_candle_bounds_the_extremes_of_the_candles_in_it(
     feed.mark_interval, feed._interval_ns = "1h", HOUR // 2
     assert feed._marked(ts, low, high, Marks())[0].tolist() == [[94.0], [95.0]]
     assert feed._marked(ts, low, high, Marks())[1].tolist() == [[106.0], [105.0]]
+
+
+def test_each_funding_stamp_settles_also_without_mark_prices_and_on_daily_candles(
+    tmp_path: Path, write_run: WriteRun
+) -> None:
+    # The stamps at 08:00 and 16:00 lie before a one-day slice's only close.
+    with CatalogWriter(tmp_path / "bare") as writer:
+        writer.add(dataclasses.replace(generate(SMALL), marks={}))
+    file = write_run(catalog=str(tmp_path / "bare"), venue={"execution_interval": "1d"})
+
+    def settlements(days: int) -> list[object]:
+        feed = prepare(load(file, [f"slice_days={days}"]).document).feed
+        return [settlement for part in feed.slices() for settlement in part.settlements]
+
+    assert len(settlements(1)) > 59 * 3
+    assert settlements(1) == settlements(7) == settlements(3660)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -15,11 +18,13 @@ from backtests.recorder import decisions_of
 from backtests.result import Result, read
 from backtests.run import prepare, run
 from backtests.session import backtest_document
+from catalog.providers.demo import generate
 from catalog.query import panel
 from catalog.store import Catalog
+from catalog.writer import CatalogWriter
 from config.errors import InputError
 from config.load import load
-from tests.conftest import WriteRun
+from tests.conftest import SMALL, WriteRun
 
 HOUR = 3_600_000_000_000
 TABLES = ("orders", "fills", "positions", "equity", "decisions", "funding")
@@ -157,3 +162,99 @@ def test_without_slippage_fills_are_at_the_open(write_run: WriteRun) -> None:
     assert outcome.slippage == Decimal(0)
     fills = outcome.tables["fills"].to_pylist()
     assert all(row["price"] == row["reference_price"] for row in fills)
+
+
+@pytest.mark.parametrize("slice_days", [1, 30])
+def test_a_fill_after_the_last_close_is_in_the_curve(write_run: WriteRun, slice_days: int) -> None:
+    # Decided at midnight, filled a second later; the window ends before that candle closes.
+    file = write_run(
+        window={"start": "2023-02-01", "end": "2023-02-05T00:30:00"}, slice_days=slice_days
+    )
+    outcome = run(prepare(load(file, ["strategies.reversal.params.at=00:00"]).document))
+    end = load(file).document.window.end_ns
+    assert max(outcome.tables["fills"].column("ts").to_pylist()) > end - HOUR // 2
+    curve = outcome.tables["equity"]
+    assert curve.column("ts")[-1].as_py() == end
+    assert curve.column("equity")[-1].as_py() == pytest.approx(
+        float(outcome.ending_equity), abs=1e-6
+    )
+
+
+def test_a_window_shorter_than_a_candle_runs(write_run: WriteRun) -> None:
+    file = write_run(window={"start": "2023-02-01", "end": "2023-02-01T00:30:00"})
+    outcome = run(prepare(load(file).document))
+    assert outcome.ending_equity == outcome.starting_equity
+    assert "Nothing was traded: none of" in " ".join(outcome.warnings)
+
+
+def test_fills_at_the_signals_close_begin_with_the_first_decision(write_run: WriteRun) -> None:
+    outcome = run(prepare(load(write_run(), ["venue.fills=signal_close"]).document))
+    assert set(outcome.tables["orders"].column("status").to_pylist()) == {"FILLED"}
+    assert not any("orders wait" in words for words in outcome.warnings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["venue.starting_balance=5"], "is below the exchange's minimum 5"),
+        (["strategies.reversal.params.lookback=999"], "left out: not enough history for a score ("),
+        (["universe.instruments=[BTCUSDT-LINEAR.BYBIT]"], "no instrument got a weight, of 1"),
+    ],
+)
+def test_a_run_without_a_trade_says_why(
+    write_run: WriteRun, changes: list[str], words: str
+) -> None:
+    outcome = run(prepare(load(write_run(), changes).document))
+    assert not len(outcome.tables["fills"])
+    assert any(w.startswith("Nothing was traded.") and words in w for w in outcome.warnings)
+
+
+def test_refused_orders_are_told_with_the_first_reason(write_run: WriteRun) -> None:
+    changes = ["venue.leverage=1", "strategies.reversal.params.gross_leverage=2"]
+    outcome = run(prepare(load(write_run(), changes).document))
+    told = next(words for words in outcome.warnings if "refused before the venue" in words)
+    assert "gross exposure" in told
+    assert "(1 x equity" in told
+
+
+def test_no_exit_is_too_large_for_the_venue(tmp_path: Path, write_run: WriteRun) -> None:
+    made = generate(SMALL)
+    small = []
+    for info in made.instruments:
+        price = made.bars["1d", info.id].column("close")[0].as_py()
+        largest = (int(4_000 / price / float(info.lot)) + 1) * Decimal(info.lot)
+        small.append(msgspec.structs.replace(info, max_qty=f"{largest:f}"))
+    with CatalogWriter(tmp_path / "small_orders") as writer:
+        writer.add(dataclasses.replace(made, instruments=small))
+    file = write_run("small_orders", catalog=str(tmp_path / "small_orders"))
+    in_parts = run(prepare(load(file).document))
+    in_one = run(prepare(load(write_run()).document))
+    assert set(in_parts.tables["orders"].column("status").to_pylist()) == {"FILLED"}
+    assert len(in_parts.tables["orders"]) > 2 * len(in_one.tables["orders"])
+    assert in_parts.tables["equity"].column("equity").to_pylist() == pytest.approx(
+        in_one.tables["equity"].column("equity").to_pylist(), abs=0.01
+    )
+
+
+def test_finer_candles_that_cover_a_part_of_the_window_are_not_filled_on(
+    tmp_path: Path, write_run: WriteRun
+) -> None:
+    made = generate(SMALL)
+    march = load(write_run()).document.window.end_ns - 31 * 24 * HOUR
+    late = {
+        key: table.filter(pc.greater(table.column("ts"), march)) if key[0] == "1h" else table
+        for key, table in made.bars.items()
+    }
+    with CatalogWriter(tmp_path / "late") as writer:
+        writer.add(dataclasses.replace(made, bars={k: t for k, t in late.items() if len(t)}))
+    file = write_run("late", catalog=str(tmp_path / "late"))
+    assert prepare(load(file).document).feed.execution_interval == "1d"
+    assert prepare(load(write_run()).document).feed.execution_interval == "1h"
+    document = load(file, ["venue.execution_interval=1h"]).document
+    with pytest.raises(InputError, match="1h candles of the universe, which orders fill on, begin"):
+        prepare(document)
+    document = load(file, ["strategies.reversal.params.interval=1h"]).document
+    with pytest.raises(
+        InputError, match=r"1h candles .* strategies\.reversal ranks, begin 2023-03"
+    ):
+        prepare(document)
