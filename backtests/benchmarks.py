@@ -33,10 +33,10 @@ class Benchmarks:
     def extend(self, grid: Grid) -> None:
         """Append a slice's daily values."""
         for row, ts in enumerate(grid.ts):
-            if ts % DAY_NS == 0 or (row == 0 and self._first is None):
-                self._day(int(ts), grid.close[row])
             for column in grid.delisted.get(row, ()):
                 self._gone[column] = True
+            if ts % DAY_NS == 0 or len(self._ts) == 1:
+                self._day(int(ts), grid.close[row])
 
     def table(self) -> pa.Table:
         """Return columns ts, btc and equal_weight."""

@@ -1,0 +1,40 @@
+"""The benchmarks of a run, by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from backtests.benchmarks import Benchmarks
+from backtests.feed import Grid
+from tests.builders import DAY, HOUR
+
+MARKET = SimpleNamespace(ids=("A", "B"), column={"A": 0, "B": 1})
+
+
+def grid(ts: list[int], close: list[list[float]], delisted: dict[int, tuple[int, ...]]) -> Grid:
+    prices = np.array(close)
+    return Grid(np.array(ts), prices, prices, prices, delisted)
+
+
+def weights(benchmarks: Benchmarks, column: str) -> list[float]:
+    return benchmarks.table().column(column).to_pylist()
+
+
+def test_an_instrument_whose_data_end_at_midnight_does_not_dilute_the_next_day() -> None:
+    benchmarks = Benchmarks(MARKET, "A", 0)
+    prices = [[10.0, 10.0], [11.0, 9.0], [22.0, 9.0]]
+    benchmarks.extend(grid([HOUR, DAY, 2 * DAY], prices, {1: (1,)}))
+    # A doubles on the second day, on which B is gone.
+    assert weights(benchmarks, "equal_weight") == pytest.approx([1.0, 1.0, 1.0, 2.0])
+
+
+def test_slices_change_nothing_also_without_the_benchmark_in_the_universe() -> None:
+    ts, prices = [HOUR, DAY, DAY + HOUR, 2 * DAY], [[10, 10], [11, 12], [20, 3], [12, 18]]
+    whole, parts = Benchmarks(MARKET, "none", 0), Benchmarks(MARKET, "none", 0)
+    whole.extend(grid(ts, prices, {}))
+    for cut in (slice(0, 2), slice(2, 4)):
+        parts.extend(grid(ts[cut], prices[cut], {}))
+    assert parts.table().equals(whole.table())
