@@ -155,7 +155,7 @@ def sortino(period_returns: ArrayLike, periods: float = YEAR_DAYS, required: flo
 def max_drawdown(values: ArrayLike) -> float:
     """Return the deepest fall of a curve from a high before it, as a positive fraction."""
     depths = drawdown(values)
-    return float(-depths.min()) if len(depths) else float("nan")
+    return float(abs(depths.min())) if len(depths) else float("nan")
 
 
 def calmar(annual_growth: float, deepest: float) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -99,8 +100,18 @@ class Result:
     config_yaml: str
 
     def table(self, name: str) -> pa.Table:
-        """Return one of the tables of `backtests.tables`."""
-        return pq.read_table(self.path / f"{name}.parquet", schema=SCHEMAS[name])
+        """Return one of the tables of `backtests.tables`.
+
+        Raises
+        ------
+        InputError
+            When its file is missing or damaged.
+        """
+        file = self.path / f"{name}.parquet"
+        try:
+            return pq.read_table(file, schema=SCHEMAS[name])
+        except (OSError, pa.ArrowException) as error:
+            raise _unreadable(file, error) from error
 
 
 def summarise(record: RunRecord) -> dict[str, Any]:
@@ -232,9 +243,11 @@ def claim(out_dir: Path) -> None:
     Raises
     ------
     InputError
-        When the place is a file, or a folder that holds something else than a result.
+        When the place is a file, can't be written to, or is a folder that holds something else
+        than a result.
     """
     if not out_dir.exists():
+        _try_to_write_in(out_dir.absolute().parent, out_dir)
         return
     if not out_dir.is_dir():
         raise InputError(f"{out_dir}: a file stands there; give a folder that does not exist yet")
@@ -243,6 +256,16 @@ def claim(out_dir: Path) -> None:
             f"{out_dir}: the folder holds other files than a result; give one that does not exist "
             "yet, or an older result to replace"
         )
+
+
+def _try_to_write_in(folder: Path, out_dir: Path) -> None:
+    """Make and remove a folder in the nearest one there is: permissions alone don't tell."""
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".perpdesk-", dir=folder))
+    except OSError as error:
+        raise InputError(f"{out_dir}: cannot be written: {folder}: {error.strerror}") from error
 
 
 def read(path: Path) -> Result:
@@ -263,7 +286,7 @@ def read(path: Path) -> Result:
         path=path,
         summary=_read_json(path / "summary.json"),
         provenance=_read_json(path / "provenance.json"),
-        config_yaml=(path / "config.yaml").read_text(encoding="utf-8"),
+        config_yaml=_read_text(path / "config.yaml"),
     )
 
 
@@ -288,9 +311,24 @@ def _write_json(path: Path, value: Any) -> None:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(_read_text(path))
+    except ValueError as error:
+        raise _unreadable(path, error) from error
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return InputError(
+        f"{path}: cannot be read: {reason}; "
+        f"`perpdesk backtest {path.parent / 'config.yaml'}` makes the result anew"
+    )
 
 
 def _iso(ns: int) -> str:

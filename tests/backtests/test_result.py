@@ -228,3 +228,34 @@ def test_a_damaged_summary_is_named(tmp_path):
 def test_a_window_that_starts_within_a_day_counts_its_part_days():
     record = small_record(start_ns=small_record().start_ns + HOUR)
     assert result.summarise(record)["days"] == pytest.approx(4 - 1 / 24)
+
+
+@pytest.mark.parametrize("place", ["file/sub", "file/sub/deeper"])
+def test_a_place_that_cannot_be_written_is_told_before_any_work(tmp_path, place):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match=r"file/sub.*: cannot be written: .*file: Not a directory"):
+        result.claim(tmp_path / place)
+
+
+def test_trying_a_place_leaves_nothing_there(tmp_path):
+    result.claim(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["fills.parquet", "config.yaml"])
+def test_a_missing_file_of_a_result_is_named(tmp_path, name):
+    written = result.write(small_record(), tmp_path / "out")
+    (written.path / name).unlink()
+    with pytest.raises(InputError, match=rf"out/{name}: cannot be read: .*makes the result anew"):
+        result.read(written.path).table("fills")
+
+
+def test_a_damaged_table_is_named(tmp_path):
+    written = result.write(small_record(), tmp_path / "out")
+    (written.path / "fills.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"out/fills.parquet: cannot be read: "):
+        written.table("fills")
+
+
+def test_a_curve_that_never_falls_has_no_negative_zero():
+    assert str(measures.max_drawdown([1.0, 1.0, 2.0])) == "0.0"
