@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+from config.errors import DeskError
 
 KEPT_GROUPS = 512
 """Row groups kept decoded, at most some 60 MB: a run over 300 instruments then decodes each once,
@@ -61,7 +64,7 @@ class RawFiles:
 
     def _footer(self, path: str) -> Footer:
         if path not in self._footers:
-            metadata = pq.read_metadata(self._folder / path)
+            metadata = self._told(path, lambda: pq.read_metadata(self._folder / path))
             column = metadata.schema.to_arrow_schema().get_field_index("ts")
             groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
             ends = [group.column(column).statistics for group in groups]
@@ -76,12 +79,27 @@ class RawFiles:
         key = (path, index)
         table = self._groups.get(key)
         if table is None:
-            metadata = self._footers[path].metadata
-            with pq.ParquetFile(self._folder / path, metadata=metadata) as file:
-                table = file.read_row_group(index, use_threads=False)
+            table = self._told(path, lambda: self._read_group(path, index))
             self._groups[key] = table
             if len(self._groups) > KEPT_GROUPS:
                 self._groups.popitem(last=False)
         else:
             self._groups.move_to_end(key)
         return table
+
+    def _read_group(self, path: str, index: int) -> pa.Table:
+        metadata = self._footers[path].metadata
+        with pq.ParquetFile(self._folder / path, metadata=metadata) as file:
+            return file.read_row_group(index, use_threads=False)
+
+    def _told[Made](self, path: str, read: Callable[[], Made]) -> Made:
+        """Read; a file that is gone or damaged is told in words, with the way out."""
+        try:
+            return read()
+        except (OSError, pa.ArrowException) as error:
+            gone = isinstance(error, FileNotFoundError)
+            raise DeskError(
+                f"{self._folder / path}: {'is missing' if gone else f'cannot be read: {error}'}; "
+                "was the catalog changed by hand? `perpdesk catalog check` lists what is wrong, "
+                "importing the data again mends it"
+            ) from error

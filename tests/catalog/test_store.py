@@ -275,3 +275,18 @@ def test_a_panel_has_a_row_a_time_and_nan_where_there_is_no_candle(tmp_path):
     assert np.isnan(cut.volume[:, 1]).tolist() == [True, True, False, False]
     assert np.isnan(cut.open[:, 2]).all()
     assert cut.close[:3, 0].tolist() == candles(4).column("close").to_pylist()[1:]
+
+
+@pytest.mark.parametrize("damage", ["remove", "cut"])
+def test_a_file_that_was_removed_or_damaged_is_named_with_the_way_out(tmp_path, damage):
+    write(tmp_path / "c", BTCUSDT=candles(48))
+    (file,) = (tmp_path / "c").glob("versions/*/raw/bars/1h/*.parquet")
+    if damage == "remove":
+        file.unlink()
+    else:
+        whole = file.read_bytes()
+        file.unlink()
+        file.write_bytes(whole[:100])
+    words = "is missing" if damage == "remove" else "cannot be read"
+    with pytest.raises(DeskError, match=rf"{file.name}: {words}.*`perpdesk catalog check` lists"):
+        Catalog(tmp_path / "c").bars("1h", [BTC], 0, FOREVER)
