@@ -66,8 +66,10 @@ Slippage = Annotated[
 class Venue(Part):
     """The simulated venue of a backtest."""
 
-    starting_balance: Annotated[Decimal, Field(gt=Decimal(0))] = Decimal(100_000)
-    """USDT in the account at the start."""
+    starting_balance: Annotated[Decimal, Field(gt=Decimal(0), le=Decimal(10**12))] = Decimal(
+        100_000
+    )
+    """USDT in the account at the start; the engine can't count much further than the maximum."""
     leverage: Annotated[Decimal, Field(ge=Decimal(1), le=Decimal(100))] = Decimal(5)
     """Largest gross notional per unit of equity that the order gate lets pass."""
     fees: ProductFees = ProductFees()
