@@ -15,16 +15,21 @@ DAY_NS = 86_400_000_000_000
 class Benchmarks:
     """Grows by one slice at a time; indices start at 1.0 at the window's start, without costs.
 
+    ``opening`` holds each instrument's newest close at the start, NaN where unknown (shape (N,)).
     ``btc`` is the benchmark instrument held. ``equal_weight`` is brought back to equal parts of all
     instruments with a price at each UTC midnight; an instrument counts from the first midnight at
     which it has a price, and a delisted one drops out when its data end.
     """
 
-    def __init__(self, market: Market, instrument: str, start: int) -> None:
+    def __init__(
+        self, market: Market, instrument: str, start: int, opening: NDArray[np.float64]
+    ) -> None:
         self._column = market.column.get(instrument)
         self._first: float | None = None
+        if self._column is not None and not np.isnan(opening[self._column]):
+            self._first = float(opening[self._column])
         self._level = 1.0
-        self._base = np.full(len(market.ids), np.nan)
+        self._base = opening.copy()
         self._ts = [start]
         self._btc: list[float | None] = [None if self._column is None else 1.0]
         self._equal = [1.0]

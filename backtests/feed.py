@@ -22,6 +22,7 @@ from backtests.market import Market
 from catalog.panel import Panel
 from catalog.query import panel
 from catalog.store import Catalog
+from config.errors import DeskError
 from config.intervals import interval_ns
 
 PRINT_DELAY_NS = 1_000_000_000
@@ -158,6 +159,7 @@ class Feed:
         candles = panel(
             self.catalog, self.execution_interval, market.ids, start, end + self._interval_ns - 1
         )
+        self.refuse_unsound(candles, self.execution_interval)
         marks = None
         if self.mark_interval is not None:
             marks = panel(
@@ -176,6 +178,30 @@ class Feed:
         if self._funding:
             settlements = self._settlements(grid, before, marks, start, end)
         return Slice(start, end, data, grid, settlements)
+
+    def refuse_unsound(self, candles: Panel, interval: str) -> None:
+        """Stop at candles that would make nonsense of the books.
+
+        Raises
+        ------
+        DeskError
+            With the first instrument, the moment and where to look further.
+        """
+        with np.errstate(invalid="ignore"):
+            bad = (candles.close <= 0) | (candles.open <= 0) | (candles.low > candles.high)
+        off = candles.ts % interval_ns(interval) != 0
+        there = off[:, None] & ~np.isnan(candles.close)
+        for wrong, what in (
+            (there, f"closes at no multiple of {interval}"),
+            (bad, "has a price that is not above 0, or a low above its high"),
+        ):
+            if wrong.any():
+                row, column = (int(place[0]) for place in np.nonzero(wrong))
+                moment = np.datetime64(int(candles.ts[row]), "ns").astype("datetime64[s]")
+                raise DeskError(
+                    f"{candles.ids[column]}: the {interval} candle of {moment} UTC {what}; "
+                    f"`perpdesk catalog check --catalog {self.catalog.path}` lists all of them"
+                )
 
     def _open_prints(self, candles: Panel, start: int, end: int) -> list[Data]:
         opens_at = candles.ts - self._interval_ns

@@ -134,12 +134,13 @@ def run(
     began = time.perf_counter()
     document, market = prepared.document, prepared.market
     strategies = strategies_of(document, list(market.ids))
+    opening = prepared.feed.opening_prices()
     with mended() as forget_snapshots:
         desk = build(
             document,
             market,
             strategies,
-            prepared.feed.opening_prices(),
+            opening,
             prints_to_wait=prints_to_wait,
         )
         try:
@@ -151,11 +152,12 @@ def run(
                     prepared.start - bars * interval_ns(interval),
                     prepared.start,
                 )
+                prepared.feed.refuse_unsound(history, interval)
                 for strategy in strategies.values():
                     if interval in strategy.history_needed():
                         strategy.warm_up(history, interval)
             recorder = Recorder(desk, market, prepared.start)
-            benchmarks = Benchmarks(market, document.report.benchmark, prepared.start)
+            benchmarks = Benchmarks(market, document.report.benchmark, prepared.start, opening)
             events = 0
             for part in slices if slices is not None else prepared.feed.slices():
                 events += len(part.data)

@@ -6,6 +6,8 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pytest
 
 from backtests.feed import PRINT_DELAY_NS
 from backtests.run import prepare
@@ -13,6 +15,7 @@ from catalog.providers.demo import generate
 from catalog.query import panel
 from catalog.store import Catalog
 from catalog.writer import CatalogWriter
+from config.errors import DeskError
 from config.load import load
 from tests.conftest import SMALL, WriteRun
 
@@ -92,3 +95,27 @@ def test_each_funding_stamp_settles_also_without_mark_prices_and_on_daily_candle
 
     assert len(settlements(1)) > 59 * 3
     assert settlements(1) == settlements(7) == settlements(3660)
+
+
+@pytest.mark.parametrize(
+    ("column", "factor", "words"),
+    [
+        ("close", 0.0, "not above 0"),
+        ("low", 100.0, "low above its high"),
+        ("ts", None, "closes at no multiple of 1h"),
+    ],
+)
+def test_candles_that_make_nonsense_stop_the_run_and_are_named(
+    tmp_path: Path, write_run: WriteRun, column: str, factor: float | None, words: str
+) -> None:
+    made = generate(SMALL)
+    key = ("1h", "BTCUSDT-LINEAR.BYBIT")
+    values = made.bars[key].column(column).to_numpy().copy()
+    values[1000:1002] = values[1000:1002] + 60 * 10**9 if factor is None else values[0] * factor
+    place = made.bars[key].column_names.index(column)
+    broken = made.bars[key].set_column(place, column, pa.array(values))
+    with CatalogWriter(tmp_path / "broken") as writer:
+        writer.add(dataclasses.replace(made, bars={**made.bars, key: broken}))
+    feed = prepare(load(write_run(catalog=str(tmp_path / "broken"))).document).feed
+    with pytest.raises(DeskError, match=rf"BTCUSDT-LINEAR.BYBIT: the 1h candle of .*{words}"):
+        list(feed.slices())
