@@ -75,7 +75,7 @@ def equity(material: Material) -> Chart:
         "yaxis": {"domain": [0.32, 1], "tickformat": "~s", "title": {"text": "USDT"}},
         "yaxis2": {
             "domain": [0, 0.25],
-            "tickformat": ".0%",
+            "tickformat": ".2~%",
             "title": {"text": "Drawdown"},
             "nticks": 4,
         },
