@@ -3,35 +3,59 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-import config.commands
-import typer
+if TYPE_CHECKING:
+    import typer
 
-import backtests.commands
-import catalog.commands
-from config.errors import DeskError
+INTERRUPTED = 130
+"""What shells expect of a command that Ctrl-C ended."""
 
-app = typer.Typer(
-    name="perpdesk",
-    help="A declarative trading desk for Bybit: one YAML, backtested and live.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for package in (config, catalog, backtests):
-    package.commands.register(app)
+
+def build_app() -> typer.Typer:
+    """Return the command line with every package's commands."""
+    import typer
+
+    import backtests.commands
+    import catalog.commands
+    import config.commands
+
+    app = typer.Typer(
+        name="perpdesk",
+        help="A declarative trading desk for Bybit: one YAML, backtested and live.\n\n"
+        "Example: perpdesk backtest backtests/runs/xs_reversal_demo.yaml",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for package in (config, catalog, backtests):
+        package.commands.register(app)
+    return app
 
 
 def main() -> None:
     """Run the command line; exit 0 ok, 1 the work failed, 2 wrong input, 3 a gate refused."""
+    # Imports stand inside, so that Ctrl-C is answered in words from the first second on.
     try:
-        app()
-    except DeskError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+        from config.errors import DeskError
+
+        try:
+            build_app()()
+        except DeskError as error:
+            print(error, file=sys.stderr)
+            sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("Stopped by you; nothing half-written was left.", file=sys.stderr)
-        sys.exit(130)
+        _interrupted()
+    except SystemExit as ended:
+        # Typer answers Ctrl-C itself, and says nothing.
+        if ended.code == INTERRUPTED:
+            _interrupted()
+        raise
+
+
+def _interrupted() -> None:
+    print("Stopped by you; nothing half-written was left.", file=sys.stderr)
+    sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

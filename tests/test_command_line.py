@@ -102,6 +102,7 @@ def test_ctrl_c_leaves_nothing_half_written(write_run: WriteRun, tmp_path: Path)
     _, errors = process.communicate(timeout=60)
     if still_running and process.returncode != 0:
         assert process.returncode == 130, errors
+        assert "Stopped by you" in errors
         assert "Traceback" not in errors
         assert not out.exists()
     left = list(out.parent.iterdir()) if out.parent.exists() else []

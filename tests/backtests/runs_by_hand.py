@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from catalog.providers.base import Import
 from catalog.providers.demo import DemoParams, generate
 from catalog.writer import CatalogWriter
-from perpdesk import app
+from perpdesk import build_app
 from tests.backtests.books_by_hand import Books, Slip, keep
 from tests.backtests.raw_truth import HOUR, Raw, read_raw
 
@@ -178,7 +178,7 @@ def make(case: Case, catalog: Path, folder: Path) -> Run:
     file = folder / "run.yaml"
     file.write_text(yaml.safe_dump(document), encoding="utf-8")
     out = folder / "out"
-    told = CliRunner().invoke(app, ["backtest", str(file), "--out", str(out)])
+    told = CliRunner().invoke(build_app(), ["backtest", str(file), "--out", str(out)])
     assert told.exit_code == 0, told.output
     rows = {
         name: pq.read_table(out / f"{name}.parquet").to_pylist()
