@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
-from config.validate import validate
 from rich.console import Console
 from rich.table import Table
 
@@ -18,6 +17,7 @@ from backtests.screen_run import Screened, screen_document
 from config.documents import Backtest
 from config.errors import DocumentErrors, InputError
 from config.load import load
+from config.validate import validate
 
 
 def register(app: typer.Typer) -> None:
