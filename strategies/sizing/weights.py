@@ -12,6 +12,8 @@ from strategies.signals.ranking import ordinal_rank, percentile_rank
 Side = Literal["long_short", "long_only"]
 Weighting = Literal["equal", "inverse_volatility", "rank", "zscore"]
 _EVERYONE = 0.5
+_TINY = 1e-200
+"""Shares below it are enlarged first: dividing by their sum would overflow."""
 
 
 def weigh(
@@ -111,6 +113,9 @@ def _shares(
 def _scaled(share: NDArray[np.float64], total: float, cap: float) -> NDArray[np.float64]:
     """Scale the shares to the total; what a cap cuts off goes to those below it, pro rata."""
     weights = np.zeros(share.shape)
+    largest = float(share.max(initial=0.0))
+    if 0.0 < largest < _TINY:
+        share = share / largest
     free = share > 0.0
     left = total
     while free.any():

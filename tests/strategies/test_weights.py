@@ -133,6 +133,13 @@ def test_weights_respect_gross_cap_sides_and_eligibility(score, weighting, fract
         assert score[got > 0].min() >= score[got < 0].max()
 
 
+def test_scores_next_to_zero_keep_to_the_gross_of_their_side():
+    got = weights(
+        np.array([2.3e-309, 0.0]), weighting="zscore", fraction=0.5, gross=1.0, max_weight=1.0
+    )
+    assert got.tolist() == [0.5, -0.5]
+
+
 @given(score=scores, fraction=st.floats(0.05, 0.5))
 def test_longs_and_shorts_swap_when_the_scores_turn_round(score, fraction):
     known = score[~np.isnan(score)]
