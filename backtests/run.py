@@ -250,14 +250,14 @@ def _execution_interval(
     chosen = document.venue.execution_interval
     if chosen != "auto":
         return chosen
-    coarsest = min(intervals, key=interval_ns)
+    signal = min(intervals, key=interval_ns)
     if document.venue.fills == "signal_close":
-        return coarsest
-    traded = {name for name in wanted if name in catalog.coverage("bars", coarsest)}
+        return signal
+    traded = {name for name in wanted if name in catalog.coverage("bars", signal)}
     for interval in sorted(there, key=list(INTERVALS).index):
-        if _serves(document, catalog, interval, coarsest, traded):
+        if _serves(document, catalog, interval, signal, traded):
             return interval
-    return coarsest
+    return signal
 
 
 def _serves(
