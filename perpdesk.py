@@ -19,6 +19,7 @@ def build_app() -> typer.Typer:
     import backtests.commands
     import catalog.commands
     import config.commands
+    import live_nodes.commands
 
     app = typer.Typer(
         name="perpdesk",
@@ -28,7 +29,7 @@ def build_app() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for package in (config, catalog, backtests):
+    for package in (config, catalog, backtests, live_nodes):
         package.commands.register(app)
     return app
 

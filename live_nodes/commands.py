@@ -1,0 +1,9 @@
+"""The commands of live trading, each family in its own module."""
+
+from __future__ import annotations
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this package."""
