@@ -5,7 +5,18 @@ from __future__ import annotations
 from config.backtest import Backtest, Report, Targets, Window
 from config.base import Part
 from config.ingest import Ingest, Source
-from config.node import Account, Keys, Node
+from config.node import (
+    Account,
+    Environment,
+    Expected,
+    ExpectedFees,
+    Gates,
+    Keys,
+    Limits,
+    Node,
+    Practice,
+    VenueUrls,
+)
 from config.setup import Component, Setup, StrategyComponent, Universe
 from config.study import Folds, Search, Study
 from config.venue import (
@@ -17,6 +28,7 @@ from config.venue import (
     Slippage,
     Venue,
 )
+from config.watch import Policies, Throttle, Watch
 
 __all__ = [
     "KINDS",
@@ -24,14 +36,21 @@ __all__ = [
     "Backtest",
     "BasePlusSizeSlippage",
     "Component",
+    "Environment",
+    "Expected",
+    "ExpectedFees",
     "Fees",
     "FixedBpsSlippage",
     "Folds",
+    "Gates",
     "Ingest",
     "Keys",
+    "Limits",
     "NoSlippage",
     "Node",
     "Part",
+    "Policies",
+    "Practice",
     "ProductFees",
     "Report",
     "Search",
@@ -41,8 +60,11 @@ __all__ = [
     "StrategyComponent",
     "Study",
     "Targets",
+    "Throttle",
     "Universe",
     "Venue",
+    "VenueUrls",
+    "Watch",
     "Window",
 ]
 

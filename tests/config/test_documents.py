@@ -61,13 +61,13 @@ def test_a_node_reads_variables_and_its_defaults(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write("parent.yaml", PARENT)
-    file = write("node.yaml", NODE + 'confirm: "${CODE}"\non_stop: ${STOP:-keep}\n')
+    file = write("node.yaml", NODE + 'description: "${CODE}"\non_stop: ${STOP:-keep}\n')
     monkeypatch.setenv("CODE", "007")
     node = load(file).document
     assert isinstance(node, Node)
     assert node.environment == "practice"
     # A quoted variable stays text; unquoted it is read as the value it spells.
-    assert node.confirm == "007"
+    assert node.description == "007"
 
 
 def test_a_variable_that_is_not_set_is_named(write: Write) -> None:
