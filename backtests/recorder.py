@@ -166,7 +166,7 @@ def _in_order(orders: pa.Table) -> pa.Table:
 
     def made(row: int) -> tuple[int, str, int]:
         head, _, number = names[row].rpartition("-")
-        return stamps[row], head, int(number)
+        return stamps[row], head, int(number, 36)
 
     stamps = orders.column("ts_created").to_pylist()
     names = orders.column("client_order_id").to_pylist()

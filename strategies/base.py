@@ -7,23 +7,29 @@ never held.
 
 from __future__ import annotations
 
-from collections.abc import Container
+import asyncio
+from collections.abc import Callable, Container, Mapping
 from decimal import Decimal
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
+from nautilus_trader.common.component import LiveClock
 from nautilus_trader.config import StrategyConfig
 from nautilus_trader.model.enums import OrderSide, PriceType
-from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.instruments import CurrencyPair, Instrument
 from nautilus_trader.model.objects import Currency, Quantity
 from nautilus_trader.trading.strategy import Strategy
 
 from strategies.history import Candles
 from strategies.messages import Action, Decision, Verdict, strictest
+from strategies.order_ids import BACKTEST_TAG, KEY, TAG, order_id, session_of
 from strategies.sizing.rounding import ZERO, Lot, split
+from strategies.state import StateStore
 
 _MONEY = Decimal("0.00000001")
+Touch = Literal["none", "quotes", "book"]
+"""Where best bids and asks come from: nowhere (candles alone), quotes, or books of many levels."""
 
 
 class DeskStrategyConfig(StrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,13 +43,16 @@ class DeskStrategyConfig(StrategyConfig, frozen=True, kw_only=True, forbid_unkno
         Ids of the instruments that are this strategy's to trade.
     settlement : str
         Currency in which equity is counted.
+    node : str
+        Tag of the node in order ids; ``bt`` in backtests.
     """
 
-    desk_fields: ClassVar[frozenset[str]] = frozenset({"key", "instruments", "settlement"})
+    desk_fields: ClassVar[frozenset[str]] = frozenset({"key", "instruments", "settlement", "node"})
 
-    key: Annotated[str, Meta(pattern="^[a-z0-9]{1,8}$")]
+    key: Annotated[str, Meta(pattern=f"^{KEY}$")]
     instruments: tuple[str, ...]
     settlement: str = "USDT"
+    node: Annotated[str, Meta(pattern=f"^{TAG}$")] = BACKTEST_TAG
 
 
 class DeskStrategy(Strategy):
@@ -57,6 +66,11 @@ class DeskStrategy(Strategy):
         self.instrument_ids = tuple(InstrumentId.from_str(name) for name in self.ids)
         self._verdicts: dict[tuple[str, str], Verdict] = {}
         self._lots: dict[InstrumentId, tuple[Instrument, Lot]] = {}
+        self._listed: dict[str, int] = {}
+        self._store: StateStore | None = None
+        self._touch: Touch = "quotes"
+        self._session = ""
+        self._orders_made = 0
 
     # What the builder asks for -----------------------------------------------------------------
 
@@ -71,10 +85,56 @@ class DeskStrategy(Strategy):
         """Return its period and offset in nanoseconds, None when it decides on events."""
         return None
 
+    # What the builder tells, before the start ---------------------------------------------------
+
+    def attach_state(self, store: StateStore) -> None:
+        """Keep what must survive a crash in the store; without one nothing is kept."""
+        self._store = store
+
+    def know_listings(self, listed_ns: Mapping[str, int]) -> None:
+        """Take in when instruments were listed, UNIX nanoseconds (UTC) by id.
+
+        What is not told is looked up in the instrument's own ``info``.
+        """
+        self._listed.update(listed_ns)
+
+    def expect_touch(self, touch: Touch) -> None:
+        """Say where best bids and asks come from: ``quotes`` unless told, ``none`` on candles."""
+        self._touch = touch
+
+    # What the launcher asks, once it runs -------------------------------------------------------
+
+    def due(self, now_ns: int) -> int | None:
+        """Return the latest stamp of its schedule that is missing, None when nothing is.
+
+        Parameters
+        ----------
+        now_ns : int
+            UNIX nanoseconds (UTC).
+        """
+        return None
+
+    def run_now(self, force: bool = False) -> bool:
+        """Do what is due at once, with ``force`` even when nothing is; return whether it began."""
+        return False
+
+    def resume(self) -> bool:
+        """Take up what a crash interrupted, or what was missed; return whether anything began.
+
+        Called once after the start, when positions and orders are reconciled.
+        """
+        return False
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is still carrying out what it decided."""
+        return False
+
     # The guards --------------------------------------------------------------------------------
 
     def on_start(self) -> None:
         """Listen to the guards; a derived class calls this first."""
+        self._session = session_of(self.clock.timestamp_ns())
         self.msgbus.subscribe("verdicts.*", self._hear_verdict)
 
     def on_verdict(self, verdict: Verdict) -> None:
@@ -176,7 +236,35 @@ class DeskStrategy(Strategy):
         """Whether the instrument is a spot pair, which can't be sold short or reduce-only."""
         return isinstance(self.instrument(instrument_id), CurrencyPair)
 
+    def listed_ns(self, instrument_id: InstrumentId) -> int | None:
+        """Return when the instrument was listed, UNIX nanoseconds (UTC), None when unknown."""
+        known = self._listed.get(instrument_id.value)
+        return known or (self.instrument(instrument_id).info or {}).get("listed_ns")
+
+    # Time --------------------------------------------------------------------------------------
+
+    def in_turn(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return the callback for a timer, made to run in the thread that runs everything else.
+
+        A live clock calls timers from a thread of its own, in the midst of order events.
+        """
+        if not isinstance(self.clock, LiveClock):
+            return callback
+        loop = asyncio.get_running_loop()
+
+        def hop(event: Any) -> None:
+            loop.call_soon_threadsafe(callback, event)
+
+        return hop
+
     # What it sends -----------------------------------------------------------------------------
+
+    def next_order_id(self) -> ClientOrderId:
+        """Return the id of the next order; live, the gate refuses any that is not made here."""
+        self._orders_made += 1
+        config = self.config
+        made = order_id(config.node, config.key, self._session, self._orders_made)
+        return ClientOrderId(made)
 
     def publish(self, decision: Decision) -> None:
         """Publish a decision, before any order of it leaves."""
@@ -208,5 +296,6 @@ class DeskStrategy(Strategy):
                 Quantity(size, found.size_precision),
                 reduce_only=shrinks and not self.is_spot(instrument_id),
                 tags=[reason],
+                client_order_id=self.next_order_id(),
             )
             self.submit_order(order)

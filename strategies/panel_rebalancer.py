@@ -153,7 +153,7 @@ class PanelRebalancer(DeskStrategy):
             self._flatten(now, last_close(now, self._interval_ns), verdict.reason)
 
     def _read_listings(self) -> Listings:
-        listed = [(self.instrument(i).info or {}).get("listed_ns") for i in self.instrument_ids]
+        listed = [self.listed_ns(i) for i in self.instrument_ids]
         return Listings(self.ids, np.array([np.nan if ns is None else ns for ns in listed], float))
 
     def _on_timer(self, event: TimeEvent) -> None:

@@ -248,7 +248,7 @@ def test_spot_can_not_be_sold_short():
 
 
 def test_only_the_builders_fields_are_closed_to_the_document():
-    assert XSReversalConfig.desk_fields == {"key", "instruments", "settlement"}
+    assert XSReversalConfig.desk_fields == {"key", "instruments", "settlement", "node"}
     assert DeskStrategy.Config.desk_fields == XSReversal.Config.desk_fields
 
 

@@ -1,0 +1,86 @@
+"""Names of orders: who sent an order can be read from it, at the venue and after a restart.
+
+``{tag}-{key}-{session}-{n}``: the node's tag, the strategy's key, its start in milliseconds and a
+counter, the last two in base 36. Bybit takes at most 36 characters as ``orderLinkId``
+(https://bybit-exchange.github.io/docs/v5/order/create-order); the longest that can be made here
+has 36: 4 + 1 + 8 + 1 + 9 + 1 + 12.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+LONGEST = 36
+TAG = r"[a-z0-9]{1,4}"
+KEY = r"[a-z0-9]{1,8}"
+BACKTEST_TAG = "bt"
+_SESSION_DIGITS = 9  # Base 36 milliseconds: enough until the year 5188.
+_COUNT_DIGITS = 12
+_ORDER_ID = re.compile(
+    rf"({TAG})-({KEY})-([0-9a-z]{{1,{_SESSION_DIGITS}}})-([0-9a-z]{{1,{_COUNT_DIGITS}}})"
+)
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+class Owner(NamedTuple):
+    """Whose order it is: the node's tag and the strategy's key."""
+
+    tag: str
+    key: str
+
+
+def base36(number: int) -> str:
+    """Return a whole number, zero or above, in digits 0-9 and a-z.
+
+    Raises
+    ------
+    ValueError
+        If the number is negative.
+    """
+    if number < 0:
+        raise ValueError(f"expected a number of zero or above, was {number}")
+    digits = ""
+    while number >= 36:
+        number, digit = divmod(number, 36)
+        digits = _DIGITS[digit] + digits
+    return _DIGITS[number] + digits
+
+
+def session_of(start_ns: int) -> str:
+    """Return the name of a session from the moment it started, UNIX nanoseconds (UTC)."""
+    return base36(start_ns // 1_000_000)
+
+
+def prefix_of(tag: str, key: str) -> str:
+    """Return what the ids of all orders of one strategy of one node begin with.
+
+    Raises
+    ------
+    ValueError
+        If the tag or the key has characters, or a length, that order ids have no room for.
+    """
+    for pattern, word, what in ((TAG, tag, "tag"), (KEY, key, "key")):
+        if not re.fullmatch(pattern, word):
+            raise ValueError(f"{what} {word!r} does not match {pattern}")
+    return f"{tag}-{key}-"
+
+
+def order_id(tag: str, key: str, session: str, number: int) -> str:
+    """Return the id of a session's order of that number.
+
+    Raises
+    ------
+    ValueError
+        If it would be longer than Bybit allows, or of another form than `owner_of` reads.
+    """
+    made = f"{prefix_of(tag, key)}{session}-{base36(number)}"
+    if len(made) > LONGEST or not _ORDER_ID.fullmatch(made):
+        raise ValueError(f"{made!r} is no order id of at most {LONGEST} characters")
+    return made
+
+
+def owner_of(client_order_id: str) -> Owner | None:
+    """Return whose order it is, None for an order that no node of ours made."""
+    match = _ORDER_ID.fullmatch(client_order_id)
+    return None if match is None else Owner(match[1], match[2])
