@@ -7,11 +7,16 @@ emulator sends the orders that it releases past the RiskEngine.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
+from nautilus_trader.common.component import Logger
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import (
+    BatchCancelOrders,
+    CancelAllOrders,
+    CancelOrder,
     ModifyOrder,
     SubmitOrder,
     SubmitOrderList,
@@ -20,6 +25,7 @@ from nautilus_trader.execution.messages import (
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.events import (
     OrderCanceled,
+    OrderCancelRejected,
     OrderDenied,
     OrderEvent,
     OrderExpired,
@@ -33,10 +39,16 @@ from nautilus_trader.model.instruments import CurrencyPair, Instrument
 from nautilus_trader.model.objects import Price
 from nautilus_trader.model.orders import Order
 
-from actors.order_gate import AccountFacts, InstrumentFacts, OrderIntent, refusal
+from actors.gate_facts import cancel_all_facts, cancel_facts, order_facts
+from actors.order_facts import Hold, Observer, OrderFacts
+from actors.order_gate import AccountFacts, InstrumentFacts, OrderIntent, reduces, refusal
+from config.errors import DeskError
 from strategies.messages import Action, Verdict, strictest
 
 ENDPOINT = "ExecEngine.execute"
+
+Sender = Callable[[TradingCommand, Sequence[OrderFacts]], None]
+"""Brings a command that passed to `OrderGate.forward`, now or a little later."""
 
 
 class AccountView(Protocol):
@@ -66,6 +78,16 @@ class OrderGate:
         Where equity and positions come from.
     max_leverage : float
         Largest gross notional per unit of equity.
+
+    Attributes
+    ----------
+    observers : list of Observer
+        Told of every request before it leaves, and of every refusal. One that raises a `DeskError`
+        (a journal that can't be written) stops entries, never exits.
+    sender : Sender or None
+        Paces what passed; None sends at once.
+    refusals, unwritten : int
+        Requests refused, and exits that left although an observer failed.
     """
 
     def __init__(self, kernel: Any, account: AccountView, max_leverage: float) -> None:
@@ -80,42 +102,74 @@ class OrderGate:
         self._facts: dict[InstrumentId, InstrumentFacts] = {}
         self._verdicts: dict[str, Verdict] = {}
         self.refusals = 0
+        self.unwritten = 0
+        self.observers: list[Observer] = []
+        self.sender: Sender | None = None
+        self._holds: list[tuple[Hold, bool]] = []
+        self._log = Logger("OrderGate")
         self._pass = kernel.exec_engine.execute
         self._bus.deregister(endpoint=ENDPOINT, handler=self._pass)
         self._bus.register(endpoint=ENDPOINT, handler=self.execute)
         self._bus.subscribe("events.order.*", self._on_order_event)
         self._bus.subscribe("verdicts.*", self._on_verdict)
 
+    def hold(self, hold: Hold, *, exits: bool = False) -> None:
+        """Add a hold; with `exits` it applies to exits and to cancels too (a dry run)."""
+        self._holds.append((hold, exits))
+
+    def forward(self, command: TradingCommand) -> None:
+        """Bring a command that passed to the execution engine; for a `Sender`."""
+        self._pass(command)
+
+    def take_back(self, order: Order, reason: str) -> None:
+        """Deny an order that passed and has not left; for a `Sender`."""
+        self._pending.get(order.instrument_id.value, {}).pop(order.client_order_id.value, None)
+        self._changed.add(order.instrument_id.value)
+        self._deny(order, reason)
+
     def execute(self, command: TradingCommand) -> None:
-        """Check a command; whatever neither makes nor changes an order passes."""
+        """Check a command; whatever neither makes, changes nor takes back an order passes."""
         if isinstance(command, SubmitOrder):
-            orders = [command.order]
+            self._submit(command, [command.order])
         elif isinstance(command, SubmitOrderList):
-            orders = list(command.order_list.orders)
+            self._submit(command, list(command.order_list.orders))
         elif isinstance(command, ModifyOrder):
             self._modify(command)
-            return
+        elif isinstance(command, CancelOrder | CancelAllOrders | BatchCancelOrders):
+            self._cancel(command)
         else:
             self._pass(command)
-            return
-        reasons = []
+
+    def _submit(self, command: TradingCommand, orders: list[Order]) -> None:
+        reasons: list[str | None] = []
+        told: list[OrderFacts] = []
         for order in orders:
+            quantity = order.quantity.as_decimal()
             price = order.price if order.has_price else None
-            reasons.append(self._refusal(order, order.quantity.as_decimal(), price))
+            reason, is_exit = self._refusal(order, quantity, price)
+            if self._is_wired:
+                facts = order_facts(order, "submit", quantity, price, is_exit, self._now())
+                told.append(facts)
+                reason = reason or self._held(facts)
+            reasons.append(reason)
             # Counts from here on, so that the orders of a list are held to the limits together.
             name = order.instrument_id.value
             pending = self._pending.setdefault(name, {})
-            pending[order.client_order_id.value] = _signed(order.side, order.quantity.as_decimal())
+            pending[order.client_order_id.value] = _signed(order.side, quantity)
             self._changed.add(name)
-        if any(reasons):
+        if any(reasons) or not self._written(told, reasons):
             # A list is one plan: without one of its legs the others could leave a naked position.
             first = next(reason for reason in reasons if reason)
-            for order, reason in zip(orders, reasons, strict=True):
+            words = [
+                reason or f"another order of its list was refused: {first}" for reason in reasons
+            ]
+            for order, word in zip(orders, words, strict=True):
                 del self._pending[order.instrument_id.value][order.client_order_id.value]
                 self._changed.add(order.instrument_id.value)
-                self._deny(order, reason or f"another order of its list was refused: {first}")
+                self._deny(order, word)
+            self._tell_refused(told, words)
             return
-        self._pass(command)
+        self._send(command, told)
 
     def _modify(self, command: ModifyOrder) -> None:
         """Judge a changed order as if it came in anew: it could be enlarged past all limits."""
@@ -123,31 +177,143 @@ class OrderGate:
         name, order_id = command.instrument_id.value, command.client_order_id.value
         pending = self._pending.get(name, {})
         if order is None or order_id not in pending:
-            # Not under way: the venue says so itself.
-            self._pass(command)
+            # Not under way here (an order from before the start), or already gone, which the venue
+            # says itself. It is written down all the same, and a dry run sends nothing.
+            self._modify_unknown(command, order)
             return
         quantity = command.quantity or order.quantity
         left = quantity.as_decimal() - order.filled_qty.as_decimal()
         price = command.price or (order.price if order.has_price else None)
         before = pending.pop(order_id)
         self._changed.add(name)
-        reason = self._refusal(order, left, price)
+        reason, is_exit = self._refusal(order, left, price)
         pending[order_id] = before if reason else _signed(order.side, left)
         self._changed.add(name)
-        if reason:
-            self._reject_change(order, reason)
+        told: list[OrderFacts] = []
+        reasons = [reason]
+        if self._is_wired:
+            facts = order_facts(order, "modify", left, price, is_exit, self._now())
+            told = [facts]
+            reasons = [reason or self._held(facts)]
+        if any(reasons) or not self._written(told, reasons):
+            word = reasons[0] or ""
+            pending[order_id] = before
+            self._reject_change(order, word)
+            self._tell_refused(told, [word])
         else:
-            self._pass(command)
+            self._send(command, told)
 
-    def _refusal(self, order: Order, quantity: Decimal, price: Price | None) -> str | None:
+    def _modify_unknown(self, command: ModifyOrder, order: Order | None) -> None:
+        if order is None or not self._is_wired:
+            self._pass(command)
+            return
+        quantity = (command.quantity or order.quantity).as_decimal()
+        price = command.price or (order.price if order.has_price else None)
+        left = quantity - order.filled_qty.as_decimal()
+        facts = order_facts(order, "modify", left, price, False, self._now())
+        reasons = [self._held(facts)]
+        if any(reasons) or not self._written([facts], reasons):
+            word = reasons[0] or ""
+            self._reject_change(order, word)
+            self._tell_refused([facts], [word])
+        else:
+            self._send(command, [facts])
+
+    def _cancel(self, command: TradingCommand) -> None:
+        """Let it pass, except in a dry run: to take an order back is never refused."""
+        if not self._is_wired:
+            self._pass(command)
+            return
+        if isinstance(command, CancelAllOrders):
+            told = [cancel_all_facts(command, self._now())]
+        else:
+            cancels = command.cancels if isinstance(command, BatchCancelOrders) else [command]
+            told = [cancel_facts(cancel, self._now()) for cancel in cancels]
+        reasons = [self._held(facts) for facts in told]
+        if any(reasons):
+            word = next(reason for reason in reasons if reason)
+            for order in self._being_cancelled(command):
+                self._reject_cancel(order, word)
+            self._tell_refused(told, [word] * len(told))
+            return
+        self._written(told, reasons)
+        self._send(command, told)
+
+    def _being_cancelled(self, command: TradingCommand) -> list[Order]:
+        cache = self._kernel.cache
+        if isinstance(command, CancelAllOrders):
+            return [
+                order
+                for order in cache.orders_open(
+                    instrument_id=command.instrument_id, strategy_id=command.strategy_id
+                )
+                if order.is_pending_cancel
+            ]
+        cancels = command.cancels if isinstance(command, BatchCancelOrders) else [command]
+        found = [cache.order(cancel.client_order_id) for cancel in cancels]
+        return [order for order in found if order is not None and order.is_pending_cancel]
+
+    # Observers, holds, sender ------------------------------------------------------------------
+
+    @property
+    def _is_wired(self) -> bool:
+        # Backtests hang nothing on the gate and are spared the facts.
+        return bool(self.observers or self._holds or self.sender)
+
+    def _held(self, facts: OrderFacts) -> str | None:
+        for hold, exits in self._holds:
+            if facts.is_exit and not exits:
+                continue
+            reason = hold(facts)
+            if reason:
+                return reason
+        return None
+
+    def _written(self, told: list[OrderFacts], reasons: list[str | None]) -> bool:
+        """Tell the observers; False, with the reason filled in, when an entry must not leave."""
+        try:
+            for facts in told:
+                for observer in self.observers:
+                    observer.intended(facts)
+        except DeskError as error:
+            if not all(facts.is_exit for facts in told):
+                reasons[0] = f"it could not be written down: {error}"
+                return False
+            self.unwritten += 1
+            self._log.error(f"An exit leaves without being written down: {error}")
+        return True
+
+    def _tell_refused(self, told: list[OrderFacts], reasons: Sequence[str]) -> None:
+        try:
+            for facts, reason in zip(told, reasons, strict=False):
+                for observer in self.observers:
+                    observer.refused(facts, reason)
+        except DeskError as error:
+            self._log.error(f"A refusal could not be written down: {error}")
+
+    def _send(self, command: TradingCommand, told: list[OrderFacts]) -> None:
+        if self.sender is None:
+            self._pass(command)
+        else:
+            self.sender(command, told)
+
+    def _now(self) -> int:
+        return int(self._kernel.clock.timestamp_ns())
+
+    # Judgement ---------------------------------------------------------------------------------
+
+    def _refusal(
+        self, order: Order, quantity: Decimal, price: Price | None
+    ) -> tuple[str | None, bool]:
+        """Return why the order is refused, if it is, and whether it is an exit."""
         name = order.instrument_id.value
         facts = self._instrument_facts(order.instrument_id)
         if facts is None:
-            return f"unknown instrument {name}"
+            return f"unknown instrument {name}", False
         decimals = self._kernel.cache.instrument(order.instrument_id).size_precision
         if order.quantity.precision != decimals:
             # The engine aborts the whole run over it, without a word of what to do.
-            return f"quantity {order.quantity} must be given with {decimals} decimals"
+            return f"quantity {order.quantity} must be given with {decimals} decimals", False
         intent = OrderIntent(
             instrument=name,
             quantity=_signed(order.side, quantity),
@@ -169,9 +335,8 @@ class OrderGate:
             pending=sum(self._pending.get(name, {}).values(), Decimal(0)),
             max_leverage=self._max_leverage,
         )
-        return refusal(
-            intent, instrument, account, self._standing(name, order.strategy_id.get_tag())
-        )
+        standing = self._standing(name, order.strategy_id.get_tag())
+        return refusal(intent, instrument, account, standing), reduces(intent, account)
 
     def _gross_with_pending(self) -> float:
         # A rebalance sends hundreds of orders at one moment, when prices stand still: only what
@@ -233,6 +398,23 @@ class OrderGate:
         self.refusals += 1
         now = self._kernel.clock.timestamp_ns()
         rejected = OrderModifyRejected(
+            trader_id=order.trader_id,
+            strategy_id=order.strategy_id,
+            instrument_id=order.instrument_id,
+            client_order_id=order.client_order_id,
+            venue_order_id=order.venue_order_id,
+            account_id=order.account_id,
+            reason=f"order gate: {reason}",
+            event_id=UUID4(),
+            ts_event=now,
+            ts_init=now,
+        )
+        self._bus.send(endpoint="ExecEngine.process", msg=rejected)
+
+    def _reject_cancel(self, order: Order, reason: str) -> None:
+        self.refusals += 1
+        now = self._kernel.clock.timestamp_ns()
+        rejected = OrderCancelRejected(
             trader_id=order.trader_id,
             strategy_id=order.strategy_id,
             instrument_id=order.instrument_id,

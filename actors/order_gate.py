@@ -88,7 +88,7 @@ def refusal(
     after = account.position + account.pending + order.quantity
     if instrument.is_spot and after < 0:
         return f"spot can't be sold short: position would be {after}"
-    if _reduces(order, account):
+    if reduces(order, account):
         return None
     if order.reduce_only:
         return f"reduce-only, but position {account.position} would not shrink"
@@ -114,7 +114,7 @@ def refusal(
     return None
 
 
-def _reduces(order: OrderIntent, account: AccountFacts) -> bool:
+def reduces(order: OrderIntent, account: AccountFacts) -> bool:
     """Whether the order can only shrink the position.
 
     A reduce-only order is held to that by the venue. Any other counts against the position as it

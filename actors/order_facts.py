@@ -1,0 +1,77 @@
+"""What the order gate tells its observers and holds of a request: plain data, no engine type.
+
+Pure, so that the journal that takes it down and the rules that judge it outlive the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal, Protocol
+
+Operation = Literal["submit", "modify", "cancel", "cancel_all"]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFacts:
+    """One request as it stands at the gate, before it leaves.
+
+    Parameters
+    ----------
+    operation : {"submit", "modify", "cancel", "cancel_all"}
+        What is asked of the venue.
+    client_order_id : str
+        Empty for ``cancel_all``.
+    strategy : str
+        The component's key.
+    instrument : str
+        Instrument id.
+    side : {"BUY", "SELL", ""}
+        Empty for ``cancel_all`` of both sides.
+    quantity : Decimal
+        Base coin, unsigned; for ``modify`` what is left to fill. Zero for ``cancel_all``.
+    price, trigger_price : Decimal or None
+        Limit and trigger price, where the order has them.
+    order_type, time_in_force : str
+        The engine's words for them (``LIMIT``, ``MARKET``, …; ``GTC``, ``IOC``, …); may be empty.
+    reduce_only, post_only : bool
+        As the venue will see them.
+    is_exit : bool
+        Whether it can only shrink a position, or takes an order back. Exits are never held, except
+        by a dry run.
+    ts : int
+        UNIX nanoseconds (UTC).
+    reason : str
+        What the strategy says it is for.
+    """
+
+    operation: Operation
+    client_order_id: str
+    strategy: str
+    instrument: str
+    side: str
+    quantity: Decimal
+    ts: int
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    order_type: str = ""
+    time_in_force: str = ""
+    reduce_only: bool = False
+    post_only: bool = False
+    is_exit: bool = False
+    reason: str = ""
+
+
+class Observer(Protocol):
+    """Is told of every request, synchronously: what it writes down is durable before it leaves."""
+
+    def intended(self, facts: OrderFacts) -> None:
+        """Hear of a request that is about to leave."""
+
+    def refused(self, facts: OrderFacts, reason: str) -> None:
+        """Hear of a request that the gate or a hold refused."""
+
+
+Hold = Callable[[OrderFacts], str | None]
+"""Returns why a request must wait or not leave at all; None lets it pass."""

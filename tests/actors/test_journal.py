@@ -1,0 +1,426 @@
+"""The journal: what was written survives a kill, and a damaged file never passes for whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal as D
+from pathlib import Path
+
+import pytest
+
+from actors.journal import Journal, JournalError
+from actors.journal_files import BACKUPS, NAME, back_up, damage, holder
+from actors.journal_reading import read
+from actors.journal_rows import EquityRow, FillRow, PositionRow
+from actors.journal_schema import NEVER_ARRIVED, UNKNOWN, VERSION
+from actors.order_facts import OrderFacts
+from config.errors import DeskError, GateRefused, InputError
+from strategies.messages import Action, Decision, Target, Verdict
+
+ORDER = OrderFacts(
+    operation="submit",
+    client_order_id="n-rev-abc-1",
+    strategy="rev",
+    instrument="BTCUSDT-LINEAR.BYBIT",
+    side="BUY",
+    quantity=D("0.010"),
+    ts=1000,
+    price=D("50000.1"),
+    order_type="LIMIT",
+    time_in_force="GTC",
+    reason="rebalance",
+)
+FILL = FillRow(
+    instrument="BTCUSDT-LINEAR.BYBIT",
+    execution_id="e-1",
+    ts=2000,
+    client_order_id="n-rev-abc-1",
+    venue_order_id="v-1",
+    strategy="rev",
+    side="BUY",
+    quantity=D("0.004"),
+    price=D("50000.1"),
+    fee=D("0.11"),
+    fee_currency="USDT",
+    liquidity="TAKER",
+    kind="Trade",
+    source="push",
+)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 5000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def journal(tmp_path: Path, clock: Clock) -> Iterator[Journal]:
+    opened = Journal.open(tmp_path, node="test", clock_ns=clock)
+    opened.begin_run(environment="practice", document="abc", dry_run=False)
+    yield opened
+    opened.close()
+
+
+# Orders ---------------------------------------------------------------------------------------
+
+
+def test_an_intent_is_an_unsettled_order_until_its_outcome_is_final(journal: Journal) -> None:
+    journal.intended(ORDER)
+    (order,) = journal.unsettled()
+    assert (order.status, order.quantity, order.price) == ("INTENDED", D("0.010"), D("50000.1"))
+    journal.outcome(ORDER.client_order_id, "ACCEPTED", venue_order_id="v-1")
+    journal.outcome(ORDER.client_order_id, "PARTIALLY_FILLED", filled=D("0.004"))
+    (order,) = journal.unsettled()
+    assert (order.venue_order_id, order.filled) == ("v-1", D("0.004"))
+    journal.outcome(ORDER.client_order_id, "CANCELED")
+    assert journal.unsettled() == []
+    settled = journal.order(ORDER.client_order_id)
+    assert settled is not None
+    assert (settled.status, settled.filled, settled.reason) == (
+        "CANCELED", D("0.004"), "rebalance",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "settles"),
+    [
+        ("FILLED", True),
+        ("CANCELED", True),
+        ("EXPIRED", True),
+        ("REJECTED", True),
+        ("DENIED", True),
+        (NEVER_ARRIVED, True),
+        ("SUBMITTED", False),
+        ("ACCEPTED", False),
+        ("PARTIALLY_FILLED", False),
+        ("PENDING_CANCEL", False),
+        (UNKNOWN, False),
+    ],
+)
+def test_which_outcomes_settle_an_order(journal: Journal, status: str, settles: bool) -> None:
+    journal.intended(ORDER)
+    journal.outcome(ORDER.client_order_id, status)
+    assert (journal.unsettled() == []) is settles
+
+
+def test_a_refused_order_is_settled_at_once_and_says_why(journal: Journal) -> None:
+    journal.refused(ORDER, "dry run")
+    assert journal.unsettled() == []
+    (intent,) = journal.intents(ORDER.client_order_id)
+    assert intent["refused"] == "dry run"
+
+
+def test_a_changed_and_a_cancelled_order_stay_one_order_with_three_intents(
+    journal: Journal,
+) -> None:
+    journal.intended(ORDER)
+    journal.intended(replace(ORDER, operation="modify", price=D("49000")))
+    journal.intended(replace(ORDER, operation="cancel", is_exit=True))
+    assert len(journal.unsettled()) == 1
+    assert [i["operation"] for i in journal.intents(ORDER.client_order_id)] == [
+        "submit", "modify", "cancel",
+    ]  # fmt: skip
+
+
+def test_an_execution_is_kept_once_whoever_brings_it(journal: Journal) -> None:
+    assert journal.fill(FILL)
+    assert not journal.fill(replace(FILL, source="recovery"))
+    assert journal.fill(replace(FILL, execution_id="e-2", ts=3000))
+    assert [f.execution_id for f in journal.fills_since(2500)] == ["e-2"]
+    assert [f.source for f in journal.fills_since(0)] == ["push", "push"]
+    assert journal.last_fill_ts() == 3000
+
+
+# The rest of it -------------------------------------------------------------------------------
+
+
+def test_everything_comes_back_as_it_was_written(journal: Journal, clock: Clock) -> None:
+    position = PositionRow("BTCUSDT-LINEAR.BYBIT", "rev", 7000, D("-0.5"), D("101.25"), D("3"))
+    journal.positions([position, replace(position, owner="", quantity=D("1"))])
+    journal.positions([replace(position, quantity=D(0))])
+    assert [(p.owner, p.quantity) for p in journal.holdings()] == [("", D("1")), ("rev", D(0))]
+    equity = EquityRow(ts=1, equity=D("10000.01"), balance=D("9999"), gross=D("500"), net=D("-1"))
+    journal.equity(equity)
+    assert journal.last_equity() == equity
+    decision = Decision(
+        strategy="rev",
+        ts=9,
+        data_ts=8,
+        kind="rebalance",
+        equity="1",
+        targets=(Target(instrument="X"),),
+    )
+    journal.decision(decision)
+    assert journal.decisions(1) == [decision]
+    journal.count("sweeps")
+    journal.count("sweeps", 2)
+    assert journal.counters() == {"sweeps": 3}
+    journal.gate("clock", True, "3 ms")
+    (gate,) = journal.gates(journal.run)
+    assert (gate["name"], gate["passed"], gate["detail"]) == ("clock", 1, "3 ms")
+    journal.note("stop", "told to")
+    assert journal.notes(1)[0]["text"] == "told to"
+    (run,) = journal.runs()
+    assert (run.pid, run.environment, run.ended, run.phase) == (
+        os.getpid(), "practice", None, "starting",
+    )  # fmt: skip
+    clock.now = 6000
+    journal.end_run("failed", "wrong key")
+    (run,) = journal.runs()
+    assert (run.ended, run.phase, run.note) == (6000, "failed", "wrong key")
+
+
+def test_a_link_remembers_since_when_it_is_as_it_is(journal: Journal, clock: Clock) -> None:
+    journal.link("trade", "open")
+    clock.now = 6000
+    journal.link("trade", "open")
+    (link,) = journal.links()
+    assert (link.since, link.changed) == (5000, 6000)
+    journal.link("trade", "down", "no pong")
+    (link,) = journal.links()
+    assert (link.state, link.since, link.detail) == ("down", 6000, "no pong")
+
+
+def test_a_verdict_stands_until_it_is_taken_back(journal: Journal, clock: Clock) -> None:
+    halt = Verdict(action=Action.HALT_ENTRIES, guard="node", reason="trade link is down")
+    journal.verdict(halt)
+    clock.now = 6000
+    journal.verdict(halt)
+    assert journal.standing() == [(5000, halt)]
+    journal.verdict(Verdict(action=Action.NONE, guard="node"))
+    assert journal.standing() == []
+    assert len(journal.verdicts()) == 3
+
+
+def test_state_belongs_to_its_owner(journal: Journal) -> None:
+    mine, other = journal.state("rev"), journal.state("mom")
+    assert mine.load("plan") is None
+    mine.save("plan", b"\x00one")
+    mine.save("plan", b"two")
+    assert (mine.load("plan"), other.load("plan")) == (b"two", None)
+
+
+def test_what_is_written_together_is_there_whole_or_not_at_all(journal: Journal) -> None:
+    def half() -> None:
+        with journal.together():
+            journal.count("a")
+            with journal.together():
+                journal.count("b")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        half()
+    assert journal.counters() == {}
+    with journal.together():
+        journal.count("a")
+    assert journal.counters() == {"a": 1}
+
+
+# Other processes ------------------------------------------------------------------------------
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from actors.journal import Journal
+journal = Journal.open(Path(sys.argv[1]), node="test")
+journal.begin_run(environment="practice", document="abc")
+n = 0
+while True:
+    n += 1
+    journal.save_state("rev", "n", str(n).encode())
+    print(n, flush=True)
+"""
+
+
+def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout is not None
+    for _ in range(200):
+        writer.stdout.readline()
+    writer.send_signal(signal.SIGKILL)
+    said = [int(line) for line in writer.stdout.read().split()]
+    writer.wait()
+    with Journal.open(tmp_path, node="test") as journal:
+        assert journal.restored is None
+        kept = int(journal.load_state("rev", "n") or b"0")
+        assert kept >= max(said, default=200)
+        assert journal.runs()[0].ended is None
+
+
+def test_a_second_node_is_refused_and_hears_the_firsts_pid(tmp_path: Path) -> None:
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        with pytest.raises(GateRefused, match=f"process {writer.pid} holds"):
+            Journal.open(tmp_path, node="test")
+        assert holder(tmp_path) == writer.pid
+        with read(tmp_path) as reading:
+            assert reading.runs()[0].pid == writer.pid
+            assert int(reading.load_state("rev", "n") or b"0") > 0
+    finally:
+        writer.kill()
+        writer.communicate()
+    assert holder(tmp_path) is None
+
+
+def test_a_reader_can_not_write(journal: Journal) -> None:
+    with (
+        read(journal.folder) as reading,
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+    ):
+        reading._connection.execute("DELETE FROM runs")
+
+
+def test_a_node_that_never_ran_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="never been started"), read(tmp_path):
+        pass
+
+
+def test_a_journal_that_can_not_be_written_says_so(journal: Journal) -> None:
+    journal._connection.execute("PRAGMA query_only=ON")
+    with pytest.raises(JournalError, match="can't be written"):
+        journal.intended(ORDER)
+    journal._connection.execute("PRAGMA query_only=OFF")
+
+
+# Damage ---------------------------------------------------------------------------------------
+
+
+def broken(path: Path) -> None:
+    """Overwrite the middle of the file, as a bad disk would."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        for place in range(4096, size, 4096):
+            file.seek(place)
+            file.write(b"\xa5" * 64)
+
+
+def kept(folder: Path, value: bytes, *, backup: bool) -> None:
+    with Journal.open(folder, node="test") as journal:
+        journal.begin_run(environment="practice", document="abc")
+        journal.save_state("rev", "plan", value)
+    if not backup:
+        for name in BACKUPS:
+            (folder / name).unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("harm", [broken, lambda p: p.write_bytes(b"no database at all" * 300)])
+def test_a_damaged_journal_is_put_aside_and_its_backup_takes_over(tmp_path: Path, harm) -> None:
+    kept(tmp_path, b"one", backup=True)
+    harm(tmp_path / NAME)
+    with Journal.open(tmp_path, node="test") as journal:
+        assert journal.restored is not None
+        assert journal.restored.source == tmp_path / BACKUPS[0]
+        assert journal.restored.moved_to.exists()
+        assert "damaged" in journal.notes(1)[0]["text"]
+        assert journal.load_state("rev", "plan") == b"one"
+        # It can be written, and is whole.
+        journal.save_state("rev", "plan", b"two")
+    assert damage(tmp_path / NAME) is None
+
+
+def test_the_older_backup_takes_over_when_the_newer_is_damaged_too(tmp_path: Path) -> None:
+    kept(tmp_path, b"one", backup=True)
+    kept(tmp_path, b"two", backup=True)
+    broken(tmp_path / NAME)
+    broken(tmp_path / BACKUPS[0])
+    with Journal.open(tmp_path, node="test") as journal:
+        assert journal.restored is not None
+        assert journal.restored.source == tmp_path / BACKUPS[1]
+        assert journal.load_state("rev", "plan") == b"one"
+
+
+def test_without_a_backup_an_empty_journal_starts_and_says_so(tmp_path: Path) -> None:
+    kept(tmp_path, b"one", backup=False)
+    broken(tmp_path / NAME)
+    with Journal.open(tmp_path, node="test") as journal:
+        assert journal.restored is not None
+        assert journal.restored.source is None
+        assert "starts empty" in str(journal.restored)
+        assert journal.load_state("rev", "plan") is None
+
+
+def test_an_emptied_journal_is_damage_and_a_fresh_one_is_not(tmp_path: Path) -> None:
+    with Journal.open(tmp_path, node="test") as journal:
+        assert journal.restored is None
+    (tmp_path / NAME).write_bytes(b"")
+    with Journal.open(tmp_path, node="test") as journal:
+        assert journal.restored is not None
+        assert journal.restored.damage == "it is empty"
+
+
+def test_a_journal_that_may_not_be_read_is_no_damaged_one(tmp_path: Path) -> None:
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(DeskError, match="can't be read"):
+        Journal.open(tmp_path, node="test")
+    (tmp_path / NAME).rmdir()
+    Journal.open(tmp_path, node="test").close()
+
+
+def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
+    Journal.open(tmp_path, node="test").close()
+    connection = sqlite3.connect(tmp_path / NAME)
+    connection.execute(f"PRAGMA user_version={VERSION + 1}")
+    connection.close()
+    with pytest.raises(DeskError, match="newer perpdesk"):
+        Journal.open(tmp_path, node="test")
+
+
+def test_a_backup_beside_a_writer_is_whole(tmp_path: Path) -> None:
+    with Journal.open(tmp_path, node="test") as journal:
+        stop = threading.Event()
+        copies = []
+
+        def copying() -> None:
+            while not stop.is_set():
+                copies.append(damage(back_up(tmp_path)))
+
+        copier = threading.Thread(target=copying)
+        copier.start()
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            with journal.together():
+                journal.count("a")
+                journal.count("b")
+        stop.set()
+        copier.join()
+        assert len(copies) > 2
+        assert set(copies) == {None}
+        backup = sqlite3.connect(tmp_path / BACKUPS[0])
+        counts = dict(backup.execute("SELECT name, value FROM counters"))
+        backup.close()
+        assert counts["a"] == counts["b"] > 0
+
+
+def test_a_backup_that_fails_is_heard_of(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path, node="test")
+    (tmp_path / f"{BACKUPS[0]}.writing").mkdir()
+    journal.back_up()
+    assert journal._backup is not None
+    journal._backup.join()
+    with pytest.raises(DeskError, match="backup in"):
+        journal.back_up()
+    (tmp_path / f"{BACKUPS[0]}.writing").rmdir()
+    journal.close()
+    journal.close()
