@@ -10,17 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
-if TYPE_CHECKING:
-    from live_nodes.practice.exchange import Exchange
-    from live_nodes.practice.model import Symbol
-
-SymbolKey = tuple[str, str]
-"""``("linear" | "spot", "BTCUSDT")``: both products may carry one name."""
-
-Level = tuple[Decimal, Decimal]
-"""Price and quantity."""
+from live_nodes.practice.exchange import Exchange
+from live_nodes.practice.model import Key, Level, Side, Symbol
 
 PriceKind = Literal["last", "mark", "index"]
 
@@ -61,7 +54,7 @@ class PublicTrade:
 
     time_ms: int
     trade_id: str
-    side: str
+    side: Side
     price: Decimal
     qty: Decimal
 
@@ -91,20 +84,17 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step did: the news that the sockets publish.
+    """What one step did. (Its trades are the exchange's own ``Printed`` events.)
 
     Parameters
     ----------
-    quoted : tuple of SymbolKey
+    quoted : tuple of Key
         Symbols whose house book, prices or candle may have changed.
-    trades : tuple of (SymbolKey, PublicTrade)
-        House prints, oldest first. (Fills of accounts are the exchange's own events.)
     statuses : tuple of Symbol
-        Symbols whose status changed (listed, delisted, halted, resumed), as they are now.
+        Symbols that were listed or delisted, as they are now; the exchange knows already.
     """
 
-    quoted: tuple[SymbolKey, ...]
-    trades: tuple[tuple[SymbolKey, PublicTrade], ...] = ()
+    quoted: tuple[Key, ...]
     statuses: tuple[Symbol, ...] = ()
 
 
@@ -123,7 +113,7 @@ class Market(Protocol):
 
     def klines(
         self,
-        key: SymbolKey,
+        key: Key,
         interval: str,
         start_ms: int | None,
         end_ms: int | None,
@@ -139,7 +129,7 @@ class Market(Protocol):
 
         Parameters
         ----------
-        key : SymbolKey
+        key : Key
             KeyError when unknown.
         interval : str
             A key of `INTERVAL_MS`; KeyError otherwise.
@@ -154,29 +144,29 @@ class Market(Protocol):
         """
 
     def funding_history(
-        self, key: SymbolKey, start_ms: int | None, end_ms: int | None, limit: int, now_ms: int
+        self, key: Key, start_ms: int | None, end_ms: int | None, limit: int, now_ms: int
     ) -> list[FundingRate]:
         """Return settlements in [start_ms, end_ms] up to now, newest first, at most `limit`."""
 
-    def funding(self, key: SymbolKey, now_ms: int) -> tuple[Decimal, int]:
+    def funding(self, key: Key, now_ms: int) -> tuple[Decimal, int]:
         """Return the rate of the coming settlement and its time (ms); ``(0, 0)`` for spot."""
 
-    def trades(self, key: SymbolKey, now_ms: int, limit: int) -> list[PublicTrade]:
-        """Return the house's latest trades, newest first."""
+    def trades(self, key: Key, now_ms: int, limit: int) -> list[PublicTrade]:
+        """Return the house's trades until now, newest first, as `step` printed or would have."""
 
-    def book(self, key: SymbolKey, now_ms: int) -> tuple[list[Level], list[Level]]:
+    def book(self, key: Key, now_ms: int) -> tuple[list[Level], list[Level]]:
         """Return the house's bids and asks, best first, as `step` quotes them."""
 
-    def prices(self, key: SymbolKey, now_ms: int) -> Prices:
+    def prices(self, key: Key, now_ms: int) -> Prices:
         """Return the ticker's figures."""
 
     def step(self, exchange: Exchange, now_ms: int) -> Step:
         """Tell the exchange what happened since the step before.
 
         Sets marks, settles funding whose time has come (each settlement once, also those missed
-        while the exchange was down), quotes books, prints trades, halts and resumes symbols. The
-        caller drains the exchange's events afterwards. Idempotent at one `now_ms`.
+        while the exchange was down), quotes books, prints trades, lists and delists symbols. The
+        caller drains the exchange's events afterwards. Twice at one `now_ms` is as once.
         """
 
-    def move(self, key: SymbolKey, price: Decimal, now_ms: int) -> None:
+    def move(self, key: Key, price: Decimal, now_ms: int) -> None:
         """Let the last price be `price` from now on: later prices are scaled alike (a drill)."""
