@@ -1,0 +1,112 @@
+"""WebSocket connections: each has a queue of its own, so that a slow reader holds up no one else.
+
+A frozen link neither reads nor writes nor answers pings, as a stopped process would, and stays
+open; what was queued meanwhile leaves when it thaws.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import deque
+from collections.abc import Callable
+
+from aiohttp import ClientConnectionResetError, WSMsgType, web
+
+BACKLOG = 200_000
+MAX_FRAME = 1 << 20
+THAW_POLL_S = 0.02
+
+
+class Connection:
+    """One WebSocket of a client.
+
+    Parameters
+    ----------
+    channel : str
+        ``public``, ``private`` or ``trade``.
+    frozen : callable
+        Tells whether the link stands still now.
+
+    Attributes
+    ----------
+    topics : set of str
+        What it subscribed to.
+    account : str, optional
+        Whose it is, once it logged in.
+    """
+
+    def __init__(self, channel: str, frozen: Callable[[], bool]) -> None:
+        self.channel = channel
+        self.id = str(uuid.uuid4())
+        self.topics: set[str] = set()
+        self.account: str | None = None
+        self.socket = web.WebSocketResponse(
+            autoping=False, compress=False, max_msg_size=MAX_FRAME, timeout=1.0
+        )
+        self._frozen = frozen
+        self._outbox: deque[str] = deque()
+        self._waiting = asyncio.Event()
+        self._transport: asyncio.BaseTransport | None = None
+
+    async def open(self, request: web.Request) -> None:
+        """Answer the handshake; a frozen link keeps the client waiting for it."""
+        await self._thawed()
+        await self.socket.prepare(request)
+        self._transport = request.transport
+
+    def send(self, text: str) -> None:
+        """Queue a message; a client that lets 200,000 of them pile up is cut off."""
+        if len(self._outbox) >= BACKLOG:
+            self.abort()
+            return
+        self._outbox.append(text)
+        self._waiting.set()
+
+    def send_later(self, delay_s: float, text: str) -> None:
+        """Queue a message in `delay_s` seconds."""
+        asyncio.get_running_loop().call_later(delay_s, self.send, text)
+
+    async def receive(self) -> str | None:
+        """Return the next text; None when the client has gone. Answers protocol pings."""
+        while True:
+            message = await self.socket.receive()
+            await self._thawed()
+            if message.type is WSMsgType.TEXT:
+                text: str = message.data
+                return text
+            if message.type is WSMsgType.PING:
+                await self._quietly_pong(message.data)
+            elif message.type is not WSMsgType.PONG:
+                return None
+
+    async def write(self) -> None:
+        """Send what is queued until the client has gone."""
+        try:
+            while True:
+                await self._waiting.wait()
+                self._waiting.clear()
+                while self._outbox:
+                    if self._frozen():
+                        await self._thawed()
+                    await self.socket.send_str(self._outbox.popleft())
+        except (ClientConnectionResetError, ConnectionResetError):
+            self.abort()
+
+    def abort(self) -> None:
+        """Cut the connection without a closing handshake."""
+        self._outbox.clear()
+        if self._transport is not None and not self._transport.is_closing():
+            transport = self._transport
+            if isinstance(transport, asyncio.WriteTransport):
+                transport.abort()
+
+    async def _quietly_pong(self, data: bytes) -> None:
+        try:
+            await self.socket.pong(data)
+        except (ClientConnectionResetError, ConnectionResetError):
+            self.abort()
+
+    async def _thawed(self) -> None:
+        while self._frozen():
+            await asyncio.sleep(THAW_POLL_S)
