@@ -20,6 +20,7 @@ from typing import Any, Literal, Self
 from urllib.parse import urlencode
 
 import aiohttp
+from yarl import URL
 
 from catalog.instruments import InstrumentInfo
 from catalog.providers.bybit_instruments import info_of
