@@ -117,6 +117,16 @@ class OrderGate:
         """Add a hold; with `exits` it applies to exits and to cancels too (a dry run)."""
         self._holds.append((hold, exits))
 
+    def held(self, facts: OrderFacts) -> str | None:
+        """Return why a hold keeps a request back, None when none does."""
+        for hold, exits in self._holds:
+            if facts.is_exit and not exits:
+                continue
+            reason = hold(facts)
+            if reason:
+                return reason
+        return None
+
     def forward(self, command: TradingCommand) -> None:
         """Bring a command that passed to the execution engine; for a `Sender`."""
         self._pass(command)
@@ -150,7 +160,7 @@ class OrderGate:
             if self._is_wired:
                 facts = order_facts(order, "submit", quantity, price, is_exit, self._now())
                 told.append(facts)
-                reason = reason or self._held(facts)
+                reason = reason or self.held(facts)
             reasons.append(reason)
             # Counts from here on, so that the orders of a list are held to the limits together.
             name = order.instrument_id.value
@@ -194,7 +204,7 @@ class OrderGate:
         if self._is_wired:
             facts = order_facts(order, "modify", left, price, is_exit, self._now())
             told = [facts]
-            reasons = [reason or self._held(facts)]
+            reasons = [reason or self.held(facts)]
         if any(reasons) or not self._written(told, reasons):
             word = reasons[0] or ""
             pending[order_id] = before
@@ -211,7 +221,7 @@ class OrderGate:
         price = command.price or (order.price if order.has_price else None)
         left = quantity - order.filled_qty.as_decimal()
         facts = order_facts(order, "modify", left, price, False, self._now())
-        reasons = [self._held(facts)]
+        reasons = [self.held(facts)]
         if any(reasons) or not self._written([facts], reasons):
             word = reasons[0] or ""
             self._reject_change(order, word)
@@ -229,7 +239,7 @@ class OrderGate:
         else:
             cancels = command.cancels if isinstance(command, BatchCancelOrders) else [command]
             told = [cancel_facts(cancel, self._now()) for cancel in cancels]
-        reasons = [self._held(facts) for facts in told]
+        reasons = [self.held(facts) for facts in told]
         if any(reasons):
             word = next(reason for reason in reasons if reason)
             for order in self._being_cancelled(command):
@@ -259,15 +269,6 @@ class OrderGate:
     def _is_wired(self) -> bool:
         # Backtests hang nothing on the gate and are spared the facts.
         return bool(self.observers or self._holds or self.sender)
-
-    def _held(self, facts: OrderFacts) -> str | None:
-        for hold, exits in self._holds:
-            if facts.is_exit and not exits:
-                continue
-            reason = hold(facts)
-            if reason:
-                return reason
-        return None
 
     def _written(self, told: list[OrderFacts], reasons: list[str | None]) -> bool:
         """Tell the observers; False, with the reason filled in, when an entry must not leave."""
