@@ -109,13 +109,18 @@ class Fees:
 
 @dataclass(frozen=True, slots=True)
 class AccountSpec:
-    """An account as it begins: its coins, its leverage and its fees (null: the symbol's own)."""
+    """An account as it begins: its coins, its leverage and its fees (null: the symbol's own).
+
+    ``collateral`` says which part of a coin's dollar value counts as margin; coins that it does not
+    name count nothing.
+    """
 
     name: str
     balances: tuple[tuple[str, Decimal], ...] = (("USDT", Decimal(100_000)),)
     leverage: Decimal = Decimal(10)
     linear_fees: Fees | None = None
     spot_fees: Fees | None = None
+    collateral: tuple[tuple[str, Decimal], ...] = (("USDT", Decimal(1)), ("USDC", Decimal(1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +239,8 @@ class Order:
     ``priority`` orders equals at one price (lower is earlier); ``queue_ahead`` is the house
     quantity still in front of it at its price. ``number`` is the exchange's own count of orders;
     ``seq`` the count of the change that made this snapshot. ``parent_id`` is the order whose
-    attached TP/SL this is, or empty. ``margin`` is the initial margin or the spot coins it holds.
+    attached TP/SL this is, or empty. A market order's ``price`` is the bound that it was given
+    (Bybit turns market orders into IOC limits). ``stop_order_type`` stays after the trigger.
     """
 
     table: ClassVar[str] = "orders"
@@ -302,6 +308,11 @@ class Order:
     def final(self) -> bool:
         """Whether the order can still change."""
         return self.status in FINAL_STATUSES
+
+    @property
+    def untriggered(self) -> bool:
+        """Whether it is a conditional order that still waits for its price."""
+        return self.status == "Untriggered"
 
     @property
     def leaves(self) -> Decimal:
@@ -377,7 +388,7 @@ class Position:
     """A one-way position in a linear symbol, with its margins at the mark price of the moment.
 
     ``size`` is never negative; ``side`` is empty when flat. ``entry`` is the mean price, without
-    fees; ``current_realised`` counts since the position was opened, ``total_realised`` for ever
+    fees; ``cost`` is what the size was entered for, exactly (``entry`` is ``cost / size``). ``current_realised`` counts since the position was opened, ``total_realised`` for ever
     (both with fees and funding). ``liquidation_price`` and ``bust_price`` are null when no mark
     price of this symbol alone could bring them about.
     """
@@ -389,6 +400,7 @@ class Position:
     side: Literal["", "Buy", "Sell"] = ""
     size: Decimal = ZERO
     entry: Decimal = ZERO
+    cost: Decimal = ZERO
     leverage: Decimal = Decimal(10)
     mark_price: Decimal = ZERO
     value: Decimal = ZERO
@@ -428,7 +440,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class CoinBalance:
-    """One coin of a wallet. ``locked`` is held by open spot orders; ``balance`` counts it too."""
+    """One coin of a wallet. ``locked`` is held by open spot orders; ``balance`` counts it too.
+
+    ``collateral`` is the part of its value that counts as margin.
+    """
 
     coin: str
     balance: Decimal
@@ -439,6 +454,7 @@ class CoinBalance:
     order_margin: Decimal = ZERO
     position_margin: Decimal = ZERO
     maintenance_margin: Decimal = ZERO
+    collateral: Decimal = ZERO
 
     @property
     def equity(self) -> Decimal:
@@ -514,7 +530,8 @@ class MarketRow:
     """What the exchange itself must remember of a market: last prices, halt, the house's position.
 
     ``house`` is the sum of what the house holds against the accounts: with all positions of the
-    accounts it makes zero.
+    accounts it makes zero. ``funded_ms`` is when funding was last settled, ``prints`` how many public
+    trades there were. A price change alone makes no event, so that a stored row's prices may be old.
     """
 
     table: ClassVar[str] = "markets"
@@ -527,6 +544,7 @@ class MarketRow:
     halted: bool = False
     house: Decimal = ZERO
     funded_ms: int = 0
+    prints: int = 0
     seq: int = 0
 
     @property
