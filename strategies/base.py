@@ -16,18 +16,30 @@ from msgspec import Meta
 from nautilus_trader.common.component import LiveClock
 from nautilus_trader.config import StrategyConfig
 from nautilus_trader.model.enums import OrderSide, PriceType
+from nautilus_trader.model.events import (
+    OrderCanceled,
+    OrderDenied,
+    OrderEvent,
+    OrderExpired,
+    OrderFilled,
+    OrderRejected,
+)
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.instruments import CurrencyPair, Instrument
 from nautilus_trader.model.objects import Currency, Quantity
+from nautilus_trader.model.orders import Order
 from nautilus_trader.trading.strategy import Strategy
 
+from strategies.clearing import Clearing
 from strategies.history import Candles
 from strategies.messages import Action, Decision, Verdict, strictest
 from strategies.order_ids import BACKTEST_TAG, KEY, TAG, order_id, session_of
 from strategies.sizing.rounding import ZERO, Lot, split
 from strategies.state import StateStore
+from strategies.tactics.execution import Execution
 
 _MONEY = Decimal("0.00000001")
+_ENDS = (OrderCanceled, OrderDenied, OrderExpired, OrderRejected)
 Touch = Literal["none", "quotes", "book"]
 """Where best bids and asks come from: nowhere (candles alone), quotes, or books of many levels."""
 
@@ -45,6 +57,8 @@ class DeskStrategyConfig(StrategyConfig, frozen=True, kw_only=True, forbid_unkno
         Currency in which equity is counted.
     node : str
         Tag of the node in order ids; ``bt`` in backtests.
+    execution : Execution
+        How its orders reach the market; the one of these that the document sets.
     """
 
     desk_fields: ClassVar[frozenset[str]] = frozenset({"key", "instruments", "settlement", "node"})
@@ -53,6 +67,12 @@ class DeskStrategyConfig(StrategyConfig, frozen=True, kw_only=True, forbid_unkno
     instruments: tuple[str, ...]
     settlement: str = "USDT"
     node: Annotated[str, Meta(pattern=f"^{TAG}$")] = BACKTEST_TAG
+
+    execution: Execution = Execution()
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) for each parameter that does not go with the others."""
+        return [(f"execution.{field}", words) for field, words in self.execution.check()]
 
 
 class DeskStrategy(Strategy):
@@ -71,6 +91,8 @@ class DeskStrategy(Strategy):
         self._touch: Touch = "quotes"
         self._session = ""
         self._orders_made = 0
+        self._own: set[ClientOrderId] = set()
+        self._clearing = Clearing(self)
 
     # What the builder asks for -----------------------------------------------------------------
 
@@ -128,7 +150,7 @@ class DeskStrategy(Strategy):
     @property
     def busy(self) -> bool:
         """Whether it is still carrying out what it decided."""
-        return False
+        return bool(self._own) or self._clearing.active
 
     # The guards --------------------------------------------------------------------------------
 
@@ -270,32 +292,113 @@ class DeskStrategy(Strategy):
         """Publish a decision, before any order of it leaves."""
         self.msgbus.publish(f"decisions.{self.config.key}", decision)
 
+    def execute(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:
+        """Trade a signed quantity of base coin by the document's tactic."""
+        self.send_market(instrument_id, quantity, reason)
+
+    def stop_executing(self, instruments: Container[str] | None = None) -> None:
+        """Let tactics go no further, all or those in some instruments, and cancel their orders."""
+
+    def orders_under_way(self, instruments: Container[str] | None = None) -> list[Order]:
+        """Return this strategy's orders that may still fill, those of earlier sessions included.
+
+        Sorted by instrument, then in the order they were made.
+        """
+        cache = self.cache
+        found = {order.client_order_id: order for order in cache.orders_open(strategy_id=self.id)}
+        for order in cache.orders_inflight(strategy_id=self.id):
+            found[order.client_order_id] = order
+        # Live, one that was just sent is none of these before the engines' queues have passed it.
+        for name in self._own:
+            order = cache.order(name)
+            if order is not None and not order.is_closed:
+                found[order_id] = order
+        return sorted(
+            (
+                o
+                for o in found.values()
+                if instruments is None or o.instrument_id.value in instruments
+            ),
+            key=lambda o: (
+                o.instrument_id,
+                o.ts_init,
+                len(o.client_order_id.value),
+                o.client_order_id,
+            ),
+        )
+
     def cancel_waiting(self, instruments: Container[str] | None = None) -> None:
-        """Cancel every order of this strategy that is under way, or those in some instruments."""
-        waiting = self.cache.orders_open(strategy_id=self.id)
-        waiting += self.cache.orders_inflight(strategy_id=self.id)
-        for instrument_id in sorted({order.instrument_id for order in waiting}):
-            if instruments is None or instrument_id.value in instruments:
-                self.cancel_all_orders(instrument_id)
+        """Cancel every order of this strategy that is under way, or those in some instruments.
+
+        One by one: the exchange's cancel-all would take orders with it that are not ours.
+        """
+        for order in self.orders_under_way(instruments):
+            if not order.is_pending_cancel:
+                self.cancel_order(order)
+
+    def when_clear(
+        self,
+        then: Callable[[], None],
+        *,
+        or_else: Callable[[], None],
+        instruments: Container[str] | None = None,
+    ) -> None:
+        """Cancel what is under way, all or in some instruments, and go on once it is gone.
+
+        Parameters
+        ----------
+        then : callable
+            Called when none of the orders is left: at once in the simulated engine, unless one
+            rests on a book, and when the exchange has answered live.
+        or_else : callable
+            Called in place of it when cancels are not answered in a minute.
+        instruments : container of str, optional
+            Ids; all by default. A call while one waits takes its place.
+        """
+        self._clearing.begin(then, or_else, instruments)
 
     def send_market(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:
-        """Send a market order for a signed quantity of base coin.
+        """Send a market order for a signed quantity of base coin, whatever the tactic.
 
         It is reduce-only when it can only shrink the position, and several orders of about the same
-        size when the venue takes no single one so large. (Issue B sends through a tactic here,
-        maker-first where there is a book.)
+        size when the venue takes no single one so large.
         """
-        held = self.holding(instrument_id)
-        shrinks = held * quantity < ZERO and abs(quantity) <= abs(held)
         found = self.instrument(instrument_id)
         largest = None if found.max_quantity is None else found.max_quantity.as_decimal()
+        reduce_only = self.shrinks(instrument_id, quantity) and not self.is_spot(instrument_id)
         for size in split(abs(quantity), found.size_increment.as_decimal(), largest):
-            order = self.order_factory.market(
-                instrument_id,
-                OrderSide.BUY if quantity > ZERO else OrderSide.SELL,
-                Quantity(size, found.size_precision),
-                reduce_only=shrinks and not self.is_spot(instrument_id),
-                tags=[reason],
-                client_order_id=self.next_order_id(),
+            self.send(
+                self.order_factory.market(
+                    instrument_id,
+                    OrderSide.BUY if quantity > ZERO else OrderSide.SELL,
+                    Quantity(size, found.size_precision),
+                    reduce_only=reduce_only,
+                    tags=[reason],
+                    client_order_id=self.next_order_id(),
+                )
             )
-            self.submit_order(order)
+
+    def shrinks(self, instrument_id: InstrumentId, quantity: Decimal) -> bool:
+        """Whether an order of a signed quantity can only bring the position nearer to zero."""
+        held = self.holding(instrument_id)
+        return held * quantity < ZERO and abs(quantity) <= abs(held)
+
+    def send(self, order: Order) -> None:
+        """Send an order and remember that it is under way."""
+        self._own.add(order.client_order_id)
+        self.submit_order(order)
+
+    def on_order_event(self, event: OrderEvent) -> None:
+        """Follow the own orders; a derived class that overrides it calls this first."""
+        if isinstance(event, OrderFilled):
+            order = self.cache.order(event.client_order_id)
+            ended = order is not None and order.is_closed
+        else:
+            ended = isinstance(event, _ENDS)
+        if ended:
+            self._own.discard(event.client_order_id)
+            self._clearing.check()
+            self.on_order_ended()
+
+    def on_order_ended(self) -> None:
+        """Act when one of the own orders is filled, cancelled or refused."""

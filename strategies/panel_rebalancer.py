@@ -30,9 +30,11 @@ from strategies.cross_section import (
 )
 from strategies.history import CandleHistory, Candles, Window
 from strategies.messages import Action, Decision, Target, Verdict
+from strategies.plan import STATE, Plan, Progress, decode, encode
 from strategies.rebalancer_config import PanelRebalancerConfig
-from strategies.schedule import duration_ns, last_close, next_fire, offset_ns
+from strategies.schedule import duration_ns, last_close, last_fire, next_fire, offset_ns
 from strategies.sizing.rounding import ZERO
+from strategies.state import StateStore
 from strategies.target_order import moved, target_of
 
 
@@ -79,6 +81,8 @@ class PanelRebalancer(DeskStrategy):
         self._history = CandleHistory(len(self.ids), rows, self._interval_ns)
         self._index = {instrument: i for i, instrument in enumerate(self.instrument_ids)}
         self._listings: Listings | None = None
+        self._progress = Progress()
+        self._sending = False
 
     # Candles -----------------------------------------------------------------------------------
 
@@ -116,6 +120,50 @@ class PanelRebalancer(DeskStrategy):
         """Return the period and the offset of its decisions in nanoseconds."""
         return duration_ns(self.config.every), offset_ns(self.config.at)
 
+    def attach_state(self, store: StateStore) -> None:
+        """Keep the progress of the schedule in the store, and take up the one it has.
+
+        Raises
+        ------
+        DeskError
+            When what was saved can't be read.
+        """
+        super().attach_state(store)
+        self._progress = decode(store.load(STATE), self.config.key)
+
+    def due(self, now_ns: int) -> int | None:
+        """Return the latest stamp of the schedule unless it is done or under way."""
+        stamp = last_fire(now_ns, *self.schedule())
+        return None if self._progress.knows(stamp) else stamp
+
+    def run_now(self, force: bool = False) -> bool:
+        """Rebalance for the latest stamp; ``force`` does so again. Verdicts hold all the same."""
+        now = self.clock.timestamp_ns()
+        if self.busy or (self.due(now) is None and not force):
+            return False
+        self.rebalance(now)
+        return True
+
+    def resume(self) -> bool:
+        """Finish what a crash interrupted in this interval, or catch up a stamp that was missed.
+
+        Without any earlier stamp, as on the first start, it waits for the schedule.
+        """
+        now = self.clock.timestamp_ns()
+        plan = self._progress.plan
+        if plan is not None:
+            if plan.made >= last_fire(now, *self.schedule()):
+                self.when_clear(self._take_up, or_else=self._could_not_clear)
+                return True
+            self.log.warning(f"The {plan.kind} of {plan.made} was left unfinished; it is dropped")
+            self._keep(self._progress.finished())
+        return self._progress.done is not None and self.run_now()
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is still carrying out what it decided."""
+        return self._progress.plan is not None or super().busy
+
     def on_start(self) -> None:
         """Subscribe to the candles and set the timer."""
         super().on_start()
@@ -137,7 +185,7 @@ class PanelRebalancer(DeskStrategy):
             interval_ns=every,
             start_time_ns=first,
             stop_time_ns=0,
-            callback=self._on_timer,
+            callback=self.in_turn(self._on_timer),
             allow_past=False,
             fire_immediately=True,
         )
@@ -148,9 +196,9 @@ class PanelRebalancer(DeskStrategy):
 
     def on_verdict(self, verdict: Verdict) -> None:
         """Leave the market, or the instrument, at once when a guard asks for it."""
-        if verdict.action == Action.FLATTEN and self._leaving():
-            now = self.clock.timestamp_ns()
-            self._flatten(now, last_close(now, self._interval_ns), verdict.reason)
+        # While cancels are under way the decision is yet to come, and will obey by itself.
+        if verdict.action == Action.FLATTEN and self._leaving() and not self._clearing.active:
+            self._flatten(self.clock.timestamp_ns(), verdict.reason, None)
 
     def _read_listings(self) -> Listings:
         listed = [self.listed_ns(i) for i in self.instrument_ids]
@@ -163,10 +211,10 @@ class PanelRebalancer(DeskStrategy):
 
     def rebalance(self, now: int) -> None:
         """Decide on the candles complete now, publish the decision and send its orders."""
-        data_ts = last_close(now, self._interval_ns)
         if self.verdict.action == Action.FLATTEN:
-            self._flatten(now, data_ts, self.verdict.reason)
+            self._flatten(now, self.verdict.reason, last_fire(now, *self.schedule()))
             return
+        data_ts = last_close(now, self._interval_ns)
         assert self._listings is not None
         window = self._history.window(data_ts)
         proposal = propose(self.config, self._listings, window, self.scores(self.config, window))
@@ -175,7 +223,16 @@ class PanelRebalancer(DeskStrategy):
             self._wait(now, data_ts, proposal, waiting)
             return
         # An order that still waits was sized on older candles: it must not add to this decision's.
-        self.cancel_waiting()
+        self.when_clear(
+            lambda: self._trade(now, data_ts, proposal),
+            or_else=lambda: self._wait(now, data_ts, proposal, "own orders would not be cancelled"),
+        )
+
+    def _trade(self, now: int, data_ts: int, proposal: Proposal) -> None:
+        stamp = last_fire(now, *self.schedule())
+        if self.verdict.action == Action.FLATTEN:
+            self._flatten(now, self.verdict.reason, stamp)
+            return
         equity = self.equity()
         held = self.holdings()
         targets = tuple(
@@ -191,19 +248,29 @@ class PanelRebalancer(DeskStrategy):
             )
             for i in self._in_sight(held)
         )
-        self._carry_out("rebalance", now, data_ts, equity, targets, "")
+        self._carry_out("rebalance", now, data_ts, equity, targets, "", stamp)
 
-    def _flatten(self, now: int, data_ts: int, note: str) -> None:
+    def _flatten(self, now: int, note: str, stamp: int | None) -> None:
         """Close what a verdict says to close; the rest is left as it is."""
         leaving = self._leaving()
-        self.cancel_waiting(leaving)
+        self.when_clear(
+            lambda: self._leave(now, leaving, note, stamp),
+            or_else=self._could_not_clear,
+            instruments=leaving,
+        )
+
+    def _leave(self, now: int, leaving: set[str], note: str, stamp: int | None) -> None:
         held = self.holdings()
         targets = tuple(
             moved(self.ids[i], has, -has if self.ids[i] in leaving else ZERO)
             for i in self._in_sight(held)
             for has in (held.get(self.ids[i], ZERO),)
         )
-        self._carry_out("flatten", now, data_ts, self.equity(), targets, note)
+        data_ts = last_close(now, self._interval_ns)
+        self._carry_out("flatten", now, data_ts, self.equity(), targets, note, stamp)
+
+    def _could_not_clear(self) -> None:
+        self.log.error("Own orders would not be cancelled; nothing is sent until they are gone")
 
     def _leaving(self) -> set[str]:
         return {name for name in self.ids if self.verdict_on(name).action == Action.FLATTEN}
@@ -214,7 +281,8 @@ class PanelRebalancer(DeskStrategy):
             moved(self.ids[i], held.get(self.ids[i], ZERO), ZERO, explain(proposal, i, self.config))
             for i in self._in_sight(held)
         )
-        self._carry_out("wait", now, data_ts, self.equity(), targets, note)
+        # Not done: it stays due, for whoever runs it once candles are there.
+        self._carry_out("wait", now, data_ts, self.equity(), targets, note, None)
 
     def _in_sight(self, held: dict[str, Decimal]) -> list[int]:
         """Return the columns that a decision speaks of: those with a candle so far.
@@ -235,8 +303,16 @@ class PanelRebalancer(DeskStrategy):
         equity: Decimal,
         targets: tuple[Target, ...],
         note: str,
+        stamp: int | None,
     ) -> None:
         verdict = self.verdict
+        orders = [
+            (InstrumentId.from_str(target.instrument), Decimal(target.current), order)
+            for target in targets
+            if (order := Decimal(target.order)) != ZERO
+        ]
+        if kind != "wait":
+            self._keep(self._planned(kind, now, stamp, orders))
         weights = np.array([target.weight for target in targets])
         self.publish(
             Decision(
@@ -252,13 +328,59 @@ class PanelRebalancer(DeskStrategy):
                 note=note,
             )
         )
-        orders = [
-            (InstrumentId.from_str(target.instrument), Decimal(target.current), order)
-            for target in targets
-            if (order := Decimal(target.order)) != ZERO
-        ]
+        self._send(kind, orders)
+
+    def _planned(
+        self,
+        kind: str,
+        now: int,
+        stamp: int | None,
+        orders: list[tuple[InstrumentId, Decimal, Decimal]],
+    ) -> Progress:
+        targets = {name.value: held + order for name, held, order in orders}
+        before = self._progress
+        if kind == "flatten" and before.plan is not None:
+            # What was under way in other instruments goes on, and its stamp is still served.
+            targets = before.plan.targets | targets
+            stamp = before.plan.stamp if stamp is None else stamp
+        plan = Plan(stamp=stamp, made=now, kind=kind, targets=targets)
+        progress = Progress(done=before.done, plan=plan)
+        return progress if targets else progress.finished()
+
+    def _send(self, kind: str, orders: list[tuple[InstrumentId, Decimal, Decimal]]) -> None:
+        # Denials come while the orders are still leaving: the plan is not done by them.
+        self._sending = True
         # Exits leave first: what they free is there for the entries.
         for entries in (False, True):
             for instrument_id, held, order in orders:
                 if (abs(held + order) > abs(held)) is entries:
-                    self.send_market(instrument_id, order, kind)
+                    self.execute(instrument_id, order, kind)
+        self._sending = False
+        self.on_order_ended()
+
+    # The plan ----------------------------------------------------------------------------------
+
+    def on_order_ended(self) -> None:
+        """Take the plan back when nothing of it is under way any more."""
+        if self._progress.plan is not None and not self._sending and not super().busy:
+            self._keep(self._progress.finished())
+
+    def _take_up(self) -> None:
+        """Send what the positions lack to the plan's targets."""
+        plan = self._progress.plan
+        assert plan is not None
+        if self.verdict.action == Action.FLATTEN:
+            self._flatten(self.clock.timestamp_ns(), self.verdict.reason, plan.stamp)
+            return
+        orders = []
+        for name, target in sorted(plan.targets.items()):
+            instrument_id = InstrumentId.from_str(name)
+            held = self.holding(instrument_id)
+            if held != target:
+                orders.append((instrument_id, held, target - held))
+        self._send(plan.kind, orders)
+
+    def _keep(self, progress: Progress) -> None:
+        self._progress = progress
+        if self._store is not None:
+            self._store.save(STATE, encode(progress))

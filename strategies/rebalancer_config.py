@@ -90,7 +90,7 @@ class PanelRebalancerConfig(
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""
-        problems = []
+        problems = super().check()
         if self.interval not in INTERVALS:
             problems.append(("interval", f"expected one of {', '.join(INTERVALS)}"))
         if offset_ns(self.at) >= duration_ns(self.every):

@@ -45,6 +45,11 @@ def next_fire(now_ns: int, every_ns: int, at_ns: int) -> int:
     return (now_ns - at_ns) // every_ns * every_ns + every_ns + at_ns
 
 
+def last_fire(now_ns: int, every_ns: int, at_ns: int) -> int:
+    """Return the last moment of the schedule that has come; one that comes now counts."""
+    return (now_ns - at_ns) // every_ns * every_ns + at_ns
+
+
 def last_close(now_ns: int, interval_ns: int) -> int:
     """Return the close time of the last candle that is complete now; one closing now counts."""
     return now_ns // interval_ns * interval_ns

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategies.schedule import duration_ns, last_close, next_fire, offset_ns
+from strategies.schedule import duration_ns, last_close, last_fire, next_fire, offset_ns
 
 MINUTE = 60 * 10**9
 HOUR = 60 * MINUTE
@@ -67,3 +67,10 @@ def test_a_candle_that_closes_now_is_complete():
     assert last_close(2 * HOUR, HOUR) == 2 * HOUR
     assert last_close(2 * HOUR - 1, HOUR) == HOUR
     assert last_close(DAY + 5 * MINUTE, DAY) == DAY
+
+
+@given(st.integers(0, 10**19), st.sampled_from(["7s", "5m", "8h", "1d"]), st.integers(0, 6))
+def test_the_last_moment_of_a_schedule_is_the_one_before_the_next(now, every, offset):
+    period, at_ns = duration_ns(every), offset * 10**9
+    last = last_fire(now, period, at_ns)
+    assert last <= now < next_fire(now, period, at_ns) == last + period

@@ -1,0 +1,86 @@
+"""What a rebalancer must not forget in a crash: the stamp that is done, and what is under way.
+
+A plan is saved before its first order leaves and taken back when no order of it is under way, so
+that a restart finishes what was begun and nothing is ever begun twice.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from config.errors import DeskError
+
+STATE = "rebalance"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Positions to be reached.
+
+    Parameters
+    ----------
+    stamp : int or None
+        Stamp of the schedule that it serves, UNIX nanoseconds (UTC); None when a guard asked.
+    made : int
+        When it was made, UNIX nanoseconds (UTC).
+    kind : str
+        ``rebalance`` or ``flatten``, as in its Decision.
+    targets : dict of str to Decimal
+        Signed position to reach, base coin, of each instrument that gets an order.
+    """
+
+    stamp: int | None
+    made: int
+    kind: str
+    targets: dict[str, Decimal]
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a strategy's schedule is carried out.
+
+    Parameters
+    ----------
+    done : int or None
+        Newest stamp that is carried out or given up, None before the first.
+    plan : Plan or None
+        What is under way.
+    """
+
+    done: int | None = None
+    plan: Plan | None = None
+
+    def knows(self, stamp: int) -> bool:
+        """Whether the stamp, or a later one, is done or under way."""
+        stamps = (self.done, None if self.plan is None else self.plan.stamp)
+        return any(known is not None and known >= stamp for known in stamps)
+
+    def finished(self) -> Progress:
+        """Return the progress once nothing of the plan is under way any more, or it is given up."""
+        served = None if self.plan is None else self.plan.stamp
+        stamps = [stamp for stamp in (self.done, served) if stamp is not None]
+        return Progress(done=max(stamps, default=None))
+
+
+def encode(progress: Progress) -> bytes:
+    """Return the progress as JSON."""
+    return msgspec.json.encode(progress)
+
+
+def decode(saved: bytes | None, strategy: str) -> Progress:
+    """Return the progress that was saved, an empty one when none was.
+
+    Raises
+    ------
+    DeskError
+        When it can't be read: going on would risk doing a rebalance twice.
+    """
+    if saved is None:
+        return Progress()
+    try:
+        return msgspec.json.decode(saved, type=Progress)
+    except msgspec.MsgspecError as error:
+        raise DeskError(
+            f"strategy {strategy}: its saved state {STATE!r} can't be read ({error}); restore the "
+            "journal from a backup, or move it aside to start without a past"
+        ) from error

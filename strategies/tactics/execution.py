@@ -1,0 +1,94 @@
+"""How a strategy's orders reach the market: the parameters, declared once for every tactic."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from strategies.schedule import DURATION, duration_ns
+
+Tactic = Literal["taker", "maker_first"]
+Place = Literal["join", "improve", "behind"]
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which tactic, and what it may do; all but ``tactic`` concern maker_first."""
+
+    tactic: Annotated[
+        Tactic,
+        Meta(
+            description="taker: market orders at once. maker_first: rest near the touch first; on "
+            "candles alone, which know no touch, it takes like taker."
+        ),
+    ] = "taker"
+    place: Annotated[
+        Place,
+        Meta(
+            description="Where an order rests: at the best price of its side (join), `ticks` "
+            "better but short of the other side (improve), or `ticks` worse (behind)."
+        ),
+    ] = "join"
+    ticks: Annotated[int, Meta(ge=1, le=1000, description="Ticks, for improve and behind.")] = 1
+    reprice_every: Annotated[
+        str, Meta(pattern=DURATION, description="How long an order rests before it follows.")
+    ] = "15s"
+    move_ticks: Annotated[
+        int, Meta(ge=1, le=10_000, description="A move of so many ticks is followed sooner …")
+    ] = 3
+    least_rest: Annotated[
+        str, Meta(pattern=DURATION, description="… but never sooner than this.")
+    ] = "2s"
+    max_reprices: Annotated[
+        int, Meta(ge=0, le=1000, description="How often an order is repriced at most.")
+    ] = 10
+    participation: (
+        Annotated[
+            float,
+            Meta(
+                gt=0.0,
+                le=10.0,
+                description="Largest resting order, as a fraction of the size that is displayed "
+                "at the best price of its side; null: the whole quantity at once.",
+            ),
+        ]
+        | None
+    ) = None
+    deadline: Annotated[
+        str, Meta(pattern=DURATION, description="How long it tries to be a maker.")
+    ] = "3m"
+    at_deadline: Annotated[
+        Literal["take", "give_up"],
+        Meta(description="Then: take what is left (immediate or cancel), or leave it."),
+    ] = "take"
+    max_slippage_bps: Annotated[
+        float,
+        Meta(ge=0.0, le=1000.0, description="Worst price of that taking, in basis points from …"),
+    ] = 20.0
+    slippage_from: Annotated[
+        Literal["arrival", "touch"],
+        Meta(description="… the mid at the start (arrival) or the other side's best price then."),
+    ] = "arrival"
+    max_leg_imbalance: Annotated[
+        float,
+        Meta(
+            gt=0.0,
+            le=10.0,
+            description="While legs of a rebalance fill, net exposure strays no further than this "
+            "from the way between the old book and the new, of equity.",
+        ),
+    ] = 0.25
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) for each parameter that does not go with the others."""
+        problems = []
+        if duration_ns(self.least_rest) > duration_ns(self.reprice_every):
+            problems.append(
+                ("least_rest", f"must not exceed reprice_every, which is {self.reprice_every}")
+            )
+        if duration_ns(self.reprice_every) > duration_ns(self.deadline):
+            problems.append(
+                ("reprice_every", f"must not exceed deadline, which is {self.deadline}")
+            )
+        return problems
