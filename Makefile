@@ -23,6 +23,12 @@ test: $(STAMP) ## Run the tests (everything but the slow ones)
 test-slow: $(STAMP) ## Run the slow tests
 	@$(PY) -m pytest -m slow
 
+test-kill: $(STAMP) ## End nodes with SIGKILL fifty times, compare with the exchange each time
+	@$(PY) -m pytest -m kill
+
+test-soak: $(STAMP) ## Let a node trade for ten minutes, record memory and message lag
+	@$(PY) -m pytest -m soak -s
+
 lint: $(STAMP) ## Check style, types and the import floors
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
@@ -40,4 +46,4 @@ lock: $(STAMP) ## Pin the newest versions that the two .in files allow
 clean: ## Remove the environment, the demo catalog, results and caches
 	@rm -rf .venv build perpdesk.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache $(DEMO_CATALOG) results
 
-.PHONY: help env demo test test-slow lint bench lock clean
+.PHONY: help env demo test test-slow test-kill test-soak lint bench lock clean
