@@ -19,6 +19,7 @@ from nautilus_trader.config import (
     RiskEngineConfig,
 )
 from nautilus_trader.model.enums import AccountType, OmsType
+from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.identifiers import Venue as VenueId
 from nautilus_trader.model.objects import Money
 from numpy.typing import NDArray
@@ -31,10 +32,11 @@ from backtests.slippage import slippage_of
 from backtests.venue import DeskFillModel, NextPrintClient
 from catalog.instruments import VENUE
 from config.components import resolve
-from config.documents import Backtest, StrategyComponent
+from config.documents import Backtest, Setup, StrategyComponent
 from config.params import build_params
 from config.universe import select
-from strategies.base import DeskStrategy
+from strategies.base import DeskStrategy, DeskStrategyConfig
+from strategies.order_ids import BACKTEST_TAG
 
 
 @dataclass(frozen=True)
@@ -47,30 +49,57 @@ class Desk:
     strategies: dict[str, DeskStrategy]
 
 
-def strategies_of(document: Backtest, ids: list[str]) -> dict[str, DeskStrategy]:
+def strategies_of(setup: Setup, ids: list[str]) -> dict[str, DeskStrategy]:
     """Return the enabled strategies by key, each with its own instruments of the universe."""
-    return {
-        key: strategy_of(key, component, document, ids)
-        for key, component in document.strategies.items()
-        if component.enabled
-    }
+    made = {}
+    for key, component in setup.strategies.items():
+        if not component.enabled:
+            continue
+        strategy = resolve(component.use, setup.allow)(strategy_config(key, component, setup, ids))
+        assert isinstance(strategy, DeskStrategy)
+        made[key] = strategy
+    return made
 
 
-def strategy_of(
-    key: str, component: StrategyComponent, document: Backtest, ids: list[str]
-) -> DeskStrategy:
-    """Build one strategy from its component; the same call serves live nodes."""
-    cls = resolve(component.use, document.allow)
-    params = build_params(cls, component.params)
+def strategy_config(
+    key: str,
+    component: StrategyComponent,
+    setup: Setup,
+    ids: list[str],
+    *,
+    node: str = BACKTEST_TAG,
+    claims: bool = False,
+) -> DeskStrategyConfig:
+    """Return a strategy's whole configuration; the same call serves backtests and live nodes.
+
+    Parameters
+    ----------
+    key : str
+        The component's key.
+    component : StrategyComponent
+        Its class and parameters.
+    setup : Setup
+        The document that it stands in: its universe and the packages it allows.
+    ids : list of str
+        All instruments there are.
+    node : str
+        Tag in order ids.
+    claims : bool
+        Whether orders that are found at the venue in its instruments become the strategy's, which
+        only a live node needs.
+    """
+    cls = resolve(component.use, setup.allow)
+    instruments = tuple(select(ids, setup.universe, component))
     config = cls.Config(
-        **params,
+        **build_params(cls, component.params),
         key=key,
         order_id_tag=key,
-        instruments=tuple(select(ids, document.universe, component)),
+        instruments=instruments,
+        node=node,
+        external_order_claims=[InstrumentId.from_str(i) for i in instruments] if claims else None,
     )
-    strategy = cls(config)
-    assert isinstance(strategy, DeskStrategy)
-    return strategy
+    assert isinstance(config, DeskStrategyConfig)
+    return config
 
 
 def build(

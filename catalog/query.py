@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+import pyarrow as pa
 
 from catalog.panel import Panel
 from catalog.store import Catalog
@@ -41,8 +42,22 @@ def panel(
     Panel
         Rows are the times at which at least one instrument has a candle.
     """
-    names = tuple(sorted(set(ids)))
-    tables = [catalog.series(kind, interval, name, start_ns, end_ns) for name in names]
+    return side_by_side(
+        {name: catalog.series(kind, interval, name, start_ns, end_ns) for name in set(ids)}
+    )
+
+
+def side_by_side(candles: Mapping[str, pa.Table]) -> Panel:
+    """Put candles of several instruments side by side, wherever they come from.
+
+    Parameters
+    ----------
+    candles : mapping of str to pyarrow.Table
+        By instrument id, with a column ``ts`` of close times (UNIX nanoseconds, UTC), increasing;
+        one without rows gets a column of NaN.
+    """
+    names = tuple(sorted(candles))
+    tables = [candles[name] for name in names]
     stamps = [table.column("ts").to_numpy() for table in tables]
     times = np.unique(np.concatenate(stamps)) if stamps else np.empty(0, np.int64)
     rows = [np.searchsorted(times, own) for own in stamps]
