@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from config.backtest import Backtest, Report, Targets, Window
 from config.base import Part
+from config.exchange import ExchangeDocument
 from config.ingest import Ingest, Source
 from config.node import (
     Account,
@@ -17,6 +18,7 @@ from config.node import (
     Practice,
     VenueUrls,
 )
+from config.scenario import Scenario
 from config.setup import Component, Setup, StrategyComponent, Universe
 from config.study import Folds, Search, Study
 from config.venue import (
@@ -37,6 +39,7 @@ __all__ = [
     "BasePlusSizeSlippage",
     "Component",
     "Environment",
+    "ExchangeDocument",
     "Expected",
     "ExpectedFees",
     "Fees",
@@ -53,6 +56,7 @@ __all__ = [
     "Practice",
     "ProductFees",
     "Report",
+    "Scenario",
     "Search",
     "Setup",
     "Slippage",
@@ -74,5 +78,7 @@ KINDS: dict[str, type[Part]] = {
     "node": Node,
     "study": Study,
     "ingest": Ingest,
+    "exchange": ExchangeDocument,
+    "scenario": Scenario,
 }
 """What the key ``kind`` may say, and the model that it means."""

@@ -67,11 +67,29 @@ def _in_words(model: type[BaseModel], tree: Tree, error: ValidationError) -> Ite
             yield key_problem(
                 tree,
                 path,
-                f"a key here must match {detail['ctx']['pattern']}: it becomes part of order ids",
+                f"a key here must match {detail['ctx']['pattern']}" + _reason(path),
             )
+        elif kind.startswith("union_tag"):
+            yield _wrong_model(tree, path, detail)
         else:
             message, suggestion = _message(detail, path)
             yield problem(tree, path, message, suggestion)
+
+
+def _wrong_model(tree: Tree, path: Path, detail: Any) -> Problem:
+    """Point at the key ``model``, or at the one that was meant for it, where there is one."""
+    holder = descend(tree, path)[0].value
+    if isinstance(holder, dict) and "model" not in holder:
+        meant = next((key for key in holder if did_you_mean(key, ["model"])), None)
+        if meant is not None:
+            return key_problem(tree, (*path, meant), "unknown key", "model")
+    message, suggestion = _message(detail, path)
+    here = isinstance(holder, dict) and "model" in holder
+    return problem(tree, (*path, "model") if here else path, message, suggestion)
+
+
+def _reason(path: Path) -> str:
+    return ": it becomes part of order ids" if path[0] in ("strategies", "actors") else ""
 
 
 def _path(tree: Tree, location: tuple[str | int, ...]) -> Path:

@@ -84,7 +84,7 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step did. (Its trades are the exchange's own ``Printed`` events.)
+    """What one step did; its trades are the exchange's own ``Printed`` events.
 
     Parameters
     ----------

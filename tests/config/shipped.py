@@ -17,6 +17,7 @@ DOCUMENTS = sorted(
         "backtests/runs",
         "backtests/studies",
         "live_nodes/nodes",
+        "live_nodes/practice/markets",
         "catalog/ingests",
     )
     for file in (ROOT / folder).glob("*.yaml")

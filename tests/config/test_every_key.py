@@ -70,6 +70,20 @@ OUT_OF_RANGE = {
     "exclude": '["lower case"]',
     "top_n": "1",
     "exchange_minimum": "ignore",
+    "pace": "hourly",
+    "seed": "-1",
+    "depth": "0",
+    "volatility": "0",
+    "updates_per_second": "0",
+    "price": "0",
+    "tick": "-0.1",
+    "lot": "0",
+    "products": "[inverse]",
+    "balance": "0",
+    "port": "70_000",
+    "admin_port": "-1",
+    "update_ms": "5",
+    "idle_exit": "0",
 }
 """A value of the right type but out of range, for each key that has a range."""
 
@@ -109,6 +123,8 @@ def own_place(folder: Path, key: Key) -> tuple[str, int]:
 
 def is_free_name(key: Key) -> bool:
     """Whether the file itself gave the name: only what breaks its form is then a misspelling."""
+    if key.path[:-1] in (("accounts",), ("market", "symbols")):
+        return True
     return key.path[:-1] in (("strategies",), ("actors",)) and any(
         other.path == (*key.path, "use") for other in keys_of(key.file)
     )
@@ -141,7 +157,7 @@ def test_a_misspelt_key_is_named_by_file_and_line(
 ) -> None:
     word = misspell(key.path[-1], *misspelling)
     if is_free_name(key):
-        word = word.capitalize()
+        word = word.swapcase()
     assert own_place(folder, key) in spoil(folder, key, key.key, word)
 
 

@@ -100,7 +100,8 @@ def test_a_file_must_say_its_own_kind(child: Path, write: Write) -> None:
     write("child.yaml", CHILD.replace("kind: backtest\n", ""))
     _, problems = examine(child)
     assert [problem.message for problem in problems] == [
-        "kind is missing; it must be one of setup, backtest, node, study, ingest"
+        "kind is missing; it must be one of setup, backtest, node, study, ingest, exchange, "
+        "scenario"
     ]
 
 
