@@ -1,0 +1,83 @@
+"""The account as the order gate sees it live: the engine's cache, valued at mark prices.
+
+Engine-specific.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.model.enums import PriceType
+from nautilus_trader.model.identifiers import InstrumentId, Venue
+from nautilus_trader.model.objects import Currency
+
+from catalog.instruments import VENUE
+
+ZERO = Decimal(0)
+
+
+class CacheAccount:
+    """An `actors.gate.AccountView` of the cache.
+
+    Parameters
+    ----------
+    cache : Cache
+        The node's.
+    settlement : str
+        Currency in which equity is counted.
+    """
+
+    def __init__(self, cache: Any, settlement: str = "USDT") -> None:
+        self._cache = cache
+        self._venue = Venue(VENUE)
+        self._currency = Currency.from_str(settlement)
+
+    def balance(self) -> Decimal | None:
+        """Return the wallet balance, None before the venue told one."""
+        account = self._cache.account_for_venue(self._venue)
+        total = None if account is None else account.balance_total(self._currency)
+        return None if total is None else total.as_decimal()
+
+    def equity(self) -> float:
+        """Return the wallet balance plus what open positions have gained, at mark prices."""
+        equity = self.balance() or ZERO
+        for position in self._cache.positions_open():
+            price = self.price(position.instrument_id.value)
+            if price is not None:
+                entry = Decimal(repr(position.avg_px_open))
+                equity += position.signed_decimal_qty() * (price - entry)
+        return float(equity)
+
+    def gross(self) -> float:
+        """Return the notional of the net positions, at mark prices."""
+        held = self.positions()
+        prices = {name: self.price(name) for name in held}
+        return float(sum((abs(q) * (prices[name] or ZERO) for name, q in held.items()), ZERO))
+
+    def position(self, instrument: str) -> Decimal:
+        """Return the net position, whoever's orders made it."""
+        found = self._cache.positions_open(instrument_id=InstrumentId.from_str(instrument))
+        return sum((position.signed_decimal_qty() for position in found), ZERO)
+
+    def positions(self) -> dict[str, Decimal]:
+        """Return the net positions that are not flat, sorted by instrument id."""
+        held: dict[str, Decimal] = {}
+        for position in self._cache.positions_open():
+            name = position.instrument_id.value
+            held[name] = held.get(name, ZERO) + position.signed_decimal_qty()
+        return {name: held[name] for name in sorted(held) if held[name]}
+
+    def price(self, instrument: str) -> Decimal | None:
+        """Return the mark price, else the newest price of any kind, None when there is none yet."""
+        name = InstrumentId.from_str(instrument)
+        mark = self._cache.mark_price(name)
+        if mark is not None:
+            value: Decimal = mark.value.as_decimal()
+            return value
+        for kind in (PriceType.LAST, PriceType.MID):
+            price = self._cache.price(name, kind)
+            if price is not None:
+                found: Decimal = price.as_decimal()
+                return found
+        return None

@@ -1,0 +1,112 @@
+"""History before the start: from the venue, through the code that feeds a backtest its history."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from backtests.build import signal_intervals
+from catalog.instruments import InstrumentInfo
+from catalog.panel import Panel
+from catalog.providers.bybit_http import BybitHistory
+from catalog.query import side_by_side
+from config.errors import GateRefused
+from config.intervals import interval_ns
+from strategies.base import DeskStrategy
+
+TOP_UP = 2
+"""Candles that are asked for again once the feed runs: one may have closed in between."""
+Progress = Callable[[int, int], None]
+"""Told how many series are there, and how many are wanted."""
+
+
+class WarmUp:
+    """Fetches the candles that strategies need, and hands them over.
+
+    Parameters
+    ----------
+    histories : mapping of str to BybitHistory
+        By product; `listings` must have been asked, so that they know the instruments.
+    infos : mapping of str to InstrumentInfo
+        Instruments by id.
+    strategies : mapping of str to DeskStrategy
+        By key.
+    """
+
+    def __init__(
+        self,
+        histories: Mapping[str, BybitHistory],
+        infos: Mapping[str, InstrumentInfo],
+        strategies: Mapping[str, DeskStrategy],
+    ) -> None:
+        self._histories, self._infos, self._strategies = histories, infos, strategies
+
+    async def run(self, now_ns: int, timeout: float, progress: Progress | None = None) -> int:
+        """Give every strategy all the candles it needs that closed up to now.
+
+        Returns
+        -------
+        int
+            How many candles there were.
+
+        Raises
+        ------
+        GateRefused
+            When the venue does not give them in time.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._feed(now_ns, None, progress)
+        except TimeoutError:
+            raise GateRefused(
+                f"gate warm-up: the venue gave no full history within {timeout:g} s "
+                "(gates.warm_up_timeout)"
+            ) from None
+
+    async def top_up(self, now_ns: int) -> int:
+        """Give the newest candles again: what comes twice replaces itself."""
+        return await self._feed(now_ns, TOP_UP, None)
+
+    async def _feed(self, now_ns: int, most: int | None, progress: Progress | None) -> int:
+        needed = signal_intervals(dict(self._strategies))
+        wanted = [(interval, name) for interval in needed for name in self._ids(interval)]
+        done = candles = 0
+        for interval, bars in needed.items():
+            names = self._ids(interval)
+            rows = bars if most is None else min(most, bars)
+            start = now_ns - rows * interval_ns(interval)
+            tables = {}
+            for name in names:
+                # One after the other: the client's own pace is the limit, not our patience.
+                info = self._infos[name]
+                history = self._histories[info.product]
+                tables[name] = await history.klines(info, interval, start, now_ns)
+                candles += tables[name].num_rows
+                done += 1
+                if progress is not None:
+                    progress(done, len(wanted))
+            self._hand_over(side_by_side(tables), interval)
+        return candles
+
+    def _hand_over(self, panel: Panel, interval: str) -> None:
+        for strategy in self._strategies.values():
+            if interval in strategy.history_needed():
+                strategy.warm_up(panel, interval)
+
+    def _ids(self, interval: str) -> list[str]:
+        return sorted(
+            {
+                name
+                for strategy in self._strategies.values()
+                if interval in strategy.history_needed()
+                for name in strategy.ids
+            }
+        )
+
+
+async def listings(histories: Mapping[str, BybitHistory]) -> dict[str, InstrumentInfo]:
+    """Return the instruments that trade now, settled or quoted in USDT, by id."""
+    found: dict[str, InstrumentInfo] = {}
+    for history in histories.values():
+        found |= {info.id: info for info in await history.instruments(None)}
+    return found
