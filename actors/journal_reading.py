@@ -94,6 +94,11 @@ class Reading:
         )
         return [FillRow(**_decimals(row, "quantity", "price", "fee")) for row in rows]
 
+    def explained(self) -> dict[str, Decimal]:
+        """Return the positions that our own orders made, signed base coin by instrument."""
+        rows = self._ask("SELECT instrument, quantity FROM explained")
+        return {row["instrument"]: Decimal(row["quantity"]) for row in rows}
+
     def last_fill_ts(self) -> int | None:
         """Return the time of the newest execution."""
         return self._ask("SELECT max(ts) AS ts FROM fills")[0]["ts"]

@@ -2,8 +2,8 @@
 
 Times are UNIX nanoseconds (UTC); money and quantities are decimal strings; everything that is
 called ``payload`` is JSON. Tables named in the plural of an event (``intents``, ``fills`` …) only
-grow; ``orders``, ``positions``, ``links``, ``counters``, ``standing`` and ``state`` hold the newest
-word on each thing.
+grow; ``orders``, ``positions``, ``explained``, ``links``, ``counters``, ``standing`` and ``state``
+hold the newest word on each thing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ UNKNOWN = "UNKNOWN"
 """The engine gave the order up without an answer of the venue: it may well be live there."""
 NEVER_ARRIVED = "NEVER_ARRIVED"
 """The venue was asked twice, some seconds apart, and does not know the order."""
+
+FUNDING = "Funding"
+"""``kind`` of a fill that moves no position."""
 
 FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "REJECTED", "DENIED", NEVER_ARRIVED})
 """States after which nothing can happen to an order any more."""
@@ -53,6 +56,9 @@ CREATE TABLE IF NOT EXISTS fills (
     fee TEXT NOT NULL, fee_currency TEXT NOT NULL, liquidity TEXT NOT NULL, kind TEXT NOT NULL,
     source TEXT NOT NULL,
     PRIMARY KEY (instrument, execution_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS explained (
+    instrument TEXT PRIMARY KEY, quantity TEXT NOT NULL, changed INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS fills_in_time ON fills (ts);
 CREATE TABLE IF NOT EXISTS positions (

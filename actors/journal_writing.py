@@ -6,7 +6,7 @@ Each call commits when it returns, unless it stands inside `together`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple, fields
 from decimal import Decimal
@@ -14,7 +14,7 @@ from typing import Any
 
 from actors.journal_reading import Reading
 from actors.journal_rows import EquityRow, FillRow, PositionRow
-from actors.journal_schema import FINAL, INTENDED
+from actors.journal_schema import FINAL, FUNDING, INTENDED
 from actors.order_facts import OrderFacts
 from config.errors import DeskError
 from strategies.messages import Action, Decision, Verdict, encode
@@ -160,9 +160,28 @@ class Writing(Reading):
         )
 
     def fill(self, row: FillRow) -> bool:
-        """Write down an execution; returns False when it was known already."""
+        """Write down an execution; returns False when it was known already.
+
+        One of an owner's orders also moves the position that our own orders explain.
+        """
         values = {name: _plain(value) for name, value in _items(row)} | {"run": self.run}
-        return self._insert("fills", values, " ON CONFLICT DO NOTHING").rowcount > 0
+        with self.together():
+            if not self._insert("fills", values, " ON CONFLICT DO NOTHING").rowcount:
+                return False
+            if row.strategy and row.kind != FUNDING:
+                moved = row.quantity if row.side == "BUY" else -row.quantity
+                before = self.explained().get(row.instrument, Decimal(0))
+                self.explain({row.instrument: before + moved})
+        return True
+
+    def explain(self, positions: Mapping[str, Decimal]) -> None:
+        """Take positions, signed base coin by instrument, for explained from here on."""
+        with self.together():
+            for instrument, quantity in positions.items():
+                self._write(
+                    "INSERT OR REPLACE INTO explained VALUES (?, ?, ?)",
+                    (instrument, _text(quantity), self._clock_ns()),
+                )
 
     # What is held and what it is worth ---------------------------------------------------------
 

@@ -122,16 +122,29 @@ def sort_open_orders(
     )
 
 
-def since_when(unsettled: Collection[OrderRow], last_fill: int | None, start: int | None) -> int:
+OVERLAP_NS = 60_000_000_000
+"""An execution can be asked for a moment after it happened and not be listed yet."""
+
+
+def since_when(
+    unsettled: Collection[OrderRow], complete: int | None, known: Collection[int | None]
+) -> int | None:
     """Return from when on executions must be asked for, UNIX nanoseconds.
 
-    The oldest of what could have filled unseen: the first order without an outcome, the newest
-    execution known, and the last run's start when there is neither.
+    Parameters
+    ----------
+    unsettled : collection of OrderRow
+        Orders without an outcome: they could have filled since they were made.
+    complete : int or None
+        Until when a sweep had every execution; None when none ever did.
+    known : collection of int or None
+        What else the journal knows: its newest execution, the last run's start. The oldest counts.
+
+    Returns
+    -------
+    int or None
+        None for a journal that knows nothing: what was before it belongs to whoever starts it.
     """
-    known = [order.created for order in unsettled]
-    known += [moment for moment in (last_fill, start) if moment is not None]
-    # An execution is journaled after it happened: those of the newest moment may not all be in.
-    return max(0, min(known) - OVERLAP_NS) if known else 0
-
-
-OVERLAP_NS = 60_000_000_000
+    bases = [ts for ts in known if ts is not None] if complete is None else [complete]
+    moments = bases + [order.created for order in unsettled]
+    return max(0, min(moments) - OVERLAP_NS) if moments else None

@@ -49,7 +49,7 @@ class Books:
     executions : collection of str
         Ids of the executions we know.
     positions : mapping of str to Decimal
-        Net position by instrument, all owners, signed base coin; linear only.
+        Net position of every perpetual that the node trades, all owners, signed base coin.
     explained : mapping of str to Decimal
         Position that our own executions explain (`Baseline`); linear only.
     """
@@ -117,11 +117,10 @@ def compare(books: Books, venue: VenueBooks, is_own: Callable[[str], bool]) -> l
             )
             key = fill.execution_id
             found.append(Finding(Kind.UNKNOWN_FILL, key, fill.instrument, detail, fill=fill))
-    for kind, ours, whose in (
-        (Kind.POSITION_DIFFERS, books.positions, "our books hold"),
-        (Kind.EXTERNAL_POSITION, books.explained, "our orders made"),
-    ):
-        found += _positions(kind, ours, venue.positions, whose)
+    # What the node does not trade is not in the engine's books, so only the second speaks of it.
+    traded = {name: held for name, held in venue.positions.items() if name in books.positions}
+    found += _positions(Kind.POSITION_DIFFERS, books.positions, traded, "our books hold")
+    found += _positions(Kind.EXTERNAL_POSITION, books.explained, venue.positions, "our orders made")
     return found
 
 

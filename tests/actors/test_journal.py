@@ -147,6 +147,17 @@ def test_an_execution_is_kept_once_whoever_brings_it(journal: Journal) -> None:
     assert journal.last_fill_ts() == 3000
 
 
+def test_own_executions_explain_the_position_once_each(journal: Journal) -> None:
+    name = FILL.instrument
+    journal.explain({name: D("1"), "X": D("-2")})
+    journal.fill(FILL)
+    journal.fill(replace(FILL, source="sweep"))
+    journal.fill(replace(FILL, execution_id="e-2", side="SELL", quantity=D("0.5")))
+    journal.fill(replace(FILL, execution_id="e-3", kind="Funding"))
+    journal.fill(replace(FILL, execution_id="e-4", strategy=""))
+    assert journal.explained() == {name: D("0.504"), "X": D("-2")}
+
+
 # The rest of it -------------------------------------------------------------------------------
 
 

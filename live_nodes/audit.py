@@ -1,0 +1,119 @@
+"""One JSON file a rebalance: what was decided, what was held before and after, orders and fills.
+
+Written when the decision is made (``"status": "open"``) and again when it is carried out, each time
+whole and at once, so that a killed node leaves the file of the rebalance that it died in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from actors.journal import Journal
+from strategies.messages import Decision
+
+FOLDER = "audit"
+_QUIET_LOOKS = 2
+# The venue stamps its fills by its own clock.
+_CLOCKS_NS = 60_000_000_000
+
+
+@dataclass(slots=True)
+class _Open:
+    decision: Decision
+    path: Path
+    equity: str
+    before: dict[str, str]
+    quiet: int = 0
+
+
+class Audit:
+    """Keeps the audit files of a node.
+
+    Parameters
+    ----------
+    journal : Journal
+        Where orders and fills are taken from; files go to ``audit/`` beside it.
+    positions : callable
+        Signed base coin by instrument of a strategy's key, now.
+    busy : callable
+        Whether a strategy's key is still carrying out its decision.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        positions: Callable[[str], dict[str, str]],
+        busy: Callable[[str], bool],
+    ) -> None:
+        self._journal, self._positions, self._busy = journal, positions, busy
+        self._folder = journal.folder / FOLDER
+        self._open: list[_Open] = []
+
+    def on_decision(self, decision: Decision) -> None:
+        """Begin the file of a decision."""
+        if decision.kind == "wait":
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        stamp = datetime.fromtimestamp(decision.ts / 1e9, UTC).strftime("%Y%m%dT%H%M%S%fZ")
+        path = self._folder / f"{stamp}-{decision.strategy}-{decision.kind}.json"
+        worth = self._journal.last_equity()
+        begun = _Open(
+            decision,
+            path,
+            decision.equity if worth is None else f"{worth.equity:f}",
+            self._positions(decision.strategy),
+        )
+        self._open.append(begun)
+        self._write(begun, "open")
+
+    def look(self) -> list[Path]:
+        """Finish the files whose decisions are carried out; returns them."""
+        done = []
+        for begun in list(self._open):
+            # A strategy's orders leave just after its decision: one quiet moment proves nothing.
+            begun.quiet = 0 if self._busy(begun.decision.strategy) else begun.quiet + 1
+            if begun.quiet >= _QUIET_LOOKS:
+                self._open.remove(begun)
+                self._write(begun, "done")
+                done.append(begun.path)
+        return done
+
+    def close(self) -> None:
+        """Write what is still open as it stands (the node stops)."""
+        for begun in self._open:
+            self._write(begun, "stopped")
+        self._open.clear()
+
+    def _write(self, begun: _Open, status: str) -> None:
+        decision = begun.decision
+        orders = [
+            order
+            for order in self._journal.orders_since(decision.ts)
+            if order.strategy == decision.strategy
+        ]
+        names = {order.client_order_id for order in orders}
+        fills = [
+            f
+            for f in self._journal.fills_since(decision.ts - _CLOCKS_NS)
+            if f.client_order_id in names
+        ]
+        content: dict[str, Any] = {
+            "status": status,
+            "run": self._journal.run,
+            "decision": decision,
+            "equity_before": begun.equity,
+            "positions_before": begun.before,
+            "positions_after": self._positions(decision.strategy),
+            "orders": orders,
+            "fills": fills,
+        }
+        place = begun.path.with_suffix(".writing")
+        place.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+        os.replace(place, begun.path)

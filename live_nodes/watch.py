@@ -1,0 +1,282 @@
+"""The watch: everything a running node looks at beside its strategies, on the node's own loop.
+
+A thin shell around `Links`, `Sweep` and the rules of ``watch_rules.py``: several times a second it
+looks at the links and the feeds, now and then at the clock and at the venue's books, and publishes
+the verdicts that follow from it. What it can't do (write the journal) ends the node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from nautilus_trader.common.component import Logger
+from nautilus_trader.model.identifiers import InstrumentId
+
+from actors.gate import AccountView
+from actors.journal import Journal
+from actors.order_facts import Hold, OrderFacts
+from config.watch import Watch as Document
+from live_nodes.audit import Audit
+from live_nodes.links import LinkState
+from live_nodes.recorder import Recorder
+from live_nodes.sweep import Sweep
+from live_nodes.venue_rest import VenueError, VenueRest
+from live_nodes.watch_rules import (
+    TOPIC,
+    Board,
+    Feeds,
+    clock_verdict,
+    feed_verdicts,
+    link_verdict,
+    position_verdicts,
+    sweep_verdict,
+)
+from strategies.messages import Action, Verdict
+
+LOOK_EVERY = 0.25
+ACCOUNT_LINKS = ("private", "trade")
+
+
+class LinksView(Protocol):
+    """What the watch asks of `live_nodes.links.Links`."""
+
+    def states(self) -> dict[str, LinkState]:
+        """Return what is known of each link."""
+
+    def ready(self, name: str) -> bool:
+        """Whether a link may be relied on."""
+
+    def tick(self) -> list[str]:
+        """Look at all links; returns those found half-open."""
+
+    async def renew(self, name: str) -> None:
+        """Connect a public link anew."""
+
+
+class Watch:
+    """Watches a running node.
+
+    Parameters
+    ----------
+    kernel : NautilusKernel
+        The node's.
+    journal : Journal
+        With the run begun.
+    links : LinksView
+        The node's links.
+    rest : VenueRest
+        Entered; asked for the clock.
+    recorder : Recorder
+        Takes the snapshots.
+    account : AccountView
+        What the account is worth.
+    document : config.watch.Watch
+        Periods and policies.
+    max_clock_skew : float
+        Seconds, of the document's gates.
+    heard : mapping of str to int
+        When each instrument that must speak was heard last, UNIX nanoseconds (`NodeFeed.heard_ns`);
+        what the strategies subscribe to beside it is found in the cache.
+    sweep : Sweep or None
+        None in paper trading, whose account is not at the venue.
+    audit : Audit or None
+        Finished as decisions are carried out.
+    on_news : callable, optional
+        Hears every new verdict of the watch in words.
+    """
+
+    def __init__(
+        self,
+        kernel: Any,
+        journal: Journal,
+        links: LinksView,
+        rest: VenueRest,
+        recorder: Recorder,
+        account: AccountView,
+        document: Document,
+        max_clock_skew: float,
+        heard: Mapping[str, int],
+        *,
+        sweep: Sweep | None = None,
+        audit: Audit | None = None,
+        on_news: Callable[[str], None] | None = None,
+    ) -> None:
+        self._kernel, self._journal, self._links, self._rest = kernel, journal, links, rest
+        self._recorder, self._account, self._document = recorder, account, document
+        self._max_skew = max_clock_skew
+        self._heard = heard
+        self._ids = {name: InstrumentId.from_str(name) for name in heard}
+        self._sweep, self._audit, self._on_news = sweep, audit, on_news
+        self._board = Board()
+        self._feeds = Feeds(self._ids, document.feed_silence, time.time_ns())
+        self._log = Logger("Watch")
+        self._shown: dict[str, str] = {}
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._clock_halt: Verdict | None = None
+        self._failures = 0
+        self._failure = ""
+
+    async def run(self) -> None:
+        """Watch until cancelled.
+
+        Raises
+        ------
+        DeskError
+            If the journal can't be written or backed up: the node must stop.
+        """
+        self._forget_last_run()
+        try:
+            await asyncio.gather(
+                self._repeat(LOOK_EVERY, self._look),
+                self._repeat(self._document.snapshot_every, self._snapshot),
+                self._repeat(self._document.backup_every, self._back_up),
+                self._keep_measuring_the_clock(),
+                *([] if self._sweep is None else [self._keep_sweeping(self._sweep)]),
+            )
+        finally:
+            for task in self._asking.values():
+                task.cancel()
+
+    def hold(self) -> Hold:
+        """Return the order gate's hold on entries while a link of the account is down.
+
+        It asks the links at that very moment: the verdict of the watch may be a look late.
+        """
+
+        def held(facts: OrderFacts) -> str | None:
+            down = [name for name in ACCOUNT_LINKS if not self._links.ready(name)]
+            return f"{' and '.join(down)} link down" if down else None
+
+        return held
+
+    # Looks -------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        for name in self._links.tick():
+            self._journal.count("half_open_links")
+            self._say("link", f"{name}: fell silent and is connected anew")
+        self._write_links()
+        now = time.time_ns()
+        self._hear_feeds()
+        for name in self._feeds.to_renew(now):
+            self._renew(name)
+        if self._audit is not None:
+            self._audit.look()
+        self._publish(now)
+
+    def _write_links(self) -> None:
+        for name, state in self._links.states().items():
+            word = "ready" if state.ready else "connected" if state.connected else "down"
+            shown = f"{word}|{state.failure}"
+            if self._shown.get(name) != shown:
+                if name in self._shown or word != "ready":
+                    self._journal.count(f"link_{word}")
+                self._shown[name] = shown
+                self._journal.link(name, word, state.failure)
+
+    def _hear_feeds(self) -> None:
+        cache = self._kernel.cache
+        for name, instrument_id in self._ids.items():
+            self._feeds.hear(name, self._heard[name])
+            for update in (
+                cache.quote_tick(instrument_id),
+                cache.trade_tick(instrument_id),
+            ):
+                if update is not None:
+                    self._feeds.hear(name, update.ts_init)
+            book = cache.order_book(instrument_id)
+            if book is not None:
+                self._feeds.hear(name, book.ts_last)
+
+    def _renew(self, link: str) -> None:
+        if link not in self._links.states():
+            return
+        self._journal.count("feed_renewals")
+        self._say("feed", f"{link}: silent for {self._document.feed_silence:g} s, connecting anew")
+        task = self._asking.get(link)
+        if task is None or task.done():
+            self._asking[link] = asyncio.create_task(self._links.renew(link))
+
+    def _publish(self, now: int) -> None:
+        policies = self._document.policies
+        wanted = [
+            link_verdict({name: self._links.ready(name) for name in ACCOUNT_LINKS}),
+            self._clock_halt if policies.clock == "halt" else None,
+            sweep_verdict(self._failures, self._document.sweep_failures, self._failure)
+            if policies.sweep_failed == "halt"
+            else None,
+        ]
+        found = [verdict for verdict in wanted if verdict is not None]
+        if self._sweep is not None:
+            found += position_verdicts(self._sweep.halts)
+        if policies.feed == "halt":
+            found += feed_verdicts(self._feeds.silent(now), self._document.feed_silence)
+        for verdict in self._board.update(found):
+            self._kernel.msgbus.publish(TOPIC, verdict)
+            if verdict.action != Action.NONE:
+                self._journal.count(f"halts_{verdict.guard}")
+                self._say("halt", f"{verdict.scope}: no entries: {verdict.reason}")
+            else:
+                self._say("halt", f"{verdict.scope}: {verdict.guard} is over")
+
+    def _forget_last_run(self) -> None:
+        """Take back what the watch of the last run left standing: this one looks for itself."""
+        for _, verdict in self._journal.standing():
+            if verdict.guard.startswith("node."):
+                over = Verdict(action=Action.NONE, guard=verdict.guard, scope=verdict.scope)
+                self._journal.verdict(over)
+
+    # Now and then ------------------------------------------------------------------------------
+
+    def _snapshot(self) -> None:
+        self._recorder.snapshot(self._account)
+        for name, state in self._links.states().items():
+            word = "ready" if state.ready else "connected" if state.connected else "down"
+            self._journal.link(name, word, state.failure)
+
+    def _back_up(self) -> None:
+        self._journal.back_up()
+
+    async def _keep_measuring_the_clock(self) -> None:
+        while True:
+            try:
+                skew = (await self._rest.clock()).skew
+            except VenueError as error:
+                self._journal.count("clock_failed")
+                self._log.warning(f"The clock could not be measured: {error}")
+            else:
+                before, self._clock_halt = self._clock_halt, clock_verdict(skew, self._max_skew)
+                if self._clock_halt is not None and before is None:
+                    self._journal.count("clock_skewed")
+                    self._say("clock", self._clock_halt.reason)
+            await asyncio.sleep(self._document.clock_every)
+
+    async def _keep_sweeping(self, sweep: Sweep) -> None:
+        while True:
+            await asyncio.sleep(sweep.pause)
+            try:
+                for finding in await sweep.look():
+                    self._say(finding.kind, finding.detail, written=True)
+            except VenueError as error:
+                self._failures += 1
+                self._failure = str(error)
+                self._journal.count("sweeps_failed")
+                self._log.warning(f"A comparison with the venue failed: {error}")
+            else:
+                self._failures = 0
+
+    @staticmethod
+    async def _repeat(seconds: float, look: Callable[[], None]) -> None:
+        while True:
+            look()
+            await asyncio.sleep(seconds)
+
+    def _say(self, kind: str, text: str, *, written: bool = False) -> None:
+        if not written:
+            self._journal.note(kind, text)
+        self._log.warning(f"{kind}: {text}")
+        if self._on_news is not None:
+            self._on_news(text)
