@@ -5,10 +5,12 @@ The tests hold each of these to the examples in ``../shared/data/bybit/payload_f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from live_nodes.practice.model import Level, Printed, Symbol
+from live_nodes.practice.feed import INTERVAL_MS, Candle, FundingRate, Prices, PublicTrade
+from live_nodes.practice.model import Key, Level, Printed, Symbol
 
 Json = dict[str, Any]
 
@@ -106,13 +108,13 @@ def _spot_instrument(symbol: Symbol) -> Json:
     }
 
 
-def levels(side: list[Level]) -> list[list[str]]:
+def levels(side: Sequence[Level]) -> list[list[str]]:
     """Write one side of a book."""
     return [[f"{price:f}", f"{qty:f}"] for price, qty in side]
 
 
 def book(
-    symbol: str, bids: list[Level], asks: list[Level], update: int, seq: int, now_ms: int
+    symbol: str, bids: Sequence[Level], asks: Sequence[Level], update: int, seq: int, now_ms: int
 ) -> Json:
     """Write ``GET /v5/market/orderbook``; best price first."""
     return {
@@ -126,18 +128,18 @@ def book(
     }
 
 
-def recent_trade(trade: Printed) -> Json:
+def recent_trade(symbol: str, trade: Printed | PublicTrade) -> Json:
     """Write an element of ``GET /v5/market/recent-trade``."""
     return {
         "execId": trade.trade_id,
-        "symbol": trade.key[1],
+        "symbol": symbol,
         "price": f"{trade.price:f}",
         "size": f"{trade.qty:f}",
         "side": trade.side,
         "time": str(trade.time_ms),
         "isBlockTrade": False,
         "isRPITrade": False,
-        "seq": str(trade.seq),
+        "seq": str(trade.seq if isinstance(trade, Printed) else 0),
     }
 
 
@@ -154,4 +156,104 @@ def public_trade(trade: Printed) -> Json:
         "BT": False,
         "RPI": False,
         "seq": trade.seq,
+    }
+
+
+def ticker(key: Key, prices: Prices, bids: Sequence[Level], asks: Sequence[Level]) -> Json:
+    """Write an element of ``GET /v5/market/tickers``; the touch is that of the visible book."""
+    bid_price, bid_size = _touch(bids)
+    ask_price, ask_size = _touch(asks)
+    day = prices.previous_24h
+    shared = {
+        "symbol": key[1],
+        "bid1Price": bid_price,
+        "bid1Size": bid_size,
+        "ask1Price": ask_price,
+        "ask1Size": ask_size,
+        "lastPrice": f"{prices.last:f}",
+        "prevPrice24h": f"{day:f}",
+        "price24hPcnt": f"{(prices.last - day) / day:.6f}" if day else "0",
+        "highPrice24h": f"{prices.high_24h:f}",
+        "lowPrice24h": f"{prices.low_24h:f}",
+        "turnover24h": plain(prices.turnover_24h),
+        "volume24h": plain(prices.volume_24h),
+    }
+    if key[0] == "spot":
+        return shared | {"usdIndexPrice": f"{prices.index:f}"}
+    return shared | {
+        "indexPrice": f"{prices.index:f}",
+        "markPrice": f"{prices.mark:f}",
+        "prevPrice1h": f"{prices.previous_1h:f}",
+        "openInterest": plain(prices.open_interest),
+        "openInterestValue": f"{prices.open_interest * prices.mark:.2f}",
+        "fundingRate": plain(prices.funding_rate),
+        "nextFundingTime": str(prices.next_funding_ms),
+        "fundingIntervalHour": str(prices.funding_minutes // 60),
+        "fundingCap": "0.00375",
+        "predictedDeliveryPrice": "",
+        "basisRate": "",
+        "basisRateYear": "",
+        "basis": "",
+        "deliveryFeeRate": "",
+        "deliveryTime": "0",
+        "preOpenPrice": "",
+        "preQty": "",
+        "curPreListingPhase": "",
+    }
+
+
+_REST_ONLY = {
+    "spot": frozenset({"bid1Price", "bid1Size", "ask1Price", "ask1Size"}),
+    "linear": frozenset(
+        {"predictedDeliveryPrice", "basisRate", "basisRateYear", "basis", "deliveryFeeRate"}
+    ),
+}
+
+
+def ticker_push(key: Key, prices: Prices, bids: Sequence[Level], asks: Sequence[Level]) -> Json:
+    """Write the data of the push topic ``tickers``."""
+    full = ticker(key, prices, bids, asks)
+    return {name: value for name, value in full.items() if name not in _REST_ONLY[key[0]]} | (
+        {} if key[0] == "spot" else {"tickDirection": "ZeroMinusTick"}
+    )
+
+
+def _touch(side: Sequence[Level]) -> tuple[str, str]:
+    return (f"{side[0][0]:f}", f"{side[0][1]:f}") if side else ("", "")
+
+
+def kline(candle: Candle) -> list[str]:
+    """Write an element of ``GET /v5/market/kline``."""
+    prices = [f"{price:f}" for price in (candle.open, candle.high, candle.low, candle.close)]
+    return [str(candle.start_ms), *prices, plain(candle.volume), plain(candle.turnover)]
+
+
+def price_kline(candle: Candle) -> list[str]:
+    """Write an element of ``GET /v5/market/mark-price-kline`` or ``index-price-kline``."""
+    return kline(candle)[:5]
+
+
+def kline_push(candle: Candle, interval: str, confirmed: bool, now_ms: int) -> Json:
+    """Write an element of the push topic ``kline``."""
+    return {
+        "start": candle.start_ms,
+        "end": candle.start_ms + INTERVAL_MS[interval] - 1,
+        "interval": interval,
+        "open": f"{candle.open:f}",
+        "close": f"{candle.close:f}",
+        "high": f"{candle.high:f}",
+        "low": f"{candle.low:f}",
+        "volume": plain(candle.volume),
+        "turnover": plain(candle.turnover),
+        "confirm": confirmed,
+        "timestamp": now_ms,
+    }
+
+
+def funding(symbol: str, settlement: FundingRate) -> Json:
+    """Write an element of ``GET /v5/market/funding/history``."""
+    return {
+        "symbol": symbol,
+        "fundingRate": plain(settlement.rate),
+        "fundingRateTimestamp": str(settlement.time_ms),
     }

@@ -10,7 +10,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from live_nodes.practice.model import ClosedPnl, CoinBalance, Execution, Order, Position, Wallet
+from live_nodes.practice.model import (
+    ClosedPnl,
+    CoinBalance,
+    Execution,
+    Fees,
+    Order,
+    Position,
+    Wallet,
+)
 
 Json = dict[str, Any]
 MARGIN_CENTS = Decimal("0.00000001")
@@ -310,6 +318,76 @@ def transaction(record: Execution) -> Json:
         "orderLinkId": record.order_link_id,
         "extraFees": "",
     }
+
+
+def fee_rate(symbol: str, fees: Fees) -> Json:
+    """Write an element of ``GET /v5/account/fee-rate``."""
+    return {
+        "symbol": symbol,
+        "takerFeeRate": _trimmed(fees.taker),
+        "makerFeeRate": _trimmed(fees.maker),
+        "baseCoin": "",
+    }
+
+
+def api_key(account: str, key: str) -> Json:
+    """Write ``GET /v5/user/query-api``: a key that may trade, bound to no address."""
+    permissions = dict.fromkeys(_PERMISSIONS, ())
+    granted = {
+        "ContractTrade": ("Order", "Position"),
+        "Spot": ("SpotTrade",),
+        "Derivatives": ("DerivativesTrade",),
+    }
+    return {
+        "id": account,
+        "note": "practice",
+        "apiKey": key,
+        "readOnly": 0,
+        "secret": "",
+        "permissions": {name: list(value) for name, value in (permissions | granted).items()},
+        "ips": ["*"],
+        "type": 1,
+        "deadlineDay": 90,
+        "expiredAt": "2100-01-01T00:00:00Z",
+        "createdAt": "2024-01-01T00:00:00Z",
+        "unified": 0,
+        "uta": 1,
+        "userID": 1,
+        "inviterID": 0,
+        "vipLevel": "No VIP",
+        "mktMakerLevel": "0",
+        "affiliateID": 0,
+        "rsaPublicKey": "",
+        "isMaster": True,
+        "parentUid": "0",
+        "kycLevel": "LEVEL_1",
+        "kycRegion": "",
+        "userIDInt64": "1",
+        "inviterIDInt64": "0",
+        "affiliateIDInt64": "0",
+    }
+
+
+_PERMISSIONS = (
+    "ContractTrade",
+    "Spot",
+    "Wallet",
+    "Options",
+    "Derivatives",
+    "CopyTrading",
+    "BlockTrade",
+    "Exchange",
+    "NFT",
+    "Affiliate",
+    "Earn",
+    "FiatP2P",
+    "FiatBybitPay",
+    "FiatConvertBroker",
+    "FiatGlobalPay",
+    "FiatBitPay",
+    "BitCard",
+    "ByXPost",
+)
 
 
 def _trimmed(value: Decimal) -> str:

@@ -1,0 +1,311 @@
+"""The WebSocket links: handshake, login, ping, subscriptions, and operations of the trade link.
+
+Messages of https://bybit-exchange.github.io/docs/v5/ws/connect and
+https://bybit-exchange.github.io/docs/v5/websocket/trade/guideline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from live_nodes.practice.connections import Connection
+from live_nodes.practice.desk import Answer, Desk
+from live_nodes.practice.faults import Channel, OpFault
+from live_nodes.practice.model import Refusal
+from live_nodes.practice.private_streams import TOPICS, PrivateStreams
+from live_nodes.practice.public_streams import PublicStreams
+from live_nodes.practice.signing import TIMESTAMP, WINDOW, Keyring, check_time
+from live_nodes.practice.venue import Venue
+
+Json = dict[str, Any]
+MOST_SPOT_ARGS = 10
+REMEMBERED_REQUESTS = 10_000
+OPERATIONS = {
+    f"order.{action}": f"/v5/order/{action}"
+    for action in ("create", "amend", "cancel", "create-batch", "amend-batch", "cancel-batch")
+}
+
+
+class Sockets:
+    """All WebSocket links of the exchange.
+
+    Parameters
+    ----------
+    venue, desk, keyring
+        The exchange in operation, where requests are carried out, and the accounts' keys.
+    """
+
+    def __init__(self, venue: Venue, desk: Desk, keyring: Keyring) -> None:
+        self._venue = venue
+        self._desk = desk
+        self._keyring = keyring
+        self.public = PublicStreams(venue)
+        self.private = PrivateStreams(venue)
+        venue.listeners += [self.public, self.private]
+        self._open: dict[Channel, set[Connection]] = {
+            "public": set(),
+            "private": self.private.connections,
+            "trade": set(),
+        }
+        self._requests: OrderedDict[tuple[str, str], None] = OrderedDict()
+        venue.faults.when_killed(self.cut)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the paths of the links."""
+        return [
+            web.get("/v5/public/linear", self._serve_linear),
+            web.get("/v5/public/spot", self._serve_spot),
+            web.get("/v5/private", self._serve_private),
+            web.get("/v5/trade", self._serve_trade),
+        ]
+
+    def connected(self) -> dict[Channel, int]:
+        """Count the open connections of each kind."""
+        return {channel: len(found) for channel, found in self._open.items()}
+
+    def cut(self, channel: Channel) -> None:
+        """Abort every connection of a kind."""
+        for connection in list(self._open[channel]):
+            connection.abort()
+
+    def cut_all(self) -> None:
+        """Abort every connection."""
+        for channel in self._open:
+            self.cut(channel)
+
+    async def _serve_linear(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, "public", self._on_linear)
+
+    async def _serve_spot(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, "public", self._on_spot)
+
+    async def _serve_private(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, "private", self._on_private)
+
+    async def _serve_trade(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, "trade", self._on_trade)
+
+    async def _serve(
+        self, request: web.Request, channel: Channel, act: Callable[[Connection, Json], None]
+    ) -> web.StreamResponse:
+        faults = self._venue.faults
+        if faults.link(channel) == "killed":
+            return web.Response(status=503)
+        connection = Connection(channel, lambda: faults.link(channel) == "frozen")
+        await connection.open(request)
+        self._open[channel].add(connection)
+        writer = asyncio.create_task(connection.write())
+        try:
+            while (text := await connection.receive()) is not None:
+                try:
+                    message = msgspec.json.decode(text, type=dict[str, Any])
+                except msgspec.DecodeError:
+                    connection.send(_text(_told(connection, {}, "", False, "error:invalid JSON")))
+                    continue
+                act(connection, message)
+        finally:
+            self._open[channel].discard(connection)
+            if channel == "public":
+                self.public.leave(connection, request.path.rsplit("/", 1)[-1])
+            writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writer
+        return connection.socket
+
+    # --- public and private ------------------------------------------------------------------
+
+    def _on_linear(self, connection: Connection, message: Json) -> None:
+        self._on_public(connection, message, "linear")
+
+    def _on_spot(self, connection: Connection, message: Json) -> None:
+        self._on_public(connection, message, "spot")
+
+    def _on_public(self, connection: Connection, message: Json, category: str) -> None:
+        op = message.get("op")
+        if op == "ping":
+            connection.send(_text(_told(connection, message, "ping", True, "pong")))
+            return
+        snapshots: list[Json | None] = []
+        refused = ""
+        try:
+            names = _names(message)
+            if op == "subscribe":
+                if category == "spot" and len(names) > MOST_SPOT_ARGS:
+                    raise Refusal(10001, "args size >10")
+                for name in names:
+                    _not_twice(connection, name)
+                    self.public.check(category, name)
+                snapshots = [self.public.subscribe(connection, category, name) for name in names]
+            elif op == "unsubscribe":
+                for name in names:
+                    self.public.unsubscribe(connection, category, name)
+            else:
+                raise Refusal(10001, f"error:unknown op:{op}")
+        except Refusal as refusal:
+            refused = refusal.message
+        connection.send(_text(_told(connection, message, op, not refused, refused)))
+        for snapshot in snapshots:
+            if snapshot is not None:
+                connection.send(_text(snapshot))
+
+    def _on_private(self, connection: Connection, message: Json) -> None:
+        op = message.get("op")
+        if op == "ping":
+            connection.send(
+                _text(
+                    {
+                        "req_id": message.get("req_id", ""),
+                        "op": "pong",
+                        "args": [str(self._venue.told_ms())],
+                        "conn_id": connection.id,
+                    }
+                )
+            )
+            return
+        refused = ""
+        try:
+            if op == "auth":
+                connection.account = self._login(message)
+            elif op not in ("subscribe", "unsubscribe"):
+                raise Refusal(10001, f"error:unknown op:{op}")
+            elif connection.account is None:
+                raise Refusal(10007, "Request not authorized")
+            else:
+                self._subscribe_private(connection, op, _names(message))
+        except Refusal as refusal:
+            refused = refusal.message
+        connection.send(_text(_told(connection, message, op, not refused, refused)))
+
+    def _subscribe_private(self, connection: Connection, op: str, names: list[str]) -> None:
+        if op == "unsubscribe":
+            connection.topics.difference_update(names)
+            return
+        for name in names:
+            _not_twice(connection, name)
+            if name not in TOPICS:
+                raise Refusal(10001, f"error:handler not found,topic:{name}")
+        connection.topics.update(names)
+
+    def _login(self, message: Json) -> str:
+        return self._keyring.login(message.get("args"), self._venue.told_ms())
+
+    # --- trade -------------------------------------------------------------------------------
+
+    def _on_trade(self, connection: Connection, message: Json) -> None:
+        op = message.get("op")
+        if op == "ping":
+            pong = {"op": "pong", "data": [str(self._venue.told_ms())]}
+            connection.send(_text(_plain(connection, message, 0, "OK") | pong))
+        elif op == "auth":
+            code, words = 0, "OK"
+            try:
+                if connection.account is not None:
+                    raise Refusal(20001, "Repeat auth")
+                connection.account = self._login(message)
+            except Refusal as refusal:
+                code, words = refusal.code, refusal.message
+            connection.send(_text(_plain(connection, message, code, words) | {"op": "auth"}))
+        else:
+            self._operate(connection, str(op), message)
+
+    def _operate(self, connection: Connection, op: str, message: Json) -> None:
+        fault: OpFault | None = None
+        try:
+            account, params = self._checked(connection, op, message)
+        except Refusal as refusal:
+            answer = Answer(refusal.code, refusal.message)
+        else:
+            fault = self._venue.faults.on_op(op, account)
+            if fault is None or fault.execute:
+                answer = self._desk.answer(OPERATIONS[op], account, params)
+            else:
+                answer = Answer()
+        if fault is None or not fault.silent:
+            reply = answer
+            if fault is not None and fault.ret_code is not None:
+                reply = Answer(fault.ret_code, fault.message)
+            text = _text(self._acknowledgement(connection, op, message, reply))
+            if fault is not None and fault.delay_s:
+                connection.send_later(fault.delay_s, text)
+            else:
+                connection.send(text)
+        if answer.events:
+            self._venue.publish(answer.events)
+
+    def _checked(self, connection: Connection, op: str, message: Json) -> tuple[str, Json]:
+        if op not in OPERATIONS:
+            raise Refusal(10404, "op type is not found")
+        account = connection.account
+        if account is None:
+            raise Refusal(10007, "User authentication failed.")
+        request_id = message.get("reqId")
+        if request_id:
+            self._not_again(connection, str(request_id))
+        header = message.get("header")
+        if not isinstance(header, dict) or TIMESTAMP not in header:
+            raise Refusal(10001, f"Request parameter error: header {TIMESTAMP} is missing.")
+        check_time(header[TIMESTAMP], header.get(WINDOW), self._venue.told_ms())
+        args = message.get("args")
+        if not isinstance(args, list) or len(args) != 1 or not isinstance(args[0], dict):
+            raise Refusal(10001, "Request parameter error: args must hold one object.")
+        return account, args[0]
+
+    def _not_again(self, connection: Connection, request_id: str) -> None:
+        key = (connection.id, request_id)
+        if key in self._requests:
+            raise Refusal(20006, "Duplicate reqId")
+        self._requests[key] = None
+        if len(self._requests) > REMEMBERED_REQUESTS:
+            self._requests.popitem(last=False)
+
+    def _acknowledgement(
+        self, connection: Connection, op: str, message: Json, answer: Answer
+    ) -> Json:
+        now = str(self._venue.told_ms())
+        header = answer.allowance.headers() if answer.allowance is not None else {}
+        return _plain(connection, message, answer.code, answer.message) | {
+            "op": op,
+            "data": answer.result,
+            "retExtInfo": answer.ext,
+            "header": header | {"Traceid": connection.id.replace("-", ""), "Timenow": now},
+        }
+
+
+def _names(message: Json) -> list[str]:
+    names = message.get("args")
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise Refusal(10001, "error:args must be a list of topics")
+    return names
+
+
+def _not_twice(connection: Connection, name: str) -> None:
+    if name in connection.topics:
+        raise Refusal(10001, f"error:already subscribed,topic:{name}")
+
+
+def _told(connection: Connection, message: Json, op: object, success: bool, words: str) -> Json:
+    """Return a reply in the words of the public and private links."""
+    return {
+        "success": success,
+        "ret_msg": words,
+        "conn_id": connection.id,
+        "req_id": message.get("req_id", ""),
+        "op": op,
+    }
+
+
+def _plain(connection: Connection, message: Json, code: int, words: str) -> Json:
+    """Return a reply in the words of the trade link; `reqId` only when it was given."""
+    given = {"reqId": message["reqId"]} if "reqId" in message else {}
+    return given | {"retCode": code, "retMsg": words, "connId": connection.id}
+
+
+def _text(message: Json) -> str:
+    return msgspec.json.encode(message).decode()

@@ -1,0 +1,298 @@
+"""A practice exchange whose market stands still until a test moves it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import ClientSession
+
+from live_nodes.practice.exchange import Exchange
+from live_nodes.practice.faults import Channel, HttpFault, LinkState, OpFault
+from live_nodes.practice.feed import (
+    INTERVAL_MS,
+    Candle,
+    FundingRate,
+    PriceKind,
+    Prices,
+    PublicTrade,
+    Step,
+)
+from live_nodes.practice.limits import Limits
+from live_nodes.practice.model import AccountSpec, Key, Level, Row, Symbol
+from live_nodes.practice.server import Server, serve
+
+D = Decimal
+BTC: Key = ("linear", "BTCUSDT")
+ETH: Key = ("linear", "ETHUSDT")
+SPOT: Key = ("spot", "BTCUSDT")
+KEYS = {name: (f"practice-{name}", f"practice-secret-{name}") for name in ("anna", "bert")}
+LAUNCHED = 1_584_230_400_000
+
+
+def _symbol(category: Any, base: str, tick: str, lot: str) -> Symbol:
+    return Symbol(
+        category=category,
+        name=f"{base}USDT",
+        base=base,
+        quote="USDT",
+        settle="USDT",
+        tick=D(tick),
+        lot=D(lot),
+        min_qty=D(lot),
+        max_qty=D("1190"),
+        max_market_qty=D("500"),
+        min_notional=D("5"),
+        launch_ms=LAUNCHED,
+        funding_minutes=0 if category == "spot" else 480,
+        maker_fee=D("0.001") if category == "spot" else D("0.0002"),
+        taker_fee=D("0.001") if category == "spot" else D("0.00055"),
+    )
+
+
+SYMBOLS = [
+    _symbol("linear", "BTC", "0.1", "0.001"),
+    _symbol("linear", "ETH", "0.01", "0.01"),
+    _symbol("spot", "BTC", "0.1", "0.000001"),
+]
+MIDDLES = {BTC: D("50000.0"), ETH: D("3000.00"), SPOT: D("50000.0")}
+
+
+class StillMarket:
+    """50,000 USDT a bitcoin and 3,000 an ether, one of each at every tick around it."""
+
+    step_seconds = 0.005
+
+    def __init__(self, levels: int = 60) -> None:
+        self.books: dict[Key, tuple[list[Level], list[Level]]] = {}
+        for symbol in SYMBOLS:
+            middle, tick = MIDDLES[symbol.key], symbol.tick
+            self.books[symbol.key] = (
+                [(middle - n * tick, D("1.500")) for n in range(1, levels + 1)],
+                [(middle + n * tick, D("1.500")) for n in range(1, levels + 1)],
+            )
+        self.changed = set(self.books)
+        self.prints: list[tuple[Key, Any, Decimal, Decimal]] = []
+        self.last = dict(MIDDLES)
+        self.steps = 0
+
+    def symbols(self, now_ms: int) -> list[Symbol]:
+        return SYMBOLS
+
+    def klines(
+        self,
+        key: Key,
+        interval: str,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int,
+        now_ms: int,
+        price: PriceKind = "last",
+    ) -> list[Candle]:
+        length = INTERVAL_MS[interval]
+        newest = min(now_ms, end_ms if end_ms is not None else now_ms) // length
+        oldest = -(-start_ms // length) if start_ms is not None else newest - limit + 1
+        numbers = range(max(oldest, newest - limit + 1), newest + 1)
+        last = self.last[key]
+        return [
+            Candle(n * length, last, last + 10, last - 10, last, D("12.3"), D("615000"))
+            for n in numbers
+        ]
+
+    def funding_history(
+        self, key: Key, start_ms: int | None, end_ms: int | None, limit: int, now_ms: int
+    ) -> list[FundingRate]:
+        eight = 8 * 3_600_000
+        newest = min(now_ms, end_ms or now_ms) // eight
+        stamps = [n * eight for n in range(newest, newest - limit, -1)]
+        return [FundingRate(s, D("0.0001")) for s in stamps if start_ms is None or s >= start_ms]
+
+    def funding(self, key: Key, now_ms: int) -> tuple[Decimal, int]:
+        eight = 8 * 3_600_000
+        return D("0.0001"), (now_ms // eight + 1) * eight
+
+    def trades(self, key: Key, now_ms: int, limit: int) -> list[PublicTrade]:
+        return [
+            PublicTrade(now_ms - n, f"house-{n}", "Buy", self.last[key], D("0.005"))
+            for n in range(min(limit, 5))
+        ]
+
+    def book(self, key: Key, now_ms: int) -> tuple[list[Level], list[Level]]:
+        return self.books[key]
+
+    def prices(self, key: Key, now_ms: int) -> Prices:
+        last = self.last[key]
+        rate, due = (D(0), 0) if key[0] == "spot" else self.funding(key, now_ms)
+        return Prices(
+            last=last,
+            mark=last,
+            index=last,
+            previous_24h=last - 100,
+            high_24h=last + 10,
+            low_24h=last - 110,
+            volume_24h=D("1000"),
+            turnover_24h=D("1000") * last,
+            previous_1h=last - 1,
+            open_interest=D("68744.761"),
+            funding_rate=rate,
+            next_funding_ms=due,
+            funding_minutes=0 if key[0] == "spot" else 480,
+        )
+
+    def step(self, exchange: Exchange, now_ms: int) -> Step:
+        self.steps += 1
+        quoted = tuple(sorted(self.changed))
+        self.changed.clear()
+        for key in quoted:
+            exchange.set_mark(key, self.last[key], self.last[key], now_ms, self.last[key])
+            exchange.quote(key, *self.books[key], now_ms)
+        for key, side, price, qty in self.prints:
+            exchange.trade(key, side, price, qty, now_ms)
+        self.prints.clear()
+        return Step(quoted=quoted)
+
+    def move(self, key: Key, price: Decimal, now_ms: int) -> None:
+        shift = price - self.last[key]
+        bids, asks = self.books[key]
+        self.books[key] = (
+            [(p + shift, q) for p, q in bids],
+            [(p + shift, q) for p, q in asks],
+        )
+        self.last[key] = price
+        self.changed.add(key)
+
+    def set_bid(self, key: Key, place: int, qty: str) -> None:
+        """Change the quantity of one bid."""
+        bids, asks = self.books[key]
+        changed = list(bids)
+        changed[place] = (bids[place][0], D(qty))
+        self.books[key] = (changed, asks)
+        self.changed.add(key)
+
+
+class Kept:
+    """Rows in memory, and how many saves there were."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], Row] = {}
+        self.saves = 0
+
+    def save(self, rows: Iterable[Row]) -> None:
+        self.saves += 1
+        for row in rows:
+            self.rows[(row.table, row.row_key)] = row
+
+
+class Scripted:
+    """Faults that a test sets by hand."""
+
+    def __init__(self) -> None:
+        self.http: HttpFault | None = None
+        self.op: OpFault | None = None
+        self.links: dict[Channel, LinkState] = {}
+        self.dropped: set[str] = set()
+        self.skew_ms = 0
+        self.asked: list[tuple[str, str, str | None]] = []
+        self._killed: list[Callable[[Channel], None]] = []
+
+    def on_http(self, method: str, path: str, account: str | None) -> HttpFault | None:
+        self.asked.append((method, path, account))
+        fault, self.http = self.http, None
+        return fault
+
+    def on_push(
+        self, channel: Channel, topic: str, payload: dict[str, Any], account: str | None = None
+    ) -> list[tuple[float, dict[str, Any]]]:
+        return [] if topic in self.dropped else [(0.0, payload)]
+
+    def on_op(self, op: str, account: str | None) -> OpFault | None:
+        fault, self.op = self.op, None
+        return fault
+
+    def link(self, channel: Channel) -> LinkState:
+        return self.links.get(channel, "open")
+
+    def when_killed(self, callback: Callable[[Channel], None]) -> None:
+        self._killed.append(callback)
+
+    def kill(self, channel: Channel) -> None:
+        self.links[channel] = "killed"
+        for callback in self._killed:
+            callback(channel)
+
+    def poll(self) -> None:
+        return None
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000 + self.skew_ms
+
+
+class Practice:
+    """A running exchange and a signed client of it."""
+
+    def __init__(
+        self, server: Server, market: StillMarket, faults: Scripted, kept: Kept, http: ClientSession
+    ) -> None:
+        self.server, self.market, self.faults, self.kept = server, market, faults, kept
+        self.http = http
+
+    async def get(self, path: str, account: str | None = None, **params: Any) -> Any:
+        """Ask; signed when an account is given. Return the whole envelope."""
+        query = urlencode(params)
+        headers = signed(account, query) if account else {}
+        url = f"{self.server.http}{path}?{query}"
+        async with self.http.get(url, headers=headers) as answer:
+            return await answer.json()
+
+    async def post(self, path: str, account: str = "anna", **body: Any) -> Any:
+        """Post a signed body."""
+        text = json.dumps(body)
+        headers = signed(account, text) | {"Content-Type": "application/json"}
+        async with self.http.post(
+            f"{self.server.http}{path}", data=text, headers=headers
+        ) as answer:
+            return await answer.json()
+
+
+def signed(account: str, payload: str, skew_ms: int = 0) -> dict[str, str]:
+    """Return the headers of a signed request."""
+    key, secret = KEYS[account]
+    stamp = str(time.time_ns() // 1_000_000 + skew_ms)
+    text = f"{stamp}{key}5000{payload}"
+    return {
+        "X-BAPI-API-KEY": key,
+        "X-BAPI-TIMESTAMP": stamp,
+        "X-BAPI-RECV-WINDOW": "5000",
+        "X-BAPI-SIGN": hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest(),
+    }
+
+
+def login(account: str, frame: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return an auth frame."""
+    key, secret = KEYS[account]
+    expires = time.time_ns() // 1_000_000 + 5_000
+    sign = hmac.new(secret.encode(), f"GET/realtime{expires}".encode(), hashlib.sha256)
+    return {"op": "auth", "args": [key, expires, sign.hexdigest()]} | (frame or {})
+
+
+@asynccontextmanager
+async def practice(limits: Limits | None = None) -> AsyncIterator[Practice]:
+    """Run an exchange with the accounts anna and bert, and stop it."""
+    market, faults, kept = StillMarket(), Scripted(), Kept()
+    accounts = [AccountSpec("anna"), AccountSpec("bert")]
+    accounts[0] = replace(accounts[0], balances=(("USDT", D(100_000)), ("BTC", D(1))))
+    exchange = Exchange(SYMBOLS, accounts)
+    server = await serve(exchange, market, KEYS, faults, kept, limits=limits)
+    async with ClientSession() as http:
+        try:
+            yield Practice(server, market, faults, kept, http)
+        finally:
+            await server.stop()
