@@ -24,6 +24,7 @@ from live_nodes.sockets import Connection, connections, shut_down
 
 PRIVATE_TOPICS = 4
 """order, execution, position, wallet: what the adapter subscribes to on the private link."""
+_FALL_WITHIN = 0.03
 PROBE_EVERY = 1.0
 """Seconds between two attempts to prove a link."""
 LOGIN_CODES = (10003, 10004, 10005, 33004)
@@ -272,7 +273,7 @@ class Links:
         """Connect a public link anew, with all its subscriptions."""
         await self._links[name].renew()
 
-    async def tick(self) -> list[str]:
+    def tick(self) -> list[str]:
         """Look at all links once; call it several times a second.
 
         Ends half-open connections, notes what was connected anew, and proves what is unproven.
@@ -282,7 +283,7 @@ class Links:
         list of str
             Names of the links that were found half-open just now.
         """
-        broken = await self._end_half_open()
+        broken = self._end_half_open()
         for link in self._links.values():
             connected = link.connected
             if link.was_connected and not connected:
@@ -301,7 +302,7 @@ class Links:
         for task in self._tasks:
             task.cancel()
 
-    async def _end_half_open(self) -> list[str]:
+    def _end_half_open(self) -> list[str]:
         if not self._links:
             return []
         found = connections({link.port for link in self._links.values()})
@@ -323,8 +324,11 @@ class Links:
         up = [link for link in self._links.values() if link.connected]
         for connection in silent:
             shut_down(connection.inode)
-        # The adapter sees it within some milliseconds; only then is known whose connection it was.
-        await asyncio.sleep(0.05)
+        # Whose connection it was shows when the adapter sees it fall, some milliseconds later; it
+        # may stand again 200 ms later, so nobody else could tell.
+        until = time.monotonic() + _FALL_WITHIN
+        while any(link.connected for link in up) and time.monotonic() < until:
+            time.sleep(0.001)
         return [link.name for link in up if not link.connected]
 
     @property
