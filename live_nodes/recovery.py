@@ -84,6 +84,8 @@ class Recovery:
         Of the document.
     resumed : collection of str
         Client order ids that a tactic goes on working; other own entries are cancelled.
+    may_cancel : bool
+        False for a dry run, which leaves the venue as it is.
     patience : float
         Seconds between two misses.
     clock_ns : callable
@@ -99,12 +101,13 @@ class Recovery:
         policies: Policies,
         *,
         resumed: Collection[str] = (),
+        may_cancel: bool = True,
         patience: float = PATIENCE_S,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._journal, self._rest, self._tag = journal, rest, tag
         self._products, self._policies = products, policies
-        self._resumed = resumed
+        self._resumed, self._may_cancel = resumed, may_cancel
         self._patience_ns = round(patience * 1e9)
         self._clock_ns = clock_ns
         self.new_fills = 0
@@ -201,8 +204,11 @@ class Recovery:
         sorts = sort_open_orders(orders, own, self._resumed, self._policies)
         found.kept, found.attached = list(sorts.kept), list(sorts.attached)
         found.foreign = list(sorts.foreign)
-        await self.cancel((*sorts.leftovers, *sorts.foreign_cancelled))
-        found.cancelled = list(sorts.leftovers)
+        if self._may_cancel:
+            await self.cancel((*sorts.leftovers, *sorts.foreign_cancelled))
+            found.cancelled = list(sorts.leftovers)
+        else:
+            found.kept += sorts.leftovers
 
     def _remember(self, order: VenueOrder) -> None:
         """Write down an open order of ours, also one that a restored journal lacks."""
@@ -226,13 +232,15 @@ class Recovery:
         self._journal.adopt(facts, order.order_id, STATUS_WORDS[order.status])
 
     async def cancel(self, orders: Collection[VenueOrder]) -> None:
-        """Cancel orders and wait until the venue says that they are gone.
+        """Cancel orders and wait until the venue says that they are gone; a dry run leaves them.
 
         Raises
         ------
         DeskError
             If one is still open after the deadline.
         """
+        if not self._may_cancel:
+            return
         for order in orders:
             await self._rest.cancel(order.instrument, order_id=order.order_id)
         until = time.monotonic() + CANCEL_DEADLINE_S

@@ -49,7 +49,7 @@ class LinksView(Protocol):
     def ready(self, name: str) -> bool:
         """Whether a link may be relied on."""
 
-    def tick(self) -> list[str]:
+    async def tick(self) -> list[str]:
         """Look at all links; returns those found half-open."""
 
     async def renew(self, name: str) -> None:
@@ -130,7 +130,7 @@ class Watch:
         self._forget_last_run()
         try:
             await asyncio.gather(
-                self._repeat(LOOK_EVERY, self._look),
+                self._keep_looking(),
                 self._repeat(self._document.snapshot_every, self._snapshot),
                 self._repeat(self._document.backup_every, self._back_up),
                 self._keep_measuring_the_clock(),
@@ -154,8 +154,8 @@ class Watch:
 
     # Looks -------------------------------------------------------------------------------------
 
-    def _look(self) -> None:
-        for name in self._links.tick():
+    async def _look(self) -> None:
+        for name in await self._links.tick():
             self._journal.count("half_open_links")
             self._say("link", f"{name}: fell silent and is connected anew")
         self._write_links()
@@ -228,6 +228,11 @@ class Watch:
             if verdict.guard.startswith("node."):
                 over = Verdict(action=Action.NONE, guard=verdict.guard, scope=verdict.scope)
                 self._journal.verdict(over)
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await self._look()
+            await asyncio.sleep(LOOK_EVERY)
 
     # Now and then ------------------------------------------------------------------------------
 

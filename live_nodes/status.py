@@ -1,0 +1,224 @@
+"""What a node is doing, or was doing when it died: from its journal alone, which it only reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from actors.journal_files import holder
+from actors.journal_reading import read
+from actors.journal_rows import EquityRow, LinkRow, OrderRow, PositionRow, Run
+from strategies.messages import Decision, Verdict
+
+NOTES = 10
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A verdict that stands, and since when (UNIX nanoseconds, UTC)."""
+
+    since: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that the node said; time in UNIX nanoseconds (UTC)."""
+
+    ts: int
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a start-up gate of the last run found."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """All of it; times in UNIX nanoseconds (UTC), quantities in base coin, money in USDT.
+
+    ``state`` is ``running``, ``starting``, ``stopping``, ``stopped``, ``failed`` or ``dead``: a run
+    that nobody ended and whose process is gone. ``as_of`` is when the journal was written last.
+    """
+
+    node: str
+    state: str
+    pid: int | None
+    as_of: int | None
+    run: Run | None
+    links: list[LinkRow]
+    gates: list[Gate]
+    verdicts: list[Standing]
+    positions: list[PositionRow]
+    orders: list[OrderRow]
+    equity: EquityRow | None
+    last_decision: Decision | None
+    counters: dict[str, int]
+    notes: list[Note]
+
+    def as_json(self) -> str:
+        """Return it for machines, decimals as strings."""
+        return msgspec.json.encode(self, order="deterministic").decode()
+
+
+def status_of(node: str, folder: Path) -> Status:
+    """Return the status of the node whose state is in `folder`.
+
+    Raises
+    ------
+    InputError
+        If it has no journal yet.
+    """
+    pid = holder(folder)
+    with read(folder) as journal:
+        runs = journal.runs()
+        run = runs[0] if runs else None
+        worth = journal.last_equity()
+        links = journal.links()
+        notes = [Note(n["ts"], n["kind"], n["text"]) for n in journal.notes(NOTES)]
+        decisions = journal.decisions(1)
+        moments = [row.changed for row in links] + [note.ts for note in notes]
+        moments += [] if worth is None else [worth.ts]
+        moments += [] if run is None else [run.ended or run.started]
+        return Status(
+            node=node,
+            state=_state(run, pid),
+            pid=pid,
+            as_of=max(moments, default=None),
+            run=run,
+            links=links,
+            gates=[
+                Gate(g["name"], bool(g["passed"]), g["detail"])
+                for g in ([] if run is None else journal.gates(run.id))
+            ],
+            verdicts=[Standing(since, verdict) for since, verdict in journal.standing()],
+            positions=[p for p in journal.holdings() if p.quantity],
+            orders=journal.unsettled(),
+            equity=worth,
+            last_decision=decisions[0] if decisions else None,
+            counters=journal.counters(),
+            notes=notes,
+        )
+
+
+def _state(run: Run | None, pid: int | None) -> str:
+    if run is None:
+        return "starting" if pid is not None else "stopped"
+    if run.ended is not None:
+        return "starting" if pid is not None else run.phase
+    return "dead" if pid is None else run.phase
+
+
+# For a trader -----------------------------------------------------------------------------------
+
+_COLORS = {"running": "green", "dead": "bold red", "failed": "bold red"}
+
+
+def rendered(status: Status, now_ns: int | None = None) -> RenderableType:
+    """Return the status as a page for the terminal."""
+    now = time.time_ns() if now_ns is None else now_ns
+    head = Text.assemble(
+        (status.node, "bold"), "  ", (status.state, _COLORS.get(status.state, "yellow"))
+    )
+    if status.state == "dead":
+        head.append("  (its process is gone and it never said why; this is what it last wrote)")
+    if status.run is not None:
+        run = status.run
+        head.append(
+            f"\nrun {run.id}: {run.environment}{', dry run' if run.dry_run else ''}, "
+            f"process {run.pid}, started {_when(run.started)}"
+        )
+        if run.ended is not None:
+            head.append(f", ended {_when(run.ended)}")
+        if run.note:
+            head.append(f": {run.note}")
+    if status.as_of is not None:
+        head.append(f"\nlast written {_ago(now - status.as_of)} ago")
+    if status.equity is not None:
+        worth = status.equity
+        head.append(
+            f"\nequity {worth.equity:,.2f}  balance {worth.balance:,.2f}  "
+            f"gross {worth.gross:,.2f}  net {worth.net:,.2f}"
+        )
+    parts: list[RenderableType] = [head]
+    failed = [gate for gate in status.gates if not gate.passed]
+    parts += [Text(f"gate {gate.name} refused: {gate.detail}", "red") for gate in failed]
+    for standing in status.verdicts:
+        verdict = standing.verdict
+        words = f"{verdict.action.name.lower()} on {verdict.scope} by {verdict.guard}"
+        since = _ago(now - standing.since)
+        parts.append(Text(f"{words} for {since}: {verdict.reason}", "yellow"))
+    parts += _tables(status, now)
+    decision = status.last_decision
+    if decision is not None:
+        ordered = sum(1 for target in decision.targets if Decimal(target.order))
+        parts.append(
+            Text(
+                f"last decision: {decision.kind} by {decision.strategy}, {_when(decision.ts)}, "
+                f"{ordered} orders, gross {decision.gross:.2f}, net {decision.net:+.2f}"
+                + (f" ({decision.note})" if decision.note else "")
+            )
+        )
+    if status.counters:
+        counted = "  ".join(f"{name} {value:,}" for name, value in status.counters.items())
+        parts.append(Text(f"counters: {counted}"))
+    parts += [Text(f"{_when(n.ts)} {n.kind}: {n.text}", "dim") for n in reversed(status.notes)]
+    return Group(*parts)
+
+
+def _tables(status: Status, now: int) -> list[RenderableType]:
+    made: list[RenderableType] = []
+    columns: tuple[str, ...]
+    if status.links:
+        rows = [(x.name, x.state, _ago(now - x.since), x.detail) for x in status.links]
+        made.append(_table("links", ("link", "state", "for", ""), rows))
+    if status.positions:
+        held = [
+            (p.instrument, p.owner or "nobody", p.quantity, p.entry_price, p.realized)
+            for p in status.positions
+        ]
+        columns = ("instrument", "owner", "quantity", "entry", "realized")
+        made.append(_table("positions", columns, held))
+    if status.orders:
+        orders = [
+            (o.client_order_id, o.instrument, o.side, o.quantity, o.filled, o.price, o.status)
+            for o in status.orders
+        ]
+        columns = ("order", "instrument", "side", "quantity", "filled", "price", "status")
+        made.append(_table("orders", columns, orders))
+    return made
+
+
+def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> Table:
+    table = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*("-" if value is None else str(value) for value in row))
+    return table
+
+
+def _when(ts: int) -> str:
+    return datetime.fromtimestamp(ts / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _ago(ns: int) -> str:
+    seconds = max(0, ns // 1_000_000_000)
+    for size, word in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {word}"
+    return f"{seconds} s"
