@@ -134,6 +134,9 @@ def run(
     began = time.perf_counter()
     document, market = prepared.document, prepared.market
     strategies = strategies_of(document, list(market.ids))
+    for strategy in strategies.values():
+        # The feed has candles and their opens: nothing in it tells a bid from an ask.
+        strategy.expect_touch("none")
     opening = prepared.feed.opening_prices()
     with mended() as forget_snapshots:
         desk = build(

@@ -15,7 +15,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta
 from nautilus_trader.common.component import LiveClock
 from nautilus_trader.config import StrategyConfig
-from nautilus_trader.model.enums import OrderSide, PriceType
+from nautilus_trader.model.data import OrderBookDeltas, QuoteTick
+from nautilus_trader.model.enums import BookType, OrderSide, PriceType
 from nautilus_trader.model.events import (
     OrderCanceled,
     OrderDenied,
@@ -31,16 +32,20 @@ from nautilus_trader.model.orders import Order
 from nautilus_trader.trading.strategy import Strategy
 
 from strategies.clearing import Clearing
+from strategies.executor import Executor
 from strategies.history import Candles
-from strategies.messages import Action, Decision, Verdict, strictest
+from strategies.messages import Action, Decision, Executed, Verdict, strictest
 from strategies.order_ids import BACKTEST_TAG, KEY, TAG, order_id, session_of
 from strategies.sizing.rounding import ZERO, Lot, split
 from strategies.state import StateStore
 from strategies.tactics.execution import Execution
+from strategies.tactics.pricing import Touch
 
 _MONEY = Decimal("0.00000001")
+BOOK_DEPTH = 50
+"""Levels a side; Bybit has 1, 50, 200 and 1000, and sends these every 20 ms."""
 _ENDS = (OrderCanceled, OrderDenied, OrderExpired, OrderRejected)
-Touch = Literal["none", "quotes", "book"]
+TouchSource = Literal["none", "quotes", "book"]
 """Where best bids and asks come from: nowhere (candles alone), quotes, or books of many levels."""
 
 
@@ -88,11 +93,13 @@ class DeskStrategy(Strategy):
         self._lots: dict[InstrumentId, tuple[Instrument, Lot]] = {}
         self._listed: dict[str, int] = {}
         self._store: StateStore | None = None
-        self._touch: Touch = "quotes"
+        self._touch_source: TouchSource = "quotes"
         self._session = ""
         self._orders_made = 0
         self._own: set[ClientOrderId] = set()
         self._clearing = Clearing(self)
+        self._executor = Executor(self)
+        self._watched: set[InstrumentId] = set()
 
     # What the builder asks for -----------------------------------------------------------------
 
@@ -113,6 +120,11 @@ class DeskStrategy(Strategy):
         """Keep what must survive a crash in the store; without one nothing is kept."""
         self._store = store
 
+    @property
+    def store(self) -> StateStore | None:
+        """What keeps its state, None where nothing does."""
+        return self._store
+
     def know_listings(self, listed_ns: Mapping[str, int]) -> None:
         """Take in when instruments were listed, UNIX nanoseconds (UTC) by id.
 
@@ -120,9 +132,9 @@ class DeskStrategy(Strategy):
         """
         self._listed.update(listed_ns)
 
-    def expect_touch(self, touch: Touch) -> None:
+    def expect_touch(self, source: TouchSource) -> None:
         """Say where best bids and asks come from: ``quotes`` unless told, ``none`` on candles."""
-        self._touch = touch
+        self._touch_source = source
 
     # What the launcher asks, once it runs -------------------------------------------------------
 
@@ -145,12 +157,21 @@ class DeskStrategy(Strategy):
 
         Called once after the start, when positions and orders are reconciled.
         """
-        return False
+        saved = {name: self._executor.saved(name) for name in self.instrument_ids}
+        goals = {name: kept for name, kept in saved.items() if kept is not None}
+
+        def go_on() -> None:
+            for name, kept in goals.items():
+                self._executor.resume(name, kept.goal, kept.reason)
+
+        if goals:
+            self.when_clear(go_on, or_else=self.could_not_clear)
+        return bool(goals)
 
     @property
     def busy(self) -> bool:
         """Whether it is still carrying out what it decided."""
-        return bool(self._own) or self._clearing.active
+        return bool(self._own or self._executor.live) or self._clearing.active
 
     # The guards --------------------------------------------------------------------------------
 
@@ -210,6 +231,41 @@ class DeskStrategy(Strategy):
                 entry = Decimal(repr(position.avg_px_open))
                 equity += position.signed_decimal_qty() * (price - entry)
         return equity.quantize(_MONEY)
+
+    def watch_touch(self, instrument_id: InstrumentId) -> None:
+        """Subscribe to the instrument's best bid and ask, once, from where the builder said.
+
+        Never to both quotes and a book: on spot the adapter mixes them up (nautilus/live.md 4.9).
+        """
+        if instrument_id in self._watched or self._touch_source == "none":
+            return
+        self._watched.add(instrument_id)
+        if self._touch_source == "quotes":
+            self.subscribe_quote_ticks(instrument_id)
+        else:
+            self.subscribe_order_book_deltas(instrument_id, BookType.L2_MBP, depth=BOOK_DEPTH)
+
+    def touch(self, instrument_id: InstrumentId) -> Touch | None:
+        """Return the newest best prices, None when they are not known or make no sense."""
+        if self._touch_source == "quotes":
+            quote = self.cache.quote_tick(instrument_id)
+            if quote is None:
+                return None
+            parts = (quote.bid_price, quote.ask_price, quote.bid_size, quote.ask_size)
+        else:
+            book = self.cache.order_book(instrument_id)
+            if book is None:
+                return None
+            parts = (
+                book.best_bid_price(),
+                book.best_ask_price(),
+                book.best_bid_size(),
+                book.best_ask_size(),
+            )
+        if any(part is None for part in parts):
+            return None
+        touch = Touch(*(part.as_decimal() for part in parts))
+        return touch if ZERO < touch.bid < touch.ask else None
 
     def holdings(self) -> dict[str, Decimal]:
         """Return this strategy's open positions, signed base coin by instrument id."""
@@ -293,11 +349,47 @@ class DeskStrategy(Strategy):
         self.msgbus.publish(f"decisions.{self.config.key}", decision)
 
     def execute(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:
-        """Trade a signed quantity of base coin by the document's tactic."""
-        self.send_market(instrument_id, quantity, reason)
+        """Trade a signed quantity of base coin by the document's tactic.
+
+        Raises
+        ------
+        ValueError
+            If maker_first is under way in the instrument (see `stop_executing`).
+        """
+        if self.takes_at_once:
+            self.send_market(instrument_id, quantity, reason)
+        else:
+            self._executor.start(instrument_id, quantity, reason)
+
+    @property
+    def takes_at_once(self) -> bool:
+        """Whether orders go to market at once: by the document, or as no touch is to be had."""
+        return self.config.execution.tactic == "taker" or self._touch_source == "none"
 
     def stop_executing(self, instruments: Container[str] | None = None) -> None:
         """Let tactics go no further, all or those in some instruments, and cancel their orders."""
+        self._executor.stop(instruments)
+
+    def end_execution(self, done: Executed) -> None:
+        """Publish what became of an execution."""
+        if done.reason:
+            self.log.warning(f"{done.instrument}: {done.filled} of {done.wanted}: {done.reason}")
+        self.msgbus.publish(f"executions.{self.config.key}", done)
+        self.on_executed(done)
+
+    def on_executed(self, done: Executed) -> None:
+        """Act when a tactic has ended, whether or not all was traded."""
+
+    def on_execution_progress(self, instrument_id: InstrumentId) -> None:
+        """Act when part of an execution is filled."""
+
+    def on_quote_tick(self, tick: QuoteTick) -> None:
+        """Show the tactic a quote; a derived class that overrides it calls this as well."""
+        self._executor.on_touch(tick.instrument_id)
+
+    def on_order_book_deltas(self, deltas: OrderBookDeltas) -> None:
+        """Show the tactic the book; a derived class that overrides it calls this as well."""
+        self._executor.on_touch(deltas.instrument_id)
 
     def orders_under_way(self, instruments: Container[str] | None = None) -> list[Order]:
         """Return this strategy's orders that may still fill, those of earlier sessions included.
@@ -397,8 +489,14 @@ class DeskStrategy(Strategy):
             ended = isinstance(event, _ENDS)
         if ended:
             self._own.discard(event.client_order_id)
+        self._executor.on_order_event(event)
+        if ended:
             self._clearing.check()
             self.on_order_ended()
+
+    def could_not_clear(self) -> None:
+        """Say that cancels are not answered."""
+        self.log.error("Own orders would not be cancelled; nothing is sent until they are gone")
 
     def on_order_ended(self) -> None:
         """Act when one of the own orders is filled, cancelled or refused."""

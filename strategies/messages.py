@@ -107,6 +107,37 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+class Executed(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one instrument's order by a tactic; published on ``executions.<key>``.
+
+    Parameters
+    ----------
+    strategy, instrument : str
+        The component's key in the document, and the instrument's id.
+    ts : int
+        When it ended, UNIX nanoseconds (UTC).
+    wanted, filled : str
+        Signed base coin, decimal strings: what was to be traded since the start, or since the
+        restart that resumed it, and what was.
+    notional : str
+        What that cost (positive) or brought, settlement currency, without fees.
+    reprices, takes : int
+        How often it followed the market, and how often it took.
+    reason : str
+        Why something is left; empty when nothing is.
+    """
+
+    strategy: str
+    instrument: str
+    ts: int
+    wanted: str
+    filled: str
+    notional: str
+    reprices: int
+    takes: int
+    reason: str = ""
+
+
 def encode(message: msgspec.Struct) -> bytes:
     """Return the message as canonical JSON bytes: equal messages give equal bytes."""
     return msgspec.json.encode(message, order="deterministic")

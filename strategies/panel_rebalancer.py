@@ -9,6 +9,7 @@ live, candles arrive a little late, so ``at`` allows for that).
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Container
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -29,7 +30,8 @@ from strategies.cross_section import (
     rows_needed,
 )
 from strategies.history import CandleHistory, Candles, Window
-from strategies.messages import Action, Decision, Target, Verdict
+from strategies.legs import Legs
+from strategies.messages import Action, Decision, Executed, Target, Verdict
 from strategies.plan import STATE, Plan, Progress, decode, encode
 from strategies.rebalancer_config import PanelRebalancerConfig
 from strategies.schedule import duration_ns, last_close, last_fire, next_fire, offset_ns
@@ -83,6 +85,7 @@ class PanelRebalancer(DeskStrategy):
         self._listings: Listings | None = None
         self._progress = Progress()
         self._sending = False
+        self._legs = Legs(self._executor)
 
     # Candles -----------------------------------------------------------------------------------
 
@@ -153,10 +156,12 @@ class PanelRebalancer(DeskStrategy):
         plan = self._progress.plan
         if plan is not None:
             if plan.made >= last_fire(now, *self.schedule()):
-                self.when_clear(self._take_up, or_else=self._could_not_clear)
+                self.when_clear(self._take_up, or_else=self.could_not_clear)
                 return True
             self.log.warning(f"The {plan.kind} of {plan.made} was left unfinished; it is dropped")
             self._keep(self._progress.finished())
+            for instrument_id in self.instrument_ids:
+                self._executor.forget(instrument_id)
         return self._progress.done is not None and self.run_now()
 
     @property
@@ -192,6 +197,7 @@ class PanelRebalancer(DeskStrategy):
 
     def on_stop(self) -> None:
         """Cancel what is under way; positions stay, what becomes of them is the node's to say."""
+        self.stop_executing()
         self.cancel_waiting()
 
     def on_verdict(self, verdict: Verdict) -> None:
@@ -255,7 +261,7 @@ class PanelRebalancer(DeskStrategy):
         leaving = self._leaving()
         self.when_clear(
             lambda: self._leave(now, leaving, note, stamp),
-            or_else=self._could_not_clear,
+            or_else=self.could_not_clear,
             instruments=leaving,
         )
 
@@ -268,9 +274,6 @@ class PanelRebalancer(DeskStrategy):
         )
         data_ts = last_close(now, self._interval_ns)
         self._carry_out("flatten", now, data_ts, self.equity(), targets, note, stamp)
-
-    def _could_not_clear(self) -> None:
-        self.log.error("Own orders would not be cancelled; nothing is sent until they are gone")
 
     def _leaving(self) -> set[str]:
         return {name for name in self.ids if self.verdict_on(name).action == Action.FLATTEN}
@@ -347,22 +350,54 @@ class PanelRebalancer(DeskStrategy):
         progress = Progress(done=before.done, plan=plan)
         return progress if targets else progress.finished()
 
-    def _send(self, kind: str, orders: list[tuple[InstrumentId, Decimal, Decimal]]) -> None:
+    def _send(
+        self,
+        kind: str,
+        orders: list[tuple[InstrumentId, Decimal, Decimal]],
+        *,
+        resumed: bool = False,
+    ) -> None:
+        # Exits leave first: what they free is there for the entries.
+        exits_first = sorted(orders, key=lambda o: abs(o[1] + o[2]) > abs(o[1]))
         # Denials come while the orders are still leaving: the plan is not done by them.
         self._sending = True
-        # Exits leave first: what they free is there for the entries.
-        for entries in (False, True):
-            for instrument_id, held, order in orders:
-                if (abs(held + order) > abs(held)) is entries:
-                    self.execute(instrument_id, order, kind)
+        # A guard that says leave does not mean wait for a better price.
+        if self.takes_at_once or kind == "flatten":
+            for instrument_id, _, order in exits_first:
+                self.send_market(instrument_id, order, kind)
+        else:
+            goals = {name: held + order for name, held, order in orders} if resumed else {}
+            prices = {name: self.last_price(name) for name, _, _ in orders}
+            self._legs.begin(
+                [(name, order, float(prices[name] or ZERO)) for name, _, order in exits_first],
+                goals=goals,
+                bound=self.config.execution.max_leg_imbalance * float(max(self.equity(), ZERO)),
+                reason=kind,
+            )
         self._sending = False
+        self.on_order_ended()
+
+    def stop_executing(self, instruments: Container[str] | None = None) -> None:
+        """Let tactics go no further, and legs that have not left yet stay."""
+        self._legs.drop(instruments)
+        super().stop_executing(instruments)
+
+    def on_execution_progress(self, instrument_id: InstrumentId) -> None:
+        """Send the legs that a fill makes room for."""
+        self._legs.release()
+
+    def on_executed(self, done: Executed) -> None:
+        """Send the legs that may leave now, and take the plan back after the last one."""
+        self._legs.on_executed(done)
         self.on_order_ended()
 
     # The plan ----------------------------------------------------------------------------------
 
     def on_order_ended(self) -> None:
         """Take the plan back when nothing of it is under way any more."""
-        if self._progress.plan is not None and not self._sending and not super().busy:
+        if self._progress.plan is None or self._sending or self._legs.waiting:
+            return
+        if not super().busy:
             self._keep(self._progress.finished())
 
     def _take_up(self) -> None:
@@ -378,7 +413,7 @@ class PanelRebalancer(DeskStrategy):
             held = self.holding(instrument_id)
             if held != target:
                 orders.append((instrument_id, held, target - held))
-        self._send(plan.kind, orders)
+        self._send(plan.kind, orders, resumed=True)
 
     def _keep(self, progress: Progress) -> None:
         self._progress = progress

@@ -7,12 +7,14 @@ epoch, so ``every: 1d, at: "00:05"`` is five past midnight UTC and ``every: 7d``
 from __future__ import annotations
 
 import re
+from functools import cache
 
 _UNITS = {"s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
 DURATION = r"^[1-9][0-9]*[smhd]$"
 CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
 
 
+@cache
 def duration_ns(text: str) -> int:
     """Return the nanoseconds of a duration such as ``30s``, ``5m``, ``4h`` or ``1d``.
 
