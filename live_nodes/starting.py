@@ -40,7 +40,7 @@ _PRICES_WITHIN = 10.0
 Say = Callable[[str], None]
 
 
-async def connect(node: Node, made: TradingNode, links: Links, *, trades: bool) -> None:
+async def connect(node: Node, made: TradingNode, links: Links) -> None:
     """Start the engines, connect, and wait until every link is proven.
 
     Parameters
@@ -51,8 +51,6 @@ async def connect(node: Node, made: TradingNode, links: Links, *, trades: bool) 
         Built.
     links : Links
         Of its clients.
-    trades : bool
-        False for a dry run: nothing is sent on the trade link then, not even its proof.
 
     Raises
     ------
@@ -68,17 +66,17 @@ async def connect(node: Node, made: TradingNode, links: Links, *, trades: bool) 
         engine.connect()
         tasks = _connecting(engine)
         while not engine.check_connected():
-            links.tick()
+            await links.tick()
             _raise_failed(node, tasks, links)
             if time.monotonic() > deadline:
-                refuse(node.name, links_gate(_lacking(links, trades, "no connection in time")))
+                refuse(node.name, links_gate(_lacking(links, "no connection in time")))
                 raise GateRefused(
                     f"{node.name}: gate links: {type(engine).__name__} did not connect within "
                     f"{node.gates.connect_timeout:g} s (gates.connect_timeout)"
                 )
             await asyncio.sleep(_TICK)
-    while lacking := _lacking(links, trades, "connected, but the login is not proven"):
-        links.tick()
+    while lacking := _lacking(links, "connected, but the login is not proven"):
+        await links.tick()
         failed = links.failure()
         if failed or time.monotonic() > deadline:
             refuse(node.name, links_gate({"login": failed} if failed else lacking))
@@ -196,11 +194,11 @@ def _raise_failed(node: Node, tasks: list[asyncio.Task[Any]], links: Links) -> N
             raise GateRefused(f"{node.name}: gate links: connecting failed: {error}") from error
 
 
-def _lacking(links: Links, trades: bool, what: str) -> dict[str, str]:
+def _lacking(links: Links, what: str) -> dict[str, str]:
     lacking = {}
     for name, state in links.states().items():
         if not state.connected:
             lacking[name] = "not connected"
-        elif not state.proven and (trades or name != "trade"):
+        elif not state.proven:
             lacking[name] = what
     return lacking

@@ -43,6 +43,8 @@ class Stop:
         Why it stops, in words; empty as long as nobody asked for it.
     quick : bool
         Whether a second signal came: positions and orders stay as they are.
+    error : BaseException or None
+        What made it impossible to go on; raised again once all is stopped.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -50,6 +52,7 @@ class Stop:
         self._asked = asyncio.Event()
         self.reason = ""
         self.quick = False
+        self.error: BaseException | None = None
 
     def listen(self) -> None:
         """Take the signals; again after the engine's kernel took them when it was made."""
@@ -67,6 +70,12 @@ class Stop:
         if self.reason:
             self.quick = True
         self.reason = self.reason or reason
+        self._asked.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Ask for a stop, because it can't go on."""
+        self.error = self.error or error
+        self.reason = self.reason or f"{type(error).__name__}: {error}"
         self._asked.set()
 
     @property

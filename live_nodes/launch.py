@@ -1,0 +1,415 @@
+"""A live run, visible from its first question to the venue to its last.
+
+    preflight → recovery → build → warm-up → connect → reconcile → watch → start → run → stop
+
+Whatever fails before the strategies start raises `GateRefused` (exit code 3) and leaves nothing
+running; whatever comes after ends in an orderly stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from nautilus_trader.live.node import TradingNode
+
+from actors.gate import OrderGate
+from actors.journal import Journal
+from config.documents import Node
+from config.errors import DeskError, GateRefused
+from live_nodes.account import CacheAccount
+from live_nodes.adapter import Wiring, forget_clients
+from live_nodes.build import make_node, node_config
+from live_nodes.dry_run import DRY_RUN, Intentions, ScratchState
+from live_nodes.environments import Addresses, addresses, refuse_unconfirmed
+from live_nodes.feed import NodeFeed
+from live_nodes.gates import refuse
+from live_nodes.keys import KeyPair
+from live_nodes.links import Links
+from live_nodes.minding import Minding
+from live_nodes.preflight import Preflight, preflight
+from live_nodes.recovery import Recovery
+from live_nodes.starting import connect, hear_prices, reconcile
+from live_nodes.stopping import Stop, StopRequestedError, verify, wind_down
+from live_nodes.venue_rest import VenueRest
+from live_nodes.warm_up import WarmUp
+from strategies.base import DeskStrategy
+from strategies.messages import Decision
+from strategies.order_ids import owner_of
+
+_POLL = 0.1
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for.
+
+    Parameters
+    ----------
+    dry_run : bool
+        Journal and print orders, send none.
+    run_once : bool
+        Do what is due, then stop.
+    force : bool
+        Do it even when it is done already; guards are obeyed.
+    seconds : float, optional
+        Stop after so long.
+    """
+
+    dry_run: bool = False
+    run_once: bool = False
+    force: bool = False
+    seconds: float | None = None
+
+
+@dataclass
+class Report:
+    """What became of a run; the command prints it.
+
+    Attributes
+    ----------
+    outcome : str
+        ``stopped``, ``ran once`` or ``nothing due``.
+    reason : str
+        Why it stopped.
+    decisions : int
+        How many were made.
+    intended : list of dict
+        Orders that a dry run did not send.
+    positions : dict of str to Decimal
+        What was held at the end, net, signed base coin.
+    refusals : int
+        Orders that the order gate refused.
+    left : list of str
+        What is not as it should be at the venue after the stop, in words.
+    """
+
+    outcome: str = "stopped"
+    reason: str = ""
+    decisions: int = 0
+    intended: list[dict[str, Any]] = field(default_factory=list)
+    positions: dict[str, Decimal] = field(default_factory=dict)
+    refusals: int = 0
+    left: list[str] = field(default_factory=list)
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return it as values that JSON knows; amounts are decimal text."""
+        plain = asdict(self)
+        plain["positions"] = {name: f"{quantity:f}" for name, quantity in self.positions.items()}
+        return plain
+
+
+def launch(
+    node: Node,
+    where: Addresses | None,
+    keys: KeyPair | None,
+    folder: Path,
+    document: str,
+    options: Options,
+    say: Say,
+) -> Report:
+    """Run a node until it is told to stop, or has done what was asked.
+
+    Parameters
+    ----------
+    node : Node
+        The document, its environment final.
+    where : Addresses, optional
+        Of its venue; None takes the environment's own.
+    keys : KeyPair, optional
+        Of its account.
+    folder : pathlib.Path
+        The node's own state folder.
+    document : str
+        Hash of the document, for the journal.
+    options : Options
+        Of the command line.
+    say : callable
+        Takes a line for the person who watches.
+
+    Raises
+    ------
+    GateRefused
+        When something keeps it from starting.
+    DeskError
+        When it could not go on.
+    """
+    refuse_unconfirmed(node)
+    venue = addresses(node.environment, node.venue_urls) if where is None else where
+    with Journal.open(folder, node=node.name) as journal:
+        if journal.restored is not None:
+            say(str(journal.restored))
+        journal.begin_run(environment=node.environment, document=document, dry_run=options.dry_run)
+        try:
+            report = _in_loop(Live(node, venue, keys, folder, journal, options, say))
+        except BaseException as error:
+            journal.end_run("failed", str(error) or type(error).__name__)
+            raise
+        journal.end_run("stopped", report.reason)
+        return report
+
+
+def _in_loop(live: Live) -> Report:
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(live.run())
+    finally:
+        live.dispose()
+        forget_clients()
+        asyncio.set_event_loop(None)
+        if not loop.is_closed():
+            loop.close()
+
+
+class Live:
+    """One run of a node; `run` is the whole of it."""
+
+    def __init__(
+        self,
+        node: Node,
+        where: Addresses,
+        keys: KeyPair | None,
+        folder: Path,
+        journal: Journal,
+        options: Options,
+        say: Say,
+    ) -> None:
+        self.node, self.where, self.keys, self.folder = node, where, keys, folder
+        self.journal, self.options, self.say = journal, options, say
+        self.report = Report()
+        watch = node.watch
+        self.links = Links(node.tag, watch.half_open, watch.heartbeat, trades=not options.dry_run)
+        self.made: TradingNode | None = None
+        self.gate: OrderGate | None = None
+        self.strategies: dict[str, DeskStrategy] = {}
+        self.minding: Minding | None = None
+        self.facts: Preflight | None = None
+        self.started = False
+
+    @property
+    def paper(self) -> bool:
+        """Whether the account is not at the venue."""
+        return self.node.environment == "paper"
+
+    async def run(self) -> Report:
+        """Start, trade, stop."""
+        stop = Stop(asyncio.get_running_loop())
+        stop.listen()
+        timeout = self.node.gates.request_timeout
+        try:
+            async with VenueRest(self.where.http, self.keys, timeout=timeout) as rest:
+                try:
+                    self.facts = await stop.guard(self._ask(rest))
+                    await self._start(rest, self.facts, stop)
+                    await stop.guard(self._trade(stop))
+                except StopRequestedError:
+                    self.say(f"stopping: {stop.reason}")
+                    self.report.reason = stop.reason
+                await self._stop(rest, stop)
+            if stop.error is not None:
+                raise stop.error
+            return self.report
+        finally:
+            stop.deafen()
+
+    # Before anything is built --------------------------------------------------------------------
+
+    async def _ask(self, rest: VenueRest) -> Preflight:
+        facts = await preflight(self.node, rest)
+        for failure in facts.failures:
+            self.journal.gate(failure.gate, passed=False, detail=str(failure))
+        refuse(self.node.name, facts.failures)
+        self.journal.gate("preflight", passed=True, detail=f"clock {facts.clock.skew:+.4f} s")
+        self.say(
+            f"{self.where.http}: {len(facts.universe)} instruments of the universe, clock "
+            f"{facts.clock.skew * 1000:+.1f} ms"
+        )
+        return facts
+
+    # Until the strategies run --------------------------------------------------------------------
+
+    async def _start(self, rest: VenueRest, facts: Preflight, stop: Stop) -> None:
+        recovery = None
+        if not self.paper and not self.options.dry_run:
+            recovery = Recovery(
+                self.journal, rest, self.node.tag, facts.products, self.node.watch.policies
+            )
+            for line in (await stop.guard(recovery.run())).lines():
+                self.say(line)
+        made = self._build(facts, stop)
+        warm_up = WarmUp(facts.histories, facts.infos, self.strategies)
+        candles = await stop.guard(
+            warm_up.run(time.time_ns(), self.node.gates.warm_up_timeout, None)
+        )
+        self.say(f"warm: {candles} candles")
+        try:
+            await stop.guard(connect(self.node, made, self.links))
+            self.journal.gate("links", passed=True, detail="connected and logged in")
+            if not self.paper:
+                await stop.guard(reconcile(self.node, made, rest, facts.products))
+                self.journal.gate("comparison", passed=True, detail="as at the venue")
+        except GateRefused as error:
+            self.journal.gate("start", passed=False, detail=str(error))
+            await self._disconnect()
+            raise
+        feed: NodeFeed = await stop.guard(hear_prices(made, self.say))
+        assert self.minding is not None
+        self.minding.start(rest, feed, recovery, facts, stop)
+        self.started = True
+        for strategy in self.strategies.values():
+            made.trader.start_strategy(strategy.id)
+        # A candle may have closed between the request for history and the subscription.
+        await stop.guard(warm_up.top_up(time.time_ns()))
+        self.journal.phase("running")
+        self.say(f"{self.node.name} runs (pid {os.getpid()})")
+
+    def _build(self, facts: Preflight, stop: Stop) -> TradingNode:
+        node = self.node
+        self.links.probe_instrument = facts.universe[0]
+        wiring = Wiring(
+            self.links,
+            self.keys,
+            self.where.ws_public,
+            self.where.ws_private,
+            self.where.ws_trade,
+            node.watch.heartbeat,
+        )
+        config = node_config(node, self.where, sorted(facts.infos), self.folder)
+        self.made = made = make_node(config, wiring, asyncio.get_running_loop())
+        # The kernel took the signals when it was made, and dies at the second of them.
+        stop.listen()
+        kernel = made.kernel
+        self.gate = gate = OrderGate(
+            kernel, CacheAccount(kernel.cache), float(node.limits.leverage)
+        )
+        gate.observers.append(self.journal)
+        gate.hold(self._without_our_name)
+        if self.options.dry_run:
+            intentions = Intentions(self.report.intended, self.say)
+            gate.observers.append(intentions)
+            gate.hold(lambda facts: DRY_RUN, exits=True)
+        listed = {name: facts.infos[name].listed_ns for name in facts.universe}
+        for strategy in made.trader.strategies():
+            assert isinstance(strategy, DeskStrategy)
+            key = strategy.config.key
+            state = self.journal.state(key)
+            strategy.attach_state(ScratchState(state) if self.options.dry_run else state)
+            strategy.know_listings({name: ns for name, ns in listed.items() if ns})
+            self.strategies[key] = strategy
+        kernel.msgbus.subscribe("decisions.*", self._on_decision)
+        self.minding = Minding(
+            node, kernel, self.journal, self.links, gate, self.strategies, self.say
+        )
+        return made
+
+    def _without_our_name(self, facts: Any) -> str | None:
+        """Refuse entries whose id does not say whose they are: nobody could own them later."""
+        if facts.operation != "submit":
+            return None
+        owner = owner_of(facts.client_order_id)
+        if owner is not None and (owner.tag, owner.key) == (self.node.tag, facts.strategy):
+            return None
+        return (
+            f"order id {facts.client_order_id} lacks the prefix {self.node.tag}-{facts.strategy}-: "
+            "make orders with client_order_id=self.next_order_id()"
+        )
+
+    def _on_decision(self, decision: Decision) -> None:
+        self.report.decisions += 1
+        orders = sum(Decimal(target.order) != 0 for target in decision.targets)
+        note = f": {decision.note}" if decision.note else ""
+        self.say(
+            f"{decision.strategy}: {decision.kind}, {orders} orders, gross {decision.gross:.2f}, "
+            f"net {decision.net:+.2f}{note}"
+        )
+
+    # While they run ------------------------------------------------------------------------------
+
+    async def _trade(self, stop: Stop) -> None:
+        for strategy in self.strategies.values():
+            strategy.resume()
+        if self.options.run_once:
+            self.report.outcome = await self._once()
+            stop.hear(self.report.outcome)
+        elif self.options.seconds is not None:
+            await asyncio.sleep(self.options.seconds)
+            stop.hear(f"{self.options.seconds:g} s are over")
+        await stop.wait()
+
+    async def _once(self) -> str:
+        await self._idle()
+        began = [
+            key
+            for key, strategy in self.strategies.items()
+            if (self.options.force or strategy.due(time.time_ns()) is not None)
+            and strategy.run_now(self.options.force)
+        ]
+        await self._idle()
+        if not began and not self.report.decisions:
+            self.say(
+                "nothing is due: the last stamp of the schedule is done (--force does it again)"
+            )
+            return "nothing due"
+        return "ran once"
+
+    async def _idle(self) -> None:
+        """Wait until no strategy is at work, and the queues behind them are empty."""
+        quiet = 0
+        while quiet < 3:
+            busy = any(strategy.busy for strategy in self.strategies.values())
+            quiet = 0 if busy else quiet + 1
+            await asyncio.sleep(_POLL)
+
+    # The way out ---------------------------------------------------------------------------------
+
+    async def _stop(self, rest: VenueRest, stop: Stop) -> None:
+        deadline = time.monotonic() + self.node.stop_deadline
+        self.report.reason = self.report.reason or stop.reason
+        if self.made is None or self.gate is None:
+            return
+        self.journal.phase("stopping", stop.reason)
+        if self.facts is not None and self.started:
+            assert self.minding is not None
+            self.minding.quieten("the node is stopping")
+            await wind_down(self.node, self.made, self.strategies, self.gate, stop, self.say)
+            self.report.positions = CacheAccount(self.made.kernel.cache).positions()
+            if not self.paper and not self.options.dry_run and not stop.quick:
+                left = max(0.0, (deadline - time.monotonic()) / 2)
+                self.report.left = await verify(
+                    self.node, rest, self.facts.universe, self.facts.products, left
+                )
+        self.report.refusals = self.gate.refusals
+        await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        if self.minding is not None:
+            await self.minding.stop()
+        self.links.close()
+        if self.made is not None:
+            await self.made.stop_async()
+
+    def dispose(self) -> None:
+        """Free what the engine holds, outside the loop."""
+        if self.made is not None:
+            self.made.kernel._is_running = False
+            self.made.dispose()
+
+
+def raise_left(report: Report) -> None:
+    """Fail the command when the venue is not as it should be after the stop.
+
+    Raises
+    ------
+    DeskError
+        Which says what was left.
+    """
+    if report.left:
+        raise DeskError("after the stop: " + "; ".join(report.left))

@@ -1,0 +1,156 @@
+"""What minds a node beside its strategies: recorder, audit files, throttle, watch and sweep.
+
+Engine-specific wiring; what each does is its own file's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from actors.gate import OrderGate
+from actors.journal import Journal
+from config.documents import Node
+from live_nodes.account import CacheAccount
+from live_nodes.audit import Audit
+from live_nodes.books import books_of
+from live_nodes.feed import NodeFeed
+from live_nodes.links import Links
+from live_nodes.preflight import Preflight
+from live_nodes.recorder import Recorder
+from live_nodes.recovery import Recovery
+from live_nodes.repair import Repairer
+from live_nodes.stopping import Stop
+from live_nodes.sweep import Sweep
+from live_nodes.throttle import Throttle
+from live_nodes.venue_rest import VenueRest
+from live_nodes.watch import Watch
+from strategies.base import DeskStrategy
+
+Say = Callable[[str], None]
+
+
+class Minding:
+    """Records from the moment the node is built, watches from the moment it is connected.
+
+    Parameters
+    ----------
+    node : Node
+        The document.
+    kernel : NautilusKernel
+        The built node's.
+    journal : Journal
+        With the run begun.
+    links : Links
+        Of the node's clients.
+    gate : OrderGate
+        Installed.
+    strategies : mapping of str to DeskStrategy
+        By key.
+    say : callable
+        Takes a line for the person who watches.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        kernel: Any,
+        journal: Journal,
+        links: Links,
+        gate: OrderGate,
+        strategies: Mapping[str, DeskStrategy],
+        say: Say,
+    ) -> None:
+        self._node, self._kernel, self._journal = node, kernel, journal
+        self._links, self._gate, self._strategies, self._say = links, gate, strategies, say
+        self._recorder = Recorder(kernel, journal)
+        self._audit = Audit(journal, self._holdings, lambda key: strategies[key].busy)
+        self._account = CacheAccount(kernel.cache)
+        self._throttle: Throttle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(
+        self,
+        rest: VenueRest,
+        feed: NodeFeed,
+        recovery: Recovery | None,
+        facts: Preflight,
+        stop: Stop,
+    ) -> None:
+        """Begin to pace and to watch; what can't go on asks for a stop.
+
+        Parameters
+        ----------
+        recovery : Recovery, optional
+            None in paper trading and dry runs: then nothing is swept.
+        """
+        watch = self._node.watch
+        loop = asyncio.get_running_loop()
+        self._throttle = Throttle(
+            self._gate, watch.throttle, self._kernel.clock.timestamp_ns, loop.call_later
+        )
+        self._gate.sender = self._throttle
+        self._kernel.msgbus.subscribe("decisions.*", self._audit.on_decision)
+        sweep = None
+        if recovery is not None:
+            universe = set(facts.universe)
+            sweep = Sweep(
+                rest,
+                self._journal,
+                recovery,
+                Repairer(self._kernel),
+                lambda fills: books_of(
+                    self._kernel.cache, fills, self._journal.explained(), universe
+                ),
+                self._node.tag,
+                facts.products,
+                watch,
+            )
+        watching = Watch(
+            self._kernel,
+            self._journal,
+            self._links,
+            rest,
+            self._recorder,
+            self._account,
+            watch,
+            self._node.gates.max_clock_skew,
+            feed.heard_ns,
+            sweep=sweep,
+            audit=self._audit,
+            on_news=self._say,
+        )
+        self._gate.hold(watching.hold())
+        self._task = loop.create_task(self._watch(watching, stop), name="watch")
+
+    def quieten(self, reason: str) -> None:
+        """Deny what still waits for its turn: the node stops."""
+        if self._throttle is not None:
+            self._throttle.drop(reason)
+
+    async def stop(self) -> None:
+        """Stop watching; take a last snapshot and close the audit files."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+        self._recorder.snapshot(self._account)
+        self._audit.close()
+
+    async def _watch(self, watching: Watch, stop: Stop) -> None:
+        task = asyncio.ensure_future(watching.run())
+        try:
+            await asyncio.wait({task})
+            # Nobody else waits for it: what ends the watch must end the node.
+            error = task.exception()
+            if error is not None:
+                self._say(f"the watch failed: {type(error).__name__}: {error}")
+                stop.fail(error)
+        finally:
+            task.cancel()
+
+    def _holdings(self, key: str) -> dict[str, str]:
+        held = self._strategies[key].holdings()
+        return {name: f"{held[name]:f}" for name in sorted(held)}

@@ -1,0 +1,60 @@
+"""From a document's file to a finished run: what `perpdesk live` does, for any caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from config.documents import Node
+from config.errors import InputError
+from config.validate import checked
+from live_nodes.environments import Addresses, addresses, overridden, refuse_unconfirmed
+from live_nodes.keys import keys_of, variables_of
+from live_nodes.launch import Options, Report, launch
+from live_nodes.practice_process import ensure_exchange
+from live_nodes.state_folder import state_folder
+
+EXCHANGE = "exchange"
+"""Folder of the practice exchange's own state, below the node's."""
+
+
+def live_document(
+    file: Path, overrides: tuple[str, ...], options: Options, say: Callable[[str], None]
+) -> Report:
+    """Check the document, find its venue and keys, and run it.
+
+    Raises
+    ------
+    DocumentErrors
+        With everything that is wrong in the document, before anything starts.
+    GateRefused
+        When something keeps it from starting.
+    """
+    resolved = checked(file, overrides)
+    node = resolved.document
+    if not isinstance(node, Node):
+        raise InputError(f"{file}: kind is {node.kind}, but live runs kind: node")
+    enabled = [key for key, component in node.actors.items() if component.enabled]
+    if enabled:
+        raise InputError(
+            f"{file}: actors.{enabled[0]}: guards do not run live yet; "
+            "set enabled: false if you mean to trade without it"
+        )
+    variables = variables_of()
+    node, line = overridden(node, variables)
+    if line:
+        say(line)
+    refuse_unconfirmed(node)
+    keys = keys_of(node, variables)
+    folder = state_folder(node)
+    where = venue_of(node, folder, say)
+    return launch(node, where, keys, folder, resolved.config_hash, options, say)
+
+
+def venue_of(node: Node, folder: Path, say: Callable[[str], None]) -> Addresses:
+    """Return where the node's venue is; starts the practice exchange where none is named."""
+    if node.environment != "practice" or node.venue_urls is not None:
+        return addresses(node.environment, node.venue_urls)
+    endpoint = ensure_exchange(Path(node.practice.market), folder / EXCHANGE)
+    say(f"practice exchange at {endpoint.http} (pid {endpoint.pid})")
+    return Addresses(endpoint.http, endpoint.ws_public, endpoint.ws_private, endpoint.ws_trade)
