@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Mapping
 
@@ -45,6 +44,7 @@ class Server:
         self.sockets = sockets
         self._runner = runner
         self.port: int = runner.addresses[0][1]
+        self._told = False
         self._stepping = asyncio.create_task(self._step(), name="practice exchange steps")
 
     @property
@@ -59,16 +59,25 @@ class Server:
 
     async def failed(self) -> None:
         """Wait until stepping ends; raise what ended it. A stopped server returns."""
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(self._stepping)
+        await asyncio.wait([self._stepping])
+        if not self._stepping.cancelled():
+            self._told = True
+            await self._stepping
 
     async def stop(self) -> None:
-        """Cut the connections, stop stepping and listening."""
+        """Cut the connections, stop stepping and listening.
+
+        Raises
+        ------
+        Exception
+            What ended the stepping, when no one waited for it with `failed`.
+        """
         self._stepping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._stepping
+        await asyncio.wait([self._stepping])
         self.sockets.cut_all()
         await self._runner.cleanup()
+        if not self._stepping.cancelled() and not self._told:
+            await self._stepping
 
     async def _step(self) -> None:
         due = time.monotonic()

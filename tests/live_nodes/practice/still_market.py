@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
-from aiohttp import ClientSession
+from aiohttp import ClientSession, ClientWebSocketResponse
 
 from live_nodes.practice.exchange import Exchange
 from live_nodes.practice.faults import Channel, HttpFault, LinkState, OpFault
@@ -296,3 +297,61 @@ async def practice(limits: Limits | None = None) -> AsyncIterator[Practice]:
             yield Practice(server, market, faults, kept, http)
         finally:
             await server.stop()
+
+
+def on_exchange(test: Callable[[Practice], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """Run a test against a fresh exchange, for ten seconds at most."""
+
+    async def body() -> None:
+        async with asyncio.timeout(10), practice() as running:
+            await test(running)
+
+    def run() -> None:
+        asyncio.run(body())
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+class Client:
+    """A WebSocket client that reads JSON."""
+
+    def __init__(self, socket: ClientWebSocketResponse) -> None:
+        self.socket = socket
+
+    async def ask(self, message: dict[str, Any]) -> Any:
+        """Send a message and return the next one that comes."""
+        await self.socket.send_str(json.dumps(message))
+        return await self.next()
+
+    async def next(self) -> Any:
+        """Return the next message."""
+        return json.loads(await self.socket.receive_str(timeout=3))
+
+    async def until(self, wanted: Callable[[Any], bool]) -> Any:
+        """Return the next message that is wanted."""
+        while True:
+            message = await self.next()
+            if wanted(message):
+                return message
+
+    async def quiet(self, seconds: float = 0.1) -> list[Any]:
+        """Return what comes in a while."""
+        found = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    found.append(json.loads(await self.socket.receive_str()))
+        return found
+
+
+@asynccontextmanager
+async def link(running: Practice, path: str, account: str | None = None) -> AsyncIterator[Client]:
+    """Connect to a link, and log in when an account is given."""
+    url = f"{running.server.sockets_url}/{path}"
+    async with running.http.ws_connect(url, autoping=True) as socket:
+        client = Client(socket)
+        if account is not None:
+            reply = await client.ask(login(account))
+            assert reply.get("success") or reply.get("retCode") == 0
+        yield client

@@ -1,0 +1,74 @@
+"""A practice exchange on a loop and thread of its own, for clients that block."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from live_nodes.practice.limits import Limits
+from tests.live_nodes.practice.still_market import Practice, practice
+
+
+class Background:
+    """A running exchange; `call` acts on it in its own thread."""
+
+    def __init__(self, running: Practice, loop: asyncio.AbstractEventLoop) -> None:
+        self.running = running
+        self._loop = loop
+        self.port = running.server.port
+        self.http = running.server.http
+        self.links = running.server.sockets_url
+
+    def call[T](self, act: Callable[[Practice], T]) -> T:
+        """Act on the exchange and return what came of it."""
+
+        async def run() -> T:
+            return act(self.running)
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(5)
+
+
+@contextmanager
+def background(limits: Limits | None = None) -> Iterator[Background]:
+    """Run an exchange in a thread until the block ends."""
+    ready, done = threading.Event(), threading.Event()
+    found: list[Background] = []
+    failures: list[BaseException] = []
+
+    async def body() -> None:
+        async with practice(limits) as running:
+            found.append(Background(running, asyncio.get_running_loop()))
+            ready.set()
+            while not done.is_set():
+                await asyncio.sleep(0.01)
+
+    def run() -> None:
+        try:
+            asyncio.run(body())
+        except BaseException as failure:  # noqa: BLE001 - told by the main thread
+            failures.append(failure)
+            ready.set()
+
+    thread = threading.Thread(target=run, name="practice exchange")
+    thread.start()
+    try:
+        assert ready.wait(10)
+        if failures:
+            raise failures[0]
+        yield found[0]
+    finally:
+        done.set()
+        thread.join(10)
+    if failures:
+        raise failures[0]
+
+
+def wait_for(wanted: Callable[[], bool], seconds: float = 5.0) -> None:
+    """Wait until something holds; fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not wanted():
+        assert time.monotonic() < deadline, "did not come in time"
+        time.sleep(0.005)

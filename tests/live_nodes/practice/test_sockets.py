@@ -1,0 +1,460 @@
+"""The WebSocket links, over real connections."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import aiohttp
+import pytest
+
+from live_nodes.practice.faults import OpFault
+from live_nodes.practice.model import Level
+from live_nodes.practice.topics import changes
+from tests.live_nodes.practice.payload_examples import adapter, differences, documented
+from tests.live_nodes.practice.still_market import (
+    BTC,
+    SPOT,
+    Client,
+    D,
+    Practice,
+    link,
+    login,
+    on_exchange,
+)
+
+LIMIT: dict[str, Any] = {
+    "category": "linear",
+    "symbol": "BTCUSDT",
+    "side": "Buy",
+    "orderType": "Limit",
+    "qty": "0.010",
+    "price": "49000",
+    "timeInForce": "PostOnly",
+}
+MARKET: dict[str, Any] = {
+    "category": "linear",
+    "symbol": "BTCUSDT",
+    "side": "Buy",
+    "orderType": "Market",
+    "qty": "2",
+}
+
+
+def _operation(op: str, request_id: str, **body: Any) -> dict[str, Any]:
+    stamp = str(time.time_ns() // 1_000_000)
+    header = {"X-BAPI-TIMESTAMP": stamp}
+    return {"op": op, "reqId": request_id, "header": header, "args": [body]}
+
+
+async def _subscribe(client: Client, *topics: str) -> Any:
+    return await client.ask({"op": "subscribe", "args": list(topics), "req_id": topics[0]})
+
+
+def _book_of(messages: list[Any]) -> tuple[list[Level], list[Level]]:
+    """Rebuild a book as Bybit tells its clients to."""
+    sides: dict[str, dict[Any, Any]] = {"b": {}, "a": {}}
+    for message in messages:
+        for side, levels in sides.items():
+            if message["type"] == "snapshot":
+                levels.clear()
+            for price, qty in message["data"][side]:
+                if D(qty) == 0:
+                    del levels[D(price)]
+                else:
+                    levels[D(price)] = D(qty)
+    return (
+        sorted(sides["b"].items(), reverse=True),
+        sorted(sides["a"].items()),
+    )
+
+
+@on_exchange
+async def test_a_book_comes_whole_and_then_by_its_changes_without_a_gap(p: Practice) -> None:
+    async with link(p, "public/linear") as client:
+        ack = await _subscribe(client, "orderbook.50.BTCUSDT")
+        assert ack == {
+            "success": True,
+            "ret_msg": "",
+            "conn_id": ack["conn_id"],
+            "req_id": "orderbook.50.BTCUSDT",
+            "op": "subscribe",
+        }
+        messages = [await client.next()]
+        for number in range(20):
+            p.market.set_bid(BTC, number % 7, f"{number + 2}.000")
+            messages.append(await client.next())
+        p.market.move(BTC, D("50003.7"), 0)
+        messages.append(await client.next())
+    assert [message["type"] for message in messages] == ["snapshot"] + ["delta"] * 21
+    assert [message["data"]["u"] for message in messages] == list(range(1, 23))
+    seqs = [message["data"]["seq"] for message in messages]
+    assert seqs == sorted(set(seqs))
+    assert messages[1]["data"]["b"] == [["49999.9", "2.000"]]
+    assert messages[1]["data"]["a"] == []
+    bids, asks = p.market.books[BTC]
+    assert _book_of(messages) == (bids[:50], asks[:50])
+    assert differences(messages[0], adapter("ws_orderbook_snapshot")) == []
+    example = documented("v5/websocket/public/orderbook")
+    assert differences(messages[1], example) == []
+
+
+@on_exchange
+async def test_a_late_subscriber_begins_where_the_others_are(p: Practice) -> None:
+    async with link(p, "public/linear") as early, link(p, "public/linear") as late:
+        await _subscribe(early, "orderbook.50.BTCUSDT")
+        await early.next()
+        p.market.set_bid(BTC, 0, "9.000")
+        assert (await early.next())["data"]["u"] == 2
+        await _subscribe(late, "orderbook.50.BTCUSDT")
+        whole = await late.next()
+        assert (whole["type"], whole["data"]["u"]) == ("snapshot", 2)
+        assert whole["data"]["b"][0] == ["49999.9", "9.000"]
+        p.market.set_bid(BTC, 0, "8.000")
+        assert await early.next() == await late.next()
+
+
+@on_exchange
+async def test_own_orders_show_in_the_book(p: Practice) -> None:
+    async with link(p, "public/linear") as client:
+        await _subscribe(client, "orderbook.50.BTCUSDT")
+        await client.next()
+        await p.post("/v5/order/create", **LIMIT | {"price": "49999.9"})
+        assert (await client.next())["data"]["b"] == [["49999.9", "1.510"]]
+
+
+@on_exchange
+async def test_depth_1_is_always_whole_and_repeated_when_nothing_happens(p: Practice) -> None:
+    async with link(p, "public/linear") as client:
+        await _subscribe(client, "orderbook.1.BTCUSDT")
+        first = await client.next()
+        assert first["data"]["b"] == [["49999.9", "1.500"]]
+        p.market.set_bid(BTC, 0, "3.000")
+        second = await client.next()
+        assert (second["type"], second["data"]["a"]) == ("snapshot", [["50000.1", "1.500"]])
+        p.market.set_bid(BTC, 3, "3.000")
+        third = await client.until(lambda message: True)
+        assert third["data"]["u"] == second["data"]["u"]
+        assert third["ts"] - second["ts"] >= 3_000
+
+
+@on_exchange
+async def test_topics_that_do_not_exist_are_refused_by_name(p: Practice) -> None:
+    async with link(p, "public/linear") as client:
+        for topic in (
+            "orderbook.7.BTCUSDT",
+            "nothing.BTCUSDT",
+            "kline.7.BTCUSDT",
+            "tickers",
+            "publicTrade.x.BTCUSDT",
+            "orderbook.50.NOUSDT",
+        ):
+            reply = await _subscribe(client, topic)
+            assert reply["success"] is False
+            assert topic in reply["ret_msg"]
+        await _subscribe(client, "tickers.BTCUSDT")
+        await client.next()
+        assert "already subscribed" in (await _subscribe(client, "tickers.BTCUSDT"))["ret_msg"]
+        assert (await client.ask({"op": "dance"}))["success"] is False
+        assert (await client.ask({"op": "subscribe", "args": "tickers"}))["success"] is False
+        await client.socket.send_str("{")
+        assert (await client.next())["success"] is False
+    async with link(p, "public/spot") as client:
+        reply = await _subscribe(client, *[f"tickers.A{n}USDT" for n in range(11)])
+        assert reply["ret_msg"] == "args size >10"
+
+
+@on_exchange
+async def test_unsubscribing_ends_a_topic(p: Practice) -> None:
+    async with link(p, "public/linear") as client:
+        await _subscribe(client, "orderbook.50.BTCUSDT")
+        await client.next()
+        reply = await client.ask({"op": "unsubscribe", "args": ["orderbook.50.BTCUSDT"]})
+        assert (reply["success"], reply["op"]) == (True, "unsubscribe")
+        p.market.set_bid(BTC, 0, "2.000")
+        assert await client.quiet() == []
+
+
+@on_exchange
+async def test_tickers_of_perpetuals_tell_what_changed_those_of_spot_everything(
+    p: Practice,
+) -> None:
+    async with link(p, "public/linear") as linear, link(p, "public/spot") as spot:
+        await _subscribe(linear, "tickers.BTCUSDT")
+        await _subscribe(spot, "tickers.BTCUSDT")
+        whole, other = await linear.next(), await spot.next()
+        assert differences(whole, adapter("ws_ticker_linear")) == []
+        assert differences(other, documented("v5/websocket/public/ticker", 1)) == []
+        p.market.set_bid(BTC, 0, "4.000")
+        changed = await linear.next()
+        assert changed["type"] == "delta"
+        assert changed["data"] == {"symbol": "BTCUSDT", "bid1Size": "4.000"}
+        p.market.move(SPOT, D("50100.0"), 0)
+        again = await spot.next()
+        assert again["type"] == "snapshot"
+        assert set(again["data"]) == set(other["data"])
+        assert again["data"]["lastPrice"] == "50100.0"
+
+
+@on_exchange
+async def test_prints_and_candles_are_told(p: Practice) -> None:
+    async with link(p, "public/linear") as client:
+        await _subscribe(client, "publicTrade.BTCUSDT")
+        p.market.prints.append((BTC, "Buy", D("50000.1"), D("0.020")))
+        told = await client.next()
+        assert differences(told, documented("v5/websocket/public/trade")) == []
+        assert [(t["p"], t["v"], t["S"]) for t in told["data"]] == [("50000.1", "0.020", "Buy")]
+        recent = await p.get("/v5/market/recent-trade", category="linear", symbol="BTCUSDT")
+        assert recent["result"]["list"][0]["execId"] == told["data"][0]["i"]
+        await _subscribe(client, "kline.1.BTCUSDT")
+        candle = await client.next()
+        assert differences(candle, documented("v5/websocket/public/kline")) == []
+        assert candle["data"][0]["confirm"] is False
+        p.market.last[BTC] = D("50010.0")
+        moved = await client.next()
+        assert moved["data"][0]["close"] == "50010.0"
+
+
+@on_exchange
+async def test_each_link_answers_pings_in_its_own_words(p: Practice) -> None:
+    async with link(p, "public/linear") as client:
+        pong = await client.ask({"op": "ping", "req_id": "x"})
+        example = documented("v5/websocket/wss-authentication", 2)
+        assert differences(pong, example) == []
+        assert (pong["ret_msg"], pong["op"], pong["req_id"]) == ("pong", "ping", "x")
+    async with link(p, "private", "anna") as client:
+        pong = await client.ask({"op": "ping", "req_id": "y"})
+        assert differences(pong, documented("v5/websocket/wss-authentication", 4)) == []
+        assert (pong["op"], pong["req_id"]) == ("pong", "y")
+    async with link(p, "trade", "anna") as client:
+        pong = await client.ask({"op": "ping"})
+        examples = [documented("v5/websocket/trade/guideline", n) for n in range(7)]
+        example = next(e for e in examples if e.get("op") == "pong")
+        assert differences(pong, example) == []
+
+
+@on_exchange
+async def test_a_wrong_login_is_told_and_gets_nothing(p: Practice) -> None:
+    bad = login("anna")
+    bad["args"][2] = "0" * 64
+    async with link(p, "private") as client:
+        reply = await client.ask(bad)
+        assert (reply["success"], reply["op"]) == (False, "auth")
+        assert "secret" not in reply["ret_msg"]
+        refused = await _subscribe(client, "order")
+        assert refused["success"] is False
+    async with link(p, "trade") as client:
+        assert (await client.ask(bad))["retCode"] == 10004
+        assert (await client.ask(_operation("order.create", "1", **LIMIT)))["retCode"] == 10007
+        nobody = login("anna")
+        nobody["args"][0] = "nobody"
+        assert (await client.ask(nobody))["retCode"] == 10003
+        assert (await client.ask(login("anna")))["retCode"] == 0
+        assert (await client.ask(login("anna")))["retCode"] == 20001
+    assert p.kept.saves == 0 or not [row for table, row in p.kept.rows if table == "orders"]
+
+
+@on_exchange
+async def test_an_account_hears_of_its_own_orders_fills_position_and_money_only(
+    p: Practice,
+) -> None:
+    topics = ("order", "execution", "execution.fast", "position", "wallet")
+    async with link(p, "private", "anna") as anna, link(p, "private", "bert") as bert:
+        for topic in topics:
+            assert (await _subscribe(anna, topic))["success"]
+            assert (await _subscribe(bert, topic))["success"]
+        await p.post("/v5/order/create", orderLinkId="mine", **MARKET)
+        told = await anna.quiet(0.3)
+        assert await bert.quiet() == []
+    heard = {message["topic"] for message in told}
+    assert heard == set(topics)
+    examples = {
+        "order": "v5/websocket/private/order",
+        "execution": "v5/websocket/private/execution",
+        "execution.fast": "v5/websocket/private/fast-execution",
+        "position": "v5/websocket/private/position",
+        "wallet": "v5/websocket/private/wallet",
+    }
+    for message in told:
+        example = documented(examples[message["topic"]], heading="Stream")
+        if message["topic"] == "order":
+            example = example | {"data": [example["data"][0] | {"cumFeeDetail": {}}]}
+        if message["topic"] == "execution":
+            example = example | {"data": [example["data"][0] | {"extraFees": []}]}
+        assert differences(message, example) == [], message["topic"]
+    last = [row for message in told if message["topic"] == "order" for row in message["data"]][-1]
+    assert (last["orderStatus"], last["orderLinkId"]) == ("Filled", "mine")
+    fills = [r for m in told if m["topic"] == "execution" for r in m["data"]]
+    assert sum(D(fill["execQty"]) for fill in fills) == 2
+
+
+@on_exchange
+async def test_a_product_s_own_topic_tells_of_that_product_only(p: Practice) -> None:
+    async with link(p, "private", "anna") as client:
+        await _subscribe(client, "order.spot")
+        assert (await _subscribe(client, "nothing"))["success"] is False
+        await p.post("/v5/order/create", **LIMIT)
+        assert await client.quiet() == []
+        spot = LIMIT | {"category": "spot", "qty": "0.01"}
+        assert (await p.post("/v5/order/create", **spot))["retCode"] == 0
+        told = await client.next()
+        assert told["topic"] == "order.spot"
+        assert told["data"][0]["category"] == "spot"
+
+
+@on_exchange
+async def test_orders_go_over_the_trade_link(p: Practice) -> None:
+    async with link(p, "trade", "anna") as client:
+        ack = await client.ask(_operation("order.create", "r1", orderLinkId="t1", **LIMIT))
+        example = next(
+            e
+            for e in (documented("v5/websocket/trade/guideline", n) for n in range(7))
+            if e.get("op") == "order.create" and "retCode" in e
+        )
+        assert differences(ack, example) == []
+        assert (ack["retCode"], ack["reqId"], ack["data"]["orderLinkId"]) == (0, "r1", "t1")
+        assert ack["header"]["X-Bapi-Limit-Status"] == "9"
+        ids = {"category": "linear", "symbol": "BTCUSDT", "orderLinkId": "t1"}
+        assert (await client.ask(_operation("order.amend", "r2", price="48000", **ids)))[
+            "retCode"
+        ] == 0
+        assert (await client.ask(_operation("order.cancel", "r3", **ids)))["retCode"] == 0
+        assert (await client.ask(_operation("order.cancel", "r4", **ids)))["retCode"] == 110001
+        batch = [LIMIT | {"orderLinkId": "b1"}, LIMIT | {"orderLinkId": "b1"}]
+        told = await client.ask(
+            _operation("order.create-batch", "r5", category="linear", request=batch)
+        )
+        assert [row["code"] for row in told["retExtInfo"]["list"]] == [0, 110072]
+        assert [row["orderLinkId"] for row in told["data"]["list"]] == ["b1", "b1"]
+
+
+@on_exchange
+async def test_a_bad_operation_is_refused_in_bybit_s_words(p: Practice) -> None:
+    async with link(p, "trade", "anna") as client:
+        good = _operation("order.create", "r1", **LIMIT)
+        assert (await client.ask(good))["retCode"] == 0
+        assert (await client.ask(good))["retCode"] == 20006
+        assert (await client.ask(_operation("order.dance", "r2")))["retCode"] == 10404
+        late = _operation("order.create", "r3", **LIMIT)
+        late["header"]["X-BAPI-TIMESTAMP"] = "1"
+        assert (await client.ask(late))["retCode"] == 10002
+        del late["header"], late["reqId"]
+        reply = await client.ask(late)
+        assert reply["retCode"] == 10001
+        assert "reqId" not in reply
+        two = _operation("order.create", "r4", **LIMIT)
+        two["args"] *= 2
+        assert (await client.ask(two))["retCode"] == 10001
+
+
+@on_exchange
+async def test_an_order_whose_ack_is_lost_is_there_all_the_same(p: Practice) -> None:
+    async with link(p, "trade", "anna") as trade, link(p, "private", "anna") as private:
+        await _subscribe(private, "order")
+        p.faults.op = OpFault(execute=True, silent=True)
+        await trade.socket.send_str(
+            json.dumps(_operation("order.create", "r1", orderLinkId="ghost", **LIMIT))
+        )
+        assert (await private.next())["data"][0]["orderLinkId"] == "ghost"
+        assert await trade.quiet() == []
+        p.faults.op = OpFault(execute=False, ret_code=10016, message="Internal System Error.")
+        reply = await trade.ask(_operation("order.create", "r2", **LIMIT))
+        assert (reply["retCode"], reply["retMsg"]) == (10016, "Internal System Error.")
+        assert await private.quiet() == []
+
+
+@on_exchange
+async def test_a_dropped_push_is_not_sent(p: Practice) -> None:
+    p.faults.dropped = {"order"}
+    async with link(p, "private", "anna") as client:
+        await _subscribe(client, "order", "execution")
+        await p.post("/v5/order/create", **MARKET)
+        assert {message["topic"] for message in await client.quiet()} == {"execution"}
+
+
+@on_exchange
+async def test_a_dropped_book_change_leaves_a_gap_in_u(p: Practice) -> None:
+    async with link(p, "public/linear") as client:
+        await _subscribe(client, "orderbook.50.BTCUSDT")
+        await client.next()
+        p.faults.dropped = {"orderbook.50.BTCUSDT"}
+        p.market.set_bid(BTC, 0, "7.000")
+        assert await client.quiet() == []
+        p.faults.dropped = set()
+        p.market.set_bid(BTC, 1, "7.000")
+        assert (await client.next())["data"]["u"] == 3
+
+
+@on_exchange
+async def test_a_frozen_link_stands_still_and_goes_on_when_it_thaws(p: Practice) -> None:
+    async with link(p, "public/linear") as client:
+        await _subscribe(client, "orderbook.50.BTCUSDT")
+        await client.next()
+        p.faults.links["public"] = "frozen"
+        p.market.set_bid(BTC, 0, "7.000")
+        await client.socket.send_str('{"op": "ping"}')
+        await client.socket.ping()
+        assert await client.quiet(0.2) == []
+        assert not client.socket.closed
+        p.faults.links["public"] = "open"
+        told = await client.quiet(0.2)
+        assert [m.get("op") or m["data"]["u"] for m in told] in (["ping", 2], [2, "ping"])
+
+
+@on_exchange
+async def test_a_frozen_link_does_not_answer_a_handshake(p: Practice) -> None:
+    p.faults.links["trade"] = "frozen"
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2), link(p, "trade"):
+            pass
+    p.faults.links["trade"] = "open"
+    async with link(p, "trade", "anna"):
+        pass
+
+
+@on_exchange
+async def test_a_killed_link_is_cut_and_refuses_until_it_is_open_again(p: Practice) -> None:
+    async with link(p, "private", "anna") as client, link(p, "public/linear") as other:
+        p.faults.kill("private")
+        message = await client.socket.receive(timeout=2)
+        assert message.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            async with link(p, "private"):
+                pass
+        assert refused.value.status == 503
+        assert (await other.ask({"op": "ping"}))["ret_msg"] == "pong"
+    p.faults.links["private"] = "open"
+    async with link(p, "private", "anna"):
+        assert p.server.sockets.connected()["private"] == 1
+
+
+@on_exchange
+async def test_protocol_pings_are_answered(p: Practice) -> None:
+    url = f"{p.server.sockets_url}/public/linear"
+    async with p.http.ws_connect(url, autoping=False, heartbeat=None) as socket:
+        await socket.ping(b"hello")
+        message = await socket.receive(timeout=2)
+        assert (message.type, bytes(message.data)) == (aiohttp.WSMsgType.PONG, b"hello")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ([(5, 1), (4, 1)], [(5, 1), (4, 1)], []),
+        ([(5, 1), (4, 1)], [(5, 2), (4, 1)], [(5, 2)]),
+        ([(5, 1), (4, 1)], [(6, 1), (5, 1)], [(6, 1), (4, 0)]),
+        ([(5, 1), (4, 1)], [(5, 1)], [(4, 0)]),
+        ([], [(5, 1)], [(5, 1)]),
+        ([(5, 1)], [], [(5, 0)]),
+        ([(5, 1), (4, 1)], [(5, 3), (3, 1)], [(5, 3), (3, 1), (4, 0)]),
+    ],
+)
+def test_changes_lead_from_the_old_levels_to_the_new(
+    old: list[Any], new: list[Any], expected: list[Any]
+) -> None:
+    def levels(rows: list[Any]) -> list[Level]:
+        return [(D(price), D(qty)) for price, qty in rows]
+
+    assert changes(levels(old), levels(new)) == levels(expected)
