@@ -1,0 +1,106 @@
+"""What the watch concludes: verdicts just inside and just outside each limit."""
+
+from __future__ import annotations
+
+from live_nodes.sweep_rules import Finding, Kind
+from live_nodes.watch_rules import (
+    Board,
+    Feeds,
+    clock_verdict,
+    feed_verdicts,
+    link_verdict,
+    position_verdicts,
+    sweep_verdict,
+)
+from strategies.messages import Action
+from tests.live_nodes.venue_by_hand import BTC, ETH, SECOND
+
+SPOT = "BTCUSDT-SPOT.BYBIT"
+
+
+def test_entries_halt_while_a_link_of_the_account_is_down() -> None:
+    assert link_verdict({"private": True, "trade": True}) is None
+    halt = link_verdict({"private": True, "trade": False})
+    assert halt is not None
+    assert (halt.action, halt.scope, halt.guard) == (Action.HALT_ENTRIES, "desk", "node.links")
+    assert halt.reason == "trade link down"
+    both = link_verdict({"private": False, "trade": False})
+    assert both is not None
+    assert both.reason == "private and trade link down"
+
+
+def test_the_clock_may_be_off_by_the_limit_and_no_more_either_way() -> None:
+    for skew in (0.0, 1.0, -1.0):
+        assert clock_verdict(skew, 1.0) is None
+    for skew in (1.001, -1.001):
+        halt = clock_verdict(skew, 1.0)
+        assert halt is not None
+        assert (halt.measured, halt.limit) == (1.001, 1.0)
+
+
+def test_sweeps_may_fail_a_few_times() -> None:
+    assert sweep_verdict(2, 3, "no answer") is None
+    halt = sweep_verdict(3, 3, "no answer")
+    assert halt is not None
+    assert "no answer" in halt.reason
+
+
+def test_an_instrument_nobody_explains_halts_alone_and_once() -> None:
+    findings = [
+        Finding(Kind.POSITION_DIFFERS, "a", BTC, "the venue holds 1, our books hold 0"),
+        Finding(Kind.EXTERNAL_POSITION, "b", BTC, "the venue holds 1, our orders made 0"),
+        Finding(Kind.EXTERNAL_POSITION, "c", ETH, "the venue holds 2, our orders made 0"),
+    ]
+    halts = position_verdicts(findings)
+    assert [halt.scope for halt in halts] == [f"instrument:{BTC}", f"instrument:{ETH}"]
+    assert halts[0].reason == "the venue holds 1, our books hold 0"
+
+
+def test_a_verdict_is_published_when_it_begins_and_when_it_ends() -> None:
+    board, halt = Board(), clock_verdict(2.0, 1.0)
+    assert halt is not None
+    assert board.update([]) == []
+    assert board.update([halt]) == [halt]
+    moved = clock_verdict(3.0, 1.0)
+    assert moved is not None
+    assert board.update([moved]) == []
+    (over,) = board.update([])
+    assert (over.action, over.guard, over.scope) == (Action.NONE, "node.clock", "desk")
+    assert board.update([]) == []
+    assert board.standing == []
+
+
+def test_one_cause_that_ends_leaves_the_other_standing() -> None:
+    board = Board()
+    link, clock = link_verdict({"trade": False}), clock_verdict(2.0, 1.0)
+    assert link is not None
+    assert clock is not None
+    assert board.update([link, clock]) == [link, clock]
+    (over,) = board.update([clock])
+    assert over.guard == "node.links"
+    assert board.standing == [clock]
+
+
+def test_silence_counts_from_the_newest_word() -> None:
+    feeds = Feeds([BTC, ETH], 30.0, now_ns=0)
+    feeds.hear(BTC, 10 * SECOND)
+    feeds.hear(BTC, 5 * SECOND)
+    assert feeds.silent(30 * SECOND - 1) == {}
+    assert feeds.silent(30 * SECOND) == {ETH: 30.0}
+    assert feeds.silent(40 * SECOND) == {BTC: 30.0, ETH: 40.0}
+    (halt, _) = feed_verdicts(feeds.silent(40 * SECOND), 30.0)
+    assert halt.scope == f"instrument:{BTC}"
+
+
+def test_a_silent_link_is_connected_anew_and_then_given_time() -> None:
+    feeds = Feeds([BTC, ETH, SPOT], 30.0, now_ns=0)
+    feeds.hear(SPOT, 20 * SECOND)
+    assert feeds.to_renew(29 * SECOND) == []
+    assert feeds.to_renew(30 * SECOND) == ["public linear"]
+    assert feeds.to_renew(31 * SECOND) == []
+    assert feeds.to_renew(50 * SECOND) == ["public spot"]
+    assert feeds.to_renew(60 * SECOND) == ["public linear"]
+    feeds.hear(BTC, 61 * SECOND)
+    feeds.hear(ETH, 61 * SECOND)
+    assert feeds.to_renew(79 * SECOND) == []
+    assert feeds.to_renew(80 * SECOND) == ["public spot"]
