@@ -22,6 +22,10 @@ def _falling(level: Level) -> Decimal:
     return -level[0]
 
 
+def _beyond(side: Side, price: Decimal, limit: Decimal | None) -> bool:
+    return limit is not None and (price > limit if side == "Buy" else price < limit)
+
+
 class Resting:
     """An account's order in the book; the book changes ``leaves`` and ``ahead``."""
 
@@ -112,9 +116,7 @@ class Book:
                 hit = Hit(house[0], min(qty, house[1], order.ahead), None)
             else:
                 hit = Hit(order.price, min(qty, order.leaves), order)
-        if limit is not None and (hit.price > limit if buying else hit.price < limit):
-            return None
-        return hit
+        return None if _beyond(side, hit.price, limit) else hit
 
     def take(self, side: Side, hit: Hit) -> None:
         """Carry out a piece that :meth:`peek` gave."""
@@ -131,18 +133,29 @@ class Book:
         """Give how much of a quantity would trade at once within the limit."""
         found = ZERO
         for price, size in self._pieces(side):
-            if limit is not None and (price > limit if side == "Buy" else price < limit):
+            if _beyond(side, price, limit):
                 break
             found += size
             if found >= qty:
                 return qty
         return found
 
+    def cost(self, side: Side, limit: Decimal | None, qty: Decimal) -> Decimal:
+        """Give the quote coin that :meth:`fillable` would pay or fetch."""
+        left, paid = qty, ZERO
+        for price, size in self._pieces(side):
+            if not left or _beyond(side, price, limit):
+                break
+            piece = min(left, size)
+            paid += piece * price
+            left -= piece
+        return paid
+
     def worth(self, side: Side, limit: Decimal | None, amount: Decimal, lot: Decimal) -> Decimal:
         """Give how many whole lots an amount of quote coin buys (or sells for) within the limit."""
         got, left = ZERO, amount
         for price, size in self._pieces(side):
-            if limit is not None and (price > limit if side == "Buy" else price < limit):
+            if _beyond(side, price, limit):
                 break
             if price * size >= left:
                 return (got + left / price) // lot * lot

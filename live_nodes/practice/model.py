@@ -329,7 +329,8 @@ class Order:
 class Execution:
     """One fill, funding payment or liquidation: everything GET /v5/execution/list shows, and more.
 
-    ``pnl`` is the realised gain of the closed part without fees (Bybit's ``execPnl``); ``fee`` is
+    ``pnl`` is the realised gain of the closed part without fees (Bybit's ``execPnl``),
+    ``closed_pnl`` the same less the fees of its entry and exit; ``fee`` is
     a cost when positive, in ``fee_coin``; for Funding the fee is what was paid (negative:
     received) and ``fee_rate`` the funding rate. ``change`` is what the settle coin's wallet moved
     by, ``balance`` the wallet after it. ``entry_price`` is the position's mean price before, of
@@ -365,6 +366,7 @@ class Execution:
     market_unit: str = ""
     mark_price: Decimal = ZERO
     pnl: Decimal = ZERO
+    closed_pnl: Decimal = ZERO
     entry_price: Decimal = ZERO
     leverage: Decimal = ZERO
     change: Decimal = ZERO
@@ -388,9 +390,11 @@ class Position:
     """A one-way position in a linear symbol, with its margins at the mark price of the moment.
 
     ``size`` is never negative; ``side`` is empty when flat. ``entry`` is the mean price, without
-    fees; ``cost`` is what the size was entered for, exactly (``entry`` is ``cost / size``). ``current_realised`` counts since the position was opened, ``total_realised`` for ever
-    (both with fees and funding). ``liquidation_price`` and ``bust_price`` are null when no mark
-    price of this symbol alone could bring them about.
+    fees; ``cost`` is what the size was entered for, exactly (``entry`` is ``cost / size``),
+    ``entry_fees`` what entering it cost.
+    ``current_realised`` counts since the position was opened, ``total_realised`` for ever (both
+    with fees and funding). ``liquidation_price`` and ``bust_price`` are null when no mark price of
+    this symbol alone could bring them about.
     """
 
     table: ClassVar[str] = "positions"
@@ -401,6 +405,7 @@ class Position:
     size: Decimal = ZERO
     entry: Decimal = ZERO
     cost: Decimal = ZERO
+    entry_fees: Decimal = ZERO
     leverage: Decimal = Decimal(10)
     mark_price: Decimal = ZERO
     value: Decimal = ZERO
@@ -504,7 +509,7 @@ class Wallet:
 class ClosedPnl:
     """What one order closed: a row of GET /v5/position/closed-pnl.
 
-    ``pnl`` is without the fees of the entry, with those of the exit.
+    ``pnl`` is less the fees of entry and exit, without funding (so is Bybit's own example).
     """
 
     account: str
@@ -530,8 +535,8 @@ class MarketRow:
     """What the exchange itself must remember of a market: last prices, halt, the house's position.
 
     ``house`` is the sum of what the house holds against the accounts: with all positions of the
-    accounts it makes zero. ``funded_ms`` is when funding was last settled, ``prints`` how many public
-    trades there were. A price change alone makes no event, so that a stored row's prices may be old.
+    accounts it makes zero. ``funded_ms`` is when funding was last settled, ``prints`` how many
+    public trades there were. A price change alone makes no event: a kept row's prices may be old.
     """
 
     table: ClassVar[str] = "markets"

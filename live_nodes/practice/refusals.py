@@ -225,3 +225,13 @@ def no_margin_trading() -> Refusal:
 def no_position() -> Refusal:
     """Make 10001: a stop for a position that is not there."""
     return Refusal(10001, "can not set tp/sl/ts for zero position")
+
+
+def slippage_ticks() -> Refusal:
+    """Make 110108."""
+    return Refusal(110108, "Allowable range: 1 to 10000 tick size")
+
+
+def slippage_percent() -> Refusal:
+    """Make 110109."""
+    return Refusal(110109, "Allowable range: 0.01% to 10%")
