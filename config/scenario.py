@@ -101,38 +101,37 @@ class LostFill(Counted):
     model: Literal["lost_fill"] = "lost_fill"
 
 
-class LostAck(Counted):
+class Request(Counted):
+    """A fault of single requests, by REST or over the trade link."""
+
+    op: Pattern = "order.*"
+    """``order.create``, ``order.amend``, ``order.cancel`` or a pattern."""
+
+
+class LostAck(Request):
     """A request is carried out, but its answer never comes (trade link or REST)."""
 
     model: Literal["lost_ack"] = "lost_ack"
-    op: Pattern = "order.*"
-    """``order.create``, ``order.amend``, ``order.cancel`` or a pattern."""
 
 
-class LostRequest(Counted):
+class LostRequest(Request):
     """A request gets lost on its way: neither carried out nor answered (trade link or REST)."""
 
     model: Literal["lost_request"] = "lost_request"
-    op: Pattern = "order.*"
-    """``order.create``, ``order.amend``, ``order.cancel`` or a pattern."""
 
 
-class LateAck(Counted):
+class LateAck(Request):
     """A request is carried out at once and answered late (trade link or REST)."""
 
     model: Literal["late_ack"] = "late_ack"
-    op: Pattern = "order.*"
-    """``order.create``, ``order.amend``, ``order.cancel`` or a pattern."""
     by: Duration
     """Seconds."""
 
 
-class RefusedOp(Counted):
+class RefusedOp(Request):
     """An operation of the trade link is refused with a code."""
 
     model: Literal["ret_code"] = "ret_code"
-    op: Pattern = "order.*"
-    """``order.create``, ``order.amend``, ``order.cancel`` or a pattern."""
     ret_code: RetCode
     """Bybit's code, such as 10006."""
     message: str = "injected fault"
@@ -170,22 +169,24 @@ class Http(Counted):
         return self
 
 
-class Kill(Timed):
+class Link(Timed):
+    """A fault of all connections of a kind."""
+
+    channel: Channel
+    topic: Pattern = "*"
+    """What ``after`` counts: topics of pushes, or operations on the trade link."""
+
+
+class Kill(Link):
     """All connections of a kind of link are cut."""
 
     model: Literal["kill"] = "kill"
-    channel: Channel
-    topic: Pattern = "*"
-    """What ``after`` counts: topics of pushes, or operations on the trade link."""
 
 
-class Freeze(Timed):
+class Freeze(Link):
     """All connections of a kind of link stand still and stay open, as if its machine slept."""
 
     model: Literal["freeze"] = "freeze"
-    channel: Channel
-    topic: Pattern = "*"
-    """What ``after`` counts: topics of pushes, or operations on the trade link."""
     seconds: Duration
     """How long."""
 
