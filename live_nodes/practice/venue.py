@@ -91,7 +91,8 @@ class Venue:
 
     def recent_trades(self, key: Key, size: int) -> list[Printed | PublicTrade]:
         """Return the latest trades, newest first; those before the start are the market's own."""
-        found: list[Printed | PublicTrade] = [*self._trades[key]][: -size - 1 : -1]
+        found: list[Printed | PublicTrade] = []
+        found += list(self._trades[key])[: -size - 1 : -1]
         if len(found) < size:
             found += self.market.trades(key, self.started_ms, size - len(found))
         return found

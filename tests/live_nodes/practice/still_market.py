@@ -326,7 +326,7 @@ class Client:
 
     async def next(self) -> Any:
         """Return the next message."""
-        return json.loads(await self.socket.receive_str(timeout=3))
+        return json.loads(await self.socket.receive_str(timeout=5))
 
     async def until(self, wanted: Callable[[Any], bool]) -> Any:
         """Return the next message that is wanted."""

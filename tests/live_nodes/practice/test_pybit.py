@@ -77,7 +77,9 @@ def test_pybit_trades_by_rest(client: HTTP) -> None:
     assert client.get_executions(category="linear")["result"]["list"]
     assert client.get_wallet_balance(accountType="UNIFIED")["result"]["list"][0]["coin"]
     client.set_leverage(category="linear", symbol="BTCUSDT", buyLeverage="3", sellLeverage="3")
-    client.set_trading_stop(category="linear", symbol="BTCUSDT", stopLoss="45000", positionIdx=0)
+    client.set_trading_stop(
+        category="linear", symbol="BTCUSDT", stopLoss="45000", tpslMode="Full", positionIdx=0
+    )
     assert client.get_fee_rates(category="linear")["result"]["list"]
     assert client.get_account_info()["result"]["marginMode"] == "REGULAR_MARGIN"
     assert client.get_api_key_information()["result"]["apiKey"] == KEY
@@ -117,7 +119,6 @@ def test_pybit_trades_over_the_links(exchange: Background) -> None:
     private = WebSocket(testnet=False, channel_type="private", api_key=KEY, api_secret=SECRET)
     trade = WebSocketTrading(testnet=False, api_key=KEY, api_secret=SECRET)
     acks: list[Any] = []
-    refusals: list[Any] = []
     try:
         for name in ("order", "execution", "position", "wallet"):
             heard[name] = []
@@ -137,7 +138,6 @@ def test_pybit_trades_over_the_links(exchange: Background) -> None:
         )
         wait_for(lambda: all(heard.values()))
         assert D(heard["position"][-1]["data"][0]["size"]) == D("0.010")
-        del refusals
     finally:
         private.exit()
         trade.exit()
