@@ -94,8 +94,6 @@ def node_config(node: Node, where: Addresses, ids: list[str], folder: Path) -> T
             log_level_file="INFO",
             log_directory=str(folder),
             log_file_name=LOG_FILE,
-            log_file_max_size=64 * 1024 * 1024,
-            log_file_max_backup_count=5,
             log_colors=False,
             # Reconnects of the links, which are Rust, are logged only through it.
             use_pyo3=True,

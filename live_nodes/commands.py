@@ -7,3 +7,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this package."""
+    from live_nodes import node_commands, operator_commands
+
+    node_commands.register(app)
+    operator_commands.register(app)

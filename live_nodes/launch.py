@@ -25,7 +25,7 @@ from config.documents import Node
 from config.errors import DeskError, GateRefused
 from live_nodes.account import CacheAccount
 from live_nodes.adapter import Wiring, forget_clients
-from live_nodes.build import make_node, node_config
+from live_nodes.build import LOG_FILE, make_node, node_config
 from live_nodes.dry_run import DRY_RUN, Intentions, ScratchState
 from live_nodes.environments import Addresses, addresses, refuse_unconfirmed
 from live_nodes.feed import NodeFeed
@@ -44,6 +44,8 @@ from strategies.messages import Decision
 from strategies.order_ids import owner_of
 
 _POLL = 0.1
+LOG_BYTES = 64 * 1024 * 1024
+"""Length at which a start puts the log aside."""
 Say = Callable[[str], None]
 
 
@@ -282,6 +284,7 @@ class Live:
             self.where.ws_trade,
             node.watch.heartbeat,
         )
+        _put_aside_long_log(self.folder / f"{LOG_FILE}.log")
         config = node_config(node, self.where, sorted(facts.infos), self.folder)
         self.made = made = make_node(config, wiring, asyncio.get_running_loop())
         # The kernel took the signals when it was made, and dies at the second of them.
@@ -401,6 +404,15 @@ class Live:
         if self.made is not None:
             self.made.kernel._is_running = False
             self.made.dispose()
+
+
+def _put_aside_long_log(log: Path) -> None:
+    """Begin a new log when the last one has grown long; one old one is kept.
+
+    The engine's own rotation names its files by the time, so that nobody finds the newest.
+    """
+    if log.is_file() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".old.log"))
 
 
 def raise_left(report: Report) -> None:

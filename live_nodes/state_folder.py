@@ -8,15 +8,21 @@ from pathlib import Path
 from config.documents import Node
 from config.errors import InputError
 from config.validate import checked
+from live_nodes.environments import overridden
+from live_nodes.keys import variables_of
 
 
 def state_folder(node: Node) -> Path:
-    """Return the node's own folder; two nodes of one name share it, and only one may run."""
-    return Path(node.state) / node.name
+    """Return the node's own folder; two nodes of one name share it, and only one may run.
+
+    Each environment has its own: what a practice run left open must never be looked for, or taken
+    for done, where real money is, though only one word of the document changed.
+    """
+    return Path(node.state) / node.name / node.environment
 
 
 def node_document(file: Path, settings: Iterable[str] = ()) -> Node:
-    """Return a node's document that passed every check.
+    """Return a node's document that passed every check, its environment as it will run.
 
     Raises
     ------
@@ -28,4 +34,4 @@ def node_document(file: Path, settings: Iterable[str] = ()) -> Node:
     document = checked(file, settings).document
     if not isinstance(document, Node):
         raise InputError(f"{file}: expected a document of kind node, was kind {document.kind}")
-    return document
+    return overridden(document, variables_of())[0]

@@ -142,6 +142,9 @@ async def wind_down(
     for strategy in strategies.values():
         if strategy.is_running:
             made.trader.stop_strategy(strategy.id)
+    for actor in made.trader.actors():
+        if actor.is_running:
+            made.trader.stop_actor(actor.id)
     if not stop.quick:
         await _until(lambda: not _resting(node, strategies), seconds, stop)
 
