@@ -30,6 +30,9 @@ PATIENCE_S = 6.0
 """Between two misses of an order: more than Bybit's receive window (5 s), after which a request
 that was under way is refused."""
 CANCEL_DEADLINE_S = 10.0
+MEMORY_NS = 730 * 86_400_000_000_000
+"""Bybit answers for executions of the past two years
+(https://bybit-exchange.github.io/docs/v5/order/execution)."""
 _PAUSE_S = 0.25
 
 
@@ -140,6 +143,7 @@ class Recovery:
     async def take_fills(self, since_ns: int, source: str = "recovery") -> tuple[VenueFill, ...]:
         """Write down the venue's executions since a time; returns all of them, known or new."""
         until = self._clock_ns()
+        since_ns = max(since_ns, until - MEMORY_NS)
         taken: list[VenueFill] = []
         for product in self._products:
             taken += await self._rest.fills(product, since_ns, until)

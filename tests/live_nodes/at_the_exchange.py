@@ -1,0 +1,117 @@
+"""A journal and our REST client at a practice exchange that stands still."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from decimal import Decimal as D
+from pathlib import Path
+from typing import Any
+
+from actors.journal import Journal
+from actors.order_facts import OrderFacts
+from config.watch import Policies
+from live_nodes.keys import KeyPair, Secret
+from live_nodes.practice_keys import practice_keys
+from live_nodes.recovery import Recovery
+from live_nodes.venue_rest import VenueRest
+from tests.live_nodes.practice.still_market import Practice, practice
+
+TAG = "n1"
+BTC = "BTCUSDT-LINEAR.BYBIT"
+SPOT = "BTCUSDT-SPOT.BYBIT"
+
+
+class Scene:
+    """The exchange, a client of it and a node's journal."""
+
+    def __init__(self, exchange: Practice, rest: VenueRest, journal: Journal) -> None:
+        self.exchange, self.rest, self.journal = exchange, rest, journal
+
+    @property
+    def asked(self) -> list[str]:
+        """What the exchange was asked, in order."""
+        return [f"{method} {path}" for method, path, _ in self.exchange.faults.asked]
+
+    def intend(self, name: str, side: str = "BUY", quantity: str = "0.010", **facts: Any) -> None:
+        """Write an intent down without sending anything."""
+        self.journal.intended(
+            OrderFacts(
+                operation="submit",
+                client_order_id=name,
+                strategy="rev",
+                instrument=BTC,
+                side=side,
+                quantity=D(quantity),
+                ts=time.time_ns(),
+                **facts,
+            )
+        )
+
+    async def send(self, name: str, side: str = "Buy", quantity: str = "0.010", **more: Any) -> str:
+        """Send an order to the exchange past any journal; a market order without a price."""
+        fields: dict[str, Any] = {"side": side, "qty": quantity, "orderType": "Market"} | more
+        if name:
+            fields["orderLinkId"] = name
+        if "price" in fields:
+            fields |= {"orderType": "Limit", "timeInForce": "GTC"}
+        return await self.rest.create(BTC, fields)
+
+    async def open(self) -> set[str]:
+        """Return the link ids of open orders; manual ones have an empty one."""
+        return {order.order_link_id for order in await self.rest.open_orders("LINEAR")}
+
+    def recovery(self, **settings: Any) -> Recovery:
+        """Return a recovery that waits a third of a second between two misses."""
+        policies = Policies(**settings.pop("policies", {}))
+        return Recovery(
+            self.journal, self.rest, TAG, ("LINEAR", "SPOT"), policies, patience=0.3, **settings
+        )
+
+    def restart(self) -> None:
+        """Open the journal anew, as the next run of a node that was killed."""
+        folder = self.journal.folder
+        self.journal.close()
+        self.journal = opened(folder)
+
+
+def opened(folder: Path) -> Journal:
+    journal = Journal.open(folder, node="test")
+    journal.begin_run(environment="practice", document="abc")
+    return journal
+
+
+@asynccontextmanager
+async def scene() -> AsyncIterator[Scene]:
+    key, secret = practice_keys("anna")
+    keys = KeyPair(Secret(key), Secret(secret))
+    with tempfile.TemporaryDirectory() as folder:
+        async with practice() as exchange, VenueRest(exchange.server.http, keys) as rest:
+            made = Scene(exchange, rest, opened(Path(folder)))
+            try:
+                yield made
+            finally:
+                made.journal.close()
+
+
+def at_the_exchange(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test in a scene of its own, for twenty seconds at most."""
+
+    @functools.wraps(test)
+    def run(**given: Any) -> None:
+        async def body() -> None:
+            async with asyncio.timeout(20), scene() as made:
+                await test(made, **given)
+
+        asyncio.run(body())
+
+    # Pytest must see the parameters, and not the scene.
+    parameters = list(inspect.signature(test).parameters.values())[1:]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    del run.__wrapped__  # type: ignore[attr-defined]
+    return run

@@ -1,0 +1,203 @@
+"""A start after a crash, at the exchange: every request ends, nothing is left or doubled."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import pytest
+
+from actors.journal_files import NAME
+from config.errors import DeskError
+from live_nodes.venue_rest import VenueError
+from tests.live_nodes.at_the_exchange import BTC, Scene, at_the_exchange, opened
+
+FIRST, SECOND = "n1-rev-abc-1", "n1-rev-abc-2"
+
+
+def status(scene: Scene, name: str = FIRST) -> str:
+    row = scene.journal.order(name)
+    assert row is not None
+    return row.status
+
+
+@at_the_exchange
+async def test_a_clean_start_finds_nothing(scene: Scene) -> None:
+    found = await scene.recovery().run()
+    assert found.lines() == []
+    assert scene.journal.explained() == {}
+
+
+@at_the_exchange
+async def test_an_intent_that_never_left_is_settled_after_two_questions(scene: Scene) -> None:
+    """Killed between writing down and sending."""
+    scene.intend(FIRST)
+    found = await scene.recovery().run()
+    assert found.settled == [(FIRST, "NEVER_ARRIVED")]
+    assert scene.asked.count("GET /v5/order/history") >= 2
+    assert scene.journal.unsettled() == []
+
+
+@at_the_exchange
+async def test_an_entry_that_rests_at_the_venue_is_cancelled(scene: Scene) -> None:
+    """Killed between sending and the answer."""
+    scene.intend(FIRST)
+    await scene.send(FIRST, price="49000")
+    found = await scene.recovery().run()
+    assert [order.order_link_id for order in found.cancelled] == [FIRST]
+    assert await scene.open() == set()
+    assert status(scene) == "CANCELED"
+    assert scene.journal.unsettled() == []
+
+
+@at_the_exchange
+async def test_an_order_that_filled_unseen_is_filled_with_its_executions(scene: Scene) -> None:
+    """Killed between sending and the push of the fill."""
+    scene.journal.state("node").save("explained", b"yes")
+    scene.intend(FIRST)
+    await scene.send(FIRST)
+    found = await scene.recovery().run()
+    assert found.settled == [(FIRST, "FILLED")]
+    row = scene.journal.order(FIRST)
+    assert row is not None
+    assert row.filled == D("0.010")
+    fills = scene.journal.fills_since(0)
+    assert sum(f.quantity for f in fills) == D("0.010")
+    assert {(f.strategy, f.source, f.client_order_id) for f in fills} == {
+        ("rev", "recovery", FIRST)
+    }
+    assert scene.journal.explained() == {BTC: D("0.010")}
+    assert found.external == {}
+
+
+@at_the_exchange
+async def test_what_filled_partly_before_the_crash_is_counted_once(scene: Scene) -> None:
+    scene.journal.state("node").save("explained", b"yes")
+    scene.intend(FIRST)
+    await scene.send(FIRST)
+    await scene.recovery().run()
+    scene.restart()
+    found = await scene.recovery().run()
+    assert found.lines() == []
+    assert scene.journal.explained() == {BTC: D("0.010")}
+
+
+@at_the_exchange
+async def test_protective_orders_stay_and_resumed_ones_too(scene: Scene) -> None:
+    await scene.send("n1-rev-abc-0")
+    for name in (FIRST, SECOND):
+        scene.intend(name)
+    await scene.send(FIRST, "Sell", price="60000", reduceOnly=True)
+    await scene.send(SECOND, price="49000")
+    found = await scene.recovery(resumed={SECOND}).run()
+    assert {order.order_link_id for order in found.kept} == {FIRST, SECOND}
+    assert await scene.open() == {FIRST, SECOND}
+    assert status(scene) == "ACCEPTED"
+
+
+@pytest.mark.parametrize(("policy", "left"), [("ignore", {""}), ("adopt", {""}), ("cancel", set())])
+@at_the_exchange
+async def test_foreign_orders_are_reported_and_cancelled_only_by_policy(
+    scene: Scene, policy: str, left: set[str]
+) -> None:
+    await scene.send("", price="49000")
+    found = await scene.recovery(policies={"foreign_orders": policy}).run()
+    assert len(found.foreign) == 1
+    assert "foreign order: buy 0.010 at 49000" in found.lines()[0]
+    assert await scene.open() == left
+
+
+@at_the_exchange
+async def test_a_dry_run_changes_nothing_at_the_venue(scene: Scene) -> None:
+    scene.intend(FIRST)
+    await scene.send(FIRST, price="49000")
+    found = await scene.recovery(may_cancel=False).run()
+    assert [order.order_link_id for order in found.kept] == [FIRST]
+    assert await scene.open() == {FIRST}
+
+
+@at_the_exchange
+async def test_own_orders_are_found_without_any_journal(scene: Scene) -> None:
+    """The journal was damaged beyond repair, and no backup is good."""
+    await scene.send(FIRST, price="49000")
+    folder = scene.journal.folder
+    scene.journal.close()
+    for file in folder.glob("*.db*"):
+        file.unlink()
+    (folder / NAME).write_bytes(b"no database" * 1000)
+    scene.journal = opened(folder)
+    assert scene.journal.restored is not None
+    found = await scene.recovery().run()
+    assert [order.order_link_id for order in found.cancelled] == [FIRST]
+    assert status(scene) == "CANCELED"
+
+
+@at_the_exchange
+async def test_what_a_restored_backup_lacks_comes_from_the_venue(scene: Scene) -> None:
+    """The backup is from before the order; the venue knows the order, its fill and the rest."""
+    await scene.recovery().run()
+    scene.restart()
+    await scene.recovery().run()
+    folder = scene.journal.folder
+    scene.journal.close()
+    journal = opened(folder)
+    scene.journal = journal
+    scene.intend(FIRST)
+    await scene.send(FIRST)
+    journal._connection.close()
+    journal.closed = True
+    journal._lock.release()
+    (folder / NAME).write_bytes(b"no database" * 1000)
+    scene.journal = opened(folder)
+    assert scene.journal.restored is not None
+    assert scene.journal.restored.source is not None
+    found = await scene.recovery().run()
+    assert found.fills == 1
+    assert found.external == {}
+    assert scene.journal.explained() == {BTC: D("0.010")}
+
+
+@at_the_exchange
+async def test_what_is_there_at_the_first_start_is_taken_for_explained(scene: Scene) -> None:
+    await scene.send("", quantity="0.020")
+    found = await scene.recovery().run()
+    assert found.external == {}
+    assert scene.journal.explained() == {BTC: D("0.020")}
+
+
+@pytest.mark.parametrize("policy", ["halt", "report"])
+@at_the_exchange
+async def test_a_manual_trade_while_the_node_was_down_is_found(scene: Scene, policy: str) -> None:
+    await scene.recovery().run()
+    await scene.send("", "Sell", "0.005")
+    scene.restart()
+    policies = {"external_positions": policy}
+    found = await scene.recovery(policies=policies).run()
+    assert found.external == {BTC: (D(0), D("-0.005"))}
+    scene.restart()
+    again = await scene.recovery(policies=policies).run()
+    # What was only reported is part of what is there from then on.
+    assert again.external == ({} if policy == "report" else found.external)
+
+
+@at_the_exchange
+async def test_a_venue_that_can_not_be_asked_stops_the_start(scene: Scene) -> None:
+    scene.intend(FIRST)
+    await scene.exchange.server.stop()
+    with pytest.raises(VenueError):
+        await scene.recovery().run()
+    assert [order.client_order_id for order in scene.journal.unsettled()] == [FIRST]
+
+
+@at_the_exchange
+async def test_a_leftover_that_does_not_go_stops_the_start(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("live_nodes.recovery.CANCEL_DEADLINE_S", 0.2)
+    await scene.send(FIRST, price="49000")
+
+    async def does_nothing(*_: object, **__: object) -> bool:
+        return True
+
+    monkeypatch.setattr(scene.rest, "cancel", does_nothing)
+    with pytest.raises(DeskError, match="does not cancel what was left open"):
+        await scene.recovery().run()
