@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 
@@ -68,6 +68,8 @@ class Faults:
 
     Attributes
     ----------
+    operations : Counter
+        Operations received on the trade link, by name.
     log : deque of dict
         The latest effects: ``{seconds, name, what}``, oldest first.
     """
@@ -85,6 +87,7 @@ class Faults:
         self._began = monotonic()
         self._armed: dict[str, Armed] = {}
         self._callbacks: list[Callable[[Channel], None]] = []
+        self.operations: Counter[str] = Counter()
         self.log: deque[Json] = deque(maxlen=LOG_LENGTH)
         for name, fault in (faults or {}).items():
             self.add(name, fault)
@@ -157,6 +160,7 @@ class Faults:
 
     def on_op(self, op: str, account: str | None) -> OpFault | None:
         """Return what goes wrong with this operation, such as ``order.create``."""
+        self.operations[op] += 1
         self._count_for_links("trade", op)
         for armed, fault in self._of(RefusedOp):
             if fnmatchcase(op, fault.op) and self._strikes(armed, account, op):

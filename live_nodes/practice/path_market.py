@@ -6,7 +6,7 @@ restarted exchange goes on with the same prices, and klines, ticks, trades and t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -55,6 +55,11 @@ class PathMarket:
         When this exchange first started: funding before that is no one's.
     moves : mapping of Key to sequence of Move
         Drills of the past, oldest first.
+
+    Attributes
+    ----------
+    halted : callable
+        Tells which symbols take no orders now; none by default.
     """
 
     source: CandleSource
@@ -68,6 +73,8 @@ class PathMarket:
         self.step_seconds = self.update_ms / 1_000
         self._prices = PathPrices(self.source, self.seed, self.moves)
         self._shape = BookShape(self.depth, max(1, self.update_ms * self.depth))
+        self.halted: Callable[[], frozenset[Key]] = frozenset
+        self._halted: frozenset[Key] | None = None
         self._symbols: dict[Key, Symbol] = {}
         self._funded: dict[Key, int] = {}
         self._stepped_ms: int | None = None
@@ -199,6 +206,7 @@ class PathMarket:
         self._settle(exchange, symbols, at, now_ms)
         for symbol in changed:
             exchange.put_symbol(symbol, now_ms)
+        self.apply_halts(exchange, now_ms)
         for symbol in trading:
             key = symbol.key
             bids, asks = self.book(key, now_ms)
@@ -218,6 +226,18 @@ class PathMarket:
             exchange.set_mark(key, mark, index, now_ms, last)
         self._stepped_ms = at
         return Step(tuple(symbol.key for symbol in trading), tuple(changed))
+
+    def apply_halts(self, exchange: Exchange, now_ms: int) -> None:
+        """Halt and resume symbols as `halted` says."""
+        wanted = self.halted()
+        before = self._halted
+        if before is None:
+            # The first time since the start: a killed exchange may have been halted.
+            before = frozenset(s.key for s in exchange.symbols() if exchange.market(s.key).halted)
+        for key in wanted ^ before:
+            if key in self._symbols:
+                exchange.halt(key, key in wanted, now_ms)
+        self._halted = wanted
 
     def move(self, key: Key, price: Decimal, now_ms: int) -> None:
         """Let the last price be `price` from now on: later prices are scaled alike."""

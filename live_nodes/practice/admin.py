@@ -1,0 +1,275 @@
+"""The admin port: faults, drills and a look inside, in JSON. Only practice has one.
+
+======================  ====================================================================
+``GET /health``         ``{pid}``
+``GET /state``          accounts, requests and operations received, links, faults
+``POST /faults``        ``{name: fault, …}`` as in a scenario's ``faults``
+``DELETE /faults``      all of them; ``/faults/NAME`` one
+``POST /move``          ``{category, symbol, price}`` or ``{…, by}`` (a fraction): prices jump
+``POST /fill``          ``{account, order_id | order_link_id, qty?}``: a print at its price
+``POST /external_order``  ``{account, category, symbol, side, qty, price?}``: as by hand
+``POST /halt``          ``{category, symbol, seconds}``
+======================  ====================================================================
+
+What is wrong with a request is answered with status 400 and ``{"error": …}``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import msgspec
+from aiohttp import web
+from pydantic import Field, TypeAdapter, ValidationError
+
+from config.base import DocumentName, Part
+from config.scenario import Fault, Halt
+from live_nodes.practice.faults import CHANNELS, Faults
+from live_nodes.practice.model import Key, OrderRequest, Refusal, Side
+from live_nodes.practice.opening import keep_moves
+from live_nodes.practice.path_market import PathMarket
+from live_nodes.practice.server import HOST, Server
+from live_nodes.practice.store import Store
+
+FAULTS: TypeAdapter[dict[str, Fault]] = TypeAdapter(dict[DocumentName, Fault])
+Positive = Annotated[Decimal, Field(gt=Decimal(0))]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class _OfSymbol(Part):
+    category: Literal["linear", "spot"] = "linear"
+    symbol: str
+
+    @property
+    def key(self) -> Key:
+        return (self.category, self.symbol)
+
+
+class MoveRequest(_OfSymbol):
+    """Where a price jumps to: `price`, or `by` a fraction of where it is."""
+
+    price: Positive | None = None
+    by: Annotated[Decimal, Field(gt=Decimal(-1), le=Decimal(10))] | None = None
+
+
+class FillRequest(Part):
+    """Which resting order is filled; `qty` null is all that is left of it."""
+
+    account: str
+    order_id: str = ""
+    order_link_id: str = ""
+    qty: Positive | None = None
+
+
+class ManualOrder(_OfSymbol):
+    """An order that the account's owner gives by hand: without an order link id."""
+
+    account: str
+    side: Literal["Buy", "Sell"]
+    qty: Positive
+    price: Positive | None = None
+
+
+class HaltRequest(_OfSymbol):
+    """How long a symbol takes no orders."""
+
+    seconds: Annotated[Decimal, Field(gt=Decimal(0), le=Decimal(86_400))]
+
+
+class Admin:
+    """The admin's requests to one exchange.
+
+    Parameters
+    ----------
+    server : Server
+        The exchange on the wire.
+    market : PathMarket
+        Its market.
+    faults : Faults
+        Its faults.
+    store : Store
+        Its state file.
+    """
+
+    def __init__(self, server: Server, market: PathMarket, faults: Faults, store: Store) -> None:
+        self._server = server
+        self._venue = server.venue
+        self._market = market
+        self._faults = faults
+        self._store = store
+        self._runner: web.AppRunner | None = None
+
+    async def listen(self, port: int) -> int:
+        """Listen on 127.0.0.1 and return the port.
+
+        Raises
+        ------
+        OSError
+            When the port is taken.
+        """
+        app = web.Application(middlewares=[_in_words])
+        app.router.add_routes(
+            [
+                web.get("/health", self._health),
+                web.get("/state", self._state),
+                web.post("/faults", self._add_faults),
+                web.delete("/faults", self._clear_faults),
+                web.delete("/faults/{name}", self._remove_fault),
+                web.post("/move", self._move),
+                web.post("/fill", self._fill),
+                web.post("/external_order", self._external_order),
+                web.post("/halt", self._halt),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, HOST, port).start()
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return _json({"pid": os.getpid()})
+
+    async def _state(self, request: web.Request) -> web.Response:
+        exchange = self._venue.exchange
+        accounts = {
+            name: {
+                "open_orders": exchange.open_orders(name),
+                "past_orders": exchange.order_history(name),
+                "executions": exchange.executions(name),
+                "positions": exchange.positions(name),
+                "wallet": exchange.wallet(name),
+            }
+            for name in exchange.accounts()
+        }
+        return _json(
+            {
+                "now_ms": self._venue.clock_ms(),
+                "accounts": accounts,
+                "requests": dict(self._server.rest.received),
+                "operations": dict(self._faults.operations),
+                "connections": self._server.sockets.connected(),
+                "links": {name: self._faults.link(name) for name in CHANNELS},
+                "faults": self._faults.told(),
+                "effects": list(self._faults.log),
+            }
+        )
+
+    async def _add_faults(self, request: web.Request) -> web.Response:
+        for name, fault in FAULTS.validate_json(await request.text()).items():
+            self._faults.add(name, fault)
+        self._faults.poll()
+        return _json(self._faults.told())
+
+    async def _clear_faults(self, request: web.Request) -> web.Response:
+        self._faults.clear()
+        return _json({})
+
+    async def _remove_fault(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name not in self._faults.told():
+            raise Refusal(404, f"there is no fault {name}")
+        self._faults.remove(name)
+        return _json(self._faults.told())
+
+    async def _move(self, request: web.Request) -> web.Response:
+        asked = MoveRequest.model_validate_json(await request.text())
+        self._venue.exchange.symbol(asked.key)
+        if (asked.price is None) == (asked.by is None):
+            raise Refusal(400, "give one of price and by")
+        now_ms = self._venue.clock_ms()
+        price = asked.price
+        if asked.by is not None:
+            price = self._market.prices(asked.key, now_ms).last * (1 + asked.by)
+        assert price is not None
+        self._market.move(asked.key, price, now_ms)
+        keep_moves(self._store, self._market)
+        self._venue.step()
+        return _json({"last": self._market.prices(asked.key, now_ms).last})
+
+    async def _fill(self, request: web.Request) -> web.Response:
+        asked = FillRequest.model_validate_json(await request.text())
+        exchange = self._venue.exchange
+        self._known(asked.account)
+        order = exchange.find_order(asked.account, asked.order_id, asked.order_link_id)
+        if order is None or order.status not in ("New", "PartiallyFilled"):
+            raise Refusal(400, "there is no such resting order")
+        bids, asks = exchange.book(order.key, 1_000)
+        better = sum(
+            (
+                qty
+                for price, qty in (bids if order.side == "Buy" else asks)
+                if (price >= order.price if order.side == "Buy" else price <= order.price)
+            ),
+            Decimal(0),
+        )
+        wanted = min(asked.qty or order.leaves, order.leaves)
+        # A print eats the levels in front first; of this one's own level all that is not left over.
+        qty = better - (order.leaves - wanted)
+        side: Side = "Sell" if order.side == "Buy" else "Buy"
+        exchange.trade(order.key, side, order.price, qty, self._venue.clock_ms())
+        self._venue.settle([order.key])
+        return _json(exchange.find_order(asked.account, order.order_id))
+
+    async def _external_order(self, request: web.Request) -> web.Response:
+        asked = ManualOrder.model_validate_json(await request.text())
+        self._known(asked.account)
+        order = self._venue.exchange.create(
+            asked.account,
+            OrderRequest(
+                category=asked.category,
+                symbol=asked.symbol,
+                side=asked.side,
+                order_type="Market" if asked.price is None else "Limit",
+                qty=asked.qty,
+                price=asked.price,
+                time_in_force="IOC" if asked.price is None else "GTC",
+                market_unit="baseCoin" if asked.category == "spot" and not asked.price else "",
+            ),
+            self._venue.clock_ms(),
+        )
+        self._venue.settle([asked.key])
+        return _json(order)
+
+    async def _halt(self, request: web.Request) -> web.Response:
+        asked = HaltRequest.model_validate_json(await request.text())
+        self._venue.exchange.symbol(asked.key)
+        name = f"halt-{asked.category}-{asked.symbol}".lower()
+        self._faults.add(
+            name, Halt(symbol=asked.symbol, category=asked.category, seconds=asked.seconds)
+        )
+        self._faults.poll()
+        self._market.apply_halts(self._venue.exchange, self._venue.clock_ms())
+        self._venue.settle([asked.key])
+        return _json(self._faults.told())
+
+    def _known(self, account: str) -> None:
+        names = self._venue.exchange.accounts()
+        if account not in names:
+            raise Refusal(400, f"there is no account {account}; there are {', '.join(names)}")
+
+
+@web.middleware
+async def _in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(step) for step in problem['loc']) or 'body'}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
+        ]
+        return _json({"error": "; ".join(problems)}, status=400)
+    except Refusal as refusal:
+        return _json({"error": refusal.message}, status=400)
+
+
+def _json(value: Any, status: int = 200) -> web.Response:
+    body = msgspec.json.encode(value)
+    return web.Response(body=body, status=status, content_type="application/json")

@@ -1,0 +1,63 @@
+"""`perpdesk exchange`: a Bybit v5 of one's own, on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from config.documents import ExchangeDocument
+from config.errors import InputError
+from config.validate import checked
+from live_nodes.practice_process import Endpoint
+
+STATE_ROOM = Path("live_nodes/state")
+
+
+def register(app: typer.Typer) -> None:
+    """Add `perpdesk exchange`."""
+    app.command("exchange")(exchange_command)
+
+
+def exchange_command(
+    file: Annotated[Path, typer.Argument(help="A document of kind exchange.")],
+    state: Annotated[
+        Path | None, typer.Option(help="State file; live_nodes/state/exchange-NAME/exchange.db.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port of 127.0.0.1; 0 takes a free one.")] = None,
+    admin_port: Annotated[int | None, typer.Option(help="Port of the admin.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Override one value; may be repeated."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the endpoint as JSON.")] = False,
+) -> None:
+    """Run a practice exchange that speaks Bybit v5 until Ctrl-C; what happens there is kept.
+
+    Example: perpdesk exchange live_nodes/practice/markets/demo.yaml
+    """
+    overrides = list(settings or ())
+    overrides += [f"port={port}"] if port is not None else []
+    overrides += [f"admin_port={admin_port}"] if admin_port is not None else []
+    document = checked(file, overrides).document
+    if not isinstance(document, ExchangeDocument):
+        raise InputError(f"{file}: kind is {document.kind}, but an exchange needs kind: exchange")
+    # aiohttp and the catalog take a second to import; a wrong document is answered before.
+    from live_nodes.practice.process import run_exchange
+
+    path = state or STATE_ROOM / f"exchange-{document.name}" / "exchange.db"
+
+    def ready(endpoint: Endpoint) -> None:
+        if as_json:
+            print(msgspec.json.encode(endpoint).decode(), flush=True)
+            return
+        names = ", ".join(f"{name} (key practice-{name})" for name in document.accounts)
+        print(f"practice exchange {document.name}: {endpoint.http}, admin {endpoint.admin}")
+        print(f"accounts: {names}; state in {path}; Ctrl-C stops it", flush=True)
+
+    why = asyncio.run(run_exchange(document, path, ready))
+    print(f"practice exchange {document.name} stopped: {why}; its state is kept", file=sys.stderr)

@@ -1,0 +1,164 @@
+"""From a document and a state file to an exchange with its market: new, or as it was."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from config.errors import InputError
+from config.exchange import ExchangeDocument, ReplayMarket
+from live_nodes.practice.candles import CandleSource
+from live_nodes.practice.exchange import Exchange
+from live_nodes.practice.faults import Faults
+from live_nodes.practice.model import AccountSpec, Fees, Key
+from live_nodes.practice.path_market import PathMarket
+from live_nodes.practice.path_prices import Move
+from live_nodes.practice.random_market import RandomSource
+from live_nodes.practice.replay_market import (
+    Anchor,
+    ReplaySource,
+    choose_anchor,
+    open_catalog,
+)
+from live_nodes.practice.store import Store
+
+
+@dataclass
+class Opened:
+    """An exchange and its market, ready to be served."""
+
+    exchange: Exchange
+    market: PathMarket
+
+
+def open_exchange(document: ExchangeDocument, store: Store, faults: Faults, now_ms: int) -> Opened:
+    """Make the exchange that the document describes, with what the state file remembers.
+
+    Parameters
+    ----------
+    document : ExchangeDocument
+        Market and accounts.
+    store : Store
+        Its state file; facts of the market are written at the first start.
+    faults : Faults
+        Tells which symbols are halted.
+    now_ms : int
+        Wall clock, UTC milliseconds.
+
+    Raises
+    ------
+    InputError
+        When the state file belongs to another market or has accounts that the document lacks, or
+        the catalog's window is over.
+    """
+    _same_market(document, store)
+    market = PathMarket(
+        source=_source(document, store, now_ms),
+        seed=document.market.seed,
+        depth=document.market.depth,
+        update_ms=_update_ms(document),
+        began_ms=_once(store, "began_ms", now_ms),
+        moves=_moves(store),
+    )
+    market.halted = faults.halted
+    accounts = [_account(document, name) for name in document.accounts]
+    exchange = Exchange(market.symbols(now_ms), accounts, salt=document.name)
+    rows = store.rows()
+    unknown = sorted({getattr(row, "account", "") for row in rows} - {"", *document.accounts})
+    if unknown:
+        raise InputError(
+            f"accounts: the state file {store.path} has an account {unknown[0]} that the document "
+            "does not have; add it again, or give another file by --state"
+        )
+    exchange.restore(rows)
+    store.save(event.row for event in exchange.drain() if event.row is not None)
+    return Opened(exchange, market)
+
+
+def keep_moves(store: Store, market: PathMarket) -> None:
+    """Keep the drills, so that a restart goes on from the moved prices."""
+    told = [
+        [*key, move.time_ms, move.factor] for key, own in market.all_moves().items() for move in own
+    ]
+    store.keep_fact("moves", told)
+
+
+def _moves(store: Store) -> dict[Key, list[Move]]:
+    found: dict[Key, list[Move]] = {}
+    for category, name, time_ms, factor in store.fact("moves") or []:
+        found.setdefault((category, name), []).append(Move(time_ms, factor))
+    return found
+
+
+def _once(store: Store, name: str, value: int) -> int:
+    """Return a fact of the first start, kept now if this is it."""
+    kept = store.fact(name)
+    if kept is None:
+        store.keep_fact(name, value)
+        return value
+    return int(kept)
+
+
+def _same_market(document: ExchangeDocument, store: Store) -> None:
+    """Refuse a state file of another market: its orders and prices would make no sense."""
+    told = document.market.model_dump(mode="json", exclude={"depth", "updates_per_second"})
+    kept = store.fact("market")
+    if kept is None:
+        store.keep_fact("market", told)
+    elif kept != told:
+        changed = sorted(key for key in {*kept, *told} if kept.get(key) != told.get(key))
+        raise InputError(
+            f"market.{changed[0]}: the state file {store.path} was made with "
+            f"{kept.get(changed[0])!r}; delete it to begin anew, or give another file by --state"
+        )
+
+
+def _source(document: ExchangeDocument, store: Store, now_ms: int) -> CandleSource:
+    if not isinstance(document.market, ReplayMarket):
+        return RandomSource(document.market)
+    catalog = open_catalog(document.market)
+    kept = store.fact("anchor")
+    if kept is None:
+        anchor = choose_anchor(document.market, catalog, now_ms)
+        store.keep_fact("anchor", asdict(anchor))
+    else:
+        anchor = Anchor(**kept)
+    if _once_text(store, "catalog", catalog.data_hash()) != catalog.data_hash():
+        raise InputError(
+            f"market.catalog: {document.market.catalog} has changed since the state file "
+            f"{store.path} was made; delete the state file to begin anew"
+        )
+    source = ReplaySource(catalog, anchor)
+    if now_ms >= source.end_ms:
+        raise InputError(
+            f"market.catalog: the window of {document.market.catalog} is over for the state file "
+            f"{store.path}; delete the state file to begin anew"
+        )
+    return source
+
+
+def _once_text(store: Store, name: str, value: str) -> str:
+    kept = store.fact(name)
+    if kept is None:
+        store.keep_fact(name, value)
+        return value
+    return str(kept)
+
+
+def _update_ms(document: ExchangeDocument) -> int:
+    market = document.market
+    if isinstance(market, ReplayMarket) or market.updates_per_second is None:
+        return document.update_ms
+    symbols = sum(len(spec.products) for spec in market.symbols.values())
+    # All symbols change together, at most a thousand times a second.
+    return max(1, round(1_000 * symbols / float(market.updates_per_second)))
+
+
+def _account(document: ExchangeDocument, name: str) -> AccountSpec:
+    spec = document.accounts[name]
+    return AccountSpec(
+        name=name,
+        balances=(("USDT", spec.balance),),
+        leverage=spec.leverage,
+        linear_fees=Fees(spec.fees.linear.maker, spec.fees.linear.taker),
+        spot_fees=Fees(spec.fees.spot.maker, spec.fees.spot.taker),
+    )

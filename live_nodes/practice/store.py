@@ -1,0 +1,152 @@
+"""The exchange's state file: SQLite, kept before anyone is told.
+
+Rows are upserted whole, all rows of one call in one transaction: a process that is killed leaves
+either all of them or none. WAL with ``synchronous=NORMAL`` outlives a killed process (a power cut
+may cost the last calls, never the file's soundness: https://www.sqlite.org/pragma.html).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from config.errors import DeskError, GateRefused
+from live_nodes.practice.model import ROW_TYPES, Row
+from live_nodes.practice.row_text import row_from_text, row_text
+
+LAYOUT = 1
+"""Of the file; one of another layout is refused."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS rows (
+    kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+"""
+_UPSERT = (
+    "INSERT INTO rows (kind, key, value) VALUES (?, ?, ?) "
+    "ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value"
+)
+_UPSERT_FACT = (
+    "INSERT INTO facts (name, value) VALUES (?, ?) "
+    "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+
+
+class Store:
+    """An open state file; one process at a time.
+
+    Parameters
+    ----------
+    path : Path
+        The SQLite file; made when it is not there. A file ``.lock`` stands beside it.
+
+    Raises
+    ------
+    GateRefused
+        When another process has it open.
+    DeskError
+        When it is no state file, damaged, or of another layout.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(path.with_name(path.name + ".lock"), path)
+        try:
+            self._database = _opened(path)
+        except DeskError:
+            os.close(self._lock)
+            raise
+
+    def save(self, rows: Iterable[Row]) -> None:
+        """Keep rows (upsert); return only when a killed process would not lose them."""
+        values = [(row.table, row.row_key, row_text(row)) for row in rows]
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            for value in values:
+                self._database.execute(_UPSERT, value)
+            self._database.execute("COMMIT")
+        except BaseException:
+            self._database.rollback()
+            raise
+
+    def rows(self) -> list[Row]:
+        """Return everything that was kept, in the order of the exchange's own counts.
+
+        Raises
+        ------
+        DeskError
+            When a row can't be read: the file was written by another version.
+        """
+        found: list[Row] = []
+        for kind, value in self._database.execute("SELECT kind, value FROM rows"):
+            try:
+                found.append(row_from_text(kind, value))
+            except (KeyError, msgspec.DecodeError) as error:
+                raise DeskError(
+                    f"{self.path}: a row of {kind} can't be read ({error}); it was written by "
+                    "another version. Delete the file to begin anew"
+                ) from error
+        tables = list(ROW_TYPES)
+        found.sort(key=lambda row: (tables.index(row.table), getattr(row, "seq", 0)))
+        return found
+
+    def fact(self, name: str) -> Any:
+        """Return a fact that `keep_fact` kept, or None."""
+        row = self._database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else msgspec.json.decode(row[0])
+
+    def keep_fact(self, name: str, value: Any) -> None:
+        """Keep a fact (anything JSON can say) durably."""
+        self._database.execute(_UPSERT_FACT, (name, msgspec.json.encode(value)))
+
+    def close(self) -> None:
+        """Close the file and let others open it."""
+        self._database.close()
+        os.close(self._lock)
+
+
+def _locked(lock: Path, path: Path) -> int:
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(handle, 32, 0).decode().strip()
+        os.close(handle)
+        raise GateRefused(
+            f"the state file {path} is in use by an exchange that runs (process {holder}); "
+            "stop it first, or give another file by --state"
+        ) from None
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, str(os.getpid()).encode(), 0)
+    return handle
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    # Autocommit: transactions begin and end where this module says.
+    database = sqlite3.connect(path, isolation_level=None)
+    try:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=NORMAL")
+        checked = database.execute("PRAGMA quick_check").fetchone()[0]
+        layout = database.execute("PRAGMA user_version").fetchone()[0]
+        if checked != "ok":
+            raise sqlite3.DatabaseError(checked)
+        if layout not in (0, LAYOUT):
+            raise sqlite3.DatabaseError(f"it has layout {layout}, this version reads {LAYOUT}")
+        database.executescript(_SCHEMA)
+        database.execute(f"PRAGMA user_version={LAYOUT}")
+    except sqlite3.DatabaseError as error:
+        database.close()
+        raise DeskError(
+            f"{path} is not a sound state file of a practice exchange ({error}); "
+            "move it away to begin anew"
+        ) from error
+    return database

@@ -1,0 +1,182 @@
+"""The practice exchange as a process: find the one that runs, else start one, and stop it.
+
+It is spoken to like any venue, by address; nothing of `live_nodes.practice` is imported here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import msgspec
+
+from config.errors import DeskError
+
+STATE = "exchange.db"
+LOG = "exchange.log"
+ANSWER_S = 2.0
+POLL_S = 0.05
+LOG_TAIL = 12
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an exchange is, as its endpoint file says.
+
+    Parameters
+    ----------
+    pid : int
+        Of its process.
+    port, admin_port : int
+        On 127.0.0.1.
+    http, ws_public, ws_private, ws_trade, admin : str
+        Addresses without a slash at the end; the product follows `ws_public`.
+    """
+
+    pid: int
+    port: int
+    admin_port: int
+    http: str
+    ws_public: str
+    ws_private: str
+    ws_trade: str
+    admin: str
+
+    @classmethod
+    def of(cls, pid: int, port: int, admin_port: int) -> Endpoint:
+        """Return the endpoint of an exchange on these ports."""
+        links = f"ws://127.0.0.1:{port}/v5"
+        return cls(
+            pid=pid,
+            port=port,
+            admin_port=admin_port,
+            http=f"http://127.0.0.1:{port}",
+            ws_public=f"{links}/public",
+            ws_private=f"{links}/private",
+            ws_trade=f"{links}/trade",
+            admin=f"http://127.0.0.1:{admin_port}",
+        )
+
+
+def endpoint_file(state: Path) -> Path:
+    """Return the endpoint file of a state file."""
+    return state.with_name(state.name + ".endpoint.json")
+
+
+def write_endpoint(state: Path, endpoint: Endpoint) -> None:
+    """Write an endpoint file so that a reader sees all of it or none."""
+    file = endpoint_file(state)
+    new = file.with_name(file.name + ".new")
+    new.write_bytes(msgspec.json.encode(endpoint))
+    os.replace(new, file)
+
+
+def running_exchange(state_dir: Path) -> Endpoint | None:
+    """Return the exchange of a folder that answers now, or None."""
+    try:
+        text = endpoint_file(state_dir / STATE).read_bytes()
+        endpoint = msgspec.json.decode(text, type=Endpoint)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+    return endpoint if _answers(endpoint) else None
+
+
+def ensure_exchange(document_path: Path, state_dir: Path, timeout: float = 30.0) -> Endpoint:
+    """Return the folder's exchange, started when none answers.
+
+    The exchange is a process in a session of its own: it outlives the caller and its terminal.
+
+    Parameters
+    ----------
+    document_path : Path
+        Document of kind ``exchange``.
+    state_dir : Path
+        Folder of its state file and its log; made when it is not there.
+    timeout : float
+        Seconds until it must answer.
+
+    Raises
+    ------
+    DeskError
+        When it does not come up in time; the message has the end of its log.
+    """
+    found = running_exchange(state_dir)
+    if found is not None:
+        return found
+    state_dir.mkdir(parents=True, exist_ok=True)
+    state, log = state_dir / STATE, state_dir / LOG
+    endpoint_file(state).unlink(missing_ok=True)
+    command = [sys.executable, "-m", "perpdesk", "exchange", str(document_path)]
+    command += ["--state", str(state)]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        found = running_exchange(state_dir)
+        if found is not None:
+            return found
+        code = process.poll()
+        if code is not None:
+            # Another caller may have started one in the same moment: that one will do as well.
+            found = _settled(state_dir)
+            if found is not None:
+                return found
+            raise DeskError(f"the practice exchange ended with {code}{_tail(log)}")
+        time.sleep(POLL_S)
+    os.killpg(process.pid, signal.SIGTERM)
+    raise DeskError(f"the practice exchange did not answer in {timeout:g} s{_tail(log)}")
+
+
+def stop_exchange(state_dir: Path, timeout: float = 10.0) -> bool:
+    """Stop the folder's exchange; False when none answered.
+
+    Raises
+    ------
+    DeskError
+        When it still answers after `timeout` seconds.
+    """
+    found = running_exchange(state_dir)
+    if found is None:
+        return False
+    os.kill(found.pid, signal.SIGTERM)
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if running_exchange(state_dir) is None and not endpoint_file(state_dir / STATE).exists():
+            return True
+        time.sleep(POLL_S)
+    raise DeskError(f"the practice exchange (process {found.pid}) did not stop in {timeout:g} s")
+
+
+def _settled(state_dir: Path) -> Endpoint | None:
+    for _ in range(40):
+        found = running_exchange(state_dir)
+        if found is not None:
+            return found
+        time.sleep(POLL_S)
+    return None
+
+
+def _answers(endpoint: Endpoint) -> bool:
+    """Tell whether this very exchange answers, by its admin port (REST may fail on purpose)."""
+    try:
+        with urllib.request.urlopen(f"{endpoint.admin}/health", timeout=ANSWER_S) as answer:
+            return bool(json.load(answer).get("pid") == endpoint.pid)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL:]
+    return f"; the end of {log}:\n" + "\n".join(lines) if lines else f"; {log} is empty"
