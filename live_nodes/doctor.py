@@ -27,8 +27,8 @@ from live_nodes.doctor_links import link_answers
 from live_nodes.doctor_trade import round_trip
 from live_nodes.environments import Addresses, overridden, refuse_unconfirmed
 from live_nodes.keys import KeyPair, key_names, keys_of, variables_of
-from live_nodes.practice_address import addresses_of
 from live_nodes.preflight import preflight
+from live_nodes.session import venue_of
 from live_nodes.state_folder import state_folder
 from live_nodes.venue_rest import VenueRest
 
@@ -85,7 +85,7 @@ def examine(node: Node, trade: float | None = None) -> list[Finding]:
         return [*findings, Finding("keys", "bad", str(error), "see .env.example")]
     findings.append(_keys_found(node, keys))
     try:
-        where = addresses_of(node)
+        where = venue_of(node, folder, lambda _: None)
     except DeskError as error:
         return [*findings, Finding("venue", "bad", str(error))]
     findings += asyncio.run(_ask(node, keys, where))

@@ -128,7 +128,7 @@ class Recorder:
             (
                 row.quantity * price
                 for row in rows.values()
-                if (price := account.price(row.instrument)) is not None
+                if row.quantity and (price := account.price(row.instrument)) is not None
             ),
             Decimal(0),
         )
