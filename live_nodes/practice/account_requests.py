@@ -169,7 +169,7 @@ def transaction_log(venue: Venue, asked: Asked) -> Json:
     for row in venue.exchange.executions(asked.account):
         if not start <= row.time_ms <= end or (product and row.category != product):
             continue
-        told = write.transaction(row)
+        told = write.transaction(row, venue.exchange.symbol(row.key).settle)
         if (kind and told["type"] != kind) or (currency and told["currency"] != currency):
             continue
         rows.append(told)

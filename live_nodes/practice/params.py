@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ def integer(params: Mapping[str, Any], name: str) -> int | None:
     value = params.get(name)
     if value is None or value == "":
         return None
-    if isinstance(value, bool) or not str(value).lstrip("-").isdigit():
+    if isinstance(value, bool) or not re.fullmatch("-?[0-9]{1,18}", str(value)):
         raise wrong(name, f"must be a whole number, was {value!r:.40}")
     return int(value)
 

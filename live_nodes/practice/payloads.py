@@ -291,9 +291,14 @@ def closed_pnl(record: ClosedPnl) -> Json:
     }
 
 
-def transaction(record: Execution) -> Json:
-    """Write an element of ``GET /v5/account/transaction-log`` (type TRADE or SETTLEMENT)."""
+def transaction(record: Execution, currency: str) -> Json:
+    """Write an element of ``GET /v5/account/transaction-log`` (type TRADE or SETTLEMENT).
+
+    `currency` is the settle coin. Bybit writes a second row for the other coin of a spot trade;
+    here is the one, and a fee that was paid in the other coin is not in it.
+    """
     funding = record.exec_type == "Funding"
+    fee = record.fee if record.fee_coin == currency and not funding else Decimal(0)
     return {
         "id": f"{record.account}_{record.symbol}_{record.seq}",
         "symbol": record.symbol,
@@ -304,11 +309,11 @@ def transaction(record: Execution) -> Json:
         "transSubType": "",
         "qty": f"{record.qty:f}",
         "size": f"{record.qty:f}",
-        "currency": record.fee_coin,
+        "currency": currency,
         "tradePrice": f"{record.price:f}",
         "funding": _trimmed(-record.fee) if funding else "",
-        "fee": "0" if funding else _trimmed(record.fee),
-        "cashFlow": "0" if funding else _trimmed(record.change + record.fee),
+        "fee": _trimmed(fee),
+        "cashFlow": "0" if funding else _trimmed(record.change + fee),
         "change": _trimmed(record.change),
         "cashBalance": _trimmed(record.balance),
         "feeRate": _trimmed(record.fee_rate),

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from live_nodes.practice import account_requests, market_requests, order_requests
 from live_nodes.practice.desk import NOT_FOUND, Answer, Desk, Handler
-from live_nodes.practice.faults import HttpFault
+from live_nodes.practice.fault_hooks import HttpFault
 from live_nodes.practice.limits import Limits
 from live_nodes.practice.model import Refusal
 from live_nodes.practice.signing import Keyring
@@ -58,13 +58,14 @@ class Rest:
             return web.Response(status=403, text="access too frequent")
         path = request.path
         query = request.raw_path.partition("?")[2]
-        body = await request.text()
+        raw = await request.read()
         self.received[f"{request.method} {path}"] += 1
         account, refused = "", None
         public = path in market_requests.HANDLERS
         try:
             if path not in HANDLERS or request.method != _METHODS.get(path, "GET"):
                 raise Refusal(*NOT_FOUND)
+            body = _body(raw)
             if not public:
                 payload = body if request.method == "POST" else query
                 account = self._keyring.request(request.headers, payload, self._venue.told_ms())
@@ -122,6 +123,13 @@ class Rest:
             content_type="application/json",
             headers=headers,
         )
+
+
+def _body(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise Refusal(10001, "Request parameter error: the body is not UTF-8.") from None
 
 
 def _params(request: web.Request, body: str) -> Mapping[str, Any]:

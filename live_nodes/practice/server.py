@@ -11,7 +11,7 @@ from aiohttp import web
 from config.errors import InputError
 from live_nodes.practice.desk import Desk
 from live_nodes.practice.exchange import Exchange
-from live_nodes.practice.faults import FaultHooks
+from live_nodes.practice.fault_hooks import FaultHooks
 from live_nodes.practice.feed import Market
 from live_nodes.practice.limits import Limits
 from live_nodes.practice.rest import HANDLERS, Rest
@@ -21,6 +21,7 @@ from live_nodes.practice.venue import Keeper, Venue
 
 HOST = "127.0.0.1"
 LOCAL = (HOST, "localhost")
+LAG_S = 0.05
 
 
 class Server:
@@ -83,9 +84,10 @@ class Server:
         due = time.monotonic()
         while True:
             self.venue.step()
-            # A step that took too long is not made up for: the next one covers its time.
-            due = max(due + self.venue.market.step_seconds, time.monotonic())
-            await asyncio.sleep(due - time.monotonic())
+            # Small lags are made up for; after a long one the next step covers its time.
+            now = time.monotonic()
+            due = max(due + self.venue.market.step_seconds, now - LAG_S)
+            await asyncio.sleep(max(0.0, due - now))
 
 
 async def serve(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 
 from live_nodes.practice.model import Refusal
@@ -57,7 +58,7 @@ class Keyring:
                 raise Refusal(10001, f"Request parameter error: header {name} is missing.")
         name, secret = self._owner(key)
         check_time(stamp, window, now_ms)
-        if not hmac.compare_digest(signature(secret, f"{stamp}{key}{window}{payload}"), sign):
+        if not _same(signature(secret, f"{stamp}{key}{window}{payload}"), sign):
             raise Refusal(10004, "Error sign, please check your signature generation algorithm.")
         return name
 
@@ -72,10 +73,11 @@ class Keyring:
         if not isinstance(args, list) or len(args) != 3:
             raise Refusal(10001, "Params Error")
         key, expires, sign = args
-        if not str(expires).isdigit() or int(expires) <= now_ms:
+        moment = milliseconds(expires)
+        if moment is None or moment <= now_ms:
             raise Refusal(10001, "Params Error: expires is in the past")
         name, secret = self._owner(str(key))
-        if not hmac.compare_digest(signature(secret, f"GET/realtime{expires}"), str(sign)):
+        if not _same(signature(secret, f"GET/realtime{expires}"), str(sign)):
             raise Refusal(10004, "Error sign, please check your signature generation algorithm.")
         return name
 
@@ -93,12 +95,22 @@ def signature(secret: bytes, text: str) -> str:
 
 def check_time(stamp: object, window: object, now_ms: int) -> None:
     """Refuse a request that is older than its window or a second ahead of the clock (10002)."""
-    text, width = str(stamp), str(window or DEFAULT_WINDOW_MS)
-    if not text.isdigit() or not width.isdigit():
+    moment, width = milliseconds(stamp), milliseconds(window or DEFAULT_WINDOW_MS)
+    if moment is None or width is None:
         raise Refusal(10001, "Request parameter error: the timestamp is not in milliseconds.")
-    if not now_ms - int(width) <= int(text) < now_ms + AHEAD_MS:
+    if not now_ms - width <= moment < now_ms + AHEAD_MS:
         raise Refusal(
             10002,
             "invalid request, please check your server timestamp or recv_window param. "
-            f"req_timestamp[{text}],server_timestamp[{now_ms}],recv_window[{width}]",
+            f"req_timestamp[{moment}],server_timestamp[{now_ms}],recv_window[{width}]",
         )
+
+
+def milliseconds(value: object) -> int | None:
+    """Read a time or a span; None when it is no whole number of up to 18 digits."""
+    text = str(value)
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
+
+
+def _same(ours: str, theirs: str) -> bool:
+    return hmac.compare_digest(ours.encode(), theirs.encode(errors="surrogatepass"))

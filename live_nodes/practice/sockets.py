@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from config.scenario import Channel
 from live_nodes.practice.connections import Connection
 from live_nodes.practice.desk import Answer, Desk
-from live_nodes.practice.faults import Channel, OpFault
+from live_nodes.practice.fault_hooks import OpFault
 from live_nodes.practice.model import Refusal
 from live_nodes.practice.private_streams import TOPICS, PrivateStreams
 from live_nodes.practice.public_streams import PublicStreams

@@ -2,7 +2,8 @@
 
 Depths, intervals, snapshot and delta rules, and push frequencies are of
 https://bybit-exchange.github.io/docs/v5/websocket/public/orderbook and its neighbours. Books of
-depth 1 and 50 are told at every change (Bybit: every 10 and 20 ms).
+depth 1 and 50 are told at every change (Bybit: every 10 and 20 ms). Pauses are measured by the true
+clock, so that a clock that is told wrong on purpose does not silence a topic.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class BookTopic:
         self._bids, self._asks = venue.exchange.book(key, depth)
         self._update = 1
         self._seq = venue.book_numbers(key)[1]
-        self._told_ms = 0
+        self._told_ms = venue.clock_ms()
         self._stale = False
 
     def snapshot(self, now_ms: int) -> Json:
@@ -57,26 +58,27 @@ class BookTopic:
     def news(self, touched: bool, now_ms: int) -> Sequence[Json]:
         """Return the changed levels; of depth 1 the whole, and again after three quiet seconds."""
         self._stale = self._stale or touched
-        if not self._stale or now_ms - self._told_ms < self._pause:
-            return self._repetition(now_ms)
+        clock_ms = self._venue.clock_ms()
+        if not self._stale or clock_ms - self._told_ms < self._pause:
+            return self._repetition(clock_ms, now_ms)
         self._stale = False
         bids, asks = self._venue.exchange.book(self._key, self._depth)
         changed_bids = changes(self._bids, bids)
         changed_asks = changes(self._asks, asks)
         self._bids, self._asks = bids, asks
         if not changed_bids and not changed_asks:
-            return self._repetition(now_ms)
+            return self._repetition(clock_ms, now_ms)
         self._update += 1
         self._seq = self._venue.book_numbers(self._key)[1]
-        self._told_ms = now_ms
+        self._told_ms = clock_ms
         if self._depth == 1:
             return (self._message("snapshot", bids, asks, now_ms),)
         return (self._message("delta", changed_bids, changed_asks, now_ms),)
 
-    def _repetition(self, now_ms: int) -> Sequence[Json]:
-        if self._depth != 1 or now_ms - self._told_ms < REPEAT_MS:
+    def _repetition(self, clock_ms: int, now_ms: int) -> Sequence[Json]:
+        if self._depth != 1 or clock_ms - self._told_ms < REPEAT_MS:
             return ()
-        self._told_ms = now_ms
+        self._told_ms = clock_ms
         return (self._message("snapshot", self._bids, self._asks, now_ms),)
 
     def _message(
@@ -127,7 +129,7 @@ class TickerTopic:
         self._key = key
         self._pause = TICKER_PAUSE_MS[key[0]]
         self._data = self._read()
-        self._told_ms = 0
+        self._told_ms = venue.clock_ms()
         self._stale = False
 
     def snapshot(self, now_ms: int) -> Json:
@@ -137,7 +139,8 @@ class TickerTopic:
     def news(self, touched: bool, now_ms: int) -> Sequence[Json]:
         """Return what has changed, at most once a pause."""
         self._stale = self._stale or touched
-        if not self._stale or now_ms - self._told_ms < self._pause:
+        clock_ms = self._venue.clock_ms()
+        if not self._stale or clock_ms - self._told_ms < self._pause:
             return ()
         self._stale = False
         data = self._read()
@@ -145,7 +148,7 @@ class TickerTopic:
         self._data = data
         if not changed:
             return ()
-        self._told_ms = now_ms
+        self._told_ms = clock_ms
         if self._key[0] == "spot":
             return (self._message("snapshot", data, now_ms),)
         return (self._message("delta", {"symbol": self._key[1]} | changed, now_ms),)
@@ -174,7 +177,7 @@ class KlineTopic:
         self._key = key
         self._interval = interval
         self._candle = self._forming()
-        self._told_ms = 0
+        self._told_ms = venue.clock_ms()
 
     def snapshot(self, now_ms: int) -> Json | None:
         """Return the forming candle; None before there is one."""
@@ -183,11 +186,11 @@ class KlineTopic:
     def news(self, touched: bool, now_ms: int) -> Sequence[Json]:
         """Return the forming candle once a second, and the closed one as soon as it has closed."""
         before = self._candle
-        length = INTERVAL_MS[self._interval]
-        closed = before is not None and self._venue.clock_ms() >= before.start_ms + length
-        if not closed and now_ms - self._told_ms < KLINE_PAUSE_MS:
+        clock_ms, length = self._venue.clock_ms(), INTERVAL_MS[self._interval]
+        closed = before is not None and clock_ms >= before.start_ms + length
+        if not closed and clock_ms - self._told_ms < KLINE_PAUSE_MS:
             return ()
-        self._told_ms = now_ms
+        self._told_ms = clock_ms
         found: list[Json] = []
         if before is not None and closed:
             final = self._latest(before.start_ms)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from live_nodes.practice.exchange import Exchange
-from live_nodes.practice.faults import FaultHooks
+from live_nodes.practice.fault_hooks import FaultHooks
 from live_nodes.practice.feed import Market, PublicTrade
 from live_nodes.practice.model import Event, Executed, Key, OrderChanged, Printed, Row
 

@@ -16,8 +16,9 @@ from urllib.parse import urlencode
 
 from aiohttp import ClientSession, ClientWebSocketResponse
 
+from config.scenario import Channel
 from live_nodes.practice.exchange import Exchange
-from live_nodes.practice.faults import Channel, HttpFault, LinkState, OpFault
+from live_nodes.practice.fault_hooks import HttpFault, LinkState, OpFault
 from live_nodes.practice.feed import (
     INTERVAL_MS,
     Candle,

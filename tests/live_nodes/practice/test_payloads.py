@@ -291,7 +291,7 @@ def test_closed_gains_and_the_log_are_told_as_documented() -> None:
     _agrees(closed, documented("v5/position/close-pnl")["result"]["list"][0])
     assert closed["avgEntryPrice"] == "1194.97516667"
     for example in documented("v5/account/transaction-log")["result"]["list"]:
-        _agrees(payloads.transaction(FILL), example)
+        _agrees(payloads.transaction(FILL, "USDT"), example)
 
 
 def test_fees_and_the_key_are_told_as_documented() -> None:

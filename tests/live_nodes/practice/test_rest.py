@@ -9,12 +9,18 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientConnectionError, ServerDisconnectedError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from config.errors import InputError
+from live_nodes.practice.desk import Desk
 from live_nodes.practice.exchange import Exchange
-from live_nodes.practice.faults import HttpFault
+from live_nodes.practice.fault_hooks import HttpFault
 from live_nodes.practice.limits import Limits
+from live_nodes.practice.model import AccountSpec
+from live_nodes.practice.rest import HANDLERS
 from live_nodes.practice.server import serve
+from live_nodes.practice.venue import Venue
 from tests.live_nodes.practice.still_market import (
     BTC,
     ETH,
@@ -388,6 +394,58 @@ def test_a_market_that_fails_ends_the_server_with_its_error() -> None:
                     await p.server.failed()
 
     asyncio.run(ask())
+
+
+@on_exchange
+async def test_a_body_that_is_not_utf_8_and_numbers_that_are_none_are_refused(p: Practice) -> None:
+    url = f"{p.server.http}/v5/order/create"
+    async with p.http.post(url, data=b"\xff\xfe", headers=signed("anna", "x")) as answer:
+        assert (await answer.json())["retCode"] == 10001
+    for stamp in ("²", "9" * 5_000):
+        headers = signed("anna", "") | {"X-BAPI-TIMESTAMP": stamp}
+        async with p.http.get(f"{p.server.http}/v5/account/info", headers=headers) as answer:
+            assert (await answer.json())["retCode"] == 10001
+    kline = {"category": "linear", "symbol": "BTCUSDT", "interval": 1}
+    for limit in ("²", "1" * 5_000):
+        assert (await p.get("/v5/market/kline", limit=limit, **kline))["retCode"] == 10001
+
+
+WORDS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-10, 10**20),
+    st.sampled_from(["linear", "spot", "BTCUSDT", "NOUSDT", "Buy", "Limit", "Market", "1", "0.01"]),
+    st.sampled_from(["USDT", "UNIFIED", "StopOrder", "49000", "NaN", "1e400", "-1", "PostOnly"]),
+    st.text(max_size=5),
+    st.lists(st.dictionaries(st.sampled_from(["symbol", "qty", "side"]), st.text(max_size=3))),
+)
+NAMES = st.sampled_from(
+    sorted(
+        {
+            *("category", "symbol", "side", "orderType", "qty", "price", "timeInForce", "type"),
+            *("orderLinkId", "orderId", "triggerPrice", "triggerDirection", "triggerBy", "mode"),
+            *("takeProfit", "stopLoss", "tpslMode", "reduceOnly", "positionIdx", "limit", "end"),
+            *("cursor", "startTime", "endTime", "start", "interval", "settleCoin", "baseCoin"),
+            *("accountType", "coin", "request", "buyLeverage", "sellLeverage", "setMarginMode"),
+            *("orderFilter", "openOnly", "execType", "status"),
+        }
+    )
+)
+
+
+@given(path=st.sampled_from(sorted(HANDLERS)), params=st.dictionaries(NAMES, WORDS))
+@settings(max_examples=400, deadline=None)
+def test_whatever_is_asked_is_answered_in_bybit_s_words(path: str, params: Any) -> None:
+    market, kept = StillMarket(), Kept()
+    exchange = Exchange(SYMBOLS, [AccountSpec("anna")])
+    venue = Venue(exchange, market, kept, Scripted(), KEYS)
+    venue.step()
+    desk = Desk(venue, Limits(factor=1_000), HANDLERS)
+    good = {"category": "linear", "symbol": "BTCUSDT"}
+    for asked in (params, good | params):
+        answer = desk.answer(path, "anna", asked)
+        assert isinstance(answer.code, int)
+        json.dumps(answer.result)
 
 
 @on_exchange

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from live_nodes.practice.faults import OpFault
+from live_nodes.practice.fault_hooks import OpFault
 from live_nodes.practice.model import Level
 from live_nodes.practice.topics import changes
 from tests.live_nodes.practice.payload_examples import adapter, differences, documented
@@ -137,7 +137,7 @@ async def test_depth_1_is_always_whole_and_repeated_when_nothing_happens(p: Prac
         p.market.set_bid(BTC, 3, "3.000")
         third = await client.next()
         assert third["data"]["u"] == second["data"]["u"]
-        assert third["ts"] - second["ts"] >= 3_000
+        assert third["ts"] - second["ts"] >= 2_990
 
 
 @on_exchange
@@ -428,6 +428,30 @@ async def test_a_killed_link_is_cut_and_refuses_until_it_is_open_again(p: Practi
     p.faults.links["private"] = "open"
     async with link(p, "private", "anna"):
         assert p.server.sockets.connected()["private"] == 1
+
+
+@on_exchange
+async def test_a_clock_that_is_told_wrong_does_not_silence_a_topic(p: Practice) -> None:
+    async with link(p, "public/linear") as client:
+        await _subscribe(client, "tickers.BTCUSDT")
+        before = await client.next()
+        p.faults.skew_ms = -3_600_000
+        p.market.set_bid(BTC, 0, "4.000")
+        after = await client.next()
+        assert after["data"]["bid1Size"] == "4.000"
+        assert before["ts"] - after["ts"] > 3_500_000
+
+
+@on_exchange
+async def test_a_client_that_has_gone_is_forgotten(p: Practice) -> None:
+    async with link(p, "public/linear") as client:
+        await _subscribe(client, "orderbook.50.BTCUSDT")
+        assert p.server.sockets.connected()["public"] == 1
+    while p.server.sockets.connected()["public"]:
+        await asyncio.sleep(0.005)
+    async with link(p, "public/linear") as client:
+        await _subscribe(client, "orderbook.50.BTCUSDT")
+        assert (await client.next())["data"]["u"] == 1
 
 
 @on_exchange
