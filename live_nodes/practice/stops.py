@@ -111,16 +111,23 @@ def attach(state: State, account: Account, order: Order, qty: Decimal, now_ms: i
 
 
 def set_full(state: State, account: Account, symbol: str, pair: list[Stop], now_ms: int) -> None:
-    """Set the whole position's TP and/or SL; a side that is set already is replaced."""
+    """Set the whole position's TP and/or SL; one that is there already is changed."""
     held = account.holding(symbol)
     side: Side = "Sell" if held.size > 0 else "Buy"
     for stop in pair:
-        clear_full(state, account, symbol, profit=stop.profit, now_ms=now_ms)
+        by: TriggerBy = stop.by or "LastPrice"
         if stop.profit:
-            held.take_profit, held.tp_trigger_by = stop.trigger, stop.by or "LastPrice"
+            held.take_profit, held.tp_trigger_by = stop.trigger, by
         else:
-            held.stop_loss, held.sl_trigger_by = stop.trigger, stop.by or "LastPrice"
+            held.stop_loss, held.sl_trigger_by = stop.trigger, by
         name = FULL[0] if stop.profit else FULL[1]
+        standing = _full_stop(account, symbol, name)
+        if standing is not None:
+            if (standing.trigger_price, standing.trigger_by) != (stop.trigger, by):
+                state.tell_order(
+                    replace(standing, trigger_price=stop.trigger, trigger_by=by, updated_ms=now_ms)
+                )
+            continue
         wait(state, _child(state, account, ("linear", symbol), side, stop, name,
                            abs(held.size), "Full", "", now_ms))  # fmt: skip
     state.touch_position(account.name, symbol)
@@ -129,15 +136,25 @@ def set_full(state: State, account: Account, symbol: str, pair: list[Stop], now_
 def clear_full(state: State, account: Account, symbol: str, *, profit: bool, now_ms: int) -> None:
     """Take the whole position's TP or SL away, if there is one."""
     held = account.holding(symbol)
-    name = FULL[0] if profit else FULL[1]
-    for order in list(account.open.values()):
-        if order.symbol == symbol and order.untriggered and order.stop_order_type == name:
-            close_order(state, order, now_ms, cancel_type="CancelByUser")
+    standing = _full_stop(account, symbol, FULL[0] if profit else FULL[1])
+    if standing is not None:
+        close_order(state, standing, now_ms, cancel_type="CancelByUser")
     if profit:
         held.take_profit, held.tp_trigger_by = None, ""
     else:
         held.stop_loss, held.sl_trigger_by = None, ""
     state.touch_position(account.name, symbol)
+
+
+def _full_stop(account: Account, symbol: str, name: str) -> Order | None:
+    return next(
+        (
+            o
+            for o in account.open.values()
+            if o.symbol == symbol and o.untriggered and o.stop_order_type == name
+        ),
+        None,
+    )
 
 
 def add_partial(
