@@ -209,8 +209,6 @@ class PathMarket:
         self.apply_halts(exchange, now_ms)
         for symbol in trading:
             key = symbol.key
-            bids, asks = self.book(key, now_ms)
-            exchange.quote(key, bids, asks, now_ms)
             since = at - self.update_ms if before is None else before
             for stamp in range(
                 max(since, at - CATCH_UP_TRADES * self.update_ms) + self.update_ms,
@@ -220,6 +218,9 @@ class PathMarket:
                 trade = self._trade(key, stamp)
                 if trade is not None:
                     exchange.trade(key, trade.side, trade.price, trade.qty, now_ms)
+            # The book follows the trades: what they ate of the old one is not missing from it.
+            bids, asks = self.book(key, now_ms)
+            exchange.quote(key, bids, asks, now_ms)
             mark, index, last = (
                 self._price(symbol, at, kind) for kind in ("mark", "index", "last")
             )
