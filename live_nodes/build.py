@@ -39,7 +39,10 @@ from live_nodes.feed import NodeFeed, NodeFeedConfig
 
 LOG_FILE = "node"
 FEED = "NodeFeed"
-LOOKBACK_MINUTES = 24 * 60
+LOOKBACK_MINUTES = 1
+"""How far back the engine asks for past orders and fills when it starts. Positions and open orders
+come as they are at the venue; of a longer past it makes events again that are all in our journal,
+and reads reduce-only fills in an order in which it can't book them."""
 _RETRIES = {"max_retries": 3, "retry_delay_initial_ms": 200, "retry_delay_max_ms": 2000}
 """One short answer of the venue must not fail a request: live.md, "Suggested …"."""
 

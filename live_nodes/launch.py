@@ -306,6 +306,7 @@ class Live:
             state = self.journal.state(key)
             strategy.attach_state(ScratchState(state) if self.options.dry_run else state)
             strategy.know_listings({name: ns for name, ns in listed.items() if ns})
+            strategy.adopts_orders = node.watch.policies.foreign_orders == "adopt"
             self.strategies[key] = strategy
         kernel.msgbus.subscribe("decisions.*", self._on_decision)
         self.minding = Minding(
@@ -337,26 +338,26 @@ class Live:
     # While they run ------------------------------------------------------------------------------
 
     async def _trade(self, stop: Stop) -> None:
-        for strategy in self.strategies.values():
-            strategy.resume()
+        resumed = {key for key, strategy in self.strategies.items() if strategy.resume()}
         if self.options.run_once:
-            self.report.outcome = await self._once()
+            self.report.outcome = await self._once(resumed)
             stop.hear(self.report.outcome)
         elif self.options.seconds is not None:
             await asyncio.sleep(self.options.seconds)
             stop.hear(f"{self.options.seconds:g} s are over")
         await stop.wait()
 
-    async def _once(self) -> str:
-        await self._idle()
-        began = [
+    async def _once(self, resumed: set[str]) -> str:
+        """Do what is due; what a strategy has taken up by itself just now was it."""
+        began = resumed | {
             key
             for key, strategy in self.strategies.items()
-            if (self.options.force or strategy.due(time.time_ns()) is not None)
+            if key not in resumed
+            and (self.options.force or strategy.due(time.time_ns()) is not None)
             and strategy.run_now(self.options.force)
-        ]
+        }
         await self._idle()
-        if not began and not self.report.decisions:
+        if not began:
             self.say(
                 "nothing is due: the last stamp of the schedule is done (--force does it again)"
             )

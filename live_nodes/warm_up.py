@@ -13,6 +13,7 @@ from catalog.query import side_by_side
 from config.errors import GateRefused
 from config.intervals import interval_ns
 from strategies.base import DeskStrategy
+from strategies.schedule import last_close
 
 TOP_UP = 2
 """Candles that are asked for again once the feed runs: one may have closed in between."""
@@ -74,13 +75,14 @@ class WarmUp:
         for interval, bars in needed.items():
             names = self._ids(interval)
             rows = bars if most is None else min(most, bars)
-            start = now_ns - rows * interval_ns(interval)
+            end = last_close(now_ns, interval_ns(interval))
+            start = end - rows * interval_ns(interval)
             tables = {}
             for name in names:
                 # One after the other: the client's own pace is the limit, not our patience.
                 info = self._infos[name]
                 history = self._histories[info.product]
-                tables[name] = await history.klines(info, interval, start, now_ns)
+                tables[name] = await history.klines(info, interval, start, end)
                 candles += tables[name].num_rows
                 done += 1
                 if progress is not None:

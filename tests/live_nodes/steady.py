@@ -1,0 +1,32 @@
+"""A strategy for tests of live nodes: the first half of its names long, the rest short."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strategies.history import Window
+from strategies.panel_rebalancer import PanelRebalancer
+from strategies.rebalancer_config import PanelRebalancerConfig
+
+
+class SteadyConfig(PanelRebalancerConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """As of any rebalancer."""
+
+
+class Steady(PanelRebalancer):
+    """Scores fall with the name, whatever the candles say."""
+
+    Config = SteadyConfig
+
+    @staticmethod
+    def rows_for_scores(config: Any) -> int:
+        return 1
+
+    @staticmethod
+    def scores(config: Any, window: Window) -> NDArray[np.float64]:
+        count = window.close.shape[1]
+        known = ~np.isnan(window.close[-1])
+        return np.where(known, np.arange(count, 0, -1, dtype=float), np.nan)
