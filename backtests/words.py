@@ -17,7 +17,9 @@ from config.intervals import HOUR_NS, interval_ns
 from strategies.base import DeskStrategy
 
 
-def how_filled(document: Backtest, feed: Feed) -> dict[str, str]:
+def how_filled(
+    document: Backtest, feed: Feed, strategies: Mapping[str, DeskStrategy]
+) -> dict[str, str]:
     """Return the mode, the candles and the slippage of the run's fills, and all of it in words."""
     venue, interval = document.venue, feed.execution_interval
     slippage = venue.slippage.model_dump(mode="json")
@@ -35,6 +37,7 @@ def how_filled(document: Backtest, feed: Feed) -> dict[str, str]:
             "trade like that. It is for comparing with references only."
         )
     words += " All fills are takers; no depth limits them."
+    words += _assumed(strategies)
     if venue.liquidation:
         source = f"{feed.mark_interval} mark prices" if feed.mark_interval else "traded prices"
         words += (
@@ -49,6 +52,22 @@ def how_filled(document: Backtest, feed: Feed) -> dict[str, str]:
         "slippage": f"{model} ({terms})" if terms else model,
         "words": words,
     }
+
+
+def _assumed(strategies: Mapping[str, DeskStrategy]) -> str:
+    """Tell what a strategy would do with a book and could not, as candles show none."""
+    words = ""
+    makers = [key for key, s in strategies.items() if s.config.execution.tactic == "maker_first"]
+    if makers:
+        words += (
+            f" maker_first ({', '.join(makers)}) takes like a taker here: candles show no best bid "
+            "and ask to rest at, and no passive fill is invented, so live it may pay less, or be "
+            "filled later, or not at all."
+        )
+    limited = [key for key, s in strategies.items() if getattr(s.config, "wants_liquidity", False)]
+    if limited:
+        words += f" Limits on spread and depth ({', '.join(limited)}) are not applied."
+    return words
 
 
 def warnings_of(

@@ -35,7 +35,7 @@ from strategies.clearing import Clearing
 from strategies.executor import Executor
 from strategies.history import Candles
 from strategies.messages import Action, Decision, Executed, Verdict, strictest
-from strategies.order_ids import BACKTEST_TAG, KEY, TAG, order_id, session_of
+from strategies.order_ids import BACKTEST_TAG, KEY, TAG, order_id, owner_of, session_of
 from strategies.sizing.rounding import ZERO, Lot, split
 from strategies.state import StateStore
 from strategies.tactics.execution import Execution
@@ -100,6 +100,8 @@ class DeskStrategy(Strategy):
         self._clearing = Clearing(self)
         self._executor = Executor(self)
         self._watched: set[InstrumentId] = set()
+        self.adopts_orders = False
+        """Whether orders that others placed in its instruments are worked like its own."""
 
     # What the builder asks for -----------------------------------------------------------------
 
@@ -267,6 +269,29 @@ class DeskStrategy(Strategy):
         touch = Touch(*(part.as_decimal() for part in parts))
         return touch if ZERO < touch.bid < touch.ask else None
 
+    def depth(self, instrument_id: InstrumentId, bps: float) -> float:
+        """Return the value displayed within ``bps`` of the mid on the thinner side.
+
+        Settlement currency; zero when no best prices are known. Quotes show these alone.
+        """
+        touch = self.touch(instrument_id)
+        if touch is None:
+            return 0.0
+        if self._touch_source == "quotes":
+            sides = [[(touch.bid, touch.bid_size)], [(touch.ask, touch.ask_size)]]
+        else:
+            book = self.cache.order_book(instrument_id)
+            sides = [
+                [(level.price.as_decimal(), Decimal(repr(level.size()))) for level in levels]
+                for levels in (book.bids(), book.asks())
+            ]
+        reach = touch.mid * Decimal(repr(bps)) / 10_000
+        near = [
+            sum(price * size for price, size in side if abs(price - touch.mid) <= reach)
+            for side in sides
+        ]
+        return float(min(near))
+
     def holdings(self) -> dict[str, Decimal]:
         """Return this strategy's open positions, signed base coin by instrument id."""
         held: dict[str, Decimal] = {}
@@ -404,12 +429,13 @@ class DeskStrategy(Strategy):
         for name in self._own:
             order = cache.order(name)
             if order is not None and not order.is_closed:
-                found[order_id] = order
+                found[name] = order
         return sorted(
             (
                 o
                 for o in found.values()
-                if instruments is None or o.instrument_id.value in instruments
+                if (instruments is None or o.instrument_id.value in instruments)
+                and self._is_mine(o)
             ),
             key=lambda o: (
                 o.instrument_id,
@@ -418,6 +444,13 @@ class DeskStrategy(Strategy):
                 o.client_order_id,
             ),
         )
+
+    def _is_mine(self, order: Order) -> bool:
+        """Whether it is to be worked; a claim on an instrument brings in others' orders too."""
+        if self.adopts_orders or not self.config.external_order_claims:
+            return True
+        owner = owner_of(order.client_order_id.value)
+        return owner is not None and owner == (self.config.node, self.config.key)
 
     def cancel_waiting(self, instruments: Container[str] | None = None) -> None:
         """Cancel every order of this strategy that is under way, or those in some instruments.

@@ -39,6 +39,22 @@ class Listings:
 
 
 @dataclass(frozen=True, slots=True)
+class Liquidity:
+    """What the books show at a decision, in the order of the columns.
+
+    Parameters
+    ----------
+    spread_bps : ndarray of float64, shape (N,)
+        Basis points of the mid, NaN where no best bid and ask are known.
+    depth : ndarray of float64, shape (N,)
+        Value displayed near the mid on the thinner side, settlement currency.
+    """
+
+    spread_bps: NDArray[np.float64]
+    depth: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """What one decision scored and wants; rows of shape (N,).
 
@@ -54,6 +70,8 @@ class Proposal:
         `Standing` of each instrument.
     age_days, turnover : ndarray of float64
         The figures that the limits were held against.
+    spread_bps, depth : ndarray of float64
+        The same of the books, NaN where there are only candles.
     """
 
     price: NDArray[np.float64]
@@ -63,6 +81,8 @@ class Proposal:
     standing: NDArray[np.int8]
     age_days: NDArray[np.float64]
     turnover: NDArray[np.float64]
+    spread_bps: NDArray[np.float64]
+    depth: NDArray[np.float64]
 
 
 def rows_needed(rules: PanelRebalancerConfig, for_scores: int) -> int:
@@ -86,6 +106,7 @@ def propose(
     listings: Listings,
     window: Window,
     scores: NDArray[np.float64],
+    liquidity: Liquidity | None = None,
 ) -> Proposal:
     """Return the weights that the rules give for what the window shows.
 
@@ -99,10 +120,12 @@ def propose(
         Candles complete at the decision, `rows_needed` rows.
     scores : ndarray, shape (N,)
         Higher is better; NaN where history is too short.
+    liquidity : Liquidity, optional
+        Of the books now; without it the limits on spread and depth are not applied.
     """
     price = window.close[-1]
     age_days = (window.ts - listings.listed_ns) / _DAY
-    turnover = np.full(price.shape, np.nan)
+    turnover = unknown = np.full(price.shape, np.nan)
     if _wants_turnover(rules):
         per_candle = mean_turnover(window.close, window.volume, rules.turnover_lookback)
         turnover = per_candle * (_DAY / interval_ns(rules.interval))
@@ -120,6 +143,10 @@ def propose(
         min_age_days=rules.min_age_days,
         min_price=rules.min_price,
         min_turnover=rules.min_turnover,
+        spread_bps=None if liquidity is None else liquidity.spread_bps,
+        max_spread_bps=rules.max_spread_bps,
+        depth=None if liquidity is None else liquidity.depth,
+        min_depth=rules.min_depth,
         top_n=rules.top_n,
     )
     score = np.where(standings == Standing.IN, scores, np.nan)
@@ -140,7 +167,18 @@ def propose(
         standing=standings,
         age_days=age_days,
         turnover=turnover,
+        spread_bps=unknown if liquidity is None else liquidity.spread_bps,
+        depth=unknown if liquidity is None else liquidity.depth,
     )
+
+
+def not_applied(rules: PanelRebalancerConfig) -> str:
+    """Return in words which limits of the document candles leave out; empty when there are none."""
+    limits = {"max_spread_bps": rules.max_spread_bps, "min_depth": rules.min_depth}
+    names = [name for name, limit in limits.items() if limit > 0.0]
+    if not names:
+        return ""
+    return f"{' and '.join(names)} not applied: candles show neither spread nor depth"
 
 
 def reason_to_wait(rules: PanelRebalancerConfig, proposal: Proposal) -> str:
@@ -179,6 +217,8 @@ def explain(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str
                 f"left out: turnover {proposal.turnover[index]:.0f} a day "
                 f"is below {rules.min_turnover:.0f}"
             )
+        case Standing.TOO_WIDE | Standing.TOO_SHALLOW:
+            return _explain_liquidity(proposal, index, rules)
         case Standing.NO_SCORE:
             return "left out: not enough history for a score"
         case Standing.NO_VOLATILITY:
@@ -186,6 +226,18 @@ def explain(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str
         case Standing.BELOW_TOP:
             return f"left out: not among the {rules.top_n} with the most turnover"
     return ""
+
+
+def _explain_liquidity(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str:
+    spread = proposal.spread_bps[index]
+    if np.isnan(spread):
+        return "left out: no best bid and ask are known"
+    if proposal.standing[index] == Standing.TOO_WIDE:
+        return f"left out: spread {spread:.2f} bps is above {rules.max_spread_bps:g}"
+    depth = proposal.depth[index]
+    return (
+        f"left out: depth {depth:.0f} within {rules.depth_bps:g} bps is below {rules.min_depth:.0f}"
+    )
 
 
 def _wants_turnover(rules: PanelRebalancerConfig) -> bool:

@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 from config.intervals import bar_type, interval_ns
 from strategies.base import DeskStrategy
 from strategies.cross_section import (
+    Liquidity,
     Listings,
     Proposal,
     explain,
+    not_applied,
     propose,
     reason_to_wait,
     rows_needed,
@@ -38,6 +40,9 @@ from strategies.schedule import duration_ns, last_close, last_fire, next_fire, o
 from strategies.sizing.rounding import ZERO
 from strategies.state import StateStore
 from strategies.target_order import moved, target_of
+
+TOUCH_PATIENCE_NS = 10 * 10**9
+"""How long a decision waits for best bids and asks that it needs, as after a start."""
 
 
 class PanelRebalancer(DeskStrategy):
@@ -86,6 +91,8 @@ class PanelRebalancer(DeskStrategy):
         self._progress = Progress()
         self._sending = False
         self._legs = Legs(self._executor)
+        self._looking = False
+        self._looking_for = self._looking_since = 0
 
     # Candles -----------------------------------------------------------------------------------
 
@@ -167,7 +174,7 @@ class PanelRebalancer(DeskStrategy):
     @property
     def busy(self) -> bool:
         """Whether it is still carrying out what it decided."""
-        return self._progress.plan is not None or super().busy
+        return self._progress.plan is not None or self._looking or super().busy
 
     def on_start(self) -> None:
         """Subscribe to the candles and set the timer."""
@@ -182,6 +189,9 @@ class PanelRebalancer(DeskStrategy):
         self._listings = self._read_listings()
         for name in self.ids:
             self.subscribe_bars(BarType.from_str(bar_type(name, self.config.interval)))
+        if self.config.wants_liquidity or not self.takes_at_once:
+            for instrument_id in self.instrument_ids:
+                self.watch_touch(instrument_id)
         every, offset = self.schedule()
         # A start on the very stamp of a decision takes it.
         first = next_fire(self.clock.timestamp_ns() - 1, every, offset)
@@ -223,7 +233,10 @@ class PanelRebalancer(DeskStrategy):
         data_ts = last_close(now, self._interval_ns)
         assert self._listings is not None
         window = self._history.window(data_ts)
-        proposal = propose(self.config, self._listings, window, self.scores(self.config, window))
+        if self._looks_again(now):
+            return
+        scores = self.scores(self.config, window)
+        proposal = propose(self.config, self._listings, window, scores, self._liquidity())
         waiting = reason_to_wait(self.config, proposal)
         if waiting:
             self._wait(now, data_ts, proposal, waiting)
@@ -233,6 +246,34 @@ class PanelRebalancer(DeskStrategy):
             lambda: self._trade(now, data_ts, proposal),
             or_else=lambda: self._wait(now, data_ts, proposal, "own orders would not be cancelled"),
         )
+
+    def _liquidity(self) -> Liquidity | None:
+        if not self.config.wants_liquidity or self._touch_source == "none":
+            return None
+        touches = [self.touch(name) for name in self.instrument_ids]
+        return Liquidity(
+            np.array([np.nan if touch is None else touch.spread_bps for touch in touches]),
+            np.array([self.depth(name, self.config.depth_bps) for name in self.instrument_ids]),
+        )
+
+    def _looks_again(self, now: int) -> bool:
+        """Whether the decision waits for touches: just started, all would seem too wide to hold."""
+        self._looking = False
+        if not self.config.wants_liquidity or self._touch_source == "none":
+            return False
+        clock = self.clock.timestamp_ns()
+        since = self._looking_since if self._looking_for == now else clock
+        self._looking_for, self._looking_since = now, since
+        blind = any(self.touch(name) is None for name in self.instrument_ids)
+        if not blind or clock - since >= TOUCH_PATIENCE_NS:
+            return False
+        self._looking = True
+        name = f"look.{self.config.key}"
+        if name in self.clock.timer_names:
+            self.clock.cancel_timer(name)
+        again = self.in_turn(lambda event: self.rebalance(now))
+        self.clock.set_time_alert_ns(name, clock + 10**9, again)
+        return True
 
     def _trade(self, now: int, data_ts: int, proposal: Proposal) -> None:
         stamp = last_fire(now, *self.schedule())
@@ -254,7 +295,8 @@ class PanelRebalancer(DeskStrategy):
             )
             for i in self._in_sight(held)
         )
-        self._carry_out("rebalance", now, data_ts, equity, targets, "", stamp)
+        note = not_applied(self.config) if self._touch_source == "none" else ""
+        self._carry_out("rebalance", now, data_ts, equity, targets, note, stamp)
 
     def _flatten(self, now: int, note: str, stamp: int | None) -> None:
         """Close what a verdict says to close; the rest is left as it is."""

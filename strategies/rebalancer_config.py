@@ -69,6 +69,31 @@ class PanelRebalancerConfig(
     min_age_days: Annotated[float, Meta(ge=0.0, description="Days since the listing; 0 = any.")] = (
         0.0
     )
+    max_spread_bps: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            description="Widest spread at the decision, basis points of the mid; 0 = any. Candles "
+            "know none: in a backtest on candles this is not applied, and the decision says so.",
+        ),
+    ] = 0.0
+    min_depth: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            description="Least value displayed within depth_bps of the mid on the thinner side, "
+            "settlement currency; 0 = any. As above for candles.",
+        ),
+    ] = 0.0
+    depth_bps: Annotated[
+        float,
+        Meta(
+            gt=0.0,
+            le=1000.0,
+            description="How far from the mid depth is counted, basis points; quotes show no more "
+            "than the best prices.",
+        ),
+    ] = 10.0
     exclude: Annotated[
         tuple[str, ...], Meta(description="Instrument ids that are never traded.")
     ] = ()
@@ -87,6 +112,11 @@ class PanelRebalancerConfig(
         bool,
         Meta(description="With nothing to hold, close everything (true) or keep what is held."),
     ] = True
+
+    @property
+    def wants_liquidity(self) -> bool:
+        """Whether spread or depth are limited."""
+        return self.max_spread_bps > 0.0 or self.min_depth > 0.0
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""

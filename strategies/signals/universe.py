@@ -1,8 +1,4 @@
-"""Who may be traded at a moment, judged by what was known then (point in time).
-
-Limits on spread and depth join here, as members of `Standing` with a row of their own, once there
-are books to measure them (issue B).
-"""
+"""Who may be traded at a moment, judged by what was known then (point in time)."""
 
 from __future__ import annotations
 
@@ -24,6 +20,8 @@ class Standing(IntEnum):
     NO_SCORE = 6
     NO_VOLATILITY = 7
     BELOW_TOP = 8
+    TOO_WIDE = 9
+    TOO_SHALLOW = 10
 
 
 def standing(
@@ -37,6 +35,10 @@ def standing(
     min_age_days: float = 0.0,
     min_price: float = 0.0,
     min_turnover: float = 0.0,
+    spread_bps: NDArray[np.float64] | None = None,
+    max_spread_bps: float = 0.0,
+    depth: NDArray[np.float64] | None = None,
+    min_depth: float = 0.0,
     top_n: int | None = None,
 ) -> NDArray[np.int8]:
     """Return each instrument's `Standing` from rows of shape (N,).
@@ -59,7 +61,12 @@ def standing(
         What will be ranked; NaN where history is too short.
     volatility : ndarray or None
         None when the weighting needs none.
-    min_age_days, min_price, min_turnover : float
+    spread_bps : ndarray or None
+        Distance of the best bid and ask, basis points of their mid; None where candles are all
+        that is known, and then its limit is not applied.
+    depth : ndarray or None
+        Value displayed on the thinner side near the mid, settlement currency; None as above.
+    min_age_days, min_price, min_turnover, max_spread_bps, min_depth : float
         Limits, in the units above.
     top_n : int or None
         How many to keep; None keeps all.
@@ -77,6 +84,10 @@ def standing(
         leave_out(~(close >= min_price), Standing.TOO_CHEAP)
     if min_turnover > 0.0:
         leave_out(~(turnover >= min_turnover), Standing.TOO_THIN)
+    if max_spread_bps > 0.0 and spread_bps is not None:
+        leave_out(~(spread_bps <= max_spread_bps), Standing.TOO_WIDE)
+    if min_depth > 0.0 and depth is not None:
+        leave_out(~(depth >= min_depth), Standing.TOO_SHALLOW)
     leave_out(~np.isfinite(score), Standing.NO_SCORE)
     if volatility is not None:
         leave_out(~(np.isfinite(volatility) & (volatility > 0.0)), Standing.NO_VOLATILITY)

@@ -27,6 +27,11 @@ class Touch(msgspec.Struct, frozen=True):
         """The middle of the two prices."""
         return (self.bid + self.ask) / 2
 
+    @property
+    def spread_bps(self) -> float:
+        """The distance of the two prices, basis points of their mid."""
+        return float((self.ask - self.bid) / self.mid / _BASIS_POINT)
+
     def best(self, buy: bool) -> Decimal:
         """Return the best price of that side."""
         return self.bid if buy else self.ask

@@ -112,6 +112,17 @@ def rows(**changes):
             [Standing.TOO_YOUNG, Standing.IN, Standing.IN],
         ),
         ({"age_days": np.full(3, NAN), "turnover": np.full(3, NAN)}, [Standing.IN] * 3),
+        (
+            {"spread_bps": np.array([10.0, 10.1, NAN]), "max_spread_bps": 10.0},
+            [Standing.IN, Standing.TOO_WIDE, Standing.TOO_WIDE],
+        ),
+        (
+            {"depth": np.array([500.0, 499.0, 0.0]), "min_depth": 500.0},
+            [Standing.IN, Standing.TOO_SHALLOW, Standing.TOO_SHALLOW],
+        ),
+        # Candles show neither: then there is nothing to hold the limits against.
+        ({"max_spread_bps": 10.0, "min_depth": 500.0}, [Standing.IN] * 3),
+        ({"spread_bps": np.full(3, 99.0), "depth": np.zeros(3)}, [Standing.IN] * 3),
     ],
 )
 def test_the_standing_names_the_first_reason_to_leave_out(changes, expected):
