@@ -63,8 +63,8 @@ class BookTopic:
             return self._repetition(clock_ms, now_ms)
         self._stale = False
         bids, asks = self._venue.exchange.book(self._key, self._depth)
-        changed_bids = changes(self._bids, bids)
-        changed_asks = changes(self._asks, asks)
+        changed_bids = changes(self._bids, bids, bids=True)
+        changed_asks = changes(self._asks, asks, bids=False)
         self._bids, self._asks = bids, asks
         if not changed_bids and not changed_asks:
             return self._repetition(clock_ms, now_ms)
@@ -99,24 +99,32 @@ class BookTopic:
         }
 
 
-def changes(old: Sequence[Level], new: Sequence[Level]) -> list[Level]:
-    """Return the levels that differ, those that went with quantity 0.
+def changes(old: Sequence[Level], new: Sequence[Level], bids: bool) -> list[Level]:
+    """Return the levels that differ, best first, those that went with quantity 0.
 
-    Most updates change quantities at prices that stay, so that is looked for first.
+    Both sides are sorted, so they are walked side by side: hashing decimals would cost more.
     """
-    if len(old) == len(new):
-        found: list[Level] = []
-        for before, after in zip(old, new, strict=True):
-            if before is after or before == after:
-                continue
-            if before[0] != after[0]:
+    if old == new:
+        return []
+    found: list[Level] = []
+    place = 0
+    for level in new:
+        price = level[0]
+        while place < len(old):
+            before = old[place]
+            if before is level or before[0] == price:
+                place += 1
+                if before[1] != level[1]:
+                    found.append(level)
                 break
-            found.append(after)
+            if (before[0] > price) is not bids:
+                found.append(level)
+                break
+            found.append((before[0], ZERO))
+            place += 1
         else:
-            return found
-    known = dict(old)
-    found = [level for level in new if known.pop(level[0], None) != level[1]]
-    found += [(price, ZERO) for price in known]
+            found.append(level)
+    found += [(price, ZERO) for price, _ in old[place:]]
     return found
 
 

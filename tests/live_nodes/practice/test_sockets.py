@@ -9,6 +9,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from live_nodes.practice.fault_hooks import OpFault
 from live_nodes.practice.model import Level
@@ -472,13 +474,27 @@ async def test_protocol_pings_are_answered(p: Practice) -> None:
         ([(5, 1), (4, 1)], [(5, 1)], [(4, 0)]),
         ([], [(5, 1)], [(5, 1)]),
         ([(5, 1)], [], [(5, 0)]),
-        ([(5, 1), (4, 1)], [(5, 3), (3, 1)], [(5, 3), (3, 1), (4, 0)]),
+        ([(5, 1), (4, 1)], [(5, 3), (3, 1)], [(5, 3), (4, 0), (3, 1)]),
     ],
 )
-def test_changes_lead_from_the_old_levels_to_the_new(
+def test_changes_lead_from_the_old_bids_to_the_new(
     old: list[Any], new: list[Any], expected: list[Any]
 ) -> None:
     def levels(rows: list[Any]) -> list[Level]:
         return [(D(price), D(qty)) for price, qty in rows]
 
-    assert changes(levels(old), levels(new)) == levels(expected)
+    assert changes(levels(old), levels(new), bids=True) == levels(expected)
+
+
+SIDES = st.dictionaries(st.integers(1, 12).map(D), st.integers(1, 3).map(D))
+
+
+@given(old=SIDES, new=SIDES, bids=st.booleans())
+def test_changes_applied_to_the_old_side_give_the_new_one(
+    old: dict[Any, Any], new: dict[Any, Any], bids: bool
+) -> None:
+    before, after = (sorted(side.items(), reverse=bids) for side in (old, new))
+    for price, qty in changes(before, after, bids):
+        assert old.get(price, D(0)) != qty
+        old[price] = qty
+    assert {price: qty for price, qty in old.items() if qty} == new
