@@ -75,8 +75,8 @@ class Rest:
         fault = self._venue.faults.on_http(request.method, path, account or None)
         if refused is not None:
             answer = refused
-        elif fault is None or fault.execute or fault == HttpFault(delay_s=fault.delay_s):
-            # A fault that only delays lets the request be carried out, after the delay.
+        elif fault is None or fault.execute or _only_waits(fault):
+            # A fault that only waits lets the request be carried out, after the wait.
             if fault is not None and not fault.execute:
                 await asyncio.sleep(fault.delay_s)
                 fault = None
@@ -123,6 +123,10 @@ class Rest:
             content_type="application/json",
             headers=headers,
         )
+
+
+def _only_waits(fault: HttpFault) -> bool:
+    return not fault.silent and fault.status is None and fault.ret_code is None
 
 
 def _body(raw: bytes) -> str:

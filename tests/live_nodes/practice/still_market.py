@@ -18,7 +18,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse
 
 from config.scenario import Channel
 from live_nodes.practice.exchange import Exchange
-from live_nodes.practice.fault_hooks import HttpFault, LinkState, OpFault
+from live_nodes.practice.fault_hooks import FaultHooks, HttpFault, LinkState, OpFault
 from live_nodes.practice.feed import (
     INTERVAL_MS,
     Candle,
@@ -241,7 +241,7 @@ class Practice:
     """A running exchange and a signed client of it."""
 
     def __init__(
-        self, server: Server, market: StillMarket, faults: Scripted, kept: Kept, http: ClientSession
+        self, server: Server, market: StillMarket, faults: Any, kept: Kept, http: ClientSession
     ) -> None:
         self.server, self.market, self.faults, self.kept = server, market, faults, kept
         self.http = http
@@ -286,9 +286,12 @@ def login(account: str, frame: dict[str, Any] | None = None) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def practice(limits: Limits | None = None) -> AsyncIterator[Practice]:
-    """Run an exchange with the accounts anna and bert, and stop it."""
-    market, faults, kept = StillMarket(), Scripted(), Kept()
+async def practice(
+    limits: Limits | None = None, faults: FaultHooks | None = None
+) -> AsyncIterator[Practice]:
+    """Run an exchange with the accounts anna and bert, and stop it; faults by hand by default."""
+    market, kept = StillMarket(), Kept()
+    faults = faults or Scripted()
     accounts = [AccountSpec("anna"), AccountSpec("bert")]
     accounts[0] = replace(accounts[0], balances=(("USDT", D(100_000)), ("BTC", D(1))))
     exchange = Exchange(SYMBOLS, accounts)

@@ -1,0 +1,213 @@
+"""Faults that are data, as a client meets them on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import aiohttp
+import pytest
+from pydantic import TypeAdapter
+
+from config.scenario import Fault
+from live_nodes.practice.faults import Faults
+from tests.live_nodes.practice.still_market import BTC, Practice, link, practice
+
+READ: TypeAdapter[dict[str, Fault]] = TypeAdapter(dict[str, Fault])
+LIMIT: dict[str, Any] = {
+    "category": "linear",
+    "symbol": "BTCUSDT",
+    "side": "Buy",
+    "orderType": "Limit",
+    "qty": "0.010",
+    "price": "49000",
+}
+MARKET = {name: value for name, value in LIMIT.items() if name != "price"} | {"orderType": "Market"}
+OPEN = {"category": "linear", "settleCoin": "USDT"}
+BOOK = "orderbook.50.BTCUSDT"
+
+
+def with_faults(
+    **faults: Any,
+) -> Callable[[Callable[[Practice], Coroutine[Any, Any, None]]], Callable[[], None]]:
+    """Run a test against an exchange that these faults befall."""
+
+    def decorate(test: Callable[[Practice], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+        async def body() -> None:
+            found = Faults(READ.validate_python(faults))
+            async with asyncio.timeout(10), practice(faults=found) as running:
+                await test(running)
+
+        def run() -> None:
+            asyncio.run(body())
+
+        run.__name__, run.__doc__ = test.__name__, test.__doc__
+        return run
+
+    return decorate
+
+
+def _operation(request_id: str, **body: Any) -> str:
+    header = {"X-BAPI-TIMESTAMP": str(time.time_ns() // 1_000_000)}
+    return json.dumps({"op": "order.create", "reqId": request_id, "header": header, "args": [body]})
+
+
+async def _links(p: Practice) -> list[str]:
+    found = await p.get("/v5/order/realtime", "anna", **OPEN)
+    return [row["orderLinkId"] for row in found["result"]["list"]]
+
+
+@with_faults(a={"model": "lost_ack", "op": "order.create", "times": 1})
+async def test_a_lost_ack_leaves_the_order(p: Practice) -> None:
+    async with link(p, "trade", "anna") as client:
+        await client.socket.send_str(_operation("1", orderLinkId="ghost", **LIMIT))
+        assert await client.quiet() == []
+        await client.socket.send_str(_operation("2", orderLinkId="told", **LIMIT))
+        assert (await client.next())["reqId"] == "2"
+    assert await _links(p) == ["told", "ghost"]
+
+
+@with_faults(
+    a={"model": "lost_request", "op": "order.create", "times": 1},
+    b={"model": "late_ack", "op": "order.create", "by": 0.2, "times": 1},
+)
+async def test_a_lost_request_leaves_nothing_and_a_late_ack_comes_late(p: Practice) -> None:
+    async with link(p, "trade", "anna") as client:
+        await client.socket.send_str(_operation("1", orderLinkId="never", **LIMIT))
+        assert await client.quiet() == []
+        begun = time.monotonic()
+        await client.socket.send_str(_operation("2", orderLinkId="late", **LIMIT))
+        assert (await client.next())["retCode"] == 0
+        assert time.monotonic() - begun >= 0.2
+    assert await _links(p) == ["late"]
+
+
+@with_faults(a={"model": "ret_code", "op": "order.create", "ret_code": 10016, "times": 1})
+async def test_a_refused_operation_is_not_carried_out(p: Practice) -> None:
+    async with link(p, "trade", "anna") as client:
+        await client.socket.send_str(_operation("1", **LIMIT))
+        assert (await client.next())["retCode"] == 10016
+    assert await _links(p) == []
+
+
+@with_faults(a={"model": "lost_fill", "times": 1})
+async def test_a_lost_fill_shows_in_position_and_money_only(p: Practice) -> None:
+    async with link(p, "private", "anna") as client:
+        topics = ["order", "execution", "position", "wallet"]
+        await client.ask({"op": "subscribe", "args": topics})
+        assert (await p.post("/v5/order/create", **MARKET))["retCode"] == 0
+        told = await client.quiet(0.2)
+        assert {m["topic"] for m in told if m["topic"] != "order"} == {"position", "wallet"}
+        assert all(
+            row["cumExecQty"] in ("0", "0.000")
+            for m in told
+            if m["topic"] == "order"
+            for row in m["data"]
+        )
+        await p.post("/v5/order/create", **MARKET)
+        assert {m["topic"] for m in await client.quiet(0.2)} == set(topics)
+
+
+@with_faults(
+    a={"model": "duplicate", "topic": "order", "times": 1},
+    b={"model": "delay", "topic": "execution", "by": 0.2, "times": 1},
+)
+async def test_pushes_come_twice_or_late(p: Practice) -> None:
+    async with link(p, "private", "anna") as client:
+        await client.ask({"op": "subscribe", "args": ["order", "execution"]})
+        await p.post("/v5/order/create", **LIMIT)
+        first = await client.next()
+        assert first == await client.next()
+        await p.post("/v5/order/create", **MARKET)
+        told = [m["topic"] for m in await client.quiet(0.4)]
+        assert told[-1] == "execution"
+        assert told.count("execution") == 1
+
+
+@with_faults(a={"model": "sequence_gap", "times": 1, "after": 1})
+async def test_a_gap_in_a_book_shows_in_u_alone(p: Practice) -> None:
+    async with link(p, "public/linear") as client:
+        await client.ask({"op": "subscribe", "args": [BOOK]})
+        heard = [(await client.next())["data"]["u"]]
+        for number in range(3):
+            p.market.set_bid(BTC, number, "9.000")
+            heard += [m["data"]["u"] for m in await client.quiet(0.05)]
+    assert heard == [1, 2, 4]
+
+
+@with_faults(a={"model": "reorder", "topic": BOOK, "times": 1})
+async def test_two_changes_of_a_book_swap_places(p: Practice) -> None:
+    async with link(p, "public/linear") as client:
+        await client.ask({"op": "subscribe", "args": [BOOK]})
+        await client.next()
+        p.market.set_bid(BTC, 0, "9.000")
+        assert await client.quiet(0.05) == []
+        p.market.set_bid(BTC, 1, "9.000")
+        assert [m["data"]["u"] for m in await client.quiet(0.05)] == [3, 2]
+
+
+@with_faults(a={"model": "freeze", "channel": "public", "topic": BOOK, "after": 1, "seconds": 0.3})
+async def test_a_link_freezes_for_its_seconds_and_loses_nothing(p: Practice) -> None:
+    async with link(p, "public/linear") as client:
+        await client.ask({"op": "subscribe", "args": [BOOK]})
+        await client.next()
+        for number in range(4):
+            p.market.set_bid(BTC, number, "9.000")
+            await asyncio.sleep(0.03)
+        early = await client.quiet(0.05)
+        late = await client.quiet(0.4)
+    assert len(early) < 4
+    assert [m["data"]["u"] for m in early + late] == [2, 3, 4, 5]
+
+
+@with_faults(a={"model": "kill", "channel": "private", "at": 0.2, "seconds": 0.3})
+async def test_a_killed_link_refuses_for_its_seconds(p: Practice) -> None:
+    async with link(p, "private", "anna") as client:
+        assert (await client.socket.receive(timeout=2)).type is not aiohttp.WSMsgType.TEXT
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        async with link(p, "private"):
+            pass
+    await asyncio.sleep(0.35)
+    async with link(p, "private", "anna"):
+        pass
+
+
+@with_faults(
+    a={"model": "http", "path": "/v5/market/time", "status": 500, "times": 2},
+    b={"model": "http", "path": "/v5/market/kline", "wait": 0.2, "times": 1},
+    c={"model": "http", "path": "/v5/order/create", "ret_code": 10006, "carried_out": True},
+)
+async def test_rest_fails_as_often_as_it_should(p: Practice) -> None:
+    statuses = []
+    for _ in range(3):
+        async with p.http.get(f"{p.server.http}/v5/market/time") as answer:
+            statuses.append(answer.status)
+    assert statuses == [500, 500, 200]
+    begun = time.monotonic()
+    kline = await p.get("/v5/market/kline", category="linear", symbol="BTCUSDT", interval=1)
+    assert time.monotonic() - begun >= 0.2
+    assert len(kline["result"]["list"]) == 200
+    assert (await p.post("/v5/order/create", orderLinkId="there", **LIMIT))["retCode"] == 10006
+    assert await _links(p) == ["there"]
+
+
+@with_faults(a={"model": "clock_skew", "by": 30, "seconds": 0.3})
+async def test_a_clock_that_is_ahead_refuses_good_signatures_while_it_lasts(p: Practice) -> None:
+    told = await p.get("/v5/market/time")
+    assert int(told["result"]["timeSecond"]) - time.time() > 25
+    assert (await p.get("/v5/account/info", "anna"))["retCode"] == 10002
+    await asyncio.sleep(0.4)
+    assert (await p.get("/v5/account/info", "anna"))["retCode"] == 0
+
+
+@with_faults(a={"model": "maintenance", "at": 0.2, "seconds": 0.3})
+async def test_maintenance_cuts_every_link_and_refuses_every_request(p: Practice) -> None:
+    async with link(p, "public/linear") as client, link(p, "trade", "anna") as other:
+        for socket in (client.socket, other.socket):
+            assert (await socket.receive(timeout=2)).type is not aiohttp.WSMsgType.TEXT
+    assert (await p.get("/v5/market/time"))["retCode"] == 10016
+    await asyncio.sleep(0.35)
+    assert (await p.get("/v5/market/time"))["retCode"] == 0
