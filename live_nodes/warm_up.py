@@ -41,6 +41,7 @@ class WarmUp:
         strategies: Mapping[str, DeskStrategy],
     ) -> None:
         self._histories, self._infos, self._strategies = histories, infos, strategies
+        self._until: dict[str, int] = {}
 
     async def run(self, now_ns: int, timeout: float, progress: Progress | None = None) -> int:
         """Give every strategy all the candles it needs that closed up to now.
@@ -65,11 +66,18 @@ class WarmUp:
             ) from None
 
     async def top_up(self, now_ns: int) -> int:
-        """Give the newest candles again: what comes twice replaces itself."""
+        """Give the newest candles again where one has closed since; the feed may have missed it.
+
+        What comes twice replaces itself.
+        """
         return await self._feed(now_ns, TOP_UP, None)
 
     async def _feed(self, now_ns: int, most: int | None, progress: Progress | None) -> int:
-        needed = signal_intervals(dict(self._strategies))
+        needed = {
+            interval: bars
+            for interval, bars in signal_intervals(dict(self._strategies)).items()
+            if last_close(now_ns, interval_ns(interval)) > self._until.get(interval, 0)
+        }
         wanted = [(interval, name) for interval in needed for name in self._ids(interval)]
         done = candles = 0
         for interval, bars in needed.items():
@@ -88,6 +96,7 @@ class WarmUp:
                 if progress is not None:
                     progress(done, len(wanted))
             self._hand_over(side_by_side(tables), interval)
+            self._until[interval] = end
         return candles
 
     def _hand_over(self, panel: Panel, interval: str) -> None:
