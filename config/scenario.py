@@ -26,7 +26,7 @@ class Timed(Part):
     at: Seconds = Decimal(0)
     """Seconds after the scenario began (or after the admin added the fault)."""
     after: Annotated[Whole, Field(ge=0, le=1_000_000)] = 0
-    """Messages of its kind that pass unharmed first."""
+    """Messages of its kind that come first and that it lets pass."""
     seconds: Duration | None = None
     """How long it lasts, from its first effect; null without a limit in time."""
 

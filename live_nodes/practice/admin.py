@@ -28,13 +28,14 @@ from pydantic import Field, TypeAdapter, ValidationError
 from config.base import DocumentName, Part
 from config.scenario import Fault, Halt
 from live_nodes.practice.faults import CHANNELS, Faults
-from live_nodes.practice.model import Key, OrderRequest, Refusal, Side
+from live_nodes.practice.model import Key, Order, OrderRequest, Refusal, Side
 from live_nodes.practice.opening import keep_moves
 from live_nodes.practice.path_market import PathMarket
 from live_nodes.practice.server import HOST, Server
 from live_nodes.practice.store import Store
 
 FAULTS: TypeAdapter[dict[str, Fault]] = TypeAdapter(dict[DocumentName, Fault])
+MOST_PRINTS = 1_000
 Positive = Annotated[Decimal, Field(gt=Decimal(0))]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -201,20 +202,17 @@ class Admin:
         order = exchange.find_order(asked.account, asked.order_id, asked.order_link_id)
         if order is None or order.status not in ("New", "PartiallyFilled"):
             raise Refusal(400, "there is no such resting order")
-        bids, asks = exchange.book(order.key, 1_000)
-        better = sum(
-            (
-                qty
-                for price, qty in (bids if order.side == "Buy" else asks)
-                if (price >= order.price if order.side == "Buy" else price <= order.price)
-            ),
-            Decimal(0),
-        )
-        wanted = min(asked.qty or order.leaves, order.leaves)
-        # A print eats the levels in front first; of this one's own level all that is not left over.
-        qty = better - (order.leaves - wanted)
         side: Side = "Sell" if order.side == "Buy" else "Buy"
-        exchange.trade(order.key, side, order.price, qty, self._venue.clock_ms())
+        target = min(order.filled + (asked.qty or order.leaves), order.qty)
+        now_ms = self._venue.clock_ms()
+        # The house's queue first, then what is in front and the order itself, never more than
+        # the order may fill.
+        exchange.trade(order.key, side, order.price, self._queue_ahead(order), now_ms)
+        for _ in range(MOST_PRINTS):
+            found = exchange.find_order(order.account, order.order_id)
+            if found is None or found.final or found.filled >= target:
+                break
+            exchange.trade(order.key, side, order.price, target - found.filled, now_ms)
         self._venue.settle([order.key])
         return _json(exchange.find_order(asked.account, order.order_id))
 
@@ -249,6 +247,16 @@ class Admin:
         self._market.apply_halts(self._venue.exchange, self._venue.clock_ms())
         self._venue.settle([asked.key])
         return _json(self._faults.told())
+
+    def _queue_ahead(self, order: Order) -> Decimal:
+        """Return the house's quantity in front now: an order's own row may be older."""
+        rows = self._venue.exchange.rows()
+        mine = (
+            row.queue_ahead
+            for row in rows
+            if isinstance(row, Order) and row.order_id == order.order_id
+        )
+        return next(mine, Decimal(0))
 
     def _known(self, account: str) -> None:
         names = self._venue.exchange.accounts()

@@ -58,14 +58,17 @@ class Armed:
         seconds = self.fault.seconds
         return seconds is not None and self.began is not None and now >= self.began + float(seconds)
 
-    def strikes(self, now: float, account: str | None) -> bool:
-        """Count a message of its kind and tell whether it acts on it."""
+    def strikes(self, now: float, account: str | None, *, taken: bool = False) -> bool:
+        """Count a message of its kind and tell whether it acts on it.
+
+        One that another fault has `taken` already is counted only.
+        """
         fault = self.fault
         assert isinstance(fault, Counted)
         if not self.due(now) or (fault.account is not None and account != fault.account):
             return False
         self.seen += 1
-        if self.seen <= fault.after:
+        if self.seen <= fault.after or taken:
             return False
         if fault.probability < 1 and self.draw.random() >= fault.probability:
             return False

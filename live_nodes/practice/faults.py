@@ -129,11 +129,12 @@ class Faults:
             if down.ret_code is None:
                 return HttpFault(status=503)
             return HttpFault(ret_code=down.ret_code, message="System maintenance")
-        op = path.removeprefix("/v5/").replace("/", ".")
+        found: HttpFault | None = None
         for armed, fault in self._of(Http):
             matches = fault.method in (None, method) and fnmatchcase(path, fault.path)
-            if matches and self._strikes(armed, account, f"{method} {path}"):
-                return HttpFault(
+            what = f"{method} {path}"
+            if matches and self._strikes(armed, account, what, taken=found is not None):
+                found = HttpFault(
                     fault.carried_out,
                     float(fault.wait),
                     not fault.answer,
@@ -142,10 +143,11 @@ class Faults:
                     fault.message,
                 )
         if method == "POST":
-            found = self._on_request(op, account)
-            if found is not None:
-                return HttpFault(found.execute, found.delay_s, found.silent)
-        return None
+            op = path.removeprefix("/v5/").replace("/", ".")
+            lost = self._on_request(op, account, taken=found is not None)
+            if lost is not None:
+                found = HttpFault(lost.execute, lost.delay_s, lost.silent)
+        return found
 
     def on_push(
         self, channel: Channel, topic: str, payload: Json, account: str | None = None
@@ -162,10 +164,12 @@ class Faults:
         """Return what goes wrong with this operation, such as ``order.create``."""
         self.operations[op] += 1
         self._count_for_links("trade", op)
+        found: OpFault | None = None
         for armed, fault in self._of(RefusedOp):
-            if fnmatchcase(op, fault.op) and self._strikes(armed, account, op):
-                return OpFault(execute=False, ret_code=fault.ret_code, message=fault.message)
-        return self._on_request(op, account)
+            matches = fnmatchcase(op, fault.op)
+            if matches and self._strikes(armed, account, op, taken=found is not None):
+                found = OpFault(execute=False, ret_code=fault.ret_code, message=fault.message)
+        return self._on_request(op, account, taken=found is not None) or found
 
     def link(self, channel: Channel) -> LinkState:
         """Return the state of all links of a kind."""
@@ -209,20 +213,24 @@ class Faults:
         seconds = round(self._monotonic() - self._began, 3)
         self.log.append({"seconds": seconds, "name": name, "what": what})
 
-    def _strikes(self, armed: Armed, account: str | None, what: str) -> bool:
-        struck = armed.strikes(self._monotonic(), account)
+    def _strikes(
+        self, armed: Armed, account: str | None, what: str, *, taken: bool = False
+    ) -> bool:
+        struck = armed.strikes(self._monotonic(), account, taken=taken)
         if struck:
             self._note(armed.name, what)
         return struck
 
-    def _on_request(self, op: str, account: str | None) -> OpFault | None:
+    def _on_request(self, op: str, account: str | None, *, taken: bool) -> OpFault | None:
+        found: OpFault | None = None
         for armed, fault in self._of(Request):
-            refused = isinstance(fault, RefusedOp)
-            if not refused and fnmatchcase(op, fault.op) and self._strikes(armed, account, op):
+            if isinstance(fault, RefusedOp) or not fnmatchcase(op, fault.op):
+                continue
+            if self._strikes(armed, account, op, taken=taken or found is not None):
+                found = OpFault(execute=isinstance(fault, LostAck), silent=True)
                 if isinstance(fault, LateAck):
-                    return OpFault(delay_s=float(fault.by))
-                return OpFault(execute=isinstance(fault, LostAck), silent=True)
-        return None
+                    found = OpFault(delay_s=float(fault.by))
+        return found
 
     def _changed(
         self,

@@ -124,8 +124,9 @@ class Market(Protocol):
         """Return candles that start in [start_ms, end_ms], oldest first.
 
         As Bybit does: of more than `limit`, the newest ones, but the oldest where only a start is
-        given; with neither start nor end, the newest. The candle that is still forming at `now_ms` is among them, with what has happened
-        so far. Stretches without data give no candle.
+        given; with neither start nor end, the newest. The candle that is still forming at
+        `now_ms` is among them, with what has happened so far. Stretches without data give no
+        candle.
 
         Parameters
         ----------

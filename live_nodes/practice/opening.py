@@ -13,12 +13,6 @@ from live_nodes.practice.model import AccountSpec, Fees, Key
 from live_nodes.practice.path_market import PathMarket
 from live_nodes.practice.path_prices import Move
 from live_nodes.practice.random_market import RandomSource
-from live_nodes.practice.replay_market import (
-    Anchor,
-    ReplaySource,
-    choose_anchor,
-    open_catalog,
-)
 from live_nodes.practice.store import Store
 
 
@@ -115,6 +109,14 @@ def _same_market(document: ExchangeDocument, store: Store) -> None:
 def _source(document: ExchangeDocument, store: Store, now_ms: int) -> CandleSource:
     if not isinstance(document.market, ReplayMarket):
         return RandomSource(document.market)
+    # The catalog brings the engine with it: two seconds that a random market does not need.
+    from live_nodes.practice.replay_market import (
+        Anchor,
+        ReplaySource,
+        choose_anchor,
+        open_catalog,
+    )
+
     catalog = open_catalog(document.market)
     kept = store.fact("anchor")
     if kept is None:

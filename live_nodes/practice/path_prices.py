@@ -104,7 +104,7 @@ class PathPrices:
     def cut(
         self, key: Key, length: int, first_ms: int, last_ms: int, at: int, price: PriceKind
     ) -> Candles:
-        """Return candles that start in [first_ms, last_ms], no longer than the length, up to now."""
+        """Return candles that start in [first_ms, last_ms], no longer than the length."""
         present = at // self._length
         own = self._length
         if length % own == 0:

@@ -1,0 +1,118 @@
+"""The exchange as a process: found, started, killed, started again, and stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from config.errors import DeskError
+from live_nodes.practice_process import (
+    LOG,
+    STATE,
+    Endpoint,
+    endpoint_file,
+    ensure_exchange,
+    running_exchange,
+    stop_exchange,
+)
+
+ROOT = Path(__file__).parents[3]
+
+
+def write(folder: Path, **changes: Any) -> Path:
+    document: dict[str, Any] = {
+        "kind": "exchange",
+        "name": "small",
+        "market": {
+            "model": "random",
+            "symbols": {"BTCUSDT": {"price": 50_000, "tick": 0.1, "lot": 0.001}},
+        },
+        "accounts": {"main": {"balance": 10_000}},
+        "update_ms": 200,
+    }
+    file = folder / "exchange.yaml"
+    file.write_text(yaml.safe_dump({**document, **changes}), encoding="utf-8")
+    return file
+
+
+def ask(address: str, body: Any = None, method: str | None = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(address, data, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        return json.load(error)
+
+
+def orders_and_positions(endpoint: Endpoint) -> Any:
+    main = ask(f"{endpoint.admin}/state")["accounts"]["main"]
+    orders = [(o["order_id"], o["status"], o["filled"]) for o in main["open_orders"]]
+    coins = [(coin["coin"], coin["balance"]) for coin in main["wallet"]["coins"]]
+    positions = [(p["symbol"], p["side"], p["size"], p["entry"]) for p in main["positions"]]
+    return orders, positions, coins, [e["exec_id"] for e in main["executions"]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    state = tmp_path / "state"
+    yield state
+    stop_exchange(state)
+
+
+def test_a_killed_exchange_comes_back_as_it_was_where_it_was(tmp_path: Path, folder: Path) -> None:
+    file = write(tmp_path)
+    first = ensure_exchange(file, folder)
+    assert ensure_exchange(file, folder) == first
+    assert ask(f"{first.http}/v5/market/time")["retCode"] == 0
+    manual = {"account": "main", "symbol": "BTCUSDT", "side": "Buy", "qty": "0.01"}
+    assert ask(f"{first.admin}/external_order", manual)["status"] == "Filled"
+    resting = ask(f"{first.admin}/external_order", {**manual, "price": "30000"})
+    assert resting["status"] == "New"
+    before = orders_and_positions(first)
+    assert len(before[0]) == len(before[1]) == len(before[3]) == 1
+
+    second = subprocess.run(
+        [sys.executable, "-m", "perpdesk", "exchange", str(file), "--state", str(folder / STATE)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert second.returncode == 3
+    assert f"(process {first.pid})" in second.stderr
+
+    os.kill(first.pid, signal.SIGKILL)
+    while running_exchange(folder) is not None:
+        time.sleep(0.01)
+    again = ensure_exchange(file, folder)
+    assert again.pid != first.pid
+    assert (again.port, again.admin_port) == (first.port, first.admin_port)
+    assert orders_and_positions(again) == before
+    filled = ask(f"{again.admin}/fill", {"account": "main", "order_id": resting["order_id"]})
+    assert (filled["status"], filled["filled"]) == ("Filled", "0.01")
+
+    assert stop_exchange(folder)
+    assert not endpoint_file(folder / STATE).exists()
+    assert not stop_exchange(folder)
+
+
+def test_an_exchange_that_can_not_start_says_why(tmp_path: Path, folder: Path) -> None:
+    market = {"model": "replay", "catalog": str(tmp_path / "nowhere")}
+    with pytest.raises(DeskError) as raised:
+        ensure_exchange(write(tmp_path, market=market), folder)
+    assert "ended with 2" in str(raised.value)
+    assert "perpdesk catalog demo" in str(raised.value)
+    assert (folder / LOG).exists()
