@@ -1,0 +1,142 @@
+"""The node that is built trades what was backtested, where the document says."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nautilus_trader.adapters.bybit import BYBIT
+from nautilus_trader.core import nautilus_pyo3 as engine
+from nautilus_trader.trading.config import StrategyFactory
+
+from backtests.build import strategies_of as backtest_strategies
+from config.documents import Backtest, Node
+from config.load import load
+from live_nodes import adapter
+from live_nodes.build import make_node, node_config, strategies_of, universe_of
+from live_nodes.environments import Addresses, addresses
+from live_nodes.keys import KeyPair, Secret
+from live_nodes.links import Link, Links
+
+ROOT = Path(__file__).resolve().parents[2]
+IDS = ["BTCUSDT-LINEAR.BYBIT", "BTCUSDT-SPOT.BYBIT", "ETHUSDT-LINEAR.BYBIT"]
+HERE = Addresses(
+    "http://127.0.0.1:1", "ws://127.0.0.1:1/pub", "ws://127.0.0.1:1/p", "ws://127.0.0.1:1/t"
+)
+SECRET = "marked-secret-7391"
+ALLOWED = {"node": ("bt", "xr"), "external_order_claims": (None, None)}
+
+
+def shipped(name: str = "xs_reversal_practice") -> Node:
+    document = load(ROOT / "live_nodes" / "nodes" / f"{name}.yaml").document
+    assert isinstance(document, Node)
+    return document
+
+
+def test_live_strategies_are_the_backtests_field_by_field() -> None:
+    backtest = load(ROOT / "backtests" / "runs" / "xs_reversal_demo.yaml").document
+    assert isinstance(backtest, Backtest)
+    tested = backtest_strategies(backtest, IDS)
+    (importable,) = strategies_of(shipped(), IDS)
+    made = StrategyFactory.create(importable)
+    (strategy,) = tested.values()
+    assert type(made) is type(strategy)
+    assert made.id == strategy.id
+    before, after = strategy.config.dict(), made.config.dict()
+    assert before.keys() == after.keys()
+    differing = {name for name in before if before[name] != after[name]}
+    # Named differences and no others: whose orders they are, and that the node's are claimed.
+    assert differing == set(ALLOWED)
+    assert (strategy.config.node, made.config.node) == ("bt", "xr")
+    assert strategy.config.external_order_claims is None
+    assert [i.value for i in made.config.external_order_claims] == list(made.config.instruments)
+    # Nested parameters come out as the same types, not as plain mappings.
+    for name in before:
+        if name not in ALLOWED:
+            assert getattr(made.config, name) == getattr(strategy.config, name), name
+
+
+def test_the_universe_is_what_enabled_strategies_trade() -> None:
+    assert universe_of(shipped(), IDS) == ["BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"]
+
+
+@pytest.mark.parametrize("name", ["practice", "paper", "testnet", "mainnet"])
+def test_the_nodes_that_ship_differ_in_one_word(name: str) -> None:
+    base, other = shipped(), shipped(f"xs_reversal_{name}")
+    assert other.environment == name
+    assert other.model_copy(update={"environment": "practice"}) == base
+
+
+@pytest.mark.parametrize(
+    ("environment", "http", "private"),
+    [
+        ("demo", "https://api-demo.bybit.com", "wss://stream-demo.bybit.com/v5/private"),
+        ("testnet", "https://api-testnet.bybit.com", "wss://stream-testnet.bybit.com/v5/private"),
+        ("mainnet", "https://api.bybit.com", "wss://stream.bybit.com/v5/private"),
+        ("paper", "https://api.bybit.com", "wss://stream.bybit.com/v5/private"),
+    ],
+)
+def test_each_environment_has_its_addresses(environment: str, http: str, private: str) -> None:
+    where = addresses(environment, None)
+    assert (where.http, where.ws_private) == (http, private)
+    assert where.ws_public.endswith("bybit.com/v5/public")
+
+
+def build(tmp_path: Path) -> tuple[Any, Any, Links]:
+    links = Links("xr", 5.0, 2.0)
+    keys = KeyPair(Secret("marked-key-7391"), Secret(SECRET))
+    wiring = adapter.Wiring(links, keys, HERE.ws_public, HERE.ws_private, HERE.ws_trade, 2)
+    config = node_config(shipped(), HERE, IDS, tmp_path)
+    loop = asyncio.new_event_loop()
+    made = make_node(config, wiring, loop)
+    return config, made, links
+
+
+def test_every_link_goes_where_the_document_says(tmp_path: Path) -> None:
+    config, made, links = build(tmp_path)
+    try:
+        clients = made.kernel.data_engine._clients.values()
+        (data,) = [client for client in clients if hasattr(client, "_ws_clients")]
+        (public,) = data._ws_clients.values()
+        # The adapter itself would connect the public link to the REST address.
+        assert isinstance(public, Link)
+        assert public.url == "ws://127.0.0.1:1/pub/linear"
+        (execution,) = made.kernel.exec_engine._clients.values()
+        assert isinstance(execution, adapter.DeskExecutionClient)
+        assert execution._ws_private_client.url == HERE.ws_private
+        assert execution._ws_trade_client.url == HERE.ws_trade
+        assert sorted(links.states()) == ["private", "public linear", "trade"]
+        assert not any(state.connected for state in links.states().values())
+        # Nothing that could be logged holds a secret.
+        assert SECRET not in repr(config)
+        assert SECRET not in str(config.json())
+    finally:
+        made.kernel.cancel_all_tasks()
+        made.dispose()
+        adapter.forget_clients()
+
+
+def test_the_private_names_that_we_touch_are_there(tmp_path: Path) -> None:
+    _, made, _ = build(tmp_path)
+    try:
+        kernel = made.kernel
+        for name in ("_register_executor", "_start_engines", "_initialize_portfolio"):
+            assert callable(getattr(kernel, name))
+        (execution,) = kernel.exec_engine._clients.values()
+        # A data descriptor of the subclass: what the adapter wrote in its constructor went there.
+        assert execution._is_demo is False
+        assert execution._demo is False
+        assert {"_tasks", "_ws_private_client", "_ws_trade_client"} <= set(vars(execution))
+        for name in ("subscription_count", "is_active", "cancel_order", "subscribe_orderbook"):
+            assert hasattr(engine.BybitWebSocketClient, name)
+        assert config_of(made).exec_clients[BYBIT].api_secret is None
+    finally:
+        made.kernel.cancel_all_tasks()
+        made.dispose()
+        adapter.forget_clients()
+
+
+def config_of(made: Any) -> Any:
+    return made._config
