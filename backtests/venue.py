@@ -26,7 +26,7 @@ from nautilus_trader.execution.messages import (
 )
 from nautilus_trader.model.book import OrderBook
 from nautilus_trader.model.data import BookOrder, TradeTick
-from nautilus_trader.model.enums import BookType, OrderSide
+from nautilus_trader.model.enums import BookType, LiquiditySide, OrderSide
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.objects import Price
@@ -37,7 +37,7 @@ from backtests.slippage import Slippage, slipped_price
 
 
 class DeskFillModel(FillModel):
-    """Fills a market order whole, at the standing price made worse by the named slippage.
+    """Fills what takes whole, at the standing price made worse by the named slippage.
 
     ``references`` keeps the standing price of each order until the accountant takes it; ``forced``
     holds the prices of liquidations and delistings, which are the venue's and slip no further.
@@ -54,9 +54,10 @@ class DeskFillModel(FillModel):
     ) -> OrderBook | None:
         """Return a book of one level, large enough for the order, at the price it shall have.
 
-        Limit orders keep the engine's own rule: they fill at their price or better.
+        A limit order that takes, as one that is immediate or cancel, slips no further than its own
+        price. One that rests keeps the engine's rule: it fills at its price or better.
         """
-        if order.has_price:
+        if order.has_price and order.liquidity_side != LiquiditySide.TAKER:
             return None
         buy = order.side == OrderSide.BUY
         name = order.client_order_id.value
@@ -68,6 +69,9 @@ class DeskFillModel(FillModel):
             if fraction:
                 tick = instrument.price_increment.as_decimal()
                 price = slipped_price(reference, fraction, tick, buy=buy)
+                if order.has_price:
+                    limit = order.price.as_decimal()
+                    price = min(price, limit) if buy else max(price, limit)
                 level = Price(price, instrument.price_precision)
             else:
                 level = standing

@@ -35,7 +35,7 @@ from strategies.clearing import Clearing
 from strategies.executor import Executor
 from strategies.history import Candles
 from strategies.messages import Action, Decision, Executed, Verdict, strictest
-from strategies.order_ids import BACKTEST_TAG, KEY, TAG, order_id, owner_of, session_of
+from strategies.order_ids import BACKTEST_TAG, KEY, TAG, numbered, order_id, owner_of, session_of
 from strategies.sizing.rounding import ZERO, Lot, split
 from strategies.state import StateStore
 from strategies.tactics.execution import Execution
@@ -94,7 +94,7 @@ class DeskStrategy(Strategy):
         self._listed: dict[str, int] = {}
         self._store: StateStore | None = None
         self._touch_source: TouchSource = "quotes"
-        self._session = ""
+        self._id_prefix = ""
         self._orders_made = 0
         self._own: set[ClientOrderId] = set()
         self._clearing = Clearing(self)
@@ -179,7 +179,8 @@ class DeskStrategy(Strategy):
 
     def on_start(self) -> None:
         """Listen to the guards; a derived class calls this first."""
-        self._session = session_of(self.clock.timestamp_ns())
+        session = session_of(self.clock.timestamp_ns())
+        self._id_prefix = order_id(self.config.node, self.config.key, session, 0)[:-1]
         self.msgbus.subscribe("verdicts.*", self._hear_verdict)
 
     def on_verdict(self, verdict: Verdict) -> None:
@@ -365,9 +366,7 @@ class DeskStrategy(Strategy):
     def next_order_id(self) -> ClientOrderId:
         """Return the id of the next order; live, the gate refuses any that is not made here."""
         self._orders_made += 1
-        config = self.config
-        made = order_id(config.node, config.key, self._session, self._orders_made)
-        return ClientOrderId(made)
+        return ClientOrderId(numbered(self._id_prefix, self._orders_made))
 
     def publish(self, decision: Decision) -> None:
         """Publish a decision, before any order of it leaves."""

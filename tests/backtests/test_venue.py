@@ -178,6 +178,36 @@ def test_a_limit_order_rests_from_the_next_print_on() -> None:
     assert desk.accountant.ledger.slippage == 0
 
 
+@pytest.mark.parametrize("now_or_never", [TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTC])
+def test_a_limit_order_that_takes_fills_whole_and_slips_no_further_than_its_price(
+    now_or_never: TimeInForce,
+) -> None:
+    # RISING opens at 102 next: 1 % of slippage would be 103.02.
+    for limit_price, fill in ((110, "103.02"), (103, "103")):
+        script = Script({at(1, 5): limit("50", limit_price, time_in_force=now_or_never)})
+        desk = play({A: RISING}, script, document=venue(slippage=FixedBpsSlippage(bps=D(100))))
+        assert story(script) == [(pytest.approx(after(2)), D(fill))]
+        assert script.fills[0].last_qty.as_decimal() == 50
+        assert desk.accountant.ledger.slippage == 50 * (D(fill) - 102)
+
+
+def test_an_immediate_order_below_the_next_open_is_gone() -> None:
+    script = Script({at(1, 5): limit("50", 101, time_in_force=TimeInForce.IOC)})
+    desk = play({A: RISING}, script)
+    assert status(desk) == ["CANCELED"]
+    assert story(script) == []
+
+
+@pytest.mark.parametrize(("price_", "fate"), [(101, "ACCEPTED"), (102, "REJECTED")])
+def test_a_post_only_order_rests_below_the_next_open_or_is_rejected(
+    price_: float, fate: str
+) -> None:
+    script = Script({at(1, 5): limit("50", price_, post_only=True)})
+    desk = play({A: RISING}, script)
+    assert status(desk) == [fate]
+    assert story(script) == []
+
+
 def test_a_resting_order_is_cancelled_at_the_venue() -> None:
     script = Script({at(1): limit("1", 50, time_in_force=TimeInForce.GTC), at(3): cancelling(A)})
     desk = play({A: RISING}, script)

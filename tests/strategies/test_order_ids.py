@@ -2,7 +2,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategies.order_ids import LONGEST, Owner, base36, order_id, owner_of, prefix_of, session_of
+from strategies.order_ids import (
+    LONGEST,
+    Owner,
+    base36,
+    numbered,
+    order_id,
+    owner_of,
+    prefix_of,
+    session_of,
+)
 
 TAGS, KEYS = (st.text("abcz019", min_size=1, max_size=n) for n in (4, 8))
 
@@ -71,6 +80,7 @@ def test_every_id_leads_back_to_its_owner(tag, key, start_ms, number):
     made = order_id(tag, key, base36(start_ms), number)
     assert owner_of(made) == (tag, key)
     assert made.startswith(prefix_of(tag, key))
+    assert numbered(order_id(tag, key, base36(start_ms), 0)[:-1], number) == made
 
 
 @given(st.tuples(TAGS, KEYS), st.tuples(TAGS, KEYS))
