@@ -166,6 +166,10 @@ class Exchange:
         if market.waiting:
             state.moved[key] = None
         if market.holders:
+            # Before the stops, which a price that jumped past them does not save; and after them,
+            # for they may have opened more.
+            settlement.liquidate_due(state, market, now_ms)
+            triggers.fire_due(state, now_ms)
             settlement.liquidate_due(state, market, now_ms)
         self._settle(now_ms)
 

@@ -178,8 +178,9 @@ def add_partial(
 
 
 def wait(state: State, order: Order) -> Order:
-    """Let a conditional order wait for its price, and tell."""
+    """Let a conditional order wait for its price, and tell; it may be there already."""
     state.market(order.key).waiting[order.order_id] = order.account
+    state.moved[order.key] = None
     return state.tell_order(order)
 
 

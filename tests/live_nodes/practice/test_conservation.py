@@ -1,0 +1,307 @@
+"""Whatever happens, nothing is made and nothing lost; and what is kept comes back the same.
+
+Hypothesis plays requests of two accounts, and moves of the house, against one exchange.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from live_nodes.practice.exchange import Exchange
+from live_nodes.practice.model import (
+    AccountSpec,
+    AmendRequest,
+    CancelAllRequest,
+    CancelRequest,
+    OrderRequest,
+    Refusal,
+    Row,
+    TradingStopRequest,
+)
+from live_nodes.practice.row_text import row_from_text, row_text
+from tests.live_nodes.practice.pure import BTC, ETH, SPOT, SYMBOLS, T0
+
+ACCOUNTS = [
+    AccountSpec("anna", (("USDT", D(2000)), ("BTC", D(5)))),
+    AccountSpec("bert", (("USDT", D(100)),), leverage=D(20)),
+]
+KEYS = (BTC, ETH, SPOT)
+names = st.sampled_from(["anna", "bert"])
+keys = st.sampled_from(KEYS)
+sides = st.sampled_from(["Buy", "Sell"])
+prices = st.integers(92, 108).map(D)
+sizes = st.integers(1, 40).map(lambda n: D(n) / 4)
+
+who = {"do": st.just("order"), "account": names, "key": keys, "side": sides, "qty": sizes}
+forces = st.sampled_from(["GTC", "GTC", "IOC", "FOK", "PostOnly"])
+offsets = st.integers(1, 12).map(D)
+orders = st.one_of(
+    st.fixed_dictionaries(who, optional={"reduce_only": st.booleans()}),
+    st.fixed_dictionaries(
+        who | {"price": prices, "time_in_force": forces}, optional={"reduce_only": st.booleans()}
+    ),
+    # Take-profits and stop-losses so far beyond and before the price.
+    st.fixed_dictionaries(
+        who | {"profit": offsets, "loss": offsets},
+        optional={"price": prices, "tpsl_mode": st.sampled_from(["Full", "Partial"])},
+    ),
+    st.fixed_dictionaries(
+        who | {"trigger_price": prices},
+        optional={"price": prices, "reduce_only": st.booleans()},
+    ),
+)
+quotes = st.fixed_dictionaries(
+    {"do": st.just("quote"), "key": keys, "middle": prices, "bid": sizes, "ask": sizes}
+)
+prints = st.fixed_dictionaries(
+    {"do": st.just("trade"), "key": keys, "side": sides, "price": prices, "qty": sizes}
+)
+marks = st.fixed_dictionaries(
+    {"do": st.just("mark"), "key": keys,
+     "price": st.one_of(st.integers(94, 106), st.integers(85, 115))}
+)  # fmt: skip
+others = st.one_of(
+    st.fixed_dictionaries(
+        {"do": st.just("amend"), "account": names, "which": st.integers(0, 9)},
+        optional={"qty": sizes, "price": prices, "trigger_price": prices},
+    ),
+    st.fixed_dictionaries({"do": st.just("cancel"), "account": names, "which": st.integers(0, 9)}),
+    st.fixed_dictionaries({"do": st.just("cancel all"), "account": names}),
+    st.fixed_dictionaries(
+        {"do": st.just("stops"), "account": names},
+        optional={"take_profit": st.integers(90, 110).map(D), "stop_loss": prices},
+    ),
+    st.fixed_dictionaries(
+        {"do": st.just("funding"), "key": st.sampled_from([BTC, ETH]),
+         "rate": st.integers(-5, 5)}
+    ),
+    st.fixed_dictionaries(
+        {"do": st.just("leverage"), "account": names, "to": st.integers(1, 50)}
+    ),
+    st.fixed_dictionaries({"do": st.just("halt"), "key": keys, "halted": st.booleans()}),
+)  # fmt: skip
+moves = st.lists(
+    st.one_of(orders, orders, orders, quotes, prints, marks, others), min_size=5, max_size=40
+)
+
+
+def fresh() -> Exchange:
+    exchange = Exchange(SYMBOLS, ACCOUNTS)
+    for key in KEYS:
+        exchange.set_mark(key, D(100), D(100), T0, D(100))
+        exchange.quote(key, [(D(99), D(10))], [(D(101), D(10))], T0)
+    exchange.drain()
+    return exchange
+
+
+def play(exchange: Exchange, move: dict[str, Any], now: int) -> str:
+    """Make a move; say how a request was refused, if it was."""
+    kind = move["do"]
+    more = {k: v for k, v in move.items() if k not in ("do", "account", "key", "which", "side")}
+    try:
+        if kind == "order":
+            _order(exchange, move, more, now)
+        elif kind == "quote":
+            m = move["middle"]
+            exchange.quote(
+                move["key"],
+                [(m - 1, move["bid"]), (m - 2, D(5))],
+                [(m + 1, move["ask"]), (m + 2, D(5))],
+                now,
+            )
+        elif kind == "trade":
+            exchange.trade(move["key"], move["side"], move["price"], move["qty"], now)
+        elif kind == "mark":
+            price = D(move["price"])
+            exchange.set_mark(move["key"], price, price, now, price)
+        elif kind == "funding":
+            rate = D(move["rate"]) / 1000
+            exchange.settle_funding(move["key"], rate, T0 + (now - T0) * 60_000)
+        elif kind == "leverage":
+            exchange.set_leverage(move["account"], "BTCUSDT", D(move["to"]), now)
+        elif kind == "halt":
+            exchange.halt(move["key"], move["halted"], now)
+        elif kind == "cancel all":
+            request = CancelAllRequest("linear", settle_coin="USDT")
+            exchange.cancel_all(move["account"], request, now)
+        elif kind == "stops":
+            request = TradingStopRequest("linear", "BTCUSDT", **more)
+            exchange.trading_stop(move["account"], request, now)
+        else:
+            opened = exchange.open_orders(move["account"])
+            if not opened:
+                return ""
+            order = opened[move["which"] % len(opened)]
+            if kind == "cancel":
+                exchange.cancel(
+                    move["account"],
+                    CancelRequest(order.category, order.symbol, order.order_id),
+                    now,
+                )
+            else:
+                exchange.amend(
+                    move["account"],
+                    AmendRequest(order.category, order.symbol, order.order_id, **more),
+                    now,
+                )
+    except Refusal as refusal:
+        return str(refusal)
+    return ""
+
+
+def _order(exchange: Exchange, move: dict[str, Any], more: dict[str, Any], now: int) -> None:
+    key = move["key"]
+    spot = key == SPOT
+    trigger = more.get("trigger_price")
+    profit, loss = more.pop("profit", None), more.pop("loss", None)
+    if profit is not None:
+        base = more.get("price") or exchange.market(key).last
+        sign = 1 if move["side"] == "Buy" else -1
+        more |= {"take_profit": base + sign * profit, "stop_loss": base - sign * loss}
+    if spot:
+        more.pop("reduce_only", None)
+        more.pop("tpsl_mode", None)
+        if "price" not in more:
+            more["market_unit"] = "baseCoin"
+            more.pop("take_profit", None)
+            more.pop("stop_loss", None)
+        if trigger is not None:
+            more["order_filter"] = "StopOrder"
+    elif trigger is not None:
+        more["trigger_direction"] = 1 if trigger > exchange.market(key).last else 2
+    if "price" not in more:
+        more["time_in_force"] = "IOC"
+    request = OrderRequest(
+        key[0], key[1], move["side"], "Limit" if "price" in more else "Market", **more
+    )
+    exchange.create(move["account"], request, now)
+
+
+def check(exchange: Exchange) -> None:
+    """Check everything that must always hold."""
+    for key in (BTC, ETH):
+        held = sum(exchange.position(a, key[1]).signed for a in exchange.accounts())
+        assert held + exchange.market(key).house == 0
+    spot_fees = D(0)
+    for spec in ACCOUNTS:
+        name = spec.name
+        fills = exchange.executions(name)
+        wallet = exchange.wallet(name)
+        start = dict(spec.balances)
+        linear = [f for f in fills if f.category == "linear"]
+        spot = [f for f in fills if f.category == "spot"]
+        # The wallet is what it was, plus what was realised, less fees and funding.
+        usdt = start["USDT"] + sum(f.pnl - f.fee for f in linear) + sum(f.change for f in spot)
+        assert wallet.coin("USDT").balance == usdt
+        assert sum(f.change for f in fills) == usdt - start["USDT"]
+        bought = sum(f.qty if f.side == "Buy" else -f.qty for f in spot)
+        paid = sum((f.fee for f in spot if f.fee_coin == "BTC"), D(0))
+        spot_fees += paid
+        assert wallet.coin("BTC").balance == start.get("BTC", D(0)) + bought - paid
+        assert wallet.coin("BTC").balance >= 0
+        for key in (BTC, ETH):
+            traded = [f for f in linear if f.symbol == key[1] and f.exec_type != "Funding"]
+            position = exchange.position(name, key[1])
+            assert sum(f.qty if f.side == "Buy" else -f.qty for f in traded) == position.signed
+            # Cash flow of the fills and the position's cost tell the same gain.
+            cash = sum(-f.value if f.side == "Buy" else f.value for f in traded)
+            cost = position.cost if position.signed > 0 else -position.cost
+            assert sum(f.pnl for f in traded) == cash + cost
+        for order in [*exchange.open_orders(name), *exchange.order_history(name)]:
+            own = [f for f in fills if f.order_id == order.order_id]
+            assert sum(f.qty for f in own) == order.filled
+            assert sum((f.value for f in own), D(0)) == order.filled_value
+            assert order.filled <= order.qty
+            assert (order.status == "Filled") == (order.filled == order.qty)
+        for order in exchange.open_orders(name):
+            if order.reduce_only and not order.untriggered:
+                position = exchange.position(name, order.symbol)
+                assert order.leaves <= position.size
+                assert order.side != position.side
+    # Accounts' coins and the house's make what there was, less the fees.
+    coins = sum(exchange.wallet(a).coin("BTC").balance for a in exchange.accounts())
+    assert coins + exchange.market(SPOT).house == 5 - spot_fees
+    for key in KEYS:
+        bids, asks = exchange.book(key, 100)
+        if bids and asks and not exchange.market(key).halted:
+            assert bids[0][0] < asks[0][0]
+
+
+@settings(max_examples=150, deadline=None)
+@given(moves=moves)
+def test_nothing_is_made_and_nothing_lost(moves: list[dict[str, Any]]) -> None:
+    exchange = fresh()
+    for n, move in enumerate(moves, start=1):
+        play(exchange, move, T0 + n)
+        check(exchange)
+
+
+@settings(max_examples=100, deadline=None)
+@given(before=moves, after=moves)
+def test_what_was_kept_comes_back_and_goes_on_the_same(
+    before: list[dict[str, Any]], after: list[dict[str, Any]]
+) -> None:
+    exchange = fresh()
+    for n, move in enumerate(before, start=1):
+        play(exchange, move, T0 + n)
+    exchange.drain()
+    again = Exchange(SYMBOLS, ACCOUNTS)
+    again.restore(row_from_text(row.table, row_text(row)) for row in reversed(exchange.rows()))
+    assert _sorted(again.rows()) == _sorted(exchange.rows())
+    assert again.drain() == []
+    # The house's book is the market's to tell again.
+    now = T0 + len(before) + 1
+    for key in KEYS:
+        for side in (exchange, again):
+            side.quote(key, [(D(99), D(7))], [(D(101), D(7))], now)
+    for n, move in enumerate(after, start=now + 1):
+        assert play(exchange, move, n) == play(again, move, n)
+    assert exchange.drain() == again.drain()
+
+
+@settings(max_examples=100, deadline=None)
+@given(moves=moves)
+def test_the_events_rows_are_what_must_be_kept(moves: list[dict[str, Any]]) -> None:
+    exchange, kept = fresh(), {}
+    for n, move in enumerate(moves, start=1):
+        play(exchange, move, T0 + n)
+        for event in exchange.drain():
+            if event.row is not None:
+                kept[event.row.table, event.row.row_key] = event.row
+    again = Exchange(SYMBOLS, ACCOUNTS)
+    again.restore(kept.values())
+    for key in KEYS:  # Prices are not among them: they are the market's to tell again.
+        row = exchange.market(key)
+        assert (again.market(key).house, again.market(key).halted) == (row.house, row.halted)
+    for name in exchange.accounts():
+        mine, theirs = exchange.open_orders(name), again.open_orders(name)
+        assert [(o.order_id, o.qty, o.filled) for o in mine] == [
+            (o.order_id, o.qty, o.filled) for o in theirs
+        ]
+        assert exchange.order_history(name) == again.order_history(name)
+        assert exchange.executions(name) == again.executions(name)
+        assert [(p.symbol, p.signed, p.cost) for p in exchange.positions(name)] == [
+            (p.symbol, p.signed, p.cost) for p in again.positions(name)
+        ]
+        # Its order of coins may differ where a coin came in later.
+        assert {(c.coin, c.balance) for c in exchange.wallet(name).coins} == {
+            (c.coin, c.balance) for c in again.wallet(name).coins
+        }
+
+
+def _sorted(rows: list[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (row.table, row.row_key))
+
+
+def test_a_state_file_of_another_document_is_refused() -> None:
+    exchange = fresh()
+    stranger = Exchange(SYMBOLS, [AccountSpec("carl")])
+    with pytest.raises(ValueError, match="'anna'"):
+        stranger.restore(exchange.rows())
+    with pytest.raises(ValueError, match="ETHUSDT"):
+        Exchange(SYMBOLS[:1], ACCOUNTS).restore(exchange.rows())
