@@ -296,6 +296,8 @@ class Links:
                 link.proven = False
                 link.half_opens += link.name in broken
             if connected and not link.was_connected:
+                # A refusal of the first login came before we looked; it must not be forgotten.
+                link.failure = "" if link.connects else link.failure
                 link.connects += 1
                 link.probed_at = 0.0
             link.was_connected = connected
@@ -322,7 +324,7 @@ class Links:
             # One was connected anew, maybe faster than we look: logins must be proven again.
             for link in self._links.values():
                 if not link.name.startswith("public"):
-                    link.proven, link.probed_at = False, 0.0
+                    link.proven, link.probed_at, link.failure = False, 0.0, ""
         self._beating_since = {c.inode: self._beating_since.get(c.inode, now) for c in beating}
         silent = [connection for connection in beating if connection.since_received > self._limit]
         if not silent:
