@@ -1,0 +1,16 @@
+"""What several tests of live nodes share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.live_nodes.killing import Forge, Ground
+
+
+@pytest.fixture(scope="session")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """Return a practice exchange in a process of its own, and what makes nodes that may die."""
+    with Forge() as forge, Ground(tmp_path_factory.mktemp("ground"), forge) as made:
+        yield made

@@ -1,0 +1,427 @@
+"""An exchange, nodes that die at it, and what is left there when they are done."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from actors.journal_files import NAME
+from actors.journal_reading import read
+from live_nodes.practice_process import Endpoint, ensure_exchange, running_exchange, stop_exchange
+from strategies.messages import Decision
+from strategies.plan import STATE, Plan, Progress, decode
+
+KEY = "steady"
+ZERO = Decimal(0)
+SYMBOLS: dict[str, dict[str, Any]] = {
+    "AAAUSDT": {"price": 100, "tick": 0.01, "lot": 0.01},
+    "BBBUSDT": {"price": 50, "tick": 0.01, "lot": 0.01},
+    "CCCUSDT": {"price": 20, "tick": 0.001, "lot": 0.1},
+    "DDDUSDT": {"price": 10, "tick": 0.001, "lot": 0.1},
+}
+ACCOUNTS = 120
+NODE_SECONDS = 45.0
+"""A run with a recovery takes five to fifteen; nothing may hang."""
+TAKER: dict[str, Any] = {"tactic": "taker"}
+MAKER: dict[str, Any] = {
+    "tactic": "maker_first",
+    "reprice_every": "1s",
+    "least_rest": "1s",
+    "deadline": "3s",
+    "max_slippage_bps": 100,
+    "max_leg_imbalance": 0.03,
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a node's process ended.
+
+    Parameters
+    ----------
+    code, signal : int or None
+        Exit code, or the signal that ended it.
+    reached : list of str
+        Boundaries in the order they were reached.
+    said : str
+        What it printed.
+    """
+
+    code: int | None
+    signal: int | None
+    reached: list[str]
+    said: str
+
+    @property
+    def traded(self) -> list[tuple[str, int]]:
+        """The boundaries of the part in which it trades, each with its number."""
+        seen: Counter[str] = Counter()
+        found = []
+        for name in self.reached:
+            seen[name] += 1
+            if name.startswith("trade: ") and not name.endswith(" begins"):
+                found.append((name, seen[name]))
+        return found
+
+
+class Forge:
+    """The process that nodes are forked from; use it as a context."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "tests.live_nodes.live_and_die"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(10)
+
+    def start(self, **job: Any) -> int:
+        """Fork a node; return its pid."""
+        assert self._process.stdin is not None
+        defaults = {"fatal": None, "seconds": None, "environment": {}, "reached": None}
+        self._process.stdin.write(json.dumps(defaults | job) + "\n")
+        return int(self._answer(30)["pid"])
+
+    def ended(self, seconds: float = NODE_SECONDS) -> dict[str, Any]:
+        """Wait until the node has ended, and return how."""
+        return self._answer(seconds)
+
+    def _answer(self, seconds: float) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], seconds)
+        assert ready, f"no word from the node within {seconds:g} s"
+        return dict(json.loads(self._process.stdout.readline()))
+
+
+class Ground:
+    """A practice exchange in a process of its own, with an account for every node.
+
+    Parameters
+    ----------
+    folder : Path
+        Takes everything.
+    forge : Forge
+        Makes the nodes.
+    """
+
+    def __init__(self, folder: Path, forge: Forge) -> None:
+        self.folder, self.forge = folder, forge
+        self.market = folder / "exchange.yaml"
+        self.exchange = folder / "exchange"
+        document = {
+            "kind": "exchange",
+            "name": "killing",
+            "market": {"model": "random", "seed": 7, "volatility": 0.01, "symbols": SYMBOLS},
+            "accounts": {f"k{n}": {"balance": 100_000} for n in range(ACCOUNTS)},
+            "update_ms": 200,
+        }
+        self.market.write_text(yaml.safe_dump(document), encoding="utf-8")
+        self._accounts = (f"k{n}" for n in count())
+
+    def __enter__(self) -> Self:
+        ensure_exchange(self.market, self.exchange)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        stop_exchange(self.exchange)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where the exchange is; started when it is not up."""
+        return ensure_exchange(self.market, self.exchange)
+
+    def kill_exchange(self) -> int:
+        """End the exchange by SIGKILL; return its pid."""
+        found = running_exchange(self.exchange)
+        assert found is not None
+        os.kill(found.pid, signal.SIGKILL)
+        return found.pid
+
+    def state(self) -> dict[str, Any]:
+        """Return what the exchange's admin tells of everything."""
+        with urllib.request.urlopen(f"{self.endpoint.admin}/state", timeout=10) as answer:
+            return dict(json.load(answer))
+
+    def tell(self, path: str, **body: Any) -> dict[str, Any]:
+        """Ask the exchange's admin to do something."""
+        request = urllib.request.Request(
+            f"{self.endpoint.admin}{path}", json.dumps(body).encode(), method="POST"
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return dict(json.load(answer))
+
+    def node(self, execution: dict[str, Any] = TAKER, **changes: Any) -> KilledNode:
+        """Return a node with an account and a folder of its own."""
+        account = next(self._accounts)
+        return KilledNode(self, account, execution, changes)
+
+
+@dataclass
+class KilledNode:
+    """One node's document, account and folder, through all of its runs."""
+
+    ground: Ground
+    account: str
+    execution: dict[str, Any]
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        where = self.ground.endpoint
+        document: dict[str, Any] = {
+            "kind": "node",
+            "name": self.account,
+            "environment": "practice",
+            "tag": "kx",
+            "allow": ["tests.live_nodes.steady"],
+            "state": str(self.ground.folder / "state"),
+            "account": {"name": self.account},
+            "venue_urls": {
+                "http": where.http,
+                "ws_public": where.ws_public,
+                "ws_private": where.ws_private,
+                "ws_trade": where.ws_trade,
+            },
+            "strategies": {
+                KEY: {
+                    "use": "tests.live_nodes.steady:Steady",
+                    "params": {
+                        "interval": "1h",
+                        "every": "1d",
+                        "at": "00:00",
+                        "fraction": 0.5,
+                        "gross_leverage": 0.1,
+                        "execution": self.execution,
+                    },
+                }
+            },
+        }
+        self.file = self.ground.folder / f"{self.account}.yaml"
+        self.file.write_text(yaml.safe_dump(document | self.changes), encoding="utf-8")
+        self.folder = self.ground.folder / "state" / self.account / "practice"
+        self._runs = 0
+        self._reached = self._output = Path()
+
+    def begin(
+        self,
+        *options: str,
+        fatal: tuple[str, int] | None = None,
+        seconds: float | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> int:
+        """Start it; return its pid."""
+        self._runs += 1
+        self._reached = self.ground.folder / f"{self.account}-{self._runs}.reached"
+        self._output = self.ground.folder / f"{self.account}-{self._runs}.out"
+        return self.ground.forge.start(
+            arguments=["live", str(self.file), *options],
+            output=str(self._output),
+            reached=str(self._reached),
+            fatal=fatal,
+            seconds=seconds,
+            environment=environment or {},
+        )
+
+    def ended(self, seconds: float = NODE_SECONDS) -> Ended:
+        """Wait until it has ended, and return how."""
+        how = self.ground.forge.ended(seconds)
+        return Ended(how["code"], how["signal"], self.reached(), self.said())
+
+    def run(self, *options: str, **settings: Any) -> Ended:
+        """Start it and wait until it has ended."""
+        self.begin(*options, **settings)
+        return self.ended()
+
+    def reached(self) -> list[str]:
+        """Return the boundaries that the present or last run has reached."""
+        return self._reached.read_text().splitlines() if self._reached.exists() else []
+
+    def said(self) -> str:
+        """Return what the present or last run has printed."""
+        return self._output.read_text() if self._output.exists() else ""
+
+    def wait_for(self, words: str, seconds: float = 20.0) -> None:
+        """Wait until it has printed some words or reached a boundary of that name."""
+        until = time.monotonic() + seconds
+        while words not in self.said() and words not in self.reached():
+            assert time.monotonic() < until, f"no {words!r} within {seconds:g} s:\n{self.said()}"
+            time.sleep(0.01)
+
+    # Its own books -------------------------------------------------------------------------------
+
+    def plan(self) -> Plan | None:
+        """Return the plan that its journal has under way."""
+        return self.progress().plan
+
+    def progress(self) -> Progress:
+        """Return how far its schedule is, from a copy: a reader would fold a dead node's WAL in."""
+        copy = self.ground.folder / f"{self.account}-copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        copy.mkdir()
+        for name in (NAME, f"{NAME}-wal"):
+            if (self.folder / name).exists():
+                shutil.copyfile(self.folder / name, copy / name)
+        if not (copy / NAME).exists():
+            return Progress()
+        with read(copy) as journal:
+            try:
+                saved = journal.load_state(KEY, STATE)
+            except sqlite3.OperationalError as error:
+                # Killed before its tables were made.
+                if "no such table" not in str(error):
+                    raise
+                saved = None
+        return decode(saved, KEY)
+
+    def decisions(self) -> list[Decision]:
+        """Return its decisions, the newest first."""
+        with read(self.folder) as journal:
+            return journal.decisions()
+
+    # The exchange's books ------------------------------------------------------------------------
+
+    def at_the_exchange(self) -> dict[str, Any]:
+        """Return what the exchange has of its account."""
+        return dict(self.ground.state()["accounts"][self.account])
+
+    def positions(self) -> dict[str, Decimal]:
+        """Return its positions at the exchange, signed, by instrument id."""
+        return positions_of(self.at_the_exchange())
+
+
+def positions_of(account: dict[str, Any]) -> dict[str, Decimal]:
+    """Return an account's positions as the exchange has them, signed, by instrument id."""
+    found = {}
+    for row in account["positions"]:
+        size = Decimal(row["size"])
+        if size:
+            name = f"{row['symbol']}-LINEAR.BYBIT"
+            found[name] = size if row["side"] == "Buy" else -size
+    return found
+
+
+def traded_of(account: dict[str, Any]) -> dict[str, Decimal]:
+    """Return how much of each instrument an account has bought and sold, by instrument id."""
+    traded: dict[str, Decimal] = {}
+    for row in account["executions"]:
+        if row["exec_type"] == "Trade":
+            name = f"{row['symbol']}-LINEAR.BYBIT"
+            traded[name] = traded.get(name, ZERO) + Decimal(row["qty"])
+    return traded
+
+
+def targets_of(decision: Decision) -> dict[str, Decimal]:
+    """Return the positions that a decision is on its way to."""
+    return {t.instrument: Decimal(t.current) + Decimal(t.order) for t in decision.targets}
+
+
+@dataclass(frozen=True)
+class Killing:
+    """What a node wanted when it was killed.
+
+    Parameters
+    ----------
+    killed : Ended
+        The run that was killed.
+    plan : Plan or None
+        What its journal had under way.
+    before, traded_before : dict of str to Decimal
+        Positions at the exchange before that run, and what had been traded there.
+    again : Ended
+        The run after it.
+    """
+
+    killed: Ended
+    plan: Plan | None
+    before: dict[str, Decimal]
+    traded_before: dict[str, Decimal]
+    again: Ended
+
+
+def kill_and_restart(
+    node: KilledNode,
+    *options: str,
+    fatal: tuple[str, int] | None = None,
+    seconds: float | None = None,
+) -> Killing:
+    """Kill a node at a boundary or a moment of a rebalance, and let it run again to the end."""
+    account = node.at_the_exchange()
+    killed = node.run("--run-once", *options, fatal=fatal, seconds=seconds)
+    plan = node.plan()
+    again = node.run("--run-once")
+    return Killing(killed, plan, positions_of(account), traded_of(account), again)
+
+
+def faults_of(node: KilledNode, killing: Killing, *, decided: int = 1) -> list[str]:
+    """Return what is not as it must be after a kill and the restart, in words.
+
+    Parameters
+    ----------
+    node : KilledNode
+        Which has ended.
+    killing : Killing
+        How it went.
+    decided : int
+        How many rebalances it should have decided on in all its runs.
+    """
+    account, decisions = node.at_the_exchange(), node.decisions()
+    plan = killing.plan
+    rebalances = [decision for decision in decisions if decision.kind == "rebalance"]
+    wanted = killing.before.copy()
+    if plan is not None:
+        wanted |= plan.targets
+    elif rebalances:
+        wanted |= targets_of(rebalances[0])
+    wanted = {name: quantity for name, quantity in wanted.items() if quantity}
+    held = positions_of(account)
+    wrong = []
+    if killing.again.code != 0:
+        wrong.append(f"the restart ended with {killing.again.code}: {killing.again.said}")
+    if held != wanted:
+        wrong.append(f"the exchange has {_words(held)}, the targets are {_words(wanted)}")
+    if not wanted:
+        wrong.append("nothing was wanted: the test shows nothing")
+    wrong += [f"order {row['order_link_id']} is open" for row in account["open_orders"]]
+    # Whatever was traded there and back was an order too many.
+    for name, traded in sorted(traded_of(account).items()):
+        now, before = held.get(name, ZERO), killing.before.get(name, ZERO)
+        least = killing.traded_before.get(name, ZERO) + abs(now - before)
+        if traded != least:
+            wrong.append(f"{name}: traded {traded}, {least} would have done")
+    if len(rebalances) > decided:
+        wrong.append(f"it decided {len(rebalances)} times")
+    progress = node.progress()
+    if progress.plan is not None or progress.done is None:
+        wrong.append(f"its schedule stands at {progress}")
+    with read(node.folder) as journal:
+        explained = {name: q for name, q in journal.explained().items() if q}
+        unsettled = journal.unsettled()
+    if explained != held:
+        wrong.append(f"its journal explains {_words(explained)}, the exchange has {_words(held)}")
+    wrong += [f"order {order.client_order_id} has no outcome" for order in unsettled]
+    return wrong
+
+
+def _words(positions: dict[str, Decimal]) -> str:
+    return ", ".join(f"{name} {quantity}" for name, quantity in sorted(positions.items())) or "none"

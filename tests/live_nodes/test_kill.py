@@ -1,0 +1,142 @@
+"""A node that is killed anywhere in a rebalance ends where it wanted to be, and nowhere else.
+
+Each time: SIGKILL, an ordinary restart, and the exchange is asked what it has. Net positions are
+the plan's targets, not a lot was traded there and back, no order is left, and one rebalance was
+decided on. `make test` kills thrice; `make test-kill` at every boundary of a rebalance and at
+random moments.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+
+import pytest
+
+from tests.live_nodes.killing import (
+    MAKER,
+    TAKER,
+    Ground,
+    KilledNode,
+    faults_of,
+    kill_and_restart,
+)
+
+TRIES = 4
+"""How often a boundary is tried that not every run has, such as the fifth of some fills."""
+HALF = ("--force", "--set", "strategies.steady.params.gross_leverage=0.05")
+"""Another rebalance on the same day, of exits alone."""
+
+
+def kill_at(node: KilledNode, boundary: tuple[str, int], *options: str) -> list[str]:
+    """Kill at a boundary; return what is wrong afterwards, and whether it was never reached."""
+    killing = kill_and_restart(node, *options, fatal=boundary)
+    if killing.killed.signal != signal.SIGKILL:
+        return [f"{boundary} was never reached"]
+    return faults_of(node, killing, decided=2 if options else 1)
+
+
+def opened(ground: Ground, execution: dict[str, object]) -> KilledNode:
+    """Return a node that has rebalanced once."""
+    node = ground.node(execution)
+    assert node.run("--run-once").code == 0, node.said()
+    return node
+
+
+@pytest.mark.parametrize(
+    "boundary",
+    [("trade: send submit_order", 2), ("trade: sent submit_order", 1)],
+    ids=["before an order is sent", "after an order is sent"],
+)
+def test_a_node_that_is_killed_around_an_order_ends_at_its_targets(
+    ground: Ground, boundary: tuple[str, int]
+) -> None:
+    assert kill_at(ground.node(TAKER), boundary) == []
+
+
+def test_a_node_that_is_killed_while_makers_rest_ends_at_its_targets(ground: Ground) -> None:
+    assert kill_at(ground.node(MAKER), ("trade: sent submit_order", 2)) == []
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("shrinks", [False, True], ids=["entries", "exits"])
+def test_a_node_may_be_killed_at_every_boundary_of_a_rebalance(
+    ground: Ground, shrinks: bool
+) -> None:
+    options = HALF if shrinks else ()
+    pattern = opened(ground, TAKER) if shrinks else ground.node(TAKER)
+    boundaries = pattern.run("--run-once", *options).traded
+    kinds = {name for name, _ in boundaries}
+    assert {"trade: send submit_order", "trade: sent submit_order"} < kinds
+    assert any("fills" in name for name in kinds)
+    assert len(boundaries) > 20
+    wrong = {}
+    for boundary in boundaries:
+        for _ in range(TRIES):
+            node = opened(ground, TAKER) if shrinks else ground.node(TAKER)
+            found = kill_at(node, boundary, *options)
+            if "never reached" not in " ".join(found):
+                break
+        if found:
+            wrong[boundary] = found
+    assert wrong == {}
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("shrinks", [False, True], ids=["entries", "exits"])
+def test_makers_may_be_killed_at_every_kind_of_boundary(ground: Ground, shrinks: bool) -> None:
+    options = HALF if shrinks else ()
+    pattern = opened(ground, MAKER) if shrinks else ground.node(MAKER)
+    boundaries = pattern.run("--run-once", *options).traded
+    # How often prices move under a resting order is the market's to say: of each kind the first
+    # and the third are in almost every run.
+    kinds = {(name, number) for name, number in boundaries if number in (1, 3)}
+    assert {name for name, _ in kinds} > {
+        "trade: send submit_order",
+        "trade: send cancel_order",
+        "trade: sent cancel_order",
+        "trade: commit state tactic",
+    }
+    wrong = {}
+    for boundary in sorted(kinds):
+        for _ in range(TRIES):
+            node = opened(ground, MAKER) if shrinks else ground.node(MAKER)
+            found = kill_at(node, boundary, *options)
+            if "never reached" not in " ".join(found):
+                break
+        if found:
+            wrong[boundary] = found
+    assert wrong == {}
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("seed", range(16))
+def test_a_node_may_be_killed_at_any_moment(ground: Ground, seed: int) -> None:
+    chance = random.Random(seed)
+    execution = TAKER if seed % 2 else MAKER
+    began = time.monotonic()
+    opened(ground, execution)
+    whole = time.monotonic() - began
+    node = ground.node(execution)
+    killing = kill_and_restart(node, seconds=chance.uniform(0.05, whole))
+    assert killing.killed.signal in (signal.SIGKILL, None)
+    assert faults_of(node, killing) == []
+
+
+@pytest.mark.kill
+def test_a_restart_may_be_killed_as_well(ground: Ground) -> None:
+    """Killed with orders sent and nothing known of them, then at every write of the recovery."""
+    node = ground.node(TAKER)
+    before = kill_and_restart(node, fatal=("trade: sent submit_order", 1))
+    recovery = [name for name in before.again.reached if name.startswith("start: commit")]
+    assert len(recovery) > 5
+    wrong = {}
+    for number in range(1, recovery.count("start: commit orders") + 1):
+        node = ground.node(TAKER)
+        first = node.run("--run-once", fatal=("trade: sent submit_order", 1))
+        assert first.signal == signal.SIGKILL
+        found = kill_at(node, ("start: commit orders", number))
+        if found:
+            wrong[number] = found
+    assert wrong == {}
