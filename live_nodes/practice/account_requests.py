@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from live_nodes.practice import payloads as write
+from live_nodes.practice import account_payloads as write
+from live_nodes.practice import payloads
 from live_nodes.practice.desk import Asked, Handler, Json
 from live_nodes.practice.model import Order, Symbol
 from live_nodes.practice.params import category, limit, page, text, window, wrong
@@ -78,7 +79,7 @@ def _chosen(
 def _orders(product: str, rows: list[Order], params: Mapping[str, Any]) -> Json:
     chosen, cursor = page(rows, [order.order_id for order in rows], params, limit(params, 20, 50))
     return {
-        "list": [write.order(order) for order in chosen],
+        "list": [payloads.order(order) for order in chosen],
         "nextPageCursor": cursor,
         "category": product,
     }
@@ -106,7 +107,7 @@ def executions(venue: Venue, asked: Asked) -> Json:
     return {
         "nextPageCursor": cursor,
         "category": product,
-        "list": [write.execution(row) for row in chosen],
+        "list": [payloads.execution(row) for row in chosen],
     }
 
 

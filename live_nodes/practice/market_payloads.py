@@ -6,24 +6,13 @@ The tests hold each of these to the examples in ``../shared/data/bybit/payload_f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 from live_nodes.practice.feed import INTERVAL_MS, Candle, FundingRate, Prices, PublicTrade
 from live_nodes.practice.model import Key, Level, Printed, Symbol
+from live_nodes.practice.spelling import places, plain
 
 Json = dict[str, Any]
-
-
-def plain(value: Decimal) -> str:
-    """Write a number without exponent and without trailing zeros."""
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") or "0" if "." in text else text
-
-
-def places(step: Decimal) -> int:
-    """Count the decimals of a step."""
-    return max(0, -int(step.normalize().as_tuple().exponent))
 
 
 def instrument(symbol: Symbol) -> Json:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from live_nodes.practice import account_payloads
 from live_nodes.practice import payloads as write
 from live_nodes.practice.connections import Connection
 from live_nodes.practice.model import (
@@ -93,9 +94,11 @@ def _told(kind: type, events: list[Any]) -> list[tuple[str, str, list[Json]]]:
     """Return (topic, product, data) of events of one kind."""
     if kind is WalletChanged:
         # Only the last of several: they are snapshots of one wallet.
-        return [("wallet", "", [write.wallet(events[-1].wallet)])]
+        return [("wallet", "", [account_payloads.wallet(events[-1].wallet)])]
     if kind is PositionChanged:
-        return [("position", "linear", [write.position_push(one.position) for one in events])]
+        return [
+            ("position", "linear", [account_payloads.position_push(one.position) for one in events])
+        ]
     found: list[tuple[str, str, list[Json]]] = []
     for product, group in groupby(events, lambda one: str(one.row.category)):
         rows = [one.row for one in group]

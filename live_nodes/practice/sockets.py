@@ -1,14 +1,12 @@
-"""The WebSocket links: handshake, login, ping, subscriptions, and operations of the trade link.
+"""The WebSocket links: handshake, login, ping and subscriptions.
 
-Messages of https://bybit-exchange.github.io/docs/v5/ws/connect and
-https://bybit-exchange.github.io/docs/v5/websocket/trade/guideline.
+Messages of https://bybit-exchange.github.io/docs/v5/ws/connect.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -17,21 +15,17 @@ from aiohttp import web
 
 from config.scenario import Channel
 from live_nodes.practice.connections import Connection
-from live_nodes.practice.desk import Answer, Desk
-from live_nodes.practice.fault_hooks import OpFault
+from live_nodes.practice.desk import Desk
 from live_nodes.practice.model import Refusal
 from live_nodes.practice.private_streams import TOPICS, PrivateStreams
 from live_nodes.practice.public_streams import PublicStreams
-from live_nodes.practice.signing import TIMESTAMP, WINDOW, Keyring, check_time
+from live_nodes.practice.replies import text_of, told
+from live_nodes.practice.signing import Keyring
+from live_nodes.practice.trade_link import TradeLink
 from live_nodes.practice.venue import Venue
 
 Json = dict[str, Any]
 MOST_SPOT_ARGS = 10
-REMEMBERED_REQUESTS = 10_000
-OPERATIONS = {
-    f"order.{action}": f"/v5/order/{action}"
-    for action in ("create", "amend", "cancel", "create-batch", "amend-batch", "cancel-batch")
-}
 
 
 class Sockets:
@@ -45,17 +39,16 @@ class Sockets:
 
     def __init__(self, venue: Venue, desk: Desk, keyring: Keyring) -> None:
         self._venue = venue
-        self._desk = desk
         self._keyring = keyring
         self.public = PublicStreams(venue)
         self.private = PrivateStreams(venue)
+        self._trade = TradeLink(venue, desk, keyring)
         venue.listeners += [self.public, self.private]
         self._open: dict[Channel, set[Connection]] = {
             "public": set(),
             "private": self.private.connections,
             "trade": set(),
         }
-        self._requests: OrderedDict[tuple[str, str], None] = OrderedDict()
         venue.faults.when_killed(self.cut)
 
     def routes(self) -> list[web.RouteDef]:
@@ -91,7 +84,7 @@ class Sockets:
         return await self._serve(request, "private", self._on_private)
 
     async def _serve_trade(self, request: web.Request) -> web.StreamResponse:
-        return await self._serve(request, "trade", self._on_trade)
+        return await self._serve(request, "trade", self._trade.hear)
 
     async def _serve(
         self, request: web.Request, channel: Channel, act: Callable[[Connection, Json], None]
@@ -102,13 +95,15 @@ class Sockets:
         connection = Connection(channel, lambda: faults.link(channel) == "frozen")
         await connection.open(request)
         self._open[channel].add(connection)
+        if faults.link(channel) == "killed":
+            connection.abort()
         writer = asyncio.create_task(connection.write())
         try:
             while (text := await connection.receive()) is not None:
                 try:
                     message = msgspec.json.decode(text, type=dict[str, Any])
                 except msgspec.DecodeError:
-                    connection.send(_text(_told(connection, {}, "", False, "error:invalid JSON")))
+                    connection.send(text_of(told(connection, {}, "", False, "error:invalid JSON")))
                     continue
                 act(connection, message)
         finally:
@@ -131,7 +126,7 @@ class Sockets:
     def _on_public(self, connection: Connection, message: Json, category: str) -> None:
         op = message.get("op")
         if op == "ping":
-            connection.send(_text(_told(connection, message, "ping", True, "pong")))
+            connection.send(text_of(told(connection, message, "ping", True, "pong")))
             return
         snapshots: list[Json | None] = []
         refused = ""
@@ -151,16 +146,16 @@ class Sockets:
                 raise Refusal(10001, f"error:unknown op:{op}")
         except Refusal as refusal:
             refused = refusal.message
-        connection.send(_text(_told(connection, message, op, not refused, refused)))
+        connection.send(text_of(told(connection, message, op, not refused, refused)))
         for snapshot in snapshots:
             if snapshot is not None:
-                connection.send(_text(snapshot))
+                connection.send(text_of(snapshot))
 
     def _on_private(self, connection: Connection, message: Json) -> None:
         op = message.get("op")
         if op == "ping":
             connection.send(
-                _text(
+                text_of(
                     {
                         "req_id": message.get("req_id", ""),
                         "op": "pong",
@@ -173,7 +168,7 @@ class Sockets:
         refused = ""
         try:
             if op == "auth":
-                connection.account = self._login(message)
+                connection.account = self._login("private", message)
             elif op not in ("subscribe", "unsubscribe"):
                 raise Refusal(10001, f"error:unknown op:{op}")
             elif connection.account is None:
@@ -182,7 +177,7 @@ class Sockets:
                 self._subscribe_private(connection, op, _names(message))
         except Refusal as refusal:
             refused = refusal.message
-        connection.send(_text(_told(connection, message, op, not refused, refused)))
+        connection.send(text_of(told(connection, message, op, not refused, refused)))
 
     def _subscribe_private(self, connection: Connection, op: str, names: list[str]) -> None:
         if op == "unsubscribe":
@@ -194,89 +189,12 @@ class Sockets:
                 raise Refusal(10001, f"error:handler not found,topic:{name}")
         connection.topics.update(names)
 
-    def _login(self, message: Json) -> str:
-        return self._keyring.login(message.get("args"), self._venue.told_ms())
-
-    # --- trade -------------------------------------------------------------------------------
-
-    def _on_trade(self, connection: Connection, message: Json) -> None:
-        op = message.get("op")
-        if op == "ping":
-            pong = {"op": "pong", "data": [str(self._venue.told_ms())]}
-            connection.send(_text(_plain(connection, message, 0, "OK") | pong))
-        elif op == "auth":
-            code, words = 0, "OK"
-            try:
-                if connection.account is not None:
-                    raise Refusal(20001, "Repeat auth")
-                connection.account = self._login(message)
-            except Refusal as refusal:
-                code, words = refusal.code, refusal.message
-            connection.send(_text(_plain(connection, message, code, words) | {"op": "auth"}))
-        else:
-            self._operate(connection, str(op), message)
-
-    def _operate(self, connection: Connection, op: str, message: Json) -> None:
-        fault: OpFault | None = None
-        try:
-            account, params = self._checked(connection, op, message)
-        except Refusal as refusal:
-            answer = Answer(refusal.code, refusal.message)
-        else:
-            fault = self._venue.faults.on_op(op, account)
-            if fault is None or fault.execute:
-                answer = self._desk.answer(OPERATIONS[op], account, params)
-            else:
-                answer = Answer()
-        if fault is None or not fault.silent:
-            reply = answer
-            if fault is not None and fault.ret_code is not None:
-                reply = Answer(fault.ret_code, fault.message)
-            text = _text(self._acknowledgement(connection, op, message, reply))
-            if fault is not None and fault.delay_s:
-                connection.send_later(fault.delay_s, text)
-            else:
-                connection.send(text)
-        if answer.events:
-            self._venue.publish(answer.events)
-
-    def _checked(self, connection: Connection, op: str, message: Json) -> tuple[str, Json]:
-        if op not in OPERATIONS:
-            raise Refusal(10404, "op type is not found")
-        account = connection.account
-        if account is None:
-            raise Refusal(10007, "User authentication failed.")
-        request_id = message.get("reqId")
-        if request_id:
-            self._not_again(connection, str(request_id))
-        header = message.get("header")
-        if not isinstance(header, dict) or TIMESTAMP not in header:
-            raise Refusal(10001, f"Request parameter error: header {TIMESTAMP} is missing.")
-        check_time(header[TIMESTAMP], header.get(WINDOW), self._venue.told_ms())
-        args = message.get("args")
-        if not isinstance(args, list) or len(args) != 1 or not isinstance(args[0], dict):
-            raise Refusal(10001, "Request parameter error: args must hold one object.")
-        return account, args[0]
-
-    def _not_again(self, connection: Connection, request_id: str) -> None:
-        key = (connection.id, request_id)
-        if key in self._requests:
-            raise Refusal(20006, "Duplicate reqId")
-        self._requests[key] = None
-        if len(self._requests) > REMEMBERED_REQUESTS:
-            self._requests.popitem(last=False)
-
-    def _acknowledgement(
-        self, connection: Connection, op: str, message: Json, answer: Answer
-    ) -> Json:
-        now = str(self._venue.told_ms())
-        header = answer.allowance.headers() if answer.allowance is not None else {}
-        return _plain(connection, message, answer.code, answer.message) | {
-            "op": op,
-            "data": answer.result,
-            "retExtInfo": answer.ext,
-            "header": header | {"Traceid": connection.id.replace("-", ""), "Timenow": now},
-        }
+    def _login(self, channel: Channel, message: Json) -> str:
+        account = self._keyring.login(message.get("args"), self._venue.told_ms())
+        fault = self._venue.faults.on_op(f"{channel}.auth", account)
+        if fault is not None and fault.ret_code is not None:
+            raise Refusal(fault.ret_code, fault.message)
+        return account
 
 
 def _names(message: Json) -> list[str]:
@@ -289,24 +207,3 @@ def _names(message: Json) -> list[str]:
 def _not_twice(connection: Connection, name: str) -> None:
     if name in connection.topics:
         raise Refusal(10001, f"error:already subscribed,topic:{name}")
-
-
-def _told(connection: Connection, message: Json, op: object, success: bool, words: str) -> Json:
-    """Return a reply in the words of the public and private links."""
-    return {
-        "success": success,
-        "ret_msg": words,
-        "conn_id": connection.id,
-        "req_id": message.get("req_id", ""),
-        "op": op,
-    }
-
-
-def _plain(connection: Connection, message: Json, code: int, words: str) -> Json:
-    """Return a reply in the words of the trade link; `reqId` only when it was given."""
-    given = {"reqId": message["reqId"]} if "reqId" in message else {}
-    return given | {"retCode": code, "retMsg": words, "connId": connection.id}
-
-
-def _text(message: Json) -> str:
-    return msgspec.json.encode(message).decode()

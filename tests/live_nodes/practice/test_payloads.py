@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from live_nodes.practice import market_payloads, payloads
+from live_nodes.practice import account_payloads, market_payloads, payloads, spelling
 from live_nodes.practice.feed import Candle, FundingRate, Prices
 from live_nodes.practice.model import (
     ClosedPnl,
@@ -250,16 +250,16 @@ def test_fill_pushes_are_as_documented() -> None:
 
 def test_positions_are_told_as_documented() -> None:
     _agrees(
-        payloads.position(POSITION),
+        account_payloads.position(POSITION),
         documented("v5/position/position")["result"]["list"][0],
         *adapter("http_get_positions")["result"]["list"],
     )
-    assert payloads.position(POSITION)["liqPrice"] == "45123.45678912"
+    assert account_payloads.position(POSITION)["liqPrice"] == "45123.45678912"
 
 
 def test_position_pushes_are_as_documented() -> None:
     _agrees(
-        payloads.position_push(POSITION),
+        account_payloads.position_push(POSITION),
         documented("v5/websocket/private/position", heading="Stream")["data"][0],
         *adapter("ws_account_position")["data"],
         *adapter("ws_account_position_short")["data"],
@@ -267,7 +267,7 @@ def test_position_pushes_are_as_documented() -> None:
 
 
 def test_wallets_are_told_as_documented() -> None:
-    ours = payloads.wallet(WALLET)
+    ours = account_payloads.wallet(WALLET)
     _agrees(
         ours,
         documented("v5/account/wallet-balance")["result"]["list"][0],
@@ -287,21 +287,21 @@ def test_wallets_are_told_as_documented() -> None:
 
 
 def test_closed_gains_and_the_log_are_told_as_documented() -> None:
-    closed = payloads.closed_pnl(CLOSED)
+    closed = account_payloads.closed_pnl(CLOSED)
     _agrees(closed, documented("v5/position/close-pnl")["result"]["list"][0])
     assert closed["avgEntryPrice"] == "1194.97516667"
     for example in documented("v5/account/transaction-log")["result"]["list"]:
-        _agrees(payloads.transaction(FILL, "USDT"), example)
+        _agrees(account_payloads.transaction(FILL, "USDT"), example)
 
 
 def test_fees_and_the_key_are_told_as_documented() -> None:
     _agrees(
-        payloads.fee_rate("ETHUSDT", Fees(D("0.0001"), D("0.0006"))),
+        account_payloads.fee_rate("ETHUSDT", Fees(D("0.0001"), D("0.0006"))),
         documented("v5/account/fee-rate")["result"]["list"][0],
         *adapter("http_get_fee_rate")["result"]["list"],
     )
     _agrees(
-        payloads.api_key("anna", "practice-anna"),
+        account_payloads.api_key("anna", "practice-anna"),
         documented("v5/user/apikey-info")["result"],
         adapter("http_get_user_query_api")["result"],
     )
@@ -374,7 +374,7 @@ def test_trades_and_funding_are_told_as_documented() -> None:
     [("0.00000012", "0.00000012"), ("1E+3", "1000"), ("5.00", "5"), ("0", "0"), ("10", "10")],
 )
 def test_numbers_are_written_without_exponent(value: str, text: str) -> None:
-    assert market_payloads.plain(D(value)) == text
+    assert spelling.plain(D(value)) == text
 
 
 def test_differences_name_what_is_missing_or_of_another_type() -> None:
