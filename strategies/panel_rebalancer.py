@@ -89,7 +89,7 @@ class PanelRebalancer(DeskStrategy):
         self._index = {instrument: i for i, instrument in enumerate(self.instrument_ids)}
         self._listings: Listings | None = None
         self._progress = Progress()
-        self._sending = False
+        self._sending = self._stopping = False
         self._legs = Legs(self._executor)
         self._looking = False
         self._looking_for = self._looking_since = 0
@@ -179,6 +179,7 @@ class PanelRebalancer(DeskStrategy):
     def on_start(self) -> None:
         """Subscribe to the candles and set the timer."""
         super().on_start()
+        self._stopping = False
         if self.config.side == "long_short":
             spot = [i.value for i in self.instrument_ids if self.is_spot(i)]
             if spot:
@@ -206,7 +207,11 @@ class PanelRebalancer(DeskStrategy):
         )
 
     def on_stop(self) -> None:
-        """Cancel what is under way; positions stay, what becomes of them is the node's to say."""
+        """Cancel what is under way; positions stay, what becomes of them is the node's to say.
+
+        A plan stays open: a restart in the same interval finishes it.
+        """
+        self._stopping = True
         self.stop_executing()
         self.cancel_waiting()
 
@@ -437,7 +442,9 @@ class PanelRebalancer(DeskStrategy):
 
     def on_order_ended(self) -> None:
         """Take the plan back when nothing of it is under way any more."""
-        if self._progress.plan is None or self._sending or self._legs.waiting:
+        if self._progress.plan is None or self._stopping:
+            return
+        if self._sending or self._legs.waiting:
             return
         if not super().busy:
             self._keep(self._progress.finished())

@@ -143,6 +143,27 @@ def test_the_next_decision_stops_what_is_under_way_and_sizes_on_what_was_filled(
     assert {D(t.current) for t in later[0].targets} == {D(0)}
 
 
+def test_a_stop_leaves_the_plan_open_for_the_restart():
+    store = MemoryState()
+    # Between the waves: A and C are done at 60 s, B and E out; at 70 s the node is told to stop.
+    told = rebalancer({START + (DECIDES + 70) * SECOND: lambda s: s.stop()}, max_leg_imbalance=0.3)
+    told.attach_state(store)
+    play(told, [row for n, name in enumerate(NAMES) for row in still(name, 98 + n)])
+    assert set(told.holdings()) == {A, C}
+    plan = decode(store.load(STATE), "rev").plan
+    assert plan is not None
+    assert set(plan.targets) == set(NAMES)
+    assert not told.orders_under_way()
+
+
+def test_a_stop_before_any_touch_leaves_the_plan_open_too():
+    store = MemoryState()
+    told = rebalancer({START + (DECIDES + 5) * SECOND: lambda s: s.stop()})
+    told.attach_state(store)
+    play(told, still(A, 98))
+    assert decode(store.load(STATE), "rev").plan is not None
+
+
 def test_on_candles_alone_it_takes_as_a_taker_does():
     told, taker = rebalancer(), rebalancer(tactic="taker")
     told.expect_touch("none")
