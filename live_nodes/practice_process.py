@@ -111,7 +111,6 @@ def ensure_exchange(document_path: Path, state_dir: Path, timeout: float = 30.0)
         return found
     state_dir.mkdir(parents=True, exist_ok=True)
     state, log = state_dir / STATE, state_dir / LOG
-    endpoint_file(state).unlink(missing_ok=True)
     command = [sys.executable, "-m", "perpdesk", "exchange", str(document_path)]
     command += ["--state", str(state)]
     with log.open("ab") as output:

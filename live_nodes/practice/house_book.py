@@ -6,7 +6,7 @@ update to the next few levels change, as on a real exchange.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from decimal import Decimal
 
 import numpy as np
@@ -19,93 +19,104 @@ GRID = 0.00005
 """Fractions of the price: between bid and ask, and between two levels (a tick at least)."""
 
 
-@dataclass(frozen=True)
-class BookShape:
-    """What a book is drawn from.
-
-    Parameters
-    ----------
-    depth : int
-        Levels on each side.
-    lasting_ms : int
-        How long a level's size lasts.
-    """
-
-    depth: int
-    lasting_ms: int
-
-
 def touch(price: int, side: Side) -> tuple[int, int]:
     """Return bid and ask in ticks; the last trade was at the one that its taker took."""
     spread = max(1, round(price * SPREAD))
     return (price - spread, price) if side == "Buy" else (price, price + spread)
 
 
-def draw_book(
-    symbol: Symbol,
-    shape: BookShape,
-    seed: int,
-    bid: int,
-    ask: int,
-    worth: float,
-    now_ms: int,
-) -> tuple[list[Level], list[Level]]:
-    """Draw bids and asks, best first.
+class HouseBook:
+    """Draws one symbol's books; keeps what the last one was made of, so that little is redrawn.
 
     Parameters
     ----------
     symbol : Symbol
         Its tick and lot.
-    shape : BookShape
-        How deep, and how lively.
+    depth : int
+        Levels on each side.
+    lasting_ms : int
+        How long a level's size lasts.
     seed : int
         Of this symbol's book.
-    bid, ask : int
-        In ticks; the best levels stand there.
-    worth : float
-        Usual worth of a level near the touch, in the quote coin.
-    now_ms : int
-        The time.
     """
-    grid = _nice(bid * GRID)
-    count = np.arange(1, shape.depth)
-    bids = np.r_[bid, (bid - 1) // grid * grid - (count - 1) * grid]
-    asks = np.r_[ask, (ask // grid + 1) * grid + (count - 1) * grid]
-    bids = bids[bids > 0]
-    return (
-        _levels(symbol, shape, seed ^ 0xB1D, bids, worth, now_ms),
-        _levels(symbol, shape, seed ^ 0xA5C, asks, worth, now_ms),
-    )
+
+    def __init__(self, symbol: Symbol, depth: int, lasting_ms: int, seed: int) -> None:
+        self._depth = depth
+        self._bids = _Side(symbol, lasting_ms, seed ^ 0xB1D)
+        self._asks = _Side(symbol, lasting_ms, seed ^ 0xA5C)
+
+    def draw(
+        self, bid: int, ask: int, worth: float, now_ms: int
+    ) -> tuple[list[Level], list[Level]]:
+        """Draw bids and asks, best first.
+
+        Parameters
+        ----------
+        bid, ask : int
+            In ticks; the best levels stand there.
+        worth : float
+            Usual worth of a level, in the quote coin.
+        now_ms : int
+            The time.
+        """
+        grid = _nice(bid * GRID)
+        count = range(self._depth - 1)
+        bids, asks = (bid - 1) // grid * grid, (ask // grid + 1) * grid
+        below = [bid, *(price for n in count if (price := bids - n * grid) > 0)]
+        above = [ask, *(asks + n * grid for n in count)]
+        return self._bids.draw(below, worth, now_ms), self._asks.draw(above, worth, now_ms)
 
 
-def _levels(
-    symbol: Symbol,
-    shape: BookShape,
-    seed: int,
-    ticks: np.ndarray,
-    worth: float,
-    now_ms: int,
-) -> list[Level]:
-    own = ticks.astype(np.uint64) * np.uint64(0x2545F4914F6CDD1D) + np.uint64(seed)
-    phase = (uniforms(own) * shape.lasting_ms).astype(np.int64)
-    age = ((now_ms + phase) // shape.lasting_ms).astype(np.uint64)
-    luck = uniforms(own ^ (age * np.uint64(0x9E6C63D0876A9A35)))
-    # Skewed as sizes are: between a fifth and about four times the usual worth.
-    wealth = worth * (0.2 + 4 * luck**3)
-    tick, lot = symbol.tick, symbol.lot
-    lots = np.rint(wealth / (ticks * float(tick)) / float(lot)).astype(np.int64)
-    least = max(1, int(symbol.min_qty / lot))
-    return [
-        (price * tick, qty * lot)
-        for price, qty in zip(ticks.tolist(), np.maximum(lots, least).tolist(), strict=True)
-    ]
+class _Side:
+    """One side's levels; a size is a pure function of seed, price, worth and the time."""
+
+    def __init__(self, symbol: Symbol, lasting_ms: int, seed: int) -> None:
+        self._symbol = symbol
+        self._lasting_ms = lasting_ms
+        self._seed = np.uint64(seed)
+        self._least = max(1, int(symbol.min_qty / symbol.lot))
+        self._prices: list[int] = []
+        self._own = np.empty(0, np.uint64)
+        self._phase = np.empty(0, np.int64)
+        self._drawn: dict[int, tuple[int, float, Level]] = {}
+
+    def draw(self, prices: list[int], worth: float, now_ms: int) -> list[Level]:
+        if prices != self._prices:
+            ticks = np.array(prices)
+            self._prices = prices
+            self._own = ticks.astype(np.uint64) * np.uint64(0x2545F4914F6CDD1D) + self._seed
+            self._phase = (uniforms(self._own) * self._lasting_ms).astype(np.int64)
+            kept = self._drawn
+            self._drawn = {price: kept[price] for price in prices if price in kept}
+        ages = ((now_ms + self._phase) // self._lasting_ms).tolist()
+        drawn = self._drawn
+        old = [
+            place
+            for place, (price, age) in enumerate(zip(prices, ages, strict=True))
+            if (last := drawn.get(price)) is None or last[0] != age or last[1] != worth
+        ]
+        if old:
+            self._redraw(old, ages, worth)
+        return [drawn[price][2] for price in prices]
+
+    def _redraw(self, places: list[int], ages: list[int], worth: float) -> None:
+        symbol = self._symbol
+        age = np.array([ages[place] for place in places], np.uint64)
+        luck = uniforms(self._own[places] ^ (age * np.uint64(0x9E6C63D0876A9A35)))
+        # Skewed as sizes are: between a fifth and about four times the usual worth.
+        wealth = (worth * (0.2 + 4 * luck**3)).tolist()
+        for place, worth_here in zip(places, wealth, strict=True):
+            price = self._prices[place]
+            lots = round(worth_here / (price * float(symbol.tick)) / float(symbol.lot))
+            level = (price * symbol.tick, max(lots, self._least) * symbol.lot)
+            self._drawn[price] = (ages[place], worth, level)
 
 
 def _nice(value: float) -> int:
     """Return the largest of 1, 2, 5, 10, 20 … that is not above the value; at least 1."""
     if value < 1:
         return 1
-    power = int(10 ** np.floor(np.log10(value)))
+    power = 10 ** int(math.log10(value))
     return int(next(power * step for step in (5, 2, 1) if power * step <= value))
 
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from live_nodes.practice.candles import DAY_MS, Candles, CandleSource, floor_ms, longer
+from live_nodes.practice.candles import CandleSource, floor_ms, longer
 from live_nodes.practice.exchange import Exchange
 from live_nodes.practice.feed import (
     INTERVAL_MS,
@@ -23,18 +23,18 @@ from live_nodes.practice.feed import (
     PublicTrade,
     Step,
 )
-from live_nodes.practice.house_book import BookShape, draw_book, quantity, touch
+from live_nodes.practice.figures import figures, rows
+from live_nodes.practice.house_book import HouseBook, quantity, touch
 from live_nodes.practice.model import Key, Level, Side, Symbol
 from live_nodes.practice.path import seed_of
 from live_nodes.practice.path_prices import Move, PathPrices
 
 MINUTE_MS = 60_000
-HOUR_MS = 60 * MINUTE_MS
+LEAST_TRADE_MS = 100
+"""Trades come at most so often."""
 TRADED = 0.6
-"""How many of the updates come with a trade."""
+"""How many of the times at which one may come have one."""
 CATCH_UP_TRADES = 5
-OPEN_INTEREST_HOURS = 12
-"""Open interest, told as so many hours of volume: nothing trades on it."""
 
 
 @dataclass
@@ -72,7 +72,8 @@ class PathMarket:
     def __post_init__(self) -> None:
         self.step_seconds = self.update_ms / 1_000
         self._prices = PathPrices(self.source, self.seed, self.moves)
-        self._shape = BookShape(self.depth, max(1, self.update_ms * self.depth))
+        self._trade_ms = -(-LEAST_TRADE_MS // self.update_ms) * self.update_ms
+        self._books: dict[Key, HouseBook] = {}
         self.halted: Callable[[], frozenset[Key]] = frozenset
         self._halted: frozenset[Key] | None = None
         self._symbols: dict[Key, Symbol] = {}
@@ -117,7 +118,7 @@ class PathMarket:
             return []
         last = _floor(end, length) + length - 1
         at = self._market_ms(now_ms)
-        return _rows(symbol, longer(self._prices.cut(key, length, start, last, at, price), length))
+        return rows(symbol, longer(self._prices.cut(key, length, start, last, at, price), length))
 
     def funding_history(
         self, key: Key, start_ms: int | None, end_ms: int | None, limit: int, now_ms: int
@@ -140,10 +141,10 @@ class PathMarket:
     def trades(self, key: Key, now_ms: int, limit: int) -> list[PublicTrade]:
         """Return the house's trades until now, newest first."""
         found: list[PublicTrade] = []
-        at = self._market_ms(now_ms)
+        at = now_ms // self._trade_ms * self._trade_ms
         # Draws miss now and then, so look a little further than the number asked for.
         for back in range(limit * 3):
-            trade = self._trade(key, at - back * self.update_ms)
+            trade = self._trade(key, at - back * self._trade_ms)
             if trade is not None:
                 found.append(trade)
                 if len(found) == limit:
@@ -158,8 +159,12 @@ class PathMarket:
         if price is None or symbol.status != "Trading":
             return [], []
         bid, ask = touch(price, self._side(key, at))
-        own = seed_of(self.seed, "book", *key)
-        return draw_book(symbol, self._shape, own, bid, ask, self._worth(key, at), at)
+        book = self._books.get(key)
+        if book is None:
+            own = seed_of(self.seed, "book", *key)
+            lasting = max(1, self.update_ms * self.depth)
+            book = self._books[key] = HouseBook(symbol, self.depth, lasting, own)
+        return book.draw(bid, ask, self._worth(key, at), at)
 
     def prices(self, key: Key, now_ms: int) -> Prices:
         """Return the ticker's figures."""
@@ -167,29 +172,8 @@ class PathMarket:
         at = self._market_ms(now_ms)
         last, mark, index = (self._price(symbol, at, kind) for kind in ("last", "mark", "index"))
         day = self._prices.day(key, at)
-        if not len(day.start):
-            return _still(symbol, last, mark, index, self.funding(key, now_ms))
-        hour_ago = int(np.searchsorted(day.start, at - HOUR_MS))
-        rate, next_ms = self.funding(key, now_ms)
-        tick, lot = symbol.tick, symbol.lot
-        volume = int(day.volume.sum()) * lot
-        hours = max(1, min(len(day.start) * self.source.length_ms, DAY_MS)) / HOUR_MS
-        return Prices(
-            last=last,
-            mark=mark,
-            index=index,
-            previous_24h=int(day.open[0]) * tick,
-            high_24h=int(day.high.max()) * tick,
-            low_24h=int(day.low.min()) * tick,
-            volume_24h=volume,
-            turnover_24h=_money(float(day.turnover.sum())),
-            previous_1h=int(day.open[min(hour_ago, len(day.start) - 1)]) * tick,
-            open_interest=Decimal(round(volume / lot * OPEN_INTEREST_HOURS / max(1, round(hours))))
-            * lot,
-            funding_rate=rate,
-            next_funding_ms=next_ms,
-            funding_minutes=symbol.funding_minutes,
-        )
+        told = (last, mark, index)
+        return figures(symbol, told, day, self.source.length_ms, at, self.funding(key, now_ms))
 
     # --- time goes on ------------------------------------------------------------------------
 
@@ -207,14 +191,13 @@ class PathMarket:
         for symbol in changed:
             exchange.put_symbol(symbol, now_ms)
         self.apply_halts(exchange, now_ms)
+        latest = at // self._trade_ms
+        since = latest - 1 if before is None else before // self._trade_ms
+        first = max(since, latest - CATCH_UP_TRADES) + 1
+        stamps = [number * self._trade_ms for number in range(first, latest + 1)]
         for symbol in trading:
             key = symbol.key
-            since = at - self.update_ms if before is None else before
-            for stamp in range(
-                max(since, at - CATCH_UP_TRADES * self.update_ms) + self.update_ms,
-                at + 1,
-                self.update_ms,
-            ):
+            for stamp in stamps:
                 trade = self._trade(key, stamp)
                 if trade is not None:
                     exchange.trade(key, trade.side, trade.price, trade.qty, now_ms)
@@ -315,27 +298,3 @@ class PathMarket:
 
 def _floor(time_ms: int, length_ms: int) -> int:
     return int(floor_ms(np.array([time_ms]), length_ms)[0])
-
-
-def _money(value: float) -> Decimal:
-    return Decimal(f"{value:.4f}")
-
-
-def _rows(symbol: Symbol, candles: Candles) -> list[Candle]:
-    tick, lot = symbol.tick, symbol.lot
-    columns = [column.tolist() for column in candles]
-    return [
-        Candle(start, o * tick, h * tick, low * tick, c * tick, v * lot, _money(worth))
-        for start, o, h, low, c, v, worth in zip(*columns, strict=True)
-    ]
-
-
-def _still(
-    symbol: Symbol, last: Decimal, mark: Decimal, index: Decimal, funding: tuple[Decimal, int]
-) -> Prices:
-    """Return a ticker of a day without any trade."""
-    none = Decimal(0)
-    return Prices(
-        last, mark, index, last, last, last, none, none, last, none, *funding,
-        symbol.funding_minutes,
-    )  # fmt: skip

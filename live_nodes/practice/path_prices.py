@@ -136,8 +136,11 @@ class PathPrices:
         return volume_path(lots, self._knots, own), turnover
 
     def _factor(self, key: Key, time_ms: int) -> float:
-        moves = self.moves.get(key, ())
-        return float(np.prod([move.factor for move in moves if move.time_ms <= time_ms] or [1.0]))
+        factor = 1.0
+        for move in self.moves.get(key, ()):
+            if move.time_ms <= time_ms:
+                factor *= move.factor
+        return factor
 
     def _day_behind(self, key: Key, candle: int) -> Candles:
         """Return the finished candles of the last 24 hours."""
