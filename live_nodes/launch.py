@@ -164,6 +164,11 @@ def _in_loop(live: Live) -> Report:
     try:
         return loop.run_until_complete(live.run())
     finally:
+        # The engine leaves workers waiting, which complain when their loop is closed under them.
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         live.dispose()
         forget_clients()
         asyncio.set_event_loop(None)

@@ -105,8 +105,10 @@ def test_every_link_goes_where_the_document_says(tmp_path: Path) -> None:
         assert public.url == "ws://127.0.0.1:1/pub/linear"
         (execution,) = made.kernel.exec_engine._clients.values()
         assert isinstance(execution, adapter.DeskExecutionClient)
-        assert execution._ws_private_client.url == HERE.ws_private
-        assert execution._ws_trade_client.url == HERE.ws_trade
+        private: Any = execution._ws_private_client
+        trade: Any = execution._ws_trade_client
+        assert private.url == HERE.ws_private
+        assert trade.url == HERE.ws_trade
         assert sorted(links.states()) == ["private", "public linear", "trade"]
         assert not any(state.connected for state in links.states().values())
         # Nothing that could be logged holds a secret.

@@ -1,0 +1,221 @@
+"""Whole runs of a node in this process, against the practice exchange."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.journal_reading import read
+from config.documents import Node
+from config.errors import DeskError, GateRefused
+from live_nodes.environments import Addresses
+from live_nodes.keys import KeyPair, Secret
+from live_nodes.launch import Options, Report, launch
+from live_nodes.practice.fault_hooks import HttpFault
+from live_nodes.venue_rest import VenueRest
+from tests.live_nodes.practice.background import Background, background
+
+D = Decimal
+SECRET = "practice-secret-anna"
+KEYS = KeyPair(Secret("practice-anna"), Secret(SECRET))
+ONCE = Options(run_once=True, force=True)
+
+
+@pytest.fixture
+def exchange() -> Iterator[Background]:
+    with background() as running:
+        yield running
+
+
+def node(**changes: Any) -> Node:
+    params = {
+        "interval": "1m",
+        "every": "1d",
+        "at": "00:00",
+        "fraction": 0.5,
+        "max_weight": 0.5,
+        "min_age_days": 0,
+        "turnover_lookback": 1,
+        "execution": {"tactic": "taker"},
+    }
+    document = {
+        "name": "steady",
+        "environment": "practice",
+        "tag": "t1",
+        "account": {"name": "anna"},
+        "allow": ["tests"],
+        "strategies": {"steady": {"use": "tests.live_nodes.steady:Steady", "params": params}},
+        "gates": {"connect_timeout": 8, "reconcile_timeout": 8, "request_timeout": 2},
+        "watch": {"sweep_every": 1.0},
+    }
+    return Node.model_validate(document | changes)
+
+
+def at(running: Background) -> Addresses:
+    links = running.links
+    return Addresses(running.http, f"{links}/public", f"{links}/private", f"{links}/trade")
+
+
+class Run:
+    """Launches nodes with one state folder and keeps what they say."""
+
+    def __init__(self, running: Background, folder: Path) -> None:
+        self.where, self.folder = at(running), folder
+        self.said: list[str] = []
+
+    def __call__(self, options: Options = ONCE, keys: KeyPair = KEYS, **changes: Any) -> Report:
+        return launch(
+            node(**changes), self.where, keys, self.folder, "hash", options, self.said.append
+        )
+
+
+@pytest.fixture
+def run(exchange: Background, tmp_path: Path) -> Run:
+    return Run(exchange, tmp_path / "state")
+
+
+def ask[T](running: Background, question: Callable[[VenueRest], Any]) -> Any:
+    async def body() -> Any:
+        async with VenueRest(running.http, KEYS) as rest:
+            return await question(rest)
+
+    return asyncio.run(body())
+
+
+def held(running: Background) -> dict[str, Decimal]:
+    found = ask(running, lambda rest: rest.positions())
+    return {name: position.quantity for name, position in found.items()}
+
+
+def operations(running: Background) -> Counter[str]:
+    """Count from now on what reaches the exchange on the trade link and by REST."""
+    counted: Counter[str] = Counter()
+
+    def hear(op: str, account: str | None) -> None:
+        counted[op] += 1
+
+    def change(practice: Any) -> None:
+        before = practice.faults.on_http
+
+        def on_http(method: str, path: str, account: str | None) -> Any:
+            counted[path] += 1
+            return before(method, path, account)
+
+        practice.faults.on_op, practice.faults.on_http = hear, on_http
+
+    running.call(change)
+    return counted
+
+
+def test_a_run_trades_to_its_targets_and_the_venue_agrees(run: Run, exchange: Background) -> None:
+    report = run()
+    assert report.outcome == "ran once"
+    # Half of 100,000 USDT each: one bitcoin at 50,000, and 16.66 ether at 3,000.
+    assert report.positions == {"BTCUSDT-LINEAR.BYBIT": D(1), "ETHUSDT-LINEAR.BYBIT": D("-16.66")}
+    assert held(exchange) == report.positions
+    # The second run finds its positions again, under the strategy that owns them, and nothing due.
+    again = run(Options(run_once=True))
+    assert again.outcome == "nothing due"
+    assert again.positions == report.positions
+    (audit,) = (run.folder / "audit").glob("*.json")
+    assert json.loads(audit.read_text())["status"] == "done"
+    # Nothing that the runs left behind knows the secret.
+    for file in run.folder.rglob("*"):
+        assert not file.is_file() or SECRET.encode() not in file.read_bytes(), file
+    assert SECRET not in "\n".join(run.said)
+
+
+def test_flatten_closes_all_before_it_ends(run: Run, exchange: Background) -> None:
+    report = run(on_stop="flatten")
+    assert report.positions == {}
+    assert held(exchange) == {}
+
+
+def test_a_dry_run_sends_nothing_and_does_nothing_due(run: Run, exchange: Background) -> None:
+    sent = operations(exchange)
+    report = run(Options(dry_run=True, run_once=True))
+    assert [intent["side"] for intent in report.intended] == ["BUY", "SELL"]
+    assert held(exchange) == {}
+    assert not [what for what in sent if "order." in what or "/order/c" in what or "amend" in what]
+    with read(run.folder) as journal:
+        assert {order.status for order in journal.orders_since(0)} == {"DENIED"}
+    # What was only tried is still due.
+    assert run(Options(run_once=True)).outcome == "ran once"
+
+
+def test_a_wrong_key_is_refused_at_once(run: Run) -> None:
+    began = time.monotonic()
+    with pytest.raises(GateRefused, match="code 10004"):
+        run(keys=KeyPair(Secret("practice-anna"), Secret("not-hers")))
+    with pytest.raises(GateRefused, match="code 10003"):
+        run(keys=KeyPair(Secret("nobody"), Secret("not-hers")))
+    assert time.monotonic() - began < 5
+
+
+def test_no_server_is_said_in_bounded_time(tmp_path: Path) -> None:
+    nowhere = Addresses("http://127.0.0.1:9", *(["ws://127.0.0.1:9/v5/x"] * 3))
+    began = time.monotonic()
+    with pytest.raises(GateRefused, match="is it up, and is this its address"):
+        launch(node(), nowhere, KEYS, tmp_path / "state", "hash", ONCE, print)
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("fault", [HttpFault(ret_code=10016), HttpFault(status=503)])
+def test_maintenance_is_said_in_bounded_time(
+    run: Run, exchange: Background, fault: HttpFault
+) -> None:
+    exchange.call(lambda practice: setattr(practice.faults, "on_http", lambda *_: fault))
+    began = time.monotonic()
+    with pytest.raises(GateRefused, match="gate venue"):
+        run()
+    assert time.monotonic() - began < 10
+
+
+def test_links_that_stay_down_refuse_the_start(run: Run, exchange: Background) -> None:
+    exchange.call(lambda practice: practice.faults.links.update(trade="killed"))
+    began = time.monotonic()
+    gates = {"connect_timeout": 3, "request_timeout": 2}
+    with pytest.raises(GateRefused, match="gate links"):
+        run(gates=gates)
+    assert time.monotonic() - began < 20
+
+
+def test_fees_above_those_tested_refuse_the_start(run: Run) -> None:
+    fees = {"linear": {"maker": "0.0001", "taker": "0.0005"}}
+    with pytest.raises(
+        GateRefused, match=r"gate fees: linear: BTCUSDT-LINEAR\.BYBIT maker 0\.0002"
+    ):
+        run(expected={"fees": fees})
+
+
+def test_a_second_node_on_one_journal_is_refused(run: Run) -> None:
+    from actors.journal import Journal
+
+    with Journal.open(run.folder, node="other"), pytest.raises(GateRefused, match=r"pid|process"):
+        run()
+
+
+def test_orders_of_others_are_told_and_left_alone(run: Run, exchange: Background) -> None:
+    fields = {"side": "Buy", "orderType": "Limit", "qty": "0.01", "price": "40000"}
+    ask(exchange, lambda rest: rest.create("BTCUSDT-LINEAR.BYBIT", fields))
+    report = run()
+    assert any("foreign order" in line for line in run.said)
+    (left,) = ask(exchange, lambda rest: rest.open_orders("LINEAR"))
+    assert left.price == D(40_000)
+    assert held(exchange) == report.positions
+
+
+def test_what_is_left_after_the_stop_fails_the_command() -> None:
+    from live_nodes.launch import raise_left
+
+    raise_left(Report())
+    with pytest.raises(DeskError, match="after the stop: order x is still open"):
+        raise_left(Report(left=["order x is still open"]))
