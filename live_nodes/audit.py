@@ -88,7 +88,7 @@ class Audit:
     def close(self) -> None:
         """Write what is still open as it stands (the node stops)."""
         for begun in self._open:
-            self._write(begun, "stopped")
+            self._write(begun, "stopped" if self._busy(begun.decision.strategy) else "done")
         self._open.clear()
 
     def _write(self, begun: _Open, status: str) -> None:

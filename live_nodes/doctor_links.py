@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -74,11 +75,12 @@ def login(keys: KeyPair) -> dict[str, Any]:
 async def _wrong(
     session: aiohttp.ClientSession, url: str, message: dict[str, Any], seconds: float
 ) -> str:
-    limit = aiohttp.ClientWSTimeout(ws_receive=seconds)
+    # A link that is frozen does not answer a goodbye either.
+    limit = aiohttp.ClientWSTimeout(ws_close=seconds)
     try:
-        async with session.ws_connect(url, timeout=limit) as socket:
+        async with asyncio.timeout(2 * seconds), session.ws_connect(url, timeout=limit) as socket:
             await socket.send_json(message)
-            answer = await socket.receive_json()
+            answer = await asyncio.wait_for(socket.receive_json(), seconds)
     except TimeoutError:
         return f"{url}: no answer within {seconds:g} s"
     except (aiohttp.ClientError, TypeError, json.JSONDecodeError) as error:

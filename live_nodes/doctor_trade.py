@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import ROUND_UP, Decimal
 
 from catalog.instruments import InstrumentInfo
@@ -19,7 +19,11 @@ from live_nodes.venue_words import signed
 from strategies.order_ids import order_id, session_of
 
 KEY = "doctor"
-FAVOURITE = "BTCUSDT-LINEAR.BYBIT"
+FAVOURITES = tuple(f"{coin}USDT-LINEAR.BYBIT" for coin in ("BTC", "ETH", "SOL", "XRP", "DOGE"))
+"""Books that are deep everywhere, also on testnet: asked first."""
+MOST_ASKED = 20
+NEAR = Decimal("1.25")
+"""How far above the amount the smallest order may be."""
 DEADLINE_S = 10.0
 TOLERANCE = Decimal("0.01")
 """USDT that the balance may differ from what the fills explain (rounding of fees)."""
@@ -37,21 +41,28 @@ async def round_trip(node: Node, keys: KeyPair, where: Addresses, amount: float)
     """
     async with VenueRest(where.http, keys, timeout=node.gates.request_timeout) as rest:
         told = await preflight(node, rest)
-        infos = {name: told.infos[name] for name in told.universe}
-        info = _instrument(infos, Decimal(str(amount)))
-        trip = _Trip(rest, info, node.tag)
-        return await trip.run(Decimal(str(amount)))
+        wanted = Decimal(str(amount))
+        info = await _instrument(rest, [told.infos[name] for name in told.universe], wanted)
+        return await _Trip(rest, info, node.tag).run(wanted)
 
 
-def _instrument(infos: Mapping[str, InstrumentInfo], amount: Decimal) -> InstrumentInfo:
-    perpetuals = [i for name, i in sorted(infos.items()) if name.endswith("-LINEAR.BYBIT")]
-    perpetuals.sort(key=lambda info: info.id != FAVOURITE)
-    fitting = [i for i in perpetuals if Decimal(i.min_notional or 0) <= amount]
-    if not fitting:
-        raise DeskError(
-            f"no perpetual of the node's universe takes an order of {amount} USDT; give more"
-        )
-    return fitting[0]
+async def _instrument(
+    rest: VenueRest, infos: Sequence[InstrumentInfo], amount: Decimal
+) -> InstrumentInfo:
+    """Return a free perpetual whose lots come near the amount: a lot of bitcoin may cost 100."""
+    # What is held or being traded there is not ours to touch.
+    taken = {*await rest.positions(), *(o.instrument for o in await rest.open_orders("LINEAR"))}
+    perpetuals = [info for info in infos if info.product == "LINEAR" and info.id not in taken]
+    perpetuals.sort(key=lambda info: (info.id not in FAVOURITES, info.id))
+    for info in perpetuals[:MOST_ASKED]:
+        price = await rest.price(info.id)
+        worth = quantity_of(amount, price, info) * price
+        if Decimal(info.min_notional) <= worth <= amount * NEAR:
+            return info
+    raise DeskError(
+        f"no perpetual of the node's universe that is free of positions and orders can be traded "
+        f"for about {amount} USDT; give more"
+    )
 
 
 def quantity_of(amount: Decimal, price: Decimal, info: InstrumentInfo) -> Decimal:
@@ -69,7 +80,6 @@ class _Trip:
 
     async def run(self, amount: Decimal) -> str:
         name = self._info.id
-        await self._must_be_free()
         before = (await self._rest.wallet()).balances.get("USDT", Decimal(0))
         quantity = quantity_of(amount, await self._rest.price(name), self._info)
         try:
@@ -99,13 +109,6 @@ class _Trip:
             f"fees {fees:f}, balance {profit - fees:+f} USDT; orders, fills, position and balance "
             "agree"
         )
-
-    async def _must_be_free(self) -> None:
-        name = self._info.id
-        if name in await self._rest.positions():
-            raise DeskError(f"there is a position in {name} already; close it first")
-        if any(o.instrument == name for o in await self._rest.open_orders("LINEAR")):
-            raise DeskError(f"there are open orders in {name} already; cancel them first")
 
     async def _fill(
         self, side: str, quantity: Decimal, link_id: str, more: dict[str, bool]

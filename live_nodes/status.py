@@ -190,7 +190,13 @@ def _tables(status: Status, now: int) -> list[RenderableType]:
         made.append(_table("links", ("link", "state", "for", ""), rows))
     if status.positions:
         held = [
-            (p.instrument, p.owner or "nobody", p.quantity, p.entry_price, p.realized)
+            (
+                p.instrument,
+                p.owner or "nobody",
+                p.quantity,
+                _short(p.entry_price),
+                _short(p.realized),
+            )
             for p in status.positions
         ]
         columns = ("instrument", "owner", "quantity", "entry", "realized")
@@ -210,6 +216,11 @@ def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
     for row in rows:
         table.add_row(*("-" if value is None else str(value) for value in row))
     return table
+
+
+def _short(value: Decimal) -> str:
+    """Return an average without the digits that only its division gave it."""
+    return f"{value:.10g}"
 
 
 def _when(ts: int) -> str:
