@@ -34,9 +34,10 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     reprice_every: Annotated[
         str, Meta(pattern=DURATION, description="How long an order rests before it follows.")
     ] = "15s"
-    move_ticks: Annotated[
-        int, Meta(ge=1, le=10_000, description="A move of so many ticks is followed sooner …")
-    ] = 3
+    move_bps: Annotated[
+        float,
+        Meta(ge=0.0, le=1000.0, description="A move of so many basis points is followed sooner …"),
+    ] = 5.0
     least_rest: Annotated[
         str, Meta(pattern=DURATION, description="… but never sooner than this.")
     ] = "2s"

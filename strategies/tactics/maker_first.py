@@ -228,7 +228,7 @@ def _should_follow(state: State, order: Order, now: int, rules: Execution, terms
     if wanted == order.price:
         return False
     rested = now - order.sent
-    moved = abs(wanted - order.price) >= rules.move_ticks * terms.tick
+    moved = abs(wanted - order.price) >= order.price * Decimal(repr(rules.move_bps)) / 10_000
     return rested >= duration_ns(rules.least_rest if moved else rules.reprice_every)
 
 

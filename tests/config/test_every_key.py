@@ -74,7 +74,7 @@ OUT_OF_RANGE = {
     "place": "inside",
     "ticks": "0",
     "reprice_every": "0s",
-    "move_ticks": "0",
+    "move_bps": "-1",
     "least_rest": "soon",
     "max_reprices": "-1",
     "participation": "0",
