@@ -5,6 +5,9 @@ to weights to orders), `schedule` (when), `cross_section` (the way from candles 
 and `panel_rebalancer` are the thin shells that Nautilus runs; each strategy is one file beside
 them. May import `config` and below; `signals` and `sizing` import no nautilus_trader.
 
+What a strategy sends goes through `DeskStrategy.execute`, by the tactic that the document names
+(`tactics`); what it must still know after a crash goes through `state`.
+
 To add a strategy, write one file here with a class that has `Config` (frozen, ranges beside the
 fields) and one YAML in `config/setups/`. One that ranks a universe derives from `PanelRebalancer`
 and gives `scores`; any other derives from `DeskStrategy`.
