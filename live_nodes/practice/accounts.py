@@ -1,4 +1,4 @@
-"""An account's books: coins, positions, orders, fills; and what they add up to.
+"""An account's books: coins, positions, orders, fills.
 
 Exact: a position keeps what it was entered for (``cost``), never a rounded mean price, so that the
 wallet is always start + realised - fees + funding, to the last digit.
@@ -6,36 +6,21 @@ wallet is always start + realised - fees + funding, to the last digit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 
-from live_nodes.practice.margin import (
-    break_even,
-    liquidation_price,
-    maintenance_margin,
-    orders_margin,
-    position_margin,
-)
-from live_nodes.practice.market import Market
 from live_nodes.practice.model import (
     ZERO,
     AccountSpec,
-    CoinBalance,
     Execution,
     Fees,
     Order,
-    Position,
     Side,
     Symbol,
     TriggerBy,
-    Wallet,
 )
 
 COST_DIGITS = Decimal("1e-12")
-DOLLARS = ("USDT", "USDC", "USD")
-
-type Markets = Mapping[tuple[str, str], Market]
 
 
 @dataclass(slots=True)
@@ -91,34 +76,6 @@ class Booked:
     net: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Margins:
-    """An account's margins in dollars, and by settle coin what makes them up."""
-
-    balance: Decimal
-    position: dict[str, Decimal] = field(default_factory=dict)
-    order: dict[str, Decimal] = field(default_factory=dict)
-    maintenance_by_coin: dict[str, Decimal] = field(default_factory=dict)
-    unrealised_by_coin: dict[str, Decimal] = field(default_factory=dict)
-    locked: dict[str, Decimal] = field(default_factory=dict)
-    locked_collateral: Decimal = ZERO
-
-    @property
-    def initial(self) -> Decimal:
-        """Initial margin of positions and orders."""
-        return sum(self.position.values(), ZERO) + sum(self.order.values(), ZERO)
-
-    @property
-    def maintenance(self) -> Decimal:
-        """Maintenance margin of all positions."""
-        return sum(self.maintenance_by_coin.values(), ZERO)
-
-    @property
-    def free(self) -> Decimal:
-        """What new orders could use; negative when more is used than there is."""
-        return self.balance - self.initial - self.locked_collateral
-
-
 class Account:
     """One account's state; the exchange's other parts change it, nothing else does."""
 
@@ -134,7 +91,7 @@ class Account:
         self.executions: list[Execution] = []
         self.updated_ms = 0
         self.wallet_seq = 0
-        self._collateral = dict(spec.collateral)
+        self.collateral = dict(spec.collateral)
 
     # -- looking things up -------------------------------------------------------------------
 
@@ -235,172 +192,3 @@ class Account:
         held.current_realised += amount
         held.total_realised += amount
         held.updated_ms = self.updated_ms = now_ms
-
-    # -- adding up ---------------------------------------------------------------------------
-
-    def margins(self, markets: Markets, plus: Order | None = None) -> Margins:
-        """Add up margins at the present prices, as if ``plus`` were one of the open orders."""
-        position: dict[str, Decimal] = {}
-        order: dict[str, Decimal] = {}
-        maintenance: dict[str, Decimal] = {}
-        unrealised: dict[str, Decimal] = {}
-        for held in self.holdings.values():
-            if not held.size:
-                continue
-            market = markets["linear", held.symbol]
-            rules, taker = market.symbol, self.fees(market.symbol).taker
-            coin, value = rules.settle, abs(held.size) * market.value_price
-            position[coin] = position.get(coin, ZERO) + position_margin(
-                value, held.leverage, taker, held.size > 0
-            )
-            maintenance[coin] = maintenance.get(coin, ZERO) + maintenance_margin(
-                value, rules.maintenance_margin, taker
-            )
-            unrealised[coin] = unrealised.get(coin, ZERO) + held.unrealised(market.value_price)
-        sides: dict[str, list[Decimal]] = {}
-        locked: dict[str, Decimal] = {}
-        orders = [*self.open.values(), plus] if plus is not None else list(self.open.values())
-        for o in orders:
-            if o.category == "linear":
-                if o.untriggered or o.reduce_only:
-                    continue
-                sums = sides.setdefault(o.symbol, [ZERO, ZERO, ZERO, ZERO])
-                at = 0 if o.side == "Buy" else 2
-                sums[at] += o.leaves
-                sums[at + 1] += o.leaves * o.price
-            elif amount := locked_by(o):
-                rules = markets["spot", o.symbol].symbol
-                coin = rules.quote if o.side == "Buy" else rules.base
-                locked[coin] = locked.get(coin, ZERO) + amount
-        for name, (bq, bv, sq, sv) in sides.items():
-            rules = markets["linear", name].symbol
-            held_size, leverage = self.size(name), self.leverage(name)
-            cost = orders_margin(held_size, (bq, bv), (sq, sv), leverage, self.fees(rules).taker)
-            order[rules.settle] = order.get(rules.settle, ZERO) + cost
-        balance = pledged = ZERO
-        for name, part in self._collateral.items():
-            own = self.coins[name].balance if name in self.coins else ZERO
-            price = dollar_price(markets, name)
-            balance += (own + unrealised.get(name, ZERO)) * price * part
-            pledged += locked.get(name, ZERO) * price * part
-        for name, gain in unrealised.items():
-            if name not in self._collateral:
-                balance += gain * dollar_price(markets, name)
-        return Margins(balance, position, order, maintenance, unrealised, locked, pledged)
-
-    def spendable(self, coin: str, margins: Margins, markets: Markets) -> Decimal:
-        """Give how much of a coin spot orders may still use: not locked, not needed as margin."""
-        own = self.coins[coin].balance if coin in self.coins else ZERO
-        left = own - margins.locked.get(coin, ZERO)
-        part = self._collateral.get(coin, ZERO)
-        if part and margins.initial:
-            left = min(left, margins.free / (part * dollar_price(markets, coin)))
-        return left
-
-    def position(self, symbol: str, markets: Markets, margins: Margins | None = None) -> Position:
-        """Give a symbol's position at the present mark."""
-        held = self.holdings.get(symbol)
-        if held is None:
-            return Position(self.name, symbol, leverage=self.spec.leverage)
-        market = markets["linear", symbol]
-        rules, taker = market.symbol, self.fees(market.symbol).taker
-        mark = market.value_price
-        value = abs(held.size) * mark
-        liquidation = even = None
-        if held.size:
-            margins = margins or self.margins(markets)
-            own = maintenance_margin(value, rules.maintenance_margin, taker)
-            liquidation = liquidation_price(
-                held.size, mark, margins.balance, margins.maintenance - own,
-                rules.maintenance_margin, taker,
-            )  # fmt: skip
-            even = break_even(held.size, held.entry, held.current_realised, taker)
-        return Position(
-            account=self.name,
-            symbol=symbol,
-            side="Buy" if held.size > 0 else "Sell" if held.size < 0 else "",
-            size=abs(held.size),
-            entry=held.entry,
-            cost=held.cost,
-            entry_fees=held.entry_fees,
-            leverage=held.leverage,
-            mark_price=mark,
-            value=value,
-            initial_margin=position_margin(value, held.leverage, taker, held.size > 0),
-            maintenance_margin=maintenance_margin(value, rules.maintenance_margin, taker),
-            unrealised=held.unrealised(mark) if held.size else ZERO,
-            current_realised=held.current_realised,
-            total_realised=held.total_realised,
-            break_even=even or ZERO,
-            liquidation_price=liquidation,
-            take_profit=held.take_profit,
-            stop_loss=held.stop_loss,
-            tp_trigger_by=held.tp_trigger_by,
-            sl_trigger_by=held.sl_trigger_by,
-            created_ms=held.created_ms,
-            updated_ms=held.updated_ms,
-            seq=held.seq,
-        )
-
-    def wallet(self, markets: Markets) -> Wallet:
-        """Give the wallet at the present prices."""
-        margins = self.margins(markets)
-        coins = []
-        equity = balance = ZERO
-        for name, coin in self.coins.items():
-            price = dollar_price(markets, name)
-            row = CoinBalance(
-                coin=name,
-                balance=coin.balance,
-                locked=margins.locked.get(name, ZERO),
-                usd_price=price,
-                unrealised=margins.unrealised_by_coin.get(name, ZERO),
-                total_realised=coin.realised,
-                order_margin=margins.order.get(name, ZERO),
-                position_margin=margins.position.get(name, ZERO),
-                maintenance_margin=margins.maintenance_by_coin.get(name, ZERO),
-                collateral=self._collateral.get(name, ZERO),
-            )
-            coins.append(row)
-            equity += row.usd_value
-            balance += row.balance * price
-        return Wallet(
-            account=self.name,
-            margin_mode="REGULAR_MARGIN",
-            coins=tuple(coins),
-            equity=equity,
-            wallet_balance=balance,
-            margin_balance=margins.balance,
-            available=max(ZERO, margins.free),
-            unrealised=sum(margins.unrealised_by_coin.values(), ZERO),
-            initial_margin=margins.initial,
-            maintenance_margin=margins.maintenance,
-            updated_ms=self.updated_ms,
-            seq=self.wallet_seq,
-        )
-
-
-def locked_by(order: Order) -> Decimal:
-    """Return what a spot order holds: quote coin of a buy, base coin of a sell.
-
-    A conditional order holds nothing before its trigger, a TP/SL order does ("the assets are
-    occupied even before the order is triggered", POST /v5/order/create); the pair that a fill
-    brought along holds nothing, for both would sell the same coins.
-    """
-    if order.untriggered and (order.order_filter != "tpslOrder" or order.parent_id):
-        return ZERO
-    if order.side == "Sell":
-        return order.leaves
-    price = order.price or order.trigger_price or ZERO
-    return order.leaves * price
-
-
-def dollar_price(markets: Markets, coin: str) -> Decimal:
-    """Return a coin's price in dollars: its USDT market's index, mark or last price, else 0."""
-    if coin in DOLLARS:
-        return Decimal(1)
-    for category in ("linear", "spot"):
-        market = markets.get((category, f"{coin}USDT"))
-        if market is not None:
-            return market.index or market.mark or market.last
-    return ZERO

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from live_nodes.practice import (
+    amending,
+    cancelling,
     matching,
     memory,
     orders,
@@ -42,6 +44,7 @@ from live_nodes.practice.model import (
     Wallet,
 )
 from live_nodes.practice.state import State
+from live_nodes.practice.statements import margins_of, position_of, wallet_of
 
 
 class Exchange:
@@ -83,19 +86,19 @@ class Exchange:
         Raises Refusal: 110001/170213 not there or final, 110064 to no more than has filled, 10001
         nothing to change or a wrong step, and what :meth:`create` raises for price and balance.
         """
-        order = orders.amend(self._state, account, request, now_ms)
+        order = amending.amend(self._state, account, request, now_ms)
         self._settle(now_ms)
         return order
 
     def cancel(self, account: str, request: CancelRequest, now_ms: int) -> Order:
         """Take an open order back. Raises Refusal 110001 (linear) or 170213 (spot)."""
-        order = orders.cancel(self._state, account, request, now_ms)
+        order = cancelling.cancel(self._state, account, request, now_ms)
         self._settle(now_ms)
         return order
 
     def cancel_all(self, account: str, request: CancelAllRequest, now_ms: int) -> list[Order]:
         """Take back every open order that the filter names; none is not an error."""
-        cancelled = orders.cancel_all(self._state, account, request, now_ms)
+        cancelled = cancelling.cancel_all(self._state, account, request, now_ms)
         self._settle(now_ms)
         return cancelled
 
@@ -241,18 +244,18 @@ class Exchange:
     def positions(self, account: str) -> list[Position]:
         """Give the positions that are open, at the present mark prices."""
         books, markets = self._state.account(account), self._state.markets
-        margins = books.margins(markets)
+        margins = margins_of(books, markets)
         held = sorted(name for name, h in books.holdings.items() if h.size)
-        return [books.position(name, markets, margins) for name in held]
+        return [position_of(books, name, markets, margins) for name in held]
 
     def position(self, account: str, symbol: str) -> Position:
         """Give a linear symbol's position, flat when there is none."""
         self._state.market(("linear", symbol))
-        return self._state.account(account).position(symbol, self._state.markets)
+        return position_of(self._state.account(account), symbol, self._state.markets)
 
     def wallet(self, account: str) -> Wallet:
         """Give the account's money at the present prices."""
-        return self._state.account(account).wallet(self._state.markets)
+        return wallet_of(self._state.account(account), self._state.markets)
 
     def closed_pnl(self, account: str) -> list[ClosedPnl]:
         """Give what each order closed, newest first."""

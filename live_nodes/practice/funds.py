@@ -7,6 +7,7 @@ from dataclasses import replace
 from live_nodes.practice.market import Market
 from live_nodes.practice.model import Order
 from live_nodes.practice.state import State
+from live_nodes.practice.statements import margins_of, spendable
 
 
 def affords(state: State, market: Market, order: Order) -> bool:
@@ -24,8 +25,8 @@ def affords(state: State, market: Market, order: Order) -> bool:
         if market_order:
             best = market.book.best("Sell" if order.side == "Buy" else "Buy")
             order = replace(order, price=best or market.reference)
-        before = account.margins(state.markets)
-        after = account.margins(state.markets, plus=replace(order, status="New"))
+        before = margins_of(account, state.markets)
+        after = margins_of(account, state.markets, plus=replace(order, status="New"))
         return after.free >= 0 or after.initial <= before.initial
     limit = order.price or None
     by_value = market_order and order.market_unit == "quoteCoin"
@@ -40,5 +41,5 @@ def affords(state: State, market: Market, order: Order) -> bool:
         coin = rules.base
         if by_value:
             amount = market.book.worth("Sell", limit, amount, rules.lot)
-    margins = account.margins(state.markets)
-    return account.spendable(coin, margins, state.markets) >= amount
+    margins = margins_of(account, state.markets)
+    return spendable(account, coin, margins, state.markets) >= amount

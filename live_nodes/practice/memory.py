@@ -9,6 +9,7 @@ from live_nodes.practice.accounts import Account, Coin
 from live_nodes.practice.book import Resting
 from live_nodes.practice.model import Execution, MarketRow, Order, Position, Row, Wallet
 from live_nodes.practice.state import State
+from live_nodes.practice.statements import margins_of, position_of, wallet_of
 
 
 def rows(state: State) -> list[Row]:
@@ -20,9 +21,9 @@ def rows(state: State) -> list[Row]:
             resting = state.market(order.key).book.find(order.side, order.order_id)
             kept.append(replace(order, queue_ahead=resting.ahead) if resting else order)
         kept.extend(account.executions)
-        margins = account.margins(state.markets)
-        kept.extend(account.position(s, state.markets, margins) for s in account.holdings)
-        kept.append(account.wallet(state.markets))
+        margins = margins_of(account, state.markets)
+        kept.extend(position_of(account, s, state.markets, margins) for s in account.holdings)
+        kept.append(wallet_of(account, state.markets))
     kept.extend(market.row() for market in state.markets.values())
     return kept
 

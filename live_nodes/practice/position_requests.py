@@ -10,6 +10,7 @@ from live_nodes.practice.market import Market
 from live_nodes.practice.model import Order, TradingStopRequest
 from live_nodes.practice.rules import check_price, check_qty, check_stops
 from live_nodes.practice.state import State
+from live_nodes.practice.statements import margins_of
 from live_nodes.practice.stops import PARTIAL, Stop, add_partial, clear_full, set_full
 
 MOST_PARTIAL = 20
@@ -28,7 +29,7 @@ def set_leverage(state: State, name: str, symbol: str, leverage: Decimal) -> Non
     if held.leverage == leverage:
         raise refusals.leverage_not_modified()
     before, held.leverage = held.leverage, leverage
-    if leverage < before and account.margins(state.markets).free < 0:
+    if leverage < before and margins_of(account, state.markets).free < 0:
         held.leverage = before
         raise refusals.leverage_needs_margin()
     state.touch_position(name, symbol)

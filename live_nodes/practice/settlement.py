@@ -21,6 +21,7 @@ from live_nodes.practice.matching import close_out
 from live_nodes.practice.model import ZERO, Execution, Order, Side
 from live_nodes.practice.rules import to_tick
 from live_nodes.practice.state import State
+from live_nodes.practice.statements import margins_of
 
 FUNDING_DIGITS = Decimal("1e-8")
 MINUTE_MS = 60_000
@@ -70,7 +71,7 @@ def liquidate_due(state: State, market: Market, now_ms: int) -> None:
     """Take over every account with a position here whose margin balance is used up."""
     for name in sorted(market.holders):
         account = state.accounts[name]
-        margins = account.margins(state.markets)
+        margins = margins_of(account, state.markets)
         if margins.balance <= margins.maintenance:
             _take_over(state, account, now_ms)
 
@@ -78,7 +79,7 @@ def liquidate_due(state: State, market: Market, now_ms: int) -> None:
 def _take_over(state: State, account: Account, now_ms: int) -> None:
     for order in sorted(account.open.values(), key=lambda o: o.number):
         close_order(state, order, now_ms, cancel_type="CancelAllBeforeLiq")
-    balance = account.margins(state.markets).balance
+    balance = margins_of(account, state.markets).balance
     held = sorted((h for h in account.holdings.values() if h.size), key=lambda h: h.symbol)
     markets = [state.markets["linear", h.symbol] for h in held]
     total = sum((abs(h.size) * m.value_price for h, m in zip(held, markets, strict=True)), ZERO)

@@ -28,6 +28,7 @@ from live_nodes.practice.model import (
     Symbol,
     WalletChanged,
 )
+from live_nodes.practice.statements import position_of, wallet_of
 
 
 class State:
@@ -126,13 +127,15 @@ class State:
                 account = self.accounts[name]
                 held = account.holding(symbol)
                 held.seq, held.updated_ms = self.next_seq(), now_ms
-                self.events.append(PositionChanged(name, account.position(symbol, self.markets)))
+                self.events.append(
+                    PositionChanged(name, position_of(account, symbol, self.markets))
+                )
             self._positions.clear()
         if self._wallets:
             for name in self._wallets:
                 account = self.accounts[name]
                 account.wallet_seq, account.updated_ms = self.next_seq(), now_ms
-                self.events.append(WalletChanged(name, account.wallet(self.markets)))
+                self.events.append(WalletChanged(name, wallet_of(account, self.markets)))
             self._wallets.clear()
         if self._markets:
             for key in self._markets:
