@@ -138,6 +138,18 @@ class RefusedOp(Request):
     """Bybit's text."""
 
 
+class RefusedLogin(Counted):
+    """A login on a link is refused with a code, though the key is right."""
+
+    model: Literal["login"] = "login"
+    channel: Literal["private", "trade"] | None = None
+    """Null for both."""
+    ret_code: RetCode = 10_003
+    """Bybit's code."""
+    message: str = "API key is invalid."
+    """Bybit's text."""
+
+
 class Http(Counted):
     """A REST request goes wrong: a status, a code, or no answer."""
 
@@ -234,6 +246,7 @@ Fault = Annotated[
     | LostRequest
     | LateAck
     | RefusedOp
+    | RefusedLogin
     | Http
     | Kill
     | Freeze

@@ -12,6 +12,7 @@ The server's part
   per account for private topics), with ``u`` and ``seq`` already given: a message that it drops
   is a gap. It sends what comes back: nothing, the message, the message twice, others later.
 - Trade link: ``on_op`` once for each operation frame, before it is carried out.
+- Logins: ``on_login`` once for each login on a link whose signature is right.
 - Links: ``link(channel)`` whenever a connection opens, reads or writes: ``frozen`` means stand
   still (no reads, writes or pongs) and stay open; ``killed`` means refuse the handshake (503) and
   abort what is open. ``when_killed(callback)`` calls back with the channel at the moment of a kill,
@@ -27,6 +28,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from config.scenario import Channel
+from live_nodes.practice.model import Refusal
 
 LinkState = Literal["open", "frozen", "killed"]
 Json = dict[str, Any]
@@ -77,6 +79,9 @@ class FaultHooks(Protocol):
 
     def on_op(self, op: str, account: str | None) -> OpFault | None:
         """Return what goes wrong with this operation, such as ``order.create``."""
+
+    def on_login(self, channel: Channel, account: str) -> Refusal | None:
+        """Return the refusal of this login, whose signature is right; None for none."""
 
     def link(self, channel: Channel) -> LinkState:
         """Return the state of all links of a kind."""

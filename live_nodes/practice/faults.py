@@ -27,6 +27,7 @@ from config.scenario import (
     LostFill,
     Maintenance,
     Message,
+    RefusedLogin,
     RefusedOp,
     Reorder,
     Request,
@@ -35,7 +36,7 @@ from config.scenario import (
 )
 from live_nodes.practice.fault_hooks import FaultHooks, HttpFault, Json, LinkState, OpFault
 from live_nodes.practice.fault_state import Armed
-from live_nodes.practice.model import Key
+from live_nodes.practice.model import Key, Refusal
 
 __all__ = [
     "Channel",
@@ -170,6 +171,13 @@ class Faults:
             if matches and self._strikes(armed, account, op, taken=found is not None):
                 found = OpFault(execute=False, ret_code=fault.ret_code, message=fault.message)
         return self._on_request(op, account, taken=found is not None) or found
+
+    def on_login(self, channel: Channel, account: str) -> Refusal | None:
+        """Return the refusal of this login, whose signature is right; None for none."""
+        for armed, fault in self._of(RefusedLogin):
+            if fault.channel in (None, channel) and self._strikes(armed, account, "login"):
+                return Refusal(fault.ret_code, fault.message)
+        return None
 
     def link(self, channel: Channel) -> LinkState:
         """Return the state of all links of a kind."""

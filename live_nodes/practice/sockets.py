@@ -168,7 +168,7 @@ class Sockets:
         refused = ""
         try:
             if op == "auth":
-                connection.account = self._login("private", message)
+                connection.account = self._login(message)
             elif op not in ("subscribe", "unsubscribe"):
                 raise Refusal(10001, f"error:unknown op:{op}")
             elif connection.account is None:
@@ -189,11 +189,11 @@ class Sockets:
                 raise Refusal(10001, f"error:handler not found,topic:{name}")
         connection.topics.update(names)
 
-    def _login(self, channel: Channel, message: Json) -> str:
+    def _login(self, message: Json) -> str:
         account = self._keyring.login(message.get("args"), self._venue.told_ms())
-        fault = self._venue.faults.on_op(f"{channel}.auth", account)
-        if fault is not None and fault.ret_code is not None:
-            raise Refusal(fault.ret_code, fault.message)
+        refused = self._venue.faults.on_login("private", account)
+        if refused is not None:
+            raise refused
         return account
 
 

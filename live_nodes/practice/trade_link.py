@@ -50,12 +50,19 @@ class TradeLink:
             try:
                 if connection.account is not None:
                     raise Refusal(20001, "Repeat auth")
-                connection.account = self._keyring.login(message.get("args"), self._venue.told_ms())
+                connection.account = self._login(message)
             except Refusal as refusal:
                 code, words = refusal.code, refusal.message
             connection.send(text_of(plainly(connection, message, code, words) | {"op": "auth"}))
         else:
             self._operate(connection, str(op), message)
+
+    def _login(self, message: Json) -> str:
+        account = self._keyring.login(message.get("args"), self._venue.told_ms())
+        refused = self._venue.faults.on_login("trade", account)
+        if refused is not None:
+            raise refused
+        return account
 
     def _operate(self, connection: Connection, op: str, message: Json) -> None:
         fault: OpFault | None = None

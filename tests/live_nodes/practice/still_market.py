@@ -29,7 +29,7 @@ from live_nodes.practice.feed import (
     Step,
 )
 from live_nodes.practice.limits import Limits
-from live_nodes.practice.model import AccountSpec, Key, Level, Row, Symbol
+from live_nodes.practice.model import AccountSpec, Key, Level, Refusal, Row, Symbol
 from live_nodes.practice.server import Server, serve
 
 D = Decimal
@@ -218,6 +218,9 @@ class Scripted:
     def on_op(self, op: str, account: str | None) -> OpFault | None:
         fault, self.op = self.op, None
         return fault
+
+    def on_login(self, channel: Channel, account: str) -> Refusal | None:
+        return None
 
     def link(self, channel: Channel) -> LinkState:
         return self.links.get(channel, "open")
