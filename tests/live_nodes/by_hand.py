@@ -1,0 +1,133 @@
+"""Strategies that do what a test tells them: one of the desk, one of plain Nautilus."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.model.enums import BookType, OrderSide
+from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
+from nautilus_trader.trading.strategy import Strategy
+
+from strategies.base import DeskStrategy, DeskStrategyConfig
+
+BTC_ID = InstrumentId.from_str("BTCUSDT-LINEAR.BYBIT")
+BUY, SELL = OrderSide.BUY, OrderSide.SELL
+
+
+class Hands:
+    """What a test does with a strategy, and what the strategy heard."""
+
+    cache: Any
+    order_factory: Any
+    portfolio: Any
+    submit_order: Any
+
+    def remember(self) -> None:
+        self.events: list[Any] = []
+        self.updates = 0
+
+    def limit(self, side: OrderSide, price: str, qty: str = "0.010", **more: Any) -> ClientOrderId:
+        instrument = self.cache.instrument(BTC_ID)
+        order = self.order_factory.limit(
+            BTC_ID,
+            side,
+            instrument.make_qty(Decimal(qty)),
+            instrument.make_price(Decimal(price)),
+            client_order_id=self.name_of_next(),
+            **more,
+        )
+        self.submit_order(order)
+        return order.client_order_id
+
+    def market(self, side: OrderSide, qty: str = "0.010", **more: Any) -> ClientOrderId:
+        instrument = self.cache.instrument(BTC_ID)
+        order = self.order_factory.market(
+            BTC_ID,
+            side,
+            instrument.make_qty(Decimal(qty)),
+            client_order_id=self.name_of_next(),
+            **more,
+        )
+        self.submit_order(order)
+        return order.client_order_id
+
+    def name_of_next(self) -> ClientOrderId | None:
+        return None
+
+    def status(self, name: ClientOrderId) -> str:
+        return str(self.cache.order(name).status_string())
+
+    def reasons(self, name: ClientOrderId) -> list[str]:
+        """Return why the venue or the gate refused an order, as the strategy was told."""
+        return [
+            str(event.reason)
+            for event in self.events
+            if event.client_order_id == name and hasattr(event, "reason")
+        ]
+
+    def heard(self, name: ClientOrderId) -> list[str]:
+        """Return the kinds of events that came in of an order."""
+        return [type(e).__name__ for e in self.events if e.client_order_id == name]
+
+    def net(self) -> Decimal:
+        """Return the position, all strategies and manual trades together."""
+        found = self.cache.positions_open(instrument_id=BTC_ID)
+        return sum((position.signed_decimal_qty() for position in found), Decimal(0))
+
+    def position_ids(self) -> set[str]:
+        return {str(p.id) for p in self.cache.positions_open(instrument_id=BTC_ID)}
+
+    def best_bid(self) -> tuple[str, str]:
+        book = self.cache.order_book(BTC_ID)
+        return str(book.best_bid_price()), str(book.best_bid_size())
+
+
+class ByHandConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """As of any strategy of the desk.
+
+    Parameters
+    ----------
+    book : bool
+        Whether it hears the book.
+    """
+
+    book: bool = True
+
+
+class ByHand(Hands, DeskStrategy):
+    """A strategy of the desk."""
+
+    Config = ByHandConfig
+
+    def on_start(self) -> None:
+        DeskStrategy.on_start(self)
+        self.remember()
+        if self.config.book:
+            self.expect_touch("book")
+            self.watch_touch(BTC_ID)
+
+    def name_of_next(self) -> ClientOrderId | None:
+        return self.next_order_id()
+
+    def on_order_event(self, event: Any) -> None:
+        DeskStrategy.on_order_event(self, event)
+        self.events.append(event)
+
+    def on_order_book_deltas(self, deltas: Any) -> None:
+        DeskStrategy.on_order_book_deltas(self, deltas)
+        self.updates += 1
+
+
+class PlainByHand(Hands, Strategy):
+    """A strategy as anyone would write it."""
+
+    def on_start(self) -> None:
+        self.remember()
+        self.subscribe_order_book_deltas(BTC_ID, BookType.L2_MBP, 50)
+
+    def on_order_event(self, event: Any) -> None:
+        self.events.append(event)
+
+    def on_order_book_deltas(self, deltas: Any) -> None:
+        self.updates += 1

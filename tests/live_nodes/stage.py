@@ -1,0 +1,501 @@
+"""A practice exchange in a thread, whose faults are data, and nodes that run against it.
+
+`stage` gives the exchange; `desk_node` runs our node on it and `plain_node` one that has of ours
+only the public link's address. Both nodes live on a loop of the test's own thread, which runs while
+a test waits for something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal as D
+from pathlib import Path
+from typing import Any
+
+from nautilus_trader.adapters.bybit import BYBIT
+from nautilus_trader.adapters.bybit.config import (
+    BybitDataClientConfig,
+    BybitExecClientConfig,
+    _resolve_environment,
+)
+from nautilus_trader.adapters.bybit.factories import (
+    BybitLiveDataClientFactory,
+    BybitLiveExecClientFactory,
+)
+from nautilus_trader.config import InstrumentProviderConfig, LoggingConfig, TradingNodeConfig
+from nautilus_trader.core import nautilus_pyo3
+from nautilus_trader.live.config import LiveExecEngineConfig
+from nautilus_trader.live.data_client import LiveDataClient
+from nautilus_trader.live.factories import LiveDataClientFactory
+from nautilus_trader.live.node import TradingNode
+
+from actors.journal import Journal
+from config.documents import Node, Scenario
+from config.load import load
+from live_nodes.adapter import forget_clients
+from live_nodes.environments import Addresses
+from live_nodes.keys import KeyPair, Secret
+from live_nodes.launch import Live, Options
+from live_nodes.practice.exchange import Exchange
+from live_nodes.practice.faults import Faults
+from live_nodes.practice.feed import Prices, Step
+from live_nodes.practice.model import AccountSpec, CancelAllRequest, Key, OrderRequest
+from live_nodes.practice.server import Server, serve
+from live_nodes.practice_keys import practice_keys
+from tests.live_nodes.by_hand import ByHand, PlainByHand
+from tests.live_nodes.practice.still_market import BTC, KEYS, SYMBOLS, Kept, StillMarket
+
+SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
+ACCOUNT = "anna"
+NAME = "BTCUSDT-LINEAR.BYBIT"
+SECONDS = 30.0
+
+
+class BreathingMarket(StillMarket):
+    """Its prices stand still; sizes and marks change a little ten times a second."""
+
+    step_seconds = 0.02
+
+    def step(self, exchange: Exchange, now_ms: int) -> Step:
+        if self.steps % 5 == 0:
+            for key in (("linear", "BTCUSDT"), ("linear", "ETHUSDT")):
+                self.set_bid(key, 30, f"1.{self.steps // 5 % 9 + 1}00")  # type: ignore[arg-type]
+        return super().step(exchange, now_ms)
+
+    def prices(self, key: Key, now_ms: int) -> Prices:
+        prices = super().prices(key, now_ms)
+        shift = D("0.1") * (self.steps // 5 % 2)
+        return replace(prices, mark=prices.mark + shift)
+
+
+class Stage:
+    """A running exchange; everything here may be called from the test's thread."""
+
+    def __init__(
+        self,
+        server: Server,
+        market: BreathingMarket,
+        faults: Faults,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.server, self.market, self.faults = server, market, faults
+        self._loop = loop
+        links = server.sockets_url
+        self.where = Addresses(server.http, f"{links}/public", f"{links}/private", f"{links}/trade")
+
+    def call[T](self, act: Callable[[], T]) -> T:
+        """Do something in the exchange's own thread and return what came of it."""
+
+        async def run() -> T:
+            return act()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(5)
+
+    # Faults --------------------------------------------------------------------------------------
+
+    def play(self, name: str, *only: str, **changes: Any) -> None:
+        """Start the faults of a scenario now, all or some; `changes` apply to each of them."""
+        document = load(str(SCENARIOS / f"{name}.yaml")).document
+        assert isinstance(document, Scenario)
+        chosen = {k: f for k, f in document.faults.items() if not only or k in only}
+
+        def add() -> None:
+            for key, fault in chosen.items():
+                self.faults.add(key, fault.model_copy(update=changes))
+            self.faults.poll()
+
+        self.call(add)
+
+    def end_faults(self) -> None:
+        self.call(self.faults.clear)
+
+    def struck(self, name: str) -> int:
+        """Return how often a fault has struck."""
+        return sum(1 for line in list(self.faults.log) if line["name"] == name)
+
+    # What happened at the exchange ---------------------------------------------------------------
+
+    @property
+    def exchange(self) -> Exchange:
+        return self.server.venue.exchange
+
+    def open_orders(self) -> dict[str, Any]:
+        """Return the account's open orders by link id, or by order id where it has none."""
+        found = self.call(lambda: self.exchange.open_orders(ACCOUNT))
+        return {order.order_link_id or order.order_id: order for order in found}
+
+    def orders(self) -> list[str]:
+        """Return the link ids of all orders that ever arrived, oldest first."""
+        both = self.call(
+            lambda: [
+                *self.exchange.order_history(ACCOUNT),
+                *self.exchange.open_orders(ACCOUNT),
+            ]
+        )
+        return [o.order_link_id for o in sorted(both, key=lambda o: o.created_ms)]
+
+    def position(self) -> D:
+        """Return the net position in bitcoin."""
+
+        def signed() -> D:
+            found = self.exchange.position(ACCOUNT, "BTCUSDT")
+            return -found.size if found.side == "Sell" else found.size
+
+        return self.call(signed)
+
+    def requests(self, path: str) -> int:
+        """Return how many requests of a ``"METHOD path"`` arrived."""
+        return self.server.rest.received[path]
+
+    def sent(self, op: str = "order.create") -> int:
+        """Return how many operations arrived on the trade link."""
+        return self.faults.operations[op]
+
+    def connections(self) -> dict[str, int]:
+        return dict(self.call(self.server.sockets.connected))
+
+    # What others do there ------------------------------------------------------------------------
+
+    def order(
+        self, side: str, qty: str, price: str | None = None, name: str = "", **more: Any
+    ) -> Any:
+        """Give an order of the account past the node: by hand, or as a node did that was killed."""
+        request = OrderRequest(
+            category="linear",
+            symbol="BTCUSDT",
+            side=side,  # type: ignore[arg-type]
+            order_type="Market" if price is None else "Limit",
+            qty=D(qty),
+            price=None if price is None else D(price),
+            time_in_force="IOC" if price is None else "GTC",
+            order_link_id=name,
+            **more,
+        )
+
+        def send() -> Any:
+            order = self.exchange.create(ACCOUNT, request, self.server.venue.clock_ms())
+            self.server.venue.settle([BTC])
+            return order
+
+        return self.call(send)
+
+    def settle_funding(self, rate: str) -> None:
+        def settle() -> None:
+            self.exchange.settle_funding(BTC, D(rate), self.server.venue.clock_ms())
+            self.server.venue.settle([BTC])
+
+        self.call(settle)
+
+    def hit(self, side: str, price: str, qty: str) -> None:
+        """Let somebody trade at a price."""
+        self.call(lambda: self.market.prints.append((BTC, side, D(price), D(qty))))
+
+    def clear(self) -> None:
+        """Leave no fault, no open order and no position of the account."""
+        self.end_faults()
+
+        def clear() -> None:
+            now = self.server.venue.clock_ms()
+            everything = CancelAllRequest(category="linear", settle_coin="USDT")
+            self.exchange.cancel_all(ACCOUNT, everything, now)
+            self.server.venue.settle([BTC])
+
+        self.call(clear)
+        held = self.position()
+        if held:
+            self.order("Sell" if held > 0 else "Buy", str(abs(held)))
+
+
+@contextmanager
+def stage(**settings: Any) -> Iterator[Stage]:
+    """Run an exchange in a thread until the block ends."""
+    ready, done = threading.Event(), threading.Event()
+    found: list[Stage] = []
+    failures: list[BaseException] = []
+
+    async def body() -> None:
+        market, faults = BreathingMarket(), Faults(seed=settings.get("seed", 0))
+        accounts = [
+            AccountSpec(ACCOUNT, balances=(("USDT", D(100_000)),)),
+            AccountSpec("bert"),
+        ]
+        server = await serve(Exchange(SYMBOLS, accounts), market, KEYS, faults, Kept())
+        try:
+            found.append(Stage(server, market, faults, asyncio.get_running_loop()))
+            ready.set()
+            while not done.is_set():
+                await asyncio.sleep(0.01)
+        finally:
+            await server.stop()
+
+    def run() -> None:
+        try:
+            asyncio.run(body())
+        except BaseException as failure:  # noqa: BLE001 - told by the main thread
+            failures.append(failure)
+            ready.set()
+
+    thread = threading.Thread(target=run, name="practice exchange")
+    thread.start()
+    try:
+        assert ready.wait(10)
+        if failures:
+            raise failures[0]
+        yield found[0]
+    finally:
+        done.set()
+        thread.join(10)
+    if failures:
+        raise failures[0]
+
+
+# Nodes -------------------------------------------------------------------------------------------
+
+
+class Running:
+    """A node on a loop of this thread; the loop runs while a test waits."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self.loop)
+
+    def wait(self, seconds: float) -> None:
+        """Let the node run for a while."""
+        self.loop.run_until_complete(asyncio.sleep(seconds))
+
+    def until(
+        self, wanted: Callable[[], object], what: str = "it", seconds: float = SECONDS
+    ) -> float:
+        """Let the node run until something holds; return the seconds that took."""
+
+        async def poll() -> None:
+            while not wanted():
+                await asyncio.sleep(0.005)
+
+        began = time.monotonic()
+        try:
+            self.loop.run_until_complete(asyncio.wait_for(poll(), seconds))
+        except TimeoutError:
+            raise AssertionError(f"{what} did not come in {seconds:g} s{self.told()}") from None
+        return time.monotonic() - began
+
+    def told(self) -> str:
+        return ""
+
+    def close(self, dispose: Callable[[], None]) -> None:
+        """End what still waits on the loop, free the node, close the loop."""
+        left = asyncio.all_tasks(self.loop)
+        for task in left:
+            task.cancel()
+        self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        dispose()
+        forget_clients()
+        asyncio.set_event_loop(None)
+        if not self.loop.is_closed():
+            self.loop.close()
+
+
+class Desk(Running):
+    """Our node.
+
+    Attributes
+    ----------
+    said : list of str
+        What it told the person who watches, in order.
+    """
+
+    def __init__(self, stage: Stage, folder: Path, options: Options, **settings: Any) -> None:
+        super().__init__(stage)
+        self.said: list[str] = []
+        self.node = desk_document(folder, **settings)
+        self.journal = Journal.open(folder, node=self.node.name)
+        self.journal.begin_run(environment="practice", document="abc")
+        self.live = Live(
+            self.node, stage.where, keys(), folder, self.journal, options, self.said.append
+        )
+        self.task = self.loop.create_task(self.live.run())
+
+    @property
+    def strategy(self) -> ByHand:
+        found = self.live.strategies["hand"]
+        assert isinstance(found, ByHand)
+        return found
+
+    def start(self) -> Desk:
+        """Wait until it runs; raises what kept it from that."""
+        self.until(lambda: self.task.done() or self.runs, "the start")
+        if self.task.done():
+            self.task.result()
+        return self
+
+    @property
+    def runs(self) -> bool:
+        return self.live.started and self.strategy.is_running
+
+    def stop(self) -> None:
+        """Ask it to stop as a user does, and wait for that."""
+        try:
+            if not self.task.done():
+                self.loop.call_soon(signal.raise_signal, signal.SIGTERM)
+                self.loop.run_until_complete(asyncio.wait_for(self.task, SECONDS))
+        finally:
+            self.close(self.live.dispose)
+            self.journal.close()
+
+    def told(self) -> str:
+        return "; it said:\n" + "\n".join(self.said)
+
+    def counted(self, name: str) -> int:
+        """Return one of the journal's counters."""
+        return int(self.journal.counters().get(name, 0))
+
+    def halted(self) -> set[str]:
+        """Return the causes that keep entries back now."""
+        return {verdict.guard for _, verdict in self.journal.standing()}
+
+
+class Plain(Running):
+    """A node of plain Nautilus."""
+
+    def __init__(self, stage: Stage, **settings: Any) -> None:
+        super().__init__(stage)
+        forget_clients()
+        self.node = TradingNode(config=_plain_config(stage, **settings), loop=self.loop)
+        self.node.add_data_client_factory(BYBIT, _PublicFactory)
+        self.node.add_exec_client_factory(BYBIT, BybitLiveExecClientFactory)
+        self.strategy = PlainByHand()
+        self.node.trader.add_strategy(self.strategy)
+        self.node.build()
+        self.task = self.loop.create_task(self.node.run_async())
+
+    def start(self) -> Plain:
+        """Wait until its strategy runs."""
+        self.until(lambda: self.strategy.is_running, "the start")
+        return self
+
+    def stop(self) -> None:
+        async def end() -> None:
+            await self.node.stop_async()
+            await self.task
+
+        try:
+            self.loop.run_until_complete(asyncio.wait_for(end(), SECONDS))
+        finally:
+            self.close(self.node.dispose)
+
+
+class _PublicConfig(BybitDataClientConfig, frozen=True):
+    base_url_ws_public: str = ""
+
+
+class _PublicFactory(LiveDataClientFactory):
+    """The one thing without which no plain node hears another venue than Bybit's own."""
+
+    @staticmethod
+    def create(  # type: ignore[override]
+        loop: Any, name: str, config: _PublicConfig, msgbus: Any, cache: Any, clock: Any
+    ) -> LiveDataClient:
+        client = BybitLiveDataClientFactory.create(loop, name, config, msgbus, cache, clock)
+        for product in list(client._ws_clients):
+            client._ws_clients[product] = nautilus_pyo3.BybitWebSocketClient.new_public(
+                product_type=product,
+                environment=_resolve_environment(config.environment),
+                url=f"{config.base_url_ws_public}/{product.name.lower()}",
+            )
+        return client
+
+
+def keys(name: str = ACCOUNT) -> KeyPair:
+    key, secret = practice_keys(name)
+    return KeyPair(Secret(key), Secret(secret))
+
+
+def desk_document(folder: Path, **settings: Any) -> Node:
+    """Return a node of one strategy that does what the test tells it.
+
+    The times of the watch are short; feeds are let be silent unless a test asks for it.
+    """
+    watch = {"sweep_every": 1.0, "sweep_settle": 0.5} | settings.pop("watch", {})
+    return Node.model_validate(
+        {
+            "name": "scene",
+            "environment": "practice",
+            "account": {"name": ACCOUNT},
+            "tag": "n1",
+            "state": str(folder),
+            "allow": ("tests",),
+            "universe": {"instruments": (NAME,)},
+            "strategies": {"hand": {"use": "tests.live_nodes.by_hand:ByHand"}},
+            "watch": watch,
+        }
+        | settings
+    )
+
+
+def _plain_config(stage: Stage, **settings: Any) -> TradingNodeConfig:
+    key, secret = practice_keys(ACCOUNT)
+    shared: dict[str, Any] = {
+        "api_key": key,
+        "api_secret": secret,
+        "base_url_http": stage.where.http,
+        "product_types": (nautilus_pyo3.BybitProductType.LINEAR,),
+        "instrument_provider": InstrumentProviderConfig(load_all=True),
+        "max_retries": 3,
+        "retry_delay_initial_ms": 200,
+        "retry_delay_max_ms": 2_000,
+    } | settings.pop("client", {})
+    engine = {"reconciliation_startup_delay_secs": 0.5} | settings.pop("engine", {})
+    return TradingNodeConfig(
+        **{
+            "trader_id": "PLAIN-001",
+            "logging": LoggingConfig(log_level="OFF"),
+            "exec_engine": LiveExecEngineConfig(**engine),
+            "data_clients": {
+                BYBIT: _PublicConfig(base_url_ws_public=stage.where.ws_public, **shared)
+            },
+            "exec_clients": {
+                BYBIT: BybitExecClientConfig(
+                    base_url_ws_private=stage.where.ws_private,
+                    base_url_ws_trade=stage.where.ws_trade,
+                    **shared,
+                )
+            },
+            "timeout_connection": 10.0,
+            "timeout_reconciliation": 5.0,
+            "timeout_portfolio": 5.0,
+            "timeout_disconnection": 2.0,
+            "timeout_post_stop": 0.2,
+        }
+        | settings
+    )
+
+
+@contextmanager
+def desk_node(
+    stage: Stage, *, options: Options | None = None, folder: Path | None = None, **settings: Any
+) -> Iterator[Desk]:
+    """Run our node until the block ends."""
+    with tempfile.TemporaryDirectory() as made:
+        desk = Desk(stage, folder or Path(made), options or Options(), **settings)
+        try:
+            yield desk.start()
+        finally:
+            desk.stop()
+
+
+@contextmanager
+def plain_node(stage: Stage, *, start: bool = True, **settings: Any) -> Iterator[Plain]:
+    """Run a plain node until the block ends; without `start` nobody waits for its strategy."""
+    plain = Plain(stage, **settings)
+    try:
+        yield plain.start() if start else plain
+    finally:
+        plain.stop()
