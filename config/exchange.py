@@ -104,6 +104,9 @@ class ExchangeDocument(Part):
     """Of the admin's requests; 0 takes a free one."""
     update_ms: Annotated[Whole, Field(ge=20, le=60_000)] = 1_000
     """Between two updates of the market, milliseconds."""
+    rate_limit_factor: Annotated[Whole, Field(ge=1, le=10_000)] = 1
+    """Multiplies Bybit's limits of requests; 1 is Bybit's own, for an account without a VIP level.
+    More lets a benchmark send faster than Bybit would take it."""
     faults: Annotated[str, Field(min_length=1)] | None = None
     """File of a scenario to start with, relative to the working directory."""
     idle_exit: Annotated[Decimal, Field(gt=Decimal(0), le=Decimal(8_760))] | None = Decimal(1)

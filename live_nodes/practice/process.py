@@ -14,6 +14,7 @@ from config.errors import InputError
 from config.load import load
 from live_nodes.practice.admin import Admin
 from live_nodes.practice.faults import Faults
+from live_nodes.practice.limits import Limits
 from live_nodes.practice.opening import open_exchange
 from live_nodes.practice.server import Server, serve
 from live_nodes.practice.store import Store
@@ -55,8 +56,9 @@ async def run_exchange(
         opened = open_exchange(document, store, faults, time.time_ns() // 1_000_000)
         keys = {name: practice_keys(name) for name in document.accounts}
         port, admin_port = _wanted(document, store)
+        limits = Limits(factor=document.rate_limit_factor)
         server = await _serving(
-            lambda port: serve(opened.exchange, opened.market, keys, faults, store, port),
+            lambda port: serve(opened.exchange, opened.market, keys, faults, store, port, limits),
             "port",
             document.port,
             port,
