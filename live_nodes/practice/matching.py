@@ -7,7 +7,6 @@ topics: the maker's fill and order, the taker's fill, at last the taker's order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Literal
@@ -16,7 +15,7 @@ from live_nodes.practice.accounts import Booked
 from live_nodes.practice.book import Hit, Resting
 from live_nodes.practice.lifecycle import close_order, reducible
 from live_nodes.practice.market import Market
-from live_nodes.practice.model import ZERO, Execution, Level, Order, Side
+from live_nodes.practice.model import ZERO, Execution, Order, Side
 from live_nodes.practice.state import State
 from live_nodes.practice.stops import attach, settle_position
 
@@ -114,14 +113,6 @@ def house_print(
     if qty > 0:
         book.take_print(side, Hit(price, qty, None))
         state.tell_print(market, side, price, qty, now_ms)
-
-
-def house_quote(
-    state: State, market: Market, bids: Sequence[Level], asks: Sequence[Level], now_ms: int
-) -> None:
-    """Take the house's new levels."""
-    if market.book.quote(bids, asks) and not market.halted:
-        meet_house(state, market, now_ms)
 
 
 def close_out(

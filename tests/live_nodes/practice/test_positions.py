@@ -6,6 +6,7 @@ from decimal import Decimal as D
 
 import pytest
 
+from live_nodes.practice.exchange import Exchange
 from live_nodes.practice.model import AccountSpec, Executed, Fees, OrderChanged, PositionChanged
 from tests.live_nodes.practice.pure import BTC, ETH, SPOT, T0, Desk, refused, symbol
 
@@ -205,6 +206,21 @@ def test_delisting_settles_at_the_mark_without_a_fee_and_clears_the_orders() -> 
     fill = desk.exchange.executions("anna")[0]
     assert (fill.exec_type, fill.price, fill.fee) == ("Delivery", 105, 0)
     assert refused(desk.order, "Buy", 1).code == 110074
+
+
+def test_a_market_that_was_delisted_while_the_exchange_was_down_is_settled_when_it_returns() -> (
+    None
+):
+    desk = Desk()
+    desk.order("Buy", 10)
+    desk.mark(105)
+    kept = desk.exchange.rows()
+    rules = [symbol(BTC, "BTC", status="Closed"), *desk.symbols[1:]]
+    desk.exchange = Exchange(rules, desk.accounts)
+    desk.exchange.restore(kept)
+    assert desk.size() == 0
+    fills = [e.execution for e in desk.events() if isinstance(e, Executed)]
+    assert [(f.exec_type, f.price) for f in fills] == [("Delivery", 105)]
 
 
 def test_each_account_pays_its_own_fees() -> None:
