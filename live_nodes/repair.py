@@ -42,7 +42,7 @@ class Repairer:
 
         Whether it helped, the next sweep sees.
         """
-        client = self._kernel.exec_engine.get_clients()[ClientId(self._client_name)]
+        client = self._kernel.exec_engine._clients[ClientId(self._client_name)]
         instrument_id = InstrumentId.from_str(finding.instrument)
         taken = False
         link_id, order_id = _order_of(finding)
