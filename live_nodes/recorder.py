@@ -68,10 +68,15 @@ class Recorder:
                 return
             if self._journal.order(name) is None:
                 self._adopt(order)
-            lost = isinstance(event, OrderRejected) and event.reason == GIVEN_UP
+            given_up = order.status == OrderStatus.REJECTED and any(
+                isinstance(e, OrderRejected) and e.reason == GIVEN_UP for e in order.events
+            )
+            if given_up and not isinstance(event, OrderRejected):
+                # From here on the engine can't follow it; sweep and recovery find its end.
+                return
             self._journal.outcome(
                 name,
-                UNKNOWN if lost else OrderStatus(order.status).name,
+                UNKNOWN if given_up else OrderStatus(order.status).name,
                 venue_order_id=order.venue_order_id.value if order.venue_order_id else "",
                 filled=order.filled_qty.as_decimal(),
                 quantity=order.quantity.as_decimal(),

@@ -83,15 +83,17 @@ class Sweep:
         self._is_own = own_by(tag, lambda name: journal.order(name) is not None)
         self._ripening = Ripening()
         self._began = clock_ns()
+        self._acted = False
         self.halts: list[Finding] = []
         """Findings that stop entries in their instruments for as long as they stand."""
 
     @property
     def pause(self) -> float:
-        """Seconds until the next look: shorter while something unproven stands."""
+        """Seconds until the next look: shorter while something unproven stands or was put right."""
         unripe = len(self._ripening.since) > len(self._ripening.told)
         settle = max(self._watch.sweep_settle, 0.5)
-        return min(self._watch.sweep_every, settle) if unripe else self._watch.sweep_every
+        soon = unripe or self._acted
+        return min(self._watch.sweep_every, settle) if soon else self._watch.sweep_every
 
     async def look(self) -> list[Finding]:
         """Look once; returns the findings that ripened now, which were acted upon.
@@ -107,12 +109,14 @@ class Sweep:
         settle_ns = round(self._watch.sweep_settle * 1e9)
         self._ripening, fresh, ripe = self._ripening.seen(findings, self._clock_ns(), settle_ns)
         self._journal.count("sweeps")
+        self._acted = bool(fresh)
+        policies = self._watch.policies
+        # Before anything is repaired, and until the next look has seen that it helped.
+        self.halts = [f for f in ripe if any(isinstance(d, Halt) for d in deeds(f, policies))]
         for finding in fresh:
             self._journal.count(finding.kind)
             self._journal.note(finding.kind, finding.detail)
             await self._act(finding)
-        policies = self._watch.policies
-        self.halts = [f for f in ripe if any(isinstance(d, Halt) for d in deeds(f, policies))]
         return fresh
 
     async def _ask(self) -> VenueBooks:

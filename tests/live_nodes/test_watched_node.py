@@ -57,6 +57,7 @@ def test_what_the_engine_gets_wrong_is_put_right_while_the_node_runs() -> None:
         assert strategy.status(lost) == "FILLED"
         desk.until(lambda: desk.counted("unknown_fill_repaired"), "the end of the repair")
         # While it was missing, the position was not what our books held.
+        desk.until(lambda: "node.position" in desk.halted(), "the halt")
         desk.until(lambda: not desk.halted(), "agreement")
         assert journal.explained() == {"BTCUSDT-LINEAR.BYBIT": D("0.010")}
         # A manual trade: the engine gives it to the strategy (live.md 4.11), the watch objects.
