@@ -123,6 +123,9 @@ async def wind_down(
     """
     gate.hold(_no_entry)
     seconds = node.stop_deadline * _SHARE
+    if node.on_stop == "keep":
+        for strategy in strategies.values():
+            strategy.leave_open()
     if not stop.quick:
         for strategy in strategies.values():
             strategy.stop_executing()

@@ -170,6 +170,9 @@ class DeskStrategy(Strategy):
             self.when_clear(go_on, or_else=self.could_not_clear)
         return bool(goals)
 
+    def leave_open(self) -> None:
+        """Be told that the node stops: what is under way is for the next start to finish."""
+
     @property
     def busy(self) -> bool:
         """Whether it is still carrying out what it decided."""

@@ -50,6 +50,23 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     limit: float | None = None
 
 
+PASSING = ("node.links", "node.feed", "node.clock", "node.sweep")
+"""Guards of the node itself whose halts pass by themselves: what they hold back is not given up."""
+
+
+def passes(reason: str) -> bool:
+    """Whether a refusal in these words is a halt that passes by itself.
+
+    Examples
+    --------
+    >>> passes("order gate: halt_entries by node.links: trade link down")
+    True
+    >>> passes("order gate: halt_entries by drawdown: 12 % lost")
+    False
+    """
+    return any(f"by {guard}:" in reason for guard in PASSING)
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """One instrument's line in a Decision: what was seen, wanted and done.
 

@@ -9,13 +9,14 @@ live, candles arrive a little late, so ``at`` allows for that).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterable
 from decimal import Decimal
 from typing import Any, ClassVar
 
 import numpy as np
 from nautilus_trader.common.events import TimeEvent
 from nautilus_trader.model.data import Bar, BarType
+from nautilus_trader.model.events import OrderDenied, OrderEvent
 from nautilus_trader.model.identifiers import InstrumentId
 from numpy.typing import NDArray
 
@@ -33,7 +34,7 @@ from strategies.cross_section import (
 )
 from strategies.history import CandleHistory, Candles, Window
 from strategies.legs import Legs
-from strategies.messages import Action, Decision, Executed, Target, Verdict
+from strategies.messages import PASSING, Action, Decision, Executed, Target, Verdict, passes
 from strategies.plan import STATE, Plan, Progress, decode, encode
 from strategies.rebalancer_config import PanelRebalancerConfig
 from strategies.schedule import duration_ns, last_close, last_fire, next_fire, offset_ns
@@ -41,6 +42,8 @@ from strategies.sizing.rounding import ZERO
 from strategies.state import StateStore
 from strategies.target_order import moved, target_of
 
+AGAIN_NS = 5 * 10**9
+"""How often it looks whether a halt that passes by itself, such as of a link, is over."""
 TOUCH_PATIENCE_NS = 10 * 10**9
 """How long a decision waits for best bids and asks that it needs, as after a start."""
 
@@ -93,6 +96,7 @@ class PanelRebalancer(DeskStrategy):
         self._legs = Legs(self._executor)
         self._looking = False
         self._looking_for = self._looking_since = 0
+        self._held_back = False
 
     # Candles -----------------------------------------------------------------------------------
 
@@ -262,8 +266,15 @@ class PanelRebalancer(DeskStrategy):
         )
 
     def _looks_again(self, now: int) -> bool:
-        """Whether the decision waits for touches: just started, all would seem too wide to hold."""
+        """Whether the decision waits: for a halt that passes by itself, or for touches.
+
+        Just started, all would seem too wide to hold; and while a link is down nothing could be
+        entered, which would go for decided.
+        """
         self._looking = False
+        if self._halted(()):
+            self._look_in(AGAIN_NS, now)
+            return True
         if not self.config.wants_liquidity or self._touch_source == "none":
             return False
         clock = self.clock.timestamp_ns()
@@ -272,13 +283,24 @@ class PanelRebalancer(DeskStrategy):
         blind = any(self.touch(name) is None for name in self.instrument_ids)
         if not blind or clock - since >= TOUCH_PATIENCE_NS:
             return False
+        self._look_in(10**9, now)
+        return True
+
+    def _look_in(self, pause_ns: int, now: int) -> None:
         self._looking = True
-        name = f"look.{self.config.key}"
+        self._wake_in(pause_ns, "look", lambda event: self.rebalance(now))
+
+    def _wake_in(self, pause_ns: int, what: str, then: Callable[[TimeEvent], None]) -> None:
+        name = f"{what}.{self.config.key}"
         if name in self.clock.timer_names:
             self.clock.cancel_timer(name)
-        again = self.in_turn(lambda event: self.rebalance(now))
-        self.clock.set_time_alert_ns(name, clock + 10**9, again)
-        return True
+        at = self.clock.timestamp_ns() + pause_ns
+        self.clock.set_time_alert_ns(name, at, self.in_turn(then))
+
+    def _halted(self, instruments: Iterable[str]) -> bool:
+        """Whether entries, all or in one of these, are halted by something that passes."""
+        verdicts = [self.verdict, *(self.verdict_on(name) for name in instruments)]
+        return any(v.action >= Action.HALT_ENTRIES and v.guard in PASSING for v in verdicts)
 
     def _trade(self, now: int, data_ts: int, proposal: Proposal) -> None:
         stamp = last_fire(now, *self.schedule())
@@ -393,6 +415,7 @@ class PanelRebalancer(DeskStrategy):
             # What was under way in other instruments goes on, and its stamp is still served.
             targets = before.plan.targets | targets
             stamp = before.plan.stamp if stamp is None else stamp
+        self._held_back = False
         plan = Plan(stamp=stamp, made=now, kind=kind, targets=targets)
         progress = Progress(done=before.done, plan=plan)
         return progress if targets else progress.finished()
@@ -442,12 +465,37 @@ class PanelRebalancer(DeskStrategy):
 
     def on_order_ended(self) -> None:
         """Take the plan back when nothing of it is under way any more."""
-        if self._progress.plan is None or self._stopping:
+        if self._progress.plan is None or self._stopping or self._held_back:
             return
         if self._sending or self._legs.waiting:
             return
         if not super().busy:
             self._keep(self._progress.finished())
+
+    def on_order_event(self, event: OrderEvent) -> None:
+        """Follow the own orders; one that a passing halt kept back is sent when that is over."""
+        if isinstance(event, OrderDenied) and passes(event.reason):
+            self._hold_back()
+        super().on_order_event(event)
+
+    def _hold_back(self) -> None:
+        if self._progress.plan is not None and not self._held_back:
+            self._held_back = True
+            self._wake_in(AGAIN_NS, "again", self._on_again)
+
+    def _on_again(self, event: TimeEvent) -> None:
+        plan = self._progress.plan
+        if plan is None or self._stopping or not self._held_back:
+            return
+        if super().busy or self._halted(plan.targets):
+            self._wake_in(AGAIN_NS, "again", self._on_again)
+            return
+        self._held_back = False
+        self.when_clear(self._take_up, or_else=self.could_not_clear)
+
+    def leave_open(self) -> None:
+        """Leave the plan for the next start."""
+        self._stopping = True
 
     def _take_up(self) -> None:
         """Send what the positions lack to the plan's targets."""
