@@ -229,13 +229,14 @@ class KilledNode:
         fatal: tuple[str, int] | None = None,
         seconds: float | None = None,
         environment: dict[str, str] | None = None,
+        command: str = "live",
     ) -> int:
-        """Start it; return its pid."""
+        """Start it, or another command about it; return its pid."""
         self._runs += 1
         self._reached = self.ground.folder / f"{self.account}-{self._runs}.reached"
         self._output = self.ground.folder / f"{self.account}-{self._runs}.out"
         return self.ground.forge.start(
-            arguments=["live", str(self.file), *options],
+            arguments=[command, str(self.file), *options],
             output=str(self._output),
             reached=str(self._reached),
             fatal=fatal,

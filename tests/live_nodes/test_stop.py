@@ -1,0 +1,258 @@
+"""A node that is told to stop, or loses its exchange in the midst of a rebalance."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.journal import Journal
+from actors.journal_files import NAME, holder
+from actors.journal_reading import read
+from tests.live_nodes.killing import (
+    MAKER,
+    TAKER,
+    Ended,
+    Ground,
+    KilledNode,
+    Killing,
+    faults_of,
+    positions_of,
+    targets_of,
+)
+
+FAR: dict[str, Any] = MAKER | {
+    "place": "behind",
+    "ticks": 900,
+    "reprice_every": "1m",
+    "deadline": "3m",
+    "max_leg_imbalance": 1,
+}
+"""Orders that rest where nobody comes."""
+TAKE = ("--set", 'strategies.steady.params.execution={"tactic": "taker"}')
+
+
+def stopped_while_resting(node: KilledNode, *signals: signal.Signals) -> tuple[Ended, float]:
+    """Send signals to a node all of whose orders rest; return how it ended and how soon."""
+    pid = node.begin("--run-once")
+    until_all_rest(node)
+    began = time.monotonic()
+    for number in signals:
+        os.kill(pid, number)
+        time.sleep(0.05)
+    return node.ended(), time.monotonic() - began
+
+
+def until_all_rest(node: KilledNode) -> None:
+    """Wait until the exchange has an order of every leg."""
+    until = time.monotonic() + 20
+    while len(node.at_the_exchange()["open_orders"]) < 4:
+        assert time.monotonic() < until, node.said()
+        time.sleep(0.05)
+
+
+def journal_is_whole(folder: Path) -> bool:
+    """Whether the journal passes SQLite's check, its last run is closed and its lock is free."""
+    connection = sqlite3.connect(folder / NAME)
+    found = connection.execute("PRAGMA integrity_check").fetchone()[0]
+    connection.close()
+    with read(folder) as journal:
+        run = journal.runs()[0]
+    return found == "ok" and run.ended is not None and holder(folder) is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_cancels_what_rests_and_ends_in_order(
+    ground: Ground, number: signal.Signals
+) -> None:
+    node = ground.node(FAR)
+    ended, seconds = stopped_while_resting(node, number)
+    assert (ended.code, ended.signal) == (0, None), ended.said
+    assert seconds < 10
+    assert node.at_the_exchange()["open_orders"] == []
+    assert node.positions() == {}
+    assert journal_is_whole(node.folder)
+    with read(node.folder) as journal:
+        assert journal.runs()[0].phase == "stopped"
+        assert number.name in journal.runs()[0].note
+        assert journal.unsettled() == []
+
+
+def test_a_rebalance_that_a_signal_cut_short_is_taken_up_at_the_next_start(ground: Ground) -> None:
+    node = ground.node(FAR)
+    stopped_while_resting(node, signal.SIGTERM)
+    plan = node.plan()
+    assert plan is not None
+    ended = node.run("--run-once", *TAKE)
+    assert ended.code == 0, ended.said
+    assert node.positions() == plan.targets
+    assert len(node.decisions()) == 1
+
+
+def test_a_second_signal_ends_at_once_and_loses_nothing_of_the_journal(ground: Ground) -> None:
+    node = ground.node(FAR)
+    ended, seconds = stopped_while_resting(node, signal.SIGTERM, signal.SIGTERM)
+    assert (ended.code, ended.signal) == (0, None), ended.said
+    assert seconds < 10
+    assert journal_is_whole(node.folder)
+    # What a quick stop leaves, the next start finds and ends.
+    again = node.run("--run-once", *TAKE)
+    assert again.code == 0, again.said
+    assert node.at_the_exchange()["open_orders"] == []
+    assert node.positions() == targets_of(node.decisions()[0])
+
+
+def test_a_stop_closes_positions_where_the_document_says_flatten(ground: Ground) -> None:
+    node = ground.node(TAKER, on_stop="flatten")
+    ended = node.run("--run-once")
+    assert ended.code == 0, ended.said
+    account = node.at_the_exchange()
+    assert positions_of(account) == {}
+    assert len(account["executions"]) >= 8
+    assert account["open_orders"] == []
+
+
+def test_an_exchange_that_is_killed_under_a_node_comes_back_to_the_same_books(
+    ground: Ground,
+) -> None:
+    """Killed with orders resting; up again seconds later at the same address with all of them."""
+    node = ground.node(FAR | {"deadline": "12s", "reprice_every": "5s"})
+    node.begin("--run-once")
+    until_all_rest(node)
+    address = ground.endpoint.http
+    old = ground.kill_exchange()
+    time.sleep(1.0)
+    assert ground.endpoint.pid != old
+    assert ground.endpoint.http == address
+    ended = node.ended(90)
+    assert ended.code == 0, ended.said
+    nothing = Killing(ended, None, {}, {}, ended)
+    assert faults_of(node, nothing) == []
+
+
+def test_a_dry_run_sends_no_order_request_and_forgets_what_it_did(ground: Ground) -> None:
+    node = ground.node(TAKER)
+    before = ground.state()
+    ended = node.run("--run-once", "--dry-run", "--json")
+    after = ground.state()
+    assert ended.code == 0, ended.said
+    assert after["operations"] == before["operations"]
+    asked = {path for path in after["requests"] if "/v5/order/" in path and "POST" in path}
+    assert {p: after["requests"][p] for p in asked} == {p: before["requests"].get(p) for p in asked}
+    assert node.at_the_exchange()["past_orders"] == []
+    assert "would submit BUY" in ended.said
+    assert '"intended"' in ended.said
+    with read(node.folder) as journal:
+        assert len([row for row in journal.intents() if row["refused"] == "dry run"]) == 4
+    assert node.progress().done is None
+    # The rebalance is still due.
+    assert node.run("--run-once").code == 0
+    assert node.positions() == targets_of(node.decisions()[0])
+
+
+def test_a_rebalance_that_is_done_is_not_done_again(ground: Ground) -> None:
+    node = ground.node(TAKER)
+    assert node.run("--run-once").code == 0
+    held = node.positions()
+    assert held
+    again = node.run("--run-once")
+    assert again.code == 0
+    assert "nothing is due" in again.said
+    assert node.positions() == held
+    assert len(node.decisions()) == 1
+
+
+KEYS = {"api_key_env": "MARKED_KEY", "api_secret_env": "MARKED_SECRET"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"MARKED_KEY": "nobody", "MARKED_SECRET": "wrong"}, "API key is invalid"),
+        ({"MARKED_KEY": "practice-k0", "MARKED_SECRET": "wrong"}, "Error sign"),
+        ({}, "MARKED_KEY and MARKED_SECRET not set"),
+    ],
+    ids=["unknown key", "wrong secret", "no keys"],
+)
+def test_wrong_keys_refuse_the_start_in_words(
+    ground: Ground, variables: dict[str, str], words: str
+) -> None:
+    node = ground.node(TAKER)
+    node = ground.node(TAKER, account={"name": node.account, "keys": KEYS})
+    began = time.monotonic()
+    ended = node.run(environment=variables)
+    assert ended.code == 3, ended.said
+    assert words in ended.said
+    assert "Traceback" not in ended.said
+    assert time.monotonic() - began < 10
+
+
+def test_no_server_refuses_the_start_in_bounded_time(ground: Ground) -> None:
+    nobody = "127.0.0.1:9"
+    urls = {"http": f"http://{nobody}"}
+    urls |= {f"ws_{name}": f"ws://{nobody}/v5/{name}" for name in ("public", "private", "trade")}
+    node = ground.node(TAKER, venue_urls=urls)
+    began = time.monotonic()
+    ended = node.run()
+    assert ended.code == 3, ended.said
+    assert f"http://{nobody}" in ended.said
+    assert "Traceback" not in ended.said
+    assert time.monotonic() - began < 15
+
+
+def test_a_second_node_on_the_same_journal_is_refused_and_names_the_first(ground: Ground) -> None:
+    node = ground.node(TAKER)
+    with Journal.open(node.folder, node="first"):
+        ended = node.run()
+    assert ended.code == 3
+    assert f"process {os.getpid()} holds" in ended.said
+    assert node.at_the_exchange()["past_orders"] == []
+
+
+def test_a_damaged_journal_gives_way_to_its_backup_and_nothing_is_done_twice(
+    ground: Ground,
+) -> None:
+    node = ground.node(TAKER)
+    assert node.run("--run-once").code == 0
+    held = node.positions()
+    damage(node.folder / NAME)
+    ended = node.run("--run-once")
+    assert ended.code == 0, ended.said
+    assert "was damaged" in ended.said
+    assert "restored from journal.backup-1.db" in ended.said
+    assert "nothing is due" in ended.said
+    assert node.positions() == held
+    assert list(node.folder.glob("journal.corrupt-*.db"))
+
+
+def test_a_journal_that_is_lost_whole_is_made_up_for_by_the_exchange(ground: Ground) -> None:
+    """Killed in its first rebalance, before any backup; the file is damaged on top of it."""
+    node = ground.node(TAKER)
+    killed = node.run("--run-once", fatal=("trade: sent submit_order", 2))
+    assert killed.signal == signal.SIGKILL
+    for file in node.folder.glob("journal.backup-*"):
+        file.unlink()
+    damage(node.folder / NAME)
+    ended = node.run("--run-once")
+    assert ended.code == 0, ended.said
+    assert "it starts empty" in " ".join(ended.said.split())
+    assert node.at_the_exchange()["open_orders"] == []
+    assert node.positions() == targets_of(node.decisions()[0])
+    value = sum(Decimal(row["value"]) for row in node.at_the_exchange()["positions"])
+    assert 9_000 < value < 11_000, "a tenth of the account's 100,000"
+
+
+def damage(file: Path) -> None:
+    """Overwrite the file's middle, as a failing disk does."""
+    Path(f"{file}-wal").unlink(missing_ok=True)
+    size = file.stat().st_size
+    with file.open("r+b") as opened:
+        for place in range(100, size, 1000):
+            opened.seek(place)
+            opened.write(b"\xff" * 200)
