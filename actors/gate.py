@@ -12,7 +12,6 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from nautilus_trader.common.component import Logger
-from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import (
     BatchCancelOrders,
     CancelAllOrders,
@@ -25,7 +24,6 @@ from nautilus_trader.execution.messages import (
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.events import (
     OrderCanceled,
-    OrderCancelRejected,
     OrderDenied,
     OrderEvent,
     OrderExpired,
@@ -39,6 +37,7 @@ from nautilus_trader.model.instruments import CurrencyPair, Instrument
 from nautilus_trader.model.objects import Price
 from nautilus_trader.model.orders import Order
 
+from actors.gate_answers import cancel_rejected, change_rejected, denied
 from actors.gate_facts import cancel_all_facts, cancel_facts, order_facts
 from actors.order_facts import Hold, Observer, OrderFacts
 from actors.order_gate import AccountFacts, InstrumentFacts, OrderIntent, reduces, refusal
@@ -382,52 +381,17 @@ class OrderGate:
         return facts
 
     def _deny(self, order: Order, reason: str) -> None:
-        self.refusals += 1
-        now = self._kernel.clock.timestamp_ns()
-        denied = OrderDenied(
-            trader_id=order.trader_id,
-            strategy_id=order.strategy_id,
-            instrument_id=order.instrument_id,
-            client_order_id=order.client_order_id,
-            reason=f"order gate: {reason}",
-            event_id=UUID4(),
-            ts_init=now,
-        )
-        self._bus.send(endpoint="ExecEngine.process", msg=denied)
+        self._answer(denied(order, reason, self._now()))
 
     def _reject_change(self, order: Order, reason: str) -> None:
-        self.refusals += 1
-        now = self._kernel.clock.timestamp_ns()
-        rejected = OrderModifyRejected(
-            trader_id=order.trader_id,
-            strategy_id=order.strategy_id,
-            instrument_id=order.instrument_id,
-            client_order_id=order.client_order_id,
-            venue_order_id=order.venue_order_id,
-            account_id=order.account_id,
-            reason=f"order gate: {reason}",
-            event_id=UUID4(),
-            ts_event=now,
-            ts_init=now,
-        )
-        self._bus.send(endpoint="ExecEngine.process", msg=rejected)
+        self._answer(change_rejected(order, reason, self._now()))
 
     def _reject_cancel(self, order: Order, reason: str) -> None:
+        self._answer(cancel_rejected(order, reason, self._now()))
+
+    def _answer(self, event: OrderEvent) -> None:
         self.refusals += 1
-        now = self._kernel.clock.timestamp_ns()
-        rejected = OrderCancelRejected(
-            trader_id=order.trader_id,
-            strategy_id=order.strategy_id,
-            instrument_id=order.instrument_id,
-            client_order_id=order.client_order_id,
-            venue_order_id=order.venue_order_id,
-            account_id=order.account_id,
-            reason=f"order gate: {reason}",
-            event_id=UUID4(),
-            ts_event=now,
-            ts_init=now,
-        )
-        self._bus.send(endpoint="ExecEngine.process", msg=rejected)
+        self._bus.send(endpoint="ExecEngine.process", msg=event)
 
     def _on_order_event(self, event: OrderEvent) -> None:
         pending = self._pending.get(event.instrument_id.value)
