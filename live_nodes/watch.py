@@ -164,8 +164,9 @@ class Watch:
         self._hear_feeds()
         for name in self._feeds.to_renew(now):
             self._renew(name)
-        if self._audit is not None:
-            self._audit.look()
+        if self._audit is not None and self._audit.look():
+            # A backup that knows of this rebalance can't lead to a second one.
+            self._journal.back_up()
         self._publish(now)
 
     def _write_links(self) -> None:
