@@ -12,7 +12,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal as D
@@ -37,6 +37,7 @@ from nautilus_trader.live.factories import LiveDataClientFactory
 from nautilus_trader.live.node import TradingNode
 
 from actors.journal import Journal
+from actors.journal_rows import FillRow
 from config.documents import Node, Scenario
 from config.load import load
 from live_nodes.adapter import forget_clients
@@ -62,8 +63,11 @@ class BreathingMarket(StillMarket):
     """Its prices stand still; sizes and marks change a little ten times a second."""
 
     step_seconds = 0.02
+    halted: Callable[[], Collection[Key]] = frozenset
 
     def step(self, exchange: Exchange, now_ms: int) -> Step:
+        for key in self.books:
+            exchange.halt(key, key in self.halted(), now_ms)
         if self.steps % 5 == 0:
             for key in (("linear", "BTCUSDT"), ("linear", "ETHUSDT")):
                 self.set_bid(key, 30, f"1.{self.steps // 5 % 9 + 1}00")  # type: ignore[arg-type]
@@ -226,6 +230,7 @@ def stage(**settings: Any) -> Iterator[Stage]:
             AccountSpec(ACCOUNT, balances=(("USDT", D(100_000)),)),
             AccountSpec("bert"),
         ]
+        market.halted = faults.halted
         server = await serve(Exchange(SYMBOLS, accounts), market, KEYS, faults, Kept())
         try:
             found.append(Stage(server, market, faults, asyncio.get_running_loop()))
@@ -270,6 +275,14 @@ class Running:
     def wait(self, seconds: float) -> None:
         """Let the node run for a while."""
         self.loop.run_until_complete(asyncio.sleep(seconds))
+
+    def do[T](self, act: Callable[[], T]) -> T:
+        """Do something on the node's running loop and return what came of it."""
+
+        async def run() -> T:
+            return act()
+
+        return self.loop.run_until_complete(run())
 
     def until(
         self, wanted: Callable[[], object], what: str = "it", seconds: float = SECONDS
@@ -352,6 +365,10 @@ class Desk(Running):
 
     def told(self) -> str:
         return "; it said:\n" + "\n".join(self.said)
+
+    def fills(self) -> list[FillRow]:
+        """Return all executions in the journal."""
+        return self.journal.fills_since(0)
 
     def counted(self, name: str) -> int:
         """Return one of the journal's counters."""

@@ -1,0 +1,276 @@
+"""What goes wrong with orders, fills and positions: on a plain node first, then held by ours."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+from typing import Any
+
+import pytest
+from nautilus_trader.live.config import LiveExecEngineConfig
+from nautilus_trader.model.events import OrderRejected
+
+import live_nodes.build
+from tests.live_nodes.by_hand import BTC_ID, BUY, SELL
+from tests.live_nodes.practice.still_market import BTC
+from tests.live_nodes.stage import ACCOUNT, NAME, Desk, Plain, Stage, desk_node, plain_node, stage
+
+IMPATIENT: dict[str, Any] = {
+    "inflight_check_interval_ms": 200,
+    "inflight_check_threshold_ms": 300,
+    "inflight_check_retries": 2,
+    "reconciliation_startup_delay_secs": 0.2,
+}
+"""What takes half a minute by default takes a second."""
+CROSSED = "EC_PostOnlyWillTakeLiquidity"
+
+
+def bought(node: Desk | Plain, qty: str = "0.020") -> None:
+    order = node.strategy.market(BUY, qty)
+    node.until(lambda: node.strategy.status(order) == "FILLED", "the purchase")
+
+
+# Ghost order: open at the venue, given up in the books (live.md 4.4) ------------------------------
+
+
+def ghost(st: Stage, node: Desk | Plain) -> Any:
+    st.play("ghost_order", times=1)
+    st.play("ghost_order", "question", times=10_000)
+    order = node.strategy.limit(BUY, "49000")
+    node.until(lambda: node.strategy.status(order) == "REJECTED", "the giving up")
+    assert node.strategy.reasons(order) == ["UNKNOWN"]
+    assert list(st.open_orders()) == [order.value]
+    st.end_faults()
+    return order
+
+
+def test_a_plain_node_never_mends_a_ghost_order() -> None:
+    engine = IMPATIENT | {"open_check_interval_secs": 1.0}
+    with stage() as st, plain_node(st, engine=engine) as plain:
+        order = ghost(st, plain)
+        plain.wait(3)
+        assert plain.strategy.status(order) == "REJECTED"
+        assert list(st.open_orders()) == [order.value]
+        # The strategy is told that what the engine gave up is accepted, and nothing is done.
+        assert "OrderAccepted" in plain.strategy.heard(order)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    patient = live_nodes.build._execution_engine
+
+    def hurried(*, reconciliation: bool) -> LiveExecEngineConfig:
+        settings = patient(reconciliation=reconciliation).dict() | IMPATIENT
+        return LiveExecEngineConfig(**settings)
+
+    monkeypatch.setattr(live_nodes.build, "_execution_engine", hurried)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_our_node_cancels_a_ghost_order_at_the_venue() -> None:
+    with stage() as st, desk_node(st) as desk:
+        order = ghost(st, desk)
+        took = desk.until(lambda: not st.open_orders(), "the cancel", 8)
+        print(f"ghost order cancelled {took:.1f} s after the venue answered again")
+        desk.until(lambda: desk.counted("ghost_order_cancelled") == 1)
+        assert desk.counted("ghost_order") == 1
+        assert any(order.value in line for line in desk.said)
+        assert desk.strategy.net() == 0
+
+
+@pytest.mark.usefixtures("impatient")
+def test_our_node_takes_the_fill_of_a_ghost_order_into_its_books() -> None:
+    with stage() as st, desk_node(st) as desk:
+        order = ghost_that_fills(st, desk)
+        took = desk.until(lambda: desk.strategy.net() == D("0.010"), "the position", 12)
+        print(f"fill of a ghost order taken in {took:.1f} s after the venue answered again")
+        assert st.position() == desk.strategy.net()
+        desk.until(lambda: order.value in {fill.client_order_id for fill in desk.fills()})
+        desk.until(lambda: not desk.halted(), "the end of the halt", 8)
+
+
+def ghost_that_fills(st: Stage, desk: Desk) -> Any:
+    st.play("ghost_order", times=1)
+    st.play("ghost_order", "question", times=10_000)
+    order = desk.strategy.limit(BUY, "49999.9")
+    desk.until(lambda: desk.strategy.status(order) == "REJECTED", "the giving up")
+    st.hit("Sell", "49999.9", "1.51")
+    desk.until(lambda: st.position() == D("0.010"), "the fill at the venue")
+    st.end_faults()
+    return order
+
+
+# Post-only that crosses: told as a rejection, and not as one for being post-only (live.md 4.8) ----
+
+
+def test_a_plain_node_is_not_told_that_a_post_only_order_crossed() -> None:
+    with stage() as st, plain_node(st) as plain:
+        order = plain.strategy.limit(BUY, "50001", post_only=True)
+        plain.until(lambda: plain.strategy.status(order) == "REJECTED")
+        (rejected,) = [e for e in plain.strategy.events if isinstance(e, OrderRejected)]
+        assert CROSSED in rejected.reason
+        assert not rejected.due_post_only
+
+
+def test_our_tactic_goes_on_after_a_post_only_order_crossed() -> None:
+    execution = {"tactic": "maker_first", "reprice_every": "2s", "least_rest": "1s"}
+    strategies = {
+        "hand": {
+            "use": "tests.live_nodes.by_hand:ByHand",
+            "params": {"execution": execution | {"deadline": "4s"}},
+        }
+    }
+    with stage() as st, desk_node(st, strategies=strategies) as desk:
+        # The book that the node sees is late, and the market has fallen by 10.
+        st.play("book_late")
+        desk.wait(0.2)
+        st.call(lambda: st.market.move(BTC, D("49990.0"), 0))
+        desk.wait(0.1)
+        desk.do(lambda: desk.strategy.execute(BTC_ID, D("0.010"), "try"))
+        desk.until(lambda: any(CROSSED in r for r in all_reasons(desk)), "the crossing", 5)
+        desk.until(lambda: not desk.strategy.busy, "the end", 10)
+        assert desk.strategy.net() == st.position() == D("0.010")
+
+
+def all_reasons(desk: Desk) -> list[str]:
+    return [str(e.reason) for e in desk.strategy.events if hasattr(e, "reason")]
+
+
+# Lost fill (live.md 4.10) -------------------------------------------------------------------------
+
+
+def lose_a_fill(st: Stage, node: Desk | Plain) -> Any:
+    order = node.strategy.limit(BUY, "49999.9")
+    node.until(lambda: node.strategy.status(order) == "ACCEPTED", "the acceptance")
+    st.play("fill_lost")
+    st.hit("Sell", "49999.9", "1.51")
+    node.until(lambda: st.position() == D("0.010"), "the fill at the venue")
+    return order
+
+
+def test_a_plain_node_never_hears_of_a_lost_fill() -> None:
+    with stage() as st, plain_node(st) as plain:
+        order = lose_a_fill(st, plain)
+        plain.wait(4)
+        assert plain.strategy.status(order) == "ACCEPTED"
+        assert plain.strategy.net() == 0
+
+
+def test_our_node_recovers_a_lost_fill_with_its_price_and_fee() -> None:
+    with stage() as st, desk_node(st) as desk:
+        order = lose_a_fill(st, desk)
+        took = desk.until(lambda: desk.strategy.net() == D("0.010"), "the fill", 8)
+        print(f"lost fill recovered in {took:.1f} s")
+        assert desk.strategy.status(order) == "FILLED"
+        found = desk.strategy.cache.order(order)
+        assert found.avg_px == 49999.9
+        (fill,) = [f for f in desk.fills() if f.client_order_id == order.value]
+        assert (fill.quantity, fill.price, fill.strategy) == (D("0.010"), D("49999.9"), "hand")
+        desk.until(lambda: not desk.halted(), "the end of the halt", 8)
+        desk.until(lambda: desk.counted("unknown_fill_repaired") == 1)
+
+
+# Manual trade (live.md 4.11) ----------------------------------------------------------------------
+
+
+def test_a_plain_node_holds_a_manual_trade_beside_its_own_position() -> None:
+    with stage() as st, plain_node(st) as plain:
+        bought(plain)
+        st.order("Sell", "0.005")
+        plain.until(lambda: plain.strategy.net() == D("0.015"))
+        # What the strategy believes to hold is not what the account holds.
+        own = [p for p in plain.strategy.cache.positions_open(strategy_id=plain.strategy.id)]
+        assert [p.signed_decimal_qty() for p in own] == [D("0.020")]
+        assert st.position() == D("0.015")
+
+
+def test_our_node_stops_entries_after_a_manual_trade_and_lets_exits_go() -> None:
+    with stage() as st, desk_node(st) as desk:
+        bought(desk)
+        st.order("Sell", "0.005")
+        took = desk.until(lambda: "node.position" in desk.halted(), "the halt", 8)
+        print(f"manual trade noticed in {took:.1f} s")
+        assert desk.strategy.holding(BTC_ID) == st.position() == D("0.015")
+        entry = desk.strategy.market(BUY)
+        desk.until(lambda: desk.strategy.status(entry) == "DENIED")
+        assert "our orders made 0.02" in desk.strategy.reasons(entry)[0]
+        leave = desk.strategy.market(SELL, "0.015", reduce_only=True)
+        desk.until(lambda: desk.strategy.status(leave) == "FILLED")
+        assert st.position() == 0
+        # What was sold by hand is bought back by hand: our books and the venue's agree again.
+        st.order("Buy", "0.005")
+        desk.until(lambda: not desk.halted(), "the end of the halt", 8)
+        assert entry.value not in st.orders()
+
+
+def test_our_node_goes_on_with_a_manual_trade_where_the_document_only_wants_a_report() -> None:
+    watch = {"policies": {"external_positions": "report"}}
+    with stage() as st, desk_node(st, watch=watch) as desk:
+        bought(desk)
+        st.order("Sell", "0.005")
+        desk.until(lambda: desk.counted("external_position") == 1, "the finding", 8)
+        assert desk.halted() == set()
+        order = desk.strategy.market(BUY)
+        desk.until(lambda: desk.strategy.status(order) == "FILLED")
+        assert desk.strategy.holding(BTC_ID) == st.position() == D("0.025")
+
+
+# Funding (live.md 4.12) ---------------------------------------------------------------------------
+
+
+def test_funding_moves_no_position_and_is_in_our_journal_and_balance() -> None:
+    with stage() as st, desk_node(st) as desk:
+        bought(desk)
+        st.settle_funding("0.0001")
+        told = st.call(lambda: st.exchange.executions(ACCOUNT))
+        (paid,) = [execution for execution in told if execution.exec_type == "Funding"]
+        desk.until(lambda: [f for f in desk.fills() if f.kind == "Funding"], "the row", 5)
+        (row,) = [f for f in desk.fills() if f.kind == "Funding"]
+        assert row.fee == paid.fee > 0
+        assert desk.strategy.net() == st.position() == D("0.020")
+        there = st.call(lambda: st.exchange.wallet(ACCOUNT))
+        coin = next(c for c in there.coins if c.coin == "USDT")
+        desk.until(lambda: abs(desk.live.minding._account.balance() - coin.balance) < D("0.01"))
+        desk.wait(2)
+        assert desk.halted() == set()
+        assert desk.counted("unknown_fill") == 0
+
+
+# Halted symbol ------------------------------------------------------------------------------------
+
+
+def test_a_halted_symbol_refuses_every_order_and_the_tactic_ends_within_its_time() -> None:
+    execution = {"tactic": "maker_first", "reprice_every": "1s", "least_rest": "1s"}
+    strategies = {
+        "hand": {
+            "use": "tests.live_nodes.by_hand:ByHand",
+            "params": {"execution": execution | {"deadline": "2s", "max_reprices": 3}},
+        }
+    }
+    with stage() as st, desk_node(st, strategies=strategies) as desk:
+        st.play("symbol_halted", at=0)
+        desk.wait(0.2)
+        desk.do(lambda: desk.strategy.execute(BTC_ID, D("0.010"), "try"))
+        took = desk.until(lambda: not desk.strategy.busy, "the end", 8)
+        assert took < 6
+        assert st.sent() <= 6
+        assert st.position() == desk.strategy.net() == 0
+        st.end_faults()
+        desk.wait(0.2)
+        bought(desk, "0.010")
+
+
+# Pushes late, twice, in another order -------------------------------------------------------------
+
+
+def test_pushes_that_come_late_twice_and_in_another_order_count_once() -> None:
+    with stage(seed=7) as st, desk_node(st) as desk:
+        st.play("pushes_late_and_twice")
+        orders = [desk.strategy.market(side, "0.010") for side in (BUY, BUY, SELL, BUY, BUY)]
+        desk.until(lambda: all(desk.strategy.status(o) == "FILLED" for o in orders))
+        assert desk.strategy.net() == st.position() == D("0.030")
+        desk.wait(2)
+        assert desk.strategy.net() == D("0.030")
+        assert desk.halted() == set()
+        ids = [fill.execution_id for fill in desk.fills()]
+        assert len(ids) == len(set(ids)) == 5
+        assert NAME in {fill.instrument for fill in desk.fills()}
