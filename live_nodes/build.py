@@ -39,10 +39,6 @@ from live_nodes.feed import NodeFeed, NodeFeedConfig
 
 LOG_FILE = "node"
 FEED = "NodeFeed"
-LOOKBACK_MINUTES = 1
-"""How far back the engine asks for past orders and fills when it starts. Positions and open orders
-come as they are at the venue; of a longer past it makes events again that are all in our journal,
-and reads reduce-only fills in an order in which it can't book them."""
 _RETRIES = {"max_retries": 3, "retry_delay_initial_ms": 200, "retry_delay_max_ms": 2000}
 """One short answer of the venue must not fail a request: live.md, "Suggested …"."""
 
@@ -175,7 +171,6 @@ def _execution_engine(*, reconciliation: bool) -> LiveExecEngineConfig:
         return LiveExecEngineConfig(reconciliation=False, inflight_check_interval_ms=0)
     return LiveExecEngineConfig(
         reconciliation=True,
-        reconciliation_lookback_mins=LOOKBACK_MINUTES,
         inflight_check_interval_ms=2_000,
         inflight_check_threshold_ms=5_000,
         inflight_check_retries=8,
