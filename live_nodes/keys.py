@@ -63,11 +63,11 @@ class KeyPair:
 
 def key_names(node: Node) -> tuple[str, str] | None:
     """Return the names of the variables that hold the node's keys; None where it needs none."""
-    if node.environment not in DEFAULT_NAMES:
+    if node.environment == "paper":
         return None
     keys: Keys | None = node.account.keys
     if keys is None:
-        return DEFAULT_NAMES[node.environment]
+        return DEFAULT_NAMES.get(node.environment)
     return keys.api_key_env, keys.api_secret_env
 
 
@@ -90,14 +90,10 @@ def keys_of(node: Node, variables: Mapping[str, str] | None = None) -> KeyPair |
     """
     if node.environment == "paper":
         return None
-    if node.environment == "practice" and node.account.keys is None:
+    names = key_names(node)
+    if names is None:
         key, secret = practice_keys(node.account.name)
         return KeyPair(Secret(key), Secret(secret))
-    names = (
-        (node.account.keys.api_key_env, node.account.keys.api_secret_env)
-        if node.account.keys is not None
-        else DEFAULT_NAMES[node.environment]
-    )
     values = variables_of() if variables is None else variables
     missing = [name for name in names if not values.get(name)]
     if missing:
