@@ -100,8 +100,7 @@ class Forge:
     def start(self, **job: Any) -> int:
         """Fork a node; return its pid."""
         assert self._process.stdin is not None
-        defaults = {"fatal": None, "seconds": None, "environment": {}, "reached": None}
-        self._process.stdin.write(json.dumps(defaults | job) + "\n")
+        self._process.stdin.write(json.dumps(job) + "\n")
         return int(self._answer(30)["pid"])
 
     def ended(self, seconds: float = NODE_SECONDS) -> dict[str, Any]:
@@ -230,6 +229,7 @@ class KilledNode:
         seconds: float | None = None,
         environment: dict[str, str] | None = None,
         command: str = "live",
+        folder: str | None = None,
     ) -> int:
         """Start it, or another command about it; return its pid."""
         self._runs += 1
@@ -242,6 +242,7 @@ class KilledNode:
             fatal=fatal,
             seconds=seconds,
             environment=environment or {},
+            folder=folder,
         )
 
     def ended(self, seconds: float = NODE_SECONDS) -> Ended:
@@ -420,7 +421,7 @@ def faults_of(node: KilledNode, killing: Killing, *, decided: int = 1) -> list[s
         unsettled = journal.unsettled()
     if explained != held:
         wrong.append(f"its journal explains {_words(explained)}, the exchange has {_words(held)}")
-    wrong += [f"order {order.client_order_id} has no outcome" for order in unsettled]
+    wrong += [f"no outcome of {order}" for order in unsettled]
     return wrong
 
 

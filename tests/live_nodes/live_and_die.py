@@ -11,6 +11,7 @@ Forking saves the five seconds of importing the engine each time.
 ``fatal``       null, or ``[name, number]`` of the boundary to die at
 ``seconds``     null, or how long it may live from its fork on
 ``environment`` variables that it gets beside those of this process
+``folder``      null, or its working directory
 ==============  =====================================================================
 
 First comes ``{"pid": …}``, and when the child has ended ``{"code": …, "signal": …}``.
@@ -37,6 +38,8 @@ _POLL = 0.002
 def be_the_node(job: dict[str, Any]) -> int:
     """Run the command in this process; return its exit code."""
     os.environ.update(job["environment"])
+    if job["folder"] is not None:
+        os.chdir(job["folder"])
     output = os.open(job["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)

@@ -1,0 +1,112 @@
+"""Marked keys through everything a node does: they are found nowhere but in the environment."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from live_nodes.practice_keys import practice_keys
+from tests.live_nodes.killing import MAKER, TAKER, Ground, KilledNode
+
+NAMES = {"api_key_env": "MARKED_KEY", "api_secret_env": "MARKED_SECRET"}
+WRONG = ("mArKeDkEy0123456789", "mArKeDsEcReT0123456789abcdef")
+"""A pair that no exchange knows; its texts stand nowhere in the project."""
+
+
+def marked(ground: Ground, **changes: object) -> KilledNode:
+    """Return a node that has its keys from two variables."""
+    node = ground.node(TAKER)
+    account = {"name": node.account, "keys": NAMES}
+    return KilledNode(ground, node.account, MAKER, {"account": account, **changes})
+
+
+def given(pair: tuple[str, str]) -> dict[str, str]:
+    """Return the variables with a pair of keys."""
+    return dict(zip(("MARKED_KEY", "MARKED_SECRET"), pair, strict=True))
+
+
+def found(folder: Path, texts: tuple[str, ...]) -> list[str]:
+    """Return the files below a folder that hold one of the texts, whatever their kind.
+
+    The practice exchange says its accounts' public keys at its start, in its own log.
+    """
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".log"]
+    files += folder.rglob("node*.log")
+    assert len(files) > 10, "there is nothing to be searched"
+    return [
+        f"{path.relative_to(folder)}: {text}"
+        for path in files
+        for text in texts
+        if text.encode() in path.read_bytes()
+    ]
+
+
+def test_no_key_is_found_in_anything_a_node_leaves(ground: Ground) -> None:
+    node = marked(ground)
+    right = practice_keys(node.account)
+    variables = given(right)
+
+    killed = node.run("--run-once", fatal=("trade: sent submit_order", 2), environment=variables)
+    assert killed.signal == signal.SIGKILL
+    whole = node.run("--run-once", "--json", environment=variables)
+    assert whole.code == 0, whole.said
+    assert node.run("--run-once", "--force", "--dry-run", environment=variables).code == 0
+    assert node.run(command="status", environment=variables).code == 0
+    doctor = node.run(command="doctor", environment=variables)
+    assert "MARKED_KEY" in doctor.said, "the names are shown"
+
+    assert found(ground.folder, right) == []
+    assert right[1].encode() not in (ground.exchange / "exchange.log").read_bytes()
+    assert (node.folder / "node.log").stat().st_size > 10_000
+    assert list((node.folder / "audit").iterdir())
+
+
+def test_no_key_is_found_in_what_a_refused_node_says_and_leaves(ground: Ground) -> None:
+    node = marked(ground)
+    right = practice_keys(node.account)
+    for pair in (WRONG, (right[0], WRONG[1])):
+        assert node.run(environment=given(pair)).code == 3, node.said()
+        node.run(command="doctor", environment=given(pair))
+    nobody = {"http": "http://127.0.0.1:9"} | {
+        f"ws_{name}": f"ws://127.0.0.1:9/v5/{name}" for name in ("public", "private", "trade")
+    }
+    alone = marked(ground, venue_urls=nobody)
+    assert alone.run(environment=given(WRONG)).code == 3
+    alone.run(command="doctor", environment=given(WRONG))
+    assert found(ground.folder, (*WRONG, right[1])) == []
+
+
+def test_no_key_is_found_in_what_a_broken_link_makes_a_node_say(ground: Ground) -> None:
+    """Errors of the adapter's own clients, which hold the keys, come up while the links fail."""
+    node = marked(ground)
+    right = practice_keys(node.account)
+    node.begin("--for", "8s", environment=given(right))
+    node.wait_for("trade: begins")
+    ground.tell(
+        "/faults",
+        trade={"model": "kill", "channel": "trade", "seconds": 2},
+        private={"model": "kill", "channel": "private", "seconds": 2},
+        http={"model": "http", "status": 500, "times": 5},
+    )
+    ended = node.ended()
+    assert ended.code == 0, ended.said
+    assert found(ground.folder, right) == []
+
+
+def test_keys_from_an_env_file_that_others_can_read_are_refused_unread(
+    ground: Ground, tmp_path: Path
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("".join(f"{n}={v}\n" for n, v in given(WRONG).items()))
+    os.chmod(file, 0o644)
+    node = marked(ground)
+    ended = node.run(folder=str(tmp_path))
+    assert ended.code == 2
+    assert "chmod 600" in ended.said
+    assert WRONG[0] not in ended.said
+    os.chmod(file, 0o600)
+    ended = node.run(folder=str(tmp_path))
+    assert ended.code == 3
+    assert "API key is invalid" in ended.said
+    assert found(ground.folder, WRONG) == []
