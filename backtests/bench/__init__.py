@@ -45,3 +45,12 @@ def peak_mb() -> float:
                 return int(line.split()[1]) / 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def resident_mb() -> float:
+    """Return the memory that this process has in use now, MB; its peak where no /proc tells."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        pages = int(statm.read_text(encoding="ascii").split()[1])
+        return pages * resource.getpagesize() / 2**20
+    return peak_mb()
