@@ -6,7 +6,7 @@ import pytest
 from nautilus_trader.model.enums import OrderSide
 
 from config.errors import DeskError
-from strategies.messages import Action
+from strategies.messages import Action, Verdict
 from strategies.plan import STATE, Plan, Progress, decode, encode
 from strategies.state import MemoryState
 from tests.builders_engine import HOUR, A, B, at, play
@@ -177,6 +177,31 @@ def test_force_obeys_a_verdict():
     told.on_start = without_schedule(told)
     play(TAPE, told)
     assert {D(t.order) for d in told.decisions for t in d.targets} == {D(0)}
+
+
+def test_a_link_that_is_down_puts_the_decision_off_until_it_is_back():
+    """A guard that halts entries is obeyed; a broken link only makes it later."""
+    down = Verdict(
+        action=Action.HALT_ENTRIES,
+        guard="node.links",
+        reason="trade link down",
+        until=at(2, 420),
+    )
+    store = MemoryState()
+    busy = []
+    told = reversal(
+        {
+            at(2, 240): lambda s: s.msgbus.publish("verdicts.node", down),
+            at(2, 400): lambda s: busy.append((s.busy, s.due(at(2, 400)))),
+        }
+    )
+    told.attach_state(store)
+    play(TAPE, told)
+    assert busy == [(True, at(2, 300))]
+    first = next(d for d in told.decisions if d.ts >= at(2))
+    assert (first.kind, first.ts, first.data_ts) == ("rebalance", at(2, 300), at(2))
+    assert orders(told, at(2, 420)) == {A: D("55.555"), B: D("-45.454")}
+    assert progress(store).done == at(3, 300)
 
 
 def test_no_candle_leaves_the_stamp_due():
