@@ -35,7 +35,7 @@ SYMBOLS: dict[str, dict[str, Any]] = {
     "CCCUSDT": {"price": 20, "tick": 0.001, "lot": 0.1},
     "DDDUSDT": {"price": 10, "tick": 0.001, "lot": 0.1},
 }
-ACCOUNTS = 120
+ACCOUNTS = 240
 NODE_SECONDS = 45.0
 """A run with a recovery takes five to fifteen; nothing may hang."""
 TAKER: dict[str, Any] = {"tactic": "taker"}
