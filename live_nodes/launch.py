@@ -269,7 +269,7 @@ class Live:
             raise
         feed: NodeFeed = await stop.guard(hear_prices(made, self.say))
         assert self.minding is not None
-        self.minding.start(rest, feed, recovery, facts, stop)
+        self.minding.start(rest, feed, recovery, facts, warm_up.complete, stop)
         self.started = True
         for strategy in self.strategies.values():
             made.trader.start_strategy(strategy.id)

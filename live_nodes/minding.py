@@ -6,7 +6,7 @@ Engine-specific wiring; what each does is its own file's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from actors.gate import OrderGate
@@ -76,6 +76,7 @@ class Minding:
         feed: NodeFeed,
         recovery: Recovery | None,
         facts: Preflight,
+        candles: Callable[[int], Awaitable[list[str]]],
         stop: Stop,
     ) -> None:
         """Begin to pace and to watch; what can't go on asks for a stop.
@@ -84,6 +85,8 @@ class Minding:
         ----------
         recovery : Recovery, optional
             None in paper trading and dry runs: then nothing is swept.
+        candles : callable
+            Fetches candles that the feed has missed.
         """
         watch = self._node.watch
         loop = asyncio.get_running_loop()
@@ -119,6 +122,7 @@ class Minding:
             feed.heard_ns,
             sweep=sweep,
             audit=self._audit,
+            candles=candles,
             on_news=self._say,
         )
         self._gate.hold(watching.hold())

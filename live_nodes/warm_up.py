@@ -1,4 +1,7 @@
-"""History before the start: from the venue, through the code that feeds a backtest its history."""
+"""History from the venue: all of it before the start, and later what the feed has missed.
+
+It goes through the code that feeds a backtest its history.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ from strategies.schedule import last_close
 
 TOP_UP = 2
 """Candles that are asked for again once the feed runs: one may have closed in between."""
+ASK_AFTER = (5, 10, 20, 40, 80, 160)
+"""Seconds after a close at which candles that have not come are asked for."""
 Progress = Callable[[int, int], None]
 """Told how many series are there, and how many are wanted."""
 
@@ -42,6 +47,7 @@ class WarmUp:
     ) -> None:
         self._histories, self._infos, self._strategies = histories, infos, strategies
         self._until: dict[str, int] = {}
+        self._asked: dict[str, tuple[int, int]] = {}
 
     async def run(self, now_ns: int, timeout: float, progress: Progress | None = None) -> int:
         """Give every strategy all the candles it needs that closed up to now.
@@ -71,6 +77,45 @@ class WarmUp:
         What comes twice replaces itself.
         """
         return await self._feed(now_ns, TOP_UP, None)
+
+    async def complete(self, now_ns: int) -> list[str]:
+        """Ask for candles that should have come over the feed and did not; return whose came now.
+
+        A candle that closes while its link is down is never sent again. Each is asked for a few
+        times (`ASK_AFTER`); one of an instrument that has gone never comes.
+
+        Raises
+        ------
+        DeskError
+            When the venue can't be asked.
+        """
+        found = []
+        for interval, rows in signal_intervals(dict(self._strategies)).items():
+            close = last_close(now_ns, interval_ns(interval))
+            at, times = self._asked.get(interval, (close, 0))
+            times = times if at == close else 0
+            passed = (now_ns - close) / 1e9
+            if times >= len(ASK_AFTER) or passed < ASK_AFTER[times]:
+                continue
+            # A start late in the interval asks once, not once for each time that has passed.
+            times = sum(passed >= after for after in ASK_AFTER)
+            self._asked[interval] = (close, times)
+            lacking = {
+                name
+                for strategy in self._strategies.values()
+                for name in strategy.history_lacking(interval, close)
+            }
+            tables = {}
+            for name in sorted(lacking):
+                info = self._infos[name]
+                start = close - rows * interval_ns(interval)
+                table = await self._histories[info.product].klines(info, interval, start, close)
+                if table.num_rows and table["ts"][-1].as_py() == close:
+                    tables[name] = table
+            if tables:
+                self._hand_over(side_by_side(tables), interval)
+                found += sorted(tables)
+        return found
 
     async def _feed(self, now_ns: int, most: int | None, progress: Progress | None) -> int:
         needed = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from nautilus_trader.common.component import Logger
@@ -18,6 +18,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 from actors.gate import AccountView
 from actors.journal import Journal
 from actors.order_facts import Hold, OrderFacts
+from config.errors import DeskError
 from config.watch import Watch as Document
 from live_nodes.audit import Audit
 from live_nodes.links import LinkState
@@ -84,6 +85,9 @@ class Watch:
         None in paper trading, whose account is not at the venue.
     audit : Audit or None
         Finished as decisions are carried out.
+    candles : callable or None
+        Fetches candles that the feed has missed, given the time (UNIX nanoseconds); returns whose
+        came (`live_nodes.warm_up.WarmUp.complete`).
     on_news : callable, optional
         Hears every new verdict of the watch in words.
     """
@@ -102,6 +106,7 @@ class Watch:
         *,
         sweep: Sweep | None = None,
         audit: Audit | None = None,
+        candles: Callable[[int], Awaitable[list[str]]] | None = None,
         on_news: Callable[[str], None] | None = None,
     ) -> None:
         self._kernel, self._journal, self._links, self._rest = kernel, journal, links, rest
@@ -110,6 +115,7 @@ class Watch:
         self._heard = heard
         self._ids = {name: InstrumentId.from_str(name) for name in heard}
         self._sweep, self._audit, self._on_news = sweep, audit, on_news
+        self._candles = candles
         self._board = Board()
         self._feeds = Feeds(self._ids, document.feed_silence, time.time_ns())
         self._log = Logger("Watch")
@@ -135,6 +141,7 @@ class Watch:
                 self._repeat(self._document.backup_every, self._back_up),
                 self._keep_measuring_the_clock(),
                 *([] if self._sweep is None else [self._keep_sweeping(self._sweep)]),
+                *([] if self._candles is None else [self._keep_candles(self._candles)]),
             )
         finally:
             for task in self._asking.values():
@@ -274,6 +281,20 @@ class Watch:
                 self._log.warning(f"A comparison with the venue failed: {error}")
             else:
                 self._failures = 0
+
+    async def _keep_candles(self, fetch: Callable[[int], Awaitable[list[str]]]) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            try:
+                found = await fetch(time.time_ns())
+            except DeskError as error:
+                self._journal.count("candles_failed")
+                self._log.warning(f"Candles that did not come could not be asked for: {error}")
+                continue
+            if found:
+                self._journal.count("candles_fetched", len(found))
+                more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+                self._say("candles", f"asked for, as the feed missed {', '.join(found[:3])}{more}")
 
     @staticmethod
     async def _repeat(seconds: float, look: Callable[[], None]) -> None:

@@ -112,6 +112,13 @@ class DeskStrategy(Strategy):
     def warm_up(self, panel: Candles, interval: str) -> None:
         """Take in candles from before the start, the same way as those that come later."""
 
+    def history_lacking(self, interval: str, close_ns: int) -> list[str]:
+        """Return the ids whose candle of a close time should be here and is not.
+
+        Live, a candle that closes while the link is down never comes: the node asks for it then.
+        """
+        return []
+
     def schedule(self) -> tuple[int, int] | None:
         """Return its period and offset in nanoseconds, None when it decides on events."""
         return None

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from strategies.rebalancer_config import PanelRebalancerConfig
 
 _DAY = 86400 * 10**9
+NOTHING_TO_HOLD = "nothing to hold; keeping what is held"
+"""Why a decision keeps what is held when `flatten_on_empty_targets` is off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,7 @@ def reason_to_wait(rules: PanelRebalancerConfig, proposal: Proposal) -> str:
     if np.isnan(proposal.price).all():
         return "no candle has closed at the data time"
     if not proposal.weight.any() and not rules.flatten_on_empty_targets:
-        return "nothing to hold; keeping what is held"
+        return NOTHING_TO_HOLD
     return ""
 
 

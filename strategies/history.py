@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SPARE = 4
+RECENT = 7
+"""Candles after which an instrument that had none is not missed any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,20 @@ class CandleHistory:
                 close[low - first : high - first] = self._close[low:high]
                 volume[low - first : high - first] = self._volume[low:high]
         return Window(ts, close, volume)
+
+    def lacks(self, ts: int) -> list[int]:
+        """Return the instruments whose candle of a close time should be here and is not.
+
+        Those of which one of the last `RECENT` candles before is: one that has none is not listed
+        yet, or not any more.
+        """
+        since = ts - RECENT * self.interval_ns
+        newest = self.window(ts).close[-1]
+        return [
+            index
+            for index, last in enumerate(self._last)
+            if last is not None and since <= last[0] < ts and np.isnan(newest[index])
+        ]
 
     def last_close(self, index: int) -> float | None:
         """Return the instrument's newest close, however old; None before the first."""

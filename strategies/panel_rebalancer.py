@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 import numpy as np
+from nautilus_trader.common.component import LiveClock
 from nautilus_trader.common.events import TimeEvent
 from nautilus_trader.model.data import Bar, BarType
 from nautilus_trader.model.events import OrderDenied, OrderEvent
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from config.intervals import bar_type, interval_ns
 from strategies.base import DeskStrategy
 from strategies.cross_section import (
+    NOTHING_TO_HOLD,
     Liquidity,
     Listings,
     Proposal,
@@ -46,6 +48,10 @@ AGAIN_NS = 5 * 10**9
 """How often it looks whether a halt that passes by itself, such as of a link, is over."""
 TOUCH_PATIENCE_NS = 10 * 10**9
 """How long a decision waits for best bids and asks that it needs, as after a start."""
+CANDLE_PATIENCE_NS = 60 * 10**9
+"""How long a live decision waits for candles that are late: the node asks the venue for them."""
+RETRY_NS = 60 * 10**9
+"""How soon a live decision that could not be made at all is tried again."""
 
 
 class PanelRebalancer(DeskStrategy):
@@ -108,6 +114,12 @@ class PanelRebalancer(DeskStrategy):
         """Take in candles from before the start."""
         if interval == self.config.interval:
             self._history.warm_up(panel, self.ids)
+
+    def history_lacking(self, interval: str, close_ns: int) -> list[str]:
+        """Return the ids whose candle of a close time has not come."""
+        if interval != self.config.interval:
+            return []
+        return [self.ids[i] for i in self._history.lacks(close_ns)]
 
     def on_bar(self, bar: Bar) -> None:
         """Take in a candle that just closed."""
@@ -241,9 +253,9 @@ class PanelRebalancer(DeskStrategy):
             return
         data_ts = last_close(now, self._interval_ns)
         assert self._listings is not None
-        window = self._history.window(data_ts)
         if self._looks_again(now):
             return
+        window = self._history.window(data_ts)
         scores = self.scores(self.config, window)
         proposal = propose(self.config, self._listings, window, scores, self._liquidity())
         waiting = reason_to_wait(self.config, proposal)
@@ -266,25 +278,33 @@ class PanelRebalancer(DeskStrategy):
         )
 
     def _looks_again(self, now: int) -> bool:
-        """Whether the decision waits: for a halt that passes by itself, or for touches.
+        """Whether the decision waits: for a halt that passes by itself, for candles, for touches.
 
-        Just started, all would seem too wide to hold; and while a link is down nothing could be
-        entered, which would go for decided.
+        Just started, all would seem too wide to hold; while a link is down nothing could be
+        entered, which would go for decided; and what has no candle would be sold for that alone.
         """
         self._looking = False
         if self._halted(()):
             self._look_in(AGAIN_NS, now)
             return True
-        if not self.config.wants_liquidity or self._touch_source == "none":
-            return False
         clock = self.clock.timestamp_ns()
         since = self._looking_since if self._looking_for == now else clock
         self._looking_for, self._looking_since = now, since
-        blind = any(self.touch(name) is None for name in self.instrument_ids)
-        if not blind or clock - since >= TOUCH_PATIENCE_NS:
+        patience = self._patience(last_close(now, self._interval_ns))
+        if clock - since >= patience:
             return False
         self._look_in(10**9, now)
         return True
+
+    def _patience(self, data_ts: int) -> int:
+        """Return how long the decision may wait for what it lacks; zero when it lacks nothing."""
+        # In a backtest a candle that is not there will not come.
+        if isinstance(self.clock, LiveClock) and self._history.lacks(data_ts):
+            return CANDLE_PATIENCE_NS
+        if not self.config.wants_liquidity or self._touch_source == "none":
+            return 0
+        blind = any(self.touch(name) is None for name in self.instrument_ids)
+        return TOUCH_PATIENCE_NS if blind else 0
 
     def _look_in(self, pause_ns: int, now: int) -> None:
         self._looking = True
@@ -355,6 +375,13 @@ class PanelRebalancer(DeskStrategy):
         )
         # Not done: it stays due, for whoever runs it once candles are there.
         self._carry_out("wait", now, data_ts, self.equity(), targets, note, None)
+        # Keeping what is held is a decision; what could not be decided is tried again.
+        if isinstance(self.clock, LiveClock) and note != NOTHING_TO_HOLD:
+            self._wake_in(RETRY_NS, "retry", self._on_retry)
+
+    def _on_retry(self, event: TimeEvent) -> None:
+        if not self._stopping:
+            self.run_now()
 
     def _in_sight(self, held: dict[str, Decimal]) -> list[int]:
         """Return the columns that a decision speaks of: those with a candle so far.
