@@ -178,7 +178,7 @@ def test_a_plain_node_holds_a_manual_trade_beside_its_own_position() -> None:
         st.order("Sell", "0.005")
         plain.until(lambda: plain.strategy.net() == D("0.015"))
         # What the strategy believes to hold is not what the account holds.
-        own = [p for p in plain.strategy.cache.positions_open(strategy_id=plain.strategy.id)]
+        own = plain.strategy.cache.positions_open(strategy_id=plain.strategy.id)
         assert [p.signed_decimal_qty() for p in own] == [D("0.020")]
         assert st.position() == D("0.015")
 
