@@ -30,7 +30,8 @@ class Policies(Part):
     """Executions of own orders that our books lack."""
     external_positions: Literal["report", "halt"] = "halt"
     """Positions at the venue that our books can't explain; ``halt`` stops entries until they
-    agree again."""
+    agree again, and refuses the first start on an account that holds what the node is to trade;
+    ``report`` gives them to the strategies, which trade them as their own."""
     feed: Literal["report", "halt"] = "halt"
     """An instrument whose feed is silent; ``halt`` stops entries in it until it speaks again.
     The link is connected anew in any case."""

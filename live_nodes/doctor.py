@@ -21,13 +21,16 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from actors.journal_files import NAME, damage, holder
+from actors.journal_reading import read
 from config.documents import Node
 from config.errors import DeskError
 from live_nodes.doctor_links import link_answers
 from live_nodes.doctor_trade import round_trip
 from live_nodes.environments import Addresses, overridden, refuse_unconfirmed
+from live_nodes.gates import strangers_gate
 from live_nodes.keys import KeyPair, key_names, keys_of, variables_of
-from live_nodes.preflight import preflight
+from live_nodes.preflight import Preflight, preflight
+from live_nodes.recovery import strange_positions
 from live_nodes.session import venue_of
 from live_nodes.state_folder import state_folder
 from live_nodes.venue_rest import VenueRest
@@ -88,7 +91,7 @@ def examine(node: Node, trade: float | None = None) -> list[Finding]:
         where = venue_of(node, folder, lambda _: None)
     except DeskError as error:
         return [*findings, Finding("venue", "bad", str(error))]
-    findings += asyncio.run(_ask(node, keys, where))
+    findings += asyncio.run(_ask(node, keys, where, folder))
     if trade is not None:
         findings.append(_trade(node, keys, where, folder, findings, trade))
     return findings
@@ -180,7 +183,7 @@ def _keys_found(node: Node, keys: KeyPair | None) -> Finding:
     return Finding("keys", "ok", f"{kind} ({node.environment})")
 
 
-async def _ask(node: Node, keys: KeyPair | None, where: Addresses) -> list[Finding]:
+async def _ask(node: Node, keys: KeyPair | None, where: Addresses, folder: Path) -> list[Finding]:
     async with VenueRest(where.http, keys, timeout=node.gates.request_timeout) as rest:
         try:
             told = await preflight(node, rest)
@@ -199,12 +202,33 @@ async def _ask(node: Node, keys: KeyPair | None, where: Addresses) -> list[Findi
             Finding(f.gate, "bad", f"{f.measured} (must be: {f.limit})", f.remedy)
             for f in told.failures
         ]
+        if keys is not None and not told.failures:
+            findings += await _strangers(node, rest, told, folder)
     trades = keys is not None and node.environment != "demo"
     answers = await link_answers(where, told.products, keys, node.gates.request_timeout, trades)
     for name, wrong in answers.items():
         grade: Grade = "bad" if wrong else "ok"
         findings.append(Finding(f"link {name}", grade, wrong or "answers"))
     return findings
+
+
+async def _strangers(node: Node, rest: VenueRest, told: Preflight, folder: Path) -> list[Finding]:
+    """Hold the account against a first start, which refuses positions that others made."""
+    if node.watch.policies.external_positions != "halt" or "LINEAR" not in told.products:
+        return []
+    if holder(folder) is not None:
+        return []
+    if (folder / NAME).exists() and damage(folder / NAME) is None:
+        with read(folder) as kept:
+            if kept.load_state("node", "explained") is not None:
+                return []
+    held = {
+        name: position.quantity
+        for name, position in (await rest.positions()).items()
+        if name in told.universe
+    }
+    found = strangers_gate(await strange_positions(held, rest, node.tag))
+    return [Finding(f.gate, "bad", f.measured, f.remedy) for f in found]
 
 
 def _trade(

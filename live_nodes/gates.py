@@ -183,6 +183,29 @@ def positions_gate(venue: Mapping[str, Decimal], books: Mapping[str, Decimal]) -
     return _differing("positions", differing)
 
 
+def strangers_gate(positions: Mapping[str, Decimal]) -> list[GateFailure]:
+    """Refuse a first start on positions that the node did not make: it would trade them away.
+
+    Parameters
+    ----------
+    positions : mapping of str to Decimal
+        Signed base coin by instrument id, of what the strategies are to trade.
+    """
+    if not positions:
+        return []
+    found = [f"{name} {quantity:f}" for name, quantity in sorted(positions.items())]
+    return [
+        GateFailure(
+            "first start",
+            f"the account holds what this node did not make: {_some(found)}",
+            "flat in the node's instruments",
+            "its strategies would take these for theirs and trade them away: use a subaccount of "
+            "its own, or close them, or leave them out (universe.exclude), or give them to the "
+            "node with watch.policies.external_positions: report",
+        )
+    ]
+
+
 def balance_gate(venue: Decimal, books: Decimal | None, tolerance: Decimal) -> list[GateFailure]:
     """Compare the wallet balance, settlement currency."""
     if books is not None and abs(venue - books) <= tolerance:

@@ -29,7 +29,7 @@ from live_nodes.build import LOG_FILE, make_node, node_config
 from live_nodes.dry_run import DRY_RUN, Intentions, ScratchState
 from live_nodes.environments import Addresses, addresses, refuse_unconfirmed
 from live_nodes.feed import NodeFeed
-from live_nodes.gates import refuse
+from live_nodes.gates import GateFailure, refuse, strangers_gate
 from live_nodes.keys import KeyPair
 from live_nodes.links import Links
 from live_nodes.minding import Minding
@@ -231,9 +231,7 @@ class Live:
 
     async def _ask(self, rest: VenueRest) -> Preflight:
         facts = await preflight(self.node, rest)
-        for failure in facts.failures:
-            self.journal.gate(failure.gate, passed=False, detail=str(failure))
-        refuse(self.node.name, facts.failures)
+        self._pass(facts.failures)
         self.journal.gate("preflight", passed=True, detail=f"clock {facts.clock.skew:+.4f} s")
         self.say(
             f"{self.where.http}: {len(facts.universe)} instruments of the universe, clock "
@@ -241,16 +239,28 @@ class Live:
         )
         return facts
 
+    def _pass(self, failures: list[GateFailure]) -> None:
+        for failure in failures:
+            self.journal.gate(failure.gate, passed=False, detail=str(failure))
+        refuse(self.node.name, failures)
+
     # Until the strategies run --------------------------------------------------------------------
 
     async def _start(self, rest: VenueRest, facts: Preflight, stop: Stop) -> None:
         recovery = None
         if not self.paper and not self.options.dry_run:
             recovery = Recovery(
-                self.journal, rest, self.node.tag, facts.products, self.node.watch.policies
+                self.journal,
+                rest,
+                self.node.tag,
+                facts.products,
+                self.node.watch.policies,
+                traded=facts.universe,
             )
-            for line in (await stop.guard(recovery.run())).lines():
+            found = await stop.guard(recovery.run())
+            for line in found.lines():
                 self.say(line)
+            self._pass(strangers_gate(found.strange))
         made = self._build(facts, stop)
         warm_up = WarmUp(facts.histories, facts.infos, self.strategies)
         candles = await stop.guard(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -23,7 +23,14 @@ from live_nodes.recovery_rules import AskAgain, Settled, conclude, since_when, s
 from live_nodes.sweep_rules import own_by
 from live_nodes.venue_facts import VenueFill, VenueOrder
 from live_nodes.venue_rest import VenueRest
-from live_nodes.venue_words import STATUS_WORDS, described, is_protective, why
+from live_nodes.venue_words import (
+    STATUS_WORDS,
+    described,
+    is_protective,
+    moves_position,
+    signed,
+    why,
+)
 from strategies.order_ids import owner_of
 
 PATIENCE_S = 6.0
@@ -33,6 +40,8 @@ CANCEL_DEADLINE_S = 10.0
 MEMORY_NS = 730 * 86_400_000_000_000
 """Bybit answers for executions of the past two years
 (https://bybit-exchange.github.io/docs/v5/order/execution)."""
+LOST_NS = 30 * 86_400_000_000_000
+"""How far back a journal that knows nothing looks for own executions that explain a position."""
 _PAUSE_S = 0.25
 
 
@@ -54,6 +63,9 @@ class Recovered:
     """The venue's own take-profits and stop-losses."""
     external: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
     """Positions that our orders don't explain: instrument, (explained, at the venue)."""
+    strange: dict[str, Decimal] = field(default_factory=dict)
+    """On a first start, positions in what is to be traded that this node did not make: its
+    strategies would take them for theirs, so that it must not start."""
 
     def lines(self) -> list[str]:
         """Return it in words, a line each."""
@@ -85,6 +97,8 @@ class Recovery:
         ``LINEAR``, ``SPOT``: those that the node trades.
     policies : Policies
         Of the document.
+    traded : collection of str
+        Instruments that the node's strategies trade.
     resumed : collection of str
         Client order ids that a tactic goes on working; other own entries are cancelled.
     may_cancel : bool
@@ -103,6 +117,7 @@ class Recovery:
         products: Sequence[str],
         policies: Policies,
         *,
+        traded: Collection[str] = (),
         resumed: Collection[str] = (),
         may_cancel: bool = True,
         patience: float = PATIENCE_S,
@@ -110,6 +125,7 @@ class Recovery:
     ) -> None:
         self._journal, self._rest, self._tag = journal, rest, tag
         self._products, self._policies = products, policies
+        self._traded = traded
         self._resumed, self._may_cancel = resumed, may_cancel
         self._patience_ns = round(patience * 1e9)
         self._clock_ns = clock_ns
@@ -284,7 +300,12 @@ class Recovery:
         state = self._journal.state("node")
         here = self._journal.explained()
         if state.load("explained") is None:
-            # The first start: what is there belongs to whoever starts us.
+            if self._policies.external_positions == "halt":
+                mine = {name: there[name] for name in there if name in self._traded}
+                found.strange = await strange_positions(mine, self._rest, self._tag)
+            if found.strange:
+                return
+            # What else is there on a first start belongs to whoever starts us.
             self._journal.explain(there)
             state.save("explained", b"yes")
             return
@@ -295,6 +316,31 @@ class Recovery:
                 found.external[name] = (ours, theirs)
         if found.external and self._policies.external_positions == "report":
             self._journal.explain({name: theirs for name, (_, theirs) in found.external.items()})
+
+
+async def strange_positions(
+    held: Mapping[str, Decimal], rest: VenueRest, tag: str
+) -> dict[str, Decimal]:
+    """Return those of some positions that executions of this node's orders do not explain.
+
+    Parameters
+    ----------
+    held : mapping of str to Decimal
+        Perpetuals, signed base coin.
+    rest : VenueRest
+        Entered.
+    tag : str
+        The node's tag in order ids.
+    """
+    if not held:
+        return {}
+    now = time.time_ns()
+    made = dict.fromkeys(held, Decimal(0))
+    for fill in await rest.fills("LINEAR", now - LOST_NS, now):
+        owner = owner_of(fill.order_link_id)
+        if owner is not None and owner.tag == tag and fill.instrument in made:
+            made[fill.instrument] += signed(fill) if moves_position(fill) else Decimal(0)
+    return {name: quantity for name, quantity in sorted(held.items()) if made[name] != quantity}
 
 
 def fill_row(fill: VenueFill, owner: str, source: str) -> FillRow:

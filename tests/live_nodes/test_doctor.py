@@ -22,7 +22,9 @@ from config.node import VenueUrls
 from live_nodes import doctor
 from live_nodes.doctor import Finding, as_document, examine, rendered
 from live_nodes.doctor_trade import quantity_of
+from live_nodes.keys import keys_of
 from live_nodes.state_folder import node_document, state_folder
+from live_nodes.venue_rest import VenueRest
 from tests.builders_engine import info
 from tests.live_nodes.practice.still_market import Practice, practice
 
@@ -118,6 +120,25 @@ def test_a_venue_that_is_not_there_is_one_clear_finding(tmp_path: Path) -> None:
     found = by_check(examine(node(tmp_path)))
     assert found["venue"].is_bad
     assert "127.0.0.1:9" in found["venue"].found
+
+
+def test_what_others_hold_is_told_before_the_first_start_is_refused(tmp_path: Path) -> None:
+    with exchange() as running:
+        document = node(tmp_path, running.server.port)
+        keys = keys_of(document)
+
+        async def buy() -> None:
+            async with VenueRest(running.server.http, keys) as rest:
+                fields = {"side": "Buy", "orderType": "Market", "qty": "0.010"}
+                await rest.create("BTCUSDT-LINEAR.BYBIT", fields)
+
+        asyncio.run(buy())
+        found = by_check(examine(document))
+        assert found["first start"].is_bad
+        assert "BTCUSDT-LINEAR.BYBIT 0.01" in found["first start"].found
+        with Journal.open(state_folder(document), node="doc") as journal:
+            journal.state("node").save("explained", b"yes")
+        assert "first start" not in by_check(examine(document))
 
 
 def test_a_link_that_refuses_is_named(tmp_path: Path) -> None:

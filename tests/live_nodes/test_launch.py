@@ -213,6 +213,20 @@ def test_orders_of_others_are_told_and_left_alone(run: Run, exchange: Background
     assert held(exchange) == report.positions
 
 
+def test_a_position_of_others_refuses_the_first_start(run: Run, exchange: Background) -> None:
+    """The strategies would take it for theirs, and sell it at the next rebalance."""
+    fields = {"side": "Buy", "orderType": "Market", "qty": "0.5"}
+    ask(exchange, lambda rest: rest.create("BTCUSDT-LINEAR.BYBIT", fields))
+    for _ in range(2):
+        with pytest.raises(GateRefused, match=r"gate first start: .* BTCUSDT-LINEAR\.BYBIT 0\.5"):
+            run()
+    assert held(exchange) == {"BTCUSDT-LINEAR.BYBIT": D("0.5")}
+    # Given to the node by word, it is the strategy's: half of the equity is near one bitcoin.
+    report = run(watch={"sweep_every": 1.0, "policies": {"external_positions": "report"}})
+    assert held(exchange) == report.positions
+    assert D("0.9") < report.positions["BTCUSDT-LINEAR.BYBIT"] < D("1.1")
+
+
 def test_what_is_left_after_the_stop_fails_the_command() -> None:
     from live_nodes.launch import raise_left
 

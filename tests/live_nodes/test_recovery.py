@@ -156,11 +156,36 @@ async def test_what_a_restored_backup_lacks_comes_from_the_venue(scene: Scene) -
     assert scene.journal.explained() == {BTC: D("0.010")}
 
 
+@pytest.mark.parametrize(
+    ("policy", "traded", "strange"),
+    [
+        ("halt", (BTC,), {BTC: D("0.020")}),
+        ("report", (BTC,), {}),
+        # What no strategy trades is nobody's business here.
+        ("halt", (), {}),
+    ],
+)
 @at_the_exchange
-async def test_what_is_there_at_the_first_start_is_taken_for_explained(scene: Scene) -> None:
+async def test_what_others_hold_at_the_first_start_is_theirs(
+    scene: Scene, policy: str, traded: tuple[str, ...], strange: dict[str, D]
+) -> None:
     await scene.send("", quantity="0.020")
-    found = await scene.recovery().run()
-    assert found.external == {}
+    policies = {"external_positions": policy}
+    for _ in range(2):
+        found = await scene.recovery(policies=policies, traded=traded).run()
+        assert found.strange == strange
+        assert found.external == {}
+        # A start that is refused leaves the next one a first start too.
+        assert scene.journal.explained() == ({} if strange else {BTC: D("0.020")})
+        scene.restart()
+
+
+@at_the_exchange
+async def test_what_own_orders_made_is_known_again_by_a_journal_that_was_lost(scene: Scene) -> None:
+    await scene.send(FIRST, quantity="0.030")
+    await scene.send(SECOND, "Sell", quantity="0.010")
+    found = await scene.recovery(traded=(BTC,)).run()
+    assert found.strange == {}
     assert scene.journal.explained() == {BTC: D("0.020")}
 
 
