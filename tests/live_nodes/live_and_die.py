@@ -25,6 +25,7 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from typing import Any
 
 import live_nodes.session  # noqa: F401 - what every child needs, imported once
@@ -60,7 +61,11 @@ def main() -> None:
     """Serve until standard input ends."""
     for line in sys.stdin:
         job = json.loads(line)
-        child = os.fork()
+        with warnings.catch_warnings():
+            # The threads that importing the engine starts wait for work of other libraries, and
+            # hold nothing that a child needs.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
         if child == 0:
             code = 70
             try:

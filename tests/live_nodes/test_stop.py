@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -106,6 +107,32 @@ def test_a_second_signal_ends_at_once_and_loses_nothing_of_the_journal(ground: G
     assert again.code == 0, again.said
     assert node.at_the_exchange()["open_orders"] == []
     assert node.positions() == targets_of(node.decisions()[0])
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("tenths", range(1, 30, 2))
+def test_a_signal_at_any_moment_leaves_a_whole_journal_and_no_order(
+    ground: Ground, tenths: int
+) -> None:
+    """In the start, in the rebalance, in the stop: the first three seconds, every fifth of one."""
+    node = ground.node(MAKER)
+    pid = node.begin("--run-once")
+    time.sleep(tenths / 10)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    ended = node.ended()
+    if ended.signal == signal.SIGTERM:
+        assert not (node.folder / NAME).exists(), "only before there is anything to be kept"
+        return
+    assert ended.code == 0, ended.said
+    assert "Traceback" not in ended.said
+    assert journal_is_whole(node.folder)
+    assert node.at_the_exchange()["open_orders"] == []
+    plan = node.plan()
+    assert node.run("--run-once", *TAKE).code == 0, node.said()
+    wanted = targets_of(node.decisions()[0]) if plan is None else plan.targets
+    assert node.positions() == wanted
+    assert len(node.decisions()) == 1
 
 
 def test_a_stop_closes_positions_where_the_document_says_flatten(ground: Ground) -> None:
