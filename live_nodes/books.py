@@ -15,8 +15,17 @@ from live_nodes.venue_facts import VenueFill
 CONFIRMED = (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED, OrderStatus.TRIGGERED)
 
 
+UNANSWERED_NS = 10_000_000_000
+"""Age at which an order can't arrive any more: the adapter waits up to 5 s for a login before it
+sends, and Bybit refuses what is older than its receive window, 5 s again."""
+
+
 def books_of(
-    cache: Any, fills: Iterable[VenueFill], explained: Mapping[str, Decimal], instruments: set[str]
+    cache: Any,
+    fills: Iterable[VenueFill],
+    explained: Mapping[str, Decimal],
+    instruments: set[str],
+    now_ns: int,
 ) -> Books:
     """Return what the engine's cache knows.
 
@@ -30,6 +39,8 @@ def books_of(
         Positions that our own orders made.
     instruments : set of str
         Those that the node trades: foreign orders in others are not in its cache.
+    now_ns : int
+        UNIX nanoseconds.
     """
     under_way = [*cache.orders_open(), *cache.orders_inflight()]
     waiting = [order for order in cache.orders() if order.status == OrderStatus.INITIALIZED]
@@ -49,6 +60,11 @@ def books_of(
         executions={fill.execution_id for fill in fills if _is_known(cache, fill)},
         positions=positions,
         explained=explained,
+        unanswered={
+            order.client_order_id.value: order.instrument_id.value
+            for order in under_way
+            if order.status == OrderStatus.SUBMITTED and now_ns - order.ts_last >= UNANSWERED_NS
+        },
     )
 
 

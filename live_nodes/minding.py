@@ -104,7 +104,11 @@ class Minding:
                 recovery,
                 Repairer(self._kernel),
                 lambda fills: books_of(
-                    self._kernel.cache, fills, self._journal.explained(), universe
+                    self._kernel.cache,
+                    fills,
+                    self._journal.explained(),
+                    universe,
+                    self._kernel.clock.timestamp_ns(),
                 ),
                 self._node.tag,
                 facts.products,

@@ -15,6 +15,8 @@ from nautilus_trader.execution.messages import (
     GenerateOrderStatusReport,
     GeneratePositionStatusReports,
 )
+from nautilus_trader.model.enums import OrderStatus
+from nautilus_trader.model.events import OrderRejected
 from nautilus_trader.model.identifiers import ClientId, ClientOrderId, InstrumentId, VenueOrderId
 
 from live_nodes.sweep_rules import Finding, Kind
@@ -42,6 +44,8 @@ class Repairer:
 
         Whether it helped, the next sweep sees.
         """
+        if finding.kind is Kind.NEVER_ARRIVED:
+            return self._give_up(finding)
         client = self._kernel.exec_engine._clients[ClientId(self._client_name)]
         instrument_id = InstrumentId.from_str(finding.instrument)
         taken = False
@@ -84,6 +88,25 @@ class Repairer:
                 if report.instrument_id == instrument_id:
                     taken |= self._take(report)
         return taken
+
+    def _give_up(self, finding: Finding) -> bool:
+        """Tell the engine that an order is not at the venue, unless it was answered meanwhile."""
+        order = self._kernel.cache.order(ClientOrderId(finding.key))
+        if order is None or order.status != OrderStatus.SUBMITTED:
+            return False
+        rejected = OrderRejected(
+            trader_id=order.trader_id,
+            strategy_id=order.strategy_id,
+            instrument_id=order.instrument_id,
+            client_order_id=order.client_order_id,
+            account_id=order.account_id,
+            reason="it never arrived: the venue was asked more than once and knows no such order",
+            event_id=UUID4(),
+            ts_event=self._now(),
+            ts_init=self._now(),
+        )
+        self._kernel.msgbus.send(endpoint="ExecEngine.process", msg=rejected)
+        return True
 
     def _take(self, report: Any) -> bool:
         return bool(self._kernel.exec_engine.reconcile_execution_report(report))

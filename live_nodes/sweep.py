@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol
 
@@ -105,6 +106,7 @@ class Sweep:
         """
         venue = await self._ask()
         books = self._books(venue.fills)
+        venue = replace(venue, unknown=await self._unknown(books))
         findings = compare(books, venue, self._is_own)
         settle_ns = round(self._watch.sweep_settle * 1e9)
         self._ripening, fresh, ripe = self._ripening.seen(findings, self._clock_ns(), settle_ns)
@@ -132,6 +134,13 @@ class Sweep:
             fills=tuple(fill for fill in fills if fill.ts_ns >= self._began),
             positions={name: position.quantity for name, position in held.items()},
         )
+
+    async def _unknown(self, books: Books) -> frozenset[str]:
+        answers = {
+            name: await self._rest.order(instrument, name)
+            for name, instrument in books.unanswered.items()
+        }
+        return frozenset(name for name, answer in answers.items() if answer is None)
 
     async def _act(self, finding: Finding) -> None:
         for deed in deeds(finding, self._watch.policies):

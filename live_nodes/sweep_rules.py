@@ -25,6 +25,8 @@ class Kind(StrEnum):
     """Open at the venue, ours, and closed or unknown in our books."""
     LOST_ORDER = "lost_order"
     """Open in our books, and not at the venue."""
+    NEVER_ARRIVED = "never_arrived"
+    """Sent long ago, without an answer, and the venue knows no such order."""
     FOREIGN_ORDER = "foreign_order"
     """Open at the venue and of nobody here."""
     UNKNOWN_FILL = "unknown_fill"
@@ -52,6 +54,9 @@ class Books:
         Net position of every perpetual that the node trades, all owners, signed base coin.
     explained : mapping of str to Decimal
         Position that our own executions explain (`Baseline`); linear only.
+    unanswered : mapping of str to str
+        Orders that were sent so long ago that the venue takes them no more, and that it has neither
+        accepted nor refused; each with its instrument.
     """
 
     open_orders: Mapping[str, str]
@@ -59,15 +64,20 @@ class Books:
     executions: Collection[str]
     positions: Mapping[str, Decimal]
     explained: Mapping[str, Decimal]
+    unanswered: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class VenueBooks:
-    """The venue's side: open orders, executions since a while, net linear positions."""
+    """The venue's side: open orders, executions since a while, net linear positions.
+
+    `unknown` are those of our unanswered orders that it knows neither as open nor as past ones.
+    """
 
     orders: tuple[VenueOrder, ...]
     fills: tuple[VenueFill, ...]
     positions: Mapping[str, Decimal]
+    unknown: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,9 @@ def compare(books: Books, venue: VenueBooks, is_own: Callable[[str], bool]) -> l
         if link_id not in at_venue:
             detail = f"{link_id} is open in our books and not at the venue"
             found.append(Finding(Kind.LOST_ORDER, link_id, books.open_orders[link_id], detail))
+    for link_id in sorted(venue.unknown):
+        detail = f"{link_id} was never answered, and the venue knows no such order"
+        found.append(Finding(Kind.NEVER_ARRIVED, link_id, books.unanswered[link_id], detail))
     for fill in venue.fills:
         if (
             moves_position(fill)
@@ -206,7 +219,7 @@ def deeds(finding: Finding, policies: Policies) -> tuple[Deed, ...]:
             return (Repair(finding),) if policies.foreign_orders == "adopt" else ()
         case Kind.UNKNOWN_FILL:
             return (Repair(finding),) if policies.unknown_fills == "recover" else ()
-        case Kind.LOST_ORDER:
+        case Kind.LOST_ORDER | Kind.NEVER_ARRIVED:
             return (Repair(finding),)
         case Kind.POSITION_DIFFERS:
             halt: tuple[Deed, ...] = (

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import live_nodes.books
 from live_nodes.sockets import SUPPORTED
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL
 from tests.live_nodes.practice.still_market import BTC
@@ -106,7 +107,10 @@ def test_exits_go_by_rest_while_the_trade_link_is_frozen() -> None:
 
 
 @needs_linux
-def test_an_order_sent_into_a_frozen_link_dies_of_its_own_timestamp() -> None:
+def test_an_order_sent_into_a_frozen_link_dies_of_its_own_timestamp(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_nodes.books, "UNANSWERED_NS", 7_000_000_000)
     with stage() as st, desk_node(st) as desk:
         # Nobody can know of the freeze yet.
         st.play("links_frozen", "trade", seconds=D("6.5"))
@@ -114,7 +118,8 @@ def test_an_order_sent_into_a_frozen_link_dies_of_its_own_timestamp() -> None:
         order = desk.strategy.market(BUY)
         desk.until(lambda: not ready(desk, "trade"), "the notice", 6)
         desk.until(lambda: ready(desk), "the link", 10)
-        desk.until(lambda: desk.strategy.status(order) == "REJECTED", "the end of it", 30)
+        desk.until(lambda: desk.strategy.status(order) == "REJECTED", "the end of it", 10)
+        assert "never arrived" in desk.strategy.reasons(order)[0]
         assert arrived(st) == 0
         assert desk.strategy.net() == 0
 

@@ -9,6 +9,7 @@ import pytest
 from nautilus_trader.live.config import LiveExecEngineConfig
 from nautilus_trader.model.events import OrderRejected
 
+import live_nodes.books
 import live_nodes.build
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL
 from tests.live_nodes.practice.still_market import BTC
@@ -257,6 +258,24 @@ def test_a_halted_symbol_refuses_every_order_and_the_tactic_ends_within_its_time
         st.end_faults()
         desk.wait(0.2)
         bought(desk, "0.010")
+
+
+# An order that gets lost on its way ---------------------------------------------------------------
+
+
+def test_our_node_gives_up_an_order_that_never_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    # In place of ten seconds, after which the venue would refuse it.
+    monkeypatch.setattr(live_nodes.books, "UNANSWERED_NS", 1_000_000_000)
+    with stage() as st, desk_node(st) as desk:
+        st.play("request_lost")
+        order = desk.strategy.market(BUY)
+        took = desk.until(lambda: desk.strategy.status(order) == "REJECTED", "the end", 8)
+        print(f"lost order given up {took - 1:.1f} s after it could not arrive any more")
+        assert "never arrived" in desk.strategy.reasons(order)[0]
+        desk.until(lambda: desk.journal.order(order.value).status == "REJECTED")
+        assert desk.counted("never_arrived") == 1
+        assert st.orders() == []
+        bought(desk)
 
 
 # Pushes late, twice, in another order -------------------------------------------------------------

@@ -67,6 +67,13 @@ def kinds(ours: Books, theirs: VenueBooks) -> list[tuple[Kind, str]]:
             {"orders": (order(status="PartiallyFilled", filled=D("0.004")),)},
             [],
         ),
+        # Sent long ago and never answered: the venue is asked for each by its id.
+        ({"open_orders": {MINE: BTC}, "unanswered": {MINE: BTC}}, {}, []),
+        (
+            {"open_orders": {MINE: BTC}, "unanswered": {MINE: BTC}},
+            {"unknown": {MINE}},
+            [(Kind.NEVER_ARRIVED, MINE)],
+        ),
         # Executions.
         ({}, {"fills": (fill(),)}, [(Kind.UNKNOWN_FILL, "e-1")]),
         ({"executions": {"e-1"}}, {"fills": (fill(),)}, []),
