@@ -59,12 +59,16 @@ class Recorder:
 
     def on_order_event(self, event: OrderEvent) -> None:
         """Take down an event of an order, what the order is now, and its fill."""
+        if isinstance(event, OrderInitialized):
+            # It comes before the request leaves and says no more than the intent does, which the
+            # gate writes down in that very moment: an order does not wait for it twice.
+            return
         name = event.client_order_id.value
         order = self._cache.order(event.client_order_id)
         with self._journal.together():
             kind, detail = type(event).__name__, str(getattr(event, "reason", ""))
             self._journal.order_event(name, kind, detail, event.ts_event)
-            if order is None or isinstance(event, OrderInitialized):
+            if order is None:
                 return
             if self._journal.order(name) is None:
                 self._adopt(order)

@@ -116,7 +116,15 @@ def run(spec: Spec) -> None:
     node = TradingNode(
         TradingNodeConfig(
             trader_id="BARE-001",
-            logging=LoggingConfig(log_level="OFF"),
+            # The log that ours writes as well.
+            logging=LoggingConfig(
+                log_level="OFF",
+                log_level_file="INFO",
+                log_directory=str(Path(spec.meter).parent),
+                log_file_name="node",
+                log_colors=False,
+                use_pyo3=True,
+            ),
             risk_engine=LiveRiskEngineConfig(max_order_submit_rate=UNLIMITED),
             data_clients={BYBIT: PublicConfig(base_url_ws_public=f"{links}/public", **shared)},
             exec_clients={
