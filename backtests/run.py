@@ -22,12 +22,13 @@ from backtests.market import Market, market_of
 from backtests.recorder import Recorder
 from backtests.words import how_filled, warnings_of
 from catalog.instruments import VENUE
-from catalog.query import panel
+from catalog.query import one_below_another, panel, settlements
 from catalog.store import Catalog
 from config.documents import Backtest
 from config.errors import DeskError, InputError
 from config.intervals import DAY_NS, INTERVALS, interval_ns
 from config.universe import select
+from strategies.base import DeskStrategy
 
 CENT = Decimal("0.01")
 Progress = Callable[[int, int, int], None]
@@ -86,6 +87,7 @@ def prepare(document: Backtest) -> Prepared:
     if not strategies:
         raise InputError(f"{document.name}: no strategy is enabled")
     wanted = sorted({name for s in strategies.values() for name in s.config.instruments})
+    _check_funding(document, catalog, strategies)
     intervals = signal_intervals(strategies)
     start, end = document.window.start_ns, document.window.end_ns
     execution = _execution_interval(document, catalog, wanted, intervals)
@@ -159,6 +161,7 @@ def run(
                 for strategy in strategies.values():
                     if interval in strategy.history_needed():
                         strategy.warm_up(history, interval)
+            _warm_up_funding(prepared, strategies)
             recorder = Recorder(desk, market, prepared.start)
             benchmarks = Benchmarks(market, document.report.benchmark, prepared.start, opening)
             events = 0
@@ -180,6 +183,15 @@ def run(
 def engine_version() -> str:
     """Return what ran: the engine and Python, for the summary."""
     return f"nautilus_trader {nautilus_trader.__version__}, Python {platform.python_version()}"
+
+
+def _warm_up_funding(prepared: Prepared, strategies: dict[str, DeskStrategy]) -> None:
+    start = prepared.start
+    for strategy in strategies.values():
+        back = strategy.funding_needed()
+        if back:
+            found = settlements(prepared.catalog, strategy.ids, start - back, start)
+            strategy.warm_up_funding(one_below_another(found, start - back))
 
 
 def _step(desk: Desk, part: Slice) -> None:
@@ -238,6 +250,18 @@ def _check_engine(desk: Desk, market: Market, ending: Decimal, prices: dict[str,
             f"the engine's balance says {engine_equity} and our books say {ending}: "
             "the run is not to be trusted"
         )
+
+
+def _check_funding(
+    document: Backtest, catalog: Catalog, strategies: dict[str, DeskStrategy]
+) -> None:
+    there = catalog.coverage("funding")
+    for key, strategy in strategies.items():
+        if strategy.funding_needed() and not there.keys() & set(strategy.ids):
+            raise InputError(
+                f"{document.catalog}: no funding of any instrument of strategies.{key}, "
+                "which it asks for"
+            )
 
 
 def _execution_interval(

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from catalog.panel import Panel
 from catalog.store import Catalog
 
 COLUMNS = ("open", "high", "low", "close", "volume")
+SETTLEMENTS = pa.schema([("ts", pa.int64()), ("instrument", pa.string()), ("rate", pa.float64())])
 
 
 def panel(
@@ -45,6 +47,37 @@ def panel(
     return side_by_side(
         {name: catalog.series(kind, interval, name, start_ns, end_ns) for name in set(ids)}
     )
+
+
+def settlements(
+    catalog: Catalog, ids: Iterable[str], start_ns: int, end_ns: int
+) -> dict[str, pa.Table]:
+    """Read funding settlements with start < ts <= end (UNIX nanoseconds, UTC) by instrument id."""
+    return {name: catalog.series("funding", "", name, start_ns, end_ns) for name in set(ids)}
+
+
+def one_below_another(funding: Mapping[str, pa.Table], start_ns: int) -> pa.Table:
+    """Put funding settlements of several instruments into one table, wherever they come from.
+
+    Parameters
+    ----------
+    funding : mapping of str to pyarrow.Table
+        By instrument id, with columns ``ts`` (UNIX nanoseconds, UTC) and ``rate``.
+    start_ns : int
+        Only those after it.
+
+    Returns
+    -------
+    pyarrow.Table
+        Schema `SETTLEMENTS`, sorted by time, then id.
+    """
+    parts = [SETTLEMENTS.empty_table()]
+    for name in sorted(funding):
+        table = funding[name].select(["ts", "rate"])
+        owner = pa.array([name] * table.num_rows, pa.string())
+        parts.append(table.add_column(1, "instrument", owner).cast(SETTLEMENTS))
+    joined = pa.concat_tables(parts).sort_by([("ts", "ascending"), ("instrument", "ascending")])
+    return joined.filter(pc.greater(joined["ts"], start_ns)).combine_chunks()
 
 
 def side_by_side(candles: Mapping[str, pa.Table]) -> Panel:

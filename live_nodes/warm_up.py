@@ -12,7 +12,7 @@ from backtests.build import signal_intervals
 from catalog.instruments import InstrumentInfo
 from catalog.panel import Panel
 from catalog.providers.bybit_http import BybitHistory
-from catalog.query import side_by_side
+from catalog.query import one_below_another, side_by_side
 from config.errors import GateRefused
 from config.intervals import interval_ns
 from strategies.base import DeskStrategy
@@ -22,12 +22,13 @@ TOP_UP = 2
 """Candles that are asked for again once the feed runs: one may have closed in between."""
 ASK_AFTER = (5, 10, 20, 40, 80, 160)
 """Seconds after a close at which candles that have not come are asked for."""
+HOUR_NS = 3_600_000_000_000
 Progress = Callable[[int, int], None]
 """Told how many series are there, and how many are wanted."""
 
 
 class WarmUp:
-    """Fetches the candles that strategies need, and hands them over.
+    """Fetches the candles and the funding that strategies need, and hands them over.
 
     Parameters
     ----------
@@ -48,9 +49,10 @@ class WarmUp:
         self._histories, self._infos, self._strategies = histories, infos, strategies
         self._until: dict[str, int] = {}
         self._asked: dict[str, tuple[int, int]] = {}
+        self._funded_hour = 0
 
     async def run(self, now_ns: int, timeout: float, progress: Progress | None = None) -> int:
-        """Give every strategy all the candles it needs that closed up to now.
+        """Give every strategy all the candles and funding it needs, up to now.
 
         Returns
         -------
@@ -64,7 +66,9 @@ class WarmUp:
         """
         try:
             async with asyncio.timeout(timeout):
-                return await self._feed(now_ns, None, progress)
+                candles = await self._feed(now_ns, None, progress)
+                await self._feed_funding(now_ns)
+                return candles
         except TimeoutError:
             raise GateRefused(
                 f"gate warm-up: the venue gave no full history within {timeout:g} s "
@@ -74,9 +78,12 @@ class WarmUp:
     async def top_up(self, now_ns: int) -> int:
         """Give the newest candles again where one has closed since; the feed may have missed it.
 
-        What comes twice replaces itself.
+        What comes twice replaces itself. Funding is asked for again when a settlement may have been
+        since.
         """
-        return await self._feed(now_ns, TOP_UP, None)
+        candles = await self._feed(now_ns, TOP_UP, None)
+        await self._feed_funding(now_ns)
+        return candles
 
     async def complete(self, now_ns: int) -> list[str]:
         """Ask for candles that should have come over the feed and did not; return whose came now.
@@ -143,6 +150,32 @@ class WarmUp:
             self._hand_over(side_by_side(tables), interval)
             self._until[interval] = end
         return candles
+
+    async def _feed_funding(self, now_ns: int) -> None:
+        """Give funding up to now, unless it was given since the last hour, on which Bybit settles.
+
+        It settles every 8, 4, 2 or 1 hours
+        (https://www.bybit.com/en/help-center/article/Introduction-to-Funding-Rate).
+        """
+        hour = now_ns // HOUR_NS
+        back: dict[str, int] = {}
+        for strategy in self._strategies.values():
+            for name in strategy.ids if strategy.funding_needed() else ():
+                back[name] = max(back.get(name, 0), strategy.funding_needed())
+        if not back or hour == self._funded_hour:
+            return
+        tables = {}
+        for name in sorted(back):
+            # Spot has no funding, and Bybit no answer for it.
+            if (info := self._infos[name]).product == "LINEAR":
+                history = self._histories[info.product]
+                tables[name] = await history.funding(info, now_ns - back[name], now_ns)
+        for strategy in self._strategies.values():
+            if strategy.funding_needed():
+                own = {name: tables[name] for name in strategy.ids if name in tables}
+                start = now_ns - strategy.funding_needed()
+                strategy.warm_up_funding(one_below_another(own, start))
+        self._funded_hour = hour
 
     def _hand_over(self, panel: Panel, interval: str) -> None:
         for strategy in self._strategies.values():

@@ -12,6 +12,7 @@ from collections.abc import Callable, Container, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 
+import pyarrow as pa
 from msgspec import Meta
 from nautilus_trader.common.component import LiveClock
 from nautilus_trader.config import StrategyConfig
@@ -111,6 +112,21 @@ class DeskStrategy(Strategy):
 
     def warm_up(self, panel: Candles, interval: str) -> None:
         """Take in candles from before the start, the same way as those that come later."""
+
+    def funding_needed(self) -> int:
+        """Return how far back funding settlements must be known at the start, nanoseconds."""
+        return 0
+
+    def warm_up_funding(self, settlements: pa.Table) -> None:
+        """Take in funding settlements from before the start.
+
+        Parameters
+        ----------
+        settlements : pyarrow.Table
+            ``ts`` (UNIX nanoseconds, UTC), ``instrument`` and ``rate`` (a fraction a settlement,
+            positive when longs pay) of the strategy's own instruments, sorted by time, then id.
+            Given once more, one settlement later, it takes the place of what was given before.
+        """
 
     def history_lacking(self, interval: str, close_ns: int) -> list[str]:
         """Return the ids whose candle of a close time should be here and is not.

@@ -122,7 +122,9 @@ class BybitHistory:
         bars = [bar for bar in bars if start < bar.ts_event <= end]
         columns = [pa.array([bar.ts_event for bar in bars], pa.int64())]
         for name in BARS.names[1:-1]:
-            values = [getattr(bar, name).as_double() for bar in bars]
+            # The engine's own division of its integers can be one bit off the decimal number.
+            cells = [getattr(bar, name) for bar in bars]
+            values = [round(cell.as_double(), cell.precision) for cell in cells]
             columns.append(pa.array(values, pa.float64()))
         return pa.table([*columns, pa.nulls(len(bars), pa.float64())], schema=BARS)
 
