@@ -20,6 +20,8 @@ import msgspec
 from config.errors import DeskError
 
 STATE = "exchange.db"
+EXCHANGE = "exchange"
+"""Folder of a node's own practice exchange, below the node's."""
 LOG = "exchange.log"
 ANSWER_S = 2.0
 POLL_S = 0.05
@@ -77,10 +79,10 @@ def write_endpoint(state: Path, endpoint: Endpoint) -> None:
     os.replace(new, file)
 
 
-def running_exchange(state_dir: Path) -> Endpoint | None:
+def running_exchange(state_dir: Path, state: str = STATE) -> Endpoint | None:
     """Return the exchange of a folder that answers now, or None."""
     try:
-        text = endpoint_file(state_dir / STATE).read_bytes()
+        text = endpoint_file(state_dir / state).read_bytes()
         endpoint = msgspec.json.decode(text, type=Endpoint)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
@@ -138,21 +140,31 @@ def ensure_exchange(document_path: Path, state_dir: Path, timeout: float = 30.0)
     raise DeskError(f"the practice exchange did not answer in {timeout:g} s{_tail(log)}")
 
 
-def stop_exchange(state_dir: Path, timeout: float = 10.0) -> bool:
-    """Stop the folder's exchange; False when none answered.
+def stop_exchange(state_dir: Path, timeout: float = 10.0, state: str = STATE) -> bool:
+    """Stop the folder's exchange; False when none answered. What happened there is kept.
+
+    Parameters
+    ----------
+    state_dir, state : Path, str
+        Folder and name of its state file.
+    timeout : float
+        Seconds within which it must be gone.
 
     Raises
     ------
     DeskError
         When it still answers after `timeout` seconds.
     """
-    found = running_exchange(state_dir)
+    found = running_exchange(state_dir, state)
     if found is None:
         return False
     os.kill(found.pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        if running_exchange(state_dir) is None and not endpoint_file(state_dir / STATE).exists():
+        if (
+            running_exchange(state_dir, state) is None
+            and not endpoint_file(state_dir / state).exists()
+        ):
             return True
         time.sleep(POLL_S)
     raise DeskError(f"the practice exchange (process {found.pid}) did not stop in {timeout:g} s")

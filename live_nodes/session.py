@@ -11,11 +11,8 @@ from config.validate import checked
 from live_nodes.environments import Addresses, addresses, overridden, refuse_unconfirmed
 from live_nodes.keys import keys_of, variables_of
 from live_nodes.launch import Options, Report, launch
-from live_nodes.practice_process import ensure_exchange
+from live_nodes.practice_process import EXCHANGE, ensure_exchange
 from live_nodes.state_folder import state_folder
-
-EXCHANGE = "exchange"
-"""Folder of the practice exchange's own state, below the node's."""
 
 
 def live_document(
@@ -48,6 +45,8 @@ def live_document(
     keys = keys_of(node, variables)
     folder = state_folder(node)
     where = venue_of(node, folder, say)
+    if node.environment == "practice" and node.venue_urls is None:
+        say(f"it goes on when the node ends: `perpdesk exchange {file} --stop` stops it")
     return launch(node, where, keys, folder, resolved.config_hash, options, say)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -90,7 +90,7 @@ def status_of(node: str, folder: Path) -> Status:
         runs = journal.runs()
         run = runs[0] if runs else None
         worth = journal.last_equity()
-        links = journal.links()
+        links = _of_run(journal.links(), run)
         notes = [Note(n["ts"], n["kind"], n["text"]) for n in journal.notes(NOTES)]
         decisions = journal.decisions(1)
         moments = [row.changed for row in links] + [note.ts for note in notes]
@@ -117,6 +117,12 @@ def status_of(node: str, folder: Path) -> Status:
         )
 
 
+def _of_run(links: list[LinkRow], run: Run | None) -> list[LinkRow]:
+    """Return the links that the last run had; none was up before it began."""
+    began = 0 if run is None else run.started
+    return [replace(link, since=max(link.since, began)) for link in links if link.changed >= began]
+
+
 def _state(run: Run | None, pid: int | None) -> str:
     if run is None:
         return "starting" if pid is not None else "stopped"
@@ -131,8 +137,13 @@ _COLORS = {"running": "green", "dead": "bold red", "failed": "bold red"}
 
 
 def rendered(status: Status, now_ns: int | None = None) -> RenderableType:
-    """Return the status as a page for the terminal."""
+    """Return the status as a page for the terminal.
+
+    Of a node whose process is gone it shows what was, up to its last word.
+    """
     now = time.time_ns() if now_ns is None else now_ns
+    gone = status.pid is None
+    then = status.as_of if gone and status.as_of is not None else now
     head = Text.assemble(
         (status.node, "bold"), "  ", (status.state, _COLORS.get(status.state, "yellow"))
     )
@@ -162,17 +173,18 @@ def rendered(status: Status, now_ns: int | None = None) -> RenderableType:
     for standing in status.verdicts:
         verdict = standing.verdict
         words = f"{verdict.action.name.lower()} on {verdict.scope} by {verdict.guard}"
-        since = _ago(now - standing.since)
-        parts.append(Text(f"{words} for {since}: {verdict.reason}", "yellow"))
-    parts += _tables(status, now)
+        since = _ago(then - standing.since)
+        head_of = "at its end: " if gone else ""
+        parts.append(Text(f"{head_of}{words} for {since}: {verdict.reason}", "yellow"))
+    parts += _tables(status, then, " at its end" if gone else "")
     decision = status.last_decision
     if decision is not None:
         ordered = sum(1 for target in decision.targets if Decimal(target.order))
         parts.append(
             Text(
                 f"last decision: {decision.kind} by {decision.strategy}, {_when(decision.ts)}, "
-                f"{ordered} orders, gross {decision.gross:.2f}, net {decision.net:+.2f}"
-                + (f" ({decision.note})" if decision.note else "")
+                f"{ordered} order{'' if ordered == 1 else 's'}, gross {decision.gross:.2f}, "
+                f"net {decision.net:+.2f}" + (f" ({decision.note})" if decision.note else "")
             )
         )
     if status.counters:
@@ -182,12 +194,12 @@ def rendered(status: Status, now_ns: int | None = None) -> RenderableType:
     return Group(*parts)
 
 
-def _tables(status: Status, now: int) -> list[RenderableType]:
+def _tables(status: Status, now: int, when: str) -> list[RenderableType]:
     made: list[RenderableType] = []
     columns: tuple[str, ...]
     if status.links:
         rows = [(x.name, x.state, _ago(now - x.since), x.detail) for x in status.links]
-        made.append(_table("links", ("link", "state", "for", ""), rows))
+        made.append(_table(f"links{when}", ("link", "state", "for", ""), rows))
     if status.positions:
         held = [
             (
@@ -200,14 +212,14 @@ def _tables(status: Status, now: int) -> list[RenderableType]:
             for p in status.positions
         ]
         columns = ("instrument", "owner", "quantity", "entry", "realized")
-        made.append(_table("positions", columns, held))
+        made.append(_table(f"positions{when}", columns, held))
     if status.orders:
         orders = [
             (o.client_order_id, o.instrument, o.side, o.quantity, o.filled, o.price, o.status)
             for o in status.orders
         ]
         columns = ("order", "instrument", "side", "quantity", "filled", "price", "status")
-        made.append(_table("orders", columns, orders))
+        made.append(_table(f"orders{when}", columns, orders))
     return made
 
 

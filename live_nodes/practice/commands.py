@@ -10,10 +10,11 @@ from typing import Annotated
 import msgspec
 import typer
 
-from config.documents import ExchangeDocument
+from config.documents import ExchangeDocument, Node
 from config.errors import InputError
 from config.validate import checked
-from live_nodes.practice_process import Endpoint
+from live_nodes.practice_process import EXCHANGE, STATE, Endpoint, stop_exchange
+from live_nodes.state_folder import state_folder
 
 STATE_ROOM = Path("live_nodes/state")
 
@@ -34,12 +35,20 @@ def exchange_command(
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Override one value; may be repeated."),
     ] = None,
+    stop: Annotated[
+        bool, typer.Option("--stop", help="Stop the one that runs; FILE may be a node's, too.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the endpoint as JSON.")] = False,
 ) -> None:
     """Run a practice exchange that speaks Bybit v5 until Ctrl-C; what happens there is kept.
 
+    A node on practice starts one of its own, which goes on when the node ends; --stop ends it.
+
     Example: perpdesk exchange live_nodes/practice/markets/demo.yaml
     """
+    if stop:
+        _stop(file, state, list(settings or ()), as_json)
+        return
     overrides = list(settings or ())
     overrides += [f"port={port}"] if port is not None else []
     overrides += [f"admin_port={admin_port}"] if admin_port is not None else []
@@ -49,7 +58,7 @@ def exchange_command(
     # aiohttp and the catalog take a second to import; a wrong document is answered before.
     from live_nodes.practice.process import run_exchange
 
-    path = state or STATE_ROOM / f"exchange-{document.name}" / "exchange.db"
+    path = state or _state_of(document)
 
     def ready(endpoint: Endpoint) -> None:
         if as_json:
@@ -61,3 +70,24 @@ def exchange_command(
 
     why = asyncio.run(run_exchange(document, path, ready))
     print(f"practice exchange {document.name} stopped: {why}; its state is kept", file=sys.stderr)
+
+
+def _stop(file: Path, state: Path | None, settings: list[str], as_json: bool) -> None:
+    document = checked(file, settings).document
+    if isinstance(document, Node):
+        path = state or state_folder(document) / EXCHANGE / STATE
+    elif isinstance(document, ExchangeDocument):
+        path = state or _state_of(document)
+    else:
+        raise InputError(f"{file}: kind is {document.kind}, but --stop needs an exchange or a node")
+    was_running = stop_exchange(path.parent, state=path.name)
+    if as_json:
+        print(msgspec.json.encode({"stopped": was_running, "state": str(path)}).decode())
+    elif was_running:
+        print(f"stopped; its state is kept in {path}")
+    else:
+        print(f"no exchange runs on {path}")
+
+
+def _state_of(document: ExchangeDocument) -> Path:
+    return STATE_ROOM / f"exchange-{document.name}" / STATE

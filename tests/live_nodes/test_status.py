@@ -79,7 +79,7 @@ def test_a_node_that_runs_shows_everything(tmp_path: Path) -> None:
         "no pong",
         "49000",
         ORDER.client_order_id,
-        "last decision: rebalance by rev, 1970-01-01 00:04:00 UTC, 1 orders",
+        "last decision: rebalance by rev, 1970-01-01 00:04:00 UTC, 1 order, ",
         "sweeps 12",
         "trade: fell silent",
     ):
@@ -92,6 +92,25 @@ def test_a_node_that_stopped_says_why(tmp_path: Path) -> None:
     found = status_of("test", tmp_path)
     assert (found.state, found.pid) == ("stopped", None)
     assert "told to" in told(tmp_path)
+
+
+def test_a_node_that_is_gone_has_no_link_that_is_ready_since(tmp_path: Path) -> None:
+    with written(tmp_path) as journal:
+        journal.link("private", "ready", "")
+        journal.end_run("stopped", "told to")
+    # Nine minutes is its last word; the page is read at ten.
+    page = told(tmp_path)
+    assert "links at its end" in page
+    assert "positions at its end" in page
+    assert re.search(r"private +│ ready +│ 4 min", page), page
+    assert "at its end: halt_entries on desk by node.links for 4 min" in page
+    # The next run shows no link before it has one, and none as older than itself.
+    with Journal.open(tmp_path, node="test", clock_ns=lambda: 8 * MINUTE) as journal:
+        journal.begin_run(environment="practice", document="abc")
+        assert status_of("test", tmp_path).links == []
+        journal.link("private", "ready", "")
+        (link,) = status_of("test", tmp_path).links
+        assert link.since == 8 * MINUTE
 
 
 def test_a_start_that_was_refused_names_its_gate(tmp_path: Path) -> None:

@@ -116,3 +116,36 @@ def test_an_exchange_that_can_not_start_says_why(tmp_path: Path, folder: Path) -
     assert "ended with 2" in str(raised.value)
     assert "perpdesk catalog demo" in str(raised.value)
     assert (folder / LOG).exists()
+
+
+def test_the_command_stops_an_exchange_by_its_own_document_or_a_nodes(tmp_path: Path) -> None:
+    def stop(file: Path, *more: str) -> str:
+        command = [sys.executable, "-m", "perpdesk", "exchange", str(file), "--stop", *more]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    file = write(tmp_path)
+    own = tmp_path / "own" / "other.db"
+    assert stop(file, "--state", str(own)).startswith("no exchange runs")
+    command = [sys.executable, "-m", "perpdesk", "exchange", str(file), "--state", str(own)]
+    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert running.stdout is not None
+        assert "practice exchange small" in running.stdout.readline()
+        assert json.loads(stop(file, "--state", str(own), "--json"))["stopped"] is True
+        assert running.wait(10) == 0
+    finally:
+        running.kill()
+        running.communicate()
+    node = tmp_path / "node.yaml"
+    document = yaml.safe_load((ROOT / "live_nodes/nodes/xs_reversal_practice.yaml").read_text())
+    document |= {
+        "state": str(tmp_path / "state"),
+        "extends": str(ROOT / "config/setups/xs_reversal.yaml"),
+    }
+    node.write_text(yaml.safe_dump(document), encoding="utf-8")
+    folder = tmp_path / "state" / "xs_reversal" / "practice" / "exchange"
+    ensure_exchange(file, folder)
+    assert "its state is kept" in stop(node)
+    assert running_exchange(folder) is None
