@@ -147,6 +147,10 @@ class Recovery:
         since = self._since(unsettled)
         await self._settle(unsettled, found)
         await self._clean_up(found)
+        # While others were asked for, one that was open may have filled or been cancelled.
+        kept = {order.order_link_id for order in found.kept}
+        moved = [row for row in self._journal.unsettled() if row.client_order_id not in kept]
+        await self._settle(moved, found)
         if since is not None:
             await self.take_fills(since)
         found.fills = self.new_fills

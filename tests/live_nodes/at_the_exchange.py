@@ -17,6 +17,7 @@ from actors.journal import Journal
 from actors.order_facts import OrderFacts
 from config.watch import Policies
 from live_nodes.keys import KeyPair, Secret
+from live_nodes.practice.model import Key, Side
 from live_nodes.practice_keys import practice_keys
 from live_nodes.recovery import Recovery
 from live_nodes.venue_rest import VenueRest
@@ -61,6 +62,13 @@ class Scene:
         if "price" in fields:
             fields |= {"orderType": "Limit", "timeInForce": "GTC"}
         return await self.rest.create(BTC, fields)
+
+    def print_at(self, side: Side, price: str, quantity: str) -> None:
+        """Let somebody trade bitcoin perpetuals at a price."""
+        venue = self.exchange.server.venue
+        key: Key = ("linear", "BTCUSDT")
+        venue.exchange.trade(key, side, D(price), D(quantity), venue.clock_ms())
+        venue.settle([key])
 
     async def open(self) -> set[str]:
         """Return the link ids of open orders; manual ones have an empty one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal as D
 
 import pytest
@@ -78,6 +79,26 @@ async def test_what_filled_partly_before_the_crash_is_counted_once(scene: Scene)
     scene.restart()
     found = await scene.recovery().run()
     assert found.lines() == []
+    assert scene.journal.explained() == {BTC: D("0.010")}
+
+
+@at_the_exchange
+async def test_an_order_that_fills_while_another_is_asked_for_is_settled_too(scene: Scene) -> None:
+    """One rests partly filled, the other never left and is asked for again and again."""
+    await scene.recovery().run()
+    for name in (FIRST, SECOND):
+        scene.intend(name)
+    await scene.send(FIRST, price="50000")
+    scene.print_at("Sell", "50000", "0.004")
+    running = asyncio.ensure_future(scene.recovery().run())
+    while status(scene) != "PARTIALLY_FILLED":
+        await asyncio.sleep(0.01)
+    scene.print_at("Sell", "50000", "0.006")
+    found = await running
+    assert status(scene) == "FILLED"
+    assert (FIRST, "FILLED") in found.settled
+    assert status(scene, SECOND) == "NEVER_ARRIVED"
+    assert scene.journal.unsettled() == []
     assert scene.journal.explained() == {BTC: D("0.010")}
 
 
