@@ -12,6 +12,9 @@ from nautilus_trader.model.orders import Order
 from actors.order_facts import Operation, OrderFacts
 
 _SIDES = {OrderSide.BUY: "BUY", OrderSide.SELL: "SELL"}
+# An order has these as plain numbers; to make the enumeration's member of each takes longer.
+_TYPES = {int(member): member.name for member in OrderType}
+_TIMES = {int(member): member.name for member in TimeInForce}
 
 
 def order_facts(
@@ -33,8 +36,8 @@ def order_facts(
         ts=ts,
         price=None if price is None else price.as_decimal(),
         trigger_price=order.trigger_price.as_decimal() if order.has_trigger_price else None,
-        order_type=OrderType(order.order_type).name,
-        time_in_force=TimeInForce(order.time_in_force).name,
+        order_type=_TYPES[order.order_type],
+        time_in_force=_TIMES[order.time_in_force],
         reduce_only=order.is_reduce_only,
         post_only=order.is_post_only,
         is_exit=is_exit,

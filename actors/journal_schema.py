@@ -3,7 +3,9 @@
 Times are UNIX nanoseconds (UTC); money and quantities are decimal strings; everything that is
 called ``payload`` is JSON. Tables named in the plural of an event (``intents``, ``fills`` …) only
 grow; ``orders``, ``positions``, ``explained``, ``links``, ``counters``, ``standing`` and ``state``
-hold the newest word on each thing.
+hold the newest word on each thing. An intent makes its order by a trigger, so that an order on its
+way waits for one statement and one commit. An id is used once; one that comes twice is a fault of
+the strategy and stays visible in ``intents``.
 """
 
 from __future__ import annotations
@@ -45,6 +47,14 @@ CREATE TABLE IF NOT EXISTS orders (
     is_exit INTEGER NOT NULL, status TEXT NOT NULL, final INTEGER NOT NULL, reason TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS orders_unsettled ON orders (created) WHERE final = 0;
+CREATE TRIGGER IF NOT EXISTS intended_orders AFTER INSERT ON intents
+WHEN new.operation = 'submit' BEGIN
+    INSERT OR IGNORE INTO orders VALUES (
+        new.client_order_id, '', new.run, new.ts, new.ts, new.strategy, new.instrument, new.side,
+        new.quantity, '0', new.price, new.trigger_price, new.order_type, new.reduce_only,
+        new.is_exit, 'INTENDED', 0, new.reason
+    );
+END;
 CREATE TABLE IF NOT EXISTS order_events (
     id INTEGER PRIMARY KEY, run INTEGER NOT NULL, ts INTEGER NOT NULL,
     client_order_id TEXT NOT NULL, event TEXT NOT NULL, detail TEXT NOT NULL

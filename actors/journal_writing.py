@@ -42,17 +42,13 @@ class Writing(Reading):
 
     def intended(self, facts: OrderFacts) -> None:
         """Write a request down before it leaves (`Observer`)."""
-        with self.together():
-            self._intent(facts, None)
-            if facts.operation == "submit":
-                self._order(facts)
+        self._intent(facts, None)
 
     def refused(self, facts: OrderFacts, reason: str) -> None:
         """Write down a request that was not let through (`Observer`)."""
         with self.together():
             self._intent(facts, reason)
             if facts.operation == "submit":
-                self._order(facts)
                 self.outcome(facts.client_order_id, "DENIED", reason=reason)
 
     def _intent(self, facts: OrderFacts, refused: str | None) -> None:
@@ -82,7 +78,7 @@ class Writing(Reading):
         )
 
     def _order(self, facts: OrderFacts) -> None:
-        # An id is used once; one that comes twice is a fault of the strategy and stays visible.
+        """Write down an order without an intent: it is not this run's."""
         self._write(
             "INSERT INTO orders VALUES (?, '', ?, ?, ?, ?, ?, ?, ?, '0', ?, ?, ?, ?, ?, ?, 0, ?)"
             " ON CONFLICT DO NOTHING",

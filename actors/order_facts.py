@@ -6,15 +6,15 @@ Pure, so that the journal that takes it down and the rules that judge it outlive
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, Protocol
+
+import msgspec
 
 Operation = Literal["submit", "modify", "cancel", "cancel_all"]
 
 
-@dataclass(frozen=True, slots=True)
-class OrderFacts:
+class OrderFacts(msgspec.Struct, frozen=True):
     """One request as it stands at the gate, before it leaves.
 
     Parameters

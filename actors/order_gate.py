@@ -8,14 +8,14 @@ exposure or a verdict: a trader can always get out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from strategies.messages import Action, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class OrderIntent:
+class OrderIntent(msgspec.Struct, frozen=True):
     """An order as the gate sees it.
 
     Parameters
@@ -36,8 +36,7 @@ class OrderIntent:
     reduce_only: bool
 
 
-@dataclass(frozen=True, slots=True)
-class InstrumentFacts:
+class InstrumentFacts(msgspec.Struct, frozen=True):
     """What the venue asks of an order in one instrument."""
 
     lot: Decimal
@@ -48,8 +47,7 @@ class InstrumentFacts:
     is_spot: bool
 
 
-@dataclass(frozen=True, slots=True)
-class AccountFacts:
+class AccountFacts(msgspec.Struct, frozen=True):
     """What the account holds as the order comes in, settlement currency and base coin.
 
     Parameters

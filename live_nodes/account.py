@@ -32,6 +32,7 @@ class CacheAccount:
         self._cache = cache
         self._venue = Venue(VENUE)
         self._currency = Currency.from_str(settlement)
+        self._ids: dict[str, InstrumentId] = {}
 
     def balance(self) -> Decimal | None:
         """Return the wallet balance, None before the venue told one."""
@@ -57,7 +58,7 @@ class CacheAccount:
 
     def position(self, instrument: str) -> Decimal:
         """Return the net position, whoever's orders made it."""
-        found = self._cache.positions_open(instrument_id=InstrumentId.from_str(instrument))
+        found = self._cache.positions_open(instrument_id=self._id(instrument))
         return sum((position.signed_decimal_qty() for position in found), ZERO)
 
     def positions(self) -> dict[str, Decimal]:
@@ -70,7 +71,7 @@ class CacheAccount:
 
     def price(self, instrument: str) -> Decimal | None:
         """Return the mark price, else the newest price of any kind, None when there is none yet."""
-        name = InstrumentId.from_str(instrument)
+        name = self._id(instrument)
         mark = self._cache.mark_price(name)
         if mark is not None:
             value: Decimal = mark.value.as_decimal()
@@ -81,3 +82,9 @@ class CacheAccount:
                 found: Decimal = price.as_decimal()
                 return found
         return None
+
+    def _id(self, instrument: str) -> InstrumentId:
+        found = self._ids.get(instrument)
+        if found is None:
+            found = self._ids[instrument] = InstrumentId.from_str(instrument)
+        return found

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 
 from nautilus_trader.model.data import OrderBookDeltas
 from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.objects import Quantity
 
 from live_nodes.bench.meter import Meter
 from strategies.base import DeskStrategy, DeskStrategyConfig
@@ -43,7 +43,7 @@ class Echo(DeskStrategy):
         self._traded = None if config.traded is None else InstrumentId.from_str(config.traded)
         self._every = config.every
         self._meter = Meter(Path(config.meter))
-        self._seen: Decimal | None = None
+        self._seen: Quantity | None = None
         self._changes = 0
         self._sells = False
 
@@ -66,12 +66,12 @@ class Echo(DeskStrategy):
         self._meter.heard(deltas.ts_event)
         if self._traded is None:
             return
-        touch = self.touch(deltas.instrument_id)
-        if touch is None or touch.bid_size == self._seen:
+        size = self.cache.order_book(deltas.instrument_id).best_bid_size()
+        if size is None or size == self._seen:
             return
-        self._seen = touch.bid_size
+        self._seen = size
         self._changes += 1
         if self._changes % self._every == 0:
             self._sells = not self._sells
-            quantity = -touch.bid_size if self._sells else touch.bid_size
-            self.send_market(self._traded, quantity, "echo")
+            quantity = size.as_decimal()
+            self.send_market(self._traded, -quantity if self._sells else quantity, "echo")

@@ -15,6 +15,7 @@ from decimal import Decimal as D
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from actors.journal import Journal, JournalError
 from actors.journal_files import BACKUPS, NAME, back_up, damage, holder
@@ -130,8 +131,8 @@ def test_a_changed_and_a_cancelled_order_stay_one_order_with_three_intents(
     journal: Journal,
 ) -> None:
     journal.intended(ORDER)
-    journal.intended(replace(ORDER, operation="modify", price=D("49000")))
-    journal.intended(replace(ORDER, operation="cancel", is_exit=True))
+    journal.intended(structs.replace(ORDER, operation="modify", price=D("49000")))
+    journal.intended(structs.replace(ORDER, operation="cancel", is_exit=True))
     assert len(journal.unsettled()) == 1
     assert [i["operation"] for i in journal.intents(ORDER.client_order_id)] == [
         "submit", "modify", "cancel",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal as D
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from actors.order_gate import AccountFacts, InstrumentFacts, OrderIntent, refusal
 from strategies.messages import Action, Verdict
