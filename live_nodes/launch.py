@@ -199,6 +199,7 @@ class Live:
         self.strategies: dict[str, DeskStrategy] = {}
         self.minding: Minding | None = None
         self.facts: Preflight | None = None
+        self.recovery: Recovery | None = None
         self.started = False
 
     @property
@@ -249,7 +250,7 @@ class Live:
     async def _start(self, rest: VenueRest, facts: Preflight, stop: Stop) -> None:
         recovery = None
         if not self.paper and not self.options.dry_run:
-            recovery = Recovery(
+            recovery = self.recovery = Recovery(
                 self.journal,
                 rest,
                 self.node.tag,
@@ -405,8 +406,19 @@ class Live:
                 self.report.left = await verify(
                     self.node, rest, self.facts.universe, self.facts.products, left
                 )
+                await self._take_last_fills(deadline)
         self.report.refusals = self.gate.refusals
         await self._disconnect()
+
+    async def _take_last_fills(self, deadline: float) -> None:
+        """Write down what filled unheard, such as while connecting: the sweep may not have come."""
+        assert self.recovery is not None
+        try:
+            async with asyncio.timeout(max(1.0, deadline - time.monotonic())):
+                await self.recovery.catch_up()
+        except (DeskError, TimeoutError) as error:
+            why = str(error) or "no answer in time"
+            self.say(f"the last executions are left for the next start to write down: {why}")
 
     async def _disconnect(self) -> None:
         if self.minding is not None:

@@ -19,7 +19,14 @@ from actors.journal_rows import FillRow, OrderRow
 from actors.order_facts import OrderFacts
 from config.errors import DeskError
 from config.watch import Policies
-from live_nodes.recovery_rules import AskAgain, Settled, conclude, since_when, sort_open_orders
+from live_nodes.recovery_rules import (
+    OVERLAP_NS,
+    AskAgain,
+    Settled,
+    conclude,
+    since_when,
+    sort_open_orders,
+)
 from live_nodes.sweep_rules import own_by
 from live_nodes.venue_facts import VenueFill, VenueOrder
 from live_nodes.venue_rest import VenueRest
@@ -172,6 +179,18 @@ class Recovery:
                 self.new_fills += self._journal.fill(fill_row(fill, self._owner(fill), source))
             self._journal.save_state("node", "fills complete", str(until).encode())
         return tuple(taken)
+
+    async def catch_up(self) -> None:
+        """Write down the executions since the last time that all were taken, as at a stop.
+
+        Raises
+        ------
+        VenueError
+            If the venue can't be asked.
+        """
+        complete = self.fills_complete()
+        since = self._journal.runs()[0].started if complete is None else complete
+        await self.take_fills(max(0, since - OVERLAP_NS))
 
     def fills_complete(self) -> int | None:
         """Return until when the journal has every execution, UNIX nanoseconds."""

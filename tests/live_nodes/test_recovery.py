@@ -103,6 +103,17 @@ async def test_an_order_that_fills_while_another_is_asked_for_is_settled_too(sce
 
 
 @at_the_exchange
+async def test_what_fills_unheard_is_written_down_at_the_stop(scene: Scene) -> None:
+    """On the first run nothing was taken before it; later the last time counts."""
+    scene.journal.state("node").save("explained", b"yes")
+    scene.intend(FIRST)
+    await scene.send(FIRST)
+    for _ in range(2):
+        await scene.recovery().catch_up()
+        assert scene.journal.explained() == {BTC: D("0.010")}
+
+
+@at_the_exchange
 async def test_protective_orders_stay_and_resumed_ones_too(scene: Scene) -> None:
     await scene.send("n1-rev-abc-0")
     for name in (FIRST, SECOND):
