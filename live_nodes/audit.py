@@ -10,13 +10,16 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from actors.journal import Journal
-from strategies.messages import Decision
+from actors.journal_rows import OrderRow
+from live_nodes.outcome import Miss, misses
+from strategies.messages import Decision, Executed
 
 FOLDER = "audit"
 _QUIET_LOOKS = 2
@@ -44,6 +47,10 @@ class Audit:
         Signed base coin by instrument of a strategy's key, now.
     busy : callable
         Whether a strategy's key is still carrying out its decision.
+    smallest : callable, optional
+        Quantity of an instrument's smallest order, base coin; zero by default.
+    told : callable, optional
+        Hears of every decision that is carried out, and where it missed its targets.
     """
 
     def __init__(
@@ -51,15 +58,30 @@ class Audit:
         journal: Journal,
         positions: Callable[[str], dict[str, str]],
         busy: Callable[[str], bool],
+        *,
+        smallest: Callable[[str], Decimal] = lambda name: Decimal(0),
+        told: Callable[[Decision, list[Miss]], None] | None = None,
     ) -> None:
         self._journal, self._positions, self._busy = journal, positions, busy
+        self._smallest, self._told = smallest, told
         self._folder = journal.folder / FOLDER
         self._open: list[_Open] = []
+        self._reasons: dict[str, str] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a decision is still being carried out."""
+        return bool(self._open)
+
+    def on_executed(self, done: Executed) -> None:
+        """Remember why a tactic traded less than it was to."""
+        self._reasons[done.instrument] = done.reason
 
     def on_decision(self, decision: Decision) -> None:
         """Begin the file of a decision."""
         if decision.kind == "wait":
             return
+        self._reasons.clear()
         self._folder.mkdir(parents=True, exist_ok=True)
         stamp = datetime.fromtimestamp(decision.ts / 1e9, UTC).strftime("%Y%m%dT%H%M%S%fZ")
         path = self._folder / f"{stamp}-{decision.strategy}-{decision.kind}.json"
@@ -83,6 +105,8 @@ class Audit:
                 self._open.remove(begun)
                 self._write(begun, "done")
                 done.append(begun.path)
+                if self._told is not None:
+                    self._told(begun.decision, self._missed(begun.decision))
         return done
 
     def close(self) -> None:
@@ -91,13 +115,22 @@ class Audit:
             self._write(begun, "stopped" if self._busy(begun.decision.strategy) else "done")
         self._open.clear()
 
-    def _write(self, begun: _Open, status: str) -> None:
-        decision = begun.decision
-        orders = [
+    def _orders(self, decision: Decision) -> list[OrderRow]:
+        return [
             order
             for order in self._journal.orders_since(decision.ts)
             if order.strategy == decision.strategy
         ]
+
+    def _missed(self, decision: Decision) -> list[Miss]:
+        reasons = {order.instrument: order.reason for order in self._orders(decision)}
+        reasons |= {name: why for name, why in self._reasons.items() if why}
+        held = {n: Decimal(q) for n, q in self._positions(decision.strategy).items()}
+        return misses(decision, held, self._smallest, reasons)
+
+    def _write(self, begun: _Open, status: str) -> None:
+        decision = begun.decision
+        orders = self._orders(decision)
         names = {order.client_order_id for order in orders}
         fills = [
             f
@@ -111,6 +144,7 @@ class Audit:
             "equity_before": begun.equity,
             "positions_before": begun.before,
             "positions_after": self._positions(decision.strategy),
+            "missed": [str(miss) for miss in self._missed(decision)] if status == "done" else [],
             "orders": orders,
             "fills": fills,
         }

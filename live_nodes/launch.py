@@ -33,6 +33,7 @@ from live_nodes.gates import GateFailure, refuse, strangers_gate
 from live_nodes.keys import KeyPair
 from live_nodes.links import Links
 from live_nodes.minding import Minding
+from live_nodes.outcome import Miss, in_words
 from live_nodes.preflight import Preflight, preflight
 from live_nodes.recovery import Recovery
 from live_nodes.starting import connect, hear_prices, reconcile
@@ -78,7 +79,8 @@ class Report:
     Attributes
     ----------
     outcome : str
-        ``stopped``, ``ran once`` or ``nothing due``.
+        ``stopped``, ``ran once``, ``nothing due``, or ``waits``: something kept the decision from
+        being made.
     reason : str
         Why it stopped.
     decisions : int
@@ -89,6 +91,8 @@ class Report:
         What was held at the end, net, signed base coin.
     refusals : int
         Orders that the order gate refused.
+    missed : list of str
+        Positions that are not where the last decision of each strategy wanted them, in words.
     left : list of str
         What is not as it should be at the venue after the stop, in words.
     """
@@ -99,6 +103,7 @@ class Report:
     intended: list[dict[str, Any]] = field(default_factory=list)
     positions: dict[str, Decimal] = field(default_factory=dict)
     refusals: int = 0
+    missed: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
     def as_plain(self) -> dict[str, Any]:
@@ -200,6 +205,8 @@ class Live:
         self.minding: Minding | None = None
         self.facts: Preflight | None = None
         self.recovery: Recovery | None = None
+        self.missed: dict[str, list[Miss]] = {}
+        self.waits = ""
         self.started = False
 
     @property
@@ -326,7 +333,14 @@ class Live:
             self.strategies[key] = strategy
         kernel.msgbus.subscribe("decisions.*", self._on_decision)
         self.minding = Minding(
-            node, kernel, self.journal, self.links, gate, self.strategies, self.say
+            node,
+            kernel,
+            self.journal,
+            self.links,
+            gate,
+            self.strategies,
+            self.say,
+            self._on_carried_out,
         )
         return made
 
@@ -344,6 +358,7 @@ class Live:
 
     def _on_decision(self, decision: Decision) -> None:
         self.report.decisions += 1
+        self.waits = decision.note if decision.kind == "wait" else ""
         orders = sum(Decimal(target.order) != 0 for target in decision.targets)
         note = f": {decision.note}" if decision.note else ""
         self.say(
@@ -351,13 +366,22 @@ class Live:
             f"net {decision.net:+.2f}{note}"
         )
 
+    def _on_carried_out(self, decision: Decision, missed: list[Miss]) -> None:
+        if self.options.dry_run:
+            return
+        self.missed[decision.strategy] = missed
+        self.report.missed = [str(miss) for name in self.missed for miss in self.missed[name]]
+        self.say(in_words(decision, missed))
+
     # While they run ------------------------------------------------------------------------------
 
     async def _trade(self, stop: Stop) -> None:
         resumed = {key for key, strategy in self.strategies.items() if strategy.resume()}
+        for key in sorted(resumed):
+            self.say(f"{key}: takes up what is unfinished or was missed")
         if self.options.run_once:
             self.report.outcome = await self._once(resumed)
-            stop.hear(self.report.outcome)
+            stop.hear(self.waits or self.report.outcome)
         elif self.options.seconds is not None:
             await asyncio.sleep(self.options.seconds)
             stop.hear(f"{self.options.seconds:g} s are over")
@@ -378,13 +402,14 @@ class Live:
                 "nothing is due: the last stamp of the schedule is done (--force does it again)"
             )
             return "nothing due"
-        return "ran once"
+        return "waits" if self.waits else "ran once"
 
     async def _idle(self) -> None:
         """Wait until no strategy is at work, and the queues behind them are empty."""
         quiet = 0
         while quiet < 3:
             busy = any(strategy.busy for strategy in self.strategies.values())
+            busy = busy or (self.minding is not None and self.minding.carrying_out)
             quiet = 0 if busy else quiet + 1
             await asyncio.sleep(_POLL)
 
@@ -444,12 +469,16 @@ def _put_aside_long_log(log: Path) -> None:
 
 
 def raise_left(report: Report) -> None:
-    """Fail the command when the venue is not as it should be after the stop.
+    """Fail the command when the run did not do what it was to, or left something at the venue.
 
     Raises
     ------
     DeskError
-        Which says what was left.
+        Which says what.
     """
+    if report.outcome == "waits":
+        raise DeskError(f"nothing was decided: {report.reason}")
+    if report.outcome == "ran once" and report.missed:
+        raise DeskError("not where the decision wanted it: " + "; ".join(report.missed))
     if report.left:
         raise DeskError("after the stop: " + "; ".join(report.left))

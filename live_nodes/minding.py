@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from actors.gate import OrderGate
@@ -17,6 +18,7 @@ from live_nodes.audit import Audit
 from live_nodes.books import books_of
 from live_nodes.feed import NodeFeed
 from live_nodes.links import Links
+from live_nodes.outcome import Miss
 from live_nodes.preflight import Preflight
 from live_nodes.recorder import Recorder
 from live_nodes.recovery import Recovery
@@ -27,6 +29,7 @@ from live_nodes.throttle import Throttle
 from live_nodes.venue_rest import VenueRest
 from live_nodes.watch import Watch
 from strategies.base import DeskStrategy
+from strategies.messages import Decision
 
 Say = Callable[[str], None]
 
@@ -50,6 +53,8 @@ class Minding:
         By key.
     say : callable
         Takes a line for the person who watches.
+    on_carried_out : callable
+        Hears of every decision that is carried out, and where it missed its targets.
     """
 
     def __init__(
@@ -61,11 +66,18 @@ class Minding:
         gate: OrderGate,
         strategies: Mapping[str, DeskStrategy],
         say: Say,
+        on_carried_out: Callable[[Decision, list[Miss]], None],
     ) -> None:
         self._node, self._kernel, self._journal = node, kernel, journal
         self._links, self._gate, self._strategies, self._say = links, gate, strategies, say
         self._recorder = Recorder(kernel, journal)
-        self._audit = Audit(journal, self._holdings, lambda key: strategies[key].busy)
+        self._audit = Audit(
+            journal,
+            self._holdings,
+            lambda key: strategies[key].busy,
+            smallest=self._smallest,
+            told=on_carried_out,
+        )
         self._account = CacheAccount(kernel.cache)
         self._throttle: Throttle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -95,6 +107,7 @@ class Minding:
         )
         self._gate.sender = self._throttle
         self._kernel.msgbus.subscribe("decisions.*", self._audit.on_decision)
+        self._kernel.msgbus.subscribe("executions.*", self._audit.on_executed)
         sweep = None
         if recovery is not None:
             universe = set(facts.universe)
@@ -132,6 +145,11 @@ class Minding:
         self._gate.hold(watching.hold())
         self._task = loop.create_task(self._watch(watching, stop), name="watch")
 
+    @property
+    def carrying_out(self) -> bool:
+        """Whether a decision is still being carried out."""
+        return self._audit.is_open
+
     def quieten(self, reason: str) -> None:
         """Deny what still waits for its turn: the node stops."""
         if self._throttle is not None:
@@ -158,6 +176,14 @@ class Minding:
                 stop.fail(error)
         finally:
             task.cancel()
+
+    def _smallest(self, name: str) -> Decimal:
+        """Return the quantity of the smallest entry that the venue takes."""
+        strategy = next(s for s in self._strategies.values() if name in s.ids)
+        instrument_id = strategy.instrument_ids[strategy.ids.index(name)]
+        lot, price = strategy.lot(instrument_id), self._account.price(name)
+        least = lot.min_notional / price if price else Decimal(0)
+        return max(lot.step, lot.min_quantity, least)
 
     def _holdings(self, key: str) -> dict[str, str]:
         held = self._strategies[key].holdings()

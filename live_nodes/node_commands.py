@@ -66,7 +66,10 @@ def live(
     if as_json:
         print(json.dumps(report.as_plain(), indent=2))
     else:
-        say(f"{report.outcome}: {report.reason}")
+        same = report.outcome == report.reason
+        say(report.outcome if same else f"{report.outcome}: {report.reason}")
+        if report.positions:
+            say("positions:")
         for name, quantity in report.positions.items():
             say(f"  {name} {quantity:f}")
     raise_left(report)

@@ -19,7 +19,7 @@ from config.errors import DeskError, GateRefused
 from live_nodes.environments import Addresses
 from live_nodes.keys import KeyPair, Secret
 from live_nodes.launch import Options, Report, launch
-from live_nodes.practice.fault_hooks import HttpFault
+from live_nodes.practice.fault_hooks import HttpFault, OpFault
 from live_nodes.venue_rest import VenueRest
 from tests.live_nodes.practice.background import Background, background
 
@@ -225,6 +225,26 @@ def test_a_position_of_others_refuses_the_first_start(run: Run, exchange: Backgr
     report = run(watch={"sweep_every": 1.0, "policies": {"external_positions": "report"}})
     assert held(exchange) == report.positions
     assert D("0.9") < report.positions["BTCUSDT-LINEAR.BYBIT"] < D("1.1")
+
+
+def test_orders_that_the_venue_rejects_are_told_with_its_reason(
+    run: Run, exchange: Background
+) -> None:
+    """Leverage at the venue that is lower than the setup assumes shows itself so."""
+
+    def refuse(op: str, account: str | None) -> Any:
+        fault = OpFault(execute=False, ret_code=110007, message="ab not enough for new order")
+        return fault if op == "order.create" else None
+
+    exchange.call(lambda practice: setattr(practice.faults, "on_op", refuse))
+    report = run()
+    assert report.outcome == "ran once"
+    assert held(exchange) == report.positions == {}
+    assert len(report.missed) == 2
+    for line in report.missed:
+        assert "holds 0, wanted" in line
+        assert "not enough" in line
+    assert any("0 of 2 positions where wanted" in line for line in run.said)
 
 
 def test_what_is_left_after_the_stop_fails_the_command() -> None:
