@@ -10,6 +10,7 @@ import asyncio
 import uuid
 from collections import deque
 from collections.abc import Callable
+from typing import cast
 
 from aiohttp import ClientConnectionResetError, WSMsgType, web
 
@@ -47,13 +48,14 @@ class Connection:
         self._frozen = frozen
         self._outbox: deque[str] = deque()
         self._waiting = asyncio.Event()
-        self._transport: asyncio.BaseTransport | None = None
+        self._transport: asyncio.WriteTransport | None = None
 
     async def open(self, request: web.Request) -> None:
         """Answer the handshake; a frozen link keeps the client waiting for it."""
         await self._thawed()
         await self.socket.prepare(request)
-        self._transport = request.transport
+        # No check of the class: uvloop's transports do not derive from asyncio's.
+        self._transport = cast(asyncio.WriteTransport | None, request.transport)
 
     def send(self, text: str) -> None:
         """Queue a message; a client that lets 200,000 of them pile up is cut off."""
@@ -97,9 +99,7 @@ class Connection:
         """Cut the connection without a closing handshake."""
         self._outbox.clear()
         if self._transport is not None and not self._transport.is_closing():
-            transport = self._transport
-            if isinstance(transport, asyncio.WriteTransport):
-                transport.abort()
+            self._transport.abort()
 
     async def _quietly_pong(self, data: bytes) -> None:
         try:
