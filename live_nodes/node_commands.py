@@ -51,7 +51,7 @@ def live(
     console = Console(stderr=True)
 
     def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     if force and not run_once:
         raise InputError("--force belongs to --run-once")

@@ -148,7 +148,10 @@ def rendered(status: Status, now_ns: int | None = None) -> RenderableType:
         (status.node, "bold"), "  ", (status.state, _COLORS.get(status.state, "yellow"))
     )
     if status.state == "dead":
-        head.append("  (its process is gone and it never said why; this is what it last wrote)")
+        head.append(
+            "  (its process is gone and it never said why; this is what it last wrote. Its orders may "
+            "rest at the venue, and nobody watches: start it again, or look there)"
+        )
     if status.run is not None:
         run = status.run
         head.append(
@@ -224,7 +227,10 @@ def _tables(status: Status, now: int, when: str) -> list[RenderableType]:
 
 
 def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> Table:
-    table = Table(*columns, title=title, title_justify="left")
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        # An order's id that is cut can't be looked up at the venue.
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*("-" if value is None else str(value) for value in row))
     return table
