@@ -20,6 +20,7 @@ from nautilus_trader.model.events import OrderRejected
 from nautilus_trader.model.identifiers import ClientId, ClientOrderId, InstrumentId, VenueOrderId
 
 from live_nodes.sweep_rules import Finding, Kind
+from strategies.messages import NEVER_ARRIVED
 
 LOOKBACK_MINUTES = 60
 
@@ -100,7 +101,7 @@ class Repairer:
             instrument_id=order.instrument_id,
             client_order_id=order.client_order_id,
             account_id=order.account_id,
-            reason="it never arrived: the venue was asked more than once and knows no such order",
+            reason=f"{NEVER_ARRIVED}: the venue was asked more than once and knows no such order",
             event_id=UUID4(),
             ts_event=self._now(),
             ts_init=self._now(),

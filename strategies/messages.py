@@ -54,8 +54,14 @@ PASSING = ("node.links", "node.feed", "node.clock", "node.sweep")
 """Guards of the node itself whose halts pass by themselves: what they hold back is not given up."""
 
 
+NEVER_ARRIVED = "it never arrived"
+"""In the reason of a rejection when the venue has been asked and can't receive the order any more:
+of all that got no answer these alone may be sent again."""
+
+
 def passes(reason: str) -> bool:
-    """Whether a refusal in these words is a halt that passes by itself.
+    """Whether what was refused in these words may be tried again: it was a halt that passes by
+    itself, or the order was lost on its way.
 
     Examples
     --------
@@ -64,7 +70,7 @@ def passes(reason: str) -> bool:
     >>> passes("order gate: halt_entries by drawdown: 12 % lost")
     False
     """
-    return any(f"by {guard}:" in reason for guard in PASSING)
+    return NEVER_ARRIVED in reason or any(f"by {guard}:" in reason for guard in PASSING)
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

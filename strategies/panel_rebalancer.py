@@ -17,7 +17,7 @@ import numpy as np
 from nautilus_trader.common.component import LiveClock
 from nautilus_trader.common.events import TimeEvent
 from nautilus_trader.model.data import Bar, BarType
-from nautilus_trader.model.events import OrderDenied, OrderEvent
+from nautilus_trader.model.events import OrderDenied, OrderEvent, OrderRejected
 from nautilus_trader.model.identifiers import InstrumentId
 from numpy.typing import NDArray
 
@@ -500,8 +500,8 @@ class PanelRebalancer(DeskStrategy):
             self._keep(self._progress.finished())
 
     def on_order_event(self, event: OrderEvent) -> None:
-        """Follow the own orders; one that a passing halt kept back is sent when that is over."""
-        if isinstance(event, OrderDenied) and passes(event.reason):
+        """Follow the own orders; what a passing halt kept back or a link lost is sent again."""
+        if isinstance(event, OrderDenied | OrderRejected) and passes(event.reason):
             self._hold_back()
         super().on_order_event(event)
 

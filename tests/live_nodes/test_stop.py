@@ -163,6 +163,32 @@ def test_an_exchange_that_is_killed_under_a_node_comes_back_to_the_same_books(
     assert faults_of(node, nothing) == []
 
 
+def test_orders_that_are_lost_on_their_way_are_sent_again_once_they_can_not_arrive(
+    ground: Ground,
+) -> None:
+    """Two of four market orders never reach the exchange; nobody answers for them."""
+    node = ground.node(TAKER, watch={"sweep_every": 1, "sweep_settle": 1})
+    lost = {"model": "lost_request", "op": "order.create", "after": 2, "times": 2}
+    ground.tell("/faults", lost=lost)
+    ended = node.run("--run-once")
+    assert ended.code == 0, ended.said
+    assert len(node.at_the_exchange()["past_orders"]) == 4
+    with read(node.folder) as journal:
+        sent = journal.orders_since(0)
+    assert sorted(order.status for order in sent) == ["FILLED"] * 4 + ["REJECTED"] * 2
+    assert faults_of(node, Killing(ended, None, {}, {}, ended)) == []
+
+
+def test_a_machine_that_dies_with_its_exchange_comes_back_with_it(ground: Ground) -> None:
+    node = ground.node(TAKER)
+    killed = node.run("--run-once", fatal=("trade: sent submit_order", 2))
+    plan = node.plan()
+    ground.kill_exchange()
+    assert ground.endpoint.http
+    again = node.run("--run-once")
+    assert faults_of(node, Killing(killed, plan, {}, {}, again)) == []
+
+
 def test_a_dry_run_sends_no_order_request_and_forgets_what_it_did(ground: Ground) -> None:
     node = ground.node(TAKER)
     before = ground.state()
