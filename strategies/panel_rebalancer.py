@@ -42,6 +42,7 @@ from strategies.rebalancer_config import PanelRebalancerConfig
 from strategies.schedule import duration_ns, last_close, last_fire, next_fire, offset_ns
 from strategies.sizing.rounding import ZERO
 from strategies.state import StateStore
+from strategies.tactics.maker_first import kind_of
 from strategies.target_order import moved, target_of
 
 AGAIN_NS = 5 * 10**9
@@ -500,8 +501,10 @@ class PanelRebalancer(DeskStrategy):
             self._keep(self._progress.finished())
 
     def on_order_event(self, event: OrderEvent) -> None:
-        """Follow the own orders; what a passing halt kept back or a link lost is sent again."""
-        if isinstance(event, OrderDenied | OrderRejected) and passes(event.reason):
+        """Follow the own orders; what was refused for now or lost on its way is sent again."""
+        if isinstance(event, OrderDenied | OrderRejected) and (
+            passes(event.reason) or kind_of(event.reason) == "busy"
+        ):
             self._hold_back()
         super().on_order_event(event)
 

@@ -179,6 +179,15 @@ def test_orders_that_are_lost_on_their_way_are_sent_again_once_they_can_not_arri
     assert faults_of(node, Killing(ended, None, {}, {}, ended)) == []
 
 
+def test_orders_that_a_busy_exchange_turns_away_are_sent_again(ground: Ground) -> None:
+    node = ground.node(TAKER)
+    busy = {"model": "ret_code", "op": "order.create", "ret_code": 10006, "times": 3}
+    ground.tell("/faults", busy=busy | {"message": "Too many visits!"})
+    ended = node.run("--run-once")
+    assert ended.code == 0, ended.said
+    assert faults_of(node, Killing(ended, None, {}, {}, ended)) == []
+
+
 def test_a_machine_that_dies_with_its_exchange_comes_back_with_it(ground: Ground) -> None:
     node = ground.node(TAKER)
     killed = node.run("--run-once", fatal=("trade: sent submit_order", 2))
