@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from nautilus_trader.common.component import Logger
 from nautilus_trader.core import nautilus_pyo3 as engine
 
 from live_nodes.sockets import Connection, connections, shut_down
@@ -27,6 +28,9 @@ PRIVATE_TOPICS = 4
 _FALL_WITHIN = 0.03
 PROBE_EVERY = 1.0
 """Seconds between two attempts to prove a link."""
+RENEW_AFTER = 10.0
+"""Seconds that a link may be down or unproven; then a new client takes its place, because the
+adapter repeats neither a login that was refused nor a first connect that failed (tried)."""
 LOGIN_CODES = (10003, 10004, 10005, 33004)
 """Bybit's codes of a refused login: unknown key, bad signature, no permission, expired key
 (v5 "Error codes")."""
@@ -90,6 +94,8 @@ class Link:
         self.probed_at = 0.0
         self.failure = ""
         self.was_connected = False
+        self.down_since = 0.0
+        self._renewing = False
         self._make = make
         self._client = make()
         self._probe_prefix = probe_prefix
@@ -159,6 +165,22 @@ class Link:
         """Unsubscribe, and forget it."""
         return self._unsubscribe("bars", args)
 
+    def subscribe_orders(self) -> Awaitable[None]:
+        """Subscribe, and remember it for a client made later."""
+        return self._subscribe("orders", ())
+
+    def subscribe_executions(self) -> Awaitable[None]:
+        """Subscribe, and remember it for a client made later."""
+        return self._subscribe("executions", ())
+
+    def subscribe_positions(self) -> Awaitable[None]:
+        """Subscribe, and remember it for a client made later."""
+        return self._subscribe("positions", ())
+
+    def subscribe_wallet(self) -> Awaitable[None]:
+        """Subscribe, and remember it for a client made later."""
+        return self._subscribe("wallet", ())
+
     # What the node asks --------------------------------------------------------------------------
 
     @property
@@ -179,14 +201,21 @@ class Link:
         )
 
     async def renew(self) -> None:
-        """Close the client and connect a new one with the same subscriptions (public links)."""
-        if self._connection is None:
+        """Close the client and connect a new one with the same subscriptions."""
+        if self._connection is None or self._renewing:
             return
+        self._renewing = True
+        try:
+            await self._renew(*self._connection)
+        finally:
+            self._renewing = False
+
+    async def _renew(self, loop: Any, callback: Callable[[Any], None]) -> None:
+        self.proven, self.failure = False, ""
         old, self._client = self._client, self._make()
         await old.close()
         for (name, _), arguments in self._settings.items():
             getattr(self._client, name)(*arguments)
-        loop, callback = self._connection
         await self._client.connect(loop_=loop, callback=self._ear(callback))
         for key, (args, _) in list(self._subscriptions.items()):
             await getattr(self._client, f"subscribe_{key[0]}")(*args)
@@ -253,6 +282,7 @@ class Links:
         self._beating_since: dict[str, float] = {}
         self._probes = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._log = Logger("Links")
 
     def add(self, link: Link) -> Link:
         """Take in a link of a client that is being built."""
@@ -276,8 +306,11 @@ class Links:
         return next((f"{x.name}: {x.failure}" for x in self._links.values() if x.failure), "")
 
     async def renew(self, name: str) -> None:
-        """Connect a public link anew, with all its subscriptions."""
-        await self._links[name].renew()
+        """Connect a link anew, with all its subscriptions; where that fails, `tick` tries again."""
+        try:
+            await self._links[name].renew()
+        except (RuntimeError, ValueError, OSError) as error:
+            self._log.warning(f"{name}: could not be connected anew: {error}")
 
     async def tick(self) -> list[str]:
         """Look at all links once; call it several times a second.
@@ -303,6 +336,7 @@ class Links:
             link.was_connected = connected
             if connected and not link.proven:
                 self._prove(link)
+            self._renew_lasting(link)
         return broken
 
     def close(self) -> None:
@@ -355,9 +389,22 @@ class Links:
             link.proven = link.subscription_count() >= PRIVATE_TOPICS and not link.failure
         elif time.monotonic() - link.probed_at >= PROBE_EVERY:
             link.probed_at = time.monotonic()
-            task = asyncio.get_running_loop().create_task(self._probe(link))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._in_background(self._probe(link))
+
+    def _renew_lasting(self, link: Link) -> None:
+        now = time.monotonic()
+        if link.proven:
+            link.down_since = 0.0
+        elif not link.down_since:
+            link.down_since = now
+        elif now - link.down_since >= RENEW_AFTER:
+            link.down_since = now
+            self._in_background(self.renew(link.name))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _probe(self, link: Link) -> None:
         self._probes += 1

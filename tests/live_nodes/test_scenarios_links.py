@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import live_nodes.books
+import live_nodes.links
 from live_nodes.sockets import SUPPORTED
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL
 from tests.live_nodes.practice.still_market import BTC
@@ -205,6 +206,24 @@ def at_the_exchange(st: Stage) -> list[list[tuple[D, D]]]:
     return [list(bids), list(asks)]
 
 
+@pytest.mark.parametrize("link", ["private", "trade"])
+def test_a_login_that_is_refused_for_a_while_is_tried_again(
+    link: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_nodes.links, "RENEW_AFTER", 2.0)
+    with stage() as st, desk_node(st) as desk:
+        st.play("login_refused", f"{link}_login")
+        st.play("links_cut", link, at=D(0), seconds=D("0.5"))
+        desk.until(lambda: st.struck(f"{link}_login"), "the refusal", 5)
+        desk.until(lambda: not ready(desk, link), "the notice", 5)
+        desk.wait(3)
+        assert f"{link} link down" in denied(desk)
+        st.end_faults()
+        took = desk.until(lambda: ready(desk) and not desk.halted(), "the login", 8)
+        print(f"{link}: logged in {took:.1f} s after the venue takes the login again")
+        bought(desk)
+
+
 # Silent feed --------------------------------------------------------------------------------------
 
 
@@ -236,6 +255,24 @@ def test_our_node_renews_a_silent_feed_and_holds_entries_in_it() -> None:
         desk.until(lambda: desk.strategy.updates > seen + 3, "the book", 5)
         desk.wait(0.3)
         assert [s[:20] for s in levels(desk)] == [s[:20] for s in at_the_exchange(st)]
+
+
+def test_a_feed_that_cannot_be_renewed_at_once_is_renewed_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_nodes.links, "RENEW_AFTER", 1.0)
+    # After the one renewal that fails, the next would be a while later.
+    watch = {"feed_silence": 4.0}
+    with stage() as st, desk_node(st, watch=watch) as desk:
+        desk.until(lambda: desk.strategy.updates > 3)
+        st.play("links_cut", "public", at=D(0), seconds=D(6))
+        desk.until(lambda: desk.counted("feed_renewals") >= 1, "a try", 8)
+        desk.until(lambda: st.faults.link("public") == "open", "the end of it", 8)
+        took = desk.until(lambda: not desk.halted(), "the feed", 8)
+        print(f"feed back {took:.1f} s after the venue lets us in again")
+        seen = desk.strategy.updates
+        desk.until(lambda: desk.strategy.updates > seen + 3, "the book", 5)
+        assert st.connections()["public"] == 1
 
 
 # Maintenance and clocks while it runs -------------------------------------------------------------

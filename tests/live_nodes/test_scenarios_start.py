@@ -118,9 +118,9 @@ def test_our_node_ends_at_once_without_a_server() -> None:
 
 def test_a_plain_node_starts_its_strategy_although_its_login_is_refused() -> None:
     with stage() as st:
-        st.play("login_refused", "private")
+        st.play("login_refused", "private_login")
         with plain_node(st) as plain:
-            assert st.struck("private") > 0
+            assert st.struck("private_login") > 0
             order = plain.strategy.limit(1, "49000")
             plain.until(lambda: st.open_orders(), "the order")
             plain.wait(1)
@@ -131,7 +131,7 @@ def test_a_plain_node_starts_its_strategy_although_its_login_is_refused() -> Non
 @pytest.mark.parametrize("link", ["private", "trade"])
 def test_our_node_refuses_to_start_on_a_refused_login(link: str) -> None:
     with stage() as st:
-        st.play("login_refused", link)
+        st.play("login_refused", f"{link}_login")
         why, seconds = refusal(st, gates={"connect_timeout": 8.0})
         assert f"gate links: login: {link}" in why
         assert seconds < 12
