@@ -91,10 +91,14 @@ class Party:
         Takes its files; a second start goes on in it.
     trades : bool
         Whether it answers by orders, and only its own signal; else it listens to all signals.
+    every : int
+        Ours answers one of so many changes.
     """
 
-    def __init__(self, name: Name, venue: VenueProcess, folder: Path, *, trades: bool) -> None:
-        self.name, self._venue = name, venue
+    def __init__(
+        self, name: Name, venue: VenueProcess, folder: Path, *, trades: bool, every: int = 1
+    ) -> None:
+        self.name, self._venue, self._every = name, venue, every
         self._folder = folder / name
         self._folder.mkdir()
         self.meter = self._folder / "meter.jsonl"
@@ -191,6 +195,7 @@ class Party:
                     "params": {
                         "signals": list(self._spec.signals),
                         "traded": traded,
+                        "every": self._every,
                         "meter": str(self.meter),
                     },
                 }
@@ -210,10 +215,10 @@ class Party:
 
 
 @contextmanager
-def party(name: Name, venue: VenueProcess, *, trades: bool) -> Iterator[Party]:
+def party(name: Name, venue: VenueProcess, *, trades: bool, every: int = 1) -> Iterator[Party]:
     """Run a node until the block ends."""
     with tempfile.TemporaryDirectory(prefix="perpdesk-bench-") as folder:
-        made = Party(name, venue, Path(folder), trades=trades)
+        made = Party(name, venue, Path(folder), trades=trades, every=every)
         made.start()
         try:
             yield made

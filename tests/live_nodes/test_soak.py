@@ -1,0 +1,100 @@
+"""Ten minutes of a node that trades all the time: memory stays, and messages don't get late.
+
+``SOAK_SECONDS`` shortens it. Every second's reading goes to ``results/soak.csv``.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from live_nodes.bench.meter import Reading
+from live_nodes.bench.parties import ROOT, VenueProcess, party
+
+SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
+UPDATES_PER_SECOND = 400
+EVERY = 40
+"""Changes of its signal (half of the updates) for an order: five orders a second."""
+WARM = 0.3
+"""Share of the time that memory may take to come to rest."""
+LARGEST_GAP_S = 5.0
+CUTS = ("public", "private", "trade")
+MOST_KB_AN_ORDER = 24.0
+"""The engine keeps every order and its events; more than that grows elsewhere."""
+MOST_MB_A_MINUTE = 2.0
+LEAST_SECONDS = 300.0
+"""A shorter run is all warm-up: its slope is told and not judged."""
+LATEST_P99_MS = 100.0
+"""Median over the seconds; stamps of the exchange are cut off to milliseconds."""
+
+
+@pytest.mark.soak
+def test_a_node_that_trades_for_long_neither_grows_nor_gets_late() -> None:
+    with VenueProcess(signals=2) as venue, party("ours", venue, trades=True, every=EVERY) as ours:
+        venue.tell("pace", rate=UPDATES_PER_SECOND)
+        ours.first_order_ns()
+        venue.tell("begin")
+        # A link is cut now and then: what a reconnect leaves behind would grow as well.
+        for n in range(len(CUTS) + 1):
+            time.sleep(SECONDS / (len(CUTS) + 1))
+            if n < len(CUTS):
+                venue.tell("kill", channel=CUTS[n])
+        report = venue.tell("report")
+        readings = ours.readings()
+    orders = len(report["arrivals"]["ours"])
+    record(readings)
+
+    minutes = np.array([r.at for r in readings]) / 60e9
+    steady = minutes >= minutes[0] + WARM * (minutes[-1] - minutes[0])
+    rss = np.array([r.rss_mb for r in readings])
+    slope = float(np.polyfit(minutes[steady], rss[steady], 1)[0])
+    orders_a_minute = orders / (SECONDS / 60)
+    lags = sorted(r.lag_p99_ms for r in readings if r.lag_p99_ms is not None)
+    p50s = sorted(r.lag_p50_ms for r in readings if r.lag_p50_ms is not None)
+    span = (readings[-1].at - readings[0].at) / 1e9
+    figures = {
+        "seconds": f"{span:.0f}",
+        "books heard": f"{readings[-1].messages:,}",
+        "orders": f"{orders:,}",
+        "CPU": f"{(readings[-1].cpu_s - readings[0].cpu_s) / span:.1%} of a core",
+        "memory, first and last": f"{rss[0]:.1f} MB, {rss[-1]:.1f} MB",
+        "memory slope after the warm-up": f"{slope:+.3f} MB a minute",
+        "the same an order": f"{slope / orders_a_minute * 1024:+.1f} KB",
+        "lag p50, median of the seconds": f"{p50s[len(p50s) // 2]:.2f} ms",
+        "lag p99, median of the seconds": f"{lags[len(lags) // 2]:.2f} ms",
+        "lag p99, worst second": f"{lags[-1]:.1f} ms",
+    }
+    table = Table(title="soak")
+    table.add_column("what")
+    table.add_column("measured")
+    for row in figures.items():
+        table.add_row(*row)
+    Console().print(table)
+
+    gaps = np.diff([r.at for r in readings]) / 1e9
+    assert gaps.max() < LARGEST_GAP_S, "the node stood still"
+    assert orders >= 0.8 * SECONDS * UPDATES_PER_SECOND / 2 / EVERY
+    assert lags[len(lags) // 2] < LATEST_P99_MS
+    if SECONDS >= LEAST_SECONDS:
+        assert slope < MOST_MB_A_MINUTE + orders_a_minute * MOST_KB_AN_ORDER / 1024
+
+
+def record(readings: list[Reading]) -> None:
+    """Keep every second's reading."""
+    file = Path(ROOT) / "results" / "soak.csv"
+    file.parent.mkdir(exist_ok=True)
+    with file.open("w", newline="", encoding="utf-8") as out:
+        rows = csv.writer(out)
+        rows.writerow(["seconds", "cpu_s", "rss_mb", "messages", "lag_p50_ms", "lag_p99_ms"])
+        for r in readings:
+            seconds = (r.at - readings[0].at) / 1e9
+            rows.writerow(
+                [f"{seconds:.1f}", r.cpu_s, r.rss_mb, r.messages, r.lag_p50_ms, r.lag_p99_ms]
+            )
