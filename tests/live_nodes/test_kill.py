@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import signal
 import time
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,13 @@ from tests.live_nodes.killing import (
 
 TRIES = 4
 """How often a boundary is tried that not every run has, such as the fifth of some fills."""
+PATIENT: dict[str, Any] = MAKER | {
+    "place": "behind",
+    "ticks": 500,
+    "deadline": "1s",
+    "max_leg_imbalance": 1,
+}
+"""Rests where nobody comes, takes it back at the deadline and takes the market: always alike."""
 HALF = ("--force", "--set", "strategies.steady.params.gross_leverage=0.05")
 """Another rebalance on the same day, of exits alone."""
 
@@ -37,7 +45,7 @@ def kill_at(node: KilledNode, boundary: tuple[str, int], *options: str) -> list[
     return faults_of(node, killing, decided=2 if options else 1)
 
 
-def opened(ground: Ground, execution: dict[str, object]) -> KilledNode:
+def opened(ground: Ground, execution: dict[str, Any]) -> KilledNode:
     """Return a node that has rebalanced once."""
     node = ground.node(execution)
     assert node.run("--run-once").code == 0, node.said()
@@ -59,60 +67,84 @@ def test_a_node_that_is_killed_while_makers_rest_ends_at_its_targets(ground: Gro
     assert kill_at(ground.node(MAKER), ("trade: sent submit_order", 2)) == []
 
 
-@pytest.mark.kill
-@pytest.mark.parametrize("shrinks", [False, True], ids=["entries", "exits"])
-def test_a_node_may_be_killed_at_every_boundary_of_a_rebalance(
-    ground: Ground, shrinks: bool
-) -> None:
-    options = HALF if shrinks else ()
-    pattern = opened(ground, TAKER) if shrinks else ground.node(TAKER)
-    boundaries = pattern.run("--run-once", *options).traded
-    kinds = {name for name, _ in boundaries}
-    assert {"trade: send submit_order", "trade: sent submit_order"} < kinds
-    assert any("fills" in name for name in kinds)
-    assert len(boundaries) > 20
-    if shrinks:
-        # What differs from entries is what is sent, not how: the ends of each kind will do.
-        last = dict(boundaries)
-        boundaries = [(name, n) for name, n in boundaries if n in (1, last[name])]
+def boundaries_of(
+    ground: Ground, execution: dict[str, Any], *options: str
+) -> list[tuple[str, int]]:
+    """Return the boundaries that two rebalances both have.
+
+    Into how many executions a large order falls is the market's to say: what only one of them has
+    is a fifth of a kind of which there are four.
+    """
+    found = []
+    for _ in range(2):
+        node = opened(ground, execution) if options else ground.node(execution)
+        ended = node.run("--run-once", *options)
+        assert ended.code == 0, ended.said
+        found.append(ended.traded)
+    return [boundary for boundary in found[0] if boundary in found[1]]
+
+
+def wrong_after_kills(
+    ground: Ground,
+    execution: dict[str, Any],
+    boundaries: list[tuple[str, int]],
+    *options: str,
+) -> dict[tuple[str, int], list[str]]:
+    """Kill a node of its own at each boundary; return what is wrong afterwards, by boundary."""
     wrong = {}
     for boundary in boundaries:
         for _ in range(TRIES):
-            node = opened(ground, TAKER) if shrinks else ground.node(TAKER)
+            node = opened(ground, execution) if options else ground.node(execution)
             found = kill_at(node, boundary, *options)
             if "never reached" not in " ".join(found):
                 break
         if found:
             wrong[boundary] = found
-    assert wrong == {}
+    return wrong
+
+
+def ends(boundaries: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Return the first and the last boundary of each kind."""
+    last = dict(boundaries)
+    return [(name, number) for name, number in boundaries if number in (1, last[name])]
 
 
 @pytest.mark.kill
-@pytest.mark.parametrize("shrinks", [False, True], ids=["entries", "exits"])
-def test_makers_may_be_killed_at_every_kind_of_boundary(ground: Ground, shrinks: bool) -> None:
-    options = HALF if shrinks else ()
-    pattern = opened(ground, MAKER) if shrinks else ground.node(MAKER)
-    boundaries = pattern.run("--run-once", *options).traded
-    # How often prices move under a resting order is the market's to say: of each kind the first,
-    # of entries the third too, are in almost every run.
-    numbers = (1,) if shrinks else (1, 3)
-    kinds = {(name, number) for name, number in boundaries if number in numbers}
-    assert {name for name, _ in kinds} > {
+def test_a_node_may_be_killed_at_every_boundary_of_a_rebalance(ground: Ground) -> None:
+    boundaries = boundaries_of(ground, TAKER)
+    kinds = {name for name, _ in boundaries}
+    assert kinds > {
+        "trade: commit state rebalance",
+        "trade: commit decisions",
+        "trade: send submit_order",
+        "trade: sent submit_order",
+    }
+    assert any("fills" in name for name in kinds)
+    assert len(boundaries) > 20
+    assert wrong_after_kills(ground, TAKER, boundaries) == {}
+
+
+@pytest.mark.kill
+def test_exits_may_be_killed_at_the_ends_of_every_kind_of_boundary(ground: Ground) -> None:
+    boundaries = ends(boundaries_of(ground, TAKER, *HALF))
+    assert ("trade: sent submit_order", 4) in boundaries
+    assert wrong_after_kills(ground, TAKER, boundaries, *HALF) == {}
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("options", [(), HALF], ids=["entries", "exits"])
+def test_makers_may_be_killed_at_the_ends_of_every_kind_of_boundary(
+    ground: Ground, options: tuple[str, ...]
+) -> None:
+    boundaries = ends(boundaries_of(ground, PATIENT, *options))
+    assert {name for name, _ in boundaries} > {
+        "trade: commit state tactic",
+        "trade: commit intents",
         "trade: send submit_order",
         "trade: send cancel_order",
         "trade: sent cancel_order",
-        "trade: commit state tactic",
     }
-    wrong = {}
-    for boundary in sorted(kinds):
-        for _ in range(TRIES):
-            node = opened(ground, MAKER) if shrinks else ground.node(MAKER)
-            found = kill_at(node, boundary, *options)
-            if "never reached" not in " ".join(found):
-                break
-        if found:
-            wrong[boundary] = found
-    assert wrong == {}
+    assert wrong_after_kills(ground, PATIENT, boundaries, *options) == {}
 
 
 @pytest.mark.kill
