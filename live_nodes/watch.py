@@ -28,11 +28,13 @@ from live_nodes.venue_rest import VenueError, VenueRest
 from live_nodes.watch_rules import (
     TOPIC,
     Board,
+    Crossings,
     Feeds,
     clock_verdict,
     feed_verdicts,
     link_verdict,
     position_verdicts,
+    public_link,
     sweep_verdict,
 )
 from strategies.messages import Action, Verdict
@@ -118,6 +120,7 @@ class Watch:
         self._candles = candles
         self._board = Board()
         self._feeds = Feeds(self._ids, document.feed_silence, time.time_ns())
+        self._crossings = Crossings()
         self._log = Logger("Watch")
         self._shown: dict[str, str] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
@@ -170,7 +173,11 @@ class Watch:
         now = time.time_ns()
         self._hear_feeds()
         for name in self._feeds.to_renew(now):
-            self._renew(name)
+            self._journal.count("feed_renewals")
+            self._renew(name, f"silent for {self._document.feed_silence:g} s")
+        for name in self._crossings.lasting(self._crossed(), now):
+            self._journal.count("crossed_books")
+            self._renew(public_link(name), f"the book of {name} is crossed")
         if self._audit is not None and self._audit.look():
             # A backup that knows of this rebalance can't lead to a second one.
             self._journal.back_up()
@@ -200,11 +207,22 @@ class Watch:
             if book is not None:
                 self._feeds.hear(name, book.ts_last)
 
-    def _renew(self, link: str) -> None:
+    def _crossed(self) -> list[str]:
+        cache = self._kernel.cache
+        found = []
+        for name, instrument_id in self._ids.items():
+            book = cache.order_book(instrument_id)
+            bid, ask = (
+                (None, None) if book is None else (book.best_bid_price(), book.best_ask_price())
+            )
+            if bid is not None and ask is not None and bid >= ask:
+                found.append(name)
+        return found
+
+    def _renew(self, link: str, why: str) -> None:
         if link not in self._links.states():
             return
-        self._journal.count("feed_renewals")
-        self._say("feed", f"{link}: silent for {self._document.feed_silence:g} s, connecting anew")
+        self._say("feed", f"{link}: {why}, connecting anew")
         task = self._asking.get(link)
         if task is None or task.done():
             self._asking[link] = asyncio.create_task(self._links.renew(link))

@@ -13,6 +13,8 @@ from strategies.messages import Action, Verdict
 
 TOPIC = "verdicts.node"
 SECOND = 1_000_000_000
+CROSSED_S = 1.0
+"""How long a book may be crossed; between two messages one may be, for milliseconds."""
 
 
 def link_verdict(ready: Mapping[str, bool]) -> Verdict | None:
@@ -158,6 +160,32 @@ class Feeds:
         ]
         self._renewed.update(dict.fromkeys(due, now_ns))
         return due
+
+
+class Crossings:
+    """How long each book has been crossed, which no book of the venue is for longer than a moment.
+
+    One is when a delta was lost: the adapter does not look at the update ids (live.md 2), and gives
+    on only Bybit's ``seq``, which is not consecutive. Nothing else shows it.
+    """
+
+    def __init__(self) -> None:
+        self._since: dict[str, int] = {}
+
+    def lasting(self, crossed: Iterable[str], now_ns: int) -> list[str]:
+        """Return the instruments whose book is to be fetched anew, once for each `CROSSED_S`.
+
+        Parameters
+        ----------
+        crossed : iterable of str
+            Instruments whose book is crossed now.
+        now_ns : int
+            UNIX nanoseconds.
+        """
+        self._since = {name: self._since.get(name, now_ns) for name in crossed}
+        due = [n for n, since in self._since.items() if now_ns - since >= CROSSED_S * SECOND]
+        self._since.update(dict.fromkeys(due, now_ns))
+        return sorted(due)
 
 
 def public_link(instrument: str) -> str:

@@ -317,3 +317,38 @@ def test_the_adapter_keeps_a_wrong_book_after_a_lost_delta() -> None:
         assert st.struck("gap") == 1
         assert plain.strategy.best_bid() == ("49999.9", "1.500")
         assert at_the_exchange(st)[0][0] == (D("49999.9"), D("7.000"))
+
+
+def lose_the_way_down(st: Stage, node: Desk | Plain) -> None:
+    """Lose the message in which the market falls by 10; then it falls by 5 more."""
+    st.play("book_gap", probability=D(1), times=1)
+    st.call(lambda: st.market.move(BTC, D("49990.0"), 0))
+    node.until(lambda: st.struck("gap"), "the gap", 2)
+    st.call(lambda: st.market.move(BTC, D("49985.0"), 0))
+    node.until(lambda: crossed(node), "the crossed book", 2)
+
+
+def crossed(node: Desk | Plain) -> bool:
+    book = node.strategy.cache.order_book(BTC_ID)
+    return bool(book.best_bid_price() >= book.best_ask_price())
+
+
+def test_a_plain_node_keeps_a_crossed_book_for_ever() -> None:
+    with stage() as st, plain_node(st) as plain:
+        plain.until(lambda: plain.strategy.updates > 3)
+        lose_the_way_down(st, plain)
+        plain.wait(3)
+        assert crossed(plain)
+
+
+def test_our_node_fetches_a_crossed_book_anew() -> None:
+    with stage() as st, desk_node(st) as desk:
+        desk.until(lambda: desk.strategy.updates > 3)
+        lose_the_way_down(st, desk)
+        # No tactic is shown such a touch.
+        assert desk.strategy.touch(BTC_ID) is None
+        took = desk.until(lambda: not crossed(desk), "the new book", 4)
+        print(f"crossed book replaced in {took:.1f} s")
+        desk.wait(0.3)
+        assert levels(desk) == at_the_exchange(st)
+        assert desk.counted("crossed_books") == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from live_nodes.sweep_rules import Finding, Kind
 from live_nodes.watch_rules import (
     Board,
+    Crossings,
     Feeds,
     clock_verdict,
     feed_verdicts,
@@ -16,6 +17,17 @@ from strategies.messages import Action
 from tests.live_nodes.venue_by_hand import BTC, ETH, SECOND
 
 SPOT = "BTCUSDT-SPOT.BYBIT"
+
+
+def test_a_book_that_stays_crossed_is_fetched_anew_and_again_where_that_did_not_help() -> None:
+    crossings = Crossings()
+    assert crossings.lasting([BTC], 10 * SECOND) == []
+    # It was whole for a moment: the time counts from the beginning.
+    assert crossings.lasting([], 10 * SECOND + SECOND // 2) == []
+    assert crossings.lasting([BTC], 11 * SECOND) == []
+    assert crossings.lasting([BTC], 12 * SECOND) == [BTC]
+    assert crossings.lasting([BTC], 12 * SECOND + SECOND // 4) == []
+    assert crossings.lasting([BTC], 13 * SECOND) == [BTC]
 
 
 def test_entries_halt_while_a_link_of_the_account_is_down() -> None:
