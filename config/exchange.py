@@ -68,7 +68,8 @@ class RandomMarket(Part):
     funding_minutes: Annotated[Whole, Field(ge=1, le=1440)] = 480
     """Between two settlements."""
     updates_per_second: Annotated[Decimal, Field(gt=Decimal(0), le=Decimal(50_000))] | None = None
-    """Book updates of all symbols together; null updates each every ``update_ms``."""
+    """Book updates of all symbols together, of none more than a thousand a second; null updates
+    each every ``update_ms``."""
     depth: Annotated[Whole, Field(ge=1, le=500)] = 50
     """Levels on each side of a book."""
 

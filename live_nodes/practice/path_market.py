@@ -158,7 +158,8 @@ class PathMarket:
         symbol = self._symbol(key, now_ms)
         if price is None or symbol.status != "Trading":
             return [], []
-        bid, ask = touch(price, self._side(key, at))
+        # Between two times at which a trade may come, nobody takes the other side.
+        bid, ask = touch(price, self._side(key, at // self._trade_ms * self._trade_ms))
         book = self._books.get(key)
         if book is None:
             own = seed_of(self.seed, "book", *key)
@@ -278,7 +279,7 @@ class PathMarket:
 
     def _worth(self, key: Key, time_ms: int) -> float:
         """Return the usual worth of a level: what is traded in two seconds, within reason."""
-        return float(np.clip(self._prices.turnover(key, time_ms) * 2, 5_000, 200_000))
+        return min(max(self._prices.turnover(key, time_ms) * 2, 5_000.0), 200_000.0)
 
     def _trade(self, key: Key, time_ms: int) -> PublicTrade | None:
         draw = seed_of(self.seed, "trade", *key, time_ms)
