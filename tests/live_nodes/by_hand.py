@@ -12,12 +12,14 @@ from nautilus_trader.trading.strategy import Strategy
 from strategies.base import DeskStrategy, DeskStrategyConfig
 
 BTC_ID = InstrumentId.from_str("BTCUSDT-LINEAR.BYBIT")
+SPOT_ID = InstrumentId.from_str("BTCUSDT-SPOT.BYBIT")
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 
 
 class Hands:
     """What a test does with a strategy, and what the strategy heard."""
 
+    where: InstrumentId = BTC_ID
     cache: Any
     order_factory: Any
     portfolio: Any
@@ -28,9 +30,9 @@ class Hands:
         self.updates = 0
 
     def limit(self, side: OrderSide, price: str, qty: str = "0.010", **more: Any) -> ClientOrderId:
-        instrument = self.cache.instrument(BTC_ID)
+        instrument = self.cache.instrument(self.where)
         order = self.order_factory.limit(
-            BTC_ID,
+            self.where,
             side,
             instrument.make_qty(Decimal(qty)),
             instrument.make_price(Decimal(price)),
@@ -41,9 +43,9 @@ class Hands:
         return order.client_order_id
 
     def market(self, side: OrderSide, qty: str = "0.010", **more: Any) -> ClientOrderId:
-        instrument = self.cache.instrument(BTC_ID)
+        instrument = self.cache.instrument(self.where)
         order = self.order_factory.market(
-            BTC_ID,
+            self.where,
             side,
             instrument.make_qty(Decimal(qty)),
             client_order_id=self.name_of_next(),
@@ -72,27 +74,19 @@ class Hands:
 
     def net(self) -> Decimal:
         """Return the position, all strategies and manual trades together."""
-        found = self.cache.positions_open(instrument_id=BTC_ID)
+        found = self.cache.positions_open(instrument_id=self.where)
         return sum((position.signed_decimal_qty() for position in found), Decimal(0))
 
     def position_ids(self) -> set[str]:
-        return {str(p.id) for p in self.cache.positions_open(instrument_id=BTC_ID)}
+        return {str(p.id) for p in self.cache.positions_open(instrument_id=self.where)}
 
     def best_bid(self) -> tuple[str, str]:
-        book = self.cache.order_book(BTC_ID)
+        book = self.cache.order_book(self.where)
         return str(book.best_bid_price()), str(book.best_bid_size())
 
 
 class ByHandConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """As of any strategy of the desk.
-
-    Parameters
-    ----------
-    book : bool
-        Whether it hears the book.
-    """
-
-    book: bool = True
+    """As of any strategy of the desk."""
 
 
 class ByHand(Hands, DeskStrategy):
@@ -103,9 +97,9 @@ class ByHand(Hands, DeskStrategy):
     def on_start(self) -> None:
         DeskStrategy.on_start(self)
         self.remember()
-        if self.config.book:
-            self.expect_touch("book")
-            self.watch_touch(BTC_ID)
+        self.where = self.instrument_ids[0]
+        self.expect_touch("book")
+        self.watch_touch(self.where)
 
     def name_of_next(self) -> ClientOrderId | None:
         return self.next_order_id()
@@ -122,9 +116,13 @@ class ByHand(Hands, DeskStrategy):
 class PlainByHand(Hands, Strategy):
     """A strategy as anyone would write it."""
 
+    quotes = False
+
     def on_start(self) -> None:
         self.remember()
-        self.subscribe_order_book_deltas(BTC_ID, BookType.L2_MBP, 50)
+        self.subscribe_order_book_deltas(self.where, BookType.L2_MBP, 50)
+        if self.quotes:
+            self.subscribe_quote_ticks(self.where)
 
     def on_order_event(self, event: Any) -> None:
         self.events.append(event)

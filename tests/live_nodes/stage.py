@@ -51,7 +51,7 @@ from live_nodes.practice.model import AccountSpec, CancelAllRequest, Key, OrderR
 from live_nodes.practice.server import Server, serve
 from live_nodes.practice_keys import practice_keys
 from tests.live_nodes.by_hand import ByHand, PlainByHand
-from tests.live_nodes.practice.still_market import BTC, KEYS, SYMBOLS, Kept, StillMarket
+from tests.live_nodes.practice.still_market import BTC, ETH, KEYS, SPOT, SYMBOLS, Kept, StillMarket
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 ACCOUNT = "anna"
@@ -69,8 +69,8 @@ class BreathingMarket(StillMarket):
         for key in self.books:
             exchange.halt(key, key in self.halted(), now_ms)
         if self.steps % 5 == 0:
-            for key in (("linear", "BTCUSDT"), ("linear", "ETHUSDT")):
-                self.set_bid(key, 30, f"1.{self.steps // 5 % 9 + 1}00")  # type: ignore[arg-type]
+            for key in (BTC, ETH, SPOT):
+                self.set_bid(key, 30, f"1.{self.steps // 5 % 9 + 1}00")
         return super().step(exchange, now_ms)
 
     def prices(self, key: Key, now_ms: int) -> Prices:
@@ -382,13 +382,13 @@ class Desk(Running):
 class Plain(Running):
     """A node of plain Nautilus."""
 
-    def __init__(self, stage: Stage, **settings: Any) -> None:
+    def __init__(self, stage: Stage, strategy: PlainByHand | None = None, **settings: Any) -> None:
         super().__init__(stage)
         forget_clients()
         self.node = TradingNode(config=_plain_config(stage, **settings), loop=self.loop)
         self.node.add_data_client_factory(BYBIT, _PublicFactory)
         self.node.add_exec_client_factory(BYBIT, BybitLiveExecClientFactory)
-        self.strategy = PlainByHand()
+        self.strategy = strategy or PlainByHand()
         self.node.trader.add_strategy(self.strategy)
         self.node.build()
         self.task = self.loop.create_task(self.node.run_async())
@@ -463,7 +463,10 @@ def _plain_config(stage: Stage, **settings: Any) -> TradingNodeConfig:
         "api_key": key,
         "api_secret": secret,
         "base_url_http": stage.where.http,
-        "product_types": (nautilus_pyo3.BybitProductType.LINEAR,),
+        "product_types": (
+            nautilus_pyo3.BybitProductType.LINEAR,
+            nautilus_pyo3.BybitProductType.SPOT,
+        ),
         "instrument_provider": InstrumentProviderConfig(load_all=True),
         "max_retries": 3,
         "retry_delay_initial_ms": 200,

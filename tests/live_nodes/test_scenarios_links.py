@@ -14,8 +14,8 @@ import pytest
 import live_nodes.books
 import live_nodes.links
 from live_nodes.sockets import SUPPORTED
-from tests.live_nodes.by_hand import BTC_ID, BUY, SELL
-from tests.live_nodes.practice.still_market import BTC
+from tests.live_nodes.by_hand import BTC_ID, BUY, SELL, SPOT_ID, PlainByHand
+from tests.live_nodes.practice.still_market import BTC, SPOT
 from tests.live_nodes.stage import Desk, Plain, Stage, desk_node, plain_node, stage
 
 QUICK = {"watch": {"half_open": 2.0}}
@@ -352,3 +352,20 @@ def test_our_node_fetches_a_crossed_book_anew() -> None:
         desk.wait(0.3)
         assert levels(desk) == at_the_exchange(st)
         assert desk.counted("crossed_books") == 1
+
+
+# Quotes and a book of one spot pair (live.md 4.9): `DeskStrategy.watch_touch` never asks for both ---
+
+
+def depth(node: Plain) -> int:
+    book = node.strategy.cache.order_book(SPOT_ID)
+    return 0 if book is None else len(book.bids())
+
+
+def test_a_plain_node_loses_its_spot_book_to_its_own_quotes() -> None:
+    strategy = PlainByHand()
+    strategy.where, strategy.quotes = SPOT_ID, True
+    with stage() as st, plain_node(st, strategy=strategy) as plain:
+        plain.until(lambda: depth(plain), "the book")
+        st.call(lambda: st.market.set_bid(SPOT, 0, "7.000000"))
+        plain.until(lambda: depth(plain) == 1, "the loss", 5)
