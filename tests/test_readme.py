@@ -1,19 +1,28 @@
-"""The README: its documents, its strategy and every command in it are run as a reader would."""
+"""The README: its documents, its strategy and every command in it are run as a reader would.
+
+Nodes on practice trade on an exchange that the first of them starts. What needs Bybit is run
+without keys, which a node asks for before any address: options and document are checked, then it is
+refused.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from catalog.providers.demo import DemoParams, generate
 from catalog.writer import CatalogWriter
+from live_nodes.practice_process import running_exchange, stop_exchange
 
 PROJECT = Path(__file__).resolve().parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -27,18 +36,23 @@ COMMANDS = [
 ]
 PERPDESK = [command for command in COMMANDS if command.startswith("perpdesk")]
 MAKE = [command for command in COMMANDS if command.startswith("make")]
+BYBIT = [command for command in PERPDESK if "_testnet" in command]
+OTHERS = [command for command in COMMANDS if not command.startswith(("perpdesk", "make", "source"))]
+AT_ONCE = "strategies.reversal.params.execution.tactic=taker"
+"""Nodes do not wait here for better prices."""
 SHORT = ("window.start=2023-02-01", "window.end=2023-03-01")
 """Commands on the two-year demo run here on a month of it."""
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return a copy of the project with the README's files added and a short demo catalog."""
     root = tmp_path_factory.mktemp("readme") / "perpdesk"
-    skip = shutil.ignore_patterns("__pycache__", "data", "results", ".*")
+    skip = shutil.ignore_patterns("__pycache__", "data", "results", "state", ".*")
     for room in ("config", "catalog", "strategies", "actors", "backtests", "live_nodes"):
         shutil.copytree(PROJECT / room, root / room, ignore=skip)
-    shutil.copy(PROJECT / "perpdesk.py", root)
+    for file in ("perpdesk.py", ".env.example"):
+        shutil.copy(PROJECT / file, root)
     for kind, text in BLOCKS:
         named = re.match(r"# (\S+\.(?:py|yaml))\n", text)
         if kind in ("python", "yaml") and named:
@@ -47,11 +61,14 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
             file.write_text(text, encoding="utf-8")
     with CatalogWriter(root / "catalog" / "data" / "demo") as writer:
         writer.add(generate(DemoParams(days=150, perps=12)))
-    return root
+    yield root
+    for exchange in (root / "live_nodes" / "state").glob("*/practice/exchange"):
+        stop_exchange(exchange)
 
 
 def perpdesk(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(root)}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("BYBIT")}
+    environment["PYTHONPATH"] = str(root)
     return subprocess.run(
         [sys.executable, str(root / "perpdesk.py"), *arguments],
         cwd=root,
@@ -71,13 +88,60 @@ def test_the_readme_shows_commands_documents_and_a_strategy() -> None:
 
 def test_every_perpdesk_command_of_the_readme_works(clone: Path) -> None:
     for command in PERPDESK:
+        if command in BYBIT:
+            continue
         arguments = shlex.split(command)[1:]
+        if arguments[0] == "live":
+            arguments += ["--set", AT_ONCE]
         if arguments[0] in ("validate", "backtest", "screen") and "xs_reversal_demo" in command:
             arguments += [item for value in SHORT for item in ("--set", value)]
         if arguments[:2] == ["catalog", "demo"]:
             arguments[-1] = "catalog/data/another"
         done = perpdesk(clone, *arguments)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def test_what_the_readmes_node_did_is_there(clone: Path) -> None:
+    done = perpdesk(clone, "status", "live_nodes/nodes/mine.yaml", "--json")
+    status = json.loads(done.stdout)
+    assert status["state"] == "stopped"
+    assert status["run"]["dry_run"] is False
+    wanted = {t["instrument"]: t["target"] for t in status["last_decision"]["targets"]}
+    held = {row["instrument"]: row["quantity"] for row in status["positions"]}
+    assert held
+    assert {name: Decimal(quantity) for name, quantity in held.items()} == {
+        name: Decimal(quantity) for name, quantity in wanted.items() if Decimal(quantity)
+    }
+    # The last of the commands stopped the exchange.
+    folder = clone / "live_nodes" / "state" / "mine" / "practice" / "exchange"
+    assert (folder / "exchange.db").exists()
+    assert running_exchange(folder) is None
+
+
+def test_the_steps_to_bybit_ask_for_keys_before_anything_leaves(clone: Path) -> None:
+    assert len(BYBIT) >= 3
+    for command in BYBIT:
+        done = perpdesk(clone, *shlex.split(command)[1:])
+        assert done.returncode == 3, f"{command}\n{done.stdout}\n{done.stderr}"
+        told = " ".join((done.stdout + done.stderr).split())
+        assert "BYBIT_TESTNET_API_KEY" in told
+        assert "http" not in told
+
+
+def test_the_readmes_nodes_differ_by_one_word(clone: Path) -> None:
+    node = "live_nodes/nodes/mine.yaml"
+    for place in ("paper", "demo", "testnet", "mainnet"):
+        done = perpdesk(clone, "validate", node, "--set", f"environment={place}")
+        assert done.returncode == 0, done.stderr
+    done = perpdesk(clone, "live", node, "--set", "environment=mainnet")
+    assert done.returncode == 3
+    assert "confirm: mainnet" in done.stderr
+
+
+def test_the_other_commands_work(clone: Path) -> None:
+    for command in OTHERS:
+        subprocess.run(["sh", "-ec", command], cwd=clone, check=True)
+    assert (clone / ".env").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("command", MAKE)
@@ -95,8 +159,6 @@ def test_every_make_target_of_the_readme_exists(command: str) -> None:
 def test_the_readmes_strategy_trades(clone: Path) -> None:
     done = perpdesk(clone, "backtest", "backtests/runs/my_idea.yaml", "--json")
     assert done.returncode == 0, done.stderr
-    import json
-
     summary = json.loads(done.stdout)
     assert summary["name"] == "my_idea"
     assert summary["fills"] > 50
