@@ -82,5 +82,10 @@ def copy_all(folder: Path) -> None:
 
 def readers_of(file: Path) -> list[Path]:
     """Return the documents in which the file's values count: itself, and those that extend it."""
-    named = [other for other in DOCUMENTS if file.name in other.read_text(encoding="utf-8")]
+    named = [other for other in DOCUMENTS if file.name in _extended(other)]
     return [other for other in {*named, file} if other not in PRESETS]
+
+
+def _extended(file: Path) -> str:
+    """Return what a file extends; a file that it names otherwise gives it no values."""
+    return str(yaml.safe_load(file.read_text(encoding="utf-8")).get("extends", ""))
