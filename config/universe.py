@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from itertools import product
 
-from config.documents import Setup, StrategyComponent, Universe
+from config.documents import Node, Setup, StrategyComponent, Universe
 from config.errors import Problem, did_you_mean
 from config.globs import intersect, is_literal
 from config.resolved import Resolved
+
+SPOT = "*-SPOT.BYBIT"
 
 
 def select(
@@ -104,6 +106,51 @@ def unknown_instruments(resolved: Resolved, ids: Sequence[str]) -> list[Problem]
             if component.enabled and not select(ids, setup.universe, component)
         )
     return problems
+
+
+NO_SPOT = (
+    "spot can be tested and traded on paper only: the venue reports no positions of spot pairs, so "
+    "that the engine would take what is held for sold and buy it again"
+)
+
+
+def spot_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list[Problem]:
+    """Return a Problem for each pattern by which a node would trade spot at a venue.
+
+    Parameters
+    ----------
+    resolved : Resolved
+        A node.
+    ids : sequence of str, optional
+        All ids there are; without them a pattern that may match spot is taken to do so, unless
+        something of spot is excluded.
+    """
+    node = resolved.document
+    if not isinstance(node, Node) or node.environment == "paper":
+        return []
+    spot = [name for name in ids or () if fnmatchcase(name, SPOT)]
+    own = [c.instruments or ("*",) for c in node.strategies.values() if c.enabled]
+    excluded = any(intersect([pattern, SPOT]) for pattern in node.universe.exclude)
+
+    def reaches(pattern: str) -> bool:
+        if ids is not None:
+            return any(
+                select(spot, Universe(instruments=(pattern,), exclude=node.universe.exclude), c)
+                for c in node.strategies.values()
+                if c.enabled
+            )
+        if excluded and not is_literal(pattern):
+            return False
+        return any(intersect([pattern, narrower, SPOT]) for few in own for narrower in few)
+
+    return [
+        resolved.problem(
+            ("universe", "instruments", index),
+            f"{NO_SPOT}; leave spot out: universe.exclude: ['{SPOT}']",
+        )
+        for index, pattern in enumerate(node.universe.instruments)
+        if reaches(pattern)
+    ]
 
 
 def _shared(setup: Setup, first: str, second: str, ids: Sequence[str] | None) -> str:

@@ -9,7 +9,7 @@ from config.documents import KINDS, Setup
 from config.errors import DocumentErrors, Problem, in_order
 from config.load import examine
 from config.resolved import Resolved
-from config.universe import ownership_problems
+from config.universe import ownership_problems, spot_problems
 
 Check = Callable[[Resolved], Iterable[Problem]]
 InstrumentSource = Callable[[Resolved], Sequence[str] | None]
@@ -81,7 +81,9 @@ def _examine(path: str | Path, overrides: Iterable[str]) -> tuple[Resolved | Non
     resolved, problems = examine(path, overrides)
     if resolved is not None:
         if isinstance(resolved.document, Setup):
-            problems.extend(ownership_problems(resolved, _instruments(resolved)))
+            ids = _instruments(resolved)
+            problems.extend(ownership_problems(resolved, ids))
+            problems.extend(spot_problems(resolved, ids))
         for check in _checks.get(resolved.kind, ()):
             problems.extend(check(resolved))
     return resolved, in_order(problems)

@@ -13,6 +13,7 @@ from catalog.providers.bybit_http import BybitHistory
 from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError
 from config.globs import intersect
+from config.universe import NO_SPOT, SPOT
 from live_nodes.build import products_of, universe_of
 from live_nodes.gates import (
     GateFailure,
@@ -82,6 +83,8 @@ async def preflight(node: Node, rest: VenueRest) -> Preflight:
                 "is in the universe of an enabled strategy"
             )
         products = products_of(universe)
+        if "SPOT" in products and node.environment != "paper":
+            raise InputError(f"{node.name}: {NO_SPOT}; universe.exclude: ['{SPOT}'] leaves it out")
         if node.environment != "paper":
             failures += permission_gate(permissions, products)
             failures += await _account(node, rest, universe, products)

@@ -15,7 +15,7 @@ import pytest
 
 from actors.journal_reading import read
 from config.documents import Node
-from config.errors import DeskError, GateRefused
+from config.errors import DeskError, GateRefused, InputError
 from live_nodes.environments import Addresses
 from live_nodes.keys import KeyPair, Secret
 from live_nodes.launch import Options, Report, launch
@@ -245,6 +245,12 @@ def test_orders_that_the_venue_rejects_are_told_with_its_reason(
         assert "holds 0, wanted" in line
         assert "not enough" in line
     assert any("0 of 2 positions where wanted" in line for line in run.said)
+
+
+def test_spot_is_refused_at_a_venue(run: Run) -> None:
+    """Unless it is, the engine "closes" what is held: bought 0.01, it sold 0.00999 to itself."""
+    with pytest.raises(InputError, match=r"spot .* on paper only.*universe\.exclude"):
+        run(universe={"instruments": ["BTC*"]})
 
 
 def test_what_is_left_after_the_stop_fails_the_command() -> None:
