@@ -17,7 +17,7 @@ from live_nodes.bench.parties import Name, Party, VenueProcess, party
 UPDATES_PER_SECOND = 60
 CUTS = 2
 CHANNELS = ("public", "private", "trade")
-PAUSE_S = 5.0
+PAUSE_S = 4.0
 """Between two cuts."""
 NAMES: tuple[Name, ...] = ("ours", "bare")
 

@@ -15,7 +15,7 @@ from live_nodes.bench.parties import VenueProcess, party
 
 UPDATES_PER_SECOND = 60
 """Of both signals together."""
-SECONDS = 30.0
+SECONDS = 25.0
 SETTLING_S = 3.0
 AIM = 1.2
 
