@@ -354,11 +354,12 @@ class OrderGate:
 
     def _added_gross(self, name: str) -> float:
         """Return by how much the orders under way change the instrument's notional."""
-        price = self._account.price(name)
-        if price is None:
+        pending = self._pending.get(name)
+        price = self._account.price(name) if pending else None
+        if not pending or price is None:
             return 0.0
         position = self._account.position(name)
-        after = position + sum(self._pending.get(name, {}).values(), Decimal(0))
+        after = position + sum(pending.values(), Decimal(0))
         return float((abs(after) - abs(position)) * price)
 
     def _instrument_facts(self, instrument_id: InstrumentId) -> InstrumentFacts | None:
