@@ -48,6 +48,7 @@ def arrived(st: Stage) -> int:
 # Half-open links (live.md 4.2) --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_plain_node_trusts_a_frozen_trade_link_and_its_order_arrives_late() -> None:
     with stage() as st, plain_node(st) as plain:
         st.play("links_frozen", "trade", seconds=D(4))
@@ -141,6 +142,7 @@ def test_an_exit_fills_in_our_books_although_the_private_link_is_frozen() -> Non
 # Trade link down (live.md 4.3) --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_plain_node_sends_what_waited_in_a_burst_when_the_trade_link_is_back() -> None:
     with stage() as st, plain_node(st) as plain:
         st.play("links_cut", "trade", at=D(0), seconds=D(4))
@@ -157,17 +159,17 @@ def test_a_plain_node_sends_what_waited_in_a_burst_when_the_trade_link_is_back()
 def test_our_node_sends_no_late_burst_and_lets_exits_out_by_rest() -> None:
     with stage() as st, desk_node(st) as desk:
         bought(desk)
-        st.play("links_cut", "trade", at=D(0), seconds=D(4))
-        desk.until(lambda: not ready(desk, "trade"), "the notice", 1)
+        st.play("links_cut", "trade", at=D(0), seconds=D(6))
+        desk.until(lambda: not ready(desk, "trade"), "the notice", 2)
         for _ in range(4):
             assert "trade link down" in denied(desk)
             desk.wait(0.3)
         exit_ = desk.strategy.market(SELL, "0.005", reduce_only=True)
         desk.until(lambda: desk.strategy.status(exit_) == "FILLED", "the exit", 2)
         resting = desk.strategy.limit(SELL, "51000", "0.005", reduce_only=True)
-        desk.until(lambda: desk.strategy.status(resting) == "ACCEPTED", "an exit that rests", 2)
+        desk.until(lambda: desk.strategy.status(resting) == "ACCEPTED", "an exit that rests", 5)
         desk.do(lambda: desk.strategy.cancel_order(desk.strategy.cache.order(resting)))
-        desk.until(lambda: desk.strategy.status(resting) == "CANCELED", "its cancel", 2)
+        desk.until(lambda: desk.strategy.status(resting) == "CANCELED", "its cancel", 5)
         desk.until(lambda: ready(desk) and not desk.halted(), "the link", 10)
         desk.wait(1)
         assert arrived(st) == 3
@@ -206,7 +208,7 @@ def at_the_exchange(st: Stage) -> list[list[tuple[D, D]]]:
     return [list(bids), list(asks)]
 
 
-@pytest.mark.parametrize("link", ["private", "trade"])
+@pytest.mark.parametrize("link", ["private", pytest.param("trade", marks=pytest.mark.slow)])
 def test_a_login_that_is_refused_for_a_while_is_tried_again(
     link: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,6 +259,7 @@ def test_our_node_renews_a_silent_feed_and_holds_entries_in_it() -> None:
         assert [s[:20] for s in levels(desk)] == [s[:20] for s in at_the_exchange(st)]
 
 
+@pytest.mark.slow
 def test_a_feed_that_cannot_be_renewed_at_once_is_renewed_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -281,7 +284,7 @@ def test_a_feed_that_cannot_be_renewed_at_once_is_renewed_later(
 def test_our_node_outlives_maintenance_without_a_word_of_trade() -> None:
     with stage() as st, desk_node(st) as desk:
         bought(desk)
-        st.play("maintenance", at=D(0), seconds=D(6))
+        st.play("maintenance", at=D(0), seconds=D(4))
         desk.until(lambda: not ready(desk, "trade", "private"), "the notice", 2)
         assert "link down" in denied(desk)
         desk.until(lambda: desk.counted("sweeps_failed") >= 1, "a failed sweep", 6)
@@ -354,7 +357,7 @@ def test_our_node_fetches_a_crossed_book_anew() -> None:
         assert desk.counted("crossed_books") == 1
 
 
-# Quotes and a book of one spot pair (live.md 4.9): `DeskStrategy.watch_touch` never asks for both ---
+# Quotes and a book of one spot pair (live.md 4.9; our base class never asks for both) -------------
 
 
 def depth(node: Plain) -> int:

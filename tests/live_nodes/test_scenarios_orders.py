@@ -44,6 +44,7 @@ def ghost(st: Stage, node: Desk | Plain) -> Any:
     return order
 
 
+@pytest.mark.slow
 def test_a_plain_node_never_mends_a_ghost_order() -> None:
     engine = IMPATIENT | {"open_check_interval_secs": 1.0}
     with stage() as st, plain_node(st, engine=engine) as plain:
@@ -148,10 +149,11 @@ def lose_a_fill(st: Stage, node: Desk | Plain) -> Any:
     return order
 
 
+@pytest.mark.slow
 def test_a_plain_node_never_hears_of_a_lost_fill() -> None:
     with stage() as st, plain_node(st) as plain:
         order = lose_a_fill(st, plain)
-        plain.wait(4)
+        plain.wait(3)
         assert plain.strategy.status(order) == "ACCEPTED"
         assert plain.strategy.net() == 0
 

@@ -68,6 +68,7 @@ def test_our_node_refuses_to_start_when_the_orders_stay_hidden() -> None:
 # A failed connect leaves a zombie (live.md 4.6) ---------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_plain_node_that_cannot_connect_runs_on_as_a_zombie() -> None:
     with stage() as st:
         st.play("instruments_refused")
