@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from config.errors import DeskError
+from config.errors import DeskError, InputError
 
 STATE = "exchange.db"
 EXCHANGE = "exchange"
@@ -105,8 +105,10 @@ def ensure_exchange(document_path: Path, state_dir: Path, timeout: float = 30.0)
 
     Raises
     ------
+    InputError
+        When its document is wrong, in its own words.
     DeskError
-        When it does not come up in time; the message has the end of its log.
+        When it does not come up in time; the message has the end of what it said.
     """
     found = running_exchange(state_dir)
     if found is not None:
@@ -115,6 +117,7 @@ def ensure_exchange(document_path: Path, state_dir: Path, timeout: float = 30.0)
     state, log = state_dir / STATE, state_dir / LOG
     command = [sys.executable, "-m", "perpdesk", "exchange", str(document_path)]
     command += ["--state", str(state)]
+    said_before = log.stat().st_size if log.exists() else 0
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
@@ -134,10 +137,14 @@ def ensure_exchange(document_path: Path, state_dir: Path, timeout: float = 30.0)
             found = _settled(state_dir)
             if found is not None:
                 return found
-            raise DeskError(f"the practice exchange ended with {code}{_tail(log)}")
+            said = _tail(log, said_before)
+            if code == InputError.exit_code and said:
+                raise InputError(said)
+            raise DeskError(f"the practice exchange ended with {code}; {_where(log, said)}")
         time.sleep(POLL_S)
     os.killpg(process.pid, signal.SIGTERM)
-    raise DeskError(f"the practice exchange did not answer in {timeout:g} s{_tail(log)}")
+    said = _where(log, _tail(log, said_before))
+    raise DeskError(f"the practice exchange did not answer in {timeout:g} s; {said}")
 
 
 def stop_exchange(state_dir: Path, timeout: float = 10.0, state: str = STATE) -> bool:
@@ -188,6 +195,11 @@ def _answers(endpoint: Endpoint) -> bool:
         return False
 
 
-def _tail(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL:]
-    return f"; the end of {log}:\n" + "\n".join(lines) if lines else f"; {log} is empty"
+def _tail(log: Path, since: int) -> str:
+    """Return the last of what this start has said, not of what earlier ones did."""
+    said = log.read_bytes()[since:].decode("utf-8", errors="replace")
+    return "\n".join(said.splitlines()[-LOG_TAIL:])
+
+
+def _where(log: Path, said: str) -> str:
+    return f"it said (see {log}):\n{said}" if said else f"it said nothing in {log}"

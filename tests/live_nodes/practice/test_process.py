@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from config.errors import DeskError
+from config.errors import DeskError, InputError
 from live_nodes.practice_process import (
     LOG,
     STATE,
@@ -149,3 +149,13 @@ def test_the_command_stops_an_exchange_by_its_own_document_or_a_nodes(tmp_path: 
     ensure_exchange(file, folder)
     assert "its state is kept" in stop(node)
     assert running_exchange(folder) is None
+
+
+def test_a_wrong_document_is_told_in_its_own_words_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    (folder / LOG).write_text("what an earlier start said\n")
+    with pytest.raises(InputError) as caught:
+        ensure_exchange(tmp_path / "nowhere.yaml", folder)
+    assert str(caught.value).endswith("nowhere.yaml: there is no such file")
+    assert "earlier" not in str(caught.value)
