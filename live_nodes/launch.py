@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ from live_nodes.warm_up import WarmUp
 from strategies.base import DeskStrategy
 from strategies.messages import Decision
 from strategies.order_ids import owner_of
+from strategies.schedule import next_fire
 
 _POLL = 0.1
 LOG_BYTES = 64 * 1024 * 1024
@@ -383,6 +385,8 @@ class Live:
         resumed = {key for key, strategy in self.strategies.items() if strategy.resume()}
         for key in sorted(resumed):
             self.say(f"{key}: takes up what is unfinished or was missed")
+        if not self.options.run_once:
+            self._say_when()
         if self.options.run_once:
             self.report.outcome = await self._once(resumed)
             stop.hear(self.waits or self.report.outcome)
@@ -390,6 +394,19 @@ class Live:
             await asyncio.sleep(self.options.seconds)
             stop.hear(f"{self.options.seconds:g} s are over")
         await stop.wait()
+
+    def _say_when(self) -> None:
+        """Say what is waited for: a node that does nothing for hours must not look stuck."""
+        now = time.time_ns()
+        for key, strategy in self.strategies.items():
+            schedule = strategy.schedule()
+            if schedule is not None:
+                at = next_fire(now, *schedule)
+                stamp = datetime.fromtimestamp(at / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+                minutes = round((at - now) / 60e9)
+                self.say(
+                    f"{key}: next decision at {stamp}, in {minutes // 60} h {minutes % 60} min"
+                )
 
     async def _once(self, resumed: set[str]) -> str:
         """Do what is due; what a strategy has taken up by itself just now was it."""

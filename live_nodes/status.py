@@ -149,8 +149,8 @@ def rendered(status: Status, now_ns: int | None = None) -> RenderableType:
     )
     if status.state == "dead":
         head.append(
-            "  (its process is gone and it never said why; this is what it last wrote. Its orders may "
-            "rest at the venue, and nobody watches: start it again, or look there)"
+            "  (its process is gone and it never said why; this is what it last wrote. Its orders "
+            "may rest at the venue, and nobody watches: start it again, or look there)"
         )
     if status.run is not None:
         run = status.run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -137,6 +138,14 @@ def test_flatten_closes_all_before_it_ends(run: Run, exchange: Background) -> No
     report = run(on_stop="flatten")
     assert report.positions == {}
     assert held(exchange) == {}
+
+
+def test_a_node_that_waits_says_until_when(run: Run) -> None:
+    run(Options(seconds=0.5))
+    assert any(
+        re.fullmatch(r"steady: next decision at \S+ 00:00:00 UTC, in \d+ h \d+ min", line)
+        for line in run.said
+    ), run.said
 
 
 def test_a_dry_run_sends_nothing_and_does_nothing_due(run: Run, exchange: Background) -> None:

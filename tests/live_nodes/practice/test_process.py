@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from config.errors import DeskError, InputError
+from config.errors import InputError
 from live_nodes.practice_process import (
     LOG,
     STATE,
