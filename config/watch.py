@@ -12,10 +12,12 @@ from config.base import Part, Whole
 class Throttle(Part):
     """Our own pace of order requests: a bucket of tokens that refills steadily; exits go first."""
 
-    per_second: Annotated[float, Field(gt=0, le=1000)] = 8.0
-    """Requests a second in the long run; Bybit takes 10 a second and account for perpetuals."""
-    burst: Annotated[Whole, Field(ge=1, le=1000)] = 10
-    """Requests that may leave at one moment."""
+    per_second: Annotated[float, Field(gt=0, le=1000)] = 7.0
+    """Requests a second in the long run; Bybit takes 10 a second and account for perpetuals
+    (https://bybit-exchange.github.io/docs/v5/rate-limit), and rejects what is over."""
+    burst: Annotated[Whole, Field(ge=1, le=1000)] = 2
+    """Requests that may leave at one moment after a pause; in any one second at most
+    ``per_second`` and these together leave."""
 
 
 class Policies(Part):

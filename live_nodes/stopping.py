@@ -26,6 +26,8 @@ from strategies.order_ids import owner_of
 _POLL = 0.1
 _SHARE = 0.4
 """Part of the deadline for cancels, and again for closing positions; the rest is the engine's."""
+_AGAIN = 1.0
+"""Seconds after which a position that is still open, with no order for it, gets another."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 Say = Callable[[str], None]
 
@@ -134,14 +136,7 @@ async def wind_down(
                     strategy.cancel_order(order)
         await _until(lambda: not _resting(node, strategies), seconds, stop)
     if node.on_stop == "flatten" and not stop.quick:
-        closing = 0
-        for strategy in strategies.values():
-            for name, quantity in sorted(strategy.holdings().items()):
-                strategy.send_market(_id_of(strategy, name), -quantity, "stop")
-                closing += 1
-        if closing:
-            say(f"closing {closing} positions")
-        await _until(lambda: not any(s.holdings() for s in strategies.values()), seconds, stop)
+        await _close(strategies, seconds, stop, say)
     for strategy in strategies.values():
         if strategy.is_running:
             made.trader.stop_strategy(strategy.id)
@@ -150,6 +145,27 @@ async def wind_down(
             made.trader.stop_actor(actor.id)
     if not stop.quick:
         await _until(lambda: not _resting(node, strategies), seconds, stop)
+
+
+async def _close(
+    strategies: Mapping[str, DeskStrategy], seconds: float, stop: Stop, say: Say
+) -> None:
+    """Close all positions; what the venue rejects, such as for its rate limit, is sent again."""
+    closing = sum(len(strategy.holdings()) for strategy in strategies.values())
+    if closing:
+        say(f"closing {closing} position{'' if closing == 1 else 's'}")
+    deadline = time.monotonic() + seconds
+    while closing and time.monotonic() < deadline and not stop.quick:
+        for strategy in strategies.values():
+            for name, quantity in sorted(strategy.holdings().items()):
+                if not strategy.orders_under_way({name}):
+                    strategy.send_market(_id_of(strategy, name), -quantity, "stop")
+        await _until(
+            lambda: not any(s.holdings() for s in strategies.values()),
+            min(_AGAIN, deadline - time.monotonic()),
+            stop,
+        )
+        closing = sum(len(strategy.holdings()) for strategy in strategies.values())
 
 
 async def verify(

@@ -140,6 +140,24 @@ def test_flatten_closes_all_before_it_ends(run: Run, exchange: Background) -> No
     assert held(exchange) == {}
 
 
+def test_flatten_sends_again_what_the_venue_rejects(run: Run, exchange: Background) -> None:
+    """As for its rate limit: a stop that gives up there leaves naked positions behind."""
+    seen: list[str] = []
+
+    def refuse(op: str, account: str | None) -> Any:
+        if op != "order.create":
+            return None
+        seen.append(op)
+        # Two entries, then the first of the exits.
+        return OpFault(execute=False, ret_code=10006, message="slow") if len(seen) == 3 else None
+
+    exchange.call(lambda practice: setattr(practice.faults, "on_op", refuse))
+    report = run(on_stop="flatten")
+    assert held(exchange) == report.positions == {}
+    assert report.left == []
+    assert len(seen) == 5
+
+
 def test_a_node_that_waits_says_until_when(run: Run) -> None:
     run(Options(seconds=0.5))
     assert any(

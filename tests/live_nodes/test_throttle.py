@@ -44,6 +44,20 @@ def test_a_bucket_gives_a_burst_and_then_its_rate() -> None:
     assert [bucket.take(1, 100 * SECOND) for _ in range(4)] == [True, True, True, False]
 
 
+def test_the_pace_that_ships_stays_below_what_bybit_takes_in_any_second() -> None:
+    """Bybit takes ten orders a second; a bucket of ten that refills lets twenty out in the first.
+
+    https://bybit-exchange.github.io/docs/v5/rate-limit
+    """
+    pace = Pace()
+    bucket = Bucket(pace.per_second, pace.burst)
+    millisecond = SECOND // 1000
+    left = [now for now in range(0, 5 * SECOND, millisecond) if bucket.take(1, now)]
+    most = max(sum(begin <= at < begin + SECOND for at in left) for begin in left)
+    assert most < 10
+    assert len(left) >= 30
+
+
 def test_more_than_fits_goes_at_once_and_is_paid_for_afterwards() -> None:
     bucket = Bucket(1.0, 2)
     assert bucket.take(5, 0)
