@@ -45,6 +45,7 @@ from strategies.base import DeskStrategy
 from strategies.messages import Decision
 from strategies.order_ids import owner_of
 from strategies.schedule import next_fire
+from strategies.state import MemoryState
 
 _POLL = 0.1
 LOG_BYTES = 64 * 1024 * 1024
@@ -328,11 +329,17 @@ class Live:
         for strategy in made.trader.strategies():
             assert isinstance(strategy, DeskStrategy)
             key = strategy.config.key
-            state = self.journal.state(key)
+            # Paper positions are in the memory of this process: what was done before is undone.
+            state = MemoryState() if self.paper else self.journal.state(key)
             strategy.attach_state(ScratchState(state) if self.options.dry_run else state)
             strategy.know_listings({name: ns for name, ns in listed.items() if ns})
             strategy.adopts_orders = node.watch.policies.foreign_orders == "adopt"
             self.strategies[key] = strategy
+        if self.paper:
+            self.say(
+                f"paper: begins flat with {node.account.balance:f} USDT and knows nothing of "
+                "earlier runs: positions are in memory only, and end with the process"
+            )
         kernel.msgbus.subscribe("decisions.*", self._on_decision)
         self.minding = Minding(
             node,

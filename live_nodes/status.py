@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -96,6 +97,7 @@ def status_of(node: str, folder: Path) -> Status:
         moments = [row.changed for row in links] + [note.ts for note in notes]
         moments += [] if worth is None else [worth.ts]
         moments += [] if run is None else [run.ended or run.started]
+        since = _books_begin(run, pid)
         return Status(
             node=node,
             state=_state(run, pid),
@@ -108,8 +110,8 @@ def status_of(node: str, folder: Path) -> Status:
                 for g in ([] if run is None else journal.gates(run.id))
             ],
             verdicts=[Standing(since, verdict) for since, verdict in journal.standing()],
-            positions=[p for p in journal.holdings() if p.quantity],
-            orders=journal.unsettled(),
+            positions=[p for p in journal.holdings() if p.quantity and p.changed >= since],
+            orders=[order for order in journal.unsettled() if order.created >= since],
             equity=worth,
             last_decision=decisions[0] if decisions else None,
             counters=journal.counters(),
@@ -121,6 +123,13 @@ def _of_run(links: list[LinkRow], run: Run | None) -> list[LinkRow]:
     """Return the links that the last run had; none was up before it began."""
     began = 0 if run is None else run.started
     return [replace(link, since=max(link.since, began)) for link in links if link.changed >= began]
+
+
+def _books_begin(run: Run | None, pid: int | None) -> float:
+    """Return since when positions and orders can stand: on paper they end with the process."""
+    if run is None or run.environment != "paper":
+        return 0
+    return math.inf if pid is None else run.started
 
 
 def _state(run: Run | None, pid: int | None) -> str:
