@@ -191,7 +191,7 @@ class PanelRebalancer(DeskStrategy):
     @property
     def busy(self) -> bool:
         """Whether it is still carrying out what it decided."""
-        return self._progress.plan is not None or self._looking or super().busy
+        return self._progress.plan is not None or self._looking or self.trading
 
     def on_start(self) -> None:
         """Subscribe to the candles and set the timer."""
@@ -235,7 +235,7 @@ class PanelRebalancer(DeskStrategy):
     def on_verdict(self, verdict: Verdict) -> None:
         """Leave the market, or the instrument, at once when a guard asks for it."""
         # While cancels are under way the decision is yet to come, and will obey by itself.
-        if verdict.action == Action.FLATTEN and self._leaving() and not self._clearing.active:
+        if verdict.action == Action.FLATTEN and self._leaving() and not self.clearing:
             self._flatten(self.clock.timestamp_ns(), verdict.reason, None)
 
     def _read_listings(self) -> Listings:
@@ -270,7 +270,7 @@ class PanelRebalancer(DeskStrategy):
         )
 
     def _liquidity(self) -> Liquidity | None:
-        if not self.config.wants_liquidity or self._touch_source == "none":
+        if not self.config.wants_liquidity or not self.sees_touches:
             return None
         touches = [self.touch(name) for name in self.instrument_ids]
         return Liquidity(
@@ -302,7 +302,7 @@ class PanelRebalancer(DeskStrategy):
         # In a backtest a candle that is not there will not come.
         if isinstance(self.clock, LiveClock) and self._history.lacks(data_ts):
             return CANDLE_PATIENCE_NS
-        if not self.config.wants_liquidity or self._touch_source == "none":
+        if not self.config.wants_liquidity or not self.sees_touches:
             return 0
         blind = any(self.touch(name) is None for name in self.instrument_ids)
         return TOUCH_PATIENCE_NS if blind else 0
@@ -343,7 +343,7 @@ class PanelRebalancer(DeskStrategy):
             )
             for i in self._in_sight(held)
         )
-        note = not_applied(self.config) if self._touch_source == "none" else ""
+        note = not_applied(self.config) if not self.sees_touches else ""
         self._carry_out("rebalance", now, data_ts, equity, targets, note, stamp)
 
     def _flatten(self, now: int, note: str, stamp: int | None) -> None:
@@ -497,7 +497,7 @@ class PanelRebalancer(DeskStrategy):
             return
         if self._sending or self._legs.waiting:
             return
-        if not super().busy:
+        if not self.trading:
             self._keep(self._progress.finished())
 
     def on_order_event(self, event: OrderEvent) -> None:
@@ -517,7 +517,7 @@ class PanelRebalancer(DeskStrategy):
         plan = self._progress.plan
         if plan is None or self._stopping or not self._held_back:
             return
-        if super().busy or self._halted(plan.targets):
+        if self.trading or self._halted(plan.targets):
             self._wake_in(AGAIN_NS, "again", self._on_again)
             return
         self._held_back = False

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from config.intervals import INTERVALS
-from strategies.base import DeskStrategyConfig
+from strategies.desk_config import DeskStrategyConfig
 from strategies.schedule import CLOCK, DURATION, duration_ns, offset_ns
 from strategies.sizing.rounding import Minimum
 from strategies.sizing.weights import Side, Weighting

@@ -1,0 +1,47 @@
+"""What a strategy's account is worth and what it holds. Engine-specific, and without a memory."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.objects import Currency
+
+from strategies.sizing.rounding import ZERO
+
+if TYPE_CHECKING:
+    from strategies.base import DeskStrategy
+
+_MONEY = Decimal("0.00000001")
+
+
+def equity_of(strategy: DeskStrategy) -> Decimal:
+    """Return the account's balance plus what open positions have gained, settlement currency.
+
+    Positions are valued at the strategy's `last_price`; one without any counts as even.
+    """
+    account = strategy.portfolio.account(strategy.instrument_ids[0].venue)
+    total = account.balance_total(Currency.from_str(strategy.config.settlement))
+    equity = ZERO if total is None else total.as_decimal()
+    for position in strategy.cache.positions_open():
+        price = strategy.last_price(position.instrument_id)
+        if price is not None:
+            entry = Decimal(repr(position.avg_px_open))
+            equity += position.signed_decimal_qty() * (price - entry)
+    return equity.quantize(_MONEY)
+
+
+def holdings_of(strategy: DeskStrategy) -> dict[str, Decimal]:
+    """Return the strategy's open positions, signed base coin by instrument id."""
+    held: dict[str, Decimal] = {}
+    for position in strategy.cache.positions_open(strategy_id=strategy.id):
+        name = position.instrument_id.value
+        held[name] = held.get(name, ZERO) + position.signed_decimal_qty()
+    return held
+
+
+def holding_of(strategy: DeskStrategy, instrument_id: InstrumentId) -> Decimal:
+    """Return the strategy's open position in one instrument, signed base coin."""
+    positions = strategy.cache.positions_open(instrument_id=instrument_id, strategy_id=strategy.id)
+    return sum((position.signed_decimal_qty() for position in positions), ZERO)

@@ -1,0 +1,37 @@
+"""The guards' verdicts as a strategy has heard them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+
+from strategies.messages import PASSING, Action, Verdict, strictest
+
+
+class Verdicts:
+    """Each guard's newest word on each scope."""
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[str, str], Verdict] = {}
+
+    def hear(self, verdict: Verdict) -> None:
+        """Take in a guard's word in place of its earlier one on the scope; NONE takes it back."""
+        name = (verdict.guard, verdict.scope)
+        if verdict.action == Action.NONE:
+            self._said.pop(name, None)
+        else:
+            self._said[name] = verdict
+
+    def strictest(self, scopes: Container[str], now: int) -> Verdict:
+        """Return the strictest that stands on one of the scopes; UNIX nanoseconds (UTC)."""
+        return strictest(
+            [
+                verdict
+                for verdict in self._said.values()
+                if verdict.scope in scopes and (verdict.until is None or verdict.until > now)
+            ]
+        )
+
+
+def halted_for_now(verdicts: Iterable[Verdict]) -> bool:
+    """Whether one of these halts entries and passes by itself, as when a link is down."""
+    return any(v.action >= Action.HALT_ENTRIES and v.guard in PASSING for v in verdicts)
