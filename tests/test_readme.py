@@ -22,6 +22,8 @@ import pytest
 
 from catalog.providers.demo import DemoParams, generate
 from catalog.writer import CatalogWriter
+from config.documents import Node
+from config.validate import checked
 from live_nodes.practice_process import running_exchange, stop_exchange
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -131,8 +133,9 @@ def test_the_steps_to_bybit_ask_for_keys_before_anything_leaves(clone: Path) -> 
 def test_the_readmes_nodes_differ_by_one_word(clone: Path) -> None:
     node = "live_nodes/nodes/mine.yaml"
     for place in ("paper", "demo", "testnet", "mainnet"):
-        done = perpdesk(clone, "validate", node, "--set", f"environment={place}")
-        assert done.returncode == 0, done.stderr
+        document = checked(clone / node, (f"environment={place}",)).document
+        assert isinstance(document, Node)
+        assert document.environment == place
     done = perpdesk(clone, "live", node, "--set", "environment=mainnet")
     assert done.returncode == 3
     assert "confirm: mainnet" in done.stderr
