@@ -7,7 +7,7 @@ asserted by a test. What changes against the adapter as it is:
 * Every WebSocket is a `Link`: pinged as often as the document says, watched, and proven.
 * While the trade link is not to be relied on, what is sent nevertheless (exits; entries are held
   before) goes by signed REST instead of waiting in the link's buffer and arriving late in a burst.
-* At the start it reports what is open and held, not what has been.
+* At the start it reports what is open and held, not what has been, and what it cost to the cent.
 * Keys are given when the clients are made, so that no configuration object holds them.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -37,11 +38,13 @@ from nautilus_trader.execution.messages import (
     GenerateOrderStatusReports,
     GeneratePositionStatusReports,
 )
-from nautilus_trader.execution.reports import ExecutionMassStatus
+from nautilus_trader.execution.reports import ExecutionMassStatus, PositionStatusReport
 from nautilus_trader.live.data_client import LiveDataClient
 from nautilus_trader.live.execution_client import LiveExecutionClient
 from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClientFactory
+from nautilus_trader.model.objects import Quantity
 
+from live_nodes.entry_price import first_part
 from live_nodes.keys import KeyPair
 from live_nodes.links import Link, Links
 
@@ -116,8 +119,40 @@ class DeskExecutionClient(BybitExecutionClient):
             ),
         )
         status.add_order_reports(reports=orders)
-        status.add_position_reports(reports=positions)
+        for report in positions:
+            part = self._first_part(report)
+            status.add_position_reports(reports=[report] if part is None else [part, report])
         return status
+
+    def _first_part(self, report: PositionStatusReport) -> PositionStatusReport | None:
+        """Return a smaller position to be taken over before the one reported, None where none is.
+
+        The engine makes a fill of each, priced so that the average comes out: both together have
+        the venue's average entry price, which one alone can't be given.
+        """
+        instrument = self._cache.instrument(report.instrument_id)
+        held = self._cache.positions_open(instrument_id=report.instrument_id)
+        if held or instrument is None or report.avg_px_open is None:
+            return None
+        found = first_part(
+            report.quantity.as_decimal(),
+            report.avg_px_open,
+            Decimal(1).scaleb(-instrument.price_precision),
+            Decimal(1).scaleb(-instrument.size_precision),
+        )
+        if found is None:
+            return None
+        quantity, price = found
+        return PositionStatusReport(
+            account_id=report.account_id,
+            instrument_id=report.instrument_id,
+            position_side=report.position_side,
+            quantity=Quantity(quantity, instrument.size_precision),
+            avg_px_open=price,
+            report_id=UUID4(),
+            ts_last=report.ts_last,
+            ts_init=report.ts_init,
+        )
 
 
 def data_factory(wiring: Wiring) -> type[LiveDataClientFactory]:
