@@ -1,18 +1,35 @@
 """What a rebalancer must not forget in a crash: the stamp that is done, and what is under way.
 
 A plan is saved before its first order leaves and taken back when no order of it is under way, so
-that a restart finishes what was begun and nothing is ever begun twice.
+that a restart finishes what was begun and nothing is ever begun twice. Pure.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
 from config.errors import DeskError
+from strategies.messages import Target
+from strategies.sizing.rounding import ZERO
 
 STATE = "rebalance"
+
+
+class Change(NamedTuple):
+    """What is ordered in an instrument, beside what is held: signed base coin."""
+
+    instrument: str
+    held: Decimal
+    order: Decimal
+
+    @property
+    def target(self) -> Decimal:
+        """Position once it is filled."""
+        return self.held + self.order
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +52,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     targets: dict[str, Decimal]
 
+    def lacking(self, held: Mapping[str, Decimal]) -> list[Change]:
+        """Return what is left to be ordered with these positions, sorted by instrument."""
+        return [
+            Change(name, held[name], target - held[name])
+            for name, target in sorted(self.targets.items())
+            if held[name] != target
+        ]
+
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a strategy's schedule is carried out.
@@ -55,11 +80,44 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         stamps = (self.done, None if self.plan is None else self.plan.stamp)
         return any(known is not None and known >= stamp for known in stamps)
 
+    def begun(self, kind: str, made: int, stamp: int | None, changes: Iterable[Change]) -> Progress:
+        """Return the progress once a decision of this kind is made; without changes it is done.
+
+        Parameters
+        ----------
+        kind, made, stamp
+            As of the `Plan`.
+        changes : iterable of Change
+            What the decision orders.
+        """
+        targets = {change.instrument: change.target for change in changes}
+        if kind == "flatten" and self.plan is not None:
+            # What was under way in other instruments goes on, and its stamp is still served.
+            targets = self.plan.targets | targets
+            stamp = self.plan.stamp if stamp is None else stamp
+        plan = Plan(stamp=stamp, made=made, kind=kind, targets=targets)
+        progress = Progress(done=self.done, plan=plan)
+        return progress if targets else progress.finished()
+
     def finished(self) -> Progress:
         """Return the progress once nothing of the plan is under way any more, or it is given up."""
         served = None if self.plan is None else self.plan.stamp
         stamps = [stamp for stamp in (self.done, served) if stamp is not None]
         return Progress(done=max(stamps, default=None))
+
+
+def changes_of(targets: Iterable[Target]) -> list[Change]:
+    """Return what the lines of a decision order."""
+    return [
+        Change(target.instrument, Decimal(target.current), order)
+        for target in targets
+        if (order := Decimal(target.order)) != ZERO
+    ]
+
+
+def exits_first(changes: Iterable[Change]) -> list[Change]:
+    """Return the changes with the exits ahead: what they free is there for the entries."""
+    return sorted(changes, key=lambda change: abs(change.target) > abs(change.held))
 
 
 def encode(progress: Progress) -> bytes:
