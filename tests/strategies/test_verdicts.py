@@ -1,0 +1,61 @@
+"""Which of the guards' words stand: no engine."""
+
+import pytest
+
+from strategies.messages import Action, Verdict
+from strategies.verdicts import Verdicts, halted_for_now
+
+DESK = ("desk", "strategy:rev")
+
+
+def halt(guard="drawdown", scope="desk", **more):
+    return Verdict(action=Action.HALT_ENTRIES, scope=scope, guard=guard, **more)
+
+
+def test_nothing_stands_before_anyone_spoke():
+    assert Verdicts().strictest(DESK, now=0).action == Action.NONE
+
+
+def test_the_strictest_of_several_guards_stands_until_it_is_taken_back():
+    heard = Verdicts()
+    heard.hear(halt())
+    heard.hear(Verdict(action=Action.FLATTEN, guard="volatility"))
+    assert heard.strictest(DESK, now=0).action == Action.FLATTEN
+    heard.hear(Verdict(action=Action.NONE, guard="volatility"))
+    assert heard.strictest(DESK, now=0) == halt()
+
+
+def test_a_guards_newest_word_replaces_its_earlier_one_on_the_same_scope_alone():
+    heard = Verdicts()
+    heard.hear(Verdict(action=Action.FLATTEN, guard="drawdown"))
+    heard.hear(halt(scope="strategy:rev"))
+    assert heard.strictest(DESK, now=0).action == Action.FLATTEN
+    heard.hear(halt())
+    assert heard.strictest(DESK, now=0).action == Action.HALT_ENTRIES
+
+
+def test_a_word_on_another_strategy_or_instrument_is_not_ours():
+    heard = Verdicts()
+    heard.hear(halt(scope="strategy:other"))
+    heard.hear(halt(scope="instrument:A"))
+    assert heard.strictest(DESK, now=0).action == Action.NONE
+    assert heard.strictest((*DESK, "instrument:A"), now=0).action == Action.HALT_ENTRIES
+
+
+def test_a_verdict_ends_at_its_until():
+    heard = Verdicts()
+    heard.hear(halt(until=100))
+    assert heard.strictest(DESK, now=99).action == Action.HALT_ENTRIES
+    assert heard.strictest(DESK, now=100).action == Action.NONE
+
+
+@pytest.mark.parametrize(
+    ("verdict", "passes"),
+    [
+        (halt(guard="node.links"), True),
+        (halt(guard="drawdown"), False),
+        (Verdict(action=Action.SHRINK, multiplier=0.5, guard="node.links"), False),
+    ],
+)
+def test_only_a_halt_of_the_node_itself_passes(verdict, passes):
+    assert halted_for_now([Verdict(action=Action.NONE), verdict]) is passes
