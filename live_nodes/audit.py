@@ -1,7 +1,10 @@
 """One JSON file a rebalance: what was decided, what was held before and after, orders and fills.
 
 Written when the decision is made (``"status": "open"``) and again when it is carried out, each time
-whole and at once, so that a killed node leaves the file of the rebalance that it died in.
+whole and at once, so that a killed node leaves the file of the rebalance that it died in. The next
+run finishes it: ``done``, or ``dropped`` where nobody went on with it and the targets were not
+reached; ``stopped`` is one that a stop left for the next run, ``superseded`` one that a later
+decision took the place of.
 """
 
 from __future__ import annotations
@@ -27,13 +30,31 @@ _QUIET_LOOKS = 2
 _CLOCKS_NS = 60_000_000_000
 
 
+_FINAL = ("done", "dropped")
+UNFINISHED = ("open", "stopped")
+_NEWEST = 20
+"""Files that a start looks at: what was left before them is past."""
+
+
 @dataclass(slots=True)
 class _Open:
     decision: Decision
     path: Path
     equity: str
     before: dict[str, str]
+    run: int
     quiet: int = 0
+
+
+class _Kept(msgspec.Struct):
+    """What is read back from a file."""
+
+    status: str
+    run: int
+    decision: Decision
+    equity_before: str
+    positions_before: dict[str, str]
+    dry_run: bool = False
 
 
 class Audit:
@@ -67,6 +88,7 @@ class Audit:
         self._folder = journal.folder / FOLDER
         self._open: list[_Open] = []
         self._reasons: dict[str, str] = {}
+        self._is_dry = any(run.dry_run for run in journal.runs())
 
     @property
     def is_open(self) -> bool:
@@ -91,9 +113,42 @@ class Audit:
             path,
             decision.equity if worth is None else f"{worth.equity:f}",
             self._positions(decision.strategy),
+            self._journal.run,
         )
+        if decision.kind != "flatten":
+            # Leaving an instrument lets what is under way in others go on; a rebalance does not.
+            self._end(decision.strategy, "superseded")
         self._open.append(begun)
         self._write(begun, "open")
+
+    def take_up(self) -> None:
+        """Go on with the files that earlier runs left unfinished, once positions are known.
+
+        Those of strategies that are at work again are finished with them, the others at once. A dry
+        run, which resumes nothing, leaves them.
+        """
+        if self._is_dry:
+            return
+        last: set[str] = set()
+        for path in sorted(self._folder.glob("*.json"), reverse=True)[:_NEWEST]:
+            try:
+                kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
+            except msgspec.MsgspecError as error:
+                self._journal.note("audit", f"{path.name} can't be read: {error}")
+                continue
+            if kept.dry_run:
+                continue
+            key = kept.decision.strategy
+            newest = key not in last
+            last.add(key)
+            if kept.status not in UNFINISHED:
+                continue
+            begun = _Open(kept.decision, path, kept.equity_before, kept.positions_before, kept.run)
+            if newest and self._busy(key):
+                self._open.append(begun)
+            else:
+                reached = newest and not self._missed(kept.decision)
+                self._write(begun, "done" if reached else "dropped")
 
     def look(self) -> list[Path]:
         """Finish the files whose decisions are carried out; returns them."""
@@ -108,6 +163,11 @@ class Audit:
                 if self._told is not None:
                     self._told(begun.decision, self._missed(begun.decision))
         return done
+
+    def _end(self, strategy: str, status: str) -> None:
+        for begun in [begun for begun in self._open if begun.decision.strategy == strategy]:
+            self._open.remove(begun)
+            self._write(begun, status)
 
     def close(self) -> None:
         """Write what is still open as it stands (the node stops)."""
@@ -139,12 +199,14 @@ class Audit:
         ]
         content: dict[str, Any] = {
             "status": status,
-            "run": self._journal.run,
+            "run": begun.run,
+            "dry_run": self._is_dry,
+            "finished_by_run": None if status in UNFINISHED else self._journal.run,
             "decision": decision,
             "equity_before": begun.equity,
             "positions_before": begun.before,
             "positions_after": self._positions(decision.strategy),
-            "missed": [str(miss) for miss in self._missed(decision)] if status == "done" else [],
+            "missed": [str(miss) for miss in self._missed(decision)] if status in _FINAL else [],
             "orders": orders,
             "fills": fills,
         }

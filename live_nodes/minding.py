@@ -74,7 +74,7 @@ class Minding:
         self._audit = Audit(
             journal,
             self._holdings,
-            lambda key: strategies[key].busy,
+            lambda key: key in strategies and strategies[key].busy,
             smallest=self._smallest,
             told=on_carried_out,
         )
@@ -106,6 +106,7 @@ class Minding:
             self._gate, watch.throttle, self._kernel.clock.timestamp_ns, loop.call_later
         )
         self._gate.sender = self._throttle
+        self._audit.take_up()
         self._kernel.msgbus.subscribe("decisions.*", self._audit.on_decision)
         self._kernel.msgbus.subscribe("executions.*", self._audit.on_executed)
         sweep = None
@@ -179,12 +180,16 @@ class Minding:
 
     def _smallest(self, name: str) -> Decimal:
         """Return the quantity of the smallest entry that the venue takes."""
-        strategy = next(s for s in self._strategies.values() if name in s.ids)
+        strategy = next((s for s in self._strategies.values() if name in s.ids), None)
+        if strategy is None:
+            # An earlier run's decision may speak of what is traded no more.
+            return Decimal(0)
         instrument_id = strategy.instrument_ids[strategy.ids.index(name)]
         lot, price = strategy.lot(instrument_id), self._account.price(name)
         least = lot.min_notional / price if price else Decimal(0)
         return max(lot.step, lot.min_quantity, least)
 
     def _holdings(self, key: str) -> dict[str, str]:
-        held = self._strategies[key].holdings()
+        strategy = self._strategies.get(key)
+        held = {} if strategy is None else strategy.holdings()
         return {name: f"{held[name]:f}" for name in sorted(held)}

@@ -23,6 +23,7 @@ import yaml
 
 from actors.journal_files import NAME
 from actors.journal_reading import read
+from live_nodes.audit import FOLDER as AUDIT
 from live_nodes.practice_process import Endpoint, ensure_exchange, running_exchange, stop_exchange
 from strategies.messages import Decision
 from strategies.plan import STATE, Plan, Progress, decode
@@ -422,6 +423,10 @@ def faults_of(node: KilledNode, killing: Killing, *, decided: int = 1) -> list[s
     if explained != held:
         wrong.append(f"its journal explains {_words(explained)}, the exchange has {_words(held)}")
     wrong += [f"no outcome of {order}" for order in unsettled]
+    for audit in sorted((node.folder / AUDIT).glob("*.json")):
+        status = json.loads(audit.read_text())["status"]
+        if status not in ("done", "superseded"):
+            wrong.append(f"the audit file {audit.name} is left {status}")
     return wrong
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal as D
 from pathlib import Path
 
@@ -217,3 +218,78 @@ def test_a_node_that_stops_in_between_says_so_in_its_audit_file(tmp_path: Path) 
         audit.close()
         (path,) = (tmp_path / "audit").glob("*")
         assert json.loads(path.read_text())["status"] == "stopped"
+
+
+def rebalance(ts: int, target: str = "5") -> Decision:
+    targets = (Target(instrument=A, target=target, order=target),)
+    return Decision(strategy="a", ts=ts, data_ts=0, kind="rebalance", equity="1", targets=targets)
+
+
+@contextmanager
+def next_run(
+    folder: Path, held: dict[str, str], busy: set[str], *, dry_run: bool = False
+) -> Iterator[Audit]:
+    """Give the audit of a run that begins after the last one was killed."""
+    with Journal.open(folder, node="test") as journal:
+        journal.begin_run(environment="practice", document="abc", dry_run=dry_run)
+        yield Audit(journal, lambda key: dict(held), lambda key: key in busy)
+
+
+def test_the_audit_file_of_a_killed_rebalance_is_finished_by_the_run_that_resumes_it(
+    tmp_path: Path,
+) -> None:
+    held, busy = {A: "1"}, {"a"}
+    with next_run(tmp_path, held, busy) as audit:
+        audit.on_decision(rebalance(1_000))
+    (path,) = (tmp_path / "audit").glob("*.json")
+    before = path.read_bytes()
+    # A dry run resumes nothing, and what it is killed in is nothing to be resumed.
+    with next_run(tmp_path, held, busy, dry_run=True) as audit:
+        audit.take_up()
+        assert not audit.is_open
+        audit.on_decision(rebalance(2_000))
+    assert path.read_bytes() == before
+    with next_run(tmp_path, held, busy) as audit:
+        audit.take_up()
+        assert audit.is_open
+        held[A] = "5"
+        busy.clear()
+        audit.look()
+        assert audit.look() == [path]
+    found = json.loads(path.read_text())
+    assert (found["status"], found["run"], found["finished_by_run"]) == ("done", 1, 3)
+    assert (found["positions_before"], found["positions_after"]) == ({A: "1"}, {A: "5"})
+
+
+def test_what_nobody_resumes_is_dropped_unless_it_was_reached(tmp_path: Path) -> None:
+    held: dict[str, str] = {A: "5"}
+    with next_run(tmp_path, held, {"a"}) as audit:
+        audit.on_decision(rebalance(1_000, "7"))
+        audit.on_decision(rebalance(2_000, "5"))
+    paths = sorted((tmp_path / "audit").glob("*.json"))
+
+    def statuses() -> list[str]:
+        return [json.loads(path.read_text())["status"] for path in paths]
+
+    assert statuses() == ["superseded", "open"]
+    # It was killed just after the last fill: all that it wanted is there.
+    with next_run(tmp_path, held, set()) as audit:
+        audit.take_up()
+        assert not audit.is_open
+    assert statuses() == ["superseded", "done"]
+    with next_run(tmp_path, held, {"a"}) as audit:
+        audit.on_decision(rebalance(3_000, "6"))
+    with next_run(tmp_path, held, set()) as audit:
+        audit.take_up()
+    (last,) = set((tmp_path / "audit").glob("*.json")) - set(paths)
+    assert json.loads(last.read_text())["status"] == "dropped"
+    assert "missed" in json.loads(last.read_text())
+
+
+def test_an_audit_file_that_cannot_be_read_is_told_and_left(tmp_path: Path) -> None:
+    (tmp_path / "audit").mkdir()
+    (tmp_path / "audit" / "x.json").write_text("{")
+    with Journal.open(tmp_path, node="test") as journal:
+        Audit(journal, lambda key: {}, lambda key: False).take_up()
+        (note,) = journal.notes()
+    assert "x.json" in note["text"]
