@@ -42,7 +42,8 @@ from actors.gate_facts import cancel_all_facts, cancel_facts, order_facts
 from actors.order_facts import Hold, Observer, OrderFacts
 from actors.order_gate import AccountFacts, InstrumentFacts, OrderIntent, reduces, refusal
 from config.errors import DeskError
-from strategies.messages import Action, Verdict, strictest
+from strategies.messages import Verdict
+from strategies.verdicts import Verdicts
 
 ENDPOINT = "ExecEngine.execute"
 
@@ -99,7 +100,7 @@ class OrderGate:
         self._changed: set[str] = set()
         self._valued_at = -1
         self._facts: dict[InstrumentId, InstrumentFacts] = {}
-        self._verdicts: dict[str, Verdict] = {}
+        self._verdicts = Verdicts()
         self.refusals = 0
         self.unwritten = 0
         self.observers: list[Observer] = []
@@ -110,7 +111,7 @@ class OrderGate:
         self._bus.deregister(endpoint=ENDPOINT, handler=self._pass)
         self._bus.register(endpoint=ENDPOINT, handler=self.execute)
         self._bus.subscribe("events.order.*", self._on_order_event)
-        self._bus.subscribe("verdicts.*", self._on_verdict)
+        self._bus.subscribe("verdicts.*", self._verdicts.hear)
 
     def hold(self, hold: Hold, *, exits: bool = False) -> None:
         """Add a hold; with `exits` it applies to exits and to cancels too (a dry run)."""
@@ -413,25 +414,9 @@ class OrderGate:
         elif isinstance(event, OrderCanceled | OrderDenied | OrderExpired | OrderRejected):
             del pending[name]
 
-    def _on_verdict(self, verdict: Verdict) -> None:
-        key = f"{verdict.guard}|{verdict.scope}"
-        if verdict.action == Action.NONE:
-            self._verdicts.pop(key, None)
-        else:
-            self._verdicts[key] = verdict
-
     def _standing(self, instrument: str, strategy: str) -> Verdict:
-        if not self._verdicts:
-            return Verdict(action=Action.NONE)
-        now = self._kernel.clock.timestamp_ns()
         scopes = ("desk", f"strategy:{strategy}", f"instrument:{instrument}")
-        return strictest(
-            [
-                verdict
-                for verdict in self._verdicts.values()
-                if verdict.scope in scopes and (verdict.until is None or now < verdict.until)
-            ]
-        )
+        return self._verdicts.strictest(scopes, self._kernel.clock.timestamp_ns())
 
 
 def _signed(side: OrderSide, quantity: Decimal) -> Decimal:

@@ -371,7 +371,6 @@ class Live:
         orders = sum(Decimal(target.order) != 0 for target in decision.targets)
         note = f": {decision.note}" if decision.note else ""
         hours = (decision.ts - decision.data_ts) / 3.6e12
-        # Quantities are sized at these closes: what a market did since is in the exposure.
         age = f" on candles that closed {hours:.1f} h ago" if hours >= 1 else ""
         some = f"{orders} order{'' if orders == 1 else 's'}"
         self.say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -16,16 +17,19 @@ if TYPE_CHECKING:
 _MONEY = Decimal("0.00000001")
 
 
-def equity_of(strategy: DeskStrategy) -> Decimal:
+Price = Callable[[InstrumentId], Decimal | None]
+
+
+def equity_of(strategy: DeskStrategy, price_of: Price) -> Decimal:
     """Return the account's balance plus what open positions have gained, settlement currency.
 
-    Positions are valued at the strategy's `last_price`; one without any counts as even.
+    A position without any price counts as even.
     """
     account = strategy.portfolio.account(strategy.instrument_ids[0].venue)
     total = account.balance_total(Currency.from_str(strategy.config.settlement))
     equity = ZERO if total is None else total.as_decimal()
     for position in strategy.cache.positions_open():
-        price = strategy.last_price(position.instrument_id)
+        price = price_of(position.instrument_id)
         if price is not None:
             entry = Decimal(repr(position.avg_px_open))
             equity += position.signed_decimal_qty() * (price - entry)

@@ -18,7 +18,7 @@ from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.orders import Order
 from nautilus_trader.trading.strategy import Strategy
 
-from strategies.account import equity_of, holding_of, holdings_of
+from strategies.account import Price, equity_of, holding_of, holdings_of
 from strategies.clearing import Clearing
 from strategies.desk_config import DeskStrategyConfig
 from strategies.executor import Executor
@@ -137,13 +137,26 @@ class DeskStrategy(Hooks, Strategy):
         price = self.cache.price(instrument_id, PriceType.LAST)
         return None if price is None else price.as_decimal()
 
-    def equity(self) -> Decimal:
+    def newest_price(self, instrument_id: InstrumentId) -> Decimal | None:
+        """Return the mid of the touch, else the mark price, else `last_price`."""
+        touch = self.touch(instrument_id)
+        if touch is not None:
+            return touch.mid
+        mark = self.cache.mark_price(instrument_id)
+        return self.last_price(instrument_id) if mark is None else mark.value.as_decimal()
+
+    def equity(self, price_of: Price | None = None) -> Decimal:
         """Return the account's balance plus what open positions have gained, settlement currency.
 
         Valued at the last closes that the strategy has seen, not at the engine's newest print, so
         that it is what the decision's data say. A position without any price counts as even.
+
+        Parameters
+        ----------
+        price_of : callable, optional
+            Gives other prices to value positions at, by instrument id.
         """
-        return equity_of(self)
+        return equity_of(self, price_of or self.last_price)
 
     def holdings(self) -> dict[str, Decimal]:
         """Return this strategy's open positions, signed base coin by instrument id."""

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from strategies.panel_rebalancer import PanelRebalancer
 
 
+LATE_NS = 600 * 10**9
+"""After so long from its stamp a decision is late."""
+
+
 class Decider:
     """The decisions of one rebalancer.
 
@@ -117,7 +121,11 @@ class Decider:
         if strategy.verdict.action == Action.FLATTEN:
             self.flatten(now, strategy.verdict.reason, stamp)
             return
-        equity = strategy.equity()
+        # What a market did since the closes would be in the exposure: right on time that is little,
+        # and both worlds size alike; a decision that was missed for hours is sized at what is now.
+        late = strategy.sees_touches and now - stamp > LATE_NS
+        price_of = strategy.newest_price if late else strategy.last_price
+        equity = strategy.equity(price_of)
         held = strategy.holdings()
         targets = tuple(
             target_of(
@@ -129,10 +137,13 @@ class Decider:
                 held=held.get(strategy.ids[i], ZERO),
                 lot=strategy.lot(strategy.instrument_ids[i]),
                 verdict=strategy.verdict_on(strategy.ids[i]),
+                newest=price_of(strategy.instrument_ids[i]) if late else None,
             )
             for i in self._in_sight(held)
         )
         note = "" if strategy.sees_touches else not_applied(self._rules)
+        if late:
+            note = f"{(now - stamp) / 3.6e12:.1f} h late: sized at the newest prices, not at closes"
         self._carry_out("rebalance", now, data_ts, equity, targets, note, stamp)
 
     # To leave ----------------------------------------------------------------------------------

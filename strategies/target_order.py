@@ -25,6 +25,7 @@ def target_of(
     held: Decimal,
     lot: Lot,
     verdict: Verdict,
+    newest: Decimal | None = None,
 ) -> Target:
     """Return an instrument's line of a decision: what was seen, wanted and is ordered.
 
@@ -38,14 +39,19 @@ def target_of(
         The instrument's column in it.
     name : str
         Its id.
+    newest : Decimal, optional
+        Price to size at in place of the proposal's close, settlement currency; what has no close
+        is closed all the same.
     """
     weight, close = float(proposal.weight[index]), float(proposal.price[index])
     score = float(proposal.score[index])
-    known = not math.isnan(close)
+    price = None if math.isnan(close) else Decimal(repr(close))
+    if price is not None and newest is not None:
+        price, close = newest, float(newest)
     sized = order_for(
         rules,
         weight,
-        price=Decimal(repr(close)) if known else None,
+        price=price,
         equity=equity,
         held=held,
         lot=lot,
@@ -54,7 +60,7 @@ def target_of(
     reasons = (explain(proposal, index, rules), sized.reason)
     return Target(
         instrument=name,
-        price=close if known else None,
+        price=None if price is None else close,
         score=None if math.isnan(score) else score,
         rank=int(proposal.rank[index]) or None,
         weight=weight,

@@ -1,5 +1,7 @@
 """Limits on spread and depth at the decision, on hand-made quotes and books."""
 
+from decimal import Decimal
+
 from msgspec.structs import replace
 from nautilus_trader.model.enums import BookType
 
@@ -101,3 +103,51 @@ def test_on_candles_the_limits_are_not_applied_and_the_decision_says_so():
     assert [replace(d, note="") for d in limited.decisions] == [
         replace(d, note="") for d in free.decisions
     ]
+
+
+def by_hand(told, seconds):
+    """Let it decide so long after its stamp, by hand instead of by the schedule."""
+    start = told.on_start
+
+    def on_start():
+        start()
+        for name in told.instrument_ids:
+            told.watch_touch(name)
+        told.clock.cancel_timer("rebalance.rev")
+        at = START + (DECIDES + seconds) * SECOND
+        told.clock.set_time_alert_ns("by hand", at, lambda event: told.run_now())
+
+    told.on_start = on_start
+    return told
+
+
+def decided_by_hand(seconds):
+    """B closed at 98 and has fallen to 49 since; E closed at 102 and stands there."""
+    told = by_hand(told_of("quotes"), seconds)
+    data = around(B, 48.9, 49.1) + around(E, 101.9, 102.1)
+    data += around(A, 98.9, 99.1) + around(C, 100.9, 101.1)
+    engine = bare_engine(*map(perpetual, NAMES), bar_execution=False, book_type=BookType.L1_MBP)
+    engine.add_strategy(told)
+    engine.add_data(hours())
+    for name in NAMES:
+        engine.add_data([row for row in data if row.instrument_id.value == name])
+    engine.run(start=START, end=START + (DECIDES + seconds + 60) * SECOND)
+    return told.decisions[-1]
+
+
+def test_a_decision_that_is_late_is_sized_at_the_newest_prices():
+    decision = decided_by_hand(seconds=720)
+    bought, sold = lines(decision)[B], lines(decision)[E]
+    half = Decimal(decision.equity) / 2
+    assert (bought.price, sold.price) == (49.0, 102.0)
+    assert 0 <= half - Decimal(bought.order) * 49 < Decimal("0.049")
+    assert 0 <= half + Decimal(sold.order) * 102 < Decimal("0.102")
+    assert decision.note == "0.2 h late: sized at the newest prices, not at closes"
+
+
+def test_a_decision_on_time_is_sized_at_the_closes_in_both_worlds():
+    decision = decided_by_hand(seconds=590)
+    half = Decimal(decision.equity) / 2
+    assert lines(decision)[B].price == 98.0
+    assert 0 <= half - Decimal(lines(decision)[B].order) * 98 < Decimal("0.098")
+    assert decision.note == ""
