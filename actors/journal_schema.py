@@ -4,7 +4,8 @@ Times are UNIX nanoseconds (UTC); money and quantities are decimal strings; ever
 called ``payload`` is JSON. Tables named in the plural of an event (``intents``, ``fills`` …) only
 grow; ``orders``, ``positions``, ``explained``, ``links``, ``counters``, ``standing`` and ``state``
 hold the newest word on each thing. An intent makes its order by a trigger, so that an order on its
-way waits for one statement and one commit. An id is used once; one that comes twice is a fault of
+way waits for one statement and one commit; there is no index on what is unsettled for the same
+reason (a start reads the table whole, once). An id is used once; one that comes twice is a fault of
 the strategy and stays visible in ``intents``.
 """
 
@@ -46,7 +47,7 @@ CREATE TABLE IF NOT EXISTS orders (
     price TEXT, trigger_price TEXT, order_type TEXT NOT NULL, reduce_only INTEGER NOT NULL,
     is_exit INTEGER NOT NULL, status TEXT NOT NULL, final INTEGER NOT NULL, reason TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS orders_unsettled ON orders (created) WHERE final = 0;
+DROP INDEX IF EXISTS orders_unsettled;
 CREATE TRIGGER IF NOT EXISTS intended_orders AFTER INSERT ON intents
 WHEN new.operation = 'submit' BEGIN
     INSERT OR IGNORE INTO orders VALUES (

@@ -9,6 +9,7 @@ running; whatever comes after ends in an orderly stop.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
 from collections.abc import Callable
@@ -179,6 +180,7 @@ def _in_loop(live: Live) -> Report:
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         live.dispose()
         forget_clients()
+        gc.unfreeze()
         asyncio.set_event_loop(None)
         if not loop.is_closed():
             loop.close()
@@ -296,6 +298,9 @@ class Live:
             made.trader.start_strategy(strategy.id)
         # A candle may have closed between the request for history and the subscription.
         await stop.guard(warm_up.top_up(time.time_ns()))
+        # What is there by now stays: the collector need not walk through it between two orders.
+        gc.collect()
+        gc.freeze()
         self.journal.phase("running")
         self.say(f"{self.node.name} runs (pid {os.getpid()})")
 
