@@ -290,6 +290,9 @@ class Live:
             self.journal.gate("start", passed=False, detail=str(error))
             await self._disconnect()
             raise
+        # What is there by now stays: the collector need not walk through it between two orders.
+        gc.collect()
+        gc.freeze()
         feed: NodeFeed = await stop.guard(hear_prices(made, self.say))
         assert self.minding is not None
         self.minding.start(rest, feed, recovery, facts, warm_up.complete, stop)
@@ -298,9 +301,6 @@ class Live:
             made.trader.start_strategy(strategy.id)
         # A candle may have closed between the request for history and the subscription.
         await stop.guard(warm_up.top_up(time.time_ns()))
-        # What is there by now stays: the collector need not walk through it between two orders.
-        gc.collect()
-        gc.freeze()
         self.journal.phase("running")
         self.say(f"{self.node.name} runs (pid {os.getpid()})")
 
