@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from decimal import Decimal as D
 from pathlib import Path
@@ -51,6 +50,7 @@ from live_nodes.practice.model import AccountSpec, CancelAllRequest, Key, OrderR
 from live_nodes.practice.server import Server, serve
 from live_nodes.practice_keys import practice_keys
 from tests.live_nodes.by_hand import ByHand, PlainByHand
+from tests.live_nodes.practice.background import in_thread
 from tests.live_nodes.practice.still_market import BTC, ETH, KEYS, SPOT, SYMBOLS, Kept, StillMarket
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
@@ -220,11 +220,9 @@ class Stage:
 @contextmanager
 def stage(**settings: Any) -> Iterator[Stage]:
     """Run an exchange in a thread until the block ends."""
-    ready, done = threading.Event(), threading.Event()
-    found: list[Stage] = []
-    failures: list[BaseException] = []
 
-    async def body() -> None:
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Stage]:
         market, faults = BreathingMarket(), Faults(seed=settings.get("seed", 0))
         accounts = [
             AccountSpec(ACCOUNT, balances=(("USDT", D(100_000)),)),
@@ -233,32 +231,12 @@ def stage(**settings: Any) -> Iterator[Stage]:
         market.halted = faults.halted
         server = await serve(Exchange(SYMBOLS, accounts), market, KEYS, faults, Kept())
         try:
-            found.append(Stage(server, market, faults, asyncio.get_running_loop()))
-            ready.set()
-            while not done.is_set():
-                await asyncio.sleep(0.01)
+            yield Stage(server, market, faults, asyncio.get_running_loop())
         finally:
             await server.stop()
 
-    def run() -> None:
-        try:
-            asyncio.run(body())
-        except BaseException as failure:  # noqa: BLE001 - told by the main thread
-            failures.append(failure)
-            ready.set()
-
-    thread = threading.Thread(target=run, name="practice exchange")
-    thread.start()
-    try:
-        assert ready.wait(10)
-        if failures:
-            raise failures[0]
-        yield found[0]
-    finally:
-        done.set()
-        thread.join(10)
-    if failures:
-        raise failures[0]
+    with in_thread(opened) as found:
+        yield found
 
 
 # Nodes -------------------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
 from live_nodes.practice.limits import Limits
 from tests.live_nodes.practice.still_market import Practice, practice
@@ -32,15 +32,15 @@ class Background:
 
 
 @contextmanager
-def background(limits: Limits | None = None) -> Iterator[Background]:
-    """Run an exchange in a thread until the block ends."""
+def in_thread[T](open_: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[T]:
+    """Hold something open on a loop and thread of its own until the block ends."""
     ready, done = threading.Event(), threading.Event()
-    found: list[Background] = []
+    found: list[T] = []
     failures: list[BaseException] = []
 
     async def body() -> None:
-        async with practice(limits) as running:
-            found.append(Background(running, asyncio.get_running_loop()))
+        async with open_() as opened:
+            found.append(opened)
             ready.set()
             while not done.is_set():
                 await asyncio.sleep(0.01)
@@ -64,6 +64,19 @@ def background(limits: Limits | None = None) -> Iterator[Background]:
         thread.join(10)
     if failures:
         raise failures[0]
+
+
+@contextmanager
+def background(limits: Limits | None = None) -> Iterator[Background]:
+    """Run an exchange in a thread until the block ends."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Background]:
+        async with practice(limits) as running:
+            yield Background(running, asyncio.get_running_loop())
+
+    with in_thread(opened) as found:
+        yield found
 
 
 def wait_for(wanted: Callable[[], bool], seconds: float = 5.0) -> None:
