@@ -21,13 +21,13 @@ test: $(STAMP) ## Run the tests (everything but the slow ones)
 	@$(PY) -m pytest -n 2 --dist loadfile
 
 test-slow: $(STAMP) ## Run the slow tests
-	@$(PY) -m pytest -m slow
+	@$(PY) -m pytest -m slow --timeout 3600
 
 test-kill: $(STAMP) ## End nodes with SIGKILL about a hundred times, compare with the exchange each time
-	@$(PY) -m pytest -m kill
+	@$(PY) -m pytest -m kill --timeout 3600
 
 test-soak: $(STAMP) ## Let a node trade for ten minutes, record memory and message lag
-	@$(PY) -m pytest -m soak -s
+	@$(PY) -m pytest -m soak --timeout 3600 -s
 
 lint: $(STAMP) ## Check style, types and the import floors
 	@.venv/bin/ruff check .
