@@ -151,6 +151,9 @@ class Node(Setup):
     """What must hold before a strategy starts."""
     watch: Watch = Watch()
     """What is watched while it trades."""
+    alerts: EnvironmentName | None = None
+    """Name of the environment variable that holds where alerts go: addresses of apprise (Telegram,
+    Discord, e-mail and a hundred others), separated by spaces; null writes them to the log only."""
     on_stop: Literal["keep", "flatten"] = "keep"
     """What happens to positions when the node stops."""
     stop_deadline: Annotated[float, Field(ge=5, le=600)] = 30.0

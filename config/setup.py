@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from config.base import ComponentKey, DocumentName, Flag, Glob, Part
+from config.risk import Risk
 
 
 def _not_of_python(name: str) -> str:
@@ -65,3 +66,5 @@ class Setup(Part):
     """Strategies by key; the key becomes the tag in order ids."""
     actors: dict[ComponentKey, Component] = Field(default_factory=dict)
     """Guards and other actors by key."""
+    risk: Risk = Risk()
+    """What all guards share."""

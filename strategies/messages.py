@@ -38,6 +38,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         Who says so, and why, in words for the trader.
     measured, limit : float or None
         The value that was measured and the limit that it met.
+    passing : bool
+        Whether it passes by itself: what it holds back is not given up, but tried again.
     """
 
     action: Action
@@ -48,6 +50,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     measured: float | None = None
     limit: float | None = None
+    passing: bool = False
 
 
 PASSING = ("node.links", "node.feed", "node.clock", "node.sweep")

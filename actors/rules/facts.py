@@ -1,0 +1,194 @@
+"""What rules are told: one moment of the desk, and what happened in between. Plain data.
+
+Money and quantities are exact decimals in the settlement currency and in base coin, quantities
+signed (short is negative); times are UNIX nanoseconds (UTC). Nothing here knows the engine, so that
+a run's tape of these can be played to the rules again.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+ZERO = Decimal(0)
+
+
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
+    """An open position of one owner in one instrument.
+
+    Parameters
+    ----------
+    strategy : str
+        The component's key; empty when it is nobody's of this desk (``external``).
+    instrument : str
+        Instrument id.
+    quantity : Decimal
+        Signed base coin, never zero.
+    entry : Decimal
+        Average price of what is open.
+    price : Decimal or None
+        What it is valued at now: mark, else mid of the touch, else last; None before any is known.
+    """
+
+    strategy: str
+    instrument: str
+    quantity: Decimal
+    entry: Decimal
+    price: Decimal | None
+
+    @property
+    def value(self) -> Decimal:
+        """Signed value at the price, at the entry where no price is known."""
+        return self.quantity * (self.entry if self.price is None else self.price)
+
+
+class Market(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one instrument's market; None where nothing is.
+
+    Parameters
+    ----------
+    price : Decimal or None
+        As `Holding.price`.
+    bid, ask : Decimal or None
+        Best prices; candles show none.
+    tick : Decimal
+        Price increment.
+    silent_ns : int or None
+        How long nothing was heard of it when it should have been.
+    delay_ns : int or None
+        How old its newest event was when it came here, plus what this process then lagged behind.
+    next_funding_ns : int or None
+        Its next funding settlement; None for spot.
+    trading : bool
+        Whether the venue takes orders in it.
+    maintenance_rate : Decimal
+        Maintenance margin per unit of value, at the venue's first tier.
+    spot : bool
+        Whether it is a spot pair.
+    """
+
+    price: Decimal | None = None
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    tick: Decimal = ZERO
+    silent_ns: int | None = None
+    delay_ns: int | None = None
+    next_funding_ns: int | None = None
+    trading: bool = True
+    maintenance_rate: Decimal = ZERO
+    spot: bool = False
+
+
+class Pulse(msgspec.Struct, frozen=True, kw_only=True):
+    """The desk at one moment: after every move of prices in a backtest, live some times a second.
+
+    Parameters
+    ----------
+    now : int
+        UNIX nanoseconds (UTC).
+    equity : Decimal
+        Balance plus what open positions have gained.
+    balance : Decimal
+        What is realised, fees and funding included.
+    holdings : tuple of Holding
+        Sorted by instrument, then strategy; external ones included.
+    results : dict of str to Decimal
+        Net profit of each strategy since the desk's first start: fees and funding included, what is
+        open valued at its price.
+    markets : dict of str to Market
+        By instrument id; only those of rules that `need` them, else empty.
+    leverage : Decimal
+        Largest gross value per unit of equity that the document allows.
+    maintenance : str
+        Why the venue takes no orders, in words; empty while it does.
+    """
+
+    now: int
+    equity: Decimal
+    balance: Decimal = ZERO
+    holdings: tuple[Holding, ...] = ()
+    results: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    markets: dict[str, Market] = msgspec.field(default_factory=dict)
+    leverage: Decimal = Decimal(1)
+    maintenance: str = ""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """An order that stands at the order gate and has passed all else; ``price`` None is a market
+    order. Exits are told too, and are never refused.
+    """
+
+    ts: int
+    strategy: str
+    instrument: str
+    quantity: Decimal
+    price: Decimal | None
+    is_exit: bool
+    order_id: str = ""
+
+
+class Traded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A fill. ``slippage`` is what it cost against the price that stood when its order left, per
+    unit of value (positive is worse); None where that is not known, and for passive fills.
+    """
+
+    ts: int
+    strategy: str
+    instrument: str
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    slippage: float | None = None
+    opened: bool = False
+
+
+class Closed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A position that came back to flat: a round trip, and what it brought net of fees and funding,
+    at its ``peak`` size worth ``value``.
+    """
+
+    ts: int
+    strategy: str
+    instrument: str
+    net: Decimal
+    value: Decimal = ZERO
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The venue's answer to a request: accepted, or rejected with its reason."""
+
+    ts: int
+    strategy: str
+    instrument: str
+    accepted: bool
+    reason: str = ""
+
+
+class Erred(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Something of the desk failed: a request, a sweep, a component."""
+
+    ts: int
+    source: str
+    text: str
+
+
+class Differed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The venue says something else of the account than our books (``kind``: as the sweep's
+    findings, such as ``position``, ``ghost_order``, ``unknown_fill``, ``balance``).
+    """
+
+    ts: int
+    kind: str
+    instrument: str
+    detail: str
+
+
+Happened = Asked | Traded | Closed | Answered | Erred | Differed
+"""What happens between two pulses."""
+
+Seen = Pulse | Happened
+
+Need = Literal["markets"]
+"""Parts of a Pulse that cost time and are filled in only where a rule asks for them."""

@@ -1,0 +1,166 @@
+"""From readings to halts that stand: what was tripped stays so until its release says otherwise.
+
+Pure. ``since`` and ``until`` are UNIX nanoseconds (UTC), so a clock that goes back can only prolong
+a halt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from actors.rules.params import GuardParams, pause_of
+from actors.rules.reading import Reading
+from config.intervals import DAY_NS
+from strategies.messages import Action, Verdict, strictest
+
+
+class Latch(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit that was reached.
+
+    Parameters
+    ----------
+    scope, key : str
+        Of the reading.
+    action, multiplier, measured, limit, reason
+        Of the reading that tripped it.
+    release : str
+        How it ends.
+    since : int
+        When it was tripped.
+    until : int or None
+        When it is looked at again; None with ``manual`` and, as a rule, ``recovered``.
+    """
+
+    scope: str
+    key: str
+    action: int
+    multiplier: float
+    release: str
+    since: int
+    until: int | None
+    measured: float
+    limit: float
+    reason: str
+
+
+Latches = tuple[Latch, ...]
+"""Sorted by scope, then key."""
+
+
+def step(
+    latches: Latches, readings: Iterable[Reading] | None, now: int, params: GuardParams
+) -> Latches:
+    """Return what stands now.
+
+    Parameters
+    ----------
+    latches : tuple of Latch
+        What stood.
+    readings : iterable of Reading, optional
+        All of the guard's readings; None when nothing was measured, so that only time counts.
+    now : int
+        UNIX nanoseconds (UTC).
+    params : GuardParams
+        The guard's.
+
+    Returns
+    -------
+    tuple of Latch
+        The very same object when nothing changed.
+    """
+    found = None if readings is None else {(r.scope, r.key): r for r in readings}
+    kept = {(latch.scope, latch.key): latch for latch in latches}
+    for name, latch in list(kept.items()):
+        after = _later(latch, None if found is None else found.get(name), found is not None, now)
+        if after is None:
+            del kept[name]
+        else:
+            kept[name] = after
+    for name, reading in (found or {}).items():
+        if reading.over and name not in kept:
+            kept[name] = _tripped(reading, now, params)
+    result = tuple(kept[name] for name in sorted(kept))
+    return latches if result == latches else result
+
+
+def verdicts(latches: Latches, guard: str, *, passing: bool = False) -> dict[str, Verdict]:
+    """Return the guard's verdict on each scope on which it has one: its strictest latch there.
+
+    Parameters
+    ----------
+    latches : tuple of Latch
+        What stands.
+    guard : str
+        The guard's key.
+    passing : bool
+        Whether its halts pass by themselves.
+    """
+    by_scope: dict[str, list[Verdict]] = {}
+    for latch in latches:
+        by_scope.setdefault(latch.scope, []).append(
+            Verdict(
+                action=Action(latch.action),
+                scope=latch.scope,
+                multiplier=latch.multiplier,
+                until=latch.until,
+                guard=guard,
+                reason=latch.reason,
+                measured=latch.measured,
+                limit=latch.limit,
+                passing=passing,
+            )
+        )
+    return {scope: strictest(found) for scope, found in by_scope.items()}
+
+
+def released(latches: Latches, scope: str | None = None) -> Latches:
+    """Return what is left after the trader released a scope, or all of them."""
+    return tuple(latch for latch in latches if scope is not None and latch.scope != scope)
+
+
+def _tripped(reading: Reading, now: int, params: GuardParams) -> Latch:
+    release = reading.release or params.release
+    return Latch(
+        scope=reading.scope,
+        key=reading.key,
+        action=int(reading.action),
+        multiplier=reading.multiplier,
+        release=release,
+        since=now,
+        until=_until(release, reading, now),
+        measured=reading.measured,
+        limit=reading.limit,
+        reason=reading.reason,
+    )
+
+
+def _until(release: str, reading: Reading | None, now: int) -> int | None:
+    if release == "next_day":
+        return (now // DAY_NS + 1) * DAY_NS
+    pause = pause_of(release)
+    if pause is not None:
+        return now + pause
+    return reading.until if reading is not None and release == "recovered" else None
+
+
+def _later(latch: Latch, reading: Reading | None, measured: bool, now: int) -> Latch | None:
+    """Return the latch as it stands now, None when it is over."""
+    if latch.release == "manual":
+        return latch
+    over = reading is not None and reading.over
+    if latch.release == "recovered":
+        if reading is None:
+            # Nothing is left to measure, such as a position that is closed; between two
+            # measurements only a known end counts.
+            gone = measured or (latch.until is not None and now >= latch.until)
+            return None if gone else latch
+        if reading.clear and not over:
+            return None
+        return msgspec.structs.replace(latch, until=reading.until)
+    if latch.until is None or now < latch.until:
+        return latch
+    if not over:
+        return None
+    return msgspec.structs.replace(latch, until=_until(latch.release, reading, now))

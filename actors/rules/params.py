@@ -1,0 +1,78 @@
+"""The parameters that every guard has, each declared once, with ranges and units."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+from strategies.messages import Action
+from strategies.schedule import duration_ns
+
+ActionName = Literal["shrink", "halt_entries", "reduce_only", "flatten"]
+Release = Annotated[str, Meta(pattern=r"^(manual|next_day|recovered|[1-9][0-9]{0,4}(ms|s|m|h|d))$")]
+"""``manual``: until `perpdesk risk release`; ``next_day``: until the next midnight UTC;
+``recovered``: until the value is clear of its limit by the hysteresis; or a pause, as ``30m``,
+after which it ends unless the limit is still reached."""
+Fraction = Annotated[float, Meta(gt=0, le=1)]
+
+
+class GuardParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every guard may be told.
+
+    Parameters
+    ----------
+    action : {"shrink", "halt_entries", "reduce_only", "flatten"}
+        What is asked for when a limit is reached.
+    size : float
+        Size of new positions under ``shrink``, a fraction of the normal one.
+    release : str
+        How a halt ends: ``manual``, ``next_day``, ``recovered`` or a pause such as ``30m``.
+    hysteresis : float
+        ``recovered``: how far inside its limit the value must be, as a fraction of the limit.
+    required : bool
+        Whether entries stop when this guard is silent; exits never do.
+    """
+
+    passing: ClassVar[bool] = False
+    """Whether its halts pass by themselves, so that what they hold back is tried again."""
+
+    action: ActionName = "halt_entries"
+    size: Fraction = 0.5
+    release: Release = "manual"
+    hysteresis: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    required: bool = True
+
+    @property
+    def asks(self) -> Action:
+        """The action as the verdicts know it."""
+        return Action[self.action.upper()]
+
+    @property
+    def multiplier(self) -> float:
+        """Size of new positions that a verdict carries."""
+        return self.size if self.action == "shrink" else 1.0
+
+    @property
+    def pause_ns(self) -> int | None:
+        """The pause after which a halt ends, nanoseconds; None for the other ways."""
+        return pause_of(self.release)
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) for each parameter that does not go with the others."""
+        return []
+
+
+def pause_of(release: str) -> int | None:
+    """Return the pause in nanoseconds, None when the release is no pause.
+
+    Examples
+    --------
+    >>> pause_of("500ms"), pause_of("manual")
+    (500000000, None)
+    """
+    if re.fullmatch(r"\d+ms", release):
+        return int(release[:-2]) * 1_000_000
+    return duration_ns(release) if release[0].isdigit() else None
