@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pybit._websocket_stream
 import pybit._websocket_trading
 import pybit.unified_trading
 import pytest
@@ -33,7 +34,18 @@ def exchange(monkeypatch: pytest.MonkeyPatch) -> Iterator[Background]:
         monkeypatch.setattr(pybit.unified_trading, "PUBLIC_WSS", public)
         monkeypatch.setattr(pybit.unified_trading, "PRIVATE_WSS", f"{running.links}/private")
         monkeypatch.setattr(pybit._websocket_trading, "TRADE_WSS", f"{running.links}/trade")
+        streams = pybit._websocket_stream._V5WebSocketManager
+        monkeypatch.setattr(streams, "_get_callback", _callback)
         yield running
+
+
+def _callback(streams: Any, topic: str) -> Any:
+    """Return a topic's callback, which pybit sets only after it has subscribed.
+
+    A snapshot that comes in between ends its thread, and its next call waits without bound.
+    """
+    wait_for(lambda: topic in streams.callback_directory)
+    return streams.callback_directory[topic]
 
 
 @pytest.fixture
