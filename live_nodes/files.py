@@ -1,0 +1,28 @@
+"""Small files that another process reads while this one writes them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def replace_file(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """Write a file so that whoever reads it finds the old content or the new, never a part.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Of the file, in a folder that is there.
+    content : bytes
+        All of it.
+    durable : bool
+        Whether it must survive the loss of power too, which takes some milliseconds.
+    """
+    # A dot before it: those who look for `*.json` don't take it for one.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    with partial.open("wb") as file:
+        file.write(content)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    os.replace(partial, path)
