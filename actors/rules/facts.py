@@ -97,6 +97,9 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     results : dict of str to Decimal
         Net profit of each strategy since the desk's first start: fees and funding included, what is
         open valued at its price.
+    results_by_instrument : dict of str to Decimal
+        The same of each instrument ever traded, over all strategies; only for rules that `need`
+        it, else empty.
     markets : dict of str to Market
         By instrument id; only those of rules that `need` them, else empty.
     leverage : Decimal
@@ -110,6 +113,7 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     balance: Decimal = ZERO
     holdings: tuple[Holding, ...] = ()
     results: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    results_by_instrument: dict[str, Decimal] = msgspec.field(default_factory=dict)
     markets: dict[str, Market] = msgspec.field(default_factory=dict)
     leverage: Decimal = Decimal(1)
     maintenance: str = ""
@@ -190,5 +194,5 @@ Happened = Asked | Traded | Closed | Answered | Erred | Differed
 
 Seen = Pulse | Happened
 
-Need = Literal["markets"]
+Need = Literal["markets", "results_by_instrument"]
 """Parts of a Pulse that cost time and are filled in only where a rule asks for them."""
