@@ -65,6 +65,8 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
         Whether the venue takes orders in it.
     maintenance_rate : Decimal
         Maintenance margin per unit of value, at the venue's first tier.
+    taker_fee : Decimal
+        Taker fee per unit of value: what closing costs.
     spot : bool
         Whether it is a spot pair.
     """
@@ -78,6 +80,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     next_funding_ns: int | None = None
     trading: bool = True
     maintenance_rate: Decimal = ZERO
+    taker_fee: Decimal = ZERO
     spot: bool = False
 
 
@@ -119,9 +122,36 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     maintenance: str = ""
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What an owner holds at the very moment of an order, and what is still under way.
+
+    Parameters
+    ----------
+    strategy, instrument : str
+        As in `Holding`.
+    held : Decimal
+        Signed base coin; fills since the newest pulse are in it.
+    buys, sells : Decimal
+        What orders that have left may still fill on each side, unsigned base coin; a change of an
+        order counts as the order that it asks for. The asked order itself is not among them.
+    price : Decimal
+        As `Holding.price`; what the order asks, else the entry, where none is known.
+    """
+
+    strategy: str
+    instrument: str
+    held: Decimal
+    buys: Decimal = ZERO
+    sells: Decimal = ZERO
+    price: Decimal
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """An order that stands at the order gate and has passed all else; ``price`` None is a market
     order. Exits are told too, and are never refused.
+
+    ``standing`` has one row for each owner and instrument that holds anything or has anything under
+    way, and always one for the order's own; it is filled in only where a rule needs it.
     """
 
     ts: int
@@ -131,6 +161,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     price: Decimal | None
     is_exit: bool
     order_id: str = ""
+    standing: tuple[Standing, ...] = ()
 
 
 class Traded(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -50,7 +50,7 @@ class Rule:
         ``released(state, pulse, scope, params) -> state``: measures anew from here, after the
         trader accepted a breach (peak = now, counters = 0) on a scope.
     needs : frozenset of Need
-        Costly parts of a Pulse that it reads.
+        Costly parts of a Pulse or of an Asked that it reads.
     """
 
     state: type[msgspec.Struct]
