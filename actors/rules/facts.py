@@ -225,5 +225,6 @@ Happened = Asked | Traded | Closed | Answered | Erred | Differed
 
 Seen = Pulse | Happened
 
-Need = Literal["markets", "results_by_instrument"]
-"""Parts of a Pulse that cost time and are filled in only where a rule asks for them."""
+Need = Literal["markets", "results_by_instrument", "standing"]
+"""Parts of a Pulse, and of an Asked entry, that cost time and are filled in only where a rule asks
+for them."""
