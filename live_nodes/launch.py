@@ -13,11 +13,7 @@ import gc
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from nautilus_trader.live.node import TradingNode
 
@@ -28,7 +24,6 @@ from config.errors import DeskError, GateRefused
 from live_nodes.account import CacheAccount
 from live_nodes.adapter import Wiring, forget_clients
 from live_nodes.build import LOG_FILE, make_node, node_config
-from live_nodes.dry_run import DRY_RUN, Intentions, ScratchState
 from live_nodes.environments import Addresses, addresses, refuse_unconfirmed
 from live_nodes.feed import NodeFeed
 from live_nodes.gates import GateFailure, refuse, strangers_gate
@@ -38,83 +33,18 @@ from live_nodes.minding import Minding
 from live_nodes.outcome import Miss, in_words
 from live_nodes.preflight import Preflight, preflight
 from live_nodes.recovery import Recovery
+from live_nodes.report import Options, Report
 from live_nodes.starting import connect, hear_prices, reconcile
 from live_nodes.stopping import Stop, StopRequestedError, verify, wind_down
+from live_nodes.telling import decision_line, waiting_lines
 from live_nodes.venue_rest import VenueRest
 from live_nodes.warm_up import WarmUp
+from live_nodes.wiring import gate_of, put_aside_long_log, strategies_by_key
 from strategies.base import DeskStrategy
 from strategies.messages import Decision
-from strategies.order_ids import owner_of
-from strategies.schedule import next_fire
-from strategies.state import MemoryState
 
 _POLL = 0.1
-LOG_BYTES = 64 * 1024 * 1024
-"""Length at which a start puts the log aside."""
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command line asks for.
-
-    Parameters
-    ----------
-    dry_run : bool
-        Journal and print orders, send none.
-    run_once : bool
-        Do what is due, then stop.
-    force : bool
-        Do it even when it is done already; guards are obeyed.
-    seconds : float, optional
-        Stop after so long.
-    """
-
-    dry_run: bool = False
-    run_once: bool = False
-    force: bool = False
-    seconds: float | None = None
-
-
-@dataclass
-class Report:
-    """What became of a run; the command prints it.
-
-    Attributes
-    ----------
-    outcome : str
-        ``stopped``, ``ran once``, ``nothing due``, or ``waits``: something kept the decision from
-        being made.
-    reason : str
-        Why it stopped.
-    decisions : int
-        How many were made.
-    intended : list of dict
-        Orders that a dry run did not send.
-    positions : dict of str to Decimal
-        What was held at the end, net, signed base coin.
-    refusals : int
-        Orders that the order gate refused.
-    missed : list of str
-        Positions that are not where the last decision of each strategy wanted them, in words.
-    left : list of str
-        What is not as it should be at the venue after the stop, in words.
-    """
-
-    outcome: str = "stopped"
-    reason: str = ""
-    decisions: int = 0
-    intended: list[dict[str, Any]] = field(default_factory=list)
-    positions: dict[str, Decimal] = field(default_factory=dict)
-    refusals: int = 0
-    missed: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
-
-    def as_plain(self) -> dict[str, Any]:
-        """Return it as values that JSON knows; amounts are decimal text."""
-        plain = asdict(self)
-        plain["positions"] = {name: f"{quantity:f}" for name, quantity in self.positions.items()}
-        return plain
 
 
 def launch(
@@ -315,31 +245,14 @@ class Live:
             self.where.ws_trade,
             node.watch.heartbeat,
         )
-        _put_aside_long_log(self.folder / f"{LOG_FILE}.log")
+        put_aside_long_log(self.folder / f"{LOG_FILE}.log")
         config = node_config(node, self.where, sorted(facts.infos), self.folder)
         self.made = made = make_node(config, wiring, asyncio.get_running_loop())
         # The kernel took the signals when it was made, and dies at the second of them.
         stop.listen()
         kernel = made.kernel
-        self.gate = gate = OrderGate(
-            kernel, CacheAccount(kernel.cache), float(node.limits.leverage)
-        )
-        gate.observers.append(self.journal)
-        gate.hold(self._without_our_name)
-        if self.options.dry_run:
-            intentions = Intentions(self.report.intended, self.say)
-            gate.observers.append(intentions)
-            gate.hold(lambda facts: DRY_RUN, exits=True)
-        listed = {name: facts.infos[name].listed_ns for name in facts.universe}
-        for strategy in made.trader.strategies():
-            assert isinstance(strategy, DeskStrategy)
-            key = strategy.config.key
-            # Paper positions are in the memory of this process: what was done before is undone.
-            state = MemoryState() if self.paper else self.journal.state(key)
-            strategy.attach_state(ScratchState(state) if self.options.dry_run else state)
-            strategy.know_listings({name: ns for name, ns in listed.items() if ns})
-            strategy.adopts_orders = node.watch.policies.foreign_orders == "adopt"
-            self.strategies[key] = strategy
+        self.gate = gate = gate_of(node, made, self.journal, self.options, self.report, self.say)
+        self.strategies = strategies_by_key(node, made, self.journal, self.options, facts)
         if self.paper:
             self.say(
                 f"paper: begins flat with {node.account.balance:f} USDT and knows nothing of "
@@ -358,30 +271,10 @@ class Live:
         )
         return made
 
-    def _without_our_name(self, facts: Any) -> str | None:
-        """Refuse entries whose id does not say whose they are: nobody could own them later."""
-        if facts.operation != "submit":
-            return None
-        owner = owner_of(facts.client_order_id)
-        if owner is not None and (owner.tag, owner.key) == (self.node.tag, facts.strategy):
-            return None
-        return (
-            f"order id {facts.client_order_id} lacks the prefix {self.node.tag}-{facts.strategy}-: "
-            "make orders with client_order_id=self.next_order_id()"
-        )
-
     def _on_decision(self, decision: Decision) -> None:
         self.report.decisions += 1
         self.waits = decision.note if decision.kind == "wait" else ""
-        orders = sum(Decimal(target.order) != 0 for target in decision.targets)
-        note = f": {decision.note}" if decision.note else ""
-        hours = (decision.ts - decision.data_ts) / 3.6e12
-        age = f" on candles that closed {hours:.1f} h ago" if hours >= 1 else ""
-        some = f"{orders} order{'' if orders == 1 else 's'}"
-        self.say(
-            f"{decision.strategy}: {decision.kind}{age}, {some}, gross {decision.gross:.2f}, "
-            f"net {decision.net:+.2f}{note}"
-        )
+        self.say(decision_line(decision))
 
     def _on_carried_out(self, decision: Decision, missed: list[Miss]) -> None:
         if self.options.dry_run:
@@ -397,7 +290,8 @@ class Live:
         for key in sorted(resumed):
             self.say(f"{key}: takes up what is unfinished or was missed")
         if not self.options.run_once:
-            self._say_when()
+            for line in waiting_lines(self.strategies, time.time_ns()):
+                self.say(line)
         if self.options.run_once:
             self.report.outcome = await self._once(resumed)
             stop.hear(self.waits or self.report.outcome)
@@ -405,19 +299,6 @@ class Live:
             await asyncio.sleep(self.options.seconds)
             stop.hear(f"{self.options.seconds:g} s are over")
         await stop.wait()
-
-    def _say_when(self) -> None:
-        """Say what is waited for: a node that does nothing for hours must not look stuck."""
-        now = time.time_ns()
-        for key, strategy in self.strategies.items():
-            schedule = strategy.schedule()
-            if schedule is not None:
-                at = next_fire(now, *schedule)
-                stamp = datetime.fromtimestamp(at / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-                minutes = round((at - now) / 60e9)
-                self.say(
-                    f"{key}: next decision at {stamp}, in {minutes // 60} h {minutes % 60} min"
-                )
 
     async def _once(self, resumed: set[str]) -> str:
         """Do what is due; what a strategy has taken up by itself just now was it."""
@@ -489,28 +370,3 @@ class Live:
         if self.made is not None:
             self.made.kernel._is_running = False
             self.made.dispose()
-
-
-def _put_aside_long_log(log: Path) -> None:
-    """Begin a new log when the last one has grown long; one old one is kept.
-
-    The engine's own rotation names its files by the time, so that nobody finds the newest.
-    """
-    if log.is_file() and log.stat().st_size > LOG_BYTES:
-        log.replace(log.with_suffix(".old.log"))
-
-
-def raise_left(report: Report) -> None:
-    """Fail the command when the run did not do what it was to, or left something at the venue.
-
-    Raises
-    ------
-    DeskError
-        Which says what.
-    """
-    if report.outcome == "waits":
-        raise DeskError(f"nothing was decided: {report.reason}")
-    if report.outcome == "ran once" and report.missed:
-        raise DeskError("not where the decision wanted it: " + "; ".join(report.missed))
-    if report.left:
-        raise DeskError("after the stop: " + "; ".join(report.left))

@@ -44,7 +44,7 @@ def live(
     from rich.console import Console
 
     from config.errors import InputError
-    from live_nodes.launch import Options, raise_left
+    from live_nodes.report import Options, raise_left
     from live_nodes.session import live_document
     from strategies.schedule import duration_ns
 

@@ -10,8 +10,9 @@ from config.errors import InputError
 from config.validate import checked
 from live_nodes.environments import Addresses, addresses, overridden, refuse_unconfirmed
 from live_nodes.keys import keys_of, variables_of
-from live_nodes.launch import Options, Report, launch
+from live_nodes.launch import launch
 from live_nodes.practice_process import EXCHANGE, ensure_exchange
+from live_nodes.report import Options, Report
 from live_nodes.state_folder import state_folder
 
 

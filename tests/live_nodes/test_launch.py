@@ -281,7 +281,7 @@ def test_spot_is_refused_at_a_venue(run: Run) -> None:
 
 
 def test_what_is_left_after_the_stop_fails_the_command() -> None:
-    from live_nodes.launch import raise_left
+    from live_nodes.report import raise_left
 
     raise_left(Report())
     with pytest.raises(DeskError, match="after the stop: order x is still open"):
