@@ -6,10 +6,17 @@
 ``POST /faults``        ``{name: fault, …}`` as in a scenario's ``faults``
 ``DELETE /faults``      all of them; ``/faults/NAME`` one
 ``POST /move``          ``{category, symbol, price}`` or ``{…, by}`` (a fraction): prices jump
+``POST /book``          ``{category, symbol, spread | gap | crossed, seconds}``, in bps
+``POST /funding``       ``{symbol, seconds, rate?}``: a settlement besides the schedule
+``POST /announce``      ``{title, begins_in?, seconds, services?, products?}``: maintenance
+``DELETE /announce``    what is announced ends
 ``POST /fill``          ``{account, order_id | order_link_id, qty?}``: a print at its price
 ``POST /external_order``  ``{account, category, symbol, side, qty, price?}``: as by hand
 ``POST /halt``          ``{category, symbol, seconds}``
 ======================  ====================================================================
+
+A symbol falls silent by the fault ``{model: drop, channel: public, topic: "*.BTCUSDT", seconds}``
+and its messages come late by ``{model: delay, …, by}``.
 
 What is wrong with a request is answered with status 400 and ``{"error": …}``.
 """
@@ -17,43 +24,23 @@ What is wrong with a request is answered with status 400 and ``{"error": …}``.
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import msgspec
 from aiohttp import web
 from pydantic import Field, TypeAdapter, ValidationError
 
 from config.base import DocumentName, Part
 from config.scenario import Fault, Halt
+from live_nodes.practice.admin_market import Handler, MarketAdmin, OfSymbol, Positive, as_json
 from live_nodes.practice.faults import CHANNELS, Faults
-from live_nodes.practice.model import Key, Order, OrderRequest, Refusal, Side
-from live_nodes.practice.opening import keep_moves
+from live_nodes.practice.model import Order, OrderRequest, Refusal, Side
 from live_nodes.practice.path_market import PathMarket
 from live_nodes.practice.server import HOST, Server
 from live_nodes.practice.store import Store
 
 FAULTS: TypeAdapter[dict[str, Fault]] = TypeAdapter(dict[DocumentName, Fault])
 MOST_PRINTS = 1_000
-Positive = Annotated[Decimal, Field(gt=Decimal(0))]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class _OfSymbol(Part):
-    category: Literal["linear", "spot"] = "linear"
-    symbol: str
-
-    @property
-    def key(self) -> Key:
-        return (self.category, self.symbol)
-
-
-class MoveRequest(_OfSymbol):
-    """Where a price jumps to: `price`, or `by` a fraction of where it is."""
-
-    price: Positive | None = None
-    by: Annotated[Decimal, Field(gt=Decimal(-1), le=Decimal(10))] | None = None
 
 
 class FillRequest(Part):
@@ -65,7 +52,7 @@ class FillRequest(Part):
     qty: Positive | None = None
 
 
-class ManualOrder(_OfSymbol):
+class ManualOrder(OfSymbol):
     """An order that the account's owner gives by hand: without an order link id."""
 
     account: str
@@ -74,7 +61,7 @@ class ManualOrder(_OfSymbol):
     price: Positive | None = None
 
 
-class HaltRequest(_OfSymbol):
+class HaltRequest(OfSymbol):
     """How long a symbol takes no orders."""
 
     seconds: Annotated[Decimal, Field(gt=Decimal(0), le=Decimal(86_400))]
@@ -100,7 +87,7 @@ class Admin:
         self._venue = server.venue
         self._market = market
         self._faults = faults
-        self._store = store
+        self._of_market = MarketAdmin(server.venue, market, store)
         self._runner: web.AppRunner | None = None
 
     async def listen(self, port: int) -> int:
@@ -119,10 +106,10 @@ class Admin:
                 web.post("/faults", self._add_faults),
                 web.delete("/faults", self._clear_faults),
                 web.delete("/faults/{name}", self._remove_fault),
-                web.post("/move", self._move),
                 web.post("/fill", self._fill),
                 web.post("/external_order", self._external_order),
                 web.post("/halt", self._halt),
+                *self._of_market.routes(),
             ]
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -136,7 +123,7 @@ class Admin:
             await self._runner.cleanup()
 
     async def _health(self, request: web.Request) -> web.Response:
-        return _json({"pid": os.getpid()})
+        return as_json({"pid": os.getpid()})
 
     async def _state(self, request: web.Request) -> web.Response:
         exchange = self._venue.exchange
@@ -150,7 +137,7 @@ class Admin:
             }
             for name in exchange.accounts()
         }
-        return _json(
+        return as_json(
             {
                 "now_ms": self._venue.clock_ms(),
                 "accounts": accounts,
@@ -167,33 +154,18 @@ class Admin:
         for name, fault in FAULTS.validate_json(await request.text()).items():
             self._faults.add(name, fault)
         self._faults.poll()
-        return _json(self._faults.told())
+        return as_json(self._faults.told())
 
     async def _clear_faults(self, request: web.Request) -> web.Response:
         self._faults.clear()
-        return _json({})
+        return as_json({})
 
     async def _remove_fault(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         if name not in self._faults.told():
             raise Refusal(404, f"there is no fault {name}")
         self._faults.remove(name)
-        return _json(self._faults.told())
-
-    async def _move(self, request: web.Request) -> web.Response:
-        asked = MoveRequest.model_validate_json(await request.text())
-        self._venue.exchange.symbol(asked.key)
-        if (asked.price is None) == (asked.by is None):
-            raise Refusal(400, "give one of price and by")
-        now_ms = self._venue.clock_ms()
-        price = asked.price
-        if asked.by is not None:
-            price = self._market.prices(asked.key, now_ms).last * (1 + asked.by)
-        assert price is not None
-        self._market.move(asked.key, price, now_ms)
-        keep_moves(self._store, self._market)
-        self._venue.step()
-        return _json({"last": self._market.prices(asked.key, now_ms).last})
+        return as_json(self._faults.told())
 
     async def _fill(self, request: web.Request) -> web.Response:
         asked = FillRequest.model_validate_json(await request.text())
@@ -214,7 +186,7 @@ class Admin:
                 break
             exchange.trade(order.key, side, order.price, target - found.filled, now_ms)
         self._venue.settle([order.key])
-        return _json(exchange.find_order(asked.account, order.order_id))
+        return as_json(exchange.find_order(asked.account, order.order_id))
 
     async def _external_order(self, request: web.Request) -> web.Response:
         asked = ManualOrder.model_validate_json(await request.text())
@@ -234,7 +206,7 @@ class Admin:
             self._venue.clock_ms(),
         )
         self._venue.settle([asked.key])
-        return _json(order)
+        return as_json(order)
 
     async def _halt(self, request: web.Request) -> web.Response:
         asked = HaltRequest.model_validate_json(await request.text())
@@ -246,7 +218,7 @@ class Admin:
         self._faults.poll()
         self._market.apply_halts(self._venue.exchange, self._venue.clock_ms())
         self._venue.settle([asked.key])
-        return _json(self._faults.told())
+        return as_json(self._faults.told())
 
     def _queue_ahead(self, order: Order) -> Decimal:
         """Return the house's quantity in front now: an order's own row may be older."""
@@ -273,11 +245,6 @@ async def _in_words(request: web.Request, handler: Handler) -> web.StreamRespons
             f"{'.'.join(str(step) for step in problem['loc']) or 'body'}: {problem['msg']}"
             for problem in error.errors(include_url=False)
         ]
-        return _json({"error": "; ".join(problems)}, status=400)
+        return as_json({"error": "; ".join(problems)}, status=400)
     except Refusal as refusal:
-        return _json({"error": refusal.message}, status=400)
-
-
-def _json(value: Any, status: int = 200) -> web.Response:
-    body = msgspec.json.encode(value)
-    return web.Response(body=body, status=status, content_type="application/json")
+        return as_json({"error": refusal.message}, status=400)

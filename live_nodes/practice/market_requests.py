@@ -1,4 +1,4 @@
-"""What anyone may ask: time, instruments, candles, funding, trades, books, tickers.
+"""What anyone may ask: time, instruments, candles, funding, trades, books, tickers, status.
 
 Parameters, defaults and limits of https://bybit-exchange.github.io/docs/v5/market/instrument and
 its neighbours.
@@ -126,7 +126,7 @@ def order_book(venue: Venue, asked: Asked) -> Json:
     symbol = _symbol(venue, params)
     product = symbol.category
     size = limit(params, SOME_LEVELS[product], MOST_LEVELS[product])
-    bids, asks = venue.exchange.book(symbol.key, size)
+    bids, asks = venue.book(symbol.key, size)
     update, seq = venue.book_numbers(symbol.key)
     return write.book(symbol.name, bids, asks, update, seq, venue.told_ms())
 
@@ -144,10 +144,17 @@ def tickers(venue: Venue, asked: Asked) -> Json:
         ]
     rows = []
     for symbol in chosen:
-        bids, asks = venue.exchange.book(symbol.key, 1)
+        bids, asks = venue.book(symbol.key, 1)
         prices = venue.market.prices(symbol.key, asked.now_ms)
         rows.append(write.ticker(symbol.key, prices, bids, asks))
     return {"category": product, "list": rows}
+
+
+def system_status(venue: Venue, asked: Asked) -> Json:
+    """GET /v5/system/status; `id` and `state` choose."""
+    wanted = {name: str(asked.params[name]) for name in ("id", "state") if asked.params.get(name)}
+    rows = venue.announcements.rows(venue.told_ms())
+    return {"list": [row for row in rows if all(row[k] == v for k, v in wanted.items())]}
 
 
 HANDLERS: Mapping[str, Handler] = {
@@ -160,6 +167,7 @@ HANDLERS: Mapping[str, Handler] = {
     "/v5/market/recent-trade": recent_trades,
     "/v5/market/orderbook": order_book,
     "/v5/market/tickers": tickers,
+    "/v5/system/status": system_status,
 }
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 
 from config.errors import InputError
 from config.exchange import ExchangeDocument, ReplayMarket
 from live_nodes.practice.candles import CandleSource
 from live_nodes.practice.exchange import Exchange
 from live_nodes.practice.faults import Faults
+from live_nodes.practice.feed import FundingRate
 from live_nodes.practice.model import AccountSpec, Fees, Key
 from live_nodes.practice.path_market import PathMarket
 from live_nodes.practice.path_prices import Move
@@ -52,6 +54,7 @@ def open_exchange(document: ExchangeDocument, store: Store, faults: Faults, now_
         update_ms=_update_ms(document),
         began_ms=_once(store, "began_ms", now_ms),
         moves=_moves(store),
+        called=_called(store),
     )
     market.halted = faults.halted
     accounts = [_account(document, name) for name in document.accounts]
@@ -74,6 +77,23 @@ def keep_moves(store: Store, market: PathMarket) -> None:
         [*key, move.time_ms, move.factor] for key, own in market.all_moves().items() for move in own
     ]
     store.keep_fact("moves", told)
+
+
+def keep_called(store: Store, market: PathMarket) -> None:
+    """Keep the settlements that drills called for: history tells of them after a restart."""
+    told = [
+        [*key, stamp.time_ms, str(stamp.rate)]
+        for key, own in market.all_called().items()
+        for stamp in own
+    ]
+    store.keep_fact("called", told)
+
+
+def _called(store: Store) -> dict[Key, list[FundingRate]]:
+    found: dict[Key, list[FundingRate]] = {}
+    for category, name, time_ms, rate in store.fact("called") or []:
+        found.setdefault((category, name), []).append(FundingRate(time_ms, Decimal(rate)))
+    return found
 
 
 def _moves(store: Store) -> dict[Key, list[Move]]:

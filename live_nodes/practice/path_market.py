@@ -25,6 +25,7 @@ from live_nodes.practice.feed import (
 )
 from live_nodes.practice.figures import figures, rows
 from live_nodes.practice.house_book import HouseBook, quantity, touch
+from live_nodes.practice.levers import Levers
 from live_nodes.practice.model import Key, Level, Side, Symbol
 from live_nodes.practice.path import seed_of
 from live_nodes.practice.path_prices import Move, PathPrices
@@ -55,9 +56,13 @@ class PathMarket:
         When this exchange first started: funding before that is no one's.
     moves : mapping of Key to sequence of Move
         Drills of the past, oldest first.
+    called : mapping of Key to sequence of FundingRate
+        Settlements besides the source's, called for by drills; oldest first.
 
     Attributes
     ----------
+    levers : Levers
+        What is done to books on purpose.
     halted : callable
         Tells which symbols take no orders now; none by default.
     """
@@ -68,8 +73,11 @@ class PathMarket:
     update_ms: int
     began_ms: int
     moves: Mapping[Key, Sequence[Move]] = field(default_factory=dict)
+    called: Mapping[Key, Sequence[FundingRate]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.levers = Levers()
+        self._called = {key: list(own) for key, own in self.called.items()}
         self.step_seconds = self.update_ms / 1_000
         self._prices = PathPrices(self.source, self.seed, self.moves)
         self._trade_ms = -(-LEAST_TRADE_MS // self.update_ms) * self.update_ms
@@ -125,7 +133,7 @@ class PathMarket:
     ) -> list[FundingRate]:
         """Return settlements in [start_ms, end_ms] up to now, newest first, at most `limit`."""
         end = now_ms if end_ms is None else min(end_ms, now_ms)
-        return self.source.funding(key, start_ms or 0, end)[::-1][:limit]
+        return self._settlements(key, start_ms or 0, end)[::-1][:limit]
 
     def funding(self, key: Key, now_ms: int) -> tuple[Decimal, int]:
         """Return the rate of the coming settlement and its time; ``(0, 0)`` for spot."""
@@ -133,7 +141,7 @@ class PathMarket:
         if not symbol.funding_minutes:
             return Decimal(0), 0
         every = symbol.funding_minutes * MINUTE_MS
-        coming = self.source.funding(key, now_ms + 1, now_ms + 2 * every)
+        coming = self._settlements(key, now_ms + 1, now_ms + 2 * every)
         if coming:
             return coming[0].rate, coming[0].time_ms
         return Decimal(0), (now_ms // every + 1) * every
@@ -165,7 +173,7 @@ class PathMarket:
             own = seed_of(self.seed, "book", *key)
             lasting = max(1, self.update_ms * self.depth)
             book = self._books[key] = HouseBook(symbol, self.depth, lasting, own)
-        return book.draw(bid, ask, self._worth(key, at), at)
+        return self.levers.house(symbol, *book.draw(bid, ask, self._worth(key, at), at), now_ms)
 
     def prices(self, key: Key, now_ms: int) -> Prices:
         """Return the ticker's figures."""
@@ -231,6 +239,25 @@ class PathMarket:
         self._prices.move(key, max(1, round(price / symbol.tick)), at)
         self._stepped_ms = None
 
+    def call_funding(self, key: Key, rate: Decimal | None, time_ms: int) -> FundingRate:
+        """Let funding be settled at a moment besides the source's settlements (a drill).
+
+        Parameters
+        ----------
+        rate : Decimal, optional
+            Null takes that of the settlement that would come next.
+        """
+        taken = self.funding(key, time_ms)[0] if rate is None else rate
+        called = FundingRate(time_ms, taken)
+        own = self._called.setdefault(key, [])
+        own.append(called)
+        own.sort(key=lambda stamp: stamp.time_ms)
+        return called
+
+    def all_called(self) -> dict[Key, list[FundingRate]]:
+        """Return the settlements that drills called for, for the state file."""
+        return {key: list(own) for key, own in self._called.items()}
+
     def all_moves(self) -> dict[Key, list[Move]]:
         """Return the drills so far, for the state file."""
         return {key: list(moves) for key, moves in self._prices.moves.items()}
@@ -256,13 +283,21 @@ class PathMarket:
                     paid = max(self.began_ms, exchange.market(symbol.key).funded_ms)
                 due.extend(
                     (stamp.time_ms, symbol.key, stamp.rate, symbol)
-                    for stamp in self.source.funding(symbol.key, paid + 1, at)
+                    for stamp in self._settlements(symbol.key, paid + 1, at)
                 )
                 self._funded[symbol.key] = at
         for stamp_ms, key, rate, symbol in sorted(due, key=lambda item: item[:2]):
             mark = self._price(symbol, stamp_ms, "mark")
             exchange.set_mark(key, mark, self._price(symbol, stamp_ms, "index"), stamp_ms)
             exchange.settle_funding(key, rate, stamp_ms)
+
+    def _settlements(self, key: Key, first_ms: int, last_ms: int) -> list[FundingRate]:
+        """Return the settlements in [first_ms, last_ms], oldest first, those of drills too."""
+        found = self.source.funding(key, first_ms, last_ms)
+        called = [
+            stamp for stamp in self._called.get(key, ()) if first_ms <= stamp.time_ms <= last_ms
+        ]
+        return sorted([*found, *called], key=lambda stamp: stamp.time_ms) if called else found
 
     def _price(self, symbol: Symbol, time_ms: int, price: PriceKind) -> Decimal:
         ticks = self._prices.ticks(symbol.key, time_ms, price)

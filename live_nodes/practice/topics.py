@@ -45,7 +45,7 @@ class BookTopic:
         self._key = key
         self._depth = depth
         self._pause = BOOK_PAUSE_MS[depth]
-        self._bids, self._asks = venue.exchange.book(key, depth)
+        self._bids, self._asks = venue.book(key, depth)
         self._update = 1
         self._seq = venue.book_numbers(key)[1]
         self._told_ms = venue.clock_ms()
@@ -62,7 +62,7 @@ class BookTopic:
         if not self._stale or clock_ms - self._told_ms < self._pause:
             return self._repetition(clock_ms, now_ms)
         self._stale = False
-        bids, asks = self._venue.exchange.book(self._key, self._depth)
+        bids, asks = self._venue.book(self._key, self._depth)
         changed_bids = changes(self._bids, bids, bids=True)
         changed_asks = changes(self._asks, asks, bids=False)
         self._bids, self._asks = bids, asks
@@ -162,7 +162,7 @@ class TickerTopic:
         return (self._message("delta", {"symbol": self._key[1]} | changed, now_ms),)
 
     def _read(self) -> Json:
-        bids, asks = self._venue.exchange.book(self._key, 1)
+        bids, asks = self._venue.book(self._key, 1)
         prices = self._venue.market.prices(self._key, self._venue.clock_ms())
         return ticker_push(self._key, prices, bids, asks)
 

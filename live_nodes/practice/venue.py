@@ -11,10 +11,20 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from live_nodes.practice.announcements import Announcements
 from live_nodes.practice.exchange import Exchange
 from live_nodes.practice.fault_hooks import FaultHooks
 from live_nodes.practice.feed import Market, PublicTrade
-from live_nodes.practice.model import Event, Executed, Key, OrderChanged, Printed, Row
+from live_nodes.practice.levers import Levers
+from live_nodes.practice.model import (
+    Event,
+    Executed,
+    Key,
+    Level,
+    OrderChanged,
+    Printed,
+    Row,
+)
 
 REMEMBERED_TRADES = 1_000
 
@@ -48,6 +58,13 @@ class Venue:
         What goes wrong on purpose.
     keys : mapping of str to (str, str)
         Account name to its key and secret.
+
+    Attributes
+    ----------
+    levers : Levers
+        What is done to books on purpose.
+    announcements : Announcements
+        What is announced of maintenance.
     """
 
     def __init__(
@@ -64,6 +81,8 @@ class Venue:
         self.faults = faults
         self.listeners: list[Listener] = []
         self.keys = keys
+        self.levers = Levers()
+        self.announcements = Announcements()
         self._clock_ms = 0
         self.started_ms = self.clock_ms()
         self._touches: defaultdict[Key, int] = defaultdict(int)
@@ -83,6 +102,11 @@ class Venue:
     def told_ms(self) -> int:
         """Return the time that clients are told: true, or wrong on purpose."""
         return self.faults.now_ms()
+
+    def book(self, key: Key, depth: int) -> tuple[list[Level], list[Level]]:
+        """Return the visible book as clients are told it, best first."""
+        bids, asks = self.exchange.book(key, depth)
+        return self.levers.told(self.exchange.symbol(key), bids, asks, self.clock_ms())
 
     def book_numbers(self, key: Key) -> tuple[int, int]:
         """Return `u` and `seq` of a symbol's book; `seq` goes on upwards after a restart."""

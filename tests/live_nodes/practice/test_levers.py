@@ -1,0 +1,139 @@
+"""The admin's levers on the market: what clients are told, and what orders fill at."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal as D
+from pathlib import Path
+from typing import Any
+
+from live_nodes.practice.levers import Lever, Levers
+from live_nodes.practice.model import Symbol
+from tests.live_nodes.practice.still_market import SYMBOLS
+from tests.live_nodes.practice.test_admin import Practice, at_exchange
+
+BTC: Symbol = SYMBOLS[0]
+BIDS = [(D("49999.9"), D("1.5")), (D("49999.8"), D("1.5"))]
+ASKS = [(D("50000.1"), D("1.5")), (D("50000.2"), D("1.5"))]
+
+
+def pulled(kind: Any, bps: str) -> Levers:
+    levers = Levers()
+    levers.pull(BTC.key, Lever(kind, D(bps), until_ms=2_000))
+    return levers
+
+
+def test_a_wide_book_is_as_wide_as_asked_for_and_keeps_its_steps() -> None:
+    # The middle is 50,000: 20 bps are 100, half of it on each side.
+    bids, asks = pulled("spread", "20").house(BTC, BIDS, ASKS, 1_999)
+    assert bids == [(D("49950.0"), D("1.5")), (D("49949.9"), D("1.5"))]
+    assert asks == [(D("50050.0"), D("1.5")), (D("50050.1"), D("1.5"))]
+
+
+def test_a_thin_book_keeps_the_least_quantity_at_its_touch() -> None:
+    # 10 bps of 50,000.1 are 50.0001, on the tick 50.1.
+    bids, asks = pulled("gap", "10").house(BTC, BIDS, ASKS, 0)
+    assert bids == [(D("49999.9"), D("0.001")), (D("49949.8"), D("1.5"))]
+    assert asks == [(D("50000.1"), D("0.001")), (D("50050.2"), D("1.5"))]
+
+
+def test_a_crossed_book_is_told_and_not_matched() -> None:
+    levers = pulled("crossed", "2")
+    assert levers.house(BTC, BIDS, ASKS, 0) == (BIDS, ASKS)
+    bids, asks = levers.told(BTC, BIDS, ASKS, 0)
+    assert (bids[0][0], asks[0][0], len(bids)) == (D("50010.2"), D("50000.1"), 2)
+
+
+def test_a_lever_is_let_go_at_its_end() -> None:
+    levers = pulled("spread", "20")
+    assert levers.house(BTC, BIDS, ASKS, 2_000) == (BIDS, ASKS)
+    assert levers.house(BTC, BIDS, ASKS, 0) == (BIDS, ASKS)
+
+
+async def touch(practice: Practice) -> tuple[D, D]:
+    found = await practice.get("/v5/market/orderbook?category=linear&symbol=BTCUSDT&limit=1")
+    book = found["result"]
+    return D(book["b"][0][0]), D(book["a"][0][0])
+
+
+def test_books_are_pulled_wide_thin_and_crossed_by_request(tmp_path: Path) -> None:
+    async def scene(practice: Practice) -> None:
+        wide = {"symbol": "BTCUSDT", "spread": 40, "seconds": 0.4}
+        told = await practice.admin("POST", "/book", wide)
+        assert 40 <= (D(told["ask"]) / D(told["bid"]) - 1) * 10_000 < 41
+        bid, ask = await touch(practice)
+        assert 40 <= (ask / bid - 1) * 10_000 < 41
+        await asyncio.sleep(0.7)
+        bid, ask = await touch(practice)
+        assert ask / bid - 1 < D("0.0001")
+
+        await practice.admin("POST", "/book", {"symbol": "BTCUSDT", "crossed": 5, "seconds": 0.3})
+        bid, ask = await touch(practice)
+        assert bid > ask
+
+        await practice.admin("POST", "/book", {"symbol": "BTCUSDT", "gap": 30, "seconds": 5})
+        order = {"account": "main", "symbol": "BTCUSDT", "side": "Buy", "qty": "0.01"}
+        bid, ask = await touch(practice)
+        await practice.admin("POST", "/external_order", order)
+        prices = {D(fill["price"]) for fill in (await practice.account())["executions"]}
+        assert len(prices) == 2
+        assert 29 < (max(prices) / min(prices) - 1) * 10_000 < 31
+
+        for wrong in ({}, {"spread": 1, "gap": 1}):
+            told = await practice.admin(
+                "POST", "/book", {"symbol": "BTCUSDT", "seconds": 1, **wrong}
+            )
+            assert told == {"error": "give one of spread, gap and crossed"}
+
+    at_exchange(tmp_path, scene)
+
+
+def test_funding_that_is_called_for_comes_next_and_is_remembered(tmp_path: Path) -> None:
+    made: dict[str, Any] = {}
+
+    async def call(practice: Practice) -> None:
+        made.update(
+            await practice.admin(
+                "POST", "/funding", {"symbol": "BTCUSDT", "seconds": 0, "rate": "0.002"}
+            )
+        )
+        now_ms = (await practice.admin("GET", "/state"))["now_ms"]
+        assert made["time_ms"] % 60_000 == 0
+        assert 0 < made["time_ms"] - now_ms <= 60_000
+
+    async def look(practice: Practice) -> None:
+        found = await practice.get("/v5/market/tickers?category=linear&symbol=BTCUSDT")
+        ticker = found["result"]["list"][0]
+        assert int(ticker["nextFundingTime"]) == made["time_ms"]
+        assert D(ticker["fundingRate"]) == D("0.002")
+
+    at_exchange(tmp_path, call)
+    at_exchange(tmp_path, look)
+
+
+def test_maintenance_is_announced_as_bybit_announces_it(tmp_path: Path) -> None:
+    async def scene(practice: Practice) -> None:
+        path = "/v5/system/status"
+        assert (await practice.get(path))["result"] == {"list": []}
+        later = {"title": "upgrade", "begins_in": 3_600, "seconds": 600}
+        await practice.admin("POST", "/announce", later)
+        await practice.admin("POST", "/announce", {"title": "now", "seconds": 600})
+        rows = (await practice.get(path))["result"]["list"]
+        assert [(row["title"], row["state"]) for row in rows] == [
+            ("now", "ongoing"),
+            ("upgrade", "scheduled"),
+        ]
+        assert int(rows[0]["end"]) - int(rows[0]["begin"]) == 600_000
+        assert {k: rows[0][k] for k in ("href", "serviceTypes", "product", "uidSuffix")} == {
+            "href": "",
+            "serviceTypes": [1],
+            "product": [1, 2],
+            "uidSuffix": [],
+        }
+        chosen = (await practice.get(f"{path}?state=scheduled"))["result"]["list"]
+        assert [row["title"] for row in chosen] == ["upgrade"]
+        await practice.admin("DELETE", "/announce")
+        rows = (await practice.get(path))["result"]["list"]
+        assert [row["state"] for row in rows] == ["completed", "canceled"]
+
+    at_exchange(tmp_path, scene)
