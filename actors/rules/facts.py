@@ -164,6 +164,18 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     standing: tuple[Standing, ...] = ()
 
 
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """An entry that a guard, the order gate or a hold refused: it never left, and was not `Asked`.
+
+    A guard that did not admit it is told with the very state in which it said so.
+    """
+
+    ts: int
+    strategy: str
+    instrument: str
+    reason: str
+
+
 class Traded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A fill. ``slippage`` is what it cost against the price that stood when its order left, per
     unit of value (positive is worse); None where that is not known, and for passive fills.
@@ -220,7 +232,7 @@ class Differed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     detail: str
 
 
-Happened = Asked | Traded | Closed | Answered | Erred | Differed
+Happened = Asked | Refused | Traded | Closed | Answered | Erred | Differed
 """What happens between two pulses."""
 
 Seen = Pulse | Happened

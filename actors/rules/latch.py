@@ -95,7 +95,7 @@ def verdicts(latches: Latches, guard: str, *, passing: bool = False) -> dict[str
     guard : str
         The guard's key.
     passing : bool
-        Whether its halts pass by themselves.
+        Whether its halts pass by themselves; one that waits for the trader never does.
     """
     by_scope: dict[str, list[Verdict]] = {}
     for latch in latches:
@@ -109,7 +109,7 @@ def verdicts(latches: Latches, guard: str, *, passing: bool = False) -> dict[str
                 reason=latch.reason,
                 measured=latch.measured,
                 limit=latch.limit,
-                passing=passing,
+                passing=passing and latch.release != "manual",
             )
         )
     return {scope: strictest(found) for scope, found in by_scope.items()}
