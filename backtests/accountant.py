@@ -21,10 +21,10 @@ from nautilus_trader.model.identifiers import InstrumentId, StrategyId
 from nautilus_trader.model.objects import Money
 from numpy.typing import NDArray
 
+from actors.ledger import ZERO, Fill, Ledger
 from backtests.feed import Grid, Settlement
 from backtests.forced import cancelling, closing
 from backtests.funding import FundingPayment, funding_amount
-from backtests.ledger import ZERO, Fill, Ledger
 from backtests.liquidation import (
     adverse_prices,
     bankruptcy_prices,

@@ -25,8 +25,8 @@ from nautilus_trader.model.objects import Money
 from numpy.typing import NDArray
 
 from actors.gate import OrderGate
+from actors.ledger import Ledger
 from backtests.accountant import Accountant
-from backtests.ledger import Ledger
 from backtests.market import Market
 from backtests.slippage import slippage_of
 from backtests.venue import DeskFillModel, NextPrintClient

@@ -8,9 +8,9 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
+from actors.ledger import Fill
 from backtests.feed import Grid
 from backtests.funding import FundingPayment
-from backtests.ledger import Fill
 
 
 class EquityCurve:

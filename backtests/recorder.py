@@ -18,11 +18,11 @@ from nautilus_trader.model.enums import OrderSide, OrderStatus, OrderType
 from nautilus_trader.model.events import OrderCanceled, OrderDenied, OrderRejected
 from nautilus_trader.model.orders import Order
 
+from actors.ledger import Fill, RoundTrip
 from backtests.build import Desk, subscribe
 from backtests.equity import EquityCurve
 from backtests.feed import Grid, Slice
 from backtests.funding import FundingPayment
-from backtests.ledger import Fill, RoundTrip
 from backtests.market import Market
 from backtests.tables import conform, table
 from strategies.messages import Decision, encode

@@ -21,6 +21,10 @@ class Verdicts:
         else:
             self._said[name] = verdict
 
+    def standing(self, now: int) -> list[Verdict]:
+        """Return every word that stands; UNIX nanoseconds (UTC)."""
+        return [v for v in self._said.values() if v.until is None or v.until > now]
+
     def strictest(self, scopes: Container[str], now: int) -> Verdict:
         """Return the strictest that stands on one of the scopes; UNIX nanoseconds (UTC)."""
         return strictest(

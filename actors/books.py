@@ -1,0 +1,104 @@
+"""What each strategy made, from every fill and payment since its first start. Pure.
+
+The ledger is the one definition of positions and round trips; here it is told apart by strategy and
+by instrument, and turned into what rules are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+from actors.ledger import ZERO, Fill, Ledger, RoundTrip
+from actors.rules.facts import Closed, Traded
+
+PriceOf = Callable[[str], Decimal | None]
+"""Gives an instrument's newest price, None without any."""
+
+
+class Books:
+    """Every strategy's results, exact in Decimal, settlement currency."""
+
+    def __init__(self) -> None:
+        self._ledger = Ledger(starting=ZERO)
+        self._by_strategy: dict[str, Decimal] = {}
+        self._by_instrument: dict[str, Decimal] = {}
+
+    @property
+    def open(self) -> Mapping[tuple[str, str], RoundTrip]:
+        """Return the open positions by strategy and instrument."""
+        return self._ledger.open
+
+    def fill(self, fill: Fill, slippage: float | None = None) -> tuple[Traded | Closed, ...]:
+        """Book a fill.
+
+        Parameters
+        ----------
+        fill : Fill
+            As booked; its ``reference_price`` is not looked at.
+        slippage : float, optional
+            What it cost against the price that stood when its order left, per unit of value.
+
+        Returns
+        -------
+        tuple of Traded or Closed
+            The trade, and the round trip that it ended.
+        """
+        opened = (fill.strategy, fill.instrument) not in self._ledger.open
+        self._ledger.book(fill)
+        closed, self._ledger.closed = self._ledger.closed, []
+        self._add(fill.strategy, fill.instrument, -fill.quantity * fill.price - fill.fee)
+        traded = Traded(
+            ts=fill.ts,
+            strategy=fill.strategy,
+            instrument=fill.instrument,
+            quantity=fill.quantity,
+            price=fill.price,
+            fee=fill.fee,
+            slippage=slippage,
+            opened=opened,
+        )
+        return traded, *(_closed(trip) for trip in closed)
+
+    def funding(self, strategy: str, instrument: str, amount: Decimal) -> None:
+        """Book what a strategy received for a position, negative for what it paid."""
+        trip = self._ledger.open.get((strategy, instrument))
+        if trip is not None:
+            trip.funding += amount
+        self._add(strategy, instrument, amount)
+
+    def results(self, price_of: PriceOf) -> dict[str, Decimal]:
+        """Return each strategy's net profit: fees and funding in it, what is open at its price.
+
+        What has no price is valued at its average entry.
+        """
+        results = dict(self._by_strategy)
+        for (strategy, name), trip in self._ledger.open.items():
+            results[strategy] += _value(trip, price_of(name))
+        return results
+
+    def results_by_instrument(self, price_of: PriceOf) -> dict[str, Decimal]:
+        """Return the same of each instrument, over all strategies."""
+        results = dict(self._by_instrument)
+        for (_, name), trip in self._ledger.open.items():
+            results[name] += _value(trip, price_of(name))
+        return results
+
+    def _add(self, strategy: str, instrument: str, amount: Decimal) -> None:
+        self._by_strategy[strategy] = self._by_strategy.get(strategy, ZERO) + amount
+        self._by_instrument[instrument] = self._by_instrument.get(instrument, ZERO) + amount
+
+
+def _value(trip: RoundTrip, price: Decimal | None) -> Decimal:
+    return trip.cost if price is None else trip.quantity * price
+
+
+def _closed(trip: RoundTrip) -> Closed:
+    assert trip.ts_closed is not None
+    return Closed(
+        ts=trip.ts_closed,
+        strategy=trip.strategy,
+        instrument=trip.instrument,
+        net=trip.gross() - trip.fees + trip.funding,
+        value=trip.peak * trip.entry_price,
+    )

@@ -1,0 +1,335 @@
+"""What the guards see and are asked: one desk a node or backtest. Engine-specific.
+
+It makes the Pulse, turns order events and fills into what happened, shows both to every guard on
+`risk.seen`, and stands at the order gate as observer and hold.
+
+A thing seen goes to all guards first; only then they speak. What engine events bring (an answer, a
+fill) is seen at once, but spoken of once the engine is done with the event: a strategy that is told
+to leave from inside a fill would still see the position of before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Protocol
+
+from nautilus_trader.model.events import (
+    OrderAccepted,
+    OrderCancelRejected,
+    OrderEvent,
+    OrderModifyRejected,
+    OrderRejected,
+)
+from nautilus_trader.model.identifiers import ClientOrderId
+
+from actors.books import Books
+from actors.guard import SEEN, Guard, refused_by
+from actors.heartbeats import Heartbeats
+from actors.ledger import Fill
+from actors.order_facts import OrderFacts
+from actors.rules.facts import (
+    Answered,
+    Asked,
+    Differed,
+    Erred,
+    Happened,
+    Holding,
+    Market,
+    Need,
+    Pulse,
+    Seen,
+)
+from strategies.messages import Action, Verdict
+from strategies.verdicts import Verdicts
+
+ZERO = Decimal(0)
+STANDING = "RiskDesk.standing"
+"""Endpoint of the message bus: a callable sent there hears every verdict that stands."""
+
+Later = Callable[[Callable[[], None]], None]
+"""Calls back once the engine is done with what it is at, at the same moment of its clock."""
+MarketFacts = Callable[[str, int], Market]
+"""Gives what is known of an instrument's market at a moment (UNIX nanoseconds, UTC)."""
+
+
+class Account(Protocol):
+    """What the desk asks of the account; `actors.gate.AccountView` has it all."""
+
+    def worth(self) -> Decimal | None:
+        """Return the exact equity, settlement currency; None before the venue told it."""
+
+    def balance(self) -> Decimal | None:
+        """Return what is realised, fees and funding included."""
+
+    def price(self, instrument: str) -> Decimal | None:
+        """Return the newest known price."""
+
+    def holdings(self) -> list[Holding]:
+        """Return what is open, sorted by instrument, then strategy."""
+
+
+class RiskDesk:
+    """Shows the guards what is going on, and asks them before an entry leaves.
+
+    Parameters
+    ----------
+    kernel : NautilusKernel
+        Of the backtest engine or the trading node.
+    account : Account
+        Where equity and positions come from.
+    books : Books
+        Where each strategy's results come from.
+    guards : mapping of str to Guard
+        By key, from `actors.guards.guards_of`; each must still be `attach`-ed and added to the
+        trader, before the strategies are.
+    leverage : Decimal
+        Largest gross value per unit of equity that the document allows.
+    later : callable
+        See `Later`.
+    market : MarketFacts, optional
+        Needed where a rule needs ``markets``.
+    instruments : iterable of str
+        Whose markets are told to those rules.
+    heartbeat_ns : int, optional
+        Silence of a required guard after which entries stop; None in a backtest, where nothing can
+        fall silent.
+    strict : bool
+        Whether an error of a rule ends the run, as in a backtest, or halts entries.
+
+    Attributes
+    ----------
+    pulse : Pulse or None
+        The newest.
+    maintenance : str
+        Why the venue takes no orders, in words; empty while it does. The launcher's to set.
+    """
+
+    def __init__(
+        self,
+        kernel: Any,
+        account: Account,
+        books: Books,
+        guards: Mapping[str, Guard],
+        *,
+        leverage: Decimal,
+        later: Later,
+        market: MarketFacts | None = None,
+        instruments: tuple[str, ...] = (),
+        heartbeat_ns: int | None = None,
+        strict: bool = False,
+    ) -> None:
+        self.guards = guards
+        self.books = books
+        self.strict = strict
+        self.pulse: Pulse | None = None
+        self.maintenance = ""
+        self._kernel = kernel
+        self._bus = kernel.msgbus
+        self._account = account
+        self._leverage = leverage
+        self._later = later
+        self._market = market
+        self._instruments = tuple(sorted(instruments))
+        self.needs: frozenset[Need] = frozenset().union(*(g.rule.needs for g in guards.values()))
+        required = [key for key, guard in guards.items() if guard.params.required]
+        self.heartbeats = None if heartbeat_ns is None else Heartbeats(required, heartbeat_ns)
+        self._early: list[Happened] = []
+        self._asked_at: dict[str, Decimal] = {}
+        self._speaking_later = False
+        self._verdicts = Verdicts()
+        self._bus.register(endpoint=STANDING, handler=self._tell_standing)
+        self._bus.subscribe("verdicts.*", self._verdicts.hear)
+        self._bus.subscribe("events.order.*", self._on_order_event)
+
+    # What the world calls -----------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Make a pulse of what is known now, and show it; called by a timer, outside any event.
+
+        Before the account's worth is known it does nothing. What happened before the first pulse is
+        told right after it.
+        """
+        worth, balance = self._account.worth(), self._account.balance()
+        if worth is None or balance is None:
+            return
+        price_of = self._account.price
+        now = self.now()
+        self.see(
+            Pulse(
+                now=now,
+                equity=worth,
+                balance=balance,
+                holdings=tuple(self._account.holdings()),
+                results=self.books.results(price_of),
+                results_by_instrument=self.books.results_by_instrument(price_of)
+                if "results_by_instrument" in self.needs
+                else {},
+                markets=self._markets(now) if "markets" in self.needs else {},
+                leverage=self._leverage,
+                maintenance=self.maintenance,
+            )
+        )
+
+    def filled(self, fill: Fill, *, maker: bool) -> None:
+        """Hear of a fill that is in the journal, or in the backtest's ledger."""
+        asked_at = self._asked_at.get(fill.client_order_id)
+        slippage = None
+        if asked_at and not maker:
+            cost = fill.price - asked_at if fill.quantity > 0 else asked_at - fill.price
+            slippage = float(cost / asked_at)
+        for fact in self.books.fill(fill, slippage):
+            self._happened(fact)
+
+    def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
+        """Hear of what a strategy received for a position, negative for what it paid."""
+        self.books.funding(strategy, instrument, amount)
+
+    def erred(self, source: str, text: str) -> None:
+        """Hear of something of the desk that failed."""
+        self._happened(Erred(ts=self.now(), source=source, text=text))
+
+    def differed(self, kind: str, instrument: str, detail: str) -> None:
+        """Hear of what the venue says otherwise of the account than our books."""
+        self._happened(Differed(ts=self.now(), kind=kind, instrument=instrument, detail=detail))
+
+    def now(self) -> int:
+        """Return the engine's time, UNIX nanoseconds (UTC)."""
+        return int(self._kernel.clock.timestamp_ns())
+
+    # The order gate: observer and hold ------------------------------------------------------------
+
+    def hold(self, facts: OrderFacts) -> str | None:
+        """Return why an entry must not leave, None when it may: an `actors.order_facts.Hold`."""
+        silent = self._silence()
+        if silent is not None:
+            return silent
+        if facts.operation != "submit":
+            return None
+        if self.pulse is None:
+            self.look()
+        if self.pulse is None:
+            return refused_by("desk", "the account is not known yet", passing=True)
+        waiting = self._unspoken(facts)
+        if waiting is not None:
+            return waiting
+        asked = self._asked(facts)
+        for guard in self.guards.values():
+            reason = guard.admits(asked, self.pulse)
+            if reason is not None:
+                return reason
+        return None
+
+    def intended(self, facts: OrderFacts) -> None:
+        """Hear of a request that leaves: an `actors.order_facts.Observer`, after the journal."""
+        if facts.operation != "submit":
+            return
+        price = self._account.price(facts.instrument)
+        if price is not None:
+            self._asked_at[facts.client_order_id] = price
+        self._happened(self._asked(facts))
+
+    def refused(self, facts: OrderFacts, reason: str) -> None:
+        """Hear of a request that the gate refused: no answer of the venue, so no rule's concern."""
+
+    # What guards call -----------------------------------------------------------------------------
+
+    def beat(self, key: str) -> None:
+        """Take a guard's sign of life in."""
+        if self.heartbeats is not None:
+            self.heartbeats.beat(key, time.monotonic_ns())
+
+    # How it works ---------------------------------------------------------------------------------
+
+    def see(self, seen: Seen) -> None:
+        """Show a thing to every guard, then let them speak: for a caller outside any event."""
+        self._show(seen)
+        self.speak()
+
+    def speak(self) -> None:
+        """Let every guard publish what follows from what it saw."""
+        self._speaking_later = False
+        for guard in self.guards.values():
+            guard.speak()
+
+    def _show(self, seen: Seen) -> None:
+        if isinstance(seen, Pulse):
+            self.pulse = seen
+        self._bus.publish(SEEN, seen)
+        if self._early and isinstance(seen, Pulse):
+            early, self._early = self._early, []
+            for fact in early:
+                self._bus.publish(SEEN, fact)
+
+    def _happened(self, fact: Happened) -> None:
+        if self.pulse is None:
+            self._early.append(fact)
+            return
+        self._show(fact)
+        if not self._speaking_later and any(guard.has_news for guard in self.guards.values()):
+            self._speaking_later = True
+            self._later(self.speak)
+
+    def _markets(self, now: int) -> dict[str, Market]:
+        assert self._market is not None, "a rule needs markets, and nothing tells of them"
+        return {name: self._market(name, now) for name in self._instruments}
+
+    def _on_order_event(self, event: OrderEvent) -> None:
+        name = event.client_order_id.value
+        if isinstance(event, OrderAccepted):
+            self._answered(event, True)
+        elif isinstance(event, OrderRejected | OrderModifyRejected | OrderCancelRejected):
+            self._answered(event, False, event.reason)
+        order = self._kernel.cache.order(ClientOrderId(name))
+        if order is not None and order.is_closed:
+            self._asked_at.pop(name, None)
+
+    def _answered(self, event: OrderEvent, accepted: bool, reason: str = "") -> None:
+        self._happened(
+            Answered(
+                ts=event.ts_event,
+                strategy=event.strategy_id.get_tag(),
+                instrument=event.instrument_id.value,
+                accepted=accepted,
+                reason=reason,
+            )
+        )
+
+    def _asked(self, facts: OrderFacts) -> Asked:
+        return Asked(
+            ts=facts.ts,
+            strategy=facts.strategy,
+            instrument=facts.instrument,
+            quantity=facts.quantity if facts.side == "BUY" else -facts.quantity,
+            price=facts.price,
+            is_exit=facts.is_exit,
+            order_id=facts.client_order_id,
+        )
+
+    def _silence(self) -> str | None:
+        """Return why entries stop for want of a required guard."""
+        if self.heartbeats is None:
+            return None
+        silent = [
+            key
+            for key in self.heartbeats.silent(time.monotonic_ns())
+            if not self.guards[key].failed
+        ]
+        if not silent:
+            return None
+        seconds = self.heartbeats.limit_ns / 1e9
+        return refused_by(silent[0], f"it has been silent for more than {seconds:g} s", True)
+
+    def _unspoken(self, facts: OrderFacts) -> str | None:
+        """Return the refusal of a verdict that stands, but could not be spoken yet."""
+        scopes = ("desk", f"strategy:{facts.strategy}", f"instrument:{facts.instrument}")
+        for guard in self.guards.values():
+            for verdict in guard.news():
+                if verdict.scope in scopes and verdict.action >= Action.HALT_ENTRIES:
+                    return refused_by(guard.key, verdict.reason, verdict.passing)
+        return None
+
+    def _tell_standing(self, hear: Callable[[Verdict], None]) -> None:
+        for verdict in self._verdicts.standing(self.now()):
+            hear(verdict)
