@@ -6,6 +6,7 @@ and the vectorised screen can make the very same ones.
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 
 import msgspec
@@ -62,6 +63,21 @@ NEVER_ARRIVED = "it never arrived"
 of all that got no answer these alone may be sent again."""
 
 
+def refused_by(verdict: Verdict) -> str:
+    """Return the words in which an entry is refused that a verdict stands against.
+
+    Examples
+    --------
+    >>> refused_by(Verdict(action=Action.FLATTEN, guard="drawdown", reason="12 % lost"))
+    'flatten by drawdown: 12 % lost'
+    """
+    now = " for now" if verdict.passing else ""
+    return f"{verdict.action.name.lower()}{now} by {verdict.guard}: {verdict.reason}"
+
+
+_FOR_NOW = re.compile(r"(^|: )(halt_entries|reduce_only|flatten) for now by [^ :]+: ")
+
+
 def passes(reason: str) -> bool:
     """Whether what was refused in these words may be tried again: it was a halt that passes by
     itself, or the order was lost on its way.
@@ -70,10 +86,14 @@ def passes(reason: str) -> bool:
     --------
     >>> passes("order gate: halt_entries by node.links: trade link down")
     True
+    >>> passes("order gate: halt_entries for now by funding: settles in 2 min")
+    True
     >>> passes("order gate: halt_entries by drawdown: 12 % lost")
     False
     """
-    return NEVER_ARRIVED in reason or any(f"by {guard}:" in reason for guard in PASSING)
+    if NEVER_ARRIVED in reason or _FOR_NOW.search(reason):
+        return True
+    return any(f"by {guard}:" in reason for guard in PASSING)
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

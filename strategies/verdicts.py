@@ -38,4 +38,6 @@ class Verdicts:
 
 def halted_for_now(verdicts: Iterable[Verdict]) -> bool:
     """Whether one of these halts entries and passes by itself, as when a link is down."""
-    return any(v.action >= Action.HALT_ENTRIES and v.guard in PASSING for v in verdicts)
+    return any(
+        v.action >= Action.HALT_ENTRIES and (v.passing or v.guard in PASSING) for v in verdicts
+    )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from strategies.messages import Action, Verdict
+from strategies.messages import Action, Verdict, passes, refused_by
 from strategies.verdicts import Verdicts, halted_for_now
 
 DESK = ("desk", "strategy:rev")
@@ -50,12 +50,29 @@ def test_a_verdict_ends_at_its_until():
 
 
 @pytest.mark.parametrize(
-    ("verdict", "passes"),
+    ("verdict", "for_now"),
     [
         (halt(guard="node.links"), True),
         (halt(guard="drawdown"), False),
+        (halt(guard="funding", passing=True), True),
+        (Verdict(action=Action.SHRINK, guard="spread", passing=True), False),
         (Verdict(action=Action.SHRINK, multiplier=0.5, guard="node.links"), False),
     ],
 )
-def test_only_a_halt_of_the_node_itself_passes(verdict, passes):
-    assert halted_for_now([Verdict(action=Action.NONE), verdict]) is passes
+def test_only_a_halt_that_says_so_or_is_of_the_node_itself_passes(verdict, for_now):
+    assert halted_for_now([Verdict(action=Action.NONE), verdict]) is for_now
+
+
+@pytest.mark.parametrize(
+    ("verdict", "again"),
+    [
+        (halt(guard="node.feed", reason="silent"), True),
+        (halt(guard="funding", reason="settles in 2 min", passing=True), True),
+        (halt(guard="funding", reason="settles in 2 min"), False),
+        # Words of a reason are the guard's own and promise nothing.
+        (halt(guard="drawdown", reason="stays out for now by choice"), False),
+        (halt(guard="drawdown", reason="stays: out for now by choice"), False),
+    ],
+)
+def test_a_refusal_says_whether_it_may_be_tried_again(verdict, again):
+    assert passes(f"order gate: {refused_by(verdict)}") is again
