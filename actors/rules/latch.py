@@ -120,6 +120,22 @@ def released(latches: Latches, scope: str | None = None) -> Latches:
     return tuple(latch for latch in latches if scope is not None and latch.scope != scope)
 
 
+def end_of(release: str, now: int) -> int | None:
+    """Return when a halt that begins now is looked at again, UNIX nanoseconds (UTC).
+
+    None for ``manual`` and ``recovered``, which no time ends.
+
+    Examples
+    --------
+    >>> end_of("30m", 1), end_of("next_day", DAY_NS), end_of("manual", 1)
+    (1800000000001, 172800000000000, None)
+    """
+    if release == "next_day":
+        return (now // DAY_NS + 1) * DAY_NS
+    pause = pause_of(release)
+    return None if pause is None else now + pause
+
+
 def _tripped(reading: Reading, now: int, params: GuardParams) -> Latch:
     release = reading.release or params.release
     return Latch(
@@ -137,12 +153,9 @@ def _tripped(reading: Reading, now: int, params: GuardParams) -> Latch:
 
 
 def _until(release: str, reading: Reading | None, now: int) -> int | None:
-    if release == "next_day":
-        return (now // DAY_NS + 1) * DAY_NS
-    pause = pause_of(release)
-    if pause is not None:
-        return now + pause
-    return reading.until if reading is not None and release == "recovered" else None
+    if release == "recovered":
+        return None if reading is None else reading.until
+    return end_of(release, now)
 
 
 def _later(latch: Latch, reading: Reading | None, measured: bool, now: int) -> Latch | None:
