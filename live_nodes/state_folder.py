@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from config.documents import Node
-from config.errors import InputError
+from config.errors import DocumentErrors, InputError
+from config.load import examine
 from config.validate import checked
 from live_nodes.environments import overridden
 from live_nodes.keys import variables_of
@@ -35,3 +36,23 @@ def node_document(file: Path, settings: Iterable[str] = ()) -> Node:
     if not isinstance(document, Node):
         raise InputError(f"{file}: expected a document of kind node, was kind {document.kind}")
     return overridden(document, variables_of())[0]
+
+
+def node_to_stop(file: Path, settings: Iterable[str], say: Callable[[str], None]) -> Node:
+    """Return a node's document for what must work whatever is wrong with its strategies.
+
+    Raises
+    ------
+    DocumentErrors
+        If its envelope is wrong: where the account is could then be wrong as well.
+    InputError
+        If it is sound and no node.
+    """
+    resolved, problems = examine(file, settings)
+    if resolved is None:
+        raise DocumentErrors(problems)
+    if not isinstance(resolved.document, Node):
+        raise InputError(f"{file}: expected a document of kind node, was {resolved.kind}")
+    for problem in problems:
+        say(f"{problem} (nothing that matters here)")
+    return overridden(resolved.document, variables_of())[0]

@@ -1,0 +1,77 @@
+"""`perpdesk risk …`: what an operator sees of the guards, and asks of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Node = Annotated[Path, typer.Argument(metavar="NODE", help="A node document (kind: node).")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Override one value; may be repeated."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout for machines.")]
+
+risk_app = typer.Typer(
+    name="risk",
+    help="Guards: what they see, how to resume after a halt, and the kill switch.\n\n"
+    "Example: perpdesk risk status live_nodes/nodes/xs_reversal_practice.yaml",
+    no_args_is_help=True,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the application."""
+    app.add_typer(risk_app)
+
+
+@risk_app.command("flatten")
+def flatten(
+    node: Node,
+    reason: Annotated[
+        str, typer.Option(help="Why, in your words; it is kept in the journal.")
+    ] = "the operator's kill switch",
+    within: Annotated[
+        str, typer.Option(help="How long it may take until all is flat: 90s, 5m.")
+    ] = "5m",
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Close everything now and stay out: the kill switch, whether the node runs or not.
+
+    A running node closes by itself and is watched until the venue says flat. One that does not run,
+    or does not answer within 5 s, is passed by: orders are cancelled and positions closed straight
+    at the venue. Either way the desk stays out, over restarts too, until
+    `perpdesk risk release NODE operator --reason "…"`.
+
+    Exits 0 when flat, 1 when not (it says what is left), 3 without keys.
+
+    Example: perpdesk risk flatten live_nodes/nodes/xs_reversal_practice.yaml --reason "I am off"
+    """
+    import json
+
+    from rich.console import Console
+
+    from config.errors import InputError
+    from live_nodes.flatten import flatten_node
+    from live_nodes.state_folder import node_to_stop
+    from strategies.schedule import duration_ns
+
+    console = Console(stderr=True)
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    try:
+        seconds = duration_ns(within) / 1e9
+    except ValueError as error:
+        raise InputError(f"--within: {error}") from None
+    outcome = flatten_node(node_to_stop(node, settings or (), say), reason, seconds, say)
+    if as_json:
+        print(json.dumps(outcome.as_plain(), indent=2))
+    else:
+        say(outcome.words)
+    if not outcome.flat:
+        raise typer.Exit(1)
