@@ -1,0 +1,123 @@
+"""Consecutive losses: round trips that lost, one after the other."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from actors.rules.facts import Closed, Pulse, Seen
+from actors.rules.latch import end_of
+from actors.rules.params import GuardParams, Release
+from actors.rules.reading import Reading
+from actors.rules.rule import Readings, Rule
+
+_PREFIX = {"strategies": "strategy:", "instruments": "instrument:"}
+
+
+class ConsecutiveLossesParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many round trips in a row may lose.
+
+    A round trip is a position from flat to flat; it lost when it brought less than nothing, net of
+    fees and funding. One that brought exactly nothing did not lose: it ends the row as a win does.
+    A row goes on over midnight and over restarts. Once it has been answered by a halt, it is
+    counted anew from that halt's end.
+
+    Parameters
+    ----------
+    losses : int
+        Round trips in a row at which it halts.
+    of : {"desk", "strategies", "instruments"}
+        Whose round trips are one row: all of the desk's, each strategy's, or each instrument's over
+        all strategies. Only what lost is held back.
+    release : str
+        ``recovered`` ends the halt with the next round trip that does not lose, which only
+        positions that are still open can bring; the others are as in every guard.
+    """
+
+    release: Release = "next_day"
+    losses: Annotated[int, Meta(ge=1, le=1000)] = 5
+    of: Literal["desk", "strategies", "instruments"] = "desk"
+
+
+class Row(msgspec.Struct, frozen=True):
+    """Losses in a row, and when a row that reached the limit is counted anew: UNIX nanoseconds
+    (UTC), None when that is not known.
+    """
+
+    count: int = 0
+    until: int | None = None
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """The rows by scope."""
+
+    rows: dict[str, Row]
+
+
+def start(params: ConsecutiveLossesParams, pulse: Pulse) -> Rows:
+    """Return no losses."""
+    return Rows({})
+
+
+def step(state: Rows, seen: Seen, params: ConsecutiveLossesParams) -> tuple[Rows, Readings]:
+    """Count a round trip, and end rows whose halt is over; a reading for each row, in trips."""
+    if isinstance(seen, Closed):
+        state = _counted(state, seen, params)
+    elif isinstance(seen, Pulse):
+        state = _ended(state, seen.now)
+    else:
+        return state, None
+    rows = state.rows
+    if params.of == "desk":
+        return state, (_reading("desk", rows.get("desk", Row()), params),)
+    return state, tuple(
+        _reading(scope, row, params)
+        for scope, row in rows.items()
+        if scope.startswith(_PREFIX[params.of])
+    )
+
+
+def released(state: Rows, pulse: Pulse, scope: str, params: ConsecutiveLossesParams) -> Rows:
+    """Count a scope's losses from here."""
+    return Rows({name: row for name, row in state.rows.items() if name != scope})
+
+
+def _counted(state: Rows, trip: Closed, params: ConsecutiveLossesParams) -> Rows:
+    scope = _scope(trip, params)
+    before = state.rows.get(scope, Row())
+    after = Row()
+    if trip.net < 0:
+        after = Row(before.count + 1, before.until)
+        if after.count >= params.losses and after.until is None:
+            after = Row(after.count, end_of(params.release, trip.ts))
+    return state if after == state.rows.get(scope) else Rows(state.rows | {scope: after})
+
+
+def _ended(state: Rows, now: int) -> Rows:
+    over = {k: Row() for k, row in state.rows.items() if row.until is not None and now >= row.until}
+    return Rows(state.rows | over) if over else state
+
+
+def _scope(trip: Closed, params: ConsecutiveLossesParams) -> str:
+    if params.of == "desk":
+        return "desk"
+    return _PREFIX[params.of] + (trip.strategy if params.of == "strategies" else trip.instrument)
+
+
+def _reading(scope: str, row: Row, params: ConsecutiveLossesParams) -> Reading:
+    over = row.count >= params.losses
+    return Reading(
+        scope=scope,
+        measured=float(row.count),
+        limit=float(params.losses),
+        over=over,
+        clear=row.count == 0,
+        action=params.asks,
+        multiplier=params.multiplier,
+        reason=f"{row.count} losses in a row, limit {params.losses}" if over else "",
+    )
+
+
+RULE = Rule(state=Rows, start=start, step=step, released=released)

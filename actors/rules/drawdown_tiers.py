@@ -1,0 +1,90 @@
+"""Drawdown tiers: the deeper the fall from the peak, the smaller the positions; at last none."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+from actors.rules import curves
+from actors.rules.curves import CurveParams, Fall, Peaks
+from actors.rules.facts import Pulse, Seen
+from actors.rules.limits import Limit, percent, read
+from actors.rules.reading import Reading
+from actors.rules.rule import Readings, Rule
+from strategies.messages import Action
+
+
+class Tier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One step down.
+
+    Parameters
+    ----------
+    at : float
+        Drawdown, a fraction of the peak, at which it begins.
+    size : float or "flatten"
+        Size of new positions from there on, a fraction of the normal one; 0 and ``flatten`` close
+        everything.
+    """
+
+    at: Annotated[float, Meta(gt=0, le=1)]
+    size: Annotated[float, Meta(ge=0, lt=1)] | Literal["flatten"]
+
+    @property
+    def share(self) -> float:
+        """The size as a number."""
+        return 0.0 if self.size == "flatten" else float(self.size)
+
+
+class DrawdownTiersParams(CurveParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Sizes by drawdown.
+
+    Parameters
+    ----------
+    tiers : tuple of Tier
+        With rising ``at`` and falling ``size``. A tier that shrinks ends when the drawdown is
+        inside its ``at`` again by the hysteresis; one that flattens ends as ``release`` says.
+    """
+
+    desk_fields: ClassVar[tuple[str, ...]] = ("action", "size")
+
+    tiers: Annotated[tuple[Tier, ...], Meta(min_length=1, max_length=20)] = (
+        Tier(at=0.05, size=0.75),
+        Tier(at=0.10, size=0.5),
+        Tier(at=0.15, size=0.25),
+        Tier(at=0.20, size=0),
+    )
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) where tiers do not go with each other."""
+        problems = []
+        for number, (upper, lower) in enumerate(pairwise(self.tiers), start=2):
+            if lower.at <= upper.at:
+                problems.append(("tiers", f"at of tier {number} must be above {upper.at:g}"))
+            if lower.share >= upper.share:
+                problems.append(("tiers", f"size of tier {number} must be below {upper.share:g}"))
+        return super().check() + problems
+
+
+def step(state: Peaks, seen: Seen, params: DrawdownTiersParams) -> tuple[Peaks, Readings]:
+    """Follow the peaks; one reading for each curve and tier, a fraction of the peak."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    state, falls = curves.follow(state, seen, params)
+    return state, tuple(_reading(fall, tier, params) for fall in falls for tier in params.tiers)
+
+
+def _reading(fall: Fall, tier: Tier, params: DrawdownTiersParams) -> Reading:
+    limit = Limit("pct", tier.at, fall.peak)
+    words = "drawdown of {} from the peak"
+    reading = read(fall.lost, limit, params, fall.scope, words, percent(tier.at))
+    if not tier.share:
+        return msgspec.structs.replace(reading, action=Action.FLATTEN, multiplier=0.0)
+    return msgspec.structs.replace(
+        reading, action=Action.SHRINK, multiplier=tier.share, release="recovered"
+    )
+
+
+RULE = Rule(state=Peaks, start=curves.start, step=step, released=curves.released)

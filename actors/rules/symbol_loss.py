@@ -1,0 +1,129 @@
+"""Symbol loss: what one instrument may lose, and what it may give back of its best result."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from actors.rules.facts import Pulse, Seen
+from actors.rules.limits import ZERO, Money, against, given, none_given
+from actors.rules.marks import SINCE, Mark, Session, best, fresh, opening
+from actors.rules.params import ActionName, Fraction, GuardParams
+from actors.rules.reading import Reading
+from actors.rules.rule import Readings, Rule
+
+
+class SymbolLossParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The most that an instrument may lose; at least one of the limits is needed.
+
+    An instrument's result is net of fees and funding, over all strategies, what is open valued at
+    its price. Only that instrument is held back.
+
+    Parameters
+    ----------
+    session : {"all", "day"}
+        Whether it is counted since the guard's first start, restarts included, or since midnight
+        UTC.
+    limit_pct : float or None
+        Net loss, a fraction of the account's equity at the session's start.
+    limit_currency : float or None
+        Net loss, settlement currency.
+    trailing_pct : float or None
+        How far the result may fall below the session's best, a fraction of the account's equity at
+        the session's start.
+    trailing_currency : float or None
+        The same in the settlement currency.
+    """
+
+    action: ActionName = "flatten"
+    session: Session = "all"
+    limit_pct: Fraction | None = None
+    limit_currency: Money | None = None
+    trailing_pct: Fraction | None = None
+    trailing_currency: Money | None = None
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) when no limit is given."""
+        return super().check() + none_given(
+            limit_pct=self.limit_pct,
+            limit_currency=self.limit_currency,
+            trailing_pct=self.trailing_pct,
+            trailing_currency=self.trailing_currency,
+        )
+
+
+class Symbol(msgspec.Struct, frozen=True):
+    """An instrument's net result at the session's start, and its best since."""
+
+    first: Mark
+    best: Mark
+
+
+class Symbols(msgspec.Struct, frozen=True, kw_only=True):
+    """The equity at the session's start, and what is remembered of each instrument ever traded."""
+
+    equity: Mark
+    symbols: dict[str, Symbol]
+
+
+def start(params: SymbolLossParams, pulse: Pulse) -> Symbols:
+    """Begin the session of every instrument here."""
+    return Symbols(
+        equity=fresh(pulse.equity, pulse.now),
+        symbols={
+            name: _fresh(value, pulse.now) for name, value in pulse.results_by_instrument.items()
+        },
+    )
+
+
+def step(state: Symbols, seen: Seen, params: SymbolLossParams) -> tuple[Symbols, Readings]:
+    """Follow the results; a reading for each instrument and limit, in the limit's unit."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    now, session = seen.now, params.session
+    equity = opening(state.equity, seen.equity, now, session)
+    moved: dict[str, Symbol] = {}
+    lost = given(params.limit_pct, params.limit_currency, equity.value)
+    given_back = given(params.trailing_pct, params.trailing_currency, equity.value)
+    readings: list[Reading] = []
+    for name, value in seen.results_by_instrument.items():
+        known = state.symbols.get(name)
+        # What was never traded before had brought nothing by the session's start.
+        before = known or _fresh(ZERO, now)
+        first = opening(before.first, value, now, session)
+        peak = best(before.best, value, now, session)
+        if known is None or first is not known.first or peak is not known.best:
+            moved[name] = Symbol(first, peak)
+        scope = f"instrument:{name}"
+        words = f"loss of {{}} in {name} {SINCE[session]}"
+        readings += against(first.value - value, lost, params, scope, words)
+        words = f"result of {name} {{}} below its best {SINCE[session]}"
+        readings += against(peak.value - value, given_back, params, scope, words, "trailing_")
+    if moved or equity is not state.equity:
+        state = Symbols(equity=equity, symbols=state.symbols | moved)
+    return state, tuple(readings)
+
+
+def released(state: Symbols, pulse: Pulse, scope: str, params: SymbolLossParams) -> Symbols:
+    """Measure an instrument's result from here."""
+    name = scope.removeprefix("instrument:")
+    value = pulse.results_by_instrument.get(name)
+    if value is None:
+        return state
+    symbols = state.symbols | {name: _fresh(value, pulse.now)}
+    return msgspec.structs.replace(state, symbols=symbols)
+
+
+def _fresh(value: Decimal, now: int) -> Symbol:
+    mark = fresh(value, now)
+    return Symbol(mark, mark)
+
+
+RULE = Rule(
+    state=Symbols,
+    start=start,
+    step=step,
+    released=released,
+    needs=frozenset({"results_by_instrument"}),
+)
