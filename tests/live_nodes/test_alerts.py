@@ -1,0 +1,342 @@
+"""Alerts: heard by a real local server; a dead one and one that hangs delay nobody."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.documents import Node
+from config.errors import GateRefused
+from live_nodes.alert_channel import LINES, Alert, Channel, Level, Pace, message
+from live_nodes.alerts import FILE, Alerts, addresses_of
+from live_nodes.keys import Secret
+
+QUICK = Pace(gather=0.02, pause=0.1, backoff=0.05, backoff_most=0.2)
+TOKEN = "s3cr3t-token"
+
+
+class Ear:
+    """A local server that takes what apprise sends."""
+
+    def __init__(self, port: int = 0, *, status: int = 200, hangs: float = 0.0) -> None:
+        self.heard: list[dict[str, Any]] = []
+        ear = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if hangs:
+                    time.sleep(hangs)
+                    return
+                ear.heard.append(json.loads(body))
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    @property
+    def address(self) -> Secret:
+        return Secret(f"json://127.0.0.1:{self.port}/{TOKEN}")
+
+    @property
+    def text(self) -> str:
+        return "\n".join(f"{m['title']}\n{m['message']}" for m in self.heard)
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@contextmanager
+def ear(**settings: Any) -> Iterator[Ear]:
+    made = Ear(**settings)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def until(wanted: Callable[[], object], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not wanted():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s"
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / FILE).read_text().splitlines()]
+
+
+# What leaves -------------------------------------------------------------------------------------
+
+
+def test_an_alert_is_heard_at_its_address_and_kept_as_a_line(tmp_path: Path) -> None:
+    with ear() as there:
+        alerts = Alerts("reversal", tmp_path, [there.address], QUICK)
+        alerts("daily: 5.1 % lost, limit 5 %", "critical")
+        until(lambda: there.heard)
+        assert alerts.close()
+    [heard] = there.heard
+    assert heard["title"] == "reversal: guard"
+    assert heard["message"].endswith("UTC daily: 5.1 % lost, limit 5 %")
+    assert heard["type"] == "failure"
+    [line] = lines(tmp_path)
+    assert (line["level"], line["kind"]) == ("critical", "guard")
+    assert line["text"] == "daily: 5.1 % lost, limit 5 %"
+    assert alerts.counts() == {"alerts_sent": 1, "alerts_messages": 1}
+    assert alerts.counts() == {}
+    assert alerts.news() == []
+
+
+def test_without_an_address_the_line_is_all(tmp_path: Path) -> None:
+    alerts = Alerts("reversal", tmp_path)
+    alerts("something")
+    assert alerts.close(0)
+    assert [line["text"] for line in lines(tmp_path)] == ["something"]
+    assert alerts.counts() == {}
+
+
+def test_a_storm_of_a_thousand_makes_a_handful_of_messages(tmp_path: Path) -> None:
+    with ear() as there:
+        alerts = Alerts("reversal", tmp_path, [there.address], QUICK)
+        began = time.monotonic()
+        for number in range(1000):
+            alerts(f"number {number}")
+        assert time.monotonic() - began < 1
+        until(lambda: "number 999" in there.text)
+        assert alerts.close()
+    assert len(there.heard) <= 12
+    assert "number 0" in there.text
+    assert max(m["message"].count("\n") for m in there.heard) <= LINES
+    assert len(lines(tmp_path)) == 1000
+    counts = alerts.counts()
+    # None is lost uncounted.
+    assert counts["alerts_sent"] + counts.get("alerts_dropped", 0) == 1000
+
+
+def test_the_first_alert_does_not_wait_and_the_next_keeps_the_pace(tmp_path: Path) -> None:
+    with ear() as there:
+        pace = Pace(gather=0.02, pause=0.6)
+        alerts = Alerts("reversal", tmp_path, [there.address], pace)
+        began = time.monotonic()
+        alerts("first")
+        until(lambda: len(there.heard) == 1)
+        assert time.monotonic() - began < 0.5
+        alerts("second")
+        alerts("third")
+        until(lambda: len(there.heard) == 2)
+        assert time.monotonic() - began >= 0.6
+        alerts.close()
+    assert "second" in there.heard[1]["message"]
+    assert "third" in there.heard[1]["message"]
+
+
+# What goes wrong ---------------------------------------------------------------------------------
+
+
+def test_a_dead_address_delays_no_other_and_hears_it_all_when_it_is_back(tmp_path: Path) -> None:
+    port = free_port()
+    dead = Secret(f"json://127.0.0.1:{port}/{TOKEN}")
+    with ear() as alive:
+        alerts = Alerts("reversal", tmp_path, [dead, alive.address], QUICK)
+        alerts("one")
+        until(lambda: alive.heard)
+        until(lambda: alerts._channels[0].counted().failures >= 2)
+        [news] = alerts.news()
+        assert news.startswith("channel 1 of 2 (JSON): refused, or not to be reached")
+        assert alerts.news() == []
+        alerts("two")
+        with ear(port=port) as back:
+            until(lambda: "one" in back.text and "two" in back.text)
+            assert alerts.close()
+            assert alerts.news() == ["channel 1 of 2 (JSON): alerts arrive again"]
+
+
+def test_an_address_that_refuses_is_asked_ever_more_seldom(tmp_path: Path) -> None:
+    with ear(status=500) as there:
+        alerts = Alerts("reversal", tmp_path, [there.address], QUICK)
+        alerts("one")
+        time.sleep(1.0)
+        assert not alerts.close(0.2)
+        # 0.05 + 0.1 + 0.2 + 0.2 …: seven in a second, not hundreds.
+        assert 3 <= len(there.heard) <= 9
+    assert alerts.counts()["alerts_failures"] == len(there.heard)
+
+
+def test_an_address_that_hangs_holds_up_neither_the_node_nor_its_stop(tmp_path: Path) -> None:
+    with ear(hangs=30.0) as stuck, ear() as alive:
+        alerts = Alerts("reversal", tmp_path, [stuck.address, alive.address], QUICK)
+        alerts("one")
+        until(lambda: alive.heard)
+        began = time.monotonic()
+        for number in range(100):
+            alerts(f"number {number}")
+        assert time.monotonic() - began < 0.5
+        began = time.monotonic()
+        assert not alerts.close(0.5)
+        assert time.monotonic() - began < 1.5
+        assert "number 99" in alive.text
+
+
+def test_what_waits_at_the_stop_leaves_at_once(tmp_path: Path) -> None:
+    with ear() as there:
+        alerts = Alerts("reversal", tmp_path, [there.address], Pace(gather=10, pause=60))
+        alerts("last words", "critical", "node")
+        began = time.monotonic()
+        assert alerts.close(5.0)
+        assert time.monotonic() - began < 2
+    assert "last words" in there.text
+
+
+def test_while_an_address_is_dead_the_first_and_the_newest_are_kept() -> None:
+    sent: list[str] = []
+    open_now = threading.Event()
+
+    def send(title: str, body: str, level: Level) -> bool:
+        if open_now.is_set():
+            sent.append(body)
+        return open_now.is_set()
+
+    pace = Pace(gather=0.01, pause=0.0, backoff=0.01, backoff_most=0.02, waiting=20)
+    channel = Channel("reversal", "one", send, pace)
+    for number in range(200):
+        channel.put(Alert(ts=0, level="warning", kind="guard", text=f"number {number}"))
+        if number % 50 == 0:
+            time.sleep(0.05)
+    time.sleep(0.1)
+    open_now.set()
+    assert channel.close(5.0)
+    text = "\n".join(sent)
+    assert "number 0\n" in text
+    assert text.endswith("number 199")
+    counted = channel.counted()
+    assert counted.sent + counted.dropped == 200
+    assert counted.sent <= 40
+
+
+def test_whatever_a_service_raises_is_counted_and_its_words_stay_inside() -> None:
+    def send(title: str, body: str, level: Level) -> bool:
+        raise RuntimeError(f"https://api.telegram.org/bot{TOKEN}/sendMessage")
+
+    channel = Channel("reversal", "one", send, QUICK)
+    channel.put(Alert(ts=0, level="warning", kind="guard", text="x"))
+    until(lambda: channel.counted().failures)
+    assert channel.news() == "one: failed: RuntimeError"
+    assert not channel.close(0.1)
+
+
+def test_a_disk_that_takes_no_line_does_not_keep_the_message(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    with ear() as there:
+        alerts = Alerts("reversal", tmp_path, [there.address], QUICK)
+        alerts("one")
+        until(lambda: there.heard)
+        alerts.close()
+    assert alerts.counts()["alerts_unwritten"] == 1
+
+
+# Words -------------------------------------------------------------------------------------------
+
+
+def test_a_message_counts_what_is_said_again_and_cuts_what_is_long() -> None:
+    def alert(text: str, level: Level = "warning") -> Alert:
+        return Alert(ts=3_600_000_000_000, level=level, kind="guard", text=text)
+
+    title, body, level = message("n", [alert("a"), alert("b", "critical"), alert("a")])
+    assert (title, body) == ("n: 3 alerts", "01:00:00 UTC a (x 2)\n01:00:00 UTC b")
+    assert level == "critical"
+    _, body, _ = message("n", [alert("x" * 1000)])
+    assert len(body) == len("01:00:00 UTC ") + 400
+    _, body, _ = message("n", [alert(str(number)) for number in range(30)])
+    assert body.splitlines()[4:7] == [
+        "01:00:00 UTC 4",
+        "… and 20 more, see alerts.jsonl …",
+        "01:00:00 UTC 25",
+    ]
+
+
+# Addresses ---------------------------------------------------------------------------------------
+
+
+def node(**settings: Any) -> Node:
+    document = {
+        "name": "reversal",
+        "environment": "paper",
+        "account": {"name": "anna"},
+        "tag": "n1",
+        "strategies": {"hand": {"use": "strategies.xs_reversal:XSReversal"}},
+    }
+    return Node.model_validate(document | settings)
+
+
+def test_addresses_are_found_by_the_name_of_a_variable() -> None:
+    assert addresses_of(node(), {}) == ()
+    two = {"DESK_ALERTS": f" json://127.0.0.1:1/{TOKEN}  json://127.0.0.1:2/x\n"}
+    found = addresses_of(node(alerts="DESK_ALERTS"), two)
+    assert [address.reveal() for address in found] == two["DESK_ALERTS"].split()
+
+
+@pytest.mark.parametrize("text", [None, "", "   "])
+def test_a_desk_whose_alerts_nobody_would_hear_does_not_start(text: str | None) -> None:
+    variables = {} if text is None else {"DESK_ALERTS": text}
+    with pytest.raises(GateRefused, match="DESK_ALERTS is not set"):
+        addresses_of(node(alerts="DESK_ALERTS"), variables)
+
+
+def test_what_is_no_address_is_told_by_its_number_and_not_shown() -> None:
+    with pytest.raises(GateRefused, match="address 2 of 2 in DESK_ALERTS") as caught:
+        addresses_of(
+            node(alerts="DESK_ALERTS"),
+            {"DESK_ALERTS": f"json://127.0.0.1:1 nowhere://{TOKEN}"},
+        )
+    assert TOKEN not in str(caught.value)
+
+
+def test_no_address_is_ever_logged_or_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    dead = Secret(f"json://127.0.0.1:{free_port()}/{TOKEN}")
+    with ear(status=403) as refuses:
+        alerts = Alerts("reversal", tmp_path, [dead, refuses.address], QUICK)
+        alerts("one")
+        until(lambda: all(channel.counted().failures for channel in alerts._channels))
+        alerts.close(0.3)
+    out = capfd.readouterr()
+    said = [caplog.text, out.out, out.err, *alerts.news(), repr(alerts), repr(vars(alerts))]
+    said += [path.read_text() for path in tmp_path.iterdir()]
+    assert not any(TOKEN in text for text in said)
+
+
+def test_a_long_file_is_put_aside_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("live_nodes.alerts.FILE_BYTES", 10)
+    (tmp_path / FILE).write_text("x" * 11)
+    Alerts("reversal", tmp_path)("new")
+    assert sorted(os.listdir(tmp_path)) == ["alerts.jsonl", "alerts.old.jsonl"]
+    assert len(lines(tmp_path)) == 1
