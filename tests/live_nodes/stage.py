@@ -342,7 +342,8 @@ class Desk(Running):
             self.journal.close()
 
     def told(self) -> str:
-        return "; it said:\n" + "\n".join(self.said)
+        events = "\n".join(str(event) for event in self.strategy.events[-8:])
+        return "; it said:\n" + "\n".join(self.said) + f"\nand heard last:\n{events}"
 
     def fills(self) -> list[FillRow]:
         """Return all executions in the journal."""
