@@ -1,0 +1,110 @@
+"""Asset caps: how much of one coin the desk may hold, spot and perpetuals together. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from actors.rules.assets import asset_of, coin_of
+from actors.rules.exposures import Share, course, net_values, share_cap
+from actors.rules.facts import Asked, Pulse, Seen
+from actors.rules.groups import GroupCap, group_readings, group_refusal
+from actors.rules.params import ActionName, GuardParams, Release
+from actors.rules.rule import Readings, Rule
+from actors.rules.stateless import Nothing, nothing
+
+
+class AssetCap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The caps of one coin, where they are not those of all.
+
+    Parameters
+    ----------
+    net, gross : float or None
+        As in `AssetCapsParams`; None takes the cap of all coins.
+    """
+
+    net: Share | None = None
+    gross: Share | None = None
+
+
+class AssetCapsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Caps of what is held in a coin over all its instruments.
+
+    ``BTCUSDT-SPOT.BYBIT`` and ``BTCUSDT-LINEAR.BYBIT`` are both BTC, ``1000PEPEUSDT`` is PEPE.
+    Readings are on ``instrument:<id>`` of each position of the coin, in fractions of equity; keys
+    are such as ``BTC net`` and ``BTC gross``.
+
+    Parameters
+    ----------
+    net, gross : float or None
+        Largest absolute net and largest gross value of a coin, a fraction of the account's equity.
+    assets : dict of str to AssetCap
+        Caps of single coins, such as ``BTC: {net: 1.0}``; what one leaves out stays.
+    net_entries : bool
+        Whether an entry is refused where net would reach its cap if only what is under way on its
+        side were filled. False leaves net to what is held, so that both legs of a hedged trade can
+        be sent at once.
+    """
+
+    action: ActionName = "reduce_only"
+    release: Release = "recovered"
+    net: Share | None = 0.5
+    gross: Share | None = None
+    assets: dict[str, AssetCap] = msgspec.field(default_factory=dict)
+    net_entries: bool = True
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) without a cap, and for a coin named by an instrument."""
+        problems = super().check()
+        if self.net is None and self.gross is None and not self.assets:
+            problems.append(("net", "give net, gross or assets: without a cap nothing is guarded"))
+        for name, cap in self.assets.items():
+            is_instrument = "." in name or "-" in name or name.endswith(("USDT", "USDC"))
+            coin = asset_of(name) if is_instrument else coin_of(name.upper())
+            if coin != name:
+                problems.append((f"assets.{name}", f"name the coin: {coin}"))
+            elif cap.net is None and cap.gross is None:
+                problems.append((f"assets.{name}", "give net, gross or both"))
+        return problems
+
+
+def step(state: Nothing, seen: Seen, params: AssetCapsParams) -> tuple[Nothing, Readings]:
+    """Measure each coin against its caps."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    coins: dict[str, dict[str, Decimal]] = {}
+    for name, value in net_values(seen).items():
+        coins.setdefault(asset_of(name), {})[name] = value
+    groups = ((coins[coin], _caps(params, coin, seen.equity)) for coin in sorted(coins))
+    return state, group_readings(groups, params)
+
+
+def admit(state: Nothing, asked: Asked, pulse: Pulse, params: AssetCapsParams) -> str | None:
+    """Refuse an entry that could bring its coin to a cap, with all that is under way."""
+    coin = asset_of(asked.instrument)
+    way = course(asked).only(lambda name: asset_of(name) == coin)
+    caps = _caps(params, coin, pulse.equity)
+    return group_refusal(way, caps, net_entries=params.net_entries)
+
+
+def _caps(params: AssetCapsParams, coin: str, equity: Decimal) -> list[GroupCap]:
+    own = params.assets.get(coin, AssetCap())
+    limits = (
+        (True, params.net if own.net is None else own.net),
+        (False, params.gross if own.gross is None else own.gross),
+    )
+    return [
+        GroupCap(coin, is_net, share_cap(limit, equity))
+        for is_net, limit in limits
+        if limit is not None
+    ]
+
+
+RULE = Rule(
+    state=Nothing,
+    start=nothing,
+    step=step,
+    admit=admit,
+    needs=frozenset({"standing"}),
+)

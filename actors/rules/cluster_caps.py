@@ -1,0 +1,119 @@
+"""Cluster caps: how much may be held in instruments that move together. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from functools import lru_cache, partial
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from actors.rules.exposures import Share, course, net_values, share_cap
+from actors.rules.facts import Asked, Pulse, Seen
+from actors.rules.groups import GroupCap, group_readings, group_refusal
+from actors.rules.params import ActionName, GuardParams, Release
+from actors.rules.rule import Readings, Rule
+from actors.rules.stateless import Nothing, nothing
+
+
+class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Instruments that move together, and how much of them may be held; at least one of the caps.
+
+    Parameters
+    ----------
+    instruments : tuple of str
+        Ids or patterns, such as ``BTC*``.
+    cap, net : float or None
+        Largest gross and largest absolute net value, a fraction of the account's equity.
+    """
+
+    instruments: Annotated[tuple[str, ...], Meta(min_length=1)]
+    cap: Share | None = None
+    net: Share | None = None
+
+
+class ClusterCapsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Caps of clusters of instruments, such as ``majors``; an instrument may be in several.
+
+    Readings are on ``instrument:<id>`` of each position of a cluster, in fractions of equity; keys
+    are such as ``majors gross`` and ``majors net``.
+
+    Parameters
+    ----------
+    clusters : dict of str to Cluster
+        By name, such as ``majors: {instruments: ["BTC*", "ETH*"], cap: 0.5}``.
+    net_entries : bool
+        Whether an entry is refused where net would reach its cap if only what is under way on its
+        side were filled. False leaves net to what is held, so that a book of longs and shorts can
+        be sent at once.
+    """
+
+    action: ActionName = "reduce_only"
+    release: Release = "recovered"
+    clusters: dict[str, Cluster] = msgspec.field(default_factory=dict)
+    net_entries: bool = True
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) without a cluster, and for one without a cap."""
+        if not self.clusters:
+            return [("clusters", "name at least one cluster: nothing is guarded")]
+        return [
+            (f"clusters.{name}", "give cap, net or both")
+            for name, cluster in self.clusters.items()
+            if cluster.cap is None and cluster.net is None
+        ]
+
+
+def step(state: Nothing, seen: Seen, params: ClusterCapsParams) -> tuple[Nothing, Readings]:
+    """Measure each cluster against its caps."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    values = net_values(seen)
+    groups = (
+        (
+            {name: value for name, value in values.items() if belongs(name, cluster.instruments)},
+            _caps(key, cluster, seen.equity),
+        )
+        for key, cluster in params.clusters.items()
+    )
+    return state, group_readings(groups, params)
+
+
+def admit(state: Nothing, asked: Asked, pulse: Pulse, params: ClusterCapsParams) -> str | None:
+    """Refuse an entry that could bring one of its clusters to a cap, with all under way."""
+    way = course(asked)
+    for key, cluster in params.clusters.items():
+        if not belongs(asked.instrument, cluster.instruments):
+            continue
+        own = way.only(partial(belongs, patterns=cluster.instruments))
+        caps = _caps(key, cluster, pulse.equity)
+        refusal = group_refusal(own, caps, net_entries=params.net_entries)
+        if refusal:
+            return refusal
+    return None
+
+
+@lru_cache(maxsize=16384)
+def belongs(instrument: str, patterns: tuple[str, ...]) -> bool:
+    """Whether an instrument id is one of these, or matches one of these patterns."""
+    return any(fnmatchcase(instrument, pattern) for pattern in patterns)
+
+
+def _caps(name: str, cluster: Cluster, equity: Decimal) -> Iterable[GroupCap]:
+    return [
+        GroupCap(name, is_net, share_cap(limit, equity))
+        for is_net, limit in ((False, cluster.cap), (True, cluster.net))
+        if limit is not None
+    ]
+
+
+RULE = Rule(
+    state=Nothing,
+    start=nothing,
+    step=step,
+    admit=admit,
+    needs=frozenset({"standing"}),
+)

@@ -1,0 +1,142 @@
+"""Exposure caps: gross, net and leverage of the desk, or of strategies each by itself. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Literal, NamedTuple
+
+from actors.rules.exposures import (
+    Cap,
+    Share,
+    Values,
+    cap_reading,
+    course,
+    gross,
+    money_cap,
+    net,
+    net_values,
+    reached,
+    share_cap,
+    strategy_values,
+)
+from actors.rules.facts import Asked, Pulse, Seen
+from actors.rules.limits import Money, none_given
+from actors.rules.params import GuardParams, Release
+from actors.rules.reading import Reading
+from actors.rules.rule import Readings, Rule
+from actors.rules.stateless import Nothing, nothing
+
+Of = Literal["desk", "strategies"]
+
+
+class ExposureCapsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Caps of the sum of positions; at least one of the four.
+
+    Readings are on ``desk``, or on ``strategy:<key>``; keys ``gross_currency`` and ``net_currency``
+    in settlement currency, ``leverage`` and ``net_pct`` in fractions of the account's equity. Each
+    instrument's net position counts.
+
+    Parameters
+    ----------
+    of : {"desk", "strategies"}
+        Whose positions: all of the account, external ones included; or each strategy's own, so that
+        only the strategy at its cap is held back.
+    gross_currency, net_currency : float or None
+        Largest gross and largest absolute net value, settlement currency.
+    leverage : float or None
+        Largest gross value, per unit of the account's equity.
+    net_pct : float or None
+        Largest absolute net value, a fraction of the account's equity.
+    net_entries : bool
+        Whether an entry is refused where net would reach its cap if only what is under way on its
+        side were filled. False leaves net to what is held, so that a book of longs and shorts can
+        be sent at once.
+    """
+
+    release: Release = "recovered"
+    of: Of = "desk"
+    gross_currency: Money | None = None
+    net_currency: Money | None = None
+    leverage: Share | None = 2.0
+    net_pct: Share | None = None
+    net_entries: bool = True
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) when no cap is given."""
+        return super().check() + none_given(
+            leverage=self.leverage,
+            net_pct=self.net_pct,
+            gross_currency=self.gross_currency,
+            net_currency=self.net_currency,
+        )
+
+
+class _Limit(NamedTuple):
+    key: str
+    cap: Cap
+    is_net: bool
+
+
+def step(state: Nothing, seen: Seen, params: ExposureCapsParams) -> tuple[Nothing, Readings]:
+    """Measure gross and net value of the desk, or of each strategy, against the caps."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    limits = _limits(params, seen)
+    readings: list[Reading] = []
+    for scope, held in _held(params, seen):
+        whole, side = gross(held.values()), abs(net(held.values()))
+        readings.extend(
+            cap_reading(scope, key, side if is_net else whole, cap, params, _what(scope, is_net))
+            for key, cap, is_net in limits
+        )
+    return state, tuple(readings)
+
+
+def admit(state: Nothing, asked: Asked, pulse: Pulse, params: ExposureCapsParams) -> str | None:
+    """Refuse an entry that could bring gross or net to a cap, with all that is under way."""
+    strategy = asked.strategy if params.of == "strategies" else None
+    scope = "desk" if strategy is None else f"strategy:{strategy}"
+    way = course(asked, strategy)
+    before, after = way.gross()
+    for _, cap, is_net in _limits(params, pulse):
+        value: Decimal | None = after if after > before else None
+        if is_net:
+            value = way.net() if params.net_entries else None
+        if value is not None and (refusal := reached(value, cap, _what(scope, is_net))):
+            return refusal
+    return None
+
+
+def _limits(params: ExposureCapsParams, pulse: Pulse) -> list[_Limit]:
+    limits = []
+    if params.gross_currency is not None:
+        limits.append(_Limit("gross_currency", money_cap(params.gross_currency), False))
+    if params.net_currency is not None:
+        limits.append(_Limit("net_currency", money_cap(params.net_currency), True))
+    if params.leverage is not None:
+        limits.append(_Limit("leverage", share_cap(params.leverage, pulse.equity), False))
+    if params.net_pct is not None:
+        limits.append(_Limit("net_pct", share_cap(params.net_pct, pulse.equity), True))
+    return limits
+
+
+def _held(params: ExposureCapsParams, pulse: Pulse) -> Iterator[tuple[str, Values]]:
+    if params.of == "desk":
+        yield "desk", net_values(pulse)
+        return
+    for strategy in sorted({*pulse.results, *(held.strategy for held in pulse.holdings)} - {""}):
+        yield f"strategy:{strategy}", strategy_values(pulse, strategy)
+
+
+def _what(scope: str, is_net: bool) -> str:
+    return f"{'net' if is_net else 'gross'} value of {scope.removeprefix('strategy:')}"
+
+
+RULE = Rule(
+    state=Nothing,
+    start=nothing,
+    step=step,
+    admit=admit,
+    needs=frozenset({"standing"}),
+)
