@@ -96,25 +96,30 @@ async def _fetch(
     done = len(pieces) - len(missing)
     progress(done, len(pieces), "")
     queue = iter(missing)
+    failed: list[DeskError] = []
 
     async def work() -> None:
         nonlocal done
         for piece in queue:
-            spool.keep(piece, await _ask(history, by_id[piece.instrument], piece))
+            # What is under way elsewhere when one request fails is waited for, and kept.
+            if failed:
+                return
+            try:
+                table = await _ask(history, by_id[piece.instrument], piece)
+            except DeskError as error:
+                failed.append(error)
+                return
+            spool.keep(piece, table)
             done += 1
             progress(done, len(pieces), f"{piece.instrument} {piece.kind} {piece.interval}")
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(AT_ONCE):
-                group.create_task(work())
-    except ExceptionGroup as failed:
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_ONCE):
+            group.create_task(work())
+    if failed:
         # Several requests may fail of one cause; the first tells it.
-        told = failed.subgroup(DeskError)
-        if told is None:
-            raise
         kept = f"{done} of {len(pieces)} pieces are kept: run it again to go on"
-        raise DeskError(f"{told.exceptions[0]}; {kept}") from failed
+        raise DeskError(f"{failed[0]}; {kept}") from failed[0]
     return infos, pieces
 
 
