@@ -1,0 +1,356 @@
+"""The kill switch past the node: straight at a real practice exchange, with all that goes wrong."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+import time
+from collections.abc import Iterator
+from decimal import Decimal as D
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from actors.journal import Journal
+from actors.journal_rows import FillRow
+from config.documents import Node
+from config.errors import DocumentErrors, GateRefused
+from config.scenario import LostAck
+from live_nodes.flatten import Outcome, flatten_node
+from live_nodes.mailbox import pending
+from live_nodes.practice.model import OrderRequest
+from live_nodes.state_folder import node_to_stop, state_folder
+from strategies.order_ids import order_id, owner_of, session_of
+from tests.live_nodes.practice.background import wait_for
+from tests.live_nodes.practice.still_market import ETH
+from tests.live_nodes.stage import ACCOUNT, NAME, Stage, stage
+
+SESSION = session_of(time.time_ns())
+_COUNT = itertools.count(1)
+_TAGS = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[Stage]:
+    with stage() as found:
+        yield found
+
+
+@pytest.fixture
+def at(exchange: Stage) -> Iterator[Stage]:
+    # A node of its own each: the venue remembers what others of the name did.
+    Own.tag = f"f{next(_TAGS)}"
+    yield exchange
+    exchange.end_faults()
+    wait_for(lambda: not exchange.market.halted())
+    time.sleep(5 * exchange.market.step_seconds)
+    exchange.clear()
+    held = ether_held(exchange)
+    if held:
+        hold_ether(exchange, "Sell", str(held))
+
+
+class Own:
+    """The tag of this test's node."""
+
+    tag = ""
+
+
+def written(folder: Path, stage: Stage, **changes: Any) -> Path:
+    """Write a node's document on the exchange."""
+    where = stage.where
+    document: dict[str, Any] = {
+        "kind": "node",
+        "name": "stopped",
+        "environment": "practice",
+        "tag": Own.tag,
+        "state": str(folder / "state"),
+        "account": {"name": ACCOUNT},
+        "venue_urls": {
+            "http": where.http,
+            "ws_public": where.ws_public,
+            "ws_private": where.ws_private,
+            "ws_trade": where.ws_trade,
+        },
+        "gates": {"request_timeout": 0.4},
+        "universe": {"instruments": [NAME]},
+        "strategies": {"rev": {"use": "strategies.xs_reversal:XSReversal"}},
+    } | changes
+    file = folder / "node.yaml"
+    file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    return file
+
+
+def node_at(folder: Path, stage: Stage, **changes: Any) -> Node:
+    return node_to_stop(written(folder, stage, **changes), (), print)
+
+
+def switched(node: Node, seconds: float = 10.0) -> tuple[Outcome, list[str]]:
+    """Flatten and return how it ended and what was said."""
+    said: list[str] = []
+    return flatten_node(node, "a test", seconds, said.append), said
+
+
+def mine() -> str:
+    """Return a new order's name as this test's node gives it."""
+    return order_id(Own.tag, "rev", SESSION, next(_COUNT))
+
+
+def test_a_dead_nodes_orders_and_positions_go_and_its_next_start_is_halted(
+    at: Stage, tmp_path: Path
+) -> None:
+    at.order("Buy", "0.012", name=mine())
+    at.order("Buy", "0.010", "49000", name=mine())
+    at.order("Sell", "0.012", "51000", name=mine(), reduce_only=True)
+    node = node_at(tmp_path, at)
+
+    outcome, said = switched(node)
+
+    assert outcome.flat
+    assert (outcome.by, outcome.verified, outcome.left) == ("venue", "venue", ())
+    assert at.position() == 0
+    assert at.open_orders() == {}
+    assert "stopped is not running: straight to the venue" in said
+    assert "at the venue: 2 orders and 1 position to go" in said
+    [request] = pending(state_folder(node))
+    assert (request.command, request.reason) == ("flatten", "a test")
+    assert "risk release NODE operator" in outcome.halt
+
+
+def test_what_is_flat_already_is_left_alone(at: Stage, tmp_path: Path) -> None:
+    before = len(at.orders())
+    outcome, _ = switched(node_at(tmp_path, at))
+    assert outcome.flat
+    assert len(at.orders()) == before
+
+
+@pytest.mark.parametrize(
+    ("external", "bitcoin", "ether", "orders"),
+    [("leave", "0.020", "0.50", 1), ("universe", "0", "0.50", 0), ("all", "0", "0", 0)],
+)
+def test_what_is_not_the_desks_own_goes_as_the_document_says(
+    at: Stage, tmp_path: Path, external: str, bitcoin: str, ether: str, orders: int
+) -> None:
+    # Own: long 0.012 bitcoin. By hand: 0.020 more of it and half an ether, and an order.
+    at.order("Buy", "0.012", name=mine())
+    at.order("Buy", "0.020")
+    at.order("Buy", "0.010", "48000")
+    at.order("Buy", "0.010", "48500", name=mine())
+    hold_ether(at, "Buy", "0.50")
+    outcome, _ = switched(node_at(tmp_path, at, risk={"external": external}))
+    assert outcome.flat
+    assert at.position() == D(bitcoin)
+    assert ether_held(at) == D(ether)
+    assert len(at.open_orders()) == orders
+
+
+def test_what_is_ours_is_closed_under_our_name_and_the_rest_under_nobodys(
+    at: Stage, tmp_path: Path
+) -> None:
+    node = node_at(tmp_path, at)
+    journal = Journal.open(state_folder(node), node="stopped")
+    journal.begin_run(environment="practice", document="abc")
+    journal.fill(fill("known-1", "BUY", "0.012"))
+    journal.close()
+    at.order("Buy", "0.012")
+    at.order("Buy", "0.005")
+    before = set(at.orders())
+
+    assert switched(node)[0].flat
+
+    closes = {name: filled(at, name) for name in set(at.orders()) - before}
+    [(own, ours)] = [(n, q) for n, q in closes.items() if owner_of(n) == (Own.tag, "rev")]
+    [(_, rest)] = [(n, q) for n, q in closes.items() if n != own]
+    assert (ours, rest) == (D("0.012"), D("0.005"))
+
+
+def test_an_execution_that_the_journal_missed_counts_as_ours(at: Stage, tmp_path: Path) -> None:
+    # The node was killed between the fill and the line about it.
+    node = node_at(tmp_path, at, risk={"external": "leave"})
+    Journal.open(state_folder(node), node="stopped").close()
+    at.order("Buy", "0.007", name=mine())
+    at.order("Buy", "0.020")
+    assert switched(node)[0].flat
+    assert at.position() == D("0.020")
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    ["server_errors", "request_lost", "clock_ahead"],
+)
+def test_it_goes_on_through_what_goes_wrong(at: Stage, tmp_path: Path, scenario: str) -> None:
+    at.order("Sell", "0.030")
+    at.order("Buy", "0.010", "48000", name=mine())
+    at.play(scenario)
+    outcome, _ = switched(node_at(tmp_path, at), 20)
+    assert outcome.flat
+    assert at.position() == 0
+    assert at.open_orders() == {}
+
+
+def test_a_close_that_was_lost_is_not_sent_twice_where_part_of_the_position_stays(
+    at: Stage, tmp_path: Path
+) -> None:
+    at.order("Buy", "0.012", name=mine())
+    at.order("Buy", "0.020")
+    at.call(lambda: at.faults.add("lost", LostAck(op="order.create", times=1)))
+    outcome, _ = switched(node_at(tmp_path, at, risk={"external": "leave"}), 20)
+    assert at.struck("lost") == 1
+    assert outcome.flat
+    assert at.position() == D("0.020")
+
+
+def test_a_clock_that_is_far_off_does_not_keep_anybody_from_closing(
+    at: Stage, tmp_path: Path
+) -> None:
+    at.order("Buy", "0.010")
+    at.play("clock_ahead", by=D(60))
+    outcome, said = switched(node_at(tmp_path, at))
+    assert outcome.flat
+    assert at.position() == 0
+    assert any("clock is +60.0 s off: the venue's is taken" in line for line in said)
+
+
+def test_what_can_not_be_closed_in_time_is_named(at: Stage, tmp_path: Path) -> None:
+    at.order("Buy", "0.010")
+    at.play("symbol_halted", at=D(0))
+    outcome, said = switched(node_at(tmp_path, at, risk={"deadline": 1}), 2)
+    assert not outcome.flat
+    assert outcome.left == (f"position: 0.010 {NAME}",)
+    assert outcome.verified == ""
+    assert any("Trading is currently not allowed" in line for line in said)
+    assert any(line.startswith("NOT flat after 1 s") for line in said)
+    assert outcome.words.startswith("NOT flat after 2")
+
+
+def test_ctrl_c_says_what_is_left(at: Stage, tmp_path: Path) -> None:
+    at.order("Buy", "0.010")
+    at.play("symbol_halted", at=D(0))
+    node = node_at(tmp_path, at)
+
+    def stop(line: str) -> None:
+        if "to go" in line:
+            signal.raise_signal(signal.SIGINT)
+
+    outcome = flatten_node(node, "a test", 10, stop)
+    assert not outcome.flat
+    assert f"position: 0.010 {NAME}" in outcome.left[0]
+    assert "waits in the mailbox" in outcome.halt
+
+
+def test_wrong_keys_are_one_clear_error(
+    at: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WRONG_KEY", "practice-nobody")
+    monkeypatch.setenv("WRONG_SECRET", "worth nothing")
+    keys = {"api_key_env": "WRONG_KEY", "api_secret_env": "WRONG_SECRET"}
+    node = node_at(tmp_path, at, environment="testnet", account={"name": "anna", "keys": keys})
+    with pytest.raises(GateRefused) as refused:
+        switched(node)
+    assert "refuses the keys of WRONG_KEY and WRONG_SECRET" in str(refused.value)
+    assert "worth nothing" not in str(refused.value)
+
+
+def test_without_keys_the_halt_waits_all_the_same(
+    at: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BYBIT_TESTNET_API_KEY", "BYBIT_TESTNET_API_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    node = node_at(tmp_path, at, environment="testnet")
+    with pytest.raises(GateRefused, match=r"BYBIT_TESTNET_API_KEY(.|\n)*waits in the mailbox"):
+        switched(node)
+    assert len(pending(state_folder(node))) == 1
+
+
+def test_a_node_that_does_not_answer_is_passed_by(at: Stage, tmp_path: Path) -> None:
+    at.order("Buy", "0.010")
+    node = node_at(tmp_path, at)
+    # A process that holds the journal and reads no mail.
+    journal = Journal.open(state_folder(node), node="stopped")
+    try:
+        outcome, said = switched(node, 15)
+    finally:
+        journal.close()
+    assert outcome.flat
+    assert at.position() == 0
+    assert any("does not answer: straight to the venue; end it (kill -9 " in line for line in said)
+
+
+def test_a_document_with_a_wrong_parameter_stops_nobody(at: Stage, tmp_path: Path) -> None:
+    strategy = {"use": "strategies.xs_reversal:XSReversal", "params": {"lokback": 1}}
+    file = written(tmp_path, at, strategies={"rev": strategy})
+    said: list[str] = []
+    assert node_to_stop(file, (), said.append).name == "stopped"
+    assert "lokback" in said[0]
+    file = written(tmp_path, at, environment="mainent")
+    with pytest.raises(DocumentErrors, match="mainnet"):
+        node_to_stop(file, (), said.append)
+
+
+def test_on_paper_there_is_nothing_to_close_but_the_halt_waits(at: Stage, tmp_path: Path) -> None:
+    node = node_at(tmp_path, at, environment="paper", venue_urls=None)
+    outcome, _ = switched(node)
+    assert (outcome.flat, outcome.by, outcome.verified) == (True, "nobody", "")
+    assert len(pending(state_folder(node))) == 1
+
+
+def test_the_outcome_is_plain_for_machines(at: Stage, tmp_path: Path) -> None:
+    outcome, _ = switched(node_at(tmp_path, at))
+    plain = json.loads(json.dumps(outcome.as_plain()))
+    assert plain["flat"] is True
+    assert plain["left"] == []
+    assert set(plain) == {"flat", "by", "verified", "seconds", "left", "halt"}
+
+
+# Helpers -----------------------------------------------------------------------------------------
+
+
+def filled(at: Stage, name: str) -> D:
+    past = at.call(lambda: list(at.exchange.order_history(ACCOUNT)))
+    return next(order.filled for order in past if order.order_link_id == name)
+
+
+def hold_ether(at: Stage, side: str, qty: str) -> None:
+    request = OrderRequest(
+        category="linear",
+        symbol="ETHUSDT",
+        side=side,  # type: ignore[arg-type]
+        order_type="Market",
+        qty=D(qty),
+        price=None,
+        time_in_force="IOC",
+        order_link_id="",
+    )
+
+    def send() -> None:
+        at.exchange.create(ACCOUNT, request, at.server.venue.clock_ms())
+        at.server.venue.settle([ETH])
+
+    at.call(send)
+
+
+def ether_held(at: Stage) -> D:
+    found = at.call(lambda: at.exchange.position(ACCOUNT, "ETHUSDT"))
+    return -found.size if found.side == "Sell" else found.size
+
+
+def fill(execution: str, side: str, quantity: str) -> FillRow:
+    return FillRow(
+        instrument=NAME,
+        execution_id=execution,
+        ts=time.time_ns(),
+        client_order_id=mine(),
+        venue_order_id="x",
+        strategy="rev",
+        side=side,
+        quantity=D(quantity),
+        price=D(50_000),
+        fee=D(0),
+        fee_currency="USDT",
+        liquidity="TAKER",
+        kind="Trade",
+        source="push",
+    )
