@@ -7,7 +7,7 @@ emulator sends the orders that it releases past the RiskEngine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -41,6 +41,7 @@ from actors.gate_answers import cancel_rejected, change_rejected, denied
 from actors.gate_facts import cancel_all_facts, cancel_facts, order_facts
 from actors.order_facts import Hold, Observer, OrderFacts
 from actors.order_gate import AccountFacts, InstrumentFacts, OrderIntent, reduces, refusal
+from actors.rules.facts import Holding
 from config.errors import DeskError
 from strategies.messages import Verdict
 from strategies.verdicts import Verdicts
@@ -65,6 +66,15 @@ class AccountView(Protocol):
 
     def price(self, instrument: str) -> Decimal | None:
         """Return the newest known price, None when there is none yet."""
+
+    def worth(self) -> Decimal | None:
+        """Return the equity exactly, None before the venue told it."""
+
+    def balance(self) -> Decimal | None:
+        """Return what is realised, fees and funding included; None before the venue told it."""
+
+    def holdings(self) -> list[Holding]:
+        """Return every open position of every owner, sorted by instrument, then owner."""
 
 
 class OrderGate:
@@ -126,6 +136,11 @@ class OrderGate:
             if reason:
                 return reason
         return None
+
+    @property
+    def under_way(self) -> Mapping[str, Mapping[str, Decimal]]:
+        """What orders that passed may still fill: signed, by instrument and client order id."""
+        return self._pending
 
     def forward(self, command: TradingCommand) -> None:
         """Bring a command that passed to the execution engine; for a `Sender`."""

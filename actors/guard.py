@@ -20,7 +20,7 @@ from actors.rules.params import GuardParams
 from actors.rules.reading import Reading
 from actors.rules.rule import Readings, Rule
 from config.errors import GateRefused
-from strategies.messages import Action, Verdict
+from strategies.messages import Action, Verdict, refused_by
 from strategies.state import StateStore
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Guard(Actor):
         if self.failed or self.rule_state is None:
             return None
         reason = self.rule.admit(self.rule_state, asked, pulse, self.params)
-        return None if reason is None else refused_by(self.key, reason, self.params.passing)
+        return None if reason is None else not_admitted(self.key, reason, self.params.passing)
 
     def release(self, scope: str | None, accept: bool, reason: str) -> Latches:
         """End the halts on a scope, or all of them, and say so.
@@ -272,9 +272,11 @@ class Guard(Actor):
         self._keep(self.rule_state, self.latches)
 
 
-def refused_by(guard: str, reason: str, passing: bool) -> str:
+def not_admitted(guard: str, reason: str, passing: bool) -> str:
     """Return the words in which an entry is refused that a guard does not admit."""
-    return f"halt_entries{' for now' if passing else ''} by {guard}: {reason}"
+    return refused_by(
+        Verdict(action=Action.HALT_ENTRIES, guard=guard, reason=reason, passing=passing)
+    )
 
 
 def _word(verdict: Verdict) -> tuple[Action, float, int | None, str]:

@@ -1,7 +1,7 @@
-"""The run's own books: every fill, fee and funding payment, exact in Decimal.
+"""The one definition of positions and round trips: every fill, fee and payment, exact in Decimal.
 
-The engine's balances are float inside; ours are what the summary says, and the two are compared to
-the cent when the run ends (`accounting.py`).
+Pure. The engine's balances are float inside; in a backtest ours are what the summary says, and the
+two are compared to the cent when the run ends.
 """
 
 from __future__ import annotations
@@ -156,6 +156,11 @@ class Ledger:
     def equity(self, prices: dict[str, Decimal]) -> Decimal:
         """Starting equity + gross profit - fees + funding."""
         return self.starting + self.gross_pnl(prices) - self.fees + self.funding
+
+    def balance(self) -> Decimal:
+        """Return the starting equity and what is realised since, fees and funding included."""
+        cost = sum((trip.cost for trip in self.open.values()), ZERO)
+        return self.starting + self.cash_flow + cost - self.fees + self.funding
 
     def _trip(self, key: tuple[str, str], fill: Fill) -> None:
         left, fee = fill.quantity, fill.fee

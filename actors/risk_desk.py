@@ -5,7 +5,8 @@ It makes the Pulse, turns order events and fills into what happened, shows both 
 
 A thing seen goes to all guards first; only then they speak. What engine events bring (an answer, a
 fill) is seen at once, but spoken of once the engine is done with the event: a strategy that is told
-to leave from inside a fill would still see the position of before.
+to leave from inside a fill would act before it, and the order gate, took the fill in. Until then
+the hold refuses what the unspoken verdict would.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 from nautilus_trader.model.events import (
     OrderAccepted,
@@ -25,7 +26,8 @@ from nautilus_trader.model.events import (
 from nautilus_trader.model.identifiers import ClientOrderId
 
 from actors.books import Books
-from actors.guard import SEEN, Guard, refused_by
+from actors.gate import AccountView, OrderGate
+from actors.guard import SEEN, Guard, not_admitted
 from actors.heartbeats import Heartbeats
 from actors.ledger import Fill
 from actors.order_facts import OrderFacts
@@ -35,13 +37,14 @@ from actors.rules.facts import (
     Differed,
     Erred,
     Happened,
-    Holding,
     Market,
     Need,
     Pulse,
+    Refused,
     Seen,
 )
-from strategies.messages import Action, Verdict
+from actors.standings import Standings
+from strategies.messages import Action, Verdict, refused_by
 from strategies.verdicts import Verdicts
 
 ZERO = Decimal(0)
@@ -54,22 +57,6 @@ MarketFacts = Callable[[str, int], Market]
 """Gives what is known of an instrument's market at a moment (UNIX nanoseconds, UTC)."""
 
 
-class Account(Protocol):
-    """What the desk asks of the account; `actors.gate.AccountView` has it all."""
-
-    def worth(self) -> Decimal | None:
-        """Return the exact equity, settlement currency; None before the venue told it."""
-
-    def balance(self) -> Decimal | None:
-        """Return what is realised, fees and funding included."""
-
-    def price(self, instrument: str) -> Decimal | None:
-        """Return the newest known price."""
-
-    def holdings(self) -> list[Holding]:
-        """Return what is open, sorted by instrument, then strategy."""
-
-
 class RiskDesk:
     """Shows the guards what is going on, and asks them before an entry leaves.
 
@@ -77,7 +64,7 @@ class RiskDesk:
     ----------
     kernel : NautilusKernel
         Of the backtest engine or the trading node.
-    account : Account
+    account : AccountView
         Where equity and positions come from.
     books : Books
         Where each strategy's results come from.
@@ -109,7 +96,7 @@ class RiskDesk:
     def __init__(
         self,
         kernel: Any,
-        account: Account,
+        account: AccountView,
         books: Books,
         guards: Mapping[str, Guard],
         *,
@@ -137,11 +124,18 @@ class RiskDesk:
         self.heartbeats = None if heartbeat_ns is None else Heartbeats(required, heartbeat_ns)
         self._early: list[Happened] = []
         self._asked_at: dict[str, Decimal] = {}
+        self._standings = Standings(account, kernel.cache)
         self._speaking_later = False
         self._verdicts = Verdicts()
         self._bus.register(endpoint=STANDING, handler=self._tell_standing)
         self._bus.subscribe("verdicts.*", self._verdicts.hear)
         self._bus.subscribe("events.order.*", self._on_order_event)
+
+    def join(self, gate: OrderGate) -> None:
+        """Stand at the order gate; after the journal, so that what is not written is not told."""
+        gate.observers.append(self)
+        gate.hold(self.hold)
+        self._standings.under_way = gate.under_way
 
     # What the world calls -----------------------------------------------------------------------
 
@@ -156,6 +150,7 @@ class RiskDesk:
             return
         price_of = self._account.price
         now = self.now()
+        self._standings.forget()
         self.see(
             Pulse(
                 now=now,
@@ -179,6 +174,7 @@ class RiskDesk:
         if asked_at and not maker:
             cost = fill.price - asked_at if fill.quantity > 0 else asked_at - fill.price
             slippage = float(cost / asked_at)
+        self._standings.forget()
         for fact in self.books.fill(fill, slippage):
             self._happened(fact)
 
@@ -205,15 +201,15 @@ class RiskDesk:
         silent = self._silence()
         if silent is not None:
             return silent
-        if facts.operation != "submit":
-            return None
         if self.pulse is None:
             self.look()
         if self.pulse is None:
-            return refused_by("desk", "the account is not known yet", passing=True)
+            return not_admitted("desk", "the account is not known yet", passing=True)
         waiting = self._unspoken(facts)
         if waiting is not None:
             return waiting
+        if facts.operation == "modify" and not self._enlarges(facts):
+            return None
         asked = self._asked(facts)
         for guard in self.guards.values():
             reason = guard.admits(asked, self.pulse)
@@ -229,9 +225,17 @@ class RiskDesk:
         if price is not None:
             self._asked_at[facts.client_order_id] = price
         self._happened(self._asked(facts))
+        self._standings.touch(facts.instrument)
 
     def refused(self, facts: OrderFacts, reason: str) -> None:
-        """Hear of a request that the gate refused: no answer of the venue, so no rule's concern."""
+        """Hear of a request that the gate or a hold refused."""
+        if facts.is_exit:
+            return
+        self._happened(
+            Refused(
+                ts=facts.ts, strategy=facts.strategy, instrument=facts.instrument, reason=reason
+            )
+        )
 
     # What guards call -----------------------------------------------------------------------------
 
@@ -281,7 +285,8 @@ class RiskDesk:
             self._answered(event, True)
         elif isinstance(event, OrderRejected | OrderModifyRejected | OrderCancelRejected):
             self._answered(event, False, event.reason)
-        order = self._kernel.cache.order(ClientOrderId(name))
+        self._standings.touch(event.instrument_id.value)
+        order = self._kernel.cache.order(event.client_order_id)
         if order is not None and order.is_closed:
             self._asked_at.pop(name, None)
 
@@ -305,7 +310,17 @@ class RiskDesk:
             price=facts.price,
             is_exit=facts.is_exit,
             order_id=facts.client_order_id,
+            standing=self._standings.rows(
+                facts.strategy, facts.instrument, facts.price, facts.client_order_id
+            )
+            if "standing" in self.needs and not facts.is_exit
+            else (),
         )
+
+    def _enlarges(self, facts: OrderFacts) -> bool:
+        """Whether a changed order would fill more than the one that it changes."""
+        order = self._kernel.cache.order(ClientOrderId(facts.client_order_id))
+        return order is None or facts.quantity > order.leaves_qty.as_decimal()
 
     def _silence(self) -> str | None:
         """Return why entries stop for want of a required guard."""
@@ -319,7 +334,7 @@ class RiskDesk:
         if not silent:
             return None
         seconds = self.heartbeats.limit_ns / 1e9
-        return refused_by(silent[0], f"it has been silent for more than {seconds:g} s", True)
+        return not_admitted(silent[0], f"it has been silent for more than {seconds:g} s", True)
 
     def _unspoken(self, facts: OrderFacts) -> str | None:
         """Return the refusal of a verdict that stands, but could not be spoken yet."""
@@ -327,7 +342,7 @@ class RiskDesk:
         for guard in self.guards.values():
             for verdict in guard.news():
                 if verdict.scope in scopes and verdict.action >= Action.HALT_ENTRIES:
-                    return refused_by(guard.key, verdict.reason, verdict.passing)
+                    return refused_by(verdict)
         return None
 
     def _tell_standing(self, hear: Callable[[Verdict], None]) -> None:

@@ -22,6 +22,7 @@ from nautilus_trader.model.objects import Money
 from numpy.typing import NDArray
 
 from actors.ledger import ZERO, Fill, Ledger
+from actors.rules.facts import Holding
 from backtests.feed import Grid, Settlement
 from backtests.forced import cancelling, closing
 from backtests.funding import FundingPayment, funding_amount
@@ -121,6 +122,33 @@ class Accountant(SimulationModule):
         """Return the newest close, None before the first."""
         value = float(self._prices[self._market.column[instrument]])
         return None if np.isnan(value) else Decimal(repr(value))
+
+    def worth(self) -> Decimal:
+        """Return the equity exactly; what has no price yet is valued at its entry."""
+        worth = self.ledger.balance()
+        for (_, name), trip in self.ledger.open.items():
+            price = self.price(name)
+            if price is not None:
+                worth += trip.quantity * price - trip.cost
+        return worth
+
+    def balance(self) -> Decimal:
+        """Return what is realised: equity without what open positions have gained."""
+        return self.ledger.balance()
+
+    def holdings(self) -> list[Holding]:
+        """Return every open position, sorted by instrument, then strategy."""
+        found = [
+            Holding(
+                strategy=strategy,
+                instrument=name,
+                quantity=trip.quantity,
+                entry=trip.cost / trip.quantity,
+                price=self.price(name),
+            )
+            for (strategy, name), trip in self.ledger.open.items()
+        ]
+        return sorted(found, key=lambda held: (held.instrument, held.strategy))
 
     def _value(self) -> tuple[float, float]:
         if self._valued is None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.model.enums import PriceType
-from nautilus_trader.model.identifiers import InstrumentId, Venue
+from nautilus_trader.model.identifiers import Venue
 from nautilus_trader.model.objects import Currency
 
+from actors.owners import owner_of
+from actors.prices import CachePrices
+from actors.rules.facts import Holding
 from catalog.instruments import VENUE
 
 ZERO = Decimal(0)
@@ -32,7 +34,7 @@ class CacheAccount:
         self._cache = cache
         self._venue = Venue(VENUE)
         self._currency = Currency.from_str(settlement)
-        self._ids: dict[str, InstrumentId] = {}
+        self.prices = CachePrices(cache)
 
     def balance(self) -> Decimal | None:
         """Return the wallet balance, None before the venue told one."""
@@ -42,13 +44,31 @@ class CacheAccount:
 
     def equity(self) -> float:
         """Return the wallet balance plus what open positions have gained, at mark prices."""
-        equity = self.balance() or ZERO
-        for position in self._cache.positions_open():
-            price = self.price(position.instrument_id.value)
-            if price is not None:
-                entry = Decimal(repr(position.avg_px_open))
-                equity += position.signed_decimal_qty() * (price - entry)
-        return float(equity)
+        return float(self.worth() or ZERO)
+
+    def worth(self) -> Decimal | None:
+        """Return the same exactly, None before the venue told the balance."""
+        equity = self.balance()
+        if equity is None:
+            return None
+        for held in self.holdings():
+            if held.price is not None:
+                equity += held.quantity * (held.price - held.entry)
+        return equity
+
+    def holdings(self) -> list[Holding]:
+        """Return every open position, sorted by instrument, then owner; nobody's are ``""``."""
+        found = [
+            Holding(
+                strategy=owner_of(p.strategy_id),
+                instrument=p.instrument_id.value,
+                quantity=p.signed_decimal_qty(),
+                entry=Decimal(repr(p.avg_px_open)),
+                price=self.price(p.instrument_id.value),
+            )
+            for p in self._cache.positions_open()
+        ]
+        return sorted(found, key=lambda held: (held.instrument, held.strategy))
 
     def gross(self) -> float:
         """Return the notional of the net positions, at mark prices."""
@@ -58,7 +78,7 @@ class CacheAccount:
 
     def position(self, instrument: str) -> Decimal:
         """Return the net position, whoever's orders made it."""
-        found = self._cache.positions_open(instrument_id=self._id(instrument))
+        found = self._cache.positions_open(instrument_id=self.prices.id(instrument))
         return sum((position.signed_decimal_qty() for position in found), ZERO)
 
     def positions(self) -> dict[str, Decimal]:
@@ -71,20 +91,4 @@ class CacheAccount:
 
     def price(self, instrument: str) -> Decimal | None:
         """Return the mark price, else the newest price of any kind, None when there is none yet."""
-        name = self._id(instrument)
-        mark = self._cache.mark_price(name)
-        if mark is not None:
-            value: Decimal = mark.value.as_decimal()
-            return value
-        for kind in (PriceType.LAST, PriceType.MID):
-            price = self._cache.price(name, kind)
-            if price is not None:
-                found: Decimal = price.as_decimal()
-                return found
-        return None
-
-    def _id(self, instrument: str) -> InstrumentId:
-        found = self._ids.get(instrument)
-        if found is None:
-            found = self._ids[instrument] = InstrumentId.from_str(instrument)
-        return found
+        return self.prices.price(instrument)

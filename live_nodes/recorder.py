@@ -25,12 +25,11 @@ from actors.gate_facts import order_facts
 from actors.journal import Journal
 from actors.journal_rows import EquityRow, FillRow, PositionRow
 from actors.journal_schema import UNKNOWN
+from actors.owners import owner_of
 from strategies.messages import Decision, Verdict
 
 GIVEN_UP = "UNKNOWN"
 """The engine's reason for an order that it rejects because nobody answered: no outcome at all."""
-NOBODY = "EXTERNAL"
-"""The engine's owner of orders and positions that no strategy claims."""
 
 
 class Recorder:
@@ -164,15 +163,11 @@ def _money(value: float) -> Decimal:
     return Decimal(repr(value)).quantize(_CENT)
 
 
-def _owner(strategy_id: Any) -> str:
-    return "" if strategy_id.value == NOBODY else str(strategy_id.get_tag())
-
-
 def _position_row(position: Any, ts: int) -> PositionRow:
     realized = position.realized_pnl
     return PositionRow(
         instrument=position.instrument_id.value,
-        owner=_owner(position.strategy_id),
+        owner=owner_of(position.strategy_id),
         changed=ts,
         quantity=position.signed_decimal_qty(),
         entry_price=Decimal(repr(position.avg_px_open)),
@@ -188,7 +183,7 @@ def _fill_row(event: OrderFilled) -> FillRow:
         ts=event.ts_event,
         client_order_id=event.client_order_id.value,
         venue_order_id=event.venue_order_id.value,
-        strategy=_owner(event.strategy_id),
+        strategy=owner_of(event.strategy_id),
         side="BUY" if event.order_side == OrderSide.BUY else "SELL",
         quantity=event.last_qty.as_decimal(),
         price=event.last_px.as_decimal(),

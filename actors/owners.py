@@ -1,0 +1,13 @@
+"""Whose an order or a position is: the component's key, or nobody's. Engine-specific."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NOBODY = "EXTERNAL"
+"""The engine's owner of orders and positions that no strategy claims."""
+
+
+def owner_of(strategy_id: Any) -> str:
+    """Return the key of the strategy, empty when no strategy of this desk claims it."""
+    return "" if strategy_id.value == NOBODY else str(strategy_id.get_tag())

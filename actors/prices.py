@@ -1,0 +1,64 @@
+"""The newest prices in the engine's cache, by one rule for both worlds. Engine-specific.
+
+What an open position is worth must be known on any feed: an account that is shown order books alone
+would else be marked at its entry prices for ever (nautilus/backtest.md, trap 9).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.model.enums import PriceType
+from nautilus_trader.model.identifiers import InstrumentId
+
+Touch = tuple[Decimal | None, Decimal | None]
+
+
+class CachePrices:
+    """Prices by instrument id: mark, else mid of the quote, else mid of the book, else last.
+
+    Parameters
+    ----------
+    cache : Cache
+        The engine's.
+    """
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+        self._ids: dict[str, InstrumentId] = {}
+
+    def price(self, instrument: str) -> Decimal | None:
+        """Return what a position is valued at, None before any price is known."""
+        name = self.id(instrument)
+        mark = self._cache.mark_price(name)
+        if mark is not None:
+            value: Decimal = mark.value.as_decimal()
+            return value
+        bid, ask = self.touch(instrument)
+        if bid is not None and ask is not None:
+            return (bid + ask) / 2
+        last = self._cache.price(name, PriceType.LAST)
+        return None if last is None else Decimal(last.as_decimal())
+
+    def touch(self, instrument: str) -> Touch:
+        """Return the best bid and ask, of the quote, else of the book; None where there is none."""
+        name = self.id(instrument)
+        quote = self._cache.quote_tick(name)
+        if quote is not None:
+            return quote.bid_price.as_decimal(), quote.ask_price.as_decimal()
+        book = self._cache.order_book(name)
+        if book is None:
+            return None, None
+        bid, ask = book.best_bid_price(), book.best_ask_price()
+        return (
+            None if bid is None else bid.as_decimal(),
+            None if ask is None else ask.as_decimal(),
+        )
+
+    def id(self, instrument: str) -> InstrumentId:
+        """Return the engine's id of an instrument."""
+        found = self._ids.get(instrument)
+        if found is None:
+            found = self._ids[instrument] = InstrumentId.from_str(instrument)
+        return found
