@@ -174,6 +174,14 @@ def _check_value(annotation: Any, value: Any, path: Path) -> list[ParamProblem]:
     if struct is not None and isinstance(value, Mapping):
         fields = {field.name: field for field in msgspec.structs.fields(struct)}
         return _check_fields(fields, value, path)
+    item = _item(annotation)
+    if item is not None and isinstance(value, list):
+        # Each apart, so that errors name the very line and say what would be right there.
+        problems = []
+        for index, inner in enumerate(value):
+            problems.extend(_check_value(item, inner, (*path, index)))
+        if problems:
+            return problems
     try:
         _convert(value, annotation)
     except msgspec.ValidationError as error:
@@ -198,8 +206,12 @@ def _in_words(text: str, annotation: Any, value: Any) -> tuple[str, str]:
         for choice in get_args(part)
     ]
     was = shown(value)
-    if choices:
-        listed = ", ".join(str(choice) for choice in choices)
+    listed = ", ".join(str(choice) for choice in choices)
+    if choices and any(part is float for part in _options(annotation)):
+        # A number that is out of range is told by its range.
+        if text.startswith("Invalid enum value"):
+            return f"must be a number or {listed}, was {was}", did_you_mean(value, choices)
+    elif choices:
         return f"must be one of {listed}, was {was}", did_you_mean(value, map(str, choices))
     text = text.split(", got ")[0]
     text = re.sub(r"`([^`]*)`", lambda match: _types_in_words(match[1]), text)
@@ -220,6 +232,15 @@ def _from_text(annotation: type[Any], value: Any) -> Any:
     if from_text is None or not isinstance(value, str):
         raise ValueError(f"expected the text of a {annotation.__name__}")
     return from_text(value)
+
+
+def _item(annotation: Any) -> Any:
+    """Return the annotation of a list's items, None for what is no list."""
+    for part in _options(annotation):
+        item, *others = get_args(part) or (None,)
+        if get_origin(part) is list or (get_origin(part) is tuple and others == [...]):
+            return item
+    return None
 
 
 def _options(annotation: Any) -> list[Any]:

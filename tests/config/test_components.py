@@ -122,6 +122,34 @@ def test_parameters_are_converted_to_the_classs_types() -> None:
     }
 
 
+class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    at: Annotated[float, Meta(gt=0)]
+    size: Annotated[float, Meta(ge=0, lt=1)] | Literal["close"]
+
+
+class StepsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    steps: Annotated[tuple[Step, ...], Meta(min_length=1)]
+
+
+@pytest.mark.parametrize(
+    ("steps", "path", "message", "suggestion"),
+    [
+        ([{"at": 1, "size": "clse"}], ("steps", 0, "size"), "must be a number or close", "close"),
+        ([{"at": 1, "size": 2}], ("steps", 0, "size"), "expected a number < 1.0, was 2", ""),
+        ([{"at": 1, "size": 0}, {"at": 2}], ("steps", 1, "size"), "is missing", ""),
+        ([{"at": 1, "size": 0, "sise": 0}], ("steps", 0, "sise"), "unknown parameter", "size"),
+        ([3], ("steps", 0), "expected a mapping of keys, was 3", ""),
+        ([], ("steps",), "expected a list of length >= 1", ""),
+    ],
+)
+def test_each_item_of_a_list_of_mappings_is_checked_apart(
+    steps: list[Any], path: tuple[str | int, ...], message: str, suggestion: str
+) -> None:
+    [wrong] = check_params(StepsConfig, {"steps": steps})
+    assert (wrong.path, wrong.suggestion) == (path, suggestion)
+    assert wrong.message.startswith(message)
+
+
 def test_a_wrong_text_of_an_engines_type_is_named() -> None:
     [(path, message, _)] = words(fast=1, hedge="BTC")
     assert path == "hedge"
