@@ -1,11 +1,20 @@
-"""Guards on how much is held, in what, and how near liquidation is."""
+"""Guards on how much is held, in what, how near liquidation is, and how alike and wild it is."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from actors.guard import Guard
-from actors.rules import asset_caps, cluster_caps, exposure_caps, position_cap
+from actors.rules import (
+    asset_caps,
+    cluster_caps,
+    correlation,
+    exposure_caps,
+    free_margin,
+    liquidation_distance,
+    position_cap,
+    volatility,
+)
 from actors.rules.params import GuardParams
 from actors.rules.rule import Rule
 
@@ -49,3 +58,34 @@ class ClusterCaps(Guard):
 
     Config: ClassVar[type[GuardParams]] = cluster_caps.ClusterCapsParams
     rule: ClassVar[Rule] = cluster_caps.RULE
+
+
+class FreeMargin(Guard):
+    """Keeps a part of the equity free of initial margin.
+
+    An entry that could use it up with what is already under way is refused before it leaves.
+    """
+
+    Config: ClassVar[type[GuardParams]] = free_margin.FreeMarginParams
+    rule: ClassVar[Rule] = free_margin.RULE
+
+
+class LiquidationDistance(Guard):
+    """Keeps prices a least move away from the one at which the venue liquidates the account."""
+
+    Config: ClassVar[type[GuardParams]] = liquidation_distance.LiquidationDistanceParams
+    rule: ClassVar[Rule] = liquidation_distance.RULE
+
+
+class Correlation(Guard):
+    """Stops entries while legs of a pair, or any two positions of the book, move as one."""
+
+    Config: ClassVar[type[GuardParams]] = correlation.CorrelationParams
+    rule: ClassVar[Rule] = correlation.RULE
+
+
+class Volatility(Guard):
+    """Stops entries in markets that move too much, or too little: each by itself, or all by one."""
+
+    Config: ClassVar[type[GuardParams]] = volatility.VolatilityParams
+    rule: ClassVar[Rule] = volatility.RULE

@@ -1,0 +1,20 @@
+"""Guards on the account itself."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from actors.guard import Guard
+from actors.rules import account_mismatch
+from actors.rules.params import GuardParams
+from actors.rules.rule import Rule
+
+
+class AccountMismatch(Guard):
+    """Stops entries when the venue says something else of the account than the desk's books.
+
+    Until the trader has looked and releases it.
+    """
+
+    Config: ClassVar[type[GuardParams]] = account_mismatch.AccountMismatchParams
+    rule: ClassVar[Rule] = account_mismatch.RULE

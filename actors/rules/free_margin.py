@@ -1,0 +1,90 @@
+"""Free margin: what of the equity no position holds as initial margin. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Meta
+
+from actors.rules.exposures import NO_EQUITY, course
+from actors.rules.facts import ZERO, Asked, Pulse, Seen
+from actors.rules.limits import exact
+from actors.rules.margin import initial_margin, stake, stakes
+from actors.rules.params import Fraction, GuardParams, Release
+from actors.rules.reading import Reading
+from actors.rules.rule import Readings, Rule
+from actors.rules.stateless import Nothing, nothing
+
+
+class FreeMarginParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The least free margin; the reading is on ``desk``, a fraction of equity.
+
+    Free margin is equity less the initial margin of all positions, as Bybit counts it: value /
+    leverage + fee to close. Coins held count as spent: nothing is lent on them.
+
+    Parameters
+    ----------
+    least : float
+        Least free margin, a fraction of the account's equity.
+    leverage : float or None
+        Leverage that is set for the instruments at the venue; None takes the document's limit.
+    """
+
+    release: Release = "recovered"
+    least: Fraction = 0.2
+    leverage: Annotated[float, Meta(ge=1, le=100)] | None = None
+
+
+def step(state: Nothing, seen: Seen, params: FreeMarginParams) -> tuple[Nothing, Readings]:
+    """Measure the free margin; nothing is over while nothing is held."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    leverage = _leverage(params, seen)
+    used = sum((initial_margin(held, leverage) for held in stakes(seen).values()), ZERO)
+    equity = seen.equity
+    free, least = equity - used, exact(params.least) * equity
+    over = used > 0 and free <= least
+    clear = not used or (not over and free >= least * (1 + exact(params.hysteresis)))
+    measured = float(free / equity) if equity > 0 else -NO_EQUITY if used else 0.0
+    reading = Reading(
+        scope="desk",
+        measured=measured,
+        limit=params.least,
+        over=over,
+        clear=clear,
+        action=params.asks,
+        multiplier=params.multiplier,
+        reason=f"free margin {free:.2f} of equity {equity:.2f}, least {least:.2f}",
+    )
+    return state, (reading,)
+
+
+def admit(state: Nothing, asked: Asked, pulse: Pulse, params: FreeMarginParams) -> str | None:
+    """Refuse an entry that could use the free margin up, with all that is under way."""
+    leverage = _leverage(params, pulse)
+    name, way = asked.instrument, course(asked)
+    if way.after[name].worst <= way.before[name].worst:
+        return None
+    used = ZERO
+    for instrument, reach in way.after.items():
+        market = pulse.markets.get(instrument)
+        sides = (stake(value, market, instrument) for value in reach)
+        used += max(initial_margin(side, leverage) for side in sides)
+    free, least = pulse.equity - used, exact(params.least) * pulse.equity
+    if free > least:
+        return None
+    return f"free margin could fall to {free:.2f}, least {least:.2f}"
+
+
+def _leverage(params: FreeMarginParams, pulse: Pulse) -> Decimal:
+    return pulse.leverage if params.leverage is None else exact(params.leverage)
+
+
+RULE = Rule(
+    state=Nothing,
+    start=nothing,
+    step=step,
+    admit=admit,
+    needs=frozenset({"markets", "standing"}),
+)
