@@ -1,0 +1,157 @@
+"""Trades per day: so many round trips are opened in an instrument and UTC day, and no more."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from actors.rules.facts import Asked, Pulse, Seen, Traded
+from actors.rules.held import Holds, adds, after_fill, held_of, is_flat, is_under_way, opens
+from actors.rules.nearest import of_note
+from actors.rules.params import GuardParams, Release
+from actors.rules.passing import refuses
+from actors.rules.reading import Reading
+from actors.rules.rule import Readings, Rule
+from config.intervals import DAY_NS
+
+
+class TradesPerDayParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The most round trips opened per instrument and UTC day.
+
+    The last of them may still be added to; the halt comes once it is closed.
+
+    Parameters
+    ----------
+    limit : int
+        Round trips.
+    """
+
+    release: Release = "next_day"
+    limit: Annotated[int, Meta(ge=1, le=100_000)] = 10
+
+
+class Trades(msgspec.Struct, frozen=True):
+    """What was opened today.
+
+    Parameters
+    ----------
+    day : int
+        Whole UTC days since the epoch. It never goes back: with a clock that does, what is opened
+        counts for the later day.
+    opened : dict of str to int
+        Round trips opened that day, by instrument.
+    asked : dict of str to int
+        Orders that have left since nothing was under way in the instrument and may each open one
+        more.
+    holds : tuple of Held
+        What is open.
+    """
+
+    day: int
+    opened: dict[str, int]
+    asked: dict[str, int]
+    holds: Holds
+
+
+def start(params: TradesPerDayParams, pulse: Pulse) -> Trades:
+    """Begin with none opened."""
+    return Trades(pulse.now // DAY_NS, {}, {}, held_of(pulse))
+
+
+def step(state: Trades, seen: Seen, params: TradesPerDayParams) -> tuple[Trades, Readings]:
+    """Count what is opened; a reading of each instrument that has reached the limit, in trips."""
+    if isinstance(seen, Pulse):
+        state = _on_day(state, seen.now)
+        holds = held_of(seen)
+        if holds != state.holds:
+            state = msgspec.structs.replace(state, holds=holds)
+    elif isinstance(seen, Traded):
+        state = _filled(_on_day(state, seen.ts), seen)
+    elif isinstance(seen, Asked):
+        return (state if seen.is_exit else _asked(state, seen)), None
+    else:
+        return state, None
+
+    def reading(instrument: str, opened: float) -> Reading:
+        scope = f"instrument:{instrument}"
+        over = opened >= params.limit and is_flat(state.holds, scope)
+        return Reading(
+            scope=scope,
+            measured=opened,
+            limit=params.limit,
+            over=over,
+            clear=opened < params.limit,
+            action=params.asks,
+            multiplier=params.multiplier,
+            reason=f"{opened:g} trades opened today, limit {params.limit}" if over else "",
+            until=(state.day + 1) * DAY_NS,
+        )
+
+    return state, of_note(state.opened, params.limit, 0.0, reading)
+
+
+def admit(state: Trades, asked: Asked, pulse: Pulse, params: TradesPerDayParams) -> str | None:
+    """Refuse an order that could open a round trip above the limit, whatever is filled first."""
+    if not refuses(params) or adds(asked):
+        return None
+    name = asked.instrument
+    opened = state.opened.get(name, 0) if asked.ts // DAY_NS <= state.day else 0
+    under_way = state.asked.get(name, 0) if is_under_way(asked) else 0
+    most = opened + under_way if opens(asked) else opened
+    if most < params.limit:
+        return None
+    waiting = f" and {under_way} under way" if under_way else ""
+    return f"{opened} trades opened today{waiting}, limit {params.limit}"
+
+
+def released(state: Trades, pulse: Pulse, scope: str, params: TradesPerDayParams) -> Trades:
+    """Count from none again in what the scope covers, on the pulse's day."""
+    name = scope.removeprefix("instrument:")
+    return msgspec.structs.replace(
+        state,
+        day=pulse.now // DAY_NS,
+        opened={k: n for k, n in state.opened.items() if scope != "desk" and k != name},
+        asked={k: n for k, n in state.asked.items() if scope != "desk" and k != name},
+    )
+
+
+def _on_day(state: Trades, now: int) -> Trades:
+    day = now // DAY_NS
+    if day <= state.day:
+        return state
+    return msgspec.structs.replace(state, day=day, opened={})
+
+
+def _filled(state: Trades, fill: Traded) -> Trades:
+    name = fill.instrument
+    opened, asked = state.opened, state.asked
+    if fill.opened:
+        opened = {**opened, name: opened.get(name, 0) + 1}
+        left = asked.get(name, 0) - 1
+        asked = {k: n for k, n in asked.items() if k != name}
+        if left > 0:
+            asked[name] = left
+    return Trades(state.day, opened, asked, after_fill(state.holds, fill))
+
+
+def _asked(state: Trades, asked: Asked) -> Trades:
+    before = state.asked.get(asked.instrument, 0) if is_under_way(asked) else 0
+    now = before + opens(asked)
+    if now == state.asked.get(asked.instrument, 0):
+        return state
+    others = {k: n for k, n in state.asked.items() if k != asked.instrument}
+    return msgspec.structs.replace(
+        state, asked={**others, asked.instrument: now} if now else others
+    )
+
+
+RULE = Rule(
+    state=Trades,
+    start=start,
+    step=step,
+    admit=admit,
+    released=released,
+    needs=frozenset({"standing"}),
+)
