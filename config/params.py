@@ -213,9 +213,24 @@ def _in_words(text: str, annotation: Any, value: Any) -> tuple[str, str]:
             return f"must be a number or {listed}, was {was}", did_you_mean(value, choices)
     elif choices:
         return f"must be one of {listed}, was {was}", did_you_mean(value, map(str, choices))
+    alike = _examples(annotation)
+    if "matching regex" in text and alike:
+        return f"must look like {', '.join(alike)}, was {was}", did_you_mean(value, alike)
     text = text.split(", got ")[0]
     text = re.sub(r"`([^`]*)`", lambda match: _types_in_words(match[1]), text)
     return f"{text[:1].lower()}{text[1:]}, was {was}", ""
+
+
+def _examples(annotation: Any) -> list[str]:
+    """Return what the annotation names as examples of itself."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        first, *more = get_args(annotation)
+        own = [str(e) for meta in more for e in getattr(meta, "examples", None) or ()]
+        return own or _examples(first)
+    if origin in (Union, UnionType):
+        return [example for part in get_args(annotation) for example in _examples(part)]
+    return []
 
 
 def _types_in_words(types: str) -> str:

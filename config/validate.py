@@ -7,6 +7,7 @@ from pathlib import Path
 
 from config.documents import KINDS, Setup
 from config.errors import DocumentErrors, Problem, in_order
+from config.guards import guard_problems
 from config.load import examine
 from config.resolved import Resolved
 from config.universe import ownership_problems, spot_problems
@@ -84,6 +85,7 @@ def _examine(path: str | Path, overrides: Iterable[str]) -> tuple[Resolved | Non
             ids = _instruments(resolved)
             problems.extend(ownership_problems(resolved, ids))
             problems.extend(spot_problems(resolved, ids))
+            problems.extend(guard_problems(resolved, ids))
         for check in _checks.get(resolved.kind, ()):
             problems.extend(check(resolved))
     return resolved, in_order(problems)

@@ -66,6 +66,14 @@ class ClusterCapsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_f
             if cluster.cap is None and cluster.net is None
         ]
 
+    def instruments_named(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return the clusters' ids and patterns."""
+        return [
+            (("clusters", name, "instruments", index), pattern)
+            for name, cluster in self.clusters.items()
+            for index, pattern in enumerate(cluster.instruments)
+        ]
+
 
 def step(state: Nothing, seen: Seen, params: ClusterCapsParams) -> tuple[Nothing, Readings]:
     """Measure each cluster against its caps."""

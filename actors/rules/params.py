@@ -12,7 +12,13 @@ from strategies.messages import Action
 from strategies.schedule import duration_ns
 
 ActionName = Literal["shrink", "halt_entries", "reduce_only", "flatten"]
-Release = Annotated[str, Meta(pattern=r"^(manual|next_day|recovered|[1-9][0-9]{0,4}(ms|s|m|h|d))$")]
+Release = Annotated[
+    str,
+    Meta(
+        pattern=r"^(manual|next_day|recovered|[1-9][0-9]{0,4}(ms|s|m|h|d))$",
+        examples=["manual", "next_day", "recovered", "30m"],
+    ),
+]
 """``manual``: until `perpdesk risk release`; ``next_day``: until the next midnight UTC;
 ``recovered``: until the value is clear of its limit by the hysteresis; or a pause, as ``30m``,
 after which it ends unless the limit is still reached."""
@@ -62,6 +68,12 @@ class GuardParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""
+        return []
+
+    def instruments_named(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return (path below ``params``, id or pattern) for each instrument that they name:
+        `perpdesk validate` looks for it in the universe.
+        """
         return []
 
 
