@@ -137,6 +137,11 @@ class Reading:
         rows = self._ask("SELECT value FROM state WHERE owner = ? AND name = ?", owner, name)
         return bytes(rows[0]["value"]) if rows else None
 
+    def states(self, name: str) -> dict[str, bytes]:
+        """Return what every owner saved last under a name, by owner."""
+        rows = self._ask("SELECT owner, value FROM state WHERE name = ? ORDER BY owner", name)
+        return {row["owner"]: bytes(row["value"]) for row in rows}
+
     def gates(self, run: int) -> list[dict[str, Any]]:
         """Return what the start-up gates found in a run."""
         return self._ask(

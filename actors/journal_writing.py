@@ -31,11 +31,15 @@ class Writing(Reading):
     ----------
     run : int
         The run that rows are written under; 0 before one begins.
+    fill_listeners : list of callable
+        Hear of every execution that is new to the journal, whoever brought it, inside the commit
+        that takes it down: what they write stands or falls with it.
     """
 
     def __init__(self, connection: sqlite3.Connection, clock_ns: Callable[[], int]) -> None:
         super().__init__(connection)
         self.run = 0
+        self.fill_listeners: list[Callable[[FillRow], None]] = []
         self._clock_ns = clock_ns
 
     # Requests and what became of them ----------------------------------------------------------
@@ -168,6 +172,8 @@ class Writing(Reading):
                 moved = row.quantity if row.side == "BUY" else -row.quantity
                 before = self.explained().get(row.instrument, Decimal(0))
                 self.explain({row.instrument: before + moved})
+            for hear in self.fill_listeners:
+                hear(row)
         return True
 
     def explain(self, positions: Mapping[str, Decimal]) -> None:

@@ -1,0 +1,76 @@
+"""The operator's own guard: it measures nothing, halts when a person says so, and stays halted.
+
+Every node has it, under the key ``operator``; it is in no document. What it keeps is in the journal
+like any guard's state, so that a desk that was closed by hand stays closed over every restart.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from actors.guard import Guard
+from actors.rules.facts import Pulse, Seen
+from actors.rules.latch import Latch
+from actors.rules.params import GuardParams
+from actors.rules.rule import Readings, Rule
+from strategies.messages import Action
+
+OPERATOR = "operator"
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """The state of a rule that measures nothing."""
+
+
+def _start(params: GuardParams, pulse: Pulse) -> Nothing:
+    return Nothing()
+
+
+def _step(state: Nothing, seen: Seen, params: Any) -> tuple[Nothing, Readings]:
+    return state, () if isinstance(seen, Pulse) else None
+
+
+RULE = Rule(state=Nothing, start=_start, step=_step)
+
+
+class Operator(Guard):
+    """Closes what a person tells it to close, until a person releases it."""
+
+    Config = GuardParams
+    rule = RULE
+
+    def __init__(self) -> None:
+        super().__init__(OPERATOR, GuardParams(action="flatten", required=False))
+
+    def flatten(self, scope: str, reason: str) -> bool:
+        """Halt a scope and have it closed; returns False when it was so already.
+
+        Parameters
+        ----------
+        scope : str
+            ``desk``, ``strategy:<key>`` or ``instrument:<id>``.
+        reason : str
+            The person's.
+        """
+        assert self._desk is not None
+        if any(latch.scope == scope for latch in self.latches):
+            return False
+        latch = Latch(
+            scope=scope,
+            key="",
+            action=int(Action.FLATTEN),
+            multiplier=1.0,
+            release="manual",
+            since=self._desk.now(),
+            until=None,
+            measured=1.0,
+            limit=0.0,
+            reason=reason,
+        )
+        latches = tuple(sorted((*self.latches, latch), key=lambda x: (x.scope, x.key)))
+        # Kept before it takes effect, as with every guard.
+        self._keep(self.rule_state, latches)
+        self.speak()
+        return True
