@@ -45,12 +45,9 @@ from actors.rules.facts import (
 )
 from actors.standings import Standings
 from strategies.messages import Action, Verdict, refused_by
-from strategies.verdicts import Verdicts
+from strategies.verdicts import STANDING, Verdicts
 
 ZERO = Decimal(0)
-STANDING = "RiskDesk.standing"
-"""Endpoint of the message bus: a callable sent there hears every verdict that stands."""
-
 Later = Callable[[Callable[[], None]], None]
 """Calls back once the engine is done with what it is at, at the same moment of its clock."""
 MarketFacts = Callable[[str, int], Market]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from typing import Protocol
 
 import numpy as np
 from nautilus_trader.backtest.config import SimulationModuleConfig
@@ -37,6 +38,22 @@ from backtests.venue import DeskFillModel
 
 TIMER = "accountant"
 LIQUIDATION, DELISTING = "liquidation", "delisting"
+
+
+class Watcher(Protocol):
+    """Who is told of all that the accountant books."""
+
+    def schedule(self, settlements: list[Settlement]) -> None:
+        """Hear when a slice's funding will be settled; what it pays is not known yet."""
+
+    def moved(self, grid: Grid, row: int) -> None:
+        """Hear of a new row of prices, 1 ns before its stamp."""
+
+    def filled(self, fill: Fill) -> None:
+        """Hear of a fill, once it is booked."""
+
+    def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
+        """Hear of what a strategy received."""
 
 
 class Accountant(SimulationModule):
@@ -76,9 +93,32 @@ class Accountant(SimulationModule):
         self._owners: dict[str, str] = {}
         self._valued: tuple[float, float] | None = None
         self._forced_orders = 0
+        self._watcher: Watcher | None = None
+        self._waiting: list[Callable[[], None]] = []
+        self.stamp = 0
+        """The newest stamp that it worked off, UNIX nanoseconds; the clock stood 1 ns before it."""
 
     def process(self, ts_now: int) -> None:
-        """Do nothing per event: the work hangs on timers."""
+        """Call those who wait until the engine is done; the own work hangs on timers."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for callback in waiting:
+                callback()
+
+    def later(self, callback: Callable[[], None]) -> None:
+        """Call back once the engine is done with this event and what it filled, at the same time.
+
+        What the venue itself closes at a stamp is filled by then.
+        """
+        self._waiting.append(callback)
+
+    def at_stamp(self, name: str, callback: Callable[[object], None]) -> None:
+        """Call back at the stamp itself, behind all data of that time."""
+        self.clock.set_time_alert_ns(name=name, alert_time_ns=self.stamp, callback=callback)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell all that it books, from here on."""
+        self._watcher = watcher
 
     def log_diagnostics(self, logger: object) -> None:
         """Say nothing: the summary says it."""
@@ -102,6 +142,8 @@ class Accountant(SimulationModule):
         """
         self._rows.extend((int(ts), grid, row) for row, ts in enumerate(grid.ts))
         self._settlements.extend(settlements)
+        if self._watcher is not None:
+            self._watcher.schedule(settlements)
         self._schedule()
 
     # -- what the order gate asks -------------------------------------------------------------
@@ -175,13 +217,15 @@ class Accountant(SimulationModule):
             )
 
     def _on_time(self, event: object) -> None:
-        now = self.clock.timestamp_ns() + 1
+        now = self.stamp = self.clock.timestamp_ns() + 1
         # Funding first: paid after a liquidation, it would take the account below nothing.
         while self._settlements and self._settlements[0].ts <= now:
             self._settle(self._settlements.popleft())
         while self._rows and self._rows[0][0] <= now:
             _, grid, row = self._rows.popleft()
             self._on_bar(grid, row)
+            if self._watcher is not None:
+                self._watcher.moved(grid, row)
         self._schedule()
 
     def _on_bar(self, grid: Grid, row: int) -> None:
@@ -219,6 +263,8 @@ class Accountant(SimulationModule):
                     share,
                 )
             )
+            if self._watcher is not None:
+                self._watcher.funded(strategy, settlement.instrument, share)
         self._cash += float(amount)
         self._valued = None
         self.exchange.adjust_account(Money(amount, self._market.currency))
@@ -321,3 +367,5 @@ class Accountant(SimulationModule):
             self.ledger.starting + self.ledger.cash_flow - self.ledger.fees + self.ledger.funding
         )
         self._valued = None
+        if self._watcher is not None:
+            self._watcher.filled(fill)

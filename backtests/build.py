@@ -5,13 +5,14 @@ Engine-specific. Strategies and their parameters come out of the same setup as a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 from nautilus_trader.backtest.engine import BacktestEngine
+from nautilus_trader.backtest.execution_client import BacktestExecClient
 from nautilus_trader.config import (
     BacktestEngineConfig,
     CacheConfig,
@@ -25,9 +26,12 @@ from nautilus_trader.model.objects import Money
 from numpy.typing import NDArray
 
 from actors.gate import OrderGate
+from actors.guard import Guard
 from actors.ledger import Ledger
+from actors.risk_desk import RiskDesk
 from backtests.accountant import Accountant
 from backtests.market import Market
+from backtests.risk import AtStampClient, risk_desk
 from backtests.slippage import slippage_of
 from backtests.venue import DeskFillModel, NextPrintClient
 from catalog.instruments import VENUE
@@ -47,6 +51,7 @@ class Desk:
     accountant: Accountant
     gate: OrderGate
     strategies: dict[str, DeskStrategy]
+    risk: RiskDesk | None = None
 
 
 def strategies_of(setup: Setup, ids: list[str]) -> dict[str, DeskStrategy]:
@@ -109,6 +114,7 @@ def build(
     opening_prices: NDArray[np.float64],
     *,
     prints_to_wait: int = 1,
+    guards: Mapping[str, Guard] | None = None,
 ) -> Desk:
     """Build the engine.
 
@@ -124,6 +130,8 @@ def build(
         Newest closes before the window, NaN where unknown.
     prints_to_wait : int, default 1
         At which print after the decision an order fills; 2 is the stress row "one bar later".
+    guards : mapping of str to Guard, optional
+        From `actors.guards.guards_of`. Without any, nothing of theirs is wired.
     """
     venue = document.venue
     engine = BacktestEngine(
@@ -160,18 +168,30 @@ def build(
     exchange = accountant.exchange
     if at_close:
         accountant.send_now = exchange.exec_client.submit_order
+        if guards:
+            _replace_client(kernel, exchange, AtStampClient(exchange, kernel, accountant))
     else:
         client = NextPrintClient(exchange, kernel, prints_to_wait)
-        kernel.exec_engine.deregister_client(exchange.exec_client)
-        exchange.register_client(client)
-        kernel.exec_engine.register_client(client)
+        _replace_client(kernel, exchange, client)
         accountant.send_now = client.send_now
         accountant.take_back_all = client.take_back_all
     accountant.begin(opening_prices)
     gate = OrderGate(kernel, accountant, float(venue.leverage))
+    risk = None
+    if guards:
+        risk = risk_desk(kernel, accountant, market, guards, Decimal(venue.leverage))
+        risk.join(gate)
+        for guard in guards.values():
+            engine.add_actor(guard)
     for strategy in strategies.values():
         engine.add_strategy(strategy)
-    return Desk(engine, accountant, gate, strategies)
+    return Desk(engine, accountant, gate, strategies, risk)
+
+
+def _replace_client(kernel: Any, exchange: Any, client: BacktestExecClient) -> None:
+    kernel.exec_engine.deregister_client(exchange.exec_client)
+    exchange.register_client(client)
+    kernel.exec_engine.register_client(client)
 
 
 def signal_intervals(strategies: dict[str, DeskStrategy]) -> dict[str, int]:

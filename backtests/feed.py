@@ -47,6 +47,8 @@ class Grid:
         bound the execution candle's own extremes), else of the execution candle.
     delisted : mapping of row to columns
         Instruments whose data end with that row.
+    real : ndarray of bool, shape (T, N), optional
+        Whether a candle closed there, or the one before is carried; None says always.
     """
 
     ts: NDArray[np.int64]
@@ -54,6 +56,7 @@ class Grid:
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     delisted: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    real: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -242,6 +245,7 @@ class Feed:
         close[rows], low[rows], high[rows] = (
             field[inside] for field in (candles.close, candles.low, candles.high)
         )
+        real = ~np.isnan(close)
         close = _carry(close, self._carried)
         self._carried = close[-1].copy()
         low, high = np.where(np.isnan(low), close, low), np.where(np.isnan(high), close, high)
@@ -253,7 +257,7 @@ class Feed:
             if last is not None and start < last <= end and last < self.end:
                 row = int(np.searchsorted(ts, last))
                 delisted[row] = (*delisted.get(row, ()), column)
-        return Grid(ts, close, low, high, delisted)
+        return Grid(ts, close, low, high, delisted, real)
 
     def _marked(
         self,

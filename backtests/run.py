@@ -13,6 +13,7 @@ import nautilus_trader
 import pyarrow as pa
 from nautilus_trader.model.identifiers import Venue as VenueId
 
+from actors.guards import guards_of
 from backtests.benchmarks import Benchmarks
 from backtests.build import Desk, build, signal_intervals, strategies_of
 from backtests.checks import lacking
@@ -147,6 +148,7 @@ def run(
             strategies,
             opening,
             prints_to_wait=prints_to_wait,
+            guards=guards_of(document),
         )
         try:
             for interval, bars in prepared.intervals.items():

@@ -31,7 +31,7 @@ from strategies.state import StateStore
 from strategies.tactics.pricing import Touch
 from strategies.touches import Touches, TouchSource
 from strategies.turns import in_turn
-from strategies.verdicts import Verdicts
+from strategies.verdicts import STANDING, Verdicts
 
 
 class DeskStrategy(Hooks, Strategy):
@@ -114,6 +114,9 @@ class DeskStrategy(Hooks, Strategy):
         """Listen to the guards; a derived class calls this first."""
         self._orders.begin_session()
         self.msgbus.subscribe("verdicts.*", self._hear_verdict)
+        if STANDING in self.msgbus.endpoints():
+            # Guards start first: what they said again after a restart was not heard yet.
+            self.msgbus.send(endpoint=STANDING, msg=self._verdicts.hear)
 
     @property
     def verdict(self) -> Verdict:

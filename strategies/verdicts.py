@@ -6,6 +6,10 @@ from collections.abc import Container, Iterable
 
 from strategies.messages import PASSING, Action, Verdict, strictest
 
+STANDING = "RiskDesk.standing"
+"""Endpoint of the message bus, where there are guards: a callable sent there is called with every
+verdict that stands."""
+
 
 class Verdicts:
     """Each guard's newest word on each scope."""

@@ -26,7 +26,8 @@ from nautilus_trader.model.objects import Currency, Money, Price, Quantity
 from nautilus_trader.model.orders import Order
 from nautilus_trader.trading.strategy import Strategy
 
-from backtests.build import Desk, build
+from actors.guard import Guard
+from backtests.build import Desk, build, subscribe
 from backtests.engine_costs import mended
 from backtests.feed import PRINT_DELAY_NS, Grid, Settlement, Slice
 from backtests.market import Market, market_of
@@ -206,7 +207,13 @@ def slices(
             if first <= row < last:
                 gone[row - first] = (*gone.get(row - first, ()), market.column[name])
         due = [s for s in settlements if start < s.ts <= end]
-        found.append(Slice(start, end, data, Grid(ts, close, low, high, gone), due))
+        real = np.array(
+            [
+                [not np.isnan(arrays[name]["open"][row]) for name in market.ids]
+                for row in range(first, last)
+            ]
+        )
+        found.append(Slice(start, end, data, Grid(ts, close, low, high, gone, real), due))
     return found
 
 
@@ -281,6 +288,7 @@ def desk_of(
     *scripts: Script,
     before: Mapping[str, float] | None = None,
     prints_to_wait: int = 1,
+    guards: Mapping[str, Guard] | None = None,
 ) -> Desk:
     """Build the desk by the factory of backtests; ``before`` are closes before the window."""
     return build(
@@ -289,6 +297,7 @@ def desk_of(
         cast(Any, {script.id.get_tag(): script for script in scripts}),
         np.array([(before or {}).get(name, np.nan) for name in market.ids]),
         prints_to_wait=prints_to_wait,
+        guards=guards,
     )
 
 
@@ -310,13 +319,27 @@ def play(
     facts: Mapping[str, Mapping[str, Any]] | None = None,
     before: Mapping[str, float] | None = None,
     prints_to_wait: int = 1,
+    guards: Mapping[str, Guard] | None = None,
+    hear: Mapping[str, Callable[[Any], None]] | None = None,
     **cut: Any,
 ) -> Desk:
-    """Build a desk for the candles, run it to the end and return it."""
+    """Build a desk for the candles, run it to the end and return it.
+
+    ``hear`` has handlers of messages by topic.
+    """
     document = document or venue()
     market = market_of([info(name, **(facts or {}).get(name, {})) for name in tape], document)
     with mended():
-        desk = desk_of(market, document, *scripts, before=before, prints_to_wait=prints_to_wait)
+        desk = desk_of(
+            market,
+            document,
+            *scripts,
+            before=before,
+            prints_to_wait=prints_to_wait,
+            guards=guards,
+        )
+        for topic, handler in (hear or {}).items():
+            subscribe(desk, topic, handler)
         feed(desk, slices(market, tape, prints=document.fills == "next_open", **cut))
     return desk
 

@@ -1,0 +1,145 @@
+"""Guards in a backtest: who tells the desk of them what the accountant books.
+
+They look after every new row of prices, once what the venue itself closes there is filled, and 1 ns
+before the stamp at which strategies decide. What is sent then meets the market as orders of that
+stamp do: at the next print, or at that candle's close where the document says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.backtest.engine import SimulatedExchange
+from nautilus_trader.backtest.execution_client import BacktestExecClient
+from nautilus_trader.execution.messages import (
+    BatchCancelOrders,
+    CancelAllOrders,
+    CancelOrder,
+    ModifyOrder,
+    SubmitOrder,
+    SubmitOrderList,
+    TradingCommand,
+)
+
+from actors.books import Books
+from actors.guard import Guard
+from actors.ledger import Fill
+from actors.risk_desk import RiskDesk
+from backtests.accountant import Accountant
+from backtests.feed import Grid, Settlement
+from backtests.market import Market
+from backtests.markets import Markets
+
+
+def risk_desk(
+    kernel: Any,
+    accountant: Accountant,
+    market: Market,
+    guards: Mapping[str, Guard],
+    leverage: Decimal,
+) -> RiskDesk:
+    """Return the guards' desk, with the guards attached and the accountant watched."""
+    markets = Markets(accountant, market, kernel.cache)
+    desk = RiskDesk(
+        kernel,
+        accountant,
+        Books(),
+        guards,
+        leverage=leverage,
+        later=accountant.later,
+        market=markets,
+        instruments=market.ids,
+        strict=True,
+    )
+    for guard in guards.values():
+        guard.attach(desk)
+    accountant.watch(Watch(desk, accountant, markets))
+    return desk
+
+
+class Watch:
+    """Passes on to the guards' desk what an accountant books (`backtests.accountant.Watcher`)."""
+
+    def __init__(self, desk: RiskDesk, accountant: Accountant, markets: Markets) -> None:
+        self._desk, self._accountant, self._markets = desk, accountant, markets
+        self._needs_markets = "markets" in desk.needs
+
+    def schedule(self, settlements: list[Settlement]) -> None:
+        """Hear when funding will be settled."""
+        if self._needs_markets:
+            self._markets.schedule(settlements)
+
+    def moved(self, grid: Grid, row: int) -> None:
+        """Let the guards look at the new prices."""
+        if self._needs_markets:
+            self._markets.moved(grid, row)
+        self._accountant.later(self._desk.look)
+
+    def filled(self, fill: Fill) -> None:
+        """Tell of a fill."""
+        self._desk.filled(fill, maker=fill.liquidity == "MAKER")
+
+    def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
+        """Tell of funding."""
+        self._desk.funded(strategy, instrument, amount)
+
+
+class AtStampClient(BacktestExecClient):
+    """Keeps what is sent 1 ns before a stamp until the candles of that stamp are in.
+
+    For runs whose orders fill at the close of the candle that they were decided on: the market
+    still stands at the candle before when the guards look.
+
+    Parameters
+    ----------
+    exchange : SimulatedExchange
+        The exchange behind it.
+    kernel : NautilusKernel
+        Of the backtest engine.
+    accountant : Accountant
+        Knows the stamp.
+    """
+
+    def __init__(self, exchange: SimulatedExchange, kernel: Any, accountant: Accountant) -> None:
+        super().__init__(exchange, kernel.msgbus, kernel.cache, kernel.clock)
+        self._accountant = accountant
+        self._waiting: list[tuple[Callable[[Any], None], TradingCommand]] = []
+
+    def submit_order(self, command: SubmitOrder) -> None:
+        """Send the order, at the stamp at the earliest."""
+        self._send(super().submit_order, command)
+
+    def submit_order_list(self, command: SubmitOrderList) -> None:
+        """Send the orders, at the stamp at the earliest."""
+        self._send(super().submit_order_list, command)
+
+    def modify_order(self, command: ModifyOrder) -> None:
+        """Send the change behind what waits."""
+        self._send(super().modify_order, command)
+
+    def cancel_order(self, command: CancelOrder) -> None:
+        """Send the cancel behind what waits."""
+        self._send(super().cancel_order, command)
+
+    def cancel_all_orders(self, command: CancelAllOrders) -> None:
+        """Send the cancel behind what waits."""
+        self._send(super().cancel_all_orders, command)
+
+    def batch_cancel_orders(self, command: BatchCancelOrders) -> None:
+        """Send the cancels behind what waits."""
+        self._send(super().batch_cancel_orders, command)
+
+    def _send(self, send: Callable[[Any], None], command: TradingCommand) -> None:
+        if self._clock.timestamp_ns() + 1 != self._accountant.stamp:
+            send(command)
+            return
+        if not self._waiting:
+            self._accountant.at_stamp("orders of the stamp", self._release)
+        self._waiting.append((send, command))
+
+    def _release(self, _: object) -> None:
+        waiting, self._waiting = self._waiting, []
+        for send, command in waiting:
+            send(command)
