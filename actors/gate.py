@@ -43,7 +43,7 @@ from actors.order_facts import Hold, Observer, OrderFacts
 from actors.order_gate import AccountFacts, InstrumentFacts, OrderIntent, reduces, refusal
 from actors.rules.facts import Holding
 from config.errors import DeskError
-from strategies.messages import Verdict
+from strategies.messages import Action, Verdict, refused_by
 from strategies.verdicts import Verdicts
 
 ENDPOINT = "ExecEngine.execute"
@@ -128,7 +128,10 @@ class OrderGate:
         self._holds.append((hold, exits))
 
     def held(self, facts: OrderFacts) -> str | None:
-        """Return why a hold keeps a request back, None when none does."""
+        """Return why a hold, or a verdict that came meanwhile, keeps a request back."""
+        standing = self._standing(facts.instrument, facts.strategy)
+        if not facts.is_exit and standing.action >= Action.HALT_ENTRIES:
+            return refused_by(standing)
         for hold, exits in self._holds:
             if facts.is_exit and not exits:
                 continue
@@ -350,6 +353,7 @@ class OrderGate:
             position=self._account.position(name),
             pending=sum(self._pending.get(name, {}).values(), Decimal(0)),
             max_leverage=self._max_leverage,
+            shrunk=self._verdicts.strictest(("desk",), self._kernel.clock.timestamp_ns()),
         )
         standing = self._standing(name, order.strategy_id.get_tag())
         return refusal(intent, instrument, account, standing), reduces(intent, account)

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
-from strategies.messages import Action, Verdict
+from strategies.messages import Action, Verdict, refused_by
 
 
 class OrderIntent(msgspec.Struct, frozen=True):
@@ -62,6 +62,10 @@ class AccountFacts(msgspec.Struct, frozen=True):
         Sum of orders under way in the instrument, signed.
     max_leverage : float
         Largest gross notional per unit of equity.
+    shrunk : Verdict
+        The strictest that stands on the desk: under ``SHRINK`` only its multiplier of
+        ``max_leverage`` may be used. Exposure is the desk's, so a strategy's or an instrument's
+        shrinking is for the strategy to size by.
     """
 
     equity: float
@@ -69,6 +73,7 @@ class AccountFacts(msgspec.Struct, frozen=True):
     position: Decimal
     pending: Decimal
     max_leverage: float
+    shrunk: Verdict = Verdict(action=Action.NONE)
 
 
 def refusal(
@@ -100,14 +105,17 @@ def refusal(
     if size * price < instrument.min_notional:
         return f"notional {size * price} is below the venue's minimum {instrument.min_notional}"
     if verdict.action >= Action.HALT_ENTRIES:
-        return f"{verdict.action.name.lower()} by {verdict.guard}: {verdict.reason}"
+        return refused_by(verdict)
     before = account.position + account.pending
     added = float((abs(after) - abs(before)) * price)
-    limit = account.max_leverage * account.equity
+    shrunk = account.shrunk
+    shrinks = shrunk.action == Action.SHRINK
+    limit = account.max_leverage * account.equity * (shrunk.multiplier if shrinks else 1.0)
     if added > 0 and account.gross + added > limit:
+        by = f" x {shrunk.multiplier:g}, {refused_by(shrunk)}" if shrinks else ""
         return (
             f"gross exposure {account.gross + added:.2f} would exceed {limit:.2f} "
-            f"({account.max_leverage:g} x equity {account.equity:.2f})"
+            f"({account.max_leverage:g} x equity {account.equity:.2f}{by})"
         )
     return None
 
