@@ -7,7 +7,9 @@
 ``DELETE /faults``      all of them; ``/faults/NAME`` one
 ``POST /move``          ``{category, symbol, price}`` or ``{…, by}`` (a fraction): prices jump
 ``POST /book``          ``{category, symbol, spread | gap | crossed, seconds}``, in bps
+``DELETE /book``        books are as ever
 ``POST /funding``       ``{symbol, seconds, rate?}``: a settlement besides the schedule
+``DELETE /funding``     those that have not come are called off
 ``POST /announce``      ``{title, begins_in?, seconds, services?, products?}``: maintenance
 ``DELETE /announce``    what is announced ends
 ``POST /fill``          ``{account, order_id | order_link_id, qty?}``: a print at its price

@@ -101,7 +101,9 @@ class MarketAdmin:
         return [
             web.post("/move", self._move),
             web.post("/book", self._book),
+            web.delete("/book", self._let_go),
             web.post("/funding", self._funding),
+            web.delete("/funding", self._call_off),
             web.post("/announce", self._announce),
             web.delete("/announce", self._end_announced),
         ]
@@ -140,6 +142,15 @@ class MarketAdmin:
         self._venue.settle([asked.key])
         bids, asks = self._venue.book(asked.key, 1)
         return as_json({"bid": bids[0][0], "ask": asks[0][0], "until_ms": until_ms})
+
+    async def _let_go(self, request: web.Request) -> web.Response:
+        self._venue.levers.let_go()
+        return as_json({})
+
+    async def _call_off(self, request: web.Request) -> web.Response:
+        self._market.call_off(self._venue.clock_ms())
+        keep_called(self._store, self._market)
+        return as_json({})
 
     async def _funding(self, request: web.Request) -> web.Response:
         asked = FundingRequest.model_validate_json(await request.text())

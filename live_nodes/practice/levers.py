@@ -48,6 +48,10 @@ class Levers:
         """Pull a lever in place of the symbol's earlier one of its kind."""
         self._pulled[key, lever.kind] = lever
 
+    def let_go(self) -> None:
+        """Let all levers go."""
+        self._pulled.clear()
+
     def house(
         self, symbol: Symbol, bids: list[Level], asks: list[Level], now_ms: int
     ) -> tuple[list[Level], list[Level]]:

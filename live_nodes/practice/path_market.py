@@ -254,6 +254,11 @@ class PathMarket:
         own.sort(key=lambda stamp: stamp.time_ms)
         return called
 
+    def call_off(self, now_ms: int) -> None:
+        """Take back the settlements that drills called for and that have not come yet."""
+        for key, own in self._called.items():
+            self._called[key] = [stamp for stamp in own if stamp.time_ms <= now_ms]
+
     def all_called(self) -> dict[Key, list[FundingRate]]:
         """Return the settlements that drills called for, for the state file."""
         return {key: list(own) for key, own in self._called.items()}

@@ -79,6 +79,12 @@ def test_books_are_pulled_wide_thin_and_crossed_by_request(tmp_path: Path) -> No
         assert len(prices) == 2
         assert 29 < (max(prices) / min(prices) - 1) * 10_000 < 31
 
+        assert await practice.admin("DELETE", "/book") == {}
+        await asyncio.sleep(0.3)
+        await practice.admin("POST", "/external_order", order)
+        last = (await practice.account())["executions"][0]
+        assert D(last["qty"]) == D("0.01")
+
         for wrong in ({}, {"spread": 1, "gap": 1}):
             told = await practice.admin(
                 "POST", "/book", {"symbol": "BTCUSDT", "seconds": 1, **wrong}
@@ -106,6 +112,10 @@ def test_funding_that_is_called_for_comes_next_and_is_remembered(tmp_path: Path)
         ticker = found["result"]["list"][0]
         assert int(ticker["nextFundingTime"]) == made["time_ms"]
         assert D(ticker["fundingRate"]) == D("0.002")
+        await practice.admin("DELETE", "/funding")
+        found = await practice.get("/v5/market/tickers?category=linear&symbol=BTCUSDT")
+        later = int(found["result"]["list"][0]["nextFundingTime"])
+        assert later % (480 * 60_000) == 0
 
     at_exchange(tmp_path, call)
     at_exchange(tmp_path, look)
