@@ -132,6 +132,11 @@ class Reading:
         rows = self._ask("SELECT payload FROM verdicts ORDER BY id DESC LIMIT ?", limit)
         return [_VERDICTS.decode(row["payload"]) for row in rows]
 
+    def verdicts_of(self, guard: str) -> list[tuple[int, int, Verdict]]:
+        """Return all that a guard said, the oldest first: the run, when, and the verdict."""
+        rows = self._ask("SELECT run, ts, payload FROM verdicts WHERE guard = ? ORDER BY id", guard)
+        return [(row["run"], row["ts"], _VERDICTS.decode(row["payload"])) for row in rows]
+
     def load_state(self, owner: str, name: str) -> bytes | None:
         """Return what an owner saved last under a name, None when nothing was."""
         rows = self._ask("SELECT value FROM state WHERE owner = ? AND name = ?", owner, name)
