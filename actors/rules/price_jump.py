@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.rules.facts import Pulse, Seen
+from actors.rules.limits import percent
 from actors.rules.nearest import of_note
 from actors.rules.params import Release
 from actors.rules.passing import PassingParams
@@ -25,7 +26,7 @@ class PriceJumpParams(PassingParams, frozen=True, kw_only=True, forbid_unknown_f
     Parameters
     ----------
     limit_pct : float
-        Percent up or down, such as ``5``.
+        Move up or down, a fraction: 0.05 is 5 %.
     window : str
         Rolling, such as ``10s``.
     apart : str
@@ -34,7 +35,7 @@ class PriceJumpParams(PassingParams, frozen=True, kw_only=True, forbid_unknown_f
     """
 
     release: Release = "5m"
-    limit_pct: Annotated[float, Meta(gt=0, le=1000)] = 5.0
+    limit_pct: Annotated[float, Meta(gt=0, le=10)] = 0.05
     window: Span = "10s"
     apart: Span = "5m"
 
@@ -82,7 +83,7 @@ def start(params: PriceJumpParams, pulse: Pulse) -> Tracks:
 
 
 def step(state: Tracks, seen: Seen, params: PriceJumpParams) -> tuple[Tracks, Readings]:
-    """Take prices in; readings in percent of what moved far, and of what moved furthest."""
+    """Take prices in; readings are fractions: of what moved far, and of what moved furthest."""
     if not isinstance(seen, Pulse):
         return state, None
     window, apart = span_ns(params.window), span_ns(params.apart)
@@ -100,7 +101,7 @@ def step(state: Tracks, seen: Seen, params: PriceJumpParams) -> tuple[Tracks, Re
 
     def reading(name: str, move: float) -> Reading:
         over = move >= params.limit_pct
-        words = f"moved {move:.2f} % within {params.window}, limit {params.limit_pct:g} %"
+        words = f"moved {percent(move)} within {params.window}, limit {percent(params.limit_pct)}"
         return Reading(
             scope=f"instrument:{name}",
             measured=move,
@@ -141,11 +142,11 @@ def followed(track: Track | None, now: int, price: float, window: int, apart: in
 
 
 def moved(track: Track) -> float:
-    """Return how far the newest price is from the furthest of the window, percent of the latter."""
+    """Return how far the newest price is from the furthest of the window, a fraction of it."""
     fall = 1 - track.price / track.highs[0][1] if track.highs else 0.0
     rise = track.price / track.lows[0][1] - 1 if track.lows else 0.0
     # Rounded, or a move of just the limit would be missed by the last bit of a float.
-    return round(100 * max(fall, rise), 9)
+    return round(max(fall, rise), 11)
 
 
 RULE = Rule(state=Tracks, start=start, step=step, released=released, needs=frozenset({"markets"}))
