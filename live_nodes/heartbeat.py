@@ -111,25 +111,23 @@ def last_beat(folder: Path) -> Beat | None:
         return None
 
 
-def hangs(beat: Beat | None, pid: int | None, started: int | None, now_ns: int) -> str:
-    """Return, in words, that a node's process lives and its loop does not; empty otherwise.
+def hangs(beat: Beat | None, pid: int | None, started: int, now_ns: int) -> str:
+    """Return, in words, that a run gives no heartbeat although its process lives; empty otherwise.
 
     Parameters
     ----------
     beat : Beat or None
         The newest heartbeat.
     pid : int or None
-        The process that holds the journal; None when none does.
-    started : int or None
-        When its run began, UNIX nanoseconds (UTC).
+        The run's process.
+    started : int
+        When the run began, UNIX nanoseconds (UTC).
     now_ns : int
         UNIX nanoseconds (UTC).
     """
-    if pid is None:
-        return ""
     # An earlier process's heartbeat says nothing of this one.
     newest = beat.ts if beat is not None and beat.pid == pid else started
-    if newest is None or now_ns - newest <= STALE_S * 1e9:
+    if now_ns - newest <= STALE_S * 1e9:
         return ""
     seconds = (now_ns - newest) / 1e9
     return (

@@ -24,6 +24,8 @@ def register(app: typer.Typer) -> None:
 def status(file: File, settings: SetOption = None, as_json: JsonOption = False) -> None:
     """Show what a node is doing, from its journal; works while it runs and after it died.
 
+    Exits 1 when its process lives and gives no heartbeat: then it hangs.
+
     Example: perpdesk status live_nodes/nodes/xs_reversal_practice.yaml
     """
     from rich.console import Console
@@ -37,6 +39,8 @@ def status(file: File, settings: SetOption = None, as_json: JsonOption = False) 
         print(found.as_json())
     else:
         Console().print(rendered(found), highlight=False)
+    if found.hangs:
+        raise typer.Exit(1)
 
 
 def doctor(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 from rich.console import Group, RenderableType
@@ -19,6 +19,7 @@ from rich.text import Text
 from actors.journal_files import holder
 from actors.journal_reading import read
 from actors.journal_rows import EquityRow, LinkRow, OrderRow, PositionRow, Run
+from live_nodes.heartbeat import hangs, last_beat
 from strategies.messages import Decision, Verdict
 
 NOTES = 10
@@ -55,7 +56,9 @@ class Status:
     """All of it; times in UNIX nanoseconds (UTC), quantities in base coin, money in USDT.
 
     ``state`` is ``running``, ``starting``, ``stopping``, ``stopped``, ``failed`` or ``dead``: a run
-    that nobody ended and whose process is gone. ``as_of`` is when the journal was written last.
+    that nobody ended and whose process is gone. ``as_of`` is when the journal was written last,
+    ``heartbeat`` when the process was heard of last; ``hangs`` says, in words, that it lives and is
+    not heard of.
     """
 
     node: str
@@ -72,14 +75,21 @@ class Status:
     last_decision: Decision | None
     counters: dict[str, int]
     notes: list[Note]
+    heartbeat: int | None = None
+    hangs: str = ""
 
     def as_json(self) -> str:
         """Return it for machines, decimals as strings."""
         return msgspec.json.encode(self, order="deterministic").decode()
 
 
-def status_of(node: str, folder: Path) -> Status:
+def status_of(node: str, folder: Path, now_ns: int | None = None) -> Status:
     """Return the status of the node whose state is in `folder`.
+
+    Parameters
+    ----------
+    now_ns : int, optional
+        UNIX nanoseconds (UTC), for the age of the heartbeat; this moment by default.
 
     Raises
     ------
@@ -87,6 +97,8 @@ def status_of(node: str, folder: Path) -> Status:
         If it has no journal yet.
     """
     pid = holder(folder)
+    now = time.time_ns() if now_ns is None else now_ns
+    beat = last_beat(folder)
     with read(folder) as journal:
         runs = journal.runs()
         run = runs[0] if runs else None
@@ -116,7 +128,14 @@ def status_of(node: str, folder: Path) -> Status:
             last_decision=decisions[0] if decisions else None,
             counters=journal.counters(),
             notes=notes,
+            heartbeat=None if beat is None else beat.ts,
+            hangs=hangs(beat, pid, run.started, now) if _lasts(run, pid) else "",
         )
+
+
+def _lasts(run: Run | None, pid: int | None) -> TypeGuard[Run]:
+    """Whether the process that has the journal is the run's, and the run has not ended."""
+    return run is not None and run.ended is None and run.pid == pid
 
 
 def _of_run(links: list[LinkRow], run: Run | None) -> list[LinkRow]:
@@ -171,8 +190,12 @@ def rendered(status: Status, now_ns: int | None = None) -> RenderableType:
             head.append(f", ended {_when(run.ended)}")
         if run.note:
             head.append(f": {run.note}")
+    if status.hangs:
+        head.append(f"\n{status.hangs}", "bold red")
     if status.as_of is not None:
         head.append(f"\nlast written {_ago(now - status.as_of)} ago")
+        if status.heartbeat is not None:
+            head.append(f", last heartbeat {_ago(now - status.heartbeat)} ago")
     if status.equity is not None:
         worth = status.equity
         head.append(
