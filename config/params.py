@@ -103,7 +103,14 @@ def check_params(config: type[msgspec.Struct], params: Mapping[str, Any]) -> lis
         return [ParamProblem((), str(error))]
     check = getattr(instance, "check", None)
     found: list[tuple[str, str]] = check() if check is not None else []
-    return [ParamProblem(tuple(path.split(".")), message) for path, message in found]
+    return [ParamProblem(_steps(path), message) for path, message in found]
+
+
+def _steps(path: str) -> Path:
+    """Return the steps of a path as `config.tree.dotted` writes it: ``legs[0]`` is in a list."""
+    return tuple(
+        int(index) if index else name for index, name in re.findall(r"\[(\d+)\]|([^.\[\]]+)", path)
+    )
 
 
 def build_params(cls: type[Any], params: Mapping[str, Any]) -> dict[str, Any]:

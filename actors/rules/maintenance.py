@@ -50,10 +50,10 @@ class MaintenanceParams(PassingParams, frozen=True, kw_only=True, forbid_unknown
                 try:
                     moment_ns(getattr(window, name))
                 except ValueError as error:
-                    found.append((f"windows.{index}.{name}", str(error)))
+                    found.append((f"windows[{index}].{name}", str(error)))
         if not found:
             found = [
-                (f"windows.{index}.end", f"must be after the start {window.start}")
+                (f"windows[{index}].end", f"must be after the start {window.start}")
                 for index, window in enumerate(self.windows)
                 if moment_ns(window.end) <= moment_ns(window.start)
             ]

@@ -69,11 +69,19 @@ class UnhedgedParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fiel
         for index, pair in enumerate(self.legs):
             both = frozenset((pair.first, pair.second))
             if len(both) == 1:
-                found.append((f"legs.{index}", f"{pair.first} can't hedge itself"))
+                found.append((f"legs[{index}]", f"{pair.first} can't hedge itself"))
             elif both in names:
-                found.append((f"legs.{index}", "is given twice"))
+                found.append((f"legs[{index}]", "is given twice"))
             names.add(both)
         return super().check() + found
+
+    def instruments_named(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return the legs."""
+        return [
+            (("legs", index, place), leg)
+            for index, pair in enumerate(self.legs)
+            for place, leg in enumerate((pair.first, pair.second))
+        ]
 
 
 class Naked(msgspec.Struct, frozen=True):
