@@ -44,9 +44,12 @@ class Books:
         tuple of Traded or Closed
             The trade, and the round trip that it ended.
         """
-        opened = (fill.strategy, fill.instrument) not in self._ledger.open
+        key = (fill.strategy, fill.instrument)
+        was_open = key in self._ledger.open
         self._ledger.book(fill)
         closed, self._ledger.closed = self._ledger.closed, []
+        # A fill through zero ends one round trip and opens the next.
+        opened = key in self._ledger.open and (not was_open or bool(closed))
         self._add(fill.strategy, fill.instrument, -fill.quantity * fill.price - fill.fee)
         traded = Traded(
             ts=fill.ts,
