@@ -25,11 +25,11 @@ from backtests.feed import Grid, Slice
 from backtests.funding import FundingPayment
 from backtests.market import Market
 from backtests.tables import conform, table
-from strategies.messages import Decision, encode
+from strategies.messages import Decision, Verdict, encode
 
 
 class Recorder:
-    """Collects orders, fills, funding, decisions and the equity curve of one run."""
+    """Collects orders, fills, funding, decisions, verdicts and the equity curve of one run."""
 
     def __init__(self, desk: Desk, market: Market, start: int) -> None:
         self._desk = desk
@@ -39,7 +39,9 @@ class Recorder:
         self._grid: Grid | None = None
         self._new_fills: list[tuple[Fill, Decimal]] = []
         self._new_payments: list[FundingPayment] = []
+        self._verdicts: list[dict[str, Any]] = []
         subscribe(desk, "decisions.*", self._on_decision)
+        subscribe(desk, "verdicts.*", self._on_verdict)
 
     def end_slice(self, part: Slice) -> None:
         """Take down what the slice brought, then let the engine forget what is closed."""
@@ -83,9 +85,16 @@ class Recorder:
         self._keep("funding", [asdict(payment) for payment in accountant.payments])
         self._keep("positions", [_trip_row(trip) for trip in closed])
         self._keep("decisions", self._decisions)
+        self._keep("verdicts", self._verdicts)
         self._new_fills += accountant.fills
         self._new_payments += accountant.payments
-        for taken in (accountant.fills, accountant.payments, closed, self._decisions):
+        for taken in (
+            accountant.fills,
+            accountant.payments,
+            closed,
+            self._decisions,
+            self._verdicts,
+        ):
             taken.clear()
 
     def _keep(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -111,7 +120,23 @@ class Recorder:
             "equity": conform("equity", pa.table(self.curve.columns())),
             "decisions": self._whole("decisions"),
             "funding": self._whole("funding"),
+            "verdicts": self._whole("verdicts"),
         }
+
+    def _on_verdict(self, verdict: Verdict) -> None:
+        self._verdicts.append(
+            {
+                "ts": self._desk.engine.kernel.clock.timestamp_ns(),
+                "guard": verdict.guard,
+                "scope": verdict.scope,
+                "action": verdict.action.name.lower(),
+                "multiplier": verdict.multiplier,
+                "until": verdict.until,
+                "measured": verdict.measured,
+                "limit": verdict.limit,
+                "reason": verdict.reason,
+            }
+        )
 
     def _on_decision(self, decision: Decision) -> None:
         payload = encode(decision)

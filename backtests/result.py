@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -26,7 +27,7 @@ from backtests.tables import SCHEMAS, conform
 from config.errors import DeskError, InputError
 
 CENT = Decimal("0.01")
-TABLES = ("orders", "fills", "positions", "equity", "decisions", "funding")
+TABLES = ("orders", "fills", "positions", "equity", "decisions", "funding", "verdicts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,8 @@ class RunRecord:
         From the books; ``funding`` is what was received, fees and slippage are costs when positive,
         and ``gross_pnl`` is at the prices of the fills.
     tables : mapping of str to pyarrow.Table
-        ``orders``, ``fills``, ``positions``, ``equity``, ``decisions``, ``funding``.
+        ``orders``, ``fills``, ``positions``, ``equity``, ``decisions``, ``funding``,
+        ``verdicts``.
     benchmarks : pyarrow.Table
         See `backtests.tables.BENCHMARKS`.
     provenance : list of dict
@@ -133,6 +135,8 @@ def summarise(record: RunRecord) -> dict[str, Any]:
             start_ns=record.start_ns,
             end_ns=record.end_ns,
         ),
+        "verdicts": _by_guard(record.tables["verdicts"]),
+        "refused_orders": record.tables["orders"].column("status").to_pylist().count("DENIED"),
         "config_hash": record.config_hash,
         "data_hash": record.data_hash,
         "engine_version": record.engine_version,
@@ -329,6 +333,15 @@ def _unreadable(path: Path, error: Exception) -> InputError:
         f"{path}: cannot be read: {reason}; "
         f"`perpdesk backtest {path.parent / 'config.yaml'}` makes the result anew"
     )
+
+
+def _by_guard(verdicts: pa.Table) -> dict[str, int]:
+    """Count how often each guard asked for something; taking it back does not count."""
+    guards, actions = (verdicts.column(name).to_pylist() for name in ("guard", "action"))
+    asked = Counter(
+        guard for guard, action in zip(guards, actions, strict=True) if action != "none"
+    )
+    return dict(sorted(asked.items()))
 
 
 def _iso(ns: int) -> str:

@@ -120,6 +120,23 @@ FUNDING = pa.schema(
 )
 """One row a settlement of a held position; ``quantity`` is signed, ``amount`` what was received."""
 
+VERDICTS = pa.schema(
+    [
+        _required("ts", pa.int64()),
+        _required("guard", pa.string()),
+        _required("scope", pa.string()),
+        _required("action", pa.string()),
+        _required("multiplier", pa.float64()),
+        pa.field("until", pa.int64()),
+        pa.field("measured", pa.float64()),
+        pa.field("limit", pa.float64()),
+        _required("reason", pa.string()),
+    ]
+)
+"""One row a guard's word on a scope, in place of its one before there; ``action`` is shrink,
+halt_entries, reduce_only, flatten, or none where it takes it back. ``until`` is when it lapses by
+itself."""
+
 BENCHMARKS = pa.schema(
     [
         _required("ts", pa.int64()),
@@ -136,6 +153,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "equity": EQUITY,
     "decisions": DECISIONS,
     "funding": FUNDING,
+    "verdicts": VERDICTS,
     "benchmarks": BENCHMARKS,
 }
 """Table name, which is also the file's stem, to its schema."""

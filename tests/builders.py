@@ -143,6 +143,7 @@ def small_record(**changes: Any) -> RunRecord:
             "equity": equity_table(start + np.arange(5) * DAY, values),
             "decisions": table("decisions", []),
             "funding": table("funding", funding),
+            "verdicts": table("verdicts", []),
         },
         benchmarks=conform(
             "benchmarks",
@@ -273,6 +274,7 @@ def large_record(
             ),
             "decisions": table("decisions", []),
             "funding": table("funding", funding),
+            "verdicts": table("verdicts", []),
         },
         benchmarks=conform(
             "benchmarks",

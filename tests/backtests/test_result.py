@@ -85,6 +85,32 @@ def test_the_figures_are_as_by_hand():
         assert summary[name] == (value if isinstance(value, str) else pytest.approx(value)), name
 
 
+def test_the_summary_counts_verdicts_by_guard_and_refused_orders():
+    record = small_record()
+
+    def said(guard: str, action: str) -> dict[str, object]:
+        return {
+            "ts": record.start_ns,
+            "guard": guard,
+            "scope": "desk",
+            "action": action,
+            "multiplier": 1.0,
+            "reason": "12 % lost",
+        }
+
+    orders = record.tables["orders"].to_pylist()
+    orders[-1]["status"] = "DENIED"
+    words = [("tiers", "shrink"), ("daily", "flatten"), ("tiers", "none"), ("tiers", "shrink")]
+    tables = {
+        **record.tables,
+        "orders": table("orders", orders),
+        "verdicts": table("verdicts", [said(*word) for word in words]),
+    }
+    summary = result.summarise(replace(record, tables=tables))
+    assert summary["verdicts"] == {"daily": 1, "tiers": 2}
+    assert summary["refused_orders"] == 1
+
+
 def test_a_run_without_trades_has_nulls_and_no_nan():
     record = small_record()
     flat = equity_table(
@@ -92,7 +118,8 @@ def test_a_run_without_trades_has_nulls_and_no_nan():
         np.array([[1000.0, 1000.0, 0, 0, 0]] * 5),
     )
     empty = {
-        name: table(name, []) for name in ("orders", "fills", "positions", "decisions", "funding")
+        name: table(name, [])
+        for name in ("orders", "fills", "positions", "decisions", "funding", "verdicts")
     }
     idle = replace(
         record,

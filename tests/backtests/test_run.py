@@ -27,7 +27,7 @@ from config.load import load
 from tests.conftest import SMALL, WriteRun
 
 HOUR = 3_600_000_000_000
-TABLES = ("orders", "fills", "positions", "equity", "decisions", "funding")
+TABLES = ("orders", "fills", "positions", "equity", "decisions", "funding", "verdicts")
 
 
 @pytest.fixture(scope="module")
