@@ -45,7 +45,7 @@ from actors.second_lock import SecondLock
 from config.errors import DeskError
 from config.risk import Risk
 from strategies.messages import Verdict
-from strategies.order_ids import BACKTEST_TAG, base36, order_id, owner_of
+from strategies.order_ids import BACKTEST_TAG, closers_session, order_id, owner_of
 from strategies.turns import in_turn
 from strategies.verdicts import Verdicts
 
@@ -162,7 +162,7 @@ class Closer(Actor):
 
     def on_start(self) -> None:
         """Begin, with whatever stands already."""
-        self._session = f"z{base36(self._now() // 1_000_000)}"
+        self._session = closers_session(self._now())
         self.msgbus.subscribe("events.order.*", self._on_order_event)
         if self._is_live:
             self.clock.set_timer_ns(

@@ -25,6 +25,7 @@ from strategies.executor import Executor
 from strategies.hooks import Hooks
 from strategies.instruments import Instruments
 from strategies.messages import Decision, Executed, Verdict
+from strategies.obedience import Obedience
 from strategies.orders import Orders
 from strategies.sizing.rounding import ZERO, Lot
 from strategies.state import StateStore
@@ -50,6 +51,7 @@ class DeskStrategy(Hooks, Strategy):
         self._orders = Orders(self)
         self._clearing = Clearing(self)
         self._executor = Executor(self)
+        self._obedience = Obedience(self)
         self.adopts_orders = False
         """Whether orders that others placed in its instruments are worked like its own."""
 
@@ -84,14 +86,22 @@ class DeskStrategy(Hooks, Strategy):
         """
         saved = {name: self._executor.saved(name) for name in self.instrument_ids}
         goals = {name: kept for name, kept in saved.items() if kept is not None}
+        leaving = self._obedience.left_to_leave()
+        for name in self.instrument_ids:
+            if name.value in leaving and goals.pop(name, None) is not None:
+                self._executor.forget(name)
 
         def go_on() -> None:
             for name, kept in goals.items():
                 self._executor.resume(name, kept.goal, kept.reason)
+            if leaving:
+                self.on_flatten(leaving, self.verdict_on(min(leaving)))
 
         if goals:
             self.when_clear(go_on, or_else=self.could_not_clear)
-        return bool(goals)
+        else:
+            go_on()
+        return bool(goals or leaving)
 
     @property
     def busy(self) -> bool:
@@ -129,9 +139,30 @@ class DeskStrategy(Hooks, Strategy):
         scopes = ("desk", f"strategy:{self.config.key}", f"instrument:{instrument}")
         return self._verdicts.strictest(scopes, self.clock.timestamp_ns())
 
+    def verdicts_on(self, instrument: str) -> list[Verdict]:
+        """Return all that stand on an instrument, the desk's included."""
+        scopes = ("desk", f"strategy:{self.config.key}", f"instrument:{instrument}")
+        return self._verdicts.on(scopes, self.clock.timestamp_ns())
+
     def _hear_verdict(self, verdict: Verdict) -> None:
-        self._verdicts.hear(verdict)
+        with self._obedience.noticing(verdict):
+            self._verdicts.hear(verdict)
         self.on_verdict(verdict)
+
+    def on_flatten(self, instruments: Container[str], verdict: Verdict) -> None:
+        """Cancel the own orders in instruments that must be left, then close what is held there.
+
+        Called once when a verdict begins to ask for it, not again when it is repeated: what the
+        exits leave is for the desk's closer. A derived class may leave in its own way.
+        """
+        self._obedience.leave(instruments)
+
+    def on_halt(self, instruments: Container[str], verdict: Verdict) -> None:
+        """Take back the own entries that wait or rest in instruments that must not be entered.
+
+        Called once when a verdict begins to ask for it; not for one that passes by itself.
+        """
+        self._obedience.recall(instruments)
 
     # The account -------------------------------------------------------------------------------
 
@@ -299,6 +330,10 @@ class DeskStrategy(Hooks, Strategy):
     def takes_at_once(self) -> bool:
         """Whether orders go to market at once: by the document, or as no touch is to be had."""
         return self.config.execution.tactic == "taker" or not self.sees_touches
+
+    def executions_entering(self) -> set[str]:
+        """Return the ids of instruments in which a tactic under way enlarges a position."""
+        return self._executor.entering()
 
     def execute(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:
         """Trade a signed quantity of base coin by the document's tactic.

@@ -6,6 +6,7 @@ Engine-specific. From candles to weights it is `strategies.cross_section`, from 
 
 from __future__ import annotations
 
+from collections.abc import Container
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,12 @@ class Decider:
         self._undertaking = undertaking
         self._patience = Patience(strategy, history, interval_ns)
         self._listings: Listings | None = None
+        self._to_leave: set[str] = set()
+
+    @property
+    def waits_to_leave(self) -> bool:
+        """Whether exits wait for cancels."""
+        return bool(self._to_leave)
 
     @property
     def looking(self) -> bool:
@@ -98,6 +105,7 @@ class Decider:
         if waiting:
             self._wait(now, data_ts, proposal, waiting)
             return
+        self._to_leave = set()
         # An order that still waits was sized on older candles: it must not add to this decision's.
         strategy.when_clear(
             lambda: self._trade(now, data_ts, proposal),
@@ -153,16 +161,29 @@ class Decider:
         strategy = self._strategy
         return {n for n in strategy.ids if strategy.verdict_on(n).action == Action.FLATTEN}
 
-    def flatten(self, now: int, note: str, stamp: int | None) -> None:
-        """Close what a verdict says to close, serving a stamp if any; the rest is left as it is."""
+    def flatten(
+        self, now: int, note: str, stamp: int | None, instruments: Container[str] | None = None
+    ) -> None:
+        """Close what a verdict says to close, serving a stamp if any; the rest is left as it is.
+
+        With ``instruments`` only these are new to be left; exits in others are under way.
+        """
         leaving = self.leaving()
+        if instruments is not None:
+            leaving = {n for n in leaving if n in instruments or n in self._to_leave}
+        self._to_leave = leaving
         self._strategy.when_clear(
             lambda: self._leave(now, leaving, note, stamp),
-            or_else=self._strategy.could_not_clear,
+            or_else=self._could_not_leave,
             instruments=leaving,
         )
 
+    def _could_not_leave(self) -> None:
+        self._to_leave = set()
+        self._strategy.could_not_clear()
+
     def _leave(self, now: int, leaving: set[str], note: str, stamp: int | None) -> None:
+        self._to_leave = set()
         ids, held = self._strategy.ids, self._strategy.holdings()
         targets = tuple(
             moved(ids[i], has, -has if ids[i] in leaving else ZERO)

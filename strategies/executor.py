@@ -94,6 +94,16 @@ class Executor:
         """Return what the execution under way has paid (positive) or got, settlement currency."""
         return self._live[instrument_id].paid
 
+    def entering(self) -> set[str]:
+        """Return the ids of instruments in which what is left to trade enlarges a position."""
+        found = set()
+        for instrument_id, live in self._live.items():
+            state = live.state
+            left = state.quantity - (state.filled if state.buy else -state.filled)
+            if left and not self._strategy.shrinks(instrument_id, left):
+                found.add(instrument_id.value)
+        return found
+
     # Begin and end -----------------------------------------------------------------------------
 
     def start(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:

@@ -17,6 +17,7 @@ KEY = r"[a-z0-9]{1,8}"
 BACKTEST_TAG = "bt"
 _SESSION_DIGITS = 9  # Base 36 milliseconds: enough until the year 5188.
 _COUNT_DIGITS = 12
+_CLOSER = "z"
 _ORDER_ID = re.compile(
     rf"({TAG})-({KEY})-([0-9a-z]{{1,{_SESSION_DIGITS}}})-([0-9a-z]{{1,{_COUNT_DIGITS}}})"
 )
@@ -50,6 +51,21 @@ def base36(number: int) -> str:
 def session_of(start_ns: int) -> str:
     """Return the name of a session from the moment it started, UNIX nanoseconds (UTC)."""
     return base36(start_ns // 1_000_000)
+
+
+def closers_session(start_ns: int) -> str:
+    """Return the name of a session of the desk's closer, which closes in strategies' names.
+
+    No strategy's has its digits before the year 5188, so that no id is made twice and each tells
+    who made it.
+    """
+    return f"{_CLOSER}{session_of(start_ns)}"
+
+
+def is_closers(client_order_id: str) -> bool:
+    """Whether the desk's closer made the order: not the strategy whose position it closes."""
+    match = _ORDER_ID.fullmatch(client_order_id)
+    return match is not None and len(match[3]) == _SESSION_DIGITS and match[3][0] == _CLOSER
 
 
 def prefix_of(tag: str, key: str) -> str:

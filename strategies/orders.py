@@ -22,7 +22,7 @@ from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import Order
 
-from strategies.order_ids import numbered, order_id, owner_of, session_of
+from strategies.order_ids import is_closers, numbered, order_id, owner_of, session_of
 from strategies.sizing.rounding import ZERO, split
 
 if TYPE_CHECKING:
@@ -120,7 +120,9 @@ class Orders:
         )
 
     def _is_mine(self, order: Order) -> bool:
-        """Whether it is to be worked; a claim on an instrument brings in others' orders too."""
+        """Whether it is to be worked: the closer's is not, nor what a claim brings in of others."""
+        if is_closers(order.client_order_id.value):
+            return False
         config = self._strategy.config
         if self._strategy.adopts_orders or not config.external_order_claims:
             return True

@@ -25,7 +25,7 @@ from strategies.base import DeskStrategy
 from strategies.cross_section import rows_needed
 from strategies.decider import Decider
 from strategies.history import CandleHistory, Candles, Window
-from strategies.messages import Action, Executed, Verdict
+from strategies.messages import Executed, Verdict
 from strategies.rebalancer_config import PanelRebalancerConfig
 from strategies.schedule import duration_ns, last_fire, next_fire, offset_ns
 from strategies.state import StateStore
@@ -158,7 +158,12 @@ class PanelRebalancer(DeskStrategy):
                 return True
             self.log.warning(f"The {plan.kind} of {plan.made} was left unfinished; it is dropped")
             self._undertaking.give_up()
-        return self._undertaking.done is not None and self.run_now()
+        if self._undertaking.done is not None and self.run_now():
+            return True
+        leaving = self._obedience.left_to_leave()
+        if leaving and not self.busy:
+            self.on_flatten(leaving, self.verdict_on(min(leaving)))
+        return bool(leaving)
 
     @property
     def busy(self) -> bool:
@@ -221,11 +226,12 @@ class PanelRebalancer(DeskStrategy):
         """Close what a verdict says to close, serving a stamp if any; the rest is left as it is."""
         self._decider.flatten(now, note, stamp)
 
-    def on_verdict(self, verdict: Verdict) -> None:
-        """Leave the market, or the instrument, at once when a guard asks for it."""
-        # While cancels are under way the decision is yet to come, and will obey by itself.
-        if verdict.action == Action.FLATTEN and self._decider.leaving() and not self.clearing:
-            self.flatten(self.clock.timestamp_ns(), verdict.reason, None)
+    def on_flatten(self, instruments: Container[str], verdict: Verdict) -> None:
+        """Leave the market, or some instruments, by a decision of its own."""
+        # While a rebalance's cancels are awaited its decision is yet to come, and obeys by itself.
+        if self.clearing and not self._decider.waits_to_leave:
+            return
+        self._decider.flatten(self.clock.timestamp_ns(), verdict.reason, None, instruments)
 
     # What becomes of it ------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 from strategies.executor import Executor
 from strategies.legs import Legs
 from strategies.messages import Action, Executed, passes
+from strategies.order_ids import is_closers
 from strategies.patience import AGAIN_NS
 from strategies.plan import STATE, Change, Plan, Progress, decode, encode, exits_first
 from strategies.sizing.rounding import ZERO
@@ -140,9 +141,11 @@ class Undertaking:
 
     def on_order_event(self, event: OrderEvent) -> None:
         """Hold the plan back when an order was refused for now, or lost on its way."""
-        if isinstance(event, OrderDenied | OrderRejected) and (
-            passes(event.reason) or kind_of(event.reason) == "busy"
-        ):
+        if not isinstance(event, OrderDenied | OrderRejected):
+            return
+        if is_closers(event.client_order_id.value):
+            return
+        if passes(event.reason) or kind_of(event.reason) == "busy":
             self._hold_back()
 
     def _hold_back(self) -> None:

@@ -29,19 +29,24 @@ class Verdicts:
         """Return every word that stands; UNIX nanoseconds (UTC)."""
         return [v for v in self._said.values() if v.until is None or v.until > now]
 
+    def on(self, scopes: Container[str], now: int) -> list[Verdict]:
+        """Return those that stand on one of the scopes; UNIX nanoseconds (UTC)."""
+        return [verdict for verdict in self.standing(now) if verdict.scope in scopes]
+
     def strictest(self, scopes: Container[str], now: int) -> Verdict:
         """Return the strictest that stands on one of the scopes; UNIX nanoseconds (UTC)."""
-        return strictest(
-            [
-                verdict
-                for verdict in self._said.values()
-                if verdict.scope in scopes and (verdict.until is None or verdict.until > now)
-            ]
-        )
+        return strictest(self.on(scopes, now))
 
 
 def halted_for_now(verdicts: Iterable[Verdict]) -> bool:
     """Whether one of these halts entries and passes by itself, as when a link is down."""
-    return any(
-        v.action >= Action.HALT_ENTRIES and (v.passing or v.guard in PASSING) for v in verdicts
-    )
+    return any(v.action >= Action.HALT_ENTRIES and _passing(v) for v in verdicts)
+
+
+def halted_for_good(verdicts: Iterable[Verdict]) -> bool:
+    """Whether one of these halts entries, and does not pass by itself."""
+    return any(v.action >= Action.HALT_ENTRIES and not _passing(v) for v in verdicts)
+
+
+def _passing(verdict: Verdict) -> bool:
+    return verdict.passing or verdict.guard in PASSING
