@@ -64,7 +64,8 @@ def start(params: ConsecutiveLossesParams, pulse: Pulse) -> Rows:
 def step(state: Rows, seen: Seen, params: ConsecutiveLossesParams) -> tuple[Rows, Readings]:
     """Count a round trip, and end rows whose halt is over; a reading for each row, in trips."""
     if isinstance(seen, Closed):
-        state = _counted(state, seen, params)
+        # First: a trip that ends with the halt must not be taken for one more of the old row.
+        state = _counted(_ended(state, seen.ts), seen, params)
     elif isinstance(seen, Pulse):
         state = _ended(state, seen.now)
     else:

@@ -59,13 +59,15 @@ class DrawdownTiersParams(CurveParams, frozen=True, kw_only=True, forbid_unknown
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) where tiers do not go with each other."""
-        problems = []
+        problems = super().check()
+        if self.release == "next_day":
+            problems.append(("release", "can't be next_day: no peak begins anew at midnight"))
         for number, (upper, lower) in enumerate(pairwise(self.tiers), start=2):
             if lower.at <= upper.at:
                 problems.append(("tiers", f"at of tier {number} must be above {upper.at:g}"))
             if lower.share >= upper.share:
                 problems.append(("tiers", f"size of tier {number} must be below {upper.share:g}"))
-        return super().check() + problems
+        return problems
 
 
 def step(state: Peaks, seen: Seen, params: DrawdownTiersParams) -> tuple[Peaks, Readings]:

@@ -20,6 +20,14 @@ SINCE = {"all": "since the start", "day": "since midnight UTC"}
 """A session in words."""
 
 
+def release_problems(session: Session, release: str) -> list[tuple[str, str]]:
+    """Return what `check` says of a halt that would end at midnight where nothing begins anew."""
+    if session == "day" or release != "next_day":
+        return []
+    words = "can't be next_day where the session is all: at midnight the limit is still reached"
+    return [("release", words)]
+
+
 class Mark(msgspec.Struct, frozen=True):
     """A value, and the UTC day (number of days since 1970) of the session that it belongs to."""
 

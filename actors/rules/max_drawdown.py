@@ -6,7 +6,7 @@ from actors.rules import curves
 from actors.rules.curves import CurveParams, Peaks
 from actors.rules.facts import Pulse, Seen
 from actors.rules.limits import Money, against, given, none_given
-from actors.rules.marks import Session
+from actors.rules.marks import Session, release_problems
 from actors.rules.params import ActionName, Fraction
 from actors.rules.reading import Reading
 from actors.rules.rule import Readings, Rule
@@ -34,9 +34,9 @@ class MaxDrawdownParams(CurveParams, frozen=True, kw_only=True, forbid_unknown_f
     limit_currency: Money | None = None
 
     def check(self) -> list[tuple[str, str]]:
-        """Return (field, message) when no limit is given."""
+        """Return (field, message) when no limit is given, or halts can't end as told."""
         missing = none_given(limit_pct=self.limit_pct, limit_currency=self.limit_currency)
-        return super().check() + missing
+        return super().check() + missing + release_problems(self.session, self.release)
 
 
 def step(state: Peaks, seen: Seen, params: MaxDrawdownParams) -> tuple[Peaks, Readings]:

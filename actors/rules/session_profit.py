@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from actors.rules.facts import Pulse, Seen
 from actors.rules.limits import Money, against, given, none_given
-from actors.rules.marks import SINCE, Mark, Session, fresh, opening
+from actors.rules.marks import SINCE, Mark, Session, fresh, opening, release_problems
 from actors.rules.params import ActionName, GuardParams, Release
 from actors.rules.rule import Readings, Rule
 
@@ -24,8 +24,8 @@ class SessionProfitParams(GuardParams, frozen=True, kw_only=True, forbid_unknown
     ----------
     session : {"day", "all"}
         Whether the profit is that since midnight UTC or that since the guard's first start,
-        restarts included. With ``all`` a halt goes on from day to day until the trader accepts the
-        profit, from which it is measured anew.
+        restarts included. With ``all`` no midnight ends a halt, so ``release`` must say how it
+        does; a profit that the trader accepts is where it is measured anew from.
     limit_pct : float or None
         Fraction of the equity at the session's start.
     limit_currency : float or None
@@ -39,9 +39,9 @@ class SessionProfitParams(GuardParams, frozen=True, kw_only=True, forbid_unknown
     limit_currency: Money | None = None
 
     def check(self) -> list[tuple[str, str]]:
-        """Return (field, message) when no limit is given."""
+        """Return (field, message) when no limit is given, or halts can't end as told."""
         missing = none_given(limit_pct=self.limit_pct, limit_currency=self.limit_currency)
-        return super().check() + missing
+        return super().check() + missing + release_problems(self.session, self.release)
 
 
 class Began(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ import msgspec
 
 from actors.rules.facts import Pulse, Seen
 from actors.rules.limits import ZERO, Money, against, given, none_given
-from actors.rules.marks import SINCE, Mark, Session, best, fresh, opening
+from actors.rules.marks import SINCE, Mark, Session, best, fresh, opening, release_problems
 from actors.rules.params import ActionName, Fraction, GuardParams
 from actors.rules.reading import Reading
 from actors.rules.rule import Readings, Rule
@@ -44,13 +44,14 @@ class SymbolLossParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fi
     trailing_currency: Money | None = None
 
     def check(self) -> list[tuple[str, str]]:
-        """Return (field, message) when no limit is given."""
-        return super().check() + none_given(
+        """Return (field, message) when no limit is given, or halts can't end as told."""
+        missing = none_given(
             limit_pct=self.limit_pct,
             limit_currency=self.limit_currency,
             trailing_pct=self.trailing_pct,
             trailing_currency=self.trailing_currency,
         )
+        return super().check() + missing + release_problems(self.session, self.release)
 
 
 class Symbol(msgspec.Struct, frozen=True):
