@@ -42,6 +42,8 @@ from nautilus_trader.execution.reports import ExecutionMassStatus, PositionStatu
 from nautilus_trader.live.data_client import LiveDataClient
 from nautilus_trader.live.execution_client import LiveExecutionClient
 from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClientFactory
+from nautilus_trader.model.enums import OrderStatus
+from nautilus_trader.model.identifiers import ClientOrderId
 from nautilus_trader.model.objects import Quantity
 
 from live_nodes.entry_price import first_part
@@ -73,6 +75,10 @@ class Wiring:
     heartbeat: int
 
 
+OVERTAKEN = 200
+"""How often a push waits for the engine to hear of the order's sending: a second in all."""
+
+
 class DeskExecutionClient(BybitExecutionClient):
     """The adapter's execution client, whose orders go by REST while the trade link is down."""
 
@@ -93,6 +99,21 @@ class DeskExecutionClient(BybitExecutionClient):
     @_is_demo.setter
     def _is_demo(self, value: bool) -> None:
         self._demo = value
+
+    def _handle_order_status_report_pyo3(self, pyo3_report: Any, tries: int = OVERTAKEN) -> None:
+        """Take in what the venue says of an order, once our own books say that it was sent.
+
+        The venue's push can overtake our own word of the sending in the engine's queue; the adapter
+        drops an acceptance that does, and the order stays unanswered until the engine asks for it.
+        """
+        name = pyo3_report.client_order_id
+        order = None if name is None else self._cache.order(ClientOrderId(name.value))
+        if order is not None and order.status == OrderStatus.INITIALIZED and tries:
+            self._loop.call_later(
+                0.005, self._handle_order_status_report_pyo3, pyo3_report, tries - 1
+            )
+            return
+        super()._handle_order_status_report_pyo3(pyo3_report)
 
     async def generate_mass_status(self, lookback_mins: int | None = None) -> ExecutionMassStatus:
         """Report what is open and held now, and no past: the engine makes its books of it.

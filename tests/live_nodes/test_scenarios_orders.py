@@ -11,6 +11,7 @@ from nautilus_trader.model.events import OrderRejected
 
 import live_nodes.books
 import live_nodes.build
+from live_nodes.adapter import DeskExecutionClient
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL
 from tests.live_nodes.practice.still_market import BTC
 from tests.live_nodes.stage import ACCOUNT, NAME, Desk, Plain, Stage, desk_node, plain_node, stage
@@ -295,3 +296,18 @@ def test_pushes_that_come_late_twice_and_in_another_order_count_once() -> None:
         ids = [fill.execution_id for fill in desk.fills()]
         assert len(ids) == len(set(ids)) == 5
         assert NAME in {fill.instrument for fill in desk.fills()}
+
+
+def test_an_acceptance_that_overtakes_our_own_word_of_the_sending_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = DeskExecutionClient.generate_order_submitted
+
+    def late(client: Any, **event: Any) -> None:
+        client._loop.call_later(0.2, lambda: said(client, **event))
+
+    with stage() as st, desk_node(st) as desk:
+        monkeypatch.setattr(DeskExecutionClient, "generate_order_submitted", late)
+        resting = desk.strategy.limit(BUY, "49000")
+        desk.until(lambda: desk.strategy.status(resting) == "ACCEPTED", "the acceptance", 3)
+        assert list(st.open_orders()) == [resting.value]
