@@ -13,7 +13,7 @@ import msgspec
 from actors.rules.params import GuardParams, pause_of
 from actors.rules.reading import Reading
 from config.intervals import DAY_NS
-from strategies.messages import Action, Verdict, strictest
+from strategies.messages import Action, Verdict
 
 
 class Latch(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +59,8 @@ def step(
     latches : tuple of Latch
         What stood.
     readings : iterable of Reading, optional
-        All of the guard's readings; None when nothing was measured, so that only time counts.
+        All of the guard's readings; None when nothing was measured: then a halt ends only at a
+        moment at which it is over for sure.
     now : int
         UNIX nanoseconds (UTC).
     params : GuardParams
@@ -88,6 +89,8 @@ def step(
 def verdicts(latches: Latches, guard: str, *, passing: bool = False) -> dict[str, Verdict]:
     """Return the guard's verdict on each scope on which it has one: its strictest latch there.
 
+    It lapses with the last of them.
+
     Parameters
     ----------
     latches : tuple of Latch
@@ -97,22 +100,10 @@ def verdicts(latches: Latches, guard: str, *, passing: bool = False) -> dict[str
     passing : bool
         Whether its halts pass by themselves; one that waits for the trader never does.
     """
-    by_scope: dict[str, list[Verdict]] = {}
+    by_scope: dict[str, list[Latch]] = {}
     for latch in latches:
-        by_scope.setdefault(latch.scope, []).append(
-            Verdict(
-                action=Action(latch.action),
-                scope=latch.scope,
-                multiplier=latch.multiplier,
-                until=latch.until,
-                guard=guard,
-                reason=latch.reason,
-                measured=latch.measured,
-                limit=latch.limit,
-                passing=passing and latch.release != "manual",
-            )
-        )
-    return {scope: strictest(found) for scope, found in by_scope.items()}
+        by_scope.setdefault(latch.scope, []).append(latch)
+    return {scope: _verdict(found, guard, passing) for scope, found in by_scope.items()}
 
 
 def released(latches: Latches, scope: str | None = None) -> Latches:
@@ -134,6 +125,23 @@ def end_of(release: str, now: int) -> int | None:
         return (now // DAY_NS + 1) * DAY_NS
     pause = pause_of(release)
     return None if pause is None else now + pause
+
+
+def _verdict(latches: list[Latch], guard: str, passing: bool) -> Verdict:
+    latch = max(latches, key=lambda latch: (latch.action, -latch.multiplier))
+    ends = [other.until for other in latches]
+    return Verdict(
+        action=Action(latch.action),
+        scope=latch.scope,
+        multiplier=latch.multiplier,
+        # A milder halt that lasts longer must not lapse with it, before the guard looks again.
+        until=None if None in ends else max(end for end in ends if end is not None),
+        guard=guard,
+        reason=latch.reason,
+        measured=latch.measured,
+        limit=latch.limit,
+        passing=passing and latch.release != "manual",
+    )
 
 
 def _tripped(reading: Reading, now: int, params: GuardParams) -> Latch:
@@ -172,7 +180,9 @@ def _later(latch: Latch, reading: Reading | None, measured: bool, now: int) -> L
         if reading.clear and not over:
             return None
         return msgspec.structs.replace(latch, until=reading.until)
-    if latch.until is None or now < latch.until:
+    if latch.until is None or now < latch.until or not measured:
+        # Its verdict lapses at `until` by itself; whether the limit is still reached, and the halt
+        # goes on, only a measurement can say.
         return latch
     if not over:
         return None
