@@ -18,8 +18,8 @@ from actors.rules.facts import Asked, Pulse, Seen
 from actors.rules.latch import Latch, Latches, released, step, verdicts
 from actors.rules.params import GuardParams
 from actors.rules.reading import Reading
-from actors.rules.rule import Readings, Rule
-from config.errors import GateRefused
+from actors.rules.rule import Rule
+from config.errors import DeskError, GateRefused
 from strategies.messages import Action, Verdict, refused_by
 from strategies.state import StateStore
 
@@ -74,7 +74,6 @@ class Guard(Actor):
         """Why it looks no more; empty while it does."""
         self._desk: RiskDesk | None = None
         self._store: StateStore | None = None
-        self._measured: Readings = None
         self._said: dict[str, Verdict] = {}
         self._shown_at: int | None = None
 
@@ -85,13 +84,22 @@ class Guard(Actor):
 
         Raises
         ------
-        msgspec.DecodeError
+        DeskError
             When what is kept can't be read: a guard never starts over in silence.
         """
         self._desk = desk
         self._store = store
         if store is None:
             return
+        try:
+            self._load(store)
+        except msgspec.MsgspecError as error:
+            raise DeskError(
+                f"guard {self.key}: what it kept is not of this version of "
+                f"{type(self).__qualname__}: {error}; under another key it starts anew"
+            ) from error
+
+    def _load(self, store: StateStore) -> None:
         kept = store.load(STATE)
         if kept is not None:
             found = msgspec.json.decode(kept, type=Kept)
@@ -175,6 +183,8 @@ class Guard(Actor):
             When a limit is still reached and that is not accepted.
         """
         assert self._desk is not None
+        if self._desk.pulse is None:
+            self._desk.look()
         ended = tuple(x for x in self.latches if scope is None or x.scope == scope)
         still = self._breaches(ended)
         if still and not accept:
@@ -182,13 +192,13 @@ class Guard(Actor):
                 f"{self.key}: the limit is still reached: {'; '.join(still)}; release it with "
                 "--accept to measure anew from here"
             )
-        pulse = self._desk.pulse
-        state = self.rule_state
+        pulse, state = self._desk.pulse, self.rule_state
+        if still and pulse is None:
+            raise GateRefused(f"{self.key}: the account is not known yet; try again in a moment")
         if accept and pulse is not None and state is not None:
             for name in sorted({latch.scope for latch in ended}):
                 state = self.rule.released(state, pulse, name, self.params)
         self._keep(state, released(self.latches, scope))
-        self._measured = None
         self.failed = next((x.reason for x in self.latches if x.key == FAILED), "")
         self._why = f"released: {reason}"
         try:
@@ -216,7 +226,6 @@ class Guard(Actor):
             self._keep(state, latches)
         if readings is not None:
             self.readings = readings
-            self._measured = readings
             self._show(now)
         if is_pulse:
             # What happened is no sign that it still looks at the account.

@@ -25,6 +25,7 @@ from nautilus_trader.model.identifiers import Venue as VenueId
 from nautilus_trader.model.objects import Money
 from numpy.typing import NDArray
 
+from actors.closer import Closer
 from actors.gate import OrderGate
 from actors.guard import Guard
 from actors.ledger import Ledger
@@ -183,6 +184,10 @@ def build(
         risk.join(gate)
         for guard in guards.values():
             engine.add_actor(guard)
+        owners = {name: key for key, made in strategies.items() for name in made.ids}
+        engine.add_actor(
+            Closer(document.risk, gate, accountant, owners, risk_engine=kernel.risk_engine)
+        )
     for strategy in strategies.values():
         engine.add_strategy(strategy)
     return Desk(engine, accountant, gate, strategies, risk)

@@ -33,6 +33,7 @@ from backtests.feed import PRINT_DELAY_NS, Grid, Settlement, Slice
 from backtests.market import Market, market_of
 from catalog.instruments import InstrumentInfo, decimals, to_nautilus
 from config.documents import Venue
+from config.risk import Risk
 from config.venue import Fees, NoSlippage, ProductFees
 
 HOUR = 3_600_000_000_000
@@ -230,6 +231,7 @@ class Script(Strategy):
     def __init__(self, plan: Mapping[int, Callable[[Script], None]], key: str = "script") -> None:
         super().__init__(StrategyConfig(strategy_id=f"Script-{key}", order_id_tag=key))
         self._plan = dict(plan)
+        self.ids: tuple[str, ...] = ()
         self.heard: list[Any] = []
 
     def on_start(self) -> None:
@@ -289,10 +291,11 @@ def desk_of(
     before: Mapping[str, float] | None = None,
     prints_to_wait: int = 1,
     guards: Mapping[str, Guard] | None = None,
+    risk: Risk | None = None,
 ) -> Desk:
     """Build the desk by the factory of backtests; ``before`` are closes before the window."""
     return build(
-        cast(Any, SimpleNamespace(venue=document)),
+        cast(Any, SimpleNamespace(venue=document, risk=risk or Risk())),
         market,
         cast(Any, {script.id.get_tag(): script for script in scripts}),
         np.array([(before or {}).get(name, np.nan) for name in market.ids]),
@@ -320,6 +323,7 @@ def play(
     before: Mapping[str, float] | None = None,
     prints_to_wait: int = 1,
     guards: Mapping[str, Guard] | None = None,
+    risk: Risk | None = None,
     hear: Mapping[str, Callable[[Any], None]] | None = None,
     **cut: Any,
 ) -> Desk:
@@ -337,6 +341,7 @@ def play(
             before=before,
             prints_to_wait=prints_to_wait,
             guards=guards,
+            risk=risk,
         )
         for topic, handler in (hear or {}).items():
             subscribe(desk, topic, handler)
