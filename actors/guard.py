@@ -278,7 +278,10 @@ class Guard(Actor):
         others = tuple(x for x in self.latches if x.key != FAILED)
         # In memory first: a store that fails as well must not undo the halt.
         self.latches = tuple(sorted((*others, latch), key=lambda x: (x.scope, x.key)))
-        self._keep(self.rule_state, self.latches)
+        try:
+            self._keep(self.rule_state, self.latches)
+        except DeskError as unkept:
+            self.log.error(f"That it failed could not be written down: {unkept}")
 
 
 def not_admitted(guard: str, reason: str, passing: bool) -> str:

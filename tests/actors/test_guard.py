@@ -1,0 +1,228 @@
+"""A guard: rule, latch, state, verdict, in this order; over restarts, failures and releases."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from actors.guard import STATE, Kept
+from config.errors import DeskError, GateRefused
+from strategies.messages import Action
+from strategies.state import MemoryState
+from tests.actors.tiny_guards import Loss, LossParams, PassingParams, Table
+
+SECOND = 1_000_000_000
+
+
+def words(table: Table) -> list[tuple[str, str]]:
+    return [(verdict.action.name, verdict.reason) for verdict in table.said]
+
+
+@pytest.mark.parametrize(("lost", "halts"), [(99.99, False), (100, True), (100.01, True)])
+def test_a_guard_speaks_at_its_limit(lost, halts):
+    table = Table(Loss(limit=100))
+    table.look("1000")
+    table.look(f"{1000 - lost}")
+    assert words(table) == ([("HALT_ENTRIES", f"{lost:g} lost")] if halts else [])
+
+
+def test_a_guard_speaks_only_of_changes():
+    table = Table(Loss(release="recovered", hysteresis=0.1))
+    for equity in ("1000", "900", "880", "905", "911", "950"):
+        table.look(equity)
+    # 905 is within a tenth of the limit, 910 is clear.
+    assert words(table) == [("HALT_ENTRIES", "100 lost"), ("NONE", "over")]
+
+
+def test_a_verdict_says_who_what_and_how_much():
+    table = Table(Loss("daily", LossParams(action="shrink", size=0.25, release="30m")))
+    table.look("1000")
+    table.look("850", now=10 * SECOND)
+    (verdict,) = table.said
+    assert (verdict.guard, verdict.scope) == ("daily", "desk")
+    assert (verdict.action, verdict.multiplier) == (Action.SHRINK, 0.25)
+    assert (verdict.measured, verdict.limit) == (150.0, 100.0)
+    assert verdict.until == 10 * SECOND + 1800 * SECOND
+
+
+def test_what_follows_is_kept_before_it_is_said():
+    class Told(MemoryState):
+        def save(self, name, value):
+            super().save(name, value)
+            order.append(name)
+
+    order: list[str] = []
+    store = Told()
+    table = Table(Loss(store=store))
+    table.bus.subscribe("verdicts.*", lambda verdict: order.append(verdict.action.name))
+    table.look("1000")
+    table.look("800")
+    assert order == ["state", "readings", "state", "readings", "HALT_ENTRIES"]
+    kept = msgspec.json.decode(store.values[STATE], type=Kept)
+    assert [latch.reason for latch in kept.latches] == ["200 lost"]
+
+
+def test_nothing_is_saved_when_nothing_changed_and_readings_once_a_second():
+    store = MemoryState()
+    table = Table(Loss(store=store))
+    table.look("1000", now=SECOND)
+    assert store.saves == 2
+    for quarter in range(1, 9):
+        table.look("999", now=SECOND + quarter * SECOND // 4)
+    assert store.saves == 4
+
+
+def test_a_verdict_that_could_not_be_kept_halts_entries_all_the_same():
+    class Full(MemoryState):
+        def save(self, name, value):
+            raise DeskError("the disk is full")
+
+    table = Table(Loss(store=Full()))
+    table.look("1000")
+    assert [v.action for v in table.said] == [Action.HALT_ENTRIES]
+    assert "the disk is full" in table.said[0].reason
+
+
+# -- restarts --------------------------------------------------------------------------------------
+
+
+def test_a_restarted_guard_says_again_what_stood_before_it_looks():
+    store = MemoryState()
+    first = Table(Loss(store=store))
+    first.look("1000")
+    first.look("800")
+    guard = Loss(store=store)
+    second = Table(guard)
+    assert second.said == first.said
+    assert second.seen == []
+    assert guard.readings[0].measured == 200.0
+
+
+def test_a_restarted_guard_goes_on_from_its_state():
+    store = MemoryState()
+    Table(Loss(store=store)).look("1000")
+    table = Table(Loss(store=store))
+    table.look("900")
+    # Begun anew, 900 would be what it starts from.
+    assert words(table) == [("HALT_ENTRIES", "100 lost")]
+
+
+def test_a_state_that_cannot_be_read_stops_the_start():
+    store = MemoryState()
+    store.save(STATE, b'{"state": {"peak": 1}, "latches": []}')
+    with pytest.raises(DeskError, match="guard loss: what it kept is not of this version of Loss"):
+        Table(Loss(store=store))
+
+
+# -- failures --------------------------------------------------------------------------------------
+
+
+def test_a_rule_that_fails_ends_a_strict_run():
+    table = Table(Loss(fails_at=50), strict=True)
+    table.look("1000")
+    with pytest.raises(ZeroDivisionError, match="made to fail"):
+        table.look("950")
+
+
+def test_a_rule_that_fails_live_halts_entries_over_restarts_until_it_is_released():
+    store = MemoryState()
+    table = Table(Loss(fails_at=50, store=store))
+    table.look("1000")
+    table.look("950")
+    table.look("1000")
+    said = [("HALT_ENTRIES", "guard loss failed: ZeroDivisionError: made to fail")]
+    assert words(table) == said
+    guard = Loss(fails_at=50, store=store)
+    again = Table(guard)
+    again.look("1000")
+    assert words(again) == said
+    assert guard.failed
+    guard.release(None, False, "mended")
+    assert words(again)[1:] == [("NONE", "released: mended")]
+    again.look("880")
+    assert guard.failed
+
+
+def test_a_guard_that_failed_does_not_hold_up_the_others():
+    table = Table(Loss("one", fails_at=50), Loss("two"))
+    table.look("1000")
+    table.look("900")
+    assert [(v.guard, v.reason) for v in table.said] == [
+        ("one", "guard one failed: ZeroDivisionError: made to fail"),
+        ("two", "100 lost"),
+    ]
+
+
+# -- releases --------------------------------------------------------------------------------------
+
+
+def test_a_release_needs_the_breach_gone():
+    guard = Loss()
+    table = Table(guard)
+    table.look("1000")
+    table.look("900")
+    with pytest.raises(GateRefused, match="still reached: 100 lost; release it with --accept"):
+        guard.release(None, False, "go on")
+    table.look("901")
+    ended = guard.release(None, False, "go on")
+    assert [latch.reason for latch in ended] == ["100 lost"]
+    assert words(table) == [("HALT_ENTRIES", "100 lost"), ("NONE", "released: go on")]
+
+
+def test_an_accepted_breach_is_measured_anew_from_there():
+    store = MemoryState()
+    guard = Loss(store=store)
+    table = Table(guard)
+    table.look("1000")
+    table.look("900")
+    guard.release("desk", True, "I know")
+    assert msgspec.json.decode(store.values[STATE], type=Kept).latches == ()
+    table.look("801")
+    assert len(table.said) == 2
+    table.look("800")
+    assert words(table)[2:] == [("HALT_ENTRIES", "100 lost")]
+
+
+def test_a_release_of_another_scope_leaves_what_stands():
+    guard = Loss()
+    table = Table(guard)
+    table.look("1000")
+    table.look("900")
+    assert guard.release("strategy:a", True, "go on") == ()
+    assert len(table.said) == 1
+
+
+def test_a_release_before_the_first_look_looks_first():
+    store = MemoryState()
+    first = Table(Loss(store=store))
+    first.look("1000")
+    first.look("900")
+    guard = Loss(store=store)
+    table = Table(guard)
+    table.account.equity_is = 1000
+    # Back at its start the breach is gone, whatever the last reading before the restart said.
+    assert len(guard.release(None, False, "it came back")) == 1
+
+
+# -- admissions ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        (LossParams(per_look=2), "halt_entries by loss: 2 asked already"),
+        (PassingParams(per_look=2), "halt_entries for now by loss: 2 asked already"),
+    ],
+)
+def test_what_a_rule_does_not_admit_is_refused_in_the_gates_words(params, words):
+    table = Table(Loss(params=params))
+    table.look("1000")
+    refusals = []
+    for _ in range(3):
+        facts = table.entry()
+        refusals.append(table.desk.hold(facts))
+        if refusals[-1] is None:
+            table.desk.intended(facts)
+    assert refusals == [None, None, words]
+    table.look("1000")
+    assert table.desk.hold(table.entry()) is None

@@ -1,0 +1,192 @@
+"""A guard small enough to be followed by hand, and a desk for it without an engine.
+
+`Loss` wants entries halted when the account has lost its limit since the first look, counts what
+happened, and refuses one entry too many at a moment by `Loss.rule.admit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+from nautilus_trader.cache.cache import Cache
+from nautilus_trader.common.component import MessageBus, TestClock
+from nautilus_trader.model.identifiers import TraderId
+from nautilus_trader.portfolio.portfolio import Portfolio
+
+from actors.books import Books
+from actors.guard import Guard
+from actors.order_facts import OrderFacts
+from actors.risk_desk import RiskDesk
+from actors.rules.facts import Asked, Holding, Pulse
+from actors.rules.params import GuardParams
+from actors.rules.reading import Reading, inside
+from actors.rules.rule import Rule
+from strategies.messages import Verdict
+from strategies.state import StateStore
+
+A = "AAAUSDT-LINEAR.BYBIT"
+
+
+class LossParams(GuardParams, frozen=True, kw_only=True):
+    limit: float = 100.0
+    per_look: int = 1000
+    fails_at: float = float("inf")
+
+
+class LossState(msgspec.Struct, frozen=True):
+    start: Decimal
+    asked: int = 0
+    seen: dict[str, int] = {}
+
+
+def _step(state: LossState, seen: Any, params: LossParams) -> tuple[LossState, Any]:
+    name = type(seen).__name__
+    if not isinstance(seen, Pulse):
+        counts = state.seen | {name: state.seen.get(name, 0) + 1}
+        asked = state.asked + isinstance(seen, Asked)
+        return LossState(state.start, asked, counts), None
+    if state.asked:
+        state = LossState(state.start, 0, state.seen)
+    lost = float(state.start - seen.equity)
+    if lost >= params.fails_at:
+        raise ZeroDivisionError("made to fail")
+    reading = Reading(
+        scope="desk",
+        measured=lost,
+        limit=params.limit,
+        over=lost >= params.limit,
+        clear=inside(lost, params.limit, params.hysteresis),
+        action=params.asks,
+        multiplier=params.multiplier,
+        reason=f"{lost:g} lost",
+    )
+    return state, (reading,)
+
+
+RULE = Rule(
+    state=LossState,
+    start=lambda params, pulse: LossState(pulse.equity),
+    step=_step,
+    admit=lambda state, asked, pulse, params: (
+        f"{state.asked} asked already" if state.asked >= params.per_look else None
+    ),
+    released=lambda state, pulse, scope, params: LossState(pulse.equity, state.asked, state.seen),
+)
+
+
+class PassingParams(LossParams, frozen=True, kw_only=True):
+    passing = True
+
+
+class Loss(Guard):
+    """Halts entries at a loss."""
+
+    Config = LossParams
+    rule = RULE
+
+    def __init__(
+        self,
+        key: str = "loss",
+        params: LossParams | None = None,
+        store: StateStore | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(key, params or LossParams(**more))
+        self._own_store = store
+
+    def attach(self, desk: RiskDesk, store: StateStore | None = None) -> None:
+        """Join the desk, with a store of the test's own where backtests have none."""
+        super().attach(desk, self._own_store or store)
+
+
+class Account:
+    """What the test says it is."""
+
+    def __init__(self, equity: str = "1000") -> None:
+        self.known = True
+        self.equity_is = Decimal(equity)
+        self.held: list[Holding] = []
+        self.prices: dict[str, Decimal] = {A: Decimal(10)}
+
+    def equity(self) -> float:
+        return float(self.equity_is)
+
+    def gross(self) -> float:
+        return 0.0
+
+    def position(self, instrument: str) -> Decimal:
+        return sum((h.quantity for h in self.held if h.instrument == instrument), Decimal(0))
+
+    def price(self, instrument: str) -> Decimal | None:
+        return self.prices.get(instrument)
+
+    def worth(self) -> Decimal | None:
+        return self.equity_is if self.known else None
+
+    def balance(self) -> Decimal | None:
+        return self.worth()
+
+    def holdings(self) -> list[Holding]:
+        return self.held
+
+
+class Table:
+    """A desk of guards on a bus of its own; what guards say is in ``said``.
+
+    What the desk puts off until the engine is done happens at `done`.
+    """
+
+    def __init__(self, *guards: Guard, **desk: Any) -> None:
+        self.clock = TestClock()
+        self.bus = MessageBus(TraderId("DESK-001"), self.clock)
+        self.cache = Cache()
+        self.account = Account()
+        self.said: list[Verdict] = []
+        self.seen: list[Any] = []
+        self.put_off: list[Callable[[], None]] = []
+        self.bus.subscribe("verdicts.*", self.said.append)
+        self.bus.subscribe("risk.seen", self.seen.append)
+        kernel = SimpleNamespace(clock=self.clock, msgbus=self.bus, cache=self.cache)
+        self.desk = RiskDesk(
+            kernel,
+            self.account,
+            Books(),
+            {guard.key: guard for guard in guards},
+            leverage=Decimal(3),
+            later=self.put_off.append,
+            **desk,
+        )
+        portfolio = Portfolio(self.bus, self.cache, self.clock)
+        for guard in guards:
+            guard.attach(self.desk)
+            guard.register_base(portfolio, self.bus, self.cache, self.clock)
+            guard.start()
+
+    def look(self, equity: str, now: int | None = None) -> None:
+        """Let the guards look at an equity, a second after the last look unless told otherwise."""
+        self.clock.set_time(self.clock.timestamp_ns() + 1_000_000_000 if now is None else now)
+        self.account.equity_is = Decimal(equity)
+        self.desk.look()
+
+    def done(self) -> None:
+        """Let the engine be done with its event."""
+        waiting, self.put_off[:] = list(self.put_off), []
+        for callback in waiting:
+            callback()
+
+    def entry(self, quantity: str = "1", **more: Any) -> OrderFacts:
+        """Return an order that stands at the gate."""
+        known: dict[str, Any] = {
+            "operation": "submit",
+            "client_order_id": "bt-a-1-1",
+            "strategy": "a",
+            "instrument": A,
+            "side": "SELL" if quantity.startswith("-") else "BUY",
+            "quantity": abs(Decimal(quantity)),
+            "ts": self.clock.timestamp_ns(),
+        }
+        return OrderFacts(**(known | more))
