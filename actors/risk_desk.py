@@ -88,6 +88,8 @@ class RiskDesk:
         The newest.
     maintenance : str
         Why the venue takes no orders, in words; empty while it does. The launcher's to set.
+    market : MarketFacts or None
+        As given; a drill puts one in its place that tells of what no backtest has.
     """
 
     def __init__(
@@ -114,7 +116,7 @@ class RiskDesk:
         self._account = account
         self._leverage = leverage
         self._later = later
-        self._market = market
+        self.market = market
         self._instruments = tuple(sorted(instruments))
         self.needs: frozenset[Need] = frozenset().union(*(g.rule.needs for g in guards.values()))
         required = [key for key, guard in guards.items() if guard.params.required]
@@ -211,6 +213,7 @@ class RiskDesk:
         for guard in self.guards.values():
             reason = guard.admits(asked, self.pulse)
             if reason is not None:
+                self._speak_later()
                 return reason
         return None
 
@@ -268,13 +271,16 @@ class RiskDesk:
             self._early.append(fact)
             return
         self._show(fact)
+        self._speak_later()
+
+    def _speak_later(self) -> None:
         if not self._speaking_later and any(guard.has_news for guard in self.guards.values()):
             self._speaking_later = True
             self._later(self.speak)
 
     def _markets(self, now: int) -> dict[str, Market]:
-        assert self._market is not None, "a rule needs markets, and nothing tells of them"
-        return {name: self._market(name, now) for name in self._instruments}
+        assert self.market is not None, "a rule needs markets, and nothing tells of them"
+        return {name: self.market(name, now) for name in self._instruments}
 
     def _on_order_event(self, event: OrderEvent) -> None:
         name = event.client_order_id.value
