@@ -19,6 +19,10 @@ from actors.rules.facts import Pulse
 Floats = NDArray[np.float64]
 
 
+STILL = 1e-9
+"""Size of returns about their mean that rounding alone can give: below it nothing moved."""
+
+
 class Samples(msgspec.Struct, frozen=True):
     """The newest samples.
 
@@ -121,7 +125,7 @@ def correlations(samples: Samples, names: tuple[str, ...], lookback: int) -> Flo
     moves = log_returns(samples, names, lookback)
     moves = moves - moves.mean(axis=0)
     size = np.sqrt((moves * moves).sum(axis=0))
-    size[size == 0] = np.nan
+    size[size < STILL] = np.nan
     unit = moves / size
     result: Floats = np.clip(unit.T @ unit, -1.0, 1.0)
     return result
