@@ -117,6 +117,9 @@ class Standings:
             found = self._owners[order_id] = owner_of(order.strategy_id)
         return found
 
+    def _reduces(self, order_id: str) -> bool:
+        return bool(self._cache.order(ClientOrderId(order_id)).is_reduce_only)
+
     def _renew(self) -> None:
         if not self._stale:
             return
@@ -131,11 +134,13 @@ class Standings:
 
     def _row(self, key: Key, without: str = "", asked_price: Decimal | None = None) -> Standing:
         name, owner = key
-        lefts = [
-            left
+        orders = {
+            order_id: left
             for order_id, left in self._orders(name).items()
             if order_id != without and self._owner(order_id) == owner
-        ]
+        }
+        lefts = orders.values()
+        opening = [left for order_id, left in orders.items() if not self._reduces(order_id)]
         price = self._account.price(name) or asked_price or self._entries.get(key)
         return Standing(
             strategy=owner,
@@ -143,5 +148,7 @@ class Standings:
             held=self._held.get(key, ZERO),
             buys=sum((left for left in lefts if left > ZERO), ZERO),
             sells=-sum((left for left in lefts if left < ZERO), ZERO),
+            buy_orders=sum(left > ZERO for left in opening),
+            sell_orders=sum(left < ZERO for left in opening),
             price=price or ZERO,
         )

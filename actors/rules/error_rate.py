@@ -46,8 +46,10 @@ def step(state: Errors, seen: Seen, params: ErrorRateParams) -> tuple[Errors, Re
     """Count the errors of the window that ends now, up to the limit."""
     window = span_ns(params.window)
     if isinstance(seen, Erred):
-        state, now = Errors(added(state.stamps, seen.ts, window, params.limit)), seen.ts
-        last = f"; the last: {seen.source}"
+        now, last = seen.ts, f"; the last: {seen.source}"
+        stamps = added(state.stamps, now, window, params.limit)
+        if stamps != state.stamps:
+            state = Errors(stamps)
     elif isinstance(seen, Pulse):
         now, last = seen.now, ""
     else:

@@ -134,6 +134,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     buys, sells : Decimal
         What orders that have left may still fill on each side, unsigned base coin; a change of an
         order counts as the order that it asks for. The asked order itself is not among them.
+    buy_orders, sell_orders : int
+        How many orders these are, without those that are reduce-only.
     price : Decimal
         As `Holding.price`; what the order asks, else the entry, where none is known.
     """
@@ -143,6 +145,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     held: Decimal
     buys: Decimal = ZERO
     sells: Decimal = ZERO
+    buy_orders: int = 0
+    sell_orders: int = 0
     price: Decimal
 
 

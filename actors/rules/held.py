@@ -1,8 +1,7 @@
 """What the desk's strategies hold, followed from fill to fill; and which entries are new trades.
 
 Pulses say what is held, fills what changed since: between two pulses a trade can be opened and
-closed. Adding to an open position is no new trade, nor is a further order beside one that is under
-way to open the same.
+closed. Adding to an open position is no new trade.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from decimal import Decimal
 import msgspec
 
 from actors.rules.facts import Asked, Pulse, Standing, Traded
+
+ZERO = Decimal(0)
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -35,7 +36,7 @@ def after_fill(holds: Holds, fill: Traded) -> Holds:
     """Return what is held after a fill."""
     name = (fill.instrument, fill.strategy)
     found = {(held.instrument, held.strategy): held.quantity for held in holds}
-    left = found.pop(name, Decimal(0)) + fill.quantity
+    left = found.pop(name, ZERO) + fill.quantity
     if left:
         found[name] = left
     return tuple(
@@ -66,27 +67,31 @@ def adds(asked: Asked) -> bool:
     return own is not None and own.held * asked.quantity > 0
 
 
-def opens(asked: Asked) -> bool:
-    """Whether the order would open a trade of its own if all that is under way was filled before.
+def could_open(asked: Asked) -> int:
+    """Return how many trades the order and those under way could open, whatever is filled first.
+
+    Each way through zero opens one: buys and sells can be filled in turns, beginning with the side
+    that turns what is held. Reduce-only orders open nothing; that one of them closes what is held
+    before an order is filled that was to add to it is not foreseen.
 
     Examples
     --------
     >>> from decimal import Decimal as D
-    >>> row = Standing(strategy="a", instrument="B", held=D(0), buys=D(1), price=D(100))
+    >>> row = Standing(strategy="a", instrument="B", held=D(0), buy_orders=1, price=D(100))
     >>> buy = Asked(ts=0, strategy="a", instrument="B", quantity=D(1), price=None, is_exit=False)
-    >>> opens(buy), opens(msgspec.structs.replace(buy, standing=(row,)))
-    (True, False)
+    >>> could_open(buy), could_open(msgspec.structs.replace(buy, standing=(row,)))
+    (1, 1)
+    >>> could_open(msgspec.structs.replace(buy, quantity=D(-1), standing=(row,)))
+    2
     """
     own = own_standing(asked)
-    if own is None:
-        return True
-    if own.held:
-        return own.held * asked.quantity < 0
-    same, other = (own.buys, own.sells) if asked.quantity > 0 else (own.sells, own.buys)
-    return same == 0 or other > 0
-
-
-def is_under_way(asked: Asked) -> bool:
-    """Whether other orders of the owner are under way in the instrument."""
-    own = own_standing(asked)
-    return own is not None and (own.buys > 0 or own.sells > 0)
+    held, buys, sells = (own.held, own.buy_orders, own.sell_orders) if own else (ZERO, 0, 0)
+    if asked.quantity > 0:
+        buys += 1
+    else:
+        sells += 1
+    if held > 0:
+        return min(2 * sells, 2 * buys + 1)
+    if held < 0:
+        return min(2 * buys, 2 * sells + 1)
+    return 2 * min(buys, sells) + (buys != sells)

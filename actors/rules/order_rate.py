@@ -59,13 +59,17 @@ def step(state: Rates, seen: Seen, params: OrderRateParams) -> tuple[Rates, Read
     if isinstance(seen, Asked):
         most = max(params.count, params.per_minute or 0)
         reach = max(span_ns(params.window), MINUTE_NS if params.per_minute else 0)
-        after = added(state.left.get(seen.strategy, ()), seen.ts, reach, most)
+        before = state.left.get(seen.strategy, ())
+        after = added(before, seen.ts, reach, most)
+        if after == before:
+            return state, None
         return Rates({**state.left, seen.strategy: after}, state.refused), None
     if isinstance(seen, Refused) and _too_fast(state, seen.strategy, seen.ts, params):
         now = seen.ts
         before = state.refused.get(seen.strategy, ())
         after = added(before, now, MINUTE_NS, params.spam_after)
-        state = Rates(state.left, {**state.refused, seen.strategy: after})
+        if after != before:
+            state = Rates(state.left, {**state.refused, seen.strategy: after})
     elif isinstance(seen, Pulse):
         now = seen.now
     else:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.rules.facts import Asked, Pulse, Seen, Traded
-from actors.rules.held import Holds, adds, after_fill, held_of, is_flat, is_under_way, opens
+from actors.rules.held import Holds, after_fill, could_open, held_of, is_flat
 from actors.rules.nearest import of_note
 from actors.rules.params import GuardParams, Release
 from actors.rules.passing import refuses
@@ -42,22 +42,18 @@ class Trades(msgspec.Struct, frozen=True):
         counts for the later day.
     opened : dict of str to int
         Round trips opened that day, by instrument.
-    asked : dict of str to int
-        Orders that have left since nothing was under way in the instrument and may each open one
-        more.
     holds : tuple of Held
         What is open.
     """
 
     day: int
     opened: dict[str, int]
-    asked: dict[str, int]
     holds: Holds
 
 
 def start(params: TradesPerDayParams, pulse: Pulse) -> Trades:
     """Begin with none opened."""
-    return Trades(pulse.now // DAY_NS, {}, {}, held_of(pulse))
+    return Trades(pulse.now // DAY_NS, {}, held_of(pulse))
 
 
 def step(state: Trades, seen: Seen, params: TradesPerDayParams) -> tuple[Trades, Readings]:
@@ -69,8 +65,6 @@ def step(state: Trades, seen: Seen, params: TradesPerDayParams) -> tuple[Trades,
             state = msgspec.structs.replace(state, holds=holds)
     elif isinstance(seen, Traded):
         state = _filled(_on_day(state, seen.ts), seen)
-    elif isinstance(seen, Asked):
-        return (state if seen.is_exit else _asked(state, seen)), None
     else:
         return state, None
 
@@ -94,16 +88,14 @@ def step(state: Trades, seen: Seen, params: TradesPerDayParams) -> tuple[Trades,
 
 def admit(state: Trades, asked: Asked, pulse: Pulse, params: TradesPerDayParams) -> str | None:
     """Refuse an order that could open a round trip above the limit, whatever is filled first."""
-    if not refuses(params) or adds(asked):
+    if not refuses(params):
         return None
-    name = asked.instrument
-    opened = state.opened.get(name, 0) if asked.ts // DAY_NS <= state.day else 0
-    under_way = state.asked.get(name, 0) if is_under_way(asked) else 0
-    most = opened + under_way if opens(asked) else opened
-    if most < params.limit:
+    more = could_open(asked)
+    opened = 0 if asked.ts // DAY_NS > state.day else state.opened.get(asked.instrument, 0)
+    if more == 0 or opened + more <= params.limit:
         return None
-    waiting = f" and {under_way} under way" if under_way else ""
-    return f"{opened} trades opened today{waiting}, limit {params.limit}"
+    waiting = "" if opened >= params.limit else f"; with what is under way it could be {more} more"
+    return f"{opened} trades opened today, limit {params.limit}{waiting}"
 
 
 def released(state: Trades, pulse: Pulse, scope: str, params: TradesPerDayParams) -> Trades:
@@ -113,7 +105,6 @@ def released(state: Trades, pulse: Pulse, scope: str, params: TradesPerDayParams
         state,
         day=pulse.now // DAY_NS,
         opened={k: n for k, n in state.opened.items() if scope != "desk" and k != name},
-        asked={k: n for k, n in state.asked.items() if scope != "desk" and k != name},
     )
 
 
@@ -125,26 +116,10 @@ def _on_day(state: Trades, now: int) -> Trades:
 
 
 def _filled(state: Trades, fill: Traded) -> Trades:
-    name = fill.instrument
-    opened, asked = state.opened, state.asked
+    opened, name = state.opened, fill.instrument
     if fill.opened:
         opened = {**opened, name: opened.get(name, 0) + 1}
-        left = asked.get(name, 0) - 1
-        asked = {k: n for k, n in asked.items() if k != name}
-        if left > 0:
-            asked[name] = left
-    return Trades(state.day, opened, asked, after_fill(state.holds, fill))
-
-
-def _asked(state: Trades, asked: Asked) -> Trades:
-    before = state.asked.get(asked.instrument, 0) if is_under_way(asked) else 0
-    now = before + opens(asked)
-    if now == state.asked.get(asked.instrument, 0):
-        return state
-    others = {k: n for k, n in state.asked.items() if k != asked.instrument}
-    return msgspec.structs.replace(
-        state, asked={**others, asked.instrument: now} if now else others
-    )
+    return Trades(state.day, opened, after_fill(state.holds, fill))
 
 
 RULE = Rule(
