@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.rules.facts import Pulse, Seen
-from actors.rules.limits import ZERO, Money, against, exact, given, none_given
+from actors.rules.limits import ZERO, Money, exact, given, limit, none_given
 from actors.rules.marks import Mark, fresh, opening
 from actors.rules.params import ActionName, Fraction, GuardParams, Release
 from actors.rules.rule import Readings, Rule
@@ -76,15 +76,11 @@ def step(state: Today, seen: Seen, params: DailyLossParams) -> tuple[Today, Read
     began = opening(state.equity, seen.equity, seen.now, "day")
     if began is not state.equity:
         state = Today(began)
-    limits = given(
-        params.limit_pct,
-        params.limit_currency,
-        began.value,
-        params.limit_r,
-        _risked(params, began.value),
-    )
+    limits = given(params, params.limit_pct, params.limit_currency, began.value)
+    if params.limit_r is not None:
+        limits.append(limit(params, "r", params.limit_r, _risked(params, began.value), "r"))
     lost = began.value - seen.equity
-    return state, tuple(against(lost, limits, params, "desk", "loss of {} since midnight UTC"))
+    return state, tuple(each.read(lost, "desk", "loss of {} since midnight UTC") for each in limits)
 
 
 def released(state: Today, pulse: Pulse, scope: str, params: DailyLossParams) -> Today:

@@ -11,8 +11,7 @@ from msgspec import Meta
 from actors.rules import curves
 from actors.rules.curves import CurveParams, Fall, Peaks
 from actors.rules.facts import Pulse, Seen
-from actors.rules.limits import Limit, percent, read
-from actors.rules.reading import Reading
+from actors.rules.limits import Limit, limit, percent
 from actors.rules.rule import Readings, Rule
 from strategies.messages import Action
 
@@ -75,17 +74,20 @@ def step(state: Peaks, seen: Seen, params: DrawdownTiersParams) -> tuple[Peaks, 
     if not isinstance(seen, Pulse):
         return state, None
     state, falls = curves.follow(state, seen, params)
-    return state, tuple(_reading(fall, tier, params) for fall in falls for tier in params.tiers)
+    readings = [
+        _limit(tier, fall, params).read(fall.lost, fall.scope, "drawdown of {} from the peak")
+        for fall in falls
+        for tier in params.tiers
+    ]
+    return state, tuple(readings)
 
 
-def _reading(fall: Fall, tier: Tier, params: DrawdownTiersParams) -> Reading:
-    limit = Limit("pct", tier.at, fall.peak)
-    words = "drawdown of {} from the peak"
-    reading = read(fall.lost, limit, params, fall.scope, words, percent(tier.at))
+def _limit(tier: Tier, fall: Fall, params: DrawdownTiersParams) -> Limit:
+    key = percent(tier.at)
     if not tier.share:
-        return msgspec.structs.replace(reading, action=Action.FLATTEN, multiplier=0.0)
-    return msgspec.structs.replace(
-        reading, action=Action.SHRINK, multiplier=tier.share, release="recovered"
+        return limit(params, "pct", tier.at, fall.peak, key, Action.FLATTEN, 0.0)
+    return limit(
+        params, "pct", tier.at, fall.peak, key, Action.SHRINK, tier.share, release="recovered"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from decimal import Decimal
 from functools import cache
 from typing import Annotated, Literal, NamedTuple
@@ -11,6 +10,7 @@ from msgspec import Meta
 
 from actors.rules.params import GuardParams
 from actors.rules.reading import Reading
+from strategies.messages import Action
 
 ZERO, ONE = Decimal(0), Decimal(1)
 
@@ -20,90 +20,108 @@ Money = Annotated[float, Meta(gt=0, le=1e12)]
 
 
 class Limit(NamedTuple):
-    """The most that a value in the settlement currency may be: ``at`` times ``unit``.
+    """The most that a value in the settlement currency may be, and what is asked for there.
 
     Parameters
     ----------
+    key : str
+        Of the readings.
     kind : {"pct", "currency", "r"}
         Whether the unit is an equity, one of the currency, or what a trade risks.
-    at : float
-        As the trader wrote it, in units.
-    unit : Decimal
-        What one unit is worth, settlement currency.
+    at, unit : float
+        The limit as the trader wrote it, and what one of it is worth; for what is shown.
+    bound, back : Decimal
+        Where it is reached, and where it is clear again.
+    action, multiplier, release
+        As in a reading.
     """
 
+    key: str
     kind: Kind
     at: float
-    unit: Decimal
+    unit: float
+    bound: Decimal
+    back: Decimal
+    action: Action
+    multiplier: float
+    release: str | None = None
+
+    def read(self, value: Decimal, scope: str, words: str) -> Reading:
+        """Return the reading of a value: at the limit exactly is over.
+
+        Where the unit is nothing or less, as the equity of an emptied account, any value above
+        zero is over.
+
+        Parameters
+        ----------
+        value : Decimal
+            Settlement currency; what must stay small is positive.
+        scope : str
+            Of the reading.
+        words : str
+            The reason, with ``{}`` where the value stands.
+        """
+        over = value >= self.bound and value > 0
+        measured = float(value) / self.unit if self.unit > 0 else 0.0
+        if over:
+            # Floats round: what is over is not shown as inside.
+            measured = max(measured, self.at)
+        return Reading(
+            scope=scope,
+            key=self.key,
+            measured=measured,
+            limit=self.at,
+            over=over,
+            clear=not over and (value <= self.back or value <= 0),
+            action=self.action,
+            multiplier=self.multiplier,
+            reason=_sentence(words, measured, self) if over else "",
+            release=self.release,
+        )
+
+
+def limit(
+    params: GuardParams,
+    kind: Kind,
+    at: float,
+    unit: Decimal,
+    key: str,
+    action: Action | None = None,
+    multiplier: float | None = None,
+    release: str | None = None,
+) -> Limit:
+    """Return the limit at so many units; what is not given is as the guard's parameters say."""
+    bound = exact(at) * unit
+    return Limit(
+        key=key,
+        kind=kind,
+        at=at,
+        unit=float(unit),
+        bound=bound,
+        back=bound * (1 - exact(params.hysteresis)),
+        action=params.asks if action is None else action,
+        multiplier=params.multiplier if multiplier is None else multiplier,
+        release=release,
+    )
 
 
 def given(
+    params: GuardParams,
     pct: float | None,
     currency: float | None,
     equity: Decimal,
-    r: float | None = None,
-    risked: Decimal = ZERO,
+    name: str = "",
 ) -> list[Limit]:
-    """Return the limits that are set: a fraction of an equity, an amount, multiples of a risk."""
+    """Return the limits that are set: a fraction of an equity, and an amount.
+
+    Their keys are ``pct`` and ``currency``, after the name where a scope has several values.
+    """
     limits = []
     if pct is not None:
-        limits.append(Limit("pct", pct, equity))
+        limits.append(limit(params, "pct", pct, equity, f"{name}pct"))
     if currency is not None:
-        limits.append(Limit("currency", currency, ONE))
-    if r is not None:
-        limits.append(Limit("r", r, risked))
+        limits.append(limit(params, "currency", currency, ONE, f"{name}currency"))
     return limits
-
-
-def against(
-    value: Decimal,
-    limits: Iterable[Limit],
-    params: GuardParams,
-    scope: str,
-    words: str,
-    name: str = "",
-) -> list[Reading]:
-    """Return the readings of a value: at a limit exactly is over.
-
-    Where the unit is nothing or less, as the equity of an emptied account, any value above zero is
-    over.
-
-    Parameters
-    ----------
-    value : Decimal
-        Settlement currency; what must stay small is positive.
-    limits : iterable of Limit
-        All that it must stay below.
-    params : GuardParams
-        What is asked for.
-    scope : str
-        Of the readings.
-    words : str
-        The reason, with ``{}`` where the value stands.
-    name : str
-        Before the kind of limit in the readings' keys, where a scope has several values.
-    """
-    return [read(value, limit, params, scope, words, f"{name}{limit.kind}") for limit in limits]
-
-
-def read(
-    value: Decimal, limit: Limit, params: GuardParams, scope: str, words: str, key: str
-) -> Reading:
-    """Return the reading of a value against one limit; parameters as in `against`."""
-    bound = exact(limit.at) * limit.unit
-    over = value >= bound and value > 0
-    measured = float(value / limit.unit) if limit.unit > 0 else (limit.at if value > 0 else 0.0)
-    return Reading(
-        scope=scope,
-        key=key,
-        measured=measured,
-        limit=limit.at,
-        over=over,
-        clear=not over and (value <= 0 or value <= bound * (1 - exact(params.hysteresis))),
-        action=params.asks,
-        multiplier=params.multiplier,
-        reason=_sentence(words, measured, limit) if over else "",
-    )
 
 
 @cache

@@ -5,10 +5,9 @@ from __future__ import annotations
 from actors.rules import curves
 from actors.rules.curves import CurveParams, Peaks
 from actors.rules.facts import Pulse, Seen
-from actors.rules.limits import Money, against, given, none_given
+from actors.rules.limits import Money, given, none_given
 from actors.rules.marks import Session, release_problems
 from actors.rules.params import ActionName, Fraction
-from actors.rules.reading import Reading
 from actors.rules.rule import Readings, Rule
 
 _PEAK = {"all": "the peak", "day": "the peak of the UTC day"}
@@ -45,11 +44,11 @@ def step(state: Peaks, seen: Seen, params: MaxDrawdownParams) -> tuple[Peaks, Re
         return state, None
     state, falls = curves.follow(state, seen, params, params.session)
     words = f"drawdown of {{}} from {_PEAK[params.session]}"
-    readings: list[Reading] = []
-    for fall in falls:
-        limits = given(params.limit_pct, params.limit_currency, fall.peak)
-        readings += against(fall.lost, limits, params, fall.scope, words)
-    return state, tuple(readings)
+    return state, tuple(
+        limit.read(fall.lost, fall.scope, words)
+        for fall in falls
+        for limit in given(params, params.limit_pct, params.limit_currency, fall.peak)
+    )
 
 
 RULE = Rule(state=Peaks, start=curves.start, step=step, released=curves.released)

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.rules.facts import Pulse, Seen
-from actors.rules.limits import Money, against, given, none_given
+from actors.rules.limits import Money, given, none_given
 from actors.rules.marks import SINCE, Mark, Session, fresh, opening, release_problems
 from actors.rules.params import ActionName, GuardParams, Release
 from actors.rules.rule import Readings, Rule
@@ -62,9 +62,9 @@ def step(state: Began, seen: Seen, params: SessionProfitParams) -> tuple[Began, 
     began = opening(state.equity, seen.equity, seen.now, params.session)
     if began is not state.equity:
         state = Began(began)
-    limits = given(params.limit_pct, params.limit_currency, began.value)
+    limits = given(params, params.limit_pct, params.limit_currency, began.value)
     words = f"profit of {{}} {SINCE[params.session]}"
-    return state, tuple(against(seen.equity - began.value, limits, params, "desk", words))
+    return state, tuple(limit.read(seen.equity - began.value, "desk", words) for limit in limits)
 
 
 def released(state: Began, pulse: Pulse, scope: str, params: SessionProfitParams) -> Began:

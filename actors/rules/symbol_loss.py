@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from actors.rules.facts import Pulse, Seen
-from actors.rules.limits import ZERO, Money, against, given, none_given
+from actors.rules.limits import ZERO, Money, given, none_given
 from actors.rules.marks import SINCE, Mark, Session, best, fresh, opening, release_problems
 from actors.rules.params import ActionName, Fraction, GuardParams
 from actors.rules.reading import Reading
@@ -84,9 +84,10 @@ def step(state: Symbols, seen: Seen, params: SymbolLossParams) -> tuple[Symbols,
         return state, None
     now, session = seen.now, params.session
     equity = opening(state.equity, seen.equity, now, session)
+    losses = given(params, params.limit_pct, params.limit_currency, equity.value)
+    falls = given(params, params.trailing_pct, params.trailing_currency, equity.value, "trailing_")
+    since = SINCE[session]
     moved: dict[str, Symbol] = {}
-    lost = given(params.limit_pct, params.limit_currency, equity.value)
-    given_back = given(params.trailing_pct, params.trailing_currency, equity.value)
     readings: list[Reading] = []
     for name, value in seen.results_by_instrument.items():
         known = state.symbols.get(name)
@@ -97,10 +98,9 @@ def step(state: Symbols, seen: Seen, params: SymbolLossParams) -> tuple[Symbols,
         if known is None or first is not known.first or peak is not known.best:
             moved[name] = Symbol(first, peak)
         scope = f"instrument:{name}"
-        words = f"loss of {{}} in {name} {SINCE[session]}"
-        readings += against(first.value - value, lost, params, scope, words)
-        words = f"result of {name} {{}} below its best {SINCE[session]}"
-        readings += against(peak.value - value, given_back, params, scope, words, "trailing_")
+        lost, fell = first.value - value, peak.value - value
+        readings += [limit.read(lost, scope, f"loss of {{}} {since}") for limit in losses]
+        readings += [limit.read(fell, scope, f"{{}} below its best {since}") for limit in falls]
     if moved or equity is not state.equity:
         state = Symbols(equity=equity, symbols=state.symbols | moved)
     return state, tuple(readings)

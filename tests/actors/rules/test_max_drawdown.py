@@ -62,6 +62,13 @@ def test_a_clock_that_goes_back_keeps_the_later_day() -> None:
     assert desk.see(pulse("1900", at(2))).over() == []
 
 
+def test_a_peak_under_a_clock_that_went_back_belongs_to_the_later_day() -> None:
+    desk = player(limit_currency=100.0, session="day")
+    desk.see(pulse(1000, at(1)), pulse(1050, at(0, "23:59")), pulse("950.01", at(1, "00:01")))
+    assert desk.over() == []
+    assert desk.see(pulse("950", at(1, "00:02"))).over() == ["desk currency"]
+
+
 def test_a_halt_of_the_day_ends_with_it_where_it_may() -> None:
     desk = player(limit_currency=100.0, session="day", release="next_day", action="halt_entries")
     desk.see(pulse(1000, at(0, "10:00")), pulse(900, at(0, "11:00")), pulse(990, at(0, "23:59")))

@@ -52,7 +52,7 @@ def test_the_others_go_on() -> None:
     desk = player(limit_currency=50.0).see(results(X=0, Y=0), results(X=-50, Y="-49.99"))
     assert [desk.action(f"instrument:{name}") for name in "XY"] == ["flatten", "none"]
     assert desk.action() == "none"
-    reason = "loss of 50.00 in X since the start, limit 50.00"
+    reason = "loss of 50.00 since the start, limit 50.00"
     assert desk.verdict("instrument:X").reason == reason
 
 
