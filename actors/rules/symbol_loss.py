@@ -94,7 +94,8 @@ def step(state: Symbols, seen: Seen, params: SymbolLossParams) -> tuple[Symbols,
         # What was never traded before had brought nothing by the session's start.
         before = known or _fresh(ZERO, now)
         first = opening(before.first, value, now, session)
-        peak = best(before.best, value, now, session)
+        # Not followed for nothing: each new best is written down.
+        peak = best(before.best, value, now, session) if falls else before.best
         if known is None or first is not known.first or peak is not known.best:
             moved[name] = Symbol(first, peak)
         scope = f"instrument:{name}"
