@@ -1,0 +1,417 @@
+"""The backtest world: the backtests' own engine, gate, guards and closer on a market in memory.
+
+Engine-specific. Prices stand still until a step moves them; each stretch of time is a slice as the
+catalog would give it, of rows a second apart or further. Nothing is drawn, so that a drill is the
+same every time. What the backtest's venue can't have by its nature (late messages, failed requests,
+announcements, a human at the account) is told to the guards' desk, and said so (`injected`).
+
+A restart is a second engine beside the first, with a copy of what the guard kept and nothing else:
+what it says at its start is what counts. The first goes on, as a backtest can't take positions over
+into another engine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import numpy as np
+from nautilus_trader.core.data import Data
+from nautilus_trader.execution.messages import SubmitOrder, TradingCommand
+from nautilus_trader.model.data import QuoteTick, TradeTick
+from nautilus_trader.model.enums import AggressorSide
+from nautilus_trader.model.identifiers import TradeId
+
+from actors.guard import Guard
+from actors.guards import guards_of
+from actors.order_facts import OrderFacts
+from actors.rules.facts import Market as MarketFact
+from backtests.build import Desk, build, strategies_of, subscribe
+from backtests.feed import Grid, Settlement
+from backtests.market import Market, market_of
+from catalog.instruments import InstrumentInfo
+from config.documents import Backtest
+from config.errors import GateRefused
+from config.moments import nanoseconds, parse
+from config.resolved import Resolved
+from live_nodes.drill.documents import backtest_document
+from live_nodes.drill.orders import Instruction
+from live_nodes.drill.scene import KEY, Scene, facts_of
+from live_nodes.drill.steps import (
+    Announced,
+    Book,
+    Failures,
+    Funding,
+    Late,
+    Mended,
+    Move,
+    Moves,
+    Rejects,
+    Silence,
+    Slips,
+    Step,
+    Strange,
+    Wait,
+)
+from live_nodes.drill.strategy import Drill
+from live_nodes.drill.world import DrillError, Heard, Refusal, Restarted, WorldName
+from strategies.messages import Verdict
+from strategies.state import MemoryState
+
+BEGIN_NS = nanoseconds(parse("2024-01-02T01:00:00Z"))
+SECOND_NS = 1_000_000_000
+MOST_ROWS = 240
+"""Of one stretch of time, however long."""
+FUNDING_MINUTES = 480
+AFTER_RESTART = 2.0
+
+
+@dataclass
+class Tape:
+    """What the market is told to be: prices, and what was done to it.
+
+    Attributes
+    ----------
+    now : int
+        UNIX nanoseconds (UTC).
+    prices : dict of str to Decimal
+        Newest price.
+    touches : dict of str to (bps, bps)
+        Distance of the best bid and ask from the price, where a book is shown.
+    silent : set of str
+        Instruments of which nothing is heard.
+    late : dict of str to int
+        Nanoseconds by which messages come late.
+    """
+
+    now: int
+    prices: dict[str, Decimal]
+    touches: dict[str, tuple[float, float]] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+    late: dict[str, int] = field(default_factory=dict)
+
+
+class Engine:
+    """One engine with the guard, on a tape.
+
+    Parameters
+    ----------
+    document : Backtest
+        Of the drill.
+    market : Market
+        Its instruments.
+    tape : Tape
+        What the market is.
+    key : str
+        The guard's.
+    store : MemoryState
+        What the guard keeps.
+    """
+
+    def __init__(
+        self, document: Backtest, market: Market, tape: Tape, key: str, store: MemoryState
+    ) -> None:
+        self.market, self.tape, self.store = market, tape, store
+        self.heard: list[Heard] = []
+        self.refusals: list[Refusal] = []
+        self.rejects = 0
+        guards = guards_of(document)
+        strategies = strategies_of(document, list(market.ids))
+        opening = np.array([float(tape.prices[name]) for name in market.ids])
+        self.desk: Desk = build(document, market, strategies, opening, guards=guards)
+        self.guard: Guard = guards[key]
+        assert self.desk.risk is not None
+        self.guard.attach(self.desk.risk, store)
+        strategy = strategies[KEY]
+        assert isinstance(strategy, Drill)
+        strategy.expect_touch("none")
+        self.strategy = strategy
+        self.desk.gate.observers.append(self)
+        self.desk.gate.sender = self._send
+        self._facts = self.desk.risk.market
+        self.desk.risk.market = self._late_facts
+        subscribe(self.desk, f"verdicts.{key}", self._hear)
+
+    def run(self, seconds: float) -> None:
+        """Go on."""
+        tape, count = self.tape, max(1, min(MOST_ROWS, math.ceil(seconds)))
+        start, end = tape.now, tape.now + round(seconds * SECOND_NS)
+        stamps = np.linspace(start, end, count + 1).astype(np.int64)
+        shape = (count, len(self.market.ids))
+        close = np.broadcast_to([float(tape.prices[name]) for name in self.market.ids], shape)
+        real = np.broadcast_to([name not in tape.silent for name in self.market.ids], shape)
+        grid = Grid(stamps[1:], close, close, close, {}, real)
+        self.desk.accountant.begin_slice(grid, self._settlements(start, end))
+        data = [made for ts in stamps[:-1] for made in self._told(int(ts))]
+        engine = self.desk.engine
+        if data:
+            engine.add_data(data, sort=True, validate=False)
+        engine.run(start=start, end=end - 1, streaming=True)
+        engine.clear_data()
+        tape.now = end
+
+    def close(self) -> None:
+        """Free what the engine holds."""
+        self.desk.engine.dispose()
+
+    # An observer of the gate --------------------------------------------------------------------
+
+    def intended(self, facts: OrderFacts) -> None:
+        """Nothing is to be noted of what leaves."""
+
+    def refused(self, facts: OrderFacts, reason: str) -> None:
+        """Note what was refused."""
+        if facts.operation == "submit":
+            self.refusals.append(Refusal(facts.ts, facts.instrument, reason))
+
+    # How it works -------------------------------------------------------------------------------
+
+    def _hear(self, verdict: Verdict) -> None:
+        self.heard.append(Heard(self.desk.engine.kernel.clock.timestamp_ns(), verdict))
+
+    def _send(self, command: TradingCommand, told: Any) -> None:
+        """Let the venue reject orders where it shall, in place of sending them there."""
+        if self.rejects and isinstance(command, SubmitOrder) and not told[0].is_exit:
+            self.rejects -= 1
+            order, client = command.order, self.desk.accountant.exchange.exec_client
+            now = self.desk.engine.kernel.clock.timestamp_ns()
+            names = (order.strategy_id, order.instrument_id, order.client_order_id)
+            client.generate_order_submitted(*names, now)
+            client.generate_order_rejected(*names, "110007: the drill rejects it", now)
+            return
+        self.desk.gate.forward(command)
+
+    def _late_facts(self, instrument: str, now: int) -> MarketFact:
+        assert self._facts is not None
+        found = self._facts(instrument, now)
+        late = self.tape.late.get(instrument)
+        return found if late is None else msgspec.structs.replace(found, delay_ns=late)
+
+    def _told(self, ts: int) -> list[Data]:
+        made: list[Data] = []
+        for name, instrument in zip(self.market.ids, self.market.instruments, strict=True):
+            if name in self.tape.silent:
+                continue
+            price = self.tape.prices[name]
+            told = instrument.make_price(price)
+            size = instrument.make_qty(1_000_000)
+            aggressor = AggressorSide.NO_AGGRESSOR
+            made.append(TradeTick(instrument.id, told, size, aggressor, TradeId("OPEN"), ts, ts))
+            if name in self.tape.touches:
+                bid, ask = (
+                    instrument.make_price(price * (1 + Decimal(repr(bps)) / 10_000))
+                    for bps in self.tape.touches[name]
+                )
+                made.append(QuoteTick(instrument.id, bid, ask, size, size, ts, ts))
+        return made
+
+    def _settlements(self, start: int, end: int) -> list[Settlement]:
+        period = FUNDING_MINUTES * 60 * SECOND_NS
+        found = []
+        for stamp in range((start // period + 1) * period, end + 1, period):
+            for info in self.market.infos:
+                if info.funding_minutes:
+                    price = self.tape.prices[info.id]
+                    found.append(Settlement(stamp, info.id, Decimal("0.0001"), price))
+        return found
+
+
+class BacktestWorld:
+    """The backtests' engine with one guard.
+
+    Parameters
+    ----------
+    resolved : Resolved
+        The document.
+    scene : Scene
+        Where the drill takes place.
+    changed : mapping of str to object
+        Parameters of the guard that the drill changes.
+    """
+
+    name: WorldName = "backtest"
+
+    def __init__(self, resolved: Resolved, scene: Scene, changed: Mapping[str, object]) -> None:
+        self.injected = False
+        self._scene = scene
+        self._document = backtest_document(resolved, scene, changed)
+        infos = [_info(name) for name in scene.instruments]
+        self._market = market_of(infos, self._document.venue)
+        self._tape = Tape(BEGIN_NS, {name: facts_of(name).price for name in scene.instruments})
+        self._engine: Engine | None = None
+        self._over = 0
+
+    def start(self) -> None:
+        """Begin; the first look of the guards is over when it returns."""
+        self._engine = Engine(
+            self._document, self._market, self._tape, self._scene.key, MemoryState()
+        )
+        self._engine.run(2.0)
+
+    def now(self) -> int:
+        """Return the simulated time."""
+        return self._tape.now
+
+    def go_on(self, seconds: float) -> None:
+        """Run on."""
+        if seconds > 0:
+            self._running.run(seconds)
+
+    def tell(self, instruction: Instruction) -> None:
+        """Give the strategy an instruction."""
+        self._running.strategy.obey(instruction)
+
+    def do(self, step: Step) -> int:
+        """Change the tape, or tell the guards' desk; return when the last of it began."""
+        tape, engine = self._tape, self._running
+        risk = engine.desk.risk
+        assert risk is not None
+        began = self.now()
+        match step:
+            case Move(instrument, by):
+                self._move(instrument, by)
+            case Moves(instruments, rows, every):
+                for row in rows:
+                    for instrument, by in zip(instruments, row, strict=True):
+                        self._move(instrument, by)
+                    began = self.now()
+                    self.go_on(every)
+            case Book(instrument, "crossed", bps, _):
+                tape.touches[instrument] = (bps / 2, -bps / 2)
+            case Book(instrument, _, bps, _):
+                tape.touches[instrument] = (-bps / 2, bps / 2)
+            case Silence(instrument, _):
+                tape.silent.add(instrument)
+            case Late(instrument, by, _):
+                self.injected = True
+                tape.late[instrument] = round(by * SECOND_NS)
+            case Funding(_, before, after):
+                period = FUNDING_MINUTES * 60 * SECOND_NS
+                settles = (began // period + 1) * period
+                opens = settles - round(before * SECOND_NS)
+                self._over = settles + round(after * SECOND_NS)
+                # Up to the last second before the window.
+                self.go_on((opens - began) / SECOND_NS - 1.0)
+                began = opens
+            case Announced(title, _):
+                self.injected = True
+                risk.maintenance = title
+            case Rejects(_, times, _, _):
+                engine.rejects = times
+            case Failures(times, _):
+                self.injected = True
+                for number in range(times):
+                    risk.erred("drill", f"request {number + 1} failed")
+            case Strange(instrument, weight):
+                self.injected = True
+                risk.differed("external_position", instrument, f"{weight:g} of equity by hand")
+            case Slips(_, bps, _, _, _):
+                fraction = Decimal(repr(bps)) / 10_000
+                engine.desk.accountant.exchange.fill_model.slippage = lambda notional: fraction
+            case Mended():
+                for name in tape.touches:
+                    tape.touches[name] = (-0.1, 0.1)
+                tape.silent.clear()
+                tape.late.clear()
+                risk.maintenance = ""
+                self.go_on((self._over - self.now()) / SECOND_NS)
+            case Wait(seconds):
+                self.go_on(seconds)
+                began = self.now()
+            case _:
+                raise TypeError(f"the strategy does it, not the market: {step}")
+        return began
+
+    def price(self, instrument: str) -> Decimal:
+        """Return the newest price."""
+        return self._tape.prices[instrument]
+
+    def held(self) -> dict[str, Decimal]:
+        """Return what is held, of the venue's ledger."""
+        return {k: v for k, v in self._running.desk.accountant.ledger.quantities.items() if v}
+
+    def heard(self) -> list[Heard]:
+        """Return what the guard said."""
+        return list(self._running.heard)
+
+    def refusals(self) -> list[Refusal]:
+        """Return what the gate refused."""
+        return list(self._running.refusals)
+
+    def fills(self) -> int:
+        """Return how many fills there were."""
+        return len(self._running.desk.accountant.fills)
+
+    def restart(self, insist: Instruction) -> Restarted:
+        """Start a second engine with a copy of what the guard kept."""
+        running = self._running
+        store = MemoryState()
+        store.values = dict(running.store.values)
+        worth = running.desk.accountant.worth()
+        venue = self._document.venue.model_copy(update={"starting_balance": worth})
+        document = self._document.model_copy(update={"venue": venue})
+        tape = Tape(self._tape.now, dict(self._tape.prices))
+        again = Engine(document, self._market, tape, self._scene.key, store)
+        try:
+            again.run(0.1)
+            again.strategy.obey(insist)
+            again.run(AFTER_RESTART)
+        finally:
+            again.close()
+        first: dict[str, Verdict] = {}
+        for heard in again.heard:
+            first.setdefault(heard.verdict.scope, heard.verdict)
+        return Restarted(tuple(first[scope] for scope in sorted(first)), tuple(again.refusals))
+
+    def release(self, scope: str, *, accept: bool) -> str:
+        """Release the guard's halt, as the mailbox lets a node do."""
+        try:
+            self._running.guard.release(scope, accept, "drill")
+        except GateRefused as error:
+            return str(error)
+        return ""
+
+    def close(self) -> None:
+        """Free the engine."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    # How it works -------------------------------------------------------------------------------
+
+    @property
+    def _running(self) -> Engine:
+        if self._engine is None:
+            raise DrillError("the engine does not run")
+        return self._engine
+
+    def _move(self, instrument: str, by: float) -> None:
+        tick = facts_of(instrument).tick
+        price = self._tape.prices[instrument] * (1 + Decimal(repr(by)))
+        self._tape.prices[instrument] = max(tick, (price / tick).to_integral_value() * tick)
+
+
+def _info(name: str) -> InstrumentInfo:
+    symbol, product = name.removesuffix(".BYBIT").split("-")
+    quote = "USDC" if symbol.endswith("USDC") else "USDT"
+    facts, linear = facts_of(name), product == "LINEAR"
+    return InstrumentInfo(
+        id=name,
+        symbol=symbol,
+        product=product,
+        base=symbol.removesuffix(quote),
+        quote=quote,
+        settle=quote,
+        tick=f"{facts.tick:f}",
+        lot=f"{facts.lot:f}",
+        min_qty=f"{facts.lot:f}",
+        max_qty=None,
+        min_notional="5",
+        max_leverage="100",
+        maintenance_margin="0.005" if linear else "0",
+        funding_minutes=FUNDING_MINUTES if linear else 0,
+    )

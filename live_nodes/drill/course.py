@@ -1,0 +1,324 @@
+"""The course of a drill: the same in both worlds, from the first position to the released halt."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from decimal import Decimal
+
+import msgspec
+
+from live_nodes.drill.orders import Insist, Instruction, Trade
+from live_nodes.drill.rows import Row
+from live_nodes.drill.scene import Scene, facts_of, quantity
+from live_nodes.drill.steps import Hold, Plan, Rejects, Slips, Stage, Step, Trades
+from live_nodes.drill.world import DrillError, Heard, Refusal, World
+from strategies.messages import Action, Verdict
+
+SECOND_NS = 1_000_000_000
+HELD_WITHIN = 20.0
+REFUSED_WITHIN = 10.0
+RELEASED_WITHIN = 30.0
+TRADES_WITHIN = 10.0
+LONGEST_PAUSE = 20.0
+"""Seconds of a pause that the practice world waits for; a longer one is released by hand."""
+LOOK = 0.1
+REASON = "drill"
+
+
+class Course:
+    """One guard's drill in one world.
+
+    Parameters
+    ----------
+    world : World
+        Not started yet.
+    scene : Scene
+        Where it takes place.
+    plan : Plan
+        What is done.
+    row : Row
+        Takes what is found.
+    deadline : float
+        Seconds within which all must be flat after a flatten, of the document.
+    """
+
+    def __init__(self, world: World, scene: Scene, plan: Plan, row: Row, deadline: float) -> None:
+        self._world, self._scene, self._plan, self._row = world, scene, plan, row
+        self._deadline = deadline
+        self._numbers = itertools.count(1)
+        self._insist: Insist | None = None
+
+    def run(self) -> None:
+        """Go through it; what fails raises DrillError."""
+        world, plan, row = self._world, self._plan, self._row
+        row.breach, row.note = plan.breach, plan.note
+        world.start()
+        for step in plan.before:
+            self._do(step)
+        early = [heard for heard in world.heard() if heard.verdict.action != Action.NONE]
+        if early:
+            raise DrillError(f"it spoke before the breach: {_words(early[0].verdict)}")
+        if plan.stages:
+            self._halted()
+        else:
+            self._refused_at_the_gate()
+        row.injected = world.injected
+        row.passed = True
+
+    # Guards that halt ---------------------------------------------------------------------------
+
+    def _halted(self) -> None:
+        row, stages = self._row, self._plan.stages
+        row.expected = _action(stages[-1].action, stages[-1].multiplier)
+        for stage in stages:
+            heard, seconds = self._breached(stage)
+            if stage is not stages[-1]:
+                row.stages.append(f"{_action(stage.action, stage.multiplier)} at {stage.key}")
+        verdict = heard.verdict
+        row.scope, row.key, row.verdict_s = verdict.scope, stages[-1].key, seconds
+        row.measured, row.limit = verdict.measured, verdict.limit
+        row.seen = _action(verdict.action, verdict.multiplier)
+        if row.seen != row.expected:
+            raise DrillError(f"it asked for {row.seen}, not for {row.expected}")
+        if verdict.action == Action.FLATTEN:
+            self._flat(heard)
+        self._refused(heard)
+        for step in self._plan.after:
+            self._do(step)
+        self._kept(verdict)
+        self._released(verdict)
+        self._trades_again()
+
+    def _breached(self, stage: Stage) -> tuple[Heard, float]:
+        world = self._world
+        known = len(world.heard())
+        for step in stage.steps[:-1]:
+            self._do(step)
+        began = self._do(stage.steps[-1])
+
+        def came() -> Heard | None:
+            return next(
+                (
+                    heard
+                    for heard in world.heard()[known:]
+                    if heard.verdict.scope == stage.scope
+                    and heard.verdict.action == stage.action
+                    and abs(heard.verdict.multiplier - stage.multiplier) < 1e-9
+                ),
+                None,
+            )
+
+        found = self._until(came, stage.within)
+        if found is None:
+            said = [_words(heard.verdict) for heard in world.heard()[known:]]
+            told = f"; it said {' | '.join(said)}" if said else ""
+            wanted = f"{_action(stage.action, stage.multiplier)} on {stage.scope}"
+            raise DrillError(f"no {wanted} within {stage.within:g} s of the breach{told}")
+        return found, max(0.0, (found.at - began) / SECOND_NS)
+
+    def _flat(self, heard: Heard) -> None:
+        world = self._world
+        if not self._until(lambda: not self._in_scope(heard.verdict.scope), self._deadline):
+            left = ", ".join(f"{name} {held}" for name, held in sorted(world.held().items()))
+            raise DrillError(f"not flat within {self._deadline:g} s: {left}")
+        self._row.flat_s = max(0.0, (world.now() - heard.at) / SECOND_NS)
+
+    def _in_scope(self, scope: str) -> dict[str, Decimal]:
+        held = self._world.held()
+        if not scope.startswith("instrument:"):
+            return held
+        return {k: v for k, v in held.items() if k == scope.removeprefix("instrument:")}
+
+    def _refused(self, heard: Heard) -> None:
+        """Try entries, and see that none of them leaves."""
+        world, row = self._world, self._row
+        before, filled = len(world.refusals()), world.fills()
+        self._tell_to_insist(heard.verdict)
+        mine = lambda: self._mine(world.refusals()[before:], heard.verdict)  # noqa: E731
+        if not self._until(lambda: len(mine()) >= 3, REFUSED_WITHIN):
+            others = {refusal.reason for refusal in world.refusals()[before:]}
+            told = f"; refused were: {' | '.join(sorted(others))}" if others else ""
+            raise DrillError(f"entries were not refused after the verdict{told}")
+        if heard.verdict.action >= Action.HALT_ENTRIES and world.fills() > filled:
+            raise DrillError("an entry was filled although the halt stands")
+        row.refused = len(mine())
+
+    def _mine(self, refusals: list[Refusal], verdict: Verdict) -> list[Refusal]:
+        """Return the refusals that are for the verdict."""
+        if verdict.action == Action.SHRINK:
+            return [refusal for refusal in refusals if "would exceed" in refusal.reason]
+        return [r for r in refusals if f"by {self._scene.key}:" in r.reason]
+
+    def _tell_to_insist(self, verdict: Verdict) -> None:
+        name, plan, scene = self._plan.insist, self._plan, self._scene
+        weight = plan.weight
+        if verdict.action == Action.SHRINK:
+            # Between what the smaller size leaves of the leverage and all of it.
+            held = sum(
+                abs(float(quantity_held * self._world.price(instrument)))
+                for instrument, quantity_held in self._world.held().items()
+            )
+            equity = 100_000.0
+            weight = scene.leverage * (1 + verdict.multiplier) / 2 - held / equity
+        size = self._quantity(name, weight)
+        self._insist = Insist(instrument=name, quantity=f"{size:f}")
+        self._tell(Instruction(number=next(self._numbers), insist=self._insist))
+
+    def _kept(self, verdict: Verdict) -> None:
+        row, world = self._row, self._world
+        seconds = None if verdict.until is None else (verdict.until - world.now()) / SECOND_NS
+        if seconds is not None and seconds < LONGEST_PAUSE and world.name == "practice":
+            row.kept = f"over in {max(0.0, seconds):.1f} s"
+            return
+        found = world.restart(Instruction(number=next(self._numbers), insist=self._insist))
+        same = [v for v in found.standing if (v.scope, v.action) == (verdict.scope, verdict.action)]
+        if not same:
+            stood = " | ".join(_words(v) for v in found.standing) or "nothing"
+            row.kept = "no"
+            raise DrillError(f"the halt was gone after the restart; there stood {stood}")
+        row.kept = "yes"
+        row.refused += len(self._mine(list(found.refusals), verdict))
+
+    def _released(self, verdict: Verdict) -> None:
+        """Let the halt end as its release says, or by hand."""
+        world, row, plan = self._world, self._row, self._plan
+        self._tell(Instruction(number=next(self._numbers)))
+        for step in plan.mend:
+            self._do(step)
+        words = []
+        if plan.release == "recovered":
+            if not self._until(lambda: not self._stands(verdict), RELEASED_WITHIN):
+                raise DrillError(f"the breach is gone, but {_words(verdict)} still stands")
+            row.released = "recovered"
+            return
+        seconds = None if verdict.until is None else (verdict.until - world.now()) / SECOND_NS
+        waits = seconds is not None and (world.name == "backtest" or seconds < LONGEST_PAUSE)
+        if seconds is not None and waits:
+            if self._over_by_itself(verdict, seconds):
+                row.released = f"after {plan.release}"
+                return
+            words.append("not by time, as the limit is still reached")
+        refused = world.release(verdict.scope, accept=False)
+        if refused:
+            words.append("release refused while breached")
+            refused = world.release(verdict.scope, accept=True)
+            words.append("--accept")
+        else:
+            words.append("by hand")
+        if refused:
+            raise DrillError(f"release --accept was refused: {refused}")
+        if not self._until(lambda: not self._stands(verdict), RELEASED_WITHIN):
+            raise DrillError("released, but the halt stands")
+        row.released = ", ".join(words)
+
+    def _trades_again(self) -> None:
+        """See that entries pass once the halt is over."""
+        world, plan = self._world, self._plan
+        filled, refused = world.fills(), len(world.refusals())
+        size = f"{self._quantity(plan.insist, plan.weight):f}"
+        again = (Trade(instrument=plan.insist, quantity=size),)
+        self._tell(Instruction(number=next(self._numbers), trades=again))
+        if not self._until(lambda: world.fills() > filled, TRADES_WITHIN):
+            reasons = {refusal.reason for refusal in world.refusals()[refused:]}
+            told = f"; refused: {' | '.join(sorted(reasons))}" if reasons else ""
+            raise DrillError(f"the halt is over, but no entry was filled{told}")
+
+    def _over_by_itself(self, verdict: Verdict, seconds: float) -> bool:
+        self._world.go_on(max(0.0, seconds))
+        return bool(self._until(lambda: not self._stands(verdict), 5.0))
+
+    def _stands(self, verdict: Verdict) -> bool:
+        newest: dict[str, Verdict] = {}
+        for heard in self._world.heard():
+            newest[heard.verdict.scope] = heard.verdict
+        found = newest.get(verdict.scope)
+        return found is not None and found.action == verdict.action
+
+    # Guards that only refuse --------------------------------------------------------------------
+
+    def _refused_at_the_gate(self) -> None:
+        world, row = self._world, self._row
+        row.expected = "refused"
+        before, began = len(world.refusals()), world.now()
+        for step in self._plan.refused:
+            began = self._do(step)
+
+        def mine() -> list[Refusal]:
+            wanted = f"by {self._scene.key}:"
+            return [r for r in world.refusals()[before:] if wanted in r.reason]
+
+        if not self._until(lambda: bool(mine()), REFUSED_WITHIN):
+            others = {refusal.reason for refusal in world.refusals()[before:]}
+            told = f"; refused were: {' | '.join(sorted(others))}" if others else ""
+            raise DrillError(f"no entry was refused{told}")
+        row.verdict_s = (mine()[0].at - began) / SECOND_NS
+        row.seen, row.refused = "refused", len(mine())
+        row.scope = self._scene.desk
+        row.kept, row.released = "over at once", "passes by itself"
+
+    # Steps --------------------------------------------------------------------------------------
+
+    def _do(self, step: Step) -> int:
+        """Do a step; return when the last of it began."""
+        if isinstance(step, Hold):
+            return self._hold(step)
+        if isinstance(step, Trades):
+            return self._trade([self._sized(trade, weight) for trade, weight in step.trades])
+        began = self._world.do(step)
+        if isinstance(step, Slips | Rejects):
+            size = f"{self._quantity(step.instrument, step.weight):f}"
+            return self._trade(
+                [
+                    Trade(after=n * step.every, instrument=step.instrument, quantity=size)
+                    for n in range(step.times)
+                ]
+            )
+        return began
+
+    def _hold(self, step: Hold) -> int:
+        wanted = {name: self._quantity(name, weight) for name, weight in step.weights.items()}
+        told = {name: f"{size:f}" for name, size in wanted.items()}
+        self._tell(Instruction(number=next(self._numbers), hold=told))
+
+        def reached() -> bool:
+            held = self._world.held()
+            return all(held.get(name, Decimal(0)) == size for name, size in wanted.items())
+
+        if not self._until(reached, HELD_WITHIN):
+            refused = {refusal.reason for refusal in self._world.refusals()}
+            told_why = f"; refused: {' | '.join(sorted(refused))}" if refused else ""
+            raise DrillError(f"could not hold {told}: holds {self._world.held()}{told_why}")
+        return self._world.now()
+
+    def _trade(self, trades: list[Trade]) -> int:
+        self._tell(Instruction(number=next(self._numbers), trades=tuple(trades)))
+        self._world.go_on(max(trade.after for trade in trades))
+        return self._world.now()
+
+    def _sized(self, trade: Trade, weight: float) -> Trade:
+        size = self._quantity(trade.instrument, weight) if weight else Decimal(0)
+        return msgspec.structs.replace(trade, quantity=f"{size:f}")
+
+    def _quantity(self, name: str, weight: float) -> Decimal:
+        return quantity(weight, self._world.price(name), facts_of(name).lot)
+
+    def _tell(self, instruction: Instruction) -> None:
+        self._world.tell(instruction)
+
+    def _until[T](self, found: Callable[[], T], seconds: float) -> T:
+        """Let time go by until something is found or the seconds are over; return what is found."""
+        until = self._world.now() + round(seconds * SECOND_NS)
+        while not (result := found()) and self._world.now() < until:
+            self._world.go_on(LOOK)
+        return result
+
+
+def _action(action: Action, multiplier: float) -> str:
+    name = Action(action).name.lower()
+    return f"{name} {multiplier:g}" if action == Action.SHRINK else name
+
+
+def _words(verdict: Verdict) -> str:
+    name = _action(verdict.action, verdict.multiplier)
+    return f"{name} on {verdict.scope}: {verdict.reason}"

@@ -1,0 +1,171 @@
+"""From a document to those of its drill: the same guard and the same limits, one guard at a time.
+
+What is not the guard's is replaced: the strategies by the drill's, the universe by a few of its
+instruments, the venue by a practice exchange or a market in memory, and nobody is alerted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from actors.guard import Guard
+from config.components import resolve
+from config.documents import Backtest, Node, Setup
+from config.errors import InputError
+from config.params import build_params, complete_params
+from config.resolved import Resolved
+from config.writing import as_yaml
+from live_nodes.drill.scene import BALANCE, KEY, Scene, facts_of, instruments_of
+from live_nodes.practice_process import Endpoint
+
+ACCOUNT = "main"
+TAG = "dr"
+PACKAGE = "live_nodes.drill"
+_OF_NODE = ("watch", "gates", "limits", "stop_deadline")
+
+
+def guards_in(setup: Setup) -> dict[str, type[Guard]]:
+    """Return the classes of the enabled guards by key, in the document's order."""
+    found = {}
+    for key, component in setup.actors.items():
+        if component.enabled:
+            cls = resolve(component.use, setup.allow)
+            if issubclass(cls, Guard):
+                found[key] = cls
+    return found
+
+
+def scene_of(setup: Setup, key: str) -> Scene:
+    """Return the scene of a guard's drill."""
+    component = setup.actors[key]
+    cls = resolve(component.use, setup.allow)
+    node = setup if isinstance(setup, Node) else None
+    scene = Scene(
+        key=key,
+        params=cls.Config(**build_params(cls, component.params)),
+        instruments=instruments_of(setup, complete_params(cls, component.params)),
+        leverage=_leverage(setup),
+    )
+    if node is None:
+        return scene
+    watch = node.watch
+    return Scene(
+        **{
+            **scene.__dict__,
+            "sweep_s": watch.sweep_every + watch.sweep_settle,
+            "silence_s": watch.feed_silence,
+        }
+    )
+
+
+def node_yaml(
+    resolved: Resolved,
+    scene: Scene,
+    endpoint: Endpoint,
+    state: Path,
+    instructions: Path,
+    changed: Mapping[str, object],
+) -> str:
+    """Return the drill's node as a document; `changed` are parameters that the drill changes."""
+    complete = _setup(resolved, scene, {"instructions": str(instructions)}, changed)
+    if isinstance(resolved.document, Node):
+        complete |= {name: resolved.complete[name] for name in _OF_NODE}
+    return as_yaml(
+        complete
+        | {
+            "kind": "node",
+            "environment": "practice",
+            "account": {"name": ACCOUNT},
+            "tag": TAG,
+            "state": str(state),
+            "venue_urls": {
+                "http": endpoint.http,
+                "ws_public": endpoint.ws_public,
+                "ws_private": endpoint.ws_private,
+                "ws_trade": endpoint.ws_trade,
+            },
+            "on_stop": "keep",
+        }
+    )
+
+
+def exchange_yaml(resolved: Resolved, scene: Scene) -> str:
+    """Return the drill's practice exchange: a market that all but stands still."""
+    symbols: dict[str, Any] = {}
+    for name in scene.instruments:
+        symbol, product = name.removesuffix(".BYBIT").split("-")
+        facts = facts_of(name)
+        told = symbols.setdefault(
+            symbol, {"price": facts.price, "tick": facts.tick, "lot": facts.lot, "products": []}
+        )
+        told["products"].append(product.lower())
+    return as_yaml(
+        {
+            "kind": "exchange",
+            "name": "drill",
+            "market": {
+                "model": "random",
+                "seed": 1,
+                # A day's return: in a drill's minute prices move by less than a tenth of a bp.
+                "volatility": 0.0001,
+                "symbols": symbols,
+            },
+            "accounts": {ACCOUNT: {"balance": BALANCE, "leverage": 10, "fees": _fees(resolved)}},
+            "update_ms": 100,
+        }
+    )
+
+
+def backtest_document(resolved: Resolved, scene: Scene, changed: Mapping[str, object]) -> Backtest:
+    """Return the drill's backtest; its market is made in memory, so no catalog is read."""
+    return Backtest.model_validate(
+        _setup(resolved, scene, {}, changed)
+        | {
+            "kind": "backtest",
+            "catalog": "none",
+            "window": {"start": "2024-01-02", "end": "2024-02-02"},
+            "venue": {
+                "starting_balance": BALANCE,
+                "leverage": _leverage(resolved.document),
+                "fees": _fees(resolved),
+            },
+        }
+    )
+
+
+def _setup(
+    resolved: Resolved, scene: Scene, params: dict[str, Any], changed: Mapping[str, object]
+) -> dict[str, Any]:
+    setup = resolved.document
+    if not isinstance(setup, Setup):
+        raise InputError(f"{resolved.file}: kind is {resolved.kind}, which has no guards")
+    guard = dict(resolved.complete["actors"][scene.key])
+    guard["params"] = guard["params"] | dict(changed)
+    return {
+        "name": f"drill-{scene.key}",
+        "allow": sorted({*setup.allow, PACKAGE}),
+        "universe": {"instruments": list(scene.instruments)},
+        "strategies": {KEY: {"use": f"{PACKAGE}.strategy:Drill", "params": params}},
+        "actors": {scene.key: guard},
+        "risk": resolved.complete["risk"],
+    }
+
+
+def _leverage(setup: Setup) -> float:
+    if isinstance(setup, Node):
+        return float(setup.limits.leverage)
+    return float(setup.venue.leverage) if isinstance(setup, Backtest) else 5.0
+
+
+def _fees(resolved: Resolved) -> dict[str, Any]:
+    """Return the fees that the document expects, in a form that documents read."""
+    setup = resolved.document
+    told: dict[str, Any] = {}
+    if isinstance(setup, Backtest):
+        told = resolved.complete["venue"]["fees"]
+    elif isinstance(setup, Node):
+        expected = resolved.complete["expected"]["fees"]
+        told = {product: fees for product, fees in expected.items() if fees is not None}
+    return told

@@ -1,0 +1,27 @@
+"""Recipes of the guards on the account itself."""
+
+from __future__ import annotations
+
+from live_nodes.drill.scene import Scene
+from live_nodes.drill.steps import Plan, Stage, Strange
+
+
+def account_mismatch(scene: Scene) -> Plan:
+    """Trade by hand on the account, as often as the limit."""
+    params = scene.params
+    by_hand = tuple(Strange(name, 0.01) for name in scene.instruments[: params.count])
+    return Plan(
+        breach=f"{len(by_hand)} positions at the venue that are not the desk's",
+        stages=(
+            Stage(
+                steps=by_hand,
+                scope=scene.desk,
+                action=params.asks,
+                multiplier=params.multiplier,
+                within=2 * scene.sweep_s + 10.0,
+            ),
+        ),
+        # Where nobody traded by hand: there the node halts entries by itself.
+        insist=scene.instruments[-1],
+        release=params.release,
+    )

@@ -1,0 +1,336 @@
+"""The practice world: a real node in a process of its own, on a practice exchange of its own.
+
+The exchange is told by its admin port what shall happen; what came of it is asked there and of the
+node's journal. A restart is a kill -9.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from actors.journal_reading import read
+from config.errors import DeskError, InputError
+from config.resolved import Resolved
+from live_nodes.drill.documents import ACCOUNT, exchange_yaml, node_yaml
+from live_nodes.drill.orders import Instruction, write
+from live_nodes.drill.scene import Scene, facts_of, quantity
+from live_nodes.drill.steps import (
+    Announced,
+    Book,
+    Failures,
+    Funding,
+    Late,
+    Mended,
+    Move,
+    Moves,
+    Rejects,
+    Silence,
+    Slips,
+    Step,
+    Strange,
+    Wait,
+)
+from live_nodes.drill.world import DrillError, Heard, Refusal, Restarted, WorldName
+from live_nodes.mailbox import Request, answer, ask
+from live_nodes.practice_process import Endpoint, ensure_exchange, stop_exchange
+
+STARTS_WITHIN = 60.0
+ANSWERS_WITHIN = 15.0
+AFTER_RESTART = 2.5
+"""Seconds in which the strategy goes on trying after a restart."""
+_POLL = 0.05
+LOG_TAIL = 6
+
+
+class PracticeWorld:
+    """A node with one guard, and its exchange.
+
+    Parameters
+    ----------
+    resolved : Resolved
+        The document.
+    scene : Scene
+        Where the drill takes place.
+    folder : pathlib.Path
+        An empty folder of its own.
+    stopped : threading.Event
+        Set when the drill is broken off.
+    changed : mapping of str to object
+        Parameters of the guard that the drill changes.
+    """
+
+    name: WorldName = "practice"
+
+    def __init__(
+        self,
+        resolved: Resolved,
+        scene: Scene,
+        folder: Path,
+        stopped: threading.Event,
+        changed: Mapping[str, object],
+    ) -> None:
+        self.injected = False
+        self._resolved, self._scene, self._folder, self._stopped = resolved, scene, folder, stopped
+        self._changed = changed
+        self._state = folder / "state"
+        self._orders = folder / "instructions.json"
+        self._exchange = folder / "exchange"
+        self._document = folder / "node.yaml"
+        self._log = folder / "node.log"
+        self._endpoint: Endpoint | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    # Life ---------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the exchange and the node; returns once the strategy runs."""
+        document = self._folder / "exchange.yaml"
+        document.write_text(exchange_yaml(self._resolved, self._scene), encoding="utf-8")
+        self._endpoint = ensure_exchange(document, self._exchange)
+        text = node_yaml(
+            self._resolved,
+            self._scene,
+            self._endpoint,
+            self._state,
+            self._orders,
+            self._changed,
+        )
+        self._document.write_text(text, encoding="utf-8")
+        self._start_node()
+
+    def restart(self, insist: Instruction) -> Restarted:
+        """Kill the node and start it again; say what its guard said first, and what was refused."""
+        with read(self._node) as journal:
+            before = journal.runs()[0].id
+        self._kill()
+        write(self._orders, insist)
+        self._start_node()
+        self.go_on(AFTER_RESTART)
+        with read(self._node) as journal:
+            said = [v for run, _, v in journal.verdicts_of(self._scene.key) if run > before]
+            began = journal.runs()[0].started
+        first = {verdict.scope: verdict for verdict in reversed(said)}
+        refusals = tuple(refusal for refusal in self.refusals() if refusal.at >= began)
+        return Restarted(tuple(first[scope] for scope in sorted(first)), refusals)
+
+    def close(self) -> None:
+        """Kill the node and stop the exchange."""
+        try:
+            self._kill()
+        finally:
+            try:
+                stop_exchange(self._exchange)
+            except DeskError:
+                self._kill_exchange()
+
+    def now(self) -> int:
+        """Return this machine's time."""
+        return time.time_ns()
+
+    def go_on(self, seconds: float) -> None:
+        """Wait, and look whether the node still runs."""
+        if self._stopped.wait(seconds):
+            raise DrillError("broken off")
+        if self._process is not None and self._process.poll() is not None:
+            raise DrillError(f"the node ended with {self._process.returncode}: {self._said()}")
+
+    # What the strategy and the market do ----------------------------------------------------------
+
+    def tell(self, instruction: Instruction) -> None:
+        """Write the instruction where the strategy looks."""
+        write(self._orders, instruction)
+
+    def do(self, step: Step) -> int:
+        """Tell the exchange's admin port; return when the last of it began."""
+        began = self.now()
+        match step:
+            case Move(instrument, by):
+                self._admin("POST", "/move", {**_symbol(instrument), "by": f"{by:.10f}"})
+            case Moves(instruments, rows, every):
+                for row in rows:
+                    for instrument, by in zip(instruments, row, strict=True):
+                        self.do(Move(instrument, by))
+                    began = self.now()
+                    self.go_on(every)
+            case Book(instrument, kind, bps, seconds):
+                body = {**_symbol(instrument), kind: f"{bps:.6f}", "seconds": seconds}
+                self._admin("POST", "/book", body)
+            case Silence(instrument, seconds):
+                self._fault("silence", _on_public("drop", instrument, seconds))
+            case Late(instrument, by, seconds):
+                self._fault("late", _on_public("delay", instrument, seconds) | {"by": by})
+            case Funding(instrument, before, _):
+                told = self._admin("POST", "/funding", _symbol(instrument))
+                began = max(began, round((told["time_ms"] / 1e3 - before) * 1e9))
+            case Announced(title, seconds):
+                self._admin("POST", "/announce", {"title": title, "seconds": seconds})
+            case Rejects(_, times, _, _):
+                # 110007: the balance is not enough for new order, the most usual rejection.
+                refused = {"op": "order.create", "ret_code": 110007, "message": "drill"}
+                self._fault("rejects", {"model": "ret_code", "times": times, **refused})
+            case Failures(times, _):
+                fault = {"model": "http", "path": "/v5/order/realtime", "status": 500}
+                self._fault("failures", fault | {"times": times})
+            case Strange(instrument, weight):
+                size = quantity(weight, self.price(instrument), facts_of(instrument).lot)
+                side = "Buy" if size > 0 else "Sell"
+                by_hand = {"account": ACCOUNT, "side": side, "qty": f"{abs(size):f}"}
+                self._admin("POST", "/external_order", _symbol(instrument) | by_hand)
+            case Slips(instrument, bps, times, _, every):
+                thin = {"gap": f"{bps:.6f}", "seconds": times * every + 60}
+                self._admin("POST", "/book", _symbol(instrument) | thin)
+            case Mended():
+                for path in ("/faults", "/book", "/funding", "/announce"):
+                    self._admin("DELETE", path)
+            case Wait(seconds):
+                self.go_on(seconds)
+                began = self.now()
+            case _:
+                raise TypeError(f"the strategy does it, not the exchange: {step}")
+        return began
+
+    # What came of it ------------------------------------------------------------------------------
+
+    def price(self, instrument: str) -> Decimal:
+        """Return the exchange's last price."""
+        assert self._endpoint is not None
+        query = urlencode(_symbol(instrument))
+        found = _ask(f"{self._endpoint.http}/v5/market/tickers?{query}")
+        return Decimal(found["result"]["list"][0]["lastPrice"])
+
+    def held(self) -> dict[str, Decimal]:
+        """Return what the exchange says is held."""
+        account = self._admin("GET", "/state")["accounts"][ACCOUNT]
+        held = {
+            f"{row['symbol']}-LINEAR.BYBIT": Decimal(row["size"])
+            * (-1 if row["side"] == "Sell" else 1)
+            for row in account["positions"]
+        }
+        for coin in account["wallet"]["coins"]:
+            if coin["coin"] not in ("USDT", "USDC") and Decimal(coin["balance"]):
+                held[f"{coin['coin']}USDT-SPOT.BYBIT"] = Decimal(coin["balance"])
+        return {name: size for name, size in held.items() if size}
+
+    def heard(self) -> list[Heard]:
+        """Return what the guard said, of the journal."""
+        with read(self._node) as journal:
+            return [Heard(at, v) for _, at, v in journal.verdicts_of(self._scene.key)]
+
+    def refusals(self) -> list[Refusal]:
+        """Return what was refused, of the journal."""
+        with read(self._node) as journal:
+            return [
+                Refusal(row["ts"], row["instrument"], row["refused"])
+                for row in journal.intents()
+                if row["refused"] and row["operation"] == "submit"
+            ]
+
+    def fills(self) -> int:
+        """Return how many fills there were, of the journal."""
+        with read(self._node) as journal:
+            return len(journal.fills_since(0))
+
+    def release(self, scope: str, *, accept: bool) -> str:
+        """Ask by the mailbox, as `perpdesk risk release` does."""
+        request = Request(
+            command="release", guard=self._scene.key, scope=scope, accept=accept, reason="drill"
+        )
+        said = answer(self._node, ask(self._node, request), ANSWERS_WITHIN)
+        if said is None:
+            raise DrillError(f"the node did not answer a release within {ANSWERS_WITHIN:g} s")
+        return "" if said.done else said.text
+
+    # How it works ---------------------------------------------------------------------------------
+
+    @property
+    def _node(self) -> Path:
+        return self._state / f"drill-{self._scene.key}" / "practice"
+
+    def _start_node(self) -> None:
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "perpdesk", "live", str(self._document)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C is for the drill, which then ends the node.
+                start_new_session=True,
+            )
+        until = time.monotonic() + STARTS_WITHIN
+        while not self._runs():
+            if time.monotonic() >= until:
+                raise DrillError(f"the node did not run in {STARTS_WITHIN:g} s: {self._said()}")
+            self.go_on(_POLL)
+
+    def _runs(self) -> bool:
+        assert self._process is not None
+        try:
+            with read(self._node) as journal:
+                runs = journal.runs()
+        except InputError:
+            return False
+        return bool(runs) and runs[0].pid == self._process.pid and runs[0].phase == "running"
+
+    def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait(10)
+
+    def _kill_exchange(self) -> None:
+        if self._endpoint is not None:
+            try:
+                os.kill(self._endpoint.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                return
+
+    def _said(self) -> str:
+        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return " / ".join(line.strip() for line in lines[-LOG_TAIL:] if line.strip())
+
+    def _fault(self, name: str, fault: dict[str, Any]) -> None:
+        self._admin("POST", "/faults", {name: fault})
+
+    def _admin(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        assert self._endpoint is not None
+        found = _ask(self._endpoint.admin + path, method, body)
+        if isinstance(found, dict) and "error" in found:
+            raise DrillError(f"the exchange refused {path}: {found['error']}")
+        return found
+
+
+def _symbol(instrument: str) -> dict[str, Any]:
+    symbol, product = instrument.removesuffix(".BYBIT").split("-")
+    return {"category": product.lower(), "symbol": symbol}
+
+
+def _on_public(model: str, instrument: str, seconds: float) -> dict[str, Any]:
+    topic = f"*.{_symbol(instrument)['symbol']}"
+    return {"model": model, "channel": "public", "topic": topic, "seconds": seconds}
+
+
+# Of this machine: no proxy stands between.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _ask(address: str, method: str = "GET", body: dict[str, Any] | None = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(address, data, method=method)
+    try:
+        with _OPENER.open(request, timeout=5.0) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        return json.load(error)

@@ -1,0 +1,180 @@
+"""All drills of a document: the backtest world one by one, the practice world two at once."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from pathlib import Path
+
+from actors.guard import Guard
+from config.documents import Setup
+from config.errors import DeskError, InputError, did_you_mean
+from config.resolved import Resolved
+from live_nodes.drill.backtest_world import BacktestWorld
+from live_nodes.drill.course import Course
+from live_nodes.drill.documents import guards_in, scene_of
+from live_nodes.drill.practice_world import PracticeWorld
+from live_nodes.drill.recipes import RECIPES, Recipe, recipe_of
+from live_nodes.drill.rows import Row, compare
+from live_nodes.drill.scene import Scene
+from live_nodes.drill.world import DrillError, World, WorldName
+
+WORLDS: tuple[WorldName, ...] = ("backtest", "practice")
+AT_ONCE = 2
+"""Practice drills side by side; each is two processes that wait for most of the time."""
+BEATS: dict[WorldName, float] = {"backtest": 2.5, "practice": 0.6}
+
+Told = Callable[[Row], None]
+"""Hears each row as soon as it is done."""
+
+
+def drill(
+    resolved: Resolved,
+    *,
+    worlds: Sequence[WorldName] = WORLDS,
+    guards: Sequence[str] = (),
+    told: Told = lambda row: None,
+    recipes: Mapping[str, Recipe] = RECIPES,
+    folder: Path | None = None,
+    at_once: int = AT_ONCE,
+) -> list[Row]:
+    """Drill the guards of a document, each by itself, and compare the worlds.
+
+    Parameters
+    ----------
+    resolved : Resolved
+        A setup, backtest or node that has passed every check.
+    worlds : sequence of str
+        ``backtest``, ``practice``.
+    guards : sequence of str
+        Keys; all enabled guards by default.
+    told : callable
+        Hears each row as soon as it is done, from any thread.
+    recipes : mapping of str to Recipe
+        By the address of the guard's class.
+    folder : Path, optional
+        Where practice drills keep their files; a temporary one by default.
+    at_once : int
+        Practice drills side by side.
+
+    Returns
+    -------
+    list of Row
+        In the document's order, the worlds of a guard beside each other.
+
+    Raises
+    ------
+    InputError
+        When the document has no such guard, or a guard without a recipe.
+    """
+    setup = resolved.document
+    if not isinstance(setup, Setup):
+        raise InputError(f"{resolved.file}: kind is {resolved.kind}, which has no guards")
+    chosen = _chosen(resolved, guards)
+    missing = [
+        f"{key} ({cls.__name__})" for key, cls in chosen.items() if not recipe_of(cls, recipes)
+    ]
+    if missing:
+        raise InputError(
+            f"{resolved.file}: no recipe drills {', '.join(missing)}: write one in "
+            "live_nodes/drill/recipes.py"
+        )
+    rows = [
+        Row(guard=key, use=setup.actors[key].use, world=world) for key in chosen for world in worlds
+    ]
+    stopped = threading.Event()
+
+    def one(row: Row, place: Path | None) -> None:
+        recipe = recipe_of(chosen[row.guard], recipes)
+        assert recipe is not None
+        _one(resolved, row, recipe, place, stopped)
+        told(row)
+
+    with tempfile.TemporaryDirectory(prefix="drill-") as temporary:
+        base = folder or Path(temporary)
+        pool = ThreadPoolExecutor(at_once, thread_name_prefix="drill")
+        try:
+            futures: list[Future[None]] = []
+            for row in rows:
+                if row.world == "practice":
+                    place = base / row.guard
+                    futures.append(pool.submit(one, row, place))
+            for row in rows:
+                if row.world == "backtest":
+                    one(row, None)
+            _wait_for(futures)
+        finally:
+            # Whoever is still at it ends its node and its exchange, and only then do we.
+            stopped.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+    compare(rows)
+    return rows
+
+
+def _wait_for(futures: list[Future[None]]) -> None:
+    left = set(futures)
+    while left:
+        # In short waits, so that Ctrl-C is heard.
+        done, left = wait(left, timeout=0.2)
+        for future in done:
+            future.result()
+
+
+def _chosen(resolved: Resolved, keys: Sequence[str]) -> dict[str, type[Guard]]:
+    there = guards_in(resolved.document)
+    for key in keys:
+        if key not in there:
+            near = did_you_mean(key, there)
+            hint = f" (did you mean {near}?)" if near else ""
+            raise InputError(
+                f"{resolved.file}: no enabled guard {key}{hint}; there are {', '.join(there)}"
+            )
+    if not there:
+        raise InputError(
+            f"{resolved.file}: actors: no guard is enabled, so there is nothing to drill"
+        )
+    return {key: cls for key, cls in there.items() if not keys or key in keys}
+
+
+def _one(
+    resolved: Resolved, row: Row, recipe: Recipe, place: Path | None, stopped: threading.Event
+) -> None:
+    """Drill one guard in one world; what fails is written into the row."""
+    began = time.monotonic()
+    practice = row.world == "practice"
+    world: World | None = None
+    try:
+        scene = replace(
+            scene_of(resolved.document, row.guard),
+            beat=BEATS["practice" if practice else "backtest"],
+            real_time=practice,
+        )
+        plan = recipe(scene)
+        world = _world(resolved, scene, place, stopped, plan.params)
+        Course(world, scene, plan, row, float(resolved.document.risk.deadline)).run()
+    except (DrillError, DeskError) as error:
+        row.fail(str(error))
+    except Exception as error:  # noqa: BLE001 - the row says what broke it, the others go on
+        row.fail(f"{type(error).__name__}: {error}; {traceback.format_exc(limit=-3)}")
+    finally:
+        if world is not None:
+            world.close()
+        row.took_s = time.monotonic() - began
+
+
+def _world(
+    resolved: Resolved,
+    scene: Scene,
+    place: Path | None,
+    stopped: threading.Event,
+    changed: Mapping[str, object],
+) -> World:
+    if place is None:
+        return BacktestWorld(resolved, scene, changed)
+    place.mkdir(parents=True, exist_ok=True)
+    return PracticeWorld(resolved, scene, place, stopped, changed)

@@ -1,0 +1,234 @@
+"""What a recipe is made of: things to hold, things that happen. The same words for both worlds.
+
+Pure. Weights are fractions of the equity at the start, quantities follow from the price of that
+moment; a negative weight is short.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from live_nodes.drill.orders import Trade
+from strategies.messages import Action
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Bring positions about, and wait until they are held."""
+
+    weights: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Trades:
+    """Orders of the strategy at their times, quantities given as weights (zero closes)."""
+
+    trades: tuple[tuple[Trade, float], ...]
+    """Each with its weight, which gives its quantity."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """A price jumps by a fraction of where it is."""
+
+    instrument: str
+    by: float
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Prices go on by fractions of where they are, a row at a time."""
+
+    instruments: tuple[str, ...]
+    rows: tuple[tuple[float, ...], ...]
+    every: float
+    """Seconds between two rows."""
+
+
+@dataclass(frozen=True)
+class Book:
+    """A book is wide, thin at its touch, or told crossed, by so many hundredths of a percent."""
+
+    instrument: str
+    kind: str
+    """``spread``, ``gap`` or ``crossed``."""
+    bps: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Nothing is heard of an instrument."""
+
+    instrument: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Late:
+    """Market data of an instrument come late."""
+
+    instrument: str
+    by: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Funding:
+    """The next funding settlement of an instrument comes near."""
+
+    instrument: str
+    before: float
+    after: float
+    """Seconds around it at which the guard's window begins and ends."""
+
+
+@dataclass(frozen=True)
+class Announced:
+    """The venue announces maintenance that begins now."""
+
+    title: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Rejects:
+    """The venue rejects the next entries of the strategy, which it sends one after another."""
+
+    instrument: str
+    times: int
+    weight: float
+    every: float = 0.4
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Questions of the desk to the venue fail, one after another."""
+
+    times: int
+    within: float
+    """Seconds within which so many of them are asked."""
+
+
+@dataclass(frozen=True)
+class Strange:
+    """Somebody else trades on the account: the venue holds what our books do not."""
+
+    instrument: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class Slips:
+    """The strategy's orders fill worse than the price that stood, by so many hundredths of a
+    percent.
+    """
+
+    instrument: str
+    bps: float
+    times: int
+    weight: float
+    every: float = 1.0
+
+
+@dataclass(frozen=True)
+class Mended:
+    """All that was done to the venue is taken back; prices stay where they are."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Time goes by."""
+
+    seconds: float
+
+
+Step = (
+    Hold
+    | Trades
+    | Move
+    | Moves
+    | Book
+    | Silence
+    | Late
+    | Funding
+    | Announced
+    | Rejects
+    | Failures
+    | Strange
+    | Slips
+    | Mended
+    | Wait
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One breach, and the verdict that must follow.
+
+    Parameters
+    ----------
+    steps : tuple of Step
+        What breaches.
+    scope : str
+        Of the verdict.
+    action : Action
+        That it asks for.
+    multiplier : float
+        Size of new positions that it leaves.
+    key : str
+        Of the reading that is over; empty where the rule has one limit on the scope.
+    within : float
+        Seconds, from the end of the steps, within which the verdict must come.
+    """
+
+    steps: tuple[Step, ...]
+    scope: str
+    action: Action
+    multiplier: float = 1.0
+    key: str = ""
+    within: float = 20.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one guard's drill does.
+
+    Parameters
+    ----------
+    breach : str
+        In words for the trader.
+    stages : tuple of Stage
+        One after another; what is checked of a halt is checked of the last. Empty where the guard
+        answers at the order gate alone: then `refused` breaches.
+    before : tuple of Step
+        What is prepared.
+    refused : tuple of Step
+        Entries that the gate must refuse, where no verdict follows.
+    after : tuple of Step
+        What ends once the halt stands, before the node is started again.
+    mend : tuple of Step
+        What takes the breach away again.
+    insist : str
+        Instrument in which entries are tried once the halt stands.
+    weight : float
+        How large each of these is.
+    release : str
+        How the halt ends.
+    params : dict of str to object
+        Parameters that the drill changes, for the reason in `note`.
+    note : str
+        What the reader of the row must know.
+    """
+
+    breach: str
+    insist: str
+    stages: tuple[Stage, ...] = ()
+    before: tuple[Step, ...] = ()
+    refused: tuple[Step, ...] = ()
+    after: tuple[Step, ...] = ()
+    mend: tuple[Step, ...] = ()
+    weight: float = 0.002
+    release: str = "manual"
+    params: dict[str, object] = field(default_factory=dict)
+    note: str = ""

@@ -1,0 +1,139 @@
+"""The drill's strategy: does what it is told, and does not listen to verdicts.
+
+Engine-specific. It is the strategy that a guard must stop although it does not help: it neither
+leaves when told to, nor sizes by verdicts, nor gives up trying entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.objects import Quantity
+
+from live_nodes.drill.orders import Insist, Instruction, Trade, read
+from strategies.base import DeskStrategy, DeskStrategyConfig
+from strategies.messages import Verdict
+
+SECOND_NS = 1_000_000_000
+LOOK_NS = 50_000_000
+
+
+class DrillConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the drill gives its strategy.
+
+    Parameters
+    ----------
+    instructions : str
+        File in which instructions come; empty where `Drill.obey` is called instead.
+    """
+
+    instructions: str = ""
+
+
+class Drill(DeskStrategy):
+    """Holds, trades and insists as instructed."""
+
+    Config = DrillConfig
+
+    def on_start(self) -> None:
+        """Begin to look for instructions."""
+        super().on_start()
+        self._number = -1
+        self._insists: Insist | None = None
+        self._timers = 0
+        if self.config.instructions:
+            self._file = Path(self.config.instructions)
+            self._every("instructions", LOOK_NS, self._look)
+
+    def on_flatten(self, instruments: Container[str], verdict: Verdict) -> None:
+        """Hold on: the desk's closer must get along without it."""
+
+    def on_halt(self, instruments: Container[str], verdict: Verdict) -> None:
+        """Take nothing back: the guards must get along without it."""
+
+    def resume(self) -> bool:
+        """Take nothing up: what stands is for the desk to carry out."""
+        return False
+
+    def on_stop(self) -> None:
+        """Try no more."""
+        self._insists = None
+
+    def obey(self, instruction: Instruction) -> None:
+        """Do what an instruction says; one that was heard before is not done again."""
+        if instruction.number == self._number:
+            return
+        self._number = instruction.number
+        for name in sorted(instruction.hold):
+            instrument_id = InstrumentId.from_str(name)
+            wanted = Decimal(instruction.hold[name])
+            order = wanted - self.holding(instrument_id)
+            if order:
+                self.send_market(instrument_id, order, "drill: to be held")
+        for trade in instruction.trades:
+            if trade.after:
+                self._at(trade.after, partial(self._trade, trade))
+            else:
+                self._trade(trade, None)
+        insisted, self._insists = self._insists, instruction.insist
+        if self._insists == insisted:
+            return
+        if insisted is not None:
+            self.clock.cancel_timer("insist")
+        if self._insists is not None:
+            self._every("insist", round(self._insists.every * SECOND_NS), self._try)
+
+    # How it works -------------------------------------------------------------------------------
+
+    def _look(self, event: Any) -> None:
+        instruction = read(self._file)
+        if instruction is not None:
+            self.obey(instruction)
+
+    def _try(self, event: Any) -> None:
+        wanted = self._insists
+        if wanted is not None:
+            name = InstrumentId.from_str(wanted.instrument)
+            self.send_market(name, Decimal(wanted.quantity), "drill: insists")
+
+    def _trade(self, trade: Trade, event: Any) -> None:
+        name = InstrumentId.from_str(trade.instrument)
+        quantity = Decimal(trade.quantity) or -self.holding(name)
+        if not quantity:
+            return
+        if trade.away:
+            self._rest(name, quantity, trade.away)
+        else:
+            self.send_market(name, quantity, "drill: trades")
+
+    def _rest(self, name: InstrumentId, quantity: Decimal, away: float) -> None:
+        found = self.instrument(name)
+        price = self.newest_price(name)
+        if price is None:
+            raise ValueError(f"no price of {name} is known")
+        buys = quantity > 0
+        price *= 1 - Decimal(repr(away)) if buys else 1 + Decimal(repr(away))
+        self.send(
+            self.order_factory.limit(
+                name,
+                OrderSide.BUY if buys else OrderSide.SELL,
+                Quantity(abs(quantity), found.size_precision),
+                found.make_price(price),
+                tags=["drill: rests"],
+                client_order_id=self.next_order_id(),
+            )
+        )
+
+    def _every(self, name: str, pause_ns: int, then: Any) -> None:
+        self.clock.set_timer_ns(name, pause_ns, self.clock.timestamp_ns(), 0, self.in_turn(then))
+
+    def _at(self, seconds: float, then: Any) -> None:
+        self._timers += 1
+        at = self.clock.timestamp_ns() + round(seconds * SECOND_NS)
+        self.clock.set_time_alert_ns(f"trade {self._timers}", at, self.in_turn(then))
