@@ -8,6 +8,9 @@ from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.model.events import OrderCancelRejected, OrderDenied, OrderModifyRejected
 from nautilus_trader.model.orders import Order
 
+FROM_GATE = "order gate: "
+"""Before the reason of what the gate keeps back, which the venue never heard of."""
+
 
 def denied(order: Order, reason: str, now: int) -> OrderDenied:
     """Return the end of an order that never left."""
@@ -16,7 +19,7 @@ def denied(order: Order, reason: str, now: int) -> OrderDenied:
         strategy_id=order.strategy_id,
         instrument_id=order.instrument_id,
         client_order_id=order.client_order_id,
-        reason=f"order gate: {reason}",
+        reason=FROM_GATE + reason,
         event_id=UUID4(),
         ts_init=now,
     )
@@ -40,7 +43,7 @@ def _about(order: Order, reason: str, now: int) -> dict[str, Any]:
         "client_order_id": order.client_order_id,
         "venue_order_id": order.venue_order_id,
         "account_id": order.account_id,
-        "reason": f"order gate: {reason}",
+        "reason": FROM_GATE + reason,
         "event_id": UUID4(),
         "ts_event": now,
         "ts_init": now,

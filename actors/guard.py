@@ -75,6 +75,8 @@ class Guard(Actor):
         self._desk: RiskDesk | None = None
         self._store: StateStore | None = None
         self._said: dict[str, Verdict] = {}
+        self._spoken: Latches = ()
+        self._why = ""
         self._shown_at: int | None = None
 
     # What the builder tells, before the start ---------------------------------------------------
@@ -128,9 +130,7 @@ class Guard(Actor):
             return
         try:
             self._see(seen)
-        except Exception as error:
-            if self._desk.strict:
-                raise
+        except Exception as error:  # noqa: BLE001 - whatever a rule raises halts entries
             self._fail(error, self._desk.now())
 
     def speak(self) -> None:
@@ -157,7 +157,11 @@ class Guard(Actor):
         """Return why an entry may not leave now, in the gate's words; None when it may."""
         if self.failed or self.rule_state is None:
             return None
-        reason = self.rule.admit(self.rule_state, asked, pulse, self.params)
+        try:
+            reason = self.rule.admit(self.rule_state, asked, pulse, self.params)
+        except Exception as error:  # noqa: BLE001 - whatever a rule raises halts entries
+            self._fail(error, asked.ts)
+            return not_admitted(self.key, self.failed, passing=False)
         return None if reason is None else not_admitted(self.key, reason, self.params.passing)
 
     def release(self, scope: str | None, accept: bool, reason: str) -> Latches:
@@ -209,12 +213,9 @@ class Guard(Actor):
 
     # How it works -------------------------------------------------------------------------------
 
-    _why = ""
-
     def _see(self, seen: Seen) -> None:
         assert self._desk is not None
         state = self.rule_state
-        is_pulse = isinstance(seen, Pulse)
         if state is None:
             if not isinstance(seen, Pulse):
                 return
@@ -227,7 +228,7 @@ class Guard(Actor):
         if readings is not None:
             self.readings = readings
             self._show(now)
-        if is_pulse:
+        if isinstance(seen, Pulse):
             # What happened is no sign that it still looks at the account.
             self._desk.beat(self.key)
 
@@ -245,6 +246,8 @@ class Guard(Actor):
             self._store.save(READINGS, msgspec.json.encode(Shown(now, self.readings)))
 
     def _changed(self) -> Verdict | None:
+        if self.latches is self._spoken:
+            return None
         stands = verdicts(self.latches, self.key, passing=self.params.passing)
         for scope in sorted(stands.keys() | self._said.keys()):
             new, said = stands.get(scope), self._said.get(scope)
@@ -254,6 +257,7 @@ class Guard(Actor):
                 )
             if said is None or _word(new) != _word(said):
                 return new
+        self._spoken = self.latches
         return None
 
     def _breaches(self, latches: Latches) -> list[str]:
@@ -261,6 +265,10 @@ class Guard(Actor):
         return [over[x.scope, x.key].reason for x in latches if (x.scope, x.key) in over]
 
     def _fail(self, error: Exception, now: int) -> None:
+        """Halt entries for good, or end a strict run by the error itself."""
+        assert self._desk is not None
+        if self._desk.strict:
+            raise error
         self.failed = f"guard {self.key} failed: {type(error).__name__}: {error}"
         self.log.error(f"{self.failed}\n{traceback.format_exc()}")
         latch = Latch(

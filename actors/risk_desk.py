@@ -16,15 +16,11 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.model.events import (
-    OrderAccepted,
-    OrderCancelRejected,
-    OrderEvent,
-    OrderModifyRejected,
-    OrderRejected,
-)
+from nautilus_trader.model.events import OrderEvent
 from nautilus_trader.model.identifiers import ClientOrderId
 
+from actors.answers import answer_of
+from actors.asked_prices import AskedPrices
 from actors.books import Books
 from actors.gate import AccountView, OrderGate
 from actors.guard import SEEN, Guard, not_admitted
@@ -32,7 +28,6 @@ from actors.heartbeats import Heartbeats
 from actors.ledger import Fill
 from actors.order_facts import OrderFacts
 from actors.rules.facts import (
-    Answered,
     Asked,
     Differed,
     Erred,
@@ -122,7 +117,7 @@ class RiskDesk:
         required = [key for key, guard in guards.items() if guard.params.required]
         self.heartbeats = None if heartbeat_ns is None else Heartbeats(required, heartbeat_ns)
         self._early: list[Happened] = []
-        self._asked_at: dict[str, Decimal] = {}
+        self._asked_prices = AskedPrices()
         self._standings = Standings(account, kernel.cache)
         self._speaking_later = False
         self._verdicts = Verdicts()
@@ -150,6 +145,7 @@ class RiskDesk:
         price_of = self._account.price
         now = self.now()
         self._standings.forget()
+        self._asked_prices.sweep()
         self.see(
             Pulse(
                 now=now,
@@ -168,12 +164,8 @@ class RiskDesk:
 
     def filled(self, fill: Fill, *, maker: bool) -> None:
         """Hear of a fill that is in the journal, or in the backtest's ledger."""
-        asked_at = self._asked_at.get(fill.client_order_id)
-        slippage = None
-        if asked_at and not maker:
-            cost = fill.price - asked_at if fill.quantity > 0 else asked_at - fill.price
-            slippage = float(cost / asked_at)
         self._standings.forget()
+        slippage = None if maker else self._asked_prices.slippage(fill)
         for fact in self.books.fill(fill, slippage):
             self._happened(fact)
 
@@ -223,7 +215,7 @@ class RiskDesk:
             return
         price = self._account.price(facts.instrument)
         if price is not None:
-            self._asked_at[facts.client_order_id] = price
+            self._asked_prices.asked(facts.client_order_id, price)
         self._happened(self._asked(facts))
         self._standings.touch(facts.instrument)
 
@@ -283,26 +275,13 @@ class RiskDesk:
         return {name: self.market(name, now) for name in self._instruments}
 
     def _on_order_event(self, event: OrderEvent) -> None:
-        name = event.client_order_id.value
-        if isinstance(event, OrderAccepted):
-            self._answered(event, True)
-        elif isinstance(event, OrderRejected | OrderModifyRejected | OrderCancelRejected):
-            self._answered(event, False, event.reason)
         self._standings.touch(event.instrument_id.value)
         order = self._kernel.cache.order(event.client_order_id)
+        answer = answer_of(event, order)
+        if answer is not None:
+            self._happened(answer)
         if order is not None and order.is_closed:
-            self._asked_at.pop(name, None)
-
-    def _answered(self, event: OrderEvent, accepted: bool, reason: str = "") -> None:
-        self._happened(
-            Answered(
-                ts=event.ts_event,
-                strategy=event.strategy_id.get_tag(),
-                instrument=event.instrument_id.value,
-                accepted=accepted,
-                reason=reason,
-            )
-        )
+            self._asked_prices.ended(event.client_order_id.value)
 
     def _asked(self, facts: OrderFacts) -> Asked:
         return Asked(
