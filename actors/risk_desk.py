@@ -162,10 +162,11 @@ class RiskDesk:
             )
         )
 
-    def filled(self, fill: Fill, *, maker: bool) -> None:
+    def filled(self, fill: Fill) -> None:
         """Hear of a fill that is in the journal, or in the backtest's ledger."""
         self._standings.forget()
-        slippage = None if maker else self._asked_prices.slippage(fill)
+        # What rests and is filled takes no price of its own choosing: it slips not.
+        slippage = None if fill.liquidity == "MAKER" else self._asked_prices.slippage(fill)
         for fact in self.books.fill(fill, slippage):
             self._happened(fact)
 

@@ -79,7 +79,7 @@ class Watch:
 
     def filled(self, fill: Fill) -> None:
         """Tell of a fill."""
-        self._desk.filled(fill, maker=fill.liquidity == "MAKER")
+        self._desk.filled(fill)
 
     def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
         """Tell of funding."""
