@@ -70,22 +70,23 @@ def drill(
     Raises
     ------
     InputError
-        When the document has no such guard, or a guard without a recipe.
+        When the document has no such guard.
+    DeskError
+        When a guard has no recipe.
     """
-    setup = resolved.document
-    if not isinstance(setup, Setup):
-        raise InputError(f"{resolved.file}: kind is {resolved.kind}, which has no guards")
     chosen = _chosen(resolved, guards)
     missing = [
         f"{key} ({cls.__name__})" for key, cls in chosen.items() if not recipe_of(cls, recipes)
     ]
     if missing:
-        raise InputError(
+        raise DeskError(
             f"{resolved.file}: no recipe drills {', '.join(missing)}: write one in "
             "live_nodes/drill/recipes.py"
         )
     rows = [
-        Row(guard=key, use=setup.actors[key].use, world=world) for key in chosen for world in worlds
+        Row(guard=key, use=resolved.document.actors[key].use, world=world)
+        for key in chosen
+        for world in worlds
     ]
     stopped = threading.Event()
 
@@ -116,6 +117,11 @@ def drill(
     return rows
 
 
+def count_of(resolved: Resolved, worlds: Sequence[WorldName], guards: Sequence[str] = ()) -> int:
+    """Return how many rows a drill will have; raises as `drill` where there is no such guard."""
+    return len(worlds) * len(_chosen(resolved, guards))
+
+
 def _wait_for(futures: list[Future[None]]) -> None:
     left = set(futures)
     while left:
@@ -126,6 +132,8 @@ def _wait_for(futures: list[Future[None]]) -> None:
 
 
 def _chosen(resolved: Resolved, keys: Sequence[str]) -> dict[str, type[Guard]]:
+    if not isinstance(resolved.document, Setup):
+        raise InputError(f"{resolved.file}: kind is {resolved.kind}, which has no guards")
     there = guards_in(resolved.document)
     for key in keys:
         if key not in there:

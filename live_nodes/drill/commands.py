@@ -1,0 +1,86 @@
+"""`perpdesk risk drill`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from live_nodes.risk_commands import JsonOption, SetOption, risk_app
+
+WIDE = 180
+
+
+def register() -> None:
+    """Add `perpdesk risk drill` to the group."""
+    if not any(command.name == "drill" for command in risk_app.registered_commands):
+        risk_app.command("drill")(drill_command)
+
+
+def drill_command(
+    file: Annotated[
+        Path, typer.Argument(help="A document with guards: kind node, backtest or setup.")
+    ],
+    world: Annotated[
+        Literal["backtest", "practice", "both"],
+        typer.Option(help="The backtests' engine, a node on a practice exchange, or both."),
+    ] = "both",
+    guard: Annotated[
+        list[str] | None, typer.Option(help="Key of one guard; may be repeated. All without it.")
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Folder that keeps the practice nodes' journals and logs.")
+    ] = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Breach every guard of a document on purpose, and see that it acts.
+
+    Each enabled guard is drilled by itself, the others switched off, on a market of the drill's own
+    in which a strategy that ignores verdicts trades. A row passes when the breach just beyond the
+    document's limit brings the action that was asked for, everything is flat in time where it
+    must be, entries are refused, the halt stands over a restart (live: kill -9), ends as its
+    release says or by `--accept`, entries pass again, and both worlds agree.
+
+    Exits 0 when all rows pass, 1 when one fails or a guard can't be drilled.
+
+    Example: perpdesk risk drill live_nodes/nodes/guarded_practice.yaml --guard daily
+    """
+    import json
+    import time
+
+    from rich.console import Console
+
+    from catalog.progress import pieces
+    from config.validate import checked
+    from live_nodes.drill.rows import Row
+    from live_nodes.drill.run import WORLDS, count_of, drill
+    from live_nodes.drill.table import rendered
+
+    resolved = checked(file, settings or ())
+    worlds = WORLDS if world == "both" else (world,)
+    chosen = tuple(guard or ())
+    began, total = time.monotonic(), count_of(resolved, worlds, chosen)
+    done = 0
+    with pieces("drill") as progress:
+        progress(0, total, "")
+
+        def told(row: Row) -> None:
+            nonlocal done
+            done += 1
+            progress(done, total, f"{row.guard} in {row.world}")
+
+        rows = drill(resolved, worlds=worlds, guards=chosen, told=told, folder=keep)
+    seconds = time.monotonic() - began
+    passed = all(row.passed for row in rows)
+    if as_json:
+        told_rows = [row.as_plain() for row in rows]
+        print(json.dumps({"passed": passed, "seconds": seconds, "rows": told_rows}, indent=2))
+    else:
+        terminal = Console()
+        # Into a file or a pipe: eleven columns need more than the eighty that rich takes there.
+        console = terminal if terminal.is_terminal else Console(width=WIDE)
+        console.print(rendered(rows, seconds), highlight=False)
+    if not passed:
+        raise typer.Exit(1)
