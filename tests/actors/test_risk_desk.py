@@ -1,0 +1,268 @@
+"""The guards' desk: what it shows, in which order, when guards speak, and what it holds back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from actors.ledger import Fill
+from actors.rules.facts import Asked, Closed, Differed, Erred, Holding, Pulse, Refused, Traded
+from actors.rules.reading import Reading
+from strategies.messages import Action, Verdict
+from strategies.verdicts import STANDING, Verdicts
+from tests.actors.tiny_guards import RULE, A, Loss, LossParams, Table
+
+SECOND = 1_000_000_000
+
+
+def fill(quantity: str, price: str, *, order: str = "bt-a-1-1", liquidity: str = "TAKER") -> Fill:
+    return Fill(
+        ts=5,
+        strategy="a",
+        instrument=A,
+        client_order_id=order,
+        quantity=Decimal(quantity),
+        price=Decimal(price),
+        reference_price=Decimal(price),
+        fee=Decimal("0.1"),
+        liquidity=liquidity,
+        kind="order",
+    )
+
+
+def kinds(table: Table) -> list[str]:
+    return [type(seen).__name__ for seen in table.seen]
+
+
+# -- the pulse -------------------------------------------------------------------------------------
+
+
+def test_a_pulse_says_what_the_account_and_the_books_say():
+    table = Table(Loss())
+    held = Holding(
+        strategy="a", instrument=A, quantity=Decimal(3), entry=Decimal(10), price=Decimal(12)
+    )
+    table.account.prices[A] = Decimal(12)
+    table.look("1000")
+    table.account.held = [held]
+    table.desk.filled(fill("3", "10"))
+    table.desk.funded("a", A, Decimal("-0.5"))
+    table.look("1005.4", now=9 * SECOND)
+    assert table.desk.pulse == Pulse(
+        now=9 * SECOND,
+        equity=Decimal("1005.4"),
+        balance=Decimal("1005.4"),
+        holdings=(held,),
+        # 3 x (12 - 10) - 0.1 fee - 0.5 funding.
+        results={"a": Decimal("5.4")},
+        leverage=Decimal(3),
+    )
+
+
+def test_what_is_costly_is_left_out_unless_a_rule_needs_it():
+    table = Table(Loss())
+    table.desk.filled(fill("3", "10"))
+    table.look("1000")
+    assert table.desk.pulse.results_by_instrument == {}
+    assert table.desk.pulse.markets == {}
+
+
+def test_nothing_is_shown_before_the_account_is_known():
+    table = Table(Loss())
+    table.account.known = False
+    table.look("1000")
+    table.desk.erred("sweep", "no answer")
+    assert table.seen == []
+    assert table.desk.hold(table.entry()) == (
+        "halt_entries for now by desk: the account is not known yet"
+    )
+    table.account.known = True
+    table.look("1000")
+    assert kinds(table) == ["Pulse", "Erred"]
+
+
+def test_an_entry_before_the_first_look_makes_the_guards_look():
+    table = Table(Loss())
+    assert table.desk.hold(table.entry()) is None
+    assert kinds(table) == ["Pulse"]
+
+
+# -- what happened ---------------------------------------------------------------------------------
+
+
+def test_a_fill_costs_what_it_is_worse_than_the_price_at_which_its_order_left():
+    table = Table(Loss())
+    table.look("1000")
+    for order, quantity in (("bt-a-1-1", "2"), ("bt-a-1-2", "-2"), ("bt-a-1-3", "2")):
+        table.desk.intended(table.entry(quantity, client_order_id=order))
+    table.account.prices[A] = Decimal(99)
+    table.desk.filled(fill("2", "10.1"))
+    table.desk.filled(fill("-1", "10.2", order="bt-a-1-2"))
+    table.desk.filled(fill("2", "10.3", order="bt-a-1-3", liquidity="MAKER"))
+    table.desk.filled(fill("2", "10.4", order="V-DEL-a-1"))
+    found = [seen.slippage for seen in table.seen if isinstance(seen, Traded)]
+    # Bought at 10.1 for 10: 1 % worse; sold at 10.2 for 10: 2 % better.
+    assert found == [pytest.approx(0.01), pytest.approx(-0.02), None, None]
+
+
+def test_a_round_trip_is_told_after_the_fill_that_ended_it():
+    table = Table(Loss())
+    table.look("1000")
+    table.desk.filled(fill("2", "10"))
+    table.desk.filled(fill("-2", "13"))
+    assert kinds(table) == ["Pulse", "Traded", "Traded", "Closed"]
+    closed = table.seen[-1]
+    assert isinstance(closed, Closed)
+    assert (closed.net, closed.value) == (Decimal("5.8"), Decimal(20))
+
+
+def test_orders_that_leave_are_asked_and_entries_that_do_not_are_refused():
+    table = Table(Loss())
+    table.look("1000")
+    table.desk.intended(table.entry("-2", price=Decimal("9.5")))
+    table.desk.intended(table.entry(operation="cancel", is_exit=True))
+    table.desk.intended(table.entry(operation="modify"))
+    table.desk.refused(table.entry(), "too large")
+    table.desk.refused(table.entry(operation="cancel", is_exit=True), "a dry run")
+    asked, refused = table.seen[1:]
+    assert isinstance(asked, Asked)
+    assert (asked.quantity, asked.price, asked.is_exit) == (Decimal(-2), Decimal("9.5"), False)
+    assert isinstance(refused, Refused)
+    assert refused.reason == "too large"
+
+
+def test_errors_and_differences_are_told_with_the_time():
+    table = Table(Loss())
+    table.look("1000", now=SECOND)
+    table.desk.erred("sweep", "no answer")
+    table.desk.differed("position", A, "2 here, 3 there")
+    assert table.seen[1:] == [
+        Erred(ts=SECOND, source="sweep", text="no answer"),
+        Differed(ts=SECOND, kind="position", instrument=A, detail="2 here, 3 there"),
+    ]
+
+
+# -- when guards speak -----------------------------------------------------------------------------
+
+
+def test_all_guards_see_a_thing_before_one_speaks_of_it():
+    first, second = Loss("one"), Loss("two")
+    table = Table(first, second)
+    seen_by_two: list[float] = []
+    table.bus.subscribe("verdicts.one", lambda _: seen_by_two.append(second.readings[0].measured))
+    table.look("1000")
+    table.look("900")
+    assert seen_by_two == [100.0]
+
+
+def test_what_a_verdict_sets_off_reaches_every_guard_behind_the_pulse():
+    guards = [Loss("one"), Loss("two"), Loss("three")]
+    table = Table(*guards)
+    heard: dict[str, list[str]] = {guard.key: [] for guard in guards}
+    for guard in guards:
+        see = guard._see
+
+        def note(seen, see=see, key=guard.key):
+            heard[key].append(type(seen).__name__)
+            see(seen)
+
+        guard._see = note
+    table.bus.subscribe(
+        "verdicts.one",
+        lambda _: table.desk.intended(table.entry("-1", is_exit=True)),
+    )
+    table.look("1000")
+    table.look("900")
+    assert set(map(tuple, heard.values())) == {("Pulse", "Pulse", "Asked")}
+
+
+def test_what_an_event_sets_off_is_said_once_the_engine_is_done_and_held_before():
+    def step(state, seen, params):
+        over = isinstance(seen, Traded)
+        return state, (
+            Reading(
+                scope="strategy:a",
+                measured=float(over),
+                limit=1.0,
+                over=over,
+                clear=not over,
+                action=Action.HALT_ENTRIES,
+                reason="traded",
+            ),
+        )
+
+    class AfterTrade(Loss):
+        rule = replace(RULE, step=step)
+
+    table = Table(AfterTrade())
+    table.look("1000")
+    table.desk.filled(fill("1", "10"))
+    assert table.said == []
+    assert table.desk.hold(table.entry()) == "halt_entries by loss: traded"
+    assert table.desk.hold(table.entry(strategy="b")) is None
+    table.done()
+    assert [verdict.reason for verdict in table.said] == ["traded"]
+    table.done()
+    assert len(table.said) == 1
+
+
+def test_whoever_starts_late_is_told_what_stands():
+    table = Table(Loss("one"), Loss("two", limit=50.0))
+    table.look("1000")
+    table.look("900")
+    heard = Verdicts()
+    table.bus.send(endpoint=STANDING, msg=heard.hear)
+    assert [verdict.guard for verdict in heard.standing(0)] == ["one", "two"]
+
+
+# -- silence ---------------------------------------------------------------------------------------
+
+
+def silent(table: Table, monkeypatch, seconds: float) -> str | None:
+    """Return what the hold says so many seconds after the desk's last look."""
+    real = time.monotonic_ns
+    monkeypatch.setattr(time, "monotonic_ns", lambda: real() + round(seconds * SECOND))
+    try:
+        return table.desk.hold(table.entry())
+    finally:
+        monkeypatch.undo()
+
+
+def test_entries_stop_when_a_required_guard_is_silent_for_longer_than_its_heartbeat(monkeypatch):
+    table = Table(Loss("one", LossParams(required=False)), Loss("two"), heartbeat_ns=60 * SECOND)
+    table.look("1000")
+    assert silent(table, monkeypatch, 58) is None
+    words = "halt_entries for now by two: it has been silent for more than 60 s"
+    assert silent(table, monkeypatch, 61) == words
+    table.look("1000")
+    assert silent(table, monkeypatch, 58) is None
+
+
+def test_entries_wait_for_the_first_sign_of_a_required_guard():
+    table = Table(Loss(), heartbeat_ns=60 * SECOND)
+    assert "silent" in (table.desk.hold(table.entry()) or "")
+
+
+def test_what_happens_is_no_sign_of_life(monkeypatch):
+    table = Table(Loss(), heartbeat_ns=1)
+    table.look("1000")
+    table.desk.erred("sweep", "no answer")
+    assert "silent" in (silent(table, monkeypatch, 1) or "")
+
+
+def test_a_guard_that_is_not_required_may_be_silent(monkeypatch):
+    table = Table(Loss(params=LossParams(required=False)), heartbeat_ns=SECOND)
+    table.look("1000")
+    assert silent(table, monkeypatch, 3600) is None
+
+
+def test_a_guard_that_failed_refuses_by_its_verdict_not_by_its_silence(monkeypatch):
+    table = Table(Loss(fails_at=50), heartbeat_ns=SECOND)
+    table.look("1000")
+    table.look("900")
+    assert [v.action for v in table.said] == [Action.HALT_ENTRIES]
+    assert isinstance(table.said[0], Verdict)
+    assert silent(table, monkeypatch, 3600) is None
