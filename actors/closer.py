@@ -118,26 +118,27 @@ class Closer(Actor):
             verifies=verify is not None,
         )
         self._verdicts = Verdicts()
-        self._state = State()
+        self._memory = State()
         self._session = ""
         self._made = 0
         self._own: set[ClientOrderId] = set()
         self._trouble: dict[Key, str] = {}
         self._venue: AtVenue | None = None
         self._asking: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._asked_at = 0
         self._looking = self._works = False
         gate.hold(self.hold, exits=True)
 
     @property
-    def state(self) -> State:
+    def memory(self) -> State:
         """What the rules remember."""
-        return self._state
+        return self._memory
 
     @property
     def works(self) -> bool:
         """Whether a verdict stands that asks something of it."""
-        return bool(self._state.flatten or self._state.halts)
+        return bool(self._memory.flatten or self._memory.halts)
 
     def hold(self, facts: OrderFacts) -> str | None:
         """Return why an order must not leave now: an `actors.order_facts.Hold`, of exits too.
@@ -149,7 +150,7 @@ class Closer(Actor):
             return None
         if ClientOrderId(facts.client_order_id) in self._own:
             return None
-        if not works_on(self._state, Key(facts.strategy, facts.instrument)):
+        if not works_on(self._memory, Key(facts.strategy, facts.instrument)):
             return None
         return f"the desk closes {facts.instrument} itself: only reduce-only orders may join"
 
@@ -162,6 +163,8 @@ class Closer(Actor):
 
     def on_start(self) -> None:
         """Begin, with whatever stands already."""
+        if self._is_live:
+            self._loop = asyncio.get_running_loop()
         self._session = closers_session(self._now())
         self.msgbus.subscribe("events.order.*", self._on_order_event)
         if self._is_live:
@@ -218,7 +221,8 @@ class Closer(Actor):
         if self._is_live:
             # The timer comes several times a second; only news is worth more.
             if moment <= self._now() + 1 and self.is_running:
-                asyncio.get_running_loop().call_soon(self._look)
+                assert self._loop is not None
+                self._loop.call_soon(self._look)
             return
         if "wake" in self.clock.timer_names:
             if self.clock.next_time_ns("wake") <= moment:
@@ -238,7 +242,7 @@ class Closer(Actor):
         self._looking = True
         try:
             for _ in range(_ROUNDS):
-                self._state, acts = step(self._state, self._view(), self._policy)
+                self._memory, acts = step(self._memory, self._view(), self._policy)
                 for act in acts:
                     self._do(act)
                 if not any(isinstance(act, Cancel | Close) for act in acts):
@@ -256,8 +260,8 @@ class Closer(Actor):
         if self._is_live:
             return
         now = self._now()
-        moment = next_look(self._state, self._policy, now)
-        began = self._state.began
+        moment = next_look(self._memory, self._policy, now)
+        began = self._memory.began
         # Past the deadline simulated time waits for the next prices: a gap may last for days.
         patient = now + self._policy.deadline_ns if began is None else began
         if moment is not None and moment <= patient + self._policy.deadline_ns:
@@ -372,7 +376,7 @@ class Closer(Actor):
     # What the venue says -----------------------------------------------------------------------
 
     def _ask_venue(self) -> None:
-        state, now = self._state, self._now()
+        state, now = self._memory, self._now()
         if self._verify is None or not state.flatten or state.flat:
             return
         if now < self._asked_at + _ASK_EVERY or (self._asking and not self._asking.done()):

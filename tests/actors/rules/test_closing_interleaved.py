@@ -185,8 +185,6 @@ class World:
         """
         for _ in range(400):
             self.now += S // 4
-            for key, held in self.held.items():
-                self.spam(key, -held, reduce_only=False, takes=False)
             for name in list(self.orders):
                 live = self.orders.get(name)
                 if live is None:
@@ -198,6 +196,8 @@ class World:
                     del self.orders[name]
                 elif live.takes:
                     self.fill(name, 10)
+            for key, held in self.held.items():
+                self.spam(key, -held, reduce_only=False, takes=False)
             self.ask()
             self.look()
 

@@ -1,0 +1,524 @@
+"""Strategies that misbehave on purpose, in the real engine: they are stopped, and flat.
+
+The closer is added by hand, with a guard that is nobody: the tests publish its verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal as D
+from typing import Any
+
+import pytest
+from nautilus_trader.config import StrategyConfig
+from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.execution.messages import SubmitOrder
+from nautilus_trader.model.data import BarType, TradeTick
+from nautilus_trader.model.enums import OrderSide, OrderStatus, TradingState, TriggerType
+from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.objects import Quantity
+from nautilus_trader.trading.strategy import Strategy
+
+from actors.closer import Closer
+from backtests.build import Desk
+from backtests.engine_costs import mended
+from backtests.market import market_of
+from config.risk import Risk
+from strategies.base import DeskStrategy, DeskStrategyConfig
+from strategies.messages import Action, Verdict
+from strategies.order_ids import is_closers
+from tests.builders_engine import (
+    HOUR,
+    SPOT,
+    START,
+    A,
+    B,
+    Candles,
+    Script,
+    at,
+    desk_of,
+    feed,
+    info,
+    price,
+    slices,
+    trading,
+    venue,
+)
+
+ID = InstrumentId.from_str(A)
+LEVEL = Candles([100.0] * 8)
+Step = Callable[[Any], None]
+AT_ONCE = Risk(exit_grace=0)
+
+
+class Played:
+    """A run with a closer in it, and what it said, in candles since the start."""
+
+    def __init__(
+        self,
+        *strategies: Any,
+        tape: Mapping[str, Candles] | None = None,
+        risk: Risk = AT_ONCE,
+        facts: Mapping[str, Mapping[str, Any]] | None = None,
+        document: Any = None,
+    ) -> None:
+        self.news: list[tuple[float, str, str]] = []
+        tape = tape or {A: LEVEL}
+        document = document or venue()
+        market = market_of([info(n, **(facts or {}).get(n, {})) for n in tape], document)
+        with mended():
+            self.desk: Desk = desk_of(market, document, *strategies)
+            kernel = self.desk.engine.kernel
+            self.clock = kernel.clock
+            self.closer = Closer(
+                risk,
+                self.desk.gate,
+                self.desk.accountant,
+                {name: str(strategies[0].id.get_tag()) for name in market.ids},
+                risk_engine=kernel.risk_engine,
+                on_news=lambda kind, text: self.news.append((self.candle(), kind, text)),
+            )
+            self.desk.engine.add_actor(self.closer)
+            feed(self.desk, slices(market, tape, prints=document.fills == "next_open"))
+
+    def candle(self) -> float:
+        return round((self.clock.timestamp_ns() - START) / HOUR, 4)
+
+    @property
+    def held(self) -> dict[str, D]:
+        return {n: q for n, q in self.desk.accountant.ledger.quantities.items() if q}
+
+    def closes(self) -> list[tuple[str, D]]:
+        """Return what the closer's orders became, in their order."""
+        orders = [o for o in self.orders if is_closers(o.client_order_id.value)]
+        return [(OrderStatus(o.status).name, o.quantity.as_decimal()) for o in orders]
+
+    @property
+    def orders(self) -> list[Any]:
+        cache = self.desk.engine.kernel.cache
+        return sorted(cache.orders(), key=lambda order: (order.ts_init, order.client_order_id))
+
+    def left_alive(self) -> list[Any]:
+        return [order for order in self.orders if not order.is_closed]
+
+
+def saying(action: Action, scope: str = "desk", guard: str = "drawdown", **words: Any) -> Step:
+    def step(strategy: Any) -> None:
+        said = Verdict(action=action, scope=scope, guard=guard, reason="20 % lost", **words)
+        strategy.msgbus.publish(f"verdicts.{guard}", said)
+
+    return step
+
+
+def doing(*steps: tuple[int, Step]) -> dict[int, Step]:
+    plan: dict[int, list[Step]] = {}
+    for ts, step in steps:
+        plan.setdefault(ts, []).append(step)
+    return {ts: lambda s, ts=ts: [step(s) for step in plan[ts]] for ts in plan}  # type: ignore[misc]
+
+
+def limit(side: OrderSide, quantity: str, level: float, **facts: Any) -> Step:
+    def step(script: Script) -> None:
+        script.submit_order(
+            script.order_factory.limit(ID, side, Quantity(D(quantity), 3), price(level), **facts)
+        )
+
+    return step
+
+
+# -- strategies that ignore verdicts ---------------------------------------------------------------
+
+
+def test_a_strategy_that_knows_nothing_of_verdicts_is_flat_with_the_next_print() -> None:
+    """Told at 02:10 with a grace of 5 s; the market opens next at 03:00 and a second."""
+    script = Script(doing((at(1), trading(A, "10")), (at(2, 600), saying(Action.FLATTEN))))
+    told = Played(script, risk=Risk())
+    assert told.held == {}
+    assert [(f.last_qty.as_decimal(), f.ts_event) for f in script.fills[1:]] == [(10, at(3, 1))]
+    assert [(kind, text) for _, kind, text in told.news] == [
+        ("closing", f"the desk closes what is left: {A}: 10.000 of script is held"),
+        (
+            "not_flat",
+            f"NOT flat after 30.0 s: {A}: 10.000 of script is held; "
+            f"{A}: order {script.fills[1].client_order_id} is on its way",
+        ),
+        ("flat", "flat after 3001.0 s"),
+    ]
+
+
+def test_the_fill_is_the_strategys_own_and_closes_its_position() -> None:
+    script = Script(doing((at(1), trading(A, "-10")), (at(2, 600), saying(Action.FLATTEN))))
+    told = Played(script)
+    (trip,) = told.desk.accountant.ledger.closed
+    assert (trip.strategy, trip.instrument, trip.ts_closed) == ("script", A, at(3, 1))
+    cache = told.desk.engine.kernel.cache
+    assert cache.positions_open() == []
+    assert script.fills[-1].strategy_id == script.id
+
+
+class Stubborn(Strategy):
+    """Buys, and sends whatever it is told to with every price that it sees."""
+
+    def __init__(self, then: Step) -> None:
+        super().__init__(StrategyConfig(strategy_id="Stubborn-script", order_id_tag="script"))
+        self.then = then
+        self.denied: list[str] = []
+        self.ticks = 0
+
+    def on_start(self) -> None:
+        self.subscribe_trade_ticks(ID)
+        self.subscribe_bars(BarType.from_str(f"{A}-1-HOUR-LAST-EXTERNAL"))
+        self.clock.set_time_alert_ns("flatten", at(2, 600), lambda e: saying(Action.FLATTEN)(self))
+
+    def on_trade_tick(self, tick: TradeTick) -> None:
+        self.ticks += 1
+        self.then(self)
+
+    def on_bar(self, bar: object) -> None:
+        self.then(self)
+
+    def on_order_denied(self, event: Any) -> None:
+        self.denied.append(event.reason)
+
+    def trade(self, quantity: str, **facts: Any) -> None:
+        side = OrderSide.SELL if quantity.startswith("-") else OrderSide.BUY
+        size = Quantity(abs(D(quantity)), 3)
+        self.submit_order(self.order_factory.market(ID, side, size, **facts))
+
+
+def buys(strategy: Stubborn) -> None:
+    """Buy for ever."""
+    for _ in range(3):
+        strategy.trade("1")
+
+
+def turns(strategy: Stubborn) -> None:
+    """Buy, then sell twice what is held: an exit that would open the other side."""
+    held = strategy.portfolio.net_position(ID)
+    strategy.trade("5" if not held else f"{-2 * held}")
+
+
+def rests_exits(strategy: Stubborn) -> None:
+    """Buy once, then keep a full exit resting far from the market, beside any other."""
+    held = strategy.portfolio.net_position(ID)
+    if not held and strategy.ticks == 1:
+        strategy.trade("5")
+    elif held:
+        order = strategy.order_factory.limit(ID, OrderSide.SELL, Quantity(held, 3), price(900))
+        strategy.submit_order(order)
+
+
+def rests_entries(strategy: Stubborn) -> None:
+    """Keep bids below the market."""
+    if strategy.ticks == 1:
+        strategy.trade("5")
+    bid = strategy.order_factory.limit(ID, OrderSide.BUY, Quantity(D(1), 3), price(99))
+    strategy.submit_order(bid)
+
+
+def lists(strategy: Stubborn) -> None:
+    """Send lists of orders: one that takes, one that rests."""
+    make = strategy.order_factory
+    size = Quantity(D(1), 3)
+    orders = [make.market(ID, OrderSide.BUY, size), make.limit(ID, OrderSide.BUY, size, price(99))]
+    strategy.submit_order_list(make.create_list(orders))
+
+
+def emulates(strategy: Stubborn) -> None:
+    """Buy once, then leave stops with the engine's emulator, which sends past the RiskEngine."""
+    if strategy.ticks == 1:
+        strategy.trade("5")
+    strategy.submit_order(
+        strategy.order_factory.stop_market(
+            ID,
+            OrderSide.BUY,
+            Quantity(D(1), 3),
+            price(101),
+            emulation_trigger=TriggerType.LAST_PRICE,
+        )
+    )
+
+
+def around_the_risk_engine(strategy: Stubborn) -> None:
+    """Buy by a command to the execution engine itself."""
+    order = strategy.order_factory.market(ID, OrderSide.BUY, Quantity(D(1), 3))
+    strategy.cache.add_order(order, None)
+    strategy.msgbus.send(
+        endpoint="ExecEngine.execute",
+        msg=SubmitOrder(strategy.trader_id, strategy.id, order, UUID4(), order.ts_init),
+    )
+
+
+@pytest.mark.parametrize(
+    "then",
+    [buys, turns, rests_exits, rests_entries, lists, emulates, around_the_risk_engine],
+    ids=lambda then: then.__name__,
+)
+def test_a_strategy_that_goes_on_and_on_is_stopped_and_flat(then: Step) -> None:
+    tape = {A: Candles([100.0] * 6, lows=[98.0] * 6, highs=[102.0] * 6)}
+    strategy = Stubborn(then)
+    told = Played(strategy, tape=tape)
+    fills = told.desk.accountant.ledger
+    assert [trip for trip in fills.closed if trip.ts_opened < at(2, 600)], "it never held anything"
+    assert told.held == {}
+    assert told.left_alive() == []
+    # Nothing is opened after the verdict, which the first close after 02:10 ends.
+    assert all(trip.ts_opened < at(2, 600) for trip in fills.closed)
+    flat = [candle for candle, kind, _ in told.news if kind == "flat"]
+    assert flat
+    assert flat[0] <= 3.001
+
+
+class DeafDesk(DeskStrategy):
+    """A strategy of the desk that overrides what obeys."""
+
+    def __init__(self, plan: Mapping[int, Step]) -> None:
+        super().__init__(DeskStrategyConfig(key="deaf", instruments=(A,), order_id_tag="deaf"))
+        self._plan = plan
+        self.heard: list[Verdict] = []
+
+    def on_start(self) -> None:
+        super().on_start()
+        for ts in self._plan:
+            self.clock.set_time_alert_ns(f"{ts}", ts, lambda e: self._plan[e.ts_event](self))
+
+    def on_verdict(self, verdict: Verdict) -> None:
+        self.heard.append(verdict)
+
+    def on_flatten(self, instruments: object, verdict: Verdict) -> None:
+        """Stay."""
+
+    def on_halt(self, instruments: object, verdict: Verdict) -> None:
+        """Go on."""
+
+
+def wanting(quantity: str) -> Step:
+    return lambda strategy: strategy.send_market(ID, D(quantity), "because")
+
+
+def test_a_strategy_of_the_desk_that_overrides_what_obeys_is_flat_all_the_same() -> None:
+    deaf = DeafDesk(doing((at(1), wanting("10")), (at(2, 600), saying(Action.FLATTEN))))
+    told = Played(deaf)
+    assert told.held == {}
+    assert told.closes() == [("FILLED", D(10))]
+    # The closer's order is none of its own: it waits for nothing.
+    assert not deaf.trading
+    assert deaf.orders_under_way() == []
+
+
+def test_a_strategy_that_enters_again_once_it_is_flat_is_refused() -> None:
+    script = Script(
+        doing(
+            (at(1), trading(A, "10")),
+            (at(2, 600), saying(Action.FLATTEN)),
+            (at(3, 600), trading(A, "1")),
+            (at(4, 600), saying(Action.NONE)),
+            (at(4, 700), trading(A, "2")),
+        )
+    )
+    told = Played(script)
+    assert script.denials == ["order gate: flatten by drawdown: 20 % lost"]
+    assert told.held == {A: 2}
+
+
+# -- what it must not do ---------------------------------------------------------------------------
+
+
+def test_an_exit_that_is_under_way_is_not_doubled() -> None:
+    script = Script(
+        doing(
+            (at(1), trading(A, "10")),
+            (at(2, 600), trading(A, "-4")),
+            (at(2, 601), saying(Action.FLATTEN)),
+        )
+    )
+    told = Played(script)
+    assert told.closes() == [("FILLED", D(6))]
+    assert told.held == {}
+
+
+def test_a_strategy_that_leaves_in_its_grace_is_left_alone() -> None:
+    script = Script(
+        doing(
+            (at(1), trading(A, "10")),
+            (at(2, 600), saying(Action.FLATTEN)),
+            (at(2, 601), trading(A, "-10", reduce_only=True)),
+        )
+    )
+    told = Played(script, risk=Risk())
+    assert told.closes() == []
+    assert [text for _, kind, text in told.news if kind == "flat"] == ["flat after 3001.0 s"]
+
+
+def test_others_keep_what_they_hold() -> None:
+    script = Script(
+        doing(
+            (at(1), trading(A, "10")),
+            (at(1), trading(B, "10")),
+            (at(2, 600), saying(Action.FLATTEN, scope=f"instrument:{A}")),
+        )
+    )
+    told = Played(script, tape={A: LEVEL, B: LEVEL})
+    assert told.held == {B: 10}
+
+
+def test_without_a_verdict_it_does_nothing_at_all() -> None:
+    script = Script(doing((at(1), trading(A, "10")), (at(2), limit(OrderSide.BUY, "1", 50))))
+    told = Played(script)
+    assert told.news == []
+    assert told.held == {A: 10}
+    assert len(told.left_alive()) == 1
+
+
+def test_a_position_above_the_largest_order_is_closed_by_several() -> None:
+    buy = (at(1), trading(A, "40"))
+    script = Script(doing(buy, buy, buy, (at(2, 600), saying(Action.FLATTEN))))
+    told = Played(script, facts={A: {"max_qty": "50"}})
+    assert told.closes() == [("FILLED", D(40))] * 3
+    assert told.held == {}
+
+
+def test_a_position_below_the_smallest_order_is_closed_whole() -> None:
+    script = Script(
+        doing(
+            (at(1), trading(A, "1")),
+            (at(2), trading(A, "-0.9")),
+            (at(3, 600), saying(Action.FLATTEN)),
+        )
+    )
+    told = Played(script, facts={A: {"min_qty": "0.5"}})
+    assert told.held == {}
+    assert told.closes() == [("FILLED", D("0.1"))]
+
+
+def test_spot_is_sold_and_what_is_too_little_is_reported_once() -> None:
+    script = Script(
+        doing(
+            (at(1), trading(SPOT, "10")),
+            (at(2, 600), saying(Action.FLATTEN)),
+        )
+    )
+    told = Played(script, tape={SPOT: LEVEL})
+    assert told.held == {}
+    (sold,) = [o for o in told.orders if is_closers(o.client_order_id.value)]
+    assert not sold.is_reduce_only
+
+    script = Script(
+        doing(
+            (at(1), trading(SPOT, "10")),
+            (at(2), trading(SPOT, "-9.99")),
+            (at(3, 600), saying(Action.FLATTEN)),
+        )
+    )
+    told = Played(script, tape={SPOT: LEVEL})
+    assert told.held == {SPOT: D("0.01")}
+    assert [kind for _, kind, _ in told.news] == ["dust", "flat"]
+
+
+def test_in_a_gap_it_waits_for_the_next_print_and_does_not_send_again() -> None:
+    gap = Candles([100.0, 100.0, 100.0, None, None, 100.0, 100.0])
+    script = Script(doing((at(1), trading(A, "10")), (at(2, 600), saying(Action.FLATTEN))))
+    told = Played(script, tape={A: gap})
+    assert told.closes() == [("FILLED", D(10))]
+    assert script.fills[-1].ts_event == at(5, 1)
+
+
+def test_at_signal_closes_it_is_flat_at_once() -> None:
+    script = Script(doing((at(1), trading(A, "10")), (at(2, 600), saying(Action.FLATTEN))))
+    told = Played(script, document=venue(fills="signal_close"))
+    assert told.held == {}
+    assert [text for _, kind, text in told.news if kind == "flat"] == ["flat after 0.0 s"]
+
+
+# -- halts -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("action", [Action.HALT_ENTRIES, Action.REDUCE_ONLY])
+def test_entries_that_rest_are_taken_back_under_a_halt_and_exits_stay(action: Action) -> None:
+    script = Script(
+        doing(
+            (at(1), trading(A, "10")),
+            (at(2), limit(OrderSide.BUY, "1", 50)),
+            (at(2), limit(OrderSide.SELL, "10", 900, reduce_only=True)),
+            (at(2), limit(OrderSide.SELL, "10", 900)),
+            (at(3, 600), saying(action)),
+        )
+    )
+    told = Played(script, risk=Risk())
+    assert sorted(OrderStatus(o.status).name for o in told.orders) == [
+        "ACCEPTED",
+        "ACCEPTED",
+        "CANCELED",
+        "FILLED",
+    ]
+    assert told.held == {A: 10}
+
+
+def test_a_halt_that_passes_leaves_entries_resting() -> None:
+    script = Script(
+        doing(
+            (at(1), limit(OrderSide.BUY, "1", 50)),
+            (at(2, 600), saying(Action.HALT_ENTRIES, passing=True)),
+        )
+    )
+    assert len(Played(script).left_alive()) == 1
+
+
+# -- the second lock -------------------------------------------------------------------------------
+
+
+def state_of(strategy: Any, states: list[TradingState]) -> None:
+    controller = next(
+        found.handler.__self__
+        for found in strategy.msgbus.subscriptions("events.position.*")
+        if type(found.handler.__self__).__name__ == "RiskEngine"
+    )
+    states.append(controller.trading_state)
+
+
+@pytest.mark.parametrize(
+    ("said", "locked"),
+    [
+        ({"action": Action.FLATTEN}, True),
+        ({"action": Action.FLATTEN, "passing": True}, False),
+        ({"action": Action.FLATTEN, "scope": "strategy:script"}, False),
+        ({"action": Action.REDUCE_ONLY}, False),
+        ({"action": Action.HALT_ENTRIES}, False),
+        ({"action": Action.FLATTEN, "until": at(3, 600)}, True),
+    ],
+)
+def test_the_engine_is_reducing_while_the_whole_desk_must_be_flat_for_good(
+    said: dict[str, Any], locked: bool
+) -> None:
+    states: list[TradingState] = []
+    look: Step = lambda s: state_of(s, states)  # noqa: E731
+    ends: tuple[int, Step] = (at(4), saying(Action.NONE, scope=said.get("scope", "desk")))
+    script = Script(
+        doing(
+            (at(1), trading(A, "10")),
+            (at(1, 1), look),
+            (at(2, 600), saying(**said)),
+            (at(2, 700), look),
+            ends,
+            (at(4, 1), look),
+        )
+    )
+    Played(script)
+    there = TradingState.REDUCING if locked else TradingState.ACTIVE
+    assert states == [TradingState.ACTIVE, there, TradingState.ACTIVE]
+
+
+def test_the_second_lock_denies_what_would_enlarge_and_lets_every_exit_pass() -> None:
+    """What it denies never reaches the gate, which counts no refusal for it."""
+    script = Script(
+        doing(
+            (at(1), trading(A, "10")),
+            (at(2, 600), saying(Action.FLATTEN)),
+            (at(2, 601), trading(A, "1")),
+            (at(2, 602), trading(A, "-10")),
+        )
+    )
+    told = Played(script, risk=Risk())
+    assert script.denials == [f"BUY when TradingState.REDUCING and LONG {A}"]
+    assert told.desk.gate.refusals == 0
+    assert told.held == {}
