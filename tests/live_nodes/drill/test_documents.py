@@ -1,0 +1,64 @@
+"""The drill's documents: the guard as it is, everything else the drill's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from config.errors import InputError
+from config.validate import checked
+from live_nodes.drill.documents import exchange_yaml, node_yaml, scene_of
+from live_nodes.drill.scene import instruments_of
+from live_nodes.practice_process import Endpoint
+from tests.live_nodes.drill.documents_by_hand import GUARDED, daily, node
+
+ENDPOINT = Endpoint.of(1, 18_080, 18_081)
+
+
+def test_the_drills_node_has_one_guard_and_alerts_nobody(tmp_path: Path) -> None:
+    actors = {"daily": daily(), "peak": daily("actors.losses:MaxDrawdown")}
+    resolved = node(tmp_path, actors, alerts="ALERT_ADDRESSES", limits={"leverage": 3})
+    scene = scene_of(resolved.document, "peak")
+    text = node_yaml(resolved, scene, ENDPOINT, tmp_path / "state", tmp_path / "orders", {})
+    file = tmp_path / "drill.yaml"
+    file.write_text(text, encoding="utf-8")
+    made = checked(file).document
+    assert list(made.actors) == ["peak"]
+    assert made.alerts is None
+    assert made.environment == "practice"
+    assert made.venue_urls.http == ENDPOINT.http
+    assert list(made.strategies) == ["drill"]
+    assert float(made.limits.leverage) == 3
+    assert made.risk.exit_grace == 1
+
+
+def test_the_documents_own_limit_is_drilled(tmp_path: Path) -> None:
+    resolved = node(tmp_path, {"daily": daily(limit_pct=0.07)})
+    assert scene_of(resolved.document, "daily").params.limit_pct == 0.07
+
+
+def test_instruments_that_a_guard_names_come_first(tmp_path: Path) -> None:
+    setup = checked(GUARDED).document
+    legs = [["LTCUSDT-LINEAR.BYBIT", "BCHUSDT-LINEAR.BYBIT"]]
+    assert instruments_of(setup, {"legs": legs})[:2] == tuple(legs[0])
+    assert instruments_of(setup, {})[:2] == ("BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT")
+
+
+def test_a_universe_by_patterns_is_drilled_on_the_usual_coins(tmp_path: Path) -> None:
+    resolved = node(tmp_path, {"daily": daily()}, universe={"instruments": ["*-LINEAR.BYBIT"]})
+    assert instruments_of(resolved.document, {})[0] == "BTCUSDT-LINEAR.BYBIT"
+
+
+def test_a_universe_of_one_instrument_is_too_small(tmp_path: Path) -> None:
+    resolved = node(tmp_path, {"daily": daily()}, universe={"instruments": ["BTC*-LINEAR.BYBIT"]})
+    with pytest.raises(InputError, match="a drill needs two instruments"):
+        instruments_of(resolved.document, {})
+
+
+def test_the_exchange_has_the_drills_instruments_and_the_expected_fees(tmp_path: Path) -> None:
+    resolved = checked(GUARDED)
+    made = yaml.safe_load(exchange_yaml(resolved, scene_of(resolved.document, "unhedged")))
+    assert {"LTCUSDT", "BCHUSDT"} <= set(made["market"]["symbols"])
+    assert made["accounts"]["main"]["fees"]["linear"] == {"maker": 0.0002, "taker": 0.00055}

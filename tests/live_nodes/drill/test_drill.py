@@ -1,0 +1,158 @@
+"""The drill in the backtest world: what acts passes, and what does not is found out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from config.errors import DeskError, InputError
+from config.load import load
+from config.validate import checked
+from live_nodes.drill.documents import guards_in
+from live_nodes.drill.rows import Row, compare
+from live_nodes.drill.run import drill
+from perpdesk import build_app
+from tests.live_nodes.drill.documents_by_hand import GUARDED, daily, node, node_file
+
+TIERS = "actors.losses:DrawdownTiers"
+KEYS = list(guards_in(checked(GUARDED).document))
+
+
+def backtest(resolved: Any, *guards: str) -> Row:
+    """Drill in the backtest world alone and return the only row."""
+    [row] = drill(resolved, worlds=("backtest",), guards=guards)
+    return row
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_each_guard_of_the_guarded_node_passes(key: str) -> None:
+    row = backtest(checked(GUARDED), key)
+    assert row.passed, row.why
+    assert row.seen == row.expected
+    assert row.refused >= 3
+    assert row.kept == "yes"
+    assert row.released
+
+
+def test_a_flatten_is_carried_out_by_the_desk_where_the_strategy_does_not(tmp_path: Path) -> None:
+    row = backtest(node(tmp_path, {"daily": daily()}))
+    assert (row.passed, row.seen, row.scope, row.limit) == (True, "flatten", "desk", 0.02)
+    # Just beyond: 1 % above the limit, and what opening the position cost.
+    assert row.measured == pytest.approx(0.0213, abs=0.0005)
+    # A second of grace for the strategy, which ignores it, and one until the closer's fill.
+    assert row.flat_s == pytest.approx(2.1, abs=0.2)
+    assert row.verdict_s == pytest.approx(0.1, abs=0.01)
+
+
+def test_each_tier_must_speak_before_the_last_closes_everything(tmp_path: Path) -> None:
+    tiers = {"tiers": [{"at": 0.03, "size": 0.5}, {"at": 0.06, "size": "flatten"}]}
+    row = backtest(
+        node(tmp_path, {"tiers": {"use": "actors.losses:DrawdownTiers", "params": tiers}})
+    )
+    assert row.passed, row.why
+    assert row.stages == ["shrink 0.5 at 3 %"]
+    assert row.seen == "flatten"
+
+
+def test_a_shrink_is_seen_by_what_the_gate_lets_pass(tmp_path: Path) -> None:
+    tiers = {"tiers": [{"at": 0.03, "size": 0.5}]}
+    row = backtest(
+        node(tmp_path, {"tiers": {"use": "actors.losses:DrawdownTiers", "params": tiers}})
+    )
+    assert row.passed, row.why
+    assert (row.seen, row.released) == ("shrink 0.5", "recovered")
+
+
+def test_the_same_document_gives_the_same_row_again(tmp_path: Path) -> None:
+    resolved = node(tmp_path, {"daily": daily()})
+    first, second = (backtest(resolved).as_plain() | {"took_s": 0} for _ in range(2))
+    assert first == second
+
+
+def test_a_guard_that_never_trips_fails(tmp_path: Path) -> None:
+    row = backtest(node(tmp_path, {"daily": daily("tests.live_nodes.drill.broken:Blind")}))
+    assert not row.passed
+    assert row.why.startswith("no flatten on desk within 20 s of the breach")
+
+
+def test_a_guard_that_trips_too_late_fails(tmp_path: Path) -> None:
+    lax = {"use": "tests.live_nodes.drill.broken:Lax", "params": {"limit_pct": 0.05}}
+    row = backtest(node(tmp_path, {"peak": lax}))
+    assert not row.passed
+    assert "no flatten on desk" in row.why
+
+
+def test_a_guard_without_a_recipe_is_named(tmp_path: Path) -> None:
+    unknown = daily("tests.live_nodes.drill.broken:Unknown")
+    resolved = node(tmp_path, {"daily": daily(), "mine": unknown})
+    with pytest.raises(DeskError, match=r"no recipe drills mine \(Unknown\)") as caught:
+        drill(resolved, worlds=("backtest",))
+    assert caught.value.exit_code == 1
+
+
+def test_a_key_that_is_no_guard_is_an_error_with_the_nearest(tmp_path: Path) -> None:
+    resolved = node(tmp_path, {"daily": daily()})
+    with pytest.raises(InputError, match=r"no enabled guard dayly \(did you mean daily\?\)"):
+        drill(resolved, guards=("dayly",))
+
+
+def test_a_guard_that_is_switched_off_is_not_drilled(tmp_path: Path) -> None:
+    actors = {"daily": daily(), "other": daily() | {"enabled": False}}
+    assert [row.guard for row in drill(node(tmp_path, actors), worlds=("backtest",))] == ["daily"]
+
+
+def test_a_document_without_guards_has_nothing_to_drill(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no guard is enabled"):
+        drill(node(tmp_path, {}))
+
+
+def test_worlds_that_differ_fail_both_rows() -> None:
+    one = Row("daily", "", "backtest", seen="flatten", limit=0.02, passed=True)
+    other = Row("daily", "", "practice", seen="flatten", limit=0.03, passed=True)
+    alone = Row("peak", "", "backtest", seen="flatten", passed=True)
+    compare([one, other, alone])
+    assert [row.passed for row in (one, other, alone)] == [False, False, True]
+    assert one.why == "the worlds differ: limit is 0.02 in backtest and 0.03 in practice"
+
+
+def test_the_command_prints_rows_as_json_and_succeeds(tmp_path: Path) -> None:
+    file = str(node_file(tmp_path, {"daily": daily()}))
+    arguments = ["risk", "drill", file, "--world", "backtest", "--json"]
+    result = CliRunner().invoke(build_app(), arguments)
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["passed"]
+    [row] = told["rows"]
+    assert (row["guard"], row["world"], row["seen"]) == ("daily", "backtest", "flatten")
+
+
+def test_the_command_says_what_failed_and_fails(tmp_path: Path) -> None:
+    blind = daily("tests.live_nodes.drill.broken:Blind")
+    file = str(node_file(tmp_path, {"daily": blind}))
+    result = CliRunner().invoke(build_app(), ["risk", "drill", file, "--world", "backtest"])
+    assert result.exit_code == 1
+    assert "daily in backtest: no flatten on desk" in " ".join(result.stdout.split())
+    assert "0 of 1 rows pass" in result.stdout
+
+
+def test_a_backtest_document_is_drilled_as_well(tmp_path: Path) -> None:
+    document = {
+        "kind": "backtest",
+        "name": "tested",
+        "allow": ["tests"],
+        "catalog": "nowhere",
+        "window": {"start": "2024-01-01", "end": "2024-02-01"},
+        "universe": {"instruments": ["BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"]},
+        "strategies": {"steady": {"use": "tests.live_nodes.steady:Steady"}},
+        "actors": {"daily": daily()},
+        "venue": {"leverage": 2},
+    }
+    file = tmp_path / "backtest.yaml"
+    file.write_text(yaml.safe_dump(document), encoding="utf-8")
+    row = backtest(load(str(file)))
+    assert row.passed, row.why
