@@ -9,7 +9,9 @@ FLATTEN stands, or is said again, it goes on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -45,7 +47,7 @@ from actors.second_lock import SecondLock
 from config.errors import DeskError
 from config.risk import Risk
 from strategies.messages import Verdict
-from strategies.order_ids import BACKTEST_TAG, closers_session, order_id, owner_of
+from strategies.order_ids import BACKTEST_TAG, closers_session, is_closers, order_id, owner_of
 from strategies.turns import in_turn
 from strategies.verdicts import Verdicts
 
@@ -127,7 +129,7 @@ class Closer(Actor):
         self._asking: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asked_at = 0
-        self._looking = self._works = False
+        self._looking = self._coming = False
         gate.hold(self.hold, exits=True)
 
     @property
@@ -148,7 +150,7 @@ class Closer(Actor):
         """
         if facts.operation not in ("submit", "modify") or facts.reduce_only:
             return None
-        if ClientOrderId(facts.client_order_id) in self._own:
+        if is_closers(facts.client_order_id):
             return None
         if not works_on(self._memory, Key(facts.strategy, facts.instrument)):
             return None
@@ -210,8 +212,10 @@ class Closer(Actor):
         if self.works:
             self._soon()
 
-    def _on_time(self, event: object) -> None:
-        self._look()
+    def _on_time(self, event: object = None) -> None:
+        self._coming = False
+        with self._going_on("it could not look"):
+            self._look()
 
     def _soon(self) -> None:
         """Look once the engine is done with what it is at: strategies hear the same news."""
@@ -220,9 +224,10 @@ class Closer(Actor):
     def _wake_at(self, moment: int) -> None:
         if self._is_live:
             # The timer comes several times a second; only news is worth more.
-            if moment <= self._now() + 1 and self.is_running:
+            if moment <= self._now() + 1 and self.is_running and not self._coming:
                 assert self._loop is not None
-                self._loop.call_soon(self._look)
+                self._coming = True
+                self._loop.call_soon(self._on_time)
             return
         if "wake" in self.clock.timer_names:
             if self.clock.next_time_ns("wake") <= moment:
@@ -244,7 +249,8 @@ class Closer(Actor):
             for _ in range(_ROUNDS):
                 self._memory, acts = step(self._memory, self._view(), self._policy)
                 for act in acts:
-                    self._do(act)
+                    with self._going_on(f"{act} failed"):
+                        self._do(act)
                 if not any(isinstance(act, Cancel | Close) for act in acts):
                     break
         finally:
@@ -278,20 +284,24 @@ class Closer(Actor):
             verdicts=tuple(self._verdicts.standing(self._now())),
             positions=positions,
             orders=tuple(self._under_way()),
-            terms={key.instrument: self._terms(key.instrument) for key in positions},
+            terms=self._terms({key.instrument for key in positions}),
             venue=self._venue,
             reachable=self._reachable is None or self._reachable(),
             trouble=self._trouble,
         )
 
-    def _terms(self, name: str) -> Terms:
-        instrument = self.cache.instrument(InstrumentId.from_str(name))
-        if not isinstance(instrument, CurrencyPair):
-            return terms_of(instrument, None, None)
-        account = self.cache.account_for_venue(instrument.id.venue)
-        total = None if account is None else account.balance_total(instrument.base_currency)
-        there = None if total is None else total.as_decimal()
-        return terms_of(instrument, self._account.price(name), there)
+    def _terms(self, names: Iterable[str]) -> dict[str, Terms]:
+        found = {}
+        for name in names:
+            instrument = self.cache.instrument(InstrumentId.from_str(name))
+            if isinstance(instrument, CurrencyPair):
+                account = self.cache.account_for_venue(instrument.id.venue)
+                total = None if account is None else account.balance_total(instrument.base_currency)
+                there = None if total is None else total.as_decimal()
+                found[name] = terms_of(instrument, self._account.price(name), there)
+            elif instrument is not None:
+                found[name] = terms_of(instrument, None, None)
+        return found
 
     def _under_way(self) -> list[UnderWay]:
         cache = self.cache
@@ -313,7 +323,7 @@ class Closer(Actor):
             else:
                 found[client_order_id] = order
         return [
-            under_way(order, self._owner_of(order), ours=order.client_order_id in self._own)
+            under_way(order, self._owner_of(order), ours=is_closers(order.client_order_id.value))
             for order in found.values()
             if not order.is_closed
         ]
@@ -334,9 +344,24 @@ class Closer(Actor):
         elif isinstance(act, Close):
             self._close(act)
         else:
-            (self.log.error if act.kind in ("not_flat", "resting") else self.log.warning)(act.text)
-            if self._on_news is not None:
-                self._on_news(act.kind, act.text)
+            self._tell(act)
+
+    def _tell(self, said: Say) -> None:
+        (self.log.error if said.kind in ("not_flat", "resting") else self.log.warning)(said.text)
+        if self._on_news is not None:
+            self._on_news(said.kind, said.text)
+
+    @contextmanager
+    def _going_on(self, what: str) -> Iterator[None]:
+        """Raise an alarm of what fails, live, and go on: the rest must be closed all the same."""
+        try:
+            yield
+        except Exception as error:
+            if not self._is_live:
+                raise
+            self.log.error(traceback.format_exc())
+            text = f"the closer: {what}: {type(error).__name__}: {error}; it goes on"
+            self._tell(Say("not_flat", text))
 
     def _cancel(self, act: Cancel) -> None:
         order = self.cache.order(ClientOrderId(act.id))
@@ -387,9 +412,10 @@ class Closer(Actor):
         self._asking = asyncio.get_running_loop().create_task(self._hear_venue(self._verify))
 
     async def _hear_venue(self, verify: Verify) -> None:
-        try:
-            self._venue = await verify()
-        except DeskError as error:
-            self.log.warning(f"The venue could not be asked what is left: {error}")
-            return
-        self._look()
+        with self._going_on("the venue could not be checked"):
+            try:
+                self._venue = await verify()
+            except DeskError as error:
+                self.log.warning(f"The venue could not be asked what is left: {error}")
+                return
+            self._look()
