@@ -15,14 +15,15 @@ class Heartbeats:
     Parameters
     ----------
     names : iterable of str
-        Who is to be heard of; each counts as silent until its first sign.
+        Who must be heard of; each counts as silent until its first sign. Others may beat too.
     limit_ns : int
         Longest silence.
     """
 
     def __init__(self, names: Iterable[str], limit_ns: int) -> None:
         self.limit_ns = limit_ns
-        self._last: dict[str, int | None] = dict.fromkeys(names)
+        self._names = tuple(names)
+        self._last: dict[str, int] = {}
 
     def beat(self, name: str, now: int) -> None:
         """Take a sign of life in."""
@@ -35,6 +36,8 @@ class Heartbeats:
 
     def silent(self, now: int) -> list[str]:
         """Return who has been silent for longer than the limit, in the order given."""
-        return [
-            name for name, last in self._last.items() if last is None or now - last > self.limit_ns
-        ]
+        return [name for name in self._names if self._is_silent(name, now)]
+
+    def _is_silent(self, name: str, now: int) -> bool:
+        last = self._last.get(name)
+        return last is None or now - last > self.limit_ns

@@ -142,6 +142,15 @@ class Reading:
         rows = self._ask("SELECT value FROM state WHERE owner = ? AND name = ?", owner, name)
         return bytes(rows[0]["value"]) if rows else None
 
+    def state_names(self, owner: str, beginning: str) -> list[str]:
+        """Return the names of an owner's states that begin so, sorted."""
+        rows = self._ask(
+            "SELECT name FROM state WHERE owner = ? AND name GLOB ? ORDER BY name",
+            owner,
+            f"{beginning}*",
+        )
+        return [row["name"] for row in rows]
+
     def states(self, name: str) -> dict[str, bytes]:
         """Return what every owner saved last under a name, by owner."""
         rows = self._ask("SELECT owner, value FROM state WHERE name = ? ORDER BY owner", name)

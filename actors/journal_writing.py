@@ -281,6 +281,10 @@ class Writing(Reading):
             (owner, name, self._clock_ns(), value),
         )
 
+    def forget_states(self, owner: str, beginning: str) -> None:
+        """Forget every piece of an owner's state whose name begins so."""
+        self._write("DELETE FROM state WHERE owner = ? AND name GLOB ?", (owner, f"{beginning}*"))
+
     # Commits -----------------------------------------------------------------------------------
 
     @contextmanager

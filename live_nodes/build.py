@@ -61,7 +61,9 @@ def universe_of(node: Node, ids: Iterable[str]) -> list[str]:
     )
 
 
-def node_config(node: Node, where: Addresses, ids: list[str], folder: Path) -> TradingNodeConfig:
+def node_config(
+    node: Node, where: Addresses, ids: list[str], folder: Path, *, tickers: bool = False
+) -> TradingNodeConfig:
     """Return the whole configuration of the engine's node. It holds no secret.
 
     Parameters
@@ -74,6 +76,8 @@ def node_config(node: Node, where: Addresses, ids: list[str], folder: Path) -> T
         All instruments that the venue trades.
     folder : pathlib.Path
         Takes the log.
+    tickers : bool
+        Whether a guard looks at markets.
     """
     universe = universe_of(node, ids)
     products = tuple(getattr(engine.BybitProductType, name) for name in products_of(universe))
@@ -123,7 +127,12 @@ def node_config(node: Node, where: Addresses, ids: list[str], folder: Path) -> T
             ImportableActorConfig(
                 actor_path=f"{NodeFeed.__module__}:{NodeFeed.__name__}",
                 config_path=f"{NodeFeedConfig.__module__}:{NodeFeedConfig.__name__}",
-                config={"instruments": universe, "quotes": paper, "component_id": FEED},
+                config={
+                    "instruments": universe,
+                    "quotes": paper,
+                    "tickers": tickers,
+                    "component_id": FEED,
+                },
             )
         ],
         timeout_disconnection=5.0,

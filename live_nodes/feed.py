@@ -2,7 +2,8 @@
 
 Engine-specific. Perpetuals give mark prices, by their tickers; spot pairs, which have none, trades.
 Quotes and books are the strategies' to ask for: on spot, quotes and a book of one instrument spoil
-each other (live.md 4.9). Paper trading needs quotes of everything to fill on.
+each other (live.md 4.9). Paper trading needs quotes of everything to fill on. Guards that look at
+markets get the quotes and the funding of perpetuals, which come with the same tickers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from nautilus_trader.common.actor import Actor
 from nautilus_trader.config import ActorConfig
-from nautilus_trader.model.data import MarkPriceUpdate, QuoteTick, TradeTick
+from nautilus_trader.model.data import FundingRateUpdate, MarkPriceUpdate, QuoteTick, TradeTick
 from nautilus_trader.model.identifiers import InstrumentId
 
 
@@ -25,10 +26,13 @@ class NodeFeedConfig(ActorConfig, frozen=True, kw_only=True):
         Ids of the universe.
     quotes : bool
         Whether to ask for quotes too.
+    tickers : bool
+        Whether to ask for all that the tickers of perpetuals tell: quotes and funding.
     """
 
     instruments: tuple[str, ...]
     quotes: bool = False
+    tickers: bool = False
 
 
 class NodeFeed(Actor):
@@ -38,6 +42,10 @@ class NodeFeed(Actor):
     ----------
     heard_ns : dict of str to int
         When each instrument last spoke, UNIX nanoseconds; since the subscription when it has not.
+    delays_ns : dict of str to int
+        How old the newest update of each instrument was when it came in, by our clock.
+    next_funding_ns : dict of str to int
+        When each perpetual settles funding next, UNIX nanoseconds (UTC).
     prices_seen : set of str
         Instruments of which a price has come in.
     """
@@ -45,6 +53,8 @@ class NodeFeed(Actor):
     def __init__(self, config: NodeFeedConfig) -> None:
         super().__init__(config)
         self.heard_ns: dict[str, int] = {}
+        self.delays_ns: dict[str, int] = {}
+        self.next_funding_ns: dict[str, int] = {}
         self.prices_seen: set[str] = set()
 
     def on_start(self) -> None:
@@ -57,8 +67,11 @@ class NodeFeed(Actor):
                 self.subscribe_trade_ticks(instrument)
             else:
                 self.subscribe_mark_prices(instrument)
-            if self.config.quotes:
+            tickers = self.config.tickers and not _is_spot(name)
+            if self.config.quotes or tickers:
                 self.subscribe_quote_ticks(instrument)
+            if tickers:
+                self.subscribe_funding_rates(instrument)
 
     def silent(self, now_ns: int, limit_s: float) -> list[str]:
         """Return the instruments of which nothing has come in for longer than the limit.
@@ -86,9 +99,15 @@ class NodeFeed(Actor):
         """Note that it spoke."""
         self._hear(tick)
 
+    def on_funding_rate(self, update: FundingRateUpdate) -> None:
+        """Note when the next settlement is."""
+        if update.next_funding_ns is not None:
+            self.next_funding_ns[update.instrument_id.value] = update.next_funding_ns
+
     def _hear(self, data: Any) -> None:
         name = data.instrument_id.value
         self.heard_ns[name] = self.clock.timestamp_ns()
+        self.delays_ns[name] = data.ts_init - data.ts_event
         self.prices_seen.add(name)
 
 

@@ -1,6 +1,7 @@
 """A live run, visible from its first question to the venue to its last.
 
-    preflight → recovery → build → warm-up → connect → reconcile → watch → start → run → stop
+    preflight → recovery → build → warm-up → connect → reconcile → watch → guards → strategies → run
+    → stop
 
 Whatever fails before the strategies start raises `GateRefused` (exit code 3) and leaves nothing
 running; whatever comes after ends in an orderly stop.
@@ -12,7 +13,7 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nautilus_trader.live.node import TradingNode
@@ -23,27 +24,33 @@ from config.documents import Node
 from config.errors import DeskError, GateRefused
 from live_nodes.account import CacheAccount
 from live_nodes.adapter import Wiring, forget_clients
+from live_nodes.alerts import Alerts
 from live_nodes.build import LOG_FILE, make_node, node_config
 from live_nodes.environments import Addresses, addresses, refuse_unconfirmed
 from live_nodes.feed import NodeFeed
 from live_nodes.gates import GateFailure, refuse, strangers_gate
-from live_nodes.keys import KeyPair
+from live_nodes.heartbeat import Heartbeat
+from live_nodes.keys import KeyPair, Secret
 from live_nodes.links import Links
 from live_nodes.minding import Minding
 from live_nodes.outcome import Miss, in_words
 from live_nodes.preflight import Preflight, preflight
 from live_nodes.recovery import Recovery
 from live_nodes.report import Options, Report
+from live_nodes.risk import Risk, count_alerts, look_at_markets, node_guards
+from live_nodes.risk_books import Fills
 from live_nodes.starting import connect, hear_prices, reconcile
 from live_nodes.stopping import Stop, StopRequestedError, verify, wind_down
 from live_nodes.telling import decision_line, waiting_lines
 from live_nodes.venue_rest import VenueRest
 from live_nodes.warm_up import WarmUp
-from live_nodes.wiring import gate_of, put_aside_long_log, strategies_by_key
+from live_nodes.wiring import gate_of, hold_all, put_aside_long_log, strategies_by_key
 from strategies.base import DeskStrategy
 from strategies.messages import Decision
 
 _POLL = 0.1
+_FINISH_SHARE = 0.3
+"""Part of the stop's deadline that a flatten under way gets to come to its end."""
 Say = Callable[[str], None]
 
 
@@ -55,6 +62,7 @@ def launch(
     document: str,
     options: Options,
     say: Say,
+    told: Sequence[Secret] = (),
 ) -> Report:
     """Run a node until it is told to stop, or has done what was asked.
 
@@ -74,6 +82,8 @@ def launch(
         Of the command line.
     say : callable
         Takes a line for the person who watches.
+    told : sequence of Secret
+        Addresses that alerts go to (`live_nodes.alerts.addresses_of`); a dry run tells nobody.
 
     Raises
     ------
@@ -87,14 +97,44 @@ def launch(
     with Journal.open(folder, node=node.name) as journal:
         if journal.restored is not None:
             say(str(journal.restored))
+        alerts = Alerts(node.name, folder, () if options.dry_run else told)
+        heartbeat = Heartbeat(folder, say)
+        _tell_of_last_run(journal, node, alerts)
         journal.begin_run(environment=node.environment, document=document, dry_run=options.dry_run)
+        live = Live(
+            node, venue, keys, folder, journal, options, say, alerts=alerts, heartbeat=heartbeat
+        )
         try:
-            report = _in_loop(Live(node, venue, keys, folder, journal, options, say))
+            report = _in_loop(live)
         except BaseException as error:
-            journal.end_run("failed", str(error) or type(error).__name__)
+            why = str(error) or type(error).__name__
+            alerts(f"the node does not run: {why}", "critical", "node")
+            heartbeat.beat("failed")
+            _end_alerts(alerts, journal)
+            journal.end_run("failed", why)
             raise
+        heartbeat.beat("stopped")
+        _end_alerts(alerts, journal)
         journal.end_run("stopped", report.reason)
         return report
+
+
+def _tell_of_last_run(journal: Journal, node: Node, alerts: Alerts) -> None:
+    """Tell that the last run was killed: it could not say so itself."""
+    runs = journal.runs()
+    if runs and runs[0].ended is None and not runs[0].dry_run:
+        alerts(
+            f"the last run (process {runs[0].pid}) ended without a word: killed, or the machine "
+            f"went down; {node.name} starts again now",
+            "warning",
+            "node",
+        )
+
+
+def _end_alerts(alerts: Alerts, journal: Journal) -> None:
+    """Let the last alerts leave, for a bounded time, and write down what became of them."""
+    alerts.close()
+    count_alerts(alerts, journal)
 
 
 def _in_loop(live: Live) -> Report:
@@ -128,9 +168,14 @@ class Live:
         journal: Journal,
         options: Options,
         say: Say,
+        *,
+        alerts: Alerts | None = None,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
         self.node, self.where, self.keys, self.folder = node, where, keys, folder
         self.journal, self.options, self.say = journal, options, say
+        self.alerts = alerts or Alerts(node.name, folder)
+        self.heartbeat = heartbeat or Heartbeat(folder, say)
         self.report = Report()
         watch = node.watch
         self.links = Links(node.tag, watch.half_open, watch.heartbeat, trades=not options.dry_run)
@@ -138,6 +183,9 @@ class Live:
         self.gate: OrderGate | None = None
         self.strategies: dict[str, DeskStrategy] = {}
         self.minding: Minding | None = None
+        self.risk: Risk | None = None
+        self.guards = node_guards(node)
+        self.fills = Fills(journal, anew=self.paper, dry=options.dry_run)
         self.facts: Preflight | None = None
         self.recovery: Recovery | None = None
         self.missed: dict[str, list[Miss]] = {}
@@ -153,6 +201,7 @@ class Live:
         """Start, trade, stop."""
         stop = Stop(asyncio.get_running_loop())
         stop.listen()
+        beating = asyncio.create_task(self.heartbeat.keep_beating(), name="heartbeat")
         timeout = self.node.gates.request_timeout
         try:
             async with VenueRest(self.where.http, self.keys, timeout=timeout) as rest:
@@ -168,6 +217,7 @@ class Live:
                 raise stop.error
             return self.report
         finally:
+            beating.cancel()
             stop.deafen()
 
     # Before anything is built --------------------------------------------------------------------
@@ -204,7 +254,7 @@ class Live:
             for line in found.lines():
                 self.say(line)
             self._pass(strangers_gate(found.strange))
-        made = self._build(facts, stop)
+        made = self._build(rest, facts, stop)
         warm_up = WarmUp(facts.histories, facts.infos, self.strategies)
         candles = await stop.guard(
             warm_up.run(time.time_ns(), self.node.gates.warm_up_timeout, None)
@@ -225,16 +275,19 @@ class Live:
         gc.freeze()
         feed: NodeFeed = await stop.guard(hear_prices(made, self.say))
         assert self.minding is not None
-        self.minding.start(rest, feed, recovery, facts, warm_up.complete, stop)
+        assert self.risk is not None
+        self.minding.start(rest, feed, recovery, facts, warm_up.complete, self.risk, stop)
         self.started = True
+        await stop.guard(self.risk.begin(feed, stop))
         for strategy in self.strategies.values():
             made.trader.start_strategy(strategy.id)
         # A candle may have closed between the request for history and the subscription.
         await stop.guard(warm_up.top_up(time.time_ns()))
         self.journal.phase("running")
+        self.heartbeat.beat("running")
         self.say(f"{self.node.name} runs (pid {os.getpid()})")
 
-    def _build(self, facts: Preflight, stop: Stop) -> TradingNode:
+    def _build(self, rest: VenueRest, facts: Preflight, stop: Stop) -> TradingNode:
         node = self.node
         self.links.probe_instrument = facts.universe[0]
         wiring = Wiring(
@@ -246,12 +299,14 @@ class Live:
             node.watch.heartbeat,
         )
         put_aside_long_log(self.folder / f"{LOG_FILE}.log")
-        config = node_config(node, self.where, sorted(facts.infos), self.folder)
+        config = node_config(
+            node, self.where, sorted(facts.infos), self.folder, tickers=look_at_markets(self.guards)
+        )
         self.made = made = make_node(config, wiring, asyncio.get_running_loop())
         # The kernel took the signals when it was made, and dies at the second of them.
         stop.listen()
         kernel = made.kernel
-        self.gate = gate = gate_of(node, made, self.journal, self.options, self.report, self.say)
+        self.gate = gate = gate_of(node, made, self.journal)
         self.strategies = strategies_by_key(node, made, self.journal, self.options, facts)
         if self.paper:
             self.say(
@@ -269,6 +324,25 @@ class Live:
             self.say,
             self._on_carried_out,
         )
+        self.risk = Risk(
+            node,
+            made,
+            self.journal,
+            self.fills,
+            self.guards,
+            gate=gate,
+            links=self.links,
+            rest=rest,
+            strategies=self.strategies,
+            facts=facts,
+            options=self.options,
+            alerts=self.alerts,
+            heartbeat=self.heartbeat,
+            folder=self.folder,
+            say=self.say,
+        )
+        if self.options.dry_run:
+            hold_all(gate, self.report, self.say)
         return made
 
     def _on_decision(self, decision: Decision) -> None:
@@ -334,9 +408,12 @@ class Live:
         if self.made is None or self.gate is None:
             return
         self.journal.phase("stopping", stop.reason)
+        self.heartbeat.beat("stopping")
         if self.facts is not None and self.started:
             assert self.minding is not None
+            assert self.risk is not None
             self.minding.quieten("the node is stopping")
+            await self.risk.finish(self.node.stop_deadline * _FINISH_SHARE, stop)
             await wind_down(self.node, self.made, self.strategies, self.gate, stop, self.say)
             self.report.positions = CacheAccount(self.made.kernel.cache).positions()
             if not self.paper and not self.options.dry_run and not stop.quick:
@@ -359,6 +436,8 @@ class Live:
             self.say(f"the last executions are left for the next start to write down: {why}")
 
     async def _disconnect(self) -> None:
+        if self.risk is not None:
+            await self.risk.stop()
         if self.minding is not None:
             await self.minding.stop()
         self.links.close()

@@ -23,6 +23,7 @@ from live_nodes.preflight import Preflight
 from live_nodes.recorder import Recorder
 from live_nodes.recovery import Recovery
 from live_nodes.repair import Repairer
+from live_nodes.risk import Risk
 from live_nodes.stopping import Stop
 from live_nodes.sweep import Sweep
 from live_nodes.throttle import Throttle
@@ -89,6 +90,7 @@ class Minding:
         recovery: Recovery | None,
         facts: Preflight,
         candles: Callable[[int], Awaitable[list[str]]],
+        risk: Risk,
         stop: Stop,
     ) -> None:
         """Begin to pace and to watch; what can't go on asks for a stop.
@@ -99,6 +101,8 @@ class Minding:
             None in paper trading and dry runs: then nothing is swept.
         candles : callable
             Fetches candles that the feed has missed.
+        risk : Risk
+            Hears what is found.
         """
         watch = self._node.watch
         loop = asyncio.get_running_loop()
@@ -127,6 +131,7 @@ class Minding:
                 self._node.tag,
                 facts.products,
                 watch,
+                hurried=lambda: risk.closing,
             )
         watching = Watch(
             self._kernel,
@@ -142,6 +147,7 @@ class Minding:
             audit=self._audit,
             candles=candles,
             on_news=self._say,
+            listener=risk,
         )
         self._gate.hold(watching.hold())
         self._task = loop.create_task(self._watch(watching, stop), name="watch")

@@ -8,6 +8,7 @@ from pathlib import Path
 from config.documents import Node
 from config.errors import InputError
 from config.validate import checked
+from live_nodes.alerts import addresses_of
 from live_nodes.environments import Addresses, addresses, overridden, refuse_unconfirmed
 from live_nodes.keys import keys_of, variables_of
 from live_nodes.launch import launch
@@ -32,23 +33,18 @@ def live_document(
     node = resolved.document
     if not isinstance(node, Node):
         raise InputError(f"{file}: kind is {node.kind}, but live runs kind: node")
-    enabled = [key for key, component in node.actors.items() if component.enabled]
-    if enabled:
-        raise InputError(
-            f"{file}: actors.{enabled[0]}: guards do not run live yet; "
-            "set enabled: false if you mean to trade without it"
-        )
     variables = variables_of()
     node, line = overridden(node, variables)
     if line:
         say(line)
     refuse_unconfirmed(node)
     keys = keys_of(node, variables)
+    told = addresses_of(node, variables)
     folder = state_folder(node)
     where = venue_of(node, folder, say)
     if node.environment == "practice" and node.venue_urls is None:
         say(f"it goes on when the node ends: `perpdesk exchange {file} --stop` stops it")
-    return launch(node, where, keys, folder, resolved.config_hash, options, say)
+    return launch(node, where, keys, folder, resolved.config_hash, options, say, told)
 
 
 def venue_of(node: Node, folder: Path, say: Callable[[str], None]) -> Addresses:

@@ -62,6 +62,8 @@ class Sweep:
         Of the document.
     clock_ns : callable
         Time, UNIX nanoseconds.
+    hurried : callable, optional
+        Whether books that are right matter more than requests now, as while all is being closed.
     """
 
     def __init__(
@@ -76,7 +78,9 @@ class Sweep:
         watch: Watch,
         *,
         clock_ns: Callable[[], int] = time.time_ns,
+        hurried: Callable[[], bool] | None = None,
     ) -> None:
+        self._hurried = hurried
         self._rest, self._journal, self._recovery = rest, journal, recovery
         self._repairs, self._books, self._products = repairs, books, products
         self._watch = watch
@@ -90,10 +94,12 @@ class Sweep:
 
     @property
     def pause(self) -> float:
-        """Seconds until the next look: shorter while something unproven stands or was put right."""
+        """Seconds until the next look: shorter while something unproven stands or was put right,
+        or all is being closed.
+        """
         unripe = len(self._ripening.since) > len(self._ripening.told)
         settle = max(self._watch.sweep_settle, 0.5)
-        soon = unripe or self._acted
+        soon = unripe or self._acted or (self._hurried is not None and self._hurried())
         return min(self._watch.sweep_every, settle) if soon else self._watch.sweep_every
 
     async def look(self) -> list[Finding]:

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import TracebackType
@@ -102,6 +102,10 @@ class VenueRest:
     clock_shift_ns : int
         Added to this machine's clock in the stamps of requests, nanoseconds: a clock that is off
         by more than the receive window must not keep anybody from closing.
+    on_error : callable or None
+        Hears ``(path, text)`` of every request that failed, also of those that are tried again.
+    answers : bool
+        Whether the newest request got an answer that makes sense, though it be a refusal.
     """
 
     def __init__(
@@ -111,6 +115,8 @@ class VenueRest:
         self._keys, self._timeout, self._tries = keys, timeout, tries
         self._session: aiohttp.ClientSession | None = None
         self.clock_shift_ns = 0
+        self.on_error: Callable[[str, str], None] | None = None
+        self.answers = True
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._timeout))
@@ -143,6 +149,14 @@ class VenueRest:
             skew = (int(result["timeNano"]) - middle) / 1e9
             readings.append(ClockReading(skew, (after - before) / 1e9))
         return min(readings, key=lambda reading: reading.round_trip)
+
+    async def announced(self) -> list[dict[str, Any]]:
+        """Return the venue's announcements of maintenance, as it spells them.
+
+        https://bybit-exchange.github.io/docs/v5/system-status
+        """
+        result = await self._get("/v5/system/status", {})
+        return list(result["list"])
 
     async def instruments(self, product: str) -> dict[str, InstrumentInfo]:
         """Return the instruments of a product (``LINEAR``, ``SPOT``) that trade now, by id."""
@@ -329,6 +343,19 @@ class VenueRest:
         return await self._ask("POST", path, f"{self.base_url}{path}", headers, text)
 
     async def _ask(
+        self, method: str, path: str, url: str, headers: dict[str, str], body: str | None
+    ) -> dict[str, Any]:
+        try:
+            found = await self._answer(method, path, url, headers, body)
+        except VenueError as error:
+            self.answers = not _worth_repeating(error)
+            if self.on_error is not None and error.code not in ORDER_GONE:
+                self.on_error(path, str(error))
+            raise
+        self.answers = True
+        return found
+
+    async def _answer(
         self, method: str, path: str, url: str, headers: dict[str, str], body: str | None
     ) -> dict[str, Any]:
         assert self._session is not None, "use the client as an asynchronous context"

@@ -59,6 +59,19 @@ class LinksView(Protocol):
         """Connect a public link anew."""
 
 
+class Listener(Protocol):
+    """Who is told what the watch finds: `live_nodes.risk.Risk`."""
+
+    def failed(self, source: str, text: str) -> None:
+        """Hear of something of the desk that failed."""
+
+    def differed(self, kind: str, instrument: str, detail: str) -> None:
+        """Hear of a finding of the sweep."""
+
+    def measured(self, skew: float) -> None:
+        """Hear by how many seconds the venue's clock is before ours."""
+
+
 class Watch:
     """Watches a running node.
 
@@ -92,6 +105,8 @@ class Watch:
         came (`live_nodes.warm_up.WarmUp.complete`).
     on_news : callable, optional
         Hears every new verdict of the watch in words.
+    listener : Listener, optional
+        Told what it finds.
     """
 
     def __init__(
@@ -110,7 +125,9 @@ class Watch:
         audit: Audit | None = None,
         candles: Callable[[int], Awaitable[list[str]]] | None = None,
         on_news: Callable[[str], None] | None = None,
+        listener: Listener | None = None,
     ) -> None:
+        self._listener = listener
         self._kernel, self._journal, self._links, self._rest = kernel, journal, links, rest
         self._recorder, self._account, self._document = recorder, account, document
         self._max_skew = max_clock_skew
@@ -169,6 +186,8 @@ class Watch:
         for name in await self._links.tick():
             self._journal.count("half_open_links")
             self._say("link", f"{name}: fell silent and is connected anew")
+            if self._listener is not None:
+                self._listener.failed("link", f"{name} fell silent")
         self._write_links()
         now = time.time_ns()
         self._hear_feeds()
@@ -280,6 +299,8 @@ class Watch:
                 self._journal.count("clock_failed")
                 self._log.warning(f"The clock could not be measured: {error}")
             else:
+                if self._listener is not None:
+                    self._listener.measured(skew)
                 before, self._clock_halt = self._clock_halt, clock_verdict(skew, self._max_skew)
                 if self._clock_halt is not None and before is None:
                     self._journal.count("clock_skewed")
@@ -292,6 +313,9 @@ class Watch:
             try:
                 for finding in await sweep.look():
                     self._say(finding.kind, finding.detail, written=True)
+                    if self._listener is not None:
+                        name, detail = finding.instrument, finding.detail
+                        self._listener.differed(finding.kind.value, name, detail)
             except VenueError as error:
                 self._failures += 1
                 self._failure = str(error)

@@ -36,18 +36,22 @@ def put_aside_long_log(log: Path) -> None:
         log.replace(log.with_suffix(".old.log"))
 
 
-def gate_of(
-    node: Node, made: TradingNode, journal: Journal, options: Options, report: Report, say: Say
-) -> OrderGate:
-    """Return the node's order gate: it writes down, knows its own ids, and obeys a dry run."""
+def gate_of(node: Node, made: TradingNode, journal: Journal) -> OrderGate:
+    """Return the node's order gate: it writes down, and knows its own ids."""
     kernel = made.kernel
     gate = OrderGate(kernel, CacheAccount(kernel.cache), float(node.limits.leverage))
     gate.observers.append(journal)
     gate.hold(without_our_name(node.tag))
-    if options.dry_run:
-        gate.observers.append(Intentions(report.intended, say))
-        gate.hold(lambda facts: DRY_RUN, exits=True)
     return gate
+
+
+def hold_all(gate: OrderGate, report: Report, say: Say) -> None:
+    """Let nothing leave, and say what would: a dry run.
+
+    After the guards joined the gate, so that what they refuse is not said to leave.
+    """
+    gate.observers.append(Intentions(report.intended, say))
+    gate.hold(lambda facts: DRY_RUN, exits=True)
 
 
 def state_of(node: Node, journal: Journal, options: Options, owner: str) -> StateStore:
