@@ -65,9 +65,9 @@ def step(state: Coolings, seen: Seen, params: CooldownParams) -> tuple[Coolings,
     refuse what adds to the open one.
     """
     if isinstance(seen, Pulse):
-        now, holds = seen.now, held_of(seen)
+        now, holds = seen.now, held_of(seen, state.holds)
         running = {k: c for k, c in state.running.items() if now < c.until}
-        if holds != state.holds or len(running) != len(state.running):
+        if holds is not state.holds or len(running) != len(state.running):
             state = Coolings(running, holds)
     elif isinstance(seen, Traded):
         now = seen.ts

@@ -27,9 +27,23 @@ Holds = tuple[Held, ...]
 """Sorted by instrument, then strategy."""
 
 
-def held_of(pulse: Pulse) -> Holds:
-    """Return what a pulse says; what is nobody's of this desk is left out."""
-    return tuple(Held(h.strategy, h.instrument, h.quantity) for h in pulse.holdings if h.strategy)
+def held_of(pulse: Pulse, before: Holds = ()) -> Holds:
+    """Return what a pulse says, the very same object as before where nothing changed.
+
+    What is nobody's of this desk is left out.
+    """
+    own = [holding for holding in pulse.holdings if holding.strategy]
+    if len(own) == len(before):
+        for held, holding in zip(before, own, strict=True):
+            if (
+                held.quantity != holding.quantity
+                or held.instrument != holding.instrument
+                or held.strategy != holding.strategy
+            ):
+                break
+        else:
+            return before
+    return tuple(Held(h.strategy, h.instrument, h.quantity) for h in own)
 
 
 def after_fill(holds: Holds, fill: Traded) -> Holds:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from hashlib import blake2b
-from math import exp, log
+from math import exp
 from statistics import NormalDist
 from typing import Annotated
 
@@ -79,7 +78,7 @@ def step(state: Nothing, seen: Seen, params: LatencyGateParams) -> tuple[Nothing
             reason=_words(delay, params) if over else "",
         )
 
-    return state, of_note(delays, limit, params.hysteresis, reading)
+    return state, of_note(delays, limit - params.hysteresis * limit, reading)
 
 
 def admit(state: Nothing, asked: Asked, pulse: Pulse, params: LatencyGateParams) -> str | None:
@@ -100,18 +99,16 @@ def delay_of(market: Market, name: str, now: int, simulated: Simulated | None) -
     return draw(name, now, simulated)
 
 
-@lru_cache(maxsize=4096)
 def draw(name: str, now: int, simulated: Simulated) -> int:
     """Return the simulated delay of an instrument at a moment, nanoseconds.
 
     The uniform draw is a hash of seed, instrument and time, so that it is the same in every process
     and asking once more or once less changes no other.
     """
-    told = f"{simulated.seed} {name} {now}".encode()
+    told = b"%d %b %d" % (simulated.seed, name.encode(), now)
     number = int.from_bytes(blake2b(told, digest_size=6).digest())
-    uniform = (number + 0.5) / 2**48
-    deviation = _NORMAL.inv_cdf(uniform) * simulated.sigma
-    return round(exp(log(span_ns(simulated.median)) + deviation))
+    deviation = _NORMAL.inv_cdf((number + 0.5) / 2**48)
+    return round(span_ns(simulated.median) * exp(simulated.sigma * deviation))
 
 
 def _words(delay: float, params: LatencyGateParams) -> str:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 
-from actors.rules.reading import Reading, inside
+from actors.rules.reading import Reading
 
 
-def of_note(
-    measured: Mapping[str, float],
-    limit: float,
-    hysteresis: float,
-    reading: Callable[[str, float], Reading],
+def of_note[N: (int, float, Decimal)](
+    measured: Mapping[str, N], clear: N, reading: Callable[[str, N], Reading]
 ) -> tuple[Reading, ...]:
-    """Return the readings of what is not clear of the limit, and of what is nearest to it.
+    """Return the readings of what is above the value that is clear, and of the largest.
 
     Parameters
     ----------
-    measured : mapping of str to float
-        By instrument or another name that `reading` knows; must stay below the limit.
-    limit, hysteresis : float
-        As in `actors.rules.reading.inside`.
+    measured : mapping of str to number
+        By instrument or another name that `reading` knows.
+    clear : number
+        Up to which a value is clear of its limit.
     reading : callable
         ``reading(name, measured)``; called only for what is told.
     """
@@ -28,7 +26,5 @@ def of_note(
         return ()
     nearest = max(measured, key=measured.__getitem__)
     return tuple(
-        reading(name, value)
-        for name, value in measured.items()
-        if name == nearest or not inside(value, limit, hysteresis)
+        reading(name, value) for name, value in measured.items() if value > clear or name == nearest
     )

@@ -56,48 +56,47 @@ class Track(msgspec.Struct, frozen=True):
 
     Parameters
     ----------
-    at : int
-        The newest look that showed a price, UNIX nanoseconds (UTC).
     price : float
-        What it showed.
+        At the newest look.
     highs, lows : tuple of Stood
         Prices that stood within the window and that all after them were below (above), oldest
         first.
     """
 
-    at: int
     price: float
     highs: tuple[Stood, ...] = ()
     lows: tuple[Stood, ...] = ()
 
 
 class Tracks(msgspec.Struct, frozen=True):
-    """By instrument."""
+    """The newest look, UNIX nanoseconds (UTC), and by instrument the prices that it showed."""
 
+    at: int
     tracks: dict[str, Track]
 
 
 def start(params: PriceJumpParams, pulse: Pulse) -> Tracks:
     """Begin at the pulse's prices."""
-    return Tracks({})
+    return Tracks(pulse.now, {})
 
 
 def step(state: Tracks, seen: Seen, params: PriceJumpParams) -> tuple[Tracks, Readings]:
     """Take prices in; readings are fractions: of what moved far, and of what moved furthest."""
     if not isinstance(seen, Pulse):
         return state, None
-    window, apart = span_ns(params.window), span_ns(params.apart)
+    if abs(seen.now - state.at) > span_ns(params.apart):
+        state = Tracks(seen.now, {})
+    # A look from a little before the newest, after the clock went back, counts as made with it.
+    now = max(seen.now, state.at)
+    begin = now - span_ns(params.window)
     tracks: dict[str, Track] = {}
     moves: dict[str, float] = {}
     for name, market in seen.markets.items():
-        before = state.tracks.get(name)
         if market.price is None or market.price <= 0:
-            if before is not None:
-                tracks[name] = before
             continue
-        track = followed(before, seen.now, float(market.price), window, apart)
-        tracks[name] = track
-        moves[name] = moved(track)
+        before, price = state.tracks.get(name), float(market.price)
+        tracks[name] = followed(before, now, price, begin) if before is not None else Track(price)
+        moves[name] = moved(tracks[name])
 
     def reading(name: str, move: float) -> Reading:
         over = move >= params.limit_pct
@@ -113,32 +112,38 @@ def step(state: Tracks, seen: Seen, params: PriceJumpParams) -> tuple[Tracks, Re
             reason=words if over else "",
         )
 
-    if tracks != state.tracks:
-        state = Tracks(tracks)
-    return state, of_note(moves, params.limit_pct, params.hysteresis, reading)
+    if now != state.at or tracks != state.tracks:
+        state = Tracks(now, tracks)
+    clear = params.limit_pct - params.hysteresis * params.limit_pct
+    return state, of_note(moves, clear, reading)
 
 
 def released(state: Tracks, pulse: Pulse, scope: str, params: PriceJumpParams) -> Tracks:
     """Forget the instrument's prices so far."""
     name = scope.removeprefix("instrument:")
-    return Tracks({k: track for k, track in state.tracks.items() if scope != "desk" and k != name})
+    kept = {k: track for k, track in state.tracks.items() if scope != "desk" and k != name}
+    return Tracks(state.at, kept)
 
 
-def followed(track: Track | None, now: int, price: float, window: int, apart: int) -> Track:
-    """Return the track with one more price.
-
-    A look from a little before the newest, after the clock went back, counts as made with it.
-    """
-    if track is None or abs(now - track.at) > apart:
-        return Track(now, price)
-    now = max(now, track.at)
-    begin, before = now - window, (now, track.price)
-    return Track(
-        now,
-        price,
-        tuple(stood for stood in (*track.highs, before) if stood[1] > price and stood[0] > begin),
-        tuple(stood for stood in (*track.lows, before) if stood[1] < price and stood[0] > begin),
-    )
+def followed(track: Track, now: int, price: float, begin: int) -> Track:
+    """Return the track with one more price, in a window that began then."""
+    highs, lows, before = track.highs, track.lows, track.price
+    # The newest of each are the nearest to the price, so that those which it passed are the last.
+    if price < before:
+        highs = (*highs, (now, before))
+        while lows and lows[-1][1] >= price:
+            lows = lows[:-1]
+    elif price > before:
+        lows = (*lows, (now, before))
+        while highs and highs[-1][1] <= price:
+            highs = highs[:-1]
+    while highs and highs[0][0] <= begin:
+        highs = highs[1:]
+    while lows and lows[0][0] <= begin:
+        lows = lows[1:]
+    if price == before and highs is track.highs and lows is track.lows:
+        return track
+    return Track(price, highs, lows)
 
 
 def moved(track: Track) -> float:

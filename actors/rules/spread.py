@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated
 
 from msgspec import Meta
 
 from actors.rules.facts import Asked, Market, Pulse, Seen
+from actors.rules.limits import exact
 from actors.rules.nearest import of_note
 from actors.rules.passing import PassingParams, refuses
-from actors.rules.reading import Reading, inside
+from actors.rules.reading import Reading
 from actors.rules.rule import Readings, Rule
 from actors.rules.stateless import Nothing, nothing
 
@@ -45,27 +47,34 @@ def step(state: Nothing, seen: Seen, params: SpreadGateParams) -> tuple[Nothing,
         return state, None
     found: list[Reading] = []
     for unit, limit in _limits(params).items():
-        widths = {
-            name: width
-            for name, market in seen.markets.items()
-            if (width := _width(market, unit)) is not None
-        }
+        widths = {}
+        for name, market in seen.markets.items():
+            width = _width(market, unit)
+            if width is not None:
+                widths[name] = width
+        clear = limit * (1 - exact(params.hysteresis))
 
-        def reading(name: str, width: float, unit: str = unit, limit: float = limit) -> Reading:
+        def reading(
+            name: str,
+            width: Decimal,
+            unit: str = unit,
+            limit: Decimal = limit,
+            clear: Decimal = clear,
+        ) -> Reading:
             over = width > limit
             return Reading(
                 scope=f"instrument:{name}",
                 key=unit,
-                measured=width,
-                limit=limit,
+                measured=float(width),
+                limit=float(limit),
                 over=over,
-                clear=not over and inside(width, limit, params.hysteresis),
+                clear=not over and width <= clear,
                 action=params.asks,
                 multiplier=params.multiplier,
                 reason=_words(width, unit, limit) if over else "",
             )
 
-        found.extend(of_note(widths, limit, params.hysteresis, reading))
+        found.extend(of_note(widths, clear, reading))
     return state, tuple(found)
 
 
@@ -81,23 +90,23 @@ def admit(state: Nothing, asked: Asked, pulse: Pulse, params: SpreadGateParams) 
     return None
 
 
-def _limits(params: SpreadGateParams) -> dict[str, float]:
+def _limits(params: SpreadGateParams) -> dict[str, Decimal]:
     limits = {"ticks": params.max_ticks, "bps": params.max_bps}
-    return {unit: limit for unit, limit in limits.items() if limit is not None}
+    return {unit: exact(limit) for unit, limit in limits.items() if limit is not None}
 
 
-def _width(market: Market, unit: str) -> float | None:
-    if market.bid is None or market.ask is None:
+def _width(market: Market, unit: str) -> Decimal | None:
+    bid, ask, tick = market.bid, market.ask, market.tick
+    if bid is None or ask is None:
         return None
-    width = market.ask - market.bid
     if unit == "ticks":
-        return float(width / market.tick) if market.tick > 0 else None
-    mid = (market.bid + market.ask) / 2
-    return float(width * 10_000 / mid) if mid > 0 else None
+        return (ask - bid) / tick if tick > 0 else None
+    both = bid + ask
+    return 20_000 * (ask - bid) / both if both > 0 else None
 
 
-def _words(width: float, unit: str, limit: float) -> str:
-    return f"the spread is {width:.4g} {unit}, at most {limit:g}"
+def _words(width: Decimal, unit: str, limit: Decimal) -> str:
+    return f"the spread is {float(width):.4g} {unit}, at most {float(limit):g}"
 
 
 RULE = Rule(state=Nothing, start=nothing, step=step, admit=admit, needs=frozenset({"markets"}))

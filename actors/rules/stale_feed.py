@@ -47,7 +47,7 @@ def step(state: Nothing, seen: Seen, params: StaleFeedParams) -> tuple[Nothing, 
             reason=f"silent for {silence:.1f} s, limit {params.limit}" if over else "",
         )
 
-    return state, of_note(silences, limit, params.hysteresis, reading)
+    return state, of_note(silences, limit - params.hysteresis * limit, reading)
 
 
 RULE = Rule(state=Nothing, start=nothing, step=step, needs=frozenset({"markets"}))

@@ -60,15 +60,15 @@ def step(state: Trades, seen: Seen, params: TradesPerDayParams) -> tuple[Trades,
     """Count what is opened; a reading of each instrument that has reached the limit, in trips."""
     if isinstance(seen, Pulse):
         state = _on_day(state, seen.now)
-        holds = held_of(seen)
-        if holds != state.holds:
+        holds = held_of(seen, state.holds)
+        if holds is not state.holds:
             state = msgspec.structs.replace(state, holds=holds)
     elif isinstance(seen, Traded):
         state = _filled(_on_day(state, seen.ts), seen)
     else:
         return state, None
 
-    def reading(instrument: str, opened: float) -> Reading:
+    def reading(instrument: str, opened: int) -> Reading:
         scope = f"instrument:{instrument}"
         over = opened >= params.limit and is_flat(state.holds, scope)
         return Reading(
@@ -79,11 +79,11 @@ def step(state: Trades, seen: Seen, params: TradesPerDayParams) -> tuple[Trades,
             clear=opened < params.limit,
             action=params.asks,
             multiplier=params.multiplier,
-            reason=f"{opened:g} trades opened today, limit {params.limit}" if over else "",
+            reason=f"{opened} trades opened today, limit {params.limit}" if over else "",
             until=(state.day + 1) * DAY_NS,
         )
 
-    return state, of_note(state.opened, params.limit, 0.0, reading)
+    return state, of_note(state.opened, params.limit - 1, reading)
 
 
 def admit(state: Trades, asked: Asked, pulse: Pulse, params: TradesPerDayParams) -> str | None:

@@ -107,11 +107,13 @@ def test_looks_that_may_be_apart_for_less_than_the_window_are_refused() -> None:
     ]
 
 
-def test_a_price_that_is_not_known_for_a_while_is_no_jump() -> None:
+def test_after_a_look_without_a_price_it_is_compared_with_no_earlier_one() -> None:
     player = gate().see(markets(NOON, price=100), markets(NOON + SECOND))
     assert player.readings == ()
-    player.see(markets(NOON + 2 * SECOND, price=101))
-    assert player.readings[0].measured == 0.01
+    player.see(markets(NOON + 2 * SECOND, price=120))
+    assert player.readings[0].measured == 0
+    player.see(markets(NOON + 3 * SECOND, price=126))
+    assert player.readings[0].measured == 0.05
 
 
 def test_each_instrument_is_compared_with_itself() -> None:
