@@ -10,26 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.common.actor import Actor
 from nautilus_trader.common.component import LiveClock
 from nautilus_trader.common.config import ActorConfig
-from nautilus_trader.model.enums import OrderStatus
 from nautilus_trader.model.events import OrderDenied, OrderEvent, OrderRejected
-from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
-from nautilus_trader.model.instruments import CurrencyPair
-from nautilus_trader.model.orders import Order
 
-from actors.closing_orders import EXTERNAL_KEY, cancel, close, owner_key, terms_of, under_way
+from actors.closing_orders import Hands, owner_key
+from actors.closing_sight import Sight
 from actors.gate import AccountView, OrderGate
 from actors.order_facts import OrderFacts
 from actors.rules.closing import next_look, step, works_on
 from actors.rules.closing_facts import (
-    EXTERNAL,
     SECOND,
     AtVenue,
     Cancel,
@@ -38,8 +33,6 @@ from actors.rules.closing_facts import (
     Policy,
     Say,
     State,
-    Terms,
-    UnderWay,
     View,
 )
 from actors.rules.facts import Pulse
@@ -47,7 +40,7 @@ from actors.second_lock import SecondLock
 from config.errors import DeskError
 from config.risk import Risk
 from strategies.messages import Verdict
-from strategies.order_ids import BACKTEST_TAG, closers_session, is_closers, order_id, owner_of
+from strategies.order_ids import BACKTEST_TAG, is_closers
 from strategies.turns import in_turn
 from strategies.verdicts import Verdicts
 
@@ -121,9 +114,8 @@ class Closer(Actor):
         )
         self._verdicts = Verdicts()
         self._memory = State()
-        self._session = ""
-        self._made = 0
-        self._own: set[ClientOrderId] = set()
+        self._sight: Sight | None = None
+        self._hands: Hands | None = None
         self._trouble: dict[Key, str] = {}
         self._venue: AtVenue | None = None
         self._asking: asyncio.Task[None] | None = None
@@ -167,7 +159,8 @@ class Closer(Actor):
         """Begin, with whatever stands already."""
         if self._is_live:
             self._loop = asyncio.get_running_loop()
-        self._session = closers_session(self._now())
+        self._sight = Sight(self.cache, self._gate, self._account, self._tag)
+        self._hands = Hands(self.cache, self.msgbus, self.trader_id, self._tag, self._now())
         self.msgbus.subscribe("events.order.*", self._on_order_event)
         if self._is_live:
             self.clock.set_timer_ns(
@@ -206,7 +199,9 @@ class Closer(Actor):
             self._soon()
 
     def _on_order_event(self, event: OrderEvent) -> None:
-        if event.client_order_id in self._own and isinstance(event, OrderRejected | OrderDenied):
+        if isinstance(event, OrderRejected | OrderDenied) and is_closers(
+            event.client_order_id.value
+        ):
             key = Key(owner_key(event.strategy_id), event.instrument_id.value)
             self._trouble[key] = event.reason
         if self.works:
@@ -247,7 +242,8 @@ class Closer(Actor):
         self._looking = True
         try:
             for _ in range(_ROUNDS):
-                self._memory, acts = step(self._memory, self._view(), self._policy)
+                view = self._view(self._verdicts.standing(self._now()))
+                self._memory, acts = step(self._memory, view, self._policy)
                 for act in acts:
                     with self._going_on(f"{act} failed"):
                         self._do(act)
@@ -273,78 +269,32 @@ class Closer(Actor):
         if moment is not None and moment <= patient + self._policy.deadline_ns:
             self._wake_at(moment)
 
-    def _view(self) -> View:
-        positions: dict[Key, Decimal] = {}
-        for position in self.cache.positions_open():
-            key = Key(owner_key(position.strategy_id), position.instrument_id.value)
-            positions[key] = positions.get(key, Decimal(0)) + position.signed_decimal_qty()
-        positions = {key: held for key, held in positions.items() if held}
+    def _view(self, standing: list[Verdict]) -> View:
+        assert self._sight is not None
+        assert self._hands is not None
+        positions = self._sight.positions()
         return View(
             now=self._now(),
-            verdicts=tuple(self._verdicts.standing(self._now())),
+            verdicts=tuple(standing),
             positions=positions,
-            orders=tuple(self._under_way()),
-            terms=self._terms({key.instrument for key in positions}),
+            orders=tuple(self._sight.under_way(self._hands.sent)),
+            terms=self._sight.terms({key.instrument for key in positions}),
             venue=self._venue,
             reachable=self._reachable is None or self._reachable(),
             trouble=self._trouble,
         )
 
-    def _terms(self, names: Iterable[str]) -> dict[str, Terms]:
-        found = {}
-        for name in names:
-            instrument = self.cache.instrument(InstrumentId.from_str(name))
-            if isinstance(instrument, CurrencyPair):
-                account = self.cache.account_for_venue(instrument.id.venue)
-                total = None if account is None else account.balance_total(instrument.base_currency)
-                there = None if total is None else total.as_decimal()
-                found[name] = terms_of(instrument, self._account.price(name), there)
-            elif instrument is not None:
-                found[name] = terms_of(instrument, None, None)
-        return found
-
-    def _under_way(self) -> list[UnderWay]:
-        cache = self.cache
-        found: dict[ClientOrderId, Order] = {
-            order.client_order_id: order
-            for orders in (cache.orders_open(), cache.orders_inflight(), cache.orders_emulated())
-            for order in orders
-        }
-        # What waits for its turn, or for the engines' queues, is none of these yet.
-        for names in self._gate.under_way.values():
-            for name in names:
-                order = cache.order(ClientOrderId(name))
-                if order is not None:
-                    found[order.client_order_id] = order
-        for client_order_id in list(self._own):
-            order = cache.order(client_order_id)
-            if order is None or order.is_closed:
-                self._own.discard(client_order_id)
-            else:
-                found[client_order_id] = order
-        return [
-            under_way(order, self._owner_of(order), ours=is_closers(order.client_order_id.value))
-            for order in found.values()
-            if not order.is_closed
-        ]
-
-    def _owner_of(self, order: Order) -> str:
-        """Return whose it is; a claim on an instrument brings others' orders to its strategy."""
-        key = owner_key(order.strategy_id)
-        if self._tag == BACKTEST_TAG:
-            return key
-        made = owner_of(order.client_order_id.value)
-        return key if made is not None and made.tag == self._tag else EXTERNAL
-
     # What it does ------------------------------------------------------------------------------
 
     def _do(self, act: Cancel | Close | Say) -> None:
-        if isinstance(act, Cancel):
-            self._cancel(act)
-        elif isinstance(act, Close):
-            self._close(act)
-        else:
+        if isinstance(act, Say):
             self._tell(act)
+            return
+        assert self._hands is not None
+        if isinstance(act, Cancel):
+            self._hands.cancel(act, self._now())
+        else:
+            self._hands.close(act, self._now())
 
     def _tell(self, said: Say) -> None:
         (self.log.error if said.kind in ("not_flat", "resting") else self.log.warning)(said.text)
@@ -362,41 +312,6 @@ class Closer(Actor):
             self.log.error(traceback.format_exc())
             text = f"the closer: {what}: {type(error).__name__}: {error}; it goes on"
             self._tell(Say("not_flat", text))
-
-    def _cancel(self, act: Cancel) -> None:
-        order = self.cache.order(ClientOrderId(act.id))
-        if order is None or order.is_closed:
-            return
-        emulated = order.status == OrderStatus.EMULATED
-        endpoint = "OrderEmulator.execute" if emulated else "ExecEngine.execute"
-        self.msgbus.send(endpoint=endpoint, msg=cancel(order, self._now()))
-
-    def _close(self, act: Close) -> None:
-        key = act.key
-        instrument = self.cache.instrument(InstrumentId.from_str(key.instrument))
-        position = next(
-            position
-            for position in self.cache.positions_open(instrument_id=instrument.id)
-            if owner_key(position.strategy_id) == key.owner
-        )
-        self._made += 1
-        name = key.owner if key.owner != EXTERNAL else EXTERNAL_KEY
-        command = close(
-            self.trader_id,
-            position.strategy_id,
-            instrument,
-            act.quantity,
-            order_id=order_id(self._tag, name, self._session, self._made),
-            position_id=position.id,
-            now=self._now(),
-        )
-        self._own.add(command.order.client_order_id)
-        self.cache.add_order(command.order, position.id)
-        small = instrument.min_quantity is not None and (
-            command.order.quantity < instrument.min_quantity
-        )
-        # The RiskEngine denies what the venue may well take: the whole of a small position.
-        self.msgbus.send(endpoint=f"{'Exec' if small else 'Risk'}Engine.execute", msg=command)
 
     # What the venue says -----------------------------------------------------------------------
 

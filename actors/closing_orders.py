@@ -6,16 +6,24 @@ Engine-specific.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import CancelOrder, SubmitOrder
 from nautilus_trader.model.enums import OrderSide, OrderStatus, OrderType, TimeInForce
-from nautilus_trader.model.identifiers import ClientOrderId, PositionId, StrategyId, TraderId
+from nautilus_trader.model.identifiers import (
+    ClientOrderId,
+    InstrumentId,
+    PositionId,
+    StrategyId,
+    TraderId,
+)
 from nautilus_trader.model.instruments import CurrencyPair, Instrument
 from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import MarketOrder, Order
 
-from actors.rules.closing_facts import EXTERNAL, Terms, UnderWay
+from actors.rules.closing_facts import EXTERNAL, Cancel, Close, Terms, UnderWay
+from strategies.order_ids import closers_session, order_id
 
 NOBODY = "EXTERNAL"
 """The engine's owner of orders and positions that no strategy claims."""
@@ -67,13 +75,78 @@ def terms_of(instrument: Instrument, price: Decimal | None, there: Decimal | Non
     )
 
 
-def close(
+class Hands:
+    """Sends what the rules ask for.
+
+    Parameters
+    ----------
+    cache : Cache
+        Of the engine.
+    bus : MessageBus
+        Of the engine.
+    trader_id : TraderId
+        Whose orders they are.
+    tag : str
+        The node's tag in order ids.
+    start_ns : int
+        UNIX nanoseconds (UTC); names the session in order ids.
+
+    Attributes
+    ----------
+    sent : set of ClientOrderId
+        Its closes, until somebody sees that they have ended.
+    """
+
+    def __init__(self, cache: Any, bus: Any, trader_id: TraderId, tag: str, start_ns: int) -> None:
+        self._cache, self._bus, self._trader_id, self._tag = cache, bus, trader_id, tag
+        self._session = closers_session(start_ns)
+        self._made = 0
+        self.sent: set[ClientOrderId] = set()
+
+    def cancel(self, act: Cancel, now: int) -> None:
+        """Take an order back; one that ended meanwhile needs none."""
+        order = self._cache.order(ClientOrderId(act.id))
+        if order is None or order.is_closed:
+            return
+        emulated = order.status == OrderStatus.EMULATED
+        endpoint = "OrderEmulator.execute" if emulated else "ExecEngine.execute"
+        self._bus.send(endpoint=endpoint, msg=_cancelling(order, now))
+
+    def close(self, act: Close, now: int) -> None:
+        """Send a close in the name of whose position it is."""
+        key = act.key
+        instrument = self._cache.instrument(InstrumentId.from_str(key.instrument))
+        held = self._cache.positions_open(instrument_id=instrument.id)
+        position = next((p for p in held if owner_key(p.strategy_id) == key.owner), None)
+        if position is None:  # The close before it, at a simulated venue, was enough.
+            return
+        self._made += 1
+        name = key.owner if key.owner != EXTERNAL else EXTERNAL_KEY
+        command = _closing(
+            self._trader_id,
+            position.strategy_id,
+            instrument,
+            act.quantity,
+            named=order_id(self._tag, name, self._session, self._made),
+            position_id=position.id,
+            now=now,
+        )
+        self.sent.add(command.order.client_order_id)
+        self._cache.add_order(command.order, position.id)
+        small = instrument.min_quantity is not None and (
+            command.order.quantity < instrument.min_quantity
+        )
+        # The RiskEngine denies what the venue may well take: the whole of a small position.
+        self._bus.send(endpoint=f"{'Exec' if small else 'Risk'}Engine.execute", msg=command)
+
+
+def _closing(
     trader_id: TraderId,
     strategy_id: StrategyId,
     instrument: Instrument,
     quantity: Decimal,
     *,
-    order_id: str,
+    named: str,
     position_id: PositionId | None,
     now: int,
 ) -> SubmitOrder:
@@ -82,7 +155,7 @@ def close(
         trader_id=trader_id,
         strategy_id=strategy_id,
         instrument_id=instrument.id,
-        client_order_id=ClientOrderId(order_id),
+        client_order_id=ClientOrderId(named),
         order_side=OrderSide.BUY if quantity > 0 else OrderSide.SELL,
         quantity=Quantity(abs(quantity), instrument.size_precision),
         init_id=UUID4(),
@@ -101,7 +174,7 @@ def close(
     )
 
 
-def cancel(order: Order, now: int) -> CancelOrder:
+def _cancelling(order: Order, now: int) -> CancelOrder:
     """Return the command that takes the order back."""
     return CancelOrder(
         trader_id=order.trader_id,
