@@ -42,6 +42,7 @@ class Markets:
         self._gone: set[str] = set()
         self._row_ts = 0
         self._settlements: dict[str, deque[int]] = {name: deque() for name in market.ids}
+        self._settled: dict[str, int] = {}
         self._fixed = {
             info.id: (
                 Decimal(info.tick),
@@ -81,6 +82,7 @@ class Markets:
             # One that is not listed yet, or no more, has nothing to say.
             silent_ns=self._row_ts - heard if heard and trades else None,
             next_funding_ns=self._next_funding(instrument, now),
+            last_funding_ns=self._settled.get(instrument),
             trading=trades,
             maintenance_rate=maintenance,
             taker_fee=fee,
@@ -93,6 +95,6 @@ class Markets:
             return None
         due = self._settlements[instrument]
         while due and due[0] <= now:
-            due.popleft()
+            self._settled[instrument] = due.popleft()
         # A slice knows its own settlements alone; the venue settles at whole periods of UTC.
         return due[0] if due else (now // period + 1) * period

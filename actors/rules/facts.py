@@ -61,6 +61,8 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
         How old its newest event was when it came here, plus what this process then lagged behind.
     next_funding_ns : int or None
         Its next funding settlement; None for spot.
+    last_funding_ns : int or None
+        Its newest settlement, where that is told: prices of a backtest may skip several.
     trading : bool
         Whether the venue takes orders in it.
     maintenance_rate : Decimal
@@ -78,6 +80,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     silent_ns: int | None = None
     delay_ns: int | None = None
     next_funding_ns: int | None = None
+    last_funding_ns: int | None = None
     trading: bool = True
     maintenance_rate: Decimal = ZERO
     taker_fee: Decimal = ZERO

@@ -82,21 +82,22 @@ def admit(
 
 
 def _seen(state: Settlements, pulse: Pulse) -> Settlements:
-    coming, last = state.coming, state.last
+    coming: dict[str, int] = {}
+    last: dict[str, int] = {}
     for name, market in pulse.markets.items():
-        expected, told = coming.get(name), market.next_funding_ns
-        if expected is not None and expected <= pulse.now and last.get(name, 0) < expected:
-            last = {**last, name: expected}
-        if told is None:
-            continue
-        if told <= pulse.now and last.get(name, 0) < told:
-            # The venue has not told the one after it yet.
-            last = {**last, name: told}
-        if told != expected:
-            coming = {**coming, name: told}
-    if coming is state.coming and last is state.last:
+        expected, told = state.coming.get(name), market.next_funding_ns
+        before = newest = state.last.get(name, 0)
+        # The next one has passed too where the venue has not told the one after it yet.
+        for at in (expected, told, market.last_funding_ns):
+            if at is not None and newest < at <= pulse.now:
+                newest = at
+        if newest > before:
+            last[name] = newest
+        if told is not None and told != expected:
+            coming[name] = told
+    if not coming and not last:
         return state
-    return Settlements(coming, last)
+    return Settlements(state.coming | coming, state.last | last)
 
 
 def _at(coming: int | None, last: int | None, now: int, before: int, after: int) -> int | None:

@@ -74,6 +74,17 @@ def test_a_settlement_that_the_venue_still_shows_as_next_has_passed() -> None:
     assert player.action(SCOPE) == "none"
 
 
+def test_a_settlement_between_two_looks_far_apart_counts_where_it_is_told() -> None:
+    """Candles of a day, settlements every eight hours: only the last of three is now."""
+    player = gate(at(0), EIGHT)
+    player.see(markets(at(1), next_funding_ns=EIGHT + 24 * HOUR))
+    assert player.action(SCOPE) == "none"
+    player.see(markets(at(2), next_funding_ns=EIGHT + 48 * HOUR, last_funding_ns=at(2)))
+    assert player.verdict(SCOPE).until == at(2) + 3 * MINUTE
+    assert player.ask(asked(ts=at(2) + 3 * MINUTE - 1)) is not None
+    assert player.ask(asked(ts=at(2) + 3 * MINUTE)) is None
+
+
 def test_a_settlement_that_was_put_off_has_not_happened() -> None:
     player = gate().see(markets(EIGHT - MINUTE, next_funding_ns=EIGHT))
     player.see(markets(EIGHT - SECOND, next_funding_ns=SIXTEEN))
