@@ -40,6 +40,8 @@ from actors.journal_rows import FillRow
 from config.documents import Node, Scenario
 from config.load import load
 from live_nodes.adapter import forget_clients
+from live_nodes.alert_channel import Pace
+from live_nodes.alerts import Alerts
 from live_nodes.environments import Addresses
 from live_nodes.keys import KeyPair, Secret
 from live_nodes.launch import Live, Options
@@ -306,11 +308,22 @@ class Desk(Running):
     def __init__(self, stage: Stage, folder: Path, options: Options, **settings: Any) -> None:
         super().__init__(stage)
         self.said: list[str] = []
+        self.folder = folder
+        told = settings.pop("told", ())
         self.node = desk_document(folder, **settings)
         self.journal = Journal.open(folder, node=self.node.name)
         self.journal.begin_run(environment="practice", document="abc")
+        quick = Pace(gather=0.02, pause=0.1, backoff=0.05, backoff_most=0.2)
+        self.alerts = Alerts(self.node.name, folder, told, quick)
         self.live = Live(
-            self.node, stage.where, keys(), folder, self.journal, options, self.said.append
+            self.node,
+            stage.where,
+            keys(),
+            folder,
+            self.journal,
+            options,
+            self.said.append,
+            alerts=self.alerts,
         )
         self.task = self.loop.create_task(self.live.run())
 
@@ -339,6 +352,7 @@ class Desk(Running):
                 self.loop.run_until_complete(asyncio.wait_for(self.task, SECONDS))
         finally:
             self.close(self.live.dispose)
+            self.alerts.close(1.0)
             self.journal.close()
 
     def told(self) -> str:

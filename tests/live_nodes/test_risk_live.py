@@ -1,0 +1,251 @@
+"""Guards in a real node on the practice exchange: what they stop, close, keep and tell."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal as D
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import InputError
+from live_nodes.heartbeat import last_beat
+from live_nodes.mailbox import Answer, Request, answer, ask
+from live_nodes.report import Options
+from live_nodes.risk import node_guards
+from live_nodes.risk_reading import GuardStatus, risk_of
+from tests.live_nodes.by_hand import BUY, ByHand, ByHandConfig
+from tests.live_nodes.stage import NAME, Desk, desk_document, desk_node, stage
+from tests.live_nodes.test_alerts import ear
+
+RISK = {"every": 0.1, "heartbeat": 2.0, "exit_grace": 1.0, "deadline": 5.0}
+FEE = D("0.00055")
+"""Of a taker on the practice exchange: 0.02 BTC at 50,000 cost 0.55 USDT, 0.1 cost 2.75."""
+DAILY: dict[str, Any] = {
+    "use": "actors.losses:DailyLoss",
+    "params": {"limit_currency": 2.0, "release": "manual"},
+}
+
+
+class Stubborn(ByHand):
+    """Hears no verdict, whatever it says."""
+
+    Config = ByHandConfig
+
+    def _hear_verdict(self, verdict: Any) -> None:
+        """Do nothing."""
+
+
+def limits_of(desk: Desk) -> dict[str, GuardStatus]:
+    """Return the newest status of each guard that measures one thing."""
+    return {status.guard: status for status in risk_of(desk.folder, desk.node)}
+
+
+def told(desk: Desk, words: str) -> bool:
+    return any(words in line for line in desk.said)
+
+
+def asked(desk: Desk, request: Request) -> Answer:
+    """Ask the node and let it run until it answers."""
+    name = ask(desk.folder, request)
+    found: list[Answer] = []
+
+    def heard() -> bool:
+        said = answer(desk.folder, name, 0.0)
+        if said is not None:
+            found.append(said)
+        return bool(found)
+
+    desk.until(heard, "the answer")
+    return found[0]
+
+
+def verdicts(desk: Desk) -> list[tuple[str, str, str]]:
+    """Return what stands by guards of the document and the operator, and on what."""
+    return [
+        (verdict.guard, verdict.action.name, verdict.scope)
+        for _, verdict in desk.journal.standing()
+        if not verdict.guard.startswith("node.")
+    ]
+
+
+def refused(desk: Desk) -> str:
+    """Try an entry and return why it was refused."""
+    entry = desk.strategy.market(BUY, "0.010")
+    desk.until(lambda: desk.strategy.status(entry) in ("DENIED", "FILLED"), "the denial")
+    assert desk.strategy.status(entry) == "DENIED"
+    return desk.strategy.reasons(entry)[0]
+
+
+def test_a_daily_loss_closes_all_is_heard_kept_over_a_restart_and_released(tmp_path: Path) -> None:
+    guarded: dict[str, Any] = {"actors": {"daily": DAILY}, "risk": RISK, "folder": tmp_path}
+    with stage() as st, ear() as there:
+        with desk_node(st, told=(there.address,), **guarded) as desk:
+            strategy = desk.strategy
+            # It has looked before any strategy started.
+            [status] = risk_of(tmp_path, desk.node)[:1]
+            assert (status.guard, status.scope, status.over) == ("daily", "desk", False)
+            assert (status.measured, status.limit, status.headroom) == (0.0, 2.0, 2.0)
+            first = strategy.market(BUY, "0.020")
+            strategy.limit(BUY, "49000")
+            desk.until(lambda: strategy.status(first) == "FILLED", "the entry")
+            desk.until(lambda: len(st.open_orders()) == 1, "the resting order")
+            assert verdicts(desk) == []
+            # One more costs 2.75 in fees.
+            strategy.market(BUY, "0.100")
+            desk.until(lambda: verdicts(desk), "the verdict", 5)
+            assert verdicts(desk) == [("daily", "FLATTEN", "desk")]
+            desk.until(lambda: st.position() == 0 and not st.open_orders(), "flat", 10)
+            desk.until(lambda: told(desk, "flat after"), "the good news", 10)
+            assert "flatten by daily" in refused(desk)
+            desk.until(lambda: "flat after" in there.text, "the alerts", 10)
+            assert "flatten on desk by daily" in there.text
+            # Readings are written once a second.
+            desk.until(lambda: limits_of(desk)["daily"].over, "the reading", 5)
+            status = limits_of(desk)["daily"]
+            assert status.latched
+            assert (status.action, status.release) == ("flatten", "manual")
+            assert status.headroom is not None
+            assert status.headroom < 0
+            # It is not over, so that it must be accepted.
+            said = asked(desk, Request(command="release", guard="daily", reason="go on"))
+            assert not said.done
+            assert "--accept" in said.text
+            beat = last_beat(tmp_path)
+            assert beat is not None
+            assert (beat.phase, beat.flat) == ("running", True)
+            assert beat.verdict.startswith("flatten by daily")
+            assert beat.guards["daily"] is not None
+            desk.until(lambda: desk.counted("alerts_sent") >= 2, "the count")
+        with desk_node(st, told=(there.address,), **guarded) as desk:
+            assert verdicts(desk) == [("daily", "FLATTEN", "desk")]
+            assert "flatten by daily" in refused(desk)
+            unknown = asked(desk, Request(command="release", guard="dayly", reason="x"))
+            assert not unknown.done
+            assert "did you mean daily?" in unknown.text
+            done = asked(
+                desk, Request(command="release", guard="daily", accept=True, reason="cause found")
+            )
+            assert done.done
+            assert done.text.startswith("daily released (cause found): flatten on desk since")
+            assert verdicts(desk) == []
+            entry = desk.strategy.market(BUY, "0.010")
+            desk.until(lambda: desk.strategy.status(entry) == "FILLED", "the entry")
+            assert st.position() == D("0.010")
+            desk.until(lambda: "is over: released: cause found" in there.text, "the alert", 10)
+    kept = [json.loads(line) for line in (tmp_path / "alerts.jsonl").read_text().splitlines()]
+    assert [line["level"] for line in kept if line["kind"] == "guard"][:1] == ["critical"]
+
+
+def test_what_was_asked_while_it_was_down_is_done_before_any_strategy_starts(
+    tmp_path: Path,
+) -> None:
+    with stage() as st:
+        with desk_node(st, folder=tmp_path, risk=RISK) as desk:
+            entry = desk.strategy.market(BUY, "0.020")
+            desk.until(lambda: desk.strategy.status(entry) == "FILLED", "the entry")
+        assert st.position() == D("0.020")
+        name = ask(tmp_path, Request(command="flatten", reason="I am off"))
+        with desk_node(st, folder=tmp_path, risk=RISK) as desk:
+            said = answer(tmp_path, name, 0.0)
+            assert said is not None
+            assert said.done
+            assert verdicts(desk) == [("operator", "FLATTEN", "desk")]
+            desk.until(lambda: st.position() == 0, "flat", 15)
+            desk.until(lambda: "flatten by operator: I am off" in refused(desk), "the refusal")
+            status = limits_of(desk)["operator"]
+            assert (status.latched, status.reason) == (True, "I am off")
+            again = asked(desk, Request(command="flatten", reason="still off"))
+            assert again.done
+            assert "already" in again.text
+            empty = asked(desk, Request(command="release", guard="operator", reason=" "))
+            assert not empty.done
+            done = asked(desk, Request(command="release", guard="operator", reason="back"))
+            assert done.done
+            assert verdicts(desk) == []
+
+
+def test_a_strategy_that_hears_nothing_is_closed_by_the_desk_also_while_the_trade_link_is_dead(
+    tmp_path: Path,
+) -> None:
+    stubborn = {"hand": {"use": "tests.live_nodes.test_risk_live:Stubborn"}}
+    with (
+        stage() as st,
+        desk_node(
+            st, folder=tmp_path, actors={"daily": DAILY}, risk=RISK, strategies=stubborn
+        ) as desk,
+    ):
+        strategy = desk.strategy
+        first = strategy.market(BUY, "0.100")
+        desk.until(lambda: strategy.status(first) == "FILLED", "the entry")
+        st.play("links_frozen", "trade")
+        desk.until(lambda: verdicts(desk), "the verdict", 10)
+        desk.until(lambda: st.position() == 0, "flat", 20)
+        desk.until(lambda: told(desk, "flat after"), "the good news", 20)
+
+
+def test_the_books_go_on_over_a_restart_with_funding_and_what_filled_meanwhile(
+    tmp_path: Path,
+) -> None:
+    with stage() as st:
+        with desk_node(st, folder=tmp_path, risk=RISK) as desk:
+            assert desk.live.risk is not None
+            entry = desk.strategy.market(BUY, "0.020")
+            desk.until(lambda: desk.strategy.status(entry) == "FILLED", "the entry")
+            st.settle_funding("0.001")
+            books = desk.live.risk.desk.books
+            # 0.020 at 50,000 pays 1 USDT, and its fee was 0.55.
+            fee = D("0.020") * D("50000.1") * FEE
+            desk.until(lambda: len(desk.fills()) == 2, "the payment", 10)
+            funding = next(f.fee for f in desk.fills() if f.kind == "Funding")
+            paid = D("0.020") * D("50000.1") + fee + funding
+            assert books.results(lambda _: D("50000"))["hand"] == D("1000") - paid
+        # Sold by an order of ours while the node was down, as one that rested at the venue.
+        st.order("Sell", "0.005", name="n1-hand-zzz-1")
+        with desk_node(st, folder=tmp_path, risk=RISK) as desk:
+            assert desk.live.risk is not None
+            books = desk.live.risk.desk.books
+            assert books.open["hand", NAME].quantity == D("0.015")
+            assert books.open["hand", NAME].funding == -funding
+            assert desk.journal.state_names("risk", "") == []
+
+
+def test_a_dry_run_leaves_halts_and_requests_as_they_are(tmp_path: Path) -> None:
+    guarded: dict[str, Any] = {"actors": {"daily": DAILY}, "risk": RISK, "folder": tmp_path}
+    with stage() as st:
+        with desk_node(st, **guarded) as desk:
+            desk.strategy.market(BUY, "0.100")
+            desk.until(lambda: told(desk, "flat after"), "flat", 15)
+            before = desk.journal.load_state("guard:daily", "state")
+        name = ask(tmp_path, Request(command="release", guard="daily", accept=True, reason="go on"))
+        with desk_node(st, options=Options(dry_run=True), **guarded) as desk:
+            assert verdicts(desk) == [("daily", "FLATTEN", "desk")]
+            assert "flatten by daily" in refused(desk)
+            desk.wait(1.0)
+            assert answer(tmp_path, name, 0.0) is None
+            assert desk.journal.load_state("guard:daily", "state") == before
+        with desk_node(st, **guarded) as desk:
+            said = answer(tmp_path, name, 0.0)
+            assert said is not None
+            assert said.done
+            assert verdicts(desk) == []
+
+
+def test_a_guard_that_left_the_document_holds_nothing_back_and_is_reported(tmp_path: Path) -> None:
+    with stage() as st:
+        with desk_node(st, folder=tmp_path, risk=RISK, actors={"daily": DAILY}) as desk:
+            desk.strategy.market(BUY, "0.100")
+            desk.until(lambda: told(desk, "flat after"), "flat", 15)
+        with desk_node(st, folder=tmp_path, risk=RISK) as desk:
+            assert verdicts(desk) == []
+            assert told(desk, "daily is no guard of the document any more: its flatten on desk")
+
+
+def test_what_is_no_guard_and_the_operators_name_are_refused(tmp_path: Path) -> None:
+    other = desk_document(tmp_path, actors={"x": {"use": "tests.live_nodes.by_hand:ByHand"}})
+    with pytest.raises(InputError, match=r"actors.x: .* is no guard"):
+        node_guards(other)
+    own = desk_document(tmp_path, actors={"operator": DAILY})
+    with pytest.raises(InputError, match=r"actors.operator: this name"):
+        node_guards(own)
