@@ -16,6 +16,8 @@ from actors.rules.spans import SpanOrNone, seconds, span_ns
 class CooldownParams(PassingParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long no new trade is opened after one was closed. Adding to an open one is none.
 
+    An order that turns a position from long to short passes where no pause runs, and begins one.
+
     Parameters
     ----------
     after_trade : str
