@@ -342,10 +342,6 @@ class BacktestWorld:
         """Return what the gate refused."""
         return list(self._running.refusals)
 
-    def fills(self) -> int:
-        """Return how many fills there were."""
-        return len(self._running.desk.accountant.fills)
-
     def restart(self, insist: Instruction) -> Restarted:
         """Start a second engine with a copy of what the guard kept."""
         running = self._running

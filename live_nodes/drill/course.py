@@ -133,15 +133,17 @@ class Course:
     def _refused(self, heard: Heard) -> None:
         """Try entries, and see that none of them leaves."""
         world, row = self._world, self._row
-        before, filled = len(world.refusals()), world.fills()
+        before, held = len(world.refusals()), world.held()
         self._tell_to_insist(heard.verdict)
         mine = lambda: self._mine(world.refusals()[before:], heard.verdict)  # noqa: E731
         if not self._until(lambda: len(mine()) >= 3, REFUSED_WITHIN):
             others = {refusal.reason for refusal in world.refusals()[before:]}
             told = f"; refused were: {' | '.join(sorted(others))}" if others else ""
             raise DrillError(f"entries were not refused after the verdict{told}")
-        if heard.verdict.action >= Action.HALT_ENTRIES and world.fills() > filled:
-            raise DrillError("an entry was filled although the halt stands")
+        if heard.verdict.action >= Action.HALT_ENTRIES:
+            grown = _grown(held, world.held())
+            if grown:
+                raise DrillError(f"entries were filled although the halt stands: {grown}")
         row.refused = len(mine())
 
     def _mine(self, refusals: list[Refusal], verdict: Verdict) -> list[Refusal]:
@@ -215,11 +217,11 @@ class Course:
     def _trades_again(self) -> None:
         """See that entries pass once the halt is over."""
         world, plan = self._world, self._plan
-        filled, refused = world.fills(), len(world.refusals())
+        held, refused = world.held(), len(world.refusals())
         size = f"{self._quantity(plan.insist, plan.weight):f}"
         again = (Trade(instrument=plan.insist, quantity=size),)
         self._tell(Instruction(number=next(self._numbers), trades=again))
-        if not self._until(lambda: world.fills() > filled, TRADES_WITHIN):
+        if not self._until(lambda: _grown(held, world.held()), TRADES_WITHIN):
             reasons = {refusal.reason for refusal in world.refusals()[refused:]}
             told = f"; refused: {' | '.join(sorted(reasons))}" if reasons else ""
             raise DrillError(f"the halt is over, but no entry was filled{told}")
@@ -312,6 +314,16 @@ class Course:
         while not (result := found()) and self._world.now() < until:
             self._world.go_on(LOOK)
         return result
+
+
+def _grown(before: dict[str, Decimal], after: dict[str, Decimal]) -> str:
+    """Return in words the positions that are larger than before, empty when none is."""
+    zero = Decimal(0)
+    return ", ".join(
+        f"{name} {before.get(name, zero):f} -> {size:f}"
+        for name, size in sorted(after.items())
+        if abs(size) > abs(before.get(name, zero))
+    )
 
 
 def _action(action: Action, multiplier: float) -> str:

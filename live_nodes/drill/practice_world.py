@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -181,9 +182,10 @@ class PracticeWorld:
                 # 110007: the balance is not enough for new order, the most usual rejection.
                 refused = {"op": "order.create", "ret_code": 110007, "message": "drill"}
                 self._fault("rejects", {"model": "ret_code", "times": times, **refused})
-            case Failures(times, _):
+            case Failures(_, within):
+                # Not so many times: the engine asks the same, and what fails there is its own.
                 fault = {"model": "http", "path": "/v5/order/realtime", "status": 500}
-                self._fault("failures", fault | {"times": times})
+                self._fault("failures", fault | {"seconds": within})
             case Strange(instrument, weight):
                 size = quantity(weight, self.price(instrument), facts_of(instrument).lot)
                 side = "Buy" if size > 0 else "Sell"
@@ -238,11 +240,6 @@ class PracticeWorld:
                 if row["refused"] and row["operation"] == "submit"
             ]
 
-    def fills(self) -> int:
-        """Return how many fills there were, of the journal."""
-        with read(self._node) as journal:
-            return len(journal.fills_since(0))
-
     def release(self, scope: str, *, accept: bool) -> str:
         """Ask by the mailbox, as `perpdesk risk release` does."""
         request = Request(
@@ -280,7 +277,8 @@ class PracticeWorld:
         try:
             with read(self._node) as journal:
                 runs = journal.runs()
-        except InputError:
+        except (InputError, sqlite3.OperationalError):
+            # The node has not made its journal yet, or is just about to.
             return False
         return bool(runs) and runs[0].pid == self._process.pid and runs[0].phase == "running"
 

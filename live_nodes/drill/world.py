@@ -98,9 +98,6 @@ class World(Protocol):
     def refusals(self) -> list[Refusal]:
         """Return what the gate refused, the oldest first."""
 
-    def fills(self) -> int:
-        """Return how many fills there were."""
-
     def restart(self, insist: Instruction) -> Restarted:
         """End without warning and start again; nothing but what is kept goes over."""
 
