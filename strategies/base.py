@@ -87,8 +87,8 @@ class DeskStrategy(Hooks, Strategy):
         saved = {name: self._executor.saved(name) for name in self.instrument_ids}
         goals = {name: kept for name, kept in saved.items() if kept is not None}
         leaving = self._obedience.left_to_leave()
-        for name in self.instrument_ids:
-            if name.value in leaving and goals.pop(name, None) is not None:
+        for name in map(InstrumentId.from_str, self._obedience.to_leave()):
+            if goals.pop(name, None) is not None:
                 self._executor.forget(name)
 
         def go_on() -> None:

@@ -40,20 +40,25 @@ class Obedience:
     @contextmanager
     def noticing(self, verdict: Verdict) -> Iterator[None]:
         """Act on what the verdict, heard inside, changes."""
-        left, halted = self._left(), self._halted()
+        left, halted = self.to_leave(), self._halted()
         yield
         strategy = self._strategy
-        leave = self._left() - left
+        leave = self.to_leave() - left
         if leave:
             strategy.on_flatten(leave, verdict)
         recall = self._halted() - halted - leave
         if recall:
             strategy.on_halt(recall, verdict)
 
+    def to_leave(self) -> set[str]:
+        """Return the ids that a verdict says to leave."""
+        strategy = self._strategy
+        return {n for n in strategy.ids if strategy.verdict_on(n).action == Action.FLATTEN}
+
     def left_to_leave(self) -> set[str]:
-        """Return the ids in which something is held that a verdict says to leave."""
+        """Return those of them in which something is held."""
         held = self._strategy.holdings()
-        return {name for name in self._left() if held.get(name)}
+        return {name for name in self.to_leave() if held.get(name)}
 
     def leave(self, instruments: Container[str]) -> None:
         """Cancel the own orders in the instruments, then close what is held there, at market."""
@@ -89,10 +94,6 @@ class Obedience:
         left = order.quantity.as_decimal() - order.filled_qty.as_decimal()
         signed = left if order.side == OrderSide.BUY else -left
         return not order.is_reduce_only and not self._strategy.shrinks(order.instrument_id, signed)
-
-    def _left(self) -> set[str]:
-        strategy = self._strategy
-        return {n for n in strategy.ids if strategy.verdict_on(n).action == Action.FLATTEN}
 
     def _halted(self) -> set[str]:
         strategy = self._strategy

@@ -17,7 +17,7 @@ from nautilus_trader.model.orders import Order
 
 from backtests.build import Desk
 from backtests.market import market_of
-from strategies.messages import Action, Verdict
+from strategies.messages import Action, Verdict, passes
 from tests.builders_engine import (
     SPOT,
     A,
@@ -250,9 +250,29 @@ def test_a_verdict_stops_entries_and_lets_exits_pass(action: Action) -> None:
     assert desk.accountant.ledger.quantities == {}
 
 
-def test_shrink_is_for_sizing_and_stops_nothing() -> None:
-    _, script = played((at(1), saying(Action.SHRINK, multiplier=0.5)), (at(1, 5), trading(A, "1")))
-    assert script.denials == []
+@pytest.mark.parametrize(
+    ("scope", "largest"),
+    [("desk", "250"), ("strategy:script", "500"), (f"instrument:{A}", "500")],
+)
+def test_shrink_leaves_a_part_of_the_leverage_where_the_desk_is_meant(
+    scope: str, largest: str
+) -> None:
+    """What a strategy or an instrument may have is for the strategy to size by."""
+    shrink = saying(Action.SHRINK, multiplier=0.5, scope=scope)
+    over = str(D(largest) + D("0.001"))
+    _, script = played(
+        (at(1), shrink), (at(1, 5), trading(A, over)), (at(1, 6), trading(A, largest))
+    )
+    assert len(script.denials) == 1
+    assert "would exceed" in script.denials[0]
+    assert [fill.last_qty.as_decimal() for fill in script.fills] == [D(largest)]
+
+
+def test_a_refusal_says_when_it_is_for_now() -> None:
+    halt = saying(Action.HALT_ENTRIES, passing=True)
+    _, script = played((at(1), halt), (at(1, 5), trading(A, "1")))
+    assert script.denials == ["order gate: halt_entries for now by drawdown: down 20 %"]
+    assert passes(script.denials[0])
 
 
 def test_a_verdict_lapses_at_its_time() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from nautilus_trader.execution.messages import TradingCommand
 from nautilus_trader.model.enums import OrderSide, OrderStatus
 from nautilus_trader.model.events import (
     OrderCancelRejected,
@@ -20,6 +21,7 @@ from actors.order_facts import OrderFacts
 from backtests.build import Desk
 from backtests.market import market_of
 from config.errors import DeskError
+from strategies.messages import Action, Verdict
 from tests.builders_engine import (
     A,
     Candles,
@@ -251,3 +253,25 @@ def test_one_held_leg_holds_the_whole_list(held: bool) -> None:
         ]
     else:
         assert script.denials == []
+
+
+@pytest.mark.parametrize(("quantity", "leaves"), [("1", False), ("-5", True)])
+def test_what_waited_is_judged_by_the_verdict_of_the_moment_it_leaves(
+    quantity: str, leaves: bool
+) -> None:
+    """A throttle asks once more: an entry that passed before a halt must not leave into it."""
+    asked: list[str | None] = []
+    market = market_of([info(A)], venue())
+    script = Script({at(1, 5): trading(A, "5"), at(2, 5): trading(A, quantity)})
+    desk = desk_of(market, venue(), script)
+
+    def sender(command: TradingCommand, told: Sequence[OrderFacts]) -> None:
+        if told[0].ts >= at(2):
+            halt = Verdict(action=Action.HALT_ENTRIES, guard="drawdown", reason="down")
+            desk.engine.kernel.msgbus.publish("verdicts.drawdown", halt)
+            asked.extend(desk.gate.held(facts) for facts in told)
+        desk.gate.forward(command)
+
+    desk.gate.sender = sender
+    feed(desk, slices(market, {A: FLAT_MARKET}))
+    assert asked == [None if leaves else "halt_entries by drawdown: down"]

@@ -113,6 +113,33 @@ def test_gross_exposure_stays_within_leverage(quantity: str, account: dict, pass
 
 
 @pytest.mark.parametrize(
+    ("quantity", "position", "gross", "passes"),
+    [
+        # Half of 5 x 1,000 carries 2,500, which is 25 at a price of 100.
+        ("25", "0", 0.0, True),
+        ("25.001", "0", 0.0, False),
+        ("-25.001", "0", 0.0, False),
+        ("5", "20", 2000.0, True),
+        ("5.001", "20", 2000.0, False),
+        # A book that was larger before may not grow, and may be left and turned.
+        ("0.1", "40", 4000.0, False),
+        ("-40", "40", 4000.0, True),
+        ("-80", "40", 4000.0, True),
+    ],
+)
+def test_under_a_shrinking_desk_only_its_part_of_the_leverage_is_there(
+    quantity: str, position: str, gross: float, passes: bool
+) -> None:
+    shrunk = Verdict(action=Action.SHRINK, multiplier=0.5, guard="drawdown", reason="down 8 %")
+    account = replace(FLAT, position=D(position), gross=gross, shrunk=shrunk)
+    found = refusal(order(quantity), replace(PERPETUAL, max_quantity=None), account, shrunk)
+    assert (found is None) == passes
+    assert passes or "2500.00 (5 x equity 1000.00 x 0.5, shrink by drawdown: down 8 %)" in str(
+        found
+    )
+
+
+@pytest.mark.parametrize(
     ("quantity", "position", "pending", "passes"),
     [
         ("-1", "1", "0", True),
