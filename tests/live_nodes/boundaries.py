@@ -29,7 +29,17 @@ REQUESTS = (
     "batch_modify_orders",
     "batch_cancel_orders",
 )
-BY_THE_CLOCK = {"equity", "links", "notes", "runs", "gates", "verdicts", "standing", "state node"}
+BY_THE_CLOCK = {
+    "equity",
+    "links",
+    "notes",
+    "runs",
+    "gates",
+    "verdicts",
+    "standing",
+    "state node",
+    "state readings",
+}
 """Tables that are written when it is time, or once a run; their commits are no boundaries."""
 
 Told = Callable[[str], None]
