@@ -7,9 +7,11 @@ from decimal import Decimal
 import msgspec
 
 from actors.rules.assets import asset_of, coin_of
-from actors.rules.exposures import Share, course, net_values, share_cap
+from actors.rules.caps import Share, share_cap
+from actors.rules.courses import course
+from actors.rules.exposures import net_values
 from actors.rules.facts import Asked, Pulse, Seen
-from actors.rules.groups import GroupCap, group_readings, group_refusal
+from actors.rules.groups import GroupCaps, group_readings, group_refusal
 from actors.rules.params import ActionName, GuardParams, Release
 from actors.rules.rule import Readings, Rule
 from actors.rules.stateless import Nothing, nothing
@@ -76,7 +78,9 @@ def step(state: Nothing, seen: Seen, params: AssetCapsParams) -> tuple[Nothing, 
     coins: dict[str, dict[str, Decimal]] = {}
     for name, value in net_values(seen).items():
         coins.setdefault(asset_of(name), {})[name] = value
-    groups = ((coins[coin], _caps(params, coin, seen.equity)) for coin in sorted(coins))
+    of_all = _caps(params, AssetCap(), seen.equity)
+    own = {coin: _caps(params, cap, seen.equity) for coin, cap in params.assets.items()}
+    groups = ((coin, coins[coin], own.get(coin, of_all)) for coin in sorted(coins))
     return state, group_readings(groups, params)
 
 
@@ -84,21 +88,17 @@ def admit(state: Nothing, asked: Asked, pulse: Pulse, params: AssetCapsParams) -
     """Refuse an entry that could bring its coin to a cap, with all that is under way."""
     coin = asset_of(asked.instrument)
     way = course(asked).only(lambda name: asset_of(name) == coin)
-    caps = _caps(params, coin, pulse.equity)
-    return group_refusal(way, caps, net_entries=params.net_entries)
+    caps = _caps(params, params.assets.get(coin, AssetCap()), pulse.equity)
+    return group_refusal(coin, way, caps, net_entries=params.net_entries)
 
 
-def _caps(params: AssetCapsParams, coin: str, equity: Decimal) -> list[GroupCap]:
-    own = params.assets.get(coin, AssetCap())
-    limits = (
-        (True, params.net if own.net is None else own.net),
-        (False, params.gross if own.gross is None else own.gross),
+def _caps(params: AssetCapsParams, own: AssetCap, equity: Decimal) -> GroupCaps:
+    net = params.net if own.net is None else own.net
+    gross = params.gross if own.gross is None else own.gross
+    return GroupCaps(
+        net=None if net is None else share_cap(net, equity, params),
+        gross=None if gross is None else share_cap(gross, equity, params),
     )
-    return [
-        GroupCap(coin, is_net, share_cap(limit, equity))
-        for is_net, limit in limits
-        if limit is not None
-    ]
 
 
 RULE = Rule(

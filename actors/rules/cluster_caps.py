@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import lru_cache, partial
@@ -11,9 +10,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.rules.exposures import Share, course, net_values, share_cap
+from actors.rules.caps import Share, share_cap
+from actors.rules.courses import course
+from actors.rules.exposures import net_values
 from actors.rules.facts import Asked, Pulse, Seen
-from actors.rules.groups import GroupCap, group_readings, group_refusal
+from actors.rules.groups import GroupCaps, group_readings, group_refusal
 from actors.rules.params import ActionName, GuardParams, Release
 from actors.rules.rule import Readings, Rule
 from actors.rules.stateless import Nothing, nothing
@@ -82,8 +83,9 @@ def step(state: Nothing, seen: Seen, params: ClusterCapsParams) -> tuple[Nothing
     values = net_values(seen)
     groups = (
         (
+            key,
             {name: value for name, value in values.items() if belongs(name, cluster.instruments)},
-            _caps(key, cluster, seen.equity),
+            _caps(cluster, seen.equity, params),
         )
         for key, cluster in params.clusters.items()
     )
@@ -97,8 +99,8 @@ def admit(state: Nothing, asked: Asked, pulse: Pulse, params: ClusterCapsParams)
         if not belongs(asked.instrument, cluster.instruments):
             continue
         own = way.only(partial(belongs, patterns=cluster.instruments))
-        caps = _caps(key, cluster, pulse.equity)
-        refusal = group_refusal(own, caps, net_entries=params.net_entries)
+        caps = _caps(cluster, pulse.equity, params)
+        refusal = group_refusal(key, own, caps, net_entries=params.net_entries)
         if refusal:
             return refusal
     return None
@@ -110,12 +112,11 @@ def belongs(instrument: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(instrument, pattern) for pattern in patterns)
 
 
-def _caps(name: str, cluster: Cluster, equity: Decimal) -> Iterable[GroupCap]:
-    return [
-        GroupCap(name, is_net, share_cap(limit, equity))
-        for is_net, limit in ((False, cluster.cap), (True, cluster.net))
-        if limit is not None
-    ]
+def _caps(cluster: Cluster, equity: Decimal, params: ClusterCapsParams) -> GroupCaps:
+    return GroupCaps(
+        net=None if cluster.net is None else share_cap(cluster.net, equity, params),
+        gross=None if cluster.cap is None else share_cap(cluster.cap, equity, params),
+    )
 
 
 RULE = Rule(

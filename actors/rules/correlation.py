@@ -7,7 +7,8 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta
 
-from actors.rules.exposures import cap_of, net_values
+from actors.rules.caps import cap_of
+from actors.rules.exposures import net_values
 from actors.rules.facts import Pulse, Seen
 from actors.rules.params import Fraction, GuardParams, Release
 from actors.rules.reading import Reading, inside
@@ -107,15 +108,27 @@ def _of_book(samples: Samples, pulse: Pulse, params: CorrelationParams) -> Readi
     names = tuple(sorted(name for name, value in values.items() if abs(value) >= least))
     if len(names) < 2:
         return _reading("desk", "", 0.0, "fewer than two positions are large enough", params)
-    signs = np.array([1.0 if values[name] > 0 else -1.0 for name in names])
-    signed = _matrix(samples, names, params.lookback) * np.outer(signs, signs)
+    signs = tuple(values[name] > 0 for name in names)
+    found, words = _worst(samples, names, signs, params.lookback)
+    return _reading("desk", "", found, words or _missing(samples, names, params), params)
+
+
+def _largest(
+    samples: Samples, names: tuple[str, ...], longs: tuple[bool, ...], lookback: int
+) -> tuple[float, str]:
+    """Return the largest correlation of positions and between which; NaN where none is known."""
+    signs = np.where(longs, 1.0, -1.0)
+    signed = correlations(samples, names, lookback) * np.outer(signs, signs)
     rows, columns = np.triu_indices(len(names), 1)
     pairs = signed[rows, columns]
     if np.isnan(pairs).all():
-        return _reading("desk", "", float("nan"), _missing(samples, names, params), params)
+        return float("nan"), ""
     worst = int(np.nanargmax(pairs))
     words = f"positions in {names[rows[worst]]} and {names[columns[worst]]}"
-    return _reading("desk", "", float(pairs[worst]), words, params)
+    return float(pairs[worst]), words
+
+
+_worst = Remembered(_largest)
 
 
 def _reading(scope: str, key: str, found: float, words: str, params: CorrelationParams) -> Reading:

@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Literal, NamedTuple
 
-from actors.rules.exposures import (
-    Cap,
-    Share,
-    Values,
-    cap_reading,
-    course,
-    gross,
-    money_cap,
-    net,
-    net_values,
-    reached,
-    share_cap,
-    strategy_values,
-)
+from actors.rules.caps import Cap, Share, cap_reading, money_cap, share_cap
+from actors.rules.courses import course
+from actors.rules.exposures import Values, gross, net, net_values, strategy_values
 from actors.rules.facts import Asked, Pulse, Seen
 from actors.rules.limits import Money, none_given
 from actors.rules.params import GuardParams, Release
@@ -98,12 +86,14 @@ def admit(state: Nothing, asked: Asked, pulse: Pulse, params: ExposureCapsParams
     strategy = asked.strategy if params.of == "strategies" else None
     scope = "desk" if strategy is None else f"strategy:{strategy}"
     way = course(asked, strategy)
-    before, after = way.gross()
     for _, cap, is_net in _limits(params, pulse):
-        value: Decimal | None = after if after > before else None
-        if is_net:
-            value = way.net() if params.net_entries else None
-        if value is not None and (refusal := reached(value, cap, _what(scope, is_net))):
+        if is_net and params.net_entries:
+            refusal = cap.refusal(way.net(), _what(scope, is_net))
+        elif not is_net and way.worsens:
+            refusal = cap.refusal(way.gross(), _what(scope, is_net))
+        else:
+            continue
+        if refusal is not None:
             return refusal
     return None
 
@@ -111,13 +101,13 @@ def admit(state: Nothing, asked: Asked, pulse: Pulse, params: ExposureCapsParams
 def _limits(params: ExposureCapsParams, pulse: Pulse) -> list[_Limit]:
     limits = []
     if params.gross_currency is not None:
-        limits.append(_Limit("gross_currency", money_cap(params.gross_currency), False))
+        limits.append(_Limit("gross_currency", money_cap(params.gross_currency, params), False))
     if params.net_currency is not None:
-        limits.append(_Limit("net_currency", money_cap(params.net_currency), True))
+        limits.append(_Limit("net_currency", money_cap(params.net_currency, params), True))
     if params.leverage is not None:
-        limits.append(_Limit("leverage", share_cap(params.leverage, pulse.equity), False))
+        limits.append(_Limit("leverage", share_cap(params.leverage, pulse.equity, params), False))
     if params.net_pct is not None:
-        limits.append(_Limit("net_pct", share_cap(params.net_pct, pulse.equity), True))
+        limits.append(_Limit("net_pct", share_cap(params.net_pct, pulse.equity, params), True))
     return limits
 
 

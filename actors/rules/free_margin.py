@@ -7,10 +7,11 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from actors.rules.exposures import NO_EQUITY, course
+from actors.rules.caps import NO_EQUITY
+from actors.rules.courses import course
 from actors.rules.facts import ZERO, Asked, Pulse, Seen
 from actors.rules.limits import exact
-from actors.rules.margin import initial_margin, stake, stakes
+from actors.rules.margin import ONE, initial_margin, stake, stakes
 from actors.rules.params import Fraction, GuardParams, Release
 from actors.rules.reading import Reading
 from actors.rules.rule import Readings, Rule
@@ -62,19 +63,44 @@ def step(state: Nothing, seen: Seen, params: FreeMarginParams) -> tuple[Nothing,
 
 def admit(state: Nothing, asked: Asked, pulse: Pulse, params: FreeMarginParams) -> str | None:
     """Refuse an entry that could use the free margin up, with all that is under way."""
-    leverage = _leverage(params, pulse)
-    name, way = asked.instrument, course(asked)
-    if way.after[name].worst <= way.before[name].worst:
+    way = course(asked)
+    if not way.worsens:
         return None
+    equity, rates = pulse.equity, _rates(pulse, _leverage(params, pulse))
     used = ZERO
-    for instrument, reach in way.after.items():
-        market = pulse.markets.get(instrument)
-        sides = (stake(value, market, instrument) for value in reach)
-        used += max(initial_margin(side, leverage) for side in sides)
-    free, least = pulse.equity - used, exact(params.least) * pulse.equity
+    for name, reach in way.after().items():
+        long, short = rates[name]
+        used += max(reach.high * long, -reach.low * short)
+    free, least = equity - used, exact(params.least) * equity
     if free > least:
         return None
     return f"free margin could fall to {free:.2f}, least {least:.2f}"
+
+
+class _Rates(dict[str, tuple[Decimal, Decimal]]):
+    """The margin rates of longs and shorts by instrument, worked out when they are asked for."""
+
+    def __init__(self, pulse: Pulse, leverage: Decimal) -> None:
+        super().__init__()
+        self.pulse = pulse
+        self.leverage = leverage
+
+    def __missing__(self, name: str) -> tuple[Decimal, Decimal]:
+        market = self.pulse.markets.get(name)
+        sides = (stake(side, market, name) for side in (ONE, -ONE))
+        long, short = (initial_margin(held, self.leverage) for held in sides)
+        self[name] = long, short
+        return long, short
+
+
+_newest: list[_Rates] = []
+
+
+def _rates(pulse: Pulse, leverage: Decimal) -> _Rates:
+    """Return the rates at a pulse; a rebalance asks for them hundreds of times at one."""
+    if not _newest or _newest[0].pulse is not pulse or _newest[0].leverage != leverage:
+        _newest[:] = [_Rates(pulse, leverage)]
+    return _newest[0]
 
 
 def _leverage(params: FreeMarginParams, pulse: Pulse) -> Decimal:

@@ -6,26 +6,41 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
-from actors.rules.exposures import Cap, Course, Values, cap_reading, gross, net, reached
+from actors.rules.caps import Cap, cap_reading
+from actors.rules.courses import Course
+from actors.rules.exposures import Values, gross, net
 from actors.rules.params import GuardParams
 from actors.rules.reading import Reading
 
 
-class GroupCap(NamedTuple):
-    """One cap of a group: on its net value, else on its gross."""
+class GroupCaps(NamedTuple):
+    """The caps of a group on its net and on its gross value, where it has them."""
 
-    name: str
-    is_net: bool
+    net: Cap | None
+    gross: Cap | None
+
+
+class _Measured(NamedTuple):
+    """A group's value under one of its caps."""
+
+    key: str
+    held: Values
+    value: Decimal
     cap: Cap
 
     @property
-    def key(self) -> str:
-        """Return the reading's key, which is how it is called, such as ``BTC net``."""
-        return f"{self.name} {'net' if self.is_net else 'gross'}"
+    def part(self) -> float:
+        """Return the value as a part of the cap."""
+        return float(self.value / self.cap.money) if self.value else 0.0
+
+    def reading(self, instrument: str, params: GuardParams) -> Reading:
+        """Return the reading on one of its instruments."""
+        scope = f"instrument:{instrument}"
+        return cap_reading(scope, self.key, self.value, self.cap, params, self.key)
 
 
 def group_readings(
-    groups: Iterable[tuple[Values, Iterable[GroupCap]]], params: GuardParams
+    groups: Iterable[tuple[str, Values, GroupCaps]], params: GuardParams
 ) -> tuple[Reading, ...]:
     """Measure groups: a reading on each position of those that are not clear of a cap.
 
@@ -33,52 +48,61 @@ def group_readings(
 
     Parameters
     ----------
-    groups : iterable of (values, caps)
-        What is held of each group by instrument, and its caps.
+    groups : iterable of (name, values, caps)
+        What is held of each group by instrument, and its caps. Keys of readings are such as
+        ``BTC net``.
     params : GuardParams
-        What is asked for, and the hysteresis.
+        What is asked for.
     """
     near: list[Reading] = []
-    nearest: tuple[float, Values, GroupCap, Decimal] | None = None
-    for held, caps in groups:
-        for limit in caps:
-            value = abs(net(held.values())) if limit.is_net else gross(held.values())
-            if not limit.cap.clear(value, params.hysteresis):
-                near.extend(_reading(name, limit, value, params) for name in sorted(held))
-                continue
-            part = limit.cap.told(value) / limit.cap.limit
-            if held and (nearest is None or part > nearest[0]):
-                nearest = (part, held, limit, value)
+    nearest: _Measured | None = None
+    for name, held, caps in groups:
+        if caps.net is not None:
+            value = abs(net(held.values()))
+            if not caps.net.clear(value):
+                near += _all(_Measured(f"{name} net", held, value, caps.net), params)
+            elif held:
+                nearest = _nearer(nearest, _Measured(f"{name} net", held, value, caps.net))
+        if caps.gross is not None:
+            value = gross(held.values())
+            if not caps.gross.clear(value):
+                near += _all(_Measured(f"{name} gross", held, value, caps.gross), params)
+            elif held:
+                nearest = _nearer(nearest, _Measured(f"{name} gross", held, value, caps.gross))
     if near or nearest is None:
         return tuple(near)
-    _, held, limit, value = nearest
-    largest = max(held, key=lambda name: (abs(held[name]), name))
-    return (_reading(largest, limit, value, params),)
+    of_nearest = nearest.held
+    largest = max(of_nearest, key=lambda name: (abs(of_nearest[name]), name))
+    return (nearest.reading(largest, params),)
 
 
-def group_refusal(way: Course, caps: Iterable[GroupCap], *, net_entries: bool) -> str | None:
+def group_refusal(name: str, way: Course, caps: GroupCaps, *, net_entries: bool) -> str | None:
     """Return why an entry that could bring its group to a cap is refused, None when it can't.
 
     Parameters
     ----------
+    name : str
+        The group's.
     way : Course
         Of the group's instruments only.
-    caps : iterable of GroupCap
+    caps : GroupCaps
         Of the group.
     net_entries : bool
         Whether net is judged for entries at all.
     """
-    before, after = way.gross()
-    for limit in caps:
-        value: Decimal | None = after if after > before else None
-        if limit.is_net:
-            value = way.net() if net_entries else None
-        refusal = None if value is None else reached(value, limit.cap, limit.key)
-        if refusal:
-            return refusal
-    return None
+    refusal = None
+    if caps.net is not None and net_entries:
+        refusal = caps.net.refusal(way.net(), f"{name} net")
+    if refusal is None and caps.gross is not None and way.worsens:
+        refusal = caps.gross.refusal(way.gross(), f"{name} gross")
+    return refusal
 
 
-def _reading(instrument: str, limit: GroupCap, value: Decimal, params: GuardParams) -> Reading:
-    scope = f"instrument:{instrument}"
-    return cap_reading(scope, limit.key, value, limit.cap, params, limit.key)
+def _all(found: _Measured, params: GuardParams) -> list[Reading]:
+    return [found.reading(name, params) for name in sorted(found.held)]
+
+
+def _nearer(one: _Measured | None, other: _Measured) -> _Measured:
+    if one is None or (one.cap is other.cap and other.value > one.value):
+        return other
+    return other if one.cap is not other.cap and other.part > one.part else one

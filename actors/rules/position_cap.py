@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from actors.rules.exposures import (
-    Cap,
-    Share,
-    cap_reading,
-    course,
-    money_cap,
-    net_values,
-    reached,
-    share_cap,
-    telling,
-)
+from actors.rules.caps import Cap, Share, cap_reading, money_cap, of_note, share_cap
+from actors.rules.courses import course
+from actors.rules.exposures import net_values
 from actors.rules.facts import Asked, Pulse, Seen
 from actors.rules.limits import Money, none_given
 from actors.rules.params import ActionName, GuardParams, Release
@@ -52,30 +44,28 @@ def step(state: Nothing, seen: Seen, params: PositionCapParams) -> tuple[Nothing
     return state, tuple(
         cap_reading(f"instrument:{name}", key, abs(values[name]), cap, params, f"{name} is worth")
         for key, cap in _caps(params, seen)
-        for name in telling(values, cap, params)
+        for name in of_note(values, cap)
     )
 
 
 def admit(state: Nothing, asked: Asked, pulse: Pulse, params: PositionCapParams) -> str | None:
     """Refuse an entry that could bring the position to a cap, with all that is under way."""
-    name = asked.instrument
     way = course(asked)
-    worst = way.after[name].worst
-    if worst <= way.before[name].worst:
+    if not way.worsens:
         return None
-    for _, cap in _caps(params, pulse):
-        refusal = reached(worst, cap, f"{name}'s position")
-        if refusal:
-            return refusal
-    return None
+    refusals = (
+        cap.refusal(way.own.worst, f"{asked.instrument}'s position")
+        for _, cap in _caps(params, pulse)
+    )
+    return next(filter(None, refusals), None)
 
 
 def _caps(params: PositionCapParams, pulse: Pulse) -> list[tuple[str, Cap]]:
     caps: list[tuple[str, Cap]] = []
     if params.limit_pct is not None:
-        caps.append(("pct", share_cap(params.limit_pct, pulse.equity)))
+        caps.append(("pct", share_cap(params.limit_pct, pulse.equity, params)))
     if params.limit_currency is not None:
-        caps.append(("currency", money_cap(params.limit_currency)))
+        caps.append(("currency", money_cap(params.limit_currency, params)))
     return caps
 
 
