@@ -170,7 +170,10 @@ def build(
     if at_close:
         accountant.send_now = exchange.exec_client.submit_order
         if guards:
-            _replace_client(kernel, exchange, AtStampClient(exchange, kernel, accountant))
+            client: NextPrintClient = AtStampClient(exchange, kernel, accountant)
+            _replace_client(kernel, exchange, client)
+            accountant.send_now = client.send_now
+            accountant.take_back_all = client.take_back_all
     else:
         client = NextPrintClient(exchange, kernel, prints_to_wait)
         _replace_client(kernel, exchange, client)

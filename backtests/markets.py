@@ -49,7 +49,7 @@ class Markets:
                 Decimal(info.maintenance_margin),
                 instrument.taker_fee,
                 info.product == "SPOT",
-                info.funding_minutes * MINUTE_NS,
+                0 if info.product == "SPOT" else info.funding_minutes * MINUTE_NS,
             )
             for info, instrument in zip(market.infos, market.instruments, strict=True)
         }

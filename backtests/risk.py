@@ -7,21 +7,14 @@ stamp do: at the next print, or at that candle's close where the document says s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.backtest.engine import SimulatedExchange
 from nautilus_trader.backtest.execution_client import BacktestExecClient
-from nautilus_trader.execution.messages import (
-    BatchCancelOrders,
-    CancelAllOrders,
-    CancelOrder,
-    ModifyOrder,
-    SubmitOrder,
-    SubmitOrderList,
-    TradingCommand,
-)
+from nautilus_trader.execution.messages import SubmitOrder, TradingCommand
+from nautilus_trader.model.data import TradeTick
 
 from actors.books import Books
 from actors.guard import Guard
@@ -31,6 +24,7 @@ from backtests.accountant import Accountant
 from backtests.feed import Grid, Settlement
 from backtests.market import Market
 from backtests.markets import Markets
+from backtests.venue import NextPrintClient
 
 
 def risk_desk(
@@ -86,7 +80,7 @@ class Watch:
         self._desk.funded(strategy, instrument, amount)
 
 
-class AtStampClient(BacktestExecClient):
+class AtStampClient(NextPrintClient):
     """Keeps what is sent 1 ns before a stamp until the candles of that stamp are in.
 
     For runs whose orders fill at the close of the candle that they were decided on: the market
@@ -103,43 +97,29 @@ class AtStampClient(BacktestExecClient):
     """
 
     def __init__(self, exchange: SimulatedExchange, kernel: Any, accountant: Accountant) -> None:
-        super().__init__(exchange, kernel.msgbus, kernel.cache, kernel.clock)
+        super().__init__(exchange, kernel, prints_to_wait=1)
         self._accountant = accountant
-        self._waiting: list[tuple[Callable[[Any], None], TradingCommand]] = []
+        self._is_due = False
 
     def submit_order(self, command: SubmitOrder) -> None:
         """Send the order, at the stamp at the earliest."""
-        self._send(super().submit_order, command)
+        if self._clock.timestamp_ns() + 1 == self._accountant.stamp:
+            super().submit_order(command)
+        else:
+            BacktestExecClient.submit_order(self, command)
 
-    def submit_order_list(self, command: SubmitOrderList) -> None:
-        """Send the orders, at the stamp at the earliest."""
-        self._send(super().submit_order_list, command)
+    def _wait(self, command: TradingCommand) -> None:
+        super()._wait(command)
+        if not self._is_due:
+            self._is_due = True
+            self._accountant.at_stamp("orders of the stamp", self._send_all)
 
-    def modify_order(self, command: ModifyOrder) -> None:
-        """Send the change behind what waits."""
-        self._send(super().modify_order, command)
+    def _release(self, tick: TradeTick) -> None:
+        """Let prints pass: the stamp is waited for."""
 
-    def cancel_order(self, command: CancelOrder) -> None:
-        """Send the cancel behind what waits."""
-        self._send(super().cancel_order, command)
-
-    def cancel_all_orders(self, command: CancelAllOrders) -> None:
-        """Send the cancel behind what waits."""
-        self._send(super().cancel_all_orders, command)
-
-    def batch_cancel_orders(self, command: BatchCancelOrders) -> None:
-        """Send the cancels behind what waits."""
-        self._send(super().batch_cancel_orders, command)
-
-    def _send(self, send: Callable[[Any], None], command: TradingCommand) -> None:
-        if self._clock.timestamp_ns() + 1 != self._accountant.stamp:
-            send(command)
-            return
-        if not self._waiting:
-            self._accountant.at_stamp("orders of the stamp", self._release)
-        self._waiting.append((send, command))
-
-    def _release(self, _: object) -> None:
-        waiting, self._waiting = self._waiting, []
-        for send, command in waiting:
-            send(command)
+    def _send_all(self, _: object) -> None:
+        self._is_due = False
+        waiting, self._waiting = self._waiting, {}
+        for entries in waiting.values():
+            for entry in entries:
+                self._venue.send(entry.command)

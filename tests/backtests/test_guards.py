@@ -1,0 +1,439 @@
+"""Guards in the real backtest engine: when they look, what their orders fill at, what is left."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pyarrow.compute as pc
+import pytest
+
+from actors.guard import Guard
+from actors.rules.facts import Asked, Holding, Market, Pulse, Seen
+from actors.rules.latch import Latches, step, verdicts
+from backtests.feed import Settlement
+from backtests.recorder import Recorder
+from backtests.result import read
+from backtests.session import backtest_document
+from strategies.base import DeskStrategy, DeskStrategyConfig
+from strategies.messages import Action, Verdict, encode
+from strategies.state import MemoryState
+from tests.actors.tiny_guards import RULE, Loss, LossParams
+from tests.backtests import guarded_run
+from tests.builders_engine import (
+    HOUR,
+    SECOND,
+    SPOT,
+    A,
+    B,
+    Candles,
+    Script,
+    at,
+    desk_of,
+    feed,
+    info,
+    market_of,
+    mended,
+    play,
+    slices,
+    trading,
+    venue,
+)
+
+FALLING = Candles(opens=[100, 101, 102, 92, 82, 72, 62], closes=[100.5, 101.5, 93, 83, 73, 63, 53])
+"""Bought at 101, a position of 10 has lost 80 at the close of 93, and 180 at that of 83."""
+
+
+class Leaver(Script):
+    """Sells what it has as soon as it hears a verdict."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.msgbus.subscribe("verdicts.*", self._leave)
+
+    def _leave(self, verdict: Verdict) -> None:
+        if verdict.action != Action.NONE:
+            self.trade(A, "-10", reduce_only=True)
+
+
+def bought_and_left(fills: str) -> tuple[Script, Script, list[Pulse]]:
+    """Return one that leaves on a verdict at the close of 83, and one that sells at that stamp."""
+    leaver = Leaver({at(1): trading(A, "10")}, "leaver")
+    decider = Script({at(1): trading(A, "10"), at(4): trading(A, "-10")}, "decider")
+    pulses: list[Pulse] = []
+    play(
+        {A: FALLING},
+        leaver,
+        decider,
+        document=venue(fills=fills),
+        # Both lose alike: 2 x 180.
+        guards={"loss": Loss(limit=300.0)},
+        hear={
+            "risk.seen": lambda seen: pulses.append(seen) if isinstance(seen, Pulse) else None,
+        },
+    )
+    return leaver, decider, pulses
+
+
+# -- when guards look, and what orders of that moment fill at --------------------------------------
+
+
+def test_guards_look_one_nanosecond_before_each_stamp_at_its_closes():
+    _, _, pulses = bought_and_left("next_open")
+    assert [pulse.now for pulse in pulses] == [at(hour) - 1 for hour in range(1, 8)]
+    # Worth 10,000 + 20 x (close - 101) until both have left.
+    assert [pulse.equity for pulse in pulses[:4]] == [10_000, 10_010, 9_840, 9_640]
+
+
+@pytest.mark.parametrize(
+    ("fills", "price", "delay"), [("next_open", 82, SECOND), ("signal_close", 83, 0)]
+)
+def test_what_is_sent_on_a_verdict_fills_as_the_orders_of_that_stamp(fills, price, delay):
+    """Neither at the close of 93 before it, nor, where opens fill, at the close of 83 itself."""
+    leaver, decider, _ = bought_and_left(fills)
+    for script in (leaver, decider):
+        left = script.fills[1]
+        assert (left.last_px.as_decimal(), left.ts_event) == (price, at(4) + delay)
+    assert leaver.fills[1].last_qty == decider.fills[1].last_qty
+
+
+@pytest.mark.parametrize("fills", ["next_open", "signal_close"])
+def test_an_order_sent_and_taken_back_at_a_look_never_fills(fills):
+    class Wavering(Leaver):
+        def _leave(self, verdict: Verdict) -> None:
+            if verdict.action != Action.NONE:
+                self.cancel_order(self.trade(A, "-10", reduce_only=True))
+
+    script = Wavering({at(1): trading(A, "10")})
+    play({A: FALLING}, script, document=venue(fills=fills), guards={"loss": Loss(limit=150.0)})
+    assert [fill.last_qty.as_decimal() for fill in script.fills] == [10]
+
+
+def test_a_verdict_refuses_the_entries_of_its_very_stamp_and_no_exit():
+    script = Script(
+        {
+            at(1): trading(A, "10"),
+            at(3): trading(A, "1"),
+            at(4): trading(A, "1"),
+            at(5): trading(A, "-10"),
+        }
+    )
+    desk = play({A: FALLING}, script, guards={"loss": Loss(limit=180.0)})
+    assert script.denials == ["order gate: halt_entries by loss: 189 lost"]
+    assert [fill.last_qty.as_decimal() for fill in script.fills] == [10, 1, 10]
+    assert desk.gate.refusals == 1
+
+
+def test_a_flatten_that_a_strategy_ignores_is_carried_out_by_the_closer():
+    script = Script({at(1): trading(A, "10")})
+    guard = Loss(params=LossParams(limit=150.0, action="flatten"))
+    desk = play({A: FALLING}, script, guards={"loss": guard})
+    assert desk.accountant.position(A) == 0
+    closing = script.fills[1]
+    # Wanted at the close of 83, at the stamp 4: gone at the next open that comes 5 s after it.
+    assert (closing.last_px.as_decimal(), closing.ts_event) == (72, at(5) + SECOND)
+
+
+# -- what they are shown ---------------------------------------------------------------------------
+
+
+def seen_in(
+    tape: dict[str, Candles],
+    *scripts: Script,
+    needs: frozenset[Any] = frozenset({"markets"}),
+    **more: Any,
+) -> list[Seen]:
+    """Return all that guards are shown in a run."""
+
+    class Needy(Loss):
+        rule = replace(RULE, needs=needs)
+
+    heard: list[Seen] = []
+    play(tape, *scripts, guards={"loss": Needy()}, hear={"risk.seen": heard.append}, **more)
+    return heard
+
+
+def pulses_of(heard: list[Seen]) -> list[Pulse]:
+    return [seen for seen in heard if isinstance(seen, Pulse)]
+
+
+def test_a_pulse_tells_holdings_and_what_each_strategy_made():
+    one = Script({at(1): trading(A, "10"), at(3): trading(A, "-4")}, "one")
+    two = Script({at(1): trading(B, "-1")}, "two")
+    funding = [Settlement(at(2), A, Decimal("0.01"), Decimal(100))]
+    heard = seen_in(
+        {A: Candles([100, 100, 110, 120, 130]), B: Candles([50, 50, 50, 40, 30])},
+        one,
+        two,
+        settlements=funding,
+        needs=frozenset({"results_by_instrument"}),
+    )
+    pulse = pulses_of(heard)[3]
+    holding = {"entry": Decimal(100), "price": Decimal(120)}
+    assert pulse.holdings == (
+        Holding(strategy="one", instrument=A, quantity=Decimal(6), **holding),
+        Holding(
+            strategy="two",
+            instrument=B,
+            quantity=Decimal(-1),
+            entry=Decimal(50),
+            price=Decimal(40),
+        ),
+    )
+    # 10 paid for funding; 4 sold 20 higher, 6 held 20 higher.
+    assert pulse.results == {"one": Decimal(190), "two": Decimal(10)}
+    assert pulse.results_by_instrument == {A: Decimal(190), B: Decimal(10)}
+    assert pulse.equity == Decimal(10_200)
+    # What is realised: 80 - 10.
+    assert pulse.balance == Decimal(10_070)
+
+
+def test_markets_are_told_without_looking_ahead():
+    tape = {
+        A: Candles([100, 101, None, None, 104, 105]),
+        SPOT: Candles([10, 11, 12, 13, 14, 15]),
+        B: Candles([None, None, None, 7, 8, 9]),
+    }
+    heard = seen_in(tape, facts={A: {"funding_minutes": 240}}, delisted={SPOT: 4})
+    markets = [pulse.markets for pulse in pulses_of(heard)]
+    assert [m[A].silent_ns for m in markets] == [0, 0, HOUR, 2 * HOUR, 0, 0]
+    assert [m[A].price for m in markets] == [100, 101, 101, 101, 104, 105]
+    # At the stamp itself the settlement is due at once, 1 ns later.
+    assert [m[A].next_funding_ns for m in markets] == [at(4)] * 4 + [at(8)] * 2
+    assert [m[B].silent_ns for m in markets] == [None, None, None, 0, 0, 0]
+    assert [m[B].price for m in markets][:4] == [None, None, None, 7]
+    assert [m[SPOT].trading for m in markets] == [True] * 4 + [False] * 2
+    assert markets[0][A] == Market(
+        price=Decimal(100),
+        tick=Decimal("0.01"),
+        silent_ns=0,
+        next_funding_ns=at(4),
+        maintenance_rate=Decimal("0.005"),
+    )
+    assert markets[0][SPOT].spot
+    assert markets[0][SPOT].next_funding_ns is None
+
+
+def test_funding_is_expected_when_the_catalog_has_it():
+    due = [Settlement(at(hour), A, Decimal(0), Decimal(100)) for hour in (1, 3)]
+    heard = seen_in({A: Candles([100] * 5)}, settlements=due)
+    expected = [pulse.markets[A].next_funding_ns for pulse in pulses_of(heard)]
+    assert expected == [at(1), at(3), at(3), at(8), at(8)]
+
+
+def test_a_liquidation_is_told_before_the_look_at_its_prices():
+    script = Script({at(1): trading(A, "490")})
+    tape = {A: Candles([100, 100, 100, 80, 80], lows=[100, 100, 79, 80, 80], closes=[100] * 5)}
+    heard = seen_in(tape, script, needs=frozenset())
+    kinds = [type(seen).__name__ for seen in heard]
+    assert kinds == [
+        *("Pulse", "Asked", "Traded", "Answered", "Pulse"),
+        *("Traded", "Closed", "Answered", "Pulse", "Pulse", "Pulse"),
+    ]
+    assert pulses_of(heard)[2].holdings == ()
+    assert pulses_of(heard)[2].now == at(3) - 1
+
+
+def test_what_stands_at_an_order_is_told_to_rules_that_need_it():
+    def burst(script: Script) -> None:
+        script.trade(A, "3")
+        script.trade(B, "-2")
+        script.trade(A, "-1")
+        script.trade(A, "4")
+
+    heard = seen_in(
+        {A: Candles([100] * 5), B: Candles([50] * 5)},
+        Script({at(1): trading(A, "5"), at(3): burst}, "one"),
+        needs=frozenset({"standing"}),
+    )
+    asked = [seen for seen in heard if isinstance(seen, Asked)]
+    rows = [
+        [(row.instrument, row.held, row.buys, row.sells, row.price) for row in seen.standing]
+        for seen in asked
+    ]
+    assert rows == [
+        [(A, 0, 0, 0, 100)],
+        [(A, 5, 0, 0, 100)],
+        [(A, 5, 3, 0, 100), (B, 0, 0, 0, 50)],
+        # An exit is never refused, and nobody counts for it.
+        [],
+        [(A, 5, 3, 1, 100), (B, 0, 0, 2, 50)],
+    ]
+
+
+# -- over restarts ---------------------------------------------------------------------------------
+
+
+class Idle(DeskStrategy):
+    """Remembers what it knows when it has started."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.knew = self.verdict
+
+
+def test_what_stood_before_a_restart_is_known_before_a_strategy_decides():
+    store = MemoryState()
+    play(
+        {A: FALLING},
+        Script({at(1): trading(A, "10")}),
+        guards={"loss": Loss(limit=150.0, store=store)},
+    )
+    eager = Script({at(0): trading(A, "1")})
+    idle = Idle(DeskStrategyConfig(key="idle", order_id_tag="idle", instruments=(A,)))
+    said: list[Verdict] = []
+    market = market_of([info(A)], venue())
+    with mended():
+        guards = {"loss": Loss(limit=150.0, store=store)}
+        desk = desk_of(market, venue(), eager, before={A: 100.0}, guards=guards)
+        desk.engine.add_strategy(idle)
+        desk.engine.kernel.msgbus.subscribe("verdicts.*", said.append)
+        feed(desk, slices(market, {A: FALLING}))
+    assert idle.knew.reason == "180 lost"
+    assert eager.denials == ["order gate: halt_entries by loss: 180 lost"]
+    assert [verdict.reason for verdict in said] == ["180 lost"]
+
+
+# -- failures --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["at a look", "at an order"])
+def test_a_rule_that_fails_ends_the_run_by_its_own_error(where):
+    guard = Loss(fails_at=50)
+    if where == "at an order":
+
+        def fail(*_: object) -> str:
+            raise ZeroDivisionError("made to fail")
+
+        class Failing(Loss):
+            rule = replace(RULE, admit=fail)
+
+        guard = Failing()
+    with pytest.raises(ZeroDivisionError, match="made to fail"):
+        play({A: FALLING}, Script({at(1): trading(A, "10")}), guards={"loss": guard})
+
+
+# -- what is left ----------------------------------------------------------------------------------
+
+
+def test_verdicts_are_kept_in_the_result():
+    market = market_of([info(A)], venue())
+    script = Script({at(1): trading(A, "10"), at(5): trading(A, "-10")})
+    params = LossParams(limit=150.0, action="shrink", size=0.25, release="1h")
+    with mended():
+        desk = desk_of(market, venue(), script, guards={"loss": Loss(params=params)})
+        recorder = Recorder(desk, market, at(0))
+        for part in slices(market, {A: FALLING}):
+            feed(desk, [part])
+            recorder.end_slice(part)
+        recorder.end_run()
+        table = recorder.tables()["verdicts"]
+    row = {"guard": "loss", "scope": "desk", "action": "shrink", "multiplier": 0.25, "limit": 150.0}
+    first, again = table.to_pylist()[:2]
+    assert first == row | {
+        "ts": at(4) - 1,
+        "until": at(5) - 1,
+        "measured": 180.0,
+        "reason": "180 lost",
+    }
+    assert again == first | {"ts": at(5) - 1, "until": at(6) - 1}
+
+
+def test_without_guards_nothing_of_theirs_is_wired():
+    desk = play({A: FALLING}, Script({}))
+    assert desk.risk is None
+    assert not desk.gate.observers
+    assert "RiskDesk.standing" not in desk.engine.kernel.msgbus.endpoints()
+
+
+def test_a_document_with_guards_runs_under_them(write_run, tmp_path):
+    file = write_run(
+        actors={
+            "daily": {
+                "use": "actors.losses:DailyLoss",
+                "params": {"limit_pct": 0.01, "action": "halt_entries"},
+            },
+            "idle": {
+                "use": "actors.losses:DailyLoss",
+                "params": {"limit_pct": 0.001},
+                "enabled": False,
+            },
+        }
+    )
+    result = read(backtest_document(file, out=tmp_path / "out"))
+    said = result.table("verdicts")
+    halts = pc.sum(pc.equal(said.column("action"), "halt_entries")).as_py()
+    assert halts > 0
+    assert result.summary["verdicts"] == {"daily": halts}
+
+
+# -- the same again --------------------------------------------------------------------------------
+
+
+class Played:
+    """A guard's rule and latches, without guard and engine."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.key, self.rule, self.params = guard.key, guard.rule, guard.params
+        self.state: Any = None
+        self.latches: Latches = ()
+        self.said: dict[str, Verdict] = {}
+
+    def see(self, seen: Seen) -> None:
+        if self.state is None:
+            if not isinstance(seen, Pulse):
+                return
+            self.state = self.rule.start(self.params, seen)
+        self.state, readings = self.rule.step(self.state, seen, self.params)
+        now = seen.now if isinstance(seen, Pulse) else seen.ts
+        self.latches = step(self.latches, readings, now, self.params)
+
+    def words(self) -> dict[str, bytes]:
+        """Return what it would say now of each scope, as bytes."""
+        found = verdicts(self.latches, self.key, passing=self.params.passing)
+        for scope in self.said:
+            if self.said[scope].action != Action.NONE:
+                over = Verdict(action=Action.NONE, scope=scope, guard=self.key, reason="over")
+                found.setdefault(scope, over)
+        return {scope: encode(verdict) for scope, verdict in found.items()}
+
+
+def test_a_tape_played_again_gives_the_same_verdicts_to_the_bit():
+    tape: list[Any] = []
+    guarded_run.run(tape, tape)
+    played = {key: Played(guard) for key, guard in guarded_run.guards().items()}
+    said = 0
+    for heard in tape:
+        if isinstance(heard, Verdict):
+            said += 1
+            assert played[heard.guard].words()[heard.scope] == encode(heard)
+            played[heard.guard].said[heard.scope] = heard
+            continue
+        if isinstance(heard, Pulse):
+            # Before the next look everything was said that was to be said.
+            for one in played.values():
+                spoken = {scope: encode(v) for scope, v in one.said.items()}
+                assert {s: w for s, w in one.words().items() if spoken.get(s) != w} == {}
+        # As it would come back from a file.
+        copy = msgspec.json.decode(msgspec.json.encode(heard), type=type(heard))
+        for one in played.values():
+            one.see(copy)
+    assert said > 50
+
+
+def test_a_run_under_guards_is_the_same_under_any_hash_seed():
+    other = "1" if os.environ.get("PYTHONHASHSEED") == "4242" else "4242"
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.backtests.guarded_run"],
+        env=os.environ | {"PYTHONHASHSEED": other},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.strip() == guarded_run.digest()
