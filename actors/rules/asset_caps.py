@@ -46,7 +46,7 @@ class AssetCapsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fie
     net_entries : bool
         Whether an entry is refused where net would reach its cap if only what is under way on its
         side were filled. False leaves net to what is held, so that both legs of a hedged trade can
-        be sent at once.
+        be sent at once. An exit always leaves, also one that uncovers the other side of a hedge.
     """
 
     action: ActionName = "reduce_only"

@@ -49,7 +49,7 @@ class ClusterCapsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_f
     net_entries : bool
         Whether an entry is refused where net would reach its cap if only what is under way on its
         side were filled. False leaves net to what is held, so that a book of longs and shorts can
-        be sent at once.
+        be sent at once. An exit always leaves, also one that uncovers the other side of a hedge.
     """
 
     action: ActionName = "reduce_only"

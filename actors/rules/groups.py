@@ -55,25 +55,30 @@ def group_readings(
         What is asked for.
     """
     near: list[Reading] = []
-    nearest: _Measured | None = None
+    # Of the groups under one and the same cap the largest is the nearest to it.
+    largest: dict[int, _Measured] = {}
     for name, held, caps in groups:
-        if caps.net is not None:
-            value = abs(net(held.values()))
-            if not caps.net.clear(value):
-                near += _all(_Measured(f"{name} net", held, value, caps.net), params)
-            elif held:
-                nearest = _nearer(nearest, _Measured(f"{name} net", held, value, caps.net))
-        if caps.gross is not None:
-            value = gross(held.values())
-            if not caps.gross.clear(value):
-                near += _all(_Measured(f"{name} gross", held, value, caps.gross), params)
-            elif held:
-                nearest = _nearer(nearest, _Measured(f"{name} gross", held, value, caps.gross))
-    if near or nearest is None:
+        if not held:
+            continue
+        for cap, kind, measure in ((caps.net, "net", _net_size), (caps.gross, "gross", gross)):
+            if cap is None:
+                continue
+            value = measure(held.values())
+            if not cap.clear(value):
+                found = _Measured(f"{name} {kind}", held, value, cap)
+                near += [found.reading(instrument, params) for instrument in sorted(held)]
+            elif id(cap) not in largest or value > largest[id(cap)].value:
+                largest[id(cap)] = _Measured(f"{name} {kind}", held, value, cap)
+    if near or not largest:
         return tuple(near)
+    nearest = max(largest.values(), key=lambda found: found.part)
     of_nearest = nearest.held
-    largest = max(of_nearest, key=lambda name: (abs(of_nearest[name]), name))
-    return (nearest.reading(largest, params),)
+    most = max(of_nearest, key=lambda name: (abs(of_nearest[name]), name))
+    return (nearest.reading(most, params),)
+
+
+def _net_size(values: Iterable[Decimal]) -> Decimal:
+    return abs(net(values))
 
 
 def group_refusal(name: str, way: Course, caps: GroupCaps, *, net_entries: bool) -> str | None:
@@ -96,13 +101,3 @@ def group_refusal(name: str, way: Course, caps: GroupCaps, *, net_entries: bool)
     if refusal is None and caps.gross is not None and way.worsens:
         refusal = caps.gross.refusal(way.gross(), f"{name} gross")
     return refusal
-
-
-def _all(found: _Measured, params: GuardParams) -> list[Reading]:
-    return [found.reading(name, params) for name in sorted(found.held)]
-
-
-def _nearer(one: _Measured | None, other: _Measured) -> _Measured:
-    if one is None or (one.cap is other.cap and other.value > one.value):
-        return other
-    return other if one.cap is not other.cap and other.part > one.part else one

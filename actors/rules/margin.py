@@ -13,7 +13,7 @@ is said here), haircuts on coins held as collateral, and borrowed coins.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -72,12 +72,21 @@ def stake(value: Decimal, market: Market | None, instrument: str) -> Stake:
     return Stake(value, market.maintenance_rate + market.taker_fee, market.taker_fee)
 
 
-def stakes(pulse: Pulse) -> dict[str, Stake]:
+class _Newest:
+    """The stakes of the pulse seen last: several rules read the same one."""
+
+    pulse: Pulse | None = None
+    stakes: Mapping[str, Stake] = {}
+
+
+def stakes(pulse: Pulse) -> Mapping[str, Stake]:
     """Return the stake of each instrument that is held; the rule must need ``markets``."""
-    markets = pulse.markets
-    return {
-        name: stake(value, markets.get(name), name) for name, value in net_values(pulse).items()
-    }
+    if _Newest.pulse is not pulse:
+        find = pulse.markets.get
+        held = net_values(pulse).items()
+        _Newest.stakes = {name: stake(value, find(name), name) for name, value in held}
+        _Newest.pulse = pulse
+    return _Newest.stakes
 
 
 def initial_margin(held: Stake, leverage: Decimal) -> Decimal:
