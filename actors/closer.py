@@ -174,6 +174,10 @@ class Closer(Actor):
             self.msgbus.subscribe(SEEN, self._on_seen)
         self._soon()
 
+    def on_resume(self) -> None:
+        """Begin again."""
+        self.on_start()
+
     def on_stop(self) -> None:
         """Look no more; what stands is taken up at the next start."""
         for name in list(self.clock.timer_names):

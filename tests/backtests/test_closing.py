@@ -15,8 +15,9 @@ from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import SubmitOrder
 from nautilus_trader.model.data import BarType, TradeTick
 from nautilus_trader.model.enums import OrderSide, OrderStatus, TradingState, TriggerType
-from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.identifiers import InstrumentId, StrategyId
 from nautilus_trader.model.objects import Quantity
+from nautilus_trader.model.orders import MarketOrder
 from nautilus_trader.trading.strategy import Strategy
 
 from actors.closer import Closer
@@ -24,6 +25,8 @@ from backtests.build import Desk
 from backtests.engine_costs import mended
 from backtests.market import market_of
 from config.risk import Risk
+from config.watch import Throttle as Pace
+from live_nodes.throttle import Throttle
 from strategies.base import DeskStrategy, DeskStrategyConfig
 from strategies.messages import Action, Verdict
 from strategies.order_ids import is_closers
@@ -61,6 +64,8 @@ class Played:
         risk: Risk = AT_ONCE,
         facts: Mapping[str, Mapping[str, Any]] | None = None,
         document: Any = None,
+        built: Callable[[Closer], None] = lambda closer: None,
+        desks: list[Desk] | None = None,
     ) -> None:
         self.news: list[tuple[float, str, str]] = []
         tape = tape or {A: LEVEL}
@@ -79,6 +84,9 @@ class Played:
                 on_news=lambda kind, text: self.news.append((self.candle(), kind, text)),
             )
             self.desk.engine.add_actor(self.closer)
+            if desks is not None:
+                desks.append(self.desk)
+            built(self.closer)
             feed(self.desk, slices(market, tape, prints=document.fills == "next_open"))
 
     def candle(self) -> float:
@@ -522,3 +530,110 @@ def test_the_second_lock_denies_what_would_enlarge_and_lets_every_exit_pass() ->
     assert script.denials == [f"BUY when TradingState.REDUCING and LONG {A}"]
     assert told.desk.gate.refusals == 0
     assert told.held == {}
+
+
+# -- a restart, and what is nobody's ---------------------------------------------------------------
+
+
+def in_the_name_of(owner: str, quantity: str) -> Step:
+    """Buy past every strategy, as reconciliation finds a position of somebody else."""
+
+    def step(script: Script) -> None:
+        made = script.order(A, quantity)
+        order = MarketOrder(
+            script.trader_id,
+            StrategyId(owner),
+            ID,
+            made.client_order_id,
+            made.side,
+            made.quantity,
+            UUID4(),
+            script.clock.timestamp_ns(),
+        )
+        script.cache.add_order(order, None)
+        command = SubmitOrder(script.trader_id, order.strategy_id, order, UUID4(), order.ts_init)
+        script.msgbus.send(endpoint="ExecEngine.execute", msg=command)
+
+    return step
+
+
+@pytest.mark.parametrize(
+    ("external", "held"), [("leave", {A: D(10)}), ("universe", {}), ("all", {})]
+)
+def test_a_position_that_is_nobodys_is_closed_by_the_documents_policy(
+    external: Any, held: dict[str, D]
+) -> None:
+    script = Script(
+        doing((at(1), in_the_name_of("EXTERNAL", "10")), (at(2, 600), saying(Action.FLATTEN)))
+    )
+    told = Played(script, risk=Risk(exit_grace=0, external=external))
+    assert told.held == held
+    if not held:
+        (order,) = [o for o in told.orders if is_closers(o.client_order_id.value)]
+        assert order.strategy_id.value == "EXTERNAL"
+        assert order.client_order_id.value.startswith("bt-external-z")
+
+
+def test_a_flatten_that_stands_at_its_start_is_gone_on_with() -> None:
+    """It is said before the closer runs, as guards say again after a restart what stood."""
+    found: list[Closer] = []
+
+    def put_away(script: Script) -> None:
+        found[0].stop()
+
+    def take_up(script: Script) -> None:
+        found[0].resume()
+
+    script = Script(
+        doing(
+            (at(1), trading(A, "10")),
+            (at(2), put_away),
+            (at(2, 600), saying(Action.FLATTEN)),
+            (at(4, 600), take_up),
+        )
+    )
+    told = Played(script, built=found.append)
+    assert [order.ts_init for order in told.orders if is_closers(order.client_order_id.value)] == [
+        at(4, 600) + 1
+    ]
+    assert told.held == {}
+
+
+def test_fifty_positions_leave_at_the_pace_that_the_venue_allows() -> None:
+    """At five orders a second, each of them cancels and closes: a hundred commands, 19 s."""
+    names = [f"A{n:02d}USDT-LINEAR.BYBIT" for n in range(50)]
+    level = Candles([100.0] * 5)
+    script = Script(
+        doing(
+            *((at(1), trading(name, "1")) for name in names),
+            (at(2, 600), saying(Action.FLATTEN)),
+        )
+    )
+    paces: list[Throttle] = []
+
+    def paced(closer: Closer) -> None:
+        desk = told_desk[0]
+        clock = desk.engine.kernel.clock
+        number = iter(range(10_000))
+
+        def call_later(seconds: float, then: Callable[[], None]) -> None:
+            moment = clock.timestamp_ns() + round(seconds * 1e9)
+            clock.set_time_alert_ns(f"pace {next(number)}", moment, lambda event: then())
+
+        pace = Pace(per_second=5, burst=5)
+        paces.append(Throttle(desk.gate, pace, clock.timestamp_ns, call_later))
+        desk.gate.sender = paces[0]
+
+    told_desk: list[Desk] = []
+    told = Played(
+        script,
+        tape=dict.fromkeys(names, level),
+        document=venue(fills="signal_close"),
+        built=paced,
+        desks=told_desk,
+    )
+    assert told.held == {}
+    assert told.closes() == [("FILLED", D(1))] * 50
+    assert paces[0].delayed > 40
+    (flat,) = [text for _, kind, text in told.news if kind == "flat"]
+    assert 8 < float(flat.split()[2]) < 20
