@@ -24,7 +24,7 @@ from live_nodes.recorder import Recorder
 from live_nodes.recovery import Recovery
 from live_nodes.repair import Repairer
 from live_nodes.risk import Risk
-from live_nodes.stopping import Stop
+from live_nodes.stopping import Stop, watched
 from live_nodes.sweep import Sweep
 from live_nodes.throttle import Throttle
 from live_nodes.venue_rest import VenueRest
@@ -150,7 +150,8 @@ class Minding:
             listener=risk,
         )
         self._gate.hold(watching.hold())
-        self._task = loop.create_task(self._watch(watching, stop), name="watch")
+        work = watched("the watch", watching.run(), stop, self._say)
+        self._task = loop.create_task(work, name="watch")
 
     @property
     def carrying_out(self) -> bool:
@@ -171,18 +172,6 @@ class Minding:
         self._task = None
         self._recorder.snapshot(self._account)
         self._audit.close()
-
-    async def _watch(self, watching: Watch, stop: Stop) -> None:
-        task = asyncio.ensure_future(watching.run())
-        try:
-            await asyncio.wait({task})
-            # Nobody else waits for it: what ends the watch must end the node.
-            error = task.exception()
-            if error is not None:
-                self._say(f"the watch failed: {type(error).__name__}: {error}")
-                stop.fail(error)
-        finally:
-            task.cancel()
 
     def _smallest(self, name: str) -> Decimal:
         """Return the quantity of the smallest entry that the venue takes."""

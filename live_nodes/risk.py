@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from nautilus_trader.live.node import TradingNode
 from nautilus_trader.model.events import OrderEvent, OrderRejected
@@ -21,11 +20,10 @@ from nautilus_trader.model.events import OrderEvent, OrderRejected
 from actors.closer import Closer
 from actors.gate import OrderGate
 from actors.guard import Guard
-from actors.guards import guards_of
 from actors.journal import Journal
 from actors.risk_desk import RiskDesk
 from config.documents import Node
-from config.errors import GateRefused, InputError
+from config.errors import GateRefused
 from live_nodes.account import CacheAccount
 from live_nodes.alerts import Alerts
 from live_nodes.desk_mail import DeskMail
@@ -42,7 +40,8 @@ from live_nodes.risk_alerts import RiskAlerts
 from live_nodes.risk_books import Fills
 from live_nodes.risk_markets import LiveMarkets
 from live_nodes.risk_reading import OWNER
-from live_nodes.stopping import Stop
+from live_nodes.risk_tasks import keep_counting, keep_looking, keep_reading
+from live_nodes.stopping import Stop, watched
 from live_nodes.venue_check import VenueCheck
 from live_nodes.venue_notices import Notices
 from live_nodes.venue_rest import VenueRest
@@ -51,36 +50,10 @@ from strategies.base import DeskStrategy
 from strategies.messages import Action, Verdict
 from strategies.verdicts import Verdicts
 
-MAIL_EVERY = 0.25
 SECOND = 1_000_000_000
 _WORTH_WITHIN = 10.0
 _POLL = 0.05
 Say = Callable[[str], None]
-
-
-def node_guards(node: Node) -> dict[str, Guard]:
-    """Return the document's enabled guards by key.
-
-    Raises
-    ------
-    InputError
-        When a component of ``actors:`` is no guard, or takes the operator's name.
-    """
-    guards = guards_of(node)
-    for key, component in node.actors.items():
-        if component.enabled and key not in guards:
-            raise InputError(
-                f"{node.name}: actors.{key}: {component.use} is no guard, and a node runs no other "
-                "actors; set enabled: false"
-            )
-        if key == OPERATOR:
-            raise InputError(f"{node.name}: actors.{key}: this name is the operator's own guard's")
-    return guards
-
-
-def look_at_markets(guards: Mapping[str, Guard]) -> bool:
-    """Whether a guard needs more of the markets than a price."""
-    return any("markets" in guard.rule.needs for guard in guards.values())
 
 
 class Risk:
@@ -98,7 +71,7 @@ class Risk:
     fills : Fills
         Listening since before recovery.
     guards : dict of str to Guard
-        From `node_guards`.
+        From `live_nodes.node_guards`.
     gate : OrderGate
         Installed, with the journal as observer.
     links : Links
@@ -234,12 +207,13 @@ class Risk:
             self._rest, self._facts.universe, self._node.environment, self._hear_venue
         )
         for name, work in (
-            ("risk", self._keep_looking()),
-            *([] if self._mail is None else [("mailbox", self._keep_reading(self._mail))]),
-            ("alerts", self._keep_counting()),
+            ("guards", keep_looking(self.desk, self.markets, self._node.risk.every)),
+            *([] if self._mail is None else [("mailbox", keep_reading(self._mail))]),
+            ("alerts", keep_counting(self.desk, self.told, self._alerts, self._journal)),
             ("notices", notices.keep_asking()),
         ):
-            self._tasks.append(asyncio.create_task(self._watched(name, work, stop), name=name))
+            task = asyncio.create_task(watched(name, work, stop, self._say), name=name)
+            self._tasks.append(task)
 
     async def _know_worth(self) -> None:
         deadline = time.monotonic() + _WORTH_WITHIN
@@ -269,47 +243,7 @@ class Risk:
             over = Verdict(action=Action.NONE, guard=verdict.guard, scope=verdict.scope)
             self._journal.verdict(over)
 
-    # While they run ----------------------------------------------------------------------------
-
-    async def _keep_looking(self) -> None:
-        every = self._node.risk.every
-        loop = asyncio.get_running_loop()
-        planned = loop.time()
-        while True:
-            planned += every
-            await asyncio.sleep(max(0.0, planned - loop.time()))
-            late = loop.time() - planned
-            self.markets.lag_ns = max(0, round(late * SECOND))
-            if late > every:
-                # What was missed is not made up for.
-                planned = loop.time()
-            self.desk.look()
-
-    async def _keep_reading(self, mail: DeskMail) -> None:
-        while True:
-            await asyncio.sleep(MAIL_EVERY)
-            mail.look()
-
-    async def _keep_counting(self) -> None:
-        while True:
-            await asyncio.sleep(1.0)
-            heartbeats = self.desk.heartbeats
-            if heartbeats is not None:
-                silent = heartbeats.silent(time.monotonic_ns())
-                self.told.silences(key for key in silent if not self.guards[key].failed)
-            count_alerts(self._alerts, self._journal)
-
-    async def _watched(self, name: str, work: Coroutine[Any, Any, None], stop: Stop) -> None:
-        """Do the work; nobody else waits for it, so what ends it must end the node."""
-        task = asyncio.ensure_future(work)
-        try:
-            await asyncio.wait({task})
-            error = task.exception()
-            if error is not None:
-                self._say(f"{name} failed: {type(error).__name__}: {error}")
-                stop.fail(error)
-        finally:
-            task.cancel()
+    # What the watch tells -----------------------------------------------------------------------
 
     def failed(self, source: str, text: str) -> None:
         """Tell the guards of something of the desk that failed."""
@@ -383,11 +317,3 @@ class Risk:
         if verdict.action == Action.NONE:
             return ""
         return f"{verdict.action.name.lower()} by {verdict.guard}: {verdict.reason}"
-
-
-def count_alerts(alerts: Alerts, journal: Journal) -> None:
-    """Write down how many alerts left or did not, and which channels are in trouble."""
-    for name, number in alerts.counts().items():
-        journal.count(name, number)
-    for news in alerts.news():
-        journal.note("alerts", news)

@@ -111,6 +111,19 @@ class Stop:
                 await asyncio.gather(task, return_exceptions=True)
 
 
+async def watched(name: str, work: Coroutine[Any, Any, None], stop: Stop, say: Say) -> None:
+    """Do work that lasts as long as the node: nobody waits for it, so its error ends the node."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task})
+        error = task.exception()
+        if error is not None:
+            say(f"{name} failed: {type(error).__name__}: {error}")
+            stop.fail(error)
+    finally:
+        task.cancel()
+
+
 async def wind_down(
     node: Node,
     made: TradingNode,
@@ -118,13 +131,15 @@ async def wind_down(
     gate: OrderGate,
     stop: Stop,
     say: Say,
+    seconds: float,
 ) -> None:
     """Let nothing new begin, cancel what rests, close what is to be closed, stop the strategies.
 
-    Orders that protect a position that is kept (reduce-only ones) stay at the venue.
+    Orders that protect a position that is kept (reduce-only ones) stay at the venue. All of it and
+    the engine's own stop take about as long as `seconds` at most.
     """
-    gate.hold(_no_entry)
-    seconds = node.stop_deadline * _SHARE
+    gate.hold(no_entry)
+    seconds *= _SHARE
     if node.on_stop == "keep":
         for strategy in strategies.values():
             strategy.leave_open()
@@ -218,7 +233,8 @@ def _id_of(strategy: DeskStrategy, name: str) -> Any:
     return strategy.instrument_ids[strategy.ids.index(name)]
 
 
-def _no_entry(facts: OrderFacts) -> str | None:
+def no_entry(facts: OrderFacts) -> str | None:
+    """Let nothing new begin: a `Hold`."""
     return None if facts.is_exit else "the node is stopping"
 
 

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.journal_writing import Writing
-from live_nodes.launch import Live
 from live_nodes.links import Link
+from live_nodes.live import Live
 from live_nodes.venue_rest import VenueRest
 
 REQUESTS = (

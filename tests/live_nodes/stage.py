@@ -44,13 +44,14 @@ from live_nodes.alert_channel import Pace
 from live_nodes.alerts import Alerts
 from live_nodes.environments import Addresses
 from live_nodes.keys import KeyPair, Secret
-from live_nodes.launch import Live, Options
+from live_nodes.live import Live
 from live_nodes.practice.exchange import Exchange
 from live_nodes.practice.faults import Faults
 from live_nodes.practice.feed import Prices, Step
 from live_nodes.practice.model import AccountSpec, CancelAllRequest, Key, OrderRequest
 from live_nodes.practice.server import Server, serve
 from live_nodes.practice_keys import practice_keys
+from live_nodes.report import Options
 from tests.live_nodes.by_hand import ByHand, PlainByHand
 from tests.live_nodes.practice.background import in_thread
 from tests.live_nodes.practice.still_market import BTC, ETH, KEYS, SPOT, SYMBOLS, Kept, StillMarket

@@ -12,8 +12,8 @@ import pytest
 from config.errors import InputError
 from live_nodes.heartbeat import Beat, last_beat
 from live_nodes.mailbox import Answer, Request, answer, ask
+from live_nodes.node_guards import node_guards
 from live_nodes.report import Options
-from live_nodes.risk import node_guards
 from live_nodes.risk_reading import GuardStatus, risk_of
 from tests.live_nodes.by_hand import BUY, ByHand, ByHandConfig
 from tests.live_nodes.stage import NAME, Desk, desk_document, desk_node, stage

@@ -1,0 +1,243 @@
+"""The desk's results from the journal's executions, over restarts and kills, to the cent."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.books import Books
+from actors.journal import Journal
+from actors.journal_rows import FillRow
+from actors.ledger import Fill
+from live_nodes.risk_books import OWNER, UNTOLD, Fills, fold
+
+BTC, ETH = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
+OWNERS = {BTC: "hand", ETH: "other"}
+
+
+def row(number: int, side: str, quantity: str, price: str, **more: Any) -> FillRow:
+    """Return an execution of ``hand`` in bitcoin unless told otherwise, with a fee of 1."""
+    values: dict[str, Any] = {
+        "instrument": BTC,
+        "execution_id": f"e{number:04}",
+        "ts": number,
+        "client_order_id": f"n1-hand-s-{number}",
+        "venue_order_id": "v",
+        "strategy": "hand",
+        "side": side,
+        "quantity": D(quantity),
+        "price": D(price),
+        "fee": D(1),
+        "fee_currency": "USDT",
+        "liquidity": "TAKER",
+        "kind": "Trade",
+        "source": "push",
+    }
+    return FillRow(**(values | more))
+
+
+def funding(number: int, paid: str, **more: Any) -> FillRow:
+    """Return a payment as the venue tells it: under no order, what is paid as a fee."""
+    none: dict[str, Any] = {"client_order_id": "", "strategy": "", "kind": "Funding"}
+    return row(number, "BUY", "1", "100", fee=D(paid), **(none | more))
+
+
+def results(rows: list[FillRow], price: str = "100") -> dict[str, D]:
+    books = Books()
+    fold(rows, books, OWNERS)
+    return books.results(lambda _: D(price))
+
+
+class Listener:
+    """What the desk is told."""
+
+    def __init__(self, books: Books) -> None:
+        self.books = books
+        self.heard: list[str] = []
+
+    def filled(self, fill: Fill) -> None:
+        self.books.fill(fill)
+        self.heard.append(fill.client_order_id)
+
+    def funded(self, strategy: str, instrument: str, amount: D) -> None:
+        self.books.funding(strategy, instrument, amount)
+        self.heard.append(f"{strategy} {amount}")
+
+
+def journal_in(folder: Path) -> Journal:
+    journal = Journal.open(folder, node="test")
+    journal.begin_run(environment="practice", document="abc")
+    return journal
+
+
+# What an execution is ----------------------------------------------------------------------------
+
+
+def test_results_are_net_of_fees_and_value_what_is_open() -> None:
+    # Bought 2 at 100, sold 1 at 110: 10 earned, 10 open, 2 in fees.
+    rows = [row(1, "BUY", "2", "100"), row(2, "SELL", "1", "110")]
+    assert results(rows, "110") == {"hand": D(18)}
+
+
+def test_funding_is_the_holders_and_what_is_paid_lowers_the_result() -> None:
+    rows = [row(1, "BUY", "2", "100"), funding(2, "0.5"), funding(3, "-0.2")]
+    assert results(rows) == {"hand": D("-1.3")}
+
+
+def test_funding_of_a_position_that_is_closed_by_now_is_its_markets_owners() -> None:
+    rows = [row(1, "BUY", "2", "100"), row(2, "SELL", "2", "100"), funding(3, "0.5")]
+    assert results(rows) == {"hand": D("-2.5")}
+    assert results([funding(1, "0.5", instrument="XUSDT-LINEAR.BYBIT")]) == {}
+
+
+def test_funding_of_two_holders_is_shared_by_what_they_hold() -> None:
+    rows = [
+        row(1, "BUY", "3", "100", fee=D(0)),
+        row(2, "BUY", "1", "100", fee=D(0), strategy="two", client_order_id="n1-two-s-1"),
+        funding(3, "0.8"),
+    ]
+    assert results(rows) == {"hand": D("-0.6"), "two": D("-0.2")}
+
+
+def test_a_trade_by_hand_is_not_the_desks_and_a_liquidation_is() -> None:
+    manual: dict[str, Any] = {"strategy": "", "client_order_id": ""}
+    rows = [row(1, "BUY", "2", "100"), row(2, "SELL", "2", "50", **manual)]
+    assert results(rows) == {"hand": D(-1)}
+    bust = row(2, "SELL", "2", "50", **manual, kind="BustTrade")
+    # 100 lost, and two fees.
+    assert results([row(1, "BUY", "2", "100"), bust]) == {"hand": D(-102)}
+
+
+def test_a_spot_fee_in_the_coin_itself_is_valued_at_the_fills_price() -> None:
+    spot = "BTCUSDT-SPOT.BYBIT"
+    paid = row(1, "BUY", "2", "100", instrument=spot, fee=D("0.002"), fee_currency="BTC")
+    books = Books()
+    fold([paid], books, {spot: "hand"})
+    assert books.results(lambda _: D(100)) == {"hand": D("-0.2")}
+
+
+# Over restarts -----------------------------------------------------------------------------------
+
+
+def test_what_is_new_to_the_journal_is_told_once_and_a_repetition_is_not(tmp_path: Path) -> None:
+    with journal_in(tmp_path) as journal:
+        fills = Fills(journal)
+        desk = Listener(fills.books(OWNERS))
+        with journal.together():
+            fills.begin(desk)
+        assert journal.fill(row(1, "BUY", "2", "100"))
+        assert not journal.fill(row(1, "BUY", "2", "100", source="sweep"))
+        journal.fill(funding(2, "0.5"))
+        assert desk.heard == ["n1-hand-s-1", "hand -0.5"]
+        fills.close()
+        journal.fill(row(3, "SELL", "1", "100"))
+        assert len(desk.heard) == 2
+
+
+def test_what_recovery_finds_is_told_at_the_first_look_and_booked_once(tmp_path: Path) -> None:
+    with journal_in(tmp_path) as journal:
+        journal.fill(row(1, "BUY", "2", "100"))
+    with journal_in(tmp_path) as journal:
+        fills = Fills(journal)
+        # What recovery found, in one commit.
+        with journal.together():
+            journal.fill(row(2, "SELL", "1", "110"))
+            journal.fill(funding(3, "0.5"))
+        desk = Listener(fills.books(OWNERS))
+        assert desk.books.open["hand", BTC].quantity == D(2)
+        with journal.together():
+            fills.begin(desk)
+        assert desk.heard == ["n1-hand-s-2", "hand -0.5"]
+        assert desk.books.open["hand", BTC].quantity == D(1)
+        assert journal.state_names(OWNER, "") == []
+
+
+def test_what_was_found_is_told_by_the_run_after_the_one_that_was_killed(tmp_path: Path) -> None:
+    with journal_in(tmp_path) as journal:
+        Fills(journal)
+        journal.fill(row(1, "BUY", "2", "100"))
+        assert journal.state_names(OWNER, UNTOLD) == [f"{UNTOLD}{BTC}|e0001"]
+        # Killed here, before the guards looked.
+    with journal_in(tmp_path) as journal:
+        fills = Fills(journal)
+        journal.fill(row(2, "SELL", "1", "110"))
+        desk = Listener(fills.books(OWNERS))
+        assert desk.books.open == {}
+
+        def killed() -> None:
+            with journal.together():
+                fills.begin(desk)
+                raise RuntimeError("killed before the commit")
+
+        with pytest.raises(RuntimeError, match="killed"):
+            killed()
+    with journal_in(tmp_path) as journal:
+        fills = Fills(journal)
+        desk = Listener(fills.books(OWNERS))
+        with journal.together():
+            fills.begin(desk)
+        assert desk.heard == ["n1-hand-s-1", "n1-hand-s-2"]
+    with journal_in(tmp_path) as journal:
+        desk = Listener(Fills(journal).books(OWNERS))
+        assert desk.books.open["hand", BTC].quantity == D(1)
+
+
+def test_a_dry_run_hears_what_is_untold_and_leaves_it_untold(tmp_path: Path) -> None:
+    with journal_in(tmp_path) as journal:
+        Fills(journal)
+        journal.fill(row(1, "BUY", "2", "100"))
+    for _ in range(2):
+        with journal_in(tmp_path) as journal:
+            fills = Fills(journal, dry=True)
+            desk = Listener(fills.books(OWNERS))
+            with journal.together():
+                fills.begin(desk)
+            assert desk.heard == ["n1-hand-s-1"]
+
+
+def test_paper_begins_anew(tmp_path: Path) -> None:
+    with journal_in(tmp_path) as journal:
+        journal.fill(row(1, "BUY", "2", "100"))
+        fills = Fills(journal, anew=True)
+        desk = Listener(fills.books(OWNERS))
+        with journal.together():
+            fills.begin(desk)
+        assert desk.books.open == {}
+        journal.fill(row(2, "BUY", "1", "100"))
+        assert desk.books.open["hand", BTC].quantity == D(1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["BUY", "SELL"]),
+            st.integers(1, 50),
+            st.integers(80, 120),
+            st.integers(-5, 5),
+            st.booleans(),
+        ),
+        max_size=30,
+    ),
+    st.integers(80, 120),
+)
+def test_results_are_cash_plus_what_is_open_whatever_the_order_of_trades(
+    trades: list[tuple[str, int, int, int, bool]], price: int
+) -> None:
+    rows, cash, held = [], D(0), D(0)
+    for number, (side, quantity, at, fee, pays) in enumerate(trades):
+        if pays:
+            rows.append(funding(number, str(fee)))
+            cash -= fee
+            continue
+        rows.append(row(number, side, str(quantity), str(at), fee=D(fee)))
+        signed = quantity if side == "BUY" else -quantity
+        cash -= signed * at + fee
+        held += signed
+    found = results(rows, str(price)).get("hand", D(0))
+    assert found == cash + held * price
