@@ -114,6 +114,8 @@ def exchange_yaml(resolved: Resolved, scene: Scene) -> str:
             },
             "accounts": {ACCOUNT: {"balance": BALANCE, "leverage": 10, "fees": _fees(resolved)}},
             "update_ms": 100,
+            # Should the drill die without a word, its exchanges end by themselves.
+            "idle_exit": 0.1,
         }
     )
 

@@ -10,8 +10,6 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -26,6 +24,7 @@ from actors.journal_reading import read
 from config.errors import DeskError, InputError
 from config.resolved import Resolved
 from live_nodes.drill.documents import ACCOUNT, exchange_yaml, node_yaml
+from live_nodes.drill.nursery import Child, Nursery
 from live_nodes.drill.orders import Instruction, write
 from live_nodes.drill.scene import Scene, facts_of, quantity
 from live_nodes.drill.steps import (
@@ -67,6 +66,8 @@ class PracticeWorld:
         Where the drill takes place.
     folder : pathlib.Path
         An empty folder of its own.
+    nursery : Nursery
+        Starts its nodes.
     stopped : threading.Event
         Set when the drill is broken off.
     changed : mapping of str to object
@@ -80,19 +81,20 @@ class PracticeWorld:
         resolved: Resolved,
         scene: Scene,
         folder: Path,
+        nursery: Nursery,
         stopped: threading.Event,
         changed: Mapping[str, object],
     ) -> None:
         self.injected = False
         self._resolved, self._scene, self._folder, self._stopped = resolved, scene, folder, stopped
-        self._changed = changed
+        self._changed, self._nursery = changed, nursery
         self._state = folder / "state"
         self._orders = folder / "instructions.json"
         self._exchange = folder / "exchange"
         self._document = folder / "node.yaml"
         self._log = folder / "node.log"
         self._endpoint: Endpoint | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Child | None = None
 
     # Life ---------------------------------------------------------------------------------------
 
@@ -145,8 +147,9 @@ class PracticeWorld:
         """Wait, and look whether the node still runs."""
         if self._stopped.wait(seconds):
             raise DrillError("broken off")
-        if self._process is not None and self._process.poll() is not None:
-            raise DrillError(f"the node ended with {self._process.returncode}: {self._said()}")
+        code = None if self._process is None else self._process.code
+        if code is not None:
+            raise DrillError(f"the node ended with {code}: {self._said()}")
 
     # What the strategy and the market do ----------------------------------------------------------
 
@@ -257,15 +260,7 @@ class PracticeWorld:
         return self._state / f"drill-{self._scene.key}" / "practice"
 
     def _start_node(self) -> None:
-        with self._log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "perpdesk", "live", str(self._document)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                # Ctrl-C is for the drill, which then ends the node.
-                start_new_session=True,
-            )
+        self._process = self._nursery.start(["live", str(self._document)], self._log)
         until = time.monotonic() + STARTS_WITHIN
         while not self._runs():
             if time.monotonic() >= until:
@@ -286,7 +281,6 @@ class PracticeWorld:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            process.wait(10)
 
     def _kill_exchange(self) -> None:
         if self._endpoint is not None:

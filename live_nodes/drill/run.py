@@ -18,6 +18,7 @@ from config.resolved import Resolved
 from live_nodes.drill.backtest_world import BacktestWorld
 from live_nodes.drill.course import Course
 from live_nodes.drill.documents import guards_in, scene_of
+from live_nodes.drill.nursery import Nursery
 from live_nodes.drill.practice_world import PracticeWorld
 from live_nodes.drill.recipes import RECIPES, Recipe, recipe_of
 from live_nodes.drill.rows import Row, compare
@@ -90,14 +91,15 @@ def drill(
     ]
     stopped = threading.Event()
 
-    def one(row: Row, place: Path | None) -> None:
-        recipe = recipe_of(chosen[row.guard], recipes)
-        assert recipe is not None
-        _one(resolved, row, recipe, place, stopped)
-        told(row)
-
-    with tempfile.TemporaryDirectory(prefix="drill-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="drill-") as temporary, Nursery() as nursery:
         base = folder or Path(temporary)
+
+        def one(row: Row, place: Path | None) -> None:
+            recipe = recipe_of(chosen[row.guard], recipes)
+            assert recipe is not None
+            _one(resolved, row, recipe, place, nursery, stopped)
+            told(row)
+
         pool = ThreadPoolExecutor(at_once, thread_name_prefix="drill")
         try:
             futures: list[Future[None]] = []
@@ -150,7 +152,12 @@ def _chosen(resolved: Resolved, keys: Sequence[str]) -> dict[str, type[Guard]]:
 
 
 def _one(
-    resolved: Resolved, row: Row, recipe: Recipe, place: Path | None, stopped: threading.Event
+    resolved: Resolved,
+    row: Row,
+    recipe: Recipe,
+    place: Path | None,
+    nursery: Nursery,
+    stopped: threading.Event,
 ) -> None:
     """Drill one guard in one world; what fails is written into the row."""
     began = time.monotonic()
@@ -163,7 +170,7 @@ def _one(
             real_time=practice,
         )
         plan = recipe(scene)
-        world = _world(resolved, scene, place, stopped, plan.params)
+        world = _world(resolved, scene, place, nursery, stopped, plan.params)
         Course(world, scene, plan, row, float(resolved.document.risk.deadline)).run()
     except (DrillError, DeskError) as error:
         row.fail(str(error))
@@ -179,10 +186,11 @@ def _world(
     resolved: Resolved,
     scene: Scene,
     place: Path | None,
+    nursery: Nursery,
     stopped: threading.Event,
     changed: Mapping[str, object],
 ) -> World:
     if place is None:
         return BacktestWorld(resolved, scene, changed)
     place.mkdir(parents=True, exist_ok=True)
-    return PracticeWorld(resolved, scene, place, stopped, changed)
+    return PracticeWorld(resolved, scene, place, nursery, stopped, changed)
