@@ -48,6 +48,7 @@ def drill_command(
     Example: perpdesk risk drill live_nodes/nodes/guarded_practice.yaml --guard daily
     """
     import json
+    import signal
     import time
 
     from rich.console import Console
@@ -58,6 +59,8 @@ def drill_command(
     from live_nodes.drill.run import WORLDS, count_of, drill
     from live_nodes.drill.table import rendered
 
+    # To be told to end is as Ctrl-C: the nodes and exchanges of the drill must end with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     resolved = checked(file, settings or ())
     worlds = WORLDS if world == "both" else (world,)
     chosen = tuple(guard or ())

@@ -135,8 +135,10 @@ class PracticeWorld:
             self._kill()
         finally:
             try:
-                stop_exchange(self._exchange)
+                stopped = stop_exchange(self._exchange)
             except DeskError:
+                stopped = False
+            if not stopped:
                 self._kill_exchange()
 
     def now(self) -> int:
@@ -283,11 +285,14 @@ class PracticeWorld:
             process.kill()
 
     def _kill_exchange(self) -> None:
-        if self._endpoint is not None:
-            try:
+        if self._endpoint is None:
+            return
+        try:
+            # Only if it is still that process: its number may be another's by now.
+            if self._admin("GET", "/health")["pid"] == self._endpoint.pid:
                 os.kill(self._endpoint.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                return
+        except (OSError, DrillError):
+            return
 
     def _said(self) -> str:
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
