@@ -16,7 +16,10 @@ Touch = tuple[Decimal | None, Decimal | None]
 
 
 class CachePrices:
-    """Prices by instrument id: mark, else mid of the quote, else mid of the book, else last.
+    """Prices by instrument id: mark, else mid of the book, else mid of the quote, else last.
+
+    The book comes first: where a perpetual's book and its quotes are both subscribed to, Bybit's
+    adapter makes quotes of the book's changes too, however deep these are.
 
     Parameters
     ----------
@@ -42,19 +45,19 @@ class CachePrices:
         return None if last is None else Decimal(last.as_decimal())
 
     def touch(self, instrument: str) -> Touch:
-        """Return the best bid and ask, of the quote, else of the book; None where there is none."""
+        """Return the best bid and ask, of the book, else of the quote; None where there is none."""
         name = self.id(instrument)
-        quote = self._cache.quote_tick(name)
-        if quote is not None:
-            return quote.bid_price.as_decimal(), quote.ask_price.as_decimal()
         book = self._cache.order_book(name)
-        if book is None:
+        if book is not None:
+            bid, ask = book.best_bid_price(), book.best_ask_price()
+            return (
+                None if bid is None else bid.as_decimal(),
+                None if ask is None else ask.as_decimal(),
+            )
+        quote = self._cache.quote_tick(name)
+        if quote is None:
             return None, None
-        bid, ask = book.best_bid_price(), book.best_ask_price()
-        return (
-            None if bid is None else bid.as_decimal(),
-            None if ask is None else ask.as_decimal(),
-        )
+        return quote.bid_price.as_decimal(), quote.ask_price.as_decimal()
 
     def id(self, instrument: str) -> InstrumentId:
         """Return the engine's id of an instrument."""

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+from actors.rules.facts import Differed, Erred, Pulse, Traded
 from config.errors import InputError
 from live_nodes.heartbeat import Beat, last_beat
 from live_nodes.mailbox import Answer, Request, answer, ask
 from live_nodes.node_guards import node_guards
 from live_nodes.report import Options
 from live_nodes.risk_reading import GuardStatus, risk_of
-from tests.live_nodes.by_hand import BUY, ByHand, ByHandConfig
+from tests.live_nodes.by_hand import BUY, SELL, ByHand, ByHandConfig
+from tests.live_nodes.odd_guards import Remembers
 from tests.live_nodes.stage import NAME, Desk, desk_document, desk_node, stage
 from tests.live_nodes.test_alerts import ear
 
@@ -256,3 +258,78 @@ def test_what_is_no_guard_and_the_operators_name_are_refused(tmp_path: Path) -> 
     own = desk_document(tmp_path, actors={"operator": DAILY})
     with pytest.raises(InputError, match=r"actors.operator: this name"):
         node_guards(own)
+
+
+def test_guards_are_shown_the_market_the_venue_and_what_fails(tmp_path: Path) -> None:
+    remembers = {"use": "tests.live_nodes.odd_guards:Remembers"}
+    with stage() as st:
+        now = st.call(st.server.venue.clock_ms)
+        st.call(lambda: st.server.venue.announcements.announce("upgrade", now, now + 600_000))
+        with desk_node(st, folder=tmp_path, risk=RISK, actors={"all": remembers}) as desk:
+            assert desk.live.risk is not None
+            guard = desk.live.risk.guards["all"]
+            assert isinstance(guard, Remembers)
+            assert isinstance(guard.seen[0], Pulse)
+            desk.until(lambda: guard.seen[-1].maintenance, "the announcement")
+            pulse = guard.seen[-1]
+            assert pulse.equity == pulse.balance == D("100000")
+            assert pulse.maintenance.endswith("UTC: upgrade")
+            market = pulse.markets[NAME]
+            assert (market.bid, market.ask, market.tick) == (D("49999.9"), D("50000.1"), D("0.1"))
+            assert abs(market.price - D("50000")) <= D("0.1")
+            assert 0 <= market.silent_ns < 1_000_000_000
+            assert 0 <= market.delay_ns < 1_000_000_000
+            assert market.taker_fee == FEE
+            assert market.maintenance_rate > 0
+            assert market.trading
+            assert not market.spot
+            # Every eight hours.
+            assert 0 < market.next_funding_ns - pulse.now <= 8 * 3600 * 1_000_000_000
+            entry = desk.strategy.market(BUY, "0.010")
+            desk.until(lambda: any(isinstance(x, Traded) for x in guard.seen), "the trade")
+            told_ = sorted(type(x).__name__ for x in guard.seen if not isinstance(x, Pulse))
+            assert told_ == ["Answered", "Asked", "Traded"]
+            trade = next(x for x in guard.seen if isinstance(x, Traded))
+            assert (trade.strategy, trade.quantity, trade.opened) == ("hand", D("0.010"), True)
+            # Asked at a mark of about 50,000, filled at 50,000.1.
+            assert trade.slippage == pytest.approx(2e-6, abs=3e-6)
+            assert desk.strategy.status(entry) == "FILLED"
+            st.play("server_errors")
+            desk.until(lambda: any(isinstance(x, Erred) for x in guard.seen), "an error", 15)
+            st.end_faults()
+            st.order("Sell", "0.004")
+            desk.until(lambda: any(isinstance(x, Differed) for x in guard.seen), "it", 15)
+            differed = next(x for x in guard.seen if isinstance(x, Differed))
+            assert differed.instrument == NAME
+
+
+@pytest.mark.parametrize(
+    ("guard", "words", "alert"),
+    [
+        ("Breaks", "guard odd failed: ZeroDivisionError: made to break", "made to break"),
+        ("Sleeps", "silent for more than 1 s", "guard odd is silent"),
+    ],
+)
+def test_a_guard_that_looks_no_more_stops_entries_and_no_exit(
+    tmp_path: Path, guard: str, words: str, alert: str
+) -> None:
+    odd = {"odd": {"use": f"tests.live_nodes.odd_guards:{guard}"}}
+    risk = RISK | {"heartbeat": 1.0}
+    with (
+        stage() as st,
+        ear() as there,
+        desk_node(st, folder=tmp_path, risk=risk, actors=odd, told=(there.address,)) as desk,
+    ):
+        strategy = desk.strategy
+        entry = strategy.market(BUY, "0.010")
+        desk.until(lambda: strategy.status(entry) in ("FILLED", "DENIED"), "an answer")
+        # It looked often enough to let one through.
+        assert strategy.status(entry) == "FILLED"
+        desk.until(lambda: alert in there.text, "the alert", 10)
+        assert words in refused(desk)
+        way_out = strategy.market(SELL, "0.010")
+        desk.until(lambda: strategy.status(way_out) == "FILLED", "the exit")
+        if guard == "Breaks":
+            assert limits_of(desk)["odd"].failed
+            done = asked(desk, Request(command="release", guard="odd", reason="try again"))
+            assert done.done
