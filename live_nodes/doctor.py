@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,7 +24,8 @@ from rich.table import Table
 from actors.journal_files import NAME, damage, holder
 from actors.journal_reading import read
 from config.documents import Node
-from config.errors import DeskError
+from config.errors import DeskError, GateRefused
+from live_nodes.alerts import addresses_of
 from live_nodes.doctor_links import link_answers
 from live_nodes.doctor_trade import round_trip
 from live_nodes.environments import Addresses, overridden, refuse_unconfirmed
@@ -87,6 +89,7 @@ def examine(node: Node, trade: float | None = None) -> list[Finding]:
     except DeskError as error:
         return [*findings, Finding("keys", "bad", str(error), "see .env.example")]
     findings.append(_keys_found(node, keys))
+    findings.append(alerts(node, variables))
     try:
         where = venue_of(node, folder, lambda _: None)
     except DeskError as error:
@@ -170,6 +173,21 @@ def catalog(node: Node) -> Finding:
         return Finding("catalog", "ok", node.catalog)
     remedy = "make it (`perpdesk catalog demo`, `perpdesk catalog pull`) or leave `catalog` out"
     return Finding("catalog", "bad", f"{node.catalog}: no catalog there", remedy)
+
+
+def alerts(node: Node, variables: Mapping[str, str]) -> Finding:
+    """Return whether somebody would hear of a halt; nothing is sent."""
+    try:
+        found = addresses_of(node, variables)
+    except GateRefused as error:
+        return Finding("alerts", "bad", str(error), "see .env.example")
+    if not found:
+        remedy = "name a variable with addresses of apprise in `alerts`"
+        return Finding("alerts", "warn", "nobody hears of a halt: they go into a file only", remedy)
+    number = len(found)
+    return Finding(
+        "alerts", "ok", f"{number} address{'' if number == 1 else 'es'} of {node.alerts}"
+    )
 
 
 # The venue --------------------------------------------------------------------------------------

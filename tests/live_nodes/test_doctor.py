@@ -116,6 +116,21 @@ def test_missing_keys_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "BYBIT_TESTNET_API_KEY and BYBIT_TESTNET_API_SECRET not set" in found["keys"].found
 
 
+def test_alerts_that_nobody_would_hear_are_found_and_no_address_is_shown(tmp_path: Path) -> None:
+    plain = node(tmp_path)
+    assert doctor.alerts(plain, {}).grade == "warn"
+    named = plain.model_copy(update={"alerts": "DESK_ALERTS"})
+    missing = doctor.alerts(named, {})
+    assert missing.is_bad
+    assert "DESK_ALERTS is not set" in missing.found
+    wrong = doctor.alerts(named, {"DESK_ALERTS": "json://127.0.0.1 nowhere://MARKED"})
+    assert wrong.is_bad
+    assert "address 2 of 2" in wrong.found
+    assert "MARKED" not in wrong.found
+    good = doctor.alerts(named, {"DESK_ALERTS": "json://127.0.0.1/MARKED"})
+    assert (good.grade, good.found) == ("ok", "1 address of DESK_ALERTS")
+
+
 def test_a_venue_that_is_not_there_is_one_clear_finding(tmp_path: Path) -> None:
     found = by_check(examine(node(tmp_path)))
     assert found["venue"].is_bad
