@@ -17,6 +17,7 @@ import msgspec
 from config.errors import InputError, did_you_mean
 
 ROOMS = ("strategies", "actors")
+_ABSTRACT: dict[type[Any], bool] = {}
 _ADDRESS = re.compile(r"^([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)$", re.ASCII)
 
 
@@ -168,8 +169,10 @@ def _is_struct(value: object) -> bool:
 
 
 def _is_abstract(cls: type[Any]) -> bool:
-    # The engine's base classes have no ABCMeta, so `inspect.isabstract` alone would miss these.
-    return any(
-        getattr(inspect.getattr_static(cls, name, None), "__isabstractmethod__", False)
-        for name in dir(cls)
-    )
+    if cls not in _ABSTRACT:
+        # The engine's base classes have no ABCMeta: `inspect.isabstract` alone would miss these.
+        _ABSTRACT[cls] = any(
+            getattr(inspect.getattr_static(cls, name, None), "__isabstractmethod__", False)
+            for name in dir(cls)
+        )
+    return _ABSTRACT[cls]

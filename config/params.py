@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import UnionType
+from functools import cache
+from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
@@ -54,15 +55,22 @@ class ParamProblem:
     at_key: bool = False
 
 
-def parameter_fields(config: type[msgspec.Struct]) -> dict[str, FieldInfo]:
+@cache
+def parameter_fields(config: type[msgspec.Struct]) -> Mapping[str, FieldInfo]:
     """Return the fields that a document may set, by name, in the order declared."""
     builders = set(getattr(config, "desk_fields", ()))
     for base in config.__mro__:
         if base.__module__.startswith(_ENGINE):
             builders.update(getattr(base, "__struct_fields__", ()))
-    return {
-        field.name: field for field in msgspec.structs.fields(config) if field.name not in builders
-    }
+    return MappingProxyType(
+        {field.name: field for field in _fields(config) if field.name not in builders}
+    )
+
+
+@cache
+def _fields(config: type[msgspec.Struct]) -> tuple[FieldInfo, ...]:
+    # Their annotations are evaluated anew each time, which takes longer than all the checks.
+    return msgspec.structs.fields(config)
 
 
 def check_params(config: type[msgspec.Struct], params: Mapping[str, Any]) -> list[ParamProblem]:
@@ -84,7 +92,7 @@ def check_params(config: type[msgspec.Struct], params: Mapping[str, Any]) -> lis
     fields = parameter_fields(config)
     problems = _check_fields(fields, params, ())
     if problems:
-        own = {field.name for field in msgspec.structs.fields(config)} - fields.keys()
+        own = {field.name for field in _fields(config)} - fields.keys()
         return [
             replace(wrong, message="is set by the desk, not by a document", suggestion="")
             if wrong.at_key and len(wrong.path) == 1 and wrong.path[0] in own
@@ -94,7 +102,7 @@ def check_params(config: type[msgspec.Struct], params: Mapping[str, Any]) -> lis
     # Only parameters matter to `check`; a Struct's own constructor checks no types, so the fields
     # that the builder sets can stay empty here.
     filled = build_params(config, params)
-    for field in msgspec.structs.fields(config):
+    for field in _fields(config):
         if field.required and field.name not in filled:
             filled[field.name] = None
     try:
@@ -179,7 +187,7 @@ def _check_fields(
 def _check_value(annotation: Any, value: Any, path: Path) -> list[ParamProblem]:
     struct = next((part for part in _options(annotation) if _is_struct(part)), None)
     if struct is not None and isinstance(value, Mapping):
-        fields = {field.name: field for field in msgspec.structs.fields(struct)}
+        fields = {field.name: field for field in _fields(struct)}
         return _check_fields(fields, value, path)
     item = _item(annotation)
     if item is not None and isinstance(value, list):
@@ -189,6 +197,13 @@ def _check_value(annotation: Any, value: Any, path: Path) -> list[ParamProblem]:
             problems.extend(_check_value(item, inner, (*path, index)))
         if problems:
             return problems
+    of_name = _value_by_name(annotation)
+    if of_name is not None and isinstance(value, Mapping):
+        problems = []
+        for name, inner in value.items():
+            problems.extend(_check_value(of_name, inner, (*path, name)))
+        if problems:
+            return problems
     try:
         _convert(value, annotation)
     except msgspec.ValidationError as error:
@@ -196,7 +211,7 @@ def _check_value(annotation: Any, value: Any, path: Path) -> list[ParamProblem]:
         inner = _INNER.search(text)
         if inner:
             text = text[: inner.start()]
-            steps = re.findall(r"\[(\d+)\]|\.([^.\[]+)", inner[1])
+            steps = re.findall(r"\[(\d+)\]|\.([^.\[\]]+)", inner[1])
             for index, name in steps:
                 step: str | int = int(index) if index else name
                 path = (*path, step)
@@ -272,6 +287,14 @@ def _options(annotation: Any) -> list[Any]:
     if origin in (Union, UnionType):
         return [option for part in get_args(annotation) for option in _options(part)]
     return [annotation]
+
+
+def _value_by_name(annotation: Any) -> Any:
+    """Return what a mapping with free keys holds, None for anything else."""
+    for part in _options(annotation):
+        if get_origin(part) is dict:
+            return get_args(part)[1]
+    return None
 
 
 def _is_struct(annotation: Any) -> bool:

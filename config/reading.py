@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from pathlib import Path as FilePath
 
 import yaml
@@ -67,7 +68,7 @@ def read_file(file: FilePath, problems: list[Problem]) -> Tree | None:
 def read_text(text: str, name: str, problems: list[Problem]) -> Tree | None:
     """Return the text's content; what is wrong with it is added to `problems`."""
     try:
-        node = _Loader(text).get_single_node()
+        node = _composed(text)
         if node is None:
             problems.append(Problem(name, 1, 1, "", "is empty; a document is a mapping of keys"))
             return None
@@ -83,6 +84,13 @@ def read_text(text: str, name: str, problems: list[Problem]) -> Tree | None:
     except RecursionError:
         problems.append(Problem(name, 1, 1, "", "is nested too deeply"))
     return None
+
+
+@lru_cache(maxsize=32)
+def _composed(text: str) -> yaml.Node | None:
+    """Return a text's nodes: parents are read again and again, by each document of many."""
+    node: yaml.Node | None = _Loader(text).get_single_node()
+    return node
 
 
 class _Reader:
