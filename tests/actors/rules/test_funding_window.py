@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.rules.facts import Market
 from actors.rules.funding_window import RULE, FundingWindowParams
 from tests.actors.rules.playing import at
 from tests.actors.rules.trading import (
@@ -97,6 +98,22 @@ def test_the_window_after_a_settlement_survives_a_restart() -> None:
     player = gate().see(markets(EIGHT + SECOND, next_funding_ns=SIXTEEN)).restart()
     player.see(markets(EIGHT + MINUTE, next_funding_ns=SIXTEEN))
     assert player.action(SCOPE) == "halt_entries"
+
+
+def test_at_the_settlement_itself_it_has_passed() -> None:
+    player = gate().see(markets(EIGHT, next_funding_ns=SIXTEEN))
+    assert player.verdict(SCOPE).reason == "funding settled 0 s ago"
+    player.see(markets(EIGHT + MINUTE, next_funding_ns=SIXTEEN))
+    assert (player.readings[0].measured, player.readings[0].limit) == (60, 180)
+
+
+def test_outside_all_windows_the_next_settlement_is_told() -> None:
+    coming = {BTC: EIGHT, ETH: EIGHT + HOUR, "OTHER": EIGHT + 2 * HOUR}
+    for order in (list(coming), list(coming)[::-1]):
+        known = {name: Market(next_funding_ns=coming[name]) for name in order}
+        player = Gate(RULE, FundingWindowParams()).see(look(EIGHT - HOUR, markets=known))
+        [reading] = player.readings
+        assert (reading.scope, reading.measured, reading.over) == (SCOPE, 3600, False)
 
 
 def test_what_has_no_funding_is_never_held_back() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 
 import pytest
 
 from actors.rules import crossed_book, maintenance, stale_feed
 from actors.rules.crossed_book import CrossedBookParams
+from actors.rules.facts import Market
 from actors.rules.maintenance import MaintenanceParams, Window
 from actors.rules.stale_feed import StaleFeedParams
 from config.moments import nanoseconds, parse
@@ -80,6 +82,16 @@ def test_a_book_that_stays_crossed_stays_halted() -> None:
     for n in range(5):
         player.see(markets(NOON + n * SECOND, bid=101, ask=100))
         assert player.verdict(SCOPE).until > NOON + n * SECOND
+
+
+def test_every_crossed_book_is_told_and_else_the_narrowest() -> None:
+    def told(**bids: int) -> list[tuple[str, float]]:
+        known = {name: Market(bid=Decimal(bid), ask=Decimal(100)) for name, bid in bids.items()}
+        player = Gate(crossed_book.RULE, CrossedBookParams()).see(look(markets=known))
+        return [(reading.scope[-1], reading.measured) for reading in player.readings]
+
+    assert told(A=100, B=99, C=101) == [("A", 0), ("C", 1)]
+    assert told(A=97, B=99, C=98) == [("B", -1)]
 
 
 @pytest.mark.parametrize("touch", [{}, {"bid": 100}, {"ask": 100}])

@@ -116,6 +116,11 @@ def test_after_a_look_without_a_price_it_is_compared_with_no_earlier_one() -> No
     assert player.readings[0].measured == 0.05
 
 
+def test_a_price_of_zero_is_none() -> None:
+    player = gate().see(markets(NOON, price=0), markets(NOON + SECOND, price=100))
+    assert player.over() == []
+
+
 def test_each_instrument_is_compared_with_itself() -> None:
     player = gate().see(markets(NOON, price=100), markets(NOON + SECOND, name=ETH, price=200))
     assert player.over() == []

@@ -66,6 +66,11 @@ def test_without_both_best_prices_it_is_not_applied(touch: dict) -> None:
     assert player.ask(asked()) is None
 
 
+def test_without_a_tick_or_a_price_above_zero_it_is_not_applied() -> None:
+    assert gate(max_ticks=1).see(markets(bid=1, ask=9)).readings == ()
+    assert gate(max_bps=1).see(markets(bid=0, ask=0)).readings == ()
+
+
 def test_both_limits_hold_together() -> None:
     player = gate(max_ticks=1000, max_bps=1).see(markets(bid=100, ask="100.02", tick="0.01"))
     assert player.over() == [f"{SCOPE} bps"]

@@ -7,9 +7,10 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from actors.rules.facts import Closed
-from actors.rules.held import could_open
+from actors.rules.facts import Closed, Holding
+from actors.rules.held import Held, could_open, held_of
 from actors.rules.trades_per_day import RULE, TradesPerDayParams
 from tests.actors.rules.playing import at, closed
 from tests.actors.rules.trading import BTC, ETH, HOUR, NOON, SECOND, Gate, asked, held, look, traded
@@ -42,6 +43,7 @@ def test_the_day_ends_for_an_instrument_when_its_last_trade_is_closed() -> None:
     assert verdict.until == at(1)
     assert verdict.reason == "2 trades opened today, limit 2"
     assert not verdict.passing
+    assert player.readings[0].until == at(1)
     assert player.action(f"instrument:{ETH}") == "none"
 
 
@@ -153,6 +155,28 @@ def test_orders_that_ended_unfilled_count_no_more() -> None:
     assert player.ask(asked(-1, buys=1)) is not None
     # The buy was cancelled: nothing is under way.
     assert player.ask(asked(-1)) is None
+
+
+def test_only_the_orders_own_owner_and_instrument_count() -> None:
+    player = gate(limit=1)
+    others = (
+        asked(1, name=ETH, strategy="a", has=5, sells=3).standing[0],
+        asked(1, name=BTC, strategy="b", has=5, sells=3).standing[0],
+    )
+    order = asked(1)
+    assert could_open(replace(order, standing=(*others, *order.standing))) == 1
+    assert player.ask(replace(order, standing=(*others, *order.standing))) is None
+
+
+@pytest.mark.parametrize(
+    "other", [held(2), held(1, ETH), held(1, strategy="b"), held(1, strategy="")]
+)
+def test_what_is_held_follows_the_pulse(other: Holding) -> None:
+    before = held_of(look(NOON, held(1)))
+    assert held_of(look(NOON, held(1)), before) is before
+    after = held_of(look(NOON, other), before)
+    own = [Held(other.strategy, other.instrument, other.quantity)] if other.strategy else []
+    assert after == tuple(own)
 
 
 def test_exits_are_no_trades() -> None:

@@ -58,8 +58,10 @@ def test_the_verdict_says_what_stood_for_how_long() -> None:
     ],
 )
 def test_a_pair_within_the_tolerance_is_hedged(perp: str, is_hedged: bool) -> None:
-    player = gate().see(legs(NOON, 100, perp), legs(NOON + HOUR, 100, perp))
-    assert (player.readings[0].measured == 0) == is_hedged
+    for first, second in (("100", perp), ("-100", perp.removeprefix("-"))):
+        for both in ((first, second), (second, first)):
+            player = gate().see(legs(NOON, *both), legs(NOON + HOUR, *both))
+            assert (player.readings[0].measured == 0) == is_hedged
 
 
 @pytest.mark.parametrize(("spot", "is_hedged"), [("0.05", True), ("0.051", False)])
@@ -106,6 +108,17 @@ def test_what_is_filled_between_two_pulses_counts_from_its_fill_on() -> None:
     assert player.action(f"instrument:{SPOT}") == "flatten"
 
 
+def test_the_second_leg_of_a_pair_takes_away_what_the_first_left() -> None:
+    player = gate().see(
+        legs(NOON),
+        traded(100, NOON, SPOT),  # 10 000 for one second,
+        traded(-40, NOON + SECOND, PERP),  # 6 000 for ten,
+        traded(-70, NOON + 11 * SECOND, PERP),  # and 1 000 the other way for two.
+        traded(-1, NOON + 13 * SECOND, PERP),
+    )
+    assert player.readings[0].measured == 10_000 + 60_000 + 2_000
+
+
 def test_fills_of_other_instruments_change_nothing() -> None:
     player = gate().see(legs(NOON), traded(100, NOON, "ETHUSDT-LINEAR.BYBIT"))
     assert player.state.naked == {}
@@ -140,6 +153,15 @@ def test_an_accepted_sum_begins_anew() -> None:
     player.see(legs(NOON + HOUR + SECOND, 100), legs(NOON + HOUR + 2 * SECOND, 100))
     assert player.readings[0].measured == 10_000
     assert player.action(f"instrument:{SPOT}") == "none"
+
+
+def test_accepting_one_pair_leaves_the_others_sum() -> None:
+    other = Pair("ETHUSDT-SPOT.BYBIT", "ETHUSDT-LINEAR.BYBIT")
+    player = gate((PAIR, other)).see(
+        *(look(now, held(100, other.second), held(100, PERP)) for now in (NOON, NOON + HOUR))
+    )
+    player.accept(f"instrument:{PERP}")
+    assert list(player.state.naked) == [other.name]
 
 
 @pytest.mark.parametrize(
