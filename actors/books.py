@@ -75,25 +75,25 @@ class Books:
 
         What has no price is valued at its average entry.
         """
-        results = dict(self._by_strategy)
-        for (strategy, name), trip in self._ledger.open.items():
-            results[strategy] += _value(trip, price_of(name))
-        return results
+        return self.both_results(price_of)[0]
 
     def results_by_instrument(self, price_of: PriceOf) -> dict[str, Decimal]:
         """Return the same of each instrument, over all strategies."""
-        results = dict(self._by_instrument)
-        for (_, name), trip in self._ledger.open.items():
-            results[name] += _value(trip, price_of(name))
-        return results
+        return self.both_results(price_of)[1]
+
+    def both_results(self, price_of: PriceOf) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+        """Return `results` and `results_by_instrument`, for the price of one."""
+        by_strategy, by_instrument = dict(self._by_strategy), dict(self._by_instrument)
+        for (strategy, name), trip in self._ledger.open.items():
+            price = price_of(name)
+            value = trip.cost if price is None else trip.quantity * price
+            by_strategy[strategy] += value
+            by_instrument[name] += value
+        return by_strategy, by_instrument
 
     def _add(self, strategy: str, instrument: str, amount: Decimal) -> None:
         self._by_strategy[strategy] = self._by_strategy.get(strategy, ZERO) + amount
         self._by_instrument[instrument] = self._by_instrument.get(instrument, ZERO) + amount
-
-
-def _value(trip: RoundTrip, price: Decimal | None) -> Decimal:
-    return trip.cost if price is None else trip.quantity * price
 
 
 def _closed(trip: RoundTrip) -> Closed:

@@ -98,7 +98,8 @@ class Ledger:
     """Cash, positions and round trips of one account in one settlement currency.
 
     Perpetuals only move cash by profit, so ``cash_flow`` (what fills paid out and brought in) plus
-    the value of open positions is the gross profit; no average price enters it.
+    the value of open positions is the gross profit; no average price enters it. ``open_cost`` is
+    what they cost at their average entries.
     """
 
     starting: Decimal
@@ -108,6 +109,7 @@ class Ledger:
     slippage: Decimal = ZERO
     fills: int = 0
     turnover: Decimal = ZERO
+    open_cost: Decimal = ZERO
     quantities: dict[str, Decimal] = field(default_factory=dict)
     open: dict[tuple[str, str], RoundTrip] = field(default_factory=dict)
     closed: list[RoundTrip] = field(default_factory=list)
@@ -127,7 +129,9 @@ class Ledger:
         key = (fill.strategy, fill.instrument)
         before = self.open[key].cost if key in self.open else ZERO
         self._trip(key, fill)
-        return (self.open[key].cost if key in self.open else ZERO) - before
+        change = (self.open[key].cost if key in self.open else ZERO) - before
+        self.open_cost += change
+        return change
 
     def book_funding(self, instrument: str, amount: Decimal) -> dict[str, Decimal]:
         """Book a funding payment (received is positive); return each strategy's share.
@@ -159,8 +163,7 @@ class Ledger:
 
     def balance(self) -> Decimal:
         """Return the starting equity and what is realised since, fees and funding included."""
-        cost = sum((trip.cost for trip in self.open.values()), ZERO)
-        return self.starting + self.cash_flow + cost - self.fees + self.funding
+        return self.starting + self.cash_flow + self.open_cost - self.fees + self.funding
 
     def _trip(self, key: tuple[str, str], fill: Fill) -> None:
         left, fee = fill.quantity, fill.fee

@@ -86,6 +86,9 @@ class Accountant(SimulationModule):
         self._liquidation = liquidation
         self._quantity = np.zeros(len(market.ids))
         self._prices = np.full(len(market.ids), np.nan)
+        self._decimals: dict[str, Decimal] = {}
+        self._entries: list[tuple[str, str, Decimal, Decimal]] | None = None
+        self._holdings: list[Holding] | None = None
         self._cash = float(ledger.starting)
         self._rows: deque[tuple[int, Grid, int]] = deque()
         self._settlements: deque[Settlement] = deque()
@@ -133,6 +136,8 @@ class Accountant(SimulationModule):
         Called once the module stands in its exchange.
         """
         self._prices = prices
+        self._decimals.clear()
+        self._holdings = None
         self.msgbus.subscribe("events.order.*", self._on_order_event)
 
     def begin_slice(self, grid: Grid, settlements: list[Settlement]) -> None:
@@ -162,16 +167,20 @@ class Accountant(SimulationModule):
 
     def price(self, instrument: str) -> Decimal | None:
         """Return the newest close, None before the first."""
-        value = float(self._prices[self._market.column[instrument]])
-        return None if np.isnan(value) else Decimal(repr(value))
+        found = self._decimals.get(instrument)
+        if found is None:
+            value = float(self._prices[self._market.column[instrument]])
+            if value != value:
+                return None
+            found = self._decimals[instrument] = Decimal(repr(value))
+        return found
 
     def worth(self) -> Decimal:
         """Return the equity exactly; what has no price yet is valued at its entry."""
-        worth = self.ledger.balance()
-        for (_, name), trip in self.ledger.open.items():
-            price = self.price(name)
-            if price is not None:
-                worth += trip.quantity * price - trip.cost
+        ledger = self.ledger
+        worth = ledger.balance() - ledger.open_cost
+        for held in self.holdings():
+            worth += held.value
         return worth
 
     def balance(self) -> Decimal:
@@ -180,17 +189,23 @@ class Accountant(SimulationModule):
 
     def holdings(self) -> list[Holding]:
         """Return every open position, sorted by instrument, then strategy."""
-        found = [
-            Holding(
-                strategy=strategy,
-                instrument=name,
-                quantity=trip.quantity,
-                entry=trip.cost / trip.quantity,
-                price=self.price(name),
-            )
-            for (strategy, name), trip in self.ledger.open.items()
-        ]
-        return sorted(found, key=lambda held: (held.instrument, held.strategy))
+        if self._holdings is None:
+            if self._entries is None:
+                self._entries = sorted(
+                    (name, strategy, trip.quantity, trip.cost / trip.quantity)
+                    for (strategy, name), trip in self.ledger.open.items()
+                )
+            self._holdings = [
+                Holding(
+                    strategy=strategy,
+                    instrument=name,
+                    quantity=quantity,
+                    entry=entry,
+                    price=self.price(name),
+                )
+                for name, strategy, quantity, entry in self._entries
+            ]
+        return self._holdings
 
     def _value(self) -> tuple[float, float]:
         if self._valued is None:
@@ -232,6 +247,8 @@ class Accountant(SimulationModule):
         if self._liquidation and self._quantity.any():
             self._check_margin(grid, row)
         self._prices = grid.close[row]
+        self._decimals.clear()
+        self._holdings = None
         self._forget_closed(int(grid.ts[row]))
         self._valued = None
         for column in grid.delisted.get(row, ()):
@@ -361,6 +378,7 @@ class Accountant(SimulationModule):
             kind=self._kinds.get(order_id, "order"),
         )
         self.fills.append((fill, self.ledger.book(fill)))
+        self._entries = self._holdings = None
         column = self._market.column[fill.instrument]
         self._quantity[column] = float(self.ledger.quantities.get(fill.instrument, ZERO))
         self._cash = float(
