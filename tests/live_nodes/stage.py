@@ -54,7 +54,15 @@ from live_nodes.practice_keys import practice_keys
 from live_nodes.report import Options
 from tests.live_nodes.by_hand import ByHand, PlainByHand
 from tests.live_nodes.practice.background import in_thread
-from tests.live_nodes.practice.still_market import BTC, ETH, KEYS, SPOT, SYMBOLS, Kept, StillMarket
+from tests.live_nodes.practice.still_market import (
+    BTC,
+    ETH,
+    KEYS,
+    SPOT,
+    Kept,
+    StillMarket,
+    perpetuals,
+)
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 ACCOUNT = "anna"
@@ -226,13 +234,14 @@ def stage(**settings: Any) -> Iterator[Stage]:
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Stage]:
-        market, faults = BreathingMarket(), Faults(seed=settings.get("seed", 0))
+        market = BreathingMarket(more=perpetuals(settings.get("coins", 0)))
+        faults = Faults(seed=settings.get("seed", 0))
         accounts = [
             AccountSpec(ACCOUNT, balances=(("USDT", D(100_000)),)),
             AccountSpec("bert"),
         ]
         market.halted = faults.halted
-        server = await serve(Exchange(SYMBOLS, accounts), market, KEYS, faults, Kept())
+        server = await serve(Exchange(market.listed, accounts), market, KEYS, faults, Kept())
         try:
             yield Stage(server, market, faults, asyncio.get_running_loop())
         finally:

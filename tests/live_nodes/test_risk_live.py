@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nautilus_trader.model.identifiers import InstrumentId
 
 from actors.rules.facts import Differed, Erred, Pulse, Traded
 from config.errors import InputError
@@ -18,7 +19,7 @@ from live_nodes.report import Options
 from live_nodes.risk_reading import GuardStatus, risk_of
 from tests.live_nodes.by_hand import BUY, SELL, ByHand, ByHandConfig
 from tests.live_nodes.odd_guards import Remembers
-from tests.live_nodes.stage import NAME, Desk, desk_document, desk_node, stage
+from tests.live_nodes.stage import ACCOUNT, NAME, Desk, desk_document, desk_node, stage
 from tests.live_nodes.test_alerts import ear
 
 RISK = {"every": 0.1, "heartbeat": 2.0, "exit_grace": 1.0, "deadline": 5.0}
@@ -333,3 +334,45 @@ def test_a_guard_that_looks_no_more_stops_entries_and_no_exit(
             assert limits_of(desk)["odd"].failed
             done = asked(desk, Request(command="release", guard="odd", reason="try again"))
             assert done.done
+
+
+@pytest.mark.slow
+def test_fifty_positions_are_closed_at_the_pace_that_the_venue_takes(tmp_path: Path) -> None:
+    coins = tuple(f"C{n:02}USDT-LINEAR.BYBIT" for n in range(50))
+    stubborn = {"hand": {"use": "tests.live_nodes.test_risk_live:Stubborn"}}
+    universe = {"instruments": ("C*USDT-LINEAR.BYBIT",)}
+    risk = RISK | {"deadline": 30.0}
+    with (
+        stage(coins=50) as st,
+        desk_node(st, folder=tmp_path, risk=risk, strategies=stubborn, universe=universe) as desk,
+    ):
+        strategy = desk.strategy
+
+        def held() -> int:
+            found = st.call(
+                lambda: [st.exchange.position(ACCOUNT, n.partition("-")[0]) for n in coins]
+            )
+            return sum(position.size > 0 for position in found)
+
+        for name in coins:
+            strategy.where = InstrumentId.from_str(name)
+            strategy.market(BUY, "1.00")
+        desk.until(lambda: held() == 50, "the entries", 30)
+        # Entries that wait for their turn when everything is closed leave no more.
+        late = []
+        for name in coins:
+            strategy.where = InstrumentId.from_str(name)
+            late.append(strategy.market(BUY, "1.00"))
+        assert asked(desk, Request(command="flatten", reason="off")).done
+        took = desk.until(lambda: held() == 0, "flat", 60)
+        desk.until(lambda: told(desk, "flat after"), "the good news", 10)
+        print(f"50 positions at the venue's pace: flat after {took:.1f} s")
+        words = [strategy.status(order) for order in late]
+        assert words.count("DENIED") > 25
+        assert not told(desk, "NOT flat")
+        assert took < 25
+        # Nothing was sent faster than the venue takes it.
+        assert not any("10006" in reason for o in late for reason in strategy.reasons(o))
+        assert st.open_orders() == {}
+        desk.wait(1.0)
+        assert held() == 0

@@ -66,6 +66,13 @@ SYMBOLS = [
     _symbol("spot", "BTC", "0.1", "0.000001"),
 ]
 MIDDLES = {BTC: D("50000.0"), ETH: D("3000.00"), SPOT: D("50000.0")}
+OTHERS = D("100.00")
+"""Price of every other coin."""
+
+
+def perpetuals(number: int) -> list[Symbol]:
+    """Return perpetuals of coins that a test makes up: C00USDT, C01USDT …"""
+    return [_symbol("linear", f"C{n:02}", "0.01", "0.01") for n in range(number)]
 
 
 class StillMarket:
@@ -73,21 +80,22 @@ class StillMarket:
 
     step_seconds = 0.005
 
-    def __init__(self, levels: int = 60) -> None:
+    def __init__(self, levels: int = 60, more: Iterable[Symbol] = ()) -> None:
         self.books: dict[Key, tuple[list[Level], list[Level]]] = {}
-        for symbol in SYMBOLS:
-            middle, tick = MIDDLES[symbol.key], symbol.tick
+        self.listed = [*SYMBOLS, *more]
+        self.last = {symbol.key: MIDDLES.get(symbol.key, OTHERS) for symbol in self.listed}
+        for symbol in self.listed:
+            middle, tick = self.last[symbol.key], symbol.tick
             self.books[symbol.key] = (
                 [(middle - n * tick, D("1.500")) for n in range(1, levels + 1)],
                 [(middle + n * tick, D("1.500")) for n in range(1, levels + 1)],
             )
         self.changed = set(self.books)
         self.prints: list[tuple[Key, Any, Decimal, Decimal]] = []
-        self.last = dict(MIDDLES)
         self.steps = 0
 
     def symbols(self, now_ms: int) -> list[Symbol]:
-        return SYMBOLS
+        return self.listed
 
     def klines(
         self,
