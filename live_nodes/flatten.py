@@ -18,6 +18,7 @@ from live_nodes.flatten_rules import Reach
 from live_nodes.flatten_straight import StraightFlatten
 from live_nodes.keys import KeyPair, key_names, keys_of
 from live_nodes.mailbox import Request, answer, ask
+from live_nodes.operator_guard import OPERATOR
 from live_nodes.own_positions import own_positions
 from live_nodes.session import venue_of
 from live_nodes.state_folder import state_folder
@@ -27,7 +28,6 @@ from live_nodes.venue_rest import VenueError, VenueRest
 from strategies.order_ids import owner_of
 
 ANSWER_S = 5.0
-OPERATOR = "operator"
 NOBODY = "flatten"
 """Key in the ids of orders that close what no strategy of the document trades."""
 _PAUSE_S = 0.5

@@ -27,6 +27,85 @@ def register(app: typer.Typer) -> None:
     app.add_typer(risk_app)
 
 
+@risk_app.command("status")
+def status(
+    node: Node,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show every reading, not only each guard's nearest.")
+    ] = False,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what every guard measures, how far it is from its limit, and what it holds back.
+
+    Works while the node runs and after it died. Headroom is what is left to the limit, in the
+    guard's unit and as a part of the limit; below zero the limit is passed.
+
+    Example: perpdesk risk status live_nodes/nodes/xs_reversal_practice.yaml
+    """
+    from rich.console import Console
+
+    from live_nodes.risk_status import rendered, risk_status
+    from live_nodes.state_folder import node_document, state_folder
+
+    document = node_document(node, settings or ())
+    found = risk_status(document, state_folder(document))
+    if as_json:
+        print(found.as_json())
+    else:
+        Console().print(rendered(found, everything=everything), highlight=False)
+
+
+@risk_app.command("release")
+def release(
+    node: Node,
+    guard: Annotated[str, typer.Argument(metavar="GUARD", help="Its key, or operator.")],
+    reason: Annotated[str, typer.Option(help="Why, in your words; it is kept in the journal.")],
+    scope: Annotated[
+        str, typer.Option(help="Only desk, strategy:KEY or instrument:ID; all without it.")
+    ] = "",
+    accept: Annotated[
+        bool,
+        typer.Option("--accept", help="Though the limit is reached: measure anew from here."),
+    ] = False,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a guard's halts back, so that the desk trades again.
+
+    Of a node that does not run, the release waits in its mailbox for the next start. Exits 0 when
+    it is done or waits, 1 when a running node does not answer, 3 when the limit is still reached.
+
+    Example: perpdesk risk release live_nodes/nodes/xs_reversal_practice.yaml daily --reason "seen"
+    """
+    import json
+
+    from rich.console import Console
+
+    from live_nodes.risk_release import release_guard
+    from live_nodes.state_folder import node_document, state_folder
+
+    console = Console(stderr=True)
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    document = node_document(node, settings or ())
+    done = release_guard(
+        document,
+        state_folder(document),
+        guard,
+        reason=reason,
+        scope=scope,
+        accept=accept,
+        say=say,
+    )
+    if as_json:
+        print(json.dumps({"done": done.done, "text": done.text}, indent=2))
+    else:
+        say(done.text)
+
+
 @risk_app.command("flatten")
 def flatten(
     node: Node,

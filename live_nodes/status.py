@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -20,6 +19,7 @@ from actors.journal_files import holder
 from actors.journal_reading import read
 from actors.journal_rows import EquityRow, LinkRow, OrderRow, PositionRow, Run
 from live_nodes.heartbeat import hangs, last_beat
+from live_nodes.when import ago, when
 from strategies.messages import Decision, Verdict
 
 NOTES = 10
@@ -184,18 +184,18 @@ def rendered(status: Status, now_ns: int | None = None) -> RenderableType:
         run = status.run
         head.append(
             f"\nrun {run.id}: {run.environment}{', dry run' if run.dry_run else ''}, "
-            f"process {run.pid}, started {_when(run.started)}"
+            f"process {run.pid}, started {when(run.started)}"
         )
         if run.ended is not None:
-            head.append(f", ended {_when(run.ended)}")
+            head.append(f", ended {when(run.ended)}")
         if run.note:
             head.append(f": {run.note}")
     if status.hangs:
         head.append(f"\n{status.hangs}", "bold red")
     if status.as_of is not None:
-        head.append(f"\nlast written {_ago(now - status.as_of)} ago")
+        head.append(f"\nlast written {ago(now - status.as_of)} ago")
         if status.heartbeat is not None:
-            head.append(f", last heartbeat {_ago(now - status.heartbeat)} ago")
+            head.append(f", last heartbeat {ago(now - status.heartbeat)} ago")
     if status.equity is not None:
         worth = status.equity
         head.append(
@@ -208,7 +208,7 @@ def rendered(status: Status, now_ns: int | None = None) -> RenderableType:
     for standing in status.verdicts:
         verdict = standing.verdict
         words = f"{verdict.action.name.lower()} on {verdict.scope} by {verdict.guard}"
-        since = _ago(then - standing.since)
+        since = ago(then - standing.since)
         head_of = "at its end: " if gone else ""
         parts.append(Text(f"{head_of}{words} for {since}: {verdict.reason}", "yellow"))
     parts += _tables(status, then, " at its end" if gone else "")
@@ -217,7 +217,7 @@ def rendered(status: Status, now_ns: int | None = None) -> RenderableType:
         ordered = sum(1 for target in decision.targets if Decimal(target.order))
         parts.append(
             Text(
-                f"last decision: {decision.kind} by {decision.strategy}, {_when(decision.ts)}, "
+                f"last decision: {decision.kind} by {decision.strategy}, {when(decision.ts)}, "
                 f"{ordered} order{'' if ordered == 1 else 's'}, gross {decision.gross:.2f}, "
                 f"net {decision.net:+.2f}" + (f" ({decision.note})" if decision.note else "")
             )
@@ -225,16 +225,16 @@ def rendered(status: Status, now_ns: int | None = None) -> RenderableType:
     if status.counters:
         counted = "  ".join(f"{name} {value:,}" for name, value in status.counters.items())
         parts.append(Text(f"counters: {counted}"))
-    parts += [Text(f"{_when(n.ts)} {n.kind}: {n.text}", "dim") for n in reversed(status.notes)]
+    parts += [Text(f"{when(n.ts)} {n.kind}: {n.text}", "dim") for n in reversed(status.notes)]
     return Group(*parts)
 
 
-def _tables(status: Status, now: int, when: str) -> list[RenderableType]:
+def _tables(status: Status, now: int, moment: str) -> list[RenderableType]:
     made: list[RenderableType] = []
     columns: tuple[str, ...]
     if status.links:
-        rows = [(x.name, x.state, _ago(now - x.since), x.detail) for x in status.links]
-        made.append(_table(f"links{when}", ("link", "state", "for", ""), rows))
+        rows = [(x.name, x.state, ago(now - x.since), x.detail) for x in status.links]
+        made.append(_table(f"links{moment}", ("link", "state", "for", ""), rows))
     if status.positions:
         held = [
             (
@@ -247,14 +247,14 @@ def _tables(status: Status, now: int, when: str) -> list[RenderableType]:
             for p in status.positions
         ]
         columns = ("instrument", "owner", "quantity", "entry", "realized")
-        made.append(_table(f"positions{when}", columns, held))
+        made.append(_table(f"positions{moment}", columns, held))
     if status.orders:
         orders = [
             (o.client_order_id, o.instrument, o.side, o.quantity, o.filled, o.price, o.status)
             for o in status.orders
         ]
         columns = ("order", "instrument", "side", "quantity", "filled", "price", "status")
-        made.append(_table(f"orders{when}", columns, orders))
+        made.append(_table(f"orders{moment}", columns, orders))
     return made
 
 
@@ -271,15 +271,3 @@ def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
 def _short(value: Decimal) -> str:
     """Return an average without the digits that only its division gave it."""
     return f"{value:.10g}"
-
-
-def _when(ts: int) -> str:
-    return datetime.fromtimestamp(ts / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _ago(ns: int) -> str:
-    seconds = max(0, ns // 1_000_000_000)
-    for size, word in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {word}"
-    return f"{seconds} s"

@@ -1,0 +1,31 @@
+"""Moments and stretches of time in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def when(ts: int) -> str:
+    """Return a moment, UNIX nanoseconds (UTC).
+
+    Examples
+    --------
+    >>> when(1_700_000_000_000_000_000)
+    '2023-11-14 22:13:20 UTC'
+    """
+    return datetime.fromtimestamp(ts / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def ago(ns: int) -> str:
+    """Return a stretch of nanoseconds in its largest sensible unit.
+
+    Examples
+    --------
+    >>> ago(90_000_000_000), ago(7_200_000_000_000)
+    ('90 s', '2 h')
+    """
+    seconds = max(0, ns // 1_000_000_000)
+    for size, word in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {word}"
+    return f"{seconds} s"
