@@ -6,6 +6,7 @@
 ``POST /faults``        ``{name: fault, …}`` as in a scenario's ``faults``
 ``DELETE /faults``      all of them; ``/faults/NAME`` one
 ``POST /move``          ``{category, symbol, price}`` or ``{…, by}`` (a fraction): prices jump
+``POST /moves``         ``{moves: [{…}, …]}``: several at one moment
 ``POST /book``          ``{category, symbol, spread | gap | crossed, seconds}``, in bps
 ``DELETE /book``        books are as ever
 ``POST /funding``       ``{symbol, seconds, rate?}``: a settlement besides the schedule

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -41,6 +41,12 @@ class MoveRequest(OfSymbol):
 
     price: Positive | None = None
     by: Annotated[Decimal, Field(gt=Decimal(-1), le=Decimal(10))] | None = None
+
+
+class MovesRequest(Part):
+    """Prices that jump at one moment."""
+
+    moves: Annotated[tuple[MoveRequest, ...], Field(min_length=1, max_length=100)]
 
 
 class BookRequest(OfSymbol):
@@ -100,6 +106,7 @@ class MarketAdmin:
         """Return its routes."""
         return [
             web.post("/move", self._move),
+            web.post("/moves", self._moves),
             web.post("/book", self._book),
             web.delete("/book", self._let_go),
             web.post("/funding", self._funding),
@@ -110,18 +117,29 @@ class MarketAdmin:
 
     async def _move(self, request: web.Request) -> web.Response:
         asked = MoveRequest.model_validate_json(await request.text())
-        self._venue.exchange.symbol(asked.key)
-        if (asked.price is None) == (asked.by is None):
-            raise Refusal(400, "give one of price and by")
+        [last] = self._carried_out((asked,))
+        return as_json({"last": last})
+
+    async def _moves(self, request: web.Request) -> web.Response:
+        asked = MovesRequest.model_validate_json(await request.text())
+        return as_json({"last": self._carried_out(asked.moves)})
+
+    def _carried_out(self, moves: Sequence[MoveRequest]) -> list[Decimal]:
+        """Let prices jump, all in one step; return where they are."""
+        for asked in moves:
+            self._venue.exchange.symbol(asked.key)
+            if (asked.price is None) == (asked.by is None):
+                raise Refusal(400, "give one of price and by")
         now_ms = self._venue.clock_ms()
-        price = asked.price
-        if asked.by is not None:
-            price = self._market.prices(asked.key, now_ms).last * (1 + asked.by)
-        assert price is not None
-        self._market.move(asked.key, price, now_ms)
+        for asked in moves:
+            price = asked.price
+            if asked.by is not None:
+                price = self._market.prices(asked.key, now_ms).last * (1 + asked.by)
+            assert price is not None
+            self._market.move(asked.key, price, now_ms)
         keep_moves(self._store, self._market)
         self._venue.step()
-        return as_json({"last": self._market.prices(asked.key, now_ms).last})
+        return [self._market.prices(asked.key, now_ms).last for asked in moves]
 
     async def _book(self, request: web.Request) -> web.Response:
         asked = BookRequest.model_validate_json(await request.text())

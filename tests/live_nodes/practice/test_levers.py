@@ -94,6 +94,20 @@ def test_books_are_pulled_wide_thin_and_crossed_by_request(tmp_path: Path) -> No
     at_exchange(tmp_path, scene)
 
 
+def test_prices_move_together_or_not_at_all(tmp_path: Path) -> None:
+    async def scene(practice: Practice) -> None:
+        before, _ = await touch(practice)
+        move = {"symbol": "BTCUSDT", "price": "20000"}
+        told = await practice.admin("POST", "/moves", {"moves": [move, {**move, "symbol": "NO"}]})
+        assert "error" in told
+        bid, _ = await touch(practice)
+        assert abs(bid / before - 1) < D("0.01")
+        told = await practice.admin("POST", "/moves", {"moves": [move]})
+        assert told == {"last": ["20000.0"]}
+
+    at_exchange(tmp_path, scene)
+
+
 def test_funding_that_is_called_for_comes_next_and_is_remembered(tmp_path: Path) -> None:
     made: dict[str, Any] = {}
 
