@@ -169,9 +169,8 @@ class Course:
 
     def _kept(self, verdict: Verdict) -> None:
         row, world = self._row, self._world
-        seconds = None if verdict.until is None else (verdict.until - world.now()) / SECOND_NS
-        if seconds is not None and seconds < LONGEST_PAUSE and world.name == "practice":
-            row.kept = f"over in {max(0.0, seconds):.1f} s"
+        if not self._stands(verdict):
+            row.kept = "over by then"
             return
         found = world.restart(Instruction(number=next(self._numbers), insist=self._insist))
         same = [v for v in found.standing if (v.scope, v.action) == (verdict.scope, verdict.action)]

@@ -167,9 +167,12 @@ class PracticeWorld:
                 self._admin("POST", "/move", {**_symbol(instrument), "by": f"{by:.10f}"})
             case Moves(instruments, rows, every):
                 for row in rows:
-                    for instrument, by in zip(instruments, row, strict=True):
-                        self.do(Move(instrument, by))
+                    moves = [
+                        {**_symbol(instrument), "by": f"{by:.10f}"}
+                        for instrument, by in zip(instruments, row, strict=True)
+                    ]
                     began = self.now()
+                    self._admin("POST", "/moves", {"moves": moves})
                     self.go_on(every)
             case Book(instrument, kind, bps, seconds):
                 body = {**_symbol(instrument), kind: f"{bps:.6f}", "seconds": seconds}
@@ -179,7 +182,9 @@ class PracticeWorld:
             case Late(instrument, by, seconds):
                 self._fault("late", _on_public("delay", instrument, seconds) | {"by": by})
             case Funding(instrument, before, _):
-                told = self._admin("POST", "/funding", _symbol(instrument))
+                # Another rate than before: the adapter tells of funding where both change.
+                asked = _symbol(instrument) | {"rate": "0.0003"}
+                told = self._admin("POST", "/funding", asked)
                 began = max(began, round((told["time_ms"] / 1e3 - before) * 1e9))
             case Announced(title, seconds):
                 self._admin("POST", "/announce", {"title": title, "seconds": seconds})
