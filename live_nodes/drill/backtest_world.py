@@ -46,6 +46,7 @@ from live_nodes.drill.steps import (
     Book,
     Failures,
     Funding,
+    KillSwitch,
     Late,
     Mended,
     Move,
@@ -59,6 +60,7 @@ from live_nodes.drill.steps import (
 )
 from live_nodes.drill.strategy import Drill
 from live_nodes.drill.world import DrillError, Heard, Refusal, Restarted, WorldName
+from live_nodes.operator_guard import OPERATOR, Operator
 from strategies.messages import Verdict
 from strategies.state import MemoryState
 
@@ -120,6 +122,8 @@ class Engine:
         self.refusals: list[Refusal] = []
         self.rejects = 0
         guards = guards_of(document)
+        if key == OPERATOR:
+            guards[key] = Operator()
         strategies = strategies_of(document, list(market.ids))
         opening = np.array([float(tape.prices[name]) for name in market.ids])
         self.desk: Desk = build(document, market, strategies, opening, guards=guards)
@@ -309,6 +313,9 @@ class BacktestWorld:
             case Strange(instrument, weight):
                 self.injected = True
                 risk.differed("external_position", instrument, f"{weight:g} of equity by hand")
+            case KillSwitch():
+                assert isinstance(engine.guard, Operator)
+                engine.guard.flatten("desk", "drill")
             case Slips(_, bps, _, _, _):
                 fraction = Decimal(repr(bps)) / 10_000
                 engine.desk.accountant.exchange.fill_model.slippage = lambda notional: fraction

@@ -37,11 +37,12 @@ def drill_command(
 ) -> None:
     """Breach every guard of a document on purpose, and see that it acts.
 
-    Each enabled guard is drilled by itself, the others switched off, on a market of the drill's own
-    in which a strategy that ignores verdicts trades. A row passes when the breach just beyond the
-    document's limit brings the action that was asked for, everything is flat in time where it
-    must be, entries are refused, the halt stands over a restart (live: kill -9), ends as its
-    release says or by `--accept`, entries pass again, and both worlds agree.
+    Each enabled guard, and the operator's kill switch, is drilled by itself, the others switched
+    off, on a market of the drill's own in which a strategy trades that ignores verdicts. A row
+    passes when the breach just beyond the document's limit brings the action that was asked for,
+    everything is flat in time where it must be, entries are refused, the halt stands over a restart
+    (live: kill -9), ends as its release says or by --accept, entries pass again, and both worlds
+    agree.
 
     Exits 0 when all rows pass, 1 when one fails or a guard can't be drilled.
 

@@ -12,17 +12,20 @@ from typing import Any
 
 from actors.guard import Guard
 from config.components import resolve
-from config.documents import Backtest, Node, Setup
+from config.documents import Backtest, Component, Node, Setup
 from config.errors import InputError
 from config.params import build_params, complete_params
 from config.resolved import Resolved
 from config.writing import as_yaml
 from live_nodes.drill.scene import BALANCE, KEY, Scene, facts_of, instruments_of
+from live_nodes.operator_guard import OPERATOR, Operator
 from live_nodes.practice_process import Endpoint
 
 ACCOUNT = "main"
 TAG = "dr"
 PACKAGE = "live_nodes.drill"
+OPERATOR_USE = f"{Operator.__module__}:{Operator.__qualname__}"
+"""Of the guard that every node has and no document names."""
 _OF_NODE = ("watch", "gates", "limits", "stop_deadline")
 
 
@@ -38,9 +41,9 @@ def guards_in(setup: Setup) -> dict[str, type[Guard]]:
 
 
 def scene_of(setup: Setup, key: str) -> Scene:
-    """Return the scene of a guard's drill."""
-    component = setup.actors[key]
-    cls = resolve(component.use, setup.allow)
+    """Return the scene of a guard's drill, or of the operator's kill switch."""
+    component = setup.actors.get(key, Component(use=OPERATOR_USE))
+    cls = Operator if key == OPERATOR else resolve(component.use, setup.allow)
     node = setup if isinstance(setup, Node) else None
     scene = Scene(
         key=key,
@@ -143,14 +146,16 @@ def _setup(
     setup = resolved.document
     if not isinstance(setup, Setup):
         raise InputError(f"{resolved.file}: kind is {resolved.kind}, which has no guards")
-    guard = dict(resolved.complete["actors"][scene.key])
-    guard["params"] = guard["params"] | dict(changed)
+    actors = {}
+    if scene.key != OPERATOR:
+        guard = dict(resolved.complete["actors"][scene.key])
+        actors = {scene.key: guard | {"params": guard["params"] | dict(changed)}}
     return {
         "name": f"drill-{scene.key}",
         "allow": sorted({*setup.allow, PACKAGE}),
         "universe": {"instruments": list(scene.instruments)},
         "strategies": {KEY: {"use": f"{PACKAGE}.strategy:Drill", "params": params}},
-        "actors": {scene.key: guard},
+        "actors": actors,
         "risk": resolved.complete["risk"],
     }
 

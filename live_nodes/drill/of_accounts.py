@@ -1,9 +1,10 @@
-"""Recipes of the guards on the account itself."""
+"""Recipes of the guards on the account itself, and of the operator's kill switch."""
 
 from __future__ import annotations
 
 from live_nodes.drill.scene import Scene
-from live_nodes.drill.steps import Plan, Stage, Strange
+from live_nodes.drill.steps import Hold, KillSwitch, Plan, Stage, Strange
+from strategies.messages import Action
 
 
 def account_mismatch(scene: Scene) -> Plan:
@@ -24,4 +25,15 @@ def account_mismatch(scene: Scene) -> Plan:
         # Where nobody traded by hand: there the node halts entries by itself.
         insist=scene.instruments[-1],
         release=params.release,
+    )
+
+
+def operator(scene: Scene) -> Plan:
+    """Pull the kill switch."""
+    return Plan(
+        breach="the operator's kill switch",
+        before=(Hold({scene.first: 0.5, scene.second: -0.5}),),
+        stages=(Stage(steps=(KillSwitch(),), scope=scene.desk, action=Action.FLATTEN),),
+        insist=scene.first,
+        release="manual",
     )

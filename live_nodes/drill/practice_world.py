@@ -32,6 +32,7 @@ from live_nodes.drill.steps import (
     Book,
     Failures,
     Funding,
+    KillSwitch,
     Late,
     Mended,
     Move,
@@ -44,7 +45,7 @@ from live_nodes.drill.steps import (
     Wait,
 )
 from live_nodes.drill.world import DrillError, Heard, Refusal, Restarted, WorldName
-from live_nodes.mailbox import Request, answer, ask
+from live_nodes.mailbox import Answer, Request, answer, ask
 from live_nodes.practice_process import Endpoint, ensure_exchange, stop_exchange
 
 STARTS_WITHIN = 60.0
@@ -201,6 +202,8 @@ class PracticeWorld:
                 side = "Buy" if size > 0 else "Sell"
                 by_hand = {"account": ACCOUNT, "side": side, "qty": f"{abs(size):f}"}
                 self._admin("POST", "/external_order", _symbol(instrument) | by_hand)
+            case KillSwitch():
+                self._mail(Request(command="flatten", reason="drill"))
             case Slips(instrument, bps, times, _, every):
                 thin = {"gap": f"{bps:.6f}", "seconds": times * every + 60}
                 self._admin("POST", "/book", _symbol(instrument) | thin)
@@ -255,9 +258,7 @@ class PracticeWorld:
         request = Request(
             command="release", guard=self._scene.key, scope=scope, accept=accept, reason="drill"
         )
-        said = answer(self._node, ask(self._node, request), ANSWERS_WITHIN)
-        if said is None:
-            raise DrillError(f"the node did not answer a release within {ANSWERS_WITHIN:g} s")
+        said = self._mail(request)
         return "" if said.done else said.text
 
     # How it works ---------------------------------------------------------------------------------
@@ -265,6 +266,14 @@ class PracticeWorld:
     @property
     def _node(self) -> Path:
         return self._state / f"drill-{self._scene.key}" / "practice"
+
+    def _mail(self, request: Request) -> Answer:
+        said = answer(self._node, ask(self._node, request), ANSWERS_WITHIN)
+        if said is None:
+            raise DrillError(
+                f"the node did not answer a {request.command} within {ANSWERS_WITHIN:g} s"
+            )
+        return said
 
     def _start_node(self) -> None:
         self._process = self._nursery.start(["live", str(self._document)], self._log)

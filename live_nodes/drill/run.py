@@ -17,13 +17,14 @@ from config.errors import DeskError, InputError, did_you_mean
 from config.resolved import Resolved
 from live_nodes.drill.backtest_world import BacktestWorld
 from live_nodes.drill.course import Course
-from live_nodes.drill.documents import guards_in, scene_of
+from live_nodes.drill.documents import OPERATOR_USE, guards_in, scene_of
 from live_nodes.drill.nursery import Nursery
 from live_nodes.drill.practice_world import PracticeWorld
 from live_nodes.drill.recipes import RECIPES, Recipe, recipe_of
 from live_nodes.drill.rows import Row, compare
 from live_nodes.drill.scene import Scene
 from live_nodes.drill.world import DrillError, World, WorldName
+from live_nodes.operator_guard import OPERATOR, Operator
 
 WORLDS: tuple[WorldName, ...] = ("backtest", "practice")
 AT_ONCE = 2
@@ -84,8 +85,9 @@ def drill(
             f"{resolved.file}: no recipe drills {', '.join(missing)}: write one in "
             "live_nodes/drill/recipes.py"
         )
+    uses = {key: component.use for key, component in resolved.document.actors.items()}
     rows = [
-        Row(guard=key, use=resolved.document.actors[key].use, world=world)
+        Row(guard=key, use=uses.get(key, OPERATOR_USE), world=world)
         for key in chosen
         for world in worlds
     ]
@@ -137,6 +139,9 @@ def _chosen(resolved: Resolved, keys: Sequence[str]) -> dict[str, type[Guard]]:
     if not isinstance(resolved.document, Setup):
         raise InputError(f"{resolved.file}: kind is {resolved.kind}, which has no guards")
     there = guards_in(resolved.document)
+    if not there:
+        raise InputError(f"{resolved.file}: actors: no guard is enabled: there is nothing to drill")
+    there |= {OPERATOR: Operator}
     for key in keys:
         if key not in there:
             near = did_you_mean(key, there)
@@ -144,10 +149,6 @@ def _chosen(resolved: Resolved, keys: Sequence[str]) -> dict[str, type[Guard]]:
             raise InputError(
                 f"{resolved.file}: no enabled guard {key}{hint}; there are {', '.join(there)}"
             )
-    if not there:
-        raise InputError(
-            f"{resolved.file}: actors: no guard is enabled, so there is nothing to drill"
-        )
     return {key: cls for key, cls in there.items() if not keys or key in keys}
 
 

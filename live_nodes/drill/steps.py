@@ -132,6 +132,11 @@ class Slips:
 
 
 @dataclass(frozen=True)
+class KillSwitch:
+    """The operator closes everything."""
+
+
+@dataclass(frozen=True)
 class Mended:
     """All that was done to the venue is taken back; prices stay where they are."""
 
@@ -157,6 +162,7 @@ Step = (
     | Failures
     | Strange
     | Slips
+    | KillSwitch
     | Mended
     | Wait
 )

@@ -20,12 +20,13 @@ from perpdesk import build_app
 from tests.live_nodes.drill.documents_by_hand import GUARDED, daily, node, node_file
 
 TIERS = "actors.losses:DrawdownTiers"
-KEYS = list(guards_in(checked(GUARDED).document))
+KEYS = [*guards_in(checked(GUARDED).document), "operator"]
 
 
-def backtest(resolved: Any, *guards: str) -> Row:
-    """Drill in the backtest world alone and return the only row."""
-    [row] = drill(resolved, worlds=("backtest",), guards=guards)
+def backtest(resolved: Any, key: str = "") -> Row:
+    """Drill one guard, or the document's only one, in the backtest world alone."""
+    chosen = key or next(iter(guards_in(resolved.document)))
+    [row] = drill(resolved, worlds=("backtest",), guards=(chosen,))
     return row
 
 
@@ -103,7 +104,13 @@ def test_a_key_that_is_no_guard_is_an_error_with_the_nearest(tmp_path: Path) -> 
 
 def test_a_guard_that_is_switched_off_is_not_drilled(tmp_path: Path) -> None:
     actors = {"daily": daily(), "other": daily() | {"enabled": False}}
-    assert [row.guard for row in drill(node(tmp_path, actors), worlds=("backtest",))] == ["daily"]
+    rows = drill(node(tmp_path, actors), worlds=("backtest",))
+    assert [row.guard for row in rows] == ["daily", "operator"]
+
+
+def test_the_kill_switch_closes_both_sides_and_is_released_by_hand(tmp_path: Path) -> None:
+    row = backtest(node(tmp_path, {"daily": daily()}), "operator")
+    assert (row.passed, row.seen, row.released) == (True, "flatten", "by hand")
 
 
 def test_a_document_without_guards_has_nothing_to_drill(tmp_path: Path) -> None:
@@ -122,7 +129,7 @@ def test_worlds_that_differ_fail_both_rows() -> None:
 
 def test_the_command_prints_rows_as_json_and_succeeds(tmp_path: Path) -> None:
     file = str(node_file(tmp_path, {"daily": daily()}))
-    arguments = ["risk", "drill", file, "--world", "backtest", "--json"]
+    arguments = ["risk", "drill", file, "--world", "backtest", "--guard", "daily", "--json"]
     result = CliRunner().invoke(build_app(), arguments)
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
@@ -134,7 +141,8 @@ def test_the_command_prints_rows_as_json_and_succeeds(tmp_path: Path) -> None:
 def test_the_command_says_what_failed_and_fails(tmp_path: Path) -> None:
     blind = daily("tests.live_nodes.drill.broken:Blind")
     file = str(node_file(tmp_path, {"daily": blind}))
-    result = CliRunner().invoke(build_app(), ["risk", "drill", file, "--world", "backtest"])
+    arguments = ["risk", "drill", file, "--world", "backtest", "--guard", "daily"]
+    result = CliRunner().invoke(build_app(), arguments)
     assert result.exit_code == 1
     assert "daily in backtest: no flatten on desk" in " ".join(result.stdout.split())
     assert "0 of 1 rows pass" in result.stdout

@@ -42,7 +42,7 @@ def test_a_flatten_and_a_gate_act_alike_in_both_worlds(tmp_path: Path) -> None:
     spread = {"use": "actors.markets:SpreadGate", "params": {"max_bps": 30}}
     resolved = node(tmp_path, {"daily": daily(), "spread": spread})
     folder = tmp_path / "drill"
-    rows = drill(resolved, folder=folder)
+    rows = drill(resolved, guards=("daily", "spread"), folder=folder)
     assert failures(rows) == []
     flat = {row.world: row.flat_s or 0.0 for row in rows if row.guard == "daily"}
     # One second of grace, then the closer; both worlds' venues fill at once or a second later.
@@ -55,7 +55,7 @@ def test_a_flatten_and_a_gate_act_alike_in_both_worlds(tmp_path: Path) -> None:
 @pytest.mark.timeout(240)
 def test_a_guard_that_never_trips_fails_on_the_exchange_too(tmp_path: Path) -> None:
     blind = node(tmp_path, {"daily": daily("tests.live_nodes.drill.broken:Blind")})
-    [row] = drill(blind, worlds=("practice",), folder=tmp_path / "drill")
+    [row] = drill(blind, worlds=("practice",), guards=("daily",), folder=tmp_path / "drill")
     assert not row.passed
     assert row.why.startswith("no flatten on desk within 20 s of the breach")
 

@@ -6,6 +6,7 @@ import pytest
 
 from actors.guard import Guard
 from config.components import resolve, shipped
+from live_nodes.drill.documents import OPERATOR_USE
 from live_nodes.drill.recipes import RECIPES, recipe_of
 from tests.live_nodes.drill.broken import Blind, Unknown
 
@@ -22,8 +23,8 @@ def test_each_shipped_guard_has_a_recipe(use: str) -> None:
 
 
 @pytest.mark.parametrize("use", sorted(RECIPES))
-def test_each_recipe_is_of_a_shipped_guard(use: str) -> None:
-    assert use in GUARDS
+def test_each_recipe_is_of_a_shipped_guard_or_the_operators(use: str) -> None:
+    assert use in (*GUARDS, OPERATOR_USE)
 
 
 def test_a_derived_guard_is_drilled_as_the_one_that_it_is_derived_from() -> None:
