@@ -1,0 +1,105 @@
+"""What guards are told of a venue's answers, by the simulated one and by made-up events."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.events import OrderRejected
+from nautilus_trader.model.identifiers import (
+    AccountId,
+    ClientOrderId,
+    InstrumentId,
+    StrategyId,
+    TraderId,
+)
+
+from actors.answers import GIVEN_UP, answer_of
+from actors.rules.facts import Answered, Erred, Refused, Seen
+from tests.actors.tiny_guards import Loss
+from tests.builders_engine import A, Candles, Script, at, play, trading
+
+STILL = Candles([100.0] * 6)
+
+
+def told(script: Script) -> list[tuple[str, bool | None]]:
+    """Return the answers and refusals that guards hear of in a run."""
+    heard: list[Seen] = []
+    play({A: STILL}, script, guards={"loss": Loss()}, hear={"risk.seen": heard.append})
+    return [
+        (type(seen).__name__, seen.accepted if isinstance(seen, Answered) else None)
+        for seen in heard
+        if isinstance(seen, Answered | Refused | Erred)
+    ]
+
+
+def limit(script: Script, price: str, **more: bool):
+    instrument = script.cache.instrument(InstrumentId.from_str(A))
+    order = script.order_factory.limit(
+        instrument.id,
+        OrderSide.BUY,
+        instrument.make_qty(1),
+        instrument.make_price(Decimal(price)),
+        **more,
+    )
+    script.submit_order(order)
+    return order
+
+
+def test_an_order_that_fills_at_once_was_accepted():
+    assert told(Script({at(1): trading(A, "1")})) == [("Answered", True)]
+
+
+def test_an_order_that_rests_is_accepted_once_even_when_it_fills_later():
+    script = Script({at(1): lambda script: limit(script, "99")})
+    assert told(script) == [("Answered", True)]
+
+
+def test_what_the_venue_rejects_is_told_with_its_reason():
+    heard: list[Seen] = []
+    script = Script({at(1): lambda script: limit(script, "101", post_only=True)})
+    play({A: STILL}, script, guards={"loss": Loss()}, hear={"risk.seen": heard.append})
+    (answer,) = [seen for seen in heard if isinstance(seen, Answered)]
+    assert not answer.accepted
+    assert "POST_ONLY" in answer.reason
+    assert (answer.strategy, answer.instrument) == ("script", A)
+
+
+def test_what_the_gate_refuses_is_no_answer_of_the_venue():
+    script = Script({at(1): trading(A, "0.001")})
+    assert told(script) == [("Refused", None)]
+    assert "below the venue's minimum" in script.denials[0]
+
+
+def test_a_change_that_the_gate_refuses_is_no_answer_either():
+    orders = []
+    script = Script(
+        {
+            at(1): lambda script: orders.append(limit(script, "99")),
+            at(2): lambda script: script.modify_order(
+                orders[0], quantity=script.cache.instrument(InstrumentId.from_str(A)).make_qty(9e6)
+            ),
+        }
+    )
+    assert told(script) == [("Answered", True), ("Refused", None)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [(GIVEN_UP, Erred), ("insufficient balance", Answered), ("order gate: too large", type(None))],
+)
+def test_silence_of_the_venue_is_an_error_and_no_rejection(reason, kind):
+    event = OrderRejected(
+        trader_id=TraderId("DESK-001"),
+        strategy_id=StrategyId("Script-a"),
+        instrument_id=InstrumentId.from_str(A),
+        client_order_id=ClientOrderId("bt-a-1-1"),
+        account_id=AccountId("BYBIT-001"),
+        reason=reason,
+        event_id=UUID4(),
+        ts_event=5,
+        ts_init=5,
+    )
+    assert type(answer_of(event, None)) is kind
