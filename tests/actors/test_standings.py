@@ -1,0 +1,152 @@
+"""What stands at the moment of an order: rows kept up one by one, against rows made anew."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from nautilus_trader.model.enums import OrderSide
+
+from actors.rules.facts import Holding
+from actors.standings import Standings
+from tests.actors.tiny_guards import Account
+
+NAMES = ("AAAUSDT-LINEAR.BYBIT", "BBBUSDT-LINEAR.BYBIT")
+OWNERS = ("a", "b")
+
+
+class Orders:
+    """Stands in for the engine's cache: orders by id, each with an owner."""
+
+    def __init__(self) -> None:
+        self.owners: dict[str, str] = {}
+        self.earlier: list[Any] = []
+
+    def order(self, order_id: Any) -> Any:
+        owner = SimpleNamespace(value=self.owners[order_id.value], get_tag=str)
+        owner.get_tag = lambda: owner.value
+        return SimpleNamespace(strategy_id=owner, is_reduce_only=False)
+
+    def orders_open(self) -> list[Any]:
+        return self.earlier
+
+
+class Desk:
+    """An account, orders under way, and the rows that follow."""
+
+    def __init__(self) -> None:
+        self.account, self.cache = Account(), Orders()
+        self.account.prices = {name: Decimal(10 + place) for place, name in enumerate(NAMES)}
+        self.pending: dict[str, dict[str, Decimal]] = {}
+        self.standings = Standings(self.account, self.cache)
+        self.standings.under_way = self.pending
+        self.sent = 0
+
+    def send(self, owner: str, name: str, quantity: int) -> None:
+        self.sent += 1
+        self.cache.owners[str(self.sent)] = owner
+        self.pending.setdefault(name, {})[str(self.sent)] = Decimal(quantity)
+        self.standings.touch(name)
+
+    def fill(self, number: int) -> None:
+        """Fill one of the orders under way whole."""
+        waiting = [(name, key) for name in self.pending for key in self.pending[name]]
+        if not waiting:
+            return
+        name, key = waiting[number % len(waiting)]
+        held = self.held()
+        owner = (name, self.cache.owners[key])
+        held[owner] = held.get(owner, Decimal(0)) + self.pending[name].pop(key)
+        self.account.held = [
+            Holding(
+                strategy=owner, instrument=name, quantity=quantity, entry=Decimal(9), price=None
+            )
+            for (name, owner), quantity in sorted(held.items())
+            if quantity
+        ]
+        self.standings.touch(name)
+        self.standings.forget()
+
+    def cancel(self, number: int) -> None:
+        waiting = [(name, key) for name in self.pending for key in self.pending[name]]
+        if waiting:
+            name, key = waiting[number % len(waiting)]
+            del self.pending[name][key]
+            self.standings.touch(name)
+
+    def held(self) -> dict[tuple[str, str], Decimal]:
+        return {(h.instrument, h.strategy): h.quantity for h in self.account.held}
+
+    def oracle(self, owner: str, name: str) -> list[tuple[Any, ...]]:
+        """Return the rows that an order would be told, counted from scratch."""
+        rows: dict[tuple[str, str], list[Decimal]] = {(name, owner): [Decimal(0)] * 3}
+        for key, quantity in self.held().items():
+            rows.setdefault(key, [Decimal(0)] * 3)[0] = quantity
+        for where, orders in self.pending.items():
+            for order_id, left in orders.items():
+                row = rows.setdefault((where, self.cache.owners[order_id]), [Decimal(0)] * 3)
+                row[1 if left > 0 else 2] += abs(left)
+        return [(*key, *rows[key], self.account.prices[key[0]]) for key in sorted(rows)]
+
+    def rows(self, owner: str, name: str) -> list[tuple[Any, ...]]:
+        found = self.standings.rows(owner, name, None, "new")
+        return [(r.instrument, r.strategy, r.held, r.buys, r.sells, r.price) for r in found]
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("send"),
+            st.sampled_from(OWNERS),
+            st.sampled_from(NAMES),
+            st.integers(-3, 3).filter(bool),
+        ),
+        st.tuples(st.sampled_from(["fill", "cancel"]), st.integers(0, 9)),
+        st.tuples(st.just("ask"), st.sampled_from(OWNERS), st.sampled_from(NAMES)),
+    ),
+    max_size=30,
+)
+
+
+@given(STEPS)
+def test_rows_kept_up_are_those_made_anew(steps):
+    desk = Desk()
+    for what, *arguments in steps:
+        if what == "ask":
+            assert desk.rows(*arguments) == desk.oracle(*arguments)
+        else:
+            getattr(desk, what)(*arguments)
+    assert desk.rows("a", NAMES[0]) == desk.oracle("a", NAMES[0])
+
+
+def test_an_order_that_is_changed_does_not_stand_in_its_own_way():
+    desk = Desk()
+    desk.send("a", NAMES[0], 5)
+    desk.send("a", NAMES[0], 2)
+    (row,) = desk.standings.rows("a", NAMES[0], None, "1")
+    assert (row.buys, row.buy_orders) == (Decimal(2), 1)
+
+
+def test_what_has_no_price_is_valued_at_what_the_order_asks():
+    desk = Desk()
+    del desk.account.prices[NAMES[0]]
+    (row,) = desk.standings.rows("a", NAMES[0], Decimal(7), "new")
+    assert row.price == Decimal(7)
+
+
+def test_orders_from_before_a_restart_are_under_way_too():
+    desk = Desk()
+    desk.cache.owners["old"] = "b"
+    desk.cache.earlier = [
+        SimpleNamespace(
+            instrument_id=SimpleNamespace(value=NAMES[1]),
+            client_order_id=SimpleNamespace(value="old"),
+            leaves_qty=SimpleNamespace(as_decimal=lambda: Decimal(4)),
+            side=OrderSide.SELL,
+        )
+    ]
+    rows = desk.rows("a", NAMES[0])
+    assert (NAMES[1], "b", Decimal(0), Decimal(0), Decimal(4), Decimal(11)) in rows
