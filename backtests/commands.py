@@ -34,6 +34,13 @@ def backtest(
     stress: Annotated[
         bool, typer.Option("--stress", help="Add rows with worse fees, slippage, timing and luck.")
     ] = False,
+    no_guard_costs: Annotated[
+        bool,
+        typer.Option(
+            "--no-guard-costs",
+            help="Don't run again without each guard that acted to tell what it cost or saved.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print summary.json on stdout instead of a table.")
     ] = False,
@@ -60,7 +67,12 @@ def backtest(
             bar.update(task, description=name, completed=done, day=day, speed=speed)
 
         result = backtest_document(
-            file, tuple(overrides or ()), out=out, stress=stress, progress=progress
+            file,
+            tuple(overrides or ()),
+            out=out,
+            stress=stress,
+            costs=not no_guard_costs,
+            progress=progress,
         )
     if as_json:
         print((result / "summary.json").read_text(encoding="utf-8"), end="")

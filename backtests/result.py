@@ -66,6 +66,9 @@ class RunRecord:
         ``sharpe``, ``max_drawdown``, ``calmar`` and ``win_rate`` to aim at.
     stress : list of dict or None
         One row a stressed run, the run as specified first: ``name`` and its `figures`.
+    guard_costs : pyarrow.Table or None
+        What each guard cost or saved, see `backtests.tables.GUARD_COSTS`; None where it was not
+        worked out.
     """
 
     name: str
@@ -90,6 +93,7 @@ class RunRecord:
     warnings: list[str]
     targets: dict[str, float]
     stress: list[dict[str, Any]] | None = None
+    guard_costs: pa.Table | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,10 @@ class Result:
     summary: dict[str, Any]
     provenance: list[dict[str, Any]]
     config_yaml: str
+
+    def has(self, name: str) -> bool:
+        """Whether the folder has the table: older results lack some."""
+        return (self.path / f"{name}.parquet").is_file()
 
     def table(self, name: str) -> pa.Table:
         """Return one of the tables of `backtests.tables`.
@@ -146,6 +154,7 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         "warnings": record.warnings,
         "targets": record.targets,
         "stress": record.stress,
+        "guard_costs": None if record.guard_costs is None else _costs(record.guard_costs),
     }
 
 
@@ -218,6 +227,8 @@ def write(
     """
     tables = {name: conform(name, record.tables[name]) for name in TABLES}
     tables["benchmarks"] = conform("benchmarks", record.benchmarks)
+    if record.guard_costs is not None:
+        tables["guard_costs"] = conform("guard_costs", record.guard_costs)
     check(record)
     out_dir = Path(out_dir)
     claim(out_dir)
@@ -342,6 +353,14 @@ def _by_guard(verdicts: pa.Table) -> dict[str, int]:
         guard for guard, action in zip(guards, actions, strict=True) if action != "none"
     )
     return dict(sorted(asked.items()))
+
+
+def _costs(costs: pa.Table) -> list[dict[str, Any]]:
+    """Return the rows in plain numbers, money as floats like all figures."""
+    return [
+        {**row, "saved": float(row["saved"]), "ending_equity": float(row["ending_equity"])}
+        for row in costs.to_pylist()
+    ]
 
 
 def _iso(ns: int) -> str:

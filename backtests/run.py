@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from backtests.engine_costs import mended
 from backtests.feed import Feed, Slice
 from backtests.market import Market, market_of
 from backtests.recorder import Recorder
+from backtests.refusals import Refusals
 from backtests.words import how_filled, warnings_of
 from catalog.instruments import VENUE
 from catalog.query import one_below_another, panel, settlements
@@ -67,6 +68,10 @@ class Outcome:
     elapsed_s: float
     how_filled: dict[str, str]
     warnings: list[str]
+    guards: tuple[str, ...] = ()
+    """Keys of the guards it ran under, in the document's order."""
+    refused_by: Mapping[str, int] = field(default_factory=dict)
+    """How many requests each guard refused, where it refused any."""
 
 
 def prepare(document: Backtest) -> Prepared:
@@ -141,6 +146,7 @@ def run(
         # The feed has candles and their opens: nothing in it tells a bid from an ask.
         strategy.expect_touch("none")
     opening = prepared.feed.opening_prices()
+    guards = guards_of(document)
     with mended() as forget_snapshots:
         desk = build(
             document,
@@ -148,7 +154,7 @@ def run(
             strategies,
             opening,
             prints_to_wait=prints_to_wait,
-            guards=guards_of(document),
+            guards=guards,
         )
         try:
             for interval, bars in prepared.intervals.items():
@@ -164,6 +170,9 @@ def run(
                     if interval in strategy.history_needed():
                         strategy.warm_up(history, interval)
             _warm_up_funding(prepared, strategies)
+            refusals = Refusals()
+            if guards:
+                desk.gate.observers.append(refusals)
             recorder = Recorder(desk, market, prepared.start)
             benchmarks = Benchmarks(market, document.report.benchmark, prepared.start, opening)
             events = 0
@@ -177,7 +186,10 @@ def run(
                     progress(part.end, events, int(events / (time.perf_counter() - began)))
             desk.engine.end()
             recorder.end_run()
-            return _close(prepared, desk, recorder, benchmarks, time.perf_counter() - began)
+            outcome = _close(prepared, desk, recorder, benchmarks, time.perf_counter() - began)
+            return replace(
+                outcome, guards=tuple(guards), refused_by=dict(sorted(refusals.by_guard.items()))
+            )
         finally:
             desk.engine.dispose()
 

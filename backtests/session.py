@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 
+from backtests.guard_costs import acting, guard_costs
 from backtests.report import render
 from backtests.result import RunRecord, claim, write
 from backtests.run import Outcome, Prepared, engine_version, prepare, run
@@ -28,9 +30,26 @@ def backtest_document(
     *,
     out: Path | None = None,
     stress: bool = False,
+    costs: bool = True,
     progress: Progress | None = None,
 ) -> Path:
     """Check, run and write; return the result folder.
+
+    Parameters
+    ----------
+    file : Path
+        The document.
+    overrides : tuple of str
+        Such as ``venue.leverage=2``.
+    out : Path, optional
+        The result folder, else `default_folder`.
+    stress : bool, default False
+        Whether to run it again under worse conditions too.
+    costs : bool, default True
+        Whether to run it again without each guard that acted, to tell what that guard cost or
+        saved.
+    progress : callable, optional
+        See `Progress`.
 
     Raises
     ------
@@ -56,7 +75,9 @@ def backtest_document(
 
     outcome = run(prepared, progress=watch(document.name))
     rows = list(stress_rows(prepared, outcome, watch)) if stress else None
-    write(record_of(resolved, prepared, outcome, started, rows), folder, render)
+    # Where none acted there is nothing to run, so it is told in any case.
+    told = guard_costs(prepared, outcome, watch) if costs or not acting(outcome) else None
+    write(record_of(resolved, prepared, outcome, started, rows, told), folder, render)
     return folder
 
 
@@ -66,6 +87,7 @@ def record_of(
     outcome: Outcome,
     started: float,
     stress: list[dict[str, Any]] | None = None,
+    costs: pa.Table | None = None,
 ) -> RunRecord:
     """Join a run's outcome with what it was made from."""
     document = prepared.document
@@ -99,6 +121,7 @@ def record_of(
             name: float(value) for name, value in document.report.targets.model_dump().items()
         },
         stress=stress,
+        guard_costs=costs,
     )
 
 

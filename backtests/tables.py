@@ -134,8 +134,8 @@ VERDICTS = pa.schema(
     ]
 )
 """One row a guard's word on a scope, in place of its one before there; ``action`` is shrink,
-halt_entries, reduce_only, flatten, or none where it takes it back. ``until`` is when it lapses by
-itself."""
+halt_entries, reduce_only, flatten, or none where it takes it back. ``until`` is when it is
+looked at again, where it has an end."""
 
 BENCHMARKS = pa.schema(
     [
@@ -146,6 +146,23 @@ BENCHMARKS = pa.schema(
 )
 """What doing something plain would have given: indices that start at 1.0."""
 
+GUARD_COSTS = pa.schema(
+    [
+        _required("guard", pa.string()),
+        _required("rerun", pa.bool_()),
+        _required("saved", pa.string()),
+        _required("ending_equity", pa.string()),
+        _required("max_drawdown", pa.float64()),
+        pa.field("sharpe", pa.float64()),
+        _required("trades", pa.int64()),
+        _required("fees", pa.float64()),
+        pa.field("liquidated_at", pa.int64()),
+    ]
+)
+"""One row a guard, and ``*`` for all together, where there are any: the figures of the same run
+without it. ``saved`` is the run's ending equity less that one's (negative is what it cost). Where
+``rerun`` is false it left no trace, and nothing changes without it."""
+
 SCHEMAS: dict[str, pa.Schema] = {
     "orders": ORDERS,
     "fills": FILLS,
@@ -155,6 +172,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "funding": FUNDING,
     "verdicts": VERDICTS,
     "benchmarks": BENCHMARKS,
+    "guard_costs": GUARD_COSTS,
 }
 """Table name, which is also the file's stem, to its schema."""
 

@@ -182,13 +182,20 @@ def test_a_cent_is_an_error(wrong, sign):
 
 
 def test_the_folder_has_every_table_in_its_schema(tmp_path):
-    written = result.write(small_record(), tmp_path / "out")
+    record = small_record(guard_costs=table("guard_costs", []))
+    written = result.write(record, tmp_path / "out")
     for name, schema in SCHEMAS.items():
         assert pq.read_schema(tmp_path / "out" / f"{name}.parquet").equals(schema)
         assert isinstance(written.table(name), pa.Table)
     assert written.config_yaml == small_record().config_yaml
     assert written.provenance == small_record().provenance
-    assert written.summary == result.summarise(small_record())
+    assert written.summary == result.summarise(record)
+
+
+def test_what_guards_cost_has_no_file_where_it_was_not_worked_out(tmp_path):
+    written = result.write(small_record(), tmp_path / "out")
+    assert written.summary["guard_costs"] is None
+    assert not written.has("guard_costs")
 
 
 def test_writing_twice_gives_the_same_bytes(tmp_path):
