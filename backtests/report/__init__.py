@@ -6,6 +6,8 @@ rendered again (``perpdesk report DIR``). Numbers come from `actors.measures` an
 
 - ``material.py`` everything read once · ``breakdown.py`` sums by symbol, side and strategy
 - ``charts.py`` the drawings as plain plotly dicts · ``thinning.py`` fewer points, same extremes
+- ``spans.py`` when verdicts stood · ``verdict_lanes.py`` how that is drawn · ``guard_acts.py`` and
+  ``guards.py`` what the guards did
 - ``sections.py`` what it earned · ``trading.py`` what trading made and cost · ``origin.py`` where
   the figures come from · ``formats.py`` numbers as text
 - ``page.py`` the whole page, with ``page.css`` and ``page.js``

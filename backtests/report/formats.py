@@ -73,6 +73,21 @@ def tone(value: float | None) -> str:
     return "good" if value > 0 else "bad"
 
 
+def value(measured: float | None) -> str:
+    """Return a figure of unknown unit to four digits: ``0.03215``, ``12,345``."""
+    if measured is None or not math.isfinite(measured):
+        return UNDEFINED
+    if abs(measured) >= 1000:
+        return number(measured, 0)
+    return f"{measured:.4g}".replace("-", "−")
+
+
+def size_of(action: str, multiplier: float) -> str:
+    """Return as escaped HTML what a verdict asks for: ``halt entries``, ``shrink to 50 %``."""
+    name = text(action.replace("_", " "))
+    return f"{name} to {percent(multiplier, 0)}" if action == "shrink" else name
+
+
 def text(value: object) -> str:
     """Return the value as escaped HTML text."""
     return escape(str(value))

@@ -11,6 +11,7 @@ import pyarrow as pa
 from actors import measures
 from actors.measures import Floats
 from backtests.figures import Curves, column, curves
+from backtests.report.spans import Span, spans
 from backtests.result import Result
 
 BENCHMARK_NAMES = {"btc": "BTC", "equal_weight": "Equal weight"}
@@ -28,6 +29,10 @@ class Material:
         Equity, whole and by day.
     equity, fills, positions, orders, decisions : pyarrow.Table
         As in `backtests.tables`.
+    spans : list of Span
+        When the guards' verdicts stood.
+    guard_costs : pyarrow.Table or None
+        As in `backtests.tables`; None where they were not worked out.
     benchmarks : dict of str to float64[days + 1]
         Key of `BENCHMARK_NAMES` to its index at `curves.day_ends`, 1.0 at the start.
     """
@@ -39,6 +44,8 @@ class Material:
     positions: pa.Table
     orders: pa.Table
     decisions: pa.Table
+    spans: list[Span]
+    guard_costs: pa.Table | None
     benchmarks: dict[str, Floats]
 
     @property
@@ -60,6 +67,9 @@ def gather(result: Result) -> Material:
         positions=result.table("positions"),
         orders=result.table("orders"),
         decisions=result.table("decisions"),
+        # Results of before there were guards have neither file.
+        spans=spans(result.table("verdicts"), end) if result.has("verdicts") else [],
+        guard_costs=result.table("guard_costs") if result.has("guard_costs") else None,
         benchmarks=_benchmarks(result.table("benchmarks"), start, end),
     )
 

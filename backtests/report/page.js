@@ -50,7 +50,7 @@
       ...merged(themed(across)), showgrid: across.showgrid === true,
       ...(across.type ? {} : { type: "date", hoverformat: "%-d %b %Y", nticks: narrow() ? 5 : 10 }),
     };
-    for (const key of ["yaxis", "yaxis2"]) {
+    for (const key of ["yaxis", "yaxis2", "yaxis3"]) {
       if (key === "yaxis" || given[key]) result[key] = merged(themed(given[key] || {}));
     }
     if (document.querySelector(`[data-log="${given.key}"][aria-pressed="true"]`)) {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from backtests.report import origin, sections, trading
+from backtests.report import guards, origin, sections, trading
 from backtests.report.drawing import Drawings
 from backtests.report.formats import date, number, text
 from backtests.report.material import Material, gather
@@ -29,6 +29,7 @@ SECTIONS: tuple[tuple[str, str, str, Section], ...] = (
     ("months", "Months", "Months", sections.months),
     ("rolling", "Sharpe", "Rolling Sharpe", sections.rolling),
     ("drawdowns", "Drawdowns", "Deepest drawdowns", sections.drawdowns),
+    ("guards", "Guards", "What the guards did", guards.guards),
     ("stress", "Stress", "Stress", sections.stress),
     ("exposure", "Exposure", "Exposure and turnover", sections.exposure),
     ("costs", "Costs", "Costs", trading.costs),

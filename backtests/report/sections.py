@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from actors import measures
-from backtests.report import charts, thinning
+from backtests.report import charts, guards, thinning
 from backtests.report.drawing import Drawings
 from backtests.report.formats import (
     UNDEFINED,
@@ -19,6 +19,7 @@ from backtests.report.formats import (
     tone,
 )
 from backtests.report.material import BENCHMARK_NAMES, Material
+from backtests.report.verdict_lanes import with_verdicts
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
@@ -117,9 +118,11 @@ def equity(material: Material, drawings: Drawings) -> str:
             f'<p class="hint">The curve has {count:,} samples, of which {kept:,} are drawn: the '
             "highest and the lowest of each stretch. All figures come from all samples.</p>"
         )
+    window = material.summary["start_ns"], material.summary["end_ns"]
     return (
         '<button type="button" data-log="equity" aria-pressed="false">Logarithmic</button>'
-        + drawings.place(charts.equity(material))
+        + drawings.place(with_verdicts(charts.equity(material), material.spans, window))
+        + guards.legend(material.spans)
         + drawn
         + _compared(material)
     )

@@ -1,0 +1,218 @@
+"""Verdicts on the equity curve: bands where the desk was held back, and a lane for each guard.
+
+What stood at once in a lane is drawn as one bar in the colour of the strictest, so that a lane of a
+thousand instruments' verdicts is no larger than one of the desk's.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from backtests.report.charts import Chart
+from backtests.report.formats import moment, size_of, symbol, text, value
+from backtests.report.spans import Span
+
+STRICTNESS = ("shrink", "halt_entries", "reduce_only", "flatten")
+"""Actions from mild to strict; each is also the name of its colour in `page.css`."""
+BARS = 1_000
+"""Of all lanes together, beyond which bars that lie close together are drawn as one."""
+LANE = 24
+"""Height in pixels."""
+_WRAPPED = 64
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A stretch in which one strictest action stood.
+
+    Parameters
+    ----------
+    lead : Span
+        The strictest verdict in it, the first of several.
+    begin, end : int
+        UNIX nanoseconds (UTC).
+    most : int
+        How many verdicts stood at once at most.
+    """
+
+    lead: Span
+    begin: int
+    end: int
+    most: int
+
+
+def bars(found: Sequence[Span], gap: int = 0) -> list[Bar]:
+    """Return what stood, one bar at a time.
+
+    Parameters
+    ----------
+    found : sequence of Span
+        That go into one lane.
+    gap : int
+        Bars of the same action this close together, nanoseconds, become one.
+    """
+    changes = sorted(
+        [(span.begin, index, True) for index, span in enumerate(found)]
+        + [(span.end, index, False) for index, span in enumerate(found)]
+    )
+    standing: dict[int, Span] = {}
+    made: list[Bar] = []
+    since = 0
+    for ts, several in groupby(changes, key=lambda change: change[0]):
+        if standing and ts > since:
+            _add(made, Bar(_strictest(standing), since, ts, len(standing)), gap)
+        for _, index, begins in several:
+            if begins:
+                standing[index] = found[index]
+            else:
+                standing.pop(index, None)
+        since = ts
+    return made
+
+
+def lanes(found: Sequence[Span], window: tuple[int, int]) -> tuple[dict[str, list[Bar]], int]:
+    """Return each guard's bars, and the gap in nanoseconds that was closed to make them few."""
+    by_guard: dict[str, list[Span]] = {}
+    for span in found:
+        by_guard.setdefault(span.guard, []).append(span)
+    gap = 0
+    while True:
+        made = {guard: bars(mine, gap) for guard, mine in sorted(by_guard.items())}
+        if sum(map(len, made.values())) <= BARS or gap > window[1] - window[0]:
+            return made, gap
+        gap = max(2 * gap, (window[1] - window[0]) // 2_000)
+
+
+def with_verdicts(chart: Chart, found: Sequence[Span], window: tuple[int, int]) -> Chart:
+    """Return the equity chart with bands behind the curve and lanes below it."""
+    if not found:
+        return chart
+    made, gap = lanes(found, window)
+    broad = [span for span in found if not span.scope.startswith("instrument:")]
+    height = chart.height + LANE * len(made) + 12
+    foot = LANE * len(made) / height
+
+    def moved(axis: dict[str, Any]) -> dict[str, Any]:
+        low, high = axis["domain"]
+        kept = chart.height / height
+        return axis | {"domain": [1 - kept + kept * low, 1 - kept + kept * high]}
+
+    layout = chart.layout | {
+        "yaxis": moved(chart.layout["yaxis"]),
+        "yaxis2": moved(chart.layout["yaxis2"]),
+        "yaxis3": {
+            "domain": [0, foot],
+            "type": "category",
+            "categoryorder": "array",
+            "categoryarray": list(made)[::-1],
+            "range": [-0.5, len(made) - 0.5],
+            "showgrid": False,
+            "fixedrange": True,
+        },
+        "xaxis": chart.layout["xaxis"] | {"anchor": "y3"},
+        "barmode": "overlay",
+        # What stood is shown wherever the pointer is, not only on its lane.
+        "hoversubplots": "axis",
+        "shapes": [_band(bar) for bar in bars(broad, max(gap, (window[1] - window[0]) // 2_000))],
+    }
+    drawn = [_lane(guard, mine) for guard, mine in made.items()]
+    return Chart(chart.key, height, [*chart.data, *drawn], layout)
+
+
+def told(bar: Bar) -> str:
+    """Return what is shown of a bar under the pointer, as the pseudo-HTML that plotly takes."""
+    span = bar.lead
+    asked = size_of(span.action, span.multiplier)
+    lines = [
+        f"<b>{text(span.guard)}</b>: {asked}, {scope_of(span.scope)}",
+        f"{when(bar.begin)} – {'the end' if span.open else when(bar.end)} UTC",
+        *map(text, textwrap.wrap(span.reason, _WRAPPED)),
+    ]
+    if span.measured is not None and span.limit is not None:
+        lines.append(f"measured {value(span.measured)}, limit {value(span.limit)}")
+    if span.until is not None:
+        lines.append(f"until {when(span.until)} at least")
+    if bar.most > 1:
+        lines.append(f"with others: up to {bar.most} verdicts at once")
+    return "<br>".join(lines)
+
+
+def scope_of(scope: str) -> str:
+    """Return whom a verdict concerns, as escaped HTML text."""
+    kind, _, name = scope.partition(":")
+    return text(symbol(name) if kind == "instrument" else scope.replace(":", " "))
+
+
+def when(ns: int) -> str:
+    """Return the UTC date and minute; guards look a nanosecond before the stamp they look at."""
+    return moment((ns + _SECOND // 2) // _SECOND * _SECOND)
+
+
+def _add(made: list[Bar], bar: Bar, gap: int) -> None:
+    last = made[-1] if made else None
+    if (
+        last is not None
+        and (last.lead.action, last.lead.multiplier) == (bar.lead.action, bar.lead.multiplier)
+        and bar.begin - last.end <= gap
+    ):
+        lead = replace(last.lead, open=bar.lead.open, until=bar.lead.until)
+        made[-1] = Bar(lead, last.begin, bar.end, max(last.most, bar.most))
+    else:
+        made.append(bar)
+
+
+def _strictest(standing: dict[int, Span]) -> Span:
+    return max(standing.values(), key=lambda s: (_rank(s.action), -s.multiplier, -s.begin))
+
+
+def _rank(action: str) -> int:
+    return STRICTNESS.index(action) if action in STRICTNESS else len(STRICTNESS)
+
+
+def _lane(guard: str, mine: list[Bar]) -> dict[str, Any]:
+    colours = [f"@{bar.lead.action}/{_weight(bar.lead):.2f}" for bar in mine]
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": guard,
+        "yaxis": "y3",
+        "y": [guard] * len(mine),
+        "base": [_time(bar.begin) for bar in mine],
+        "x": [round((bar.end - bar.begin) / 1e6) for bar in mine],
+        "width": 0.55,
+        # The line keeps a minute in two years visible.
+        "marker": {"color": colours, "line": {"width": 1.5, "color": colours}},
+        "customdata": [told(bar) for bar in mine],
+        "hovertemplate": "%{customdata}<extra></extra>",
+        "showlegend": False,
+    }
+
+
+def _weight(span: Span) -> float:
+    """Return how strong a colour is: the more is taken away, the stronger."""
+    return 0.9 - 0.5 * span.multiplier if span.action == "shrink" else 1.0
+
+
+def _band(bar: Bar) -> dict[str, Any]:
+    return {
+        "type": "rect",
+        "layer": "below",
+        "x0": _time(bar.begin),
+        "x1": _time(bar.end),
+        "yref": "y domain",
+        "y0": 0,
+        "y1": 1,
+        "fillcolor": f"@{bar.lead.action}/{0.2 * _weight(bar.lead):.2f}",
+        "line": {"width": 0},
+    }
+
+
+def _time(ns: int) -> str:
+    return str(np.datetime64((ns + _SECOND // 2) // _SECOND, "s"))
