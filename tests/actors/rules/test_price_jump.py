@@ -105,6 +105,7 @@ def test_looks_that_may_be_apart_for_less_than_the_window_are_refused() -> None:
     assert PriceJumpParams(window="1m", apart="10s").check() == [
         ("apart", "must be at least the window 1m, was 10s")
     ]
+    assert PriceJumpParams(window="1m", apart="1m").check() == []
 
 
 def test_after_a_look_without_a_price_it_is_compared_with_no_earlier_one() -> None:
