@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from actors.journal_files import holder
@@ -14,14 +13,14 @@ from config.documents import Node
 from config.errors import GateRefused
 from config.universe import select
 from live_nodes.environments import Addresses
+from live_nodes.flatten_request import Asked
 from live_nodes.flatten_rules import Reach
 from live_nodes.flatten_straight import StraightFlatten
 from live_nodes.keys import KeyPair, key_names, keys_of
-from live_nodes.mailbox import Request, answer, ask
+from live_nodes.mailbox import answer
 from live_nodes.operator_guard import OPERATOR
 from live_nodes.own_positions import own_positions
 from live_nodes.session import venue_of
-from live_nodes.state_folder import state_folder
 from live_nodes.status import status_of
 from live_nodes.throttle import Bucket
 from live_nodes.venue_rest import VenueError, VenueRest
@@ -86,15 +85,15 @@ class Outcome:
         }
 
 
-def flatten_node(node: Node, reason: str, seconds: float, say: Say) -> Outcome:
-    """Close everything of a node and keep it out, whether it runs or not.
+def flatten_node(node: Node, asked: Asked, seconds: float, say: Say) -> Outcome:
+    """Close everything of a node that was asked to flatten, whether it runs or not.
 
     Parameters
     ----------
     node : Node
         Its document.
-    reason : str
-        Why, for the journal.
+    asked : Asked
+        What was left in its mailbox.
     seconds : float
         How long it may take.
     say : callable
@@ -105,34 +104,26 @@ def flatten_node(node: Node, reason: str, seconds: float, say: Say) -> Outcome:
     GateRefused
         When there are no keys, or the venue refuses them, and no node closes by itself.
     """
-    folder = state_folder(node)
-    # The halt is asked for first: whatever happens now, the next start stays out.
-    run = _Flatten(node, folder, seconds, say)
+    run = _Flatten(node, asked, seconds, say)
     try:
-        request = ask(folder, Request(command="flatten", reason=reason))
-    except OSError as error:
-        # A full disk must not keep anybody from closing.
-        run.unasked = f"no halt could be left for {node.name} ({error}): it may trade again"
-        say(run.unasked)
-        request = ""
-    try:
-        return run.outcome(request)
+        return run.outcome()
     except KeyboardInterrupt:
         said = run.straight.words() if run.straight else "nobody has looked at the venue yet"
         return run.ended(False, "nobody", "", [f"stopped by you; {said}"], run.waiting_halt())
 
 
 class _Flatten:
-    def __init__(self, node: Node, folder: Path, seconds: float, say: Say) -> None:
-        self._node, self._folder, self._say = node, folder, say
+    def __init__(self, node: Node, asked: Asked, seconds: float, say: Say) -> None:
+        self._node, self._say = node, say
+        self._folder, self._request = asked.folder, asked.request
         self._began = time.monotonic()
         self._until = self._began + seconds
         self.straight: StraightFlatten | None = None
         self.answered = False
-        self.unasked = ""
+        self.unasked = asked.trouble
 
-    def outcome(self, request: str) -> Outcome:
-        self.answered = self._node_does_it(request)
+    def outcome(self) -> Outcome:
+        self.answered = self._node_does_it()
         if self._node.environment == "paper":
             return self._paper()
         try:
@@ -146,15 +137,15 @@ class _Flatten:
         where = venue_of(self._node, self._folder, self._say)
         return asyncio.run(self._at_venue(where, keys))
 
-    def _node_does_it(self, request: str) -> bool:
+    def _node_does_it(self) -> bool:
         """Whether the node runs and has taken the request on."""
         pid = holder(self._folder)
         if pid is None:
             self._say(f"{self._node.name} is not running: straight to the venue")
             return False
-        if not request:
+        if not self._request:
             return False
-        said = answer(self._folder, request, ANSWER_S)
+        said = answer(self._folder, self._request, ANSWER_S)
         if said is None:
             self._say(
                 f"process {pid} of {self._node.name} does not answer: straight to the venue; end "

@@ -134,7 +134,7 @@ def flatten(
     from rich.console import Console
 
     from config.errors import InputError
-    from live_nodes.flatten import flatten_node
+    from live_nodes.flatten_request import ask_to_flatten
     from live_nodes.state_folder import node_to_stop
     from strategies.schedule import duration_ns
 
@@ -147,7 +147,11 @@ def flatten(
         seconds = duration_ns(within) / 1e9
     except ValueError as error:
         raise InputError(f"--within: {error}") from None
-    outcome = flatten_node(node_to_stop(node, settings or (), say), reason, seconds, say)
+    document = node_to_stop(node, settings or (), say)
+    asked = ask_to_flatten(document, reason, say)
+    from live_nodes.flatten import flatten_node
+
+    outcome = flatten_node(document, asked, seconds, say)
     if as_json:
         print(json.dumps(outcome.as_plain(), indent=2))
     else:

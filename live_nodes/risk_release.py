@@ -114,7 +114,8 @@ def _for_the_next_start(
     if still and not request.accept:
         raise GateRefused(_still(node, still))
     ask(folder, request)
-    how = "" if request.accept else ", unless the limit is reached again by then"
+    final = request.accept or request.guard == OPERATOR
+    how = "" if final else ", unless the limit is reached again by then"
     return Released(
         False,
         f"{node.name} is not running: the release of {request.guard}{where} waits in its mailbox; "

@@ -19,7 +19,7 @@ from live_nodes.heartbeat import last_beat
 from live_nodes.mailbox import Request, pending
 from live_nodes.operator_guard import OPERATOR
 from live_nodes.risk_reading import GuardStatus, risk_of
-from live_nodes.risk_units import shown, unit_of
+from live_nodes.risk_units import PERCENT, shown, unit_of
 from live_nodes.status import Standing, Status, status_of
 from live_nodes.when import ago, when
 from strategies.messages import Action, Verdict, strictest
@@ -191,7 +191,8 @@ def rendered(
     for column in ("guard", "on", "value", "limit", "headroom", "state"):
         table.add_column(column, overflow="fold")
     for line in _chosen(status.guards, everything):
-        table.add_row(*_row(line, now))
+        if line.status.guard != OPERATOR:
+            table.add_row(*_row(line, now))
     parts.append(table)
     return Group(*parts)
 
@@ -255,13 +256,16 @@ def _nearness(line: GuardLine) -> float:
 def _row(line: GuardLine, now: int) -> tuple[str | Text, ...]:
     found, unit = line.status, line.unit
     scope = found.scope.removeprefix("strategy:").removeprefix("instrument:")
+    scope = scope.removesuffix(".BYBIT")
     name = f"{scope} {found.key}".strip()
-    if found.measured is None or found.limit is None or found.guard == OPERATOR:
+    if found.measured is None or found.limit is None:
         return found.guard, name, "", "", "", _state(line, now)
-    room = "" if found.headroom is None else shown(found.headroom, unit)
+    # The unit stands once in a row, except where it is part of how the number is read.
+    short = unit if unit == PERCENT else ""
+    room = "" if found.headroom is None else shown(found.headroom, short)
     if room and found.headroom_share is not None:
-        room += f" ({found.headroom_share:.0%})"
-    value, limit = shown(found.measured, unit), shown(found.limit, unit)
+        room += f", {found.headroom_share:.0%}"
+    value, limit = shown(found.measured, short), shown(found.limit, unit)
     return found.guard, name, value, limit, room, _state(line, now)
 
 

@@ -20,6 +20,7 @@ from config.documents import Node
 from config.errors import DocumentErrors, GateRefused
 from config.scenario import LostAck
 from live_nodes.flatten import Outcome, flatten_node
+from live_nodes.flatten_request import ask_to_flatten
 from live_nodes.mailbox import pending
 from live_nodes.practice.model import OrderRequest
 from live_nodes.state_folder import node_to_stop, state_folder
@@ -91,7 +92,8 @@ def node_at(folder: Path, stage: Stage, **changes: Any) -> Node:
 def switched(node: Node, seconds: float = 10.0) -> tuple[Outcome, list[str]]:
     """Flatten and return how it ended and what was said."""
     said: list[str] = []
-    return flatten_node(node, "a test", seconds, said.append), said
+    asked = ask_to_flatten(node, "a test", said.append)
+    return flatten_node(node, asked, seconds, said.append), said
 
 
 def mine() -> str:
@@ -235,7 +237,7 @@ def test_ctrl_c_says_what_is_left(at: Stage, tmp_path: Path) -> None:
         if "to go" in line:
             signal.raise_signal(signal.SIGINT)
 
-    outcome = flatten_node(node, "a test", 10, stop)
+    outcome = flatten_node(node, ask_to_flatten(node, "a test", print), 10, stop)
     assert not outcome.flat
     assert f"position: 0.010 {NAME}" in outcome.left[0]
     assert "waits in the mailbox" in outcome.halt
