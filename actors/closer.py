@@ -194,12 +194,12 @@ class Closer(Actor):
 
     def _hear(self, verdict: Verdict) -> None:
         self._verdicts.hear(verdict)
-        self._lock.follow(self._verdicts.standing(self._now()))
+        self._lock.follow(self._verdicts.standing())
         if self.is_running:
             self._soon()
 
     def _on_seen(self, seen: object) -> None:
-        if isinstance(seen, Pulse) and (self.works or self._verdicts.standing(seen.now)):
+        if isinstance(seen, Pulse) and (self.works or self._verdicts.standing()):
             self._soon()
 
     def _on_order_event(self, event: OrderEvent) -> None:
@@ -239,14 +239,14 @@ class Closer(Actor):
     def _look(self) -> None:
         if self._looking or not self.is_running:
             return
-        standing = self._verdicts.standing(self._now())
+        standing = self._verdicts.standing()
         self._lock.follow(standing)
         if not standing and not self.works:
             return
         self._looking = True
         try:
             for _ in range(_ROUNDS):
-                view = self._view(self._verdicts.standing(self._now()))
+                view = self._view(self._verdicts.standing())
                 self._memory, acts = step(self._memory, view, self._policy)
                 for act in acts:
                     with self._going_on(f"{act} failed"):

@@ -353,7 +353,7 @@ class OrderGate:
             position=self._account.position(name),
             pending=sum(self._pending.get(name, {}).values(), Decimal(0)),
             max_leverage=self._max_leverage,
-            shrunk=self._verdicts.strictest(("desk",), self._kernel.clock.timestamp_ns()),
+            shrunk=self._verdicts.strictest(("desk",)),
         )
         standing = self._standing(name, order.strategy_id.get_tag())
         return refusal(intent, instrument, account, standing), reduces(intent, account)
@@ -435,7 +435,7 @@ class OrderGate:
 
     def _standing(self, instrument: str, strategy: str) -> Verdict:
         scopes = ("desk", f"strategy:{strategy}", f"instrument:{instrument}")
-        return self._verdicts.strictest(scopes, self._kernel.clock.timestamp_ns())
+        return self._verdicts.strictest(scopes)
 
 
 def _signed(side: OrderSide, quantity: Decimal) -> Decimal:

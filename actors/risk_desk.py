@@ -7,6 +7,10 @@ A thing seen goes to all guards first; only then they speak. What engine events 
 fill) is seen at once, but spoken of once the engine is done with the event: a strategy that is told
 to leave from inside a fill would act before it, and the order gate, took the fill in. Until then
 the hold refuses what the unspoken verdict would.
+
+Halts end only where something is measured. So that one with an end does end then, or go on, however
+far away the next prices are, the desk looks by itself at that moment, and at every midnight UTC, at
+which days begin.
 """
 
 from __future__ import annotations
@@ -39,10 +43,15 @@ from actors.rules.facts import (
     Seen,
 )
 from actors.standings import Standings
+from config.intervals import DAY_NS
 from strategies.messages import Action, Verdict, refused_by
+from strategies.turns import in_turn
 from strategies.verdicts import STANDING, Verdicts
 
 ZERO = Decimal(0)
+AGAIN = "again: guards"
+"""Name of the timer at which it looks by itself. A backtest calls the timers of one moment in the
+order of their names: behind the accountant's, and before those of strategies."""
 Later = Callable[[Callable[[], None]], None]
 """Calls back once the engine is done with what it is at, at the same moment of its clock."""
 MarketFacts = Callable[[str, int], Market]
@@ -120,6 +129,8 @@ class RiskDesk:
         self._asked_prices = AskedPrices()
         self._standings = Standings(account, kernel.cache)
         self._speaking_later = False
+        self._looking_later = False
+        self._again: int | None = None
         self._verdicts = Verdicts()
         self._bus.register(endpoint=STANDING, handler=self._tell_standing)
         self._bus.subscribe("verdicts.*", self._verdicts.hear)
@@ -133,16 +144,24 @@ class RiskDesk:
 
     # What the world calls -----------------------------------------------------------------------
 
-    def look(self) -> None:
+    def look(self, *, moved: bool = True) -> None:
         """Make a pulse of what is known now, and show it; called by a timer, outside any event.
 
         Before the account's worth is known it does nothing. What happened before the first pulse is
         told right after it.
+
+        Parameters
+        ----------
+        moved : bool
+            Whether prices may have moved since it looked last.
         """
+        self._looking_later = False
         worth, balance = self._account.worth(), self._account.balance()
         if worth is None or balance is None:
             return
-        price_of = self._account.price
+        holdings = self._account.holdings()
+        prices = {held.instrument: held.price for held in holdings}
+        by_strategy, by_instrument = self.books.both_results(prices.get)
         now = self.now()
         self._standings.forget()
         self._asked_prices.sweep()
@@ -151,16 +170,28 @@ class RiskDesk:
                 now=now,
                 equity=worth,
                 balance=balance,
-                holdings=tuple(self._account.holdings()),
-                results=self.books.results(price_of),
-                results_by_instrument=self.books.results_by_instrument(price_of)
+                holdings=tuple(holdings),
+                results=by_strategy,
+                results_by_instrument=by_instrument
                 if "results_by_instrument" in self.needs
                 else {},
                 markets=self._markets(now) if "markets" in self.needs else {},
                 leverage=self._leverage,
                 maintenance=self.maintenance,
+                moved=moved,
             )
         )
+
+    def look_later(self) -> None:
+        """Look once the engine is done with what it is at."""
+        self._looking_later = True
+        self._later(self.look)
+
+    def stop(self) -> None:
+        """Look no more by itself."""
+        self._again = None
+        if AGAIN in self._kernel.clock.timer_names:
+            self._kernel.clock.cancel_timer(AGAIN)
 
     def filled(self, fill: Fill) -> None:
         """Hear of a fill that is in the journal, or in the backtest's ledger."""
@@ -258,6 +289,29 @@ class RiskDesk:
             early, self._early = self._early, []
             for fact in early:
                 self._bus.publish(SEEN, fact)
+        self._plan()
+
+    def _plan(self) -> None:
+        """Look again when the first halt may end, and when the next day begins."""
+        now = self.now()
+        ends = [now - now % DAY_NS + DAY_NS]
+        for guard in self.guards.values():
+            # One that is due already was looked at just now, and goes on.
+            ends.extend(x.until for x in guard.latches if x.until is not None and x.until > now)
+        soonest = min(ends)
+        if soonest == self._again:
+            return
+        clock = self._kernel.clock
+        if AGAIN in clock.timer_names:
+            clock.cancel_timer(AGAIN)
+        clock.set_time_alert_ns(AGAIN, soonest, in_turn(clock, self._look_again))
+        self._again = soonest
+
+    def _look_again(self, _: object) -> None:
+        self._again = None
+        # Where new prices come at this very moment, it looks at those.
+        if not self._looking_later:
+            self.look(moved=False)
 
     def _happened(self, fact: Happened) -> None:
         if self.pulse is None:
@@ -329,5 +383,5 @@ class RiskDesk:
         return None
 
     def _tell_standing(self, hear: Callable[[Verdict], None]) -> None:
-        for verdict in self._verdicts.standing(self.now()):
+        for verdict in self._verdicts.standing():
             hear(verdict)

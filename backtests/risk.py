@@ -69,7 +69,7 @@ class Watch:
         """Let the guards look at the new prices."""
         if self._needs_markets:
             self._markets.moved(grid, row)
-        self._accountant.later(self._desk.look)
+        self._desk.look_later()
 
     def filled(self, fill: Fill) -> None:
         """Tell of a fill."""

@@ -230,7 +230,7 @@ class Risk:
 
         A guard may have left the document, or halted in a dry run.
         """
-        standing = {(v.guard, v.scope) for v in self._verdicts.standing(self.desk.now())}
+        standing = {(v.guard, v.scope) for v in self._verdicts.standing()}
         for _, verdict in self._journal.standing():
             if verdict.guard.startswith("node.") or (verdict.guard, verdict.scope) in standing:
                 continue
@@ -290,6 +290,7 @@ class Risk:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._rest.on_error = None
         self._fills.close()
+        self.desk.stop()
 
     # How it works ------------------------------------------------------------------------------
 
@@ -313,7 +314,7 @@ class Risk:
         return {key: None if age is None else wall - age for key, age in ages.items()}
 
     def _strictest(self) -> str:
-        verdict = self._verdicts.strictest(("desk",), self.desk.now())
+        verdict = self._verdicts.strictest(("desk",))
         if verdict.action == Action.NONE:
             return ""
         return f"{verdict.action.name.lower()} by {verdict.guard}: {verdict.reason}"

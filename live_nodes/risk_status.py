@@ -256,8 +256,7 @@ def _nearness(line: GuardLine) -> float:
 def _row(line: GuardLine, now: int) -> tuple[str | Text, ...]:
     found, unit = line.status, line.unit
     scope = found.scope.removeprefix("strategy:").removeprefix("instrument:")
-    scope = scope.removesuffix(".BYBIT")
-    name = f"{scope} {found.key}".strip()
+    name = f"{scope} {found.key}".strip().replace(".BYBIT", "")
     if found.measured is None or found.limit is None:
         return found.guard, name, "", "", "", _state(line, now)
     # The unit stands once in a row, except where it is part of how the number is read.

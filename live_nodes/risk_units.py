@@ -79,5 +79,8 @@ def shown(value: float, unit: str) -> str:
     """
     if unit == PERCENT:
         return f"{value * 100:.2f} %"
-    number = f"{value:,.2f}" if unit in ("USDT", "USDT s") else f"{value:.4g}"
+    if unit == "USDT":
+        number = f"{value:,.2f}"
+    else:
+        number = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return f"{number} {unit}".rstrip()

@@ -131,18 +131,17 @@ class DeskStrategy(Hooks, Strategy):
     @property
     def verdict(self) -> Verdict:
         """The strictest standing verdict on the desk or on this strategy."""
-        scopes = ("desk", f"strategy:{self.config.key}")
-        return self._verdicts.strictest(scopes, self.clock.timestamp_ns())
+        return self._verdicts.strictest(("desk", f"strategy:{self.config.key}"))
 
     def verdict_on(self, instrument: str) -> Verdict:
         """Return the strictest standing verdict on an instrument, the desk's included."""
         scopes = ("desk", f"strategy:{self.config.key}", f"instrument:{instrument}")
-        return self._verdicts.strictest(scopes, self.clock.timestamp_ns())
+        return self._verdicts.strictest(scopes)
 
     def verdicts_on(self, instrument: str) -> list[Verdict]:
         """Return all that stand on an instrument, the desk's included."""
         scopes = ("desk", f"strategy:{self.config.key}", f"instrument:{instrument}")
-        return self._verdicts.on(scopes, self.clock.timestamp_ns())
+        return self._verdicts.on(scopes)
 
     def _hear_verdict(self, verdict: Verdict) -> None:
         with self._obedience.noticing(verdict):

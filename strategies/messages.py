@@ -34,7 +34,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     scope : str
         ``desk``, ``strategy:<key>`` or ``instrument:<id>``.
     until : int or None
-        UNIX nanoseconds (UTC) at which it lapses by itself; ``None`` stands until released.
+        UNIX nanoseconds (UTC) at which its guard looks whether it goes on, for whoever reads it: it
+        stands until it is taken back. ``None`` where no time ends it.
     guard, reason : str
         Who says so, and why, in words for the trader.
     measured, limit : float or None

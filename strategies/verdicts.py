@@ -12,7 +12,10 @@ verdict that stands."""
 
 
 class Verdicts:
-    """Each guard's newest word on each scope."""
+    """Each guard's newest word on each scope: it stands until the guard takes it back.
+
+    No time ends it. A guard that looks no more can't say that its limit is not reached any longer.
+    """
 
     def __init__(self) -> None:
         self._said: dict[tuple[str, str], Verdict] = {}
@@ -25,17 +28,17 @@ class Verdicts:
         else:
             self._said[name] = verdict
 
-    def standing(self, now: int) -> list[Verdict]:
-        """Return every word that stands; UNIX nanoseconds (UTC)."""
-        return [v for v in self._said.values() if v.until is None or v.until > now]
+    def standing(self) -> list[Verdict]:
+        """Return every word that stands."""
+        return list(self._said.values())
 
-    def on(self, scopes: Container[str], now: int) -> list[Verdict]:
-        """Return those that stand on one of the scopes; UNIX nanoseconds (UTC)."""
-        return [verdict for verdict in self.standing(now) if verdict.scope in scopes]
+    def on(self, scopes: Container[str]) -> list[Verdict]:
+        """Return those that stand on one of the scopes."""
+        return [verdict for verdict in self._said.values() if verdict.scope in scopes]
 
-    def strictest(self, scopes: Container[str], now: int) -> Verdict:
-        """Return the strictest that stands on one of the scopes; UNIX nanoseconds (UTC)."""
-        return strictest(self.on(scopes, now))
+    def strictest(self, scopes: Container[str]) -> Verdict:
+        """Return the strictest that stands on one of the scopes."""
+        return strictest(self.on(scopes))
 
 
 def halted_for_now(verdicts: Iterable[Verdict]) -> bool:

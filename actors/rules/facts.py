@@ -88,7 +88,8 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
-    """The desk at one moment: after every move of prices in a backtest, live some times a second.
+    """The desk at one moment: after every move of prices in a backtest, live some times a second;
+    and, in both, when a halt may end and when a UTC day begins.
 
     Parameters
     ----------
@@ -112,6 +113,9 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
         Largest gross value per unit of equity that the document allows.
     maintenance : str
         Why the venue takes no orders, in words; empty while it does.
+    moved : bool
+        Whether prices may have moved since the one before: not where the desk looks for the time
+        alone. Such a look is no sample of prices.
     """
 
     now: int
@@ -123,6 +127,7 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     markets: dict[str, Market] = msgspec.field(default_factory=dict)
     leverage: Decimal = Decimal(1)
     maintenance: str = ""
+    moved: bool = True
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,8 @@
 """From readings to halts that stand: what was tripped stays so until its release says otherwise.
 
-Pure. ``since`` and ``until`` are UNIX nanoseconds (UTC), so a clock that goes back can only prolong
-a halt.
+A halt ends only where something is measured: that its time has come says nothing of whether its
+limit is still reached. Pure. ``since`` and ``until`` are UNIX nanoseconds (UTC), so a clock that
+goes back can only prolong a halt.
 """
 
 from __future__ import annotations
@@ -59,8 +60,7 @@ def step(
     latches : tuple of Latch
         What stood.
     readings : iterable of Reading, optional
-        All of the guard's readings; None when nothing was measured: then a halt ends only at a
-        moment at which it is over for sure.
+        All of the guard's readings; None when nothing was measured: then all stands as it did.
     now : int
         UNIX nanoseconds (UTC).
     params : GuardParams
@@ -71,15 +71,17 @@ def step(
     tuple of Latch
         The very same object when nothing changed.
     """
-    found = None if readings is None else {(r.scope, r.key): r for r in readings}
+    if readings is None:
+        return latches
+    found = {(reading.scope, reading.key): reading for reading in readings}
     kept = {(latch.scope, latch.key): latch for latch in latches}
     for name, latch in list(kept.items()):
-        after = _later(latch, None if found is None else found.get(name), found is not None, now)
+        after = _later(latch, found.get(name), now)
         if after is None:
             del kept[name]
         else:
             kept[name] = after
-    for name, reading in (found or {}).items():
+    for name, reading in found.items():
         if reading.over and name not in kept:
             kept[name] = _tripped(reading, now, params)
     result = tuple(kept[name] for name in sorted(kept))
@@ -89,7 +91,7 @@ def step(
 def verdicts(latches: Latches, guard: str, *, passing: bool = False) -> dict[str, Verdict]:
     """Return the guard's verdict on each scope on which it has one: its strictest latch there.
 
-    It lapses with the last of them.
+    ``until`` is when it may be over by time alone, with the last of them.
 
     Parameters
     ----------
@@ -134,7 +136,6 @@ def _verdict(latches: list[Latch], guard: str, passing: bool) -> Verdict:
         action=Action(latch.action),
         scope=latch.scope,
         multiplier=latch.multiplier,
-        # A milder halt that lasts longer must not lapse with it, before the guard looks again.
         until=None if None in ends else max(end for end in ends if end is not None),
         guard=guard,
         reason=latch.reason,
@@ -166,23 +167,17 @@ def _until(release: str, reading: Reading | None, now: int) -> int | None:
     return end_of(release, now)
 
 
-def _later(latch: Latch, reading: Reading | None, measured: bool, now: int) -> Latch | None:
+def _later(latch: Latch, reading: Reading | None, now: int) -> Latch | None:
     """Return the latch as it stands now, None when it is over."""
     if latch.release == "manual":
         return latch
     over = reading is not None and reading.over
     if latch.release == "recovered":
-        if reading is None:
-            # Nothing is left to measure, such as a position that is closed; between two
-            # measurements only a known end counts.
-            gone = measured or (latch.until is not None and now >= latch.until)
-            return None if gone else latch
-        if reading.clear and not over:
+        # Without a reading nothing is left to measure, such as a position that is closed.
+        if reading is None or (reading.clear and not over):
             return None
         return msgspec.structs.replace(latch, until=reading.until)
-    if latch.until is None or now < latch.until or not measured:
-        # Its verdict lapses at `until` by itself; whether the limit is still reached, and the halt
-        # goes on, only a measurement can say.
+    if latch.until is None or now < latch.until:
         return latch
     if not over:
         return None

@@ -84,17 +84,17 @@ def step(state: Tracks, seen: Seen, params: PriceJumpParams) -> tuple[Tracks, Re
     """Take prices in; readings are fractions: of what moved far, and of what moved furthest."""
     if not isinstance(seen, Pulse):
         return state, None
-    if abs(seen.now - state.at) > span_ns(params.apart):
-        state = Tracks(seen.now, {})
+    apart = abs(seen.now - state.at) > span_ns(params.apart)
+    known = Tracks(seen.now, {}) if apart else state
     # A look from a little before the newest, after the clock went back, counts as made with it.
-    now = max(seen.now, state.at)
+    now = max(seen.now, known.at)
     begin = now - span_ns(params.window)
     tracks: dict[str, Track] = {}
     moves: dict[str, float] = {}
     for name, market in seen.markets.items():
         if market.price is None or market.price <= 0:
             continue
-        before, price = state.tracks.get(name), float(market.price)
+        before, price = known.tracks.get(name), float(market.price)
         tracks[name] = followed(before, now, price, begin) if before is not None else Track(price)
         moves[name] = moved(tracks[name])
 
@@ -112,7 +112,7 @@ def step(state: Tracks, seen: Seen, params: PriceJumpParams) -> tuple[Tracks, Re
             reason=words if over else "",
         )
 
-    if now != state.at or tracks != state.tracks:
+    if seen.moved and (now != state.at or tracks != state.tracks):
         state = Tracks(now, tracks)
     clear = params.limit_pct - params.hysteresis * params.limit_pct
     return state, of_note(moves, clear, reading)

@@ -1,6 +1,7 @@
 """Prices sampled at a pace, as far back as a measure looks, and what is measured on them. Pure.
 
-A sample is taken at the first pulse of each period of the pace, counted from the epoch. Where
+A sample is taken at the first pulse of each period of the pace, counted from the epoch, at which
+prices may have moved. Where
 pulses come more rarely, as on coarse candles, or were missing for a while, the next return is that
 of a longer time: measures that depend on it use the samples' times.
 """
@@ -60,6 +61,8 @@ def sampled(
     -----
     A clock that goes back takes no sample before it is where it was.
     """
+    if not pulse.moved:
+        return samples
     if samples.times and pulse.now // every_ns <= samples.times[-1] // every_ns:
         return samples
     missing: tuple[None, ...] = (None,) * len(samples.times)

@@ -275,9 +275,13 @@ def test_a_refusal_says_when_it_is_for_now() -> None:
     assert passes(script.denials[0])
 
 
-def test_a_verdict_lapses_at_its_time() -> None:
-    halt = saying(Action.HALT_ENTRIES, until=at(2, 10))
-    _, script = played((at(1), halt), (at(2, 9), trading(A, "1")), (at(2, 10), trading(A, "1")))
+def test_a_verdict_outlives_its_time_until_its_guard_takes_it_back() -> None:
+    _, script = played(
+        (at(1), saying(Action.HALT_ENTRIES, until=at(2, 10))),
+        (at(2, 11), trading(A, "1")),
+        (at(2, 12), saying(Action.NONE)),
+        (at(2, 13), trading(A, "1")),
+    )
     assert len(script.denials) == 1
     assert len(script.fills) == 1
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from nautilus_trader.common.component import LiveClock
 
 from actors.ledger import Fill
 from actors.rules.facts import Asked, Closed, Differed, Erred, Holding, Pulse, Refused, Traded
@@ -215,7 +218,7 @@ def test_whoever_starts_late_is_told_what_stands():
     table.look("900")
     heard = Verdicts()
     table.bus.send(endpoint=STANDING, msg=heard.hear)
-    assert [verdict.guard for verdict in heard.standing(0)] == ["one", "two"]
+    assert [verdict.guard for verdict in heard.standing()] == ["one", "two"]
 
 
 # -- silence ---------------------------------------------------------------------------------------
@@ -266,3 +269,40 @@ def test_a_guard_that_failed_refuses_by_its_verdict_not_by_its_silence(monkeypat
     assert [v.action for v in table.said] == [Action.HALT_ENTRIES]
     assert isinstance(table.said[0], Verdict)
     assert silent(table, monkeypatch, 3600) is None
+
+
+# -- looking by itself -----------------------------------------------------------------------------
+
+
+def test_live_it_looks_by_itself_in_the_loop_when_a_halt_may_end():
+    async def live() -> None:
+        table = Table(Loss(limit=100, release="200ms"), clock=LiveClock())
+        threads: list[int] = []
+        table.bus.subscribe("verdicts.*", lambda verdict: threads.append(threading.get_ident()))
+        for equity in ("1000", "890", "900"):
+            table.account.equity_is = Decimal(equity)
+            table.desk.look()
+        (halt,) = table.said
+        await asyncio.sleep(0.25)
+        # Still 100 lost: it goes on.
+        first, again = table.said
+        assert (first, again.action) == (halt, Action.HALT_ENTRIES)
+        assert again.until >= halt.until + 200_000_000
+        table.account.equity_is = Decimal("950")
+        await asyncio.sleep(0.3)
+        assert [verdict.action for verdict in table.said[2:]] == [Action.NONE]
+        assert set(threads) == {threading.get_ident()}
+        table.desk.stop()
+        assert not table.clock.timer_names
+
+    asyncio.run(live())
+
+
+def test_a_guard_that_failed_keeps_its_halts_whatever_the_time():
+    table = Table(Loss(limit=100, release="1m", fails_at=300))
+    for equity in ("1000", "850", "600"):
+        table.look(equity)
+    table.look("1000", now=3600 * SECOND)
+    assert [verdict.action for verdict in table.said].count(Action.NONE) == 0
+    (latch, failed) = table.desk.guards["loss"].latches
+    assert (latch.reason, failed.key) == ("150 lost", "failed")

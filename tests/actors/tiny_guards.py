@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 from nautilus_trader.cache.cache import Cache
-from nautilus_trader.common.component import MessageBus, TestClock
+from nautilus_trader.common.component import Clock, MessageBus, TestClock
 from nautilus_trader.model.identifiers import TraderId
 from nautilus_trader.portfolio.portfolio import Portfolio
 
@@ -140,8 +140,8 @@ class Table:
     What the desk puts off until the engine is done happens at `done`.
     """
 
-    def __init__(self, *guards: Guard, **desk: Any) -> None:
-        self.clock = TestClock()
+    def __init__(self, *guards: Guard, clock: Clock | None = None, **desk: Any) -> None:
+        self.clock = clock or TestClock()
         self.bus = MessageBus(TraderId("DESK-001"), self.clock)
         self.cache = Cache()
         self.account = Account()

@@ -10,13 +10,23 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow.compute as pc
 import pytest
 
+from actors.activity import Cooldown
 from actors.guard import Guard
-from actors.rules.facts import Asked, Holding, Market, Pulse, Seen
+from actors.losses import ConsecutiveLosses, DailyLoss
+from actors.markets import FundingWindow, Maintenance
+from actors.risk_desk import AGAIN
+from actors.rules.facts import Asked, Holding, Pulse, Seen
+from actors.rules.facts import Market as MarketFact
 from actors.rules.latch import Latches, step, verdicts
-from backtests.feed import Settlement
+from actors.rules.maintenance import Window
+from backtests.accountant import TIMER
+from backtests.build import subscribe
+from backtests.feed import Grid, Settlement, Slice
+from backtests.market import Market
 from backtests.recorder import Recorder
 from backtests.result import read
 from backtests.session import backtest_document
@@ -34,11 +44,15 @@ from tests.builders_engine import (
     Candles,
     Script,
     at,
+    bare_engine,
     desk_of,
     feed,
     info,
     market_of,
     mended,
+    open_print,
+    perpetual,
+    plain_bars,
     play,
     slices,
     trading,
@@ -139,6 +153,170 @@ def test_a_flatten_that_a_strategy_ignores_is_carried_out_by_the_closer():
     assert (closing.last_px.as_decimal(), closing.ts_event) == (72, at(5) + SECOND)
 
 
+# -- when halts end --------------------------------------------------------------------------------
+
+
+def daily(market: Market, opens: list[float], closes: list[float]) -> list[Slice]:
+    """Return candles of a day each, in one slice."""
+    opened = [
+        open_print(market.instruments[0], price, at(24 * day) + SECOND)
+        for day, price in enumerate(opens)
+    ]
+    ts = np.array([at(24 * (day + 1)) for day in range(len(closes))], dtype=np.int64)
+    close = np.array(closes).reshape(-1, 1)
+    return [Slice(at(0), at(24 * len(closes)), list(opened), Grid(ts, close, close, close), [])]
+
+
+def on_daily_candles(
+    script: Script, guards: dict[str, Guard], opens: list[float], closes: list[float]
+) -> tuple[list[Pulse], list[tuple[int, Verdict]]]:
+    """Return the pulses, and what was said at which time."""
+    market = market_of([info(A)], venue())
+    pulses: list[Pulse] = []
+    said: list[tuple[int, Verdict]] = []
+    with mended():
+        desk = desk_of(market, venue(), script, before={A: 100.0}, guards=guards)
+        clock = desk.engine.kernel.clock
+        subscribe(
+            desk, "risk.seen", lambda seen: pulses.append(seen) if isinstance(seen, Pulse) else None
+        )
+        subscribe(desk, "verdicts.*", lambda verdict: said.append((clock.timestamp_ns(), verdict)))
+        feed(desk, daily(market, opens, closes))
+    return pulses, said
+
+
+def test_a_halt_ends_at_midnight_or_goes_on_then_however_far_the_next_prices_are():
+    script = Script(
+        {
+            at(0, 300): trading(A, "10"),
+            # Still 200 lost: refused at the midnight at which it was to end, and after it.
+            at(48): trading(A, "1"),
+            at(48, 300): trading(A, "1"),
+            # At the close of the day before only 20 are lost.
+            at(72): trading(A, "1"),
+            at(72, 300): trading(A, "1"),
+        }
+    )
+    _, said = on_daily_candles(
+        script,
+        {"loss": Loss(limit=150.0, release="next_day")},
+        opens=[100, 100, 80, 98, 98],
+        closes=[100, 80, 98, 98, 98],
+    )
+    assert len(script.denials) == 2
+    assert [fill.last_qty.as_decimal() for fill in script.fills] == [10, 1, 1]
+    assert [(ts, verdict.action, verdict.until) for ts, verdict in said] == [
+        (at(48) - 1, Action.HALT_ENTRIES, at(48)),
+        (at(48), Action.HALT_ENTRIES, at(72)),
+        (at(72), Action.NONE, None),
+    ]
+
+
+def test_a_day_begins_at_its_midnight_however_far_the_next_prices_are():
+    """A day's candle that loses 200 is a loss of that day, of which 100 are too much."""
+    script = Script({at(0, 300): trading(A, "10")})
+    guard = DailyLoss("daily", DailyLoss.Config(limit_currency=100.0, action="halt_entries"))
+    pulses, said = on_daily_candles(
+        script, {"daily": guard}, opens=[100, 100, 80, 80], closes=[100, 80, 80, 80]
+    )
+    closes = [at(24 * day) - 1 for day in (1, 2, 3, 4)]
+    midnights = [at(24 * day) for day in (1, 2, 3)]
+    # The first order asks for a look before there is any.
+    assert [pulse.now for pulse in pulses] == sorted([at(0, 300), *closes, *midnights])
+    # A look for the time alone is no sample of prices.
+    assert [pulse.now for pulse in pulses if not pulse.moved] == midnights
+    assert [(ts, verdict.action) for ts, verdict in said] == [
+        (at(48) - 1, Action.HALT_ENTRIES),
+        (at(48), Action.NONE),
+    ]
+
+
+def test_a_halt_that_ends_when_new_prices_come_is_judged_by_these_alone():
+    """A pause of an hour, from one row to the next: the prices of the row before count no more."""
+    said: list[Verdict] = []
+    pulses: list[Pulse] = []
+    play(
+        {A: Candles(opens=[100, 100, 100, 80, 101, 101], closes=[100, 100, 80, 101, 101, 101])},
+        Script({at(1): trading(A, "10")}),
+        guards={"loss": Loss(limit=150.0, release="1h")},
+        hear={
+            "verdicts.*": said.append,
+            "risk.seen": lambda seen: pulses.append(seen) if isinstance(seen, Pulse) else None,
+        },
+    )
+    assert [verdict.action for verdict in said] == [Action.HALT_ENTRIES, Action.NONE]
+    assert [pulse.now for pulse in pulses] == [at(hour) - 1 for hour in range(1, 7)]
+
+
+WINDOW = 180.0
+"""Seconds before and after a settlement."""
+
+
+@pytest.mark.parametrize(
+    ("guard", "end"),
+    [
+        (FundingWindow("g", FundingWindow.Config(before="3m", after="3m")), at(8, WINDOW)),
+        (
+            Maintenance(
+                "g",
+                Maintenance.Config(
+                    windows=(Window(start="2023-11-15T08:00:00Z", end="2023-11-15T08:03:00Z"),),
+                    before="10m",
+                ),
+            ),
+            at(8, WINDOW),
+        ),
+        # What closes at a loss is sold at the open of 08:00, a second after it.
+        (Cooldown("g", Cooldown.Config(after_loss="179s")), at(8, WINDOW)),
+        (
+            ConsecutiveLosses("g", ConsecutiveLosses.Config(losses=1, release="179s")),
+            at(8, WINDOW),
+        ),
+    ],
+    ids=["funding", "maintenance", "cooldown", "losses"],
+)
+def test_a_window_ends_to_the_nanosecond(guard, end):
+    opens = [100.0] * 7 + [90.0] * 5
+    script = Script(
+        {
+            at(1): trading(A, "10"),
+            at(7, 3599): trading(A, "-10"),
+            end - 1: trading(A, "1"),
+            end: trading(A, "2"),
+        }
+    )
+    said: list[tuple[int, Verdict]] = []
+    play(
+        {A: Candles(opens)},
+        script,
+        guards={"g": guard},
+        settlements=[Settlement(at(8), A, Decimal("0.0001"), Decimal(90))],
+        hear={"verdicts.*": lambda v: said.append((script.clock.timestamp_ns(), v))},
+    )
+    assert len(script.denials) == 1
+    assert [fill.last_qty.as_decimal() for fill in script.fills] == [10, 10, 2]
+    assert [(ts, v.action) for ts, v in said][-1] == (end, Action.NONE)
+
+
+def test_timers_of_one_moment_are_called_in_the_order_of_their_names():
+    """Or a strategy that decides when a halt ends would be refused, or not, at random."""
+    called: list[str] = []
+    engine = bare_engine(perpetual())
+    clocks = [engine.kernel.clock]
+    for key in ("one", "two"):
+        script = Script({}, key)
+        engine.add_strategy(script)
+        clocks.append(script.clock)
+    names = ["step", AGAIN, "b", TIMER, "zz", "a"]
+    for number, name in enumerate(names):
+        clock = clocks[number % 3]
+        clock.set_time_alert_ns(name, at(2), lambda event: called.append(event.name))
+    engine.add_data(plain_bars(perpetual(), [100, 101, 102, 103]))
+    engine.run()
+    assert called == sorted(names)
+    assert called.index(TIMER) < called.index(AGAIN) < called.index("step")
+
+
 # -- what they are shown ---------------------------------------------------------------------------
 
 
@@ -208,7 +386,7 @@ def test_markets_are_told_without_looking_ahead():
     assert [m[B].silent_ns for m in markets] == [None, None, None, 0, 0, 0]
     assert [m[B].price for m in markets][:4] == [None, None, None, 7]
     assert [m[SPOT].trading for m in markets] == [True] * 4 + [False] * 2
-    assert markets[0][A] == Market(
+    assert markets[0][A] == MarketFact(
         price=Decimal(100),
         tick=Decimal("0.01"),
         silent_ns=0,

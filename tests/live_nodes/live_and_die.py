@@ -12,6 +12,8 @@ Forking saves the five seconds of importing the engine each time.
 ``seconds``     null, or how long it may live from its fork on
 ``environment`` variables that it gets beside those of this process
 ``folder``      null, or its working directory
+``countdown``   null, or the parameters of `tests.live_nodes.countdown.Countdown`: ``kept`` and
+                ``fatal``, both files, and ``armed``; then ``fatal`` above is not used
 ==============  =====================================================================
 
 First comes ``{"pid": …}``, and when the child has ended ``{"code": …, "signal": …}``.
@@ -26,12 +28,14 @@ import sys
 import time
 import traceback
 import warnings
+from pathlib import Path
 from typing import Any
 
 import live_nodes.session  # noqa: F401 - what every child needs, imported once
 import perpdesk
 import tests.live_nodes.steady  # noqa: F401 - as above
 from tests.live_nodes.boundaries import Boundaries
+from tests.live_nodes.countdown import Countdown
 
 _POLL = 0.002
 
@@ -47,9 +51,23 @@ def be_the_node(job: dict[str, Any]) -> int:
     os.dup2(output, 2)
     if job["reached"] is not None:
         reached = os.open(job["reached"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        counted = job.get("countdown")
+        if counted is not None:
+            kept = os.open(counted["kept"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            Countdown(
+                lambda name: _line(reached, name),
+                lambda line: _line(kept, line),
+                Path(counted["fatal"]),
+                counted["armed"],
+            ).install()
+            return _called(job["arguments"])
         fatal = None if job["fatal"] is None else (job["fatal"][0], job["fatal"][1])
         Boundaries(lambda name: _line(reached, name), fatal).install()
-    sys.argv = ["perpdesk", *job["arguments"]]
+    return _called(job["arguments"])
+
+
+def _called(arguments: list[str]) -> int:
+    sys.argv = ["perpdesk", *arguments]
     try:
         perpdesk.main()
     except SystemExit as ended:

@@ -155,7 +155,8 @@ def test_one_that_comes_back_after_it_ended_leaves_again():
     told = Holder(
         {
             at(1): holding(A, "3"),
-            at(2, 60): verdict(Action.FLATTEN, until=at(3, 60)),
+            at(2, 60): verdict(Action.FLATTEN),
+            at(3, 60): verdict(Action.NONE),
             at(4, 60): holding(A, "1"),
             at(5, 60): verdict(Action.FLATTEN),
         }

@@ -155,9 +155,9 @@ def test_equity_counts_open_positions_at_the_last_close():
     assert D(after.equity) == D(10_000) + gained
 
 
-def test_a_flatten_verdict_is_obeyed_at_once_and_until_it_lapses():
+def test_a_flatten_verdict_is_obeyed_at_once_and_until_it_is_taken_back():
     told = reversal(
-        {at(3, 600): verdict(Action.FLATTEN, until=at(4, 600))},
+        {at(3, 600): verdict(Action.FLATTEN), at(4, 600): verdict(Action.NONE)},
     )
     play(TAPE, told)
     flat = next(d for d in told.decisions if d.kind == "flatten")

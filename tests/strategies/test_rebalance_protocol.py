@@ -185,14 +185,15 @@ def test_a_link_that_is_down_puts_the_decision_off_until_it_is_back():
         action=Action.HALT_ENTRIES,
         guard="node.links",
         reason="trade link down",
-        until=at(2, 420),
     )
+    up = Verdict(action=Action.NONE, guard="node.links")
     store = MemoryState()
     busy = []
     told = reversal(
         {
             at(2, 240): lambda s: s.msgbus.publish("verdicts.node", down),
             at(2, 400): lambda s: busy.append((s.busy, s.due(at(2, 400)))),
+            at(2, 419): lambda s: s.msgbus.publish("verdicts.node", up),
         }
     )
     told.attach_state(store)
@@ -220,7 +221,13 @@ def test_no_candle_leaves_the_stamp_due():
 
 def test_a_guard_that_flattens_in_the_midst_of_a_plan_leaves_the_stamp_to_be_done():
     store = MemoryState()
-    told = reversal({at(2, 400): verdict(Action.FLATTEN, scope=f"instrument:{A}", until=at(3, 0))})
+    scope = f"instrument:{A}"
+    told = reversal(
+        {
+            at(2, 400): verdict(Action.FLATTEN, scope=scope),
+            at(3): verdict(Action.NONE, scope=scope),
+        }
+    )
     told.attach_state(store)
     saved = []
     keep = store.save

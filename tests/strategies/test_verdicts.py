@@ -13,40 +13,41 @@ def halt(guard="drawdown", scope="desk", **more):
 
 
 def test_nothing_stands_before_anyone_spoke():
-    assert Verdicts().strictest(DESK, now=0).action == Action.NONE
+    assert Verdicts().strictest(DESK).action == Action.NONE
 
 
 def test_the_strictest_of_several_guards_stands_until_it_is_taken_back():
     heard = Verdicts()
     heard.hear(halt())
     heard.hear(Verdict(action=Action.FLATTEN, guard="volatility"))
-    assert heard.strictest(DESK, now=0).action == Action.FLATTEN
+    assert heard.strictest(DESK).action == Action.FLATTEN
     heard.hear(Verdict(action=Action.NONE, guard="volatility"))
-    assert heard.strictest(DESK, now=0) == halt()
+    assert heard.strictest(DESK) == halt()
 
 
 def test_a_guards_newest_word_replaces_its_earlier_one_on_the_same_scope_alone():
     heard = Verdicts()
     heard.hear(Verdict(action=Action.FLATTEN, guard="drawdown"))
     heard.hear(halt(scope="strategy:rev"))
-    assert heard.strictest(DESK, now=0).action == Action.FLATTEN
+    assert heard.strictest(DESK).action == Action.FLATTEN
     heard.hear(halt())
-    assert heard.strictest(DESK, now=0).action == Action.HALT_ENTRIES
+    assert heard.strictest(DESK).action == Action.HALT_ENTRIES
 
 
 def test_a_word_on_another_strategy_or_instrument_is_not_ours():
     heard = Verdicts()
     heard.hear(halt(scope="strategy:other"))
     heard.hear(halt(scope="instrument:A"))
-    assert heard.strictest(DESK, now=0).action == Action.NONE
-    assert heard.strictest((*DESK, "instrument:A"), now=0).action == Action.HALT_ENTRIES
+    assert heard.strictest(DESK).action == Action.NONE
+    assert heard.strictest((*DESK, "instrument:A")).action == Action.HALT_ENTRIES
 
 
-def test_a_verdict_ends_at_its_until():
+def test_no_time_ends_a_verdict_but_only_its_guard():
     heard = Verdicts()
-    heard.hear(halt(until=100))
-    assert heard.strictest(DESK, now=99).action == Action.HALT_ENTRIES
-    assert heard.strictest(DESK, now=100).action == Action.NONE
+    heard.hear(halt(until=0))
+    assert heard.standing() == heard.on(DESK) == [halt(until=0)]
+    heard.hear(Verdict(action=Action.NONE, guard="drawdown"))
+    assert heard.standing() == []
 
 
 @pytest.mark.parametrize(
