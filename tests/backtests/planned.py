@@ -1,0 +1,127 @@
+"""A strategy for tests that trades by a plan, on candles that are written down by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import yaml
+from nautilus_trader.model.data import BarType
+from nautilus_trader.model.identifiers import InstrumentId
+
+from catalog.providers.base import Import
+from catalog.writer import CatalogWriter
+from config.intervals import bar_type
+from strategies.base import DeskStrategy, DeskStrategyConfig
+from tests.builders_engine import at, info
+
+PLAN = tuple[tuple[int, str, str], ...]
+
+
+class PlannedConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``plan`` holds (candle of an hour counted from the first, instrument, signed quantity)."""
+
+    plan: PLAN
+
+
+class Planned(DeskStrategy):
+    """Sends each order of its plan when its candle opens; it leaves as every strategy does."""
+
+    Config = PlannedConfig
+
+    def history_needed(self) -> dict[str, int]:
+        return {"1h": 1}
+
+    def on_start(self) -> None:
+        super().on_start()
+        for name in self.ids:
+            self.subscribe_bars(BarType.from_str(bar_type(name, "1h")))
+        for number, (hour, name, quantity) in enumerate(self.config.plan):
+            self.clock.set_time_alert_ns(
+                f"step {number}",
+                at(hour),
+                lambda _, name=name, quantity=quantity: self.send_market(
+                    InstrumentId.from_str(name), Decimal(quantity), "planned"
+                ),
+            )
+
+
+def write_planned(
+    folder: Path,
+    closes: Mapping[str, Sequence[float]],
+    plan: Sequence[tuple[int, str, str]],
+    actors: Mapping[str, tuple[str, Mapping[str, Any]]],
+    **venue: Any,
+) -> Path:
+    """Write a catalog and the document of a run on it; return the document's file.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they go.
+    closes : mapping of str to sequence of float
+        Of each instrument's hourly candles, 24 of them; each opens at the close before.
+    plan : sequence of (hour, instrument, quantity)
+        What the strategy sends.
+    actors : mapping of str to (address, parameters)
+        The guards.
+    **venue
+        Replaces terms of the venue: 1,000 USDT, no costs of any kind unless told.
+    """
+    bars = {}
+    for name, values in closes.items():
+        close = np.array(values, dtype=float)
+        opened = np.concatenate(([close[0]], close[:-1]))
+        ts = np.array([at(hour + 1) for hour in range(len(close))], dtype=np.int64)
+        bars["1h", name] = pa.table(
+            {
+                "ts": ts,
+                "open": opened,
+                "high": np.maximum(opened, close),
+                "low": np.minimum(opened, close),
+                "close": close,
+                "volume": np.full(len(close), 1e6),
+                "turnover": close * 1e6,
+            }
+        )
+    with CatalogWriter(folder / "catalog") as writer:
+        writer.add(
+            Import(
+                source="by hand",
+                source_venue="bybit",
+                instruments=[info(name, listed_ns=at(-24)) for name in closes],
+                bars=bars,
+            )
+        )
+    free = {"maker": 0, "taker": 0}
+    document = {
+        "kind": "backtest",
+        "name": "planned",
+        "catalog": str(folder / "catalog"),
+        "window": {"start": "2023-11-15", "end": "2023-11-16"},
+        "allow": ["tests"],
+        "venue": {
+            "starting_balance": 1_000,
+            "leverage": 5,
+            "fees": {"linear": free},
+            "slippage": {"model": "none"},
+            "funding": False,
+            **venue,
+        },
+        "strategies": {
+            "plan": {
+                "use": "tests.backtests.planned:Planned",
+                "params": {"plan": [list(step) for step in plan]},
+            }
+        },
+        "actors": {
+            key: {"use": use, "params": dict(params)} for key, (use, params) in actors.items()
+        },
+    }
+    file = folder / "planned.yaml"
+    file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    return file

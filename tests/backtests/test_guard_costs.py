@@ -1,0 +1,232 @@
+"""What guards cost or saved, on markets of 24 candles whose every figure is done by hand.
+
+1,000 USDT, no fees, no slippage, no funding. What is sent when a candle opens fills at that open,
+which is the close before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from backtests.guard_costs import ALL, acting, guard_costs
+from backtests.refusals import held_back, refused_orders, refuser
+from backtests.result import read
+from backtests.run import Outcome, Prepared, prepare, run
+from backtests.session import backtest_document
+from backtests.tables import SCHEMAS
+from config.documents import Backtest
+from config.validate import checked
+from perpdesk import build_app
+from strategies.messages import Action, Decision, Target, Verdict, encode, refused_by
+from tests.backtests.planned import write_planned
+from tests.builders_engine import A
+
+CRASH = {A: [100, 94, 94, 94, *[50] * 20]}
+"""Ten coins bought at 100 have lost 60 at the second close, and in the end 500."""
+RALLY = {A: [100, 94, 94, 94, *[150] * 20]}
+BOUGHT = [(1, A, "10")]
+
+MAX = ("actors.losses:MaxDrawdown", {"limit_pct": 0.05, "action": "flatten", "release": "manual"})
+DAILY = ("actors.losses:DailyLoss", {"limit_pct": 0.05, "action": "flatten"})
+FAR = ("actors.losses:MaxDrawdown", {"limit_pct": 0.9, "action": "flatten"})
+
+
+def prepared(
+    folder: Path,
+    closes: Mapping[str, list[float]],
+    plan: list[tuple[int, str, str]],
+    actors: Mapping[str, tuple[str, dict[str, Any]]],
+    **venue: Any,
+) -> Prepared:
+    document = checked(write_planned(folder, closes, plan, actors, **venue)).document
+    assert isinstance(document, Backtest)
+    return prepare(document)
+
+
+def costs(made: Prepared) -> tuple[Outcome, dict[str, dict[str, Any]], list[str]]:
+    """Return the run, the rows by guard, and the names of the runs that were made for them."""
+    base = run(made)
+    names: list[str] = []
+    rows = guard_costs(made, base, lambda name: names.append(name))
+    return base, {row["guard"]: row for row in rows.to_pylist()}, names
+
+
+def test_a_guard_that_flattened_before_a_crash_saved_what_was_lost_without_it(tmp_path):
+    base, rows, _ = costs(prepared(tmp_path, CRASH, BOUGHT, {"max": MAX}))
+    # Down 6 % at the close of 94; sold at the open of 94.
+    assert base.ending_equity == 940
+    assert Decimal(rows["max"]["ending_equity"]) == 500
+    assert Decimal(rows["max"]["saved"]) == 440
+    assert rows["max"]["max_drawdown"] == pytest.approx(0.5)
+
+
+def test_a_guard_that_flattened_before_a_rally_cost_what_was_earned_without_it(tmp_path):
+    base, rows, _ = costs(prepared(tmp_path, RALLY, BOUGHT, {"max": MAX}))
+    assert base.ending_equity == 940
+    assert Decimal(rows["max"]["ending_equity"]) == 1500
+    assert Decimal(rows["max"]["saved"]) == -560
+    assert rows["max"]["max_drawdown"] == pytest.approx(0.06)
+
+
+def test_a_guard_that_halted_before_a_rally_cost_the_entry_that_it_refused(tmp_path):
+    halt = ("actors.losses:DailyLoss", {"limit_pct": 0.04, "action": "halt_entries"})
+    closes = {A: [100, 90, 90, 90, *[120] * 20]}
+    base, rows, _ = costs(prepared(tmp_path, closes, [(1, A, "5"), (3, A, "5")], {"daily": halt}))
+    # 5 x 20 with it; 5 x 30 more without, bought at the open of 90.
+    assert base.ending_equity == 1100
+    assert base.refused_by == {"daily": 1}
+    assert Decimal(rows["daily"]["saved"]) == -150
+
+
+def test_a_guard_that_only_refused_is_run_without_too(tmp_path):
+    caps = ("actors.exposure:ExposureCaps", {"leverage": 0.5})
+    base, rows, _ = costs(prepared(tmp_path, RALLY, BOUGHT, {"caps": caps}))
+    assert base.tables["verdicts"].num_rows == 0
+    assert acting(base) == {"caps"}
+    assert Decimal(rows["caps"]["saved"]) == -500
+
+
+def test_of_two_guards_that_stop_the_same_loss_each_alone_saved_nothing_but_both_did(tmp_path):
+    both = {"max": MAX, "daily": DAILY}
+    base, rows, names = costs(prepared(tmp_path, CRASH, BOUGHT, both))
+    assert {key: Decimal(row["saved"]) for key, row in rows.items()} == {
+        "max": 0,
+        "daily": 0,
+        ALL: 440,
+    }
+    assert all(row["rerun"] for row in rows.values())
+    assert names == ["without max", "without daily", "without guards"]
+    assert base.ending_equity == 940
+
+
+def test_a_guard_that_never_acted_cost_nothing_and_no_run(tmp_path):
+    base, rows, names = costs(prepared(tmp_path, CRASH, BOUGHT, {"far": FAR, "max": MAX}))
+    assert names == ["without max", "without guards"]
+    assert rows["far"] == rows["far"] | {"rerun": False, "saved": "0"}
+    assert Decimal(rows["far"]["ending_equity"]) == base.ending_equity
+
+
+def test_where_no_guard_acted_nothing_is_run(tmp_path):
+    _, rows, names = costs(prepared(tmp_path, CRASH, BOUGHT, {"far": FAR}))
+    assert names == []
+    assert {key: (row["rerun"], Decimal(row["saved"])) for key, row in rows.items()} == {
+        "far": (False, 0),
+        ALL: (False, 0),
+    }
+
+
+def test_a_run_without_guards_has_no_rows(tmp_path):
+    _, rows, names = costs(prepared(tmp_path, CRASH, BOUGHT, {}))
+    assert rows == {}
+    assert names == []
+
+
+@pytest.mark.parametrize("fills", ["next_open", "signal_close"])
+def test_guards_that_never_act_change_nothing_in_a_run(tmp_path, fills):
+    plan = [(1, A, "10"), (3, A, "-4"), (5, A, "-12"), (9, A, "6")]
+    runs = []
+    for name, actors in (("with", {"far": FAR, "daily": (DAILY[0], {"limit_pct": 0.9})}), ("", {})):
+        folder = tmp_path / (name or "without")
+        folder.mkdir()
+        runs.append(run(prepared(folder, CRASH, plan, actors, fills=fills)))
+    for name in SCHEMAS.keys() & runs[0].tables.keys():
+        assert runs[0].tables[name].equals(runs[1].tables[name]), name
+    assert len(runs[0].tables["fills"]) == 4
+
+
+def test_what_a_guard_saved_and_what_is_left_without_it_are_the_run_exactly(tmp_path):
+    made = prepared(
+        tmp_path,
+        CRASH,
+        [(1, A, "3.333"), (4, A, "1.117")],
+        {"max": (MAX[0], {"limit_pct": 0.01, "release": "2h"}), "daily": DAILY, "far": FAR},
+        fees={"linear": {"maker": 0.0002, "taker": 0.00055}},
+    )
+    base, rows, _ = costs(made)
+    for row in rows.values():
+        assert Decimal(row["saved"]) + Decimal(row["ending_equity"]) == base.ending_equity
+    assert guard_costs(made, base).to_pylist() == list(rows.values())
+
+
+def test_a_liquidation_that_a_guard_prevented_is_told(tmp_path):
+    closes = {A: [100, 98, 98, 98, *[70] * 20]}
+    tight = (MAX[0], MAX[1] | {"limit_pct": 0.05})
+    base, rows, _ = costs(prepared(tmp_path, closes, [(1, A, "45")], {"max": tight}))
+    # 45 x 2 lost is 9 %; at 70 it would be 1,350.
+    assert base.ending_equity == 910
+    assert base.liquidated_at is None
+    assert rows["max"]["liquidated_at"] is not None
+    assert Decimal(rows["max"]["ending_equity"]) < 100
+
+
+def test_the_result_has_the_costs_as_a_table_and_in_the_summary(tmp_path):
+    told: list[str] = []
+    file = write_planned(tmp_path, CRASH, BOUGHT, {"max": MAX})
+    result = read(
+        backtest_document(file, out=tmp_path / "out", progress=lambda name, *_: told.append(name))
+    )
+    assert [row["guard"] for row in result.table("guard_costs").to_pylist()] == ["max", ALL]
+    summary = {row["guard"]: row for row in result.summary["guard_costs"]}
+    assert summary["max"] == summary[ALL] | {"guard": "max"}
+    assert (summary["max"]["saved"], summary["max"]["ending_equity"]) == (440.0, 500.0)
+    # One guard is all guards: without it and without any is one run.
+    assert list(dict.fromkeys(told)) == ["planned", "without max"]
+
+
+def test_costs_can_be_left_out(tmp_path):
+    file = write_planned(tmp_path, CRASH, BOUGHT, {"max": MAX})
+    out = tmp_path / "out"
+    done = CliRunner().invoke(
+        build_app(), ["backtest", str(file), "--out", str(out), "--no-guard-costs"]
+    )
+    assert done.exit_code == 0, done.output
+    assert read(out).summary["guard_costs"] is None
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "was not worked out (--no-guard-costs)" in page
+
+
+# -- who refused -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("action", [a for a in Action if a != Action.NONE])
+@pytest.mark.parametrize("passing", [False, True])
+@pytest.mark.parametrize(
+    "around", ["{}", "order gate: {}", "another order of its list was refused: {}"]
+)
+def test_a_refusal_names_its_guard(action, passing, around):
+    said = Verdict(action=action, guard="x7", reason="halt_entries by other: said", passing=passing)
+    assert refuser(around.format(refused_by(said))) == "x7"
+
+
+def test_a_shrunk_desks_refusal_names_its_guard():
+    words = (
+        "order gate: gross exposure 4000.00 would exceed 2500.00 "
+        "(5 x equity 1000.00 x 0.5, shrink by tiers: drawdown of 5 %)"
+    )
+    assert refuser(words) == "tiers"
+
+
+@pytest.mark.parametrize("reason", ["", "rebalance", "order gate: quantity is zero", "sold by me"])
+def test_what_no_guard_refused_names_none(reason):
+    assert refuser(reason) is None
+    assert refused_orders([reason]) == {}
+
+
+def test_what_strategies_held_back_is_counted_but_not_their_exits():
+    halted = "halt_entries by daily: 3 % lost"
+    targets = (
+        Target(instrument="a", order="0", reason=halted),
+        # Turned short by the decision, cut down to the exit.
+        Target(instrument="b", order="-2", reason=halted),
+        Target(instrument="c", order="0", reason="inside the no-trade band"),
+    )
+    decision = Decision(
+        strategy="s", ts=1, data_ts=0, kind="rebalance", equity="1", targets=targets
+    )
+    assert held_back([encode(decision), encode(decision)]) == {"daily": 2}
