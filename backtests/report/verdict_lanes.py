@@ -58,9 +58,11 @@ def bars(found: Sequence[Span], gap: int = 0) -> list[Bar]:
     gap : int
         Bars of the same action this close together, nanoseconds, become one.
     """
+    # What was changed at the very moment it was said never stood.
+    stood = [(index, span) for index, span in enumerate(found) if span.end > span.begin]
     changes = sorted(
-        [(span.begin, index, True) for index, span in enumerate(found)]
-        + [(span.end, index, False) for index, span in enumerate(found)]
+        [(span.begin, index, True) for index, span in stood]
+        + [(span.end, index, False) for index, span in stood]
     )
     standing: dict[int, Span] = {}
     made: list[Bar] = []
@@ -72,7 +74,7 @@ def bars(found: Sequence[Span], gap: int = 0) -> list[Bar]:
             if begins:
                 standing[index] = found[index]
             else:
-                standing.pop(index, None)
+                del standing[index]
         since = ts
     return made
 
@@ -111,7 +113,7 @@ def with_verdicts(chart: Chart, found: Sequence[Span], window: tuple[int, int]) 
             "domain": [0, foot],
             "type": "category",
             "categoryorder": "array",
-            "categoryarray": list(made)[::-1],
+            "categoryarray": [text(guard) for guard in made][::-1],
             "range": [-0.5, len(made) - 0.5],
             "showgrid": False,
             "fixedrange": True,
@@ -181,9 +183,9 @@ def _lane(guard: str, mine: list[Bar]) -> dict[str, Any]:
     return {
         "type": "bar",
         "orientation": "h",
-        "name": guard,
+        "name": text(guard),
         "yaxis": "y3",
-        "y": [guard] * len(mine),
+        "y": [text(guard)] * len(mine),
         "base": [_time(bar.begin) for bar in mine],
         "x": [round((bar.end - bar.begin) / 1e6) for bar in mine],
         "width": 0.55,

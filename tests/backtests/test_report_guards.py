@@ -1,0 +1,356 @@
+"""Verdicts in the report: spans and bars by hand, what guards did, nothing that injects."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plotly.offline import get_plotlyjs
+
+from backtests.guard_costs import ALL
+from backtests.report import guards, render
+from backtests.report.guard_acts import Acts, acts
+from backtests.report.spans import Span, spans, stood_for, tripped
+from backtests.report.verdict_lanes import BARS, STRICTNESS, bars, lanes, when
+from backtests.result import RunRecord, write
+from backtests.session import backtest_document
+from backtests.tables import table
+from tests.backtests.planned import write_planned
+from tests.builders import DAY, HOUR, JANUARY, large_record, small_record
+from tests.builders_engine import A, B
+
+AAA, BBB = "instrument:AAAUSDT-LINEAR.BYBIT", "instrument:BBBUSDT-LINEAR.BYBIT"
+EVIL = "</script><img src=x onerror=alert(1)> & <a href='x'>"
+END = JANUARY + 4 * DAY
+TABLES = ("orders", "fills", "positions", "decisions")
+
+
+def said(
+    hour: float, action: str = "flatten", guard: str = "daily", scope: str = "desk", **more: Any
+) -> dict[str, Any]:
+    """Return a row of the verdicts table, that many hours into January."""
+    known = {"multiplier": 1.0, "until": None, "measured": 0.031, "limit": 0.03, "reason": "3 %"}
+    when = JANUARY + round(hour * HOUR)
+    return {"ts": when, "guard": guard, "scope": scope, "action": action, **known, **more}
+
+
+def hours(found: list[Span]) -> list[tuple[Any, ...]]:
+    return [
+        (s.guard, s.scope, s.action, (s.begin - JANUARY) / HOUR, (s.end - JANUARY) / HOUR)
+        for s in found
+    ]
+
+
+def spans_of(*rows: dict[str, Any]) -> list[Span]:
+    return spans(table("verdicts", rows), END)
+
+
+def with_verdicts(*rows: dict[str, Any], record: RunRecord | None = None, **more: Any) -> RunRecord:
+    record = record or small_record()
+    tables = {**record.tables, "verdicts": table("verdicts", rows)}
+    return replace(record, tables=tables, **more)
+
+
+def page_of(record: RunRecord, folder: Any) -> str:
+    page = write(record, folder / "out", render).path.joinpath("report.html").read_text("utf-8")
+    return page.replace(get_plotlyjs(), "")
+
+
+def section(page: str, key: str = "guards") -> str:
+    found = re.search(rf'<section id="{key}">(.*?)</section>', page, re.S)
+    assert found is not None
+    return found.group(1)
+
+
+def words(html: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html)).replace("\u202f", " ")
+
+
+def equity_chart(page: str) -> dict[str, Any]:
+    found = re.search(r'id="charts">(.*?)</script>', page, re.S)
+    assert found is not None
+    return next(spec for spec in json.loads(found.group(1)) if spec["id"] == "equity")
+
+
+# -- spans -----------------------------------------------------------------------------------------
+
+
+def test_a_span_lasts_until_the_guard_takes_it_back():
+    (found,) = spans_of(said(5), said(24, "none"))
+    assert hours([found]) == [("daily", "desk", "flatten", 5, 24)]
+    assert not found.open
+
+
+def test_what_is_never_taken_back_stands_to_the_end_whatever_until_said():
+    (found,) = spans_of(said(5, until=JANUARY + DAY))
+    assert hours([found]) == [("daily", "desk", "flatten", 5, 96)]
+    assert found.open
+
+
+def test_the_same_said_again_is_one_span_and_keeps_its_first_words():
+    (found,) = spans_of(said(5, until=1), said(6, until=2, reason="4 %"), said(7, "none"))
+    assert hours([found]) == [("daily", "desk", "flatten", 5, 7)]
+    assert (found.reason, found.until) == ("3 %", 2)
+
+
+def test_another_action_or_size_is_another_span_of_the_same_trip():
+    found = spans_of(
+        said(1, "shrink", multiplier=0.75),
+        said(3, "shrink", multiplier=0.5),
+        said(4, "flatten"),
+        said(6, "none"),
+        said(9, "shrink", multiplier=0.75),
+    )
+    assert [(s.action, s.multiplier) for s in found] == [
+        ("shrink", 0.75),
+        ("shrink", 0.5),
+        ("flatten", 1.0),
+        ("shrink", 0.75),
+    ]
+    assert [h[3:] for h in hours(found)] == [(1, 3), (3, 4), (4, 6), (9, 96)]
+    assert tripped(found) == 2
+
+
+def test_guards_and_scopes_stand_beside_each_other():
+    found = spans_of(
+        said(1, scope=AAA), said(2, scope=BBB), said(3, "none", scope=AAA), said(3, guard="max")
+    )
+    assert hours(found) == [
+        ("daily", AAA, "flatten", 1, 3),
+        ("daily", BBB, "flatten", 2, 96),
+        ("max", "desk", "flatten", 3, 96),
+    ]
+    assert tripped(found) == 3
+    # From 1 to the end; once each hour, however much stood.
+    assert stood_for(found) == 95 * HOUR
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.integers(0, 90),
+        st.sampled_from(["desk", AAA, BBB]),
+        st.sampled_from(["none", *STRICTNESS]),
+    ),
+    max_size=25,
+)
+
+
+@given(STEPS)
+def test_spans_and_bars_say_at_each_hour_what_was_said_last(steps):
+    rows = [said(hour, action, scope=scope) for hour, scope, action in sorted(steps)]
+    found = spans_of(*rows)
+    drawn = bars(found)
+    for half_past in range(96):
+        now = JANUARY + half_past * HOUR + HOUR // 2
+        last = {row["scope"]: row["action"] for row in rows if row["ts"] <= now}
+        expected = {scope: action for scope, action in last.items() if action != "none"}
+        assert {s.scope: s.action for s in found if s.begin <= now < s.end} == expected
+        strictest = [bar.lead.action for bar in drawn if bar.begin <= now < bar.end]
+        assert strictest == ([max(expected.values(), key=STRICTNESS.index)] if expected else [])
+
+
+# -- how they are drawn ----------------------------------------------------------------------------
+
+
+def test_without_verdicts_the_equity_chart_is_as_it_was(tmp_path):
+    chart = equity_chart(page_of(small_record(), tmp_path))
+    assert "yaxis3" not in chart["layout"]
+    assert "shapes" not in chart["layout"]
+    assert chart["layout"]["yaxis"]["domain"] == [0.32, 1]
+
+
+def test_each_guard_has_a_lane_with_its_spans_from_the_table(tmp_path):
+    record = with_verdicts(
+        said(5 - 1e-12, "shrink", guard="tiers", multiplier=0.5, reason="5 % below the peak"),
+        said(24, guard="daily", until=JANUARY + 2 * DAY),
+        said(48, "none", guard="daily"),
+    )
+    chart = equity_chart(page_of(record, tmp_path))
+    lanes = {trace["name"]: trace for trace in chart["data"] if trace.get("yaxis") == "y3"}
+    assert list(lanes) == ["daily", "tiers"]
+    daily, tiers = lanes["daily"], lanes["tiers"]
+    assert (daily["base"], daily["x"]) == (["2024-01-02T00:00:00"], [86_400_000])
+    assert daily["marker"]["color"] == ["@flatten/1.00"]
+    assert daily["customdata"] == [
+        "<b>daily</b>: flatten, desk<br>2 Jan 2024 00:00 – 3 Jan 2024 00:00 UTC<br>3 %<br>"
+        "measured 0.031, limit 0.03<br>until 3 Jan 2024 00:00 at least"
+    ]
+    assert tiers["base"] == ["2024-01-01T05:00:00"]
+    assert (
+        "<b>tiers</b>: shrink to 50\u202f%, desk<br>1 Jan 2024 05:00 – the end"
+        in (tiers["customdata"][0])
+    )
+    # The desk was shrunk from 5:00 on, and flat in between.
+    bands = chart["layout"]["shapes"]
+    assert [(b["x0"], b["x1"]) for b in bands] == [
+        ("2024-01-01T05:00:00", "2024-01-02T00:00:00"),
+        ("2024-01-02T00:00:00", "2024-01-03T00:00:00"),
+        ("2024-01-03T00:00:00", "2024-01-05T00:00:00"),
+    ]
+    assert [b["fillcolor"].split("/")[0] for b in bands] == ["@shrink", "@flatten", "@shrink"]
+
+
+def test_verdicts_on_instruments_are_in_the_lane_but_no_band_behind_the_curve(tmp_path):
+    record = with_verdicts(
+        said(5, guard="jump", scope=AAA),
+        said(6, guard="jump", scope=BBB),
+        said(7, "none", guard="jump", scope=AAA),
+        said(9, "none", guard="jump", scope=BBB),
+    )
+    chart = equity_chart(page_of(record, tmp_path))
+    assert chart["layout"]["shapes"] == []
+    (lane,) = [trace for trace in chart["data"] if trace.get("yaxis") == "y3"]
+    assert (lane["base"], lane["x"]) == (["2024-01-01T05:00:00"], [4 * 3_600_000])
+    assert "flatten, AAAUSDT<br>" in lane["customdata"][0]
+    assert lane["customdata"][0].endswith("with others: up to 2 verdicts at once")
+
+
+def test_thousands_of_verdicts_make_few_bars_and_a_short_table(tmp_path):
+    record = large_record(days=300, symbols=8)
+    end = record.end_ns
+    rows = [
+        row
+        for hour in range(0, 7_000, 2)
+        for row in (
+            said(hour, "halt_entries", guard="jump", scope=AAA),
+            said(hour + 1, "none", guard="jump", scope=AAA),
+        )
+    ]
+    drawn, gap = lanes(spans(table("verdicts", rows), end), (JANUARY, end))
+    assert len(drawn["jump"]) <= BARS
+    assert gap > HOUR
+    page = page_of(with_verdicts(*rows, record=record), tmp_path)
+    seen = words(section(page))
+    assert f"Showing the first {guards.SHOWN} of 3,500; verdicts.parquet has all." in seen
+    assert section(page).count("<tr>") < guards.SHOWN + 10
+
+
+def test_a_look_a_nanosecond_before_a_stamp_is_told_as_the_stamp():
+    assert when(JANUARY + 5 * HOUR - 1) == when(JANUARY + 5 * HOUR) == "1 Jan 2024 05:00"
+
+
+# -- what the guards did ---------------------------------------------------------------------------
+
+
+def cost(guard: str, saved: str, ending: str, **more: Any) -> dict[str, Any]:
+    known = {"rerun": True, "max_drawdown": 0.21, "trades": 2, "fees": 0.5, "liquidated_at": None}
+    return {"guard": guard, "saved": saved, "ending_equity": ending, **known, **more}
+
+
+def test_a_run_without_guards_says_so(tmp_path):
+    page = page_of(small_record(guard_costs=table("guard_costs", [])), tmp_path)
+    assert words(section(page)).strip() == "What the guards did This run had no guards."
+
+
+def test_guards_without_a_word_are_told_in_a_line(tmp_path):
+    rows = [cost(key, "0", "1007.7", rerun=False) for key in ("daily", "max", ALL)]
+    page = page_of(small_record(guard_costs=table("guard_costs", rows)), tmp_path)
+    assert "2 guards watched and had nothing to say" in words(section(page))
+    assert "<table" not in section(page)
+
+
+def test_each_guard_is_told_with_what_it_saved_or_cost(tmp_path):
+    rows = [
+        cost("daily", "12.5", "995.2"),
+        cost("far", "0", "1007.7", rerun=False),
+        cost(ALL, "-3", "1010.7", liquidated_at=JANUARY + DAY),
+    ]
+    record = with_verdicts(said(5), said(24, "none"), guard_costs=table("guard_costs", rows))
+    seen = words(section(page_of(record, tmp_path)))
+    assert "daily 1 19.0 h 0 0 0 +12.50 21.00 % 995.20" in seen
+    assert "All of them −3.00 21.00 % 1,010.70" in seen
+    assert "One guard more stood by: far." in seen
+    assert "Without any guard the account is liquidated on 2 Jan 2024." in seen
+    assert "1 Jan 2024 05:00 2 Jan 2024 00:00 daily desk flatten 0.031 0.03 3 %" in seen
+
+
+def test_costs_that_were_not_worked_out_are_said_to_be_missing(tmp_path):
+    seen = words(section(page_of(with_verdicts(said(5)), tmp_path)))
+    assert "daily 1 3.8 days 0 0 1" in seen
+    assert "was not worked out (--no-guard-costs)" in seen
+    assert "Saved, USDT" not in seen
+
+
+def test_a_result_of_before_there_were_guards_still_has_a_report(tmp_path):
+    result = write(small_record(), tmp_path / "out")
+    (result.path / "verdicts.parquet").unlink()
+    assert "This run had no guards." in render(result)
+
+
+@pytest.mark.parametrize(
+    ("scope", "begin", "end", "closed"),
+    [
+        ("desk", 70, 74, 1),
+        ("desk", 73, 74, 1),
+        ("desk", 74, 80, 0),  # It had sent its exit before.
+        ("desk", 20, 74, 1),  # Only AAA: BBB was not open when it was said.
+        (AAA, 20, 26, 1),
+        (AAA, 26, 74, 0),
+        (BBB, 70, 74, 1),
+        ("strategy:reversal", 70, 74, 1),
+        ("strategy:other", 70, 74, 0),
+    ],
+)
+def test_positions_that_a_flatten_closed_are_counted(scope, begin, end, closed):
+    """AAA is held from hour 2 on, its exit sent at 25; BBB from 27 on, its exit sent at 73."""
+    record = small_record()
+    found = spans_of(said(begin, scope=scope), said(end, "none", scope=scope))
+    expected = Acts(tripped=1, stood=(end - begin) * HOUR, closed=closed)
+    assert acts(found, *(record.tables[name] for name in TABLES)) == {"daily": expected}
+
+
+def test_orders_that_a_guard_refused_are_counted():
+    record = small_record()
+    orders = record.tables["orders"].to_pylist()
+    denied = {"status": "DENIED", "filled": "0", "reason": "order gate: flatten by max: 3 % lost"}
+    orders += [orders[0] | denied | {"client_order_id": f"O-{n}-{n}"} for n in (7, 8)]
+    rest = (record.tables[name] for name in TABLES[1:])
+    assert acts([], table("orders", orders), *rest) == {"max": Acts(refused=2)}
+
+
+def test_a_milder_verdict_closes_nothing():
+    record = small_record()
+    did = acts(spans_of(said(70, "reduce_only")), *(record.tables[name] for name in TABLES))
+    assert did["daily"].closed == 0
+
+
+def test_a_whole_run_tells_its_guards(tmp_path):
+    closes = {A: [100, 94, 94, 94, *[50] * 20], B: [100] * 24}
+    file = write_planned(
+        tmp_path,
+        closes,
+        [(1, A, "5"), (1, B, "2"), (4, B, "1")],
+        {"max": ("actors.losses:MaxDrawdown", {"limit_pct": 0.03, "action": "flatten"})},
+    )
+    out = backtest_document(file, out=tmp_path / "out")
+    page = (out / "report.html").read_text("utf-8").replace(get_plotlyjs(), "")
+    seen = words(section(page))
+    # Down 30 of 1,000 at 2:00, to the end at 24:00; both positions went; the third order was
+    # refused. Without the guard 5 x 50 were lost.
+    assert "max 1 22.0 h 1 0 2 +220.00 25.00 % 750.00" in seen
+    chart = equity_chart(page)
+    (lane,) = [trace for trace in chart["data"] if trace.get("yaxis") == "y3"]
+    assert lane["base"] == ["2023-11-15T02:00:00"]
+
+
+# -- safe ------------------------------------------------------------------------------------------
+
+
+def test_a_verdicts_words_cannot_inject_markup(tmp_path):
+    record = with_verdicts(
+        said(5, guard=EVIL, scope=f"strategy:{EVIL}", reason=EVIL),
+        guard_costs=table("guard_costs", [cost(EVIL, "1", "2"), cost(ALL, "1", "2")]),
+    )
+    page = page_of(record, tmp_path)
+    assert "<img" not in page
+    assert "<a href='x'" not in page
+    # Of charts, of plotly and of the page's own.
+    assert page.count("</script>") == 3
+    (lane,) = [t for t in equity_chart(page)["data"] if t.get("yaxis") == "y3"]
+    assert "&lt;img" in lane["customdata"][0]
+    assert "<img" not in lane["customdata"][0]
