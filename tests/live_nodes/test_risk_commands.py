@@ -1,0 +1,442 @@
+"""`perpdesk risk status|release|flatten`: of nodes that run, that are dead and that hang."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Callable
+from decimal import Decimal as D
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from rich.console import Console
+from typer.testing import CliRunner
+
+from actors.guard import READINGS, STATE, Kept, Shown
+from actors.journal import Journal
+from actors.rules.latch import Latch
+from actors.rules.reading import Reading
+from config.components import shipped
+from config.documents import Node
+from config.errors import DeskError, GateRefused, InputError
+from live_nodes import risk_release
+from live_nodes.flatten import flatten_node
+from live_nodes.flatten_request import ask_to_flatten
+from live_nodes.heartbeat import FILE as BEAT
+from live_nodes.heartbeat import Beat
+from live_nodes.launch import Options
+from live_nodes.mailbox import Request, ask, pending
+from live_nodes.risk_reading import OWNER
+from live_nodes.risk_release import Released, release_guard
+from live_nodes.risk_status import RiskStatus, rendered, risk_status
+from live_nodes.risk_units import BY_CLASS, shown
+from live_nodes.state_folder import node_document, state_folder
+from perpdesk import build_app
+from strategies.messages import Action, Verdict
+from tests.live_nodes.stage import NAME, Desk, Stage, desk_document, stage
+
+SECOND = 1_000_000_000
+HOUR = 3600 * SECOND
+NOW = 1_767_268_800 * SECOND  # 2026-01-01 12:00:00 UTC
+ACTORS = {
+    "daily": {"use": "actors.losses:DailyLoss", "params": {"limit_pct": 0.03}},
+    "cap": {"use": "actors.exposure:PositionCap", "params": {"limit_pct": 0.5}},
+    "errors": {"use": "actors.activity:ErrorRate"},
+}
+
+
+def document(folder: Path, **changes: Any) -> Path:
+    file = folder / "node.yaml"
+    found: dict[str, Any] = {
+        "kind": "node",
+        "name": "guarded",
+        "environment": "practice",
+        "tag": "gd",
+        "state": str(folder / "state"),
+        "account": {"name": "anna"},
+        "universe": {"instruments": [NAME]},
+        "strategies": {"rev": {"use": "strategies.xs_reversal:XSReversal"}},
+        "actors": ACTORS,
+    } | changes
+    file.write_text(yaml.safe_dump(found, sort_keys=False), encoding="utf-8")
+    return file
+
+
+def reading(scope: str, key: str, measured: float, limit: float, over: bool = False) -> Reading:
+    return Reading(
+        scope=scope,
+        key=key,
+        measured=measured,
+        limit=limit,
+        over=over,
+        clear=not over,
+        action=Action.FLATTEN,
+        reason="too much" if over else "",
+    )
+
+
+def latch(scope: str, key: str, measured: float, limit: float, **more: Any) -> Latch:
+    fields: dict[str, Any] = {
+        "action": int(Action.FLATTEN),
+        "multiplier": 1.0,
+        "release": "manual",
+        "since": NOW - HOUR,
+        "until": None,
+        "reason": "loss of 3.12 % since midnight UTC, limit 3 %",
+    } | more
+    return Latch(scope=scope, key=key, measured=measured, limit=limit, **fields)
+
+
+class Past:
+    """A node that ran until `NOW` and is gone; tests write what its guards had kept."""
+
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        self.file = document(folder, **changes)
+        self.node = node_document(self.file)
+        self.folder = state_folder(self.node)
+        self.journal = Journal.open(self.folder, node="guarded", clock_ns=lambda: NOW)
+        self.journal.begin_run(environment="practice", document="abc")
+        self.journal.phase("running")
+
+    def kept(self, guard: str, *latches: Latch, readings: tuple[Reading, ...] = ()) -> None:
+        state = msgspec.json.encode(Kept(msgspec.Raw(b"null"), latches))
+        self.journal.save_state(OWNER + guard, STATE, state)
+        self.journal.save_state(
+            OWNER + guard, READINGS, msgspec.json.encode(Shown(NOW - SECOND, readings))
+        )
+        for row in latches:
+            self.journal.verdict(
+                Verdict(action=Action(row.action), scope=row.scope, guard=guard, reason=row.reason)
+            )
+
+    def ends(self) -> None:
+        """Let go of the journal, as a process that is killed."""
+        self.journal.close()
+
+    def status(self) -> RiskStatus:
+        return risk_status(self.node, self.folder, NOW)
+
+    def page(self, **more: Any) -> str:
+        console = Console(file=io.StringIO(), width=200, color_system=None)
+        console.print(rendered(self.status(), now_ns=NOW, **more), highlight=False)
+        assert isinstance(console.file, io.StringIO)
+        return console.file.getvalue()
+
+    def release(self, guard: str, **more: Any) -> Released:
+        said: list[str] = []
+        given: dict[str, Any] = {"reason": "a test", "say": said.append} | more
+        return release_guard(self.node, self.folder, guard, **given)
+
+
+@pytest.fixture
+def past(tmp_path: Path) -> Past:
+    found = Past(tmp_path)
+    found.kept("daily", readings=(reading("desk", "pct", 0.012, 0.03),))
+    found.kept(
+        "cap",
+        readings=(
+            reading(f"instrument:{NAME}", "pct", 0.1, 0.5),
+            reading("instrument:ETHUSDT-LINEAR.BYBIT", "pct", 0.4, 0.5),
+        ),
+    )
+    return found
+
+
+def row_of(page: str, guard: str) -> list[str]:
+    """Return the cells of a guard's first row."""
+    [line, *_] = [line for line in page.splitlines() if line.startswith(f"│ {guard} ")]
+    return [cell.strip() for cell in line.strip("│").split("│")]
+
+
+# Status ------------------------------------------------------------------------------------------
+
+
+def test_a_dead_nodes_guards_show_what_was_left_to_their_limits(past: Past) -> None:
+    past.ends()
+    page = past.page()
+    assert "guarded  dead  (not running: this is its last state" in page
+    assert "the desk may trade" in page
+    assert "operator: nothing is halted by hand" in page
+    # 1.2 of 3 %: 1.8 % are left, which is three fifths.
+    assert row_of(page, "daily") == ["daily", "desk pct", "1.20 %", "3.00 %", "1.80 %, 60%", "ok"]
+    # Of two positions the nearer one.
+    assert row_of(page, "cap")[1:5] == ["ETHUSDT-LINEAR pct", "40.00 %", "50.00 %", "10.00 %, 20%"]
+    assert row_of(page, "errors")[-1] == "no reading"
+    assert "BTCUSDT-LINEAR pct" in past.page(everything=True)
+
+
+def test_a_halt_says_since_when_until_when_and_why(past: Past) -> None:
+    midnight = NOW + 12 * HOUR
+    halt = latch("desk", "pct", 0.0312, 0.03, release="next_day", until=midnight)
+    past.kept("daily", halt, readings=(reading("desk", "pct", 0.0312, 0.03, over=True),))
+    past.ends()
+    page = past.page()
+    assert "the desk: flatten by daily: loss of 3.12 % since midnight UTC, limit 3 %" in page
+    cells = row_of(page, "daily")
+    assert cells[2:5] == ["3.12 %", "3.00 %", "-0.12 %, -4%"]
+    assert cells[5].startswith(
+        "flatten for 60 min, since 2026-01-01 11:00:00 UTC, until 2026-01-02"
+    )
+    assert "flatten of desk by daily: 0 positions held" in page
+
+
+def test_how_a_flatten_goes_is_told(past: Past) -> None:
+    past.kept("daily", latch("desk", "pct", 0.0312, 0.03))
+    past.journal.note("flatten", "NOT flat: 0.010 BTCUSDT-LINEAR.BYBIT")
+    past.ends()
+    assert past.status().closing == "flatten of desk by daily: NOT flat: 0.010 BTCUSDT-LINEAR.BYBIT"
+
+
+def test_the_operators_halt_is_told(past: Past) -> None:
+    past.kept("operator", latch("desk", "", 1.0, 0.0, reason="off to bed"))
+    past.ends()
+    page = past.page()
+    assert "operator: desk closed by hand since 2026-01-01 11:00:00 UTC (off to bed)" in page
+
+
+def test_a_required_guard_that_beats_no_more_is_silent(past: Past, tmp_path: Path) -> None:
+    pid = past.status().pid
+    assert pid is not None
+    beat = Beat(
+        ts=NOW - SECOND,
+        pid=pid,
+        phase="running",
+        guards={"daily": NOW - 6 * SECOND, "cap": NOW - SECOND, "errors": None},
+    )
+    (past.folder / BEAT).write_bytes(msgspec.json.encode(beat))
+    # Its last reading is old as well; `risk.heartbeat` is 5 s.
+    past.journal.save_state(
+        f"{OWNER}daily",
+        READINGS,
+        msgspec.json.encode(Shown(NOW - 6 * SECOND, (reading("desk", "pct", 0.01, 0.03),))),
+    )
+    states = {line.status.guard: line.state for line in past.status().guards}
+    assert states == {"daily": "silent", "cap": "ok", "errors": "silent", "operator": "ok"}
+    page = past.page()
+    assert "guarded  running  heartbeat 1.0 s ago" in page
+    assert row_of(page, "daily")[-1] == "silent: no entries"
+    past.ends()
+
+
+def test_the_status_is_json_for_machines(past: Past) -> None:
+    past.ends()
+    done = CliRunner().invoke(build_app(), ["risk", "status", str(past.file), "--json"])
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    assert found["state"] == "dead"
+    assert found["strictest"] is None
+    daily = found["guards"][0]
+    assert (daily["unit"], daily["state"]) == ("%", "ok")
+    assert daily["status"]["measured"] == 0.012
+
+
+def test_a_node_that_never_ran_says_so(tmp_path: Path) -> None:
+    file = document(tmp_path)
+    done = CliRunner().invoke(build_app(), ["risk", "status", str(file)])
+    assert isinstance(done.exception, InputError)
+    assert "never been started" in str(done.exception)
+
+
+def test_every_shipped_guard_has_a_unit() -> None:
+    guards = {use.rpartition(":")[2] for use in shipped() if use.startswith("actors.")}
+    assert guards == set(BY_CLASS)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "words"),
+    [
+        (0.0312, "%", "3.12 %"),
+        (-0.0012, "%", "-0.12 %"),
+        (1250.0, "USDT", "1,250.00 USDT"),
+        (100_000.0, "USDT s", "100,000 USDT s"),
+        (14_490.0, "s", "14,490 s"),
+        (0.01007, "s", "0.01007 s"),
+        (3.0, "losses", "3 losses"),
+        (0.9, "", "0.9"),
+    ],
+)
+def test_values_are_told_in_their_unit(value: float, unit: str, words: str) -> None:
+    assert shown(value, unit) == words
+
+
+# Release of a node that does not run -------------------------------------------------------------
+
+
+def test_a_breach_that_is_gone_is_released_by_the_next_start(past: Past) -> None:
+    past.kept(
+        "daily",
+        latch("desk", "pct", 0.0312, 0.03),
+        readings=(reading("desk", "pct", 0.02, 0.03),),
+    )
+    past.ends()
+    found = past.release("daily")
+    assert not found.done
+    assert "its next start does it before any strategy" in found.text
+    [request] = pending(past.folder)
+    assert (request.command, request.guard, request.reason) == ("release", "daily", "a test")
+    assert "waits in the mailbox: release daily" in past.page()
+
+
+def test_a_breach_that_is_there_is_refused_with_its_numbers(past: Past) -> None:
+    past.kept(
+        "daily",
+        latch("desk", "pct", 0.0312, 0.03),
+        readings=(reading("desk", "pct", 0.0312, 0.03, over=True),),
+    )
+    past.ends()
+    with pytest.raises(GateRefused, match=r"measured 3.12 % at .*, limit 3.00 %(.|\n)*--accept"):
+        past.release("daily")
+    assert pending(past.folder) == []
+    assert not past.release("daily", accept=True).done
+    assert pending(past.folder)[0].accept
+
+
+def test_a_scope_that_is_not_halted_needs_no_release(past: Past) -> None:
+    past.kept("cap", latch(f"instrument:{NAME}", "pct", 0.6, 0.5))
+    past.ends()
+    found = past.release("cap", scope="instrument:ETHUSDT-LINEAR.BYBIT")
+    assert found == Released(True, "cap holds nothing back on instrument:ETHUSDT-LINEAR.BYBIT")
+    assert pending(past.folder) == []
+    assert not past.release("cap", scope=f"instrument:{NAME}").done
+
+
+def test_a_flatten_that_nobody_has_read_is_taken_back(past: Past) -> None:
+    past.ends()
+    ask(past.folder, Request(command="flatten", reason="oops"))
+    said: list[str] = []
+    found = past.release("operator", say=said.append)
+    assert found == Released(True, "operator holds nothing back")
+    assert said == ["taken out of the mailbox: flatten (oops)"]
+    assert pending(past.folder) == []
+
+
+@pytest.mark.parametrize(
+    ("guard", "more", "words"),
+    [
+        ("dayly", {}, "no guard 'dayly'; it has daily, cap, errors, operator .did you mean daily"),
+        ("node.links", {}, "ends by itself when its cause is gone"),
+        ("daily", {"scope": "everything"}, "--scope must be desk, strategy:KEY or instrument:ID"),
+        ("daily", {"reason": "  "}, "--reason must say why"),
+    ],
+)
+def test_what_can_not_be_released_is_an_input_error(
+    past: Past, guard: str, more: dict[str, Any], words: str
+) -> None:
+    past.ends()
+    with pytest.raises(InputError, match=words):
+        past.release(guard, **more)
+    assert pending(past.folder) == []
+
+
+def test_a_node_that_hangs_does_not_answer_and_the_release_waits(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(risk_release, "ANSWER_S", 0.2)
+    # This process holds the journal, and reads no mail.
+    with pytest.raises(DeskError, match=r"does not answer within 0\.2 s; the release waits"):
+        past.release("daily")
+    assert len(pending(past.folder)) == 1
+    past.ends()
+
+
+def test_commands_exit_as_they_say(past: Past) -> None:
+    past.kept(
+        "daily",
+        latch("desk", "pct", 0.0312, 0.03),
+        readings=(reading("desk", "pct", 0.0312, 0.03, over=True),),
+    )
+    past.ends()
+    app, run = build_app(), CliRunner()
+    refused = run.invoke(app, ["risk", "release", str(past.file), "daily", "--reason", "x"])
+    assert isinstance(refused.exception, GateRefused)
+    assert run.invoke(app, ["risk", "release", str(past.file), "daily"]).exit_code == 2
+    waits = run.invoke(
+        app, ["risk", "release", str(past.file), "daily", "--reason", "x", "--accept", "--json"]
+    )
+    assert json.loads(waits.stdout)["done"] is False
+
+
+# A node that runs --------------------------------------------------------------------------------
+
+
+def beside[T](desk: Desk, work: Callable[[], T]) -> T:
+    """Do something in a thread, as another process would, while the node's loop runs."""
+    found: list[T] = []
+    failed: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            found.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised again by the test
+            failed.append(error)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    desk.until(lambda: not thread.is_alive(), "the command")
+    if failed:
+        raise failed[0]
+    return found[0]
+
+
+def running(at: Stage, folder: Path) -> tuple[Desk, Node]:
+    """Return a node on the exchange, and its document as a command reads it."""
+    where = at.where
+    settings: dict[str, Any] = {
+        "actors": {"cap": {"use": "actors.exposure:PositionCap", "params": {"limit_pct": 0.5}}},
+        "risk": {"exit_grace": 0.5, "deadline": 10.0},
+        "venue_urls": {
+            "http": where.http,
+            "ws_public": where.ws_public,
+            "ws_private": where.ws_private,
+            "ws_trade": where.ws_trade,
+        },
+    }
+    node = desk_document(folder, **settings)
+    return Desk(at, state_folder(node), Options(), state=str(folder), **settings), node
+
+
+def test_a_running_node_is_flattened_shown_and_released(tmp_path: Path) -> None:
+    with stage() as at:
+        desk, node = running(at, tmp_path)
+        try:
+            desk.start()
+            desk.do(lambda: desk.strategy.market(1))
+            desk.until(lambda: at.position() == D("0.010"), "the position")
+            said: list[str] = []
+
+            def flatten() -> Any:
+                asked = ask_to_flatten(node, "enough for today", said.append)
+                return flatten_node(node, asked, 20, said.append)
+
+            outcome = beside(desk, flatten)
+            assert (outcome.flat, outcome.by, outcome.verified) == (True, "node", "venue")
+            assert at.position() == 0
+            assert any("desk is closed now" in line for line in said)
+            status = risk_status(node, state_folder(node))
+            assert status.state == "running"
+            assert status.strictest is not None
+            assert status.strictest.reason == "enough for today"
+            assert {line.status.guard: line.state for line in status.guards} == {
+                "cap": "no reading",
+                "operator": "halted",
+            }
+            refused = desk.do(lambda: desk.strategy.market(1))
+            desk.until(lambda: desk.strategy.reasons(refused), "the refusal")
+            assert "by operator: enough for today" in desk.strategy.reasons(refused)[0]
+
+            def release() -> Released:
+                return release_guard(
+                    node, state_folder(node), "operator", reason="rested", say=said.append
+                )
+
+            released = beside(desk, release)
+            assert released.done
+            assert "operator released (rested)" in released.text
+            desk.do(lambda: desk.strategy.market(1))
+            desk.until(lambda: at.position() == D("0.010"), "the position after the release")
+        finally:
+            desk.stop()
