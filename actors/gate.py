@@ -347,16 +347,28 @@ class OrderGate:
             price=self._account.price(name),
             is_spot=facts.is_spot,
         )
+        buys, sells = self._both_sides(name)
         account = AccountFacts(
             equity=self._account.equity(),
             gross=self._gross_with_pending(),
             position=self._account.position(name),
-            pending=sum(self._pending.get(name, {}).values(), Decimal(0)),
+            buys=buys,
+            sells=sells,
             max_leverage=self._max_leverage,
             shrunk=self._verdicts.strictest(("desk",)),
         )
         standing = self._standing(name, order.strategy_id.get_tag())
         return refusal(intent, instrument, account, standing), reduces(intent, account)
+
+    def _both_sides(self, name: str) -> tuple[Decimal, Decimal]:
+        """Return what orders under way in an instrument may still buy and sell."""
+        buys = sells = Decimal(0)
+        for left in self._pending.get(name, {}).values():
+            if left > 0:
+                buys += left
+            else:
+                sells -= left
+        return buys, sells
 
     def _gross_with_pending(self) -> float:
         # A rebalance sends hundreds of orders at one moment, when prices stand still: only what

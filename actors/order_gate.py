@@ -58,8 +58,8 @@ class AccountFacts(msgspec.Struct, frozen=True):
         Notional of all positions, with orders under way counted as filled.
     position : Decimal
         Position in the order's instrument, signed, without orders under way.
-    pending : Decimal
-        Sum of orders under way in the instrument, signed.
+    buys, sells : Decimal
+        What orders under way in the instrument may still fill on each side, unsigned.
     max_leverage : float
         Largest gross notional per unit of equity.
     shrunk : Verdict
@@ -71,9 +71,15 @@ class AccountFacts(msgspec.Struct, frozen=True):
     equity: float
     gross: float
     position: Decimal
-    pending: Decimal
+    buys: Decimal
+    sells: Decimal
     max_leverage: float
     shrunk: Verdict = Verdict(action=Action.NONE)
+
+    @property
+    def with_pending(self) -> Decimal:
+        """The position with every order under way counted as filled."""
+        return self.position + self.buys - self.sells
 
 
 def refusal(
@@ -88,7 +94,7 @@ def refusal(
         return "quantity is zero"
     if size % instrument.lot != 0:
         return f"quantity {size} is no multiple of the lot {instrument.lot}"
-    after = account.position + account.pending + order.quantity
+    after = account.with_pending + order.quantity
     if instrument.is_spot and after < 0:
         return f"spot can't be sold short: position would be {after}"
     if reduces(order, account):
@@ -106,8 +112,7 @@ def refusal(
         return f"notional {size * price} is below the venue's minimum {instrument.min_notional}"
     if verdict.action >= Action.HALT_ENTRIES:
         return refused_by(verdict)
-    before = account.position + account.pending
-    added = float((abs(after) - abs(before)) * price)
+    added = float((abs(after) - abs(account.with_pending)) * price)
     shrunk = account.shrunk
     shrinks = shrunk.action == Action.SHRINK
     limit = account.max_leverage * account.equity * (shrunk.multiplier if shrinks else 1.0)
@@ -123,14 +128,11 @@ def refusal(
 def reduces(order: OrderIntent, account: AccountFacts) -> bool:
     """Whether the order can only shrink the position.
 
-    A reduce-only order is held to that by the venue. Any other counts against the position as it
-    is, or an entry that rests unfilled would let the other side be opened as its exit; and against
-    what orders under way leave of it, or two exits at once would open the other side.
+    A reduce-only order is held to that by the venue. Any other counts against what orders under way
+    on its own side leave of the position, reduce-only ones included, or two exits at once would
+    open the other side. Orders of the opposite side may never fill: they make no room.
     """
-    if order.reduce_only:
-        return account.position * order.quantity < 0
-    left = account.position + account.pending
-    return all(
-        held * order.quantity < 0 and abs(order.quantity) <= abs(held)
-        for held in (account.position, left)
-    )
+    if account.position * order.quantity >= 0:
+        return False
+    same = account.buys if order.quantity > 0 else account.sells
+    return order.reduce_only or abs(order.quantity) <= abs(account.position) - same

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.order_gate import AccountFacts, InstrumentFacts, OrderIntent, refusal
+from actors.order_gate import AccountFacts, InstrumentFacts, OrderIntent, reduces, refusal
 from strategies.messages import Action, Verdict
 
 CLEAR = Verdict(action=Action.NONE)
@@ -21,7 +21,9 @@ PERPETUAL = InstrumentFacts(
     price=D(100),
     is_spot=False,
 )
-FLAT = AccountFacts(equity=1000.0, gross=0.0, position=D(0), pending=D(0), max_leverage=5.0)
+FLAT = AccountFacts(
+    equity=1000.0, gross=0.0, position=D(0), buys=D(0), sells=D(0), max_leverage=5.0
+)
 
 
 def order(quantity: str, *, price: str | None = None, reduce_only: bool = False) -> OrderIntent:
@@ -95,8 +97,8 @@ def test_a_limit_order_needs_no_reference_price() -> None:
         ("-90", {"gross": 4000.0, "position": D(40)}, True),
         ("-90.001", {"gross": 4000.0, "position": D(40)}, False),
         # Orders under way count as filled (`gross` holds them already).
-        ("10", {"gross": 4000.0, "pending": D(40)}, True),
-        ("10.001", {"gross": 4000.0, "pending": D(40)}, False),
+        ("10", {"gross": 4000.0, "buys": D(40)}, True),
+        ("10.001", {"gross": 4000.0, "buys": D(40)}, False),
         # A book that fell over its limit may be turned, as long as it does not grow.
         ("-80", {"gross": 9000.0, "position": D(40)}, True),
         ("-80.001", {"gross": 9000.0, "position": D(40)}, False),
@@ -142,18 +144,20 @@ def test_under_a_shrinking_desk_only_its_part_of_the_leverage_is_there(
 @pytest.mark.parametrize(
     ("quantity", "position", "pending", "passes"),
     [
-        ("-1", "1", "0", True),
-        ("-1.001", "1", "0", False),
-        ("-1", "0", "0", False),
+        ("-1", "1", {}, True),
+        ("-1.001", "1", {}, False),
+        ("-1", "0", {}, False),
         # A sale under way has spoken for the coins already.
-        ("-1", "1", "-0.5", False),
-        ("-0.5", "1", "-0.5", True),
+        ("-1", "1", {"sells": D("0.5")}, False),
+        ("-0.5", "1", {"sells": D("0.5")}, True),
         # A purchase under way counts as filled.
-        ("-1", "0", "1", True),
+        ("-1", "0", {"buys": D(1)}, True),
     ],
 )
-def test_spot_is_never_sold_short(quantity: str, position: str, pending: str, passes: bool) -> None:
-    account = replace(FLAT, position=D(position), pending=D(pending))
+def test_spot_is_never_sold_short(
+    quantity: str, position: str, pending: dict, passes: bool
+) -> None:
+    account = replace(FLAT, position=D(position), **pending)
     found = refusal(order(quantity), replace(PERPETUAL, is_spot=True), account, CLEAR)
     assert (found is None) == passes
     assert passes or "spot can't be sold short" in (found or "")
@@ -202,21 +206,75 @@ def test_a_flip_is_an_entry_to_a_verdict() -> None:
 
 def test_two_exits_under_way_count_as_one_position() -> None:
     """With an exit of everything under way, a second one would open the other side."""
-    leaving = replace(FLAT, position=D(1), pending=D(-1), gross=0.0)
+    leaving = replace(FLAT, position=D(1), sells=D(1), gross=0.0)
     assert refusal(order("-1"), PERPETUAL, leaving, verdict(Action.HALT_ENTRIES)) is not None
-    half = replace(FLAT, position=D(1), pending=D("-0.5"), gross=50.0)
+    half = replace(FLAT, position=D(1), sells=D("0.5"), gross=50.0)
     assert refusal(order("-0.5"), PERPETUAL, half, verdict(Action.HALT_ENTRIES)) is None
     assert refusal(order("-0.501"), PERPETUAL, half, verdict(Action.HALT_ENTRIES)) is not None
 
 
 def test_an_entry_that_rests_does_not_make_its_opposite_an_exit() -> None:
     """Flat with a purchase under way: selling as much could open a short."""
-    resting = replace(FLAT, pending=D(1), gross=100.0)
+    resting = replace(FLAT, buys=D(1), gross=100.0)
     assert refusal(order("-1"), PERPETUAL, resting, verdict(Action.HALT_ENTRIES)) is not None
     assert refusal(order("-1"), PERPETUAL, resting, CLEAR) is None
-    adding = replace(FLAT, position=D(1), pending=D(1), gross=200.0)
+    adding = replace(FLAT, position=D(1), buys=D(1), gross=200.0)
     assert refusal(order("-1"), PERPETUAL, adding, verdict(Action.HALT_ENTRIES)) is None
     assert refusal(order("-1.001"), PERPETUAL, adding, verdict(Action.HALT_ENTRIES)) is not None
+
+
+@pytest.mark.parametrize(
+    ("quantity", "position", "buys", "sells", "is_exit"),
+    [
+        # Long 10, a purchase of 5 rests, a sale of 10 is under way: the purchase may never fill.
+        ("-5", "10", "5", "10", False),
+        ("-0.001", "10", "5", "10", False),
+        ("-10", "10", "5", "0", True),
+        ("-10.001", "10", "5", "0", False),
+        ("-6", "10", "5", "4", True),
+        ("-6.001", "10", "5", "4", False),
+        ("5", "-10", "10", "5", False),
+        ("10", "-10", "0", "5", True),
+        ("6", "-10", "4", "5", True),
+        ("6.001", "-10", "4", "5", False),
+        # More is under way than is held.
+        ("-1", "10", "0", "12", False),
+        ("-1", "0", "5", "0", False),
+        ("1", "10", "0", "5", False),
+    ],
+)
+def test_only_orders_of_its_own_side_leave_less_to_an_exit(
+    quantity: str, position: str, buys: str, sells: str, is_exit: bool
+) -> None:
+    account = replace(FLAT, position=D(position), buys=D(buys), sells=D(sells))
+    assert reduces(order(quantity), account) is is_exit
+    # The venue holds a reduce-only order to what is there.
+    assert reduces(order(quantity, reduce_only=True), account) is (D(quantity) * D(position) < 0)
+
+
+@given(
+    st.integers(-20, 20),
+    st.lists(st.tuples(st.integers(-12, 12).filter(bool), st.booleans()), max_size=5),
+    st.integers(-25, 25).filter(bool),
+    st.data(),
+)
+def test_an_exit_never_ends_on_the_other_side_whatever_else_fills_first(
+    position: int, pending: list[tuple[int, bool]], quantity: int, data: st.DataObject
+) -> None:
+    buys = sum(size for size, _ in pending if size > 0)
+    sells = -sum(size for size, _ in pending if size < 0)
+    account = replace(FLAT, position=D(position), buys=D(buys), sells=D(sells))
+    if not reduces(order(str(quantity)), account):
+        return
+    held = position
+    for size, reduce_only in data.draw(st.permutations(pending)):
+        filled = data.draw(st.integers(min(size, 0), max(size, 0)))
+        if reduce_only:
+            # As the venue does it: never more than is there, nothing where it would enlarge.
+            filled = max(min(filled, max(-held, 0)), min(-held, 0))
+        held += filled
+    assert (held + quantity) * position >= 0
+    assert abs(held + quantity) < abs(held)
 
 
 def test_an_exit_below_every_minimum_passes() -> None:
@@ -260,7 +318,7 @@ def test_an_exit_is_never_refused(
     if instrument.is_spot:
         sign = D(1)
     part = data.draw(st.integers(1, int(held * 1000))) / D(1000)
-    account = AccountFacts(equity, gross, sign * held, D(0), max_leverage=1.0)
+    account = AccountFacts(equity, gross, sign * held, D(0), D(0), max_leverage=1.0)
     exit_order = OrderIntent("X", -sign * part, price, reduce_only)
     assert refusal(exit_order, instrument, account, standing) is None
 
@@ -285,7 +343,8 @@ def test_an_accepted_entry_never_exceeds_leverage(
 ) -> None:
     price = instrument.price or D(1)
     here = float(abs(position + pending) * price)
-    account = AccountFacts(equity, others + here, position, pending, leverage)
+    buys, sells = max(pending, D(0)), max(-pending, D(0))
+    account = AccountFacts(equity, others + here, position, buys, sells, leverage)
     accepted = refusal(OrderIntent("X", quantity, None, False), instrument, account, CLEAR) is None
     after = others + float(abs(position + pending + quantity) * price)
     grows = abs(position + pending + quantity) > abs(position + pending)
