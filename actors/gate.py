@@ -347,7 +347,7 @@ class OrderGate:
             price=self._account.price(name),
             is_spot=facts.is_spot,
         )
-        buys, sells = self._both_sides(name)
+        buys, sells = self._both_sides(order)
         account = AccountFacts(
             equity=self._account.equity(),
             gross=self._gross_with_pending(),
@@ -360,10 +360,18 @@ class OrderGate:
         standing = self._standing(name, order.strategy_id.get_tag())
         return refusal(intent, instrument, account, standing), reduces(intent, account)
 
-    def _both_sides(self, name: str) -> tuple[Decimal, Decimal]:
-        """Return what orders under way in an instrument may still buy and sell."""
+    def _both_sides(self, asked: Order) -> tuple[Decimal, Decimal]:
+        """Return what the other orders under way in its instrument may still buy and sell."""
+        pending = self._pending.get(asked.instrument_id.value, {})
+        lefts = list(pending.values())
+        # Of orders from before the start the engine alone knows.
+        for order in self._kernel.cache.orders_open(instrument_id=asked.instrument_id):
+            name = order.client_order_id
+            if name.value not in pending and name != asked.client_order_id:
+                left = order.quantity.as_decimal() - order.filled_qty.as_decimal()
+                lefts.append(_signed(order.side, left))
         buys = sells = Decimal(0)
-        for left in self._pending.get(name, {}).values():
+        for left in lefts:
             if left > 0:
                 buys += left
             else:

@@ -121,6 +121,35 @@ def test_a_quantity_with_fewer_decimals_than_the_lots_is_denied_with_a_reason() 
     assert "quantity 1 must be given with" in script.denials[0]
 
 
+def test_an_order_from_before_the_start_leaves_less_to_an_exit() -> None:
+    """As after a restart: the engine knows it, the gate has never seen it."""
+
+    def earlier(script: Script) -> None:
+        instrument = script.cache.instrument(InstrumentId.from_str(A))
+        order = script.order_factory.limit(
+            instrument.id, OrderSide.SELL, instrument.make_qty(8), instrument.make_price(200)
+        )
+        script.cache.add_order(order, None)
+        desk.gate.forward(
+            SubmitOrder(script.trader_id, script.id, order, UUID4(), script.clock.timestamp_ns())
+        )
+
+    script = Script(
+        {
+            at(1): trading(A, "10"),
+            at(2): earlier,
+            at(2, 60): saying(Action.HALT_ENTRIES),
+            at(3): trading(A, "-2.001"),
+            at(4): trading(A, "-2"),
+        }
+    )
+    market = market_of([info(A)], venue())
+    desk = desk_of(market, venue(), script)
+    feed(desk, slices(market, {A: FLAT_MARKET}))
+    assert len(script.denials) == 1
+    assert desk.accountant.position(A) == 8
+
+
 def test_nothing_can_be_valued_before_the_first_price() -> None:
     _, script = played((at(0, 1), trading(A, "1")))
     assert script.denials == ["order gate: no price is known to value the order at"]
