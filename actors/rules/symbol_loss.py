@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 import msgspec
 
 from actors.rules.facts import Pulse, Seen
-from actors.rules.limits import ZERO, Money, given, none_given
+from actors.rules.limits import ZERO, Limit, Money, given, none_given
 from actors.rules.marks import SINCE, Mark, Session, best, fresh, opening, release_problems
+from actors.rules.nearest import of_note
 from actors.rules.params import ActionName, Fraction, GuardParams
 from actors.rules.reading import Reading
 from actors.rules.rule import Readings, Rule
@@ -79,32 +81,31 @@ def start(params: SymbolLossParams, pulse: Pulse) -> Symbols:
 
 
 def step(state: Symbols, seen: Seen, params: SymbolLossParams) -> tuple[Symbols, Readings]:
-    """Follow the results; a reading for each instrument and limit, in the limit's unit."""
+    """Follow the results; readings of what is near a limit and of the nearest, in its unit."""
     if not isinstance(seen, Pulse):
         return state, None
     now, session = seen.now, params.session
     equity = opening(state.equity, seen.equity, now, session)
     losses = given(params, params.limit_pct, params.limit_currency, equity.value)
     falls = given(params, params.trailing_pct, params.trailing_currency, equity.value, "trailing_")
-    since = SINCE[session]
     moved: dict[str, Symbol] = {}
-    readings: list[Reading] = []
+    lost: dict[str, Decimal] = {}
+    fell: dict[str, Decimal] = {}
     for name, value in seen.results_by_instrument.items():
         known = state.symbols.get(name)
-        # What was never traded before had brought nothing by the session's start.
-        before = known or _fresh(ZERO, now)
-        first = opening(before.first, value, now, session)
-        # Not followed for nothing: each new best is written down.
-        peak = best(before.best, value, now, session) if falls else before.best
-        if known is None or first is not known.first or peak is not known.best:
-            moved[name] = Symbol(first, peak)
-        scope = f"instrument:{name}"
-        lost, fell = first.value - value, peak.value - value
-        readings += [limit.read(lost, scope, f"loss of {{}} {since}") for limit in losses]
-        readings += [limit.read(fell, scope, f"{{}} below its best {since}") for limit in falls]
+        symbol = _followed(known, value, now, session, bool(falls))
+        if symbol is not known:
+            moved[name] = symbol
+        lost[name] = symbol.first.value - value
+        if falls:
+            fell[name] = symbol.best.value - value
     if moved or equity is not state.equity:
         state = Symbols(equity=equity, symbols=state.symbols | moved)
-    return state, tuple(readings)
+    since = SINCE[session]
+    return state, (
+        *_readings(losses, lost, f"loss of {{}} {since}"),
+        *_readings(falls, fell, f"{{}} below its best {since}"),
+    )
 
 
 def released(state: Symbols, pulse: Pulse, scope: str, params: SymbolLossParams) -> Symbols:
@@ -115,6 +116,27 @@ def released(state: Symbols, pulse: Pulse, scope: str, params: SymbolLossParams)
         return state
     symbols = state.symbols | {name: _fresh(value, pulse.now)}
     return msgspec.structs.replace(state, symbols=symbols)
+
+
+def _followed(
+    known: Symbol | None, value: Decimal, now: int, session: Session, follows_best: bool
+) -> Symbol:
+    """Return what is remembered of an instrument from now on; the very same while nothing moves."""
+    # What was never traded before had brought nothing by the session's start.
+    before = known or _fresh(ZERO, now)
+    first = opening(before.first, value, now, session)
+    # Not followed for nothing: each new best is written down.
+    peak = best(before.best, value, now, session) if follows_best else before.best
+    return before if first is before.first and peak is before.best else Symbol(first, peak)
+
+
+def _readings(limits: list[Limit], values: dict[str, Decimal], words: str) -> Iterator[Reading]:
+    for limit in limits:
+
+        def reading(name: str, value: Decimal, limit: Limit = limit) -> Reading:
+            return limit.read(value, f"instrument:{name}", words)
+
+        yield from of_note(values, limit.back, reading)
 
 
 def _fresh(value: Decimal, now: int) -> Symbol:
