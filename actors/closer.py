@@ -42,7 +42,7 @@ from config.risk import Risk
 from strategies.messages import Verdict
 from strategies.order_ids import BACKTEST_TAG, is_closers
 from strategies.turns import in_turn
-from strategies.verdicts import Verdicts
+from strategies.verdicts import FIRST, Verdicts
 
 SEEN = "risk.seen"
 Verify = Callable[[], Awaitable[AtVenue]]
@@ -153,7 +153,7 @@ class Closer(Actor):
     def register_base(self, portfolio: Any, msgbus: Any, cache: Any, clock: Any) -> None:
         """Hear verdicts from before the start on: what stood is said again by then."""
         super().register_base(portfolio, msgbus, cache, clock)
-        self.msgbus.subscribe("verdicts.*", self._hear)
+        self.msgbus.subscribe("verdicts.*", self._hear, priority=FIRST)
 
     def on_start(self) -> None:
         """Begin, with whatever stands already."""
@@ -302,8 +302,15 @@ class Closer(Actor):
 
     def _tell(self, said: Say) -> None:
         (self.log.error if said.kind in ("not_flat", "resting") else self.log.warning)(said.text)
-        if self._on_news is not None:
+        if self._on_news is None:
+            return
+        try:
             self._on_news(said.kind, said.text)
+        except Exception:
+            if not self._is_live:
+                raise
+            # What could not be told, or written down, must still be closed.
+            self.log.error(f"That could not be told: {traceback.format_exc()}")
 
     @contextmanager
     def _going_on(self, what: str) -> Iterator[None]:

@@ -44,7 +44,7 @@ from actors.order_gate import AccountFacts, InstrumentFacts, OrderIntent, reduce
 from actors.rules.facts import Holding
 from config.errors import DeskError
 from strategies.messages import Action, Verdict, refused_by
-from strategies.verdicts import Verdicts
+from strategies.verdicts import FIRST, Verdicts
 
 ENDPOINT = "ExecEngine.execute"
 
@@ -121,7 +121,7 @@ class OrderGate:
         self._bus.deregister(endpoint=ENDPOINT, handler=self._pass)
         self._bus.register(endpoint=ENDPOINT, handler=self.execute)
         self._bus.subscribe("events.order.*", self._on_order_event)
-        self._bus.subscribe("verdicts.*", self._verdicts.hear)
+        self._bus.subscribe("verdicts.*", self._verdicts.hear, priority=FIRST)
 
     def hold(self, hold: Hold, *, exits: bool = False) -> None:
         """Add a hold; with `exits` it applies to exits and to cancels too (a dry run)."""

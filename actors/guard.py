@@ -32,6 +32,8 @@ STATE, READINGS = "state", "readings"
 """Names under which a guard's store keeps what must survive, and what is only shown."""
 FAILED = "failed"
 """Key of the latch that stands when the guard itself failed."""
+UNKEPT = "unkept"
+"""Key of the latch that stands while what the guard is to keep can't be kept."""
 _SHOWN_EVERY = 1_000_000_000
 
 
@@ -77,6 +79,7 @@ class Guard(Actor):
         self._said: dict[str, Verdict] = {}
         self._spoken: Latches = ()
         self._why = ""
+        self._unkept = False
         self._shown_at: int | None = None
 
     # What the builder tells, before the start ---------------------------------------------------
@@ -134,13 +137,22 @@ class Guard(Actor):
             self._fail(error, self._desk.now())
 
     def speak(self) -> None:
-        """Publish the verdicts that changed."""
+        """Publish the verdicts that changed.
+
+        Who fails on hearing one keeps no other from being said: the error comes afterwards.
+        """
+        errors: list[Exception] = []
         # One at a time and looked up anew: what a verdict sets off may change the next.
         while (verdict := self._changed()) is not None:
             self._said[verdict.scope] = verdict
             if verdict.action == Action.NONE:
                 del self._said[verdict.scope]
-            self.msgbus.publish(f"verdicts.{self.key}", verdict)
+            try:
+                self.msgbus.publish(f"verdicts.{self.key}", verdict)
+            except Exception as error:  # noqa: BLE001 - raised below
+                errors.append(error)
+        if errors:
+            raise one_of(errors)
 
     @property
     def has_news(self) -> bool:
@@ -223,14 +235,30 @@ class Guard(Actor):
         state, readings = self.rule.step(state, seen, self.params)
         now = seen.now if isinstance(seen, Pulse) else seen.ts
         latches = step(self.latches, readings, now, self.params)
-        if state is not self.rule_state or latches is not self.latches:
-            self._keep(state, latches)
+        if state is not self.rule_state or latches is not self.latches or self._unkept:
+            self._take(state, latches, now)
         if readings is not None:
             self.readings = readings
             self._show(now)
         if isinstance(seen, Pulse):
             # What happened is no sign that it still looks at the account.
             self._desk.beat(self.key)
+
+    def _take(self, state: msgspec.Struct, latches: Latches, now: int) -> None:
+        """Keep it, or go on without: a halt must not be lost with the disk that it is kept on."""
+        assert self._desk is not None
+        latches = tuple(latch for latch in latches if latch.key != UNKEPT)
+        try:
+            self._keep(state, latches)
+            self._unkept = False
+        except DeskError as error:
+            if self._desk.strict:
+                raise
+            reason = f"guard {self.key} can't keep what it must know after a restart: {error}"
+            if not self._unkept:
+                self.log.error(reason)
+            self._unkept = True
+            self.rule_state, self.latches = state, _with(latches, _own(UNKEPT, reason, now))
 
     def _keep(self, state: msgspec.Struct | None, latches: Latches) -> None:
         if self._store is not None:
@@ -243,7 +271,10 @@ class Guard(Actor):
             return
         if self._shown_at is None or abs(now - self._shown_at) >= _SHOWN_EVERY:
             self._shown_at = now
-            self._store.save(READINGS, msgspec.json.encode(Shown(now, self.readings)))
+            try:
+                self._store.save(READINGS, msgspec.json.encode(Shown(now, self.readings)))
+            except DeskError as error:
+                self.log.error(f"Its readings can't be shown: {error}")
 
     def _changed(self) -> Verdict | None:
         if self.latches is self._spoken:
@@ -271,25 +302,17 @@ class Guard(Actor):
             raise error
         self.failed = f"guard {self.key} failed: {type(error).__name__}: {error}"
         self.log.error(f"{self.failed}\n{traceback.format_exc()}")
-        latch = Latch(
-            scope="desk",
-            key=FAILED,
-            action=int(Action.HALT_ENTRIES),
-            multiplier=1.0,
-            release="manual",
-            since=now,
-            until=None,
-            measured=1.0,
-            limit=0.0,
-            reason=self.failed,
-        )
-        others = tuple(x for x in self.latches if x.key != FAILED)
         # In memory first: a store that fails as well must not undo the halt.
-        self.latches = tuple(sorted((*others, latch), key=lambda x: (x.scope, x.key)))
+        self.latches = _with(self.latches, _own(FAILED, self.failed, now))
         try:
             self._keep(self.rule_state, self.latches)
         except DeskError as unkept:
             self.log.error(f"That it failed could not be written down: {unkept}")
+
+
+def one_of(errors: list[Exception]) -> Exception:
+    """Return the error to raise for several: itself where it is the only one."""
+    return errors[0] if len(errors) == 1 else ExceptionGroup("several failed", errors)
 
 
 def not_admitted(guard: str, reason: str, passing: bool) -> str:
@@ -301,3 +324,24 @@ def not_admitted(guard: str, reason: str, passing: bool) -> str:
 
 def _word(verdict: Verdict) -> tuple[Action, float, int | None, str]:
     return verdict.action, verdict.multiplier, verdict.until, verdict.reason
+
+
+def _own(key: str, reason: str, now: int) -> Latch:
+    """Return the latch of a guard's own trouble: it halts the desk's entries."""
+    return Latch(
+        scope="desk",
+        key=key,
+        action=int(Action.HALT_ENTRIES),
+        multiplier=1.0,
+        release="manual",
+        since=now,
+        until=None,
+        measured=1.0,
+        limit=0.0,
+        reason=reason,
+    )
+
+
+def _with(latches: Latches, latch: Latch) -> Latches:
+    others = (x for x in latches if (x.scope, x.key) != (latch.scope, latch.key))
+    return tuple(sorted((*others, latch), key=lambda x: (x.scope, x.key)))

@@ -27,7 +27,7 @@ from actors.answers import answer_of
 from actors.asked_prices import AskedPrices
 from actors.books import Books
 from actors.gate import AccountView, OrderGate
-from actors.guard import SEEN, Guard, not_admitted
+from actors.guard import SEEN, Guard, not_admitted, one_of
 from actors.heartbeats import Heartbeats
 from actors.ledger import Fill
 from actors.order_facts import OrderFacts
@@ -46,7 +46,7 @@ from actors.standings import Standings
 from config.intervals import DAY_NS
 from strategies.messages import Action, Verdict, refused_by
 from strategies.turns import in_turn
-from strategies.verdicts import STANDING, Verdicts
+from strategies.verdicts import FIRST, STANDING, Verdicts
 
 ZERO = Decimal(0)
 AGAIN = "again: guards"
@@ -133,7 +133,7 @@ class RiskDesk:
         self._again: int | None = None
         self._verdicts = Verdicts()
         self._bus.register(endpoint=STANDING, handler=self._tell_standing)
-        self._bus.subscribe("verdicts.*", self._verdicts.hear)
+        self._bus.subscribe("verdicts.*", self._verdicts.hear, priority=FIRST)
         self._bus.subscribe("events.order.*", self._on_order_event)
 
     def join(self, gate: OrderGate) -> None:
@@ -144,17 +144,15 @@ class RiskDesk:
 
     # What the world calls -----------------------------------------------------------------------
 
-    def look(self, *, moved: bool = True) -> None:
+    def look(self) -> None:
         """Make a pulse of what is known now, and show it; called by a timer, outside any event.
 
         Before the account's worth is known it does nothing. What happened before the first pulse is
         told right after it.
-
-        Parameters
-        ----------
-        moved : bool
-            Whether prices may have moved since it looked last.
         """
+        self._look(moved=True)
+
+    def _look(self, *, moved: bool) -> None:
         self._looking_later = False
         worth, balance = self._account.worth(), self._account.balance()
         if worth is None or balance is None:
@@ -276,10 +274,19 @@ class RiskDesk:
         self.speak()
 
     def speak(self) -> None:
-        """Let every guard publish what follows from what it saw."""
+        """Let every guard publish what follows from what it saw.
+
+        Who fails on hearing one keeps no other from being spoken: the error comes afterwards.
+        """
         self._speaking_later = False
+        errors: list[Exception] = []
         for guard in self.guards.values():
-            guard.speak()
+            try:
+                guard.speak()
+            except Exception as error:  # noqa: BLE001 - raised below
+                errors.append(error)
+        if errors:
+            raise one_of(errors)
 
     def _show(self, seen: Seen) -> None:
         if isinstance(seen, Pulse):
@@ -311,7 +318,7 @@ class RiskDesk:
         self._again = None
         # Where new prices come at this very moment, it looks at those.
         if not self._looking_later:
-            self.look(moved=False)
+            self._look(moved=False)
 
     def _happened(self, fact: Happened) -> None:
         if self.pulse is None:

@@ -306,7 +306,11 @@ class Live:
         self.report.reason = self.report.reason or stop.reason
         if self.made is None or self.gate is None:
             return
-        self.journal.phase("stopping", stop.reason)
+        try:
+            self.journal.phase("stopping", stop.reason)
+        except DeskError as error:
+            # What is being closed is closed all the same.
+            self.say(f"that the node stops could not be written down: {error}")
         self.heartbeat.beat("stopping")
         if self.facts is not None and self.started:
             assert self.minding is not None

@@ -58,9 +58,7 @@ class RiskAlerts:
 
     def news(self, kind: str, text: str) -> None:
         """Tell how a flatten goes (`actors.closer.News`)."""
-        self._note("flatten", text)
-        self._say(text)
-        self._tell(text, LEVELS.get(kind, "warning"), "flatten")
+        self._out(text, LEVELS.get(kind, "warning"), "flatten")
 
     def silences(self, silent: Iterable[str]) -> None:
         """Tell once of each required guard that is silent, and once when it is heard again."""
@@ -72,6 +70,10 @@ class RiskAlerts:
         self._silent = now
 
     def _alert(self, text: str, level: Level) -> None:
-        self._note("guard", text)
+        self._out(text, level, "guard")
+
+    def _out(self, text: str, level: Level, source: str) -> None:
+        # The journal comes last: where it can't be written, a person must hear all the more.
+        self._tell(text, level, source)
         self._say(text)
-        self._tell(text, level, "guard")
+        self._note(source, text)

@@ -6,6 +6,9 @@ from collections.abc import Container, Iterable
 
 from strategies.messages import PASSING, Action, Verdict, strictest
 
+FIRST = 10
+"""Priority with which those hear verdicts who carry them out: before those who take them down or
+follow them, and may fail."""
 STANDING = "RiskDesk.standing"
 """Endpoint of the message bus, where there are guards: a callable sent there is called with every
 verdict that stands."""

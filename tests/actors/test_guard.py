@@ -83,6 +83,61 @@ def test_a_verdict_that_could_not_be_kept_halts_entries_all_the_same():
     assert "the disk is full" in table.said[0].reason
 
 
+def test_a_breach_while_nothing_can_be_kept_is_said_and_kept_once_it_can():
+    class Fills(MemoryState):
+        full = False
+
+        def save(self, name, value):
+            if self.full:
+                raise DeskError("the disk is full")
+            super().save(name, value)
+
+    store = Fills()
+    guard = Loss(store=store, params=LossParams(action="flatten"))
+    table = Table(guard)
+    table.look("1000")
+    store.full = True
+    table.look("850")
+    assert [v.action for v in table.said] == [Action.FLATTEN]
+    assert not guard.failed
+    assert {latch.key for latch in guard.latches} == {"", "unkept"}
+    store.full = False
+    table.look("850")
+    (kept,) = msgspec.json.decode(store.values[STATE], type=Kept).latches
+    assert (kept.reason, guard.latches) == ("150 lost", (kept,))
+
+
+def test_a_halt_for_what_can_not_be_kept_ends_when_it_can():
+    store = MemoryState()
+    save = store.save
+
+    def full(name, value):
+        raise DeskError("the disk is full")
+
+    store.save = full
+    table = Table(Loss(store=store))
+    table.look("1000")
+    table.look("1000")
+    store.save = save
+    table.look("1000")
+    assert [v.action for v in table.said] == [Action.HALT_ENTRIES, Action.NONE]
+
+
+def test_who_fails_on_hearing_a_verdict_keeps_no_other_from_being_said():
+    def deaf(verdict):
+        raise RuntimeError(f"not {verdict.guard}")
+
+    one, two = Loss("one"), Loss("two")
+    table = Table(one, two)
+    table.bus.subscribe("verdicts.*", deaf)
+    table.look("1000")
+    with pytest.raises(ExceptionGroup) as raised:
+        table.look("900")
+    assert [str(error) for error in raised.value.exceptions] == ["not one", "not two"]
+    assert [v.guard for v in table.said] == ["one", "two"]
+    assert [v.guard for v in table.desk._verdicts.standing()] == ["one", "two"]
+
+
 # -- restarts --------------------------------------------------------------------------------------
 
 
