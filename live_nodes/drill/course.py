@@ -139,7 +139,8 @@ class Course:
         if not self._until(lambda: len(mine()) >= 3, REFUSED_WITHIN):
             others = {refusal.reason for refusal in world.refusals()[before:]}
             told = f"; refused were: {' | '.join(sorted(others))}" if others else ""
-            raise DrillError(f"entries were not refused after the verdict{told}")
+            over = "" if self._stands(heard.verdict) else ", which was over again by then"
+            raise DrillError(f"entries were not refused after the verdict{over}{told}")
         if heard.verdict.action >= Action.HALT_ENTRIES:
             grown = _grown(held, world.held())
             if grown:

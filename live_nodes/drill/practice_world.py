@@ -52,6 +52,8 @@ STARTS_WITHIN = 60.0
 ANSWERS_WITHIN = 15.0
 AFTER_RESTART = 2.5
 """Seconds in which the strategy goes on trying after a restart."""
+PHASE = 0.7
+"""Part of a period after which prices move."""
 _POLL = 0.05
 LOG_TAIL = 6
 
@@ -167,14 +169,19 @@ class PracticeWorld:
             case Move(instrument, by):
                 self._admin("POST", "/move", {**_symbol(instrument), "by": f"{by:.10f}"})
             case Moves(instruments, rows, every):
+                # Late in each period of the pace: samples are taken at its beginning, and must not
+                # see one price of a row without the other.
+                due = (time.time() // every + PHASE) * every
                 for row in rows:
+                    due += every
+                    self.go_on(max(0.0, due - time.time()))
                     moves = [
                         {**_symbol(instrument), "by": f"{by:.10f}"}
                         for instrument, by in zip(instruments, row, strict=True)
                     ]
                     began = self.now()
                     self._admin("POST", "/moves", {"moves": moves})
-                    self.go_on(every)
+                self.go_on(every)
             case Book(instrument, kind, bps, seconds):
                 body = {**_symbol(instrument), kind: f"{bps:.6f}", "seconds": seconds}
                 self._admin("POST", "/book", body)
