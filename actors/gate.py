@@ -203,19 +203,20 @@ class OrderGate:
         """Judge a changed order as if it came in anew: it could be enlarged past all limits."""
         order = self._kernel.cache.order(command.client_order_id)
         name, order_id = command.instrument_id.value, command.client_order_id.value
-        pending = self._pending.get(name, {})
-        if order is None or order_id not in pending:
-            # Not under way here (an order from before the start), or already gone, which the venue
-            # says itself. It is written down all the same, and a dry run sends nothing.
+        if order is None or order.is_closed:
+            # The venue says itself that it is gone. The request is written down all the same, and a
+            # dry run sends nothing.
             self._modify_unknown(command, order)
             return
+        pending = self._pending.setdefault(name, {})
         quantity = command.quantity or order.quantity
         left = quantity.as_decimal() - order.filled_qty.as_decimal()
         price = command.price or (order.price if order.has_price else None)
-        before = pending.pop(order_id)
+        # None of an order from before the start: from its change on it is under way here.
+        before = pending.pop(order_id, None)
         self._changed.add(name)
         reason, is_exit = self._refusal(order, left, price)
-        pending[order_id] = before if reason else _signed(order.side, left)
+        pending[order_id] = _signed(order.side, left)
         self._changed.add(name)
         told: list[OrderFacts] = []
         reasons = [reason]
@@ -225,7 +226,10 @@ class OrderGate:
             reasons = [reason or self.held(facts)]
         if any(reasons) or not self._written(told, reasons):
             word = reasons[0] or ""
-            pending[order_id] = before
+            del pending[order_id]
+            if before is not None:
+                pending[order_id] = before
+            self._changed.add(name)
             self._reject_change(order, word)
             self._tell_refused(told, [word])
         else:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal as D
+from inspect import signature
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from nautilus_trader.core.uuid import UUID4
@@ -15,6 +18,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import Order
 
+from actors.gate import OrderGate
 from backtests.build import Desk
 from backtests.market import market_of
 from strategies.messages import Action, Verdict, passes
@@ -121,33 +125,92 @@ def test_a_quantity_with_fewer_decimals_than_the_lots_is_denied_with_a_reason() 
     assert "quantity 1 must be given with" in script.denials[0]
 
 
-def test_an_order_from_before_the_start_leaves_less_to_an_exit() -> None:
-    """As after a restart: the engine knows it, the gate has never seen it."""
+def with_earlier(
+    *steps: tuple[int, Callable[..., None]], observers: Sequence[Any] = ()
+) -> tuple[Desk, Script]:
+    """Play steps, of which those with two arguments are given the gate too.
 
-    def earlier(script: Script) -> None:
-        instrument = script.cache.instrument(InstrumentId.from_str(A))
-        order = script.order_factory.limit(
-            instrument.id, OrderSide.SELL, instrument.make_qty(8), instrument.make_price(200)
-        )
-        script.cache.add_order(order, None)
-        desk.gate.forward(
-            SubmitOrder(script.trader_id, script.id, order, UUID4(), script.clock.timestamp_ns())
-        )
+    What they bring past it is as after a restart: the engine knows it, the gate has not seen it.
+    """
+    box: list[OrderGate] = []
 
-    script = Script(
-        {
-            at(1): trading(A, "10"),
-            at(2): earlier,
-            at(2, 60): saying(Action.HALT_ENTRIES),
-            at(3): trading(A, "-2.001"),
-            at(4): trading(A, "-2"),
-        }
-    )
+    def doing(step: Callable[..., None]) -> Callable[[Script], None]:
+        takes_gate = len(signature(step).parameters) == 2
+        return lambda script: step(script, box[0]) if takes_gate else step(script)
+
+    script = Script({ts: doing(step) for ts, step in steps})
     market = market_of([info(A)], venue())
     desk = desk_of(market, venue(), script)
+    desk.gate.observers.extend(observers)
+    box.append(desk.gate)
     feed(desk, slices(market, {A: FLAT_MARKET}))
+    return desk, script
+
+
+def earlier(
+    script: Script, gate: OrderGate, side: OrderSide, size: int, at_price: int, **terms: bool
+) -> None:
+    """Let a limit order rest that the gate has not seen."""
+    instrument = script.cache.instrument(InstrumentId.from_str(A))
+    order = script.order_factory.limit(
+        instrument.id, side, instrument.make_qty(size), instrument.make_price(at_price), **terms
+    )
+    script.cache.add_order(order, None)
+    now = script.clock.timestamp_ns()
+    gate.forward(SubmitOrder(script.trader_id, script.id, order, UUID4(), now))
+
+
+def newest(script: Script) -> Order:
+    """Return the open order that came last."""
+    return max(script.cache.orders_open(), key=lambda order: order.ts_init)
+
+
+def resizing(quantity: str) -> Callable[[Script], None]:
+    """Return a step that changes the newest open order's quantity."""
+
+    def step(script: Script) -> None:
+        script.modify_order(newest(script), quantity=Quantity(D(quantity), 3))
+
+    return step
+
+
+def test_an_order_from_before_the_start_leaves_less_to_an_exit() -> None:
+    desk, script = with_earlier(
+        (at(1), trading(A, "10")),
+        (at(2), lambda script, gate: earlier(script, gate, OrderSide.SELL, 8, 200)),
+        (at(2, 60), saying(Action.HALT_ENTRIES)),
+        (at(3), trading(A, "-2.001")),
+        (at(4), trading(A, "-2")),
+    )
     assert len(script.denials) == 1
     assert desk.accountant.position(A) == 8
+
+
+def test_an_order_from_before_the_start_can_not_be_enlarged_past_the_limits() -> None:
+    desk, script = with_earlier(
+        (at(1), lambda script, gate: earlier(script, gate, OrderSide.BUY, 10, 50)),
+        (at(2), resizing("1001")),
+        (at(3), resizing("20")),
+    )
+    (rejected,) = [event for event in script.heard if isinstance(event, OrderModifyRejected)]
+    assert "would exceed" in rejected.reason
+    assert desk.gate.under_way == {A: {newest(script).client_order_id.value: D(20)}}
+
+
+def test_an_exit_from_before_the_start_may_be_changed_under_a_halt_and_an_entry_not() -> None:
+    observers: list[object] = [SimpleNamespace(intended=lambda f: None, refused=lambda f, r: None)]
+    _, script = with_earlier(
+        (at(1), trading(A, "10")),
+        (at(2), lambda s, gate: earlier(s, gate, OrderSide.SELL, 5, 200, reduce_only=True)),
+        (at(2, 60), saying(Action.HALT_ENTRIES)),
+        (at(3), resizing("6")),
+        (at(3, 60), lambda s, gate: earlier(s, gate, OrderSide.BUY, 5, 50)),
+        (at(4, 60), resizing("6")),
+        observers=observers,
+    )
+    (rejected,) = [event for event in script.heard if isinstance(event, OrderModifyRejected)]
+    assert "halt_entries by drawdown" in rejected.reason
+    assert rejected.client_order_id == newest(script).client_order_id
 
 
 def test_nothing_can_be_valued_before_the_first_price() -> None:
