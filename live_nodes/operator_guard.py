@@ -15,6 +15,7 @@ from actors.rules.facts import Pulse, Seen
 from actors.rules.latch import Latch
 from actors.rules.params import GuardParams
 from actors.rules.rule import Readings, Rule
+from config.errors import DeskError
 from strategies.messages import Action
 
 OPERATOR = "operator"
@@ -53,9 +54,15 @@ class Operator(Guard):
             ``desk``, ``strategy:<key>`` or ``instrument:<id>``.
         reason : str
             The person's.
+
+        Raises
+        ------
+        DeskError
+            When it can't be kept; it is in force until the process ends.
         """
         assert self._desk is not None
-        if any(latch.scope == scope for latch in self.latches):
+        # A latch of its own trouble, with another key, halts entries and closes nothing.
+        if any(latch.scope == scope and latch.key == "" for latch in self.latches):
             return False
         latch = Latch(
             scope=scope,
@@ -70,7 +77,13 @@ class Operator(Guard):
             reason=reason,
         )
         latches = tuple(sorted((*self.latches, latch), key=lambda x: (x.scope, x.key)))
-        # Kept before it takes effect, as with every guard.
-        self._keep(self.rule_state, latches)
-        self.speak()
+        try:
+            # Kept before it takes effect, as with every guard.
+            self._keep(self.rule_state, latches)
+        except DeskError:
+            self.latches, self._unkept = latches, True
+            raise
+        finally:
+            # What can't be kept is closed all the same.
+            self.speak()
         return True

@@ -170,6 +170,8 @@ def test_what_the_journal_does_not_take_is_not_answered_and_asked_again(
             desk.mail.look()
     assert answer(desk.folder, name, 0.0) is None
     assert [request.id for request in pending(desk.folder)] == [name]
+    # The node ends for the journal's sake, and lets what began come to its end.
+    assert [verdict.action for verdict in desk.table.said] == [Action.FLATTEN]
 
 
 def test_what_is_no_request_is_noted(desk: Desk) -> None:
@@ -177,3 +179,12 @@ def test_what_is_no_request_is_noted(desk: Desk) -> None:
     assert desk.mail.look() == 0
     assert "put aside" in desk.notes()[0]
     assert desk.said[0].startswith("mailbox: x.json is no request")
+
+
+def test_the_kill_switch_closes_although_its_own_guard_failed(desk: Desk) -> None:
+    desk.table.look("1000")
+    desk.operator._fail(RuntimeError("made to fail"), 5)
+    said = desk.asked(command="flatten")
+    assert said.text.startswith("desk is closed now")
+    assert desk.table.said[-1].action == Action.FLATTEN
+    assert desk.asked(command="flatten").text.startswith("desk was being closed")
