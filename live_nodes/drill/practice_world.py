@@ -50,6 +50,7 @@ from live_nodes.practice_process import Endpoint, ensure_exchange, stop_exchange
 
 STARTS_WITHIN = 60.0
 ANSWERS_WITHIN = 15.0
+GONE_WITHIN = 5.0
 AFTER_RESTART = 2.5
 """Seconds in which the strategy goes on trying after a restart."""
 PHASE = 0.7
@@ -143,6 +144,7 @@ class PracticeWorld:
                 stopped = False
             if not stopped:
                 self._kill_exchange()
+            self._wait_for_exchange()
 
     def now(self) -> int:
         """Return this machine's time."""
@@ -314,6 +316,18 @@ class PracticeWorld:
                 os.kill(self._endpoint.pid, signal.SIGKILL)
         except (OSError, DrillError):
             return
+
+    def _wait_for_exchange(self) -> None:
+        """Wait until its process is gone: it says goodbye before it is."""
+        until = time.monotonic() + GONE_WITHIN
+        while self._endpoint is not None and time.monotonic() < until:
+            try:
+                gone, _ = os.waitpid(self._endpoint.pid, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if gone:
+                return
+            time.sleep(_POLL)
 
     def _said(self) -> str:
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -52,6 +52,7 @@ def test_a_flatten_and_a_gate_act_alike_in_both_worlds(tmp_path: Path) -> None:
     assert processes_of(folder) == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_guard_that_never_trips_fails_on_the_exchange_too(tmp_path: Path) -> None:
     blind = node(tmp_path, {"daily": daily("tests.live_nodes.drill.broken:Blind")})
