@@ -259,12 +259,12 @@ class Risk:
 
     @property
     def closing(self) -> bool:
-        """Whether a flatten stands and is not done."""
-        return (
-            self.closer is not None
-            and bool(self.closer.memory.flatten)
-            and not self.closer.memory.flat
-        )
+        """Whether a flatten stands and is not done, or not even taken up."""
+        if self.closer is None:
+            return False
+        wanted = {v.scope for v in self._verdicts.standing() if v.action == Action.FLATTEN}
+        memory = self.closer.memory
+        return bool(wanted) and not (memory.flat and wanted <= memory.flatten.keys())
 
     # The way out -------------------------------------------------------------------------------
 

@@ -82,8 +82,8 @@ def step(
         else:
             kept[name] = after
     for name, reading in found.items():
-        if reading.over and name not in kept:
-            kept[name] = _tripped(reading, now, params)
+        if reading.over:
+            kept[name] = _tripped(reading, now, params, kept.get(name))
     result = tuple(kept[name] for name in sorted(kept))
     return latches if result == latches else result
 
@@ -145,7 +145,21 @@ def _verdict(latches: list[Latch], guard: str, passing: bool) -> Verdict:
     )
 
 
-def _tripped(reading: Reading, now: int, params: GuardParams) -> Latch:
+def _tripped(reading: Reading, now: int, params: GuardParams, before: Latch | None) -> Latch:
+    """Return the latch of a limit that is reached: the one before, unless more is asked for now,
+    as after its document was changed.
+    """
+    if before is not None:
+        if (reading.action, -reading.multiplier) <= (before.action, -before.multiplier):
+            return before
+        return msgspec.structs.replace(
+            before,
+            action=int(reading.action),
+            multiplier=reading.multiplier,
+            measured=reading.measured,
+            limit=reading.limit,
+            reason=reading.reason,
+        )
     release = reading.release or params.release
     return Latch(
         scope=reading.scope,

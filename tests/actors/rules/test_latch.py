@@ -61,6 +61,24 @@ def test_a_latch_keeps_what_tripped_it():
     )
 
 
+@pytest.mark.parametrize("release", ["manual", "recovered", "30m", "next_day"])
+def test_a_limit_that_asks_for_more_than_before_gets_it_and_never_less(release):
+    latches = tripped(release, action=Action.SHRINK, multiplier=0.5)
+    for action, size, stands in (
+        (Action.SHRINK, 0.75, (Action.SHRINK, 0.5)),
+        (Action.SHRINK, 0.25, (Action.SHRINK, 0.25)),
+        (Action.FLATTEN, 1.0, (Action.FLATTEN, 1.0)),
+        (Action.HALT_ENTRIES, 1.0, (Action.FLATTEN, 1.0)),
+    ):
+        more = reading(11, action=action, multiplier=size)
+        latches = step(latches, [more], NOON + 1, params(release))
+        (latch,) = latches
+        assert (latch.action, latch.multiplier, latch.since) == (*stands, NOON)
+    # One that is not over asks for nothing.
+    milder = tripped(release, action=Action.SHRINK, multiplier=0.5)
+    assert step(milder, [reading(9.5, action=Action.FLATTEN)], NOON, params(release)) == milder
+
+
 def test_a_reading_may_have_a_release_of_its_own():
     latches = step((), [reading(11, release="manual")], NOON, params("30m"))
     assert [(latch.release, latch.until) for latch in latches] == [("manual", None)]

@@ -1,0 +1,44 @@
+"""What a node's stop waits for: no engine."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from actors.rules.closing_facts import State
+from live_nodes.risk import Risk
+from strategies.messages import Action, Verdict
+from strategies.verdicts import Verdicts
+
+
+@pytest.mark.parametrize(
+    ("said", "memory", "closing"),
+    [
+        ((), State(), False),
+        ((("desk", Action.HALT_ENTRIES),), State(halts={"desk": 1}), False),
+        # Said, and the closer has not looked yet.
+        ((("desk", Action.FLATTEN),), State(), True),
+        ((("desk", Action.FLATTEN),), State(flatten={"desk": 1}), True),
+        ((("desk", Action.FLATTEN),), State(flatten={"desk": 1}, flat=True), False),
+        (
+            (("desk", Action.FLATTEN), ("strategy:a", Action.FLATTEN)),
+            State(flatten={"desk": 1}, flat=True),
+            True,
+        ),
+        # Taken back, and the closer has not looked yet.
+        ((), State(flatten={"desk": 1}), False),
+    ],
+)
+def test_a_stop_waits_for_a_flatten_that_stands_and_is_not_done(
+    said: tuple[tuple[str, Action], ...], memory: State, closing: bool
+) -> None:
+    verdicts = Verdicts()
+    for scope, action in said:
+        verdicts.hear(Verdict(action=action, scope=scope, guard="g"))
+    closing_is: Any = Risk.closing
+    node = SimpleNamespace(closer=SimpleNamespace(memory=memory), _verdicts=verdicts)
+    assert closing_is.fget(node) is closing
+    node.closer = None
+    assert closing_is.fget(node) is False
