@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from actors.rules.facts import Closed, Pulse, Seen
 from actors.rules.latch import end_of
+from actors.rules.nearest import of_note
 from actors.rules.params import GuardParams, Release
 from actors.rules.reading import Reading
 from actors.rules.rule import Readings, Rule
@@ -62,7 +63,9 @@ def start(params: ConsecutiveLossesParams, pulse: Pulse) -> Rows:
 
 
 def step(state: Rows, seen: Seen, params: ConsecutiveLossesParams) -> tuple[Rows, Readings]:
-    """Count a round trip, and end rows whose halt is over; a reading for each row, in trips."""
+    """Count a round trip, and end rows whose halt is over; a reading for each row of losses, in
+    trips, and for the longest.
+    """
     if isinstance(seen, Closed):
         # First: a trip that ends with the halt must not be taken for one more of the old row.
         state = _counted(_ended(state, seen.ts), seen, params)
@@ -73,11 +76,9 @@ def step(state: Rows, seen: Seen, params: ConsecutiveLossesParams) -> tuple[Rows
     rows = state.rows
     if params.of == "desk":
         return state, (_reading("desk", rows.get("desk", Row()), params),)
-    return state, tuple(
-        _reading(scope, row, params)
-        for scope, row in rows.items()
-        if scope.startswith(_PREFIX[params.of])
-    )
+    prefix = _PREFIX[params.of]
+    counts = {scope: row.count for scope, row in rows.items() if scope.startswith(prefix)}
+    return state, of_note(counts, 0, lambda scope, _: _reading(scope, rows[scope], params))
 
 
 def released(state: Rows, pulse: Pulse, scope: str, params: ConsecutiveLossesParams) -> Rows:

@@ -25,6 +25,9 @@ after which it ends unless the limit is still reached."""
 Fraction = Annotated[float, Meta(gt=0, le=1)]
 
 
+_ACTIONS = {action.name.lower(): action for action in Action}
+
+
 class GuardParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every guard may be told.
 
@@ -54,7 +57,7 @@ class GuardParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     @property
     def asks(self) -> Action:
         """The action as the verdicts know it."""
-        return Action[self.action.upper()]
+        return _ACTIONS[self.action]
 
     @property
     def multiplier(self) -> float:
