@@ -6,7 +6,7 @@ import sys
 
 from backtests.bench.table import print_table
 
-NAMES = ("engine", "trials", "screen", "writer", "memory")
+NAMES = ("engine", "guards", "trials", "screen", "writer", "memory")
 
 if __name__ == "__main__":
     print_table("perpdesk bench", "backtests.bench", tuple(sys.argv[1:]) or NAMES)
