@@ -35,15 +35,15 @@ class Countdown:
     kept : callable
         Takes a line of JSON for each state of a guard that was committed.
     fatal : pathlib.Path
-        File with the number of the boundary to die at, the first being 1; 0 is none. It is read
-        when the count begins.
+        File with the number of the boundary to die at, the first being 1, 0 for none; or with a
+        part of its name. It is read when the count begins.
     armed : bool
         Whether it counts from the start, or from SIGUSR1 on.
     """
 
     def __init__(self, told: Told, kept: Told, fatal: Path, armed: bool) -> None:
         self._told, self._kept, self._file = told, kept, fatal
-        self._count = self._fatal = 0
+        self._count, self._fatal = 0, "0"
         self._counts = False
         if armed:
             self._arm()
@@ -61,13 +61,14 @@ class Countdown:
         if not self._counts:
             return
         self._count += 1
-        if self._count == self._fatal:
+        found = self._fatal == str(self._count) if self._fatal.isdigit() else self._fatal in what
+        if found:
             self._told(f"died: {what}")
             os.kill(os.getpid(), signal.SIGKILL)
         self._told(what)
 
     def _arm(self) -> None:
-        self._fatal = int(self._file.read_text())
+        self._fatal = self._file.read_text()
         self._count, self._counts = 0, True
         self._told("armed")
 

@@ -108,6 +108,12 @@ class Forge:
         """Wait until the node has ended, and return how."""
         return self._answer(seconds)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the node has ended, and `ended` has not been asked."""
+        assert self._process.stdout is not None
+        return bool(select.select([self._process.stdout], [], [], 0)[0])
+
     def _answer(self, seconds: float) -> dict[str, Any]:
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], seconds)

@@ -1,0 +1,477 @@
+"""A node whose limits are breached and that is killed there, over and over, on one state folder.
+
+A `Victim` holds positions under guards. A round breaches its limits by moving a price, kills it at
+the n-th boundary after that, starts it again on what it left, and compares: what its guards had
+kept before the kill, what they keep after the restart, what the exchange has executed. Released,
+it enters again, and the next round begins: each kill costs one start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from actors.journal_files import NAME
+from actors.journal_reading import Reading, read
+from config.intervals import DAY_NS
+from live_nodes.mailbox import Request, answer, ask
+from tests.live_nodes.killing import NODE_SECONDS, Forge, Ground, positions_of
+
+ZERO = Decimal(0)
+SHRINK = 1
+FIRST, SECOND = "94", "90"
+"""Where the price of AAA falls to: 100 of them have lost 600, and 1,000."""
+WANTS = {"AAA": "100", "BBB": "-100", "CCC": "200"}
+PRICES = {"AAA": "100", "BBB": "50", "CCC": "20"}
+GUARDS: dict[str, Any] = {
+    "tiers": {
+        "use": "actors.losses:DrawdownTiers",
+        "params": {"tiers": [{"at": 0.003, "size": 0.5}, {"at": 0.9, "size": "flatten"}]},
+    },
+    "daily": {
+        "use": "actors.losses:DailyLoss",
+        "params": {"limit_currency": 400.0, "action": "halt_entries"},
+    },
+    "max": {"use": "actors.losses:MaxDrawdown", "params": {"limit_currency": 800.0}},
+    "trades": {"use": "actors.activity:TradesPerDay", "params": {"limit": 100_000}},
+    "losses": {"use": "actors.losses:ConsecutiveLosses", "params": {"losses": 1_000}},
+}
+"""The fall to 94 shrinks and halts, that to 90 closes all; the others only count."""
+HALTS = ("tiers", "daily", "max")
+BREACHED = {"tiers": "shrink", "daily": "halt_entries", "max": "flatten"}
+"""What stands after both falls."""
+TAG = "kr"
+RISK = {"every": 0.1, "heartbeat": 5.0, "exit_grace": 0.4, "deadline": 20.0}
+
+
+class Field(Ground):
+    """A practice exchange whose prices stay where a test moves them."""
+
+    def __init__(self, folder: Path, forge: Forge) -> None:
+        super().__init__(folder, forge)
+        document = yaml.safe_load(self.market.read_text())
+        document["market"]["volatility"] = 0.00001
+        self.market.write_text(yaml.safe_dump(document), encoding="utf-8")
+        self.living: Victim | None = None
+
+    def __exit__(self, *error: object) -> None:
+        self.end()
+        super().__exit__(*error)
+
+    def end(self) -> None:
+        """End the node that a failed test has left."""
+        if self.living is not None:
+            self.living.kill()
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        moves = [{"symbol": f"{base}USDT", "price": price} for base, price in PRICES.items()]
+        self.tell("/moves", moves=moves)
+        return self
+
+
+def instrument(base: str) -> str:
+    """Return the id of a coin's perpetual."""
+    return f"{base}USDT-LINEAR.BYBIT"
+
+
+WANTED = {instrument(base): Decimal(quantity) for base, quantity in WANTS.items()}
+
+
+@dataclass
+class Kept:
+    """What a guard keeps."""
+
+    state: Any
+    latches: list[dict[str, Any]]
+
+
+@dataclass
+class Victim:
+    """One node's document, account and folder, through all of its lives.
+
+    Parameters
+    ----------
+    ground : Field
+        Its exchange.
+    account : str
+        There.
+    strategy : {"Eager", "Deaf"}
+        Which one of `tests.live_nodes.eager` it runs.
+    """
+
+    ground: Field
+    account: str
+    strategy: str = "Eager"
+    lives: int = 0
+    pid: int = 0
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        where = self.ground.endpoint
+        by_id = {"wants": WANTS, "prices": PRICES}
+        document: dict[str, Any] = {
+            "kind": "node",
+            "name": self.account,
+            "environment": "practice",
+            "tag": TAG,
+            "allow": ["tests"],
+            "state": str(self.ground.folder / "state"),
+            "account": {"name": self.account},
+            "universe": {"instruments": sorted(WANTED)},
+            "venue_urls": {
+                "http": where.http,
+                "ws_public": where.ws_public,
+                "ws_private": where.ws_private,
+                "ws_trade": where.ws_trade,
+            },
+            "risk": RISK,
+            "actors": GUARDS,
+            "strategies": {
+                "eager": {
+                    "use": f"tests.live_nodes.eager:{self.strategy}",
+                    "params": {
+                        key: {instrument(base): value for base, value in values.items()}
+                        for key, values in by_id.items()
+                    },
+                }
+            },
+        }
+        self.file = self.ground.folder / f"{self.account}.yaml"
+        self.file.write_text(yaml.safe_dump(document | self.changes), encoding="utf-8")
+        self.folder = self.ground.folder / "state" / self.account / "practice"
+        self.fatal = self.ground.folder / f"{self.account}.fatal"
+
+    # Its lives -----------------------------------------------------------------------------------
+
+    def begin(self, die_at: int | None = None) -> None:
+        """Start it; it dies at that boundary of its start, if one is given."""
+        self.ground.living = self
+        self.lives += 1
+        self.fatal.write_text(str(die_at or 0))
+        self.pid = self.ground.forge.start(
+            arguments=["live", str(self.file)],
+            output=str(self._file("out")),
+            reached=str(self._file("reached")),
+            fatal=None,
+            seconds=None,
+            environment={},
+            folder=None,
+            countdown={
+                "kept": str(self._file("kept")),
+                "fatal": str(self.fatal),
+                "armed": die_at is not None,
+            },
+        )
+
+    def arm(self, fatal: int | str) -> None:
+        """Begin to count boundaries now; it dies at the one of that number, or so named."""
+        self.fatal.write_text(str(fatal))
+        os.kill(self.pid, signal.SIGUSR1)
+        self.until(lambda: "armed" in self.reached(), "the count")
+
+    @property
+    def dead(self) -> bool:
+        """Whether it has ended."""
+        return self.ground.forge.has_ended
+
+    def kill(self) -> str:
+        """End it by SIGKILL if it has not ended; return where it died."""
+        if not self.dead:
+            os.kill(self.pid, signal.SIGKILL)
+        how = self.ground.forge.ended(NODE_SECONDS)
+        self.ground.living = None
+        assert how["signal"] == signal.SIGKILL, self.said()
+        last = self.reached()[-1:]
+        return last[0].removeprefix("died: ") if last and last[0].startswith("died") else "killed"
+
+    def stop(self) -> None:
+        """End it as a user does."""
+        os.kill(self.pid, signal.SIGTERM)
+        how = self.ground.forge.ended(NODE_SECONDS)
+        self.ground.living = None
+        assert how["code"] == 0, self.said()
+
+    def until(self, wanted: Callable[[], object], what: str, seconds: float = 25.0) -> bool:
+        """Wait until something holds, True, or it is dead, False."""
+        end = time.monotonic() + seconds
+        while not wanted():
+            if self.dead:
+                return False
+            assert time.monotonic() < end, f"no {what} within {seconds:g} s:\n{self.said()}"
+            time.sleep(0.01)
+        return True
+
+    def said(self) -> str:
+        """Return what its present life has printed."""
+        return self._text("out")
+
+    def reached(self) -> list[str]:
+        """Return the boundaries that its present life has reached since it was armed."""
+        return self._text("reached").splitlines()
+
+    @property
+    def runs(self) -> bool:
+        """Whether its strategies run."""
+        return "runs (pid" in self.said()
+
+    # What others do ------------------------------------------------------------------------------
+
+    def price(self, price: str) -> None:
+        """Move the price of AAA."""
+        self.ground.tell("/move", symbol="AAAUSDT", price=price)
+
+    def asks(self, **request: Any) -> None:
+        """Leave a request in its mailbox, and wait until it is done."""
+        name = ask(self.folder, Request(reason="the test", **request))
+        found: list[Any] = []
+
+        def heard() -> bool:
+            said = answer(self.folder, name, 0.0)
+            if said is not None:
+                found.append(said)
+            return bool(found)
+
+        assert self.until(heard, "answer"), self.said()
+        assert found[0].done, found[0].text
+
+    def holds(self) -> None:
+        """Wait until it holds what it wants, and knows it."""
+        assert self.until(lambda: self.positions() == WANTED, "positions"), self.said()
+        assert self.until(lambda: self.journal(settled), "outcome of its orders")
+
+    def released(self) -> None:
+        """Let it go on, from where prices were at the beginning."""
+        self.price(PRICES["AAA"])
+        for guard in self.journal(standing):
+            self.asks(command="release", guard=guard, accept=True)
+        self.holds()
+
+    # Its own books -------------------------------------------------------------------------------
+
+    def journal[T](self, asked: Callable[[Reading], T]) -> T:
+        """Ask its journal, of a node that lives or ended."""
+        with read(self.folder) as journal:
+            return asked(journal)
+
+    def left(self) -> dict[str, Kept]:
+        """Return what its guards have kept, from a copy: a dead node's files stay untouched."""
+        copy = self.ground.folder / f"{self.account}-copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        copy.mkdir()
+        for name in (NAME, f"{NAME}-wal"):
+            if (self.folder / name).exists():
+                shutil.copyfile(self.folder / name, copy / name)
+        try:
+            with read(copy) as journal:
+                return _states(journal)
+        except sqlite3.OperationalError as error:
+            # Killed before its tables were made.
+            if "no such table" not in str(error):
+                raise
+            return {}
+
+    def kept(self) -> list[tuple[str, Kept]]:
+        """Return every state that a guard committed in the present life, in order."""
+        lines = [json.loads(line) for line in self._text("kept").splitlines()]
+        return [(line["guard"], Kept(line["state"], line["latches"])) for line in lines]
+
+    # The exchange's books ------------------------------------------------------------------------
+
+    def at_the_exchange(self) -> dict[str, Any]:
+        """Return what the exchange has of its account."""
+        return dict(self.ground.state()["accounts"][self.account])
+
+    def positions(self) -> dict[str, Decimal]:
+        """Return its positions at the exchange, signed, by instrument id."""
+        return positions_of(self.at_the_exchange())
+
+    @property
+    def flat(self) -> bool:
+        """Whether the exchange has neither position nor open order of it."""
+        account = self.at_the_exchange()
+        return not positions_of(account) and not account["open_orders"]
+
+    # How it works --------------------------------------------------------------------------------
+
+    def _file(self, kind: str) -> Path:
+        return self.ground.folder / f"{self.account}-{self.lives}.{kind}"
+
+    def _text(self, kind: str) -> str:
+        path = self._file(kind)
+        text = path.read_text() if path.exists() else ""
+        # The last line may be half written.
+        return text if kind == "out" else text[: text.rfind("\n") + 1]
+
+
+def settled(journal: Reading) -> bool:
+    """Whether no order's outcome is missing."""
+    return not journal.unsettled()
+
+
+def standing(journal: Reading) -> dict[str, str]:
+    """Return the actions that stand on the desk by guards of the document and the operator."""
+    found = [v for _, v in journal.standing() if not v.guard.startswith("node.")]
+    return {v.guard: v.action.name.lower() for v in found if v.scope == "desk"}
+
+
+def _states(journal: Reading) -> dict[str, Kept]:
+    found = {}
+    for owner, value in journal.states("state").items():
+        if owner.startswith("guard:"):
+            kept = json.loads(value)
+            found[owner.removeprefix("guard:")] = Kept(kept["state"], kept["latches"])
+    return found
+
+
+# What must be so ---------------------------------------------------------------------------------
+
+
+def lost_by(before: dict[str, Kept], after: list[tuple[str, Kept]]) -> list[str]:
+    """Return what guards had kept before a kill and did not keep after it, in words.
+
+    Parameters
+    ----------
+    before : dict of str to Kept
+        As the dead node left it.
+    after : list of (str, Kept)
+        All that was committed after the restart, up to any release.
+    """
+    wrong = []
+    for guard, kept in after:
+        was = before.get(guard)
+        if was is None:
+            continue
+        if guard in HALTS and not _same_day(was.state, kept.state):
+            wrong.append(f"{guard} kept {was.state} before, {kept.state} after")
+        standing = [_lasting(latch) for latch in kept.latches]
+        wrong += [
+            f"{guard} forgot {latch}" for latch in was.latches if _lasting(latch) not in standing
+        ]
+        if guard == "trades":
+            now = kept.state["opened"]
+            fell = [name for name, number in was.state["opened"].items() if now[name] < number]
+            wrong += [f"trades of {name} fell" for name in fell]
+    return wrong
+
+
+def _lasting(latch: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in latch.items() if name != "until"}
+
+
+def _same_day(before: Any, after: Any) -> bool:
+    """Whether marks are the same; a day that began meanwhile has another."""
+    if before == after:
+        return True
+    days = "equity" in before and after["equity"]["day"] > before["equity"]["day"]
+    return bool(days and after["equity"]["day"] == time.time_ns() // DAY_NS)
+
+
+def wrong_at_the_exchange(victim: Victim, since: int, halts: tuple[str, ...] = HALTS) -> list[str]:
+    """Return what the exchange has executed of a flat victim that it should not have, in words.
+
+    Parameters
+    ----------
+    victim : Victim
+        Alive, its halts standing.
+    since : int
+        When the round began, UNIX nanoseconds (UTC).
+    halts : tuple of str
+        The guards that must halt.
+    """
+    account = victim.at_the_exchange()
+    wrong = [f"it holds {positions_of(account)}"] if positions_of(account) else []
+    wrong += [f"order {row['order_link_id']} is open" for row in account["open_orders"]]
+    wrong += _crossed(account)
+    kept = victim.left()
+    wrong += [f"{guard} does not halt" for guard in halts if not kept[guard].latches]
+    # A shrink lets smaller entries through.
+    halted = min(
+        (x["since"] for guard in halts for x in kept[guard].latches if x["action"] > SHRINK),
+        default=0,
+    )
+
+    def entered(journal: Reading) -> list[str]:
+        ours = {row.client_order_id: row for row in journal.orders_since(0)}
+        unknown = [
+            f"the exchange has order {row['order_link_id']}, the journal has not"
+            for row in [*account["past_orders"], *account["open_orders"]]
+            if row["order_link_id"] not in ours
+        ]
+        late = [
+            f"entry {name} left {(row.created - halted) / 1e9:.3f} s after the halt"
+            for name, row in ours.items()
+            # What reconciliation infers has ids of its own, and never was at the exchange.
+            if name.startswith(f"{TAG}-")
+            and row.created > max(since, halted)
+            and not row.is_exit
+            and row.status != "DENIED"
+        ]
+        explained = {name: q for name, q in journal.explained().items() if q}
+        wrongly = [f"its journal explains {explained}"] if explained else []
+        return unknown + late + wrongly
+
+    wrong += victim.journal(entered)
+    opened, losses = _trips(account)
+    if kept["trades"].state["opened"] != opened:
+        wrong.append(f"trades counted {kept['trades'].state['opened']}, there were {opened}")
+    row = kept["losses"].state["rows"].get("desk", {"count": 0})
+    if row["count"] != losses:
+        wrong.append(f"losses counted {row['count']}, there were {losses} in a row")
+    return wrong
+
+
+def _fills(account: dict[str, Any]) -> list[tuple[str, Decimal, Decimal, Decimal]]:
+    """Return instrument, signed quantity, price and fee of each trade, the oldest first."""
+    found = []
+    for row in reversed(account["executions"]):
+        if row["exec_type"] == "Trade":
+            quantity = Decimal(row["qty"])
+            found.append(
+                (
+                    f"{row['symbol']}-LINEAR.BYBIT",
+                    quantity if row["side"] == "Buy" else -quantity,
+                    Decimal(row["price"]),
+                    Decimal(row["fee"]),
+                )
+            )
+    return found
+
+
+def _crossed(account: dict[str, Any]) -> list[str]:
+    """Return where a position was on the other side of zero than it is wanted."""
+    held: dict[str, Decimal] = {}
+    wrong = []
+    for name, quantity, *_ in _fills(account):
+        held[name] = held.get(name, ZERO) + quantity
+        if held[name] * WANTED[name] < 0:
+            wrong.append(f"{name} was turned round to {held[name]}")
+    return wrong
+
+
+def _trips(account: dict[str, Any]) -> tuple[dict[str, int], int]:
+    """Return how many round trips were opened by instrument, and how many lost at last in a row."""
+    held: dict[str, Decimal] = {}
+    cash: dict[str, Decimal] = {}
+    opened: dict[str, int] = {}
+    losses = 0
+    for name, quantity, price, fee in _fills(account):
+        if not held.get(name):
+            opened[name] = opened.get(name, 0) + 1
+            cash[name] = ZERO
+        held[name] = held.get(name, ZERO) + quantity
+        cash[name] -= quantity * price + fee
+        if not held[name]:
+            losses = losses + 1 if cash[name] < 0 else 0
+    return opened, losses

@@ -1,0 +1,326 @@
+"""A node that is killed anywhere around a breach loses no verdict, no peak and no count.
+
+Each time: SIGKILL, an ordinary restart on the same folder, and both sides are asked. Guards keep
+what they had kept, halts stand since when they stood, no entry left after the first of them, the
+exchange is flat and no position was turned round on the way. `make test` kills thrice; `make
+test-kill` at every boundary from before the breach to after flat, inside the restart, in the middle
+of the operator's commands, and at random moments.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+
+import pytest
+
+from live_nodes.mailbox import Request, ask, pending
+from tests.live_nodes.breaking import (
+    BREACHED,
+    FIRST,
+    SECOND,
+    Field,
+    Kept,
+    Victim,
+    lost_by,
+    standing,
+    wrong_at_the_exchange,
+)
+from tests.live_nodes.killing import Forge
+
+AFTER = 0.3
+"""Seconds that an eager strategy gets to come back in, once all is flat: one of its looks."""
+BY_HAND = {"operator": "flatten"}
+NAMES = (f"k{n}" for n in count())
+Wrong = dict[str, list[str]]
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
+    """Return an exchange of this module's own: prices are moved there."""
+    with Forge() as forge, Field(tmp_path_factory.mktemp("field"), forge) as made:
+        yield made
+
+
+def victim_of(field: Field, strategy: str = "Eager") -> Victim:
+    """Return a node that runs and holds its positions."""
+    field.end()
+    victim = Victim(field, next(NAMES), strategy)
+    victim.price("100")
+    victim.begin()
+    victim.holds()
+    return victim
+
+
+# What is done to it ------------------------------------------------------------------------------
+
+
+def fall(victim: Victim, over: Callable[[], bool] = lambda: False) -> None:
+    """Breach its limits one after the other, until it is dead, closed, or it is `over`."""
+    victim.price(FIRST)
+    victim.until(
+        lambda: over() or {"tiers", "daily"} <= victim.journal(standing).keys(), "first verdicts"
+    )
+    victim.price(SECOND)
+    closed(victim, over)
+
+
+def flatten(victim: Victim, over: Callable[[], bool] = lambda: False) -> None:
+    """Ask it to close everything, until it is dead or closed, or it is `over`."""
+    ask(victim.folder, Request(command="flatten", reason="the test"))
+    closed(victim, over)
+
+
+def closed(victim: Victim, over: Callable[[], bool] = lambda: False) -> None:
+    """Wait until it is dead, or flat and says so, or it is `over`."""
+    victim.until(lambda: over() or ("flat after" in victim.said() and victim.flat), "flatten")
+
+
+def again(victim: Victim, since: int, stands: dict[str, str]) -> list[str]:
+    """Start a dead victim again and let it close; return what is wrong then."""
+    before = victim.left()
+    victim.begin()
+    return ends(victim, before, since, stands)
+
+
+def ends(victim: Victim, before: dict[str, Kept], since: int, stands: dict[str, str]) -> list[str]:
+    """Let a victim that was started close; return what is wrong then."""
+    assert victim.until(lambda: victim.runs, "start"), victim.said()
+    assert victim.until(
+        lambda: victim.flat and "flatten" in victim.journal(standing).values(), "flat"
+    ), victim.said()
+    time.sleep(AFTER)
+    wrong = lost_by(before, victim.kept())
+    found = victim.journal(standing)
+    if found != stands:
+        wrong.append(f"what stands is {found}")
+    return wrong + wrong_at_the_exchange(victim, since, tuple(stands))
+
+
+def round_of(
+    victim: Victim,
+    number: int | str,
+    breach: Callable[..., None] = fall,
+    stands: dict[str, str] = BREACHED,
+    wait: float | None = None,
+) -> tuple[str, list[str]]:
+    """Breach, kill at a boundary, start again; return where it died and what was wrong then.
+
+    Parameters
+    ----------
+    victim : Victim
+        Running, its positions open; so it is afterwards.
+    number : int or str
+        Of the boundary at which it is killed, or in its name; without such a one, when flat.
+    breach : callable
+        Sets it off.
+    stands : dict of str to str
+        What must stand in the end.
+    wait : float, optional
+        After how many seconds it is killed wherever it is.
+    """
+    since = time.time_ns()
+    victim.arm(number)
+    until = time.monotonic() + (3600.0 if wait is None else wait)
+    breach(victim, lambda: time.monotonic() > until)
+    died = victim.kill()
+    found = again(victim, since, stands)
+    print(f"{number or wait}: {died}: {found}", flush=True)
+    victim.released()
+    return died, found
+
+
+def rounds(
+    victim: Victim,
+    numbers: Sequence[int | str],
+    breach: Callable[..., None] = fall,
+    stands: dict[str, str] = BREACHED,
+) -> Wrong:
+    """Kill it at each of these boundaries after a breach; return what was wrong, by boundary."""
+    wrong: Wrong = {}
+    for number in numbers:
+        died, found = round_of(victim, number, breach, stands)
+        if found:
+            wrong[f"{number}: {died}"] = found
+    victim.stop()
+    return wrong
+
+
+def boundaries_of(
+    victim: Victim, breach: Callable[..., None] = fall, stands: dict[str, str] = BREACHED
+) -> list[str]:
+    """Return the boundaries of a breach that nobody cuts before it is flat."""
+    died, wrong = round_of(victim, 0, breach, stands)
+    assert (died, wrong) == ("killed", [])
+    return before(victim).reached()[1:]
+
+
+def before(victim: Victim) -> Victim:
+    """Return the victim as it was in its life before this one."""
+    return Victim(victim.ground, victim.account, victim.strategy, victim.lives - 1)
+
+
+# -- around a breach -------------------------------------------------------------------------------
+
+
+def test_a_node_that_is_killed_around_a_breach_keeps_its_halts_and_gets_flat(field: Field) -> None:
+    """Before anything is kept, before a verdict is written, and when the first close is booked."""
+    victim = victim_of(field)
+    assert rounds(victim, ["guard:daily", "verdicts", "guard:losses"]) == {}
+    assert victim.lives == 4
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("strategy", ["Eager", "Deaf"])
+def test_a_node_may_be_killed_at_every_boundary_from_breach_to_flat(
+    field: Field, strategy: str
+) -> None:
+    victim = victim_of(field, strategy)
+    found = boundaries_of(victim)
+    assert {"commit guard:daily state", "commit guard:tiers state", "commit guard:max state"} < set(
+        found
+    )
+    assert {"commit verdicts+standing", "send submit_order", "sent submit_order"} < set(found)
+    assert len(found) > 25
+    assert rounds(victim, list(range(1, len(found) + 2))) == {}
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("strategy", ["Eager", "Deaf"])
+def test_a_node_may_be_killed_at_any_moment_around_a_breach(field: Field, strategy: str) -> None:
+    chance = random.Random(strategy)
+    victim = victim_of(field, strategy)
+    wrong: Wrong = {}
+    for _ in range(20):
+        wait = chance.uniform(0.0, 1.2)
+        died, found = round_of(victim, 0, wait=wait)
+        if found:
+            wrong[f"after {wait:.3f} s: {died}"] = found
+    victim.stop()
+    assert wrong == {}
+
+
+# -- inside the restart ----------------------------------------------------------------------------
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize(
+    "first",
+    ["commit guard:daily state", "send submit_order"],
+    ids=["nothing is known yet", "orders are under way"],
+)
+def test_a_restart_may_be_killed_at_every_boundary_until_flat(field: Field, first: str) -> None:
+    """Each start is cut one boundary later than the one before it, on what that one left."""
+    victim = victim_of(field)
+    where = boundaries_of(victim).index(first) + 1
+    wrong: Wrong = {}
+    number, whole = 0, False
+    while not whole:
+        since = time.time_ns()
+        victim.arm(where)
+        fall(victim)
+        victim.kill()
+        left = victim.left()
+        while True:
+            number += 1
+            victim.begin(die_at=number)
+            victim.until(lambda: victim.runs and victim.flat, "flat")
+            whole = not victim.dead
+            if whole:
+                found = ends(victim, left, since, BREACHED)
+                died = "never"
+            else:
+                died = victim.kill()
+                found = lost_by(left, victim.kept())
+                left |= victim.left()
+            print(f"{number}: {died}: {found}", flush=True)
+            if found:
+                wrong[f"{number}: {died}"] = found
+            if whole or victim.flat:
+                break
+        if not whole:
+            found = again(victim, since, BREACHED)
+            if found:
+                wrong[f"after {number}"] = found
+        victim.released()
+    victim.stop()
+    assert number > 8
+    assert wrong == {}
+
+
+@pytest.mark.kill
+def test_a_restart_may_be_killed_at_any_moment(field: Field) -> None:
+    chance = random.Random(4)
+    victim = victim_of(field)
+    where = boundaries_of(victim).index("send submit_order") + 1
+    wrong: Wrong = {}
+    for _ in range(8):
+        since = time.time_ns()
+        victim.arm(where)
+        fall(victim)
+        victim.kill()
+        left = victim.left()
+        for _ in range(2):
+            victim.begin()
+            time.sleep(chance.uniform(0.1, 4.0))
+            victim.kill()
+            found = lost_by(left, victim.kept())
+            left |= victim.left()
+            if found:
+                wrong[f"life {victim.lives}"] = found
+        found = again(victim, since, BREACHED)
+        print(victim.lives, found, flush=True)
+        if found:
+            wrong[f"life {victim.lives}"] = found
+        victim.released()
+    victim.stop()
+    assert wrong == {}
+
+
+# -- what the operator asks ------------------------------------------------------------------------
+
+
+@pytest.mark.kill
+def test_a_node_may_be_killed_at_every_boundary_of_the_operators_flatten(field: Field) -> None:
+    victim = victim_of(field)
+    found = boundaries_of(victim, flatten, BY_HAND)
+    assert {"write answer", "written answer", "send submit_order"} < set(found)
+    assert rounds(victim, list(range(1, len(found) + 1)), flatten, BY_HAND) == {}
+    assert pending(victim.folder) == []
+
+
+@pytest.mark.kill
+def test_a_node_may_be_killed_at_every_boundary_of_a_release(field: Field) -> None:
+    """What was asked for is done by the next start, once, and the other halts stay."""
+    victim = victim_of(field)
+    wrong: Wrong = {}
+    number, whole = 0, False
+    while not whole:
+        number += 1
+        since = time.time_ns()
+        victim.arm(0)
+        fall(victim)
+        victim.arm(number)
+        ask(victim.folder, Request(command="release", guard="max", accept=True, reason="test"))
+        victim.until(lambda: not pending(victim.folder), "answer")
+        time.sleep(AFTER)
+        whole = not victim.dead
+        died = victim.kill()
+        left = victim.left()
+        victim.begin()
+        assert victim.until(lambda: victim.runs, "start"), victim.said()
+        del left["max"]
+        found = lost_by(left, victim.kept())
+        stands = victim.journal(standing)
+        if stands != {"tiers": "shrink", "daily": "halt_entries"}:
+            found.append(f"what stands is {stands}")
+        found += wrong_at_the_exchange(victim, since, ("tiers", "daily"))
+        print(f"{number}: {died}: {found}", flush=True)
+        if found:
+            wrong[f"{number}: {died}"] = found
+        victim.released()
+    victim.stop()
+    assert number > 4
+    assert wrong == {}
