@@ -63,34 +63,43 @@ def legend(found: Sequence[Span]) -> str:
 
 def _by_guard(material: Material, keys: list[str], did: dict[str, Acts]) -> str:
     costs = _costs(material)
-    head = ["", "Tripped", "Stood", "Refused", "Held back", "Closed"]
-    if costs:
-        head += ["Saved, USDT", "Drawdown without", "Ends without at"]
+    worth = ["Saved, USDT", "Drawdown without", "Ends without at"] if costs else []
+    head = ["", *worth, "Tripped", "Stood", "Refused", "Held back", "Closed"]
     rows = [
         [
             text(key),
+            *_worth(costs, key),
             number(done.tripped, 0),
             span(done.stood) if done.stood else UNDEFINED,
             number(done.refused, 0),
             number(done.held_back, 0),
             number(done.closed, 0),
-            *_worth(costs, key),
         ]
         for key, done in did.items()
     ]
     if costs:
-        rows.append(["All of them", *[""] * 5, *_worth(costs, ALL)])
+        rows.append(["All of them", *_worth(costs, ALL), *[""] * 5])
     idle = [key for key in keys if key not in did]
     return (
         table(head, rows, kind="total" if costs else "")
         + _explained(material, costs)
-        + (
-            f"<p>{_counted(idle)} more stood by: {text(', '.join(idle))}. Of theirs no verdict "
-            "stood and no order was refused: without one of them the run is the same, so each "
-            "saved and cost nothing.</p>"
-            if idle
-            else ""
+        + _stood_by(idle)
+    )
+
+
+def _stood_by(keys: list[str]) -> str:
+    """Say of guards that left no trace why no run was made without them."""
+    if not keys:
+        return ""
+    names = text(", ".join(keys))
+    if len(keys) == 1:
+        return (
+            f"<p>One more stood by: {names}. It gave no verdict and refused no order: without it "
+            "the run is the same, so it saved and cost nothing.</p>"
         )
+    return (
+        f"<p>{len(keys)} more stood by: {names}. They gave no verdict and refused no order: "
+        "without any one of them the run is the same, so each saved and cost nothing.</p>"
     )
 
 

@@ -305,7 +305,17 @@ def test_a_page_is_the_same_whenever_it_is_rendered(tmp_path):
 @pytest.mark.parametrize("width", [500, 1400])
 def test_a_browser_draws_every_chart_without_an_error_or_a_sideways_scroll(tmp_path, width):
     # The browser has no network here: what the policy or the wire refuses would be an error.
-    page = page_of(small_record(), tmp_path)
+    record = small_record()
+    said = {
+        "ts": record.start_ns + DAY,
+        "guard": "daily",
+        "scope": "desk",
+        "action": "flatten",
+        "multiplier": 1.0,
+        "reason": "3 % lost",
+    }
+    tables = {**record.tables, "verdicts": table("verdicts", [said])}
+    page = page_of(replace(record, tables=tables), tmp_path)
     probe = """<script>addEventListener("load", () => { const d = document.documentElement;
       d.dataset.wide = d.scrollWidth > innerWidth; });</script>"""
     errors = "<script>onerror = (e) => document.documentElement.dataset.error = e;</script><style>"

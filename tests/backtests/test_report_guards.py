@@ -262,9 +262,9 @@ def test_each_guard_is_told_with_what_it_saved_or_cost(tmp_path):
     ]
     record = with_verdicts(said(5), said(24, "none"), guard_costs=table("guard_costs", rows))
     seen = words(section(page_of(record, tmp_path)))
-    assert "daily 1 19.0 h 0 0 0 +12.50 21.00 % 995.20" in seen
+    assert "daily +12.50 21.00 % 995.20 1 19.0 h 0 0 0" in seen
     assert "All of them −3.00 21.00 % 1,010.70" in seen
-    assert "One guard more stood by: far." in seen
+    assert "One more stood by: far. It gave no verdict and refused no order" in seen
     assert "Without any guard the account is liquidated on 2 Jan 2024." in seen
     assert "1 Jan 2024 05:00 2 Jan 2024 00:00 daily desk flatten 0.031 0.03 3 %" in seen
 
@@ -332,7 +332,7 @@ def test_a_whole_run_tells_its_guards(tmp_path):
     seen = words(section(page))
     # Down 30 of 1,000 at 2:00, to the end at 24:00; both positions went; the third order was
     # refused. Without the guard 5 x 50 were lost.
-    assert "max 1 22.0 h 1 0 2 +220.00 25.00 % 750.00" in seen
+    assert "max +220.00 25.00 % 750.00 1 22.0 h 1 0 2" in seen
     chart = equity_chart(page)
     (lane,) = [trace for trace in chart["data"] if trace.get("yaxis") == "y3"]
     assert lane["base"] == ["2023-11-15T02:00:00"]
