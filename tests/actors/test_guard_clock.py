@@ -1,0 +1,213 @@
+"""Guards under clocks that jump: host time zones with summer time, and steps backwards."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.activity import Cooldown, ErrorRate, OrderRate, Rejections, TradesPerDay
+from actors.guard import Guard
+from actors.losses import (
+    ConsecutiveLosses,
+    DailyLoss,
+    DrawdownTiers,
+    MaxDrawdown,
+    SessionProfit,
+    SymbolLoss,
+)
+from actors.rules.facts import Answered, Asked, Closed, Erred, Happened, Traded
+from actors.rules.latch import Latch
+from config.intervals import DAY_NS
+from strategies.messages import Action, refused_by
+from strategies.verdicts import Verdicts
+from tests.actors.days_played import CHANGES, course
+from tests.actors.tiny_guards import A, Table
+
+SECOND = 1_000_000_000
+NOON = 20_000 * DAY_NS + DAY_NS // 2
+"""4 October 2024, 12:00 UTC."""
+
+
+# -- the host's time zone --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[str]]]:
+    """Return what plays both changes to and from summer time as on a host in a zone."""
+
+    def played(zone: str) -> list[str]:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        return [line for day in CHANGES for line in course(day)]
+
+    yield played
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_the_hosts_time_zone_and_its_summer_time_change_nothing_that_guards_say(
+    host: Callable[[str], list[str]],
+) -> None:
+    said = host("UTC")
+    assert [line[:11] for line in said if '"works"' in line] == [
+        *("03-08 05:30", "03-08 07:30"),
+        *("11-01 05:30", "11-01 07:30"),
+    ]
+    over = [line[:11] for line in said if '"daily"' in line and '"over"' in line]
+    assert over == ["03-08 00:00", "03-09 00:00", "11-01 00:00", "11-02 00:00"]
+    # New York's clocks change by an hour on these very days, Lord Howe's by half an hour.
+    for zone in ("America/New_York", "Australia/Lord_Howe", "Pacific/Kiritimati"):
+        assert host(zone) == said
+        assert time.tzname != ("UTC", "UTC")
+
+
+def test_a_process_of_another_time_zone_says_the_same(host: Callable[[str], list[str]]) -> None:
+    there = subprocess.run(
+        [sys.executable, "-m", "tests.actors.days_played"],
+        env=os.environ | {"TZ": "America/New_York"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+    assert there.splitlines() == host("UTC")
+
+
+# -- a clock that goes backwards -------------------------------------------------------------------
+
+
+def guards() -> list[Guard]:
+    """Return guards that remember peaks, days, counts and times, with limits soon reached."""
+    return [
+        DrawdownTiers("tiers", msgspec.convert({"tiers": [{"at": 0.02, "size": 0.5}]}, TIERS)),
+        MaxDrawdown("max", MaxDrawdown.Config(limit_currency=60.0)),
+        MaxDrawdown(
+            "today", MaxDrawdown.Config(limit_currency=40.0, session="day", release="next_day")
+        ),
+        DailyLoss("daily", DailyLoss.Config(limit_currency=30.0)),
+        SymbolLoss("symbol", SymbolLoss.Config(limit_currency=20.0, release="2h")),
+        SessionProfit("profit", SessionProfit.Config(limit_currency=50.0)),
+        ConsecutiveLosses("losses", ConsecutiveLosses.Config(losses=2, release="3h")),
+        TradesPerDay("trades", TradesPerDay.Config(limit=2)),
+        Cooldown("pause", Cooldown.Config(after_trade="10m", after_loss="1h")),
+        OrderRate("rate", OrderRate.Config(count=3, window="1h", release="1h")),
+        ErrorRate("errors", ErrorRate.Config()),
+        Rejections("rejects", Rejections.Config()),
+    ]
+
+
+TIERS = DrawdownTiers.Config
+
+
+def happening(kind: str, ts: int) -> list[Happened]:
+    """Return one thing that happens."""
+    who = {"ts": ts, "strategy": "a", "instrument": A}
+    trade = {"price": Decimal(10), "fee": Decimal(0)}
+    known: dict[str, list[Happened]] = {
+        "trip": [
+            Traded(**who, **trade, quantity=Decimal(1), opened=True),
+            Traded(**who, **trade, quantity=Decimal(-1)),
+            Closed(**who, net=Decimal(-1)),
+        ],
+        "order": [Asked(**who, quantity=Decimal(1), price=None, is_exit=False, order_id="o")],
+        "rejection": [Answered(**who, accepted=False, reason="no")],
+        "error": [Erred(ts=ts, source="sweep", text="no answer")],
+        "nothing": [],
+    }
+    return known[kind]
+
+
+class Heard:
+    """What a desk would do with an entry: its gate hears verdicts beside the desk."""
+
+    def __init__(self, table: Table) -> None:
+        self.table, self.verdicts = table, Verdicts()
+        table.bus.subscribe("verdicts.*", self.verdicts.hear)
+
+    def refused(self) -> str | None:
+        """Return why an entry may not leave now, None when it may."""
+        scopes = ("desk", "strategy:a", f"instrument:{A}")
+        stands = self.verdicts.strictest(scopes)
+        if stands.action >= Action.HALT_ENTRIES:
+            return refused_by(stands)
+        return self.table.desk.hold(self.table.entry())
+
+
+def earlier(before: tuple[Latch, ...], after: tuple[Latch, ...]) -> list[Latch]:
+    """Return the latches that are gone, or end earlier than they did."""
+    left = {(x.scope, x.key, x.since): x for x in after}
+    lost = []
+    for latch in before:
+        now = left.get((latch.scope, latch.key, latch.since))
+        if now is None or (now.until is not None and now.until < (latch.until or 0)):
+            lost.append(latch)
+    return lost
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([-2 * 86_400, -5_400, -3_600, -60, -1, 0, 1, 30, 900, 3_600, 40_000]),
+        st.integers(900, 1_080),
+        st.sampled_from(["nothing", "nothing", "trip", "order", "rejection", "error"]),
+    ),
+    min_size=2,
+    max_size=25,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps=STEPS)
+def test_a_clock_that_goes_back_makes_guards_forget_nothing_and_lets_no_entry_pass(
+    steps: list[tuple[int, int, str]],
+) -> None:
+    made = guards()
+    table = Table(*made)
+    gate = Heard(table)
+    now, equity = NOON, 1000
+    table.look(str(equity), now)
+    for seconds, value, kind in steps:
+        # A step back changes the clock alone.
+        equity = equity if seconds < 0 else value
+        refused = gate.refused()
+        kept = {g.key: (g.rule_state, g.latches) for g in made}
+        now += seconds * SECOND
+        table.look(str(equity), now)
+        if seconds < 0:
+            for guard in made:
+                state, latches = kept[guard.key]
+                assert guard.rule_state == state, guard.key
+                assert earlier(latches, guard.latches) == [], guard.key
+            assert refused is None or gate.refused() is not None, refused
+        for seen in happening(kind, now) if seconds >= 0 else []:
+            table.desk.see(seen)
+
+
+@pytest.mark.parametrize("release", ["next_day", "1h"])
+def test_a_clock_set_back_over_midnight_begins_no_day_and_ends_no_halt(release: str) -> None:
+    midnight = NOON + DAY_NS // 2
+    guard = DailyLoss("daily", DailyLoss.Config(limit_currency=30.0, release=release))
+    table = Table(guard)
+    gate = Heard(table)
+    table.look("1000", midnight - 10 * SECOND)
+    table.look("990", midnight + SECOND)
+    table.look("950", midnight + 2 * SECOND)
+    # 40 lost of the new day's 990.
+    [before] = guard.latches
+    assert before.measured == 40
+    for back in (1, 3, 3_600, 86_400 * 3):
+        table.look("950", midnight + (2 - back) * SECOND)
+        assert guard.latches == (before,)
+        assert "by daily" in str(gate.refused())
+    # Nor does the day begin a second time, with 950 as its start.
+    table.look("950", midnight + 3 * SECOND)
+    assert guard.latches == (before,)
+    assert msgspec.to_builtins(guard.rule_state)["equity"]["value"] == "990"
