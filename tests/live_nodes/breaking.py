@@ -320,6 +320,11 @@ def settled(journal: Reading) -> bool:
     return not journal.unsettled()
 
 
+def booked(journal: Reading) -> bool:
+    """Whether it knows that it is flat, and what became of every order."""
+    return settled(journal) and not any(journal.explained().values())
+
+
 def standing(journal: Reading) -> dict[str, str]:
     """Return the actions that stand on the desk by guards of the document and the operator."""
     found = [v for _, v in journal.standing() if not v.guard.startswith("node.")]

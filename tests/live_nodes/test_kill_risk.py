@@ -24,6 +24,7 @@ from tests.live_nodes.breaking import (
     Field,
     Kept,
     Victim,
+    booked,
     lost_by,
     standing,
     wrong_at_the_exchange,
@@ -91,6 +92,8 @@ def ends(victim: Victim, before: dict[str, Kept], since: int, stands: dict[str, 
     assert victim.until(
         lambda: victim.flat and "flatten" in victim.journal(standing).values(), "flat"
     ), victim.said()
+    # Its exchange may tell it of the last execution a second later.
+    assert victim.until(lambda: victim.journal(booked), "news of that"), victim.said()
     time.sleep(AFTER)
     wrong = lost_by(before, victim.kept())
     found = victim.journal(standing)
