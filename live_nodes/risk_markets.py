@@ -67,12 +67,25 @@ class LiveMarkets:
             tick=Decimal(0) if instrument is None else instrument.price_increment.as_decimal(),
             silent_ns=self._silence(name, now, is_spot),
             delay_ns=None if delay is None else max(0, delay + self.skew_ns) + self.lag_ns,
-            next_funding_ns=None if feed is None else feed.next_funding_ns.get(name),
+            next_funding_ns=None if info is None else self._next_funding(name, info, now),
             trading=name not in self.closed,
             maintenance_rate=Decimal(0) if info is None else Decimal(info.maintenance_margin),
             taker_fee=Decimal(0) if instrument is None else Decimal(instrument.taker_fee),
             spot=is_spot,
         )
+
+    def _next_funding(self, name: str, info: InstrumentInfo, now: int) -> int | None:
+        """Return the next settlement: what the venue told last, else one interval after another.
+
+        The adapter tells of a new one only when the rate is new too, which at Bybit often stays
+        what it was; from midnight UTC on, perpetuals settle once an interval.
+        """
+        interval = info.funding_minutes * 60 * 10**9
+        told = None if self.feed is None else self.feed.next_funding_ns.get(name)
+        if not interval or (told is not None and told > now):
+            return told
+        first = 0 if told is None else told
+        return first + ((now - first) // interval + 1) * interval
 
     def _silence(self, name: str, now: int, is_spot: bool) -> int | None:
         """Return how long nothing came; of a spot pair only where its book or quotes are heard."""
