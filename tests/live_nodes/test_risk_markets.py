@@ -20,6 +20,7 @@ MIDNIGHT = 1_767_225_600 * 10**9  # 2026-01-01
 def markets(told: int | None, minutes: int = 480) -> LiveMarkets:
     info = InstrumentInfo(
         id=BTC,
+        symbol="BTCUSDT",
         product="LINEAR",
         base="BTC",
         quote="USDT",
