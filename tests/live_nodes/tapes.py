@@ -1,0 +1,155 @@
+"""A tape of what a live node's guards saw, and players that know nothing of the node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import msgspec
+from nautilus_trader.common.actor import Actor
+from nautilus_trader.common.config import ActorConfig
+
+from actors.books import Books
+from actors.guard import SEEN, Guard
+from actors.risk_desk import RiskDesk
+from actors.rules.facts import Happened, Pulse, Seen
+from actors.rules.latch import Latches, step, verdicts
+from actors.rules.params import GuardParams
+from actors.rules.rule import Rule
+from strategies.messages import Action, Verdict
+from strategies.state import MemoryState, StateStore
+from tests.actors.tiny_guards import Account
+from tests.builders_engine import bare_engine, perpetual, plain_bars
+from tests.live_nodes.odd_guards import COUNTS
+
+Tape = list[Seen | None]
+"""What was seen, in order; None is where guards were let speak."""
+_HAPPENED = msgspec.json.Decoder(Happened)
+_PULSES = msgspec.json.Decoder(Pulse)
+
+
+@dataclass
+class Recording:
+    """Lines of JSON, as a file would have them."""
+
+    lines: list[bytes] = field(default_factory=list)
+
+    def add(self, seen: Seen | None) -> None:
+        """Take one thing down."""
+        kind = b"-" if seen is None else b"P" if isinstance(seen, Pulse) else b"H"
+        self.lines.append(kind + (b"" if seen is None else msgspec.json.encode(seen)))
+
+    def tape(self) -> Tape:
+        """Read it back."""
+        decoders = {b"P": _PULSES, b"H": _HAPPENED}
+        return [
+            None if line == b"-" else decoders[line[:1]].decode(line[1:]) for line in self.lines
+        ]
+
+
+class Records(Guard):
+    """A guard that measures nothing, and takes down what it is shown."""
+
+    Config: ClassVar[type[GuardParams]] = GuardParams
+    rule: ClassVar[Rule] = COUNTS
+
+    def __init__(self, key: str, params: GuardParams) -> None:
+        super().__init__(key, params)
+        self.recording = Recording()
+
+    def attach(self, desk: RiskDesk, store: StateStore | None = None) -> None:
+        """Join the desk, and hear when it lets guards speak."""
+        super().attach(desk, store)
+        real = desk.speak
+
+        def speak() -> None:
+            self.recording.add(None)
+            real()
+
+        desk.speak = speak  # type: ignore[method-assign]
+
+    def see(self, seen: Seen) -> None:
+        """Take it down."""
+        self.recording.add(seen)
+        super().see(seen)
+
+
+# Players -----------------------------------------------------------------------------------------
+
+
+def by_rule(guard: str, rule: Rule, params: GuardParams, tape: Tape) -> list[Verdict]:
+    """Return what a fresh rule says to a tape: rule, latches and verdicts alone, no engine."""
+    state: Any = None
+    latches: Latches = ()
+    stands: dict[str, Verdict] = {}
+    said: list[Verdict] = []
+    for seen in tape:
+        if seen is None:
+            now = verdicts(latches, guard, passing=params.passing)
+            for scope in sorted(now.keys() | stands.keys()):
+                new, old = now.get(scope), stands.get(scope)
+                if new is None:
+                    del stands[scope]
+                    over = Verdict(action=Action.NONE, scope=scope, guard=guard, reason="over")
+                    said.append(over)
+                elif old is None or differs(new, old):
+                    stands[scope] = new
+                    said.append(new)
+            continue
+        if state is None:
+            if not isinstance(seen, Pulse):
+                continue
+            state = rule.start(params, seen)
+        state, readings = rule.step(state, seen, params)
+        latches = step(latches, readings, seen.now if isinstance(seen, Pulse) else seen.ts, params)
+    return said
+
+
+def differs(new: Verdict, old: Verdict) -> bool:
+    """Whether a trader would be told of it: another number measured is no news."""
+    return any(
+        getattr(new, name) != getattr(old, name)
+        for name in ("action", "multiplier", "until", "reason")
+    )
+
+
+class Player(Actor):
+    """Shows a tape to guards, one thing a microsecond, in a simulated engine."""
+
+    def __init__(self, tape: Tape, guards: list[Guard], first: int) -> None:
+        super().__init__(ActorConfig(component_id="player"))
+        self._tape, self._guards, self._first = tape, guards, first
+
+    def on_start(self) -> None:
+        """Plan every moment."""
+        for number in range(len(self._tape)):
+            self.clock.set_time_alert_ns(f"{number:08}", self._first + number * 1_000, self._show)
+
+    def _show(self, event: Any) -> None:
+        seen = self._tape[int(event.name)]
+        if seen is not None:
+            self.msgbus.publish(SEEN, seen)
+            return
+        for guard in self._guards:
+            guard.speak()
+
+
+def by_engine(guards: dict[str, Guard], tape: Tape) -> dict[str, list[Verdict]]:
+    """Return what guards in a backtest engine say to a tape, each with a state of its own."""
+    instrument = perpetual()
+    engine = bare_engine(instrument)
+    desk = RiskDesk(
+        engine.kernel, Account(), Books(), guards, leverage=Decimal(1), later=lambda act: act()
+    )
+    said: dict[str, list[Verdict]] = {key: [] for key in guards}
+    for key, guard in guards.items():
+        guard.attach(desk, MemoryState())
+        engine.add_actor(guard)
+        engine.kernel.msgbus.subscribe(f"verdicts.{key}", said[key].append)
+    bars = plain_bars(instrument, [100.0, 100.0])
+    engine.add_actor(Player(tape, list(guards.values()), bars[0].ts_event + 1))
+    engine.add_data(bars)
+    engine.run()
+    engine.dispose()
+    return said
