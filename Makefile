@@ -15,7 +15,7 @@ env: $(STAMP) ## Create the environment in .venv
 
 demo: $(STAMP) ## Make the demo catalog, run the reversal backtest, show the table and the report's path
 	@test -f $(DEMO_CATALOG)/CURRENT || $(PY) perpdesk.py catalog demo --catalog $(DEMO_CATALOG)
-	@$(PY) perpdesk.py backtest backtests/runs/xs_reversal_demo.yaml
+	@$(PY) perpdesk.py backtest backtests/runs/xs_reversal_demo.yaml --no-guard-costs
 
 test: $(STAMP) ## Run the tests (everything but the slow ones)
 	@$(PY) -m pytest -n 2 --dist loadfile
