@@ -119,6 +119,10 @@ class Board:
         return gone + new
 
 
+ANSWERED_S = 1.0
+"""A word so soon after its link was connected anew came with the new subscription."""
+
+
 class Feeds:
     """When each instrument last spoke, and which links must be connected anew for it.
 
@@ -136,6 +140,7 @@ class Feeds:
         self._heard = dict.fromkeys(instruments, now_ns)
         self._silence_ns = round(silence * SECOND)
         self._renewed: dict[str, int] = {}
+        self._were_silent: set[str] = set()
 
     def hear(self, instrument: str, ts_ns: int) -> None:
         """Take down that an instrument spoke."""
@@ -151,15 +156,28 @@ class Feeds:
         }
 
     def to_renew(self, now_ns: int) -> list[str]:
-        """Return the public links to connect anew; one is not tried again before it had time."""
-        links = sorted({public_link(name) for name in self.silent(now_ns)})
+        """Return the public links to connect anew; one is not tried again before it had time.
+
+        One that speaks again by itself is connected anew as well: what changed in its book while it
+        was silent never came, and only a new subscription brings the whole book.
+        """
+        silent = self.silent(now_ns)
+        links = sorted({public_link(name) for name in silent})
         due = [
             link
             for link in links
             if now_ns - self._renewed.get(link, -self._silence_ns) >= self._silence_ns
         ]
+        back = self._were_silent - silent.keys()
+        self._were_silent = set(silent)
+        due += sorted({public_link(name) for name in back if self._by_itself(name)} - set(due))
         self._renewed.update(dict.fromkeys(due, now_ns))
         return due
+
+    def _by_itself(self, name: str) -> bool:
+        """Whether it spoke again for another reason than that its link was just connected anew."""
+        renewed = self._renewed.get(public_link(name))
+        return renewed is None or not 0 <= self._heard[name] - renewed <= ANSWERED_S * SECOND
 
 
 class Crossings:

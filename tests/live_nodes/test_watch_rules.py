@@ -116,3 +116,13 @@ def test_a_silent_link_is_connected_anew_and_then_given_time() -> None:
     feeds.hear(ETH, 61 * SECOND)
     assert feeds.to_renew(79 * SECOND) == []
     assert feeds.to_renew(80 * SECOND) == ["public spot"]
+
+
+def test_a_feed_that_speaks_again_by_itself_is_subscribed_to_anew_for_the_whole_book() -> None:
+    feeds = Feeds([BTC], 30.0, now_ns=0)
+    assert feeds.to_renew(30 * SECOND) == ["public linear"]
+    # Nothing came with the new subscription; ten seconds later changes of the book come again.
+    feeds.hear(BTC, 40 * SECOND)
+    assert feeds.to_renew(40 * SECOND) == ["public linear"]
+    feeds.hear(BTC, 41 * SECOND)
+    assert feeds.to_renew(41 * SECOND) == []
