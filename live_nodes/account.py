@@ -15,6 +15,7 @@ from actors.owners import owner_of
 from actors.prices import CachePrices
 from actors.rules.facts import Holding
 from catalog.instruments import VENUE
+from live_nodes.wallet_lag import WalletLag
 
 ZERO = Decimal(0)
 
@@ -34,13 +35,20 @@ class CacheAccount:
         self._cache = cache
         self._venue = Venue(VENUE)
         self._currency = Currency.from_str(settlement)
+        self.lag: WalletLag | None = None
+        """Tells what the wallet does not show yet; without it the wallet is believed."""
         self.prices = CachePrices(cache)
 
     def balance(self) -> Decimal | None:
         """Return the wallet balance, None before the venue told one."""
         account = self._cache.account_for_venue(self._venue)
         total = None if account is None else account.balance_total(self._currency)
-        return None if total is None else total.as_decimal()
+        if total is None:
+            return None
+        balance: Decimal = total.as_decimal()
+        if self.lag is not None:
+            balance += self.lag.amount(account.last_event.ts_event)
+        return balance
 
     def equity(self) -> float:
         """Return the wallet balance plus what open positions have gained, at mark prices."""

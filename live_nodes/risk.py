@@ -45,6 +45,7 @@ from live_nodes.stopping import Stop, watched
 from live_nodes.venue_check import VenueCheck
 from live_nodes.venue_notices import Notices
 from live_nodes.venue_rest import VenueRest
+from live_nodes.wallet_lag import WalletLag
 from live_nodes.wiring import state_of
 from strategies.base import DeskStrategy
 from strategies.messages import Action, Verdict
@@ -122,6 +123,7 @@ class Risk:
         self.guards: dict[str, Guard] = guards | {OPERATOR: self.operator}
         owners = {name: key for key, strategy in strategies.items() for name in strategy.ids}
         account = CacheAccount(kernel.cache)
+        account.lag = self._lag = WalletLag(kernel.cache)
         self._account = account
         self.markets = LiveMarkets(kernel.cache, facts.infos)
         self.desk = RiskDesk(
@@ -187,6 +189,8 @@ class Risk:
             When the account's worth does not come to be known.
         """
         await self._know_worth()
+        self._lag.begin()
+        self._kernel.msgbus.subscribe("events.position.*", self._lag.hear)
         self.markets.feed = feed
         for guard in self.guards.values():
             self._made.trader.start_actor(guard.id)
