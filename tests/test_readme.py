@@ -36,6 +36,14 @@ COMMANDS = [
     for line in text.splitlines()
     if line.startswith("$ ")
 ]
+SECTIONS = {
+    section.splitlines()[0]: [
+        line.removeprefix("$ ") for line in section.splitlines() if line.startswith("$ perpdesk")
+    ]
+    for section in README.split("\n## ")
+    if "\n$ perpdesk" in section
+}
+"""The commands under each heading, in the page's order: later ones need what earlier ones made."""
 PERPDESK = [command for command in COMMANDS if command.startswith("perpdesk")]
 MAKE = [command for command in COMMANDS if command.startswith("make")]
 BYBIT = [command for command in PERPDESK if "_testnet" in command]
@@ -88,8 +96,13 @@ def test_the_readme_shows_commands_documents_and_a_strategy() -> None:
     assert {kind for kind, _ in BLOCKS} >= {"console", "python", "yaml"}
 
 
-def test_every_perpdesk_command_of_the_readme_works(clone: Path) -> None:
-    for command in PERPDESK:
+def test_every_command_stands_under_a_heading() -> None:
+    assert [command for commands in SECTIONS.values() for command in commands] == PERPDESK
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_perpdesk_command_of_the_readme_works(clone: Path, section: str) -> None:
+    for command in SECTIONS[section]:
         if command in BYBIT:
             continue
         arguments = shlex.split(command)[1:]
