@@ -31,8 +31,11 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import live_nodes.session  # noqa: F401 - what every child needs, imported once
+import actors.activity
+import actors.losses  # noqa: F401 - as above
+import live_nodes.session  # noqa: F401 - as above
 import perpdesk
+import tests.live_nodes.eager
 import tests.live_nodes.steady  # noqa: F401 - as above
 from tests.live_nodes.boundaries import Boundaries
 from tests.live_nodes.countdown import Countdown
