@@ -22,7 +22,6 @@ from live_nodes.operator_guard import OPERATOR
 from live_nodes.own_positions import own_positions
 from live_nodes.session import venue_of
 from live_nodes.status import status_of
-from live_nodes.throttle import Bucket
 from live_nodes.venue_rest import VenueError, VenueRest
 from strategies.order_ids import owner_of
 
@@ -168,13 +167,12 @@ class _Flatten:
             except VenueError as error:
                 # Only names of orders and `external: leave` depend on it; the looks try again.
                 self._say(f"{error}; going on with what the journal knows")
-            pace = Bucket(node.watch.throttle.per_second, node.watch.throttle.burst)
             self.straight = StraightFlatten(
                 rest,
                 Reach(node.risk.external, node.universe, self._is_own),
                 own,
                 self._owner,
-                pace,
+                node.watch.throttle,
                 self._keys_from(),
                 self._say,
             )

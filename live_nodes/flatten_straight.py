@@ -14,6 +14,7 @@ from decimal import Decimal
 from functools import partial
 
 from config.errors import GateRefused
+from config.watch import Throttle as Pace
 from live_nodes.flatten_rules import ZERO, Left, Reach, pieces, what_is_left
 from live_nodes.own_positions import OwnPositions
 from live_nodes.throttle import Bucket
@@ -36,6 +37,19 @@ _NO_ANSWER_S = 6.0
 Say = Callable[[str], None]
 
 
+class _Lane:
+    """Requests of one kind: so many at once, at a pace."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.several = asyncio.Semaphore(_AT_ONCE)
+        self._bucket = Bucket(pace.per_second, pace.burst)
+
+    async def turn(self) -> None:
+        """Wait for the next turn."""
+        while not self._bucket.take(1, time.monotonic_ns()):
+            await asyncio.sleep(self._bucket.wait(1, time.monotonic_ns()) + 0.001)
+
+
 class StraightFlatten:
     """One flatten through REST.
 
@@ -49,8 +63,8 @@ class StraightFlatten:
         What is the desk's own.
     owner : callable
         The strategy's key to close an instrument for, where executions name none.
-    pace : Bucket
-        Requests that change something.
+    pace : config.watch.Throttle
+        Of requests; cancels and closes each have their own, as the venue counts them by path.
     keys_from : str
         Where the keys came from, for the message when the venue refuses them.
     say : callable
@@ -63,16 +77,16 @@ class StraightFlatten:
         reach: Reach,
         own: OwnPositions,
         owner: Callable[[str], str],
-        pace: Bucket,
+        pace: Pace,
         keys_from: str,
         say: Say,
     ) -> None:
         self._rest, self._reach, self._own, self._owner = rest, reach, own, owner
-        self._pace, self._keys_from, self._say = pace, keys_from, say
+        self._keys_from, self._say = keys_from, say
+        self._cancels, self._closes = _Lane(pace), _Lane(pace)
         self._session = session_of(time.time_ns())
         self._sent = 0
         self._waiting: dict[str, tuple[str, float]] = {}
-        self._several = asyncio.Semaphore(_AT_ONCE)
         self._trouble: dict[str, None] = {}
         self._said = ""
         self.left: Left | None = None
@@ -164,18 +178,21 @@ class StraightFlatten:
 
     async def _act(self, left: Left) -> None:
         emptied = {o.instrument for o in left.orders if self._reach.takes_all_of(o.instrument)}
-        work = [partial(self._rest.cancel_all, name) for name in sorted(emptied)]
-        work += [
+        cancels = [partial(self._rest.cancel_all, name) for name in sorted(emptied)]
+        cancels += [
             partial(self._cancel, order.instrument, order.order_id)
             for order in left.orders
             if order.instrument not in emptied
         ]
-        work += [
+        closes = [
             partial(self._close, name, quantity)
             for name, quantity in sorted(left.held.items())
             if name not in self._waiting
         ]
-        await asyncio.gather(*(self._paced(one) for one in work))
+        await asyncio.gather(
+            *(self._paced(self._cancels, one) for one in cancels),
+            *(self._paced(self._closes, one) for one in closes),
+        )
 
     async def _cancel(self, instrument: str, venue_order_id: str) -> None:
         await self._rest.cancel(instrument, order_id=venue_order_id)
@@ -215,10 +232,9 @@ class StraightFlatten:
             return order_id(self._own.tag, key, self._session, self._sent)
         return f"flatten-{self._session}-{self._sent}"
 
-    async def _paced(self, work: Callable[[], Awaitable[None]]) -> None:
-        async with self._several:
-            while not self._pace.take(1, time.monotonic_ns()):
-                await asyncio.sleep(self._pace.wait(1, time.monotonic_ns()) + 0.001)
+    async def _paced(self, lane: _Lane, work: Callable[[], Awaitable[None]]) -> None:
+        async with lane.several:
+            await lane.turn()
             await self._tried(work())
 
     # What goes wrong -----------------------------------------------------------------------------

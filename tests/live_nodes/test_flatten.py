@@ -26,7 +26,6 @@ from live_nodes.practice.model import OrderRequest
 from live_nodes.state_folder import node_to_stop, state_folder
 from strategies.order_ids import order_id, owner_of, session_of
 from tests.live_nodes.practice.background import wait_for
-from tests.live_nodes.practice.still_market import ETH
 from tests.live_nodes.stage import ACCOUNT, NAME, Stage, stage
 
 SESSION = session_of(time.time_ns())
@@ -307,6 +306,25 @@ def test_the_outcome_is_plain_for_machines(at: Stage, tmp_path: Path) -> None:
     assert set(plain) == {"flat", "by", "verified", "seconds", "left", "halt"}
 
 
+@pytest.mark.slow
+def test_fifty_positions_and_orders_go_at_the_pace_that_the_venue_takes(tmp_path: Path) -> None:
+    Own.tag = f"f{next(_TAGS)}"
+    with stage(coins=50) as venue:
+        for number in range(50):
+            coin = f"C{number:02}USDT"
+            trade(venue, coin, "Buy", "1.00", None)
+            trade(venue, coin, "Buy", "1.00", "9.00")
+        universe = {"instruments": ["C*USDT-LINEAR.BYBIT"]}
+        node = node_at(tmp_path, venue, universe=universe)
+        outcome, said = switched(node, 60)
+        assert outcome.flat
+        assert venue.open_orders() == {}
+        print(f"50 positions and 50 orders: {outcome.words.splitlines()[0]}")
+        # Our own pace keeps below the venue's: 50 cancels beside 50 closes, 7 a second each.
+        assert not any("Too many" in line for line in said)
+        assert outcome.seconds < 20
+
+
 # Helpers -----------------------------------------------------------------------------------------
 
 
@@ -316,20 +334,25 @@ def filled(at: Stage, name: str) -> D:
 
 
 def hold_ether(at: Stage, side: str, qty: str) -> None:
+    trade(at, "ETHUSDT", side, qty, None)
+
+
+def trade(at: Stage, symbol: str, side: str, qty: str, price: str | None) -> None:
+    """Give an order of the account by hand, at the market where it has no price."""
     request = OrderRequest(
         category="linear",
-        symbol="ETHUSDT",
+        symbol=symbol,
         side=side,  # type: ignore[arg-type]
-        order_type="Market",
+        order_type="Market" if price is None else "Limit",
         qty=D(qty),
-        price=None,
-        time_in_force="IOC",
+        price=None if price is None else D(price),
+        time_in_force="IOC" if price is None else "GTC",
         order_link_id="",
     )
 
     def send() -> None:
         at.exchange.create(ACCOUNT, request, at.server.venue.clock_ms())
-        at.server.venue.settle([ETH])
+        at.server.venue.settle([("linear", symbol)])
 
     at.call(send)
 
