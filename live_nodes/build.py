@@ -36,7 +36,6 @@ from config.universe import select
 from live_nodes.adapter import Wiring, data_factory, execution_factory, forget_clients
 from live_nodes.environments import Addresses, world
 from live_nodes.feed import NodeFeed, NodeFeedConfig
-from live_nodes.venue_account import believe_the_venue
 
 LOG_FILE = "node"
 FEED = "NodeFeed"
@@ -165,7 +164,6 @@ def make_node(
 ) -> TradingNode:
     """Build the node with its clients, unconnected."""
     forget_clients()
-    believe_the_venue()
     made = TradingNode(config=config, loop=loop)
     made.add_data_client_factory(BYBIT, data_factory(wiring))
     paper = isinstance(config.exec_clients[BYBIT], SandboxExecutionClientConfig)
