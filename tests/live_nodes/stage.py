@@ -63,7 +63,9 @@ from tests.live_nodes.practice.still_market import (
     StillMarket,
     perpetuals,
 )
+from tests.live_nodes.reported import believe_venues
 
+believe_venues()
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 ACCOUNT = "anna"
 NAME = "BTCUSDT-LINEAR.BYBIT"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nautilus_trader.accounting.factory import AccountFactory
 
 from config.scenario import Delay
 from tests.live_nodes.by_hand import BUY, SELL
@@ -53,3 +54,18 @@ def test_what_is_realised_is_counted_once_however_late_the_wallet_comes(
         truth = st.call(lambda: st.exchange.wallet("anna").equity)
         assert account.worth() == truth
         assert verdicts(desk) == []
+
+
+def test_tests_in_the_process_of_a_backtest_take_no_fee_off_a_live_balance(tmp_path: Path) -> None:
+    """The engine remembers for the whole process that it worked balances out."""
+    AccountFactory.register_calculated_account("BYBIT")
+    with stage() as st, desk_node(st, folder=tmp_path, risk=RISK) as desk:
+        assert desk.live.risk is not None
+        account = desk.live.risk._account
+        for side in (BUY, SELL):
+            order = desk.strategy.market(side, "0.100")
+            desk.until(lambda name=order: desk.strategy.status(name) == "FILLED", "the fill")
+        desk.wait(0.3)
+        # Twice about 2.75 of fees, and 0.02 of spread: once.
+        truth = st.call(lambda: st.exchange.wallet("anna").equity)
+        assert account.worth() == truth == D("99994.48")
