@@ -69,6 +69,7 @@ class Guard(Actor):
         super().__init__(ActorConfig(component_id=f"guard-{key}"))
         self.key = key
         self.params = params
+        self._heard = self.rule.hears | {Pulse}
         self.rule_state: msgspec.Struct | None = None
         self.latches: Latches = ()
         self.readings: tuple[Reading, ...] = ()
@@ -131,6 +132,8 @@ class Guard(Actor):
         assert self._desk is not None
         if self.failed:
             return
+        if type(seen) not in self._heard and not self._unkept:
+            return
         try:
             self._see(seen)
         except Exception as error:  # noqa: BLE001 - whatever a rule raises halts entries
@@ -157,7 +160,7 @@ class Guard(Actor):
     @property
     def has_news(self) -> bool:
         """Whether a verdict changed that it has not published."""
-        return self._changed() is not None
+        return self.latches is not self._spoken and self._changed() is not None
 
     def news(self) -> list[Verdict]:
         """Return the verdicts that stand, where one of them is not published."""

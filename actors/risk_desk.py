@@ -301,11 +301,12 @@ class RiskDesk:
     def _plan(self) -> None:
         """Look again when the first halt may end, and when the next day begins."""
         now = self.now()
-        ends = [now - now % DAY_NS + DAY_NS]
+        soonest = now - now % DAY_NS + DAY_NS
         for guard in self.guards.values():
-            # One that is due already was looked at just now, and goes on.
-            ends.extend(x.until for x in guard.latches if x.until is not None and x.until > now)
-        soonest = min(ends)
+            for latch in guard.latches:
+                # One that is due already was looked at just now, and goes on.
+                if latch.until is not None and now < latch.until < soonest:
+                    soonest = latch.until
         if soonest == self._again:
             return
         clock = self._kernel.clock

@@ -33,7 +33,7 @@ def _step(state: Nothing, seen: Seen, params: Any) -> tuple[Nothing, Readings]:
     return state, () if isinstance(seen, Pulse) else None
 
 
-RULE = Rule(state=Nothing, start=_start, step=_step)
+RULE = Rule(state=Nothing, start=_start, step=_step, hears=frozenset())
 
 
 class Operator(Guard):

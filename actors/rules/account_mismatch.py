@@ -113,4 +113,10 @@ def _reading(found: tuple[Difference, ...], params: AccountMismatchParams) -> Re
     )
 
 
-RULE = Rule(state=Differences, start=start, step=step, released=released)
+RULE = Rule(
+    state=Differences,
+    start=start,
+    step=step,
+    released=released,
+    hears=frozenset({Differed}),
+)

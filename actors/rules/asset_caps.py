@@ -107,4 +107,5 @@ RULE = Rule(
     step=step,
     admit=admit,
     needs=frozenset({"standing"}),
+    hears=frozenset(),
 )

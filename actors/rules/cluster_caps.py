@@ -125,4 +125,5 @@ RULE = Rule(
     step=step,
     admit=admit,
     needs=frozenset({"standing"}),
+    hears=frozenset(),
 )

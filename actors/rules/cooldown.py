@@ -143,4 +143,5 @@ RULE = Rule(
     admit=admit,
     released=released,
     needs=frozenset({"standing"}),
+    hears=frozenset({Traded, Closed}),
 )

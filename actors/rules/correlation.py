@@ -162,4 +162,5 @@ RULE = Rule(
     step=step,
     released=released,
     needs=frozenset({"markets"}),
+    hears=frozenset(),
 )

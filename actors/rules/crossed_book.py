@@ -53,4 +53,10 @@ def _reading(name: str, overlap: Decimal, params: CrossedBookParams) -> Reading:
     )
 
 
-RULE = Rule(state=Nothing, start=nothing, step=step, needs=frozenset({"markets"}))
+RULE = Rule(
+    state=Nothing,
+    start=nothing,
+    step=step,
+    needs=frozenset({"markets"}),
+    hears=frozenset(),
+)

@@ -94,4 +94,10 @@ def _risked(params: DailyLossParams, equity: Decimal) -> Decimal:
     return ZERO if params.r_pct is None else exact(params.r_pct) * equity
 
 
-RULE = Rule(state=Today, start=start, step=step, released=released)
+RULE = Rule(
+    state=Today,
+    start=start,
+    step=step,
+    released=released,
+    hears=frozenset(),
+)

@@ -76,4 +76,10 @@ def released(state: Errors, pulse: Pulse, scope: str, params: ErrorRateParams) -
     return Errors()
 
 
-RULE = Rule(state=Errors, start=start, step=step, released=released)
+RULE = Rule(
+    state=Errors,
+    start=start,
+    step=step,
+    released=released,
+    hears=frozenset({Erred}),
+)

@@ -127,4 +127,11 @@ def _words(at: int, now: int) -> str:
     return f"funding is settled in {away:g} s" if now < at else f"funding settled {away:g} s ago"
 
 
-RULE = Rule(state=Settlements, start=start, step=step, admit=admit, needs=frozenset({"markets"}))
+RULE = Rule(
+    state=Settlements,
+    start=start,
+    step=step,
+    admit=admit,
+    needs=frozenset({"markets"}),
+    hears=frozenset(),
+)

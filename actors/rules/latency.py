@@ -115,4 +115,11 @@ def _words(delay: float, params: LatencyGateParams) -> str:
     return f"events come {delay * 1000:.0f} ms late, limit {params.limit}"
 
 
-RULE = Rule(state=Nothing, start=nothing, step=step, admit=admit, needs=frozenset({"markets"}))
+RULE = Rule(
+    state=Nothing,
+    start=nothing,
+    step=step,
+    admit=admit,
+    needs=frozenset({"markets"}),
+    hears=frozenset(),
+)

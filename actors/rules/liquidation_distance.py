@@ -111,4 +111,10 @@ def _told(distance: Decimal | None) -> Decimal:
     return FARTHEST if distance is None else min(distance, FARTHEST)
 
 
-RULE = Rule(state=Nothing, start=nothing, step=step, needs=frozenset({"markets"}))
+RULE = Rule(
+    state=Nothing,
+    start=nothing,
+    step=step,
+    needs=frozenset({"markets"}),
+    hears=frozenset(),
+)

@@ -146,4 +146,11 @@ def _words(window: Window) -> str:
     return f"announced maintenance from {window.start} to {window.end} (UTC)"
 
 
-RULE = Rule(state=Nothing, start=nothing, step=step, admit=admit, needs=frozenset({"markets"}))
+RULE = Rule(
+    state=Nothing,
+    start=nothing,
+    step=step,
+    admit=admit,
+    needs=frozenset({"markets"}),
+    hears=frozenset(),
+)

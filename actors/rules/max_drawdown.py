@@ -51,4 +51,10 @@ def step(state: Peaks, seen: Seen, params: MaxDrawdownParams) -> tuple[Peaks, Re
     )
 
 
-RULE = Rule(state=Peaks, start=curves.start, step=step, released=curves.released)
+RULE = Rule(
+    state=Peaks,
+    start=curves.start,
+    step=step,
+    released=curves.released,
+    hears=frozenset(),
+)

@@ -120,4 +120,11 @@ def _reading(strategy: str, stamps: Stamps, now: int, params: OrderRateParams) -
     )
 
 
-RULE = Rule(state=Rates, start=start, step=step, admit=admit, released=released)
+RULE = Rule(
+    state=Rates,
+    start=start,
+    step=step,
+    admit=admit,
+    released=released,
+    hears=frozenset({Asked, Refused}),
+)

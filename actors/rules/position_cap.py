@@ -75,4 +75,5 @@ RULE = Rule(
     step=step,
     admit=admit,
     needs=frozenset({"standing"}),
+    hears=frozenset(),
 )

@@ -97,4 +97,10 @@ def _reading(scope: str, count: int, state: Rows, params: RejectionsParams) -> R
     )
 
 
-RULE = Rule(state=Rows, start=start, step=step, released=released)
+RULE = Rule(
+    state=Rows,
+    start=start,
+    step=step,
+    released=released,
+    hears=frozenset({Answered}),
+)

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
-from actors.rules.facts import Asked, Need, Pulse, Seen
+from actors.rules.facts import Asked, Happened, Need, Pulse, Seen
 from actors.rules.reading import Reading
 
 Readings = tuple[Reading, ...] | None
 """None says nothing new: the readings before stand. A Pulse is always answered with readings."""
+
+EVERYTHING: frozenset[type] = frozenset(get_args(Happened))
 
 
 def admits(state: Any, asked: Asked, pulse: Pulse, params: Any) -> str | None:
@@ -51,6 +53,9 @@ class Rule:
         trader accepted a breach (peak = now, counters = 0) on a scope.
     needs : frozenset of Need
         Costly parts of a Pulse or of an Asked that it reads.
+    hears : frozenset of type
+        What of all that happens between pulses it is shown: to the rest its ``step`` would say
+        nothing new. A rebalance makes hundreds of such things at one moment.
     """
 
     state: type[msgspec.Struct]
@@ -59,3 +64,4 @@ class Rule:
     admit: Callable[[Any, Asked, Pulse, Any], str | None] = admits
     released: Callable[[Any, Pulse, str, Any], Any] = keeps
     needs: frozenset[Need] = frozenset()
+    hears: frozenset[type] = EVERYTHING

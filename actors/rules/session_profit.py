@@ -72,4 +72,10 @@ def released(state: Began, pulse: Pulse, scope: str, params: SessionProfitParams
     return start(params, pulse)
 
 
-RULE = Rule(state=Began, start=start, step=step, released=released)
+RULE = Rule(
+    state=Began,
+    start=start,
+    step=step,
+    released=released,
+    hears=frozenset(),
+)

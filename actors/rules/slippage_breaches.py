@@ -100,4 +100,10 @@ def _reading(scope: str, stamps: Stamps, now: int, params: SlippageBreachesParam
     )
 
 
-RULE = Rule(state=Breaches, start=start, step=step, released=released)
+RULE = Rule(
+    state=Breaches,
+    start=start,
+    step=step,
+    released=released,
+    hears=frozenset({Traded}),
+)

@@ -109,4 +109,11 @@ def _words(width: Decimal, unit: str, limit: Decimal) -> str:
     return f"the spread is {float(width):.4g} {unit}, at most {float(limit):g}"
 
 
-RULE = Rule(state=Nothing, start=nothing, step=step, admit=admit, needs=frozenset({"markets"}))
+RULE = Rule(
+    state=Nothing,
+    start=nothing,
+    step=step,
+    admit=admit,
+    needs=frozenset({"markets"}),
+    hears=frozenset(),
+)

@@ -50,4 +50,10 @@ def step(state: Nothing, seen: Seen, params: StaleFeedParams) -> tuple[Nothing, 
     return state, of_note(silences, limit - params.hysteresis * limit, reading)
 
 
-RULE = Rule(state=Nothing, start=nothing, step=step, needs=frozenset({"markets"}))
+RULE = Rule(
+    state=Nothing,
+    start=nothing,
+    step=step,
+    needs=frozenset({"markets"}),
+    hears=frozenset(),
+)

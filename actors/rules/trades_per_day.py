@@ -129,4 +129,5 @@ RULE = Rule(
     admit=admit,
     released=released,
     needs=frozenset({"standing"}),
+    hears=frozenset({Traded}),
 )

@@ -203,4 +203,10 @@ def _words(pair: Pair, net: Decimal, measured: float, params: UnhedgedParams) ->
     )
 
 
-RULE = Rule(state=Pairs, start=start, step=step, released=released)
+RULE = Rule(
+    state=Pairs,
+    start=start,
+    step=step,
+    released=released,
+    hears=frozenset({Traded}),
+)

@@ -135,4 +135,5 @@ RULE = Rule(
     step=step,
     released=released,
     needs=frozenset({"markets"}),
+    hears=frozenset(),
 )
