@@ -81,9 +81,8 @@ class Standings:
         rows = self._rows
         own = (instrument, strategy)
         if own not in rows or order_id in self._orders(instrument) or rows[own].price == ZERO:
-            rows = dict(rows)
-            rows[own] = self._row(own, without=order_id, asked_price=asked_price)
-            return tuple(rows[key] for key in sorted(rows))
+            row = self._row(own, without=order_id, asked_price=asked_price)
+            rows = {**rows, own: row} if own in rows else _sorted({**rows, own: row})
         return tuple(rows.values())
 
     def _begin(self) -> None:
@@ -127,9 +126,14 @@ class Standings:
         keys = {key for key in self._held if key[0] in self._stale}
         for name in self._stale:
             keys.update((name, self._owner(order_id)) for order_id in self._orders(name))
-        rows = {key: row for key, row in self._rows.items() if key[0] not in self._stale}
-        rows.update((key, self._row(key)) for key in keys)
-        self._rows = {key: rows[key] for key in sorted(rows)}
+        gone = [key for key in self._rows if key[0] in self._stale and key not in keys]
+        for key in gone:
+            del self._rows[key]
+        are_new = not keys <= self._rows.keys()
+        for key in keys:
+            self._rows[key] = self._row(key)
+        if are_new:
+            self._rows = _sorted(self._rows)
         self._stale.clear()
 
     def _row(self, key: Key, without: str = "", asked_price: Decimal | None = None) -> Standing:
@@ -152,3 +156,7 @@ class Standings:
             sell_orders=sum(left < ZERO for left in opening),
             price=price or ZERO,
         )
+
+
+def _sorted(rows: dict[Key, Standing]) -> dict[Key, Standing]:
+    return {key: rows[key] for key in sorted(rows)}

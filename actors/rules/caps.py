@@ -123,7 +123,7 @@ def of_note(values: Values, cap: Cap) -> list[str]:
     """
     if not values:
         return []
-    largest = max(values, key=lambda name: abs(values[name]))
-    if cap.clear(abs(values[largest])):
-        return [largest]
+    largest = max(map(abs, values.values()))
+    if cap.clear(largest):
+        return [next(name for name, value in values.items() if abs(value) == largest)]
     return sorted(name for name, value in values.items() if not cap.clear(abs(value)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
@@ -13,6 +14,7 @@ from actors.rules.nearest import of_note
 from actors.rules.params import GuardParams, Release
 from actors.rules.reading import Reading
 from actors.rules.rule import Readings, Rule
+from strategies.messages import Action
 
 _PREFIX = {"strategies": "strategy:", "instruments": "instrument:"}
 
@@ -75,10 +77,14 @@ def step(state: Rows, seen: Seen, params: ConsecutiveLossesParams) -> tuple[Rows
         return state, None
     rows = state.rows
     if params.of == "desk":
-        return state, (_reading("desk", rows.get("desk", Row()), params),)
+        count = rows.get("desk", Row()).count
+        return state, (_told("desk", count, params.losses, params.asks, params.multiplier),)
     prefix = _PREFIX[params.of]
     counts = {scope: row.count for scope, row in rows.items() if scope.startswith(prefix)}
-    return state, of_note(counts, 0, lambda scope, _: _reading(scope, rows[scope], params))
+    asks, multiplier = params.asks, params.multiplier
+    return state, of_note(
+        counts, 0, lambda scope, count: _told(scope, count, params.losses, asks, multiplier)
+    )
 
 
 def released(state: Rows, pulse: Pulse, scope: str, params: ConsecutiveLossesParams) -> Rows:
@@ -108,18 +114,26 @@ def _scope(trip: Closed, params: ConsecutiveLossesParams) -> str:
     return _PREFIX[params.of] + (trip.strategy if params.of == "strategies" else trip.instrument)
 
 
-def _reading(scope: str, row: Row, params: ConsecutiveLossesParams) -> Reading:
-    over = row.count >= params.losses
+# Each round trip changes one row of hundreds: the others are told as they were.
+@lru_cache(maxsize=4096)
+def _told(scope: str, count: int, losses: int, asks: Action, multiplier: float) -> Reading:
+    over = count >= losses
     return Reading(
         scope=scope,
-        measured=float(row.count),
-        limit=float(params.losses),
+        measured=float(count),
+        limit=float(losses),
         over=over,
-        clear=row.count == 0,
-        action=params.asks,
-        multiplier=params.multiplier,
-        reason=f"{row.count} losses in a row, limit {params.losses}" if over else "",
+        clear=count == 0,
+        action=asks,
+        multiplier=multiplier,
+        reason=f"{count} losses in a row, limit {losses}" if over else "",
     )
 
 
-RULE = Rule(state=Rows, start=start, step=step, released=released)
+RULE = Rule(
+    state=Rows,
+    start=start,
+    step=step,
+    released=released,
+    hears=frozenset({Closed}),
+)

@@ -81,12 +81,13 @@ def course(asked: Asked, strategy: str | None = None) -> Course:
     strategy : str, optional
         Counts one strategy's own positions and orders only.
     """
-    if strategy is None:
-        if _Newest.asked is not asked:
-            _Newest.course = _course(asked, asked.standing)
-            _Newest.asked = asked
-        return _Newest.course
-    return _course(asked, tuple(row for row in asked.standing if row.strategy == strategy))
+    if _Newest.asked is not asked:
+        _Newest.take(asked)
+    if strategy is not None:
+        return _course(asked, strategy)
+    if _Newest.course is None:
+        _Newest.course = _course(asked, None)
+    return _Newest.course
 
 
 class _Newest:
@@ -95,19 +96,24 @@ class _Newest:
     """
 
     asked: Asked | None = None
-    course: Course
-    rows: dict[int, tuple[Standing, Reach]] = {}  # noqa: RUF012 - replaced, never changed
+    reaches: list[Reach] = []  # noqa: RUF012 - replaced, never changed
+    course: Course | None = None
+
+    @classmethod
+    def take(cls, asked: Asked) -> None:
+        """Work out the reach of each row that stands, anew only where the row is another."""
+        before = () if cls.asked is None else cls.asked.standing
+        known = dict(zip(map(id, before), cls.reaches, strict=True))
+        cls.reaches = [known.get(id(row)) or _reach(row) for row in asked.standing]
+        cls.asked, cls.course = asked, None
 
 
-def _course(asked: Asked, standing: tuple[Standing, ...]) -> Course:
-    known = _Newest.rows
-    # A row is kept with its reach, so that no other can get its identity.
-    rows = {id(row): known.get(id(row)) or (row, _reach(row)) for row in standing}
-    if len(standing) == len(asked.standing):
-        _Newest.rows = rows
+def _course(asked: Asked, strategy: str | None) -> Course:
     before: dict[str, Reach] = {}
     price = ZERO
-    for row, reach in rows.values():
+    for row, reach in zip(asked.standing, _Newest.reaches, strict=True):
+        if strategy is not None and row.strategy != strategy:
+            continue
         name = row.instrument
         if name == asked.instrument:
             price = row.price

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
@@ -9,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.rules import curves
-from actors.rules.curves import CurveParams, Fall, Peaks
+from actors.rules.curves import CurveParams, Peaks
 from actors.rules.facts import Pulse, Seen
 from actors.rules.limits import Limit, limit, percent
 from actors.rules.rule import Readings, Rule
@@ -75,20 +77,30 @@ def step(state: Peaks, seen: Seen, params: DrawdownTiersParams) -> tuple[Peaks, 
         return state, None
     state, falls = curves.follow(state, seen, params)
     readings = [
-        _limit(tier, fall, params).read(fall.lost, fall.scope, "drawdown of {} from the peak")
+        tier.read(fall.lost, fall.scope, "drawdown of {} from the peak")
         for fall in falls
-        for tier in params.tiers
+        for tier in _limits(params, fall.peak)
     ]
     return state, tuple(readings)
 
 
-def _limit(tier: Tier, fall: Fall, params: DrawdownTiersParams) -> Limit:
+# A peak stands for many looks.
+@lru_cache(maxsize=256)
+def _limits(params: DrawdownTiersParams, peak: Decimal) -> tuple[Limit, ...]:
+    return tuple(_limit(tier, peak, params) for tier in params.tiers)
+
+
+def _limit(tier: Tier, peak: Decimal, params: DrawdownTiersParams) -> Limit:
     key = percent(tier.at)
     if not tier.share:
-        return limit(params, "pct", tier.at, fall.peak, key, Action.FLATTEN, 0.0)
-    return limit(
-        params, "pct", tier.at, fall.peak, key, Action.SHRINK, tier.share, release="recovered"
-    )
+        return limit(params, "pct", tier.at, peak, key, Action.FLATTEN, 0.0)
+    return limit(params, "pct", tier.at, peak, key, Action.SHRINK, tier.share, release="recovered")
 
 
-RULE = Rule(state=Peaks, start=curves.start, step=step, released=curves.released)
+RULE = Rule(
+    state=Peaks,
+    start=curves.start,
+    step=step,
+    released=curves.released,
+    hears=frozenset(),
+)

@@ -73,11 +73,9 @@ def step(state: Nothing, seen: Seen, params: ExposureCapsParams) -> tuple[Nothin
     limits = _limits(params, seen)
     readings: list[Reading] = []
     for scope, held in _held(params, seen):
-        whole, side = gross(held.values()), abs(net(held.values()))
-        readings.extend(
-            cap_reading(scope, key, side if is_net else whole, cap, params, _what(scope, is_net))
-            for key, cap, is_net in limits
-        )
+        for key, cap, is_net in limits:
+            value = abs(net(held.values())) if is_net else gross(held.values())
+            readings.append(cap_reading(scope, key, value, cap, params, _what(scope, is_net)))
     return state, tuple(readings)
 
 
@@ -129,4 +127,5 @@ RULE = Rule(
     step=step,
     admit=admit,
     needs=frozenset({"standing"}),
+    hears=frozenset(),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from actors.rules.caps import NO_EQUITY
 from actors.rules.courses import course
 from actors.rules.facts import ZERO, Asked, Pulse, Seen
 from actors.rules.limits import exact
-from actors.rules.margin import ONE, initial_margin, stake, stakes
+from actors.rules.margin import ONE, initial_margin, initial_margins, stake, stakes
 from actors.rules.params import Fraction, GuardParams, Release
 from actors.rules.reading import Reading
 from actors.rules.rule import Readings, Rule
@@ -42,7 +43,7 @@ def step(state: Nothing, seen: Seen, params: FreeMarginParams) -> tuple[Nothing,
     if not isinstance(seen, Pulse):
         return state, None
     leverage = _leverage(params, seen)
-    used = sum((initial_margin(held, leverage) for held in stakes(seen).values()), ZERO)
+    used = initial_margins(stakes(seen).values(), leverage)
     equity = seen.equity
     free, least = equity - used, exact(params.least) * equity
     over = used > 0 and free <= least
@@ -67,11 +68,16 @@ def admit(state: Nothing, asked: Asked, pulse: Pulse, params: FreeMarginParams) 
     if not way.worsens:
         return None
     equity, rates = pulse.equity, _rates(pulse, _leverage(params, pulse))
+    least = exact(params.least) * equity
+    # No reach uses more than its worse end at the largest of the rates: where even that leaves
+    # enough, as it mostly does, a hundred positions need not be worked out for each order.
+    if equity - way.gross() * rates.most(way.before) > least:
+        return None
     used = ZERO
     for name, reach in way.after().items():
         long, short = rates[name]
         used += max(reach.high * long, -reach.low * short)
-    free, least = equity - used, exact(params.least) * equity
+    free = equity - used
     if free > least:
         return None
     return f"free margin could fall to {free:.2f}, least {least:.2f}"
@@ -84,6 +90,13 @@ class _Rates(dict[str, tuple[Decimal, Decimal]]):
         super().__init__()
         self.pulse = pulse
         self.leverage = leverage
+        self._most = ZERO
+
+    def most(self, names: Mapping[str, object]) -> Decimal:
+        """Return a rate that none of some instruments' is above."""
+        for name in names.keys() - self.keys():
+            self._most = max(self._most, *self[name])
+        return self._most
 
     def __missing__(self, name: str) -> tuple[Decimal, Decimal]:
         market = self.pulse.markets.get(name)
@@ -113,4 +126,5 @@ RULE = Rule(
     step=step,
     admit=admit,
     needs=frozenset({"markets", "standing"}),
+    hears=frozenset(),
 )

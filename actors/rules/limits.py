@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
@@ -80,6 +80,8 @@ class Limit(NamedTuple):
         )
 
 
+# A peak and a day's beginning stand for many looks.
+@lru_cache(maxsize=1024)
 def limit(
     params: GuardParams,
     kind: Kind,

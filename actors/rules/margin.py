@@ -95,11 +95,22 @@ def initial_margin(held: Stake, leverage: Decimal) -> Decimal:
     A contract's is value / leverage + value x (1 -+ 1 / leverage) x taker fee, minus for longs: the
     fee to close at the bankruptcy price.
     """
-    if held.spot:
-        return held.size
+    return initial_margins((held,), leverage)
+
+
+def initial_margins(held: Iterable[Stake], leverage: Decimal) -> Decimal:
+    """Return what positions hold together, each as `initial_margin`."""
     part = ONE / leverage
-    bankrupt = ONE - part if held.value > 0 else ONE + part
-    return held.size * (part + bankrupt * held.fee)
+    bankrupt_long, bankrupt_short = ONE - part, ONE + part
+    total = ZERO
+    for value, _, fee, spot in held:
+        if spot:
+            total += abs(value)
+        elif value > 0:
+            total += value * (part + bankrupt_long * fee)
+        else:
+            total -= value * (part + bankrupt_short * fee)
+    return total
 
 
 def maintenance_margin(held: Iterable[Stake]) -> Decimal:

@@ -25,6 +25,8 @@ def of_note[N: (int, float, Decimal)](
     if not measured:
         return ()
     nearest = max(measured, key=measured.__getitem__)
+    if measured[nearest] <= clear:
+        return (reading(nearest, measured[nearest]),)
     return tuple(
         reading(name, value) for name, value in measured.items() if value > clear or name == nearest
     )

@@ -95,8 +95,11 @@ def step(state: Tracks, seen: Seen, params: PriceJumpParams) -> tuple[Tracks, Re
         if market.price is None or market.price <= 0:
             continue
         before, price = known.tracks.get(name), float(market.price)
-        tracks[name] = followed(before, now, price, begin) if before is not None else Track(price)
-        moves[name] = moved(tracks[name])
+        if before is None:
+            tracks[name], moves[name] = Track(price), 0.0
+        else:
+            tracks[name] = track = followed(before, now, price, begin)
+            moves[name] = moved(track)
 
     def reading(name: str, move: float) -> Reading:
         over = move >= params.limit_pct
@@ -154,4 +157,11 @@ def moved(track: Track) -> float:
     return round(max(fall, rise), 11)
 
 
-RULE = Rule(state=Tracks, start=start, step=step, released=released, needs=frozenset({"markets"}))
+RULE = Rule(
+    state=Tracks,
+    start=start,
+    step=step,
+    released=released,
+    needs=frozenset({"markets"}),
+    hears=frozenset(),
+)

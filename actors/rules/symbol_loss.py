@@ -14,6 +14,7 @@ from actors.rules.nearest import of_note
 from actors.rules.params import ActionName, Fraction, GuardParams
 from actors.rules.reading import Reading
 from actors.rules.rule import Readings, Rule
+from config.intervals import DAY_NS
 
 
 class SymbolLossParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,14 +89,18 @@ def step(state: Symbols, seen: Seen, params: SymbolLossParams) -> tuple[Symbols,
     equity = opening(state.equity, seen.equity, now, session)
     losses = given(params, params.limit_pct, params.limit_currency, equity.value)
     falls = given(params, params.trailing_pct, params.trailing_currency, equity.value, "trailing_")
+    today = now // DAY_NS if session == "day" else 0
     moved: dict[str, Symbol] = {}
     lost: dict[str, Decimal] = {}
     fell: dict[str, Decimal] = {}
     for name, value in seen.results_by_instrument.items():
         known = state.symbols.get(name)
-        symbol = _followed(known, value, now, session, bool(falls))
-        if symbol is not known:
-            moved[name] = symbol
+        if known is None or falls or today > known.first.day:
+            symbol = _followed(known, value, now, session, bool(falls))
+            if symbol is not known:
+                moved[name] = symbol
+        else:
+            symbol = known
         lost[name] = symbol.first.value - value
         if falls:
             fell[name] = symbol.best.value - value
@@ -150,4 +155,5 @@ RULE = Rule(
     step=step,
     released=released,
     needs=frozenset({"results_by_instrument"}),
+    hears=frozenset(),
 )
