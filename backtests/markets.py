@@ -84,6 +84,7 @@ class Markets:
             next_funding_ns=self._next_funding(instrument, now),
             last_funding_ns=self._settled.get(instrument),
             trading=trades,
+            gone=not trades,
             maintenance_rate=maintenance,
             taker_fee=fee,
             spot=is_spot,

@@ -65,6 +65,8 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
         Its newest settlement, where that is told: prices of a backtest may skip several.
     trading : bool
         Whether the venue takes orders in it.
+    gone : bool
+        Whether it takes none ever again: it is delisted.
     maintenance_rate : Decimal
         Maintenance margin per unit of value, at the venue's first tier.
     taker_fee : Decimal
@@ -82,6 +84,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     next_funding_ns: int | None = None
     last_funding_ns: int | None = None
     trading: bool = True
+    gone: bool = False
     maintenance_rate: Decimal = ZERO
     taker_fee: Decimal = ZERO
     spot: bool = False

@@ -6,6 +6,7 @@ from functools import cache
 
 import msgspec
 
+from actors.rules.exposures import net_values
 from actors.rules.facts import Asked, Pulse, Seen
 from actors.rules.passing import PassingParams, refuses
 from actors.rules.reading import Reading
@@ -63,7 +64,8 @@ class MaintenanceParams(PassingParams, frozen=True, kw_only=True, forbid_unknown
 def step(state: Nothing, seen: Seen, params: MaintenanceParams) -> tuple[Nothing, Readings]:
     """Look; readings are 1 while the venue or an instrument is closed, against a limit of 1.
 
-    Of announced windows the reading is in seconds since entries stop, negative before, against 0.
+    What is delisted and not held is spoken of no more: no halt of it would ever end. Of announced
+    windows the reading is in seconds since entries stop, negative before, against 0.
     """
     if not isinstance(seen, Pulse):
         return state, None
@@ -72,7 +74,7 @@ def step(state: Nothing, seen: Seen, params: MaintenanceParams) -> tuple[Nothing
     readings.extend(
         _closed(f"instrument:{name}", "", True, "the venue takes no orders in it", params)
         for name, market in seen.markets.items()
-        if not market.trading
+        if not market.trading and not (market.gone and name not in net_values(seen))
     )
     window = _window(params, seen.now)
     if window is not None:

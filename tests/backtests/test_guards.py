@@ -397,6 +397,18 @@ def test_markets_are_told_without_looking_ahead():
     assert markets[0][SPOT].next_funding_ns is None
 
 
+def test_what_is_delisted_is_halted_by_no_verdict():
+    said: list[Verdict] = []
+    play(
+        {A: Candles([100] * 6), SPOT: Candles([10] * 6)},
+        Script({at(1): trading(SPOT, "1")}),
+        guards={"closed": Maintenance("closed", Maintenance.Config())},
+        delisted={SPOT: 4},
+        hear={"verdicts.*": said.append},
+    )
+    assert said == []
+
+
 def test_funding_is_expected_when_the_catalog_has_it():
     due = [Settlement(at(hour), A, Decimal(0), Decimal(100)) for hour in (1, 3)]
     heard = seen_in({A: Candles([100] * 5)}, settlements=due)

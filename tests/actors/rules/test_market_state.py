@@ -9,7 +9,7 @@ import pytest
 
 from actors.rules import crossed_book, maintenance, stale_feed
 from actors.rules.crossed_book import CrossedBookParams
-from actors.rules.facts import Market
+from actors.rules.facts import Holding, Market
 from actors.rules.maintenance import MaintenanceParams, Window
 from actors.rules.stale_feed import StaleFeedParams
 from config.moments import nanoseconds, parse
@@ -130,6 +130,17 @@ def test_an_instrument_that_is_not_traded_is_halted_alone() -> None:
     assert player.ask(asked(name=BTC)) is not None
     assert player.ask(asked(name=ETH)) is None
     assert player.see(markets(trading=True)).action(SCOPE) == "none"
+
+
+def test_an_instrument_that_is_gone_for_good_is_halted_only_while_it_is_held() -> None:
+    gone = markets(trading=False, gone=True).markets
+    player = closed().see(look(markets=gone))
+    assert (player.action(SCOPE), player.latches) == ("none", ())
+    assert player.ask(asked(name=BTC)) == f"the venue takes no orders in {BTC}"
+    one = Decimal(1)
+    held = Holding(strategy="a", instrument=BTC, quantity=one, entry=one, price=one)
+    assert player.see(look(NOON, held, markets=gone)).action(SCOPE) == "halt_entries"
+    assert player.see(look(markets=gone)).action(SCOPE) == "none"
 
 
 @pytest.mark.parametrize(
