@@ -23,7 +23,7 @@ test: $(STAMP) ## Run the tests (everything but the slow ones)
 test-slow: $(STAMP) ## Run the slow tests
 	@$(PY) -m pytest -m slow --timeout 3600
 
-test-kill: $(STAMP) ## End nodes with SIGKILL about a hundred times, compare with the exchange each time
+test-kill: $(STAMP) ## End nodes with SIGKILL some three hundred times, compare with the exchange each time
 	@$(PY) -m pytest -m kill --timeout 3600
 
 test-soak: $(STAMP) ## Let a node trade for ten minutes, record memory and message lag

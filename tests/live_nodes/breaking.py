@@ -15,6 +15,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -175,11 +176,36 @@ class Victim:
             },
         )
 
+    def command(self, shell: Forge, *arguments: str, die_at: int = 0) -> dict[str, Any]:
+        """Run a command about it in another process, maybe cut; return how that ended."""
+        fatal = self.ground.folder / f"{self.account}-command.fatal"
+        fatal.write_text(str(die_at))
+        shell.start(
+            arguments=[*arguments[:2], str(self.file), *arguments[2:]],
+            output=str(self.ground.folder / f"{self.account}-command.out"),
+            reached=str(self.ground.folder / f"{self.account}-command.reached"),
+            fatal=None,
+            seconds=None,
+            environment={},
+            folder=None,
+            countdown={"kept": os.devnull, "fatal": str(fatal), "armed": True},
+        )
+        return shell.ended()
+
     def arm(self, fatal: int | str) -> None:
         """Begin to count boundaries now; it dies at the one of that number, or so named."""
+        armed = self.reached().count("armed")
         self.fatal.write_text(str(fatal))
         os.kill(self.pid, signal.SIGUSR1)
-        self.until(lambda: "armed" in self.reached(), "the count")
+        self.until(lambda: self.reached().count("armed") > armed, "the count")
+
+    def disarm(self) -> bool:
+        """Let it live from here on; return whether it was in time."""
+        armed = self.reached().count("armed")
+        self.fatal.write_text("0")
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGUSR1)
+        return self.until(lambda: self.reached().count("armed") > armed, "the end of the count")
 
     @property
     def dead(self) -> bool:
@@ -412,7 +438,8 @@ def wrong_at_the_exchange(victim: Victim, since: int, halts: tuple[str, ...] = H
         unknown = [
             f"the exchange has order {row['order_link_id']}, the journal has not"
             for row in [*account["past_orders"], *account["open_orders"]]
-            if row["order_link_id"] not in ours
+            # The kill switch closes without the node, and can't turn anything round.
+            if row["order_link_id"] not in ours and not row["reduce_only"]
         ]
         late = [
             f"entry {name} left {(row.created - halted) / 1e9:.3f} s after the halt"

@@ -10,6 +10,7 @@ of the operator's commands, and at random moments.
 from __future__ import annotations
 
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
@@ -230,7 +231,7 @@ def test_a_restart_may_be_killed_at_every_boundary_until_flat(field: Field, firs
             number += 1
             victim.begin(die_at=number)
             victim.until(lambda: victim.runs and victim.flat, "flat")
-            whole = not victim.dead
+            whole = victim.disarm()
             if whole:
                 found = ends(victim, left, since, BREACHED)
                 died = "never"
@@ -326,4 +327,38 @@ def test_a_node_may_be_killed_at_every_boundary_of_a_release(field: Field) -> No
         victim.released()
     victim.stop()
     assert number > 4
+    assert wrong == {}
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("alive", [False, True], ids=["straight", "through the node"])
+def test_the_command_that_flattens_may_be_killed_at_every_boundary(
+    field: Field, alive: bool
+) -> None:
+    """Given once more, it ends flat: whatever the first one had asked for or sent."""
+    victim = victim_of(field)
+    wrong: Wrong = {}
+    number, whole = 0, False
+    with Forge() as shell:
+        while not whole:
+            number += 1
+            since = time.time_ns()
+            if not alive:
+                victim.kill()
+            flat = ("risk", "flatten", "--reason", "the test", "--within", "30s")
+            how = victim.command(shell, *flat, die_at=number)
+            whole = how["code"] == 0
+            if not whole:
+                assert how["signal"] == signal.SIGKILL
+                assert victim.command(shell, *flat)["code"] == 0
+            if alive:
+                victim.kill()
+            found = [] if victim.flat else ["the command said flat, and it is not"]
+            found += again(victim, since, BY_HAND)
+            print(f"{number}: {how}: {found}", flush=True)
+            if found:
+                wrong[str(number)] = found
+            victim.released()
+    victim.stop()
+    assert number > (2 if alive else 6)
     assert wrong == {}
