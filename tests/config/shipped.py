@@ -86,6 +86,7 @@ def readers_of(file: Path) -> list[Path]:
     return [other for other in {*named, file} if other not in PRESETS]
 
 
-def _extended(file: Path) -> str:
-    """Return what a file extends; a file that it names otherwise gives it no values."""
-    return str(yaml.safe_load(file.read_text(encoding="utf-8")).get("extends", ""))
+def _extended(file: Path) -> list[str]:
+    """Return the names of what a file extends; one that it names otherwise gives it no values."""
+    named = yaml.safe_load(file.read_text(encoding="utf-8")).get("extends", [])
+    return [Path(name).name for name in ([named] if isinstance(named, str) else named)]
