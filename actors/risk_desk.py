@@ -329,9 +329,13 @@ class RiskDesk:
         self._speak_later()
 
     def _speak_later(self) -> None:
-        if not self._speaking_later and any(guard.has_news for guard in self.guards.values()):
-            self._speaking_later = True
-            self._later(self.speak)
+        if self._speaking_later:
+            return
+        for guard in self.guards.values():
+            if guard.has_news:
+                self._speaking_later = True
+                self._later(self.speak)
+                return
 
     def _markets(self, now: int) -> dict[str, Market]:
         assert self.market is not None, "a rule needs markets, and nothing tells of them"
