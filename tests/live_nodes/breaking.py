@@ -49,6 +49,8 @@ GUARDS: dict[str, Any] = {
     "losses": {"use": "actors.losses:ConsecutiveLosses", "params": {"losses": 1_000}},
 }
 """The fall to 94 shrinks and halts, that to 90 closes all; the others only count."""
+COUNTING = {key: GUARDS[key] for key in ("trades", "losses")}
+"""Without a limit on losses: fees of many rounds add up."""
 HALTS = ("tiers", "daily", "max")
 BREACHED = {"tiers": "shrink", "daily": "halt_entries", "max": "flatten"}
 """What stands after both falls."""

@@ -13,13 +13,16 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import count
+from typing import Any
 
 import pytest
 
 from live_nodes.mailbox import Request, ask, pending
 from tests.live_nodes.breaking import (
     BREACHED,
+    COUNTING,
     FIRST,
     SECOND,
     Field,
@@ -46,10 +49,10 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
         yield made
 
 
-def victim_of(field: Field, strategy: str = "Eager") -> Victim:
-    """Return a node that runs and holds its positions."""
+def victim_of(field: Field, strategy: str = "Eager", **changes: Any) -> Victim:
+    """Return a node that runs and holds its positions; `changes` are of its document."""
     field.end()
-    victim = Victim(field, next(NAMES), strategy)
+    victim = Victim(field, next(NAMES), strategy, changes=changes)
     victim.price("100")
     victim.begin()
     victim.holds()
@@ -163,7 +166,7 @@ def boundaries_of(
 
 def before(victim: Victim) -> Victim:
     """Return the victim as it was in its life before this one."""
-    return Victim(victim.ground, victim.account, victim.strategy, victim.lives - 1)
+    return replace(victim, lives=victim.lives - 1)
 
 
 # -- around a breach -------------------------------------------------------------------------------
@@ -288,7 +291,7 @@ def test_a_restart_may_be_killed_at_any_moment(field: Field) -> None:
 
 @pytest.mark.kill
 def test_a_node_may_be_killed_at_every_boundary_of_the_operators_flatten(field: Field) -> None:
-    victim = victim_of(field)
+    victim = victim_of(field, actors=COUNTING)
     found = boundaries_of(victim, flatten, BY_HAND)
     assert {"write answer", "written answer", "send submit_order"} < set(found)
     assert rounds(victim, list(range(1, len(found) + 1)), flatten, BY_HAND) == {}
@@ -336,7 +339,7 @@ def test_the_command_that_flattens_may_be_killed_at_every_boundary(
     field: Field, alive: bool
 ) -> None:
     """Given once more, it ends flat: whatever the first one had asked for or sent."""
-    victim = victim_of(field)
+    victim = victim_of(field, actors=COUNTING)
     wrong: Wrong = {}
     number, whole = 0, False
     with Forge() as shell:
