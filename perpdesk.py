@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import typer
 
+KILL_SWITCH = ["risk", "flatten"]
 INTERRUPTED = 130
 """What shells expect of a command that Ctrl-C ended."""
 
@@ -16,9 +17,6 @@ def build_app() -> typer.Typer:
     """Return the command line with every package's commands."""
     import typer
 
-    import backtests.commands
-    import catalog.commands
-    import config.commands
     import live_nodes.commands
 
     app = typer.Typer(
@@ -29,8 +27,15 @@ def build_app() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for package in (config, catalog, backtests, live_nodes):
-        package.commands.register(app)
+    # The kill switch waits for nothing that it does not need: the others take seconds to import.
+    if sys.argv[1:3] != KILL_SWITCH:
+        import backtests.commands
+        import catalog.commands
+        import config.commands
+
+        for package in (config, catalog, backtests):
+            package.commands.register(app)
+    live_nodes.commands.register(app)
     return app
 
 
