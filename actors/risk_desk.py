@@ -237,6 +237,8 @@ class RiskDesk:
             if reason is not None:
                 self._speak_later()
                 return reason
+        # The next leg of its list is asked for before this one leaves, and must see it.
+        self._standings.touch(facts.instrument)
         return None
 
     def intended(self, facts: OrderFacts) -> None:

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.events import OrderModifyRejected
-from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.identifiers import InstrumentId, OrderListId
 from nautilus_trader.model.objects import Quantity
-from nautilus_trader.model.orders import LimitOrder
+from nautilus_trader.model.orders import LimitOrder, OrderList
 
 from actors.exposure import (
     AssetCaps,
@@ -154,3 +154,24 @@ def test_a_wild_market_or_a_pair_that_moves_as_one_takes_no_entry(
     assert len(script.fills) == 1
     (refused,) = script.denials
     assert words in refused
+
+
+def a_list(script: Script) -> None:
+    """Send market orders in two instruments as one list."""
+    orders = [
+        script.order_factory.market(
+            InstrumentId.from_str(name), OrderSide.BUY, Quantity.from_str("30.000")
+        )
+        for name in (A, B)
+    ]
+    script.submit_order_list(OrderList(OrderListId("L-1"), orders))
+
+
+def test_the_orders_of_a_list_are_held_to_the_cap_together() -> None:
+    # The first look at the rows is before the list, so that none is made anew for its own sake.
+    script = Script({at(1): trading(A, "1"), at(3): a_list})
+    desk = play(TAPE, script, guards=guard(ExposureCaps, leverage=0.5))
+    # A list is one plan: none of it leaves.
+    assert len(script.denials) == 2
+    assert desk.accountant.position(A) == 1
+    assert desk.accountant.position(B) == 0
