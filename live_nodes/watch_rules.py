@@ -140,7 +140,8 @@ class Feeds:
         self._heard = dict.fromkeys(instruments, now_ns)
         self._silence_ns = round(silence * SECOND)
         self._renewed: dict[str, int] = {}
-        self._were_silent: set[str] = set()
+        self._tries: dict[str, int] = {}
+        """By instrument that was silent at the last look: how often its link was renewed for it."""
 
     def hear(self, instrument: str, ts_ns: int) -> None:
         """Take down that an instrument spoke."""
@@ -168,16 +169,26 @@ class Feeds:
             for link in links
             if now_ns - self._renewed.get(link, -self._silence_ns) >= self._silence_ns
         ]
-        back = self._were_silent - silent.keys()
-        self._were_silent = set(silent)
-        due += sorted({public_link(name) for name in back if self._by_itself(name)} - set(due))
+        back = self._tries.keys() - silent.keys()
+        again = {public_link(name) for name in back if not self._is_cured(name)}
+        self._tries = {
+            name: self._tries.get(name, 0) + (public_link(name) in due) for name in silent
+        }
+        due += sorted(again - set(due))
         self._renewed.update(dict.fromkeys(due, now_ns))
         return due
 
-    def _by_itself(self, name: str) -> bool:
-        """Whether it spoke again for another reason than that its link was just connected anew."""
+    def _is_cured(self, name: str) -> bool:
+        """Whether it spoke again because its link was connected anew, which brought all of it.
+
+        Where once did not help, the silence was not the link's, and its end is chance.
+        """
         renewed = self._renewed.get(public_link(name))
-        return renewed is None or not 0 <= self._heard[name] - renewed <= ANSWERED_S * SECOND
+        return (
+            self._tries[name] == 1
+            and renewed is not None
+            and 0 <= self._heard[name] - renewed <= ANSWERED_S * SECOND
+        )
 
 
 class Crossings:

@@ -114,6 +114,8 @@ def test_a_silent_link_is_connected_anew_and_then_given_time() -> None:
     assert feeds.to_renew(60 * SECOND) == ["public linear"]
     feeds.hear(BTC, 61 * SECOND)
     feeds.hear(ETH, 61 * SECOND)
+    # It took two tries, so that what brought it back is not known: once more, for the whole book.
+    assert feeds.to_renew(62 * SECOND) == ["public linear"]
     assert feeds.to_renew(79 * SECOND) == []
     assert feeds.to_renew(80 * SECOND) == ["public spot"]
 
@@ -126,3 +128,14 @@ def test_a_feed_that_speaks_again_by_itself_is_subscribed_to_anew_for_the_whole_
     assert feeds.to_renew(40 * SECOND) == ["public linear"]
     feeds.hear(BTC, 41 * SECOND)
     assert feeds.to_renew(41 * SECOND) == []
+
+
+def test_a_feed_that_a_new_subscription_did_not_bring_back_is_subscribed_to_once_more() -> None:
+    feeds = Feeds([BTC], 30.0, now_ns=0)
+    assert feeds.to_renew(30 * SECOND) == ["public linear"]
+    assert feeds.to_renew(60 * SECOND) == ["public linear"]
+    # It speaks within a moment of the second try, which the first shows to be chance.
+    feeds.hear(BTC, 60 * SECOND + SECOND // 2)
+    assert feeds.to_renew(61 * SECOND) == ["public linear"]
+    feeds.hear(BTC, 62 * SECOND)
+    assert feeds.to_renew(62 * SECOND) == []

@@ -41,7 +41,7 @@ def test_the_documents_own_limit_is_drilled(tmp_path: Path) -> None:
 
 def test_instruments_that_a_guard_names_come_first(tmp_path: Path) -> None:
     setup = checked(GUARDED).document
-    legs = [["LTCUSDT-LINEAR.BYBIT", "BCHUSDT-LINEAR.BYBIT"]]
+    legs = [["LTCUSDT-LINEAR.BYBIT", "LINKUSDT-LINEAR.BYBIT"]]
     assert instruments_of(setup, {"legs": legs})[:2] == tuple(legs[0])
     assert instruments_of(setup, {})[:2] == ("BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT")
 
@@ -60,5 +60,5 @@ def test_a_universe_of_one_instrument_is_too_small(tmp_path: Path) -> None:
 def test_the_exchange_has_the_drills_instruments_and_the_expected_fees(tmp_path: Path) -> None:
     resolved = checked(GUARDED)
     made = yaml.safe_load(exchange_yaml(resolved, scene_of(resolved.document, "unhedged")))
-    assert {"LTCUSDT", "BCHUSDT"} <= set(made["market"]["symbols"])
+    assert {"LTCUSDT", "LINKUSDT"} <= set(made["market"]["symbols"])
     assert made["accounts"]["main"]["fees"]["linear"] == {"maker": 0.0002, "taker": 0.00055}
