@@ -36,6 +36,8 @@ def exchange(monkeypatch: pytest.MonkeyPatch) -> Iterator[Background]:
         monkeypatch.setattr(pybit._websocket_trading, "TRADE_WSS", f"{running.links}/trade")
         streams = pybit._websocket_stream._V5WebSocketManager
         monkeypatch.setattr(streams, "_get_callback", _callback)
+        trading = pybit._websocket_trading._V5TradeWebSocketManager
+        monkeypatch.setattr(trading, "_pop_callback", _popped)
         yield running
 
 
@@ -46,6 +48,12 @@ def _callback(streams: Any, topic: str) -> Any:
     """
     wait_for(lambda: topic in streams.callback_directory)
     return streams.callback_directory[topic]
+
+
+def _popped(trading: Any, request: str) -> Any:
+    """Return a request's callbacks, set too late as well: an answer before that is dropped."""
+    wait_for(lambda: request in trading.callback_directory)
+    return trading.callback_directory.pop(request)
 
 
 @pytest.fixture
