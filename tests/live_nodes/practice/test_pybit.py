@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pybit._websocket_stream
@@ -34,26 +35,24 @@ def exchange(monkeypatch: pytest.MonkeyPatch) -> Iterator[Background]:
         monkeypatch.setattr(pybit.unified_trading, "PUBLIC_WSS", public)
         monkeypatch.setattr(pybit.unified_trading, "PRIVATE_WSS", f"{running.links}/private")
         monkeypatch.setattr(pybit._websocket_trading, "TRADE_WSS", f"{running.links}/trade")
-        streams = pybit._websocket_stream._V5WebSocketManager
-        monkeypatch.setattr(streams, "_get_callback", _callback)
-        trading = pybit._websocket_trading._V5TradeWebSocketManager
-        monkeypatch.setattr(trading, "_pop_callback", _popped)
+        # pybit notes what it asked for only after it has sent it: an answer that comes in between
+        # ends its thread or is dropped, and its next call waits without bound.
+        lock = threading.RLock()
+        for manager, name in (
+            (pybit._websocket_stream._WebSocketManager, "_on_message"),
+            (pybit._websocket_stream._V5WebSocketManager, "subscribe"),
+            (pybit._websocket_trading._V5TradeWebSocketManager, "_send_order_operation"),
+        ):
+            monkeypatch.setattr(manager, name, _one_at_a_time(lock, getattr(manager, name)))
         yield running
 
 
-def _callback(streams: Any, topic: str) -> Any:
-    """Return a topic's callback, which pybit sets only after it has subscribed.
+def _one_at_a_time(lock: Any, act: Callable[..., Any]) -> Callable[..., Any]:
+    def held(*arguments: Any, **named: Any) -> Any:
+        with lock:
+            return act(*arguments, **named)
 
-    A snapshot that comes in between ends its thread, and its next call waits without bound.
-    """
-    wait_for(lambda: topic in streams.callback_directory)
-    return streams.callback_directory[topic]
-
-
-def _popped(trading: Any, request: str) -> Any:
-    """Return a request's callbacks, set too late as well: an answer before that is dropped."""
-    wait_for(lambda: request in trading.callback_directory)
-    return trading.callback_directory.pop(request)
+    return held
 
 
 @pytest.fixture
