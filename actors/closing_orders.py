@@ -8,20 +8,17 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.core.uuid import UUID4
-from nautilus_trader.execution.messages import CancelOrder, SubmitOrder
 from nautilus_trader.model.enums import OrderSide, OrderStatus, OrderType, TimeInForce
 from nautilus_trader.model.identifiers import (
     ClientOrderId,
     InstrumentId,
-    PositionId,
     StrategyId,
     TraderId,
 )
 from nautilus_trader.model.instruments import CurrencyPair, Instrument
-from nautilus_trader.model.objects import Quantity
-from nautilus_trader.model.orders import MarketOrder, Order
+from nautilus_trader.model.orders import Order
 
+from actors.forced import at_market, cancelling
 from actors.rules.closing_facts import EXTERNAL, Cancel, Close, Terms, UnderWay
 from strategies.order_ids import closers_session, order_id
 
@@ -110,7 +107,7 @@ class Hands:
             return
         emulated = order.status == OrderStatus.EMULATED
         endpoint = "OrderEmulator.execute" if emulated else "ExecEngine.execute"
-        self._bus.send(endpoint=endpoint, msg=_cancelling(order, now))
+        self._bus.send(endpoint=endpoint, msg=cancelling(order, now))
 
     def close(self, act: Close, now: int) -> None:
         """Send a close in the name of whose position it is."""
@@ -122,14 +119,17 @@ class Hands:
             return
         self._made += 1
         name = key.owner if key.owner != EXTERNAL else EXTERNAL_KEY
-        command = _closing(
+        command = at_market(
             self._trader_id,
             position.strategy_id,
             instrument,
             act.quantity,
             named=order_id(self._tag, name, self._session, self._made),
-            position_id=position.id,
+            tag=TAG,
             now=now,
+            # Spot knows no such thing.
+            reduce_only=not isinstance(instrument, CurrencyPair),
+            position_id=position.id,
         )
         self.sent.add(command.order.client_order_id)
         self._cache.add_order(command.order, position.id)
@@ -138,50 +138,3 @@ class Hands:
         )
         # The RiskEngine denies what the venue may well take: the whole of a small position.
         self._bus.send(endpoint=f"{'Exec' if small else 'Risk'}Engine.execute", msg=command)
-
-
-def _closing(
-    trader_id: TraderId,
-    strategy_id: StrategyId,
-    instrument: Instrument,
-    quantity: Decimal,
-    *,
-    named: str,
-    position_id: PositionId | None,
-    now: int,
-) -> SubmitOrder:
-    """Return the command that trades a signed quantity at market, reduce-only but in spot."""
-    order = MarketOrder(
-        trader_id=trader_id,
-        strategy_id=strategy_id,
-        instrument_id=instrument.id,
-        client_order_id=ClientOrderId(named),
-        order_side=OrderSide.BUY if quantity > 0 else OrderSide.SELL,
-        quantity=Quantity(abs(quantity), instrument.size_precision),
-        init_id=UUID4(),
-        ts_init=now,
-        time_in_force=TimeInForce.GTC,
-        reduce_only=not isinstance(instrument, CurrencyPair),
-        tags=[TAG],
-    )
-    return SubmitOrder(
-        trader_id=trader_id,
-        strategy_id=strategy_id,
-        order=order,
-        command_id=UUID4(),
-        ts_init=now,
-        position_id=position_id,
-    )
-
-
-def _cancelling(order: Order, now: int) -> CancelOrder:
-    """Return the command that takes the order back."""
-    return CancelOrder(
-        trader_id=order.trader_id,
-        strategy_id=order.strategy_id,
-        instrument_id=order.instrument_id,
-        client_order_id=order.client_order_id,
-        venue_order_id=order.venue_order_id,
-        command_id=UUID4(),
-        ts_init=now,
-    )

@@ -22,10 +22,10 @@ from nautilus_trader.model.identifiers import InstrumentId, StrategyId
 from nautilus_trader.model.objects import Money
 from numpy.typing import NDArray
 
+from actors.forced import at_market, cancelling
 from actors.ledger import ZERO, Fill, Ledger
 from actors.rules.facts import Holding
 from backtests.feed import Grid, Settlement
-from backtests.forced import cancelling, closing
 from backtests.funding import FundingPayment, funding_amount
 from backtests.liquidation import (
     adverse_prices,
@@ -340,13 +340,13 @@ class Accountant(SimulationModule):
             order_id = f"V-{kind[:3].upper()}-{strategy}-{self._forced_orders}"
             self._fill_model.forced[order_id] = price
             self._kinds[order_id] = kind
-            command = closing(
+            command = at_market(
                 self.trader_id,
                 StrategyId(self._owners[strategy]),
                 instrument,
-                trip.quantity,
-                order_id=order_id,
-                kind=kind,
+                -trip.quantity,
+                named=order_id,
+                tag=kind,
                 now=self.clock.timestamp_ns(),
             )
             self.cache.add_order(command.order, None)

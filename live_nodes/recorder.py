@@ -20,6 +20,7 @@ from nautilus_trader.model.events import (
 )
 from nautilus_trader.model.identifiers import Venue
 
+from actors.answers import GIVEN_UP
 from actors.gate import AccountView
 from actors.gate_facts import order_facts
 from actors.journal import Journal
@@ -27,9 +28,6 @@ from actors.journal_rows import EquityRow, FillRow, PositionRow
 from actors.journal_schema import UNKNOWN
 from actors.owners import owner_of
 from strategies.messages import Decision, Verdict
-
-GIVEN_UP = "UNKNOWN"
-"""The engine's reason for an order that it rejects because nobody answered: no outcome at all."""
 
 
 class Recorder:

@@ -17,6 +17,7 @@ from pathlib import Path
 from nautilus_trader.live.node import TradingNode
 from nautilus_trader.model.events import OrderEvent, OrderRejected
 
+from actors.answers import GIVEN_UP
 from actors.closer import Closer
 from actors.gate import OrderGate
 from actors.guard import Guard
@@ -33,7 +34,6 @@ from live_nodes.links import Links
 from live_nodes.mailbox import Mailbox
 from live_nodes.operator_guard import OPERATOR, Operator
 from live_nodes.preflight import Preflight
-from live_nodes.recorder import GIVEN_UP
 from live_nodes.repair import Repairer
 from live_nodes.report import Options
 from live_nodes.risk_alerts import RiskAlerts

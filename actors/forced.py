@@ -1,4 +1,4 @@
-"""Commands that the venue gives in a trader's name: closing a position, cancelling an order.
+"""Commands in a strategy's name that it does not give itself: the venue's, and the closer's.
 
 Engine-specific.
 """
@@ -10,35 +10,37 @@ from decimal import Decimal
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import CancelOrder, SubmitOrder
 from nautilus_trader.model.enums import OrderSide, TimeInForce
-from nautilus_trader.model.identifiers import ClientOrderId, StrategyId, TraderId
+from nautilus_trader.model.identifiers import ClientOrderId, PositionId, StrategyId, TraderId
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import MarketOrder, Order
 
 
-def closing(
+def at_market(
     trader_id: TraderId,
     strategy_id: StrategyId,
     instrument: Instrument,
-    position: Decimal,
+    quantity: Decimal,
     *,
-    order_id: str,
-    kind: str,
+    named: str,
+    tag: str,
     now: int,
+    reduce_only: bool = True,
+    position_id: PositionId | None = None,
 ) -> SubmitOrder:
-    """Return the command that closes a strategy's whole signed position at market."""
+    """Return the command that trades a signed quantity at market, UNIX nanoseconds (UTC)."""
     order = MarketOrder(
         trader_id=trader_id,
         strategy_id=strategy_id,
         instrument_id=instrument.id,
-        client_order_id=ClientOrderId(order_id),
-        order_side=OrderSide.SELL if position > 0 else OrderSide.BUY,
-        quantity=Quantity(abs(position), instrument.size_precision),
+        client_order_id=ClientOrderId(named),
+        order_side=OrderSide.BUY if quantity > 0 else OrderSide.SELL,
+        quantity=Quantity(abs(quantity), instrument.size_precision),
         init_id=UUID4(),
         ts_init=now,
         time_in_force=TimeInForce.GTC,
-        reduce_only=True,
-        tags=[kind],
+        reduce_only=reduce_only,
+        tags=[tag],
     )
     return SubmitOrder(
         trader_id=trader_id,
@@ -46,6 +48,7 @@ def closing(
         order=order,
         command_id=UUID4(),
         ts_init=now,
+        position_id=position_id,
     )
 
 
