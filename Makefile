@@ -36,8 +36,8 @@ lint: $(STAMP) ## Check style, types and the import floors
 	@.venv/bin/lint-imports
 
 bench: $(STAMP) ## Measure speed and memory against the bare engine and a bare node, print the tables
-	@$(PY) -m backtests.bench
-	@$(PY) -m live_nodes.bench
+	@$(PY) -m tests.bench
+	@$(PY) -m tests.bench.live
 
 lock: $(STAMP) ## Pin the newest versions that the two .in files allow
 	@$(PY) -m pip install -q uv

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from actors.guard import Guard
-from actors.rules import account_mismatch
-from actors.rules.params import GuardParams
-from actors.rules.rule import Rule
+from actors.desk.guard import Guard
+from actors.guards import account_mismatch
+from actors.guards.core.params import GuardParams
+from actors.guards.core.rule import Rule
 
 
 class AccountMismatch(Guard):

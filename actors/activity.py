@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from actors.guard import Guard
-from actors.rules import (
+from actors.desk.guard import Guard
+from actors.guards import (
     cooldown,
     error_rate,
     order_rate,
@@ -13,8 +13,8 @@ from actors.rules import (
     slippage_breaches,
     trades_per_day,
 )
-from actors.rules.params import GuardParams
-from actors.rules.rule import Rule
+from actors.guards.core.params import GuardParams
+from actors.guards.core.rule import Rule
 
 
 class TradesPerDay(Guard):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from actors.guard import Guard
-from actors.rules import (
+from actors.desk.guard import Guard
+from actors.guards import (
     asset_caps,
     cluster_caps,
     correlation,
@@ -15,8 +15,8 @@ from actors.rules import (
     position_cap,
     volatility,
 )
-from actors.rules.params import GuardParams
-from actors.rules.rule import Rule
+from actors.guards.core.params import GuardParams
+from actors.guards.core.rule import Rule
 
 
 class PositionCap(Guard):

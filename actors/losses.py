@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from actors.guard import Guard
-from actors.rules import (
+from actors.desk.guard import Guard
+from actors.guards import (
     consecutive_losses,
     daily_loss,
     drawdown_tiers,
@@ -13,8 +13,8 @@ from actors.rules import (
     session_profit,
     symbol_loss,
 )
-from actors.rules.params import GuardParams
-from actors.rules.rule import Rule
+from actors.guards.core.params import GuardParams
+from actors.guards.core.rule import Rule
 
 
 class DrawdownTiers(Guard):

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from catalog.store import Catalog
-from catalog.versions import current_version
+from catalog.storage.store import Catalog
+from catalog.storage.versions import current_version
 from config.components import AddressError, resolve
 from config.documents import Backtest
+from config.durations import interval_ns
 from config.errors import Problem
-from config.intervals import interval_ns
 from config.params import check_params, complete_params
 from config.resolved import Resolved
 from config.universe import select

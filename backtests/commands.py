@@ -15,7 +15,8 @@ from rich.table import Table
 
 def register(app: typer.Typer) -> None:
     """Add this package's commands."""
-    from backtests import checks, report, screen
+    from backtests import checks, report
+    from backtests.screening import screen
 
     checks.register()
     app.command("backtest")(backtest)

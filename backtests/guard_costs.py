@@ -13,12 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from backtests.results.tables import ALL, table
 from backtests.run import Outcome, Prepared, Progress, run
 from backtests.stress import outcome_figures
-from backtests.tables import table
-
-ALL = "*"
-"""Stands for all guards together; no guard has it as its key."""
 
 
 def guard_costs(
@@ -26,7 +23,7 @@ def guard_costs(
     base: Outcome,
     watch: Callable[[str], Progress | None] | None = None,
 ) -> pa.Table:
-    """Return what each guard cost or saved, as `backtests.tables.GUARD_COSTS`.
+    """Return what each guard cost or saved, as `backtests.results.tables.GUARD_COSTS`.
 
     A guard that gave no verdict and refused nothing left no trace in the run: without it every
     order is the same, so it cost exactly nothing and no run is made. If none acted, that is true of

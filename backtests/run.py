@@ -13,22 +13,22 @@ import nautilus_trader
 import pyarrow as pa
 from nautilus_trader.model.identifiers import Venue as VenueId
 
-from actors.guards import guards_of
-from backtests.benchmarks import Benchmarks
-from backtests.build import Desk, build, signal_intervals, strategies_of
+from actors.desk.build import guards_of
 from backtests.checks import lacking
-from backtests.engine_costs import mended
-from backtests.feed import Feed, Slice
-from backtests.market import Market, market_of
-from backtests.recorder import Recorder
-from backtests.refusals import Refusals
-from backtests.words import how_filled, warnings_of
+from backtests.engine.build import Desk, build, signal_intervals, strategies_of
+from backtests.engine.engine_costs import mended
+from backtests.engine.feed import Feed, Slice
+from backtests.engine.market import Market, market_of
+from backtests.results.benchmarks import Benchmarks
+from backtests.results.recorder import Recorder
+from backtests.results.refusals import Refusals
+from backtests.results.summary_text import how_filled, warnings_of
 from catalog.instruments import VENUE
-from catalog.query import one_below_another, panel, settlements
-from catalog.store import Catalog
+from catalog.storage.query import one_below_another, panel, settlements
+from catalog.storage.store import Catalog
 from config.documents import Backtest
+from config.durations import DAY_NS, INTERVALS, interval_ns
 from config.errors import DeskError, InputError
-from config.intervals import DAY_NS, INTERVALS, interval_ns
 from config.universe import select
 from strategies.base import DeskStrategy
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from backtests.guard_costs import acting, guard_costs
 from backtests.report import render
-from backtests.result import RunRecord, claim, write
+from backtests.results.result import RunRecord, claim, write
 from backtests.run import Outcome, Prepared, engine_version, prepare, run
 from backtests.stress import stress_rows
 from config.documents import Backtest

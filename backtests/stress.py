@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from backtests.figures import booked, figures
-from backtests.market import market_of
+from backtests.engine.market import market_of
+from backtests.results.figures import booked, figures
 from backtests.run import Outcome, Prepared, Progress, run
 from config.documents import (
     Backtest,

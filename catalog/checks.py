@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from catalog.store import Catalog
-from catalog.versions import current_version
+from catalog.storage.store import Catalog
+from catalog.storage.versions import current_version
 from config.errors import Problem
 from config.resolved import Resolved
 from config.universe import unknown_instruments

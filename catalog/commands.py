@@ -16,10 +16,10 @@ from catalog.progress import counting, pieces, working
 from catalog.providers import demo
 from catalog.providers.base import Import, ImportOptions
 from catalog.pull import pull
-from catalog.rebuild import rebuild
-from catalog.store import Catalog
+from catalog.storage.rebuild import rebuild
+from catalog.storage.store import Catalog
+from catalog.storage.writer import CatalogWriter
 from catalog.verify import verify
-from catalog.writer import CatalogWriter
 from config.documents import Ingest
 from config.errors import InputError
 from config.validate import checked

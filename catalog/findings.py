@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from config.intervals import INTERVALS
+from config.durations import INTERVALS
 
 WRONG, INFO = "wrong", "info"
 HOUR_NS = 3_600_000_000_000

@@ -10,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from catalog.instruments import InstrumentInfo, instrument_id, split_symbol
+from config.durations import INTERVALS, MINUTE_NS
 from config.errors import InputError
-from config.intervals import INTERVALS, MINUTE_NS
 
 INFERRED_MIN_NOTIONAL = "5"
 INFERRED_MAX_LEVERAGE = "25"

@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from catalog.instruments import InstrumentInfo
 from catalog.providers.bybit_http import BYBIT, BybitHistory
-from catalog.spool import Piece, Spool
-from catalog.store import Catalog, Coverage
-from catalog.versions import current_version
-from catalog.writer import CatalogWriter
+from catalog.storage.spool import Piece, Spool
+from catalog.storage.store import Catalog, Coverage
+from catalog.storage.versions import current_version
+from catalog.storage.writer import CatalogWriter
 from config.documents import Ingest
+from config.durations import INTERVALS
 from config.errors import DeskError
-from config.intervals import INTERVALS
 
 CANDLES_A_PIECE = 10_000
 """Ten requests: little to repeat after a kill, few files."""

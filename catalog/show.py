@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from catalog.findings import WRONG, Finding
-from catalog.store import Catalog, Coverage
-from catalog.writer import CatalogWriter
+from catalog.storage.store import Catalog, Coverage
+from catalog.storage.writer import CatalogWriter
 
 MOST_FINDINGS = 50
 WIDTH = 160

@@ -21,9 +21,9 @@ from catalog.findings import (
     stale,
     unfinished,
 )
-from catalog.manifest import content_hash, parse_relpath
-from catalog.store import Catalog
-from config.intervals import bar_type
+from catalog.storage.manifest import content_hash, parse_relpath
+from catalog.storage.store import Catalog
+from config.durations import bar_type
 
 
 def verify(catalog: Catalog, step: Callable[[str], None] = lambda _: None) -> list[Finding]:

@@ -7,11 +7,11 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from config.components import AddressError, resolve
+from config.documents.setup import Component, Setup
 from config.errors import Problem, did_you_mean
 from config.globs import intersect, is_literal
 from config.params import build_params, check_params
 from config.resolved import Resolved
-from config.setup import Component, Setup
 from config.tree import Path, key_problem
 from config.universe import select
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from config.components import ROOMS, AddressError, resolve
 from config.documents import KINDS
+from config.envelope import check_envelope, shown
 from config.environment import substitute
 from config.errors import DocumentErrors, Problem, did_you_mean
 from config.extends import assemble
@@ -15,7 +16,6 @@ from config.overrides import override
 from config.params import check_params
 from config.resolved import Resolved
 from config.tree import Path, Tree, key_problem, plain, problem
-from config.words import check_envelope, shown
 
 __all__ = ["Resolved", "check_components", "examine", "load"]
 

@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec.structs import FieldInfo
 
+from config.envelope import shown
 from config.errors import DocumentErrors, Problem, did_you_mean
 from config.tree import Path, dotted
-from config.words import shown
 from config.writing import as_written
 
 _ENGINE = "nautilus_trader."

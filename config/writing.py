@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from config.moments import show
+from config.durations import show
 from config.reading import Dumper
 
 

@@ -10,5 +10,5 @@ exchange of our own that speaks Bybit v5: trading code never imports it, it is a
 
 To add a node, write a document in ``nodes/``; to add a gate, a function in ``gates.py`` and the
 question for its facts in ``preflight.py``; to add a watch, a verdict in ``watch_rules.py`` and a
-policy in ``config/watch.py``.
+policy in ``config/documents/watch.py``.
 """

@@ -7,8 +7,8 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this package."""
-    from live_nodes import node_commands, operator_commands, risk_commands
     from live_nodes.drill import commands as drill_commands
+    from live_nodes.operate import node_commands, operator_commands, risk_commands
     from live_nodes.practice import commands as exchange_commands
 
     node_commands.register(app)

@@ -19,19 +19,19 @@ from nautilus_trader.model.orders import Order
 from nautilus_trader.trading.strategy import Strategy
 
 from strategies.account import Price, equity_of, holding_of, holdings_of
-from strategies.clearing import Clearing
+from strategies.book_view import Touches, TouchSource
+from strategies.cancel_and_wait import Clearing
 from strategies.desk_config import DeskStrategyConfig
 from strategies.executor import Executor
 from strategies.hooks import Hooks
 from strategies.instruments import Instruments
 from strategies.messages import Decision, Executed, Verdict
-from strategies.obedience import Obedience
+from strategies.on_loop import in_turn
 from strategies.orders import Orders
 from strategies.sizing.rounding import ZERO, Lot
 from strategies.state import StateStore
 from strategies.tactics.pricing import Touch
-from strategies.touches import Touches, TouchSource
-from strategies.turns import in_turn
+from strategies.verdict_follower import Obedience
 from strategies.verdicts import STANDING, Verdicts
 
 

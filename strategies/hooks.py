@@ -8,8 +8,8 @@ from __future__ import annotations
 import pyarrow as pa
 from nautilus_trader.model.identifiers import InstrumentId
 
-from strategies.history import Candles
 from strategies.messages import Executed, Verdict
+from strategies.rebalance.history import Candles
 
 
 class Hooks:

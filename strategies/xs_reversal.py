@@ -13,9 +13,9 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from strategies.history import Window
-from strategies.panel_rebalancer import PanelRebalancer
-from strategies.rebalancer_config import PanelRebalancerConfig
+from strategies.rebalance.config import PanelRebalancerConfig
+from strategies.rebalance.history import Window
+from strategies.rebalance.rebalancer import PanelRebalancer
 from strategies.signals.past_return import past_return
 
 

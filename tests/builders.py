@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from backtests.result import RunRecord
-from backtests.tables import conform, table
+from backtests.results.result import RunRecord
+from backtests.results.tables import conform, table
 
 DAY = 86_400_000_000_000
 HOUR = DAY // 24

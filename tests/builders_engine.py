@@ -26,15 +26,15 @@ from nautilus_trader.model.objects import Currency, Money, Price, Quantity
 from nautilus_trader.model.orders import Order
 from nautilus_trader.trading.strategy import Strategy
 
-from actors.guard import Guard
-from backtests.build import Desk, build, subscribe
-from backtests.engine_costs import mended
-from backtests.feed import PRINT_DELAY_NS, Grid, Settlement, Slice
-from backtests.market import Market, market_of
+from actors.desk.guard import Guard
+from backtests.engine.build import Desk, build, subscribe
+from backtests.engine.engine_costs import mended
+from backtests.engine.feed import PRINT_DELAY_NS, Grid, Settlement, Slice
+from backtests.engine.market import Market, market_of
 from catalog.instruments import InstrumentInfo, decimals, to_nautilus
 from config.documents import Venue
-from config.risk import Risk
-from config.venue import Fees, NoSlippage, ProductFees
+from config.documents.setup import Risk
+from config.documents.venue import Fees, NoSlippage, ProductFees
 
 HOUR = 3_600_000_000_000
 SECOND = 1_000_000_000
@@ -155,7 +155,7 @@ def slices(
     prints: bool = True,
     delay: int = PRINT_DELAY_NS,
 ) -> list[Slice]:
-    """Cut candles into slices as `backtests.feed` does.
+    """Cut candles into slices as `backtests.engine.feed` does.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import settings
 
 from catalog.providers.demo import DemoParams, generate
-from catalog.writer import CatalogWriter
+from catalog.storage.writer import CatalogWriter
 
 # A busy machine is no bug: examples have no time limit each. The gate tries the same examples each
 # time; `EXPLORE=1 make test` looks for new ones.

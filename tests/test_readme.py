@@ -21,10 +21,10 @@ from pathlib import Path
 import pytest
 
 from catalog.providers.demo import DemoParams, generate
-from catalog.writer import CatalogWriter
+from catalog.storage.writer import CatalogWriter
 from config.documents import Node
 from config.validate import checked
-from live_nodes.practice_process import running_exchange, stop_exchange
+from live_nodes.local.practice_process import running_exchange, stop_exchange
 
 PROJECT = Path(__file__).resolve().parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 ``render`` reads nothing but the result folder, so any result, also one of live trading, can be
 rendered again (``perpdesk report DIR``). Numbers come from `actors.measures` and
-`backtests.figures`; here they are only arranged.
+`backtests.results.figures`; here they are only arranged.
 
 - ``material.py`` everything read once · ``breakdown.py`` sums by symbol, side and strategy
 - ``charts.py`` the drawings as plain plotly dicts · ``thinning.py`` fewer points, same extremes

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from actors import measures
 from actors.measures import Floats
-from backtests.figures import column, money
+from backtests.results.figures import column, money
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def shares(positions: pa.Table, by: str) -> list[Share]:
     Parameters
     ----------
     positions : pyarrow.Table
-        As in `backtests.tables`.
+        As in `backtests.results.tables`.
     by : str
         ``instrument``, ``side`` or ``strategy``.
     """

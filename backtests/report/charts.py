@@ -13,11 +13,11 @@ import numpy as np
 
 from actors import measures
 from actors.measures import DAY, Floats, Integers
-from backtests.figures import column, money
 from backtests.report.breakdown import Share, Trades
+from backtests.report.downsample import thin
 from backtests.report.formats import short, symbol
-from backtests.report.material import BENCHMARK_NAMES, Material
-from backtests.report.thinning import thin
+from backtests.report.report_data import BENCHMARK_NAMES, Material
+from backtests.results.figures import column, money
 
 SYMBOLS_DRAWN = 12
 """Of the best and of the worst symbols each."""

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from backtests.report.page import render
-from backtests.result import Result, read
+from backtests.results.result import Result, read
 
 
 def write_report(result: Result) -> Path:

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from actors.measures import Integers
-from backtests.figures import column
-from backtests.refusals import held_back, refused_orders
 from backtests.report.spans import Span, stood_for, tripped
+from backtests.results.figures import column
+from backtests.results.refusals import held_back, refused_orders
 
 FLATTEN = "flatten"
 
@@ -57,7 +57,7 @@ def acts(
     found : sequence of Span
         From `backtests.report.spans.spans`.
     orders, fills, positions, decisions : pyarrow.Table
-        As in `backtests.tables`.
+        As in `backtests.results.tables`.
     """
     denied = orders.filter(pc.equal(orders.column("status"), "DENIED"))
     refused = refused_orders(denied.column("reason").to_pylist())

@@ -7,7 +7,6 @@ from typing import Any
 
 import yaml
 
-from backtests.guard_costs import ALL
 from backtests.report.drawing import Drawings
 from backtests.report.formats import (
     UNDEFINED,
@@ -22,9 +21,10 @@ from backtests.report.formats import (
     value,
 )
 from backtests.report.guard_acts import Acts, acts
-from backtests.report.material import Material
+from backtests.report.report_data import Material
 from backtests.report.spans import Span
 from backtests.report.verdict_lanes import STRICTNESS, scope_of, when
+from backtests.results.tables import ALL
 
 SHOWN = 40
 """Verdicts that the table has room for."""

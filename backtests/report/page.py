@@ -8,11 +8,12 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from backtests.report import guards, origin, sections, trading
+from backtests.report import guards, sections, trading
+from backtests.report import provenance as origin
 from backtests.report.drawing import Drawings
 from backtests.report.formats import date, number, text
-from backtests.report.material import Material, gather
-from backtests.result import Result
+from backtests.report.report_data import Material, gather
+from backtests.results.result import Result
 
 HERE = Path(__file__).parent
 
@@ -49,7 +50,7 @@ def render(result: Result) -> str:
     Parameters
     ----------
     result : Result
-        A result folder, as `backtests.result.read` gives it.
+        A result folder, as `backtests.results.result.read` gives it.
     """
     material, drawings = gather(result), Drawings()
     wanted = [s for s in SECTIONS if s[0] != "stress" or material.summary["stress"]]

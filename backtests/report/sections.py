@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from actors import measures
-from backtests.report import charts, guards, thinning
+from backtests.report import charts, guards
+from backtests.report import downsample as thinning
 from backtests.report.drawing import Drawings
 from backtests.report.formats import (
     UNDEFINED,
@@ -18,7 +19,7 @@ from backtests.report.formats import (
     text,
     tone,
 )
-from backtests.report.material import BENCHMARK_NAMES, Material
+from backtests.report.report_data import BENCHMARK_NAMES, Material
 from backtests.report.verdict_lanes import with_verdicts
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]

@@ -19,7 +19,7 @@ class Span:
     Parameters
     ----------
     guard, scope, action, multiplier, measured, limit, reason
-        As in `backtests.tables.VERDICTS`, of the word that began it.
+        As in `backtests.results.tables.VERDICTS`, of the word that began it.
     begin, end : int
         From its first word to the one that changed it or took it back; ``end`` is the run's where
         it still stood.
@@ -50,7 +50,7 @@ def spans(verdicts: pa.Table, end: int) -> list[Span]:
     Parameters
     ----------
     verdicts : pyarrow.Table
-        As in `backtests.tables.VERDICTS`.
+        As in `backtests.results.tables.VERDICTS`.
     end : int
         Of the run, UNIX nanoseconds (UTC).
     """

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from backtests.figures import column
 from backtests.report import charts
 from backtests.report.breakdown import Share, Trades, shares, trades
 from backtests.report.drawing import Drawings
@@ -23,7 +22,8 @@ from backtests.report.formats import (
     text,
     tone,
 )
-from backtests.report.material import Material
+from backtests.report.report_data import Material
+from backtests.results.figures import column
 
 BEST = 5
 """Trades whose removal the report tells, and that it lists."""

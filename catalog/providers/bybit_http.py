@@ -22,8 +22,8 @@ from nautilus_trader.core import nautilus_pyo3 as engine
 from catalog.instruments import InstrumentInfo
 from catalog.providers.base import BARS, FUNDING, MARKS
 from catalog.providers.bybit_instruments import info_of
+from config.durations import bar_type, interval_ns
 from config.errors import DeskError, InputError, did_you_mean
-from config.intervals import bar_type, interval_ns
 
 BYBIT = "https://api.bybit.com"
 TOO_MANY = 10006

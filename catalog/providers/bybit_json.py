@@ -21,8 +21,8 @@ from catalog.instruments import InstrumentInfo, instrument_id
 from catalog.providers.base import BARS, FUNDING, MARKS, Import, ImportOptions
 from catalog.providers.bybit_instruments import info_of
 from catalog.providers.files import find, infer_interval
+from config.durations import interval_ns
 from config.errors import InputError
-from config.intervals import interval_ns
 
 SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 MS = 1_000_000

@@ -1,6 +1,6 @@
 """The demo market as an `Import`: perps, spot pairs, candles, mark prices and funding.
 
-The model, and the formula of what is planted, stand in ``catalog.demo_market``.
+The model, and the formula of what is planted, stand in ``catalog.demo``.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 
-from catalog.demo_market import candles, factors, funding, paths, universe
-from catalog.demo_market.candles import Candles, off_grid
-from catalog.demo_market.parameters import (
+from catalog.demo import candles, factors, funding, paths, universe
+from catalog.demo.candles import Candles, off_grid
+from catalog.demo.parameters import (
     DAY_NS,
     HOUR_NS,
     STEPS_PER_HOUR,
     DemoParams,
 )
-from catalog.demo_market.paths import Path
-from catalog.demo_market.streams import Purpose, stream
-from catalog.demo_market.universe import Spec
-from catalog.demo_market.volatility import Floats
+from catalog.demo.paths import Path
+from catalog.demo.streams import Purpose, stream
+from catalog.demo.universe import Spec
+from catalog.demo.volatility import Floats
 from catalog.instruments import InstrumentInfo, instrument_id
 from catalog.providers.base import BARS, FUNDING, MARKS, Import
 
@@ -88,7 +88,7 @@ def generate(params: DemoParams | None = None) -> Import:
         note=(
             "Invented prices; names of real coins are labels only. Planted: "
             f"reversal {params.reversal:g}, momentum {params.momentum:g} "
-            "(catalog/demo_market/__init__.py has the formula)."
+            "(catalog/demo/__init__.py has the formula)."
         ),
     )
 

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from catalog.instruments import split_symbol
+from config.durations import INTERVALS
 from config.errors import InputError
-from config.intervals import INTERVALS
 
 VENUES = ("bybit", "binance", "okx", "bitget", "gateio", "kraken", "coinbase", "kucoin", "ftx")
 

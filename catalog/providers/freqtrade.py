@@ -19,8 +19,8 @@ import pyarrow.feather
 from catalog.instruments import instrument_id
 from catalog.providers.base import BARS, FUNDING, MARKS, Import, ImportOptions
 from catalog.providers.files import column, find, floats, plain_symbol, stamps_ns, venue_of
+from config.durations import INTERVALS
 from config.errors import InputError
-from config.intervals import INTERVALS
 
 _OWN = re.compile(
     r"(?P<pair>[A-Z0-9]+_[A-Z0-9]+(_[A-Z0-9]+)?)-(?P<interval>\d+\w)(-(?P<kind>\w+))?"

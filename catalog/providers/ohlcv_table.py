@@ -28,8 +28,8 @@ from catalog.providers.files import (
     stamps_ns,
     venue_of,
 )
+from config.durations import interval_ns
 from config.errors import InputError
-from config.intervals import interval_ns
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 DATES = ("date", "datetime", "timestamp", "time", "open_time", "ts")

@@ -26,17 +26,17 @@ from nautilus_trader.model.data import QuoteTick, TradeTick
 from nautilus_trader.model.enums import AggressorSide
 from nautilus_trader.model.identifiers import TradeId
 
-from actors.guard import Guard
-from actors.guards import guards_of
-from actors.order_facts import OrderFacts
-from actors.rules.facts import Market as MarketFact
-from backtests.build import Desk, build, strategies_of, subscribe
-from backtests.feed import Grid, Settlement
-from backtests.market import Market, market_of
+from actors.desk.build import guards_of
+from actors.desk.guard import Guard
+from actors.guards.core.facts import Market as MarketFact
+from actors.records.order_facts import OrderFacts
+from backtests.engine.build import Desk, build, strategies_of, subscribe
+from backtests.engine.feed import Grid, Settlement
+from backtests.engine.market import Market, market_of
 from catalog.instruments import InstrumentInfo
 from config.documents import Backtest
+from config.durations import nanoseconds, parse
 from config.errors import GateRefused
-from config.moments import nanoseconds, parse
 from config.resolved import Resolved
 from live_nodes.drill.documents import backtest_document
 from live_nodes.drill.orders import Instruction
@@ -60,7 +60,7 @@ from live_nodes.drill.steps import (
 )
 from live_nodes.drill.strategy import Drill
 from live_nodes.drill.world import DrillError, Heard, Refusal, Restarted, WorldName
-from live_nodes.operator_guard import OPERATOR, Operator
+from live_nodes.node.operator_guard import OPERATOR, Operator
 from strategies.messages import Verdict
 from strategies.state import MemoryState
 

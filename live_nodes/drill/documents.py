@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from actors.guard import Guard
+from actors.desk.guard import Guard
 from config.components import resolve
 from config.documents import Backtest, Component, Node, Setup
 from config.errors import InputError
@@ -18,8 +18,8 @@ from config.params import build_params, complete_params
 from config.resolved import Resolved
 from config.writing import as_yaml
 from live_nodes.drill.scene import BALANCE, KEY, Scene, facts_of, instruments_of
-from live_nodes.operator_guard import OPERATOR, Operator
-from live_nodes.practice_process import Endpoint
+from live_nodes.local.practice_process import Endpoint
+from live_nodes.node.operator_guard import OPERATOR, Operator
 
 ACCOUNT = "main"
 TAG = "dr"

@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Self
 
 from config.errors import DeskError
-from live_nodes.files import replace_file
+from live_nodes.local.files import replace_file
 
 READY_WITHIN = 60.0
 ENDS_WITHIN = 10.0
@@ -142,7 +142,7 @@ class Nursery:
 def main() -> None:
     """Serve until standard input ends, then end every child."""
     import live_nodes.drill.strategy
-    import live_nodes.session  # noqa: F401 - what every child needs, imported once
+    import live_nodes.node.session  # noqa: F401 - what every child needs, imported once
 
     children: dict[int, Path] = {}
     try:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.rules.assets import asset_of
-from actors.rules.cluster_caps import belongs
-from actors.rules.spans import seconds, span_ns
-from config.intervals import DAY_NS
+from actors.guards.cluster_caps import belongs
+from actors.guards.core.assets import asset_of
+from actors.guards.core.spans import seconds, span_ns
+from config.durations import DAY_NS
 from live_nodes.drill.of_losses import EQUITY
 from live_nodes.drill.scene import Scene
 from live_nodes.drill.steps import Hold, Move, Moves, Plan, Stage, Wait

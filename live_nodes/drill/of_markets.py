@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.rules.spans import seconds, span_ns
+from actors.guards.core.spans import seconds, span_ns
 from live_nodes.drill.scene import Scene, facts_of
 from live_nodes.drill.steps import (
     Announced,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from live_nodes.files import replace_file
+from live_nodes.local.files import replace_file
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):

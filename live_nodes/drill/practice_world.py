@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from actors.journal_reading import read
+from actors.records.journal_reading import read
 from config.errors import DeskError, InputError
 from config.resolved import Resolved
 from live_nodes.drill.documents import ACCOUNT, exchange_yaml, node_yaml
@@ -45,8 +45,8 @@ from live_nodes.drill.steps import (
     Wait,
 )
 from live_nodes.drill.world import DrillError, Heard, Refusal, Restarted, WorldName
-from live_nodes.mailbox import Answer, Request, answer, ask
-from live_nodes.practice_process import Endpoint, ensure_exchange, stop_exchange
+from live_nodes.local.mailbox import Answer, Request, answer, ask
+from live_nodes.local.practice_process import Endpoint, ensure_exchange, stop_exchange
 
 STARTS_WITHIN = 60.0
 ANSWERS_WITHIN = 15.0

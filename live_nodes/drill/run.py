@@ -11,20 +11,20 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
-from actors.guard import Guard
+from actors.desk.guard import Guard
 from config.documents import Setup
 from config.errors import DeskError, InputError, did_you_mean
 from config.resolved import Resolved
 from live_nodes.drill.backtest_world import BacktestWorld
-from live_nodes.drill.course import Course
 from live_nodes.drill.documents import OPERATOR_USE, guards_in, scene_of
+from live_nodes.drill.drill_run import Course
 from live_nodes.drill.nursery import Nursery
 from live_nodes.drill.practice_world import PracticeWorld
 from live_nodes.drill.recipes import RECIPES, Recipe, recipe_of
 from live_nodes.drill.rows import Row, compare
 from live_nodes.drill.scene import Scene
 from live_nodes.drill.world import DrillError, World, WorldName
-from live_nodes.operator_guard import OPERATOR, Operator
+from live_nodes.node.operator_guard import OPERATOR, Operator
 
 WORLDS: tuple[WorldName, ...] = ("backtest", "practice")
 AT_ONCE = 2

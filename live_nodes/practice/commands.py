@@ -13,8 +13,8 @@ import typer
 from config.documents import ExchangeDocument, Node
 from config.errors import InputError
 from config.validate import checked
-from live_nodes.practice_process import EXCHANGE, STATE, Endpoint, stop_exchange
-from live_nodes.state_folder import state_folder
+from live_nodes.local.folder import state_folder
+from live_nodes.local.practice_process import EXCHANGE, STATE, Endpoint, stop_exchange
 
 STATE_ROOM = Path("live_nodes/state")
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 
+from config.documents.exchange import ExchangeDocument, ReplayMarket
 from config.errors import InputError
-from config.exchange import ExchangeDocument, ReplayMarket
-from live_nodes.practice.candles import CandleSource
-from live_nodes.practice.exchange import Exchange
-from live_nodes.practice.faults import Faults
-from live_nodes.practice.feed import FundingRate
-from live_nodes.practice.model import AccountSpec, Fees, Key
-from live_nodes.practice.path_market import PathMarket
-from live_nodes.practice.path_prices import Move
-from live_nodes.practice.random_market import RandomSource
+from live_nodes.practice.exchange.exchange import Exchange
+from live_nodes.practice.exchange.model import AccountSpec, Fees, Key
+from live_nodes.practice.faults.faults import Faults
+from live_nodes.practice.market.candles import CandleSource
+from live_nodes.practice.market.feed import FundingRate
+from live_nodes.practice.market.path_market import PathMarket
+from live_nodes.practice.market.path_prices import Move
+from live_nodes.practice.market.random_market import RandomSource
 from live_nodes.practice.store import Store
 
 
@@ -130,7 +130,7 @@ def _source(document: ExchangeDocument, store: Store, now_ms: int) -> CandleSour
     if not isinstance(document.market, ReplayMarket):
         return RandomSource(document.market)
     # The catalog brings the engine with it: two seconds that a random market does not need.
-    from live_nodes.practice.replay_market import (
+    from live_nodes.practice.market.replay_market import (
         Anchor,
         ReplaySource,
         choose_anchor,

@@ -12,14 +12,14 @@ from pathlib import Path
 from config.documents import ExchangeDocument, Scenario
 from config.errors import InputError
 from config.load import load
-from live_nodes.practice.admin import Admin
-from live_nodes.practice.faults import Faults
-from live_nodes.practice.limits import Limits
+from live_nodes.local.practice_keys import practice_keys
+from live_nodes.local.practice_process import Endpoint, endpoint_file, write_endpoint
+from live_nodes.practice.faults.faults import Faults
 from live_nodes.practice.opening import open_exchange
-from live_nodes.practice.server import Server, serve
 from live_nodes.practice.store import Store
-from live_nodes.practice_keys import practice_keys
-from live_nodes.practice_process import Endpoint, endpoint_file, write_endpoint
+from live_nodes.practice.wire.admin import Admin
+from live_nodes.practice.wire.limits import Limits
+from live_nodes.practice.wire.server import Server, serve
 
 LONGEST_LOOK_S = 5.0
 

@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 
 from config.errors import DeskError, GateRefused
-from live_nodes.practice.model import ROW_TYPES, Row
-from live_nodes.practice.row_text import row_from_text, row_text
+from live_nodes.practice.exchange.model import ROW_TYPES, Row
+from live_nodes.practice.exchange.row_text import row_from_text, row_text
 
 LAYOUT = 1
 """Of the file; one of another layout is refused."""

@@ -11,11 +11,11 @@ from decimal import Decimal
 import msgspec
 
 from actors.activity import TradesPerDay
-from actors.guard import Guard
+from actors.desk.guard import Guard
+from actors.guards.core.facts import Closed, Market, Traded
+from actors.guards.maintenance import Window
 from actors.losses import ConsecutiveLosses, DailyLoss, MaxDrawdown, SessionProfit
 from actors.markets import Maintenance
-from actors.rules.facts import Closed, Market, Traded
-from actors.rules.maintenance import Window
 from strategies.messages import encode
 from tests.actors.tiny_guards import A, Table
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.books import Books
-from actors.ledger import Fill
-from actors.rules.facts import Closed, Traded
+from actors.desk.books import Books
+from actors.guards.core.facts import Closed, Traded
+from actors.records.ledger import Fill
 
 A, B = "AAAUSDT-LINEAR.BYBIT", "BBBUSDT-LINEAR.BYBIT"
 

@@ -11,9 +11,9 @@ from nautilus_trader.common.component import Clock, LiveClock, MessageBus, TestC
 from nautilus_trader.model.identifiers import TraderId
 from nautilus_trader.portfolio.portfolio import Portfolio
 
-from actors.closer import Closer
-from actors.rules.closing_facts import Say
-from config.risk import Risk
+from actors.closing.closer import Closer
+from actors.closing.facts import Say
+from config.documents.setup import Risk
 from strategies.messages import Action, Verdict
 
 

@@ -18,9 +18,9 @@ from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import Order
 
-from actors.gate import OrderGate
-from backtests.build import Desk
-from backtests.market import market_of
+from actors.gate.gate import OrderGate
+from backtests.engine.build import Desk
+from backtests.engine.market import market_of
 from strategies.messages import Action, Verdict, passes
 from tests.builders_engine import (
     SPOT,

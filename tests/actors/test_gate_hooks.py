@@ -17,9 +17,9 @@ from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import Order
 
-from actors.order_facts import OrderFacts
-from backtests.build import Desk
-from backtests.market import market_of
+from actors.records.order_facts import OrderFacts
+from backtests.engine.build import Desk
+from backtests.engine.market import market_of
 from config.errors import DeskError
 from strategies.messages import Action, Verdict
 from tests.builders_engine import (

@@ -15,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.activity import Cooldown, ErrorRate, OrderRate, Rejections, TradesPerDay
-from actors.guard import Guard
+from actors.desk.guard import Guard
+from actors.guards.core.facts import Answered, Asked, Closed, Erred, Happened, Traded
+from actors.guards.core.latch import Latch
 from actors.losses import (
     ConsecutiveLosses,
     DailyLoss,
@@ -24,9 +26,7 @@ from actors.losses import (
     SessionProfit,
     SymbolLoss,
 )
-from actors.rules.facts import Answered, Asked, Closed, Erred, Happened, Traded
-from actors.rules.latch import Latch
-from config.intervals import DAY_NS
+from config.durations import DAY_NS
 from strategies.messages import Action, refused_by
 from strategies.verdicts import Verdicts
 from tests.actors.days_played import CHANGES, course

@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from actors.journal import Journal, JournalError
-from actors.journal_files import BACKUPS, NAME, back_up, damage, holder
-from actors.journal_reading import read
-from actors.journal_rows import EquityRow, FillRow, PositionRow
-from actors.journal_schema import NEVER_ARRIVED, UNKNOWN, VERSION
-from actors.order_facts import OrderFacts
+from actors.records.journal import Journal, JournalError
+from actors.records.journal_files import BACKUPS, NAME, back_up, damage, holder
+from actors.records.journal_reading import read
+from actors.records.journal_schema import NEVER_ARRIVED, UNKNOWN, VERSION
+from actors.records.order_facts import OrderFacts
+from actors.records.rows import EquityRow, FillRow, PositionRow
 from config.errors import DeskError, GateRefused, InputError
 from strategies.messages import Action, Decision, Target, Verdict
 
@@ -249,7 +249,7 @@ def test_what_is_written_together_is_there_whole_or_not_at_all(journal: Journal)
 WRITER = """
 import sys, time
 from pathlib import Path
-from actors.journal import Journal
+from actors.records.journal import Journal
 journal = Journal.open(Path(sys.argv[1]), node="test")
 journal.begin_run(environment="practice", document="abc")
 n = 0

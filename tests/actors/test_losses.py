@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from actors.guard import Guard
-from actors.rules.latch import step, verdicts
+from actors.desk.guard import Guard
+from actors.guards.core.latch import step, verdicts
 from config.components import resolve, shipped
 from config.params import build_params, check_params
 from strategies.messages import Action
-from tests.actors.rules.playing import at, closed, nets, pulse
+from tests.actors.guards.playing import at, closed, nets, pulse
 
 GUARDS = {
     "DrawdownTiers": {"tiers": [{"at": 0.05, "size": 0.75}, {"at": 0.1, "size": "flatten"}]},

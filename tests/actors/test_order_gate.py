@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.order_gate import AccountFacts, InstrumentFacts, OrderIntent, reduces, refusal
+from actors.gate.rules import AccountFacts, InstrumentFacts, OrderIntent, reduces, refusal
 from strategies.messages import Action, Verdict
 
 CLEAR = Verdict(action=Action.NONE)

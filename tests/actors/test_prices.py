@@ -11,7 +11,7 @@ from nautilus_trader.model.data import BookOrder, MarkPriceUpdate, QuoteTick, Tr
 from nautilus_trader.model.enums import AggressorSide, BookType, OrderSide
 from nautilus_trader.model.identifiers import TradeId
 
-from actors.prices import CachePrices
+from actors.records.prices import CachePrices
 from catalog.instruments import to_nautilus
 from tests.builders_engine import A, info
 

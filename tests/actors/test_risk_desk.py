@@ -11,9 +11,9 @@ from decimal import Decimal
 import pytest
 from nautilus_trader.common.component import LiveClock
 
-from actors.ledger import Fill
-from actors.rules.facts import Asked, Closed, Differed, Erred, Holding, Pulse, Refused, Traded
-from actors.rules.reading import Reading
+from actors.guards.core.facts import Asked, Closed, Differed, Erred, Holding, Pulse, Refused, Traded
+from actors.guards.core.reading import Reading
+from actors.records.ledger import Fill
 from strategies.messages import Action, Verdict
 from strategies.verdicts import STANDING, Verdicts
 from tests.actors.tiny_guards import RULE, A, Loss, LossParams, Table

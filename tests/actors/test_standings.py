@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nautilus_trader.model.enums import OrderSide
 
-from actors.rules.facts import Holding
-from actors.standings import Standings
+from actors.desk.open_exposure import Standings
+from actors.guards.core.facts import Holding
 from tests.actors.tiny_guards import Account
 
 NAMES = ("AAAUSDT-LINEAR.BYBIT", "BBBUSDT-LINEAR.BYBIT")

@@ -17,14 +17,14 @@ from nautilus_trader.common.component import Clock, MessageBus, TestClock
 from nautilus_trader.model.identifiers import TraderId
 from nautilus_trader.portfolio.portfolio import Portfolio
 
-from actors.books import Books
-from actors.guard import Guard
-from actors.order_facts import OrderFacts
-from actors.risk_desk import RiskDesk
-from actors.rules.facts import Asked, Holding, Pulse
-from actors.rules.params import GuardParams
-from actors.rules.reading import Reading, inside
-from actors.rules.rule import Rule
+from actors.desk.books import Books
+from actors.desk.guard import Guard
+from actors.desk.risk_desk import RiskDesk
+from actors.guards.core.facts import Asked, Holding, Pulse
+from actors.guards.core.params import GuardParams
+from actors.guards.core.reading import Reading, inside
+from actors.guards.core.rule import Rule
+from actors.records.order_facts import OrderFacts
 from strategies.messages import Verdict
 from strategies.state import StateStore
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from catalog.instruments import InstrumentInfo, decimals
 from catalog.providers.base import Import
-from catalog.writer import CatalogWriter
+from catalog.storage.writer import CatalogWriter
 
 HOUR = 3_600_000_000_000
 

@@ -8,7 +8,7 @@ import numpy as np
 from nautilus_trader.model.data import Bar, BarType
 from nautilus_trader.model.identifiers import InstrumentId
 
-from config.intervals import DAY_NS, bar_type
+from config.durations import DAY_NS, bar_type
 from strategies.base import DeskStrategy, DeskStrategyConfig
 from strategies.sizing.rounding import ZERO, size_order
 

@@ -14,13 +14,13 @@ from typing import Any
 import msgspec
 
 from actors.activity import Cooldown, OrderRate, Rejections, SlippageBreaches, TradesPerDay
+from actors.desk.guard import Guard
 from actors.exposure import ExposureCaps, PositionCap
-from actors.guard import Guard
+from actors.guards.core.facts import Seen
 from actors.losses import ConsecutiveLosses, DailyLoss, DrawdownTiers, MaxDrawdown, SymbolLoss
 from actors.markets import FundingWindow, PriceJump, StaleFeed
-from actors.rules.facts import Seen
-from backtests.build import Desk
-from backtests.feed import Settlement
+from backtests.engine.build import Desk
+from backtests.engine.feed import Settlement
 from strategies.messages import Verdict, encode
 from tests.builders_engine import A, B, Candles, Script, at, play, taker_fee, trading, venue
 

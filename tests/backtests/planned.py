@@ -14,8 +14,8 @@ from nautilus_trader.model.data import BarType
 from nautilus_trader.model.identifiers import InstrumentId
 
 from catalog.providers.base import Import
-from catalog.writer import CatalogWriter
-from config.intervals import bar_type
+from catalog.storage.writer import CatalogWriter
+from config.durations import bar_type
 from strategies.base import DeskStrategy, DeskStrategyConfig
 from tests.builders_engine import at, info
 

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from catalog.providers.base import Import
 from catalog.providers.demo import DemoParams, generate
-from catalog.writer import CatalogWriter
+from catalog.storage.writer import CatalogWriter
 from perpdesk import build_app
 from tests.backtests.books_by_hand import Books, Slip, keep
 from tests.backtests.raw_truth import HOUR, Raw, read_raw

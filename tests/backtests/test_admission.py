@@ -12,6 +12,7 @@ from nautilus_trader.model.identifiers import InstrumentId, OrderListId
 from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import LimitOrder, OrderList
 
+from actors.desk.guard import Guard
 from actors.exposure import (
     AssetCaps,
     ClusterCaps,
@@ -22,7 +23,6 @@ from actors.exposure import (
     PositionCap,
     Volatility,
 )
-from actors.guard import Guard
 from tests.builders_engine import A, B, Candles, Script, at, play, price, trading, venue
 
 STILL = Candles([100.0] * 6)

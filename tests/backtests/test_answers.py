@@ -16,8 +16,8 @@ from nautilus_trader.model.identifiers import (
     TraderId,
 )
 
-from actors.answers import GIVEN_UP, answer_of
-from actors.rules.facts import Answered, Erred, Refused, Seen
+from actors.desk.venue_responses import GIVEN_UP, answer_of
+from actors.guards.core.facts import Answered, Erred, Refused, Seen
 from tests.actors.tiny_guards import Loss
 from tests.builders_engine import A, Candles, Script, at, play, trading
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from backtests.benchmarks import Benchmarks
-from backtests.feed import Grid
+from backtests.engine.feed import Grid
+from backtests.results.benchmarks import Benchmarks
 from tests.builders import DAY, HOUR
 
 MARKET = SimpleNamespace(ids=("A", "B"), column={"A": 0, "B": 1})

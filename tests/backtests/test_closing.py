@@ -20,13 +20,13 @@ from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import MarketOrder
 from nautilus_trader.trading.strategy import Strategy
 
-from actors.closer import Closer
-from backtests.build import Desk
-from backtests.engine_costs import mended
-from backtests.market import market_of
-from config.risk import Risk
-from config.watch import Throttle as Pace
-from live_nodes.throttle import Throttle
+from actors.closing.closer import Closer
+from backtests.engine.build import Desk
+from backtests.engine.engine_costs import mended
+from backtests.engine.market import market_of
+from config.documents.setup import Risk
+from config.documents.watch import Throttle as Pace
+from live_nodes.bybit.throttle import Throttle
 from strategies.base import DeskStrategy, DeskStrategyConfig
 from strategies.messages import Action, Verdict
 from strategies.order_ids import is_closers

@@ -11,9 +11,9 @@ import nautilus_trader.portfolio.portfolio as portfolio_module
 import pytest
 from nautilus_trader.analysis.analyzer import PortfolioAnalyzer
 
-from backtests.accountant import Accountant
-from backtests.engine_costs import mended
-from backtests.market import market_of
+from backtests.engine.accountant import Accountant
+from backtests.engine.engine_costs import mended
+from backtests.engine.market import market_of
 from tests.builders_engine import (
     USDT,
     A,
@@ -131,7 +131,7 @@ def test_each_snapshot_is_unpickled_once(monkeypatch: pytest.MonkeyPatch) -> Non
     assert as_it_comes > 5 * bare["snapshots"]
 
     calls["loads"] = 0
-    monkeypatch.setattr("backtests.engine_costs.pickle", counting)
+    monkeypatch.setattr("backtests.engine.engine_costs.pickle", counting)
     with mended():
         ours = run(1)
     assert calls["loads"] <= ours["snapshots"]

@@ -52,7 +52,7 @@ from nautilus_trader.model.objects import Money, Quantity
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 from nautilus_trader.trading.strategy import Strategy
 
-from backtests.venue import DeskFillModel
+from backtests.engine.venue import DeskFillModel
 from catalog.instruments import to_nautilus
 from tests.builders_engine import (
     BYBIT,
@@ -105,7 +105,7 @@ def test_the_version_is_the_one_that_these_traps_were_found_in() -> None:
     assert nautilus_trader.__version__ == "1.231.0"
 
 
-# -- when orders fill (backtests/venue.py: NextPrintClient) ----------------------------------------
+# -- when orders fill (backtests/engine/venue.py: NextPrintClient) ---------------------------------
 
 
 def test_a_market_order_fills_at_the_last_bars_stale_close() -> None:
@@ -133,7 +133,8 @@ def test_an_order_above_a_quarter_of_the_bars_volume_fills_in_parts_a_tick_worse
 
 
 def test_a_timer_at_the_time_of_data_fires_after_all_data_of_that_time() -> None:
-    """So a decision at a close has heard every candle of it (strategies/panel_rebalancer.py)."""
+    """So a decision at a close has heard every candle of it
+    (strategies/rebalance/rebalancer.py)."""
     heard: list[str] = []
 
     class Listener(Strategy):
@@ -176,7 +177,7 @@ def test_a_quantity_with_fewer_decimals_than_the_instrument_breaks_the_run() -> 
         )
 
 
-# -- what nobody checks (actors/order_gate.py) -----------------------------------------------------
+# -- what nobody checks (actors/gate/rules.py) -----------------------------------------------------
 
 
 def test_margin_accounts_have_no_minimum_notional_and_no_leverage() -> None:
@@ -202,7 +203,7 @@ def test_the_risk_engine_refuses_exits_above_the_largest_order() -> None:
 
 
 def test_orders_over_the_submit_rate_are_dropped_not_queued() -> None:
-    """100 a second unless told otherwise; backtests/build.py tells it otherwise."""
+    """100 a second unless told otherwise; backtests/engine/build.py tells it otherwise."""
 
     def many(script: Script) -> None:
         for _ in range(101):
@@ -296,7 +297,7 @@ def test_spot_on_a_margin_account_is_booked_like_a_perpetual() -> None:
     assert list(engine.kernel.portfolio.account(BYBIT).balances()) == [USDT]
 
 
-# -- what nobody settles (backtests/accountant.py) -------------------------------------------------
+# -- what nobody settles (backtests/engine/accountant.py) ------------------------------------------
 
 
 def test_funding_rates_are_delivered_but_not_settled() -> None:
@@ -339,7 +340,7 @@ def _parameters(function: Any) -> list[str]:
     return list(inspect.signature(function).parameters)
 
 
-# -- what grows with the square of the trades (backtests/engine_costs.py) --------------------------
+# -- what grows with the square of the trades (backtests/engine/engine_costs.py) -------------------
 
 
 def test_each_closed_position_is_joined_to_a_pandas_series(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -601,7 +602,7 @@ def test_the_node_cannot_stream_funding_rates(files: Path) -> None:
 
 
 def test_an_endpoint_can_be_taken_over() -> None:
-    """actors/gate.py puts itself before the execution engine."""
+    """actors/gate/gate.py puts itself before the execution engine."""
     engine = bare_engine(perpetual())
     kernel, passed = engine.kernel, []
 
@@ -618,7 +619,7 @@ def test_an_endpoint_can_be_taken_over() -> None:
 
 
 def test_a_denial_sent_to_the_execution_engine_reaches_the_strategy() -> None:
-    """actors/gate.py answers an order that it stops."""
+    """actors/gate/gate.py answers an order that it stops."""
     engine = bare_engine(perpetual())
     kernel = engine.kernel
 
@@ -662,7 +663,7 @@ class Module(SimulationModule):
 
 
 def test_a_simulation_module_knows_its_exchange_and_its_client_can_be_replaced() -> None:
-    """backtests/build.py puts NextPrintClient in the place of the exchange's own client."""
+    """backtests/engine/build.py puts NextPrintClient in the place of the exchange's own client."""
 
     class Client(BacktestExecClient):
         seen = 0
@@ -687,7 +688,7 @@ def test_a_simulation_module_knows_its_exchange_and_its_client_can_be_replaced()
 
 
 def test_a_simulation_module_has_the_engines_clock_and_bus_and_moves_the_balance() -> None:
-    """backtests/accountant.py lives on timers and adjusts the account."""
+    """backtests/engine/accountant.py lives on timers and adjusts the account."""
     module = Module()
     engine = bare_engine(modules=[module])
     engine.add_instrument(perpetual())

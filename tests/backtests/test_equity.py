@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.ledger import Fill, Ledger
-from backtests.equity import EquityCurve
-from backtests.feed import Grid
-from backtests.funding import FundingPayment
+from actors.records.ledger import Fill, Ledger
+from backtests.engine.feed import Grid
+from backtests.engine.funding import FundingPayment
+from backtests.results.equity import EquityCurve
 
 HOUR = 3_600_000_000_000
 COLUMNS = {"X": 0, "Y": 1}

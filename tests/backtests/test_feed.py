@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from backtests.feed import PRINT_DELAY_NS
+from backtests.engine.feed import PRINT_DELAY_NS
 from backtests.run import prepare
 from catalog.providers.demo import generate
-from catalog.query import panel
-from catalog.store import Catalog
-from catalog.writer import CatalogWriter
+from catalog.storage.query import panel
+from catalog.storage.store import Catalog
+from catalog.storage.writer import CatalogWriter
 from config.errors import DeskError
 from config.load import load
 from tests.conftest import SMALL, WriteRun

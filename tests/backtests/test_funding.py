@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtests.build import Desk
-from backtests.feed import Settlement
-from backtests.funding import FundingPayment, funding_amount
+from backtests.engine.build import Desk
+from backtests.engine.feed import Settlement
+from backtests.engine.funding import FundingPayment, funding_amount
 from tests.builders_engine import (
     A,
     B,

@@ -12,9 +12,9 @@ from decimal import Decimal as D
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from backtests.build import Desk
-from backtests.feed import Settlement
-from config.venue import BasePlusSizeSlippage, FixedBpsSlippage, NoSlippage
+from backtests.engine.build import Desk
+from backtests.engine.feed import Settlement
+from config.documents.venue import BasePlusSizeSlippage, FixedBpsSlippage, NoSlippage
 from tests.builders_engine import (
     SECOND,
     A,

@@ -15,11 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 from backtests.guard_costs import ALL, acting, guard_costs
-from backtests.refusals import held_back, refused_orders, refuser
-from backtests.result import read
+from backtests.results.refusals import held_back, refused_orders, refuser
+from backtests.results.result import read
+from backtests.results.tables import SCHEMAS
 from backtests.run import Outcome, Prepared, prepare, run
 from backtests.session import backtest_document
-from backtests.tables import SCHEMAS
 from config.documents import Backtest
 from config.validate import checked
 from perpdesk import build_app

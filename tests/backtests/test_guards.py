@@ -15,20 +15,20 @@ import pyarrow.compute as pc
 import pytest
 
 from actors.activity import Cooldown
-from actors.guard import Guard
+from actors.desk.guard import Guard
+from actors.desk.risk_desk import AGAIN
+from actors.guards.core.facts import Asked, Holding, Pulse, Seen
+from actors.guards.core.facts import Market as MarketFact
+from actors.guards.core.latch import Latches, step, verdicts
+from actors.guards.maintenance import Window
 from actors.losses import ConsecutiveLosses, DailyLoss
 from actors.markets import FundingWindow, Maintenance
-from actors.risk_desk import AGAIN
-from actors.rules.facts import Asked, Holding, Pulse, Seen
-from actors.rules.facts import Market as MarketFact
-from actors.rules.latch import Latches, step, verdicts
-from actors.rules.maintenance import Window
-from backtests.accountant import TIMER
-from backtests.build import subscribe
-from backtests.feed import Grid, Settlement, Slice
-from backtests.market import Market
-from backtests.recorder import Recorder
-from backtests.result import read
+from backtests.engine.accountant import TIMER
+from backtests.engine.build import subscribe
+from backtests.engine.feed import Grid, Settlement, Slice
+from backtests.engine.market import Market
+from backtests.results.recorder import Recorder
+from backtests.results.result import read
 from backtests.session import backtest_document
 from strategies.base import DeskStrategy, DeskStrategyConfig
 from strategies.messages import Action, Verdict, encode

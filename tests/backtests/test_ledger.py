@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.ledger import Fill, Ledger
+from actors.records.ledger import Fill, Ledger
 
 ATOM = D("1e-18")
 """Fees of a flip are split by a division, so sums of round trips may miss by an atom or so."""

@@ -18,9 +18,9 @@ from nautilus_trader.model.enums import OrderSide, OrderStatus
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 
-from backtests.build import Desk
-from backtests.feed import Settlement
-from backtests.liquidation import (
+from backtests.engine.build import Desk
+from backtests.engine.feed import Settlement
+from backtests.engine.liquidation import (
     adverse_prices,
     bankruptcy_prices,
     is_liquidated,

@@ -22,10 +22,10 @@ import yaml
 from numpy.typing import NDArray
 
 from backtests.session import backtest_document
-from catalog.demo_market.parameters import DAY_NS, HOUR_NS
-from catalog.demo_market.truth import truth
+from catalog.demo.parameters import DAY_NS, HOUR_NS
+from catalog.demo.truth import truth
 from catalog.providers.demo import DemoParams, generate
-from catalog.writer import CatalogWriter
+from catalog.storage.writer import CatalogWriter
 
 Floats = NDArray[np.float64]
 

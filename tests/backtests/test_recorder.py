@@ -8,12 +8,12 @@ import pyarrow as pa
 import pytest
 from nautilus_trader.model.identifiers import InstrumentId
 
-from backtests.build import Desk
-from backtests.engine_costs import mended
-from backtests.feed import Settlement
-from backtests.market import market_of
-from backtests.recorder import Recorder, decisions_of
-from config.venue import FixedBpsSlippage
+from backtests.engine.build import Desk
+from backtests.engine.engine_costs import mended
+from backtests.engine.feed import Settlement
+from backtests.engine.market import market_of
+from backtests.results.recorder import Recorder, decisions_of
+from config.documents.venue import FixedBpsSlippage
 from strategies.messages import Decision
 from tests.builders_engine import (
     A,

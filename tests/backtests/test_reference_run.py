@@ -27,7 +27,7 @@ from actors.measures import sharpe
 from backtests.run import Outcome, prepare, run
 from catalog.instruments import InstrumentInfo
 from catalog.providers.base import Import
-from catalog.writer import CatalogWriter
+from catalog.storage.writer import CatalogWriter
 from config.documents import Backtest
 from tests.backtests.test_screen_reference import COST, PUBLISHED, SCORES, reference_weights, table
 

@@ -16,11 +16,12 @@ from hypothesis.extra.numpy import arrays
 from plotly.offline import get_plotlyjs
 from typer.testing import CliRunner
 
-from backtests.report import breakdown, charts, formats, origin, register, render
+from backtests.report import breakdown, charts, formats, register, render
+from backtests.report import provenance as origin
+from backtests.report.downsample import thin
 from backtests.report.page import SECTIONS
-from backtests.report.thinning import thin
-from backtests.result import RunRecord, write
-from backtests.tables import table
+from backtests.results.result import RunRecord, write
+from backtests.results.tables import table
 from tests.builders import DAY, equity_table, large_record, provenance, small_record
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

@@ -17,9 +17,9 @@ from backtests.report import guards, render
 from backtests.report.guard_acts import Acts, acts
 from backtests.report.spans import Span, spans, stood_for, tripped
 from backtests.report.verdict_lanes import BARS, STRICTNESS, bars, lanes, when
-from backtests.result import RunRecord, write
+from backtests.results.result import RunRecord, write
+from backtests.results.tables import table
 from backtests.session import backtest_document
-from backtests.tables import table
 from tests.backtests.planned import write_planned
 from tests.builders import DAY, HOUR, JANUARY, large_record, small_record
 from tests.builders_engine import A, B

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors import measures
-from backtests import result
-from backtests.tables import SCHEMAS, table
+from backtests.results import result
+from backtests.results.tables import SCHEMAS, table
 from config.errors import DeskError, InputError
 from tests.builders import DAY, HOUR, equity_table, small_record
 

@@ -13,15 +13,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from backtests.feed import PRINT_DELAY_NS
-from backtests.recorder import decisions_of
-from backtests.result import Result, read
+from backtests.engine.feed import PRINT_DELAY_NS
+from backtests.results.recorder import decisions_of
+from backtests.results.result import Result, read
 from backtests.run import prepare, run
 from backtests.session import backtest_document
 from catalog.providers.demo import generate
-from catalog.query import panel
-from catalog.store import Catalog
-from catalog.writer import CatalogWriter
+from catalog.storage.query import panel
+from catalog.storage.store import Catalog
+from catalog.storage.writer import CatalogWriter
 from config.errors import InputError
 from config.load import load
 from tests.conftest import SMALL, WriteRun

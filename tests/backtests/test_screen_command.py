@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from backtests import screen
+from backtests.screening import screen
 from config.errors import DocumentErrors, InputError
 
 SECOND = "tests.backtests.given_weights:GivenWeights"

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtests.recorder import decisions_of
+from backtests.results.recorder import decisions_of
 from backtests.run import prepare, run
-from backtests.screen_path import close_times, decisions, history_start
-from backtests.screen_run import screen_document
+from backtests.screening.path import close_times, decisions, history_start
+from backtests.screening.run import screen_document
 from catalog.panel import Panel
-from catalog.query import panel
-from catalog.store import Catalog
+from catalog.storage.query import panel
+from catalog.storage.store import Catalog
 from config.load import load
-from strategies.cross_section import Listings
 from strategies.messages import encode
+from strategies.rebalance.propose import Listings
 from strategies.xs_reversal import XSReversal, XSReversalConfig
 
 DAY = 86_400_000_000_000

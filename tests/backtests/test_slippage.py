@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtests.slippage import slippage_of, slipped_price
-from config.venue import BasePlusSizeSlippage, FixedBpsSlippage, NoSlippage
+from backtests.engine.slippage import slippage_of, slipped_price
+from config.documents.venue import BasePlusSizeSlippage, FixedBpsSlippage, NoSlippage
 
 
 def test_none_slips_nowhere() -> None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from backtests.tables import SCHEMAS, conform, empty, table
+from backtests.results.tables import SCHEMAS, conform, empty, table
 from config.errors import DeskError
 from tests.builders import fill, small_record
 

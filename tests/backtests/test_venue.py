@@ -11,8 +11,8 @@ from nautilus_trader.model.events import OrderCanceled
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 
-from backtests.build import Desk
-from config.venue import BasePlusSizeSlippage, FixedBpsSlippage
+from backtests.engine.build import Desk
+from config.documents.venue import BasePlusSizeSlippage, FixedBpsSlippage
 from tests.builders_engine import (
     A,
     B,

@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from catalog.writer import CatalogWriter
+from catalog.storage.writer import CatalogWriter
 from tests.catalog.market import BTC, ETH, candles, funding, marks
 
 BOUNDARIES = ((os, "fsync"), (os, "rename"), (os, "replace"), (os, "link"), (pq, "write_table"))

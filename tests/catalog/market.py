@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from catalog.instruments import InstrumentInfo, instrument_id, split_symbol
 from catalog.providers.base import BARS, FUNDING, MARKS
-from catalog.store import Catalog
-from catalog.writer import CatalogWriter
-from config.intervals import interval_ns
+from catalog.storage.store import Catalog
+from catalog.storage.writer import CatalogWriter
+from config.durations import interval_ns
 from tests.builders import SHARED_DATA
 
 HOUR = 3_600_000_000_000

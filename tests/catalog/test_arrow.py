@@ -14,9 +14,9 @@ from nautilus_trader.model.data import Bar, BarType
 from nautilus_trader.model.objects import Price, Quantity
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from catalog.arrow import fixed_point, write_bars
 from catalog.instruments import InstrumentInfo
-from config.intervals import bar_type
+from catalog.storage.arrow import fixed_point, write_bars
+from config.durations import bar_type
 from tests.catalog.market import candles, told
 
 

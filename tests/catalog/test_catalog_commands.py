@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from catalog.commands import register
-from catalog.store import Catalog
+from catalog.storage.store import Catalog
 from config.errors import InputError
 from tests.catalog.market import BTC, HOUR, START, candles, write
 

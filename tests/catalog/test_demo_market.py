@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.demo_market import planted, universe, volatility
-from catalog.demo_market.parameters import DAY_NS, HOUR_NS, DemoParams
-from catalog.demo_market.truth import Truth, truth
+from catalog.demo import planted, universe, volatility
+from catalog.demo.parameters import DAY_NS, HOUR_NS, DemoParams
+from catalog.demo.truth import Truth, truth
 from catalog.instruments import InstrumentInfo, decimals
 from catalog.providers import demo
 from catalog.providers.base import BARS, FUNDING, MARKS, Import

@@ -9,10 +9,10 @@ import pytest
 
 from catalog import findings
 from catalog.findings import INFO, WRONG, Series
-from catalog.manifest import parse_relpath
-from catalog.store import Catalog
+from catalog.storage.manifest import parse_relpath
+from catalog.storage.store import Catalog
+from catalog.storage.writer import CatalogWriter
 from catalog.verify import verify
-from catalog.writer import CatalogWriter
 from tests.catalog.market import BTC, DAY, HOUR, START, candles, funding, marks, told, write
 
 SERIES = Series(name="bars/1h", instrument=BTC)

@@ -16,9 +16,9 @@ import pytest
 from catalog.formats import formats, read
 from catalog.providers.base import Import, ImportOptions
 from catalog.providers.freqtrade import Name, parse_name
-from catalog.store import Catalog
+from catalog.storage.store import Catalog
+from catalog.storage.writer import CatalogWriter
 from catalog.verify import verify
-from catalog.writer import CatalogWriter
 from config.errors import InputError
 from tests.catalog.market import BTC, ETH, FOREVER, HOUR, START, candles, shared
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.store import Catalog
+from catalog.storage.store import Catalog
 from catalog.verify import verify
 from tests.catalog.import_and_die import extend
 from tests.catalog.market import BTC, FOREVER, candles, write

@@ -18,7 +18,7 @@ from nautilus_trader.core import nautilus_pyo3 as engine
 
 from catalog.providers.bybit_http import BybitHistory
 from catalog.pull import pull
-from catalog.store import Catalog
+from catalog.storage.store import Catalog
 from catalog.verify import verify
 from config.documents import Ingest
 from config.errors import DeskError, InputError

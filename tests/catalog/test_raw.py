@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog import raw
-from catalog.reading import RawFiles
+from catalog.storage import raw
+from catalog.storage.reading import RawFiles
 from config.errors import InputError
 from tests.catalog.market import HOUR, START, candles, funding
 

@@ -10,10 +10,10 @@ from nautilus_trader.model.data import Bar
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from catalog.providers.base import Import
-from catalog.query import panel
-from catalog.rebuild import rebuild
-from catalog.store import Catalog
-from catalog.writer import CatalogWriter
+from catalog.storage.query import panel
+from catalog.storage.rebuild import rebuild
+from catalog.storage.store import Catalog
+from catalog.storage.writer import CatalogWriter
 from config.errors import DeskError, InputError
 from tests.catalog.market import (
     BTC,

@@ -192,7 +192,7 @@ def test_the_shipped_strategies_are_found_and_their_bases_are_not() -> None:
         ("strategies.messages:Verdict", "is no component"),
         ("strategies.messages:encode", "is no component"),
         ("strategies.nothing.deeper:X", "there is no module strategies.nothing"),
-        ("strategies.panel_rebalancer:PanelRebalancer", "is only the base of strategies"),
+        ("strategies.rebalance.rebalancer:PanelRebalancer", "is only the base of strategies"),
     ],
 )
 def test_a_wrong_address_is_refused_in_words(use: str, words: str) -> None:
@@ -259,6 +259,8 @@ def test_a_module_that_cannot_be_imported_is_named_with_its_line(
 
 
 def test_a_guard_under_strategies_is_sent_to_its_room(write: Write) -> None:
-    text = "kind: setup\nname: mine\nstrategies:\n  one:\n    use: actors.guard:Guard\n"
+    text = "kind: setup\nname: mine\nstrategies:\n  one:\n    use: actors.desk.guard:Guard\n"
     _, problems = examine(write("mine.yaml", text))
-    assert problems[0].message == "actors.guard:Guard belongs under actors, not under strategies"
+    assert (
+        problems[0].message == "actors.desk.guard:Guard belongs under actors, not under strategies"
+    )

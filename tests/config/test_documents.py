@@ -9,10 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from config.documents import Ingest, Node, Search, Window
+from config.durations import INTERVALS, Interval, bar_type, interval_ns, parse, show
 from config.errors import InputError
-from config.intervals import INTERVALS, Interval, bar_type, interval_ns
 from config.load import examine, load
-from config.moments import parse, show
 from tests.config.conftest import Write
 
 NODE = """\

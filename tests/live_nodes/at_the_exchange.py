@@ -13,14 +13,14 @@ from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
 
-from actors.journal import Journal
-from actors.order_facts import OrderFacts
-from config.watch import Policies
-from live_nodes.keys import KeyPair, Secret
-from live_nodes.practice.model import Key, Side
-from live_nodes.practice_keys import practice_keys
-from live_nodes.recovery import Recovery
-from live_nodes.venue_rest import VenueRest
+from actors.records.journal import Journal
+from actors.records.order_facts import OrderFacts
+from config.documents.watch import Policies
+from live_nodes.bybit.rest import VenueRest
+from live_nodes.local.keys import KeyPair, Secret
+from live_nodes.local.practice_keys import practice_keys
+from live_nodes.practice.exchange.model import Key, Side
+from live_nodes.reconcile.recovery import Recovery
 from tests.live_nodes.practice.still_market import Practice, practice
 
 TAG = "n1"

@@ -16,10 +16,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from actors.journal_writing import Writing
-from live_nodes.links import Link
-from live_nodes.live import Live
-from live_nodes.venue_rest import VenueRest
+from actors.records.journal_writing import Writing
+from live_nodes.bybit.links import Link
+from live_nodes.bybit.rest import VenueRest
+from live_nodes.node.live import Live
 
 REQUESTS = (
     "submit_order",

@@ -23,10 +23,10 @@ from typing import Any, Self
 
 import yaml
 
-from actors.journal_files import NAME
-from actors.journal_reading import Reading, read
-from config.intervals import DAY_NS
-from live_nodes.mailbox import Request, answer, ask
+from actors.records.journal_files import NAME
+from actors.records.journal_reading import Reading, read
+from config.durations import DAY_NS
+from live_nodes.local.mailbox import Request, answer, ask
 from tests.live_nodes.killing import NODE_SECONDS, Forge, Ground, positions_of
 
 ZERO = Decimal(0)

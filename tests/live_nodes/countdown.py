@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import live_nodes.mailbox as mailbox
-from actors.journal_writing import Writing
+import live_nodes.local.mailbox as mailbox
+from actors.records.journal_writing import Writing
 from tests.live_nodes.boundaries import _around_links, _around_rest, _table
 
 OF_THE_CLOCK = {"equity", "links", "runs", "gates", "counters", "notes", "node state"}

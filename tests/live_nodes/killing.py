@@ -21,12 +21,17 @@ from typing import Any, Self
 
 import yaml
 
-from actors.journal_files import NAME
-from actors.journal_reading import read
-from live_nodes.audit import FOLDER as AUDIT
-from live_nodes.practice_process import Endpoint, ensure_exchange, running_exchange, stop_exchange
+from actors.records.journal_files import NAME
+from actors.records.journal_reading import read
+from live_nodes.local.practice_process import (
+    Endpoint,
+    ensure_exchange,
+    running_exchange,
+    stop_exchange,
+)
+from live_nodes.node.audit import FOLDER as AUDIT
 from strategies.messages import Decision
-from strategies.plan import STATE, Plan, Progress, decode
+from strategies.rebalance.plan import STATE, Plan, Progress, decode
 
 KEY = "steady"
 ZERO = Decimal(0)

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from actors.guard import Guard
-from actors.rules.facts import Pulse
-from actors.rules.params import GuardParams
-from actors.rules.rule import Rule
+from actors.desk.guard import Guard
+from actors.guards.core.facts import Pulse
+from actors.guards.core.params import GuardParams
+from actors.guards.core.rule import Rule
 
 LOOKS = 5
 """How often the odd ones look before they break or fall silent."""

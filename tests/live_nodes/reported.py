@@ -13,7 +13,7 @@ from nautilus_trader.accounting.accounts.margin import MarginAccount
 from nautilus_trader.live.node import TradingNode
 from nautilus_trader.model.events import AccountState
 
-import live_nodes.live as course
+import live_nodes.node.live as course
 
 _ENDPOINT = "Portfolio.update_account"
 _LIVE = "UNIFIED"

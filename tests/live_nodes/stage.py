@@ -35,23 +35,23 @@ from nautilus_trader.live.data_client import LiveDataClient
 from nautilus_trader.live.factories import LiveDataClientFactory
 from nautilus_trader.live.node import TradingNode
 
-from actors.journal import Journal
-from actors.journal_rows import FillRow
+from actors.records.journal import Journal
+from actors.records.rows import FillRow
 from config.documents import Node, Scenario
 from config.load import load
-from live_nodes.adapter import forget_clients
-from live_nodes.alert_channel import Pace
-from live_nodes.alerts import Alerts
-from live_nodes.environments import Addresses
-from live_nodes.keys import KeyPair, Secret
-from live_nodes.live import Live
-from live_nodes.practice.exchange import Exchange
-from live_nodes.practice.faults import Faults
-from live_nodes.practice.feed import Prices, Step
-from live_nodes.practice.model import AccountSpec, CancelAllRequest, Key, OrderRequest
-from live_nodes.practice.server import Server, serve
-from live_nodes.practice_keys import practice_keys
-from live_nodes.report import Options
+from live_nodes.bybit.adapter import forget_clients
+from live_nodes.local.alert_channel import Pace
+from live_nodes.local.alerts import Alerts
+from live_nodes.local.endpoints import Addresses
+from live_nodes.local.keys import KeyPair, Secret
+from live_nodes.local.practice_keys import practice_keys
+from live_nodes.node.live import Live
+from live_nodes.node.report import Options
+from live_nodes.practice.exchange.exchange import Exchange
+from live_nodes.practice.exchange.model import AccountSpec, CancelAllRequest, Key, OrderRequest
+from live_nodes.practice.faults.faults import Faults
+from live_nodes.practice.market.feed import Prices, Step
+from live_nodes.practice.wire.server import Server, serve
 from tests.live_nodes.by_hand import ByHand, PlainByHand
 from tests.live_nodes.practice.background import in_thread
 from tests.live_nodes.practice.still_market import (

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.history import Window
-from strategies.panel_rebalancer import PanelRebalancer
-from strategies.rebalancer_config import PanelRebalancerConfig
+from strategies.rebalance.config import PanelRebalancerConfig
+from strategies.rebalance.history import Window
+from strategies.rebalance.rebalancer import PanelRebalancer
 
 
 class SteadyConfig(PanelRebalancerConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,13 +10,13 @@ import msgspec
 from nautilus_trader.common.actor import Actor
 from nautilus_trader.common.config import ActorConfig
 
-from actors.books import Books
-from actors.guard import SEEN, Guard
-from actors.risk_desk import RiskDesk
-from actors.rules.facts import Happened, Pulse, Seen
-from actors.rules.latch import Latches, step, verdicts
-from actors.rules.params import GuardParams
-from actors.rules.rule import Rule
+from actors.desk.books import Books
+from actors.desk.guard import SEEN, Guard
+from actors.desk.risk_desk import RiskDesk
+from actors.guards.core.facts import Happened, Pulse, Seen
+from actors.guards.core.latch import Latches, step, verdicts
+from actors.guards.core.params import GuardParams
+from actors.guards.core.rule import Rule
 from strategies.messages import Action, Verdict
 from strategies.state import MemoryState, StateStore
 from tests.actors.tiny_guards import Account

@@ -18,9 +18,9 @@ import pytest
 
 from config.documents import Node
 from config.errors import GateRefused
-from live_nodes.alert_channel import LINES, Alert, Channel, Level, Pace, message
-from live_nodes.alerts import FILE, Alerts, addresses_of
-from live_nodes.keys import Secret
+from live_nodes.local.alert_channel import LINES, Alert, Channel, Level, Pace, message
+from live_nodes.local.alerts import FILE, Alerts, addresses_of
+from live_nodes.local.keys import Secret
 
 QUICK = Pace(gather=0.02, pause=0.1, backoff=0.05, backoff_most=0.2)
 TOKEN = "s3cr3t-token"
@@ -335,7 +335,7 @@ def test_no_address_is_ever_logged_or_written(
 def test_a_long_file_is_put_aside_at_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("live_nodes.alerts.FILE_BYTES", 10)
+    monkeypatch.setattr("live_nodes.local.alerts.FILE_BYTES", 10)
     (tmp_path / FILE).write_text("x" * 11)
     Alerts("reversal", tmp_path)("new")
     assert sorted(os.listdir(tmp_path)) == ["alerts.jsonl", "alerts.old.jsonl"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from live_nodes.bench import journal, wire
+from tests.bench.live import journal, wire
 
 SECONDS = 3.0
 

@@ -12,18 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from backtests.build import strategies_of
+from backtests.engine.build import strategies_of
 from backtests.run import prepare, run
 from catalog.providers.bybit_http import BybitHistory
 from config.documents import Backtest
+from config.documents.exchange import ReplayMarket
 from config.errors import InputError
-from config.exchange import ReplayMarket
-from live_nodes.practice.candles import DAY_MS
-from live_nodes.practice.exchange import Exchange
-from live_nodes.practice.path_market import PathMarket
-from live_nodes.practice.replay_market import ReplaySource, choose_anchor, open_catalog
-from live_nodes.practice.server import serve
-from live_nodes.warm_up import WarmUp, listings
+from live_nodes.node.warm_up import WarmUp, listings
+from live_nodes.practice.exchange.exchange import Exchange
+from live_nodes.practice.market.candles import DAY_MS
+from live_nodes.practice.market.path_market import PathMarket
+from live_nodes.practice.market.replay_market import ReplaySource, choose_anchor, open_catalog
+from live_nodes.practice.wire.server import serve
 from strategies.base import DeskStrategy
 from tests.live_nodes.carry_reader import CarryReader
 from tests.live_nodes.practice.still_market import KEYS, Kept, Scripted

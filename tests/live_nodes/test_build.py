@@ -11,14 +11,14 @@ from nautilus_trader.adapters.bybit import BYBIT
 from nautilus_trader.core import nautilus_pyo3 as engine
 from nautilus_trader.trading.config import StrategyFactory
 
-from backtests.build import strategies_of as backtest_strategies
+from backtests.engine.build import strategies_of as backtest_strategies
 from config.documents import Backtest, Node
 from config.load import load
-from live_nodes import adapter
-from live_nodes.build import make_node, node_config, strategies_of, universe_of
-from live_nodes.environments import Addresses, addresses
-from live_nodes.keys import KeyPair, Secret
-from live_nodes.links import Link, Links
+from live_nodes.bybit import adapter
+from live_nodes.bybit.links import Link, Links
+from live_nodes.local.endpoints import Addresses, addresses
+from live_nodes.local.keys import KeyPair, Secret
+from live_nodes.node.build import make_node, node_config, strategies_of, universe_of
 
 ROOT = Path(__file__).resolve().parents[2]
 IDS = ["BTCUSDT-LINEAR.BYBIT", "BTCUSDT-SPOT.BYBIT", "ETHUSDT-LINEAR.BYBIT"]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from actors.journal import Journal, JournalError
-from live_nodes.desk_mail import DeskMail
-from live_nodes.mailbox import Answer, Mailbox, Request, answer, ask, mailbox_of, pending
-from live_nodes.operator_guard import OPERATOR, Operator
-from live_nodes.risk_reading import OWNER, of_guard
+from actors.records.journal import Journal, JournalError
+from live_nodes.local.mailbox import Answer, Mailbox, Request, answer, ask, mailbox_of, pending
+from live_nodes.node.desk_mail import DeskMail
+from live_nodes.node.operator_guard import OPERATOR, Operator
+from live_nodes.node.risk_reading import OWNER, of_guard
 from strategies.messages import Action
 from tests.actors.tiny_guards import Loss, Table
 

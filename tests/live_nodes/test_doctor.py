@@ -14,17 +14,17 @@ from threading import Event, Thread
 import pytest
 from rich.console import Console
 
-from actors.journal import Journal
-from actors.journal_files import NAME
+from actors.records.journal import Journal
+from actors.records.journal_files import NAME
 from catalog.instruments import InstrumentInfo
 from config.documents import Node
-from config.node import VenueUrls
-from live_nodes import doctor
-from live_nodes.doctor import Finding, as_document, examine, rendered
-from live_nodes.doctor_trade import quantity_of
-from live_nodes.keys import keys_of
-from live_nodes.state_folder import node_document, state_folder
-from live_nodes.venue_rest import VenueRest
+from config.documents.node import VenueUrls
+from live_nodes.bybit.rest import VenueRest
+from live_nodes.local.folder import node_document, state_folder
+from live_nodes.local.keys import keys_of
+from live_nodes.operate import doctor
+from live_nodes.operate.doctor import Finding, as_document, examine, rendered
+from live_nodes.operate.doctor_trade import quantity_of
 from tests.builders_engine import info
 from tests.live_nodes.practice.still_market import Practice, practice
 

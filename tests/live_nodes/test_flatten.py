@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 import yaml
 
-from actors.journal import Journal
-from actors.journal_rows import FillRow
+from actors.records.journal import Journal
+from actors.records.rows import FillRow
 from config.documents import Node
+from config.documents.scenario import LostAck
 from config.errors import DocumentErrors, GateRefused
-from config.scenario import LostAck
-from live_nodes.flatten import Outcome, flatten_node
-from live_nodes.flatten_request import ask_to_flatten
-from live_nodes.mailbox import pending
-from live_nodes.practice.model import OrderRequest
-from live_nodes.state_folder import node_to_stop, state_folder
+from live_nodes.local.folder import node_to_stop, state_folder
+from live_nodes.local.mailbox import pending
+from live_nodes.operate.flatten import Outcome, flatten_node
+from live_nodes.operate.flatten_request import ask_to_flatten
+from live_nodes.practice.exchange.model import OrderRequest
 from strategies.order_ids import order_id, owner_of, session_of
 from tests.live_nodes.practice.background import wait_for
 from tests.live_nodes.stage import ACCOUNT, NAME, Stage, stage

@@ -8,7 +8,8 @@ import pytest
 
 from config.documents import Expected, Fees
 from config.errors import GateRefused
-from live_nodes.gates import (
+from live_nodes.bybit.facts import FeeRate
+from live_nodes.node.gates import (
     account_mode_gate,
     balance_gate,
     clock_gate,
@@ -19,7 +20,6 @@ from live_nodes.gates import (
     positions_gate,
     refuse,
 )
-from live_nodes.venue_facts import FeeRate
 
 D = Decimal
 

@@ -7,9 +7,9 @@ import json
 import os
 from pathlib import Path
 
-from actors.journal import Journal
-from live_nodes.heartbeat import FILE, STALE_S, Beat, Heartbeat, hangs, last_beat
-from live_nodes.status import rendered, status_of
+from actors.records.journal import Journal
+from live_nodes.local.heartbeat import FILE, STALE_S, Beat, Heartbeat, hangs, last_beat
+from live_nodes.operate.status import rendered, status_of
 from tests.live_nodes.test_status import MINUTE, written
 
 SECOND = 1_000_000_000

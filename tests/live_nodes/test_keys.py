@@ -10,8 +10,8 @@ import pytest
 
 from config.documents import Node
 from config.errors import GateRefused, InputError
-from live_nodes.environments import overridden, refuse_unconfirmed
-from live_nodes.keys import KeyPair, Secret, keys_of, variables_of
+from live_nodes.local.endpoints import overridden, refuse_unconfirmed
+from live_nodes.local.keys import KeyPair, Secret, keys_of, variables_of
 
 MARK = "s3cr3t-mark"
 

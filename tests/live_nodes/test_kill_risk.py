@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from live_nodes.mailbox import Request, ask, pending
+from live_nodes.local.mailbox import Request, ask, pending
 from tests.live_nodes.breaking import (
     BREACHED,
     COUNTING,

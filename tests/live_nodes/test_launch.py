@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from actors.journal_reading import read
+from actors.records.journal_reading import read
 from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError
-from live_nodes.environments import Addresses
-from live_nodes.keys import KeyPair, Secret
-from live_nodes.launch import Options, Report, launch
-from live_nodes.practice.fault_hooks import HttpFault, OpFault
-from live_nodes.venue_rest import VenueRest
+from live_nodes.bybit.rest import VenueRest
+from live_nodes.local.endpoints import Addresses
+from live_nodes.local.keys import KeyPair, Secret
+from live_nodes.node.launch import Options, Report, launch
+from live_nodes.practice.faults.fault_hooks import HttpFault, OpFault
 from tests.live_nodes.practice.background import Background, background
 
 D = Decimal
@@ -224,7 +224,7 @@ def test_fees_above_those_tested_refuse_the_start(run: Run) -> None:
 
 
 def test_a_second_node_on_one_journal_is_refused(run: Run) -> None:
-    from actors.journal import Journal
+    from actors.records.journal import Journal
 
     with Journal.open(run.folder, node="other"), pytest.raises(GateRefused, match=r"pid|process"):
         run()
@@ -281,7 +281,7 @@ def test_spot_is_refused_at_a_venue(run: Run) -> None:
 
 
 def test_what_is_left_after_the_stop_fails_the_command() -> None:
-    from live_nodes.report import raise_left
+    from live_nodes.node.report import raise_left
 
     raise_left(Report())
     with pytest.raises(DeskError, match="after the stop: order x is still open"):

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from nautilus_trader.core import nautilus_pyo3 as engine
 
-from live_nodes.links import Link, Links
-from live_nodes.sockets import SUPPORTED
+from live_nodes.bybit.links import Link, Links
+from live_nodes.bybit.sockets import SUPPORTED
 from tests.live_nodes.practice.still_market import Practice, practice
 
 MAINNET = engine.BybitEnvironment.MAINNET

@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 from config.errors import GateRefused, InputError
-from live_nodes.node_commands import live
-from live_nodes.practice_process import running_exchange, stop_exchange
+from live_nodes.local.practice_process import running_exchange, stop_exchange
+from live_nodes.operate.node_commands import live
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKED = "marked-key-5521"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from live_nodes import mailbox
-from live_nodes.mailbox import Mailbox, Request, answer, ask, mailbox_of, pending, withdraw
+from live_nodes.local import mailbox
+from live_nodes.local.mailbox import Mailbox, Request, answer, ask, mailbox_of, pending, withdraw
 
 
 def release(guard: str = "daily", **more: object) -> Request:

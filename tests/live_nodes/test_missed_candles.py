@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from actors.journal_reading import read
-from live_nodes.launch import Options, launch
+from actors.records.journal_reading import read
+from live_nodes.node.launch import Options, launch
 from tests.live_nodes.practice.background import background
 from tests.live_nodes.test_launch import KEYS, at, node
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from actors.journal import Journal
-from actors.journal_rows import EquityRow, PositionRow
-from live_nodes.launch import Options, launch
-from live_nodes.status import status_of
+from actors.records.journal import Journal
+from actors.records.rows import EquityRow, PositionRow
+from live_nodes.node.launch import Options, launch
+from live_nodes.operate.status import status_of
 from tests.actors.test_journal import ORDER
 from tests.live_nodes.stage import stage
 from tests.live_nodes.test_launch import node

@@ -14,11 +14,11 @@ from nautilus_trader.model.events import OrderRejected
 from nautilus_trader.model.identifiers import AccountId, InstrumentId
 from nautilus_trader.model.objects import Quantity
 
-from actors.journal import Journal
-from backtests.build import Desk
-from backtests.market import market_of
-from live_nodes.audit import Audit
-from live_nodes.recorder import Recorder
+from actors.records.journal import Journal
+from backtests.engine.build import Desk
+from backtests.engine.market import market_of
+from live_nodes.node.audit import Audit
+from live_nodes.reconcile.recorder import Recorder
 from strategies.messages import Action, Decision, Target, Verdict
 from tests.builders_engine import (
     A,

@@ -7,9 +7,9 @@ from decimal import Decimal as D
 
 import pytest
 
-from actors.journal_files import NAME
+from actors.records.journal_files import NAME
 from config.errors import DeskError
-from live_nodes.venue_rest import VenueError
+from live_nodes.bybit.rest import VenueError
 from tests.live_nodes.at_the_exchange import BTC, Scene, at_the_exchange, opened
 
 FIRST, SECOND = "n1-rev-abc-1", "n1-rev-abc-2"
@@ -249,7 +249,7 @@ async def test_a_venue_that_can_not_be_asked_stops_the_start(scene: Scene) -> No
 async def test_a_leftover_that_does_not_go_stops_the_start(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("live_nodes.recovery.CANCEL_DEADLINE_S", 0.2)
+    monkeypatch.setattr("live_nodes.reconcile.recovery.CANCEL_DEADLINE_S", 0.2)
     await scene.send(FIRST, price="49000")
 
     async def does_nothing(*_: object, **__: object) -> bool:

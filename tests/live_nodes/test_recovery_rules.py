@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from actors.journal_rows import OrderRow
-from config.watch import Policies
-from live_nodes.practice.model import FINAL_STATUSES
-from live_nodes.recovery_rules import (
+from actors.records.rows import OrderRow
+from config.documents.watch import Policies
+from live_nodes.practice.exchange.model import FINAL_STATUSES
+from live_nodes.reconcile.recovery_rules import (
     OVERLAP_NS,
     AskAgain,
     Settled,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from actors.rules.closing_facts import State
-from live_nodes.risk import Risk
+from actors.closing.facts import State
+from live_nodes.node.risk import Risk
 from strategies.messages import Action, Verdict
 from strategies.verdicts import Verdicts
 

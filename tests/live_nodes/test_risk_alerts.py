@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from live_nodes.alert_channel import Level
-from live_nodes.risk_alerts import RiskAlerts
+from live_nodes.local.alert_channel import Level
+from live_nodes.node.risk_alerts import RiskAlerts
 from strategies.messages import Action, Verdict
 
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.books import Books
-from actors.journal import Journal
-from actors.journal_rows import FillRow
-from actors.ledger import Fill
-from live_nodes.risk_books import OWNER, UNTOLD, Fills, fold
+from actors.desk.books import Books
+from actors.records.journal import Journal
+from actors.records.ledger import Fill
+from actors.records.rows import FillRow
+from live_nodes.node.risk_books import OWNER, UNTOLD, Fills, fold
 
 BTC, ETH = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
 OWNERS = {BTC: "hand", ETH: "other"}

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from config.intervals import DAY_NS
-from strategies.turns import in_turn
+from config.durations import DAY_NS
+from strategies.on_loop import in_turn
 from tests.live_nodes.by_hand import BUY
 from tests.live_nodes.stage import Desk, desk_node, stage
 from tests.live_nodes.test_risk_live import RISK, refused, verdicts

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from config.scenario import LostRequest, RefusedOp
+from config.documents.scenario import LostRequest, RefusedOp
 from strategies.order_ids import is_closers
 from tests.live_nodes.by_hand import BUY
 from tests.live_nodes.practice.still_market import BTC

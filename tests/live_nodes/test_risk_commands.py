@@ -16,25 +16,25 @@ import yaml
 from rich.console import Console
 from typer.testing import CliRunner
 
-from actors.guard import READINGS, STATE, Kept, Shown
-from actors.journal import Journal
-from actors.rules.latch import Latch
-from actors.rules.reading import Reading
+from actors.desk.guard import READINGS, STATE, Kept, Shown
+from actors.guards.core.latch import Latch
+from actors.guards.core.reading import Reading
+from actors.records.journal import Journal
 from config.components import shipped
 from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError
-from live_nodes import risk_release
-from live_nodes.flatten import flatten_node
-from live_nodes.flatten_request import ask_to_flatten
-from live_nodes.heartbeat import FILE as BEAT
-from live_nodes.heartbeat import Beat
-from live_nodes.launch import Options
-from live_nodes.mailbox import Request, ask, pending
-from live_nodes.risk_reading import OWNER
-from live_nodes.risk_release import Released, release_guard
-from live_nodes.risk_status import RiskStatus, rendered, risk_status
-from live_nodes.risk_units import BY_CLASS, shown
-from live_nodes.state_folder import node_document, state_folder
+from live_nodes.local.folder import node_document, state_folder
+from live_nodes.local.heartbeat import FILE as BEAT
+from live_nodes.local.heartbeat import Beat
+from live_nodes.local.mailbox import Request, ask, pending
+from live_nodes.node.launch import Options
+from live_nodes.node.risk_reading import OWNER
+from live_nodes.operate import risk_release
+from live_nodes.operate.flatten import flatten_node
+from live_nodes.operate.flatten_request import ask_to_flatten
+from live_nodes.operate.risk_release import Released, release_guard
+from live_nodes.operate.risk_status import RiskStatus, rendered, risk_status
+from live_nodes.operate.risk_units import BY_CLASS, shown
 from perpdesk import build_app
 from strategies.messages import Action, Verdict
 from tests.live_nodes.stage import NAME, Desk, Stage, desk_document, stage

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from nautilus_trader.model.identifiers import InstrumentId
 
-from actors.rules.facts import Differed, Erred, Pulse, Traded
+from actors.guards.core.facts import Differed, Erred, Pulse, Traded
 from config.errors import InputError
-from live_nodes.heartbeat import Beat, last_beat
-from live_nodes.mailbox import Answer, Request, answer, ask
-from live_nodes.node_guards import node_guards
-from live_nodes.report import Options
-from live_nodes.risk_reading import GuardStatus, risk_of
+from live_nodes.local.heartbeat import Beat, last_beat
+from live_nodes.local.mailbox import Answer, Request, answer, ask
+from live_nodes.node.node_guards import node_guards
+from live_nodes.node.report import Options
+from live_nodes.node.risk_reading import GuardStatus, risk_of
 from tests.live_nodes.by_hand import BUY, SELL, ByHand, ByHandConfig
 from tests.live_nodes.odd_guards import Remembers
 from tests.live_nodes.stage import ACCOUNT, NAME, Desk, desk_document, desk_node, stage

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from actors.journal import Journal
+from actors.records.journal import Journal
 from config.errors import InputError
-from live_nodes.risk_reading import OWNER, GuardStatus, of_guard, risk_of
+from live_nodes.node.risk_reading import OWNER, GuardStatus, of_guard, risk_of
 from tests.actors.tiny_guards import Loss, LossParams, Table
 from tests.live_nodes.stage import desk_document
 

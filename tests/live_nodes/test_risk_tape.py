@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from actors.guard import Guard
-from actors.guards import guards_of
+from actors.desk.build import guards_of
+from actors.desk.guard import Guard
 from config.documents import Node
 from tests.live_nodes.by_hand import BUY, SELL
 from tests.live_nodes.practice.still_market import BTC

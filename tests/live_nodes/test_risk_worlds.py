@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from actors.guard import Guard
-from actors.guards import guards_of
-from actors.rules.facts import Pulse
+from actors.desk.build import guards_of
+from actors.desk.guard import Guard
+from actors.guards.core.facts import Pulse
 from strategies.messages import Action, Verdict, encode
 from tests.builders_engine import Candles, Script, at, play, taker_fee, trading, venue
 from tests.live_nodes.by_hand import BUY, SELL

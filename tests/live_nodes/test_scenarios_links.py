@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-import live_nodes.books
-import live_nodes.links
-from live_nodes.sockets import SUPPORTED
+import live_nodes.bybit.links
+import live_nodes.reconcile.books
+from live_nodes.bybit.sockets import SUPPORTED
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL, SPOT_ID, PlainByHand
 from tests.live_nodes.practice.still_market import BTC, SPOT
 from tests.live_nodes.stage import Desk, Plain, Stage, desk_node, plain_node, stage
@@ -112,7 +112,7 @@ def test_exits_go_by_rest_while_the_trade_link_is_frozen() -> None:
 def test_an_order_sent_into_a_frozen_link_dies_of_its_own_timestamp(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(live_nodes.books, "UNANSWERED_NS", 7_000_000_000)
+    monkeypatch.setattr(live_nodes.reconcile.books, "UNANSWERED_NS", 7_000_000_000)
     with stage() as st, desk_node(st) as desk:
         # Nobody can know of the freeze yet.
         st.play("links_frozen", "trade", seconds=D("6.5"))
@@ -212,7 +212,7 @@ def at_the_exchange(st: Stage) -> list[list[tuple[D, D]]]:
 def test_a_login_that_is_refused_for_a_while_is_tried_again(
     link: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_nodes.links, "RENEW_AFTER", 2.0)
+    monkeypatch.setattr(live_nodes.bybit.links, "RENEW_AFTER", 2.0)
     with stage() as st, desk_node(st) as desk:
         st.play("login_refused", f"{link}_login")
         st.play("links_cut", link, at=D(0), seconds=D("0.5"))
@@ -263,7 +263,7 @@ def test_our_node_renews_a_silent_feed_and_holds_entries_in_it() -> None:
 def test_a_feed_that_cannot_be_renewed_at_once_is_renewed_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(live_nodes.links, "RENEW_AFTER", 1.0)
+    monkeypatch.setattr(live_nodes.bybit.links, "RENEW_AFTER", 1.0)
     # After the one renewal that fails, the next would be a while later.
     watch = {"feed_silence": 4.0}
     with stage() as st, desk_node(st, watch=watch) as desk:

@@ -9,9 +9,9 @@ import pytest
 from nautilus_trader.live.config import LiveExecEngineConfig
 from nautilus_trader.model.events import OrderRejected
 
-import live_nodes.books
-import live_nodes.build
-from live_nodes.adapter import DeskExecutionClient
+import live_nodes.node.build
+import live_nodes.reconcile.books
+from live_nodes.bybit.adapter import DeskExecutionClient
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL
 from tests.live_nodes.practice.still_market import BTC
 from tests.live_nodes.stage import ACCOUNT, NAME, Desk, Plain, Stage, desk_node, plain_node, stage
@@ -59,13 +59,13 @@ def test_a_plain_node_never_mends_a_ghost_order() -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    patient = live_nodes.build._execution_engine
+    patient = live_nodes.node.build._execution_engine
 
     def hurried(*, reconciliation: bool) -> LiveExecEngineConfig:
         settings = patient(reconciliation=reconciliation).dict() | IMPATIENT
         return LiveExecEngineConfig(**settings)
 
-    monkeypatch.setattr(live_nodes.build, "_execution_engine", hurried)
+    monkeypatch.setattr(live_nodes.node.build, "_execution_engine", hurried)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -268,7 +268,7 @@ def test_a_halted_symbol_refuses_every_order_and_the_tactic_ends_within_its_time
 
 def test_our_node_gives_up_an_order_that_never_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
     # In place of ten seconds, after which the venue would refuse it.
-    monkeypatch.setattr(live_nodes.books, "UNANSWERED_NS", 1_000_000_000)
+    monkeypatch.setattr(live_nodes.reconcile.books, "UNANSWERED_NS", 1_000_000_000)
     with stage() as st, desk_node(st) as desk:
         st.play("request_lost")
         order = desk.strategy.market(BUY)

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from config.errors import GateRefused
-from live_nodes.environments import Addresses
+from live_nodes.local.endpoints import Addresses
 from tests.live_nodes.by_hand import BTC_ID
 from tests.live_nodes.stage import desk_node, plain_node, stage
 

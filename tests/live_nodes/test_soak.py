@@ -15,8 +15,8 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from live_nodes.bench.meter import Reading
-from live_nodes.bench.parties import ROOT, VenueProcess, party
+from tests.bench.live.meter import Reading
+from tests.bench.live.parties import ROOT, VenueProcess, party
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
 UPDATES_PER_SECOND = 400

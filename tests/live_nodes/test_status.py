@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from actors.journal import Journal
-from actors.journal_rows import EquityRow, PositionRow
+from actors.records.journal import Journal
+from actors.records.rows import EquityRow, PositionRow
 from config.errors import InputError
-from live_nodes.status import rendered, status_of
+from live_nodes.operate.status import rendered, status_of
 from strategies.messages import Action, Decision, Target, Verdict
 from tests.actors.test_journal import ORDER
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from actors.journal import Journal
-from actors.journal_files import NAME, holder
-from actors.journal_reading import read
+from actors.records.journal import Journal
+from actors.records.journal_files import NAME, holder
+from actors.records.journal_reading import read
 from tests.live_nodes.killing import (
     MAKER,
     TAKER,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from config.watch import Policies
-from live_nodes.sweep_rules import (
+from config.documents.watch import Policies
+from live_nodes.reconcile.sweep_rules import (
     Books,
     CancelAtVenue,
     Finding,

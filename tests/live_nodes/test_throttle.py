@@ -13,11 +13,11 @@ from nautilus_trader.model.events import OrderSubmitted
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 
-from actors.order_facts import OrderFacts
-from backtests.build import Desk
-from backtests.market import market_of
-from config.watch import Throttle as Pace
-from live_nodes.throttle import SECOND, Bucket, Throttle
+from actors.records.order_facts import OrderFacts
+from backtests.engine.build import Desk
+from backtests.engine.market import market_of
+from config.documents.watch import Throttle as Pace
+from live_nodes.bybit.throttle import SECOND, Bucket, Throttle
 from tests.builders_engine import (
     A,
     B,

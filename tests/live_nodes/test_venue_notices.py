@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from config.node import Environment
-from live_nodes.venue_notices import Notices, maintenance
-from live_nodes.venue_rest import VenueError, VenueRest
+from config.documents.node import Environment
+from live_nodes.bybit.notices import Notices, maintenance
+from live_nodes.bybit.rest import VenueError, VenueRest
 from tests.live_nodes.stage import NAME, stage
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from nautilus_trader.accounting.factory import AccountFactory
 
-from config.scenario import Delay
+from config.documents.scenario import Delay
 from tests.live_nodes.by_hand import BUY, SELL
 from tests.live_nodes.practice.still_market import BTC
 from tests.live_nodes.stage import desk_node, stage

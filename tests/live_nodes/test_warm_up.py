@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from live_nodes.warm_up import WarmUp
-from strategies.history import CandleHistory
+from live_nodes.node.warm_up import WarmUp
+from strategies.rebalance.history import CandleHistory
 
 SECOND = 10**9
 MINUTE = 60 * SECOND

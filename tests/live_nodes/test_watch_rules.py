@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from live_nodes.sweep_rules import Finding, Kind
-from live_nodes.watch_rules import (
+from live_nodes.node.watch_rules import (
     Board,
     Crossings,
     Feeds,
@@ -13,6 +12,7 @@ from live_nodes.watch_rules import (
     position_verdicts,
     sweep_verdict,
 )
+from live_nodes.reconcile.sweep_rules import Finding, Kind
 from strategies.messages import Action
 from tests.live_nodes.venue_by_hand import BTC, ETH, SECOND
 

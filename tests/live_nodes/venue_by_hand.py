@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal as D
 from typing import Any
 
-from live_nodes.venue_facts import VenueFill, VenueOrder
+from live_nodes.bybit.facts import VenueFill, VenueOrder
 
 BTC = "BTCUSDT-LINEAR.BYBIT"
 ETH = "ETHUSDT-LINEAR.BYBIT"

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from actors.guard import Guard
+from actors.desk.guard import Guard
+from actors.guards import daily_loss, max_drawdown
+from actors.guards.core.facts import Seen
+from actors.guards.core.params import GuardParams
+from actors.guards.core.rule import Readings, Rule
 from actors.losses import DailyLoss, MaxDrawdown
-from actors.rules import daily_loss, max_drawdown
-from actors.rules.facts import Seen
-from actors.rules.params import GuardParams
-from actors.rules.rule import Readings, Rule
 
 
 def _blind(state: Any, seen: Seen, params: Any) -> tuple[Any, Readings]:

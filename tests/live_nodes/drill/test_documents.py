@@ -11,7 +11,7 @@ from config.errors import InputError
 from config.validate import checked
 from live_nodes.drill.documents import exchange_yaml, node_yaml, scene_of
 from live_nodes.drill.scene import instruments_of
-from live_nodes.practice_process import Endpoint
+from live_nodes.local.practice_process import Endpoint
 from tests.live_nodes.drill.documents_by_hand import GUARDED, daily, node
 
 ENDPOINT = Endpoint.of(1, 18_080, 18_081)

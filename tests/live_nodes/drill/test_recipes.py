@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.guard import Guard
+from actors.desk.guard import Guard
 from config.components import resolve, shipped
 from live_nodes.drill.documents import OPERATOR_USE
 from live_nodes.drill.recipes import RECIPES, recipe_of

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
-from live_nodes.practice.limits import Limits
+from live_nodes.practice.wire.limits import Limits
 from tests.live_nodes.practice.still_market import Practice, practice
 
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from decimal import Decimal as D
 from typing import Any
 
-from live_nodes.practice.exchange import Exchange
-from live_nodes.practice.model import (
+from live_nodes.practice.exchange.exchange import Exchange
+from live_nodes.practice.exchange.model import (
     AccountSpec,
     AmendRequest,
     CancelRequest,

@@ -16,10 +16,11 @@ from urllib.parse import urlencode
 
 from aiohttp import ClientSession, ClientWebSocketResponse
 
-from config.scenario import Channel
-from live_nodes.practice.exchange import Exchange
-from live_nodes.practice.fault_hooks import FaultHooks, HttpFault, LinkState, OpFault
-from live_nodes.practice.feed import (
+from config.documents.scenario import Channel
+from live_nodes.practice.exchange.exchange import Exchange
+from live_nodes.practice.exchange.model import AccountSpec, Key, Level, Refusal, Row, Symbol
+from live_nodes.practice.faults.fault_hooks import FaultHooks, HttpFault, LinkState, OpFault
+from live_nodes.practice.market.feed import (
     INTERVAL_MS,
     Candle,
     FundingRate,
@@ -28,9 +29,8 @@ from live_nodes.practice.feed import (
     PublicTrade,
     Step,
 )
-from live_nodes.practice.limits import Limits
-from live_nodes.practice.model import AccountSpec, Key, Level, Refusal, Row, Symbol
-from live_nodes.practice.server import Server, serve
+from live_nodes.practice.wire.limits import Limits
+from live_nodes.practice.wire.server import Server, serve
 
 D = Decimal
 BTC: Key = ("linear", "BTCUSDT")

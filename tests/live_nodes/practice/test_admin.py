@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, ClientTimeout
 
+from config.documents.exchange import ExchangeDocument
 from config.errors import InputError
-from config.exchange import ExchangeDocument
+from live_nodes.local.practice_process import Endpoint
 from live_nodes.practice.process import run_exchange
-from live_nodes.practice_process import Endpoint
 
 DOCUMENT = ExchangeDocument.model_validate(
     {

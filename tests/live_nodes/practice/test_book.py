@@ -5,7 +5,7 @@ from decimal import Decimal as D
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live_nodes.practice.book import Book, Hit, Resting
+from live_nodes.practice.exchange.book import Book, Hit, Resting
 
 
 def levels(*rows: tuple[str, str]) -> list[tuple[D, D]]:

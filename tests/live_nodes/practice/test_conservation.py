@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from live_nodes.practice.exchange import Exchange
-from live_nodes.practice.model import (
+from live_nodes.practice.exchange.exchange import Exchange
+from live_nodes.practice.exchange.model import (
     AccountSpec,
     AmendRequest,
     CancelAllRequest,
@@ -23,7 +23,7 @@ from live_nodes.practice.model import (
     Row,
     TradingStopRequest,
 )
-from live_nodes.practice.row_text import row_from_text, row_text
+from live_nodes.practice.exchange.row_text import row_from_text, row_text
 from tests.live_nodes.practice.pure import BTC, ETH, SPOT, SYMBOLS, T0
 
 ACCOUNTS = [

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from config.documents import Scenario
+from config.documents.scenario import Fault
 from config.load import load
-from config.scenario import Fault
-from live_nodes.practice.faults import Faults, HttpFault, OpFault
+from live_nodes.practice.faults.faults import Faults, HttpFault, OpFault
 
 SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 READ: TypeAdapter[Fault] = TypeAdapter(Fault)

@@ -12,8 +12,8 @@ import aiohttp
 import pytest
 from pydantic import TypeAdapter
 
-from config.scenario import Fault
-from live_nodes.practice.faults import Faults
+from config.documents.scenario import Fault
+from live_nodes.practice.faults.faults import Faults
 from tests.live_nodes.practice.still_market import BTC, Practice, link, practice
 
 READ: TypeAdapter[dict[str, Fault]] = TypeAdapter(dict[str, Fault])

@@ -7,8 +7,8 @@ from decimal import Decimal as D
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live_nodes.practice.house_book import HouseBook
-from live_nodes.practice.model import Symbol
+from live_nodes.practice.exchange.model import Symbol
+from live_nodes.practice.market.synthetic_book import HouseBook
 
 SYMBOL = Symbol(
     category="linear",

@@ -7,8 +7,8 @@ from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
 
-from live_nodes.practice.levers import Lever, Levers
-from live_nodes.practice.model import Symbol
+from live_nodes.practice.exchange.model import Symbol
+from live_nodes.practice.market.market_controls import Lever, Levers
 from tests.live_nodes.practice.still_market import SYMBOLS
 from tests.live_nodes.practice.test_admin import Practice, at_exchange
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from live_nodes.practice.limits import Limits
+from live_nodes.practice.wire.limits import Limits
 
 CREATE = "/v5/order/create"
 

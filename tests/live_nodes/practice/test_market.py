@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.store import Catalog
+from catalog.storage.store import Catalog
+from config.documents.exchange import RandomMarket, ReplayMarket
 from config.errors import InputError
-from config.exchange import RandomMarket, ReplayMarket
-from live_nodes.practice.candles import DAY_MS
-from live_nodes.practice.exchange import Exchange
-from live_nodes.practice.feed import INTERVAL_MS, Candle
-from live_nodes.practice.model import AccountSpec, Executed, Key, OrderRequest, Printed
-from live_nodes.practice.path_market import PathMarket
-from live_nodes.practice.random_market import RandomSource
-from live_nodes.practice.replay_market import ReplaySource, choose_anchor, open_catalog
+from live_nodes.practice.exchange.exchange import Exchange
+from live_nodes.practice.exchange.model import AccountSpec, Executed, Key, OrderRequest, Printed
+from live_nodes.practice.market.candles import DAY_MS
+from live_nodes.practice.market.feed import INTERVAL_MS, Candle
+from live_nodes.practice.market.path_market import PathMarket
+from live_nodes.practice.market.random_market import RandomSource
+from live_nodes.practice.market.replay_market import ReplaySource, choose_anchor, open_catalog
 
 NOW = 1_795_273_074_614  # 2026-11-21 14:57:54.614 UTC
 TODAY = NOW // DAY_MS * DAY_MS

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from live_nodes.practice.model import (
+from live_nodes.practice.exchange.model import (
     AccountSpec,
     CancelAllRequest,
     CancelRequest,
@@ -411,7 +411,7 @@ def test_prints_say_what_the_public_may_see() -> None:
 def test_ids_are_counted_and_salted() -> None:
     first, again = Desk().order("Buy", 1), Desk().order("Buy", 1)
     assert first == again
-    from live_nodes.practice.exchange import Exchange
+    from live_nodes.practice.exchange.exchange import Exchange
 
     other = Exchange(SYMBOLS, [AccountSpec("anna")], salt="x")
     other.quote(BTC, [], [(D(101), D(5))], 1)

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from live_nodes.practice import account_payloads, market_payloads, payloads, spelling
-from live_nodes.practice.feed import Candle, FundingRate, Prices
-from live_nodes.practice.model import (
+from live_nodes.practice.exchange.model import (
     ClosedPnl,
     CoinBalance,
     Execution,
@@ -20,6 +18,8 @@ from live_nodes.practice.model import (
     Symbol,
     Wallet,
 )
+from live_nodes.practice.market.feed import Candle, FundingRate, Prices
+from live_nodes.practice.wire import account_payloads, market_payloads, payloads, spelling
 from tests.live_nodes.practice.payload_examples import adapter, differences, documented
 
 D = Decimal

@@ -6,8 +6,14 @@ from decimal import Decimal as D
 
 import pytest
 
-from live_nodes.practice.exchange import Exchange
-from live_nodes.practice.model import AccountSpec, Executed, Fees, OrderChanged, PositionChanged
+from live_nodes.practice.exchange.exchange import Exchange
+from live_nodes.practice.exchange.model import (
+    AccountSpec,
+    Executed,
+    Fees,
+    OrderChanged,
+    PositionChanged,
+)
 from tests.live_nodes.practice.pure import BTC, ETH, SPOT, T0, Desk, refused, symbol
 
 FREE = Fees(D(0), D(0))

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from config.errors import InputError
-from live_nodes.practice_process import (
+from live_nodes.local.practice_process import (
     LOG,
     STATE,
     Endpoint,

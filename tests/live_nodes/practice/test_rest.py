@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import InputError
-from live_nodes.practice.desk import Desk
-from live_nodes.practice.exchange import Exchange
-from live_nodes.practice.fault_hooks import HttpFault
-from live_nodes.practice.limits import Limits
-from live_nodes.practice.model import AccountSpec
-from live_nodes.practice.rest import HANDLERS
-from live_nodes.practice.server import serve
-from live_nodes.practice.venue import Venue
+from live_nodes.practice.exchange.exchange import Exchange
+from live_nodes.practice.exchange.model import AccountSpec
+from live_nodes.practice.faults.fault_hooks import HttpFault
+from live_nodes.practice.wire.desk import Desk
+from live_nodes.practice.wire.limits import Limits
+from live_nodes.practice.wire.rest import HANDLERS
+from live_nodes.practice.wire.server import serve
+from live_nodes.practice.wire.venue import Venue
 from tests.live_nodes.practice.still_market import (
     BTC,
     ETH,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from live_nodes.practice.model import Refusal
-from live_nodes.practice.signing import Keyring
+from live_nodes.practice.exchange.model import Refusal
+from live_nodes.practice.wire.signing import Keyring
 
 NOW = 1_700_000_000_000
 KEYS = Keyring({"anna": ("key-a", "secret-a"), "bert": ("key-b", "secret-b")})

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from live_nodes.practice.model import (
+from live_nodes.practice.exchange.model import (
     AccountSpec,
     Order,
     OrderChanged,

@@ -17,8 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import DeskError, GateRefused
-from live_nodes.practice.exchange import Exchange
-from live_nodes.practice.model import AccountSpec, CancelRequest, Event, OrderRequest, Refusal, Row
+from live_nodes.practice.exchange.exchange import Exchange
+from live_nodes.practice.exchange.model import (
+    AccountSpec,
+    CancelRequest,
+    Event,
+    OrderRequest,
+    Refusal,
+    Row,
+)
 from live_nodes.practice.store import Store
 from tests.live_nodes.practice.pure import BTC, ETH, SYMBOLS, T0
 

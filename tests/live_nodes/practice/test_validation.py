@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live_nodes.practice.model import OrderRequest, Refusal
-from live_nodes.practice.validation import (
+from live_nodes.practice.exchange.model import OrderRequest, Refusal
+from live_nodes.practice.wire.validation import (
     amend_request,
     cancel_all_request,
     cancel_request,

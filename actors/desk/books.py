@@ -1,0 +1,107 @@
+"""What each strategy made, from every fill and payment since its first start. Pure.
+
+The ledger is the one definition of positions and round trips; here it is told apart by strategy and
+by instrument, and turned into what rules are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+from actors.guards.core.facts import Closed, Traded
+from actors.records.ledger import ZERO, Fill, Ledger, RoundTrip
+
+PriceOf = Callable[[str], Decimal | None]
+"""Gives an instrument's newest price, None without any."""
+
+
+class Books:
+    """Every strategy's results, exact in Decimal, settlement currency."""
+
+    def __init__(self) -> None:
+        self._ledger = Ledger(starting=ZERO)
+        self._by_strategy: dict[str, Decimal] = {}
+        self._by_instrument: dict[str, Decimal] = {}
+
+    @property
+    def open(self) -> Mapping[tuple[str, str], RoundTrip]:
+        """Return the open positions by strategy and instrument."""
+        return self._ledger.open
+
+    def fill(self, fill: Fill, slippage: float | None = None) -> tuple[Traded | Closed, ...]:
+        """Book a fill.
+
+        Parameters
+        ----------
+        fill : Fill
+            As booked; its ``reference_price`` is not looked at.
+        slippage : float, optional
+            What it cost against the price that stood when its order left, per unit of value.
+
+        Returns
+        -------
+        tuple of Traded or Closed
+            The trade, and the round trip that it ended.
+        """
+        key = (fill.strategy, fill.instrument)
+        was_open = key in self._ledger.open
+        self._ledger.book(fill)
+        closed, self._ledger.closed = self._ledger.closed, []
+        # A fill through zero ends one round trip and opens the next.
+        opened = key in self._ledger.open and (not was_open or bool(closed))
+        self._add(fill.strategy, fill.instrument, -fill.quantity * fill.price - fill.fee)
+        traded = Traded(
+            ts=fill.ts,
+            strategy=fill.strategy,
+            instrument=fill.instrument,
+            quantity=fill.quantity,
+            price=fill.price,
+            fee=fill.fee,
+            slippage=slippage,
+            opened=opened,
+        )
+        return traded, *(_closed(trip) for trip in closed)
+
+    def funding(self, strategy: str, instrument: str, amount: Decimal) -> None:
+        """Book what a strategy received for a position, negative for what it paid."""
+        trip = self._ledger.open.get((strategy, instrument))
+        if trip is not None:
+            trip.funding += amount
+        self._add(strategy, instrument, amount)
+
+    def results(self, price_of: PriceOf) -> dict[str, Decimal]:
+        """Return each strategy's net profit: fees and funding in it, what is open at its price.
+
+        What has no price is valued at its average entry.
+        """
+        return self.both_results(price_of)[0]
+
+    def results_by_instrument(self, price_of: PriceOf) -> dict[str, Decimal]:
+        """Return the same of each instrument, over all strategies."""
+        return self.both_results(price_of)[1]
+
+    def both_results(self, price_of: PriceOf) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+        """Return `results` and `results_by_instrument`, for the price of one."""
+        by_strategy, by_instrument = dict(self._by_strategy), dict(self._by_instrument)
+        for (strategy, name), trip in self._ledger.open.items():
+            price = price_of(name)
+            value = trip.cost if price is None else trip.quantity * price
+            by_strategy[strategy] += value
+            by_instrument[name] += value
+        return by_strategy, by_instrument
+
+    def _add(self, strategy: str, instrument: str, amount: Decimal) -> None:
+        self._by_strategy[strategy] = self._by_strategy.get(strategy, ZERO) + amount
+        self._by_instrument[instrument] = self._by_instrument.get(instrument, ZERO) + amount
+
+
+def _closed(trip: RoundTrip) -> Closed:
+    assert trip.ts_closed is not None
+    return Closed(
+        ts=trip.ts_closed,
+        strategy=trip.strategy,
+        instrument=trip.instrument,
+        net=trip.gross() - trip.fees + trip.funding,
+        value=trip.peak * trip.entry_price,
+    )

@@ -1,0 +1,351 @@
+"""The shell in which Nautilus runs a guard: it carries a pure rule. Engine-specific.
+
+Each thing seen goes rule, latches, state, verdict: the state is kept before anything follows from
+it. The desk (`actors.desk.risk_desk`) shows all guards a thing first and lets them speak
+afterwards, so
+that what their verdicts set off reaches every guard behind it, in the same order.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+from nautilus_trader.common.actor import Actor
+from nautilus_trader.common.config import ActorConfig
+
+from actors.guards.core.facts import Asked, Pulse, Seen
+from actors.guards.core.latch import Latch, Latches, released, step, verdicts
+from actors.guards.core.params import GuardParams
+from actors.guards.core.reading import Reading
+from actors.guards.core.rule import Rule
+from config.errors import DeskError, GateRefused
+from strategies.messages import Action, Verdict, refused_by
+from strategies.state import StateStore
+
+if TYPE_CHECKING:
+    from actors.desk.risk_desk import RiskDesk
+
+SEEN = "risk.seen"
+"""Topic of everything that rules are told."""
+STATE, READINGS = "state", "readings"
+"""Names under which a guard's store keeps what must survive, and what is only shown."""
+FAILED = "failed"
+"""Key of the latch that stands when the guard itself failed."""
+UNKEPT = "unkept"
+"""Key of the latch that stands while what the guard is to keep can't be kept."""
+_SHOWN_EVERY = 1_000_000_000
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What a guard keeps: the rule's state as JSON (null before a pulse), and the latches."""
+
+    state: msgspec.Raw
+    latches: Latches
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """The newest readings, and when they were made (UNIX nanoseconds, UTC)."""
+
+    ts: int
+    readings: tuple[Reading, ...]
+
+
+class Guard(Actor):
+    """A guard: derived classes name their parameters and their rule, and say what they are for.
+
+    Parameters
+    ----------
+    key : str
+        The component's key in the document.
+    params : GuardParams
+        Of the derived class's ``Config``.
+    """
+
+    Config: ClassVar[type[GuardParams]]
+    rule: ClassVar[Rule]
+
+    def __init__(self, key: str, params: GuardParams) -> None:
+        super().__init__(ActorConfig(component_id=f"guard-{key}"))
+        self.key = key
+        self.params = params
+        self._heard = self.rule.hears | {Pulse}
+        self.rule_state: msgspec.Struct | None = None
+        self.latches: Latches = ()
+        self.readings: tuple[Reading, ...] = ()
+        self.failed = ""
+        """Why it looks no more; empty while it does."""
+        self._desk: RiskDesk | None = None
+        self._store: StateStore | None = None
+        self._said: dict[str, Verdict] = {}
+        self._spoken: Latches = ()
+        self._why = ""
+        self._unkept = False
+        self._shown_at: int | None = None
+
+    # What the builder tells, before the start ---------------------------------------------------
+
+    def attach(self, desk: RiskDesk, store: StateStore | None = None) -> None:
+        """Join the desk, and take up what the store kept; without one nothing is kept.
+
+        Raises
+        ------
+        DeskError
+            When what is kept can't be read: a guard never starts over in silence.
+        """
+        self._desk = desk
+        self._store = store
+        if store is None:
+            return
+        try:
+            self._load(store)
+        except msgspec.MsgspecError as error:
+            raise DeskError(
+                f"guard {self.key}: what it kept is not of this version of "
+                f"{type(self).__qualname__}: {error}; under another key it starts anew"
+            ) from error
+
+    def _load(self, store: StateStore) -> None:
+        kept = store.load(STATE)
+        if kept is not None:
+            found = msgspec.json.decode(kept, type=Kept)
+            self.latches = found.latches
+            self.rule_state = msgspec.json.decode(found.state, type=self.rule.state | None)
+            self.failed = next((x.reason for x in self.latches if x.key == FAILED), "")
+        shown = store.load(READINGS)
+        if shown is not None:
+            self.readings = msgspec.json.decode(shown, type=Shown).readings
+
+    def on_start(self) -> None:
+        """Say again what stood, then listen: guards start before strategies."""
+        self.msgbus.subscribe(SEEN, self.see)
+        self.speak()
+
+    # What the desk asks -------------------------------------------------------------------------
+
+    def see(self, seen: Seen) -> None:
+        """Take in a pulse or what happened; `speak` says what follows.
+
+        A rule that raises halts all entries until the trader releases it, and looks no more; where
+        the desk is `strict`, as in a backtest, the error ends the run.
+        """
+        assert self._desk is not None
+        if self.failed:
+            return
+        if type(seen) not in self._heard and not self._unkept:
+            return
+        try:
+            self._see(seen)
+        except Exception as error:  # noqa: BLE001 - whatever a rule raises halts entries
+            self._fail(error, self._desk.now())
+
+    def speak(self) -> None:
+        """Publish the verdicts that changed.
+
+        Who fails on hearing one keeps no other from being said: the error comes afterwards.
+        """
+        errors: list[Exception] = []
+        # One at a time and looked up anew: what a verdict sets off may change the next.
+        while (verdict := self._changed()) is not None:
+            self._said[verdict.scope] = verdict
+            if verdict.action == Action.NONE:
+                del self._said[verdict.scope]
+            try:
+                self.msgbus.publish(f"verdicts.{self.key}", verdict)
+            except Exception as error:  # noqa: BLE001 - raised below
+                errors.append(error)
+        if errors:
+            raise one_of(errors)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a verdict changed that it has not published."""
+        return self.latches is not self._spoken and self._changed() is not None
+
+    def news(self) -> list[Verdict]:
+        """Return the verdicts that stand, where one of them is not published."""
+        if not self.has_news:
+            return []
+        return list(verdicts(self.latches, self.key, passing=self.params.passing).values())
+
+    def admits(self, asked: Asked, pulse: Pulse) -> str | None:
+        """Return why an entry may not leave now, in the gate's words; None when it may."""
+        if self.failed or self.rule_state is None:
+            return None
+        try:
+            reason = self.rule.admit(self.rule_state, asked, pulse, self.params)
+        except Exception as error:  # noqa: BLE001 - whatever a rule raises halts entries
+            self._fail(error, asked.ts)
+            return not_admitted(self.key, self.failed, passing=False)
+        return None if reason is None else not_admitted(self.key, reason, self.params.passing)
+
+    def release(self, scope: str | None, accept: bool, reason: str) -> Latches:
+        """End the halts on a scope, or all of them, and say so.
+
+        Parameters
+        ----------
+        scope : str or None
+            One scope, None for all.
+        accept : bool
+            Whether the trader accepts a breach that is still there: it is measured anew from here.
+        reason : str
+            The trader's; it goes into the verdict that takes the halt back.
+
+        Returns
+        -------
+        tuple of Latch
+            What stood; empty when nothing did.
+
+        Raises
+        ------
+        GateRefused
+            When a limit is still reached and that is not accepted.
+        """
+        assert self._desk is not None
+        if self._desk.pulse is None:
+            self._desk.look()
+        ended = tuple(x for x in self.latches if scope is None or x.scope == scope)
+        still = self._breaches(ended)
+        if still and not accept:
+            raise GateRefused(
+                f"{self.key}: the limit is still reached: {'; '.join(still)}; release it with "
+                "--accept to measure anew from here"
+            )
+        pulse, state = self._desk.pulse, self.rule_state
+        if still and pulse is None:
+            raise GateRefused(f"{self.key}: the account is not known yet; try again in a moment")
+        if accept and pulse is not None and state is not None:
+            for name in sorted({latch.scope for latch in ended}):
+                state = self.rule.released(state, pulse, name, self.params)
+        self._keep(state, released(self.latches, scope))
+        self.failed = next((x.reason for x in self.latches if x.key == FAILED), "")
+        self._why = f"released: {reason}"
+        try:
+            self.speak()
+        finally:
+            self._why = ""
+        return ended
+
+    # How it works -------------------------------------------------------------------------------
+
+    def _see(self, seen: Seen) -> None:
+        assert self._desk is not None
+        state = self.rule_state
+        if state is None:
+            if not isinstance(seen, Pulse):
+                return
+            state = self.rule.start(self.params, seen)
+        state, readings = self.rule.step(state, seen, self.params)
+        now = seen.now if isinstance(seen, Pulse) else seen.ts
+        latches = step(self.latches, readings, now, self.params)
+        if state is not self.rule_state or latches is not self.latches or self._unkept:
+            self._take(state, latches, now)
+        if readings is not None:
+            self.readings = readings
+            self._show(now)
+        if isinstance(seen, Pulse):
+            # What happened is no sign that it still looks at the account.
+            self._desk.beat(self.key)
+
+    def _take(self, state: msgspec.Struct, latches: Latches, now: int) -> None:
+        """Keep it, or go on without: a halt must not be lost with the disk that it is kept on."""
+        assert self._desk is not None
+        latches = tuple(latch for latch in latches if latch.key != UNKEPT)
+        try:
+            self._keep(state, latches)
+            self._unkept = False
+        except DeskError as error:
+            if self._desk.strict:
+                raise
+            reason = f"guard {self.key} can't keep what it must know after a restart: {error}"
+            if not self._unkept:
+                self.log.error(reason)
+            self._unkept = True
+            self.rule_state, self.latches = state, _with(latches, _own(UNKEPT, reason, now))
+
+    def _keep(self, state: msgspec.Struct | None, latches: Latches) -> None:
+        if self._store is not None:
+            raw = msgspec.Raw(msgspec.json.encode(state))
+            self._store.save(STATE, msgspec.json.encode(Kept(raw, latches)))
+        self.rule_state, self.latches = state, latches
+
+    def _show(self, now: int) -> None:
+        if self._store is None:
+            return
+        if self._shown_at is None or abs(now - self._shown_at) >= _SHOWN_EVERY:
+            self._shown_at = now
+            try:
+                self._store.save(READINGS, msgspec.json.encode(Shown(now, self.readings)))
+            except DeskError as error:
+                self.log.error(f"Its readings can't be shown: {error}")
+
+    def _changed(self) -> Verdict | None:
+        if self.latches is self._spoken:
+            return None
+        stands = verdicts(self.latches, self.key, passing=self.params.passing)
+        for scope in sorted(stands.keys() | self._said.keys()):
+            new, said = stands.get(scope), self._said.get(scope)
+            if new is None:
+                return Verdict(
+                    action=Action.NONE, scope=scope, guard=self.key, reason=self._why or "over"
+                )
+            if said is None or _word(new) != _word(said):
+                return new
+        self._spoken = self.latches
+        return None
+
+    def _breaches(self, latches: Latches) -> list[str]:
+        over = {(r.scope, r.key): r for r in self.readings if r.over}
+        return [over[x.scope, x.key].reason for x in latches if (x.scope, x.key) in over]
+
+    def _fail(self, error: Exception, now: int) -> None:
+        """Halt entries for good, or end a strict run by the error itself."""
+        assert self._desk is not None
+        if self._desk.strict:
+            raise error
+        self.failed = f"guard {self.key} failed: {type(error).__name__}: {error}"
+        self.log.error(f"{self.failed}\n{traceback.format_exc()}")
+        # In memory first: a store that fails as well must not undo the halt.
+        self.latches = _with(self.latches, _own(FAILED, self.failed, now))
+        try:
+            self._keep(self.rule_state, self.latches)
+        except DeskError as unkept:
+            self.log.error(f"That it failed could not be written down: {unkept}")
+
+
+def one_of(errors: list[Exception]) -> Exception:
+    """Return the error to raise for several: itself where it is the only one."""
+    return errors[0] if len(errors) == 1 else ExceptionGroup("several failed", errors)
+
+
+def not_admitted(guard: str, reason: str, passing: bool) -> str:
+    """Return the words in which an entry is refused that a guard does not admit."""
+    return refused_by(
+        Verdict(action=Action.HALT_ENTRIES, guard=guard, reason=reason, passing=passing)
+    )
+
+
+def _word(verdict: Verdict) -> tuple[Action, float, int | None, str]:
+    return verdict.action, verdict.multiplier, verdict.until, verdict.reason
+
+
+def _own(key: str, reason: str, now: int) -> Latch:
+    """Return the latch of a guard's own trouble: it halts the desk's entries."""
+    return Latch(
+        scope="desk",
+        key=key,
+        action=int(Action.HALT_ENTRIES),
+        multiplier=1.0,
+        release="manual",
+        since=now,
+        until=None,
+        measured=1.0,
+        limit=0.0,
+        reason=reason,
+    )
+
+
+def _with(latches: Latches, latch: Latch) -> Latches:
+    others = (x for x in latches if (x.scope, x.key) != (latch.scope, latch.key))
+    return tuple(sorted((*others, latch), key=lambda x: (x.scope, x.key)))

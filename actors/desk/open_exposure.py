@@ -1,0 +1,162 @@
+"""What every owner holds and has under way at the moment of an order, kept up as orders leave.
+
+Engine-specific.
+
+A rebalance asks for hundreds of orders while prices and positions stand still: only the row that an
+order changed is made again, or its cost would grow with the square of its orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.identifiers import ClientOrderId
+
+from actors.gate.gate import AccountView
+from actors.guards.core.facts import Standing
+from actors.records.owners import owner_of
+
+ZERO = Decimal(0)
+Key = tuple[str, str]
+"""Instrument, then owner: the order in which rows are told."""
+
+
+class Standings:
+    """Makes the rows of `actors.guards.core.facts.Asked.standing`.
+
+    Parameters
+    ----------
+    account : AccountView
+        Where positions and prices come from.
+    cache : Cache
+        The engine's, which knows the owners of orders.
+
+    Attributes
+    ----------
+    under_way : mapping
+        What orders that passed the gate may still fill: signed base coin, by instrument and client
+        order id.
+    """
+
+    def __init__(self, account: AccountView, cache: Any) -> None:
+        self.under_way: Mapping[str, Mapping[str, Decimal]] = {}
+        self._account = account
+        self._cache = cache
+        self._rows: dict[Key, Standing] | None = None
+        self._held: dict[Key, Decimal] = {}
+        self._entries: dict[Key, Decimal] = {}
+        self._stale: set[str] = set()
+        self._owners: dict[str, str] = {}
+        self._earlier: dict[str, dict[str, Decimal]] = {}
+
+    def forget(self) -> None:
+        """Make all rows anew: prices or positions moved."""
+        self._rows = None
+
+    def touch(self, instrument: str) -> None:
+        """Make an instrument's rows anew: an order of it left, changed or ended."""
+        self._stale.add(instrument)
+
+    def rows(
+        self, strategy: str, instrument: str, asked_price: Decimal | None, order_id: str
+    ) -> tuple[Standing, ...]:
+        """Return all rows, sorted by instrument, then owner; one is always the order's own.
+
+        Parameters
+        ----------
+        strategy, instrument : str
+            The order's.
+        asked_price : Decimal or None
+            What it asks; stands in where no price is known.
+        order_id : str
+            Not counted among what is under way.
+        """
+        if self._rows is None:
+            self._begin()
+        assert self._rows is not None
+        self._renew()
+        rows = self._rows
+        own = (instrument, strategy)
+        if own not in rows or order_id in self._orders(instrument) or rows[own].price == ZERO:
+            row = self._row(own, without=order_id, asked_price=asked_price)
+            rows = {**rows, own: row} if own in rows else _sorted({**rows, own: row})
+        return tuple(rows.values())
+
+    def _begin(self) -> None:
+        holdings = self._account.holdings()
+        self._held = {(h.instrument, h.strategy): h.quantity for h in holdings}
+        self._entries = {(h.instrument, h.strategy): h.entry for h in holdings}
+        self._owners.clear()
+        self._rows = {}
+        self._earlier = self._from_earlier()
+        self._stale = {h.instrument for h in holdings} | self._earlier.keys()
+        self._stale.update(name for name, orders in self.under_way.items() if orders)
+
+    def _from_earlier(self) -> dict[str, dict[str, Decimal]]:
+        """Return what orders may still fill that the gate never saw, as those before a restart."""
+        found: dict[str, dict[str, Decimal]] = {}
+        for order in self._cache.orders_open():
+            name, order_id = order.instrument_id.value, order.client_order_id.value
+            if order_id not in self.under_way.get(name, {}):
+                left = order.leaves_qty.as_decimal()
+                sign = 1 if order.side == OrderSide.BUY else -1
+                found.setdefault(name, {})[order_id] = sign * left
+        return found
+
+    def _orders(self, name: str) -> dict[str, Decimal]:
+        return {**self._earlier.get(name, {}), **self.under_way.get(name, {})}
+
+    def _owner(self, order_id: str) -> str:
+        found = self._owners.get(order_id)
+        if found is None:
+            order = self._cache.order(ClientOrderId(order_id))
+            found = self._owners[order_id] = owner_of(order.strategy_id)
+        return found
+
+    def _reduces(self, order_id: str) -> bool:
+        return bool(self._cache.order(ClientOrderId(order_id)).is_reduce_only)
+
+    def _renew(self) -> None:
+        if not self._stale:
+            return
+        assert self._rows is not None
+        keys = {key for key in self._held if key[0] in self._stale}
+        for name in self._stale:
+            keys.update((name, self._owner(order_id)) for order_id in self._orders(name))
+        gone = [key for key in self._rows if key[0] in self._stale and key not in keys]
+        for key in gone:
+            del self._rows[key]
+        are_new = not keys <= self._rows.keys()
+        for key in keys:
+            self._rows[key] = self._row(key)
+        if are_new:
+            self._rows = _sorted(self._rows)
+        self._stale.clear()
+
+    def _row(self, key: Key, without: str = "", asked_price: Decimal | None = None) -> Standing:
+        name, owner = key
+        orders = {
+            order_id: left
+            for order_id, left in self._orders(name).items()
+            if order_id != without and self._owner(order_id) == owner
+        }
+        lefts = orders.values()
+        opening = [left for order_id, left in orders.items() if not self._reduces(order_id)]
+        price = self._account.price(name) or asked_price or self._entries.get(key)
+        return Standing(
+            strategy=owner,
+            instrument=name,
+            held=self._held.get(key, ZERO),
+            buys=sum((left for left in lefts if left > ZERO), ZERO),
+            sells=-sum((left for left in lefts if left < ZERO), ZERO),
+            buy_orders=sum(left > ZERO for left in opening),
+            sell_orders=sum(left < ZERO for left in opening),
+            price=price or ZERO,
+        )
+
+
+def _sorted(rows: dict[Key, Standing]) -> dict[Key, Standing]:
+    return {key: rows[key] for key in sorted(rows)}

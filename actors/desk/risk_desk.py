@@ -1,0 +1,403 @@
+"""What the guards see and are asked: one desk a node or backtest. Engine-specific.
+
+It makes the Pulse, turns order events and fills into what happened, shows both to every guard on
+`risk.seen`, and stands at the order gate as observer and hold.
+
+A thing seen goes to all guards first; only then they speak. What engine events bring (an answer, a
+fill) is seen at once, but spoken of once the engine is done with the event: a strategy that is told
+to leave from inside a fill would act before it, and the order gate, took the fill in. Until then
+the hold refuses what the unspoken verdict would.
+
+Halts end only where something is measured. So that one with an end does end then, or go on, however
+far away the next prices are, the desk looks by itself at that moment, and at every midnight UTC, at
+which days begin.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.model.events import OrderEvent
+from nautilus_trader.model.identifiers import ClientOrderId
+
+from actors.desk.arrival_prices import AskedPrices
+from actors.desk.books import Books
+from actors.desk.guard import SEEN, Guard, not_admitted, one_of
+from actors.desk.heartbeats import Heartbeats
+from actors.desk.open_exposure import Standings
+from actors.desk.venue_responses import answer_of
+from actors.gate.gate import AccountView, OrderGate
+from actors.guards.core.facts import (
+    Asked,
+    Differed,
+    Erred,
+    Happened,
+    Market,
+    Need,
+    Pulse,
+    Refused,
+    Seen,
+)
+from actors.records.ledger import Fill
+from actors.records.order_facts import OrderFacts
+from config.durations import DAY_NS
+from strategies.messages import Action, Verdict, refused_by
+from strategies.on_loop import in_turn
+from strategies.verdicts import FIRST, STANDING, Verdicts
+
+ZERO = Decimal(0)
+AGAIN = "again: guards"
+"""Name of the timer at which it looks by itself. A backtest calls the timers of one moment in the
+order of their names: behind the accountant's, and before those of strategies."""
+Later = Callable[[Callable[[], None]], None]
+"""Calls back once the engine is done with what it is at, at the same moment of its clock."""
+MarketFacts = Callable[[str, int], Market]
+"""Gives what is known of an instrument's market at a moment (UNIX nanoseconds, UTC)."""
+
+
+class RiskDesk:
+    """Shows the guards what is going on, and asks them before an entry leaves.
+
+    Parameters
+    ----------
+    kernel : NautilusKernel
+        Of the backtest engine or the trading node.
+    account : AccountView
+        Where equity and positions come from.
+    books : Books
+        Where each strategy's results come from.
+    guards : mapping of str to Guard
+        By key, from `actors.desk.build.guards_of`; each must still be `attach`-ed and added to the
+        trader, before the strategies are.
+    leverage : Decimal
+        Largest gross value per unit of equity that the document allows.
+    later : callable
+        See `Later`.
+    market : MarketFacts, optional
+        Needed where a rule needs ``markets``.
+    instruments : iterable of str
+        Whose markets are told to those rules.
+    heartbeat_ns : int, optional
+        Silence of a required guard after which entries stop; None in a backtest, where nothing can
+        fall silent.
+    strict : bool
+        Whether an error of a rule ends the run, as in a backtest, or halts entries.
+
+    Attributes
+    ----------
+    pulse : Pulse or None
+        The newest.
+    maintenance : str
+        Why the venue takes no orders, in words; empty while it does. The launcher's to set.
+    market : MarketFacts or None
+        As given; a drill puts one in its place that tells of what no backtest has.
+    """
+
+    def __init__(
+        self,
+        kernel: Any,
+        account: AccountView,
+        books: Books,
+        guards: Mapping[str, Guard],
+        *,
+        leverage: Decimal,
+        later: Later,
+        market: MarketFacts | None = None,
+        instruments: tuple[str, ...] = (),
+        heartbeat_ns: int | None = None,
+        strict: bool = False,
+    ) -> None:
+        self.guards = guards
+        self.books = books
+        self.strict = strict
+        self.pulse: Pulse | None = None
+        self.maintenance = ""
+        self._kernel = kernel
+        self._bus = kernel.msgbus
+        self._account = account
+        self._leverage = leverage
+        self._later = later
+        self.market = market
+        self._instruments = tuple(sorted(instruments))
+        self.needs: frozenset[Need] = frozenset().union(*(g.rule.needs for g in guards.values()))
+        required = [key for key, guard in guards.items() if guard.params.required]
+        self.heartbeats = None if heartbeat_ns is None else Heartbeats(required, heartbeat_ns)
+        self._early: list[Happened] = []
+        self._asked_prices = AskedPrices()
+        self._standings = Standings(account, kernel.cache)
+        self._speaking_later = False
+        self._looking_later = False
+        self._again: int | None = None
+        self._verdicts = Verdicts()
+        self._bus.register(endpoint=STANDING, handler=self._tell_standing)
+        self._bus.subscribe("verdicts.*", self._verdicts.hear, priority=FIRST)
+        self._bus.subscribe("events.order.*", self._on_order_event)
+
+    def join(self, gate: OrderGate) -> None:
+        """Stand at the order gate; after the journal, so that what is not written is not told."""
+        gate.observers.append(self)
+        gate.hold(self.hold)
+        self._standings.under_way = gate.under_way
+
+    # What the world calls -----------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Make a pulse of what is known now, and show it; called by a timer, outside any event.
+
+        Before the account's worth is known it does nothing. What happened before the first pulse is
+        told right after it.
+        """
+        self._look(moved=True)
+
+    def _look(self, *, moved: bool) -> None:
+        self._looking_later = False
+        worth, balance = self._account.worth(), self._account.balance()
+        if worth is None or balance is None:
+            return
+        holdings = self._account.holdings()
+        prices = {held.instrument: held.price for held in holdings}
+        by_strategy, by_instrument = self.books.both_results(prices.get)
+        now = self.now()
+        self._standings.forget()
+        self._asked_prices.sweep()
+        self.see(
+            Pulse(
+                now=now,
+                equity=worth,
+                balance=balance,
+                holdings=tuple(holdings),
+                results=by_strategy,
+                results_by_instrument=by_instrument
+                if "results_by_instrument" in self.needs
+                else {},
+                markets=self._markets(now) if "markets" in self.needs else {},
+                leverage=self._leverage,
+                maintenance=self.maintenance,
+                moved=moved,
+            )
+        )
+
+    def look_later(self) -> None:
+        """Look once the engine is done with what it is at."""
+        self._looking_later = True
+        self._later(self.look)
+
+    def stop(self) -> None:
+        """Look no more by itself."""
+        self._again = None
+        if AGAIN in self._kernel.clock.timer_names:
+            self._kernel.clock.cancel_timer(AGAIN)
+
+    def filled(self, fill: Fill) -> None:
+        """Hear of a fill that is in the journal, or in the backtest's ledger."""
+        self._standings.forget()
+        # What rests and is filled takes no price of its own choosing: it slips not.
+        slippage = None if fill.liquidity == "MAKER" else self._asked_prices.slippage(fill)
+        for fact in self.books.fill(fill, slippage):
+            self._happened(fact)
+
+    def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
+        """Hear of what a strategy received for a position, negative for what it paid."""
+        self.books.funding(strategy, instrument, amount)
+
+    def erred(self, source: str, text: str) -> None:
+        """Hear of something of the desk that failed."""
+        self._happened(Erred(ts=self.now(), source=source, text=text))
+
+    def differed(self, kind: str, instrument: str, detail: str) -> None:
+        """Hear of what the venue says otherwise of the account than our books."""
+        self._happened(Differed(ts=self.now(), kind=kind, instrument=instrument, detail=detail))
+
+    def now(self) -> int:
+        """Return the engine's time, UNIX nanoseconds (UTC)."""
+        return int(self._kernel.clock.timestamp_ns())
+
+    # The order gate: observer and hold ------------------------------------------------------------
+
+    def hold(self, facts: OrderFacts) -> str | None:
+        """Return why an entry must not leave, None when it may: an
+        `actors.records.order_facts.Hold`.
+        """
+        silent = self._silence()
+        if silent is not None:
+            return silent
+        if self.pulse is None:
+            self.look()
+        if self.pulse is None:
+            return not_admitted("desk", "the account is not known yet", passing=True)
+        waiting = self._unspoken(facts)
+        if waiting is not None:
+            return waiting
+        if facts.operation == "modify" and not self._enlarges(facts):
+            return None
+        asked = self._asked(facts)
+        for guard in self.guards.values():
+            reason = guard.admits(asked, self.pulse)
+            if reason is not None:
+                self._speak_later()
+                return reason
+        # The next leg of its list is asked for before this one leaves, and must see it.
+        self._standings.touch(facts.instrument)
+        return None
+
+    def intended(self, facts: OrderFacts) -> None:
+        """Hear of a request that leaves, after the journal has."""
+        if facts.operation != "submit":
+            return
+        price = self._account.price(facts.instrument)
+        if price is not None:
+            self._asked_prices.asked(facts.client_order_id, price)
+        self._happened(self._asked(facts))
+        self._standings.touch(facts.instrument)
+
+    def refused(self, facts: OrderFacts, reason: str) -> None:
+        """Hear of a request that the gate or a hold refused."""
+        if facts.is_exit:
+            return
+        self._happened(
+            Refused(
+                ts=facts.ts, strategy=facts.strategy, instrument=facts.instrument, reason=reason
+            )
+        )
+
+    # What guards call -----------------------------------------------------------------------------
+
+    def beat(self, key: str) -> None:
+        """Take a guard's sign of life in."""
+        if self.heartbeats is not None:
+            self.heartbeats.beat(key, time.monotonic_ns())
+
+    # How it works ---------------------------------------------------------------------------------
+
+    def see(self, seen: Seen) -> None:
+        """Show a thing to every guard, then let them speak: for a caller outside any event."""
+        self._show(seen)
+        self.speak()
+
+    def speak(self) -> None:
+        """Let every guard publish what follows from what it saw.
+
+        Who fails on hearing one keeps no other from being spoken: the error comes afterwards.
+        """
+        self._speaking_later = False
+        errors: list[Exception] = []
+        for guard in self.guards.values():
+            try:
+                guard.speak()
+            except Exception as error:  # noqa: BLE001 - raised below
+                errors.append(error)
+        if errors:
+            raise one_of(errors)
+
+    def _show(self, seen: Seen) -> None:
+        if isinstance(seen, Pulse):
+            self.pulse = seen
+        self._bus.publish(SEEN, seen)
+        if self._early and isinstance(seen, Pulse):
+            early, self._early = self._early, []
+            for fact in early:
+                self._bus.publish(SEEN, fact)
+        self._plan()
+
+    def _plan(self) -> None:
+        """Look again when the first halt may end, and when the next day begins."""
+        now = self.now()
+        soonest = now - now % DAY_NS + DAY_NS
+        for guard in self.guards.values():
+            for latch in guard.latches:
+                # One that is due already was looked at just now, and goes on.
+                if latch.until is not None and now < latch.until < soonest:
+                    soonest = latch.until
+        if soonest == self._again:
+            return
+        clock = self._kernel.clock
+        if AGAIN in clock.timer_names:
+            clock.cancel_timer(AGAIN)
+        clock.set_time_alert_ns(AGAIN, soonest, in_turn(clock, self._look_again))
+        self._again = soonest
+
+    def _look_again(self, _: object) -> None:
+        self._again = None
+        # Where new prices come at this very moment, it looks at those.
+        if not self._looking_later:
+            self._look(moved=False)
+
+    def _happened(self, fact: Happened) -> None:
+        if self.pulse is None:
+            self._early.append(fact)
+            return
+        self._show(fact)
+        self._speak_later()
+
+    def _speak_later(self) -> None:
+        if self._speaking_later:
+            return
+        for guard in self.guards.values():
+            if guard.has_news:
+                self._speaking_later = True
+                self._later(self.speak)
+                return
+
+    def _markets(self, now: int) -> dict[str, Market]:
+        assert self.market is not None, "a rule needs markets, and nothing tells of them"
+        return {name: self.market(name, now) for name in self._instruments}
+
+    def _on_order_event(self, event: OrderEvent) -> None:
+        self._standings.touch(event.instrument_id.value)
+        order = self._kernel.cache.order(event.client_order_id)
+        answer = answer_of(event, order)
+        if answer is not None:
+            self._happened(answer)
+        if order is not None and order.is_closed:
+            self._asked_prices.ended(event.client_order_id.value)
+
+    def _asked(self, facts: OrderFacts) -> Asked:
+        return Asked(
+            ts=facts.ts,
+            strategy=facts.strategy,
+            instrument=facts.instrument,
+            quantity=facts.quantity if facts.side == "BUY" else -facts.quantity,
+            price=facts.price,
+            is_exit=facts.is_exit,
+            order_id=facts.client_order_id,
+            standing=self._standings.rows(
+                facts.strategy, facts.instrument, facts.price, facts.client_order_id
+            )
+            if "standing" in self.needs and not facts.is_exit
+            else (),
+        )
+
+    def _enlarges(self, facts: OrderFacts) -> bool:
+        """Whether a changed order would fill more than the one that it changes."""
+        order = self._kernel.cache.order(ClientOrderId(facts.client_order_id))
+        return order is None or facts.quantity > order.leaves_qty.as_decimal()
+
+    def _silence(self) -> str | None:
+        """Return why entries stop for want of a required guard."""
+        if self.heartbeats is None:
+            return None
+        silent = [
+            key
+            for key in self.heartbeats.silent(time.monotonic_ns())
+            if not self.guards[key].failed
+        ]
+        if not silent:
+            return None
+        seconds = self.heartbeats.limit_ns / 1e9
+        return not_admitted(silent[0], f"it has been silent for more than {seconds:g} s", True)
+
+    def _unspoken(self, facts: OrderFacts) -> str | None:
+        """Return the refusal of a verdict that stands, but could not be spoken yet."""
+        scopes = ("desk", f"strategy:{facts.strategy}", f"instrument:{facts.instrument}")
+        for guard in self.guards.values():
+            for verdict in guard.news():
+                if verdict.scope in scopes and verdict.action >= Action.HALT_ENTRIES:
+                    return refused_by(verdict)
+        return None
+
+    def _tell_standing(self, hear: Callable[[Verdict], None]) -> None:
+        for verdict in self._verdicts.standing():
+            hear(verdict)

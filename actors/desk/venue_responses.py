@@ -1,0 +1,57 @@
+"""What the venue answered to a request, from the engine's order events. Engine-specific."""
+
+from __future__ import annotations
+
+from nautilus_trader.model.events import (
+    OrderAccepted,
+    OrderCancelRejected,
+    OrderEvent,
+    OrderFilled,
+    OrderModifyRejected,
+    OrderRejected,
+    OrderUpdated,
+)
+from nautilus_trader.model.orders import Order
+
+from actors.gate.denials import FROM_GATE
+from actors.guards.core.facts import Answered, Erred
+from actors.records.owners import owner_of
+
+GIVEN_UP = "UNKNOWN"
+"""The engine's reason for an order that it rejects because nobody answered: no answer at all."""
+
+
+def answer_of(event: OrderEvent, order: Order | None) -> Answered | Erred | None:
+    """Return the answer that an event brings, None when it brings none.
+
+    What the order gate refuses itself never reached the venue. An order that is filled at once was
+    accepted, whether or not the venue said so before.
+    """
+    if isinstance(event, OrderRejected | OrderModifyRejected | OrderCancelRejected):
+        reason = event.reason
+        if reason.startswith(FROM_GATE):
+            return None
+        if reason == GIVEN_UP:
+            text = f"no answer to {event.client_order_id.value} in {event.instrument_id.value}"
+            return Erred(ts=event.ts_event, source="order", text=text)
+        return _answered(event, False, reason)
+    if isinstance(event, OrderAccepted | OrderUpdated):
+        return _answered(event, True)
+    if isinstance(event, OrderFilled) and order is not None and _is_first_word(order):
+        return _answered(event, True)
+    return None
+
+
+def _is_first_word(order: Order) -> bool:
+    kinds = [type(event) for event in order.events]
+    return OrderAccepted not in kinds and kinds.count(OrderFilled) == 1
+
+
+def _answered(event: OrderEvent, accepted: bool, reason: str = "") -> Answered:
+    return Answered(
+        ts=event.ts_event,
+        strategy=owner_of(event.strategy_id),
+        instrument=event.instrument_id.value,
+        accepted=accepted,
+        reason=reason,
+    )

@@ -1,0 +1,5 @@
+"""The order gate: one check in front of every order of every strategy, with no way around.
+
+`rules` is the pure check, `gate` its shell at the engine. May import guards and records. To add a
+check, write it in `rules` with a test at, just inside and just outside its limit.
+"""

@@ -1,0 +1,129 @@
+"""Cluster caps: how much may be held in instruments that move together. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from functools import lru_cache, partial
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from actors.guards.core.caps import Share, share_cap
+from actors.guards.core.exposures import net_values
+from actors.guards.core.facts import Asked, Pulse, Seen
+from actors.guards.core.groups import GroupCaps, group_readings, group_refusal
+from actors.guards.core.params import ActionName, GuardParams, Release
+from actors.guards.core.rule import Readings, Rule
+from actors.guards.core.stateless import Nothing, nothing
+from actors.guards.core.worst_case import course
+
+
+class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Instruments that move together, and how much of them may be held; at least one of the caps.
+
+    Parameters
+    ----------
+    instruments : tuple of str
+        Ids or patterns, such as ``BTC*``.
+    cap, net : float or None
+        Largest gross and largest absolute net value, a fraction of the account's equity.
+    """
+
+    instruments: Annotated[tuple[str, ...], Meta(min_length=1)]
+    cap: Share | None = None
+    net: Share | None = None
+
+
+class ClusterCapsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Caps of clusters of instruments, such as ``majors``; an instrument may be in several.
+
+    Readings are on ``instrument:<id>`` of each position of a cluster, in fractions of equity; keys
+    are such as ``majors gross`` and ``majors net``.
+
+    Parameters
+    ----------
+    clusters : dict of str to Cluster
+        By name, such as ``majors: {instruments: ["BTC*", "ETH*"], cap: 0.5}``.
+    net_entries : bool
+        Whether an entry is refused where net would reach its cap if only what is under way on its
+        side were filled. False leaves net to what is held, so that a book of longs and shorts can
+        be sent at once. An exit always leaves, also one that uncovers the other side of a hedge.
+    """
+
+    action: ActionName = "reduce_only"
+    release: Release = "recovered"
+    clusters: dict[str, Cluster] = msgspec.field(default_factory=dict)
+    net_entries: bool = True
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) without a cluster, and for one without a cap."""
+        if not self.clusters:
+            return [("clusters", "name at least one cluster: nothing is guarded")]
+        return [
+            (f"clusters.{name}", "give cap, net or both")
+            for name, cluster in self.clusters.items()
+            if cluster.cap is None and cluster.net is None
+        ]
+
+    def instruments_named(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return the clusters' ids and patterns."""
+        return [
+            (("clusters", name, "instruments", index), pattern)
+            for name, cluster in self.clusters.items()
+            for index, pattern in enumerate(cluster.instruments)
+        ]
+
+
+def step(state: Nothing, seen: Seen, params: ClusterCapsParams) -> tuple[Nothing, Readings]:
+    """Measure each cluster against its caps."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    values = net_values(seen)
+    groups = (
+        (
+            key,
+            {name: value for name, value in values.items() if belongs(name, cluster.instruments)},
+            _caps(cluster, seen.equity, params),
+        )
+        for key, cluster in params.clusters.items()
+    )
+    return state, group_readings(groups, params)
+
+
+def admit(state: Nothing, asked: Asked, pulse: Pulse, params: ClusterCapsParams) -> str | None:
+    """Refuse an entry that could bring one of its clusters to a cap, with all under way."""
+    way = course(asked)
+    for key, cluster in params.clusters.items():
+        if not belongs(asked.instrument, cluster.instruments):
+            continue
+        own = way.only(partial(belongs, patterns=cluster.instruments))
+        caps = _caps(cluster, pulse.equity, params)
+        refusal = group_refusal(key, own, caps, net_entries=params.net_entries)
+        if refusal:
+            return refusal
+    return None
+
+
+@lru_cache(maxsize=16384)
+def belongs(instrument: str, patterns: tuple[str, ...]) -> bool:
+    """Whether an instrument id is one of these, or matches one of these patterns."""
+    return any(fnmatchcase(instrument, pattern) for pattern in patterns)
+
+
+def _caps(cluster: Cluster, equity: Decimal, params: ClusterCapsParams) -> GroupCaps:
+    return GroupCaps(
+        net=None if cluster.net is None else share_cap(cluster.net, equity, params),
+        gross=None if cluster.cap is None else share_cap(cluster.cap, equity, params),
+    )
+
+
+RULE = Rule(
+    state=Nothing,
+    start=nothing,
+    step=step,
+    admit=admit,
+    needs=frozenset({"standing"}),
+    hears=frozenset(),
+)

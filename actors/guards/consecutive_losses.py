@@ -1,0 +1,139 @@
+"""Consecutive losses: round trips that lost, one after the other."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from actors.guards.core.facts import Closed, Pulse, Seen
+from actors.guards.core.latch import end_of
+from actors.guards.core.notable import of_note
+from actors.guards.core.params import GuardParams, Release
+from actors.guards.core.reading import Reading
+from actors.guards.core.rule import Readings, Rule
+from strategies.messages import Action
+
+_PREFIX = {"strategies": "strategy:", "instruments": "instrument:"}
+
+
+class ConsecutiveLossesParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many round trips in a row may lose.
+
+    A round trip is a position from flat to flat; it lost when it brought less than nothing, net of
+    fees and funding. One that brought exactly nothing did not lose: it ends the row as a win does.
+    A row goes on over midnight and over restarts. Once it has been answered by a halt, it is
+    counted anew from that halt's end.
+
+    Parameters
+    ----------
+    losses : int
+        Round trips in a row at which it halts.
+    of : {"desk", "strategies", "instruments"}
+        Whose round trips are one row: all of the desk's, each strategy's, or each instrument's over
+        all strategies. Only what lost is held back.
+    release : str
+        ``recovered`` ends the halt with the next round trip that does not lose, which only
+        positions that are still open can bring; the others are as in every guard.
+    """
+
+    release: Release = "next_day"
+    losses: Annotated[int, Meta(ge=1, le=1000)] = 5
+    of: Literal["desk", "strategies", "instruments"] = "desk"
+
+
+class Row(msgspec.Struct, frozen=True):
+    """Losses in a row, and when a row that reached the limit is counted anew: UNIX nanoseconds
+    (UTC), None when that is not known.
+    """
+
+    count: int = 0
+    until: int | None = None
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """The rows by scope."""
+
+    rows: dict[str, Row]
+
+
+def start(params: ConsecutiveLossesParams, pulse: Pulse) -> Rows:
+    """Return no losses."""
+    return Rows({})
+
+
+def step(state: Rows, seen: Seen, params: ConsecutiveLossesParams) -> tuple[Rows, Readings]:
+    """Count a round trip, and end rows whose halt is over; a reading for each row of losses, in
+    trips, and for the longest.
+    """
+    if isinstance(seen, Closed):
+        # First: a trip that ends with the halt must not be taken for one more of the old row.
+        state = _counted(_ended(state, seen.ts), seen, params)
+    elif isinstance(seen, Pulse):
+        state = _ended(state, seen.now)
+    else:
+        return state, None
+    rows = state.rows
+    if params.of == "desk":
+        count = rows.get("desk", Row()).count
+        return state, (_told("desk", count, params.losses, params.asks, params.multiplier),)
+    prefix = _PREFIX[params.of]
+    counts = {scope: row.count for scope, row in rows.items() if scope.startswith(prefix)}
+    asks, multiplier = params.asks, params.multiplier
+    return state, of_note(
+        counts, 0, lambda scope, count: _told(scope, count, params.losses, asks, multiplier)
+    )
+
+
+def released(state: Rows, pulse: Pulse, scope: str, params: ConsecutiveLossesParams) -> Rows:
+    """Count a scope's losses from here."""
+    return Rows({name: row for name, row in state.rows.items() if name != scope})
+
+
+def _counted(state: Rows, trip: Closed, params: ConsecutiveLossesParams) -> Rows:
+    scope = _scope(trip, params)
+    before = state.rows.get(scope, Row())
+    after = Row()
+    if trip.net < 0:
+        after = Row(before.count + 1, before.until)
+        if after.count >= params.losses and after.until is None:
+            after = Row(after.count, end_of(params.release, trip.ts))
+    return state if after == state.rows.get(scope) else Rows(state.rows | {scope: after})
+
+
+def _ended(state: Rows, now: int) -> Rows:
+    over = {k: Row() for k, row in state.rows.items() if row.until is not None and now >= row.until}
+    return Rows(state.rows | over) if over else state
+
+
+def _scope(trip: Closed, params: ConsecutiveLossesParams) -> str:
+    if params.of == "desk":
+        return "desk"
+    return _PREFIX[params.of] + (trip.strategy if params.of == "strategies" else trip.instrument)
+
+
+# Each round trip changes one row of hundreds: the others are told as they were.
+@lru_cache(maxsize=4096)
+def _told(scope: str, count: int, losses: int, asks: Action, multiplier: float) -> Reading:
+    over = count >= losses
+    return Reading(
+        scope=scope,
+        measured=float(count),
+        limit=float(losses),
+        over=over,
+        clear=count == 0,
+        action=asks,
+        multiplier=multiplier,
+        reason=f"{count} losses in a row, limit {losses}" if over else "",
+    )
+
+
+RULE = Rule(
+    state=Rows,
+    start=start,
+    step=step,
+    released=released,
+    hears=frozenset({Closed}),
+)

@@ -1,0 +1,198 @@
+"""From readings to halts that stand: what was tripped stays so until its release says otherwise.
+
+A halt ends only where something is measured: that its time has come says nothing of whether its
+limit is still reached. Pure. ``since`` and ``until`` are UNIX nanoseconds (UTC), so a clock that
+goes back can only prolong a halt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from actors.guards.core.params import GuardParams, pause_of
+from actors.guards.core.reading import Reading
+from config.durations import DAY_NS
+from strategies.messages import Action, Verdict
+
+
+class Latch(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit that was reached.
+
+    Parameters
+    ----------
+    scope, key : str
+        Of the reading.
+    action, multiplier, measured, limit, reason
+        Of the reading that tripped it.
+    release : str
+        How it ends.
+    since : int
+        When it was tripped.
+    until : int or None
+        When it is looked at again; None with ``manual`` and, as a rule, ``recovered``.
+    """
+
+    scope: str
+    key: str
+    action: int
+    multiplier: float
+    release: str
+    since: int
+    until: int | None
+    measured: float
+    limit: float
+    reason: str
+
+
+Latches = tuple[Latch, ...]
+"""Sorted by scope, then key."""
+
+
+def step(
+    latches: Latches, readings: Iterable[Reading] | None, now: int, params: GuardParams
+) -> Latches:
+    """Return what stands now.
+
+    Parameters
+    ----------
+    latches : tuple of Latch
+        What stood.
+    readings : iterable of Reading, optional
+        All of the guard's readings; None when nothing was measured: then all stands as it did.
+    now : int
+        UNIX nanoseconds (UTC).
+    params : GuardParams
+        The guard's.
+
+    Returns
+    -------
+    tuple of Latch
+        The very same object when nothing changed.
+    """
+    if readings is None:
+        return latches
+    found = {(reading.scope, reading.key): reading for reading in readings}
+    kept = {(latch.scope, latch.key): latch for latch in latches}
+    for name, latch in list(kept.items()):
+        after = _later(latch, found.get(name), now)
+        if after is None:
+            del kept[name]
+        else:
+            kept[name] = after
+    for name, reading in found.items():
+        if reading.over:
+            kept[name] = _tripped(reading, now, params, kept.get(name))
+    result = tuple(kept[name] for name in sorted(kept))
+    return latches if result == latches else result
+
+
+def verdicts(latches: Latches, guard: str, *, passing: bool = False) -> dict[str, Verdict]:
+    """Return the guard's verdict on each scope on which it has one: its strictest latch there.
+
+    ``until`` is when it may be over by time alone, with the last of them.
+
+    Parameters
+    ----------
+    latches : tuple of Latch
+        What stands.
+    guard : str
+        The guard's key.
+    passing : bool
+        Whether its halts pass by themselves; one that waits for the trader never does.
+    """
+    by_scope: dict[str, list[Latch]] = {}
+    for latch in latches:
+        by_scope.setdefault(latch.scope, []).append(latch)
+    return {scope: _verdict(found, guard, passing) for scope, found in by_scope.items()}
+
+
+def released(latches: Latches, scope: str | None = None) -> Latches:
+    """Return what is left after the trader released a scope, or all of them."""
+    return tuple(latch for latch in latches if scope is not None and latch.scope != scope)
+
+
+def end_of(release: str, now: int) -> int | None:
+    """Return when a halt that begins now is looked at again, UNIX nanoseconds (UTC).
+
+    None for ``manual`` and ``recovered``, which no time ends.
+
+    Examples
+    --------
+    >>> end_of("30m", 1), end_of("next_day", DAY_NS), end_of("manual", 1)
+    (1800000000001, 172800000000000, None)
+    """
+    if release == "next_day":
+        return (now // DAY_NS + 1) * DAY_NS
+    pause = pause_of(release)
+    return None if pause is None else now + pause
+
+
+def _verdict(latches: list[Latch], guard: str, passing: bool) -> Verdict:
+    latch = max(latches, key=lambda latch: (latch.action, -latch.multiplier))
+    ends = [other.until for other in latches]
+    return Verdict(
+        action=Action(latch.action),
+        scope=latch.scope,
+        multiplier=latch.multiplier,
+        until=None if None in ends else max(end for end in ends if end is not None),
+        guard=guard,
+        reason=latch.reason,
+        measured=latch.measured,
+        limit=latch.limit,
+        passing=passing and latch.release != "manual",
+    )
+
+
+def _tripped(reading: Reading, now: int, params: GuardParams, before: Latch | None) -> Latch:
+    """Return the latch of a limit that is reached: the one before, unless more is asked for now,
+    as after its document was changed.
+    """
+    if before is not None:
+        if (reading.action, -reading.multiplier) <= (before.action, -before.multiplier):
+            return before
+        return msgspec.structs.replace(
+            before,
+            action=int(reading.action),
+            multiplier=reading.multiplier,
+            measured=reading.measured,
+            limit=reading.limit,
+            reason=reading.reason,
+        )
+    release = reading.release or params.release
+    return Latch(
+        scope=reading.scope,
+        key=reading.key,
+        action=int(reading.action),
+        multiplier=reading.multiplier,
+        release=release,
+        since=now,
+        until=_until(release, reading, now),
+        measured=reading.measured,
+        limit=reading.limit,
+        reason=reading.reason,
+    )
+
+
+def _until(release: str, reading: Reading | None, now: int) -> int | None:
+    if release == "recovered":
+        return None if reading is None else reading.until
+    return end_of(release, now)
+
+
+def _later(latch: Latch, reading: Reading | None, now: int) -> Latch | None:
+    """Return the latch as it stands now, None when it is over."""
+    if latch.release == "manual":
+        return latch
+    over = reading is not None and reading.over
+    if latch.release == "recovered":
+        # Without a reading nothing is left to measure, such as a position that is closed.
+        if reading is None or (reading.clear and not over):
+            return None
+        return msgspec.structs.replace(latch, until=reading.until)
+    if latch.until is None or now < latch.until:
+        return latch
+    if not over:
+        return None
+    return msgspec.structs.replace(latch, until=_until(latch.release, reading, now))

@@ -1,0 +1,167 @@
+"""A value against its limits: compared in exact decimals, shown as floats."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import cache, lru_cache
+from typing import Annotated, Literal, NamedTuple
+
+from msgspec import Meta
+
+from actors.guards.core.params import GuardParams
+from actors.guards.core.reading import Reading
+from strategies.messages import Action
+
+ZERO, ONE = Decimal(0), Decimal(1)
+
+Kind = Literal["pct", "currency", "r"]
+Money = Annotated[float, Meta(gt=0, le=1e12)]
+"""Settlement currency."""
+
+
+class Limit(NamedTuple):
+    """The most that a value in the settlement currency may be, and what is asked for there.
+
+    Parameters
+    ----------
+    key : str
+        Of the readings.
+    kind : {"pct", "currency", "r"}
+        Whether the unit is an equity, one of the currency, or what a trade risks.
+    at, unit : float
+        The limit as the trader wrote it, and what one of it is worth; for what is shown.
+    bound, back : Decimal
+        Where it is reached, and where it is clear again.
+    action, multiplier, release
+        As in a reading.
+    """
+
+    key: str
+    kind: Kind
+    at: float
+    unit: float
+    bound: Decimal
+    back: Decimal
+    action: Action
+    multiplier: float
+    release: str | None = None
+
+    def read(self, value: Decimal, scope: str, words: str) -> Reading:
+        """Return the reading of a value: at the limit exactly is over.
+
+        Where the unit is nothing or less, as the equity of an emptied account, any value above
+        zero is over.
+
+        Parameters
+        ----------
+        value : Decimal
+            Settlement currency; what must stay small is positive.
+        scope : str
+            Of the reading.
+        words : str
+            The reason, with ``{}`` where the value stands.
+        """
+        over = value >= self.bound and value > 0
+        measured = float(value) / self.unit if self.unit > 0 else 0.0
+        if over:
+            # Floats round: what is over is not shown as inside.
+            measured = max(measured, self.at)
+        return Reading(
+            scope=scope,
+            key=self.key,
+            measured=measured,
+            limit=self.at,
+            over=over,
+            clear=not over and (value <= self.back or value <= 0),
+            action=self.action,
+            multiplier=self.multiplier,
+            reason=_sentence(words, measured, self) if over else "",
+            release=self.release,
+        )
+
+
+# A peak and a day's beginning stand for many looks.
+@lru_cache(maxsize=1024)
+def limit(
+    params: GuardParams,
+    kind: Kind,
+    at: float,
+    unit: Decimal,
+    key: str,
+    action: Action | None = None,
+    multiplier: float | None = None,
+    release: str | None = None,
+) -> Limit:
+    """Return the limit at so many units; what is not given is as the guard's parameters say."""
+    bound = exact(at) * unit
+    return Limit(
+        key=key,
+        kind=kind,
+        at=at,
+        unit=float(unit),
+        bound=bound,
+        back=bound * (1 - exact(params.hysteresis)),
+        action=params.asks if action is None else action,
+        multiplier=params.multiplier if multiplier is None else multiplier,
+        release=release,
+    )
+
+
+def given(
+    params: GuardParams,
+    pct: float | None,
+    currency: float | None,
+    equity: Decimal,
+    name: str = "",
+) -> list[Limit]:
+    """Return the limits that are set: a fraction of an equity, and an amount.
+
+    Their keys are ``pct`` and ``currency``, after the name where a scope has several values.
+    """
+    limits = []
+    if pct is not None:
+        limits.append(limit(params, "pct", pct, equity, f"{name}pct"))
+    if currency is not None:
+        limits.append(limit(params, "currency", currency, ONE, f"{name}currency"))
+    return limits
+
+
+@cache
+def exact(number: float) -> Decimal:
+    """Return the decimal that the trader wrote, of which the float is the nearest.
+
+    Examples
+    --------
+    >>> exact(0.05)
+    Decimal('0.05')
+    """
+    return Decimal(str(number))
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction in words.
+
+    Examples
+    --------
+    >>> percent(0.05), percent(0.125)
+    ('5 %', '12.5 %')
+    """
+    return f"{fraction * 100:.2f}".rstrip("0").rstrip(".") + " %"
+
+
+def none_given(**limits: float | None) -> list[tuple[str, str]]:
+    """Return what `check` says when none of the limits is set, by their names."""
+    if any(limit is not None for limit in limits.values()):
+        return []
+    first, *others = limits
+    return [(first, f"must be set, or {' or '.join(others)}")]
+
+
+def _sentence(words: str, measured: float, limit: Limit) -> str:
+    if limit.kind == "pct":
+        shown = percent(measured), percent(limit.at)
+    elif limit.kind == "r":
+        shown = f"{measured:.2f} R", f"{limit.at:g} R"
+    else:
+        shown = f"{measured:,.2f}", f"{limit.at:,.2f}"
+    return f"{words.format(shown[0])}, limit {shown[1]}"

@@ -1,0 +1,67 @@
+"""What a rule is: pure functions over a state, bound together with what they need.
+
+A rule never keeps anything itself. Its state is a frozen msgspec Struct that the guard journals
+before anything follows from it; given the same state and the same facts it says the same, in a
+backtest, live and on a tape played again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import msgspec
+
+from actors.guards.core.facts import Asked, Happened, Need, Pulse, Seen
+from actors.guards.core.reading import Reading
+
+Readings = tuple[Reading, ...] | None
+"""None says nothing new: the readings before stand. A Pulse is always answered with readings."""
+
+EVERYTHING: frozenset[type] = frozenset(get_args(Happened))
+
+
+def admits(state: Any, asked: Asked, pulse: Pulse, params: Any) -> str | None:
+    """Let every entry pass: the admission of a rule that only measures."""
+    return None
+
+
+def keeps(state: Any, pulse: Pulse, scope: str, params: Any) -> Any:
+    """Return the state as it is: nothing in it goes on breaching after a release."""
+    return state
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule.
+
+    Parameters
+    ----------
+    state : type of msgspec.Struct
+        Of its state: frozen, and readable back from JSON.
+    start : callable
+        ``start(params, pulse) -> state``: the state before anything was seen, at the first pulse.
+    step : callable
+        ``step(state, seen, params) -> (state, readings)``: takes in a pulse or what happened.
+        Returns the very same object when nothing changed, so that nothing is written.
+    admit : callable
+        ``admit(state, asked, pulse, params) -> reason or None``: whether an entry may leave at this
+        moment; never asked about exits. The newest pulse comes with it.
+    released : callable
+        ``released(state, pulse, scope, params) -> state``: measures anew from here, after the
+        trader accepted a breach (peak = now, counters = 0) on a scope.
+    needs : frozenset of Need
+        Costly parts of a Pulse or of an Asked that it reads.
+    hears : frozenset of type
+        What of all that happens between pulses it is shown: to the rest its ``step`` would say
+        nothing new. A rebalance makes hundreds of such things at one moment.
+    """
+
+    state: type[msgspec.Struct]
+    start: Callable[[Any, Pulse], Any]
+    step: Callable[[Any, Seen, Any], tuple[Any, Readings]]
+    admit: Callable[[Any, Asked, Pulse, Any], str | None] = admits
+    released: Callable[[Any, Pulse, str, Any], Any] = keeps
+    needs: frozenset[Need] = frozenset()
+    hears: frozenset[type] = EVERYTHING

@@ -1,0 +1,191 @@
+"""Prices sampled at a pace, as far back as a measure looks, and what is measured on them. Pure.
+
+A sample is taken at the first pulse of each period of the pace, counted from the epoch, at which
+prices may have moved. Where
+pulses come more rarely, as on coarse candles, or were missing for a while, the next return is that
+of a longer time: measures that depend on it use the samples' times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from actors.guards.core.facts import Pulse
+
+Floats = NDArray[np.float64]
+
+
+STILL = 1e-9
+"""Size of returns about their mean that rounding alone can give: below it nothing moved."""
+
+
+class Samples(msgspec.Struct, frozen=True):
+    """The newest samples.
+
+    Parameters
+    ----------
+    times : tuple of int
+        When they were taken, UNIX nanoseconds (UTC), rising.
+    prices : dict of str to tuple of float
+        One for each time, by instrument id; None where none was known.
+    """
+
+    times: tuple[int, ...] = ()
+    prices: dict[str, tuple[float | None, ...]] = {}
+
+
+def sampled(
+    samples: Samples, pulse: Pulse, names: Iterable[str], every_ns: int, most: int
+) -> Samples:
+    """Return the samples with the pulse's prices, the very same object when none is due.
+
+    Parameters
+    ----------
+    samples : Samples
+        Those so far.
+    pulse : Pulse
+        With its markets.
+    names : iterable of str
+        Instruments to sample.
+    every_ns : int
+        The pace.
+    most : int
+        How many are kept: the newest.
+
+    Notes
+    -----
+    A clock that goes back takes no sample before it is where it was.
+    """
+    if not pulse.moved:
+        return samples
+    if samples.times and pulse.now // every_ns <= samples.times[-1] // every_ns:
+        return samples
+    missing: tuple[None, ...] = (None,) * len(samples.times)
+    prices = {}
+    for name in names:
+        row = (*samples.prices.get(name, missing), _price(pulse, name))[-most:]
+        if any(price is not None for price in row):
+            prices[name] = row
+    return Samples((*samples.times, pulse.now)[-most:], prices)
+
+
+def without(samples: Samples, scope: str) -> Samples:
+    """Return the samples without those of a scope's instrument, none for any other scope."""
+    name = scope.removeprefix("instrument:")
+    if name == scope:
+        return Samples()
+    return Samples(samples.times, {k: v for k, v in samples.prices.items() if k != name})
+
+
+def known(samples: Samples, name: str) -> int:
+    """Return how many of the newest samples in a row have a price of an instrument."""
+    count = 0
+    for price in reversed(samples.prices.get(name, ())):
+        if price is None:
+            break
+        count += 1
+    return count
+
+
+def log_returns(samples: Samples, names: tuple[str, ...], lookback: int) -> Floats:
+    """Return the newest logarithmic returns.
+
+    Parameters
+    ----------
+    samples : Samples
+        Where from.
+    names : tuple of str
+        Instruments.
+    lookback : int
+        How many returns, at least 1.
+
+    Returns
+    -------
+    ndarray, shape (lookback, N)
+        NaN where a price is missing; all NaN where there are too few samples.
+    """
+    empty = (None,) * (lookback + 1)
+    rows = [samples.prices.get(name, ())[-lookback - 1 :] for name in names]
+    filled = [row if len(row) > lookback else empty for row in rows]
+    prices = np.array(filled, dtype=np.float64).reshape(len(names), lookback + 1)
+    result: Floats = np.diff(np.log(prices), axis=1).T
+    return result
+
+
+def correlations(samples: Samples, names: tuple[str, ...], lookback: int) -> Floats:
+    """Return the correlations of the newest returns.
+
+    Returns
+    -------
+    ndarray, shape (N, N)
+        Pearson's, NaN where one of two has too few samples or its price did not move.
+    """
+    moves = log_returns(samples, names, lookback)
+    moves = moves - moves.mean(axis=0)
+    size = np.sqrt((moves * moves).sum(axis=0))
+    size[size < STILL] = np.nan
+    unit = moves / size
+    result: Floats = np.clip(unit.T @ unit, -1.0, 1.0)
+    return result
+
+
+def volatilities(
+    samples: Samples, names: tuple[str, ...], lookback: int, year_ns: int
+) -> tuple[float | None, ...]:
+    """Return each instrument's realised volatility, per year: 0.8 is 80 %.
+
+    The square root of the sum of squared logarithmic returns over the time that they took, about
+    zero as usual (Andersen, Bollerslev, Diebold, Labys 2003, "Modeling and Forecasting Realized
+    Volatility"), so that samples need no even distance.
+
+    Returns
+    -------
+    tuple of float
+        None where there are too few samples.
+    """
+    if len(samples.times) <= lookback:
+        return (None,) * len(names)
+    years = (samples.times[-1] - samples.times[-lookback - 1]) / year_ns
+    moves = log_returns(samples, names, lookback)
+    found = np.sqrt((moves * moves).sum(axis=0) / years)
+    return tuple(None if np.isnan(value) else float(value) for value in found)
+
+
+class Remembered[R]:
+    """A function of samples that is asked many times between two samples: keeps its answers.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(samples, *rest)``, pure; the rest is hashable.
+    most : int
+        How many answers are kept.
+    """
+
+    def __init__(self, function: Callable[..., R], most: int = 16) -> None:
+        self._function = function
+        self._most = most
+        self._kept: dict[tuple[Any, ...], tuple[Samples, R]] = {}
+
+    def __call__(self, samples: Samples, *rest: Any) -> R:
+        """Return the function's answer; samples are known by their identity."""
+        key = (id(samples), *rest)
+        kept = self._kept.get(key)
+        if kept is None:
+            # The samples are kept with the answer, so that no others can get their identity.
+            kept = self._kept[key] = (samples, self._function(samples, *rest))
+            if len(self._kept) > self._most:
+                del self._kept[next(iter(self._kept))]
+        return kept[1]
+
+
+def _price(pulse: Pulse, name: str) -> float | None:
+    market = pulse.markets.get(name)
+    if market is None or market.price is None or market.price <= 0:
+        return None
+    return float(market.price)

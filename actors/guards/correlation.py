@@ -1,0 +1,166 @@
+"""Correlation stop: legs, or positions of the book, that move as one. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from msgspec import Meta
+
+from actors.guards.core.caps import cap_of
+from actors.guards.core.exposures import net_values
+from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.params import Fraction, GuardParams, Release
+from actors.guards.core.reading import Reading, inside
+from actors.guards.core.rule import Readings, Rule
+from actors.guards.core.samples import Remembered, Samples, correlations, known, sampled, without
+from actors.guards.core.spans import Span, span_ns
+
+
+class CorrelationParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The largest correlation that is borne, of logarithmic returns.
+
+    With ``pairs``, the correlation between the legs of each, read on ``instrument:<id>`` of both.
+    Without, the largest between any two positions of the book, read on ``desk``: of what the
+    positions gain, so that a long and a short of two coins that move alike correlate at -1 and two
+    longs at +1. As long as there are too few samples it says so, and does nothing; a halt that
+    stands stays.
+
+    Parameters
+    ----------
+    limit : float
+        Largest correlation.
+    pairs : tuple of (str, str)
+        Instrument ids of the legs; empty is the book.
+    every : str
+        Time between two samples of the prices, such as ``5m``.
+    lookback : int
+        Number of returns.
+    least_value : float
+        The book: positions of a smaller absolute value are left out, a fraction of equity.
+    """
+
+    release: Release = "recovered"
+    limit: Fraction = 0.9
+    pairs: tuple[tuple[str, str], ...] = ()
+    every: Span = "1h"
+    lookback: Annotated[int, Meta(ge=3, le=1000)] = 72
+    least_value: Annotated[float, Meta(ge=0, le=1)] = 0.05
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) for each pair of one instrument with itself."""
+        return super().check() + [
+            (f"pairs[{index}]", f"{one} can't be a pair with itself")
+            for index, (one, other) in enumerate(self.pairs)
+            if one == other
+        ]
+
+    def instruments_named(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return the legs of the pairs."""
+        return [
+            (("pairs", index, place), leg)
+            for index, pair in enumerate(self.pairs)
+            for place, leg in enumerate(pair)
+        ]
+
+
+def start(params: CorrelationParams, pulse: Pulse) -> Samples:
+    """Begin without samples; the first pulse's are taken when it is stepped."""
+    return Samples()
+
+
+def step(state: Samples, seen: Seen, params: CorrelationParams) -> tuple[Samples, Readings]:
+    """Sample where it is due, and measure what is held now, or the pairs."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    names = {leg for pair in params.pairs for leg in pair} or seen.markets
+    state = sampled(state, seen, sorted(names), span_ns(params.every), params.lookback + 1)
+    if params.pairs:
+        return state, tuple(
+            reading for pair in params.pairs for reading in _of_pair(state, pair, params)
+        )
+    return state, (_of_book(state, seen, params),)
+
+
+def released(state: Samples, pulse: Pulse, scope: str, params: CorrelationParams) -> Samples:
+    """Sample anew: the instrument's prices, or all."""
+    return without(state, scope)
+
+
+_matrix = Remembered(correlations)
+
+
+def _of_pair(
+    samples: Samples, pair: tuple[str, str], params: CorrelationParams
+) -> tuple[Reading, ...]:
+    found = float(_matrix(samples, pair, params.lookback)[0, 1])
+    words = f"{pair[0]} and {pair[1]}"
+    if np.isnan(found):
+        words = _missing(samples, pair, params)
+    return tuple(
+        _reading(f"instrument:{leg}", "/".join(pair), found, words, params) for leg in pair
+    )
+
+
+def _of_book(samples: Samples, pulse: Pulse, params: CorrelationParams) -> Reading:
+    values = net_values(pulse)
+    least = cap_of(params.least_value, pulse.equity)
+    names = tuple(sorted(name for name, value in values.items() if abs(value) >= least))
+    if len(names) < 2:
+        return _reading("desk", "", 0.0, "fewer than two positions are large enough", params)
+    signs = tuple(values[name] > 0 for name in names)
+    found, words = _worst(samples, names, signs, params.lookback)
+    return _reading("desk", "", found, words or _missing(samples, names, params), params)
+
+
+def _largest(
+    samples: Samples, names: tuple[str, ...], longs: tuple[bool, ...], lookback: int
+) -> tuple[float, str]:
+    """Return the largest correlation of positions and between which; NaN where none is known."""
+    signs = np.where(longs, 1.0, -1.0)
+    signed = correlations(samples, names, lookback) * np.outer(signs, signs)
+    rows, columns = np.triu_indices(len(names), 1)
+    pairs = signed[rows, columns]
+    if np.isnan(pairs).all():
+        return float("nan"), ""
+    worst = int(np.nanargmax(pairs))
+    words = f"positions in {names[rows[worst]]} and {names[columns[worst]]}"
+    return float(pairs[worst]), words
+
+
+_worst = Remembered(_largest)
+
+
+def _reading(scope: str, key: str, found: float, words: str, params: CorrelationParams) -> Reading:
+    """Return the reading of a correlation; NaN is neither over nor clear."""
+    unknown = np.isnan(found)
+    over = not unknown and found >= params.limit
+    return Reading(
+        scope=scope,
+        key=key,
+        measured=0.0 if unknown else found,
+        limit=params.limit,
+        over=over,
+        clear=not unknown and not over and inside(found, params.limit, params.hysteresis),
+        action=params.asks,
+        multiplier=params.multiplier,
+        reason=words if unknown else f"{words}: correlation {found:.2f}, limit {params.limit:g}",
+    )
+
+
+def _missing(samples: Samples, names: tuple[str, ...], params: CorrelationParams) -> str:
+    """Return why nothing can be said."""
+    count = min(known(samples, name) for name in names)
+    if count > params.lookback:
+        return "prices did not move"
+    return f"{count} of {params.lookback + 1} samples"
+
+
+RULE = Rule(
+    state=Samples,
+    start=start,
+    step=step,
+    released=released,
+    needs=frozenset({"markets"}),
+    hears=frozenset(),
+)

@@ -1,0 +1,103 @@
+"""Daily loss: what the desk may lose since midnight UTC."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.limits import ZERO, Money, exact, given, limit, none_given
+from actors.guards.core.marks import Mark, fresh, opening
+from actors.guards.core.params import ActionName, Fraction, GuardParams, Release
+from actors.guards.core.rule import Readings, Rule
+
+
+class DailyLossParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The most that a UTC day may lose; at least one of the limits is needed.
+
+    The loss is measured from the first equity seen on the day. A withdrawal looks like a loss.
+
+    Parameters
+    ----------
+    limit_pct : float or None
+        Fraction of the equity at the day's start.
+    limit_currency : float or None
+        Settlement currency.
+    limit_r : float or None
+        Multiples of what one trade risks, R; with one of the two that say what that is.
+    r_pct : float or None
+        R as a fraction of the equity at the day's start.
+    r_currency : float or None
+        R in the settlement currency.
+    """
+
+    action: ActionName = "flatten"
+    release: Release = "next_day"
+    limit_pct: Fraction | None = None
+    limit_currency: Money | None = None
+    limit_r: Annotated[float, Meta(gt=0, le=10_000)] | None = None
+    r_pct: Fraction | None = None
+    r_currency: Money | None = None
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) when no limit is given, or R is not given exactly once."""
+        problems = super().check() + none_given(
+            limit_pct=self.limit_pct, limit_currency=self.limit_currency, limit_r=self.limit_r
+        )
+        if self.r_pct is not None and self.r_currency is not None:
+            problems.append(("r_pct", "can't be set beside r_currency: R has one size"))
+        has_r = self.r_pct is not None or self.r_currency is not None
+        if self.limit_r is not None and not has_r:
+            problems.append(("limit_r", "needs the size of R: set r_pct or r_currency"))
+        if self.limit_r is None and has_r:
+            name = "r_currency" if self.r_pct is None else "r_pct"
+            problems.append((name, "is of use only with limit_r"))
+        return problems
+
+
+class Today(msgspec.Struct, frozen=True):
+    """The equity at the day's start."""
+
+    equity: Mark
+
+
+def start(params: DailyLossParams, pulse: Pulse) -> Today:
+    """Begin the day here."""
+    return Today(fresh(pulse.equity, pulse.now))
+
+
+def step(state: Today, seen: Seen, params: DailyLossParams) -> tuple[Today, Readings]:
+    """Begin a day where one begins; one reading for each limit, in the limit's unit."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    began = opening(state.equity, seen.equity, seen.now, "day")
+    if began is not state.equity:
+        state = Today(began)
+    limits = given(params, params.limit_pct, params.limit_currency, began.value)
+    if params.limit_r is not None:
+        limits.append(limit(params, "r", params.limit_r, _risked(params, began.value), "r"))
+    lost = began.value - seen.equity
+    return state, tuple(each.read(lost, "desk", "loss of {} since midnight UTC") for each in limits)
+
+
+def released(state: Today, pulse: Pulse, scope: str, params: DailyLossParams) -> Today:
+    """Measure the day's loss from here."""
+    return start(params, pulse)
+
+
+def _risked(params: DailyLossParams, equity: Decimal) -> Decimal:
+    if params.r_currency is not None:
+        return exact(params.r_currency)
+    return ZERO if params.r_pct is None else exact(params.r_pct) * equity
+
+
+RULE = Rule(
+    state=Today,
+    start=start,
+    step=step,
+    released=released,
+    hears=frozenset(),
+)

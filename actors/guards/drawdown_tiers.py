@@ -1,0 +1,106 @@
+"""Drawdown tiers: the deeper the fall from the peak, the smaller the positions; at last none."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import lru_cache
+from itertools import pairwise
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+from actors.guards.core import curves
+from actors.guards.core.curves import CurveParams, Peaks
+from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.limits import Limit, limit, percent
+from actors.guards.core.rule import Readings, Rule
+from strategies.messages import Action
+
+
+class Tier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One step down.
+
+    Parameters
+    ----------
+    at : float
+        Drawdown, a fraction of the peak, at which it begins.
+    size : float or "flatten"
+        Size of new positions from there on, a fraction of the normal one; 0 and ``flatten`` close
+        everything.
+    """
+
+    at: Annotated[float, Meta(gt=0, le=1)]
+    size: Annotated[float, Meta(ge=0, lt=1)] | Literal["flatten"]
+
+    @property
+    def share(self) -> float:
+        """The size as a number."""
+        return 0.0 if self.size == "flatten" else float(self.size)
+
+
+class DrawdownTiersParams(CurveParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Sizes by drawdown.
+
+    Parameters
+    ----------
+    tiers : tuple of Tier
+        With rising ``at`` and falling ``size``. A tier that shrinks ends when the drawdown is
+        inside its ``at`` again by the hysteresis; one that flattens ends as ``release`` says.
+    """
+
+    desk_fields: ClassVar[tuple[str, ...]] = ("action", "size")
+
+    tiers: Annotated[tuple[Tier, ...], Meta(min_length=1, max_length=20)] = (
+        Tier(at=0.05, size=0.75),
+        Tier(at=0.10, size=0.5),
+        Tier(at=0.15, size=0.25),
+        Tier(at=0.20, size=0),
+    )
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) where tiers do not go with each other."""
+        problems = super().check()
+        if self.release == "next_day":
+            problems.append(("release", "can't be next_day: no peak begins anew at midnight"))
+        for number, (upper, lower) in enumerate(pairwise(self.tiers), start=2):
+            if lower.at <= upper.at:
+                problems.append(("tiers", f"at of tier {number} must be above {upper.at:g}"))
+            if lower.share >= upper.share:
+                problems.append(("tiers", f"size of tier {number} must be below {upper.share:g}"))
+        return problems
+
+
+def step(state: Peaks, seen: Seen, params: DrawdownTiersParams) -> tuple[Peaks, Readings]:
+    """Follow the peaks; one reading for each curve and tier, a fraction of the peak."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    state, falls = curves.follow(state, seen, params)
+    readings = [
+        tier.read(fall.lost, fall.scope, "drawdown of {} from the peak")
+        for fall in falls
+        for tier in _limits(params, fall.peak)
+    ]
+    return state, tuple(readings)
+
+
+# A peak stands for many looks.
+@lru_cache(maxsize=256)
+def _limits(params: DrawdownTiersParams, peak: Decimal) -> tuple[Limit, ...]:
+    return tuple(_limit(tier, peak, params) for tier in params.tiers)
+
+
+def _limit(tier: Tier, peak: Decimal, params: DrawdownTiersParams) -> Limit:
+    key = percent(tier.at)
+    if not tier.share:
+        return limit(params, "pct", tier.at, peak, key, Action.FLATTEN, 0.0)
+    return limit(params, "pct", tier.at, peak, key, Action.SHRINK, tier.share, release="recovered")
+
+
+RULE = Rule(
+    state=Peaks,
+    start=curves.start,
+    step=step,
+    released=curves.released,
+    hears=frozenset(),
+)

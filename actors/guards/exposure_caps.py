@@ -1,0 +1,131 @@
+"""Exposure caps: gross, net and leverage of the desk, or of strategies each by itself. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from actors.guards.core.caps import Cap, Share, cap_reading, money_cap, share_cap
+from actors.guards.core.exposures import Values, gross, net, net_values, strategy_values
+from actors.guards.core.facts import Asked, Pulse, Seen
+from actors.guards.core.limits import Money, none_given
+from actors.guards.core.params import GuardParams, Release
+from actors.guards.core.reading import Reading
+from actors.guards.core.rule import Readings, Rule
+from actors.guards.core.stateless import Nothing, nothing
+from actors.guards.core.worst_case import course
+
+Of = Literal["desk", "strategies"]
+
+
+class ExposureCapsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Caps of the sum of positions; at least one of the four.
+
+    Readings are on ``desk``, or on ``strategy:<key>``; keys ``gross_currency`` and ``net_currency``
+    in settlement currency, ``leverage`` and ``net_pct`` in fractions of the account's equity. Each
+    instrument's net position counts.
+
+    Parameters
+    ----------
+    of : {"desk", "strategies"}
+        Whose positions: all of the account, external ones included; or each strategy's own, so that
+        only the strategy at its cap is held back.
+    gross_currency, net_currency : float or None
+        Largest gross and largest absolute net value, settlement currency.
+    leverage : float or None
+        Largest gross value, per unit of the account's equity.
+    net_pct : float or None
+        Largest absolute net value, a fraction of the account's equity.
+    net_entries : bool
+        Whether an entry is refused where net would reach its cap if only what is under way on its
+        side were filled. False leaves net to what is held, so that a book of longs and shorts can
+        be sent at once. An exit always leaves, also one that uncovers the other side of a hedge.
+    """
+
+    release: Release = "recovered"
+    of: Of = "desk"
+    gross_currency: Money | None = None
+    net_currency: Money | None = None
+    leverage: Share | None = 2.0
+    net_pct: Share | None = None
+    net_entries: bool = True
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) when no cap is given."""
+        return super().check() + none_given(
+            leverage=self.leverage,
+            net_pct=self.net_pct,
+            gross_currency=self.gross_currency,
+            net_currency=self.net_currency,
+        )
+
+
+class _Limit(NamedTuple):
+    key: str
+    cap: Cap
+    is_net: bool
+
+
+def step(state: Nothing, seen: Seen, params: ExposureCapsParams) -> tuple[Nothing, Readings]:
+    """Measure gross and net value of the desk, or of each strategy, against the caps."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    limits = _limits(params, seen)
+    readings: list[Reading] = []
+    for scope, held in _held(params, seen):
+        for key, cap, is_net in limits:
+            value = abs(net(held.values())) if is_net else gross(held.values())
+            readings.append(cap_reading(scope, key, value, cap, params, _what(scope, is_net)))
+    return state, tuple(readings)
+
+
+def admit(state: Nothing, asked: Asked, pulse: Pulse, params: ExposureCapsParams) -> str | None:
+    """Refuse an entry that could bring gross or net to a cap, with all that is under way."""
+    strategy = asked.strategy if params.of == "strategies" else None
+    scope = "desk" if strategy is None else f"strategy:{strategy}"
+    way = course(asked, strategy)
+    for _, cap, is_net in _limits(params, pulse):
+        if is_net and params.net_entries:
+            refusal = cap.refusal(way.net(), _what(scope, is_net))
+        elif not is_net and way.worsens:
+            refusal = cap.refusal(way.gross(), _what(scope, is_net))
+        else:
+            continue
+        if refusal is not None:
+            return refusal
+    return None
+
+
+def _limits(params: ExposureCapsParams, pulse: Pulse) -> list[_Limit]:
+    limits = []
+    if params.gross_currency is not None:
+        limits.append(_Limit("gross_currency", money_cap(params.gross_currency, params), False))
+    if params.net_currency is not None:
+        limits.append(_Limit("net_currency", money_cap(params.net_currency, params), True))
+    if params.leverage is not None:
+        limits.append(_Limit("leverage", share_cap(params.leverage, pulse.equity, params), False))
+    if params.net_pct is not None:
+        limits.append(_Limit("net_pct", share_cap(params.net_pct, pulse.equity, params), True))
+    return limits
+
+
+def _held(params: ExposureCapsParams, pulse: Pulse) -> Iterator[tuple[str, Values]]:
+    if params.of == "desk":
+        yield "desk", net_values(pulse)
+        return
+    for strategy in sorted({*pulse.results, *(held.strategy for held in pulse.holdings)} - {""}):
+        yield f"strategy:{strategy}", strategy_values(pulse, strategy)
+
+
+def _what(scope: str, is_net: bool) -> str:
+    return f"{'net' if is_net else 'gross'} value of {scope.removeprefix('strategy:')}"
+
+
+RULE = Rule(
+    state=Nothing,
+    start=nothing,
+    step=step,
+    admit=admit,
+    needs=frozenset({"standing"}),
+    hears=frozenset(),
+)

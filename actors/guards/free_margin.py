@@ -1,0 +1,130 @@
+"""Free margin: what of the equity no position holds as initial margin. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Meta
+
+from actors.guards.core.caps import NO_EQUITY
+from actors.guards.core.facts import ZERO, Asked, Pulse, Seen
+from actors.guards.core.limits import exact
+from actors.guards.core.margin import ONE, initial_margin, initial_margins, stake, stakes
+from actors.guards.core.params import Fraction, GuardParams, Release
+from actors.guards.core.reading import Reading
+from actors.guards.core.rule import Readings, Rule
+from actors.guards.core.stateless import Nothing, nothing
+from actors.guards.core.worst_case import course
+
+
+class FreeMarginParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The least free margin; the reading is on ``desk``, a fraction of equity.
+
+    Free margin is equity less the initial margin of all positions, as Bybit counts it: value /
+    leverage + fee to close. Coins held count as spent: nothing is lent on them.
+
+    Parameters
+    ----------
+    least : float
+        Least free margin, a fraction of the account's equity.
+    leverage : float or None
+        Leverage that is set for the instruments at the venue; None takes the document's limit.
+    """
+
+    release: Release = "recovered"
+    least: Fraction = 0.2
+    leverage: Annotated[float, Meta(ge=1, le=100)] | None = None
+
+
+def step(state: Nothing, seen: Seen, params: FreeMarginParams) -> tuple[Nothing, Readings]:
+    """Measure the free margin; nothing is over while nothing is held."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    leverage = _leverage(params, seen)
+    used = initial_margins(stakes(seen).values(), leverage)
+    equity = seen.equity
+    free, least = equity - used, exact(params.least) * equity
+    over = used > 0 and free <= least
+    clear = not used or (not over and free >= least * (1 + exact(params.hysteresis)))
+    measured = float(free / equity) if equity > 0 else -NO_EQUITY if used else 0.0
+    reading = Reading(
+        scope="desk",
+        measured=measured,
+        limit=params.least,
+        over=over,
+        clear=clear,
+        action=params.asks,
+        multiplier=params.multiplier,
+        reason=f"free margin {free:.2f} of equity {equity:.2f}, least {least:.2f}",
+    )
+    return state, (reading,)
+
+
+def admit(state: Nothing, asked: Asked, pulse: Pulse, params: FreeMarginParams) -> str | None:
+    """Refuse an entry that could use the free margin up, with all that is under way."""
+    way = course(asked)
+    if not way.worsens:
+        return None
+    equity, rates = pulse.equity, _rates(pulse, _leverage(params, pulse))
+    least = exact(params.least) * equity
+    # No reach uses more than its worse end at the largest of the rates: where even that leaves
+    # enough, as it mostly does, a hundred positions need not be worked out for each order.
+    if equity - way.gross() * rates.most(way.before) > least:
+        return None
+    used = ZERO
+    for name, reach in way.after().items():
+        long, short = rates[name]
+        used += max(reach.high * long, -reach.low * short)
+    free = equity - used
+    if free > least:
+        return None
+    return f"free margin could fall to {free:.2f}, least {least:.2f}"
+
+
+class _Rates(dict[str, tuple[Decimal, Decimal]]):
+    """The margin rates of longs and shorts by instrument, worked out when they are asked for."""
+
+    def __init__(self, pulse: Pulse, leverage: Decimal) -> None:
+        super().__init__()
+        self.pulse = pulse
+        self.leverage = leverage
+        self._most = ZERO
+
+    def most(self, names: Mapping[str, object]) -> Decimal:
+        """Return a rate that none of some instruments' is above."""
+        for name in names.keys() - self.keys():
+            self._most = max(self._most, *self[name])
+        return self._most
+
+    def __missing__(self, name: str) -> tuple[Decimal, Decimal]:
+        market = self.pulse.markets.get(name)
+        sides = (stake(side, market, name) for side in (ONE, -ONE))
+        long, short = (initial_margin(held, self.leverage) for held in sides)
+        self[name] = long, short
+        return long, short
+
+
+_newest: list[_Rates] = []
+
+
+def _rates(pulse: Pulse, leverage: Decimal) -> _Rates:
+    """Return the rates at a pulse; a rebalance asks for them hundreds of times at one."""
+    if not _newest or _newest[0].pulse is not pulse or _newest[0].leverage != leverage:
+        _newest[:] = [_Rates(pulse, leverage)]
+    return _newest[0]
+
+
+def _leverage(params: FreeMarginParams, pulse: Pulse) -> Decimal:
+    return pulse.leverage if params.leverage is None else exact(params.leverage)
+
+
+RULE = Rule(
+    state=Nothing,
+    start=nothing,
+    step=step,
+    admit=admit,
+    needs=frozenset({"markets", "standing"}),
+    hears=frozenset(),
+)

@@ -1,0 +1,125 @@
+"""Latency gate: entries wait while events reach their decisions too late."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from math import exp
+from statistics import NormalDist
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from actors.guards.core.facts import Asked, Market, Pulse, Seen
+from actors.guards.core.notable import of_note
+from actors.guards.core.reading import Reading, inside
+from actors.guards.core.rule import Readings, Rule
+from actors.guards.core.spans import Span, seconds, span_ns
+from actors.guards.core.stateless import Nothing, nothing
+from actors.guards.core.transient import PassingParams, refuses
+
+_NORMAL = NormalDist()
+
+
+class Simulated(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Delays where there are none to measure, as in a backtest: lognormal, drawn for each moment.
+
+    Parameters
+    ----------
+    median : str
+        Half of them are shorter.
+    sigma : float
+        Standard deviation of the delay's logarithm.
+    seed : int
+        Draws depend on it, the instrument and the time only.
+    """
+
+    median: Span = "20ms"
+    sigma: Annotated[float, Meta(ge=0, le=5)] = 0.5
+    seed: int = 0
+
+
+class LatencyGateParams(PassingParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The delay from an event at the venue to the decision at which entries stop.
+
+    Parameters
+    ----------
+    limit : str
+        Such as ``80ms``.
+    simulated : Simulated or None
+        Draws delays where none are known; None does not apply the gate there.
+    """
+
+    limit: Span = "80ms"
+    simulated: Simulated | None = None
+
+
+def step(state: Nothing, seen: Seen, params: LatencyGateParams) -> tuple[Nothing, Readings]:
+    """Measure; readings in seconds of what is late, and of what is latest."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    limit = seconds(span_ns(params.limit))
+    delays = {
+        name: seconds(delay)
+        for name, market in seen.markets.items()
+        if (delay := delay_of(market, name, seen.now, params.simulated)) is not None
+    }
+
+    def reading(name: str, delay: float) -> Reading:
+        over = delay >= limit
+        return Reading(
+            scope=f"instrument:{name}",
+            measured=delay,
+            limit=limit,
+            over=over,
+            clear=not over and inside(delay, limit, params.hysteresis),
+            action=params.asks,
+            multiplier=params.multiplier,
+            reason=_words(delay, params) if over else "",
+        )
+
+    return state, of_note(delays, limit - params.hysteresis * limit, reading)
+
+
+def admit(state: Nothing, asked: Asked, pulse: Pulse, params: LatencyGateParams) -> str | None:
+    """Refuse an entry where the newest event came too late."""
+    market = pulse.markets.get(asked.instrument)
+    if market is None or not refuses(params):
+        return None
+    delay = delay_of(market, asked.instrument, pulse.now, params.simulated)
+    if delay is None or delay < span_ns(params.limit):
+        return None
+    return _words(seconds(delay), params)
+
+
+def delay_of(market: Market, name: str, now: int, simulated: Simulated | None) -> int | None:
+    """Return the delay of an instrument's newest event, nanoseconds: measured, else drawn."""
+    if market.delay_ns is not None or simulated is None:
+        return market.delay_ns
+    return draw(name, now, simulated)
+
+
+def draw(name: str, now: int, simulated: Simulated) -> int:
+    """Return the simulated delay of an instrument at a moment, nanoseconds.
+
+    The uniform draw is a hash of seed, instrument and time, so that it is the same in every process
+    and asking once more or once less changes no other.
+    """
+    told = b"%d %b %d" % (simulated.seed, name.encode(), now)
+    number = int.from_bytes(blake2b(told, digest_size=6).digest())
+    deviation = _NORMAL.inv_cdf((number + 0.5) / 2**48)
+    return round(span_ns(simulated.median) * exp(simulated.sigma * deviation))
+
+
+def _words(delay: float, params: LatencyGateParams) -> str:
+    return f"events come {delay * 1000:.0f} ms late, limit {params.limit}"
+
+
+RULE = Rule(
+    state=Nothing,
+    start=nothing,
+    step=step,
+    admit=admit,
+    needs=frozenset({"markets"}),
+    hears=frozenset(),
+)

@@ -1,0 +1,120 @@
+"""Distance to liquidation: how far prices must move against the account for the venue to act."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Literal
+
+from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.limits import exact, none_given, percent
+from actors.guards.core.margin import Stake, against, alone, maintenance_margin, stakes, together
+from actors.guards.core.params import ActionName, Fraction, GuardParams, Release
+from actors.guards.core.reading import Reading
+from actors.guards.core.rule import Readings, Rule
+from actors.guards.core.stateless import Nothing, nothing
+
+FARTHEST = Decimal(10)
+"""Told in place of anything farther, and where no move at all would liquidate."""
+
+
+class LiquidationDistanceParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The least distance to liquidation, fractions of prices; at least one of the two.
+
+    The reading on ``desk`` is the move of all that is held, those on ``instrument:<id>`` the move
+    of one price while the others stand still. Bybit's first risk tier is taken for all sizes.
+
+    Parameters
+    ----------
+    least : float or None
+        Least move of all prices at once.
+    move : {"against", "together"}
+        How they move: each against the position, so that hedges help nothing; or all alike, up or
+        down, so that longs and shorts hedge each other, as two legs of one coin do.
+    least_alone : float or None
+        Least move of one instrument alone.
+    """
+
+    action: ActionName = "reduce_only"
+    release: Release = "recovered"
+    least: Fraction | None = 0.2
+    move: Literal["against", "together"] = "against"
+    least_alone: Fraction | None = None
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) when neither distance is given."""
+        missing = none_given(least=self.least, least_alone=self.least_alone)
+        return super().check() + missing
+
+
+def step(state: Nothing, seen: Seen, params: LiquidationDistanceParams) -> tuple[Nothing, Readings]:
+    """Measure the distances; nothing is measured while nothing is held."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    held = stakes(seen)
+    if not held:
+        return state, ()
+    readings: list[Reading] = []
+    if params.least is not None:
+        move = against if params.move == "against" else together
+        distance = move(seen.equity, held.values())
+        how = "a move of all prices against us" if params.move == "against" else "a common move"
+        readings.append(_reading("desk", distance, params.least, params, how))
+    if params.least_alone is not None:
+        readings += _alone(seen.equity, held, params.least_alone, params)
+    return state, tuple(readings)
+
+
+def _alone(
+    equity: Decimal, held: Mapping[str, Stake], least: float, params: LiquidationDistanceParams
+) -> list[Reading]:
+    """Return the readings of all instruments that are not clear, else of the nearest one."""
+    margin = maintenance_margin(held.values())
+    distances = {name: alone(equity, margin, one) for name, one in held.items()}
+    near = [name for name, d in distances.items() if not _is_clear(d, least, params)]
+    if not near:
+        near = [min(distances, key=lambda name: (_told(distances[name]), name))]
+    return [
+        _reading(f"instrument:{name}", distances[name], least, params, f"a move of {name} alone")
+        for name in sorted(near)
+    ]
+
+
+def _reading(
+    scope: str,
+    distance: Decimal | None,
+    least: float,
+    params: LiquidationDistanceParams,
+    how: str,
+) -> Reading:
+    told = float(_told(distance))
+    return Reading(
+        scope=scope,
+        measured=told,
+        limit=least,
+        over=distance is not None and distance <= exact(least),
+        clear=_is_clear(distance, least, params),
+        action=params.asks,
+        multiplier=params.multiplier,
+        reason=f"{how} by {percent(told)} would liquidate, least {percent(least)}",
+    )
+
+
+def _is_clear(distance: Decimal | None, least: float, params: GuardParams) -> bool:
+    if distance is None:
+        return True
+    limit = exact(least)
+    return distance > limit and distance >= limit * (1 + exact(params.hysteresis))
+
+
+def _told(distance: Decimal | None) -> Decimal:
+    return FARTHEST if distance is None else min(distance, FARTHEST)
+
+
+RULE = Rule(
+    state=Nothing,
+    start=nothing,
+    step=step,
+    needs=frozenset({"markets"}),
+    hears=frozenset(),
+)

@@ -1,0 +1,60 @@
+"""Maximum drawdown: the largest fall from the peak."""
+
+from __future__ import annotations
+
+from actors.guards.core import curves
+from actors.guards.core.curves import CurveParams, Peaks
+from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.limits import Money, given, none_given
+from actors.guards.core.marks import Session, release_problems
+from actors.guards.core.params import ActionName, Fraction
+from actors.guards.core.rule import Readings, Rule
+
+_PEAK = {"all": "the peak", "day": "the peak of the UTC day"}
+
+
+class MaxDrawdownParams(CurveParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The largest fall from the peak that is borne; at least one of the limits is needed.
+
+    Parameters
+    ----------
+    session : {"all", "day"}
+        Whether the peak is that since the guard's first start, restarts included, or that of the
+        UTC day.
+    limit_pct : float or None
+        Fraction of the peak.
+    limit_currency : float or None
+        Settlement currency.
+    """
+
+    action: ActionName = "flatten"
+    session: Session = "all"
+    limit_pct: Fraction | None = None
+    limit_currency: Money | None = None
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) when no limit is given, or halts can't end as told."""
+        missing = none_given(limit_pct=self.limit_pct, limit_currency=self.limit_currency)
+        return super().check() + missing + release_problems(self.session, self.release)
+
+
+def step(state: Peaks, seen: Seen, params: MaxDrawdownParams) -> tuple[Peaks, Readings]:
+    """Follow the peaks; one reading for each curve and limit, in the limit's unit."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    state, falls = curves.follow(state, seen, params, params.session)
+    words = f"drawdown of {{}} from {_PEAK[params.session]}"
+    return state, tuple(
+        limit.read(fall.lost, fall.scope, words)
+        for fall in falls
+        for limit in given(params, params.limit_pct, params.limit_currency, fall.peak)
+    )
+
+
+RULE = Rule(
+    state=Peaks,
+    start=curves.start,
+    step=step,
+    released=curves.released,
+    hears=frozenset(),
+)

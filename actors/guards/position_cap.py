@@ -1,0 +1,79 @@
+"""Position cap: how much one instrument's position may be worth. Pure."""
+
+from __future__ import annotations
+
+from actors.guards.core.caps import Cap, Share, cap_reading, money_cap, of_note, share_cap
+from actors.guards.core.exposures import net_values
+from actors.guards.core.facts import Asked, Pulse, Seen
+from actors.guards.core.limits import Money, none_given
+from actors.guards.core.params import ActionName, GuardParams, Release
+from actors.guards.core.rule import Readings, Rule
+from actors.guards.core.stateless import Nothing, nothing
+from actors.guards.core.worst_case import course
+
+
+class PositionCapParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Caps of each instrument's net position, external ones included; at least one of the two.
+
+    Readings are on ``instrument:<id>``, keys ``pct`` and ``currency``, in the caps' units.
+
+    Parameters
+    ----------
+    limit_pct : float or None
+        Largest absolute value, a fraction of the account's equity.
+    limit_currency : float or None
+        Largest absolute value, settlement currency.
+    """
+
+    action: ActionName = "reduce_only"
+    release: Release = "recovered"
+    limit_pct: Share | None = 0.5
+    limit_currency: Money | None = None
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) when neither cap is given."""
+        missing = none_given(limit_pct=self.limit_pct, limit_currency=self.limit_currency)
+        return super().check() + missing
+
+
+def step(state: Nothing, seen: Seen, params: PositionCapParams) -> tuple[Nothing, Readings]:
+    """Measure each instrument's net value against the caps."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    values = net_values(seen)
+    return state, tuple(
+        cap_reading(f"instrument:{name}", key, abs(values[name]), cap, params, f"{name} is worth")
+        for key, cap in _caps(params, seen)
+        for name in of_note(values, cap)
+    )
+
+
+def admit(state: Nothing, asked: Asked, pulse: Pulse, params: PositionCapParams) -> str | None:
+    """Refuse an entry that could bring the position to a cap, with all that is under way."""
+    way = course(asked)
+    if not way.worsens:
+        return None
+    refusals = (
+        cap.refusal(way.own.worst, f"{asked.instrument}'s position")
+        for _, cap in _caps(params, pulse)
+    )
+    return next(filter(None, refusals), None)
+
+
+def _caps(params: PositionCapParams, pulse: Pulse) -> list[tuple[str, Cap]]:
+    caps: list[tuple[str, Cap]] = []
+    if params.limit_pct is not None:
+        caps.append(("pct", share_cap(params.limit_pct, pulse.equity, params)))
+    if params.limit_currency is not None:
+        caps.append(("currency", money_cap(params.limit_currency, params)))
+    return caps
+
+
+RULE = Rule(
+    state=Nothing,
+    start=nothing,
+    step=step,
+    admit=admit,
+    needs=frozenset({"standing"}),
+    hears=frozenset(),
+)

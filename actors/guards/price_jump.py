@@ -1,0 +1,167 @@
+"""Price jump: a price moved so far so fast that it may be an error, or the start of more."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.limits import percent
+from actors.guards.core.notable import of_note
+from actors.guards.core.params import Release
+from actors.guards.core.reading import Reading, inside
+from actors.guards.core.rule import Readings, Rule
+from actors.guards.core.spans import Span, span_ns
+from actors.guards.core.transient import PassingParams
+
+
+class PriceJumpParams(PassingParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The move of a price within a window at which its instrument's entries pause.
+
+    The price that stood when the window began is part of it, so that a move between two looks
+    counts where these are further apart than the window, as in a backtest.
+
+    Parameters
+    ----------
+    limit_pct : float
+        Move up or down, a fraction: 0.05 is 5 %.
+    window : str
+        Rolling, such as ``10s``.
+    apart : str
+        Two looks that are further apart than this say nothing of a jump: a day's candle may well
+        move by a limit made for seconds.
+    """
+
+    release: Release = "5m"
+    limit_pct: Annotated[float, Meta(gt=0, le=10)] = 0.05
+    window: Span = "10s"
+    apart: Span = "5m"
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) when looks within the window would be left out."""
+        wrong = []
+        if span_ns(self.apart) < span_ns(self.window):
+            wrong = [("apart", f"must be at least the window {self.window}, was {self.apart}")]
+        return super().check() + wrong
+
+
+Stood = tuple[int, float]
+"""A price, and the look at which another replaced it, UNIX nanoseconds (UTC)."""
+
+
+class Track(msgspec.Struct, frozen=True):
+    """What the prices of the window can still come to be compared with.
+
+    Parameters
+    ----------
+    price : float
+        At the newest look.
+    highs, lows : tuple of Stood
+        Prices that stood within the window and that all after them were below (above), oldest
+        first.
+    """
+
+    price: float
+    highs: tuple[Stood, ...] = ()
+    lows: tuple[Stood, ...] = ()
+
+
+class Tracks(msgspec.Struct, frozen=True):
+    """The newest look, UNIX nanoseconds (UTC), and by instrument the prices that it showed."""
+
+    at: int
+    tracks: dict[str, Track]
+
+
+def start(params: PriceJumpParams, pulse: Pulse) -> Tracks:
+    """Begin at the pulse's prices."""
+    return Tracks(pulse.now, {})
+
+
+def step(state: Tracks, seen: Seen, params: PriceJumpParams) -> tuple[Tracks, Readings]:
+    """Take prices in; readings are fractions: of what moved far, and of what moved furthest."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    apart = abs(seen.now - state.at) > span_ns(params.apart)
+    known = Tracks(seen.now, {}) if apart else state
+    # A look from a little before the newest, after the clock went back, counts as made with it.
+    now = max(seen.now, known.at)
+    begin = now - span_ns(params.window)
+    tracks: dict[str, Track] = {}
+    moves: dict[str, float] = {}
+    for name, market in seen.markets.items():
+        if market.price is None or market.price <= 0:
+            continue
+        before, price = known.tracks.get(name), float(market.price)
+        if before is None:
+            tracks[name], moves[name] = Track(price), 0.0
+        else:
+            tracks[name] = track = followed(before, now, price, begin)
+            moves[name] = moved(track)
+
+    def reading(name: str, move: float) -> Reading:
+        over = move >= params.limit_pct
+        words = f"moved {percent(move)} within {params.window}, limit {percent(params.limit_pct)}"
+        return Reading(
+            scope=f"instrument:{name}",
+            measured=move,
+            limit=params.limit_pct,
+            over=over,
+            clear=not over and inside(move, params.limit_pct, params.hysteresis),
+            action=params.asks,
+            multiplier=params.multiplier,
+            reason=words if over else "",
+        )
+
+    if seen.moved and (now != state.at or tracks != state.tracks):
+        state = Tracks(now, tracks)
+    clear = params.limit_pct - params.hysteresis * params.limit_pct
+    return state, of_note(moves, clear, reading)
+
+
+def released(state: Tracks, pulse: Pulse, scope: str, params: PriceJumpParams) -> Tracks:
+    """Forget the instrument's prices so far."""
+    name = scope.removeprefix("instrument:")
+    kept = {k: track for k, track in state.tracks.items() if scope != "desk" and k != name}
+    return Tracks(state.at, kept)
+
+
+def followed(track: Track, now: int, price: float, begin: int) -> Track:
+    """Return the track with one more price, in a window that began then."""
+    highs, lows, before = track.highs, track.lows, track.price
+    # The newest of each are the nearest to the price, so that those which it passed are the last.
+    if price < before:
+        highs = (*highs, (now, before))
+        while lows and lows[-1][1] >= price:
+            lows = lows[:-1]
+    elif price > before:
+        lows = (*lows, (now, before))
+        while highs and highs[-1][1] <= price:
+            highs = highs[:-1]
+    while highs and highs[0][0] <= begin:
+        highs = highs[1:]
+    while lows and lows[0][0] <= begin:
+        lows = lows[1:]
+    if price == before and highs is track.highs and lows is track.lows:
+        return track
+    return Track(price, highs, lows)
+
+
+def moved(track: Track) -> float:
+    """Return how far the newest price is from the furthest of the window, a fraction of it."""
+    fall = 1 - track.price / track.highs[0][1] if track.highs else 0.0
+    rise = track.price / track.lows[0][1] - 1 if track.lows else 0.0
+    # Rounded, or a move of just the limit would be missed by the last bit of a float.
+    return round(max(fall, rise), 11)
+
+
+RULE = Rule(
+    state=Tracks,
+    start=start,
+    step=step,
+    released=released,
+    needs=frozenset({"markets"}),
+    hears=frozenset(),
+)

@@ -1,0 +1,81 @@
+"""Session profit: enough is earned, so the gain is locked."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.limits import Money, given, none_given
+from actors.guards.core.marks import SINCE, Mark, Session, fresh, opening, release_problems
+from actors.guards.core.params import ActionName, GuardParams, Release
+from actors.guards.core.rule import Readings, Rule
+
+
+class SessionProfitParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The profit at which the desk stops; at least one of the limits is needed.
+
+    What is open could give the gain back, so all is closed unless ``action`` says otherwise. A
+    deposit looks like a profit.
+
+    Parameters
+    ----------
+    session : {"day", "all"}
+        Whether the profit is that since midnight UTC or that since the guard's first start,
+        restarts included. With ``all`` no midnight ends a halt, so ``release`` must say how it
+        does; a profit that the trader accepts is where it is measured anew from.
+    limit_pct : float or None
+        Fraction of the equity at the session's start.
+    limit_currency : float or None
+        Settlement currency.
+    """
+
+    action: ActionName = "flatten"
+    release: Release = "next_day"
+    session: Session = "day"
+    limit_pct: Annotated[float, Meta(gt=0, le=1000)] | None = None
+    limit_currency: Money | None = None
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) when no limit is given, or halts can't end as told."""
+        missing = none_given(limit_pct=self.limit_pct, limit_currency=self.limit_currency)
+        return super().check() + missing + release_problems(self.session, self.release)
+
+
+class Began(msgspec.Struct, frozen=True):
+    """The equity at the session's start."""
+
+    equity: Mark
+
+
+def start(params: SessionProfitParams, pulse: Pulse) -> Began:
+    """Begin the session here."""
+    return Began(fresh(pulse.equity, pulse.now))
+
+
+def step(state: Began, seen: Seen, params: SessionProfitParams) -> tuple[Began, Readings]:
+    """Begin a session where one begins; one reading for each limit, in the limit's unit."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    began = opening(state.equity, seen.equity, seen.now, params.session)
+    if began is not state.equity:
+        state = Began(began)
+    limits = given(params, params.limit_pct, params.limit_currency, began.value)
+    words = f"profit of {{}} {SINCE[params.session]}"
+    return state, tuple(limit.read(seen.equity - began.value, "desk", words) for limit in limits)
+
+
+def released(state: Began, pulse: Pulse, scope: str, params: SessionProfitParams) -> Began:
+    """Measure the profit from here."""
+    return start(params, pulse)
+
+
+RULE = Rule(
+    state=Began,
+    start=start,
+    step=step,
+    released=released,
+    hears=frozenset(),
+)

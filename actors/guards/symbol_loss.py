@@ -1,0 +1,159 @@
+"""Symbol loss: what one instrument may lose, and what it may give back of its best result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import msgspec
+
+from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.limits import ZERO, Limit, Money, given, none_given
+from actors.guards.core.marks import SINCE, Mark, Session, best, fresh, opening, release_problems
+from actors.guards.core.notable import of_note
+from actors.guards.core.params import ActionName, Fraction, GuardParams
+from actors.guards.core.reading import Reading
+from actors.guards.core.rule import Readings, Rule
+from config.durations import DAY_NS
+
+
+class SymbolLossParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The most that an instrument may lose; at least one of the limits is needed.
+
+    An instrument's result is net of fees and funding, over all strategies, what is open valued at
+    its price. Only that instrument is held back.
+
+    Parameters
+    ----------
+    session : {"all", "day"}
+        Whether it is counted since the guard's first start, restarts included, or since midnight
+        UTC.
+    limit_pct : float or None
+        Net loss, a fraction of the account's equity at the session's start.
+    limit_currency : float or None
+        Net loss, settlement currency.
+    trailing_pct : float or None
+        How far the result may fall below the session's best, a fraction of the account's equity at
+        the session's start.
+    trailing_currency : float or None
+        The same in the settlement currency.
+    """
+
+    action: ActionName = "flatten"
+    session: Session = "all"
+    limit_pct: Fraction | None = None
+    limit_currency: Money | None = None
+    trailing_pct: Fraction | None = None
+    trailing_currency: Money | None = None
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) when no limit is given, or halts can't end as told."""
+        missing = none_given(
+            limit_pct=self.limit_pct,
+            limit_currency=self.limit_currency,
+            trailing_pct=self.trailing_pct,
+            trailing_currency=self.trailing_currency,
+        )
+        return super().check() + missing + release_problems(self.session, self.release)
+
+
+class Symbol(msgspec.Struct, frozen=True):
+    """An instrument's net result at the session's start, and its best since."""
+
+    first: Mark
+    best: Mark
+
+
+class Symbols(msgspec.Struct, frozen=True, kw_only=True):
+    """The equity at the session's start, and what is remembered of each instrument ever traded."""
+
+    equity: Mark
+    symbols: dict[str, Symbol]
+
+
+def start(params: SymbolLossParams, pulse: Pulse) -> Symbols:
+    """Begin the session of every instrument here."""
+    return Symbols(
+        equity=fresh(pulse.equity, pulse.now),
+        symbols={
+            name: _fresh(value, pulse.now) for name, value in pulse.results_by_instrument.items()
+        },
+    )
+
+
+def step(state: Symbols, seen: Seen, params: SymbolLossParams) -> tuple[Symbols, Readings]:
+    """Follow the results; readings of what is near a limit and of the nearest, in its unit."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    now, session = seen.now, params.session
+    equity = opening(state.equity, seen.equity, now, session)
+    losses = given(params, params.limit_pct, params.limit_currency, equity.value)
+    falls = given(params, params.trailing_pct, params.trailing_currency, equity.value, "trailing_")
+    today = now // DAY_NS if session == "day" else 0
+    moved: dict[str, Symbol] = {}
+    lost: dict[str, Decimal] = {}
+    fell: dict[str, Decimal] = {}
+    for name, value in seen.results_by_instrument.items():
+        known = state.symbols.get(name)
+        if known is None or falls or today > known.first.day:
+            symbol = _followed(known, value, now, session, bool(falls))
+            if symbol is not known:
+                moved[name] = symbol
+        else:
+            symbol = known
+        lost[name] = symbol.first.value - value
+        if falls:
+            fell[name] = symbol.best.value - value
+    if moved or equity is not state.equity:
+        state = Symbols(equity=equity, symbols=state.symbols | moved)
+    since = SINCE[session]
+    return state, (
+        *_readings(losses, lost, f"loss of {{}} {since}"),
+        *_readings(falls, fell, f"{{}} below its best {since}"),
+    )
+
+
+def released(state: Symbols, pulse: Pulse, scope: str, params: SymbolLossParams) -> Symbols:
+    """Measure an instrument's result from here."""
+    name = scope.removeprefix("instrument:")
+    value = pulse.results_by_instrument.get(name)
+    if value is None:
+        return state
+    symbols = state.symbols | {name: _fresh(value, pulse.now)}
+    return msgspec.structs.replace(state, symbols=symbols)
+
+
+def _followed(
+    known: Symbol | None, value: Decimal, now: int, session: Session, follows_best: bool
+) -> Symbol:
+    """Return what is remembered of an instrument from now on; the very same while nothing moves."""
+    # What was never traded before had brought nothing by the session's start.
+    before = known or _fresh(ZERO, now)
+    first = opening(before.first, value, now, session)
+    # Not followed for nothing: each new best is written down.
+    peak = best(before.best, value, now, session) if follows_best else before.best
+    return before if first is before.first and peak is before.best else Symbol(first, peak)
+
+
+def _readings(limits: list[Limit], values: dict[str, Decimal], words: str) -> Iterator[Reading]:
+    for limit in limits:
+
+        def reading(name: str, value: Decimal, limit: Limit = limit) -> Reading:
+            return limit.read(value, f"instrument:{name}", words)
+
+        yield from of_note(values, limit.back, reading)
+
+
+def _fresh(value: Decimal, now: int) -> Symbol:
+    mark = fresh(value, now)
+    return Symbol(mark, mark)
+
+
+RULE = Rule(
+    state=Symbols,
+    start=start,
+    step=step,
+    released=released,
+    needs=frozenset({"results_by_instrument"}),
+    hears=frozenset(),
+)

@@ -1,0 +1,212 @@
+"""Unhedged: one leg of a two-leg trade stood alone for too much value and too long."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from actors.guards.core.facts import Pulse, Seen, Traded
+from actors.guards.core.limits import exact
+from actors.guards.core.params import ActionName, GuardParams
+from actors.guards.core.reading import Reading, inside
+from actors.guards.core.rule import Readings, Rule
+
+ZERO = Decimal(0)
+
+
+class Pair(msgspec.Struct, frozen=True, array_like=True):
+    """Two legs that hedge each other: ``[first, second]`` or ``[first, second, ratio]``.
+
+    Parameters
+    ----------
+    first, second : str
+        Instrument ids, such as a spot pair and its perpetual.
+    ratio : float
+        Value of the first leg that hedges one of the second.
+    """
+
+    first: str
+    second: str
+    ratio: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+
+    @property
+    def name(self) -> str:
+        """Both ids."""
+        return f"{self.first}+{self.second}"
+
+
+class UnhedgedParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much value may stand unhedged for how long.
+
+    What is left of a pair's legs (first plus ratio times second, signed) is summed up over time
+    until the pair is hedged again.
+
+    Parameters
+    ----------
+    legs : list of Pair
+        Such as ``[[BTCUSDT-SPOT.BYBIT, BTCUSDT-LINEAR.BYBIT]]``.
+    limit : float
+        Value times seconds, in the settlement currency: 100 000 is 10 000 for ten seconds.
+    tolerance : float
+        What may be left of a pair that counts as hedged, a fraction of its larger leg.
+    dust : float
+        The same in the settlement currency, where that is more.
+    """
+
+    legs: Annotated[tuple[Pair, ...], Meta(min_length=1)]
+    action: ActionName = "flatten"
+    limit: Annotated[float, Meta(gt=0, le=1e15)] = 100_000.0
+    tolerance: Annotated[float, Meta(ge=0, lt=1)] = 0.02
+    dust: Annotated[float, Meta(ge=0, le=1e9)] = 5.0
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) for pairs that are none, or given twice."""
+        found = []
+        names: set[frozenset[str]] = set()
+        for index, pair in enumerate(self.legs):
+            both = frozenset((pair.first, pair.second))
+            if len(both) == 1:
+                found.append((f"legs[{index}]", f"{pair.first} can't hedge itself"))
+            elif both in names:
+                found.append((f"legs[{index}]", "is given twice"))
+            names.add(both)
+        return super().check() + found
+
+    def instruments_named(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return the legs."""
+        return [
+            (("legs", index, place), leg)
+            for index, pair in enumerate(self.legs)
+            for place, leg in enumerate((pair.first, pair.second))
+        ]
+
+
+class Naked(msgspec.Struct, frozen=True):
+    """A pair that is not hedged.
+
+    Parameters
+    ----------
+    at : int
+        Until when it is summed up, UNIX nanoseconds (UTC).
+    net : Decimal
+        What is left of its legs since then, signed.
+    total : Decimal
+        Value times nanoseconds since it was last hedged.
+    """
+
+    at: int
+    net: Decimal
+    total: Decimal
+
+
+class Pairs(msgspec.Struct, frozen=True):
+    """The pairs that are not hedged, by their names."""
+
+    naked: dict[str, Naked]
+
+
+def start(params: UnhedgedParams, pulse: Pulse) -> Pairs:
+    """Begin to sum up here."""
+    return Pairs({})
+
+
+def step(state: Pairs, seen: Seen, params: UnhedgedParams) -> tuple[Pairs, Readings]:
+    """Sum up; a reading in value-seconds for both instruments of each pair."""
+    if isinstance(seen, Pulse):
+        now = seen.now
+        values: dict[str, Decimal] = {}
+        for holding in seen.holdings:
+            values[holding.instrument] = values.get(holding.instrument, ZERO) + holding.value
+        changed = {pair.name: _looked(state, pair, values, now, params) for pair in params.legs}
+    elif isinstance(seen, Traded):
+        now = seen.ts
+        touched = [p for p in params.legs if seen.instrument in (p.first, p.second)]
+        if not touched:
+            return state, None
+        changed = {pair.name: _traded(state, pair, seen) for pair in touched}
+    else:
+        return state, None
+    naked = {name: found for name, found in (state.naked | changed).items() if found is not None}
+    if naked != state.naked:
+        state = Pairs(naked)
+    return state, _readings(state, now, params)
+
+
+def released(state: Pairs, pulse: Pulse, scope: str, params: UnhedgedParams) -> Pairs:
+    """Sum up from nothing again for the pairs of the instrument."""
+    name = scope.removeprefix("instrument:")
+    ended = {p.name for p in params.legs if scope == "desk" or name in (p.first, p.second)}
+    return Pairs({k: found for k, found in state.naked.items() if k not in ended})
+
+
+def _looked(
+    state: Pairs, pair: Pair, values: dict[str, Decimal], now: int, params: UnhedgedParams
+) -> Naked | None:
+    first = values.get(pair.first, ZERO)
+    second = values.get(pair.second, ZERO) * exact(pair.ratio)
+    net = first + second
+    before = state.naked.get(pair.name)
+    larger = max(abs(first), abs(second))
+    if abs(net) <= max(larger * exact(params.tolerance), exact(params.dust)):
+        return None
+    return Naked(now, net, _total(before, now))
+
+
+def _traded(state: Pairs, pair: Pair, fill: Traded) -> Naked:
+    """Take a fill in between two pulses; whether the pair is hedged now, the next pulse says."""
+    value = fill.quantity * fill.price
+    if fill.instrument == pair.second:
+        value *= exact(pair.ratio)
+    before = state.naked.get(pair.name)
+    net = value if before is None else before.net + value
+    return Naked(fill.ts, net, _total(before, fill.ts))
+
+
+def _total(naked: Naked | None, now: int) -> Decimal:
+    """Return the sum up to now; a clock that went back adds nothing and takes nothing away."""
+    if naked is None:
+        return ZERO
+    return naked.total + abs(naked.net) * max(0, now - naked.at)
+
+
+def _readings(state: Pairs, now: int, params: UnhedgedParams) -> tuple[Reading, ...]:
+    readings: list[Reading] = []
+    for pair in params.legs:
+        naked = state.naked.get(pair.name)
+        total = ZERO if naked is None else _total(naked, now)
+        measured = float(total / 1_000_000_000)
+        over = total >= exact(params.limit) * 1_000_000_000
+        net = ZERO if naked is None else naked.net
+        reading = Reading(
+            scope=f"instrument:{pair.first}",
+            key=pair.name,
+            measured=measured,
+            limit=params.limit,
+            over=over,
+            clear=not over and inside(measured, params.limit, params.hysteresis),
+            action=params.asks,
+            multiplier=params.multiplier,
+            reason=_words(pair, net, measured, params) if over else "",
+        )
+        second = msgspec.structs.replace(reading, scope=f"instrument:{pair.second}")
+        readings += [reading, second]
+    return tuple(readings)
+
+
+def _words(pair: Pair, net: Decimal, measured: float, params: UnhedgedParams) -> str:
+    return (
+        f"{pair.name} stands {net:,.2f} unhedged: {measured:,.0f} value-seconds, "
+        f"limit {params.limit:,.0f}"
+    )
+
+
+RULE = Rule(
+    state=Pairs,
+    start=start,
+    step=step,
+    released=released,
+    hears=frozenset({Traded}),
+)

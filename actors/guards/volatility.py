@@ -1,0 +1,139 @@
+"""Volatility filter: markets that move too much to be held, or too little to be traded. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.limits import none_given, percent
+from actors.guards.core.params import GuardParams, Release
+from actors.guards.core.reading import Reading, inside
+from actors.guards.core.rule import Readings, Rule
+from actors.guards.core.samples import Remembered, Samples, known, sampled, volatilities, without
+from actors.guards.core.spans import Span, span_ns
+from config.durations import DAY_NS
+
+YEAR_NS = 365 * DAY_NS
+"""A year of crypto, which never closes."""
+Yearly = Annotated[float, Meta(gt=0, le=100)]
+"""Volatility per year of 365 days: 0.8 is 80 %."""
+
+
+class VolatilityParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The range of realised volatility, per year of 365 days; at least one of the two ends.
+
+    Readings are on ``instrument:<id>`` of each instrument, or on ``desk`` where there is a
+    reference; keys are ``most`` and ``least``. As long as there are too few samples it says so, and
+    does nothing; a halt that stands stays.
+
+    Parameters
+    ----------
+    most, least : float or None
+        The ends of the range: 2.0 is 200 % a year.
+    reference : str or None
+        Instrument id whose volatility counts for the whole desk.
+    every : str
+        Time between two samples of the prices, such as ``5m``.
+    lookback : int
+        Number of returns.
+    """
+
+    release: Release = "recovered"
+    most: Yearly | None = 2.0
+    least: Yearly | None = None
+    reference: str | None = None
+    every: Span = "1h"
+    lookback: Annotated[int, Meta(ge=2, le=1000)] = 24
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) when no end is given, or the range is empty."""
+        problems = super().check() + none_given(most=self.most, least=self.least)
+        if self.most is not None and self.least is not None and self.least >= self.most:
+            problems.append(("least", f"must be below most ({self.most:g})"))
+        return problems
+
+    def instruments_named(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return the reference."""
+        return [] if self.reference is None else [(("reference",), self.reference)]
+
+
+def start(params: VolatilityParams, pulse: Pulse) -> Samples:
+    """Begin without samples; the first pulse's are taken when it is stepped."""
+    return Samples()
+
+
+def step(state: Samples, seen: Seen, params: VolatilityParams) -> tuple[Samples, Readings]:
+    """Sample where it is due; what is read changes only then."""
+    if not isinstance(seen, Pulse):
+        return state, None
+    names = sorted(seen.markets) if params.reference is None else [params.reference]
+    state = sampled(state, seen, names, span_ns(params.every), params.lookback + 1)
+    return state, _readings(state, params)
+
+
+def released(state: Samples, pulse: Pulse, scope: str, params: VolatilityParams) -> Samples:
+    """Sample anew: the instrument's prices, or all."""
+    return without(state, scope)
+
+
+def _measure(samples: Samples, params: VolatilityParams) -> tuple[Reading, ...]:
+    """Return the readings of all that is not clear, else those of the wildest and the calmest."""
+    names = tuple(samples.prices)
+    if params.reference is not None:
+        names = (params.reference,)
+    found = dict(zip(names, volatilities(samples, names, params.lookback, YEAR_NS), strict=True))
+    readings: list[Reading] = []
+    for key, limit in (("most", params.most), ("least", params.least)):
+        if limit is None:
+            continue
+        own = [_reading(name, key, v, limit, samples, params) for name, v in found.items()]
+        near = [reading for reading in own if not reading.clear]
+        if not near and own:
+            nearest = max if key == "most" else min
+            near = [nearest(own, key=lambda reading: reading.measured)]
+        readings += near
+    return tuple(readings)
+
+
+def _reading(
+    name: str,
+    key: str,
+    found: float | None,
+    limit: float,
+    samples: Samples,
+    params: VolatilityParams,
+) -> Reading:
+    if found is None:
+        over = clear = False
+        reason = f"{name}: {known(samples, name)} of {params.lookback + 1} samples"
+    else:
+        # Below its least is above its negative.
+        value, end = (found, limit) if key == "most" else (-found, -limit)
+        over = value >= end
+        clear = not over and inside(value, end, params.hysteresis)
+        reason = f"volatility of {name} {percent(found)} a year, {key} {percent(limit)}"
+    return Reading(
+        scope="desk" if params.reference is not None else f"instrument:{name}",
+        key=key,
+        measured=0.0 if found is None else found,
+        limit=limit,
+        over=over,
+        clear=clear,
+        action=params.asks,
+        multiplier=params.multiplier,
+        reason=reason,
+    )
+
+
+_readings = Remembered(_measure)
+
+RULE = Rule(
+    state=Samples,
+    start=start,
+    step=step,
+    released=released,
+    needs=frozenset({"markets"}),
+    hears=frozenset(),
+)

@@ -1,0 +1,191 @@
+"""The journal: what the node decided, meant to send, sent, got and holds, kept through kill -9.
+
+One SQLite file a node, one writer. Every call returns when what it wrote survives the death of the
+process (WAL, ``synchronous=NORMAL``: a commit is one write, some ten microseconds, no fsync; only
+losing power can take the last ones). The order of things is the point: an intent is written before
+its request leaves, a strategy's state before the action that follows from it.
+
+    journal = Journal.open(folder, node="reversal")     # GateRefused when another process has it
+    if journal.restored: say(journal.restored)          # was corrupt, a backup took its place
+    journal.begin_run(environment="practice", document=config_hash, dry_run=False)
+    gate.observers.append(journal)                      # `intended` and `refused` of `Observer`
+    strategy.attach_state(journal.state("reversal"))    # a `StateStore`
+    for order in journal.unsettled(): ...               # orders without a final outcome
+    journal.outcome(order_id, "NEVER_ARRIVED")          # what recovery found out
+    journal.phase("running"); ...; journal.end_run("stopped"); journal.close()
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from actors.records.journal_files import NAME, Lock, Restored, back_up, mended
+from actors.records.journal_reading import connect
+from actors.records.journal_schema import TABLES, VERSION
+from actors.records.journal_writing import JournalError, Writing
+from config.errors import DeskError
+
+__all__ = ["Journal", "JournalError", "JournalState"]
+
+
+WAL_PAGES = 16_000
+"""At most 64 MB of WAL, should no backup ever fold it in."""
+
+
+class JournalState:
+    """One strategy's (or guard's) state in the journal: a `StateStore`."""
+
+    def __init__(self, journal: Journal, owner: str) -> None:
+        self._journal = journal
+        self._owner = owner
+
+    def load(self, name: str) -> bytes | None:
+        """Return what was saved last under the name, None when nothing was."""
+        return self._journal.load_state(self._owner, name)
+
+    def save(self, name: str, value: bytes) -> None:
+        """Save; returns when it survives the death of the process."""
+        self._journal.save_state(self._owner, name, value)
+
+
+class Journal(Writing):
+    """A node's journal; made by `open`. What can be asked is in `Reading`, written in `Writing`.
+
+    Attributes
+    ----------
+    restored : Restored or None
+        Set when the file was damaged and a backup, or nothing, took its place.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        folder: Path,
+        lock: Lock,
+        restored: Restored | None,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        super().__init__(connection, clock_ns)
+        self.folder = folder
+        self.restored = restored
+        self._lock = lock
+        self._backup: threading.Thread | None = None
+        self._backup_error: BaseException | None = None
+
+    @classmethod
+    def open(
+        cls, folder: Path, *, node: str, clock_ns: Callable[[], int] = time.time_ns
+    ) -> Journal:
+        """Open or make the journal of the node whose state is in `folder`.
+
+        A damaged file is moved aside and the last good backup put in its place (`restored`).
+
+        Raises
+        ------
+        GateRefused
+            If another process has it open; the message names its pid.
+        DeskError
+            If it can't be read or was written by a newer version.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = Lock(folder)
+        try:
+            restored = mended(folder)
+            connection = connect(folder / NAME)
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > VERSION:
+                connection.close()
+                raise DeskError(
+                    f"{folder / NAME}: written by a newer perpdesk (journal version {version}, "
+                    f"this one knows {VERSION}); use that one"
+                )
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            # Folding the WAL in waits for the disk: the backups' thread does it, this is the bound.
+            connection.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
+            connection.executescript(f"BEGIN;{TABLES}PRAGMA user_version={VERSION};COMMIT;")
+        except BaseException:
+            lock.release()
+            raise
+        journal = cls(connection, folder, lock, restored, clock_ns)
+        journal.node = node
+        if restored is not None:
+            journal.note("restored", str(restored))
+        return journal
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Runs --------------------------------------------------------------------------------------
+
+    def begin_run(self, *, environment: str, document: str, dry_run: bool = False) -> int:
+        """Start a run; rows from now on are written under it."""
+        cursor = self._write(
+            "INSERT INTO runs (started, pid, node, environment, document, dry_run, phase, note)"
+            " VALUES (?, ?, ?, ?, ?, ?, 'starting', '')",
+            (self._clock_ns(), os.getpid(), self.node, environment, document, dry_run),
+        )
+        self.run = int(cursor.lastrowid or 0)
+        return self.run
+
+    def phase(self, phase: str, note: str = "") -> None:
+        """Say where the run stands: starting, running, stopping."""
+        self._write("UPDATE runs SET phase = ?, note = ? WHERE id = ?", (phase, note, self.run))
+
+    def end_run(self, phase: str = "stopped", note: str = "") -> None:
+        """Close the run: stopped, or failed and why."""
+        self._write(
+            "UPDATE runs SET ended = ?, phase = ?, note = ? WHERE id = ?",
+            (self._clock_ns(), phase, note, self.run),
+        )
+
+    # The file ----------------------------------------------------------------------------------
+
+    def state(self, owner: str) -> JournalState:
+        """Return the `StateStore` of a strategy's or guard's key."""
+        return JournalState(self, owner)
+
+    def back_up(self) -> None:
+        """Start a backup beside the running node; it takes no time from the caller.
+
+        Raises
+        ------
+        DeskError
+            If the backup before this one failed: nobody else would hear of it.
+        """
+        if self._backup is not None and self._backup.is_alive():
+            return
+        self._raise_failed_backup()
+        self._backup = threading.Thread(target=self._back_up, name="journal backup", daemon=True)
+        self._backup.start()
+
+    def _back_up(self) -> None:
+        try:
+            back_up(self.folder)
+        except (OSError, sqlite3.Error) as error:
+            self._backup_error = error
+
+    def _raise_failed_backup(self) -> None:
+        error, self._backup_error = self._backup_error, None
+        if error is not None:
+            raise DeskError(f"the journal's backup in {self.folder} failed: {error}") from error
+
+    def close(self) -> None:
+        """Take a last backup, fold the WAL in, give the lock back; safe to call twice."""
+        if self.closed:
+            return
+        try:
+            if self._backup is not None:
+                self._backup.join()
+            back_up(self.folder)
+        finally:
+            super().close()
+            self._lock.release()

@@ -1,0 +1,218 @@
+"""Questions to a journal: asked by the node itself, by recovery, and by other processes.
+
+`read` opens the journal of a node that may be running, stopped or dead, and never writes to it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from actors.records.journal_files import NAME
+from actors.records.rows import EquityRow, FillRow, LinkRow, OrderRow, PositionRow, Run
+from config.errors import InputError
+from strategies.messages import Decision, Verdict
+
+_DECISIONS = msgspec.json.Decoder(Decision)
+_VERDICTS = msgspec.json.Decoder(Verdict)
+_PATIENCE_S = 5.0
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Return a connection in autocommit; rows can be asked by column name."""
+    mode = "ro" if read_only else "rwc"
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        timeout=_PATIENCE_S,
+    )
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+class Reading:
+    """What can be asked of a journal. Times are UNIX nanoseconds (UTC)."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.closed = False
+        self.node = ""
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        if not self.closed:
+            self.closed = True
+            self._connection.close()
+
+    def runs(self, limit: int = 1) -> list[Run]:
+        """Return the last runs, the newest first."""
+        rows = self._ask("SELECT * FROM runs ORDER BY id DESC LIMIT ?", limit)
+        return [Run(**{**row, "dry_run": bool(row["dry_run"])}) for row in rows]
+
+    def unsettled(self) -> list[OrderRow]:
+        """Return the orders without a final outcome, the oldest first."""
+        return self._orders("WHERE final = 0 ORDER BY created, client_order_id")
+
+    def order(self, client_order_id: str) -> OrderRow | None:
+        """Return what is known of one order."""
+        found = self._orders("WHERE client_order_id = ?", client_order_id)
+        return found[0] if found else None
+
+    def orders_since(self, ts: int) -> list[OrderRow]:
+        """Return the orders made at or after a time, the oldest first."""
+        return self._orders("WHERE created >= ? ORDER BY created, client_order_id", ts)
+
+    def intents(self, client_order_id: str | None = None) -> list[dict[str, Any]]:
+        """Return the requests of one order, or all, in the order they were meant."""
+        return self._ask(
+            "SELECT * FROM intents WHERE ? IS NULL OR client_order_id = ? ORDER BY id",
+            client_order_id,
+            client_order_id,
+        )
+
+    def order_events(self, client_order_id: str) -> list[dict[str, Any]]:
+        """Return an order's events in the order they came."""
+        return self._ask(
+            "SELECT * FROM order_events WHERE client_order_id = ? ORDER BY id", client_order_id
+        )
+
+    def fills_since(self, ts: int, limit: int = -1) -> list[FillRow]:
+        """Return the executions at or after a time, the oldest first."""
+        rows = self._ask(
+            "SELECT instrument, execution_id, ts, client_order_id, venue_order_id, strategy, side,"
+            " quantity, price, fee, fee_currency, liquidity, kind, source FROM fills"
+            " WHERE ts >= ? ORDER BY ts, execution_id LIMIT ?",
+            ts,
+            limit,
+        )
+        return [FillRow(**_decimals(row, "quantity", "price", "fee")) for row in rows]
+
+    def explained(self) -> dict[str, Decimal]:
+        """Return the positions that our own orders made, signed base coin by instrument."""
+        rows = self._ask("SELECT instrument, quantity FROM explained")
+        return {row["instrument"]: Decimal(row["quantity"]) for row in rows}
+
+    def last_fill_ts(self) -> int | None:
+        """Return the time of the newest execution."""
+        return self._ask("SELECT max(ts) AS ts FROM fills")[0]["ts"]
+
+    def holdings(self) -> list[PositionRow]:
+        """Return the newest word on every position, also of those that were closed."""
+        rows = self._ask("SELECT * FROM positions ORDER BY instrument, owner")
+        return [PositionRow(**_decimals(r, "quantity", "entry_price", "realized")) for r in rows]
+
+    def last_equity(self) -> EquityRow | None:
+        """Return what the account was worth last."""
+        rows = self._ask(
+            "SELECT ts, equity, balance, gross, net FROM equity ORDER BY id DESC LIMIT 1"
+        )
+        return (
+            EquityRow(**_decimals(rows[0], "equity", "balance", "gross", "net")) if rows else None
+        )
+
+    def decisions(self, limit: int = -1) -> list[Decision]:
+        """Return the last decisions, the newest first."""
+        rows = self._ask("SELECT payload FROM decisions ORDER BY id DESC LIMIT ?", limit)
+        return [_DECISIONS.decode(row["payload"]) for row in rows]
+
+    def standing(self) -> list[tuple[int, Verdict]]:
+        """Return the verdicts that were not taken back, each with since when."""
+        rows = self._ask("SELECT since, payload FROM standing ORDER BY guard, scope")
+        return [(row["since"], _VERDICTS.decode(row["payload"])) for row in rows]
+
+    def verdicts(self, limit: int = -1) -> list[Verdict]:
+        """Return the last verdicts, the newest first."""
+        rows = self._ask("SELECT payload FROM verdicts ORDER BY id DESC LIMIT ?", limit)
+        return [_VERDICTS.decode(row["payload"]) for row in rows]
+
+    def verdicts_of(self, guard: str) -> list[tuple[int, int, Verdict]]:
+        """Return all that a guard said, the oldest first: the run, when, and the verdict."""
+        rows = self._ask("SELECT run, ts, payload FROM verdicts WHERE guard = ? ORDER BY id", guard)
+        return [(row["run"], row["ts"], _VERDICTS.decode(row["payload"])) for row in rows]
+
+    def load_state(self, owner: str, name: str) -> bytes | None:
+        """Return what an owner saved last under a name, None when nothing was."""
+        rows = self._ask("SELECT value FROM state WHERE owner = ? AND name = ?", owner, name)
+        return bytes(rows[0]["value"]) if rows else None
+
+    def state_names(self, owner: str, beginning: str) -> list[str]:
+        """Return the names of an owner's states that begin so, sorted."""
+        rows = self._ask(
+            "SELECT name FROM state WHERE owner = ? AND name GLOB ? ORDER BY name",
+            owner,
+            f"{beginning}*",
+        )
+        return [row["name"] for row in rows]
+
+    def states(self, name: str) -> dict[str, bytes]:
+        """Return what every owner saved last under a name, by owner."""
+        rows = self._ask("SELECT owner, value FROM state WHERE name = ? ORDER BY owner", name)
+        return {row["owner"]: bytes(row["value"]) for row in rows}
+
+    def gates(self, run: int) -> list[dict[str, Any]]:
+        """Return what the start-up gates found in a run."""
+        return self._ask(
+            "SELECT ts, name, passed, detail FROM gates WHERE run = ? ORDER BY id", run
+        )
+
+    def links(self) -> list[LinkRow]:
+        """Return the newest word on every link."""
+        return [LinkRow(**row) for row in self._ask("SELECT * FROM links ORDER BY name")]
+
+    def counters(self) -> dict[str, int]:
+        """Return all counters by name."""
+        rows = self._ask("SELECT name, value FROM counters ORDER BY name")
+        return {row["name"]: row["value"] for row in rows}
+
+    def notes(self, limit: int = -1) -> list[dict[str, Any]]:
+        """Return the last notes, the newest first."""
+        return self._ask("SELECT run, ts, kind, text FROM notes ORDER BY id DESC LIMIT ?", limit)
+
+    def _orders(self, where: str, *values: Any) -> list[OrderRow]:
+        rows = self._ask(f"SELECT * FROM orders {where}", *values)
+        flags = ("reduce_only", "is_exit", "final")
+        return [
+            OrderRow(
+                **{
+                    **_decimals(row, "quantity", "filled", "price", "trigger_price"),
+                    **{flag: bool(row[flag]) for flag in flags},
+                }
+            )
+            for row in rows
+        ]
+
+    def _ask(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        return [dict(row) for row in self._connection.execute(statement, values)]
+
+
+@contextmanager
+def read(folder: Path) -> Iterator[Reading]:
+    """Open a node's journal for questions only, beside its running writer or without one.
+
+    Raises
+    ------
+    InputError
+        If there is no journal in the folder.
+    """
+    path = folder / NAME
+    if not path.exists():
+        raise InputError(f"{path}: no journal yet: this node has never been started")
+    # Read-only in SQLite's own sense would fail on a WAL that a dead writer left behind.
+    connection = connect(path)
+    connection.execute("PRAGMA query_only=ON")
+    reading = Reading(connection)
+    try:
+        yield reading
+    finally:
+        reading.close()
+
+
+def _decimals(row: dict[str, Any], *names: str) -> dict[str, Any]:
+    return row | {n: None if row[n] is None else Decimal(row[n]) for n in names}

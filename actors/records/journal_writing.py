@@ -1,0 +1,331 @@
+"""Everything that is written into a journal, each kind of row by a call of its own.
+
+Each call commits when it returns, unless it stands inside `together`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import astuple, fields
+from decimal import Decimal
+from typing import Any
+
+from actors.records.journal_reading import Reading
+from actors.records.journal_schema import FINAL, FUNDING, INTENDED
+from actors.records.order_facts import OrderFacts
+from actors.records.rows import EquityRow, FillRow, PositionRow
+from config.errors import DeskError
+from strategies.messages import Action, Decision, Verdict, encode
+
+
+class JournalError(DeskError):
+    """The journal can't be written: no entry may leave until it can."""
+
+
+class Writing(Reading):
+    """The writing half of a journal.
+
+    Attributes
+    ----------
+    run : int
+        The run that rows are written under; 0 before one begins.
+    fill_listeners : list of callable
+        Hear of every execution that is new to the journal, whoever brought it, inside the commit
+        that takes it down: what they write stands or falls with it.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, clock_ns: Callable[[], int]) -> None:
+        super().__init__(connection)
+        self.run = 0
+        self.fill_listeners: list[Callable[[FillRow], None]] = []
+        self._clock_ns = clock_ns
+
+    # Requests and what became of them ----------------------------------------------------------
+
+    def intended(self, facts: OrderFacts) -> None:
+        """Write a request down before it leaves (`Observer`)."""
+        self._intent(facts, None)
+
+    def refused(self, facts: OrderFacts, reason: str) -> None:
+        """Write down a request that was not let through (`Observer`)."""
+        with self.together():
+            self._intent(facts, reason)
+            if facts.operation == "submit":
+                self.outcome(facts.client_order_id, "DENIED", reason=reason)
+
+    def _intent(self, facts: OrderFacts, refused: str | None) -> None:
+        self._write(
+            "INSERT INTO intents (run, ts, operation, client_order_id, strategy, instrument, side,"
+            " quantity, price, trigger_price, order_type, time_in_force, reduce_only, post_only,"
+            " is_exit, reason, refused) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                self.run,
+                facts.ts,
+                facts.operation,
+                facts.client_order_id,
+                facts.strategy,
+                facts.instrument,
+                facts.side,
+                _text(facts.quantity),
+                _text(facts.price),
+                _text(facts.trigger_price),
+                facts.order_type,
+                facts.time_in_force,
+                facts.reduce_only,
+                facts.post_only,
+                facts.is_exit,
+                facts.reason,
+                refused,
+            ),
+        )
+
+    def _order(self, facts: OrderFacts) -> None:
+        """Write down an order without an intent: it is not this run's."""
+        self._write(
+            "INSERT INTO orders VALUES (?, '', ?, ?, ?, ?, ?, ?, ?, '0', ?, ?, ?, ?, ?, ?, 0, ?)"
+            " ON CONFLICT DO NOTHING",
+            (
+                facts.client_order_id,
+                self.run,
+                facts.ts,
+                facts.ts,
+                facts.strategy,
+                facts.instrument,
+                facts.side,
+                _text(facts.quantity),
+                _text(facts.price),
+                _text(facts.trigger_price),
+                facts.order_type,
+                facts.reduce_only,
+                facts.is_exit,
+                INTENDED,
+                facts.reason,
+            ),
+        )
+
+    def adopt(self, facts: OrderFacts, venue_order_id: str, status: str) -> None:
+        """Take in an order that the venue knows and the journal does not."""
+        with self.together():
+            self._order(facts)
+            self.outcome(facts.client_order_id, status, venue_order_id=venue_order_id)
+
+    def outcome(
+        self,
+        client_order_id: str,
+        status: str,
+        *,
+        venue_order_id: str = "",
+        filled: Decimal | None = None,
+        quantity: Decimal | None = None,
+        price: Decimal | None = None,
+        reason: str = "",
+    ) -> None:
+        """Write down what became of an order; what is not given stays as it was.
+
+        Parameters
+        ----------
+        status : str
+            The engine's word (ACCEPTED, PARTIALLY_FILLED, FILLED, …) or one of
+            `journal_schema`; those in ``FINAL`` settle it.
+        """
+        self._write(
+            "UPDATE orders SET status = ?, final = ?, changed = ?,"
+            " venue_order_id = CASE WHEN ? = '' THEN venue_order_id ELSE ? END,"
+            " filled = coalesce(?, filled), quantity = coalesce(?, quantity),"
+            " price = coalesce(?, price), reason = CASE WHEN ? = '' THEN reason ELSE ? END"
+            " WHERE client_order_id = ?",
+            (
+                status,
+                status in FINAL,
+                self._clock_ns(),
+                venue_order_id,
+                venue_order_id,
+                _text(filled),
+                _text(quantity),
+                _text(price),
+                reason,
+                reason,
+                client_order_id,
+            ),
+        )
+
+    def order_event(self, client_order_id: str, event: str, detail: str, ts: int) -> None:
+        """Write down an event of an order as the engine told it."""
+        self._write(
+            "INSERT INTO order_events (run, ts, client_order_id, event, detail)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (self.run, ts, client_order_id, event, detail),
+        )
+
+    def fill(self, row: FillRow) -> bool:
+        """Write down an execution; returns False when it was known already.
+
+        One of an owner's orders also moves the position that our own orders explain.
+        """
+        values = {name: _plain(value) for name, value in _items(row)} | {"run": self.run}
+        with self.together():
+            if not self._insert("fills", values, " ON CONFLICT DO NOTHING").rowcount:
+                return False
+            if row.strategy and row.kind != FUNDING:
+                moved = row.quantity if row.side == "BUY" else -row.quantity
+                before = self.explained().get(row.instrument, Decimal(0))
+                self.explain({row.instrument: before + moved})
+            for hear in self.fill_listeners:
+                hear(row)
+        return True
+
+    def explain(self, positions: Mapping[str, Decimal]) -> None:
+        """Take positions, signed base coin by instrument, for explained from here on."""
+        with self.together():
+            for instrument, quantity in positions.items():
+                self._write(
+                    "INSERT OR REPLACE INTO explained VALUES (?, ?, ?)",
+                    (instrument, _text(quantity), self._clock_ns()),
+                )
+
+    # What is held and what it is worth ---------------------------------------------------------
+
+    def positions(self, rows: Iterable[PositionRow]) -> None:
+        """Write down holdings that changed: the newest word and the history of them."""
+        with self.together():
+            for row in rows:
+                values = {name: _plain(value) for name, value in _items(row)}
+                self._insert("positions", values, verb="INSERT OR REPLACE")
+                changed = values.pop("changed")
+                self._insert("position_snapshots", values | {"run": self.run, "ts": changed})
+
+    def equity(self, row: EquityRow) -> None:
+        """Write down what the account is worth."""
+        self._insert("equity", {n: _plain(v) for n, v in _items(row)} | {"run": self.run})
+
+    # Messages ----------------------------------------------------------------------------------
+
+    def decision(self, decision: Decision) -> None:
+        """Write down a strategy's decision."""
+        self._write(
+            "INSERT INTO decisions (run, ts, strategy, data_ts, kind, payload)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                self.run,
+                decision.ts,
+                decision.strategy,
+                decision.data_ts,
+                decision.kind,
+                encode(decision),
+            ),
+        )
+
+    def verdict(self, verdict: Verdict) -> None:
+        """Write down a guard's verdict, and keep it among those that stand."""
+        now, payload = self._clock_ns(), encode(verdict)
+        with self.together():
+            self._write(
+                "INSERT INTO verdicts (run, ts, guard, scope, action, payload)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (self.run, now, verdict.guard, verdict.scope, int(verdict.action), payload),
+            )
+            if verdict.action == Action.NONE:
+                self._write(
+                    "DELETE FROM standing WHERE guard = ? AND scope = ?",
+                    (verdict.guard, verdict.scope),
+                )
+            else:
+                self._write(
+                    "INSERT INTO standing VALUES (?, ?, ?, ?) ON CONFLICT (guard, scope)"
+                    " DO UPDATE SET payload = excluded.payload",
+                    (verdict.guard, verdict.scope, now, payload),
+                )
+
+    # The node itself ---------------------------------------------------------------------------
+
+    def gate(self, name: str, passed: bool, detail: str) -> None:
+        """Write down what a start-up gate found."""
+        self._write(
+            "INSERT INTO gates (run, ts, name, passed, detail) VALUES (?, ?, ?, ?, ?)",
+            (self.run, self._clock_ns(), name, passed, detail),
+        )
+
+    def link(self, name: str, state: str, detail: str = "") -> None:
+        """Write down the state of a link; ``since`` moves only when the state changes."""
+        now = self._clock_ns()
+        self._write(
+            "INSERT INTO links VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+            " since = CASE WHEN state = excluded.state THEN since ELSE excluded.since END,"
+            " state = excluded.state, changed = excluded.changed, detail = excluded.detail",
+            (name, state, now, now, detail),
+        )
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to a counter, which lives as long as the journal."""
+        self._write(
+            "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+            " value = value + excluded.value, changed = excluded.changed",
+            (name, by, self._clock_ns()),
+        )
+
+    def note(self, kind: str, text: str) -> None:
+        """Write down something a trader should be able to read later."""
+        self._write(
+            "INSERT INTO notes (run, ts, kind, text) VALUES (?, ?, ?, ?)",
+            (self.run, self._clock_ns(), kind, text),
+        )
+
+    # State of strategies and guards ------------------------------------------------------------
+
+    def save_state(self, owner: str, name: str, value: bytes) -> None:
+        """Save a piece of state; returns when it survives the death of the process."""
+        self._write(
+            "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)",
+            (owner, name, self._clock_ns(), value),
+        )
+
+    def forget_states(self, owner: str, beginning: str) -> None:
+        """Forget every piece of an owner's state whose name begins so."""
+        self._write("DELETE FROM state WHERE owner = ? AND name GLOB ?", (owner, f"{beginning}*"))
+
+    # Commits -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Commit what is written inside as one: all of it or nothing; may be nested."""
+        if self._connection.in_transaction:
+            yield
+            return
+        self._write("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._write("COMMIT")
+        except BaseException:
+            # SQLite rolls back by itself when the disk is full.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _write(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(statement, values)
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal can't be written: {error}") from error
+
+    def _insert(
+        self, name: str, values: dict[str, Any], tail: str = "", verb: str = "INSERT"
+    ) -> sqlite3.Cursor:
+        marks = ", ".join("?" * len(values))
+        return self._write(
+            f"{verb} INTO {name} ({', '.join(values)}) VALUES ({marks}){tail}",
+            tuple(values.values()),
+        )
+
+
+def _items(row: Any) -> list[tuple[str, Any]]:
+    return list(zip((field.name for field in fields(row)), astuple(row), strict=True))
+
+
+def _plain(value: Any) -> Any:
+    return _text(value) if isinstance(value, Decimal) else value
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value:f}"

@@ -1,0 +1,389 @@
+"""The venue's bookkeeper in a backtest: funding, delistings, liquidation, and the run's own ledger.
+
+Engine-specific. The engine settles no funding and liquidates nobody (`nautilus/backtest.md` traps 3
+and 6, pinned in tests/backtests/test_engine_traps.py), so this module does, on timers that fire one
+nanosecond before a stamp: what counts is the position held just before it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from typing import Protocol
+
+import numpy as np
+from nautilus_trader.backtest.config import SimulationModuleConfig
+from nautilus_trader.backtest.modules import SimulationModule
+from nautilus_trader.execution.messages import SubmitOrder
+from nautilus_trader.model.enums import LiquiditySide, OrderSide
+from nautilus_trader.model.events import OrderFilled
+from nautilus_trader.model.identifiers import InstrumentId, StrategyId
+from nautilus_trader.model.objects import Money
+from numpy.typing import NDArray
+
+from actors.closing.forced_orders import at_market, cancelling
+from actors.guards.core.facts import Holding
+from actors.records.ledger import ZERO, Fill, Ledger
+from backtests.engine.feed import Grid, Settlement
+from backtests.engine.funding import FundingPayment, funding_amount
+from backtests.engine.liquidation import (
+    adverse_prices,
+    bankruptcy_prices,
+    is_liquidated,
+    margin_balance,
+)
+from backtests.engine.market import Market
+from backtests.engine.venue import DeskFillModel
+
+TIMER = "accountant"
+LIQUIDATION, DELISTING = "liquidation", "delisting"
+
+
+class Watcher(Protocol):
+    """Who is told of all that the accountant books."""
+
+    def schedule(self, settlements: list[Settlement]) -> None:
+        """Hear when a slice's funding will be settled; what it pays is not known yet."""
+
+    def moved(self, grid: Grid, row: int) -> None:
+        """Hear of a new row of prices, 1 ns before its stamp."""
+
+    def filled(self, fill: Fill) -> None:
+        """Hear of a fill, once it is booked."""
+
+    def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
+        """Hear of what a strategy received."""
+
+
+class Accountant(SimulationModule):
+    """Keeps the ledger and acts for the venue.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Books that it keeps.
+    market : Market
+        Instruments, fees and maintenance rates in the order of the grid's columns.
+    fill_model : DeskFillModel
+        Told the prices of liquidations and delistings.
+    liquidation : bool
+        Whether the account can be liquidated.
+    """
+
+    def __init__(
+        self, ledger: Ledger, market: Market, fill_model: DeskFillModel, *, liquidation: bool
+    ) -> None:
+        super().__init__(SimulationModuleConfig())
+        self.ledger = ledger
+        self.fills: list[tuple[Fill, Decimal]] = []
+        self.payments: list[FundingPayment] = []
+        self.liquidated_at: int | None = None
+        self.send_now: Callable[[SubmitOrder], None] | None = None
+        self.take_back_all: Callable[[InstrumentId], None] | None = None
+        self._market = market
+        self._fill_model = fill_model
+        self._liquidation = liquidation
+        self._quantity = np.zeros(len(market.ids))
+        self._prices = np.full(len(market.ids), np.nan)
+        self._decimals: dict[str, Decimal] = {}
+        self._entries: list[tuple[str, str, Decimal, Decimal]] | None = None
+        self._holdings: list[Holding] | None = None
+        self._cash = float(ledger.starting)
+        self._rows: deque[tuple[int, Grid, int]] = deque()
+        self._settlements: deque[Settlement] = deque()
+        self._kinds: dict[str, str] = {}
+        self._owners: dict[str, str] = {}
+        self._valued: tuple[float, float] | None = None
+        self._forced_orders = 0
+        self._watcher: Watcher | None = None
+        self._waiting: list[Callable[[], None]] = []
+        self.stamp = 0
+        """The newest stamp that it worked off, UNIX nanoseconds; the clock stood 1 ns before it."""
+
+    def process(self, ts_now: int) -> None:
+        """Call those who wait until the engine is done; the own work hangs on timers."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for callback in waiting:
+                callback()
+
+    def later(self, callback: Callable[[], None]) -> None:
+        """Call back once the engine is done with this event and what it filled, at the same time.
+
+        What the venue itself closes at a stamp is filled by then.
+        """
+        self._waiting.append(callback)
+
+    def at_stamp(self, name: str, callback: Callable[[object], None]) -> None:
+        """Call back at the stamp itself, behind all data of that time."""
+        self.clock.set_time_alert_ns(name=name, alert_time_ns=self.stamp, callback=callback)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell all that it books, from here on."""
+        self._watcher = watcher
+
+    def log_diagnostics(self, logger: object) -> None:
+        """Say nothing: the summary says it."""
+
+    def reset(self) -> None:
+        """Refuse: a run builds its own accountant."""
+        raise NotImplementedError("an Accountant serves one run")
+
+    def begin(self, prices: NDArray[np.float64]) -> None:
+        """Start to book fills, with the newest closes before the window (shape (N,), NaN unknown).
+
+        Called once the module stands in its exchange.
+        """
+        self._prices = prices
+        self._decimals.clear()
+        self._holdings = None
+        self.msgbus.subscribe("events.order.*", self._on_order_event)
+
+    def begin_slice(self, grid: Grid, settlements: list[Settlement]) -> None:
+        """Take a slice's price grid and funding settlements, and set the next timer.
+
+        What the slice before left (stamps after its last event) comes first.
+        """
+        self._rows.extend((int(ts), grid, row) for row, ts in enumerate(grid.ts))
+        self._settlements.extend(settlements)
+        if self._watcher is not None:
+            self._watcher.schedule(settlements)
+        self._schedule()
+
+    # -- what the order gate asks -------------------------------------------------------------
+
+    def equity(self) -> float:
+        """Return cash plus the value of positions at the newest closes."""
+        return self._value()[0]
+
+    def gross(self) -> float:
+        """Return the notional of all positions at the newest closes."""
+        return self._value()[1]
+
+    def position(self, instrument: str) -> Decimal:
+        """Return the signed position."""
+        return self.ledger.quantities.get(instrument, ZERO)
+
+    def price(self, instrument: str) -> Decimal | None:
+        """Return the newest close, None before the first."""
+        found = self._decimals.get(instrument)
+        if found is None:
+            value = float(self._prices[self._market.column[instrument]])
+            if value != value:
+                return None
+            found = self._decimals[instrument] = Decimal(repr(value))
+        return found
+
+    def worth(self) -> Decimal:
+        """Return the equity exactly; what has no price yet is valued at its entry."""
+        ledger = self.ledger
+        worth = ledger.balance() - ledger.open_cost
+        for held in self.holdings():
+            worth += held.value
+        return worth
+
+    def balance(self) -> Decimal:
+        """Return what is realised: equity without what open positions have gained."""
+        return self.ledger.balance()
+
+    def holdings(self) -> list[Holding]:
+        """Return every open position, sorted by instrument, then strategy."""
+        if self._holdings is None:
+            if self._entries is None:
+                self._entries = sorted(
+                    (name, strategy, trip.quantity, trip.cost / trip.quantity)
+                    for (strategy, name), trip in self.ledger.open.items()
+                )
+            self._holdings = [
+                Holding(
+                    strategy=strategy,
+                    instrument=name,
+                    quantity=quantity,
+                    entry=entry,
+                    price=self.price(name),
+                )
+                for name, strategy, quantity, entry in self._entries
+            ]
+        return self._holdings
+
+    def _value(self) -> tuple[float, float]:
+        if self._valued is None:
+            held = self._quantity != 0
+            value = self._quantity[held] * self._prices[held]
+            self._valued = (self._cash + float(value.sum()), float(np.abs(value).sum()))
+        return self._valued
+
+    # -- timers --------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        if TIMER in self.clock.timer_names:
+            return
+        due = []
+        if self._rows:
+            due.append(self._rows[0][0])
+        if self._settlements:
+            due.append(self._settlements[0].ts)
+        if due:
+            self.clock.set_time_alert_ns(
+                name=TIMER,
+                alert_time_ns=min(due) - 1,
+                callback=self._on_time,
+            )
+
+    def _on_time(self, event: object) -> None:
+        now = self.stamp = self.clock.timestamp_ns() + 1
+        # Funding first: paid after a liquidation, it would take the account below nothing.
+        while self._settlements and self._settlements[0].ts <= now:
+            self._settle(self._settlements.popleft())
+        while self._rows and self._rows[0][0] <= now:
+            _, grid, row = self._rows.popleft()
+            self._on_bar(grid, row)
+            if self._watcher is not None:
+                self._watcher.moved(grid, row)
+        self._schedule()
+
+    def _on_bar(self, grid: Grid, row: int) -> None:
+        if self._liquidation and self._quantity.any():
+            self._check_margin(grid, row)
+        self._prices = grid.close[row]
+        self._decimals.clear()
+        self._holdings = None
+        self._forget_closed(int(grid.ts[row]))
+        self._valued = None
+        for column in grid.delisted.get(row, ()):
+            self._delist(column)
+
+    def _forget_closed(self, now: int) -> None:
+        """Let the engine forget closed positions, which are in our books.
+
+        Else it pickles each one that is re-opened, keeps it, and reads it again and again: a third
+        of a run's time.
+        """
+        self.cache.purge_closed_positions(ts_now=now)
+
+    def _settle(self, settlement: Settlement) -> None:
+        quantity = self.ledger.quantities.get(settlement.instrument)
+        if not quantity:
+            return
+        amount = funding_amount(quantity, settlement.mark_price, settlement.rate)
+        shares = self.ledger.book_funding(settlement.instrument, amount)
+        for strategy, share in shares.items():
+            self.payments.append(
+                FundingPayment(
+                    settlement.ts,
+                    strategy,
+                    settlement.instrument,
+                    settlement.rate,
+                    settlement.mark_price,
+                    quantity,
+                    share,
+                )
+            )
+            if self._watcher is not None:
+                self._watcher.funded(strategy, settlement.instrument, share)
+        self._cash += float(amount)
+        self._valued = None
+        self.exchange.adjust_account(Money(amount, self._market.currency))
+
+    # -- the venue closes positions --------------------------------------------------------------
+
+    def _check_margin(self, grid: Grid, row: int) -> None:
+        market = self._market
+        price = adverse_prices(self._quantity, grid.low[row], grid.high[row])
+        if not is_liquidated(
+            self._cash, self._quantity, price, market.maintenance_rate, market.taker_fee
+        ):
+            return
+        if self.liquidated_at is None:
+            # What ticks leave over may be traded and lost as well; ruin came with the first.
+            self.liquidated_at = int(grid.ts[row])
+        balance = Decimal(repr(margin_balance(self._cash, self._quantity, price)))
+        positions = {
+            name: (
+                quantity,
+                Decimal(repr(float(price[market.column[name]]))),
+                Decimal(repr(float(market.taker_fee[market.column[name]]))),
+            )
+            for name, quantity in sorted(self.ledger.quantities.items())
+        }
+        self._cancel_all_orders()
+        for name, bankrupt in bankruptcy_prices(balance, positions).items():
+            # On the tick that leaves the account no less than nothing.
+            rounding = ROUND_CEILING if positions[name][0] > 0 else ROUND_FLOOR
+            self._close(name, bankrupt, LIQUIDATION, rounding)
+
+    def _cancel_all_orders(self) -> None:
+        """Cancel what waits and what rests: on an empty account it would open positions."""
+        if self.take_back_all is not None:
+            for instrument_id in self._market.instrument_ids:
+                self.take_back_all(instrument_id)
+        for order in self.cache.orders_open():
+            self.exchange.send(cancelling(order, self.clock.timestamp_ns()))
+
+    def _delist(self, column: int) -> None:
+        name = self._market.ids[column]
+        if self.take_back_all is not None:
+            self.take_back_all(self._market.instrument_ids[column])
+        if self.ledger.quantities.get(name):
+            self._close(name, Decimal(repr(float(self._prices[column]))), DELISTING)
+
+    def _close(self, name: str, price: Decimal, kind: str, rounding: str = ROUND_HALF_EVEN) -> None:
+        column = self._market.column[name]
+        instrument = self._market.instruments[column]
+        tick = instrument.price_increment.as_decimal()
+        price = max((price / tick).to_integral_value(rounding), Decimal(1)) * tick
+        for (strategy, held), trip in sorted(self.ledger.open.items()):
+            if held != name:
+                continue
+            self._forced_orders += 1
+            order_id = f"V-{kind[:3].upper()}-{strategy}-{self._forced_orders}"
+            self._fill_model.forced[order_id] = price
+            self._kinds[order_id] = kind
+            command = at_market(
+                self.trader_id,
+                StrategyId(self._owners[strategy]),
+                instrument,
+                -trip.quantity,
+                named=order_id,
+                tag=kind,
+                now=self.clock.timestamp_ns(),
+            )
+            self.cache.add_order(command.order, None)
+            assert self.send_now is not None
+            self.send_now(command)
+
+    # -- fills -----------------------------------------------------------------------------------
+
+    def _on_order_event(self, event: object) -> None:
+        if not isinstance(event, OrderFilled):
+            return
+        strategy = event.strategy_id.get_tag()
+        self._owners[strategy] = event.strategy_id.value
+        order_id = event.client_order_id.value
+        quantity = event.last_qty.as_decimal()
+        if event.order_side == OrderSide.SELL:
+            quantity = -quantity
+        price = event.last_px.as_decimal()
+        fill = Fill(
+            ts=event.ts_event,
+            strategy=strategy,
+            instrument=event.instrument_id.value,
+            client_order_id=order_id,
+            quantity=quantity,
+            price=price,
+            reference_price=self._fill_model.references.pop(order_id, price),
+            fee=event.commission.as_decimal(),
+            liquidity="MAKER" if event.liquidity_side == LiquiditySide.MAKER else "TAKER",
+            kind=self._kinds.get(order_id, "order"),
+        )
+        self.fills.append((fill, self.ledger.book(fill)))
+        self._entries = self._holdings = None
+        column = self._market.column[fill.instrument]
+        self._quantity[column] = float(self.ledger.quantities.get(fill.instrument, ZERO))
+        self._cash = float(
+            self.ledger.starting + self.ledger.cash_flow - self.ledger.fees + self.ledger.funding
+        )
+        self._valued = None
+        if self._watcher is not None:
+            self._watcher.filled(fill)

@@ -1,0 +1,216 @@
+"""From a document to an engine that is ready to run: the one factory of the backtest's engine.
+
+Engine-specific. Strategies and their parameters come out of the same setup as a live node's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from nautilus_trader.backtest.engine import BacktestEngine
+from nautilus_trader.backtest.execution_client import BacktestExecClient
+from nautilus_trader.config import (
+    BacktestEngineConfig,
+    CacheConfig,
+    LoggingConfig,
+    RiskEngineConfig,
+)
+from nautilus_trader.model.enums import AccountType, OmsType
+from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.identifiers import Venue as VenueId
+from nautilus_trader.model.objects import Money
+from numpy.typing import NDArray
+
+from actors.closing.closer import Closer
+from actors.desk.guard import Guard
+from actors.desk.risk_desk import RiskDesk
+from actors.gate.gate import OrderGate
+from actors.records.ledger import Ledger
+from backtests.engine.accountant import Accountant
+from backtests.engine.market import Market
+from backtests.engine.risk import AtStampClient, risk_desk
+from backtests.engine.slippage import slippage_of
+from backtests.engine.venue import DeskFillModel, NextPrintClient
+from catalog.instruments import VENUE
+from config.components import resolve
+from config.documents import Backtest, Setup, StrategyComponent
+from config.params import build_params
+from config.universe import select
+from strategies.base import DeskStrategy, DeskStrategyConfig
+from strategies.order_ids import BACKTEST_TAG
+
+
+@dataclass(frozen=True)
+class Desk:
+    """An engine with everything of a document in it."""
+
+    engine: BacktestEngine
+    accountant: Accountant
+    gate: OrderGate
+    strategies: dict[str, DeskStrategy]
+    risk: RiskDesk | None = None
+
+
+def strategies_of(setup: Setup, ids: list[str]) -> dict[str, DeskStrategy]:
+    """Return the enabled strategies by key, each with its own instruments of the universe."""
+    made = {}
+    for key, component in setup.strategies.items():
+        if not component.enabled:
+            continue
+        strategy = resolve(component.use, setup.allow)(strategy_config(key, component, setup, ids))
+        assert isinstance(strategy, DeskStrategy)
+        made[key] = strategy
+    return made
+
+
+def strategy_config(
+    key: str,
+    component: StrategyComponent,
+    setup: Setup,
+    ids: list[str],
+    *,
+    node: str = BACKTEST_TAG,
+    claims: bool = False,
+) -> DeskStrategyConfig:
+    """Return a strategy's whole configuration; the same call serves backtests and live nodes.
+
+    Parameters
+    ----------
+    key : str
+        The component's key.
+    component : StrategyComponent
+        Its class and parameters.
+    setup : Setup
+        The document that it stands in: its universe and the packages it allows.
+    ids : list of str
+        All instruments there are.
+    node : str
+        Tag in order ids.
+    claims : bool
+        Whether orders that are found at the venue in its instruments become the strategy's, which
+        only a live node needs.
+    """
+    cls = resolve(component.use, setup.allow)
+    instruments = tuple(select(ids, setup.universe, component))
+    config = cls.Config(
+        **build_params(cls, component.params),
+        key=key,
+        order_id_tag=key,
+        instruments=instruments,
+        node=node,
+        external_order_claims=[InstrumentId.from_str(i) for i in instruments] if claims else None,
+    )
+    assert isinstance(config, DeskStrategyConfig)
+    return config
+
+
+def build(
+    document: Backtest,
+    market: Market,
+    strategies: dict[str, DeskStrategy],
+    opening_prices: NDArray[np.float64],
+    *,
+    prints_to_wait: int = 1,
+    guards: Mapping[str, Guard] | None = None,
+) -> Desk:
+    """Build the engine.
+
+    Parameters
+    ----------
+    document : Backtest
+        What to run.
+    market : Market
+        Instruments of the run.
+    strategies : dict of str to DeskStrategy
+        From `strategies_of`.
+    opening_prices : ndarray of float64, shape (N,)
+        Newest closes before the window, NaN where unknown.
+    prints_to_wait : int, default 1
+        At which print after the decision an order fills; 2 is the stress row "one bar later".
+    guards : mapping of str to Guard, optional
+        From `actors.desk.build.guards_of`. Without any, nothing of theirs is wired.
+    """
+    venue = document.venue
+    engine = BacktestEngine(
+        BacktestEngineConfig(
+            trader_id="DESK-BT",
+            logging=LoggingConfig(bypass_logging=True),
+            run_analysis=False,
+            # Strategies keep their own history; the engine's default keeps 10,000 of each.
+            cache=CacheConfig(tick_capacity=8, bar_capacity=8),
+            # The desk paces its own orders; the engine would drop, not queue, what is over a rate.
+            risk_engine=RiskEngineConfig(
+                max_order_submit_rate="1000000/00:00:01", max_order_modify_rate="1000000/00:00:01"
+            ),
+        )
+    )
+    fill_model = DeskFillModel(slippage_of(venue.slippage))
+    ledger = Ledger(starting=venue.starting_balance)
+    accountant = Accountant(ledger, market, fill_model, liquidation=venue.liquidation)
+    at_close = venue.fills == "signal_close"
+    engine.add_venue(
+        venue=VenueId(VENUE),
+        oms_type=OmsType.NETTING,
+        account_type=AccountType.MARGIN,
+        starting_balances=[Money(venue.starting_balance, market.currency)],
+        default_leverage=Decimal(venue.leverage),
+        modules=[accountant],
+        fill_model=fill_model,
+        bar_execution=at_close,
+        support_contingent_orders=False,
+    )
+    for instrument in market.instruments:
+        engine.add_instrument(instrument)
+    kernel = engine.kernel
+    exchange = accountant.exchange
+    if at_close:
+        accountant.send_now = exchange.exec_client.submit_order
+        if guards:
+            client: NextPrintClient = AtStampClient(exchange, kernel, accountant)
+            _replace_client(kernel, exchange, client)
+            accountant.send_now = client.send_now
+            accountant.take_back_all = client.take_back_all
+    else:
+        client = NextPrintClient(exchange, kernel, prints_to_wait)
+        _replace_client(kernel, exchange, client)
+        accountant.send_now = client.send_now
+        accountant.take_back_all = client.take_back_all
+    accountant.begin(opening_prices)
+    gate = OrderGate(kernel, accountant, float(venue.leverage))
+    risk = None
+    if guards:
+        risk = risk_desk(kernel, accountant, market, guards, Decimal(venue.leverage))
+        risk.join(gate)
+        for guard in guards.values():
+            engine.add_actor(guard)
+        owners = {name: key for key, made in strategies.items() for name in made.ids}
+        engine.add_actor(
+            Closer(document.risk, gate, accountant, owners, risk_engine=kernel.risk_engine)
+        )
+    for strategy in strategies.values():
+        engine.add_strategy(strategy)
+    return Desk(engine, accountant, gate, strategies, risk)
+
+
+def _replace_client(kernel: Any, exchange: Any, client: BacktestExecClient) -> None:
+    kernel.exec_engine.deregister_client(exchange.exec_client)
+    exchange.register_client(client)
+    kernel.exec_engine.register_client(client)
+
+
+def signal_intervals(strategies: dict[str, DeskStrategy]) -> dict[str, int]:
+    """Return the candle intervals that the strategies ask for, with the longest history needed."""
+    needed: dict[str, int] = {}
+    for strategy in strategies.values():
+        for interval, bars in strategy.history_needed().items():
+            needed[interval] = max(bars, needed.get(interval, 0))
+    return needed
+
+
+def subscribe(desk: Desk, topic: str, handler: Callable[[Any], None]) -> None:
+    """Hear the desk's messages."""
+    desk.engine.kernel.msgbus.subscribe(topic, handler)

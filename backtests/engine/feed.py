@@ -1,0 +1,340 @@
+"""The catalog in time slices: what the engine is fed, and the prices that the run is valued at.
+
+A slice [start, end) holds the strategies' candles that close in it, a print (a trade at the open)
+for every execution candle that opens in it, and, for the accountant, the grid of execution closes
+and the funding settlements. Only one slice is in memory at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import numpy as np
+from nautilus_trader.core.data import Data
+from nautilus_trader.model.data import TradeTick
+from nautilus_trader.model.enums import AggressorSide
+from numpy.typing import NDArray
+
+from backtests.engine.market import Market
+from catalog.panel import Panel
+from catalog.storage.query import panel
+from catalog.storage.store import Catalog
+from config.durations import interval_ns
+from config.errors import DeskError
+
+PRINT_DELAY_NS = 1_000_000_000
+"""A decision at T meets the market one second later, so an open at T itself comes after it."""
+
+DAY_NS = 86_400_000_000_000
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Prices of N instruments at each execution close of a slice.
+
+    Parameters
+    ----------
+    ts : ndarray of int64, shape (T,)
+        Close times, UNIX nanoseconds (UTC), within (start, end], and the window's end: what fills
+        after the last close is valued there.
+    close : ndarray of float64, shape (T, N)
+        Newest close, carried over gaps; NaN before the first.
+    low, high : ndarray of float64, shape (T, N)
+        Extremes of the mark price in the candle where the catalog has them (coarser mark candles
+        bound the execution candle's own extremes), else of the execution candle.
+    delisted : mapping of row to columns
+        Instruments whose data end with that row.
+    real : ndarray of bool, shape (T, N), optional
+        Whether a candle closed there, or the one before is carried; None says always.
+    """
+
+    ts: NDArray[np.int64]
+    close: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    delisted: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    real: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """A funding settlement: stamp (UNIX nanoseconds, UTC), rate, mark price at the stamp."""
+
+    ts: int
+    instrument: str
+    rate: Decimal
+    mark_price: Decimal
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What one stretch [start, end) of the window brings."""
+
+    start: int
+    end: int
+    data: list[Data]
+    grid: Grid
+    settlements: list[Settlement]
+
+
+class Feed:
+    """Reads a catalog slice by slice.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Where from.
+    market : Market
+        Which instruments, in which order.
+    signal_intervals : tuple of str
+        Candles that the strategies ask for.
+    execution_interval : str
+        Candles whose opens orders fill at, and whose closes value the account.
+    start, end : int
+        Window, UNIX nanoseconds (UTC), end exclusive.
+    slice_days : int
+        Length of a slice.
+    prints : bool
+        Whether opens are fed as trades (``next_open``); otherwise orders fill at candle closes.
+    funding : bool
+        Whether funding is settled.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        market: Market,
+        *,
+        signal_intervals: tuple[str, ...],
+        execution_interval: str,
+        start: int,
+        end: int,
+        slice_days: int,
+        prints: bool,
+        funding: bool,
+    ) -> None:
+        self.catalog, self.market = catalog, market
+        self.signal_intervals = signal_intervals
+        self.execution_interval = execution_interval
+        self.start, self.end = start, end
+        self._step = slice_days * DAY_NS
+        self._prints, self._funding = prints, funding
+        self._interval_ns = interval_ns(execution_interval)
+        self._carried = np.full(len(market.ids), np.nan)
+        coverage = catalog.coverage("bars", execution_interval)
+        self.last_bar = {name: coverage[name].last for name in market.ids if name in coverage}
+        marks = catalog.intervals("mark")
+        fine = [name for name in marks if interval_ns(name) <= self._interval_ns]
+        self.mark_interval = fine[-1] if fine else (marks[0] if marks else None)
+
+    def with_market(self, market: Market) -> Feed:
+        """Return the same feed for a market with other fees."""
+        other = copy(self)
+        other.market = market
+        return other
+
+    def slices(self) -> Iterator[Slice]:
+        """Yield the window's slices in order."""
+        self._carried = self.opening_prices()
+        start = self.start
+        while start < self.end:
+            end = min(start + self._step, self.end)
+            yield self._slice(start, end)
+            start = end
+
+    def opening_prices(self) -> NDArray[np.float64]:
+        """Return the newest close of each instrument at the window's start, at most a week old."""
+        before = panel(
+            self.catalog,
+            self.execution_interval,
+            self.market.ids,
+            self.start - 7 * DAY_NS,
+            self.start,
+        )
+        nothing = np.full(len(self.market.ids), np.nan)
+        return _carry(before.close, nothing)[-1] if len(before.ts) else nothing
+
+    def _slice(self, start: int, end: int) -> Slice:
+        market = self.market
+        candles = panel(
+            self.catalog, self.execution_interval, market.ids, start, end + self._interval_ns - 1
+        )
+        self.refuse_unsound(candles, self.execution_interval)
+        marks = None
+        if self.mark_interval is not None:
+            marks = panel(
+                self.catalog, self.mark_interval, market.ids, start - DAY_NS, end, kind="mark"
+            )
+        before = self._carried
+        grid = self._grid(candles, marks, start, end)
+        data: list[Data] = []
+        for interval in self.signal_intervals:
+            # Where candles themselves are the market, the one that closes at the start is needed.
+            after = start if start == self.start and self._prints else start - 1
+            data += self.catalog.engine_bars(interval, market.ids, after, end - 1)
+        if self._prints:
+            data += self._open_prints(candles, start, end)
+        settlements = []
+        if self._funding:
+            settlements = self._settlements(grid, before, marks, start, end)
+        return Slice(start, end, data, grid, settlements)
+
+    def refuse_unsound(self, candles: Panel, interval: str) -> None:
+        """Stop at candles that would make nonsense of the books.
+
+        Raises
+        ------
+        DeskError
+            With the first instrument, the moment and where to look further.
+        """
+        with np.errstate(invalid="ignore"):
+            bad = (candles.close <= 0) | (candles.open <= 0) | (candles.low > candles.high)
+        off = candles.ts % interval_ns(interval) != 0
+        there = off[:, None] & ~np.isnan(candles.close)
+        for wrong, what in (
+            (there, f"closes at no multiple of {interval}"),
+            (bad, "has a price that is not above 0, or a low above its high"),
+        ):
+            if wrong.any():
+                row, column = (int(place[0]) for place in np.nonzero(wrong))
+                moment = np.datetime64(int(candles.ts[row]), "ns").astype("datetime64[s]")
+                raise DeskError(
+                    f"{candles.ids[column]}: the {interval} candle of {moment} UTC {what}; "
+                    f"`perpdesk catalog check --catalog {self.catalog.path}` lists all of them"
+                )
+
+    def _open_prints(self, candles: Panel, start: int, end: int) -> list[Data]:
+        opens_at = candles.ts - self._interval_ns
+        rows = np.flatnonzero((opens_at >= start) & (opens_at < end))
+        prints: list[Data] = []
+        for column, instrument in enumerate(self.market.instruments):
+            price = candles.open[rows, column]
+            known = ~np.isnan(price)
+            count = int(known.sum())
+            if not count:
+                continue
+            stamps = (opens_at[rows][known] + PRINT_DELAY_NS).astype(np.uint64)
+            prints += TradeTick.from_raw_arrays_to_list(
+                instrument.id,
+                instrument.price_precision,
+                instrument.size_precision,
+                np.ascontiguousarray(price[known]),
+                np.ones(count),
+                np.full(count, AggressorSide.NO_AGGRESSOR.value, dtype=np.uint8),
+                ["OPEN"] * count,
+                stamps,
+                stamps,
+            )
+        return prints
+
+    def _grid(self, candles: Panel, marks: Panel | None, start: int, end: int) -> Grid:
+        step = self._interval_ns
+        # Counted in whole steps: arange over nanoseconds loses the last one to float rounding.
+        ts = (
+            np.arange(end // step - start // step, dtype=np.int64) + 1
+        ) * step + start // step * step
+        if end == self.end and end % step:
+            ts = np.append(ts, end)
+        shape = (len(ts), len(self.market.ids))
+        close, low, high = (np.full(shape, np.nan) for _ in range(3))
+        inside = candles.ts <= end
+        rows = np.searchsorted(ts, candles.ts[inside])
+        close[rows], low[rows], high[rows] = (
+            field[inside] for field in (candles.close, candles.low, candles.high)
+        )
+        real = ~np.isnan(close)
+        close = _carry(close, self._carried)
+        self._carried = close[-1].copy()
+        low, high = np.where(np.isnan(low), close, low), np.where(np.isnan(high), close, high)
+        if marks is not None and len(marks.ts):
+            low, high = self._marked(ts, low, high, marks)
+        delisted: dict[int, tuple[int, ...]] = {}
+        for column, name in enumerate(self.market.ids):
+            last = self.last_bar.get(name)
+            if last is not None and start < last <= end and last < self.end:
+                row = int(np.searchsorted(ts, last))
+                delisted[row] = (*delisted.get(row, ()), column)
+        return Grid(ts, close, low, high, delisted, real)
+
+    def _marked(
+        self,
+        ts: NDArray[np.int64],
+        low: NDArray[np.float64],
+        high: NDArray[np.float64],
+        marks: Panel,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        assert self.mark_interval is not None
+        mark_ns = interval_ns(self.mark_interval)
+        if mark_ns <= self._interval_ns:
+            rows = np.searchsorted(ts, marks.ts)
+            keep = (rows < len(ts)) & (marks.ts > ts[0] - self._interval_ns)
+            lowest, highest = np.full_like(low, np.inf), np.full_like(high, -np.inf)
+            known = np.nan_to_num(marks.low[keep], nan=np.inf)
+            np.minimum.at(lowest, rows[keep], known)
+            known = np.nan_to_num(marks.high[keep], nan=-np.inf)
+            np.maximum.at(highest, rows[keep], known)
+            return (
+                np.where(np.isinf(lowest), low, lowest),
+                np.where(np.isinf(highest), high, highest),
+            )
+        rows = np.searchsorted(marks.ts, ts)
+        exists = rows < len(marks.ts)
+        rows = np.minimum(rows, len(marks.ts) - 1)
+        exists &= marks.ts[rows] - mark_ns < ts
+        floor = np.where(exists[:, None], marks.low[rows], np.nan)
+        ceiling = np.where(exists[:, None], marks.high[rows], np.nan)
+        return np.fmax(low, floor), np.fmin(high, ceiling)
+
+    def _settlements(
+        self,
+        grid: Grid,
+        before: NDArray[np.float64],
+        marks: Panel | None,
+        start: int,
+        end: int,
+    ) -> list[Settlement]:
+        table = self.catalog.funding(self.market.ids, start, end)
+        found = []
+        for ts, name, rate in zip(
+            table.column("ts").to_pylist(),
+            table.column("instrument").to_pylist(),
+            table.column("rate").to_pylist(),
+            strict=True,
+        ):
+            price = self._price_at(ts, self.market.column[name], grid, before, marks)
+            if price is not None:
+                found.append(Settlement(ts, name, Decimal(repr(rate)), Decimal(repr(price))))
+        return sorted(found, key=lambda s: (s.ts, s.instrument))
+
+    def _price_at(
+        self,
+        ts: int,
+        column: int,
+        grid: Grid,
+        before: NDArray[np.float64],
+        marks: Panel | None,
+    ) -> float | None:
+        """Return the mark price at a stamp, or the newest close where there is no mark.
+
+        The newest row of mark candles at the stamp, at most a day old, counts; none after it.
+        Where the instrument is missing from that row, its newest execution close stands in.
+        """
+        if marks is not None:
+            row = int(np.searchsorted(marks.ts, ts, side="right")) - 1
+            if row >= 0 and not np.isnan(marks.close[row, column]):
+                return float(marks.close[row, column])
+        row = int(np.searchsorted(grid.ts, ts, side="right")) - 1
+        # A stamp before the slice's first close is priced at the close that the slice began with.
+        price = grid.close[row, column] if row >= 0 else before[column]
+        return None if np.isnan(price) else float(price)
+
+
+def _carry(values: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fill gaps down the rows with the value above, the first row with what came before."""
+    stacked = np.vstack([before, values])
+    rows = np.where(np.isnan(stacked), 0, np.arange(len(stacked))[:, None])
+    np.maximum.accumulate(rows, axis=0, out=rows)
+    return np.take_along_axis(stacked, rows, axis=0)[1:]

@@ -1,0 +1,223 @@
+"""The simulated venue's two pieces of our own: when an order meets the market, and at what price.
+
+Engine-specific. An order decided at T must not fill at a price that stood before T. The engine
+fills it at the last bar's close, so `NextPrintClient` keeps it until the instrument's next print
+(the open of its next bar, fed by `feed.py` as a trade) and `DeskFillModel` prices it there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.backtest.engine import SimulatedExchange
+from nautilus_trader.backtest.execution_client import BacktestExecClient
+from nautilus_trader.backtest.models import FillModel
+from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.execution.messages import (
+    BatchCancelOrders,
+    CancelAllOrders,
+    CancelOrder,
+    ModifyOrder,
+    SubmitOrder,
+    SubmitOrderList,
+    TradingCommand,
+)
+from nautilus_trader.model.book import OrderBook
+from nautilus_trader.model.data import BookOrder, TradeTick
+from nautilus_trader.model.enums import BookType, LiquiditySide, OrderSide
+from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
+from nautilus_trader.model.instruments import Instrument
+from nautilus_trader.model.objects import Price
+from nautilus_trader.model.orders import Order
+
+from backtests.engine.feed import PRINT_DELAY_NS
+from backtests.engine.slippage import Slippage, slipped_price
+
+
+class DeskFillModel(FillModel):
+    """Fills what takes whole, at the standing price made worse by the named slippage.
+
+    ``references`` keeps the standing price of each order until the accountant takes it; ``forced``
+    holds the prices of liquidations and delistings, which are the venue's and slip no further.
+    """
+
+    def __init__(self, slippage: Slippage) -> None:
+        super().__init__()
+        self.slippage = slippage
+        self.references: dict[str, Decimal] = {}
+        self.forced: dict[str, Decimal] = {}
+
+    def get_orderbook_for_fill_simulation(
+        self, instrument: Instrument, order: Order, best_bid: Price, best_ask: Price
+    ) -> OrderBook | None:
+        """Return a book of one level, large enough for the order, at the price it shall have.
+
+        A limit order that takes, as one that is immediate or cancel, slips no further than its own
+        price. One that rests keeps the engine's rule: it fills at its price or better.
+        """
+        if order.has_price and order.liquidity_side != LiquiditySide.TAKER:
+            return None
+        buy = order.side == OrderSide.BUY
+        name = order.client_order_id.value
+        price = self.forced.pop(name, None)
+        if price is None:
+            standing = best_ask if buy else best_bid
+            reference = standing.as_decimal()
+            fraction = self.slippage(order.quantity.as_decimal() * reference)
+            if fraction:
+                tick = instrument.price_increment.as_decimal()
+                price = slipped_price(reference, fraction, tick, buy=buy)
+                if order.has_price:
+                    limit = order.price.as_decimal()
+                    price = min(price, limit) if buy else max(price, limit)
+                level = Price(price, instrument.price_precision)
+            else:
+                level = standing
+        else:
+            reference = price
+            level = Price(price, instrument.price_precision)
+        self.references[name] = reference
+        book = OrderBook(instrument.id, BookType.L2_MBP)
+        side = OrderSide.SELL if buy else OrderSide.BUY
+        book.add(BookOrder(side, level, order.quantity, 1), 0)
+        return book
+
+
+@dataclass(slots=True)
+class _Waiting:
+    command: TradingCommand
+    since: int
+    prints_left: int
+
+
+class NextPrintClient(BacktestExecClient):
+    """Sends each instrument's orders to the exchange when that instrument next trades.
+
+    An instrument in a gap of the data has no price, so its orders wait; nothing fills at a stale
+    one. Cancelling an order that waits takes it back before it reached the market.
+
+    Parameters
+    ----------
+    exchange : SimulatedExchange
+        The exchange behind it.
+    kernel : NautilusKernel
+        Of the backtest engine.
+    prints_to_wait : int
+        At which print after its arrival an order goes on: 1, or 2 to fill one candle later.
+    """
+
+    def __init__(self, exchange: SimulatedExchange, kernel: Any, prints_to_wait: int) -> None:
+        super().__init__(exchange, kernel.msgbus, kernel.cache, kernel.clock)
+        self._venue = exchange
+        self._prints_to_wait = prints_to_wait
+        self._waiting: dict[InstrumentId, list[_Waiting]] = {}
+        kernel.msgbus.subscribe("data.trades.*", self._release)
+
+    def _release(self, tick: TradeTick) -> None:
+        waiting = self._waiting.get(tick.instrument_id)
+        if not waiting:
+            return
+        opened = tick.ts_event - PRINT_DELAY_NS
+        left: list[_Waiting] = []
+        ready: list[_Waiting] = []
+        for entry in waiting:
+            # What came in after the candle had opened must not have its open.
+            if entry.since <= opened:
+                entry.prints_left -= 1
+            (left if entry.prints_left else ready).append(entry)
+        self._waiting[tick.instrument_id] = left
+        for entry in ready:
+            self._venue.send(entry.command)
+
+    def _wait(self, command: TradingCommand) -> None:
+        entry = _Waiting(command, self._clock.timestamp_ns(), self._prints_to_wait)
+        self._waiting.setdefault(command.instrument_id, []).append(entry)
+
+    def submit_order(self, command: SubmitOrder) -> None:
+        """Keep the order until the instrument's next print."""
+        self._submitted(command.order)
+        self._wait(command)
+
+    def submit_order_list(self, command: SubmitOrderList) -> None:
+        """Keep each order until its instrument's next print, in their order."""
+        for order in command.order_list.orders:
+            self.submit_order(
+                SubmitOrder(
+                    trader_id=command.trader_id,
+                    strategy_id=command.strategy_id,
+                    order=order,
+                    command_id=UUID4(),
+                    ts_init=command.ts_init,
+                    position_id=command.position_id,
+                )
+            )
+
+    def modify_order(self, command: ModifyOrder) -> None:
+        """Keep the change behind the order that it changes, or send it when that has left."""
+        if self._waiting.get(command.instrument_id):
+            self._wait(command)
+        else:
+            super().modify_order(command)
+
+    def cancel_order(self, command: CancelOrder) -> None:
+        """Take back an order that waits, or send the cancel when it has left."""
+        if not self._take_back(command.instrument_id, command.client_order_id):
+            super().cancel_order(command)
+
+    def cancel_all_orders(self, command: CancelAllOrders) -> None:
+        """Take back all that wait on that side, then cancel what has left."""
+        for entry in list(self._waiting.get(command.instrument_id, ())):
+            waiting = entry.command
+            if not isinstance(waiting, SubmitOrder):
+                continue
+            sides = (OrderSide.NO_ORDER_SIDE, waiting.order.side)
+            if command.order_side in sides:
+                self._take_back(command.instrument_id, waiting.order.client_order_id)
+        super().cancel_all_orders(command)
+
+    def batch_cancel_orders(self, command: BatchCancelOrders) -> None:
+        """Cancel one by one."""
+        for cancel in command.cancels:
+            self.cancel_order(cancel)
+
+    def send_now(self, command: SubmitOrder) -> None:
+        """Send a venue's own order (liquidation, delisting) past the wait."""
+        self._submitted(command.order)
+        self._venue.send(command)
+
+    def take_back_all(self, instrument_id: InstrumentId) -> None:
+        """Cancel everything that waits for an instrument that will not trade again."""
+        for entry in list(self._waiting.get(instrument_id, ())):
+            waiting = entry.command
+            if isinstance(waiting, SubmitOrder):
+                self._take_back(instrument_id, waiting.order.client_order_id)
+        self._waiting.pop(instrument_id, None)
+
+    def _submitted(self, order: Order) -> None:
+        self.generate_order_submitted(
+            strategy_id=order.strategy_id,
+            instrument_id=order.instrument_id,
+            client_order_id=order.client_order_id,
+            ts_event=self._clock.timestamp_ns(),
+        )
+
+    def _take_back(self, instrument_id: InstrumentId, client_order_id: ClientOrderId) -> bool:
+        queue = self._waiting.get(instrument_id, [])
+        for index, entry in enumerate(queue):
+            command = entry.command
+            if (
+                isinstance(command, SubmitOrder)
+                and command.order.client_order_id == client_order_id
+            ):
+                del queue[index]
+                self.generate_order_canceled(
+                    strategy_id=command.strategy_id,
+                    instrument_id=instrument_id,
+                    client_order_id=client_order_id,
+                    venue_order_id=None,
+                    ts_event=self._clock.timestamp_ns(),
+                )
+                return True
+        return False

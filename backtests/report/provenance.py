@@ -1,0 +1,166 @@
+"""Where the figures come from: fills, parameters, data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from backtests.report.formats import UNDEFINED, date, symbol, table, text
+from backtests.report.report_data import Material
+
+OWN_VENUE = "bybit"
+INVENTED = "simulated"
+
+
+def notes(material: Material) -> list[str]:
+    """Return what the reader must know before the figures, as HTML sentences."""
+    return [text(warning) for warning in material.summary["warnings"]] + [
+        text(sentence) for sentence in stand_ins(material.result.provenance)
+    ]
+
+
+def stand_ins(provenance: list[dict[str, Any]]) -> list[str]:
+    """Return a sentence for each source that is not the venue itself, and for guessed facts."""
+    found = []
+    for venue in sorted({str(record.get("source_venue") or "unknown") for record in provenance}):
+        records = [r for r in provenance if str(r.get("source_venue") or "unknown") == venue]
+        ids = sorted({name for record in records for name in record.get("instruments", ())})
+        some = f"{len(ids)} instruments" if len(ids) != 1 else symbol(ids[0])
+        if venue.lower() == INVENTED:
+            found.append(
+                f"The market is invented ({records[0].get('source', '')}): the figures show that "
+                "the machinery works and say nothing about real markets."
+            )
+        elif venue.lower() == "unknown":
+            found.append(f"Nobody said whose prices those of {some} are.")
+        elif venue.lower() != OWN_VENUE:
+            found.append(
+                f"Data of {venue.capitalize()} stand in for Bybit's ({some}): prices, volumes and "
+                "funding there are similar, not the same."
+            )
+    return found
+
+
+def how_filled(material: Material) -> str:
+    """Say how fills were made, and at what costs."""
+    how = material.summary["how_filled"]
+    rows = [
+        ["Fills", text(str(how.get("mode", UNDEFINED)).replace("_", " "))],
+        ["Execution candles", text(how.get("interval", UNDEFINED))],
+        ["Slippage", text(how.get("slippage", UNDEFINED))],
+    ]
+    document = yaml.safe_load(material.result.config_yaml) or {}
+    venue = document.get("venue") or {}
+    for product, fees in (venue.get("fees") or {}).items():
+        rows.append(
+            [
+                f"Fees, {text(product)}",
+                f"maker {_bps(fees.get('maker'))}, taker {_bps(fees.get('taker'))}",
+            ]
+        )
+    if "leverage" in venue:
+        rows.append(
+            ["Most gross leverage that the order gate allows", f"{text(venue['leverage'])}×"]
+        )
+    return f"<p>{text(how.get('words', ''))}</p>" + table(
+        ["", ""], rows, words=(0, 1), kind="facts"
+    )
+
+
+def parameters(material: Material) -> str:
+    """Show the resolved document, by path and as it stands."""
+    document = yaml.safe_load(material.result.config_yaml) or {}
+    rows = [
+        # A long path may break after its dots.
+        [f"<code>{text(path).replace('.', '.<wbr>')}</code>", text(value)]
+        for path, value in flat(document)
+    ]
+    return (
+        table(["Path", "Value"], rows, words=(0, 1), kind="facts")
+        + "<details><summary>The resolved document, which reruns to the same "
+        f"(config.yaml)</summary><pre>{text(material.result.config_yaml)}</pre></details>"
+    )
+
+
+def provenance(material: Material) -> str:
+    """Show each import that the run read."""
+    records = material.result.provenance
+    if not records:
+        return "<p>The catalog kept no record of where these data come from.</p>"
+    rows = []
+    for record in records:
+        read = "<br>".join(
+            _together(f"{text(kind)} {count:,}")
+            for kind, count in sorted(record.get("rows", {}).items())
+        )
+        first, last = record.get("first") or 0, record.get("last") or 0
+        inferred = record.get("inferred") or 0
+        guessed = f" ({inferred} with guessed facts)" if inferred else ""
+        rows.append(
+            [
+                text(record.get("source", UNDEFINED)),
+                text(record.get("source_venue") or "unknown"),
+                f"{_together(f'{date(first)} –')} {_together(date(last))}" if last else UNDEFINED,
+                f"{len(record.get('instruments', ()))}{guessed}",
+                read or UNDEFINED,
+                text(record.get("note") or UNDEFINED),
+            ]
+        )
+    head = ["Source", "Prices of", "Range", "Instruments", "Rows", "Note"]
+    return table(head, rows, words=range(6), kind="sources") + _files(records) + _hashes(material)
+
+
+def flat(value: Any, path: str = "") -> list[tuple[str, str]]:
+    """Return the dotted paths of a document's values, in its order."""
+    if isinstance(value, dict) and value:
+        return [
+            line
+            for key, inner in value.items()
+            for line in flat(inner, f"{path}.{key}" if path else str(key))
+        ]
+    if isinstance(value, list):
+        return [(path, ", ".join(str(item) for item in value) or "none")]
+    if isinstance(value, bool):
+        return [(path, "yes" if value else "no")]
+    return [(path, "none" if value is None or value == {} else str(value))]
+
+
+def _files(records: list[dict[str, Any]]) -> str:
+    files = [file for record in records for file in record.get("files", ())]
+    if not files:
+        return ""
+    rows = [
+        [text(f.get("name")), f"{f.get('bytes', 0):,}", f"<td><code>{text(f.get('sha256'))}</code>"]
+        for f in files
+    ]
+    count = f"{len(files)} files" if len(files) != 1 else "One file"
+    return (
+        f"<details><summary>{count} read, with their hashes</summary>"
+        + table(["File", "Bytes", "SHA-256"], rows)
+        + "</details>"
+    )
+
+
+def _hashes(material: Material) -> str:
+    summary = material.summary
+    rows = [
+        [name, f"<code>{text(summary[key])}</code>"]
+        for name, key in (
+            ("Data hash", "data_hash"),
+            ("Document hash", "config_hash"),
+            ("Engine", "engine_version"),
+        )
+    ]
+    return (
+        "<p>The same document, data and versions give the same decisions, orders, fills and "
+        "figures.</p>" + table(["", ""], rows, words=(0, 1), kind="facts")
+    )
+
+
+def _together(html: str) -> str:
+    return f'<span class="together">{html}</span>'
+
+
+def _bps(fee: Any) -> str:
+    return UNDEFINED if fee is None else f"{float(fee) * 1e4:g} bps"

@@ -1,0 +1,5 @@
+"""What a run leaves behind: tables, figures, equity curve, benchmarks.
+
+May import `backtests.engine` and below. A new figure goes into `figures`, a new table into
+`tables`.
+"""

@@ -1,0 +1,165 @@
+"""The figures of a run, computed from its tables: what `summary.json` says and stress rows repeat.
+
+Fractions are fractions (0.2 is 20 %), only ``return_pct`` is in percent. Money is in the settlement
+currency. An undefined figure is None.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from actors import measures
+from actors.measures import DAY, Floats, Integers
+
+HOUR = DAY // 24
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """A run's equity, whole and by day.
+
+    Parameters
+    ----------
+    ts, equity : int64[n], float64[n]
+        Every sample, the opening at ``start_ns`` first; UNIX nanoseconds (UTC).
+    day_ends, day_equity : int64[days + 1], float64[days + 1]
+        As `measures.daily_closes` returns them.
+    day_returns : float64[days]
+        Return of each UTC day.
+    """
+
+    ts: Integers
+    equity: Floats
+    day_ends: Integers
+    day_equity: Floats
+    day_returns: Floats
+
+
+def curves(equity: pa.Table, opening: float, start_ns: int, end_ns: int) -> Curves:
+    """Return the curves of an equity table."""
+    ts, values = column(equity, "ts"), column(equity, "equity")
+    ends, closes = measures.daily_closes(ts, values, start_ns, end_ns, opening)
+    later = ts > start_ns
+    return Curves(
+        ts=np.concatenate(([start_ns], ts[later])),
+        equity=np.concatenate(([opening], values[later])),
+        day_ends=ends,
+        day_equity=closes,
+        day_returns=measures.returns(closes),
+    )
+
+
+def figures(
+    tables: Mapping[str, pa.Table],
+    *,
+    starting_equity: Decimal,
+    ending_equity: Decimal,
+    gross_pnl: Decimal,
+    fees: Decimal,
+    funding: Decimal,
+    slippage: Decimal,
+    start_ns: int,
+    end_ns: int,
+) -> dict[str, Any]:
+    """Return a run's figures by name, rounded nowhere.
+
+    Parameters
+    ----------
+    tables : mapping of str to pyarrow.Table
+        ``orders``, ``fills``, ``positions`` and ``equity`` as in `backtests.results.tables`.
+    starting_equity, ending_equity, gross_pnl, fees, funding, slippage : Decimal
+        From the books. ``gross_pnl`` is at the prices of the fills, so slippage is inside it.
+    start_ns, end_ns : int
+        The window, UNIX nanoseconds (UTC), end exclusive.
+
+    Notes
+    -----
+    Sharpe, Sortino, volatility and growth come from returns of UTC days and 365 days a year; the
+    drawdown from every sample. ``turnover`` is notional traded in a year over average equity.
+    ``win_rate``, ``profit_factor`` and ``average_trade`` are of closed trades (flat to flat) after
+    fees and funding. ``exposure`` is the time-weighted average of gross notional over equity.
+    """
+    opening = float(starting_equity)
+    lines = curves(tables["equity"], opening, start_ns, end_ns)
+    daily = lines.day_returns
+    ts, equity = column(tables["equity"], "ts"), column(tables["equity"], "equity")
+    gross, net = column(tables["equity"], "gross"), column(tables["equity"], "net")
+    days = (end_ns - start_ns) / DAY
+    growth, deepest = measures.cagr(daily), measures.max_drawdown(lines.equity)
+    positions = tables["positions"]
+    closed = ~column(positions, "open").astype(bool)
+    profits = money(positions, "net")[closed]
+    held = column(positions, "ts_closed")[closed] - column(positions, "ts_opened")[closed]
+    traded = float(money(tables["fills"], "notional").sum())
+    average_equity = measures.time_weighted(ts, equity, end_ns)
+    return finite(
+        {
+            "days": days,
+            "starting_equity": opening,
+            "ending_equity": float(ending_equity),
+            "net_profit": float(ending_equity - starting_equity),
+            "return_pct": float((ending_equity / starting_equity - 1) * 100),
+            "gross_pnl": float(gross_pnl),
+            "gross_before_slippage": float(gross_pnl + slippage),
+            "fees": float(fees),
+            "funding": float(funding),
+            "slippage": float(slippage),
+            "cagr": growth,
+            "volatility": measures.volatility(daily),
+            "sharpe": measures.sharpe(daily),
+            "sortino": measures.sortino(daily),
+            "calmar": measures.calmar(growth, deepest),
+            "max_drawdown": deepest,
+            "best_day": daily.max() if len(daily) else math.nan,
+            "worst_day": daily.min() if len(daily) else math.nan,
+            "traded_notional": traded,
+            "turnover": measures.turnover(traded, average_equity, days),
+            "exposure": measures.exposure(ts, gross, equity, end_ns),
+            "net_exposure": measures.exposure(ts, net, equity, end_ns),
+            "time_in_market": measures.time_weighted(ts, (gross > 0).astype(np.float64), end_ns),
+            "orders": len(tables["orders"]),
+            "fills": len(tables["fills"]),
+            "trades": int(closed.sum()),
+            "trades_open": int((~closed).sum()),
+            "win_rate": measures.win_rate(profits),
+            "profit_factor": measures.profit_factor(profits),
+            "average_trade": profits.mean() if len(profits) else math.nan,
+            "average_holding_hours": held.mean() / HOUR if len(held) else math.nan,
+        }
+    )
+
+
+def column(table: pa.Table, name: str) -> NDArray[Any]:
+    """Return a column as an array; an int64 column with empty rows holds -1 there."""
+    values = table.column(name).combine_chunks()
+    if values.null_count and pa.types.is_integer(values.type):
+        values = values.fill_null(-1)
+    array: NDArray[Any] = values.to_numpy(zero_copy_only=False)
+    return array
+
+
+def money(table: pa.Table, name: str) -> Floats:
+    """Return a column of decimal strings as float64, for drawing and averages."""
+    return np.array(table.column(name).to_pylist(), dtype=np.float64)
+
+
+def booked(table: pa.Table, name: str) -> Decimal:
+    """Return the exact sum of a column of decimal strings."""
+    return sum(map(Decimal, table.column(name).to_pylist()), Decimal(0))
+
+
+def finite(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the mapping in plain Python numbers, with None where a figure is not finite."""
+    plain = {}
+    for name, value in values.items():
+        number = value.item() if isinstance(value, np.generic) else value
+        plain[name] = None if isinstance(number, float) and not math.isfinite(number) else number
+    return plain

@@ -1,0 +1,238 @@
+"""Takes down what a run does, slice by slice, in the shape of the result's tables.
+
+Engine-specific where it reads orders. Orders and positions that are closed and taken down are then
+purged from the engine, so memory stays flat in the length of the window.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+from nautilus_trader.model.enums import OrderSide, OrderStatus, OrderType
+from nautilus_trader.model.events import OrderCanceled, OrderDenied, OrderRejected
+from nautilus_trader.model.orders import Order
+
+from actors.records.ledger import Fill, RoundTrip
+from backtests.engine.build import Desk, subscribe
+from backtests.engine.feed import Grid, Slice
+from backtests.engine.funding import FundingPayment
+from backtests.engine.market import Market
+from backtests.results.equity import EquityCurve
+from backtests.results.tables import conform, table
+from strategies.messages import Decision, Verdict, encode
+
+
+class Recorder:
+    """Collects orders, fills, funding, decisions, verdicts and the equity curve of one run."""
+
+    def __init__(self, desk: Desk, market: Market, start: int) -> None:
+        self._desk = desk
+        self.curve = EquityCurve(desk.accountant.ledger.starting, start, market.column)
+        self._decisions: list[dict[str, Any]] = []
+        self._parts: dict[str, list[pa.Table]] = defaultdict(list)
+        self._grid: Grid | None = None
+        self._new_fills: list[tuple[Fill, Decimal]] = []
+        self._new_payments: list[FundingPayment] = []
+        self._verdicts: list[dict[str, Any]] = []
+        subscribe(desk, "decisions.*", self._on_decision)
+        subscribe(desk, "verdicts.*", self._on_verdict)
+
+    def end_slice(self, part: Slice) -> None:
+        """Take down what the slice brought, then let the engine forget what is closed."""
+        self._take()
+        if self._grid is not None:
+            self._draw(self._grid)
+        self._grid = part.grid
+        cache = self._desk.engine.kernel.cache
+        self._keep("orders", [_order_row(order) for order in cache.orders_closed()])
+        now = self._desk.engine.kernel.clock.timestamp_ns()
+        cache.purge_closed_orders(ts_now=now)
+        cache.purge_closed_positions(ts_now=now)
+        cache.purge_account_events(ts_now=now)
+
+    def end_run(self) -> None:
+        """Take down what the last flush of the engine's timers brought."""
+        self._take()
+        if self._grid is not None:
+            self._draw(self._grid)
+            self._grid = None
+
+    def _draw(self, grid: Grid) -> None:
+        """Extend the curve by a grid whose events are all in.
+
+        The engine fires timers past a slice's last event only when the next slice brings one, so a
+        grid is drawn one slice late.
+        """
+        last = int(grid.ts[-1])
+        self.curve.extend(
+            grid,
+            [(fill, cost) for fill, cost in self._new_fills if fill.ts <= last],
+            [payment for payment in self._new_payments if payment.ts <= last],
+        )
+        self._new_fills = [(fill, cost) for fill, cost in self._new_fills if fill.ts > last]
+        self._new_payments = [payment for payment in self._new_payments if payment.ts > last]
+
+    def _take(self) -> None:
+        accountant = self._desk.accountant
+        closed = accountant.ledger.closed
+        self._keep("fills", [_fill_row(fill) for fill, _ in accountant.fills])
+        self._keep("funding", [asdict(payment) for payment in accountant.payments])
+        self._keep("positions", [_trip_row(trip) for trip in closed])
+        self._keep("decisions", self._decisions)
+        self._keep("verdicts", self._verdicts)
+        self._new_fills += accountant.fills
+        self._new_payments += accountant.payments
+        for taken in (
+            accountant.fills,
+            accountant.payments,
+            closed,
+            self._decisions,
+            self._verdicts,
+        ):
+            taken.clear()
+
+    def _keep(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep rows as Arrow, a tenth of what they take as objects."""
+        if rows:
+            self._parts[name].append(table(name, rows))
+
+    def _whole(self, name: str, rows: Sequence[Mapping[str, Any]] = ()) -> pa.Table:
+        return pa.concat_tables([*self._parts[name], table(name, rows)]).combine_chunks()
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Return the result's tables, with the orders and positions that are still open."""
+        accountant = self._desk.accountant
+        orders = [_order_row(order) for order in self._desk.engine.kernel.cache.orders()]
+        trips = [
+            _trip_row(trip, accountant.price(trip.instrument))
+            for trip in accountant.ledger.open.values()
+        ]
+        return {
+            "orders": _in_order(self._whole("orders", orders)),
+            "fills": self._whole("fills"),
+            "positions": self._whole("positions", trips),
+            "equity": conform("equity", pa.table(self.curve.columns())),
+            "decisions": self._whole("decisions"),
+            "funding": self._whole("funding"),
+            "verdicts": self._whole("verdicts"),
+        }
+
+    def _on_verdict(self, verdict: Verdict) -> None:
+        self._verdicts.append(
+            {
+                "ts": self._desk.engine.kernel.clock.timestamp_ns(),
+                "guard": verdict.guard,
+                "scope": verdict.scope,
+                "action": verdict.action.name.lower(),
+                "multiplier": verdict.multiplier,
+                "until": verdict.until,
+                "measured": verdict.measured,
+                "limit": verdict.limit,
+                "reason": verdict.reason,
+            }
+        )
+
+    def _on_decision(self, decision: Decision) -> None:
+        payload = encode(decision)
+        self._decisions.append(
+            {
+                "ts": decision.ts,
+                "strategy": decision.strategy,
+                "data_ts": decision.data_ts,
+                "kind": decision.kind,
+                "equity": decision.equity,
+                "gross": decision.gross,
+                "net": decision.net,
+                "note": decision.note,
+                "payload": payload,
+            }
+        )
+
+
+def decisions_of(decisions: pa.Table) -> list[Decision]:
+    """Read the Decisions back from a result's table."""
+    decoder = msgspec.json.Decoder(Decision)
+    return [decoder.decode(payload) for payload in decisions.column("payload").to_pylist()]
+
+
+def _order_row(order: Order) -> dict[str, Any]:
+    last = order.last_event
+    reason = ", ".join(order.tags or [])
+    if isinstance(last, OrderDenied | OrderRejected):
+        reason = last.reason
+    elif isinstance(last, OrderCanceled) and not reason:
+        reason = "cancelled"
+    closed = order.is_closed
+    return {
+        "client_order_id": order.client_order_id.value,
+        "strategy": order.strategy_id.get_tag(),
+        "instrument": order.instrument_id.value,
+        "ts_created": order.ts_init,
+        "ts_closed": order.ts_last if closed else None,
+        "side": "BUY" if order.side == OrderSide.BUY else "SELL",
+        "type": OrderType(order.order_type).name,
+        "quantity": order.quantity.as_decimal(),
+        "filled": order.filled_qty.as_decimal(),
+        "avg_px": order.avg_px if order.filled_qty else None,
+        "status": OrderStatus(order.status).name,
+        "reduce_only": order.is_reduce_only,
+        "reason": reason,
+    }
+
+
+def _in_order(orders: pa.Table) -> pa.Table:
+    """Sort orders by the moment and the number they were made with."""
+
+    def made(row: int) -> tuple[int, str, int]:
+        head, _, number = names[row].rpartition("-")
+        return stamps[row], head, int(number, 36)
+
+    stamps = orders.column("ts_created").to_pylist()
+    names = orders.column("client_order_id").to_pylist()
+    return orders.take(pa.array(sorted(range(len(orders)), key=made), pa.int64()))
+
+
+def _fill_row(fill: Fill) -> dict[str, Any]:
+    return {
+        "ts": fill.ts,
+        "strategy": fill.strategy,
+        "instrument": fill.instrument,
+        "client_order_id": fill.client_order_id,
+        "side": "BUY" if fill.quantity > 0 else "SELL",
+        "quantity": abs(fill.quantity),
+        "price": fill.price,
+        "reference_price": fill.reference_price,
+        "notional": fill.notional,
+        "fee": fill.fee,
+        "slippage": fill.slippage,
+        "liquidity": fill.liquidity,
+        "kind": fill.kind,
+    }
+
+
+def _trip_row(trip: RoundTrip, price: Decimal | None = None) -> dict[str, Any]:
+    """Return a round trip's row; one that is open needs a price to be valued at."""
+    assert price is not None or trip.ts_closed is not None
+    gross = trip.gross(price or Decimal(0))
+    exit_price = trip.exit_price
+    return {
+        "strategy": trip.strategy,
+        "instrument": trip.instrument,
+        "side": "LONG" if trip.is_long else "SHORT",
+        "ts_opened": trip.ts_opened,
+        "ts_closed": trip.ts_closed,
+        "quantity": trip.peak,
+        "entry_px": float(trip.entry_price),
+        "exit_px": None if exit_price is None else float(exit_price),
+        "gross": gross,
+        "fees": trip.fees,
+        "funding": trip.funding,
+        "net": gross - trip.fees + trip.funding,
+        "open": trip.ts_closed is None,
+    }

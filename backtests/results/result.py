@@ -1,0 +1,367 @@
+"""A Result: the frozen outcome of a run, checked, and kept as a folder of plain files.
+
+``summary.json`` the figures · ``config.yaml`` the resolved document, which reruns to the same ·
+``provenance.json`` where the data come from · one Parquet file a table of
+`backtests.results.tables` ·
+``report.html`` for the eye.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from backtests.results.figures import booked, column, figures
+from backtests.results.tables import SCHEMAS, conform
+from config.errors import DeskError, InputError
+
+CENT = Decimal("0.01")
+TABLES = ("orders", "fills", "positions", "equity", "decisions", "funding", "verdicts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """Everything that a run leaves, before it is written.
+
+    Parameters
+    ----------
+    name : str
+        The document's name.
+    config_yaml : str
+        The resolved document.
+    config_hash, data_hash, engine_version : str
+        What has to be the same for the same figures.
+    started : float
+        Wall time at which the run began, UNIX seconds (UTC).
+    elapsed_s : float
+        How long it took.
+    start_ns, end_ns : int
+        The window, UNIX nanoseconds (UTC), end exclusive.
+    starting_equity, ending_equity, gross_pnl, fees, funding, slippage : Decimal
+        From the books; ``funding`` is what was received, fees and slippage are costs when positive,
+        and ``gross_pnl`` is at the prices of the fills.
+    tables : mapping of str to pyarrow.Table
+        ``orders``, ``fills``, ``positions``, ``equity``, ``decisions``, ``funding``,
+        ``verdicts``.
+    benchmarks : pyarrow.Table
+        See `backtests.results.tables.BENCHMARKS`.
+    provenance : list of dict
+        The catalog's records of the imports that the run read.
+    how_filled : dict
+        ``mode``, ``interval``, ``slippage`` and ``words``.
+    warnings : list of str
+        What a reader must not overlook, the most serious first.
+    targets : dict of str to float
+        ``sharpe``, ``max_drawdown``, ``calmar`` and ``win_rate`` to aim at.
+    stress : list of dict or None
+        One row a stressed run, the run as specified first: ``name`` and its `figures`.
+    guard_costs : pyarrow.Table or None
+        What each guard cost or saved (`tables.GUARD_COSTS`); None where it was not worked out.
+    """
+
+    name: str
+    config_yaml: str
+    config_hash: str
+    data_hash: str
+    engine_version: str
+    started: float
+    elapsed_s: float
+    start_ns: int
+    end_ns: int
+    starting_equity: Decimal
+    ending_equity: Decimal
+    gross_pnl: Decimal
+    fees: Decimal
+    funding: Decimal
+    slippage: Decimal
+    tables: Mapping[str, pa.Table]
+    benchmarks: pa.Table
+    provenance: list[dict[str, Any]]
+    how_filled: dict[str, Any]
+    warnings: list[str]
+    targets: dict[str, float]
+    stress: list[dict[str, Any]] | None = None
+    guard_costs: pa.Table | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result folder that was read; tables are read when asked for."""
+
+    path: Path
+    summary: dict[str, Any]
+    provenance: list[dict[str, Any]]
+    config_yaml: str
+
+    def has(self, name: str) -> bool:
+        """Whether the folder has the table: older results lack some."""
+        return (self.path / f"{name}.parquet").is_file()
+
+    def table(self, name: str) -> pa.Table:
+        """Return one of the tables of `backtests.results.tables`.
+
+        Raises
+        ------
+        InputError
+            When its file is missing or damaged.
+        """
+        file = self.path / f"{name}.parquet"
+        try:
+            return pq.read_table(file, schema=SCHEMAS[name])
+        except (OSError, pa.ArrowException) as error:
+            raise _unreadable(file, error) from error
+
+
+def summarise(record: RunRecord) -> dict[str, Any]:
+    """Return what `summary.json` says."""
+    return {
+        "name": record.name,
+        "start": _iso(record.start_ns),
+        "end": _iso(record.end_ns),
+        "start_ns": record.start_ns,
+        "end_ns": record.end_ns,
+        **figures(
+            record.tables,
+            starting_equity=record.starting_equity,
+            ending_equity=record.ending_equity,
+            gross_pnl=record.gross_pnl,
+            fees=record.fees,
+            funding=record.funding,
+            slippage=record.slippage,
+            start_ns=record.start_ns,
+            end_ns=record.end_ns,
+        ),
+        "verdicts": _by_guard(record.tables["verdicts"]),
+        "refused_orders": record.tables["orders"].column("status").to_pylist().count("DENIED"),
+        "config_hash": record.config_hash,
+        "data_hash": record.data_hash,
+        "engine_version": record.engine_version,
+        "started": _iso(int(record.started * 1e9)),
+        "elapsed_s": record.elapsed_s,
+        "how_filled": record.how_filled,
+        "warnings": record.warnings,
+        "targets": record.targets,
+        "stress": record.stress,
+        "guard_costs": None if record.guard_costs is None else _costs(record.guard_costs),
+    }
+
+
+def check(record: RunRecord) -> None:
+    """Check that the books close.
+
+    Raises
+    ------
+    DeskError
+        When ``ending = starting + gross - fees + funding`` does not hold to the cent, or when a
+        table does not add up to its total; the message has both numbers.
+    """
+    tables, profit = record.tables, record.ending_equity - record.starting_equity
+    curve = column(tables["equity"], "equity")
+    last = Decimal(repr(float(curve[-1]))) if len(curve) else record.starting_equity
+    pairs = {
+        "ending equity and starting equity + gross - fees + funding": (
+            record.ending_equity,
+            record.starting_equity + record.gross_pnl - record.fees + record.funding,
+        ),
+        "fees and the sum of the fills' fees": (record.fees, booked(tables["fills"], "fee")),
+        "slippage and the sum of the fills' slippage": (
+            record.slippage,
+            booked(tables["fills"], "slippage"),
+        ),
+        "funding and the sum of its settlements": (
+            record.funding,
+            booked(tables["funding"], "amount"),
+        ),
+        "net profit and the sum of the positions' net": (
+            profit,
+            booked(tables["positions"], "net"),
+        ),
+        "ending equity and the last of the curve": (record.ending_equity, last),
+    }
+    wrong = [
+        f"{what}: {said} is not {found}"
+        for what, (said, found) in pairs.items()
+        if abs(said - found) >= CENT
+    ]
+    if wrong:
+        raise DeskError(f"{record.name}: the books do not close to the cent: " + "; ".join(wrong))
+
+
+def write(
+    record: RunRecord, out_dir: Path, render: Callable[[Result], str] | None = None
+) -> Result:
+    """Check the record and write it as a folder that is there wholly or not at all.
+
+    Parameters
+    ----------
+    record : RunRecord
+        What the run left.
+    out_dir : Path
+        The folder. A result that stands there is replaced; anything else is not touched.
+    render : callable, optional
+        Makes ``report.html``; `backtests.report.render`.
+
+    Returns
+    -------
+    Result
+        The folder, read back.
+
+    Raises
+    ------
+    DeskError
+        When the books do not close.
+    InputError
+        When ``out_dir`` holds something else than a result.
+    """
+    tables = {name: conform(name, record.tables[name]) for name in TABLES}
+    tables["benchmarks"] = conform("benchmarks", record.benchmarks)
+    if record.guard_costs is not None:
+        tables["guard_costs"] = conform("guard_costs", record.guard_costs)
+    check(record)
+    out_dir = Path(out_dir)
+    claim(out_dir)
+    out_dir.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, so that the rename stays in one file system.
+    staged = out_dir.with_name(f".{out_dir.name}.{os.getpid()}.tmp")
+    shutil.rmtree(staged, ignore_errors=True)
+    try:
+        staged.mkdir()
+        (staged / "config.yaml").write_text(record.config_yaml, encoding="utf-8")
+        _write_json(staged / "provenance.json", record.provenance)
+        _write_json(staged / "summary.json", summarise(record))
+        for name, contents in tables.items():
+            pq.write_table(contents, staged / f"{name}.parquet", compression="zstd")
+        if render is not None:
+            page = render(read(staged))
+            (staged / "report.html").write_text(page, encoding="utf-8")
+        _put(staged, out_dir)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return read(out_dir)
+
+
+def claim(out_dir: Path) -> None:
+    """Check, before any work, that a result may be written there.
+
+    Raises
+    ------
+    InputError
+        When the place is a file, can't be written to, or is a folder that holds something else
+        than a result.
+    """
+    if not out_dir.exists():
+        _try_to_write_in(out_dir.absolute().parent, out_dir)
+        return
+    if not out_dir.is_dir():
+        raise InputError(f"{out_dir}: a file stands there; give a folder that does not exist yet")
+    if any(out_dir.iterdir()) and not (out_dir / "summary.json").is_file():
+        raise InputError(
+            f"{out_dir}: the folder holds other files than a result; give one that does not exist "
+            "yet, or an older result to replace"
+        )
+
+
+def _try_to_write_in(folder: Path, out_dir: Path) -> None:
+    """Make and remove a folder in the nearest one there is: permissions alone don't tell."""
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".perpdesk-", dir=folder))
+    except OSError as error:
+        raise InputError(f"{out_dir}: cannot be written: {folder}: {error.strerror}") from error
+
+
+def read(path: Path) -> Result:
+    """Read a result folder.
+
+    Raises
+    ------
+    InputError
+        When the folder is none.
+    """
+    path = Path(path)
+    if not (path / "summary.json").is_file():
+        raise InputError(
+            f"{path}: no result here (summary.json is missing); `perpdesk backtest FILE --out "
+            f"{path}` makes one"
+        )
+    return Result(
+        path=path,
+        summary=_read_json(path / "summary.json"),
+        provenance=_read_json(path / "provenance.json"),
+        config_yaml=_read_text(path / "config.yaml"),
+    )
+
+
+def _put(staged: Path, out_dir: Path) -> None:
+    """Move the finished folder into place; an older result goes only when the new one stands."""
+    old = out_dir.with_name(f".{out_dir.name}.{os.getpid()}.old")
+    try:
+        if out_dir.exists():
+            os.replace(out_dir, old)
+        os.replace(staged, out_dir)
+    except BaseException:
+        if old.exists() and not out_dir.exists():
+            os.replace(old, out_dir)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(_read_text(path))
+    except ValueError as error:
+        raise _unreadable(path, error) from error
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return InputError(
+        f"{path}: cannot be read: {reason}; "
+        f"`perpdesk backtest {path.parent / 'config.yaml'}` makes the result anew"
+    )
+
+
+def _by_guard(verdicts: pa.Table) -> dict[str, int]:
+    """Count how often each guard asked for something; taking it back does not count."""
+    guards, actions = (verdicts.column(name).to_pylist() for name in ("guard", "action"))
+    asked = Counter(
+        guard for guard, action in zip(guards, actions, strict=True) if action != "none"
+    )
+    return dict(sorted(asked.items()))
+
+
+def _costs(costs: pa.Table) -> list[dict[str, Any]]:
+    """Return the rows in plain numbers, money as floats like all figures."""
+    return [
+        {**row, "saved": float(row["saved"]), "ending_equity": float(row["ending_equity"])}
+        for row in costs.to_pylist()
+    ]
+
+
+def _iso(ns: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ns // 1_000_000_000))

@@ -1,0 +1,174 @@
+"""What a result says in words: how its fills were made, and what a reader must not overlook."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from backtests.engine.accountant import Accountant
+from backtests.engine.feed import Feed
+from backtests.results.recorder import decisions_of
+from config.documents import Backtest
+from config.durations import HOUR_NS, interval_ns
+from strategies.base import DeskStrategy
+
+
+def how_filled(
+    document: Backtest, feed: Feed, strategies: Mapping[str, DeskStrategy]
+) -> dict[str, str]:
+    """Return the mode, the candles and the slippage of the run's fills, and all of it in words."""
+    venue, interval = document.venue, feed.execution_interval
+    slippage = venue.slippage.model_dump(mode="json")
+    model = slippage.pop("model")
+    terms = ", ".join(f"{key} {value}" for key, value in slippage.items())
+    if venue.fills == "next_open":
+        words = (
+            f"Orders fill whole at the open of the instrument's next {interval} candle that starts "
+            "no earlier than their decision (a decision meets the market one second later). "
+            "An instrument in a gap of the data does not fill until it trades again."
+        )
+    else:
+        words = (
+            f"Orders fill whole at the very {interval} close that their decision saw: no one can "
+            "trade like that. It is for comparing with references only."
+        )
+    words += " All fills are takers; no depth limits them."
+    words += _assumed(strategies)
+    if venue.liquidation:
+        source = f"{feed.mark_interval} mark prices" if feed.mark_interval else "traded prices"
+        words += (
+            f" Margin is checked at the worst price of each candle, from {source}: every long at "
+            "its low and every short at its high at once, which is harsh for hedged books."
+        )
+    else:
+        words += " Nobody is liquidated (venue.liquidation is off)."
+    return {
+        "mode": venue.fills,
+        "interval": interval,
+        "slippage": f"{model} ({terms})" if terms else model,
+        "words": words,
+    }
+
+
+def _assumed(strategies: Mapping[str, DeskStrategy]) -> str:
+    """Tell what a strategy would do with a book and could not, as candles show none."""
+    words = ""
+    makers = [key for key, s in strategies.items() if s.config.execution.tactic == "maker_first"]
+    if makers:
+        words += (
+            f" maker_first ({', '.join(makers)}) takes like a taker here: candles show no best bid "
+            "and ask to rest at, and no passive fill is invented, so live it may pay less, or be "
+            "filled later, or not at all."
+        )
+    limited = [key for key, s in strategies.items() if getattr(s.config, "wants_liquidity", False)]
+    if limited:
+        words += f" Limits on spread and depth ({', '.join(limited)}) are not applied."
+    return words
+
+
+def warnings_of(
+    document: Backtest,
+    feed: Feed,
+    strategies: Mapping[str, DeskStrategy],
+    accountant: Accountant,
+    tables: Mapping[str, pa.Table],
+) -> list[str]:
+    """Return what could mislead a reader of the figures, most serious first."""
+    found = []
+    if accountant.liquidated_at is not None:
+        found.append(f"The account was liquidated at {_when(accountant.liquidated_at)}.")
+    if document.venue.fills == "signal_close":
+        found.append("Fills are at the signal's own close: these figures can't be earned.")
+    orders, funding = tables["orders"], tables["funding"]
+    found += _turned_away(orders)
+    if not len(tables["fills"]):
+        found.append(_idle(orders, tables["decisions"]))
+    waiting = pc.sum(pc.equal(orders.column("status"), "SUBMITTED")).as_py() or 0
+    if waiting:
+        found.append(f"{waiting} orders still waited for a price when the window ended.")
+    if document.venue.funding:
+        held = set(tables["fills"].column("instrument").to_pylist())
+        have = set(feed.catalog.coverage("funding"))
+        lacking = sorted(name for name in held - have if "-LINEAR." in name)
+        if lacking:
+            found.append(
+                f"No funding data for {len(lacking)} traded perpetuals ({_few(lacking)}): "
+                "their funding counts as zero."
+            )
+    elif not len(funding):
+        found.append("Funding is switched off (venue.funding).")
+    inferred = [info.id for info in feed.market.infos if info.inferred]
+    if inferred:
+        found.append(
+            f"{len(inferred)} instruments are inferred from prices (ticks, lots, minimums and "
+            "margins are guesses): import instruments-info for exact ones."
+        )
+    if document.venue.fills == "next_open":
+        found += _lag(feed, strategies)
+    return found
+
+
+def _turned_away(orders: pa.Table) -> list[str]:
+    """Tell of orders that were refused, and of cancelled ones when they are the most."""
+    found = []
+    for status, who in (("DENIED", "refused before the venue"), ("REJECTED", "refused by it")):
+        reasons = orders.filter(pc.equal(orders.column("status"), status)).column("reason")
+        if len(reasons):
+            found.append(
+                f"{len(reasons)} of {len(orders)} orders were {who} (the first: {reasons[0]}); "
+                "orders.parquet says why."
+            )
+    cancelled = pc.sum(pc.equal(orders.column("status"), "CANCELED")).as_py() or 0
+    if cancelled > len(orders) / 2:
+        found.append(
+            f"{cancelled} of {len(orders)} orders were cancelled before they filled: the next "
+            "decision, or the end, came before the next open."
+        )
+    return found
+
+
+def _idle(orders: pa.Table, decisions: pa.Table) -> str:
+    """Tell why nothing was traded, as far as the last decision says it."""
+    if len(orders):
+        return f"Nothing was traded: none of {len(orders)} orders filled."
+    if not len(decisions):
+        return "Nothing was traded: no decision fell into the window."
+    last = decisions_of(decisions.slice(len(decisions) - 1))[0]
+    reasons = Counter(target.reason for target in last.targets if target.reason)
+    words = [last.note] if last.note else []
+    words += [f"{reason} ({count} of {len(last.targets)})" for reason, count in _most(reasons)]
+    if not words:
+        words = [f"no instrument got a weight, of {len(last.targets)} that it saw"]
+    return f"Nothing was traded. The last of {len(decisions)} decisions says: {'; '.join(words)}."
+
+
+def _most(reasons: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:3]
+
+
+def _lag(feed: Feed, strategies: Mapping[str, DeskStrategy]) -> list[str]:
+    """Warn when decisions fall between candles so coarse that orders wait for hours."""
+    found = []
+    candle = interval_ns(feed.execution_interval)
+    for key, strategy in strategies.items():
+        schedule = strategy.schedule()
+        wait = 0 if schedule is None else -schedule[1] % min(candle, schedule[0])
+        if wait >= 2 * HOUR_NS:
+            found.append(
+                f"{key}: its orders wait {wait / HOUR_NS:.1f} h for the next "
+                f"{feed.execution_interval} open; import finer candles, or decide when one opens."
+            )
+    return found
+
+
+def _few(names: list[str]) -> str:
+    shown = ", ".join(name.split("-")[0] for name in names[:5])
+    return shown + (" …" if len(names) > 5 else "")
+
+
+def _when(ns: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(ns // 1_000_000_000)) + " UTC"

@@ -1,0 +1,243 @@
+"""Writing into the catalog: merged, versioned, all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from catalog.inference import infer_from_series
+from catalog.instruments import InstrumentInfo
+from catalog.providers.base import Import
+from catalog.storage import raw
+from catalog.storage.arrow import write_bars
+from catalog.storage.manifest import (
+    FileFact,
+    Manifest,
+    Provenance,
+    fact_of,
+    parse_relpath,
+    read_manifest,
+    relpath,
+    source_file,
+)
+from catalog.storage.staging import Stage
+from catalog.storage.versions import INDEX
+from config.durations import bar_type, interval_ns
+from config.errors import InputError
+
+
+class CatalogWriter:
+    """Stage changes of a catalog, and publish them as one new version on a clean exit.
+
+    A killed or failing writer leaves the catalog as it was; one that changed nothing (the same
+    import again) makes no new version.
+
+    Parameters
+    ----------
+    path : Path
+        The catalog's folder; made if missing.
+
+    Raises
+    ------
+    DeskError
+        When another writer is at work.
+
+    Attributes
+    ----------
+    changed : bool
+        After exit: whether a new version was made.
+    summary : Provenance, optional
+        After exit: what the import gave, whether anything changed or not.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.changed = False
+        self.summary: Provenance | None = None
+
+    def __enter__(self) -> CatalogWriter:
+        self._stage = Stage(self.path).__enter__()
+        base = self._stage.base
+        self._old = read_manifest(base / INDEX) if base else Manifest()
+        self._files: dict[str, FileFact] = {}
+        self._told: dict[str, InstrumentInfo] = {}
+        self._words: dict[str, str] = {}
+        self._read: dict[Path, None] = {}
+        self._rows: dict[str, int] = {}
+        self._touched: set[str] = set()
+        self._replaced = self._duplicates = 0
+        self._first, self._last = 2**62, 0
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._commit()
+        finally:
+            self._stage.__exit__(kind, error, trace)
+
+    def add(self, part: Import) -> None:
+        """Take over a provider's whole `Import`, provenance included."""
+        self.add_instruments(part.instruments)
+        for (interval, instrument), table in part.bars.items():
+            self.add_bars(interval, instrument, table)
+        for (interval, instrument), table in part.marks.items():
+            self.add_mark(interval, instrument, table)
+        for instrument, table in part.funding.items():
+            self.add_funding(instrument, table)
+        self.provenance(part.source, part.source_venue, part.note, part.files)
+
+    def add_instruments(self, instruments: Iterable[InstrumentInfo]) -> None:
+        """Take over facts; told ones replace guessed ones, never the other way round."""
+        for info in instruments:
+            known = self._told.get(info.id) or self._old.instruments.get(info.id)
+            if known is None or known.inferred or not info.inferred:
+                self._told[info.id] = info
+
+    def add_bars(self, interval: str, instrument: str, table: pa.Table) -> None:
+        """Merge candles (schema `BARS`) of one instrument."""
+        interval_ns(interval)
+        self._merge("bars", interval, instrument, table)
+
+    def add_mark(self, interval: str, instrument: str, table: pa.Table) -> None:
+        """Merge mark price candles (schema `MARKS`) of one instrument."""
+        interval_ns(interval)
+        self._merge("mark", interval, instrument, table)
+
+    def add_funding(self, instrument: str, table: pa.Table) -> None:
+        """Merge settlements (schema `FUNDING`) of one instrument; stamps snap to the minute."""
+        self._merge("funding", "", instrument, table)
+
+    def provenance(
+        self, source: str, source_venue: str, note: str = "", files: Iterable[Path] = ()
+    ) -> None:
+        """Say where the rows of this writer come from; later words replace earlier ones."""
+        self._words = {"source": source, "source_venue": source_venue, "note": note}
+        self._read.update(dict.fromkeys(files))
+
+    def _merge(self, kind: str, interval: str, instrument: str, table: pa.Table) -> None:
+        if "/" in instrument or not instrument.isascii():
+            raise InputError(f"instrument id {instrument!r} must be ASCII and hold no slash")
+        path = relpath(kind, interval, instrument)
+        new = raw.normalize(kind, table, path.removesuffix(".parquet"))
+        if new.num_rows == 0:
+            return
+        fact = self._files.get(path) or self._old.files.get(path)
+        old = self._table(path) if fact else None
+        merged = raw.merge(old, new)
+        stamps = new.column("ts").to_numpy()
+        self._first = min(self._first, int(stamps.min()))
+        self._last = max(self._last, int(stamps.max()))
+        self._duplicates += merged.duplicates
+        changes = merged.added + merged.replaced
+        if changes == 0:
+            return
+        self._replaced += merged.replaced
+        group = kind if kind == "funding" else f"{kind}/{interval}"
+        self._rows[group] = self._rows.get(group, 0) + changes
+        self._touched.add(instrument)
+        raw.write(merged.table, self._stage.folder / "raw" / path)
+        self._files[path] = fact_of(merged.table)
+
+    def _place(self, path: str) -> Path:
+        staged = self._stage.folder / "raw" / path
+        if path in self._files or self._stage.base is None:
+            return staged
+        return self._stage.base / "raw" / path
+
+    def _commit(self) -> None:
+        files = self._old.files | self._files
+        instruments = self._instruments(files)
+        inferred = sum(instruments[name].inferred for name in self._touched)
+        self.summary = self._provenance(inferred)
+        if not self._files and instruments == self._old.instruments and self._old.files:
+            return
+        if not files:
+            raise InputError("nothing to write: the source gave no rows at all")
+        for path in files.keys() - self._files.keys():
+            self._stage.link(f"raw/{path}")
+        self._write_engine_files(files, instruments)
+        manifest = Manifest(
+            instruments=dict(sorted(instruments.items())),
+            files=dict(sorted(files.items())),
+            provenance=(*self._old.provenance, self.summary),
+        )
+        index = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+        (self._stage.folder / INDEX).write_bytes(index)
+        self._stage.publish()
+        self.changed = True
+
+    def _provenance(self, inferred: int) -> Provenance:
+        return Provenance(
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            source=self._words.get("source", "unknown"),
+            source_venue=self._words.get("source_venue", "unknown"),
+            note=self._words.get("note", ""),
+            files=tuple(source_file(path) for path in self._read),
+            instruments=tuple(sorted(self._touched)),
+            inferred=inferred,
+            rows=dict(sorted(self._rows.items())),
+            replaced=self._replaced,
+            duplicates=self._duplicates,
+            first=self._first if self._last else 0,
+            last=self._last,
+        )
+
+    def _instruments(self, files: dict[str, FileFact]) -> dict[str, InstrumentInfo]:
+        """Join told and old facts, and guess those that nobody told (anew after new rows)."""
+        known = self._old.instruments | self._told
+        unsure = {
+            name
+            for name in self._touched
+            if name not in known or (known[name].inferred and name not in self._told)
+        }
+        paths: dict[str, list[str]] = {name: [] for name in unsure}
+        for path in files:
+            name = parse_relpath(path)[2]
+            if name in unsure:
+                paths[name].append(path)
+        source = self._words.get("source", "unknown")
+        for name in sorted(unsure):
+            series = ((*parse_relpath(path)[:2], self._table(path)) for path in paths[name])
+            known[name] = infer_from_series(name, series, source)
+        return known
+
+    def _table(self, path: str) -> pa.Table:
+        return pq.read_table(self._place(path), partitioning=None)
+
+    def _write_engine_files(
+        self, files: dict[str, FileFact], instruments: dict[str, InstrumentInfo]
+    ) -> None:
+        """Write the Nautilus files of changed series and precisions, link the others."""
+        for path in files:
+            kind, interval, name = parse_relpath(path)
+            if kind != "bars":
+                continue
+            info, before = instruments[name], self._old.instruments.get(name)
+            same = before is not None and (info.price_precision, info.size_precision) == (
+                before.price_precision,
+                before.size_precision,
+            )
+            series = bar_type(name, interval)
+            if path in self._files or not same:
+                table = self._table(path)
+                try:
+                    write_bars(self._stage.folder / "nautilus", table, info, series)
+                except ValueError as error:
+                    raise InputError(f"{path}: {error}") from error
+            else:
+                assert self._stage.base is not None
+                folder = self._stage.base / "nautilus" / "data" / "bar" / series
+                for file in folder.iterdir():
+                    self._stage.link(str(file.relative_to(self._stage.base)))

@@ -1,0 +1,84 @@
+"""All kinds of documents and their parts, under one name."""
+
+from __future__ import annotations
+
+from config.documents.backtest import Backtest, Report, Targets, Window
+from config.documents.base import Part
+from config.documents.exchange import ExchangeDocument
+from config.documents.ingest import Ingest, Source
+from config.documents.node import (
+    Account,
+    Environment,
+    Expected,
+    ExpectedFees,
+    Gates,
+    Keys,
+    Limits,
+    Node,
+    Practice,
+    VenueUrls,
+)
+from config.documents.scenario import Scenario
+from config.documents.setup import Component, Setup, StrategyComponent, Universe
+from config.documents.study import Folds, Search, Study
+from config.documents.venue import (
+    BasePlusSizeSlippage,
+    Fees,
+    FixedBpsSlippage,
+    NoSlippage,
+    ProductFees,
+    Slippage,
+    Venue,
+)
+from config.documents.watch import Policies, Throttle, Watch
+
+__all__ = [
+    "KINDS",
+    "Account",
+    "Backtest",
+    "BasePlusSizeSlippage",
+    "Component",
+    "Environment",
+    "ExchangeDocument",
+    "Expected",
+    "ExpectedFees",
+    "Fees",
+    "FixedBpsSlippage",
+    "Folds",
+    "Gates",
+    "Ingest",
+    "Keys",
+    "Limits",
+    "NoSlippage",
+    "Node",
+    "Part",
+    "Policies",
+    "Practice",
+    "ProductFees",
+    "Report",
+    "Scenario",
+    "Search",
+    "Setup",
+    "Slippage",
+    "Source",
+    "StrategyComponent",
+    "Study",
+    "Targets",
+    "Throttle",
+    "Universe",
+    "Venue",
+    "VenueUrls",
+    "Watch",
+    "Window",
+]
+
+KINDS: dict[str, type[Part]] = {
+    "setup": Setup,
+    "backtest": Backtest,
+    "node": Node,
+    "study": Study,
+    "ingest": Ingest,
+    "exchange": ExchangeDocument,
+    "scenario": Scenario,
+}
+"""What the key ``kind`` may say, and the model that it means."""

@@ -1,0 +1,87 @@
+"""The simulated venue of a backtest: balance, leverage, fees, slippage, how fills are made."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from config.documents.base import Flag, Part
+from config.durations import Interval
+
+
+class Fees(Part):
+    """Fee rates of one product.
+
+    Source of the defaults used in `Venue`: Bybit, "Trading fee structure", VIP 0.
+    """
+
+    maker: Annotated[Decimal, Field(ge=Decimal("-0.01"), le=Decimal("0.05"))]
+    """Fraction of the notional for resting orders; negative is a rebate."""
+    taker: Annotated[Decimal, Field(ge=Decimal(0), le=Decimal("0.05"))]
+    """Fraction of the notional for orders that take."""
+
+
+class ProductFees(Part):
+    """Fee rates of each product."""
+
+    linear: Fees = Fees(maker=Decimal("0.0002"), taker=Decimal("0.00055"))
+    """USDT perpetuals."""
+    spot: Fees = Fees(maker=Decimal("0.001"), taker=Decimal("0.001"))
+    """Spot pairs."""
+
+
+class NoSlippage(Part):
+    """Market orders fill at the reference price."""
+
+    model: Literal["none"] = "none"
+
+
+class FixedBpsSlippage(Part):
+    """Market orders fill worse than the reference price by a fixed part of it."""
+
+    model: Literal["fixed_bps"] = "fixed_bps"
+    bps: Annotated[Decimal, Field(ge=Decimal(0), le=Decimal(1000))]
+    """Hundredths of a percent."""
+
+
+class BasePlusSizeSlippage(Part):
+    """Market orders fill worse by ``base + min(notional / per, cap)``, a fraction of the price."""
+
+    model: Literal["base_plus_size"] = "base_plus_size"
+    base: Annotated[Decimal, Field(ge=Decimal(0), le=Decimal("0.1"))] = Decimal("0.0005")
+    """Fraction that every order pays."""
+    per: Annotated[Decimal, Field(gt=Decimal(0))] = Decimal(10_000)
+    """Notional (USDT) at which the size part alone would be the whole price."""
+    cap: Annotated[Decimal, Field(ge=Decimal(0), le=Decimal("0.5"))] = Decimal("0.01")
+    """Largest size part, a fraction."""
+
+
+Slippage = Annotated[
+    NoSlippage | FixedBpsSlippage | BasePlusSizeSlippage, Field(discriminator="model")
+]
+
+
+class Venue(Part):
+    """The simulated venue of a backtest."""
+
+    starting_balance: Annotated[Decimal, Field(gt=Decimal(0), le=Decimal(10**12))] = Decimal(
+        100_000
+    )
+    """USDT in the account at the start; the engine can't count much further than the maximum."""
+    leverage: Annotated[Decimal, Field(ge=Decimal(1), le=Decimal(100))] = Decimal(5)
+    """Largest gross notional per unit of equity that the order gate lets pass."""
+    fees: ProductFees = ProductFees()
+    """Fee rates by product."""
+    slippage: Slippage = FixedBpsSlippage(bps=Decimal(2))
+    """How much worse than the reference price market orders fill."""
+    fills: Literal["next_open", "signal_close"] = "next_open"
+    """Where market orders fill: at the next candle's open, or (for references only) at the close
+    that gave the signal."""
+    execution_interval: Literal["auto"] | Interval = "auto"
+    """Candles that orders fill on; ``auto`` takes the finest in the catalog."""
+    funding: Flag = True
+    """Whether funding is settled."""
+    liquidation: Flag = True
+    """Whether the account can be liquidated."""

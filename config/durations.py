@@ -1,0 +1,142 @@
+"""Candle intervals by name: the only place that knows how long they are."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+from config.errors import InputError, did_you_mean
+
+MINUTE_NS = 60_000_000_000
+HOUR_NS = 60 * MINUTE_NS
+DAY_NS = 24 * HOUR_NS
+
+INTERVALS: dict[str, int] = {
+    "1m": MINUTE_NS,
+    "3m": 3 * MINUTE_NS,
+    "5m": 5 * MINUTE_NS,
+    "15m": 15 * MINUTE_NS,
+    "30m": 30 * MINUTE_NS,
+    "1h": HOUR_NS,
+    "2h": 2 * HOUR_NS,
+    "4h": 4 * HOUR_NS,
+    "6h": 6 * HOUR_NS,
+    "12h": 12 * HOUR_NS,
+    "1d": DAY_NS,
+}
+"""Name of an interval to its length in nanoseconds, finest first."""
+
+Interval = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"]
+"""The same names as a type."""
+
+_UNITS = {"m": "MINUTE", "h": "HOUR", "d": "DAY"}
+
+
+def interval_ns(name: str) -> int:
+    """Return the length of the interval in nanoseconds.
+
+    Raises
+    ------
+    InputError
+        When there is no interval of that name.
+    """
+    if name not in INTERVALS:
+        near = did_you_mean(name, INTERVALS)
+        hint = f" (did you mean {near}?)" if near else ""
+        raise InputError(f"no interval {name!r}; there are {', '.join(INTERVALS)}{hint}")
+    return INTERVALS[name]
+
+
+def bar_type(instrument_id: str, interval: str, price: str = "LAST") -> str:
+    """Return the engine's name of a candle series.
+
+    Parameters
+    ----------
+    instrument_id : str
+        Such as ``BTCUSDT-LINEAR.BYBIT``.
+    interval : str
+        A key of `INTERVALS`.
+    price : str, default ``LAST``
+        What the candles are made of: ``LAST``, ``MARK`` …
+
+    Returns
+    -------
+    str
+        Such as ``BTCUSDT-LINEAR.BYBIT-1-HOUR-LAST-EXTERNAL``.
+
+    Raises
+    ------
+    InputError
+        When there is no interval of that name.
+
+    Examples
+    --------
+    >>> bar_type("BTCUSDT-LINEAR.BYBIT", "1d")
+    'BTCUSDT-LINEAR.BYBIT-1-DAY-LAST-EXTERNAL'
+    """
+    interval_ns(interval)
+    return f"{instrument_id}-{interval[:-1]}-{_UNITS[interval[-1]]}-{price}-EXTERNAL"
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+PATTERN = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?(Z|\+00:00)?)?$"
+
+
+def parse(value: object) -> datetime:
+    """Return the moment that a text names.
+
+    Parameters
+    ----------
+    value : object
+        ``2024-01-31``, ``2024-01-31 12:00`` or ``2024-01-31T12:00:00Z``; without a zone it is UTC.
+
+    Raises
+    ------
+    ValueError
+        When it is no such text, or names another time zone.
+    """
+    if isinstance(value, datetime):
+        moment = value
+    elif isinstance(value, date):
+        moment = datetime(value.year, value.month, value.day)
+    elif isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError(
+                f"must be a UTC date such as 2024-01-31 or a time 2024-01-31T12:00 ({error})"
+            ) from None
+    else:
+        raise ValueError("must be a UTC date such as 2024-01-31")
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    if moment.utcoffset() != timedelta(0):
+        raise ValueError("must be in UTC (end in Z or name no zone)")
+    return moment.astimezone(UTC)
+
+
+def show(moment: datetime) -> str:
+    """Return the shortest text that `parse` reads back as the same moment."""
+    if (moment.hour, moment.minute, moment.second, moment.microsecond) == (0, 0, 0, 0):
+        return moment.date().isoformat()
+    return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def nanoseconds(moment: datetime) -> int:
+    """Return UNIX nanoseconds (UTC)."""
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def _schema() -> dict[str, Any]:
+    return {"type": "string", "pattern": PATTERN}
+
+
+Moment = Annotated[
+    datetime,
+    BeforeValidator(parse),
+    PlainSerializer(show, return_type=str, when_used="json"),
+    WithJsonSchema(_schema()),
+]
+"""A UTC date (its midnight) or time."""

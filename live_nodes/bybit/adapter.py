@@ -1,0 +1,304 @@
+"""Nautilus's Bybit adapter, with what it lacks put right from outside.
+
+Engine-specific, and pinned to nautilus_trader 1.231.0: the private names that are touched are
+asserted by a test. What changes against the adapter as it is:
+
+* The public WebSocket gets an address of its own; the adapter uses the REST address for it.
+* Every WebSocket is a `Link`: pinged as often as the document says, watched, and proven.
+* While the trade link is not to be relied on, what is sent nevertheless (exits; entries are held
+  before) goes by signed REST instead of waiting in the link's buffer and arriving late in a burst.
+* At the start it reports what is open and held, not what has been, and what it cost to the cent.
+* Keys are given when the clients are made, so that no configuration object holds them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from nautilus_trader.adapters.bybit.config import (
+    BybitDataClientConfig,
+    BybitExecClientConfig,
+    _resolve_environment,
+)
+from nautilus_trader.adapters.bybit.execution import BybitExecutionClient
+from nautilus_trader.adapters.bybit.factories import (
+    BybitLiveDataClientFactory,
+    get_cached_bybit_http_client,
+    get_cached_bybit_instrument_provider,
+)
+from nautilus_trader.cache.cache import Cache
+from nautilus_trader.common.component import LiveClock, MessageBus
+from nautilus_trader.core import nautilus_pyo3 as engine
+from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.execution.messages import (
+    GenerateOrderStatusReports,
+    GeneratePositionStatusReports,
+)
+from nautilus_trader.execution.reports import ExecutionMassStatus, PositionStatusReport
+from nautilus_trader.live.data_client import LiveDataClient
+from nautilus_trader.live.execution_client import LiveExecutionClient
+from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClientFactory
+from nautilus_trader.model.enums import OrderStatus
+from nautilus_trader.model.identifiers import ClientOrderId
+from nautilus_trader.model.objects import Quantity
+
+from live_nodes.bybit.entry_price import first_part
+from live_nodes.bybit.links import Link, Links
+from live_nodes.local.keys import KeyPair
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What the clients need beyond their configurations.
+
+    Parameters
+    ----------
+    links : Links
+        Takes in every WebSocket.
+    keys : KeyPair, optional
+        None where only public data are asked for.
+    ws_public, ws_private, ws_trade : str
+        Addresses, the public one without its product.
+    heartbeat : int
+        Seconds between two pings.
+    """
+
+    links: Links
+    keys: KeyPair | None
+    ws_public: str
+    ws_private: str
+    ws_trade: str
+    heartbeat: int
+
+
+OVERTAKEN = 200
+"""How often a push waits for the engine to hear of the order's sending: a second in all."""
+
+
+class DeskExecutionClient(BybitExecutionClient):
+    """The adapter's execution client, whose orders go by REST while the trade link is down."""
+
+    links: Links | None = None
+    _demo = False
+
+    @property
+    def _is_demo(self) -> bool:
+        """Whether orders go by REST; the adapter asks this before each of them.
+
+        On Bybit's demo they always do. While connecting, the adapter asks it too, to know whether
+        there is a trade link at all.
+        """
+        if self._demo or self.links is None or not self.is_connected:
+            return self._demo
+        return not self.links.ready("trade")
+
+    @_is_demo.setter
+    def _is_demo(self, value: bool) -> None:
+        self._demo = value
+
+    def _handle_order_status_report_pyo3(self, pyo3_report: Any, tries: int = OVERTAKEN) -> None:
+        """Take in what the venue says of an order, once our own books say that it was sent.
+
+        The venue's push can overtake our own word of the sending in the engine's queue; the adapter
+        drops an acceptance that does, and the order stays unanswered until the engine asks for it.
+        """
+        name = pyo3_report.client_order_id
+        order = None if name is None else self._cache.order(ClientOrderId(name.value))
+        if order is not None and order.status == OrderStatus.INITIALIZED and tries:
+            self._loop.call_later(
+                0.005, self._handle_order_status_report_pyo3, pyo3_report, tries - 1
+            )
+            return
+        super()._handle_order_status_report_pyo3(pyo3_report)
+
+    async def generate_mass_status(self, lookback_mins: int | None = None) -> ExecutionMassStatus:
+        """Report what is open and held now, and no past: the engine makes its books of it.
+
+        Given fills of the last minutes, as after a kill, the engine books those that reduce a
+        position before the position itself, refuses them, and ends with a position that is not the
+        venue's (seen with 1.231.0). What is past stands in our own journal.
+        """
+        now = self._clock.timestamp_ns()
+        status = ExecutionMassStatus(
+            client_id=self.id,
+            account_id=self.account_id,
+            venue=self.venue,
+            report_id=UUID4(),
+            ts_init=now,
+        )
+        every = {"instrument_id": None, "start": None, "end": None, "ts_init": now}
+        orders, positions = await asyncio.gather(
+            self.generate_order_status_reports(
+                GenerateOrderStatusReports(open_only=True, command_id=UUID4(), **every)
+            ),
+            self.generate_position_status_reports(
+                GeneratePositionStatusReports(command_id=UUID4(), **every)
+            ),
+        )
+        status.add_order_reports(reports=orders)
+        for report in positions:
+            part = self._first_part(report)
+            status.add_position_reports(reports=[report] if part is None else [part, report])
+        return status
+
+    def _first_part(self, report: PositionStatusReport) -> PositionStatusReport | None:
+        """Return a smaller position to be taken over before the one reported, None where none is.
+
+        The engine makes a fill of each, priced so that the average comes out: both together have
+        the venue's average entry price, which one alone can't be given.
+        """
+        instrument = self._cache.instrument(report.instrument_id)
+        held = self._cache.positions_open(instrument_id=report.instrument_id)
+        if held or instrument is None or report.avg_px_open is None:
+            return None
+        found = first_part(
+            report.quantity.as_decimal(),
+            report.avg_px_open,
+            Decimal(1).scaleb(-instrument.price_precision),
+            Decimal(1).scaleb(-instrument.size_precision),
+        )
+        if found is None:
+            return None
+        quantity, price = found
+        return PositionStatusReport(
+            account_id=report.account_id,
+            instrument_id=report.instrument_id,
+            position_side=report.position_side,
+            quantity=Quantity(quantity, instrument.size_precision),
+            avg_px_open=price,
+            report_id=UUID4(),
+            ts_last=report.ts_last,
+            ts_init=report.ts_init,
+        )
+
+
+def data_factory(wiring: Wiring) -> type[LiveDataClientFactory]:
+    """Return a factory of data clients with these links."""
+
+    class DeskDataFactory(LiveDataClientFactory):
+        @staticmethod
+        def create(  # type: ignore[override]
+            loop: asyncio.AbstractEventLoop,
+            name: str,
+            config: BybitDataClientConfig,
+            msgbus: MessageBus,
+            cache: Cache,
+            clock: LiveClock,
+        ) -> LiveDataClient:
+            config = _with_keys(config, wiring.keys)
+            client: Any = BybitLiveDataClientFactory.create(
+                loop, name, config, msgbus, cache, clock
+            )
+            for product in list(client._ws_clients):
+                client._ws_clients[product] = _public_link(wiring, product, config)
+            return client
+
+    return DeskDataFactory
+
+
+def execution_factory(wiring: Wiring) -> type[LiveExecClientFactory]:
+    """Return a factory of execution clients with these links."""
+
+    class DeskExecutionFactory(LiveExecClientFactory):
+        @staticmethod
+        def create(  # type: ignore[override]
+            loop: asyncio.AbstractEventLoop,
+            name: str,
+            config: BybitExecClientConfig,
+            msgbus: MessageBus,
+            cache: Cache,
+            clock: LiveClock,
+        ) -> LiveExecutionClient:
+            config = _with_keys(config, wiring.keys)
+            http = get_cached_bybit_http_client(
+                environment=_resolve_environment(config.environment),
+                api_key=config.api_key,
+                api_secret=config.api_secret,
+                base_url=config.base_url_http,
+                timeout_secs=None,
+                max_retries=config.max_retries,
+                retry_delay_ms=config.retry_delay_initial_ms,
+                retry_delay_max_ms=config.retry_delay_max_ms,
+                recv_window_ms=config.recv_window_ms,
+                proxy_url=config.proxy_url,
+            )
+            client: Any = DeskExecutionClient(
+                loop=loop,
+                client=http,
+                msgbus=msgbus,
+                cache=cache,
+                clock=clock,
+                instrument_provider=get_cached_bybit_instrument_provider(
+                    client=http,
+                    product_types=tuple(config.product_types or ()),
+                    config=config.instrument_provider,
+                ),
+                config=config,
+                name=name,
+            )
+            client.links = wiring.links
+            client._ws_private_client = _account_link(wiring, "private", config)
+            trade = _account_link(wiring, "trade", config, watched=not client._demo)
+            client._ws_trade_client = trade
+            return client
+
+    return DeskExecutionFactory
+
+
+def forget_clients() -> None:
+    """Drop the adapter's clients that it keeps for the next node of the process."""
+    get_cached_bybit_http_client.cache_clear()
+    get_cached_bybit_instrument_provider.cache_clear()
+
+
+def _public_link(wiring: Wiring, product: Any, config: BybitDataClientConfig) -> Link:
+    url = f"{wiring.ws_public}/{product.name.lower()}"
+    environment = _resolve_environment(config.environment)
+
+    def make() -> Any:
+        return engine.BybitWebSocketClient.new_public(
+            product_type=product,
+            environment=environment,
+            url=url,
+            heartbeat=wiring.heartbeat,
+            proxy_url=config.proxy_url,
+        )
+
+    link = Link(f"public {product.name.lower()}", make, url, wiring.links.probe_prefix)
+    link.set_bars_timestamp_on_close(config.bars_timestamp_on_close)
+    return wiring.links.add(link)
+
+
+def _account_link(
+    wiring: Wiring, name: str, config: BybitExecClientConfig, watched: bool = True
+) -> Link:
+    url = wiring.ws_private if name == "private" else wiring.ws_trade
+    environment = _resolve_environment(config.environment)
+    maker = getattr(engine.BybitWebSocketClient, f"new_{name}")
+
+    def make() -> Any:
+        return maker(
+            environment=environment,
+            api_key=config.api_key,
+            api_secret=config.api_secret,
+            url=url,
+            heartbeat=wiring.heartbeat,
+            proxy_url=config.proxy_url,
+        )
+
+    link = Link(name, make, url, wiring.links.probe_prefix)
+    return wiring.links.add(link) if watched else link
+
+
+def _with_keys[C: (BybitDataClientConfig, BybitExecClientConfig)](
+    config: C, keys: KeyPair | None
+) -> C:
+    if keys is None:
+        return config
+    return msgspec.structs.replace(
+        config, api_key=keys.key.reveal(), api_secret=keys.secret.reveal()
+    )

@@ -1,0 +1,423 @@
+"""The node's links to the venue: which are up, which are proven to be logged in, and new ones.
+
+Engine-specific: it holds the adapter's WebSocket clients. These tell Python neither that a login
+succeeded nor that a peer fell silent, so both are found out otherwise:
+
+* private: the venue acknowledges subscriptions only of who is logged in; all four must be.
+* trade: an order is cancelled that does not exist. That the venue says so proves the login and the
+  way there and back; nothing else on this link does so without an order.
+* public: it is up when it is connected; whether its feed speaks is watched by instrument.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from nautilus_trader.common.component import Logger
+from nautilus_trader.core import nautilus_pyo3 as engine
+
+from live_nodes.bybit.sockets import Connection, connections, shut_down
+
+PRIVATE_TOPICS = 4
+"""order, execution, position, wallet: what the adapter subscribes to on the private link."""
+_FALL_WITHIN = 0.03
+PROBE_EVERY = 1.0
+"""Seconds between two attempts to prove a link."""
+RENEW_AFTER = 10.0
+"""Seconds that a link may be down or unproven; then a new client takes its place, because the
+adapter repeats neither a login that was refused nor a first connect that failed (tried)."""
+LOGIN_CODES = (10003, 10004, 10005, 33004)
+"""Bybit's codes of a refused login: unknown key, bad signature, no permission, expired key
+(v5 "Error codes")."""
+
+
+@dataclass(frozen=True)
+class LinkState:
+    """What is known of one link.
+
+    Parameters
+    ----------
+    name : str
+        ``public linear``, ``public spot``, ``private`` or ``trade``.
+    connected : bool
+        The WebSocket stands.
+    proven : bool
+        It is logged in, and answered since it was last connected.
+    heard_ns : int
+        When the newest message of it came in, UNIX nanoseconds; 0 when none did.
+    reconnects, half_opens : int
+        How often it was connected anew, and how often because it had fallen silent.
+    failure : str
+        The venue's words on a refused login; empty when there was none since the last connect.
+    """
+
+    name: str
+    connected: bool
+    proven: bool
+    heard_ns: int
+    reconnects: int
+    half_opens: int
+    failure: str
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may be relied on."""
+        return self.connected and self.proven
+
+
+class Link:
+    """Stands in the adapter for one of its WebSocket clients; passes everything on to it.
+
+    Parameters
+    ----------
+    name : str
+        As in `LinkState`.
+    make : callable
+        Makes a new, unconnected client.
+    url : str
+        Where it connects to; tells its port.
+    probe_prefix : str
+        Client order ids with it belong to our own probes; their answers end here.
+    """
+
+    def __init__(self, name: str, make: Callable[[], Any], url: str, probe_prefix: str) -> None:
+        self.name, self.url = name, url
+        parts = urlsplit(url)
+        self.port = parts.port or (443 if parts.scheme == "wss" else 80)
+        self.proven = False
+        self.connects = self.half_opens = self.heard_ns = 0
+        self.probed_at = 0.0
+        self.failure = ""
+        self.was_connected = False
+        self.down_since = 0.0
+        self._renewing = False
+        self._make = make
+        self._client = make()
+        self._probe_prefix = probe_prefix
+        self._settings: dict[tuple[str, Any], tuple[Any, ...]] = {}
+        self._subscriptions: dict[tuple[Any, ...], tuple[tuple[Any, ...], dict[str, Any]]] = {}
+        self._connection: tuple[Any, Any] | None = None
+
+    # What the adapter calls ----------------------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def cache_instrument(self, instrument: Any) -> None:
+        """Pass an instrument on, and keep it for a client made later."""
+        self._settings[("cache_instrument", instrument.id.value)] = (instrument,)
+        self._client.cache_instrument(instrument)
+
+    def set_account_id(self, account_id: Any) -> None:
+        """Pass the account on, and keep it for a client made later."""
+        self._settings[("set_account_id", None)] = (account_id,)
+        self._client.set_account_id(account_id)
+
+    def set_mm_level(self, level: int) -> None:
+        """Pass the market maker's level on, and keep it for a client made later."""
+        self._settings[("set_mm_level", None)] = (level,)
+        self._client.set_mm_level(level)
+
+    def set_bars_timestamp_on_close(self, value: bool) -> None:
+        """Pass the stamp of candles on, and keep it for a client made later."""
+        self._settings[("set_bars_timestamp_on_close", None)] = (value,)
+        self._client.set_bars_timestamp_on_close(value)
+
+    async def connect(self, loop_: Any, callback: Callable[[Any], None]) -> None:
+        """Connect, with our ear in front of the adapter's."""
+        self._connection = (loop_, callback)
+        await self._client.connect(loop_=loop_, callback=self._ear(callback))
+
+    def subscribe_orderbook(self, *args: Any) -> Awaitable[None]:
+        """Subscribe, and remember it for a client made later."""
+        return self._subscribe("orderbook", args)
+
+    def unsubscribe_orderbook(self, *args: Any) -> Awaitable[None]:
+        """Unsubscribe, and forget it."""
+        return self._unsubscribe("orderbook", args)
+
+    def subscribe_trades(self, *args: Any) -> Awaitable[None]:
+        """Subscribe, and remember it for a client made later."""
+        return self._subscribe("trades", args)
+
+    def unsubscribe_trades(self, *args: Any) -> Awaitable[None]:
+        """Unsubscribe, and forget it."""
+        return self._unsubscribe("trades", args)
+
+    def subscribe_ticker(self, *args: Any) -> Awaitable[None]:
+        """Subscribe, and remember it for a client made later."""
+        return self._subscribe("ticker", args)
+
+    def unsubscribe_ticker(self, *args: Any) -> Awaitable[None]:
+        """Unsubscribe, and forget it."""
+        return self._unsubscribe("ticker", args)
+
+    def subscribe_bars(self, *args: Any) -> Awaitable[None]:
+        """Subscribe, and remember it for a client made later."""
+        return self._subscribe("bars", args)
+
+    def unsubscribe_bars(self, *args: Any) -> Awaitable[None]:
+        """Unsubscribe, and forget it."""
+        return self._unsubscribe("bars", args)
+
+    def subscribe_orders(self) -> Awaitable[None]:
+        """Subscribe, and remember it for a client made later."""
+        return self._subscribe("orders", ())
+
+    def subscribe_executions(self) -> Awaitable[None]:
+        """Subscribe, and remember it for a client made later."""
+        return self._subscribe("executions", ())
+
+    def subscribe_positions(self) -> Awaitable[None]:
+        """Subscribe, and remember it for a client made later."""
+        return self._subscribe("positions", ())
+
+    def subscribe_wallet(self) -> Awaitable[None]:
+        """Subscribe, and remember it for a client made later."""
+        return self._subscribe("wallet", ())
+
+    # What the node asks --------------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """Whether the WebSocket stands."""
+        return bool(self._client.is_active())
+
+    def state(self) -> LinkState:
+        """Return what is known of it."""
+        return LinkState(
+            self.name,
+            self.connected,
+            self.proven,
+            self.heard_ns,
+            max(0, self.connects - 1),
+            self.half_opens,
+            self.failure,
+        )
+
+    async def renew(self) -> None:
+        """Close the client and connect a new one with the same subscriptions."""
+        if self._connection is None or self._renewing:
+            return
+        self._renewing = True
+        try:
+            await self._renew(*self._connection)
+        finally:
+            self._renewing = False
+
+    async def _renew(self, loop: Any, callback: Callable[[Any], None]) -> None:
+        self.proven, self.failure = False, ""
+        old, self._client = self._client, self._make()
+        await old.close()
+        for (name, _), arguments in self._settings.items():
+            getattr(self._client, name)(*arguments)
+        await self._client.connect(loop_=loop, callback=self._ear(callback))
+        for key, (args, _) in list(self._subscriptions.items()):
+            await getattr(self._client, f"subscribe_{key[0]}")(*args)
+
+    def _subscribe(self, what: str, args: tuple[Any, ...]) -> Awaitable[None]:
+        self._subscriptions[(what, *map(str, args))] = (args, {})
+        result: Awaitable[None] = getattr(self._client, f"subscribe_{what}")(*args)
+        return result
+
+    def _unsubscribe(self, what: str, args: tuple[Any, ...]) -> Awaitable[None]:
+        self._subscriptions.pop((what, *map(str, args)), None)
+        result: Awaitable[None] = getattr(self._client, f"unsubscribe_{what}")(*args)
+        return result
+
+    def _ear(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        if self.name.startswith("public"):
+
+            def hear_market(message: Any) -> None:
+                self.heard_ns = time.time_ns()
+                callback(message)
+
+            return hear_market
+
+        def hear(message: Any) -> None:
+            self.heard_ns = time.time_ns()
+            if isinstance(message, engine.OrderCancelRejected):
+                if message.client_order_id.value.startswith(self._probe_prefix):
+                    self.proven = True
+                    return
+            elif isinstance(message, engine.BybitWebSocketError) and (
+                message.code in LOGIN_CODES or "op=auth" in message.message
+            ):
+                self.proven = False
+                self.failure = self.failure or f"{message.code}: {message.message}"
+            callback(message)
+
+        return hear
+
+
+class Links:
+    """All links of a node.
+
+    Parameters
+    ----------
+    tag : str
+        The node's tag; probes carry it.
+    half_open : float
+        Seconds of silence after which a link counts as half-open and is ended.
+    heartbeat : float
+        Seconds between two pings of a link.
+    trades : bool
+        False for a dry run: then nothing at all is sent on the trade link, and that it is connected
+        has to do for a proof.
+    """
+
+    def __init__(
+        self, tag: str, half_open: float, heartbeat: float, *, trades: bool = True
+    ) -> None:
+        self.probe_prefix = f"{tag}-probe-"
+        self._trades = trades
+        self.probe_instrument = ""
+        self._half_open, self._heartbeat = half_open, heartbeat
+        self._links: dict[str, Link] = {}
+        self._beating_since: dict[str, float] = {}
+        self._probes = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._log = Logger("Links")
+
+    def add(self, link: Link) -> Link:
+        """Take in a link of a client that is being built."""
+        self._links[link.name] = link
+        return link
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._links
+
+    def states(self) -> dict[str, LinkState]:
+        """Return what is known of each link, by name."""
+        return {name: link.state() for name, link in self._links.items()}
+
+    def ready(self, name: str) -> bool:
+        """Whether a link may be relied on; one that the environment doesn't have always may."""
+        link = self._links.get(name)
+        return link is None or (link.connected and link.proven)
+
+    def failure(self) -> str:
+        """Return the first refused login in the venue's words, empty when there was none."""
+        return next((f"{x.name}: {x.failure}" for x in self._links.values() if x.failure), "")
+
+    async def renew(self, name: str) -> None:
+        """Connect a link anew, with all its subscriptions; where that fails, `tick` tries again."""
+        try:
+            await self._links[name].renew()
+        except (RuntimeError, ValueError, OSError) as error:
+            self._log.warning(f"{name}: could not be connected anew: {error}")
+
+    async def tick(self) -> list[str]:
+        """Look at all links once; call it several times a second.
+
+        Ends half-open connections, notes what was connected anew, and proves what is unproven.
+
+        Returns
+        -------
+        list of str
+            Names of the links that were found half-open just now.
+        """
+        broken = await self._end_half_open()
+        for link in self._links.values():
+            connected = link.connected
+            if link.was_connected and not connected:
+                link.proven = False
+                link.half_opens += link.name in broken
+            if connected and not link.was_connected:
+                # A refusal of the first login came before we looked; it must not be forgotten.
+                link.failure = "" if link.connects else link.failure
+                link.connects += 1
+                link.probed_at = 0.0
+            link.was_connected = connected
+            if connected and not link.proven:
+                self._prove(link)
+            self._renew_lasting(link)
+        return broken
+
+    def close(self) -> None:
+        """Give up what is being proven."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _end_half_open(self) -> list[str]:
+        if not self._links:
+            return []
+        found = connections({link.port for link in self._links.values()})
+        now = time.monotonic()
+        beating = [connection for connection in found if self._beats(connection)]
+        present = {connection.inode for connection in found}
+        steady = 2 * self._heartbeat + 2
+        if any(
+            now - since > steady and i not in present for i, since in self._beating_since.items()
+        ):
+            # One was connected anew, maybe faster than we look: logins must be proven again.
+            for link in self._links.values():
+                if not link.name.startswith("public"):
+                    link.proven, link.probed_at, link.failure = False, 0.0, ""
+        self._beating_since = {c.inode: self._beating_since.get(c.inode, now) for c in beating}
+        silent = [connection for connection in beating if connection.since_received > self._limit]
+        if not silent:
+            return []
+        up = [link for link in self._links.values() if link.connected]
+        for connection in silent:
+            shut_down(connection.inode)
+        # Whose connection it was shows when the adapter sees it fall, some milliseconds later; it
+        # may stand again 200 ms later, so nobody else could tell.
+        until = time.monotonic() + _FALL_WITHIN
+        while any(link.connected for link in up) and time.monotonic() < until:
+            await asyncio.sleep(0.001)
+        return [link.name for link in up if not link.connected]
+
+    @property
+    def _limit(self) -> float:
+        # We look several times a second: what is left of the limit covers the time in between.
+        return self._half_open * 0.9
+
+    def _beats(self, connection: Connection) -> bool:
+        """Whether it has a heartbeat, which idle connections of requests have not."""
+        return connection.since_sent < 2 * self._heartbeat + 1
+
+    def _prove(self, link: Link) -> None:
+        if link.name.startswith("public") or (link.name == "trade" and not self._trades):
+            link.proven = True
+        elif link.name == "private":
+            link.proven = link.subscription_count() >= PRIVATE_TOPICS and not link.failure
+        elif time.monotonic() - link.probed_at >= PROBE_EVERY:
+            link.probed_at = time.monotonic()
+            self._in_background(self._probe(link))
+
+    def _renew_lasting(self, link: Link) -> None:
+        now = time.monotonic()
+        if link.proven:
+            link.down_since = 0.0
+        elif not link.down_since:
+            link.down_since = now
+        elif now - link.down_since >= RENEW_AFTER:
+            link.down_since = now
+            self._in_background(self.renew(link.name))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _probe(self, link: Link) -> None:
+        self._probes += 1
+        name = engine.InstrumentId.from_str(self.probe_instrument)
+        try:
+            await link.cancel_order(
+                engine.bybit_product_type_from_symbol(name.symbol.value),
+                engine.TraderId("DESK-PROBE"),
+                engine.StrategyId("PROBE-001"),
+                name,
+                engine.ClientOrderId(f"{self.probe_prefix}{self._probes}"),
+            )
+        except RuntimeError as error:
+            # The adapter waits 5 s for a login that doesn't come.
+            if "uthenticat" in str(error):
+                link.failure = link.failure or str(error)

@@ -1,0 +1,122 @@
+"""Whether the venue takes orders: announced maintenance, and what it lists as trading."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from typing import Any
+
+from config.documents.node import Environment
+from live_nodes.bybit.rest import VenueError, VenueRest
+from live_nodes.bybit.terms import products_of
+
+STATUS_EVERY_S = 10.0
+LISTING_EVERY_S = 60.0
+TRADING_SERVICES = frozenset({1, 2, 3})
+"""Bybit's service types of trading: all of it, by HTTP, by WebSocket
+(https://bybit-exchange.github.io/docs/v5/enum)."""
+PRODUCT_NUMBERS = {"LINEAR": 1, "SPOT": 2}
+PRODUCTION, DEMO = 1, 2
+
+
+class Notices:
+    """Asks the venue now and then; a request that fails leaves what was known.
+
+    Parameters
+    ----------
+    rest : VenueRest
+        Entered; public paths only.
+    universe : collection of str
+        Instruments that are traded.
+    environment : Environment
+        Of the node: announcements tell production and demo apart.
+    told : callable
+        Hears ``(maintenance, closed)`` after each answer: why the venue takes no orders, in words,
+        empty while it does, and the instruments in which it takes none.
+    """
+
+    def __init__(
+        self,
+        rest: VenueRest,
+        universe: Collection[str],
+        environment: Environment,
+        told: Callable[[str, frozenset[str]], None],
+    ) -> None:
+        self._rest, self._universe, self._environment = rest, frozenset(universe), environment
+        self._told = told
+        self._maintenance = ""
+        self._closed: frozenset[str] = frozenset()
+        self._is_unknown = False
+
+    async def keep_asking(self) -> None:
+        """Ask until cancelled."""
+        listing_at = time.monotonic() + LISTING_EVERY_S
+        while True:
+            await self.ask_status()
+            if time.monotonic() >= listing_at:
+                await self.ask_listing()
+                listing_at = time.monotonic() + LISTING_EVERY_S
+            await asyncio.sleep(STATUS_EVERY_S)
+
+    async def ask_status(self) -> None:
+        """Ask for announcements once."""
+        if self._is_unknown:
+            return
+        try:
+            rows = await self._rest.announced()
+        except VenueError as error:
+            # A venue that knows no such path announces nothing, now or later.
+            self._is_unknown = error.code == 404
+            return
+        products = products_of(self._universe)
+        self._maintenance = maintenance(rows, products, self._environment)
+        self._told(self._maintenance, self._closed)
+
+    async def ask_listing(self) -> None:
+        """Ask once which instruments trade."""
+        try:
+            listed = [await self._rest.instruments(name) for name in products_of(self._universe)]
+        except VenueError:
+            return
+        trading = {name for infos in listed for name in infos}
+        self._closed = frozenset(self._universe - trading)
+        self._told(self._maintenance, self._closed)
+
+
+def maintenance(
+    rows: Collection[dict[str, Any]], products: Collection[str], environment: Environment
+) -> str:
+    """Return why the venue takes no orders of these products now, in words; empty when it does.
+
+    Parameters
+    ----------
+    rows : collection of dict
+        As ``GET /v5/system/status`` answers.
+    products : collection of str
+        ``LINEAR``, ``SPOT``.
+    environment : Environment
+        Of the node.
+    """
+    numbers = {PRODUCT_NUMBERS[product] for product in products}
+    world = DEMO if environment == "demo" else PRODUCTION
+    for row in rows:
+        services = {int(number) for number in row.get("serviceTypes") or ()}
+        concerned = {int(number) for number in row.get("product") or ()}
+        if (
+            row.get("state") == "ongoing"
+            and int(row.get("env") or PRODUCTION) == world
+            and services & TRADING_SERVICES
+            and concerned & numbers
+        ):
+            title = row.get("title") or "without a title"
+            return f"maintenance of the venue until {_when(row.get('end'))}: {title}"
+    return ""
+
+
+def _when(milliseconds: str | None) -> str:
+    if not milliseconds:
+        return "further notice"
+    moment = datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,406 @@
+"""Our own signed client of Bybit's REST API, independent of the adapter that it checks.
+
+For what must be known for certain: gates, sweeps, recovery, doctor. It answers with plain facts or
+raises `VenueError`; an error is never an empty list. Signing: HMAC-SHA256 of timestamp, key,
+receive window and query string or body (https://bybit-exchange.github.io/docs/v5/guide#authentication).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Literal, Self
+from urllib.parse import urlencode
+
+import aiohttp
+from yarl import URL
+
+from catalog.instruments import InstrumentInfo
+from catalog.providers.bybit_instruments import info_of
+from config.errors import DeskError
+from live_nodes.bybit.facts import (
+    MARGIN_MODES,
+    FeeRate,
+    VenueFill,
+    VenueOrder,
+    VenuePosition,
+    Wallet,
+    fill_of,
+    number,
+    order_of,
+    position_of,
+    wallet_of,
+)
+from live_nodes.local.keys import KeyPair
+
+__all__ = ["ClockReading", "VenueError", "VenueRest", "venue_symbol"]
+
+RECEIVE_WINDOW_MS = 5000
+TOO_MANY = 10006
+SERVER_BUSY = (10000, 10016)
+"""Bybit's codes of a server that timed out or is restarting."""
+PAGE = 50
+INSTRUMENT_PAGE = 1000
+ORDER_GONE = (110001, 170213)
+"""Codes of a cancel that came too late or names no order (perpetuals, spot)."""
+
+
+class VenueError(DeskError):
+    """The venue refused a request, or could not be reached.
+
+    Attributes
+    ----------
+    code : int
+        Bybit's ``retCode``, or the HTTP status; 0 when there was no answer at all.
+    """
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class ClockReading:
+    """One comparison of the clocks, in seconds.
+
+    Parameters
+    ----------
+    skew : float
+        Venue's clock minus ours, at the middle of the request; above zero when ours is late.
+    round_trip : float
+        How long the answer took: the skew is known to within half of it.
+    """
+
+    skew: float
+    round_trip: float
+
+
+class VenueRest:
+    """Asks the venue; use it as an asynchronous context.
+
+    Parameters
+    ----------
+    base_url : str
+        Such as ``https://api-testnet.bybit.com``.
+    keys : KeyPair, optional
+        None where only public paths are asked.
+    timeout : float
+        Seconds that one answer may take.
+    tries : int
+        How often a request is made that changes nothing, when it was refused for its pace or got
+        no answer.
+
+    Attributes
+    ----------
+    clock_shift_ns : int
+        Added to this machine's clock in the stamps of requests, nanoseconds: a clock that is off
+        by more than the receive window must not keep anybody from closing.
+    on_error : callable or None
+        Hears ``(path, text)`` of every request that failed, also of those that are tried again.
+    answers : bool
+        Whether the newest request got an answer that makes sense, though it be a refusal.
+    """
+
+    def __init__(
+        self, base_url: str, keys: KeyPair | None, *, timeout: float = 5.0, tries: int = 3
+    ) -> None:
+        self.base_url = base_url
+        self._keys, self._timeout, self._tries = keys, timeout, tries
+        self._session: aiohttp.ClientSession | None = None
+        self.clock_shift_ns = 0
+        self.on_error: Callable[[str, str], None] | None = None
+        self.answers = True
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._timeout))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    # Public --------------------------------------------------------------------------------------
+
+    async def clock(self, samples: int = 3) -> ClockReading:
+        """Compare the clocks; of several samples the one with the shortest way counts."""
+        readings = []
+        for _ in range(samples):
+            before = time.time_ns()
+            result = await self._get("/v5/market/time", {})
+            after = time.time_ns()
+            middle = (before + after) / 2
+            skew = (int(result["timeNano"]) - middle) / 1e9
+            readings.append(ClockReading(skew, (after - before) / 1e9))
+        return min(readings, key=lambda reading: reading.round_trip)
+
+    async def announced(self) -> list[dict[str, Any]]:
+        """Return the venue's announcements of maintenance, as it spells them.
+
+        https://bybit-exchange.github.io/docs/v5/system-status
+        """
+        result = await self._get("/v5/system/status", {})
+        return list(result["list"])
+
+    async def instruments(self, product: str) -> dict[str, InstrumentInfo]:
+        """Return the instruments of a product (``LINEAR``, ``SPOT``) that trade now, by id."""
+        params = {"category": product.lower(), "limit": str(INSTRUMENT_PAGE)}
+        found = {}
+        for row in await self._pages("/v5/market/instruments-info", params):
+            info = info_of(row, product) if row.get("status") == "Trading" else None
+            if info is not None:
+                found[info.id] = info
+        return found
+
+    async def price(self, instrument: str) -> Decimal:
+        """Return the last traded price."""
+        symbol, product = venue_symbol(instrument)
+        params = {"category": product.lower(), "symbol": symbol}
+        result = await self._get("/v5/market/tickers", params)
+        return number(result["list"][0]["lastPrice"])
+
+    # The account ---------------------------------------------------------------------------------
+
+    async def permissions(self) -> dict[str, Any]:
+        """Return what the key may do (``/v5/user/query-api``)."""
+        return await self._get("/v5/user/query-api", {}, signed=True)
+
+    async def fee_rates(self, product: str) -> dict[str, FeeRate]:
+        """Return the account's fee rates by the venue's symbol."""
+        result = await self._get("/v5/account/fee-rate", {"category": product.lower()}, signed=True)
+        return {
+            row["symbol"]: FeeRate(number(row["makerFeeRate"]), number(row["takerFeeRate"]))
+            for row in result["list"]
+        }
+
+    async def margin_mode(self) -> str:
+        """Return ``cross``, ``isolated`` or ``portfolio``."""
+        result = await self._get("/v5/account/info", {}, signed=True)
+        mode = result["marginMode"]
+        return MARGIN_MODES.get(mode, mode)
+
+    async def position_mode(self, instrument: str) -> Literal["one_way", "hedge"]:
+        """Return how the account holds positions in a perpetual."""
+        symbol, product = venue_symbol(instrument)
+        params = {"category": product.lower(), "symbol": symbol}
+        result = await self._get("/v5/position/list", params, signed=True)
+        indices = {int(row.get("positionIdx") or 0) for row in result["list"]}
+        return "hedge" if indices & {1, 2} else "one_way"
+
+    async def wallet(self) -> Wallet:
+        """Return the unified account's money."""
+        result = await self._get(
+            "/v5/account/wallet-balance", {"accountType": "UNIFIED"}, signed=True
+        )
+        if not result["list"]:
+            raise VenueError(f"{self.base_url}: the key's account is no unified account")
+        return wallet_of(result["list"][0])
+
+    async def positions(self) -> dict[str, VenuePosition]:
+        """Return the perpetual positions that are not flat, by instrument id."""
+        rows = await self._pages(
+            "/v5/position/list",
+            {"category": "linear", "settleCoin": "USDT", "limit": "200"},
+            signed=True,
+        )
+        positions = (position_of(row, "LINEAR") for row in rows)
+        return {position.instrument: position for position in positions if position.quantity}
+
+    async def open_orders(self, product: str) -> list[VenueOrder]:
+        """Return all orders of a product that may still fill, conditional ones among them."""
+        params = {"category": product.lower(), "limit": str(PAGE), "openOnly": "0"}
+        if product == "LINEAR":
+            params["settleCoin"] = "USDT"
+        found: dict[str, VenueOrder] = {}
+        for kind in ("Order", "StopOrder"):
+            rows = await self._pages(
+                "/v5/order/realtime", params | {"orderFilter": kind}, signed=True
+            )
+            for row in rows:
+                order = order_of(row, product)
+                if order.is_open:
+                    found[order.order_id] = order
+        return list(found.values())
+
+    async def order(self, instrument: str, order_link_id: str) -> VenueOrder | None:
+        """Return an order by our own id, open or past; None when the venue knows none."""
+        symbol, product = venue_symbol(instrument)
+        params = {"category": product.lower(), "symbol": symbol, "orderLinkId": order_link_id}
+        for path in ("/v5/order/realtime", "/v5/order/history"):
+            result = await self._get(path, params, signed=True)
+            if result["list"]:
+                return order_of(result["list"][0], product)
+        return None
+
+    async def fills(self, product: str, since_ns: int, until_ns: int) -> list[VenueFill]:
+        """Return the account's executions with since <= ts <= until, oldest first.
+
+        Bybit answers at most seven days at once: longer stretches are asked for piece by piece.
+        """
+        found: dict[str, VenueFill] = {}
+        week = 7 * 86_400_000 - 1
+        begin, end = since_ns // 1_000_000, until_ns // 1_000_000
+        while begin <= end:
+            params = {
+                "category": product.lower(),
+                "limit": "100",
+                "startTime": str(begin),
+                "endTime": str(min(begin + week, end)),
+            }
+            for row in await self._pages("/v5/execution/list", params, signed=True):
+                fill = fill_of(row, product)
+                found[fill.execution_id] = fill
+            begin += week + 1
+        return sorted(found.values(), key=lambda fill: (fill.ts_ns, fill.execution_id))
+
+    async def cancel(self, instrument: str, *, order_link_id: str = "", order_id: str = "") -> bool:
+        """Cancel an order; False when it is gone already."""
+        symbol, product = venue_symbol(instrument)
+        body = {"category": product.lower(), "symbol": symbol}
+        body |= {"orderLinkId": order_link_id} if order_link_id else {"orderId": order_id}
+        try:
+            await self._post("/v5/order/cancel", body)
+        except VenueError as error:
+            if error.code in ORDER_GONE:
+                return False
+            raise
+        return True
+
+    async def cancel_all(self, instrument: str) -> None:
+        """Cancel all orders of the account in an instrument, conditional ones among them."""
+        symbol, product = venue_symbol(instrument)
+        await self._post("/v5/order/cancel-all", {"category": product.lower(), "symbol": symbol})
+
+    async def create(self, instrument: str, fields: Mapping[str, Any]) -> str:
+        """Send an order and return the venue's id of it.
+
+        Parameters
+        ----------
+        instrument : str
+            Instrument id.
+        fields : mapping
+            As ``/v5/order/create`` takes them, without category and symbol.
+        """
+        symbol, product = venue_symbol(instrument)
+        result = await self._post(
+            "/v5/order/create", {"category": product.lower(), "symbol": symbol, **fields}
+        )
+        return str(result["orderId"])
+
+    # The wire ------------------------------------------------------------------------------------
+
+    async def _pages(
+        self, path: str, params: dict[str, str], *, signed: bool = False
+    ) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            asked = params | ({"cursor": cursor} if cursor else {})
+            result = await self._get(path, asked, signed=signed)
+            rows += result["list"]
+            following = result.get("nextPageCursor") or ""
+            if not following or following == cursor or not result["list"]:
+                return rows
+            cursor = following
+
+    async def _get(
+        self, path: str, params: dict[str, str], *, signed: bool = False
+    ) -> dict[str, Any]:
+        pause = 0.25
+        for attempt in range(1, self._tries + 1):
+            try:
+                query = urlencode(params)
+                headers = self._signed(query) if signed else {}
+                url = f"{self.base_url}{path}" + (f"?{query}" if query else "")
+                return await self._ask("GET", path, url, headers, None)
+            except VenueError as error:
+                if attempt == self._tries or not _worth_repeating(error):
+                    raise
+            await asyncio.sleep(pause)
+            pause *= 2
+        raise AssertionError("unreachable")
+
+    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        # Never repeated: whether it arrived is asked, not guessed.
+        text = json.dumps(body, separators=(",", ":"))
+        headers = self._signed(text) | {"Content-Type": "application/json"}
+        return await self._ask("POST", path, f"{self.base_url}{path}", headers, text)
+
+    async def _ask(
+        self, method: str, path: str, url: str, headers: dict[str, str], body: str | None
+    ) -> dict[str, Any]:
+        try:
+            found = await self._answer(method, path, url, headers, body)
+        except VenueError as error:
+            self.answers = not _worth_repeating(error)
+            if self.on_error is not None and error.code not in ORDER_GONE:
+                self.on_error(path, str(error))
+            raise
+        self.answers = True
+        return found
+
+    async def _answer(
+        self, method: str, path: str, url: str, headers: dict[str, str], body: str | None
+    ) -> dict[str, Any]:
+        assert self._session is not None, "use the client as an asynchronous context"
+        what = f"{self.base_url}{path}"
+        try:
+            # As it was signed: not one escape may be written otherwise.
+            address = URL(url, encoded=True)
+            async with self._session.request(
+                method, address, headers=headers, data=body
+            ) as response:
+                status, text = response.status, await response.text()
+        except TimeoutError:
+            raise VenueError(f"{what}: no answer within {self._timeout:g} s") from None
+        except aiohttp.ClientError as error:
+            raise VenueError(f"{what}: {error or type(error).__name__}") from None
+        if status != 200:
+            raise VenueError(f"{what}: HTTP {status} {text[:200]}".rstrip(), status)
+        try:
+            answer = json.loads(text)
+            code, words, result = answer["retCode"], answer["retMsg"], answer["result"]
+        except (ValueError, KeyError, TypeError):
+            raise VenueError(f"{what}: no answer of Bybit v5: {text[:200]}") from None
+        if code != 0:
+            raise VenueError(f"{what}: {words} (code {code})", code)
+        return dict(result)
+
+    def _signed(self, payload: str) -> dict[str, str]:
+        if self._keys is None:
+            raise VenueError(f"{self.base_url}: this request needs keys, and there are none")
+        stamp = str((time.time_ns() + self.clock_shift_ns) // 1_000_000)
+        text = f"{stamp}{self._keys.key.reveal()}{RECEIVE_WINDOW_MS}{payload}"
+        secret = self._keys.secret.reveal().encode()
+        return {
+            "X-BAPI-API-KEY": self._keys.key.reveal(),
+            "X-BAPI-TIMESTAMP": stamp,
+            "X-BAPI-RECV-WINDOW": str(RECEIVE_WINDOW_MS),
+            "X-BAPI-SIGN": hmac.new(secret, text.encode(), hashlib.sha256).hexdigest(),
+        }
+
+
+def venue_symbol(instrument: str) -> tuple[str, str]:
+    """Split ``BTCUSDT-LINEAR.BYBIT`` into ``("BTCUSDT", "LINEAR")``."""
+    symbol, _, product = instrument.partition(".")[0].rpartition("-")
+    return symbol, product
+
+
+def _worth_repeating(error: VenueError) -> bool:
+    return error.code in (0, TOO_MANY, 429, *SERVER_BUSY) or 500 <= error.code < 600

@@ -1,0 +1,215 @@
+"""Our own pace of requests: a bucket of tokens, exits first. Hangs on the gate as its sender.
+
+Bybit limits orders per second and account and answers 10006 beyond; the adapter then rejects the
+order. What waits here is written down already; when its turn comes the holds are asked once more,
+so that nothing waits out a broken link and leaves late.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from nautilus_trader.execution.messages import (
+    BatchCancelOrders,
+    CancelAllOrders,
+    CancelOrder,
+    SubmitOrder,
+    SubmitOrderList,
+    TradingCommand,
+)
+from nautilus_trader.model.orders import Order
+
+from actors.records.order_facts import OrderFacts
+from config.documents.watch import Throttle as Pace
+
+SECOND = 1_000_000_000
+
+
+class Bucket:
+    """Tokens that refill steadily. Pure: time is given to it.
+
+    Parameters
+    ----------
+    per_second : float
+        How many come in a second.
+    burst : int
+        How many fit.
+    """
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        self._rate = per_second
+        self._size = float(burst)
+        self._tokens = float(burst)
+        self._at: int | None = None
+
+    def take(self, number: int, now_ns: int) -> bool:
+        """Take tokens if there are enough; more than fit are given once the bucket is full."""
+        self._refill(now_ns)
+        if self._tokens < min(number, self._size):
+            return False
+        # More than fit leaves a debt that the next ones wait for.
+        self._tokens -= number
+        return True
+
+    def wait(self, number: int, now_ns: int) -> float:
+        """Return the seconds until so many can be taken."""
+        self._refill(now_ns)
+        return max(0.0, (min(number, self._size) - self._tokens) / self._rate)
+
+    def _refill(self, now_ns: int) -> None:
+        if self._at is not None and now_ns > self._at:
+            self._tokens = min(self._size, self._tokens + (now_ns - self._at) / SECOND * self._rate)
+        # A clock that is set back gives nothing and takes nothing.
+        self._at = now_ns
+
+
+class Gate(Protocol):
+    """What it asks of the order gate."""
+
+    def forward(self, command: TradingCommand) -> None:
+        """Bring a command to the execution engine."""
+
+    def take_back(self, order: Order, reason: str) -> None:
+        """Deny an order that has not left."""
+
+    def held(self, facts: OrderFacts) -> str | None:
+        """Return why a hold keeps it back."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    command: TradingCommand
+    told: Sequence[OrderFacts]
+
+
+class Throttle:
+    """A `Sender` of the order gate.
+
+    Parameters
+    ----------
+    gate : Gate
+        The order gate.
+    pace : config.documents.watch.Throttle
+        Of the document.
+    clock_ns : callable
+        Time in nanoseconds.
+    call_later : callable
+        ``loop.call_later``.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        pace: Pace,
+        clock_ns: Callable[[], int],
+        call_later: Callable[[float, Callable[[], None]], Any],
+    ) -> None:
+        self._gate = gate
+        self._bucket = Bucket(pace.per_second, pace.burst)
+        self._clock_ns = clock_ns
+        self._call_later = call_later
+        self._exits: deque[_Waiting] = deque()
+        self._entries: deque[_Waiting] = deque()
+        self._timer: Any = None
+        self.delayed = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many commands wait."""
+        return len(self._exits) + len(self._entries)
+
+    def __call__(self, command: TradingCommand, told: Sequence[OrderFacts]) -> None:
+        """Send a command that passed, now or when its turn comes."""
+        if self._taken_back(command):
+            return
+        is_exit = all(facts.is_exit for facts in told)
+        nobody_before = not self._exits and (is_exit or not self._entries)
+        if nobody_before and self._bucket.take(len(told), self._clock_ns()):
+            self._gate.forward(command)
+            return
+        self.delayed += 1
+        (self._exits if is_exit else self._entries).append(_Waiting(command, told))
+        self._wake()
+
+    def drop(self, reason: str) -> int:
+        """Deny every entry that waits (the node stops); returns how many there were."""
+        dropped = list(self._entries)
+        self._entries.clear()
+        for waiting in dropped:
+            self._deny(waiting, reason)
+        return len(dropped)
+
+    def _drain(self) -> None:
+        self._timer = None
+        while self._exits or self._entries:
+            queue = self._exits or self._entries
+            waiting = queue[0]
+            reasons = [reason for facts in waiting.told if (reason := self._gate.held(facts))]
+            if reasons:
+                queue.popleft()
+                self._deny(waiting, reasons[0])
+            elif self._bucket.take(len(waiting.told), self._clock_ns()):
+                queue.popleft()
+                self._gate.forward(waiting.command)
+            else:
+                break
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._timer is None and self.waiting:
+            first = (self._exits or self._entries)[0]
+            seconds = self._bucket.wait(len(first.told), self._clock_ns())
+            # A hair later than exactly then, or rounding asks once too early.
+            self._timer = self._call_later(seconds + 0.001, self._drain)
+
+    def _deny(self, waiting: _Waiting, reason: str) -> None:
+        for order in _orders(waiting.command):
+            self._gate.take_back(order, reason)
+
+    def _taken_back(self, command: TradingCommand) -> bool:
+        """Whether a cancel found all it asks for still waiting here; that never leaves."""
+        if isinstance(command, CancelOrder):
+            return self._take_back({command.client_order_id})
+        if isinstance(command, BatchCancelOrders):
+            wanted = {cancel.client_order_id for cancel in command.cancels}
+            found = {order.client_order_id for order in self._waiting_orders()}
+            return self._take_back(wanted & found) and wanted <= found
+        if isinstance(command, CancelAllOrders):
+            self._take_back(
+                {
+                    order.client_order_id
+                    for order in self._waiting_orders()
+                    if order.instrument_id == command.instrument_id
+                    and order.strategy_id == command.strategy_id
+                }
+            )
+        return False
+
+    def _take_back(self, names: set[Any]) -> bool:
+        took = False
+        for queue in (self._exits, self._entries):
+            for waiting in list(queue):
+                if any(order.client_order_id in names for order in _orders(waiting.command)):
+                    queue.remove(waiting)
+                    self._deny(waiting, "cancelled before it left")
+                    took = True
+        return took
+
+    def _waiting_orders(self) -> list[Order]:
+        return [
+            order
+            for queue in (self._exits, self._entries)
+            for waiting in queue
+            for order in _orders(waiting.command)
+        ]
+
+
+def _orders(command: TradingCommand) -> list[Order]:
+    if isinstance(command, SubmitOrder):
+        return [command.order]
+    if isinstance(command, SubmitOrderList):
+        return list(command.order_list.orders)
+    return []

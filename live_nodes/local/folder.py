@@ -1,0 +1,58 @@
+"""Where a node keeps its journal, log and audit files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from config.documents import Node
+from config.errors import DocumentErrors, InputError
+from config.load import examine
+from config.validate import checked
+from live_nodes.local.endpoints import overridden
+from live_nodes.local.keys import variables_of
+
+
+def state_folder(node: Node) -> Path:
+    """Return the node's own folder; two nodes of one name share it, and only one may run.
+
+    Each environment has its own: what a practice run left open must never be looked for, or taken
+    for done, where real money is, though only one word of the document changed.
+    """
+    return Path(node.state) / node.name / node.environment
+
+
+def node_document(file: Path, settings: Iterable[str] = ()) -> Node:
+    """Return a node's document that passed every check, its environment as it will run.
+
+    Raises
+    ------
+    DocumentErrors
+        If something in it is wrong.
+    InputError
+        If it is sound and no node.
+    """
+    document = checked(file, settings).document
+    if not isinstance(document, Node):
+        raise InputError(f"{file}: expected a document of kind node, was kind {document.kind}")
+    return overridden(document, variables_of())[0]
+
+
+def node_to_stop(file: Path, settings: Iterable[str], say: Callable[[str], None]) -> Node:
+    """Return a node's document for what must work whatever is wrong with its strategies.
+
+    Raises
+    ------
+    DocumentErrors
+        If its envelope is wrong: where the account is could then be wrong as well.
+    InputError
+        If it is sound and no node.
+    """
+    resolved, problems = examine(file, settings)
+    if resolved is None:
+        raise DocumentErrors(problems)
+    if not isinstance(resolved.document, Node):
+        raise InputError(f"{file}: expected a document of kind node, was {resolved.kind}")
+    for problem in problems:
+        say(f"{problem} (nothing that matters here)")
+    return overridden(resolved.document, variables_of())[0]

@@ -1,0 +1,136 @@
+"""The heartbeat file: written each second as long as the node's loop turns.
+
+Whatever watches the desk from outside needs nothing but this file: when it grows old while the
+process lives, the process hangs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from live_nodes.local.files import replace_file
+
+FILE = "heartbeat.json"
+EVERY_S = 1.0
+STALE_S = 10.0
+"""Age at which a heartbeat of a living process is taken for a node that hangs."""
+
+
+class Beat(msgspec.Struct, frozen=True, kw_only=True):
+    """One heartbeat; times are UNIX nanoseconds (UTC).
+
+    Parameters
+    ----------
+    ts : int
+        When it was made.
+    pid : int
+        By whom.
+    phase : str
+        Where the run stands: ``starting``, ``running``, ``stopping``, ``stopped``, ``failed``.
+    guards : dict of str to int or None
+        When each guard looked last; None when it never did.
+    verdict : str
+        The strictest standing verdict on the desk as a whole, such as ``halt_entries by daily: …``;
+        empty when none stands.
+    flat : bool
+        Whether nothing is held.
+    """
+
+    ts: int
+    pid: int
+    phase: str
+    guards: dict[str, int | None] = msgspec.field(default_factory=dict)
+    verdict: str = ""
+    flat: bool = True
+
+
+_BEATS = msgspec.json.Decoder(Beat)
+
+
+class Heartbeat:
+    """Writes the file.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The node's state folder.
+    failed : callable
+        Told, in words, once when it can't be written; the node goes on.
+    """
+
+    def __init__(self, folder: Path, failed: Callable[[str], None]) -> None:
+        self._path = folder / FILE
+        self._failed = failed
+        self._told = False
+        self.phase = "starting"
+        self.guards: Callable[[], dict[str, int | None]] = dict
+        self.verdict: Callable[[], str] = str
+        self.flat: Callable[[], bool] = lambda: True
+
+    async def keep_beating(self) -> None:
+        """Beat until cancelled."""
+        while True:
+            self.beat()
+            await asyncio.sleep(EVERY_S)
+
+    def beat(self, phase: str | None = None) -> None:
+        """Write it once."""
+        self.phase = phase or self.phase
+        made = Beat(
+            ts=time.time_ns(),
+            pid=os.getpid(),
+            phase=self.phase,
+            guards=self.guards(),
+            verdict=self.verdict(),
+            flat=self.flat(),
+        )
+        try:
+            replace_file(self._path, msgspec.json.encode(made))
+        except OSError as error:
+            if not self._told:
+                self._told = True
+                self._failed(f"the heartbeat file can't be written: {error}")
+        else:
+            self._told = False
+
+
+def last_beat(folder: Path) -> Beat | None:
+    """Return the newest heartbeat of the node whose state is in `folder`, None without one."""
+    try:
+        return _BEATS.decode((folder / FILE).read_bytes())
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError:
+        # Of another version: as good as none, and the next second brings a new one.
+        return None
+
+
+def hangs(beat: Beat | None, pid: int | None, started: int, now_ns: int) -> str:
+    """Return, in words, that a run gives no heartbeat although its process lives; empty otherwise.
+
+    Parameters
+    ----------
+    beat : Beat or None
+        The newest heartbeat.
+    pid : int or None
+        The run's process.
+    started : int
+        When the run began, UNIX nanoseconds (UTC).
+    now_ns : int
+        UNIX nanoseconds (UTC).
+    """
+    # An earlier process's heartbeat says nothing of this one.
+    newest = beat.ts if beat is not None and beat.pid == pid else started
+    if now_ns - newest <= STALE_S * 1e9:
+        return ""
+    seconds = (now_ns - newest) / 1e9
+    return (
+        f"process {pid} lives and has given no heartbeat for {seconds:.0f} s: it hangs, and nobody "
+        "watches its positions; look at its log, then end it and start the node again"
+    )

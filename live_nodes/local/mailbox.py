@@ -1,0 +1,234 @@
+"""The mailbox: what `perpdesk risk …` asks of a node, and what the node answers.
+
+Each request is a file of its own in ``mailbox/`` below the node's state folder, written whole or
+not at all. A running node looks several times a second; what comes while it is down waits for its
+next start, which reads it before any strategy starts. A request goes away only after its answer is
+there, so that a node that is killed in between does it again: every command may be done twice.
+
+    id = ask(folder, Request(command="release", guard="daily", reason="cause found"))
+    said = answer(folder, id, 5.0)        # None: nobody answered, the request still waits
+    withdraw(folder, id)                       # takes it back, unless the node was faster
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from live_nodes.local.files import replace_file
+
+FOLDER = "mailbox"
+LONGEST = 64 * 1024
+"""Bytes of a request; nobody writes a longer one in earnest."""
+FORGOTTEN_S = 24 * 3600.0
+"""Age at which an answer that nobody fetched is thrown away."""
+_POLL = 0.05
+_REQUEST, _ANSWER, _ASIDE = ".json", ".answer.json", ".unreadable"
+
+Command = Literal["release", "flatten"]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody asks of the node.
+
+    Parameters
+    ----------
+    command : {"release", "flatten"}
+        Take back a guard's halts, or close everything and stay out.
+    guard : str
+        Key of the guard that is released; not used by ``flatten``, which is the operator's own.
+    scope : str
+        ``desk``, ``strategy:<key>`` or ``instrument:<id>``; empty means every scope of the guard
+        for ``release``, and the desk for ``flatten``.
+    accept : bool
+        Release although the limit is still breached: measured anew from here.
+    reason : str
+        Why, in the operator's words; journaled.
+    id : str
+        Given by `ask`.
+    asked_at : int
+        UNIX nanoseconds (UTC); given by `ask`.
+    by : int
+        Process that asks; given by `ask`.
+    """
+
+    command: Command
+    guard: str = ""
+    scope: str = ""
+    accept: bool = False
+    reason: str = ""
+    id: str = ""
+    asked_at: int = 0
+    by: int = 0
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a request.
+
+    Parameters
+    ----------
+    id : str
+        Of the request.
+    done : bool
+        Whether the node did it; False when it refused.
+    text : str
+        What it did, or why not, in words.
+    answered_at : int
+        UNIX nanoseconds (UTC).
+    """
+
+    id: str
+    done: bool
+    text: str
+    answered_at: int = 0
+
+
+_REQUESTS = msgspec.json.Decoder(Request)
+_ANSWERS = msgspec.json.Decoder(Answer)
+
+
+def mailbox_of(folder: Path) -> Path:
+    """Return the mailbox below a node's state folder."""
+    return folder / FOLDER
+
+
+# Who asks ----------------------------------------------------------------------------------------
+
+
+def ask(folder: Path, request: Request) -> str:
+    """Put a request into the mailbox of the node whose state is in `folder`; return its id."""
+    now = time.time_ns()
+    # The time comes first, so that requests sort as they were asked.
+    name = f"{now:020d}-{uuid.uuid4().hex[:8]}"
+    request = msgspec.structs.replace(request, id=name, asked_at=now, by=os.getpid())
+    box = mailbox_of(folder)
+    box.mkdir(parents=True, exist_ok=True)
+    replace_file(box / f"{name}{_REQUEST}", msgspec.json.encode(request), durable=True)
+    return name
+
+
+def answer(folder: Path, request_id: str, timeout: float) -> Answer | None:
+    """Wait for the answer to a request and take it out of the mailbox.
+
+    Parameters
+    ----------
+    timeout : float
+        Seconds after which None is returned; the request still waits then (`withdraw`).
+    """
+    path = mailbox_of(folder) / f"{request_id}{_ANSWER}"
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            found = _ANSWERS.decode(path.read_bytes())
+        except FileNotFoundError:
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(_POLL)
+            continue
+        path.unlink(missing_ok=True)
+        return found
+
+
+def withdraw(folder: Path, request_id: str) -> bool:
+    """Take a request back; False when it is there no more: the node was faster."""
+    try:
+        (mailbox_of(folder) / f"{request_id}{_REQUEST}").unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def pending(folder: Path) -> list[Request]:
+    """Return the requests that wait, the oldest first; what can't be read is left out."""
+    return _looked(mailbox_of(folder)).requests
+
+
+# Who answers -------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Look:
+    requests: list[Request] = field(default_factory=list)
+    unreadable: dict[Path, str] = field(default_factory=dict)
+
+
+class Mailbox:
+    """The node's side of it.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The node's state folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._box = mailbox_of(folder)
+        self._box.mkdir(parents=True, exist_ok=True)
+        self._stuck: set[Path] = set()
+
+    def take(self) -> tuple[list[Request], list[str]]:
+        """Return the requests that wait, the oldest first, and notes on files put aside.
+
+        A request is returned again until it is answered.
+        """
+        look = _looked(self._box)
+        notes = []
+        for path, why in look.unreadable.items():
+            if path in self._stuck:
+                continue
+            aside = path.with_suffix(_ASIDE)
+            try:
+                path.replace(aside)
+            except OSError as error:
+                self._stuck.add(path)
+                notes.append(f"{path.name} is no request ({why}) and can't be put aside: {error}")
+            else:
+                notes.append(f"{path.name} is no request ({why}); put aside as {aside.name}")
+        return look.requests, notes
+
+    def answer(self, request: Request, *, done: bool, text: str) -> None:
+        """Say what became of a request and take it out of the mailbox."""
+        said = Answer(id=request.id, done=done, text=text, answered_at=time.time_ns())
+        replace_file(self._box / f"{request.id}{_ANSWER}", msgspec.json.encode(said))
+        (self._box / f"{request.id}{_REQUEST}").unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Throw away answers that nobody fetched in a day."""
+        oldest = time.time() - FORGOTTEN_S
+        for path in self._box.glob(f"*{_ANSWER}"):
+            try:
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+            except FileNotFoundError:
+                continue
+
+
+def _looked(box: Path) -> _Look:
+    look = _Look()
+    try:
+        names = sorted(os.listdir(box))
+    except FileNotFoundError:
+        return look
+    for name in names:
+        if not name.endswith(_REQUEST) or name.endswith(_ANSWER) or name.startswith("."):
+            continue
+        path = box / name
+        try:
+            if path.stat().st_size > LONGEST:
+                raise ValueError(f"longer than {LONGEST:,} bytes")
+            found = _REQUESTS.decode(path.read_bytes())
+            if found.id != path.stem:
+                raise ValueError("its id is not the file's name")
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            look.unreadable[path] = str(error)
+        else:
+            look.requests.append(found)
+    return look

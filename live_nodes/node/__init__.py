@@ -1,0 +1,6 @@
+"""One running node: built, started, supervised and stopped.
+
+May import `reconcile`, `bybit` and `local`. `live` shows a run from its first question to the venue
+to its last. To add a start-up gate, write a function in `gates` and the question for its facts in
+`preflight`.
+"""

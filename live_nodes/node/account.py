@@ -1,0 +1,102 @@
+"""The account as the order gate sees it live: the engine's cache, valued at mark prices.
+
+Engine-specific.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.model.identifiers import Venue
+from nautilus_trader.model.objects import Currency
+
+from actors.guards.core.facts import Holding
+from actors.records.owners import owner_of
+from actors.records.prices import CachePrices
+from catalog.instruments import VENUE
+from live_nodes.bybit.pending_cash import WalletLag
+
+ZERO = Decimal(0)
+
+
+class CacheAccount:
+    """An `actors.gate.gate.AccountView` of the cache.
+
+    Parameters
+    ----------
+    cache : Cache
+        The node's.
+    settlement : str
+        Currency in which equity is counted.
+    """
+
+    def __init__(self, cache: Any, settlement: str = "USDT") -> None:
+        self._cache = cache
+        self._venue = Venue(VENUE)
+        self._currency = Currency.from_str(settlement)
+        self.lag: WalletLag | None = None
+        """Tells what the wallet does not show yet; without it the wallet is believed."""
+        self.prices = CachePrices(cache)
+
+    def balance(self) -> Decimal | None:
+        """Return the wallet balance, None before the venue told one."""
+        account = self._cache.account_for_venue(self._venue)
+        total = None if account is None else account.balance_total(self._currency)
+        if total is None:
+            return None
+        balance: Decimal = total.as_decimal()
+        if self.lag is not None:
+            balance += self.lag.amount(account.last_event.ts_event)
+        return balance
+
+    def equity(self) -> float:
+        """Return the wallet balance plus what open positions have gained, at mark prices."""
+        return float(self.worth() or ZERO)
+
+    def worth(self) -> Decimal | None:
+        """Return the same exactly, None before the venue told the balance."""
+        equity = self.balance()
+        if equity is None:
+            return None
+        for held in self.holdings():
+            if held.price is not None:
+                equity += held.quantity * (held.price - held.entry)
+        return equity
+
+    def holdings(self) -> list[Holding]:
+        """Return every open position, sorted by instrument, then owner; nobody's are ``""``."""
+        found = [
+            Holding(
+                strategy=owner_of(p.strategy_id),
+                instrument=p.instrument_id.value,
+                quantity=p.signed_decimal_qty(),
+                entry=Decimal(repr(p.avg_px_open)),
+                price=self.price(p.instrument_id.value),
+            )
+            for p in self._cache.positions_open()
+        ]
+        return sorted(found, key=lambda held: (held.instrument, held.strategy))
+
+    def gross(self) -> float:
+        """Return the notional of the net positions, at mark prices."""
+        held = self.positions()
+        prices = {name: self.price(name) for name in held}
+        return float(sum((abs(q) * (prices[name] or ZERO) for name, q in held.items()), ZERO))
+
+    def position(self, instrument: str) -> Decimal:
+        """Return the net position, whoever's orders made it."""
+        found = self._cache.positions_open(instrument_id=self.prices.id(instrument))
+        return sum((position.signed_decimal_qty() for position in found), ZERO)
+
+    def positions(self) -> dict[str, Decimal]:
+        """Return the net positions that are not flat, sorted by instrument id."""
+        held: dict[str, Decimal] = {}
+        for position in self._cache.positions_open():
+            name = position.instrument_id.value
+            held[name] = held.get(name, ZERO) + position.signed_decimal_qty()
+        return {name: held[name] for name in sorted(held) if held[name]}
+
+    def price(self, instrument: str) -> Decimal | None:
+        """Return the mark price, else the newest price of any kind, None when there is none yet."""
+        return self.prices.price(instrument)

@@ -1,0 +1,215 @@
+"""One JSON file a rebalance: what was decided, what was held before and after, orders and fills.
+
+Written when the decision is made (``"status": "open"``) and again when it is carried out, each time
+whole and at once, so that a killed node leaves the file of the rebalance that it died in. The next
+run finishes it: ``done``, or ``dropped`` where nobody went on with it and the targets were not
+reached; ``stopped`` is one that a stop left for the next run, ``superseded`` one that a later
+decision took the place of.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from actors.records.journal import Journal
+from actors.records.rows import OrderRow
+from live_nodes.node.outcome import Miss, misses
+from strategies.messages import Decision, Executed
+
+FOLDER = "audit"
+_QUIET_LOOKS = 2
+# The venue stamps its fills by its own clock.
+_CLOCKS_NS = 60_000_000_000
+
+
+_FINAL = ("done", "dropped")
+UNFINISHED = ("open", "stopped")
+_NEWEST = 20
+"""Files that a start looks at: what was left before them is past."""
+
+
+@dataclass(slots=True)
+class _Open:
+    decision: Decision
+    path: Path
+    equity: str
+    before: dict[str, str]
+    run: int
+    quiet: int = 0
+
+
+class _Kept(msgspec.Struct):
+    """What is read back from a file."""
+
+    status: str
+    run: int
+    decision: Decision
+    equity_before: str
+    positions_before: dict[str, str]
+    dry_run: bool = False
+
+
+class Audit:
+    """Keeps the audit files of a node.
+
+    Parameters
+    ----------
+    journal : Journal
+        Where orders and fills are taken from; files go to ``audit/`` beside it.
+    positions : callable
+        Signed base coin by instrument of a strategy's key, now.
+    busy : callable
+        Whether a strategy's key is still carrying out its decision.
+    smallest : callable, optional
+        Quantity of an instrument's smallest order, base coin; zero by default.
+    told : callable, optional
+        Hears of every decision that is carried out, and where it missed its targets.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        positions: Callable[[str], dict[str, str]],
+        busy: Callable[[str], bool],
+        *,
+        smallest: Callable[[str], Decimal] = lambda name: Decimal(0),
+        told: Callable[[Decision, list[Miss]], None] | None = None,
+    ) -> None:
+        self._journal, self._positions, self._busy = journal, positions, busy
+        self._smallest, self._told = smallest, told
+        self._folder = journal.folder / FOLDER
+        self._open: list[_Open] = []
+        self._reasons: dict[str, str] = {}
+        self._is_dry = any(run.dry_run for run in journal.runs())
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a decision is still being carried out."""
+        return bool(self._open)
+
+    def on_executed(self, done: Executed) -> None:
+        """Remember why a tactic traded less than it was to."""
+        self._reasons[done.instrument] = done.reason
+
+    def on_decision(self, decision: Decision) -> None:
+        """Begin the file of a decision."""
+        if decision.kind == "wait":
+            return
+        self._reasons.clear()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        stamp = datetime.fromtimestamp(decision.ts / 1e9, UTC).strftime("%Y%m%dT%H%M%S%fZ")
+        path = self._folder / f"{stamp}-{decision.strategy}-{decision.kind}.json"
+        worth = self._journal.last_equity()
+        begun = _Open(
+            decision,
+            path,
+            decision.equity if worth is None else f"{worth.equity:f}",
+            self._positions(decision.strategy),
+            self._journal.run,
+        )
+        if decision.kind != "flatten":
+            # Leaving an instrument lets what is under way in others go on; a rebalance does not.
+            self._end(decision.strategy, "superseded")
+        self._open.append(begun)
+        self._write(begun, "open")
+
+    def take_up(self) -> None:
+        """Go on with the files that earlier runs left unfinished, once positions are known.
+
+        Those of strategies that are at work again are finished with them, the others at once. A dry
+        run, which resumes nothing, leaves them.
+        """
+        if self._is_dry:
+            return
+        last: set[str] = set()
+        for path in sorted(self._folder.glob("*.json"), reverse=True)[:_NEWEST]:
+            try:
+                kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
+            except msgspec.MsgspecError as error:
+                self._journal.note("audit", f"{path.name} can't be read: {error}")
+                continue
+            if kept.dry_run:
+                continue
+            key = kept.decision.strategy
+            newest = key not in last
+            last.add(key)
+            if kept.status not in UNFINISHED:
+                continue
+            begun = _Open(kept.decision, path, kept.equity_before, kept.positions_before, kept.run)
+            if newest and self._busy(key):
+                self._open.append(begun)
+            else:
+                reached = newest and not self._missed(kept.decision)
+                self._write(begun, "done" if reached else "dropped")
+
+    def look(self) -> list[Path]:
+        """Finish the files whose decisions are carried out; returns them."""
+        done = []
+        for begun in list(self._open):
+            # A strategy's orders leave just after its decision: one quiet moment proves nothing.
+            begun.quiet = 0 if self._busy(begun.decision.strategy) else begun.quiet + 1
+            if begun.quiet >= _QUIET_LOOKS:
+                self._open.remove(begun)
+                self._write(begun, "done")
+                done.append(begun.path)
+                if self._told is not None:
+                    self._told(begun.decision, self._missed(begun.decision))
+        return done
+
+    def _end(self, strategy: str, status: str) -> None:
+        for begun in [begun for begun in self._open if begun.decision.strategy == strategy]:
+            self._open.remove(begun)
+            self._write(begun, status)
+
+    def close(self) -> None:
+        """Write what is still open as it stands (the node stops)."""
+        for begun in self._open:
+            self._write(begun, "stopped" if self._busy(begun.decision.strategy) else "done")
+        self._open.clear()
+
+    def _orders(self, decision: Decision) -> list[OrderRow]:
+        return [
+            order
+            for order in self._journal.orders_since(decision.ts)
+            if order.strategy == decision.strategy
+        ]
+
+    def _missed(self, decision: Decision) -> list[Miss]:
+        reasons = {order.instrument: order.reason for order in self._orders(decision)}
+        reasons |= {name: why for name, why in self._reasons.items() if why}
+        held = {n: Decimal(q) for n, q in self._positions(decision.strategy).items()}
+        return misses(decision, held, self._smallest, reasons)
+
+    def _write(self, begun: _Open, status: str) -> None:
+        decision = begun.decision
+        orders = self._orders(decision)
+        names = {order.client_order_id for order in orders}
+        fills = [
+            f
+            for f in self._journal.fills_since(decision.ts - _CLOCKS_NS)
+            if f.client_order_id in names
+        ]
+        content: dict[str, Any] = {
+            "status": status,
+            "run": begun.run,
+            "dry_run": self._is_dry,
+            "finished_by_run": None if status in UNFINISHED else self._journal.run,
+            "decision": decision,
+            "equity_before": begun.equity,
+            "positions_before": begun.before,
+            "positions_after": self._positions(decision.strategy),
+            "missed": [str(miss) for miss in self._missed(decision)] if status in _FINAL else [],
+            "orders": orders,
+            "fills": fills,
+        }
+        place = begun.path.with_suffix(".writing")
+        place.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+        os.replace(place, begun.path)

@@ -1,0 +1,124 @@
+"""A live run from the outside: its journal, its loop, its heartbeat and its last words."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from actors.records.journal import Journal
+from config.documents import Node
+from live_nodes.bybit.adapter import forget_clients
+from live_nodes.local.alerts import Alerts
+from live_nodes.local.endpoints import Addresses, addresses, refuse_unconfirmed
+from live_nodes.local.heartbeat import Heartbeat
+from live_nodes.local.keys import KeyPair, Secret
+from live_nodes.node.live import Live
+from live_nodes.node.report import Options, Report
+from live_nodes.node.risk_tasks import count_alerts
+
+Say = Callable[[str], None]
+
+
+def launch(
+    node: Node,
+    where: Addresses | None,
+    keys: KeyPair | None,
+    folder: Path,
+    document: str,
+    options: Options,
+    say: Say,
+    told: Sequence[Secret] = (),
+) -> Report:
+    """Run a node until it is told to stop, or has done what was asked.
+
+    Parameters
+    ----------
+    node : Node
+        The document, its environment final.
+    where : Addresses, optional
+        Of its venue; None takes the environment's own.
+    keys : KeyPair, optional
+        Of its account.
+    folder : pathlib.Path
+        The node's own state folder.
+    document : str
+        Hash of the document, for the journal.
+    options : Options
+        Of the command line.
+    say : callable
+        Takes a line for the person who watches.
+    told : sequence of Secret
+        Addresses that alerts go to (`live_nodes.local.alerts.addresses_of`); a dry run tells
+        nobody.
+
+    Raises
+    ------
+    GateRefused
+        When something keeps it from starting.
+    DeskError
+        When it could not go on.
+    """
+    refuse_unconfirmed(node)
+    venue = addresses(node.environment, node.venue_urls) if where is None else where
+    with Journal.open(folder, node=node.name) as journal:
+        if journal.restored is not None:
+            say(str(journal.restored))
+        alerts = Alerts(node.name, folder, () if options.dry_run else told)
+        heartbeat = Heartbeat(folder, say)
+        _tell_of_last_run(journal, node, alerts)
+        journal.begin_run(environment=node.environment, document=document, dry_run=options.dry_run)
+        live = Live(
+            node, venue, keys, folder, journal, options, say, alerts=alerts, heartbeat=heartbeat
+        )
+        try:
+            report = _in_loop(live)
+        except BaseException as error:
+            why = str(error) or type(error).__name__
+            alerts(f"the node does not run: {why}", "critical", "node")
+            heartbeat.beat("failed")
+            _end_alerts(alerts, journal)
+            journal.end_run("failed", why)
+            raise
+        heartbeat.beat("stopped")
+        _end_alerts(alerts, journal)
+        journal.end_run("stopped", report.reason)
+        return report
+
+
+def _tell_of_last_run(journal: Journal, node: Node, alerts: Alerts) -> None:
+    """Tell that the last run was killed: it could not say so itself."""
+    runs = journal.runs()
+    if runs and runs[0].ended is None and not runs[0].dry_run:
+        alerts(
+            f"the last run (process {runs[0].pid}) ended without a word: killed, or the machine "
+            f"went down; {node.name} starts again now",
+            "warning",
+            "node",
+        )
+
+
+def _end_alerts(alerts: Alerts, journal: Journal) -> None:
+    """Let the last alerts leave, for a bounded time, and write down what became of them."""
+    alerts.close()
+    count_alerts(alerts, journal)
+
+
+def _in_loop(live: Live) -> Report:
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(live.run())
+    finally:
+        # The engine leaves workers waiting, which complain when their loop is closed under them.
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        live.dispose()
+        forget_clients()
+        gc.unfreeze()
+        asyncio.set_event_loop(None)
+        if not loop.is_closed():
+            loop.close()

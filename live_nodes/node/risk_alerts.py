@@ -1,0 +1,79 @@
+"""Which of the guards' doings a person must hear of, and in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from live_nodes.local.alert_channel import Level
+from live_nodes.local.alerts import Tell
+from strategies.messages import PASSING, Action, Verdict
+
+LEVELS: dict[str, Level] = {"not_flat": "critical", "resting": "critical", "off": "info"}
+"""Of the closer's news; the others are warnings."""
+
+
+class RiskAlerts:
+    """Turns verdicts, the closer's news and silent guards into alerts.
+
+    Parameters
+    ----------
+    tell : Tell
+        Brings them to a person.
+    note : callable
+        Takes ``(kind, text)`` for the journal.
+    say : callable
+        Takes a line for the person who watches the node.
+    """
+
+    def __init__(
+        self, tell: Tell, note: Callable[[str, str], None], say: Callable[[str], None]
+    ) -> None:
+        self._tell, self._note, self._say = tell, note, say
+        self._told: dict[tuple[str, str], Action] = {}
+        self._silent: set[str] = set()
+
+    def hear(self, verdict: Verdict) -> None:
+        """Tell of a halt that does not pass by itself, when it begins, changes its kind and ends.
+
+        Those of the node itself and of passing guards come and go by the minute; they are in the
+        journal.
+        """
+        if verdict.passing or verdict.guard in PASSING or verdict.guard.startswith("node."):
+            return
+        name = (verdict.guard, verdict.scope)
+        before = self._told.get(name)
+        if verdict.action >= Action.HALT_ENTRIES:
+            if verdict.action == before:
+                return
+            self._told[name] = verdict.action
+            level: Level = "critical" if verdict.action == Action.FLATTEN else "warning"
+            word = verdict.action.name.lower()
+            self._alert(f"{word} on {verdict.scope} by {verdict.guard}: {verdict.reason}", level)
+        elif before is not None:
+            del self._told[name]
+            why = f": {verdict.reason}" if verdict.reason not in ("", "over") else ""
+            self._alert(
+                f"{before.name.lower()} on {verdict.scope} by {verdict.guard} is over{why}", "info"
+            )
+
+    def news(self, kind: str, text: str) -> None:
+        """Tell how a flatten goes (`actors.closing.closer.News`)."""
+        self._out(text, LEVELS.get(kind, "warning"), "flatten")
+
+    def silences(self, silent: Iterable[str]) -> None:
+        """Tell once of each required guard that is silent, and once when it is heard again."""
+        now = set(silent)
+        for key in sorted(now - self._silent):
+            self._alert(f"guard {key} is silent: no entries until it is heard of", "critical")
+        for key in sorted(self._silent - now):
+            self._alert(f"guard {key} is heard of again", "info")
+        self._silent = now
+
+    def _alert(self, text: str, level: Level) -> None:
+        self._out(text, level, "guard")
+
+    def _out(self, text: str, level: Level, source: str) -> None:
+        # The journal comes last: where it can't be written, a person must hear all the more.
+        self._tell(text, level, source)
+        self._say(text)
+        self._note(source, text)

@@ -1,0 +1,180 @@
+"""The desk's results in a node: made of the journal's executions, the one truth over every restart.
+
+At a start they are folded from all that the journal has; from then on each execution that is new to
+it is booked and told to the guards, inside the commit that takes it down, so that a guard's state
+and the execution that changed it stand or fall together. What comes in before the guards look, as
+what recovery finds, is noted beside it, and told to them at the first look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Protocol
+
+from actors.desk.books import Books
+from actors.records.journal import Journal
+from actors.records.journal_schema import FUNDING
+from actors.records.ledger import ZERO, Fill
+from actors.records.rows import FillRow
+from live_nodes.bybit.terms import TRADES
+
+OWNER, UNTOLD = "risk", "untold."
+"""Where the journal keeps which executions the guards were not told of."""
+
+
+class Hears(Protocol):
+    """What is told of executions: `actors.desk.risk_desk.RiskDesk`."""
+
+    books: Books
+
+    def filled(self, fill: Fill) -> None:
+        """Hear of a fill."""
+
+    def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
+        """Hear of a funding payment."""
+
+
+class Fills:
+    """Takes the journal's executions to the books and to the guards.
+
+    Parameters
+    ----------
+    journal : Journal
+        With the run begun; its listener from here on.
+    anew : bool
+        Whether what was before is no concern of this run (paper).
+    dry : bool
+        Whether nothing may be forgotten (a dry run, whose guards only play).
+    """
+
+    def __init__(self, journal: Journal, *, anew: bool = False, dry: bool = False) -> None:
+        self._journal, self._anew, self._dry = journal, anew, dry
+        self._desk: Hears | None = None
+        self._owners: Mapping[str, str] = {}
+        journal.fill_listeners.append(self._hear)
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._journal.fill_listeners.remove(self._hear)
+
+    def books(self, owners: Mapping[str, str]) -> Books:
+        """Return the books of all that the guards were told of.
+
+        Parameters
+        ----------
+        owners : mapping of str to str
+            Who trades each instrument: the strategy's key by instrument id.
+        """
+        self._owners = owners
+        books = Books()
+        if not self._anew:
+            untold = self._untold()
+            told = (row for row in self._journal.fills_since(0) if _name(row) not in untold)
+            fold(told, books, owners)
+        return books
+
+    def begin(self, desk: Hears) -> None:
+        """Tell the desk what it was not told of, and everything new from here on.
+
+        To be called inside `Journal.together`, with the guards' first look.
+        """
+        self._desk = desk
+        if self._anew:
+            return
+        untold = self._untold()
+        if untold:
+            for row in self._journal.fills_since(0):
+                if _name(row) in untold:
+                    tell(row, desk, self._owners)
+            if not self._dry:
+                self._journal.forget_states(OWNER, UNTOLD)
+
+    def _untold(self) -> set[str]:
+        return set(self._journal.state_names(OWNER, UNTOLD))
+
+    def _hear(self, row: FillRow) -> None:
+        if self._desk is not None:
+            tell(row, self._desk, self._owners)
+        elif not self._anew:
+            self._journal.save_state(OWNER, _name(row), b"")
+
+
+def fold(rows: Iterable[FillRow], books: Books, owners: Mapping[str, str]) -> None:
+    """Book executions, the oldest first."""
+    folding = _Folding(books)
+    for row in rows:
+        tell(row, folding, owners)
+
+
+def tell(row: FillRow, desk: Hears, owners: Mapping[str, str]) -> None:
+    """Tell an execution of the desk's own; what others traded by hand is not the desk's result."""
+    if row.kind == FUNDING:
+        for key, share in _shares(row, desk.books, owners).items():
+            # The venue counts what it takes as a fee: positive is paid.
+            desk.funded(key, row.instrument, -share)
+    elif row.kind in TRADES and (key := _owner(row, desk.books, owners)):
+        fill = Fill(
+            ts=row.ts,
+            strategy=key,
+            instrument=row.instrument,
+            client_order_id=row.client_order_id,
+            quantity=row.quantity if row.side == "BUY" else -row.quantity,
+            price=row.price,
+            reference_price=row.price,
+            fee=_fee(row),
+            liquidity=row.liquidity,
+            kind=row.kind,
+        )
+        desk.filled(fill)
+
+
+def _owner(row: FillRow, books: Books, owners: Mapping[str, str]) -> str:
+    """Return whose execution it is; a liquidation comes under no order of ours, and is one's loss.
+
+    The venue gives what it closes by itself no id of ours (``BustTrade``, ``AdlTrade`` …).
+    """
+    if row.strategy or row.kind == "Trade":
+        return row.strategy
+    held = _held(row.instrument, books)
+    return max(held, key=lambda key: abs(held[key])) if held else owners.get(row.instrument, "")
+
+
+def _shares(row: FillRow, books: Books, owners: Mapping[str, str]) -> dict[str, Decimal]:
+    """Return each owner's part of a payment: by what it holds, else all to whose market it is."""
+    held = _held(row.instrument, books)
+    total = sum(held.values(), ZERO)
+    if not total:
+        # It may be told only after the position is closed.
+        owner = owners.get(row.instrument, "")
+        return {owner: row.fee} if owner else {}
+    if len(held) == 1:
+        return dict.fromkeys(held, row.fee)
+    return {key: row.fee * quantity / total for key, quantity in held.items()}
+
+
+def _held(instrument: str, books: Books) -> dict[str, Decimal]:
+    return {key: trip.quantity for (key, name), trip in books.open.items() if name == instrument}
+
+
+def _fee(row: FillRow) -> Decimal:
+    """Return the fee in the settlement currency; on spot, buys pay theirs in the coin itself."""
+    coin = row.instrument.partition("USDT")[0]
+    return row.fee * row.price if row.fee_currency == coin else row.fee
+
+
+def _name(row: FillRow) -> str:
+    return f"{UNTOLD}{row.instrument}|{row.execution_id}"
+
+
+class _Folding:
+    """Books without telling anybody."""
+
+    def __init__(self, books: Books) -> None:
+        self.books = books
+
+    def filled(self, fill: Fill) -> None:
+        self.books.fill(fill)
+
+    def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
+        self.books.funding(strategy, instrument, amount)

@@ -1,0 +1,156 @@
+"""What every guard of a node measures and holds back, from the journal alone, which is only read.
+
+The same for a node that runs and for one that is dead.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from actors.desk.guard import FAILED, READINGS, STATE, Kept, Shown
+from actors.guards.core.latch import Latch
+from actors.guards.core.reading import Reading
+from actors.records.journal_reading import read
+from config.documents import Node
+from config.documents.setup import Setup
+from live_nodes.node.operator_guard import OPERATOR
+from strategies.messages import Action
+
+OWNER = "guard:"
+"""Before the key of a guard, where the journal keeps its state."""
+
+
+class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit of one guard; a guard that has measured nothing yet has one without numbers.
+
+    Parameters
+    ----------
+    guard : str
+        The component's key; ``operator`` is the kill switch.
+    scope, key : str
+        What it measures, and which of its limits.
+    measured, limit : float or None
+        In the unit of the guard's class.
+    over : bool
+        Whether the limit is reached now, by the newest reading.
+    headroom : float or None
+        How far the value is from its limit, in the same unit; below zero when it is beyond.
+    headroom_share : float or None
+        The same as a fraction of the limit, None where the limit is zero.
+    action : str
+        What is asked for at the limit; of a halt that stands, what it asks for.
+    multiplier : float
+        Size of new positions under ``shrink``.
+    reason : str
+        Of the halt that stands, else of the reading.
+    latched : bool
+        Whether a halt stands.
+    release : str
+        How the halt ends; empty when none stands.
+    since, until : int or None
+        Of the halt, UNIX nanoseconds (UTC); ``until`` None stands until it is released or over.
+    last_beat : int or None
+        When the guard looked last, UNIX nanoseconds (UTC).
+    failed : bool
+        Whether the guard itself failed and looks no more.
+    """
+
+    guard: str
+    scope: str = ""
+    key: str = ""
+    measured: float | None = None
+    limit: float | None = None
+    over: bool = False
+    headroom: float | None = None
+    headroom_share: float | None = None
+    action: str = "none"
+    multiplier: float = 1.0
+    reason: str = ""
+    latched: bool = False
+    release: str = ""
+    since: int | None = None
+    until: int | None = None
+    last_beat: int | None = None
+    failed: bool = False
+
+
+def risk_of(folder: Path, node: Setup | Node) -> list[GuardStatus]:
+    """Return the status of every enabled guard of the document, in its order, the operator last.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The node's state folder.
+    node : Node
+        The document.
+
+    Raises
+    ------
+    InputError
+        If the node has never been started.
+    DeskError
+        If what a guard keeps can't be read.
+    """
+    with read(folder) as journal:
+        kept, shown = journal.states(STATE), journal.states(READINGS)
+    keys = [key for key, component in node.actors.items() if component.enabled]
+    return [
+        status
+        for key in [*keys, OPERATOR]
+        for status in of_guard(key, kept.get(OWNER + key), shown.get(OWNER + key))
+    ]
+
+
+def of_guard(key: str, kept: bytes | None, shown: bytes | None) -> list[GuardStatus]:
+    """Return what a guard's saved state says: its latches and readings, sorted by scope and key."""
+    latches = () if kept is None else msgspec.json.decode(kept, type=Kept).latches
+    newest = None if shown is None else msgspec.json.decode(shown, type=Shown)
+    readings = {} if newest is None else {(r.scope, r.key): r for r in newest.readings}
+    stands = {(latch.scope, latch.key): latch for latch in latches}
+    beat = None if newest is None else newest.ts
+    failed = any(latch.key == FAILED for latch in latches)
+    names = sorted(readings.keys() | stands.keys())
+    if not names:
+        return [GuardStatus(guard=key, last_beat=beat, failed=failed)]
+    return [_status(key, readings.get(n), stands.get(n), beat, failed, n) for n in names]
+
+
+def _status(
+    guard: str,
+    reading: Reading | None,
+    latch: Latch | None,
+    beat: int | None,
+    failed: bool,
+    name: tuple[str, str],
+) -> GuardStatus:
+    gap = share = None
+    source = reading or latch
+    assert source is not None
+    measured, limit = source.measured, source.limit
+    over = reading is not None and reading.over
+    if reading is not None:
+        gap = abs(limit - measured) * (-1 if over else 1)
+        share = gap / abs(limit) if limit else None
+    holds = latch or reading
+    assert holds is not None
+    return GuardStatus(
+        guard=guard,
+        scope=name[0],
+        key=name[1],
+        measured=measured,
+        limit=limit,
+        over=over,
+        headroom=gap,
+        headroom_share=share,
+        action=Action(holds.action).name.lower(),
+        multiplier=holds.multiplier,
+        reason=holds.reason,
+        latched=latch is not None,
+        release="" if latch is None else latch.release,
+        since=None if latch is None else latch.since,
+        until=None if latch is None else latch.until,
+        last_beat=beat,
+        failed=failed,
+    )

@@ -1,0 +1,204 @@
+"""From a built node to one whose strategies may start: connected, logged in, and of one mind with
+the venue.
+
+Engine-specific. Takes the place of `NautilusKernel.start_async`, which waits in a busy loop, starts
+strategies on a refused login, believes an empty answer, and leaves a zombie where it fails
+(live.md 4.5 to 4.7). Every step here ends in bounded time or raises `GateRefused`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.live.node import TradingNode
+from nautilus_trader.model.identifiers import ComponentId
+
+from config.documents import Node
+from config.errors import DeskError, GateRefused
+from live_nodes.bybit.links import Links
+from live_nodes.bybit.rest import VenueRest
+from live_nodes.node.account import CacheAccount
+from live_nodes.node.build import FEED
+from live_nodes.node.feed import NodeFeed
+from live_nodes.node.gates import (
+    GateFailure,
+    balance_gate,
+    links_gate,
+    orders_gate,
+    positions_gate,
+    refuse,
+)
+
+_TICK = 0.05
+_ASK_EVERY = 0.5
+_RECONCILE_EVERY = 2.0
+_PRICES_WITHIN = 10.0
+Say = Callable[[str], None]
+
+
+async def connect(node: Node, made: TradingNode, links: Links) -> None:
+    """Start the engines, connect, and wait until every link is proven.
+
+    Parameters
+    ----------
+    node : Node
+        The document.
+    made : TradingNode
+        Built.
+    links : Links
+        Of its clients.
+
+    Raises
+    ------
+    GateRefused
+        When it is not so in time, or a login is refused.
+    """
+    kernel = made.kernel
+    kernel._register_executor()
+    kernel._start_engines()
+    deadline = time.monotonic() + node.gates.connect_timeout
+    # Data first: the sandbox needs the instruments, and both clients share one pace of requests.
+    for engine in (kernel.data_engine, kernel.exec_engine):
+        engine.connect()
+        tasks = _connecting(engine)
+        while not engine.check_connected():
+            await links.tick()
+            _raise_failed(node, tasks, links)
+            if time.monotonic() > deadline:
+                refuse(node.name, links_gate(_lacking(links, "no connection in time")))
+                raise GateRefused(
+                    f"{node.name}: gate links: {type(engine).__name__} did not connect within "
+                    f"{node.gates.connect_timeout:g} s (gates.connect_timeout)"
+                )
+            await asyncio.sleep(_TICK)
+    while lacking := _lacking(links, "connected, but the login is not proven"):
+        await links.tick()
+        failed = links.failure()
+        if failed or time.monotonic() > deadline:
+            refuse(node.name, links_gate({"login": failed} if failed else lacking))
+        await asyncio.sleep(_TICK)
+
+
+async def reconcile(
+    node: Node, made: TradingNode, rest: VenueRest, products: tuple[str, ...]
+) -> None:
+    """Take over what the venue has, and compare it with what the venue says to us ourselves.
+
+    Raises
+    ------
+    GateRefused
+        When both still differ after the time for it.
+    """
+    kernel = made.kernel
+    deadline = time.monotonic() + node.gates.reconcile_timeout
+    await _reconcile_engine(node, kernel)
+    kernel.emulator.start()
+    kernel._initialize_portfolio()
+    account = CacheAccount(kernel.cache)
+    again_at = time.monotonic() + _RECONCILE_EVERY
+    while True:
+        try:
+            failures = await differences(node, account, kernel.cache, rest, products)
+        except DeskError as error:
+            failures = [
+                GateFailure("comparison", str(error), "an answer", "see the venue's status")
+            ]
+        if not failures:
+            return
+        if time.monotonic() > deadline:
+            refuse(node.name, failures)
+        if time.monotonic() > again_at:
+            # The adapter takes a failed request for an empty account: ask it once more.
+            await _reconcile_engine(node, kernel)
+            again_at = time.monotonic() + _RECONCILE_EVERY
+        await asyncio.sleep(_ASK_EVERY)
+
+
+async def differences(
+    node: Node, account: CacheAccount, cache: Any, rest: VenueRest, products: tuple[str, ...]
+) -> list[GateFailure]:
+    """Return where the engine's cache and the venue differ: open orders, positions, balance."""
+    there: dict[str, Decimal] = {}
+    for product in products:
+        for order in await rest.open_orders(product):
+            there[order.order_id] = order.quantity - order.filled
+    here = {
+        order.venue_order_id.value: order.leaves_qty.as_decimal()
+        for order in [*cache.orders_open(), *cache.orders_inflight()]
+        if order.venue_order_id is not None
+    }
+    failures = orders_gate(there, here)
+    if "LINEAR" in products:
+        held = {name: found.quantity for name, found in (await rest.positions()).items()}
+        ours = {name: q for name, q in account.positions().items() if "-LINEAR." in name}
+        failures += positions_gate(held, ours)
+    wallet = await rest.wallet()
+    failures += balance_gate(
+        wallet.balances.get("USDT", Decimal(0)), account.balance(), node.gates.balance_tolerance
+    )
+    return failures
+
+
+async def hear_prices(made: TradingNode, say: Say) -> NodeFeed:
+    """Start the node's own subscriptions and wait a while for a price of each perpetual."""
+    trader = made.trader
+    trader.start_actor(ComponentId(FEED))
+    feed = next(actor for actor in trader.actors() if actor.id.value == FEED)
+    assert isinstance(feed, NodeFeed)
+    perpetuals = [name for name in feed.config.instruments if "-LINEAR." in name]
+    deadline = time.monotonic() + _PRICES_WITHIN
+    while feed.missing(perpetuals) and time.monotonic() < deadline:
+        await asyncio.sleep(_TICK)
+    missing = feed.missing(perpetuals)
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        say(f"no price yet of {', '.join(missing[:3])}{more}: orders in them will be refused")
+    return feed
+
+
+async def _reconcile_engine(node: Node, kernel: Any) -> None:
+    if not kernel.exec_engine.reconciliation:
+        return
+    seconds = node.gates.reconcile_timeout
+    try:
+        async with asyncio.timeout(seconds):
+            done = await kernel.exec_engine.reconcile_execution_state(timeout_secs=seconds)
+    except TimeoutError:
+        done = False
+    if not done:
+        raise GateRefused(
+            f"{node.name}: gate reconciliation: the engine could not take over the venue's orders "
+            f"and positions within {seconds:g} s; its log says why"
+        )
+
+
+def _connecting(engine: Any) -> list[asyncio.Task[Any]]:
+    return [
+        task
+        for client in engine._clients.values()
+        for task in getattr(client, "_tasks", ())
+        if task.get_name() == "_connect"
+    ]
+
+
+def _raise_failed(node: Node, tasks: list[asyncio.Task[Any]], links: Links) -> None:
+    if links.failure():
+        refuse(node.name, links_gate({"login": links.failure()}))
+    for task in tasks:
+        error = task.exception() if task.done() and not task.cancelled() else None
+        if error is not None:
+            raise GateRefused(f"{node.name}: gate links: connecting failed: {error}") from error
+
+
+def _lacking(links: Links, what: str) -> dict[str, str]:
+    lacking = {}
+    for name, state in links.states().items():
+        if not state.connected:
+            lacking[name] = "not connected"
+        elif not state.proven:
+            lacking[name] = what
+    return lacking

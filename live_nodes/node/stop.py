@@ -1,0 +1,244 @@
+"""The way out: own entries cancelled, positions kept or closed, both verified at the venue.
+
+Engine-specific. The engine itself leaves orders and positions where they are, and dies at a second
+signal (live.md 7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from nautilus_trader.live.node import TradingNode
+
+from actors.gate.gate import OrderGate
+from actors.records.order_facts import OrderFacts
+from config.documents import Node
+from config.errors import DeskError
+from live_nodes.bybit.facts import VenueOrder
+from live_nodes.bybit.rest import VenueRest
+from strategies.base import DeskStrategy
+from strategies.order_ids import owner_of
+
+_POLL = 0.1
+_SHARE = 0.4
+"""Part of the deadline for cancels, and again for closing positions; the rest is the engine's."""
+_AGAIN = 1.0
+"""Seconds after which a position that is still open, with no order for it, gets another."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+Say = Callable[[str], None]
+
+
+class StopRequestedError(Exception):
+    """A signal, or the end of the given time, came in the midst of something."""
+
+
+class Stop:
+    """Hears signals; the first asks for an orderly stop, a second for a quick one.
+
+    Attributes
+    ----------
+    reason : str
+        Why it stops, in words; empty as long as nobody asked for it.
+    quick : bool
+        Whether a second signal came: positions and orders stay as they are.
+    error : BaseException or None
+        What made it impossible to go on; raised again once all is stopped.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._asked = asyncio.Event()
+        self.reason = ""
+        self.quick = False
+        self.error: BaseException | None = None
+
+    def listen(self) -> None:
+        """Take the signals; again after the engine's kernel took them when it was made."""
+        for number in SIGNALS:
+            self._loop.add_signal_handler(number, self.hear, number.name)
+        self._loop.remove_signal_handler(signal.SIGABRT)
+
+    def deafen(self) -> None:
+        """Give the signals back."""
+        for number in SIGNALS:
+            self._loop.remove_signal_handler(number)
+
+    def hear(self, reason: str) -> None:
+        """Ask for a stop."""
+        if self.reason:
+            self.quick = True
+        self.reason = self.reason or reason
+        self._asked.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Ask for a stop, because it can't go on."""
+        self.error = self.error or error
+        self.reason = self.reason or f"{type(error).__name__}: {error}"
+        self._asked.set()
+
+    @property
+    def asked(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._asked.is_set()
+
+    async def wait(self) -> None:
+        """Wait until somebody asks."""
+        await self._asked.wait()
+
+    async def guard[T](self, work: Coroutine[Any, Any, T]) -> T:
+        """Do the work unless a stop is asked for meanwhile.
+
+        Raises
+        ------
+        StopRequestedError
+            When it is; the work is cancelled then.
+        """
+        task = asyncio.ensure_future(work)
+        asked = asyncio.ensure_future(self._asked.wait())
+        try:
+            await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise StopRequestedError(self.reason)
+        finally:
+            asked.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+
+async def watched(name: str, work: Coroutine[Any, Any, None], stop: Stop, say: Say) -> None:
+    """Do work that lasts as long as the node: nobody waits for it, so its error ends the node."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task})
+        error = task.exception()
+        if error is not None:
+            say(f"{name} failed: {type(error).__name__}: {error}")
+            stop.fail(error)
+    finally:
+        task.cancel()
+
+
+async def wind_down(
+    node: Node,
+    made: TradingNode,
+    strategies: Mapping[str, DeskStrategy],
+    gate: OrderGate,
+    stop: Stop,
+    say: Say,
+    seconds: float,
+) -> None:
+    """Let nothing new begin, cancel what rests, close what is to be closed, stop the strategies.
+
+    Orders that protect a position that is kept (reduce-only ones) stay at the venue. All of it and
+    the engine's own stop take about as long as `seconds` at most.
+    """
+    gate.hold(no_entry)
+    seconds *= _SHARE
+    if node.on_stop == "keep":
+        for strategy in strategies.values():
+            strategy.leave_open()
+    if not stop.quick:
+        for strategy in strategies.values():
+            strategy.stop_executing()
+            for order in strategy.orders_under_way():
+                if node.on_stop == "flatten" or not order.is_reduce_only:
+                    strategy.cancel_order(order)
+        await _until(lambda: not _resting(node, strategies), seconds, stop)
+    if node.on_stop == "flatten" and not stop.quick:
+        await _close(strategies, seconds, stop, say)
+    for strategy in strategies.values():
+        if strategy.is_running:
+            made.trader.stop_strategy(strategy.id)
+    for actor in made.trader.actors():
+        if actor.is_running:
+            made.trader.stop_actor(actor.id)
+    if not stop.quick:
+        await _until(lambda: not _resting(node, strategies), seconds, stop)
+
+
+async def _close(
+    strategies: Mapping[str, DeskStrategy], seconds: float, stop: Stop, say: Say
+) -> None:
+    """Close all positions; what the venue rejects, such as for its rate limit, is sent again."""
+    closing = sum(len(strategy.holdings()) for strategy in strategies.values())
+    if closing:
+        say(f"closing {closing} position{'' if closing == 1 else 's'}")
+    deadline = time.monotonic() + seconds
+    while closing and time.monotonic() < deadline and not stop.quick:
+        for strategy in strategies.values():
+            for name, quantity in sorted(strategy.holdings().items()):
+                if not strategy.orders_under_way({name}):
+                    strategy.send_market(_id_of(strategy, name), -quantity, "stop")
+        await _until(
+            lambda: not any(s.holdings() for s in strategies.values()),
+            min(_AGAIN, deadline - time.monotonic()),
+            stop,
+        )
+        closing = sum(len(strategy.holdings()) for strategy in strategies.values())
+
+
+async def verify(
+    node: Node, rest: VenueRest, universe: list[str], products: tuple[str, ...], seconds: float
+) -> list[str]:
+    """Ask the venue whether it is as it should be after the stop; return what is not, in words."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            wrong = await _left(node, rest, universe, products)
+        except DeskError as error:
+            wrong = [f"the venue could not be asked: {error}"]
+        if not wrong or time.monotonic() > deadline:
+            return wrong
+        await asyncio.sleep(_POLL * 5)
+
+
+async def _left(
+    node: Node, rest: VenueRest, universe: list[str], products: tuple[str, ...]
+) -> list[str]:
+    orders = [order for product in products for order in await rest.open_orders(product)]
+    wrong = [
+        f"order {order.order_link_id} is still open at the venue"
+        for order in orders
+        if _is_ours(node, order) and not (node.on_stop == "keep" and order.reduce_only)
+    ]
+    if node.on_stop == "flatten" and "LINEAR" in products:
+        wrong += [
+            f"{name}: {position.quantity:f} is still held at the venue"
+            for name, position in (await rest.positions()).items()
+            if name in universe
+        ]
+    return wrong
+
+
+def _is_ours(node: Node, order: VenueOrder) -> bool:
+    owner = owner_of(order.order_link_id)
+    return owner is not None and owner.tag == node.tag
+
+
+def _resting(node: Node, strategies: Mapping[str, DeskStrategy]) -> bool:
+    return any(
+        node.on_stop == "flatten" or not order.is_reduce_only
+        for strategy in strategies.values()
+        for order in strategy.orders_under_way()
+    )
+
+
+def _id_of(strategy: DeskStrategy, name: str) -> Any:
+    return strategy.instrument_ids[strategy.ids.index(name)]
+
+
+def no_entry(facts: OrderFacts) -> str | None:
+    """Let nothing new begin: a `Hold`."""
+    return None if facts.is_exit else "the node is stopping"
+
+
+async def _until(done: Callable[[], bool], seconds: float, stop: Stop) -> None:
+    deadline = time.monotonic() + seconds
+    while not done() and time.monotonic() < deadline and not stop.quick:
+        await asyncio.sleep(_POLL)

@@ -1,0 +1,201 @@
+"""History from the venue: all of it before the start, and later what the feed has missed.
+
+It goes through the code that feeds a backtest its history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from backtests.engine.build import signal_intervals
+from catalog.instruments import InstrumentInfo
+from catalog.panel import Panel
+from catalog.providers.bybit_http import BybitHistory
+from catalog.storage.query import one_below_another, side_by_side
+from config.durations import interval_ns
+from config.errors import GateRefused
+from strategies.base import DeskStrategy
+from strategies.schedule import last_close
+
+TOP_UP = 2
+"""Candles that are asked for again once the feed runs: one may have closed in between."""
+ASK_AFTER = (5, 10, 20, 40, 80, 160)
+"""Seconds after a close at which candles that have not come are asked for."""
+HOUR_NS = 3_600_000_000_000
+Progress = Callable[[int, int], None]
+"""Told how many series are there, and how many are wanted."""
+
+
+class WarmUp:
+    """Fetches the candles and the funding that strategies need, and hands them over.
+
+    Parameters
+    ----------
+    histories : mapping of str to BybitHistory
+        By product; `listings` must have been asked, so that they know the instruments.
+    infos : mapping of str to InstrumentInfo
+        Instruments by id.
+    strategies : mapping of str to DeskStrategy
+        By key.
+    """
+
+    def __init__(
+        self,
+        histories: Mapping[str, BybitHistory],
+        infos: Mapping[str, InstrumentInfo],
+        strategies: Mapping[str, DeskStrategy],
+    ) -> None:
+        self._histories, self._infos, self._strategies = histories, infos, strategies
+        self._until: dict[str, int] = {}
+        self._asked: dict[str, tuple[int, int]] = {}
+        self._funded_hour = 0
+
+    async def run(self, now_ns: int, timeout: float, progress: Progress | None = None) -> int:
+        """Give every strategy all the candles and funding it needs, up to now.
+
+        Returns
+        -------
+        int
+            How many candles there were.
+
+        Raises
+        ------
+        GateRefused
+            When the venue does not give them in time.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                candles = await self._feed(now_ns, None, progress)
+                await self._feed_funding(now_ns)
+                return candles
+        except TimeoutError:
+            raise GateRefused(
+                f"gate warm-up: the venue gave no full history within {timeout:g} s "
+                "(gates.warm_up_timeout)"
+            ) from None
+
+    async def top_up(self, now_ns: int) -> int:
+        """Give the newest candles again where one has closed since; the feed may have missed it.
+
+        What comes twice replaces itself. Funding is asked for again when a settlement may have been
+        since.
+        """
+        candles = await self._feed(now_ns, TOP_UP, None)
+        await self._feed_funding(now_ns)
+        return candles
+
+    async def complete(self, now_ns: int) -> list[str]:
+        """Ask for candles that should have come over the feed and did not; return whose came now.
+
+        A candle that closes while its link is down is never sent again. Each is asked for a few
+        times (`ASK_AFTER`); one of an instrument that has gone never comes.
+
+        Raises
+        ------
+        DeskError
+            When the venue can't be asked.
+        """
+        found = []
+        for interval, rows in signal_intervals(dict(self._strategies)).items():
+            close = last_close(now_ns, interval_ns(interval))
+            at, times = self._asked.get(interval, (close, 0))
+            times = times if at == close else 0
+            passed = (now_ns - close) / 1e9
+            if times >= len(ASK_AFTER) or passed < ASK_AFTER[times]:
+                continue
+            # A start late in the interval asks once, not once for each time that has passed.
+            times = sum(passed >= after for after in ASK_AFTER)
+            self._asked[interval] = (close, times)
+            lacking = {
+                name
+                for strategy in self._strategies.values()
+                for name in strategy.history_lacking(interval, close)
+            }
+            tables = {}
+            for name in sorted(lacking):
+                info = self._infos[name]
+                start = close - rows * interval_ns(interval)
+                table = await self._histories[info.product].klines(info, interval, start, close)
+                if table.num_rows and table["ts"][-1].as_py() == close:
+                    tables[name] = table
+            if tables:
+                self._hand_over(side_by_side(tables), interval)
+                found += sorted(tables)
+        return found
+
+    async def _feed(self, now_ns: int, most: int | None, progress: Progress | None) -> int:
+        needed = {
+            interval: bars
+            for interval, bars in signal_intervals(dict(self._strategies)).items()
+            if last_close(now_ns, interval_ns(interval)) > self._until.get(interval, 0)
+        }
+        wanted = [(interval, name) for interval in needed for name in self._ids(interval)]
+        done = candles = 0
+        for interval, bars in needed.items():
+            names = self._ids(interval)
+            rows = bars if most is None else min(most, bars)
+            end = last_close(now_ns, interval_ns(interval))
+            start = end - rows * interval_ns(interval)
+            tables = {}
+            for name in names:
+                # One after the other: the client's own pace is the limit, not our patience.
+                info = self._infos[name]
+                history = self._histories[info.product]
+                tables[name] = await history.klines(info, interval, start, end)
+                candles += tables[name].num_rows
+                done += 1
+                if progress is not None:
+                    progress(done, len(wanted))
+            self._hand_over(side_by_side(tables), interval)
+            self._until[interval] = end
+        return candles
+
+    async def _feed_funding(self, now_ns: int) -> None:
+        """Give funding up to now, unless it was given since the last hour, on which Bybit settles.
+
+        It settles every 8, 4, 2 or 1 hours
+        (https://www.bybit.com/en/help-center/article/Introduction-to-Funding-Rate).
+        """
+        hour = now_ns // HOUR_NS
+        back: dict[str, int] = {}
+        for strategy in self._strategies.values():
+            for name in strategy.ids if strategy.funding_needed() else ():
+                back[name] = max(back.get(name, 0), strategy.funding_needed())
+        if not back or hour == self._funded_hour:
+            return
+        tables = {}
+        for name in sorted(back):
+            # Spot has no funding, and Bybit no answer for it.
+            if (info := self._infos[name]).product == "LINEAR":
+                history = self._histories[info.product]
+                tables[name] = await history.funding(info, now_ns - back[name], now_ns)
+        for strategy in self._strategies.values():
+            if strategy.funding_needed():
+                own = {name: tables[name] for name in strategy.ids if name in tables}
+                start = now_ns - strategy.funding_needed()
+                strategy.warm_up_funding(one_below_another(own, start))
+        self._funded_hour = hour
+
+    def _hand_over(self, panel: Panel, interval: str) -> None:
+        for strategy in self._strategies.values():
+            if interval in strategy.history_needed():
+                strategy.warm_up(panel, interval)
+
+    def _ids(self, interval: str) -> list[str]:
+        return sorted(
+            {
+                name
+                for strategy in self._strategies.values()
+                if interval in strategy.history_needed()
+                for name in strategy.ids
+            }
+        )
+
+
+async def listings(histories: Mapping[str, BybitHistory]) -> dict[str, InstrumentInfo]:
+    """Return the instruments that trade now, settled or quoted in USDT, by id."""
+    found: dict[str, InstrumentInfo] = {}
+    for history in histories.values():
+        found |= {info.id: info for info in await history.instruments(None)}
+    return found

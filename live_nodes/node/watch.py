@@ -1,0 +1,352 @@
+"""The watch: everything a running node looks at beside its strategies, on the node's own loop.
+
+A thin shell around `Links`, `Sweep` and the rules of ``watch_rules.py``: several times a second it
+looks at the links and the feeds, now and then at the clock and at the venue's books, and publishes
+the verdicts that follow from it. What it can't do (write the journal) ends the node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from nautilus_trader.common.component import Logger
+from nautilus_trader.model.identifiers import InstrumentId
+
+from actors.gate.gate import AccountView
+from actors.records.journal import Journal
+from actors.records.order_facts import Hold, OrderFacts
+from config.documents.watch import Watch as Document
+from config.errors import DeskError
+from live_nodes.bybit.links import LinkState
+from live_nodes.bybit.rest import VenueError, VenueRest
+from live_nodes.node.audit import Audit
+from live_nodes.node.watch_rules import (
+    TOPIC,
+    Board,
+    Crossings,
+    Feeds,
+    clock_verdict,
+    feed_verdicts,
+    link_verdict,
+    position_verdicts,
+    public_link,
+    sweep_verdict,
+)
+from live_nodes.reconcile.recorder import Recorder
+from live_nodes.reconcile.sweep import Sweep
+from strategies.messages import Action, Verdict
+
+LOOK_EVERY = 0.25
+ACCOUNT_LINKS = ("private", "trade")
+
+
+class LinksView(Protocol):
+    """What the watch asks of `live_nodes.bybit.links.Links`."""
+
+    def states(self) -> dict[str, LinkState]:
+        """Return what is known of each link."""
+
+    def ready(self, name: str) -> bool:
+        """Whether a link may be relied on."""
+
+    async def tick(self) -> list[str]:
+        """Look at all links; returns those found half-open."""
+
+    async def renew(self, name: str) -> None:
+        """Connect a public link anew."""
+
+
+class Listener(Protocol):
+    """Who is told what the watch finds: `live_nodes.node.risk.Risk`."""
+
+    def failed(self, source: str, text: str) -> None:
+        """Hear of something of the desk that failed."""
+
+    def differed(self, kind: str, instrument: str, detail: str) -> None:
+        """Hear of a finding of the sweep."""
+
+    def measured(self, skew: float) -> None:
+        """Hear by how many seconds the venue's clock is before ours."""
+
+
+class Watch:
+    """Watches a running node.
+
+    Parameters
+    ----------
+    kernel : NautilusKernel
+        The node's.
+    journal : Journal
+        With the run begun.
+    links : LinksView
+        The node's links.
+    rest : VenueRest
+        Entered; asked for the clock.
+    recorder : Recorder
+        Takes the snapshots.
+    account : AccountView
+        What the account is worth.
+    document : config.documents.watch.Watch
+        Periods and policies.
+    max_clock_skew : float
+        Seconds, of the document's gates.
+    heard : mapping of str to int
+        When each instrument that must speak was heard last, UNIX nanoseconds (`NodeFeed.heard_ns`);
+        what the strategies subscribe to beside it is found in the cache.
+    sweep : Sweep or None
+        None in paper trading, whose account is not at the venue.
+    audit : Audit or None
+        Finished as decisions are carried out.
+    candles : callable or None
+        Fetches candles that the feed has missed, given the time (UNIX nanoseconds); returns whose
+        came (`live_nodes.node.warm_up.WarmUp.complete`).
+    on_news : callable, optional
+        Hears every new verdict of the watch in words.
+    listener : Listener, optional
+        Told what it finds.
+    """
+
+    def __init__(
+        self,
+        kernel: Any,
+        journal: Journal,
+        links: LinksView,
+        rest: VenueRest,
+        recorder: Recorder,
+        account: AccountView,
+        document: Document,
+        max_clock_skew: float,
+        heard: Mapping[str, int],
+        *,
+        sweep: Sweep | None = None,
+        audit: Audit | None = None,
+        candles: Callable[[int], Awaitable[list[str]]] | None = None,
+        on_news: Callable[[str], None] | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        self._listener = listener
+        self._kernel, self._journal, self._links, self._rest = kernel, journal, links, rest
+        self._recorder, self._account, self._document = recorder, account, document
+        self._max_skew = max_clock_skew
+        self._heard = heard
+        self._ids = {name: InstrumentId.from_str(name) for name in heard}
+        self._sweep, self._audit, self._on_news = sweep, audit, on_news
+        self._candles = candles
+        self._board = Board()
+        self._feeds = Feeds(self._ids, document.feed_silence, time.time_ns())
+        self._crossings = Crossings()
+        self._log = Logger("Watch")
+        self._shown: dict[str, str] = {}
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._clock_halt: Verdict | None = None
+        self._failures = 0
+        self._failure = ""
+
+    async def run(self) -> None:
+        """Watch until cancelled.
+
+        Raises
+        ------
+        DeskError
+            If the journal can't be written or backed up: the node must stop.
+        """
+        self._forget_last_run()
+        try:
+            await asyncio.gather(
+                self._keep_looking(),
+                self._repeat(self._document.snapshot_every, self._snapshot),
+                self._repeat(self._document.backup_every, self._back_up),
+                self._keep_measuring_the_clock(),
+                *([] if self._sweep is None else [self._keep_sweeping(self._sweep)]),
+                *([] if self._candles is None else [self._keep_candles(self._candles)]),
+            )
+        finally:
+            for task in self._asking.values():
+                task.cancel()
+
+    def hold(self) -> Hold:
+        """Return the order gate's hold on entries while a link of the account is down.
+
+        It asks the links at that very moment: the verdict of the watch may be a look late.
+        """
+
+        def held(facts: OrderFacts) -> str | None:
+            down = [name for name in ACCOUNT_LINKS if not self._links.ready(name)]
+            # In the words of the verdict that follows, by which strategies know that it passes.
+            return f"halt_entries by node.links: {' and '.join(down)} link down" if down else None
+
+        return held
+
+    # Looks -------------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        for name in await self._links.tick():
+            self._journal.count("half_open_links")
+            self._say("link", f"{name}: fell silent and is connected anew")
+            if self._listener is not None:
+                self._listener.failed("link", f"{name} fell silent")
+        self._write_links()
+        now = time.time_ns()
+        self._hear_feeds()
+        for name in self._feeds.to_renew(now):
+            self._journal.count("feed_renewals")
+            self._renew(name, f"silent for {self._document.feed_silence:g} s")
+        for name in self._crossings.lasting(self._crossed(), now):
+            self._journal.count("crossed_books")
+            self._renew(public_link(name), f"the book of {name} is crossed")
+        if self._audit is not None and self._audit.look():
+            # A backup that knows of this rebalance can't lead to a second one.
+            self._journal.back_up()
+        self._publish(now)
+
+    def _write_links(self) -> None:
+        for name, state in self._links.states().items():
+            word = "ready" if state.ready else "connected" if state.connected else "down"
+            shown = f"{word}|{state.failure}"
+            if self._shown.get(name) != shown:
+                if name in self._shown or word != "ready":
+                    self._journal.count(f"link_{word}")
+                self._shown[name] = shown
+                self._journal.link(name, word, state.failure)
+
+    def _hear_feeds(self) -> None:
+        cache = self._kernel.cache
+        for name, instrument_id in self._ids.items():
+            self._feeds.hear(name, self._heard[name])
+            for update in (
+                cache.quote_tick(instrument_id),
+                cache.trade_tick(instrument_id),
+            ):
+                if update is not None:
+                    self._feeds.hear(name, update.ts_init)
+            book = cache.order_book(instrument_id)
+            if book is not None:
+                self._feeds.hear(name, book.ts_last)
+
+    def _crossed(self) -> list[str]:
+        cache = self._kernel.cache
+        found = []
+        for name, instrument_id in self._ids.items():
+            book = cache.order_book(instrument_id)
+            bid, ask = (
+                (None, None) if book is None else (book.best_bid_price(), book.best_ask_price())
+            )
+            if bid is not None and ask is not None and bid >= ask:
+                found.append(name)
+        return found
+
+    def _renew(self, link: str, why: str) -> None:
+        if link not in self._links.states():
+            return
+        self._say("feed", f"{link}: {why}, connecting anew")
+        task = self._asking.get(link)
+        if task is None or task.done():
+            self._asking[link] = asyncio.create_task(self._links.renew(link))
+
+    def _publish(self, now: int) -> None:
+        policies = self._document.policies
+        wanted = [
+            link_verdict({name: self._links.ready(name) for name in ACCOUNT_LINKS}),
+            self._clock_halt if policies.clock == "halt" else None,
+            sweep_verdict(self._failures, self._document.sweep_failures, self._failure)
+            if policies.sweep_failed == "halt"
+            else None,
+        ]
+        found = [verdict for verdict in wanted if verdict is not None]
+        if self._sweep is not None:
+            found += position_verdicts(self._sweep.halts)
+        if policies.feed == "halt":
+            found += feed_verdicts(self._feeds.silent(now), self._document.feed_silence)
+        for verdict in self._board.update(found):
+            self._kernel.msgbus.publish(TOPIC, verdict)
+            if verdict.action != Action.NONE:
+                self._journal.count(f"halts_{verdict.guard}")
+                self._say("halt", f"{verdict.scope}: no entries: {verdict.reason}")
+            else:
+                self._say("halt", f"{verdict.scope}: {verdict.guard} is over")
+
+    def _forget_last_run(self) -> None:
+        """Take back what the watch of the last run left standing: this one looks for itself."""
+        for _, verdict in self._journal.standing():
+            if verdict.guard.startswith("node."):
+                over = Verdict(action=Action.NONE, guard=verdict.guard, scope=verdict.scope)
+                self._journal.verdict(over)
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await self._look()
+            await asyncio.sleep(LOOK_EVERY)
+
+    # Now and then ------------------------------------------------------------------------------
+
+    def _snapshot(self) -> None:
+        self._recorder.snapshot(self._account)
+        for name, state in self._links.states().items():
+            word = "ready" if state.ready else "connected" if state.connected else "down"
+            self._journal.link(name, word, state.failure)
+
+    def _back_up(self) -> None:
+        self._journal.back_up()
+
+    async def _keep_measuring_the_clock(self) -> None:
+        while True:
+            try:
+                skew = (await self._rest.clock()).skew
+            except VenueError as error:
+                self._journal.count("clock_failed")
+                self._log.warning(f"The clock could not be measured: {error}")
+            else:
+                if self._listener is not None:
+                    self._listener.measured(skew)
+                before, self._clock_halt = self._clock_halt, clock_verdict(skew, self._max_skew)
+                if self._clock_halt is not None and before is None:
+                    self._journal.count("clock_skewed")
+                    self._say("clock", self._clock_halt.reason)
+            await asyncio.sleep(self._document.clock_every)
+
+    async def _keep_sweeping(self, sweep: Sweep) -> None:
+        while True:
+            await asyncio.sleep(sweep.pause)
+            try:
+                for finding in await sweep.look():
+                    self._say(finding.kind, finding.detail, written=True)
+                    if self._listener is not None:
+                        name, detail = finding.instrument, finding.detail
+                        self._listener.differed(finding.kind.value, name, detail)
+            except VenueError as error:
+                self._failures += 1
+                self._failure = str(error)
+                self._journal.count("sweeps_failed")
+                self._log.warning(f"A comparison with the venue failed: {error}")
+            else:
+                self._failures = 0
+
+    async def _keep_candles(self, fetch: Callable[[int], Awaitable[list[str]]]) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            try:
+                found = await fetch(time.time_ns())
+            except DeskError as error:
+                self._journal.count("candles_failed")
+                self._log.warning(f"Candles that did not come could not be asked for: {error}")
+                continue
+            if found:
+                self._journal.count("candles_fetched", len(found))
+                more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+                self._say("candles", f"asked for, as the feed missed {', '.join(found[:3])}{more}")
+
+    @staticmethod
+    async def _repeat(seconds: float, look: Callable[[], None]) -> None:
+        while True:
+            look()
+            await asyncio.sleep(seconds)
+
+    def _say(self, kind: str, text: str, *, written: bool = False) -> None:
+        if not written:
+            self._journal.note(kind, text)
+        self._log.warning(f"{kind}: {text}")
+        if self._on_news is not None:
+            self._on_news(text)

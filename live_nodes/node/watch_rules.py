@@ -1,0 +1,228 @@
+"""What the watch concludes from what it sees, as verdicts. Pure: facts and time are given to it.
+
+Each cause is a guard of its own (``node.links``, ``node.clock`` …), so that one that ends does not
+take back what another still asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from live_nodes.reconcile.sweep_rules import Finding
+from strategies.messages import Action, Verdict
+
+TOPIC = "verdicts.node"
+SECOND = 1_000_000_000
+CROSSED_S = 1.0
+"""How long a book may be crossed; between two messages one may be, for milliseconds."""
+
+
+def link_verdict(ready: Mapping[str, bool]) -> Verdict | None:
+    """Return the halt of entries while a link of the account is not to be relied on.
+
+    Parameters
+    ----------
+    ready : mapping of str to bool
+        The account's links: ``trade`` (orders would leave late, in a burst), ``private`` (fills
+        would not be seen).
+    """
+    down = sorted(name for name, is_ready in ready.items() if not is_ready)
+    if not down:
+        return None
+    return _halt("links", "desk", f"{' and '.join(down)} link down", None, None)
+
+
+def clock_verdict(skew: float, limit: float) -> Verdict | None:
+    """Return the halt of entries while the clock is off by more than the limit, seconds."""
+    if abs(skew) <= limit:
+        return None
+    reason = f"the venue's clock is {skew:+.3f} s from ours, more than {limit:g} s"
+    return _halt("clock", "desk", reason, abs(skew), limit)
+
+
+def sweep_verdict(failures: int, limit: int, why: str) -> Verdict | None:
+    """Return the halt of entries while so many sweeps in a row failed."""
+    if failures < limit:
+        return None
+    reason = f"{failures} comparisons with the venue failed in a row: {why}"
+    return _halt("sweep", "desk", reason, failures, limit)
+
+
+def position_verdicts(findings: Iterable[Finding]) -> list[Verdict]:
+    """Return the halts of entries in instruments whose position nobody explains."""
+    words: dict[str, str] = {}
+    for finding in findings:
+        words.setdefault(finding.instrument, finding.detail)
+    return [
+        _halt("position", f"instrument:{name}", words[name], None, None) for name in sorted(words)
+    ]
+
+
+def feed_verdicts(silent: Mapping[str, float], limit: float) -> list[Verdict]:
+    """Return the halts of entries in instruments whose feed is silent.
+
+    Parameters
+    ----------
+    silent : mapping of str to float
+        Seconds of silence of the instruments that are over the limit.
+    limit : float
+        Seconds.
+    """
+    return [
+        _halt("feed", f"instrument:{name}", f"no data for {limit:g} s and more", None, limit)
+        for name in sorted(silent)
+    ]
+
+
+def _halt(
+    cause: str, scope: str, reason: str, measured: float | None, limit: float | None
+) -> Verdict:
+    return Verdict(
+        action=Action.HALT_ENTRIES,
+        scope=scope,
+        guard=f"node.{cause}",
+        reason=reason,
+        measured=measured,
+        limit=limit,
+    )
+
+
+class Board:
+    """The node's own standing verdicts: says which must be published when they change.
+
+    One that stands is not published again because its measured value moves.
+    """
+
+    def __init__(self) -> None:
+        self._standing: dict[tuple[str, str], Verdict] = {}
+
+    @property
+    def standing(self) -> list[Verdict]:
+        """What stands now."""
+        return list(self._standing.values())
+
+    def update(self, wanted: Iterable[Verdict]) -> list[Verdict]:
+        """Take what should stand now; returns what to publish, takebacks (NONE) first."""
+        now = {(verdict.guard, verdict.scope): verdict for verdict in wanted}
+        gone = [
+            Verdict(action=Action.NONE, guard=guard, scope=scope, reason="over")
+            for guard, scope in self._standing
+            if (guard, scope) not in now
+        ]
+        new = [
+            verdict
+            for key, verdict in now.items()
+            if key not in self._standing or self._standing[key].action != verdict.action
+        ]
+        self._standing = {key: self._standing.get(key, verdict) for key, verdict in now.items()}
+        self._standing.update({(v.guard, v.scope): v for v in new})
+        return gone + new
+
+
+ANSWERED_S = 1.0
+"""A word so soon after its link was connected anew came with the new subscription."""
+
+
+class Feeds:
+    """When each instrument last spoke, and which links must be connected anew for it.
+
+    Parameters
+    ----------
+    instruments : iterable of str
+        Those that must speak.
+    silence : float
+        Seconds after which one counts as silent.
+    now_ns : int
+        When the watch begins, UNIX nanoseconds: silence counts from there.
+    """
+
+    def __init__(self, instruments: Iterable[str], silence: float, now_ns: int) -> None:
+        self._heard = dict.fromkeys(instruments, now_ns)
+        self._silence_ns = round(silence * SECOND)
+        self._renewed: dict[str, int] = {}
+        self._tries: dict[str, int] = {}
+        """By instrument that was silent at the last look: how often its link was renewed for it."""
+
+    def hear(self, instrument: str, ts_ns: int) -> None:
+        """Take down that an instrument spoke."""
+        if ts_ns > self._heard.get(instrument, ts_ns):
+            self._heard[instrument] = ts_ns
+
+    def silent(self, now_ns: int) -> dict[str, float]:
+        """Return the instruments that are silent, each with the seconds."""
+        return {
+            name: (now_ns - heard) / SECOND
+            for name, heard in self._heard.items()
+            if now_ns - heard >= self._silence_ns
+        }
+
+    def to_renew(self, now_ns: int) -> list[str]:
+        """Return the public links to connect anew; one is not tried again before it had time.
+
+        One that speaks again by itself is connected anew as well: what changed in its book while it
+        was silent never came, and only a new subscription brings the whole book.
+        """
+        silent = self.silent(now_ns)
+        links = sorted({public_link(name) for name in silent})
+        due = [
+            link
+            for link in links
+            if now_ns - self._renewed.get(link, -self._silence_ns) >= self._silence_ns
+        ]
+        back = self._tries.keys() - silent.keys()
+        again = {public_link(name) for name in back if not self._is_cured(name)}
+        self._tries = {
+            name: self._tries.get(name, 0) + (public_link(name) in due) for name in silent
+        }
+        due += sorted(again - set(due))
+        self._renewed.update(dict.fromkeys(due, now_ns))
+        return due
+
+    def _is_cured(self, name: str) -> bool:
+        """Whether it spoke again because its link was connected anew, which brought all of it.
+
+        Where once did not help, the silence was not the link's, and its end is chance.
+        """
+        renewed = self._renewed.get(public_link(name))
+        return (
+            self._tries[name] == 1
+            and renewed is not None
+            and 0 <= self._heard[name] - renewed <= ANSWERED_S * SECOND
+        )
+
+
+class Crossings:
+    """How long each book has been crossed, which no book of the venue is for longer than a moment.
+
+    One is when a delta was lost: the adapter does not look at the update ids (live.md 2), and gives
+    on only Bybit's ``seq``, which is not consecutive. Nothing else shows it.
+    """
+
+    def __init__(self) -> None:
+        self._since: dict[str, int] = {}
+
+    def lasting(self, crossed: Iterable[str], now_ns: int) -> list[str]:
+        """Return the instruments whose book is to be fetched anew, once for each `CROSSED_S`.
+
+        Parameters
+        ----------
+        crossed : iterable of str
+            Instruments whose book is crossed now.
+        now_ns : int
+            UNIX nanoseconds.
+        """
+        self._since = {name: self._since.get(name, now_ns) for name in crossed}
+        due = [n for n, since in self._since.items() if now_ns - since >= CROSSED_S * SECOND]
+        self._since.update(dict.fromkeys(due, now_ns))
+        return sorted(due)
+
+
+def public_link(instrument: str) -> str:
+    """Return the name of the link that carries an instrument's data.
+
+    Examples
+    --------
+    >>> public_link("BTCUSDT-LINEAR.BYBIT")
+    'public linear'
+    """
+    return f"public {instrument.removesuffix('.BYBIT').rpartition('-')[2].lower()}"

@@ -1,0 +1,273 @@
+"""The operator's kill switch: the node closes by itself, or is passed by if it does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from actors.records.journal_files import holder
+from config.documents import Node
+from config.errors import GateRefused
+from config.universe import select
+from live_nodes.bybit.rest import VenueError, VenueRest
+from live_nodes.local.endpoints import Addresses
+from live_nodes.local.keys import KeyPair, key_names, keys_of
+from live_nodes.local.mailbox import answer
+from live_nodes.node.operator_guard import OPERATOR
+from live_nodes.node.session import venue_of
+from live_nodes.operate.flatten_request import Asked
+from live_nodes.operate.flatten_rules import Reach
+from live_nodes.operate.flatten_straight import StraightFlatten
+from live_nodes.operate.status import status_of
+from live_nodes.reconcile.own_positions import own_positions
+from strategies.order_ids import owner_of
+
+ANSWER_S = 5.0
+NOBODY = "flatten"
+"""Key in the ids of orders that close what no strategy of the document trades."""
+_PAUSE_S = 0.5
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a flatten ended.
+
+    Parameters
+    ----------
+    flat : bool
+        Whether nothing is left.
+    by : {"node", "venue", "nobody"}
+        Who closed last: the node, this command straight at the venue, or nobody, because there was
+        nothing to close at any venue.
+    verified : {"venue", "journal", ""}
+        Who says that it is so.
+    seconds : float
+        How long it took.
+    left : tuple of str
+        What is left, in words.
+    halt : str
+        What keeps the desk out from now on.
+    """
+
+    flat: bool
+    by: Literal["node", "venue", "nobody"]
+    verified: Literal["venue", "journal", ""]
+    seconds: float
+    left: tuple[str, ...]
+    halt: str
+
+    @property
+    def words(self) -> str:
+        """All of it in words."""
+        if self.flat:
+            said = f"flat after {self.seconds:.1f} s"
+            if self.verified:
+                said += f", as the {self.verified} says"
+        else:
+            said = "\n  ".join([f"NOT flat after {self.seconds:.1f} s:", *self.left])
+        return f"{said}\n{self.halt}"
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "flat": self.flat,
+            "by": self.by,
+            "verified": self.verified,
+            "seconds": round(self.seconds, 3),
+            "left": list(self.left),
+            "halt": self.halt,
+        }
+
+
+def flatten_node(node: Node, asked: Asked, seconds: float, say: Say) -> Outcome:
+    """Close everything of a node that was asked to flatten, whether it runs or not.
+
+    Parameters
+    ----------
+    node : Node
+        Its document.
+    asked : Asked
+        What was left in its mailbox.
+    seconds : float
+        How long it may take.
+    say : callable
+        Takes progress, in words.
+
+    Raises
+    ------
+    GateRefused
+        When there are no keys, or the venue refuses them, and no node closes by itself.
+    """
+    run = _Flatten(node, asked, seconds, say)
+    try:
+        return run.outcome()
+    except KeyboardInterrupt:
+        said = run.straight.words() if run.straight else "nobody has looked at the venue yet"
+        return run.ended(False, "nobody", "", [f"stopped by you; {said}"], run.waiting_halt())
+
+
+class _Flatten:
+    def __init__(self, node: Node, asked: Asked, seconds: float, say: Say) -> None:
+        self._node, self._say = node, say
+        self._folder, self._request = asked.folder, asked.request
+        self._began = time.monotonic()
+        self._until = self._began + seconds
+        self.straight: StraightFlatten | None = None
+        self.answered = False
+        self.unasked = asked.trouble
+
+    def outcome(self) -> Outcome:
+        self.answered = self._node_does_it()
+        if self._node.environment == "paper":
+            return self._paper()
+        try:
+            keys = keys_of(self._node)
+        except GateRefused as refused:
+            if not self.answered:
+                raise GateRefused(f"{refused}\n{self.waiting_halt()}") from None
+            self._say(f"{refused}; so the venue can't be asked, and the node's journal counts")
+            return self._by_journal()
+        assert keys is not None
+        where = venue_of(self._node, self._folder, self._say)
+        return asyncio.run(self._at_venue(where, keys))
+
+    def _node_does_it(self) -> bool:
+        """Whether the node runs and has taken the request on."""
+        pid = holder(self._folder)
+        if pid is None:
+            self._say(f"{self._node.name} is not running: straight to the venue")
+            return False
+        if not self._request:
+            return False
+        said = answer(self._folder, self._request, ANSWER_S)
+        if said is None:
+            self._say(
+                f"process {pid} of {self._node.name} does not answer: straight to the venue; end "
+                f"it (kill -9 {pid}) if it goes on trading"
+            )
+            return False
+        self._say(f"{self._node.name} (process {pid}): {said.text}")
+        if not said.done:
+            self.unasked = f"{self._node.name} did not take the halt on ({said.text})"
+        return said.done
+
+    # At the venue --------------------------------------------------------------------------------
+
+    async def _at_venue(self, where: Addresses, keys: KeyPair) -> Outcome:
+        node = self._node
+        async with VenueRest(where.http, keys, timeout=node.gates.request_timeout) as rest:
+            own = own_positions(self._folder, node.tag, self._say)
+            try:
+                await own.refresh(rest, time.time_ns())
+            except VenueError as error:
+                # Only names of orders and `external: leave` depend on it; the looks try again.
+                self._say(f"{error}; going on with what the journal knows")
+            self.straight = StraightFlatten(
+                rest,
+                Reach(node.risk.external, node.universe, self._is_own),
+                own,
+                self._owner,
+                node.watch.throttle,
+                self._keys_from(),
+                self._say,
+            )
+            if self.answered and await self._node_gets_flat(self.straight):
+                return self.ended(True, "node", "venue", [], self._standing_halt())
+            patience = node.risk.deadline
+            flat = await self.straight.run(max(1.0, self._until - time.monotonic()), patience)
+        left = [] if flat else self.straight.left.lines() if self.straight.left else []
+        if not flat and not left:
+            left = [self.straight.words()]
+        return self.ended(flat, "venue", "venue" if flat else "", left, self.waiting_halt())
+
+    async def _node_gets_flat(self, straight: StraightFlatten) -> bool:
+        """Watch the node close by itself, at most until its own deadline."""
+        grace = self._node.risk.exit_grace + self._node.risk.deadline
+        until, empty, said = min(self._until, time.monotonic() + grace), 0, ""
+        while time.monotonic() < until:
+            left = await straight.look_only()
+            if left is not None:
+                empty = 0 if left else empty + 1
+                if empty == 2:
+                    return True
+                if left and left.count() != said:
+                    said = left.count()
+                    self._say(f"at the venue: {said} to go")
+            await asyncio.sleep(_PAUSE_S)
+        self._say(f"the node is not flat within its deadline ({grace:g} s): helping it")
+        return False
+
+    def _is_own(self, link_id: str) -> bool:
+        owner = owner_of(link_id)
+        return owner is not None and owner.tag == self._node.tag
+
+    def _owner(self, instrument: str) -> str:
+        node = self._node
+        keys = [key for key, c in node.strategies.items() if select([instrument], node.universe, c)]
+        return keys[0] if keys else NOBODY
+
+    def _keys_from(self) -> str:
+        names = key_names(self._node)
+        return "the practice account" if names is None else " and ".join(names)
+
+    # Without the venue ---------------------------------------------------------------------------
+
+    def _paper(self) -> Outcome:
+        if self.answered:
+            return self._by_journal()
+        pid = holder(self._folder)
+        if pid is None:
+            self._say("positions on paper end with the process")
+            return self.ended(True, "nobody", "", [], self.waiting_halt())
+        left = [f"process {pid} holds its paper positions; they end with it: kill -9 {pid}"]
+        return self.ended(False, "nobody", "", left, self.waiting_halt())
+
+    def _by_journal(self) -> Outcome:
+        grace = self._node.risk.exit_grace + self._node.risk.deadline
+        until = min(self._until, time.monotonic() + grace)
+        while True:
+            status = status_of(self._node.name, self._folder)
+            left = [f"order: {order.client_order_id}" for order in status.orders]
+            left += [f"position: {row.quantity:f} {row.instrument}" for row in status.positions]
+            if not left or time.monotonic() > until:
+                return self.ended(
+                    not left, "node", "journal" if not left else "", left, self._standing_halt()
+                )
+            time.sleep(_PAUSE_S)
+
+    # Words ---------------------------------------------------------------------------------------
+
+    def ended(
+        self,
+        flat: bool,
+        by: Literal["node", "venue", "nobody"],
+        verified: Literal["venue", "journal", ""],
+        left: list[str],
+        halt: str,
+    ) -> Outcome:
+        """Return how it ended."""
+        seconds = time.monotonic() - self._began
+        return Outcome(flat, by, verified, seconds, tuple(left), halt)
+
+    def _standing_halt(self) -> str:
+        return (
+            f"{self._node.name} stays out, over restarts too, until "
+            f'`perpdesk risk release NODE {OPERATOR} --reason "…"`'
+        )
+
+    def waiting_halt(self) -> str:
+        """Return what keeps a node out that has not heard yet."""
+        if self.unasked:
+            return self.unasked
+        if self.answered:
+            return self._standing_halt()
+        return (
+            f"the halt waits in the mailbox of {self._node.name}: its next start reads it before "
+            "any strategy, and stays out until "
+            f'`perpdesk risk release NODE {OPERATOR} --reason "…"`'
+        )

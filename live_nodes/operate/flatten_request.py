@@ -1,0 +1,52 @@
+"""The first thing that the kill switch does: ask the node, before anything slow is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.documents import Node
+from live_nodes.local.folder import state_folder
+from live_nodes.local.mailbox import Request, ask
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A flatten that was asked for.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The node's state folder.
+    request : str
+        Its id in the mailbox, empty where none could be left.
+    trouble : str
+        Why none could be left.
+    """
+
+    folder: Path
+    request: str
+    trouble: str = ""
+
+
+def ask_to_flatten(node: Node, reason: str, say: Callable[[str], None]) -> Asked:
+    """Leave the operator's halt in the node's mailbox: whatever happens now, its next start knows.
+
+    Parameters
+    ----------
+    node : Node
+        Its document.
+    reason : str
+        For the journal.
+    say : callable
+        Takes what went wrong, in words.
+    """
+    folder = state_folder(node)
+    try:
+        return Asked(folder, ask(folder, Request(command="flatten", reason=reason)))
+    except OSError as error:
+        # A full disk must not keep anybody from closing.
+        trouble = f"no halt could be left for {node.name} ({error}): it may trade again"
+        say(trouble)
+        return Asked(folder, "", trouble)

@@ -1,0 +1,272 @@
+"""The kill switch past the node: cancels and closes at the venue itself until the venue says flat.
+
+Everything here may be done twice: closing orders are reduce-only, so that one that was sent again
+because no answer came, or because the venue's word on a position was late, can't open the other
+side. What is refused for the pace, for a busy venue or for no reason at all is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from functools import partial
+
+from config.documents.watch import Throttle as Pace
+from config.errors import GateRefused
+from live_nodes.bybit.rest import VenueError, VenueRest
+from live_nodes.bybit.throttle import Bucket
+from live_nodes.operate.flatten_rules import ZERO, Left, Reach, pieces, what_is_left
+from live_nodes.reconcile.own_positions import OwnPositions
+from strategies.order_ids import order_id, session_of
+
+KEYS_REFUSED = (401, 10003, 10004, 10005, 10007, 10009, 10010, 10029, 33004)
+"""Bybit's words for keys that are wrong, lack a right, belong elsewhere or have expired
+(https://bybit-exchange.github.io/docs/v5/error)."""
+CLOCK_IS_OFF = 10002
+NOTHING_TO_REDUCE = 110017
+LOOKS = 2
+"""Looks in a row that must find nothing: what is under way can still arrive after the first."""
+_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 4.0
+_AT_ONCE = 8
+_NO_ANSWER_S = 6.0
+"""More than Bybit's receive window (5 s): an order that was lost by then arrives no more."""
+
+Say = Callable[[str], None]
+
+
+class _Lane:
+    """Requests of one kind: so many at once, at a pace."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.several = asyncio.Semaphore(_AT_ONCE)
+        self._bucket = Bucket(pace.per_second, pace.burst)
+
+    async def turn(self) -> None:
+        """Wait for the next turn."""
+        while not self._bucket.take(1, time.monotonic_ns()):
+            await asyncio.sleep(self._bucket.wait(1, time.monotonic_ns()) + 0.001)
+
+
+class StraightFlatten:
+    """One flatten through REST.
+
+    Parameters
+    ----------
+    rest : VenueRest
+        Entered, with the node's keys.
+    reach : Reach
+        What goes.
+    own : OwnPositions
+        What is the desk's own.
+    owner : callable
+        The strategy's key to close an instrument for, where executions name none.
+    pace : config.documents.watch.Throttle
+        Of requests; cancels and closes each have their own, as the venue counts them by path.
+    keys_from : str
+        Where the keys came from, for the message when the venue refuses them.
+    say : callable
+        Takes progress, in words.
+    """
+
+    def __init__(
+        self,
+        rest: VenueRest,
+        reach: Reach,
+        own: OwnPositions,
+        owner: Callable[[str], str],
+        pace: Pace,
+        keys_from: str,
+        say: Say,
+    ) -> None:
+        self._rest, self._reach, self._own, self._owner = rest, reach, own, owner
+        self._keys_from, self._say = keys_from, say
+        self._cancels, self._closes = _Lane(pace), _Lane(pace)
+        self._session = session_of(time.time_ns())
+        self._sent = 0
+        self._waiting: dict[str, tuple[str, float]] = {}
+        self._trouble: dict[str, None] = {}
+        self._said = ""
+        self.left: Left | None = None
+
+    async def run(self, seconds: float, patience: float) -> bool:
+        """Clear everything; True when the venue says that it is flat, False when time is up.
+
+        Parameters
+        ----------
+        seconds : float
+            How long it is tried.
+        patience : float
+            After so many seconds, and every so many again, it says what is not flat.
+
+        Raises
+        ------
+        GateRefused
+            When the venue refuses the keys.
+        """
+        began = time.monotonic()
+        complain_at, empty, pause = began + patience, 0, _PAUSE_S
+        while True:
+            left = await self._tried(self._look())
+            if left is None:
+                empty, pause = 0, min(pause * 2, _LONGEST_PAUSE_S)
+            else:
+                pause = _PAUSE_S
+                self._progress(left)
+                empty = 0 if left else empty + 1
+                if empty == LOOKS:
+                    return True
+                if left:
+                    await self._act(left)
+            self._tell_trouble()
+            now = time.monotonic()
+            if now - began >= seconds:
+                return False
+            if now >= complain_at:
+                complain_at = now + patience
+                self._say(f"NOT flat after {now - began:.0f} s: {self.words()}")
+            await asyncio.sleep(min(pause, max(0.0, began + seconds - now)))
+
+    async def look_only(self) -> Left | None:
+        """Ask the venue what is left, changing nothing; None when it could not be asked."""
+        left = await self._tried(self._look())
+        self._tell_trouble()
+        return left
+
+    def words(self) -> str:
+        """Return what was left when it was looked last."""
+        if self.left is None:
+            return "the venue has not said yet what is there"
+        return "; ".join(self.left.lines()) or "nothing is left"
+
+    # What is there -------------------------------------------------------------------------------
+
+    async def _look(self) -> Left:
+        # Orders first: what fills in between shows up among the positions.
+        orders = await self._rest.open_orders("LINEAR")
+        if self._reach.external == "leave":
+            await self._refresh()
+        positions = (await self._rest.positions()).values()
+        own = {position.instrument: self._own.of(position.instrument) for position in positions}
+        self.left = what_is_left(self._reach, orders, positions, own)
+        return self.left
+
+    async def _refresh(self) -> None:
+        """Count our newest executions, and forget the closes that are over and counted."""
+        waiting = dict(self._waiting)
+        over: dict[str, Decimal] = {}
+        for name, (link_id, sent) in waiting.items():
+            order = await self._rest.order(name, link_id)
+            if order is None and time.monotonic() - sent > _NO_ANSWER_S:
+                del self._waiting[name]
+            elif order is not None and not order.is_open:
+                over[name] = order.filled
+        filled = await self._own.refresh(self._rest, self._now_ns())
+        for name, quantity in over.items():
+            if filled.get(waiting[name][0], ZERO) == quantity:
+                del self._waiting[name]
+
+    def _progress(self, left: Left) -> None:
+        words = left.count()
+        if words != self._said:
+            self._said = words
+            self._say(f"at the venue: {words} to go" if left else "at the venue: nothing is left")
+
+    # What is done --------------------------------------------------------------------------------
+
+    async def _act(self, left: Left) -> None:
+        emptied = {o.instrument for o in left.orders if self._reach.takes_all_of(o.instrument)}
+        cancels = [partial(self._rest.cancel_all, name) for name in sorted(emptied)]
+        cancels += [
+            partial(self._cancel, order.instrument, order.order_id)
+            for order in left.orders
+            if order.instrument not in emptied
+        ]
+        closes = [
+            partial(self._close, name, quantity)
+            for name, quantity in sorted(left.held.items())
+            if name not in self._waiting
+        ]
+        await asyncio.gather(
+            *(self._paced(self._cancels, one) for one in cancels),
+            *(self._paced(self._closes, one) for one in closes),
+        )
+
+    async def _cancel(self, instrument: str, venue_order_id: str) -> None:
+        await self._rest.cancel(instrument, order_id=venue_order_id)
+
+    async def _close(self, name: str, quantity: Decimal) -> None:
+        if self._reach.takes_all_of(name):
+            for part, own in pieces(quantity, self._own.explained.get(name, ZERO)):
+                await self._send(name, part, self._name(name, own))
+            return
+        link_id = self._name(name, own=True)
+        # Sent twice it would take what is to stay: its end is waited for.
+        self._waiting[name] = (link_id, time.monotonic())
+        await self._send(name, quantity, link_id)
+
+    async def _send(self, name: str, part: Decimal, link_id: str) -> None:
+        fields = {
+            "side": "Sell" if part > 0 else "Buy",
+            "orderType": "Market",
+            "qty": f"{abs(part):f}",
+            "reduceOnly": True,
+            "orderLinkId": link_id,
+        }
+        try:
+            await self._rest.create(name, fields)
+        except VenueError as error:
+            if error.code:
+                # Refused: nothing of it is under way.
+                self._waiting.pop(name, None)
+            if error.code != NOTHING_TO_REDUCE:
+                raise
+
+    def _name(self, instrument: str, own: bool) -> str:
+        """Return an order's name: one of ours only where it closes what is ours."""
+        self._sent += 1
+        if own:
+            key = self._own.owner(instrument) or self._owner(instrument)
+            return order_id(self._own.tag, key, self._session, self._sent)
+        return f"flatten-{self._session}-{self._sent}"
+
+    async def _paced(self, lane: _Lane, work: Callable[[], Awaitable[None]]) -> None:
+        async with lane.several:
+            await lane.turn()
+            await self._tried(work())
+
+    # What goes wrong -----------------------------------------------------------------------------
+
+    async def _tried[T](self, work: Awaitable[T]) -> T | None:
+        """Return what came of it; None when the venue refused or did not answer."""
+        try:
+            return await work
+        except VenueError as error:
+            if error.code in KEYS_REFUSED:
+                raise GateRefused(
+                    f"the venue refuses the keys of {self._keys_from}: {error}; nothing can be "
+                    "closed with them: are they of this environment, and may they trade?"
+                ) from None
+            self._trouble[str(error)] = None
+            if error.code == CLOCK_IS_OFF:
+                await self._set_clock()
+            return None
+
+    async def _set_clock(self) -> None:
+        try:
+            skew = (await self._rest.clock(1)).skew
+        except VenueError as error:
+            self._trouble[str(error)] = None
+            return
+        self._rest.clock_shift_ns = round(skew * 1e9)
+        self._trouble[f"this machine's clock is {skew:+.1f} s off: the venue's is taken"] = None
+
+    def _tell_trouble(self) -> None:
+        for words in self._trouble:
+            self._say(f"{words}; trying again")
+        self._trouble.clear()
+
+    def _now_ns(self) -> int:
+        return time.time_ns() + self._rest.clock_shift_ns

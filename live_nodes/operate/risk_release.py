@@ -1,0 +1,159 @@
+"""Taking a guard's halts back: asked of the node that runs, or left for its next start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from actors.records.journal_files import NAME, holder
+from config.documents import Node
+from config.errors import DeskError, GateRefused, InputError, did_you_mean
+from live_nodes.local.mailbox import Request, answer, ask, pending, withdraw
+from live_nodes.local.timefmt import when
+from live_nodes.node.desk_mail import SCOPE
+from live_nodes.node.operator_guard import OPERATOR
+from live_nodes.node.risk_reading import GuardStatus, risk_of
+from live_nodes.operate.risk_units import shown, unit_of
+
+ANSWER_S = 5.0
+
+
+@dataclass(frozen=True)
+class Released:
+    """How it ended.
+
+    Parameters
+    ----------
+    done : bool
+        Whether it has taken effect; False where it waits for the node's next start.
+    text : str
+        In words.
+    """
+
+    done: bool
+    text: str
+
+
+def release_guard(
+    node: Node,
+    folder: Path,
+    guard: str,
+    *,
+    reason: str,
+    scope: str = "",
+    accept: bool = False,
+    say: Callable[[str], None],
+) -> Released:
+    """Release a guard of a node that runs, or leave the release for its next start.
+
+    What the guard keeps is never written here: the node does it itself, the same way each time,
+    measured against what is then. A start reads its mailbox before any strategy.
+
+    Parameters
+    ----------
+    node, folder : Node, pathlib.Path
+        The document, and the node's state folder.
+    guard : str
+        Its key.
+    reason : str
+        For the journal.
+    scope : str
+        ``desk``, ``strategy:<key>`` or ``instrument:<id>``; empty for all of the guard's halts.
+    accept : bool
+        Release although the limit is still reached: it measures anew from here.
+    say : callable
+        Takes progress, in words.
+
+    Raises
+    ------
+    InputError
+        When there is no such guard, or no scope of that form.
+    GateRefused
+        When the limit is still reached and that is not accepted.
+    DeskError
+        When the node runs and does not answer.
+    """
+    rows = risk_of(folder, node) if (folder / NAME).exists() else []
+    _check(node, guard, reason, scope, rows)
+    request = Request(command="release", guard=guard, scope=scope, accept=accept, reason=reason)
+    pid = holder(folder)
+    if pid is not None:
+        said = answer(folder, ask(folder, request), ANSWER_S)
+        if said is None:
+            raise DeskError(
+                f"process {pid} of {node.name} does not answer within {ANSWER_S:g} s; the release "
+                "waits in its mailbox and is done when it does, or at its next start"
+            )
+        if not said.done:
+            raise GateRefused(said.text)
+        return Released(True, said.text)
+    return _for_the_next_start(node, folder, request, rows, say)
+
+
+def _for_the_next_start(
+    node: Node, folder: Path, request: Request, rows: list[GuardStatus], say: Callable[[str], None]
+) -> Released:
+    if request.guard == OPERATOR:
+        for waiting in pending(folder):
+            # It has not been heard yet: taken back, it never was.
+            same = not request.scope or (waiting.scope or "desk") == request.scope
+            if waiting.command == "flatten" and same and withdraw(folder, waiting.id):
+                say(f"taken out of the mailbox: flatten ({waiting.reason})")
+    stands = [
+        row
+        for row in rows
+        if row.guard == request.guard
+        and row.latched
+        and (not request.scope or row.scope == request.scope)
+    ]
+    where = f" on {request.scope}" if request.scope else ""
+    if not stands:
+        return Released(True, f"{request.guard} holds nothing back{where}")
+    still = [row for row in stands if row.over]
+    if still and not request.accept:
+        raise GateRefused(_still(node, still))
+    ask(folder, request)
+    final = request.accept or request.guard == OPERATOR
+    how = "" if final else ", unless the limit is reached again by then"
+    return Released(
+        False,
+        f"{node.name} is not running: the release of {request.guard}{where} waits in its mailbox; "
+        f"its next start does it before any strategy{how}",
+    )
+
+
+def _still(node: Node, rows: list[GuardStatus]) -> str:
+    lines = []
+    for row in rows:
+        component = node.actors.get(row.guard)
+        unit = "" if component is None else unit_of(component, node.allow, row.key)
+        assert row.measured is not None
+        assert row.limit is not None
+        at = "" if row.last_beat is None else f" at {when(row.last_beat)}"
+        lines.append(
+            f"{row.guard}: the limit on {row.scope} is still reached: measured "
+            f"{shown(row.measured, unit)}{at}, limit {shown(row.limit, unit)}"
+        )
+    return (
+        "\n".join(lines) + "\nwait until it is not, or release it with --accept to measure anew "
+        "from here"
+    )
+
+
+def _check(node: Node, guard: str, reason: str, scope: str, rows: list[GuardStatus]) -> None:
+    if not reason.strip():
+        raise InputError("--reason must say why: it is kept in the journal")
+    if scope and not SCOPE.fullmatch(scope):
+        raise InputError(
+            f"--scope must be desk, strategy:KEY or instrument:ID, was {scope!r}, "
+            "such as instrument:BTCUSDT-LINEAR.BYBIT"
+        )
+    if guard.startswith("node."):
+        raise InputError(f"{guard} is the node's own and ends by itself when its cause is gone")
+    enabled = [key for key, component in node.actors.items() if component.enabled]
+    known = dict.fromkeys([*enabled, OPERATOR, *(row.guard for row in rows)])
+    if guard not in known:
+        near = did_you_mean(guard, known)
+        hint = f" (did you mean {near}?)" if near else ""
+        raise InputError(f"{node.name} has no guard {guard!r}; it has {', '.join(known)}{hint}")

@@ -1,0 +1,290 @@
+"""What the guards of a node see and hold back, of one that runs or of one that is dead."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from actors.records.journal_reading import read
+from config.components import resolve
+from config.documents import Node
+from config.params import complete_params
+from live_nodes.local.heartbeat import last_beat
+from live_nodes.local.mailbox import Request, pending
+from live_nodes.local.timefmt import ago, when
+from live_nodes.node.operator_guard import OPERATOR
+from live_nodes.node.risk_reading import GuardStatus, risk_of
+from live_nodes.operate.risk_units import PERCENT, shown, unit_of
+from live_nodes.operate.status import Standing, Status, status_of
+from strategies.messages import Action, Verdict, strictest
+
+_FLATTEN = "flatten"
+"""Kind of the journal's notes in which the closer says how it goes."""
+_STATES = {"ok": "green", "no reading": "dim", "failed": "bold red", "silent": "bold red"}
+
+
+@dataclass(frozen=True)
+class GuardLine:
+    """One limit of a guard, its unit, and where the guard stands.
+
+    ``state`` is ``ok``, ``halted`` (a halt stands), ``shrunk`` (sizes are smaller), ``silent`` (a
+    required guard that runs no more, so that entries stop), ``failed``, or ``no reading``.
+    """
+
+    status: GuardStatus
+    unit: str
+    state: str
+
+
+@dataclass(frozen=True)
+class RiskStatus:
+    """All of it; times in UNIX nanoseconds (UTC).
+
+    Parameters
+    ----------
+    node, state : str
+        The node's name, and where it is as `Status.state`.
+    pid : int or None
+        Its process; None when none runs, and all that is here is what was last.
+    as_of : int or None
+        When the journal was written last.
+    heartbeat : int or None
+        When the heartbeat file was written last.
+    strictest : Verdict or None
+        The strictest verdict that stands on the desk as a whole.
+    others : list of Standing
+        Verdicts that stand on a strategy or an instrument.
+    closing : str
+        How a flatten goes that stands; empty when none does.
+    waiting : list of Request
+        What lies in the mailbox and nobody has read yet.
+    guards : list of GuardLine
+        Every limit of every guard, the operator's halts last.
+    """
+
+    node: str
+    state: str
+    pid: int | None
+    as_of: int | None
+    heartbeat: int | None
+    strictest: Verdict | None
+    others: list[Standing]
+    closing: str
+    waiting: list[Request]
+    guards: list[GuardLine]
+
+    def as_json(self) -> str:
+        """Return it for machines."""
+        return msgspec.json.encode(self, order="deterministic").decode()
+
+
+def risk_status(node: Node, folder: Path, now_ns: int | None = None) -> RiskStatus:
+    """Return the status of a node's guards.
+
+    Raises
+    ------
+    InputError
+        If the node has never been started.
+    """
+    now = time.time_ns() if now_ns is None else now_ns
+    status = status_of(node.name, folder)
+    beat = last_beat(folder)
+    standing = [s for s in status.verdicts if s.verdict.until is None or s.verdict.until > now]
+    desk = strictest([s.verdict for s in standing if s.verdict.scope == "desk"])
+    beats = beat.guards if beat is not None and beat.pid == status.pid else {}
+    return RiskStatus(
+        node=node.name,
+        state=status.state,
+        pid=status.pid,
+        as_of=status.as_of,
+        heartbeat=None if beat is None else beat.ts,
+        strictest=None if desk.action == Action.NONE else desk,
+        others=[s for s in standing if s.verdict.scope != "desk"],
+        closing=_closing(standing, status, folder),
+        waiting=pending(folder),
+        guards=[
+            _line(node, found, beats.get(found.guard), status, now)
+            for found in risk_of(folder, node)
+        ],
+    )
+
+
+def _line(node: Node, found: GuardStatus, beat: int | None, status: Status, now: int) -> GuardLine:
+    component = node.actors.get(found.guard)
+    if component is None:
+        return GuardLine(found, "", "halted" if found.latched else "ok")
+    unit = unit_of(component, node.allow, found.key)
+    seen = max((ts for ts in (beat, found.last_beat) if ts is not None), default=None)
+    if found.failed:
+        state = "failed"
+    elif found.latched:
+        state = "shrunk" if found.action == "shrink" else "halted"
+    elif (
+        status.state == "running"
+        and _is_required(node, found.guard)
+        and (seen is None or now - seen > node.risk.heartbeat * 1e9)
+    ):
+        state = "silent"
+    else:
+        state = "no reading" if found.measured is None else "ok"
+    return GuardLine(found, unit, state)
+
+
+def _is_required(node: Node, guard: str) -> bool:
+    component = node.actors[guard]
+    params = complete_params(resolve(component.use, node.allow), component.params)
+    return bool(params["required"])
+
+
+def _closing(standing: list[Standing], status: Status, folder: Path) -> str:
+    flattens = [s for s in standing if s.verdict.action == Action.FLATTEN]
+    if not flattens:
+        return ""
+    since = min(s.since for s in flattens)
+    with read(folder) as journal:
+        said = [
+            note["text"]
+            for note in journal.notes(200)
+            if note["kind"] == _FLATTEN and note["ts"] >= since
+        ]
+    scopes = ", ".join(f"{s.verdict.scope} by {s.verdict.guard}" for s in flattens)
+    held = len(status.positions)
+    words = said[0] if said else f"{held} position{'' if held == 1 else 's'} held"
+    return f"flatten of {scopes}: {words}"
+
+
+# For a trader -----------------------------------------------------------------------------------
+
+
+def rendered(
+    status: RiskStatus, *, everything: bool = False, now_ns: int | None = None
+) -> RenderableType:
+    """Return the status as a page for the terminal.
+
+    Parameters
+    ----------
+    status : RiskStatus
+        What to show.
+    everything : bool
+        Whether every reading is shown, and not only the nearest to its limit of each guard.
+    now_ns : int, optional
+        UNIX nanoseconds (UTC); now by default.
+    """
+    now = time.time_ns() if now_ns is None else now_ns
+    head = Text.assemble((status.node, "bold"), f"  {status.state}")
+    if status.pid is None:
+        last = "" if status.as_of is None else f", last written {ago(now - status.as_of)} ago"
+        head.append(f"  (not running: this is its last state{last}; nobody watches)", "bold red")
+    elif status.heartbeat is not None:
+        head.append(f"  heartbeat {max(0, now - status.heartbeat) / 1e9:.1f} s ago")
+    parts: list[RenderableType] = [head, *_desk_lines(status)]
+    parts += [
+        Text(f"waits in the mailbox: {_asked(request)}", "yellow") for request in status.waiting
+    ]
+    table = Table()
+    for column in ("guard", "on", "value", "limit", "headroom", "state"):
+        table.add_column(column, overflow="fold")
+    for line in _chosen(status.guards, everything):
+        if line.status.guard != OPERATOR:
+            table.add_row(*_row(line, now))
+    parts.append(table)
+    return Group(*parts)
+
+
+def _desk_lines(status: RiskStatus) -> list[Text]:
+    verdict = status.strictest
+    lines = [
+        Text("the desk may trade", "green")
+        if verdict is None
+        else Text(f"the desk: {_said(verdict)}", "yellow")
+    ]
+    lines += [
+        Text(f"{standing.verdict.scope}: {_said(standing.verdict)}", "yellow")
+        for standing in status.others
+    ]
+    by_hand = [
+        line.status
+        for line in status.guards
+        if line.status.guard == OPERATOR and line.status.latched
+    ]
+    lines += [
+        Text(
+            f"operator: {halt.scope} closed by hand since {when(halt.since or 0)} ({halt.reason})",
+            "bold yellow",
+        )
+        for halt in by_hand
+    ] or [Text("operator: nothing is halted by hand")]
+    if status.closing:
+        lines.append(Text(status.closing, "bold yellow"))
+    return lines
+
+
+def _said(verdict: Verdict) -> str:
+    size = f" to {verdict.multiplier:g}" if verdict.action == Action.SHRINK else ""
+    return f"{verdict.action.name.lower()}{size} by {verdict.guard}: {verdict.reason}"
+
+
+def _asked(request: Request) -> str:
+    what = f"{request.command} {request.guard}".strip()
+    where = f" on {request.scope}" if request.scope else ""
+    return f"{what}{where}, asked {when(request.asked_at)} ({request.reason})"
+
+
+def _chosen(lines: list[GuardLine], everything: bool) -> list[GuardLine]:
+    """Return every halt, and of the rest the nearest to its limit of each guard."""
+    if everything:
+        return lines
+    chosen: list[GuardLine] = []
+    for guard in dict.fromkeys(line.status.guard for line in lines):
+        own = [line for line in lines if line.status.guard == guard]
+        halts = [line for line in own if line.status.latched]
+        chosen += halts or [min(own, key=_nearness)]
+    return chosen
+
+
+def _nearness(line: GuardLine) -> float:
+    share = line.status.headroom_share
+    return float("inf") if share is None else share
+
+
+def _row(line: GuardLine, now: int) -> tuple[str | Text, ...]:
+    found, unit = line.status, line.unit
+    scope = found.scope.removeprefix("strategy:").removeprefix("instrument:")
+    name = f"{scope} {found.key}".strip().replace(".BYBIT", "")
+    if found.measured is None or found.limit is None:
+        return found.guard, name, "", "", "", _state(line, now)
+    # The unit stands once in a row, except where it is part of how the number is read.
+    short = unit if unit == PERCENT else ""
+    room = "" if found.headroom is None else shown(found.headroom, short)
+    if room and found.headroom_share is not None:
+        room += f", {found.headroom_share:.0%}"
+    value, limit = shown(found.measured, short), shown(found.limit, unit)
+    return found.guard, name, value, limit, room, _state(line, now)
+
+
+def _state(line: GuardLine, now: int) -> Text:
+    found = line.status
+    if not found.latched:
+        if line.state == "silent":
+            return Text("silent: no entries", _STATES["silent"])
+        return Text(line.state, _STATES.get(line.state, ""))
+    what = found.action + (f" to {found.multiplier:g}" if found.action == "shrink" else "")
+    words = f"{what} for {ago(now - (found.since or now))}, since {when(found.since or now)}"
+    words += f", {_ends(found)}"
+    if found.reason:
+        words += f": {found.reason}"
+    return Text(words, "bold red" if line.state == "failed" else "yellow")
+
+
+def _ends(found: GuardStatus) -> str:
+    if found.release == "manual":
+        return "until released"
+    if found.until is not None:
+        return f"until {when(found.until)}"
+    return "until recovered"

@@ -1,0 +1,273 @@
+"""What a node is doing, or was doing when it died: from its journal alone, which it only reads."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from actors.records.journal_files import holder
+from actors.records.journal_reading import read
+from actors.records.rows import EquityRow, LinkRow, OrderRow, PositionRow, Run
+from live_nodes.local.heartbeat import hangs, last_beat
+from live_nodes.local.timefmt import ago, when
+from strategies.messages import Decision, Verdict
+
+NOTES = 10
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A verdict that stands, and since when (UNIX nanoseconds, UTC)."""
+
+    since: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that the node said; time in UNIX nanoseconds (UTC)."""
+
+    ts: int
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a start-up gate of the last run found."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """All of it; times in UNIX nanoseconds (UTC), quantities in base coin, money in USDT.
+
+    ``state`` is ``running``, ``starting``, ``stopping``, ``stopped``, ``failed`` or ``dead``: a run
+    that nobody ended and whose process is gone. ``as_of`` is when the journal was written last,
+    ``heartbeat`` when the process was heard of last; ``hangs`` says, in words, that it lives and is
+    not heard of.
+    """
+
+    node: str
+    state: str
+    pid: int | None
+    as_of: int | None
+    run: Run | None
+    links: list[LinkRow]
+    gates: list[Gate]
+    verdicts: list[Standing]
+    positions: list[PositionRow]
+    orders: list[OrderRow]
+    equity: EquityRow | None
+    last_decision: Decision | None
+    counters: dict[str, int]
+    notes: list[Note]
+    heartbeat: int | None = None
+    hangs: str = ""
+
+    def as_json(self) -> str:
+        """Return it for machines, decimals as strings."""
+        return msgspec.json.encode(self, order="deterministic").decode()
+
+
+def status_of(node: str, folder: Path, now_ns: int | None = None) -> Status:
+    """Return the status of the node whose state is in `folder`.
+
+    Parameters
+    ----------
+    now_ns : int, optional
+        UNIX nanoseconds (UTC), for the age of the heartbeat; this moment by default.
+
+    Raises
+    ------
+    InputError
+        If it has no journal yet.
+    """
+    pid = holder(folder)
+    now = time.time_ns() if now_ns is None else now_ns
+    beat = last_beat(folder)
+    with read(folder) as journal:
+        runs = journal.runs()
+        run = runs[0] if runs else None
+        worth = journal.last_equity()
+        links = _of_run(journal.links(), run)
+        notes = [Note(n["ts"], n["kind"], n["text"]) for n in journal.notes(NOTES)]
+        decisions = journal.decisions(1)
+        moments = [row.changed for row in links] + [note.ts for note in notes]
+        moments += [] if worth is None else [worth.ts]
+        moments += [] if run is None else [run.ended or run.started]
+        since = _books_begin(run, pid)
+        return Status(
+            node=node,
+            state=_state(run, pid),
+            pid=pid,
+            as_of=max(moments, default=None),
+            run=run,
+            links=links,
+            gates=[
+                Gate(g["name"], bool(g["passed"]), g["detail"])
+                for g in ([] if run is None else journal.gates(run.id))
+            ],
+            verdicts=[Standing(since, verdict) for since, verdict in journal.standing()],
+            positions=[p for p in journal.holdings() if p.quantity and p.changed >= since],
+            orders=[order for order in journal.unsettled() if order.created >= since],
+            equity=worth,
+            last_decision=decisions[0] if decisions else None,
+            counters=journal.counters(),
+            notes=notes,
+            heartbeat=None if beat is None else beat.ts,
+            hangs=hangs(beat, pid, run.started, now) if _lasts(run, pid) else "",
+        )
+
+
+def _lasts(run: Run | None, pid: int | None) -> TypeGuard[Run]:
+    """Whether the process that has the journal is the run's, and the run has not ended."""
+    return run is not None and run.ended is None and run.pid == pid
+
+
+def _of_run(links: list[LinkRow], run: Run | None) -> list[LinkRow]:
+    """Return the links that the last run had; none was up before it began."""
+    began = 0 if run is None else run.started
+    return [replace(link, since=max(link.since, began)) for link in links if link.changed >= began]
+
+
+def _books_begin(run: Run | None, pid: int | None) -> float:
+    """Return since when positions and orders can stand: on paper they end with the process."""
+    if run is None or run.environment != "paper":
+        return 0
+    return math.inf if pid is None else run.started
+
+
+def _state(run: Run | None, pid: int | None) -> str:
+    if run is None:
+        return "starting" if pid is not None else "stopped"
+    if run.ended is not None:
+        return "starting" if pid is not None else run.phase
+    return "dead" if pid is None else run.phase
+
+
+# For a trader -----------------------------------------------------------------------------------
+
+_COLORS = {"running": "green", "dead": "bold red", "failed": "bold red"}
+
+
+def rendered(status: Status, now_ns: int | None = None) -> RenderableType:
+    """Return the status as a page for the terminal.
+
+    Of a node whose process is gone it shows what was, up to its last word.
+    """
+    now = time.time_ns() if now_ns is None else now_ns
+    gone = status.pid is None
+    then = status.as_of if gone and status.as_of is not None else now
+    head = Text.assemble(
+        (status.node, "bold"), "  ", (status.state, _COLORS.get(status.state, "yellow"))
+    )
+    if status.state == "dead":
+        head.append(
+            "  (its process is gone and it never said why; this is what it last wrote. Its orders "
+            "may rest at the venue, and nobody watches: start it again, or look there)"
+        )
+    if status.run is not None:
+        run = status.run
+        head.append(
+            f"\nrun {run.id}: {run.environment}{', dry run' if run.dry_run else ''}, "
+            f"process {run.pid}, started {when(run.started)}"
+        )
+        if run.ended is not None:
+            head.append(f", ended {when(run.ended)}")
+        if run.note:
+            head.append(f": {run.note}")
+    if status.hangs:
+        head.append(f"\n{status.hangs}", "bold red")
+    if status.as_of is not None:
+        head.append(f"\nlast written {ago(now - status.as_of)} ago")
+        if status.heartbeat is not None:
+            head.append(f", last heartbeat {ago(now - status.heartbeat)} ago")
+    if status.equity is not None:
+        worth = status.equity
+        head.append(
+            f"\nequity {worth.equity:,.2f}  balance {worth.balance:,.2f}  "
+            f"gross {worth.gross:,.2f}  net {worth.net:,.2f}"
+        )
+    parts: list[RenderableType] = [head]
+    failed = [gate for gate in status.gates if not gate.passed]
+    parts += [Text(f"gate {gate.name} refused: {gate.detail}", "red") for gate in failed]
+    for standing in status.verdicts:
+        verdict = standing.verdict
+        words = f"{verdict.action.name.lower()} on {verdict.scope} by {verdict.guard}"
+        since = ago(then - standing.since)
+        head_of = "at its end: " if gone else ""
+        parts.append(Text(f"{head_of}{words} for {since}: {verdict.reason}", "yellow"))
+    parts += _tables(status, then, " at its end" if gone else "")
+    decision = status.last_decision
+    if decision is not None:
+        ordered = sum(1 for target in decision.targets if Decimal(target.order))
+        parts.append(
+            Text(
+                f"last decision: {decision.kind} by {decision.strategy}, {when(decision.ts)}, "
+                f"{ordered} order{'' if ordered == 1 else 's'}, gross {decision.gross:.2f}, "
+                f"net {decision.net:+.2f}" + (f" ({decision.note})" if decision.note else "")
+            )
+        )
+    if status.counters:
+        counted = "  ".join(f"{name} {value:,}" for name, value in status.counters.items())
+        parts.append(Text(f"counters: {counted}"))
+    parts += [Text(f"{when(n.ts)} {n.kind}: {n.text}", "dim") for n in reversed(status.notes)]
+    return Group(*parts)
+
+
+def _tables(status: Status, now: int, moment: str) -> list[RenderableType]:
+    made: list[RenderableType] = []
+    columns: tuple[str, ...]
+    if status.links:
+        rows = [(x.name, x.state, ago(now - x.since), x.detail) for x in status.links]
+        made.append(_table(f"links{moment}", ("link", "state", "for", ""), rows))
+    if status.positions:
+        held = [
+            (
+                p.instrument,
+                p.owner or "nobody",
+                p.quantity,
+                _short(p.entry_price),
+                _short(p.realized),
+            )
+            for p in status.positions
+        ]
+        columns = ("instrument", "owner", "quantity", "entry", "realized")
+        made.append(_table(f"positions{moment}", columns, held))
+    if status.orders:
+        orders = [
+            (o.client_order_id, o.instrument, o.side, o.quantity, o.filled, o.price, o.status)
+            for o in status.orders
+        ]
+        columns = ("order", "instrument", "side", "quantity", "filled", "price", "status")
+        made.append(_table(f"orders{moment}", columns, orders))
+    return made
+
+
+def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        # An order's id that is cut can't be looked up at the venue.
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("-" if value is None else str(value) for value in row))
+    return table
+
+
+def _short(value: Decimal) -> str:
+    """Return an average without the digits that only its division gave it."""
+    return f"{value:.10g}"

@@ -1,0 +1,194 @@
+"""An account's books: coins, positions, orders, fills.
+
+Exact: a position keeps what it was entered for (``cost``), never a rounded mean price, so that the
+wallet is always start + realised - fees + funding, to the last digit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from live_nodes.practice.exchange.model import (
+    ZERO,
+    AccountSpec,
+    Execution,
+    Fees,
+    Order,
+    Side,
+    Symbol,
+    TriggerBy,
+)
+
+COST_DIGITS = Decimal("1e-12")
+
+
+@dataclass(slots=True)
+class Coin:
+    """A coin's balance, and all that linear trading ever realised in it."""
+
+    balance: Decimal = ZERO
+    realised: Decimal = ZERO
+
+
+@dataclass(slots=True)
+class Holding:
+    """A linear position; ``size`` is negative when short, ``cost`` is never negative.
+
+    ``entry_fees`` are what entering the present size cost.
+    """
+
+    symbol: str
+    leverage: Decimal
+    size: Decimal = ZERO
+    cost: Decimal = ZERO
+    entry_fees: Decimal = ZERO
+    current_realised: Decimal = ZERO
+    total_realised: Decimal = ZERO
+    take_profit: Decimal | None = None
+    stop_loss: Decimal | None = None
+    tp_trigger_by: TriggerBy = ""
+    sl_trigger_by: TriggerBy = ""
+    created_ms: int = 0
+    updated_ms: int = 0
+    seq: int = 0
+
+    @property
+    def entry(self) -> Decimal:
+        """Mean entry price, 0 when flat."""
+        return self.cost / abs(self.size) if self.size else ZERO
+
+    def unrealised(self, mark: Decimal) -> Decimal:
+        """Give the gain at a mark price."""
+        return self.size * mark - self.cost if self.size > 0 else self.size * mark + self.cost
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """What a linear fill did: gain of the closed part, its size and mean entry price.
+
+    ``net`` is the gain less the fees of closing that part and of having entered it.
+    """
+
+    pnl: Decimal
+    closed: Decimal
+    entry: Decimal
+    net: Decimal
+
+
+class Account:
+    """One account's state; the exchange's other parts change it, nothing else does."""
+
+    def __init__(self, spec: AccountSpec) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.coins: dict[str, Coin] = {c: Coin(amount) for c, amount in spec.balances}
+        self.holdings: dict[str, Holding] = {}
+        self.open: dict[str, Order] = {}
+        self.closed: list[Order] = []
+        self.by_id: dict[str, Order] = {}
+        self.by_link: dict[str, str] = {}
+        self.executions: list[Execution] = []
+        self.updated_ms = 0
+        self.wallet_seq = 0
+        self.collateral = dict(spec.collateral)
+
+    # -- looking things up -------------------------------------------------------------------
+
+    def holding(self, symbol: str) -> Holding:
+        """Give a symbol's position, made flat when there was none."""
+        held = self.holdings.get(symbol)
+        if held is None:
+            held = self.holdings[symbol] = Holding(symbol, self.spec.leverage)
+        return held
+
+    def leverage(self, symbol: str) -> Decimal:
+        """Give a symbol's leverage."""
+        held = self.holdings.get(symbol)
+        return held.leverage if held else self.spec.leverage
+
+    def size(self, symbol: str) -> Decimal:
+        """Give a symbol's position, negative when short."""
+        held = self.holdings.get(symbol)
+        return held.size if held else ZERO
+
+    def coin(self, name: str) -> Coin:
+        """Give a coin, made empty when there was none."""
+        found = self.coins.get(name)
+        if found is None:
+            found = self.coins[name] = Coin()
+        return found
+
+    def fees(self, symbol: Symbol) -> Fees:
+        """Give what the account pays in a market."""
+        own = self.spec.linear_fees if symbol.category == "linear" else self.spec.spot_fees
+        return own or Fees(symbol.maker_fee, symbol.taker_fee)
+
+    def keep(self, order: Order) -> None:
+        """Take an order's newest state into the books."""
+        self.by_id[order.order_id] = order
+        if order.order_link_id:
+            self.by_link[order.order_link_id] = order.order_id
+        if order.final:
+            self.open.pop(order.order_id, None)
+            self.closed.append(order)
+        else:
+            self.open[order.order_id] = order
+
+    # -- booking -----------------------------------------------------------------------------
+
+    def book_linear(
+        self, symbol: Symbol, side: Side, price: Decimal, qty: Decimal, fee: Decimal, now_ms: int
+    ) -> Booked:
+        """Book a fill of a perpetual; the fee (settle coin) is taken from the wallet."""
+        held = self.holding(symbol.name)
+        signed = qty if side == "Buy" else -qty
+        before = held.size
+        entry = held.entry
+        closed = min(qty, abs(before)) if before * signed < 0 else ZERO
+        pnl = net = ZERO
+        if closed:
+            if closed == abs(before):
+                released, entry_fees = held.cost, held.entry_fees
+            else:
+                released = (held.cost * closed / abs(before)).quantize(COST_DIGITS)
+                entry_fees = (held.entry_fees * closed / abs(before)).quantize(COST_DIGITS)
+            pnl = closed * price - released if before > 0 else released - closed * price
+            held.cost -= released
+            held.entry_fees -= entry_fees
+            net = pnl - entry_fees - fee * closed / qty
+        held.size = before + signed
+        opened = qty - closed
+        held.cost += opened * price
+        held.entry_fees += fee * opened / qty
+        if opened and closed == abs(before):
+            held.current_realised = ZERO
+            if not held.created_ms:
+                held.created_ms = now_ms
+        self._realise(symbol, held, pnl - fee, now_ms)
+        return Booked(pnl, closed, entry if closed else ZERO, net)
+
+    def pay_funding(self, symbol: Symbol, paid: Decimal, now_ms: int) -> None:
+        """Take a funding payment from the wallet; negative was received."""
+        self._realise(symbol, self.holding(symbol.name), -paid, now_ms)
+
+    def book_spot(
+        self, symbol: Symbol, side: Side, value: Decimal, qty: Decimal, fee: Decimal, now_ms: int
+    ) -> None:
+        """Book a spot fill; a buyer's fee is base coin, a seller's quote coin."""
+        base, quote = self.coin(symbol.base), self.coin(symbol.quote)
+        if side == "Buy":
+            base.balance += qty - fee
+            quote.balance -= value
+        else:
+            base.balance -= qty
+            quote.balance += value - fee
+        self.updated_ms = now_ms
+
+    def _realise(self, symbol: Symbol, held: Holding, amount: Decimal, now_ms: int) -> None:
+        coin = self.coin(symbol.settle)
+        coin.balance += amount
+        coin.realised += amount
+        held.current_realised += amount
+        held.total_realised += amount
+        held.updated_ms = self.updated_ms = now_ms

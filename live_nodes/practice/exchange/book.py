@@ -1,0 +1,298 @@
+"""One market's book: the house's levels and the accounts' orders, in price-time priority.
+
+Pure: no accounts, no fees, no clock. The house's liquidity is aggregated levels, replaced by every
+quote. An account's order stands behind what the house showed at its price when it came
+(``ahead``); that queue only shortens: by what trades there, and to what a quote leaves of it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from decimal import Decimal
+from operator import itemgetter
+from typing import NamedTuple
+
+from live_nodes.practice.exchange.model import ZERO, Level, Side
+
+_price = itemgetter(0)
+
+
+def _falling(level: Level) -> Decimal:
+    return -level[0]
+
+
+def _beyond(side: Side, price: Decimal, limit: Decimal | None) -> bool:
+    return limit is not None and (price > limit if side == "Buy" else price < limit)
+
+
+class Resting:
+    """An account's order in the book; the book changes ``leaves`` and ``ahead``."""
+
+    __slots__ = ("account", "ahead", "leaves", "order_id", "price", "priority", "side")
+
+    def __init__(
+        self,
+        account: str,
+        order_id: str,
+        side: Side,
+        price: Decimal,
+        leaves: Decimal,
+        priority: int,
+        ahead: Decimal = ZERO,
+    ) -> None:
+        self.account = account
+        self.order_id = order_id
+        self.side: Side = side
+        self.price = price
+        self.leaves = leaves
+        self.priority = priority
+        self.ahead = ahead
+
+    @property
+    def rank(self) -> tuple[Decimal, int]:
+        """Best price first, then the earliest."""
+        return (-self.price if self.side == "Buy" else self.price, self.priority)
+
+
+class Hit(NamedTuple):
+    """The next piece of a match: against an account's order, or the house when there is none."""
+
+    price: Decimal
+    qty: Decimal
+    maker: Resting | None
+
+
+class Book:
+    """Bids and asks of the house, buys and sells of the accounts; best first."""
+
+    __slots__ = ("asks", "bids", "buys", "sells")
+
+    def __init__(self) -> None:
+        self.bids: Sequence[Level] = ()
+        self.asks: Sequence[Level] = ()
+        self.buys: list[Resting] = []
+        self.sells: list[Resting] = []
+
+    # -- orders of accounts ------------------------------------------------------------------
+
+    def rest(self, order: Resting, *, join: bool = True) -> None:
+        """Put an order in; ``join`` stands it behind the house's present level (else as it is)."""
+        if join:
+            order.ahead = self._house_at(order.side, order.price)
+        insort(self._orders(order.side), order, key=lambda o: o.rank)
+
+    def remove(self, side: Side, order_id: str) -> Resting | None:
+        """Take an order out; null when it is not in."""
+        orders = self._orders(side)
+        for i, order in enumerate(orders):
+            if order.order_id == order_id:
+                return orders.pop(i)
+        return None
+
+    def find(self, side: Side, order_id: str) -> Resting | None:
+        """Give an order that rests, or null."""
+        return next((o for o in self._orders(side) if o.order_id == order_id), None)
+
+    # -- an account takes --------------------------------------------------------------------
+
+    def peek(self, side: Side, limit: Decimal | None, qty: Decimal) -> Hit | None:
+        """Give the next piece that a taker of this side would match, without matching it."""
+        buying = side == "Buy"
+        levels = self.asks if buying else self.bids
+        orders = self.sells if buying else self.buys
+        house = levels[0] if levels else None
+        if not orders:
+            if house is None:
+                return None
+            hit = Hit(house[0], min(qty, house[1]), None)
+        else:
+            order = orders[0]
+            if house is None or (order.price < house[0] if buying else order.price > house[0]):
+                hit = Hit(order.price, min(qty, order.leaves), order)
+            elif order.price != house[0]:
+                hit = Hit(house[0], min(qty, house[1]), None)
+            elif order.ahead > 0:
+                hit = Hit(house[0], min(qty, house[1], order.ahead), None)
+            else:
+                hit = Hit(order.price, min(qty, order.leaves), order)
+        return None if _beyond(side, hit.price, limit) else hit
+
+    def take(self, side: Side, hit: Hit) -> None:
+        """Carry out a piece that :meth:`peek` gave."""
+        if hit.maker is not None:
+            self._fill(hit.maker, hit.qty)
+        else:
+            self._take_house("Sell" if side == "Buy" else "Buy", hit.price, hit.qty)
+
+    def crosses(self, side: Side, price: Decimal) -> bool:
+        """Whether an order of this side and price would trade at once."""
+        return self.peek(side, price, Decimal(1)) is not None
+
+    def fillable(self, side: Side, limit: Decimal | None, qty: Decimal) -> Decimal:
+        """Give how much of a quantity would trade at once within the limit."""
+        found = ZERO
+        for price, size in self._pieces(side):
+            if _beyond(side, price, limit):
+                break
+            found += size
+            if found >= qty:
+                return qty
+        return found
+
+    def cost(self, side: Side, limit: Decimal | None, qty: Decimal) -> Decimal:
+        """Give the quote coin that :meth:`fillable` would pay or fetch."""
+        left, paid = qty, ZERO
+        for price, size in self._pieces(side):
+            if not left or _beyond(side, price, limit):
+                break
+            piece = min(left, size)
+            paid += piece * price
+            left -= piece
+        return paid
+
+    def worth(self, side: Side, limit: Decimal | None, amount: Decimal, lot: Decimal) -> Decimal:
+        """Give how many whole lots an amount of quote coin buys (or sells for) within the limit."""
+        got, left = ZERO, amount
+        for price, size in self._pieces(side):
+            if _beyond(side, price, limit):
+                break
+            if price * size >= left:
+                return (got + left / price) // lot * lot
+            got += size
+            left -= price * size
+        return got // lot * lot
+
+    # -- the house moves ---------------------------------------------------------------------
+
+    def quote(self, bids: Sequence[Level], asks: Sequence[Level]) -> bool:
+        """Replace the house's levels; true when they may meet resting orders."""
+        self.bids, self.asks = bids, asks
+        if not self.buys and not self.sells:
+            return False
+        for order in self.buys:
+            if order.ahead:
+                order.ahead = min(order.ahead, self._house_at("Buy", order.price))
+        for order in self.sells:
+            if order.ahead:
+                order.ahead = min(order.ahead, self._house_at("Sell", order.price))
+        return True
+
+    def meet(self) -> tuple[Side, Hit] | None:
+        """Give the next resting order that the house's own levels cross, and the house's side.
+
+        The house came later, so the order's price counts.
+        """
+        if self.sells and self.bids and self.bids[0][0] >= self.sells[0].price:
+            order = self.sells[0]
+            return "Buy", Hit(order.price, min(order.leaves, self.bids[0][1]), order)
+        if self.buys and self.asks and self.asks[0][0] <= self.buys[0].price:
+            order = self.buys[0]
+            return "Sell", Hit(order.price, min(order.leaves, self.asks[0][1]), order)
+        return None
+
+    def take_meeting(self, house: Side, hit: Hit) -> None:
+        """Carry out what :meth:`meet` gave."""
+        assert hit.maker is not None
+        self._fill(hit.maker, hit.qty)
+        self._take_house(house, (self.bids if house == "Buy" else self.asks)[0][0], hit.qty)
+
+    def print_hit(self, side: Side, price: Decimal, qty: Decimal) -> Hit | None:
+        """Give the next piece of a house taker's print at a price; null when no order is touched.
+
+        Orders at better prices come first (the print went through them); at the price itself the
+        queue ahead is eaten first, as a piece without maker.
+        """
+        orders = self.sells if side == "Buy" else self.buys
+        if not orders:
+            return None
+        order = orders[0]
+        if order.price < price if side == "Buy" else order.price > price:
+            return Hit(order.price, min(qty, order.leaves), order)
+        if order.price != price:
+            return None
+        if order.ahead > 0:
+            return Hit(price, min(qty, order.ahead), None)
+        return Hit(price, min(qty, order.leaves), order)
+
+    def take_print(self, side: Side, hit: Hit) -> None:
+        """Carry out what :meth:`print_hit` gave, or a print that met no order."""
+        if hit.maker is not None:
+            self._fill(hit.maker, hit.qty)
+        else:
+            self._take_house("Sell" if side == "Buy" else "Buy", hit.price, hit.qty)
+
+    # -- looking -----------------------------------------------------------------------------
+
+    def best(self, side: Side) -> Decimal | None:
+        """Give the best price of a side, house and accounts together."""
+        levels, orders = (self.bids, self.buys) if side == "Buy" else (self.asks, self.sells)
+        if not orders:
+            return levels[0][0] if levels else None
+        if not levels:
+            return orders[0].price
+        pick = max if side == "Buy" else min
+        return pick(levels[0][0], orders[0].price)
+
+    def visible(self, depth: int) -> tuple[list[Level], list[Level]]:
+        """Give both sides, aggregated, best first, at most ``depth`` levels each."""
+        return (
+            self._merged(self.bids, self.buys, depth, -1),
+            self._merged(self.asks, self.sells, depth, 1),
+        )
+
+    # -- inside ------------------------------------------------------------------------------
+
+    def _orders(self, side: Side) -> list[Resting]:
+        return self.buys if side == "Buy" else self.sells
+
+    def _house_at(self, side: Side, price: Decimal) -> Decimal:
+        levels = self.bids if side == "Buy" else self.asks
+        if side == "Buy":
+            i = bisect_left(levels, -price, key=_falling)
+        else:
+            i = bisect_left(levels, price, key=_price)
+        return levels[i][1] if i < len(levels) and levels[i][0] == price else ZERO
+
+    def _fill(self, order: Resting, qty: Decimal) -> None:
+        order.leaves -= qty
+        if not order.leaves:
+            self.remove(order.side, order.order_id)
+
+    def _take_house(self, house: Side, price: Decimal, qty: Decimal) -> None:
+        """Lower the house's level (its own copy) and every queue that stood behind it."""
+        levels = list(self.bids if house == "Buy" else self.asks)
+        key = _falling if house == "Buy" else _price
+        i = bisect_left(levels, -price if house == "Buy" else price, key=key)
+        if i < len(levels) and levels[i][0] == price:
+            left = levels[i][1] - qty
+            if left > 0:
+                levels[i] = (price, left)
+            else:
+                del levels[i]
+            if house == "Buy":
+                self.bids = levels
+            else:
+                self.asks = levels
+        for order in self._orders(house):
+            if order.price == price and order.ahead:
+                order.ahead = max(ZERO, order.ahead - qty)
+
+    def _pieces(self, side: Side) -> list[Level]:
+        """Everything a taker could meet, best first; the order within a price does not matter."""
+        if side == "Buy":
+            own = [(o.price, o.leaves) for o in self.sells]
+            return sorted([*self.asks, *own], key=_price) if own else list(self.asks)
+        own = [(o.price, o.leaves) for o in self.buys]
+        return sorted([*self.bids, *own], key=_falling) if own else list(self.bids)
+
+    @staticmethod
+    def _merged(
+        levels: Sequence[Level], orders: list[Resting], depth: int, sign: int
+    ) -> list[Level]:
+        if not orders:
+            return list(levels[:depth])
+        sums: dict[Decimal, Decimal] = dict(levels)
+        for order in orders:
+            sums[order.price] = sums.get(order.price, ZERO) + order.leaves
+        return sorted(sums.items(), key=lambda level: sign * level[0])[:depth]

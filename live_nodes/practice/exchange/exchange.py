@@ -1,0 +1,291 @@
+"""The practice exchange without network, clock or chance: requests and market data in, events out.
+
+Every call takes ``now_ms`` (UTC milliseconds, never going back); ids are counted, so the same calls
+give the same events. Calls raise :class:`~live_nodes.practice.exchange.model.Refusal` with
+Bybit's code and
+change nothing then. Nothing here blocks or awaits: one thread, one call at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from live_nodes.practice.exchange import (
+    amending,
+    cancelling,
+    matching,
+    memory,
+    orders,
+    position_requests,
+    settlement,
+    triggers,
+)
+from live_nodes.practice.exchange.closed import closed_by_order
+from live_nodes.practice.exchange.market import Market
+from live_nodes.practice.exchange.model import (
+    AccountSpec,
+    AmendRequest,
+    CancelAllRequest,
+    CancelRequest,
+    ClosedPnl,
+    Event,
+    Execution,
+    Fees,
+    Key,
+    Level,
+    MarketRow,
+    Order,
+    OrderRequest,
+    Position,
+    Row,
+    Side,
+    Symbol,
+    TradingStopRequest,
+    Wallet,
+)
+from live_nodes.practice.exchange.state import State
+from live_nodes.practice.exchange.statements import margins_of, position_of, wallet_of
+
+
+class Exchange:
+    """Markets and accounts that trade in them, exactly.
+
+    Parameters
+    ----------
+    symbols : Iterable[Symbol]
+        The markets; more may come by :meth:`put_symbol`.
+    accounts : Iterable[AccountSpec]
+        The accounts as they begin; :meth:`restore` replaces what they have by what they had.
+    salt : str
+        Makes the ids of orders and fills differ from those of an exchange with another salt.
+    """
+
+    def __init__(
+        self, symbols: Iterable[Symbol], accounts: Iterable[AccountSpec], salt: str = ""
+    ) -> None:
+        self._state = State(symbols, accounts, salt)
+
+    # --- requests of an account -------------------------------------------------------------
+
+    def create(self, account: str, request: OrderRequest, now_ms: int) -> Order:
+        """Take an order; it may have filled or died before this returns (see :meth:`drain`).
+
+        The returned order is its state after the first matching; the acknowledgement needs only
+        its ids. Raises Refusal: 110007/170131 not enough balance, 110017 reduce-only rule,
+        110072/170141 link id used before, 110003/170193/170194 price out of range,
+        110066/110074/170151/170157/30228 not trading, 10001/170121 unknown symbol, 110094/170140
+        value too small, 110009/110020 too many orders, and 10001 or 1701xx for a wrong step.
+        """
+        order = orders.create(self._state, account, request, now_ms)
+        self._settle(now_ms)
+        return order
+
+    def amend(self, account: str, request: AmendRequest, now_ms: int) -> Order:
+        """Change an open order; a new price or a larger quantity lose its place in the queue.
+
+        Raises Refusal: 110001/170213 not there or final, 110064 to no more than has filled, 10001
+        nothing to change or a wrong step, and what :meth:`create` raises for price and balance.
+        """
+        order = amending.amend(self._state, account, request, now_ms)
+        self._settle(now_ms)
+        return order
+
+    def cancel(self, account: str, request: CancelRequest, now_ms: int) -> Order:
+        """Take an open order back. Raises Refusal 110001 (linear) or 170213 (spot)."""
+        order = cancelling.cancel(self._state, account, request, now_ms)
+        self._settle(now_ms)
+        return order
+
+    def cancel_all(self, account: str, request: CancelAllRequest, now_ms: int) -> list[Order]:
+        """Take back every open order that the filter names; none is not an error."""
+        cancelled = cancelling.cancel_all(self._state, account, request, now_ms)
+        self._settle(now_ms)
+        return cancelled
+
+    def set_leverage(self, account: str, symbol: str, leverage: Decimal, now_ms: int) -> None:
+        """Set the leverage of a linear symbol. Raises Refusal 110043 (as it is), 110013, 110012."""
+        position_requests.set_leverage(self._state, account, symbol, leverage)
+        self._settle(now_ms)
+
+    def switch_mode(self, account: str, symbol: str, coin: str, mode: int, now_ms: int) -> None:
+        """One-way mode (0) only: Refusal 110025, it is so already; hedge mode (3): 110029."""
+        position_requests.switch_mode(self._state, account, symbol, mode)
+
+    def set_margin_mode(self, account: str, mode: str, now_ms: int) -> None:
+        """REGULAR_MARGIN only; others: Refusal 3400045."""
+        position_requests.set_margin_mode(self._state, account, mode)
+
+    def trading_stop(self, account: str, request: TradingStopRequest, now_ms: int) -> None:
+        """Set or take away the position's TP/SL. Raises Refusal 10001, 34040 (as it is)."""
+        position_requests.trading_stop(self._state, account, request, now_ms)
+        self._settle(now_ms)
+
+    # --- the market -------------------------------------------------------------------------
+
+    def put_symbol(self, symbol: Symbol, now_ms: int) -> None:
+        """Add a market or change its rules; a status of "Closed" settles it at the mark price.
+
+        Its orders are cancelled and its positions closed (execType Delivery, no fee).
+        """
+        state = self._state
+        market = state.markets.setdefault(symbol.key, Market(symbol))
+        market.symbol = symbol
+        if symbol.status == "Closed":
+            settlement.deliver(state, market, now_ms)
+            self._settle(now_ms)
+
+    def quote(self, key: Key, bids: Sequence[Level], asks: Sequence[Level], now_ms: int) -> None:
+        """Replace the house book (best first, aggregated); resting orders it crosses fill.
+
+        The sequences are kept, not copied: give new ones each time.
+        """
+        market = self._state.market(key)
+        if market.book.quote(bids, asks) and not market.halted:
+            matching.meet_house(self._state, market, now_ms)
+            self._settle(now_ms)
+
+    def trade(self, key: Key, side: Side, price: Decimal, qty: Decimal, now_ms: int) -> None:
+        """A house taker's print: eats the queue in front of resting orders, then the orders."""
+        market = self._state.market(key)
+        if market.halted:
+            return
+        matching.house_print(self._state, market, side, price, qty, now_ms)
+        self._settle(now_ms)
+
+    def set_mark(
+        self,
+        key: Key,
+        mark: Decimal,
+        index: Decimal,
+        now_ms: int,
+        last: Decimal | None = None,
+    ) -> None:
+        """Set prices: triggers conditional orders, checks liquidation."""
+        state = self._state
+        market = state.market(key)
+        market.mark, market.index = mark, index
+        if last is not None:
+            market.last = last
+        if market.waiting:
+            state.moved[key] = None
+        if market.holders:
+            # Before the stops, which a price that jumped past them does not save; and after them,
+            # for they may have opened more.
+            settlement.liquidate_due(state, market, now_ms)
+            triggers.fire_due(state, now_ms)
+            settlement.liquidate_due(state, market, now_ms)
+        self._settle(now_ms)
+
+    def settle_funding(self, key: Key, rate: Decimal, now_ms: int) -> None:
+        """Pay or receive funding on every position at the mark price; once a boundary."""
+        state = self._state
+        market = state.market(key)
+        settlement.settle_funding(state, market, rate, now_ms)
+        settlement.liquidate_due(state, market, now_ms)
+        self._settle(now_ms)
+
+    def halt(self, key: Key, halted: bool, now_ms: int) -> None:
+        """Stop or resume taking new orders in a symbol; cancels still go through."""
+        state = self._state
+        market = state.market(key)
+        if market.halted == halted:
+            return
+        market.halted = halted
+        state.touch_market(key)
+        if not halted:
+            state.moved[key] = None
+            matching.meet_house(state, market, now_ms)
+        self._settle(now_ms)
+
+    # --- questions --------------------------------------------------------------------------
+
+    def symbols(self) -> list[Symbol]:
+        """Give all markets."""
+        return [market.symbol for market in self._state.markets.values()]
+
+    def symbol(self, key: Key) -> Symbol:
+        """Give a market. Raises Refusal 10001 when there is none."""
+        return self._state.market(key).symbol
+
+    def market(self, key: Key) -> MarketRow:
+        """Give last, mark and index price, and whether the market is halted."""
+        return self._state.market(key).row()
+
+    def accounts(self) -> list[str]:
+        """Give the names of the accounts."""
+        return list(self._state.accounts)
+
+    def fees(self, account: str, key: Key) -> Fees:
+        """Give what the account pays in a market."""
+        return self._state.account(account).fees(self._state.market(key).symbol)
+
+    def book(self, key: Key, depth: int) -> tuple[list[Level], list[Level]]:
+        """Give the visible book: house and resting account orders, best first."""
+        return self._state.market(key).book.visible(depth)
+
+    def open_orders(self, account: str) -> list[Order]:
+        """Give open orders, conditional ones too, newest first."""
+        opened = self._state.account(account).open.values()
+        return sorted(opened, key=lambda order: order.number, reverse=True)
+
+    def order_history(self, account: str) -> list[Order]:
+        """Give final orders, newest first."""
+        return self._state.account(account).closed[::-1]
+
+    def find_order(self, account: str, order_id: str = "", order_link_id: str = "") -> Order | None:
+        """Give the newest order of either id, open or final."""
+        books = self._state.account(account)
+        return books.by_id.get(order_id or books.by_link.get(order_link_id, ""))
+
+    def executions(self, account: str) -> list[Execution]:
+        """Give fills and funding, newest first."""
+        return self._state.account(account).executions[::-1]
+
+    def positions(self, account: str) -> list[Position]:
+        """Give the positions that are open, at the present mark prices."""
+        books, markets = self._state.account(account), self._state.markets
+        margins = margins_of(books, markets)
+        held = sorted(name for name, h in books.holdings.items() if h.size)
+        return [position_of(books, name, markets, margins) for name in held]
+
+    def position(self, account: str, symbol: str) -> Position:
+        """Give a linear symbol's position, flat when there is none."""
+        self._state.market(("linear", symbol))
+        return position_of(self._state.account(account), symbol, self._state.markets)
+
+    def wallet(self, account: str) -> Wallet:
+        """Give the account's money at the present prices."""
+        return wallet_of(self._state.account(account), self._state.markets)
+
+    def closed_pnl(self, account: str) -> list[ClosedPnl]:
+        """Give what each order closed, newest first."""
+        return closed_by_order(self._state.account(account).executions)
+
+    # --- memory -----------------------------------------------------------------------------
+
+    def drain(self) -> list[Event]:
+        """Give the events since the last call, oldest first, and forget them."""
+        events, self._state.events = self._state.events, []
+        return events
+
+    def rows(self) -> list[Row]:
+        """Give everything that must outlive the process; the events' rows upserted are the same.
+
+        Only ``queue_ahead`` may be older in the events' rows: a quote changes it without event.
+        """
+        return memory.rows(self._state)
+
+    def restore(self, rows: Iterable[Row]) -> None:
+        """Take up where rows left off; the same calls then give the same events."""
+        latest = memory.restore(self._state, rows)
+        for market in list(self._state.markets.values()):
+            if market.symbol.status == "Closed":
+                settlement.deliver(self._state, market, latest)
+        self._settle(latest)
+
+    def _settle(self, now_ms: int) -> None:
+        """Fire what the moved prices reach, then tell positions, wallets and markets."""
+        if self._state.moved:
+            triggers.fire_due(self._state, now_ms)
+        self._state.flush(now_ms)

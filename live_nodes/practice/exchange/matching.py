@@ -1,0 +1,240 @@
+"""Matching and booking: an order meets the book, the house meets resting orders.
+
+One piece at a time: every piece is booked, and what it does to other orders done (reduce-only
+orders cut, stops resized), before the next piece is looked for. Events come in the order of Bybit's
+topics: the maker's fill and order, the taker's fill, at last the taker's order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Literal
+
+from live_nodes.practice.exchange.accounts import Booked
+from live_nodes.practice.exchange.book import Hit, Resting
+from live_nodes.practice.exchange.lifecycle import close_order, reducible
+from live_nodes.practice.exchange.market import Market
+from live_nodes.practice.exchange.model import ZERO, Execution, Order, Side
+from live_nodes.practice.exchange.state import State
+from live_nodes.practice.exchange.stops import attach, settle_position
+
+ExecType = Literal["Trade", "BustTrade", "Delivery"]
+NOTHING = Booked(ZERO, ZERO, ZERO, ZERO)
+
+
+def place(state: State, order: Order, now_ms: int) -> Order:
+    """Match a live order, then rest what is left of it or end it.
+
+    ``order`` has passed every check and has status New (or PartiallyFilled after an amendment); a
+    market order's ``price`` is its bound, 0 for none.
+    """
+    market, account = state.market(order.key), state.account(order.account)
+    book = market.book
+    limit = order.price if order.price or order.order_type == "Limit" else None
+    if order.time_in_force == "PostOnly" and book.crosses(order.side, order.price):
+        return close_order(
+            state, order, now_ms, cancel_type="UNKNOWN", reason="EC_PostOnlyWillTakeLiquidity"
+        )
+    by_value = order.market_unit == "quoteCoin" and order.order_type == "Market"
+    if by_value:
+        left = book.worth(order.side, limit, order.qty, market.symbol.lot)
+    else:
+        left = order.qty - order.filled
+    if order.time_in_force == "FOK" and book.fillable(order.side, limit, left) < left:
+        return close_order(
+            state, order, now_ms, cancel_type="UNKNOWN", reason="EC_CancelForNoFullFill"
+        )
+    taken = ZERO
+    while left > 0:
+        most = (
+            min(left, reducible(account, order.symbol, order.side)) if order.reduce_only else left
+        )
+        hit = book.peek(order.side, limit, most) if most else None
+        if hit is None:
+            break
+        book.take(order.side, hit)
+        order = _trade(state, market, order.side, hit, order, now_ms)
+        left -= hit.qty
+        taken += hit.qty
+    if taken and order.category == "linear":
+        settle_position(state, account, order.symbol, now_ms)
+    if (order.filled_value if by_value else order.filled) == order.qty:
+        order = state.tell_order(replace(order, status="Filled"))
+    elif order.reduce_only and not reducible(account, order.symbol, order.side):
+        order = close_order(state, order, now_ms, cancel_type="CancelByReduceOnly")
+    elif order.order_type == "Market" or order.time_in_force in ("IOC", "FOK"):
+        reason = "EC_NoError" if taken else "EC_NoImmediateQtyToFill"
+        order = close_order(state, order, now_ms, cancel_type="UNKNOWN", reason=reason)
+    else:
+        order = _rest(state, market, order)
+    if taken:
+        attach(state, account, order, taken, now_ms)
+    return order
+
+
+def _rest(state: State, market: Market, order: Order) -> Order:
+    resting = Resting(
+        order.account, order.order_id, order.side, order.price, order.qty - order.filled,
+        state.next_seq(),
+    )  # fmt: skip
+    market.book.rest(resting)
+    return state.tell_order(
+        replace(
+            order,
+            status="PartiallyFilled" if order.filled else "New",
+            priority=resting.priority,
+            queue_ahead=resting.ahead,
+        )
+    )
+
+
+def meet_house(state: State, market: Market, now_ms: int) -> None:
+    """Fill resting orders that the house's new levels cross, at the orders' prices."""
+    book = market.book
+    while (met := book.meet()) is not None:
+        side, hit = met
+        book.take_meeting(side, hit)
+        _trade(state, market, side, hit, None, now_ms)
+
+
+def house_print(
+    state: State, market: Market, side: Side, price: Decimal, qty: Decimal, now_ms: int
+) -> None:
+    """Carry out a house taker's trade: resting orders in its way fill first."""
+    book = market.book
+    while qty > 0 and (hit := book.print_hit(side, price, qty)) is not None:
+        book.take_print(side, hit)
+        qty -= hit.qty
+        if hit.maker is None:
+            state.tell_print(market, side, price, hit.qty, now_ms)
+        else:
+            _trade(state, market, side, hit, None, now_ms)
+    if qty > 0:
+        book.take_print(side, Hit(price, qty, None))
+        state.tell_print(market, side, price, qty, now_ms)
+
+
+def close_out(
+    state: State, market: Market, order: Order, exec_type: ExecType, now_ms: int
+) -> Order:
+    """Fill an order of the venue's own making against the house, outside the book."""
+    fee = ZERO if exec_type == "Delivery" else None
+    order = _book(
+        state, market, order, order.price, order.qty, now_ms, exec_type=exec_type, fee=fee
+    )
+    market.house += -order.qty if order.side == "Buy" else order.qty
+    state.touch_market(market.key)
+    settle_position(state, state.account(order.account), order.symbol, now_ms)
+    return order
+
+
+def _trade(
+    state: State, market: Market, side: Side, hit: Hit, taker: Order | None, now_ms: int
+) -> Order:
+    """Book one piece of both parties; null taker is the house. Gives the taker's order back."""
+    maker_name = hit.maker.account if hit.maker else ""
+    result = taker
+    if hit.maker is not None:
+        account = state.account(hit.maker.account)
+        maker = _book(
+            state, market, account.open[hit.maker.order_id], hit.price, hit.qty, now_ms,
+            maker=True, counterparty=taker.account if taker else "",
+        )  # fmt: skip
+        status = "Filled" if maker.filled == maker.qty else "PartiallyFilled"
+        maker = state.tell_order(
+            replace(maker, status=status, queue_ahead=ZERO)  # type: ignore[arg-type]
+        )
+    if taker is not None:
+        result = _book(state, market, taker, hit.price, hit.qty, now_ms, counterparty=maker_name)
+    state.tell_print(market, side, hit.price, hit.qty, now_ms)
+    if hit.maker is None or taker is None:
+        bought = side == "Buy" if taker is None else side == "Sell"
+        market.house += hit.qty if bought else -hit.qty
+        state.touch_market(market.key)
+    if hit.maker is not None:
+        if market.symbol.category == "linear":
+            settle_position(state, account, market.symbol.name, now_ms)
+        attach(state, account, maker, hit.qty, now_ms)
+    return result if result is not None else maker
+
+
+def _book(
+    state: State,
+    market: Market,
+    order: Order,
+    price: Decimal,
+    qty: Decimal,
+    now_ms: int,
+    *,
+    maker: bool = False,
+    counterparty: str = "",
+    exec_type: ExecType = "Trade",
+    fee: Decimal | None = None,
+) -> Order:
+    """Book one party's fill and tell it; gives the order with the fill in it, not yet told."""
+    account, rules = state.account(order.account), market.symbol
+    fees = account.fees(rules)
+    rate = ZERO if fee is not None else fees.maker if maker else fees.taker
+    value = price * qty
+    booked = NOTHING
+    if rules.category == "linear":
+        paid, coin = value * rate, rules.settle
+        before = account.coin(coin).balance
+        booked = account.book_linear(rules, order.side, price, qty, paid, now_ms)
+        state.touch_position(account.name, rules.name)
+    else:
+        buying = order.side == "Buy"
+        paid, coin = (qty * rate, rules.base) if buying else (value * rate, rules.quote)
+        before = account.coin(rules.quote).balance
+        account.book_spot(rules, order.side, value, qty, paid, now_ms)
+    balance = account.coin(rules.settle if rules.category == "linear" else rules.quote).balance
+    filled = order.filled + qty
+    by_value = order.market_unit == "quoteCoin" and order.order_type == "Market"
+    state.tell_execution(
+        Execution(
+            account=account.name,
+            exec_id="",
+            category=rules.category,
+            symbol=rules.name,
+            side=order.side,
+            exec_type=exec_type,
+            price=price,
+            qty=qty,
+            value=value,
+            fee=paid,
+            fee_rate=rate,
+            fee_coin=coin,
+            is_maker=maker,
+            time_ms=now_ms,
+            order_id=order.order_id,
+            order_link_id=order.order_link_id,
+            order_type=order.order_type,
+            order_price=order.price,
+            order_qty=order.qty,
+            leaves=ZERO if by_value else order.qty - filled,
+            closed_size=booked.closed,
+            stop_order_type=order.stop_order_type,
+            create_type=order.create_type,
+            is_leverage=order.is_leverage,
+            market_unit=order.market_unit,
+            mark_price=market.value_price,
+            pnl=booked.pnl,
+            closed_pnl=booked.net,
+            entry_price=booked.entry,
+            leverage=account.leverage(rules.name),
+            change=balance - before,
+            balance=balance,
+            counterparty=counterparty,
+        )
+    )
+    return replace(
+        order,
+        filled=filled,
+        filled_value=order.filled_value + value,
+        fee=order.fee + paid,
+        fee_coin=coin,
+        closed_pnl=order.closed_pnl + booked.net,
+        status="PartiallyFilled",
+        updated_ms=now_ms,
+    )

@@ -1,0 +1,117 @@
+"""The exchange's state as rows, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from live_nodes.practice.exchange.accounts import Account, Coin
+from live_nodes.practice.exchange.book import Resting
+from live_nodes.practice.exchange.model import Execution, MarketRow, Order, Position, Row, Wallet
+from live_nodes.practice.exchange.state import State
+from live_nodes.practice.exchange.statements import margins_of, position_of, wallet_of
+
+
+def rows(state: State) -> list[Row]:
+    """Give everything that must outlive the process."""
+    kept: list[Row] = []
+    for account in state.accounts.values():
+        kept.extend(account.closed)
+        for order in account.open.values():
+            resting = state.market(order.key).book.find(order.side, order.order_id)
+            kept.append(replace(order, queue_ahead=resting.ahead) if resting else order)
+        kept.extend(account.executions)
+        margins = margins_of(account, state.markets)
+        kept.extend(position_of(account, s, state.markets, margins) for s in account.holdings)
+        kept.append(wallet_of(account, state.markets))
+    kept.extend(market.row() for market in state.markets.values())
+    return kept
+
+
+def restore(state: State, kept: Iterable[Row]) -> int:
+    """Put rows into a fresh state; give the latest time they tell of (UTC milliseconds).
+
+    Raises
+    ------
+    ValueError
+        A row is of an account or a market that this exchange does not have: the rows belong to
+        another document.
+    """
+    by_kind: dict[type, list] = {t: [] for t in (Order, Execution, Position, Wallet, MarketRow)}
+    for row in kept:
+        by_kind[type(row)].append(row)
+        state.seq = max(state.seq, row.seq)
+    for row in by_kind[MarketRow]:
+        _market(state, row)
+    for row in by_kind[Wallet]:
+        _wallet(state, row)
+    for row in by_kind[Position]:
+        _position(state, row)
+    for row in sorted(by_kind[Execution], key=lambda r: r.seq):
+        _account(state, row.account).executions.append(row)
+    _orders(state, by_kind[Order])
+    fills = [row.time_ms for row in by_kind[Execution]]
+    changes = [row.updated_ms for kind in (Order, Position, Wallet) for row in by_kind[kind]]
+    return max([0, *fills, *changes])
+
+
+def _account(state: State, name: str) -> Account:
+    if name not in state.accounts:
+        raise ValueError(
+            f"the kept rows have an account {name!r} that this exchange does not have; "
+            f"it has {', '.join(state.accounts)}"
+        )
+    return state.accounts[name]
+
+
+def _market(state: State, row: MarketRow) -> None:
+    if row.key not in state.markets:
+        raise ValueError(f"the kept rows have a market {row.row_key} that this exchange has not")
+    market = state.markets[row.key]
+    market.last, market.mark, market.index = row.last, row.mark, row.index
+    market.halted, market.house = row.halted, row.house
+    market.funded_ms, market.prints, market.seq = row.funded_ms, row.prints, row.seq
+
+
+def _wallet(state: State, row: Wallet) -> None:
+    account = _account(state, row.account)
+    account.coins = {c.coin: Coin(c.balance, c.total_realised) for c in row.coins}
+    account.updated_ms, account.wallet_seq = row.updated_ms, row.seq
+
+
+def _position(state: State, row: Position) -> None:
+    if row.key not in state.markets:
+        raise ValueError(f"the kept rows have a position in {row.symbol}, not a market here")
+    account = _account(state, row.account)
+    held = account.holding(row.symbol)
+    held.size, held.cost, held.entry_fees = row.signed, row.cost, row.entry_fees
+    held.leverage = row.leverage
+    held.current_realised, held.total_realised = row.current_realised, row.total_realised
+    held.take_profit, held.stop_loss = row.take_profit, row.stop_loss
+    held.tp_trigger_by, held.sl_trigger_by = row.tp_trigger_by, row.sl_trigger_by
+    held.created_ms, held.updated_ms, held.seq = row.created_ms, row.updated_ms, row.seq
+    if held.size:
+        state.markets[row.key].holders[row.account] = None
+
+
+def _orders(state: State, orders: list[Order]) -> None:
+    for order in sorted(orders, key=lambda o: o.seq):
+        state.orders = max(state.orders, order.number)
+        if order.final:
+            _account(state, order.account).keep(order)
+    for order in sorted(orders, key=lambda o: o.number):
+        account = _account(state, order.account)
+        if order.order_link_id:
+            account.by_link[order.order_link_id] = order.order_id
+        if order.final:
+            continue
+        market = state.market(order.key)
+        account.keep(order)
+        if order.untriggered:
+            market.waiting[order.order_id] = order.account
+        else:
+            resting = Resting(
+                order.account, order.order_id, order.side, order.price, order.leaves,
+                order.priority, order.queue_ahead,
+            )  # fmt: skip
+            market.book.rest(resting, join=False)

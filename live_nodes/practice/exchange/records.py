@@ -1,0 +1,363 @@
+"""What the exchange keeps and shows: orders, fills, positions, wallets, markets.
+
+Frozen snapshots; all but :class:`ClosedPnl` (which is added up from fills) are rows that outlive
+the process: upsert them by ``(table, row_key)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar, Literal
+
+from live_nodes.practice.exchange.terms import (
+    FINAL_STATUSES,
+    ZERO,
+    Category,
+    Key,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+    TpslMode,
+    TriggerBy,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order as it stands: everything GET /v5/order/realtime shows, and its place in the queue.
+
+    ``priority`` orders equals at one price (lower is earlier); ``queue_ahead`` is the house
+    quantity still in front of it at its price. ``number`` is the exchange's own count of orders;
+    ``seq`` the count of the change that made this snapshot. ``parent_id`` is the order whose
+    attached TP/SL this is, or empty. A market order's ``price`` is the bound that it was given
+    (Bybit turns market orders into IOC limits). ``stop_order_type`` stays after the trigger.
+    """
+
+    table: ClassVar[str] = "orders"
+
+    account: str
+    number: int
+    order_id: str
+    order_link_id: str
+    category: Category
+    symbol: str
+    side: Side
+    order_type: OrderType
+    qty: Decimal
+    price: Decimal
+    time_in_force: TimeInForce
+    status: OrderStatus
+    created_ms: int
+    updated_ms: int
+    filled: Decimal = ZERO
+    filled_value: Decimal = ZERO
+    fee: Decimal = ZERO
+    fee_coin: str = ""
+    closed_pnl: Decimal = ZERO
+    cancel_type: str = "UNKNOWN"
+    reject_reason: str = "EC_NoError"
+    create_type: str = "CreateByUser"
+    reduce_only: bool = False
+    close_on_trigger: bool = False
+    is_leverage: bool = False
+    market_unit: str = ""
+    position_idx: int = 0
+    stop_order_type: str = ""
+    trigger_price: Decimal | None = None
+    trigger_direction: int = 0
+    trigger_by: TriggerBy = ""
+    order_filter: str = "Order"
+    last_price_on_created: Decimal | None = None
+    take_profit: Decimal | None = None
+    stop_loss: Decimal | None = None
+    tp_trigger_by: TriggerBy = ""
+    sl_trigger_by: TriggerBy = ""
+    tpsl_mode: TpslMode = ""
+    tp_order_type: OrderType = "Market"
+    sl_order_type: OrderType = "Market"
+    tp_limit_price: Decimal | None = None
+    sl_limit_price: Decimal | None = None
+    slippage_type: str = ""
+    slippage: Decimal | None = None
+    parent_id: str = ""
+    priority: int = 0
+    queue_ahead: Decimal = ZERO
+    seq: int = 0
+
+    @property
+    def row_key(self) -> str:
+        """What makes this row one of its table."""
+        return self.order_id
+
+    @property
+    def key(self) -> Key:
+        """The market of the order."""
+        return (self.category, self.symbol)
+
+    @property
+    def final(self) -> bool:
+        """Whether the order can still change."""
+        return self.status in FINAL_STATUSES
+
+    @property
+    def untriggered(self) -> bool:
+        """Whether it is a conditional order that still waits for its price."""
+        return self.status == "Untriggered"
+
+    @property
+    def leaves(self) -> Decimal:
+        """What could still fill; 0 once the order is final (as Bybit shows it)."""
+        return ZERO if self.final else self.qty - self.filled
+
+    @property
+    def average(self) -> Decimal | None:
+        """Mean price of the fills, or null before the first."""
+        return self.filled_value / self.filled if self.filled else None
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One fill, funding payment or liquidation: everything GET /v5/execution/list shows, and more.
+
+    ``pnl`` is the realised gain of the closed part without fees (Bybit's ``execPnl``),
+    ``closed_pnl`` the same less the fees of its entry and exit; ``fee`` is
+    a cost when positive, in ``fee_coin``; for Funding the fee is what was paid (negative:
+    received) and ``fee_rate`` the funding rate. ``change`` is what the settle coin's wallet moved
+    by, ``balance`` the wallet after it. ``entry_price`` is the position's mean price before, of
+    the part that was closed; ``counterparty`` is the other account, or empty for the house.
+    """
+
+    table: ClassVar[str] = "executions"
+
+    account: str
+    exec_id: str
+    category: Category
+    symbol: str
+    side: Side
+    exec_type: Literal["Trade", "Funding", "BustTrade", "Delivery"]
+    price: Decimal
+    qty: Decimal
+    value: Decimal
+    fee: Decimal
+    fee_rate: Decimal
+    fee_coin: str
+    is_maker: bool
+    time_ms: int
+    order_id: str = ""
+    order_link_id: str = ""
+    order_type: Literal["Market", "Limit", "UNKNOWN"] = "UNKNOWN"
+    order_price: Decimal = ZERO
+    order_qty: Decimal = ZERO
+    leaves: Decimal = ZERO
+    closed_size: Decimal = ZERO
+    stop_order_type: str = ""
+    create_type: str = ""
+    is_leverage: bool = False
+    market_unit: str = ""
+    mark_price: Decimal = ZERO
+    pnl: Decimal = ZERO
+    closed_pnl: Decimal = ZERO
+    entry_price: Decimal = ZERO
+    leverage: Decimal = ZERO
+    change: Decimal = ZERO
+    balance: Decimal = ZERO
+    counterparty: str = ""
+    seq: int = 0
+
+    @property
+    def row_key(self) -> str:
+        """What makes this row one of its table."""
+        return self.exec_id
+
+    @property
+    def key(self) -> Key:
+        """The market of the fill."""
+        return (self.category, self.symbol)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A one-way position in a linear symbol, with its margins at the mark price of the moment.
+
+    ``size`` is never negative; ``side`` is empty when flat. ``entry`` is the mean price, without
+    fees; ``cost`` is what the size was entered for, exactly (``entry`` is ``cost / size``),
+    ``entry_fees`` what entering it cost.
+    ``current_realised`` counts since the position was opened, ``total_realised`` for ever (both
+    with fees and funding). ``liquidation_price`` and ``bust_price`` are null when no mark price of
+    this symbol alone could bring them about.
+    """
+
+    table: ClassVar[str] = "positions"
+
+    account: str
+    symbol: str
+    side: Literal["", "Buy", "Sell"] = ""
+    size: Decimal = ZERO
+    entry: Decimal = ZERO
+    cost: Decimal = ZERO
+    entry_fees: Decimal = ZERO
+    leverage: Decimal = Decimal(10)
+    mark_price: Decimal = ZERO
+    value: Decimal = ZERO
+    initial_margin: Decimal = ZERO
+    maintenance_margin: Decimal = ZERO
+    unrealised: Decimal = ZERO
+    current_realised: Decimal = ZERO
+    total_realised: Decimal = ZERO
+    break_even: Decimal = ZERO
+    liquidation_price: Decimal | None = None
+    bust_price: Decimal | None = None
+    take_profit: Decimal | None = None
+    stop_loss: Decimal | None = None
+    tp_trigger_by: TriggerBy = ""
+    sl_trigger_by: TriggerBy = ""
+    tpsl_mode: Literal["Full", "Partial"] = "Full"
+    status: Literal["Normal", "Liq", "Adl"] = "Normal"
+    created_ms: int = 0
+    updated_ms: int = 0
+    seq: int = 0
+
+    @property
+    def row_key(self) -> str:
+        """What makes this row one of its table."""
+        return f"{self.account}/{self.symbol}"
+
+    @property
+    def key(self) -> Key:
+        """The market of the position."""
+        return ("linear", self.symbol)
+
+    @property
+    def signed(self) -> Decimal:
+        """Size, negative when short."""
+        return -self.size if self.side == "Sell" else self.size
+
+
+@dataclass(frozen=True, slots=True)
+class CoinBalance:
+    """One coin of a wallet. ``locked`` is held by open spot orders; ``balance`` counts it too.
+
+    ``collateral`` is the part of its value that counts as margin.
+    """
+
+    coin: str
+    balance: Decimal
+    locked: Decimal = ZERO
+    usd_price: Decimal = ZERO
+    unrealised: Decimal = ZERO
+    total_realised: Decimal = ZERO
+    order_margin: Decimal = ZERO
+    position_margin: Decimal = ZERO
+    maintenance_margin: Decimal = ZERO
+    collateral: Decimal = ZERO
+
+    @property
+    def equity(self) -> Decimal:
+        """Balance and what the open positions would give."""
+        return self.balance + self.unrealised
+
+    @property
+    def usd_value(self) -> Decimal:
+        """Equity in dollars."""
+        return self.equity * self.usd_price
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """A unified account's money: its coins, and the totals in dollars.
+
+    Available is margin balance less initial margin, never below zero (Bybit's
+    ``totalAvailableBalance``); the rates are margins over the margin balance.
+    """
+
+    table: ClassVar[str] = "wallets"
+
+    account: str
+    margin_mode: Literal["REGULAR_MARGIN", "ISOLATED_MARGIN", "PORTFOLIO_MARGIN"]
+    coins: tuple[CoinBalance, ...]
+    equity: Decimal = ZERO
+    wallet_balance: Decimal = ZERO
+    margin_balance: Decimal = ZERO
+    available: Decimal = ZERO
+    unrealised: Decimal = ZERO
+    initial_margin: Decimal = ZERO
+    maintenance_margin: Decimal = ZERO
+    updated_ms: int = 0
+    seq: int = 0
+
+    @property
+    def row_key(self) -> str:
+        """What makes this row one of its table."""
+        return self.account
+
+    def coin(self, name: str) -> CoinBalance:
+        """Give the balance of a coin, zero when the wallet has none."""
+        return next((c for c in self.coins if c.coin == name), CoinBalance(name, ZERO))
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedPnl:
+    """What one order closed: a row of GET /v5/position/closed-pnl.
+
+    ``pnl`` is less the fees of entry and exit, without funding (so is Bybit's own example).
+    """
+
+    account: str
+    symbol: str
+    order_id: str
+    side: Side
+    order_type: str
+    order_price: Decimal
+    qty: Decimal
+    closed_size: Decimal
+    entry_value: Decimal
+    exit_value: Decimal
+    pnl: Decimal
+    fill_count: int
+    leverage: Decimal
+    exec_type: str
+    created_ms: int
+    updated_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MarketRow:
+    """What the exchange itself must remember of a market: last prices, halt, the house's position.
+
+    ``house`` is the sum of what the house holds against the accounts: with all positions of the
+    accounts it makes zero. ``funded_ms`` is when funding was last settled, ``prints`` how many
+    public trades there were. A price change alone makes no event: a kept row's prices may be old.
+    """
+
+    table: ClassVar[str] = "markets"
+
+    category: Category
+    symbol: str
+    last: Decimal = ZERO
+    mark: Decimal = ZERO
+    index: Decimal = ZERO
+    halted: bool = False
+    house: Decimal = ZERO
+    funded_ms: int = 0
+    prints: int = 0
+    seq: int = 0
+
+    @property
+    def row_key(self) -> str:
+        """What makes this row one of its table."""
+        return f"{self.category}/{self.symbol}"
+
+    @property
+    def key(self) -> Key:
+        """The market."""
+        return (self.category, self.symbol)
+
+
+type Row = Order | Execution | Position | Wallet | MarketRow
+"""What is kept between two lives of the exchange: upsert by ``(table, row_key)``."""
+
+ROW_TYPES: dict[str, type[Order | Execution | Position | Wallet | MarketRow]] = {
+    t.table: t for t in (Order, Execution, Position, Wallet, MarketRow)
+}

@@ -1,0 +1,245 @@
+"""Take-profits and stop-losses of positions, and what a changed position does to its orders.
+
+Bybit (POST /v5/position/trading-stop): a TP/SL is a conditional order that the system makes; it is
+cancelled when the position closes and follows its size. ``Full`` covers the whole position (one
+pair a symbol); ``Partial`` a quantity of its own (a pair for every setting), as an order's attached
+TP/SL does for what it filled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from live_nodes.practice.exchange.accounts import Account
+from live_nodes.practice.exchange.lifecycle import close_order, reducible
+from live_nodes.practice.exchange.market import Market
+from live_nodes.practice.exchange.model import ZERO, Order, OrderType, Side, TriggerBy
+from live_nodes.practice.exchange.state import State
+
+FULL = ("TakeProfit", "StopLoss")
+PARTIAL = ("PartialTakeProfit", "PartialStopLoss")
+SPOT_PAIR = "tpslOrder"
+POSITION_STOPS = frozenset({*FULL, *PARTIAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One side of a TP/SL pair."""
+
+    profit: bool
+    trigger: Decimal
+    by: TriggerBy
+    order_type: OrderType = "Market"
+    limit: Decimal | None = None
+
+
+def settle_position(state: State, account: Account, symbol: str, now_ms: int) -> None:
+    """Bring reduce-only orders and stops into line with a position that changed.
+
+    Live reduce-only orders are cut to the position, and cancelled when there is nothing left to
+    reduce; position stops likewise. A conditional reduce-only order of the user stays.
+    """
+    size = account.size(symbol)
+    market = state.markets["linear", symbol]
+    if size:
+        market.holders[account.name] = None
+    else:
+        market.holders.pop(account.name, None)
+        held = account.holding(symbol)
+        held.take_profit = held.stop_loss = None
+        held.tp_trigger_by = held.sl_trigger_by = ""
+    for order in sorted(account.open.values(), key=lambda o: o.number):
+        if order.symbol != symbol or order.category != "linear" or not order.reduce_only:
+            continue
+        stop = order.stop_order_type in POSITION_STOPS
+        if order.untriggered and not stop:
+            continue
+        room = reducible(account, symbol, order.side)
+        if not room:
+            cancel = "CancelByTpSlTsClear" if order.untriggered else "CancelByReduceOnly"
+            close_order(state, order, now_ms, cancel_type=cancel)
+            forget_full(account, order)
+        elif order.leaves > room or (order.stop_order_type in FULL and order.untriggered):
+            _resize(state, market, order, order.filled + room, now_ms)
+
+
+def forget_full(account: Account, order: Order) -> None:
+    """Take a whole-position stop that is gone (fired, cancelled) off the position."""
+    held = account.holding(order.symbol)
+    if order.stop_order_type == FULL[0] and held.take_profit == order.trigger_price:
+        held.take_profit, held.tp_trigger_by = None, ""
+    elif order.stop_order_type == FULL[1] and held.stop_loss == order.trigger_price:
+        held.stop_loss, held.sl_trigger_by = None, ""
+
+
+def _resize(state: State, market: Market, order: Order, qty: Decimal, now_ms: int) -> None:
+    if qty == order.qty:
+        return
+    resting = market.book.find(order.side, order.order_id)
+    if resting is not None:
+        resting.leaves = qty - order.filled
+    state.tell_order(replace(order, qty=qty, updated_ms=now_ms))
+
+
+def attach(state: State, account: Account, order: Order, qty: Decimal, now_ms: int) -> None:
+    """Make the TP/SL that an order brought along, for a quantity that just filled."""
+    if not order.take_profit and not order.stop_loss:
+        return
+    pair = [
+        Stop(profit, trigger, by, kind, limit)
+        for profit, trigger, by, kind, limit in (
+            (True, order.take_profit, order.tp_trigger_by, order.tp_order_type,
+             order.tp_limit_price),
+            (False, order.stop_loss, order.sl_trigger_by, order.sl_order_type,
+             order.sl_limit_price),
+        )
+        if trigger
+    ]  # fmt: skip
+    if order.category == "linear" and order.tpsl_mode != "Partial":
+        if account.size(order.symbol) * (1 if order.side == "Buy" else -1) > 0:
+            set_full(state, account, order.symbol, pair, now_ms)
+        return
+    rules = state.market(order.key).symbol
+    if order.category == "spot":
+        keep = 1 - account.fees(rules).taker if order.side == "Buy" else Decimal(1)
+        qty = qty * keep // rules.lot * rules.lot
+    else:
+        qty = min(qty, reducible(account, order.symbol, _other(order.side)))
+    if qty:
+        add_partial(state, account, order, pair, qty, now_ms)
+
+
+def set_full(state: State, account: Account, symbol: str, pair: list[Stop], now_ms: int) -> None:
+    """Set the whole position's TP and/or SL; one that is there already is changed."""
+    held = account.holding(symbol)
+    side: Side = "Sell" if held.size > 0 else "Buy"
+    for stop in pair:
+        by: TriggerBy = stop.by or "LastPrice"
+        if stop.profit:
+            held.take_profit, held.tp_trigger_by = stop.trigger, by
+        else:
+            held.stop_loss, held.sl_trigger_by = stop.trigger, by
+        name = FULL[0] if stop.profit else FULL[1]
+        standing = _full_stop(account, symbol, name)
+        if standing is not None:
+            if (standing.trigger_price, standing.trigger_by) != (stop.trigger, by):
+                state.tell_order(
+                    replace(standing, trigger_price=stop.trigger, trigger_by=by, updated_ms=now_ms)
+                )
+            continue
+        wait(state, _child(state, account, ("linear", symbol), side, stop, name,
+                           abs(held.size), "Full", "", now_ms))  # fmt: skip
+    state.touch_position(account.name, symbol)
+
+
+def clear_full(state: State, account: Account, symbol: str, *, profit: bool, now_ms: int) -> None:
+    """Take the whole position's TP or SL away, if there is one."""
+    held = account.holding(symbol)
+    standing = _full_stop(account, symbol, FULL[0] if profit else FULL[1])
+    if standing is not None:
+        close_order(state, standing, now_ms, cancel_type="CancelByUser")
+    if profit:
+        held.take_profit, held.tp_trigger_by = None, ""
+    else:
+        held.stop_loss, held.sl_trigger_by = None, ""
+    state.touch_position(account.name, symbol)
+
+
+def _full_stop(account: Account, symbol: str, name: str) -> Order | None:
+    return next(
+        (
+            o
+            for o in account.open.values()
+            if o.symbol == symbol and o.untriggered and o.stop_order_type == name
+        ),
+        None,
+    )
+
+
+def add_partial(
+    state: State, account: Account, parent: Order, pair: list[Stop], qty: Decimal, now_ms: int
+) -> None:
+    """Make a pair for a quantity; a parent's later fills enlarge the pair it has."""
+    for stop in pair:
+        linear = parent.category == "linear"
+        name = PARTIAL[0 if stop.profit else 1] if linear else SPOT_PAIR
+        for order in account.open.values():
+            if (
+                order.parent_id == parent.order_id
+                and order.untriggered
+                and (order.stop_order_type, order.trigger_price) == (name, stop.trigger)
+            ):
+                state.tell_order(replace(order, qty=order.qty + qty, updated_ms=now_ms))
+                break
+        else:
+            wait(state, _child(state, account, parent.key, _other(parent.side), stop, name,
+                               qty, "Partial", parent.order_id, now_ms))  # fmt: skip
+
+
+def wait(state: State, order: Order) -> Order:
+    """Let a conditional order wait for its price, and tell; it may be there already."""
+    state.market(order.key).waiting[order.order_id] = order.account
+    state.moved[order.key] = None
+    return state.tell_order(order)
+
+
+def siblings(account: Account, order: Order) -> list[Order]:
+    """Give the waiting other sides of a partial pair."""
+    if not order.parent_id:
+        return []
+    return [
+        o
+        for o in account.open.values()
+        if o.parent_id == order.parent_id and o.untriggered and o.order_id != order.order_id
+    ]
+
+
+def _other(side: Side) -> Side:
+    return "Sell" if side == "Buy" else "Buy"
+
+
+def _child(
+    state: State,
+    account: Account,
+    key: tuple[str, str],
+    side: Side,
+    stop: Stop,
+    name: str,
+    qty: Decimal,
+    mode: str,
+    parent_id: str,
+    now_ms: int,
+) -> Order:
+    number, order_id = state.next_order()
+    market = state.markets[key]
+    linear = key[0] == "linear"
+    words = {True: "TakeProfit", False: "StopLoss"}[stop.profit]
+    return Order(
+        account=account.name,
+        number=number,
+        order_id=order_id,
+        order_link_id="",
+        category="linear" if linear else "spot",
+        symbol=key[1],
+        side=side,
+        order_type=stop.order_type,
+        qty=qty,
+        price=stop.limit or ZERO,
+        time_in_force="GTC" if stop.order_type == "Limit" else "IOC",
+        status="Untriggered",
+        created_ms=now_ms,
+        updated_ms=now_ms,
+        create_type=f"CreateBy{'Partial' if linear and mode == 'Partial' else ''}{words}",
+        reduce_only=linear,
+        close_on_trigger=linear,
+        market_unit="" if linear else "baseCoin",
+        stop_order_type=name,
+        trigger_price=stop.trigger,
+        trigger_direction=1 if (side == "Sell") == stop.profit else 2,
+        trigger_by=(stop.by or "LastPrice") if linear else "",
+        order_filter="StopOrder" if linear else "tpslOrder",
+        last_price_on_created=market.last,
+        tpsl_mode="Partial" if mode == "Partial" else "Full",
+        parent_id=parent_id,
+    )

@@ -1,0 +1,1 @@
+"""What the practice exchange does wrong on purpose: data, seeded, bounded and counted."""

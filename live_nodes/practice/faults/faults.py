@@ -1,0 +1,320 @@
+"""Faults: what the exchange does wrong on purpose, from data, seeded, bounded and counted."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
+
+from config.documents.scenario import (
+    Channel,
+    ClockSkew,
+    Counted,
+    Delay,
+    Drop,
+    Duplicate,
+    Fault,
+    Freeze,
+    Halt,
+    Http,
+    Kill,
+    LateAck,
+    LatePush,
+    Link,
+    LostAck,
+    LostFill,
+    Maintenance,
+    Message,
+    RefusedLogin,
+    RefusedOp,
+    Reorder,
+    Request,
+    SequenceGap,
+    Timed,
+)
+from live_nodes.practice.exchange.model import Key, Refusal
+from live_nodes.practice.faults.fault_hooks import FaultHooks, HttpFault, Json, LinkState, OpFault
+from live_nodes.practice.faults.fault_state import Armed
+
+__all__ = [
+    "Channel",
+    "FaultHooks",
+    "Faults",
+    "HttpFault",
+    "Json",
+    "LinkState",
+    "OpFault",
+]
+
+CHANNELS: tuple[Channel, ...] = ("public", "private", "trade")
+MESSAGE_FAULTS = (Drop, Delay, Duplicate, Reorder, LatePush, SequenceGap, LostFill)
+LOG_LENGTH = 1_000
+
+
+class Faults:
+    """The faults of one exchange; implements `FaultHooks`.
+
+    Parameters
+    ----------
+    faults : mapping of str to Fault
+        By name, such as a scenario's.
+    seed : int
+        Of every draw: the same messages in the same order meet the same faults.
+    clock_ms : callable
+        True time, UTC milliseconds.
+    monotonic : callable
+        Seconds of a clock that never goes back; scenarios begin at its present value.
+
+    Attributes
+    ----------
+    operations : Counter
+        Operations received on the trade link, by name.
+    log : deque of dict
+        The latest effects: ``{seconds, name, what}``, oldest first.
+    """
+
+    def __init__(
+        self,
+        faults: Mapping[str, Fault] | None = None,
+        seed: int = 0,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._seed = seed
+        self._clock_ms = clock_ms
+        self._monotonic = monotonic
+        self._began = monotonic()
+        self._armed: dict[str, Armed] = {}
+        self._callbacks: list[Callable[[Channel], None]] = []
+        self.operations: Counter[str] = Counter()
+        self.log: deque[Json] = deque(maxlen=LOG_LENGTH)
+        for name, fault in (faults or {}).items():
+            self.add(name, fault)
+
+    # --- the admin's part --------------------------------------------------------------------
+
+    def add(self, name: str, fault: Fault) -> None:
+        """Add a fault; one of the same name is replaced. Its time counts from now."""
+        draw = random.Random(f"{self._seed}|{name}")
+        self._armed[name] = Armed(name, fault, self._monotonic(), draw)
+
+    def remove(self, name: str) -> None:
+        """End a fault and forget it.
+
+        Raises
+        ------
+        KeyError
+            When there is none of that name.
+        """
+        del self._armed[name]
+
+    def clear(self) -> None:
+        """End and forget all faults."""
+        self._armed.clear()
+
+    def told(self) -> dict[str, Json]:
+        """Return every fault by name with what it has seen and done."""
+        return {name: armed.told() for name, armed in self._armed.items()}
+
+    def halted(self) -> frozenset[Key]:
+        """Return the symbols that are halted now."""
+        return frozenset((fault.category, fault.symbol) for _, fault in self._lasting(Halt))
+
+    # --- the server's part -------------------------------------------------------------------
+
+    def on_http(self, method: str, path: str, account: str | None) -> HttpFault | None:
+        """Return what goes wrong with this request; None for nothing."""
+        for _, down in self._lasting(Maintenance):
+            if down.ret_code is None:
+                return HttpFault(status=503)
+            return HttpFault(ret_code=down.ret_code, message="System maintenance")
+        found: HttpFault | None = None
+        for armed, fault in self._of(Http):
+            matches = fault.method in (None, method) and fnmatchcase(path, fault.path)
+            what = f"{method} {path}"
+            if matches and self._strikes(armed, account, what, taken=found is not None):
+                found = HttpFault(
+                    fault.carried_out,
+                    float(fault.wait),
+                    not fault.answer,
+                    fault.status,
+                    fault.ret_code,
+                    fault.message,
+                )
+        if method == "POST":
+            op = path.removeprefix("/v5/").replace("/", ".")
+            lost = self._on_request(op, account, taken=found is not None)
+            if lost is not None:
+                found = HttpFault(lost.execute, lost.delay_s, lost.silent)
+        return found
+
+    def on_push(
+        self, channel: Channel, topic: str, payload: Json, account: str | None = None
+    ) -> list[tuple[float, Json]]:
+        """Return what to send instead, each with its delay in seconds; normally itself."""
+        self._count_for_links(channel, topic)
+        out = [(0.0, payload)]
+        for armed, fault in list(self._of(*MESSAGE_FAULTS)):
+            if out and _concerns(fault, channel, topic):
+                out = self._changed(armed, fault, topic, out, account)
+        return out
+
+    def on_op(self, op: str, account: str | None) -> OpFault | None:
+        """Return what goes wrong with this operation, such as ``order.create``."""
+        self.operations[op] += 1
+        self._count_for_links("trade", op)
+        found: OpFault | None = None
+        for armed, fault in self._of(RefusedOp):
+            matches = fnmatchcase(op, fault.op)
+            if matches and self._strikes(armed, account, op, taken=found is not None):
+                found = OpFault(execute=False, ret_code=fault.ret_code, message=fault.message)
+        return self._on_request(op, account, taken=found is not None) or found
+
+    def on_login(self, channel: Channel, account: str) -> Refusal | None:
+        """Return the refusal of this login, whose signature is right; None for none."""
+        for armed, fault in self._of(RefusedLogin):
+            if fault.channel in (None, channel) and self._strikes(armed, account, "login"):
+                return Refusal(fault.ret_code, fault.message)
+        return None
+
+    def link(self, channel: Channel) -> LinkState:
+        """Return the state of all links of a kind."""
+        if any(True for _ in self._lasting(Maintenance)):
+            return "killed"
+        if any(fault.channel == channel and fault.seconds for _, fault in self._lasting(Kill)):
+            return "killed"
+        frozen = any(fault.channel == channel for _, fault in self._lasting(Freeze))
+        return "frozen" if frozen else "open"
+
+    def when_killed(self, callback: Callable[[Channel], None]) -> None:
+        """Call back at the moment a kind of link is killed."""
+        self._callbacks.append(callback)
+
+    def poll(self) -> None:
+        """Start and end what is due by time."""
+        now = self._monotonic()
+        for armed in list(self._armed.values()):
+            fault = armed.fault
+            by_time = not isinstance(fault, Counted) and fault.after == 0
+            if by_time and armed.began is None and armed.due(now):
+                self._begin(armed)
+
+    def now_ms(self) -> int:
+        """Return the exchange's clock, UTC milliseconds, with its skew."""
+        skew = sum(float(fault.by) for _, fault in self._lasting(ClockSkew))
+        return self._clock_ms() + round(skew * 1_000)
+
+    # --- inside ------------------------------------------------------------------------------
+
+    def _of[F: Timed](self, *kinds: type[F]) -> Iterator[tuple[Armed, F]]:
+        for armed in list(self._armed.values()):
+            if isinstance(armed.fault, kinds):
+                yield armed, armed.fault
+
+    def _lasting[F: Timed](self, kind: type[F]) -> Iterator[tuple[Armed, F]]:
+        now = self._monotonic()
+        return ((armed, fault) for armed, fault in self._of(kind) if armed.lasting(now))
+
+    def _note(self, name: str, what: str) -> None:
+        seconds = round(self._monotonic() - self._began, 3)
+        self.log.append({"seconds": seconds, "name": name, "what": what})
+
+    def _strikes(
+        self, armed: Armed, account: str | None, what: str, *, taken: bool = False
+    ) -> bool:
+        struck = armed.strikes(self._monotonic(), account, taken=taken)
+        if struck:
+            self._note(armed.name, what)
+        return struck
+
+    def _on_request(self, op: str, account: str | None, *, taken: bool) -> OpFault | None:
+        found: OpFault | None = None
+        for armed, fault in self._of(Request):
+            if isinstance(fault, RefusedOp) or not fnmatchcase(op, fault.op):
+                continue
+            if self._strikes(armed, account, op, taken=taken or found is not None):
+                found = OpFault(execute=isinstance(fault, LostAck), silent=True)
+                if isinstance(fault, LateAck):
+                    found = OpFault(delay_s=float(fault.by))
+        return found
+
+    def _changed(
+        self,
+        armed: Armed,
+        fault: Timed,
+        topic: str,
+        out: list[tuple[float, Json]],
+        account: str | None,
+    ) -> list[tuple[float, Json]]:
+        """Return the messages as the fault leaves them."""
+        payload = out[0][1]
+        if isinstance(fault, LostFill):
+            return [] if self._loses_fill(armed, fault, topic, payload, account) else out
+        if isinstance(fault, Reorder):
+            held = armed.held.pop((topic, account), None)
+            if held is not None:
+                return [*out, (0.0, held)]
+        if isinstance(fault, SequenceGap) and payload.get("type") != "delta":
+            return out
+        if not self._strikes(armed, account, topic):
+            return out
+        if isinstance(fault, Reorder):
+            armed.held[topic, account] = payload
+            return []
+        if isinstance(fault, Delay | LatePush):
+            return [(delay + float(fault.by), message) for delay, message in out]
+        return [*out, *out] if isinstance(fault, Duplicate) else []
+
+    def _loses_fill(
+        self, armed: Armed, fault: LostFill, topic: str, payload: Json, account: str | None
+    ) -> bool:
+        """Tell whether a private message is about a fill that is to be lost."""
+        filled = {
+            str(row.get("orderId", ""))
+            for row in payload.get("data", [])
+            if topic.startswith("execution") or str(row.get("cumExecQty") or "0").strip("0.")
+        } - {""}
+        if not filled or (fault.account is not None and account != fault.account):
+            return False
+        # All that is ever told of an order whose first fill got lost gets lost, or it would show.
+        if filled & armed.orders and not armed.ended(self._monotonic()):
+            return True
+        if self._strikes(armed, account, f"{topic} {' '.join(sorted(filled))}"):
+            armed.orders |= filled
+            return True
+        return False
+
+    def _count_for_links(self, channel: Channel, topic: str) -> None:
+        now = self._monotonic()
+        for armed, fault in self._of(Link):
+            concerned = fault.channel == channel and fnmatchcase(topic, fault.topic)
+            if concerned and fault.after and armed.counts_to_begin(now):
+                self._begin(armed)
+
+    def _begin(self, armed: Armed) -> None:
+        armed.begin(self._monotonic())
+        fault = armed.fault
+        channels: tuple[Channel, ...] = ()
+        if isinstance(fault, Kill):
+            channels = (fault.channel,)
+            armed.over = fault.seconds is None
+        elif isinstance(fault, Maintenance):
+            channels = CHANNELS
+        self._note(armed.name, type(fault).__name__)
+        for channel in channels:
+            for callback in self._callbacks:
+                callback(channel)
+
+
+def _concerns(fault: Timed, channel: Channel, topic: str) -> bool:
+    """Tell whether a message is of the kind that a fault acts on."""
+    if isinstance(fault, Message):
+        return fault.channel in (None, channel) and fnmatchcase(topic, fault.topic)
+    if isinstance(fault, SequenceGap):
+        return topic.startswith("orderbook.") and fnmatchcase(topic, fault.topic)
+    if isinstance(fault, LostFill):
+        return channel == "private" and topic.startswith(("execution", "order"))
+    assert isinstance(fault, LatePush)
+    return channel == "private" and fnmatchcase(topic, fault.topic)

@@ -1,0 +1,341 @@
+"""A market whose prices run on paths inside the candles of a source.
+
+Everything but `step` and `move` is a pure function of the seed, the source and the clock: a
+restarted exchange goes on with the same prices, and klines, ticks, trades and the book agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import numpy as np
+
+from live_nodes.practice.exchange.exchange import Exchange
+from live_nodes.practice.exchange.model import Key, Level, Side, Symbol
+from live_nodes.practice.market.candles import CandleSource, floor_ms, longer
+from live_nodes.practice.market.feed import (
+    INTERVAL_MS,
+    Candle,
+    FundingRate,
+    PriceKind,
+    Prices,
+    PublicTrade,
+    Step,
+)
+from live_nodes.practice.market.figures import figures, rows
+from live_nodes.practice.market.market_controls import Levers
+from live_nodes.practice.market.path import seed_of
+from live_nodes.practice.market.path_prices import Move, PathPrices
+from live_nodes.practice.market.synthetic_book import HouseBook, quantity, touch
+
+MINUTE_MS = 60_000
+LEAST_TRADE_MS = 100
+"""Trades come at most so often."""
+TRADED = 0.6
+"""How many of the times at which one may come have one."""
+CATCH_UP_TRADES = 5
+
+
+@dataclass
+class PathMarket:
+    """A `live_nodes.practice.market.feed.Market` over a source of candles.
+
+    Parameters
+    ----------
+    source : CandleSource
+        Where the finest candles come from.
+    seed : int
+        Of paths, books and trades.
+    depth : int
+        Levels on each side of a book.
+    update_ms : int
+        Prices, books and trades change at its multiples.
+    began_ms : int
+        When this exchange first started: funding before that is no one's.
+    moves : mapping of Key to sequence of Move
+        Drills of the past, oldest first.
+    called : mapping of Key to sequence of FundingRate
+        Settlements besides the source's, called for by drills; oldest first.
+
+    Attributes
+    ----------
+    levers : Levers
+        What is done to books on purpose.
+    halted : callable
+        Tells which symbols take no orders now; none by default.
+    """
+
+    source: CandleSource
+    seed: int
+    depth: int
+    update_ms: int
+    began_ms: int
+    moves: Mapping[Key, Sequence[Move]] = field(default_factory=dict)
+    called: Mapping[Key, Sequence[FundingRate]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.levers = Levers()
+        self._called = {key: list(own) for key, own in self.called.items()}
+        self.step_seconds = self.update_ms / 1_000
+        self._prices = PathPrices(self.source, self.seed, self.moves)
+        self._trade_ms = -(-LEAST_TRADE_MS // self.update_ms) * self.update_ms
+        self._books: dict[Key, HouseBook] = {}
+        self.halted: Callable[[], frozenset[Key]] = frozenset
+        self._halted: frozenset[Key] | None = None
+        self._symbols: dict[Key, Symbol] = {}
+        self._funded: dict[Key, int] = {}
+        self._stepped_ms: int | None = None
+
+    # --- questions ---------------------------------------------------------------------------
+
+    def symbols(self, now_ms: int) -> list[Symbol]:
+        """Return every symbol launched by now, sorted by category and name."""
+        found = self.source.symbols(now_ms)
+        self._symbols = {symbol.key: symbol for symbol in found}
+        return found
+
+    def klines(
+        self,
+        key: Key,
+        interval: str,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int,
+        now_ms: int,
+        price: PriceKind = "last",
+    ) -> list[Candle]:
+        """Return candles that start in [start_ms, end_ms], oldest first, at most `limit`."""
+        length = INTERVAL_MS[interval]
+        symbol = self._symbol(key, now_ms)
+        end = now_ms if end_ms is None else min(end_ms, now_ms)
+        if end < 0:
+            return []
+        if start_ms is None:
+            start = _floor(end, length) - (limit - 1) * length
+        elif end_ms is None:
+            # Bybit pages forward from a start alone.
+            start = start_ms
+            end = min(end, _floor(start + length - 1, length) + limit * length - 1)
+        else:
+            start = max(start_ms, _floor(end, length) - (limit - 1) * length)
+        # A candle that began before the start is not asked for.
+        start = max(0, _floor(start + length - 1, length))
+        if start > end:
+            return []
+        last = _floor(end, length) + length - 1
+        at = self._market_ms(now_ms)
+        return rows(symbol, longer(self._prices.cut(key, length, start, last, at, price), length))
+
+    def funding_history(
+        self, key: Key, start_ms: int | None, end_ms: int | None, limit: int, now_ms: int
+    ) -> list[FundingRate]:
+        """Return settlements in [start_ms, end_ms] up to now, newest first, at most `limit`."""
+        end = now_ms if end_ms is None else min(end_ms, now_ms)
+        return self._settlements(key, start_ms or 0, end)[::-1][:limit]
+
+    def funding(self, key: Key, now_ms: int) -> tuple[Decimal, int]:
+        """Return the rate of the coming settlement and its time; ``(0, 0)`` for spot."""
+        symbol = self._symbol(key, now_ms)
+        if not symbol.funding_minutes:
+            return Decimal(0), 0
+        every = symbol.funding_minutes * MINUTE_MS
+        coming = self._settlements(key, now_ms + 1, now_ms + 2 * every)
+        if coming:
+            return coming[0].rate, coming[0].time_ms
+        return Decimal(0), (now_ms // every + 1) * every
+
+    def trades(self, key: Key, now_ms: int, limit: int) -> list[PublicTrade]:
+        """Return the house's trades until now, newest first."""
+        found: list[PublicTrade] = []
+        at = now_ms // self._trade_ms * self._trade_ms
+        # Draws miss now and then, so look a little further than the number asked for.
+        for back in range(limit * 3):
+            trade = self._trade(key, at - back * self._trade_ms)
+            if trade is not None:
+                found.append(trade)
+                if len(found) == limit:
+                    break
+        return found
+
+    def book(self, key: Key, now_ms: int) -> tuple[list[Level], list[Level]]:
+        """Return the house's bids and asks, best first; empty where nothing trades."""
+        at = self._market_ms(now_ms)
+        price = self._prices.ticks(key, at, "last")
+        symbol = self._symbol(key, now_ms)
+        if price is None or symbol.status != "Trading":
+            return [], []
+        # Between two times at which a trade may come, nobody takes the other side.
+        bid, ask = touch(price, self._side(key, at // self._trade_ms * self._trade_ms))
+        book = self._books.get(key)
+        if book is None:
+            own = seed_of(self.seed, "book", *key)
+            lasting = max(1, self.update_ms * self.depth)
+            book = self._books[key] = HouseBook(symbol, self.depth, lasting, own)
+        return self.levers.house(symbol, *book.draw(bid, ask, self._worth(key, at), at), now_ms)
+
+    def prices(self, key: Key, now_ms: int) -> Prices:
+        """Return the ticker's figures."""
+        symbol = self._symbol(key, now_ms)
+        at = self._market_ms(now_ms)
+        last, mark, index = (self._price(symbol, at, kind) for kind in ("last", "mark", "index"))
+        day = self._prices.day(key, at)
+        told = (last, mark, index)
+        return figures(symbol, told, day, self.source.length_ms, at, self.funding(key, now_ms))
+
+    # --- time goes on ------------------------------------------------------------------------
+
+    def step(self, exchange: Exchange, now_ms: int) -> Step:
+        """Tell the exchange what happened since the step before."""
+        at = self._market_ms(now_ms)
+        before = self._stepped_ms
+        if before is not None and at <= before:
+            return Step(())
+        known = {symbol.key: symbol for symbol in exchange.symbols()}
+        symbols = self.symbols(now_ms)
+        changed = [symbol for symbol in symbols if known.get(symbol.key) != symbol]
+        trading = [symbol for symbol in symbols if symbol.status == "Trading"]
+        self._settle(exchange, symbols, at, now_ms)
+        for symbol in changed:
+            exchange.put_symbol(symbol, now_ms)
+        self.apply_halts(exchange, now_ms)
+        latest = at // self._trade_ms
+        since = latest - 1 if before is None else before // self._trade_ms
+        first = max(since, latest - CATCH_UP_TRADES) + 1
+        stamps = [number * self._trade_ms for number in range(first, latest + 1)]
+        for symbol in trading:
+            key = symbol.key
+            for stamp in stamps:
+                trade = self._trade(key, stamp)
+                if trade is not None:
+                    exchange.trade(key, trade.side, trade.price, trade.qty, now_ms)
+            # The book follows the trades: what they ate of the old one is not missing from it.
+            bids, asks = self.book(key, now_ms)
+            exchange.quote(key, bids, asks, now_ms)
+            mark, index, last = (
+                self._price(symbol, at, kind) for kind in ("mark", "index", "last")
+            )
+            exchange.set_mark(key, mark, index, now_ms, last)
+        self._stepped_ms = at
+        return Step(tuple(symbol.key for symbol in trading), tuple(changed))
+
+    def apply_halts(self, exchange: Exchange, now_ms: int) -> None:
+        """Halt and resume symbols as `halted` says."""
+        wanted = self.halted()
+        before = self._halted
+        if before is None:
+            # The first time since the start: a killed exchange may have been halted.
+            before = frozenset(s.key for s in exchange.symbols() if exchange.market(s.key).halted)
+        for key in wanted ^ before:
+            if key in self._symbols:
+                exchange.halt(key, key in wanted, now_ms)
+        self._halted = wanted
+
+    def move(self, key: Key, price: Decimal, now_ms: int) -> None:
+        """Let the last price be `price` from now on: later prices are scaled alike."""
+        symbol = self._symbol(key, now_ms)
+        at = self._market_ms(now_ms)
+        self._prices.move(key, max(1, round(price / symbol.tick)), at)
+        self._stepped_ms = None
+
+    def call_funding(self, key: Key, rate: Decimal | None, time_ms: int) -> FundingRate:
+        """Let funding be settled at a moment besides the source's settlements (a drill).
+
+        Parameters
+        ----------
+        rate : Decimal, optional
+            Null takes that of the settlement that would come next.
+        """
+        taken = self.funding(key, time_ms)[0] if rate is None else rate
+        called = FundingRate(time_ms, taken)
+        own = self._called.setdefault(key, [])
+        own.append(called)
+        own.sort(key=lambda stamp: stamp.time_ms)
+        return called
+
+    def call_off(self, now_ms: int) -> None:
+        """Take back the settlements that drills called for and that have not come yet."""
+        for key, own in self._called.items():
+            self._called[key] = [stamp for stamp in own if stamp.time_ms <= now_ms]
+
+    def all_called(self) -> dict[Key, list[FundingRate]]:
+        """Return the settlements that drills called for, for the state file."""
+        return {key: list(own) for key, own in self._called.items()}
+
+    def all_moves(self) -> dict[Key, list[Move]]:
+        """Return the drills so far, for the state file."""
+        return {key: list(moves) for key, moves in self._prices.moves.items()}
+
+    # --- inside ------------------------------------------------------------------------------
+
+    def _symbol(self, key: Key, now_ms: int) -> Symbol:
+        if key not in self._symbols:
+            self.symbols(now_ms)
+        return self._symbols[key]
+
+    def _market_ms(self, now_ms: int) -> int:
+        return now_ms // self.update_ms * self.update_ms
+
+    def _settle(self, exchange: Exchange, symbols: list[Symbol], at: int, now_ms: int) -> None:
+        """Pay funding that has come due, in the order of time."""
+        due: list[tuple[int, Key, Decimal, Symbol]] = []
+        known = {symbol.key for symbol in exchange.symbols()}
+        for symbol in symbols:
+            if symbol.funding_minutes and symbol.key in known:
+                paid = self._funded.get(symbol.key)
+                if paid is None:
+                    paid = max(self.began_ms, exchange.market(symbol.key).funded_ms)
+                due.extend(
+                    (stamp.time_ms, symbol.key, stamp.rate, symbol)
+                    for stamp in self._settlements(symbol.key, paid + 1, at)
+                )
+                self._funded[symbol.key] = at
+        for stamp_ms, key, rate, symbol in sorted(due, key=lambda item: item[:2]):
+            mark = self._price(symbol, stamp_ms, "mark")
+            exchange.set_mark(key, mark, self._price(symbol, stamp_ms, "index"), stamp_ms)
+            exchange.settle_funding(key, rate, stamp_ms)
+
+    def _settlements(self, key: Key, first_ms: int, last_ms: int) -> list[FundingRate]:
+        """Return the settlements in [first_ms, last_ms], oldest first, those of drills too."""
+        found = self.source.funding(key, first_ms, last_ms)
+        called = [
+            stamp for stamp in self._called.get(key, ()) if first_ms <= stamp.time_ms <= last_ms
+        ]
+        return sorted([*found, *called], key=lambda stamp: stamp.time_ms) if called else found
+
+    def _price(self, symbol: Symbol, time_ms: int, price: PriceKind) -> Decimal:
+        ticks = self._prices.ticks(symbol.key, time_ms, price)
+        return Decimal(0) if ticks is None else ticks * symbol.tick
+
+    def _side(self, key: Key, time_ms: int) -> Side:
+        now, before = (
+            self._prices.ticks(key, stamp, "last") or 0
+            for stamp in (time_ms, time_ms - self.update_ms)
+        )
+        if now == before:
+            return "Buy" if seed_of(self.seed, "side", *key, time_ms) & 1 else "Sell"
+        return "Buy" if now > before else "Sell"
+
+    def _worth(self, key: Key, time_ms: int) -> float:
+        """Return the usual worth of a level: what is traded in two seconds, within reason."""
+        return min(max(self._prices.turnover(key, time_ms) * 2, 5_000.0), 200_000.0)
+
+    def _trade(self, key: Key, time_ms: int) -> PublicTrade | None:
+        draw = seed_of(self.seed, "trade", *key, time_ms)
+        if (draw & 0xFFFF) / 0x10000 >= TRADED or not self._prices.traded(key, time_ms):
+            return None
+        price = self._prices.ticks(key, time_ms, "last")
+        symbol = self._symbol(key, time_ms)
+        if price is None or symbol.status != "Trading":
+            return None
+        worth = self._worth(key, time_ms) * (0.02 + 0.5 * ((draw >> 16) & 0xFFFF) / 0x10000)
+        text = f"{draw:016x}{time_ms:016x}"
+        name = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        side = self._side(key, time_ms)
+        qty = quantity(symbol, worth, price)
+        return PublicTrade(time_ms, name, side, price * symbol.tick, qty)
+
+
+def _floor(time_ms: int, length_ms: int) -> int:
+    return int(floor_ms(np.array([time_ms]), length_ms)[0])

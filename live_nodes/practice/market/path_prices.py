@@ -1,0 +1,228 @@
+"""The prices of a market: on paths inside the candles of a source, times the drills.
+
+Pure in time: what a candle says, what its parts say and what the price is at each moment agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from live_nodes.practice.exchange.model import Key
+from live_nodes.practice.market.candles import DAY_MS, Candles, CandleSource, joined, longer
+from live_nodes.practice.market.feed import PriceKind
+from live_nodes.practice.market.path import LEAST_KNOTS, Ticks, candle_path, seed_of, volume_path
+
+MINUTE_MS = 60_000
+FINEST_KNOT_MS = 100
+MOST_KNOTS = 3_600
+
+
+@dataclass(frozen=True)
+class Move:
+    """A drill: from a moment on, prices are multiplied."""
+
+    time_ms: int
+    factor: float
+
+
+class PathPrices:
+    """Prices, volumes and candles of every symbol of a source.
+
+    Parameters
+    ----------
+    source : CandleSource
+        Where the finest candles come from.
+    seed : int
+        Of paths and of the spreading of volumes.
+    moves : mapping of Key to sequence of Move
+        Drills of the past, oldest first.
+
+    Attributes
+    ----------
+    moves : dict of Key to list of Move
+        All drills so far.
+    """
+
+    def __init__(
+        self, source: CandleSource, seed: int, moves: Mapping[Key, Sequence[Move]]
+    ) -> None:
+        self.source = source
+        self.seed = seed
+        self.moves = {key: list(own) for key, own in moves.items()}
+        self._length = source.length_ms
+        self._knots = max(LEAST_KNOTS, min(self._length // FINEST_KNOT_MS, MOST_KNOTS))
+        self._knot_ms = self._length / self._knots
+        self._path = lru_cache(maxsize=2_048)(self._draw_path)
+        self._volumes = lru_cache(maxsize=2_048)(self._draw_volumes)
+        self._behind = lru_cache(maxsize=512)(self._day_behind)
+
+    def ticks(self, key: Key, time_ms: int, price: PriceKind) -> int | None:
+        """Return the price in ticks at a moment; the latest close where nothing was traded."""
+        candle, inside = divmod(time_ms, self._length)
+        path = self._path(key, candle, price)
+        if path is None and price != "last":
+            path = self._path(key, candle, "last")
+        if path is not None:
+            value = int(path[min(int(inside / self._knot_ms), self._knots - 1)])
+        else:
+            before = self.source.latest(key, time_ms)
+            if not len(before.start):
+                return None
+            value = int(before.close[0])
+        return max(1, round(value * self._factor(key, time_ms)))
+
+    def move(self, key: Key, ticks: int, at: int) -> None:
+        """Let the last price be so many ticks from a moment on; later ones are scaled alike.
+
+        Raises
+        ------
+        KeyError
+            When there is no price yet.
+        """
+        present = self.ticks(key, at, "last")
+        if present is None:
+            raise KeyError(key)
+        self.moves.setdefault(key, []).append(Move(at, ticks / present))
+        self._behind.cache_clear()
+
+    def traded(self, key: Key, time_ms: int) -> bool:
+        """Tell whether there is a candle at a moment."""
+        return self._path(key, time_ms // self._length, "last") is not None
+
+    def turnover(self, key: Key, time_ms: int) -> float:
+        """Return what is traded in a second around a moment, in the quote coin."""
+        return self._volumes(key, time_ms // self._length)[1] / self._length * 1_000
+
+    def day(self, key: Key, at: int) -> Candles:
+        """Return the candles of the last 24 hours, the last one with what happened so far."""
+        return joined([self._behind(key, at // self._length), self._forming(key, at, "last")])
+
+    def cut(
+        self, key: Key, length: int, first_ms: int, last_ms: int, at: int, price: PriceKind
+    ) -> Candles:
+        """Return candles that start in [first_ms, last_ms], no longer than the length."""
+        present = at // self._length
+        own = self._length
+        if length % own == 0:
+            until = min(last_ms, present * own - 1)
+            whole = self._candles(key, first_ms, until, price)
+            forming = self._forming(key, at, price).between(first_ms, last_ms)
+            return joined([whole, forming])
+        candles = range(first_ms // own, min(last_ms // own, present) + 1)
+        minutes = (self._minutes(key, candle, at, price) for candle in candles)
+        return joined(minutes).between(first_ms, last_ms)
+
+    def _draw_path(self, key: Key, candle: int, price: PriceKind) -> Ticks | None:
+        start = candle * self._length
+        found = self.source.candles(key, start, start, price)
+        if not len(found.start):
+            return None
+        first = found.open[0], found.high[0], found.low[0], found.close[0]
+        open_, high, low, close = map(int, first)
+        return candle_path(
+            open_, high, low, close, self._knots, seed_of(self.seed, "path", *key, candle)
+        )
+
+    def _draw_volumes(self, key: Key, candle: int) -> tuple[Ticks, float]:
+        start = candle * self._length
+        found = self.source.candles(key, start, start, "last")
+        lots = int(found.volume[0]) if len(found.start) else 0
+        turnover = float(found.turnover[0]) if len(found.start) else 0.0
+        own = seed_of(self.seed, "volume", *key, candle)
+        return volume_path(lots, self._knots, own), turnover
+
+    def _factor(self, key: Key, time_ms: int) -> float:
+        factor = 1.0
+        for move in self.moves.get(key, ()):
+            if move.time_ms <= time_ms:
+                factor *= move.factor
+        return factor
+
+    def _day_behind(self, key: Key, candle: int) -> Candles:
+        """Return the finished candles of the last 24 hours."""
+        start = candle * self._length
+        first = start - DAY_MS + self._length
+        return self._scaled(key, self.source.candles(key, first, start - 1, "last"), "last")
+
+    def _candles(self, key: Key, first_ms: int, last_ms: int, price: PriceKind) -> Candles:
+        found = self.source.candles(key, first_ms, last_ms, price)
+        if not len(found.start) and price != "last":
+            found = self.source.candles(key, first_ms, last_ms, "last")
+        return self._scaled(key, found, price)
+
+    def _scaled(self, key: Key, candles: Candles, price: PriceKind) -> Candles:
+        """Apply the drills; a candle in which one happened is taken from its path."""
+        moves = self.moves.get(key)
+        if not moves or not len(candles.start):
+            return candles
+        factor = np.array([self._factor(key, int(start)) for start in candles.start])
+        ohlc = [np.maximum(1, np.rint(column * factor).astype(np.int64)) for column in candles[1:5]]
+        for move in moves:
+            inside = np.flatnonzero(
+                (candles.start < move.time_ms) & (move.time_ms < candles.start + self._length)
+            )
+            for row in inside:
+                values = self._moved_path(key, int(candles.start[row]) // self._length, price)
+                if values is not None:
+                    for column, value in zip(ohlc, _ohlc(values), strict=True):
+                        column[row] = value
+        return candles._replace(open=ohlc[0], high=ohlc[1], low=ohlc[2], close=ohlc[3])
+
+    def _moved_path(self, key: Key, candle: int, price: PriceKind) -> Ticks | None:
+        path = self._path(key, candle, price)
+        if path is None and price != "last":
+            path = self._path(key, candle, "last")
+        if path is None or key not in self.moves:
+            return path
+        times = candle * self._length + np.arange(self._knots) * self._knot_ms
+        factor = np.ones(self._knots)
+        for move in self.moves[key]:
+            factor[times >= move.time_ms] *= move.factor
+        return np.maximum(1, np.rint(path * factor).astype(np.int64))
+
+    def _forming(self, key: Key, at: int, price: PriceKind) -> Candles:
+        """Return the candle under way with what has happened so far, or none."""
+        candle, inside = divmod(at, self._length)
+        upto = min(int(inside / self._knot_ms), self._knots - 1) + 1
+        return self._pieces(key, candle, upto, self._length, price)
+
+    def _minutes(self, key: Key, candle: int, at: int, price: PriceKind) -> Candles:
+        upto = self._knots
+        if candle == at // self._length:
+            upto = min(int((at % self._length) / self._knot_ms), self._knots - 1) + 1
+        return self._pieces(key, candle, upto, MINUTE_MS, price)
+
+    def _pieces(self, key: Key, candle: int, upto: int, length: int, price: PriceKind) -> Candles:
+        """Cut the first knots of a candle's path into candles of a length."""
+        path = self._moved_path(key, candle, price)
+        start = candle * self._length
+        if path is None:
+            return joined([])
+        done, turnover = self._volumes(key, candle)
+        lots = np.diff(done[:upto], prepend=0) if price == "last" else np.zeros(upto, np.int64)
+        share = turnover / max(1, int(done[-1])) if price == "last" else 0.0
+        times = (start + np.arange(upto) * self._knot_ms).astype(np.int64)
+        values = path[:upto]
+        each = Candles(times, values, values, values, values, lots, np.asarray(lots * share))
+        return longer(each, length) if length < self._length else _one(each, start)
+
+
+def _ohlc(values: Ticks) -> tuple[int, int, int, int]:
+    return int(values[0]), int(values.max()), int(values.min()), int(values[-1])
+
+
+def _one(each: Candles, start: int) -> Candles:
+    open_, high, low, close = _ohlc(each.close)
+    return Candles(
+        np.array([start]),
+        np.array([open_]),
+        np.array([high]),
+        np.array([low]),
+        np.array([close]),
+        np.array([each.volume.sum()]),
+        np.array([each.turnover.sum()], np.float64),
+    )

@@ -1,0 +1,257 @@
+"""An account's positions, money and key as Bybit v5 writes them, for REST and pushes.
+
+The tests hold each of these to the examples in ``../shared/data/bybit/payload_fixtures``.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from live_nodes.practice.exchange.model import (
+    ClosedPnl,
+    CoinBalance,
+    Execution,
+    Fees,
+    Position,
+    Wallet,
+)
+from live_nodes.practice.wire.spelling import cents, cents_or_empty, or_zero, plain, rate
+
+Json = dict[str, Any]
+
+
+def position(record: Position) -> Json:
+    """Write a position for ``GET /v5/position/list``."""
+    shared = _position(record)
+    return shared | {"avgPrice": plain(record.entry)}
+
+
+def position_push(record: Position) -> Json:
+    """Write a position for the push topic ``position``."""
+    shared = _position(record)
+    return shared | {"category": "linear", "entryPrice": plain(record.entry)}
+
+
+def _position(record: Position) -> Json:
+    initial = cents(record.initial_margin)
+    maintenance = cents(record.maintenance_margin)
+    return {
+        "positionIdx": 0,
+        "riskId": 1,
+        "riskLimitValue": "2000000",
+        "symbol": record.symbol,
+        "side": record.side,
+        "size": f"{record.size:f}",
+        "positionValue": plain(record.value),
+        "tradeMode": 0,
+        "positionStatus": record.status,
+        "autoAddMargin": 0,
+        "adlRankIndicator": 0,
+        "leverage": plain(record.leverage),
+        "breakEvenPrice": cents(record.break_even),
+        "positionBalance": initial if record.size else "0",
+        "markPrice": f"{record.mark_price:f}",
+        "liqPrice": cents_or_empty(record.liquidation_price),
+        "bustPrice": cents_or_empty(record.bust_price),
+        "positionMM": maintenance,
+        "positionMMByMp": maintenance,
+        "positionIM": initial,
+        "positionIMByMp": initial,
+        "tpslMode": record.tpsl_mode,
+        "takeProfit": or_zero(record.take_profit),
+        "stopLoss": or_zero(record.stop_loss),
+        "trailingStop": "0",
+        "unrealisedPnl": plain(record.unrealised),
+        "curRealisedPnl": plain(record.current_realised),
+        "cumRealisedPnl": plain(record.total_realised),
+        "sessionAvgPrice": "",
+        "seq": record.seq,
+        "isReduceOnly": False,
+        # The documentation's REST example spells this name in two ways.
+        "mmrSysUpdateTime": "",
+        "mmrSysUpdatedTime": "",
+        "leverageSysUpdatedTime": "",
+        "createdTime": str(record.created_ms),
+        "updatedTime": str(record.updated_ms),
+    }
+
+
+def wallet(record: Wallet) -> Json:
+    """Write a unified account for ``GET /v5/account/wallet-balance`` and the topic ``wallet``."""
+    margin = record.margin_balance
+    initial, maintenance = cents(record.initial_margin), cents(record.maintenance_margin)
+    initial_rate = rate(record.initial_margin, margin)
+    maintenance_rate = rate(record.maintenance_margin, margin)
+    unrealised = cents(record.unrealised)
+    return {
+        "accountType": "UNIFIED",
+        "accountLTV": "0",
+        "accountIMRate": initial_rate,
+        "accountIMRateByMp": initial_rate,
+        "accountMMRate": maintenance_rate,
+        "accountMMRateByMp": maintenance_rate,
+        "totalEquity": cents(record.equity),
+        "totalWalletBalance": cents(record.wallet_balance),
+        "totalMarginBalance": cents(margin),
+        "totalAvailableBalance": cents(record.available),
+        "totalPerpUPL": unrealised,
+        "totalInitialMargin": initial,
+        "totalInitialMarginByMp": initial,
+        "totalMaintenanceMargin": maintenance,
+        "totalMaintenanceMarginByMp": maintenance,
+        "coin": [_coin(one) for one in record.coins],
+    }
+
+
+def _coin(record: CoinBalance) -> Json:
+    free = record.balance - record.locked - record.order_margin - record.position_margin
+    return {
+        "coin": record.coin,
+        "equity": cents(record.equity),
+        "usdValue": cents(record.usd_value),
+        "walletBalance": cents(record.balance),
+        "availableToWithdraw": cents(max(Decimal(0), free + min(Decimal(0), record.unrealised))),
+        "availableToBorrow": "",
+        "borrowAmount": "0",
+        "accruedInterest": "0",
+        "totalOrderIM": cents(record.order_margin),
+        "totalPositionIM": cents(record.position_margin),
+        "totalPositionMM": cents(record.maintenance_margin),
+        "unrealisedPnl": cents(record.unrealised),
+        "cumRealisedPnl": cents(record.total_realised),
+        "bonus": "0",
+        "locked": cents(record.locked),
+        "spotHedgingQty": "0",
+        "spotBorrow": "0",
+        "collateralSwitch": True,
+        "marginCollateral": True,
+    }
+
+
+def closed_pnl(record: ClosedPnl) -> Json:
+    """Write an element of ``GET /v5/position/closed-pnl``."""
+    size = record.closed_size
+    return {
+        "symbol": record.symbol,
+        "orderType": record.order_type,
+        "leverage": plain(record.leverage),
+        "updatedTime": str(record.updated_ms),
+        "side": record.side,
+        "orderId": record.order_id,
+        "closedPnl": plain(record.pnl),
+        "avgEntryPrice": cents(record.entry_value / size) if size else "0",
+        "qty": f"{record.qty:f}",
+        "cumEntryValue": plain(record.entry_value),
+        "createdTime": str(record.created_ms),
+        "orderPrice": f"{record.order_price:f}",
+        "closedSize": f"{size:f}",
+        "avgExitPrice": cents(record.exit_value / size) if size else "0",
+        "execType": record.exec_type,
+        "fillCount": str(record.fill_count),
+        "cumExitValue": plain(record.exit_value),
+    }
+
+
+def transaction(record: Execution, currency: str) -> Json:
+    """Write an element of ``GET /v5/account/transaction-log`` (type TRADE or SETTLEMENT).
+
+    `currency` is the settle coin. Bybit writes a second row for the other coin of a spot trade;
+    here is the one, and a fee that was paid in the other coin is not in it.
+    """
+    funding = record.exec_type == "Funding"
+    fee = record.fee if record.fee_coin == currency and not funding else Decimal(0)
+    return {
+        "id": f"{record.account}_{record.symbol}_{record.seq}",
+        "symbol": record.symbol,
+        "category": record.category,
+        "side": record.side,
+        "transactionTime": str(record.time_ms),
+        "type": "SETTLEMENT" if funding else "TRADE",
+        "transSubType": "",
+        "qty": f"{record.qty:f}",
+        "size": f"{record.qty:f}",
+        "currency": currency,
+        "tradePrice": f"{record.price:f}",
+        "funding": plain(-record.fee) if funding else "",
+        "fee": plain(fee),
+        "cashFlow": "0" if funding else plain(record.change + fee),
+        "change": plain(record.change),
+        "cashBalance": plain(record.balance),
+        "feeRate": plain(record.fee_rate),
+        "bonusChange": "",
+        "tradeId": record.exec_id,
+        "orderId": record.order_id,
+        "orderLinkId": record.order_link_id,
+        "extraFees": "",
+    }
+
+
+def fee_rate(symbol: str, fees: Fees) -> Json:
+    """Write an element of ``GET /v5/account/fee-rate``."""
+    return {
+        "symbol": symbol,
+        "takerFeeRate": plain(fees.taker),
+        "makerFeeRate": plain(fees.maker),
+        "baseCoin": "",
+    }
+
+
+def api_key(account: str, key: str) -> Json:
+    """Write ``GET /v5/user/query-api``: a key that may trade, bound to no address."""
+    permissions = dict.fromkeys(_PERMISSIONS, ())
+    granted = {
+        "ContractTrade": ("Order", "Position"),
+        "Spot": ("SpotTrade",),
+        "Derivatives": ("DerivativesTrade",),
+    }
+    return {
+        "id": account,
+        "note": "practice",
+        "apiKey": key,
+        "readOnly": 0,
+        "secret": "",
+        "permissions": {name: list(value) for name, value in (permissions | granted).items()},
+        "ips": ["*"],
+        "type": 1,
+        "deadlineDay": 90,
+        "expiredAt": "2100-01-01T00:00:00Z",
+        "createdAt": "2024-01-01T00:00:00Z",
+        "unified": 0,
+        "uta": 1,
+        "userID": 1,
+        "inviterID": 0,
+        "vipLevel": "No VIP",
+        "mktMakerLevel": "0",
+        "affiliateID": 0,
+        "rsaPublicKey": "",
+        "isMaster": True,
+        "parentUid": "0",
+        "kycLevel": "LEVEL_1",
+        "kycRegion": "",
+        "userIDInt64": "1",
+        "inviterIDInt64": "0",
+        "affiliateIDInt64": "0",
+    }
+
+
+_PERMISSIONS = (
+    "ContractTrade",
+    "Spot",
+    "Wallet",
+    "Options",
+    "Derivatives",
+    "CopyTrading",
+    "BlockTrade",
+    "Exchange",
+    "NFT",
+    "Affiliate",
+    "Earn",
+    "FiatP2P",
+    "FiatBybitPay",
+    "FiatConvertBroker",
+    "FiatGlobalPay",
+    "FiatBitPay",
+    "BitCard",
+    "ByXPost",
+)

@@ -1,0 +1,177 @@
+"""What anyone may ask: time, instruments, candles, funding, trades, books, tickers, status.
+
+Parameters, defaults and limits of https://bybit-exchange.github.io/docs/v5/market/instrument and
+its neighbours.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, cast
+
+from live_nodes.practice.exchange.model import Category, Key, Refusal, Symbol
+from live_nodes.practice.market.feed import INTERVAL_MS, Candle, PriceKind
+from live_nodes.practice.wire import market_payloads as write
+from live_nodes.practice.wire.desk import Asked, Handler, Json
+from live_nodes.practice.wire.params import category, integer, limit, page, text, wrong
+from live_nodes.practice.wire.venue import Venue
+
+MOST_LEVELS = {"linear": 1000, "spot": 200}
+SOME_LEVELS = {"linear": 25, "spot": 1}
+MOST_TRADES = {"linear": 1000, "spot": 60}
+SOME_TRADES = {"linear": 500, "spot": 60}
+
+
+def server_time(venue: Venue, asked: Asked) -> Json:
+    """GET /v5/market/time."""
+    now_ms = venue.told_ms()
+    nanoseconds = now_ms * 1_000_000 + time.time_ns() % 1_000_000
+    return {"timeSecond": str(now_ms // 1_000), "timeNano": str(nanoseconds)}
+
+
+def instruments(venue: Venue, asked: Asked) -> Json:
+    """GET /v5/market/instruments-info; without `status` those that trade."""
+    params = asked.params
+    product = category(params)
+    status, name = str(params.get("status") or ""), str(params.get("symbol") or "")
+    base = str(params.get("baseCoin") or "")
+    found = [
+        symbol
+        for symbol in venue.exchange.symbols()
+        if symbol.category == product
+        and (not name or symbol.name == name)
+        and (not base or symbol.base == base)
+        and symbol.status == (status or "Trading")
+    ]
+    found.sort(key=lambda symbol: symbol.name)
+    if product == "spot":
+        return {"category": product, "list": [write.instrument(symbol) for symbol in found]}
+    names = [symbol.name for symbol in found]
+    rows, cursor = page(found, names, params, limit(params, 500, 1000))
+    return {
+        "category": product,
+        "list": [write.instrument(symbol) for symbol in rows],
+        "nextPageCursor": cursor,
+    }
+
+
+def klines(venue: Venue, asked: Asked) -> Json:
+    """GET /v5/market/kline."""
+    return _klines(venue, asked, "last")
+
+
+def mark_klines(venue: Venue, asked: Asked) -> Json:
+    """GET /v5/market/mark-price-kline."""
+    return _klines(venue, asked, "mark")
+
+
+def index_klines(venue: Venue, asked: Asked) -> Json:
+    """GET /v5/market/index-price-kline."""
+    return _klines(venue, asked, "index")
+
+
+def _klines(venue: Venue, asked: Asked, price: PriceKind) -> Json:
+    params = asked.params
+    symbol = _symbol(venue, params, "linear")
+    if price != "last" and symbol.category != "linear":
+        raise wrong("category", "must be linear")
+    interval = text(params, "interval")
+    if interval not in INTERVAL_MS:
+        raise Refusal(10001, "Invalid period!")
+    start, end = integer(params, "start"), integer(params, "end")
+    size = limit(params, 200, 1000)
+    rows: list[Candle] = venue.market.klines(
+        symbol.key, interval, start, end, size, asked.now_ms, price
+    )
+    spell = write.kline if price == "last" else write.price_kline
+    return {
+        "symbol": symbol.name,
+        "category": symbol.category,
+        "list": [spell(row) for row in reversed(rows)],
+    }
+
+
+def funding_history(venue: Venue, asked: Asked) -> Json:
+    """GET /v5/market/funding/history; a start needs an end."""
+    params = asked.params
+    symbol = _symbol(venue, params)
+    if symbol.category != "linear":
+        raise wrong("category", "must be linear")
+    start, end = integer(params, "startTime"), integer(params, "endTime")
+    if start is not None and end is None:
+        raise wrong("endTime", "must be given with startTime")
+    size = limit(params, 200, 200)
+    rows = venue.market.funding_history(symbol.key, start, end, size, asked.now_ms)
+    return {
+        "category": symbol.category,
+        "list": [write.funding(symbol.name, row) for row in rows],
+    }
+
+
+def recent_trades(venue: Venue, asked: Asked) -> Json:
+    """GET /v5/market/recent-trade, newest first."""
+    params = asked.params
+    symbol = _symbol(venue, params)
+    product = symbol.category
+    size = limit(params, SOME_TRADES[product], MOST_TRADES[product])
+    trades = venue.recent_trades(symbol.key, size)
+    rows = [write.recent_trade(symbol.name, trade) for trade in trades]
+    return {"category": product, "list": rows}
+
+
+def order_book(venue: Venue, asked: Asked) -> Json:
+    """GET /v5/market/orderbook."""
+    params = asked.params
+    symbol = _symbol(venue, params)
+    product = symbol.category
+    size = limit(params, SOME_LEVELS[product], MOST_LEVELS[product])
+    bids, asks = venue.book(symbol.key, size)
+    update, seq = venue.book_numbers(symbol.key)
+    return write.book(symbol.name, bids, asks, update, seq, venue.told_ms())
+
+
+def tickers(venue: Venue, asked: Asked) -> Json:
+    """GET /v5/market/tickers."""
+    product = category(asked.params)
+    if asked.params.get("symbol"):
+        chosen = [_symbol(venue, asked.params)]
+    else:
+        chosen = [
+            symbol
+            for symbol in venue.exchange.symbols()
+            if symbol.category == product and symbol.status == "Trading"
+        ]
+    rows = []
+    for symbol in chosen:
+        bids, asks = venue.book(symbol.key, 1)
+        prices = venue.market.prices(symbol.key, asked.now_ms)
+        rows.append(write.ticker(symbol.key, prices, bids, asks))
+    return {"category": product, "list": rows}
+
+
+def system_status(venue: Venue, asked: Asked) -> Json:
+    """GET /v5/system/status; `id` and `state` choose."""
+    wanted = {name: str(asked.params[name]) for name in ("id", "state") if asked.params.get(name)}
+    rows = venue.announcements.rows(venue.told_ms())
+    return {"list": [row for row in rows if all(row[k] == v for k, v in wanted.items())]}
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "/v5/market/time": server_time,
+    "/v5/market/instruments-info": instruments,
+    "/v5/market/kline": klines,
+    "/v5/market/mark-price-kline": mark_klines,
+    "/v5/market/index-price-kline": index_klines,
+    "/v5/market/funding/history": funding_history,
+    "/v5/market/recent-trade": recent_trades,
+    "/v5/market/orderbook": order_book,
+    "/v5/market/tickers": tickers,
+    "/v5/system/status": system_status,
+}
+
+
+def _symbol(venue: Venue, params: Mapping[str, Any], default: str = "") -> Symbol:
+    product = cast(Category, category(params, default))
+    key: Key = (product, text(params, "symbol"))
+    return venue.exchange.symbol(key)

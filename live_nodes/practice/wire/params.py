@@ -1,0 +1,107 @@
+"""What a request asks, read from a query string or a JSON body; Bybit's 10001 for what is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from live_nodes.practice.exchange.model import Refusal
+
+CATEGORIES = ("linear", "spot")
+WEEK_MS = 7 * 86_400_000
+
+
+def wrong(name: str, why: str) -> Refusal:
+    """Return Bybit's refusal of a parameter."""
+    return Refusal(10001, f"Request parameter error: {name} {why}.")
+
+
+def text(params: Mapping[str, Any], name: str, choices: Collection[str] = ()) -> str:
+    """Return a parameter that must be there (and one of `choices`)."""
+    value = params.get(name)
+    if value is None or value == "":
+        raise wrong(name, "is missing")
+    if choices and value not in choices:
+        raise wrong(name, f"must be one of {', '.join(choices)}, was {value!r:.40}")
+    return str(value)
+
+
+def category(params: Mapping[str, Any], default: str = "") -> str:
+    """Return the product: ``linear`` or ``spot``; others are not served here."""
+    if default and not params.get("category"):
+        return default
+    return text(params, "category", CATEGORIES)
+
+
+def integer(params: Mapping[str, Any], name: str) -> int | None:
+    """Return a whole number, or None when it is not given."""
+    value = params.get(name)
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not re.fullmatch("-?[0-9]{1,18}", str(value)):
+        raise wrong(name, f"must be a whole number, was {value!r:.40}")
+    return int(value)
+
+
+def limit(params: Mapping[str, Any], default: int, most: int) -> int:
+    """Return how many rows are wanted: at least 1, cut to `most` as Bybit does."""
+    value = integer(params, "limit")
+    if value is None:
+        return default
+    if value < 1:
+        raise wrong("limit", f"must be 1 to {most}, was {value}")
+    return min(value, most)
+
+
+def window(params: Mapping[str, Any], now_ms: int, default_ms: int = WEEK_MS) -> tuple[int, int]:
+    """Return startTime and endTime (ms, inclusive) as Bybit's history calls fill them in.
+
+    Neither: the last `default_ms`. One of them: seven days from or up to it. Both: at most seven
+    days apart, else 10001.
+    """
+    start, end = integer(params, "startTime"), integer(params, "endTime")
+    if start is None and end is None:
+        return now_ms - default_ms, now_ms
+    if start is None:
+        assert end is not None
+        return end - WEEK_MS, end
+    if end is None:
+        return start, start + WEEK_MS
+    if not 0 <= end - start <= WEEK_MS:
+        raise wrong("endTime", "must be up to seven days after startTime")
+    return start, end
+
+
+def page[T](
+    rows: Sequence[T], ids: Sequence[str], params: Mapping[str, Any], size: int
+) -> tuple[list[T], str]:
+    """Cut a page out of rows, newest first.
+
+    Parameters
+    ----------
+    rows : sequence
+        All that match.
+    ids : sequence of str
+        What identifies each.
+    params : mapping
+        With ``cursor`` when it is not the first page: the last row that was told, so that rows
+        which came since do not shift the pages.
+    size : int
+        Most rows of a page.
+
+    Returns
+    -------
+    list, str
+        The rows, and the cursor of the next page; empty when there is none.
+    """
+    begin = 0
+    cursor = params.get("cursor")
+    if cursor:
+        try:
+            begin = ids.index(str(cursor)) + 1
+        except ValueError:
+            raise wrong("cursor", "is not one of this list's") from None
+    chosen = list(rows[begin : begin + size])
+    more = begin + size < len(rows)
+    return chosen, ids[begin + size - 1] if more else ""

@@ -1,0 +1,209 @@
+"""The WebSocket links: handshake, login, ping and subscriptions.
+
+Messages of https://bybit-exchange.github.io/docs/v5/ws/connect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from config.documents.scenario import Channel
+from live_nodes.practice.exchange.model import Refusal
+from live_nodes.practice.wire.connections import Connection
+from live_nodes.practice.wire.desk import Desk
+from live_nodes.practice.wire.private_streams import TOPICS, PrivateStreams
+from live_nodes.practice.wire.public_streams import PublicStreams
+from live_nodes.practice.wire.replies import text_of, told
+from live_nodes.practice.wire.signing import Keyring
+from live_nodes.practice.wire.trade_link import TradeLink
+from live_nodes.practice.wire.venue import Venue
+
+Json = dict[str, Any]
+MOST_SPOT_ARGS = 10
+
+
+class Sockets:
+    """All WebSocket links of the exchange.
+
+    Parameters
+    ----------
+    venue, desk, keyring
+        The exchange in operation, where requests are carried out, and the accounts' keys.
+    """
+
+    def __init__(self, venue: Venue, desk: Desk, keyring: Keyring) -> None:
+        self._venue = venue
+        self._keyring = keyring
+        self.public = PublicStreams(venue)
+        self.private = PrivateStreams(venue)
+        self._trade = TradeLink(venue, desk, keyring)
+        venue.listeners += [self.public, self.private]
+        self._open: dict[Channel, set[Connection]] = {
+            "public": set(),
+            "private": self.private.connections,
+            "trade": set(),
+        }
+        venue.faults.when_killed(self.cut)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the paths of the links."""
+        return [
+            web.get("/v5/public/linear", self._serve_linear),
+            web.get("/v5/public/spot", self._serve_spot),
+            web.get("/v5/private", self._serve_private),
+            web.get("/v5/trade", self._serve_trade),
+        ]
+
+    def connected(self) -> dict[Channel, int]:
+        """Count the open connections of each kind."""
+        return {channel: len(found) for channel, found in self._open.items()}
+
+    def cut(self, channel: Channel) -> None:
+        """Abort every connection of a kind."""
+        for connection in list(self._open[channel]):
+            connection.abort()
+
+    def cut_all(self) -> None:
+        """Abort every connection."""
+        for channel in self._open:
+            self.cut(channel)
+
+    async def _serve_linear(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, "public", self._on_linear)
+
+    async def _serve_spot(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, "public", self._on_spot)
+
+    async def _serve_private(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, "private", self._on_private)
+
+    async def _serve_trade(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, "trade", self._trade.hear)
+
+    async def _serve(
+        self, request: web.Request, channel: Channel, act: Callable[[Connection, Json], None]
+    ) -> web.StreamResponse:
+        faults = self._venue.faults
+        if faults.link(channel) == "killed":
+            return web.Response(status=503)
+        connection = Connection(channel, lambda: faults.link(channel) == "frozen")
+        await connection.open(request)
+        self._open[channel].add(connection)
+        if faults.link(channel) == "killed":
+            connection.abort()
+        writer = asyncio.create_task(connection.write())
+        try:
+            while (text := await connection.receive()) is not None:
+                try:
+                    message = msgspec.json.decode(text, type=dict[str, Any])
+                except msgspec.DecodeError:
+                    connection.send(text_of(told(connection, {}, "", False, "error:invalid JSON")))
+                    continue
+                act(connection, message)
+        finally:
+            self._open[channel].discard(connection)
+            if channel == "public":
+                self.public.leave(connection, request.path.rsplit("/", 1)[-1])
+            writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writer
+        return connection.socket
+
+    # --- public and private ------------------------------------------------------------------
+
+    def _on_linear(self, connection: Connection, message: Json) -> None:
+        self._on_public(connection, message, "linear")
+
+    def _on_spot(self, connection: Connection, message: Json) -> None:
+        self._on_public(connection, message, "spot")
+
+    def _on_public(self, connection: Connection, message: Json, category: str) -> None:
+        op = message.get("op")
+        if op == "ping":
+            connection.send(text_of(told(connection, message, "ping", True, "pong")))
+            return
+        snapshots: list[Json | None] = []
+        refused = ""
+        try:
+            names = _names(message)
+            if op == "subscribe":
+                if category == "spot" and len(names) > MOST_SPOT_ARGS:
+                    raise Refusal(10001, "args size >10")
+                for name in names:
+                    _not_twice(connection, name)
+                    self.public.check(category, name)
+                snapshots = [self.public.subscribe(connection, category, name) for name in names]
+            elif op == "unsubscribe":
+                for name in names:
+                    self.public.unsubscribe(connection, category, name)
+            else:
+                raise Refusal(10001, f"error:unknown op:{op}")
+        except Refusal as refusal:
+            refused = refusal.message
+        connection.send(text_of(told(connection, message, op, not refused, refused)))
+        for snapshot in snapshots:
+            if snapshot is not None:
+                connection.send(text_of(snapshot))
+
+    def _on_private(self, connection: Connection, message: Json) -> None:
+        op = message.get("op")
+        if op == "ping":
+            connection.send(
+                text_of(
+                    {
+                        "req_id": message.get("req_id", ""),
+                        "op": "pong",
+                        "args": [str(self._venue.told_ms())],
+                        "conn_id": connection.id,
+                    }
+                )
+            )
+            return
+        refused = ""
+        try:
+            if op == "auth":
+                connection.account = self._login(message)
+            elif op not in ("subscribe", "unsubscribe"):
+                raise Refusal(10001, f"error:unknown op:{op}")
+            elif connection.account is None:
+                raise Refusal(10007, "Request not authorized")
+            else:
+                self._subscribe_private(connection, op, _names(message))
+        except Refusal as refusal:
+            refused = refusal.message
+        connection.send(text_of(told(connection, message, op, not refused, refused)))
+
+    def _subscribe_private(self, connection: Connection, op: str, names: list[str]) -> None:
+        if op == "unsubscribe":
+            connection.topics.difference_update(names)
+            return
+        for name in names:
+            _not_twice(connection, name)
+            if name not in TOPICS:
+                raise Refusal(10001, f"error:handler not found,topic:{name}")
+        connection.topics.update(names)
+
+    def _login(self, message: Json) -> str:
+        account = self._keyring.login(message.get("args"), self._venue.told_ms())
+        refused = self._venue.faults.on_login("private", account)
+        if refused is not None:
+            raise refused
+        return account
+
+
+def _names(message: Json) -> list[str]:
+    names = message.get("args")
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise Refusal(10001, "error:args must be a list of topics")
+    return names
+
+
+def _not_twice(connection: Connection, name: str) -> None:
+    if name in connection.topics:
+        raise Refusal(10001, f"error:already subscribed,topic:{name}")

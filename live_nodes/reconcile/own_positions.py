@@ -1,0 +1,109 @@
+"""Which positions are the desk's own, as far as its journal and the venue's executions tell.
+
+For those that act past the node: the journal is only read, and may be missing or damaged.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+from actors.records.journal_reading import read
+from config.errors import DeskError, InputError
+from live_nodes.bybit.rest import VenueRest
+from live_nodes.bybit.terms import TRADES, moves_position, signed
+from live_nodes.reconcile.recovery import LOST_NS
+from live_nodes.reconcile.recovery_rules import OVERLAP_NS
+from strategies.order_ids import owner_of
+
+ZERO = Decimal(0)
+
+
+@dataclass
+class OwnPositions:
+    """What our executions made, kept up to date by `refresh`.
+
+    Parameters
+    ----------
+    tag : str
+        The node's tag in order ids.
+    net : dict of str to dict of str to Decimal
+        By instrument and owner's key, signed base coin.
+    explained : dict of str to Decimal
+        What the journal explains of each position, signed base coin; a first start explains what it
+        finds.
+    since : int
+        From when on the venue may know executions that the journal lacks, UNIX nanoseconds (UTC).
+    seen : set of str
+        Executions that are counted already.
+    """
+
+    tag: str
+    net: dict[str, dict[str, Decimal]] = field(default_factory=dict)
+    explained: dict[str, Decimal] = field(default_factory=dict)
+    since: int = 0
+    seen: set[str] = field(default_factory=set)
+
+    def of(self, instrument: str) -> Decimal:
+        """Return what our executions made of an instrument, signed base coin."""
+        return sum(self.net.get(instrument, {}).values(), ZERO)
+
+    def owner(self, instrument: str) -> str:
+        """Return the key whose position it is, empty when it is nobody's."""
+        held = {key: abs(quantity) for key, quantity in self.net.get(instrument, {}).items()}
+        return max(held, key=lambda key: held[key]) if any(held.values()) else ""
+
+    async def refresh(self, rest: VenueRest, until_ns: int) -> dict[str, Decimal]:
+        """Count the executions that are new; returns how much of each order has filled.
+
+        Raises
+        ------
+        VenueError
+            If the venue can't be asked.
+        """
+        filled: defaultdict[str, Decimal] = defaultdict(Decimal)
+        for fill in await rest.fills("LINEAR", self.since, until_ns):
+            owner = owner_of(fill.order_link_id)
+            if not moves_position(fill) or owner is None or owner.tag != self.tag:
+                continue
+            filled[fill.order_link_id] += fill.quantity
+            if fill.execution_id not in self.seen:
+                self.seen.add(fill.execution_id)
+                self.add(fill.instrument, owner.key, signed(fill))
+                before = self.explained.get(fill.instrument, ZERO)
+                self.explained[fill.instrument] = before + signed(fill)
+        return dict(filled)
+
+    def add(self, instrument: str, owner: str, quantity: Decimal) -> None:
+        """Count an execution, signed base coin."""
+        held = self.net.setdefault(instrument, {})
+        held[owner] = held.get(owner, ZERO) + quantity
+
+
+def own_positions(folder: Path, tag: str, say: Callable[[str], None]) -> OwnPositions:
+    """Return what a node's journal knows; without one, its executions of a month are asked for."""
+    found = OwnPositions(tag, since=time.time_ns() - LOST_NS)
+    try:
+        with read(folder) as journal:
+            complete = journal.load_state("node", "fills complete")
+            fills = journal.fills_since(0)
+            found.explained = journal.explained()
+    except InputError:
+        return found
+    except (sqlite3.Error, DeskError) as error:
+        say(f"the journal can't be read ({error}): the venue's executions say what is the desk's")
+        return OwnPositions(tag, since=found.since)
+    for fill in fills:
+        found.seen.add(fill.execution_id)
+        if fill.strategy and fill.kind in TRADES:
+            moved = fill.quantity if fill.side == "BUY" else -fill.quantity
+            found.add(fill.instrument, fill.strategy, moved)
+    known = int(complete) if complete is not None else max((fill.ts for fill in fills), default=0)
+    if known:
+        found.since = known - OVERLAP_NS
+    return found

@@ -1,0 +1,193 @@
+"""Writes what the engine tells into the journal, as it tells it. Engine-specific.
+
+Requests are written by the order gate before they leave (`Journal.intended`); here come their
+outcomes, fills, positions, decisions and verdicts. A journal that can't be written ends the run:
+the error goes up into the engine's queue, which shuts the node down.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.model.enums import LiquiditySide, OrderSide, OrderStatus
+from nautilus_trader.model.events import (
+    OrderEvent,
+    OrderFilled,
+    OrderInitialized,
+    OrderRejected,
+    PositionEvent,
+)
+from nautilus_trader.model.identifiers import Venue
+
+from actors.desk.venue_responses import GIVEN_UP
+from actors.gate.gate import AccountView
+from actors.gate.order_reading import order_facts
+from actors.records.journal import Journal
+from actors.records.journal_schema import UNKNOWN
+from actors.records.owners import owner_of
+from actors.records.rows import EquityRow, FillRow, PositionRow
+from strategies.messages import Decision, Verdict
+
+
+class Recorder:
+    """Subscribes to the node's messages and takes them down.
+
+    Parameters
+    ----------
+    kernel : NautilusKernel
+        The node's.
+    journal : Journal
+        Open, with a run begun.
+    """
+
+    def __init__(self, kernel: Any, journal: Journal) -> None:
+        self._cache = kernel.cache
+        self._portfolio = kernel.portfolio
+        self._clock = kernel.clock
+        self._journal = journal
+        for topic, handler in (
+            ("events.order.*", self.on_order_event),
+            ("events.position.*", self.on_position_event),
+            ("decisions.*", self.on_decision),
+            ("verdicts.*", self.on_verdict),
+        ):
+            kernel.msgbus.subscribe(topic, handler)
+
+    def on_order_event(self, event: OrderEvent) -> None:
+        """Take down an event of an order, what the order is now, and its fill."""
+        if isinstance(event, OrderInitialized):
+            # It comes before the request leaves and says no more than the intent does, which the
+            # gate writes down in that very moment: an order does not wait for it twice.
+            return
+        name = event.client_order_id.value
+        order = self._cache.order(event.client_order_id)
+        with self._journal.together():
+            kind, detail = type(event).__name__, str(getattr(event, "reason", ""))
+            self._journal.order_event(name, kind, detail, event.ts_event)
+            if order is None:
+                return
+            if self._journal.order(name) is None:
+                self._adopt(order)
+            given_up = order.status == OrderStatus.REJECTED and any(
+                isinstance(e, OrderRejected) and e.reason == GIVEN_UP for e in order.events
+            )
+            if given_up and not isinstance(event, OrderRejected):
+                # From here on the engine can't follow it; sweep and recovery find its end.
+                return
+            self._journal.outcome(
+                name,
+                UNKNOWN if given_up else OrderStatus(order.status).name,
+                venue_order_id=order.venue_order_id.value if order.venue_order_id else "",
+                filled=order.filled_qty.as_decimal(),
+                quantity=order.quantity.as_decimal(),
+                price=order.price.as_decimal() if order.has_price else None,
+                reason=detail,
+            )
+            # A fill that reconciliation brings may be the engine's invention, under an id of its
+            # own: the sweep takes the venue's own executions.
+            if isinstance(event, OrderFilled) and not event.reconciliation:
+                self._journal.fill(_fill_row(event))
+                self._journal.count("fills")
+
+    def _adopt(self, order: Any) -> None:
+        """Take in an order from before the start, or one of the engine's own making."""
+        price = order.price if order.has_price else None
+        facts = order_facts(
+            order,
+            "submit",
+            order.quantity.as_decimal(),
+            price,
+            order.is_reduce_only,
+            order.ts_init,
+        )
+        self._journal.adopt(facts, "", OrderStatus(order.status).name)
+
+    def on_position_event(self, event: PositionEvent) -> None:
+        """Take down what is held now."""
+        position = self._cache.position(event.position_id)
+        if position is not None:
+            self._journal.positions([_position_row(position, event.ts_event)])
+
+    def on_decision(self, decision: Decision) -> None:
+        """Take down a strategy's decision."""
+        self._journal.decision(decision)
+        self._journal.count("decisions")
+
+    def on_verdict(self, verdict: Verdict) -> None:
+        """Take down a guard's verdict."""
+        self._journal.verdict(verdict)
+
+    def snapshot(self, account: AccountView, venue: str = "BYBIT", coin: str = "USDT") -> None:
+        """Take down all that is held, what is not held any more, and what the account is worth."""
+        now = self._clock.timestamp_ns()
+        rows = {
+            (row.instrument, row.owner): row
+            for row in (_position_row(p, now) for p in self._cache.positions_open())
+        }
+        for known in self._journal.holdings():
+            key = (known.instrument, known.owner)
+            if known.quantity and key not in rows:
+                zero = Decimal(0)
+                rows[key] = PositionRow(*key, now, zero, zero, known.realized)
+        net = sum(
+            (
+                row.quantity * price
+                for row in rows.values()
+                if row.quantity and (price := account.price(row.instrument)) is not None
+            ),
+            Decimal(0),
+        )
+        found = self._portfolio.account(Venue(venue))
+        balances = {} if found is None else found.balances_total()
+        balance = next((m.as_decimal() for c, m in balances.items() if c.code == coin), Decimal(0))
+        with self._journal.together():
+            self._journal.positions(rows.values())
+            self._journal.equity(
+                EquityRow(
+                    ts=now,
+                    equity=_money(account.equity()),
+                    balance=balance,
+                    gross=_money(account.gross()),
+                    net=net.quantize(_CENT),
+                )
+            )
+
+
+_CENT = Decimal("0.00000001")
+
+
+def _money(value: float) -> Decimal:
+    return Decimal(repr(value)).quantize(_CENT)
+
+
+def _position_row(position: Any, ts: int) -> PositionRow:
+    realized = position.realized_pnl
+    return PositionRow(
+        instrument=position.instrument_id.value,
+        owner=owner_of(position.strategy_id),
+        changed=ts,
+        quantity=position.signed_decimal_qty(),
+        entry_price=Decimal(repr(position.avg_px_open)),
+        realized=Decimal(0) if realized is None else realized.as_decimal(),
+    )
+
+
+def _fill_row(event: OrderFilled) -> FillRow:
+    fee = event.commission
+    return FillRow(
+        instrument=event.instrument_id.value,
+        execution_id=event.trade_id.value,
+        ts=event.ts_event,
+        client_order_id=event.client_order_id.value,
+        venue_order_id=event.venue_order_id.value,
+        strategy=owner_of(event.strategy_id),
+        side="BUY" if event.order_side == OrderSide.BUY else "SELL",
+        quantity=event.last_qty.as_decimal(),
+        price=event.last_px.as_decimal(),
+        fee=Decimal(0) if fee is None else fee.as_decimal(),
+        fee_currency="" if fee is None else fee.currency.code,
+        liquidity="MAKER" if event.liquidity_side == LiquiditySide.MAKER else "TAKER",
+        kind="Trade",
+        source="push",
+    )

@@ -1,0 +1,386 @@
+"""What a start finds out before anything trades: how every request ended that has no outcome.
+
+A node that was killed leaves intents in its journal, orders at the venue, and fills that nobody
+wrote down. The venue is asked for each; what is known is written down at once, so that a start that
+is killed itself loses nothing and asks again. The engine gets its own books by reconciliation
+afterwards; this is what they are held against.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from actors.records.journal import Journal
+from actors.records.order_facts import OrderFacts
+from actors.records.rows import FillRow, OrderRow
+from config.documents.watch import Policies
+from config.errors import DeskError
+from live_nodes.bybit.facts import VenueFill, VenueOrder
+from live_nodes.bybit.rest import VenueRest
+from live_nodes.bybit.terms import (
+    STATUS_WORDS,
+    described,
+    is_protective,
+    moves_position,
+    signed,
+    why,
+)
+from live_nodes.reconcile.recovery_rules import (
+    OVERLAP_NS,
+    AskAgain,
+    Settled,
+    conclude,
+    since_when,
+    sort_open_orders,
+)
+from live_nodes.reconcile.sweep_rules import own_by
+from strategies.order_ids import owner_of
+
+PATIENCE_S = 6.0
+"""Between two misses of an order: more than Bybit's receive window (5 s), after which a request
+that was under way is refused."""
+CANCEL_DEADLINE_S = 10.0
+MEMORY_NS = 730 * 86_400_000_000_000
+"""Bybit answers for executions of the past two years
+(https://bybit-exchange.github.io/docs/v5/order/execution)."""
+LOST_NS = 30 * 86_400_000_000_000
+"""How far back a journal that knows nothing looks for own executions that explain a position."""
+_PAUSE_S = 0.25
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What a start found and did; every list is empty after a clean stop."""
+
+    settled: list[tuple[str, str]] = field(default_factory=list)
+    """Orders without an outcome, each with what became of it."""
+    fills: int = 0
+    """Executions that the journal lacked."""
+    kept: list[VenueOrder] = field(default_factory=list)
+    """Own orders left open: protective, or resumed by their tactic."""
+    cancelled: list[VenueOrder] = field(default_factory=list)
+    """Own leftovers, cancelled."""
+    foreign: list[VenueOrder] = field(default_factory=list)
+    """Open orders of nobody here; ``policies.foreign_orders`` says what becomes of them."""
+    attached: list[VenueOrder] = field(default_factory=list)
+    """The venue's own take-profits and stop-losses."""
+    external: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    """Positions that our orders don't explain: instrument, (explained, at the venue)."""
+    strange: dict[str, Decimal] = field(default_factory=dict)
+    """On a first start, positions in what is to be traded that this node did not make: its
+    strategies would take them for theirs, so that it must not start."""
+
+    def lines(self) -> list[str]:
+        """Return it in words, a line each."""
+        said = [f"{name}: {status.lower()}" for name, status in self.settled]
+        if self.fills:
+            said.append(f"{self.fills} executions were missing in the journal")
+        said += [f"left open: {described(order)}" for order in self.kept]
+        said += [f"leftover cancelled: {described(order)}" for order in self.cancelled]
+        said += [f"foreign order: {described(order)}" for order in self.foreign]
+        said += [
+            f"{name}: the venue holds {there}, our orders made {here}"
+            for name, (here, there) in self.external.items()
+        ]
+        return said
+
+
+class Recovery:
+    """Asks the venue about everything the journal leaves open.
+
+    Parameters
+    ----------
+    journal : Journal
+        With the new run begun.
+    rest : VenueRest
+        Entered.
+    tag : str
+        The node's tag in order ids.
+    products : sequence of str
+        ``LINEAR``, ``SPOT``: those that the node trades.
+    policies : Policies
+        Of the document.
+    traded : collection of str
+        Instruments that the node's strategies trade.
+    resumed : collection of str
+        Client order ids that a tactic goes on working; other own entries are cancelled.
+    may_cancel : bool
+        False for a dry run, which leaves the venue as it is.
+    patience : float
+        Seconds between two misses.
+    clock_ns : callable
+        Time, UNIX nanoseconds.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        rest: VenueRest,
+        tag: str,
+        products: Sequence[str],
+        policies: Policies,
+        *,
+        traded: Collection[str] = (),
+        resumed: Collection[str] = (),
+        may_cancel: bool = True,
+        patience: float = PATIENCE_S,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._journal, self._rest, self._tag = journal, rest, tag
+        self._products, self._policies = products, policies
+        self._traded = traded
+        self._resumed, self._may_cancel = resumed, may_cancel
+        self._patience_ns = round(patience * 1e9)
+        self._clock_ns = clock_ns
+        self.new_fills = 0
+        self._is_own = own_by(tag, lambda name: journal.order(name) is not None)
+
+    async def run(self) -> Recovered:
+        """Find out, write down, clean up.
+
+        Raises
+        ------
+        VenueError
+            If the venue can't be asked: then nothing may start.
+        DeskError
+            If a leftover can't be cancelled.
+        """
+        found = Recovered()
+        unsettled = self._journal.unsettled()
+        since = self._since(unsettled)
+        await self._settle(unsettled, found)
+        await self._clean_up(found)
+        # While others were asked for, one that was open may have filled or been cancelled.
+        kept = {order.order_link_id for order in found.kept}
+        moved = [row for row in self._journal.unsettled() if row.client_order_id not in kept]
+        await self._settle(moved, found)
+        if since is not None:
+            await self.take_fills(since)
+        found.fills = self.new_fills
+        if "LINEAR" in self._products:
+            await self._explain(found)
+        for line in found.lines():
+            self._journal.note("recovery", line)
+        return found
+
+    async def take_fills(self, since_ns: int, source: str = "recovery") -> tuple[VenueFill, ...]:
+        """Write down the venue's executions since a time; returns all of them, known or new."""
+        until = self._clock_ns()
+        since_ns = max(since_ns, until - MEMORY_NS)
+        taken: list[VenueFill] = []
+        for product in self._products:
+            taken += await self._rest.fills(product, since_ns, until)
+        with self._journal.together():
+            for fill in taken:
+                self.new_fills += self._journal.fill(fill_row(fill, self._owner(fill), source))
+            self._journal.save_state("node", "fills complete", str(until).encode())
+        return tuple(taken)
+
+    async def catch_up(self) -> None:
+        """Write down the executions since the last time that all were taken, as at a stop.
+
+        Raises
+        ------
+        VenueError
+            If the venue can't be asked.
+        """
+        complete = self.fills_complete()
+        since = self._journal.runs()[0].started if complete is None else complete
+        await self.take_fills(max(0, since - OVERLAP_NS))
+
+    def fills_complete(self) -> int | None:
+        """Return until when the journal has every execution, UNIX nanoseconds."""
+        kept = self._journal.load_state("node", "fills complete")
+        return None if kept is None else int(kept)
+
+    def _since(self, unsettled: Sequence[OrderRow]) -> int | None:
+        earlier = [run.started for run in self._journal.runs(2) if run.id != self._journal.run]
+        known = [self._journal.last_fill_ts(), *earlier]
+        return since_when(unsettled, self.fills_complete(), known)
+
+    def _owner(self, fill: VenueFill) -> str:
+        owner = owner_of(fill.order_link_id)
+        if owner is not None and owner.tag == self._tag:
+            return owner.key
+        known = self._journal.order(fill.order_link_id) if fill.order_link_id else None
+        return "" if known is None else known.strategy
+
+    async def _settle(self, unsettled: Sequence[OrderRow], found: Recovered) -> None:
+        missed: dict[str, int] = {}
+        waiting = list(unsettled)
+        while waiting:
+            again = []
+            for order in waiting:
+                name = order.client_order_id
+                answer = await self._rest.order(order.instrument, name)
+                said = conclude(answer, self._clock_ns(), missed.get(name), self._patience_ns)
+                if isinstance(said, AskAgain):
+                    missed[name] = said.missed_ns
+                    again.append(order)
+                    continue
+                self._write(name, said)
+                found.settled.append((name, said.status))
+            waiting = again
+            if waiting:
+                await asyncio.sleep(_PAUSE_S)
+
+    def _write(self, name: str, said: Settled) -> None:
+        self._journal.outcome(
+            name,
+            said.status,
+            venue_order_id=said.venue_order_id,
+            filled=said.filled,
+            quantity=said.quantity,
+            reason=said.reason,
+        )
+
+    async def _clean_up(self, found: Recovered) -> None:
+        orders = [o for product in self._products for o in await self._rest.open_orders(product)]
+        own = {o.order_link_id for o in orders if self._is_own(o.order_link_id)}
+        for order in orders:
+            if order.order_link_id in own:
+                self._remember(order)
+        sorts = sort_open_orders(orders, own, self._resumed, self._policies)
+        found.kept, found.attached = list(sorts.kept), list(sorts.attached)
+        found.foreign = list(sorts.foreign)
+        if self._may_cancel:
+            await self.cancel((*sorts.leftovers, *sorts.foreign_cancelled))
+            found.cancelled = list(sorts.leftovers)
+        else:
+            found.kept += sorts.leftovers
+
+    def _remember(self, order: VenueOrder) -> None:
+        """Write down an open order of ours, also one that a restored journal lacks."""
+        owner = owner_of(order.order_link_id)
+        facts = OrderFacts(
+            operation="submit",
+            client_order_id=order.order_link_id,
+            strategy="" if owner is None else owner.key,
+            instrument=order.instrument,
+            side=order.side.upper(),
+            quantity=order.quantity,
+            ts=order.created_ns,
+            price=order.price or None,
+            trigger_price=order.trigger_price or None,
+            order_type=order.order_type.upper(),
+            time_in_force=order.time_in_force,
+            reduce_only=order.reduce_only,
+            is_exit=is_protective(order),
+            reason="found at the venue",
+        )
+        self._journal.adopt(facts, order.order_id, STATUS_WORDS[order.status])
+
+    async def cancel(self, orders: Collection[VenueOrder]) -> None:
+        """Cancel orders and wait until the venue says that they are gone; a dry run leaves them.
+
+        Raises
+        ------
+        DeskError
+            If one is still open after the deadline.
+        """
+        if not self._may_cancel:
+            return
+        for order in orders:
+            await self._rest.cancel(order.instrument, order_id=order.order_id)
+        until = time.monotonic() + CANCEL_DEADLINE_S
+        waiting = {order.order_id: order for order in orders}
+        while waiting:
+            still = {
+                order.order_id
+                for product in {o.instrument.rpartition("-")[2] for o in waiting.values()}
+                for order in await self._rest.open_orders(product.removesuffix(".BYBIT"))
+            }
+            for order in [o for name, o in waiting.items() if name not in still]:
+                del waiting[order.order_id]
+                await self._write_end(order)
+            if waiting and time.monotonic() > until:
+                words = "; ".join(described(order) for order in waiting.values())
+                raise DeskError(f"the venue does not cancel what was left open: {words}")
+            if waiting:
+                await asyncio.sleep(_PAUSE_S)
+
+    async def _write_end(self, order: VenueOrder) -> None:
+        if self._journal.order(order.order_link_id) is None:
+            return
+        ended = await self._rest.order(order.instrument, order.order_link_id)
+        # Past orders reach the venue's history a moment later than they leave the open ones.
+        status = "CANCELED" if ended is None or ended.is_open else STATUS_WORDS[ended.status]
+        self._journal.outcome(
+            order.order_link_id,
+            status,
+            venue_order_id=order.order_id,
+            filled=None if ended is None else ended.filled,
+            reason="" if ended is None else why(ended),
+        )
+
+    async def _explain(self, found: Recovered) -> None:
+        """Hold the venue's positions against what our orders made of them."""
+        there = {name: held.quantity for name, held in (await self._rest.positions()).items()}
+        state = self._journal.state("node")
+        here = self._journal.explained()
+        if state.load("explained") is None:
+            if self._policies.external_positions == "halt":
+                mine = {name: there[name] for name in there if name in self._traded}
+                found.strange = await strange_positions(mine, self._rest, self._tag)
+            if found.strange:
+                return
+            # What else is there on a first start belongs to whoever starts us.
+            self._journal.explain(there)
+            state.save("explained", b"yes")
+            return
+        zero = Decimal(0)
+        for name in sorted({*here, *there}):
+            ours, theirs = here.get(name, zero), there.get(name, zero)
+            if name.endswith("-LINEAR.BYBIT") and ours != theirs:
+                found.external[name] = (ours, theirs)
+        if found.external and self._policies.external_positions == "report":
+            self._journal.explain({name: theirs for name, (_, theirs) in found.external.items()})
+
+
+async def strange_positions(
+    held: Mapping[str, Decimal], rest: VenueRest, tag: str
+) -> dict[str, Decimal]:
+    """Return those of some positions that executions of this node's orders do not explain.
+
+    Parameters
+    ----------
+    held : mapping of str to Decimal
+        Perpetuals, signed base coin.
+    rest : VenueRest
+        Entered.
+    tag : str
+        The node's tag in order ids.
+    """
+    if not held:
+        return {}
+    now = time.time_ns()
+    made = dict.fromkeys(held, Decimal(0))
+    for fill in await rest.fills("LINEAR", now - LOST_NS, now):
+        owner = owner_of(fill.order_link_id)
+        if owner is not None and owner.tag == tag and fill.instrument in made:
+            made[fill.instrument] += signed(fill) if moves_position(fill) else Decimal(0)
+    return {name: quantity for name, quantity in sorted(held.items()) if made[name] != quantity}
+
+
+def fill_row(fill: VenueFill, owner: str, source: str) -> FillRow:
+    """Return the journal's row of an execution of the venue."""
+    return FillRow(
+        instrument=fill.instrument,
+        execution_id=fill.execution_id,
+        ts=fill.ts_ns,
+        client_order_id=fill.order_link_id,
+        venue_order_id=fill.order_id,
+        strategy=owner,
+        side=fill.side.upper(),
+        quantity=fill.quantity,
+        price=fill.price,
+        fee=fill.fee,
+        fee_currency=fill.fee_coin,
+        liquidity="MAKER" if fill.is_maker else "TAKER",
+        kind=fill.kind,
+        source=source,
+    )

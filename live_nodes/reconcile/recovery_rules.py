@@ -1,0 +1,150 @@
+"""What recovery concludes from what the venue says of an order without an outcome. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from decimal import Decimal
+
+from actors.records.journal_schema import FINAL, NEVER_ARRIVED
+from actors.records.rows import OrderRow
+from config.documents.watch import Policies
+from live_nodes.bybit.facts import VenueOrder
+from live_nodes.bybit.terms import STATUS_WORDS, is_attached, is_protective, why
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of an order: the journal's word, and what the venue adds to it."""
+
+    status: str
+    venue_order_id: str = ""
+    filled: Decimal | None = None
+    quantity: Decimal | None = None
+    reason: str = ""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing can happen to it any more."""
+        return self.status in FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """The venue does not know the order now; a request may still be on its way."""
+
+    missed_ns: int
+
+
+def conclude(
+    answer: VenueOrder | None, now_ns: int, missed_ns: int | None, patience_ns: int
+) -> Settled | AskAgain:
+    """Return what an answer says of an order.
+
+    Parameters
+    ----------
+    answer : VenueOrder or None
+        What the venue has under the order's link id, None when it knows none.
+    now_ns, missed_ns : int
+        When it was asked now, and when it first did not know the order (None: it was not asked
+        before); UNIX nanoseconds.
+    patience_ns : int
+        How far apart two misses must be for the order to have never arrived. Bybit itself refuses
+        a request that is older than its receive window (5 s).
+    """
+    if answer is None:
+        if missed_ns is not None and now_ns - missed_ns >= patience_ns:
+            return Settled(
+                NEVER_ARRIVED, reason="the venue was asked twice and knows no such order"
+            )
+        return AskAgain(now_ns if missed_ns is None else missed_ns)
+    return Settled(
+        STATUS_WORDS[answer.status],
+        venue_order_id=answer.order_id,
+        filled=answer.filled,
+        quantity=answer.quantity,
+        reason=why(answer),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """The venue's open orders at a start, by what is to be done about each.
+
+    Parameters
+    ----------
+    kept : tuple of VenueOrder
+        Protective ones, and those that a tactic resumes.
+    leftovers : tuple of VenueOrder
+        Own entries that nobody resumes: cancelled.
+    foreign, foreign_cancelled : tuple of VenueOrder
+        Those of others, all of them and those that the policy cancels.
+    attached : tuple of VenueOrder
+        The venue's own take-profits and stop-losses.
+    """
+
+    kept: tuple[VenueOrder, ...]
+    leftovers: tuple[VenueOrder, ...]
+    foreign: tuple[VenueOrder, ...]
+    foreign_cancelled: tuple[VenueOrder, ...]
+    attached: tuple[VenueOrder, ...]
+
+
+def sort_open_orders(
+    orders: Collection[VenueOrder],
+    own: Collection[str],
+    resumed: Collection[str],
+    policies: Policies,
+) -> Sorted:
+    """Return what to do with each open order that a start finds at the venue.
+
+    Parameters
+    ----------
+    orders : collection of VenueOrder
+        All that are open.
+    own, resumed : collection of str
+        Link ids of this node, and those of them that a tactic goes on working.
+    policies : Policies
+        Of the document.
+    """
+    attached = tuple(order for order in orders if is_attached(order))
+    mine = [order for order in orders if order.order_link_id in own and not is_attached(order)]
+    foreign = tuple(
+        order for order in orders if order.order_link_id not in own and not is_attached(order)
+    )
+    stays = [is_protective(order) or order.order_link_id in resumed for order in mine]
+    return Sorted(
+        kept=tuple(order for order, keep in zip(mine, stays, strict=True) if keep),
+        leftovers=tuple(order for order, keep in zip(mine, stays, strict=True) if not keep),
+        foreign=foreign,
+        foreign_cancelled=foreign if policies.foreign_orders == "cancel" else (),
+        attached=attached,
+    )
+
+
+OVERLAP_NS = 60_000_000_000
+"""An execution can be asked for a moment after it happened and not be listed yet."""
+
+
+def since_when(
+    unsettled: Collection[OrderRow], complete: int | None, known: Collection[int | None]
+) -> int | None:
+    """Return from when on executions must be asked for, UNIX nanoseconds.
+
+    Parameters
+    ----------
+    unsettled : collection of OrderRow
+        Orders without an outcome: they could have filled since they were made.
+    complete : int or None
+        Until when a sweep had every execution; None when none ever did.
+    known : collection of int or None
+        What else the journal knows: its newest execution, the last run's start. The oldest counts.
+
+    Returns
+    -------
+    int or None
+        None for a journal that knows nothing: what was before it belongs to whoever starts it.
+    """
+    bases = [ts for ts in known if ts is not None] if complete is None else [complete]
+    moments = bases + [order.created for order in unsettled]
+    return max(0, min(moments) - OVERLAP_NS) if moments else None

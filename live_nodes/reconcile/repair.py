@@ -1,0 +1,130 @@
+"""Brings the engine's books to what the venue says, by the engine's own means. Engine-specific.
+
+The adapter's report methods swallow errors and return an empty list: only what they do return is
+used, and nothing is ever concluded from what is missing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.execution.messages import (
+    GenerateFillReports,
+    GenerateOrderStatusReport,
+    GeneratePositionStatusReports,
+)
+from nautilus_trader.model.enums import OrderStatus
+from nautilus_trader.model.events import OrderRejected
+from nautilus_trader.model.identifiers import ClientId, ClientOrderId, InstrumentId, VenueOrderId
+
+from live_nodes.reconcile.sweep_rules import Finding, Kind
+from strategies.messages import NEVER_ARRIVED
+
+LOOKBACK_MINUTES = 60
+
+
+class Repairer:
+    """Lets the engine take in reports on what a finding names.
+
+    Parameters
+    ----------
+    kernel : NautilusKernel
+        The node's.
+    client : str
+        Name of the execution client.
+    """
+
+    def __init__(self, kernel: Any, client: str = "BYBIT") -> None:
+        self._kernel = kernel
+        self._client_name = client
+
+    async def repair(self, finding: Finding) -> bool:
+        """Ask the venue through the adapter and reconcile; returns whether anything was taken in.
+
+        Whether it helped, the next sweep sees.
+        """
+        if finding.kind is Kind.NEVER_ARRIVED:
+            return self._give_up(finding)
+        client = self._kernel.exec_engine._clients[ClientId(self._client_name)]
+        instrument_id = InstrumentId.from_str(finding.instrument)
+        taken = False
+        link_id, order_id = _order_of(finding)
+        if link_id or order_id:
+            report = await client.generate_order_status_report(
+                GenerateOrderStatusReport(
+                    instrument_id=instrument_id,
+                    client_order_id=ClientOrderId(link_id) if link_id else None,
+                    venue_order_id=VenueOrderId(order_id) if order_id else None,
+                    command_id=UUID4(),
+                    ts_init=self._now(),
+                )
+            )
+            taken |= report is not None and self._take(report)
+        if finding.kind in (Kind.UNKNOWN_FILL, Kind.POSITION_DIFFERS, Kind.LOST_ORDER):
+            reports = await client.generate_fill_reports(
+                GenerateFillReports(
+                    instrument_id=instrument_id,
+                    venue_order_id=None,
+                    start=pd.Timestamp(self._now(), tz="UTC")
+                    - pd.Timedelta(LOOKBACK_MINUTES, unit="min"),
+                    end=None,
+                    command_id=UUID4(),
+                    ts_init=self._now(),
+                )
+            )
+            for report in reports:
+                taken |= self._is_missing(report) and self._take(report)
+        if finding.kind is Kind.POSITION_DIFFERS:
+            for report in await client.generate_position_status_reports(
+                GeneratePositionStatusReports(
+                    instrument_id=instrument_id,
+                    start=None,
+                    end=None,
+                    command_id=UUID4(),
+                    ts_init=self._now(),
+                )
+            ):
+                if report.instrument_id == instrument_id:
+                    taken |= self._take(report)
+        return taken
+
+    def _give_up(self, finding: Finding) -> bool:
+        """Tell the engine that an order is not at the venue, unless it was answered meanwhile."""
+        order = self._kernel.cache.order(ClientOrderId(finding.key))
+        if order is None or order.status != OrderStatus.SUBMITTED:
+            return False
+        rejected = OrderRejected(
+            trader_id=order.trader_id,
+            strategy_id=order.strategy_id,
+            instrument_id=order.instrument_id,
+            client_order_id=order.client_order_id,
+            account_id=order.account_id,
+            reason=f"{NEVER_ARRIVED}: the venue was asked more than once and knows no such order",
+            event_id=UUID4(),
+            ts_event=self._now(),
+            ts_init=self._now(),
+        )
+        self._kernel.msgbus.send(endpoint="ExecEngine.process", msg=rejected)
+        return True
+
+    def _take(self, report: Any) -> bool:
+        return bool(self._kernel.exec_engine.reconcile_execution_report(report))
+
+    def _is_missing(self, report: Any) -> bool:
+        if report.client_order_id is None:
+            return False
+        order = self._kernel.cache.order(report.client_order_id)
+        return order is not None and report.trade_id not in order.trade_ids
+
+    def _now(self) -> int:
+        return int(self._kernel.clock.timestamp_ns())
+
+
+def _order_of(finding: Finding) -> tuple[str, str]:
+    if finding.fill is not None:
+        return finding.fill.order_link_id, finding.fill.order_id
+    if finding.order is not None:
+        return finding.order.order_link_id, finding.order.order_id
+    return (finding.key, "") if finding.kind is Kind.LOST_ORDER else ("", "")

@@ -1,0 +1,130 @@
+"""The parameters that every strategy of the panel-rebalancing kind has, each declared once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from config.durations import INTERVALS
+from strategies.desk_config import DeskStrategyConfig
+from strategies.schedule import CLOCK, DURATION, duration_ns, offset_ns
+from strategies.sizing.rounding import Minimum
+from strategies.sizing.weights import Side, Weighting
+
+
+class PanelRebalancerConfig(
+    DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """Parameters of a strategy that ranks a universe on a schedule and rebalances to weights."""
+
+    interval: Annotated[str, Meta(description="Candles that are ranked: 1m … 12h, 1d.")] = "1d"
+    every: Annotated[
+        str, Meta(pattern=DURATION, description="Time between rebalances, such as 5m, 8h, 1d, 7d.")
+    ] = "1d"
+    at: Annotated[
+        str,
+        Meta(
+            pattern=CLOCK,
+            description='Offset from the start of each period, "HH:MM" or "HH:MM:SS" UTC. "00:00" '
+            "decides as the candle closes; live candles need a moment to arrive, so allow some.",
+        ),
+    ] = "00:05"
+    side: Annotated[
+        Side, Meta(description="long_short: best long, worst short; long_only: best long.")
+    ] = "long_short"
+    fraction: Annotated[
+        float,
+        Meta(gt=0.0, le=1.0, description="Part of the eligible held on each side; 0.2 = a fifth."),
+    ] = 0.2
+    weighting: Annotated[
+        Weighting, Meta(description="equal, inverse_volatility, rank or zscore.")
+    ] = "equal"
+    volatility_lookback: Annotated[
+        int, Meta(ge=2, le=5000, description="Returns, in candles, for inverse_volatility.")
+    ] = 20
+    gross_leverage: Annotated[
+        float,
+        Meta(gt=0.0, le=10.0, description="Sum of absolute weights, in units of equity."),
+    ] = 1.0
+    max_weight: Annotated[
+        float, Meta(gt=0.0, le=10.0, description="Largest weight of one instrument, of equity.")
+    ] = 0.2
+    allocation: Annotated[
+        float, Meta(gt=0.0, le=1.0, description="Part of equity that this strategy manages.")
+    ] = 1.0
+    no_trade_band: Annotated[
+        float,
+        Meta(ge=0.0, le=1.0, description="Smallest change of weight worth an order, of equity."),
+    ] = 0.0
+    min_turnover: Annotated[
+        float, Meta(ge=0.0, description="Least mean turnover a day, settlement currency; 0 = any.")
+    ] = 0.0
+    turnover_lookback: Annotated[
+        int, Meta(ge=1, le=5000, description="Candles over which turnover is averaged.")
+    ] = 20
+    min_price: Annotated[
+        float, Meta(ge=0.0, description="Lowest price, settlement currency; 0 = any.")
+    ] = 0.0
+    min_age_days: Annotated[float, Meta(ge=0.0, description="Days since the listing; 0 = any.")] = (
+        0.0
+    )
+    max_spread_bps: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            description="Widest spread at the decision, basis points of the mid; 0 = any. Candles "
+            "know none: in a backtest on candles this is not applied, and the decision says so.",
+        ),
+    ] = 0.0
+    min_depth: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            description="Least value displayed within depth_bps of the mid on the thinner side, "
+            "settlement currency; 0 = any. As above for candles.",
+        ),
+    ] = 0.0
+    depth_bps: Annotated[
+        float,
+        Meta(
+            gt=0.0,
+            le=1000.0,
+            description="How far from the mid depth is counted, basis points; quotes show no more "
+            "than the best prices.",
+        ),
+    ] = 10.0
+    exclude: Annotated[
+        tuple[str, ...], Meta(description="Instrument ids that are never traded.")
+    ] = ()
+    top_n: (
+        Annotated[int, Meta(ge=2, description="Keep only the N with the most turnover; null: all.")]
+        | None
+    ) = None
+    exchange_minimum: Annotated[
+        Minimum,
+        Meta(
+            description="An order below the exchange's minimum: skip it, raise it unless "
+            "max_weight would be exceeded (respect_cap), or raise it (force_exchange_min)."
+        ),
+    ] = "skip"
+    flatten_on_empty_targets: Annotated[
+        bool,
+        Meta(description="With nothing to hold, close everything (true) or keep what is held."),
+    ] = True
+
+    @property
+    def wants_liquidity(self) -> bool:
+        """Whether spread or depth are limited."""
+        return self.max_spread_bps > 0.0 or self.min_depth > 0.0
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) for each parameter that does not go with the others."""
+        problems = super().check()
+        if self.interval not in INTERVALS:
+            problems.append(("interval", f"expected one of {', '.join(INTERVALS)}"))
+        if offset_ns(self.at) >= duration_ns(self.every):
+            problems.append(("at", f"must be below every, which is {self.every}"))
+        if self.side == "long_short" and self.fraction > 0.5:
+            problems.append(("fraction", "must be at most 0.5 when both sides are held"))
+        return problems

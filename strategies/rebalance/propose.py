@@ -1,0 +1,246 @@
+"""From candles and scores to weights: the one way that the screen and the strategies go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.durations import interval_ns
+from strategies.rebalance.history import Window
+from strategies.signals.ranking import ordinal_rank
+from strategies.signals.turnover import mean_turnover
+from strategies.signals.universe import Standing, standing
+from strategies.signals.volatility import volatility
+from strategies.sizing.weights import weigh
+
+if TYPE_CHECKING:
+    from strategies.rebalance.config import PanelRebalancerConfig
+
+_DAY = 86400 * 10**9
+NOTHING_TO_HOLD = "nothing to hold; keeping what is held"
+"""Why a decision keeps what is held when `flatten_on_empty_targets` is off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listings:
+    """What is known of the instruments beside their candles, in the order of the columns.
+
+    Parameters
+    ----------
+    ids : tuple of str
+        Sorted instrument ids.
+    listed_ns : ndarray of float64, shape (N,)
+        First moment of trade, UNIX nanoseconds (UTC), NaN where unknown.
+    """
+
+    ids: tuple[str, ...]
+    listed_ns: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Liquidity:
+    """What the books show at a decision, in the order of the columns.
+
+    Parameters
+    ----------
+    spread_bps : ndarray of float64, shape (N,)
+        Basis points of the mid, NaN where no best bid and ask are known.
+    depth : ndarray of float64, shape (N,)
+        Value displayed near the mid on the thinner side, settlement currency.
+    """
+
+    spread_bps: NDArray[np.float64]
+    depth: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What one decision scored and wants; rows of shape (N,).
+
+    Parameters
+    ----------
+    price : ndarray of float64
+        Last complete close, NaN where the candle is missing.
+    score, rank : ndarray of float64, ndarray of int64
+        NaN and 0 for what was left out; rank 1 is the highest score.
+    weight : ndarray of float64
+        Signed fractions of equity.
+    standing : ndarray of int8
+        `Standing` of each instrument.
+    age_days, turnover : ndarray of float64
+        The figures that the limits were held against.
+    spread_bps, depth : ndarray of float64
+        The same of the books, NaN where there are only candles.
+    """
+
+    price: NDArray[np.float64]
+    score: NDArray[np.float64]
+    rank: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    standing: NDArray[np.int8]
+    age_days: NDArray[np.float64]
+    turnover: NDArray[np.float64]
+    spread_bps: NDArray[np.float64]
+    depth: NDArray[np.float64]
+
+
+def rows_needed(rules: PanelRebalancerConfig, for_scores: int) -> int:
+    """Return how many candles a decision looks back on.
+
+    Parameters
+    ----------
+    rules : PanelRebalancerConfig
+        The parameters.
+    for_scores : int
+        Candles that the scores alone need.
+    """
+    rows = max(for_scores, rules.turnover_lookback if _wants_turnover(rules) else 1)
+    if rules.weighting == "inverse_volatility":
+        rows = max(rows, rules.volatility_lookback + 1)
+    return rows
+
+
+def propose(
+    rules: PanelRebalancerConfig,
+    listings: Listings,
+    window: Window,
+    scores: NDArray[np.float64],
+    liquidity: Liquidity | None = None,
+) -> Proposal:
+    """Return the weights that the rules give for what the window shows.
+
+    Parameters
+    ----------
+    rules : PanelRebalancerConfig
+        The strategy's parameters.
+    listings : Listings
+        Ids and listing times, in the order of the window's columns.
+    window : Window
+        Candles complete at the decision, `rows_needed` rows.
+    scores : ndarray, shape (N,)
+        Higher is better; NaN where history is too short.
+    liquidity : Liquidity, optional
+        Of the books now; without it the limits on spread and depth are not applied.
+    """
+    price = window.close[-1]
+    age_days = (window.ts - listings.listed_ns) / _DAY
+    turnover = unknown = np.full(price.shape, np.nan)
+    if _wants_turnover(rules):
+        per_candle = mean_turnover(window.close, window.volume, rules.turnover_lookback)
+        turnover = per_candle * (_DAY / interval_ns(rules.interval))
+    spread = None
+    if rules.weighting == "inverse_volatility":
+        spread = volatility(window.close, rules.volatility_lookback)
+    excluded = np.array([name in rules.exclude for name in listings.ids], dtype=np.bool_)
+    standings = standing(
+        close=price,
+        excluded=excluded,
+        age_days=age_days,
+        turnover=turnover,
+        score=scores,
+        volatility=spread,
+        min_age_days=rules.min_age_days,
+        min_price=rules.min_price,
+        min_turnover=rules.min_turnover,
+        spread_bps=None if liquidity is None else liquidity.spread_bps,
+        max_spread_bps=rules.max_spread_bps,
+        depth=None if liquidity is None else liquidity.depth,
+        min_depth=rules.min_depth,
+        top_n=rules.top_n,
+    )
+    score = np.where(standings == Standing.IN, scores, np.nan)
+    weight = weigh(
+        score,
+        side=rules.side,
+        weighting=rules.weighting,
+        fraction=rules.fraction,
+        gross=rules.gross_leverage,
+        max_weight=rules.max_weight,
+        volatility=spread,
+    )
+    return Proposal(
+        price=price,
+        score=score,
+        rank=ordinal_rank(score),
+        weight=weight * rules.allocation,
+        standing=standings,
+        age_days=age_days,
+        turnover=turnover,
+        spread_bps=unknown if liquidity is None else liquidity.spread_bps,
+        depth=unknown if liquidity is None else liquidity.depth,
+    )
+
+
+def not_applied(rules: PanelRebalancerConfig) -> str:
+    """Return in words which limits of the document candles leave out; empty when there are none."""
+    limits = {"max_spread_bps": rules.max_spread_bps, "min_depth": rules.min_depth}
+    names = [name for name, limit in limits.items() if limit > 0.0]
+    if not names:
+        return ""
+    return f"{' and '.join(names)} not applied: candles show neither spread nor depth"
+
+
+def reason_to_wait(rules: PanelRebalancerConfig, proposal: Proposal) -> str:
+    """Return why nothing is to be traded at all now; empty when the weights are to be had.
+
+    Parameters
+    ----------
+    rules : PanelRebalancerConfig
+        The strategy's parameters.
+    proposal : Proposal
+        From `propose`.
+    """
+    if np.isnan(proposal.price).all():
+        return "no candle has closed at the data time"
+    if not proposal.weight.any() and not rules.flatten_on_empty_targets:
+        return NOTHING_TO_HOLD
+    return ""
+
+
+def explain(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str:
+    """Return in words why an instrument was left out; empty when it was not."""
+    match Standing(int(proposal.standing[index])):
+        case Standing.NO_CANDLE:
+            return "left out: no candle closed at the decision's data time"
+        case Standing.EXCLUDED:
+            return "left out: excluded by the document"
+        case Standing.TOO_YOUNG:
+            return (
+                f"left out: listed {proposal.age_days[index]:.1f} days, "
+                f"needs {rules.min_age_days:g}"
+            )
+        case Standing.TOO_CHEAP:
+            return f"left out: price {proposal.price[index]:g} is below {rules.min_price:g}"
+        case Standing.TOO_THIN:
+            return (
+                f"left out: turnover {proposal.turnover[index]:.0f} a day "
+                f"is below {rules.min_turnover:.0f}"
+            )
+        case Standing.TOO_WIDE | Standing.TOO_SHALLOW:
+            return _explain_liquidity(proposal, index, rules)
+        case Standing.NO_SCORE:
+            return "left out: not enough history for a score"
+        case Standing.NO_VOLATILITY:
+            return "left out: volatility is unknown or zero"
+        case Standing.BELOW_TOP:
+            return f"left out: not among the {rules.top_n} with the most turnover"
+    return ""
+
+
+def _explain_liquidity(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str:
+    spread = proposal.spread_bps[index]
+    if np.isnan(spread):
+        return "left out: no best bid and ask are known"
+    if proposal.standing[index] == Standing.TOO_WIDE:
+        return f"left out: spread {spread:.2f} bps is above {rules.max_spread_bps:g}"
+    depth = proposal.depth[index]
+    return (
+        f"left out: depth {depth:.0f} within {rules.depth_bps:g} bps is below {rules.min_depth:.0f}"
+    )
+
+
+def _wants_turnover(rules: PanelRebalancerConfig) -> bool:
+    return rules.min_turnover > 0.0 or rules.top_n is not None

@@ -1,0 +1,101 @@
+"""Plays facts to a rule and its latches the way a guard does, restarts included."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from actors.guards.core.facts import Closed, Pulse, Seen
+from actors.guards.core.latch import Latches, released, step, verdicts
+from actors.guards.core.params import GuardParams
+from actors.guards.core.reading import Reading
+from actors.guards.core.rule import Rule
+from config.durations import DAY_NS
+from strategies.messages import Action, Verdict
+
+DAY = 20_000
+"""A UTC day, as the number of days since 1970: 4 October 2024."""
+
+
+def at(day: float, clock: str = "00:00") -> int:
+    """Return the nanoseconds of a clock time on a day after `DAY`."""
+    hours, minutes = map(int, clock.split(":"))
+    return int((DAY + day) * DAY_NS) + (hours * 60 + minutes) * 60 * 10**9
+
+
+def pulse(equity: str | int | Decimal, now: int | None = None, **fields: Any) -> Pulse:
+    """Return a pulse, at noon of the first day unless told otherwise."""
+    return Pulse(now=at(0, "12:00") if now is None else now, equity=Decimal(equity), **fields)
+
+
+def nets(**results: str | int) -> dict[str, Decimal]:
+    """Return results by name."""
+    return {name: Decimal(net) for name, net in results.items()}
+
+
+def closed(net: str | int, ts: int | None = None, strategy: str = "a", name: str = "X") -> Closed:
+    """Return a round trip that ended, at noon of the first day unless told otherwise."""
+    when = at(0, "12:00") if ts is None else ts
+    return Closed(ts=when, strategy=strategy, instrument=name, net=Decimal(net))
+
+
+class Player:
+    """A rule, its state and its latches."""
+
+    def __init__(self, rule: Rule, params: GuardParams) -> None:
+        assert params.check() == []
+        self.rule, self.params = rule, params
+        self.state: Any = None
+        self.latches: Latches = ()
+        self.readings: tuple[Reading, ...] = ()
+        self.last: Pulse | None = None
+
+    def see(self, *tape: Seen) -> Player:
+        """Take in what is seen, one after the other."""
+        for seen in tape:
+            if isinstance(seen, Pulse):
+                self.last = seen
+                if self.state is None:
+                    self.state = self.rule.start(self.params, seen)
+            before = self.state
+            self.state, readings = self.rule.step(self.state, seen, self.params)
+            assert (self.state is before) == (self.state == before), "a write for nothing"
+            now = seen.now if isinstance(seen, Pulse) else seen.ts
+            self.latches = step(self.latches, readings, now, self.params)
+            assert not (isinstance(seen, Pulse) and readings is None)
+            self.readings = self.readings if readings is None else readings
+            assert not any(reading.over and reading.clear for reading in self.readings)
+            assert all(bool(reading.reason) == reading.over for reading in self.readings)
+        return self
+
+    def restart(self) -> Player:
+        """Go on from what the journal has kept."""
+        kept = msgspec.json.encode((self.state, self.latches))
+        before = self.state, self.latches
+        self.state, self.latches = msgspec.json.decode(kept, type=tuple[self.rule.state, Latches])
+        assert (self.state, self.latches) == before
+        return self
+
+    def accept(self, scope: str = "desk") -> Player:
+        """Release a scope with --accept."""
+        assert self.last is not None
+        self.latches = released(self.latches, scope)
+        self.state = self.rule.released(self.state, self.last, scope, self.params)
+        return self
+
+    def verdict(self, scope: str = "desk") -> Verdict:
+        """Return what stands on a scope."""
+        none = Verdict(action=Action.NONE, scope=scope)
+        return verdicts(self.latches, "guard").get(scope, none)
+
+    def action(self, scope: str = "desk") -> str:
+        """Return what stands on a scope, in a word."""
+        return self.verdict(scope).action.name.lower()
+
+    def over(self) -> list[str]:
+        """Return the scopes and keys of limits that are reached now."""
+        return [
+            f"{reading.scope} {reading.key}".strip() for reading in self.readings if reading.over
+        ]

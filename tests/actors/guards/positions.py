@@ -1,0 +1,98 @@
+"""Books and orders by hand, for the rules on what is held."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal as D
+
+import msgspec
+
+from actors.guards.core.facts import Asked, Holding, Market, Pulse, Standing
+from actors.guards.core.reading import Reading
+
+BTC, ETH = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
+BTC_SPOT = "BTCUSDT-SPOT.BYBIT"
+NOW = 1_700_000_000 * 10**9
+
+
+def holding(
+    instrument: str, quantity: object, price: object | None, owner: str = "rev", entry: object = 1
+) -> Holding:
+    """Return a position; quantities and prices as anything that reads as a decimal."""
+    return Holding(
+        strategy=owner,
+        instrument=instrument,
+        quantity=D(str(quantity)),
+        entry=D(str(entry)),
+        price=None if price is None else D(str(price)),
+    )
+
+
+def pulse(
+    *holdings: Holding,
+    equity: object = 1000,
+    now: int = NOW,
+    markets: Mapping[str, Market] | None = None,
+    leverage: object = 5,
+    results: Mapping[str, D] | None = None,
+) -> Pulse:
+    """Return the desk with these positions."""
+    return Pulse(
+        now=now,
+        equity=D(str(equity)),
+        holdings=tuple(sorted(holdings, key=lambda h: (h.instrument, h.strategy))),
+        markets=dict(markets or {}),
+        leverage=D(str(leverage)),
+        results=dict(results or {}),
+    )
+
+
+def row(
+    instrument: str,
+    held: object = 0,
+    price: object = 100,
+    buys: object = 0,
+    sells: object = 0,
+    owner: str = "rev",
+) -> Standing:
+    """Return what stands in an instrument."""
+    return Standing(
+        strategy=owner,
+        instrument=instrument,
+        held=D(str(held)),
+        buys=D(str(buys)),
+        sells=D(str(sells)),
+        price=D(str(price)),
+    )
+
+
+def asked(instrument: str, quantity: object, *standing: Standing, owner: str = "rev") -> Asked:
+    """Return an entry at the gate, with what stands at its moment."""
+    if not any(one.instrument == instrument and one.strategy == owner for one in standing):
+        standing = (*standing, row(instrument, owner=owner))
+    return Asked(
+        ts=NOW,
+        strategy=owner,
+        instrument=instrument,
+        quantity=D(str(quantity)),
+        price=None,
+        is_exit=False,
+        standing=standing,
+    )
+
+
+def only(readings: tuple[Reading, ...] | None) -> Reading:
+    """Return the one reading there is."""
+    assert readings is not None
+    (found,) = readings
+    return found
+
+
+def by_scope(readings: tuple[Reading, ...] | None) -> dict[tuple[str, str], Reading]:
+    """Return the readings by scope and key; they survive JSON."""
+    assert readings is not None
+    again = msgspec.json.decode(msgspec.json.encode(readings), type=tuple[Reading, ...])
+    assert again == readings
+    found = {(reading.scope, reading.key): reading for reading in readings}
+    assert len(found) == len(readings)
+    return found

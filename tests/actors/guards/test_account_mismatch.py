@@ -1,0 +1,84 @@
+"""Account mismatch: which differences count, how many, and for how long."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from actors.guards.account_mismatch import RULE, AccountMismatchParams, Differences, Kind
+from actors.guards.core.facts import Differed, Erred
+from live_nodes.reconcile import sweep_rules
+from strategies.messages import Action
+from tests.actors.guards.positions import BTC, NOW, only, pulse
+
+SECOND = 10**9
+
+
+def differed(at: float, kind: str = "position_differs") -> Differed:
+    return Differed(ts=NOW + int(at * SECOND), kind=kind, instrument=BTC, detail="1 is not 2")
+
+
+def counted(params: AccountMismatchParams, *at: float) -> Differences:
+    state = Differences()
+    for moment in at:
+        state, _ = RULE.step(state, differed(moment), params)
+    return state
+
+
+TWO = AccountMismatchParams(count=2, window="10s")
+
+
+def test_every_kind_of_the_sweep_can_be_named() -> None:
+    assert set(get_args(Kind)) == {kind.value for kind in sweep_rules.Kind}
+
+
+def test_the_first_difference_halts_until_released_unless_told_otherwise() -> None:
+    _, readings = RULE.step(Differences(), differed(0), AccountMismatchParams())
+    reading = only(readings)
+    assert (reading.over, reading.action, reading.scope) == (True, Action.HALT_ENTRIES, "desk")
+    assert AccountMismatchParams().release == "manual"
+    assert reading.reason == (
+        f"1 differences to the venue within 10m, the newest position_differs: {BTC}: 1 is not 2"
+    )
+
+
+@pytest.mark.parametrize(("second", "over"), [(9.999, True), (10, False), (10.001, False)])
+def test_a_window_away_the_first_counts_no_more(second: float, over: bool) -> None:
+    state = counted(TWO, 0)
+    _, readings = RULE.step(state, differed(second), TWO)
+    assert only(readings).over == over
+
+
+@pytest.mark.parametrize(("now", "number"), [(11.999, 1), (12, 0), (9.999, 2), (10, 1)])
+def test_time_alone_takes_differences_back(now: float, number: int) -> None:
+    state = counted(TWO, 0, 2)
+    after, readings = RULE.step(state, pulse(now=NOW + int(now * SECOND)), TWO)
+    reading = only(readings)
+    assert (reading.measured, reading.over, reading.clear) == (number, number == 2, number < 2)
+    assert (after is state) == (number == 2)
+
+
+def test_other_kinds_and_other_facts_say_nothing() -> None:
+    state = counted(TWO, 0)
+    assert RULE.step(state, differed(1, "ghost_order"), TWO) == (state, None)
+    assert RULE.step(state, Erred(ts=NOW, source="sweep", text="late"), TWO) == (state, None)
+
+
+def test_only_as_many_are_kept_as_the_limit_needs() -> None:
+    state = counted(TWO, *(n / 1000 for n in range(500)))
+    assert [one.ts for one in state.found] == [NOW + 498 * 10**6, NOW + 499 * 10**6]
+
+
+def test_a_clock_that_goes_back_forgets_nothing() -> None:
+    state = counted(TWO, 100, 101)
+    after, readings = RULE.step(state, pulse(now=NOW), TWO)
+    assert after is state
+    assert only(readings).over
+
+
+def test_a_release_counts_from_none() -> None:
+    state = RULE.released(counted(TWO, 0, 1), pulse(), "desk", TWO)
+    assert state == Differences()
+    reading = only(RULE.step(state, pulse(), TWO)[1])
+    assert (reading.over, reading.clear) == (False, True)

@@ -1,0 +1,218 @@
+"""What caps admit can never break them: any orders, filled and taken back in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal as D
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.guards import asset_caps, cluster_caps, exposure_caps, free_margin, position_cap
+from actors.guards.core.assets import asset_of
+from actors.guards.core.facts import ZERO, Asked, Market, Pulse, Standing
+from actors.guards.core.rule import Rule
+from actors.guards.core.stateless import NOTHING
+from tests.actors.guards.positions import BTC, BTC_SPOT, ETH, NOW, pulse
+
+PRICES = {BTC: D(100), BTC_SPOT: D("99.5"), ETH: D("7.25"), "SOLUSDT-LINEAR.BYBIT": D("0.333")}
+NAMES = tuple(PRICES)
+EQUITY = D(1000)
+
+
+@dataclass
+class Order:
+    instrument: str
+    left: D
+
+
+@dataclass
+class Exchange:
+    """Positions and orders; prices stand still, so that only fills move what is held."""
+
+    held: dict[str, D] = field(default_factory=lambda: dict.fromkeys(NAMES, ZERO))
+    orders: list[Order] = field(default_factory=list)
+
+    def standing(self) -> tuple[Standing, ...]:
+        """Return the rows of one owner that trades everything."""
+        return tuple(
+            Standing(
+                strategy="rev",
+                instrument=name,
+                held=self.held[name],
+                buys=self._under_way(name, 1),
+                sells=self._under_way(name, -1),
+                price=price,
+            )
+            for name, price in PRICES.items()
+        )
+
+    def _under_way(self, name: str, side: int) -> D:
+        lefts = (order.left * side for order in self.orders if order.instrument == name)
+        return sum((left for left in lefts if left > 0), ZERO)
+
+    def is_exit(self, name: str, quantity: D) -> bool:
+        """Whether it can only shrink the position, whatever else fills on its side."""
+        held = self.held[name]
+        same_side = self._under_way(name, 1 if quantity > 0 else -1)
+        return held * quantity < 0 and abs(quantity) + same_side <= abs(held)
+
+    def fill(self, order: Order, part: int) -> None:
+        quantity = order.left if part == 0 else order.left * part / 10
+        self.held[order.instrument] += quantity
+        order.left -= quantity
+        if not order.left:
+            self.orders.remove(order)
+
+    def values(self) -> dict[str, D]:
+        return {name: self.held[name] * price for name, price in PRICES.items()}
+
+    def endings(self) -> Iterator[dict[str, D]]:
+        """Yield the values when of each instrument one side's orders all fill, in every mixture."""
+        for sides in product((1, -1), repeat=len(NAMES)):
+            yield {
+                name: (self.held[name] + side * self._under_way(name, side)) * PRICES[name]
+                for name, side in zip(NAMES, sides, strict=True)
+            }
+
+
+def most_position(values: dict[str, D]) -> D:
+    return max(abs(value) for value in values.values())
+
+
+def gross(values: dict[str, D]) -> D:
+    return sum((abs(value) for value in values.values()), ZERO)
+
+
+def net(values: dict[str, D]) -> D:
+    return abs(sum(values.values(), ZERO))
+
+
+def net_of_a_coin(values: dict[str, D]) -> D:
+    coins: dict[str, D] = {}
+    for name, value in values.items():
+        coins[asset_of(name)] = coins.get(asset_of(name), ZERO) + value
+    return max(abs(value) for value in coins.values())
+
+
+def gross_of_bitcoin_and_ether(values: dict[str, D]) -> D:
+    return abs(values[BTC]) + abs(values[BTC_SPOT]) + abs(values[ETH])
+
+
+def margin_used(values: dict[str, D]) -> D:
+    """Five times leverage without fees; coins are spent."""
+    return sum(
+        (abs(value) / (1 if name == BTC_SPOT else 5) for name, value in values.items()), ZERO
+    )
+
+
+CLUSTER = cluster_caps.Cluster(instruments=("BTC*", "ETH*"), cap=0.4)
+CAPS: dict[str, tuple[Rule, Any, Any, D]] = {
+    "position": (
+        position_cap.RULE,
+        position_cap.PositionCapParams(limit_pct=0.3, limit_currency=500.0),
+        most_position,
+        D(300),
+    ),
+    "leverage": (
+        exposure_caps.RULE,
+        exposure_caps.ExposureCapsParams(leverage=0.5),
+        gross,
+        D(500),
+    ),
+    "net": (
+        exposure_caps.RULE,
+        exposure_caps.ExposureCapsParams(leverage=None, net_currency=200.0),
+        net,
+        D(200),
+    ),
+    "coin": (asset_caps.RULE, asset_caps.AssetCapsParams(net=0.25), net_of_a_coin, D(250)),
+    "cluster": (
+        cluster_caps.RULE,
+        cluster_caps.ClusterCapsParams(clusters={"both": CLUSTER}),
+        gross_of_bitcoin_and_ether,
+        D(400),
+    ),
+    "margin": (
+        free_margin.RULE,
+        free_margin.FreeMarginParams(least=0.9),
+        margin_used,
+        D(100),
+    ),
+}
+
+NET = ("net", "coin")
+"""Caps that an exit may break, as it always passes: it can uncover the other side of a hedge."""
+
+NUMBER = st.integers(0, 10**6)
+
+
+def steps_in(names: tuple[str, ...]) -> st.SearchStrategy[list[tuple[str, str, int, int]]]:
+    """Return orders worth up to 500, and fills and cancels of any of those under way."""
+    worth = st.integers(-500, 500).filter(bool)
+    ask = st.tuples(st.just("ask"), st.sampled_from(names), worth, NUMBER)
+    fill = st.tuples(st.just("fill"), st.just(""), st.integers(0, 9), NUMBER)
+    cancel = st.tuples(st.just("cancel"), st.just(""), st.just(0), NUMBER)
+    return st.lists(st.one_of(ask, ask, fill, cancel), min_size=3, max_size=40)
+
+
+STEPS = st.sampled_from([(BTC,), (BTC, BTC_SPOT), NAMES]).flatmap(steps_in)
+
+
+@pytest.mark.parametrize("cap", list(CAPS))
+@given(steps=STEPS)
+def test_no_order_of_fills_brings_what_is_held_to_a_cap(
+    cap: str, steps: list[tuple[str, str, int, int]]
+) -> None:
+    rule, params, measured, limit = CAPS[cap]
+    exchange = Exchange()
+    desk: Pulse = pulse(
+        equity=EQUITY,
+        markets={name: Market(spot=name == BTC_SPOT) for name in NAMES},
+    )
+    for what, name, number, choice in steps:
+        if what == "ask":
+            # Worth up to what the widest cap allows, so that several fit below it.
+            quantity = (D(number) / PRICES[name]).quantize(D("0.001"))
+            order = Asked(
+                ts=NOW,
+                strategy="rev",
+                instrument=name,
+                quantity=quantity,
+                price=None,
+                is_exit=exchange.is_exit(name, quantity),
+                standing=exchange.standing(),
+            )
+            passes = order.is_exit and cap not in NET
+            if quantity and (passes or not rule.admit(NOTHING, order, desk, params)):
+                exchange.orders.append(Order(name, quantity))
+        elif exchange.orders:
+            order = exchange.orders[choice % len(exchange.orders)]
+            if what == "fill":
+                exchange.fill(order, number)
+            else:
+                exchange.orders.remove(order)
+        assert measured(exchange.values()) < limit
+    for values in exchange.endings():
+        assert measured(values) < limit
+
+
+@pytest.mark.parametrize("cap", list(CAPS))
+@given(name=st.sampled_from(NAMES), number=st.integers(-4000, 4000).filter(bool))
+def test_from_flat_an_order_is_admitted_exactly_below_the_cap(
+    cap: str, name: str, number: int
+) -> None:
+    rule, params, measured, limit = CAPS[cap]
+    quantity = D(number) / 100
+    order = Asked(
+        ts=NOW, strategy="rev", instrument=name, quantity=quantity, price=None, is_exit=False,
+        standing=Exchange().standing(),
+    )  # fmt: skip
+    markets = {name: Market(spot=name == BTC_SPOT) for name in NAMES}
+    values = {**dict.fromkeys(NAMES, ZERO), name: quantity * PRICES[name]}
+    admitted = rule.admit(NOTHING, order, pulse(equity=EQUITY, markets=markets), params) is None
+    assert admitted == (measured(values) < limit)

@@ -1,0 +1,130 @@
+"""States of the rules on what is held: read back from JSON at any point, they go on the same."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.guards import (
+    account_mismatch,
+    asset_caps,
+    cluster_caps,
+    correlation,
+    exposure_caps,
+    free_margin,
+    liquidation_distance,
+    position_cap,
+    volatility,
+)
+from actors.guards.core.facts import Differed, Market, Seen
+from actors.guards.core.reading import Reading
+from actors.guards.core.rule import Rule
+from tests.actors.guards.positions import BTC, BTC_SPOT, ETH, NOW, holding, pulse
+
+SECOND = 10**9
+NAMES = (BTC, ETH, BTC_SPOT)
+BOTH = cluster_caps.Cluster(instruments=("*",), cap=0.5, net=0.5)
+RULES: dict[str, tuple[Rule, Any]] = {
+    "position": (position_cap.RULE, position_cap.PositionCapParams(limit_currency=300.0)),
+    "exposure": (exposure_caps.RULE, exposure_caps.ExposureCapsParams(net_pct=0.5)),
+    "strategies": (exposure_caps.RULE, exposure_caps.ExposureCapsParams(of="strategies")),
+    "asset": (asset_caps.RULE, asset_caps.AssetCapsParams(gross=1.0)),
+    "cluster": (cluster_caps.RULE, cluster_caps.ClusterCapsParams(clusters={"all": BOTH})),
+    "margin": (free_margin.RULE, free_margin.FreeMarginParams()),
+    "distance": (
+        liquidation_distance.RULE,
+        liquidation_distance.LiquidationDistanceParams(least_alone=0.2),
+    ),
+    "common": (
+        liquidation_distance.RULE,
+        liquidation_distance.LiquidationDistanceParams(move="together"),
+    ),
+    "book": (correlation.RULE, correlation.CorrelationParams(every="10s", lookback=3)),
+    "pairs": (
+        correlation.RULE,
+        correlation.CorrelationParams(pairs=((BTC, ETH),), every="10s", lookback=3),
+    ),
+    "volatility": (
+        volatility.RULE,
+        volatility.VolatilityParams(least=0.5, every="10s", lookback=3),
+    ),
+    "reference": (
+        volatility.RULE,
+        volatility.VolatilityParams(reference=BTC, every="10s", lookback=3),
+    ),
+    "mismatch": (
+        account_mismatch.RULE,
+        account_mismatch.AccountMismatchParams(count=2, window="30s"),
+    ),
+}
+
+PRICE = st.one_of(st.none(), st.integers(1, 10**6).map(lambda n: D(n) / 1000))
+QUANTITY = st.integers(-(10**5), 10**5).map(lambda n: D(n) / 1000)
+MOMENT = st.tuples(
+    st.integers(-5, 30),
+    st.tuples(*[PRICE] * 3),
+    st.tuples(*[QUANTITY] * 3),
+    st.integers(-100, 10**5),
+    st.booleans(),
+)
+
+
+def tape(moments: list[Any]) -> list[Seen]:
+    """Return pulses and differences; time may stand still or go back."""
+    now, seen = NOW, []
+    for after, prices, quantities, equity, differs in moments:
+        now += after * SECOND
+        if differs:
+            kind = "position_differs"
+            seen.append(Differed(ts=now, kind=kind, instrument=BTC, detail="1 is not 2"))
+            continue
+        named = list(zip(NAMES, prices, quantities, strict=True))
+        markets = {
+            name: Market(price=price, maintenance_rate=D("0.01"), spot=name == BTC_SPOT)
+            for name, price, _ in named
+        }
+        held = [holding(name, q, price) for name, price, q in named if q]
+        seen.append(pulse(*held, equity=equity, now=now, markets=markets))
+    return seen
+
+
+@pytest.mark.parametrize("name", list(RULES))
+@settings(max_examples=40)
+@given(moments=st.lists(MOMENT, min_size=1, max_size=12), data=st.data())
+def test_a_state_read_back_at_any_point_goes_on_the_same(
+    name: str, moments: list[Any], data: st.DataObject
+) -> None:
+    rule, params = RULES[name]
+    seen = tape(moments)
+    cut = data.draw(st.integers(0, len(seen)))
+    state = again = rule.start(params, pulse(now=NOW))
+    for index, one in enumerate(seen):
+        if index == cut:
+            again = msgspec.json.decode(msgspec.json.encode(again), type=rule.state)
+            assert again == state
+        state, readings = rule.step(state, one, params)
+        again, same = rule.step(again, one, params)
+        assert (again, same) == (state, readings)
+        if readings is not None:
+            # What is shown after a restart is what was measured: no number that JSON lacks.
+            written = msgspec.json.encode(readings)
+            assert msgspec.json.decode(written, type=tuple[Reading, ...]) == readings
+            assert len({(r.scope, r.key) for r in readings}) == len(readings)
+            assert not any(r.over and r.clear for r in readings)
+
+
+@pytest.mark.parametrize("name", ["book", "pairs", "volatility", "reference", "mismatch"])
+@settings(max_examples=40)
+@given(moments=st.lists(MOMENT, min_size=1, max_size=8))
+def test_a_pulse_seen_twice_changes_nothing_the_second_time(name: str, moments: list[Any]) -> None:
+    rule, params = RULES[name]
+    state = rule.start(params, pulse(now=NOW))
+    for one in tape(moments):
+        state, _ = rule.step(state, one, params)
+        if not isinstance(one, Differed):
+            assert rule.step(state, one, params)[0] is state

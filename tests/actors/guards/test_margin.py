@@ -1,0 +1,324 @@
+"""Free margin and the distance to liquidation: by hand, and against the backtests' liquidation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal as D
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.guards import free_margin, liquidation_distance
+from actors.guards.core.facts import Market
+from actors.guards.core.margin import (
+    UNKNOWN_RATE,
+    Stake,
+    against,
+    alone,
+    initial_margin,
+    maintenance_margin,
+    stake,
+    together,
+)
+from actors.guards.core.stateless import NOTHING
+from actors.guards.free_margin import FreeMarginParams
+from actors.guards.liquidation_distance import LiquidationDistanceParams
+from backtests.engine.liquidation import is_liquidated
+from tests.actors.guards.positions import BTC, BTC_SPOT, ETH, asked, by_scope, holding, only, pulse
+from tests.actors.guards.positions import row as stands
+
+FEE = D("0.00055")
+PERPETUAL = Market(maintenance_rate=D("0.005"), taker_fee=D(0))
+MARKETS = {BTC: PERPETUAL, ETH: PERPETUAL, BTC_SPOT: Market(spot=True)}
+
+
+# -- initial margin --------------------------------------------------------------------------------
+
+
+def test_the_published_order_cost_without_its_fee_to_open() -> None:
+    # Bybit, "Order Cost (USDT Contract)": 1 BTC at 50,000 with 10x, taker 0.055 %: initial margin
+    # 5,000, fee to close 24.75 for a long; a short is bankrupt at 55,000, so 30.25.
+    assert initial_margin(Stake(D(50_000), D(0), FEE), D(10)) == D("5024.75")
+    assert initial_margin(Stake(D(-50_000), D(0), FEE), D(10)) == D("5030.25")
+
+
+def test_coins_hold_all_that_they_are_worth() -> None:
+    assert initial_margin(stake(D(400), MARKETS[BTC_SPOT], BTC_SPOT), D(10)) == 400
+
+
+def test_a_position_in_an_unknown_market_is_taken_to_be_dear() -> None:
+    assert stake(D(100), None, "NEWUSDT-LINEAR.BYBIT").rate == UNKNOWN_RATE
+    assert stake(D(100), None, "NEWUSDT-SPOT.BYBIT") == Stake(D(100), D(0), D(0), spot=True)
+
+
+# -- free margin -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("quantity", "free", "over", "clear"),
+    [
+        # Equity 1,000 at 5x: 4,000 hold 800, and 200 are the least. Clear from 220 on.
+        ("39", 0.22, False, True),
+        ("39.001", 0.21998, False, False),
+        ("39.999", 0.20002, False, False),
+        ("40", 0.2, True, False),
+        ("-40.001", 0.19998, True, False),
+    ],
+)
+def test_free_margin_at_its_least_is_over(
+    quantity: str, free: float, over: bool, clear: bool
+) -> None:
+    book = pulse(holding(BTC, quantity, 100), markets=MARKETS)
+    reading = by_scope(free_margin.step(NOTHING, book, FreeMarginParams(least=0.2))[1])["desk", ""]
+    assert (reading.over, reading.clear) == (over, clear)
+    assert reading.measured == pytest.approx(free)
+
+
+def test_the_leverage_at_the_venue_may_be_another_than_the_documents() -> None:
+    book = pulse(holding(BTC, 10, 100), markets=MARKETS)
+    for leverage, free in ((None, 0.8), (1.0, 0.0), (10.0, 0.9)):
+        params = FreeMarginParams(leverage=leverage)
+        assert only(free_margin.step(NOTHING, book, params)[1]).measured == free
+
+
+def test_coins_use_margin_up_at_their_value() -> None:
+    book = pulse(holding(BTC_SPOT, 5, 100), holding(BTC, -5, 100), markets=MARKETS)
+    # 500 for the coins, 100 for the perpetual.
+    assert only(free_margin.step(NOTHING, book, FreeMarginParams())[1]).measured == 0.4
+
+
+@pytest.mark.parametrize("equity", [0, -10])
+def test_without_equity_what_is_held_is_over_and_a_flat_book_is_not(equity: int) -> None:
+    held = pulse(holding(BTC, 1, 1), equity=equity, markets=MARKETS)
+    assert by_scope(free_margin.step(NOTHING, held, FreeMarginParams())[1])["desk", ""].over
+    flat = only(free_margin.step(NOTHING, pulse(equity=equity), FreeMarginParams())[1])
+    assert (flat.over, flat.clear) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "admitted"),
+    [
+        # 5x: 20 held and 5 to buy of ETH hold 500, and 800 may be used. BTC comes from 5 to 15.
+        ("9.99", True),
+        ("10", False),
+        # From 5 through flat to 15 short.
+        ("-19.99", True),
+        ("-20", False),
+        # No farther from flat than it is: it uses up no more.
+        ("-10", True),
+    ],
+)
+def test_an_entry_that_could_use_the_free_margin_up_is_refused(
+    quantity: str, admitted: bool
+) -> None:
+    order = asked(BTC, quantity, stands(BTC, 5), stands(ETH, 20, buys=5))
+    reason = free_margin.admit(NOTHING, order, pulse(markets=MARKETS), FreeMarginParams())
+    assert (reason is None) == admitted
+
+
+def test_what_uses_up_no_more_may_leave_when_the_margin_is_used_up_already() -> None:
+    order = asked(BTC, -100, stands(BTC, 50))
+    assert free_margin.admit(NOTHING, order, pulse(markets=MARKETS), FreeMarginParams()) is None
+
+
+# -- the distance: Bybit's own example -------------------------------------------------------------
+
+
+def test_the_published_long_is_as_far_as_its_published_liquidation_price() -> None:
+    """1 BTC long at 20,000 on 400 USDT (50x), rate 0.5 %: 19,698.49 at mark value.
+
+    Bybit, "Liquidation Price (USDT Contract)": 19,700, where the entry value's 0.5 % is left; see
+    tests/backtests/test_liquidation.py.
+    """
+    long = Stake(D(20_000), D("0.005"))
+    for move in (against(D(400), [long]), together(D(400), [long]), alone(D(400), D(100), long)):
+        assert move is not None
+        assert (D(20_000) * (1 - move)).quantize(D("0.01")) == D("19698.49")
+
+
+def test_the_published_short_mirrors_the_long() -> None:
+    """20,400 / 1.005 = 20,298.51."""
+    short = Stake(D(-20_000), D("0.005"))
+    for move in (against(D(400), [short]), together(D(400), [short]), alone(D(400), D(100), short)):
+        assert move is not None
+        assert (D(20_000) * (1 + move)).quantize(D("0.01")) == D("20298.51")
+
+
+def test_the_fee_to_close_brings_liquidation_nearer() -> None:
+    """19,600 / (1 - 0.005 - 0.00055) = 19,709.39."""
+    long = stake(D(20_000), Market(maintenance_rate=D("0.005"), taker_fee=FEE), BTC)
+    move = against(D(400), [long])
+    assert move is not None
+    assert (D(20_000) * (1 - move)).quantize(D("0.01")) == D("19709.39")
+
+
+def test_a_hedge_helps_when_the_market_moves_as_one_only() -> None:
+    hedged = [Stake(D(4000), D("0.005")), Stake(D(-4000), D("0.005"))]
+    # 960 can be lost beyond the margin of 40. Against both: 8,000 m + 0 = 960.
+    assert against(D(1000), hedged) == D("0.12")
+    # As one, nothing is lost; the margin of 40 grows with prices, to 1,000 at 25 times.
+    assert together(D(1000), hedged) == D(24)
+
+
+def test_an_account_at_its_maintenance_margin_has_no_distance_left() -> None:
+    long = Stake(D(1000), D("0.01"))
+    for equity in (D(10), D(9), D(-5)):
+        assert (
+            against(equity, [long]) == together(equity, [long]) == alone(equity, D(10), long) == 0
+        )
+
+
+def test_what_no_fall_can_liquidate_has_no_distance() -> None:
+    long = Stake(D(1000), D("0.01"))
+    assert against(D(2000), [long]) is None
+    assert together(D(2000), [long]) is None
+    assert alone(D(2000), D(10), long) is None
+    assert against(D(5), []) is None
+    assert together(D(5), []) is None
+    # A short can always rise far enough.
+    assert alone(D(2000), D(10), Stake(D(-1000), D("0.01"))) == D(1990) / D(1010)
+
+
+# -- against the backtests' liquidation, by bisection ----------------------------------------------
+
+RATES = st.integers(0, 500).map(lambda n: D(n) / 10_000)
+STAKES = st.lists(
+    st.builds(
+        Stake,
+        st.integers(-(10**6), 10**6).filter(bool).map(lambda n: D(n) / 100),
+        RATES,
+    ),
+    min_size=1,
+    max_size=5,
+)
+EQUITY = st.integers(-1000, 2 * 10**6).map(lambda n: D(n) / 100)
+FAR = 8.0
+
+
+def liquidated(equity: D, held: list[Stake], factor: Callable[[Stake], float]) -> bool:
+    """Whether the backtests liquidate one coin of each price after its price moved."""
+    quantity = np.array([1.0 if one.value > 0 else -1.0 for one in held])
+    price = np.array([float(one.size) for one in held])
+    cash = float(equity) - float(quantity @ price)
+    moved = price * np.array([factor(one) for one in held])
+    rate = np.array([float(one.rate) for one in held])
+    return is_liquidated(cash, quantity, moved, rate, np.zeros(len(held)))
+
+
+def bisected(is_over: Callable[[float], bool], end: float) -> float | None:
+    """Return the smallest move up to an end at which it is over, None when it never is."""
+    if is_over(0.0):
+        return 0.0
+    if not is_over(end):
+        return None
+    low, high = 0.0, end
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (low, middle) if is_over(middle) else (middle, high)
+    return high
+
+
+def assert_same(found: D | None, sought: float | None, end: float) -> None:
+    if found is None or sought is None:
+        assert sought is None
+        assert found is None or found > D(end) * D("0.999999")
+    else:
+        assert float(found) == pytest.approx(sought, abs=1e-9, rel=1e-9)
+
+
+@given(EQUITY, STAKES)
+def test_the_move_against_all_is_where_the_backtests_liquidate(
+    equity: D, held: list[Stake]
+) -> None:
+    def over(move: float) -> bool:
+        return liquidated(
+            equity, held, lambda one: max(0.0, 1 - move) if one.value > 0 else 1 + move
+        )
+
+    assert_same(against(equity, held), bisected(over, FAR), FAR)
+
+
+@given(EQUITY, STAKES)
+def test_the_common_move_is_the_nearer_of_up_and_down(equity: D, held: list[Stake]) -> None:
+    down = bisected(lambda move: liquidated(equity, held, lambda _: 1 - move), 1.0)
+    up = bisected(lambda move: liquidated(equity, held, lambda _: 1 + move), FAR)
+    sought = min((move for move in (down, up) if move is not None), default=None)
+    assert_same(together(equity, held), sought, FAR)
+
+
+@given(EQUITY, STAKES, st.data())
+def test_the_move_of_one_price_is_where_the_backtests_liquidate(
+    equity: D, held: list[Stake], data: st.DataObject
+) -> None:
+    index = data.draw(st.integers(0, len(held) - 1))
+    own = held[index]
+    long = own.value > 0
+
+    def over(move: float) -> bool:
+        def factor(one: Stake) -> float:
+            if one is not own:
+                return 1.0
+            return 1 - move if long else 1 + move
+
+        return liquidated(equity, held, factor)
+
+    end = 1.0 if long else FAR
+    assert_same(alone(equity, maintenance_margin(held), own), bisected(over, end), end)
+
+
+# -- readings of the distance ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("equity", "over", "clear"),
+    [
+        # 100 of BTC long, rate 0.5 %: E - 0.5 = 99.5 m. Least 20 %: 20.4; clear from 22 %: 22.39.
+        ("22.39", False, True),
+        ("22.38", False, False),
+        ("20.41", False, False),
+        ("20.4", True, False),
+        ("20.39", True, False),
+    ],
+)
+def test_the_least_distance_is_over(equity: str, over: bool, clear: bool) -> None:
+    for params in (
+        LiquidationDistanceParams(least=0.2),
+        LiquidationDistanceParams(least=0.2, move="together"),
+        LiquidationDistanceParams(least=None, least_alone=0.2),
+    ):
+        book = pulse(holding(BTC, 1, 100), equity=equity, markets=MARKETS)
+        (reading,) = by_scope(liquidation_distance.step(NOTHING, book, params)[1]).values()
+        assert (reading.over, reading.clear) == (over, clear)
+        assert reading.measured == pytest.approx((float(equity) - 0.5) / 99.5)
+        assert reading.scope == ("desk" if params.least else f"instrument:{BTC}")
+
+
+def test_of_single_distances_those_not_clear_are_told_else_the_nearest() -> None:
+    book = pulse(
+        holding(BTC, 10, 100), holding(ETH, -40, 100), holding("X", 1, 100), markets=MARKETS
+    )
+    # 970 may be lost; the margin of X, whose market is not known, is 5.
+    params = LiquidationDistanceParams(least=None, least_alone=0.1)
+    reading = only(liquidation_distance.step(NOTHING, book, params)[1])
+    assert reading.scope == f"instrument:{ETH}"
+    assert reading.measured == pytest.approx(970 / 4020)
+    params = LiquidationDistanceParams(least=None, least_alone=0.97)
+    found = by_scope(liquidation_distance.step(NOTHING, book, params)[1])
+    assert {scope: reading.over for (scope, _), reading in found.items()} == {
+        f"instrument:{ETH}": True,
+        f"instrument:{BTC}": False,
+    }
+
+
+def test_what_is_farther_than_can_be_told_is_clear() -> None:
+    book = pulse(holding(BTC, "0.1", 100), markets=MARKETS)
+    reading = only(liquidation_distance.step(NOTHING, book, LiquidationDistanceParams())[1])
+    assert (reading.measured, reading.over, reading.clear) == (10.0, False, True)
+    assert liquidation_distance.step(NOTHING, pulse(), LiquidationDistanceParams())[1] == ()
+
+
+def test_a_guard_without_a_distance_is_a_mistake() -> None:
+    assert LiquidationDistanceParams().check() == []
+    assert [field for field, _ in LiquidationDistanceParams(least=None).check()] == ["least"]

@@ -1,0 +1,65 @@
+"""Session profit: enough is earned."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.guards.session_profit import RULE, SessionProfitParams
+from tests.actors.guards.playing import Player, at, pulse
+
+
+def player(**params: object) -> Player:
+    return Player(RULE, SessionProfitParams(**params))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("limits", "equity", "over"),
+    [
+        # The session begins with 2000.
+        ({"limit_pct": 0.05}, "2099.99", []),
+        ({"limit_pct": 0.05}, "2100", ["desk pct"]),
+        ({"limit_pct": 0.05}, "2100.01", ["desk pct"]),
+        ({"limit_pct": 1.5}, "4999.99", []),
+        ({"limit_pct": 1.5}, "5000", ["desk pct"]),
+        ({"limit_currency": 30.0}, "2029.99", []),
+        ({"limit_currency": 30.0}, "2030", ["desk currency"]),
+        ({"limit_currency": 30.0}, "0", []),
+    ],
+)
+def test_the_profit_of_the_day(limits: dict[str, float], equity: str, over: list[str]) -> None:
+    desk = player(**limits).see(pulse(2000), pulse(equity))
+    assert desk.over() == over
+    assert desk.action() == ("flatten" if over else "none")
+
+
+def test_the_gain_is_locked_until_midnight() -> None:
+    desk = player(limit_currency=100.0).see(pulse(1000, at(0)), pulse(1100, at(0, "10:00")))
+    assert desk.verdict().reason == "profit of 100.00 since midnight UTC, limit 100.00"
+    # Fees of closing bring it below the limit: it stays closed.
+    assert desk.restart().see(pulse(1099, at(0, "23:59"))).action() == "flatten"
+    assert desk.see(pulse(1099, at(1))).action() == "none"
+    assert desk.see(pulse("1198.99", at(1, "01:00"))).action() == "none"
+    assert desk.see(pulse("1199", at(1, "02:00"))).action() == "flatten"
+
+
+def test_a_profit_since_the_start_is_counted_over_midnights_until_it_is_accepted() -> None:
+    desk = player(limit_currency=100.0, session="all", release="manual")
+    desk.see(pulse(1000, at(0)), pulse("1099.99", at(3))).restart()
+    assert desk.action() == "none"
+    assert desk.see(pulse("1100", at(4))).action() == "flatten"
+    assert desk.see(pulse("1050", at(5))).action() == "flatten"
+    assert desk.accept().see(pulse("1149.99", at(5))).action() == "none"
+    assert desk.see(pulse("1150", at(6))).action() == "flatten"
+
+
+def test_a_recovered_profit_is_one_that_was_given_back() -> None:
+    desk = player(limit_currency=100.0, release="recovered", action="halt_entries")
+    desk.see(pulse(1000), pulse(1100))
+    assert desk.see(pulse("1090.01")).action() == "halt_entries"
+    assert desk.see(pulse("1090")).action() == "none"
+
+
+def test_no_midnight_ends_a_profit_since_the_start() -> None:
+    [(field, _)] = SessionProfitParams(limit_pct=0.1, session="all").check()
+    assert field == "release"
+    assert SessionProfitParams().check() == [("limit_pct", "must be set, or limit_currency")]

@@ -1,0 +1,94 @@
+"""The bare engine doing the orders of a run: no desk, only a script that submits them.
+
+Engine-specific. It gets the very same bars and prints, and submits each order when its instrument
+prints, so that it fills at the same price.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.backtest.engine import BacktestEngine
+from nautilus_trader.config import (
+    BacktestEngineConfig,
+    LoggingConfig,
+    RiskEngineConfig,
+    StrategyConfig,
+)
+from nautilus_trader.core.data import Data
+from nautilus_trader.model.data import Bar, TradeTick
+from nautilus_trader.model.enums import AccountType, OmsType, OrderSide
+from nautilus_trader.model.identifiers import Venue
+from nautilus_trader.model.objects import Money, Quantity
+from nautilus_trader.trading.strategy import Strategy
+
+from backtests.engine.market import Market
+from catalog.instruments import VENUE
+
+Orders = list[dict[str, Any]]
+"""Rows of a run's fills table: ts, instrument, side, quantity."""
+
+
+class Script(Strategy):
+    """Submits given orders at given prints."""
+
+    def __init__(self, market: Market, bar_types: list[Any], fills: Orders) -> None:
+        super().__init__(StrategyConfig(strategy_id="Script-bare", order_id_tag="bare"))
+        self._market, self._bar_types = market, bar_types
+        self._orders: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
+        for fill in fills:
+            self._orders[fill["ts"], fill["instrument"]].append(fill)
+
+    def on_start(self) -> None:
+        """Subscribe to what the desk's strategy and its venue hear."""
+        for bar_type in self._bar_types:
+            self.subscribe_bars(bar_type)
+        for instrument in self._market.instruments:
+            self.subscribe_trade_ticks(instrument.id)
+
+    def on_bar(self, bar: Bar) -> None:
+        """Hear it, no more."""
+
+    def on_trade_tick(self, tick: TradeTick) -> None:
+        """Submit the orders that the run filled at this print."""
+        for fill in self._orders.pop((tick.ts_event, tick.instrument_id.value), ()):
+            column = self._market.column[fill["instrument"]]
+            instrument = self._market.instruments[column]
+            self.submit_order(
+                self.order_factory.market(
+                    instrument.id,
+                    OrderSide.BUY if fill["side"] == "BUY" else OrderSide.SELL,
+                    Quantity(Decimal(fill["quantity"]), instrument.size_precision),
+                )
+            )
+
+
+def run_bare(market: Market, data: list[Data], fills: Orders, balance: Decimal) -> tuple[int, Any]:
+    """Run the script; return the number of filled orders and the final balance."""
+    engine = BacktestEngine(
+        BacktestEngineConfig(
+            trader_id="BARE-001",
+            logging=LoggingConfig(bypass_logging=True),
+            run_analysis=False,
+            risk_engine=RiskEngineConfig(max_order_submit_rate="1000000/00:00:01"),
+        )
+    )
+    engine.add_venue(
+        venue=Venue(VENUE),
+        oms_type=OmsType.NETTING,
+        account_type=AccountType.MARGIN,
+        starting_balances=[Money(balance, market.currency)],
+        default_leverage=Decimal(5),
+    )
+    for instrument in market.instruments:
+        engine.add_instrument(instrument)
+    bar_types = sorted({item.bar_type for item in data if isinstance(item, Bar)})
+    engine.add_strategy(Script(market, bar_types, fills))
+    engine.add_data(data, validate=False)
+    engine.run()
+    filled = sum(1 for order in engine.cache.orders() if order.is_closed and order.filled_qty)
+    total = engine.portfolio.account(Venue(VENUE)).balance_total(market.currency)
+    engine.dispose()
+    return filled, total

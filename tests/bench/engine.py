@@ -1,0 +1,69 @@
+"""What the desk costs on top of the engine: our backtest against the bare engine, same orders."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from backtests.engine.engine_costs import mended
+from backtests.run import run as run_backtest
+from tests.bench import Row
+from tests.bench.bare import run_bare
+from tests.bench.work import DAYS, PERPS, catalog, daily_reversal
+
+REPEATS = 3
+
+
+def run_all(repeats: int = REPEATS) -> tuple[dict[str, float], int, int]:
+    """Return median CPU seconds by contestant, the orders of a run and its events."""
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = daily_reversal(catalog(Path(folder)))
+        slices = list(prepared.feed.slices())
+        data = [item for part in slices for item in part.data]
+        base = run_backtest(prepared, slices=iter(slices))
+        fills = base.tables["fills"].to_pylist()
+        balance = prepared.document.venue.starting_balance
+
+        def bare() -> Any:
+            return run_bare(prepared.market, data, fills, balance)
+
+        def bare_mended() -> Any:
+            with mended():
+                return bare()
+
+        contestants: dict[str, Callable[[], Any]] = {
+            "ours": lambda: run_backtest(prepared, slices=iter(slices)),
+            "bare": bare,
+            "bare mended": bare_mended,
+        }
+        times: dict[str, list[float]] = {name: [] for name in contestants}
+        for _ in range(repeats):
+            for name, contestant in contestants.items():
+                gc.collect()
+                began = time.process_time()
+                contestant()
+                times[name].append(time.process_time() - began)
+        filled, _ = bare()
+        if filled != len(fills):
+            raise RuntimeError(f"the bare engine filled {filled} orders, ours {len(fills)}")
+        medians = {name: statistics.median(values) for name, values in times.items()}
+        return medians, len(fills), len(data)
+
+
+def run() -> list[Row]:
+    """Return the table's rows."""
+    seconds, orders, events = run_all()
+    ours, bare, patched = seconds["ours"], seconds["bare"], seconds["bare mended"]
+    work = f"{PERPS} perps x {DAYS} days, {orders:,} orders, {events:,} events"
+    return [
+        Row(f"our backtest, CPU: {work}", f"{ours:.2f} s"),
+        Row("bare engine as it comes, same orders", f"{bare:.2f} s"),
+        Row("bare engine, square costs mended", f"{patched:.2f} s"),
+        Row("ours / bare mended", f"{ours / patched:.2f} x", "<= 1.10 x", ours / patched <= 1.10),
+        Row("bare as it comes / ours", f"{bare / ours:.2f} x", ">= 1.75 x", bare / ours >= 1.75),
+    ]

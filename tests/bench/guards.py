@@ -1,0 +1,107 @@
+"""What guards cost a backtest: the standard preset's against none, on the demo's kind of run."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from actors.desk.build import guards_of
+from actors.desk.risk_desk import RiskDesk
+from actors.guards.core.facts import Pulse
+from backtests.guard_costs import without_guards
+from backtests.run import Prepared
+from backtests.run import run as run_backtest
+from config.documents import Backtest
+from tests.bench import Row
+from tests.bench.work import catalog, daily_reversal
+
+PRESET = Path(__file__).parents[2] / "config" / "presets" / "risk_standard.yaml"
+PERPS, DAYS = 100, 45
+"""A hundred positions, looked at with each of some weeks' hourly candles."""
+REPEATS = 3
+
+
+def guarded(path: Path) -> Prepared:
+    """Prepare the run: every perpetual held, one times the equity in all, guards as preset."""
+    made = daily_reversal(path, days=DAYS, interval="1h", fraction=0.5)
+    document = made.document.model_dump(mode="json")
+    document["actors"] = yaml.safe_load(PRESET.read_text(encoding="utf-8"))["actors"]
+    return replace(made, document=Backtest.model_validate(document))
+
+
+def run_all(repeats: int = REPEATS) -> tuple[dict[str, float], dict[str, int]]:
+    """Return median CPU seconds by contestant, and the sizes of the work."""
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = guarded(catalog(Path(folder), PERPS, DAYS + 35))
+        slices = list(prepared.feed.slices())
+        contestants: dict[str, Callable[[], Any]] = {
+            "guards": lambda: run_backtest(prepared, slices=iter(slices)),
+            "none": lambda: run_backtest(
+                without_guards(prepared, prepared.document.actors), slices=iter(slices)
+            ),
+        }
+        times: dict[str, list[float]] = {name: [] for name in contestants}
+        sizes = {"guards": len(guards_of(prepared.document))}
+        for _ in range(repeats):
+            for name, contestant in contestants.items():
+                gc.collect()
+                began = time.process_time()
+                outcome = contestant()
+                times[name].append(time.process_time() - began)
+                sizes[f"orders {name}"] = len(outcome.tables["orders"])
+        medians = {name: statistics.median(values) for name, values in times.items()}
+        medians["pulses"], sizes["pulses"], sizes["held"] = _pulses(prepared, slices)
+        return medians, sizes
+
+
+def _pulses(prepared: Prepared, slices: list[Any]) -> tuple[float, int, int]:
+    """Return the CPU seconds of a look, how many there are in a run, and the positions they see.
+
+    Seconds and positions are medians.
+    """
+    spent: list[float] = []
+    held: list[int] = []
+    look = RiskDesk.look
+
+    def timed(desk: RiskDesk, *given: Any, **named: Any) -> None:
+        began = time.thread_time()
+        look(desk, *given, **named)
+        spent.append(time.thread_time() - began)
+        if isinstance(desk.pulse, Pulse):
+            held.append(len(desk.pulse.holdings))
+
+    RiskDesk.look = timed  # type: ignore[method-assign, assignment]
+    try:
+        run_backtest(prepared, slices=iter(slices))
+    finally:
+        RiskDesk.look = look  # type: ignore[method-assign]
+    return statistics.median(spent), len(spent), int(statistics.median(held))
+
+
+def run() -> list[Row]:
+    """Return the table's rows."""
+    seconds, sizes = run_all()
+    with_guards, without = seconds["guards"], seconds["none"]
+    ratio, pulse = with_guards / without, seconds["pulses"] * 1e6
+    work = f"{PERPS} perps x {DAYS} days hourly, {sizes['orders none']:,} orders"
+    return [
+        Row(f"backtest without guards, CPU: {work}", f"{without:.2f} s"),
+        Row(
+            f"the same with the {sizes['guards']} guards of risk_standard, "
+            f"{sizes['orders guards']:,} orders",
+            f"{with_guards:.2f} s",
+        ),
+        Row("with guards / without", f"{ratio:.2f} x"),
+        Row(
+            f"a look of all guards at {sizes['held']} positions, median of {sizes['pulses']:,}",
+            f"{pulse:.0f} µs",
+        ),
+    ]

@@ -1,0 +1,77 @@
+"""A small strategy of the desk: answers each new size at the best bid by a market order of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nautilus_trader.model.data import OrderBookDeltas
+from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.objects import Quantity
+
+from strategies.base import DeskStrategy, DeskStrategyConfig
+from tests.bench.live.meter import Meter
+
+
+class EchoConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What it listens to.
+
+    Parameters
+    ----------
+    signals : tuple of str
+        Ids of the instruments whose books it hears.
+    traded : str, optional
+        Id of the instrument that it trades; null only listens.
+    every : int
+        It answers one of so many changes.
+    meter : str
+        File that takes its readings.
+    """
+
+    signals: tuple[str, ...]
+    traded: str | None = None
+    every: int = 1
+    meter: str
+
+
+class Echo(DeskStrategy):
+    """Buys and sells in turn, so that its position stays small."""
+
+    Config = EchoConfig
+
+    def __init__(self, config: EchoConfig) -> None:
+        super().__init__(config)
+        self._traded = None if config.traded is None else InstrumentId.from_str(config.traded)
+        self._every = config.every
+        self._meter = Meter(Path(config.meter))
+        self._seen: Quantity | None = None
+        self._changes = 0
+        self._sells = False
+
+    def on_start(self) -> None:
+        """Listen to the books."""
+        super().on_start()
+        self._meter.start()
+        self.expect_touch("book")
+        for name in self.config.signals:
+            self.watch_touch(InstrumentId.from_str(name))
+
+    def on_stop(self) -> None:
+        """Close the meter."""
+        super().on_stop()
+        self._meter.stop()
+
+    def on_order_book_deltas(self, deltas: OrderBookDeltas) -> None:
+        """Answer a size that is new."""
+        super().on_order_book_deltas(deltas)
+        self._meter.heard(deltas.ts_event)
+        if self._traded is None:
+            return
+        size = self.cache.order_book(deltas.instrument_id).best_bid_size()
+        if size is None or size == self._seen:
+            return
+        self._seen = size
+        self._changes += 1
+        if self._changes % self._every == 0:
+            self._sells = not self._sells
+            quantity = size.as_decimal()
+            self.send_market(self._traded, -quantity if self._sells else quantity, "echo")

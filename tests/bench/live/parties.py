@@ -1,0 +1,238 @@
+"""The processes of a benchmark: the exchange, our node as a trader starts it, and the bare one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import msgspec
+import yaml
+
+from tests.bench.live.meter import Reading, readings
+from tests.bench.live.paced_market import TRADED, signal_names
+from tests.bench.live.spec import Spec
+
+Name = Literal["ours", "bare"]
+ROOT = Path(__file__).resolve().parents[3]
+STOP_S = 20.0
+POLL_S = 0.02
+
+
+class VenueProcess:
+    """The exchange; runs inside a ``with``.
+
+    Parameters
+    ----------
+    signals : int
+        Symbols that change.
+    """
+
+    def __init__(self, signals: int) -> None:
+        self.signals = signals
+        self.port = 0
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.live.venue_process", str(self.signals)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.port = self._answer()["port"]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        _ended(self._process)
+
+    def tell(self, do: str, **more: Any) -> dict[str, Any]:
+        """Let it do something and return its answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": do, **more}) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the exchange ended with {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+class Party:
+    """A node's process.
+
+    Parameters
+    ----------
+    name : str
+        ``ours`` or ``bare``; also its account.
+    venue : VenueProcess
+        Running.
+    folder : Path
+        Takes its files; a second start goes on in it.
+    trades : bool
+        Whether it answers by orders, and only its own signal; else it listens to all signals.
+    every : int
+        Ours answers one of so many changes.
+    """
+
+    def __init__(
+        self, name: Name, venue: VenueProcess, folder: Path, *, trades: bool, every: int = 1
+    ) -> None:
+        self.name, self._venue, self._every = name, venue, every
+        self._folder = folder / name
+        self._folder.mkdir()
+        self.meter = self._folder / "meter.jsonl"
+        names = signal_names(venue.signals)
+        own = [names[("ours", "bare").index(name)]] if trades else names
+        self._spec = Spec(
+            port=venue.port,
+            account=name,
+            signals=tuple(map(_id, own)),
+            traded=_id(TRADED[1]) if trades else None,
+            meter=str(self.meter),
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+        self.started_ns = 0
+
+    def start(self) -> None:
+        """Start it."""
+        command = self._ours() if self.name == "ours" else self._bare()
+        with (self._folder / "output").open("ab") as output:
+            self.started_ns = time.monotonic_ns()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def stop(self) -> None:
+        """Ask it to stop and wait for that."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            _ended(self._process)
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def readings(self) -> list[Reading]:
+        """Return what it told of itself so far."""
+        return readings(self.meter)
+
+    def wait(self, wanted: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+        """Wait until something holds.
+
+        Raises
+        ------
+        RuntimeError
+            When it does not in time, or the node ended; with the end of what the node said.
+        """
+        deadline = time.monotonic() + seconds
+        assert self._process is not None
+        while not wanted():
+            ended = self._process.poll()
+            if ended is not None or time.monotonic() > deadline:
+                said = (self._folder / "output").read_text(encoding="utf-8", errors="replace")
+                how = f"ended with {ended}" if ended is not None else f"{what} did not come"
+                raise RuntimeError(f"{self.name}: {how}:\n{said[-2000:]}")
+            time.sleep(POLL_S)
+
+    def first_order_ns(self) -> int:
+        """Wait for its first order since the exchange's last ``begin``; return when it came in."""
+        found: list[int] = []
+
+        def came() -> bool:
+            found[:] = self._venue.tell("report")["arrivals"].get(self.name, [])[:1]
+            return bool(found)
+
+        self.wait(came, "an order")
+        return found[0]
+
+    def _bare(self) -> list[str]:
+        file = self._folder / "spec.json"
+        file.write_bytes(msgspec.json.encode(self._spec))
+        return ["tests.bench.live.bare", str(file)]
+
+    def _ours(self) -> list[str]:
+        links = f"ws://127.0.0.1:{self._spec.port}/v5"
+        traded = self._spec.traded
+        document = {
+            "kind": "node",
+            "name": "bench",
+            "environment": "practice",
+            "tag": "be",
+            "account": {"name": self.name},
+            "state": str(self._folder / "state"),
+            "allow": ["live_nodes"],
+            "universe": {"instruments": [*self._spec.signals, *([traded] if traded else [])]},
+            "strategies": {
+                "echo": {
+                    "use": "tests.bench.live.echo:Echo",
+                    "params": {
+                        "signals": list(self._spec.signals),
+                        "traded": traded,
+                        "every": self._every,
+                        "meter": str(self.meter),
+                    },
+                }
+            },
+            "venue_urls": {
+                "http": f"http://127.0.0.1:{self._spec.port}",
+                "ws_public": f"{links}/public",
+                "ws_private": f"{links}/private",
+                "ws_trade": f"{links}/trade",
+            },
+            # The pace is Bybit's limit, which the exchange of the benchmark does not have.
+            "watch": {"throttle": {"per_second": 1000, "burst": 1000}},
+        }
+        file = self._folder / "node.yaml"
+        file.write_text(yaml.safe_dump(document), encoding="utf-8")
+        return ["perpdesk", "live", str(file)]
+
+
+@contextmanager
+def party(name: Name, venue: VenueProcess, *, trades: bool, every: int = 1) -> Iterator[Party]:
+    """Run a node until the block ends."""
+    with tempfile.TemporaryDirectory(prefix="perpdesk-bench-") as folder:
+        made = Party(name, venue, Path(folder), trades=trades, every=every)
+        made.start()
+        try:
+            yield made
+        finally:
+            made.stop()
+
+
+def _id(symbol: str) -> str:
+    return f"{symbol}-LINEAR.BYBIT"
+
+
+def _ended(process: subprocess.Popen[Any]) -> None:
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

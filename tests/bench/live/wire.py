@@ -1,0 +1,52 @@
+"""From a changed book to the order on the wire: our node against the bare one, in turns.
+
+Both run at the same time against one exchange; each has a signal of its own, and these change in
+turns, far enough apart for one answer to be over before the other begins. The time goes from the
+exchange's sending of the book to its receipt of the order.
+"""
+
+from __future__ import annotations
+
+import time
+
+from tests.bench import Row
+from tests.bench.live.meter import quantile
+from tests.bench.live.parties import VenueProcess, party
+
+UPDATES_PER_SECOND = 60
+"""Of both signals together."""
+SECONDS = 25.0
+SETTLING_S = 3.0
+AIM = 1.2
+
+
+def measured(seconds: float = SECONDS) -> dict[str, list[int]]:
+    """Return the latencies of both, ordered, nanoseconds."""
+    with (
+        VenueProcess(signals=2) as venue,
+        party("ours", venue, trades=True) as ours,
+        party("bare", venue, trades=True) as bare,
+    ):
+        venue.tell("pace", rate=UPDATES_PER_SECOND)
+        for one in (ours, bare):
+            one.first_order_ns()
+        time.sleep(SETTLING_S)
+        venue.tell("begin")
+        time.sleep(seconds)
+        report = venue.tell("report")
+    return {name: sorted(values) for name, values in report["latencies"].items()}
+
+
+def run() -> list[Row]:
+    """Return the table's rows."""
+    found = measured()
+    rows = []
+    for name, share in (("p50", 0.50), ("p99", 0.99)):
+        ours, bare = (quantile(found[party], share) / 1e6 for party in ("ours", "bare"))
+        numbers = f"{len(found['ours'])} and {len(found['bare'])} orders"
+        rows += [
+            Row(f"book update to order on the wire, {name}: ours", f"{ours:.2f} ms"),
+            Row(f"the same, bare strategy on the stock adapter ({numbers})", f"{bare:.2f} ms"),
+            Row(f"ours / bare, {name}", f"{ours / bare:.2f} x", f"<= {AIM} x", ours / bare <= AIM),
+        ]
+    return rows
