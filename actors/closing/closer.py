@@ -35,7 +35,7 @@ from actors.closing.steps import next_look, step, works_on
 from actors.closing.trading_state import SecondLock
 from actors.closing.view import Sight
 from actors.gate.gate import AccountView, OrderGate
-from actors.guards.core.facts import Pulse
+from actors.guards.core.facts import Snapshot
 from actors.records.order_facts import OrderFacts
 from config.documents.setup import Risk
 from config.errors import DeskError
@@ -200,7 +200,7 @@ class Closer(Actor):
             self._soon()
 
     def _on_seen(self, seen: object) -> None:
-        if isinstance(seen, Pulse) and (self.works or self._verdicts.standing()):
+        if isinstance(seen, Snapshot) and (self.works or self._verdicts.standing()):
             self._soon()
 
     def _on_order_event(self, event: OrderEvent) -> None:
@@ -215,7 +215,7 @@ class Closer(Actor):
     def _on_time(self, event: object = None) -> None:
         self._coming = False
         with self._going_on("it could not look"):
-            self._look()
+            self._evaluate()
 
     def _soon(self) -> None:
         """Look once the engine is done with what it is at: strategies hear the same news."""
@@ -237,7 +237,7 @@ class Closer(Actor):
 
     # How it looks ------------------------------------------------------------------------------
 
-    def _look(self) -> None:
+    def _evaluate(self) -> None:
         if self._looking or not self.is_running:
             return
         standing = self._verdicts.standing()
@@ -345,4 +345,4 @@ class Closer(Actor):
             except DeskError as error:
                 self.log.warning(f"The venue could not be asked what is left: {error}")
                 return
-            self._look()
+            self._evaluate()

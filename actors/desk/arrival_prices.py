@@ -7,7 +7,7 @@ from decimal import Decimal
 from actors.records.ledger import Fill
 
 
-class AskedPrices:
+class ArrivalPrices:
     """Prices by client order id, forgotten some time after the order has ended.
 
     A fill may be told after the event that ended its order, so an ended one is kept until `sweep`

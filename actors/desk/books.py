@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-from actors.guards.core.facts import Closed, Traded
+from actors.guards.core.facts import FillEvent, RoundTripEvent
 from actors.records.ledger import ZERO, Fill, Ledger, RoundTrip
 
 PriceOf = Callable[[str], Decimal | None]
@@ -29,7 +29,9 @@ class Books:
         """Return the open positions by strategy and instrument."""
         return self._ledger.open
 
-    def fill(self, fill: Fill, slippage: float | None = None) -> tuple[Traded | Closed, ...]:
+    def fill(
+        self, fill: Fill, slippage: float | None = None
+    ) -> tuple[FillEvent | RoundTripEvent, ...]:
         """Book a fill.
 
         Parameters
@@ -41,7 +43,7 @@ class Books:
 
         Returns
         -------
-        tuple of Traded or Closed
+        tuple of FillEvent or RoundTripEvent
             The trade, and the round trip that it ended.
         """
         key = (fill.strategy, fill.instrument)
@@ -51,7 +53,7 @@ class Books:
         # A fill through zero ends one round trip and opens the next.
         opened = key in self._ledger.open and (not was_open or bool(closed))
         self._add(fill.strategy, fill.instrument, -fill.quantity * fill.price - fill.fee)
-        traded = Traded(
+        traded = FillEvent(
             ts=fill.ts,
             strategy=fill.strategy,
             instrument=fill.instrument,
@@ -96,9 +98,9 @@ class Books:
         self._by_instrument[instrument] = self._by_instrument.get(instrument, ZERO) + amount
 
 
-def _closed(trip: RoundTrip) -> Closed:
+def _closed(trip: RoundTrip) -> RoundTripEvent:
     assert trip.ts_closed is not None
-    return Closed(
+    return RoundTripEvent(
         ts=trip.ts_closed,
         strategy=trip.strategy,
         instrument=trip.instrument,

@@ -15,7 +15,7 @@ import msgspec
 from nautilus_trader.common.actor import Actor
 from nautilus_trader.common.config import ActorConfig
 
-from actors.guards.core.facts import Asked, Pulse, Seen
+from actors.guards.core.facts import Input, OrderRequested, Snapshot
 from actors.guards.core.latch import Latch, Latches, released, step, verdicts
 from actors.guards.core.params import GuardParams
 from actors.guards.core.reading import Reading
@@ -39,7 +39,7 @@ _SHOWN_EVERY = 1_000_000_000
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What a guard keeps: the rule's state as JSON (null before a pulse), and the latches."""
+    """What a guard keeps: the rule's state as JSON (null before a snapshot), and the latches."""
 
     state: msgspec.Raw
     latches: Latches
@@ -70,7 +70,7 @@ class Guard(Actor):
         super().__init__(ActorConfig(component_id=f"guard-{key}"))
         self.key = key
         self.params = params
-        self._heard = self.rule.hears | {Pulse}
+        self._heard = self.rule.events | {Snapshot}
         self.rule_state: msgspec.Struct | None = None
         self.latches: Latches = ()
         self.readings: tuple[Reading, ...] = ()
@@ -78,8 +78,8 @@ class Guard(Actor):
         """Why it looks no more; empty while it does."""
         self._desk: RiskDesk | None = None
         self._store: StateStore | None = None
-        self._said: dict[str, Verdict] = {}
-        self._spoken: Latches = ()
+        self._published_verdicts: dict[str, Verdict] = {}
+        self._published: Latches = ()
         self._why = ""
         self._unkept = False
         self._shown_at: int | None = None
@@ -119,13 +119,13 @@ class Guard(Actor):
 
     def on_start(self) -> None:
         """Say again what stood, then listen: guards start before strategies."""
-        self.msgbus.subscribe(SEEN, self.see)
-        self.speak()
+        self.msgbus.subscribe(SEEN, self.observe)
+        self.publish()
 
     # What the desk asks -------------------------------------------------------------------------
 
-    def see(self, seen: Seen) -> None:
-        """Take in a pulse or what happened; `speak` says what follows.
+    def observe(self, seen: Input) -> None:
+        """Take in a snapshot or what happened; `speak` says what follows.
 
         A rule that raises halts all entries until the trader releases it, and looks no more; where
         the desk is `strict`, as in a backtest, the error ends the run.
@@ -140,7 +140,7 @@ class Guard(Actor):
         except Exception as error:  # noqa: BLE001 - whatever a rule raises halts entries
             self._fail(error, self._desk.now())
 
-    def speak(self) -> None:
+    def publish(self) -> None:
         """Publish the verdicts that changed.
 
         Who fails on hearing one keeps no other from being said: the error comes afterwards.
@@ -148,9 +148,9 @@ class Guard(Actor):
         errors: list[Exception] = []
         # One at a time and looked up anew: what a verdict sets off may change the next.
         while (verdict := self._changed()) is not None:
-            self._said[verdict.scope] = verdict
+            self._published_verdicts[verdict.scope] = verdict
             if verdict.action == Action.NONE:
-                del self._said[verdict.scope]
+                del self._published_verdicts[verdict.scope]
             try:
                 self.msgbus.publish(f"verdicts.{self.key}", verdict)
             except Exception as error:  # noqa: BLE001 - raised below
@@ -161,24 +161,24 @@ class Guard(Actor):
     @property
     def has_news(self) -> bool:
         """Whether a verdict changed that it has not published."""
-        return self.latches is not self._spoken and self._changed() is not None
+        return self.latches is not self._published and self._changed() is not None
 
     def news(self) -> list[Verdict]:
         """Return the verdicts that stand, where one of them is not published."""
         if not self.has_news:
             return []
-        return list(verdicts(self.latches, self.key, passing=self.params.passing).values())
+        return list(verdicts(self.latches, self.key, transient=self.params.transient).values())
 
-    def admits(self, asked: Asked, pulse: Pulse) -> str | None:
+    def admits(self, asked: OrderRequested, snapshot: Snapshot) -> str | None:
         """Return why an entry may not leave now, in the gate's words; None when it may."""
         if self.failed or self.rule_state is None:
             return None
         try:
-            reason = self.rule.admit(self.rule_state, asked, pulse, self.params)
+            reason = self.rule.admit(self.rule_state, asked, snapshot, self.params)
         except Exception as error:  # noqa: BLE001 - whatever a rule raises halts entries
             self._fail(error, asked.ts)
             return not_admitted(self.key, self.failed, passing=False)
-        return None if reason is None else not_admitted(self.key, reason, self.params.passing)
+        return None if reason is None else not_admitted(self.key, reason, self.params.transient)
 
     def release(self, scope: str | None, accept: bool, reason: str) -> Latches:
         """End the halts on a scope, or all of them, and say so.
@@ -203,8 +203,8 @@ class Guard(Actor):
             When a limit is still reached and that is not accepted.
         """
         assert self._desk is not None
-        if self._desk.pulse is None:
-            self._desk.look()
+        if self._desk.snapshot is None:
+            self._desk.evaluate()
         ended = tuple(x for x in self.latches if scope is None or x.scope == scope)
         still = self._breaches(ended)
         if still and not accept:
@@ -212,39 +212,39 @@ class Guard(Actor):
                 f"{self.key}: the limit is still reached: {'; '.join(still)}; release it with "
                 "--accept to measure anew from here"
             )
-        pulse, state = self._desk.pulse, self.rule_state
-        if still and pulse is None:
+        snapshot, state = self._desk.snapshot, self.rule_state
+        if still and snapshot is None:
             raise GateRefused(f"{self.key}: the account is not known yet; try again in a moment")
-        if accept and pulse is not None and state is not None:
+        if accept and snapshot is not None and state is not None:
             for name in sorted({latch.scope for latch in ended}):
-                state = self.rule.released(state, pulse, name, self.params)
+                state = self.rule.released(state, snapshot, name, self.params)
         self._keep(state, released(self.latches, scope))
         self.failed = next((x.reason for x in self.latches if x.key == FAILED), "")
         self._why = f"released: {reason}"
         try:
-            self.speak()
+            self.publish()
         finally:
             self._why = ""
         return ended
 
     # How it works -------------------------------------------------------------------------------
 
-    def _see(self, seen: Seen) -> None:
+    def _see(self, seen: Input) -> None:
         assert self._desk is not None
         state = self.rule_state
         if state is None:
-            if not isinstance(seen, Pulse):
+            if not isinstance(seen, Snapshot):
                 return
             state = self.rule.start(self.params, seen)
         state, readings = self.rule.step(state, seen, self.params)
-        now = seen.now if isinstance(seen, Pulse) else seen.ts
+        now = seen.now if isinstance(seen, Snapshot) else seen.ts
         latches = step(self.latches, readings, now, self.params)
         if state is not self.rule_state or latches is not self.latches or self._unkept:
             self._take(state, latches, now)
         if readings is not None:
             self.readings = readings
             self._show(now)
-        if isinstance(seen, Pulse):
+        if isinstance(seen, Snapshot):
             # What happened is no sign that it still looks at the account.
             self._desk.beat(self.key)
 
@@ -281,18 +281,18 @@ class Guard(Actor):
                 self.log.error(f"Its readings can't be shown: {error}")
 
     def _changed(self) -> Verdict | None:
-        if self.latches is self._spoken:
+        if self.latches is self._published:
             return None
-        stands = verdicts(self.latches, self.key, passing=self.params.passing)
-        for scope in sorted(stands.keys() | self._said.keys()):
-            new, said = stands.get(scope), self._said.get(scope)
+        stands = verdicts(self.latches, self.key, transient=self.params.transient)
+        for scope in sorted(stands.keys() | self._published_verdicts.keys()):
+            new, said = stands.get(scope), self._published_verdicts.get(scope)
             if new is None:
                 return Verdict(
                     action=Action.NONE, scope=scope, guard=self.key, reason=self._why or "over"
                 )
             if said is None or _word(new) != _word(said):
                 return new
-        self._spoken = self.latches
+        self._published = self.latches
         return None
 
     def _breaches(self, latches: Latches) -> list[str]:

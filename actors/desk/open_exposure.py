@@ -16,7 +16,7 @@ from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.identifiers import ClientOrderId
 
 from actors.gate.gate import AccountView
-from actors.guards.core.facts import Standing
+from actors.guards.core.facts import OpenExposure
 from actors.records.owners import owner_of
 
 ZERO = Decimal(0)
@@ -24,8 +24,8 @@ Key = tuple[str, str]
 """Instrument, then owner: the order in which rows are told."""
 
 
-class Standings:
-    """Makes the rows of `actors.guards.core.facts.Asked.standing`.
+class OpenExposures:
+    """Makes the rows of `actors.guards.core.facts.OrderRequested.open_exposure`.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Standings:
         self.under_way: Mapping[str, Mapping[str, Decimal]] = {}
         self._account = account
         self._cache = cache
-        self._rows: dict[Key, Standing] | None = None
+        self._rows: dict[Key, OpenExposure] | None = None
         self._held: dict[Key, Decimal] = {}
         self._entries: dict[Key, Decimal] = {}
         self._stale: set[str] = set()
@@ -62,7 +62,7 @@ class Standings:
 
     def rows(
         self, strategy: str, instrument: str, asked_price: Decimal | None, order_id: str
-    ) -> tuple[Standing, ...]:
+    ) -> tuple[OpenExposure, ...]:
         """Return all rows, sorted by instrument, then owner; one is always the order's own.
 
         Parameters
@@ -136,7 +136,7 @@ class Standings:
             self._rows = _sorted(self._rows)
         self._stale.clear()
 
-    def _row(self, key: Key, without: str = "", asked_price: Decimal | None = None) -> Standing:
+    def _row(self, key: Key, without: str = "", asked_price: Decimal | None = None) -> OpenExposure:
         name, owner = key
         orders = {
             order_id: left
@@ -146,7 +146,7 @@ class Standings:
         lefts = orders.values()
         opening = [left for order_id, left in orders.items() if not self._reduces(order_id)]
         price = self._account.price(name) or asked_price or self._entries.get(key)
-        return Standing(
+        return OpenExposure(
             strategy=owner,
             instrument=name,
             held=self._held.get(key, ZERO),
@@ -158,5 +158,5 @@ class Standings:
         )
 
 
-def _sorted(rows: dict[Key, Standing]) -> dict[Key, Standing]:
+def _sorted(rows: dict[Key, OpenExposure]) -> dict[Key, OpenExposure]:
     return {key: rows[key] for key in sorted(rows)}

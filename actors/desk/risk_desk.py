@@ -1,6 +1,6 @@
 """What the guards see and are asked: one desk a node or backtest. Engine-specific.
 
-It makes the Pulse, turns order events and fills into what happened, shows both to every guard on
+It makes the Snapshot, turns order events and fills into what happened, shows both to every guard on
 `risk.seen`, and stands at the order gate as observer and hold.
 
 A thing seen goes to all guards first; only then they speak. What engine events bring (an answer, a
@@ -23,23 +23,23 @@ from typing import Any
 from nautilus_trader.model.events import OrderEvent
 from nautilus_trader.model.identifiers import ClientOrderId
 
-from actors.desk.arrival_prices import AskedPrices
+from actors.desk.arrival_prices import ArrivalPrices
 from actors.desk.books import Books
 from actors.desk.guard import SEEN, Guard, not_admitted, one_of
 from actors.desk.heartbeats import Heartbeats
-from actors.desk.open_exposure import Standings
+from actors.desk.open_exposure import OpenExposures
 from actors.desk.venue_responses import answer_of
 from actors.gate.gate import AccountView, OrderGate
 from actors.guards.core.facts import (
-    Asked,
-    Differed,
-    Erred,
-    Happened,
+    DeskEvent,
+    ErrorEvent,
+    Input,
     Market,
+    Mismatch,
     Need,
-    Pulse,
+    OrderRequested,
     Refused,
-    Seen,
+    Snapshot,
 )
 from actors.records.ledger import Fill
 from actors.records.order_facts import OrderFacts
@@ -88,7 +88,7 @@ class RiskDesk:
 
     Attributes
     ----------
-    pulse : Pulse or None
+    snapshot : Snapshot or None
         The newest.
     maintenance : str
         Why the venue takes no orders, in words; empty while it does. The launcher's to set.
@@ -113,7 +113,7 @@ class RiskDesk:
         self.guards = guards
         self.books = books
         self.strict = strict
-        self.pulse: Pulse | None = None
+        self.snapshot: Snapshot | None = None
         self.maintenance = ""
         self._kernel = kernel
         self._bus = kernel.msgbus
@@ -125,11 +125,11 @@ class RiskDesk:
         self.needs: frozenset[Need] = frozenset().union(*(g.rule.needs for g in guards.values()))
         required = [key for key, guard in guards.items() if guard.params.required]
         self.heartbeats = None if heartbeat_ns is None else Heartbeats(required, heartbeat_ns)
-        self._early: list[Happened] = []
-        self._asked_prices = AskedPrices()
-        self._standings = Standings(account, kernel.cache)
-        self._speaking_later = False
-        self._looking_later = False
+        self._early: list[DeskEvent] = []
+        self._arrival_prices = ArrivalPrices()
+        self._open_exposure = OpenExposures(account, kernel.cache)
+        self._publishing_later = False
+        self._evaluating_later = False
         self._again: int | None = None
         self._verdicts = Verdicts()
         self._bus.register(endpoint=STANDING, handler=self._tell_standing)
@@ -140,20 +140,20 @@ class RiskDesk:
         """Stand at the order gate; after the journal, so that what is not written is not told."""
         gate.observers.append(self)
         gate.hold(self.hold)
-        self._standings.under_way = gate.under_way
+        self._open_exposure.under_way = gate.under_way
 
     # What the world calls -----------------------------------------------------------------------
 
-    def look(self) -> None:
-        """Make a pulse of what is known now, and show it; called by a timer, outside any event.
+    def evaluate(self) -> None:
+        """Make a snapshot of what is known now, and show it; called by a timer, outside any event.
 
-        Before the account's worth is known it does nothing. What happened before the first pulse is
-        told right after it.
+        Before the account's worth is known it does nothing. What happened before the first snapshot
+        is shown right after it.
         """
-        self._look(moved=True)
+        self._evaluate(moved=True)
 
-    def _look(self, *, moved: bool) -> None:
-        self._looking_later = False
+    def _evaluate(self, *, moved: bool) -> None:
+        self._evaluating_later = False
         worth, balance = self._account.worth(), self._account.balance()
         if worth is None or balance is None:
             return
@@ -161,10 +161,10 @@ class RiskDesk:
         prices = {held.instrument: held.price for held in holdings}
         by_strategy, by_instrument = self.books.both_results(prices.get)
         now = self.now()
-        self._standings.forget()
-        self._asked_prices.sweep()
-        self.see(
-            Pulse(
+        self._open_exposure.forget()
+        self._arrival_prices.sweep()
+        self.observe(
+            Snapshot(
                 now=now,
                 equity=worth,
                 balance=balance,
@@ -180,10 +180,10 @@ class RiskDesk:
             )
         )
 
-    def look_later(self) -> None:
+    def evaluate_later(self) -> None:
         """Look once the engine is done with what it is at."""
-        self._looking_later = True
-        self._later(self.look)
+        self._evaluating_later = True
+        self._later(self.evaluate)
 
     def stop(self) -> None:
         """Look no more by itself."""
@@ -193,9 +193,9 @@ class RiskDesk:
 
     def filled(self, fill: Fill) -> None:
         """Hear of a fill that is in the journal, or in the backtest's ledger."""
-        self._standings.forget()
+        self._open_exposure.forget()
         # What rests and is filled takes no price of its own choosing: it slips not.
-        slippage = None if fill.liquidity == "MAKER" else self._asked_prices.slippage(fill)
+        slippage = None if fill.liquidity == "MAKER" else self._arrival_prices.slippage(fill)
         for fact in self.books.fill(fill, slippage):
             self._happened(fact)
 
@@ -205,11 +205,11 @@ class RiskDesk:
 
     def erred(self, source: str, text: str) -> None:
         """Hear of something of the desk that failed."""
-        self._happened(Erred(ts=self.now(), source=source, text=text))
+        self._happened(ErrorEvent(ts=self.now(), source=source, text=text))
 
     def differed(self, kind: str, instrument: str, detail: str) -> None:
         """Hear of what the venue says otherwise of the account than our books."""
-        self._happened(Differed(ts=self.now(), kind=kind, instrument=instrument, detail=detail))
+        self._happened(Mismatch(ts=self.now(), kind=kind, instrument=instrument, detail=detail))
 
     def now(self) -> int:
         """Return the engine's time, UNIX nanoseconds (UTC)."""
@@ -224,23 +224,23 @@ class RiskDesk:
         silent = self._silence()
         if silent is not None:
             return silent
-        if self.pulse is None:
-            self.look()
-        if self.pulse is None:
+        if self.snapshot is None:
+            self.evaluate()
+        if self.snapshot is None:
             return not_admitted("desk", "the account is not known yet", passing=True)
-        waiting = self._unspoken(facts)
+        waiting = self._unpublished(facts)
         if waiting is not None:
             return waiting
         if facts.operation == "modify" and not self._enlarges(facts):
             return None
         asked = self._asked(facts)
         for guard in self.guards.values():
-            reason = guard.admits(asked, self.pulse)
+            reason = guard.admits(asked, self.snapshot)
             if reason is not None:
-                self._speak_later()
+                self._publish_later()
                 return reason
         # The next leg of its list is asked for before this one leaves, and must see it.
-        self._standings.touch(facts.instrument)
+        self._open_exposure.touch(facts.instrument)
         return None
 
     def intended(self, facts: OrderFacts) -> None:
@@ -249,9 +249,9 @@ class RiskDesk:
             return
         price = self._account.price(facts.instrument)
         if price is not None:
-            self._asked_prices.asked(facts.client_order_id, price)
+            self._arrival_prices.asked(facts.client_order_id, price)
         self._happened(self._asked(facts))
-        self._standings.touch(facts.instrument)
+        self._open_exposure.touch(facts.instrument)
 
     def refused(self, facts: OrderFacts, reason: str) -> None:
         """Hear of a request that the gate or a hold refused."""
@@ -272,31 +272,31 @@ class RiskDesk:
 
     # How it works ---------------------------------------------------------------------------------
 
-    def see(self, seen: Seen) -> None:
+    def observe(self, seen: Input) -> None:
         """Show a thing to every guard, then let them speak: for a caller outside any event."""
         self._show(seen)
-        self.speak()
+        self.publish()
 
-    def speak(self) -> None:
+    def publish(self) -> None:
         """Let every guard publish what follows from what it saw.
 
         Who fails on hearing one keeps no other from being spoken: the error comes afterwards.
         """
-        self._speaking_later = False
+        self._publishing_later = False
         errors: list[Exception] = []
         for guard in self.guards.values():
             try:
-                guard.speak()
+                guard.publish()
             except Exception as error:  # noqa: BLE001 - raised below
                 errors.append(error)
         if errors:
             raise one_of(errors)
 
-    def _show(self, seen: Seen) -> None:
-        if isinstance(seen, Pulse):
-            self.pulse = seen
+    def _show(self, seen: Input) -> None:
+        if isinstance(seen, Snapshot):
+            self.snapshot = seen
         self._bus.publish(SEEN, seen)
-        if self._early and isinstance(seen, Pulse):
+        if self._early and isinstance(seen, Snapshot):
             early, self._early = self._early, []
             for fact in early:
                 self._bus.publish(SEEN, fact)
@@ -316,29 +316,29 @@ class RiskDesk:
         clock = self._kernel.clock
         if AGAIN in clock.timer_names:
             clock.cancel_timer(AGAIN)
-        clock.set_time_alert_ns(AGAIN, soonest, in_turn(clock, self._look_again))
+        clock.set_time_alert_ns(AGAIN, soonest, in_turn(clock, self._evaluate_again))
         self._again = soonest
 
-    def _look_again(self, _: object) -> None:
+    def _evaluate_again(self, _: object) -> None:
         self._again = None
         # Where new prices come at this very moment, it looks at those.
-        if not self._looking_later:
-            self._look(moved=False)
+        if not self._evaluating_later:
+            self._evaluate(moved=False)
 
-    def _happened(self, fact: Happened) -> None:
-        if self.pulse is None:
+    def _happened(self, fact: DeskEvent) -> None:
+        if self.snapshot is None:
             self._early.append(fact)
             return
         self._show(fact)
-        self._speak_later()
+        self._publish_later()
 
-    def _speak_later(self) -> None:
-        if self._speaking_later:
+    def _publish_later(self) -> None:
+        if self._publishing_later:
             return
         for guard in self.guards.values():
             if guard.has_news:
-                self._speaking_later = True
-                self._later(self.speak)
+                self._publishing_later = True
+                self._later(self.publish)
                 return
 
     def _markets(self, now: int) -> dict[str, Market]:
@@ -346,16 +346,16 @@ class RiskDesk:
         return {name: self.market(name, now) for name in self._instruments}
 
     def _on_order_event(self, event: OrderEvent) -> None:
-        self._standings.touch(event.instrument_id.value)
+        self._open_exposure.touch(event.instrument_id.value)
         order = self._kernel.cache.order(event.client_order_id)
         answer = answer_of(event, order)
         if answer is not None:
             self._happened(answer)
         if order is not None and order.is_closed:
-            self._asked_prices.ended(event.client_order_id.value)
+            self._arrival_prices.ended(event.client_order_id.value)
 
-    def _asked(self, facts: OrderFacts) -> Asked:
-        return Asked(
+    def _asked(self, facts: OrderFacts) -> OrderRequested:
+        return OrderRequested(
             ts=facts.ts,
             strategy=facts.strategy,
             instrument=facts.instrument,
@@ -363,10 +363,10 @@ class RiskDesk:
             price=facts.price,
             is_exit=facts.is_exit,
             order_id=facts.client_order_id,
-            standing=self._standings.rows(
+            open_exposure=self._open_exposure.rows(
                 facts.strategy, facts.instrument, facts.price, facts.client_order_id
             )
-            if "standing" in self.needs and not facts.is_exit
+            if "open_exposure" in self.needs and not facts.is_exit
             else (),
         )
 
@@ -389,7 +389,7 @@ class RiskDesk:
         seconds = self.heartbeats.limit_ns / 1e9
         return not_admitted(silent[0], f"it has been silent for more than {seconds:g} s", True)
 
-    def _unspoken(self, facts: OrderFacts) -> str | None:
+    def _unpublished(self, facts: OrderFacts) -> str | None:
         """Return the refusal of a verdict that stands, but could not be spoken yet."""
         scopes = ("desk", f"strategy:{facts.strategy}", f"instrument:{facts.instrument}")
         for guard in self.guards.values():

@@ -14,14 +14,14 @@ from nautilus_trader.model.events import (
 from nautilus_trader.model.orders import Order
 
 from actors.gate.denials import FROM_GATE
-from actors.guards.core.facts import Answered, Erred
+from actors.guards.core.facts import ErrorEvent, VenueResponse
 from actors.records.owners import owner_of
 
 GIVEN_UP = "UNKNOWN"
 """The engine's reason for an order that it rejects because nobody answered: no answer at all."""
 
 
-def answer_of(event: OrderEvent, order: Order | None) -> Answered | Erred | None:
+def answer_of(event: OrderEvent, order: Order | None) -> VenueResponse | ErrorEvent | None:
     """Return the answer that an event brings, None when it brings none.
 
     What the order gate refuses itself never reached the venue. An order that is filled at once was
@@ -33,7 +33,7 @@ def answer_of(event: OrderEvent, order: Order | None) -> Answered | Erred | None
             return None
         if reason == GIVEN_UP:
             text = f"no answer to {event.client_order_id.value} in {event.instrument_id.value}"
-            return Erred(ts=event.ts_event, source="order", text=text)
+            return ErrorEvent(ts=event.ts_event, source="order", text=text)
         return _answered(event, False, reason)
     if isinstance(event, OrderAccepted | OrderUpdated):
         return _answered(event, True)
@@ -47,8 +47,8 @@ def _is_first_word(order: Order) -> bool:
     return OrderAccepted not in kinds and kinds.count(OrderFilled) == 1
 
 
-def _answered(event: OrderEvent, accepted: bool, reason: str = "") -> Answered:
-    return Answered(
+def _answered(event: OrderEvent, accepted: bool, reason: str = "") -> VenueResponse:
+    return VenueResponse(
         ts=event.ts_event,
         strategy=owner_of(event.strategy_id),
         instrument=event.instrument_id.value,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Differed, Pulse, Seen
+from actors.guards.core.facts import Input, Mismatch, Snapshot
 from actors.guards.core.params import GuardParams
 from actors.guards.core.reading import Reading, inside
 from actors.guards.core.rule import Readings, Rule
@@ -61,26 +61,26 @@ class Differences(msgspec.Struct, frozen=True):
     found: tuple[Difference, ...] = ()
 
 
-def start(params: AccountMismatchParams, pulse: Pulse) -> Differences:
+def start(params: AccountMismatchParams, snapshot: Snapshot) -> Differences:
     """Begin with none."""
     return Differences()
 
 
 def step(
-    state: Differences, seen: Seen, params: AccountMismatchParams
+    state: Differences, seen: Input, params: AccountMismatchParams
 ) -> tuple[Differences, Readings]:
     """Count what differs; what is exactly as old as the window counts no more.
 
     After the clock went back, one that lies ahead still counts.
     """
     window = span_ns(params.window)
-    if isinstance(seen, Differed):
+    if isinstance(seen, Mismatch):
         if seen.kind not in params.kinds:
             return state, None
         words = f"{seen.instrument}: {seen.detail}" if seen.instrument else seen.detail
         found = (*state.found, Difference(seen.ts, seen.kind, words))[-params.count :]
         state, now = Differences(found), seen.ts
-    elif isinstance(seen, Pulse):
+    elif isinstance(seen, Snapshot):
         now = seen.now
     else:
         return state, None
@@ -91,7 +91,7 @@ def step(
 
 
 def released(
-    state: Differences, pulse: Pulse, scope: str, params: AccountMismatchParams
+    state: Differences, snapshot: Snapshot, scope: str, params: AccountMismatchParams
 ) -> Differences:
     """Count from none."""
     return Differences()
@@ -118,5 +118,5 @@ RULE = Rule(
     start=start,
     step=step,
     released=released,
-    hears=frozenset({Differed}),
+    events=frozenset({Mismatch}),
 )

@@ -9,12 +9,12 @@ import msgspec
 from actors.guards.core.assets import asset_of, coin_of
 from actors.guards.core.caps import Share, share_cap
 from actors.guards.core.exposures import net_values
-from actors.guards.core.facts import Asked, Pulse, Seen
+from actors.guards.core.facts import Input, OrderRequested, Snapshot
 from actors.guards.core.groups import GroupCaps, group_readings, group_refusal
 from actors.guards.core.params import ActionName, GuardParams, Release
 from actors.guards.core.rule import Readings, Rule
 from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.worst_case import course
+from actors.guards.core.worst_case import worst_case
 
 
 class AssetCap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,9 +71,9 @@ class AssetCapsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fie
         return problems
 
 
-def step(state: Nothing, seen: Seen, params: AssetCapsParams) -> tuple[Nothing, Readings]:
+def step(state: Nothing, seen: Input, params: AssetCapsParams) -> tuple[Nothing, Readings]:
     """Measure each coin against its caps."""
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     coins: dict[str, dict[str, Decimal]] = {}
     for name, value in net_values(seen).items():
@@ -84,11 +84,13 @@ def step(state: Nothing, seen: Seen, params: AssetCapsParams) -> tuple[Nothing, 
     return state, group_readings(groups, params)
 
 
-def admit(state: Nothing, asked: Asked, pulse: Pulse, params: AssetCapsParams) -> str | None:
+def admit(
+    state: Nothing, asked: OrderRequested, snapshot: Snapshot, params: AssetCapsParams
+) -> str | None:
     """Refuse an entry that could bring its coin to a cap, with all that is under way."""
     coin = asset_of(asked.instrument)
-    way = course(asked).only(lambda name: asset_of(name) == coin)
-    caps = _caps(params, params.assets.get(coin, AssetCap()), pulse.equity)
+    way = worst_case(asked).only(lambda name: asset_of(name) == coin)
+    caps = _caps(params, params.assets.get(coin, AssetCap()), snapshot.equity)
     return group_refusal(coin, way, caps, net_entries=params.net_entries)
 
 
@@ -106,6 +108,6 @@ RULE = Rule(
     start=nothing,
     step=step,
     admit=admit,
-    needs=frozenset({"standing"}),
-    hears=frozenset(),
+    needs=frozenset({"open_exposure"}),
+    events=frozenset(),
 )

@@ -12,12 +12,12 @@ from msgspec import Meta
 
 from actors.guards.core.caps import Share, share_cap
 from actors.guards.core.exposures import net_values
-from actors.guards.core.facts import Asked, Pulse, Seen
+from actors.guards.core.facts import Input, OrderRequested, Snapshot
 from actors.guards.core.groups import GroupCaps, group_readings, group_refusal
 from actors.guards.core.params import ActionName, GuardParams, Release
 from actors.guards.core.rule import Readings, Rule
 from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.worst_case import course
+from actors.guards.core.worst_case import worst_case
 
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,9 +76,9 @@ class ClusterCapsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_f
         ]
 
 
-def step(state: Nothing, seen: Seen, params: ClusterCapsParams) -> tuple[Nothing, Readings]:
+def step(state: Nothing, seen: Input, params: ClusterCapsParams) -> tuple[Nothing, Readings]:
     """Measure each cluster against its caps."""
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     values = net_values(seen)
     groups = (
@@ -92,14 +92,16 @@ def step(state: Nothing, seen: Seen, params: ClusterCapsParams) -> tuple[Nothing
     return state, group_readings(groups, params)
 
 
-def admit(state: Nothing, asked: Asked, pulse: Pulse, params: ClusterCapsParams) -> str | None:
+def admit(
+    state: Nothing, asked: OrderRequested, snapshot: Snapshot, params: ClusterCapsParams
+) -> str | None:
     """Refuse an entry that could bring one of its clusters to a cap, with all under way."""
-    way = course(asked)
+    way = worst_case(asked)
     for key, cluster in params.clusters.items():
         if not belongs(asked.instrument, cluster.instruments):
             continue
         own = way.only(partial(belongs, patterns=cluster.instruments))
-        caps = _caps(cluster, pulse.equity, params)
+        caps = _caps(cluster, snapshot.equity, params)
         refusal = group_refusal(key, own, caps, net_entries=params.net_entries)
         if refusal:
             return refusal
@@ -124,6 +126,6 @@ RULE = Rule(
     start=nothing,
     step=step,
     admit=admit,
-    needs=frozenset({"standing"}),
-    hears=frozenset(),
+    needs=frozenset({"open_exposure"}),
+    events=frozenset(),
 )

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Closed, Pulse, Seen
+from actors.guards.core.facts import Input, RoundTripEvent, Snapshot
 from actors.guards.core.latch import end_of
-from actors.guards.core.notable import of_note
+from actors.guards.core.notable import notable_readings
 from actors.guards.core.params import GuardParams, Release
 from actors.guards.core.reading import Reading
 from actors.guards.core.rule import Readings, Rule
@@ -59,19 +59,19 @@ class Rows(msgspec.Struct, frozen=True):
     rows: dict[str, Row]
 
 
-def start(params: ConsecutiveLossesParams, pulse: Pulse) -> Rows:
+def start(params: ConsecutiveLossesParams, snapshot: Snapshot) -> Rows:
     """Return no losses."""
     return Rows({})
 
 
-def step(state: Rows, seen: Seen, params: ConsecutiveLossesParams) -> tuple[Rows, Readings]:
+def step(state: Rows, seen: Input, params: ConsecutiveLossesParams) -> tuple[Rows, Readings]:
     """Count a round trip, and end rows whose halt is over; a reading for each row of losses, in
     trips, and for the longest.
     """
-    if isinstance(seen, Closed):
+    if isinstance(seen, RoundTripEvent):
         # First: a trip that ends with the halt must not be taken for one more of the old row.
         state = _counted(_ended(state, seen.ts), seen, params)
-    elif isinstance(seen, Pulse):
+    elif isinstance(seen, Snapshot):
         state = _ended(state, seen.now)
     else:
         return state, None
@@ -82,17 +82,17 @@ def step(state: Rows, seen: Seen, params: ConsecutiveLossesParams) -> tuple[Rows
     prefix = _PREFIX[params.of]
     counts = {scope: row.count for scope, row in rows.items() if scope.startswith(prefix)}
     asks, multiplier = params.asks, params.multiplier
-    return state, of_note(
+    return state, notable_readings(
         counts, 0, lambda scope, count: _told(scope, count, params.losses, asks, multiplier)
     )
 
 
-def released(state: Rows, pulse: Pulse, scope: str, params: ConsecutiveLossesParams) -> Rows:
+def released(state: Rows, snapshot: Snapshot, scope: str, params: ConsecutiveLossesParams) -> Rows:
     """Count a scope's losses from here."""
     return Rows({name: row for name, row in state.rows.items() if name != scope})
 
 
-def _counted(state: Rows, trip: Closed, params: ConsecutiveLossesParams) -> Rows:
+def _counted(state: Rows, trip: RoundTripEvent, params: ConsecutiveLossesParams) -> Rows:
     scope = _scope(trip, params)
     before = state.rows.get(scope, Row())
     after = Row()
@@ -108,7 +108,7 @@ def _ended(state: Rows, now: int) -> Rows:
     return Rows(state.rows | over) if over else state
 
 
-def _scope(trip: Closed, params: ConsecutiveLossesParams) -> str:
+def _scope(trip: RoundTripEvent, params: ConsecutiveLossesParams) -> str:
     if params.of == "desk":
         return "desk"
     return _PREFIX[params.of] + (trip.strategy if params.of == "strategies" else trip.instrument)
@@ -135,5 +135,5 @@ RULE = Rule(
     start=start,
     step=step,
     released=released,
-    hears=frozenset({Closed}),
+    events=frozenset({RoundTripEvent}),
 )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.guards.core.facts import Asked, Closed, Pulse, Seen, Traded
+from actors.guards.core.facts import FillEvent, Input, OrderRequested, RoundTripEvent, Snapshot
 from actors.guards.core.held import Holds, adds, after_fill, held_of, is_flat
 from actors.guards.core.reading import Reading
 from actors.guards.core.rule import Readings, Rule
 from actors.guards.core.scopes import Of, scope_of
 from actors.guards.core.spans import SpanOrNone, seconds, span_ns
-from actors.guards.core.transient import PassingParams, refuses
+from actors.guards.core.transient import TransientParams, refuses
 
 
-class CooldownParams(PassingParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CooldownParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long no new trade is opened after one was closed. Adding to an open one is none.
 
     An order that turns a position from long to short passes where no pause runs, and begins one.
@@ -55,26 +55,26 @@ class Coolings(msgspec.Struct, frozen=True):
     holds: Holds
 
 
-def start(params: CooldownParams, pulse: Pulse) -> Coolings:
+def start(params: CooldownParams, snapshot: Snapshot) -> Coolings:
     """Begin with no pause."""
-    return Coolings({}, held_of(pulse))
+    return Coolings({}, held_of(snapshot))
 
 
-def step(state: Coolings, seen: Seen, params: CooldownParams) -> tuple[Coolings, Readings]:
+def step(state: Coolings, seen: Input, params: CooldownParams) -> tuple[Coolings, Readings]:
     """Begin a pause at a close; readings in seconds since it, over until the limit has passed.
 
     While something is open in the scope only `admit` keeps new trades back, as a verdict would also
     refuse what adds to the open one.
     """
-    if isinstance(seen, Pulse):
+    if isinstance(seen, Snapshot):
         now, holds = seen.now, held_of(seen, state.holds)
         running = {k: c for k, c in state.running.items() if now < c.until}
         if holds is not state.holds or len(running) != len(state.running):
             state = Coolings(running, holds)
-    elif isinstance(seen, Traded):
+    elif isinstance(seen, FillEvent):
         now = seen.ts
         state = msgspec.structs.replace(state, holds=after_fill(state.holds, seen))
-    elif isinstance(seen, Closed):
+    elif isinstance(seen, RoundTripEvent):
         now = seen.ts
         state = _closed(state, seen, params)
     else:
@@ -85,7 +85,9 @@ def step(state: Coolings, seen: Seen, params: CooldownParams) -> tuple[Coolings,
     )
 
 
-def admit(state: Coolings, asked: Asked, pulse: Pulse, params: CooldownParams) -> str | None:
+def admit(
+    state: Coolings, asked: OrderRequested, snapshot: Snapshot, params: CooldownParams
+) -> str | None:
     """Refuse what opens before the pause is over; at its very end it passes."""
     if not refuses(params) or adds(asked):
         return None
@@ -95,13 +97,13 @@ def admit(state: Coolings, asked: Asked, pulse: Pulse, params: CooldownParams) -
     return _words(cooling, asked.ts)
 
 
-def released(state: Coolings, pulse: Pulse, scope: str, params: CooldownParams) -> Coolings:
+def released(state: Coolings, snapshot: Snapshot, scope: str, params: CooldownParams) -> Coolings:
     """End the scope's pause."""
     kept = {k: c for k, c in state.running.items() if k != scope}
     return msgspec.structs.replace(state, running=kept)
 
 
-def _closed(state: Coolings, closed: Closed, params: CooldownParams) -> Coolings:
+def _closed(state: Coolings, closed: RoundTripEvent, params: CooldownParams) -> Coolings:
     wait, lost = span_ns(params.after_trade), closed.net < 0
     if lost:
         wait = max(wait, span_ns(params.after_loss))
@@ -142,6 +144,6 @@ RULE = Rule(
     step=step,
     admit=admit,
     released=released,
-    needs=frozenset({"standing"}),
-    hears=frozenset({Traded, Closed}),
+    needs=frozenset({"open_exposure"}),
+    events=frozenset({FillEvent, RoundTripEvent}),
 )

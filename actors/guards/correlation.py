@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from actors.guards.core.caps import cap_of
 from actors.guards.core.exposures import net_values
-from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.facts import Input, Snapshot
 from actors.guards.core.params import Fraction, GuardParams, Release
 from actors.guards.core.reading import Reading, inside
 from actors.guards.core.rule import Readings, Rule
@@ -64,14 +64,14 @@ class CorrelationParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_f
         ]
 
 
-def start(params: CorrelationParams, pulse: Pulse) -> Samples:
-    """Begin without samples; the first pulse's are taken when it is stepped."""
+def start(params: CorrelationParams, snapshot: Snapshot) -> Samples:
+    """Begin without samples; the first snapshot's are taken when it is stepped."""
     return Samples()
 
 
-def step(state: Samples, seen: Seen, params: CorrelationParams) -> tuple[Samples, Readings]:
+def step(state: Samples, seen: Input, params: CorrelationParams) -> tuple[Samples, Readings]:
     """Sample where it is due, and measure what is held now, or the pairs."""
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     names = {leg for pair in params.pairs for leg in pair} or seen.markets
     state = sampled(state, seen, sorted(names), span_ns(params.every), params.lookback + 1)
@@ -82,7 +82,7 @@ def step(state: Samples, seen: Seen, params: CorrelationParams) -> tuple[Samples
     return state, (_of_book(state, seen, params),)
 
 
-def released(state: Samples, pulse: Pulse, scope: str, params: CorrelationParams) -> Samples:
+def released(state: Samples, snapshot: Snapshot, scope: str, params: CorrelationParams) -> Samples:
     """Sample anew: the instrument's prices, or all."""
     return without(state, scope)
 
@@ -102,9 +102,9 @@ def _of_pair(
     )
 
 
-def _of_book(samples: Samples, pulse: Pulse, params: CorrelationParams) -> Reading:
-    values = net_values(pulse)
-    least = cap_of(params.least_value, pulse.equity)
+def _of_book(samples: Samples, snapshot: Snapshot, params: CorrelationParams) -> Reading:
+    values = net_values(snapshot)
+    least = cap_of(params.least_value, snapshot.equity)
     names = tuple(sorted(name for name, value in values.items() if abs(value) >= least))
     if len(names) < 2:
         return _reading("desk", "", 0.0, "fewer than two positions are large enough", params)
@@ -162,5 +162,5 @@ RULE = Rule(
     step=step,
     released=released,
     needs=frozenset({"markets"}),
-    hears=frozenset(),
+    events=frozenset(),
 )

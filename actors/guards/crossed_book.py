@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.facts import Input, Snapshot
 from actors.guards.core.params import Release
 from actors.guards.core.reading import Reading
 from actors.guards.core.rule import Readings, Rule
 from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.transient import PassingParams
+from actors.guards.core.transient import TransientParams
 
 
-class CrossedBookParams(PassingParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CrossedBookParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What follows from a crossed book: by default entries wait, and two seconds longer."""
 
     release: Release = "2s"
 
 
-def step(state: Nothing, seen: Seen, params: CrossedBookParams) -> tuple[Nothing, Readings]:
+def step(state: Nothing, seen: Input, params: CrossedBookParams) -> tuple[Nothing, Readings]:
     """Measure by how much bids overlap asks; a reading in quote currency of each that does.
 
     An instrument's best prices must be known; that of the narrowest book is told where none is
     crossed.
     """
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     overlaps = {
         name: market.bid - market.ask
@@ -58,5 +58,5 @@ RULE = Rule(
     start=nothing,
     step=step,
     needs=frozenset({"markets"}),
-    hears=frozenset(),
+    events=frozenset(),
 )

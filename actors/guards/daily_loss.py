@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.facts import Input, Snapshot
 from actors.guards.core.limits import ZERO, Money, exact, given, limit, none_given
 from actors.guards.core.marks import Mark, fresh, opening
 from actors.guards.core.params import ActionName, Fraction, GuardParams, Release
@@ -64,14 +64,14 @@ class Today(msgspec.Struct, frozen=True):
     equity: Mark
 
 
-def start(params: DailyLossParams, pulse: Pulse) -> Today:
+def start(params: DailyLossParams, snapshot: Snapshot) -> Today:
     """Begin the day here."""
-    return Today(fresh(pulse.equity, pulse.now))
+    return Today(fresh(snapshot.equity, snapshot.now))
 
 
-def step(state: Today, seen: Seen, params: DailyLossParams) -> tuple[Today, Readings]:
+def step(state: Today, seen: Input, params: DailyLossParams) -> tuple[Today, Readings]:
     """Begin a day where one begins; one reading for each limit, in the limit's unit."""
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     began = opening(state.equity, seen.equity, seen.now, "day")
     if began is not state.equity:
@@ -83,9 +83,9 @@ def step(state: Today, seen: Seen, params: DailyLossParams) -> tuple[Today, Read
     return state, tuple(each.read(lost, "desk", "loss of {} since midnight UTC") for each in limits)
 
 
-def released(state: Today, pulse: Pulse, scope: str, params: DailyLossParams) -> Today:
+def released(state: Today, snapshot: Snapshot, scope: str, params: DailyLossParams) -> Today:
     """Measure the day's loss from here."""
-    return start(params, pulse)
+    return start(params, snapshot)
 
 
 def _risked(params: DailyLossParams, equity: Decimal) -> Decimal:
@@ -99,5 +99,5 @@ RULE = Rule(
     start=start,
     step=step,
     released=released,
-    hears=frozenset(),
+    events=frozenset(),
 )

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from actors.guards.core import curves
 from actors.guards.core.curves import CurveParams, Peaks
-from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.facts import Input, Snapshot
 from actors.guards.core.limits import Limit, limit, percent
 from actors.guards.core.rule import Readings, Rule
 from strategies.messages import Action
@@ -71,9 +71,9 @@ class DrawdownTiersParams(CurveParams, frozen=True, kw_only=True, forbid_unknown
         return problems
 
 
-def step(state: Peaks, seen: Seen, params: DrawdownTiersParams) -> tuple[Peaks, Readings]:
+def step(state: Peaks, seen: Input, params: DrawdownTiersParams) -> tuple[Peaks, Readings]:
     """Follow the peaks; one reading for each curve and tier, a fraction of the peak."""
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     state, falls = curves.follow(state, seen, params)
     readings = [
@@ -102,5 +102,5 @@ RULE = Rule(
     start=curves.start,
     step=step,
     released=curves.released,
-    hears=frozenset(),
+    events=frozenset(),
 )

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Erred, Pulse, Seen
+from actors.guards.core.facts import ErrorEvent, Input, Snapshot
 from actors.guards.core.params import GuardParams, Release
 from actors.guards.core.reading import Reading, inside
 from actors.guards.core.rule import Readings, Rule
@@ -37,20 +37,20 @@ class Errors(msgspec.Struct, frozen=True):
     stamps: Stamps = ()
 
 
-def start(params: ErrorRateParams, pulse: Pulse) -> Errors:
+def start(params: ErrorRateParams, snapshot: Snapshot) -> Errors:
     """Begin with none."""
     return Errors()
 
 
-def step(state: Errors, seen: Seen, params: ErrorRateParams) -> tuple[Errors, Readings]:
+def step(state: Errors, seen: Input, params: ErrorRateParams) -> tuple[Errors, Readings]:
     """Count the errors of the window that ends now, up to the limit."""
     window = span_ns(params.window)
-    if isinstance(seen, Erred):
+    if isinstance(seen, ErrorEvent):
         now, last = seen.ts, f"; the last: {seen.source}"
         stamps = added(state.stamps, now, window, params.limit)
         if stamps != state.stamps:
             state = Errors(stamps)
-    elif isinstance(seen, Pulse):
+    elif isinstance(seen, Snapshot):
         now, last = seen.now, ""
     else:
         return state, None
@@ -71,7 +71,7 @@ def step(state: Errors, seen: Seen, params: ErrorRateParams) -> tuple[Errors, Re
     )
 
 
-def released(state: Errors, pulse: Pulse, scope: str, params: ErrorRateParams) -> Errors:
+def released(state: Errors, snapshot: Snapshot, scope: str, params: ErrorRateParams) -> Errors:
     """Forget the errors so far."""
     return Errors()
 
@@ -81,5 +81,5 @@ RULE = Rule(
     start=start,
     step=step,
     released=released,
-    hears=frozenset({Erred}),
+    events=frozenset({ErrorEvent}),
 )

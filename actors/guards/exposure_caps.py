@@ -7,13 +7,13 @@ from typing import Literal, NamedTuple
 
 from actors.guards.core.caps import Cap, Share, cap_reading, money_cap, share_cap
 from actors.guards.core.exposures import Values, gross, net, net_values, strategy_values
-from actors.guards.core.facts import Asked, Pulse, Seen
+from actors.guards.core.facts import Input, OrderRequested, Snapshot
 from actors.guards.core.limits import Money, none_given
 from actors.guards.core.params import GuardParams, Release
 from actors.guards.core.reading import Reading
 from actors.guards.core.rule import Readings, Rule
 from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.worst_case import course
+from actors.guards.core.worst_case import worst_case
 
 Of = Literal["desk", "strategies"]
 
@@ -66,9 +66,9 @@ class _Limit(NamedTuple):
     is_net: bool
 
 
-def step(state: Nothing, seen: Seen, params: ExposureCapsParams) -> tuple[Nothing, Readings]:
+def step(state: Nothing, seen: Input, params: ExposureCapsParams) -> tuple[Nothing, Readings]:
     """Measure gross and net value of the desk, or of each strategy, against the caps."""
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     limits = _limits(params, seen)
     readings: list[Reading] = []
@@ -79,12 +79,14 @@ def step(state: Nothing, seen: Seen, params: ExposureCapsParams) -> tuple[Nothin
     return state, tuple(readings)
 
 
-def admit(state: Nothing, asked: Asked, pulse: Pulse, params: ExposureCapsParams) -> str | None:
+def admit(
+    state: Nothing, asked: OrderRequested, snapshot: Snapshot, params: ExposureCapsParams
+) -> str | None:
     """Refuse an entry that could bring gross or net to a cap, with all that is under way."""
     strategy = asked.strategy if params.of == "strategies" else None
     scope = "desk" if strategy is None else f"strategy:{strategy}"
-    way = course(asked, strategy)
-    for _, cap, is_net in _limits(params, pulse):
+    way = worst_case(asked, strategy)
+    for _, cap, is_net in _limits(params, snapshot):
         if is_net and params.net_entries:
             refusal = cap.refusal(way.net(), _what(scope, is_net))
         elif not is_net and way.worsens:
@@ -96,25 +98,29 @@ def admit(state: Nothing, asked: Asked, pulse: Pulse, params: ExposureCapsParams
     return None
 
 
-def _limits(params: ExposureCapsParams, pulse: Pulse) -> list[_Limit]:
+def _limits(params: ExposureCapsParams, snapshot: Snapshot) -> list[_Limit]:
     limits = []
     if params.gross_currency is not None:
         limits.append(_Limit("gross_currency", money_cap(params.gross_currency, params), False))
     if params.net_currency is not None:
         limits.append(_Limit("net_currency", money_cap(params.net_currency, params), True))
     if params.leverage is not None:
-        limits.append(_Limit("leverage", share_cap(params.leverage, pulse.equity, params), False))
+        limits.append(
+            _Limit("leverage", share_cap(params.leverage, snapshot.equity, params), False)
+        )
     if params.net_pct is not None:
-        limits.append(_Limit("net_pct", share_cap(params.net_pct, pulse.equity, params), True))
+        limits.append(_Limit("net_pct", share_cap(params.net_pct, snapshot.equity, params), True))
     return limits
 
 
-def _held(params: ExposureCapsParams, pulse: Pulse) -> Iterator[tuple[str, Values]]:
+def _held(params: ExposureCapsParams, snapshot: Snapshot) -> Iterator[tuple[str, Values]]:
     if params.of == "desk":
-        yield "desk", net_values(pulse)
+        yield "desk", net_values(snapshot)
         return
-    for strategy in sorted({*pulse.results, *(held.strategy for held in pulse.holdings)} - {""}):
-        yield f"strategy:{strategy}", strategy_values(pulse, strategy)
+    for strategy in sorted(
+        {*snapshot.results, *(held.strategy for held in snapshot.holdings)} - {""}
+    ):
+        yield f"strategy:{strategy}", strategy_values(snapshot, strategy)
 
 
 def _what(scope: str, is_net: bool) -> str:
@@ -126,6 +132,6 @@ RULE = Rule(
     start=nothing,
     step=step,
     admit=admit,
-    needs=frozenset({"standing"}),
-    hears=frozenset(),
+    needs=frozenset({"open_exposure"}),
+    events=frozenset(),
 )

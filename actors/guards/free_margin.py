@@ -9,14 +9,14 @@ from typing import Annotated
 from msgspec import Meta
 
 from actors.guards.core.caps import NO_EQUITY
-from actors.guards.core.facts import ZERO, Asked, Pulse, Seen
+from actors.guards.core.facts import ZERO, Input, OrderRequested, Snapshot
 from actors.guards.core.limits import exact
 from actors.guards.core.margin import ONE, initial_margin, initial_margins, stake, stakes
 from actors.guards.core.params import Fraction, GuardParams, Release
 from actors.guards.core.reading import Reading
 from actors.guards.core.rule import Readings, Rule
 from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.worst_case import course
+from actors.guards.core.worst_case import worst_case
 
 
 class FreeMarginParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,9 +38,9 @@ class FreeMarginParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fi
     leverage: Annotated[float, Meta(ge=1, le=100)] | None = None
 
 
-def step(state: Nothing, seen: Seen, params: FreeMarginParams) -> tuple[Nothing, Readings]:
+def step(state: Nothing, seen: Input, params: FreeMarginParams) -> tuple[Nothing, Readings]:
     """Measure the free margin; nothing is over while nothing is held."""
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     leverage = _leverage(params, seen)
     used = initial_margins(stakes(seen).values(), leverage)
@@ -62,12 +62,14 @@ def step(state: Nothing, seen: Seen, params: FreeMarginParams) -> tuple[Nothing,
     return state, (reading,)
 
 
-def admit(state: Nothing, asked: Asked, pulse: Pulse, params: FreeMarginParams) -> str | None:
+def admit(
+    state: Nothing, asked: OrderRequested, snapshot: Snapshot, params: FreeMarginParams
+) -> str | None:
     """Refuse an entry that could use the free margin up, with all that is under way."""
-    way = course(asked)
+    way = worst_case(asked)
     if not way.worsens:
         return None
-    equity, rates = pulse.equity, _rates(pulse, _leverage(params, pulse))
+    equity, rates = snapshot.equity, _rates(snapshot, _leverage(params, snapshot))
     least = exact(params.least) * equity
     # No reach uses more than its worse end at the largest of the rates: where even that leaves
     # enough, as it mostly does, a hundred positions need not be worked out for each order.
@@ -86,9 +88,9 @@ def admit(state: Nothing, asked: Asked, pulse: Pulse, params: FreeMarginParams) 
 class _Rates(dict[str, tuple[Decimal, Decimal]]):
     """The margin rates of longs and shorts by instrument, worked out when they are asked for."""
 
-    def __init__(self, pulse: Pulse, leverage: Decimal) -> None:
+    def __init__(self, snapshot: Snapshot, leverage: Decimal) -> None:
         super().__init__()
-        self.pulse = pulse
+        self.snapshot = snapshot
         self.leverage = leverage
         self._most = ZERO
 
@@ -99,7 +101,7 @@ class _Rates(dict[str, tuple[Decimal, Decimal]]):
         return self._most
 
     def __missing__(self, name: str) -> tuple[Decimal, Decimal]:
-        market = self.pulse.markets.get(name)
+        market = self.snapshot.markets.get(name)
         sides = (stake(side, market, name) for side in (ONE, -ONE))
         long, short = (initial_margin(held, self.leverage) for held in sides)
         self[name] = long, short
@@ -109,15 +111,15 @@ class _Rates(dict[str, tuple[Decimal, Decimal]]):
 _newest: list[_Rates] = []
 
 
-def _rates(pulse: Pulse, leverage: Decimal) -> _Rates:
-    """Return the rates at a pulse; a rebalance asks for them hundreds of times at one."""
-    if not _newest or _newest[0].pulse is not pulse or _newest[0].leverage != leverage:
-        _newest[:] = [_Rates(pulse, leverage)]
+def _rates(snapshot: Snapshot, leverage: Decimal) -> _Rates:
+    """Return the rates at a snapshot; a rebalance asks for them hundreds of times at one."""
+    if not _newest or _newest[0].snapshot is not snapshot or _newest[0].leverage != leverage:
+        _newest[:] = [_Rates(snapshot, leverage)]
     return _newest[0]
 
 
-def _leverage(params: FreeMarginParams, pulse: Pulse) -> Decimal:
-    return pulse.leverage if params.leverage is None else exact(params.leverage)
+def _leverage(params: FreeMarginParams, snapshot: Snapshot) -> Decimal:
+    return snapshot.leverage if params.leverage is None else exact(params.leverage)
 
 
 RULE = Rule(
@@ -125,6 +127,6 @@ RULE = Rule(
     start=nothing,
     step=step,
     admit=admit,
-    needs=frozenset({"markets", "standing"}),
-    hears=frozenset(),
+    needs=frozenset({"markets", "open_exposure"}),
+    events=frozenset(),
 )

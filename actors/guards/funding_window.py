@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.guards.core.facts import Asked, Pulse, Seen
+from actors.guards.core.facts import Input, OrderRequested, Snapshot
 from actors.guards.core.reading import Reading
 from actors.guards.core.rule import Readings, Rule
 from actors.guards.core.spans import SpanOrNone, seconds, span_ns
-from actors.guards.core.transient import PassingParams, refuses
+from actors.guards.core.transient import TransientParams, refuses
 
 
-class FundingWindowParams(PassingParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FundingWindowParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The window around each instrument's funding settlement; ``flatten`` also closes what is open.
 
     It begins at ``before`` and is over at ``after`` exactly.
@@ -40,19 +40,19 @@ class Settlements(msgspec.Struct, frozen=True):
     last: dict[str, int]
 
 
-def start(params: FundingWindowParams, pulse: Pulse) -> Settlements:
-    """Begin with what the pulse says."""
-    return _seen(Settlements({}, {}), pulse)
+def start(params: FundingWindowParams, snapshot: Snapshot) -> Settlements:
+    """Begin with what the snapshot says."""
+    return _seen(Settlements({}, {}), snapshot)
 
 
 def step(
-    state: Settlements, seen: Seen, params: FundingWindowParams
+    state: Settlements, seen: Input, params: FundingWindowParams
 ) -> tuple[Settlements, Readings]:
     """Take in the next settlements; readings in seconds from the settlement or to it.
 
     Told are the instruments inside their window, and the one that comes to its own next.
     """
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     state = _seen(state, seen)
     before, after = span_ns(params.before), span_ns(params.after)
@@ -70,7 +70,7 @@ def step(
 
 
 def admit(
-    state: Settlements, asked: Asked, pulse: Pulse, params: FundingWindowParams
+    state: Settlements, asked: OrderRequested, snapshot: Snapshot, params: FundingWindowParams
 ) -> str | None:
     """Refuse entries inside the window at the very moment of the order."""
     if not refuses(params):
@@ -81,15 +81,15 @@ def admit(
     return None if at is None else _words(at, asked.ts)
 
 
-def _seen(state: Settlements, pulse: Pulse) -> Settlements:
+def _seen(state: Settlements, snapshot: Snapshot) -> Settlements:
     coming: dict[str, int] = {}
     last: dict[str, int] = {}
-    for name, market in pulse.markets.items():
+    for name, market in snapshot.markets.items():
         expected, told = state.coming.get(name), market.next_funding_ns
         before = newest = state.last.get(name, 0)
         # The next one has passed too where the venue has not told the one after it yet.
         for at in (expected, told, market.last_funding_ns):
-            if at is not None and newest < at <= pulse.now:
+            if at is not None and newest < at <= snapshot.now:
                 newest = at
         if newest > before:
             last[name] = newest
@@ -133,5 +133,5 @@ RULE = Rule(
     step=step,
     admit=admit,
     needs=frozenset({"markets"}),
-    hears=frozenset(),
+    events=frozenset(),
 )

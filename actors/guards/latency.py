@@ -10,13 +10,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Asked, Market, Pulse, Seen
-from actors.guards.core.notable import of_note
+from actors.guards.core.facts import Input, Market, OrderRequested, Snapshot
+from actors.guards.core.notable import notable_readings
 from actors.guards.core.reading import Reading, inside
 from actors.guards.core.rule import Readings, Rule
 from actors.guards.core.spans import Span, seconds, span_ns
 from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.transient import PassingParams, refuses
+from actors.guards.core.transient import TransientParams, refuses
 
 _NORMAL = NormalDist()
 
@@ -39,7 +39,7 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     seed: int = 0
 
 
-class LatencyGateParams(PassingParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LatencyGateParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The delay from an event at the venue to the decision at which entries stop.
 
     Parameters
@@ -54,9 +54,9 @@ class LatencyGateParams(PassingParams, frozen=True, kw_only=True, forbid_unknown
     simulated: Simulated | None = None
 
 
-def step(state: Nothing, seen: Seen, params: LatencyGateParams) -> tuple[Nothing, Readings]:
+def step(state: Nothing, seen: Input, params: LatencyGateParams) -> tuple[Nothing, Readings]:
     """Measure; readings in seconds of what is late, and of what is latest."""
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     limit = seconds(span_ns(params.limit))
     delays = {
@@ -78,15 +78,17 @@ def step(state: Nothing, seen: Seen, params: LatencyGateParams) -> tuple[Nothing
             reason=_words(delay, params) if over else "",
         )
 
-    return state, of_note(delays, limit - params.hysteresis * limit, reading)
+    return state, notable_readings(delays, limit - params.hysteresis * limit, reading)
 
 
-def admit(state: Nothing, asked: Asked, pulse: Pulse, params: LatencyGateParams) -> str | None:
+def admit(
+    state: Nothing, asked: OrderRequested, snapshot: Snapshot, params: LatencyGateParams
+) -> str | None:
     """Refuse an entry where the newest event came too late."""
-    market = pulse.markets.get(asked.instrument)
+    market = snapshot.markets.get(asked.instrument)
     if market is None or not refuses(params):
         return None
-    delay = delay_of(market, asked.instrument, pulse.now, params.simulated)
+    delay = delay_of(market, asked.instrument, snapshot.now, params.simulated)
     if delay is None or delay < span_ns(params.limit):
         return None
     return _words(seconds(delay), params)
@@ -121,5 +123,5 @@ RULE = Rule(
     step=step,
     admit=admit,
     needs=frozenset({"markets"}),
-    hears=frozenset(),
+    events=frozenset(),
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Literal
 
-from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.facts import Input, Snapshot
 from actors.guards.core.limits import exact, none_given, percent
 from actors.guards.core.margin import Stake, against, alone, maintenance_margin, stakes, together
 from actors.guards.core.params import ActionName, Fraction, GuardParams, Release
@@ -47,9 +47,11 @@ class LiquidationDistanceParams(GuardParams, frozen=True, kw_only=True, forbid_u
         return super().check() + missing
 
 
-def step(state: Nothing, seen: Seen, params: LiquidationDistanceParams) -> tuple[Nothing, Readings]:
+def step(
+    state: Nothing, seen: Input, params: LiquidationDistanceParams
+) -> tuple[Nothing, Readings]:
     """Measure the distances; nothing is measured while nothing is held."""
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     held = stakes(seen)
     if not held:
@@ -116,5 +118,5 @@ RULE = Rule(
     start=nothing,
     step=step,
     needs=frozenset({"markets"}),
-    hears=frozenset(),
+    events=frozenset(),
 )

@@ -7,12 +7,12 @@ from functools import cache
 import msgspec
 
 from actors.guards.core.exposures import net_values
-from actors.guards.core.facts import Asked, Pulse, Seen
+from actors.guards.core.facts import Input, OrderRequested, Snapshot
 from actors.guards.core.reading import Reading
 from actors.guards.core.rule import Readings, Rule
 from actors.guards.core.spans import SpanOrNone, seconds, span_ns
 from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.transient import PassingParams, refuses
+from actors.guards.core.transient import TransientParams, refuses
 from config.durations import nanoseconds, parse
 
 
@@ -29,7 +29,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     end: str
 
 
-class MaintenanceParams(PassingParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MaintenanceParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When the venue is taken for closed: while it says so, and in the windows that it announced.
 
     Parameters
@@ -61,13 +61,13 @@ class MaintenanceParams(PassingParams, frozen=True, kw_only=True, forbid_unknown
         return super().check() + found
 
 
-def step(state: Nothing, seen: Seen, params: MaintenanceParams) -> tuple[Nothing, Readings]:
+def step(state: Nothing, seen: Input, params: MaintenanceParams) -> tuple[Nothing, Readings]:
     """Look; readings are 1 while the venue or an instrument is closed, against a limit of 1.
 
     What is delisted and not held is spoken of no more: no halt of it would ever end. Of announced
     windows the reading is in seconds since entries stop, negative before, against 0.
     """
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     closed = bool(seen.maintenance)
     readings = [_closed("desk", "venue", closed, seen.maintenance, params)]
@@ -82,13 +82,15 @@ def step(state: Nothing, seen: Seen, params: MaintenanceParams) -> tuple[Nothing
     return state, tuple(readings)
 
 
-def admit(state: Nothing, asked: Asked, pulse: Pulse, params: MaintenanceParams) -> str | None:
+def admit(
+    state: Nothing, asked: OrderRequested, snapshot: Snapshot, params: MaintenanceParams
+) -> str | None:
     """Refuse entries while closed, and in a window at the very moment of the order."""
     if not refuses(params):
         return None
-    if pulse.maintenance:
-        return pulse.maintenance
-    market = pulse.markets.get(asked.instrument)
+    if snapshot.maintenance:
+        return snapshot.maintenance
+    market = snapshot.markets.get(asked.instrument)
     if market is not None and not market.trading:
         return f"the venue takes no orders in {asked.instrument}"
     window = _window(params, asked.ts)
@@ -154,5 +156,5 @@ RULE = Rule(
     step=step,
     admit=admit,
     needs=frozenset({"markets"}),
-    hears=frozenset(),
+    events=frozenset(),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actors.guards.core import curves
 from actors.guards.core.curves import CurveParams, Peaks
-from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.facts import Input, Snapshot
 from actors.guards.core.limits import Money, given, none_given
 from actors.guards.core.marks import Session, release_problems
 from actors.guards.core.params import ActionName, Fraction
@@ -38,9 +38,9 @@ class MaxDrawdownParams(CurveParams, frozen=True, kw_only=True, forbid_unknown_f
         return super().check() + missing + release_problems(self.session, self.release)
 
 
-def step(state: Peaks, seen: Seen, params: MaxDrawdownParams) -> tuple[Peaks, Readings]:
+def step(state: Peaks, seen: Input, params: MaxDrawdownParams) -> tuple[Peaks, Readings]:
     """Follow the peaks; one reading for each curve and limit, in the limit's unit."""
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     state, falls = curves.follow(state, seen, params, params.session)
     words = f"drawdown of {{}} from {_PEAK[params.session]}"
@@ -56,5 +56,5 @@ RULE = Rule(
     start=curves.start,
     step=step,
     released=curves.released,
-    hears=frozenset(),
+    events=frozenset(),
 )

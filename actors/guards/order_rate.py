@@ -7,17 +7,17 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Asked, Pulse, Refused, Seen
+from actors.guards.core.facts import Input, OrderRequested, Refused, Snapshot
 from actors.guards.core.params import Release
 from actors.guards.core.reading import Reading, inside
 from actors.guards.core.rule import Readings, Rule
 from actors.guards.core.spans import Span, span_ns
 from actors.guards.core.stamps import Stamps, added, below_from, counted
-from actors.guards.core.transient import PassingParams, refuses
+from actors.guards.core.transient import TransientParams, refuses
 from config.durations import MINUTE_NS
 
 
-class OrderRateParams(PassingParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OrderRateParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How fast each strategy's orders leave.
 
     An entry above the rate is refused for the moment. Exits count, and always pass. A strategy of
@@ -49,14 +49,14 @@ class Rates(msgspec.Struct, frozen=True):
     refused: dict[str, Stamps]
 
 
-def start(params: OrderRateParams, pulse: Pulse) -> Rates:
+def start(params: OrderRateParams, snapshot: Snapshot) -> Rates:
     """Begin with none."""
     return Rates({}, {})
 
 
-def step(state: Rates, seen: Seen, params: OrderRateParams) -> tuple[Rates, Readings]:
+def step(state: Rates, seen: Input, params: OrderRateParams) -> tuple[Rates, Readings]:
     """Count; readings of the entries of each strategy refused for the rate in the last minute."""
-    if isinstance(seen, Asked):
+    if isinstance(seen, OrderRequested):
         most = max(params.count, params.per_minute or 0)
         reach = max(span_ns(params.window), MINUTE_NS if params.per_minute else 0)
         before = state.left.get(seen.strategy, ())
@@ -70,7 +70,7 @@ def step(state: Rates, seen: Seen, params: OrderRateParams) -> tuple[Rates, Read
         after = added(before, now, MINUTE_NS, params.spam_after)
         if after != before:
             state = Rates(state.left, {**state.refused, seen.strategy: after})
-    elif isinstance(seen, Pulse):
+    elif isinstance(seen, Snapshot):
         now = seen.now
     else:
         return state, None
@@ -80,14 +80,16 @@ def step(state: Rates, seen: Seen, params: OrderRateParams) -> tuple[Rates, Read
     )
 
 
-def admit(state: Rates, asked: Asked, pulse: Pulse, params: OrderRateParams) -> str | None:
+def admit(
+    state: Rates, asked: OrderRequested, snapshot: Snapshot, params: OrderRateParams
+) -> str | None:
     """Refuse an entry that would be one too many."""
     if not refuses(params):
         return None
     return _too_fast(state, asked.strategy, asked.ts, params)
 
 
-def released(state: Rates, pulse: Pulse, scope: str, params: OrderRateParams) -> Rates:
+def released(state: Rates, snapshot: Snapshot, scope: str, params: OrderRateParams) -> Rates:
     """Forget what was refused of the strategy."""
     name = scope.removeprefix("strategy:")
     kept = {k: stamps for k, stamps in state.refused.items() if scope != "desk" and k != name}
@@ -126,5 +128,5 @@ RULE = Rule(
     step=step,
     admit=admit,
     released=released,
-    hears=frozenset({Asked, Refused}),
+    events=frozenset({OrderRequested, Refused}),
 )

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from actors.guards.core.caps import Cap, Share, cap_reading, money_cap, of_note, share_cap
+from actors.guards.core.caps import (
+    Cap,
+    Share,
+    cap_reading,
+    money_cap,
+    notable_instruments,
+    share_cap,
+)
 from actors.guards.core.exposures import net_values
-from actors.guards.core.facts import Asked, Pulse, Seen
+from actors.guards.core.facts import Input, OrderRequested, Snapshot
 from actors.guards.core.limits import Money, none_given
 from actors.guards.core.params import ActionName, GuardParams, Release
 from actors.guards.core.rule import Readings, Rule
 from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.worst_case import course
+from actors.guards.core.worst_case import worst_case
 
 
 class PositionCapParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,34 +43,36 @@ class PositionCapParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_f
         return super().check() + missing
 
 
-def step(state: Nothing, seen: Seen, params: PositionCapParams) -> tuple[Nothing, Readings]:
+def step(state: Nothing, seen: Input, params: PositionCapParams) -> tuple[Nothing, Readings]:
     """Measure each instrument's net value against the caps."""
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     values = net_values(seen)
     return state, tuple(
         cap_reading(f"instrument:{name}", key, abs(values[name]), cap, params, f"{name} is worth")
         for key, cap in _caps(params, seen)
-        for name in of_note(values, cap)
+        for name in notable_instruments(values, cap)
     )
 
 
-def admit(state: Nothing, asked: Asked, pulse: Pulse, params: PositionCapParams) -> str | None:
+def admit(
+    state: Nothing, asked: OrderRequested, snapshot: Snapshot, params: PositionCapParams
+) -> str | None:
     """Refuse an entry that could bring the position to a cap, with all that is under way."""
-    way = course(asked)
+    way = worst_case(asked)
     if not way.worsens:
         return None
     refusals = (
         cap.refusal(way.own.worst, f"{asked.instrument}'s position")
-        for _, cap in _caps(params, pulse)
+        for _, cap in _caps(params, snapshot)
     )
     return next(filter(None, refusals), None)
 
 
-def _caps(params: PositionCapParams, pulse: Pulse) -> list[tuple[str, Cap]]:
+def _caps(params: PositionCapParams, snapshot: Snapshot) -> list[tuple[str, Cap]]:
     caps: list[tuple[str, Cap]] = []
     if params.limit_pct is not None:
-        caps.append(("pct", share_cap(params.limit_pct, pulse.equity, params)))
+        caps.append(("pct", share_cap(params.limit_pct, snapshot.equity, params)))
     if params.limit_currency is not None:
         caps.append(("currency", money_cap(params.limit_currency, params)))
     return caps
@@ -74,6 +83,6 @@ RULE = Rule(
     start=nothing,
     step=step,
     admit=admit,
-    needs=frozenset({"standing"}),
-    hears=frozenset(),
+    needs=frozenset({"open_exposure"}),
+    events=frozenset(),
 )

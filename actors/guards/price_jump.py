@@ -7,17 +7,17 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.facts import Input, Snapshot
 from actors.guards.core.limits import percent
-from actors.guards.core.notable import of_note
+from actors.guards.core.notable import notable_readings
 from actors.guards.core.params import Release
 from actors.guards.core.reading import Reading, inside
 from actors.guards.core.rule import Readings, Rule
 from actors.guards.core.spans import Span, span_ns
-from actors.guards.core.transient import PassingParams
+from actors.guards.core.transient import TransientParams
 
 
-class PriceJumpParams(PassingParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PriceJumpParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The move of a price within a window at which its instrument's entries pause.
 
     The price that stood when the window began is part of it, so that a move between two looks
@@ -75,14 +75,14 @@ class Tracks(msgspec.Struct, frozen=True):
     tracks: dict[str, Track]
 
 
-def start(params: PriceJumpParams, pulse: Pulse) -> Tracks:
-    """Begin at the pulse's prices."""
-    return Tracks(pulse.now, {})
+def start(params: PriceJumpParams, snapshot: Snapshot) -> Tracks:
+    """Begin at the snapshot's prices."""
+    return Tracks(snapshot.now, {})
 
 
-def step(state: Tracks, seen: Seen, params: PriceJumpParams) -> tuple[Tracks, Readings]:
+def step(state: Tracks, seen: Input, params: PriceJumpParams) -> tuple[Tracks, Readings]:
     """Take prices in; readings are fractions: of what moved far, and of what moved furthest."""
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     apart = abs(seen.now - state.at) > span_ns(params.apart)
     known = Tracks(seen.now, {}) if apart else state
@@ -118,10 +118,10 @@ def step(state: Tracks, seen: Seen, params: PriceJumpParams) -> tuple[Tracks, Re
     if seen.moved and (now != state.at or tracks != state.tracks):
         state = Tracks(now, tracks)
     clear = params.limit_pct - params.hysteresis * params.limit_pct
-    return state, of_note(moves, clear, reading)
+    return state, notable_readings(moves, clear, reading)
 
 
-def released(state: Tracks, pulse: Pulse, scope: str, params: PriceJumpParams) -> Tracks:
+def released(state: Tracks, snapshot: Snapshot, scope: str, params: PriceJumpParams) -> Tracks:
     """Forget the instrument's prices so far."""
     name = scope.removeprefix("instrument:")
     kept = {k: track for k, track in state.tracks.items() if scope != "desk" and k != name}
@@ -163,5 +163,5 @@ RULE = Rule(
     step=step,
     released=released,
     needs=frozenset({"markets"}),
-    hears=frozenset(),
+    events=frozenset(),
 )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Answered, Pulse, Seen
+from actors.guards.core.facts import Input, Snapshot, VenueResponse
 from actors.guards.core.params import GuardParams
 from actors.guards.core.reading import Reading, inside
 from actors.guards.core.rule import Readings, Rule
@@ -40,26 +40,26 @@ class Rows(msgspec.Struct, frozen=True):
     reason: dict[str, str]
 
 
-def start(params: RejectionsParams, pulse: Pulse) -> Rows:
+def start(params: RejectionsParams, snapshot: Snapshot) -> Rows:
     """Begin with none."""
     return Rows({}, {})
 
 
-def step(state: Rows, seen: Seen, params: RejectionsParams) -> tuple[Rows, Readings]:
+def step(state: Rows, seen: Input, params: RejectionsParams) -> tuple[Rows, Readings]:
     """Count answers; a reading for each scope with a row that has not ended, in rejections."""
-    if isinstance(seen, Answered):
+    if isinstance(seen, VenueResponse):
         state = _answered(state, seen, params)
-    elif not isinstance(seen, Pulse):
+    elif not isinstance(seen, Snapshot):
         return state, None
     return state, tuple(_reading(scope, count, state, params) for scope, count in _rows(state))
 
 
-def released(state: Rows, pulse: Pulse, scope: str, params: RejectionsParams) -> Rows:
+def released(state: Rows, snapshot: Snapshot, scope: str, params: RejectionsParams) -> Rows:
     """End the scope's row."""
     return _without(state, scope)
 
 
-def _answered(state: Rows, answer: Answered, params: RejectionsParams) -> Rows:
+def _answered(state: Rows, answer: VenueResponse, params: RejectionsParams) -> Rows:
     scope = scope_of(params.of, answer.strategy, answer.instrument)
     if answer.accepted:
         return _without(state, scope) if scope in state.count else state
@@ -102,5 +102,5 @@ RULE = Rule(
     start=start,
     step=step,
     released=released,
-    hears=frozenset({Answered}),
+    events=frozenset({VenueResponse}),
 )

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.facts import Input, Snapshot
 from actors.guards.core.limits import Money, given, none_given
 from actors.guards.core.marks import SINCE, Mark, Session, fresh, opening, release_problems
 from actors.guards.core.params import ActionName, GuardParams, Release
@@ -50,14 +50,14 @@ class Began(msgspec.Struct, frozen=True):
     equity: Mark
 
 
-def start(params: SessionProfitParams, pulse: Pulse) -> Began:
+def start(params: SessionProfitParams, snapshot: Snapshot) -> Began:
     """Begin the session here."""
-    return Began(fresh(pulse.equity, pulse.now))
+    return Began(fresh(snapshot.equity, snapshot.now))
 
 
-def step(state: Began, seen: Seen, params: SessionProfitParams) -> tuple[Began, Readings]:
+def step(state: Began, seen: Input, params: SessionProfitParams) -> tuple[Began, Readings]:
     """Begin a session where one begins; one reading for each limit, in the limit's unit."""
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     began = opening(state.equity, seen.equity, seen.now, params.session)
     if began is not state.equity:
@@ -67,9 +67,9 @@ def step(state: Began, seen: Seen, params: SessionProfitParams) -> tuple[Began, 
     return state, tuple(limit.read(seen.equity - began.value, "desk", words) for limit in limits)
 
 
-def released(state: Began, pulse: Pulse, scope: str, params: SessionProfitParams) -> Began:
+def released(state: Began, snapshot: Snapshot, scope: str, params: SessionProfitParams) -> Began:
     """Measure the profit from here."""
-    return start(params, pulse)
+    return start(params, snapshot)
 
 
 RULE = Rule(
@@ -77,5 +77,5 @@ RULE = Rule(
     start=start,
     step=step,
     released=released,
-    hears=frozenset(),
+    events=frozenset(),
 )

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Pulse, Seen, Traded
+from actors.guards.core.facts import FillEvent, Input, Snapshot
 from actors.guards.core.params import GuardParams
 from actors.guards.core.reading import Reading, inside
 from actors.guards.core.rule import Readings, Rule
@@ -47,16 +47,16 @@ class Breaches(msgspec.Struct, frozen=True):
     last: dict[str, int]
 
 
-def start(params: SlippageBreachesParams, pulse: Pulse) -> Breaches:
+def start(params: SlippageBreachesParams, snapshot: Snapshot) -> Breaches:
     """Begin with none."""
     return Breaches({}, {})
 
 
-def step(state: Breaches, seen: Seen, params: SlippageBreachesParams) -> tuple[Breaches, Readings]:
+def step(state: Breaches, seen: Input, params: SlippageBreachesParams) -> tuple[Breaches, Readings]:
     """Count the breaches of the window that ends now, up to the limit."""
-    if isinstance(seen, Pulse):
+    if isinstance(seen, Snapshot):
         now = seen.now
-    elif isinstance(seen, Traded) and _is_breach(seen, state, params):
+    elif isinstance(seen, FillEvent) and _is_breach(seen, state, params):
         now = seen.ts
         scope = scope_of(params.of, seen.strategy, seen.instrument)
         before = state.stamps.get(scope, ())
@@ -69,13 +69,15 @@ def step(state: Breaches, seen: Seen, params: SlippageBreachesParams) -> tuple[B
     )
 
 
-def released(state: Breaches, pulse: Pulse, scope: str, params: SlippageBreachesParams) -> Breaches:
+def released(
+    state: Breaches, snapshot: Snapshot, scope: str, params: SlippageBreachesParams
+) -> Breaches:
     """Forget the scope's breaches so far."""
     kept = {name: stamps for name, stamps in state.stamps.items() if name != scope}
     return msgspec.structs.replace(state, stamps=kept)
 
 
-def _is_breach(fill: Traded, state: Breaches, params: SlippageBreachesParams) -> bool:
+def _is_breach(fill: FillEvent, state: Breaches, params: SlippageBreachesParams) -> bool:
     if fill.slippage is None or state.last.get(fill.instrument) == fill.ts:
         return False
     # 3 bps as a fraction times 10 000 is 2.9999999999999996.
@@ -105,5 +107,5 @@ RULE = Rule(
     start=start,
     step=step,
     released=released,
-    hears=frozenset({Traded}),
+    events=frozenset({FillEvent}),
 )

@@ -7,16 +7,16 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from actors.guards.core.facts import Asked, Market, Pulse, Seen
+from actors.guards.core.facts import Input, Market, OrderRequested, Snapshot
 from actors.guards.core.limits import exact
-from actors.guards.core.notable import of_note
+from actors.guards.core.notable import notable_readings
 from actors.guards.core.reading import Reading
 from actors.guards.core.rule import Readings, Rule
 from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.transient import PassingParams, refuses
+from actors.guards.core.transient import TransientParams, refuses
 
 
-class SpreadGateParams(PassingParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SpreadGateParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The widest spread at which entries still leave; one of the limits is needed.
 
     A spread of just the limit still passes: the narrowest there can be is one tick. It is not
@@ -41,9 +41,9 @@ class SpreadGateParams(PassingParams, frozen=True, kw_only=True, forbid_unknown_
         return super().check() + missing
 
 
-def step(state: Nothing, seen: Seen, params: SpreadGateParams) -> tuple[Nothing, Readings]:
+def step(state: Nothing, seen: Input, params: SpreadGateParams) -> tuple[Nothing, Readings]:
     """Measure; readings in ticks and basis points of what is wide, and of what is widest."""
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     found: list[Reading] = []
     for unit, limit in _limits(params).items():
@@ -74,13 +74,15 @@ def step(state: Nothing, seen: Seen, params: SpreadGateParams) -> tuple[Nothing,
                 reason=_words(width, unit, limit) if over else "",
             )
 
-        found.extend(of_note(widths, clear, reading))
+        found.extend(notable_readings(widths, clear, reading))
     return state, tuple(found)
 
 
-def admit(state: Nothing, asked: Asked, pulse: Pulse, params: SpreadGateParams) -> str | None:
+def admit(
+    state: Nothing, asked: OrderRequested, snapshot: Snapshot, params: SpreadGateParams
+) -> str | None:
     """Refuse an entry where the newest spread is too wide."""
-    market = pulse.markets.get(asked.instrument)
+    market = snapshot.markets.get(asked.instrument)
     if market is None or not refuses(params):
         return None
     for unit, limit in _limits(params).items():
@@ -115,5 +117,5 @@ RULE = Rule(
     step=step,
     admit=admit,
     needs=frozenset({"markets"}),
-    hears=frozenset(),
+    events=frozenset(),
 )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from actors.guards.core.facts import Pulse, Seen
-from actors.guards.core.notable import of_note
+from actors.guards.core.facts import Input, Snapshot
+from actors.guards.core.notable import notable_readings
 from actors.guards.core.reading import Reading, inside
 from actors.guards.core.rule import Readings, Rule
 from actors.guards.core.spans import Span, seconds, span_ns
 from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.transient import PassingParams
+from actors.guards.core.transient import TransientParams
 
 
-class StaleFeedParams(PassingParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StaleFeedParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The silence of an instrument's market data at which its entries stop.
 
     Parameters
@@ -23,9 +23,9 @@ class StaleFeedParams(PassingParams, frozen=True, kw_only=True, forbid_unknown_f
     limit: Span = "10s"
 
 
-def step(state: Nothing, seen: Seen, params: StaleFeedParams) -> tuple[Nothing, Readings]:
+def step(state: Nothing, seen: Input, params: StaleFeedParams) -> tuple[Nothing, Readings]:
     """Measure; readings in seconds of what is silent, and of what is silent for longest."""
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     limit = seconds(span_ns(params.limit))
     silences = {
@@ -47,7 +47,7 @@ def step(state: Nothing, seen: Seen, params: StaleFeedParams) -> tuple[Nothing, 
             reason=f"silent for {silence:.1f} s, limit {params.limit}" if over else "",
         )
 
-    return state, of_note(silences, limit - params.hysteresis * limit, reading)
+    return state, notable_readings(silences, limit - params.hysteresis * limit, reading)
 
 
 RULE = Rule(
@@ -55,5 +55,5 @@ RULE = Rule(
     start=nothing,
     step=step,
     needs=frozenset({"markets"}),
-    hears=frozenset(),
+    events=frozenset(),
 )

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.facts import Input, Snapshot
 from actors.guards.core.limits import ZERO, Limit, Money, given, none_given
 from actors.guards.core.marks import SINCE, Mark, Session, best, fresh, opening, release_problems
-from actors.guards.core.notable import of_note
+from actors.guards.core.notable import notable_readings
 from actors.guards.core.params import ActionName, Fraction, GuardParams
 from actors.guards.core.reading import Reading
 from actors.guards.core.rule import Readings, Rule
@@ -71,19 +71,20 @@ class Symbols(msgspec.Struct, frozen=True, kw_only=True):
     symbols: dict[str, Symbol]
 
 
-def start(params: SymbolLossParams, pulse: Pulse) -> Symbols:
+def start(params: SymbolLossParams, snapshot: Snapshot) -> Symbols:
     """Begin the session of every instrument here."""
     return Symbols(
-        equity=fresh(pulse.equity, pulse.now),
+        equity=fresh(snapshot.equity, snapshot.now),
         symbols={
-            name: _fresh(value, pulse.now) for name, value in pulse.results_by_instrument.items()
+            name: _fresh(value, snapshot.now)
+            for name, value in snapshot.results_by_instrument.items()
         },
     )
 
 
-def step(state: Symbols, seen: Seen, params: SymbolLossParams) -> tuple[Symbols, Readings]:
+def step(state: Symbols, seen: Input, params: SymbolLossParams) -> tuple[Symbols, Readings]:
     """Follow the results; readings of what is near a limit and of the nearest, in its unit."""
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     now, session = seen.now, params.session
     equity = opening(state.equity, seen.equity, now, session)
@@ -113,13 +114,13 @@ def step(state: Symbols, seen: Seen, params: SymbolLossParams) -> tuple[Symbols,
     )
 
 
-def released(state: Symbols, pulse: Pulse, scope: str, params: SymbolLossParams) -> Symbols:
+def released(state: Symbols, snapshot: Snapshot, scope: str, params: SymbolLossParams) -> Symbols:
     """Measure an instrument's result from here."""
     name = scope.removeprefix("instrument:")
-    value = pulse.results_by_instrument.get(name)
+    value = snapshot.results_by_instrument.get(name)
     if value is None:
         return state
-    symbols = state.symbols | {name: _fresh(value, pulse.now)}
+    symbols = state.symbols | {name: _fresh(value, snapshot.now)}
     return msgspec.structs.replace(state, symbols=symbols)
 
 
@@ -141,7 +142,7 @@ def _readings(limits: list[Limit], values: dict[str, Decimal], words: str) -> It
         def reading(name: str, value: Decimal, limit: Limit = limit) -> Reading:
             return limit.read(value, f"instrument:{name}", words)
 
-        yield from of_note(values, limit.back, reading)
+        yield from notable_readings(values, limit.back, reading)
 
 
 def _fresh(value: Decimal, now: int) -> Symbol:
@@ -155,5 +156,5 @@ RULE = Rule(
     step=step,
     released=released,
     needs=frozenset({"results_by_instrument"}),
-    hears=frozenset(),
+    events=frozenset(),
 )

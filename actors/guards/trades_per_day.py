@@ -7,9 +7,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Asked, Pulse, Seen, Traded
+from actors.guards.core.facts import FillEvent, Input, OrderRequested, Snapshot
 from actors.guards.core.held import Holds, after_fill, could_open, held_of, is_flat
-from actors.guards.core.notable import of_note
+from actors.guards.core.notable import notable_readings
 from actors.guards.core.params import GuardParams, Release
 from actors.guards.core.reading import Reading
 from actors.guards.core.rule import Readings, Rule
@@ -51,19 +51,19 @@ class Trades(msgspec.Struct, frozen=True):
     holds: Holds
 
 
-def start(params: TradesPerDayParams, pulse: Pulse) -> Trades:
+def start(params: TradesPerDayParams, snapshot: Snapshot) -> Trades:
     """Begin with none opened."""
-    return Trades(pulse.now // DAY_NS, {}, held_of(pulse))
+    return Trades(snapshot.now // DAY_NS, {}, held_of(snapshot))
 
 
-def step(state: Trades, seen: Seen, params: TradesPerDayParams) -> tuple[Trades, Readings]:
+def step(state: Trades, seen: Input, params: TradesPerDayParams) -> tuple[Trades, Readings]:
     """Count what is opened; a reading of each instrument that has reached the limit, in trips."""
-    if isinstance(seen, Pulse):
+    if isinstance(seen, Snapshot):
         state = _on_day(state, seen.now)
         holds = held_of(seen, state.holds)
         if holds is not state.holds:
             state = msgspec.structs.replace(state, holds=holds)
-    elif isinstance(seen, Traded):
+    elif isinstance(seen, FillEvent):
         state = _filled(_on_day(state, seen.ts), seen)
     else:
         return state, None
@@ -83,10 +83,12 @@ def step(state: Trades, seen: Seen, params: TradesPerDayParams) -> tuple[Trades,
             until=(state.day + 1) * DAY_NS,
         )
 
-    return state, of_note(state.opened, params.limit - 1, reading)
+    return state, notable_readings(state.opened, params.limit - 1, reading)
 
 
-def admit(state: Trades, asked: Asked, pulse: Pulse, params: TradesPerDayParams) -> str | None:
+def admit(
+    state: Trades, asked: OrderRequested, snapshot: Snapshot, params: TradesPerDayParams
+) -> str | None:
     """Refuse an order that could open a round trip above the limit, whatever is filled first."""
     if not refuses(params):
         return None
@@ -98,12 +100,12 @@ def admit(state: Trades, asked: Asked, pulse: Pulse, params: TradesPerDayParams)
     return f"{opened} trades opened today, limit {params.limit}{waiting}"
 
 
-def released(state: Trades, pulse: Pulse, scope: str, params: TradesPerDayParams) -> Trades:
-    """Count from none again in what the scope covers, on the pulse's day."""
+def released(state: Trades, snapshot: Snapshot, scope: str, params: TradesPerDayParams) -> Trades:
+    """Count from none again in what the scope covers, on the snapshot's day."""
     name = scope.removeprefix("instrument:")
     return msgspec.structs.replace(
         state,
-        day=pulse.now // DAY_NS,
+        day=snapshot.now // DAY_NS,
         opened={k: n for k, n in state.opened.items() if scope != "desk" and k != name},
     )
 
@@ -115,7 +117,7 @@ def _on_day(state: Trades, now: int) -> Trades:
     return msgspec.structs.replace(state, day=day, opened={})
 
 
-def _filled(state: Trades, fill: Traded) -> Trades:
+def _filled(state: Trades, fill: FillEvent) -> Trades:
     opened, name = state.opened, fill.instrument
     if fill.opened:
         opened = {**opened, name: opened.get(name, 0) + 1}
@@ -128,6 +130,6 @@ RULE = Rule(
     step=step,
     admit=admit,
     released=released,
-    needs=frozenset({"standing"}),
-    hears=frozenset({Traded}),
+    needs=frozenset({"open_exposure"}),
+    events=frozenset({FillEvent}),
 )

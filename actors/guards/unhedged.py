@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Pulse, Seen, Traded
+from actors.guards.core.facts import FillEvent, Input, Snapshot
 from actors.guards.core.limits import exact
 from actors.guards.core.params import ActionName, GuardParams
 from actors.guards.core.reading import Reading, inside
@@ -108,20 +108,20 @@ class Pairs(msgspec.Struct, frozen=True):
     naked: dict[str, Naked]
 
 
-def start(params: UnhedgedParams, pulse: Pulse) -> Pairs:
+def start(params: UnhedgedParams, snapshot: Snapshot) -> Pairs:
     """Begin to sum up here."""
     return Pairs({})
 
 
-def step(state: Pairs, seen: Seen, params: UnhedgedParams) -> tuple[Pairs, Readings]:
+def step(state: Pairs, seen: Input, params: UnhedgedParams) -> tuple[Pairs, Readings]:
     """Sum up; a reading in value-seconds for both instruments of each pair."""
-    if isinstance(seen, Pulse):
+    if isinstance(seen, Snapshot):
         now = seen.now
         values: dict[str, Decimal] = {}
         for holding in seen.holdings:
             values[holding.instrument] = values.get(holding.instrument, ZERO) + holding.value
         changed = {pair.name: _looked(state, pair, values, now, params) for pair in params.legs}
-    elif isinstance(seen, Traded):
+    elif isinstance(seen, FillEvent):
         now = seen.ts
         touched = [p for p in params.legs if seen.instrument in (p.first, p.second)]
         if not touched:
@@ -135,7 +135,7 @@ def step(state: Pairs, seen: Seen, params: UnhedgedParams) -> tuple[Pairs, Readi
     return state, _readings(state, now, params)
 
 
-def released(state: Pairs, pulse: Pulse, scope: str, params: UnhedgedParams) -> Pairs:
+def released(state: Pairs, snapshot: Snapshot, scope: str, params: UnhedgedParams) -> Pairs:
     """Sum up from nothing again for the pairs of the instrument."""
     name = scope.removeprefix("instrument:")
     ended = {p.name for p in params.legs if scope == "desk" or name in (p.first, p.second)}
@@ -155,8 +155,8 @@ def _looked(
     return Naked(now, net, _total(before, now))
 
 
-def _traded(state: Pairs, pair: Pair, fill: Traded) -> Naked:
-    """Take a fill in between two pulses; whether the pair is hedged now, the next pulse says."""
+def _traded(state: Pairs, pair: Pair, fill: FillEvent) -> Naked:
+    """Take a fill in between two snapshots; whether the pair is hedged, the next one says."""
     value = fill.quantity * fill.price
     if fill.instrument == pair.second:
         value *= exact(pair.ratio)
@@ -208,5 +208,5 @@ RULE = Rule(
     start=start,
     step=step,
     released=released,
-    hears=frozenset({Traded}),
+    events=frozenset({FillEvent}),
 )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.facts import Input, Snapshot
 from actors.guards.core.limits import none_given, percent
 from actors.guards.core.params import GuardParams, Release
 from actors.guards.core.reading import Reading, inside
@@ -59,21 +59,21 @@ class VolatilityParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fi
         return [] if self.reference is None else [(("reference",), self.reference)]
 
 
-def start(params: VolatilityParams, pulse: Pulse) -> Samples:
-    """Begin without samples; the first pulse's are taken when it is stepped."""
+def start(params: VolatilityParams, snapshot: Snapshot) -> Samples:
+    """Begin without samples; the first snapshot's are taken when it is stepped."""
     return Samples()
 
 
-def step(state: Samples, seen: Seen, params: VolatilityParams) -> tuple[Samples, Readings]:
+def step(state: Samples, seen: Input, params: VolatilityParams) -> tuple[Samples, Readings]:
     """Sample where it is due; what is read changes only then."""
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     names = sorted(seen.markets) if params.reference is None else [params.reference]
     state = sampled(state, seen, names, span_ns(params.every), params.lookback + 1)
     return state, _readings(state, params)
 
 
-def released(state: Samples, pulse: Pulse, scope: str, params: VolatilityParams) -> Samples:
+def released(state: Samples, snapshot: Snapshot, scope: str, params: VolatilityParams) -> Samples:
     """Sample anew: the instrument's prices, or all."""
     return without(state, scope)
 
@@ -135,5 +135,5 @@ RULE = Rule(
     step=step,
     released=released,
     needs=frozenset({"markets"}),
-    hears=frozenset(),
+    events=frozenset(),
 )

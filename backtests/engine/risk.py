@@ -71,7 +71,7 @@ class Watch:
         """Let the guards look at the new prices."""
         if self._needs_markets:
             self._markets.moved(grid, row)
-        self._desk.look_later()
+        self._desk.evaluate_later()
 
     def filled(self, fill: Fill) -> None:
         """Tell of a fill."""

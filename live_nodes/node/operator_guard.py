@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from actors.desk.guard import Guard
-from actors.guards.core.facts import Pulse, Seen
+from actors.guards.core.facts import Input, Snapshot
 from actors.guards.core.latch import Latch
 from actors.guards.core.params import GuardParams
 from actors.guards.core.rule import Readings, Rule
@@ -25,15 +25,15 @@ class Nothing(msgspec.Struct, frozen=True):
     """The state of a rule that measures nothing."""
 
 
-def _start(params: GuardParams, pulse: Pulse) -> Nothing:
+def _start(params: GuardParams, snapshot: Snapshot) -> Nothing:
     return Nothing()
 
 
-def _step(state: Nothing, seen: Seen, params: Any) -> tuple[Nothing, Readings]:
-    return state, () if isinstance(seen, Pulse) else None
+def _step(state: Nothing, seen: Input, params: Any) -> tuple[Nothing, Readings]:
+    return state, () if isinstance(seen, Snapshot) else None
 
 
-RULE = Rule(state=Nothing, start=_start, step=_step, hears=frozenset())
+RULE = Rule(state=Nothing, start=_start, step=_step, events=frozenset())
 
 
 class Operator(Guard):
@@ -85,5 +85,5 @@ class Operator(Guard):
             raise
         finally:
             # What can't be kept is closed all the same.
-            self.speak()
+            self.publish()
         return True

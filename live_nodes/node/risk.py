@@ -3,7 +3,7 @@
 Engine-specific wiring; what each part does is its own file's. The order of a start:
 
     state and books from the journal → what stood is said again → executions that nobody was told of
-    → the first pulse → what lies in the mailbox → the strategies
+    → the first snapshot → what lies in the mailbox → the strategies
 """
 
 from __future__ import annotations
@@ -198,8 +198,8 @@ class Risk:
         # were told.
         with self._journal.together():
             self._fills.begin(self.desk)
-            self.desk.look()
-        self.desk.speak()
+            self.desk.evaluate()
+        self.desk.publish()
         self._forget_others()
         if self.closer is not None:
             self._made.trader.start_actor(self.closer.id)

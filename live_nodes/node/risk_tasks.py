@@ -28,7 +28,7 @@ async def keep_looking(desk: RiskDesk, markets: LiveMarkets, every: float) -> No
         if late > every:
             # What was missed is not made up for.
             planned = loop.time()
-        desk.look()
+        desk.evaluate()
 
 
 async def keep_reading(mail: DeskMail) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from actors.activity import TradesPerDay
 from actors.desk.guard import Guard
-from actors.guards.core.facts import Closed, Market, Traded
+from actors.guards.core.facts import FillEvent, Market, RoundTripEvent
 from actors.guards.maintenance import Window
 from actors.losses import ConsecutiveLosses, DailyLoss, MaxDrawdown, SessionProfit
 from actors.markets import Maintenance
@@ -71,8 +71,8 @@ def course(day: datetime) -> list[str]:
         if (moment.hour, moment.minute) in ((5, 30), (6, 30)):
             common = {"ts": ns(moment), "strategy": "a", "instrument": A}
             for quantity, price in ((1, 10), (-1, 9)):
-                table.desk.see(
-                    Traded(
+                table.desk.observe(
+                    FillEvent(
                         **common,
                         quantity=Decimal(quantity),
                         price=Decimal(price),
@@ -80,7 +80,7 @@ def course(day: datetime) -> list[str]:
                         opened=quantity > 0,
                     )
                 )
-            table.desk.see(Closed(**common, net=Decimal(-1)))
+            table.desk.observe(RoundTripEvent(**common, net=Decimal(-1)))
         stamp = f"{moment:%m-%d %H:%M}"
         lines.extend(f"{stamp} {encode(verdict).decode()}" for verdict in table.said)
         table.said.clear()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.desk.books import Books
-from actors.guards.core.facts import Closed, Traded
+from actors.guards.core.facts import FillEvent, RoundTripEvent
 from actors.records.ledger import Fill
 
 A, B = "AAAUSDT-LINEAR.BYBIT", "BBBUSDT-LINEAR.BYBIT"
@@ -71,9 +71,9 @@ def test_a_partial_close_and_a_turn_are_round_trips_of_their_own():
         books.fill(fill("-5", "120", "0.5", ts=3)),
         books.fill(fill("2", "115", "0.2", ts=4)),
     ]
-    opened = [events[0].opened for events in told if isinstance(events[0], Traded)]
+    opened = [events[0].opened for events in told if isinstance(events[0], FillEvent)]
     assert opened == [True, False, True, False]
-    closed = [event for events in told for event in events if isinstance(event, Closed)]
+    closed = [event for events in told for event in events if isinstance(event, RoundTripEvent)]
     assert [(c.ts, c.net, c.value) for c in closed] == [
         # 10 + 3 x 20 - 0.4 - 0.1 - 0.3, at a peak of 4 for 100.
         (3, Decimal("69.2"), Decimal(400)),
@@ -144,7 +144,7 @@ def test_books_agree_with_units_matched_one_by_one(made, price_a, price_b):
     closed = []
     for strategy, name, quantity, price, fee, funding in made:
         told = books.fill(fill(quantity, price, fee, strategy=strategy, instrument=name))
-        closed += [(e.strategy, e.instrument, e.net) for e in told if isinstance(e, Closed)]
+        closed += [(e.strategy, e.instrument, e.net) for e in told if isinstance(e, RoundTripEvent)]
         books.funding(strategy, name, Decimal(funding))
     held, trips, profit = lots(made)
     now = {A: price_a, B: price_b}

@@ -9,7 +9,7 @@ from actors.desk.guard import STATE, Kept
 from config.errors import DeskError, GateRefused
 from strategies.messages import Action
 from strategies.state import MemoryState
-from tests.actors.tiny_guards import Loss, LossParams, PassingParams, Table
+from tests.actors.tiny_guards import Loss, LossParams, Table, TransientParams
 
 SECOND = 1_000_000_000
 
@@ -266,7 +266,7 @@ def test_a_release_before_the_first_look_looks_first():
     ("params", "words"),
     [
         (LossParams(per_look=2), "halt_entries by loss: 2 asked already"),
-        (PassingParams(per_look=2), "halt_entries for now by loss: 2 asked already"),
+        (TransientParams(per_look=2), "halt_entries for now by loss: 2 asked already"),
     ],
 )
 def test_what_a_rule_does_not_admit_is_refused_in_the_gates_words(params, words):

@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 
 from actors.activity import Cooldown, ErrorRate, OrderRate, Rejections, TradesPerDay
 from actors.desk.guard import Guard
-from actors.guards.core.facts import Answered, Asked, Closed, Erred, Happened, Traded
+from actors.guards.core.facts import (
+    DeskEvent,
+    ErrorEvent,
+    FillEvent,
+    OrderRequested,
+    RoundTripEvent,
+    VenueResponse,
+)
 from actors.guards.core.latch import Latch
 from actors.losses import (
     ConsecutiveLosses,
@@ -108,26 +115,28 @@ def guards() -> list[Guard]:
 TIERS = DrawdownTiers.Config
 
 
-def happening(kind: str, ts: int) -> list[Happened]:
+def happening(kind: str, ts: int) -> list[DeskEvent]:
     """Return one thing that happens."""
     who = {"ts": ts, "strategy": "a", "instrument": A}
     trade = {"price": Decimal(10), "fee": Decimal(0)}
-    known: dict[str, list[Happened]] = {
+    known: dict[str, list[DeskEvent]] = {
         "trip": [
-            Traded(**who, **trade, quantity=Decimal(1), opened=True),
-            Traded(**who, **trade, quantity=Decimal(-1)),
-            Closed(**who, net=Decimal(-1)),
+            FillEvent(**who, **trade, quantity=Decimal(1), opened=True),
+            FillEvent(**who, **trade, quantity=Decimal(-1)),
+            RoundTripEvent(**who, net=Decimal(-1)),
         ],
-        "order": [Asked(**who, quantity=Decimal(1), price=None, is_exit=False, order_id="o")],
-        "rejection": [Answered(**who, accepted=False, reason="no")],
-        "error": [Erred(ts=ts, source="sweep", text="no answer")],
+        "order": [
+            OrderRequested(**who, quantity=Decimal(1), price=None, is_exit=False, order_id="o")
+        ],
+        "rejection": [VenueResponse(**who, accepted=False, reason="no")],
+        "error": [ErrorEvent(ts=ts, source="sweep", text="no answer")],
         "nothing": [],
     }
     return known[kind]
 
 
 class Heard:
-    """What a desk would do with an entry: its gate hears verdicts beside the desk."""
+    """What a desk would do with an entry: its gate events verdicts beside the desk."""
 
     def __init__(self, table: Table) -> None:
         self.table, self.verdicts = table, Verdicts()
@@ -188,7 +197,7 @@ def test_a_clock_that_goes_back_makes_guards_forget_nothing_and_lets_no_entry_pa
                 assert earlier(latches, guard.latches) == [], guard.key
             assert refused is None or gate.refused() is not None, refused
         for seen in happening(kind, now) if seconds >= 0 else []:
-            table.desk.see(seen)
+            table.desk.observe(seen)
 
 
 @pytest.mark.parametrize("release", ["next_day", "1h"])

@@ -11,7 +11,7 @@ from actors.guards.core.latch import step, verdicts
 from config.components import resolve, shipped
 from config.params import build_params, check_params
 from strategies.messages import Action
-from tests.actors.guards.playing import at, closed, nets, pulse
+from tests.actors.guards.playing import at, closed, nets, snapshot
 
 GUARDS = {
     "DrawdownTiers": {"tiers": [{"at": 0.05, "size": 0.75}, {"at": 0.1, "size": "flatten"}]},
@@ -50,8 +50,8 @@ def test_each_stops_what_lost(name: str, expected: tuple[str, Action]) -> None:
     cls = resolve(f"actors.losses:{name}")
     params = cls.Config(**build_params(cls, GUARDS[name]))
     # A strategy loses 100 of the account's 1000 in one instrument, in one round trip.
-    first = pulse(1000, at(0), results=nets(a=0), results_by_instrument=nets(X=0))
-    last = pulse(900, at(0), results=nets(a=-100), results_by_instrument=nets(X=-100))
+    first = snapshot(1000, at(0), results=nets(a=0), results_by_instrument=nets(X=0))
+    last = snapshot(900, at(0), results=nets(a=-100), results_by_instrument=nets(X=-100))
     state, latches = cls.rule.start(params, first), ()
     for seen in (first, closed(-100, at(0)), last):
         state, readings = cls.rule.step(state, seen, params)

@@ -11,7 +11,16 @@ from decimal import Decimal
 import pytest
 from nautilus_trader.common.component import LiveClock
 
-from actors.guards.core.facts import Asked, Closed, Differed, Erred, Holding, Pulse, Refused, Traded
+from actors.guards.core.facts import (
+    ErrorEvent,
+    FillEvent,
+    Holding,
+    Mismatch,
+    OrderRequested,
+    Refused,
+    RoundTripEvent,
+    Snapshot,
+)
 from actors.guards.core.reading import Reading
 from actors.records.ledger import Fill
 from strategies.messages import Action, Verdict
@@ -40,7 +49,7 @@ def kinds(table: Table) -> list[str]:
     return [type(seen).__name__ for seen in table.seen]
 
 
-# -- the pulse -------------------------------------------------------------------------------------
+# -- the snapshot ----------------------------------------------------------------------------------
 
 
 def test_a_pulse_says_what_the_account_and_the_books_say():
@@ -54,7 +63,7 @@ def test_a_pulse_says_what_the_account_and_the_books_say():
     table.desk.filled(fill("3", "10"))
     table.desk.funded("a", A, Decimal("-0.5"))
     table.look("1005.4", now=9 * SECOND)
-    assert table.desk.pulse == Pulse(
+    assert table.desk.snapshot == Snapshot(
         now=9 * SECOND,
         equity=Decimal("1005.4"),
         balance=Decimal("1005.4"),
@@ -69,8 +78,8 @@ def test_what_is_costly_is_left_out_unless_a_rule_needs_it():
     table = Table(Loss())
     table.desk.filled(fill("3", "10"))
     table.look("1000")
-    assert table.desk.pulse.results_by_instrument == {}
-    assert table.desk.pulse.markets == {}
+    assert table.desk.snapshot.results_by_instrument == {}
+    assert table.desk.snapshot.markets == {}
 
 
 def test_nothing_is_shown_before_the_account_is_known():
@@ -84,13 +93,13 @@ def test_nothing_is_shown_before_the_account_is_known():
     )
     table.account.known = True
     table.look("1000")
-    assert kinds(table) == ["Pulse", "Erred"]
+    assert kinds(table) == ["Snapshot", "ErrorEvent"]
 
 
 def test_an_entry_before_the_first_look_makes_the_guards_look():
     table = Table(Loss())
     assert table.desk.hold(table.entry()) is None
-    assert kinds(table) == ["Pulse"]
+    assert kinds(table) == ["Snapshot"]
 
 
 # -- what happened ---------------------------------------------------------------------------------
@@ -106,7 +115,7 @@ def test_a_fill_costs_what_it_is_worse_than_the_price_at_which_its_order_left():
     table.desk.filled(fill("-1", "10.2", order="bt-a-1-2"))
     table.desk.filled(fill("2", "10.3", order="bt-a-1-3", liquidity="MAKER"))
     table.desk.filled(fill("2", "10.4", order="V-DEL-a-1"))
-    found = [seen.slippage for seen in table.seen if isinstance(seen, Traded)]
+    found = [seen.slippage for seen in table.seen if isinstance(seen, FillEvent)]
     # Bought at 10.1 for 10: 1 % worse; sold at 10.2 for 10: 2 % better.
     assert found == [pytest.approx(0.01), pytest.approx(-0.02), None, None]
 
@@ -116,9 +125,9 @@ def test_a_round_trip_is_told_after_the_fill_that_ended_it():
     table.look("1000")
     table.desk.filled(fill("2", "10"))
     table.desk.filled(fill("-2", "13"))
-    assert kinds(table) == ["Pulse", "Traded", "Traded", "Closed"]
+    assert kinds(table) == ["Snapshot", "FillEvent", "FillEvent", "RoundTripEvent"]
     closed = table.seen[-1]
-    assert isinstance(closed, Closed)
+    assert isinstance(closed, RoundTripEvent)
     assert (closed.net, closed.value) == (Decimal("5.8"), Decimal(20))
 
 
@@ -131,7 +140,7 @@ def test_orders_that_leave_are_asked_and_entries_that_do_not_are_refused():
     table.desk.refused(table.entry(), "too large")
     table.desk.refused(table.entry(operation="cancel", is_exit=True), "a dry run")
     asked, refused = table.seen[1:]
-    assert isinstance(asked, Asked)
+    assert isinstance(asked, OrderRequested)
     assert (asked.quantity, asked.price, asked.is_exit) == (Decimal(-2), Decimal("9.5"), False)
     assert isinstance(refused, Refused)
     assert refused.reason == "too large"
@@ -143,8 +152,8 @@ def test_errors_and_differences_are_told_with_the_time():
     table.desk.erred("sweep", "no answer")
     table.desk.differed("position", A, "2 here, 3 there")
     assert table.seen[1:] == [
-        Erred(ts=SECOND, source="sweep", text="no answer"),
-        Differed(ts=SECOND, kind="position", instrument=A, detail="2 here, 3 there"),
+        ErrorEvent(ts=SECOND, source="sweep", text="no answer"),
+        Mismatch(ts=SECOND, kind="position", instrument=A, detail="2 here, 3 there"),
     ]
 
 
@@ -179,12 +188,12 @@ def test_what_a_verdict_sets_off_reaches_every_guard_behind_the_pulse():
     )
     table.look("1000")
     table.look("900")
-    assert set(map(tuple, heard.values())) == {("Pulse", "Pulse", "Asked")}
+    assert set(map(tuple, heard.values())) == {("Snapshot", "Snapshot", "OrderRequested")}
 
 
 def test_what_an_event_sets_off_is_said_once_the_engine_is_done_and_held_before():
     def step(state, seen, params):
-        over = isinstance(seen, Traded)
+        over = isinstance(seen, FillEvent)
         return state, (
             Reading(
                 scope="strategy:a",
@@ -281,7 +290,7 @@ def test_live_it_looks_by_itself_in_the_loop_when_a_halt_may_end():
         table.bus.subscribe("verdicts.*", lambda verdict: threads.append(threading.get_ident()))
         for equity in ("1000", "890", "900"):
             table.account.equity_is = Decimal(equity)
-            table.desk.look()
+            table.desk.evaluate()
         (halt,) = table.said
         await asyncio.sleep(0.25)
         # Still 100 lost: it goes on.

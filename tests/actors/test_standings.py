@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nautilus_trader.model.enums import OrderSide
 
-from actors.desk.open_exposure import Standings
+from actors.desk.open_exposure import OpenExposures
 from actors.guards.core.facts import Holding
 from tests.actors.tiny_guards import Account
 
@@ -41,7 +41,7 @@ class Desk:
         self.account, self.cache = Account(), Orders()
         self.account.prices = {name: Decimal(10 + place) for place, name in enumerate(NAMES)}
         self.pending: dict[str, dict[str, Decimal]] = {}
-        self.standings = Standings(self.account, self.cache)
+        self.standings = OpenExposures(self.account, self.cache)
         self.standings.under_way = self.pending
         self.sent = 0
 

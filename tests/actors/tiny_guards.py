@@ -20,7 +20,7 @@ from nautilus_trader.portfolio.portfolio import Portfolio
 from actors.desk.books import Books
 from actors.desk.guard import Guard
 from actors.desk.risk_desk import RiskDesk
-from actors.guards.core.facts import Asked, Holding, Pulse
+from actors.guards.core.facts import Holding, OrderRequested, Snapshot
 from actors.guards.core.params import GuardParams
 from actors.guards.core.reading import Reading, inside
 from actors.guards.core.rule import Rule
@@ -45,9 +45,9 @@ class LossState(msgspec.Struct, frozen=True):
 
 def _step(state: LossState, seen: Any, params: LossParams) -> tuple[LossState, Any]:
     name = type(seen).__name__
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         counts = state.seen | {name: state.seen.get(name, 0) + 1}
-        asked = state.asked + isinstance(seen, Asked)
+        asked = state.asked + isinstance(seen, OrderRequested)
         return LossState(state.start, asked, counts), None
     if state.asked:
         state = LossState(state.start, 0, state.seen)
@@ -69,17 +69,19 @@ def _step(state: LossState, seen: Any, params: LossParams) -> tuple[LossState, A
 
 RULE = Rule(
     state=LossState,
-    start=lambda params, pulse: LossState(pulse.equity),
+    start=lambda params, snapshot: LossState(snapshot.equity),
     step=_step,
-    admit=lambda state, asked, pulse, params: (
+    admit=lambda state, asked, snapshot, params: (
         f"{state.asked} asked already" if state.asked >= params.per_look else None
     ),
-    released=lambda state, pulse, scope, params: LossState(pulse.equity, state.asked, state.seen),
+    released=lambda state, snapshot, scope, params: LossState(
+        snapshot.equity, state.asked, state.seen
+    ),
 )
 
 
-class PassingParams(LossParams, frozen=True, kw_only=True):
-    passing = True
+class TransientParams(LossParams, frozen=True, kw_only=True):
+    transient = True
 
 
 class Loss(Guard):
@@ -170,7 +172,7 @@ class Table:
         """Let the guards look at an equity, a second after the last look unless told otherwise."""
         self.clock.set_time(self.clock.timestamp_ns() + 1_000_000_000 if now is None else now)
         self.account.equity_is = Decimal(equity)
-        self.desk.look()
+        self.desk.evaluate()
 
     def done(self) -> None:
         """Let the engine be done with its event."""

@@ -16,7 +16,7 @@ import msgspec
 from actors.activity import Cooldown, OrderRate, Rejections, SlippageBreaches, TradesPerDay
 from actors.desk.guard import Guard
 from actors.exposure import ExposureCaps, PositionCap
-from actors.guards.core.facts import Seen
+from actors.guards.core.facts import Input
 from actors.losses import ConsecutiveLosses, DailyLoss, DrawdownTiers, MaxDrawdown, SymbolLoss
 from actors.markets import FundingWindow, PriceJump, StaleFeed
 from backtests.engine.build import Desk
@@ -80,7 +80,7 @@ def script(key: str, names: tuple[str, ...], seed: int) -> Script:
     return Script(plan, key)
 
 
-def run(heard: list[Seen], said: list[Verdict], made: dict[str, Guard] | None = None) -> Desk:
+def run(heard: list[Input], said: list[Verdict], made: dict[str, Guard] | None = None) -> Desk:
     """Run two heedless strategies under the guards; what is seen and said goes into the lists."""
     settlements = [
         Settlement(at(hour), name, Decimal("0.001"), Decimal(100))
@@ -100,7 +100,7 @@ def run(heard: list[Seen], said: list[Verdict], made: dict[str, Guard] | None = 
 
 def digest() -> str:
     """Return a hash of all that was seen and said, and of every fill."""
-    heard: list[Seen] = []
+    heard: list[Input] = []
     said: list[Verdict] = []
     desk = run(heard, said)
     found = hashlib.sha256()

@@ -17,7 +17,7 @@ from nautilus_trader.model.identifiers import (
 )
 
 from actors.desk.venue_responses import GIVEN_UP, answer_of
-from actors.guards.core.facts import Answered, Erred, Refused, Seen
+from actors.guards.core.facts import ErrorEvent, Input, Refused, VenueResponse
 from tests.actors.tiny_guards import Loss
 from tests.builders_engine import A, Candles, Script, at, play, trading
 
@@ -26,12 +26,12 @@ STILL = Candles([100.0] * 6)
 
 def told(script: Script) -> list[tuple[str, bool | None]]:
     """Return the answers and refusals that guards hear of in a run."""
-    heard: list[Seen] = []
+    heard: list[Input] = []
     play({A: STILL}, script, guards={"loss": Loss()}, hear={"risk.seen": heard.append})
     return [
-        (type(seen).__name__, seen.accepted if isinstance(seen, Answered) else None)
+        (type(seen).__name__, seen.accepted if isinstance(seen, VenueResponse) else None)
         for seen in heard
-        if isinstance(seen, Answered | Refused | Erred)
+        if isinstance(seen, VenueResponse | Refused | ErrorEvent)
     ]
 
 
@@ -49,19 +49,19 @@ def limit(script: Script, price: str, **more: bool):
 
 
 def test_an_order_that_fills_at_once_was_accepted():
-    assert told(Script({at(1): trading(A, "1")})) == [("Answered", True)]
+    assert told(Script({at(1): trading(A, "1")})) == [("VenueResponse", True)]
 
 
 def test_an_order_that_rests_is_accepted_once_even_when_it_fills_later():
     script = Script({at(1): lambda script: limit(script, "99")})
-    assert told(script) == [("Answered", True)]
+    assert told(script) == [("VenueResponse", True)]
 
 
 def test_what_the_venue_rejects_is_told_with_its_reason():
-    heard: list[Seen] = []
+    heard: list[Input] = []
     script = Script({at(1): lambda script: limit(script, "101", post_only=True)})
     play({A: STILL}, script, guards={"loss": Loss()}, hear={"risk.seen": heard.append})
-    (answer,) = [seen for seen in heard if isinstance(seen, Answered)]
+    (answer,) = [seen for seen in heard if isinstance(seen, VenueResponse)]
     assert not answer.accepted
     assert "POST_ONLY" in answer.reason
     assert (answer.strategy, answer.instrument) == ("script", A)
@@ -83,12 +83,16 @@ def test_a_change_that_the_gate_refuses_is_no_answer_either():
             ),
         }
     )
-    assert told(script) == [("Answered", True), ("Refused", None)]
+    assert told(script) == [("VenueResponse", True), ("Refused", None)]
 
 
 @pytest.mark.parametrize(
     ("reason", "kind"),
-    [(GIVEN_UP, Erred), ("insufficient balance", Answered), ("order gate: too large", type(None))],
+    [
+        (GIVEN_UP, ErrorEvent),
+        ("insufficient balance", VenueResponse),
+        ("order gate: too large", type(None)),
+    ],
 )
 def test_silence_of_the_venue_is_an_error_and_no_rejection(reason, kind):
     event = OrderRejected(

@@ -17,7 +17,7 @@ import pytest
 from actors.activity import Cooldown
 from actors.desk.guard import Guard
 from actors.desk.risk_desk import AGAIN
-from actors.guards.core.facts import Asked, Holding, Pulse, Seen
+from actors.guards.core.facts import Holding, Input, OrderRequested, Snapshot
 from actors.guards.core.facts import Market as MarketFact
 from actors.guards.core.latch import Latches, step, verdicts
 from actors.guards.maintenance import Window
@@ -64,7 +64,7 @@ FALLING = Candles(opens=[100, 101, 102, 92, 82, 72, 62], closes=[100.5, 101.5, 9
 
 
 class Leaver(Script):
-    """Sells what it has as soon as it hears a verdict."""
+    """Sells what it has as soon as it events a verdict."""
 
     def on_start(self) -> None:
         super().on_start()
@@ -75,11 +75,11 @@ class Leaver(Script):
             self.trade(A, "-10", reduce_only=True)
 
 
-def bought_and_left(fills: str) -> tuple[Script, Script, list[Pulse]]:
+def bought_and_left(fills: str) -> tuple[Script, Script, list[Snapshot]]:
     """Return one that leaves on a verdict at the close of 83, and one that sells at that stamp."""
     leaver = Leaver({at(1): trading(A, "10")}, "leaver")
     decider = Script({at(1): trading(A, "10"), at(4): trading(A, "-10")}, "decider")
-    pulses: list[Pulse] = []
+    snapshots: list[Snapshot] = []
     play(
         {A: FALLING},
         leaver,
@@ -88,20 +88,22 @@ def bought_and_left(fills: str) -> tuple[Script, Script, list[Pulse]]:
         # Both lose alike: 2 x 180.
         guards={"loss": Loss(limit=300.0)},
         hear={
-            "risk.seen": lambda seen: pulses.append(seen) if isinstance(seen, Pulse) else None,
+            "risk.seen": lambda seen: (
+                snapshots.append(seen) if isinstance(seen, Snapshot) else None
+            ),
         },
     )
-    return leaver, decider, pulses
+    return leaver, decider, snapshots
 
 
 # -- when guards look, and what orders of that moment fill at --------------------------------------
 
 
 def test_guards_look_one_nanosecond_before_each_stamp_at_its_closes():
-    _, _, pulses = bought_and_left("next_open")
-    assert [pulse.now for pulse in pulses] == [at(hour) - 1 for hour in range(1, 8)]
+    _, _, snapshots = bought_and_left("next_open")
+    assert [snapshot.now for snapshot in snapshots] == [at(hour) - 1 for hour in range(1, 8)]
     # Worth 10,000 + 20 x (close - 101) until both have left.
-    assert [pulse.equity for pulse in pulses[:4]] == [10_000, 10_010, 9_840, 9_640]
+    assert [snapshot.equity for snapshot in snapshots[:4]] == [10_000, 10_010, 9_840, 9_640]
 
 
 @pytest.mark.parametrize(
@@ -169,20 +171,22 @@ def daily(market: Market, opens: list[float], closes: list[float]) -> list[Slice
 
 def on_daily_candles(
     script: Script, guards: dict[str, Guard], opens: list[float], closes: list[float]
-) -> tuple[list[Pulse], list[tuple[int, Verdict]]]:
-    """Return the pulses, and what was said at which time."""
+) -> tuple[list[Snapshot], list[tuple[int, Verdict]]]:
+    """Return the snapshots, and what was said at which time."""
     market = market_of([info(A)], venue())
-    pulses: list[Pulse] = []
+    snapshots: list[Snapshot] = []
     said: list[tuple[int, Verdict]] = []
     with mended():
         desk = desk_of(market, venue(), script, before={A: 100.0}, guards=guards)
         clock = desk.engine.kernel.clock
         subscribe(
-            desk, "risk.seen", lambda seen: pulses.append(seen) if isinstance(seen, Pulse) else None
+            desk,
+            "risk.seen",
+            lambda seen: snapshots.append(seen) if isinstance(seen, Snapshot) else None,
         )
         subscribe(desk, "verdicts.*", lambda verdict: said.append((clock.timestamp_ns(), verdict)))
         feed(desk, daily(market, opens, closes))
-    return pulses, said
+    return snapshots, said
 
 
 def test_a_halt_ends_at_midnight_or_goes_on_then_however_far_the_next_prices_are():
@@ -216,15 +220,15 @@ def test_a_day_begins_at_its_midnight_however_far_the_next_prices_are():
     """A day's candle that loses 200 is a loss of that day, of which 100 are too much."""
     script = Script({at(0, 300): trading(A, "10")})
     guard = DailyLoss("daily", DailyLoss.Config(limit_currency=100.0, action="halt_entries"))
-    pulses, said = on_daily_candles(
+    snapshots, said = on_daily_candles(
         script, {"daily": guard}, opens=[100, 100, 80, 80], closes=[100, 80, 80, 80]
     )
     closes = [at(24 * day) - 1 for day in (1, 2, 3, 4)]
     midnights = [at(24 * day) for day in (1, 2, 3)]
     # The first order asks for a look before there is any.
-    assert [pulse.now for pulse in pulses] == sorted([at(0, 300), *closes, *midnights])
+    assert [snapshot.now for snapshot in snapshots] == sorted([at(0, 300), *closes, *midnights])
     # A look for the time alone is no sample of prices.
-    assert [pulse.now for pulse in pulses if not pulse.moved] == midnights
+    assert [snapshot.now for snapshot in snapshots if not snapshot.moved] == midnights
     assert [(ts, verdict.action) for ts, verdict in said] == [
         (at(48) - 1, Action.HALT_ENTRIES),
         (at(48), Action.NONE),
@@ -234,18 +238,20 @@ def test_a_day_begins_at_its_midnight_however_far_the_next_prices_are():
 def test_a_halt_that_ends_when_new_prices_come_is_judged_by_these_alone():
     """A pause of an hour, from one row to the next: the prices of the row before count no more."""
     said: list[Verdict] = []
-    pulses: list[Pulse] = []
+    snapshots: list[Snapshot] = []
     play(
         {A: Candles(opens=[100, 100, 100, 80, 101, 101], closes=[100, 100, 80, 101, 101, 101])},
         Script({at(1): trading(A, "10")}),
         guards={"loss": Loss(limit=150.0, release="1h")},
         hear={
             "verdicts.*": said.append,
-            "risk.seen": lambda seen: pulses.append(seen) if isinstance(seen, Pulse) else None,
+            "risk.seen": lambda seen: (
+                snapshots.append(seen) if isinstance(seen, Snapshot) else None
+            ),
         },
     )
     assert [verdict.action for verdict in said] == [Action.HALT_ENTRIES, Action.NONE]
-    assert [pulse.now for pulse in pulses] == [at(hour) - 1 for hour in range(1, 7)]
+    assert [snapshot.now for snapshot in snapshots] == [at(hour) - 1 for hour in range(1, 7)]
 
 
 WINDOW = 180.0
@@ -325,19 +331,19 @@ def seen_in(
     *scripts: Script,
     needs: frozenset[Any] = frozenset({"markets"}),
     **more: Any,
-) -> list[Seen]:
+) -> list[Input]:
     """Return all that guards are shown in a run."""
 
     class Needy(Loss):
         rule = replace(RULE, needs=needs)
 
-    heard: list[Seen] = []
+    heard: list[Input] = []
     play(tape, *scripts, guards={"loss": Needy()}, hear={"risk.seen": heard.append}, **more)
     return heard
 
 
-def pulses_of(heard: list[Seen]) -> list[Pulse]:
-    return [seen for seen in heard if isinstance(seen, Pulse)]
+def pulses_of(heard: list[Input]) -> list[Snapshot]:
+    return [seen for seen in heard if isinstance(seen, Snapshot)]
 
 
 def test_a_pulse_tells_holdings_and_what_each_strategy_made():
@@ -351,9 +357,9 @@ def test_a_pulse_tells_holdings_and_what_each_strategy_made():
         settlements=funding,
         needs=frozenset({"results_by_instrument"}),
     )
-    pulse = pulses_of(heard)[3]
+    snapshot = pulses_of(heard)[3]
     holding = {"entry": Decimal(100), "price": Decimal(120)}
-    assert pulse.holdings == (
+    assert snapshot.holdings == (
         Holding(strategy="one", instrument=A, quantity=Decimal(6), **holding),
         Holding(
             strategy="two",
@@ -364,11 +370,11 @@ def test_a_pulse_tells_holdings_and_what_each_strategy_made():
         ),
     )
     # 10 paid for funding; 4 sold 20 higher, 6 held 20 higher.
-    assert pulse.results == {"one": Decimal(190), "two": Decimal(10)}
-    assert pulse.results_by_instrument == {A: Decimal(190), B: Decimal(10)}
-    assert pulse.equity == Decimal(10_200)
+    assert snapshot.results == {"one": Decimal(190), "two": Decimal(10)}
+    assert snapshot.results_by_instrument == {A: Decimal(190), B: Decimal(10)}
+    assert snapshot.equity == Decimal(10_200)
     # What is realised: 80 - 10.
-    assert pulse.balance == Decimal(10_070)
+    assert snapshot.balance == Decimal(10_070)
 
 
 def test_markets_are_told_without_looking_ahead():
@@ -378,7 +384,7 @@ def test_markets_are_told_without_looking_ahead():
         B: Candles([None, None, None, 7, 8, 9]),
     }
     heard = seen_in(tape, facts={A: {"funding_minutes": 240}}, delisted={SPOT: 4})
-    markets = [pulse.markets for pulse in pulses_of(heard)]
+    markets = [snapshot.markets for snapshot in pulses_of(heard)]
     assert [m[A].silent_ns for m in markets] == [0, 0, HOUR, 2 * HOUR, 0, 0]
     assert [m[A].price for m in markets] == [100, 101, 101, 101, 104, 105]
     # At the stamp itself the settlement is due at once, 1 ns later.
@@ -412,7 +418,7 @@ def test_what_is_delisted_is_halted_by_no_verdict():
 def test_funding_is_expected_when_the_catalog_has_it():
     due = [Settlement(at(hour), A, Decimal(0), Decimal(100)) for hour in (1, 3)]
     heard = seen_in({A: Candles([100] * 5)}, settlements=due)
-    expected = [pulse.markets[A].next_funding_ns for pulse in pulses_of(heard)]
+    expected = [snapshot.markets[A].next_funding_ns for snapshot in pulses_of(heard)]
     assert expected == [at(1), at(3), at(3), at(8), at(8)]
 
 
@@ -422,8 +428,8 @@ def test_a_liquidation_is_told_before_the_look_at_its_prices():
     heard = seen_in(tape, script, needs=frozenset())
     kinds = [type(seen).__name__ for seen in heard]
     assert kinds == [
-        *("Pulse", "Asked", "Traded", "Answered", "Pulse"),
-        *("Traded", "Closed", "Answered", "Pulse", "Pulse", "Pulse"),
+        *("Snapshot", "OrderRequested", "FillEvent", "VenueResponse", "Snapshot"),
+        *("FillEvent", "RoundTripEvent", "VenueResponse", "Snapshot", "Snapshot", "Snapshot"),
     ]
     assert pulses_of(heard)[2].holdings == ()
     assert pulses_of(heard)[2].now == at(3) - 1
@@ -439,11 +445,11 @@ def test_what_stands_at_an_order_is_told_to_rules_that_need_it():
     heard = seen_in(
         {A: Candles([100] * 5), B: Candles([50] * 5)},
         Script({at(1): trading(A, "5"), at(3): burst}, "one"),
-        needs=frozenset({"standing"}),
+        needs=frozenset({"open_exposure"}),
     )
-    asked = [seen for seen in heard if isinstance(seen, Asked)]
+    asked = [seen for seen in heard if isinstance(seen, OrderRequested)]
     rows = [
-        [(row.instrument, row.held, row.buys, row.sells, row.price) for row in seen.standing]
+        [(row.instrument, row.held, row.buys, row.sells, row.price) for row in seen.open_exposure]
         for seen in asked
     ]
     assert rows == [
@@ -574,18 +580,18 @@ class Played:
         self.latches: Latches = ()
         self.said: dict[str, Verdict] = {}
 
-    def see(self, seen: Seen) -> None:
+    def observe(self, seen: Input) -> None:
         if self.state is None:
-            if not isinstance(seen, Pulse):
+            if not isinstance(seen, Snapshot):
                 return
             self.state = self.rule.start(self.params, seen)
         self.state, readings = self.rule.step(self.state, seen, self.params)
-        now = seen.now if isinstance(seen, Pulse) else seen.ts
+        now = seen.now if isinstance(seen, Snapshot) else seen.ts
         self.latches = step(self.latches, readings, now, self.params)
 
     def words(self) -> dict[str, bytes]:
         """Return what it would say now of each scope, as bytes."""
-        found = verdicts(self.latches, self.key, passing=self.params.passing)
+        found = verdicts(self.latches, self.key, transient=self.params.transient)
         for scope in self.said:
             if self.said[scope].action != Action.NONE:
                 over = Verdict(action=Action.NONE, scope=scope, guard=self.key, reason="over")
@@ -604,7 +610,7 @@ def test_a_tape_played_again_gives_the_same_verdicts_to_the_bit():
             assert played[heard.guard].words()[heard.scope] == encode(heard)
             played[heard.guard].said[heard.scope] = heard
             continue
-        if isinstance(heard, Pulse):
+        if isinstance(heard, Snapshot):
             # Before the next look everything was said that was to be said.
             for one in played.values():
                 spoken = {scope: encode(v) for scope, v in one.said.items()}
@@ -612,7 +618,7 @@ def test_a_tape_played_again_gives_the_same_verdicts_to_the_bit():
         # As it would come back from a file.
         copy = msgspec.json.decode(msgspec.json.encode(heard), type=type(heard))
         for one in played.values():
-            one.see(copy)
+            one.observe(copy)
     assert said > 50
 
 

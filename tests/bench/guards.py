@@ -15,7 +15,7 @@ import yaml
 
 from actors.desk.build import guards_of
 from actors.desk.risk_desk import RiskDesk
-from actors.guards.core.facts import Pulse
+from actors.guards.core.facts import Snapshot
 from backtests.guard_costs import without_guards
 from backtests.run import Prepared
 from backtests.run import run as run_backtest
@@ -58,7 +58,7 @@ def run_all(repeats: int = REPEATS) -> tuple[dict[str, float], dict[str, int]]:
                 times[name].append(time.process_time() - began)
                 sizes[f"orders {name}"] = len(outcome.tables["orders"])
         medians = {name: statistics.median(values) for name, values in times.items()}
-        medians["pulses"], sizes["pulses"], sizes["held"] = _pulses(prepared, slices)
+        medians["snapshots"], sizes["snapshots"], sizes["held"] = _pulses(prepared, slices)
         return medians, sizes
 
 
@@ -69,20 +69,20 @@ def _pulses(prepared: Prepared, slices: list[Any]) -> tuple[float, int, int]:
     """
     spent: list[float] = []
     held: list[int] = []
-    look = RiskDesk.look
+    look = RiskDesk.evaluate
 
     def timed(desk: RiskDesk, *given: Any, **named: Any) -> None:
         began = time.thread_time()
         look(desk, *given, **named)
         spent.append(time.thread_time() - began)
-        if isinstance(desk.pulse, Pulse):
-            held.append(len(desk.pulse.holdings))
+        if isinstance(desk.snapshot, Snapshot):
+            held.append(len(desk.snapshot.holdings))
 
-    RiskDesk.look = timed  # type: ignore[method-assign, assignment]
+    RiskDesk.evaluate = timed  # type: ignore[method-assign, assignment]
     try:
         run_backtest(prepared, slices=iter(slices))
     finally:
-        RiskDesk.look = look  # type: ignore[method-assign]
+        RiskDesk.evaluate = look  # type: ignore[method-assign]
     return statistics.median(spent), len(spent), int(statistics.median(held))
 
 
@@ -90,7 +90,7 @@ def run() -> list[Row]:
     """Return the table's rows."""
     seconds, sizes = run_all()
     with_guards, without = seconds["guards"], seconds["none"]
-    ratio, pulse = with_guards / without, seconds["pulses"] * 1e6
+    ratio, snapshot = with_guards / without, seconds["snapshots"] * 1e6
     work = f"{PERPS} perps x {DAYS} days hourly, {sizes['orders none']:,} orders"
     return [
         Row(f"backtest without guards, CPU: {work}", f"{without:.2f} s"),
@@ -101,7 +101,7 @@ def run() -> list[Row]:
         ),
         Row("with guards / without", f"{ratio:.2f} x"),
         Row(
-            f"a look of all guards at {sizes['held']} positions, median of {sizes['pulses']:,}",
-            f"{pulse:.0f} µs",
+            f"a look of all guards at {sizes['held']} positions, median of {sizes['snapshots']:,}",
+            f"{snapshot:.0f} µs",
         ),
     ]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from actors.desk.guard import Guard
-from actors.guards.core.facts import Pulse
+from actors.guards.core.facts import Snapshot
 from actors.guards.core.params import GuardParams
 from actors.guards.core.rule import Rule
 
@@ -22,7 +22,7 @@ class Looked(msgspec.Struct, frozen=True):
 
 
 def _step(state: Looked, seen: Any, params: GuardParams) -> tuple[Looked, Any]:
-    if not isinstance(seen, Pulse):
+    if not isinstance(seen, Snapshot):
         return state, None
     return Looked(state.times + 1), ()
 
@@ -47,10 +47,10 @@ class Remembers(Guard):
         super().__init__(key, params)
         self.seen: list[Any] = []
 
-    def see(self, seen: Any) -> None:
+    def observe(self, seen: Any) -> None:
         """Keep it."""
         self.seen.append(seen)
-        super().see(seen)
+        super().observe(seen)
 
 
 class Breaks(Guard):
@@ -66,8 +66,8 @@ class Sleeps(Guard):
     Config: ClassVar[type[GuardParams]] = GuardParams
     rule: ClassVar[Rule] = COUNTS
 
-    def see(self, seen: Any) -> None:
+    def observe(self, seen: Any) -> None:
         """Hear it, at first."""
         state = self.rule_state
         if not isinstance(state, Looked) or state.times < LOOKS:
-            super().see(seen)
+            super().observe(seen)

@@ -13,7 +13,7 @@ from nautilus_trader.common.config import ActorConfig
 from actors.desk.books import Books
 from actors.desk.guard import SEEN, Guard
 from actors.desk.risk_desk import RiskDesk
-from actors.guards.core.facts import Happened, Pulse, Seen
+from actors.guards.core.facts import DeskEvent, Input, Snapshot
 from actors.guards.core.latch import Latches, step, verdicts
 from actors.guards.core.params import GuardParams
 from actors.guards.core.rule import Rule
@@ -23,10 +23,10 @@ from tests.actors.tiny_guards import Account
 from tests.builders_engine import bare_engine, perpetual, plain_bars
 from tests.live_nodes.odd_guards import COUNTS
 
-Tape = list[Seen | None]
+Tape = list[Input | None]
 """What was seen, in order; None is where guards were let speak."""
-_HAPPENED = msgspec.json.Decoder(Happened)
-_PULSES = msgspec.json.Decoder(Pulse)
+_HAPPENED = msgspec.json.Decoder(DeskEvent)
+_PULSES = msgspec.json.Decoder(Snapshot)
 
 
 @dataclass
@@ -35,9 +35,9 @@ class Recording:
 
     lines: list[bytes] = field(default_factory=list)
 
-    def add(self, seen: Seen | None) -> None:
+    def add(self, seen: Input | None) -> None:
         """Take one thing down."""
-        kind = b"-" if seen is None else b"P" if isinstance(seen, Pulse) else b"H"
+        kind = b"-" if seen is None else b"P" if isinstance(seen, Snapshot) else b"H"
         self.lines.append(kind + (b"" if seen is None else msgspec.json.encode(seen)))
 
     def tape(self) -> Tape:
@@ -61,18 +61,18 @@ class Records(Guard):
     def attach(self, desk: RiskDesk, store: StateStore | None = None) -> None:
         """Join the desk, and hear when it lets guards speak."""
         super().attach(desk, store)
-        real = desk.speak
+        real = desk.publish
 
-        def speak() -> None:
+        def publish() -> None:
             self.recording.add(None)
             real()
 
-        desk.speak = speak  # type: ignore[method-assign]
+        desk.publish = publish  # type: ignore[method-assign]
 
-    def see(self, seen: Seen) -> None:
+    def observe(self, seen: Input) -> None:
         """Take it down."""
         self.recording.add(seen)
-        super().see(seen)
+        super().observe(seen)
 
 
 # Players -----------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ def by_rule(guard: str, rule: Rule, params: GuardParams, tape: Tape) -> list[Ver
     said: list[Verdict] = []
     for seen in tape:
         if seen is None:
-            now = verdicts(latches, guard, passing=params.passing)
+            now = verdicts(latches, guard, transient=params.transient)
             for scope in sorted(now.keys() | stands.keys()):
                 new, old = now.get(scope), stands.get(scope)
                 if new is None:
@@ -98,11 +98,13 @@ def by_rule(guard: str, rule: Rule, params: GuardParams, tape: Tape) -> list[Ver
                     said.append(new)
             continue
         if state is None:
-            if not isinstance(seen, Pulse):
+            if not isinstance(seen, Snapshot):
                 continue
             state = rule.start(params, seen)
         state, readings = rule.step(state, seen, params)
-        latches = step(latches, readings, seen.now if isinstance(seen, Pulse) else seen.ts, params)
+        latches = step(
+            latches, readings, seen.now if isinstance(seen, Snapshot) else seen.ts, params
+        )
     return said
 
 
@@ -132,7 +134,7 @@ class Player(Actor):
             self.msgbus.publish(SEEN, seen)
             return
         for guard in self._guards:
-            guard.speak()
+            guard.publish()
 
 
 def by_engine(guards: dict[str, Guard], tape: Tape) -> dict[str, list[Verdict]]:

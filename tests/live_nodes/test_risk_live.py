@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from nautilus_trader.model.identifiers import InstrumentId
 
-from actors.guards.core.facts import Differed, Erred, Pulse, Traded
+from actors.guards.core.facts import ErrorEvent, FillEvent, Mismatch, Snapshot
 from config.errors import InputError
 from live_nodes.local.heartbeat import Beat, last_beat
 from live_nodes.local.mailbox import Answer, Request, answer, ask
@@ -271,12 +271,12 @@ def test_guards_are_shown_the_market_the_venue_and_what_fails(tmp_path: Path) ->
             assert desk.live.risk is not None
             guard = desk.live.risk.guards["all"]
             assert isinstance(guard, Remembers)
-            assert isinstance(guard.seen[0], Pulse)
+            assert isinstance(guard.seen[0], Snapshot)
             desk.until(lambda: guard.seen[-1].maintenance, "the announcement")
-            pulse = guard.seen[-1]
-            assert pulse.equity == pulse.balance == D("100000")
-            assert pulse.maintenance.endswith("UTC: upgrade")
-            market = pulse.markets[NAME]
+            snapshot = guard.seen[-1]
+            assert snapshot.equity == snapshot.balance == D("100000")
+            assert snapshot.maintenance.endswith("UTC: upgrade")
+            market = snapshot.markets[NAME]
             assert (market.bid, market.ask, market.tick) == (D("49999.9"), D("50000.1"), D("0.1"))
             assert abs(market.price - D("50000")) <= D("0.1")
             assert 0 <= market.silent_ns < 1_000_000_000
@@ -286,22 +286,22 @@ def test_guards_are_shown_the_market_the_venue_and_what_fails(tmp_path: Path) ->
             assert market.trading
             assert not market.spot
             # Every eight hours.
-            assert 0 < market.next_funding_ns - pulse.now <= 8 * 3600 * 1_000_000_000
+            assert 0 < market.next_funding_ns - snapshot.now <= 8 * 3600 * 1_000_000_000
             entry = desk.strategy.market(BUY, "0.010")
-            desk.until(lambda: any(isinstance(x, Traded) for x in guard.seen), "the trade")
-            told_ = sorted(type(x).__name__ for x in guard.seen if not isinstance(x, Pulse))
-            assert told_ == ["Answered", "Asked", "Traded"]
-            trade = next(x for x in guard.seen if isinstance(x, Traded))
+            desk.until(lambda: any(isinstance(x, FillEvent) for x in guard.seen), "the trade")
+            told_ = sorted(type(x).__name__ for x in guard.seen if not isinstance(x, Snapshot))
+            assert told_ == ["VenueResponse", "OrderRequested", "FillEvent"]
+            trade = next(x for x in guard.seen if isinstance(x, FillEvent))
             assert (trade.strategy, trade.quantity, trade.opened) == ("hand", D("0.010"), True)
-            # Asked at a mark of about 50,000, filled at 50,000.1.
+            # OrderRequested at a mark of about 50,000, filled at 50,000.1.
             assert trade.slippage == pytest.approx(2e-6, abs=3e-6)
             assert desk.strategy.status(entry) == "FILLED"
             st.play("server_errors")
-            desk.until(lambda: any(isinstance(x, Erred) for x in guard.seen), "an error", 15)
+            desk.until(lambda: any(isinstance(x, ErrorEvent) for x in guard.seen), "an error", 15)
             st.end_faults()
             st.order("Sell", "0.004")
-            desk.until(lambda: any(isinstance(x, Differed) for x in guard.seen), "it", 15)
-            differed = next(x for x in guard.seen if isinstance(x, Differed))
+            desk.until(lambda: any(isinstance(x, Mismatch) for x in guard.seen), "it", 15)
+            differed = next(x for x in guard.seen if isinstance(x, Mismatch))
             assert differed.instrument == NAME
 
 

@@ -124,8 +124,20 @@ def test_a_tape_of_a_live_node_brings_the_same_verdicts_by_rules_and_in_the_engi
     assert len(said) >= 7, said
     assert sum(said.values()) > 20, said
     kinds = Counter(type(seen).__name__ for seen in tape)
-    assert kinds["Pulse"] > 50
-    assert min(kinds[name] for name in ("Asked", "Traded", "Closed", "Answered", "Refused")) > 0
+    assert kinds["Snapshot"] > 50
+    assert (
+        min(
+            kinds[name]
+            for name in (
+                "OrderRequested",
+                "FillEvent",
+                "RoundTripEvent",
+                "VenueResponse",
+                "Refused",
+            )
+        )
+        > 0
+    )
     fresh = without_operator(node)
     assert {key: by_rule(key, g.rule, g.params, tape) for key, g in fresh.items()} == lived
     assert by_engine(fresh, tape) == lived

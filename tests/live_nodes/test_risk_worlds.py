@@ -10,7 +10,7 @@ import msgspec
 
 from actors.desk.build import guards_of
 from actors.desk.guard import Guard
-from actors.guards.core.facts import Pulse
+from actors.guards.core.facts import Snapshot
 from strategies.messages import Action, Verdict, encode
 from tests.builders_engine import Candles, Script, at, play, taker_fee, trading, venue
 from tests.live_nodes.by_hand import BUY, SELL
@@ -87,17 +87,17 @@ def lived(folder: Path) -> tuple[list[Verdict], int]:
             lambda: setattr(st.market, "prices", lambda k, n: StillMarket.prices(st.market, k, n))
         )
         assert desk.live.risk is not None
-        pulses: list[Pulse] = []
+        snapshots: list[Snapshot] = []
 
-        def see(seen: object) -> None:
-            if isinstance(seen, Pulse):
-                pulses.append(seen)
+        def observe(seen: object) -> None:
+            if isinstance(seen, Snapshot):
+                snapshots.append(seen)
 
-        desk.live.risk._kernel.msgbus.subscribe("risk.seen", see)
+        desk.live.risk._kernel.msgbus.subscribe("risk.seen", observe)
         desk.until(lambda: price_of(desk) == D(50_000), "the mark")
-        looked(desk, pulses)
+        looked(desk, snapshots)
         for what, number in COURSE:
-            done(st, desk, pulses, what, number)
+            done(st, desk, snapshots, what, number)
         desk.until(lambda: st.position() == 0, "flat")
         return (
             [v for v in reversed(desk.journal.verdicts()) if not v.guard.startswith("node.")],
@@ -105,7 +105,7 @@ def lived(folder: Path) -> tuple[list[Verdict], int]:
         )
 
 
-def done(st: Stage, desk: Desk, pulses: list[Pulse], what: str, number: str) -> None:
+def done(st: Stage, desk: Desk, snapshots: list[Snapshot], what: str, number: str) -> None:
     """Do one thing and wait until the guards have seen all of it."""
     strategy = desk.strategy
     if what == "price":
@@ -118,13 +118,13 @@ def done(st: Stage, desk: Desk, pulses: list[Pulse], what: str, number: str) -> 
         )
         desk.until(lambda: strategy.status(order) in ("FILLED", "DENIED"), "the order")
         desk.until(lambda: worth(desk) == truth(st), "the wallet")
-    looked(desk, pulses)
+    looked(desk, snapshots)
 
 
-def looked(desk: Desk, pulses: list[Pulse]) -> None:
+def looked(desk: Desk, snapshots: list[Snapshot]) -> None:
     """Wait for two more looks."""
-    before = len(pulses)
-    desk.until(lambda: len(pulses) > before + 1, "a look")
+    before = len(snapshots)
+    desk.until(lambda: len(snapshots) > before + 1, "a look")
 
 
 def price_of(desk: Desk) -> D | None:

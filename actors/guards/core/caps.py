@@ -114,7 +114,7 @@ def cap_reading(
     )
 
 
-def of_note(values: Values, cap: Cap) -> list[str]:
+def notable_instruments(values: Values, cap: Cap) -> list[str]:
     """Return the instruments whose position is worth a reading: all that are not clear, sorted,
     else the largest one.
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from actors.guards.core.facts import Pulse
+from actors.guards.core.facts import Snapshot
 from actors.guards.core.limits import ZERO, Money, exact
 from actors.guards.core.marks import Mark, Session, best, fresh
 from actors.guards.core.params import GuardParams
@@ -61,28 +61,30 @@ class Fall(msgspec.Struct, frozen=True):
     peak: Decimal
 
 
-def start(params: CurveParams, pulse: Pulse) -> Peaks:
+def start(params: CurveParams, snapshot: Snapshot) -> Peaks:
     """Return peaks that are where the curves are now."""
     return Peaks(
         of=params.of,
-        capital=pulse.equity - sum(pulse.results.values(), ZERO),
-        peaks={scope: fresh(value, pulse.now) for scope, value in _values(params, pulse).items()},
+        capital=snapshot.equity - sum(snapshot.results.values(), ZERO),
+        peaks={
+            scope: fresh(value, snapshot.now) for scope, value in _values(params, snapshot).items()
+        },
     )
 
 
 def follow(
-    state: Peaks, pulse: Pulse, params: CurveParams, session: Session = "all"
+    state: Peaks, snapshot: Snapshot, params: CurveParams, session: Session = "all"
 ) -> tuple[Peaks, list[Fall]]:
     """Return the peaks, the very same object while none moved, and how far each curve fell."""
     if state.of != params.of:
-        state = start(params, pulse)
+        state = start(params, snapshot)
     capital = ZERO if params.of == "desk" else _capital(state, params)
     moved: dict[str, Mark] = {}
     falls = []
-    for scope, value in _values(params, pulse).items():
+    for scope, value in _values(params, snapshot).items():
         # Who was not there at the start had brought nothing by then.
         known = state.peaks.get(scope)
-        peak = best(known or fresh(ZERO, pulse.now), value, pulse.now, session)
+        peak = best(known or fresh(ZERO, snapshot.now), value, snapshot.now, session)
         if peak is not known:
             moved[scope] = peak
         falls.append(Fall(scope, peak.value - value, capital + peak.value))
@@ -91,18 +93,18 @@ def follow(
     return state, falls
 
 
-def released(state: Peaks, pulse: Pulse, scope: str, params: CurveParams) -> Peaks:
+def released(state: Peaks, snapshot: Snapshot, scope: str, params: CurveParams) -> Peaks:
     """Return the state with a scope's peak where its curve is now."""
-    value = _values(params, pulse).get(scope)
+    value = _values(params, snapshot).get(scope)
     if value is None:
         return state
-    return msgspec.structs.replace(state, peaks=state.peaks | {scope: fresh(value, pulse.now)})
+    return msgspec.structs.replace(state, peaks=state.peaks | {scope: fresh(value, snapshot.now)})
 
 
-def _values(params: CurveParams, pulse: Pulse) -> dict[str, Decimal]:
+def _values(params: CurveParams, snapshot: Snapshot) -> dict[str, Decimal]:
     if params.of == "desk":
-        return {"desk": pulse.equity}
-    return {f"strategy:{key}": net for key, net in pulse.results.items()}
+        return {"desk": snapshot.equity}
+    return {f"strategy:{key}": net for key, net in snapshot.results.items()}
 
 
 def _capital(state: Peaks, params: CurveParams) -> Decimal:

@@ -9,38 +9,38 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from actors.guards.core.facts import ZERO, Pulse
+from actors.guards.core.facts import ZERO, Snapshot
 
 Values = Mapping[str, Decimal]
 """Signed value by instrument id."""
 
 
 class _Newest:
-    """The net values of the pulse seen last: several rules read the same one."""
+    """The net values of the snapshot seen last: several rules read the same one."""
 
-    pulse: Pulse | None = None
+    snapshot: Snapshot | None = None
     values: Values = {}  # noqa: RUF012 - replaced as a whole, never changed
 
 
-def net_values(pulse: Pulse) -> Values:
+def net_values(snapshot: Snapshot) -> Values:
     """Return the net value of each instrument, over all owners; what nets to nothing is left out.
 
     One-way mode: the venue knows one position an instrument.
     """
-    if _Newest.pulse is not pulse:
+    if _Newest.snapshot is not snapshot:
         values: dict[str, Decimal] = {}
-        for held in pulse.holdings:
+        for held in snapshot.holdings:
             value = held.value
             before = values.get(held.instrument)
             values[held.instrument] = value if before is None else before + value
         _Newest.values = {name: value for name, value in values.items() if value}
-        _Newest.pulse = pulse
+        _Newest.snapshot = snapshot
     return _Newest.values
 
 
-def strategy_values(pulse: Pulse, strategy: str) -> Values:
+def strategy_values(snapshot: Snapshot, strategy: str) -> Values:
     """Return the value of what one strategy holds in each instrument."""
-    return {held.instrument: held.value for held in pulse.holdings if held.strategy == strategy}
+    return {held.instrument: held.value for held in snapshot.holdings if held.strategy == strategy}
 
 
 def gross(values: Iterable[Decimal]) -> Decimal:

@@ -90,7 +90,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     spot: bool = False
 
 
-class Pulse(msgspec.Struct, frozen=True, kw_only=True):
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The desk at one moment: after every move of prices in a backtest, live some times a second;
     and, in both, when a halt may end and when a UTC day begins.
 
@@ -133,7 +133,7 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     moved: bool = True
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class OpenExposure(msgspec.Struct, frozen=True, kw_only=True):
     """What an owner holds at the very moment of an order, and what is still under way.
 
     Parameters
@@ -141,7 +141,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     strategy, instrument : str
         As in `Holding`.
     held : Decimal
-        Signed base coin; fills since the newest pulse are in it.
+        Signed base coin; fills since the newest snapshot are in it.
     buys, sells : Decimal
         What orders that have left may still fill on each side, unsigned base coin; a change of an
         order counts as the order that it asks for. The asked order itself is not among them.
@@ -161,12 +161,12 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     price: Decimal
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class OrderRequested(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """An order that stands at the order gate and has passed all else; ``price`` None is a market
     order. Exits are told too, and are never refused.
 
-    ``standing`` has one row for each owner and instrument that holds anything or has anything under
-    way, and always one for the order's own; it is filled in only where a rule needs it.
+    ``open_exposure`` has one row for each owner and instrument that holds anything or has anything
+    under way, and always one for the order's own; it is filled in only where a guard needs it.
     """
 
     ts: int
@@ -176,11 +176,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     price: Decimal | None
     is_exit: bool
     order_id: str = ""
-    standing: tuple[Standing, ...] = ()
+    open_exposure: tuple[OpenExposure, ...] = ()
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """An entry that a guard, the order gate or a hold refused: it never left, and was not `Asked`.
+    """An entry that a guard, the order gate or a hold refused: it never left, and there was no
+    `OrderRequested`.
 
     A guard that did not admit it is told with the very state in which it said so.
     """
@@ -191,7 +192,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     reason: str
 
 
-class Traded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class FillEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A fill. ``slippage`` is what it cost against the price that stood when its order left, per
     unit of value (positive is worse); None where that is not known, and for passive fills.
     """
@@ -206,7 +207,7 @@ class Traded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     opened: bool = False
 
 
-class Closed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class RoundTripEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A position that came back to flat: a round trip, and what it brought net of fees and funding,
     at its ``peak`` size worth ``value``.
     """
@@ -218,7 +219,7 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     value: Decimal = ZERO
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class VenueResponse(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The venue's answer to a request: accepted, or rejected with its reason."""
 
     ts: int
@@ -228,7 +229,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     reason: str = ""
 
 
-class Erred(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class ErrorEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Something of the desk failed: a request, a sweep, a component."""
 
     ts: int
@@ -236,7 +237,7 @@ class Erred(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     text: str
 
 
-class Differed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Mismatch(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The venue says something else of the account than our books (``kind``: as the sweep's
     findings, such as ``position``, ``ghost_order``, ``unknown_fill``, ``balance``).
     """
@@ -247,11 +248,13 @@ class Differed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     detail: str
 
 
-Happened = Asked | Refused | Traded | Closed | Answered | Erred | Differed
-"""What happens between two pulses."""
+DeskEvent = (
+    OrderRequested | Refused | FillEvent | RoundTripEvent | VenueResponse | ErrorEvent | Mismatch
+)
+"""What happens between two snapshots."""
 
-Seen = Pulse | Happened
+Input = Snapshot | DeskEvent
 
-Need = Literal["markets", "results_by_instrument", "standing"]
-"""Parts of a Pulse, and of an Asked entry, that cost time and are filled in only where a rule asks
-for them."""
+Need = Literal["markets", "results_by_instrument", "open_exposure"]
+"""Parts of a Snapshot, and of an OrderRequested, that cost time and are filled in only where a
+guard asks for them."""

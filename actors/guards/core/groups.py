@@ -10,7 +10,7 @@ from actors.guards.core.caps import Cap, cap_reading
 from actors.guards.core.exposures import Values, gross, net
 from actors.guards.core.params import GuardParams
 from actors.guards.core.reading import Reading
-from actors.guards.core.worst_case import Course
+from actors.guards.core.worst_case import WorstCase
 
 
 class GroupCaps(NamedTuple):
@@ -81,14 +81,14 @@ def _net_size(values: Iterable[Decimal]) -> Decimal:
     return abs(net(values))
 
 
-def group_refusal(name: str, way: Course, caps: GroupCaps, *, net_entries: bool) -> str | None:
+def group_refusal(name: str, way: WorstCase, caps: GroupCaps, *, net_entries: bool) -> str | None:
     """Return why an entry that could bring its group to a cap is refused, None when it can't.
 
     Parameters
     ----------
     name : str
         The group's.
-    way : Course
+    way : WorstCase
         Of the group's instruments only.
     caps : GroupCaps
         Of the group.

@@ -1,7 +1,7 @@
 """What the desk's strategies hold, followed from fill to fill; and which entries are new trades.
 
-Pulses say what is held, fills what changed since: between two pulses a trade can be opened and
-closed. Adding to an open position is no new trade.
+Snapshots say what is held, fills what changed since: between two snapshots a trade can be opened
+and closed. Adding to an open position is no new trade.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.guards.core.facts import Asked, Pulse, Standing, Traded
+from actors.guards.core.facts import FillEvent, OpenExposure, OrderRequested, Snapshot
 
 ZERO = Decimal(0)
 
@@ -27,12 +27,12 @@ Holds = tuple[Held, ...]
 """Sorted by instrument, then strategy."""
 
 
-def held_of(pulse: Pulse, before: Holds = ()) -> Holds:
-    """Return what a pulse says, the very same object as before where nothing changed.
+def held_of(snapshot: Snapshot, before: Holds = ()) -> Holds:
+    """Return what a snapshot says, the very same object as before where nothing changed.
 
     What is nobody's of this desk is left out.
     """
-    own = [holding for holding in pulse.holdings if holding.strategy]
+    own = [holding for holding in snapshot.holdings if holding.strategy]
     if len(own) == len(before):
         for held, holding in zip(before, own, strict=True):
             if (
@@ -46,7 +46,7 @@ def held_of(pulse: Pulse, before: Holds = ()) -> Holds:
     return tuple(Held(h.strategy, h.instrument, h.quantity) for h in own)
 
 
-def after_fill(holds: Holds, fill: Traded) -> Holds:
+def after_fill(holds: Holds, fill: FillEvent) -> Holds:
     """Return what is held after a fill."""
     name = (fill.instrument, fill.strategy)
     found = {(held.instrument, held.strategy): held.quantity for held in holds}
@@ -67,21 +67,21 @@ def is_flat(holds: Holds, scope: str) -> bool:
     )
 
 
-def own_standing(asked: Asked) -> Standing | None:
+def own_standing(asked: OrderRequested) -> OpenExposure | None:
     """Return what stands of the order's own owner in its instrument."""
-    for row in asked.standing:
+    for row in asked.open_exposure:
         if row.strategy == asked.strategy and row.instrument == asked.instrument:
             return row
     return None
 
 
-def adds(asked: Asked) -> bool:
+def adds(asked: OrderRequested) -> bool:
     """Whether the order adds to a position that is open."""
     own = own_standing(asked)
     return own is not None and own.held * asked.quantity > 0
 
 
-def could_open(asked: Asked) -> int:
+def could_open(asked: OrderRequested) -> int:
     """Return how many trades the order and those under way could open, whatever is filled first.
 
     Each way through zero opens one: buys and sells can be filled in turns, beginning with the side
@@ -91,11 +91,13 @@ def could_open(asked: Asked) -> int:
     Examples
     --------
     >>> from decimal import Decimal as D
-    >>> row = Standing(strategy="a", instrument="B", held=D(0), buy_orders=1, price=D(100))
-    >>> buy = Asked(ts=0, strategy="a", instrument="B", quantity=D(1), price=None, is_exit=False)
-    >>> could_open(buy), could_open(msgspec.structs.replace(buy, standing=(row,)))
+    >>> row = OpenExposure(strategy="a", instrument="B", held=D(0), buy_orders=1, price=D(100))
+    >>> buy = OrderRequested(
+    ...     ts=0, strategy="a", instrument="B", quantity=D(1), price=None, is_exit=False
+    ... )
+    >>> could_open(buy), could_open(msgspec.structs.replace(buy, open_exposure=(row,)))
     (1, 1)
-    >>> could_open(msgspec.structs.replace(buy, quantity=D(-1), standing=(row,)))
+    >>> could_open(msgspec.structs.replace(buy, quantity=D(-1), open_exposure=(row,)))
     2
     """
     own = own_standing(asked)

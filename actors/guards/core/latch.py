@@ -88,7 +88,7 @@ def step(
     return latches if result == latches else result
 
 
-def verdicts(latches: Latches, guard: str, *, passing: bool = False) -> dict[str, Verdict]:
+def verdicts(latches: Latches, guard: str, *, transient: bool = False) -> dict[str, Verdict]:
     """Return the guard's verdict on each scope on which it has one: its strictest latch there.
 
     ``until`` is when it may be over by time alone, with the last of them.
@@ -99,13 +99,13 @@ def verdicts(latches: Latches, guard: str, *, passing: bool = False) -> dict[str
         What stands.
     guard : str
         The guard's key.
-    passing : bool
+    transient : bool
         Whether its halts pass by themselves; one that waits for the trader never does.
     """
     by_scope: dict[str, list[Latch]] = {}
     for latch in latches:
         by_scope.setdefault(latch.scope, []).append(latch)
-    return {scope: _verdict(found, guard, passing) for scope, found in by_scope.items()}
+    return {scope: _verdict(found, guard, transient) for scope, found in by_scope.items()}
 
 
 def released(latches: Latches, scope: str | None = None) -> Latches:
@@ -129,7 +129,7 @@ def end_of(release: str, now: int) -> int | None:
     return None if pause is None else now + pause
 
 
-def _verdict(latches: list[Latch], guard: str, passing: bool) -> Verdict:
+def _verdict(latches: list[Latch], guard: str, transient: bool) -> Verdict:
     latch = max(latches, key=lambda latch: (latch.action, -latch.multiplier))
     ends = [other.until for other in latches]
     return Verdict(
@@ -141,7 +141,7 @@ def _verdict(latches: list[Latch], guard: str, passing: bool) -> Verdict:
         reason=latch.reason,
         measured=latch.measured,
         limit=latch.limit,
-        passing=passing and latch.release != "manual",
+        passing=transient and latch.release != "manual",
     )
 
 

@@ -18,7 +18,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from actors.guards.core.exposures import net_values
-from actors.guards.core.facts import ZERO, Market, Pulse
+from actors.guards.core.facts import ZERO, Market, Snapshot
 
 ONE = Decimal(1)
 UNKNOWN_RATE = Decimal("0.05")
@@ -73,19 +73,19 @@ def stake(value: Decimal, market: Market | None, instrument: str) -> Stake:
 
 
 class _Newest:
-    """The stakes of the pulse seen last: several rules read the same one."""
+    """The stakes of the snapshot seen last: several rules read the same one."""
 
-    pulse: Pulse | None = None
+    snapshot: Snapshot | None = None
     stakes: Mapping[str, Stake] = {}
 
 
-def stakes(pulse: Pulse) -> Mapping[str, Stake]:
+def stakes(snapshot: Snapshot) -> Mapping[str, Stake]:
     """Return the stake of each instrument that is held; the rule must need ``markets``."""
-    if _Newest.pulse is not pulse:
-        find = pulse.markets.get
-        held = net_values(pulse).items()
+    if _Newest.snapshot is not snapshot:
+        find = snapshot.markets.get
+        held = net_values(snapshot).items()
         _Newest.stakes = {name: stake(value, find(name), name) for name, value in held}
-        _Newest.pulse = pulse
+        _Newest.snapshot = snapshot
     return _Newest.stakes
 
 

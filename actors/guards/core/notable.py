@@ -1,4 +1,4 @@
-"""Which of many scopes a rule speaks of, so that a pulse over a hundred instruments stays cheap."""
+"""Which of many scopes a rule speaks of, so that a hundred instruments stay cheap to measure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal
 from actors.guards.core.reading import Reading
 
 
-def of_note[N: (int, float, Decimal)](
+def notable_readings[N: (int, float, Decimal)](
     measured: Mapping[str, N], clear: N, reading: Callable[[str, N], Reading]
 ) -> tuple[Reading, ...]:
     """Return the readings of what is above the value that is clear, and of the largest.

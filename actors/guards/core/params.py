@@ -45,7 +45,7 @@ class GuardParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Whether entries stop when this guard is silent; exits never do.
     """
 
-    passing: ClassVar[bool] = False
+    transient: ClassVar[bool] = False
     """Whether its halts pass by themselves, so that what they hold back is tried again."""
 
     action: ActionName = "halt_entries"

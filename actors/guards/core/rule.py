@@ -13,21 +13,21 @@ from typing import Any, get_args
 
 import msgspec
 
-from actors.guards.core.facts import Asked, Happened, Need, Pulse, Seen
+from actors.guards.core.facts import DeskEvent, Input, Need, OrderRequested, Snapshot
 from actors.guards.core.reading import Reading
 
 Readings = tuple[Reading, ...] | None
-"""None says nothing new: the readings before stand. A Pulse is always answered with readings."""
+"""None says nothing new: the readings before stand. A Snapshot is always answered with readings."""
 
-EVERYTHING: frozenset[type] = frozenset(get_args(Happened))
+EVERYTHING: frozenset[type] = frozenset(get_args(DeskEvent))
 
 
-def admits(state: Any, asked: Asked, pulse: Pulse, params: Any) -> str | None:
+def admits(state: Any, asked: OrderRequested, snapshot: Snapshot, params: Any) -> str | None:
     """Let every entry pass: the admission of a rule that only measures."""
     return None
 
 
-def keeps(state: Any, pulse: Pulse, scope: str, params: Any) -> Any:
+def keeps(state: Any, snapshot: Snapshot, scope: str, params: Any) -> Any:
     """Return the state as it is: nothing in it goes on breaching after a release."""
     return state
 
@@ -41,27 +41,27 @@ class Rule:
     state : type of msgspec.Struct
         Of its state: frozen, and readable back from JSON.
     start : callable
-        ``start(params, pulse) -> state``: the state before anything was seen, at the first pulse.
+        ``start(params, snapshot) -> state``: the state at the first snapshot.
     step : callable
-        ``step(state, seen, params) -> (state, readings)``: takes in a pulse or what happened.
+        ``step(state, seen, params) -> (state, readings)``: takes in a snapshot or what happened.
         Returns the very same object when nothing changed, so that nothing is written.
     admit : callable
-        ``admit(state, asked, pulse, params) -> reason or None``: whether an entry may leave at this
-        moment; never asked about exits. The newest pulse comes with it.
+        ``admit(state, asked, snapshot, params) -> reason or None``: whether an entry may leave at
+        this moment; never asked about exits. The newest snapshot comes with it.
     released : callable
-        ``released(state, pulse, scope, params) -> state``: measures anew from here, after the
+        ``released(state, snapshot, scope, params) -> state``: measures anew from here, after the
         trader accepted a breach (peak = now, counters = 0) on a scope.
     needs : frozenset of Need
-        Costly parts of a Pulse or of an Asked that it reads.
-    hears : frozenset of type
-        What of all that happens between pulses it is shown: to the rest its ``step`` would say
+        Costly parts of a Snapshot or of an OrderRequested that it reads.
+    events : frozenset of type
+        What of all that happens between snapshots it is shown: to the rest its ``step`` would say
         nothing new. A rebalance makes hundreds of such things at one moment.
     """
 
     state: type[msgspec.Struct]
-    start: Callable[[Any, Pulse], Any]
-    step: Callable[[Any, Seen, Any], tuple[Any, Readings]]
-    admit: Callable[[Any, Asked, Pulse, Any], str | None] = admits
-    released: Callable[[Any, Pulse, str, Any], Any] = keeps
+    start: Callable[[Any, Snapshot], Any]
+    step: Callable[[Any, Input, Any], tuple[Any, Readings]]
+    admit: Callable[[Any, OrderRequested, Snapshot, Any], str | None] = admits
+    released: Callable[[Any, Snapshot, str, Any], Any] = keeps
     needs: frozenset[Need] = frozenset()
-    hears: frozenset[type] = EVERYTHING
+    events: frozenset[type] = EVERYTHING

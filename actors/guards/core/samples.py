@@ -1,9 +1,8 @@
 """Prices sampled at a pace, as far back as a measure looks, and what is measured on them. Pure.
 
-A sample is taken at the first pulse of each period of the pace, counted from the epoch, at which
-prices may have moved. Where
-pulses come more rarely, as on coarse candles, or were missing for a while, the next return is that
-of a longer time: measures that depend on it use the samples' times.
+A sample is taken at the first snapshot of each period of the pace, counted from the epoch, at which
+prices may have moved. Where snapshots come more rarely, as on coarse candles, or were missing for a
+while, the next return is that of a longer time: measures that depend on it use the samples' times.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.guards.core.facts import Pulse
+from actors.guards.core.facts import Snapshot
 
 Floats = NDArray[np.float64]
 
@@ -40,15 +39,15 @@ class Samples(msgspec.Struct, frozen=True):
 
 
 def sampled(
-    samples: Samples, pulse: Pulse, names: Iterable[str], every_ns: int, most: int
+    samples: Samples, snapshot: Snapshot, names: Iterable[str], every_ns: int, most: int
 ) -> Samples:
-    """Return the samples with the pulse's prices, the very same object when none is due.
+    """Return the samples with the snapshot's prices, the very same object when none is due.
 
     Parameters
     ----------
     samples : Samples
         Those so far.
-    pulse : Pulse
+    snapshot : Snapshot
         With its markets.
     names : iterable of str
         Instruments to sample.
@@ -61,17 +60,17 @@ def sampled(
     -----
     A clock that goes back takes no sample before it is where it was.
     """
-    if not pulse.moved:
+    if not snapshot.moved:
         return samples
-    if samples.times and pulse.now // every_ns <= samples.times[-1] // every_ns:
+    if samples.times and snapshot.now // every_ns <= samples.times[-1] // every_ns:
         return samples
     missing: tuple[None, ...] = (None,) * len(samples.times)
     prices = {}
     for name in names:
-        row = (*samples.prices.get(name, missing), _price(pulse, name))[-most:]
+        row = (*samples.prices.get(name, missing), _price(snapshot, name))[-most:]
         if any(price is not None for price in row):
             prices[name] = row
-    return Samples((*samples.times, pulse.now)[-most:], prices)
+    return Samples((*samples.times, snapshot.now)[-most:], prices)
 
 
 def without(samples: Samples, scope: str) -> Samples:
@@ -184,8 +183,8 @@ class Remembered[R]:
         return kept[1]
 
 
-def _price(pulse: Pulse, name: str) -> float | None:
-    market = pulse.markets.get(name)
+def _price(snapshot: Snapshot, name: str) -> float | None:
+    market = snapshot.markets.get(name)
     if market is None or market.price is None or market.price <= 0:
         return None
     return float(market.price)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.guards.core.facts import Pulse
+from actors.guards.core.facts import Snapshot
 from actors.guards.core.params import GuardParams
 
 
@@ -16,6 +16,6 @@ NOTHING = Nothing()
 """The only one there is: a rule returns the very same object as long as nothing changes."""
 
 
-def nothing(params: GuardParams, pulse: Pulse) -> Nothing:
+def nothing(params: GuardParams, snapshot: Snapshot) -> Nothing:
     """Return the state before anything was seen, which stays."""
     return NOTHING

@@ -8,10 +8,10 @@ from actors.guards.core.params import GuardParams, Release
 from strategies.messages import Action
 
 
-class PassingParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TransientParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parameters of a guard whose halts pass by themselves; see `GuardParams`."""
 
-    passing: ClassVar[bool] = True
+    transient: ClassVar[bool] = True
 
     release: Release = "recovered"
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import NamedTuple
 
-from actors.guards.core.facts import ZERO, Asked, Standing
+from actors.guards.core.facts import ZERO, OpenExposure, OrderRequested
 
 
-class Reach(NamedTuple):
+class ExposureRange(NamedTuple):
     """The ends between which a position's signed value must come to lie, and the worse of them."""
 
     low: Decimal
@@ -21,24 +21,24 @@ class Reach(NamedTuple):
     worst: Decimal
 
 
-class Course(NamedTuple):
+class WorstCase(NamedTuple):
     """How far everything may go, without the asked order and with it.
 
     Parameters
     ----------
-    before : dict of str to Reach
+    before : dict of str to ExposureRange
         By instrument id, without it.
     name : str
         The asked order's instrument.
-    own : Reach
+    own : ExposureRange
         Of that instrument, with it.
     buys : bool
         Whether it buys.
     """
 
-    before: dict[str, Reach]
+    before: dict[str, ExposureRange]
     name: str
-    own: Reach
+    own: ExposureRange
     buys: bool
 
     @property
@@ -46,7 +46,7 @@ class Course(NamedTuple):
         """Whether the order lets its instrument's position come farther from flat."""
         return self.own.worst > self.before[self.name].worst
 
-    def only(self, keep: Callable[[str], bool]) -> Course:
+    def only(self, keep: Callable[[str], bool]) -> WorstCase:
         """Return the part of some instruments, the order's own among them."""
         kept = {name: reach for name, reach in self.before.items() if keep(name)}
         return self._replace(before=kept)
@@ -66,17 +66,17 @@ class Course(NamedTuple):
             return sum([r.high for r in self.before.values()], ZERO) - old.high + self.own.high
         return old.low - self.own.low - sum([r.low for r in self.before.values()], ZERO)
 
-    def after(self) -> dict[str, Reach]:
+    def after(self) -> dict[str, ExposureRange]:
         """Return how far each position may go, with the order."""
         return {**self.before, self.name: self.own}
 
 
-def course(asked: Asked, strategy: str | None = None) -> Course:
+def worst_case(asked: OrderRequested, strategy: str | None = None) -> WorstCase:
     """Return how far each position may go when any part of what is under way is filled.
 
     Parameters
     ----------
-    asked : Asked
+    asked : OrderRequested
         An entry, with what stands at its moment.
     strategy : str, optional
         Counts one strategy's own positions and orders only.
@@ -84,10 +84,10 @@ def course(asked: Asked, strategy: str | None = None) -> Course:
     if _Newest.asked is not asked:
         _Newest.take(asked)
     if strategy is not None:
-        return _course(asked, strategy)
-    if _Newest.course is None:
-        _Newest.course = _course(asked, None)
-    return _Newest.course
+        return _worst_case(asked, strategy)
+    if _Newest.found is None:
+        _Newest.found = _worst_case(asked, None)
+    return _Newest.found
 
 
 class _Newest:
@@ -95,23 +95,23 @@ class _Newest:
     rebalance finds all rows but one as they were.
     """
 
-    asked: Asked | None = None
-    reaches: list[Reach] = []  # noqa: RUF012 - replaced, never changed
-    course: Course | None = None
+    asked: OrderRequested | None = None
+    reaches: list[ExposureRange] = []  # noqa: RUF012 - replaced, never changed
+    found: WorstCase | None = None
 
     @classmethod
-    def take(cls, asked: Asked) -> None:
+    def take(cls, asked: OrderRequested) -> None:
         """Work out the reach of each row that stands, anew only where the row is another."""
-        before = () if cls.asked is None else cls.asked.standing
+        before = () if cls.asked is None else cls.asked.open_exposure
         known = dict(zip(map(id, before), cls.reaches, strict=True))
-        cls.reaches = [known.get(id(row)) or _reach(row) for row in asked.standing]
-        cls.asked, cls.course = asked, None
+        cls.reaches = [known.get(id(row)) or _reach(row) for row in asked.open_exposure]
+        cls.asked, cls.found = asked, None
 
 
-def _course(asked: Asked, strategy: str | None) -> Course:
-    before: dict[str, Reach] = {}
+def _worst_case(asked: OrderRequested, strategy: str | None) -> WorstCase:
+    before: dict[str, ExposureRange] = {}
     price = ZERO
-    for row, reach in zip(asked.standing, _Newest.reaches, strict=True):
+    for row, reach in zip(asked.open_exposure, _Newest.reaches, strict=True):
         if strategy is not None and row.strategy != strategy:
             continue
         name = row.instrument
@@ -120,17 +120,17 @@ def _course(asked: Asked, strategy: str | None) -> Course:
         before[name] = _joined(before[name], reach) if name in before else reach
     old, value = before[asked.instrument], asked.quantity * price
     low, high = (old.low, old.high + value) if value > 0 else (old.low + value, old.high)
-    return Course(before, asked.instrument, _between(low, high), asked.quantity > 0)
+    return WorstCase(before, asked.instrument, _between(low, high), asked.quantity > 0)
 
 
-def _reach(row: Standing) -> Reach:
+def _reach(row: OpenExposure) -> ExposureRange:
     return _between((row.held - row.sells) * row.price, (row.held + row.buys) * row.price)
 
 
-def _joined(one: Reach, other: Reach) -> Reach:
+def _joined(one: ExposureRange, other: ExposureRange) -> ExposureRange:
     """Return the reach of two owners' positions in one instrument: the venue nets them."""
     return _between(one.low + other.low, one.high + other.high)
 
 
-def _between(low: Decimal, high: Decimal) -> Reach:
-    return Reach(low, high, max(high, -low))
+def _between(low: Decimal, high: Decimal) -> ExposureRange:
+    return ExposureRange(low, high, max(high, -low))

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from actors.guards.core.facts import Closed, Pulse, Seen
+from actors.guards.core.facts import Input, RoundTripEvent, Snapshot
 from actors.guards.core.latch import Latches, released, step, verdicts
 from actors.guards.core.params import GuardParams
 from actors.guards.core.reading import Reading
@@ -25,9 +25,9 @@ def at(day: float, clock: str = "00:00") -> int:
     return int((DAY + day) * DAY_NS) + (hours * 60 + minutes) * 60 * 10**9
 
 
-def pulse(equity: str | int | Decimal, now: int | None = None, **fields: Any) -> Pulse:
-    """Return a pulse, at noon of the first day unless told otherwise."""
-    return Pulse(now=at(0, "12:00") if now is None else now, equity=Decimal(equity), **fields)
+def snapshot(equity: str | int | Decimal, now: int | None = None, **fields: Any) -> Snapshot:
+    """Return a snapshot, at noon of the first day unless told otherwise."""
+    return Snapshot(now=at(0, "12:00") if now is None else now, equity=Decimal(equity), **fields)
 
 
 def nets(**results: str | int) -> dict[str, Decimal]:
@@ -35,10 +35,12 @@ def nets(**results: str | int) -> dict[str, Decimal]:
     return {name: Decimal(net) for name, net in results.items()}
 
 
-def closed(net: str | int, ts: int | None = None, strategy: str = "a", name: str = "X") -> Closed:
+def closed(
+    net: str | int, ts: int | None = None, strategy: str = "a", name: str = "X"
+) -> RoundTripEvent:
     """Return a round trip that ended, at noon of the first day unless told otherwise."""
     when = at(0, "12:00") if ts is None else ts
-    return Closed(ts=when, strategy=strategy, instrument=name, net=Decimal(net))
+    return RoundTripEvent(ts=when, strategy=strategy, instrument=name, net=Decimal(net))
 
 
 class Player:
@@ -50,21 +52,21 @@ class Player:
         self.state: Any = None
         self.latches: Latches = ()
         self.readings: tuple[Reading, ...] = ()
-        self.last: Pulse | None = None
+        self.last: Snapshot | None = None
 
-    def see(self, *tape: Seen) -> Player:
+    def observe(self, *tape: Input) -> Player:
         """Take in what is seen, one after the other."""
         for seen in tape:
-            if isinstance(seen, Pulse):
+            if isinstance(seen, Snapshot):
                 self.last = seen
                 if self.state is None:
                     self.state = self.rule.start(self.params, seen)
             before = self.state
             self.state, readings = self.rule.step(self.state, seen, self.params)
             assert (self.state is before) == (self.state == before), "a write for nothing"
-            now = seen.now if isinstance(seen, Pulse) else seen.ts
+            now = seen.now if isinstance(seen, Snapshot) else seen.ts
             self.latches = step(self.latches, readings, now, self.params)
-            assert not (isinstance(seen, Pulse) and readings is None)
+            assert not (isinstance(seen, Snapshot) and readings is None)
             self.readings = self.readings if readings is None else readings
             assert not any(reading.over and reading.clear for reading in self.readings)
             assert all(bool(reading.reason) == reading.over for reading in self.readings)

@@ -7,7 +7,7 @@ from decimal import Decimal as D
 
 import msgspec
 
-from actors.guards.core.facts import Asked, Holding, Market, Pulse, Standing
+from actors.guards.core.facts import Holding, Market, OpenExposure, OrderRequested, Snapshot
 from actors.guards.core.reading import Reading
 
 BTC, ETH = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
@@ -28,16 +28,16 @@ def holding(
     )
 
 
-def pulse(
+def snapshot(
     *holdings: Holding,
     equity: object = 1000,
     now: int = NOW,
     markets: Mapping[str, Market] | None = None,
     leverage: object = 5,
     results: Mapping[str, D] | None = None,
-) -> Pulse:
+) -> Snapshot:
     """Return the desk with these positions."""
-    return Pulse(
+    return Snapshot(
         now=now,
         equity=D(str(equity)),
         holdings=tuple(sorted(holdings, key=lambda h: (h.instrument, h.strategy))),
@@ -54,9 +54,9 @@ def row(
     buys: object = 0,
     sells: object = 0,
     owner: str = "rev",
-) -> Standing:
+) -> OpenExposure:
     """Return what stands in an instrument."""
-    return Standing(
+    return OpenExposure(
         strategy=owner,
         instrument=instrument,
         held=D(str(held)),
@@ -66,18 +66,20 @@ def row(
     )
 
 
-def asked(instrument: str, quantity: object, *standing: Standing, owner: str = "rev") -> Asked:
+def asked(
+    instrument: str, quantity: object, *standing: OpenExposure, owner: str = "rev"
+) -> OrderRequested:
     """Return an entry at the gate, with what stands at its moment."""
     if not any(one.instrument == instrument and one.strategy == owner for one in standing):
         standing = (*standing, row(instrument, owner=owner))
-    return Asked(
+    return OrderRequested(
         ts=NOW,
         strategy=owner,
         instrument=instrument,
         quantity=D(str(quantity)),
         price=None,
         is_exit=False,
-        standing=standing,
+        open_exposure=standing,
     )
 
 

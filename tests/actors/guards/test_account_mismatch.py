@@ -7,16 +7,16 @@ from typing import get_args
 import pytest
 
 from actors.guards.account_mismatch import RULE, AccountMismatchParams, Differences, Kind
-from actors.guards.core.facts import Differed, Erred
+from actors.guards.core.facts import ErrorEvent, Mismatch
 from live_nodes.reconcile import sweep_rules
 from strategies.messages import Action
-from tests.actors.guards.positions import BTC, NOW, only, pulse
+from tests.actors.guards.positions import BTC, NOW, only, snapshot
 
 SECOND = 10**9
 
 
-def differed(at: float, kind: str = "position_differs") -> Differed:
-    return Differed(ts=NOW + int(at * SECOND), kind=kind, instrument=BTC, detail="1 is not 2")
+def differed(at: float, kind: str = "position_differs") -> Mismatch:
+    return Mismatch(ts=NOW + int(at * SECOND), kind=kind, instrument=BTC, detail="1 is not 2")
 
 
 def counted(params: AccountMismatchParams, *at: float) -> Differences:
@@ -53,7 +53,7 @@ def test_a_window_away_the_first_counts_no_more(second: float, over: bool) -> No
 @pytest.mark.parametrize(("now", "number"), [(11.999, 1), (12, 0), (9.999, 2), (10, 1)])
 def test_time_alone_takes_differences_back(now: float, number: int) -> None:
     state = counted(TWO, 0, 2)
-    after, readings = RULE.step(state, pulse(now=NOW + int(now * SECOND)), TWO)
+    after, readings = RULE.step(state, snapshot(now=NOW + int(now * SECOND)), TWO)
     reading = only(readings)
     assert (reading.measured, reading.over, reading.clear) == (number, number == 2, number < 2)
     assert (after is state) == (number == 2)
@@ -62,7 +62,7 @@ def test_time_alone_takes_differences_back(now: float, number: int) -> None:
 def test_other_kinds_and_other_facts_say_nothing() -> None:
     state = counted(TWO, 0)
     assert RULE.step(state, differed(1, "ghost_order"), TWO) == (state, None)
-    assert RULE.step(state, Erred(ts=NOW, source="sweep", text="late"), TWO) == (state, None)
+    assert RULE.step(state, ErrorEvent(ts=NOW, source="sweep", text="late"), TWO) == (state, None)
 
 
 def test_only_as_many_are_kept_as_the_limit_needs() -> None:
@@ -72,13 +72,13 @@ def test_only_as_many_are_kept_as_the_limit_needs() -> None:
 
 def test_a_clock_that_goes_back_forgets_nothing() -> None:
     state = counted(TWO, 100, 101)
-    after, readings = RULE.step(state, pulse(now=NOW), TWO)
+    after, readings = RULE.step(state, snapshot(now=NOW), TWO)
     assert after is state
     assert only(readings).over
 
 
 def test_a_release_counts_from_none() -> None:
-    state = RULE.released(counted(TWO, 0, 1), pulse(), "desk", TWO)
+    state = RULE.released(counted(TWO, 0, 1), snapshot(), "desk", TWO)
     assert state == Differences()
-    reading = only(RULE.step(state, pulse(), TWO)[1])
+    reading = only(RULE.step(state, snapshot(), TWO)[1])
     assert (reading.over, reading.clear) == (False, True)

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from actors.guards import asset_caps, cluster_caps, exposure_caps, free_margin, position_cap
 from actors.guards.core.assets import asset_of
-from actors.guards.core.facts import ZERO, Asked, Market, Pulse, Standing
+from actors.guards.core.facts import ZERO, Market, OpenExposure, OrderRequested, Snapshot
 from actors.guards.core.rule import Rule
 from actors.guards.core.stateless import NOTHING
-from tests.actors.guards.positions import BTC, BTC_SPOT, ETH, NOW, pulse
+from tests.actors.guards.positions import BTC, BTC_SPOT, ETH, NOW, snapshot
 
 PRICES = {BTC: D(100), BTC_SPOT: D("99.5"), ETH: D("7.25"), "SOLUSDT-LINEAR.BYBIT": D("0.333")}
 NAMES = tuple(PRICES)
@@ -37,10 +37,10 @@ class Exchange:
     held: dict[str, D] = field(default_factory=lambda: dict.fromkeys(NAMES, ZERO))
     orders: list[Order] = field(default_factory=list)
 
-    def standing(self) -> tuple[Standing, ...]:
+    def standing(self) -> tuple[OpenExposure, ...]:
         """Return the rows of one owner that trades everything."""
         return tuple(
-            Standing(
+            OpenExposure(
                 strategy="rev",
                 instrument=name,
                 held=self.held[name],
@@ -170,7 +170,7 @@ def test_no_order_of_fills_brings_what_is_held_to_a_cap(
 ) -> None:
     rule, params, measured, limit = CAPS[cap]
     exchange = Exchange()
-    desk: Pulse = pulse(
+    desk: Snapshot = snapshot(
         equity=EQUITY,
         markets={name: Market(spot=name == BTC_SPOT) for name in NAMES},
     )
@@ -178,14 +178,14 @@ def test_no_order_of_fills_brings_what_is_held_to_a_cap(
         if what == "ask":
             # Worth up to what the widest cap allows, so that several fit below it.
             quantity = (D(number) / PRICES[name]).quantize(D("0.001"))
-            order = Asked(
+            order = OrderRequested(
                 ts=NOW,
                 strategy="rev",
                 instrument=name,
                 quantity=quantity,
                 price=None,
                 is_exit=exchange.is_exit(name, quantity),
-                standing=exchange.standing(),
+                open_exposure=exchange.standing(),
             )
             passes = order.is_exit and cap not in NET
             if quantity and (passes or not rule.admit(NOTHING, order, desk, params)):
@@ -208,11 +208,11 @@ def test_from_flat_an_order_is_admitted_exactly_below_the_cap(
 ) -> None:
     rule, params, measured, limit = CAPS[cap]
     quantity = D(number) / 100
-    order = Asked(
+    order = OrderRequested(
         ts=NOW, strategy="rev", instrument=name, quantity=quantity, price=None, is_exit=False,
-        standing=Exchange().standing(),
+        open_exposure=Exchange().standing(),
     )  # fmt: skip
     markets = {name: Market(spot=name == BTC_SPOT) for name in NAMES}
     values = {**dict.fromkeys(NAMES, ZERO), name: quantity * PRICES[name]}
-    admitted = rule.admit(NOTHING, order, pulse(equity=EQUITY, markets=markets), params) is None
+    admitted = rule.admit(NOTHING, order, snapshot(equity=EQUITY, markets=markets), params) is None
     assert admitted == (measured(values) < limit)

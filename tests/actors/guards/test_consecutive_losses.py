@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from actors.guards.consecutive_losses import RULE, ConsecutiveLossesParams
-from actors.guards.core.facts import Traded
+from actors.guards.core.facts import FillEvent
 from actors.guards.core.limits import ZERO
-from tests.actors.guards.playing import Player, at, closed, pulse
+from tests.actors.guards.playing import Player, at, closed, snapshot
 
 
 def player(**params: object) -> Player:
     fields = {"losses": 3} | params
-    return Player(RULE, ConsecutiveLossesParams(**fields)).see(pulse(1000, at(0)))  # type: ignore[arg-type]
+    return Player(RULE, ConsecutiveLossesParams(**fields)).observe(snapshot(1000, at(0)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def player(**params: object) -> Player:
     ],
 )
 def test_losses_in_a_row(trips: list[str | int], row: int) -> None:
-    desk = player().see(*(closed(net) for net in trips))
+    desk = player().observe(*(closed(net) for net in trips))
     [reading] = desk.readings
     assert (reading.measured, reading.limit) == (row, 3)
     assert desk.action() == ("halt_entries" if row >= 3 else "none")
@@ -47,72 +47,75 @@ def test_losses_in_a_row(trips: list[str | int], row: int) -> None:
 def test_whose_round_trips_are_a_row(of: str, halted: list[str]) -> None:
     desk = player(of=of)
     for strategy, name in (("a", "Y"), ("b", "X"), ("a", "X"), ("b", "Z"), ("a", "X")):
-        desk.see(closed(-1, strategy=strategy, name=name))
+        desk.observe(closed(-1, strategy=strategy, name=name))
     assert [latch.scope for latch in desk.latches] == halted
 
 
 def test_a_row_goes_on_over_midnight_and_restarts() -> None:
-    desk = player().see(closed(-1, at(0, "22:00")), closed(-1, at(0, "23:00"))).restart()
-    desk.see(pulse(1, at(1))).restart()
-    assert desk.see(closed(-1, at(1, "01:00"))).verdict().until == at(2)
+    desk = player().observe(closed(-1, at(0, "22:00")), closed(-1, at(0, "23:00"))).restart()
+    desk.observe(snapshot(1, at(1))).restart()
+    assert desk.observe(closed(-1, at(1, "01:00"))).verdict().until == at(2)
 
 
 def test_after_the_halt_it_is_counted_anew() -> None:
-    desk = player().see(*[closed(-1, at(0, "12:00"))] * 3)
-    assert desk.see(pulse(1, at(1) - 1)).action() == "halt_entries"
-    assert desk.see(pulse(1, at(1))).action() == "none"
-    assert desk.see(*[closed(-1, at(1, "01:00"))] * 2).action() == "none"
-    assert desk.see(closed(-1, at(1, "02:00"))).action() == "halt_entries"
+    desk = player().observe(*[closed(-1, at(0, "12:00"))] * 3)
+    assert desk.observe(snapshot(1, at(1) - 1)).action() == "halt_entries"
+    assert desk.observe(snapshot(1, at(1))).action() == "none"
+    assert desk.observe(*[closed(-1, at(1, "01:00"))] * 2).action() == "none"
+    assert desk.observe(closed(-1, at(1, "02:00"))).action() == "halt_entries"
 
 
 def test_a_pause_is_counted_anew_from_its_end() -> None:
-    desk = player(release="30m").see(*[closed(-1, at(0, "12:00"))] * 3)
+    desk = player(release="30m").observe(*[closed(-1, at(0, "12:00"))] * 3)
     # What closes during the halt changes neither its end nor the next row.
-    desk.see(closed(-1, at(0, "12:20")), pulse(1, at(0, "12:29")))
+    desk.observe(closed(-1, at(0, "12:20")), snapshot(1, at(0, "12:29")))
     assert desk.verdict().until == at(0, "12:30")
-    desk.restart().see(pulse(1, at(0, "12:30")))
+    desk.restart().observe(snapshot(1, at(0, "12:30")))
     assert desk.action() == "none"
-    assert desk.see(*[closed(-1, at(0, "12:31"))] * 2).action() == "none"
+    assert desk.observe(*[closed(-1, at(0, "12:31"))] * 2).action() == "none"
 
 
 def test_a_trip_that_closes_when_the_halt_ends_is_the_first_of_the_next_row() -> None:
-    desk = player().see(*[closed(-1, at(0, "12:00"))] * 3)
-    desk.see(closed(-1, at(1)))
+    desk = player().observe(*[closed(-1, at(0, "12:00"))] * 3)
+    desk.observe(closed(-1, at(1)))
     assert desk.action() == "none"
-    assert desk.see(pulse(1, at(1))).readings[0].measured == 1
-    assert desk.see(closed(-1, at(1))).action() == "none"
-    assert desk.see(closed(-1, at(1))).action() == "halt_entries"
+    assert desk.observe(snapshot(1, at(1))).readings[0].measured == 1
+    assert desk.observe(closed(-1, at(1))).action() == "none"
+    assert desk.observe(closed(-1, at(1))).action() == "halt_entries"
 
 
 def test_a_win_during_the_halt_ends_the_row_and_not_the_halt() -> None:
-    desk = player().see(*[closed(-1, at(0, "12:00"))] * 3, closed(5, at(0, "13:00")))
-    assert desk.see(pulse(1, at(0, "23:59"))).action() == "halt_entries"
-    assert desk.see(pulse(1, at(1))).action() == "none"
+    desk = player().observe(*[closed(-1, at(0, "12:00"))] * 3, closed(5, at(0, "13:00")))
+    assert desk.observe(snapshot(1, at(0, "23:59"))).action() == "halt_entries"
+    assert desk.observe(snapshot(1, at(1))).action() == "none"
 
 
 def test_recovered_is_the_next_trip_that_does_not_lose() -> None:
-    desk = player(release="recovered").see(*[closed(-1)] * 3)
-    assert desk.see(pulse(1, at(9))).action() == "halt_entries"
-    assert desk.see(closed(0, at(9))).action() == "none"
+    desk = player(release="recovered").observe(*[closed(-1)] * 3)
+    assert desk.observe(snapshot(1, at(9))).action() == "halt_entries"
+    assert desk.observe(closed(0, at(9))).action() == "none"
 
 
 def test_a_manual_halt_is_counted_anew_once_it_is_accepted() -> None:
-    desk = player(release="manual").see(*[closed(-1)] * 3, pulse(1, at(7)))
+    desk = player(release="manual").observe(*[closed(-1)] * 3, snapshot(1, at(7)))
     assert desk.action() == "halt_entries"
-    desk.accept().see(pulse(1, at(7)))
+    desk.accept().observe(snapshot(1, at(7)))
     assert (desk.action(), desk.readings[0].measured) == ("none", 0)
-    assert desk.see(*[closed(-1, at(7))] * 2).action() == "none"
+    assert desk.observe(*[closed(-1, at(7))] * 2).action() == "none"
 
 
 def test_fills_are_no_round_trips() -> None:
-    fill = Traded(ts=at(0), strategy="a", instrument="X", quantity=ZERO, price=ZERO, fee=ZERO)
+    fill = FillEvent(ts=at(0), strategy="a", instrument="X", quantity=ZERO, price=ZERO, fee=ZERO)
     desk = player(losses=1)
     state = desk.state
-    assert desk.see(fill).state is state
+    assert desk.observe(fill).state is state
     assert desk.action() == "none"
 
 
 def test_a_clock_that_goes_back_only_prolongs_the_halt() -> None:
-    desk = player().see(*[closed(-1, at(1, "00:10"))] * 3)
-    assert desk.see(pulse(1, at(0, "23:59")), pulse(1, at(1, "23:59"))).action() == "halt_entries"
-    assert desk.see(pulse(1, at(2))).action() == "none"
+    desk = player().observe(*[closed(-1, at(1, "00:10"))] * 3)
+    assert (
+        desk.observe(snapshot(1, at(0, "23:59")), snapshot(1, at(1, "23:59"))).action()
+        == "halt_entries"
+    )
+    assert desk.observe(snapshot(1, at(2))).action() == "none"

@@ -25,12 +25,12 @@ SCOPE = f"instrument:{BTC}"
 
 def gate(**params: object) -> Gate:
     player = Gate(RULE, CooldownParams(**params))
-    player.see(look())
+    player.observe(look())
     return player
 
 
 def close(player: Gate, net: int, ts: int = NOON, name: str = BTC, strategy: str = "a") -> None:
-    player.see(closed(net, ts, strategy, name))
+    player.observe(closed(net, ts, strategy, name))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_pause_is_exact_to_the_nanosecond(net: int, later: int, admitted: bool
     player = gate()
     close(player, net)
     assert (player.ask(asked(ts=NOON + later)) is None) == admitted
-    player.see(look(NOON + later))
+    player.observe(look(NOON + later))
     assert (player.action(SCOPE) == "none") == admitted
 
 
@@ -65,7 +65,7 @@ def test_the_verdict_says_when_it_ends_and_that_it_passes() -> None:
 def test_a_fill_at_the_very_end_of_a_pause_shows_it_over() -> None:
     player = gate()
     close(player, 1, NOON)
-    player.see(traded(1, NOON + 500 * MS, ETH))
+    player.observe(traded(1, NOON + 500 * MS, ETH))
     assert player.over() == []
     # The pause of a new trade that ends at the same moment changes nothing.
     close(player, 1, NOON)
@@ -74,9 +74,9 @@ def test_a_fill_at_the_very_end_of_a_pause_shows_it_over() -> None:
 
 def test_the_close_of_a_fill_counts_from_the_fill_on() -> None:
     player = Gate(RULE, CooldownParams())
-    player.see(look(NOON, held(1)))
+    player.observe(look(NOON, held(1)))
     # The desk tells the fill first, then the round trip that it ended.
-    player.see(traded(-1, NOON + 7), closed(-2, NOON + 7, name=BTC))
+    player.observe(traded(-1, NOON + 7), closed(-2, NOON + 7, name=BTC))
     assert player.action(SCOPE) == "halt_entries"
     assert player.ask(asked(ts=NOON + 8)) is not None
 
@@ -113,11 +113,11 @@ def test_two_pauses_of_nothing_are_refused() -> None:
 def test_adding_to_an_open_position_is_no_new_trade() -> None:
     player = gate()
     # Turned from long to short: the long one is closed, the short one is open.
-    player.see(traded(-1, opened=True), closed(-2, name=BTC))
+    player.observe(traded(-1, opened=True), closed(-2, name=BTC))
     assert player.action(SCOPE) == "none"
     assert player.ask(asked(-1, has=-1)) is None
     assert player.ask(asked(2, has=-1)) is not None
-    player.see(traded(1))
+    player.observe(traded(1))
     assert player.action(SCOPE) == "halt_entries"
 
 
@@ -137,7 +137,7 @@ def test_a_pause_covers_what_it_is_of(
 
 def test_a_pause_of_the_desk_lets_other_open_positions_be_added_to() -> None:
     player = gate(of="desk")
-    player.see(look(NOON, held(1, ETH)))
+    player.observe(look(NOON, held(1, ETH)))
     close(player, -1, name=BTC)
     assert player.action("desk") == "none"
     assert player.ask(asked(1, name=ETH, has=1)) is None
@@ -147,7 +147,7 @@ def test_a_pause_of_the_desk_lets_other_open_positions_be_added_to() -> None:
 def test_a_clock_that_goes_back_only_prolongs_the_pause() -> None:
     player = gate()
     close(player, -1, NOON)
-    player.see(look(NOON - MINUTE))
+    player.observe(look(NOON - MINUTE))
     assert player.action(SCOPE) == "halt_entries"
     assert player.ask(asked(ts=NOON - MINUTE)) is not None
     assert player.ask(asked(ts=NOON + 5 * SECOND)) is None
@@ -163,7 +163,8 @@ def test_a_pause_that_was_released_is_over() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.integers(0, 3 * SECOND), st.sampled_from(["win", "loss", "ask", "pulse", "restart"])
+            st.integers(0, 3 * SECOND),
+            st.sampled_from(["win", "loss", "ask", "snapshot", "restart"]),
         ),
         max_size=40,
     )
@@ -175,12 +176,12 @@ def test_entries_pass_as_by_brute_force_over_all_closes(tape: list[tuple[int, st
         end = player.verdict(SCOPE).until
         if end is not None and end <= now:
             # The desk looks by itself where a halt may end.
-            player.see(look(end))
+            player.observe(look(end))
         if what in ("win", "loss"):
             close(player, 1 if what == "win" else -1, now)
             ends.append(now + (500 * MS if what == "win" else 5 * SECOND))
-        elif what == "pulse":
-            player.see(look(now))
+        elif what == "snapshot":
+            player.observe(look(now))
         elif what == "restart":
             player.restart()
         else:

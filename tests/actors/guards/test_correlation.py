@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.guards.core.facts import Market, Pulse
+from actors.guards.core.facts import Market, Snapshot
 from actors.guards.core.reading import Reading
 from actors.guards.core.samples import Samples
 from actors.guards.correlation import RULE, CorrelationParams
-from tests.actors.guards.positions import BTC, ETH, NOW, by_scope, holding, only, pulse
+from tests.actors.guards.positions import BTC, ETH, NOW, by_scope, holding, only, snapshot
 
 MINUTE = 60 * 10**9
 SOL = "SOLUSDT-LINEAR.BYBIT"
@@ -24,13 +24,13 @@ SWINGS = (UP, DOWN, UP, DOWN)
 TURNS = (UP, UP, DOWN, DOWN)
 
 
-def priced(prices: Mapping[str, float | None], at: int, *holdings: object) -> Pulse:
+def priced(prices: Mapping[str, float | None], at: int, *holdings: object) -> Snapshot:
     """Return the desk at a minute with these prices; it holds 100 of each named, signed."""
     markets = {
         name: Market(price=None if price is None else D(repr(price)))
         for name, price in prices.items()
     }
-    return pulse(*holdings, now=NOW + at * MINUTE, markets=markets)  # type: ignore[arg-type]
+    return snapshot(*holdings, now=NOW + at * MINUTE, markets=markets)  # type: ignore[arg-type]
 
 
 def paths(**returns: Sequence[float]) -> list[dict[str, float | None]]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from actors.guards.daily_loss import RULE, DailyLossParams
-from tests.actors.guards.playing import Player, at, pulse
+from tests.actors.guards.playing import Player, at, snapshot
 
 
 def player(**params: object) -> Player:
@@ -36,14 +36,14 @@ def player(**params: object) -> Player:
     ],
 )
 def test_the_loss_of_the_day(limits: dict[str, float], equity: str, over: list[str]) -> None:
-    desk = player(**limits).see(pulse(2000), pulse(2500), pulse(equity))
+    desk = player(**limits).observe(snapshot(2000), snapshot(2500), snapshot(equity))
     assert desk.over() == over
     assert desk.action() == ("flatten" if over else "none")
 
 
 def test_measured_and_limit_are_in_the_limits_own_unit() -> None:
     desk = player(limit_pct=0.05, limit_currency=300.0, limit_r=10.0, r_currency=12.5)
-    desk.see(pulse(2000), pulse(1800))
+    desk.observe(snapshot(2000), snapshot(1800))
     assert [(r.key, r.measured, r.limit) for r in desk.readings] == [
         ("pct", 0.1, 0.05),
         ("currency", 200.0, 300.0),
@@ -57,58 +57,72 @@ def test_measured_and_limit_are_in_the_limits_own_unit() -> None:
 
 
 def test_a_gain_is_a_loss_below_zero() -> None:
-    desk = player(limit_pct=0.05).see(pulse(2000), pulse(2100))
+    desk = player(limit_pct=0.05).observe(snapshot(2000), snapshot(2100))
     assert (desk.readings[0].measured, desk.readings[0].clear) == (-0.05, True)
 
 
 def test_the_halt_lasts_until_midnight_even_if_the_loss_is_made_good() -> None:
     desk = player(limit_currency=100.0)
-    desk.see(pulse(1000, at(0, "09:00")), pulse(900, at(0, "10:00")), pulse(2000, at(0, "11:00")))
+    desk.observe(
+        snapshot(1000, at(0, "09:00")),
+        snapshot(900, at(0, "10:00")),
+        snapshot(2000, at(0, "11:00")),
+    )
     assert desk.verdict().until == at(1)
-    assert desk.see(pulse(2000, at(1) - 1)).action() == "flatten"
-    assert desk.see(pulse(2000, at(1))).action() == "none"
+    assert desk.observe(snapshot(2000, at(1) - 1)).action() == "flatten"
+    assert desk.observe(snapshot(2000, at(1))).action() == "none"
 
 
 def test_a_new_day_is_measured_from_its_first_pulse() -> None:
     desk = player(limit_currency=100.0)
-    desk.see(pulse(1000, at(0, "09:00")), pulse("900.01", at(0, "23:59")))
-    assert desk.see(pulse(880, at(1, "00:05")), pulse("780.01", at(1, "00:06"))).over() == []
-    assert desk.see(pulse("780", at(1, "00:07"))).over() == ["desk currency"]
+    desk.observe(snapshot(1000, at(0, "09:00")), snapshot("900.01", at(0, "23:59")))
+    assert (
+        desk.observe(snapshot(880, at(1, "00:05")), snapshot("780.01", at(1, "00:06"))).over() == []
+    )
+    assert desk.observe(snapshot("780", at(1, "00:07"))).over() == ["desk currency"]
 
 
 def test_days_without_pulses_are_skipped() -> None:
-    desk = player(limit_currency=100.0).see(pulse(1000, at(0)), pulse(900, at(0, "10:00")))
-    assert desk.see(pulse(500, at(5, "13:00"))).action() == "none"
-    assert desk.see(pulse(400, at(5, "13:01"))).verdict().until == at(6)
+    desk = player(limit_currency=100.0).observe(
+        snapshot(1000, at(0)), snapshot(900, at(0, "10:00"))
+    )
+    assert desk.observe(snapshot(500, at(5, "13:00"))).action() == "none"
+    assert desk.observe(snapshot(400, at(5, "13:01"))).verdict().until == at(6)
 
 
 def test_a_restart_on_the_same_day_keeps_the_days_start_and_the_halt() -> None:
-    desk = player(limit_currency=100.0).see(pulse(1000, at(0)), pulse(950, at(0, "10:00")))
-    desk.restart().see(pulse(900, at(0, "10:01"))).restart()
+    desk = player(limit_currency=100.0).observe(
+        snapshot(1000, at(0)), snapshot(950, at(0, "10:00"))
+    )
+    desk.restart().observe(snapshot(900, at(0, "10:01"))).restart()
     assert desk.action() == "flatten"
-    assert desk.see(pulse(950, at(0, "10:02"))).action() == "flatten"
-    assert desk.restart().see(pulse(950, at(1))).action() == "none"
+    assert desk.observe(snapshot(950, at(0, "10:02"))).action() == "flatten"
+    assert desk.restart().observe(snapshot(950, at(1))).action() == "none"
 
 
 def test_a_clock_that_goes_back_over_midnight_begins_no_day() -> None:
-    desk = player(limit_currency=100.0).see(pulse(1000, at(0, "23:59")), pulse(800, at(1)))
+    desk = player(limit_currency=100.0).observe(
+        snapshot(1000, at(0, "23:59")), snapshot(800, at(1))
+    )
     # The second day began with 800. The clock falls back; neither day begins again.
-    assert desk.see(pulse("700.01", at(0, "23:59"))).action() == "none"
-    assert desk.see(pulse("700.01", at(1, "00:01"))).action() == "none"
-    assert desk.see(pulse("700", at(1, "00:02"))).action() == "flatten"
+    assert desk.observe(snapshot("700.01", at(0, "23:59"))).action() == "none"
+    assert desk.observe(snapshot("700.01", at(1, "00:01"))).action() == "none"
+    assert desk.observe(snapshot("700", at(1, "00:02"))).action() == "flatten"
 
 
 def test_a_clock_that_goes_back_only_prolongs_a_halt() -> None:
-    desk = player(limit_currency=100.0).see(pulse(1000, at(1)), pulse(900, at(1, "00:01")))
-    assert desk.see(pulse(900, at(0, "23:59"))).verdict().until == at(2)
-    assert desk.see(pulse(900, at(1, "23:59"))).action() == "flatten"
-    assert desk.see(pulse(900, at(2))).action() == "none"
+    desk = player(limit_currency=100.0).observe(
+        snapshot(1000, at(1)), snapshot(900, at(1, "00:01"))
+    )
+    assert desk.observe(snapshot(900, at(0, "23:59"))).verdict().until == at(2)
+    assert desk.observe(snapshot(900, at(1, "23:59"))).action() == "flatten"
+    assert desk.observe(snapshot(900, at(2))).action() == "none"
 
 
 def test_an_accepted_loss_is_measured_anew_from_there() -> None:
-    desk = player(limit_currency=100.0).see(pulse(1000), pulse(900)).accept()
-    assert desk.see(pulse("800.01")).action() == "none"
-    assert desk.see(pulse("800")).action() == "flatten"
+    desk = player(limit_currency=100.0).observe(snapshot(1000), snapshot(900)).accept()
+    assert desk.observe(snapshot("800.01")).action() == "none"
+    assert desk.observe(snapshot("800")).action() == "flatten"
 
 
 @pytest.fixture(params=["UTC", "Europe/Berlin", "America/New_York", "Pacific/Kiritimati"])
@@ -128,15 +142,15 @@ def test_the_hosts_zone_and_its_summer_time_do_not_matter() -> None:
         return int(moment.timestamp()) * 10**9
 
     assert os.environ["TZ"]
-    desk = player(limit_currency=100.0).see(pulse(1000, when(24, 12)))
+    desk = player(limit_currency=100.0).observe(snapshot(1000, when(24, 12)))
     # Local midnight in Berlin is 22:00 UTC on the 24th: no day begins there.
-    assert desk.see(pulse("900.01", when(24, 22, 30))).action() == "none"
-    assert desk.see(pulse("900", when(24, 23, 59))).verdict().until == when(25, 0)
-    assert desk.see(pulse("900", when(25, 0))).action() == "none"
+    assert desk.observe(snapshot("900.01", when(24, 22, 30))).action() == "none"
+    assert desk.observe(snapshot("900", when(24, 23, 59))).verdict().until == when(25, 0)
+    assert desk.observe(snapshot("900", when(25, 0))).action() == "none"
     # A local day of 25 hours: the UTC day is 24, and has one beginning.
-    assert desk.see(pulse("800", when(25, 22, 59))).verdict().until == when(26, 0)
-    assert desk.see(pulse("800", when(25, 23, 30))).action() == "flatten"
-    assert desk.see(pulse("800", when(26, 0))).action() == "none"
+    assert desk.observe(snapshot("800", when(25, 22, 59))).verdict().until == when(26, 0)
+    assert desk.observe(snapshot("800", when(25, 23, 30))).action() == "flatten"
+    assert desk.observe(snapshot("800", when(26, 0))).action() == "none"
 
 
 @pytest.mark.parametrize(

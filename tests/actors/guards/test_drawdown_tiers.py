@@ -9,7 +9,7 @@ import pytest
 
 from actors.guards.drawdown_tiers import RULE, DrawdownTiersParams, Tier
 from strategies.messages import Action
-from tests.actors.guards.playing import Player, nets, pulse
+from tests.actors.guards.playing import Player, nets, snapshot
 
 
 def player(**params: object) -> Player:
@@ -40,7 +40,7 @@ def size(player: Player, scope: str = "desk") -> float:
 )
 def test_sizes_fall_with_the_drawdown(equity: str, expected: float) -> None:
     # From 1000: 5 % is 950, 10 % is 900, 15 % is 850, 20 % is 800.
-    assert size(player().see(pulse(1000), pulse(equity))) == expected
+    assert size(player().observe(snapshot(1000), snapshot(equity))) == expected
 
 
 @pytest.mark.parametrize(
@@ -56,87 +56,91 @@ def test_sizes_fall_with_the_drawdown(equity: str, expected: float) -> None:
     ],
 )
 def test_sizes_come_back_by_hysteresis(equity: str, expected: float) -> None:
-    assert size(player().see(pulse(1000), pulse(850), pulse(equity))) == expected
+    assert size(player().observe(snapshot(1000), snapshot(850), snapshot(equity))) == expected
 
 
 def test_a_size_does_not_flicker_about_its_limit() -> None:
-    desk = player().see(pulse(1000))
-    sizes = [size(desk.see(pulse(equity))) for equity in (951, 949, 951, 949, 954, 946, 955, 951)]
+    desk = player().observe(snapshot(1000))
+    sizes = [
+        size(desk.observe(snapshot(equity))) for equity in (951, 949, 951, 949, 954, 946, 955, 951)
+    ]
     assert sizes == [1.0, 0.75, 0.75, 0.75, 0.75, 0.75, 1.0, 1.0]
 
 
 def test_the_last_tier_stays_until_it_is_accepted_and_measures_anew_from_there() -> None:
-    desk = player().see(pulse(1000), pulse(800), pulse(1000))
+    desk = player().observe(snapshot(1000), snapshot(800), snapshot(1000))
     assert desk.action() == "flatten"
-    desk.see(pulse(900)).accept()
+    desk.observe(snapshot(900)).accept()
     assert desk.action() == "none"
     # 5 % below 900 is 855.
-    assert size(desk.see(pulse("855.01"))) == 1.0
-    assert size(desk.see(pulse("855"))) == 0.75
+    assert size(desk.observe(snapshot("855.01"))) == 1.0
+    assert size(desk.observe(snapshot("855"))) == 0.75
 
 
 def test_the_peak_rises_with_equity_and_survives_restarts() -> None:
-    desk = player().see(pulse(1000), pulse(2000)).restart()
+    desk = player().observe(snapshot(1000), snapshot(2000)).restart()
     # 5 % below 2000 is 1900.
-    assert size(desk.see(pulse("1900.01"))) == 1.0
-    assert size(desk.restart().see(pulse("1900")).restart()) == 0.75
+    assert size(desk.observe(snapshot("1900.01"))) == 1.0
+    assert size(desk.restart().observe(snapshot("1900")).restart()) == 0.75
 
 
 def test_each_strategy_is_measured_on_its_own_capital() -> None:
     desk = player(of="strategies", capital=1000.0)
-    desk.see(pulse(5000, results=nets(a=0, b=0)), pulse(4900, results=nets(a=-100, b="-49.99")))
+    desk.observe(
+        snapshot(5000, results=nets(a=0, b=0)), snapshot(4900, results=nets(a=-100, b="-49.99"))
+    )
     assert [size(desk, f"strategy:{key}") for key in "ab"] == [0.5, 1.0]
     assert desk.action() == "none"
 
 
 def test_a_strategys_peak_is_its_best_result_on_its_capital() -> None:
     desk = player(of="strategies", capital=1000.0)
-    desk.see(pulse(1, results=nets(a=0)), pulse(1, results=nets(a=1000)))
+    desk.observe(snapshot(1, results=nets(a=0)), snapshot(1, results=nets(a=1000)))
     # 5 % below 2000 is a result of 900.
-    assert size(desk.see(pulse(1, results=nets(a="900.01"))), "strategy:a") == 1.0
-    assert size(desk.see(pulse(1, results=nets(a="900"))), "strategy:a") == 0.75
+    assert size(desk.observe(snapshot(1, results=nets(a="900.01"))), "strategy:a") == 1.0
+    assert size(desk.observe(snapshot(1, results=nets(a="900"))), "strategy:a") == 0.75
 
 
 def test_a_strategy_that_begins_later_began_with_nothing() -> None:
     # Its first fill cost 50 of the account's 1000: that is a loss, not where it begins.
-    desk = player(of="strategies").see(pulse(1000), pulse(950, results=nets(a=-50)))
+    desk = player(of="strategies").observe(snapshot(1000), snapshot(950, results=nets(a=-50)))
     assert size(desk, "strategy:a") == 0.75
 
 
 def test_results_from_before_the_guard_are_no_loss_to_it() -> None:
     # The account had 1000 before the strategy's 300 were lost, and 700 at the guard's start.
-    desk = player(of="strategies").see(pulse(700, results=nets(a=-300)))
+    desk = player(of="strategies").observe(snapshot(700, results=nets(a=-300)))
     assert size(desk, "strategy:a") == 1.0
     # As for the desk: 5 % of 700 is 35.
-    assert size(desk.see(pulse("665.01", results=nets(a="-334.99"))), "strategy:a") == 1.0
-    assert size(desk.see(pulse("665", results=nets(a="-335"))), "strategy:a") == 0.75
+    assert size(desk.observe(snapshot("665.01", results=nets(a="-334.99"))), "strategy:a") == 1.0
+    assert size(desk.observe(snapshot("665", results=nets(a="-335"))), "strategy:a") == 0.75
 
 
 def test_only_the_accepted_strategy_is_measured_anew() -> None:
-    desk = player(of="strategies", capital=100.0).see(pulse(1, results=nets(a=0, b=0)))
-    desk.see(pulse(1, results=nets(a=-20, b=-20))).accept("strategy:a")
-    desk.see(pulse(1, results=nets(a=-20, b=-20)))
+    desk = player(of="strategies", capital=100.0).observe(snapshot(1, results=nets(a=0, b=0)))
+    desk.observe(snapshot(1, results=nets(a=-20, b=-20))).accept("strategy:a")
+    desk.observe(snapshot(1, results=nets(a=-20, b=-20)))
     assert [desk.action(f"strategy:{key}") for key in "ab"] == ["none", "flatten"]
 
 
 def test_a_guard_that_is_told_to_watch_others_begins_anew() -> None:
-    desk = player().see(pulse(1000, results=nets(a=-500)))
+    desk = player().observe(snapshot(1000, results=nets(a=-500)))
     desk.params = DrawdownTiersParams(of="strategies")
     # Its result of -500 is where it begins, on a capital of 1500.
-    desk.restart().see(pulse(1000, results=nets(a=-500)))
+    desk.restart().observe(snapshot(1000, results=nets(a=-500)))
     assert size(desk, "strategy:a") == 1.0
 
 
 def test_a_changed_capital_keeps_the_best_result() -> None:
-    desk = player(of="strategies", capital=1000.0).see(pulse(1, results=nets(a=100)))
+    desk = player(of="strategies", capital=1000.0).observe(snapshot(1, results=nets(a=100)))
     desk.params = DrawdownTiersParams(of="strategies", capital=9900.0)
     # The peak is 10000 now; 5 % below it is a result of -400.
-    assert size(desk.see(pulse(1, results=nets(a="-399.99"))), "strategy:a") == 1.0
-    assert size(desk.see(pulse(1, results=nets(a="-400"))), "strategy:a") == 0.75
+    assert size(desk.observe(snapshot(1, results=nets(a="-399.99"))), "strategy:a") == 1.0
+    assert size(desk.observe(snapshot(1, results=nets(a="-400"))), "strategy:a") == 0.75
 
 
 def test_readings_say_what_is_measured() -> None:
-    desk = player().see(pulse(1000), pulse(890))
+    desk = player().observe(snapshot(1000), snapshot(890))
     assert [(r.key, r.limit, r.over) for r in desk.readings] == [
         ("5 %", 0.05, True),
         ("10 %", 0.10, True),
@@ -148,8 +152,8 @@ def test_readings_say_what_is_measured() -> None:
 
 
 def test_an_account_without_money_is_not_over_until_it_loses() -> None:
-    assert player().see(pulse(0), pulse(0)).action() == "none"
-    assert player().see(pulse(0), pulse("-0.01")).action() == "flatten"
+    assert player().observe(snapshot(0), snapshot(0)).action() == "none"
+    assert player().observe(snapshot(0), snapshot("-0.01")).action() == "flatten"
 
 
 @pytest.mark.parametrize(
@@ -184,6 +188,6 @@ def test_no_midnight_ends_a_drawdown() -> None:
 def test_limits_are_exact_where_floats_are_not() -> None:
     # 0.07 as a float is above 7 hundredths, so that 3 * 0.07 of floats is not 0.21.
     tiers = (Tier(at=0.07, size=0),)
-    assert player(tiers=tiers).see(pulse(3), pulse("2.79")).action() == "flatten"
+    assert player(tiers=tiers).observe(snapshot(3), snapshot("2.79")).action() == "flatten"
     just_inside = Decimal("2.79") + Decimal("1e-20")
-    assert player(tiers=tiers).see(pulse(3), pulse(just_inside)).action() == "none"
+    assert player(tiers=tiers).observe(snapshot(3), snapshot(just_inside)).action() == "none"

@@ -9,7 +9,7 @@ from tests.actors.guards.trading import MINUTE, NOON, SECOND, Gate, erred, look
 
 
 def player(**params: object) -> Gate:
-    return Gate(RULE, ErrorRateParams(**params)).see(look())
+    return Gate(RULE, ErrorRateParams(**params)).observe(look())
 
 
 @pytest.mark.parametrize(
@@ -21,55 +21,55 @@ def player(**params: object) -> Gate:
     ],
 )
 def test_five_errors_within_a_minute_stop_the_desk(gap: int, action: str) -> None:
-    guard = player().see(*(erred(NOON + n * gap) for n in range(5)))
+    guard = player().observe(*(erred(NOON + n * gap) for n in range(5)))
     assert guard.action() == action
 
 
 @pytest.mark.parametrize(("errors", "action"), [(4, "none"), (5, "halt_entries")])
 def test_the_limit_itself_stops_the_desk(errors: int, action: str) -> None:
-    guard = player().see(*(erred(NOON + n) for n in range(errors)))
+    guard = player().observe(*(erred(NOON + n) for n in range(errors)))
     assert guard.action() == action
 
 
 def test_the_verdict_says_how_many_and_where_the_last_came_from() -> None:
-    verdict = player().see(*(erred(NOON + n, "journal") for n in range(5))).verdict()
+    verdict = player().observe(*(erred(NOON + n, "journal") for n in range(5))).verdict()
     assert verdict.reason == "5 errors within 1m; the last: journal"
     assert (verdict.measured, verdict.limit, verdict.passing) == (5, 5, False)
 
 
 def test_it_pauses_five_minutes_and_longer_while_errors_go_on() -> None:
-    guard = player().see(*(erred(NOON) for _ in range(5)))
+    guard = player().observe(*(erred(NOON) for _ in range(5)))
     assert guard.verdict().until == NOON + 5 * MINUTE
-    assert guard.see(look(NOON + 5 * MINUTE - 1)).action() == "halt_entries"
+    assert guard.observe(look(NOON + 5 * MINUTE - 1)).action() == "halt_entries"
     # Five more within the last minute of the pause.
-    guard.see(*(erred(NOON + 5 * MINUTE - SECOND) for _ in range(5)))
-    assert guard.see(look(NOON + 5 * MINUTE)).action() == "halt_entries"
+    guard.observe(*(erred(NOON + 5 * MINUTE - SECOND) for _ in range(5)))
+    assert guard.observe(look(NOON + 5 * MINUTE)).action() == "halt_entries"
     assert guard.verdict().until == NOON + 10 * MINUTE
-    assert guard.see(look(NOON + 10 * MINUTE)).action() == "none"
+    assert guard.observe(look(NOON + 10 * MINUTE)).action() == "none"
 
 
 def test_recovered_waits_until_the_window_is_clear() -> None:
-    guard = player(release="recovered").see(*(erred(NOON + n * SECOND) for n in range(5)))
+    guard = player(release="recovered").observe(*(erred(NOON + n * SECOND) for n in range(5)))
     # The first leaves the window a minute after it came: four are left, below 5 less 10 %.
     assert guard.verdict().until == NOON + MINUTE
-    assert guard.see(look(NOON + MINUTE - 1)).action() == "halt_entries"
-    assert guard.see(look(NOON + MINUTE)).action() == "none"
+    assert guard.observe(look(NOON + MINUTE - 1)).action() == "halt_entries"
+    assert guard.observe(look(NOON + MINUTE)).action() == "none"
 
 
 def test_a_clock_that_goes_back_forgets_no_error() -> None:
-    guard = player().see(*(erred(NOON) for _ in range(3)))
-    guard.see(look(NOON - MINUTE), *(erred(NOON - MINUTE) for _ in range(2)))
+    guard = player().observe(*(erred(NOON) for _ in range(3)))
+    guard.observe(look(NOON - MINUTE), *(erred(NOON - MINUTE) for _ in range(2)))
     assert guard.action() == "halt_entries"
 
 
 def test_accepted_errors_are_forgotten() -> None:
-    guard = player(release="manual").see(*(erred(NOON) for _ in range(5))).accept()
-    assert guard.see(look(NOON + 1)).over() == []
+    guard = player(release="manual").observe(*(erred(NOON) for _ in range(5))).accept()
+    assert guard.observe(look(NOON + 1)).over() == []
 
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 30 * SECOND), st.sampled_from(["error", "pulse", "restart"])),
+        st.tuples(st.integers(0, 30 * SECOND), st.sampled_from(["error", "snapshot", "restart"])),
         max_size=60,
     ),
     st.integers(1, 6),
@@ -80,9 +80,9 @@ def test_counts_as_brute_force_over_all_errors(tape: list[tuple[int, str]], limi
         now += step
         if what == "error":
             errors.append(now)
-            guard.see(erred(now))
-        elif what == "pulse":
-            guard.see(look(now))
+            guard.observe(erred(now))
+        elif what == "snapshot":
+            guard.observe(look(now))
         else:
             guard.restart()
             continue

@@ -21,10 +21,10 @@ from actors.guards import (
     position_cap,
     volatility,
 )
-from actors.guards.core.facts import Differed, Market, Seen
+from actors.guards.core.facts import Input, Market, Mismatch
 from actors.guards.core.reading import Reading
 from actors.guards.core.rule import Rule
-from tests.actors.guards.positions import BTC, BTC_SPOT, ETH, NOW, holding, pulse
+from tests.actors.guards.positions import BTC, BTC_SPOT, ETH, NOW, holding, snapshot
 
 SECOND = 10**9
 NAMES = (BTC, ETH, BTC_SPOT)
@@ -74,14 +74,14 @@ MOMENT = st.tuples(
 )
 
 
-def tape(moments: list[Any]) -> list[Seen]:
-    """Return pulses and differences; time may stand still or go back."""
+def tape(moments: list[Any]) -> list[Input]:
+    """Return snapshots and differences; time may stand still or go back."""
     now, seen = NOW, []
     for after, prices, quantities, equity, differs in moments:
         now += after * SECOND
         if differs:
             kind = "position_differs"
-            seen.append(Differed(ts=now, kind=kind, instrument=BTC, detail="1 is not 2"))
+            seen.append(Mismatch(ts=now, kind=kind, instrument=BTC, detail="1 is not 2"))
             continue
         named = list(zip(NAMES, prices, quantities, strict=True))
         markets = {
@@ -89,7 +89,7 @@ def tape(moments: list[Any]) -> list[Seen]:
             for name, price, _ in named
         }
         held = [holding(name, q, price) for name, price, q in named if q]
-        seen.append(pulse(*held, equity=equity, now=now, markets=markets))
+        seen.append(snapshot(*held, equity=equity, now=now, markets=markets))
     return seen
 
 
@@ -102,7 +102,7 @@ def test_a_state_read_back_at_any_point_goes_on_the_same(
     rule, params = RULES[name]
     seen = tape(moments)
     cut = data.draw(st.integers(0, len(seen)))
-    state = again = rule.start(params, pulse(now=NOW))
+    state = again = rule.start(params, snapshot(now=NOW))
     for index, one in enumerate(seen):
         if index == cut:
             again = msgspec.json.decode(msgspec.json.encode(again), type=rule.state)
@@ -123,8 +123,8 @@ def test_a_state_read_back_at_any_point_goes_on_the_same(
 @given(moments=st.lists(MOMENT, min_size=1, max_size=8))
 def test_a_pulse_seen_twice_changes_nothing_the_second_time(name: str, moments: list[Any]) -> None:
     rule, params = RULES[name]
-    state = rule.start(params, pulse(now=NOW))
+    state = rule.start(params, snapshot(now=NOW))
     for one in tape(moments):
         state, _ = rule.step(state, one, params)
-        if not isinstance(one, Differed):
+        if not isinstance(one, Mismatch):
             assert rule.step(state, one, params)[0] is state

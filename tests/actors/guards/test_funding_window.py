@@ -27,7 +27,7 @@ SIXTEEN = at(0, "16:00")
 
 def gate(now: int = EIGHT - HOUR, coming: int | None = EIGHT, **params: object) -> Gate:
     player = Gate(RULE, FundingWindowParams(**params))
-    player.see(markets(now, next_funding_ns=coming))
+    player.observe(markets(now, next_funding_ns=coming))
     return player
 
 
@@ -47,10 +47,10 @@ def gate(now: int = EIGHT - HOUR, coming: int | None = EIGHT, **params: object) 
 def test_the_window_is_exact_for_pulses_and_for_orders(away: int, inside: bool) -> None:
     player = gate()
     now = EIGHT + away
-    # No pulse for an hour: the order's own time counts.
+    # No snapshot for an hour: the order's own time counts.
     assert (player.ask(asked(ts=now)) is not None) == inside
     # From the settlement on the venue tells the next one.
-    player.see(markets(now, next_funding_ns=EIGHT if away < 0 else SIXTEEN))
+    player.observe(markets(now, next_funding_ns=EIGHT if away < 0 else SIXTEEN))
     assert (player.action(SCOPE) == "halt_entries") == inside
     assert (player.ask(asked(ts=now)) is not None) == inside
     if inside:
@@ -59,7 +59,7 @@ def test_the_window_is_exact_for_pulses_and_for_orders(away: int, inside: bool) 
 
 
 def test_the_verdict_says_how_far_the_settlement_is() -> None:
-    player = gate().see(markets(EIGHT - 90 * SECOND, next_funding_ns=EIGHT))
+    player = gate().observe(markets(EIGHT - 90 * SECOND, next_funding_ns=EIGHT))
     verdict = player.verdict(SCOPE)
     assert verdict.reason == "funding is settled in 90 s"
     assert (verdict.measured, verdict.limit) == (90, 180)
@@ -67,43 +67,43 @@ def test_the_verdict_says_how_far_the_settlement_is() -> None:
 
 
 def test_a_settlement_that_the_venue_still_shows_as_next_has_passed() -> None:
-    player = gate().see(markets(EIGHT + MINUTE, next_funding_ns=EIGHT))
+    player = gate().observe(markets(EIGHT + MINUTE, next_funding_ns=EIGHT))
     assert player.action(SCOPE) == "halt_entries"
-    player.see(markets(EIGHT + 2 * MINUTE, next_funding_ns=SIXTEEN))
+    player.observe(markets(EIGHT + 2 * MINUTE, next_funding_ns=SIXTEEN))
     assert player.action(SCOPE) == "halt_entries"
-    player.see(markets(EIGHT + 3 * MINUTE, next_funding_ns=SIXTEEN))
+    player.observe(markets(EIGHT + 3 * MINUTE, next_funding_ns=SIXTEEN))
     assert player.action(SCOPE) == "none"
 
 
 def test_a_settlement_between_two_looks_far_apart_counts_where_it_is_told() -> None:
     """Candles of a day, settlements every eight hours: only the last of three is now."""
     player = gate(at(0), EIGHT)
-    player.see(markets(at(1), next_funding_ns=EIGHT + 24 * HOUR))
+    player.observe(markets(at(1), next_funding_ns=EIGHT + 24 * HOUR))
     assert player.action(SCOPE) == "none"
-    player.see(markets(at(2), next_funding_ns=EIGHT + 48 * HOUR, last_funding_ns=at(2)))
+    player.observe(markets(at(2), next_funding_ns=EIGHT + 48 * HOUR, last_funding_ns=at(2)))
     assert player.verdict(SCOPE).until == at(2) + 3 * MINUTE
     assert player.ask(asked(ts=at(2) + 3 * MINUTE - 1)) is not None
     assert player.ask(asked(ts=at(2) + 3 * MINUTE)) is None
 
 
 def test_a_settlement_that_was_put_off_has_not_happened() -> None:
-    player = gate().see(markets(EIGHT - MINUTE, next_funding_ns=EIGHT))
-    player.see(markets(EIGHT - SECOND, next_funding_ns=SIXTEEN))
-    player.see(markets(EIGHT + SECOND, next_funding_ns=SIXTEEN))
+    player = gate().observe(markets(EIGHT - MINUTE, next_funding_ns=EIGHT))
+    player.observe(markets(EIGHT - SECOND, next_funding_ns=SIXTEEN))
+    player.observe(markets(EIGHT + SECOND, next_funding_ns=SIXTEEN))
     assert player.action(SCOPE) == "none"
     assert player.ask(asked(ts=EIGHT + SECOND)) is None
 
 
 def test_the_window_after_a_settlement_survives_a_restart() -> None:
-    player = gate().see(markets(EIGHT + SECOND, next_funding_ns=SIXTEEN)).restart()
-    player.see(markets(EIGHT + MINUTE, next_funding_ns=SIXTEEN))
+    player = gate().observe(markets(EIGHT + SECOND, next_funding_ns=SIXTEEN)).restart()
+    player.observe(markets(EIGHT + MINUTE, next_funding_ns=SIXTEEN))
     assert player.action(SCOPE) == "halt_entries"
 
 
 def test_at_the_settlement_itself_it_has_passed() -> None:
-    player = gate().see(markets(EIGHT, next_funding_ns=SIXTEEN))
+    player = gate().observe(markets(EIGHT, next_funding_ns=SIXTEEN))
     assert player.verdict(SCOPE).reason == "funding settled 0 s ago"
-    player.see(markets(EIGHT + MINUTE, next_funding_ns=SIXTEEN))
+    player.observe(markets(EIGHT + MINUTE, next_funding_ns=SIXTEEN))
     assert (player.readings[0].measured, player.readings[0].limit) == (60, 180)
 
 
@@ -111,7 +111,7 @@ def test_outside_all_windows_the_next_settlement_is_told() -> None:
     coming = {BTC: EIGHT, ETH: EIGHT + HOUR, "OTHER": EIGHT + 2 * HOUR}
     for order in (list(coming), list(coming)[::-1]):
         known = {name: Market(next_funding_ns=coming[name]) for name in order}
-        player = Gate(RULE, FundingWindowParams()).see(look(EIGHT - HOUR, markets=known))
+        player = Gate(RULE, FundingWindowParams()).observe(look(EIGHT - HOUR, markets=known))
         [reading] = player.readings
         assert (reading.scope, reading.measured, reading.over) == (SCOPE, 3600, False)
 
@@ -126,16 +126,16 @@ def test_each_instrument_has_its_own_settlement() -> None:
     player = gate()
     near = markets(EIGHT - MINUTE, next_funding_ns=EIGHT).markets
     far = markets(EIGHT - MINUTE, name=ETH, next_funding_ns=SIXTEEN).markets
-    player.see(look(EIGHT - MINUTE, markets=near | far))
+    player.observe(look(EIGHT - MINUTE, markets=near | far))
     assert player.ask(asked(ts=EIGHT - MINUTE, name=BTC)) is not None
     assert player.ask(asked(ts=EIGHT - MINUTE, name=ETH)) is None
 
 
 def test_the_window_can_be_one_sided_and_may_close_what_is_open() -> None:
     player = gate(before="1m", after="0s", action="flatten")
-    player.see(markets(EIGHT - MINUTE, next_funding_ns=EIGHT))
+    player.observe(markets(EIGHT - MINUTE, next_funding_ns=EIGHT))
     assert player.action(SCOPE) == "flatten"
-    player.see(markets(EIGHT, next_funding_ns=SIXTEEN))
+    player.observe(markets(EIGHT, next_funding_ns=SIXTEEN))
     assert player.action(SCOPE) == "none"
 
 
@@ -146,8 +146,8 @@ def test_a_window_of_nothing_is_refused() -> None:
 
 
 def test_a_clock_that_goes_back_over_the_settlement_stays_in_the_window() -> None:
-    player = gate().see(markets(EIGHT + SECOND, next_funding_ns=SIXTEEN))
-    player.see(markets(EIGHT - MINUTE, next_funding_ns=SIXTEEN))
+    player = gate().observe(markets(EIGHT + SECOND, next_funding_ns=SIXTEEN))
+    player.observe(markets(EIGHT - MINUTE, next_funding_ns=SIXTEEN))
     assert player.action(SCOPE) == "halt_entries"
 
 
@@ -168,7 +168,7 @@ def test_says_as_brute_force_over_all_settlements(tape: list, before: str, after
         # Some venues tell the next one a little late.
         known = now - late * SECOND
         coming = next(when for when in settlements if when > known)
-        player.see(markets(now, next_funding_ns=coming))
+        player.observe(markets(now, next_funding_ns=coming))
         if restart:
             player.restart()
         inside = any(

@@ -1,4 +1,4 @@
-"""A rule is shown only what it hears: of all else its step says nothing, and keeps its state."""
+"""A rule is shown only what it events: of all else its step says nothing, and keeps its state."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import pytest
 from actors import accounts, activity, exposure, losses, markets
 from actors.desk.guard import Guard
 from actors.guards.core.facts import (
-    Answered,
-    Asked,
-    Closed,
-    Differed,
-    Erred,
-    Happened,
+    DeskEvent,
+    ErrorEvent,
+    FillEvent,
     Holding,
     Market,
+    Mismatch,
+    OpenExposure,
+    OrderRequested,
     Refused,
-    Standing,
-    Traded,
+    RoundTripEvent,
+    VenueResponse,
 )
 from actors.guards.core.rule import EVERYTHING
 from actors.guards.unhedged import Pair
 from live_nodes.node.operator_guard import Operator
-from tests.actors.guards.playing import at, pulse
+from tests.actors.guards.playing import at, snapshot
 
 ONE = Decimal(1)
 GUARDS: list[type[Guard]] = [
@@ -39,17 +39,17 @@ GUARDS: list[type[Guard]] = [
 ]
 NEEDED: dict[str, dict[str, Any]] = {"Unhedged": {"legs": (Pair(first="Y", second="Z"),)}}
 LATER = at(0, "13:00")
-ROW = Standing(strategy="a", instrument="X", held=ONE, price=ONE)
+ROW = OpenExposure(strategy="a", instrument="X", held=ONE, price=ONE)
 ORDER: dict[str, Any] = {"ts": LATER, "strategy": "a", "instrument": "X"}
-HAPPENED: list[Happened] = [
-    Asked(**ORDER, quantity=ONE, price=None, is_exit=False, standing=(ROW,)),
+HAPPENED: list[DeskEvent] = [
+    OrderRequested(**ORDER, quantity=ONE, price=None, is_exit=False, open_exposure=(ROW,)),
     Refused(**ORDER, reason="1 orders of a within 1s"),
-    Traded(**ORDER, quantity=ONE, price=ONE, fee=ONE, slippage=0.5, opened=True),
-    Closed(**ORDER, net=-ONE, value=ONE),
-    Answered(**ORDER, accepted=False, reason="no"),
-    Answered(**ORDER, accepted=True),
-    Erred(ts=LATER, source="sweep", text="no"),
-    Differed(ts=LATER, kind="position_differs", instrument="X", detail="2 there, 1 here"),
+    FillEvent(**ORDER, quantity=ONE, price=ONE, fee=ONE, slippage=0.5, opened=True),
+    RoundTripEvent(**ORDER, net=-ONE, value=ONE),
+    VenueResponse(**ORDER, accepted=False, reason="no"),
+    VenueResponse(**ORDER, accepted=True),
+    ErrorEvent(ts=LATER, source="sweep", text="no"),
+    Mismatch(ts=LATER, kind="position_differs", instrument="X", detail="2 there, 1 here"),
 ]
 
 
@@ -61,7 +61,7 @@ def test_every_kind_of_thing_that_happens_is_tried() -> None:
 def test_a_rule_says_nothing_of_what_it_does_not_hear(guard: type[Guard]) -> None:
     rule, params = guard.rule, guard.Config(**NEEDED.get(guard.__name__, {}))
     held = Holding(strategy="a", instrument="X", quantity=ONE, entry=ONE, price=ONE)
-    seen = pulse(
+    seen = snapshot(
         1,
         holdings=(held,),
         results={"a": ONE},
@@ -70,22 +70,22 @@ def test_a_rule_says_nothing_of_what_it_does_not_hear(guard: type[Guard]) -> Non
     )
     state, _ = rule.step(rule.start(params, seen), seen, params)
     for fact in HAPPENED:
-        if type(fact) not in rule.hears:
+        if type(fact) not in rule.events:
             after, readings = rule.step(state, fact, params)
             assert after is state
             assert readings is None
 
 
 def test_what_each_rule_hears_is_what_its_docstring_counts() -> None:
-    hears = {guard.__name__: guard.rule.hears for guard in GUARDS if guard.rule.hears}
-    assert hears == {
-        "AccountMismatch": {Differed},
-        "ConsecutiveLosses": {Closed},
-        "Cooldown": {Traded, Closed},
-        "ErrorRate": {Erred},
-        "OrderRate": {Asked, Refused},
-        "Rejections": {Answered},
-        "SlippageBreaches": {Traded},
-        "TradesPerDay": {Traded},
-        "Unhedged": {Traded},
+    events = {guard.__name__: guard.rule.events for guard in GUARDS if guard.rule.events}
+    assert events == {
+        "AccountMismatch": {Mismatch},
+        "ConsecutiveLosses": {RoundTripEvent},
+        "Cooldown": {FillEvent, RoundTripEvent},
+        "ErrorRate": {ErrorEvent},
+        "OrderRate": {OrderRequested, Refused},
+        "Rejections": {VenueResponse},
+        "SlippageBreaches": {FillEvent},
+        "TradesPerDay": {FillEvent},
+        "Unhedged": {FillEvent},
     }

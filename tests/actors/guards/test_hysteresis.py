@@ -36,15 +36,15 @@ from tests.actors.guards.trading import (
 
 
 def errors(player: Gate, tenths: int) -> None:
-    player.see(*(erred(NOON + n) for n in range(tenths)))
+    player.observe(*(erred(NOON + n) for n in range(tenths)))
 
 
 def slips(player: Gate, tenths: int) -> None:
-    player.see(*(traded(1, NOON + n, slippage=0.01) for n in range(tenths)))
+    player.observe(*(traded(1, NOON + n, slippage=0.01) for n in range(tenths)))
 
 
 def rejected(player: Gate, tenths: int) -> None:
-    player.see(*(answered(False, "no") for _ in range(tenths)))
+    player.observe(*(answered(False, "no") for _ in range(tenths)))
 
 
 def knocks(player: Gate, tenths: int) -> None:
@@ -53,23 +53,23 @@ def knocks(player: Gate, tenths: int) -> None:
 
 
 def silent(player: Gate, tenths: int) -> None:
-    player.see(markets(silent_ns=tenths * SECOND))
+    player.observe(markets(silent_ns=tenths * SECOND))
 
 
 def late(player: Gate, tenths: int) -> None:
-    player.see(markets(delay_ns=tenths * 10 * MS))
+    player.observe(markets(delay_ns=tenths * 10 * MS))
 
 
 def wide(player: Gate, tenths: int) -> None:
-    player.see(markets(bid=100, ask=100 + tenths, tick=1))
+    player.observe(markets(bid=100, ask=100 + tenths, tick=1))
 
 
 def jumped(player: Gate, tenths: int) -> None:
-    player.see(markets(NOON, price=1000), markets(NOON + SECOND, price=1000 + tenths * 10))
+    player.observe(markets(NOON, price=1000), markets(NOON + SECOND, price=1000 + tenths * 10))
 
 
 def naked(player: Gate, tenths: int) -> None:
-    player.see(look(NOON, held(100)), look(NOON + tenths * SECOND, held(100)))
+    player.observe(look(NOON, held(100)), look(NOON + tenths * SECOND, held(100)))
 
 
 CASES: list[tuple[Rule, Callable[[float], GuardParams], Callable[[Gate, int], None], int]] = [
@@ -145,7 +145,7 @@ def test_what_is_reached_is_never_clear_and_what_is_near_is_neither(
     # Clear is up to 7 of 10 with a hysteresis of 30 %, and all that is not over without.
     clear_up_to = 7 if hysteresis else first_over - 1
     for tenths in range(1, 13):
-        player = Gate(rule, params(hysteresis)).see(look())
+        player = Gate(rule, params(hysteresis)).observe(look())
         feed(player, tenths)
         reading = player.readings[0]
         assert reading.over == (tenths >= first_over), tenths

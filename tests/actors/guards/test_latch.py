@@ -235,10 +235,10 @@ def test_a_verdict_may_be_over_by_time_when_the_last_of_its_halts_may(ends, unti
 
 
 @pytest.mark.parametrize(
-    ("passing", "until", "passes"), [(True, 5, True), (True, None, False), (False, 5, False)]
+    ("transient", "until", "passes"), [(True, 5, True), (True, None, False), (False, 5, False)]
 )
-def test_a_halt_that_waits_for_the_trader_does_not_pass_by_itself(passing, until, passes):
-    found = verdicts((latch(Action.HALT_ENTRIES, until),), "g", passing=passing)
+def test_a_halt_that_waits_for_the_trader_does_not_pass_by_itself(transient, until, passes):
+    found = verdicts((latch(Action.HALT_ENTRIES, until),), "g", transient=transient)
     assert found["desk"].passing is passes
 
 

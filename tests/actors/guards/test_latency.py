@@ -19,33 +19,33 @@ def gate(**params: object) -> Gate:
     ("delay", "admitted"), [(80 * MS - 1, True), (80 * MS, False), (80 * MS + 1, False)]
 )
 def test_events_that_come_too_late_stop_entries(delay: int, admitted: bool) -> None:
-    player = gate().see(markets(delay_ns=delay))
+    player = gate().observe(markets(delay_ns=delay))
     assert (player.ask(asked()) is None) == admitted
     assert (player.action(SCOPE) == "none") == admitted
 
 
 def test_the_verdict_says_how_late() -> None:
-    verdict = gate().see(markets(delay_ns=250 * MS)).verdict(SCOPE)
+    verdict = gate().observe(markets(delay_ns=250 * MS)).verdict(SCOPE)
     assert verdict.reason == "events come 250 ms late, limit 80ms"
     assert (verdict.measured, verdict.limit, verdict.passing) == (0.25, 0.08, True)
 
 
 def test_it_ends_once_events_come_earlier_by_the_hysteresis() -> None:
-    player = gate(limit="100ms").see(markets(delay_ns=100 * MS))
-    assert player.see(markets(delay_ns=91 * MS)).action(SCOPE) == "halt_entries"
-    assert player.see(markets(delay_ns=90 * MS)).action(SCOPE) == "none"
+    player = gate(limit="100ms").observe(markets(delay_ns=100 * MS))
+    assert player.observe(markets(delay_ns=91 * MS)).action(SCOPE) == "halt_entries"
+    assert player.observe(markets(delay_ns=90 * MS)).action(SCOPE) == "none"
 
 
 def test_where_no_delay_is_known_and_none_is_drawn_it_is_not_applied() -> None:
-    player = gate().see(markets(price=100))
+    player = gate().observe(markets(price=100))
     assert player.readings == ()
     assert player.ask(asked()) is None
 
 
 def test_a_delay_that_is_measured_is_never_drawn() -> None:
     late = Simulated(median="10s")
-    assert gate(simulated=late).see(markets(delay_ns=0)).over() == []
-    assert gate(simulated=late).see(markets()).over() == [SCOPE]
+    assert gate(simulated=late).observe(markets(delay_ns=0)).over() == []
+    assert gate(simulated=late).observe(markets()).over() == [SCOPE]
 
 
 def test_the_draw_is_the_same_in_every_process() -> None:
@@ -61,7 +61,7 @@ def test_verdict_and_admission_of_a_moment_draw_the_same() -> None:
     player = gate(simulated=Simulated(sigma=2.0))
     refused = []
     for n in range(200):
-        player.see(markets(NOON + n * MINUTE))
+        player.observe(markets(NOON + n * MINUTE))
         refused.append(player.ask(asked(ts=NOON + n * MINUTE + 5)) is not None)
         assert refused[-1] == bool(player.over())
     assert 0 < sum(refused) < 200
@@ -81,4 +81,4 @@ def test_without_spread_all_draws_are_the_median() -> None:
 
 
 def test_what_the_pulse_does_not_know_passes() -> None:
-    assert gate().see(look()).ask(asked()) is None
+    assert gate().observe(look()).ask(asked()) is None

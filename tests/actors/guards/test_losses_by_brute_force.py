@@ -26,7 +26,7 @@ from actors.guards import (
 )
 from config.durations import DAY_NS, HOUR_NS
 from strategies.messages import Action
-from tests.actors.guards.playing import Player, at, closed, pulse
+from tests.actors.guards.playing import Player, at, closed, snapshot
 
 Session = Literal["all", "day"]
 
@@ -82,7 +82,7 @@ def play(
     """
     stretches = [Stretch([], [])]
     for seen in path:
-        player.see(pulse(seen.equity, seen.now, **{field: seen.results}))
+        player.observe(snapshot(seen.equity, seen.now, **{field: seen.results}))
         stretches[-1].past.append(seen)
         stretches[-1].looks.append(look(player))
         if seen.doing == "restart":
@@ -287,13 +287,13 @@ TRIPS = st.lists(st.tuples(STEPS, st.sampled_from("LLLLLW0P"), DOINGS), max_size
 @given(events=TRIPS)
 def test_consecutive_losses(release: str, events: list[tuple[int, str, str]]) -> None:
     params = consecutive_losses.ConsecutiveLossesParams(losses=3, release=release)
-    player = Player(consecutive_losses.RULE, params).see(pulse(1, at(0)))
+    player = Player(consecutive_losses.RULE, params).observe(snapshot(1, at(0)))
     nets = {"L": "-0.5", "W": "2", "0": "0"}
     nows, text, over = [], "", []
     now = at(0, "12:00")
     for step, what, doing in events:
         now += step
-        player.see(pulse(1, now) if what == "P" else closed(nets[what], now))
+        player.observe(snapshot(1, now) if what == "P" else closed(nets[what], now))
         nows.append(now)
         # A stroke parts what was before the end of a halt from what came after it.
         if release == "next_day" and row(text) >= 3 and now >= midnight_after_third(text, nows):
@@ -311,7 +311,7 @@ def test_consecutive_losses(release: str, events: list[tuple[int, str, str]]) ->
 
 
 def row(text: str) -> int:
-    """Losses at the end of a text of events, of which pulses are none."""
+    """Losses at the end of a text of events, of which snapshots are none."""
     trips = text.replace("P", "")
     return len(trips) - len(trips.rstrip("L"))
 
@@ -325,5 +325,5 @@ def midnight_after_third(text: str, nows: list[int]) -> int:
 
 
 def tail(text: str) -> str:
-    """The last row of a text, pulses within it included."""
+    """The last row of a text, snapshots within it included."""
     return text[max(text.rfind(mark) for mark in "W0|") + 1 :]

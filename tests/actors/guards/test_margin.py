@@ -26,7 +26,16 @@ from actors.guards.core.stateless import NOTHING
 from actors.guards.free_margin import FreeMarginParams
 from actors.guards.liquidation_distance import LiquidationDistanceParams
 from backtests.engine.liquidation import is_liquidated
-from tests.actors.guards.positions import BTC, BTC_SPOT, ETH, asked, by_scope, holding, only, pulse
+from tests.actors.guards.positions import (
+    BTC,
+    BTC_SPOT,
+    ETH,
+    asked,
+    by_scope,
+    holding,
+    only,
+    snapshot,
+)
 from tests.actors.guards.positions import row as stands
 
 FEE = D("0.00055")
@@ -70,30 +79,30 @@ def test_a_position_in_an_unknown_market_is_taken_to_be_dear() -> None:
 def test_free_margin_at_its_least_is_over(
     quantity: str, free: float, over: bool, clear: bool
 ) -> None:
-    book = pulse(holding(BTC, quantity, 100), markets=MARKETS)
+    book = snapshot(holding(BTC, quantity, 100), markets=MARKETS)
     reading = by_scope(free_margin.step(NOTHING, book, FreeMarginParams(least=0.2))[1])["desk", ""]
     assert (reading.over, reading.clear) == (over, clear)
     assert reading.measured == pytest.approx(free)
 
 
 def test_the_leverage_at_the_venue_may_be_another_than_the_documents() -> None:
-    book = pulse(holding(BTC, 10, 100), markets=MARKETS)
+    book = snapshot(holding(BTC, 10, 100), markets=MARKETS)
     for leverage, free in ((None, 0.8), (1.0, 0.0), (10.0, 0.9)):
         params = FreeMarginParams(leverage=leverage)
         assert only(free_margin.step(NOTHING, book, params)[1]).measured == free
 
 
 def test_coins_use_margin_up_at_their_value() -> None:
-    book = pulse(holding(BTC_SPOT, 5, 100), holding(BTC, -5, 100), markets=MARKETS)
+    book = snapshot(holding(BTC_SPOT, 5, 100), holding(BTC, -5, 100), markets=MARKETS)
     # 500 for the coins, 100 for the perpetual.
     assert only(free_margin.step(NOTHING, book, FreeMarginParams())[1]).measured == 0.4
 
 
 @pytest.mark.parametrize("equity", [0, -10])
 def test_without_equity_what_is_held_is_over_and_a_flat_book_is_not(equity: int) -> None:
-    held = pulse(holding(BTC, 1, 1), equity=equity, markets=MARKETS)
+    held = snapshot(holding(BTC, 1, 1), equity=equity, markets=MARKETS)
     assert by_scope(free_margin.step(NOTHING, held, FreeMarginParams())[1])["desk", ""].over
-    flat = only(free_margin.step(NOTHING, pulse(equity=equity), FreeMarginParams())[1])
+    flat = only(free_margin.step(NOTHING, snapshot(equity=equity), FreeMarginParams())[1])
     assert (flat.over, flat.clear) == (False, True)
 
 
@@ -114,13 +123,13 @@ def test_an_entry_that_could_use_the_free_margin_up_is_refused(
     quantity: str, admitted: bool
 ) -> None:
     order = asked(BTC, quantity, stands(BTC, 5), stands(ETH, 20, buys=5))
-    reason = free_margin.admit(NOTHING, order, pulse(markets=MARKETS), FreeMarginParams())
+    reason = free_margin.admit(NOTHING, order, snapshot(markets=MARKETS), FreeMarginParams())
     assert (reason is None) == admitted
 
 
 def test_what_uses_up_no_more_may_leave_when_the_margin_is_used_up_already() -> None:
     order = asked(BTC, -100, stands(BTC, 50))
-    assert free_margin.admit(NOTHING, order, pulse(markets=MARKETS), FreeMarginParams()) is None
+    assert free_margin.admit(NOTHING, order, snapshot(markets=MARKETS), FreeMarginParams()) is None
 
 
 # -- the distance: Bybit's own example -------------------------------------------------------------
@@ -288,7 +297,7 @@ def test_the_least_distance_is_over(equity: str, over: bool, clear: bool) -> Non
         LiquidationDistanceParams(least=0.2, move="together"),
         LiquidationDistanceParams(least=None, least_alone=0.2),
     ):
-        book = pulse(holding(BTC, 1, 100), equity=equity, markets=MARKETS)
+        book = snapshot(holding(BTC, 1, 100), equity=equity, markets=MARKETS)
         (reading,) = by_scope(liquidation_distance.step(NOTHING, book, params)[1]).values()
         assert (reading.over, reading.clear) == (over, clear)
         assert reading.measured == pytest.approx((float(equity) - 0.5) / 99.5)
@@ -296,7 +305,7 @@ def test_the_least_distance_is_over(equity: str, over: bool, clear: bool) -> Non
 
 
 def test_of_single_distances_those_not_clear_are_told_else_the_nearest() -> None:
-    book = pulse(
+    book = snapshot(
         holding(BTC, 10, 100), holding(ETH, -40, 100), holding("X", 1, 100), markets=MARKETS
     )
     # 970 may be lost; the margin of X, whose market is not known, is 5.
@@ -313,10 +322,10 @@ def test_of_single_distances_those_not_clear_are_told_else_the_nearest() -> None
 
 
 def test_what_is_farther_than_can_be_told_is_clear() -> None:
-    book = pulse(holding(BTC, "0.1", 100), markets=MARKETS)
+    book = snapshot(holding(BTC, "0.1", 100), markets=MARKETS)
     reading = only(liquidation_distance.step(NOTHING, book, LiquidationDistanceParams())[1])
     assert (reading.measured, reading.over, reading.clear) == (10.0, False, True)
-    assert liquidation_distance.step(NOTHING, pulse(), LiquidationDistanceParams())[1] == ()
+    assert liquidation_distance.step(NOTHING, snapshot(), LiquidationDistanceParams())[1] == ()
 
 
 def test_a_guard_without_a_distance_is_a_mistake() -> None:

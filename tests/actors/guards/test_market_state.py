@@ -37,21 +37,21 @@ SCOPE = f"instrument:{BTC}"
     [(10 * SECOND - 1, "none"), (10 * SECOND, "halt_entries"), (10 * SECOND + 1, "halt_entries")],
 )
 def test_silence_of_an_instrument_stops_its_entries(silent: int, action: str) -> None:
-    player = Gate(stale_feed.RULE, StaleFeedParams()).see(markets(silent_ns=silent))
+    player = Gate(stale_feed.RULE, StaleFeedParams()).observe(markets(silent_ns=silent))
     assert player.action(SCOPE) == action
     assert player.action(f"instrument:{ETH}") == "none"
 
 
 def test_it_ends_with_the_silence() -> None:
-    player = Gate(stale_feed.RULE, StaleFeedParams()).see(markets(silent_ns=30 * SECOND))
+    player = Gate(stale_feed.RULE, StaleFeedParams()).observe(markets(silent_ns=30 * SECOND))
     verdict = player.verdict(SCOPE)
     assert verdict.reason == "silent for 30.0 s, limit 10s"
     assert (verdict.measured, verdict.limit, verdict.passing) == (30, 10, True)
-    assert player.see(markets(silent_ns=0)).action(SCOPE) == "none"
+    assert player.observe(markets(silent_ns=0)).action(SCOPE) == "none"
 
 
 def test_a_feed_that_owes_nothing_is_not_stale() -> None:
-    player = Gate(stale_feed.RULE, StaleFeedParams()).see(markets(price=100))
+    player = Gate(stale_feed.RULE, StaleFeedParams()).observe(markets(price=100))
     assert player.readings == ()
 
 
@@ -62,32 +62,32 @@ def test_a_feed_that_owes_nothing_is_not_stale() -> None:
     ("bid", "action"), [("99.99", "none"), ("100", "halt_entries"), ("100.01", "halt_entries")]
 )
 def test_a_bid_at_the_ask_or_above_stops_entries(bid: str, action: str) -> None:
-    player = Gate(crossed_book.RULE, CrossedBookParams()).see(markets(bid=bid, ask=100))
+    player = Gate(crossed_book.RULE, CrossedBookParams()).observe(markets(bid=bid, ask=100))
     assert player.action(SCOPE) == action
 
 
 def test_after_a_crossed_book_entries_pause_for_two_seconds() -> None:
-    player = Gate(crossed_book.RULE, CrossedBookParams()).see(markets(NOON, bid=101, ask=100))
+    player = Gate(crossed_book.RULE, CrossedBookParams()).observe(markets(NOON, bid=101, ask=100))
     verdict = player.verdict(SCOPE)
     assert verdict.reason == "the bid is 1 above the ask"
     assert (verdict.until, verdict.passing) == (NOON + 2 * SECOND, True)
-    player.see(markets(NOON + 2 * SECOND - 1, bid=99, ask=100))
+    player.observe(markets(NOON + 2 * SECOND - 1, bid=99, ask=100))
     assert player.action(SCOPE) == "halt_entries"
-    player.see(markets(NOON + 2 * SECOND, bid=99, ask=100))
+    player.observe(markets(NOON + 2 * SECOND, bid=99, ask=100))
     assert player.action(SCOPE) == "none"
 
 
 def test_a_book_that_stays_crossed_stays_halted() -> None:
     player = Gate(crossed_book.RULE, CrossedBookParams())
     for n in range(5):
-        player.see(markets(NOON + n * SECOND, bid=101, ask=100))
+        player.observe(markets(NOON + n * SECOND, bid=101, ask=100))
         assert player.verdict(SCOPE).until > NOON + n * SECOND
 
 
 def test_every_crossed_book_is_told_and_else_the_narrowest() -> None:
     def told(**bids: int) -> list[tuple[str, float]]:
         known = {name: Market(bid=Decimal(bid), ask=Decimal(100)) for name, bid in bids.items()}
-        player = Gate(crossed_book.RULE, CrossedBookParams()).see(look(markets=known))
+        player = Gate(crossed_book.RULE, CrossedBookParams()).observe(look(markets=known))
         return [(reading.scope[-1], reading.measured) for reading in player.readings]
 
     assert told(A=100, B=99, C=101) == [("A", 0), ("C", 1)]
@@ -96,7 +96,7 @@ def test_every_crossed_book_is_told_and_else_the_narrowest() -> None:
 
 @pytest.mark.parametrize("touch", [{}, {"bid": 100}, {"ask": 100}])
 def test_half_a_book_can_not_be_crossed(touch: dict) -> None:
-    player = Gate(crossed_book.RULE, CrossedBookParams()).see(markets(**touch))
+    player = Gate(crossed_book.RULE, CrossedBookParams()).observe(markets(**touch))
     assert player.readings == ()
 
 
@@ -111,7 +111,7 @@ def closed(*windows: Window, **params: object) -> Gate:
 
 
 def test_entries_stop_while_the_venue_says_that_it_is_closed() -> None:
-    player = closed().see(look(maintenance="system upgrade"))
+    player = closed().observe(look(maintenance="system upgrade"))
     verdict = player.verdict()
     assert (player.action(), verdict.reason, verdict.passing) == (
         "halt_entries",
@@ -119,28 +119,28 @@ def test_entries_stop_while_the_venue_says_that_it_is_closed() -> None:
         True,
     )
     assert player.ask(asked()) == "system upgrade"
-    player.see(look(NOON + SECOND))
+    player.observe(look(NOON + SECOND))
     assert player.action() == "none"
     assert player.ask(asked()) is None
 
 
 def test_an_instrument_that_is_not_traded_is_halted_alone() -> None:
-    player = closed().see(markets(trading=False))
+    player = closed().observe(markets(trading=False))
     assert (player.action(SCOPE), player.action()) == ("halt_entries", "none")
     assert player.ask(asked(name=BTC)) is not None
     assert player.ask(asked(name=ETH)) is None
-    assert player.see(markets(trading=True)).action(SCOPE) == "none"
+    assert player.observe(markets(trading=True)).action(SCOPE) == "none"
 
 
 def test_an_instrument_that_is_gone_for_good_is_halted_only_while_it_is_held() -> None:
     gone = markets(trading=False, gone=True).markets
-    player = closed().see(look(markets=gone))
+    player = closed().observe(look(markets=gone))
     assert (player.action(SCOPE), player.latches) == ("none", ())
     assert player.ask(asked(name=BTC)) == f"the venue takes no orders in {BTC}"
     one = Decimal(1)
     held = Holding(strategy="a", instrument=BTC, quantity=one, entry=one, price=one)
-    assert player.see(look(NOON, held, markets=gone)).action(SCOPE) == "halt_entries"
-    assert player.see(look(markets=gone)).action(SCOPE) == "none"
+    assert player.observe(look(NOON, held, markets=gone)).action(SCOPE) == "halt_entries"
+    assert player.observe(look(markets=gone)).action(SCOPE) == "none"
 
 
 @pytest.mark.parametrize(
@@ -156,9 +156,9 @@ def test_an_instrument_that_is_gone_for_good_is_halted_only_while_it_is_held() -
 def test_an_announced_window_is_exact_for_pulses_and_for_orders(
     now: int, closed_then: bool
 ) -> None:
-    player = closed(ANNOUNCED).see(look(SIX - HOUR))
+    player = closed(ANNOUNCED).observe(look(SIX - HOUR))
     assert (player.ask(asked(ts=now)) is not None) == closed_then
-    player.see(look(now))
+    player.observe(look(now))
     assert (player.action() == "halt_entries") == closed_then
     if closed_then:
         assert player.verdict().until == SEVEN
@@ -180,7 +180,7 @@ def test_windows_are_utc_whatever_the_hosts_zone_and_summer_time(
         midnight = SIX - 6 * HOUR
         halted = []
         for half_hours in range(8):
-            player.see(look(midnight + half_hours * 30 * MINUTE))
+            player.observe(look(midnight + half_hours * 30 * MINUTE))
             halted.append(player.action() == "halt_entries")
         assert halted == [False, True, True, True, True, False, False, False]
     finally:
@@ -190,10 +190,10 @@ def test_windows_are_utc_whatever_the_hosts_zone_and_summer_time(
 
 def test_of_several_windows_each_has_its_turn_in_any_order() -> None:
     later = Window(start="2026-03-30", end="2026-03-30 01:00")
-    player = closed(later, ANNOUNCED).see(look(SIX))
+    player = closed(later, ANNOUNCED).observe(look(SIX))
     assert player.verdict().until == SEVEN
-    assert player.see(look(SEVEN)).action() == "none"
-    player.see(look(nanoseconds(parse("2026-03-29 23:50"))))
+    assert player.observe(look(SEVEN)).action() == "none"
+    player.observe(look(nanoseconds(parse("2026-03-29 23:50"))))
     assert player.verdict().until == nanoseconds(parse("2026-03-30 01:00"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.guards.max_drawdown import RULE, MaxDrawdownParams
-from tests.actors.guards.playing import Player, at, nets, pulse
+from tests.actors.guards.playing import Player, at, nets, snapshot
 
 
 def player(**params: object) -> Player:
@@ -27,58 +27,66 @@ def player(**params: object) -> Player:
     ],
 )
 def test_the_fall_from_the_peak(limits: dict[str, float], equity: str, over: list[str]) -> None:
-    desk = player(**limits).see(pulse(1000), pulse(2000), pulse(equity))
+    desk = player(**limits).observe(snapshot(1000), snapshot(2000), snapshot(equity))
     assert desk.over() == over
     assert desk.action() == ("flatten" if over else "none")
 
 
 def test_it_stays_until_the_trader_accepts_it_whatever_equity_does() -> None:
-    desk = player(limit_pct=0.1).see(pulse(1000), pulse(900), pulse(5000))
+    desk = player(limit_pct=0.1).observe(snapshot(1000), snapshot(900), snapshot(5000))
     assert desk.action() == "flatten"
-    assert desk.accept().see(pulse("4500.01")).action() == "none"
-    assert desk.see(pulse("4500")).action() == "flatten"
+    assert desk.accept().observe(snapshot("4500.01")).action() == "none"
+    assert desk.observe(snapshot("4500")).action() == "flatten"
 
 
 def test_the_peak_survives_restarts_and_midnights() -> None:
-    desk = player(limit_pct=0.1).see(pulse(1000, at(0)), pulse(2000, at(0, "23:59"))).restart()
-    assert desk.see(pulse("1800.01", at(3))).action() == "none"
-    assert desk.restart().see(pulse("1800", at(4))).action() == "flatten"
+    desk = (
+        player(limit_pct=0.1)
+        .observe(snapshot(1000, at(0)), snapshot(2000, at(0, "23:59")))
+        .restart()
+    )
+    assert desk.observe(snapshot("1800.01", at(3))).action() == "none"
+    assert desk.restart().observe(snapshot("1800", at(4))).action() == "flatten"
 
 
 def test_the_peak_of_the_day_begins_with_the_days_first_pulse() -> None:
     desk = player(limit_currency=100.0, session="day")
-    desk.see(pulse(1000, at(0, "10:00")), pulse("900.01", at(0, "23:59")))
-    assert desk.see(pulse("850", at(1)), pulse("750.01", at(1, "00:01"))).over() == []
-    assert desk.see(pulse("750", at(1, "00:02"))).over() == ["desk currency"]
+    desk.observe(snapshot(1000, at(0, "10:00")), snapshot("900.01", at(0, "23:59")))
+    assert desk.observe(snapshot("850", at(1)), snapshot("750.01", at(1, "00:01"))).over() == []
+    assert desk.observe(snapshot("750", at(1, "00:02"))).over() == ["desk currency"]
 
 
 def test_a_clock_that_goes_back_keeps_the_later_day() -> None:
     desk = player(limit_currency=100.0, session="day")
-    desk.see(pulse(1000, at(0, "23:59")), pulse(2000, at(1, "00:01")))
+    desk.observe(snapshot(1000, at(0, "23:59")), snapshot(2000, at(1, "00:01")))
     # Back in the first day the peak is 2000 all the same, and when the second comes again.
-    assert desk.see(pulse("1900.01", at(0, "23:58"))).over() == []
-    assert desk.see(pulse("1900", at(0, "23:58"))).over() == ["desk currency"]
-    assert desk.see(pulse("1900", at(1))).over() == ["desk currency"]
-    assert desk.see(pulse("1900", at(2))).over() == []
+    assert desk.observe(snapshot("1900.01", at(0, "23:58"))).over() == []
+    assert desk.observe(snapshot("1900", at(0, "23:58"))).over() == ["desk currency"]
+    assert desk.observe(snapshot("1900", at(1))).over() == ["desk currency"]
+    assert desk.observe(snapshot("1900", at(2))).over() == []
 
 
 def test_a_peak_under_a_clock_that_went_back_belongs_to_the_later_day() -> None:
     desk = player(limit_currency=100.0, session="day")
-    desk.see(pulse(1000, at(1)), pulse(1050, at(0, "23:59")), pulse("950.01", at(1, "00:01")))
+    desk.observe(
+        snapshot(1000, at(1)), snapshot(1050, at(0, "23:59")), snapshot("950.01", at(1, "00:01"))
+    )
     assert desk.over() == []
-    assert desk.see(pulse("950", at(1, "00:02"))).over() == ["desk currency"]
+    assert desk.observe(snapshot("950", at(1, "00:02"))).over() == ["desk currency"]
 
 
 def test_a_halt_of_the_day_ends_with_it_where_it_may() -> None:
     desk = player(limit_currency=100.0, session="day", release="next_day", action="halt_entries")
-    desk.see(pulse(1000, at(0, "10:00")), pulse(900, at(0, "11:00")), pulse(990, at(0, "23:59")))
+    desk.observe(
+        snapshot(1000, at(0, "10:00")), snapshot(900, at(0, "11:00")), snapshot(990, at(0, "23:59"))
+    )
     assert desk.action() == "halt_entries"
-    assert desk.see(pulse(990, at(1))).action() == "none"
+    assert desk.observe(snapshot(990, at(1))).action() == "none"
 
 
 def test_strategies_are_measured_apart() -> None:
     desk = player(of="strategies", capital=500.0, limit_pct=0.1, limit_currency=80.0)
-    desk.see(pulse(9, results=nets(a=0, b=500)), pulse(9, results=nets(a=-50, b=420)))
+    desk.observe(snapshot(9, results=nets(a=0, b=500)), snapshot(9, results=nets(a=-50, b=420)))
     assert desk.over() == ["strategy:a pct", "strategy:b currency"]
     reasons = [desk.verdict(f"strategy:{key}").reason for key in "ab"]
     assert reasons == [
@@ -89,9 +97,9 @@ def test_strategies_are_measured_apart() -> None:
 
 def test_a_strategy_without_results_today_begins_the_day_when_it_is_back() -> None:
     desk = player(of="strategies", limit_currency=100.0, session="day")
-    desk.see(pulse(1000, at(0), results=nets(a=-500)), pulse(1000, at(1)))
-    assert desk.see(pulse(1000, at(1, "01:00"), results=nets(a=-900))).over() == []
-    assert desk.see(pulse(1000, at(1, "02:00"), results=nets(a=-1000))).over() == [
+    desk.observe(snapshot(1000, at(0), results=nets(a=-500)), snapshot(1000, at(1)))
+    assert desk.observe(snapshot(1000, at(1, "01:00"), results=nets(a=-900))).over() == []
+    assert desk.observe(snapshot(1000, at(1, "02:00"), results=nets(a=-1000))).over() == [
         "strategy:a currency"
     ]
 

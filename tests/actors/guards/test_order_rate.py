@@ -11,7 +11,7 @@ from tests.actors.guards.trading import BTC, MINUTE, NOON, SECOND, Gate, asked, 
 
 def gate(count: int = 3, per_minute: int | None = None, **params: object) -> Gate:
     player = Gate(RULE, OrderRateParams(count=count, per_minute=per_minute, **params))
-    player.see(look())
+    player.observe(look())
     return player
 
 
@@ -69,7 +69,7 @@ def test_who_keeps_knocking_is_halted_until_the_trader_says_otherwise(
     assert player.action("strategy:a") == action
     assert player.action("desk") == "none"
     # Hours of silence change nothing about it.
-    assert player.see(look(NOON + 100 * MINUTE)).action("strategy:a") == action
+    assert player.observe(look(NOON + 100 * MINUTE)).action("strategy:a") == action
 
 
 def test_a_halt_for_knocking_does_not_pass_by_itself() -> None:
@@ -80,7 +80,7 @@ def test_a_halt_for_knocking_does_not_pass_by_itself() -> None:
     assert (verdict.passing, verdict.until) == (False, None)
     assert verdict.reason == "2 orders of a within a minute were too many for its rate"
     player.accept("strategy:a")
-    assert player.see(look(NOON + SECOND)).action("strategy:a") == "none"
+    assert player.observe(look(NOON + SECOND)).action("strategy:a") == "none"
 
 
 @pytest.mark.parametrize(("later", "action"), [(MINUTE - 1, "halt_entries"), (MINUTE, "none")])
@@ -95,7 +95,7 @@ def test_knocks_as_old_as_a_minute_are_forgotten(later: int, action: str) -> Non
 def test_what_others_refused_is_no_knocking() -> None:
     player = gate(count=1, spam_after=2)
     for n in range(5):
-        player.see(Refused(ts=NOON + n, strategy="a", instrument=BTC, reason="drawdown"))
+        player.observe(Refused(ts=NOON + n, strategy="a", instrument=BTC, reason="drawdown"))
     assert player.action("strategy:a") == "none"
 
 
@@ -129,6 +129,6 @@ def test_admits_as_brute_force_over_all_that_left(
         if len(recent) >= 5:
             halted.add(strategy)
         if restart:
-            player.restart().see(look(now))
+            player.restart().observe(look(now))
         for name in "ab":
             assert (player.action(f"strategy:{name}") == "halt_entries") == (name in halted)

@@ -28,35 +28,35 @@ def gate(**params: object) -> Gate:
     ],
 )
 def test_a_move_of_the_limit_up_or_down_pauses_the_instrument(price: str, action: str) -> None:
-    player = gate().see(markets(NOON, price=100), markets(NOON + SECOND, price=price))
+    player = gate().observe(markets(NOON, price=100), markets(NOON + SECOND, price=price))
     assert player.action(SCOPE) == action
 
 
 @pytest.mark.parametrize("tenths", range(1, 100))
 def test_the_limit_itself_is_reached_whatever_a_float_makes_of_it(tenths: int) -> None:
     player = gate(limit_pct=tenths / 1000)
-    player.see(markets(NOON, price=1000), markets(NOON + SECOND, price=1000 - tenths))
+    player.observe(markets(NOON, price=1000), markets(NOON + SECOND, price=1000 - tenths))
     assert player.action(SCOPE) == "halt_entries"
 
 
 def test_the_pause_lasts_five_minutes_and_passes() -> None:
-    player = gate().see(markets(NOON, price=100), markets(NOON + SECOND, price=110))
+    player = gate().observe(markets(NOON, price=100), markets(NOON + SECOND, price=110))
     verdict = player.verdict(SCOPE)
     assert verdict.reason == "moved 10 % within 10s, limit 5 %"
     assert (verdict.until, verdict.passing) == (NOON + SECOND + 5 * MINUTE, True)
-    player.see(markets(NOON + 2 * SECOND, price=110))
-    player.see(markets(NOON + SECOND + 5 * MINUTE - 1, price=110))
+    player.observe(markets(NOON + 2 * SECOND, price=110))
+    player.observe(markets(NOON + SECOND + 5 * MINUTE - 1, price=110))
     assert player.action(SCOPE) == "halt_entries"
-    player.see(markets(NOON + SECOND + 5 * MINUTE, price=110))
+    player.observe(markets(NOON + SECOND + 5 * MINUTE, price=110))
     assert player.action(SCOPE) == "none"
 
 
 def test_moves_add_up_within_the_window_only() -> None:
     # One percent of the first price a second: five of them are too many.
-    fast = gate().see(*(markets(NOON + n * SECOND, price=100 + n) for n in range(6)))
+    fast = gate().observe(*(markets(NOON + n * SECOND, price=100 + n) for n in range(6)))
     assert fast.action(SCOPE) == "halt_entries"
     # The same every three seconds: within ten seconds, and from the price that stood before, four.
-    slow = gate().see(*(markets(NOON + n * 3 * SECOND, price=100 + n) for n in range(6)))
+    slow = gate().observe(*(markets(NOON + n * 3 * SECOND, price=100 + n) for n in range(6)))
     assert slow.readings[0].measured == pytest.approx(105 / 101 - 1, abs=1e-9)
     assert slow.action(SCOPE) == "none"
 
@@ -69,7 +69,7 @@ def test_moves_add_up_within_the_window_only() -> None:
     ],
 )
 def test_a_price_counts_until_it_was_replaced_before_the_window(later: int, action: str) -> None:
-    player = gate().see(
+    player = gate().observe(
         markets(NOON - SECOND, price=100),
         markets(NOON, price=103),
         markets(NOON + later, price=105),
@@ -78,7 +78,7 @@ def test_a_price_counts_until_it_was_replaced_before_the_window(later: int, acti
 
 
 def test_a_spike_that_goes_back_counts_from_its_top() -> None:
-    player = gate().see(
+    player = gate().observe(
         markets(NOON, price=100),
         markets(NOON + SECOND, price="104.9"),
         markets(NOON + 2 * SECOND, price="99.6"),
@@ -88,7 +88,7 @@ def test_a_spike_that_goes_back_counts_from_its_top() -> None:
 
 
 def test_between_two_pulses_of_a_backtest_the_whole_move_counts() -> None:
-    player = gate().see(markets(NOON, price=100), markets(NOON + MINUTE, price=106))
+    player = gate().observe(markets(NOON, price=100), markets(NOON + MINUTE, price=106))
     assert player.action(SCOPE) == "halt_entries"
 
 
@@ -97,7 +97,7 @@ def test_between_two_pulses_of_a_backtest_the_whole_move_counts() -> None:
     [(5 * MINUTE, "halt_entries"), (5 * MINUTE + 1, "none"), (24 * HOUR, "none")],
 )
 def test_looks_too_far_apart_say_nothing_of_a_jump(gap: int, action: str) -> None:
-    player = gate().see(markets(NOON, price=100), markets(NOON + gap, price=120))
+    player = gate().observe(markets(NOON, price=100), markets(NOON + gap, price=120))
     assert player.action(SCOPE) == action
 
 
@@ -109,38 +109,40 @@ def test_looks_that_may_be_apart_for_less_than_the_window_are_refused() -> None:
 
 
 def test_after_a_look_without_a_price_it_is_compared_with_no_earlier_one() -> None:
-    player = gate().see(markets(NOON, price=100), markets(NOON + SECOND))
+    player = gate().observe(markets(NOON, price=100), markets(NOON + SECOND))
     assert player.readings == ()
-    player.see(markets(NOON + 2 * SECOND, price=120))
+    player.observe(markets(NOON + 2 * SECOND, price=120))
     assert player.readings[0].measured == 0
-    player.see(markets(NOON + 3 * SECOND, price=126))
+    player.observe(markets(NOON + 3 * SECOND, price=126))
     assert player.readings[0].measured == 0.05
 
 
 def test_a_price_of_zero_is_none() -> None:
-    player = gate().see(markets(NOON, price=0), markets(NOON + SECOND, price=100))
+    player = gate().observe(markets(NOON, price=0), markets(NOON + SECOND, price=100))
     assert player.over() == []
 
 
 def test_each_instrument_is_compared_with_itself() -> None:
-    player = gate().see(markets(NOON, price=100), markets(NOON + SECOND, name=ETH, price=200))
+    player = gate().observe(markets(NOON, price=100), markets(NOON + SECOND, name=ETH, price=200))
     assert player.over() == []
 
 
 def test_a_clock_that_goes_back_a_little_forgets_nothing() -> None:
-    player = gate().see(markets(NOON, price=100), markets(NOON - SECOND, price=106))
+    player = gate().observe(markets(NOON, price=100), markets(NOON - SECOND, price=106))
     assert player.action(SCOPE) == "halt_entries"
 
 
 def test_after_a_clock_went_back_far_the_prices_of_the_other_time_count_no_more() -> None:
-    player = gate().see(markets(NOON + HOUR, price=100), markets(NOON, price=106))
+    player = gate().observe(markets(NOON + HOUR, price=100), markets(NOON, price=106))
     assert player.action(SCOPE) == "none"
 
 
 def test_an_accepted_jump_is_measured_from_here() -> None:
-    player = gate(release="manual").see(markets(NOON, price=100), markets(NOON + SECOND, price=110))
+    player = gate(release="manual").observe(
+        markets(NOON, price=100), markets(NOON + SECOND, price=110)
+    )
     player.accept(SCOPE)
-    assert player.see(markets(NOON + 2 * SECOND, price=111)).over() == []
+    assert player.observe(markets(NOON + 2 * SECOND, price=111)).over() == []
 
 
 @given(
@@ -154,7 +156,7 @@ def test_measures_as_brute_force_over_all_prices(tape: list, window: int) -> Non
     for step, price, restart in tape:
         now += step * SECOND
         seen.append((now, price))
-        player.see(markets(now, price=price))
+        player.observe(markets(now, price=price))
         if restart:
             player.restart()
         # Each price stood until the next look; the newest still does.

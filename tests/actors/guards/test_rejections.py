@@ -9,12 +9,12 @@ from tests.actors.guards.trading import Gate, answered, look
 
 
 def player(**params: object) -> Gate:
-    return Gate(RULE, RejectionsParams(**params)).see(look())
+    return Gate(RULE, RejectionsParams(**params)).observe(look())
 
 
 @pytest.mark.parametrize(("rejected", "action"), [(4, "none"), (5, "halt_entries")])
 def test_five_in_a_row_stop_the_strategy(rejected: int, action: str) -> None:
-    guard = player().see(*(answered(False, "no margin") for _ in range(rejected)))
+    guard = player().observe(*(answered(False, "no margin") for _ in range(rejected)))
     assert guard.action("strategy:a") == action
     assert guard.action("desk") == "none"
 
@@ -22,7 +22,7 @@ def test_five_in_a_row_stop_the_strategy(rejected: int, action: str) -> None:
 def test_the_verdict_says_what_the_venue_said_last() -> None:
     verdict = (
         player(limit=2)
-        .see(answered(False, "no margin"), answered(False, "qty invalid"))
+        .observe(answered(False, "no margin"), answered(False, "qty invalid"))
         .verdict("strategy:a")
     )
     assert verdict.reason == "2 rejections in a row, the last: qty invalid"
@@ -30,18 +30,18 @@ def test_the_verdict_says_what_the_venue_said_last() -> None:
 
 
 def test_an_acceptance_ends_the_row() -> None:
-    guard = player().see(*(answered(False) for _ in range(4)), answered(True))
-    guard.see(*(answered(False) for _ in range(4)))
+    guard = player().observe(*(answered(False) for _ in range(4)), answered(True))
+    guard.observe(*(answered(False) for _ in range(4)))
     assert guard.action("strategy:a") == "none"
-    assert guard.see(answered(False)).action("strategy:a") == "halt_entries"
+    assert guard.observe(answered(False)).action("strategy:a") == "halt_entries"
 
 
 def test_an_acceptance_does_not_end_a_halt_that_waits_for_the_trader() -> None:
-    guard = player(limit=1).see(answered(False), answered(True))
+    guard = player(limit=1).observe(answered(False), answered(True))
     assert guard.action("strategy:a") == "halt_entries"
     assert (
         player(limit=1, release="recovered")
-        .see(answered(False), answered(True))
+        .observe(answered(False), answered(True))
         .action("strategy:a")
         == "none"
     )
@@ -57,7 +57,7 @@ def test_an_acceptance_does_not_end_a_halt_that_waits_for_the_trader() -> None:
 )
 def test_rows_are_of_each_strategy_or_of_the_desk(of: str, scope: str, action: str) -> None:
     guard = player(of=of, limit=4)
-    guard.see(*(answered(False, strategy=name) for name in "abab"))
+    guard.observe(*(answered(False, strategy=name) for name in "abab"))
     assert guard.action(scope) == action
 
 
@@ -66,15 +66,15 @@ def test_rows_are_of_each_strategy_or_of_the_desk(of: str, scope: str, action: s
     ["EC_PostOnlyWillTakeLiquidity", "POST_ONLY LIMIT BUY order would have been a TAKER"],
 )
 def test_orders_that_would_have_taken_are_neither_rejected_nor_accepted(reason: str) -> None:
-    guard = player(limit=2).see(*(answered(False, reason) for _ in range(9)))
+    guard = player(limit=2).observe(*(answered(False, reason) for _ in range(9)))
     assert guard.readings == ()
-    guard.see(answered(False), answered(False, reason), answered(False))
+    guard.observe(answered(False), answered(False, reason), answered(False))
     assert guard.action("strategy:a") == "halt_entries"
 
 
 def test_an_accepted_row_is_counted_anew() -> None:
-    guard = player(limit=2).see(answered(False), answered(False)).accept("strategy:a")
-    assert guard.see(answered(False)).action("strategy:a") == "none"
+    guard = player(limit=2).observe(answered(False), answered(False)).accept("strategy:a")
+    assert guard.observe(answered(False)).action("strategy:a") == "none"
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from("ab"), st.booleans()), max_size=60))
@@ -82,9 +82,9 @@ def test_counts_as_brute_force_from_the_end_of_all_answers(tape: list) -> None:
     guard, answers = player(limit=3), []
     for accepted, strategy, restart in tape:
         answers.append((accepted, strategy))
-        guard.see(answered(accepted, strategy=strategy))
+        guard.observe(answered(accepted, strategy=strategy))
         if restart:
-            guard.restart().see(look())
+            guard.restart().observe(look())
         expected = {}
         for name in "ab":
             own = "".join("+" if yes else "-" for yes, whose in answers if whose == name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.guards.session_profit import RULE, SessionProfitParams
-from tests.actors.guards.playing import Player, at, pulse
+from tests.actors.guards.playing import Player, at, snapshot
 
 
 def player(**params: object) -> Player:
@@ -27,36 +27,38 @@ def player(**params: object) -> Player:
     ],
 )
 def test_the_profit_of_the_day(limits: dict[str, float], equity: str, over: list[str]) -> None:
-    desk = player(**limits).see(pulse(2000), pulse(equity))
+    desk = player(**limits).observe(snapshot(2000), snapshot(equity))
     assert desk.over() == over
     assert desk.action() == ("flatten" if over else "none")
 
 
 def test_the_gain_is_locked_until_midnight() -> None:
-    desk = player(limit_currency=100.0).see(pulse(1000, at(0)), pulse(1100, at(0, "10:00")))
+    desk = player(limit_currency=100.0).observe(
+        snapshot(1000, at(0)), snapshot(1100, at(0, "10:00"))
+    )
     assert desk.verdict().reason == "profit of 100.00 since midnight UTC, limit 100.00"
     # Fees of closing bring it below the limit: it stays closed.
-    assert desk.restart().see(pulse(1099, at(0, "23:59"))).action() == "flatten"
-    assert desk.see(pulse(1099, at(1))).action() == "none"
-    assert desk.see(pulse("1198.99", at(1, "01:00"))).action() == "none"
-    assert desk.see(pulse("1199", at(1, "02:00"))).action() == "flatten"
+    assert desk.restart().observe(snapshot(1099, at(0, "23:59"))).action() == "flatten"
+    assert desk.observe(snapshot(1099, at(1))).action() == "none"
+    assert desk.observe(snapshot("1198.99", at(1, "01:00"))).action() == "none"
+    assert desk.observe(snapshot("1199", at(1, "02:00"))).action() == "flatten"
 
 
 def test_a_profit_since_the_start_is_counted_over_midnights_until_it_is_accepted() -> None:
     desk = player(limit_currency=100.0, session="all", release="manual")
-    desk.see(pulse(1000, at(0)), pulse("1099.99", at(3))).restart()
+    desk.observe(snapshot(1000, at(0)), snapshot("1099.99", at(3))).restart()
     assert desk.action() == "none"
-    assert desk.see(pulse("1100", at(4))).action() == "flatten"
-    assert desk.see(pulse("1050", at(5))).action() == "flatten"
-    assert desk.accept().see(pulse("1149.99", at(5))).action() == "none"
-    assert desk.see(pulse("1150", at(6))).action() == "flatten"
+    assert desk.observe(snapshot("1100", at(4))).action() == "flatten"
+    assert desk.observe(snapshot("1050", at(5))).action() == "flatten"
+    assert desk.accept().observe(snapshot("1149.99", at(5))).action() == "none"
+    assert desk.observe(snapshot("1150", at(6))).action() == "flatten"
 
 
 def test_a_recovered_profit_is_one_that_was_given_back() -> None:
     desk = player(limit_currency=100.0, release="recovered", action="halt_entries")
-    desk.see(pulse(1000), pulse(1100))
-    assert desk.see(pulse("1090.01")).action() == "halt_entries"
-    assert desk.see(pulse("1090")).action() == "none"
+    desk.observe(snapshot(1000), snapshot(1100))
+    assert desk.observe(snapshot("1090.01")).action() == "halt_entries"
+    assert desk.observe(snapshot("1090")).action() == "none"
 
 
 def test_no_midnight_ends_a_profit_since_the_start() -> None:

@@ -25,7 +25,7 @@ def gate(**params: object) -> Gate:
     ],
 )
 def test_entries_wait_while_the_spread_has_too_many_ticks(ask: str, admitted: bool) -> None:
-    player = gate(max_ticks=3).see(markets(bid="100.00", ask=ask, tick="0.01"))
+    player = gate(max_ticks=3).observe(markets(bid="100.00", ask=ask, tick="0.01"))
     assert (player.action(SCOPE) == "none") == admitted
     assert (player.ask(asked()) is None) == admitted
 
@@ -38,13 +38,13 @@ def test_entries_wait_while_the_spread_has_too_many_ticks(ask: str, admitted: bo
 def test_entries_wait_while_the_spread_has_too_many_basis_points(
     bid: str, ask: str, admitted: bool
 ) -> None:
-    player = gate(max_bps=10).see(markets(bid=bid, ask=ask))
+    player = gate(max_bps=10).observe(markets(bid=bid, ask=ask))
     assert (player.action(SCOPE) == "none") == admitted
     assert (player.ask(asked()) is None) == admitted
 
 
 def test_the_verdict_says_how_wide_and_that_it_passes() -> None:
-    player = gate(max_ticks=3).see(markets(bid=100, ask="100.05", tick="0.01"))
+    player = gate(max_ticks=3).observe(markets(bid=100, ask="100.05", tick="0.01"))
     verdict = player.verdict(SCOPE)
     assert verdict.reason == "the spread is 5 ticks, at most 3"
     assert (verdict.measured, verdict.limit) == (5, 3)
@@ -52,27 +52,27 @@ def test_the_verdict_says_how_wide_and_that_it_passes() -> None:
 
 
 def test_it_ends_once_the_spread_is_narrower_by_the_hysteresis() -> None:
-    player = gate(max_ticks=10).see(markets(bid=100, ask="100.11", tick="0.01"))
-    player.see(markets(bid=100, ask="100.10", tick="0.01"))
+    player = gate(max_ticks=10).observe(markets(bid=100, ask="100.11", tick="0.01"))
+    player.observe(markets(bid=100, ask="100.10", tick="0.01"))
     assert player.action(SCOPE) == "halt_entries"
-    player.see(markets(bid=100, ask="100.09", tick="0.01"))
+    player.observe(markets(bid=100, ask="100.09", tick="0.01"))
     assert player.action(SCOPE) == "none"
 
 
 @pytest.mark.parametrize("touch", [{}, {"bid": 100}, {"ask": 100}])
 def test_without_both_best_prices_it_is_not_applied(touch: dict) -> None:
-    player = gate(max_ticks=1, max_bps=1).see(markets(tick="0.01", **touch))
+    player = gate(max_ticks=1, max_bps=1).observe(markets(tick="0.01", **touch))
     assert player.readings == ()
     assert player.ask(asked()) is None
 
 
 def test_without_a_tick_or_a_price_above_zero_it_is_not_applied() -> None:
-    assert gate(max_ticks=1).see(markets(bid=1, ask=9)).readings == ()
-    assert gate(max_bps=1).see(markets(bid=0, ask=0)).readings == ()
+    assert gate(max_ticks=1).observe(markets(bid=1, ask=9)).readings == ()
+    assert gate(max_bps=1).observe(markets(bid=0, ask=0)).readings == ()
 
 
 def test_both_limits_hold_together() -> None:
-    player = gate(max_ticks=1000, max_bps=1).see(markets(bid=100, ask="100.02", tick="0.01"))
+    player = gate(max_ticks=1000, max_bps=1).observe(markets(bid=100, ask="100.02", tick="0.01"))
     assert player.over() == [f"{SCOPE} bps"]
     assert player.ask(asked()) == "the spread is 2 bps, at most 1"
 
@@ -82,12 +82,12 @@ def test_one_limit_is_needed() -> None:
 
 
 def test_what_the_pulse_does_not_know_passes() -> None:
-    player = gate(max_ticks=1).see(look())
+    player = gate(max_ticks=1).observe(look())
     assert player.ask(asked(name=ETH)) is None
 
 
 def test_shrinking_lets_entries_pass() -> None:
-    player = gate(max_ticks=1, action="shrink").see(markets(bid=100, ask=101, tick="0.01"))
+    player = gate(max_ticks=1, action="shrink").observe(markets(bid=100, ask=101, tick="0.01"))
     assert player.action(SCOPE) == "shrink"
     assert player.ask(asked()) is None
 
@@ -102,7 +102,7 @@ def test_all_that_are_wide_are_told_and_always_the_widest(
         name: markets(bid=100, ask=100 + Decimal(width) / 100, tick="0.01").markets[BTC]
         for name, width in widths.items()
     }
-    player = gate(max_ticks=limit).see(look(markets=found))
+    player = gate(max_ticks=limit).observe(look(markets=found))
     assert player.over() == [
         f"instrument:{name} ticks" for name, width in widths.items() if width > limit
     ]

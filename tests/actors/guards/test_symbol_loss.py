@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from actors.guards.core.facts import Pulse
+from actors.guards.core.facts import Snapshot
 from actors.guards.symbol_loss import RULE, SymbolLossParams
-from tests.actors.guards.playing import Player, at, nets, pulse
+from tests.actors.guards.playing import Player, at, nets, snapshot
 
 
 def player(**params: object) -> Player:
     return Player(RULE, SymbolLossParams(**params))  # type: ignore[arg-type]
 
 
-def results(now: int | None = None, equity: int = 1000, **by_name: str | int) -> Pulse:
-    return pulse(equity, now, results_by_instrument=nets(**by_name))
+def results(now: int | None = None, equity: int = 1000, **by_name: str | int) -> Snapshot:
+    return snapshot(equity, now, results_by_instrument=nets(**by_name))
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,13 @@ def results(now: int | None = None, equity: int = 1000, **by_name: str | int) ->
 def test_what_an_instrument_lost(
     limits: dict[str, float], path: list[str | int], over: list[str]
 ) -> None:
-    desk = player(**limits).see(results(X=0)).see(*(results(X=net) for net in path))
+    desk = player(**limits).observe(results(X=0)).observe(*(results(X=net) for net in path))
     assert desk.over() == over
     assert desk.action("instrument:X") == ("flatten" if over else "none")
 
 
 def test_the_others_go_on() -> None:
-    desk = player(limit_currency=50.0).see(results(X=0, Y=0), results(X=-50, Y="-49.99"))
+    desk = player(limit_currency=50.0).observe(results(X=0, Y=0), results(X=-50, Y="-49.99"))
     assert [desk.action(f"instrument:{name}") for name in "XY"] == ["flatten", "none"]
     assert desk.action() == "none"
     reason = "loss of 50.00 since the start, limit 50.00"
@@ -57,44 +57,46 @@ def test_the_others_go_on() -> None:
 
 
 def test_an_instrument_that_is_traded_later_began_with_nothing() -> None:
-    desk = player(limit_currency=50.0, trailing_currency=50.0).see(results())
-    assert desk.see(results(X="-50")).over() == [
+    desk = player(limit_currency=50.0, trailing_currency=50.0).observe(results())
+    assert desk.observe(results(X="-50")).over() == [
         "instrument:X currency",
         "instrument:X trailing_currency",
     ]
 
 
 def test_results_from_before_the_guard_are_no_loss_to_it() -> None:
-    desk = player(limit_currency=50.0).see(results(X=-500), results(X="-549.99"))
+    desk = player(limit_currency=50.0).observe(results(X=-500), results(X="-549.99"))
     assert desk.over() == []
-    assert desk.restart().see(results(X="-550")).over() == ["instrument:X currency"]
+    assert desk.restart().observe(results(X="-550")).over() == ["instrument:X currency"]
 
 
 def test_a_fraction_is_of_the_equity_at_the_sessions_start() -> None:
-    desk = player(limit_pct=0.02).see(results(X=0, equity=1000), results(X=-20, equity=5000))
+    desk = player(limit_pct=0.02).observe(results(X=0, equity=1000), results(X=-20, equity=5000))
     assert desk.over() == ["instrument:X pct"]
 
 
 def test_a_session_of_a_day_begins_at_midnight() -> None:
     desk = player(limit_pct=0.02, trailing_currency=30.0, session="day", release="next_day")
-    desk.see(results(at(0), X=0), results(at(0, "01:00"), X=-20))
+    desk.observe(results(at(0), X=0), results(at(0, "01:00"), X=-20))
     assert desk.verdict("instrument:X").until == at(1)
     # The day begins at -20 with an equity of 2000: 2 % are 40 now.
-    desk.see(results(at(1), equity=2000, X=-20))
+    desk.observe(results(at(1), equity=2000, X=-20))
     assert desk.action("instrument:X") == "none"
-    assert desk.see(results(at(1, "01:00"), X="-49.99")).over() == []
-    assert desk.see(results(at(1, "02:00"), X="-50")).over() == ["instrument:X trailing_currency"]
-    assert desk.see(results(at(1, "03:00"), X="-60")).over() == [
+    assert desk.observe(results(at(1, "01:00"), X="-49.99")).over() == []
+    assert desk.observe(results(at(1, "02:00"), X="-50")).over() == [
+        "instrument:X trailing_currency"
+    ]
+    assert desk.observe(results(at(1, "03:00"), X="-60")).over() == [
         "instrument:X pct",
         "instrument:X trailing_currency",
     ]
 
 
 def test_only_the_accepted_instrument_is_measured_anew() -> None:
-    desk = player(limit_currency=50.0).see(results(X=0, Y=0), results(X=-50, Y=-50))
-    desk.accept("instrument:X").see(results(X="-99.99", Y=0))
+    desk = player(limit_currency=50.0).observe(results(X=0, Y=0), results(X=-50, Y=-50))
+    desk.accept("instrument:X").observe(results(X="-99.99", Y=0))
     assert [desk.action(f"instrument:{name}") for name in "XY"] == ["none", "flatten"]
-    assert desk.see(results(X="-100", Y=0)).action("instrument:X") == "flatten"
+    assert desk.observe(results(X="-100", Y=0)).action("instrument:X") == "flatten"
 
 
 def test_what_does_not_go_together_is_named() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.guards.core.facts import Closed, Holding
+from actors.guards.core.facts import Holding, RoundTripEvent
 from actors.guards.core.held import Held, could_open, held_of
 from actors.guards.trades_per_day import RULE, TradesPerDayParams
 from tests.actors.guards.playing import at, closed
@@ -31,24 +31,24 @@ SCOPE = f"instrument:{BTC}"
 
 def gate(limit: int = 2, **params: object) -> Gate:
     made = Gate(RULE, TradesPerDayParams(limit=limit, **params))
-    made.see(look())
+    made.observe(look())
     return made
 
 
 def trip(player: Gate, ts: int = NOON, name: str = BTC) -> None:
     """Opens and closes a position of one."""
-    player.see(traded(1, ts, name, opened=True), traded(-1, ts, name), closed(5, ts, name=name))
+    player.observe(traded(1, ts, name, opened=True), traded(-1, ts, name), closed(5, ts, name=name))
 
 
 def test_the_day_ends_for_an_instrument_when_its_last_trade_is_closed() -> None:
     player = gate(limit=2)
     trip(player)
     assert player.action(SCOPE) == "none"
-    player.see(traded(1, opened=True))
+    player.observe(traded(1, opened=True))
     # The second of two is open: it may still be added to.
     assert player.action(SCOPE) == "none"
     assert player.ask(asked(1, has=1)) is None
-    player.see(traded(-1))
+    player.observe(traded(-1))
     verdict = player.verdict(SCOPE)
     assert (player.action(SCOPE), verdict.measured, verdict.limit) == ("halt_entries", 2, 2)
     assert verdict.until == at(1)
@@ -72,9 +72,9 @@ def test_each_instrument_has_its_own_count() -> None:
 def test_the_count_begins_anew_at_midnight_utc_to_the_nanosecond(ts: int, admitted: bool) -> None:
     player = gate(limit=1)
     trip(player)
-    # No pulse since noon: the order's own time counts.
+    # No snapshot since noon: the order's own time counts.
     assert (player.ask(asked(ts=ts)) is None) == admitted
-    player.see(look(ts))
+    player.observe(look(ts))
     assert (player.action(SCOPE) == "none") == admitted
 
 
@@ -91,7 +91,7 @@ def test_the_hosts_time_zone_and_its_summer_time_do_not_matter(
         opened = []
         for hours in (23, 24, 25, 26, 47, 48):
             now = day + hours * HOUR
-            player.see(look(now))
+            player.observe(look(now))
             if player.ask(asked(ts=now)) is None:
                 trip(player, now)
                 opened.append(hours)
@@ -104,12 +104,12 @@ def test_the_hosts_time_zone_and_its_summer_time_do_not_matter(
 
 def test_a_clock_that_goes_back_over_midnight_gives_no_second_day() -> None:
     player = gate(limit=1)
-    player.see(look(at(1)))
+    player.observe(look(at(1)))
     trip(player, at(1))
-    player.see(look(at(1) - SECOND))
+    player.observe(look(at(1) - SECOND))
     assert player.ask(asked(ts=at(1) - SECOND)) is not None
     # And forward over it once more: still the same day.
-    player.see(look(at(1) + SECOND))
+    player.observe(look(at(1) + SECOND))
     assert player.ask(asked(ts=at(1) + SECOND)) is not None
     assert player.action(SCOPE) == "halt_entries"
 
@@ -122,7 +122,7 @@ def test_a_burst_in_one_callback_opens_no_more_than_are_left() -> None:
     assert player.ask(asked(2, buys=1, sells=1)) == (
         "0 trades opened today, limit 2; with what is under way it could be 3 more"
     )
-    player.see(traded(1, opened=True))
+    player.observe(traded(1, opened=True))
     assert player.ask(asked(-2, has=1, sells=1)) is None
     assert player.ask(asked(2, has=1, sells=2)) == (
         "1 trades opened today, limit 2; with what is under way it could be 3 more"
@@ -171,12 +171,12 @@ def test_orders_that_ended_unfilled_count_no_more() -> None:
 def test_only_the_orders_own_owner_and_instrument_count() -> None:
     player = gate(limit=1)
     others = (
-        asked(1, name=ETH, strategy="a", has=5, sells=3).standing[0],
-        asked(1, name=BTC, strategy="b", has=5, sells=3).standing[0],
+        asked(1, name=ETH, strategy="a", has=5, sells=3).open_exposure[0],
+        asked(1, name=BTC, strategy="b", has=5, sells=3).open_exposure[0],
     )
     order = asked(1)
-    assert could_open(replace(order, standing=(*others, *order.standing))) == 1
-    assert player.ask(replace(order, standing=(*others, *order.standing))) is None
+    assert could_open(replace(order, open_exposure=(*others, *order.open_exposure))) == 1
+    assert player.ask(replace(order, open_exposure=(*others, *order.open_exposure))) is None
 
 
 @pytest.mark.parametrize(
@@ -192,18 +192,18 @@ def test_what_is_held_follows_the_pulse(other: Holding) -> None:
 
 def test_exits_are_no_trades() -> None:
     player = gate(limit=1)
-    player.see(look(NOON, held(1)))
+    player.observe(look(NOON, held(1)))
     assert player.ask(asked(-1, has=1, is_exit=True)) is None
-    player.see(traded(-1), closed(1, name=BTC))
+    player.observe(traded(-1), closed(1, name=BTC))
     assert player.state.opened == {}
     assert player.ask(asked(1)) is None
 
 
 def test_what_was_open_at_the_start_is_not_counted_but_a_turn_is() -> None:
     player = Gate(RULE, TradesPerDayParams(limit=1))
-    player.see(look(NOON, held(1)))
+    player.observe(look(NOON, held(1)))
     assert player.ask(asked(-2, has=1)) is None
-    player.see(traded(-2, opened=True), closed(1, name=BTC))
+    player.observe(traded(-2, opened=True), closed(1, name=BTC))
     assert player.ask(asked(2, has=-1)) is not None
     assert player.ask(asked(-1, has=-1)) is None
 
@@ -234,7 +234,7 @@ def test_no_order_of_fills_opens_more_trades_a_day_than_the_limit(seed: int, lim
     opened: dict[int, int] = {}
     for _ in range(80):
         now += choose.choice([0, 0, SECOND, 2 * HOUR])
-        match choose.choice(["ask", "ask", "ask", "fill", "fill", "cancel", "pulse", "exit"]):
+        match choose.choice(["ask", "ask", "ask", "fill", "fill", "cancel", "snapshot", "exit"]):
             case "ask":
                 size = choose.choice([-2, -1, 1, 2])
                 buys = sum(x > 0 for x in under_way)
@@ -246,18 +246,20 @@ def test_no_order_of_fills_opens_more_trades_a_day_than_the_limit(seed: int, lim
                 after = position + size
                 opens = after != 0 and (position == 0 or position * after < 0)
                 closes = position != 0 and (after == 0 or position * after < 0)
-                player.see(traded(size, now, opened=opens))
+                player.observe(traded(size, now, opened=opens))
                 if closes:
-                    player.see(Closed(ts=now, strategy="a", instrument=BTC, net=Decimal(0)))
+                    player.observe(
+                        RoundTripEvent(ts=now, strategy="a", instrument=BTC, net=Decimal(0))
+                    )
                 day = now // (86400 * SECOND)
                 opened[day] = opened.get(day, 0) + opens
                 position = after
             case "cancel" if under_way:
                 under_way.pop(choose.randrange(len(under_way)))
             case "exit" if position and not under_way:
-                player.see(traded(-position, now), closed(0, now, name=BTC))
+                player.observe(traded(-position, now), closed(0, now, name=BTC))
                 position = 0
             case _:
-                player.see(look(now, *([held(position)] if position else [])))
+                player.observe(look(now, *([held(position)] if position else [])))
                 player.restart()
     assert all(count <= limit for count in opened.values()), opened

@@ -33,13 +33,13 @@ def legs(now: int, spot: str | int = 0, perp: str | int = 0):
     ],
 )
 def test_value_times_time_reaches_the_limit_exactly(later: int, action: str) -> None:
-    player = gate().see(legs(NOON, spot=100), legs(NOON + later, spot=100))
+    player = gate().observe(legs(NOON, spot=100), legs(NOON + later, spot=100))
     assert player.action(f"instrument:{SPOT}") == action
     assert player.action(f"instrument:{PERP}") == action
 
 
 def test_the_verdict_says_what_stood_for_how_long() -> None:
-    player = gate().see(legs(NOON, perp=-100), legs(NOON + 20 * SECOND, perp=-100))
+    player = gate().observe(legs(NOON, perp=-100), legs(NOON + 20 * SECOND, perp=-100))
     verdict = player.verdict(f"instrument:{PERP}")
     assert verdict.reason == (
         f"{SPOT}+{PERP} stands -10,000.00 unhedged: 200,000 value-seconds, limit 100,000"
@@ -60,31 +60,31 @@ def test_the_verdict_says_what_stood_for_how_long() -> None:
 def test_a_pair_within_the_tolerance_is_hedged(perp: str, is_hedged: bool) -> None:
     for first, second in (("100", perp), ("-100", perp.removeprefix("-"))):
         for both in ((first, second), (second, first)):
-            player = gate().see(legs(NOON, *both), legs(NOON + HOUR, *both))
+            player = gate().observe(legs(NOON, *both), legs(NOON + HOUR, *both))
             assert (player.readings[0].measured == 0) == is_hedged
 
 
 @pytest.mark.parametrize(("spot", "is_hedged"), [("0.05", True), ("0.051", False)])
 def test_dust_is_hedged(spot: str, is_hedged: bool) -> None:
-    player = gate().see(legs(NOON, spot), legs(NOON + HOUR, spot))
+    player = gate().observe(legs(NOON, spot), legs(NOON + HOUR, spot))
     assert (player.readings[0].measured == 0) == is_hedged
 
 
 def test_two_legs_of_one_direction_are_no_hedge() -> None:
-    player = gate().see(legs(NOON, 100, 100), legs(NOON + SECOND, 100, 100))
+    player = gate().observe(legs(NOON, 100, 100), legs(NOON + SECOND, 100, 100))
     assert player.readings[0].measured == 20_000
 
 
 def test_a_hedge_ends_the_sum() -> None:
-    player = gate().see(legs(NOON, 100), legs(NOON + 9 * SECOND, 100, -100))
+    player = gate().observe(legs(NOON, 100), legs(NOON + 9 * SECOND, 100, -100))
     assert player.readings[0].measured == 0
-    player.see(legs(NOON + 10 * SECOND, 100), legs(NOON + 18 * SECOND, 100))
+    player.observe(legs(NOON + 10 * SECOND, 100), legs(NOON + 18 * SECOND, 100))
     assert player.readings[0].measured == 80_000
     assert player.action(f"instrument:{SPOT}") == "none"
 
 
 def test_parts_add_up_as_long_as_the_pair_is_not_hedged() -> None:
-    player = gate().see(
+    player = gate().observe(
         legs(NOON, 100),  # 10 000 for 5 s,
         legs(NOON + 5 * SECOND, 100, -50),  # then 5 000 for 10 s,
         legs(NOON + 15 * SECOND, 100, -150),  # then 5 000 the other way for 2 s.
@@ -94,7 +94,7 @@ def test_parts_add_up_as_long_as_the_pair_is_not_hedged() -> None:
 
 
 def test_what_is_filled_between_two_pulses_counts_from_its_fill_on() -> None:
-    player = gate().see(
+    player = gate().observe(
         legs(NOON),
         traded(100, NOON + SECOND, SPOT),
         traded(-100, NOON + 4 * SECOND, PERP),
@@ -102,14 +102,14 @@ def test_what_is_filled_between_two_pulses_counts_from_its_fill_on() -> None:
     )
     # Hedged again, so the sum is gone; but it was 30 000 when the second leg came.
     assert player.readings[0].measured == 0
-    player = gate(limit=30_000.0).see(
+    player = gate(limit=30_000.0).observe(
         legs(NOON), traded(100, NOON + SECOND, SPOT), traded(-100, NOON + 4 * SECOND, PERP)
     )
     assert player.action(f"instrument:{SPOT}") == "flatten"
 
 
 def test_the_second_leg_of_a_pair_takes_away_what_the_first_left() -> None:
-    player = gate().see(
+    player = gate().observe(
         legs(NOON),
         traded(100, NOON, SPOT),  # 10 000 for one second,
         traded(-40, NOON + SECOND, PERP),  # 6 000 for ten,
@@ -120,20 +120,22 @@ def test_the_second_leg_of_a_pair_takes_away_what_the_first_left() -> None:
 
 
 def test_fills_of_other_instruments_change_nothing() -> None:
-    player = gate().see(legs(NOON), traded(100, NOON, "ETHUSDT-LINEAR.BYBIT"))
+    player = gate().observe(legs(NOON), traded(100, NOON, "ETHUSDT-LINEAR.BYBIT"))
     assert player.state.naked == {}
 
 
 def test_a_ratio_says_how_much_of_the_first_hedges_one_of_the_second() -> None:
-    player = gate((Pair(SPOT, PERP, 0.5),)).see(legs(NOON, 50, -100), legs(NOON + HOUR, 50, -100))
+    player = gate((Pair(SPOT, PERP, 0.5),)).observe(
+        legs(NOON, 50, -100), legs(NOON + HOUR, 50, -100)
+    )
     assert player.readings[0].measured == 0
-    player.see(traded(-10, NOON + HOUR, PERP), legs(NOON + HOUR + SECOND, 50, -110))
+    player.observe(traded(-10, NOON + HOUR, PERP), legs(NOON + HOUR + SECOND, 50, -110))
     # 10 coins more on the second leg are 500 of the first.
     assert player.readings[0].measured == 500
 
 
 def test_a_clock_that_goes_back_takes_nothing_away() -> None:
-    player = gate().see(
+    player = gate().observe(
         legs(NOON, 100),
         legs(NOON + 5 * SECOND, 100),  # 50 000 so far.
         legs(NOON - HOUR, 100),
@@ -143,21 +145,21 @@ def test_a_clock_that_goes_back_takes_nothing_away() -> None:
 
 
 def test_it_can_close_the_way_in_only() -> None:
-    player = gate(action="reduce_only").see(legs(NOON, 100), legs(NOON + HOUR, 100))
+    player = gate(action="reduce_only").observe(legs(NOON, 100), legs(NOON + HOUR, 100))
     assert player.action(f"instrument:{SPOT}") == "reduce_only"
 
 
 def test_an_accepted_sum_begins_anew() -> None:
-    player = gate().see(legs(NOON, 100), legs(NOON + HOUR, 100))
+    player = gate().observe(legs(NOON, 100), legs(NOON + HOUR, 100))
     player.accept(f"instrument:{SPOT}").accept(f"instrument:{PERP}")
-    player.see(legs(NOON + HOUR + SECOND, 100), legs(NOON + HOUR + 2 * SECOND, 100))
+    player.observe(legs(NOON + HOUR + SECOND, 100), legs(NOON + HOUR + 2 * SECOND, 100))
     assert player.readings[0].measured == 10_000
     assert player.action(f"instrument:{SPOT}") == "none"
 
 
 def test_accepting_one_pair_leaves_the_others_sum() -> None:
     other = Pair("ETHUSDT-SPOT.BYBIT", "ETHUSDT-LINEAR.BYBIT")
-    player = gate((PAIR, other)).see(
+    player = gate((PAIR, other)).observe(
         *(look(now, held(100, other.second), held(100, PERP)) for now in (NOON, NOON + HOUR))
     )
     player.accept(f"instrument:{PERP}")
@@ -191,7 +193,7 @@ def test_the_legs_are_named_for_validate() -> None:
 def test_sums_up_as_brute_force_second_by_second(tape: list) -> None:
     """Steps of whole seconds, some of them backwards; one coin is worth 100."""
     player, now, total, net = gate(limit=1e12), NOON, 0, 0
-    player.see(legs(now))
+    player.observe(legs(now))
     for step, spot, perp, restart in tape:
         now += step * SECOND
         for _ in range(step):
@@ -199,7 +201,7 @@ def test_sums_up_as_brute_force_second_by_second(tape: list) -> None:
         net = 100 * (spot + perp)
         if abs(net) <= max(5, 0.02 * 100 * max(abs(spot), abs(perp))):
             net = total = 0
-        player.see(legs(now, spot, perp))
+        player.observe(legs(now, spot, perp))
         if restart:
             player.restart()
         assert player.readings[0].measured == total

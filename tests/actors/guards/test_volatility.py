@@ -11,26 +11,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.guards.core.facts import Market, Pulse
+from actors.guards.core.facts import Market, Snapshot
 from actors.guards.core.reading import Reading
 from actors.guards.core.samples import Samples
 from actors.guards.volatility import RULE, YEAR_NS, VolatilityParams
 from strategies.messages import Action
-from tests.actors.guards.positions import BTC, ETH, NOW, by_scope, only, pulse
+from tests.actors.guards.positions import BTC, ETH, NOW, by_scope, only, snapshot
 
 HOUR = 3600 * 10**9
 
 
-def priced(at: float, **prices: float | None) -> Pulse:
+def priced(at: float, **prices: float | None) -> Snapshot:
     markets = {
         {"btc": BTC, "eth": ETH}[name]: Market(price=None if price is None else D(repr(price)))
         for name, price in prices.items()
     }
-    return pulse(now=NOW + int(at * HOUR), markets=markets)
+    return snapshot(now=NOW + int(at * HOUR), markets=markets)
 
 
 def played(
-    tape: Sequence[Pulse], params: VolatilityParams
+    tape: Sequence[Snapshot], params: VolatilityParams
 ) -> tuple[Samples, tuple[Reading, ...] | None]:
     state, readings = RULE.start(params, tape[0]), None
     for seen in tape:
@@ -42,7 +42,7 @@ def params(**given: object) -> VolatilityParams:
     return VolatilityParams(**{"every": "1h", "lookback": 4, **given})
 
 
-def swinging(move: float, hours: int = 4, calm: float = 0.0) -> list[Pulse]:
+def swinging(move: float, hours: int = 4, calm: float = 0.0) -> list[Snapshot]:
     """BTC goes up and down by this logarithm each hour, ETH by another."""
     return [
         priced(at, btc=100 * math.exp(move * (at % 2)), eth=50 * math.exp(calm * (at % 2)))

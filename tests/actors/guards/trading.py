@@ -6,15 +6,15 @@ from decimal import Decimal
 from typing import Any
 
 from actors.guards.core.facts import (
-    Answered,
-    Asked,
-    Erred,
+    ErrorEvent,
+    FillEvent,
     Holding,
     Market,
-    Pulse,
+    OpenExposure,
+    OrderRequested,
     Refused,
-    Standing,
-    Traded,
+    Snapshot,
+    VenueResponse,
 )
 from actors.guards.core.latch import verdicts
 from strategies.messages import Action, Verdict
@@ -37,13 +37,13 @@ def held(quantity: str | int, name: str = BTC, strategy: str = "a", price: int =
     )
 
 
-def look(now: int = NOON, *holdings: Holding, **fields: Any) -> Pulse:
-    """Return a pulse of a desk with an equity of 1000."""
-    return Pulse(now=now, equity=Decimal(1000), holdings=holdings, **fields)
+def look(now: int = NOON, *holdings: Holding, **fields: Any) -> Snapshot:
+    """Return a snapshot of a desk with an equity of 1000."""
+    return Snapshot(now=now, equity=Decimal(1000), holdings=holdings, **fields)
 
 
-def markets(now: int = NOON, *, name: str = BTC, **fields: Any) -> Pulse:
-    """Return a pulse that knows this of one instrument's market."""
+def markets(now: int = NOON, *, name: str = BTC, **fields: Any) -> Snapshot:
+    """Return a snapshot that knows this of one instrument's market."""
     numbers = {
         key: Decimal(str(value)) if key in ("price", "bid", "ask", "tick") else value
         for key, value in fields.items()
@@ -61,9 +61,9 @@ def asked(
     buys: int = 0,
     sells: int = 0,
     is_exit: bool = False,
-) -> Asked:
+) -> OrderRequested:
     """Return an order of a strategy that has so much, and so many orders of one under way."""
-    row = Standing(
+    row = OpenExposure(
         strategy=strategy,
         instrument=name,
         held=Decimal(has),
@@ -73,14 +73,14 @@ def asked(
         sell_orders=sells,
         price=Decimal(100),
     )
-    return Asked(
+    return OrderRequested(
         ts=ts,
         strategy=strategy,
         instrument=name,
         quantity=Decimal(quantity),
         price=None,
         is_exit=is_exit,
-        standing=() if is_exit else (row,),
+        open_exposure=() if is_exit else (row,),
     )
 
 
@@ -93,9 +93,9 @@ def traded(
     opened: bool = False,
     slippage: float | None = None,
     price: str | int = 100,
-) -> Traded:
+) -> FillEvent:
     """Return a fill at 100 without a fee."""
-    return Traded(
+    return FillEvent(
         ts=ts,
         strategy=strategy,
         instrument=name,
@@ -107,14 +107,16 @@ def traded(
     )
 
 
-def answered(accepted: bool, reason: str = "", strategy: str = "a", ts: int = NOON) -> Answered:
+def answered(
+    accepted: bool, reason: str = "", strategy: str = "a", ts: int = NOON
+) -> VenueResponse:
     """Return the venue's answer to a request."""
-    return Answered(ts=ts, strategy=strategy, instrument=BTC, accepted=accepted, reason=reason)
+    return VenueResponse(ts=ts, strategy=strategy, instrument=BTC, accepted=accepted, reason=reason)
 
 
-def erred(ts: int, source: str = "sweep") -> Erred:
+def erred(ts: int, source: str = "sweep") -> ErrorEvent:
     """Return an error of the desk."""
-    return Erred(ts=ts, source=source, text="it broke")
+    return ErrorEvent(ts=ts, source=source, text="it broke")
 
 
 class Gate(Player):
@@ -123,9 +125,9 @@ class Gate(Player):
     def verdict(self, scope: str = "desk") -> Verdict:
         """Return what stands on a scope, as the guard says it."""
         none = Verdict(action=Action.NONE, scope=scope)
-        return verdicts(self.latches, "guard", passing=self.params.passing).get(scope, none)
+        return verdicts(self.latches, "guard", transient=self.params.transient).get(scope, none)
 
-    def ask(self, order: Asked) -> str | None:
+    def ask(self, order: OrderRequested) -> str | None:
         """Let an order leave where the rule admits it, as the gate does; return why it does not."""
         assert self.last is not None
         if not order.is_exit:
@@ -137,7 +139,7 @@ class Gate(Player):
                     instrument=order.instrument,
                     reason=reason,
                 )
-                self.see(refused)
+                self.observe(refused)
                 return reason
-        self.see(order)
+        self.observe(order)
         return None

@@ -9,13 +9,13 @@ import msgspec
 
 from actors.desk.guard import Guard
 from actors.guards import daily_loss, max_drawdown
-from actors.guards.core.facts import Seen
+from actors.guards.core.facts import Input
 from actors.guards.core.params import GuardParams
 from actors.guards.core.rule import Readings, Rule
 from actors.losses import DailyLoss, MaxDrawdown
 
 
-def _blind(state: Any, seen: Seen, params: Any) -> tuple[Any, Readings]:
+def _blind(state: Any, seen: Input, params: Any) -> tuple[Any, Readings]:
     """Measure as the rule does, and never find anything over its limit."""
     state, readings = daily_loss.RULE.step(state, seen, params)
     if readings is not None:
@@ -23,7 +23,7 @@ def _blind(state: Any, seen: Seen, params: Any) -> tuple[Any, Readings]:
     return state, readings
 
 
-def _lax(state: Any, seen: Seen, params: Any) -> tuple[Any, Readings]:
+def _lax(state: Any, seen: Input, params: Any) -> tuple[Any, Readings]:
     """Notice only twice the limit."""
     twice = msgspec.structs.replace(params, limit_pct=params.limit_pct * 2)
     return max_drawdown.RULE.step(state, seen, twice)
