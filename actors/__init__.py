@@ -18,7 +18,7 @@ backtest and live:
 
 To add a guard: its parameters (a `GuardParams` with ranges, units and a ``check``) and its pure
 functions, bound as ``RULE``, in a file of ``rules/``; a class of a few lines in the module that it
-belongs to; its unit in ``live_nodes/operate/risk_units.py``; what breaches it in
+belongs to; its unit in ``live_nodes/operate/risk_status.py``; what breaches it in
 ``live_nodes/drill/recipes.py`` (a guard that can't be drilled is an error); a truth table just
 inside, at and just outside its limit in ``tests/actors/rules``; its line in
 ``live_nodes/nodes/guarded_practice.yaml``, and ``python -m config.schema``. A guard of one's own

@@ -8,11 +8,9 @@ import typer
 def register(app: typer.Typer) -> None:
     """Add the commands of this package."""
     from live_nodes.drill import commands as drill_commands
-    from live_nodes.operate import node_commands, operator_commands, risk_commands
+    from live_nodes.operate import commands as node_commands
     from live_nodes.practice import commands as exchange_commands
 
     node_commands.register(app)
-    operator_commands.register(app)
-    risk_commands.register(app)
     drill_commands.register()
     exchange_commands.register(app)

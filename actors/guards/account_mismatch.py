@@ -22,7 +22,7 @@ Kind = Literal[
     "position_differs",
     "external_position",
 ]
-"""The findings of a node's sweep (``live_nodes.reconcile.sweep_rules.Kind``)."""
+"""The findings of a node's sweep (``live_nodes.reconcile.sweep.Kind``)."""
 
 
 class AccountMismatchParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 import msgspec
@@ -46,9 +46,32 @@ from nautilus_trader.model.enums import OrderStatus
 from nautilus_trader.model.identifiers import ClientOrderId
 from nautilus_trader.model.objects import Quantity
 
-from live_nodes.bybit.entry_price import first_part
 from live_nodes.bybit.links import Link, Links
 from live_nodes.local.keys import KeyPair
+
+
+def first_part(
+    quantity: Decimal, average: Decimal, tick: Decimal, lot: Decimal
+) -> tuple[Decimal, Decimal] | None:
+    """Return quantity and price of the first of the two fills, None where one is as good.
+
+    The second is the rest, one tick higher. Both together cost what the position did, to within
+    half of ``tick * lot``.
+
+    Parameters
+    ----------
+    quantity : Decimal
+        Of the position, unsigned, a multiple of `lot`.
+    average : Decimal
+        Its average entry price.
+    tick, lot : Decimal
+        Steps in which prices and quantities can be told.
+    """
+    lower = (average / tick).to_integral_value(ROUND_FLOOR) * tick
+    higher_lots = quantity * (average - lower) / tick / lot
+    rest = higher_lots.to_integral_value(ROUND_HALF_EVEN) * lot
+    first = quantity - rest
+    return (first, lower) if first and rest else None
 
 
 @dataclass(frozen=True)

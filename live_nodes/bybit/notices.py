@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from config.documents.node import Environment
+from live_nodes.bybit.facts import products_of
 from live_nodes.bybit.rest import VenueError, VenueRest
-from live_nodes.bybit.terms import products_of
 
 STATUS_EVERY_S = 10.0
 LISTING_EVERY_S = 60.0

@@ -60,7 +60,8 @@ from live_nodes.drill.steps import (
 )
 from live_nodes.drill.strategy import Drill
 from live_nodes.drill.world import DrillError, Heard, Refusal, Restarted, WorldName
-from live_nodes.node.operator_guard import OPERATOR, Operator
+from live_nodes.local.mailbox import OPERATOR
+from live_nodes.node.operator_desk import Operator
 from strategies.messages import Verdict
 from strategies.state import MemoryState
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from live_nodes.operate.risk_commands import JsonOption, SetOption, risk_app
+from live_nodes.operate.commands import JsonOption, SetOption, risk_app
 
 WIDE = 180
 

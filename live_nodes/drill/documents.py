@@ -18,8 +18,9 @@ from config.params import build_params, complete_params
 from config.resolved import Resolved
 from config.writing import as_yaml
 from live_nodes.drill.scene import BALANCE, KEY, Scene, facts_of, instruments_of
+from live_nodes.local.mailbox import OPERATOR
 from live_nodes.local.practice_process import Endpoint
-from live_nodes.node.operator_guard import OPERATOR, Operator
+from live_nodes.node.operator_desk import Operator
 
 ACCOUNT = "main"
 TAG = "dr"

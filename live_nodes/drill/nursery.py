@@ -142,7 +142,7 @@ class Nursery:
 def main() -> None:
     """Serve until standard input ends, then end every child."""
     import live_nodes.drill.strategy
-    import live_nodes.node.session  # noqa: F401 - what every child needs, imported once
+    import live_nodes.node.launch  # noqa: F401 - what every child needs, imported once
 
     children: dict[int, Path] = {}
     try:

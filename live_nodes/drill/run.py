@@ -24,7 +24,8 @@ from live_nodes.drill.recipes import RECIPES, Recipe, recipe_of
 from live_nodes.drill.rows import Row, compare
 from live_nodes.drill.scene import Scene
 from live_nodes.drill.world import DrillError, World, WorldName
-from live_nodes.node.operator_guard import OPERATOR, Operator
+from live_nodes.local.mailbox import OPERATOR
+from live_nodes.node.operator_desk import Operator
 
 WORLDS: tuple[WorldName, ...] = ("backtest", "practice")
 AT_ONCE = 2

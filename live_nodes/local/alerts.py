@@ -2,24 +2,261 @@
 
 Addresses are apprise's (https://github.com/caronc/apprise/wiki), found by the name of an
 environment variable. They hold tokens: nothing here ever shows one, and apprise's own log, which
-does, is silenced.
+does, is silenced. Each address has a thread of its own: whatever it does, nobody waits for it. What
+comes while a message is under way, while the address is dead or sooner than its pace allows is
+gathered into the next message; when too much waits, the first and the newest are kept.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from config.documents import Node
 from config.errors import GateRefused
-from live_nodes.local.alert_channel import Alert, Channel, Counted, Level, Pace, Send
 from live_nodes.local.keys import ENV_FILE, Secret
+
+Level = Literal["info", "warning", "critical"]
+RANK: dict[Level, int] = {"info": 0, "warning": 1, "critical": 2}
+LINES = 10
+"""Alerts that a message spells out; of more it tells the number."""
+LONGEST = 400
+"""Characters of an alert in a message."""
+_HURRY = 0.25
+"""Seconds between two tries on the way out."""
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a person must hear.
+
+    Parameters
+    ----------
+    ts : int
+        UNIX nanoseconds (UTC).
+    level : {"info", "warning", "critical"}
+        How urgent it is.
+    kind : str
+        What it is about: ``guard``, ``flatten``, ``node`` …
+    text : str
+        In words, without any secret.
+    """
+
+    ts: int
+    level: Level
+    kind: str
+    text: str
+
+
+Send = Callable[[str, str, Level], bool]
+"""``send(title, body, level)``: whether it arrived; may take as long as it likes, and raise."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often a channel speaks; seconds.
+
+    Parameters
+    ----------
+    gather : float
+        How long the first alert waits for those that come with it.
+    pause : float
+        Least time between two messages.
+    backoff, backoff_most : float
+        Pause after a failure, doubled with each one more, up to the second.
+    waiting : int
+        How many alerts may wait.
+    """
+
+    gather: float = 0.2
+    pause: float = 5.0
+    backoff: float = 1.0
+    backoff_most: float = 60.0
+    waiting: int = 500
+
+
+@dataclass
+class Counted:
+    """What became of a channel's alerts so far."""
+
+    sent: int = 0
+    messages: int = 0
+    failures: int = 0
+    dropped: int = 0
+
+
+class Channel:
+    """Sends alerts to one address.
+
+    Parameters
+    ----------
+    node : str
+        Name of the node, for the messages.
+    name : str
+        What the channel is called where its address must not be seen.
+    send : callable
+        Brings a message there.
+    pace : Pace
+        How often it speaks.
+    """
+
+    def __init__(self, node: str, name: str, send: Send, pace: Pace | None = None) -> None:
+        self.name = name
+        self._node, self._send, self._pace = node, send, pace or Pace()
+        self._queue: deque[Alert] = deque()
+        self._changed = threading.Condition()
+        self._counted = Counted()
+        self._problem = ""
+        self._told = ""
+        self._until: float | None = None
+        self._next_at = 0.0
+        self._thread = threading.Thread(target=self._run, name=f"alerts {name}", daemon=True)
+        self._thread.start()
+
+    def put(self, alert: Alert) -> None:
+        """Take an alert; returns at once."""
+        with self._changed:
+            self._queue.append(alert)
+            if len(self._queue) > self._pace.waiting:
+                del self._queue[self._pace.waiting // 2]
+                self._counted.dropped += 1
+            self._changed.notify_all()
+
+    def counted(self) -> Counted:
+        """Return what became of all alerts so far."""
+        with self._changed:
+            return Counted(**vars(self._counted))
+
+    def news(self) -> str | None:
+        """Return, once, that it failed or that it is well again; None when nothing changed."""
+        with self._changed:
+            if self._problem == self._told:
+                return None
+            self._told = self._problem
+            return f"{self.name}: {self._problem or 'alerts arrive again'}"
+
+    def close(self, seconds: float) -> bool:
+        """Send what waits, for a bounded time; return whether all of it arrived."""
+        with self._changed:
+            self._until = time.monotonic() + seconds
+            self._changed.notify_all()
+        self._thread.join(seconds)
+        with self._changed:
+            arrived = not self._thread.is_alive() and not self._queue
+        return arrived
+
+    # In its own thread -------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while self._wait_for_some():
+            batch = self._take()
+            tries = 0
+            while not self._tried(batch):
+                tries += 1
+                pause = self._pace.backoff * 2 ** min(tries - 1, 16)
+                if not self._rest(min(pause, self._pace.backoff_most)):
+                    with self._changed:
+                        # What did not leave shows as left over.
+                        self._queue.extendleft(reversed(batch))
+                    return
+                batch = self._shortened(batch + self._take())
+            with self._changed:
+                self._counted.sent += len(batch)
+                self._counted.messages += 1
+                self._next_at = time.monotonic() + self._pace.pause
+
+    def _wait_for_some(self) -> bool:
+        """Wait until something is to be sent and may be; False when the channel is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._until is not None)
+            if not self._queue:
+                return False
+            wait = max(self._pace.gather, self._next_at - time.monotonic())
+            # On the way out nothing waits for company.
+            self._changed.wait_for(lambda: self._until is not None, wait)
+            return True
+
+    def _take(self) -> list[Alert]:
+        with self._changed:
+            taken = list(self._queue)
+            self._queue.clear()
+            return taken
+
+    def _shortened(self, batch: list[Alert]) -> list[Alert]:
+        over = len(batch) - self._pace.waiting
+        if over <= 0:
+            return batch
+        half = self._pace.waiting // 2
+        with self._changed:
+            self._counted.dropped += over
+        return batch[:half] + batch[half + over :]
+
+    def _rest(self, seconds: float) -> bool:
+        """Wait after a failure; False when there is no time left to try again."""
+        with self._changed:
+            # Called back by the close, and then in a hurry.
+            self._changed.wait_for(lambda: self._until is not None, seconds)
+            if self._until is None:
+                return True
+            left = self._until - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(left, _HURRY))
+        return True
+
+    def _tried(self, batch: Sequence[Alert]) -> bool:
+        title, body, level = message(self._node, batch)
+        problem = "refused, or not to be reached; tried again until it is"
+        try:
+            arrived = self._send(title, body, level)
+        except Exception as error:  # noqa: BLE001 - whatever a service's client raises: said below
+            # Its words may hold the address.
+            arrived, problem = False, f"failed: {type(error).__name__}"
+        with self._changed:
+            self._problem = "" if arrived else problem
+            self._counted.failures += not arrived
+        return arrived
+
+
+def message(node: str, batch: Sequence[Alert]) -> tuple[str, str, Level]:
+    """Return title, body and level of one message that tells several alerts."""
+    lines = _lines(batch)
+    level = max((alert.level for alert in batch), key=RANK.__getitem__)
+    if len(batch) == 1:
+        return f"{node}: {batch[0].kind}", lines[0], level
+    if len(lines) > LINES:
+        left = len(lines) - LINES
+        half = LINES // 2
+        lines = [*lines[:half], f"… and {left} more, see alerts.jsonl …", *lines[-half:]]
+    return f"{node}: {len(batch)} alerts", "\n".join(lines), level
+
+
+def _lines(batch: Sequence[Alert]) -> list[str]:
+    """Return a line for each text, at the time it came first, with how often it came."""
+    first: dict[str, Alert] = {}
+    times: dict[str, int] = {}
+    for alert in batch:
+        first.setdefault(alert.text, alert)
+        times[alert.text] = times.get(alert.text, 0) + 1
+    return [
+        f"{datetime.fromtimestamp(alert.ts / 1e9, UTC):%H:%M:%S} UTC {_cut(text)}"
+        + (f" (x {times[text]})" if times[text] > 1 else "")
+        for text, alert in first.items()
+    ]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
 
 FILE = "alerts.jsonl"
 FILE_BYTES = 16 * 1024 * 1024

@@ -10,7 +10,23 @@ from pathlib import Path
 
 from config.documents import Keys, Node
 from config.errors import GateRefused, InputError
-from live_nodes.local.practice_keys import practice_keys
+
+
+def practice_keys(name: str) -> tuple[str, str]:
+    """Return the API key and secret of a practice account.
+
+    Parameters
+    ----------
+    name : str
+        The account's name in the exchange's document.
+
+    Examples
+    --------
+    >>> practice_keys("main")
+    ('practice-main', 'practice-secret-main')
+    """
+    return f"practice-{name}", f"practice-secret-{name}"
+
 
 ENV_FILE = Path(".env")
 HIDDEN = "<secret>"

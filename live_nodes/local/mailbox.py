@@ -13,6 +13,7 @@ there, so that a node that is killed in between does it again: every command may
 from __future__ import annotations
 
 import os
+import re
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -24,6 +25,9 @@ import msgspec
 from live_nodes.local.files import replace_file
 
 FOLDER = "mailbox"
+OPERATOR = "operator"
+"""Key of the operator's own guard, the kill switch."""
+SCOPE = re.compile(r"desk|strategy:[a-z0-9]{1,8}|instrument:[^\s:]+")
 LONGEST = 64 * 1024
 """Bytes of a request; nobody writes a longer one in earnest."""
 FORGOTTEN_S = 24 * 3600.0

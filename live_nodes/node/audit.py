@@ -21,7 +21,7 @@ import msgspec
 
 from actors.records.journal import Journal
 from actors.records.rows import OrderRow
-from live_nodes.node.outcome import Miss, misses
+from live_nodes.node.report import Miss, misses
 from strategies.messages import Decision, Executed
 
 FOLDER = "audit"

@@ -1,16 +1,16 @@
-"""From a node's document to a trading node that is ready to connect: the one factory of it.
+"""From a node's document to a trading node that is ready to connect, with its order gate.
 
-Engine-specific. The strategies' configurations come from
-`backtests.engine.build.strategy_config`, as a
-backtest's do; only the node's tag and the claims on its instruments differ.
+Engine-specific. The strategies' configurations come from `backtests.engine.build.strategy_config`,
+as a backtest's do; only the node's tag and the claims on its instruments differ.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from nautilus_trader.adapters.bybit import BYBIT
 from nautilus_trader.adapters.bybit.config import BybitDataClientConfig, BybitExecClientConfig
@@ -29,33 +29,28 @@ from nautilus_trader.config import (
 from nautilus_trader.core import nautilus_pyo3 as engine
 from nautilus_trader.live.node import TradingNode
 
+from actors.gate.gate import OrderGate
+from actors.records.journal import Journal
+from actors.records.order_facts import Hold, OrderFacts
 from backtests.engine.build import strategy_config
 from catalog.instruments import VENUE
 from config.components import resolve
 from config.documents import Node
-from config.universe import select
 from live_nodes.bybit.adapter import Wiring, data_factory, execution_factory, forget_clients
-from live_nodes.bybit.terms import products_of
+from live_nodes.bybit.facts import products_of
 from live_nodes.local.endpoints import Addresses, world
+from live_nodes.node.account import CacheAccount
 from live_nodes.node.feed import NodeFeed, NodeFeedConfig
+from live_nodes.node.preflight import Preflight, universe_of
+from live_nodes.node.report import Options, Report
+from strategies.base import DeskStrategy
+from strategies.order_ids import owner_of
+from strategies.state import MemoryState, StateStore
 
 LOG_FILE = "node"
 FEED = "NodeFeed"
 _RETRIES = {"max_retries": 3, "retry_delay_initial_ms": 200, "retry_delay_max_ms": 2000}
 """One short answer of the venue must not fail a request: live.md, "Suggested …"."""
-
-
-def universe_of(node: Node, ids: Iterable[str]) -> list[str]:
-    """Return the ids that the node's enabled strategies trade."""
-    there = sorted(ids)
-    return sorted(
-        {
-            name
-            for component in node.strategies.values()
-            if component.enabled
-            for name in select(there, node.universe, component)
-        }
-    )
 
 
 def node_config(
@@ -188,3 +183,139 @@ def _execution_engine(*, reconciliation: bool) -> LiveExecEngineConfig:
         filter_unclaimed_external_orders=False,
         graceful_shutdown_on_exception=True,
     )
+
+
+LOG_BYTES = 64 * 1024 * 1024
+"""Length at which a start puts the log aside."""
+Say = Callable[[str], None]
+
+
+def put_aside_long_log(log: Path) -> None:
+    """Begin a new log when the last one has grown long; one old one is kept.
+
+    The engine's own rotation names its files by the time, so that nobody finds the newest.
+    """
+    if log.is_file() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".old.log"))
+
+
+def gate_of(node: Node, made: TradingNode, journal: Journal) -> OrderGate:
+    """Return the node's order gate: it writes down, and knows its own ids."""
+    kernel = made.kernel
+    gate = OrderGate(kernel, CacheAccount(kernel.cache), float(node.limits.leverage))
+    gate.observers.append(journal)
+    gate.hold(without_our_name(node.tag))
+    return gate
+
+
+def hold_all(gate: OrderGate, report: Report, say: Say) -> None:
+    """Let nothing leave, and say what would: a dry run.
+
+    After the guards joined the gate, so that what they refuse is not said to leave.
+    """
+    gate.observers.append(Intentions(report.intended, say))
+    gate.hold(lambda facts: DRY_RUN, exits=True)
+
+
+def state_of(node: Node, journal: Journal, options: Options, owner: str) -> StateStore:
+    """Return what keeps the state of a strategy or a guard in a run of this kind."""
+    # Paper positions are in the memory of this process: what was done before is undone.
+    state = MemoryState() if node.environment == "paper" else journal.state(owner)
+    return ScratchState(state) if options.dry_run else state
+
+
+def strategies_by_key(
+    node: Node, made: TradingNode, journal: Journal, options: Options, facts: Preflight
+) -> dict[str, DeskStrategy]:
+    """Return the node's strategies, told what they must know before they start."""
+    listed = {name: facts.infos[name].listed_ns for name in facts.universe}
+    found: dict[str, DeskStrategy] = {}
+    for strategy in made.trader.strategies():
+        assert isinstance(strategy, DeskStrategy)
+        key = strategy.config.key
+        strategy.attach_state(state_of(node, journal, options, key))
+        strategy.know_listings({name: ns for name, ns in listed.items() if ns})
+        strategy.adopts_orders = node.watch.policies.foreign_orders == "adopt"
+        found[key] = strategy
+    return found
+
+
+def without_our_name(tag: str) -> Hold:
+    """Refuse entries whose id does not say whose they are: nobody could own them later."""
+
+    def held(facts: OrderFacts) -> str | None:
+        if facts.operation != "submit":
+            return None
+        owner = owner_of(facts.client_order_id)
+        if owner is not None and (owner.tag, owner.key) == (tag, facts.strategy):
+            return None
+        return (
+            f"order id {facts.client_order_id} lacks the prefix {tag}-{facts.strategy}-: "
+            "make orders with client_order_id=self.next_order_id()"
+        )
+
+    return held
+
+
+DRY_RUN = "dry run"
+"""The reason of its refusals."""
+
+
+class Intentions:
+    """An observer of the order gate that says and keeps what would have been sent.
+
+    Parameters
+    ----------
+    kept : list
+        Takes each as plain values.
+    say : callable
+        Takes a line for the person who watches.
+    """
+
+    def __init__(self, kept: list[dict[str, Any]], say: Callable[[str], None]) -> None:
+        self._kept, self._say = kept, say
+
+    def intended(self, facts: OrderFacts) -> None:
+        """Hear of a request that would leave: in a dry run none gets so far."""
+
+    def refused(self, facts: OrderFacts, reason: str) -> None:
+        """Hear of a request that the dry run, or another rule before it, kept back."""
+        if reason != DRY_RUN:
+            return
+        price = "" if facts.price is None else f" at {facts.price:f}"
+        quantity = f"{facts.quantity:f} " if facts.quantity else ""
+        self._say(f"would {facts.operation} {facts.side} {quantity}{facts.instrument}{price}")
+        self._kept.append(
+            {
+                "operation": facts.operation,
+                "strategy": facts.strategy,
+                "instrument": facts.instrument,
+                "side": facts.side,
+                "quantity": f"{facts.quantity:f}",
+                "price": None if facts.price is None else f"{facts.price:f}",
+                "order_type": facts.order_type,
+                "reduce_only": facts.reduce_only,
+            }
+        )
+
+
+class ScratchState:
+    """A store that reads what is real and keeps what is written to itself: nothing was done.
+
+    Parameters
+    ----------
+    real : StateStore
+        The journal's.
+    """
+
+    def __init__(self, real: StateStore) -> None:
+        self._real = real
+        self._written: dict[str, bytes] = {}
+
+    def load(self, name: str) -> bytes | None:
+        """Return what was saved last under the name, in this run or before."""
+        return self._written.get(name) or self._real.load(name)
+
+    def save(self, name: str, value: bytes) -> None:
+        """Keep the value for the rest of the run."""
+        self._written[name] = value

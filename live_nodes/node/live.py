@@ -30,21 +30,25 @@ from live_nodes.local.endpoints import Addresses
 from live_nodes.local.heartbeat import Heartbeat
 from live_nodes.local.keys import KeyPair
 from live_nodes.node.account import CacheAccount
-from live_nodes.node.build import LOG_FILE, make_node, node_config
-from live_nodes.node.console import decision_line, waiting_lines
+from live_nodes.node.build import (
+    LOG_FILE,
+    gate_of,
+    hold_all,
+    make_node,
+    node_config,
+    put_aside_long_log,
+    strategies_by_key,
+)
 from live_nodes.node.feed import NodeFeed
-from live_nodes.node.gates import GateFailure, refuse, strangers_gate
-from live_nodes.node.node_guards import look_at_markets, node_guards
-from live_nodes.node.outcome import Miss, in_words
-from live_nodes.node.preflight import Preflight, preflight
-from live_nodes.node.report import Options, Report
+from live_nodes.node.operator_desk import look_at_markets, node_guards
+from live_nodes.node.preflight import GateFailure, Preflight, preflight, refuse, strangers_gate
+from live_nodes.node.report import Miss, Options, Report, decision_line, in_words, waiting_lines
 from live_nodes.node.risk import Risk
 from live_nodes.node.risk_books import Fills
 from live_nodes.node.start import connect, hear_prices, reconcile
 from live_nodes.node.stop import Stop, StopRequestedError, no_entry, verify, wind_down
 from live_nodes.node.supervisor import Minding
 from live_nodes.node.warm_up import WarmUp
-from live_nodes.node.wiring import gate_of, hold_all, put_aside_long_log, strategies_by_key
 from live_nodes.reconcile.recovery import Recovery
 from strategies.base import DeskStrategy
 from strategies.messages import Decision

@@ -1,31 +1,250 @@
-"""What is asked of the venue before anything is built, and whether a start may go on from it.
+"""The start-up gates: what must hold at the venue before anything is built.
 
-By our own REST client, so that the adapter's word is never the only one.
+Gates are pure: facts in, failures out; an empty list lets the start go on. `preflight` asks the
+venue for their facts by our own REST client, so that the adapter's word is never the only one. Why
+each exists: ../shared/nautilus/live.md section 4. The engine itself starts strategies on a refused
+login (4.7), takes an error for an empty account (4.5) and goes on without its venue (4.6).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
 
 from catalog.instruments import PRODUCTS, VENUE, InstrumentInfo
 from catalog.providers.bybit_http import BybitHistory
-from config.documents import Node
+from config.documents import Expected, Fees, Node
 from config.errors import DeskError, GateRefused, InputError
 from config.globs import intersect
-from config.universe import NO_SPOT, SPOT
-from live_nodes.bybit.facts import FeeRate
+from config.universe import NO_SPOT, SPOT, select
+from live_nodes.bybit.facts import FeeRate, products_of
 from live_nodes.bybit.rest import ClockReading, VenueError, VenueRest, venue_symbol
-from live_nodes.bybit.terms import products_of
-from live_nodes.node.build import universe_of
-from live_nodes.node.gates import (
-    GateFailure,
-    account_mode_gate,
-    clock_gate,
-    fees_gate,
-    permission_gate,
-)
 from live_nodes.node.warm_up import listings
+
+_SHOWN = 3
+PERMISSIONS = {"LINEAR": ("ContractTrade", ("Order", "Position")), "SPOT": ("Spot", ("SpotTrade",))}
+"""What a key must be allowed, by product (v5 "Get API Key Information")."""
+
+
+@dataclass(frozen=True)
+class GateFailure:
+    """One thing that keeps the node from starting.
+
+    Parameters
+    ----------
+    gate : str
+        Which gate: ``clock``, ``links``, ``fees`` …
+    measured, limit : str
+        What was found, and what would have been right.
+    remedy : str
+        What to do about it.
+    """
+
+    gate: str
+    measured: str
+    limit: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"gate {self.gate}: {self.measured} (must be: {self.limit}); {self.remedy}"
+
+
+def refuse(node: str, failures: Iterable[GateFailure]) -> None:
+    """Refuse the start when there is any failure.
+
+    Raises
+    ------
+    GateRefused
+        Which names all of them.
+    """
+    lines = [str(failure) for failure in failures]
+    if lines:
+        raise GateRefused("\n".join(f"{node}: {line}" for line in lines))
+
+
+def clock_gate(skew: float, round_trip: float, limit: float) -> list[GateFailure]:
+    """Judge the clocks: Bybit refuses requests that are off by more than their window.
+
+    Parameters
+    ----------
+    skew, round_trip : float
+        Seconds; the skew is known to within half the round trip, which counts against it.
+    limit : float
+        Seconds.
+    """
+    if abs(skew) + round_trip / 2 <= limit:
+        return []
+    return [
+        GateFailure(
+            "clock",
+            f"this machine's clock is {abs(skew):.3f} s {'late' if skew > 0 else 'early'} "
+            f"(known to ±{round_trip / 2:.3f} s)",
+            f"within {limit:g} s",
+            "set the clock (chrony or systemd-timesyncd)",
+        )
+    ]
+
+
+def permission_gate(answer: Mapping[str, Any], products: Iterable[str]) -> list[GateFailure]:
+    """Judge what the key may do, from ``/v5/user/query-api``."""
+    failures = []
+    remedy = "make a key that may trade, and nothing more, in Bybit's settings"
+    if int(answer.get("readOnly") or 0):
+        failures.append(GateFailure("permissions", "the key may only read", "may trade", remedy))
+    granted = answer.get("permissions") or {}
+    for product in products:
+        group, needed = PERMISSIONS[product]
+        lacking = [name for name in needed if name not in (granted.get(group) or ())]
+        if lacking:
+            failures.append(
+                GateFailure(
+                    "permissions",
+                    f"the key lacks {group}: {', '.join(lacking)}",
+                    f"granted for {product.lower()}",
+                    remedy,
+                )
+            )
+    return failures
+
+
+def fees_gate(
+    expected: Mapping[str, Fees | None], rates: Mapping[str, Mapping[str, FeeRate]]
+) -> list[GateFailure]:
+    """Judge the fee tier: rates above those that were tested with make another strategy of it.
+
+    Parameters
+    ----------
+    expected : mapping of str to Fees
+        By product; None is not checked.
+    rates : mapping of str to mapping of str to FeeRate
+        By product and instrument id: those of the node's instruments.
+    """
+    failures = []
+    for product, fees in expected.items():
+        if fees is None:
+            continue
+        dear = [
+            f"{name} maker {rate.maker:f} taker {rate.taker:f}"
+            for name, rate in sorted(rates.get(product, {}).items())
+            if rate.maker > fees.maker or rate.taker > fees.taker
+        ]
+        if dear:
+            failures.append(
+                GateFailure(
+                    "fees",
+                    f"{product.lower()}: {_some(dear)}",
+                    f"at most maker {fees.maker:f} taker {fees.taker:f}",
+                    f"test with these rates and write them into expected.fees.{product.lower()}",
+                )
+            )
+    return failures
+
+
+def account_mode_gate(
+    expected: Expected, margin_mode: str, position_mode: str | None
+) -> list[GateFailure]:
+    """Judge margin and position mode; `position_mode` is None without perpetuals."""
+    failures = []
+    if expected.margin_mode is not None and margin_mode != expected.margin_mode:
+        failures.append(
+            GateFailure(
+                "margin mode",
+                margin_mode,
+                expected.margin_mode,
+                "switch it at the venue, or change expected.margin_mode",
+            )
+        )
+    if position_mode is not None and position_mode != expected.position_mode:
+        failures.append(
+            GateFailure(
+                "position mode",
+                position_mode,
+                expected.position_mode,
+                "switch it at the venue: the desk's books know one net position an instrument",
+            )
+        )
+    return failures
+
+
+def orders_gate(venue: Mapping[str, Decimal], books: Mapping[str, Decimal]) -> list[GateFailure]:
+    """Compare open orders: what is left to fill of each, by the venue's order id."""
+    differing = [
+        f"{name}: {_or_none(venue.get(name))} at the venue, {_or_none(books.get(name))} here"
+        for name in sorted({*venue, *books})
+        if venue.get(name) != books.get(name)
+    ]
+    return _differing("orders", differing)
+
+
+def positions_gate(venue: Mapping[str, Decimal], books: Mapping[str, Decimal]) -> list[GateFailure]:
+    """Compare net positions, signed base coin by instrument id; flat ones may be left out."""
+    zero = Decimal(0)
+    differing = [
+        f"{name}: {venue.get(name, zero):f} at the venue, {books.get(name, zero):f} here"
+        for name in sorted({*venue, *books})
+        if venue.get(name, zero) != books.get(name, zero)
+    ]
+    return _differing("positions", differing)
+
+
+def strangers_gate(positions: Mapping[str, Decimal]) -> list[GateFailure]:
+    """Refuse a first start on positions that the node did not make: it would trade them away.
+
+    Parameters
+    ----------
+    positions : mapping of str to Decimal
+        Signed base coin by instrument id, of what the strategies are to trade.
+    """
+    if not positions:
+        return []
+    found = [f"{name} {quantity:f}" for name, quantity in sorted(positions.items())]
+    return [
+        GateFailure(
+            "first start",
+            f"the account holds what this node did not make: {_some(found)}",
+            "flat in the node's instruments",
+            "its strategies would take these for theirs and trade them away: use a subaccount of "
+            "its own, or close them, or leave them out (universe.exclude), or give them to the "
+            "node with watch.policies.external_positions: report",
+        )
+    ]
+
+
+def balance_gate(venue: Decimal, books: Decimal | None, tolerance: Decimal) -> list[GateFailure]:
+    """Compare the wallet balance, settlement currency."""
+    if books is not None and abs(venue - books) <= tolerance:
+        return []
+    found = f"{venue:f} at the venue, {_or_none(books)} here"
+    return [GateFailure("balance", found, f"the same within {tolerance:f}", _AGAIN)]
+
+
+def links_gate(lacking: Mapping[str, str]) -> list[GateFailure]:
+    """Refuse links that are not up, or not proven to be logged in, each with what is known."""
+    remedy = "check the keys, their permissions and their environment, and the venue's status page"
+    return [
+        GateFailure("links", f"{name}: {what}", "connected and logged in", remedy)
+        for name, what in lacking.items()
+    ]
+
+
+_AGAIN = "start again; if it stays, compare with the venue's own page"
+
+
+def _differing(gate: str, differing: list[str]) -> list[GateFailure]:
+    if not differing:
+        return []
+    return [GateFailure(gate, _some(differing), "the same in our books as at the venue", _AGAIN)]
+
+
+def _some(items: list[str]) -> str:
+    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
+    return "; ".join(items[:_SHOWN]) + more
+
+
+def _or_none(value: Decimal | None) -> str:
+    return "none" if value is None else f"{value:f}"
 
 
 @dataclass(frozen=True)
@@ -54,6 +273,19 @@ class Preflight:
     histories: dict[str, BybitHistory]
     clock: ClockReading
     failures: list[GateFailure]
+
+
+def universe_of(node: Node, ids: Iterable[str]) -> list[str]:
+    """Return the ids that the node's enabled strategies trade."""
+    there = sorted(ids)
+    return sorted(
+        {
+            name
+            for component in node.strategies.values()
+            if component.enabled
+            for name in select(there, node.universe, component)
+        }
+    )
 
 
 async def preflight(node: Node, rest: VenueRest) -> Preflight:

@@ -31,22 +31,19 @@ from live_nodes.bybit.pending_cash import WalletLag
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.local.alerts import Alerts
 from live_nodes.local.heartbeat import Heartbeat
-from live_nodes.local.mailbox import Mailbox
+from live_nodes.local.mailbox import OPERATOR, Mailbox
 from live_nodes.node.account import CacheAccount
-from live_nodes.node.desk_mail import DeskMail
-from live_nodes.node.feed import NodeFeed
-from live_nodes.node.operator_guard import OPERATOR, Operator
+from live_nodes.node.build import state_of
+from live_nodes.node.feed import LiveMarkets, NodeFeed
+from live_nodes.node.guard_status import OWNER
+from live_nodes.node.operator_desk import DeskMail, Operator
 from live_nodes.node.preflight import Preflight
 from live_nodes.node.report import Options
 from live_nodes.node.risk_alerts import RiskAlerts
 from live_nodes.node.risk_books import Fills
-from live_nodes.node.risk_markets import LiveMarkets
-from live_nodes.node.risk_reading import OWNER
-from live_nodes.node.risk_tasks import keep_counting, keep_looking, keep_reading
 from live_nodes.node.stop import Stop, watched
-from live_nodes.node.wiring import state_of
 from live_nodes.reconcile.repair import Repairer
-from live_nodes.reconcile.venue_check import VenueCheck
+from live_nodes.reconcile.venue_books import VenueCheck
 from strategies.base import DeskStrategy
 from strategies.messages import Action, Verdict
 from strategies.verdicts import Verdicts
@@ -72,7 +69,7 @@ class Risk:
     fills : Fills
         Listening since before recovery.
     guards : dict of str to Guard
-        From `live_nodes.node.node_guards`.
+        From `live_nodes.node.operator_desk`.
     gate : OrderGate
         Installed, with the journal as observer.
     links : Links
@@ -322,3 +319,47 @@ class Risk:
         if verdict.action == Action.NONE:
             return ""
         return f"{verdict.action.name.lower()} by {verdict.guard}: {verdict.reason}"
+
+
+MAIL_EVERY = 0.25
+_SECOND = 1_000_000_000
+
+
+async def keep_looking(desk: RiskDesk, markets: LiveMarkets, every: float) -> None:
+    """Let the guards look every so many seconds, and measure how late the loop lets them."""
+    loop = asyncio.get_running_loop()
+    planned = loop.time()
+    while True:
+        planned += every
+        await asyncio.sleep(max(0.0, planned - loop.time()))
+        late = loop.time() - planned
+        markets.lag_ns = max(0, round(late * _SECOND))
+        if late > every:
+            # What was missed is not made up for.
+            planned = loop.time()
+        desk.evaluate()
+
+
+async def keep_reading(mail: DeskMail) -> None:
+    """Do what is asked for in the mailbox."""
+    while True:
+        await asyncio.sleep(MAIL_EVERY)
+        mail.look()
+
+
+async def keep_counting(desk: RiskDesk, told: RiskAlerts, alerts: Alerts, journal: Journal) -> None:
+    """Notice guards that fall silent, and write down what became of the alerts."""
+    while True:
+        await asyncio.sleep(1.0)
+        if desk.heartbeats is not None:
+            silent = desk.heartbeats.silent(time.monotonic_ns())
+            told.silences(key for key in silent if not desk.guards[key].failed)
+        count_alerts(alerts, journal)
+
+
+def count_alerts(alerts: Alerts, journal: Journal) -> None:
+    """Write down how many alerts left or did not, and which channels are in trouble."""
+    for name, number in alerts.counts().items():
+        journal.count(name, number)
+    for news in alerts.news():
+        journal.note("alerts", news)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from live_nodes.local.alert_channel import Level
-from live_nodes.local.alerts import Tell
+from live_nodes.local.alerts import Level, Tell
 from strategies.messages import PASSING, Action, Verdict
 
 LEVELS: dict[str, Level] = {"not_flat": "critical", "resting": "critical", "off": "info"}

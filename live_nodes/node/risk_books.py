@@ -17,7 +17,7 @@ from actors.records.journal import Journal
 from actors.records.journal_schema import FUNDING
 from actors.records.ledger import ZERO, Fill
 from actors.records.rows import FillRow
-from live_nodes.bybit.terms import TRADES
+from live_nodes.bybit.facts import TRADES
 
 OWNER, UNTOLD = "risk", "untold."
 """Where the journal keeps which executions the guards were not told of."""

@@ -24,7 +24,7 @@ from live_nodes.bybit.rest import VenueRest
 from live_nodes.node.account import CacheAccount
 from live_nodes.node.build import FEED
 from live_nodes.node.feed import NodeFeed
-from live_nodes.node.gates import (
+from live_nodes.node.preflight import (
     GateFailure,
     balance_gate,
     links_gate,

@@ -19,16 +19,16 @@ from live_nodes.bybit.throttle import Throttle
 from live_nodes.node.account import CacheAccount
 from live_nodes.node.audit import Audit
 from live_nodes.node.feed import NodeFeed
-from live_nodes.node.outcome import Miss
 from live_nodes.node.preflight import Preflight
+from live_nodes.node.report import Miss
 from live_nodes.node.risk import Risk
 from live_nodes.node.stop import Stop, watched
 from live_nodes.node.watch import Watch
-from live_nodes.reconcile.books import books_of
 from live_nodes.reconcile.recorder import Recorder
 from live_nodes.reconcile.recovery import Recovery
 from live_nodes.reconcile.repair import Repairer
 from live_nodes.reconcile.sweep import Sweep
+from live_nodes.reconcile.venue_books import books_of
 from strategies.base import DeskStrategy
 from strategies.messages import Decision
 

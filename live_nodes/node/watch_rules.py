@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from live_nodes.reconcile.sweep_rules import Finding
+from live_nodes.reconcile.sweep import Finding
 from strategies.messages import Action, Verdict
 
 TOPIC = "verdicts.node"

@@ -1,4 +1,4 @@
-"""Whether all that a node needs is there: this machine, the document's files, keys, the venue.
+"""Check that all that a node needs is there: this machine, files, keys, the venue and its links.
 
 Each check gives a `Finding` and none keeps the others from running. Keys appear by the names of
 their variables only.
@@ -7,16 +7,21 @@ their variables only.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import importlib.metadata
+import json
 import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import aiohttp
 import msgspec
 from rich.console import RenderableType
 from rich.table import Table
@@ -30,12 +35,86 @@ from live_nodes.local.alerts import addresses_of
 from live_nodes.local.endpoints import Addresses, overridden, refuse_unconfirmed
 from live_nodes.local.folder import state_folder
 from live_nodes.local.keys import KeyPair, key_names, keys_of, variables_of
-from live_nodes.node.gates import strangers_gate
-from live_nodes.node.preflight import Preflight, preflight
-from live_nodes.node.session import venue_of
-from live_nodes.operate.doctor_links import link_answers
+from live_nodes.node.launch import venue_of
+from live_nodes.node.preflight import Preflight, preflight, strangers_gate
 from live_nodes.operate.doctor_trade import round_trip
 from live_nodes.reconcile.recovery import strange_positions
+
+_VALID_MS = 5_000
+
+
+async def link_answers(
+    where: Addresses,
+    products: Sequence[str],
+    keys: KeyPair | None,
+    seconds: float,
+    trades: bool,
+) -> dict[str, str]:
+    """Return for each link what is wrong with it, empty when it answers.
+
+    Public links must answer a ping, those of the account a login.
+
+    Parameters
+    ----------
+    where : Addresses
+        Of the environment.
+    products : sequence of str
+        ``LINEAR``, ``SPOT``.
+    keys : KeyPair or None
+        None leaves out the links of the account.
+    seconds : float
+        How long one may take.
+    trades : bool
+        Whether there is a trade link (Bybit's demo has none).
+    """
+    asked: dict[str, tuple[str, dict[str, Any]]] = {
+        f"public {product.lower()}": (
+            f"{where.ws_public}/{product.lower()}",
+            {"op": "ping", "req_id": "doctor"},
+        )
+        for product in products
+    }
+    if keys is not None:
+        asked["private"] = (where.ws_private, login(keys))
+        if trades:
+            asked["trade"] = (where.ws_trade, login(keys))
+    answers = {}
+    async with aiohttp.ClientSession() as session:
+        for name, (url, message) in asked.items():
+            answers[name] = await _wrong(session, url, message, seconds)
+    return answers
+
+
+def login(keys: KeyPair) -> dict[str, Any]:
+    """Return the login of a link of the account.
+
+    Signed as Bybit says (https://bybit-exchange.github.io/docs/v5/ws/connect): HMAC-SHA256 of
+    ``GET/realtime`` and the time until which the login is valid.
+    """
+    until = int(time.time() * 1000) + _VALID_MS
+    secret = keys.secret.reveal().encode()
+    signature = hmac.new(secret, f"GET/realtime{until}".encode(), hashlib.sha256).hexdigest()
+    return {"op": "auth", "args": [keys.key.reveal(), until, signature]}
+
+
+async def _wrong(
+    session: aiohttp.ClientSession, url: str, message: dict[str, Any], seconds: float
+) -> str:
+    # A link that is frozen does not answer a goodbye either.
+    limit = aiohttp.ClientWSTimeout(ws_close=seconds)
+    try:
+        async with asyncio.timeout(2 * seconds), session.ws_connect(url, timeout=limit) as socket:
+            await socket.send_json(message)
+            answer = await asyncio.wait_for(socket.receive_json(), seconds)
+    except TimeoutError:
+        return f"{url}: no answer within {seconds:g} s"
+    except (aiohttp.ClientError, TypeError, json.JSONDecodeError) as error:
+        return f"{url}: {error}"
+    if answer.get("success", True) is True and answer.get("retCode", 0) == 0:
+        return ""
+    words = answer.get("ret_msg") or answer.get("retMsg") or "refused"
+    return f"{url}: {words}"
+
 
 LOCK = Path(__file__).parents[2] / "requirements.lock"
 PYTHON = (3, 12)

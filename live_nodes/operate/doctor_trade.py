@@ -10,9 +10,8 @@ from decimal import ROUND_UP, Decimal
 from catalog.instruments import InstrumentInfo
 from config.documents import Node
 from config.errors import DeskError
-from live_nodes.bybit.facts import VenueFill, VenueOrder
+from live_nodes.bybit.facts import VenueFill, VenueOrder, signed
 from live_nodes.bybit.rest import VenueRest
-from live_nodes.bybit.terms import signed
 from live_nodes.local.endpoints import Addresses
 from live_nodes.local.keys import KeyPair
 from live_nodes.node.preflight import preflight

@@ -15,12 +15,10 @@ from config.universe import select
 from live_nodes.bybit.rest import VenueError, VenueRest
 from live_nodes.local.endpoints import Addresses
 from live_nodes.local.keys import KeyPair, key_names, keys_of
-from live_nodes.local.mailbox import answer
-from live_nodes.node.operator_guard import OPERATOR
-from live_nodes.node.session import venue_of
+from live_nodes.local.mailbox import OPERATOR, answer
+from live_nodes.node.launch import venue_of
+from live_nodes.operate.flatten_at_venue import Reach, StraightFlatten
 from live_nodes.operate.flatten_request import Asked
-from live_nodes.operate.flatten_rules import Reach
-from live_nodes.operate.flatten_straight import StraightFlatten
 from live_nodes.operate.status import status_of
 from live_nodes.reconcile.own_positions import own_positions
 from strategies.order_ids import owner_of

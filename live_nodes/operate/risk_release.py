@@ -9,12 +9,10 @@ from pathlib import Path
 from actors.records.journal_files import NAME, holder
 from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError, did_you_mean
-from live_nodes.local.mailbox import Request, answer, ask, pending, withdraw
+from live_nodes.local.mailbox import OPERATOR, SCOPE, Request, answer, ask, pending, withdraw
 from live_nodes.local.timefmt import when
-from live_nodes.node.desk_mail import SCOPE
-from live_nodes.node.operator_guard import OPERATOR
-from live_nodes.node.risk_reading import GuardStatus, risk_of
-from live_nodes.operate.risk_units import shown, unit_of
+from live_nodes.node.guard_status import GuardStatus, risk_of
+from live_nodes.operate.risk_status import shown, unit_of
 
 ANSWER_S = 5.0
 

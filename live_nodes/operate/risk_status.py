@@ -1,4 +1,7 @@
-"""What the guards of a node see and hold back, of one that runs or of one that is dead."""
+"""`perpdesk risk status`: what each guard measures, its limit and headroom, and what it halts.
+
+Read from the journal alone, so that it is the same for a node that runs and for one that is dead.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,95 @@ from rich.text import Text
 from actors.records.journal_reading import read
 from config.components import resolve
 from config.documents import Node
+from config.documents.setup import Component
 from config.params import complete_params
 from live_nodes.local.heartbeat import last_beat
-from live_nodes.local.mailbox import Request, pending
+from live_nodes.local.mailbox import OPERATOR, Request, pending
 from live_nodes.local.timefmt import ago, when
-from live_nodes.node.operator_guard import OPERATOR
-from live_nodes.node.risk_reading import GuardStatus, risk_of
-from live_nodes.operate.risk_units import PERCENT, shown, unit_of
+from live_nodes.node.guard_status import GuardStatus, risk_of
 from live_nodes.operate.status import Standing, Status, status_of
 from strategies.messages import Action, Verdict, strictest
+
+PERCENT = "%"
+BY_KEY = {
+    "pct": PERCENT,
+    "currency": "USDT",
+    "r": "R",
+    "leverage": "x",
+    "ticks": "ticks",
+    "bps": "bps",
+    "announced": "s",
+}
+"""Units that a reading's key ends with, of guards that may have several."""
+BY_CLASS = {
+    "DrawdownTiers": PERCENT,
+    "MaxDrawdown": PERCENT,
+    "SymbolLoss": PERCENT,
+    "DailyLoss": PERCENT,
+    "SessionProfit": PERCENT,
+    "ConsecutiveLosses": "losses",
+    "TradesPerDay": "trades",
+    "Cooldown": "s",
+    "ErrorRate": "errors",
+    "SlippageBreaches": "fills",
+    "Rejections": "rejections",
+    "OrderRate": "refused",
+    "FundingWindow": "s",
+    "SpreadGate": "bps",
+    "LatencyGate": "s",
+    "StaleFeed": "s",
+    "CrossedBook": "USDT",
+    "PriceJump": PERCENT,
+    "Maintenance": "",
+    "Unhedged": "USDT s",
+    "PositionCap": PERCENT,
+    "ExposureCaps": "x",
+    "AssetCaps": PERCENT,
+    "ClusterCaps": PERCENT,
+    "FreeMargin": PERCENT,
+    "LiquidationDistance": PERCENT,
+    "Correlation": "",
+    "Volatility": PERCENT,
+    "AccountMismatch": "differences",
+}
+"""Units of the guards' classes; a class of one's own has that of the class it derives from."""
+
+
+def unit_of(component: Component, allow: tuple[str, ...], key: str) -> str:
+    """Return the unit of a guard's reading; empty where a number has none.
+
+    Parameters
+    ----------
+    component : Component
+        The guard's.
+    allow : tuple of str
+        Packages that the document allows.
+    key : str
+        Of the reading.
+    """
+    for ending, unit in BY_KEY.items():
+        if key == ending or key.endswith((f"_{ending}", f" {ending}")):
+            return unit
+    classes = (cls.__name__ for cls in resolve(component.use, allow).__mro__)
+    return next((BY_CLASS[name] for name in classes if name in BY_CLASS), "")
+
+
+def shown(value: float, unit: str) -> str:
+    """Return a value with its unit.
+
+    Examples
+    --------
+    >>> shown(0.0312, "%"), shown(1250.0, "USDT"), shown(3.0, "losses"), shown(0.5, "")
+    ('3.12 %', '1,250.00 USDT', '3 losses', '0.5')
+    """
+    if unit == PERCENT:
+        return f"{value * 100:.2f} %"
+    if unit == "USDT":
+        number = f"{value:,.2f}"
+    else:
+        number = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{number} {unit}".rstrip()
+
 
 _FLATTEN = "flatten"
 """Kind of the journal's notes in which the closer says how it goes."""

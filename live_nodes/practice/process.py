@@ -12,7 +12,7 @@ from pathlib import Path
 from config.documents import ExchangeDocument, Scenario
 from config.errors import InputError
 from config.load import load
-from live_nodes.local.practice_keys import practice_keys
+from live_nodes.local.keys import practice_keys
 from live_nodes.local.practice_process import Endpoint, endpoint_file, write_endpoint
 from live_nodes.practice.faults.faults import Faults
 from live_nodes.practice.opening import open_exchange

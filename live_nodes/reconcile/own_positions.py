@@ -15,8 +15,8 @@ from pathlib import Path
 
 from actors.records.journal_reading import read
 from config.errors import DeskError, InputError
+from live_nodes.bybit.facts import TRADES, moves_position, signed
 from live_nodes.bybit.rest import VenueRest
-from live_nodes.bybit.terms import TRADES, moves_position, signed
 from live_nodes.reconcile.recovery import LOST_NS
 from live_nodes.reconcile.recovery_rules import OVERLAP_NS
 from strategies.order_ids import owner_of

@@ -19,25 +19,26 @@ from actors.records.order_facts import OrderFacts
 from actors.records.rows import FillRow, OrderRow
 from config.documents.watch import Policies
 from config.errors import DeskError
-from live_nodes.bybit.facts import VenueFill, VenueOrder
-from live_nodes.bybit.rest import VenueRest
-from live_nodes.bybit.terms import (
+from live_nodes.bybit.facts import (
     STATUS_WORDS,
+    VenueFill,
+    VenueOrder,
     described,
     is_protective,
     moves_position,
     signed,
     why,
 )
+from live_nodes.bybit.rest import VenueRest
 from live_nodes.reconcile.recovery_rules import (
     OVERLAP_NS,
     AskAgain,
     Settled,
     conclude,
+    own_by,
     since_when,
     sort_open_orders,
 )
-from live_nodes.reconcile.sweep_rules import own_by
 from strategies.order_ids import owner_of
 
 PATIENCE_S = 6.0

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
 from actors.records.journal_schema import FINAL, NEVER_ARRIVED
 from actors.records.rows import OrderRow
 from config.documents.watch import Policies
-from live_nodes.bybit.facts import VenueOrder
-from live_nodes.bybit.terms import STATUS_WORDS, is_attached, is_protective, why
+from live_nodes.bybit.facts import STATUS_WORDS, VenueOrder, is_attached, is_protective, why
+from strategies.order_ids import owner_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +148,13 @@ def since_when(
     bases = [ts for ts in known if ts is not None] if complete is None else [complete]
     moments = bases + [order.created for order in unsettled]
     return max(0, min(moments) - OVERLAP_NS) if moments else None
+
+
+def own_by(tag: str, journaled: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Return the test for this node's orders: its tag in the id, or an intent in its journal."""
+
+    def is_own(link_id: str) -> bool:
+        owner = owner_of(link_id)
+        return (owner is not None and owner.tag == tag) or (bool(link_id) and journaled(link_id))
+
+    return is_own

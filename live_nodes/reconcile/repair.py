@@ -19,7 +19,7 @@ from nautilus_trader.model.enums import OrderStatus
 from nautilus_trader.model.events import OrderRejected
 from nautilus_trader.model.identifiers import ClientId, ClientOrderId, InstrumentId, VenueOrderId
 
-from live_nodes.reconcile.sweep_rules import Finding, Kind
+from live_nodes.reconcile.sweep import Finding, Kind
 from strategies.messages import NEVER_ARRIVED
 
 LOOKBACK_MINUTES = 60

@@ -17,8 +17,7 @@ from actors.records.journal import Journal
 from actors.records.order_facts import OrderFacts
 from config.documents.watch import Policies
 from live_nodes.bybit.rest import VenueRest
-from live_nodes.local.keys import KeyPair, Secret
-from live_nodes.local.practice_keys import practice_keys
+from live_nodes.local.keys import KeyPair, Secret, practice_keys
 from live_nodes.practice.exchange.model import Key, Side
 from live_nodes.reconcile.recovery import Recovery
 from tests.live_nodes.practice.still_market import Practice, practice

@@ -33,7 +33,7 @@ from typing import Any
 
 import actors.activity
 import actors.losses  # noqa: F401 - as above
-import live_nodes.node.session  # noqa: F401 - as above
+import live_nodes.node.launch  # noqa: F401 - as above
 import perpdesk
 import tests.live_nodes.eager
 import tests.live_nodes.steady  # noqa: F401 - as above

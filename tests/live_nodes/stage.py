@@ -40,11 +40,9 @@ from actors.records.rows import FillRow
 from config.documents import Node, Scenario
 from config.load import load
 from live_nodes.bybit.adapter import forget_clients
-from live_nodes.local.alert_channel import Pace
-from live_nodes.local.alerts import Alerts
+from live_nodes.local.alerts import Alerts, Pace
 from live_nodes.local.endpoints import Addresses
-from live_nodes.local.keys import KeyPair, Secret
-from live_nodes.local.practice_keys import practice_keys
+from live_nodes.local.keys import KeyPair, Secret, practice_keys
 from live_nodes.node.live import Live
 from live_nodes.node.report import Options
 from live_nodes.practice.exchange.exchange import Exchange

@@ -18,8 +18,17 @@ import pytest
 
 from config.documents import Node
 from config.errors import GateRefused
-from live_nodes.local.alert_channel import LINES, Alert, Channel, Level, Pace, message
-from live_nodes.local.alerts import FILE, Alerts, addresses_of
+from live_nodes.local.alerts import (
+    FILE,
+    LINES,
+    Alert,
+    Alerts,
+    Channel,
+    Level,
+    Pace,
+    addresses_of,
+    message,
+)
 from live_nodes.local.keys import Secret
 
 QUICK = Pace(gather=0.02, pause=0.1, backoff=0.05, backoff_most=0.2)

@@ -18,7 +18,8 @@ from live_nodes.bybit import adapter
 from live_nodes.bybit.links import Link, Links
 from live_nodes.local.endpoints import Addresses, addresses
 from live_nodes.local.keys import KeyPair, Secret
-from live_nodes.node.build import make_node, node_config, strategies_of, universe_of
+from live_nodes.node.build import make_node, node_config, strategies_of
+from live_nodes.node.preflight import universe_of
 
 ROOT = Path(__file__).resolve().parents[2]
 IDS = ["BTCUSDT-LINEAR.BYBIT", "BTCUSDT-SPOT.BYBIT", "ETHUSDT-LINEAR.BYBIT"]

@@ -9,10 +9,18 @@ from typing import Any
 import pytest
 
 from actors.records.journal import Journal, JournalError
-from live_nodes.local.mailbox import Answer, Mailbox, Request, answer, ask, mailbox_of, pending
-from live_nodes.node.desk_mail import DeskMail
-from live_nodes.node.operator_guard import OPERATOR, Operator
-from live_nodes.node.risk_reading import OWNER, of_guard
+from live_nodes.local.mailbox import (
+    OPERATOR,
+    Answer,
+    Mailbox,
+    Request,
+    answer,
+    ask,
+    mailbox_of,
+    pending,
+)
+from live_nodes.node.guard_status import OWNER, of_guard
+from live_nodes.node.operator_desk import DeskMail, Operator
 from strategies.messages import Action
 from tests.actors.tiny_guards import Loss, Table
 

@@ -8,7 +8,7 @@ from decimal import Decimal as D
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live_nodes.bybit.entry_price import first_part
+from live_nodes.bybit.adapter import first_part
 from tests.live_nodes.stage import ACCOUNT, NAME, desk_node, stage
 
 TICK, LOT = D("0.1"), D("0.001")

@@ -9,7 +9,7 @@ import pytest
 from config.documents import Expected, Fees
 from config.errors import GateRefused
 from live_nodes.bybit.facts import FeeRate
-from live_nodes.node.gates import (
+from live_nodes.node.preflight import (
     account_mode_gate,
     balance_gate,
     clock_gate,

@@ -19,7 +19,7 @@ import yaml
 
 from config.errors import GateRefused, InputError
 from live_nodes.local.practice_process import running_exchange, stop_exchange
-from live_nodes.operate.node_commands import live
+from live_nodes.operate.commands import live
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKED = "marked-key-5521"
@@ -164,7 +164,7 @@ def test_refusals_end_with_three_and_name_no_secret(desk: Desk) -> None:
         ({"force": True}, "--force belongs to --run-once"),
         ({"duration": "soon"}, "--for: expected a duration"),
         ({"duration": "5m", "run_once": True}, "exclude each other"),
-        ({"overrides": ["environment=mainet"]}, "did you mean mainnet"),
+        ({"settings": ["environment=mainet"]}, "did you mean mainnet"),
     ],
 )
 def test_wrong_input_is_named(desk: Desk, asked: dict[str, Any], words: str) -> None:

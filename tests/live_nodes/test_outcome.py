@@ -7,8 +7,7 @@ from decimal import Decimal as D
 import pytest
 
 from config.errors import DeskError
-from live_nodes.node.outcome import in_words, misses
-from live_nodes.node.report import Report, raise_left
+from live_nodes.node.report import Report, in_words, misses, raise_left
 from strategies.messages import Decision, Target
 
 A, B, C = "A-LINEAR.BYBIT", "B-LINEAR.BYBIT", "C-LINEAR.BYBIT"

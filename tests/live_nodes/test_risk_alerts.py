@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from live_nodes.local.alert_channel import Level
+from live_nodes.local.alerts import Level
 from live_nodes.node.risk_alerts import RiskAlerts
 from strategies.messages import Action, Verdict
 

@@ -27,14 +27,13 @@ from live_nodes.local.folder import node_document, state_folder
 from live_nodes.local.heartbeat import FILE as BEAT
 from live_nodes.local.heartbeat import Beat
 from live_nodes.local.mailbox import Request, ask, pending
+from live_nodes.node.guard_status import OWNER
 from live_nodes.node.launch import Options
-from live_nodes.node.risk_reading import OWNER
 from live_nodes.operate import risk_release
 from live_nodes.operate.flatten import flatten_node
 from live_nodes.operate.flatten_request import ask_to_flatten
 from live_nodes.operate.risk_release import Released, release_guard
-from live_nodes.operate.risk_status import RiskStatus, rendered, risk_status
-from live_nodes.operate.risk_units import BY_CLASS, shown
+from live_nodes.operate.risk_status import BY_CLASS, RiskStatus, rendered, risk_status, shown
 from perpdesk import build_app
 from strategies.messages import Action, Verdict
 from tests.live_nodes.stage import NAME, Desk, Stage, desk_document, stage

@@ -14,9 +14,9 @@ from actors.guards.core.facts import ErrorEvent, FillEvent, Mismatch, Snapshot
 from config.errors import InputError
 from live_nodes.local.heartbeat import Beat, last_beat
 from live_nodes.local.mailbox import Answer, Request, answer, ask
-from live_nodes.node.node_guards import node_guards
+from live_nodes.node.guard_status import GuardStatus, risk_of
+from live_nodes.node.operator_desk import node_guards
 from live_nodes.node.report import Options
-from live_nodes.node.risk_reading import GuardStatus, risk_of
 from tests.live_nodes.by_hand import BUY, SELL, ByHand, ByHandConfig
 from tests.live_nodes.odd_guards import Remembers
 from tests.live_nodes.stage import ACCOUNT, NAME, Desk, desk_document, desk_node, stage

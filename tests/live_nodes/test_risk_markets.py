@@ -9,7 +9,7 @@ import pytest
 from nautilus_trader.cache.cache import Cache
 
 from catalog.instruments import InstrumentInfo
-from live_nodes.node.risk_markets import LiveMarkets
+from live_nodes.node.feed import LiveMarkets
 
 BTC = "BTCUSDT-LINEAR.BYBIT"
 HOUR = 3600 * 10**9

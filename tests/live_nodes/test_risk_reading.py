@@ -8,7 +8,7 @@ import pytest
 
 from actors.records.journal import Journal
 from config.errors import InputError
-from live_nodes.node.risk_reading import OWNER, GuardStatus, of_guard, risk_of
+from live_nodes.node.guard_status import OWNER, GuardStatus, of_guard, risk_of
 from tests.actors.tiny_guards import Loss, LossParams, Table
 from tests.live_nodes.stage import desk_document
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import live_nodes.bybit.links
-import live_nodes.reconcile.books
+import live_nodes.reconcile.venue_books
 from live_nodes.bybit.sockets import SUPPORTED
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL, SPOT_ID, PlainByHand
 from tests.live_nodes.practice.still_market import BTC, SPOT
@@ -112,7 +112,7 @@ def test_exits_go_by_rest_while_the_trade_link_is_frozen() -> None:
 def test_an_order_sent_into_a_frozen_link_dies_of_its_own_timestamp(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(live_nodes.reconcile.books, "UNANSWERED_NS", 7_000_000_000)
+    monkeypatch.setattr(live_nodes.reconcile.venue_books, "UNANSWERED_NS", 7_000_000_000)
     with stage() as st, desk_node(st) as desk:
         # Nobody can know of the freeze yet.
         st.play("links_frozen", "trade", seconds=D("6.5"))

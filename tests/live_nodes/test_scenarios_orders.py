@@ -10,7 +10,7 @@ from nautilus_trader.live.config import LiveExecEngineConfig
 from nautilus_trader.model.events import OrderRejected
 
 import live_nodes.node.build
-import live_nodes.reconcile.books
+import live_nodes.reconcile.venue_books
 from live_nodes.bybit.adapter import DeskExecutionClient
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL
 from tests.live_nodes.practice.still_market import BTC
@@ -268,7 +268,7 @@ def test_a_halted_symbol_refuses_every_order_and_the_tactic_ends_within_its_time
 
 def test_our_node_gives_up_an_order_that_never_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
     # In place of ten seconds, after which the venue would refuse it.
-    monkeypatch.setattr(live_nodes.reconcile.books, "UNANSWERED_NS", 1_000_000_000)
+    monkeypatch.setattr(live_nodes.reconcile.venue_books, "UNANSWERED_NS", 1_000_000_000)
     with stage() as st, desk_node(st) as desk:
         st.play("request_lost")
         order = desk.strategy.market(BUY)

@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-from live_nodes.local.practice_keys import practice_keys
+from live_nodes.local.keys import practice_keys
 from tests.live_nodes.killing import MAKER, TAKER, Ground, KilledNode
 
 NAMES = {"api_key_env": "MARKED_KEY", "api_secret_env": "MARKED_SECRET"}

@@ -13,8 +13,7 @@ from config.documents.watch import Policies, Watch
 from live_nodes.bybit.facts import VenueFill
 from live_nodes.bybit.rest import VenueError
 from live_nodes.practice.faults.faults import HttpFault
-from live_nodes.reconcile.sweep import Sweep
-from live_nodes.reconcile.sweep_rules import Books, Finding, Kind
+from live_nodes.reconcile.sweep import Books, Finding, Kind, Sweep
 from tests.live_nodes.at_the_exchange import BTC, TAG, Scene, at_the_exchange
 
 FIRST = "n1-rev-abc-1"

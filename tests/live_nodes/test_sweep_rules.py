@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from config.documents.watch import Policies
-from live_nodes.reconcile.sweep_rules import (
+from live_nodes.reconcile.recovery_rules import own_by
+from live_nodes.reconcile.sweep import (
     Books,
     CancelAtVenue,
     Finding,
@@ -19,7 +20,6 @@ from live_nodes.reconcile.sweep_rules import (
     VenueBooks,
     compare,
     deeds,
-    own_by,
 )
 from tests.live_nodes.venue_by_hand import BTC, ETH, MINE, SECOND, fill, order
 

@@ -12,7 +12,7 @@ from live_nodes.node.watch_rules import (
     position_verdicts,
     sweep_verdict,
 )
-from live_nodes.reconcile.sweep_rules import Finding, Kind
+from live_nodes.reconcile.sweep import Finding, Kind
 from strategies.messages import Action
 from tests.live_nodes.venue_by_hand import BTC, ETH, SECOND
 

@@ -8,7 +8,7 @@ import pytest
 
 from actors.guards.account_mismatch import RULE, AccountMismatchParams, Differences, Kind
 from actors.guards.core.facts import ErrorEvent, Mismatch
-from live_nodes.reconcile import sweep_rules
+from live_nodes.reconcile import sweep as sweep_rules
 from strategies.messages import Action
 from tests.actors.guards.positions import BTC, NOW, only, snapshot
 

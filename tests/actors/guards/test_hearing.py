@@ -24,7 +24,7 @@ from actors.guards.core.facts import (
 )
 from actors.guards.core.rule import EVERYTHING
 from actors.guards.unhedged import Pair
-from live_nodes.node.operator_guard import Operator
+from live_nodes.node.operator_desk import Operator
 from tests.actors.guards.playing import at, snapshot
 
 ONE = Decimal(1)

@@ -37,7 +37,7 @@ from nautilus_trader.model.enums import BookType, OrderSide
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.trading.strategy import Strategy
 
-from live_nodes.local.practice_keys import practice_keys
+from live_nodes.local.keys import practice_keys
 from tests.bench.live.meter import Meter
 from tests.bench.live.spec import Spec
 

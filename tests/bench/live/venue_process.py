@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from config.documents.scenario import Channel, Kill
-from live_nodes.local.practice_keys import practice_keys
+from live_nodes.local.keys import practice_keys
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, Order, OrderRequest, Row
 from live_nodes.practice.faults.fault_hooks import OpFault

@@ -15,7 +15,7 @@ from actors.guards.core.reading import Reading
 from actors.records.journal_reading import read
 from config.documents import Node
 from config.documents.setup import Setup
-from live_nodes.node.operator_guard import OPERATOR
+from live_nodes.local.mailbox import OPERATOR
 from strategies.messages import Action
 
 OWNER = "guard:"

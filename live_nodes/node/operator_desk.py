@@ -1,21 +1,97 @@
-"""What a node does about the requests in its mailbox: releases a guard, or closes everything."""
+"""What an operator has in every node: a guard of their own, and a mailbox that the node answers.
+
+The guard, under the key ``operator``, measures nothing: it halts when a person says so, and stays
+halted over every restart, as its state is in the journal like any guard's. It is in no document.
+"""
 
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
+import msgspec
+
+from actors.desk.build import guards_of
 from actors.desk.guard import Guard
-from actors.guards.core.latch import Latches
+from actors.guards.core.facts import Input, Snapshot
+from actors.guards.core.latch import Latch, Latches
+from actors.guards.core.params import GuardParams
+from actors.guards.core.rule import Readings, Rule
 from actors.records.journal import Journal
-from config.errors import DeskError, GateRefused
-from live_nodes.local.mailbox import Mailbox, Request
-from live_nodes.node.operator_guard import OPERATOR, Operator
+from config.documents import Node
+from config.errors import DeskError, GateRefused, InputError
+from live_nodes.local.mailbox import OPERATOR, SCOPE, Mailbox, Request
 from strategies.messages import Action
 
-SCOPE = re.compile(r"desk|strategy:[a-z0-9]{1,8}|instrument:[^\s:]+")
+
+class Nothing(msgspec.Struct, frozen=True):
+    """The state of a rule that measures nothing."""
+
+
+def _start(params: GuardParams, snapshot: Snapshot) -> Nothing:
+    return Nothing()
+
+
+def _step(state: Nothing, seen: Input, params: Any) -> tuple[Nothing, Readings]:
+    return state, () if isinstance(seen, Snapshot) else None
+
+
+RULE = Rule(state=Nothing, start=_start, step=_step, events=frozenset())
+
+
+class Operator(Guard):
+    """Closes what a person tells it to close, until a person releases it."""
+
+    Config = GuardParams
+    rule = RULE
+
+    def __init__(self) -> None:
+        super().__init__(OPERATOR, GuardParams(action="flatten", required=False))
+
+    def flatten(self, scope: str, reason: str) -> bool:
+        """Halt a scope and have it closed; returns False when it was so already.
+
+        Parameters
+        ----------
+        scope : str
+            ``desk``, ``strategy:<key>`` or ``instrument:<id>``.
+        reason : str
+            The person's.
+
+        Raises
+        ------
+        DeskError
+            When it can't be kept; it is in force until the process ends.
+        """
+        assert self._desk is not None
+        # A latch of its own trouble, with another key, halts entries and closes nothing.
+        if any(latch.scope == scope and latch.key == "" for latch in self.latches):
+            return False
+        latch = Latch(
+            scope=scope,
+            key="",
+            action=int(Action.FLATTEN),
+            multiplier=1.0,
+            release="manual",
+            since=self._desk.now(),
+            until=None,
+            measured=1.0,
+            limit=0.0,
+            reason=reason,
+        )
+        latches = tuple(sorted((*self.latches, latch), key=lambda x: (x.scope, x.key)))
+        try:
+            # Kept before it takes effect, as with every guard.
+            self._keep(self.rule_state, latches)
+        except DeskError:
+            self.latches, self._unkept = latches, True
+            raise
+        finally:
+            # What can't be kept is closed all the same.
+            self.publish()
+        return True
 
 
 class DeskMail:
@@ -122,3 +198,28 @@ def _in_words(latches: Latches) -> str:
         + (f" ({latch.reason})" if latch.reason else "")
         for latch in latches
     )
+
+
+def node_guards(node: Node) -> dict[str, Guard]:
+    """Return the document's enabled guards by key.
+
+    Raises
+    ------
+    InputError
+        When a component of ``actors:`` is no guard, or takes the operator's name.
+    """
+    guards = guards_of(node)
+    for key, component in node.actors.items():
+        if component.enabled and key not in guards:
+            raise InputError(
+                f"{node.name}: actors.{key}: {component.use} is no guard, and a node runs no other "
+                "actors; set enabled: false"
+            )
+        if key == OPERATOR:
+            raise InputError(f"{node.name}: actors.{key}: this name is the operator's own guard's")
+    return guards
+
+
+def look_at_markets(guards: Mapping[str, Guard]) -> bool:
+    """Whether a guard needs more of the markets than a price."""
+    return any("markets" in guard.rule.needs for guard in guards.values())

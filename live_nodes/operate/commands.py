@@ -1,0 +1,275 @@
+"""`perpdesk live`, `status`, `doctor` and `risk …`: a node, and what an operator asks of it.
+
+Imports stand inside the commands: a status or a kill switch must not wait for the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+File = Annotated[Path, typer.Argument(help="A node document (kind: node).")]
+NodeFile = Annotated[Path, typer.Argument(metavar="NODE", help="A node document (kind: node).")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Override one value; may be repeated."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout for machines.")]
+
+risk_app = typer.Typer(
+    name="risk",
+    help="Guards: what they see, how to resume after a halt, and the kill switch.\n\n"
+    "Example: perpdesk risk status live_nodes/nodes/xs_reversal_practice.yaml",
+    no_args_is_help=True,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command("live")(live)
+    app.command("status")(status)
+    app.command("doctor")(doctor)
+    app.add_typer(risk_app)
+
+
+def _console(*, stderr: bool = False) -> Any:
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def _on_stderr() -> Callable[[str], None]:
+    """Return what prints a line for the person who watches."""
+    console = _console(stderr=True)
+    return lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _seconds(option: str, duration: str) -> float:
+    from config.errors import InputError
+    from strategies.schedule import duration_ns
+
+    try:
+        return duration_ns(duration) / 1e9
+    except ValueError as error:
+        raise InputError(f"{option}: {error}") from None
+
+
+def live(
+    file: File,
+    settings: SetOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print and journal orders, send none.")
+    ] = False,
+    run_once: Annotated[
+        bool, typer.Option("--run-once", help="Do the rebalance that is due, then stop.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --run-once: do it even when it is done already.")
+    ] = False,
+    duration: Annotated[
+        str | None, typer.Option("--for", help="Stop after so long: 90s, 30m, 8h, 7d.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the run's report as JSON on stdout at the end.")
+    ] = False,
+) -> None:
+    """Trade a node's setup: on the practice exchange, on paper, on demo, testnet or mainnet.
+
+    Stops on Ctrl-C or SIGTERM: own entries are cancelled, positions kept or closed by on_stop.
+
+    Example: perpdesk live live_nodes/nodes/xs_reversal_practice.yaml --run-once --force
+    """
+    import json
+
+    from config.errors import InputError
+    from live_nodes.node.launch import live_document
+    from live_nodes.node.report import Options, raise_left
+
+    say = _on_stderr()
+    if force and not run_once:
+        raise InputError("--force belongs to --run-once")
+    if duration is not None and run_once:
+        raise InputError("--for and --run-once exclude each other")
+    seconds = None if duration is None else _seconds("--for", duration)
+    options = Options(dry_run=dry_run, run_once=run_once, force=force, seconds=seconds)
+    report = live_document(file, tuple(settings or ()), options, say)
+    if as_json:
+        print(json.dumps(report.as_plain(), indent=2))
+    else:
+        same = report.outcome == report.reason
+        say(report.outcome if same else f"{report.outcome}: {report.reason}")
+        if report.positions:
+            say("positions:")
+        for name, quantity in report.positions.items():
+            say(f"  {name} {quantity:f}")
+    raise_left(report)
+
+
+def status(file: File, settings: SetOption = None, as_json: JsonOption = False) -> None:
+    """Show what a node is doing, from its journal; works while it runs and after it died.
+
+    Exits 1 when its process lives and gives no heartbeat: then it hangs.
+
+    Example: perpdesk status live_nodes/nodes/xs_reversal_practice.yaml
+    """
+    from live_nodes.local.folder import node_document, state_folder
+    from live_nodes.operate.status import rendered, status_of
+
+    node = node_document(file, settings or ())
+    found = status_of(node.name, state_folder(node))
+    if as_json:
+        print(found.as_json())
+    else:
+        _console().print(rendered(found), highlight=False)
+    if found.hangs:
+        raise typer.Exit(1)
+
+
+def doctor(
+    file: File,
+    settings: SetOption = None,
+    trade: Annotated[
+        float | None,
+        typer.Option(
+            help="Also buy and sell again about so many USDT's worth, and check everything.",
+            min=1,
+            max=1000,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that everything a node needs is there: packages, clock, disk, keys, links.
+
+    Exits 0 when all is well, 3 when something that a node needs is not.
+
+    Example: perpdesk doctor live_nodes/nodes/xs_reversal_testnet.yaml --trade 20
+    """
+    from live_nodes.local.folder import node_document
+    from live_nodes.operate.doctor import as_document, examine, rendered
+
+    node = node_document(file, settings or ())
+    findings = examine(node, trade)
+    if as_json:
+        print(as_document(findings))
+    else:
+        _console().print(rendered(findings), highlight=False)
+    if any(finding.is_bad for finding in findings):
+        raise typer.Exit(3)
+
+
+@risk_app.command("status")
+def risk_status(
+    file: NodeFile,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show every reading, not only each guard's nearest.")
+    ] = False,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what every guard measures, how far it is from its limit, and what it holds back.
+
+    Works while the node runs and after it died. Headroom is what is left to the limit, in the
+    guard's unit and as a part of the limit; below zero the limit is passed.
+
+    Example: perpdesk risk status live_nodes/nodes/xs_reversal_practice.yaml
+    """
+    from live_nodes.local.folder import node_document, state_folder
+    from live_nodes.operate.risk_status import rendered, risk_status
+
+    document = node_document(file, settings or ())
+    found = risk_status(document, state_folder(document))
+    if as_json:
+        print(found.as_json())
+    else:
+        _console().print(rendered(found, everything=everything), highlight=False)
+
+
+@risk_app.command("release")
+def release(
+    file: NodeFile,
+    guard: Annotated[str, typer.Argument(metavar="GUARD", help="Its key, or operator.")],
+    reason: Annotated[str, typer.Option(help="Why, in your words; it is kept in the journal.")],
+    scope: Annotated[
+        str, typer.Option(help="Only desk, strategy:KEY or instrument:ID; all without it.")
+    ] = "",
+    accept: Annotated[
+        bool,
+        typer.Option("--accept", help="Though the limit is reached: measure anew from here."),
+    ] = False,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a guard's halts back, so that the desk trades again.
+
+    Of a node that does not run, the release waits in its mailbox for the next start. Exits 0 when
+    it is done or waits, 1 when a running node does not answer, 3 when the limit is still reached.
+
+    Example: perpdesk risk release live_nodes/nodes/xs_reversal_practice.yaml daily --reason "seen"
+    """
+    import json
+
+    from live_nodes.local.folder import node_document, state_folder
+    from live_nodes.operate.risk_release import release_guard
+
+    say = _on_stderr()
+    document = node_document(file, settings or ())
+    done = release_guard(
+        document,
+        state_folder(document),
+        guard,
+        reason=reason,
+        scope=scope,
+        accept=accept,
+        say=say,
+    )
+    if as_json:
+        print(json.dumps({"done": done.done, "text": done.text}, indent=2))
+    else:
+        say(done.text)
+
+
+@risk_app.command("flatten")
+def flatten(
+    file: NodeFile,
+    reason: Annotated[
+        str, typer.Option(help="Why, in your words; it is kept in the journal.")
+    ] = "the operator's kill switch",
+    within: Annotated[
+        str, typer.Option(help="How long it may take until all is flat: 90s, 5m.")
+    ] = "5m",
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Close everything now and stay out: the kill switch, whether the node runs or not.
+
+    A running node closes by itself and is watched until the venue says flat. One that does not run,
+    or does not answer within 5 s, is passed by: orders are cancelled and positions closed straight
+    at the venue. Either way the desk stays out, over restarts too, until
+    `perpdesk risk release NODE operator --reason "…"`.
+
+    Exits 0 when flat, 1 when not (it says what is left), 3 without keys.
+
+    Example: perpdesk risk flatten live_nodes/nodes/xs_reversal_practice.yaml --reason "I am off"
+    """
+    import json
+
+    from live_nodes.local.folder import node_to_stop
+    from live_nodes.operate.flatten_request import ask_to_flatten
+
+    say = _on_stderr()
+    seconds = _seconds("--within", within)
+    document = node_to_stop(file, settings or (), say)
+    asked = ask_to_flatten(document, reason, say)
+    # Only now what takes longer: the halt lies in the mailbox already.
+    from live_nodes.operate.flatten import flatten_node
+
+    outcome = flatten_node(document, asked, seconds, say)
+    if as_json:
+        print(json.dumps(outcome.as_plain(), indent=2))
+    else:
+        say(outcome.words)
+    if not outcome.flat:
+        raise typer.Exit(1)

@@ -1,0 +1,143 @@
+"""The engine's books for a comparison, and the venue's word for a closer. Engine-specific."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.model.enums import OrderStatus
+from nautilus_trader.model.identifiers import ClientOrderId
+
+from actors.closing.facts import AtVenue
+from live_nodes.bybit.facts import VenueFill
+from live_nodes.bybit.rest import VenueRest
+from live_nodes.reconcile.sweep import Books, Finding, Kind
+
+CONFIRMED = (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED, OrderStatus.TRIGGERED)
+
+
+UNANSWERED_NS = 10_000_000_000
+"""Age at which an order can't arrive any more: the adapter waits up to 5 s for a login before it
+sends, and Bybit refuses what is older than its receive window, 5 s again."""
+
+
+def books_of(
+    cache: Any,
+    fills: Iterable[VenueFill],
+    explained: Mapping[str, Decimal],
+    instruments: set[str],
+    now_ns: int,
+) -> Books:
+    """Return what the engine's cache knows.
+
+    Parameters
+    ----------
+    cache : nautilus_trader.cache.cache.Cache
+        The node's.
+    fills : iterable of VenueFill
+        Executions to be looked up.
+    explained : mapping of str to Decimal
+        Positions that our own orders made.
+    instruments : set of str
+        Those that the node trades: foreign orders in others are not in its cache.
+    now_ns : int
+        UNIX nanoseconds.
+    """
+    under_way = [*cache.orders_open(), *cache.orders_inflight()]
+    waiting = [order for order in cache.orders() if order.status == OrderStatus.INITIALIZED]
+    positions: dict[str, Decimal] = dict.fromkeys(
+        (name for name in instruments if name.endswith("-LINEAR.BYBIT")), Decimal(0)
+    )
+    for position in cache.positions_open():
+        name = position.instrument_id.value
+        if name.endswith("-LINEAR.BYBIT"):
+            positions[name] = positions.get(name, Decimal(0)) + position.signed_decimal_qty()
+    return Books(
+        open_orders={
+            order.client_order_id.value: order.instrument_id.value
+            for order in [*under_way, *waiting]
+        },
+        confirmed={o.client_order_id.value for o in under_way if o.status in CONFIRMED},
+        executions={fill.execution_id for fill in fills if _is_known(cache, fill)},
+        positions=positions,
+        explained=explained,
+        unanswered={
+            order.client_order_id.value: order.instrument_id.value
+            for order in under_way
+            if order.status == OrderStatus.SUBMITTED and now_ns - order.ts_last >= UNANSWERED_NS
+        },
+    )
+
+
+def _is_known(cache: Any, fill: VenueFill) -> bool:
+    if not fill.order_link_id:
+        return False
+    order = cache.order(ClientOrderId(fill.order_link_id))
+    return order is not None and any(i.value == fill.execution_id for i in order.trade_ids)
+
+
+ZERO = Decimal(0)
+Repair = Callable[[Finding], Awaitable[bool]]
+Held = Callable[[], Mapping[str, Decimal]]
+"""Our net positions by instrument id, signed base coin."""
+
+
+class VenueCheck:
+    """Asks the venue what is left (`actors.closing.closer.Verify`).
+
+    A position that our books don't have as the venue has it, twice in a row, is taken over from
+    there first, or nobody could close it.
+
+    Parameters
+    ----------
+    rest : VenueRest
+        Entered.
+    products : sequence of str
+        ``LINEAR``, ``SPOT``.
+    held : Held
+        Our books.
+    repair : Repair
+        Mends them (`live_nodes.reconcile.repair.Repairer`).
+    """
+
+    def __init__(
+        self, rest: VenueRest, products: Sequence[str], held: Held, repair: Repair
+    ) -> None:
+        self._rest, self._products, self._held, self._repair = rest, products, held, repair
+        self._differed: dict[str, Decimal] = {}
+
+    async def __call__(self) -> AtVenue:
+        """Ask.
+
+        Raises
+        ------
+        VenueError
+            If the venue can't be asked.
+        """
+        asked = time.time_ns()
+        orders = [o for product in self._products for o in await self._rest.open_orders(product)]
+        positions: dict[str, Decimal] = {}
+        if "LINEAR" in self._products:
+            found = await self._rest.positions()
+            positions = {name: position.quantity for name, position in found.items()}
+            await self._mend(positions)
+        return AtVenue(
+            asked=asked,
+            positions=positions,
+            orders={order.order_link_id or order.order_id: order.instrument for order in orders},
+        )
+
+    async def _mend(self, there: Mapping[str, Decimal]) -> None:
+        here = self._held()
+        differs = {
+            name: there.get(name, ZERO)
+            for name in sorted(here.keys() | there.keys())
+            if name.endswith("-LINEAR.BYBIT") and here.get(name, ZERO) != there.get(name, ZERO)
+        }
+        # Pushes and answers cross each other: what stands in two answers is no crossing.
+        for name in [n for n, quantity in differs.items() if self._differed.get(n) == quantity]:
+            detail = f"our books hold {here.get(name, ZERO):f}, the venue {differs[name]:f}"
+            await self._repair(Finding(Kind.POSITION_DIFFERS, name, name, detail))
+        self._differed = differs
