@@ -32,7 +32,7 @@ from strategies.sizing.rounding import ZERO, Lot
 from strategies.state import StateStore
 from strategies.tactics.pricing import Touch
 from strategies.verdict_follower import Obedience
-from strategies.verdicts import STANDING, Verdicts
+from strategies.verdicts import TOPIC, VerdictBoard, board_of
 
 
 class DeskStrategy(Hooks, Strategy):
@@ -45,7 +45,7 @@ class DeskStrategy(Hooks, Strategy):
         self.ids = tuple(sorted(config.instruments))
         self.instrument_ids = tuple(InstrumentId.from_str(name) for name in self.ids)
         self._store: StateStore | None = None
-        self._verdicts = Verdicts()
+        self._board = VerdictBoard()
         self._instruments = Instruments(self)
         self._touches = Touches(self)
         self._orders = Orders(self)
@@ -123,29 +123,28 @@ class DeskStrategy(Hooks, Strategy):
     def on_start(self) -> None:
         """Listen to the guards; a derived class calls this first."""
         self._orders.begin_session()
-        self.msgbus.subscribe("verdicts.*", self._hear_verdict)
-        if STANDING in self.msgbus.endpoints():
-            # Guards start first: what they said again after a restart was not heard yet.
-            self.msgbus.send(endpoint=STANDING, msg=self._verdicts.hear)
+        # Guards start first: what they published again after a restart stands on the board.
+        self._board = board_of(self.msgbus)
+        self._obedience.begin()
+        self.msgbus.subscribe(TOPIC, self._hear_verdict)
 
     @property
     def verdict(self) -> Verdict:
         """The strictest standing verdict on the desk or on this strategy."""
-        return self._verdicts.strictest(("desk", f"strategy:{self.config.key}"))
+        return self._board.strictest(("desk", f"strategy:{self.config.key}"))
 
     def verdict_on(self, instrument: str) -> Verdict:
         """Return the strictest standing verdict on an instrument, the desk's included."""
         scopes = ("desk", f"strategy:{self.config.key}", f"instrument:{instrument}")
-        return self._verdicts.strictest(scopes)
+        return self._board.strictest(scopes)
 
     def verdicts_on(self, instrument: str) -> list[Verdict]:
         """Return all that stand on an instrument, the desk's included."""
         scopes = ("desk", f"strategy:{self.config.key}", f"instrument:{instrument}")
-        return self._verdicts.on(scopes)
+        return self._board.on(scopes)
 
     def _hear_verdict(self, verdict: Verdict) -> None:
-        with self._obedience.noticing(verdict):
-            self._verdicts.hear(verdict)
+        self._obedience.follow(verdict)
         self.on_verdict(verdict)
 
     def on_flatten(self, instruments: Container[str], verdict: Verdict) -> None:

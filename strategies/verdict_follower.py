@@ -6,8 +6,7 @@ not send exits again.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
-from contextlib import contextmanager
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from nautilus_trader.model.enums import OrderSide
@@ -36,17 +35,22 @@ class Obedience:
     def __init__(self, strategy: DeskStrategy) -> None:
         self._strategy = strategy
         self._waiting: set[str] = set()
+        self._leaving: set[str] = set()
+        self._halting: set[str] = set()
 
-    @contextmanager
-    def noticing(self, verdict: Verdict) -> Iterator[None]:
-        """Act on what the verdict, heard inside, changes."""
-        left, halted = self.to_leave(), self._halted()
-        yield
+    def begin(self) -> None:
+        """Take what stands at the start for known: it is no news."""
+        self._leaving, self._halting = self.to_leave(), self._halted()
+
+    def follow(self, verdict: Verdict) -> None:
+        """Act on what the verdict, which is on the board already, changes."""
         strategy = self._strategy
-        leave = self.to_leave() - left
+        left, halted = self._leaving, self._halting
+        self.begin()
+        leave = self._leaving - left
+        recall = self._halting - halted - leave
         if leave:
             strategy.on_flatten(leave, verdict)
-        recall = self._halted() - halted - leave
         if recall:
             strategy.on_halt(recall, verdict)
 

@@ -1,47 +1,74 @@
-"""The guards' verdicts as a strategy has heard them. Pure."""
+"""The board of standing verdicts: one for everybody on a message bus who follows the guards. Pure.
+
+The order gate, the closer, the strategies, the guards' desk, the alerts and the heartbeat all read
+it. It observes a verdict before any other subscriber does, so that nobody acts on an older one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from typing import Any
 
 from strategies.messages import PASSING, Action, Verdict, strictest
 
+TOPIC = "verdicts.*"
+"""Topic on which guards publish their verdicts."""
 FIRST = 10
-"""Priority with which those hear verdicts who carry them out: before those who take them down or
-follow them, and may fail."""
-STANDING = "RiskDesk.standing"
-"""Endpoint of the message bus, where there are guards: a callable sent there is called with every
-verdict that stands."""
+"""Priority of those who carry verdicts out: before those who record or follow them, and may
+fail. The board itself comes before them all."""
+_ENDPOINT = "VerdictBoard"
 
 
-class Verdicts:
-    """Each guard's newest word on each scope: it stands until the guard takes it back.
+class VerdictBoard:
+    """Each guard's newest verdict on each scope; it stands until the guard withdraws it.
 
     No time ends it. A guard that looks no more can't say that its limit is not reached any longer.
     """
 
     def __init__(self) -> None:
-        self._said: dict[tuple[str, str], Verdict] = {}
+        self._standing: dict[tuple[str, str], Verdict] = {}
+        self._before: dict[tuple[str, str], Verdict | None] = {}
 
-    def hear(self, verdict: Verdict) -> None:
-        """Take in a guard's word in place of its earlier one on the scope; NONE takes it back."""
+    def observe(self, verdict: Verdict) -> None:
+        """Put a verdict in place of its guard's earlier one on the scope; NONE withdraws that."""
         name = (verdict.guard, verdict.scope)
+        self._before[name] = self._standing.get(name)
         if verdict.action == Action.NONE:
-            self._said.pop(name, None)
+            self._standing.pop(name, None)
         else:
-            self._said[name] = verdict
+            self._standing[name] = verdict
 
     def standing(self) -> list[Verdict]:
-        """Return every word that stands."""
-        return list(self._said.values())
+        """Return every verdict that stands, the one that began first before the others."""
+        return list(self._standing.values())
+
+    def before(self, verdict: Verdict) -> Verdict | None:
+        """Return what the newest verdict of this guard on this scope replaced, None for nothing."""
+        return self._before.get((verdict.guard, verdict.scope))
 
     def on(self, scopes: Container[str]) -> list[Verdict]:
         """Return those that stand on one of the scopes."""
-        return [verdict for verdict in self._said.values() if verdict.scope in scopes]
+        return [verdict for verdict in self._standing.values() if verdict.scope in scopes]
 
     def strictest(self, scopes: Container[str]) -> Verdict:
         """Return the strictest that stands on one of the scopes."""
         return strictest(self.on(scopes))
+
+
+def board_of(bus: Any) -> VerdictBoard:
+    """Return the board of a message bus; the first call makes it."""
+    found: list[VerdictBoard] = []
+    if _ENDPOINT in bus.endpoints():
+        bus.send(endpoint=_ENDPOINT, msg=found.append)
+        return found[0]
+    board = VerdictBoard()
+
+    def give(take: Any) -> None:
+        take(board)
+
+    bus.register(endpoint=_ENDPOINT, handler=give)
+    bus.subscribe(TOPIC, board.observe, priority=FIRST + 1)
+    return board
 
 
 def halted_for_now(verdicts: Iterable[Verdict]) -> bool:

@@ -42,7 +42,7 @@ from config.errors import DeskError
 from strategies.messages import Verdict
 from strategies.on_loop import in_turn
 from strategies.order_ids import BACKTEST_TAG, is_closers
-from strategies.verdicts import FIRST, Verdicts
+from strategies.verdicts import FIRST, TOPIC, VerdictBoard, board_of
 
 SEEN = "risk.seen"
 Verify = Callable[[], Awaitable[AtVenue]]
@@ -112,7 +112,7 @@ class Closer(Actor):
             external=risk.external,
             verifies=verify is not None,
         )
-        self._verdicts = Verdicts()
+        self._board = VerdictBoard()
         self._memory = State()
         self._sight: Sight | None = None
         self._hands: Hands | None = None
@@ -154,7 +154,8 @@ class Closer(Actor):
     def register_base(self, portfolio: Any, msgbus: Any, cache: Any, clock: Any) -> None:
         """Hear verdicts from before the start on: what stood is said again by then."""
         super().register_base(portfolio, msgbus, cache, clock)
-        self.msgbus.subscribe("verdicts.*", self._hear, priority=FIRST)
+        self._board = board_of(self.msgbus)
+        self.msgbus.subscribe(TOPIC, self._hear, priority=FIRST)
 
     def on_start(self) -> None:
         """Begin, with whatever stands already."""
@@ -194,13 +195,12 @@ class Closer(Actor):
         return int(self.clock.timestamp_ns())
 
     def _hear(self, verdict: Verdict) -> None:
-        self._verdicts.hear(verdict)
-        self._lock.follow(self._verdicts.standing())
+        self._lock.follow(self._board.standing())
         if self.is_running:
             self._soon()
 
     def _on_seen(self, seen: object) -> None:
-        if isinstance(seen, Snapshot) and (self.works or self._verdicts.standing()):
+        if isinstance(seen, Snapshot) and (self.works or self._board.standing()):
             self._soon()
 
     def _on_order_event(self, event: OrderEvent) -> None:
@@ -240,14 +240,14 @@ class Closer(Actor):
     def _evaluate(self) -> None:
         if self._looking or not self.is_running:
             return
-        standing = self._verdicts.standing()
+        standing = self._board.standing()
         self._lock.follow(standing)
         if not standing and not self.works:
             return
         self._looking = True
         try:
             for _ in range(_ROUNDS):
-                view = self._view(self._verdicts.standing())
+                view = self._view(self._board.standing())
                 self._memory, acts = step(self._memory, view, self._policy)
                 for act in acts:
                     with self._going_on(f"{act} failed"):

@@ -44,9 +44,9 @@ from actors.guards.core.facts import (
 from actors.records.ledger import Fill
 from actors.records.order_facts import OrderFacts
 from config.durations import DAY_NS
-from strategies.messages import Action, Verdict, refused_by
+from strategies.messages import Action, refused_by
 from strategies.on_loop import in_turn
-from strategies.verdicts import FIRST, STANDING, Verdicts
+from strategies.verdicts import board_of
 
 ZERO = Decimal(0)
 AGAIN = "again: guards"
@@ -92,6 +92,8 @@ class RiskDesk:
         The newest.
     maintenance : str
         Why the venue takes no orders, in words; empty while it does. The launcher's to set.
+    verdicts : VerdictBoard
+        What stands.
     market : MarketFacts or None
         As given; a drill puts one in its place that tells of what no backtest has.
     """
@@ -131,9 +133,7 @@ class RiskDesk:
         self._publishing_later = False
         self._evaluating_later = False
         self._again: int | None = None
-        self._verdicts = Verdicts()
-        self._bus.register(endpoint=STANDING, handler=self._tell_standing)
-        self._bus.subscribe("verdicts.*", self._verdicts.hear, priority=FIRST)
+        self.verdicts = board_of(kernel.msgbus)
         self._bus.subscribe("events.order.*", self._on_order_event)
 
     def join(self, gate: OrderGate) -> None:
@@ -397,7 +397,3 @@ class RiskDesk:
                 if verdict.scope in scopes and verdict.action >= Action.HALT_ENTRIES:
                     return refused_by(verdict)
         return None
-
-    def _tell_standing(self, hear: Callable[[Verdict], None]) -> None:
-        for verdict in self._verdicts.standing():
-            hear(verdict)

@@ -44,7 +44,7 @@ from actors.guards.core.facts import Holding
 from actors.records.order_facts import Hold, Observer, OrderFacts
 from config.errors import DeskError
 from strategies.messages import Action, Verdict, refused_by
-from strategies.verdicts import FIRST, Verdicts
+from strategies.verdicts import board_of
 
 ENDPOINT = "ExecEngine.execute"
 
@@ -110,7 +110,7 @@ class OrderGate:
         self._changed: set[str] = set()
         self._valued_at = -1
         self._facts: dict[InstrumentId, InstrumentFacts] = {}
-        self._verdicts = Verdicts()
+        self._verdicts = board_of(kernel.msgbus)
         self.refusals = 0
         self.unwritten = 0
         self.observers: list[Observer] = []
@@ -121,7 +121,6 @@ class OrderGate:
         self._bus.deregister(endpoint=ENDPOINT, handler=self._pass)
         self._bus.register(endpoint=ENDPOINT, handler=self.execute)
         self._bus.subscribe("events.order.*", self._on_order_event)
-        self._bus.subscribe("verdicts.*", self._verdicts.hear, priority=FIRST)
 
     def hold(self, hold: Hold, *, exits: bool = False) -> None:
         """Add a hold; with `exits` it applies to exits and to cancels too (a dry run)."""

@@ -46,7 +46,6 @@ from live_nodes.reconcile.repair import Repairer
 from live_nodes.reconcile.venue_books import VenueCheck
 from strategies.base import DeskStrategy
 from strategies.messages import Action, Verdict
-from strategies.verdicts import Verdicts
 
 SECOND = 1_000_000_000
 _WORTH_WITHIN = 10.0
@@ -138,10 +137,8 @@ class Risk:
         for key, guard in self.guards.items():
             guard.attach(self.desk, state_of(node, journal, options, OWNER + key))
             made.trader.add_actor(guard)
-        self.told = RiskAlerts(alerts, journal.note, say)
-        self._verdicts = Verdicts()
+        self.told = RiskAlerts(self.desk.verdicts, alerts, journal.note, say)
         kernel.msgbus.subscribe("verdicts.*", self.told.hear)
-        kernel.msgbus.subscribe("verdicts.*", self._verdicts.hear)
         kernel.msgbus.subscribe("events.order.*", self._on_order_event)
         self.closer: Closer | None = None
         if not options.dry_run:
@@ -231,7 +228,7 @@ class Risk:
 
         A guard may have left the document, or halted in a dry run.
         """
-        standing = {(v.guard, v.scope) for v in self._verdicts.standing()}
+        standing = {(v.guard, v.scope) for v in self.desk.verdicts.standing()}
         for _, verdict in self._journal.standing():
             if verdict.guard.startswith("node.") or (verdict.guard, verdict.scope) in standing:
                 continue
@@ -263,7 +260,7 @@ class Risk:
         """Whether a flatten stands and is not done, or not even taken up."""
         if self.closer is None:
             return False
-        wanted = {v.scope for v in self._verdicts.standing() if v.action == Action.FLATTEN}
+        wanted = {v.scope for v in self.desk.verdicts.standing() if v.action == Action.FLATTEN}
         memory = self.closer.memory
         return bool(wanted) and not (memory.flat and wanted <= memory.flatten.keys())
 
@@ -315,7 +312,7 @@ class Risk:
         return {key: None if age is None else wall - age for key, age in ages.items()}
 
     def _strictest(self) -> str:
-        verdict = self._verdicts.strictest(("desk",))
+        verdict = self.desk.verdicts.strictest(("desk",))
         if verdict.action == Action.NONE:
             return ""
         return f"{verdict.action.name.lower()} by {verdict.guard}: {verdict.reason}"

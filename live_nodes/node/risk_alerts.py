@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from live_nodes.local.alerts import Level, Tell
-from strategies.messages import PASSING, Action, Verdict
+from strategies.messages import Action, Verdict
+from strategies.verdicts import VerdictBoard
 
 LEVELS: dict[str, Level] = {"not_flat": "critical", "resting": "critical", "off": "info"}
 """Of the closer's news; the others are warnings."""
@@ -16,6 +17,8 @@ class RiskAlerts:
 
     Parameters
     ----------
+    board : VerdictBoard
+        Knows what a verdict replaced.
     tell : Tell
         Brings them to a person.
     note : callable
@@ -25,10 +28,13 @@ class RiskAlerts:
     """
 
     def __init__(
-        self, tell: Tell, note: Callable[[str, str], None], say: Callable[[str], None]
+        self,
+        board: VerdictBoard,
+        tell: Tell,
+        note: Callable[[str, str], None],
+        say: Callable[[str], None],
     ) -> None:
-        self._tell, self._note, self._say = tell, note, say
-        self._told: dict[tuple[str, str], Action] = {}
+        self._board, self._tell, self._note, self._say = board, tell, note, say
         self._silent: set[str] = set()
 
     def hear(self, verdict: Verdict) -> None:
@@ -37,19 +43,17 @@ class RiskAlerts:
         Those of the node itself and of passing guards come and go by the minute; they are in the
         journal.
         """
-        if verdict.passing or verdict.guard in PASSING or verdict.guard.startswith("node."):
+        if not _concerns_a_person(verdict):
             return
-        name = (verdict.guard, verdict.scope)
-        before = self._told.get(name)
+        replaced = self._board.before(verdict)
+        before = replaced.action if replaced and _concerns_a_person(replaced) else Action.NONE
         if verdict.action >= Action.HALT_ENTRIES:
             if verdict.action == before:
                 return
-            self._told[name] = verdict.action
             level: Level = "critical" if verdict.action == Action.FLATTEN else "warning"
             word = verdict.action.name.lower()
             self._alert(f"{word} on {verdict.scope} by {verdict.guard}: {verdict.reason}", level)
-        elif before is not None:
-            del self._told[name]
+        elif before >= Action.HALT_ENTRIES:
             why = f": {verdict.reason}" if verdict.reason not in ("", "over") else ""
             self._alert(
                 f"{before.name.lower()} on {verdict.scope} by {verdict.guard} is over{why}", "info"
@@ -76,3 +80,7 @@ class RiskAlerts:
         self._tell(text, level, source)
         self._say(text)
         self._note(source, text)
+
+
+def _concerns_a_person(verdict: Verdict) -> bool:
+    return not verdict.passing and not verdict.guard.startswith("node.")

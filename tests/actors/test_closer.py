@@ -39,7 +39,7 @@ def test_a_verdict_reaches_it_even_if_it_can_not_be_written_down():
     closer = closer_on(clock, bus)
     with pytest.raises(OSError, match="the disk is full"):
         bus.publish("verdicts.loss", Verdict(action=Action.FLATTEN, guard="loss"))
-    assert [verdict.guard for verdict in closer._verdicts.standing()] == ["loss"]
+    assert [verdict.guard for verdict in closer._board.standing()] == ["loss"]
 
 
 def test_live_what_can_not_be_told_does_not_stop_it():

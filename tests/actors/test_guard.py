@@ -135,7 +135,7 @@ def test_who_fails_on_hearing_a_verdict_keeps_no_other_from_being_said():
         table.look("900")
     assert [str(error) for error in raised.value.exceptions] == ["not one", "not two"]
     assert [v.guard for v in table.said] == ["one", "two"]
-    assert [v.guard for v in table.desk._verdicts.standing()] == ["one", "two"]
+    assert [v.guard for v in table.desk.verdicts.standing()] == ["one", "two"]
 
 
 # -- restarts --------------------------------------------------------------------------------------

@@ -35,7 +35,6 @@ from actors.losses import (
 )
 from config.durations import DAY_NS
 from strategies.messages import Action, refused_by
-from strategies.verdicts import Verdicts
 from tests.actors.days_played import CHANGES, course
 from tests.actors.tiny_guards import A, Table
 
@@ -136,16 +135,15 @@ def happening(kind: str, ts: int) -> list[DeskEvent]:
 
 
 class Heard:
-    """What a desk would do with an entry: its gate events verdicts beside the desk."""
+    """What a desk would do with an entry: its gate reads the board beside the desk's hold."""
 
     def __init__(self, table: Table) -> None:
-        self.table, self.verdicts = table, Verdicts()
-        table.bus.subscribe("verdicts.*", self.verdicts.hear)
+        self.table = table
 
     def refused(self) -> str | None:
         """Return why an entry may not leave now, None when it may."""
         scopes = ("desk", "strategy:a", f"instrument:{A}")
-        stands = self.verdicts.strictest(scopes)
+        stands = self.table.desk.verdicts.strictest(scopes)
         if stands.action >= Action.HALT_ENTRIES:
             return refused_by(stands)
         return self.table.desk.hold(self.table.entry())

@@ -24,7 +24,7 @@ from actors.guards.core.facts import (
 from actors.guards.core.reading import Reading
 from actors.records.ledger import Fill
 from strategies.messages import Action, Verdict
-from strategies.verdicts import STANDING, Verdicts
+from strategies.verdicts import board_of
 from tests.actors.tiny_guards import RULE, A, Loss, LossParams, Table
 
 SECOND = 1_000_000_000
@@ -221,13 +221,11 @@ def test_what_an_event_sets_off_is_said_once_the_engine_is_done_and_held_before(
     assert len(table.said) == 1
 
 
-def test_whoever_starts_late_is_told_what_stands():
+def test_whoever_starts_late_sees_what_stands():
     table = Table(Loss("one"), Loss("two", limit=50.0))
     table.look("1000")
     table.look("900")
-    heard = Verdicts()
-    table.bus.send(endpoint=STANDING, msg=heard.hear)
-    assert [verdict.guard for verdict in heard.standing()] == ["one", "two"]
+    assert [verdict.guard for verdict in board_of(table.bus).standing()] == ["one", "two"]
 
 
 # -- silence ---------------------------------------------------------------------------------------

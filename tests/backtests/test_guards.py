@@ -544,7 +544,7 @@ def test_without_guards_nothing_of_theirs_is_wired():
     desk = play({A: FALLING}, Script({}))
     assert desk.risk is None
     assert not desk.gate.observers
-    assert "RiskDesk.standing" not in desk.engine.kernel.msgbus.endpoints()
+    assert "risk.seen" not in desk.engine.kernel.msgbus.topics()
 
 
 def test_a_document_with_guards_runs_under_them(write_run, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from actors.closing.facts import State
 from live_nodes.node.risk import Risk
 from strategies.messages import Action, Verdict
-from strategies.verdicts import Verdicts
+from strategies.verdicts import VerdictBoard
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,13 @@ from strategies.verdicts import Verdicts
 def test_a_stop_waits_for_a_flatten_that_stands_and_is_not_done(
     said: tuple[tuple[str, Action], ...], memory: State, closing: bool
 ) -> None:
-    verdicts = Verdicts()
+    board = VerdictBoard()
     for scope, action in said:
-        verdicts.hear(Verdict(action=action, scope=scope, guard="g"))
+        board.observe(Verdict(action=action, scope=scope, guard="g"))
     closing_is: Any = Risk.closing
-    node = SimpleNamespace(closer=SimpleNamespace(memory=memory), _verdicts=verdicts)
+    node = SimpleNamespace(
+        closer=SimpleNamespace(memory=memory), desk=SimpleNamespace(verdicts=board)
+    )
     assert closing_is.fget(node) is closing
     node.closer = None
     assert closing_is.fget(node) is False

@@ -9,6 +9,7 @@ import pytest
 from live_nodes.local.alerts import Level
 from live_nodes.node.risk_alerts import RiskAlerts
 from strategies.messages import Action, Verdict
+from strategies.verdicts import VerdictBoard
 
 
 class Heard:
@@ -16,13 +17,20 @@ class Heard:
         self.alerts: list[tuple[str, str, str]] = []
         self.notes: list[tuple[str, str]] = []
         self.said: list[str] = []
-        self.made = RiskAlerts(self.tell, lambda *note: self.notes.append(note), self.said.append)
+        self.board = VerdictBoard()
+        self.made = RiskAlerts(
+            self.board, self.tell, lambda *note: self.notes.append(note), self.said.append
+        )
 
     def tell(self, text: str, level: Level = "warning", kind: str = "guard") -> None:
         self.alerts.append((level, kind, text))
 
     def verdict(self, action: Action, guard: str = "daily", **more: Any) -> None:
-        self.made.hear(Verdict(action=action, guard=guard, **more))
+        self.hear(Verdict(action=action, guard=guard, **more))
+
+    def hear(self, verdict: Verdict) -> None:
+        self.board.observe(verdict)
+        self.made.hear(verdict)
 
 
 def test_a_halt_is_told_when_it_begins_gets_stricter_and_ends() -> None:
@@ -65,7 +73,7 @@ def test_each_scope_is_told_for_itself() -> None:
 )
 def test_what_passes_by_itself_or_only_makes_smaller_wakes_nobody(verdict: Verdict) -> None:
     heard = Heard()
-    heard.made.hear(verdict)
+    heard.hear(verdict)
     assert heard.alerts == []
 
 

@@ -15,6 +15,7 @@ from strategies.messages import Action, Verdict
 from strategies.order_ids import closers_session, is_closers, order_id, session_of
 from strategies.state import MemoryState
 from strategies.tactics.maker_first import State
+from strategies.verdicts import board_of
 from tests.builders_engine import SPOT, START, A, B, Candles, at, perpetual
 from tests.builders_engine import play as played
 from tests.strategies.rebalance.test_rebalance_protocol import stored
@@ -315,8 +316,10 @@ def test_a_halt_takes_a_rebalancers_waiting_entries_back_and_it_goes_on_reducing
 
 
 def standing(strategy):
-    """Say it as the guards' desk does: to a strategy that starts after it was said."""
-    strategy._verdicts.hear(Verdict(action=Action.FLATTEN, guard="drawdown", reason="20 % lost"))
+    """Put it on the board, as if the strategy had started after it was published."""
+    board_of(strategy.msgbus).observe(
+        Verdict(action=Action.FLATTEN, guard="drawdown", reason="20 % lost")
+    )
 
 
 def test_after_a_restart_what_is_held_is_left_and_no_tactic_is_resumed():

@@ -1,9 +1,11 @@
-"""Which of the guards' words stand: no engine."""
+"""Which verdicts stand: no engine."""
 
 import pytest
+from nautilus_trader.common.component import MessageBus, TestClock
+from nautilus_trader.model.identifiers import TraderId
 
 from strategies.messages import Action, Verdict, passes, refused_by
-from strategies.verdicts import Verdicts, halted_for_now
+from strategies.verdicts import FIRST, VerdictBoard, board_of, halted_for_now
 
 DESK = ("desk", "strategy:rev")
 
@@ -13,41 +15,41 @@ def halt(guard="drawdown", scope="desk", **more):
 
 
 def test_nothing_stands_before_anyone_spoke():
-    assert Verdicts().strictest(DESK).action == Action.NONE
+    assert VerdictBoard().strictest(DESK).action == Action.NONE
 
 
 def test_the_strictest_of_several_guards_stands_until_it_is_taken_back():
-    heard = Verdicts()
-    heard.hear(halt())
-    heard.hear(Verdict(action=Action.FLATTEN, guard="volatility"))
-    assert heard.strictest(DESK).action == Action.FLATTEN
-    heard.hear(Verdict(action=Action.NONE, guard="volatility"))
-    assert heard.strictest(DESK) == halt()
+    board = VerdictBoard()
+    board.observe(halt())
+    board.observe(Verdict(action=Action.FLATTEN, guard="volatility"))
+    assert board.strictest(DESK).action == Action.FLATTEN
+    board.observe(Verdict(action=Action.NONE, guard="volatility"))
+    assert board.strictest(DESK) == halt()
 
 
 def test_a_guards_newest_word_replaces_its_earlier_one_on_the_same_scope_alone():
-    heard = Verdicts()
-    heard.hear(Verdict(action=Action.FLATTEN, guard="drawdown"))
-    heard.hear(halt(scope="strategy:rev"))
-    assert heard.strictest(DESK).action == Action.FLATTEN
-    heard.hear(halt())
-    assert heard.strictest(DESK).action == Action.HALT_ENTRIES
+    board = VerdictBoard()
+    board.observe(Verdict(action=Action.FLATTEN, guard="drawdown"))
+    board.observe(halt(scope="strategy:rev"))
+    assert board.strictest(DESK).action == Action.FLATTEN
+    board.observe(halt())
+    assert board.strictest(DESK).action == Action.HALT_ENTRIES
 
 
-def test_a_word_on_another_strategy_or_instrument_is_not_ours():
-    heard = Verdicts()
-    heard.hear(halt(scope="strategy:other"))
-    heard.hear(halt(scope="instrument:A"))
-    assert heard.strictest(DESK).action == Action.NONE
-    assert heard.strictest((*DESK, "instrument:A")).action == Action.HALT_ENTRIES
+def test_a_verdict_on_another_strategy_or_instrument_is_not_ours():
+    board = VerdictBoard()
+    board.observe(halt(scope="strategy:other"))
+    board.observe(halt(scope="instrument:A"))
+    assert board.strictest(DESK).action == Action.NONE
+    assert board.strictest((*DESK, "instrument:A")).action == Action.HALT_ENTRIES
 
 
 def test_no_time_ends_a_verdict_but_only_its_guard():
-    heard = Verdicts()
-    heard.hear(halt(until=0))
-    assert heard.standing() == heard.on(DESK) == [halt(until=0)]
-    heard.hear(Verdict(action=Action.NONE, guard="drawdown"))
-    assert heard.standing() == []
+    board = VerdictBoard()
+    board.observe(halt(until=0))
+    assert board.standing() == board.on(DESK) == [halt(until=0)]
+    board.observe(Verdict(action=Action.NONE, guard="drawdown"))
+    assert board.standing() == []
 
 
 @pytest.mark.parametrize(
@@ -77,3 +79,25 @@ def test_only_a_halt_that_says_so_or_is_of_the_node_itself_passes(verdict, for_n
 )
 def test_a_refusal_says_whether_it_may_be_tried_again(verdict, again):
     assert passes(f"order gate: {refused_by(verdict)}") is again
+
+
+def test_the_board_says_what_a_verdict_replaced():
+    board = VerdictBoard()
+    first, second = halt(reason="4 % lost"), Verdict(action=Action.FLATTEN, guard="drawdown")
+    over = Verdict(action=Action.NONE, guard="drawdown")
+    found = []
+    for verdict in (first, second, over, over):
+        board.observe(verdict)
+        found.append(board.before(verdict))
+    assert found == [None, first, second, None]
+    assert board.before(halt(guard="other")) is None
+
+
+def test_a_bus_has_one_board_which_observes_before_anyone_else():
+    bus = MessageBus(TraderId("DESK-001"), TestClock())
+    seen = []
+    bus.subscribe("verdicts.*", lambda verdict: seen.append(board_of(bus).standing()), FIRST)
+    board = board_of(bus)
+    bus.publish("verdicts.drawdown", halt())
+    assert board_of(bus) is board
+    assert seen == [[halt()]]
