@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
 
 import msgspec
-from nautilus_trader.model.identifiers import InstrumentId, Symbol
-from nautilus_trader.model.instruments import CryptoPerpetual, CurrencyPair
-from nautilus_trader.model.objects import Currency, Money, Price, Quantity
+
+if TYPE_CHECKING:
+    from nautilus_trader.model.instruments import CryptoPerpetual, CurrencyPair
 
 VENUE = "BYBIT"
 PRODUCTS = ("LINEAR", "SPOT")
@@ -146,6 +147,11 @@ def to_nautilus(
         business and liquidation our accounting's. `info` holds ``listed_ns``, ``delisted_ns``,
         ``max_leverage``, ``maintenance_margin``, ``funding_minutes`` and ``inferred``.
     """
+    # Who only reads facts, as the kill switch does, must not wait for the engine.
+    from nautilus_trader.model.identifiers import InstrumentId, Symbol
+    from nautilus_trader.model.instruments import CryptoPerpetual, CurrencyPair
+    from nautilus_trader.model.objects import Currency, Money, Price, Quantity
+
     tick = Decimal(info.tick).normalize()
     lot = Decimal(info.lot).normalize()
     quote = Currency.from_str(info.quote)

@@ -15,6 +15,7 @@ import msgspec
 from nautilus_trader.common.actor import Actor
 from nautilus_trader.common.config import ActorConfig
 
+from actors.desk.guard_state import FAILED, READINGS, STATE, UNKEPT, Kept, Shown
 from actors.guards.core.facts import Input, OrderRequested, Snapshot
 from actors.guards.core.latch import Latch, Latches, released, step, verdicts
 from actors.guards.core.params import GuardParams
@@ -29,27 +30,7 @@ if TYPE_CHECKING:
 
 SEEN = "risk.seen"
 """Topic of everything that rules are told."""
-STATE, READINGS = "state", "readings"
-"""Names under which a guard's store keeps what must survive, and what is only shown."""
-FAILED = "failed"
-"""Key of the latch that stands when the guard itself failed."""
-UNKEPT = "unkept"
-"""Key of the latch that stands while what the guard is to keep can't be kept."""
 _SHOWN_EVERY = 1_000_000_000
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """What a guard keeps: the rule's state as JSON (null before a snapshot), and the latches."""
-
-    state: msgspec.Raw
-    latches: Latches
-
-
-class Shown(msgspec.Struct, frozen=True):
-    """The newest readings, and when they were made (UNIX nanoseconds, UTC)."""
-
-    ts: int
-    readings: tuple[Reading, ...]
 
 
 class Guard(Actor):

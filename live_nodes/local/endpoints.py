@@ -1,28 +1,16 @@
-"""Where each environment's venue is: addresses, and which of Bybit's worlds the adapter is told.
-
-Engine-specific: Bybit's own addresses come from Nautilus.
-"""
+"""Where each environment's venue is, and what keeps a document from real money by accident."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from nautilus_trader.core import nautilus_pyo3 as engine
+from pathlib import Path
 
 from config.documents import Node, VenueUrls
 from config.errors import GateRefused, InputError
+from live_nodes.local.practice_process import EXCHANGE, ensure_exchange
 
 OVERRIDE = "BYBIT_TESTNET"
-_WORLDS = {
-    "practice": engine.BybitEnvironment.MAINNET,
-    "paper": engine.BybitEnvironment.MAINNET,
-    "demo": engine.BybitEnvironment.DEMO,
-    "testnet": engine.BybitEnvironment.TESTNET,
-    "mainnet": engine.BybitEnvironment.MAINNET,
-}
-"""The practice exchange looks to the adapter like mainnet at another address."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +33,13 @@ class Addresses:
     ws_trade: str
 
 
-def world(environment: str) -> Any:
-    """Return what the adapter calls the environment."""
-    return _WORLDS[environment]
+_BYBIT = {
+    "paper": ("api", "stream", "stream", "stream"),
+    "demo": ("api-demo", "stream", "stream-demo", "stream"),
+    "testnet": ("api-testnet", "stream-testnet", "stream-testnet", "stream-testnet"),
+    "mainnet": ("api", "stream", "stream", "stream"),
+}
+"""Hosts of bybit.com: REST, public, private, trade. A test holds them against the engine's own."""
 
 
 def addresses(environment: str, urls: VenueUrls | None) -> Addresses:
@@ -62,14 +54,22 @@ def addresses(environment: str, urls: VenueUrls | None) -> Addresses:
         return Addresses(urls.http, urls.ws_public, urls.ws_private, urls.ws_trade)
     if environment == "practice":
         raise InputError("the practice exchange's addresses are known once it has started")
-    place = world(environment)
-    linear = engine.get_bybit_ws_url_public(engine.BybitProductType.LINEAR, place)
+    http, public, private, trade = (f"{host}.bybit.com" for host in _BYBIT[environment])
     return Addresses(
-        engine.get_bybit_http_base_url(place).rstrip("/"),
-        linear.rpartition("/")[0],
-        engine.get_bybit_ws_url_private(place),
-        engine.get_bybit_ws_url_trade(place),
+        f"https://{http}",
+        f"wss://{public}/v5/public",
+        f"wss://{private}/v5/private",
+        f"wss://{trade}/v5/trade",
     )
+
+
+def venue_of(node: Node, folder: Path, say: Callable[[str], None]) -> Addresses:
+    """Return where the node's venue is; starts the practice exchange where none is named."""
+    if node.environment != "practice" or node.venue_urls is not None:
+        return addresses(node.environment, node.venue_urls)
+    endpoint = ensure_exchange(Path(node.practice.market), folder / EXCHANGE)
+    say(f"practice exchange at {endpoint.http} (pid {endpoint.pid})")
+    return Addresses(endpoint.http, endpoint.ws_public, endpoint.ws_private, endpoint.ws_trade)
 
 
 def overridden(node: Node, variables: Mapping[str, str]) -> tuple[Node, str]:

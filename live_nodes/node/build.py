@@ -38,7 +38,7 @@ from config.components import resolve
 from config.documents import Node
 from live_nodes.bybit.adapter import Wiring, data_factory, execution_factory, forget_clients
 from live_nodes.bybit.facts import products_of
-from live_nodes.local.endpoints import Addresses, world
+from live_nodes.local.endpoints import Addresses
 from live_nodes.node.account import CacheAccount
 from live_nodes.node.feed import NodeFeed, NodeFeedConfig
 from live_nodes.node.preflight import Preflight, universe_of
@@ -75,7 +75,7 @@ def node_config(
     products = tuple(getattr(engine.BybitProductType, name) for name in products_of(universe))
     shared = {
         "product_types": products,
-        "environment": world(node.environment),
+        "environment": _environment(node.environment),
         "base_url_http": where.http,
         "instrument_provider": InstrumentProviderConfig(load_all=True),
         **_RETRIES,
@@ -164,6 +164,12 @@ def make_node(
     )
     made.build()
     return made
+
+
+def _environment(environment: str) -> Any:
+    """Return what the adapter calls the environment; practice looks to it like mainnet."""
+    known = {"demo": engine.BybitEnvironment.DEMO, "testnet": engine.BybitEnvironment.TESTNET}
+    return known.get(environment, engine.BybitEnvironment.MAINNET)
 
 
 def _execution_engine(*, reconciliation: bool) -> LiveExecEngineConfig:

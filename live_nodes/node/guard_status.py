@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from actors.desk.guard import FAILED, READINGS, STATE, Kept, Shown
+from actors.desk.guard_state import FAILED, READINGS, STATE, Kept, Shown
 from actors.guards.core.latch import Latch
 from actors.guards.core.reading import Reading
 from actors.records.journal_reading import read

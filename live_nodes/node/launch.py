@@ -13,11 +13,16 @@ from config.errors import InputError
 from config.validate import checked
 from live_nodes.bybit.adapter import forget_clients
 from live_nodes.local.alerts import Alerts, addresses_of
-from live_nodes.local.endpoints import Addresses, addresses, overridden, refuse_unconfirmed
+from live_nodes.local.endpoints import (
+    Addresses,
+    addresses,
+    overridden,
+    refuse_unconfirmed,
+    venue_of,
+)
 from live_nodes.local.folder import state_folder
 from live_nodes.local.heartbeat import Heartbeat
 from live_nodes.local.keys import KeyPair, Secret, keys_of, variables_of
-from live_nodes.local.practice_process import EXCHANGE, ensure_exchange
 from live_nodes.node.live import Live
 from live_nodes.node.report import Options, Report
 from live_nodes.node.risk import count_alerts
@@ -156,12 +161,3 @@ def live_document(
     if node.environment == "practice" and node.venue_urls is None:
         say(f"it goes on when the node ends: `perpdesk exchange {file} --stop` stops it")
     return launch(node, where, keys, folder, resolved.config_hash, options, say, told)
-
-
-def venue_of(node: Node, folder: Path, say: Callable[[str], None]) -> Addresses:
-    """Return where the node's venue is; starts the practice exchange where none is named."""
-    if node.environment != "practice" or node.venue_urls is not None:
-        return addresses(node.environment, node.venue_urls)
-    endpoint = ensure_exchange(Path(node.practice.market), folder / EXCHANGE)
-    say(f"practice exchange at {endpoint.http} (pid {endpoint.pid})")
-    return Addresses(endpoint.http, endpoint.ws_public, endpoint.ws_private, endpoint.ws_trade)

@@ -32,10 +32,9 @@ from config.documents import Node
 from config.errors import DeskError, GateRefused
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.local.alerts import addresses_of
-from live_nodes.local.endpoints import Addresses, overridden, refuse_unconfirmed
+from live_nodes.local.endpoints import Addresses, overridden, refuse_unconfirmed, venue_of
 from live_nodes.local.folder import state_folder
 from live_nodes.local.keys import KeyPair, key_names, keys_of, variables_of
-from live_nodes.node.launch import venue_of
 from live_nodes.node.preflight import Preflight, preflight, strangers_gate
 from live_nodes.operate.doctor_trade import round_trip
 from live_nodes.reconcile.recovery import strange_positions

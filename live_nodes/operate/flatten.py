@@ -13,10 +13,9 @@ from config.documents import Node
 from config.errors import GateRefused
 from config.universe import select
 from live_nodes.bybit.rest import VenueError, VenueRest
-from live_nodes.local.endpoints import Addresses
+from live_nodes.local.endpoints import Addresses, venue_of
 from live_nodes.local.keys import KeyPair, key_names, keys_of
 from live_nodes.local.mailbox import OPERATOR, answer
-from live_nodes.node.launch import venue_of
 from live_nodes.operate.flatten_at_venue import Reach, StraightFlatten
 from live_nodes.operate.flatten_request import Asked
 from live_nodes.operate.status import status_of

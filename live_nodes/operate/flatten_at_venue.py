@@ -20,9 +20,9 @@ from config.documents import Universe
 from config.documents.watch import Throttle as Pace
 from config.errors import GateRefused
 from config.universe import select
+from live_nodes.bybit.bucket import Bucket
 from live_nodes.bybit.facts import VenueOrder, VenuePosition, described
 from live_nodes.bybit.rest import VenueError, VenueRest
-from live_nodes.bybit.throttle import Bucket
 from live_nodes.reconcile.own_positions import OwnPositions
 from strategies.order_ids import order_id, session_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from actors.desk.guard import STATE, Kept
+from actors.desk.guard_state import STATE, Kept
 from config.errors import DeskError, GateRefused
 from strategies.messages import Action
 from strategies.state import MemoryState

@@ -71,18 +71,20 @@ def test_the_nodes_that_ship_differ_in_one_word(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "http", "private"),
-    [
-        ("demo", "https://api-demo.bybit.com", "wss://stream-demo.bybit.com/v5/private"),
-        ("testnet", "https://api-testnet.bybit.com", "wss://stream-testnet.bybit.com/v5/private"),
-        ("mainnet", "https://api.bybit.com", "wss://stream.bybit.com/v5/private"),
-        ("paper", "https://api.bybit.com", "wss://stream.bybit.com/v5/private"),
-    ],
+    ("environment", "name"),
+    [("demo", "DEMO"), ("testnet", "TESTNET"), ("mainnet", "MAINNET"), ("paper", "MAINNET")],
 )
-def test_each_environment_has_its_addresses(environment: str, http: str, private: str) -> None:
-    where = addresses(environment, None)
-    assert (where.http, where.ws_private) == (http, private)
-    assert where.ws_public.endswith("bybit.com/v5/public")
+def test_each_environment_has_the_addresses_that_the_engine_knows(
+    environment: str, name: str
+) -> None:
+    place = getattr(engine.BybitEnvironment, name)
+    public = engine.get_bybit_ws_url_public(engine.BybitProductType.LINEAR, place)
+    assert addresses(environment, None) == Addresses(
+        engine.get_bybit_http_base_url(place).rstrip("/"),
+        public.removesuffix("/linear"),
+        engine.get_bybit_ws_url_private(place),
+        engine.get_bybit_ws_url_trade(place),
+    )
 
 
 def build(tmp_path: Path) -> tuple[Any, Any, Links]:

@@ -16,7 +16,7 @@ import yaml
 from rich.console import Console
 from typer.testing import CliRunner
 
-from actors.desk.guard import READINGS, STATE, Kept, Shown
+from actors.desk.guard_state import READINGS, STATE, Kept, Shown
 from actors.guards.core.latch import Latch
 from actors.guards.core.reading import Reading
 from actors.records.journal import Journal

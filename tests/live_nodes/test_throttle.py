@@ -17,7 +17,8 @@ from actors.records.order_facts import OrderFacts
 from backtests.engine.build import Desk
 from backtests.engine.market import market_of
 from config.documents.watch import Throttle as Pace
-from live_nodes.bybit.throttle import SECOND, Bucket, Throttle
+from live_nodes.bybit.bucket import SECOND, Bucket
+from live_nodes.bybit.throttle import Throttle
 from tests.builders_engine import (
     A,
     B,

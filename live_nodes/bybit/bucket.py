@@ -1,0 +1,43 @@
+"""A pace of requests: tokens that refill steadily. Pure."""
+
+from __future__ import annotations
+
+SECOND = 1_000_000_000
+
+
+class Bucket:
+    """Tokens that refill steadily. Pure: time is given to it.
+
+    Parameters
+    ----------
+    per_second : float
+        How many come in a second.
+    burst : int
+        How many fit.
+    """
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        self._rate = per_second
+        self._size = float(burst)
+        self._tokens = float(burst)
+        self._at: int | None = None
+
+    def take(self, number: int, now_ns: int) -> bool:
+        """Take tokens if there are enough; more than fit are given once the bucket is full."""
+        self._refill(now_ns)
+        if self._tokens < min(number, self._size):
+            return False
+        # More than fit leaves a debt that the next ones wait for.
+        self._tokens -= number
+        return True
+
+    def wait(self, number: int, now_ns: int) -> float:
+        """Return the seconds until so many can be taken."""
+        self._refill(now_ns)
+        return max(0.0, (min(number, self._size) - self._tokens) / self._rate)
+
+    def _refill(self, now_ns: int) -> None:
+        if self._at is not None and now_ns > self._at:
+            self._tokens = min(self._size, self._tokens + (now_ns - self._at) / SECOND * self._rate)
+        # A clock that is set back gives nothing and takes nothing.
+        self._at = now_ns
