@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from decimal import Decimal
 
 from config.documents.exchange import ExchangeDocument, ReplayMarket
 from config.errors import InputError
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import AccountSpec, Fees, Key
+from live_nodes.practice.exchange.model import AccountSpec, FeeRates
+from live_nodes.practice.exchange.store import StateFile
 from live_nodes.practice.faults.faults import Faults
-from live_nodes.practice.market.candles import CandleSource
-from live_nodes.practice.market.feed import FundingRate
+from live_nodes.practice.market.feed import CandleSource
 from live_nodes.practice.market.path_market import PathMarket
-from live_nodes.practice.market.path_prices import Move
 from live_nodes.practice.market.random_market import RandomSource
-from live_nodes.practice.store import Store
 
 
 @dataclass
@@ -26,7 +23,9 @@ class Opened:
     market: PathMarket
 
 
-def open_exchange(document: ExchangeDocument, store: Store, faults: Faults, now_ms: int) -> Opened:
+def open_exchange(
+    document: ExchangeDocument, store: StateFile, faults: Faults, now_ms: int
+) -> Opened:
     """Make the exchange that the document describes, with what the state file remembers.
 
     Parameters
@@ -53,8 +52,8 @@ def open_exchange(document: ExchangeDocument, store: Store, faults: Faults, now_
         depth=document.market.depth,
         update_ms=_update_ms(document),
         began_ms=_once(store, "began_ms", now_ms),
-        moves=_moves(store),
-        called=_called(store),
+        moves=store.fact("moves") or (),
+        settlements=store.fact("called") or (),
     )
     market.halted = faults.halted
     accounts = [_account(document, name) for name in document.accounts]
@@ -71,39 +70,7 @@ def open_exchange(document: ExchangeDocument, store: Store, faults: Faults, now_
     return Opened(exchange, market)
 
 
-def keep_moves(store: Store, market: PathMarket) -> None:
-    """Keep the drills, so that a restart goes on from the moved prices."""
-    told = [
-        [*key, move.time_ms, move.factor] for key, own in market.all_moves().items() for move in own
-    ]
-    store.keep_fact("moves", told)
-
-
-def keep_called(store: Store, market: PathMarket) -> None:
-    """Keep the settlements that drills called for: history tells of them after a restart."""
-    told = [
-        [*key, stamp.time_ms, str(stamp.rate)]
-        for key, own in market.all_called().items()
-        for stamp in own
-    ]
-    store.keep_fact("called", told)
-
-
-def _called(store: Store) -> dict[Key, list[FundingRate]]:
-    found: dict[Key, list[FundingRate]] = {}
-    for category, name, time_ms, rate in store.fact("called") or []:
-        found.setdefault((category, name), []).append(FundingRate(time_ms, Decimal(rate)))
-    return found
-
-
-def _moves(store: Store) -> dict[Key, list[Move]]:
-    found: dict[Key, list[Move]] = {}
-    for category, name, time_ms, factor in store.fact("moves") or []:
-        found.setdefault((category, name), []).append(Move(time_ms, factor))
-    return found
-
-
-def _once(store: Store, name: str, value: int) -> int:
+def _once(store: StateFile, name: str, value: int) -> int:
     """Return a fact of the first start, kept now if this is it."""
     kept = store.fact(name)
     if kept is None:
@@ -112,7 +79,7 @@ def _once(store: Store, name: str, value: int) -> int:
     return int(kept)
 
 
-def _same_market(document: ExchangeDocument, store: Store) -> None:
+def _same_market(document: ExchangeDocument, store: StateFile) -> None:
     """Refuse a state file of another market: its orders and prices would make no sense."""
     told = document.market.model_dump(mode="json", exclude={"depth", "updates_per_second"})
     kept = store.fact("market")
@@ -126,7 +93,7 @@ def _same_market(document: ExchangeDocument, store: Store) -> None:
         )
 
 
-def _source(document: ExchangeDocument, store: Store, now_ms: int) -> CandleSource:
+def _source(document: ExchangeDocument, store: StateFile, now_ms: int) -> CandleSource:
     if not isinstance(document.market, ReplayMarket):
         return RandomSource(document.market)
     # The catalog brings the engine with it: two seconds that a random market does not need.
@@ -158,7 +125,7 @@ def _source(document: ExchangeDocument, store: Store, now_ms: int) -> CandleSour
     return source
 
 
-def _once_text(store: Store, name: str, value: str) -> str:
+def _once_text(store: StateFile, name: str, value: str) -> str:
     kept = store.fact(name)
     if kept is None:
         store.keep_fact(name, value)
@@ -181,6 +148,6 @@ def _account(document: ExchangeDocument, name: str) -> AccountSpec:
         name=name,
         balances=(("USDT", spec.balance),),
         leverage=spec.leverage,
-        linear_fees=Fees(spec.fees.linear.maker, spec.fees.linear.taker),
-        spot_fees=Fees(spec.fees.spot.maker, spec.fees.spot.taker),
+        linear_fees=FeeRates(spec.fees.linear.maker, spec.fees.linear.taker),
+        spot_fees=FeeRates(spec.fees.spot.maker, spec.fees.spot.taker),
     )

@@ -14,11 +14,11 @@ from config.errors import InputError
 from config.load import load
 from live_nodes.local.keys import practice_keys
 from live_nodes.local.practice_process import Endpoint, endpoint_file, write_endpoint
+from live_nodes.practice.exchange.store import StateFile
 from live_nodes.practice.faults.faults import Faults
 from live_nodes.practice.opening import open_exchange
-from live_nodes.practice.store import Store
-from live_nodes.practice.wire.admin import Admin
-from live_nodes.practice.wire.limits import Limits
+from live_nodes.practice.wire.access import RateLimits
+from live_nodes.practice.wire.admin import AdminPort
 from live_nodes.practice.wire.server import Server, serve
 
 LONGEST_LOOK_S = 5.0
@@ -51,12 +51,12 @@ async def run_exchange(
         When another process has the state file.
     """
     faults = scenario_of(document)
-    store = Store(state)
+    store = StateFile(state)
     try:
         opened = open_exchange(document, store, faults, time.time_ns() // 1_000_000)
         keys = {name: practice_keys(name) for name in document.accounts}
         port, admin_port = _wanted(document, store)
-        limits = Limits(factor=document.rate_limit_factor)
+        limits = RateLimits(factor=document.rate_limit_factor)
         server = await _serving(
             lambda port: serve(opened.exchange, opened.market, keys, faults, store, port, limits),
             "port",
@@ -64,7 +64,7 @@ async def run_exchange(
             port,
         )
         try:
-            admin = Admin(server, opened.market, faults, store)
+            admin = AdminPort(server, opened.market, faults, store)
             try:
                 admin_port = await _serving(
                     admin.listen, "admin_port", document.admin_port, admin_port
@@ -99,7 +99,7 @@ def scenario_of(document: ExchangeDocument) -> Faults:
     return Faults(scenario.faults, scenario.seed)
 
 
-def _wanted(document: ExchangeDocument, store: Store) -> tuple[int, int]:
+def _wanted(document: ExchangeDocument, store: StateFile) -> tuple[int, int]:
     """Return the ports to try: the document's, else those of the last time.
 
     A node that runs has the old addresses, so a restarted exchange is where it was.

@@ -48,7 +48,7 @@ from live_nodes.node.report import Options
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, CancelAllRequest, Key, OrderRequest
 from live_nodes.practice.faults.faults import Faults
-from live_nodes.practice.market.feed import Prices, Step
+from live_nodes.practice.market.feed import MarketStep, Prices
 from live_nodes.practice.wire.server import Server, serve
 from tests.live_nodes.by_hand import ByHand, PlainByHand
 from tests.live_nodes.practice.background import in_thread
@@ -76,7 +76,7 @@ class BreathingMarket(StillMarket):
     step_seconds = 0.02
     halted: Callable[[], Collection[Key]] = frozenset
 
-    def step(self, exchange: Exchange, now_ms: int) -> Step:
+    def step(self, exchange: Exchange, now_ms: int) -> MarketStep:
         for key in self.books:
             exchange.halt(key, key in self.halted(), now_ms)
         if self.steps % 5 == 0:

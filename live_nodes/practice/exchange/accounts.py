@@ -6,19 +6,19 @@ wallet is always start + realised - fees + funding, to the last digit.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
 from live_nodes.practice.exchange.model import (
     ZERO,
     AccountSpec,
-    Execution,
-    Fees,
-    Order,
+    FeeRates,
+    PracticeSymbol,
     Side,
-    Symbol,
     TriggerBy,
 )
+from live_nodes.practice.exchange.records import ClosedPnl, ExecutionRow, OrderRow
 
 COST_DIGITS = Decimal("1e-12")
 
@@ -32,7 +32,7 @@ class Coin:
 
 
 @dataclass(slots=True)
-class Holding:
+class LinearPosition:
     """A linear position; ``size`` is negative when short, ``cost`` is never negative.
 
     ``entry_fees`` are what entering the present size cost.
@@ -58,6 +58,13 @@ class Holding:
         """Mean entry price, 0 when flat."""
         return self.cost / abs(self.size) if self.size else ZERO
 
+    def set_stop(self, *, profit: bool, price: Decimal | None, by: TriggerBy = "") -> None:
+        """Show a whole-position take-profit or stop-loss; null takes it away."""
+        if profit:
+            self.take_profit, self.tp_trigger_by = price, by
+        else:
+            self.stop_loss, self.sl_trigger_by = price, by
+
     def unrealised(self, mark: Decimal) -> Decimal:
         """Give the gain at a mark price."""
         return self.size * mark - self.cost if self.size > 0 else self.size * mark + self.cost
@@ -76,30 +83,30 @@ class Booked:
     net: Decimal
 
 
-class Account:
+class PracticeAccount:
     """One account's state; the exchange's other parts change it, nothing else does."""
 
     def __init__(self, spec: AccountSpec) -> None:
         self.spec = spec
         self.name = spec.name
         self.coins: dict[str, Coin] = {c: Coin(amount) for c, amount in spec.balances}
-        self.holdings: dict[str, Holding] = {}
-        self.open: dict[str, Order] = {}
-        self.closed: list[Order] = []
-        self.by_id: dict[str, Order] = {}
+        self.holdings: dict[str, LinearPosition] = {}
+        self.open: dict[str, OrderRow] = {}
+        self.closed: list[OrderRow] = []
+        self.by_id: dict[str, OrderRow] = {}
         self.by_link: dict[str, str] = {}
-        self.executions: list[Execution] = []
+        self.executions: list[ExecutionRow] = []
         self.updated_ms = 0
         self.wallet_seq = 0
         self.collateral = dict(spec.collateral)
 
     # -- looking things up -------------------------------------------------------------------
 
-    def holding(self, symbol: str) -> Holding:
+    def holding(self, symbol: str) -> LinearPosition:
         """Give a symbol's position, made flat when there was none."""
         held = self.holdings.get(symbol)
         if held is None:
-            held = self.holdings[symbol] = Holding(symbol, self.spec.leverage)
+            held = self.holdings[symbol] = LinearPosition(symbol, self.spec.leverage)
         return held
 
     def leverage(self, symbol: str) -> Decimal:
@@ -112,6 +119,11 @@ class Account:
         held = self.holdings.get(symbol)
         return held.size if held else ZERO
 
+    def reducible(self, symbol: str, side: Side) -> Decimal:
+        """Return how much an order of this side could close of the position."""
+        size = self.size(symbol)
+        return max(ZERO, size if side == "Sell" else -size)
+
     def coin(self, name: str) -> Coin:
         """Give a coin, made empty when there was none."""
         found = self.coins.get(name)
@@ -119,12 +131,12 @@ class Account:
             found = self.coins[name] = Coin()
         return found
 
-    def fees(self, symbol: Symbol) -> Fees:
+    def fees(self, symbol: PracticeSymbol) -> FeeRates:
         """Give what the account pays in a market."""
         own = self.spec.linear_fees if symbol.category == "linear" else self.spec.spot_fees
-        return own or Fees(symbol.maker_fee, symbol.taker_fee)
+        return own or FeeRates(symbol.maker_fee, symbol.taker_fee)
 
-    def keep(self, order: Order) -> None:
+    def keep(self, order: OrderRow) -> None:
         """Take an order's newest state into the books."""
         self.by_id[order.order_id] = order
         if order.order_link_id:
@@ -138,7 +150,13 @@ class Account:
     # -- booking -----------------------------------------------------------------------------
 
     def book_linear(
-        self, symbol: Symbol, side: Side, price: Decimal, qty: Decimal, fee: Decimal, now_ms: int
+        self,
+        symbol: PracticeSymbol,
+        side: Side,
+        price: Decimal,
+        qty: Decimal,
+        fee: Decimal,
+        now_ms: int,
     ) -> Booked:
         """Book a fill of a perpetual; the fee (settle coin) is taken from the wallet."""
         held = self.holding(symbol.name)
@@ -168,12 +186,18 @@ class Account:
         self._realise(symbol, held, pnl - fee, now_ms)
         return Booked(pnl, closed, entry if closed else ZERO, net)
 
-    def pay_funding(self, symbol: Symbol, paid: Decimal, now_ms: int) -> None:
+    def pay_funding(self, symbol: PracticeSymbol, paid: Decimal, now_ms: int) -> None:
         """Take a funding payment from the wallet; negative was received."""
         self._realise(symbol, self.holding(symbol.name), -paid, now_ms)
 
     def book_spot(
-        self, symbol: Symbol, side: Side, value: Decimal, qty: Decimal, fee: Decimal, now_ms: int
+        self,
+        symbol: PracticeSymbol,
+        side: Side,
+        value: Decimal,
+        qty: Decimal,
+        fee: Decimal,
+        now_ms: int,
     ) -> None:
         """Book a spot fill; a buyer's fee is base coin, a seller's quote coin."""
         base, quote = self.coin(symbol.base), self.coin(symbol.quote)
@@ -185,10 +209,50 @@ class Account:
             quote.balance += value - fee
         self.updated_ms = now_ms
 
-    def _realise(self, symbol: Symbol, held: Holding, amount: Decimal, now_ms: int) -> None:
+    def _realise(
+        self, symbol: PracticeSymbol, held: LinearPosition, amount: Decimal, now_ms: int
+    ) -> None:
         coin = self.coin(symbol.settle)
         coin.balance += amount
         coin.realised += amount
         held.current_realised += amount
         held.total_realised += amount
         held.updated_ms = self.updated_ms = now_ms
+
+
+def closed_by_order(executions: Iterable[ExecutionRow]) -> list[ClosedPnl]:
+    """Return one row for every order that closed something, the newest order's first.
+
+    Parameters
+    ----------
+    executions : iterable of Execution
+        One account's fills, oldest first.
+    """
+    by_order: dict[str, list[ExecutionRow]] = {}
+    for fill in executions:
+        if fill.closed_size:
+            by_order.setdefault(fill.order_id, []).append(fill)
+    rows = [_added(fills) for fills in by_order.values()]
+    return sorted(rows, key=lambda row: row.updated_ms, reverse=True)
+
+
+def _added(fills: list[ExecutionRow]) -> ClosedPnl:
+    last = fills[-1]
+    return ClosedPnl(
+        account=last.account,
+        symbol=last.symbol,
+        order_id=last.order_id,
+        side=last.side,
+        order_type=last.order_type,
+        order_price=last.order_price,
+        qty=last.order_qty,
+        closed_size=sum((f.closed_size for f in fills), ZERO),
+        entry_value=sum((f.entry_price * f.closed_size for f in fills), ZERO),
+        exit_value=sum((f.price * f.closed_size for f in fills), ZERO),
+        pnl=sum((f.closed_pnl for f in fills), ZERO),
+        fill_count=len(fills),
+        leverage=last.leverage,
+        exec_type=last.exec_type,
+        created_ms=fills[0].time_ms,
+        updated_ms=last.time_ms,
+    )

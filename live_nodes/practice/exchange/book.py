@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from operator import itemgetter
 from typing import NamedTuple
 
-from live_nodes.practice.exchange.model import ZERO, Level, Side
+from live_nodes.practice.exchange.model import ZERO, Key, Level, PracticeSymbol, Side
+from live_nodes.practice.exchange.records import MarketRow
 
 _price = itemgetter(0)
 
@@ -26,7 +28,7 @@ def _beyond(side: Side, price: Decimal, limit: Decimal | None) -> bool:
     return limit is not None and (price > limit if side == "Buy" else price < limit)
 
 
-class Resting:
+class RestingOrder:
     """An account's order in the book; the book changes ``leaves`` and ``ahead``."""
 
     __slots__ = ("account", "ahead", "leaves", "order_id", "price", "priority", "side")
@@ -60,10 +62,10 @@ class Hit(NamedTuple):
 
     price: Decimal
     qty: Decimal
-    maker: Resting | None
+    maker: RestingOrder | None
 
 
-class Book:
+class OrderBook:
     """Bids and asks of the house, buys and sells of the accounts; best first."""
 
     __slots__ = ("asks", "bids", "buys", "sells")
@@ -71,18 +73,18 @@ class Book:
     def __init__(self) -> None:
         self.bids: Sequence[Level] = ()
         self.asks: Sequence[Level] = ()
-        self.buys: list[Resting] = []
-        self.sells: list[Resting] = []
+        self.buys: list[RestingOrder] = []
+        self.sells: list[RestingOrder] = []
 
     # -- orders of accounts ------------------------------------------------------------------
 
-    def rest(self, order: Resting, *, join: bool = True) -> None:
+    def rest(self, order: RestingOrder, *, join: bool = True) -> None:
         """Put an order in; ``join`` stands it behind the house's present level (else as it is)."""
         if join:
             order.ahead = self._house_at(order.side, order.price)
         insort(self._orders(order.side), order, key=lambda o: o.rank)
 
-    def remove(self, side: Side, order_id: str) -> Resting | None:
+    def remove(self, side: Side, order_id: str) -> RestingOrder | None:
         """Take an order out; null when it is not in."""
         orders = self._orders(side)
         for i, order in enumerate(orders):
@@ -90,7 +92,7 @@ class Book:
                 return orders.pop(i)
         return None
 
-    def find(self, side: Side, order_id: str) -> Resting | None:
+    def find(self, side: Side, order_id: str) -> RestingOrder | None:
         """Give an order that rests, or null."""
         return next((o for o in self._orders(side) if o.order_id == order_id), None)
 
@@ -243,7 +245,7 @@ class Book:
 
     # -- inside ------------------------------------------------------------------------------
 
-    def _orders(self, side: Side) -> list[Resting]:
+    def _orders(self, side: Side) -> list[RestingOrder]:
         return self.buys if side == "Buy" else self.sells
 
     def _house_at(self, side: Side, price: Decimal) -> Decimal:
@@ -254,7 +256,7 @@ class Book:
             i = bisect_left(levels, price, key=_price)
         return levels[i][1] if i < len(levels) and levels[i][0] == price else ZERO
 
-    def _fill(self, order: Resting, qty: Decimal) -> None:
+    def _fill(self, order: RestingOrder, qty: Decimal) -> None:
         order.leaves -= qty
         if not order.leaves:
             self.remove(order.side, order.order_id)
@@ -288,7 +290,7 @@ class Book:
 
     @staticmethod
     def _merged(
-        levels: Sequence[Level], orders: list[Resting], depth: int, sign: int
+        levels: Sequence[Level], orders: list[RestingOrder], depth: int, sign: int
     ) -> list[Level]:
         if not orders:
             return list(levels[:depth])
@@ -296,3 +298,58 @@ class Book:
         for order in orders:
             sums[order.price] = sums.get(order.price, ZERO) + order.leaves
         return sorted(sums.items(), key=lambda level: sign * level[0])[:depth]
+
+
+@dataclass(slots=True)
+class MarketState:
+    """One market: its rules, its book, its prices, and what waits for a price there.
+
+    ``waiting`` maps conditional orders to their accounts, oldest first; ``holders`` are the
+    accounts with a position.
+    """
+
+    symbol: PracticeSymbol
+    book: OrderBook = field(default_factory=OrderBook)
+    last: Decimal = ZERO
+    mark: Decimal = ZERO
+    index: Decimal = ZERO
+    halted: bool = False
+    house: Decimal = ZERO
+    funded_ms: int = 0
+    prints: int = 0
+    seq: int = 0
+    waiting: dict[str, str] = field(default_factory=dict)
+    holders: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        """Category and name."""
+        return self.symbol.key
+
+    @property
+    def value_price(self) -> Decimal:
+        """What positions are valued at: the mark price, the last price while there is none."""
+        return self.mark or self.last
+
+    @property
+    def reference(self) -> Decimal:
+        """The price that limits are measured from: mark, else last, else the middle; 0 if none."""
+        if self.mark or self.last:
+            return self.mark or self.last
+        bid, ask = self.book.best("Buy"), self.book.best("Sell")
+        if bid is not None and ask is not None:
+            return (bid + ask) / 2
+        return bid or ask or ZERO
+
+    def price_by(self, trigger_by: str) -> Decimal:
+        """Return the price that a trigger is compared with; 0 while unknown."""
+        if trigger_by == "MarkPrice":
+            return self.mark
+        return self.index if trigger_by == "IndexPrice" else self.last
+
+    def row(self) -> MarketRow:
+        """Return what must be kept of it."""
+        return MarketRow(
+            self.symbol.category, self.symbol.name, self.last, self.mark, self.index, self.halted,
+            self.house, self.funded_ms, self.prints, self.seq,
+        )  # fmt: skip

@@ -11,41 +11,39 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from live_nodes.practice.exchange import (
-    amending,
-    cancelling,
-    matching,
-    memory,
-    orders,
-    position_requests,
-    settlement,
-    triggers,
-)
-from live_nodes.practice.exchange.closed import closed_by_order
-from live_nodes.practice.exchange.market import Market
+from live_nodes.practice.exchange import matching, memory, orders
+from live_nodes.practice.exchange import matching as triggers
+from live_nodes.practice.exchange import orders as amending
+from live_nodes.practice.exchange import orders as cancelling
+from live_nodes.practice.exchange import positions as position_requests
+from live_nodes.practice.exchange import positions as settlement
+from live_nodes.practice.exchange.accounts import closed_by_order
+from live_nodes.practice.exchange.book import MarketState
+from live_nodes.practice.exchange.margins import margins_of, position_of, wallet_of
 from live_nodes.practice.exchange.model import (
     AccountSpec,
     AmendRequest,
     CancelAllRequest,
     CancelRequest,
-    ClosedPnl,
-    Event,
-    Execution,
-    Fees,
+    FeeRates,
     Key,
     Level,
-    MarketRow,
-    Order,
     OrderRequest,
-    Position,
-    Row,
+    PracticeSymbol,
     Side,
-    Symbol,
     TradingStopRequest,
-    Wallet,
 )
-from live_nodes.practice.exchange.state import State
-from live_nodes.practice.exchange.statements import margins_of, position_of, wallet_of
+from live_nodes.practice.exchange.records import (
+    ClosedPnl,
+    Event,
+    ExecutionRow,
+    MarketRow,
+    OrderRow,
+    PositionRow,
+    Row,
+    WalletRow,
+)
+from live_nodes.practice.exchange.state import ExchangeState
 
 
 class Exchange:
@@ -62,13 +60,13 @@ class Exchange:
     """
 
     def __init__(
-        self, symbols: Iterable[Symbol], accounts: Iterable[AccountSpec], salt: str = ""
+        self, symbols: Iterable[PracticeSymbol], accounts: Iterable[AccountSpec], salt: str = ""
     ) -> None:
-        self._state = State(symbols, accounts, salt)
+        self._state = ExchangeState(symbols, accounts, salt)
 
     # --- requests of an account -------------------------------------------------------------
 
-    def create(self, account: str, request: OrderRequest, now_ms: int) -> Order:
+    def create(self, account: str, request: OrderRequest, now_ms: int) -> OrderRow:
         """Take an order; it may have filled or died before this returns (see :meth:`drain`).
 
         The returned order is its state after the first matching; the acknowledgement needs only
@@ -81,7 +79,7 @@ class Exchange:
         self._settle(now_ms)
         return order
 
-    def amend(self, account: str, request: AmendRequest, now_ms: int) -> Order:
+    def amend(self, account: str, request: AmendRequest, now_ms: int) -> OrderRow:
         """Change an open order; a new price or a larger quantity lose its place in the queue.
 
         Raises Refusal: 110001/170213 not there or final, 110064 to no more than has filled, 10001
@@ -91,13 +89,13 @@ class Exchange:
         self._settle(now_ms)
         return order
 
-    def cancel(self, account: str, request: CancelRequest, now_ms: int) -> Order:
+    def cancel(self, account: str, request: CancelRequest, now_ms: int) -> OrderRow:
         """Take an open order back. Raises Refusal 110001 (linear) or 170213 (spot)."""
         order = cancelling.cancel(self._state, account, request, now_ms)
         self._settle(now_ms)
         return order
 
-    def cancel_all(self, account: str, request: CancelAllRequest, now_ms: int) -> list[Order]:
+    def cancel_all(self, account: str, request: CancelAllRequest, now_ms: int) -> list[OrderRow]:
         """Take back every open order that the filter names; none is not an error."""
         cancelled = cancelling.cancel_all(self._state, account, request, now_ms)
         self._settle(now_ms)
@@ -123,13 +121,13 @@ class Exchange:
 
     # --- the market -------------------------------------------------------------------------
 
-    def put_symbol(self, symbol: Symbol, now_ms: int) -> None:
+    def put_symbol(self, symbol: PracticeSymbol, now_ms: int) -> None:
         """Add a market or change its rules; a status of "Closed" settles it at the mark price.
 
         Its orders are cancelled and its positions closed (execType Delivery, no fee).
         """
         state = self._state
-        market = state.markets.setdefault(symbol.key, Market(symbol))
+        market = state.markets.setdefault(symbol.key, MarketState(symbol))
         market.symbol = symbol
         if symbol.status == "Closed":
             settlement.deliver(state, market, now_ms)
@@ -192,7 +190,7 @@ class Exchange:
         if market.halted == halted:
             return
         market.halted = halted
-        state.touch_market(key)
+        state.market_changed(key)
         if not halted:
             state.moved[key] = None
             matching.meet_house(state, market, now_ms)
@@ -200,11 +198,11 @@ class Exchange:
 
     # --- questions --------------------------------------------------------------------------
 
-    def symbols(self) -> list[Symbol]:
+    def symbols(self) -> list[PracticeSymbol]:
         """Give all markets."""
         return [market.symbol for market in self._state.markets.values()]
 
-    def symbol(self, key: Key) -> Symbol:
+    def symbol(self, key: Key) -> PracticeSymbol:
         """Give a market. Raises Refusal 10001 when there is none."""
         return self._state.market(key).symbol
 
@@ -216,7 +214,7 @@ class Exchange:
         """Give the names of the accounts."""
         return list(self._state.accounts)
 
-    def fees(self, account: str, key: Key) -> Fees:
+    def fees(self, account: str, key: Key) -> FeeRates:
         """Give what the account pays in a market."""
         return self._state.account(account).fees(self._state.market(key).symbol)
 
@@ -224,37 +222,39 @@ class Exchange:
         """Give the visible book: house and resting account orders, best first."""
         return self._state.market(key).book.visible(depth)
 
-    def open_orders(self, account: str) -> list[Order]:
+    def open_orders(self, account: str) -> list[OrderRow]:
         """Give open orders, conditional ones too, newest first."""
         opened = self._state.account(account).open.values()
         return sorted(opened, key=lambda order: order.number, reverse=True)
 
-    def order_history(self, account: str) -> list[Order]:
+    def order_history(self, account: str) -> list[OrderRow]:
         """Give final orders, newest first."""
         return self._state.account(account).closed[::-1]
 
-    def find_order(self, account: str, order_id: str = "", order_link_id: str = "") -> Order | None:
+    def find_order(
+        self, account: str, order_id: str = "", order_link_id: str = ""
+    ) -> OrderRow | None:
         """Give the newest order of either id, open or final."""
         books = self._state.account(account)
         return books.by_id.get(order_id or books.by_link.get(order_link_id, ""))
 
-    def executions(self, account: str) -> list[Execution]:
+    def executions(self, account: str) -> list[ExecutionRow]:
         """Give fills and funding, newest first."""
         return self._state.account(account).executions[::-1]
 
-    def positions(self, account: str) -> list[Position]:
+    def positions(self, account: str) -> list[PositionRow]:
         """Give the positions that are open, at the present mark prices."""
         books, markets = self._state.account(account), self._state.markets
         margins = margins_of(books, markets)
         held = sorted(name for name, h in books.holdings.items() if h.size)
         return [position_of(books, name, markets, margins) for name in held]
 
-    def position(self, account: str, symbol: str) -> Position:
+    def position(self, account: str, symbol: str) -> PositionRow:
         """Give a linear symbol's position, flat when there is none."""
         self._state.market(("linear", symbol))
         return position_of(self._state.account(account), symbol, self._state.markets)
 
-    def wallet(self, account: str) -> Wallet:
+    def wallet(self, account: str) -> WalletRow:
         """Give the account's money at the present prices."""
         return wallet_of(self._state.account(account), self._state.markets)
 

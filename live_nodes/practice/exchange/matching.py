@@ -12,18 +12,18 @@ from decimal import Decimal
 from typing import Literal
 
 from live_nodes.practice.exchange.accounts import Booked
-from live_nodes.practice.exchange.book import Hit, Resting
-from live_nodes.practice.exchange.lifecycle import close_order, reducible
-from live_nodes.practice.exchange.market import Market
-from live_nodes.practice.exchange.model import ZERO, Execution, Order, Side
-from live_nodes.practice.exchange.state import State
-from live_nodes.practice.exchange.stops import attach, settle_position
+from live_nodes.practice.exchange.book import Hit, MarketState, RestingOrder
+from live_nodes.practice.exchange.model import ZERO, Side
+from live_nodes.practice.exchange.order_checks import affords, market_limit
+from live_nodes.practice.exchange.records import ExecutionRow, OrderRow
+from live_nodes.practice.exchange.state import ExchangeState
+from live_nodes.practice.exchange.stops import attach, forget_full, settle_position, siblings
 
 ExecType = Literal["Trade", "BustTrade", "Delivery"]
 NOTHING = Booked(ZERO, ZERO, ZERO, ZERO)
 
 
-def place(state: State, order: Order, now_ms: int) -> Order:
+def place(state: ExchangeState, order: OrderRow, now_ms: int) -> OrderRow:
     """Match a live order, then rest what is left of it or end it.
 
     ``order`` has passed every check and has status New (or PartiallyFilled after an amendment); a
@@ -33,8 +33,8 @@ def place(state: State, order: Order, now_ms: int) -> Order:
     book = market.book
     limit = order.price if order.price or order.order_type == "Limit" else None
     if order.time_in_force == "PostOnly" and book.crosses(order.side, order.price):
-        return close_order(
-            state, order, now_ms, cancel_type="UNKNOWN", reason="EC_PostOnlyWillTakeLiquidity"
+        return state.close_order(
+            order, now_ms, cancel_type="UNKNOWN", reason="EC_PostOnlyWillTakeLiquidity"
         )
     by_value = order.market_unit == "quoteCoin" and order.order_type == "Market"
     if by_value:
@@ -42,14 +42,12 @@ def place(state: State, order: Order, now_ms: int) -> Order:
     else:
         left = order.qty - order.filled
     if order.time_in_force == "FOK" and book.fillable(order.side, limit, left) < left:
-        return close_order(
-            state, order, now_ms, cancel_type="UNKNOWN", reason="EC_CancelForNoFullFill"
+        return state.close_order(
+            order, now_ms, cancel_type="UNKNOWN", reason="EC_CancelForNoFullFill"
         )
     taken = ZERO
     while left > 0:
-        most = (
-            min(left, reducible(account, order.symbol, order.side)) if order.reduce_only else left
-        )
+        most = min(left, account.reducible(order.symbol, order.side)) if order.reduce_only else left
         hit = book.peek(order.side, limit, most) if most else None
         if hit is None:
             break
@@ -60,12 +58,12 @@ def place(state: State, order: Order, now_ms: int) -> Order:
     if taken and order.category == "linear":
         settle_position(state, account, order.symbol, now_ms)
     if (order.filled_value if by_value else order.filled) == order.qty:
-        order = state.tell_order(replace(order, status="Filled"))
-    elif order.reduce_only and not reducible(account, order.symbol, order.side):
-        order = close_order(state, order, now_ms, cancel_type="CancelByReduceOnly")
+        order = state.record_order(replace(order, status="Filled"))
+    elif order.reduce_only and not account.reducible(order.symbol, order.side):
+        order = state.close_order(order, now_ms, cancel_type="CancelByReduceOnly")
     elif order.order_type == "Market" or order.time_in_force in ("IOC", "FOK"):
         reason = "EC_NoError" if taken else "EC_NoImmediateQtyToFill"
-        order = close_order(state, order, now_ms, cancel_type="UNKNOWN", reason=reason)
+        order = state.close_order(order, now_ms, cancel_type="UNKNOWN", reason=reason)
     else:
         order = _rest(state, market, order)
     if taken:
@@ -73,13 +71,13 @@ def place(state: State, order: Order, now_ms: int) -> Order:
     return order
 
 
-def _rest(state: State, market: Market, order: Order) -> Order:
-    resting = Resting(
+def _rest(state: ExchangeState, market: MarketState, order: OrderRow) -> OrderRow:
+    resting = RestingOrder(
         order.account, order.order_id, order.side, order.price, order.qty - order.filled,
         state.next_seq(),
     )  # fmt: skip
     market.book.rest(resting)
-    return state.tell_order(
+    return state.record_order(
         replace(
             order,
             status="PartiallyFilled" if order.filled else "New",
@@ -89,7 +87,7 @@ def _rest(state: State, market: Market, order: Order) -> Order:
     )
 
 
-def meet_house(state: State, market: Market, now_ms: int) -> None:
+def meet_house(state: ExchangeState, market: MarketState, now_ms: int) -> None:
     """Fill resting orders that the house's new levels cross, at the orders' prices."""
     book = market.book
     while (met := book.meet()) is not None:
@@ -99,7 +97,7 @@ def meet_house(state: State, market: Market, now_ms: int) -> None:
 
 
 def house_print(
-    state: State, market: Market, side: Side, price: Decimal, qty: Decimal, now_ms: int
+    state: ExchangeState, market: MarketState, side: Side, price: Decimal, qty: Decimal, now_ms: int
 ) -> None:
     """Carry out a house taker's trade: resting orders in its way fill first."""
     book = market.book
@@ -107,31 +105,36 @@ def house_print(
         book.take_print(side, hit)
         qty -= hit.qty
         if hit.maker is None:
-            state.tell_print(market, side, price, hit.qty, now_ms)
+            state.record_print(market, side, price, hit.qty, now_ms)
         else:
             _trade(state, market, side, hit, None, now_ms)
     if qty > 0:
         book.take_print(side, Hit(price, qty, None))
-        state.tell_print(market, side, price, qty, now_ms)
+        state.record_print(market, side, price, qty, now_ms)
 
 
 def close_out(
-    state: State, market: Market, order: Order, exec_type: ExecType, now_ms: int
-) -> Order:
+    state: ExchangeState, market: MarketState, order: OrderRow, exec_type: ExecType, now_ms: int
+) -> OrderRow:
     """Fill an order of the venue's own making against the house, outside the book."""
     fee = ZERO if exec_type == "Delivery" else None
     order = _book(
         state, market, order, order.price, order.qty, now_ms, exec_type=exec_type, fee=fee
     )
     market.house += -order.qty if order.side == "Buy" else order.qty
-    state.touch_market(market.key)
+    state.market_changed(market.key)
     settle_position(state, state.account(order.account), order.symbol, now_ms)
     return order
 
 
 def _trade(
-    state: State, market: Market, side: Side, hit: Hit, taker: Order | None, now_ms: int
-) -> Order:
+    state: ExchangeState,
+    market: MarketState,
+    side: Side,
+    hit: Hit,
+    taker: OrderRow | None,
+    now_ms: int,
+) -> OrderRow:
     """Book one piece of both parties; null taker is the house. Gives the taker's order back."""
     maker_name = hit.maker.account if hit.maker else ""
     result = taker
@@ -142,16 +145,16 @@ def _trade(
             maker=True, counterparty=taker.account if taker else "",
         )  # fmt: skip
         status = "Filled" if maker.filled == maker.qty else "PartiallyFilled"
-        maker = state.tell_order(
+        maker = state.record_order(
             replace(maker, status=status, queue_ahead=ZERO)  # type: ignore[arg-type]
         )
     if taker is not None:
         result = _book(state, market, taker, hit.price, hit.qty, now_ms, counterparty=maker_name)
-    state.tell_print(market, side, hit.price, hit.qty, now_ms)
+    state.record_print(market, side, hit.price, hit.qty, now_ms)
     if hit.maker is None or taker is None:
         bought = side == "Buy" if taker is None else side == "Sell"
         market.house += hit.qty if bought else -hit.qty
-        state.touch_market(market.key)
+        state.market_changed(market.key)
     if hit.maker is not None:
         if market.symbol.category == "linear":
             settle_position(state, account, market.symbol.name, now_ms)
@@ -160,9 +163,9 @@ def _trade(
 
 
 def _book(
-    state: State,
-    market: Market,
-    order: Order,
+    state: ExchangeState,
+    market: MarketState,
+    order: OrderRow,
     price: Decimal,
     qty: Decimal,
     now_ms: int,
@@ -171,7 +174,7 @@ def _book(
     counterparty: str = "",
     exec_type: ExecType = "Trade",
     fee: Decimal | None = None,
-) -> Order:
+) -> OrderRow:
     """Book one party's fill and tell it; gives the order with the fill in it, not yet told."""
     account, rules = state.account(order.account), market.symbol
     fees = account.fees(rules)
@@ -182,7 +185,7 @@ def _book(
         paid, coin = value * rate, rules.settle
         before = account.coin(coin).balance
         booked = account.book_linear(rules, order.side, price, qty, paid, now_ms)
-        state.touch_position(account.name, rules.name)
+        state.position_changed(account.name, rules.name)
     else:
         buying = order.side == "Buy"
         paid, coin = (qty * rate, rules.base) if buying else (value * rate, rules.quote)
@@ -191,8 +194,8 @@ def _book(
     balance = account.coin(rules.settle if rules.category == "linear" else rules.quote).balance
     filled = order.filled + qty
     by_value = order.market_unit == "quoteCoin" and order.order_type == "Market"
-    state.tell_execution(
-        Execution(
+    state.record_execution(
+        ExecutionRow(
             account=account.name,
             exec_id="",
             category=rules.category,
@@ -238,3 +241,66 @@ def _book(
         status="PartiallyFilled",
         updated_ms=now_ms,
     )
+
+
+def fire_due(state: ExchangeState, now_ms: int) -> None:
+    """Fire what the moved prices reach, oldest first, until nothing is due any more.
+
+    A fired order may trade and so move the price on; every round looks again. It ends: an order
+    fires once, and firing makes no conditional order but a position's own stops.
+    """
+    while state.moved:
+        key = next(iter(state.moved))
+        market = state.markets[key]
+        order = None if market.halted else _due(state, market)
+        if order is None:
+            del state.moved[key]
+        else:
+            _fire(state, market, order, now_ms)
+
+
+def _due(state: ExchangeState, market: MarketState) -> OrderRow | None:
+    for order_id, account in market.waiting.items():
+        order = state.accounts[account].open[order_id]
+        price = market.price_by(order.trigger_by)
+        trigger = order.trigger_price
+        if not price or trigger is None:
+            continue
+        if price >= trigger if order.trigger_direction == 1 else price <= trigger:
+            return order
+    return None
+
+
+def _fire(state: ExchangeState, market: MarketState, order: OrderRow, now_ms: int) -> None:
+    account = state.account(order.account)
+    del market.waiting[order.order_id]
+    order = state.record_order(replace(order, status="Triggered", updated_ms=now_ms))
+    by_profit = order.create_type.endswith("TakeProfit")
+    for other in siblings(account, order):
+        cancel = (
+            "CancelByOCOSlCanceledByTpTriggered"
+            if by_profit
+            else "CancelByOCOTpCanceledBySlTriggered"
+        )
+        state.close_order(other, now_ms, cancel_type=cancel)
+    if order.category == "linear":
+        forget_full(account, order)
+        state.position_changed(account.name, order.symbol)
+    order = replace(order, status="New")
+    if order.reduce_only:
+        room = account.reducible(order.symbol, order.side)
+        if not room:
+            state.close_order(order, now_ms, cancel_type="CancelByReduceOnly")
+            return
+        order = replace(order, qty=min(order.qty, room))
+    if order.order_type == "Market":
+        bound = market_limit(market, ("", None), order.side)
+        order = replace(order, price=bound or ZERO)
+    # It is out of the open orders while it matches: it must not count twice, nor be cut itself.
+    account.open.pop(order.order_id, None)
+    if not affords(state, market, order):
+        state.close_order(
+            order, now_ms, cancel_type="CancelByCannotAffordOrderCost", reason="EC_Others"
+        )
+        return
+    place(state, order, now_ms)

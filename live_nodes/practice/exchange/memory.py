@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from live_nodes.practice.exchange.accounts import Account, Coin
-from live_nodes.practice.exchange.book import Resting
-from live_nodes.practice.exchange.model import Execution, MarketRow, Order, Position, Row, Wallet
-from live_nodes.practice.exchange.state import State
-from live_nodes.practice.exchange.statements import margins_of, position_of, wallet_of
+from live_nodes.practice.exchange.accounts import Coin, PracticeAccount
+from live_nodes.practice.exchange.book import RestingOrder
+from live_nodes.practice.exchange.margins import margins_of, position_of, wallet_of
+from live_nodes.practice.exchange.records import (
+    ExecutionRow,
+    MarketRow,
+    OrderRow,
+    PositionRow,
+    Row,
+    WalletRow,
+)
+from live_nodes.practice.exchange.state import ExchangeState
 
 
-def rows(state: State) -> list[Row]:
+def rows(state: ExchangeState) -> list[Row]:
     """Give everything that must outlive the process."""
     kept: list[Row] = []
     for account in state.accounts.values():
@@ -28,7 +35,7 @@ def rows(state: State) -> list[Row]:
     return kept
 
 
-def restore(state: State, kept: Iterable[Row]) -> int:
+def restore(state: ExchangeState, kept: Iterable[Row]) -> int:
     """Put rows into a fresh state; give the latest time they tell of (UTC milliseconds).
 
     Raises
@@ -37,25 +44,29 @@ def restore(state: State, kept: Iterable[Row]) -> int:
         A row is of an account or a market that this exchange does not have: the rows belong to
         another document.
     """
-    by_kind: dict[type, list] = {t: [] for t in (Order, Execution, Position, Wallet, MarketRow)}
+    by_kind: dict[type, list] = {
+        t: [] for t in (OrderRow, ExecutionRow, PositionRow, WalletRow, MarketRow)
+    }
     for row in kept:
         by_kind[type(row)].append(row)
         state.seq = max(state.seq, row.seq)
     for row in by_kind[MarketRow]:
         _market(state, row)
-    for row in by_kind[Wallet]:
+    for row in by_kind[WalletRow]:
         _wallet(state, row)
-    for row in by_kind[Position]:
+    for row in by_kind[PositionRow]:
         _position(state, row)
-    for row in sorted(by_kind[Execution], key=lambda r: r.seq):
+    for row in sorted(by_kind[ExecutionRow], key=lambda r: r.seq):
         _account(state, row.account).executions.append(row)
-    _orders(state, by_kind[Order])
-    fills = [row.time_ms for row in by_kind[Execution]]
-    changes = [row.updated_ms for kind in (Order, Position, Wallet) for row in by_kind[kind]]
+    _orders(state, by_kind[OrderRow])
+    fills = [row.time_ms for row in by_kind[ExecutionRow]]
+    changes = [
+        row.updated_ms for kind in (OrderRow, PositionRow, WalletRow) for row in by_kind[kind]
+    ]
     return max([0, *fills, *changes])
 
 
-def _account(state: State, name: str) -> Account:
+def _account(state: ExchangeState, name: str) -> PracticeAccount:
     if name not in state.accounts:
         raise ValueError(
             f"the kept rows have an account {name!r} that this exchange does not have; "
@@ -64,7 +75,7 @@ def _account(state: State, name: str) -> Account:
     return state.accounts[name]
 
 
-def _market(state: State, row: MarketRow) -> None:
+def _market(state: ExchangeState, row: MarketRow) -> None:
     if row.key not in state.markets:
         raise ValueError(f"the kept rows have a market {row.row_key} that this exchange has not")
     market = state.markets[row.key]
@@ -73,13 +84,13 @@ def _market(state: State, row: MarketRow) -> None:
     market.funded_ms, market.prints, market.seq = row.funded_ms, row.prints, row.seq
 
 
-def _wallet(state: State, row: Wallet) -> None:
+def _wallet(state: ExchangeState, row: WalletRow) -> None:
     account = _account(state, row.account)
     account.coins = {c.coin: Coin(c.balance, c.total_realised) for c in row.coins}
     account.updated_ms, account.wallet_seq = row.updated_ms, row.seq
 
 
-def _position(state: State, row: Position) -> None:
+def _position(state: ExchangeState, row: PositionRow) -> None:
     if row.key not in state.markets:
         raise ValueError(f"the kept rows have a position in {row.symbol}, not a market here")
     account = _account(state, row.account)
@@ -94,7 +105,7 @@ def _position(state: State, row: Position) -> None:
         state.markets[row.key].holders[row.account] = None
 
 
-def _orders(state: State, orders: list[Order]) -> None:
+def _orders(state: ExchangeState, orders: list[OrderRow]) -> None:
     for order in sorted(orders, key=lambda o: o.seq):
         state.orders = max(state.orders, order.number)
         if order.final:
@@ -110,7 +121,7 @@ def _orders(state: State, orders: list[Order]) -> None:
         if order.untriggered:
             market.waiting[order.order_id] = order.account
         else:
-            resting = Resting(
+            resting = RestingOrder(
                 order.account, order.order_id, order.side, order.price, order.leaves,
                 order.priority, order.queue_ahead,
             )  # fmt: skip

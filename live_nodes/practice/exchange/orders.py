@@ -9,17 +9,18 @@ from dataclasses import replace
 from decimal import Decimal
 
 from live_nodes.practice.exchange import refusals
-from live_nodes.practice.exchange.accounts import Account
-from live_nodes.practice.exchange.funds import affords
-from live_nodes.practice.exchange.lifecycle import reducible
-from live_nodes.practice.exchange.market import Market
+from live_nodes.practice.exchange.accounts import PracticeAccount
+from live_nodes.practice.exchange.book import MarketState
 from live_nodes.practice.exchange.matching import place
 from live_nodes.practice.exchange.model import (
     ZERO,
-    Order,
+    AmendRequest,
+    CancelAllRequest,
+    CancelRequest,
     OrderRequest,
 )
-from live_nodes.practice.exchange.rules import (
+from live_nodes.practice.exchange.order_checks import (
+    affords,
     check_bound,
     check_price,
     check_qty,
@@ -29,24 +30,25 @@ from live_nodes.practice.exchange.rules import (
     check_value,
     market_limit,
 )
-from live_nodes.practice.exchange.state import State
-from live_nodes.practice.exchange.stops import POSITION_STOPS, wait
+from live_nodes.practice.exchange.records import OrderRow
+from live_nodes.practice.exchange.state import ExchangeState
+from live_nodes.practice.exchange.stops import FULL, POSITION_STOPS, forget_full, wait
 
 MOST_ACTIVE = 500
 MOST_CONDITIONAL = {"linear": 10, "spot": 30}
 """POST /v5/order/create, "Open orders up limit", per symbol and account."""
 
 
-def create(state: State, name: str, request: OrderRequest, now_ms: int) -> Order:
+def create(state: ExchangeState, name: str, request: OrderRequest, now_ms: int) -> OrderRow:
     """Take an order: check it, then let it wait for its trigger or match it."""
     account, market = state.account(name), state.market(request.key)
     check_status(market, reduce_only=request.reduce_only)
     if request.position_idx:
         raise refusals.parameter("position idx not match position mode")
     if request.is_leverage:
-        raise refusals.no_margin_trading()
+        raise refusals.NO_MARGIN_TRADING()
     if request.order_link_id and request.order_link_id in account.by_link:
-        raise refusals.duplicate_link(request.category)
+        raise refusals.DUPLICATE_LINK(request.category)
     conditional = request.trigger_price is not None
     request = _with_qty(account, request, conditional)
     _check_steps(market, request)
@@ -65,14 +67,14 @@ def create(state: State, name: str, request: OrderRequest, now_ms: int) -> Order
             trigger_by=by if request.category == "linear" else "",
         )
         if request.order_filter == "tpslOrder" and not affords(state, market, order):
-            raise refusals.not_enough(request.category)
+            raise refusals.NOT_ENOUGH(request.category)
         return wait(state, _numbered(state, order, now_ms))
     if not affords(state, market, order):
-        raise refusals.not_enough(request.category)
+        raise refusals.NOT_ENOUGH(request.category)
     return place(state, _numbered(state, order, now_ms), now_ms)
 
 
-def _with_qty(account: Account, request: OrderRequest, conditional: bool) -> OrderRequest:
+def _with_qty(account: PracticeAccount, request: OrderRequest, conditional: bool) -> OrderRequest:
     """Cut a live reduce-only order to the position; quantity 0 stands for all of it.
 
     Bybit cuts the order's own quantity, so that it ends as Filled. A conditional one is cut when
@@ -80,17 +82,17 @@ def _with_qty(account: Account, request: OrderRequest, conditional: bool) -> Ord
     """
     if request.category != "linear" or not request.reduce_only:
         return request
-    room = reducible(account, request.symbol, request.side)
+    room = account.reducible(request.symbol, request.side)
     if conditional:
         return replace(request, qty=request.qty or room)
     if not account.size(request.symbol):
-        raise refusals.no_position_to_reduce()
+        raise refusals.NO_POSITION_TO_REDUCE()
     if not room:
-        raise refusals.wrong_side_to_reduce()
+        raise refusals.WRONG_SIDE_TO_REDUCE()
     return replace(request, qty=min(request.qty, room) if request.qty else room)
 
 
-def _check_steps(market: Market, request: OrderRequest) -> None:
+def _check_steps(market: MarketState, request: OrderRequest) -> None:
     symbol = market.symbol
     limit = request.order_type == "Limit"
     check_price(symbol, request.price if limit else None)
@@ -105,7 +107,7 @@ def _check_steps(market: Market, request: OrderRequest) -> None:
     by_value = not limit and request.market_unit == "quoteCoin"
     if by_value:
         if request.qty % symbol.tick.min(Decimal("1e-8")):
-            raise refusals.amount_precision()
+            raise refusals.AMOUNT_PRECISION()
         check_value(symbol, request.qty, reduce_only=False)
         return
     check_qty(symbol, request.qty, market_order=not limit, reduce_only=request.reduce_only)
@@ -113,17 +115,17 @@ def _check_steps(market: Market, request: OrderRequest) -> None:
         check_value(symbol, request.qty * price, reduce_only=request.reduce_only)
 
 
-def _check_counts(account: Account, request: OrderRequest, conditional: bool) -> None:
+def _check_counts(account: PracticeAccount, request: OrderRequest, conditional: bool) -> None:
     mine = [o for o in account.open.values() if o.key == request.key]
     if conditional:
         waiting = sum(o.untriggered and o.stop_order_type not in POSITION_STOPS for o in mine)
         if waiting >= MOST_CONDITIONAL[request.category]:
-            raise refusals.too_many_stops()
+            raise refusals.TOO_MANY_STOPS()
     elif sum(not o.untriggered for o in mine) >= MOST_ACTIVE:
-        raise refusals.too_many_orders()
+        raise refusals.TOO_MANY_ORDERS()
 
 
-def _order(account: Account, market: Market, request: OrderRequest) -> Order:
+def _order(account: PracticeAccount, market: MarketState, request: OrderRequest) -> OrderRow:
     """Make the order as it will stand, not yet numbered."""
     limit = request.order_type == "Limit"
     price = request.price or ZERO
@@ -132,7 +134,7 @@ def _order(account: Account, market: Market, request: OrderRequest) -> Order:
         price = market_limit(market, slippage, request.side) or ZERO
     linear = request.category == "linear"
     has_stops = bool(request.take_profit or request.stop_loss)
-    return Order(
+    return OrderRow(
         account=account.name,
         number=0,
         order_id="",
@@ -167,6 +169,191 @@ def _order(account: Account, market: Market, request: OrderRequest) -> Order:
     )
 
 
-def _numbered(state: State, order: Order, now_ms: int) -> Order:
+def _numbered(state: ExchangeState, order: OrderRow, now_ms: int) -> OrderRow:
     number, order_id = state.next_order()
     return replace(order, number=number, order_id=order_id, created_ms=now_ms, updated_ms=now_ms)
+
+
+def find_open(account: PracticeAccount, order_id: str, order_link_id: str) -> OrderRow | None:
+    """Give the open order of an id; ``order_id`` wins when both are given."""
+    return account.open.get(order_id or account.by_link.get(order_link_id, ""))
+
+
+def cancel(state: ExchangeState, name: str, request: CancelRequest, now_ms: int) -> OrderRow:
+    """Take an open order back."""
+    account = state.account(name)
+    order = find_open(account, request.order_id, request.order_link_id)
+    if order is None or order.key != (request.category, request.symbol):
+        raise refusals.NO_ORDER(request.category)
+    return _cancel(state, account, order, now_ms)
+
+
+def cancel_all(
+    state: ExchangeState, name: str, request: CancelAllRequest, now_ms: int
+) -> list[OrderRow]:
+    """Take back every open order that the filter names, oldest first.
+
+    Spot takes back normal orders alone unless a filter says otherwise; linear takes all.
+    """
+    account = state.account(name)
+    chosen = [
+        o
+        for o in account.open.values()
+        if o.category == request.category and _meant(state, o, request)
+    ]
+    return [
+        _cancel(state, account, o, now_ms) for o in sorted(chosen, key=lambda order: order.number)
+    ]
+
+
+def _meant(state: ExchangeState, order: OrderRow, request: CancelAllRequest) -> bool:
+    rules = state.market(order.key).symbol
+    if request.symbol:
+        if order.symbol != request.symbol:
+            return False
+    elif request.base_coin:
+        if rules.base != request.base_coin:
+            return False
+    elif request.settle_coin and rules.settle != request.settle_coin:
+        return False
+    if request.stop_order_type and order.stop_order_type != request.stop_order_type:
+        return False
+    if order.category == "spot":
+        return order.order_filter == (request.order_filter or "Order")
+    if request.order_filter == "Order":
+        return not order.untriggered
+    return request.order_filter != "StopOrder" or order.untriggered
+
+
+def _cancel(
+    state: ExchangeState, account: PracticeAccount, order: OrderRow, now_ms: int
+) -> OrderRow:
+    ended = state.close_order(order, now_ms, cancel_type="CancelByUser",
+        reason="EC_NoError" if order.untriggered else "EC_PerCancelRequest",
+    )  # fmt: skip
+    if order.stop_order_type in FULL and order.untriggered:
+        forget_full(account, order)
+        state.position_changed(account.name, order.symbol)
+    return ended
+
+
+def amend(state: ExchangeState, name: str, request: AmendRequest, now_ms: int) -> OrderRow:
+    """Change an open order; a new price or a larger quantity put it at the end of the queue."""
+    account = state.account(name)
+    order = find_open(account, request.order_id, request.order_link_id)
+    if order is None or order.key != (request.category, request.symbol):
+        raise refusals.NO_ORDER_TO_AMEND(request.category)
+    market = state.market(order.key)
+    if market.halted:
+        raise refusals.NOT_TRADING(request.category)
+    changed = _amended(account, market, order, request, now_ms)
+    if changed == replace(order, updated_ms=now_ms):
+        raise refusals.NOTHING_TO_AMEND()
+    if order.untriggered:
+        return _amend_waiting(state, account, order, changed)
+    if (changed.price, changed.qty) == (order.price, order.qty):
+        return state.record_order(changed)
+    if changed.price == order.price and changed.qty < order.qty:
+        resting = market.book.find(order.side, order.order_id)
+        assert resting is not None, "a live open order rests in the book"
+        resting.leaves = changed.qty - changed.filled
+        return state.record_order(replace(changed, queue_ahead=resting.ahead))
+    del account.open[order.order_id]
+    if not affords(state, market, changed):
+        account.open[order.order_id] = order
+        raise refusals.NOT_ENOUGH(request.category)
+    state.take_out(order)
+    return place(state, changed, now_ms)
+
+
+def _amended(
+    account: PracticeAccount,
+    market: MarketState,
+    order: OrderRow,
+    request: AmendRequest,
+    now_ms: int,
+) -> OrderRow:
+    symbol = market.symbol
+    qty, price = request.qty or order.qty, request.price or order.price
+    if request.price is not None:
+        if order.order_type == "Market":
+            raise refusals.parameter("params error: price cannot be set for a market order")
+        check_price(symbol, price)
+        if not order.untriggered:
+            check_bound(market, order.side, price)
+    if request.qty is not None:
+        if qty <= order.filled:
+            raise refusals.BELOW_FILLED()
+        if order.stop_order_type in FULL:
+            raise refusals.parameter("qty of a full-position TP/SL cannot be modified")
+        check_qty(symbol, qty, market_order=False, reduce_only=order.reduce_only)
+        if order.reduce_only and not order.untriggered:
+            room = account.reducible(order.symbol, order.side)
+            qty = min(qty, order.filled + room)
+    if price:
+        check_value(symbol, qty * price, reduce_only=order.reduce_only)
+    changed = replace(order, qty=qty, price=price, updated_ms=now_ms)
+    if request.trigger_price is not None or request.trigger_by:
+        if not order.untriggered:
+            raise refusals.parameter("triggerPrice can only be modified before the trigger")
+        by = request.trigger_by or order.trigger_by or "LastPrice"
+        trigger = request.trigger_price or order.trigger_price or ZERO
+        asked = order.trigger_direction if order.category == "linear" else 0
+        direction = check_trigger(market, asked, trigger, by)
+        changed = replace(
+            changed,
+            trigger_price=trigger,
+            trigger_direction=direction,
+            trigger_by=by if order.category == "linear" else "",
+        )
+    return _with_stops(market, changed, request)
+
+
+def _with_stops(market: MarketState, order: OrderRow, request: AmendRequest) -> OrderRow:
+    if request.take_profit is not None:
+        order = replace(
+            order,
+            take_profit=request.take_profit or None,
+            tp_trigger_by=request.tp_trigger_by or order.tp_trigger_by or "LastPrice",
+        )
+    if request.stop_loss is not None:
+        order = replace(
+            order,
+            stop_loss=request.stop_loss or None,
+            sl_trigger_by=request.sl_trigger_by or order.sl_trigger_by or "LastPrice",
+        )
+    if request.take_profit is not None or request.stop_loss is not None:
+        if order.reduce_only:
+            raise refusals.parameter("take profit and stop loss cannot be set when reduceOnly")
+        from_request = OrderRequest(
+            order.category, order.symbol, order.side, order.order_type, order.qty,
+            price=order.price or None, trigger_price=order.trigger_price,
+            take_profit=order.take_profit, stop_loss=order.stop_loss,
+        )  # fmt: skip
+        check_stop_sides(market, from_request)
+        if not order.tpsl_mode and order.category == "linear":
+            order = replace(order, tpsl_mode="Full")
+    for field, value in (
+        ("tp_limit_price", request.tp_limit_price),
+        ("sl_limit_price", request.sl_limit_price),
+    ):
+        if value is not None:
+            check_price(market.symbol, value)
+            order = replace(order, **{field: value})  # type: ignore[arg-type]
+    return order
+
+
+def _amend_waiting(
+    state: ExchangeState, account: PracticeAccount, order: OrderRow, changed: OrderRow
+) -> OrderRow:
+    """Change a conditional order; a whole-position stop shows on its position too."""
+    if order.stop_order_type in FULL:
+        held = account.holding(order.symbol)
+        held.set_stop(
+            profit=order.stop_order_type == FULL[0],
+            price=changed.trigger_price,
+            by=changed.trigger_by,
+        )
+        state.position_changed(account.name, order.symbol)
+    state.moved[order.key] = None
+    return state.record_order(changed)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Literal
 
-from live_nodes.practice.exchange.terms import (
+from live_nodes.practice.exchange.model import (
     FINAL_STATUSES,
     ZERO,
     Category,
@@ -25,7 +25,7 @@ from live_nodes.practice.exchange.terms import (
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class OrderRow:
     """One order as it stands: everything GET /v5/order/realtime shows, and its place in the queue.
 
     ``priority`` orders equals at one price (lower is earlier); ``queue_ahead`` is the house
@@ -118,7 +118,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Execution:
+class ExecutionRow:
     """One fill, funding payment or liquidation: everything GET /v5/execution/list shows, and more.
 
     ``pnl`` is the realised gain of the closed part without fees (Bybit's ``execPnl``),
@@ -178,7 +178,7 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class PositionRow:
     """A one-way position in a linear symbol, with its margins at the mark price of the moment.
 
     ``size`` is never negative; ``side`` is empty when flat. ``entry`` is the mean price, without
@@ -265,7 +265,7 @@ class CoinBalance:
 
 
 @dataclass(frozen=True, slots=True)
-class Wallet:
+class WalletRow:
     """A unified account's money: its coins, and the totals in dollars.
 
     Available is margin balance less initial margin, never below zero (Bybit's
@@ -355,9 +355,66 @@ class MarketRow:
         return (self.category, self.symbol)
 
 
-type Row = Order | Execution | Position | Wallet | MarketRow
+type Row = OrderRow | ExecutionRow | PositionRow | WalletRow | MarketRow
 """What is kept between two lives of the exchange: upsert by ``(table, row_key)``."""
 
-ROW_TYPES: dict[str, type[Order | Execution | Position | Wallet | MarketRow]] = {
-    t.table: t for t in (Order, Execution, Position, Wallet, MarketRow)
+ROW_TYPES: dict[str, type[OrderRow | ExecutionRow | PositionRow | WalletRow | MarketRow]] = {
+    t.table: t for t in (OrderRow, ExecutionRow, PositionRow, WalletRow, MarketRow)
 }
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChanged:
+    """An order was made or changed; push topic ``order``. ``row`` is what must be kept."""
+
+    row: OrderRow
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionBooked:
+    """A fill, funding payment or liquidation; push topic ``execution``."""
+
+    row: ExecutionRow
+
+
+@dataclass(frozen=True, slots=True)
+class PositionChanged:
+    """A position changed in size, settings or stops; push topic ``position``."""
+
+    row: PositionRow
+
+
+@dataclass(frozen=True, slots=True)
+class WalletChanged:
+    """A wallet's coins changed; push topic ``wallet``."""
+
+    row: WalletRow
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A public trade: of the house or a fill of an account; push topic ``publicTrade``.
+
+    ``side`` is the taker's. Nothing is kept of it (``row`` is null): the market remembers its own.
+    """
+
+    key: Key
+    trade_id: str
+    side: Side
+    price: Decimal
+    qty: Decimal
+    time_ms: int
+    seq: int
+    row: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MarketChanged:
+    """What the exchange keeps of a market changed; kept, never pushed."""
+
+    row: MarketRow
+
+
+type Event = (
+    OrderChanged | ExecutionBooked | PositionChanged | WalletChanged | Printed | MarketChanged
+)

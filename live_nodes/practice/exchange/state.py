@@ -1,6 +1,6 @@
 """The exchange's state: markets, accounts, counters, and the events not yet drained.
 
-The parts of the exchange (``matching``, ``stops``, ``liquidation``) are functions over it.
+``stops``, ``matching``, ``orders`` and ``positions`` are functions over it.
 """
 
 from __future__ import annotations
@@ -8,66 +8,57 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
+from hashlib import blake2b
 
 from live_nodes.practice.exchange import refusals
-from live_nodes.practice.exchange.accounts import Account
-from live_nodes.practice.exchange.ids import counted_id
-from live_nodes.practice.exchange.market import Market
-from live_nodes.practice.exchange.model import (
-    AccountSpec,
+from live_nodes.practice.exchange.accounts import PracticeAccount
+from live_nodes.practice.exchange.book import MarketState
+from live_nodes.practice.exchange.margins import position_of, wallet_of
+from live_nodes.practice.exchange.model import AccountSpec, Key, OrderStatus, PracticeSymbol, Side
+from live_nodes.practice.exchange.records import (
     Event,
-    Executed,
-    Execution,
-    Key,
+    ExecutionBooked,
+    ExecutionRow,
     MarketChanged,
-    Order,
     OrderChanged,
+    OrderRow,
     PositionChanged,
     Printed,
-    Side,
-    Symbol,
     WalletChanged,
 )
-from live_nodes.practice.exchange.statements import position_of, wallet_of
 
 
-class State:
-    """Everything there is.
+class ExchangeState:
+    """All markets and accounts of one exchange.
 
-    Positions, wallets and markets that a call touched are noted and told once, at its end
-    (:meth:`flush`), after the orders and fills. ``moved`` are the markets whose prices changed and
-    whose conditional orders have not been looked at since.
+    Positions, wallets and markets that a call changed are noted, and one event for each is made at
+    its end (:meth:`flush`), after the orders and fills. ``moved`` are the markets whose prices
+    changed and whose conditional orders have not been checked since.
     """
 
     def __init__(
-        self, symbols: Iterable[Symbol], accounts: Iterable[AccountSpec], salt: str
+        self, symbols: Iterable[PracticeSymbol], accounts: Iterable[AccountSpec], salt: str
     ) -> None:
-        self.markets: dict[Key, Market] = {s.key: Market(s) for s in symbols}
-        self.accounts: dict[str, Account] = {a.name: Account(a) for a in accounts}
+        self.markets: dict[Key, MarketState] = {s.key: MarketState(s) for s in symbols}
+        self.accounts = {a.name: PracticeAccount(a) for a in accounts}
         self.salt = salt
         self.seq = 0
         self.orders = 0
         self.events: list[Event] = []
+        self.moved: dict[Key, None] = {}
         self._positions: dict[tuple[str, str], None] = {}
         self._wallets: dict[str, None] = {}
         self._markets: dict[Key, None] = {}
-        self.moved: dict[Key, None] = {}
 
-    def account(self, name: str) -> Account:
-        """Give an account.
-
-        Raises
-        ------
-        KeyError
-            The exchange has no such account: its caller checks keys before.
-        """
+    def account(self, name: str) -> PracticeAccount:
+        """Return an account; KeyError for a name whose key nobody checked."""
         return self.accounts[name]
 
-    def market(self, key: Key) -> Market:
-        """Give a market; Refusal 10001/170121 when there is none."""
+    def market(self, key: Key) -> MarketState:
+        """Return a market; BybitRefusal 10001/170121 when there is none."""
         found = self.markets.get(key)
         if found is None:
-            raise refusals.unknown_symbol(key[0])
+            raise refusals.UNKNOWN_SYMBOL(key[0])
         return found
 
     def next_seq(self) -> int:
@@ -80,66 +71,97 @@ class State:
         self.orders += 1
         return self.orders, counted_id(self.salt, "order", self.orders)
 
-    def tell_order(self, order: Order) -> Order:
-        """Book and announce an order's new state."""
+    # -- changes, each with its event --------------------------------------------------------
+
+    def record_order(self, order: OrderRow) -> OrderRow:
+        """Book an order's new state."""
         order = replace(order, seq=self.next_seq())
         self.accounts[order.account].keep(order)
-        self.events.append(OrderChanged(order.account, order))
+        self.events.append(OrderChanged(order))
         if order.category == "spot":
-            self.touch_wallet(order.account)
+            self.wallet_changed(order.account)
         return order
 
-    def tell_execution(self, execution: Execution) -> Execution:
-        """Book and announce a fill (its seq and id are given here)."""
+    def record_execution(self, execution: ExecutionRow) -> None:
+        """Book a fill; its seq and id are given here."""
         seq = self.next_seq()
         execution = replace(execution, seq=seq, exec_id=counted_id(self.salt, "exec", seq))
         self.accounts[execution.account].executions.append(execution)
-        self.events.append(Executed(execution.account, execution))
-        self.touch_wallet(execution.account)
-        return execution
+        self.events.append(ExecutionBooked(execution))
+        self.wallet_changed(execution.account)
 
-    def tell_print(
-        self, market: Market, side: Side, price: Decimal, qty: Decimal, now_ms: int
+    def record_print(
+        self, market: MarketState, side: Side, price: Decimal, qty: Decimal, now_ms: int
     ) -> None:
-        """Announce a public trade; it is the last price from now on."""
+        """Book a public trade; it is the last price from now on."""
         market.prints += 1
         market.last = price
         self.moved[market.key] = None
         number = counted_id(self.salt, f"{market.key}{now_ms}", market.prints)
         self.events.append(Printed(market.key, number, side, price, qty, now_ms, market.prints))
 
-    def touch_position(self, account: str, symbol: str) -> None:
+    def take_out(self, order: OrderRow) -> None:
+        """Take an open order out of the book, or from among those that wait for a price."""
+        market = self.market(order.key)
+        if order.untriggered:
+            market.waiting.pop(order.order_id, None)
+        else:
+            market.book.remove(order.side, order.order_id)
+
+    def close_order(
+        self, order: OrderRow, now_ms: int, *, cancel_type: str, reason: str = "EC_NoError"
+    ) -> OrderRow:
+        """End an order that did not fill whole.
+
+        Bybit: an untriggered one is Deactivated; spot has a name of its own for one that filled in
+        part, derivatives say Cancelled (https://bybit-exchange.github.io/docs/v5/enum#orderstatus).
+        """
+        self.take_out(order)
+        status: OrderStatus = "Cancelled"
+        if order.untriggered:
+            status = "Deactivated"
+        elif order.category == "spot" and order.filled:
+            status = "PartiallyFilledCanceled"
+        return self.record_order(
+            replace(
+                order, status=status, cancel_type=cancel_type, reject_reason=reason,
+                updated_ms=now_ms,
+            )
+        )  # fmt: skip
+
+    def position_changed(self, account: str, symbol: str) -> None:
         """Note that a position changed."""
         self._positions[account, symbol] = None
 
-    def touch_wallet(self, account: str) -> None:
+    def wallet_changed(self, account: str) -> None:
         """Note that a wallet changed."""
         self._wallets[account] = None
 
-    def touch_market(self, key: Key) -> None:
+    def market_changed(self, key: Key) -> None:
         """Note that what is kept of a market changed."""
         self._markets[key] = None
 
     def flush(self, now_ms: int) -> None:
-        """Announce what was touched."""
-        if self._positions:
-            for name, symbol in self._positions:
-                account = self.accounts[name]
-                held = account.holding(symbol)
-                held.seq, held.updated_ms = self.next_seq(), now_ms
-                self.events.append(
-                    PositionChanged(name, position_of(account, symbol, self.markets))
-                )
-            self._positions.clear()
-        if self._wallets:
-            for name in self._wallets:
-                account = self.accounts[name]
-                account.wallet_seq, account.updated_ms = self.next_seq(), now_ms
-                self.events.append(WalletChanged(name, wallet_of(account, self.markets)))
-            self._wallets.clear()
-        if self._markets:
-            for key in self._markets:
-                market = self.markets[key]
-                market.seq = self.next_seq()
-                self.events.append(MarketChanged(market.row()))
-            self._markets.clear()
+        """Make the events of the positions, wallets and markets that changed."""
+        for name, symbol in self._positions:
+            account = self.accounts[name]
+            held = account.holding(symbol)
+            held.seq, held.updated_ms = self.next_seq(), now_ms
+            self.events.append(PositionChanged(position_of(account, symbol, self.markets)))
+        for name in self._wallets:
+            account = self.accounts[name]
+            account.wallet_seq, account.updated_ms = self.next_seq(), now_ms
+            self.events.append(WalletChanged(wallet_of(account, self.markets)))
+        for key in self._markets:
+            market = self.markets[key]
+            market.seq = self.next_seq()
+            self.events.append(MarketChanged(market.row()))
+        self._positions.clear()
+        self._wallets.clear()
+        self._markets.clear()
+
+
+def counted_id(salt: str, kind: str, number: int) -> str:
+    """Return a UUID-shaped id, unique for a salt, kind and number: counted, not drawn."""
+    text = blake2b(f"{salt}/{kind}/{number}".encode(), digest_size=16).hexdigest()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

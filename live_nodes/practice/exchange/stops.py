@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from live_nodes.practice.exchange.accounts import Account
-from live_nodes.practice.exchange.lifecycle import close_order, reducible
-from live_nodes.practice.exchange.market import Market
-from live_nodes.practice.exchange.model import ZERO, Order, OrderType, Side, TriggerBy
-from live_nodes.practice.exchange.state import State
+from live_nodes.practice.exchange.accounts import PracticeAccount
+from live_nodes.practice.exchange.book import MarketState
+from live_nodes.practice.exchange.model import ZERO, OrderType, Side, TriggerBy
+from live_nodes.practice.exchange.records import OrderRow
+from live_nodes.practice.exchange.state import ExchangeState
 
 FULL = ("TakeProfit", "StopLoss")
 PARTIAL = ("PartialTakeProfit", "PartialStopLoss")
@@ -24,7 +24,7 @@ POSITION_STOPS = frozenset({*FULL, *PARTIAL})
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class StopSetting:
     """One side of a TP/SL pair."""
 
     profit: bool
@@ -34,7 +34,9 @@ class Stop:
     limit: Decimal | None = None
 
 
-def settle_position(state: State, account: Account, symbol: str, now_ms: int) -> None:
+def settle_position(
+    state: ExchangeState, account: PracticeAccount, symbol: str, now_ms: int
+) -> None:
     """Bring reduce-only orders and stops into line with a position that changed.
 
     Live reduce-only orders are cut to the position, and cancelled when there is nothing left to
@@ -47,47 +49,51 @@ def settle_position(state: State, account: Account, symbol: str, now_ms: int) ->
     else:
         market.holders.pop(account.name, None)
         held = account.holding(symbol)
-        held.take_profit = held.stop_loss = None
-        held.tp_trigger_by = held.sl_trigger_by = ""
+        for profit in (True, False):
+            held.set_stop(profit=profit, price=None)
     for order in sorted(account.open.values(), key=lambda o: o.number):
         if order.symbol != symbol or order.category != "linear" or not order.reduce_only:
             continue
         stop = order.stop_order_type in POSITION_STOPS
         if order.untriggered and not stop:
             continue
-        room = reducible(account, symbol, order.side)
+        room = account.reducible(symbol, order.side)
         if not room:
             cancel = "CancelByTpSlTsClear" if order.untriggered else "CancelByReduceOnly"
-            close_order(state, order, now_ms, cancel_type=cancel)
+            state.close_order(order, now_ms, cancel_type=cancel)
             forget_full(account, order)
         elif order.leaves > room or (order.stop_order_type in FULL and order.untriggered):
             _resize(state, market, order, order.filled + room, now_ms)
 
 
-def forget_full(account: Account, order: Order) -> None:
+def forget_full(account: PracticeAccount, order: OrderRow) -> None:
     """Take a whole-position stop that is gone (fired, cancelled) off the position."""
     held = account.holding(order.symbol)
     if order.stop_order_type == FULL[0] and held.take_profit == order.trigger_price:
-        held.take_profit, held.tp_trigger_by = None, ""
+        held.set_stop(profit=True, price=None)
     elif order.stop_order_type == FULL[1] and held.stop_loss == order.trigger_price:
-        held.stop_loss, held.sl_trigger_by = None, ""
+        held.set_stop(profit=False, price=None)
 
 
-def _resize(state: State, market: Market, order: Order, qty: Decimal, now_ms: int) -> None:
+def _resize(
+    state: ExchangeState, market: MarketState, order: OrderRow, qty: Decimal, now_ms: int
+) -> None:
     if qty == order.qty:
         return
     resting = market.book.find(order.side, order.order_id)
     if resting is not None:
         resting.leaves = qty - order.filled
-    state.tell_order(replace(order, qty=qty, updated_ms=now_ms))
+    state.record_order(replace(order, qty=qty, updated_ms=now_ms))
 
 
-def attach(state: State, account: Account, order: Order, qty: Decimal, now_ms: int) -> None:
+def attach(
+    state: ExchangeState, account: PracticeAccount, order: OrderRow, qty: Decimal, now_ms: int
+) -> None:
     """Make the TP/SL that an order brought along, for a quantity that just filled."""
     if not order.take_profit and not order.stop_loss:
         return
     pair = [
-        Stop(profit, trigger, by, kind, limit)
+        StopSetting(profit, trigger, by, kind, limit)
         for profit, trigger, by, kind, limit in (
             (True, order.take_profit, order.tp_trigger_by, order.tp_order_type,
              order.tp_limit_price),
@@ -105,48 +111,50 @@ def attach(state: State, account: Account, order: Order, qty: Decimal, now_ms: i
         keep = 1 - account.fees(rules).taker if order.side == "Buy" else Decimal(1)
         qty = qty * keep // rules.lot * rules.lot
     else:
-        qty = min(qty, reducible(account, order.symbol, _other(order.side)))
+        qty = min(qty, account.reducible(order.symbol, _other(order.side)))
     if qty:
         add_partial(state, account, order, pair, qty, now_ms)
 
 
-def set_full(state: State, account: Account, symbol: str, pair: list[Stop], now_ms: int) -> None:
+def set_full(
+    state: ExchangeState,
+    account: PracticeAccount,
+    symbol: str,
+    pair: list[StopSetting],
+    now_ms: int,
+) -> None:
     """Set the whole position's TP and/or SL; one that is there already is changed."""
     held = account.holding(symbol)
     side: Side = "Sell" if held.size > 0 else "Buy"
     for stop in pair:
         by: TriggerBy = stop.by or "LastPrice"
-        if stop.profit:
-            held.take_profit, held.tp_trigger_by = stop.trigger, by
-        else:
-            held.stop_loss, held.sl_trigger_by = stop.trigger, by
+        held.set_stop(profit=stop.profit, price=stop.trigger, by=by)
         name = FULL[0] if stop.profit else FULL[1]
         standing = _full_stop(account, symbol, name)
         if standing is not None:
             if (standing.trigger_price, standing.trigger_by) != (stop.trigger, by):
-                state.tell_order(
+                state.record_order(
                     replace(standing, trigger_price=stop.trigger, trigger_by=by, updated_ms=now_ms)
                 )
             continue
         wait(state, _child(state, account, ("linear", symbol), side, stop, name,
                            abs(held.size), "Full", "", now_ms))  # fmt: skip
-    state.touch_position(account.name, symbol)
+    state.position_changed(account.name, symbol)
 
 
-def clear_full(state: State, account: Account, symbol: str, *, profit: bool, now_ms: int) -> None:
+def clear_full(
+    state: ExchangeState, account: PracticeAccount, symbol: str, *, profit: bool, now_ms: int
+) -> None:
     """Take the whole position's TP or SL away, if there is one."""
     held = account.holding(symbol)
     standing = _full_stop(account, symbol, FULL[0] if profit else FULL[1])
     if standing is not None:
-        close_order(state, standing, now_ms, cancel_type="CancelByUser")
-    if profit:
-        held.take_profit, held.tp_trigger_by = None, ""
-    else:
-        held.stop_loss, held.sl_trigger_by = None, ""
-    state.touch_position(account.name, symbol)
+        state.close_order(standing, now_ms, cancel_type="CancelByUser")
+    held.set_stop(profit=profit, price=None)
+    state.position_changed(account.name, symbol)
 
 
-def _full_stop(account: Account, symbol: str, name: str) -> Order | None:
+def _full_stop(account: PracticeAccount, symbol: str, name: str) -> OrderRow | None:
     return next(
         (
             o
@@ -158,7 +166,12 @@ def _full_stop(account: Account, symbol: str, name: str) -> Order | None:
 
 
 def add_partial(
-    state: State, account: Account, parent: Order, pair: list[Stop], qty: Decimal, now_ms: int
+    state: ExchangeState,
+    account: PracticeAccount,
+    parent: OrderRow,
+    pair: list[StopSetting],
+    qty: Decimal,
+    now_ms: int,
 ) -> None:
     """Make a pair for a quantity; a parent's later fills enlarge the pair it has."""
     for stop in pair:
@@ -170,21 +183,21 @@ def add_partial(
                 and order.untriggered
                 and (order.stop_order_type, order.trigger_price) == (name, stop.trigger)
             ):
-                state.tell_order(replace(order, qty=order.qty + qty, updated_ms=now_ms))
+                state.record_order(replace(order, qty=order.qty + qty, updated_ms=now_ms))
                 break
         else:
             wait(state, _child(state, account, parent.key, _other(parent.side), stop, name,
                                qty, "Partial", parent.order_id, now_ms))  # fmt: skip
 
 
-def wait(state: State, order: Order) -> Order:
+def wait(state: ExchangeState, order: OrderRow) -> OrderRow:
     """Let a conditional order wait for its price, and tell; it may be there already."""
     state.market(order.key).waiting[order.order_id] = order.account
     state.moved[order.key] = None
-    return state.tell_order(order)
+    return state.record_order(order)
 
 
-def siblings(account: Account, order: Order) -> list[Order]:
+def siblings(account: PracticeAccount, order: OrderRow) -> list[OrderRow]:
     """Give the waiting other sides of a partial pair."""
     if not order.parent_id:
         return []
@@ -200,22 +213,22 @@ def _other(side: Side) -> Side:
 
 
 def _child(
-    state: State,
-    account: Account,
+    state: ExchangeState,
+    account: PracticeAccount,
     key: tuple[str, str],
     side: Side,
-    stop: Stop,
+    stop: StopSetting,
     name: str,
     qty: Decimal,
     mode: str,
     parent_id: str,
     now_ms: int,
-) -> Order:
+) -> OrderRow:
     number, order_id = state.next_order()
     market = state.markets[key]
     linear = key[0] == "linear"
     words = {True: "TakeProfit", False: "StopLoss"}[stop.profit]
-    return Order(
+    return OrderRow(
         account=account.name,
         number=number,
         order_id=order_id,

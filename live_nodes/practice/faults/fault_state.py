@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, Protocol
 
-from config.documents.scenario import Counted, Link, Timed
+from config.documents.scenario import Channel, Counted, Link, Timed
+from live_nodes.practice.exchange.model import BybitRefusal
 
 Json = dict[str, Any]
 
 
 @dataclass
-class Armed:
+class ArmedFault:
     """A fault since it was added.
 
     Parameters
@@ -98,7 +100,7 @@ class Armed:
             self.over = True
         return not self.over
 
-    def told(self) -> Json:
+    def report(self) -> Json:
         """Return what the admin is shown."""
         return {
             "fault": self.fault.model_dump(mode="json", exclude_none=True),
@@ -106,3 +108,68 @@ class Armed:
             "hits": self.hits,
             "over": self.over,
         }
+
+
+LinkState = Literal["open", "frozen", "killed"]
+
+
+@dataclass(frozen=True)
+class HttpFault:
+    """What to do with a REST request instead of answering it properly.
+
+    In this order: when `execute` carry the request out; wait `delay_s`; then when `silent` cut the
+    connection without an answer, else answer `status` with an empty body when it is given, else
+    `ret_code` and `message` in Bybit's envelope when that is given, else the proper answer.
+    """
+
+    execute: bool = False
+    delay_s: float = 0.0
+    silent: bool = False
+    status: int | None = None
+    ret_code: int | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class OpFault:
+    """What to do with an operation on the trade link.
+
+    When `execute` carry it out (its pushes leave as ever); wait `delay_s`; then send no ack when
+    `silent`, else refuse with `ret_code` and `message` when given, else ack properly.
+    """
+
+    execute: bool = True
+    delay_s: float = 0.0
+    silent: bool = False
+    ret_code: int | None = None
+    message: str = ""
+
+
+class FaultHooks(Protocol):
+    """What the server calls."""
+
+    def on_http(self, method: str, path: str, account: str | None) -> HttpFault | None:
+        """Return what goes wrong with this request; None for nothing."""
+
+    def on_push(
+        self, channel: Channel, topic: str, payload: Json, account: str | None = None
+    ) -> list[tuple[float, Json]]:
+        """Return what to send instead, each with its delay in seconds; normally itself."""
+
+    def on_op(self, op: str, account: str | None) -> OpFault | None:
+        """Return what goes wrong with this operation, such as ``order.create``."""
+
+    def on_login(self, channel: Channel, account: str) -> BybitRefusal | None:
+        """Return the refusal of this login, whose signature is right; None for none."""
+
+    def link(self, channel: Channel) -> LinkState:
+        """Return the state of all links of a kind."""
+
+    def when_killed(self, callback: Callable[[Channel], None]) -> None:
+        """Call back at the moment a kind of link is killed."""
+
+    def poll(self) -> None:
+        """Start and end what is due by time."""
+
+    def now_ms(self) -> int:
+        """Return the exchange's clock, UTC milliseconds, with its skew."""

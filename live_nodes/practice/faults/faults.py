@@ -34,9 +34,15 @@ from config.documents.scenario import (
     SequenceGap,
     Timed,
 )
-from live_nodes.practice.exchange.model import Key, Refusal
-from live_nodes.practice.faults.fault_hooks import FaultHooks, HttpFault, Json, LinkState, OpFault
-from live_nodes.practice.faults.fault_state import Armed
+from live_nodes.practice.exchange.model import BybitRefusal, Key
+from live_nodes.practice.faults.fault_state import (
+    ArmedFault,
+    FaultHooks,
+    HttpFault,
+    Json,
+    LinkState,
+    OpFault,
+)
 
 __all__ = [
     "Channel",
@@ -86,7 +92,7 @@ class Faults:
         self._clock_ms = clock_ms
         self._monotonic = monotonic
         self._began = monotonic()
-        self._armed: dict[str, Armed] = {}
+        self._armed: dict[str, ArmedFault] = {}
         self._callbacks: list[Callable[[Channel], None]] = []
         self.operations: Counter[str] = Counter()
         self.log: deque[Json] = deque(maxlen=LOG_LENGTH)
@@ -98,7 +104,7 @@ class Faults:
     def add(self, name: str, fault: Fault) -> None:
         """Add a fault; one of the same name is replaced. Its time counts from now."""
         draw = random.Random(f"{self._seed}|{name}")
-        self._armed[name] = Armed(name, fault, self._monotonic(), draw)
+        self._armed[name] = ArmedFault(name, fault, self._monotonic(), draw)
 
     def remove(self, name: str) -> None:
         """End a fault and forget it.
@@ -114,9 +120,9 @@ class Faults:
         """End and forget all faults."""
         self._armed.clear()
 
-    def told(self) -> dict[str, Json]:
+    def report(self) -> dict[str, Json]:
         """Return every fault by name with what it has seen and done."""
-        return {name: armed.told() for name, armed in self._armed.items()}
+        return {name: armed.report() for name, armed in self._armed.items()}
 
     def halted(self) -> frozenset[Key]:
         """Return the symbols that are halted now."""
@@ -172,11 +178,11 @@ class Faults:
                 found = OpFault(execute=False, ret_code=fault.ret_code, message=fault.message)
         return self._on_request(op, account, taken=found is not None) or found
 
-    def on_login(self, channel: Channel, account: str) -> Refusal | None:
+    def on_login(self, channel: Channel, account: str) -> BybitRefusal | None:
         """Return the refusal of this login, whose signature is right; None for none."""
         for armed, fault in self._of(RefusedLogin):
             if fault.channel in (None, channel) and self._strikes(armed, account, "login"):
-                return Refusal(fault.ret_code, fault.message)
+                return BybitRefusal(fault.ret_code, fault.message)
         return None
 
     def link(self, channel: Channel) -> LinkState:
@@ -208,12 +214,12 @@ class Faults:
 
     # --- inside ------------------------------------------------------------------------------
 
-    def _of[F: Timed](self, *kinds: type[F]) -> Iterator[tuple[Armed, F]]:
+    def _of[F: Timed](self, *kinds: type[F]) -> Iterator[tuple[ArmedFault, F]]:
         for armed in list(self._armed.values()):
             if isinstance(armed.fault, kinds):
                 yield armed, armed.fault
 
-    def _lasting[F: Timed](self, kind: type[F]) -> Iterator[tuple[Armed, F]]:
+    def _lasting[F: Timed](self, kind: type[F]) -> Iterator[tuple[ArmedFault, F]]:
         now = self._monotonic()
         return ((armed, fault) for armed, fault in self._of(kind) if armed.lasting(now))
 
@@ -222,7 +228,7 @@ class Faults:
         self.log.append({"seconds": seconds, "name": name, "what": what})
 
     def _strikes(
-        self, armed: Armed, account: str | None, what: str, *, taken: bool = False
+        self, armed: ArmedFault, account: str | None, what: str, *, taken: bool = False
     ) -> bool:
         struck = armed.strikes(self._monotonic(), account, taken=taken)
         if struck:
@@ -242,7 +248,7 @@ class Faults:
 
     def _changed(
         self,
-        armed: Armed,
+        armed: ArmedFault,
         fault: Timed,
         topic: str,
         out: list[tuple[float, Json]],
@@ -268,7 +274,7 @@ class Faults:
         return [*out, *out] if isinstance(fault, Duplicate) else []
 
     def _loses_fill(
-        self, armed: Armed, fault: LostFill, topic: str, payload: Json, account: str | None
+        self, armed: ArmedFault, fault: LostFill, topic: str, payload: Json, account: str | None
     ) -> bool:
         """Tell whether a private message is about a fill that is to be lost."""
         filled = {
@@ -293,7 +299,7 @@ class Faults:
             if concerned and fault.after and armed.counts_to_begin(now):
                 self._begin(armed)
 
-    def _begin(self, armed: Armed) -> None:
+    def _begin(self, armed: ArmedFault) -> None:
         armed.begin(self._monotonic())
         fault = armed.fault
         channels: tuple[Channel, ...] = ()

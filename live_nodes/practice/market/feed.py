@@ -9,12 +9,16 @@ prices and quantities Decimal on the symbol's tick and lot.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import Key, Level, Side, Symbol
+from live_nodes.practice.exchange.model import Key, Level, PracticeSymbol, Side
 
 PriceKind = Literal["last", "mark", "index"]
 
@@ -84,7 +88,7 @@ class Prices:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class MarketStep:
     """What one step did; its trades are the exchange's own ``Printed`` events.
 
     Parameters
@@ -96,16 +100,16 @@ class Step:
     """
 
     quoted: tuple[Key, ...]
-    statuses: tuple[Symbol, ...] = ()
+    statuses: tuple[PracticeSymbol, ...] = ()
 
 
-class Market(Protocol):
+class MarketFeed(Protocol):
     """A market: pure in time except for `step` (which tells an exchange) and `move` (a drill)."""
 
     step_seconds: float
     """How often the server calls `step`."""
 
-    def symbols(self, now_ms: int) -> list[Symbol]:
+    def symbols(self, now_ms: int) -> list[PracticeSymbol]:
         """Return every symbol launched by now, sorted by category and name.
 
         `status` is ``Trading``, or ``Closed`` after its delisting (Bybit lists those only to who
@@ -162,7 +166,7 @@ class Market(Protocol):
     def prices(self, key: Key, now_ms: int) -> Prices:
         """Return the ticker's figures."""
 
-    def step(self, exchange: Exchange, now_ms: int) -> Step:
+    def step(self, exchange: Exchange, now_ms: int) -> MarketStep:
         """Tell the exchange what happened since the step before.
 
         Sets marks, settles funding whose time has come (each settlement once, also those missed
@@ -172,3 +176,177 @@ class Market(Protocol):
 
     def move(self, key: Key, price: Decimal, now_ms: int) -> None:
         """Let the last price be `price` from now on: later prices are scaled alike (a drill)."""
+
+
+Whole = NDArray[np.int64]
+DAY_MS = 86_400_000
+WEEK_MS = 7 * DAY_MS
+MONDAY_MS = 4 * DAY_MS
+"""1970-01-05, the first Monday since the epoch."""
+
+
+class CandleColumns(NamedTuple):
+    """Columns of equal length, sorted by start.
+
+    Starts are UTC milliseconds, prices whole ticks, volumes whole lots, turnover in the quote
+    coin.
+    """
+
+    start: Whole
+    open: Whole
+    high: Whole
+    low: Whole
+    close: Whole
+    volume: Whole
+    turnover: NDArray[np.float64]
+
+    def between(self, first_ms: int, last_ms: int) -> CandleColumns:
+        """Return those that start in [first_ms, last_ms]."""
+        left, right = np.searchsorted(self.start, [first_ms, last_ms + 1])
+        return self.rows(slice(left, right))
+
+    def rows(self, chosen: slice) -> CandleColumns:
+        """Return some of the rows."""
+        return CandleColumns(
+            self.start[chosen],
+            self.open[chosen],
+            self.high[chosen],
+            self.low[chosen],
+            self.close[chosen],
+            self.volume[chosen],
+            self.turnover[chosen],
+        )
+
+
+def no_candles() -> CandleColumns:
+    """Return columns without rows."""
+    none = np.empty(0, np.int64)
+    return CandleColumns(none, none, none, none, none, none, np.empty(0, np.float64))
+
+
+def joined(parts: Iterable[CandleColumns]) -> CandleColumns:
+    """Return the parts one after the other; they must be in order."""
+    found = [part for part in parts if len(part.start)]
+    if not found:
+        return no_candles()
+    return CandleColumns(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+
+def floor_ms(times: Whole, length_ms: int) -> Whole:
+    """Return the starts of the candles that the times fall into; weeks start on Mondays."""
+    offset = MONDAY_MS if length_ms == WEEK_MS else 0
+    return (times - offset) // length_ms * length_ms + offset
+
+
+def longer(candles: CandleColumns, length_ms: int) -> CandleColumns:
+    """Put candles together to longer ones, in UTC time."""
+    if not len(candles.start):
+        return candles
+    starts = floor_ms(candles.start, length_ms)
+    first = np.flatnonzero(np.r_[True, starts[1:] != starts[:-1]])
+    last = np.r_[first[1:], len(starts)] - 1
+    return CandleColumns(
+        starts[first],
+        candles.open[first],
+        np.maximum.reduceat(candles.high, first),
+        np.minimum.reduceat(candles.low, first),
+        candles.close[last],
+        np.add.reduceat(candles.volume, first),
+        np.add.reduceat(candles.turnover, first),
+    )
+
+
+class CandleSource(Protocol):
+    """Where a market's finest candles come from; pure in time.
+
+    Attributes
+    ----------
+    length_ms : int
+        Of the finest candles, in wall time; they start at its multiples.
+    """
+
+    length_ms: int
+
+    def symbols(self, now_ms: int) -> list[PracticeSymbol]:
+        """Return every symbol launched by now, sorted, ``Trading`` or ``Closed``."""
+
+    def candles(self, key: Key, first_ms: int, last_ms: int, price: PriceKind) -> CandleColumns:
+        """Return the candles that start in [first_ms, last_ms], also those of the future."""
+
+    def latest(self, key: Key, before_ms: int) -> CandleColumns:
+        """Return the one candle of last prices that starts at or before the time, or none."""
+
+    def funding(self, key: Key, first_ms: int, last_ms: int) -> list[FundingRate]:
+        """Return settlements in [first_ms, last_ms], oldest first, also those of the future."""
+
+
+HOUR_MS = 3_600_000
+OPEN_INTEREST_HOURS = 12
+"""Open interest, told as so many hours of volume: nothing trades on it."""
+
+
+def figures(
+    symbol: PracticeSymbol,
+    told: tuple[Decimal, Decimal, Decimal],
+    day: CandleColumns,
+    length_ms: int,
+    now_ms: int,
+    funding: tuple[Decimal, int],
+) -> Prices:
+    """Return a ticker's figures.
+
+    Parameters
+    ----------
+    symbol : Symbol
+        Its tick and lot.
+    told : tuple of Decimal
+        Last, mark and index price.
+    day : Candles
+        Those of the last 24 hours; without any, the day stood still.
+    length_ms : int
+        Of each.
+    now_ms : int
+        The time.
+    funding : tuple of (Decimal, int)
+        Coming rate and its time.
+    """
+    last, mark, index = told
+    none = Decimal(0)
+    if not len(day.start):
+        return Prices(
+            last, mark, index, last, last, last, none, none, last, none, *funding,
+            symbol.funding_minutes,
+        )  # fmt: skip
+    tick, lot = symbol.tick, symbol.lot
+    lots = int(day.volume.sum())
+    hours = max(1, min(len(day.start) * length_ms, DAY_MS) // HOUR_MS)
+    hour_ago = min(int(np.searchsorted(day.start, now_ms - HOUR_MS)), len(day.start) - 1)
+    return Prices(
+        last=last,
+        mark=mark,
+        index=index,
+        previous_24h=int(day.open[0]) * tick,
+        high_24h=int(day.high.max()) * tick,
+        low_24h=int(day.low.min()) * tick,
+        volume_24h=lots * lot,
+        turnover_24h=_money(float(day.turnover.sum())),
+        previous_1h=int(day.open[hour_ago]) * tick,
+        open_interest=round(lots * OPEN_INTEREST_HOURS / hours) * lot,
+        funding_rate=funding[0],
+        next_funding_ms=funding[1],
+        funding_minutes=symbol.funding_minutes,
+    )
+
+
+def rows(symbol: PracticeSymbol, candles: CandleColumns) -> list[Candle]:
+    """Return candles with prices and quantities as the exchange tells them."""
+    tick, lot = symbol.tick, symbol.lot
+    columns = [column.tolist() for column in candles]
+    return [
+        Candle(start, o * tick, h * tick, low * tick, c * tick, v * lot, _money(worth))
+        for start, o, h, low, c, v, worth in zip(*columns, strict=True)
+    ]
+
+
+def _money(value: float) -> Decimal:
+    return Decimal(f"{value:.4f}")

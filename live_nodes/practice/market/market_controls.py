@@ -6,20 +6,21 @@ it is what a client sees that missed a delta, while the exchange matches as ever
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
-from typing import Literal
+from typing import Any, Literal
 
-from live_nodes.practice.exchange.model import Key, Level, Symbol
+from live_nodes.practice.exchange.model import Key, Level, PracticeSymbol
 
-Kind = Literal["spread", "gap", "crossed"]
+ControlKind = Literal["spread", "gap", "crossed"]
 Levels = Sequence[Level]
 BPS = Decimal(10_000)
 
 
 @dataclass(frozen=True)
-class Lever:
+class BookControl:
     """One lever.
 
     Parameters
@@ -33,27 +34,27 @@ class Lever:
         When it ends, UTC milliseconds.
     """
 
-    kind: Kind
+    kind: ControlKind
     bps: Decimal
     until_ms: int
 
 
 @dataclass
-class Levers:
+class MarketControls:
     """The levers that are pulled, one of each kind on a symbol."""
 
-    _pulled: dict[tuple[Key, Kind], Lever] = field(default_factory=dict)
+    _pulled: dict[tuple[Key, ControlKind], BookControl] = field(default_factory=dict)
 
-    def pull(self, key: Key, lever: Lever) -> None:
+    def set(self, key: Key, lever: BookControl) -> None:
         """Pull a lever in place of the symbol's earlier one of its kind."""
         self._pulled[key, lever.kind] = lever
 
-    def let_go(self) -> None:
+    def clear(self) -> None:
         """Let all levers go."""
         self._pulled.clear()
 
-    def house(
-        self, symbol: Symbol, bids: list[Level], asks: list[Level], now_ms: int
+    def shown(
+        self, symbol: PracticeSymbol, bids: list[Level], asks: list[Level], now_ms: int
     ) -> tuple[list[Level], list[Level]]:
         """Return the house's book as its levers leave it; best first."""
         spread = self._bps(symbol.key, "spread", now_ms)
@@ -64,8 +65,8 @@ class Levers:
             bids, asks = _gap(symbol, bids, asks, gap)
         return bids, asks
 
-    def told(
-        self, symbol: Symbol, bids: list[Level], asks: list[Level], now_ms: int
+    def client_book(
+        self, symbol: PracticeSymbol, bids: list[Level], asks: list[Level], now_ms: int
     ) -> tuple[list[Level], list[Level]]:
         """Return the book as clients are told it; best first."""
         crossed = self._bps(symbol.key, "crossed", now_ms)
@@ -74,7 +75,7 @@ class Levers:
         ghost = _on_tick(symbol, asks[0][0] * (1 + crossed / BPS), ROUND_CEILING)
         return [(ghost, bids[0][1]), *bids[: max(0, len(bids) - 1)]], asks
 
-    def _bps(self, key: Key, kind: Kind, now_ms: int) -> Decimal | None:
+    def _bps(self, key: Key, kind: ControlKind, now_ms: int) -> Decimal | None:
         if not self._pulled:
             return None
         lever = self._pulled.get((key, kind))
@@ -87,7 +88,7 @@ class Levers:
 
 
 def _spread(
-    symbol: Symbol, bids: list[Level], asks: list[Level], bps: Decimal
+    symbol: PracticeSymbol, bids: list[Level], asks: list[Level], bps: Decimal
 ) -> tuple[list[Level], list[Level]]:
     middle = (bids[0][0] + asks[0][0]) / 2
     half = middle * bps / BPS / 2
@@ -98,7 +99,7 @@ def _spread(
 
 
 def _gap(
-    symbol: Symbol, bids: list[Level], asks: list[Level], bps: Decimal
+    symbol: PracticeSymbol, bids: list[Level], asks: list[Level], bps: Decimal
 ) -> tuple[list[Level], list[Level]]:
     away = _on_tick(symbol, asks[0][0] * bps / BPS, ROUND_CEILING)
     thin = symbol.min_qty
@@ -108,9 +109,91 @@ def _gap(
     )
 
 
-def _moved(symbol: Symbol, levels: Levels, by: Decimal) -> list[Level]:
+def _moved(symbol: PracticeSymbol, levels: Levels, by: Decimal) -> list[Level]:
     return [(price + by, size) for price, size in levels if price + by >= symbol.tick]
 
 
-def _on_tick(symbol: Symbol, price: Decimal, rounding: str = ROUND_HALF_EVEN) -> Decimal:
+def _on_tick(symbol: PracticeSymbol, price: Decimal, rounding: str = ROUND_HALF_EVEN) -> Decimal:
     return (price / symbol.tick).to_integral_value(rounding) * symbol.tick
+
+
+Json = dict[str, Any]
+TRADING, HTTP, WEBSOCKET, PRIVATE, PUBLIC = range(1, 6)
+"""Service types: all trading, by HTTP, by WebSocket, private pushes, market data."""
+FUTURES, SPOT = 1, 2
+"""Products."""
+PLANNED, TEMPORARY, INCIDENT = 1, 2, 3
+"""Types of maintenance."""
+PRODUCTION = 1
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """One maintenance, UTC milliseconds."""
+
+    id: str
+    title: str
+    begin_ms: int
+    end_ms: int
+    services: tuple[int, ...] = (TRADING,)
+    products: tuple[int, ...] = (FUTURES, SPOT)
+    kind: int = PLANNED
+    cancelled: bool = False
+
+    def state(self, now_ms: int) -> str:
+        """Return Bybit's word for where it stands."""
+        if self.cancelled:
+            return "canceled"
+        if now_ms < self.begin_ms:
+            return "scheduled"
+        return "ongoing" if now_ms < self.end_ms else "completed"
+
+    def row(self, now_ms: int) -> Json:
+        """Return it as the wire spells it."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "state": self.state(now_ms),
+            "begin": str(self.begin_ms),
+            "end": str(self.end_ms),
+            "href": "",
+            "serviceTypes": list(self.services),
+            "product": list(self.products),
+            "uidSuffix": [],
+            "maintainType": self.kind,
+            "env": PRODUCTION,
+        }
+
+
+@dataclass
+class Announcements:
+    """All that were made since the start; newest first, as Bybit lists them."""
+
+    all: list[Announcement] = field(default_factory=list)
+
+    def announce(
+        self,
+        title: str,
+        begin_ms: int,
+        end_ms: int,
+        services: tuple[int, ...] = (TRADING,),
+        products: tuple[int, ...] = (FUTURES, SPOT),
+    ) -> Announcement:
+        """Announce a maintenance."""
+        name = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{title}|{begin_ms}|{len(self.all)}"))
+        made = Announcement(name, title, begin_ms, end_ms, services, products)
+        self.all.insert(0, made)
+        return made
+
+    def end_all(self, now_ms: int) -> None:
+        """Cancel what has not begun; what is under way is over now."""
+        self.all = [
+            replace(one, cancelled=True)
+            if now_ms < one.begin_ms
+            else replace(one, end_ms=min(one.end_ms, now_ms))
+            for one in self.all
+        ]
+
+    def rows(self, now_ms: int) -> list[Json]:
+        """Return them as the wire spells them."""
+        return [one.row(now_ms) for one in self.all]

@@ -6,29 +6,31 @@ restarted exchange goes on with the same prices, and klines, ticks, trades and t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
 
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import Key, Level, Side, Symbol
-from live_nodes.practice.market.candles import CandleSource, floor_ms, longer
+from live_nodes.practice.exchange.model import Key, Level, PracticeSymbol, Side
 from live_nodes.practice.market.feed import (
     INTERVAL_MS,
     Candle,
+    CandleSource,
     FundingRate,
+    MarketStep,
     PriceKind,
     Prices,
     PublicTrade,
-    Step,
+    figures,
+    floor_ms,
+    longer,
+    rows,
 )
-from live_nodes.practice.market.figures import figures, rows
-from live_nodes.practice.market.market_controls import Levers
-from live_nodes.practice.market.path import seed_of
-from live_nodes.practice.market.path_prices import Move, PathPrices
-from live_nodes.practice.market.synthetic_book import HouseBook, quantity, touch
+from live_nodes.practice.market.market_controls import MarketControls
+from live_nodes.practice.market.price_paths import PathPrices, PriceMove, seed_of
+from live_nodes.practice.market.synthetic_book import SyntheticBook, quantity, touch
 
 MINUTE_MS = 60_000
 LEAST_TRADE_MS = 100
@@ -72,25 +74,31 @@ class PathMarket:
     depth: int
     update_ms: int
     began_ms: int
-    moves: Mapping[Key, Sequence[Move]] = field(default_factory=dict)
-    called: Mapping[Key, Sequence[FundingRate]] = field(default_factory=dict)
+    moves: Iterable[tuple[str, str, int, float]] = ()
+    settlements: Iterable[tuple[str, str, int, str]] = ()
 
     def __post_init__(self) -> None:
-        self.levers = Levers()
-        self._called = {key: list(own) for key, own in self.called.items()}
+        self.controls = MarketControls()
+        self._added: dict[Key, list[FundingRate]] = {}
+        moves: dict[Key, list[PriceMove]] = {}
+        for category, name, time_ms, rate in self.settlements:
+            stamp = FundingRate(time_ms, Decimal(rate))
+            self._added.setdefault((category, name), []).append(stamp)
+        for category, name, time_ms, factor in self.moves:
+            moves.setdefault((category, name), []).append(PriceMove(time_ms, factor))
         self.step_seconds = self.update_ms / 1_000
-        self._prices = PathPrices(self.source, self.seed, self.moves)
+        self._prices = PathPrices(self.source, self.seed, moves)
         self._trade_ms = -(-LEAST_TRADE_MS // self.update_ms) * self.update_ms
-        self._books: dict[Key, HouseBook] = {}
+        self._books: dict[Key, SyntheticBook] = {}
         self.halted: Callable[[], frozenset[Key]] = frozenset
         self._halted: frozenset[Key] | None = None
-        self._symbols: dict[Key, Symbol] = {}
+        self._symbols: dict[Key, PracticeSymbol] = {}
         self._funded: dict[Key, int] = {}
         self._stepped_ms: int | None = None
 
     # --- questions ---------------------------------------------------------------------------
 
-    def symbols(self, now_ms: int) -> list[Symbol]:
+    def symbols(self, now_ms: int) -> list[PracticeSymbol]:
         """Return every symbol launched by now, sorted by category and name."""
         found = self.source.symbols(now_ms)
         self._symbols = {symbol.key: symbol for symbol in found}
@@ -172,8 +180,8 @@ class PathMarket:
         if book is None:
             own = seed_of(self.seed, "book", *key)
             lasting = max(1, self.update_ms * self.depth)
-            book = self._books[key] = HouseBook(symbol, self.depth, lasting, own)
-        return self.levers.house(symbol, *book.draw(bid, ask, self._worth(key, at), at), now_ms)
+            book = self._books[key] = SyntheticBook(symbol, self.depth, lasting, own)
+        return self.controls.shown(symbol, *book.draw(bid, ask, self._worth(key, at), at), now_ms)
 
     def prices(self, key: Key, now_ms: int) -> Prices:
         """Return the ticker's figures."""
@@ -186,12 +194,12 @@ class PathMarket:
 
     # --- time goes on ------------------------------------------------------------------------
 
-    def step(self, exchange: Exchange, now_ms: int) -> Step:
+    def step(self, exchange: Exchange, now_ms: int) -> MarketStep:
         """Tell the exchange what happened since the step before."""
         at = self._market_ms(now_ms)
         before = self._stepped_ms
         if before is not None and at <= before:
-            return Step(())
+            return MarketStep(())
         known = {symbol.key: symbol for symbol in exchange.symbols()}
         symbols = self.symbols(now_ms)
         changed = [symbol for symbol in symbols if known.get(symbol.key) != symbol]
@@ -218,7 +226,7 @@ class PathMarket:
             )
             exchange.set_mark(key, mark, index, now_ms, last)
         self._stepped_ms = at
-        return Step(tuple(symbol.key for symbol in trading), tuple(changed))
+        return MarketStep(tuple(symbol.key for symbol in trading), tuple(changed))
 
     def apply_halts(self, exchange: Exchange, now_ms: int) -> None:
         """Halt and resume symbols as `halted` says."""
@@ -239,7 +247,7 @@ class PathMarket:
         self._prices.move(key, max(1, round(price / symbol.tick)), at)
         self._stepped_ms = None
 
-    def call_funding(self, key: Key, rate: Decimal | None, time_ms: int) -> FundingRate:
+    def add_settlement(self, key: Key, rate: Decimal | None, time_ms: int) -> FundingRate:
         """Let funding be settled at a moment besides the source's settlements (a drill).
 
         Parameters
@@ -248,28 +256,28 @@ class PathMarket:
             Null takes that of the settlement that would come next.
         """
         taken = self.funding(key, time_ms)[0] if rate is None else rate
-        called = FundingRate(time_ms, taken)
-        own = self._called.setdefault(key, [])
-        own.append(called)
+        added = FundingRate(time_ms, taken)
+        own = self._added.setdefault(key, [])
+        own.append(added)
         own.sort(key=lambda stamp: stamp.time_ms)
-        return called
+        return added
 
-    def call_off(self, now_ms: int) -> None:
-        """Take back the settlements that drills called for and that have not come yet."""
-        for key, own in self._called.items():
-            self._called[key] = [stamp for stamp in own if stamp.time_ms <= now_ms]
+    def cancel_settlements(self, now_ms: int) -> None:
+        """Cancel the added settlements that have not come yet."""
+        for key, own in self._added.items():
+            self._added[key] = [stamp for stamp in own if stamp.time_ms <= now_ms]
 
-    def all_called(self) -> dict[Key, list[FundingRate]]:
-        """Return the settlements that drills called for, for the state file."""
-        return {key: list(own) for key, own in self._called.items()}
+    def saved_settlements(self) -> list[tuple[str, str, int, str]]:
+        """Return the added settlements as the state file keeps them."""
+        return [(*k, s.time_ms, str(s.rate)) for k, own in self._added.items() for s in own]
 
-    def all_moves(self) -> dict[Key, list[Move]]:
-        """Return the drills so far, for the state file."""
-        return {key: list(moves) for key, moves in self._prices.moves.items()}
+    def saved_moves(self) -> list[tuple[str, str, int, float]]:
+        """Return the price moves so far as the state file keeps them."""
+        return [(*k, m.time_ms, m.factor) for k, own in self._prices.moves.items() for m in own]
 
     # --- inside ------------------------------------------------------------------------------
 
-    def _symbol(self, key: Key, now_ms: int) -> Symbol:
+    def _symbol(self, key: Key, now_ms: int) -> PracticeSymbol:
         if key not in self._symbols:
             self.symbols(now_ms)
         return self._symbols[key]
@@ -277,9 +285,11 @@ class PathMarket:
     def _market_ms(self, now_ms: int) -> int:
         return now_ms // self.update_ms * self.update_ms
 
-    def _settle(self, exchange: Exchange, symbols: list[Symbol], at: int, now_ms: int) -> None:
+    def _settle(
+        self, exchange: Exchange, symbols: list[PracticeSymbol], at: int, now_ms: int
+    ) -> None:
         """Pay funding that has come due, in the order of time."""
-        due: list[tuple[int, Key, Decimal, Symbol]] = []
+        due: list[tuple[int, Key, Decimal, PracticeSymbol]] = []
         known = {symbol.key for symbol in exchange.symbols()}
         for symbol in symbols:
             if symbol.funding_minutes and symbol.key in known:
@@ -300,11 +310,11 @@ class PathMarket:
         """Return the settlements in [first_ms, last_ms], oldest first, those of drills too."""
         found = self.source.funding(key, first_ms, last_ms)
         called = [
-            stamp for stamp in self._called.get(key, ()) if first_ms <= stamp.time_ms <= last_ms
+            stamp for stamp in self._added.get(key, ()) if first_ms <= stamp.time_ms <= last_ms
         ]
         return sorted([*found, *called], key=lambda stamp: stamp.time_ms) if called else found
 
-    def _price(self, symbol: Symbol, time_ms: int, price: PriceKind) -> Decimal:
+    def _price(self, symbol: PracticeSymbol, time_ms: int, price: PriceKind) -> Decimal:
         ticks = self._prices.ticks(symbol.key, time_ms, price)
         return Decimal(0) if ticks is None else ticks * symbol.tick
 

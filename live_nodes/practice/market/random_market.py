@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.documents.exchange import RandomMarket, RandomSymbol
-from live_nodes.practice.exchange.model import Key, Symbol
-from live_nodes.practice.market.candles import DAY_MS, Candles, joined
-from live_nodes.practice.market.feed import FundingRate, PriceKind
-from live_nodes.practice.market.path import seed_of, uniforms
+from live_nodes.practice.exchange.model import Key, PracticeSymbol
+from live_nodes.practice.market.feed import DAY_MS, CandleColumns, FundingRate, PriceKind, joined
+from live_nodes.practice.market.price_paths import seed_of, uniforms
 
 MINUTE_MS = 60_000
 MINUTES_A_DAY = 1_440
@@ -33,7 +32,7 @@ QUOTES = ("USDT", "USDC")
 
 
 class RandomSource:
-    """A `live_nodes.practice.market.candles.CandleSource` of one-minute candles.
+    """A `live_nodes.practice.market.feed.CandleSource` of one-minute candles.
 
     Parameters
     ----------
@@ -59,17 +58,17 @@ class RandomSource:
         self._size = float(document.volatility) / daily
         self._day = lru_cache(maxsize=256)(self._draw_day)
 
-    def symbols(self, now_ms: int) -> list[Symbol]:
+    def symbols(self, now_ms: int) -> list[PracticeSymbol]:
         """Return every symbol launched by now, sorted; all are ``Trading``."""
         return [symbol for symbol in self._symbols if symbol.launch_ms <= now_ms]
 
-    def candles(self, key: Key, first_ms: int, last_ms: int, price: PriceKind) -> Candles:
+    def candles(self, key: Key, first_ms: int, last_ms: int, price: PriceKind) -> CandleColumns:
         """Return the candles that start in [first_ms, last_ms]; all prices are alike."""
         first = max(first_ms, LAUNCH_MS)
         days = range(first // DAY_MS, last_ms // DAY_MS + 1)
         return joined(self._day(key, day) for day in days).between(first, last_ms)
 
-    def latest(self, key: Key, before_ms: int) -> Candles:
+    def latest(self, key: Key, before_ms: int) -> CandleColumns:
         """Return the one candle of last prices that starts at or before the time, or none."""
         start = before_ms // MINUTE_MS * MINUTE_MS
         return self.candles(key, start, start, "last")
@@ -100,7 +99,7 @@ class RandomSource:
             total += np.sqrt(period) * ((1 - share) * left + share * right)
         return total * self._size
 
-    def _draw_day(self, key: Key, day: int) -> Candles:
+    def _draw_day(self, key: Key, day: int) -> CandleColumns:
         spec, name = self._specs[key], key[1]
         minutes = np.arange(day * MINUTES_A_DAY - 1, (day + 1) * MINUTES_A_DAY)
         logs = self._log_prices(name, minutes)
@@ -116,7 +115,7 @@ class RandomSource:
         price = close * float(spec.tick)
         lots = np.maximum(1, np.rint(worth / price / float(spec.lot))).astype(np.int64)
         starts = minutes[1:] * MINUTE_MS
-        return Candles(starts, open_, high, low, close, lots, lots * float(spec.lot) * price)
+        return CandleColumns(starts, open_, high, low, close, lots, lots * float(spec.lot) * price)
 
 
 def _normal_like(values: NDArray[np.uint64]) -> NDArray[np.float64]:
@@ -125,12 +124,12 @@ def _normal_like(values: NDArray[np.uint64]) -> NDArray[np.float64]:
     return (parts[0] + parts[1] + parts[2] - 1.5) * 2
 
 
-def _symbol(document: RandomMarket, key: Key, spec: RandomSymbol) -> Symbol:
+def _symbol(document: RandomMarket, key: Key, spec: RandomSymbol) -> PracticeSymbol:
     category, name = key
     quote = next(coin for coin in QUOTES if name.endswith(coin))
     linear = category == "linear"
     most = (Decimal(10_000_000) / spec.price // spec.lot + 1) * spec.lot
-    return Symbol(
+    return PracticeSymbol(
         category="linear" if linear else "spot",
         name=name,
         base=name.removesuffix(quote),

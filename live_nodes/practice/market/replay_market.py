@@ -1,7 +1,7 @@
 """A catalog's window as a market: its days moved to now, or its hours to minutes.
 
 The catalog's finest candles are the market's; longer ones are put together from them, shorter ones
-are cut out of their paths (`live_nodes.practice.market.path`).
+are cut out of their paths (`live_nodes.practice.market.price_paths`).
 """
 
 from __future__ import annotations
@@ -19,9 +19,14 @@ from catalog.storage.store import Catalog
 from config.documents.exchange import SPEEDS, ReplayMarket
 from config.durations import interval_ns, nanoseconds
 from config.errors import InputError
-from live_nodes.practice.exchange.model import Key, Symbol
-from live_nodes.practice.market.candles import DAY_MS, Candles, no_candles
-from live_nodes.practice.market.feed import FundingRate, PriceKind
+from live_nodes.practice.exchange.model import Key, PracticeSymbol
+from live_nodes.practice.market.feed import (
+    DAY_MS,
+    CandleColumns,
+    FundingRate,
+    PriceKind,
+    no_candles,
+)
 
 MS = 1_000_000
 MINUTE_MS = 60_000
@@ -119,7 +124,7 @@ def _day(ms: int) -> str:
 
 
 class ReplaySource:
-    """A `live_nodes.practice.market.candles.CandleSource` over a catalog.
+    """A `live_nodes.practice.market.feed.CandleSource` over a catalog.
 
     Parameters
     ----------
@@ -140,7 +145,7 @@ class ReplaySource:
         self._has_marks = catalog.coverage("mark", self._interval)
         self._series = cache(self._read)
         self._rates = cache(self._read_funding)
-        self._symbols: list[Symbol] = []
+        self._symbols: list[PracticeSymbol] = []
         self._stale_ms = 0
 
     @property
@@ -148,7 +153,7 @@ class ReplaySource:
         """When the catalog's window ends, wall clock."""
         return self._anchor.to_wall(_window(self._catalog)[1])
 
-    def symbols(self, now_ms: int) -> list[Symbol]:
+    def symbols(self, now_ms: int) -> list[PracticeSymbol]:
         """Return every symbol launched by now, sorted, ``Trading`` or ``Closed``."""
         if now_ms >= self._stale_ms or not self._symbols:
             now = self._anchor.to_catalog(now_ms)
@@ -166,11 +171,11 @@ class ReplaySource:
             self._stale_ms = self._anchor.to_wall(min(changes)) if changes else NO_NS
         return list(self._symbols)
 
-    def candles(self, key: Key, first_ms: int, last_ms: int, price: PriceKind) -> Candles:
+    def candles(self, key: Key, first_ms: int, last_ms: int, price: PriceKind) -> CandleColumns:
         """Return the candles that start in [first_ms, last_ms], also those of the future."""
         return self._series(key, self._column(key, price)).between(first_ms, last_ms)
 
-    def latest(self, key: Key, before_ms: int) -> Candles:
+    def latest(self, key: Key, before_ms: int) -> CandleColumns:
         """Return the one candle of last prices that starts at or before the time, or none."""
         series = self._series(key, "bars")
         row = int(np.searchsorted(series.start, before_ms, side="right")) - 1
@@ -189,7 +194,7 @@ class ReplaySource:
         marked = price != "last" and self._infos[key].id in self._has_marks
         return "mark" if marked else "bars"
 
-    def _read(self, key: Key, kind: str) -> Candles:
+    def _read(self, key: Key, kind: str) -> CandleColumns:
         info = self._infos[key]
         table = self._catalog.series(kind, self._interval, info.id, 0, NO_NS)
         if not table.num_rows:
@@ -209,7 +214,7 @@ class ReplaySource:
         )
         lots = np.rint(volume / float(info.lot)).astype(np.int64)
         worth = np.asarray(turnover, np.float64)
-        return Candles(starts.astype(np.int64), open_, high, low, close, lots, worth)
+        return CandleColumns(starts.astype(np.int64), open_, high, low, close, lots, worth)
 
     def _read_funding(self, key: Key) -> tuple[np.ndarray, np.ndarray]:
         table = self._catalog.series("funding", "", self._infos[key].id, 0, NO_NS)
@@ -219,11 +224,11 @@ class ReplaySource:
         walls = self._anchor.wall_ms + (minutes - self._anchor.catalog_ms) // self._anchor.speed
         return walls, table.column("rate").to_numpy()
 
-    def _symbol(self, key: Key, info: InstrumentInfo, *, closed: bool) -> Symbol:
+    def _symbol(self, key: Key, info: InstrumentInfo, *, closed: bool) -> PracticeSymbol:
         lot = Decimal(info.lot)
         most = Decimal(info.max_qty) if info.max_qty else lot * UNBOUNDED_LOTS
         minutes = info.funding_minutes
-        return Symbol(
+        return PracticeSymbol(
             category="spot" if key[0] == "spot" else "linear",
             name=info.symbol,
             base=info.base,

@@ -12,8 +12,8 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from live_nodes.practice.exchange.model import Level, Side, Symbol
-from live_nodes.practice.market.path import uniforms
+from live_nodes.practice.exchange.model import Level, PracticeSymbol, Side
+from live_nodes.practice.market.price_paths import uniforms
 
 SPREAD = 0.00002
 GRID = 0.00005
@@ -27,7 +27,7 @@ def touch(price: int, side: Side) -> tuple[int, int]:
     return (price - spread, price) if side == "Buy" else (price, price + spread)
 
 
-class HouseBook:
+class SyntheticBook:
     """Draws one symbol's books; keeps what the last one was made of, so that little is redrawn.
 
     Parameters
@@ -42,7 +42,7 @@ class HouseBook:
         Of this symbol's book.
     """
 
-    def __init__(self, symbol: Symbol, depth: int, lasting_ms: int, seed: int) -> None:
+    def __init__(self, symbol: PracticeSymbol, depth: int, lasting_ms: int, seed: int) -> None:
         self._depth = depth
         self._bids = _Side(symbol, lasting_ms, seed ^ 0xB1D)
         self._asks = _Side(symbol, lasting_ms, seed ^ 0xA5C)
@@ -80,7 +80,7 @@ class HouseBook:
 class _Side:
     """One side's levels; a size is a pure function of seed, price, worth and the time."""
 
-    def __init__(self, symbol: Symbol, lasting_ms: int, seed: int) -> None:
+    def __init__(self, symbol: PracticeSymbol, lasting_ms: int, seed: int) -> None:
         self._symbol = symbol
         self._lasting_ms = lasting_ms
         self._seed = np.uint64(seed)
@@ -154,7 +154,7 @@ def _nice(value: float) -> int:
     return int(next(power * step for step in (5, 2, 1) if power * step <= value))
 
 
-def quantity(symbol: Symbol, worth: float, price: int) -> Decimal:
+def quantity(symbol: PracticeSymbol, worth: float, price: int) -> Decimal:
     """Return the quantity of about that worth, on the lot and not below the least."""
     lots = round(worth / (price * float(symbol.tick)) / float(symbol.lot))
     return max(lots * symbol.lot, symbol.min_qty)

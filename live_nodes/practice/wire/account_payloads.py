@@ -8,32 +8,32 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from live_nodes.practice.exchange.model import (
+from live_nodes.practice.exchange.model import FeeRates
+from live_nodes.practice.exchange.records import (
     ClosedPnl,
     CoinBalance,
-    Execution,
-    Fees,
-    Position,
-    Wallet,
+    ExecutionRow,
+    PositionRow,
+    WalletRow,
 )
 from live_nodes.practice.wire.spelling import cents, cents_or_empty, or_zero, plain, rate
 
 Json = dict[str, Any]
 
 
-def position(record: Position) -> Json:
+def position(record: PositionRow) -> Json:
     """Write a position for ``GET /v5/position/list``."""
     shared = _position(record)
     return shared | {"avgPrice": plain(record.entry)}
 
 
-def position_push(record: Position) -> Json:
+def position_push(record: PositionRow) -> Json:
     """Write a position for the push topic ``position``."""
     shared = _position(record)
     return shared | {"category": "linear", "entryPrice": plain(record.entry)}
 
 
-def _position(record: Position) -> Json:
+def _position(record: PositionRow) -> Json:
     initial = cents(record.initial_margin)
     maintenance = cents(record.maintenance_margin)
     return {
@@ -77,7 +77,7 @@ def _position(record: Position) -> Json:
     }
 
 
-def wallet(record: Wallet) -> Json:
+def wallet(record: WalletRow) -> Json:
     """Write a unified account for ``GET /v5/account/wallet-balance`` and the topic ``wallet``."""
     margin = record.margin_balance
     initial, maintenance = cents(record.initial_margin), cents(record.maintenance_margin)
@@ -153,7 +153,7 @@ def closed_pnl(record: ClosedPnl) -> Json:
     }
 
 
-def transaction(record: Execution, currency: str) -> Json:
+def transaction(record: ExecutionRow, currency: str) -> Json:
     """Write an element of ``GET /v5/account/transaction-log`` (type TRADE or SETTLEMENT).
 
     `currency` is the settle coin. Bybit writes a second row for the other coin of a spot trade;
@@ -187,7 +187,7 @@ def transaction(record: Execution, currency: str) -> Json:
     }
 
 
-def fee_rate(symbol: str, fees: Fees) -> Json:
+def fee_rate(symbol: str, fees: FeeRates) -> Json:
     """Write an element of ``GET /v5/account/fee-rate``."""
     return {
         "symbol": symbol,

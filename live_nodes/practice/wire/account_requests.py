@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from live_nodes.practice.exchange.model import Order, Symbol
+from live_nodes.practice.exchange.model import PracticeSymbol
+from live_nodes.practice.exchange.records import OrderRow
 from live_nodes.practice.wire import account_payloads as write
-from live_nodes.practice.wire import payloads
-from live_nodes.practice.wire.desk import Asked, Handler, Json
-from live_nodes.practice.wire.params import category, limit, page, text, window, wrong
-from live_nodes.practice.wire.venue import Venue
+from live_nodes.practice.wire import order_payloads as payloads
+from live_nodes.practice.wire.query_fields import category, limit, page, text, window, wrong
+from live_nodes.practice.wire.venue import Handler, Json, PracticeRequest, PracticeVenue
 
 DAY_MS = 86_400_000
 
 
-def open_orders(venue: Venue, asked: Asked) -> Json:
+def open_orders(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/order/realtime: open orders; by an id, or with openOnly=1, final ones too."""
     params = asked.params
     product = category(params)
@@ -36,7 +36,7 @@ def open_orders(venue: Venue, asked: Asked) -> Json:
     return _orders(product, _chosen(venue, rows, params, product), params)
 
 
-def order_history(venue: Venue, asked: Asked) -> Json:
+def order_history(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/order/history: final orders, of the last seven days unless asked otherwise."""
     params = asked.params
     product = category(params)
@@ -53,7 +53,7 @@ def order_history(venue: Venue, asked: Asked) -> Json:
     return _orders(product, rows, params)
 
 
-def _one_order(venue: Venue, asked: Asked, product: str) -> list[Order] | None:
+def _one_order(venue: PracticeVenue, asked: PracticeRequest, product: str) -> list[OrderRow] | None:
     order_id = str(asked.params.get("orderId") or "")
     link_id = str(asked.params.get("orderLinkId") or "")
     if not order_id and not link_id:
@@ -63,8 +63,8 @@ def _one_order(venue: Venue, asked: Asked, product: str) -> list[Order] | None:
 
 
 def _chosen(
-    venue: Venue, rows: list[Order], params: Mapping[str, Any], product: str
-) -> list[Order]:
+    venue: PracticeVenue, rows: list[OrderRow], params: Mapping[str, Any], product: str
+) -> list[OrderRow]:
     names = _names(venue, params, product)
     kind = params.get("orderFilter")
     return [
@@ -76,7 +76,7 @@ def _chosen(
     ]
 
 
-def _orders(product: str, rows: list[Order], params: Mapping[str, Any]) -> Json:
+def _orders(product: str, rows: list[OrderRow], params: Mapping[str, Any]) -> Json:
     chosen, cursor = page(rows, [order.order_id for order in rows], params, limit(params, 20, 50))
     return {
         "list": [payloads.order(order) for order in chosen],
@@ -85,7 +85,7 @@ def _orders(product: str, rows: list[Order], params: Mapping[str, Any]) -> Json:
     }
 
 
-def executions(venue: Venue, asked: Asked) -> Json:
+def executions(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/execution/list, of the last seven days unless asked otherwise."""
     params = asked.params
     product = category(params)
@@ -111,7 +111,7 @@ def executions(venue: Venue, asked: Asked) -> Json:
     }
 
 
-def positions(venue: Venue, asked: Asked) -> Json:
+def positions(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/position/list: one symbol's even when flat, a settle coin's that are open."""
     params = asked.params
     text(params, "category", ("linear",))
@@ -131,7 +131,7 @@ def positions(venue: Venue, asked: Asked) -> Json:
     }
 
 
-def closed_pnl(venue: Venue, asked: Asked) -> Json:
+def closed_pnl(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/position/closed-pnl, of the last seven days unless asked otherwise."""
     params = asked.params
     text(params, "category", ("linear",))
@@ -150,7 +150,7 @@ def closed_pnl(venue: Venue, asked: Asked) -> Json:
     }
 
 
-def wallet_balance(venue: Venue, asked: Asked) -> Json:
+def wallet_balance(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/account/wallet-balance; `coin` may name several, separated by commas."""
     text(asked.params, "accountType", ("UNIFIED",))
     told = write.wallet(venue.exchange.wallet(asked.account))
@@ -160,7 +160,7 @@ def wallet_balance(venue: Venue, asked: Asked) -> Json:
     return {"list": [told]}
 
 
-def transaction_log(venue: Venue, asked: Asked) -> Json:
+def transaction_log(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/account/transaction-log: fills and funding, of the last day by default."""
     params = asked.params
     start, end = window(params, asked.now_ms, DAY_MS)
@@ -178,7 +178,7 @@ def transaction_log(venue: Venue, asked: Asked) -> Json:
     return {"nextPageCursor": cursor, "list": chosen}
 
 
-def fee_rates(venue: Venue, asked: Asked) -> Json:
+def fee_rates(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/account/fee-rate."""
     params = asked.params
     product = category(params)
@@ -194,7 +194,7 @@ def fee_rates(venue: Venue, asked: Asked) -> Json:
     return {"category": product, "list": rows}
 
 
-def account_info(venue: Venue, asked: Asked) -> Json:
+def account_info(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/account/info: a unified account 2.0 (unifiedMarginStatus 5)."""
     return {
         "marginMode": venue.exchange.wallet(asked.account).margin_mode,
@@ -208,7 +208,7 @@ def account_info(venue: Venue, asked: Asked) -> Json:
     }
 
 
-def api_key(venue: Venue, asked: Asked) -> Json:
+def api_key(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/user/query-api."""
     return write.api_key(asked.account, venue.key_of(asked.account))
 
@@ -227,14 +227,14 @@ HANDLERS: Mapping[str, Handler] = {
 }
 
 
-def _names(venue: Venue, params: Mapping[str, Any], product: str) -> set[str] | None:
+def _names(venue: PracticeVenue, params: Mapping[str, Any], product: str) -> set[str] | None:
     """Return the symbols that symbol, baseCoin and settleCoin choose; None for all."""
     name, base = params.get("symbol"), params.get("baseCoin")
     settle = params.get("settleCoin")
     if not name and not base and not settle:
         return None
 
-    def wanted(symbol: Symbol) -> bool:
+    def wanted(symbol: PracticeSymbol) -> bool:
         return (
             symbol.category == product
             and (not name or symbol.name == name)

@@ -1,4 +1,4 @@
-"""The admin port: faults, drills and a look inside, in JSON. Only practice has one.
+"""The admin port: faults, market controls and the exchange's state, in JSON. Only practice has one.
 
 ======================  ====================================================================
 ``GET /health``         ``{pid}``
@@ -8,42 +8,66 @@
 ``POST /move``          ``{category, symbol, price}`` or ``{…, by}`` (a fraction): prices jump
 ``POST /moves``         ``{moves: [{…}, …]}``: several at one moment
 ``POST /book``          ``{category, symbol, spread | gap | crossed, seconds}``, in bps
-``DELETE /book``        books are as ever
+``DELETE /book``        books are normal again
 ``POST /funding``       ``{symbol, seconds, rate?}``: a settlement besides the schedule
-``DELETE /funding``     those that have not come are called off
+``DELETE /funding``     those that have not come are cancelled
 ``POST /announce``      ``{title, begins_in?, seconds, services?, products?}``: maintenance
 ``DELETE /announce``    what is announced ends
 ``POST /fill``          ``{account, order_id | order_link_id, qty?}``: a print at its price
-``POST /external_order``  ``{account, category, symbol, side, qty, price?}``: as by hand
+``POST /external_order``  ``{account, category, symbol, side, qty, price?}``: by hand
 ``POST /halt``          ``{category, symbol, seconds}``
 ======================  ====================================================================
 
 A symbol falls silent by the fault ``{model: drop, channel: public, topic: "*.BTCUSDT", seconds}``
 and its messages come late by ``{model: delay, …, by}``.
 
-What is wrong with a request is answered with status 400 and ``{"error": …}``.
+A wrong request gets status 400 and ``{"error": …}``.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 from aiohttp import web
 from pydantic import Field, TypeAdapter, ValidationError
 
-from config.documents.base import DocumentName, Part
+from config.documents.base import DocumentName, Part, Whole
 from config.documents.scenario import Fault, Halt
-from live_nodes.practice.exchange.model import Order, OrderRequest, Refusal, Side
+from live_nodes.practice.exchange.model import BybitRefusal, Key, OrderRequest, Side
+from live_nodes.practice.exchange.records import OrderRow
+from live_nodes.practice.exchange.store import StateFile
 from live_nodes.practice.faults.faults import CHANNELS, Faults
-from live_nodes.practice.market.path_market import PathMarket
-from live_nodes.practice.store import Store
-from live_nodes.practice.wire.admin_market import Handler, MarketAdmin, OfSymbol, Positive, as_json
+from live_nodes.practice.market.market_controls import (
+    FUTURES,
+    SPOT,
+    TRADING,
+    BookControl,
+    ControlKind,
+)
+from live_nodes.practice.market.path_market import MINUTE_MS, PathMarket
 from live_nodes.practice.wire.server import HOST, Server
 
-FAULTS: TypeAdapter[dict[str, Fault]] = TypeAdapter(dict[DocumentName, Fault])
 MOST_PRINTS = 1_000
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Positive = Annotated[Decimal, Field(gt=Decimal(0))]
+Seconds = Annotated[Decimal, Field(gt=Decimal(0), le=Decimal(86_400))]
+Bps = Annotated[Decimal, Field(gt=Decimal(0), le=Decimal(5_000))]
+
+
+class OfSymbol(Part):
+    """A request about one symbol."""
+
+    category: Literal["linear", "spot"] = "linear"
+    symbol: str
+
+    @property
+    def key(self) -> Key:
+        """Category and name."""
+        return (self.category, self.symbol)
 
 
 class FillRequest(Part):
@@ -67,10 +91,59 @@ class ManualOrder(OfSymbol):
 class HaltRequest(OfSymbol):
     """How long a symbol takes no orders."""
 
-    seconds: Annotated[Decimal, Field(gt=Decimal(0), le=Decimal(86_400))]
+    seconds: Seconds
 
 
-class Admin:
+class MoveRequest(OfSymbol):
+    """Where a price jumps to: `price`, or `by` a fraction of where it is."""
+
+    price: Positive | None = None
+    by: Annotated[Decimal, Field(gt=Decimal(-1), le=Decimal(10))] | None = None
+
+
+class MovesRequest(Part):
+    """Prices that jump at one moment."""
+
+    moves: Annotated[tuple[MoveRequest, ...], Field(min_length=1, max_length=100)]
+
+
+class BookRequest(OfSymbol):
+    """How a book changes for some seconds: give one of the three, in hundredths of a percent.
+
+    Parameters
+    ----------
+    spread : Decimal
+        From best bid to best ask.
+    gap : Decimal
+        From a best price of the least quantity to all levels behind it.
+    crossed : Decimal
+        By which clients see the best bid above the best ask.
+    """
+
+    spread: Bps | None = None
+    gap: Bps | None = None
+    crossed: Bps | None = None
+    seconds: Seconds
+
+
+class FundingRequest(OfSymbol):
+    """When funding is settled besides the schedule: the first whole minute after `seconds`."""
+
+    seconds: Annotated[Decimal, Field(ge=Decimal(0), le=Decimal(86_400))] = Decimal(0)
+    rate: Annotated[Decimal, Field(ge=Decimal("-0.05"), le=Decimal("0.05"))] | None = None
+
+
+class AnnounceRequest(Part):
+    """A maintenance to announce; `services` and `products` in Bybit's numbers."""
+
+    title: Annotated[str, Field(min_length=1, max_length=200)] = "System maintenance"
+    begins_in: Annotated[Decimal, Field(ge=Decimal(0), le=Decimal(604_800))] = Decimal(0)
+    seconds: Seconds
+    services: tuple[Annotated[Whole, Field(ge=1, le=5)], ...] = (TRADING,)
+    products: tuple[Annotated[Whole, Field(ge=1, le=4)], ...] = (FUTURES, SPOT)
+
+
+class AdminPort:
     """The admin's requests to one exchange.
 
     Parameters
@@ -81,17 +154,42 @@ class Admin:
         Its market.
     faults : Faults
         Its faults.
-    store : Store
+    store : StateFile
         Its state file.
     """
 
-    def __init__(self, server: Server, market: PathMarket, faults: Faults, store: Store) -> None:
+    def __init__(
+        self, server: Server, market: PathMarket, faults: Faults, store: StateFile
+    ) -> None:
         self._server = server
         self._venue = server.venue
         self._market = market
         self._faults = faults
-        self._of_market = MarketAdmin(server.venue, market, store)
+        self._store = store
         self._runner: web.AppRunner | None = None
+        market.controls = server.venue.controls
+
+    def _routes(self) -> tuple[tuple[str, str, Any, Callable[..., Any]], ...]:
+        """Return method, path, what the body must be (null: no body), and what is done."""
+        faults = dict[DocumentName, Fault]
+        return (
+            ("GET", "/health", None, lambda: {"pid": os.getpid()}),
+            ("GET", "/state", None, self._state),
+            ("POST", "/faults", faults, self._add_faults),
+            ("DELETE", "/faults", None, self._clear_faults),
+            ("DELETE", "/faults/{name}", None, self._remove_fault),
+            ("POST", "/fill", FillRequest, self._fill),
+            ("POST", "/external_order", ManualOrder, self._external_order),
+            ("POST", "/halt", HaltRequest, self._halt),
+            ("POST", "/move", MoveRequest, lambda asked: {"last": self._move((asked,))[0]}),
+            ("POST", "/moves", MovesRequest, lambda asked: {"last": self._move(asked.moves)}),
+            ("POST", "/book", BookRequest, self._book),
+            ("DELETE", "/book", None, self._clear_book),
+            ("POST", "/funding", FundingRequest, self._add_settlement),
+            ("DELETE", "/funding", None, self._cancel_settlements),
+            ("POST", "/announce", AnnounceRequest, self._announce),
+            ("DELETE", "/announce", None, self._end_announcements),
+        )
 
     async def listen(self, port: int) -> int:
         """Listen on 127.0.0.1 and return the port.
@@ -101,18 +199,11 @@ class Admin:
         OSError
             When the port is taken.
         """
-        app = web.Application(middlewares=[_in_words])
+        app = web.Application(middlewares=[_errors_as_json])
         app.router.add_routes(
             [
-                web.get("/health", self._health),
-                web.get("/state", self._state),
-                web.post("/faults", self._add_faults),
-                web.delete("/faults", self._clear_faults),
-                web.delete("/faults/{name}", self._remove_fault),
-                web.post("/fill", self._fill),
-                web.post("/external_order", self._external_order),
-                web.post("/halt", self._halt),
-                *self._of_market.routes(),
+                web.route(method, path, _handler(body, act))
+                for method, path, body, act in self._routes()
             ]
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -125,58 +216,64 @@ class Admin:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def _health(self, request: web.Request) -> web.Response:
-        return as_json({"pid": os.getpid()})
+    # --- the state and the faults --------------------------------------------------------------
 
-    async def _state(self, request: web.Request) -> web.Response:
+    def _state(self) -> Any:
         exchange = self._venue.exchange
-        accounts = {
-            name: {
-                "open_orders": exchange.open_orders(name),
-                "past_orders": exchange.order_history(name),
-                "executions": exchange.executions(name),
-                "positions": exchange.positions(name),
-                "wallet": exchange.wallet(name),
-            }
-            for name in exchange.accounts()
+        return {
+            "now_ms": self._venue.clock_ms(),
+            "accounts": {
+                name: {
+                    "open_orders": exchange.open_orders(name),
+                    "past_orders": exchange.order_history(name),
+                    "executions": exchange.executions(name),
+                    "positions": exchange.positions(name),
+                    "wallet": exchange.wallet(name),
+                }
+                for name in exchange.accounts()
+            },
+            "requests": dict(self._server.rest.received),
+            "operations": dict(self._faults.operations),
+            "connections": self._server.sockets.connected(),
+            "links": {name: self._faults.link(name) for name in CHANNELS},
+            "faults": self._faults.report(),
+            "effects": list(self._faults.log),
         }
-        return as_json(
-            {
-                "now_ms": self._venue.clock_ms(),
-                "accounts": accounts,
-                "requests": dict(self._server.rest.received),
-                "operations": dict(self._faults.operations),
-                "connections": self._server.sockets.connected(),
-                "links": {name: self._faults.link(name) for name in CHANNELS},
-                "faults": self._faults.told(),
-                "effects": list(self._faults.log),
-            }
-        )
 
-    async def _add_faults(self, request: web.Request) -> web.Response:
-        for name, fault in FAULTS.validate_json(await request.text()).items():
+    def _add_faults(self, faults: dict[str, Fault]) -> Any:
+        for name, fault in faults.items():
             self._faults.add(name, fault)
         self._faults.poll()
-        return as_json(self._faults.told())
+        return self._faults.report()
 
-    async def _clear_faults(self, request: web.Request) -> web.Response:
+    def _clear_faults(self) -> Any:
         self._faults.clear()
-        return as_json({})
+        return {}
 
-    async def _remove_fault(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        if name not in self._faults.told():
-            raise Refusal(404, f"there is no fault {name}")
+    def _remove_fault(self, name: str) -> Any:
+        if name not in self._faults.report():
+            raise BybitRefusal(404, f"there is no fault {name}")
         self._faults.remove(name)
-        return as_json(self._faults.told())
+        return self._faults.report()
 
-    async def _fill(self, request: web.Request) -> web.Response:
-        asked = FillRequest.model_validate_json(await request.text())
+    def _halt(self, asked: HaltRequest) -> Any:
+        self._venue.exchange.symbol(asked.key)
+        name = f"halt-{asked.category}-{asked.symbol}".lower()
+        halt = Halt(symbol=asked.symbol, category=asked.category, seconds=asked.seconds)
+        self._faults.add(name, halt)
+        self._faults.poll()
+        self._market.apply_halts(self._venue.exchange, self._venue.clock_ms())
+        self._venue.settle([asked.key])
+        return self._faults.report()
+
+    # --- orders of the accounts ------------------------------------------------------------------
+
+    def _fill(self, asked: FillRequest) -> Any:
         exchange = self._venue.exchange
-        self._known(asked.account)
+        self._check_account(asked.account)
         order = exchange.find_order(asked.account, asked.order_id, asked.order_link_id)
         if order is None or order.status not in ("New", "PartiallyFilled"):
-            raise Refusal(400, "there is no such resting order")
+            raise BybitRefusal(400, "there is no such resting order")
         side: Side = "Sell" if order.side == "Buy" else "Buy"
         target = min(order.filled + (asked.qty or order.leaves), order.qty)
         now_ms = self._venue.clock_ms()
@@ -189,11 +286,10 @@ class Admin:
                 break
             exchange.trade(order.key, side, order.price, target - found.filled, now_ms)
         self._venue.settle([order.key])
-        return as_json(exchange.find_order(asked.account, order.order_id))
+        return exchange.find_order(asked.account, order.order_id)
 
-    async def _external_order(self, request: web.Request) -> web.Response:
-        asked = ManualOrder.model_validate_json(await request.text())
-        self._known(asked.account)
+    def _external_order(self, asked: ManualOrder) -> Any:
+        self._check_account(asked.account)
         order = self._venue.exchange.create(
             asked.account,
             OrderRequest(
@@ -209,38 +305,104 @@ class Admin:
             self._venue.clock_ms(),
         )
         self._venue.settle([asked.key])
-        return as_json(order)
+        return order
 
-    async def _halt(self, request: web.Request) -> web.Response:
-        asked = HaltRequest.model_validate_json(await request.text())
-        self._venue.exchange.symbol(asked.key)
-        name = f"halt-{asked.category}-{asked.symbol}".lower()
-        self._faults.add(
-            name, Halt(symbol=asked.symbol, category=asked.category, seconds=asked.seconds)
-        )
-        self._faults.poll()
-        self._market.apply_halts(self._venue.exchange, self._venue.clock_ms())
-        self._venue.settle([asked.key])
-        return as_json(self._faults.told())
-
-    def _queue_ahead(self, order: Order) -> Decimal:
+    def _queue_ahead(self, order: OrderRow) -> Decimal:
         """Return the house's quantity in front now: an order's own row may be older."""
-        rows = self._venue.exchange.rows()
-        mine = (
-            row.queue_ahead
-            for row in rows
-            if isinstance(row, Order) and row.order_id == order.order_id
-        )
-        return next(mine, Decimal(0))
+        rows = (row for row in self._venue.exchange.rows() if isinstance(row, OrderRow))
+        found = (row.queue_ahead for row in rows if row.order_id == order.order_id)
+        return next(found, Decimal(0))
 
-    def _known(self, account: str) -> None:
+    def _check_account(self, account: str) -> None:
         names = self._venue.exchange.accounts()
         if account not in names:
-            raise Refusal(400, f"there is no account {account}; there are {', '.join(names)}")
+            raise BybitRefusal(400, f"there is no account {account}; there are {', '.join(names)}")
+
+    # --- the market ------------------------------------------------------------------------------
+
+    def _move(self, moves: tuple[MoveRequest, ...]) -> list[Decimal]:
+        """Let prices jump, all in one step; return where they are."""
+        for asked in moves:
+            self._venue.exchange.symbol(asked.key)
+            if (asked.price is None) == (asked.by is None):
+                raise BybitRefusal(400, "give one of price and by")
+        now_ms = self._venue.clock_ms()
+        for asked in moves:
+            price = asked.price
+            if asked.by is not None:
+                price = self._market.prices(asked.key, now_ms).last * (1 + asked.by)
+            assert price is not None
+            self._market.move(asked.key, price, now_ms)
+        self._store.keep_fact("moves", self._market.saved_moves())
+        self._venue.step()
+        return [self._market.prices(asked.key, now_ms).last for asked in moves]
+
+    def _book(self, asked: BookRequest) -> Any:
+        self._venue.exchange.symbol(asked.key)
+        wanted: dict[ControlKind, Decimal | None] = {
+            "spread": asked.spread,
+            "gap": asked.gap,
+            "crossed": asked.crossed,
+        }
+        given = {kind: bps for kind, bps in wanted.items() if bps is not None}
+        if len(given) != 1:
+            raise BybitRefusal(400, "give one of spread, gap and crossed")
+        [(kind, bps)] = given.items()
+        now_ms = self._venue.clock_ms()
+        until_ms = now_ms + round(asked.seconds * 1_000)
+        self._venue.controls.set(asked.key, BookControl(kind, bps, until_ms))
+        self._venue.exchange.quote(asked.key, *self._market.book(asked.key, now_ms), now_ms)
+        self._venue.settle([asked.key])
+        bids, asks = self._venue.book(asked.key, 1)
+        return {"bid": bids[0][0], "ask": asks[0][0], "until_ms": until_ms}
+
+    def _clear_book(self) -> Any:
+        self._venue.controls.clear()
+        return {}
+
+    def _add_settlement(self, asked: FundingRequest) -> Any:
+        symbol = self._venue.exchange.symbol(asked.key)
+        if not symbol.funding_minutes:
+            raise BybitRefusal(400, f"{symbol.name} has no funding")
+        # The exchange settles on whole minutes, each of them once.
+        after_ms = self._venue.clock_ms() + round(asked.seconds * 1_000)
+        time_ms = (after_ms // MINUTE_MS + 1) * MINUTE_MS
+        added = self._market.add_settlement(asked.key, asked.rate, time_ms)
+        self._store.keep_fact("called", self._market.saved_settlements())
+        self._venue.settle([asked.key])
+        return {"time_ms": added.time_ms, "rate": added.rate}
+
+    def _cancel_settlements(self) -> Any:
+        self._market.cancel_settlements(self._venue.clock_ms())
+        self._store.keep_fact("called", self._market.saved_settlements())
+        return {}
+
+    def _announce(self, asked: AnnounceRequest) -> Any:
+        begin_ms = self._venue.clock_ms() + round(asked.begins_in * 1_000)
+        end_ms = begin_ms + round(asked.seconds * 1_000)
+        made = self._venue.announcements.announce(
+            asked.title, begin_ms, end_ms, asked.services, asked.products
+        )
+        return made.row(self._venue.clock_ms())
+
+    def _end_announcements(self) -> Any:
+        self._venue.announcements.end_all(self._venue.clock_ms())
+        return self._venue.announcements.rows(self._venue.clock_ms())
+
+
+def _handler(body: Any, act: Callable[..., Any]) -> Handler:
+    adapter = None if body is None else TypeAdapter(body)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if adapter is None:
+            return _as_json(act(**request.match_info))
+        return _as_json(act(adapter.validate_json(await request.text())))
+
+    return handle
 
 
 @web.middleware
-async def _in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except ValidationError as error:
@@ -248,6 +410,11 @@ async def _in_words(request: web.Request, handler: Handler) -> web.StreamRespons
             f"{'.'.join(str(step) for step in problem['loc']) or 'body'}: {problem['msg']}"
             for problem in error.errors(include_url=False)
         ]
-        return as_json({"error": "; ".join(problems)}, status=400)
-    except Refusal as refusal:
-        return as_json({"error": refusal.message}, status=400)
+        return _as_json({"error": "; ".join(problems)}, status=400)
+    except BybitRefusal as refusal:
+        return _as_json({"error": refusal.message}, status=400)
+
+
+def _as_json(value: Any, status: int = 200) -> web.Response:
+    body = msgspec.json.encode(value)
+    return web.Response(body=body, status=status, content_type="application/json")

@@ -10,8 +10,9 @@ import asyncio
 import uuid
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
+import msgspec
 from aiohttp import ClientConnectionResetError, WSMsgType, web
 
 BACKLOG = 200_000
@@ -19,7 +20,7 @@ MAX_FRAME = 1 << 20
 THAW_POLL_S = 0.02
 
 
-class Connection:
+class WireConnection:
     """One WebSocket of a client.
 
     Parameters
@@ -110,3 +111,28 @@ class Connection:
     async def _thawed(self) -> None:
         while self._frozen():
             await asyncio.sleep(THAW_POLL_S)
+
+
+Json = dict[str, Any]
+
+
+def told(connection: WireConnection, message: Json, op: object, success: bool, words: str) -> Json:
+    """Return a reply in the words of the public and private links."""
+    return {
+        "success": success,
+        "ret_msg": words,
+        "conn_id": connection.id,
+        "req_id": message.get("req_id", ""),
+        "op": op,
+    }
+
+
+def plainly(connection: WireConnection, message: Json, code: int, words: str) -> Json:
+    """Return a reply in the words of the trade link; `reqId` only when it was given."""
+    given = {"reqId": message["reqId"]} if "reqId" in message else {}
+    return given | {"retCode": code, "retMsg": words, "connId": connection.id}
+
+
+def text_of(message: Json) -> str:
+    """Write a message."""
+    return msgspec.json.encode(message).decode()

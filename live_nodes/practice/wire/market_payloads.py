@@ -8,19 +8,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from live_nodes.practice.exchange.model import Key, Level, Printed, Symbol
+from live_nodes.practice.exchange.model import Key, Level, PracticeSymbol
+from live_nodes.practice.exchange.records import Printed
 from live_nodes.practice.market.feed import INTERVAL_MS, Candle, FundingRate, Prices, PublicTrade
 from live_nodes.practice.wire.spelling import places, plain
 
 Json = dict[str, Any]
 
 
-def instrument(symbol: Symbol) -> Json:
+def instrument(symbol: PracticeSymbol) -> Json:
     """Write an element of ``GET /v5/market/instruments-info``."""
     return _spot_instrument(symbol) if symbol.category == "spot" else _perpetual(symbol)
 
 
-def _perpetual(symbol: Symbol) -> Json:
+def _perpetual(symbol: PracticeSymbol) -> Json:
     tick, lot = plain(symbol.tick), plain(symbol.lot)
     most = plain(symbol.max_qty)
     return {
@@ -67,7 +68,7 @@ def _perpetual(symbol: Symbol) -> Json:
     }
 
 
-def _spot_instrument(symbol: Symbol) -> Json:
+def _spot_instrument(symbol: PracticeSymbol) -> Json:
     most = plain(symbol.max_qty)
     return {
         "symbol": symbol.name,

@@ -10,12 +10,11 @@ import time
 from collections.abc import Mapping
 from typing import Any, cast
 
-from live_nodes.practice.exchange.model import Category, Key, Refusal, Symbol
+from live_nodes.practice.exchange.model import BybitRefusal, Category, Key, PracticeSymbol
 from live_nodes.practice.market.feed import INTERVAL_MS, Candle, PriceKind
 from live_nodes.practice.wire import market_payloads as write
-from live_nodes.practice.wire.desk import Asked, Handler, Json
-from live_nodes.practice.wire.params import category, integer, limit, page, text, wrong
-from live_nodes.practice.wire.venue import Venue
+from live_nodes.practice.wire.query_fields import category, integer, limit, page, text, wrong
+from live_nodes.practice.wire.venue import Handler, Json, PracticeRequest, PracticeVenue
 
 MOST_LEVELS = {"linear": 1000, "spot": 200}
 SOME_LEVELS = {"linear": 25, "spot": 1}
@@ -23,14 +22,14 @@ MOST_TRADES = {"linear": 1000, "spot": 60}
 SOME_TRADES = {"linear": 500, "spot": 60}
 
 
-def server_time(venue: Venue, asked: Asked) -> Json:
+def server_time(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/market/time."""
     now_ms = venue.told_ms()
     nanoseconds = now_ms * 1_000_000 + time.time_ns() % 1_000_000
     return {"timeSecond": str(now_ms // 1_000), "timeNano": str(nanoseconds)}
 
 
-def instruments(venue: Venue, asked: Asked) -> Json:
+def instruments(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/market/instruments-info; without `status` those that trade."""
     params = asked.params
     product = category(params)
@@ -56,29 +55,29 @@ def instruments(venue: Venue, asked: Asked) -> Json:
     }
 
 
-def klines(venue: Venue, asked: Asked) -> Json:
+def klines(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/market/kline."""
     return _klines(venue, asked, "last")
 
 
-def mark_klines(venue: Venue, asked: Asked) -> Json:
+def mark_klines(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/market/mark-price-kline."""
     return _klines(venue, asked, "mark")
 
 
-def index_klines(venue: Venue, asked: Asked) -> Json:
+def index_klines(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/market/index-price-kline."""
     return _klines(venue, asked, "index")
 
 
-def _klines(venue: Venue, asked: Asked, price: PriceKind) -> Json:
+def _klines(venue: PracticeVenue, asked: PracticeRequest, price: PriceKind) -> Json:
     params = asked.params
     symbol = _symbol(venue, params, "linear")
     if price != "last" and symbol.category != "linear":
         raise wrong("category", "must be linear")
     interval = text(params, "interval")
     if interval not in INTERVAL_MS:
-        raise Refusal(10001, "Invalid period!")
+        raise BybitRefusal(10001, "Invalid period!")
     start, end = integer(params, "start"), integer(params, "end")
     size = limit(params, 200, 1000)
     rows: list[Candle] = venue.market.klines(
@@ -92,7 +91,7 @@ def _klines(venue: Venue, asked: Asked, price: PriceKind) -> Json:
     }
 
 
-def funding_history(venue: Venue, asked: Asked) -> Json:
+def funding_history(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/market/funding/history; a start needs an end."""
     params = asked.params
     symbol = _symbol(venue, params)
@@ -109,7 +108,7 @@ def funding_history(venue: Venue, asked: Asked) -> Json:
     }
 
 
-def recent_trades(venue: Venue, asked: Asked) -> Json:
+def recent_trades(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/market/recent-trade, newest first."""
     params = asked.params
     symbol = _symbol(venue, params)
@@ -120,7 +119,7 @@ def recent_trades(venue: Venue, asked: Asked) -> Json:
     return {"category": product, "list": rows}
 
 
-def order_book(venue: Venue, asked: Asked) -> Json:
+def order_book(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/market/orderbook."""
     params = asked.params
     symbol = _symbol(venue, params)
@@ -131,7 +130,7 @@ def order_book(venue: Venue, asked: Asked) -> Json:
     return write.book(symbol.name, bids, asks, update, seq, venue.told_ms())
 
 
-def tickers(venue: Venue, asked: Asked) -> Json:
+def tickers(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/market/tickers."""
     product = category(asked.params)
     if asked.params.get("symbol"):
@@ -150,7 +149,7 @@ def tickers(venue: Venue, asked: Asked) -> Json:
     return {"category": product, "list": rows}
 
 
-def system_status(venue: Venue, asked: Asked) -> Json:
+def system_status(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """GET /v5/system/status; `id` and `state` choose."""
     wanted = {name: str(asked.params[name]) for name in ("id", "state") if asked.params.get(name)}
     rows = venue.announcements.rows(venue.told_ms())
@@ -171,7 +170,7 @@ HANDLERS: Mapping[str, Handler] = {
 }
 
 
-def _symbol(venue: Venue, params: Mapping[str, Any], default: str = "") -> Symbol:
+def _symbol(venue: PracticeVenue, params: Mapping[str, Any], default: str = "") -> PracticeSymbol:
     product = cast(Category, category(params, default))
     key: Key = (product, text(params, "symbol"))
     return venue.exchange.symbol(key)

@@ -6,54 +6,54 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from live_nodes.practice.exchange.model import Order, Refusal
-from live_nodes.practice.wire import validation
-from live_nodes.practice.wire.desk import TOO_MANY, Asked, Handler, Json
-from live_nodes.practice.wire.params import category, integer, text, wrong
-from live_nodes.practice.wire.payloads import acknowledgement
-from live_nodes.practice.wire.venue import Venue
+from live_nodes.practice.exchange.model import BybitRefusal
+from live_nodes.practice.exchange.records import OrderRow
+from live_nodes.practice.wire import order_bodies as validation
+from live_nodes.practice.wire.order_payloads import acknowledgement
+from live_nodes.practice.wire.query_fields import category, integer, text, wrong
+from live_nodes.practice.wire.venue import TOO_MANY, Handler, Json, PracticeRequest, PracticeVenue
 
 MOST_OF_A_BATCH = {"linear": 20, "spot": 10}
 
 
-def create(venue: Venue, asked: Asked) -> Json:
+def create(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """POST /v5/order/create."""
     return acknowledgement(_create(venue, asked.account, asked.params, asked.now_ms))
 
 
-def amend(venue: Venue, asked: Asked) -> Json:
+def amend(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """POST /v5/order/amend."""
     return acknowledgement(_amend(venue, asked.account, asked.params, asked.now_ms))
 
 
-def cancel(venue: Venue, asked: Asked) -> Json:
+def cancel(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """POST /v5/order/cancel."""
     return acknowledgement(_cancel(venue, asked.account, asked.params, asked.now_ms))
 
 
-def cancel_all(venue: Venue, asked: Asked) -> Json:
+def cancel_all(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """POST /v5/order/cancel-all."""
     request = validation.cancel_all_request(asked.params)
     orders = venue.exchange.cancel_all(asked.account, request, asked.now_ms)
     return {"list": [acknowledgement(order) for order in orders], "success": "1"}
 
 
-def create_batch(venue: Venue, asked: Asked) -> Json:
+def create_batch(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """POST /v5/order/create-batch."""
     return _batch(venue, asked, _create, made=True)
 
 
-def amend_batch(venue: Venue, asked: Asked) -> Json:
+def amend_batch(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """POST /v5/order/amend-batch."""
     return _batch(venue, asked, _amend)
 
 
-def cancel_batch(venue: Venue, asked: Asked) -> Json:
+def cancel_batch(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """POST /v5/order/cancel-batch."""
     return _batch(venue, asked, _cancel)
 
 
-def set_leverage(venue: Venue, asked: Asked) -> Json:
+def set_leverage(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """POST /v5/position/set-leverage; one-way mode wants one leverage for both sides."""
     text(asked.params, "category", ("linear",))
     buy, sell = (_decimal(asked.params, name) for name in ("buyLeverage", "sellLeverage"))
@@ -64,7 +64,7 @@ def set_leverage(venue: Venue, asked: Asked) -> Json:
     return {}
 
 
-def switch_mode(venue: Venue, asked: Asked) -> Json:
+def switch_mode(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """POST /v5/position/switch-mode."""
     params = asked.params
     text(params, "category", ("linear",))
@@ -78,14 +78,14 @@ def switch_mode(venue: Venue, asked: Asked) -> Json:
     return {}
 
 
-def set_margin_mode(venue: Venue, asked: Asked) -> Json:
+def set_margin_mode(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """POST /v5/account/set-margin-mode."""
     mode = text(asked.params, "setMarginMode")
     venue.exchange.set_margin_mode(asked.account, mode, asked.now_ms)
     return {"reasons": []}
 
 
-def trading_stop(venue: Venue, asked: Asked) -> Json:
+def trading_stop(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     """POST /v5/position/trading-stop."""
     request = validation.trading_stop_request(asked.params)
     venue.exchange.trading_stop(asked.account, request, asked.now_ms)
@@ -107,22 +107,22 @@ HANDLERS: Mapping[str, Handler] = {
 }
 
 
-def _create(venue: Venue, account: str, body: Mapping[str, Any], now_ms: int) -> Order:
+def _create(venue: PracticeVenue, account: str, body: Mapping[str, Any], now_ms: int) -> OrderRow:
     return venue.exchange.create(account, validation.order_request(body), now_ms)
 
 
-def _amend(venue: Venue, account: str, body: Mapping[str, Any], now_ms: int) -> Order:
+def _amend(venue: PracticeVenue, account: str, body: Mapping[str, Any], now_ms: int) -> OrderRow:
     return venue.exchange.amend(account, validation.amend_request(body), now_ms)
 
 
-def _cancel(venue: Venue, account: str, body: Mapping[str, Any], now_ms: int) -> Order:
+def _cancel(venue: PracticeVenue, account: str, body: Mapping[str, Any], now_ms: int) -> OrderRow:
     return venue.exchange.cancel(account, validation.cancel_request(body), now_ms)
 
 
 def _batch(
-    venue: Venue,
-    asked: Asked,
-    one: Callable[[Venue, str, Mapping[str, Any], int], Order],
+    venue: PracticeVenue,
+    asked: PracticeRequest,
+    one: Callable[[PracticeVenue, str, Mapping[str, Any], int], OrderRow],
     made: bool = False,
 ) -> Json:
     product = category(asked.params)
@@ -144,10 +144,10 @@ def _batch(
         code, message = 0, "OK"
         try:
             if number >= asked.granted:
-                raise Refusal(*TOO_MANY)
+                raise BybitRefusal(*TOO_MANY)
             order = one(venue, asked.account, body | {"category": product}, asked.now_ms)
             row |= acknowledgement(order)
-        except Refusal as refusal:
+        except BybitRefusal as refusal:
             code, message = refusal.code, refusal.message
         if made:
             row["createAt"] = "" if code else str(asked.now_ms)

@@ -14,15 +14,12 @@ import msgspec
 from aiohttp import web
 
 from config.documents.scenario import Channel
-from live_nodes.practice.exchange.model import Refusal
-from live_nodes.practice.wire.connections import Connection
-from live_nodes.practice.wire.desk import Desk
-from live_nodes.practice.wire.private_streams import TOPICS, PrivateStreams
+from live_nodes.practice.exchange.model import BybitRefusal
+from live_nodes.practice.wire.access import Keyring
+from live_nodes.practice.wire.connections import WireConnection, text_of, told
+from live_nodes.practice.wire.private_links import TOPICS, PrivateStreams, TradeLink
 from live_nodes.practice.wire.public_streams import PublicStreams
-from live_nodes.practice.wire.replies import text_of, told
-from live_nodes.practice.wire.signing import Keyring
-from live_nodes.practice.wire.trade_link import TradeLink
-from live_nodes.practice.wire.venue import Venue
+from live_nodes.practice.wire.venue import PracticeVenue, RequestDispatcher
 
 Json = dict[str, Any]
 MOST_SPOT_ARGS = 10
@@ -37,14 +34,14 @@ class Sockets:
         The exchange in operation, where requests are carried out, and the accounts' keys.
     """
 
-    def __init__(self, venue: Venue, desk: Desk, keyring: Keyring) -> None:
+    def __init__(self, venue: PracticeVenue, desk: RequestDispatcher, keyring: Keyring) -> None:
         self._venue = venue
         self._keyring = keyring
         self.public = PublicStreams(venue)
         self.private = PrivateStreams(venue)
         self._trade = TradeLink(venue, desk, keyring)
         venue.listeners += [self.public, self.private]
-        self._open: dict[Channel, set[Connection]] = {
+        self._open: dict[Channel, set[WireConnection]] = {
             "public": set(),
             "private": self.private.connections,
             "trade": set(),
@@ -87,12 +84,12 @@ class Sockets:
         return await self._serve(request, "trade", self._trade.hear)
 
     async def _serve(
-        self, request: web.Request, channel: Channel, act: Callable[[Connection, Json], None]
+        self, request: web.Request, channel: Channel, act: Callable[[WireConnection, Json], None]
     ) -> web.StreamResponse:
         faults = self._venue.faults
         if faults.link(channel) == "killed":
             return web.Response(status=503)
-        connection = Connection(channel, lambda: faults.link(channel) == "frozen")
+        connection = WireConnection(channel, lambda: faults.link(channel) == "frozen")
         await connection.open(request)
         self._open[channel].add(connection)
         if faults.link(channel) == "killed":
@@ -117,13 +114,13 @@ class Sockets:
 
     # --- public and private ------------------------------------------------------------------
 
-    def _on_linear(self, connection: Connection, message: Json) -> None:
+    def _on_linear(self, connection: WireConnection, message: Json) -> None:
         self._on_public(connection, message, "linear")
 
-    def _on_spot(self, connection: Connection, message: Json) -> None:
+    def _on_spot(self, connection: WireConnection, message: Json) -> None:
         self._on_public(connection, message, "spot")
 
-    def _on_public(self, connection: Connection, message: Json, category: str) -> None:
+    def _on_public(self, connection: WireConnection, message: Json, category: str) -> None:
         op = message.get("op")
         if op == "ping":
             connection.send(text_of(told(connection, message, "ping", True, "pong")))
@@ -134,7 +131,7 @@ class Sockets:
             names = _names(message)
             if op == "subscribe":
                 if category == "spot" and len(names) > MOST_SPOT_ARGS:
-                    raise Refusal(10001, "args size >10")
+                    raise BybitRefusal(10001, "args size >10")
                 for name in names:
                     _not_twice(connection, name)
                     self.public.check(category, name)
@@ -143,15 +140,15 @@ class Sockets:
                 for name in names:
                     self.public.unsubscribe(connection, category, name)
             else:
-                raise Refusal(10001, f"error:unknown op:{op}")
-        except Refusal as refusal:
+                raise BybitRefusal(10001, f"error:unknown op:{op}")
+        except BybitRefusal as refusal:
             refused = refusal.message
         connection.send(text_of(told(connection, message, op, not refused, refused)))
         for snapshot in snapshots:
             if snapshot is not None:
                 connection.send(text_of(snapshot))
 
-    def _on_private(self, connection: Connection, message: Json) -> None:
+    def _on_private(self, connection: WireConnection, message: Json) -> None:
         op = message.get("op")
         if op == "ping":
             connection.send(
@@ -170,23 +167,23 @@ class Sockets:
             if op == "auth":
                 connection.account = self._login(message)
             elif op not in ("subscribe", "unsubscribe"):
-                raise Refusal(10001, f"error:unknown op:{op}")
+                raise BybitRefusal(10001, f"error:unknown op:{op}")
             elif connection.account is None:
-                raise Refusal(10007, "Request not authorized")
+                raise BybitRefusal(10007, "Request not authorized")
             else:
                 self._subscribe_private(connection, op, _names(message))
-        except Refusal as refusal:
+        except BybitRefusal as refusal:
             refused = refusal.message
         connection.send(text_of(told(connection, message, op, not refused, refused)))
 
-    def _subscribe_private(self, connection: Connection, op: str, names: list[str]) -> None:
+    def _subscribe_private(self, connection: WireConnection, op: str, names: list[str]) -> None:
         if op == "unsubscribe":
             connection.topics.difference_update(names)
             return
         for name in names:
             _not_twice(connection, name)
             if name not in TOPICS:
-                raise Refusal(10001, f"error:handler not found,topic:{name}")
+                raise BybitRefusal(10001, f"error:handler not found,topic:{name}")
         connection.topics.update(names)
 
     def _login(self, message: Json) -> str:
@@ -200,10 +197,10 @@ class Sockets:
 def _names(message: Json) -> list[str]:
     names = message.get("args")
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-        raise Refusal(10001, "error:args must be a list of topics")
+        raise BybitRefusal(10001, "error:args must be a list of topics")
     return names
 
 
-def _not_twice(connection: Connection, name: str) -> None:
+def _not_twice(connection: WireConnection, name: str) -> None:
     if name in connection.topics:
-        raise Refusal(10001, f"error:already subscribed,topic:{name}")
+        raise BybitRefusal(10001, f"error:already subscribed,topic:{name}")

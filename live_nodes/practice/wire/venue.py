@@ -8,42 +8,36 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import (
-    Event,
-    Executed,
-    Key,
-    Level,
-    OrderChanged,
-    Printed,
-    Row,
-)
-from live_nodes.practice.faults.fault_hooks import FaultHooks
-from live_nodes.practice.market.announcements import Announcements
-from live_nodes.practice.market.feed import Market, PublicTrade
-from live_nodes.practice.market.market_controls import Levers
+from live_nodes.practice.exchange.model import BybitRefusal, Key, Level
+from live_nodes.practice.exchange.records import Event, ExecutionBooked, OrderChanged, Printed, Row
+from live_nodes.practice.faults.fault_state import FaultHooks
+from live_nodes.practice.market.feed import MarketFeed, PublicTrade
+from live_nodes.practice.market.market_controls import Announcements, MarketControls
+from live_nodes.practice.wire.access import Allowance, RateLimits
 
 REMEMBERED_TRADES = 1_000
 
 
-class Keeper(Protocol):
+class RowKeeper(Protocol):
     """Where the exchange's rows are kept."""
 
     def save(self, rows: Iterable[Row]) -> None:
         """Keep rows (upsert); return only when a killed process would not lose them."""
 
 
-class Listener(Protocol):
+class StreamListener(Protocol):
     """Who is told what happened."""
 
     def publish(self, events: list[Event], touched: Iterable[Key], now_ms: int) -> None:
         """Tell clients of `events` and of the books of `touched`."""
 
 
-class Venue:
+class PracticeVenue:
     """One exchange in operation.
 
     Parameters
@@ -70,8 +64,8 @@ class Venue:
     def __init__(
         self,
         exchange: Exchange,
-        market: Market,
-        store: Keeper,
+        market: MarketFeed,
+        store: RowKeeper,
         faults: FaultHooks,
         keys: Mapping[str, tuple[str, str]],
     ) -> None:
@@ -79,9 +73,9 @@ class Venue:
         self.market = market
         self.store = store
         self.faults = faults
-        self.listeners: list[Listener] = []
+        self.listeners: list[StreamListener] = []
         self.keys = keys
-        self.levers = Levers()
+        self.controls = MarketControls()
         self.announcements = Announcements()
         self._clock_ms = 0
         self.started_ms = self.clock_ms()
@@ -106,7 +100,7 @@ class Venue:
     def book(self, key: Key, depth: int) -> tuple[list[Level], list[Level]]:
         """Return the visible book as clients are told it, best first."""
         bids, asks = self.exchange.book(key, depth)
-        return self.levers.told(self.exchange.symbol(key), bids, asks, self.clock_ms())
+        return self.controls.client_book(self.exchange.symbol(key), bids, asks, self.clock_ms())
 
     def book_numbers(self, key: Key) -> tuple[int, int]:
         """Return `u` and `seq` of a symbol's book; `seq` goes on upwards after a restart."""
@@ -133,10 +127,8 @@ class Venue:
         """Tell clients what was kept; books of the symbols in `events` count as touched."""
         keys = set(touched)
         for event in events:
-            if isinstance(event, OrderChanged):
-                keys.add(event.order.key)
-            elif isinstance(event, Executed):
-                keys.add(event.execution.key)
+            if isinstance(event, OrderChanged | ExecutionBooked):
+                keys.add(event.row.key)
             elif isinstance(event, Printed):
                 keys.add(event.key)
                 self._trades[event.key].append(event)
@@ -155,3 +147,103 @@ class Venue:
         self.faults.poll()
         step = self.market.step(self.exchange, self.clock_ms())
         self.publish(self.commit(), step.quoted)
+
+
+Json = dict[str, Any]
+BATCH = "-batch"
+TOO_MANY = (10006, "Too many visits. Exceeded the API Rate Limit.")
+NOT_FOUND = (10017, "Route not found.")
+
+
+@dataclass(frozen=True)
+class PracticeRequest:
+    """One request.
+
+    Parameters
+    ----------
+    account : str
+        Who asks; empty for public requests.
+    params : mapping
+        Query or body.
+    now_ms : int
+        The exchange's true clock.
+    granted : int
+        How many orders of a batch the rate limit has room for.
+    """
+
+    account: str
+    params: Mapping[str, Any]
+    now_ms: int
+    granted: int = 1
+
+
+@dataclass(frozen=True)
+class PracticeResponse:
+    """What a request is answered, and what it did.
+
+    Parameters
+    ----------
+    code, message : int, str
+        Bybit's retCode and retMsg.
+    result, ext : dict
+        Bybit's result and retExtInfo.
+    allowance : Allowance, optional
+        What is left of the rate limit.
+    events : list of Event
+        What the exchange did: kept already, to be published by whoever sends the answer.
+    """
+
+    code: int = 0
+    message: str = "OK"
+    result: Json = field(default_factory=dict)
+    ext: Json = field(default_factory=dict)
+    allowance: Allowance | None = None
+    events: list[Event] = field(default_factory=list)
+
+
+Handler = Callable[[PracticeVenue, PracticeRequest], Json]
+
+
+class RequestDispatcher:
+    """Carries out requests.
+
+    Parameters
+    ----------
+    venue : Venue
+        The exchange in operation.
+    limits : Limits
+        How often one may ask.
+    handlers : mapping of str to Handler
+        What is done for each path; a handler returns Bybit's ``result`` (a batch's also has
+        ``retExtInfo`` under that key) or raises Refusal.
+    """
+
+    def __init__(
+        self, venue: PracticeVenue, limits: RateLimits, handlers: Mapping[str, Handler]
+    ) -> None:
+        self._venue = venue
+        self._limits = limits
+        self._handlers = handlers
+
+    def answer(self, path: str, account: str, params: Mapping[str, Any]) -> PracticeResponse:
+        """Carry out a request; what it did is kept when this returns."""
+        handler = self._handlers.get(path)
+        if handler is None:
+            return PracticeResponse(*NOT_FOUND)
+        now_ms = self._venue.clock_ms()
+        count = 1
+        if path.endswith(BATCH) and isinstance(params.get("request"), list):
+            count = max(1, len(params["request"]))
+        spot = params.get("category") == "spot"
+        allowance = self._limits.take(account, path, spot, now_ms, count) if account else None
+        if allowance is not None and not allowance.granted:
+            return PracticeResponse(*TOO_MANY, allowance=allowance)
+        granted = allowance.granted if allowance is not None else count
+        try:
+            result = handler(self._venue, PracticeRequest(account, params, now_ms, granted))
+        except BybitRefusal as refusal:
+            return PracticeResponse(refusal.code, refusal.message, allowance=allowance)
+        ext = result.pop("retExtInfo", {})
+        return PracticeResponse(
+            result=result, ext=ext, allowance=allowance, events=self._venue.commit()
+        )

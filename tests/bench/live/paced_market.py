@@ -6,15 +6,15 @@ import math
 from decimal import Decimal
 
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import Key, Level, Symbol
+from live_nodes.practice.exchange.model import Key, Level, PracticeSymbol
 from live_nodes.practice.market.feed import (
     INTERVAL_MS,
     Candle,
     FundingRate,
+    MarketStep,
     PriceKind,
     Prices,
     PublicTrade,
-    Step,
 )
 
 TRADED: Key = ("linear", "TRADEDUSDT")
@@ -67,7 +67,7 @@ class PacedMarket:
         self._each = math.ceil(rate * LEAST_STEP_S)
         self.step_seconds = self._each / rate if rate else IDLE_S
 
-    def symbols(self, now_ms: int) -> list[Symbol]:
+    def symbols(self, now_ms: int) -> list[PracticeSymbol]:
         """Return the symbols."""
         return self._symbols
 
@@ -131,7 +131,7 @@ class PacedMarket:
             funding_minutes=480,
         )
 
-    def step(self, exchange: Exchange, now_ms: int) -> Step:
+    def step(self, exchange: Exchange, now_ms: int) -> MarketStep:
         """Change the books whose turn it is, and fill up what was bought and sold."""
         if self._steps % REFRESHED_EVERY == 0:
             quoted = [symbol.key for symbol in self._symbols]
@@ -147,7 +147,7 @@ class PacedMarket:
                 self._changes[key] += 1
             exchange.quote(key, *self.book(key, now_ms), now_ms)
         exchange.quote(TRADED, *self.book(TRADED, now_ms), now_ms)
-        return Step(tuple(quoted))
+        return MarketStep(tuple(quoted))
 
     def move(self, key: Key, price: Decimal, now_ms: int) -> None:
         """Refuse: nothing here moves by hand."""
@@ -159,8 +159,8 @@ def signal_names(number: int) -> list[str]:
     return [f"SIGNAL{n}USDT" for n in range(number)]
 
 
-def _symbol(name: str) -> Symbol:
-    return Symbol(
+def _symbol(name: str) -> PracticeSymbol:
+    return PracticeSymbol(
         category="linear",
         name=name,
         base=name.removesuffix("USDT"),

@@ -18,10 +18,11 @@ from typing import Any
 from config.documents.scenario import Channel, Kill
 from live_nodes.local.keys import practice_keys
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import AccountSpec, Order, OrderRequest, Row
-from live_nodes.practice.faults.fault_hooks import OpFault
+from live_nodes.practice.exchange.model import AccountSpec, OrderRequest
+from live_nodes.practice.exchange.records import OrderRow, Row
+from live_nodes.practice.faults.fault_state import OpFault
 from live_nodes.practice.faults.faults import Faults
-from live_nodes.practice.wire.limits import Limits
+from live_nodes.practice.wire.access import RateLimits
 from live_nodes.practice.wire.server import serve
 from tests.bench.live.paced_market import PRICE, TICK, TRADED, PacedMarket, signal_names
 
@@ -87,7 +88,7 @@ class TimedExchange(Exchange):
         self.latencies: dict[str, list[int]] = defaultdict(list)
         self.arrivals: dict[str, list[int]] = defaultdict(list)
 
-    def create(self, account: str, request: OrderRequest, now_ms: int) -> Order:
+    def create(self, account: str, request: OrderRequest, now_ms: int) -> OrderRow:
         """Take an order, note when it came and which book it answers."""
         came = self._watch.came
         self.arrivals[account].append(came)
@@ -116,7 +117,7 @@ async def main(signals: int) -> None:
     market, watch = PacedMarket(signals), Stopwatch()
     exchange = TimedExchange(market, watch)
     keys = {name: practice_keys(name) for name in PARTIES}
-    limits = Limits(factor=FASTER)
+    limits = RateLimits(factor=FASTER)
     server = await serve(exchange, market, keys, watch, Nowhere(), limits=limits)
 
     def answer(told: dict[str, Any]) -> dict[str, Any]:

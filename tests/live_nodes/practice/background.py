@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
-from live_nodes.practice.wire.limits import Limits
+from live_nodes.practice.wire.access import RateLimits
 from tests.live_nodes.practice.still_market import Practice, practice
 
 
@@ -67,7 +67,7 @@ def in_thread[T](open_: Callable[[], AbstractAsyncContextManager[T]]) -> Iterato
 
 
 @contextmanager
-def background(limits: Limits | None = None) -> Iterator[Background]:
+def background(limits: RateLimits | None = None) -> Iterator[Background]:
     """Run an exchange in a thread until the block ends."""
 
     @asynccontextmanager

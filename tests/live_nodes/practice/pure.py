@@ -14,16 +14,13 @@ from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import (
     AccountSpec,
     AmendRequest,
+    BybitRefusal,
     CancelRequest,
-    Event,
-    Executed,
     Key,
-    Order,
-    OrderChanged,
     OrderRequest,
-    Refusal,
-    Symbol,
+    PracticeSymbol,
 )
+from live_nodes.practice.exchange.records import Event, ExecutionBooked, OrderChanged, OrderRow
 
 BTC: Key = ("linear", "BTCUSDT")
 ETH: Key = ("linear", "ETHUSDT")
@@ -31,7 +28,7 @@ SPOT: Key = ("spot", "BTCUSDT")
 T0 = 1_700_000_000_000
 
 
-def symbol(key: Key, base: str, **changes: Any) -> Symbol:
+def symbol(key: Key, base: str, **changes: Any) -> PracticeSymbol:
     values: dict[str, Any] = {
         "category": key[0],
         "name": key[1],
@@ -47,7 +44,7 @@ def symbol(key: Key, base: str, **changes: Any) -> Symbol:
         "maker_fee": D("0.0001"),
         "taker_fee": D("0.001"),
     }
-    return Symbol(**(values | changes))
+    return PracticeSymbol(**(values | changes))
 
 
 SYMBOLS = [
@@ -60,7 +57,7 @@ SYMBOLS = [
 class Desk:
     """An exchange whose house shows one lot of levels around 100, and short ways to ask."""
 
-    def __init__(self, *accounts: AccountSpec, symbols: Sequence[Symbol] = SYMBOLS) -> None:
+    def __init__(self, *accounts: AccountSpec, symbols: Sequence[PracticeSymbol] = SYMBOLS) -> None:
         self.accounts = accounts or (AccountSpec("anna"), AccountSpec("bert"))
         self.symbols = symbols
         self.exchange = Exchange(symbols, self.accounts)
@@ -100,7 +97,7 @@ class Desk:
         account: str = "anna",
         key: Key = BTC,
         **more: Any,
-    ) -> Order:
+    ) -> OrderRow:
         request = OrderRequest(
             category=key[0],  # type: ignore[arg-type]
             symbol=key[1],
@@ -114,16 +111,16 @@ class Desk:
         )  # fmt: skip
         return self.exchange.create(account, request, self.tick())
 
-    def amend(self, order: Order, **changes: Any) -> Order:
+    def amend(self, order: OrderRow, **changes: Any) -> OrderRow:
         values = {k: v if k.endswith("_by") else D(str(v)) for k, v in changes.items()}
         request = AmendRequest(order.category, order.symbol, order.order_id, **values)
         return self.exchange.amend(order.account, request, self.tick())
 
-    def cancel(self, order: Order) -> Order:
+    def cancel(self, order: OrderRow) -> OrderRow:
         request = CancelRequest(order.category, order.symbol, order.order_id)
         return self.exchange.cancel(order.account, request, self.tick())
 
-    def now_of(self, order: Order) -> Order:
+    def now_of(self, order: OrderRow) -> OrderRow:
         """Give an order as it stands now."""
         found = self.exchange.find_order(order.account, order.order_id)
         assert found is not None
@@ -140,23 +137,23 @@ class Desk:
 
     def orders_told(self) -> list[tuple[str, str]]:
         return [
-            (e.order.status, e.order.stop_order_type)
+            (e.row.status, e.row.stop_order_type)
             for e in self.events()
             if isinstance(e, OrderChanged)
         ]
 
     def fills_told(self) -> list[tuple[str, D, D]]:
         return [
-            (e.account, e.execution.price, e.execution.qty)
+            (e.row.account, e.row.price, e.row.qty)
             for e in self.events()
-            if isinstance(e, Executed)
+            if isinstance(e, ExecutionBooked)
         ]
 
 
-def refused(call: Any, *args: Any, **more: Any) -> Refusal:
+def refused(call: Any, *args: Any, **more: Any) -> BybitRefusal:
     """Give the refusal that a call ends in."""
     try:
         call(*args, **more)
-    except Refusal as refusal:
+    except BybitRefusal as refusal:
         return refusal
     raise AssertionError("the call was not refused")

@@ -18,18 +18,19 @@ from aiohttp import ClientSession, ClientWebSocketResponse
 
 from config.documents.scenario import Channel
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import AccountSpec, Key, Level, Refusal, Row, Symbol
-from live_nodes.practice.faults.fault_hooks import FaultHooks, HttpFault, LinkState, OpFault
+from live_nodes.practice.exchange.model import AccountSpec, BybitRefusal, Key, Level, PracticeSymbol
+from live_nodes.practice.exchange.records import Row
+from live_nodes.practice.faults.fault_state import FaultHooks, HttpFault, LinkState, OpFault
 from live_nodes.practice.market.feed import (
     INTERVAL_MS,
     Candle,
     FundingRate,
+    MarketStep,
     PriceKind,
     Prices,
     PublicTrade,
-    Step,
 )
-from live_nodes.practice.wire.limits import Limits
+from live_nodes.practice.wire.access import RateLimits
 from live_nodes.practice.wire.server import Server, serve
 
 D = Decimal
@@ -40,8 +41,8 @@ KEYS = {name: (f"practice-{name}", f"practice-secret-{name}") for name in ("anna
 LAUNCHED = 1_584_230_400_000
 
 
-def _symbol(category: Any, base: str, tick: str, lot: str) -> Symbol:
-    return Symbol(
+def _symbol(category: Any, base: str, tick: str, lot: str) -> PracticeSymbol:
+    return PracticeSymbol(
         category=category,
         name=f"{base}USDT",
         base=base,
@@ -70,7 +71,7 @@ OTHERS = D("100.00")
 """Price of every other coin."""
 
 
-def perpetuals(number: int) -> list[Symbol]:
+def perpetuals(number: int) -> list[PracticeSymbol]:
     """Return perpetuals of coins that a test makes up: C00USDT, C01USDT …"""
     return [_symbol("linear", f"C{n:02}", "0.01", "0.01") for n in range(number)]
 
@@ -80,7 +81,7 @@ class StillMarket:
 
     step_seconds = 0.005
 
-    def __init__(self, levels: int = 60, more: Iterable[Symbol] = ()) -> None:
+    def __init__(self, levels: int = 60, more: Iterable[PracticeSymbol] = ()) -> None:
         self.books: dict[Key, tuple[list[Level], list[Level]]] = {}
         self.listed = [*SYMBOLS, *more]
         self.last = {symbol.key: MIDDLES.get(symbol.key, OTHERS) for symbol in self.listed}
@@ -94,7 +95,7 @@ class StillMarket:
         self.prints: list[tuple[Key, Any, Decimal, Decimal]] = []
         self.steps = 0
 
-    def symbols(self, now_ms: int) -> list[Symbol]:
+    def symbols(self, now_ms: int) -> list[PracticeSymbol]:
         return self.listed
 
     def klines(
@@ -157,7 +158,7 @@ class StillMarket:
             funding_minutes=0 if key[0] == "spot" else 480,
         )
 
-    def step(self, exchange: Exchange, now_ms: int) -> Step:
+    def step(self, exchange: Exchange, now_ms: int) -> MarketStep:
         self.steps += 1
         quoted = tuple(sorted(self.changed))
         self.changed.clear()
@@ -167,7 +168,7 @@ class StillMarket:
         for key, side, price, qty in self.prints:
             exchange.trade(key, side, price, qty, now_ms)
         self.prints.clear()
-        return Step(quoted=quoted)
+        return MarketStep(quoted=quoted)
 
     def move(self, key: Key, price: Decimal, now_ms: int) -> None:
         shift = price - self.last[key]
@@ -227,7 +228,7 @@ class Scripted:
         fault, self.op = self.op, None
         return fault
 
-    def on_login(self, channel: Channel, account: str) -> Refusal | None:
+    def on_login(self, channel: Channel, account: str) -> BybitRefusal | None:
         return None
 
     def link(self, channel: Channel) -> LinkState:
@@ -298,7 +299,7 @@ def login(account: str, frame: dict[str, Any] | None = None) -> dict[str, Any]:
 
 @asynccontextmanager
 async def practice(
-    limits: Limits | None = None, faults: FaultHooks | None = None
+    limits: RateLimits | None = None, faults: FaultHooks | None = None
 ) -> AsyncIterator[Practice]:
     """Run an exchange with the accounts anna and bert, and stop it; faults by hand by default."""
     market, kept = StillMarket(), Kept()

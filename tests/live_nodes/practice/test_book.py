@@ -5,18 +5,18 @@ from decimal import Decimal as D
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live_nodes.practice.exchange.book import Book, Hit, Resting
+from live_nodes.practice.exchange.book import Hit, OrderBook, RestingOrder
 
 
 def levels(*rows: tuple[str, str]) -> list[tuple[D, D]]:
     return [(D(p), D(q)) for p, q in rows]
 
 
-def resting(n: int, side: str, price: str, qty: str, account: str = "anna") -> Resting:
-    return Resting(account, f"o{n}", side, D(price), D(qty), n)  # type: ignore[arg-type]
+def resting(n: int, side: str, price: str, qty: str, account: str = "anna") -> RestingOrder:
+    return RestingOrder(account, f"o{n}", side, D(price), D(qty), n)  # type: ignore[arg-type]
 
 
-def sweep(book: Book, side: str, limit: str | None, qty: str) -> list[tuple[str, str, str]]:
+def sweep(book: OrderBook, side: str, limit: str | None, qty: str) -> list[tuple[str, str, str]]:
     """Take until nothing is left; give (price, qty, whose)."""
     left, pieces = D(qty), []
     while left:
@@ -29,7 +29,7 @@ def sweep(book: Book, side: str, limit: str | None, qty: str) -> list[tuple[str,
     return pieces
 
 
-def prints(book: Book, side: str, price: str, qty: str) -> list[tuple[str, str, str]]:
+def prints(book: OrderBook, side: str, price: str, qty: str) -> list[tuple[str, str, str]]:
     left, pieces = D(qty), []
     while left:
         hit = book.print_hit(side, D(price), left)  # type: ignore[arg-type]
@@ -42,14 +42,14 @@ def prints(book: Book, side: str, price: str, qty: str) -> list[tuple[str, str, 
 
 
 def test_a_taker_walks_prices_and_stops_at_its_limit() -> None:
-    book = Book()
+    book = OrderBook()
     book.quote(levels(("99", "5")), levels(("101", "1"), ("102", "2"), ("103", "3")))
     assert sweep(book, "Buy", "102", "10") == [("101", "1", "house"), ("102", "2", "house")]
     assert list(book.asks) == levels(("103", "3"))
 
 
 def test_at_one_price_what_the_house_showed_before_goes_first_and_what_came_later_last() -> None:
-    book = Book()
+    book = OrderBook()
     book.quote((), levels(("101", "4")))
     book.rest(resting(1, "Sell", "101", "2"))  # Behind the 4.
     book.quote((), levels(("101", "7")))  # 3 more of the house: behind our order.
@@ -63,7 +63,7 @@ def test_at_one_price_what_the_house_showed_before_goes_first_and_what_came_late
 
 
 def test_a_quote_only_shortens_the_queue() -> None:
-    book = Book()
+    book = OrderBook()
     book.quote(levels(("99", "4")), ())
     order = resting(1, "Buy", "99", "2")
     book.rest(order)
@@ -76,14 +76,14 @@ def test_a_quote_only_shortens_the_queue() -> None:
 
 
 def test_a_better_priced_order_of_an_account_trades_before_the_house() -> None:
-    book = Book()
+    book = OrderBook()
     book.quote(levels(("99", "5")), levels(("101", "5")))
     book.rest(resting(1, "Buy", "99.5", "1"))
     assert sweep(book, "Sell", "99", "3") == [("99.5", "1", "o1"), ("99", "2", "house")]
 
 
 def test_a_house_print_eats_the_queue_then_the_order() -> None:
-    book = Book()
+    book = OrderBook()
     book.quote(levels(("99", "5")), ())
     book.rest(resting(1, "Buy", "99", "2"))
     assert prints(book, "Sell", "99", "3") == [("99", "3", "queue")]
@@ -92,14 +92,14 @@ def test_a_house_print_eats_the_queue_then_the_order() -> None:
 
 
 def test_a_house_print_through_an_order_fills_it_at_its_own_price() -> None:
-    book = Book()
+    book = OrderBook()
     book.quote(levels(("99", "5")), ())
     book.rest(resting(1, "Buy", "99", "2"))
     assert prints(book, "Sell", "98.5", "3") == [("99", "2", "o1")]
 
 
 def test_a_quote_that_crosses_an_order_meets_it_with_what_it_shows() -> None:
-    book = Book()
+    book = OrderBook()
     book.rest(resting(1, "Sell", "101", "5"))
     book.quote(levels(("102", "2"), ("101.5", "1"), ("100", "9")), ())
     met = []
@@ -114,14 +114,14 @@ def test_a_quote_that_crosses_an_order_meets_it_with_what_it_shows() -> None:
 
 def test_the_caller_s_levels_are_never_changed() -> None:
     mine = levels(("101", "4"))
-    book = Book()
+    book = OrderBook()
     book.quote((), mine)
     sweep(book, "Buy", None, "3")
     assert mine == levels(("101", "4"))
 
 
 def test_the_visible_book_adds_accounts_orders_to_the_house_s() -> None:
-    book = Book()
+    book = OrderBook()
     book.quote(levels(("99", "5"), ("98", "5")), levels(("101", "5")))
     book.rest(resting(1, "Buy", "99", "2"))
     book.rest(resting(2, "Buy", "98.5", "1"))
@@ -133,7 +133,7 @@ def test_the_visible_book_adds_accounts_orders_to_the_house_s() -> None:
 
 
 def test_worth_and_cost_are_what_a_walk_would_give() -> None:
-    book = Book()
+    book = OrderBook()
     book.quote((), levels(("100", "1"), ("110", "2")))
     assert book.cost("Buy", None, D("1.5")) == 155
     assert book.worth("Buy", None, D("155"), D("0.01")) == D("1.5")
@@ -149,7 +149,7 @@ house = st.dictionaries(st.integers(90, 100), st.integers(1, 9), max_size=6)
 def test_fills_follow_price_then_time_and_nothing_is_made_or_lost(
     orders: list[tuple[int, int]], house: dict[int, int], qty: int
 ) -> None:
-    book = Book()
+    book = OrderBook()
     book.quote([(D(p), D(q)) for p, q in sorted(house.items(), reverse=True)], ())
     for n, (price, size) in enumerate(orders):
         book.rest(resting(n, "Buy", str(price), str(size)))
@@ -176,7 +176,7 @@ def test_fills_follow_price_then_time_and_nothing_is_made_or_lost(
 
 @given(orders=orders, qty=st.integers(1, 60))
 def test_the_visible_book_is_the_sum_of_its_parts(orders: list[tuple[int, int]], qty: int) -> None:
-    book = Book()
+    book = OrderBook()
     book.quote([(D(95), D(50))], ())
     for n, (price, size) in enumerate(orders):
         book.rest(resting(n, "Buy", str(price), str(size)))
@@ -188,7 +188,7 @@ def test_the_visible_book_is_the_sum_of_its_parts(orders: list[tuple[int, int]],
 
 
 def test_a_hit_names_its_maker() -> None:
-    book = Book()
+    book = OrderBook()
     order = resting(1, "Sell", "101", "5")
     book.rest(order)
     assert book.peek("Buy", None, D(2)) == Hit(D(101), D(2), order)

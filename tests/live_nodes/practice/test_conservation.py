@@ -16,14 +16,14 @@ from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import (
     AccountSpec,
     AmendRequest,
+    BybitRefusal,
     CancelAllRequest,
     CancelRequest,
     OrderRequest,
-    Refusal,
-    Row,
     TradingStopRequest,
 )
-from live_nodes.practice.exchange.row_text import row_from_text, row_text
+from live_nodes.practice.exchange.records import Row
+from live_nodes.practice.exchange.store import row_from_text, row_text
 from tests.live_nodes.practice.pure import BTC, ETH, SPOT, SYMBOLS, T0
 
 ACCOUNTS = [
@@ -149,7 +149,7 @@ def play(exchange: Exchange, move: dict[str, Any], now: int) -> str:
                     AmendRequest(order.category, order.symbol, order.order_id, **more),
                     now,
                 )
-    except Refusal as refusal:
+    except BybitRefusal as refusal:
         return str(refusal)
     return ""
 

@@ -60,7 +60,7 @@ def test_a_message_is_dropped_after_so_many_and_so_often(clock: Clock) -> None:
     lossy = faults(clock, lost={"model": "drop", "topic": "order", "after": 1, "times": 2})
     told = [sent(lossy, "order", n) for n in range(5)]
     assert told == [[(0.0, 0)], [], [], [(0.0, 3)], [(0.0, 4)]]
-    assert lossy.told()["lost"]["hits"] == 2
+    assert lossy.report()["lost"]["hits"] == 2
     assert sent(lossy, "execution", 9) == [(0.0, 9)]
 
 
@@ -202,7 +202,7 @@ def test_a_fault_of_one_account_leaves_the_others_alone(clock: Clock) -> None:
 def test_the_admin_can_end_faults(clock: Clock) -> None:
     lossy = faults(clock, a={"model": "drop", "seconds": 60}, b={"model": "duplicate"})
     lossy.remove("a")
-    assert list(lossy.told()) == ["b"]
+    assert list(lossy.report()) == ["b"]
     with pytest.raises(KeyError):
         lossy.remove("a")
     lossy.clear()

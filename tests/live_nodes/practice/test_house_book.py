@@ -7,10 +7,10 @@ from decimal import Decimal as D
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live_nodes.practice.exchange.model import Symbol
-from live_nodes.practice.market.synthetic_book import HouseBook
+from live_nodes.practice.exchange.model import PracticeSymbol
+from live_nodes.practice.market.synthetic_book import SyntheticBook
 
-SYMBOL = Symbol(
+SYMBOL = PracticeSymbol(
     category="linear",
     name="BTCUSDT",
     base="BTC",
@@ -41,16 +41,16 @@ steps = st.lists(
 def test_a_book_is_a_pure_function_of_price_worth_and_time(
     taken: list[tuple[int, int, float]],
 ) -> None:
-    kept = HouseBook(SYMBOL, DEPTH, LASTING_MS, SEED)
+    kept = SyntheticBook(SYMBOL, DEPTH, LASTING_MS, SEED)
     now, bid = BEGAN_MS, 600_000
     for passed, moved, worth in taken:
         now, bid = now + passed, bid + moved
-        afresh = HouseBook(SYMBOL, DEPTH, LASTING_MS, SEED)
+        afresh = SyntheticBook(SYMBOL, DEPTH, LASTING_MS, SEED)
         assert kept.draw(bid, bid + 12, worth, now) == afresh.draw(bid, bid + 12, worth, now)
 
 
 def test_from_one_millisecond_to_the_next_few_levels_change() -> None:
-    book = HouseBook(SYMBOL, DEPTH, LASTING_MS, SEED)
+    book = SyntheticBook(SYMBOL, DEPTH, LASTING_MS, SEED)
     before = book.draw(600_000, 600_012, 20_000.0, BEGAN_MS)[0]
     changes = []
     for n in range(1, LASTING_MS + 1):

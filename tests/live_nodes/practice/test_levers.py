@@ -1,4 +1,4 @@
-"""The admin's levers on the market: what clients are told, and what orders fill at."""
+"""The admin's controls on the market: what clients are told, and what orders fill at."""
 
 from __future__ import annotations
 
@@ -7,47 +7,47 @@ from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
 
-from live_nodes.practice.exchange.model import Symbol
-from live_nodes.practice.market.market_controls import Lever, Levers
+from live_nodes.practice.exchange.model import PracticeSymbol
+from live_nodes.practice.market.market_controls import BookControl, MarketControls
 from tests.live_nodes.practice.still_market import SYMBOLS
 from tests.live_nodes.practice.test_admin import Practice, at_exchange
 
-BTC: Symbol = SYMBOLS[0]
+BTC: PracticeSymbol = SYMBOLS[0]
 BIDS = [(D("49999.9"), D("1.5")), (D("49999.8"), D("1.5"))]
 ASKS = [(D("50000.1"), D("1.5")), (D("50000.2"), D("1.5"))]
 
 
-def pulled(kind: Any, bps: str) -> Levers:
-    levers = Levers()
-    levers.pull(BTC.key, Lever(kind, D(bps), until_ms=2_000))
-    return levers
+def controls_of(kind: Any, bps: str) -> MarketControls:
+    controls = MarketControls()
+    controls.set(BTC.key, BookControl(kind, D(bps), until_ms=2_000))
+    return controls
 
 
 def test_a_wide_book_is_as_wide_as_asked_for_and_keeps_its_steps() -> None:
     # The middle is 50,000: 20 bps are 100, half of it on each side.
-    bids, asks = pulled("spread", "20").house(BTC, BIDS, ASKS, 1_999)
+    bids, asks = controls_of("spread", "20").shown(BTC, BIDS, ASKS, 1_999)
     assert bids == [(D("49950.0"), D("1.5")), (D("49949.9"), D("1.5"))]
     assert asks == [(D("50050.0"), D("1.5")), (D("50050.1"), D("1.5"))]
 
 
 def test_a_thin_book_keeps_the_least_quantity_at_its_touch() -> None:
     # 10 bps of 50,000.1 are 50.0001, on the tick 50.1.
-    bids, asks = pulled("gap", "10").house(BTC, BIDS, ASKS, 0)
+    bids, asks = controls_of("gap", "10").shown(BTC, BIDS, ASKS, 0)
     assert bids == [(D("49999.9"), D("0.001")), (D("49949.8"), D("1.5"))]
     assert asks == [(D("50000.1"), D("0.001")), (D("50050.2"), D("1.5"))]
 
 
 def test_a_crossed_book_is_told_and_not_matched() -> None:
-    levers = pulled("crossed", "2")
-    assert levers.house(BTC, BIDS, ASKS, 0) == (BIDS, ASKS)
-    bids, asks = levers.told(BTC, BIDS, ASKS, 0)
+    controls = controls_of("crossed", "2")
+    assert controls.shown(BTC, BIDS, ASKS, 0) == (BIDS, ASKS)
+    bids, asks = controls.client_book(BTC, BIDS, ASKS, 0)
     assert (bids[0][0], asks[0][0], len(bids)) == (D("50010.2"), D("50000.1"), 2)
 
 
 def test_a_lever_is_let_go_at_its_end() -> None:
-    levers = pulled("spread", "20")
-    assert levers.house(BTC, BIDS, ASKS, 2_000) == (BIDS, ASKS)
-    assert levers.house(BTC, BIDS, ASKS, 0) == (BIDS, ASKS)
+    controls = controls_of("spread", "20")
+    assert controls.shown(BTC, BIDS, ASKS, 2_000) == (BIDS, ASKS)
+    assert controls.shown(BTC, BIDS, ASKS, 0) == (BIDS, ASKS)
 
 
 async def touch(practice: Practice) -> tuple[D, D]:

@@ -6,7 +6,7 @@ from decimal import Decimal as D
 
 import pytest
 
-from live_nodes.practice.exchange.margin import (
+from live_nodes.practice.exchange.margins import (
     bankruptcy_price,
     break_even,
     fee_to_close,

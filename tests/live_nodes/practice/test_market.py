@@ -16,9 +16,9 @@ from catalog.storage.store import Catalog
 from config.documents.exchange import RandomMarket, ReplayMarket
 from config.errors import InputError
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import AccountSpec, Executed, Key, OrderRequest, Printed
-from live_nodes.practice.market.candles import DAY_MS
-from live_nodes.practice.market.feed import INTERVAL_MS, Candle
+from live_nodes.practice.exchange.model import AccountSpec, Key, OrderRequest
+from live_nodes.practice.exchange.records import ExecutionBooked, Printed
+from live_nodes.practice.market.feed import DAY_MS, INTERVAL_MS, Candle
 from live_nodes.practice.market.path_market import PathMarket
 from live_nodes.practice.market.random_market import RandomSource
 from live_nodes.practice.market.replay_market import ReplaySource, choose_anchor, open_catalog
@@ -314,9 +314,9 @@ def test_funding_is_paid_once_at_its_time_also_when_it_was_missed(demo_catalog: 
 
 def funded(exchange: Exchange) -> list[int]:
     return [
-        event.execution.time_ms
+        event.row.time_ms
         for event in exchange.drain()
-        if isinstance(event, Executed) and event.execution.exec_type == "Funding"
+        if isinstance(event, ExecutionBooked) and event.row.exec_type == "Funding"
     ]
 
 
@@ -372,6 +372,6 @@ def test_a_moved_price_stays_moved_in_ticks_candles_and_after_a_restart(
     expected = calm.klines(BTC, "60", None, None, 3, later)
     for got, was in zip(hours[1:], expected[1:], strict=True):
         assert abs(got.close / was.close - D("0.8")) < D("0.0001")
-    again = PathMarket(market.source, market.seed, 20, 1_000, NOW, market.all_moves())
+    again = PathMarket(market.source, market.seed, 20, 1_000, NOW, market.saved_moves())
     assert again.klines(BTC, "60", None, None, 3, later) == hours
     assert again.prices(BTC, later) == market.prices(BTC, later)

@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from live_nodes.practice.exchange.model import (
-    AccountSpec,
-    CancelAllRequest,
-    CancelRequest,
-    Executed,
+from live_nodes.practice.exchange.model import AccountSpec, CancelAllRequest, CancelRequest
+from live_nodes.practice.exchange.records import (
+    ExecutionBooked,
     OrderChanged,
     PositionChanged,
     Printed,
@@ -35,7 +33,7 @@ def test_events_come_as_fills_order_position_wallet_market() -> None:
     desk = Desk()
     desk.order("Buy", 1)
     kinds = [type(e) for e in desk.events()]
-    assert kinds[:2] == [Executed, Printed]
+    assert kinds[:2] == [ExecutionBooked, Printed]
     assert kinds[2:5] == [OrderChanged, PositionChanged, WalletChanged]
     assert desk.events() == []
 

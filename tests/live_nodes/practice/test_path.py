@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live_nodes.practice.market.path import candle_path, seed_of, volume_path
+from live_nodes.practice.market.price_paths import candle_path, seed_of, volume_path
 
 
 @st.composite

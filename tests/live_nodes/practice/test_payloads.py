@@ -7,25 +7,25 @@ from typing import Any
 
 import pytest
 
-from live_nodes.practice.exchange.model import (
+from live_nodes.practice.exchange.model import FeeRates, PracticeSymbol
+from live_nodes.practice.exchange.records import (
     ClosedPnl,
     CoinBalance,
-    Execution,
-    Fees,
-    Order,
-    Position,
+    ExecutionRow,
+    OrderRow,
+    PositionRow,
     Printed,
-    Symbol,
-    Wallet,
+    WalletRow,
 )
 from live_nodes.practice.market.feed import Candle, FundingRate, Prices
-from live_nodes.practice.wire import account_payloads, market_payloads, payloads, spelling
+from live_nodes.practice.wire import account_payloads, market_payloads, spelling
+from live_nodes.practice.wire import order_payloads as payloads
 from tests.live_nodes.practice.payload_examples import adapter, differences, documented
 
 D = Decimal
 NOW = 1_700_000_000_000
 LEVELS = [(D("27450.50"), D("1.500")), (D("27450.00"), D("2.000"))]
-PERPETUAL = Symbol(
+PERPETUAL = PracticeSymbol(
     category="linear",
     name="BTCUSDT",
     base="BTC",
@@ -38,7 +38,7 @@ PERPETUAL = Symbol(
     max_market_qty=D("500"),
     min_notional=D("5"),
 )
-SPOT = Symbol(
+SPOT = PracticeSymbol(
     category="spot",
     name="BTCUSDT",
     base="BTC",
@@ -52,7 +52,7 @@ SPOT = Symbol(
     min_notional=D("5"),
     funding_minutes=0,
 )
-ORDER = Order(
+ORDER = OrderRow(
     account="anna",
     number=1,
     order_id="5cf98598-39a7-459e-97bf-76ca765ee020",
@@ -69,7 +69,7 @@ ORDER = Order(
     updated_ms=NOW + 5,
     fee_coin="USDT",
 )
-FILL = Execution(
+FILL = ExecutionRow(
     account="anna",
     exec_id="0ab1bdf7-4219-438b-b30a-32ec863018f7",
     category="linear",
@@ -88,7 +88,7 @@ FILL = Execution(
     order_type="Market",
     seq=7,
 )
-POSITION = Position(
+POSITION = PositionRow(
     account="anna",
     symbol="BTCUSDT",
     side="Buy",
@@ -104,7 +104,7 @@ POSITION = Position(
     updated_ms=NOW,
     seq=9,
 )
-WALLET = Wallet(
+WALLET = WalletRow(
     account="anna",
     margin_mode="REGULAR_MARGIN",
     coins=(
@@ -296,7 +296,7 @@ def test_closed_gains_and_the_log_are_told_as_documented() -> None:
 
 def test_fees_and_the_key_are_told_as_documented() -> None:
     _agrees(
-        account_payloads.fee_rate("ETHUSDT", Fees(D("0.0001"), D("0.0006"))),
+        account_payloads.fee_rate("ETHUSDT", FeeRates(D("0.0001"), D("0.0006"))),
         documented("v5/account/fee-rate")["result"]["list"][0],
         *adapter("http_get_fee_rate")["result"]["list"],
     )

@@ -7,19 +7,14 @@ from decimal import Decimal as D
 import pytest
 
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import (
-    AccountSpec,
-    Executed,
-    Fees,
-    OrderChanged,
-    PositionChanged,
-)
+from live_nodes.practice.exchange.model import AccountSpec, FeeRates
+from live_nodes.practice.exchange.records import ExecutionBooked, OrderChanged, PositionChanged
 from tests.live_nodes.practice.pure import BTC, ETH, SPOT, T0, Desk, refused, symbol
 
-FREE = Fees(D(0), D(0))
+FREE = FeeRates(D(0), D(0))
 
 
-def poor(usdt: int, leverage: int = 10, fees: Fees | None = FREE) -> Desk:
+def poor(usdt: int, leverage: int = 10, fees: FeeRates | None = FREE) -> Desk:
     """A desk whose only account has little money and pays no fees."""
     return Desk(AccountSpec("anna", (("USDT", D(usdt)),), leverage=D(leverage), linear_fees=fees))
 
@@ -58,7 +53,7 @@ def test_a_mean_entry_that_never_ends_loses_nothing() -> None:
 def test_closed_pnl_has_the_fees_of_both_ways_in_it_as_bybit_s_example_has() -> None:
     # GET /v5/position/closed-pnl's example: 3 from 1194.97516667 to 1180.59833333, fee 0.06 %:
     # -43.1305 - 0.0006 x (3584.9255 + 3541.795) = -47.4065323.
-    fees = Fees(D("0.0006"), D("0.0006"))
+    fees = FeeRates(D("0.0006"), D("0.0006"))
     desk = Desk(AccountSpec("anna", linear_fees=fees))
     desk.mark(1200, key=ETH)
     entry, exit_ = D("3584.9255") / 3, D("3541.795") / 3
@@ -99,7 +94,7 @@ def test_leverage_is_set_once_within_the_symbol_s_range_and_the_account_s_means(
     desk.exchange.set_leverage("anna", "BTCUSDT", D(20), desk.tick())
     told = desk.events()
     assert isinstance(told[0], PositionChanged)
-    assert told[0].position.leverage == 20
+    assert told[0].row.leverage == 20
 
 
 def test_modes_stay_one_way_and_cross() -> None:
@@ -123,7 +118,7 @@ def test_funding_is_paid_by_longs_to_shorts_once_a_boundary() -> None:
     desk.exchange.settle_funding(BTC, D("0.0001"), T0 + 20)
     assert desk.usdt("anna") - before["anna"] == D("-0.1")
     assert desk.usdt("bert") - before["bert"] == D("0.05")
-    paid = [e.execution for e in desk.events() if isinstance(e, Executed)]
+    paid = [e.row for e in desk.events() if isinstance(e, ExecutionBooked)]
     assert [(p.exec_type, p.side, p.qty, p.fee, p.fee_rate) for p in paid] == [
         ("Funding", "Buy", 10, D("0.1"), D("0.0001")),
         ("Funding", "Sell", 5, D("-0.05"), D("0.0001")),
@@ -161,7 +156,7 @@ def test_liquidation_comes_at_the_price_that_the_position_named() -> None:
     assert (fill.exec_type, fill.price, fill.qty) == ("BustTrade", D("89.9"), 9)
     assert fill.create_type == "CreateByTakeOver_PassThrough"
     assert D(0) <= desk.usdt() < D("0.9")
-    orders = [e.order for e in desk.events() if isinstance(e, OrderChanged)]
+    orders = [e.row for e in desk.events() if isinstance(e, OrderChanged)]
     assert [o.status for o in orders] == ["Cancelled", "Filled"]
     assert desk.exchange.market(BTC).house == 0
 
@@ -225,12 +220,12 @@ def test_a_market_that_was_delisted_while_the_exchange_was_down_is_settled_when_
     desk.exchange = Exchange(rules, desk.accounts)
     desk.exchange.restore(kept)
     assert desk.size() == 0
-    fills = [e.execution for e in desk.events() if isinstance(e, Executed)]
+    fills = [e.row for e in desk.events() if isinstance(e, ExecutionBooked)]
     assert [(f.exec_type, f.price) for f in fills] == [("Delivery", 105)]
 
 
 def test_each_account_pays_its_own_fees() -> None:
-    rich = AccountSpec("anna", linear_fees=Fees(D("-0.0001"), D("0.0002")))
+    rich = AccountSpec("anna", linear_fees=FeeRates(D("-0.0001"), D("0.0002")))
     desk = Desk(rich, AccountSpec("bert"))
     desk.order("Buy", 10)
     assert desk.exchange.executions("anna")[0].fee == D("0.202")

@@ -15,12 +15,10 @@ from hypothesis import strategies as st
 from config.errors import InputError
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec
-from live_nodes.practice.faults.fault_hooks import HttpFault
-from live_nodes.practice.wire.desk import Desk
-from live_nodes.practice.wire.limits import Limits
-from live_nodes.practice.wire.rest import HANDLERS
-from live_nodes.practice.wire.server import serve
-from live_nodes.practice.wire.venue import Venue
+from live_nodes.practice.faults.fault_state import HttpFault
+from live_nodes.practice.wire.access import RateLimits
+from live_nodes.practice.wire.server import HANDLERS, serve
+from live_nodes.practice.wire.venue import PracticeVenue, RequestDispatcher
 from tests.live_nodes.practice.still_market import (
     BTC,
     ETH,
@@ -338,7 +336,7 @@ async def test_the_eleventh_order_of_a_second_is_one_visit_too_many(p: Practice)
 
 def test_an_address_that_asks_too_often_is_locked_out() -> None:
     async def ask() -> None:
-        async with practice(Limits(address_requests=3)) as p:
+        async with practice(RateLimits(address_requests=3)) as p:
             for _ in range(3):
                 await p.get("/v5/market/time")
             async with p.http.get(f"{p.server.http}/v5/market/time") as answer:
@@ -438,9 +436,9 @@ NAMES = st.sampled_from(
 def test_whatever_is_asked_is_answered_in_bybit_s_words(path: str, params: Any) -> None:
     market, kept = StillMarket(), Kept()
     exchange = Exchange(SYMBOLS, [AccountSpec("anna")])
-    venue = Venue(exchange, market, kept, Scripted(), KEYS)
+    venue = PracticeVenue(exchange, market, kept, Scripted(), KEYS)
     venue.step()
-    desk = Desk(venue, Limits(factor=1_000), HANDLERS)
+    desk = RequestDispatcher(venue, RateLimits(factor=1_000), HANDLERS)
     good = {"category": "linear", "symbol": "BTCUSDT"}
     for asked in (params, good | params):
         answer = desk.answer(path, "anna", asked)

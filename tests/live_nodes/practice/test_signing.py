@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from live_nodes.practice.exchange.model import Refusal
-from live_nodes.practice.wire.signing import Keyring
+from live_nodes.practice.exchange.model import BybitRefusal
+from live_nodes.practice.wire.access import Keyring
 
 NOW = 1_700_000_000_000
 KEYS = Keyring({"anna": ("key-a", "secret-a"), "bert": ("key-b", "secret-b")})
@@ -51,7 +51,7 @@ def test_a_request_signed_as_openssl_signs_it_is_anna_s() -> None:
 def test_what_is_not_signed_well_is_refused_with_bybit_s_code(
     changed: dict[str, str], payload: str, now: int, code: int
 ) -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(BybitRefusal) as refusal:
         KEYS.request(_headers("body", **changed), payload, now)
     assert refusal.value.code == code
 
@@ -62,7 +62,7 @@ def test_a_request_is_good_for_its_window_and_up_to_a_second_ahead() -> None:
 
 
 def test_a_refused_signature_tells_no_secret() -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(BybitRefusal) as refusal:
         KEYS.request(_headers("body", **{"X-BAPI-SIGN": "0" * 64}), "body", NOW)
     assert "secret-a" not in refusal.value.message
     assert _sign(f"{NOW}key-a5000body") not in refusal.value.message
@@ -83,6 +83,6 @@ def test_a_login_needs_key_expiry_and_signature(args: Any, code: int | None) -> 
     if code is None:
         assert KEYS.login(args, NOW) == "anna"
         return
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(BybitRefusal) as refusal:
         KEYS.login(args, NOW)
     assert refusal.value.code == code

@@ -7,13 +7,8 @@ from typing import Any
 
 import pytest
 
-from live_nodes.practice.exchange.model import (
-    AccountSpec,
-    Order,
-    OrderChanged,
-    PositionChanged,
-    TradingStopRequest,
-)
+from live_nodes.practice.exchange.model import AccountSpec, TradingStopRequest
+from live_nodes.practice.exchange.records import OrderChanged, OrderRow, PositionChanged
 from tests.live_nodes.practice.pure import BTC, SPOT, Desk, refused
 
 
@@ -29,11 +24,11 @@ def set_stops(desk: Desk, **more: Any) -> None:
     desk.exchange.trading_stop("anna", request, desk.tick())
 
 
-def statuses(desk: Desk, order: Order) -> list[str]:
+def statuses(desk: Desk, order: OrderRow) -> list[str]:
     return [
-        e.order.status
+        e.row.status
         for e in desk.events()
-        if isinstance(e, OrderChanged) and e.order.order_id == order.order_id
+        if isinstance(e, OrderChanged) and e.row.order_id == order.order_id
     ]
 
 
@@ -197,7 +192,7 @@ def test_trading_stop_sets_changes_and_takes_away() -> None:
     desk.events()
     set_stops(desk, take_profit=110, stop_loss=90, sl_trigger_by="MarkPrice")
     assert stops(desk) == [("TakeProfit", 110, 2), ("StopLoss", 90, 2)]
-    told = [e.position for e in desk.events() if isinstance(e, PositionChanged)]
+    told = [e.row for e in desk.events() if isinstance(e, PositionChanged)]
     assert (told[-1].take_profit, told[-1].stop_loss) == (110, 90)
     assert refused(set_stops, desk, take_profit=110).code == 34040
     set_stops(desk, stop_loss=92, sl_trigger_by="MarkPrice")

@@ -20,13 +20,12 @@ from config.errors import DeskError, GateRefused
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import (
     AccountSpec,
+    BybitRefusal,
     CancelRequest,
-    Event,
     OrderRequest,
-    Refusal,
-    Row,
 )
-from live_nodes.practice.store import Store
+from live_nodes.practice.exchange.records import Event, Row
+from live_nodes.practice.exchange.store import StateFile
 from tests.live_nodes.practice.pure import BTC, ETH, SYMBOLS, T0
 
 ACCOUNTS = [AccountSpec("anna"), AccountSpec("bert")]
@@ -68,7 +67,7 @@ def act(at: Exchange, step: tuple[str, int, int], now: int) -> None:
                 order_link_id=f"{now}",
             )
             at.create(name, request, now)
-    except Refusal:
+    except BybitRefusal:
         pass
 
 
@@ -95,7 +94,7 @@ def test_a_kill_between_any_two_statements_leaves_all_of_a_call_or_nothing(
 ) -> None:
     folder = tmp_path_factory.mktemp("store")
     path = folder / "exchange.db"
-    store = Store(path)
+    store = StateFile(path)
     copies: list[tuple[int, Path]] = []
     kept = 0
 
@@ -121,7 +120,7 @@ def test_a_kill_between_any_two_statements_leaves_all_of_a_call_or_nothing(
     store.close()
     copies.append((kept, path))
     for done, file in copies[:: max(1, len(copies) // 12)] + copies[-1:]:
-        reopened = Store(file)
+        reopened = StateFile(file)
         revived = exchange()
         revived.restore(reopened.rows())
         revived.drain()
@@ -151,10 +150,10 @@ def test_a_process_that_dies_in_a_transaction_leaves_the_calls_before(tmp_path: 
         import os, sys
         from decimal import Decimal as D
         from pathlib import Path
-        from live_nodes.practice.store import Store
+        from live_nodes.practice.exchange.store import StateFile
         from tests.live_nodes.practice.test_store import BTC, act, exchange, rows_of, T0
 
-        store, living = Store(Path(sys.argv[1])), exchange()
+        store, living = StateFile(Path(sys.argv[1])), exchange()
         for n, step in enumerate([("quote", 0, 4), ("buy", 0, 3), ("sell", 1, 7)]):
             act(living, step, T0 + n)
             rows = rows_of(living.drain())
@@ -171,7 +170,7 @@ def test_a_process_that_dies_in_a_transaction_leaves_the_calls_before(tmp_path: 
     died = subprocess.run([sys.executable, "-c", script, str(path)], check=False)
     assert died.returncode == -9
     revived, expected = exchange(), exchange()
-    store = Store(path)
+    store = StateFile(path)
     revived.restore(store.rows())
     store.close()
     for n, step in enumerate([("quote", 0, 4), ("buy", 0, 3)]):
@@ -182,37 +181,37 @@ def test_a_process_that_dies_in_a_transaction_leaves_the_calls_before(tmp_path: 
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "exchange.db")
+def store(tmp_path: Path) -> Iterator[StateFile]:
+    opened = StateFile(tmp_path / "exchange.db")
     yield opened
     opened.close()
 
 
-def test_facts_are_kept_and_replaced(store: Store) -> None:
+def test_facts_are_kept_and_replaced(store: StateFile) -> None:
     assert store.fact("anchor") is None
     store.keep_fact("anchor", {"wall_ms": 1})
     store.keep_fact("anchor", {"wall_ms": 2})
     assert store.fact("anchor") == {"wall_ms": 2}
 
 
-def test_a_second_process_is_refused_and_told_who_has_the_file(store: Store) -> None:
+def test_a_second_process_is_refused_and_told_who_has_the_file(store: StateFile) -> None:
     with pytest.raises(GateRefused, match=r"in use by an exchange that runs \(process \d+\)"):
-        Store(store.path)
+        StateFile(store.path)
 
 
 def test_what_is_no_state_file_is_refused_in_words(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     path.write_bytes(b"not a database, " * 100)
     with pytest.raises(DeskError, match="not a sound state file"):
-        Store(path)
+        StateFile(path)
     path.unlink()
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version=99")
     with pytest.raises(DeskError, match="layout 99"):
-        Store(path)
+        StateFile(path)
 
 
-def test_a_row_of_another_version_is_refused_in_words(store: Store) -> None:
+def test_a_row_of_another_version_is_refused_in_words(store: StateFile) -> None:
     store._database.execute("INSERT INTO rows VALUES ('orders', 'x', '{}')")
     with pytest.raises(DeskError, match="another version"):
         store.rows()

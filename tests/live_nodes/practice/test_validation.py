@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live_nodes.practice.exchange.model import OrderRequest, Refusal
-from live_nodes.practice.wire.validation import (
+from live_nodes.practice.exchange.model import BybitRefusal, OrderRequest
+from live_nodes.practice.wire.order_bodies import (
     amend_request,
     cancel_all_request,
     cancel_request,
@@ -119,7 +119,7 @@ def test_a_spot_market_order_buys_by_value_and_sells_by_quantity(side: str, unit
 def test_what_bybit_s_documentation_does_not_allow_is_refused_by_name(
     body: dict[str, Any], field: str
 ) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(BybitRefusal) as refused:
         order_request(body)
     assert refused.value.code == 10001
     assert field in refused.value.message
@@ -135,7 +135,7 @@ def test_what_bybit_s_documentation_does_not_allow_is_refused_by_name(
     ],
 )
 def test_slippage_has_codes_of_its_own(kind: str, amount: str, code: int) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(BybitRefusal) as refused:
         order_request(MARKET | {"slippageToleranceType": kind, "slippageTolerance": amount})
     assert refused.value.code == code
 
@@ -147,7 +147,7 @@ def test_a_link_id_of_36_characters_passes() -> None:
 def test_quantity_nothing_needs_reduce_only_and_close_on_trigger() -> None:
     body = changed(MARKET, qty="0", reduceOnly=True, closeOnTrigger=True)
     assert order_request(body).qty == 0
-    with pytest.raises(Refusal, match="Qty"):
+    with pytest.raises(BybitRefusal, match="Qty"):
         order_request(changed(MARKET, qty="0", reduceOnly=True))
 
 
@@ -204,7 +204,7 @@ def test_an_amendment_tells_left_out_from_zero() -> None:
     ],
 )  # fmt: skip
 def test_the_other_requests_name_what_is_wrong_too(call: Any, body: Any, words: str) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(BybitRefusal) as refused:
         call(body)
     assert refused.value.code == 10001
     assert words in refused.value.message
@@ -232,6 +232,6 @@ def test_whatever_is_sent_is_either_typed_or_refused(changes: dict[str, Any], ca
     message = "typed"
     try:
         call(LIMIT | changes)
-    except Refusal as refusal:
+    except BybitRefusal as refusal:
         message = refusal.message
     assert 0 < len(message) < 300

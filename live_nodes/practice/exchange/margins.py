@@ -1,4 +1,11 @@
-"""What an account's books add up to at the present prices: margins, positions, the wallet."""
+"""Margins of a unified account in cross margin: pure formulas, in Decimal.
+
+Sources, Bybit's help centre: "Order Cost (USDT Contract)" (initial margin, fee to open, fee to
+close at the bankruptcy price), "Maintenance Margin (USDT Contract)", "Liquidation Price (USDT
+Contract)" and "Bankruptcy Price (USDT Contract)"; the API's ``breakEvenPrice`` from
+https://bybit-exchange.github.io/docs/v5/position. Bybit's higher risk tiers are left out: one
+maintenance rate a symbol.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +13,115 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from live_nodes.practice.exchange.accounts import Account
-from live_nodes.practice.exchange.margin import (
-    break_even,
-    liquidation_price,
-    maintenance_margin,
-    orders_margin,
-    position_margin,
-)
-from live_nodes.practice.exchange.market import Market
-from live_nodes.practice.exchange.model import ZERO, CoinBalance, Key, Order, Position, Wallet
+from live_nodes.practice.exchange.accounts import PracticeAccount
+from live_nodes.practice.exchange.book import MarketState
+from live_nodes.practice.exchange.model import ZERO, Key
+from live_nodes.practice.exchange.records import CoinBalance, OrderRow, PositionRow, WalletRow
+
+ONE = Decimal(1)
+LEAST_BREAK_EVEN_FEE = Decimal("0.00055")
+
+
+def fee_to_close(value: Decimal, leverage: Decimal, taker: Decimal, long: bool) -> Decimal:
+    """Return the taker fee at the bankruptcy price, value x (1 -+ 1 / leverage) x taker rate."""
+    part = ONE / leverage
+    return value * (ONE - part if long else ONE + part) * taker
+
+
+def position_margin(value: Decimal, leverage: Decimal, taker: Decimal, long: bool) -> Decimal:
+    """Return a position's initial margin: value / leverage + fee to close."""
+    return value / leverage + fee_to_close(value, leverage, taker, long)
+
+
+def order_margin(value: Decimal, leverage: Decimal, taker: Decimal, long: bool) -> Decimal:
+    """Return an order's cost: initial margin + fee to open + fee to close."""
+    return position_margin(value, leverage, taker, long) + value * taker
+
+
+def maintenance_margin(value: Decimal, rate: Decimal, taker: Decimal) -> Decimal:
+    """Return a position's maintenance margin: value x (maintenance rate + taker fee to close)."""
+    return value * (rate + taker)
+
+
+def orders_margin(
+    size: Decimal,
+    buys: tuple[Decimal, Decimal],
+    sells: tuple[Decimal, Decimal],
+    leverage: Decimal,
+    taker: Decimal,
+) -> Decimal:
+    """Return what a symbol's open orders hold in one-way mode: the dearer side counts.
+
+    Orders that would first close the position hold nothing for that part.
+
+    Parameters
+    ----------
+    size : Decimal
+        Position, negative when short.
+    buys, sells : tuple of Decimal
+        (quantity, value) of all open orders of a side that are not reduce-only.
+    leverage, taker : Decimal
+        Leverage and taker fee rate.
+    """
+    dear = ZERO
+    for (qty, value), closing, long in ((buys, -size, True), (sells, size, False)):
+        opening = qty - max(closing, ZERO)
+        if opening > 0:
+            dear = max(dear, order_margin(value * opening / qty, leverage, taker, long))
+    return dear
+
+
+def liquidation_price(
+    size: Decimal,
+    mark: Decimal,
+    balance: Decimal,
+    other_maintenance: Decimal,
+    rate: Decimal,
+    taker: Decimal,
+) -> Decimal | None:
+    """Return the mark price of one symbol at which margin balance and maintenance margin meet.
+
+    All other prices stay; null when no positive price does it.
+
+    Parameters
+    ----------
+    size, mark : Decimal
+        Position, negative when short, and its mark price.
+    balance : Decimal
+        Margin balance of the account at this mark.
+    other_maintenance : Decimal
+        Maintenance margin of the other positions.
+    rate, taker : Decimal
+        Maintenance rate and taker fee rate.
+    """
+    slope = size - abs(size) * (rate + taker)
+    if not slope:
+        return None
+    price = (size * mark - balance + other_maintenance) / slope
+    return price if price > 0 else None
+
+
+def bankruptcy_price(
+    size: Decimal, mark: Decimal, balance: Decimal, total_value: Decimal, taker: Decimal
+) -> Decimal:
+    """Return the price at which the venue takes a position over, the account left with nothing.
+
+    The margin balance is given up in proportion to the positions' values (``total_value``); the
+    fee to close is paid out of it: ``size (b - mark) - |size| b taker = -share``.
+    """
+    share = balance * abs(size) * mark / total_value
+    return (size * mark - share) / (size - abs(size) * taker)
+
+
+def break_even(size: Decimal, entry: Decimal, realised: Decimal, taker: Decimal) -> Decimal:
+    """Return Bybit's break-even price: (entry x qty - realised) / (qty - |qty| x taker rate)."""
+    rate = max(taker, LEAST_BREAK_EVEN_FEE)
+    return (entry * size - realised) / (size - abs(size) * rate)
+
 
 DOLLARS = ("USDT", "USDC", "USD")
 
-type Markets = Mapping[Key, Market]
+type Markets = Mapping[Key, MarketState]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +152,7 @@ class Margins:
         return self.balance - self.initial - self.locked_collateral
 
 
-def margins_of(account: Account, markets: Markets, plus: Order | None = None) -> Margins:
+def margins_of(account: PracticeAccount, markets: Markets, plus: OrderRow | None = None) -> Margins:
     """Add up margins at the present prices, as if ``plus`` were one of the open orders."""
     position: dict[str, Decimal] = {}
     order: dict[str, Decimal] = {}
@@ -101,7 +203,7 @@ def margins_of(account: Account, markets: Markets, plus: Order | None = None) ->
     return Margins(balance, position, order, maintenance, unrealised, locked, pledged)
 
 
-def spendable(account: Account, coin: str, margins: Margins, markets: Markets) -> Decimal:
+def spendable(account: PracticeAccount, coin: str, margins: Margins, markets: Markets) -> Decimal:
     """Give how much of a coin spot orders may still use: not locked, not needed as margin."""
     own = account.coins[coin].balance if coin in account.coins else ZERO
     left = own - margins.locked.get(coin, ZERO)
@@ -112,12 +214,12 @@ def spendable(account: Account, coin: str, margins: Margins, markets: Markets) -
 
 
 def position_of(
-    account: Account, symbol: str, markets: Markets, margins: Margins | None = None
-) -> Position:
+    account: PracticeAccount, symbol: str, markets: Markets, margins: Margins | None = None
+) -> PositionRow:
     """Give a symbol's position at the present mark."""
     held = account.holdings.get(symbol)
     if held is None:
-        return Position(account.name, symbol, leverage=account.spec.leverage)
+        return PositionRow(account.name, symbol, leverage=account.spec.leverage)
     market = markets["linear", symbol]
     rules, taker = market.symbol, account.fees(market.symbol).taker
     mark = market.value_price
@@ -131,7 +233,7 @@ def position_of(
             rules.maintenance_margin, taker,
         )  # fmt: skip
         even = break_even(held.size, held.entry, held.current_realised, taker)
-    return Position(
+    return PositionRow(
         account=account.name,
         symbol=symbol,
         side="Buy" if held.size > 0 else "Sell" if held.size < 0 else "",
@@ -159,7 +261,7 @@ def position_of(
     )
 
 
-def wallet_of(account: Account, markets: Markets) -> Wallet:
+def wallet_of(account: PracticeAccount, markets: Markets) -> WalletRow:
     """Give the wallet at the present prices."""
     margins = margins_of(account, markets)
     coins = []
@@ -181,7 +283,7 @@ def wallet_of(account: Account, markets: Markets) -> Wallet:
         coins.append(row)
         equity += row.usd_value
         balance += row.balance * price
-    return Wallet(
+    return WalletRow(
         account=account.name,
         margin_mode="REGULAR_MARGIN",
         coins=tuple(coins),
@@ -197,7 +299,7 @@ def wallet_of(account: Account, markets: Markets) -> Wallet:
     )
 
 
-def locked_by(order: Order) -> Decimal:
+def locked_by(order: OrderRow) -> Decimal:
     """Return what a spot order holds: quote coin of a buy, base coin of a sell.
 
     A conditional order holds nothing before its trigger, a TP/SL order does ("the assets are

@@ -6,54 +6,62 @@ and on the prices of the moment.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from live_nodes.practice.exchange import refusals
-from live_nodes.practice.exchange.market import Market
-from live_nodes.practice.exchange.model import OrderRequest, Side, Symbol
+from live_nodes.practice.exchange.book import MarketState
+from live_nodes.practice.exchange.margins import margins_of, spendable
+from live_nodes.practice.exchange.model import OrderRequest, PracticeSymbol, Side
+from live_nodes.practice.exchange.records import OrderRow
+from live_nodes.practice.exchange.state import ExchangeState
 
 ONE = Decimal(1)
 
 
-def check_price(symbol: Symbol, price: Decimal | None) -> None:
+def check_price(symbol: PracticeSymbol, price: Decimal | None) -> None:
     """Refuse a price that is no multiple of the tick."""
     if price is not None and price % symbol.tick:
-        raise refusals.price_precision(symbol.category)
+        raise refusals.PRICE_PRECISION(symbol.category)
 
 
-def check_qty(symbol: Symbol, qty: Decimal, *, market_order: bool, reduce_only: bool) -> None:
+def check_qty(
+    symbol: PracticeSymbol, qty: Decimal, *, market_order: bool, reduce_only: bool
+) -> None:
     """Refuse a quantity off the lot or out of bounds.
 
     A reduce-only order may be larger than the largest order: Bybit splits it up.
     """
     if qty % symbol.lot:
-        raise refusals.qty_precision(symbol.category)
+        raise refusals.QTY_PRECISION(symbol.category)
     if qty < symbol.min_qty:
-        raise refusals.qty_too_small(symbol.category)
+        raise refusals.QTY_TOO_SMALL(symbol.category)
     largest = symbol.max_market_qty if market_order else symbol.max_qty
     if qty > largest and not reduce_only:
-        raise refusals.qty_too_large(symbol.category)
+        raise refusals.QTY_TOO_LARGE(symbol.category)
 
 
-def check_value(symbol: Symbol, value: Decimal, *, reduce_only: bool) -> None:
+def check_value(symbol: PracticeSymbol, value: Decimal, *, reduce_only: bool) -> None:
     """Refuse an order below the least value; reduce-only orders may be smaller."""
     if value < symbol.min_notional and not reduce_only:
-        raise refusals.notional_too_small(symbol.category, symbol.min_notional, symbol.quote)
+        raise refusals.NOTIONAL_TOO_SMALL(
+            symbol.category, least=symbol.min_notional, coin=symbol.quote
+        )
 
 
-def check_status(market: Market, *, reduce_only: bool) -> None:
+def check_status(market: MarketState, *, reduce_only: bool) -> None:
     """Refuse when the market takes no (such) orders."""
     symbol = market.symbol
     if symbol.status == "Delivering":
         if not reduce_only:
-            raise refusals.delisting()
+            raise refusals.DELISTING()
     elif symbol.status != "Trading":
-        raise refusals.not_live(symbol.category)
+        raise refusals.NOT_LIVE(symbol.category)
     if market.halted:
-        raise refusals.not_trading(symbol.category)
+        raise refusals.NOT_TRADING(symbol.category)
 
 
-def price_bound(market: Market, side: Side) -> Decimal | None:
+def price_bound(market: MarketState, side: Side) -> Decimal | None:
     """Give how far through the market an order of a side may reach, on the tick; null if unknown.
 
     Bybit: a market order becomes an IOC limit order at a slippage limit from the mark price, and
@@ -68,14 +76,15 @@ def price_bound(market: Market, side: Side) -> Decimal | None:
     return to_tick(reference * (ONE - symbol.price_limit), symbol.tick, up=True)
 
 
-def check_bound(market: Market, side: Side, price: Decimal) -> None:
+def check_bound(market: MarketState, side: Side, price: Decimal) -> None:
     """Refuse a limit price too far through the market."""
     bound = price_bound(market, side)
     if bound is not None and (price > bound if side == "Buy" else price < bound):
-        raise refusals.price_out_of_range(market.symbol.category, side == "Buy", bound)
+        kind = refusals.PRICE_TOO_HIGH if side == "Buy" else refusals.PRICE_TOO_LOW
+        raise kind(market.symbol.category, bound=bound)
 
 
-def market_limit(market: Market, request_slippage: tuple[str, Decimal | None], side: Side) -> (
+def market_limit(market: MarketState, request_slippage: tuple[str, Decimal | None], side: Side) -> (
     Decimal | None
 ):  # fmt: skip
     """Give a market order's limit: its own slippage tolerance, else the market's bound.
@@ -93,7 +102,7 @@ def market_limit(market: Market, request_slippage: tuple[str, Decimal | None], s
     return to_tick(best * (ONE + sign * amount / 100), market.symbol.tick, up=side == "Sell")
 
 
-def check_stop_sides(market: Market, request: OrderRequest) -> None:
+def check_stop_sides(market: MarketState, request: OrderRequest) -> None:
     """Refuse an attached take-profit or stop-loss on the wrong side of the order's price."""
     if request.price is not None and request.order_type == "Limit":
         base = request.price
@@ -106,7 +115,7 @@ def check_stop_sides(market: Market, request: OrderRequest) -> None:
 
 
 def check_stops(
-    market: Market,
+    market: MarketState,
     side: Side,
     base: Decimal,
     take_profit: Decimal | None,
@@ -124,10 +133,13 @@ def check_stops(
             continue
         check_price(market.symbol, value)
         if base and (value <= base if higher else value >= base):
-            raise refusals.stop_on_wrong_side(what, value, side, higher, base, by)
+            word = "higher" if higher else "lower"
+            raise refusals.STOP_ON_WRONG_SIDE(
+                what=what, value=value, side=side, word=word, base=base, by=by
+            )
 
 
-def check_trigger(market: Market, direction: int, trigger: Decimal, by: str) -> int:
+def check_trigger(market: MarketState, direction: int, trigger: Decimal, by: str) -> int:
     """Refuse a trigger that the price has already passed; give its direction (1 rise, 2 fall).
 
     Spot names no direction: it follows from where the price is.
@@ -137,9 +149,9 @@ def check_trigger(market: Market, direction: int, trigger: Decimal, by: str) -> 
     if not direction:
         return 1 if trigger >= current else 2
     if current and direction == 1 and trigger <= current:
-        raise refusals.expect_rising(trigger, current, by)
+        raise refusals.EXPECT_RISING(trigger=trigger, current=current, by=by)
     if current and direction == 2 and trigger >= current:
-        raise refusals.expect_falling(trigger, current, by)
+        raise refusals.EXPECT_FALLING(trigger=trigger, current=current, by=by)
     return direction
 
 
@@ -147,3 +159,38 @@ def to_tick(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
     """Round a price to the tick."""
     steps = (price / tick).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR)
     return steps * tick
+
+
+def affords(state: ExchangeState, market: MarketState, order: OrderRow) -> bool:
+    """Whether the account's free margin (linear) or coins (spot) cover an order.
+
+    ``order`` is not among the account's open orders. A market order is reckoned at what it would
+    meet: derivatives at the best opposite price, spot by walking the book. An order that takes no
+    further margin (it closes, or is smaller than what rests on the other side) always passes.
+    """
+    account, rules = state.account(order.account), market.symbol
+    market_order = order.order_type == "Market"
+    if rules.category == "linear":
+        if order.reduce_only:
+            return True
+        if market_order:
+            best = market.book.best("Sell" if order.side == "Buy" else "Buy")
+            order = replace(order, price=best or market.reference)
+        before = margins_of(account, state.markets)
+        after = margins_of(account, state.markets, plus=replace(order, status="New"))
+        return after.free >= 0 or after.initial <= before.initial
+    limit = order.price or None
+    by_value = market_order and order.market_unit == "quoteCoin"
+    amount = order.qty - order.filled
+    if order.side == "Buy":
+        coin = rules.quote
+        if market_order and not by_value:
+            amount = market.book.cost("Buy", limit, amount)
+        elif not by_value:
+            amount *= order.price
+    else:
+        coin = rules.base
+        if by_value:
+            amount = market.book.worth("Sell", limit, amount, rules.lot)
+    margins = margins_of(account, state.markets)
+    return spendable(account, coin, margins, state.markets) >= amount

@@ -1,20 +1,113 @@
-"""The prices of a market: on paths inside the candles of a source, times the drills.
+"""Inside a candle: a path that touches its open, high, low and close, the same for the same seed.
 
-Pure in time: what a candle says, what its parts say and what the price is at each moment agree.
+Pure functions on whole ticks. Two candles drawn with one seed (last and mark price) have their
+highs, lows and wiggles at the same moments, so that they stay as near to each other as their
+candles are.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from live_nodes.practice.exchange.model import Key
-from live_nodes.practice.market.candles import DAY_MS, Candles, CandleSource, joined, longer
-from live_nodes.practice.market.feed import PriceKind
-from live_nodes.practice.market.path import LEAST_KNOTS, Ticks, candle_path, seed_of, volume_path
+from live_nodes.practice.market.feed import (
+    DAY_MS,
+    CandleColumns,
+    CandleSource,
+    PriceKind,
+    joined,
+    longer,
+)
+
+Ticks = NDArray[np.int64]
+LEAST_KNOTS = 4
+WIGGLE = 0.6
+
+
+def seed_of(*parts: object) -> int:
+    """Return a seed of 64 bits that depends on the parts alone (not on Python's hash)."""
+    text = "|".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def candle_path(open_: int, high: int, low: int, close: int, knots: int, seed: int) -> Ticks:
+    """Draw the prices at equal steps of time inside one candle.
+
+    Parameters
+    ----------
+    open_, high, low, close : int
+        In ticks; low <= open, close <= high.
+    knots : int
+        How many prices, at least 4; price k holds from k to k + 1 steps after the start.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    numpy.ndarray of int64
+        The first is the open, the last the close; the largest is the high, the smallest the low.
+
+    Raises
+    ------
+    ValueError
+        When the candle is impossible or there are too few knots.
+    """
+    if not low <= min(open_, close) <= max(open_, close) <= high:
+        raise ValueError(f"no such candle: open {open_} high {high} low {low} close {close}")
+    if knots < LEAST_KNOTS:
+        raise ValueError(f"knots must be at least {LEAST_KNOTS}, was {knots}")
+    draw = np.random.Generator(np.random.PCG64(seed))
+    first, second = sorted(draw.choice(knots - 2, size=2, replace=False) + 1)
+    up_first = bool(draw.integers(2))
+    pins = np.array([0, first, second, knots - 1])
+    turns = (high, low) if up_first else (low, high)
+    levels = np.array([open_, *turns, close], dtype=np.float64)
+    at = np.arange(knots)
+    walk = np.cumsum(draw.standard_normal(knots))
+    bridge = walk - np.interp(at, pins, walk[pins])
+    wiggle = bridge * (WIGGLE * (high - low) / np.sqrt(knots))
+    path = np.rint(np.clip(np.interp(at, pins, levels) + wiggle, low, high)).astype(np.int64)
+    path[pins] = levels.astype(np.int64)
+    return path
+
+
+def volume_path(lots: int, knots: int, seed: int) -> Ticks:
+    """Draw how much was traded by the end of each step; the last is all of it.
+
+    Parameters
+    ----------
+    lots : int
+        The candle's volume in lots.
+    knots : int
+        Number of steps.
+    seed : int
+        Of the draw.
+    """
+    draw = np.random.Generator(np.random.PCG64(seed ^ 0x5DEECE66D))
+    share = np.cumsum(0.2 + draw.random(knots))
+    done = np.floor(lots * (share / share[-1])).astype(np.int64)
+    done[-1] = lots
+    return done
+
+
+def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Mix 64-bit numbers so that neighbours have nothing in common (SplitMix64, Steele 2014)."""
+    z = values + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def uniforms(values: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Return numbers in [0, 1) that depend on the values alone."""
+    return (mixed(values) >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+
 
 MINUTE_MS = 60_000
 FINEST_KNOT_MS = 100
@@ -22,7 +115,7 @@ MOST_KNOTS = 3_600
 
 
 @dataclass(frozen=True)
-class Move:
+class PriceMove:
     """A drill: from a moment on, prices are multiplied."""
 
     time_ms: int
@@ -48,7 +141,7 @@ class PathPrices:
     """
 
     def __init__(
-        self, source: CandleSource, seed: int, moves: Mapping[Key, Sequence[Move]]
+        self, source: CandleSource, seed: int, moves: Mapping[Key, Sequence[PriceMove]]
     ) -> None:
         self.source = source
         self.seed = seed
@@ -86,7 +179,7 @@ class PathPrices:
         present = self.ticks(key, at, "last")
         if present is None:
             raise KeyError(key)
-        self.moves.setdefault(key, []).append(Move(at, ticks / present))
+        self.moves.setdefault(key, []).append(PriceMove(at, ticks / present))
         self._behind.cache_clear()
 
     def traded(self, key: Key, time_ms: int) -> bool:
@@ -97,13 +190,13 @@ class PathPrices:
         """Return what is traded in a second around a moment, in the quote coin."""
         return self._volumes(key, time_ms // self._length)[1] / self._length * 1_000
 
-    def day(self, key: Key, at: int) -> Candles:
+    def day(self, key: Key, at: int) -> CandleColumns:
         """Return the candles of the last 24 hours, the last one with what happened so far."""
         return joined([self._behind(key, at // self._length), self._forming(key, at, "last")])
 
     def cut(
         self, key: Key, length: int, first_ms: int, last_ms: int, at: int, price: PriceKind
-    ) -> Candles:
+    ) -> CandleColumns:
         """Return candles that start in [first_ms, last_ms], no longer than the length."""
         present = at // self._length
         own = self._length
@@ -142,19 +235,19 @@ class PathPrices:
                 factor *= move.factor
         return factor
 
-    def _day_behind(self, key: Key, candle: int) -> Candles:
+    def _day_behind(self, key: Key, candle: int) -> CandleColumns:
         """Return the finished candles of the last 24 hours."""
         start = candle * self._length
         first = start - DAY_MS + self._length
         return self._scaled(key, self.source.candles(key, first, start - 1, "last"), "last")
 
-    def _candles(self, key: Key, first_ms: int, last_ms: int, price: PriceKind) -> Candles:
+    def _candles(self, key: Key, first_ms: int, last_ms: int, price: PriceKind) -> CandleColumns:
         found = self.source.candles(key, first_ms, last_ms, price)
         if not len(found.start) and price != "last":
             found = self.source.candles(key, first_ms, last_ms, "last")
         return self._scaled(key, found, price)
 
-    def _scaled(self, key: Key, candles: Candles, price: PriceKind) -> Candles:
+    def _scaled(self, key: Key, candles: CandleColumns, price: PriceKind) -> CandleColumns:
         """Apply the drills; a candle in which one happened is taken from its path."""
         moves = self.moves.get(key)
         if not moves or not len(candles.start):
@@ -184,19 +277,21 @@ class PathPrices:
             factor[times >= move.time_ms] *= move.factor
         return np.maximum(1, np.rint(path * factor).astype(np.int64))
 
-    def _forming(self, key: Key, at: int, price: PriceKind) -> Candles:
+    def _forming(self, key: Key, at: int, price: PriceKind) -> CandleColumns:
         """Return the candle under way with what has happened so far, or none."""
         candle, inside = divmod(at, self._length)
         upto = min(int(inside / self._knot_ms), self._knots - 1) + 1
         return self._pieces(key, candle, upto, self._length, price)
 
-    def _minutes(self, key: Key, candle: int, at: int, price: PriceKind) -> Candles:
+    def _minutes(self, key: Key, candle: int, at: int, price: PriceKind) -> CandleColumns:
         upto = self._knots
         if candle == at // self._length:
             upto = min(int((at % self._length) / self._knot_ms), self._knots - 1) + 1
         return self._pieces(key, candle, upto, MINUTE_MS, price)
 
-    def _pieces(self, key: Key, candle: int, upto: int, length: int, price: PriceKind) -> Candles:
+    def _pieces(
+        self, key: Key, candle: int, upto: int, length: int, price: PriceKind
+    ) -> CandleColumns:
         """Cut the first knots of a candle's path into candles of a length."""
         path = self._moved_path(key, candle, price)
         start = candle * self._length
@@ -207,7 +302,7 @@ class PathPrices:
         share = turnover / max(1, int(done[-1])) if price == "last" else 0.0
         times = (start + np.arange(upto) * self._knot_ms).astype(np.int64)
         values = path[:upto]
-        each = Candles(times, values, values, values, values, lots, np.asarray(lots * share))
+        each = CandleColumns(times, values, values, values, values, lots, np.asarray(lots * share))
         return longer(each, length) if length < self._length else _one(each, start)
 
 
@@ -215,9 +310,9 @@ def _ohlc(values: Ticks) -> tuple[int, int, int, int]:
     return int(values[0]), int(values.max()), int(values.min()), int(values[-1])
 
 
-def _one(each: Candles, start: int) -> Candles:
+def _one(each: CandleColumns, start: int) -> CandleColumns:
     open_, high, low, close = _ohlc(each.close)
-    return Candles(
+    return CandleColumns(
         np.array([start]),
         np.array([open_]),
         np.array([high]),

@@ -17,8 +17,7 @@ from typing import Any
 import msgspec
 
 from config.errors import DeskError, GateRefused
-from live_nodes.practice.exchange.model import ROW_TYPES, Row
-from live_nodes.practice.exchange.row_text import row_from_text, row_text
+from live_nodes.practice.exchange.records import ROW_TYPES, Row
 
 LAYOUT = 1
 """Of the file; one of another layout is refused."""
@@ -39,7 +38,7 @@ _UPSERT_FACT = (
 )
 
 
-class Store:
+class StateFile:
     """An open state file; one process at a time.
 
     Parameters
@@ -150,3 +149,21 @@ def _opened(path: Path) -> sqlite3.Connection:
             "move it away to begin anew"
         ) from error
     return database
+
+
+def row_text(row: Row) -> bytes:
+    """Write a row as JSON; decimals become strings with all their digits."""
+    return msgspec.json.encode(row)
+
+
+def row_from_text(table: str, text: bytes | str) -> Row:
+    """Read a row of a table back.
+
+    Raises
+    ------
+    KeyError
+        No such table.
+    msgspec.ValidationError
+        The text is not a row of this table: the state file is of another version, or damaged.
+    """
+    return msgspec.json.decode(text, type=ROW_TYPES[table])

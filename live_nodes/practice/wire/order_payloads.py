@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from live_nodes.practice.exchange.model import Execution, Order
+from live_nodes.practice.exchange.records import ExecutionRow, OrderRow
 from live_nodes.practice.wire.spelling import or_empty, plain
 
 Json = dict[str, Any]
 
 
-def order(record: Order) -> Json:
+def order(record: OrderRow) -> Json:
     """Write an order for ``GET /v5/order/realtime`` and ``history``."""
     price = f"{record.price:f}"
     leaves = record.leaves
@@ -73,7 +73,7 @@ def order(record: Order) -> Json:
     }
 
 
-def order_push(record: Order) -> Json:
+def order_push(record: OrderRow) -> Json:
     """Write an order for the push topic ``order``."""
     return order(record) | {
         "category": record.category,
@@ -82,12 +82,12 @@ def order_push(record: Order) -> Json:
     }
 
 
-def acknowledgement(record: Order) -> Json:
+def acknowledgement(record: OrderRow) -> Json:
     """Write the answer to a create, amend or cancel."""
     return {"orderId": record.order_id, "orderLinkId": record.order_link_id}
 
 
-def execution(record: Execution) -> Json:
+def execution(record: ExecutionRow) -> Json:
     """Write a fill for ``GET /v5/execution/list``."""
     return {
         "symbol": record.symbol,
@@ -122,7 +122,7 @@ def execution(record: Execution) -> Json:
     }
 
 
-def execution_push(record: Execution) -> Json:
+def execution_push(record: ExecutionRow) -> Json:
     """Write a fill for the push topic ``execution``."""
     return execution(record) | {
         "category": record.category,
@@ -133,7 +133,7 @@ def execution_push(record: Execution) -> Json:
     }
 
 
-def fast_execution_push(record: Execution) -> Json:
+def fast_execution_push(record: ExecutionRow) -> Json:
     """Write a fill for the push topic ``execution.fast``."""
     return {
         "category": record.category,

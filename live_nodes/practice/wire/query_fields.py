@@ -6,15 +6,15 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from live_nodes.practice.exchange.model import Refusal
+from live_nodes.practice.exchange.model import BybitRefusal
 
 CATEGORIES = ("linear", "spot")
 WEEK_MS = 7 * 86_400_000
 
 
-def wrong(name: str, why: str) -> Refusal:
+def wrong(name: str, why: str) -> BybitRefusal:
     """Return Bybit's refusal of a parameter."""
-    return Refusal(10001, f"Request parameter error: {name} {why}.")
+    return BybitRefusal(10001, f"Request parameter error: {name} {why}.")
 
 
 def text(params: Mapping[str, Any], name: str, choices: Collection[str] = ()) -> str:

@@ -1,0 +1,264 @@
+"""Requests about positions: leverage, modes, take-profit and stop-loss."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import ROUND_HALF_UP, Decimal
+
+from live_nodes.practice.exchange import refusals
+from live_nodes.practice.exchange.accounts import PracticeAccount
+from live_nodes.practice.exchange.book import MarketState
+from live_nodes.practice.exchange.margins import bankruptcy_price, margins_of
+from live_nodes.practice.exchange.matching import close_out
+from live_nodes.practice.exchange.model import ZERO, Side, TradingStopRequest
+from live_nodes.practice.exchange.order_checks import check_price, check_qty, check_stops, to_tick
+from live_nodes.practice.exchange.records import ExecutionRow, OrderRow
+from live_nodes.practice.exchange.state import ExchangeState, counted_id
+from live_nodes.practice.exchange.stops import (
+    PARTIAL,
+    StopSetting,
+    add_partial,
+    clear_full,
+    set_full,
+)
+
+MOST_PARTIAL = 20
+ONE = Decimal(1)
+
+
+def set_leverage(state: ExchangeState, name: str, symbol: str, leverage: Decimal) -> None:
+    """Set a symbol's leverage, if the margin that it then takes is there."""
+    account, market = state.account(name), state.market(("linear", symbol))
+    rules = market.symbol
+    if leverage < ONE or leverage % rules.leverage_step:
+        raise refusals.parameter("buyLeverage invalid")
+    if leverage > rules.max_leverage:
+        raise refusals.LEVERAGE_TOO_HIGH()
+    held = account.holding(symbol)
+    if held.leverage == leverage:
+        raise refusals.LEVERAGE_NOT_MODIFIED()
+    before, held.leverage = held.leverage, leverage
+    if leverage < before and margins_of(account, state.markets).free < 0:
+        held.leverage = before
+        raise refusals.LEVERAGE_NEEDS_MARGIN()
+    state.position_changed(name, symbol)
+
+
+def switch_mode(state: ExchangeState, name: str, symbol: str, mode: int) -> None:
+    """Answer a switch of position mode: one-way (0) is all there is."""
+    state.account(name)
+    if symbol:
+        state.market(("linear", symbol))
+    if mode not in (0, 3):
+        raise refusals.parameter("mode invalid")
+    if mode == 3:
+        raise refusals.HEDGE_NOT_SUPPORTED()
+    raise refusals.MODE_NOT_MODIFIED()
+
+
+def set_margin_mode(state: ExchangeState, name: str, mode: str) -> None:
+    """Answer a switch of margin mode: cross margin is all there is, and no change is no error."""
+    state.account(name)
+    if mode not in ("REGULAR_MARGIN", "ISOLATED_MARGIN", "PORTFOLIO_MARGIN"):
+        raise refusals.parameter("setMarginMode invalid")
+    if mode != "REGULAR_MARGIN":
+        raise refusals.MARGIN_MODE_FAILED()
+
+
+def trading_stop(state: ExchangeState, name: str, request: TradingStopRequest, now_ms: int) -> None:
+    """Set, change or take away the stops of a position."""
+    account, market = state.account(name), state.market(("linear", request.symbol))
+    held = account.holding(request.symbol)
+    if not held.size:
+        raise refusals.NO_POSITION()
+    base = market.value_price
+    check_stops(
+        market, "Buy" if held.size > 0 else "Sell", base, request.take_profit, request.stop_loss,
+        request.tp_trigger_by, request.sl_trigger_by,
+    )  # fmt: skip
+    for price in (request.tp_limit_price, request.sl_limit_price):
+        check_price(market.symbol, price)
+    if request.tpsl_mode == "Partial":
+        _partial(state, account, market, request, now_ms)
+    else:
+        _full(state, account, request, now_ms)
+    state.position_changed(name, request.symbol)
+    state.moved[market.key] = None
+
+
+def _full(
+    state: ExchangeState, account: PracticeAccount, request: TradingStopRequest, now_ms: int
+) -> None:
+    held = account.holding(request.symbol)
+    asked = (
+        (True, request.take_profit, request.tp_trigger_by, held.take_profit, held.tp_trigger_by),
+        (False, request.stop_loss, request.sl_trigger_by, held.stop_loss, held.sl_trigger_by),
+    )
+    changes = [
+        (profit, value, by)
+        for profit, value, by, old, old_by in asked
+        if value is not None and (value or None, by if value else "") != (old, old_by)
+    ]
+    if not changes:
+        raise refusals.NOT_MODIFIED()
+    for profit, value, by in changes:
+        if value:
+            set_full(state, account, request.symbol, [StopSetting(profit, value, by)], now_ms)
+        else:
+            clear_full(state, account, request.symbol, profit=profit, now_ms=now_ms)
+
+
+def _partial(
+    state: ExchangeState,
+    account: PracticeAccount,
+    market: MarketState,
+    request: TradingStopRequest,
+    now_ms: int,
+) -> None:
+    pair = [
+        (StopSetting(profit, value, by, kind, limit), size)
+        for profit, value, by, kind, limit, size in (
+            (True, request.take_profit, request.tp_trigger_by, request.tp_order_type,
+             request.tp_limit_price, request.tp_size),
+            (False, request.stop_loss, request.sl_trigger_by, request.sl_order_type,
+             request.sl_limit_price, request.sl_size),
+        )
+        if value
+    ]  # fmt: skip
+    if not pair:
+        raise refusals.NOT_MODIFIED()
+    sizes = {size for _, size in pair}
+    if len(sizes) > 1:
+        raise refusals.parameter("tpSize and slSize must equal")
+    qty = sizes.pop()
+    held = account.holding(request.symbol)
+    if qty is None:
+        raise refusals.parameter("tpSize or slSize is required in Partial tpslMode")
+    check_qty(market.symbol, qty, market_order=False, reduce_only=True)
+    if qty > abs(held.size):
+        raise refusals.parameter("tpSize or slSize is larger than the position")
+    standing = sum(o.stop_order_type in PARTIAL for o in account.open.values()
+                   if o.symbol == request.symbol)  # fmt: skip
+    if standing + len(pair) > MOST_PARTIAL:
+        raise refusals.TOO_MANY_PARTIAL_STOPS()
+    number, pair_id = state.next_order()
+    parent = OrderRow(
+        account=account.name, number=number, order_id=pair_id, order_link_id="",
+        category="linear", symbol=request.symbol, side="Buy" if held.size > 0 else "Sell",
+        order_type="Market", qty=qty, price=market.value_price, time_in_force="IOC",
+        status="Filled", created_ms=now_ms, updated_ms=now_ms,
+    )  # fmt: skip
+    add_partial(state, account, parent, [stop for stop, _ in pair], qty, now_ms)
+
+
+FUNDING_DIGITS = Decimal("1e-8")
+MINUTE_MS = 60_000
+
+
+def settle_funding(state: ExchangeState, market: MarketState, rate: Decimal, now_ms: int) -> None:
+    """Pay funding on every position, once a boundary (the nearest minute names it)."""
+    boundary = (now_ms + MINUTE_MS // 2) // MINUTE_MS * MINUTE_MS
+    if market.funded_ms == boundary:
+        return
+    market.funded_ms = boundary
+    state.market_changed(market.key)
+    rules, mark = market.symbol, market.value_price
+    for name in sorted(market.holders):
+        account = state.accounts[name]
+        held = account.holding(rules.name)
+        value = abs(held.size) * mark
+        paid = (held.size * mark * rate).quantize(FUNDING_DIGITS, ROUND_HALF_UP)
+        account.pay_funding(rules, paid, now_ms)
+        state.position_changed(name, rules.name)
+        state.record_execution(
+            ExecutionRow(
+                account=name,
+                exec_id="",
+                category="linear",
+                symbol=rules.name,
+                side="Buy" if held.size > 0 else "Sell",
+                exec_type="Funding",
+                price=mark,
+                qty=abs(held.size),
+                value=value,
+                fee=paid,
+                fee_rate=rate,
+                fee_coin=rules.settle,
+                is_maker=False,
+                time_ms=now_ms,
+                order_id=counted_id(state.salt, "funding", state.seq + 1),
+                mark_price=mark,
+                leverage=held.leverage,
+                change=-paid,
+                balance=account.coin(rules.settle).balance,
+            )
+        )
+
+
+def liquidate_due(state: ExchangeState, market: MarketState, now_ms: int) -> None:
+    """Take over every account with a position here whose margin balance is used up."""
+    for name in sorted(market.holders):
+        account = state.accounts[name]
+        margins = margins_of(account, state.markets)
+        if margins.balance <= margins.maintenance:
+            _take_over(state, account, now_ms)
+
+
+def _take_over(state: ExchangeState, account: PracticeAccount, now_ms: int) -> None:
+    for order in sorted(account.open.values(), key=lambda o: o.number):
+        state.close_order(order, now_ms, cancel_type="CancelAllBeforeLiq")
+    balance = margins_of(account, state.markets).balance
+    held = sorted((h for h in account.holdings.values() if h.size), key=lambda h: h.symbol)
+    markets = [state.markets["linear", h.symbol] for h in held]
+    total = sum((abs(h.size) * m.value_price for h, m in zip(held, markets, strict=True)), ZERO)
+    for holding, market in zip(held, markets, strict=True):
+        rules, mark = market.symbol, market.value_price
+        taker = account.fees(rules).taker
+        exact = bankruptcy_price(holding.size, mark, balance, total, taker)
+        price = max(rules.tick, to_tick(exact, rules.tick, up=holding.size > 0))
+        holding.take_profit = holding.stop_loss = None
+        number, order_id = state.next_order()
+        order = _venue_order(account, market, price, now_ms, "CreateByTakeOver_PassThrough")
+        order = replace(order, number=number, order_id=order_id)
+        order = close_out(state, market, order, "BustTrade", now_ms)
+        state.record_order(replace(order, status="Filled"))
+
+
+def deliver(state: ExchangeState, market: MarketState, now_ms: int) -> None:
+    """Close a delisted market: its orders are cancelled, its positions settled at the mark."""
+    key = market.key
+    for account in state.accounts.values():
+        for order in sorted(account.open.values(), key=lambda o: o.number):
+            if order.key == key:
+                state.close_order(order, now_ms, cancel_type="CancelBySettle")
+    for name in sorted(market.holders):
+        account = state.accounts[name]
+        order = _venue_order(account, market, market.value_price, now_ms, "CreateBySettle")
+        order = replace(order, order_id=counted_id(state.salt, "delivery", state.seq + 1))
+        close_out(state, market, order, "Delivery", now_ms)
+
+
+def _venue_order(
+    account: PracticeAccount, market: MarketState, price: Decimal, now_ms: int, create_type: str
+) -> OrderRow:
+    size = account.size(market.symbol.name)
+    side: Side = "Sell" if size > 0 else "Buy"
+    return OrderRow(
+        account=account.name,
+        number=0,
+        order_id="",
+        order_link_id="",
+        category="linear",
+        symbol=market.symbol.name,
+        side=side,
+        order_type="Market",
+        qty=abs(size),
+        price=price,
+        time_in_force="IOC",
+        status="New",
+        created_ms=now_ms,
+        updated_ms=now_ms,
+        create_type=create_type,
+        reduce_only=True,
+        last_price_on_created=market.last,
+    )

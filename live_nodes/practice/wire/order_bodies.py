@@ -1,0 +1,440 @@
+"""JSON bodies of POST requests, checked against Bybit's documentation and typed: one table each.
+
+Here is what can be checked without the symbol or the market; the rest is ``order_checks`` and
+``orders``. Sources: https://bybit-exchange.github.io/docs/v5/order/create-order and its neighbours
+amend-order, cancel-order, cancel-all, and position/trading-stop. Every refusal is 10001 unless
+Bybit has a code of its own for spot. Parameters that Bybit does not document are let through, as
+Bybit does; documented ones that this exchange cannot honour are refused, never ignored.
+
+Bybit's numbers are JSON strings, its flags JSON booleans, its small integers JSON numbers; where
+Bybit is known to take a bare number for a string (both clients of the tests send some) so do we.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from live_nodes.practice.exchange import refusals
+from live_nodes.practice.exchange.model import (
+    AmendRequest,
+    CancelAllRequest,
+    CancelRequest,
+    OrderRequest,
+    TradingStopRequest,
+)
+from live_nodes.practice.exchange.refusals import parameter
+
+type Body = Mapping[str, Any]
+type Reader = Callable[[Body, str], Any]
+type Table = Mapping[str, tuple[str, Reader]]
+"""Attribute of the request: Bybit's name of the field, and its reader. Read in this order."""
+
+LONGEST = 40
+LONGEST_LINK = 36
+_LINK = re.compile(r"[A-Za-z0-9_-]+")
+_SYMBOL = re.compile(r"[A-Z0-9-]{2,40}")
+CATEGORIES = ("linear", "spot")
+ORDER_TYPES = ("Market", "Limit")
+UNSUPPORTED = ("orderIv", "mmp", "bboSideType", "bboLevel")
+
+
+# --- readers of one field: there, of the documented type, in range; else 10001 --------------------
+
+
+def text(body: Body, name: str) -> str:
+    """Read a string; empty when it is left out or null."""
+    value = body.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise parameter(f"params error: {name} must be a string")
+    return value
+
+
+def choice(*allowed: str, default: str = "", required: bool = False) -> Reader:
+    """Read one of the allowed words; the default when it is left out and may be."""
+
+    def read(body: Body, name: str) -> str:
+        value = text(body, name)
+        if not value and not required:
+            return default
+        if value not in allowed:
+            raise parameter(
+                f"params error: {name} must be one of {', '.join(allowed)}, was {value[:LONGEST]!r}"
+            )
+        return value
+
+    return read
+
+
+def number(body: Body, name: str) -> Decimal | None:
+    """Read a number that is not negative; null when it is left out or empty."""
+    value = body.get(name)
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise parameter(f"params error: {name} must be a number in a string")
+    written = str(value)
+    try:
+        parsed = Decimal(written) if len(written) <= LONGEST else None
+    except InvalidOperation:
+        parsed = None
+    if parsed is None or not parsed.is_finite() or parsed < 0 or parsed >= 10**18:
+        raise parameter(f"params error: {name} invalid, was {written[:LONGEST]!r}")
+    return parsed
+
+
+def positive(body: Body, name: str) -> Decimal | None:
+    """Read a number; null when it is left out or zero."""
+    return number(body, name) or None
+
+
+def whole(*allowed: int, required: bool = False) -> Reader:
+    """Read one of the allowed integers; 0 when it is left out and may be."""
+
+    def read(body: Body, name: str) -> int:
+        value = body.get(name)
+        if value is None or value == "":
+            if required:
+                raise parameter(f"params error: {name} is required")
+            return 0
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9:
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
+            words = ", ".join(str(a) for a in allowed)
+            raise parameter(f"params error: {name} must be one of {words}")
+        return value
+
+    return read
+
+
+def flag(body: Body, name: str) -> bool:
+    """Read a boolean; false when it is left out."""
+    value = body.get(name)
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise parameter(f"params error: {name} must be true or false")
+    return value
+
+
+def _symbol(body: Body, name: str) -> str:
+    value = text(body, name)
+    if not _SYMBOL.fullmatch(value):
+        raise parameter("params error: symbol invalid")
+    return value
+
+
+def _any_symbol(body: Body, name: str) -> str:
+    return _symbol(body, name) if body.get(name) else ""
+
+
+def _link_id(body: Body, name: str) -> str:
+    """Read orderLinkId: at most 36 of letters, digits, dash and underscore."""
+    value = text(body, name)
+    if len(value) > LONGEST_LINK:
+        raise parameter(f"params error: OrderLinkId cannot exceed {LONGEST_LINK} characters")
+    if value and not _LINK.fullmatch(value):
+        raise parameter(
+            "params error: OrderLinkId may have letters, digits, dashes and underscores only"
+        )
+    return value
+
+
+def _link_of_order(body: Body, name: str) -> str:
+    """Read orderLinkId of a request that needs this or an orderId."""
+    value = _link_id(body, name)
+    if not value and not text(body, "orderId"):
+        raise parameter("OrderId or orderLinkId is required")
+    return value
+
+
+def _category_of_create(body: Body, name: str) -> str:
+    category = str(_CATEGORY(body, name))
+    for other in UNSUPPORTED:
+        if body.get(other):
+            raise parameter(f"params error: {other} is not supported for {category} here")
+    if body.get("smpType") not in (None, "", "None"):
+        raise parameter("params error: smpType is not supported here")
+    return category
+
+
+def _qty(body: Body, name: str) -> Decimal:
+    value = number(body, name)
+    if value is None:
+        raise parameter(f"params error: {name} is required")
+    return value
+
+
+def _price(body: Body, name: str) -> Decimal | None:
+    return None if body["orderType"] == "Market" else number(body, name)
+
+
+def _time_in_force(body: Body, name: str) -> str:
+    """Read the time in force; "Market order will always use IOC"."""
+    value = choice("GTC", "IOC", "FOK", "PostOnly")(body, name)
+    if body["orderType"] == "Market":
+        if value == "PostOnly":
+            raise parameter("params error: a market order cannot be PostOnly")
+        return "IOC"
+    return str(value or "GTC")
+
+
+def _market_unit(body: Body, name: str) -> str:
+    """Read the unit of a spot market order: a buy is by value unless it says otherwise."""
+    value = choice("baseCoin", "quoteCoin")(body, name)
+    if body["category"] != "spot" or body["orderType"] != "Market":
+        return ""
+    return str(value or ("quoteCoin" if body.get("side") == "Buy" else "baseCoin"))
+
+
+def _is_one(body: Body, name: str) -> bool:
+    return bool(whole(0, 1)(body, name))
+
+
+_CATEGORY = choice(*CATEGORIES, required=True)
+_TRIGGER = choice("LastPrice", "MarkPrice", "IndexPrice")
+_TRIGGER_OR_LAST = choice("LastPrice", "MarkPrice", "IndexPrice", default="LastPrice")
+_MARKET_OR_LIMIT = choice(*ORDER_TYPES, default="Market")
+_FILTER = choice("Order", "StopOrder", "tpslOrder")
+
+# --- the requests ---------------------------------------------------------------------------------
+
+CREATE: Table = {
+    "category": ("category", _category_of_create),
+    "order_type": ("orderType", choice(*ORDER_TYPES, required=True)),
+    "qty": ("qty", _qty),
+    "symbol": ("symbol", _symbol),
+    "side": ("side", choice("Buy", "Sell", required=True)),
+    "price": ("price", _price),
+    "time_in_force": ("timeInForce", _time_in_force),
+    "order_link_id": ("orderLinkId", _link_id),
+    "market_unit": ("marketUnit", _market_unit),
+    "is_leverage": ("isLeverage", _is_one),
+    "reduce_only": ("reduceOnly", flag),
+    "close_on_trigger": ("closeOnTrigger", flag),
+    "position_idx": ("positionIdx", whole(0, 1, 2)),
+    "trigger_price": ("triggerPrice", positive),
+    "trigger_direction": ("triggerDirection", whole(0, 1, 2)),
+    "trigger_by": ("triggerBy", _TRIGGER),
+    "order_filter": ("orderFilter", choice("Order", "StopOrder", "tpslOrder", default="Order")),
+    "take_profit": ("takeProfit", positive),
+    "stop_loss": ("stopLoss", positive),
+    "tp_trigger_by": ("tpTriggerBy", _TRIGGER),
+    "sl_trigger_by": ("slTriggerBy", _TRIGGER),
+    "tpsl_mode": ("tpslMode", choice("Full", "Partial")),
+    "tp_order_type": ("tpOrderType", _MARKET_OR_LIMIT),
+    "sl_order_type": ("slOrderType", _MARKET_OR_LIMIT),
+    "tp_limit_price": ("tpLimitPrice", positive),
+    "sl_limit_price": ("slLimitPrice", positive),
+    "slippage_type": ("slippageToleranceType", choice("TickSize", "Percent")),
+    "slippage": ("slippageTolerance", positive),
+}
+_IDS: Table = {
+    "order_id": ("orderId", text),
+    "order_link_id": ("orderLinkId", _link_of_order),
+    "category": ("category", _CATEGORY),
+    "symbol": ("symbol", _symbol),
+}
+AMEND: Table = {
+    **_IDS,
+    "qty": ("qty", number),
+    "price": ("price", number),
+    "trigger_price": ("triggerPrice", number),
+    "trigger_by": ("triggerBy", _TRIGGER),
+    "take_profit": ("takeProfit", number),
+    "stop_loss": ("stopLoss", number),
+    "tp_trigger_by": ("tpTriggerBy", _TRIGGER),
+    "sl_trigger_by": ("slTriggerBy", _TRIGGER),
+    "tp_limit_price": ("tpLimitPrice", number),
+    "sl_limit_price": ("slLimitPrice", number),
+}
+CANCEL: Table = {**_IDS, "order_filter": ("orderFilter", _FILTER)}
+CANCEL_ALL: Table = {
+    "category": ("category", _CATEGORY),
+    "symbol": ("symbol", _any_symbol),
+    "base_coin": ("baseCoin", text),
+    "settle_coin": ("settleCoin", text),
+    "order_filter": ("orderFilter", _FILTER),
+    "stop_order_type": ("stopOrderType", choice("Stop")),
+}
+TRADING_STOP: Table = {
+    "symbol": ("symbol", _symbol),
+    "tpsl_mode": ("tpslMode", choice("Full", "Partial", required=True)),
+    "take_profit": ("takeProfit", number),
+    "stop_loss": ("stopLoss", number),
+    "tp_trigger_by": ("tpTriggerBy", _TRIGGER_OR_LAST),
+    "sl_trigger_by": ("slTriggerBy", _TRIGGER_OR_LAST),
+    "tp_size": ("tpSize", positive),
+    "sl_size": ("slSize", positive),
+    "tp_order_type": ("tpOrderType", _MARKET_OR_LIMIT),
+    "sl_order_type": ("slOrderType", _MARKET_OR_LIMIT),
+    "tp_limit_price": ("tpLimitPrice", positive),
+    "sl_limit_price": ("slLimitPrice", positive),
+    "position_idx": ("positionIdx", whole(0, 1, 2, required=True)),
+}
+
+
+def _read(body: Body, table: Table) -> dict[str, Any]:
+    return {attribute: read(body, name) for attribute, (name, read) in table.items()}
+
+
+def order_request(body: Body) -> OrderRequest:
+    """Check and type POST /v5/order/create.
+
+    Raises
+    ------
+    BybitRefusal
+        10001 and what is wrong; 170xxx for spot where Bybit has one.
+    """
+    request = OrderRequest(**_read(body, CREATE))
+    _check_price(request, body)
+    _check_trigger(request)
+    _check_reduce(request)
+    _check_attached(request)
+    _check_slippage(request)
+    return request
+
+
+def amend_request(body: Body) -> AmendRequest:
+    """Check and type POST /v5/order/amend."""
+    request = AmendRequest(**_read(body, AMEND))
+    for name, value in (
+        ("qty", request.qty),
+        ("price", request.price),
+        ("triggerPrice", request.trigger_price),
+    ):
+        if value == 0:
+            raise parameter(f"params error: {name} invalid")
+    return request
+
+
+def cancel_request(body: Body) -> CancelRequest:
+    """Check and type POST /v5/order/cancel."""
+    return CancelRequest(**_read(body, CANCEL))
+
+
+def cancel_all_request(body: Body) -> CancelAllRequest:
+    """Check and type POST /v5/order/cancel-all."""
+    request = CancelAllRequest(**_read(body, CANCEL_ALL))
+    linear = request.category == "linear"
+    if linear and not (request.symbol or request.base_coin or request.settle_coin):
+        raise parameter("symbol, baseCoin or settleCoin is required")
+    if not linear and request.settle_coin:
+        raise parameter("settleCoin is not supported for spot")
+    return request
+
+
+def trading_stop_request(body: Body) -> TradingStopRequest:
+    """Check and type POST /v5/position/trading-stop."""
+    choice("linear", required=True)(body, "category")
+    for name in ("trailingStop", "activePrice"):
+        if number(body, name):
+            raise parameter(f"params error: {name} is not supported here")
+    request = TradingStopRequest(category="linear", **_read(body, TRADING_STOP))
+    if request.position_idx:
+        raise parameter("position idx not match position mode")
+    _check_limits_of_stops(request, request.tpsl_mode)
+    if request.tpsl_mode == "Full" and (request.tp_size or request.sl_size):
+        raise parameter("tpSize and slSize are only valid in Partial tpslMode")
+    return request
+
+
+# --- fields that must fit each other ---------------------------------------------------------
+
+
+def _check_price(request: OrderRequest, body: Body) -> None:
+    if request.order_type == "Limit" and not request.price:
+        raise parameter("params error: price is required for a limit order")
+    # Bybit lets a market order's price be empty or 0; anything else is a mistake of the caller.
+    if request.order_type == "Market" and number(body, "price"):
+        raise parameter("params error: a market order takes no price")
+    closing = request.reduce_only and request.close_on_trigger
+    if not request.qty and not (request.category == "linear" and closing):
+        raise parameter("Qty invalid")
+
+
+def _check_trigger(request: OrderRequest) -> None:
+    spot = request.category == "spot"
+    if request.trigger_price is None:
+        if request.trigger_direction:
+            raise parameter("params error: triggerDirection without triggerPrice")
+        if request.order_filter != "Order" and spot:
+            raise parameter(
+                f"params error: orderFilter {request.order_filter} needs a triggerPrice"
+            )
+        return
+    if spot:
+        # Bybit's default is "Order", whose trigger it documents no meaning for.
+        if request.order_filter == "Order":
+            raise parameter(
+                "params error: a spot triggerPrice needs orderFilter StopOrder or tpslOrder"
+            )
+        if request.trigger_direction or request.trigger_by:
+            raise parameter("params error: triggerDirection and triggerBy are not valid for spot")
+    elif request.trigger_direction not in (1, 2):
+        raise parameter("params error: TriggerDirection invalid, it must be 1 or 2")
+
+
+def _check_reduce(request: OrderRequest) -> None:
+    if request.category == "spot":
+        if request.reduce_only or request.close_on_trigger:
+            raise parameter("params error: reduceOnly is not supported for spot")
+        if request.position_idx:
+            raise parameter("params error: positionIdx is not supported for spot")
+        return
+    if request.is_leverage:
+        raise parameter("params error: isLeverage is valid for spot only")
+    if request.reduce_only and (request.take_profit or request.stop_loss):
+        raise parameter("take profit and stop loss cannot be set when reduceOnly")
+
+
+def _check_attached(request: OrderRequest) -> None:
+    if request.category == "spot":
+        if not (request.take_profit or request.stop_loss):
+            return
+        if request.order_type != "Limit":
+            raise parameter("params error: a spot market order takes no TP/SL")
+        if request.tpsl_mode or request.tp_trigger_by or request.sl_trigger_by:
+            raise parameter("params error: tpslMode and tp/slTriggerBy are not for spot")
+        mode = "Partial"
+    else:
+        mode = request.tpsl_mode or "Full"
+    for what, value, by in (
+        ("takeProfit", request.take_profit, request.tp_trigger_by),
+        ("stopLoss", request.stop_loss, request.sl_trigger_by),
+    ):
+        if by and not value:
+            raise parameter(f"params error: a trigger type without {what}")
+    _check_limits_of_stops(request, mode)
+
+
+def _check_limits_of_stops(request: OrderRequest | TradingStopRequest, mode: str) -> None:
+    """Refuse limit stops outside Partial mode, without their price, and prices without them."""
+    for what, kind, limit in (
+        ("tp", request.tp_order_type, request.tp_limit_price),
+        ("sl", request.sl_order_type, request.sl_limit_price),
+    ):
+        if kind == "Limit" and mode != "Partial":
+            raise parameter(f"params error: {what}OrderType Limit needs tpslMode Partial")
+        if kind == "Limit" and not limit:
+            raise parameter(f"params error: {what}LimitPrice is required")
+        if kind == "Market" and limit:
+            raise parameter(f"params error: {what}LimitPrice needs {what}OrderType Limit")
+
+
+def _check_slippage(request: OrderRequest) -> None:
+    kind, amount = request.slippage_type, request.slippage
+    if not kind and amount is None:
+        return
+    if not kind or amount is None:
+        raise parameter("params error: slippageToleranceType and slippageTolerance go together")
+    if request.order_type != "Market" or request.trigger_price is not None:
+        raise parameter("params error: slippage tolerance is for market orders only")
+    if kind == "TickSize" and (amount % 1 or not 1 <= amount <= 10_000):
+        raise refusals.SLIPPAGE_TICKS()
+    if kind == "Percent" and (amount % Decimal("0.01") or not Decimal("0.01") <= amount <= 10):
+        raise refusals.SLIPPAGE_PERCENT()

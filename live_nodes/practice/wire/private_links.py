@@ -1,0 +1,227 @@
+"""The trade link: orders as WebSocket messages, acknowledged one by one.
+
+Messages of https://bybit-exchange.github.io/docs/v5/websocket/trade/guideline.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import OrderedDict
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any
+
+import msgspec
+
+from live_nodes.practice.exchange.model import BybitRefusal, Key
+from live_nodes.practice.exchange.records import (
+    Event,
+    ExecutionBooked,
+    OrderChanged,
+    PositionChanged,
+    WalletChanged,
+)
+from live_nodes.practice.faults.fault_state import OpFault
+from live_nodes.practice.wire import account_payloads
+from live_nodes.practice.wire import order_payloads as write
+from live_nodes.practice.wire.access import TIMESTAMP, WINDOW, Keyring, check_time
+from live_nodes.practice.wire.connections import WireConnection, plainly, text_of
+from live_nodes.practice.wire.venue import PracticeResponse, PracticeVenue, RequestDispatcher
+
+Json = dict[str, Any]
+REMEMBERED_REQUESTS = 10_000
+OPERATIONS = {
+    f"order.{action}": f"/v5/order/{action}"
+    for action in ("create", "amend", "cancel", "create-batch", "amend-batch", "cancel-batch")
+}
+
+
+class TradeLink:
+    """Answers what comes over the trade link.
+
+    Parameters
+    ----------
+    venue, desk, keyring
+        The exchange in operation, where requests are carried out, and the accounts' keys.
+    """
+
+    def __init__(self, venue: PracticeVenue, desk: RequestDispatcher, keyring: Keyring) -> None:
+        self._venue = venue
+        self._desk = desk
+        self._keyring = keyring
+        self._requests: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def hear(self, connection: WireConnection, message: Json) -> None:
+        """Answer a message."""
+        op = message.get("op")
+        if op == "ping":
+            pong = {"op": "pong", "data": [str(self._venue.told_ms())]}
+            connection.send(text_of(plainly(connection, message, 0, "OK") | pong))
+        elif op == "auth":
+            code, words = 0, "OK"
+            try:
+                if connection.account is not None:
+                    raise BybitRefusal(20001, "Repeat auth")
+                connection.account = self._login(message)
+            except BybitRefusal as refusal:
+                code, words = refusal.code, refusal.message
+            connection.send(text_of(plainly(connection, message, code, words) | {"op": "auth"}))
+        else:
+            self._operate(connection, str(op), message)
+
+    def _login(self, message: Json) -> str:
+        account = self._keyring.login(message.get("args"), self._venue.told_ms())
+        refused = self._venue.faults.on_login("trade", account)
+        if refused is not None:
+            raise refused
+        return account
+
+    def _operate(self, connection: WireConnection, op: str, message: Json) -> None:
+        fault: OpFault | None = None
+        try:
+            account, params = self._checked(connection, op, message)
+        except BybitRefusal as refusal:
+            answer = PracticeResponse(refusal.code, refusal.message)
+        else:
+            fault = self._venue.faults.on_op(op, account)
+            if fault is None or fault.execute:
+                answer = self._desk.answer(OPERATIONS[op], account, params)
+            else:
+                answer = PracticeResponse()
+        if fault is None or not fault.silent:
+            reply = answer
+            if fault is not None and fault.ret_code is not None:
+                reply = PracticeResponse(fault.ret_code, fault.message)
+            text = text_of(self._acknowledgement(connection, op, message, reply))
+            if fault is not None and fault.delay_s:
+                connection.send_later(fault.delay_s, text)
+            else:
+                connection.send(text)
+        if answer.events:
+            self._venue.publish(answer.events)
+
+    def _checked(self, connection: WireConnection, op: str, message: Json) -> tuple[str, Json]:
+        if op not in OPERATIONS:
+            raise BybitRefusal(10404, "op type is not found")
+        account = connection.account
+        if account is None:
+            raise BybitRefusal(10007, "User authentication failed.")
+        request_id = message.get("reqId")
+        if request_id:
+            self._not_again(connection, str(request_id))
+        header = message.get("header")
+        if not isinstance(header, dict) or TIMESTAMP not in header:
+            raise BybitRefusal(10001, f"Request parameter error: header {TIMESTAMP} is missing.")
+        check_time(header[TIMESTAMP], header.get(WINDOW), self._venue.told_ms())
+        args = message.get("args")
+        if not isinstance(args, list) or len(args) != 1 or not isinstance(args[0], dict):
+            raise BybitRefusal(10001, "Request parameter error: args must hold one object.")
+        return account, args[0]
+
+    def _not_again(self, connection: WireConnection, request_id: str) -> None:
+        key = (connection.id, request_id)
+        if key in self._requests:
+            raise BybitRefusal(20006, "Duplicate reqId")
+        self._requests[key] = None
+        if len(self._requests) > REMEMBERED_REQUESTS:
+            self._requests.popitem(last=False)
+
+    def _acknowledgement(
+        self, connection: WireConnection, op: str, message: Json, answer: PracticeResponse
+    ) -> Json:
+        now = str(self._venue.told_ms())
+        header = answer.allowance.headers() if answer.allowance is not None else {}
+        return plainly(connection, message, answer.code, answer.message) | {
+            "op": op,
+            "data": answer.result,
+            "retExtInfo": answer.ext,
+            "header": header | {"Traceid": connection.id.replace("-", ""), "Timenow": now},
+        }
+
+
+PLAIN = ("order", "execution", "execution.fast", "position", "wallet", "greeks", "dcp")
+TOPICS = frozenset(PLAIN) | {
+    f"{name}.{category}"
+    for name in ("order", "execution", "execution.fast", "position")
+    for category in ("linear", "spot", "inverse", "option")
+}
+_PUSHED = (OrderChanged, ExecutionBooked, PositionChanged, WalletChanged)
+
+
+class PrivateStreams:
+    """Private topics of every account.
+
+    Parameters
+    ----------
+    venue : Venue
+        The exchange in operation.
+
+    Attributes
+    ----------
+    connections : set of Connection
+        Those that are open.
+    """
+
+    def __init__(self, venue: PracticeVenue) -> None:
+        self._venue = venue
+        self.connections: set[WireConnection] = set()
+
+    def publish(self, events: list[Event], touched: Iterable[Key], now_ms: int) -> None:
+        """Push to each account what happened to it, in order, neighbours of a kind together."""
+        pushed = [event for event in events if isinstance(event, _PUSHED)]
+        for (kind, account), group in groupby(pushed, lambda one: (type(one), one.row.account)):
+            mine = [one for one in self.connections if one.account == account]
+            if not mine:
+                continue
+            told = list(group)
+            for topic, product, data in _told(kind, told):
+                self._push(mine, account, topic, product, data, now_ms)
+
+    def _push(
+        self,
+        connections: list[WireConnection],
+        account: str,
+        topic: str,
+        product: str,
+        data: list[Json],
+        now_ms: int,
+    ) -> None:
+        names = (topic, f"{topic}.{product}")
+        listeners = [one for one in connections if not one.topics.isdisjoint(names)]
+        if not listeners:
+            return
+        message = {
+            "id": uuid.uuid4().hex,
+            "topic": topic,
+            "creationTime": now_ms,
+            "data": data,
+        }
+        for delay_s, changed in self._venue.faults.on_push("private", topic, message, account):
+            for connection in listeners:
+                name = topic if topic in connection.topics else names[1]
+                text = msgspec.json.encode(changed | {"topic": name}).decode()
+                if delay_s:
+                    connection.send_later(delay_s, text)
+                else:
+                    connection.send(text)
+
+
+def _told(kind: type, events: list[Any]) -> list[tuple[str, str, list[Json]]]:
+    """Return (topic, product, data) of events of one kind."""
+    if kind is WalletChanged:
+        # Only the last of several: they are snapshots of one wallet.
+        return [("wallet", "", [account_payloads.wallet(events[-1].row)])]
+    if kind is PositionChanged:
+        return [("position", "linear", [account_payloads.position_push(one.row) for one in events])]
+    found: list[tuple[str, str, list[Json]]] = []
+    for product, group in groupby(events, lambda one: str(one.row.category)):
+        rows = [one.row for one in group]
+        if kind is OrderChanged:
+            found.append(("order", product, [write.order_push(row) for row in rows]))
+            continue
+        found.append(("execution", product, [write.execution_push(row) for row in rows]))
+        trades = [row for row in rows if row.exec_type == "Trade"]
+        if trades:
+            fast = [write.fast_execution_push(row) for row in trades]
+            found.append(("execution.fast", product, fast))
+    return found
