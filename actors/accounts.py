@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from actors.desk.guard import Guard
 from actors.guards import account_mismatch
+from actors.guards.core.guard import Rule
 from actors.guards.core.params import GuardParams
-from actors.guards.core.rule import Rule
 
 
 class AccountMismatch(Guard):

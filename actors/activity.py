@@ -13,8 +13,8 @@ from actors.guards import (
     slippage_breaches,
     trades_per_day,
 )
+from actors.guards.core.guard import Rule
 from actors.guards.core.params import GuardParams
-from actors.guards.core.rule import Rule
 
 
 class TradesPerDay(Guard):

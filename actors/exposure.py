@@ -15,8 +15,8 @@ from actors.guards import (
     position_cap,
     volatility,
 )
+from actors.guards.core.guard import Rule
 from actors.guards.core.params import GuardParams
-from actors.guards.core.rule import Rule
 
 
 class PositionCap(Guard):

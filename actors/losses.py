@@ -13,8 +13,8 @@ from actors.guards import (
     session_profit,
     symbol_loss,
 )
+from actors.guards.core.guard import Rule
 from actors.guards.core.params import GuardParams
-from actors.guards.core.rule import Rule
 
 
 class DrawdownTiers(Guard):

@@ -35,7 +35,7 @@ from actors.closing.steps import next_look, step, works_on
 from actors.closing.trading_state import SecondLock
 from actors.closing.view import Sight
 from actors.gate.gate import AccountView, OrderGate
-from actors.guards.core.facts import Snapshot
+from actors.guards.core.snapshot import Snapshot
 from actors.records.order_facts import OrderFacts
 from config.documents.setup import Risk
 from config.errors import DeskError

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-from actors.guards.core.facts import FillEvent, RoundTripEvent
+from actors.guards.core.snapshot import FillEvent, RoundTripEvent
 from actors.records.ledger import ZERO, Fill, Ledger, RoundTrip
 
 PriceOf = Callable[[str], Decimal | None]

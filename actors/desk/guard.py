@@ -16,11 +16,11 @@ from nautilus_trader.common.actor import Actor
 from nautilus_trader.common.config import ActorConfig
 
 from actors.desk.guard_state import FAILED, READINGS, STATE, UNKEPT, Kept, Shown
-from actors.guards.core.facts import Input, OrderRequested, Snapshot
-from actors.guards.core.latch import Latch, Latches, released, step, verdicts
+from actors.guards.core.guard import Rule
+from actors.guards.core.halts import Latch, Latches, released, step, verdicts
+from actors.guards.core.limits import Reading
 from actors.guards.core.params import GuardParams
-from actors.guards.core.reading import Reading
-from actors.guards.core.rule import Rule
+from actors.guards.core.snapshot import Input, OrderRequested, Snapshot
 from config.errors import DeskError, GateRefused
 from strategies.messages import Action, Verdict, refused_by
 from strategies.state import StateStore

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.guards.core.latch import Latches
-from actors.guards.core.reading import Reading
+from actors.guards.core.halts import Latches
+from actors.guards.core.limits import Reading
 
 STATE, READINGS = "state", "readings"
 """Names under which a guard's store keeps what must survive, and what is only shown."""

@@ -16,7 +16,7 @@ from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.identifiers import ClientOrderId
 
 from actors.gate.gate import AccountView
-from actors.guards.core.facts import OpenExposure
+from actors.guards.core.snapshot import OpenExposure
 from actors.records.owners import owner_of
 
 ZERO = Decimal(0)
@@ -25,7 +25,7 @@ Key = tuple[str, str]
 
 
 class OpenExposures:
-    """Makes the rows of `actors.guards.core.facts.OrderRequested.open_exposure`.
+    """Makes the rows of `actors.guards.core.snapshot.OrderRequested.open_exposure`.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ from actors.desk.heartbeats import Heartbeats
 from actors.desk.open_exposure import OpenExposures
 from actors.desk.venue_responses import answer_of
 from actors.gate.gate import AccountView, OrderGate
-from actors.guards.core.facts import (
+from actors.guards.core.snapshot import (
     DeskEvent,
     ErrorEvent,
     Input,

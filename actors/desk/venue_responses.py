@@ -14,7 +14,7 @@ from nautilus_trader.model.events import (
 from nautilus_trader.model.orders import Order
 
 from actors.gate.denials import FROM_GATE
-from actors.guards.core.facts import ErrorEvent, VenueResponse
+from actors.guards.core.snapshot import ErrorEvent, VenueResponse
 from actors.records.owners import owner_of
 
 GIVEN_UP = "UNKNOWN"

@@ -40,7 +40,7 @@ from nautilus_trader.model.orders import Order
 from actors.gate.denials import cancel_rejected, change_rejected, denied
 from actors.gate.order_reading import cancel_all_facts, cancel_facts, order_facts
 from actors.gate.rules import AccountFacts, InstrumentFacts, OrderIntent, reduces, refusal
-from actors.guards.core.facts import Holding
+from actors.guards.core.snapshot import Holding
 from actors.records.order_facts import Hold, Observer, OrderFacts
 from config.errors import DeskError
 from strategies.messages import Action, Verdict, refused_by

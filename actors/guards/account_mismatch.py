@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Input, Mismatch, Snapshot
-from actors.guards.core.params import GuardParams
-from actors.guards.core.reading import Reading, inside
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.spans import Span, span_ns
+from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.limits import Reading, inside
+from actors.guards.core.params import GuardParams, Span, span_ns
+from actors.guards.core.snapshot import Input, Mismatch, Snapshot
 
 Kind = Literal[
     "ghost_order",

@@ -6,15 +6,20 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.guards.core.assets import asset_of, coin_of
-from actors.guards.core.caps import Share, share_cap
-from actors.guards.core.exposures import net_values
-from actors.guards.core.facts import Input, OrderRequested, Snapshot
-from actors.guards.core.groups import GroupCaps, group_readings, group_refusal
+from actors.guards.core.exposure import (
+    GroupCaps,
+    Share,
+    asset_of,
+    coin_of,
+    group_readings,
+    group_refusal,
+    net_values,
+    share_cap,
+    worst_case,
+)
+from actors.guards.core.guard import Nothing, Readings, Rule, nothing
 from actors.guards.core.params import ActionName, GuardParams, Release
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.worst_case import worst_case
+from actors.guards.core.snapshot import Input, OrderRequested, Snapshot
 
 
 class AssetCap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,12 +8,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Input, RoundTripEvent, Snapshot
-from actors.guards.core.latch import end_of
-from actors.guards.core.notable import notable_readings
+from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.halts import end_of
+from actors.guards.core.limits import Reading, notable_readings
 from actors.guards.core.params import GuardParams, Release
-from actors.guards.core.reading import Reading
-from actors.guards.core.rule import Readings, Rule
+from actors.guards.core.snapshot import Input, RoundTripEvent, Snapshot
 from strategies.messages import Action
 
 _PREFIX = {"strategies": "strategy:", "instruments": "instrument:"}

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.guards.core.facts import FillEvent, Input, OrderRequested, RoundTripEvent, Snapshot
-from actors.guards.core.held import Holds, adds, after_fill, held_of, is_flat
-from actors.guards.core.reading import Reading
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.scopes import Of, scope_of
-from actors.guards.core.spans import SpanOrNone, seconds, span_ns
-from actors.guards.core.transient import TransientParams, refuses
+from actors.guards.core.exposure import Holds, adds, after_fill, held_of, is_flat
+from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.limits import Reading
+from actors.guards.core.params import (
+    Of,
+    SpanOrNone,
+    TransientParams,
+    refuses,
+    scope_of,
+    seconds,
+    span_ns,
+)
+from actors.guards.core.snapshot import FillEvent, Input, OrderRequested, RoundTripEvent, Snapshot
 
 
 class CooldownParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):

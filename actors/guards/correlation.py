@@ -7,14 +7,12 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta
 
-from actors.guards.core.caps import cap_of
-from actors.guards.core.exposures import net_values
-from actors.guards.core.facts import Input, Snapshot
-from actors.guards.core.params import Fraction, GuardParams, Release
-from actors.guards.core.reading import Reading, inside
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.samples import Remembered, Samples, correlations, known, sampled, without
-from actors.guards.core.spans import Span, span_ns
+from actors.guards.core.exposure import cap_of, net_values
+from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.limits import Reading, inside
+from actors.guards.core.params import Fraction, GuardParams, Release, Span, span_ns
+from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.core.windows import Remembered, Samples, correlations, known, sampled, without
 
 
 class CorrelationParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from actors.guards.core.facts import Input, Snapshot
-from actors.guards.core.params import Release
-from actors.guards.core.reading import Reading
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.transient import TransientParams
+from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.limits import Reading
+from actors.guards.core.params import Release, TransientParams
+from actors.guards.core.snapshot import Input, Snapshot
 
 
 class CrossedBookParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):

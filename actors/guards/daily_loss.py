@@ -8,11 +8,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Input, Snapshot
+from actors.guards.core.guard import Readings, Rule
 from actors.guards.core.limits import ZERO, Money, exact, given, limit, none_given
-from actors.guards.core.marks import Mark, fresh, opening
 from actors.guards.core.params import ActionName, Fraction, GuardParams, Release
-from actors.guards.core.rule import Readings, Rule
+from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.core.windows import Mark, fresh, opening
 
 
 class DailyLossParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):

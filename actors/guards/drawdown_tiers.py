@@ -10,11 +10,11 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core import curves
-from actors.guards.core.curves import CurveParams, Peaks
-from actors.guards.core.facts import Input, Snapshot
+from actors.guards.core import equity_curves as curves
+from actors.guards.core.equity_curves import CurveParams, Peaks
+from actors.guards.core.guard import Readings, Rule
 from actors.guards.core.limits import Limit, limit, percent
-from actors.guards.core.rule import Readings, Rule
+from actors.guards.core.snapshot import Input, Snapshot
 from strategies.messages import Action
 
 

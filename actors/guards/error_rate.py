@@ -7,12 +7,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import ErrorEvent, Input, Snapshot
-from actors.guards.core.params import GuardParams, Release
-from actors.guards.core.reading import Reading, inside
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.spans import Span, span_ns
-from actors.guards.core.stamps import Stamps, added, below_from, counted
+from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.limits import Reading, inside
+from actors.guards.core.params import GuardParams, Release, Span, span_ns
+from actors.guards.core.snapshot import ErrorEvent, Input, Snapshot
+from actors.guards.core.windows import Stamps, added, below_from, counted
 
 
 class ErrorRateParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from actors.guards.core.caps import Cap, Share, cap_reading, money_cap, share_cap
-from actors.guards.core.exposures import Values, gross, net, net_values, strategy_values
-from actors.guards.core.facts import Input, OrderRequested, Snapshot
-from actors.guards.core.limits import Money, none_given
+from actors.guards.core.exposure import (
+    Cap,
+    Share,
+    Values,
+    cap_reading,
+    gross,
+    money_cap,
+    net,
+    net_values,
+    share_cap,
+    strategy_values,
+    worst_case,
+)
+from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.limits import Money, Reading, none_given
 from actors.guards.core.params import GuardParams, Release
-from actors.guards.core.reading import Reading
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.worst_case import worst_case
+from actors.guards.core.snapshot import Input, OrderRequested, Snapshot
 
 Of = Literal["desk", "strategies"]
 

@@ -8,15 +8,12 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from actors.guards.core.caps import NO_EQUITY
-from actors.guards.core.facts import ZERO, Input, OrderRequested, Snapshot
-from actors.guards.core.limits import exact
+from actors.guards.core.exposure import NO_EQUITY, worst_case
+from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.limits import Reading, exact
 from actors.guards.core.margin import ONE, initial_margin, initial_margins, stake, stakes
 from actors.guards.core.params import Fraction, GuardParams, Release
-from actors.guards.core.reading import Reading
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.worst_case import worst_case
+from actors.guards.core.snapshot import ZERO, Input, OrderRequested, Snapshot
 
 
 class FreeMarginParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.guards.core.facts import Input, OrderRequested, Snapshot
-from actors.guards.core.reading import Reading
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.spans import SpanOrNone, seconds, span_ns
-from actors.guards.core.transient import TransientParams, refuses
+from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.limits import Reading
+from actors.guards.core.params import SpanOrNone, TransientParams, refuses, seconds, span_ns
+from actors.guards.core.snapshot import Input, OrderRequested, Snapshot
 
 
 class FundingWindowParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):

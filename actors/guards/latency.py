@@ -10,13 +10,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Input, Market, OrderRequested, Snapshot
-from actors.guards.core.notable import notable_readings
-from actors.guards.core.reading import Reading, inside
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.spans import Span, seconds, span_ns
-from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.transient import TransientParams, refuses
+from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.limits import Reading, inside, notable_readings
+from actors.guards.core.params import Span, TransientParams, refuses, seconds, span_ns
+from actors.guards.core.snapshot import Input, Market, OrderRequested, Snapshot
 
 _NORMAL = NormalDist()
 

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Literal
 
-from actors.guards.core.facts import Input, Snapshot
-from actors.guards.core.limits import exact, none_given, percent
+from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.limits import Reading, exact, none_given, percent
 from actors.guards.core.margin import Stake, against, alone, maintenance_margin, stakes, together
 from actors.guards.core.params import ActionName, Fraction, GuardParams, Release
-from actors.guards.core.reading import Reading
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.stateless import Nothing, nothing
+from actors.guards.core.snapshot import Input, Snapshot
 
 FARTHEST = Decimal(10)
 """Told in place of anything farther, and where no move at all would liquidate."""

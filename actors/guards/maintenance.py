@@ -6,13 +6,11 @@ from functools import cache
 
 import msgspec
 
-from actors.guards.core.exposures import net_values
-from actors.guards.core.facts import Input, OrderRequested, Snapshot
-from actors.guards.core.reading import Reading
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.spans import SpanOrNone, seconds, span_ns
-from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.transient import TransientParams, refuses
+from actors.guards.core.exposure import net_values
+from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.limits import Reading
+from actors.guards.core.params import SpanOrNone, TransientParams, refuses, seconds, span_ns
+from actors.guards.core.snapshot import Input, OrderRequested, Snapshot
 from config.durations import nanoseconds, parse
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from actors.guards.core import curves
-from actors.guards.core.curves import CurveParams, Peaks
-from actors.guards.core.facts import Input, Snapshot
+from actors.guards.core import equity_curves as curves
+from actors.guards.core.equity_curves import CurveParams, Peaks
+from actors.guards.core.guard import Readings, Rule
 from actors.guards.core.limits import Money, given, none_given
-from actors.guards.core.marks import Session, release_problems
 from actors.guards.core.params import ActionName, Fraction
-from actors.guards.core.rule import Readings, Rule
+from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.core.windows import Session, release_problems
 
 _PEAK = {"all": "the peak", "day": "the peak of the UTC day"}
 

@@ -7,13 +7,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Input, OrderRequested, Refused, Snapshot
-from actors.guards.core.params import Release
-from actors.guards.core.reading import Reading, inside
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.spans import Span, span_ns
-from actors.guards.core.stamps import Stamps, added, below_from, counted
-from actors.guards.core.transient import TransientParams, refuses
+from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.limits import Reading, inside
+from actors.guards.core.params import Release, Span, TransientParams, refuses, span_ns
+from actors.guards.core.snapshot import Input, OrderRequested, Refused, Snapshot
+from actors.guards.core.windows import Stamps, added, below_from, counted
 from config.durations import MINUTE_NS
 
 

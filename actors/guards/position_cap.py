@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from actors.guards.core.caps import (
+from actors.guards.core.exposure import (
     Cap,
     Share,
     cap_reading,
     money_cap,
+    net_values,
     notable_instruments,
     share_cap,
+    worst_case,
 )
-from actors.guards.core.exposures import net_values
-from actors.guards.core.facts import Input, OrderRequested, Snapshot
+from actors.guards.core.guard import Nothing, Readings, Rule, nothing
 from actors.guards.core.limits import Money, none_given
 from actors.guards.core.params import ActionName, GuardParams, Release
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.worst_case import worst_case
+from actors.guards.core.snapshot import Input, OrderRequested, Snapshot
 
 
 class PositionCapParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,14 +7,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Input, Snapshot
-from actors.guards.core.limits import percent
-from actors.guards.core.notable import notable_readings
-from actors.guards.core.params import Release
-from actors.guards.core.reading import Reading, inside
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.spans import Span, span_ns
-from actors.guards.core.transient import TransientParams
+from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.limits import Reading, inside, notable_readings, percent
+from actors.guards.core.params import Release, Span, TransientParams, span_ns
+from actors.guards.core.snapshot import Input, Snapshot
 
 
 class PriceJumpParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):

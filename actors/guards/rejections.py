@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Input, Snapshot, VenueResponse
-from actors.guards.core.params import GuardParams
-from actors.guards.core.reading import Reading, inside
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.scopes import scope_of
+from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.limits import Reading, inside
+from actors.guards.core.params import GuardParams, scope_of
+from actors.guards.core.snapshot import Input, Snapshot, VenueResponse
 
 
 class RejectionsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,11 +7,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import Input, Snapshot
+from actors.guards.core.guard import Readings, Rule
 from actors.guards.core.limits import Money, given, none_given
-from actors.guards.core.marks import SINCE, Mark, Session, fresh, opening, release_problems
 from actors.guards.core.params import ActionName, GuardParams, Release
-from actors.guards.core.rule import Readings, Rule
+from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.core.windows import SINCE, Mark, Session, fresh, opening, release_problems
 
 
 class SessionProfitParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,13 +7,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import FillEvent, Input, Snapshot
-from actors.guards.core.params import GuardParams
-from actors.guards.core.reading import Reading, inside
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.scopes import Of, scope_of
-from actors.guards.core.spans import Span, span_ns
-from actors.guards.core.stamps import Stamps, added, below_from, counted
+from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.limits import Reading, inside
+from actors.guards.core.params import GuardParams, Of, Span, scope_of, span_ns
+from actors.guards.core.snapshot import FillEvent, Input, Snapshot
+from actors.guards.core.windows import Stamps, added, below_from, counted
 
 
 class SlippageBreachesParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,13 +7,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from actors.guards.core.facts import Input, Market, OrderRequested, Snapshot
-from actors.guards.core.limits import exact
-from actors.guards.core.notable import notable_readings
-from actors.guards.core.reading import Reading
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.transient import TransientParams, refuses
+from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.limits import Reading, exact, notable_readings
+from actors.guards.core.params import TransientParams, refuses
+from actors.guards.core.snapshot import Input, Market, OrderRequested, Snapshot
 
 
 class SpreadGateParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):

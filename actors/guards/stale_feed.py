@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from actors.guards.core.facts import Input, Snapshot
-from actors.guards.core.notable import notable_readings
-from actors.guards.core.reading import Reading, inside
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.spans import Span, seconds, span_ns
-from actors.guards.core.stateless import Nothing, nothing
-from actors.guards.core.transient import TransientParams
+from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.limits import Reading, inside, notable_readings
+from actors.guards.core.params import Span, TransientParams, seconds, span_ns
+from actors.guards.core.snapshot import Input, Snapshot
 
 
 class StaleFeedParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):

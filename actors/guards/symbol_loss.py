@@ -7,13 +7,19 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.guards.core.facts import Input, Snapshot
-from actors.guards.core.limits import ZERO, Limit, Money, given, none_given
-from actors.guards.core.marks import SINCE, Mark, Session, best, fresh, opening, release_problems
-from actors.guards.core.notable import notable_readings
+from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.limits import (
+    ZERO,
+    Limit,
+    Money,
+    Reading,
+    given,
+    none_given,
+    notable_readings,
+)
 from actors.guards.core.params import ActionName, Fraction, GuardParams
-from actors.guards.core.reading import Reading
-from actors.guards.core.rule import Readings, Rule
+from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.core.windows import SINCE, Mark, Session, best, fresh, opening, release_problems
 from config.durations import DAY_NS
 
 

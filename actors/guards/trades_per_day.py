@@ -7,13 +7,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import FillEvent, Input, OrderRequested, Snapshot
-from actors.guards.core.held import Holds, after_fill, could_open, held_of, is_flat
-from actors.guards.core.notable import notable_readings
-from actors.guards.core.params import GuardParams, Release
-from actors.guards.core.reading import Reading
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.transient import refuses
+from actors.guards.core.exposure import Holds, after_fill, could_open, held_of, is_flat
+from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.limits import Reading, notable_readings
+from actors.guards.core.params import GuardParams, Release, refuses
+from actors.guards.core.snapshot import FillEvent, Input, OrderRequested, Snapshot
 from config.durations import DAY_NS
 
 

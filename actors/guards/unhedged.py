@@ -8,11 +8,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.facts import FillEvent, Input, Snapshot
-from actors.guards.core.limits import exact
+from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.limits import Reading, exact, inside
 from actors.guards.core.params import ActionName, GuardParams
-from actors.guards.core.reading import Reading, inside
-from actors.guards.core.rule import Readings, Rule
+from actors.guards.core.snapshot import FillEvent, Input, Snapshot
 
 ZERO = Decimal(0)
 

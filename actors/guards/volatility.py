@@ -6,13 +6,11 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from actors.guards.core.facts import Input, Snapshot
-from actors.guards.core.limits import none_given, percent
-from actors.guards.core.params import GuardParams, Release
-from actors.guards.core.reading import Reading, inside
-from actors.guards.core.rule import Readings, Rule
-from actors.guards.core.samples import Remembered, Samples, known, sampled, volatilities, without
-from actors.guards.core.spans import Span, span_ns
+from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.limits import Reading, inside, none_given, percent
+from actors.guards.core.params import GuardParams, Release, Span, span_ns
+from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.core.windows import Remembered, Samples, known, sampled, volatilities, without
 from config.durations import DAY_NS
 
 YEAR_NS = 365 * DAY_NS

@@ -23,7 +23,7 @@ from nautilus_trader.model.objects import Money
 from numpy.typing import NDArray
 
 from actors.closing.forced_orders import at_market, cancelling
-from actors.guards.core.facts import Holding
+from actors.guards.core.snapshot import Holding
 from actors.records.ledger import ZERO, Fill, Ledger
 from backtests.engine.feed import Grid, Settlement
 from backtests.engine.funding import FundingPayment, funding_amount

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from actors.guards.core.facts import Market as MarketFact
+from actors.guards.core.snapshot import Market as MarketFact
 from actors.records.prices import CachePrices
 from backtests.engine.accountant import Accountant
 from backtests.engine.feed import Grid, Settlement

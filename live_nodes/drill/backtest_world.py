@@ -28,7 +28,27 @@ from nautilus_trader.model.identifiers import TradeId
 
 from actors.desk.build import guards_of
 from actors.desk.guard import Guard
-from actors.guards.core.facts import Market as MarketFact
+from actors.guards.core.drill import (
+    KEY,
+    Announced,
+    Book,
+    Failures,
+    Funding,
+    KillSwitch,
+    Late,
+    Mended,
+    Move,
+    Moves,
+    Rejects,
+    Scene,
+    Silence,
+    Slips,
+    Step,
+    Strange,
+    Wait,
+    facts_of,
+)
+from actors.guards.core.snapshot import Market as MarketFact
 from actors.records.order_facts import OrderFacts
 from backtests.engine.build import Desk, build, strategies_of, subscribe
 from backtests.engine.feed import Grid, Settlement
@@ -40,24 +60,6 @@ from config.errors import GateRefused
 from config.resolved import Resolved
 from live_nodes.drill.documents import backtest_document
 from live_nodes.drill.orders import Instruction
-from live_nodes.drill.scene import KEY, Scene, facts_of
-from live_nodes.drill.steps import (
-    Announced,
-    Book,
-    Failures,
-    Funding,
-    KillSwitch,
-    Late,
-    Mended,
-    Move,
-    Moves,
-    Rejects,
-    Silence,
-    Slips,
-    Step,
-    Strange,
-    Wait,
-)
 from live_nodes.drill.strategy import Drill
 from live_nodes.drill.world import DrillError, Heard, Refusal, Restarted, WorldName
 from live_nodes.local.mailbox import OPERATOR

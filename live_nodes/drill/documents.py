@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from actors.desk.guard import Guard
+from actors.guards.core.drill import BALANCE, KEY, Scene, facts_of
 from config.components import resolve
 from config.documents import Backtest, Component, Node, Setup
 from config.errors import InputError
 from config.params import build_params, complete_params
 from config.resolved import Resolved
 from config.writing import as_yaml
-from live_nodes.drill.scene import BALANCE, KEY, Scene, facts_of, instruments_of
+from live_nodes.drill.scene import instruments_of
 from live_nodes.local.mailbox import OPERATOR
 from live_nodes.local.practice_process import Endpoint
 from live_nodes.node.operator_desk import Operator

@@ -8,10 +8,21 @@ from decimal import Decimal
 
 import msgspec
 
-from live_nodes.drill.orders import Insist, Instruction, Trade
+from actors.guards.core.drill import (
+    Hold,
+    Plan,
+    Rejects,
+    Scene,
+    Slips,
+    Stage,
+    Step,
+    Trade,
+    Trades,
+    facts_of,
+)
+from live_nodes.drill.orders import Insist, Instruction
 from live_nodes.drill.rows import Row
-from live_nodes.drill.scene import Scene, facts_of, quantity
-from live_nodes.drill.steps import Hold, Plan, Rejects, Slips, Stage, Step, Trades
+from live_nodes.drill.scene import quantity
 from live_nodes.drill.world import DrillError, Heard, Refusal, World
 from strategies.messages import Action, Verdict
 

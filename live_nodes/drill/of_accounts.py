@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from live_nodes.drill.scene import Scene
-from live_nodes.drill.steps import Hold, KillSwitch, Plan, Stage, Strange
+from actors.guards.core.drill import Hold, KillSwitch, Plan, Scene, Stage, Strange
 from strategies.messages import Action
 
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from live_nodes.drill.orders import Trade
-from live_nodes.drill.scene import Scene
-from live_nodes.drill.steps import Failures, Mended, Plan, Rejects, Slips, Stage, Trades
+from actors.guards.core.drill import (
+    Failures,
+    Mended,
+    Plan,
+    Rejects,
+    Scene,
+    Slips,
+    Stage,
+    Trade,
+    Trades,
+)
 from strategies.messages import Action
 
 

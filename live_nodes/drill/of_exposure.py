@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from actors.guards.cluster_caps import belongs
-from actors.guards.core.assets import asset_of
-from actors.guards.core.spans import seconds, span_ns
+from actors.guards.core.drill import Hold, Move, Moves, Plan, Scene, Stage, Wait
+from actors.guards.core.exposure import asset_of
+from actors.guards.core.params import seconds, span_ns
 from config.durations import DAY_NS
 from live_nodes.drill.of_losses import EQUITY
-from live_nodes.drill.scene import Scene
-from live_nodes.drill.steps import Hold, Move, Moves, Plan, Stage, Wait
 
 BEYOND = 1.02
 HELD = 0.8

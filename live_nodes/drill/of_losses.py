@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from live_nodes.drill.orders import Trade
-from live_nodes.drill.scene import BALANCE, Scene
-from live_nodes.drill.steps import Hold, Move, Plan, Stage, Trades
+from actors.guards.core.drill import BALANCE, Hold, Move, Plan, Scene, Stage, Trade, Trades
 from strategies.messages import Action
 
 BEYOND = 1.01

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from actors.guards.core.spans import seconds, span_ns
-from live_nodes.drill.scene import Scene, facts_of
-from live_nodes.drill.steps import (
+from actors.guards.core.drill import (
     Announced,
     Book,
     Funding,
@@ -13,9 +11,12 @@ from live_nodes.drill.steps import (
     Mended,
     Move,
     Plan,
+    Scene,
     Silence,
     Stage,
+    facts_of,
 )
+from actors.guards.core.params import seconds, span_ns
 from strategies.messages import Action
 
 LONG = 600.0

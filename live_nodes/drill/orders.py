@@ -6,29 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from actors.guards.core.drill import Trade
 from live_nodes.local.files import replace_file
-
-
-class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """One order.
-
-    Parameters
-    ----------
-    after : float
-        Seconds after the instruction came.
-    instrument : str
-        Instrument id.
-    quantity : str
-        Signed base coin; zero closes what is held.
-    away : float
-        How far from the price a limit order rests, a fraction of it on the side where it does not
-        fill; zero is a market order.
-    """
-
-    after: float = 0.0
-    instrument: str
-    quantity: str
-    away: float = 0.0
 
 
 class Insist(msgspec.Struct, frozen=True, kw_only=True):

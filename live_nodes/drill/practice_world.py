@@ -20,14 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from actors.records.journal_reading import read
-from config.errors import DeskError, InputError
-from config.resolved import Resolved
-from live_nodes.drill.documents import ACCOUNT, exchange_yaml, node_yaml
-from live_nodes.drill.nursery import Child, Nursery
-from live_nodes.drill.orders import Instruction, write
-from live_nodes.drill.scene import Scene, facts_of, quantity
-from live_nodes.drill.steps import (
+from actors.guards.core.drill import (
     Announced,
     Book,
     Failures,
@@ -38,12 +31,21 @@ from live_nodes.drill.steps import (
     Move,
     Moves,
     Rejects,
+    Scene,
     Silence,
     Slips,
     Step,
     Strange,
     Wait,
+    facts_of,
 )
+from actors.records.journal_reading import read
+from config.errors import DeskError, InputError
+from config.resolved import Resolved
+from live_nodes.drill.documents import ACCOUNT, exchange_yaml, node_yaml
+from live_nodes.drill.nursery import Child, Nursery
+from live_nodes.drill.orders import Instruction, write
+from live_nodes.drill.scene import quantity
 from live_nodes.drill.world import DrillError, Heard, Refusal, Restarted, WorldName
 from live_nodes.local.mailbox import Answer, Request, answer, ask
 from live_nodes.local.practice_process import Endpoint, ensure_exchange, stop_exchange

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from actors.guards.core.drill import Plan, Scene
 from live_nodes.drill import of_accounts, of_activity, of_exposure, of_losses, of_markets
-from live_nodes.drill.scene import Scene
-from live_nodes.drill.steps import Plan
 
 Recipe = Callable[[Scene], Plan]
 

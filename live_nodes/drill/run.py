@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from actors.desk.guard import Guard
+from actors.guards.core.drill import Scene
 from config.documents import Setup
 from config.errors import DeskError, InputError, did_you_mean
 from config.resolved import Resolved
@@ -22,7 +23,6 @@ from live_nodes.drill.nursery import Nursery
 from live_nodes.drill.practice_world import PracticeWorld
 from live_nodes.drill.recipes import RECIPES, Recipe, recipe_of
 from live_nodes.drill.rows import Row, compare
-from live_nodes.drill.scene import Scene
 from live_nodes.drill.world import DrillError, World, WorldName
 from live_nodes.local.mailbox import OPERATOR
 from live_nodes.node.operator_desk import Operator

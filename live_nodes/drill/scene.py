@@ -4,106 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from actors.guards.core.drill import BALANCE
 from config.documents import Setup
 from config.errors import InputError
 from config.universe import select
 
-KEY = "drill"
-"""Of the drill's strategy."""
-BALANCE = Decimal(100_000)
-"""USDT at the start."""
 MOST = 4
 """Instruments of a drill, beside those that the guard itself names."""
 _ID = re.compile(r"^[A-Z0-9]{2,14}-(LINEAR|SPOT)\.BYBIT$")
 _USUAL = ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA")
-
-
-@dataclass(frozen=True)
-class Facts:
-    """An instrument of the drill's market; the numbers are those of a usual coin of its price."""
-
-    price: Decimal
-    tick: Decimal
-    lot: Decimal
-
-
-_FACTS = {
-    "BTC": Facts(Decimal(60_000), Decimal("0.1"), Decimal("0.001")),
-    "ETH": Facts(Decimal(3_000), Decimal("0.01"), Decimal("0.01")),
-    "SOL": Facts(Decimal(150), Decimal("0.01"), Decimal("0.1")),
-    "XRP": Facts(Decimal("2"), Decimal("0.0001"), Decimal("1")),
-}
-_OTHER = Facts(Decimal(20), Decimal("0.001"), Decimal("0.1"))
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What recipes know.
-
-    Parameters
-    ----------
-    key : str
-        The guard's.
-    params : GuardParams
-        The guard's.
-    instruments : tuple of str
-        Instrument ids, the first few of the universe and all that the guard names.
-    leverage : float
-        Largest gross value per unit of equity that the document allows.
-    taker_fee : float
-        Fraction of the value of an order.
-    sweep_s, silence_s : float
-        How often the live node compares its books with the venue's, and how soon a difference
-        counts; after how long a silence it connects anew.
-    beat : float
-        Seconds that an order needs from its sending to its fill, generously.
-    real_time : bool
-        Whether a second takes a second, so that nothing can be waited for that takes hours.
-    """
-
-    key: str
-    params: Any
-    instruments: tuple[str, ...]
-    leverage: float = 5.0
-    taker_fee: float = 0.00055
-    sweep_s: float = 13.0
-    silence_s: float = 30.0
-    beat: float = 3.0
-    real_time: bool = False
-
-    @property
-    def first(self) -> str:
-        """The instrument that most recipes take."""
-        return self.instruments[0]
-
-    @property
-    def second(self) -> str:
-        """Another one."""
-        return self.instruments[1]
-
-    @property
-    def desk(self) -> str:
-        """Scope of everything."""
-        return "desk"
-
-    @property
-    def strategy(self) -> str:
-        """Scope of the drill's strategy."""
-        return f"strategy:{KEY}"
-
-    def scope_of(self, instrument: str) -> str:
-        """Return the scope of an instrument."""
-        return f"instrument:{instrument}"
-
-
-def facts_of(instrument: str) -> Facts:
-    """Return what an instrument is in the drill's market."""
-    base = instrument.split("-")[0].removesuffix("USDT").removesuffix("USDC")
-    return _FACTS.get(base, _OTHER)
 
 
 def quantity(weight: float, price: Decimal, lot: Decimal, equity: Decimal = BALANCE) -> Decimal:

@@ -16,7 +16,8 @@ from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 
-from live_nodes.drill.orders import Insist, Instruction, Trade, read
+from actors.guards.core.drill import Trade
+from live_nodes.drill.orders import Insist, Instruction, read
 from strategies.base import DeskStrategy, DeskStrategyConfig
 from strategies.messages import Verdict
 

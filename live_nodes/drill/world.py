@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, Protocol
 
+from actors.guards.core.drill import Step
 from live_nodes.drill.orders import Instruction
-from live_nodes.drill.steps import Step
 from strategies.messages import Verdict
 
 WorldName = Literal["backtest", "practice"]

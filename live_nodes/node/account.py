@@ -11,7 +11,7 @@ from typing import Any
 from nautilus_trader.model.identifiers import Venue
 from nautilus_trader.model.objects import Currency
 
-from actors.guards.core.facts import Holding
+from actors.guards.core.snapshot import Holding
 from actors.records.owners import owner_of
 from actors.records.prices import CachePrices
 from catalog.instruments import VENUE

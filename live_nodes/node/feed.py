@@ -18,7 +18,7 @@ from nautilus_trader.model.data import FundingRateUpdate, MarkPriceUpdate, Quote
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.instruments import CurrencyPair
 
-from actors.guards.core.facts import Market
+from actors.guards.core.snapshot import Market
 from actors.records.prices import CachePrices
 from catalog.instruments import InstrumentInfo
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from actors.desk.guard_state import FAILED, READINGS, STATE, Kept, Shown
-from actors.guards.core.latch import Latch
-from actors.guards.core.reading import Reading
+from actors.guards.core.halts import Latch
+from actors.guards.core.limits import Reading
 from actors.records.journal_reading import read
 from config.documents import Node
 from config.documents.setup import Setup

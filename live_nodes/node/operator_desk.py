@@ -15,10 +15,10 @@ import msgspec
 
 from actors.desk.build import guards_of
 from actors.desk.guard import Guard
-from actors.guards.core.facts import Input, Snapshot
-from actors.guards.core.latch import Latch, Latches
+from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.halts import Latch, Latches
 from actors.guards.core.params import GuardParams
-from actors.guards.core.rule import Readings, Rule
+from actors.guards.core.snapshot import Input, Snapshot
 from actors.records.journal import Journal
 from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError

@@ -12,7 +12,7 @@ import msgspec
 
 from actors.activity import TradesPerDay
 from actors.desk.guard import Guard
-from actors.guards.core.facts import FillEvent, Market, RoundTripEvent
+from actors.guards.core.snapshot import FillEvent, Market, RoundTripEvent
 from actors.guards.maintenance import Window
 from actors.losses import ConsecutiveLosses, DailyLoss, MaxDrawdown, SessionProfit
 from actors.markets import Maintenance

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.desk.books import Books
-from actors.guards.core.facts import FillEvent, RoundTripEvent
+from actors.guards.core.snapshot import FillEvent, RoundTripEvent
 from actors.records.ledger import Fill
 
 A, B = "AAAUSDT-LINEAR.BYBIT", "BBBUSDT-LINEAR.BYBIT"

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from actors.activity import Cooldown, ErrorRate, OrderRate, Rejections, TradesPerDay
 from actors.desk.guard import Guard
-from actors.guards.core.facts import (
+from actors.guards.core.halts import Latch
+from actors.guards.core.snapshot import (
     DeskEvent,
     ErrorEvent,
     FillEvent,
@@ -24,7 +25,6 @@ from actors.guards.core.facts import (
     RoundTripEvent,
     VenueResponse,
 )
-from actors.guards.core.latch import Latch
 from actors.losses import (
     ConsecutiveLosses,
     DailyLoss,

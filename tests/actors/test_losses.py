@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actors.desk.guard import Guard
-from actors.guards.core.latch import step, verdicts
+from actors.guards.core.halts import step, verdicts
 from config.components import resolve, shipped
 from config.params import build_params, check_params
 from strategies.messages import Action

@@ -11,7 +11,8 @@ from decimal import Decimal
 import pytest
 from nautilus_trader.common.component import LiveClock
 
-from actors.guards.core.facts import (
+from actors.guards.core.limits import Reading
+from actors.guards.core.snapshot import (
     ErrorEvent,
     FillEvent,
     Holding,
@@ -21,7 +22,6 @@ from actors.guards.core.facts import (
     RoundTripEvent,
     Snapshot,
 )
-from actors.guards.core.reading import Reading
 from actors.records.ledger import Fill
 from strategies.messages import Action, Verdict
 from strategies.verdicts import board_of

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nautilus_trader.model.enums import OrderSide
 
 from actors.desk.open_exposure import OpenExposures
-from actors.guards.core.facts import Holding
+from actors.guards.core.snapshot import Holding
 from tests.actors.tiny_guards import Account
 
 NAMES = ("AAAUSDT-LINEAR.BYBIT", "BBBUSDT-LINEAR.BYBIT")

@@ -20,10 +20,10 @@ from nautilus_trader.portfolio.portfolio import Portfolio
 from actors.desk.books import Books
 from actors.desk.guard import Guard
 from actors.desk.risk_desk import RiskDesk
-from actors.guards.core.facts import Holding, OrderRequested, Snapshot
+from actors.guards.core.guard import Rule
+from actors.guards.core.limits import Reading, inside
 from actors.guards.core.params import GuardParams
-from actors.guards.core.reading import Reading, inside
-from actors.guards.core.rule import Rule
+from actors.guards.core.snapshot import Holding, OrderRequested, Snapshot
 from actors.records.order_facts import OrderFacts
 from strategies.messages import Verdict
 from strategies.state import StateStore

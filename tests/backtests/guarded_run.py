@@ -16,7 +16,7 @@ import msgspec
 from actors.activity import Cooldown, OrderRate, Rejections, SlippageBreaches, TradesPerDay
 from actors.desk.guard import Guard
 from actors.exposure import ExposureCaps, PositionCap
-from actors.guards.core.facts import Input
+from actors.guards.core.snapshot import Input
 from actors.losses import ConsecutiveLosses, DailyLoss, DrawdownTiers, MaxDrawdown, SymbolLoss
 from actors.markets import FundingWindow, PriceJump, StaleFeed
 from backtests.engine.build import Desk

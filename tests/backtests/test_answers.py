@@ -17,7 +17,7 @@ from nautilus_trader.model.identifiers import (
 )
 
 from actors.desk.venue_responses import GIVEN_UP, answer_of
-from actors.guards.core.facts import ErrorEvent, Input, Refused, VenueResponse
+from actors.guards.core.snapshot import ErrorEvent, Input, Refused, VenueResponse
 from tests.actors.tiny_guards import Loss
 from tests.builders_engine import A, Candles, Script, at, play, trading
 

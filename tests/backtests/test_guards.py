@@ -17,9 +17,9 @@ import pytest
 from actors.activity import Cooldown
 from actors.desk.guard import Guard
 from actors.desk.risk_desk import AGAIN
-from actors.guards.core.facts import Holding, Input, OrderRequested, Snapshot
-from actors.guards.core.facts import Market as MarketFact
-from actors.guards.core.latch import Latches, step, verdicts
+from actors.guards.core.halts import Latches, step, verdicts
+from actors.guards.core.snapshot import Holding, Input, OrderRequested, Snapshot
+from actors.guards.core.snapshot import Market as MarketFact
 from actors.guards.maintenance import Window
 from actors.losses import ConsecutiveLosses, DailyLoss
 from actors.markets import FundingWindow, Maintenance

@@ -15,7 +15,7 @@ import yaml
 
 from actors.desk.build import guards_of
 from actors.desk.risk_desk import RiskDesk
-from actors.guards.core.facts import Snapshot
+from actors.guards.core.snapshot import Snapshot
 from backtests.guard_costs import without_guards
 from backtests.run import Prepared
 from backtests.run import run as run_backtest

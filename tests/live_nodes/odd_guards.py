@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import msgspec
 
 from actors.desk.guard import Guard
-from actors.guards.core.facts import Snapshot
+from actors.guards.core.guard import Rule
 from actors.guards.core.params import GuardParams
-from actors.guards.core.rule import Rule
+from actors.guards.core.snapshot import Snapshot
 
 LOOKS = 5
 """How often the odd ones look before they break or fall silent."""

@@ -13,10 +13,10 @@ from nautilus_trader.common.config import ActorConfig
 from actors.desk.books import Books
 from actors.desk.guard import SEEN, Guard
 from actors.desk.risk_desk import RiskDesk
-from actors.guards.core.facts import DeskEvent, Input, Snapshot
-from actors.guards.core.latch import Latches, step, verdicts
+from actors.guards.core.guard import Rule
+from actors.guards.core.halts import Latches, step, verdicts
 from actors.guards.core.params import GuardParams
-from actors.guards.core.rule import Rule
+from actors.guards.core.snapshot import DeskEvent, Input, Snapshot
 from strategies.messages import Action, Verdict
 from strategies.state import MemoryState, StateStore
 from tests.actors.tiny_guards import Account

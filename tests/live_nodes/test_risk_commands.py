@@ -17,8 +17,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from actors.desk.guard_state import READINGS, STATE, Kept, Shown
-from actors.guards.core.latch import Latch
-from actors.guards.core.reading import Reading
+from actors.guards.core.halts import Latch
+from actors.guards.core.limits import Reading
 from actors.records.journal import Journal
 from config.components import shipped
 from config.documents import Node

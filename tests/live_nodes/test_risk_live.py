@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from nautilus_trader.model.identifiers import InstrumentId
 
-from actors.guards.core.facts import ErrorEvent, FillEvent, Mismatch, Snapshot
+from actors.guards.core.snapshot import ErrorEvent, FillEvent, Mismatch, Snapshot
 from config.errors import InputError
 from live_nodes.local.heartbeat import Beat, last_beat
 from live_nodes.local.mailbox import Answer, Request, answer, ask

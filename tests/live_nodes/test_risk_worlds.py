@@ -10,7 +10,7 @@ import msgspec
 
 from actors.desk.build import guards_of
 from actors.desk.guard import Guard
-from actors.guards.core.facts import Snapshot
+from actors.guards.core.snapshot import Snapshot
 from strategies.messages import Action, Verdict, encode
 from tests.builders_engine import Candles, Script, at, play, taker_fee, trading, venue
 from tests.live_nodes.by_hand import BUY, SELL

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Annotated, Literal, NamedTuple
 
+import msgspec
 from msgspec import Meta
 
 from actors.guards.core.params import GuardParams
-from actors.guards.core.reading import Reading
 from strategies.messages import Action
 
 ZERO, ONE = Decimal(0), Decimal(1)
@@ -165,3 +166,78 @@ def _sentence(words: str, measured: float, limit: Limit) -> str:
     else:
         shown = f"{measured:,.2f}", f"{limit.at:,.2f}"
     return f"{words.format(shown[0])}, limit {shown[1]}"
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """One measured value, its limit, and what is asked for where the limit is reached.
+
+    Parameters
+    ----------
+    scope : str
+        ``desk``, ``strategy:<key>`` or ``instrument:<id>``.
+    key : str
+        Which of the rule's limits, where it has several on a scope, such as ``10 %``.
+    measured, limit : float
+        In the unit that the rule's docstring gives.
+    over : bool
+        Whether the limit is reached: at the limit is over.
+    clear : bool
+        Whether it is far enough inside for a halt to end by itself; never true while over.
+    action : Action
+        What is asked for.
+    multiplier : float
+        Size of new positions; for ``SHRINK``.
+    reason : str
+        In words for the trader, with the numbers.
+    until : int or None
+        When it is over for sure, UNIX nanoseconds (UTC): a window, a pause. None when unknown.
+    release : str or None
+        How a halt for it ends, where that is not what the guard's parameters say for all.
+    """
+
+    scope: str
+    measured: float
+    limit: float
+    over: bool
+    clear: bool
+    action: Action
+    key: str = ""
+    multiplier: float = 1.0
+    reason: str = ""
+    until: int | None = None
+    release: str | None = None
+
+
+def inside(measured: float, limit: float, hysteresis: float) -> bool:
+    """Whether a value that must stay below its limit is clear of it by a fraction of the limit.
+
+    Examples
+    --------
+    >>> inside(0.091, 0.10, 0.1), inside(0.09, 0.10, 0.1)
+    (False, True)
+    """
+    return measured <= limit - hysteresis * abs(limit)
+
+
+def notable_readings[N: (int, float, Decimal)](
+    measured: Mapping[str, N], clear: N, reading: Callable[[str, N], Reading]
+) -> tuple[Reading, ...]:
+    """Return the readings of what is above the value that is clear, and of the largest.
+
+    Parameters
+    ----------
+    measured : mapping of str to number
+        By instrument or another name that `reading` knows.
+    clear : number
+        Up to which a value is clear of its limit.
+    reading : callable
+        ``reading(name, measured)``; called only for what is told.
+    """
+    if not measured:
+        return ()
+    nearest = max(measured, key=measured.__getitem__)
+    if measured[nearest] <= clear:
+        return (reading(nearest, measured[nearest]),)
+    return tuple(
+        reading(name, value) for name, value in measured.items() if value > clear or name == nearest
+    )

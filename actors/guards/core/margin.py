@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from actors.guards.core.exposures import net_values
-from actors.guards.core.facts import ZERO, Market, Snapshot
+from actors.guards.core.exposure import net_values
+from actors.guards.core.snapshot import ZERO, Market, Snapshot
 
 ONE = Decimal(1)
 UNKNOWN_RATE = Decimal("0.05")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
@@ -91,3 +92,67 @@ def pause_of(release: str) -> int | None:
     if re.fullmatch(r"\d+ms", release):
         return int(release[:-2]) * 1_000_000
     return duration_ns(release) if release[0].isdigit() else None
+
+
+_UNITS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
+_SPAN = r"^(0|[1-9][0-9]{0,4})(ms|s|m|h|d)$"
+
+Span = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,4}(ms|s|m|h|d)$")]
+"""A length of time above zero."""
+SpanOrNone = Annotated[str, Meta(pattern=_SPAN)]
+"""A length of time, or ``0s`` for none."""
+
+
+@cache
+def span_ns(text: str) -> int:
+    """Return the nanoseconds of a length of time.
+
+    Raises
+    ------
+    ValueError
+        If it is no whole number followed by ms, s, m, h or d.
+
+    Examples
+    --------
+    >>> span_ns("500ms"), span_ns("3m"), span_ns("0s")
+    (500000000, 180000000000, 0)
+    """
+    match = re.match(_SPAN, text)
+    if match is None:
+        raise ValueError(f"expected a length of time such as 500ms, 10s or 3m, was {text!r}")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def seconds(nanoseconds: int) -> float:
+    """Return nanoseconds as seconds, for what a reading shows."""
+    return nanoseconds / 1e9
+
+
+Of = Literal["instrument", "strategies", "desk"]
+"""Each instrument by itself, each strategy by itself, or the desk as a whole."""
+
+
+def scope_of(of: Of, strategy: str, instrument: str) -> str:
+    """Return the scope that something of a strategy in an instrument counts for.
+
+    Examples
+    --------
+    >>> scope_of("strategies", "rev", "BTCUSDT-LINEAR.BYBIT")
+    'strategy:rev'
+    """
+    if of == "desk":
+        return "desk"
+    return f"strategy:{strategy}" if of == "strategies" else f"instrument:{instrument}"
+
+
+class TransientParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of a guard whose halts pass by themselves; see `GuardParams`."""
+
+    transient: ClassVar[bool] = True
+
+    release: Release = "recovered"
+
+
+def refuses(params: GuardParams) -> bool:
+    """Whether the guard's action keeps entries back: shrinking lets them pass, smaller."""
+    return params.asks >= Action.HALT_ENTRIES

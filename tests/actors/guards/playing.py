@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from actors.guards.core.facts import Input, RoundTripEvent, Snapshot
-from actors.guards.core.latch import Latches, released, step, verdicts
+from actors.guards.core.guard import Rule
+from actors.guards.core.halts import Latches, released, step, verdicts
+from actors.guards.core.limits import Reading
 from actors.guards.core.params import GuardParams
-from actors.guards.core.reading import Reading
-from actors.guards.core.rule import Rule
+from actors.guards.core.snapshot import Input, RoundTripEvent, Snapshot
 from config.durations import DAY_NS
 from strategies.messages import Action, Verdict
 

@@ -7,8 +7,8 @@ from decimal import Decimal as D
 
 import msgspec
 
-from actors.guards.core.facts import Holding, Market, OpenExposure, OrderRequested, Snapshot
-from actors.guards.core.reading import Reading
+from actors.guards.core.limits import Reading
+from actors.guards.core.snapshot import Holding, Market, OpenExposure, OrderRequested, Snapshot
 
 BTC, ETH = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
 BTC_SPOT = "BTCUSDT-SPOT.BYBIT"

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from actors.guards.account_mismatch import RULE, AccountMismatchParams, Differences, Kind
-from actors.guards.core.facts import ErrorEvent, Mismatch
+from actors.guards.core.snapshot import ErrorEvent, Mismatch
 from live_nodes.reconcile import sweep as sweep_rules
 from strategies.messages import Action
 from tests.actors.guards.positions import BTC, NOW, only, snapshot

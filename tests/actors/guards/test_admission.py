@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.guards import asset_caps, cluster_caps, exposure_caps, free_margin, position_cap
-from actors.guards.core.assets import asset_of
-from actors.guards.core.facts import ZERO, Market, OpenExposure, OrderRequested, Snapshot
-from actors.guards.core.rule import Rule
-from actors.guards.core.stateless import NOTHING
+from actors.guards.core.exposure import asset_of
+from actors.guards.core.guard import NOTHING, Rule
+from actors.guards.core.snapshot import ZERO, Market, OpenExposure, OrderRequested, Snapshot
 from tests.actors.guards.positions import BTC, BTC_SPOT, ETH, NOW, snapshot
 
 PRICES = {BTC: D(100), BTC_SPOT: D("99.5"), ETH: D("7.25"), "SOLUSDT-LINEAR.BYBIT": D("0.333")}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from actors.guards.consecutive_losses import RULE, ConsecutiveLossesParams
-from actors.guards.core.facts import FillEvent
 from actors.guards.core.limits import ZERO
+from actors.guards.core.snapshot import FillEvent
 from tests.actors.guards.playing import Player, at, closed, snapshot
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.guards.core.facts import Market, Snapshot
-from actors.guards.core.reading import Reading
-from actors.guards.core.samples import Samples
+from actors.guards.core.limits import Reading
+from actors.guards.core.snapshot import Market, Snapshot
+from actors.guards.core.windows import Samples
 from actors.guards.correlation import RULE, CorrelationParams
 from tests.actors.guards.positions import BTC, ETH, NOW, by_scope, holding, only, snapshot
 

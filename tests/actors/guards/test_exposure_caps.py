@@ -6,7 +6,7 @@ from decimal import Decimal as D
 
 import pytest
 
-from actors.guards.core.stateless import NOTHING
+from actors.guards.core.guard import NOTHING
 from actors.guards.exposure_caps import RULE, ExposureCapsParams
 from tests.actors.guards.positions import BTC, ETH, asked, by_scope, holding, row, snapshot
 

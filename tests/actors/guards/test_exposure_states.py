@@ -21,9 +21,9 @@ from actors.guards import (
     position_cap,
     volatility,
 )
-from actors.guards.core.facts import Input, Market, Mismatch
-from actors.guards.core.reading import Reading
-from actors.guards.core.rule import Rule
+from actors.guards.core.guard import Rule
+from actors.guards.core.limits import Reading
+from actors.guards.core.snapshot import Input, Market, Mismatch
 from tests.actors.guards.positions import BTC, BTC_SPOT, ETH, NOW, holding, snapshot
 
 SECOND = 10**9

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.guards.core.facts import Market
+from actors.guards.core.snapshot import Market
 from actors.guards.funding_window import RULE, FundingWindowParams
 from tests.actors.guards.playing import at
 from tests.actors.guards.trading import (

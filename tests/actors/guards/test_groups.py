@@ -7,8 +7,8 @@ import pytest
 from actors.guards import asset_caps, cluster_caps
 from actors.guards.asset_caps import AssetCap, AssetCapsParams
 from actors.guards.cluster_caps import Cluster, ClusterCapsParams
-from actors.guards.core.assets import asset_of
-from actors.guards.core.stateless import NOTHING
+from actors.guards.core.exposure import asset_of
+from actors.guards.core.guard import NOTHING
 from tests.actors.guards.positions import (
     BTC,
     BTC_SPOT,

@@ -9,7 +9,8 @@ import pytest
 
 from actors import accounts, activity, exposure, losses, markets
 from actors.desk.guard import Guard
-from actors.guards.core.facts import (
+from actors.guards.core.guard import EVERYTHING
+from actors.guards.core.snapshot import (
     DeskEvent,
     ErrorEvent,
     FillEvent,
@@ -22,7 +23,6 @@ from actors.guards.core.facts import (
     RoundTripEvent,
     VenueResponse,
 )
-from actors.guards.core.rule import EVERYTHING
 from actors.guards.unhedged import Pair
 from live_nodes.node.operator_desk import Operator
 from tests.actors.guards.playing import at, snapshot

@@ -17,8 +17,8 @@ from actors.guards import (
     stale_feed,
     unhedged,
 )
+from actors.guards.core.guard import Rule
 from actors.guards.core.params import GuardParams
-from actors.guards.core.rule import Rule
 from tests.actors.guards.trading import (
     BTC,
     MS,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.guards.core.latch import Latch, end_of, released, step, verdicts
+from actors.guards.core.halts import Latch, end_of, released, step, verdicts
+from actors.guards.core.limits import Reading
 from actors.guards.core.params import GuardParams
-from actors.guards.core.reading import Reading
 from strategies.messages import Action
 
 MINUTE = 60_000_000_000

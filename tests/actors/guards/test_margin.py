@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.guards import free_margin, liquidation_distance
-from actors.guards.core.facts import Market
+from actors.guards.core.guard import NOTHING
 from actors.guards.core.margin import (
     UNKNOWN_RATE,
     Stake,
@@ -22,7 +22,7 @@ from actors.guards.core.margin import (
     stake,
     together,
 )
-from actors.guards.core.stateless import NOTHING
+from actors.guards.core.snapshot import Market
 from actors.guards.free_margin import FreeMarginParams
 from actors.guards.liquidation_distance import LiquidationDistanceParams
 from backtests.engine.liquidation import is_liquidated

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from actors.guards import crossed_book, maintenance, stale_feed
-from actors.guards.core.facts import Holding, Market
+from actors.guards.core.snapshot import Holding, Market
 from actors.guards.crossed_book import CrossedBookParams
 from actors.guards.maintenance import MaintenanceParams, Window
 from actors.guards.stale_feed import StaleFeedParams

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.guards.core.facts import Refused
+from actors.guards.core.snapshot import Refused
 from actors.guards.order_rate import RULE, OrderRateParams
 from tests.actors.guards.trading import BTC, MINUTE, NOON, SECOND, Gate, asked, look
 

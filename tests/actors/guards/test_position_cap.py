@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from actors.guards.core.guard import NOTHING
 from actors.guards.core.params import GuardParams
-from actors.guards.core.stateless import NOTHING
 from actors.guards.position_cap import RULE, PositionCapParams
 from strategies.messages import Action
 from tests.actors.guards.positions import BTC, ETH, asked, by_scope, holding, only, row, snapshot

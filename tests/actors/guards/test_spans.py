@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.guards.core.spans import span_ns
+from actors.guards.core.params import span_ns
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.guards.core.stamps import added, below_from, counted
+from actors.guards.core.windows import added, below_from, counted
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.guards.core.facts import Snapshot
+from actors.guards.core.snapshot import Snapshot
 from actors.guards.symbol_loss import RULE, SymbolLossParams
 from tests.actors.guards.playing import Player, at, nets, snapshot
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.guards.core.facts import Holding, RoundTripEvent
-from actors.guards.core.held import Held, could_open, held_of
+from actors.guards.core.exposure import Held, could_open, held_of
+from actors.guards.core.snapshot import Holding, RoundTripEvent
 from actors.guards.trades_per_day import RULE, TradesPerDayParams
 from tests.actors.guards.playing import at, closed
 from tests.actors.guards.trading import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from actors.guards.core.facts import (
+from actors.guards.core.halts import verdicts
+from actors.guards.core.snapshot import (
     ErrorEvent,
     FillEvent,
     Holding,
@@ -16,7 +17,6 @@ from actors.guards.core.facts import (
     Snapshot,
     VenueResponse,
 )
-from actors.guards.core.latch import verdicts
 from strategies.messages import Action, Verdict
 from tests.actors.guards.playing import Player, at
 

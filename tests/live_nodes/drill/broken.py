@@ -9,9 +9,9 @@ import msgspec
 
 from actors.desk.guard import Guard
 from actors.guards import daily_loss, max_drawdown
-from actors.guards.core.facts import Input
+from actors.guards.core.guard import Readings, Rule
 from actors.guards.core.params import GuardParams
-from actors.guards.core.rule import Readings, Rule
+from actors.guards.core.snapshot import Input
 from actors.losses import DailyLoss, MaxDrawdown
 
 

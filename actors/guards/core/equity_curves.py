@@ -7,12 +7,12 @@ from typing import Literal
 
 import msgspec
 
-from actors.guards.core.facts import Snapshot
 from actors.guards.core.limits import ZERO, Money, exact
-from actors.guards.core.marks import Mark, Session, best, fresh
 from actors.guards.core.params import GuardParams
+from actors.guards.core.snapshot import Snapshot
+from actors.guards.core.windows import Mark, Session, best, fresh
 
-Of = Literal["desk", "strategies"]
+CurveOf = Literal["desk", "strategies"]
 
 
 class CurveParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,7 +30,7 @@ class CurveParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=
         desk's numbers.
     """
 
-    of: Of = "desk"
+    of: CurveOf = "desk"
     capital: Money | None = None
 
 

@@ -7,9 +7,123 @@ moment; a negative weight is short.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
 
-from live_nodes.drill.orders import Trade
+import msgspec
+
 from strategies.messages import Action
+
+KEY = "drill"
+"""Of the drill's strategy."""
+BALANCE = Decimal(100_000)
+"""USDT at the start."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """An instrument of the drill's market; the numbers are those of a usual coin of its price."""
+
+    price: Decimal
+    tick: Decimal
+    lot: Decimal
+
+
+_FACTS = {
+    "BTC": Facts(Decimal(60_000), Decimal("0.1"), Decimal("0.001")),
+    "ETH": Facts(Decimal(3_000), Decimal("0.01"), Decimal("0.01")),
+    "SOL": Facts(Decimal(150), Decimal("0.01"), Decimal("0.1")),
+    "XRP": Facts(Decimal("2"), Decimal("0.0001"), Decimal("1")),
+}
+_OTHER = Facts(Decimal(20), Decimal("0.001"), Decimal("0.1"))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What recipes know.
+
+    Parameters
+    ----------
+    key : str
+        The guard's.
+    params : GuardParams
+        The guard's.
+    instruments : tuple of str
+        Instrument ids, the first few of the universe and all that the guard names.
+    leverage : float
+        Largest gross value per unit of equity that the document allows.
+    taker_fee : float
+        Fraction of the value of an order.
+    sweep_s, silence_s : float
+        How often the live node compares its books with the venue's, and how soon a difference
+        counts; after how long a silence it connects anew.
+    beat : float
+        Seconds that an order needs from its sending to its fill, generously.
+    real_time : bool
+        Whether a second takes a second, so that nothing can be waited for that takes hours.
+    """
+
+    key: str
+    params: Any
+    instruments: tuple[str, ...]
+    leverage: float = 5.0
+    taker_fee: float = 0.00055
+    sweep_s: float = 13.0
+    silence_s: float = 30.0
+    beat: float = 3.0
+    real_time: bool = False
+
+    @property
+    def first(self) -> str:
+        """The instrument that most recipes take."""
+        return self.instruments[0]
+
+    @property
+    def second(self) -> str:
+        """Another one."""
+        return self.instruments[1]
+
+    @property
+    def desk(self) -> str:
+        """Scope of everything."""
+        return "desk"
+
+    @property
+    def strategy(self) -> str:
+        """Scope of the drill's strategy."""
+        return f"strategy:{KEY}"
+
+    def scope_of(self, instrument: str) -> str:
+        """Return the scope of an instrument."""
+        return f"instrument:{instrument}"
+
+
+def facts_of(instrument: str) -> Facts:
+    """Return what an instrument is in the drill's market."""
+    base = instrument.split("-")[0].removesuffix("USDT").removesuffix("USDC")
+    return _FACTS.get(base, _OTHER)
+
+
+class Trade(msgspec.Struct, frozen=True, kw_only=True):
+    """One order.
+
+    Parameters
+    ----------
+    after : float
+        Seconds after the instruction came.
+    instrument : str
+        Instrument id.
+    quantity : str
+        Signed base coin; zero closes what is held.
+    away : float
+        How far from the price a limit order rests, a fraction of it on the side where it does not
+        fill; zero is a market order.
+    """
+
+    after: float = 0.0
+    instrument: str
+    quantity: str
+    away: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from typing import Any, get_args
 
 import msgspec
 
-from actors.guards.core.facts import DeskEvent, Input, Need, OrderRequested, Snapshot
-from actors.guards.core.reading import Reading
+from actors.guards.core.limits import Reading
+from actors.guards.core.params import GuardParams
+from actors.guards.core.snapshot import DeskEvent, Input, Need, OrderRequested, Snapshot
 
 Readings = tuple[Reading, ...] | None
 """None says nothing new: the readings before stand. A Snapshot is always answered with readings."""
@@ -65,3 +66,16 @@ class Rule:
     released: Callable[[Any, Snapshot, str, Any], Any] = keeps
     needs: frozenset[Need] = frozenset()
     events: frozenset[type] = EVERYTHING
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """The state of a rule that remembers nothing."""
+
+
+NOTHING = Nothing()
+"""The only one there is: a rule returns the very same object as long as nothing changes."""
+
+
+def nothing(params: GuardParams, snapshot: Snapshot) -> Nothing:
+    """Return the state before anything was seen, which stays."""
+    return NOTHING

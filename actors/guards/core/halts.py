@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from actors.guards.core.limits import Reading
 from actors.guards.core.params import GuardParams, pause_of
-from actors.guards.core.reading import Reading
 from config.durations import DAY_NS
 from strategies.messages import Action, Verdict
 

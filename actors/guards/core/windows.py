@@ -7,14 +7,17 @@ while, the next return is that of a longer time: measures that depend on it use 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from typing import Any
+from decimal import Decimal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.guards.core.facts import Snapshot
+from actors.guards.core.snapshot import Snapshot
+from config.durations import DAY_NS
 
 Floats = NDArray[np.float64]
 
@@ -188,3 +191,84 @@ def _price(snapshot: Snapshot, name: str) -> float | None:
     if market is None or market.price is None or market.price <= 0:
         return None
     return float(market.price)
+
+
+Stamps = tuple[int, ...]
+"""UNIX nanoseconds (UTC), rising."""
+
+
+def added(stamps: Stamps, ts: int, window_ns: int, most: int) -> Stamps:
+    """Return the stamps with one more, without those that are out of the window by then.
+
+    Parameters
+    ----------
+    stamps : tuple of int
+        Those so far.
+    ts : int
+        The new one.
+    window_ns : int
+        Length of the window.
+    most : int
+        How many are kept: the newest. To know whether a limit is reached, as many as the limit
+        are enough.
+    """
+    kept = stamps[bisect_right(stamps, ts - window_ns) :]
+    place = bisect_right(kept, ts)
+    return (*kept[:place], ts, *kept[place:])[-most:]
+
+
+def counted(stamps: Stamps, now: int, window_ns: int) -> int:
+    """Return how many are in the window that ends now."""
+    return len(stamps) - bisect_right(stamps, now - window_ns)
+
+
+def below_from(stamps: Stamps, count: int, window_ns: int) -> int:
+    """Return from when on fewer than `count` are in the window, if none is added.
+
+    There must be at least `count` of them.
+    """
+    return stamps[-count] + window_ns
+
+
+Session = Literal["all", "day"]
+"""``all``: since the guard's first start; ``day``: since midnight UTC."""
+
+SINCE = {"all": "since the start", "day": "since midnight UTC"}
+"""A session in words."""
+
+
+def release_problems(session: Session, release: str) -> list[tuple[str, str]]:
+    """Return what `check` says of a halt that would end at midnight where nothing begins anew."""
+    if session == "day" or release != "next_day":
+        return []
+    words = "can't be next_day where the session is all: at midnight the limit is still reached"
+    return [("release", words)]
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """A value, and the UTC day (number of days since 1970) of the session that it belongs to."""
+
+    day: int
+    value: Decimal
+
+
+def fresh(value: Decimal, now: int) -> Mark:
+    """Return the mark of a session that begins now; UNIX nanoseconds (UTC)."""
+    return Mark(now // DAY_NS, value)
+
+
+def opening(mark: Mark, value: Decimal, now: int, session: Session) -> Mark:
+    """Return where the session began: the mark itself until another session begins.
+
+    The first value seen on a day is where the day begins. A clock that goes back begins no session:
+    the later day goes on.
+    """
+    if session == "day" and now // DAY_NS > mark.day:
+        return fresh(value, now)
+    return mark
+
+
+def best(mark: Mark, value: Decimal, now: int, session: Session) -> Mark:
+    """Return the session's largest value; the mark itself while it is not exceeded."""
+    kept = opening(mark, value, now, session)
+    return Mark(kept.day, value) if value > kept.value else kept

@@ -1,0 +1,532 @@
+"""What is held, and what orders under way could make of it: values, caps, groups. Pure.
+
+Values are in the settlement currency, signed (short is negative), at the prices of a snapshot.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from functools import cache
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from actors.guards.core.limits import ONE, Reading, exact
+from actors.guards.core.params import GuardParams
+from actors.guards.core.snapshot import ZERO, FillEvent, OpenExposure, OrderRequested, Snapshot
+
+Values = Mapping[str, Decimal]
+"""Signed value by instrument id."""
+
+
+class _Newest:
+    """The net values of the snapshot seen last: several rules read the same one."""
+
+    snapshot: Snapshot | None = None
+    values: Values = {}  # noqa: RUF012 - replaced as a whole, never changed
+
+
+def net_values(snapshot: Snapshot) -> Values:
+    """Return the net value of each instrument, over all owners; what nets to nothing is left out.
+
+    One-way mode: the venue knows one position an instrument.
+    """
+    if _Newest.snapshot is not snapshot:
+        values: dict[str, Decimal] = {}
+        for held in snapshot.holdings:
+            value = held.value
+            before = values.get(held.instrument)
+            values[held.instrument] = value if before is None else before + value
+        _Newest.values = {name: value for name, value in values.items() if value}
+        _Newest.snapshot = snapshot
+    return _Newest.values
+
+
+def strategy_values(snapshot: Snapshot, strategy: str) -> Values:
+    """Return the value of what one strategy holds in each instrument."""
+    return {held.instrument: held.value for held in snapshot.holdings if held.strategy == strategy}
+
+
+def gross(values: Iterable[Decimal]) -> Decimal:
+    """Return the sum of absolute values."""
+    return sum(map(abs, values), ZERO)
+
+
+def net(values: Iterable[Decimal]) -> Decimal:
+    """Return the sum of signed values."""
+    return sum(values, ZERO)
+
+
+_QUOTES = ("USDT", "USDC", "USDE", "PERP", "USD", "EUR")
+_MULTIPLE = re.compile(
+    r"^(?:1000+(?P<thousands>[A-Z][A-Z0-9]*)|1M(?P<million>[A-Z]{2,})|(?P<before>[A-Z]+)1000+)$"
+)
+
+
+@cache
+def asset_of(instrument: str) -> str:
+    """Return the coin that an instrument's price depends on: spot, perpetual and future alike.
+
+    Bybit quotes cheap coins by the thousand or the million (``1000PEPEUSDT``, ``SHIB1000USDT``,
+    ``1000000MOGUSDT``): these are their coin. A coin that starts with another number is itself.
+
+    Parameters
+    ----------
+    instrument : str
+        Instrument id such as ``BTCUSDT-LINEAR.BYBIT``.
+
+    Examples
+    --------
+    >>> asset_of("BTCUSDT-LINEAR.BYBIT"), asset_of("BTCUSDT-SPOT.BYBIT"), asset_of("BTCPERP")
+    ('BTC', 'BTC', 'BTC')
+    >>> asset_of("1000PEPEUSDT-LINEAR.BYBIT"), asset_of("1INCHUSDT-LINEAR.BYBIT")
+    ('PEPE', '1INCH')
+    """
+    symbol = instrument.partition(".")[0].partition("-")[0]
+    for quote in _QUOTES:
+        if symbol.endswith(quote) and symbol != quote:
+            symbol = symbol.removesuffix(quote)
+            break
+    return coin_of(symbol)
+
+
+def coin_of(symbol: str) -> str:
+    """Return the coin that a base such as ``1000PEPE`` counts a multiple of.
+
+    Examples
+    --------
+    >>> coin_of("1000PEPE"), coin_of("SHIB1000"), coin_of("1MBABYDOGE"), coin_of("C98")
+    ('PEPE', 'SHIB', 'BABYDOGE', 'C98')
+    """
+    found = _MULTIPLE.match(symbol)
+    return next(filter(None, found.groups())) if found else symbol
+
+
+NO_EQUITY = 1e9
+"""Told for a share of an equity that is gone: JSON knows no infinity."""
+
+Share = Annotated[float, Meta(gt=0, le=100)]
+"""A fraction of equity: 2 is twice the equity."""
+
+
+class Cap(NamedTuple):
+    """A cap, and how it is told.
+
+    Parameters
+    ----------
+    money : Decimal
+        Settlement currency, not negative: a value that is as large is over.
+    clear_at : Decimal
+        A value that is no larger is clear, unless it is over.
+    limit : float
+        As it was given in the parameters.
+    equity : Decimal or None
+        Tells values as fractions of it; None tells them as money.
+    """
+
+    money: Decimal
+    clear_at: Decimal
+    limit: float
+    equity: Decimal | None = None
+
+    def told(self, value: Decimal) -> float:
+        """Return a value in the cap's unit."""
+        return float(value) if self.equity is None else share(value, self.equity)
+
+    def words(self, value: Decimal) -> str:
+        """Return value and cap in words."""
+        if self.equity is None:
+            return f"{value:.2f}, cap {self.limit:g}"
+        return f"{self.told(value):.4g} of equity, cap {self.limit:g}"
+
+    def clear(self, value: Decimal) -> bool:
+        """Whether an absolute value is far enough below the cap; nothing held always is."""
+        return not value or (value <= self.clear_at and value < self.money)
+
+    def refusal(self, value: Decimal, what: str) -> str | None:
+        """Return why an entry that could take a value to the cap is refused, else None."""
+        return f"{what} could come to {self.words(value)}" if value >= self.money else None
+
+
+def share(value: Decimal, equity: Decimal) -> float:
+    """Return a value as a fraction of equity, `NO_EQUITY` where there is a value and no equity."""
+    if equity > 0:
+        return float(value / equity)
+    return NO_EQUITY if value else 0.0
+
+
+def cap_of(fraction: float, equity: Decimal) -> Decimal:
+    """Return a fraction of equity as money: nothing where the equity is gone."""
+    return exact(fraction) * max(equity, ZERO)
+
+
+def share_cap(fraction: float, equity: Decimal, params: GuardParams) -> Cap:
+    """Return a cap that is a fraction of equity."""
+    money = cap_of(fraction, equity)
+    return Cap(money, money * (ONE - exact(params.hysteresis)), fraction, equity)
+
+
+def money_cap(amount: float, params: GuardParams) -> Cap:
+    """Return a cap in the settlement currency."""
+    money = exact(amount)
+    return Cap(money, money * (ONE - exact(params.hysteresis)), amount)
+
+
+def cap_reading(
+    scope: str, key: str, value: Decimal, cap: Cap, params: GuardParams, what: str
+) -> Reading:
+    """Return the reading of an absolute value under its cap; at the cap is over.
+
+    Parameters
+    ----------
+    scope, key : str
+        Of the reading.
+    value : Decimal
+        Not negative; nothing held is never over.
+    cap : Cap
+        Its cap.
+    params : GuardParams
+        What is asked for.
+    what : str
+        What is measured, in words, such as ``gross value``.
+    """
+    return Reading(
+        scope=scope,
+        key=key,
+        measured=cap.told(value),
+        limit=cap.limit,
+        over=value >= cap.money and value > 0,
+        clear=cap.clear(value),
+        action=params.asks,
+        multiplier=params.multiplier,
+        reason=f"{what} {cap.words(value)}",
+    )
+
+
+def notable_instruments(values: Values, cap: Cap) -> list[str]:
+    """Return the instruments whose position is worth a reading: all that are not clear, sorted,
+    else the largest one.
+
+    A reading that is missing ends a halt as one that is clear does, and a book of a hundred
+    positions is measured many times a second.
+    """
+    if not values:
+        return []
+    largest = max(map(abs, values.values()))
+    if cap.clear(largest):
+        return [next(name for name, value in values.items() if abs(value) == largest)]
+    return sorted(name for name, value in values.items() if not cap.clear(abs(value)))
+
+
+class GroupCaps(NamedTuple):
+    """The caps of a group on its net and on its gross value, where it has them."""
+
+    net: Cap | None
+    gross: Cap | None
+
+
+class _Measured(NamedTuple):
+    """A group's value under one of its caps."""
+
+    key: str
+    held: Values
+    value: Decimal
+    cap: Cap
+
+    @property
+    def part(self) -> float:
+        """Return the value as a part of the cap."""
+        return float(self.value / self.cap.money) if self.value else 0.0
+
+    def reading(self, instrument: str, params: GuardParams) -> Reading:
+        """Return the reading on one of its instruments."""
+        scope = f"instrument:{instrument}"
+        return cap_reading(scope, self.key, self.value, self.cap, params, self.key)
+
+
+def group_readings(
+    groups: Iterable[tuple[str, Values, GroupCaps]], params: GuardParams
+) -> tuple[Reading, ...]:
+    """Measure groups: a reading on each position of those that are not clear of a cap.
+
+    Where all are clear, one on the largest position of the group that is nearest to a cap.
+
+    Parameters
+    ----------
+    groups : iterable of (name, values, caps)
+        What is held of each group by instrument, and its caps. Keys of readings are such as
+        ``BTC net``.
+    params : GuardParams
+        What is asked for.
+    """
+    near: list[Reading] = []
+    # Of the groups under one and the same cap the largest is the nearest to it.
+    largest: dict[int, _Measured] = {}
+    for name, held, caps in groups:
+        if not held:
+            continue
+        for cap, kind, measure in ((caps.net, "net", _net_size), (caps.gross, "gross", gross)):
+            if cap is None:
+                continue
+            value = measure(held.values())
+            if not cap.clear(value):
+                found = _Measured(f"{name} {kind}", held, value, cap)
+                near += [found.reading(instrument, params) for instrument in sorted(held)]
+            elif id(cap) not in largest or value > largest[id(cap)].value:
+                largest[id(cap)] = _Measured(f"{name} {kind}", held, value, cap)
+    if near or not largest:
+        return tuple(near)
+    nearest = max(largest.values(), key=lambda found: found.part)
+    of_nearest = nearest.held
+    most = max(of_nearest, key=lambda name: (abs(of_nearest[name]), name))
+    return (nearest.reading(most, params),)
+
+
+def _net_size(values: Iterable[Decimal]) -> Decimal:
+    return abs(net(values))
+
+
+def group_refusal(name: str, way: WorstCase, caps: GroupCaps, *, net_entries: bool) -> str | None:
+    """Return why an entry that could bring its group to a cap is refused, None when it can't.
+
+    Parameters
+    ----------
+    name : str
+        The group's.
+    way : WorstCase
+        Of the group's instruments only.
+    caps : GroupCaps
+        Of the group.
+    net_entries : bool
+        Whether net is judged for entries at all.
+    """
+    refusal = None
+    if caps.net is not None and net_entries:
+        refusal = caps.net.refusal(way.net(), f"{name} net")
+    if refusal is None and caps.gross is not None and way.worsens:
+        refusal = caps.gross.refusal(way.gross(), f"{name} gross")
+    return refusal
+
+
+class ExposureRange(NamedTuple):
+    """The ends between which a position's signed value must come to lie, and the worse of them."""
+
+    low: Decimal
+    high: Decimal
+    worst: Decimal
+
+
+class WorstCase(NamedTuple):
+    """How far everything may go, without the asked order and with it.
+
+    Parameters
+    ----------
+    before : dict of str to ExposureRange
+        By instrument id, without it.
+    name : str
+        The asked order's instrument.
+    own : ExposureRange
+        Of that instrument, with it.
+    buys : bool
+        Whether it buys.
+    """
+
+    before: dict[str, ExposureRange]
+    name: str
+    own: ExposureRange
+    buys: bool
+
+    @property
+    def worsens(self) -> bool:
+        """Whether the order lets its instrument's position come farther from flat."""
+        return self.own.worst > self.before[self.name].worst
+
+    def only(self, keep: Callable[[str], bool]) -> WorstCase:
+        """Return the part of some instruments, the order's own among them."""
+        kept = {name: reach for name, reach in self.before.items() if keep(name)}
+        return self._replace(before=kept)
+
+    def gross(self) -> Decimal:
+        """Return the largest gross value that may come, with the order."""
+        before = sum([reach.worst for reach in self.before.values()], ZERO)
+        return before - self.before[self.name].worst + self.own.worst
+
+    def net(self) -> Decimal:
+        """Return the largest net value that may come on the side to which the order moves.
+
+        Negative where even all that is under way on that side leaves the book on the other one.
+        """
+        old = self.before[self.name]
+        if self.buys:
+            return sum([r.high for r in self.before.values()], ZERO) - old.high + self.own.high
+        return old.low - self.own.low - sum([r.low for r in self.before.values()], ZERO)
+
+    def after(self) -> dict[str, ExposureRange]:
+        """Return how far each position may go, with the order."""
+        return {**self.before, self.name: self.own}
+
+
+def worst_case(asked: OrderRequested, strategy: str | None = None) -> WorstCase:
+    """Return how far each position may go when any part of what is under way is filled.
+
+    Parameters
+    ----------
+    asked : OrderRequested
+        An entry, with what stands at its moment.
+    strategy : str, optional
+        Counts one strategy's own positions and orders only.
+    """
+    if _NewestOrder.asked is not asked:
+        _NewestOrder.take(asked)
+    if strategy is not None:
+        return _worst_case(asked, strategy)
+    if _NewestOrder.found is None:
+        _NewestOrder.found = _worst_case(asked, None)
+    return _NewestOrder.found
+
+
+class _NewestOrder:
+    """What was worked out for the order asked last: several rules ask, and the next order of a
+    rebalance finds all rows but one as they were.
+    """
+
+    asked: OrderRequested | None = None
+    reaches: list[ExposureRange] = []  # noqa: RUF012 - replaced, never changed
+    found: WorstCase | None = None
+
+    @classmethod
+    def take(cls, asked: OrderRequested) -> None:
+        """Work out the reach of each row that stands, anew only where the row is another."""
+        before = () if cls.asked is None else cls.asked.open_exposure
+        known = dict(zip(map(id, before), cls.reaches, strict=True))
+        cls.reaches = [known.get(id(row)) or _reach(row) for row in asked.open_exposure]
+        cls.asked, cls.found = asked, None
+
+
+def _worst_case(asked: OrderRequested, strategy: str | None) -> WorstCase:
+    before: dict[str, ExposureRange] = {}
+    price = ZERO
+    for row, reach in zip(asked.open_exposure, _NewestOrder.reaches, strict=True):
+        if strategy is not None and row.strategy != strategy:
+            continue
+        name = row.instrument
+        if name == asked.instrument:
+            price = row.price
+        before[name] = _joined(before[name], reach) if name in before else reach
+    old, value = before[asked.instrument], asked.quantity * price
+    low, high = (old.low, old.high + value) if value > 0 else (old.low + value, old.high)
+    return WorstCase(before, asked.instrument, _between(low, high), asked.quantity > 0)
+
+
+def _reach(row: OpenExposure) -> ExposureRange:
+    return _between((row.held - row.sells) * row.price, (row.held + row.buys) * row.price)
+
+
+def _joined(one: ExposureRange, other: ExposureRange) -> ExposureRange:
+    """Return the reach of two owners' positions in one instrument: the venue nets them."""
+    return _between(one.low + other.low, one.high + other.high)
+
+
+def _between(low: Decimal, high: Decimal) -> ExposureRange:
+    return ExposureRange(low, high, max(high, -low))
+
+
+class Held(msgspec.Struct, frozen=True):
+    """An open position of a strategy: signed base coin, never zero."""
+
+    strategy: str
+    instrument: str
+    quantity: Decimal
+
+
+Holds = tuple[Held, ...]
+"""Sorted by instrument, then strategy."""
+
+
+def held_of(snapshot: Snapshot, before: Holds = ()) -> Holds:
+    """Return what a snapshot says, the very same object as before where nothing changed.
+
+    What is nobody's of this desk is left out.
+    """
+    own = [holding for holding in snapshot.holdings if holding.strategy]
+    if len(own) == len(before):
+        for held, holding in zip(before, own, strict=True):
+            if (
+                held.quantity != holding.quantity
+                or held.instrument != holding.instrument
+                or held.strategy != holding.strategy
+            ):
+                break
+        else:
+            return before
+    return tuple(Held(h.strategy, h.instrument, h.quantity) for h in own)
+
+
+def after_fill(holds: Holds, fill: FillEvent) -> Holds:
+    """Return what is held after a fill."""
+    name = (fill.instrument, fill.strategy)
+    found = {(held.instrument, held.strategy): held.quantity for held in holds}
+    left = found.pop(name, ZERO) + fill.quantity
+    if left:
+        found[name] = left
+    return tuple(
+        Held(strategy, instrument, found[instrument, strategy])
+        for instrument, strategy in sorted(found)
+    )
+
+
+def is_flat(holds: Holds, scope: str) -> bool:
+    """Whether nothing is held in a scope."""
+    return not any(
+        scope in ("desk", f"strategy:{held.strategy}", f"instrument:{held.instrument}")
+        for held in holds
+    )
+
+
+def own_standing(asked: OrderRequested) -> OpenExposure | None:
+    """Return what stands of the order's own owner in its instrument."""
+    for row in asked.open_exposure:
+        if row.strategy == asked.strategy and row.instrument == asked.instrument:
+            return row
+    return None
+
+
+def adds(asked: OrderRequested) -> bool:
+    """Whether the order adds to a position that is open."""
+    own = own_standing(asked)
+    return own is not None and own.held * asked.quantity > 0
+
+
+def could_open(asked: OrderRequested) -> int:
+    """Return how many trades the order and those under way could open, whatever is filled first.
+
+    Each way through zero opens one: buys and sells can be filled in turns, beginning with the side
+    that turns what is held. Reduce-only orders open nothing; that one of them closes what is held
+    before an order is filled that was to add to it is not foreseen.
+
+    Examples
+    --------
+    >>> from decimal import Decimal as D
+    >>> row = OpenExposure(strategy="a", instrument="B", held=D(0), buy_orders=1, price=D(100))
+    >>> buy = OrderRequested(
+    ...     ts=0, strategy="a", instrument="B", quantity=D(1), price=None, is_exit=False
+    ... )
+    >>> could_open(buy), could_open(msgspec.structs.replace(buy, open_exposure=(row,)))
+    (1, 1)
+    >>> could_open(msgspec.structs.replace(buy, quantity=D(-1), open_exposure=(row,)))
+    2
+    """
+    own = own_standing(asked)
+    held, buys, sells = (own.held, own.buy_orders, own.sell_orders) if own else (ZERO, 0, 0)
+    if asked.quantity > 0:
+        buys += 1
+    else:
+        sells += 1
+    if held > 0:
+        return min(2 * sells, 2 * buys + 1)
+    if held < 0:
+        return min(2 * buys, 2 * sells + 1)
+    return 2 * min(buys, sells) + (buys != sells)
