@@ -3,7 +3,7 @@
 A thin shell around `actors.closing.steps`: it shows the rules the account, and sends what they ask
 for in the name of whose position it is, through RiskEngine and order gate like any other order. One
 of it serves a node or a backtest. It needs nothing from before a restart: as long as a guard's
-FLATTEN stands, or is said again, it goes on.
+FLATTEN stands, it goes on.
 """
 
 from __future__ import annotations
@@ -17,46 +17,48 @@ from typing import Any
 from nautilus_trader.common.actor import Actor
 from nautilus_trader.common.component import LiveClock
 from nautilus_trader.common.config import ActorConfig
+from nautilus_trader.model.enums import TradingState
 from nautilus_trader.model.events import OrderDenied, OrderEvent, OrderRejected
 
 from actors.closing.facts import (
     SECOND,
+    Act,
     AtVenue,
-    Cancel,
-    Close,
-    Key,
-    Policy,
-    Say,
-    State,
-    View,
+    CancelAct,
+    CloseAct,
+    ClosingFacts,
+    ClosingNews,
+    ClosingPolicy,
+    ClosingState,
+    PositionKey,
 )
-from actors.closing.orders import Hands, owner_key
-from actors.closing.steps import next_look, step, works_on
-from actors.closing.trading_state import SecondLock
-from actors.closing.view import Sight
+from actors.closing.forced_orders import ClosingBroker, ClosingView, owner_key
+from actors.closing.steps import next_acts, next_evaluation
 from actors.gate.gate import AccountView, OrderGate
 from actors.guards.core.snapshot import Snapshot
 from actors.records.order_facts import OrderFacts
 from config.documents.setup import Risk
 from config.errors import DeskError
-from strategies.messages import Verdict
+from strategies.messages import Action, Verdict
 from strategies.on_loop import in_turn
 from strategies.order_ids import BACKTEST_TAG, is_closers
-from strategies.verdicts import FIRST, TOPIC, VerdictBoard, board_of
+from strategies.verdicts import FIRST, TOPIC, VerdictBoard, board_of, halted_for_good
 
 SEEN = "risk.seen"
 Verify = Callable[[], Awaitable[AtVenue]]
 """Asks the venue what it shows; may mend our books first. Raises `DeskError` when it can't."""
-News = Callable[[str, str], None]
-"""Hears ``(kind, text)``; the kinds are `actors.closing.facts.News`."""
-_ASK_EVERY = SECOND
+OnNews = Callable[[str, str], None]
+"""Takes ``(kind, text)`` of a `ClosingNews`."""
+_QUERY_EVERY = SECOND
 _ROUNDS = 4
 """How often it looks again at once: a simulated venue has answered a cancel when the call returns,
 and so has the gate a refused close."""
 
 
 class Closer(Actor):
-    """Closes what is left.
+    """Closes what strategies leave, and locks the engine while the desk must be flat.
+
+    Add it to the trader before the strategies.
 
     Parameters
     ----------
@@ -69,22 +71,15 @@ class Closer(Actor):
     owners : mapping of str to str
         Who trades each instrument of the universe: strategy's key by instrument id.
     risk_engine : RiskEngine
-        Of the kernel; takes the second lock.
+        Of the kernel; its TradingState is the second lock, behind the order gate.
     tag : str
         The node's tag in order ids.
     verify : Verify, optional
         Without it our books alone say what is flat, as in a backtest.
     reachable : callable, optional
         Whether orders can be sent now: while a link is down they would leave late or never.
-    on_news : News, optional
-        Hears what is to be told to the trader; it goes into the log in any case.
-
-    Examples
-    --------
-    In both worlds, before the strategies are added::
-
-        closer = Closer(document.risk, gate, account, owners, risk_engine=kernel.risk_engine)
-        trader.add_actor(closer)
+    on_news : OnNews, optional
+        Takes what is reported to the trader; it goes into the log in any case.
     """
 
     def __init__(
@@ -98,14 +93,14 @@ class Closer(Actor):
         tag: str = BACKTEST_TAG,
         verify: Verify | None = None,
         reachable: Callable[[], bool] | None = None,
-        on_news: News | None = None,
+        on_news: OnNews | None = None,
     ) -> None:
         super().__init__(ActorConfig(component_id="closer"))
         self._gate, self._account, self._tag = gate, account, tag
         self._verify, self._reachable, self._on_news = verify, reachable, on_news
-        self._lock = SecondLock(risk_engine)
+        self._risk_engine = risk_engine
         self._every_ns = round(risk.every * SECOND)
-        self._policy = Policy(
+        self._policy = ClosingPolicy(
             grace_ns=round(risk.exit_grace * SECOND),
             deadline_ns=round(risk.deadline * SECOND),
             owners=dict(owners),
@@ -113,19 +108,19 @@ class Closer(Actor):
             verifies=verify is not None,
         )
         self._board = VerdictBoard()
-        self._memory = State()
-        self._sight: Sight | None = None
-        self._hands: Hands | None = None
-        self._trouble: dict[Key, str] = {}
+        self._memory = ClosingState()
+        self._view: ClosingView | None = None
+        self._broker: ClosingBroker | None = None
+        self._failures: dict[PositionKey, str] = {}
         self._venue: AtVenue | None = None
-        self._asking: asyncio.Task[None] | None = None
+        self._query: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._asked_at = 0
-        self._looking = self._coming = False
+        self._queried_at = 0
+        self._evaluating = self._scheduled = False
         gate.hold(self.hold, exits=True)
 
     @property
-    def memory(self) -> State:
+    def memory(self) -> ClosingState:
         """What the rules remember."""
         return self._memory
 
@@ -135,45 +130,44 @@ class Closer(Actor):
         return bool(self._memory.flatten or self._memory.halts)
 
     def hold(self, facts: OrderFacts) -> str | None:
-        """Return why an order must not leave now: an `actors.records.order_facts.Hold`, of exits
-        too.
+        """Keep an order back, also an exit, that could turn a position round while it is closed.
 
-        While the desk closes a position itself, another's order that is not reduce-only could fill
-        beside the close and turn it round.
+        It could fill beside the close, unless it is reduce-only.
         """
         if facts.operation not in ("submit", "modify") or facts.reduce_only:
             return None
         if is_closers(facts.client_order_id):
             return None
-        if not works_on(self._memory, Key(facts.strategy, facts.instrument)):
+        if PositionKey(facts.strategy, facts.instrument) not in self._memory.attempts:
             return None
         return f"the desk closes {facts.instrument} itself: only reduce-only orders may join"
 
-    # When it looks -----------------------------------------------------------------------------
+    # When it evaluates -------------------------------------------------------------------------
 
     def register_base(self, portfolio: Any, msgbus: Any, cache: Any, clock: Any) -> None:
-        """Hear verdicts from before the start on: what stood is said again by then."""
+        """Follow verdicts from before the start on: what stood is published again by then."""
         super().register_base(portfolio, msgbus, cache, clock)
         self._board = board_of(self.msgbus)
-        self.msgbus.subscribe(TOPIC, self._hear, priority=FIRST)
+        self.msgbus.subscribe(TOPIC, self._on_verdict, priority=FIRST)
 
     def on_start(self) -> None:
         """Begin, with whatever stands already."""
         if self._is_live:
             self._loop = asyncio.get_running_loop()
-        self._sight = Sight(self.cache, self._gate, self._account, self._tag)
-        self._hands = Hands(self.cache, self.msgbus, self.trader_id, self._tag, self._now())
+        self._view = ClosingView(self.cache, self._gate, self._account, self._tag)
+        now = self._now()
+        self._broker = ClosingBroker(self.cache, self.msgbus, self.trader_id, self._tag, now)
         self.msgbus.subscribe("events.order.*", self._on_order_event)
         if self._is_live:
             self.clock.set_timer_ns(
                 "closer",
                 interval_ns=self._every_ns,
-                start_time_ns=self._now(),
+                start_time_ns=now,
                 stop_time_ns=0,
                 callback=in_turn(self.clock, self._on_time),
             )
         else:
-            self.msgbus.subscribe(SEEN, self._on_seen)
+            self.msgbus.subscribe(SEEN, self._on_input)
         self._soon()
 
     def on_resume(self) -> None:
@@ -181,11 +175,11 @@ class Closer(Actor):
         self.on_start()
 
     def on_stop(self) -> None:
-        """Look no more; what stands is taken up at the next start."""
+        """Stop; what stands is taken up at the next start."""
         for name in list(self.clock.timer_names):
             self.clock.cancel_timer(name)
-        if self._asking is not None:
-            self._asking.cancel()
+        if self._query is not None:
+            self._query.cancel()
 
     @property
     def _is_live(self) -> bool:
@@ -194,12 +188,12 @@ class Closer(Actor):
     def _now(self) -> int:
         return int(self.clock.timestamp_ns())
 
-    def _hear(self, verdict: Verdict) -> None:
-        self._lock.follow(self._board.standing())
+    def _on_verdict(self, verdict: Verdict) -> None:
+        self._set_trading_state()
         if self.is_running:
             self._soon()
 
-    def _on_seen(self, seen: object) -> None:
+    def _on_input(self, seen: object) -> None:
         if isinstance(seen, Snapshot) and (self.works or self._board.standing()):
             self._soon()
 
@@ -207,26 +201,26 @@ class Closer(Actor):
         if isinstance(event, OrderRejected | OrderDenied) and is_closers(
             event.client_order_id.value
         ):
-            key = Key(owner_key(event.strategy_id), event.instrument_id.value)
-            self._trouble[key] = event.reason
+            key = PositionKey(owner_key(event.strategy_id), event.instrument_id.value)
+            self._failures[key] = event.reason
         if self.works:
             self._soon()
 
     def _on_time(self, event: object = None) -> None:
-        self._coming = False
-        with self._going_on("it could not look"):
+        self._scheduled = False
+        with self._going_on("it could not evaluate"):
             self._evaluate()
 
     def _soon(self) -> None:
-        """Look once the engine is done with what it is at: strategies hear the same news."""
+        """Evaluate once the engine is done with its event: strategies get the same news."""
         self._wake_at(self._now() + 1)
 
     def _wake_at(self, moment: int) -> None:
         if self._is_live:
             # The timer comes several times a second; only news is worth more.
-            if moment <= self._now() + 1 and self.is_running and not self._coming:
+            if moment <= self._now() + 1 and self.is_running and not self._scheduled:
                 assert self._loop is not None
-                self._coming = True
+                self._scheduled = True
                 self._loop.call_soon(self._on_time)
             return
         if "wake" in self.clock.timer_names:
@@ -235,83 +229,93 @@ class Closer(Actor):
             self.clock.cancel_timer("wake")
         self.clock.set_time_alert_ns("wake", moment, self._on_time)
 
-    # How it looks ------------------------------------------------------------------------------
+    # How it evaluates --------------------------------------------------------------------------
+
+    def _set_trading_state(self) -> None:
+        """Let the RiskEngine be REDUCING while a guard wants the whole desk flat for good.
+
+        It then denies what would enlarge a position even if the order gate were not there. Never
+        HALTED, which denies closes as well; and it is no first lock, for REDUCING lets positions
+        open from flat and turn round (tests/backtests/test_engine_traps.py pins both). What it
+        denies never reaches the gate, which therefore counts no refusal for it.
+        """
+        flatten = [v for v in self._board.on(("desk",)) if v.action == Action.FLATTEN]
+        wanted = TradingState.REDUCING if halted_for_good(flatten) else TradingState.ACTIVE
+        if self._risk_engine.trading_state != wanted:
+            self._risk_engine.set_trading_state(wanted)
 
     def _evaluate(self) -> None:
-        if self._looking or not self.is_running:
+        if self._evaluating or not self.is_running:
             return
-        standing = self._board.standing()
-        self._lock.follow(standing)
-        if not standing and not self.works:
+        self._set_trading_state()
+        if not self._board.standing() and not self.works:
             return
-        self._looking = True
+        self._evaluating = True
         try:
             for _ in range(_ROUNDS):
-                view = self._view(self._board.standing())
-                self._memory, acts = step(self._memory, view, self._policy)
+                self._memory, acts = next_acts(self._memory, self._facts(), self._policy)
                 for act in acts:
                     with self._going_on(f"{act} failed"):
                         self._do(act)
-                if not any(isinstance(act, Cancel | Close) for act in acts):
+                if not any(isinstance(act, CancelAct | CloseAct) for act in acts):
                     break
         finally:
-            self._looking = False
+            self._evaluating = False
         if not self.works:
-            self._trouble.clear()
+            self._failures.clear()
             self._venue = None
             return
-        self._ask_venue()
+        self._query_venue()
         self._plan()
 
     def _plan(self) -> None:
         if self._is_live:
             return
         now = self._now()
-        moment = next_look(self._memory, self._policy, now)
+        moment = next_evaluation(self._memory, self._policy, now)
         began = self._memory.began
         # Past the deadline simulated time waits for the next prices: a gap may last for days.
         patient = now + self._policy.deadline_ns if began is None else began
         if moment is not None and moment <= patient + self._policy.deadline_ns:
             self._wake_at(moment)
 
-    def _view(self, standing: list[Verdict]) -> View:
-        assert self._sight is not None
-        assert self._hands is not None
-        positions = self._sight.positions()
-        return View(
+    def _facts(self) -> ClosingFacts:
+        assert self._view is not None
+        assert self._broker is not None
+        positions = self._view.positions()
+        return ClosingFacts(
             now=self._now(),
-            verdicts=tuple(standing),
+            verdicts=tuple(self._board.standing()),
             positions=positions,
-            orders=tuple(self._sight.under_way(self._hands.sent)),
-            terms=self._sight.terms({key.instrument for key in positions}),
+            orders=tuple(self._view.orders(self._broker.sent)),
+            terms=self._view.terms({key.instrument for key in positions}),
             venue=self._venue,
             reachable=self._reachable is None or self._reachable(),
-            trouble=self._trouble,
+            failures=self._failures,
         )
 
     # What it does ------------------------------------------------------------------------------
 
-    def _do(self, act: Cancel | Close | Say) -> None:
-        if isinstance(act, Say):
-            self._tell(act)
-            return
-        assert self._hands is not None
-        if isinstance(act, Cancel):
-            self._hands.cancel(act, self._now())
+    def _do(self, act: Act) -> None:
+        assert self._broker is not None
+        if isinstance(act, ClosingNews):
+            self._report(act)
+        elif isinstance(act, CancelAct):
+            self._broker.cancel(act, self._now())
         else:
-            self._hands.close(act, self._now())
+            self._broker.close(act, self._now())
 
-    def _tell(self, said: Say) -> None:
-        (self.log.error if said.kind in ("not_flat", "resting") else self.log.warning)(said.text)
+    def _report(self, news: ClosingNews) -> None:
+        (self.log.error if news.kind in ("not_flat", "resting") else self.log.warning)(news.text)
         if self._on_news is None:
             return
         try:
-            self._on_news(said.kind, said.text)
+            self._on_news(news.kind, news.text)
         except Exception:
             if not self._is_live:
                 raise
-            # What could not be told, or written down, must still be closed.
-            self.log.error(f"That could not be told: {traceback.format_exc()}")
+            # What could not be reported, or written down, must still be closed.
+            self.log.error(f"It could not be reported: {traceback.format_exc()}")
 
     @contextmanager
     def _going_on(self, what: str) -> Iterator[None]:
@@ -323,22 +327,22 @@ class Closer(Actor):
                 raise
             self.log.error(traceback.format_exc())
             text = f"the closer: {what}: {type(error).__name__}: {error}; it goes on"
-            self._tell(Say("not_flat", text))
+            self._report(ClosingNews("not_flat", text))
 
-    # What the venue says -----------------------------------------------------------------------
+    # What the venue shows -----------------------------------------------------------------------
 
-    def _ask_venue(self) -> None:
+    def _query_venue(self) -> None:
         state, now = self._memory, self._now()
         if self._verify is None or not state.flatten or state.flat:
             return
-        if now < self._asked_at + _ASK_EVERY or (self._asking and not self._asking.done()):
+        if now < self._queried_at + _QUERY_EVERY or (self._query and not self._query.done()):
             return
         if state.clear is None and not state.attempts:
             return
-        self._asked_at = now
-        self._asking = asyncio.get_running_loop().create_task(self._hear_venue(self._verify))
+        self._queried_at = now
+        self._query = asyncio.get_running_loop().create_task(self._on_venue(self._verify))
 
-    async def _hear_venue(self, verify: Verify) -> None:
+    async def _on_venue(self, verify: Verify) -> None:
         with self._going_on("the venue could not be checked"):
             try:
                 self._venue = await verify()

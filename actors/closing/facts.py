@@ -1,4 +1,4 @@
-"""What the closer is told of the account, what it remembers and what it asks for. Plain data.
+"""What the closer knows of the account, what it remembers and what it asks for. Plain data.
 
 Quantities are exact decimals in base coin, signed (short, and what sells, is negative); times are
 UNIX nanoseconds (UTC).
@@ -6,6 +6,7 @@ UNIX nanoseconds (UTC).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
@@ -14,18 +15,19 @@ import msgspec
 from strategies.messages import Verdict
 
 EXTERNAL = ""
-"""Owner of what is nobody's of this desk."""
+"""Owner of positions and orders of nobody on this desk."""
 SECOND = 1_000_000_000
+ZERO = Decimal(0)
 
 
-class Key(NamedTuple):
+class PositionKey(NamedTuple):
     """Whose position, or order, in which instrument."""
 
     owner: str
     instrument: str
 
 
-class UnderWay(msgspec.Struct, frozen=True, kw_only=True):
+class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order that may still fill.
 
     Parameters
@@ -40,7 +42,7 @@ class UnderWay(msgspec.Struct, frozen=True, kw_only=True):
         Whether the venue lets it only shrink a position.
     takes : bool
         Whether it takes at once and never rests, as a market order.
-    left_us : bool
+    has_left : bool
         Whether it is on its way to the venue; false while it waits for its turn here.
     answered : bool
         Whether the venue has acknowledged it.
@@ -56,18 +58,32 @@ class UnderWay(msgspec.Struct, frozen=True, kw_only=True):
     left: Decimal
     reduce_only: bool = False
     takes: bool = False
-    left_us: bool = True
+    has_left: bool = True
     answered: bool = True
     since: int = 0
     ours: bool = False
 
     @property
-    def key(self) -> Key:
+    def key(self) -> PositionKey:
         """Whose it is, and in what."""
-        return Key(self.owner, self.instrument)
+        return PositionKey(self.owner, self.instrument)
+
+    def is_leaving(self, held: Decimal) -> bool:
+        """Whether it is an exit that takes at once and can't be more than the position."""
+        if not self.takes or self.left * held >= 0:
+            return False
+        return self.reduce_only or abs(self.left) <= abs(held)
+
+    def could_turn(self, held: Decimal) -> bool:
+        """Whether its fill has to be counted on: an exit on its way, or one without a cap."""
+        return self.left * held < 0 and (not self.reduce_only or self.is_leaving(held))
+
+    def is_entry(self, held: Decimal) -> bool:
+        """Whether it could open or enlarge a position."""
+        return not self.reduce_only and (self.left * held >= 0 or abs(self.left) > abs(held))
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
+class ClosingTerms(msgspec.Struct, frozen=True, kw_only=True):
     """What the venue asks of an order in one instrument.
 
     Parameters
@@ -80,17 +96,35 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
         Whether it is a spot pair, which knows no reduce-only order and no exit below a minimum.
     price : Decimal or None
         Newest price; spot only.
-    there : Decimal or None
+    in_wallet : Decimal or None
         What the wallet has of the coin, where that is known: fees are paid out of it. Spot only.
     """
 
     lot: Decimal
-    min_quantity: Decimal = Decimal(0)
-    min_notional: Decimal = Decimal(0)
+    min_quantity: Decimal = ZERO
+    min_notional: Decimal = ZERO
     max_quantity: Decimal | None = None
     spot: bool = False
     price: Decimal | None = None
-    there: Decimal | None = None
+    in_wallet: Decimal | None = None
+
+    def closable(self, held: Decimal) -> Decimal:
+        """Return how much of a position an order can close, unsigned; zero for dust.
+
+        Bybit takes reduce-only orders below its minimum value, so a perpetual leaves nothing but
+        less than a lot. In spot only what the wallet has can be sold, and nothing below a minimum.
+        """
+        size = abs(held)
+        if self.spot:
+            size = (
+                ZERO if held < 0 else min(size, size if self.in_wallet is None else self.in_wallet)
+            )
+        size = size // self.lot * self.lot
+        if self.spot and size < self.min_quantity:
+            return ZERO
+        if self.spot and self.price is not None and size * self.price < self.min_notional:
+            return ZERO
+        return size
 
 
 class AtVenue(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,53 +145,57 @@ class AtVenue(msgspec.Struct, frozen=True, kw_only=True):
     orders: dict[str, str]
 
 
-class View(msgspec.Struct, frozen=True, kw_only=True):
-    """The account at one moment.
+class ClosingFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The account at one moment: the verdicts that stand, positions that are not flat, all orders
+    that may still fill, and the venue's newest answer.
 
     Parameters
     ----------
-    now : int
-        Time.
-    verdicts : tuple of Verdict
-        All that stand.
-    positions : dict of Key to Decimal
-        Those that are not flat.
-    orders : tuple of UnderWay
-        All that may still fill, whoever's.
-    terms : dict of str to Terms
+    terms : dict of str to ClosingTerms
         By instrument id, of all instruments of positions.
-    venue : AtVenue or None
-        The venue's newest answer.
     reachable : bool
         Whether orders can be sent now.
-    trouble : dict of Key to str
+    failures : dict of PositionKey to str
         Why the newest close failed, in the venue's words.
     """
 
     now: int
     verdicts: tuple[Verdict, ...] = ()
-    positions: dict[Key, Decimal] = msgspec.field(default_factory=dict)
-    orders: tuple[UnderWay, ...] = ()
-    terms: dict[str, Terms] = msgspec.field(default_factory=dict)
+    positions: dict[PositionKey, Decimal] = msgspec.field(default_factory=dict)
+    orders: tuple[WorkingOrder, ...] = ()
+    terms: dict[str, ClosingTerms] = msgspec.field(default_factory=dict)
     venue: AtVenue | None = None
     reachable: bool = True
-    trouble: dict[Key, str] = msgspec.field(default_factory=dict)
+    failures: dict[PositionKey, str] = msgspec.field(default_factory=dict)
+
+    def held(self, key: PositionKey) -> Decimal:
+        """Return the position, zero when it is flat."""
+        return self.positions.get(key, ZERO)
+
+    def net(self, instrument: str) -> Decimal:
+        """Return the position that the venue shows, which nets all owners' positions."""
+        return sum((q for key, q in self.positions.items() if key.instrument == instrument), ZERO)
+
+    def closable(self, key: PositionKey) -> Decimal:
+        """Return how much of a position can be closed, zero where its terms are not known."""
+        terms = self.terms.get(key.instrument)
+        return ZERO if terms is None else terms.closable(self.positions[key])
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """How a flatten is carried through.
+class ClosingPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How a flatten is carried through, and which positions and orders a verdict's scope covers.
 
     Parameters
     ----------
     grace_ns, deadline_ns : int
-        How long strategies leave by themselves, and when it should be done.
+        How long strategies leave by themselves, and when all should be closed.
     owners : dict of str to str
         Who trades each instrument of the universe: strategy's key by instrument id.
     external : {"leave", "universe", "all"}
         What a flatten does about positions and orders of others
         (`config.documents.setup.Risk.external`).
     verifies : bool
-        Whether the venue must say so too, before all is flat.
+        Whether the venue must confirm it before all is flat.
     """
 
     grace_ns: int
@@ -166,8 +204,35 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     external: Literal["leave", "universe", "all"] = "universe"
     verifies: bool = False
 
+    def covered_since(self, scopes: Mapping[str, int], key: PositionKey) -> int | None:
+        """Return since when a scope covers the position or order, None when none does."""
+        names = ["desk", f"instrument:{key.instrument}"]
+        if key.owner != EXTERNAL:
+            names.append(f"strategy:{key.owner}")
+        elif self.external == "leave" or (
+            self.external == "universe" and key.instrument not in self.owners
+        ):
+            return None
+        return min((scopes[name] for name in names if name in scopes), default=None)
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    def covers(self, scopes: Mapping[str, int], key: PositionKey) -> bool:
+        """Whether a scope covers the position or order."""
+        return self.covered_since(scopes, key) is not None
+
+    def covers_at_venue(self, scopes: Mapping[str, int], instrument: str) -> bool:
+        """Whether a scope covers the instrument: the venue does not say whose a position is."""
+        owner = self.owners.get(instrument)
+        if owner is None and self.external != "all":
+            return False
+        return self.covers(scopes, PositionKey(owner or EXTERNAL, instrument))
+
+    def is_due(self, scopes: Mapping[str, int], key: PositionKey, now: int) -> bool:
+        """Whether the grace of a scope that covers the position or order is over."""
+        since = self.covered_since(scopes, key)
+        return since is not None and now >= since + self.grace_ns
+
+
+class CloseAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """How the closing of one position goes.
 
     Parameters
@@ -188,17 +253,17 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     tries: int = 0
     due: int = 0
     sent: int | None = None
-    held: Decimal = Decimal(0)
+    held: Decimal = ZERO
 
 
-class Asked(NamedTuple):
-    """A cancel: when it was sent last, and how often."""
+class CancelSent(NamedTuple):
+    """When a cancel was sent last, and how often."""
 
-    sent: int
+    at: int
     times: int
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
+class ClosingState(msgspec.Struct, frozen=True, kw_only=True):
     """What the closer remembers; empty while no verdict asks for anything.
 
     Parameters
@@ -208,19 +273,19 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     began : int or None
         When the flatten began that is timed.
     flat : bool
-        Whether it was said to be done.
+        Whether it was reported as done.
     clear : int or None
         Since when our books have shown nothing in those scopes.
-    attempts : dict of Key to Attempt
+    attempts : dict of PositionKey to CloseAttempt
         Of each position that the closer closes.
-    cancels : dict of str to Asked
+    cancels : dict of str to CancelSent
         By client order id.
     lost : frozenset of str
         Closes without an answer that the venue does not know.
-    dust : frozenset of Key
+    dust : frozenset of PositionKey
         What is too little to be closed, and was reported.
     alarmed : int or None
-        When it was last said that it is not done.
+        When it last raised an alarm that it is not done.
     """
 
     flatten: dict[str, int] = msgspec.field(default_factory=dict)
@@ -228,35 +293,31 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     began: int | None = None
     flat: bool = False
     clear: int | None = None
-    attempts: dict[Key, Attempt] = msgspec.field(default_factory=dict)
-    cancels: dict[str, Asked] = msgspec.field(default_factory=dict)
+    attempts: dict[PositionKey, CloseAttempt] = msgspec.field(default_factory=dict)
+    cancels: dict[str, CancelSent] = msgspec.field(default_factory=dict)
     lost: frozenset[str] = frozenset()
-    dust: frozenset[Key] = frozenset()
+    dust: frozenset[PositionKey] = frozenset()
     alarmed: int | None = None
 
 
-class Cancel(NamedTuple):
-    """Take an order back."""
+class CancelAct(NamedTuple):
+    """Cancel an order."""
 
     id: str
 
 
-class Close(NamedTuple):
-    """Trade a signed quantity at market, reduce-only but in spot."""
+class CloseAct(NamedTuple):
+    """Trade a signed quantity at market, reduce-only except in spot."""
 
-    key: Key
+    key: PositionKey
     quantity: Decimal
 
 
-News = Literal["closing", "flat", "not_flat", "resting", "dust", "off"]
-"""``not_flat`` and ``resting`` are alarms, said again and again until they are over."""
+class ClosingNews(NamedTuple):
+    """Report to the trader: ``not_flat`` and ``resting`` are alarms, repeated until they end."""
 
-
-class Say(NamedTuple):
-    """Tell the trader."""
-
-    kind: News
+    kind: Literal["closing", "flat", "not_flat", "resting", "dust", "off"]
     text: str
 
 
-Act = Cancel | Close | Say
+Act = CancelAct | CloseAct | ClosingNews

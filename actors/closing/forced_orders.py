@@ -1,19 +1,49 @@
-"""Commands in a strategy's name that it does not give itself: the venue's, and the closer's.
+"""Orders in a strategy's name that it does not send itself: the venue's and the closer's.
 
-Engine-specific.
+Engine-specific. `ClosingView` reads the account for the closer, `ClosingBroker` sends what it asks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
 
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import CancelOrder, SubmitOrder
-from nautilus_trader.model.enums import OrderSide, TimeInForce
-from nautilus_trader.model.identifiers import ClientOrderId, PositionId, StrategyId, TraderId
-from nautilus_trader.model.instruments import Instrument
+from nautilus_trader.model.enums import OrderSide, OrderStatus, OrderType, TimeInForce
+from nautilus_trader.model.identifiers import (
+    ClientOrderId,
+    InstrumentId,
+    PositionId,
+    StrategyId,
+    TraderId,
+)
+from nautilus_trader.model.instruments import CurrencyPair, Instrument
 from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import MarketOrder, Order
+
+from actors.closing.facts import (
+    EXTERNAL,
+    ZERO,
+    CancelAct,
+    CloseAct,
+    ClosingTerms,
+    PositionKey,
+    WorkingOrder,
+)
+from actors.gate.gate import AccountView, OrderGate
+from strategies.order_ids import BACKTEST_TAG, closers_session, is_closers, order_id, owner_of
+
+NOBODY = "EXTERNAL"
+"""The engine's owner of orders and positions that no strategy claims."""
+EXTERNAL_KEY = "external"
+"""Stands in order ids where the owner is nobody of the desk."""
+TAG = "flatten"
+"""Reason that the closer's orders carry."""
+_NOT_LEFT = (OrderStatus.INITIALIZED, OrderStatus.EMULATED, OrderStatus.RELEASED)
+_UNANSWERED = (*_NOT_LEFT, OrderStatus.SUBMITTED)
+_AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
 
 
 def at_market(
@@ -52,7 +82,7 @@ def at_market(
     )
 
 
-def cancelling(order: Order, now: int) -> CancelOrder:
+def cancel_of(order: Order, now: int) -> CancelOrder:
     """Return the command that cancels an order."""
     return CancelOrder(
         trader_id=order.trader_id,
@@ -63,3 +93,175 @@ def cancelling(order: Order, now: int) -> CancelOrder:
         command_id=UUID4(),
         ts_init=now,
     )
+
+
+def owner_key(strategy_id: StrategyId) -> str:
+    """Return the key of the strategy, `EXTERNAL` for nobody's."""
+    return EXTERNAL if strategy_id.value == NOBODY else str(strategy_id.get_tag())
+
+
+class ClosingView:
+    """Reads positions and orders from the engine, whoever's they are.
+
+    Parameters
+    ----------
+    cache : Cache
+        Of the engine.
+    gate : OrderGate
+        Knows of orders that passed it and have not reached the venue.
+    account : AccountView
+        Gives prices.
+    tag : str
+        The node's tag in order ids.
+    """
+
+    def __init__(self, cache: Any, gate: OrderGate, account: AccountView, tag: str) -> None:
+        self._cache, self._gate, self._account, self._tag = cache, gate, account, tag
+
+    def positions(self) -> dict[PositionKey, Decimal]:
+        """Return what is held, signed base coin."""
+        found: dict[PositionKey, Decimal] = {}
+        for position in self._cache.positions_open():
+            key = PositionKey(owner_key(position.strategy_id), position.instrument_id.value)
+            found[key] = found.get(key, ZERO) + position.signed_decimal_qty()
+        return {key: held for key, held in found.items() if held}
+
+    def terms(self, names: Iterable[str]) -> dict[str, ClosingTerms]:
+        """Return what the venue asks of orders in the instruments, those that are known."""
+        instruments = {n: self._cache.instrument(InstrumentId.from_str(n)) for n in names}
+        return {n: self._terms(found) for n, found in instruments.items() if found is not None}
+
+    def orders(self, sent: set[ClientOrderId]) -> list[WorkingOrder]:
+        """Return every order that may still fill.
+
+        Parameters
+        ----------
+        sent : set of ClientOrderId
+            Of the closer's own; those that have ended are taken out.
+        """
+        cache = self._cache
+        found: dict[ClientOrderId, Order] = {
+            order.client_order_id: order
+            for orders in (cache.orders_open(), cache.orders_inflight(), cache.orders_emulated())
+            for order in orders
+        }
+        # What waits for its turn, or for the engines' queues, is none of these yet.
+        for names in self._gate.under_way.values():
+            for name in names:
+                order = cache.order(ClientOrderId(name))
+                if order is not None:
+                    found[order.client_order_id] = order
+        for client_order_id in list(sent):
+            order = cache.order(client_order_id)
+            if order is None or order.is_closed:
+                sent.discard(client_order_id)
+            else:
+                found[client_order_id] = order
+        return [self._working(order) for order in found.values() if not order.is_closed]
+
+    def _terms(self, instrument: Instrument) -> ClosingTerms:
+        largest, least, value = (
+            None if found is None else found.as_decimal()
+            for found in (instrument.max_quantity, instrument.min_quantity, instrument.min_notional)
+        )
+        spot = isinstance(instrument, CurrencyPair)
+        account = self._cache.account_for_venue(instrument.id.venue) if spot else None
+        coins = None if account is None else account.balance_total(instrument.base_currency)
+        return ClosingTerms(
+            lot=instrument.size_increment.as_decimal(),
+            min_quantity=least or ZERO,
+            min_notional=value or ZERO,
+            max_quantity=largest,
+            spot=spot,
+            price=self._account.price(instrument.id.value) if spot else None,
+            in_wallet=None if coins is None else coins.as_decimal(),
+        )
+
+    def _working(self, order: Order) -> WorkingOrder:
+        left = order.quantity.as_decimal() - order.filled_qty.as_decimal()
+        return WorkingOrder(
+            id=order.client_order_id.value,
+            owner=self._owner_of(order),
+            instrument=order.instrument_id.value,
+            left=left if order.side == OrderSide.BUY else -left,
+            reduce_only=order.is_reduce_only,
+            takes=order.order_type == OrderType.MARKET or order.time_in_force in _AT_ONCE,
+            has_left=order.status not in _NOT_LEFT,
+            answered=order.status not in _UNANSWERED,
+            since=order.ts_last,
+            ours=is_closers(order.client_order_id.value),
+        )
+
+    def _owner_of(self, order: Order) -> str:
+        """Return whose it is; a claim on an instrument brings others' orders to its strategy."""
+        key = owner_key(order.strategy_id)
+        if self._tag == BACKTEST_TAG:
+            return key
+        made = owner_of(order.client_order_id.value)
+        return key if made is not None and made.tag == self._tag else EXTERNAL
+
+
+class ClosingBroker:
+    """Sends the closer's cancels and closes.
+
+    Parameters
+    ----------
+    cache, bus : Cache, MessageBus
+        Of the engine.
+    trader_id : TraderId
+        Whose orders they are.
+    tag : str
+        The node's tag in order ids.
+    start_ns : int
+        UNIX nanoseconds (UTC); names the session in order ids.
+
+    Attributes
+    ----------
+    sent : set of ClientOrderId
+        Its closes, until `ClosingView.orders` sees that they have ended.
+    """
+
+    def __init__(self, cache: Any, bus: Any, trader_id: TraderId, tag: str, start_ns: int) -> None:
+        self._cache, self._bus, self._trader_id, self._tag = cache, bus, trader_id, tag
+        self._session = closers_session(start_ns)
+        self._made = 0
+        self.sent: set[ClientOrderId] = set()
+
+    def cancel(self, act: CancelAct, now: int) -> None:
+        """Cancel an order; one that ended meanwhile needs none."""
+        order = self._cache.order(ClientOrderId(act.id))
+        if order is None or order.is_closed:
+            return
+        emulated = order.status == OrderStatus.EMULATED
+        endpoint = "OrderEmulator.execute" if emulated else "ExecEngine.execute"
+        self._bus.send(endpoint=endpoint, msg=cancel_of(order, now))
+
+    def close(self, act: CloseAct, now: int) -> None:
+        """Send a close in the name of whose position it is."""
+        key = act.key
+        instrument = self._cache.instrument(InstrumentId.from_str(key.instrument))
+        held = self._cache.positions_open(instrument_id=instrument.id)
+        position = next((p for p in held if owner_key(p.strategy_id) == key.owner), None)
+        if position is None:  # The close before it, at a simulated venue, was enough.
+            return
+        self._made += 1
+        name = key.owner if key.owner != EXTERNAL else EXTERNAL_KEY
+        command = at_market(
+            self._trader_id,
+            position.strategy_id,
+            instrument,
+            act.quantity,
+            named=order_id(self._tag, name, self._session, self._made),
+            tag=TAG,
+            now=now,
+            # Spot knows no such thing.
+            reduce_only=not isinstance(instrument, CurrencyPair),
+            position_id=position.id,
+        )
+        self.sent.add(command.order.client_order_id)
+        self._cache.add_order(command.order, position.id)
+        small = instrument.min_quantity is not None and (
+            command.order.quantity < instrument.min_quantity
+        )
+        # The RiskEngine denies what the venue may well take: the whole of a small position.
+        self._bus.send(endpoint=f"{'Exec' if small else 'Risk'}Engine.execute", msg=command)

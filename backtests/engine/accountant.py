@@ -22,7 +22,7 @@ from nautilus_trader.model.identifiers import InstrumentId, StrategyId
 from nautilus_trader.model.objects import Money
 from numpy.typing import NDArray
 
-from actors.closing.forced_orders import at_market, cancelling
+from actors.closing.forced_orders import at_market, cancel_of
 from actors.guards.core.snapshot import Holding
 from actors.records.ledger import ZERO, Fill, Ledger
 from backtests.engine.feed import Grid, Settlement
@@ -319,7 +319,7 @@ class Accountant(SimulationModule):
             for instrument_id in self._market.instrument_ids:
                 self.take_back_all(instrument_id)
         for order in self.cache.orders_open():
-            self.exchange.send(cancelling(order, self.clock.timestamp_ns()))
+            self.exchange.send(cancel_of(order, self.clock.timestamp_ns()))
 
     def _delist(self, column: int) -> None:
         name = self._market.ids[column]

@@ -60,7 +60,7 @@ class RiskAlerts:
             )
 
     def news(self, kind: str, text: str) -> None:
-        """Tell how a flatten goes (`actors.closing.closer.News`)."""
+        """Tell how a flatten goes (`actors.closing.closer.OnNews`)."""
         self._out(text, LEVELS.get(kind, "warning"), "flatten")
 
     def silences(self, silent: Iterable[str]) -> None:

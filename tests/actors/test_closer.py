@@ -12,7 +12,7 @@ from nautilus_trader.model.identifiers import TraderId
 from nautilus_trader.portfolio.portfolio import Portfolio
 
 from actors.closing.closer import Closer
-from actors.closing.facts import Say
+from actors.closing.facts import ClosingNews
 from config.documents.setup import Risk
 from strategies.messages import Action, Verdict
 
@@ -44,10 +44,10 @@ def test_a_verdict_reaches_it_even_if_it_can_not_be_written_down():
 
 def test_live_what_can_not_be_told_does_not_stop_it():
     closer = closer_on(LiveClock(), on_news=full)
-    closer._tell(Say("closing", "the desk closes what is left"))
+    closer._report(ClosingNews("closing", "the desk closes what is left"))
 
 
 def test_in_a_backtest_what_can_not_be_told_is_an_error():
     closer = closer_on(TestClock(), on_news=full)
     with pytest.raises(OSError, match="the disk is full"):
-        closer._tell(Say("closing", "the desk closes what is left"))
+        closer._report(ClosingNews("closing", "the desk closes what is left"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.closing.facts import State
+from actors.closing.facts import ClosingState
 from live_nodes.node.risk import Risk
 from strategies.messages import Action, Verdict
 from strategies.verdicts import VerdictBoard
@@ -16,23 +16,23 @@ from strategies.verdicts import VerdictBoard
 @pytest.mark.parametrize(
     ("said", "memory", "closing"),
     [
-        ((), State(), False),
-        ((("desk", Action.HALT_ENTRIES),), State(halts={"desk": 1}), False),
+        ((), ClosingState(), False),
+        ((("desk", Action.HALT_ENTRIES),), ClosingState(halts={"desk": 1}), False),
         # Said, and the closer has not looked yet.
-        ((("desk", Action.FLATTEN),), State(), True),
-        ((("desk", Action.FLATTEN),), State(flatten={"desk": 1}), True),
-        ((("desk", Action.FLATTEN),), State(flatten={"desk": 1}, flat=True), False),
+        ((("desk", Action.FLATTEN),), ClosingState(), True),
+        ((("desk", Action.FLATTEN),), ClosingState(flatten={"desk": 1}), True),
+        ((("desk", Action.FLATTEN),), ClosingState(flatten={"desk": 1}, flat=True), False),
         (
             (("desk", Action.FLATTEN), ("strategy:a", Action.FLATTEN)),
-            State(flatten={"desk": 1}, flat=True),
+            ClosingState(flatten={"desk": 1}, flat=True),
             True,
         ),
         # Taken back, and the closer has not looked yet.
-        ((), State(flatten={"desk": 1}), False),
+        ((), ClosingState(flatten={"desk": 1}), False),
     ],
 )
 def test_a_stop_waits_for_a_flatten_that_stands_and_is_not_done(
-    said: tuple[tuple[str, Action], ...], memory: State, closing: bool
+    said: tuple[tuple[str, Action], ...], memory: ClosingState, closing: bool
 ) -> None:
     board = VerdictBoard()
     for scope, action in said:

@@ -11,69 +11,71 @@ import pytest
 from actors.closing.facts import (
     Act,
     AtVenue,
-    Cancel,
-    Close,
-    Key,
-    Policy,
-    Say,
-    State,
-    Terms,
-    UnderWay,
-    View,
+    CancelAct,
+    CloseAct,
+    ClosingFacts,
+    ClosingNews,
+    ClosingPolicy,
+    ClosingState,
+    ClosingTerms,
+    PositionKey,
+    WorkingOrder,
 )
-from actors.closing.steps import backoff, next_look, step, works_on
+from actors.closing.steps import backoff, next_acts, next_evaluation
 from strategies.messages import Action, Verdict
 
 S = 1_000_000_000
 A, B, SPOT = "A-LINEAR.X", "B-LINEAR.X", "A-SPOT.X"
-ONE = Key("one", A)
+ONE = PositionKey("one", A)
 TERMS = {
-    A: Terms(lot=D("0.1"), min_quantity=D("0.5"), min_notional=D(5), max_quantity=D(100)),
-    B: Terms(lot=D("0.1")),
-    SPOT: Terms(lot=D("0.1"), min_quantity=D("0.5"), min_notional=D(5), spot=True, price=D(2)),
+    A: ClosingTerms(lot=D("0.1"), min_quantity=D("0.5"), min_notional=D(5), max_quantity=D(100)),
+    B: ClosingTerms(lot=D("0.1")),
+    SPOT: ClosingTerms(
+        lot=D("0.1"), min_quantity=D("0.5"), min_notional=D(5), spot=True, price=D(2)
+    ),
 }
-POLICY = Policy(grace_ns=5 * S, deadline_ns=30 * S, owners={A: "one", B: "two", SPOT: "one"})
+POLICY = ClosingPolicy(grace_ns=5 * S, deadline_ns=30 * S, owners={A: "one", B: "two", SPOT: "one"})
 VERIFYING = msgspec.structs.replace(POLICY, verifies=True)
 FLATTEN = Verdict(action=Action.FLATTEN, guard="drawdown", reason="20 % lost")
 
 
-def view(now: float, **facts: Any) -> View:
+def view(now: float, **facts: Any) -> ClosingFacts:
     positions = facts.pop("positions", {ONE: D(10)})
     known: dict[str, Any] = {"verdicts": (FLATTEN,), "positions": positions, "terms": TERMS}
-    return View(now=round(now * S), **(known | facts))
+    return ClosingFacts(now=round(now * S), **(known | facts))
 
 
-def order(name: str, left: str, **facts: Any) -> UnderWay:
+def order(name: str, left: str, **facts: Any) -> WorkingOrder:
     known: dict[str, Any] = {"owner": "one", "instrument": A}
-    return UnderWay(id=name, left=D(left), **(known | facts))
+    return WorkingOrder(id=name, left=D(left), **(known | facts))
 
 
-def mine(name: str = "z1", left: str = "-10", **facts: Any) -> UnderWay:
+def mine(name: str = "z1", left: str = "-10", **facts: Any) -> WorkingOrder:
     known: dict[str, Any] = {"reduce_only": True, "takes": True, "answered": False, "ours": True}
     return order(name, left, **(known | facts))
 
 
-def walked(*views: View, policy: Policy = POLICY) -> tuple[State, list[Act]]:
+def walked(*views: ClosingFacts, policy: ClosingPolicy = POLICY) -> tuple[ClosingState, list[Act]]:
     """Show the views one after the other; return the state and what the last one led to."""
-    state, acts = State(), ()
+    state, acts = ClosingState(), ()
     for shown in views:
-        state, acts = step(state, shown, policy)
+        state, acts = next_acts(state, shown, policy)
     return state, list(acts)
 
 
 def deeds(acts: list[Act]) -> list[Act]:
-    return [act for act in acts if not isinstance(act, Say)]
+    return [act for act in acts if not isinstance(act, ClosingNews)]
 
 
 def words(acts: list[Act]) -> list[tuple[str, str]]:
-    return [(act.kind, act.text) for act in acts if isinstance(act, Say)]
+    return [(act.kind, act.text) for act in acts if isinstance(act, ClosingNews)]
 
 
 # -- grace -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("now", "expected"), [(0, []), (4.999999999, []), (5, [Close(ONE, D(-10))])]
+    ("now", "expected"), [(0, []), (4.999999999, []), (5, [CloseAct(ONE, D(-10))])]
 )
 def test_strategies_have_their_grace_before_anything_is_closed(
     now: float, expected: list[Act]
@@ -84,34 +86,34 @@ def test_strategies_have_their_grace_before_anything_is_closed(
 
 def test_without_a_grace_it_closes_at_once() -> None:
     policy = msgspec.structs.replace(POLICY, grace_ns=0)
-    assert deeds(walked(view(0), policy=policy)[1]) == [Close(ONE, D(-10))]
+    assert deeds(walked(view(0), policy=policy)[1]) == [CloseAct(ONE, D(-10))]
 
 
 @pytest.mark.parametrize("held", ["7", "-7"])
 def test_a_close_is_the_opposite_of_what_is_held(held: str) -> None:
     _, acts = walked(view(0), view(5, positions={ONE: D(held)}))
-    assert deeds(acts) == [Close(ONE, -D(held))]
+    assert deeds(acts) == [CloseAct(ONE, -D(held))]
 
 
 def test_a_scope_that_is_added_later_has_a_grace_of_its_own() -> None:
-    two = Key("two", B)
+    two = PositionKey("two", B)
     held = {ONE: D(10), two: D(3)}
     first = Verdict(action=Action.FLATTEN, scope="strategy:one", guard="g")
     wider = Verdict(action=Action.FLATTEN, scope=f"instrument:{B}", guard="h")
     state, acts = walked(
         view(0, verdicts=(first,), positions=held), view(4, verdicts=(first, wider), positions=held)
     )
-    state, acts = step(state, view(5, verdicts=(first, wider), positions=held), POLICY)
-    assert deeds(list(acts)) == [Close(ONE, D(-10))]
-    state, acts = step(
+    state, acts = next_acts(state, view(5, verdicts=(first, wider), positions=held), POLICY)
+    assert deeds(list(acts)) == [CloseAct(ONE, D(-10))]
+    state, acts = next_acts(
         state, view(9, verdicts=(first, wider), positions=held, orders=(mine(),)), POLICY
     )
-    assert deeds(list(acts)) == [Close(two, D(-3))]
+    assert deeds(list(acts)) == [CloseAct(two, D(-3))]
 
 
 def test_a_verdict_that_ends_ends_it_and_says_so() -> None:
     state, acts = walked(view(0), view(5), view(6, verdicts=(), orders=(mine(),)))
-    assert state == State()
+    assert state == ClosingState()
     assert deeds(acts) == []
     assert words(acts) == [("off", "the flatten was released after 6.0 s, before all was closed")]
 
@@ -122,39 +124,39 @@ def test_a_verdict_that_ends_ends_it_and_says_so() -> None:
 def test_every_order_in_scope_is_cancelled_before_what_is_held_is_closed() -> None:
     resting = (order("entry", "5"), order("stop", "-10", reduce_only=True))
     state, acts = walked(view(0, orders=resting), view(5, orders=resting))
-    assert deeds(acts) == [Cancel("entry"), Cancel("stop")]
-    state, acts = step(state, view(5.2, orders=resting[:1]), POLICY)
+    assert deeds(acts) == [CancelAct("entry"), CancelAct("stop")]
+    state, acts = next_acts(state, view(5.2, orders=resting[:1]), POLICY)
     assert deeds(list(acts)) == []
-    state, acts = step(state, view(5.3), POLICY)
-    assert deeds(list(acts)) == [Close(ONE, D(-10))]
+    state, acts = next_acts(state, view(5.3), POLICY)
+    assert deeds(list(acts)) == [CloseAct(ONE, D(-10))]
 
 
 @pytest.mark.parametrize(
     ("stubborn", "closed"),
     [
         # It may still fill: only what it leaves is closed.
-        (order("exit", "-4"), [Close(ONE, D(-6))]),
+        (order("exit", "-4"), [CloseAct(ONE, D(-6))]),
         (order("exit", "-10"), []),
         # The venue caps it; an entry can't turn anything round.
-        (order("stop", "-10", reduce_only=True), [Close(ONE, D(-10))]),
-        (order("entry", "4"), [Close(ONE, D(-10))]),
+        (order("stop", "-10", reduce_only=True), [CloseAct(ONE, D(-10))]),
+        (order("entry", "4"), [CloseAct(ONE, D(-10))]),
     ],
 )
 def test_a_cancel_without_an_answer_holds_the_close_up_for_two_seconds(
-    stubborn: UnderWay, closed: list[Act]
+    stubborn: WorkingOrder, closed: list[Act]
 ) -> None:
     shown = [view(now, orders=(stubborn,)) for now in (0, 5, 6.999999999)]
     state, acts = walked(*shown)
-    assert not [act for act in acts if isinstance(act, Close)]
-    _, acts = step(state, view(7, orders=(stubborn,)), POLICY)
-    assert [act for act in acts if isinstance(act, Close)] == closed
+    assert not [act for act in acts if isinstance(act, CloseAct)]
+    _, acts = next_acts(state, view(7, orders=(stubborn,)), POLICY)
+    assert [act for act in acts if isinstance(act, CloseAct)] == closed
 
 
 def test_a_cancel_is_repeated_ever_more_slowly() -> None:
-    state, sent = State(), []
+    state, sent = ClosingState(), []
     for tick in range(0, 300):
-        state, acts = step(state, view(tick / 10, orders=(order("entry", "5"),)), POLICY)
-        sent += [tick / 10 for act in acts if isinstance(act, Cancel)]
+        state, acts = next_acts(state, view(tick / 10, orders=(order("entry", "5"),)), POLICY)
+        sent += [tick / 10 for act in acts if isinstance(act, CancelAct)]
     assert sent == [5, 6, 8, 12, 20, 28]
 
 
@@ -162,7 +164,7 @@ def test_orders_outside_the_scope_stay() -> None:
     shown = Verdict(action=Action.FLATTEN, scope="strategy:one", guard="g")
     others = (order("b", "5", owner="two", instrument=B), order("x", "5", owner=""))
     _, acts = walked(*(view(now, verdicts=(shown,), orders=others) for now in (0, 5)))
-    assert deeds(acts) == [Close(ONE, D(-10))]
+    assert deeds(acts) == [CloseAct(ONE, D(-10))]
 
 
 @pytest.mark.parametrize("action", [Action.HALT_ENTRIES, Action.REDUCE_ONLY])
@@ -178,7 +180,7 @@ def test_under_a_halt_entries_are_taken_back_and_exits_stay(action: Action) -> N
     _, acts = walked(*(view(now, verdicts=(halt,), orders=orders) for now in (0, 4.9)))
     assert acts == []
     _, acts = walked(*(view(now, verdicts=(halt,), orders=orders) for now in (0, 5)))
-    assert acts == [Cancel("more"), Cancel("new"), Cancel("turn")]
+    assert acts == [CancelAct("more"), CancelAct("new"), CancelAct("turn")]
 
 
 @pytest.mark.parametrize(
@@ -196,10 +198,10 @@ def test_a_halt_that_passes_and_a_shrinking_leave_orders_alone(verdict: Verdict)
 
 def test_an_entry_that_can_not_be_taken_back_raises_an_alarm_again_and_again() -> None:
     halt = Verdict(action=Action.REDUCE_ONLY, guard="drawdown")
-    state, said = State(), []
+    state, said = ClosingState(), []
     for now in range(0, 60):
         shown = view(now, verdicts=(halt,), orders=(order("more", "5"),))
-        state, acts = step(state, shown, POLICY)
+        state, acts = next_acts(state, shown, POLICY)
         said += [(now, *found) for found in words(list(acts))]
     text = f"entries are halted, and some would not be cancelled: {A}: order more"
     assert said == [(30, "resting", text), (40, "resting", text), (50, "resting", text)]
@@ -210,9 +212,9 @@ def test_an_entry_that_can_not_be_taken_back_raises_an_alarm_again_and_again() -
 
 def test_while_a_close_is_under_way_nothing_else_is_sent() -> None:
     shown = [view(0), view(5), *(view(5 + n, orders=(mine(),)) for n in range(1, 20))]
-    state = State()
+    state = ClosingState()
     for part in shown:
-        state, acts = step(state, part, POLICY)
+        state, acts = next_acts(state, part, POLICY)
         if part.now > 5 * S:
             assert deeds(list(acts)) == []
 
@@ -220,7 +222,7 @@ def test_while_a_close_is_under_way_nothing_else_is_sent() -> None:
 def test_after_a_partial_fill_the_rest_is_sent_at_once() -> None:
     """A thin book took 4 of 10 and the venue cancelled what was left."""
     _, acts = walked(view(0), view(5), view(5.1, positions={ONE: D(6)}))
-    assert deeds(acts) == [Close(ONE, D(-6))]
+    assert deeds(acts) == [CloseAct(ONE, D(-6))]
 
 
 def test_a_close_that_rests_on_a_thin_book_is_taken_back_and_sent_again() -> None:
@@ -228,17 +230,17 @@ def test_a_close_that_rests_on_a_thin_book_is_taken_back_and_sent_again() -> Non
     left = {ONE: D(6)}
     state, acts = walked(view(0), view(5), view(7, positions=left, orders=(rests,)))
     assert deeds(acts) == []
-    state, acts = step(state, view(7.1, positions=left, orders=(rests,)), POLICY)
-    assert deeds(list(acts)) == [Cancel("z1")]
-    _, acts = step(state, view(7.2, positions=left), POLICY)
-    assert deeds(list(acts)) == [Close(ONE, D(-6))]
+    state, acts = next_acts(state, view(7.1, positions=left, orders=(rests,)), POLICY)
+    assert deeds(list(acts)) == [CancelAct("z1")]
+    _, acts = next_acts(state, view(7.2, positions=left), POLICY)
+    assert deeds(list(acts)) == [CloseAct(ONE, D(-6))]
 
 
 def test_a_close_that_is_refused_is_repeated_ever_more_slowly() -> None:
-    state, sent = State(), []
+    state, sent = ClosingState(), []
     for tick in range(0, 400):
-        state, acts = step(state, view(tick / 10), POLICY)
-        sent += [tick / 10 for act in acts if isinstance(act, Close)]
+        state, acts = next_acts(state, view(tick / 10), POLICY)
+        sent += [tick / 10 for act in acts if isinstance(act, CloseAct)]
     # Each is seen to have failed a tick later; then 0.5 s, 1, 2, 4, 8, 8.
     assert sent == [5, 5.6, 6.7, 8.8, 12.9, 21, 29.1, 37.2]
     assert [backoff(n) / S for n in (1, 2, 3, 4, 5, 6)] == [0.5, 1, 2, 4, 8, 8]
@@ -248,7 +250,7 @@ def test_an_exit_of_the_strategy_that_is_on_its_way_is_not_doubled() -> None:
     """Four are leaving at market, unanswered yet: six are the closer's."""
     leaving = order("own", "-4", takes=True, answered=False)
     _, acts = walked(view(0, orders=(leaving,)), view(5, orders=(leaving,)))
-    assert deeds(acts) == [Close(ONE, D(-6))]
+    assert deeds(acts) == [CloseAct(ONE, D(-6))]
     whole = order("own", "-10", takes=True, answered=False, reduce_only=True)
     _, acts = walked(view(0, orders=(whole,)), view(5, orders=(whole,)))
     assert deeds(acts) == []
@@ -263,33 +265,33 @@ def test_nothing_is_sent_while_the_venue_can_not_be_reached() -> None:
     shown = view(5, reachable=False, orders=(order("entry", "5", instrument=B, owner="two"),))
     state, acts = walked(view(0), shown)
     assert deeds(acts) == []
-    _, acts = step(state, view(6), POLICY)
-    assert deeds(list(acts)) == [Close(ONE, D(-10))]
+    _, acts = next_acts(state, view(6), POLICY)
+    assert deeds(list(acts)) == [CloseAct(ONE, D(-10))]
 
 
 def test_two_owners_that_offset_each_other_are_flat_at_the_venue() -> None:
-    other = Key("", A)
+    other = PositionKey("", A)
     policy = msgspec.structs.replace(POLICY, external="all")
     held = {ONE: D(10), other: D(-4)}
     _, acts = walked(*(view(now, positions=held) for now in (0, 5)), policy=policy)
-    assert deeds(acts) == [Close(ONE, D(-6))]
+    assert deeds(acts) == [CloseAct(ONE, D(-6))]
     _, acts = walked(view(0, positions={ONE: D(4), other: D(-4)}), policy=policy)
     assert words(acts) == [("flat", "flat after 0.0 s")]
 
 
 def test_others_may_not_send_what_could_turn_a_position_round_while_it_is_closed() -> None:
     state, _ = walked(view(0), view(4.9))
-    assert not works_on(state, ONE)
+    assert ONE not in state.attempts
     state, _ = walked(view(0), view(5))
-    assert works_on(state, ONE)
-    state, _ = step(state, view(6, positions={}), POLICY)
-    assert not works_on(state, ONE)
+    assert ONE in state.attempts
+    state, _ = next_acts(state, view(6, positions={}), POLICY)
+    assert ONE not in state.attempts
 
 
 # -- an order without an answer --------------------------------------------------------------------
 
 
-def unanswered(now: float, asked: float, **at_venue: Any) -> View:
+def unanswered(now: float, asked: float, **at_venue: Any) -> ClosingFacts:
     known: dict[str, Any] = {"positions": {A: D(10)}, "orders": {}}
     venue = AtVenue(asked=round(asked * S), **(known | at_venue))
     return view(now, orders=(mine(since=5 * S),), venue=venue)
@@ -302,25 +304,25 @@ def unanswered(now: float, asked: float, **at_venue: Any) -> View:
         (unanswered(16, 14.9), []),
         (unanswered(16, 15, orders={"z1": A}), []),
         (unanswered(16, 15, positions={}), []),
-        (unanswered(16, 15), [Close(ONE, D(-10))]),
+        (unanswered(16, 15), [CloseAct(ONE, D(-10))]),
         # Four of them are gone there: our books are late.
-        (unanswered(16, 15, positions={A: D(6)}), [Close(ONE, D(-6))]),
+        (unanswered(16, 15, positions={A: D(6)}), [CloseAct(ONE, D(-6))]),
     ],
 )
 def test_it_is_sent_again_only_when_the_venue_surely_never_got_it(
-    shown: View, again: list[Act]
+    shown: ClosingFacts, again: list[Act]
 ) -> None:
     state, _ = walked(view(0), view(5), shown, policy=VERIFYING)
     later = msgspec.structs.replace(shown, now=shown.now + S)
-    assert deeds(list(step(state, later, VERIFYING)[1])) == again
+    assert deeds(list(next_acts(state, later, VERIFYING)[1])) == again
 
 
 def test_one_that_waits_for_its_turn_here_is_not_lost() -> None:
-    waits = mine(since=5 * S, left_us=False)
+    waits = mine(since=5 * S, has_left=False)
     venue = AtVenue(asked=60 * S, positions={A: D(10)}, orders={})
     state, _ = walked(view(0), view(5), policy=VERIFYING)
     for now in (60, 61, 62):
-        state, acts = step(state, view(now, orders=(waits,), venue=venue), VERIFYING)
+        state, acts = next_acts(state, view(now, orders=(waits,), venue=venue), VERIFYING)
         assert deeds(list(acts)) == []
 
 
@@ -331,9 +333,9 @@ def test_one_that_waits_for_its_turn_here_is_not_lost() -> None:
     ("held", "closed"),
     [
         # Below the minimum quantity and value, the whole of it: the venue takes it.
-        ("0.4", [Close(ONE, D("-0.4"))]),
-        ("0.1", [Close(ONE, D("-0.1"))]),
-        ("10.05", [Close(ONE, D("-10.0"))]),
+        ("0.4", [CloseAct(ONE, D("-0.4"))]),
+        ("0.1", [CloseAct(ONE, D("-0.1"))]),
+        ("10.05", [CloseAct(ONE, D("-10.0"))]),
     ],
 )
 def test_a_perpetual_is_closed_down_to_less_than_a_lot(held: str, closed: list[Act]) -> None:
@@ -356,12 +358,14 @@ def test_a_perpetual_is_closed_down_to_less_than_a_lot(held: str, closed: list[A
 def test_spot_sells_what_is_there_and_reports_dust_once(
     held: str, there: str | None, closed: str | None
 ) -> None:
-    key = Key("one", SPOT)
-    terms = {SPOT: msgspec.structs.replace(TERMS[SPOT], there=None if there is None else D(there))}
-    state, said, sent = State(), [], []
+    key = PositionKey("one", SPOT)
+    terms = {
+        SPOT: msgspec.structs.replace(TERMS[SPOT], in_wallet=None if there is None else D(there))
+    }
+    state, said, sent = ClosingState(), [], []
     for now in (0, 5, 50):
         shown = view(now, positions={key: D(held)}, terms=terms)
-        state, acts = step(state, shown, POLICY)
+        state, acts = next_acts(state, shown, POLICY)
         said += words(list(acts))
         sent += deeds(list(acts))
     if closed is None:
@@ -371,7 +375,7 @@ def test_spot_sells_what_is_there_and_reports_dust_once(
             ("flat", "flat after 0.0 s"),
         ]
     else:
-        assert sent[0] == Close(key, -D(closed))
+        assert sent[0] == CloseAct(key, -D(closed))
 
 
 # -- external --------------------------------------------------------------------------------------
@@ -384,17 +388,17 @@ def test_spot_sells_what_is_there_and_reports_dust_once(
 def test_external_positions_are_closed_by_the_documents_policy(
     external: str, closed: list[str]
 ) -> None:
-    held = {Key("", B): D(1), Key("", "C-LINEAR.X"): D(1)}
+    held = {PositionKey("", B): D(1), PositionKey("", "C-LINEAR.X"): D(1)}
     policy = msgspec.structs.replace(POLICY, external=external)
     terms = TERMS | {"C-LINEAR.X": TERMS[B]}
     shown = [view(now, positions=held, terms=terms) for now in (0, 5)]
     _, acts = walked(*shown, policy=policy)
-    assert [act.key.instrument for act in acts if isinstance(act, Close)] == closed
+    assert [act.key.instrument for act in acts if isinstance(act, CloseAct)] == closed
 
 
 def test_a_strategys_flatten_leaves_external_positions() -> None:
     shown = Verdict(action=Action.FLATTEN, scope="strategy:two", guard="g")
-    held = {Key("", B): D(1)}
+    held = {PositionKey("", B): D(1)}
     _, acts = walked(*(view(now, verdicts=(shown,), positions=held) for now in (0, 5)))
     assert deeds(acts) == []
 
@@ -405,7 +409,7 @@ def test_a_strategys_flatten_leaves_external_positions() -> None:
 def test_it_says_how_long_it_took_until_all_was_flat() -> None:
     state, acts = walked(view(0), view(1), view(2.34, positions={}))
     assert words(acts) == [("flat", "flat after 2.3 s")]
-    assert step(state, view(3, positions={}), POLICY)[1] == ()
+    assert next_acts(state, view(3, positions={}), POLICY)[1] == ()
 
 
 def test_an_order_that_still_stands_is_not_flat() -> None:
@@ -416,35 +420,35 @@ def test_an_order_that_still_stands_is_not_flat() -> None:
 
 @pytest.mark.parametrize("now", [29.9, 30])
 def test_past_the_deadline_it_says_that_it_is_not_flat_and_why(now: float) -> None:
-    shown = view(now, trouble={ONE: "110007 not enough balance"})
+    shown = view(now, failures={ONE: "110007 not enough balance"})
     _, acts = walked(view(0), view(5), shown)
     text = f"NOT flat after 30.0 s: {A}: 10 of one is held (110007 not enough balance)"
     assert words(acts) == ([("not_flat", text)] if now == 30 else [])
 
 
 def test_it_goes_on_saying_so_every_ten_seconds_until_it_is_true() -> None:
-    state, said = State(), []
+    state, said = ClosingState(), []
     for now in range(0, 58):
         held = {} if now >= 56 else {ONE: D(10)}
-        state, acts = step(state, view(now, positions=held), POLICY)
+        state, acts = next_acts(state, view(now, positions=held), POLICY)
         said += [(now, kind) for kind, _ in words(list(acts)) if kind != "closing"]
     assert said == [(30, "not_flat"), (40, "not_flat"), (50, "not_flat"), (56, "flat")]
 
 
 def test_what_comes_into_a_scope_that_was_flat_is_closed_at_once() -> None:
     state, _ = walked(view(0), view(2, positions={}))
-    state, acts = step(state, view(100), POLICY)
-    assert deeds(list(acts)) == [Close(ONE, D(-10))]
+    state, acts = next_acts(state, view(100), POLICY)
+    assert deeds(list(acts)) == [CloseAct(ONE, D(-10))]
     assert words(list(acts))[-1] == (
         "not_flat",
         f"NOT flat any more: {A}: 10 of one is held",
     )
-    _, acts = step(state, view(101.5, positions={}), POLICY)
+    _, acts = next_acts(state, view(101.5, positions={}), POLICY)
     assert words(list(acts)) == [("flat", "flat after 1.5 s")]
 
 
 def test_the_venue_must_say_so_too() -> None:
-    def shown(now: float, asked: float, **at_venue: Any) -> View:
+    def shown(now: float, asked: float, **at_venue: Any) -> ClosingFacts:
         known: dict[str, Any] = {"positions": {}, "orders": {}}
         venue = AtVenue(asked=round(asked * S), **(known | at_venue))
         return view(now, positions={}, venue=venue)
@@ -452,23 +456,23 @@ def test_the_venue_must_say_so_too() -> None:
     state, acts = walked(view(0), view(2, positions={}), policy=VERIFYING)
     assert acts == []
     # Asked before our books were clear, it proves nothing.
-    state, acts = step(state, shown(3, 1.9), VERIFYING)
+    state, acts = next_acts(state, shown(3, 1.9), VERIFYING)
     assert acts == ()
-    state, acts = step(state, shown(4, 3, positions={A: D(2)}), VERIFYING)
+    state, acts = next_acts(state, shown(4, 3, positions={A: D(2)}), VERIFYING)
     assert acts == ()
-    state, acts = step(state, shown(5, 4, orders={"abc": A}), VERIFYING)
+    state, acts = next_acts(state, shown(5, 4, orders={"abc": A}), VERIFYING)
     assert acts == ()
-    state, acts = step(state, shown(30, 29, positions={A: D(2)}), VERIFYING)
+    state, acts = next_acts(state, shown(30, 29, positions={A: D(2)}), VERIFYING)
     assert words(list(acts)) == [
         ("not_flat", f"NOT flat after 30.0 s: {A}: the venue holds 2, our books 0")
     ]
     # What lies outside the universe is not the flatten's, unless the document says so.
-    state, acts = step(state, shown(31.5, 31, positions={"C-LINEAR.X": D(2)}), VERIFYING)
+    state, acts = next_acts(state, shown(31.5, 31, positions={"C-LINEAR.X": D(2)}), VERIFYING)
     assert words(list(acts)) == [("flat", "flat after 31.5 s")]
 
 
 def test_at_the_venue_dust_is_flat() -> None:
-    key = Key("one", SPOT)
+    key = PositionKey("one", SPOT)
     venue = AtVenue(asked=3 * S, positions={SPOT: D("0.35")}, orders={})
     shown = view(3, positions={key: D("0.4")}, venue=venue)
     _, acts = walked(view(0, positions={key: D("0.4")}), shown, policy=VERIFYING)
@@ -476,7 +480,7 @@ def test_at_the_venue_dust_is_flat() -> None:
 
 
 def test_many_things_left_are_counted() -> None:
-    held = {Key("one", f"{n}-LINEAR.X"): D(1) for n in range(8)}
+    held = {PositionKey("one", f"{n}-LINEAR.X"): D(1) for n in range(8)}
     _, acts = walked(view(0, positions=held), view(30, positions=held))
     ((_, text),) = words(acts)
     assert text.endswith("; and 3 more")
@@ -487,7 +491,7 @@ def test_many_things_left_are_counted() -> None:
 
 def test_it_says_when_to_look_again() -> None:
     state, _ = walked(view(0))
-    assert next_look(state, POLICY, 0) == 5 * S
+    assert next_evaluation(state, POLICY, 0) == 5 * S
     state, _ = walked(view(0), view(5), view(5.1))
-    assert next_look(state, POLICY, round(5.1 * S)) == round(5.6 * S)
-    assert next_look(State(), POLICY, 0) is None
+    assert next_evaluation(state, POLICY, round(5.1 * S)) == round(5.6 * S)
+    assert next_evaluation(ClosingState(), POLICY, 0) is None

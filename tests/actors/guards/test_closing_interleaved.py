@@ -16,24 +16,24 @@ from hypothesis import strategies as st
 from actors.closing.facts import (
     Act,
     AtVenue,
-    Close,
-    Key,
-    Policy,
-    Say,
-    State,
-    Terms,
-    UnderWay,
-    View,
+    CloseAct,
+    ClosingFacts,
+    ClosingNews,
+    ClosingPolicy,
+    ClosingState,
+    ClosingTerms,
+    PositionKey,
+    WorkingOrder,
 )
-from actors.closing.steps import step, works_on
+from actors.closing.steps import next_acts
 from strategies.messages import Action, Verdict
 
 S = 1_000_000_000
 A, B, SPOT = "A-LINEAR.X", "B-LINEAR.X", "A-SPOT.X"
 TERMS = {
-    A: Terms(lot=D("0.1"), max_quantity=D(4)),
-    B: Terms(lot=D(1)),
-    SPOT: Terms(lot=D("0.1"), min_quantity=D("0.2"), spot=True),
+    A: ClosingTerms(lot=D("0.1"), max_quantity=D(4)),
+    B: ClosingTerms(lot=D(1)),
+    SPOT: ClosingTerms(lot=D("0.1"), min_quantity=D("0.2"), spot=True),
 }
 FLATTEN = Verdict(action=Action.FLATTEN, guard="drawdown")
 
@@ -42,7 +42,7 @@ FLATTEN = Verdict(action=Action.FLATTEN, guard="drawdown")
 class Live:
     """An order at the venue, or on its way to it."""
 
-    key: Key
+    key: PositionKey
     left: D
     reduce_only: bool
     takes: bool
@@ -51,8 +51,8 @@ class Live:
     answered: bool = False
     arrived: bool = True
 
-    def seen(self, name: str) -> UnderWay:
-        return UnderWay(
+    def seen(self, name: str) -> WorkingOrder:
+        return WorkingOrder(
             id=name,
             owner=self.key.owner,
             instrument=self.key.instrument,
@@ -69,16 +69,16 @@ class Live:
 class World:
     """The venue, its clock, and a strategy that will not stop."""
 
-    held: dict[Key, D]
-    policy: Policy
+    held: dict[PositionKey, D]
+    policy: ClosingPolicy
     now: int = 0
     orders: dict[str, Live] = field(default_factory=dict)
     venue: AtVenue | None = None
-    state: State = field(default_factory=State)
-    said: list[Say] = field(default_factory=list)
+    state: ClosingState = field(default_factory=ClosingState)
+    said: list[ClosingNews] = field(default_factory=list)
     made: int = 0
 
-    def add(self, key: Key, left: D, *, reduce_only: bool, takes: bool, ours: bool) -> None:
+    def add(self, key: PositionKey, left: D, *, reduce_only: bool, takes: bool, ours: bool) -> None:
         self.made += 1
         self.orders[f"{'z' if ours else 'o'}{self.made}"] = Live(
             key, left, reduce_only, takes, ours, self.now
@@ -87,7 +87,7 @@ class World:
     def look(self) -> None:
         """Show the closer what is there, and do what it asks for, as its shell does."""
         for _ in range(4):
-            view = View(
+            view = ClosingFacts(
                 now=self.now,
                 verdicts=(FLATTEN,),
                 positions={key: held for key, held in self.held.items() if held},
@@ -95,21 +95,21 @@ class World:
                 terms=TERMS,
                 venue=self.venue,
             )
-            self.state, acts = step(self.state, view, self.policy)
+            self.state, acts = next_acts(self.state, view, self.policy)
             for act in acts:
                 self.do(act)
-            if not any(isinstance(act, Close) for act in acts):
+            if not any(isinstance(act, CloseAct) for act in acts):
                 return
 
     def do(self, act: Act) -> None:
-        if isinstance(act, Close):
+        if isinstance(act, CloseAct):
             spot = TERMS[act.key.instrument].spot
             self.add(act.key, act.quantity, reduce_only=not spot, takes=True, ours=True)
             self.check_asked(act.key)
-        elif isinstance(act, Say):
+        elif isinstance(act, ClosingNews):
             self.said.append(act)
 
-    def check_asked(self, key: Key) -> None:
+    def check_asked(self, key: PositionKey) -> None:
         """Never more on its way out than is held, counting all that the venue would not cap."""
         held = self.held[key]
         leaving = [
@@ -122,7 +122,7 @@ class World:
         ]
         assert sum(abs(live.left) for live in leaving) <= abs(held)
 
-    def spam(self, key: Key, quantity: D, *, reduce_only: bool, takes: bool) -> None:
+    def spam(self, key: PositionKey, quantity: D, *, reduce_only: bool, takes: bool) -> None:
         """Let the strategy send an order, as far as the order gate and the closer's hold do."""
         held = self.held[key]
         spot = TERMS[key.instrument].spot
@@ -137,7 +137,7 @@ class World:
         else:
             left = held + pending
             allowed = exits and size <= abs(held) and left * quantity < 0 and size <= abs(left)
-            allowed = allowed and not works_on(self.state, key)
+            allowed = allowed and key not in self.state.attempts
         if allowed:
             capped = reduce_only and not spot
             self.add(key, quantity, reduce_only=capped, takes=takes, ours=False)
@@ -202,12 +202,12 @@ class World:
             self.look()
 
 
-KEYS = (Key("one", A), Key("two", B), Key("one", SPOT))
+KEYS = (PositionKey("one", A), PositionKey("two", B), PositionKey("one", SPOT))
 sizes = st.integers(1, 120).map(lambda n: D(n) / 10)
 
 
 @st.composite
-def opening(draw: st.DrawFn) -> dict[Key, D]:
+def opening(draw: st.DrawFn) -> dict[PositionKey, D]:
     return {
         KEYS[0]: draw(sizes) * draw(st.sampled_from((1, -1))),
         KEYS[1]: D(draw(st.integers(-9, 9))),
@@ -218,9 +218,9 @@ def opening(draw: st.DrawFn) -> dict[Key, D]:
 @settings(max_examples=200, deadline=None)
 @given(held=opening(), verifies=st.booleans(), data=st.data())
 def test_whatever_the_venue_does_positions_only_shrink_and_end_flat(
-    held: dict[Key, D], verifies: bool, data: st.DataObject
+    held: dict[PositionKey, D], verifies: bool, data: st.DataObject
 ) -> None:
-    policy = Policy(
+    policy = ClosingPolicy(
         grace_ns=2 * S,
         deadline_ns=30 * S,
         owners={key.instrument: key.owner for key in KEYS},
