@@ -2,6 +2,8 @@
 PY := .venv/bin/python
 STAMP := .venv/.installed
 DEMO_CATALOG := catalog/data/demo
+TWO := -n 2 --dist worksteal
+EACH_ONCE := not slow and not kill and not soak
 .DEFAULT_GOAL := help
 
 help: ## Show what there is
@@ -17,11 +19,14 @@ demo: $(STAMP) ## Make the demo catalog, run the reversal backtest, show the tab
 	@test -f $(DEMO_CATALOG)/CURRENT || $(PY) perpdesk.py catalog demo --catalog $(DEMO_CATALOG)
 	@$(PY) perpdesk.py backtest backtests/runs/xs_reversal_demo.yaml --no-guard-costs
 
-test: $(STAMP) ## Run the tests (everything but the slow ones)
-	@$(PY) -m pytest -n 2 --dist loadfile
+test: $(STAMP) ## Run the tests that need no live node, and one that does
+	@$(PY) -m pytest $(TWO) -m '$(EACH_ONCE) and not live'
 
-test-slow: $(STAMP) ## Run the slow tests
-	@$(PY) -m pytest -m slow --timeout 3600
+test-live: $(STAMP) ## Test nodes on the practice exchange, its scenarios and kills
+	@$(PY) -m pytest $(TWO) -m '$(EACH_ONCE) and live'
+
+test-slow: $(STAMP) ## Run what repeats itself, and hypothesis with many random examples
+	@EXPLORE=1 $(PY) -m pytest $(TWO) -m '(slow or examples) and not kill and not soak' --timeout 3600
 
 test-kill: $(STAMP) ## End nodes with SIGKILL some three hundred times, compare with the exchange each time
 	@$(PY) -m pytest -m kill --timeout 3600
@@ -47,4 +52,4 @@ lock: $(STAMP) ## Pin the newest versions that the two .in files allow
 clean: ## Remove the environment, the demo catalog, results and caches
 	@rm -rf .venv build perpdesk.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache $(DEMO_CATALOG) results
 
-.PHONY: help env demo test test-slow test-kill test-soak lint bench lock clean
+.PHONY: help env demo test test-live test-slow test-kill test-soak lint bench lock clean

@@ -14,10 +14,30 @@ from hypothesis import settings
 from catalog.providers.demo import DemoParams, generate
 from catalog.storage.writer import CatalogWriter
 
-# A busy machine is no bug: examples have no time limit each. The gate tries the same examples each
-# time; `EXPLORE=1 make test` looks for new ones.
-settings.register_profile("desk", deadline=None, derandomize="EXPLORE" not in os.environ)
-settings.load_profile("desk")
+# A busy machine is no bug: examples have no time limit each. `make test` tries the same few each
+# time; `make test-slow` sets EXPLORE and looks for new ones.
+EXPLORES = "EXPLORE" in os.environ
+settings.register_profile("gate", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("explore", deadline=None, max_examples=300)
+settings.load_profile("explore" if EXPLORES else "gate")
+
+TESTS = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort tests into those of `make test`, `make test-live` and `make test-slow` by markers.
+
+    Everything below ``live_nodes`` is live, but for what is marked as ``end_to_end``.
+    """
+    for item in items:
+        below = item.path.relative_to(TESTS).parts[0]
+        if below == "live_nodes" and item.get_closest_marker("end_to_end") is None:
+            item.add_marker("live")
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("examples")
+    # The longest stand at the top level: no worker begins one of them when the others are done.
+    items.sort(key=lambda item: item.path.parent != TESTS)
+
 
 SMALL = DemoParams(days=120, perps=12)
 """Four months of twelve perpetuals: large enough to rank, small enough to run in seconds."""

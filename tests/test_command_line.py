@@ -7,104 +7,127 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
+import pytest
 
+import perpdesk
 from tests.conftest import WriteRun
+from tests.waiting import eventually
 
-PROJECT = Path(__file__).resolve().parents[1]
-COMMAND = [sys.executable, str(PROJECT / "perpdesk.py")]
-
-
-def perpdesk(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+COMMAND = [sys.executable, str(Path(perpdesk.__file__))]
 
 
-def test_json_goes_to_stdout_alone_and_matches_the_summary(
-    write_run: WriteRun, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    done = perpdesk("backtest", str(write_run()), "--out", str(out), "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == json.loads((out / "summary.json").read_text())
+class Done(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    code: object
+    out: str
+    err: str
 
 
-def test_a_wrong_document_exits_2_before_any_engine_starts(
-    write_run: WriteRun, tmp_path: Path
-) -> None:
-    file = write_run(venu={"leverage": 3}, window={"start": "2023-02-30", "end": "2023-04-01"})
-    done = perpdesk("backtest", str(file), "--out", str(tmp_path / "out"))
-    assert done.returncode == 2
-    assert "did you mean venue?" in done.stderr
-    assert "window.start" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "out").exists()
+Run = Callable[..., Done]
 
 
-def test_a_missing_catalog_exits_2_and_says_how_to_make_one(
-    write_run: WriteRun, tmp_path: Path
-) -> None:
-    done = perpdesk("backtest", str(write_run(catalog=str(tmp_path / "nowhere"))))
-    assert done.returncode == 2
-    assert "perpdesk catalog demo" in done.stderr
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return what runs a command in this process."""
+
+    def run(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["perpdesk", *arguments])
+        code: object = 0
+        try:
+            perpdesk.main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        return Done(code, *capsys.readouterr())
+
+    return run
 
 
-def test_a_missing_file_exits_2(tmp_path: Path) -> None:
-    done = perpdesk("backtest", str(tmp_path / "no.yaml"))
-    assert done.returncode == 2
-    assert "no.yaml" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_a_strategy_that_raises_stops_the_run_with_exit_1_and_leaves_nothing(
-    write_run: WriteRun, tmp_path: Path
-) -> None:
-    package = tmp_path / "faulty"
-    package.mkdir()
-    (package / "__init__.py").write_text("", encoding="utf-8")
-    (package / "idea.py").write_text(
-        "from strategies.xs_reversal import XSReversal, XSReversalConfig\n\n\n"
+def idea(folder: Path, body: str) -> dict[str, Any]:
+    """Write a strategy whose scores are a line of Python; return what a document needs for it."""
+    (folder / "faulty.py").write_text(
+        "import time\nfrom strategies.xs_reversal import XSReversal, XSReversalConfig\n\n\n"
         "class Faulty(XSReversal):\n"
         "    Config = XSReversalConfig\n\n"
         "    @staticmethod\n"
         "    def scores(config, window):\n"
-        "        raise RuntimeError('the idea is broken')\n",
+        f"        {body}\n",
         encoding="utf-8",
     )
-    file = write_run(allow=["faulty"], strategies={"bad": {"use": "faulty.idea:Faulty"}})
+    return {"allow": ["faulty"], "strategies": {"bad": {"use": "faulty:Faulty"}}}
+
+
+def test_json_goes_to_stdout_alone_and_matches_the_summary(
+    run: Run, write_run: WriteRun, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    done = perpdesk("backtest", str(file), "--out", str(out), PYTHONPATH=str(tmp_path))
-    assert done.returncode == 1
-    assert "the idea is broken" in done.stderr
+    done = run("backtest", str(write_run()), "--out", str(out), "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out) == json.loads((out / "summary.json").read_text())
+
+
+def test_a_wrong_document_exits_2_before_any_engine_starts(
+    run: Run, write_run: WriteRun, tmp_path: Path
+) -> None:
+    file = write_run(venu={"leverage": 3}, window={"start": "2023-02-30", "end": "2023-04-01"})
+    done = run("backtest", str(file), "--out", str(tmp_path / "out"))
+    assert done.code == 2
+    assert "did you mean venue?" in done.err
+    assert "window.start" in done.err
+    assert "Traceback" not in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_catalog_exits_2_and_says_how_to_make_one(
+    run: Run, write_run: WriteRun, tmp_path: Path
+) -> None:
+    done = run("backtest", str(write_run(catalog=str(tmp_path / "nowhere"))))
+    assert done.code == 2
+    assert "perpdesk catalog demo" in done.err
+
+
+def test_a_missing_file_exits_2(run: Run, tmp_path: Path) -> None:
+    done = run("backtest", str(tmp_path / "no.yaml"))
+    assert done.code == 2
+    assert "no.yaml" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_strategy_that_raises_stops_the_run_with_exit_1_and_leaves_nothing(
+    run: Run, write_run: WriteRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = idea(tmp_path, "raise RuntimeError('the idea is broken')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = write_run(**changes)
+    out = tmp_path / "out"
+    done = run("backtest", str(file), "--out", str(out))
+    assert done.code == 1
+    assert "the idea is broken" in done.err
     assert not out.exists()
 
 
 def test_ctrl_c_leaves_nothing_half_written(write_run: WriteRun, tmp_path: Path) -> None:
-    out = tmp_path / "results" / "out"
+    out, begun = tmp_path / "results" / "out", tmp_path / "begun"
+    slow = f"open({str(begun)!r}, 'w').close(); time.sleep(1.0); raise RuntimeError"
     process = subprocess.Popen(
-        [*COMMAND, "backtest", str(write_run(slice_days=1)), "--out", str(out)],
+        [*COMMAND, "backtest", str(write_run(**idea(tmp_path, slow))), "--out", str(out)],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(perpdesk.__file__).parent}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(3.5)
-    still_running = process.poll() is None
+    eventually(begun.exists)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    if still_running and process.returncode != 0:
-        assert process.returncode == 130, errors
-        assert "Stopped by you" in errors
-        assert "Traceback" not in errors
-        assert not out.exists()
+    assert process.returncode == 130, errors
+    assert "Stopped by you" in errors
+    assert "Traceback" not in errors
+    assert not out.exists()
     left = list(out.parent.iterdir()) if out.parent.exists() else []
     assert [path.name for path in left if path.name.startswith(".")] == []
 
@@ -116,7 +139,13 @@ def test_any_hash_seed_gives_the_same_orders_and_figures(
     found = []
     for seed in ("0", "12345"):
         out = tmp_path / seed
-        done = perpdesk("backtest", str(file), "--out", str(out), "--json", PYTHONHASHSEED=seed)
+        done = subprocess.run(
+            [*COMMAND, "backtest", str(file), "--out", str(out), "--json"],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         summary = json.loads(done.stdout)
         for key in ("elapsed_s", "started"):

@@ -44,6 +44,8 @@ SECTIONS = {
     if "\n$ perpdesk" in section
 }
 """The commands under each heading, in the page's order: later ones need what earlier ones made."""
+TRADES = "Trade it live"
+LIVE = (TRADES, "What stops trading, and how to resume")
 PERPDESK = [command for command in COMMANDS if command.startswith("perpdesk")]
 MAKE = [command for command in COMMANDS if command.startswith("make")]
 BYBIT = [command for command in PERPDESK if "_testnet" in command]
@@ -92,7 +94,8 @@ def perpdesk(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_readme_shows_commands_documents_and_a_strategy() -> None:
     assert len(PERPDESK) >= 15
-    assert {"make demo", "make test"} <= set(MAKE)
+    assert set(LIVE) < SECTIONS.keys()
+    assert {"make demo", "make test", "make test-live"} <= set(MAKE)
     assert {kind for kind, _ in BLOCKS} >= {"console", "python", "yaml"}
 
 
@@ -100,7 +103,10 @@ def test_every_command_stands_under_a_heading() -> None:
     assert [command for commands in SECTIONS.values() for command in commands] == PERPDESK
 
 
-@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize(
+    "section",
+    [pytest.param(name, marks=[pytest.mark.live] * (name in LIVE)) for name in SECTIONS],
+)
 def test_every_perpdesk_command_of_the_readme_works(clone: Path, section: str) -> None:
     for command in SECTIONS[section]:
         if command in BYBIT:
@@ -114,9 +120,11 @@ def test_every_perpdesk_command_of_the_readme_works(clone: Path, section: str) -
             arguments[-1] = "catalog/data/another"
         done = perpdesk(clone, *arguments)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    if section == TRADES:
+        what_its_node_did_is_there(clone)
 
 
-def test_what_the_readmes_node_did_is_there(clone: Path) -> None:
+def what_its_node_did_is_there(clone: Path) -> None:
     done = perpdesk(clone, "status", "live_nodes/nodes/mine.yaml", "--json")
     status = json.loads(done.stdout)
     assert status["state"] == "stopped"
@@ -133,6 +141,7 @@ def test_what_the_readmes_node_did_is_there(clone: Path) -> None:
     assert running_exchange(folder) is None
 
 
+@pytest.mark.live
 def test_the_steps_to_bybit_ask_for_keys_before_anything_leaves(clone: Path) -> None:
     assert len(BYBIT) >= 3
     for command in BYBIT:
@@ -143,6 +152,7 @@ def test_the_steps_to_bybit_ask_for_keys_before_anything_leaves(clone: Path) -> 
         assert "http" not in told
 
 
+@pytest.mark.live
 def test_the_readmes_nodes_differ_by_one_word(clone: Path) -> None:
     node = "live_nodes/nodes/mine.yaml"
     for place in ("paper", "demo", "testnet", "mainnet"):

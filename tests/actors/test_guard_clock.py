@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.activity import Cooldown, ErrorRate, OrderRate, Rejections, TradesPerDay
@@ -171,7 +171,6 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(steps=STEPS)
 def test_a_clock_that_goes_back_makes_guards_forget_nothing_and_lets_no_entry_pass(
     steps: list[tuple[int, int, str]],

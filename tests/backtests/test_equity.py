@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.records.ledger import Fill, Ledger
@@ -94,7 +94,6 @@ closes = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(events, closes, st.lists(st.integers(1, ROWS - 1), max_size=4, unique=True))
 def test_any_curve_agrees_with_counting_every_sample_anew(
     story: list[tuple[int, str, D, D, D, D | None]], prices: list[list[float]], cuts: list[int]

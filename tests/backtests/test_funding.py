@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_EVEN
 from decimal import Decimal as D
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backtests.engine.build import Desk
@@ -169,7 +169,6 @@ charges = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.data(), orders, charges, st.sampled_from([1, 3, CANDLES]))
 def test_funding_agrees_with_books_kept_by_hand(
     data: st.DataObject,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from decimal import Decimal as D
 
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from backtests.engine.build import Desk
@@ -159,7 +159,6 @@ def told(story: Story) -> tuple[Desk, Script]:
     return desk, script
 
 
-@settings(max_examples=60)
 @given(stories())
 def test_no_price_is_older_than_the_decision_that_it_fills(story: Story) -> None:
     desk, _ = told(story)
@@ -172,7 +171,6 @@ def test_no_price_is_older_than_the_decision_that_it_fills(story: Story) -> None
     event(f"{min(len(fills), 3)} or more orders filled of {min(len(story.orders), 3)} or more")
 
 
-@settings(max_examples=60)
 @given(stories())
 def test_every_fill_is_the_next_open_and_the_money_adds_up(story: Story) -> None:
     desk, _ = told(story)

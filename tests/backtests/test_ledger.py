@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal as D
 from fractions import Fraction
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.records.ledger import Fill, Ledger
@@ -159,7 +159,6 @@ def test_the_cash_identity_is_exact(
     assert ledger.quantities == {name: D(int(q * 4)) / 4 for name, q in held.items() if q}
 
 
-@settings(max_examples=300)
 @given(stories, closes)
 def test_round_trips_add_up_to_the_ledger(
     story: list[tuple[str, D, D, D, D | None]], prices: dict[str, D]

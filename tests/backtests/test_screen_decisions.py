@@ -140,7 +140,7 @@ def test_what_comes_after_a_decision_does_not_change_it_in_the_screen(demo_catal
     candles, rules, listings, (start, end) = material(demo_catalog, **RULES[name])
     whole = decisions(XSReversal, rules, listings, candles, start, end)
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=15)
     @given(cut=st.integers(start + 1, end))
     def holds(cut):
         got = decisions(XSReversal, rules, listings, until(candles, cut), start, cut)

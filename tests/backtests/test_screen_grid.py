@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.measures import growth, max_drawdown, sharpe
@@ -38,7 +38,6 @@ def slowly(close, candidate, gross):
     return sharpe(earned.net), curve[-1] - 1, max_drawdown(curve), earned.turnover.mean()
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 1000),
     gaps=st.sampled_from([0.0, 0.1, 0.6]),

@@ -361,7 +361,7 @@ def test_candles_are_possible_on_ticks_and_lots_and_without_gaps(market: Import)
     consistent(market)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     seed=st.integers(0, 2**40),
     days=st.integers(2, 40),

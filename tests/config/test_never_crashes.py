@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.load import load
@@ -42,7 +42,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("any") / "any.yaml"
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     kind=kinds,
     document=st.dictionaries(st.sampled_from(words), values, max_size=5),
@@ -60,14 +59,12 @@ def test_any_document_gets_an_answer(
         assert problem.message
 
 
-@settings(max_examples=300, deadline=None)
 @given(text=st.text("ab:-[]{},&*!#|>'\"%@`?~ \n\t0", max_size=30))
 def test_any_text_gets_an_answer(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
     assert validate(file)
 
 
-@settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_a_good_document_with_any_part_replaced_gets_an_answer(
     file: Path, data: st.DataObject

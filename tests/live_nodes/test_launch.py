@@ -116,6 +116,7 @@ def operations(running: Background) -> Counter[str]:
     return counted
 
 
+@pytest.mark.end_to_end
 def test_a_run_trades_to_its_targets_and_the_venue_agrees(run: Run, exchange: Background) -> None:
     report = run()
     assert report.outcome == "ran once"

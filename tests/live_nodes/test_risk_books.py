@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.desk.books import Books
@@ -212,7 +212,6 @@ def test_paper_begins_anew(tmp_path: Path) -> None:
         assert desk.books.open["hand", BTC].quantity == D(1)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.tuples(

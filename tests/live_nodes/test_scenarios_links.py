@@ -229,6 +229,7 @@ def test_a_login_that_is_refused_for_a_while_is_tried_again(
 # Silent feed --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_plain_node_trades_on_a_feed_that_has_fallen_silent() -> None:
     with stage() as st, plain_node(st) as plain:
         plain.until(lambda: plain.strategy.updates > 3)
@@ -311,6 +312,7 @@ def test_a_clock_that_goes_wrong_while_it_runs_stops_entries() -> None:
 # A lost delta of the book -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_adapter_keeps_a_wrong_book_after_a_lost_delta() -> None:
     with stage() as st, plain_node(st) as plain:
         plain.until(lambda: plain.strategy.updates > 3)
@@ -336,6 +338,7 @@ def crossed(node: Desk | Plain) -> bool:
     return bool(book.best_bid_price() >= book.best_ask_price())
 
 
+@pytest.mark.slow
 def test_a_plain_node_keeps_a_crossed_book_for_ever() -> None:
     with stage() as st, plain_node(st) as plain:
         plain.until(lambda: plain.strategy.updates > 3)
@@ -365,6 +368,7 @@ def depth(node: Plain) -> int:
     return 0 if book is None else len(book.bids())
 
 
+@pytest.mark.slow
 def test_a_plain_node_loses_its_spot_book_to_its_own_quotes() -> None:
     strategy = PlainByHand()
     strategy.where, strategy.quotes = SPOT_ID, True

@@ -105,6 +105,7 @@ def ghost_that_fills(st: Stage, desk: Desk) -> Any:
 # Post-only that crosses: told as a rejection, and not as one for being post-only (live.md 4.8) ----
 
 
+@pytest.mark.slow
 def test_a_plain_node_is_not_told_that_a_post_only_order_crossed() -> None:
     with stage() as st, plain_node(st) as plain:
         order = plain.strategy.limit(BUY, "50001", post_only=True)
@@ -176,6 +177,7 @@ def test_our_node_recovers_a_lost_fill_with_its_price_and_fee() -> None:
 # Manual trade (live.md 4.11) ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_plain_node_holds_a_manual_trade_beside_its_own_position() -> None:
     with stage() as st, plain_node(st) as plain:
         bought(plain)

@@ -26,6 +26,7 @@ def refusal(st, **settings) -> tuple[str, float]:
 # An error on open orders is taken for an empty account (live.md 4.5) ------------------------------
 
 
+@pytest.mark.slow
 def test_a_plain_node_starts_without_the_orders_that_an_error_hid() -> None:
     with stage() as st:
         for name in OURS:
@@ -117,6 +118,7 @@ def test_our_node_ends_at_once_without_a_server() -> None:
 # A refused login starts strategies all the same (live.md 4.7) -------------------------------------
 
 
+@pytest.mark.slow
 def test_a_plain_node_starts_its_strategy_although_its_login_is_refused() -> None:
     with stage() as st:
         st.play("login_refused", "private_login")
@@ -142,6 +144,7 @@ def test_our_node_refuses_to_start_on_a_refused_login(link: str) -> None:
 # Clocks and closed exchanges ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_plain_node_trades_on_a_clock_that_is_three_seconds_off() -> None:
     with stage() as st:
         st.play("clock_ahead")
@@ -178,6 +181,7 @@ def leave_behind(st) -> None:
     st.order("Buy", "0.005", "48000", MANUAL)
 
 
+@pytest.mark.slow
 def test_a_plain_node_gives_what_it_left_to_nobody() -> None:
     with stage() as st:
         leave_behind(st)

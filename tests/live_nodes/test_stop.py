@@ -109,8 +109,13 @@ def test_a_second_signal_ends_at_once_and_loses_nothing_of_the_journal(ground: G
     assert node.positions() == targets_of(node.decisions()[0])
 
 
-@pytest.mark.kill
-@pytest.mark.parametrize("tenths", range(1, 30, 2))
+@pytest.mark.parametrize(
+    "tenths",
+    [
+        pytest.param(tenths, marks=[pytest.mark.slow] * (tenths not in (5, 13, 21)))
+        for tenths in range(1, 30, 2)
+    ],
+)
 def test_a_signal_at_any_moment_leaves_a_whole_journal_and_no_order(
     ground: Ground, tenths: int
 ) -> None:

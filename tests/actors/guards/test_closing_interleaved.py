@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal as D
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.closing.facts import (
@@ -215,7 +215,6 @@ def opening(draw: st.DrawFn) -> dict[PositionKey, D]:
     }
 
 
-@settings(max_examples=200, deadline=None)
 @given(held=opening(), verifies=st.booleans(), data=st.data())
 def test_whatever_the_venue_does_positions_only_shrink_and_end_flat(
     held: dict[PositionKey, D], verifies: bool, data: st.DataObject

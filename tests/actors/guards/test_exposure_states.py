@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.guards import (
@@ -94,7 +94,6 @@ def tape(moments: list[Any]) -> list[Input]:
 
 
 @pytest.mark.parametrize("name", list(RULES))
-@settings(max_examples=40)
 @given(moments=st.lists(MOMENT, min_size=1, max_size=12), data=st.data())
 def test_a_state_read_back_at_any_point_goes_on_the_same(
     name: str, moments: list[Any], data: st.DataObject
@@ -119,7 +118,6 @@ def test_a_state_read_back_at_any_point_goes_on_the_same(
 
 
 @pytest.mark.parametrize("name", ["book", "pairs", "volatility", "reference", "mismatch"])
-@settings(max_examples=40)
 @given(moments=st.lists(MOMENT, min_size=1, max_size=8))
 def test_a_pulse_seen_twice_changes_nothing_the_second_time(name: str, moments: list[Any]) -> None:
     rule, params = RULES[name]

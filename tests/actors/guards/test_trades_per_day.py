@@ -5,7 +5,7 @@ import time
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -223,7 +223,6 @@ def test_shrinking_lets_entries_pass() -> None:
     assert player.ask(asked()) is None
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.integers(0, 10**9), st.integers(1, 4))
 def test_no_order_of_fills_opens_more_trades_a_day_than_the_limit(seed: int, limit: int) -> None:
     """A strategy that knocks at random, against a count of its position's ways from zero."""

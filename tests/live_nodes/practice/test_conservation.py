@@ -9,7 +9,7 @@ from decimal import Decimal as D
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from live_nodes.practice.exchange.exchange import Exchange
@@ -232,7 +232,6 @@ def check(exchange: Exchange) -> None:
             assert bids[0][0] < asks[0][0]
 
 
-@settings(max_examples=150, deadline=None)
 @given(moves=moves)
 def test_nothing_is_made_and_nothing_lost(moves: list[dict[str, Any]]) -> None:
     exchange = fresh()
@@ -241,7 +240,6 @@ def test_nothing_is_made_and_nothing_lost(moves: list[dict[str, Any]]) -> None:
         check(exchange)
 
 
-@settings(max_examples=100, deadline=None)
 @given(before=moves, after=moves)
 def test_what_was_kept_comes_back_and_goes_on_the_same(
     before: list[dict[str, Any]], after: list[dict[str, Any]]
@@ -264,7 +262,6 @@ def test_what_was_kept_comes_back_and_goes_on_the_same(
     assert exchange.drain() == again.drain()
 
 
-@settings(max_examples=100, deadline=None)
 @given(moves=moves)
 def test_the_events_rows_are_what_must_be_kept(moves: list[dict[str, Any]]) -> None:
     exchange, kept = fresh(), {}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.storage.store import Catalog
@@ -74,7 +74,6 @@ def test_days_are_the_catalogs_days_moved_by_whole_days(
             assert float(getattr(day, name)) == pytest.approx(row[name], rel=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
 @given(hour=st.integers(0, 24 * 20), interval=st.sampled_from(["1", "5", "15", "30"]))
 def test_shorter_candles_add_up_to_the_catalogs(
     demo_catalog: Path, hour: int, interval: str

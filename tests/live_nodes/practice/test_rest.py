@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientConnectionError, ServerDisconnectedError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import InputError
@@ -432,7 +432,6 @@ NAMES = st.sampled_from(
 
 
 @given(path=st.sampled_from(sorted(HANDLERS)), params=st.dictionaries(NAMES, WORDS))
-@settings(max_examples=400, deadline=None)
 def test_whatever_is_asked_is_answered_in_bybit_s_words(path: str, params: Any) -> None:
     market, kept = StillMarket(), Kept()
     exchange = Exchange(SYMBOLS, [AccountSpec("anna")])

@@ -87,7 +87,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(steps=STEPS)
 def test_a_kill_between_any_two_statements_leaves_all_of_a_call_or_nothing(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]]

@@ -471,7 +471,6 @@ HAPPENING = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     st.data(),
     RULES_OF_ANY_KIND,
