@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,6 +44,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
             perpdesk.main()
         except SystemExit as ended:
             code = ended.code or 0
+        except Exception:  # noqa: BLE001 - as the interpreter does
+            traceback.print_exc()
+            code = 1
         return Done(code, *capsys.readouterr())
 
     return run

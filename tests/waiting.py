@@ -9,6 +9,8 @@ from collections.abc import Callable
 DEADLINE = 60.0
 """Seconds. A wait ends as soon as its condition holds; only a failure takes so long."""
 _POLL = 0.01
+_BUSY = 5
+"""How much longer things may take while other work has the cores."""
 
 
 def eventually[T](
@@ -45,3 +47,8 @@ async def eventually_async[T](
 
 def _late(what: object, deadline: float) -> str:
     return f"did not come within {deadline:g} s: {what() if callable(what) else what}"
+
+
+def slack(seconds: float) -> float:
+    """Return the bound for a promise of so many seconds on a machine that does other work."""
+    return seconds * _BUSY

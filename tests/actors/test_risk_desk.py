@@ -26,6 +26,7 @@ from actors.records.ledger import Fill
 from strategies.messages import Action, Verdict
 from strategies.verdicts import board_of
 from tests.actors.tiny_guards import RULE, A, Loss, LossParams, Table
+from tests.waiting import eventually_async
 
 SECOND = 1_000_000_000
 
@@ -290,14 +291,14 @@ def test_live_it_looks_by_itself_in_the_loop_when_a_halt_may_end():
             table.account.equity_is = Decimal(equity)
             table.desk.evaluate()
         (halt,) = table.said
-        await asyncio.sleep(0.25)
         # Still 100 lost: it goes on.
-        first, again = table.said
+        await eventually_async(lambda: len(table.said) > 1)
+        first, again = table.said[:2]
         assert (first, again.action) == (halt, Action.HALT_ENTRIES)
         assert again.until >= halt.until + 200_000_000
         table.account.equity_is = Decimal("950")
-        await asyncio.sleep(0.3)
-        assert [verdict.action for verdict in table.said[2:]] == [Action.NONE]
+        await eventually_async(lambda: table.said[-1].action is Action.NONE)
+        assert {verdict.action for verdict in table.said[:-1]} == {Action.HALT_ENTRIES}
         assert set(threads) == {threading.get_ident()}
         table.desk.stop()
         assert not table.clock.timer_names

@@ -24,6 +24,7 @@ from config.documents import Ingest
 from config.errors import DeskError, InputError
 from tests.catalog.bybit_server import Market, Server, price
 from tests.catalog.market import BTC, DAY, ETH, FOREVER, HOUR, START
+from tests.waiting import DEADLINE, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -169,11 +170,9 @@ def test_a_killed_pull_goes_on_from_its_finished_pieces(server, tmp_path):
     document.write_text(json.dumps(fields(path, server) | few))
     command = [sys.executable, str(ROOT / "perpdesk.py"), "catalog", "pull", str(document)]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
-    while len(list(path.rglob("*.parquet"))) < 1 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    eventually(lambda: list(path.rglob("*.parquet")))
     process.send_signal(signal.SIGKILL)
-    process.wait(5)
+    process.wait(DEADLINE)
     kept = {file.name for file in path.rglob("*.parquet")}
     assert kept
     asked = server.market.count("kline")

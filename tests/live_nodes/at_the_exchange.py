@@ -21,6 +21,7 @@ from live_nodes.local.keys import KeyPair, Secret, practice_keys
 from live_nodes.practice.exchange.model import Key, Side
 from live_nodes.reconcile.recovery import Recovery
 from tests.live_nodes.practice.still_market import Practice, practice
+from tests.waiting import DEADLINE
 
 TAG = "n1"
 BTC = "BTCUSDT-LINEAR.BYBIT"
@@ -107,12 +108,12 @@ async def scene() -> AsyncIterator[Scene]:
 
 
 def at_the_exchange(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test in a scene of its own, for twenty seconds at most."""
+    """Run a test in a scene of its own."""
 
     @functools.wraps(test)
     def run(**given: Any) -> None:
         async def body() -> None:
-            async with asyncio.timeout(20), scene() as made:
+            async with asyncio.timeout(DEADLINE), scene() as made:
                 await test(made, **given)
 
         asyncio.run(body())

@@ -28,6 +28,7 @@ from actors.records.journal_reading import Reading, read
 from config.durations import DAY_NS
 from live_nodes.local.mailbox import Request, answer, ask
 from tests.live_nodes.killing import NODE_SECONDS, Forge, Ground, positions_of
+from tests.waiting import eventually
 
 ZERO = Decimal(0)
 SHRINK = 1
@@ -231,15 +232,15 @@ class Victim:
         self.ground.living = None
         assert how["code"] == 0, self.said()
 
-    def until(self, wanted: Callable[[], object], what: str, seconds: float = 25.0) -> bool:
+    def until(self, wanted: Callable[[], object], what: str) -> bool:
         """Wait until something holds, True, or it is dead, False."""
-        end = time.monotonic() + seconds
-        while not wanted():
-            if self.dead:
-                return False
-            assert time.monotonic() < end, f"no {what} within {seconds:g} s:\n{self.said()}"
-            time.sleep(0.01)
-        return True
+        return (
+            eventually(
+                lambda: "it holds" if wanted() else self.dead and "it is dead",
+                lambda: f"{what}\n{self.said()}",
+            )
+            == "it holds"
+        )
 
     def said(self) -> str:
         """Return what its present life has printed."""

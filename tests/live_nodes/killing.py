@@ -10,7 +10,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.request
 from collections import Counter
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from live_nodes.local.practice_process import (
 from live_nodes.node.audit import FOLDER as AUDIT
 from strategies.messages import Decision
 from strategies.rebalance.plan import STATE, Plan, Progress, decode
+from tests.waiting import DEADLINE, eventually
 
 KEY = "steady"
 ZERO = Decimal(0)
@@ -42,8 +42,8 @@ SYMBOLS: dict[str, dict[str, Any]] = {
     "DDDUSDT": {"price": 10, "tick": 0.001, "lot": 0.1},
 }
 ACCOUNTS = 240
-NODE_SECONDS = 45.0
-"""A run with a recovery takes five to fifteen; nothing may hang."""
+NODE_SECONDS = 180.0
+"""A run with a recovery takes five to fifteen on a quiet machine; nothing may hang."""
 TAKER: dict[str, Any] = {"tactic": "taker"}
 MAKER: dict[str, Any] = {
     "tactic": "maker_first",
@@ -101,13 +101,13 @@ class Forge:
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(DEADLINE)
 
     def start(self, **job: Any) -> int:
         """Fork a node; return its pid."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(job) + "\n")
-        return int(self._answer(30)["pid"])
+        return int(self._answer(DEADLINE)["pid"])
 
     def ended(self, seconds: float = NODE_SECONDS) -> dict[str, Any]:
         """Wait until the node has ended, and return how."""
@@ -172,7 +172,7 @@ class Ground:
 
     def state(self) -> dict[str, Any]:
         """Return what the exchange's admin tells of everything."""
-        with urllib.request.urlopen(f"{self.endpoint.admin}/state", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.endpoint.admin}/state", timeout=DEADLINE) as answer:
             return dict(json.load(answer))
 
     def tell(self, path: str, **body: Any) -> dict[str, Any]:
@@ -180,7 +180,7 @@ class Ground:
         request = urllib.request.Request(
             f"{self.endpoint.admin}{path}", json.dumps(body).encode(), method="POST"
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
             return dict(json.load(answer))
 
     def node(self, execution: dict[str, Any] = TAKER, **changes: Any) -> KilledNode:
@@ -275,12 +275,9 @@ class KilledNode:
         """Return what the present or last run has printed."""
         return self._output.read_text() if self._output.exists() else ""
 
-    def wait_for(self, words: str, seconds: float = 20.0) -> None:
+    def wait_for(self, words: str) -> None:
         """Wait until it has printed some words or reached a boundary of that name."""
-        until = time.monotonic() + seconds
-        while words not in self.said() and words not in self.reached():
-            assert time.monotonic() < until, f"no {words!r} within {seconds:g} s:\n{self.said()}"
-            time.sleep(0.01)
+        eventually(lambda: words in self.said() or words in self.reached(), self.said)
 
     # Its own books -------------------------------------------------------------------------------
 

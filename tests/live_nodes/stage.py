@@ -62,12 +62,12 @@ from tests.live_nodes.practice.still_market import (
     perpetuals,
 )
 from tests.live_nodes.reported import believe_venues
+from tests.waiting import DEADLINE, eventually_async
 
 believe_venues()
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 ACCOUNT = "anna"
 NAME = "BTCUSDT-LINEAR.BYBIT"
-SECONDS = 30.0
 
 
 class BreathingMarket(StillMarket):
@@ -111,7 +111,7 @@ class Stage:
         async def run() -> T:
             return act()
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(5)
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(DEADLINE)
 
     # Faults --------------------------------------------------------------------------------------
 
@@ -274,20 +274,12 @@ class Running:
 
         return self.loop.run_until_complete(run())
 
-    def until(
-        self, wanted: Callable[[], object], what: str = "it", seconds: float = SECONDS
-    ) -> float:
+    def until(self, wanted: Callable[[], object], what: str = "it") -> float:
         """Let the node run until something holds; return the seconds that took."""
-
-        async def poll() -> None:
-            while not wanted():
-                await asyncio.sleep(0.005)
-
         began = time.monotonic()
-        try:
-            self.loop.run_until_complete(asyncio.wait_for(poll(), seconds))
-        except TimeoutError:
-            raise AssertionError(f"{what} did not come in {seconds:g} s{self.told()}") from None
+        self.loop.run_until_complete(
+            eventually_async(wanted, lambda: f"{what}{self.told()}", poll=0.005)
+        )
         return time.monotonic() - began
 
     def told(self) -> str:
@@ -359,7 +351,7 @@ class Desk(Running):
         try:
             if not self.task.done():
                 self.loop.call_soon(signal.raise_signal, signal.SIGTERM)
-                self.loop.run_until_complete(asyncio.wait_for(self.task, SECONDS))
+                self.loop.run_until_complete(asyncio.wait_for(self.task, DEADLINE))
         finally:
             self.close(self.live.dispose)
             self.alerts.close(1.0)
@@ -407,7 +399,7 @@ class Plain(Running):
             await self.task
 
         try:
-            self.loop.run_until_complete(asyncio.wait_for(end(), SECONDS))
+            self.loop.run_until_complete(asyncio.wait_for(end(), DEADLINE))
         finally:
             self.close(self.node.dispose)
 

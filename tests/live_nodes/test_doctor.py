@@ -27,6 +27,7 @@ from live_nodes.operate.doctor import Finding, as_document, examine, rendered
 from live_nodes.operate.doctor_trade import quantity_of
 from tests.builders_engine import info
 from tests.live_nodes.practice.still_market import Practice, practice
+from tests.waiting import DEADLINE
 
 
 @contextmanager
@@ -44,12 +45,12 @@ def exchange() -> Iterator[Practice]:
 
     thread = Thread(target=lambda: asyncio.run(body()), daemon=True)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(DEADLINE)
     try:
         yield found[0]
     finally:
         over.set()
-        thread.join(10)
+        thread.join(DEADLINE)
 
 
 def node(folder: Path, port: int = 9, environment: str = "practice", name: str = "anna") -> Node:

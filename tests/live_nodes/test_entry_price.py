@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from decimal import Decimal as D
 
 from hypothesis import given
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from live_nodes.bybit.adapter import first_part
 from tests.live_nodes.stage import ACCOUNT, NAME, desk_node, stage
+from tests.waiting import eventually
 
 TICK, LOT = D("0.1"), D("0.001")
 
@@ -42,9 +42,7 @@ def test_a_restarted_node_knows_its_equity_to_the_cent() -> None:
         for price, quantity in (("49999.0", "2"), ("49999.1", "1")):
             exchange.order("Buy", quantity, price)
         exchange.hit("Sell", "49999.0", "500")
-        deadline = time.monotonic() + 5
-        while exchange.position() != 3 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        eventually(lambda: exchange.position() == 3)
         watch = {"policies": {"external_positions": "report"}}
         with desk_node(exchange, watch=watch) as desk:
             (held,) = desk.strategy.cache.positions_open()
@@ -58,4 +56,4 @@ def test_a_restarted_node_knows_its_equity_to_the_cent() -> None:
                 wallet = exchange.call(lambda: exchange.exchange.wallet(ACCOUNT))
                 return abs(D(repr(account.equity())) - wallet.equity) < D("0.005")
 
-            desk.until(agrees, "the equity that the venue has", 5)
+            desk.until(agrees, "the equity that the venue has")

@@ -23,6 +23,7 @@ from live_nodes.local.keys import KeyPair, Secret
 from live_nodes.node.launch import Options, Report, launch
 from live_nodes.practice.faults.fault_state import HttpFault, OpFault
 from tests.live_nodes.practice.background import Background, background
+from tests.waiting import slack
 
 D = Decimal
 SECRET = "practice-secret-anna"
@@ -185,7 +186,7 @@ def test_a_wrong_key_is_refused_at_once(run: Run) -> None:
         run(keys=KeyPair(Secret("practice-anna"), Secret("not-hers")))
     with pytest.raises(GateRefused, match="code 10003"):
         run(keys=KeyPair(Secret("nobody"), Secret("not-hers")))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < slack(5)
 
 
 def test_no_server_is_said_in_bounded_time(tmp_path: Path) -> None:
@@ -193,7 +194,7 @@ def test_no_server_is_said_in_bounded_time(tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(GateRefused, match="is it up, and is this its address"):
         launch(node(), nowhere, KEYS, tmp_path / "state", "hash", ONCE, print)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < slack(10)
 
 
 @pytest.mark.parametrize("fault", [HttpFault(ret_code=10016), HttpFault(status=503)])
@@ -204,7 +205,7 @@ def test_maintenance_is_said_in_bounded_time(
     began = time.monotonic()
     with pytest.raises(GateRefused, match="gate venue"):
         run()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < slack(10)
 
 
 def test_links_that_stay_down_refuse_the_start(run: Run, exchange: Background) -> None:
@@ -213,7 +214,7 @@ def test_links_that_stay_down_refuse_the_start(run: Run, exchange: Background) -
     gates = {"connect_timeout": 3, "request_timeout": 2}
     with pytest.raises(GateRefused, match="gate links"):
         run(gates=gates)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < slack(20)
 
 
 def test_fees_above_those_tested_refuse_the_start(run: Run) -> None:

@@ -20,6 +20,7 @@ import yaml
 from config.errors import GateRefused, InputError
 from live_nodes.local.practice_process import running_exchange, stop_exchange
 from live_nodes.operate.commands import live
+from tests.waiting import DEADLINE, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKED = "marked-key-5521"
@@ -88,12 +89,9 @@ class Desk:
             text=True,
         )
 
-    def until_logged(self, words: str, seconds: float = 90.0) -> None:
-        deadline = time.monotonic() + seconds
+    def until_logged(self, words: str) -> None:
         log = self.state / "node.log"
-        while not (log.is_file() and words in log.read_text(errors="replace")):
-            assert time.monotonic() < deadline, f"{words} never came"
-            time.sleep(0.05)
+        eventually(lambda: log.is_file() and words in log.read_text(errors="replace"), words)
 
     def tables(self, question: str) -> list[Any]:
         with closing(sqlite3.connect(self.state / "journal.db")) as journal:
@@ -122,7 +120,7 @@ def test_a_signal_cancels_entries_and_ends_well(desk: Desk) -> None:
     process = desk.start("--run-once", "--json")
     desk.until_logged("OrderAccepted")
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0, err
     report = json.loads(out)
     assert (report["outcome"], report["reason"], report["left"]) == ("stopped", "SIGTERM", [])
@@ -139,7 +137,7 @@ def test_a_second_signal_does_not_lose_the_journal(desk: Desk) -> None:
     process.send_signal(signal.SIGINT)
     time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0, err
     assert desk.tables(LAST_PHASE) == [("stopped",)]
 
@@ -149,7 +147,7 @@ def test_refusals_end_with_three_and_name_no_secret(desk: Desk) -> None:
     desk.write(account={"name": "main", "keys": keys})
     marked = {"MARKED_KEY": MARKED, "MARKED_SECRET": MARKED}
     process = desk.start("--run-once", **marked)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 3
     assert "code 10003" in err
     with pytest.raises(GateRefused, match="MARKED_KEY and MARKED_SECRET not set"):

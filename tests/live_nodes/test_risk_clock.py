@@ -91,13 +91,13 @@ def test_a_halt_for_the_day_ends_at_midnight_and_a_clock_set_back_undoes_nothing
             set_clock(desk, midnight - 6 * SECOND)
             desk.until(lambda: day_of(desk) + 1 == midnight // DAY_NS)
             bought(desk, "0.100")
-            desk.until(lambda: verdicts(desk) == stands, "the verdicts", 3)
+            desk.until(lambda: verdicts(desk) == stands, "the verdicts")
             [latch] = kept(desk, "daily")["latches"]
             assert latch["until"] == midnight
             assert "halt_entries by daily" in refused(desk)
             peak = kept(desk, "tiers")["state"]["peaks"]
             # Midnight: the day begins with what is left, the drawdown goes on.
-            desk.until(lambda: verdicts(desk) == stands[1:], "midnight", 12)
+            desk.until(lambda: verdicts(desk) == stands[1:], "midnight")
             day = kept(desk, "daily")["state"]
             assert day["equity"]["day"] * DAY_NS == midnight
             assert float(day["equity"]["value"]) < 100_000 - 2
@@ -110,7 +110,7 @@ def test_a_halt_for_the_day_ends_at_midnight_and_a_clock_set_back_undoes_nothing
             assert verdicts(desk) == stands[1:]
             # What is lost counts for the day that had begun.
             bought(desk, "0.100")
-            desk.until(lambda: verdicts(desk) == stands, "the verdicts", 3)
+            desk.until(lambda: verdicts(desk) == stands, "the verdicts")
             halted = kept(desk, "daily")
             set_clock(desk, midnight - 7_200 * SECOND)
             desk.wait(0.5)

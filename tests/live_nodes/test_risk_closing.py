@@ -52,8 +52,8 @@ def test_through_the_venues_rate_limit_it_goes_on_until_it_is_flat(tmp_path: Pat
         busy = RefusedOp(op="order.create", ret_code=10006, message="Too many visits", times=2)
         st.call(lambda: st.faults.add("busy", busy))
         flatten(desk)
-        desk.until(lambda: st.position() == 0, "flat", 15)
-        desk.until(lambda: told(desk, "flat after"), "the good news", 10)
+        desk.until(lambda: st.position() == 0, "flat")
+        desk.until(lambda: told(desk, "flat after"), "the good news")
         assert st.struck("busy") == 2
         assert len(closes(st)) == 1
 
@@ -71,8 +71,8 @@ def test_on_a_thin_book_it_closes_part_by_part(tmp_path: Path) -> None:
         st.call(thin)
         desk.wait(0.2)
         flatten(desk)
-        desk.until(lambda: st.position() == 0, "flat", 15)
-        desk.until(lambda: told(desk, "flat after"), "the good news", 10)
+        desk.until(lambda: st.position() == 0, "flat")
+        desk.until(lambda: told(desk, "flat after"), "the good news")
         assert len(closes(st)) >= 4
         sold = [fill.quantity for fill in desk.fills() if fill.side == "SELL"]
         assert sum(sold, D(0)) == D("0.100")
@@ -84,10 +84,10 @@ def test_what_others_ordered_is_cancelled_by_the_documents_policy(
 ) -> None:
     with holding(tmp_path, "0.010", risk={"external": external}) as (st, desk):
         st.order("Buy", "0.010", "49000")
-        desk.until(lambda: len(desk.strategy.cache.orders_open()) == 1, "the stranger's order", 15)
+        desk.until(lambda: len(desk.strategy.cache.orders_open()) == 1, "the stranger's order")
         flatten(desk)
-        desk.until(lambda: st.position() == 0, "flat", 15)
-        desk.until(lambda: told(desk, "flat after"), "the good news", 10)
+        desk.until(lambda: st.position() == 0, "flat")
+        desk.until(lambda: told(desk, "flat after"), "the good news")
         assert len(st.open_orders()) == (0 if external == "universe" else 1)
 
 
@@ -97,7 +97,7 @@ def test_a_close_that_never_arrives_is_sent_again_once_that_is_sure(tmp_path: Pa
         lost = LostRequest(op="order.create", times=1)
         st.call(lambda: st.faults.add("lost", lost))
         flatten(desk)
-        desk.until(lambda: told(desk, "NOT flat after"), "the alarm", 10)
-        desk.until(lambda: st.position() == 0, "flat", 25)
-        desk.until(lambda: told(desk, "flat after"), "the good news", 10)
+        desk.until(lambda: told(desk, "NOT flat after"), "the alarm")
+        desk.until(lambda: st.position() == 0, "flat")
+        desk.until(lambda: told(desk, "flat after"), "the good news")
         assert len(closes(st)) == 1

@@ -21,6 +21,7 @@ from tests.live_nodes.by_hand import BUY, SELL, ByHand, ByHandConfig
 from tests.live_nodes.odd_guards import Remembers
 from tests.live_nodes.stage import ACCOUNT, NAME, Desk, desk_document, desk_node, stage
 from tests.live_nodes.test_alerts import ear
+from tests.waiting import slack
 
 RISK = {"every": 0.1, "heartbeat": 2.0, "exit_grace": 1.0, "deadline": 5.0}
 FEE = D("0.00055")
@@ -103,15 +104,15 @@ def test_a_daily_loss_closes_all_is_heard_kept_over_a_restart_and_released(tmp_p
             assert verdicts(desk) == []
             # One more costs 2.75 in fees.
             strategy.market(BUY, "0.100")
-            desk.until(lambda: verdicts(desk), "the verdict", 5)
+            desk.until(lambda: verdicts(desk), "the verdict")
             assert verdicts(desk) == [("daily", "FLATTEN", "desk")]
-            desk.until(lambda: st.position() == 0 and not st.open_orders(), "flat", 10)
-            desk.until(lambda: told(desk, "flat after"), "the good news", 10)
+            desk.until(lambda: st.position() == 0 and not st.open_orders(), "flat")
+            desk.until(lambda: told(desk, "flat after"), "the good news")
             assert "flatten by daily" in refused(desk)
-            desk.until(lambda: "flat after" in there.text, "the alerts", 10)
+            desk.until(lambda: "flat after" in there.text, "the alerts")
             assert "flatten on desk by daily" in there.text
             # Readings are written once a second.
-            desk.until(lambda: limits_of(desk)["daily"].over, "the reading", 5)
+            desk.until(lambda: limits_of(desk)["daily"].over, "the reading")
             status = limits_of(desk)["daily"]
             assert status.latched
             assert (status.action, status.release) == ("flatten", "manual")
@@ -142,7 +143,7 @@ def test_a_daily_loss_closes_all_is_heard_kept_over_a_restart_and_released(tmp_p
             entry = desk.strategy.market(BUY, "0.010")
             desk.until(lambda: desk.strategy.status(entry) == "FILLED", "the entry")
             assert st.position() == D("0.010")
-            desk.until(lambda: "is over: released: cause found" in there.text, "the alert", 10)
+            desk.until(lambda: "is over: released: cause found" in there.text, "the alert")
     kept = [json.loads(line) for line in (tmp_path / "alerts.jsonl").read_text().splitlines()]
     assert [line["level"] for line in kept if line["kind"] == "guard"][:1] == ["critical"]
 
@@ -161,7 +162,7 @@ def test_what_was_asked_while_it_was_down_is_done_before_any_strategy_starts(
             assert said is not None
             assert said.done
             assert verdicts(desk) == [("operator", "FLATTEN", "desk")]
-            desk.until(lambda: st.position() == 0, "flat", 15)
+            desk.until(lambda: st.position() == 0, "flat")
             # While something is held, the engine's own lock is the first to refuse.
             desk.until(lambda: not desk.strategy.holdings(), "the news of it")
             assert "flatten by operator: I am off" in refused(desk)
@@ -191,9 +192,9 @@ def test_a_strategy_that_hears_nothing_is_closed_by_the_desk_also_while_the_trad
         first = strategy.market(BUY, "0.100")
         desk.until(lambda: strategy.status(first) == "FILLED", "the entry")
         st.play("links_frozen", "trade")
-        desk.until(lambda: verdicts(desk), "the verdict", 10)
-        desk.until(lambda: st.position() == 0, "flat", 20)
-        desk.until(lambda: told(desk, "flat after"), "the good news", 20)
+        desk.until(lambda: verdicts(desk), "the verdict")
+        desk.until(lambda: st.position() == 0, "flat")
+        desk.until(lambda: told(desk, "flat after"), "the good news")
 
 
 def test_the_books_go_on_over_a_restart_with_funding_and_what_filled_meanwhile(
@@ -208,7 +209,7 @@ def test_the_books_go_on_over_a_restart_with_funding_and_what_filled_meanwhile(
             books = desk.live.risk.desk.books
             # 0.020 at 50,000 pays 1 USDT, and its fee was 0.55.
             fee = D("0.020") * D("50000.1") * FEE
-            desk.until(lambda: len(desk.fills()) == 2, "the payment", 10)
+            desk.until(lambda: len(desk.fills()) == 2, "the payment")
             funding = next(f.fee for f in desk.fills() if f.kind == "Funding")
             paid = D("0.020") * D("50000.1") + fee + funding
             assert books.results(lambda _: D("50000"))["hand"] == D("1000") - paid
@@ -227,7 +228,7 @@ def test_a_dry_run_leaves_halts_and_requests_as_they_are(tmp_path: Path) -> None
     with stage() as st:
         with desk_node(st, **guarded) as desk:
             desk.strategy.market(BUY, "0.100")
-            desk.until(lambda: told(desk, "flat after"), "flat", 15)
+            desk.until(lambda: told(desk, "flat after"), "flat")
             before = desk.journal.load_state("guard:daily", "state")
         name = ask(tmp_path, Request(command="release", guard="daily", accept=True, reason="go on"))
         with desk_node(st, options=Options(dry_run=True), **guarded) as desk:
@@ -247,7 +248,7 @@ def test_a_guard_that_left_the_document_holds_nothing_back_and_is_reported(tmp_p
     with stage() as st:
         with desk_node(st, folder=tmp_path, risk=RISK, actors={"daily": DAILY}) as desk:
             desk.strategy.market(BUY, "0.100")
-            desk.until(lambda: told(desk, "flat after"), "flat", 15)
+            desk.until(lambda: told(desk, "flat after"), "flat")
         with desk_node(st, folder=tmp_path, risk=RISK) as desk:
             assert verdicts(desk) == []
             assert told(desk, "daily is no guard of the document any more: its flatten on desk")
@@ -279,8 +280,8 @@ def test_guards_are_shown_the_market_the_venue_and_what_fails(tmp_path: Path) ->
             market = snapshot.markets[NAME]
             assert (market.bid, market.ask, market.tick) == (D("49999.9"), D("50000.1"), D("0.1"))
             assert abs(market.price - D("50000")) <= D("0.1")
-            assert 0 <= market.silent_ns < 1_000_000_000
-            assert 0 <= market.delay_ns < 1_000_000_000
+            assert 0 <= market.silent_ns < slack(1_000_000_000)
+            assert 0 <= market.delay_ns < slack(1_000_000_000)
             assert market.taker_fee == FEE
             assert market.maintenance_rate > 0
             assert market.trading
@@ -288,19 +289,21 @@ def test_guards_are_shown_the_market_the_venue_and_what_fails(tmp_path: Path) ->
             # Every eight hours.
             assert 0 < market.next_funding_ns - snapshot.now <= 8 * 3600 * 1_000_000_000
             entry = desk.strategy.market(BUY, "0.010")
-            desk.until(lambda: any(isinstance(x, FillEvent) for x in guard.seen), "the trade")
+            desk.until(
+                lambda: sum(not isinstance(x, Snapshot) for x in guard.seen) >= 3, "the trade"
+            )
             told_ = sorted(type(x).__name__ for x in guard.seen if not isinstance(x, Snapshot))
-            assert told_ == ["VenueResponse", "OrderRequested", "FillEvent"]
+            assert told_ == ["FillEvent", "OrderRequested", "VenueResponse"]
             trade = next(x for x in guard.seen if isinstance(x, FillEvent))
             assert (trade.strategy, trade.quantity, trade.opened) == ("hand", D("0.010"), True)
-            # OrderRequested at a mark of about 50,000, filled at 50,000.1.
+            # Asked for at a mark of about 50,000, filled at 50,000.1.
             assert trade.slippage == pytest.approx(2e-6, abs=3e-6)
             assert desk.strategy.status(entry) == "FILLED"
             st.play("server_errors")
-            desk.until(lambda: any(isinstance(x, ErrorEvent) for x in guard.seen), "an error", 15)
+            desk.until(lambda: any(isinstance(x, ErrorEvent) for x in guard.seen), "an error")
             st.end_faults()
             st.order("Sell", "0.004")
-            desk.until(lambda: any(isinstance(x, Mismatch) for x in guard.seen), "it", 15)
+            desk.until(lambda: any(isinstance(x, Mismatch) for x in guard.seen), "it")
             differed = next(x for x in guard.seen if isinstance(x, Mismatch))
             assert differed.instrument == NAME
 
@@ -327,7 +330,7 @@ def test_a_guard_that_looks_no_more_stops_entries_and_no_exit(
         desk.until(lambda: strategy.status(entry) in ("FILLED", "DENIED"), "an answer")
         # It looked often enough to let one through.
         assert strategy.status(entry) == "FILLED"
-        desk.until(lambda: alert in there.text, "the alert", 10)
+        desk.until(lambda: alert in there.text, "the alert")
         assert words in refused(desk)
         way_out = strategy.market(SELL, "0.010")
         desk.until(lambda: strategy.status(way_out) == "FILLED", "the exit")
@@ -358,20 +361,20 @@ def test_fifty_positions_are_closed_at_the_pace_that_the_venue_takes(tmp_path: P
         for name in coins:
             strategy.where = InstrumentId.from_str(name)
             strategy.market(BUY, "1.00")
-        desk.until(lambda: held() == 50, "the entries", 30)
+        desk.until(lambda: held() == 50, "the entries")
         # Entries that wait for their turn when everything is closed leave no more.
         late = []
         for name in coins:
             strategy.where = InstrumentId.from_str(name)
             late.append(strategy.market(BUY, "1.00"))
         assert asked(desk, Request(command="flatten", reason="off")).done
-        took = desk.until(lambda: held() == 0, "flat", 60)
-        desk.until(lambda: told(desk, "flat after"), "the good news", 10)
+        took = desk.until(lambda: held() == 0, "flat")
+        desk.until(lambda: told(desk, "flat after"), "the good news")
         print(f"50 positions at the venue's pace: flat after {took:.1f} s")
         words = [strategy.status(order) for order in late]
         assert words.count("DENIED") > 25
         assert not told(desk, "NOT flat")
-        assert took < 25
+        assert took < slack(25)
         # Nothing was sent faster than the venue takes it.
         assert not any("10006" in reason for o in late for reason in strategy.reasons(o))
         assert st.open_orders() == {}

@@ -17,8 +17,11 @@ from live_nodes.bybit.sockets import SUPPORTED
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL, SPOT_ID, PlainByHand
 from tests.live_nodes.practice.still_market import BTC, SPOT
 from tests.live_nodes.stage import Desk, Plain, Stage, desk_node, plain_node, stage
+from tests.waiting import slack
 
 QUICK = {"watch": {"half_open": 2.0}}
+LASTING = D(600)
+"""Seconds of a fault that the test itself ends."""
 CREATED = "POST /v5/order/create"
 needs_linux = pytest.mark.skipif(not SUPPORTED, reason="TCP_INFO is Linux's")
 
@@ -31,7 +34,7 @@ def bought(node: Desk | Plain, qty: str = "0.020") -> None:
 def denied(desk: Desk, **more: Any) -> str:
     """Try an entry, which must be denied at once; return why."""
     order = desk.strategy.market(BUY, **more)
-    desk.until(lambda: desk.strategy.status(order) == "DENIED", "the denial", 2)
+    desk.until(lambda: desk.strategy.status(order) == "DENIED", "the denial")
     return desk.strategy.reasons(order)[0]
 
 
@@ -55,7 +58,7 @@ def test_a_plain_node_trusts_a_frozen_trade_link_and_its_order_arrives_late() ->
         plain.wait(0.2)
         began = time.monotonic()
         order = plain.strategy.market(BUY)
-        plain.until(lambda: plain.strategy.status(order) == "FILLED", "the late fill", 10)
+        plain.until(lambda: plain.strategy.status(order) == "FILLED", "the late fill")
         assert time.monotonic() - began > 3
 
 
@@ -64,7 +67,7 @@ def test_a_plain_node_notices_a_frozen_link_only_after_half_a_minute() -> None:
     with stage() as st, plain_node(st) as plain:
         (client,) = plain.node.kernel.exec_engine._clients.values()
         st.play("links_frozen", seconds=D(60))
-        took = plain.until(lambda: not client._ws_private_client.is_active(), "the notice", 55)
+        took = plain.until(lambda: not client._ws_private_client.is_active(), "the notice")
         print(f"plain node: half-open noticed after {took:.1f} s")
         assert took > 25
 
@@ -73,22 +76,21 @@ def test_a_plain_node_notices_a_frozen_link_only_after_half_a_minute() -> None:
 def test_our_node_notices_frozen_links_within_five_seconds_and_holds_entries() -> None:
     with stage() as st, desk_node(st) as desk:
         desk.wait(3)
-        st.play("links_frozen", seconds=D(9))
+        st.play("links_frozen", seconds=LASTING)
         began = time.monotonic()
-        desk.until(lambda: not ready(desk, "trade"), "the notice of the trade link", 8)
+        desk.until(lambda: not ready(desk, "trade"), "the notice of the trade link")
         trade = time.monotonic() - began
-        desk.until(lambda: not ready(desk, "private"), "the notice of the private link", 8)
+        desk.until(lambda: not ready(desk, "private"), "the notice of the private link")
         private = time.monotonic() - began
         links = desk.live.links.states
-        desk.until(lambda: links()["public linear"].half_opens == 1, "of the public link", 8)
+        desk.until(lambda: links()["public linear"].half_opens == 1, "of the public link")
         public = time.monotonic() - began
         print(f"half-open noticed: trade {trade:.1f}, private {private:.1f}, public {public:.1f} s")
-        assert max(trade, private, public) <= 5.0
+        assert max(trade, private, public) <= slack(5.0)
         assert "link down" in denied(desk)
-        desk.wait(9.2 - (time.monotonic() - began))
-        thawed = time.monotonic()
-        desk.until(lambda: ready(desk) and not desk.halted(), "the links", 10)
-        print(f"all links back {time.monotonic() - thawed:.1f} s after the thaw")
+        st.end_faults()
+        took = desk.until(lambda: ready(desk) and not desk.halted(), "the links")
+        print(f"all links back {took:.1f} s after the thaw")
         assert arrived(st) == 0
         bought(desk)
         assert desk.counted("half_open_links") >= 3
@@ -98,11 +100,11 @@ def test_our_node_notices_frozen_links_within_five_seconds_and_holds_entries() -
 def test_exits_go_by_rest_while_the_trade_link_is_frozen() -> None:
     with stage() as st, desk_node(st, **QUICK) as desk:
         bought(desk)
-        st.play("links_frozen", "trade", seconds=D(8))
-        desk.until(lambda: not ready(desk, "trade"), "the notice", 3)
+        st.play("links_frozen", "trade", seconds=LASTING)
+        desk.until(lambda: not ready(desk, "trade"), "the notice")
         assert "trade link down" in denied(desk)
         exit_ = desk.strategy.market(SELL, "0.020", reduce_only=True)
-        took = desk.until(lambda: desk.strategy.status(exit_) == "FILLED", "the exit", 2)
+        took = desk.until(lambda: desk.strategy.status(exit_) == "FILLED", "the exit")
         print(f"exit by REST filled in {took * 1000:.0f} ms while the trade link was frozen")
         assert st.requests(CREATED) == 1
         assert st.position() == desk.strategy.net() == 0
@@ -115,12 +117,15 @@ def test_an_order_sent_into_a_frozen_link_dies_of_its_own_timestamp(
     monkeypatch.setattr(live_nodes.reconcile.venue_books, "UNANSWERED_NS", 7_000_000_000)
     with stage() as st, desk_node(st) as desk:
         # Nobody can know of the freeze yet.
-        st.play("links_frozen", "trade", seconds=D("6.5"))
+        st.play("links_frozen", "trade", seconds=LASTING)
         desk.wait(0.1)
         order = desk.strategy.market(BUY)
-        desk.until(lambda: not ready(desk, "trade"), "the notice", 6)
-        desk.until(lambda: ready(desk), "the link", 10)
-        desk.until(lambda: desk.strategy.status(order) == "REJECTED", "the end of it", 10)
+        # Longer than the window in which the venue takes a request.
+        desk.wait(6.4)
+        desk.until(lambda: not ready(desk, "trade"), "the notice")
+        st.end_faults()
+        desk.until(lambda: ready(desk), "the link")
+        desk.until(lambda: desk.strategy.status(order) == "REJECTED", "the end of it")
         assert "never arrived" in desk.strategy.reasons(order)[0]
         assert arrived(st) == 0
         assert desk.strategy.net() == 0
@@ -130,11 +135,11 @@ def test_an_order_sent_into_a_frozen_link_dies_of_its_own_timestamp(
 def test_an_exit_fills_in_our_books_although_the_private_link_is_frozen() -> None:
     with stage() as st, desk_node(st, **QUICK) as desk:
         bought(desk)
-        st.play("links_frozen", "private", seconds=D(8))
-        desk.until(lambda: not ready(desk, "private"), "the notice", 4)
+        st.play("links_frozen", "private", seconds=LASTING)
+        desk.until(lambda: not ready(desk, "private"), "the notice")
         assert "private link down" in denied(desk)
         exit_ = desk.strategy.market(SELL, "0.020", reduce_only=True)
-        took = desk.until(lambda: desk.strategy.status(exit_) == "FILLED", "the fill", 6)
+        took = desk.until(lambda: desk.strategy.status(exit_) == "FILLED", "the fill")
         print(f"fill known after {took:.1f} s without a private link")
         assert st.position() == desk.strategy.net() == 0
 
@@ -151,7 +156,7 @@ def test_a_plain_node_sends_what_waited_in_a_burst_when_the_trade_link_is_back()
             plain.strategy.market(BUY)
             plain.wait(0.5)
         assert arrived(st) == 0
-        plain.until(lambda: arrived(st), "the burst", 10)
+        plain.until(lambda: arrived(st), "the burst")
         plain.wait(0.3)
         assert arrived(st) >= 4
 
@@ -159,18 +164,19 @@ def test_a_plain_node_sends_what_waited_in_a_burst_when_the_trade_link_is_back()
 def test_our_node_sends_no_late_burst_and_lets_exits_out_by_rest() -> None:
     with stage() as st, desk_node(st) as desk:
         bought(desk)
-        st.play("links_cut", "trade", at=D(0), seconds=D(6))
-        desk.until(lambda: not ready(desk, "trade"), "the notice", 2)
+        st.play("links_cut", "trade", at=D(0), seconds=LASTING)
+        desk.until(lambda: not ready(desk, "trade"), "the notice")
         for _ in range(4):
             assert "trade link down" in denied(desk)
             desk.wait(0.3)
         exit_ = desk.strategy.market(SELL, "0.005", reduce_only=True)
-        desk.until(lambda: desk.strategy.status(exit_) == "FILLED", "the exit", 2)
+        desk.until(lambda: desk.strategy.status(exit_) == "FILLED", "the exit")
         resting = desk.strategy.limit(SELL, "51000", "0.005", reduce_only=True)
-        desk.until(lambda: desk.strategy.status(resting) == "ACCEPTED", "an exit that rests", 5)
+        desk.until(lambda: desk.strategy.status(resting) == "ACCEPTED", "an exit that rests")
         desk.do(lambda: desk.strategy.cancel_order(desk.strategy.cache.order(resting)))
-        desk.until(lambda: desk.strategy.status(resting) == "CANCELED", "its cancel", 5)
-        desk.until(lambda: ready(desk) and not desk.halted(), "the link", 10)
+        desk.until(lambda: desk.strategy.status(resting) == "CANCELED", "its cancel")
+        st.end_faults()
+        desk.until(lambda: ready(desk) and not desk.halted(), "the link")
         desk.wait(1)
         assert arrived(st) == 3
         assert st.position() == desk.strategy.net() == D("0.015")
@@ -184,14 +190,13 @@ def test_links_that_are_cut_are_back_in_a_moment_with_the_same_book() -> None:
         desk.wait(0.5)
         st.play("links_cut", "public", "private", at=D(0))
         whole = {"public": 1, "private": 1, "trade": 1}
-        took = desk.until(lambda: st.connections() == whole, "the links", 5)
+        took = desk.until(lambda: st.connections() == whole, "the links")
         seen = desk.strategy.updates
-        took += desk.until(lambda: desk.strategy.updates > seen, "the feed", 5)
+        took += desk.until(lambda: desk.strategy.updates > seen, "the feed")
         print(f"links connected and the feed heard {took:.2f} s after the cut")
-        desk.wait(0.3)
         st.call(lambda: st.market.set_bid(BTC, 0, "7.000"))
-        desk.until(lambda: desk.strategy.best_bid() == ("49999.9", "7.000"), "the change", 2)
-        assert levels(desk) == at_the_exchange(st)
+        desk.until(lambda: desk.strategy.best_bid() == ("49999.9", "7.000"), "the change")
+        desk.until(lambda: levels(desk) == at_the_exchange(st), "the whole book")
         bought(desk)
 
 
@@ -216,12 +221,13 @@ def test_a_login_that_is_refused_for_a_while_is_tried_again(
     with stage() as st, desk_node(st) as desk:
         st.play("login_refused", f"{link}_login")
         st.play("links_cut", link, at=D(0), seconds=D("0.5"))
-        desk.until(lambda: st.struck(f"{link}_login"), "the refusal", 5)
-        desk.until(lambda: not ready(desk, link), "the notice", 5)
+        desk.until(lambda: st.struck(f"{link}_login"), "the refusal")
+        desk.until(lambda: not ready(desk, link), "the notice")
+        # Longer than it takes to renew the link.
         desk.wait(3)
         assert f"{link} link down" in denied(desk)
         st.end_faults()
-        took = desk.until(lambda: ready(desk) and not desk.halted(), "the login", 8)
+        took = desk.until(lambda: ready(desk) and not desk.halted(), "the login")
         print(f"{link}: logged in {took:.1f} s after the venue takes the login again")
         bought(desk)
 
@@ -245,19 +251,19 @@ def test_our_node_renews_a_silent_feed_and_holds_entries_in_it() -> None:
     watch = {"feed_silence": 2.0}
     with stage() as st, desk_node(st, watch=watch) as desk:
         bought(desk)
-        st.play("feed_silent", times=None, seconds=D(4))
-        took = desk.until(lambda: "node.feed" in desk.halted(), "the halt", 6)
+        st.play("feed_silent", times=None, seconds=LASTING)
+        took = desk.until(lambda: "node.feed" in desk.halted(), "the halt")
         print(f"silent feed (limit 2 s) halted after {took:.1f} s")
-        assert took < 3.0
+        assert took < slack(3.0)
         assert "no data" in denied(desk)
         exit_ = desk.strategy.market(SELL, "0.020", reduce_only=True)
-        desk.until(lambda: desk.strategy.status(exit_) == "FILLED", "the exit", 2)
-        desk.until(lambda: not desk.halted(), "the feed", 8)
-        assert desk.counted("feed_renewals") >= 1
+        desk.until(lambda: desk.strategy.status(exit_) == "FILLED", "the exit")
+        desk.until(lambda: desk.counted("feed_renewals") >= 1, "a renewal")
+        st.end_faults()
+        desk.until(lambda: not desk.halted(), "the feed")
         seen = desk.strategy.updates
-        desk.until(lambda: desk.strategy.updates > seen + 3, "the book", 5)
-        desk.wait(0.3)
-        assert [s[:20] for s in levels(desk)] == [s[:20] for s in at_the_exchange(st)]
+        desk.until(lambda: desk.strategy.updates > seen + 3, "the book")
+        desk.until(lambda: levels(desk) == at_the_exchange(st), "the whole book")
 
 
 @pytest.mark.slow
@@ -270,12 +276,12 @@ def test_a_feed_that_cannot_be_renewed_at_once_is_renewed_later(
     with stage() as st, desk_node(st, watch=watch) as desk:
         desk.until(lambda: desk.strategy.updates > 3)
         st.play("links_cut", "public", at=D(0), seconds=D(6))
-        desk.until(lambda: desk.counted("feed_renewals") >= 1, "a try", 8)
-        desk.until(lambda: st.faults.link("public") == "open", "the end of it", 8)
-        took = desk.until(lambda: not desk.halted(), "the feed", 8)
+        desk.until(lambda: desk.counted("feed_renewals") >= 1, "a try")
+        desk.until(lambda: st.faults.link("public") == "open", "the end of it")
+        took = desk.until(lambda: not desk.halted(), "the feed")
         print(f"feed back {took:.1f} s after the venue lets us in again")
         seen = desk.strategy.updates
-        desk.until(lambda: desk.strategy.updates > seen + 3, "the book", 5)
+        desk.until(lambda: desk.strategy.updates > seen + 3, "the book")
         assert st.connections()["public"] == 1
 
 
@@ -285,13 +291,13 @@ def test_a_feed_that_cannot_be_renewed_at_once_is_renewed_later(
 def test_our_node_outlives_maintenance_without_a_word_of_trade() -> None:
     with stage() as st, desk_node(st) as desk:
         bought(desk)
-        st.play("maintenance", at=D(0), seconds=D(4))
-        desk.until(lambda: not ready(desk, "trade", "private"), "the notice", 2)
+        st.play("maintenance", at=D(0), seconds=LASTING)
+        desk.until(lambda: not ready(desk, "trade", "private"), "the notice")
         assert "link down" in denied(desk)
-        desk.until(lambda: desk.counted("sweeps_failed") >= 1, "a failed sweep", 6)
-        began = time.monotonic()
-        desk.until(lambda: ready(desk) and not desk.halted(), "the end of it", 20)
-        print(f"trading again {time.monotonic() - began:.1f} s later")
+        desk.until(lambda: desk.counted("sweeps_failed") >= 1, "a failed sweep")
+        st.end_faults()
+        took = desk.until(lambda: ready(desk) and not desk.halted(), "the end of it")
+        print(f"trading again {took:.1f} s later")
         assert arrived(st) == 1
         assert desk.strategy.net() == st.position() == D("0.020")
         bought(desk)
@@ -301,12 +307,13 @@ def test_a_clock_that_goes_wrong_while_it_runs_stops_entries() -> None:
     watch = {"clock_every": 1.0}
     with stage() as st, desk_node(st, watch=watch) as desk:
         bought(desk)
-        st.play("clock_ahead", seconds=D(4))
-        desk.until(lambda: "node.clock" in desk.halted(), "the halt", 4)
+        st.play("clock_ahead", seconds=LASTING)
+        desk.until(lambda: "node.clock" in desk.halted(), "the halt")
         assert "the venue's clock is +3.0" in denied(desk)
         exit_ = desk.strategy.market(SELL, "0.020", reduce_only=True)
-        desk.until(lambda: desk.strategy.status(exit_) == "FILLED", "the exit", 2)
-        desk.until(lambda: not desk.halted(), "the end of it", 8)
+        desk.until(lambda: desk.strategy.status(exit_) == "FILLED", "the exit")
+        st.end_faults()
+        desk.until(lambda: not desk.halted(), "the end of it")
 
 
 # A lost delta of the book -------------------------------------------------------------------------
@@ -328,9 +335,9 @@ def lose_the_way_down(st: Stage, node: Desk | Plain) -> None:
     """Lose the message in which the market falls by 10; then it falls by 5 more."""
     st.play("book_gap", probability=D(1), times=1)
     st.call(lambda: st.market.move(BTC, D("49990.0"), 0))
-    node.until(lambda: st.struck("gap"), "the gap", 2)
+    node.until(lambda: st.struck("gap"), "the gap")
     st.call(lambda: st.market.move(BTC, D("49985.0"), 0))
-    node.until(lambda: crossed(node), "the crossed book", 2)
+    node.until(lambda: crossed(node), "the crossed book")
 
 
 def crossed(node: Desk | Plain) -> bool:
@@ -353,10 +360,9 @@ def test_our_node_fetches_a_crossed_book_anew() -> None:
         lose_the_way_down(st, desk)
         # No tactic is shown such a touch.
         assert desk.strategy.touch(BTC_ID) is None
-        took = desk.until(lambda: not crossed(desk), "the new book", 4)
+        took = desk.until(lambda: not crossed(desk), "the new book")
         print(f"crossed book replaced in {took:.1f} s")
-        desk.wait(0.3)
-        assert levels(desk) == at_the_exchange(st)
+        desk.until(lambda: levels(desk) == at_the_exchange(st), "the whole book")
         assert desk.counted("crossed_books") == 1
 
 
@@ -375,4 +381,4 @@ def test_a_plain_node_loses_its_spot_book_to_its_own_quotes() -> None:
     with stage() as st, plain_node(st, strategy=strategy) as plain:
         plain.until(lambda: depth(plain), "the book")
         st.call(lambda: st.market.set_bid(SPOT, 0, "7.000000"))
-        plain.until(lambda: depth(plain) == 1, "the loss", 5)
+        plain.until(lambda: depth(plain) == 1, "the loss")

@@ -15,6 +15,7 @@ from live_nodes.bybit.adapter import DeskExecutionClient
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL
 from tests.live_nodes.practice.still_market import BTC
 from tests.live_nodes.stage import ACCOUNT, NAME, Desk, Plain, Stage, desk_node, plain_node, stage
+from tests.waiting import slack
 
 IMPATIENT: dict[str, Any] = {
     "inflight_check_interval_ms": 200,
@@ -72,7 +73,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_our_node_cancels_a_ghost_order_at_the_venue() -> None:
     with stage() as st, desk_node(st) as desk:
         order = ghost(st, desk)
-        took = desk.until(lambda: not st.open_orders(), "the cancel", 8)
+        took = desk.until(lambda: not st.open_orders(), "the cancel")
         print(f"ghost order cancelled {took:.1f} s after the venue answered again")
         desk.until(lambda: desk.counted("ghost_order_cancelled") == 1)
         assert desk.counted("ghost_order") == 1
@@ -84,11 +85,11 @@ def test_our_node_cancels_a_ghost_order_at_the_venue() -> None:
 def test_our_node_takes_the_fill_of_a_ghost_order_into_its_books() -> None:
     with stage() as st, desk_node(st) as desk:
         order = ghost_that_fills(st, desk)
-        took = desk.until(lambda: desk.strategy.net() == D("0.010"), "the position", 12)
+        took = desk.until(lambda: desk.strategy.net() == D("0.010"), "the position")
         print(f"fill of a ghost order taken in {took:.1f} s after the venue answered again")
         assert st.position() == desk.strategy.net()
         desk.until(lambda: order.value in {fill.client_order_id for fill in desk.fills()})
-        desk.until(lambda: not desk.halted(), "the end of the halt", 8)
+        desk.until(lambda: not desk.halted(), "the end of the halt")
 
 
 def ghost_that_fills(st: Stage, desk: Desk) -> Any:
@@ -130,8 +131,8 @@ def test_our_tactic_goes_on_after_a_post_only_order_crossed() -> None:
         st.call(lambda: st.market.move(BTC, D("49990.0"), 0))
         desk.wait(0.1)
         desk.do(lambda: desk.strategy.execute(BTC_ID, D("0.010"), "try"))
-        desk.until(lambda: any(CROSSED in r for r in all_reasons(desk)), "the crossing", 5)
-        desk.until(lambda: not desk.strategy.busy, "the end", 10)
+        desk.until(lambda: any(CROSSED in r for r in all_reasons(desk)), "the crossing")
+        desk.until(lambda: not desk.strategy.busy, "the end")
         assert desk.strategy.net() == st.position() == D("0.010")
 
 
@@ -163,14 +164,14 @@ def test_a_plain_node_never_hears_of_a_lost_fill() -> None:
 def test_our_node_recovers_a_lost_fill_with_its_price_and_fee() -> None:
     with stage() as st, desk_node(st) as desk:
         order = lose_a_fill(st, desk)
-        took = desk.until(lambda: desk.strategy.net() == D("0.010"), "the fill", 8)
+        took = desk.until(lambda: desk.strategy.net() == D("0.010"), "the fill")
         print(f"lost fill recovered in {took:.1f} s")
         assert desk.strategy.status(order) == "FILLED"
         found = desk.strategy.cache.order(order)
         assert found.avg_px == 49999.9
         (fill,) = [f for f in desk.fills() if f.client_order_id == order.value]
         assert (fill.quantity, fill.price, fill.strategy) == (D("0.010"), D("49999.9"), "hand")
-        desk.until(lambda: not desk.halted(), "the end of the halt", 8)
+        desk.until(lambda: not desk.halted(), "the end of the halt")
         desk.until(lambda: desk.counted("unknown_fill_repaired") == 1)
 
 
@@ -193,7 +194,7 @@ def test_our_node_stops_entries_after_a_manual_trade_and_lets_exits_go() -> None
     with stage() as st, desk_node(st) as desk:
         bought(desk)
         st.order("Sell", "0.005")
-        took = desk.until(lambda: "node.position" in desk.halted(), "the halt", 8)
+        took = desk.until(lambda: "node.position" in desk.halted(), "the halt")
         print(f"manual trade noticed in {took:.1f} s")
         assert desk.strategy.holding(BTC_ID) == st.position() == D("0.015")
         entry = desk.strategy.market(BUY)
@@ -204,7 +205,7 @@ def test_our_node_stops_entries_after_a_manual_trade_and_lets_exits_go() -> None
         assert st.position() == 0
         # What was sold by hand is bought back by hand: our books and the venue's agree again.
         st.order("Buy", "0.005")
-        desk.until(lambda: not desk.halted(), "the end of the halt", 8)
+        desk.until(lambda: not desk.halted(), "the end of the halt")
         assert entry.value not in st.orders()
 
 
@@ -213,7 +214,7 @@ def test_our_node_goes_on_with_a_manual_trade_where_the_document_only_wants_a_re
     with stage() as st, desk_node(st, watch=watch) as desk:
         bought(desk)
         st.order("Sell", "0.005")
-        desk.until(lambda: desk.counted("external_position") == 1, "the finding", 8)
+        desk.until(lambda: desk.counted("external_position") == 1, "the finding")
         assert desk.halted() == set()
         order = desk.strategy.market(BUY)
         desk.until(lambda: desk.strategy.status(order) == "FILLED")
@@ -229,7 +230,7 @@ def test_funding_moves_no_position_and_is_in_our_journal_and_balance() -> None:
         st.settle_funding("0.0001")
         told = st.call(lambda: st.exchange.executions(ACCOUNT))
         (paid,) = [execution for execution in told if execution.exec_type == "Funding"]
-        desk.until(lambda: [f for f in desk.fills() if f.kind == "Funding"], "the row", 5)
+        desk.until(lambda: [f for f in desk.fills() if f.kind == "Funding"], "the row")
         (row,) = [f for f in desk.fills() if f.kind == "Funding"]
         assert row.fee == paid.fee > 0
         assert desk.strategy.net() == st.position() == D("0.020")
@@ -256,8 +257,8 @@ def test_a_halted_symbol_refuses_every_order_and_the_tactic_ends_within_its_time
         st.play("symbol_halted", at=0)
         desk.wait(0.2)
         desk.do(lambda: desk.strategy.execute(BTC_ID, D("0.010"), "try"))
-        took = desk.until(lambda: not desk.strategy.busy, "the end", 8)
-        assert took < 6
+        took = desk.until(lambda: not desk.strategy.busy, "the end")
+        assert took < slack(6)
         assert st.sent() <= 6
         assert st.position() == desk.strategy.net() == 0
         st.end_faults()
@@ -274,7 +275,7 @@ def test_our_node_gives_up_an_order_that_never_arrived(monkeypatch: pytest.Monke
     with stage() as st, desk_node(st) as desk:
         st.play("request_lost")
         order = desk.strategy.market(BUY)
-        took = desk.until(lambda: desk.strategy.status(order) == "REJECTED", "the end", 8)
+        took = desk.until(lambda: desk.strategy.status(order) == "REJECTED", "the end")
         print(f"lost order given up {took - 1:.1f} s after it could not arrive any more")
         assert "never arrived" in desk.strategy.reasons(order)[0]
         desk.until(lambda: desk.journal.order(order.value).status == "REJECTED")
@@ -311,5 +312,5 @@ def test_an_acceptance_that_overtakes_our_own_word_of_the_sending_counts(
     with stage() as st, desk_node(st) as desk:
         monkeypatch.setattr(DeskExecutionClient, "generate_order_submitted", late)
         resting = desk.strategy.limit(BUY, "49000")
-        desk.until(lambda: desk.strategy.status(resting) == "ACCEPTED", "the acceptance", 3)
+        desk.until(lambda: desk.strategy.status(resting) == "ACCEPTED", "the acceptance")
         assert list(st.open_orders()) == [resting.value]

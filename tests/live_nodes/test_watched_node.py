@@ -9,6 +9,7 @@ from nautilus_trader.model.events import OrderRejected
 
 from tests.live_nodes.by_hand import BUY, SELL
 from tests.live_nodes.stage import Desk, desk_node, stage
+from tests.waiting import slack
 
 
 def give_up(desk: Desk, name: object) -> None:
@@ -52,8 +53,8 @@ def test_what_the_engine_gets_wrong_is_put_right_while_the_node_runs() -> None:
         # A fill whose pushes were lost (live.md 4.10), long before the engine's own check (30 s).
         st.play("fill_lost")
         lost = strategy.market(BUY, "0.010")
-        seconds = desk.until(lambda: strategy.net() == D("0.010"), "the fill", 10)
-        assert seconds < 8
+        seconds = desk.until(lambda: strategy.net() == D("0.010"), "the fill")
+        assert seconds < slack(8)
         assert strategy.status(lost) == "FILLED"
         desk.until(lambda: desk.counted("unknown_fill_repaired"), "the end of the repair")
         # While it was missing, the position was not what our books held.

@@ -15,6 +15,7 @@ from config.validate import checked
 from live_nodes.drill.rows import Row
 from live_nodes.drill.run import drill
 from tests.live_nodes.drill.documents_by_hand import GUARDED, daily, node, node_file
+from tests.waiting import DEADLINE, eventually
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -37,7 +38,6 @@ def failures(rows: list[Row]) -> list[str]:
     return [f"{row.guard} in {row.world}: {row.why}" for row in rows if not row.passed]
 
 
-@pytest.mark.timeout(240)
 def test_a_flatten_and_a_gate_act_alike_in_both_worlds(tmp_path: Path) -> None:
     spread = {"use": "actors.markets:SpreadGate", "params": {"max_bps": 30}}
     resolved = node(tmp_path, {"daily": daily(), "spread": spread})
@@ -53,7 +53,6 @@ def test_a_flatten_and_a_gate_act_alike_in_both_worlds(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_a_guard_that_never_trips_fails_on_the_exchange_too(tmp_path: Path) -> None:
     blind = node(tmp_path, {"daily": daily("tests.live_nodes.drill.broken:Blind")})
     [row] = drill(blind, worlds=("practice",), guards=("daily",), folder=tmp_path / "drill")
@@ -86,13 +85,11 @@ def test_a_drill_that_is_broken_off_leaves_no_process_behind(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
-        until = time.monotonic() + 60
-        while not (folder / "daily" / "node.log").exists() and time.monotonic() < until:
-            time.sleep(0.1)
+        eventually((folder / "daily" / "node.log").exists)
         assert len(processes_of(folder)) >= 1
         time.sleep(2)
         os.kill(process.pid, told)
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=DEADLINE)
     finally:
         process.kill()
     assert process.returncode == 130, said

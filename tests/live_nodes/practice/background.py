@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
 from live_nodes.practice.wire.access import RateLimits
 from tests.live_nodes.practice.still_market import Practice, practice
+from tests.waiting import DEADLINE
 
 
 class Background:
@@ -28,7 +28,7 @@ class Background:
         async def run() -> T:
             return act(self.running)
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(5)
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(DEADLINE)
 
 
 @contextmanager
@@ -55,13 +55,13 @@ def in_thread[T](open_: Callable[[], AbstractAsyncContextManager[T]]) -> Iterato
     thread = threading.Thread(target=run, name="practice exchange")
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(DEADLINE)
         if failures:
             raise failures[0]
         yield found[0]
     finally:
         done.set()
-        thread.join(10)
+        thread.join(DEADLINE)
     if failures:
         raise failures[0]
 
@@ -77,11 +77,3 @@ def background(limits: RateLimits | None = None) -> Iterator[Background]:
 
     with in_thread(opened) as found:
         yield found
-
-
-def wait_for(wanted: Callable[[], bool], seconds: float = 5.0) -> None:
-    """Wait until something holds; fail when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not wanted():
-        assert time.monotonic() < deadline, "did not come in time"
-        time.sleep(0.005)

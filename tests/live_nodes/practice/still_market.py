@@ -32,6 +32,7 @@ from live_nodes.practice.market.feed import (
 )
 from live_nodes.practice.wire.access import RateLimits
 from live_nodes.practice.wire.server import Server, serve
+from tests.waiting import DEADLINE
 
 D = Decimal
 BTC: Key = ("linear", "BTCUSDT")
@@ -316,10 +317,10 @@ async def practice(
 
 
 def on_exchange(test: Callable[[Practice], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    """Run a test against a fresh exchange, for ten seconds at most."""
+    """Run a test against a fresh exchange."""
 
     async def body() -> None:
-        async with asyncio.timeout(10), practice() as running:
+        async with asyncio.timeout(DEADLINE), practice() as running:
             await test(running)
 
     def run() -> None:
@@ -342,7 +343,7 @@ class Client:
 
     async def next(self) -> Any:
         """Return the next message."""
-        return json.loads(await self.socket.receive_str(timeout=5))
+        return json.loads(await self.socket.receive_str(timeout=DEADLINE))
 
     async def until(self, wanted: Callable[[Any], bool]) -> Any:
         """Return the next message that is wanted."""

@@ -37,6 +37,7 @@ from nautilus_trader.trading.strategy import Strategy
 
 from tests.live_nodes.practice.background import Background, background
 from tests.live_nodes.practice.still_market import BTC, KEYS, SPOT, D
+from tests.waiting import DEADLINE
 
 LINEAR_ID = InstrumentId.from_str("BTCUSDT-LINEAR.BYBIT")
 SPOT_ID = InstrumentId.from_str("BTCUSDT-SPOT.BYBIT")
@@ -175,7 +176,7 @@ def _node(exchange: Background, loop: asyncio.AbstractEventLoop) -> TradingNode:
     return node
 
 
-async def _until(wanted: Callable[[], object], what: str, seconds: float = 8.0) -> None:
+async def _until(wanted: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while not wanted():
@@ -184,7 +185,7 @@ async def _until(wanted: Callable[[], object], what: str, seconds: float = 8.0) 
 
 
 async def _listens(exchange: Background, strategy: Listening) -> None:
-    await _until(lambda: strategy.is_running, "the strategy's start", 25)
+    await _until(lambda: strategy.is_running, "the strategy's start")
     names = ("book BTCUSDT-LINEAR", "book BTCUSDT-SPOT", "mark", "index", "funding")
     await _until(lambda: all(strategy.heard[name] for name in names), "data")
     await _until(lambda: strategy.heard["history"], "past bars")

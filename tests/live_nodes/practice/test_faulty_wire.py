@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from config.documents.scenario import Fault
 from live_nodes.practice.faults.faults import Faults
 from tests.live_nodes.practice.still_market import BTC, Practice, link, practice
+from tests.waiting import DEADLINE
 
 READ: TypeAdapter[dict[str, Fault]] = TypeAdapter(dict[str, Fault])
 LIMIT: dict[str, Any] = {
@@ -38,7 +39,7 @@ def with_faults(
     def decorate(test: Callable[[Practice], Coroutine[Any, Any, None]]) -> Callable[[], None]:
         async def body() -> None:
             found = Faults(READ.validate_python(faults))
-            async with asyncio.timeout(10), practice(faults=found) as running:
+            async with asyncio.timeout(DEADLINE), practice(faults=found) as running:
                 await test(running)
 
         def run() -> None:
@@ -122,9 +123,10 @@ async def test_pushes_come_twice_or_late(p: Practice) -> None:
         first = await client.next()
         assert first == await client.next()
         await p.post("/v5/order/create", **MARKET)
-        told = [m["topic"] for m in await client.quiet(0.4)]
-        assert told[-1] == "execution"
-        assert told.count("execution") == 1
+        told = [(await client.next())["topic"]]
+        while told[-1] != "execution":
+            told.append((await client.next())["topic"])
+        assert "execution" not in [m["topic"] for m in await client.quiet(0.2)]
 
 
 @with_faults(a={"model": "sequence_gap", "times": 1, "after": 1})
@@ -149,8 +151,8 @@ async def test_two_changes_of_a_book_swap_places(p: Practice) -> None:
         assert [m["data"]["u"] for m in await client.quiet(0.05)] == [3, 2]
 
 
-@with_faults(a={"model": "freeze", "channel": "public", "topic": BOOK, "after": 1, "seconds": 0.3})
-async def test_a_link_freezes_for_its_seconds_and_loses_nothing(p: Practice) -> None:
+@with_faults(a={"model": "freeze", "channel": "public", "topic": BOOK, "after": 1, "seconds": 600})
+async def test_a_frozen_link_loses_nothing(p: Practice) -> None:
     async with link(p, "public/linear") as client:
         await client.ask({"op": "subscribe", "args": [BOOK]})
         await client.next()
@@ -158,19 +160,20 @@ async def test_a_link_freezes_for_its_seconds_and_loses_nothing(p: Practice) -> 
             p.market.set_bid(BTC, number, "9.000")
             await asyncio.sleep(0.03)
         early = await client.quiet(0.05)
-        late = await client.quiet(0.4)
-    assert len(early) < 4
+        p.faults.clear()  # type: ignore[attr-defined]
+        late = [await client.next() for _ in range(4 - len(early))]
+    assert late
     assert [m["data"]["u"] for m in early + late] == [2, 3, 4, 5]
 
 
-@with_faults(a={"model": "kill", "channel": "private", "at": 0.2, "seconds": 0.3})
-async def test_a_killed_link_refuses_for_its_seconds(p: Practice) -> None:
+@with_faults(a={"model": "kill", "channel": "private", "at": 0.2, "seconds": 600})
+async def test_a_killed_link_refuses_until_the_fault_ends(p: Practice) -> None:
     async with link(p, "private", "anna") as client:
-        assert (await client.socket.receive(timeout=2)).type is not aiohttp.WSMsgType.TEXT
+        assert (await client.socket.receive(timeout=DEADLINE)).type is not aiohttp.WSMsgType.TEXT
     with pytest.raises(aiohttp.WSServerHandshakeError):
         async with link(p, "private"):
             pass
-    await asyncio.sleep(0.35)
+    p.faults.clear()  # type: ignore[attr-defined]
     async with link(p, "private", "anna"):
         pass
 
@@ -194,20 +197,20 @@ async def test_rest_fails_as_often_as_it_should(p: Practice) -> None:
     assert await _links(p) == ["there"]
 
 
-@with_faults(a={"model": "clock_skew", "by": 30, "seconds": 0.3})
+@with_faults(a={"model": "clock_skew", "by": 30, "seconds": 600})
 async def test_a_clock_that_is_ahead_refuses_good_signatures_while_it_lasts(p: Practice) -> None:
     told = await p.get("/v5/market/time")
     assert int(told["result"]["timeSecond"]) - time.time() > 25
     assert (await p.get("/v5/account/info", "anna"))["retCode"] == 10002
-    await asyncio.sleep(0.4)
+    p.faults.clear()  # type: ignore[attr-defined]
     assert (await p.get("/v5/account/info", "anna"))["retCode"] == 0
 
 
-@with_faults(a={"model": "maintenance", "at": 0.2, "seconds": 0.3})
+@with_faults(a={"model": "maintenance", "at": 0.2, "seconds": 600})
 async def test_maintenance_cuts_every_link_and_refuses_every_request(p: Practice) -> None:
     async with link(p, "public/linear") as client, link(p, "trade", "anna") as other:
         for socket in (client.socket, other.socket):
-            assert (await socket.receive(timeout=2)).type is not aiohttp.WSMsgType.TEXT
+            assert (await socket.receive(timeout=DEADLINE)).type is not aiohttp.WSMsgType.TEXT
     assert (await p.get("/v5/market/time"))["retCode"] == 10016
-    await asyncio.sleep(0.35)
+    p.faults.clear()  # type: ignore[attr-defined]
     assert (await p.get("/v5/market/time"))["retCode"] == 0

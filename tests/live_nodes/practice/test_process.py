@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from live_nodes.local.practice_process import (
     running_exchange,
     stop_exchange,
 )
+from tests.waiting import DEADLINE, eventually
 
 ROOT = Path(__file__).parents[3]
 
@@ -95,8 +95,7 @@ def test_a_killed_exchange_comes_back_as_it_was_where_it_was(tmp_path: Path, fol
     assert f"(process {first.pid})" in second.stderr
 
     os.kill(first.pid, signal.SIGKILL)
-    while running_exchange(folder) is not None:
-        time.sleep(0.01)
+    eventually(lambda: running_exchange(folder) is None)
     again = ensure_exchange(file, folder)
     assert again.pid != first.pid
     assert (again.port, again.admin_port) == (first.port, first.admin_port)
@@ -133,7 +132,7 @@ def test_the_command_stops_an_exchange_by_its_own_document_or_a_nodes(tmp_path: 
         assert running.stdout is not None
         assert "practice exchange small" in running.stdout.readline()
         assert json.loads(stop(file, "--state", str(own), "--json"))["stopped"] is True
-        assert running.wait(10) == 0
+        assert running.wait(DEADLINE) == 0
     finally:
         running.kill()
         running.communicate()

@@ -13,8 +13,9 @@ import pytest
 from pybit.exceptions import InvalidRequestError
 from pybit.unified_trading import HTTP, WebSocket, WebSocketTrading
 
-from tests.live_nodes.practice.background import Background, background, wait_for
+from tests.live_nodes.practice.background import Background, background
 from tests.live_nodes.practice.still_market import BTC, KEYS, D
+from tests.waiting import eventually
 
 KEY, SECRET = KEYS["anna"]
 ORDER: dict[str, Any] = {
@@ -123,10 +124,10 @@ def test_pybit_follows_the_public_link(exchange: Background) -> None:
         socket.ticker_stream("BTCUSDT", heard["ticker"].append)
         socket.trade_stream("BTCUSDT", heard["trade"].append)
         socket.kline_stream(1, "BTCUSDT", heard["kline"].append)
-        wait_for(lambda: all(heard[name] for name in ("book", "ticker", "kline")))
+        eventually(lambda: all(heard[name] for name in ("book", "ticker", "kline")))
         exchange.call(lambda p: p.market.set_bid(BTC, 0, "7.000"))
         exchange.call(lambda p: p.market.prints.append((BTC, "Sell", D("49999.9"), D("0.1"))))
-        wait_for(lambda: bool(heard["trade"]) and len(heard["book"]) > 1)
+        eventually(lambda: bool(heard["trade"]) and len(heard["book"]) > 1)
         bids = sorted(heard["book"][-1]["data"]["b"], key=lambda row: -D(row[0]))
         assert D(bids[0][1]) in (D("7.000"), D("6.900"))
     finally:
@@ -142,20 +143,20 @@ def test_pybit_trades_over_the_links(exchange: Background) -> None:
         for name in ("order", "execution", "position", "wallet"):
             heard[name] = []
             getattr(private, f"{name}_stream")(heard[name].append)
-        wait_for(lambda: _subscribed(exchange) == 4)
-        wait_for(lambda: exchange.call(lambda p: p.server.sockets.connected()["trade"]) == 1)
+        eventually(lambda: _subscribed(exchange) == 4)
+        eventually(lambda: exchange.call(lambda p: p.server.sockets.connected()["trade"]) == 1)
         trade.place_order(acks.append, orderLinkId="w1", **ORDER)
-        wait_for(lambda: bool(heard["order"]) and bool(acks))
+        eventually(lambda: bool(heard["order"]) and bool(acks))
         assert heard["order"][0]["data"][0]["orderStatus"] == "New"
         trade.amend_order(
             acks.append, category="linear", symbol="BTCUSDT", orderLinkId="w1", qty="0.020"
         )
         trade.cancel_order(acks.append, category="linear", symbol="BTCUSDT", orderLinkId="w1")
-        wait_for(lambda: len(acks) == 3)
+        eventually(lambda: len(acks) == 3)
         trade.place_order(
             acks.append, **ORDER | {"orderType": "Market", "timeInForce": "IOC", "price": ""}
         )
-        wait_for(lambda: all(heard.values()))
+        eventually(lambda: all(heard.values()))
         assert D(heard["position"][-1]["data"][0]["size"]) == D("0.010")
     finally:
         private.exit()

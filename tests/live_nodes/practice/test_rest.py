@@ -33,6 +33,7 @@ from tests.live_nodes.practice.still_market import (
     practice,
     signed,
 )
+from tests.waiting import DEADLINE
 
 LIMIT: dict[str, Any] = {
     "category": "linear",
@@ -388,7 +389,7 @@ def test_a_market_that_fails_ends_the_server_with_its_error() -> None:
         async with practice() as p:
             p.market.changed = {("linear", "NOUSDT")}
             with pytest.raises(KeyError, match="NOUSDT"):
-                async with asyncio.timeout(3):
+                async with asyncio.timeout(DEADLINE):
                     await p.server.failed()
 
     asyncio.run(ask())

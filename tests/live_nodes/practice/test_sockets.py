@@ -26,6 +26,7 @@ from tests.live_nodes.practice.still_market import (
     login,
     on_exchange,
 )
+from tests.waiting import DEADLINE
 
 LIMIT: dict[str, Any] = {
     "category": "linear",
@@ -420,7 +421,7 @@ async def test_a_frozen_link_does_not_answer_a_handshake(p: Practice) -> None:
 async def test_a_killed_link_is_cut_and_refuses_until_it_is_open_again(p: Practice) -> None:
     async with link(p, "private", "anna") as client, link(p, "public/linear") as other:
         p.faults.kill("private")
-        message = await client.socket.receive(timeout=2)
+        message = await client.socket.receive(timeout=DEADLINE)
         assert message.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             async with link(p, "private"):
@@ -461,7 +462,7 @@ async def test_protocol_pings_are_answered(p: Practice) -> None:
     url = f"{p.server.sockets_url}/public/linear"
     async with p.http.ws_connect(url, autoping=False, heartbeat=None) as socket:
         await socket.ping(b"hello")
-        message = await socket.receive(timeout=2)
+        message = await socket.receive(timeout=DEADLINE)
         assert (message.type, bytes(message.data)) == (aiohttp.WSMsgType.PONG, b"hello")
 
 
