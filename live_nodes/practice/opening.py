@@ -28,16 +28,7 @@ def open_exchange(
 ) -> Opened:
     """Make the exchange that the document describes, with what the state file remembers.
 
-    Parameters
-    ----------
-    document : ExchangeDocument
-        Market and accounts.
-    store : Store
-        Its state file; facts of the market are written at the first start.
-    faults : Faults
-        Tells which symbols are halted.
-    now_ms : int
-        Wall clock, UTC milliseconds.
+    Facts of the market are written at the first start.
 
     Raises
     ------
@@ -81,15 +72,15 @@ def _once(store: StateFile, name: str, value: int) -> int:
 
 def _same_market(document: ExchangeDocument, store: StateFile) -> None:
     """Refuse a state file of another market: its orders and prices would make no sense."""
-    told = document.market.model_dump(mode="json", exclude={"depth", "updates_per_second"})
+    market = document.market.model_dump(mode="json", exclude={"depth", "updates_per_second"})
     kept = store.fact("market")
     if kept is None:
-        store.keep_fact("market", told)
-    elif kept != told:
-        changed = sorted(key for key in {*kept, *told} if kept.get(key) != told.get(key))
+        store.keep_fact("market", market)
+    elif kept != market:
+        changed = sorted(key for key in {*kept, *market} if kept.get(key) != market.get(key))
         raise InputError(
             f"market.{changed[0]}: the state file {store.path} was made with "
-            f"{kept.get(changed[0])!r}; delete it to begin anew, or give another file by --state"
+            f"{kept.get(changed[0])!r}; delete it to begin again, or give another file by --state"
         )
 
 
@@ -114,13 +105,13 @@ def _source(document: ExchangeDocument, store: StateFile, now_ms: int) -> Candle
     if _once_text(store, "catalog", catalog.data_hash()) != catalog.data_hash():
         raise InputError(
             f"market.catalog: {document.market.catalog} has changed since the state file "
-            f"{store.path} was made; delete the state file to begin anew"
+            f"{store.path} was made; delete the state file to begin again"
         )
     source = ReplaySource(catalog, anchor)
     if now_ms >= source.end_ms:
         raise InputError(
             f"market.catalog: the window of {document.market.catalog} is over for the state file "
-            f"{store.path}; delete the state file to begin anew"
+            f"{store.path}; delete the state file to begin again"
         )
     return source
 

@@ -1,4 +1,4 @@
-"""The exchange as a process: opens its state, listens, and stops when told or left alone."""
+"""The exchange as a process: opens its state, listens, and stops by a signal or when unused."""
 
 from __future__ import annotations
 
@@ -29,19 +29,9 @@ async def run_exchange(
 ) -> str:
     """Run until SIGTERM, SIGINT, or no client for the document's `idle_exit`.
 
-    Parameters
-    ----------
-    document : ExchangeDocument
-        What to run.
-    state : Path
-        Its state file; the endpoint file stands beside it while it runs.
-    ready : callable
-        Told the endpoint once it listens.
+    Return why it stopped.
 
-    Returns
-    -------
-    str
-        Why it stopped.
+    The endpoint file stands beside the state file while it runs; `ready` gets the endpoint.
 
     Raises
     ------
@@ -123,12 +113,12 @@ async def _serving[T](
 
 async def _until_stopped(document: ExchangeDocument, server: Server) -> str:
     loop = asyncio.get_running_loop()
-    told: asyncio.Queue[str] = asyncio.Queue()
+    stops: asyncio.Queue[str] = asyncio.Queue()
     signals = (signal.SIGTERM, signal.SIGINT)
     for number in signals:
-        loop.add_signal_handler(number, told.put_nowait, f"{number.name} came")
+        loop.add_signal_handler(number, stops.put_nowait, f"{number.name} came")
     waits = [
-        asyncio.create_task(told.get()),
+        asyncio.create_task(stops.get()),
         asyncio.create_task(_failed(server)),
         asyncio.create_task(_idle(document, server)),
     ]
@@ -153,10 +143,10 @@ async def _idle(document: ExchangeDocument, server: Server) -> str:
         await asyncio.Event().wait()
     limit = float(document.idle_exit or 0) * 3_600
     look = min(limit / 10, LONGEST_LOOK_S)
-    asked, since = -1, time.monotonic()
+    seen, since = -1, time.monotonic()
     while time.monotonic() - since < limit:
         await asyncio.sleep(look)
         requests = server.rest.received.total()
-        if requests != asked or any(server.sockets.connected().values()):
-            asked, since = requests, time.monotonic()
+        if requests != seen or any(server.sockets.connected().values()):
+            seen, since = requests, time.monotonic()
     return f"no client for {document.idle_exit} h"

@@ -21,7 +21,7 @@ from live_nodes.bybit.rest import VenueRest
 from live_nodes.local.endpoints import Addresses
 from live_nodes.local.keys import KeyPair, Secret
 from live_nodes.node.launch import Options, Report, launch
-from live_nodes.practice.faults.fault_state import HttpFault, OpFault
+from live_nodes.practice.faults.fault_hooks import HttpFault, OpFault
 from tests.live_nodes.practice.background import Background, background
 from tests.waiting import slack
 

@@ -66,7 +66,7 @@ class LinearPosition:
             self.stop_loss, self.sl_trigger_by = price, by
 
     def unrealised(self, mark: Decimal) -> Decimal:
-        """Give the gain at a mark price."""
+        """Return the gain at a mark price."""
         return self.size * mark - self.cost if self.size > 0 else self.size * mark + self.cost
 
 
@@ -103,19 +103,19 @@ class PracticeAccount:
     # -- looking things up -------------------------------------------------------------------
 
     def holding(self, symbol: str) -> LinearPosition:
-        """Give a symbol's position, made flat when there was none."""
+        """Return a symbol's position, made flat when there was none."""
         held = self.holdings.get(symbol)
         if held is None:
             held = self.holdings[symbol] = LinearPosition(symbol, self.spec.leverage)
         return held
 
     def leverage(self, symbol: str) -> Decimal:
-        """Give a symbol's leverage."""
+        """Return a symbol's leverage."""
         held = self.holdings.get(symbol)
         return held.leverage if held else self.spec.leverage
 
     def size(self, symbol: str) -> Decimal:
-        """Give a symbol's position, negative when short."""
+        """Return a symbol's position, negative when short."""
         held = self.holdings.get(symbol)
         return held.size if held else ZERO
 
@@ -125,14 +125,14 @@ class PracticeAccount:
         return max(ZERO, size if side == "Sell" else -size)
 
     def coin(self, name: str) -> Coin:
-        """Give a coin, made empty when there was none."""
+        """Return a coin, made empty when there was none."""
         found = self.coins.get(name)
         if found is None:
             found = self.coins[name] = Coin()
         return found
 
     def fees(self, symbol: PracticeSymbol) -> FeeRates:
-        """Give what the account pays in a market."""
+        """Return what the account pays in a market."""
         own = self.spec.linear_fees if symbol.category == "linear" else self.spec.spot_fees
         return own or FeeRates(symbol.maker_fee, symbol.taker_fee)
 
@@ -221,12 +221,9 @@ class PracticeAccount:
 
 
 def closed_by_order(executions: Iterable[ExecutionRow]) -> list[ClosedPnl]:
-    """Return one row for every order that closed something, the newest order's first.
+    """Return one row for every order that closed something, of fills oldest first.
 
-    Parameters
-    ----------
-    executions : iterable of Execution
-        One account's fills, oldest first.
+    Newest order first.
     """
     by_order: dict[str, list[ExecutionRow]] = {}
     for fill in executions:

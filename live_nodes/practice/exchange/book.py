@@ -1,8 +1,9 @@
-"""One market's book: the house's levels and the accounts' orders, in price-time priority.
+"""One market: its book (the house's levels and the accounts' orders), prices and waiting orders.
 
-Pure: no accounts, no fees, no clock. The house's liquidity is aggregated levels, replaced by every
-quote. An account's order stands behind what the house showed at its price when it came
-(``ahead``); that queue only shortens: by what trades there, and to what a quote leaves of it.
+Pure: no accounts, no fees, no clock. The house is the exchange's own market maker (its levels are
+the synthetic book): aggregated levels, replaced by every quote. An account's order stands behind
+what the house showed at its price when it came (``ahead``); that queue only shortens: by what
+trades there, and to what a quote leaves of it. Orders match in price-time priority.
 """
 
 from __future__ import annotations
@@ -93,13 +94,13 @@ class OrderBook:
         return None
 
     def find(self, side: Side, order_id: str) -> RestingOrder | None:
-        """Give an order that rests, or null."""
+        """Return an order that rests, or null."""
         return next((o for o in self._orders(side) if o.order_id == order_id), None)
 
     # -- an account takes --------------------------------------------------------------------
 
     def peek(self, side: Side, limit: Decimal | None, qty: Decimal) -> Hit | None:
-        """Give the next piece that a taker of this side would match, without matching it."""
+        """Return the next piece that a taker of this side would match, without matching it."""
         buying = side == "Buy"
         levels = self.asks if buying else self.bids
         orders = self.sells if buying else self.buys
@@ -132,7 +133,7 @@ class OrderBook:
         return self.peek(side, price, Decimal(1)) is not None
 
     def fillable(self, side: Side, limit: Decimal | None, qty: Decimal) -> Decimal:
-        """Give how much of a quantity would trade at once within the limit."""
+        """Return how much of a quantity would trade at once within the limit."""
         found = ZERO
         for price, size in self._pieces(side):
             if _beyond(side, price, limit):
@@ -143,7 +144,7 @@ class OrderBook:
         return found
 
     def cost(self, side: Side, limit: Decimal | None, qty: Decimal) -> Decimal:
-        """Give the quote coin that :meth:`fillable` would pay or fetch."""
+        """Return the quote coin that :meth:`fillable` would pay or fetch."""
         left, paid = qty, ZERO
         for price, size in self._pieces(side):
             if not left or _beyond(side, price, limit):
@@ -154,7 +155,7 @@ class OrderBook:
         return paid
 
     def worth(self, side: Side, limit: Decimal | None, amount: Decimal, lot: Decimal) -> Decimal:
-        """Give how many whole lots an amount of quote coin buys (or sells for) within the limit."""
+        """Return the whole lots that an amount of quote coin buys (or sells for) in the limit."""
         got, left = ZERO, amount
         for price, size in self._pieces(side):
             if _beyond(side, price, limit):
@@ -181,7 +182,7 @@ class OrderBook:
         return True
 
     def meet(self) -> tuple[Side, Hit] | None:
-        """Give the next resting order that the house's own levels cross, and the house's side.
+        """Return the next resting order that the house's own levels cross, and the house's side.
 
         The house came later, so the order's price counts.
         """
@@ -200,7 +201,7 @@ class OrderBook:
         self._take_house(house, (self.bids if house == "Buy" else self.asks)[0][0], hit.qty)
 
     def print_hit(self, side: Side, price: Decimal, qty: Decimal) -> Hit | None:
-        """Give the next piece of a house taker's print at a price; null when no order is touched.
+        """Return the next piece of a house taker's print at a price; null when no order is touched.
 
         Orders at better prices come first (the print went through them); at the price itself the
         queue ahead is eaten first, as a piece without maker.
@@ -227,7 +228,7 @@ class OrderBook:
     # -- looking -----------------------------------------------------------------------------
 
     def best(self, side: Side) -> Decimal | None:
-        """Give the best price of a side, house and accounts together."""
+        """Return the best price of a side, house and accounts together."""
         levels, orders = (self.bids, self.buys) if side == "Buy" else (self.asks, self.sells)
         if not orders:
             return levels[0][0] if levels else None
@@ -237,7 +238,7 @@ class OrderBook:
         return pick(levels[0][0], orders[0].price)
 
     def visible(self, depth: int) -> tuple[list[Level], list[Level]]:
-        """Give both sides, aggregated, best first, at most ``depth`` levels each."""
+        """Return both sides, aggregated, best first, at most ``depth`` levels each."""
         return (
             self._merged(self.bids, self.buys, depth, -1),
             self._merged(self.asks, self.sells, depth, 1),

@@ -49,14 +49,8 @@ from live_nodes.practice.exchange.state import ExchangeState
 class Exchange:
     """Markets and accounts that trade in them, exactly.
 
-    Parameters
-    ----------
-    symbols : Iterable[Symbol]
-        The markets; more may come by :meth:`put_symbol`.
-    accounts : Iterable[AccountSpec]
-        The accounts as they begin; :meth:`restore` replaces what they have by what they had.
-    salt : str
-        Makes the ids of orders and fills differ from those of an exchange with another salt.
+    `accounts` are as they begin; :meth:`restore` replaces what they have by what they had. With
+    another `salt` orders and fills have other ids.
     """
 
     def __init__(
@@ -199,11 +193,11 @@ class Exchange:
     # --- questions --------------------------------------------------------------------------
 
     def symbols(self) -> list[PracticeSymbol]:
-        """Give all markets."""
+        """Return all markets."""
         return [market.symbol for market in self._state.markets.values()]
 
     def symbol(self, key: Key) -> PracticeSymbol:
-        """Give a market. Raises Refusal 10001 when there is none."""
+        """Return a market. Raises Refusal 10001 when there is none."""
         return self._state.market(key).symbol
 
     def market(self, key: Key) -> MarketRow:
@@ -211,66 +205,66 @@ class Exchange:
         return self._state.market(key).row()
 
     def accounts(self) -> list[str]:
-        """Give the names of the accounts."""
+        """Return the names of the accounts."""
         return list(self._state.accounts)
 
     def fees(self, account: str, key: Key) -> FeeRates:
-        """Give what the account pays in a market."""
+        """Return what the account pays in a market."""
         return self._state.account(account).fees(self._state.market(key).symbol)
 
     def book(self, key: Key, depth: int) -> tuple[list[Level], list[Level]]:
-        """Give the visible book: house and resting account orders, best first."""
+        """Return the visible book: house and resting account orders, best first."""
         return self._state.market(key).book.visible(depth)
 
     def open_orders(self, account: str) -> list[OrderRow]:
-        """Give open orders, conditional ones too, newest first."""
+        """Return open orders, conditional ones too, newest first."""
         opened = self._state.account(account).open.values()
         return sorted(opened, key=lambda order: order.number, reverse=True)
 
     def order_history(self, account: str) -> list[OrderRow]:
-        """Give final orders, newest first."""
+        """Return final orders, newest first."""
         return self._state.account(account).closed[::-1]
 
     def find_order(
         self, account: str, order_id: str = "", order_link_id: str = ""
     ) -> OrderRow | None:
-        """Give the newest order of either id, open or final."""
+        """Return the newest order of either id, open or final."""
         books = self._state.account(account)
         return books.by_id.get(order_id or books.by_link.get(order_link_id, ""))
 
     def executions(self, account: str) -> list[ExecutionRow]:
-        """Give fills and funding, newest first."""
+        """Return fills and funding, newest first."""
         return self._state.account(account).executions[::-1]
 
     def positions(self, account: str) -> list[PositionRow]:
-        """Give the positions that are open, at the present mark prices."""
+        """Return the positions that are open, at the present mark prices."""
         books, markets = self._state.account(account), self._state.markets
         margins = margins_of(books, markets)
         held = sorted(name for name, h in books.holdings.items() if h.size)
         return [position_of(books, name, markets, margins) for name in held]
 
     def position(self, account: str, symbol: str) -> PositionRow:
-        """Give a linear symbol's position, flat when there is none."""
+        """Return a linear symbol's position, flat when there is none."""
         self._state.market(("linear", symbol))
         return position_of(self._state.account(account), symbol, self._state.markets)
 
     def wallet(self, account: str) -> WalletRow:
-        """Give the account's money at the present prices."""
+        """Return the account's money at the present prices."""
         return wallet_of(self._state.account(account), self._state.markets)
 
     def closed_pnl(self, account: str) -> list[ClosedPnl]:
-        """Give what each order closed, newest first."""
+        """Return what each order closed, newest first."""
         return closed_by_order(self._state.account(account).executions)
 
     # --- memory -----------------------------------------------------------------------------
 
     def drain(self) -> list[Event]:
-        """Give the events since the last call, oldest first, and forget them."""
+        """Return the events since the last call, oldest first, and forget them."""
         events, self._state.events = self._state.events, []
         return events
 
     def rows(self) -> list[Row]:
-        """Give everything that must outlive the process; the events' rows upserted are the same.
+        """Return everything that must outlive the process; the events' rows upserted are the same.
 
         Only ``queue_ahead`` may be older in the events' rows: a quote changes it without event.
         """
@@ -285,7 +279,7 @@ class Exchange:
         self._settle(latest)
 
     def _settle(self, now_ms: int) -> None:
-        """Fire what the moved prices reach, then tell positions, wallets and markets."""
+        """Trigger what moved prices reach, then make events of positions, wallets, markets."""
         if self._state.moved:
             triggers.fire_due(self._state, now_ms)
         self._state.flush(now_ms)

@@ -1,4 +1,4 @@
-"""Margins of a unified account in cross margin: pure formulas, in Decimal.
+"""An account's margins, positions and wallet at the present prices, in cross margin.
 
 Sources, Bybit's help centre: "Order Cost (USDT Contract)" (initial margin, fee to open, fee to
 close at the bankruptcy price), "Maintenance Margin (USDT Contract)", "Liquidation Price (USDT
@@ -52,16 +52,8 @@ def orders_margin(
 ) -> Decimal:
     """Return what a symbol's open orders hold in one-way mode: the dearer side counts.
 
-    Orders that would first close the position hold nothing for that part.
-
-    Parameters
-    ----------
-    size : Decimal
-        Position, negative when short.
-    buys, sells : tuple of Decimal
-        (quantity, value) of all open orders of a side that are not reduce-only.
-    leverage, taker : Decimal
-        Leverage and taker fee rate.
+    Orders that would first close the position hold nothing for that part. `size` is negative when
+    short; `buys` and `sells` are (quantity, value) of a side's orders that are not reduce-only.
     """
     dear = ZERO
     for (qty, value), closing, long in ((buys, -size, True), (sells, size, False)):
@@ -81,18 +73,9 @@ def liquidation_price(
 ) -> Decimal | None:
     """Return the mark price of one symbol at which margin balance and maintenance margin meet.
 
-    All other prices stay; null when no positive price does it.
-
-    Parameters
-    ----------
-    size, mark : Decimal
-        Position, negative when short, and its mark price.
-    balance : Decimal
-        Margin balance of the account at this mark.
-    other_maintenance : Decimal
-        Maintenance margin of the other positions.
-    rate, taker : Decimal
-        Maintenance rate and taker fee rate.
+    All other prices stay; null when no positive price does it. `size` is negative when short;
+    `balance` is the account's margin balance at this `mark`, `other_maintenance` the maintenance
+    margin of its other positions, `rate` the maintenance rate.
     """
     slope = size - abs(size) * (rate + taker)
     if not slope:
@@ -204,7 +187,7 @@ def margins_of(account: PracticeAccount, markets: Markets, plus: OrderRow | None
 
 
 def spendable(account: PracticeAccount, coin: str, margins: Margins, markets: Markets) -> Decimal:
-    """Give how much of a coin spot orders may still use: not locked, not needed as margin."""
+    """Return how much of a coin spot orders may still use: not locked, not needed as margin."""
     own = account.coins[coin].balance if coin in account.coins else ZERO
     left = own - margins.locked.get(coin, ZERO)
     part = account.collateral.get(coin, ZERO)
@@ -216,7 +199,7 @@ def spendable(account: PracticeAccount, coin: str, margins: Margins, markets: Ma
 def position_of(
     account: PracticeAccount, symbol: str, markets: Markets, margins: Margins | None = None
 ) -> PositionRow:
-    """Give a symbol's position at the present mark."""
+    """Return a symbol's position at the present mark."""
     held = account.holdings.get(symbol)
     if held is None:
         return PositionRow(account.name, symbol, leverage=account.spec.leverage)
@@ -262,7 +245,7 @@ def position_of(
 
 
 def wallet_of(account: PracticeAccount, markets: Markets) -> WalletRow:
-    """Give the wallet at the present prices."""
+    """Return the wallet at the present prices."""
     margins = margins_of(account, markets)
     coins = []
     equity = balance = ZERO

@@ -1,8 +1,12 @@
-"""Matching and booking: an order meets the book, the house meets resting orders.
+"""Matching and booking: an order meets the book, the house meets resting orders, stops trigger.
 
 One piece at a time: every piece is booked, and what it does to other orders done (reduce-only
 orders cut, stops resized), before the next piece is looked for. Events come in the order of Bybit's
 topics: the maker's fill and order, the taker's fill, at last the taker's order.
+
+Conditional orders go Untriggered -> Triggered -> New (and on as any order). "The conditional order
+does not occupy the margin. If the margin is insufficient after the conditional order is triggered,
+the order will be cancelled" (POST /v5/order/create).
 """
 
 from __future__ import annotations
@@ -175,7 +179,7 @@ def _book(
     exec_type: ExecType = "Trade",
     fee: Decimal | None = None,
 ) -> OrderRow:
-    """Book one party's fill and tell it; gives the order with the fill in it, not yet told."""
+    """Book one party's fill; return the order with the fill in it, not yet recorded."""
     account, rules = state.account(order.account), market.symbol
     fees = account.fees(rules)
     rate = ZERO if fee is not None else fees.maker if maker else fees.taker

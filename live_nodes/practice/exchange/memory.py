@@ -20,7 +20,7 @@ from live_nodes.practice.exchange.state import ExchangeState
 
 
 def rows(state: ExchangeState) -> list[Row]:
-    """Give everything that must outlive the process."""
+    """Return everything that must outlive the process."""
     kept: list[Row] = []
     for account in state.accounts.values():
         kept.extend(account.closed)
@@ -36,7 +36,7 @@ def rows(state: ExchangeState) -> list[Row]:
 
 
 def restore(state: ExchangeState, kept: Iterable[Row]) -> int:
-    """Put rows into a fresh state; give the latest time they tell of (UTC milliseconds).
+    """Put rows into a fresh state; return the latest time in them (UTC milliseconds).
 
     Raises
     ------

@@ -1,6 +1,8 @@
-"""The exchange's vocabulary: Bybit's own words for sides, types and states, and its refusals.
+"""The exchange's vocabulary: Bybit's words, markets and accounts as set up, and typed requests.
 
-From https://bybit-exchange.github.io/docs/v5/enum.
+Everything is frozen. Money, prices and quantities are :class:`~decimal.Decimal`; times are int UTC
+milliseconds, as on Bybit's wire. Names of values (``"Buy"``, ``"PartiallyFilled"``) are Bybit's
+own, from https://bybit-exchange.github.io/docs/v5/enum, so that the wire only has to spell fields.
 """
 
 from __future__ import annotations
@@ -40,14 +42,9 @@ FINAL_STATUSES = frozenset(
 
 
 class BybitRefusal(Exception):
-    """A request that the exchange refuses, with Bybit's own code and words.
+    """A request that the exchange refuses, with Bybit's own ``retCode`` and ``retMsg``.
 
-    Parameters
-    ----------
-    code : int
-        Bybit's ``retCode`` (https://bybit-exchange.github.io/docs/v5/error).
-    message : str
-        Bybit's ``retMsg``.
+    Codes: https://bybit-exchange.github.io/docs/v5/error.
     """
 
     def __init__(self, code: int, message: str) -> None:

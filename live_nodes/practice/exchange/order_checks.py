@@ -1,7 +1,7 @@
-"""A market's rules applied to an order: price and quantity steps, bounds, values, stops' sides.
+"""Checks of an order against its market: steps, bounds, values, stops' sides, and the balance.
 
-Pure. What a request may look like at all is ``validation``'s; here is what depends on the symbol
-and on the prices of the moment.
+Here is what depends on the symbol and on the prices of the moment; what a request may look like at
+all is checked in ``order_bodies``.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def check_status(market: MarketState, *, reduce_only: bool) -> None:
 
 
 def price_bound(market: MarketState, side: Side) -> Decimal | None:
-    """Give how far through the market an order of a side may reach, on the tick; null if unknown.
+    """Return how far through the market an order of a side may reach, on the tick; null if unknown.
 
     Bybit: a market order becomes an IOC limit order at a slippage limit from the mark price, and
     limit orders must lie within the price limit (``riskParameters.priceLimitRatioX``).
@@ -87,7 +87,7 @@ def check_bound(market: MarketState, side: Side, price: Decimal) -> None:
 def market_limit(market: MarketState, request_slippage: tuple[str, Decimal | None], side: Side) -> (
     Decimal | None
 ):  # fmt: skip
-    """Give a market order's limit: its own slippage tolerance, else the market's bound.
+    """Return a market order's limit: its own slippage tolerance, else the market's bound.
 
     ``TickSize``: best price +- n ticks; ``Percent``: best price x (1 +- n %)
     (POST /v5/order/create, ``slippageToleranceType``).

@@ -175,12 +175,12 @@ def _numbered(state: ExchangeState, order: OrderRow, now_ms: int) -> OrderRow:
 
 
 def find_open(account: PracticeAccount, order_id: str, order_link_id: str) -> OrderRow | None:
-    """Give the open order of an id; ``order_id`` wins when both are given."""
+    """Return the open order of an id; ``order_id`` wins when both are given."""
     return account.open.get(order_id or account.by_link.get(order_link_id, ""))
 
 
 def cancel(state: ExchangeState, name: str, request: CancelRequest, now_ms: int) -> OrderRow:
-    """Take an open order back."""
+    """Cancel an open order."""
     account = state.account(name)
     order = find_open(account, request.order_id, request.order_link_id)
     if order is None or order.key != (request.category, request.symbol):
@@ -191,9 +191,9 @@ def cancel(state: ExchangeState, name: str, request: CancelRequest, now_ms: int)
 def cancel_all(
     state: ExchangeState, name: str, request: CancelAllRequest, now_ms: int
 ) -> list[OrderRow]:
-    """Take back every open order that the filter names, oldest first.
+    """Cancel every open order that the filter names, oldest first.
 
-    Spot takes back normal orders alone unless a filter says otherwise; linear takes all.
+    Without a filter spot cancels normal orders only, linear cancels all.
     """
     account = state.account(name)
     chosen = [
@@ -298,8 +298,8 @@ def _amended(
             raise refusals.parameter("triggerPrice can only be modified before the trigger")
         by = request.trigger_by or order.trigger_by or "LastPrice"
         trigger = request.trigger_price or order.trigger_price or ZERO
-        asked = order.trigger_direction if order.category == "linear" else 0
-        direction = check_trigger(market, asked, trigger, by)
+        wanted = order.trigger_direction if order.category == "linear" else 0
+        direction = check_trigger(market, wanted, trigger, by)
         changed = replace(
             changed,
             trigger_price=trigger,

@@ -1,4 +1,11 @@
-"""Requests about positions: leverage, modes, take-profit and stop-loss."""
+"""Positions: leverage, modes and TP/SL on request; funding, liquidation, delisting by the venue.
+
+Funding: position value at mark x rate, paid by longs to shorts when positive (Bybit, "Introduction
+to Funding Rate"). Liquidation: when the margin balance no longer exceeds the maintenance margin,
+all orders go and every position is taken over at its bankruptcy price (execType BustTrade; Bybit's
+laddered reduction before that is left out). Delisting: positions close at the mark price without a
+fee (execType Delivery: a trade, not an order; https://bybit-exchange.github.io/docs/v5/enum).
+"""
 
 from __future__ import annotations
 
@@ -90,13 +97,13 @@ def _full(
     state: ExchangeState, account: PracticeAccount, request: TradingStopRequest, now_ms: int
 ) -> None:
     held = account.holding(request.symbol)
-    asked = (
+    wanted = (
         (True, request.take_profit, request.tp_trigger_by, held.take_profit, held.tp_trigger_by),
         (False, request.stop_loss, request.sl_trigger_by, held.stop_loss, held.sl_trigger_by),
     )
     changes = [
         (profit, value, by)
-        for profit, value, by, old, old_by in asked
+        for profit, value, by, old, old_by in wanted
         if value is not None and (value or None, by if value else "") != (old, old_by)
     ]
     if not changes:

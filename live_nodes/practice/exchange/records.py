@@ -1,7 +1,8 @@
-"""What the exchange keeps and shows: orders, fills, positions, wallets, markets.
+"""What the exchange keeps and shows: orders, fills, positions, wallets, markets; and its events.
 
 Frozen snapshots; all but :class:`ClosedPnl` (which is added up from fills) are rows that outlive
-the process: upsert them by ``(table, row_key)``.
+the process: upsert them by ``(table, row_key)``. Every change makes one event, with the row that
+must be kept of it.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class OrderRow:
 
     @property
     def row_key(self) -> str:
-        """What makes this row one of its table."""
+        """What identifies this row in its table."""
         return self.order_id
 
     @property
@@ -168,7 +169,7 @@ class ExecutionRow:
 
     @property
     def row_key(self) -> str:
-        """What makes this row one of its table."""
+        """What identifies this row in its table."""
         return self.exec_id
 
     @property
@@ -221,7 +222,7 @@ class PositionRow:
 
     @property
     def row_key(self) -> str:
-        """What makes this row one of its table."""
+        """What identifies this row in its table."""
         return f"{self.account}/{self.symbol}"
 
     @property
@@ -289,11 +290,11 @@ class WalletRow:
 
     @property
     def row_key(self) -> str:
-        """What makes this row one of its table."""
+        """What identifies this row in its table."""
         return self.account
 
     def coin(self, name: str) -> CoinBalance:
-        """Give the balance of a coin, zero when the wallet has none."""
+        """Return the balance of a coin, zero when the wallet has none."""
         return next((c for c in self.coins if c.coin == name), CoinBalance(name, ZERO))
 
 
@@ -346,7 +347,7 @@ class MarketRow:
 
     @property
     def row_key(self) -> str:
-        """What makes this row one of its table."""
+        """What identifies this row in its table."""
         return f"{self.category}/{self.symbol}"
 
     @property

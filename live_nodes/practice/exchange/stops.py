@@ -191,14 +191,14 @@ def add_partial(
 
 
 def wait(state: ExchangeState, order: OrderRow) -> OrderRow:
-    """Let a conditional order wait for its price, and tell; it may be there already."""
+    """Let a conditional order wait for its price, which may be there already."""
     state.market(order.key).waiting[order.order_id] = order.account
     state.moved[order.key] = None
     return state.record_order(order)
 
 
 def siblings(account: PracticeAccount, order: OrderRow) -> list[OrderRow]:
-    """Give the waiting other sides of a partial pair."""
+    """Return the waiting other sides of a partial pair."""
     if not order.parent_id:
         return []
     return [

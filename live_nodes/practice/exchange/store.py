@@ -1,4 +1,4 @@
-"""The exchange's state file: SQLite, kept before anyone is told.
+"""The exchange's state file: SQLite, kept before anything is published.
 
 Rows are upserted whole, all rows of one call in one transaction: a process that is killed leaves
 either all of them or none. WAL with ``synchronous=NORMAL`` outlives a killed process (a power cut
@@ -39,12 +39,7 @@ _UPSERT_FACT = (
 
 
 class StateFile:
-    """An open state file; one process at a time.
-
-    Parameters
-    ----------
-    path : Path
-        The SQLite file; made when it is not there. A file ``.lock`` stands beside it.
+    """An open state file (SQLite, with a ``.lock`` beside it); one process at a time.
 
     Raises
     ------
@@ -91,7 +86,7 @@ class StateFile:
             except (KeyError, msgspec.DecodeError) as error:
                 raise DeskError(
                     f"{self.path}: a row of {kind} can't be read ({error}); it was written by "
-                    "another version. Delete the file to begin anew"
+                    "another version. Delete the file to begin again"
                 ) from error
         tables = list(ROW_TYPES)
         found.sort(key=lambda row: (tables.index(row.table), getattr(row, "seq", 0)))
@@ -103,7 +98,7 @@ class StateFile:
         return None if row is None else msgspec.json.decode(row[0])
 
     def keep_fact(self, name: str, value: Any) -> None:
-        """Keep a fact (anything JSON can say) durably."""
+        """Keep a fact (anything that JSON holds) durably."""
         self._database.execute(_UPSERT_FACT, (name, msgspec.json.encode(value)))
 
     def close(self) -> None:
@@ -146,7 +141,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         database.close()
         raise DeskError(
             f"{path} is not a sound state file of a practice exchange ({error}); "
-            "move it away to begin anew"
+            "move it away to begin again"
         ) from error
     return database
 

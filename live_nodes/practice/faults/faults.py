@@ -35,7 +35,7 @@ from config.documents.scenario import (
     Timed,
 )
 from live_nodes.practice.exchange.model import BybitRefusal, Key
-from live_nodes.practice.faults.fault_state import (
+from live_nodes.practice.faults.fault_hooks import (
     ArmedFault,
     FaultHooks,
     HttpFault,
@@ -60,25 +60,12 @@ LOG_LENGTH = 1_000
 
 
 class Faults:
-    """The faults of one exchange; implements `FaultHooks`.
+    """The faults of one exchange by name; implements `FaultHooks`.
 
-    Parameters
-    ----------
-    faults : mapping of str to Fault
-        By name, such as a scenario's.
-    seed : int
-        Of every draw: the same messages in the same order meet the same faults.
-    clock_ms : callable
-        True time, UTC milliseconds.
-    monotonic : callable
-        Seconds of a clock that never goes back; scenarios begin at its present value.
-
-    Attributes
-    ----------
-    operations : Counter
-        Operations received on the trade link, by name.
-    log : deque of dict
-        The latest effects: ``{seconds, name, what}``, oldest first.
+    `seed` is of every draw: the same messages in the same order meet the same faults. `clock_ms` is
+    true time (UTC milliseconds), `monotonic` seconds of a clock that never goes back; scenarios
+    begin at its present value. `operations` counts those received on the trade link by name, `log`
+    has the latest effects, ``{seconds, name, what}``, oldest first.
     """
 
     def __init__(
@@ -276,7 +263,7 @@ class Faults:
     def _loses_fill(
         self, armed: ArmedFault, fault: LostFill, topic: str, payload: Json, account: str | None
     ) -> bool:
-        """Tell whether a private message is about a fill that is to be lost."""
+        """Return whether a private message is about a fill that is to be lost."""
         filled = {
             str(row.get("orderId", ""))
             for row in payload.get("data", [])
@@ -284,7 +271,7 @@ class Faults:
         } - {""}
         if not filled or (fault.account is not None and account != fault.account):
             return False
-        # All that is ever told of an order whose first fill got lost gets lost, or it would show.
+        # Later messages about an order whose first fill was lost are lost too, or it would show.
         if filled & armed.orders and not armed.ended(self._monotonic()):
             return True
         if self._strikes(armed, account, f"{topic} {' '.join(sorted(filled))}"):
@@ -315,7 +302,7 @@ class Faults:
 
 
 def _concerns(fault: Timed, channel: Channel, topic: str) -> bool:
-    """Tell whether a message is of the kind that a fault acts on."""
+    """Return whether a message is of the kind that a fault acts on."""
     if isinstance(fault, Message):
         return fault.channel in (None, channel) and fnmatchcase(topic, fault.topic)
     if isinstance(fault, SequenceGap):

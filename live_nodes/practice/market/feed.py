@@ -1,10 +1,9 @@
 """What the exchange needs of a market: prices, candles, trades, funding, and a step in time.
 
-Two markets fit: `live_nodes.practice.market.replay_market` (a catalog's window) and
+Two sources of candles fit: `live_nodes.practice.market.replay_market` (a catalog's window) and
 `live_nodes.practice.market.random_market` (seeded). Both are pure functions of their seed and the
-wall
-clock, so that a restarted exchange goes on with the very same prices. Times are UTC milliseconds,
-prices and quantities Decimal on the symbol's tick and lot.
+wall clock, so that a restarted exchange goes on with the very same prices. Times are UTC
+milliseconds. Candles in columns are whole ticks and lots; single ones are Decimal.
 """
 
 from __future__ import annotations
@@ -21,6 +20,11 @@ from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import Key, Level, PracticeSymbol, Side
 
 PriceKind = Literal["last", "mark", "index"]
+Whole = NDArray[np.int64]
+DAY_MS = 86_400_000
+WEEK_MS = 7 * DAY_MS
+MONDAY_MS = 4 * DAY_MS
+"""1970-01-05, the first Monday since the epoch."""
 
 _MINUTE = 60_000
 INTERVAL_MS: dict[str, int] = {
@@ -89,14 +93,9 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class MarketStep:
-    """What one step did; its trades are the exchange's own ``Printed`` events.
+    """What one step did: symbols whose book, prices or candle may have changed.
 
-    Parameters
-    ----------
-    quoted : tuple of Key
-        Symbols whose house book, prices or candle may have changed.
-    statuses : tuple of Symbol
-        Symbols that were listed or delisted, as they are now; the exchange knows already.
+    Its trades are the exchange's own ``Printed`` events.
     """
 
     quoted: tuple[Key, ...]
@@ -104,17 +103,17 @@ class MarketStep:
 
 
 class MarketFeed(Protocol):
-    """A market: pure in time except for `step` (which tells an exchange) and `move` (a drill)."""
+    """A market: pure in time except for `step` and `move`; `PathMarket` is the one that is served.
+
+    A symbol that is not launched yet is not listed; one that was delisted has status ``Closed``.
+    An unknown symbol or interval is a KeyError.
+    """
 
     step_seconds: float
     """How often the server calls `step`."""
 
     def symbols(self, now_ms: int) -> list[PracticeSymbol]:
-        """Return every symbol launched by now, sorted by category and name.
-
-        `status` is ``Trading``, or ``Closed`` after its delisting (Bybit lists those only to who
-        asks for them by ``status=Closed``). A symbol not launched yet is not told at all.
-        """
+        """Return every symbol launched by now, sorted by category and name."""
 
     def klines(
         self,
@@ -126,27 +125,10 @@ class MarketFeed(Protocol):
         now_ms: int,
         price: PriceKind = "last",
     ) -> list[Candle]:
-        """Return candles that start in [start_ms, end_ms], oldest first.
+        """Return candles that start in [start_ms, end_ms], oldest first, the forming one too.
 
         As Bybit does: of more than `limit`, the newest ones, but the oldest where only a start is
-        given; with neither start nor end, the newest. The candle that is still forming at
-        `now_ms` is among them, with what has happened so far. Stretches without data give no
-        candle.
-
-        Parameters
-        ----------
-        key : Key
-            KeyError when unknown.
-        interval : str
-            A key of `INTERVAL_MS`; KeyError otherwise.
-        start_ms, end_ms : int, optional
-            Both inclusive; of candle starts.
-        limit : int
-            Most candles to return, at least 1.
-        now_ms : int
-            Nothing later is told.
-        price : str
-            Of which price; candles of spot have ``last`` and ``index`` alike.
+        given; with neither start nor end, the newest. Stretches without data give no candle.
         """
 
     def funding_history(
@@ -167,22 +149,15 @@ class MarketFeed(Protocol):
         """Return the ticker's figures."""
 
     def step(self, exchange: Exchange, now_ms: int) -> MarketStep:
-        """Tell the exchange what happened since the step before.
+        """Bring the exchange from the step before to now; twice at one `now_ms` is as once.
 
         Sets marks, settles funding whose time has come (each settlement once, also those missed
         while the exchange was down), quotes books, prints trades, lists and delists symbols. The
-        caller drains the exchange's events afterwards. Twice at one `now_ms` is as once.
+        caller drains the exchange's events afterwards.
         """
 
     def move(self, key: Key, price: Decimal, now_ms: int) -> None:
         """Let the last price be `price` from now on: later prices are scaled alike (a drill)."""
-
-
-Whole = NDArray[np.int64]
-DAY_MS = 86_400_000
-WEEK_MS = 7 * DAY_MS
-MONDAY_MS = 4 * DAY_MS
-"""1970-01-05, the first Monday since the epoch."""
 
 
 class CandleColumns(NamedTuple):
@@ -259,10 +234,7 @@ def longer(candles: CandleColumns, length_ms: int) -> CandleColumns:
 class CandleSource(Protocol):
     """Where a market's finest candles come from; pure in time.
 
-    Attributes
-    ----------
-    length_ms : int
-        Of the finest candles, in wall time; they start at its multiples.
+    The finest candles start at multiples of `length_ms`, in wall time.
     """
 
     length_ms: int
@@ -282,12 +254,12 @@ class CandleSource(Protocol):
 
 HOUR_MS = 3_600_000
 OPEN_INTEREST_HOURS = 12
-"""Open interest, told as so many hours of volume: nothing trades on it."""
+"""Open interest is so many hours of volume: nothing trades on it."""
 
 
 def figures(
     symbol: PracticeSymbol,
-    told: tuple[Decimal, Decimal, Decimal],
+    prices: tuple[Decimal, Decimal, Decimal],
     day: CandleColumns,
     length_ms: int,
     now_ms: int,
@@ -295,22 +267,10 @@ def figures(
 ) -> Prices:
     """Return a ticker's figures.
 
-    Parameters
-    ----------
-    symbol : Symbol
-        Its tick and lot.
-    told : tuple of Decimal
-        Last, mark and index price.
-    day : Candles
-        Those of the last 24 hours; without any, the day stood still.
-    length_ms : int
-        Of each.
-    now_ms : int
-        The time.
-    funding : tuple of (Decimal, int)
-        Coming rate and its time.
+    `prices` are last, mark and index; `day` the candles of the last 24 hours, each `length_ms` long
+    (without any, the day stood still); `funding` the coming rate and its time.
     """
-    last, mark, index = told
+    last, mark, index = prices
     none = Decimal(0)
     if not len(day.start):
         return Prices(
@@ -339,7 +299,7 @@ def figures(
 
 
 def rows(symbol: PracticeSymbol, candles: CandleColumns) -> list[Candle]:
-    """Return candles with prices and quantities as the exchange tells them."""
+    """Return candles with prices and quantities as the exchange shows them."""
     tick, lot = symbol.tick, symbol.lot
     columns = [column.tolist() for column in candles]
     return [

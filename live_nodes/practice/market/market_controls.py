@@ -1,7 +1,13 @@
-"""Levers on a book: a wide spread, a thin touch, or a book that is told crossed, for some seconds.
+"""Market controls: a wide, thin or crossed book for some seconds, and announced maintenance.
 
-Pure. A wide or thin book is the house's own, so that orders fill on it. A crossed one is only told:
-it is what a client sees that missed a delta, while the exchange matches as ever.
+Pure. A wide or thin book is the house's own, so that orders fill on it. A crossed one is only
+shown: a client that missed a delta sees it, while the exchange matches as ever.
+
+Announcements are ``GET /v5/system/status``; fields and values of
+https://bybit-exchange.github.io/docs/v5/system-status and
+https://bybit-exchange.github.io/docs/v5/enum: a ``state`` is ``scheduled``, ``ongoing``,
+``completed`` or ``canceled``, times are strings of UTC milliseconds. A maintenance is announced
+only; what fails meanwhile is a fault (``maintenance``).
 """
 
 from __future__ import annotations
@@ -21,17 +27,10 @@ BPS = Decimal(10_000)
 
 @dataclass(frozen=True)
 class BookControl:
-    """One lever.
+    """One change of a book until a time (UTC ms), by hundredths of a percent of the price.
 
-    Parameters
-    ----------
-    kind : {"spread", "gap", "crossed"}
-        ``spread``: from best bid to best ask; ``gap``: from a touch of the least quantity to all
-        that stands behind it; ``crossed``: by which the best bid is told above the best ask.
-    bps : Decimal
-        How much, hundredths of a percent of the price.
-    until_ms : int
-        When it ends, UTC milliseconds.
+    ``spread``: from best bid to best ask; ``gap``: from a best price of the least quantity to all
+    levels behind it; ``crossed``: by which clients see the best bid above the best ask.
     """
 
     kind: ControlKind
@@ -41,22 +40,22 @@ class BookControl:
 
 @dataclass
 class MarketControls:
-    """The levers that are pulled, one of each kind on a symbol."""
+    """The changes in force, one of each kind on a symbol."""
 
-    _pulled: dict[tuple[Key, ControlKind], BookControl] = field(default_factory=dict)
+    _controls: dict[tuple[Key, ControlKind], BookControl] = field(default_factory=dict)
 
-    def set(self, key: Key, lever: BookControl) -> None:
-        """Pull a lever in place of the symbol's earlier one of its kind."""
-        self._pulled[key, lever.kind] = lever
+    def set(self, key: Key, control: BookControl) -> None:
+        """Change a symbol's book, in place of its earlier change of this kind."""
+        self._controls[key, control.kind] = control
 
     def clear(self) -> None:
-        """Let all levers go."""
-        self._pulled.clear()
+        """End all changes."""
+        self._controls.clear()
 
     def shown(
         self, symbol: PracticeSymbol, bids: list[Level], asks: list[Level], now_ms: int
     ) -> tuple[list[Level], list[Level]]:
-        """Return the house's book as its levers leave it; best first."""
+        """Return the house's book with its changes; best first."""
         spread = self._bps(symbol.key, "spread", now_ms)
         gap = self._bps(symbol.key, "gap", now_ms)
         if bids and asks and spread is not None:
@@ -68,7 +67,7 @@ class MarketControls:
     def client_book(
         self, symbol: PracticeSymbol, bids: list[Level], asks: list[Level], now_ms: int
     ) -> tuple[list[Level], list[Level]]:
-        """Return the book as clients are told it; best first."""
+        """Return the book as clients see it; best first."""
         crossed = self._bps(symbol.key, "crossed", now_ms)
         if crossed is None or not bids or not asks:
             return bids, asks
@@ -76,15 +75,15 @@ class MarketControls:
         return [(ghost, bids[0][1]), *bids[: max(0, len(bids) - 1)]], asks
 
     def _bps(self, key: Key, kind: ControlKind, now_ms: int) -> Decimal | None:
-        if not self._pulled:
+        if not self._controls:
             return None
-        lever = self._pulled.get((key, kind))
-        if lever is None:
+        control = self._controls.get((key, kind))
+        if control is None:
             return None
-        if now_ms >= lever.until_ms:
-            del self._pulled[key, kind]
+        if now_ms >= control.until_ms:
+            del self._controls[key, kind]
             return None
-        return lever.bps
+        return control.bps
 
 
 def _spread(
@@ -92,7 +91,7 @@ def _spread(
 ) -> tuple[list[Level], list[Level]]:
     middle = (bids[0][0] + asks[0][0]) / 2
     half = middle * bps / BPS / 2
-    # Outwards, so that the spread is never narrower than asked for.
+    # Outwards, so that the spread is never narrower than wanted.
     bid = _on_tick(symbol, middle - half, ROUND_FLOOR)
     ask = _on_tick(symbol, middle + half, ROUND_CEILING)
     return _moved(symbol, bids, bid - bids[0][0]), _moved(symbol, asks, ask - asks[0][0])

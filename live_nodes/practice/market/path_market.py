@@ -42,31 +42,12 @@ CATCH_UP_TRADES = 5
 
 @dataclass
 class PathMarket:
-    """A `live_nodes.practice.market.feed.Market` over a source of candles.
+    """A `live_nodes.practice.market.feed.MarketFeed` over a source of candles.
 
-    Parameters
-    ----------
-    source : CandleSource
-        Where the finest candles come from.
-    seed : int
-        Of paths, books and trades.
-    depth : int
-        Levels on each side of a book.
-    update_ms : int
-        Prices, books and trades change at its multiples.
-    began_ms : int
-        When this exchange first started: funding before that is no one's.
-    moves : mapping of Key to sequence of Move
-        Drills of the past, oldest first.
-    called : mapping of Key to sequence of FundingRate
-        Settlements besides the source's, called for by drills; oldest first.
-
-    Attributes
-    ----------
-    levers : Levers
-        What is done to books on purpose.
-    halted : callable
-        Tells which symbols take no orders now; none by default.
+    `depth` is levels on each side of a book; prices, books and trades change at multiples of
+    `update_ms`. Funding before `began_ms` (the exchange's first start) is no one's. `moves` and
+    `settlements` are what operators did before, oldest first, as :meth:`saved_moves` and
+    :meth:`saved_settlements` return them. `halted` returns the symbols that take no orders now.
     """
 
     source: CandleSource
@@ -128,7 +109,7 @@ class PathMarket:
             end = min(end, _floor(start + length - 1, length) + limit * length - 1)
         else:
             start = max(start_ms, _floor(end, length) - (limit - 1) * length)
-        # A candle that began before the start is not asked for.
+        # A candle that began before the start is left out.
         start = max(0, _floor(start + length - 1, length))
         if start > end:
             return []
@@ -158,7 +139,7 @@ class PathMarket:
         """Return the house's trades until now, newest first."""
         found: list[PublicTrade] = []
         at = now_ms // self._trade_ms * self._trade_ms
-        # Draws miss now and then, so look a little further than the number asked for.
+        # Draws miss now and then, so look a little further than the wanted number.
         for back in range(limit * 3):
             trade = self._trade(key, at - back * self._trade_ms)
             if trade is not None:
@@ -189,8 +170,8 @@ class PathMarket:
         at = self._market_ms(now_ms)
         last, mark, index = (self._price(symbol, at, kind) for kind in ("last", "mark", "index"))
         day = self._prices.day(key, at)
-        told = (last, mark, index)
-        return figures(symbol, told, day, self.source.length_ms, at, self.funding(key, now_ms))
+        prices = (last, mark, index)
+        return figures(symbol, prices, day, self.source.length_ms, at, self.funding(key, now_ms))
 
     # --- time goes on ------------------------------------------------------------------------
 
@@ -229,7 +210,7 @@ class PathMarket:
         return MarketStep(tuple(symbol.key for symbol in trading), tuple(changed))
 
     def apply_halts(self, exchange: Exchange, now_ms: int) -> None:
-        """Halt and resume symbols as `halted` says."""
+        """Halt and resume symbols as `halted` returns them."""
         wanted = self.halted()
         before = self._halted
         if before is None:
@@ -248,12 +229,9 @@ class PathMarket:
         self._stepped_ms = None
 
     def add_settlement(self, key: Key, rate: Decimal | None, time_ms: int) -> FundingRate:
-        """Let funding be settled at a moment besides the source's settlements (a drill).
+        """Let funding be settled at a moment besides the source's settlements.
 
-        Parameters
-        ----------
-        rate : Decimal, optional
-            Null takes that of the settlement that would come next.
+        Without a rate it is that of the settlement that would come next.
         """
         taken = self.funding(key, time_ms)[0] if rate is None else rate
         added = FundingRate(time_ms, taken)

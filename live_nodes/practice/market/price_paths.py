@@ -1,8 +1,8 @@
-"""Inside a candle: a path that touches its open, high, low and close, the same for the same seed.
+"""Prices inside candles: paths that touch open, high, low and close, the same for the same seed.
 
-Pure functions on whole ticks. Two candles drawn with one seed (last and mark price) have their
-highs, lows and wiggles at the same moments, so that they stay as near to each other as their
-candles are.
+Pure in time: what a candle says, what its parts say and what the price is at each moment agree. Two
+candles drawn with one seed (last and mark price) have their highs, lows and wiggles at the same
+moments, so that they stay as near to each other as their candles are.
 """
 
 from __future__ import annotations
@@ -37,26 +37,15 @@ def seed_of(*parts: object) -> int:
 
 
 def candle_path(open_: int, high: int, low: int, close: int, knots: int, seed: int) -> Ticks:
-    """Draw the prices at equal steps of time inside one candle.
+    """Draw the prices at equal steps of time inside one candle, in ticks: `knots` of them.
 
-    Parameters
-    ----------
-    open_, high, low, close : int
-        In ticks; low <= open, close <= high.
-    knots : int
-        How many prices, at least 4; price k holds from k to k + 1 steps after the start.
-    seed : int
-        Of the draw.
-
-    Returns
-    -------
-    numpy.ndarray of int64
-        The first is the open, the last the close; the largest is the high, the smallest the low.
+    The first is the open, the last the close; the largest is the high, the smallest the low. Price
+    k holds from k to k + 1 steps after the start.
 
     Raises
     ------
     ValueError
-        When the candle is impossible or there are too few knots.
+        When the candle is impossible or there are fewer than 4 knots.
     """
     if not low <= min(open_, close) <= max(open_, close) <= high:
         raise ValueError(f"no such candle: open {open_} high {high} low {low} close {close}")
@@ -78,16 +67,9 @@ def candle_path(open_: int, high: int, low: int, close: int, knots: int, seed: i
 
 
 def volume_path(lots: int, knots: int, seed: int) -> Ticks:
-    """Draw how much was traded by the end of each step; the last is all of it.
+    """Draw how many of a candle's lots were traded by the end of each step.
 
-    Parameters
-    ----------
-    lots : int
-        The candle's volume in lots.
-    knots : int
-        Number of steps.
-    seed : int
-        Of the draw.
+    The last is all of them.
     """
     draw = np.random.Generator(np.random.PCG64(seed ^ 0x5DEECE66D))
     share = np.cumsum(0.2 + draw.random(knots))
@@ -125,19 +107,7 @@ class PriceMove:
 class PathPrices:
     """Prices, volumes and candles of every symbol of a source.
 
-    Parameters
-    ----------
-    source : CandleSource
-        Where the finest candles come from.
-    seed : int
-        Of paths and of the spreading of volumes.
-    moves : mapping of Key to sequence of Move
-        Drills of the past, oldest first.
-
-    Attributes
-    ----------
-    moves : dict of Key to list of Move
-        All drills so far.
+    `moves` are all price moves so far.
     """
 
     def __init__(
@@ -183,7 +153,7 @@ class PathPrices:
         self._behind.cache_clear()
 
     def traded(self, key: Key, time_ms: int) -> bool:
-        """Tell whether there is a candle at a moment."""
+        """Return whether there is a candle at a moment."""
         return self._path(key, time_ms // self._length, "last") is not None
 
     def turnover(self, key: Key, time_ms: int) -> float:

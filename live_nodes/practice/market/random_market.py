@@ -32,13 +32,7 @@ QUOTES = ("USDT", "USDC")
 
 
 class RandomSource:
-    """A `live_nodes.practice.market.feed.CandleSource` of one-minute candles.
-
-    Parameters
-    ----------
-    document : RandomMarket
-        Seed, symbols, volatility.
-    """
+    """A `live_nodes.practice.market.feed.CandleSource` of one-minute candles."""
 
     length_ms = MINUTE_MS
 

@@ -72,14 +72,7 @@ def open_catalog(document: ReplayMarket) -> Catalog:
 def choose_anchor(document: ReplayMarket, catalog: Catalog, now_ms: int) -> Anchor:
     """Decide which moment of the catalog the first start stands for.
 
-    Parameters
-    ----------
-    document : ReplayMarket
-        Its `start` and `pace`.
-    catalog : Catalog
-        Its window.
-    now_ms : int
-        Wall clock; at real pace its day, otherwise its minute, stands for the start.
+    At real pace the day of `now_ms` stands for the document's start, otherwise its minute does.
 
     Raises
     ------
@@ -126,12 +119,7 @@ def _day(ms: int) -> str:
 class ReplaySource:
     """A `live_nodes.practice.market.feed.CandleSource` over a catalog.
 
-    Parameters
-    ----------
-    catalog : Catalog
-        Where the candles are.
-    anchor : Anchor
-        Which of them is now.
+    `anchor` says which moment is now.
     """
 
     def __init__(self, catalog: Catalog, anchor: Anchor) -> None:

@@ -30,16 +30,7 @@ def touch(price: int, side: Side) -> tuple[int, int]:
 class SyntheticBook:
     """Draws one symbol's books; keeps what the last one was made of, so that little is redrawn.
 
-    Parameters
-    ----------
-    symbol : Symbol
-        Its tick and lot.
-    depth : int
-        Levels on each side.
-    lasting_ms : int
-        How long a level's size lasts.
-    seed : int
-        Of this symbol's book.
+    A level's size lasts `lasting_ms`.
     """
 
     def __init__(self, symbol: PracticeSymbol, depth: int, lasting_ms: int, seed: int) -> None:
@@ -55,14 +46,8 @@ class SyntheticBook:
     ) -> tuple[list[Level], list[Level]]:
         """Draw bids and asks, best first.
 
-        Parameters
-        ----------
-        bid, ask : int
-            In ticks; the best levels stand there.
-        worth : float
-            Usual worth of a level, in the quote coin.
-        now_ms : int
-            The time.
+        `bid` and `ask` are the best prices in ticks, `worth` the usual worth of a level in quote
+        coin.
         """
         if self._touch != (bid, ask):
             self._touch = (bid, ask)

@@ -1,7 +1,9 @@
-"""How often one may ask: requests a second for each account and path, requests for each address.
+"""Who may ask and how often: signatures, requests a second of an account, requests of an address.
 
 Numbers of https://bybit-exchange.github.io/docs/v5/rate-limit for a unified account without a VIP
 level, read from the documentation's repository; paths that it does not list are not limited.
+Signatures by https://bybit-exchange.github.io/docs/v5/guide (REST) and
+https://bybit-exchange.github.io/docs/v5/ws/connect (WebSocket).
 """
 
 from __future__ import annotations
@@ -45,16 +47,10 @@ DOCUMENTED: Mapping[str, tuple[int, int]] = {
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a request found of its limit.
+    """What a rate limit leaves: how many of the requests may go on (the others are answered 10006).
 
-    Parameters
-    ----------
-    granted : int
-        How many of the requests may go on; the others are answered 10006.
-    limit, left : int
-        Requests a second, and how many are left of this second.
-    reset_ms : int
-        When there is room again; now when there is.
+    `limit` and `left` are requests a second; `reset_ms` is when there is room again, now when there
+    is.
     """
 
     granted: int
@@ -74,16 +70,9 @@ class Allowance:
 class RateLimits:
     """Counts requests in rolling windows.
 
-    Parameters
-    ----------
-    table : mapping of str to (int, int)
-        Requests a second of each path, linear and spot.
-    factor : int
-        Multiplies all of them; 1 is an account without a VIP level.
-    address_requests : int
-        Requests of one address in five seconds.
-    ban_ms : int
-        How long an address that sent more is answered 403.
+    `table` has requests a second of each path, (linear, spot); `factor` multiplies all, 1 is an
+    account without a VIP level. An address may send `address_requests` in five seconds; one that
+    sent more is answered 403 for `ban_ms`.
     """
 
     def __init__(
@@ -148,13 +137,7 @@ AHEAD_MS = 1_000
 
 
 class Keyring:
-    """The accounts' keys.
-
-    Parameters
-    ----------
-    keys : mapping of str to (str, str)
-        Account name to its key and secret.
-    """
+    """The accounts' keys: account name to its key and secret."""
 
     def __init__(self, keys: Mapping[str, tuple[str, str]]) -> None:
         self._owners = {key: (name, secret.encode()) for name, (key, secret) in keys.items()}
@@ -162,18 +145,11 @@ class Keyring:
     def request(self, headers: Mapping[str, str], payload: str, now_ms: int) -> str:
         """Return the account that signed a REST request.
 
-        Parameters
-        ----------
-        headers : mapping of str to str
-            The request's headers; names in any case.
-        payload : str
-            What was signed: a GET's query string as it came, or a POST's body.
-        now_ms : int
-            The exchange's clock, Unix milliseconds.
+        `payload` is what was signed: a GET's query string as it came, or a POST's body.
 
         Raises
         ------
-        Refusal
+        BybitRefusal
             10001 without the headers, 10002 outside the time window, 10003 for an unknown key,
             10004 for a signature that is not that of its secret.
         """

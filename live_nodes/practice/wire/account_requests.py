@@ -1,4 +1,4 @@
-"""What an account may ask of itself: fees, money, positions, orders, fills, and who it is.
+"""Requests of an account about itself: fees, money, positions, orders, fills, and its key.
 
 Parameters, defaults and limits of https://bybit-exchange.github.io/docs/v5/order/open-order and
 its neighbours.
@@ -6,67 +6,66 @@ its neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from live_nodes.practice.exchange.model import PracticeSymbol
 from live_nodes.practice.exchange.records import OrderRow
 from live_nodes.practice.wire import account_payloads as write
-from live_nodes.practice.wire import order_payloads as payloads
+from live_nodes.practice.wire import order_payloads
 from live_nodes.practice.wire.query_fields import category, limit, page, text, window, wrong
 from live_nodes.practice.wire.venue import Handler, Json, PracticeRequest, PracticeVenue
 
 DAY_MS = 86_400_000
 
 
-def open_orders(venue: PracticeVenue, asked: PracticeRequest) -> Json:
+def open_orders(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/order/realtime: open orders; by an id, or with openOnly=1, final ones too."""
-    params = asked.params
+    params = request.params
     product = category(params)
-    one = _one_order(venue, asked, product)
+    one = _one_order(venue, request, product)
     if one is not None:
         return _orders(product, one, params)
     if product == "linear" and not any(
         params.get(name) for name in ("symbol", "baseCoin", "settleCoin")
     ):
         raise wrong("symbol", "or baseCoin or settleCoin must be given")
-    rows = venue.exchange.open_orders(asked.account)
+    rows = venue.exchange.open_orders(request.account)
     if str(params.get("openOnly") or "0") == "1":
-        rows = venue.exchange.order_history(asked.account)[:500]
+        rows = venue.exchange.order_history(request.account)[:500]
     return _orders(product, _chosen(venue, rows, params, product), params)
 
 
-def order_history(venue: PracticeVenue, asked: PracticeRequest) -> Json:
-    """GET /v5/order/history: final orders, of the last seven days unless asked otherwise."""
-    params = asked.params
+def order_history(venue: PracticeVenue, request: PracticeRequest) -> Json:
+    """GET /v5/order/history: final orders, of the last seven days by default."""
+    params = request.params
     product = category(params)
-    one = _one_order(venue, asked, product)
+    one = _one_order(venue, request, product)
     if one is not None:
         return _orders(product, [order for order in one if order.final], params)
-    start, end = window(params, asked.now_ms)
+    start, end = window(params, request.now_ms)
     status = params.get("orderStatus")
     rows = [
         order
-        for order in _chosen(venue, venue.exchange.order_history(asked.account), params, product)
+        for order in _chosen(venue, venue.exchange.order_history(request.account), params, product)
         if start <= order.created_ms <= end and (not status or order.status == status)
     ]
     return _orders(product, rows, params)
 
 
-def _one_order(venue: PracticeVenue, asked: PracticeRequest, product: str) -> list[OrderRow] | None:
-    order_id = str(asked.params.get("orderId") or "")
-    link_id = str(asked.params.get("orderLinkId") or "")
-    if not order_id and not link_id:
+def _one_order(
+    venue: PracticeVenue, request: PracticeRequest, product: str
+) -> list[OrderRow] | None:
+    ids = [str(request.params.get(name) or "") for name in ("orderId", "orderLinkId")]
+    if not any(ids):
         return None
-    order = venue.exchange.find_order(asked.account, order_id, link_id)
+    order = venue.exchange.find_order(request.account, *ids)
     return [order] if order is not None and order.category == product else []
 
 
 def _chosen(
-    venue: PracticeVenue, rows: list[OrderRow], params: Mapping[str, Any], product: str
+    venue: PracticeVenue, rows: Iterable[OrderRow], params: Mapping[str, Any], product: str
 ) -> list[OrderRow]:
-    names = _names(venue, params, product)
-    kind = params.get("orderFilter")
+    names, kind = _names(venue, params, product), params.get("orderFilter")
     return [
         order
         for order in rows
@@ -77,127 +76,122 @@ def _chosen(
 
 
 def _orders(product: str, rows: list[OrderRow], params: Mapping[str, Any]) -> Json:
-    chosen, cursor = page(rows, [order.order_id for order in rows], params, limit(params, 20, 50))
-    return {
-        "list": [payloads.order(order) for order in chosen],
-        "nextPageCursor": cursor,
-        "category": product,
-    }
+    listed, cursor = _page(rows, "order_id", order_payloads.order, params, 20, 50)
+    return {"list": listed, "nextPageCursor": cursor, "category": product}
 
 
-def executions(venue: PracticeVenue, asked: PracticeRequest) -> Json:
-    """GET /v5/execution/list, of the last seven days unless asked otherwise."""
-    params = asked.params
+def _page(
+    rows: Sequence[Any],
+    id_: str,
+    spell: Callable[[Any], Json],
+    params: Mapping[str, Any],
+    default: int,
+    most: int,
+) -> tuple[list[Json], str]:
+    """Return one page of rows as the wire spells them, and the cursor of the next."""
+    ids = [getattr(row, id_) for row in rows]
+    chosen, cursor = page(rows, ids, params, limit(params, default, most))
+    return [spell(row) for row in chosen], cursor
+
+
+def executions(venue: PracticeVenue, request: PracticeRequest) -> Json:
+    """GET /v5/execution/list, of the last seven days by default."""
+    params = request.params
     product = category(params)
     names = _names(venue, params, product)
-    start, end = window(params, asked.now_ms)
-    order_id, link_id = params.get("orderId"), params.get("orderLinkId")
-    kind = params.get("execType")
+    start, end = window(params, request.now_ms)
+    wanted = {
+        "order_id": params.get("orderId"),
+        "order_link_id": params.get("orderLinkId"),
+        "exec_type": params.get("execType"),
+    }
     rows = [
         row
-        for row in venue.exchange.executions(asked.account)
+        for row in venue.exchange.executions(request.account)
         if row.category == product
         and (names is None or row.symbol in names)
         and start <= row.time_ms <= end
-        and (not order_id or row.order_id == order_id)
-        and (not link_id or row.order_link_id == link_id)
-        and (not kind or row.exec_type == kind)
+        and all(not value or getattr(row, name) == value for name, value in wanted.items())
     ]
-    chosen, cursor = page(rows, [row.exec_id for row in rows], params, limit(params, 50, 100))
-    return {
-        "nextPageCursor": cursor,
-        "category": product,
-        "list": [payloads.execution(row) for row in chosen],
-    }
+    listed, cursor = _page(rows, "exec_id", order_payloads.execution, params, 50, 100)
+    return {"nextPageCursor": cursor, "category": product, "list": listed}
 
 
-def positions(venue: PracticeVenue, asked: PracticeRequest) -> Json:
+def positions(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/position/list: one symbol's even when flat, a settle coin's that are open."""
-    params = asked.params
+    params = request.params
     text(params, "category", ("linear",))
     if params.get("symbol"):
         symbol = venue.exchange.symbol(("linear", text(params, "symbol")))
-        rows = [venue.exchange.position(asked.account, symbol.name)]
+        rows = [venue.exchange.position(request.account, symbol.name)]
     elif params.get("settleCoin") or params.get("baseCoin"):
         names = _names(venue, params, "linear") or set()
-        rows = [row for row in venue.exchange.positions(asked.account) if row.symbol in names]
+        rows = [row for row in venue.exchange.positions(request.account) if row.symbol in names]
     else:
         raise wrong("symbol", "or settleCoin must be given")
-    chosen, cursor = page(rows, [row.symbol for row in rows], params, limit(params, 20, 200))
-    return {
-        "list": [write.position(row) for row in chosen],
-        "nextPageCursor": cursor,
-        "category": "linear",
-    }
+    listed, cursor = _page(rows, "symbol", write.position, params, 20, 200)
+    return {"list": listed, "nextPageCursor": cursor, "category": "linear"}
 
 
-def closed_pnl(venue: PracticeVenue, asked: PracticeRequest) -> Json:
-    """GET /v5/position/closed-pnl, of the last seven days unless asked otherwise."""
-    params = asked.params
+def closed_pnl(venue: PracticeVenue, request: PracticeRequest) -> Json:
+    """GET /v5/position/closed-pnl, of the last seven days by default."""
+    params = request.params
     text(params, "category", ("linear",))
-    start, end = window(params, asked.now_ms)
+    start, end = window(params, request.now_ms)
     name = params.get("symbol")
     rows = [
         row
-        for row in venue.exchange.closed_pnl(asked.account)
+        for row in venue.exchange.closed_pnl(request.account)
         if (not name or row.symbol == name) and start <= row.created_ms <= end
     ]
-    chosen, cursor = page(rows, [row.order_id for row in rows], params, limit(params, 50, 100))
-    return {
-        "nextPageCursor": cursor,
-        "category": "linear",
-        "list": [write.closed_pnl(row) for row in chosen],
-    }
+    listed, cursor = _page(rows, "order_id", write.closed_pnl, params, 50, 100)
+    return {"nextPageCursor": cursor, "category": "linear", "list": listed}
 
 
-def wallet_balance(venue: PracticeVenue, asked: PracticeRequest) -> Json:
+def wallet_balance(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/account/wallet-balance; `coin` may name several, separated by commas."""
-    text(asked.params, "accountType", ("UNIFIED",))
-    told = write.wallet(venue.exchange.wallet(asked.account))
-    wanted = {name for name in str(asked.params.get("coin") or "").split(",") if name}
+    text(request.params, "accountType", ("UNIFIED",))
+    wallet = write.wallet(venue.exchange.wallet(request.account))
+    wanted = {name for name in str(request.params.get("coin") or "").split(",") if name}
     if wanted:
-        told["coin"] = [coin for coin in told["coin"] if coin["coin"] in wanted]
-    return {"list": [told]}
+        wallet["coin"] = [coin for coin in wallet["coin"] if coin["coin"] in wanted]
+    return {"list": [wallet]}
 
 
-def transaction_log(venue: PracticeVenue, asked: PracticeRequest) -> Json:
+def transaction_log(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/account/transaction-log: fills and funding, of the last day by default."""
-    params = asked.params
-    start, end = window(params, asked.now_ms, DAY_MS)
-    product, kind = params.get("category"), params.get("type")
-    currency = params.get("currency")
-    rows = []
-    for row in venue.exchange.executions(asked.account):
-        if not start <= row.time_ms <= end or (product and row.category != product):
-            continue
-        told = write.transaction(row, venue.exchange.symbol(row.key).settle)
-        if (kind and told["type"] != kind) or (currency and told["currency"] != currency):
-            continue
-        rows.append(told)
+    params = request.params
+    start, end = window(params, request.now_ms, DAY_MS)
+    wanted = {name: params.get(name) for name in ("category", "type", "currency")}
+    rows = [
+        row
+        for execution in venue.exchange.executions(request.account)
+        if start <= execution.time_ms <= end
+        for row in (write.transaction(execution, venue.exchange.symbol(execution.key).settle),)
+        if all(not value or row[name] == value for name, value in wanted.items())
+    ]
     chosen, cursor = page(rows, [row["tradeId"] for row in rows], params, limit(params, 20, 50))
     return {"nextPageCursor": cursor, "list": chosen}
 
 
-def fee_rates(venue: PracticeVenue, asked: PracticeRequest) -> Json:
+def fee_rates(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/account/fee-rate."""
-    params = asked.params
-    product = category(params)
-    name = str(params.get("symbol") or "")
-    rows = []
-    for symbol in venue.exchange.symbols():
-        if symbol.category != product or (name and symbol.name != name):
-            continue
-        fees = venue.exchange.fees(asked.account, symbol.key)
-        rows.append(write.fee_rate(symbol.name, fees))
+    product = category(request.params)
+    name = str(request.params.get("symbol") or "")
+    rows = [
+        write.fee_rate(symbol.name, venue.exchange.fees(request.account, symbol.key))
+        for symbol in venue.exchange.symbols()
+        if symbol.category == product and (not name or symbol.name == name)
+    ]
     if name and not rows:
-        venue.exchange.symbol(("spot" if product == "spot" else "linear", name))
+        venue.exchange.symbol((product, name))
     return {"category": product, "list": rows}
 
 
-def account_info(venue: PracticeVenue, asked: PracticeRequest) -> Json:
+def account_info(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/account/info: a unified account 2.0 (unifiedMarginStatus 5)."""
     return {
-        "marginMode": venue.exchange.wallet(asked.account).margin_mode,
+        "marginMode": venue.exchange.wallet(request.account).margin_mode,
         "updatedTime": str(venue.started_ms),
         "unifiedMarginStatus": 5,
         "dcpStatus": "OFF",
@@ -208,9 +202,9 @@ def account_info(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     }
 
 
-def api_key(venue: PracticeVenue, asked: PracticeRequest) -> Json:
+def api_key(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/user/query-api."""
-    return write.api_key(asked.account, venue.key_of(asked.account))
+    return write.api_key(request.account, venue.keys[request.account][0])
 
 
 HANDLERS: Mapping[str, Handler] = {
@@ -229,17 +223,14 @@ HANDLERS: Mapping[str, Handler] = {
 
 def _names(venue: PracticeVenue, params: Mapping[str, Any], product: str) -> set[str] | None:
     """Return the symbols that symbol, baseCoin and settleCoin choose; None for all."""
-    name, base = params.get("symbol"), params.get("baseCoin")
-    settle = params.get("settleCoin")
+    name, base, settle = (params.get(field) for field in ("symbol", "baseCoin", "settleCoin"))
     if not name and not base and not settle:
         return None
-
-    def wanted(symbol: PracticeSymbol) -> bool:
-        return (
-            symbol.category == product
-            and (not name or symbol.name == name)
-            and (not base or symbol.base == base)
-            and (not settle or product == "spot" or symbol.settle == settle)
-        )
-
-    return {symbol.name for symbol in venue.exchange.symbols() if wanted(symbol)}
+    return {
+        symbol.name
+        for symbol in venue.exchange.symbols()
+        if symbol.category == product
+        and (not name or symbol.name == name)
+        and (not base or symbol.base == base)
+        and (not settle or product == "spot" or symbol.settle == settle)
+    }

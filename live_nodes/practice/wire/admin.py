@@ -108,17 +108,7 @@ class MovesRequest(Part):
 
 
 class BookRequest(OfSymbol):
-    """How a book changes for some seconds: give one of the three, in hundredths of a percent.
-
-    Parameters
-    ----------
-    spread : Decimal
-        From best bid to best ask.
-    gap : Decimal
-        From a best price of the least quantity to all levels behind it.
-    crossed : Decimal
-        By which clients see the best bid above the best ask.
-    """
+    """How a book changes for some seconds: give one of the three, in hundredths of a percent."""
 
     spread: Bps | None = None
     gap: Bps | None = None
@@ -144,19 +134,7 @@ class AnnounceRequest(Part):
 
 
 class AdminPort:
-    """The admin's requests to one exchange.
-
-    Parameters
-    ----------
-    server : Server
-        The exchange on the wire.
-    market : PathMarket
-        Its market.
-    faults : Faults
-        Its faults.
-    store : StateFile
-        Its state file.
-    """
+    """The admin's requests to one exchange."""
 
     def __init__(
         self, server: Server, market: PathMarket, faults: Faults, store: StateFile

@@ -1,7 +1,8 @@
-"""WebSocket connections: each has a queue of its own, so that a slow reader holds up no one else.
+"""WebSocket connections: each has its own queue, so that a slow reader holds up no one else.
 
 A frozen link neither reads nor writes nor answers pings, as a stopped process would, and stays
-open; what was queued meanwhile leaves when it thaws.
+open; what was queued meanwhile leaves when it thaws. The trade link spells its replies differently
+from the public and private links.
 """
 
 from __future__ import annotations
@@ -21,21 +22,9 @@ THAW_POLL_S = 0.02
 
 
 class WireConnection:
-    """One WebSocket of a client.
+    """One WebSocket of a client; `frozen` returns whether the link stands still now.
 
-    Parameters
-    ----------
-    channel : str
-        ``public``, ``private`` or ``trade``.
-    frozen : callable
-        Tells whether the link stands still now.
-
-    Attributes
-    ----------
-    topics : set of str
-        What it subscribed to.
-    account : str, optional
-        Whose it is, once it logged in.
+    `topics` are its subscriptions, `account` is whose it is, once it logged in.
     """
 
     def __init__(self, channel: str, frozen: Callable[[], bool]) -> None:
@@ -116,8 +105,10 @@ class WireConnection:
 Json = dict[str, Any]
 
 
-def told(connection: WireConnection, message: Json, op: object, success: bool, words: str) -> Json:
-    """Return a reply in the words of the public and private links."""
+def stream_reply(
+    connection: WireConnection, message: Json, op: object, success: bool, words: str
+) -> Json:
+    """Return a reply as the public and private links spell it."""
     return {
         "success": success,
         "ret_msg": words,
@@ -127,8 +118,8 @@ def told(connection: WireConnection, message: Json, op: object, success: bool, w
     }
 
 
-def plainly(connection: WireConnection, message: Json, code: int, words: str) -> Json:
-    """Return a reply in the words of the trade link; `reqId` only when it was given."""
+def trade_reply(connection: WireConnection, message: Json, code: int, words: str) -> Json:
+    """Return a reply as the trade link spells it; `reqId` only when it was given."""
     given = {"reqId": message["reqId"]} if "reqId" in message else {}
     return given | {"retCode": code, "retMsg": words, "connId": connection.id}
 

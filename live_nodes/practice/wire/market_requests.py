@@ -22,16 +22,16 @@ MOST_TRADES = {"linear": 1000, "spot": 60}
 SOME_TRADES = {"linear": 500, "spot": 60}
 
 
-def server_time(venue: PracticeVenue, asked: PracticeRequest) -> Json:
+def server_time(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/market/time."""
-    now_ms = venue.told_ms()
+    now_ms = venue.client_ms()
     nanoseconds = now_ms * 1_000_000 + time.time_ns() % 1_000_000
     return {"timeSecond": str(now_ms // 1_000), "timeNano": str(nanoseconds)}
 
 
-def instruments(venue: PracticeVenue, asked: PracticeRequest) -> Json:
+def instruments(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/market/instruments-info; without `status` those that trade."""
-    params = asked.params
+    params = request.params
     product = category(params)
     status, name = str(params.get("status") or ""), str(params.get("symbol") or "")
     base = str(params.get("baseCoin") or "")
@@ -55,23 +55,23 @@ def instruments(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     }
 
 
-def klines(venue: PracticeVenue, asked: PracticeRequest) -> Json:
+def klines(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/market/kline."""
-    return _klines(venue, asked, "last")
+    return _klines(venue, request, "last")
 
 
-def mark_klines(venue: PracticeVenue, asked: PracticeRequest) -> Json:
+def mark_klines(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/market/mark-price-kline."""
-    return _klines(venue, asked, "mark")
+    return _klines(venue, request, "mark")
 
 
-def index_klines(venue: PracticeVenue, asked: PracticeRequest) -> Json:
+def index_klines(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/market/index-price-kline."""
-    return _klines(venue, asked, "index")
+    return _klines(venue, request, "index")
 
 
-def _klines(venue: PracticeVenue, asked: PracticeRequest, price: PriceKind) -> Json:
-    params = asked.params
+def _klines(venue: PracticeVenue, request: PracticeRequest, price: PriceKind) -> Json:
+    params = request.params
     symbol = _symbol(venue, params, "linear")
     if price != "last" and symbol.category != "linear":
         raise wrong("category", "must be linear")
@@ -81,7 +81,7 @@ def _klines(venue: PracticeVenue, asked: PracticeRequest, price: PriceKind) -> J
     start, end = integer(params, "start"), integer(params, "end")
     size = limit(params, 200, 1000)
     rows: list[Candle] = venue.market.klines(
-        symbol.key, interval, start, end, size, asked.now_ms, price
+        symbol.key, interval, start, end, size, request.now_ms, price
     )
     spell = write.kline if price == "last" else write.price_kline
     return {
@@ -91,9 +91,9 @@ def _klines(venue: PracticeVenue, asked: PracticeRequest, price: PriceKind) -> J
     }
 
 
-def funding_history(venue: PracticeVenue, asked: PracticeRequest) -> Json:
+def funding_history(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/market/funding/history; a start needs an end."""
-    params = asked.params
+    params = request.params
     symbol = _symbol(venue, params)
     if symbol.category != "linear":
         raise wrong("category", "must be linear")
@@ -101,16 +101,16 @@ def funding_history(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     if start is not None and end is None:
         raise wrong("endTime", "must be given with startTime")
     size = limit(params, 200, 200)
-    rows = venue.market.funding_history(symbol.key, start, end, size, asked.now_ms)
+    rows = venue.market.funding_history(symbol.key, start, end, size, request.now_ms)
     return {
         "category": symbol.category,
         "list": [write.funding(symbol.name, row) for row in rows],
     }
 
 
-def recent_trades(venue: PracticeVenue, asked: PracticeRequest) -> Json:
+def recent_trades(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/market/recent-trade, newest first."""
-    params = asked.params
+    params = request.params
     symbol = _symbol(venue, params)
     product = symbol.category
     size = limit(params, SOME_TRADES[product], MOST_TRADES[product])
@@ -119,22 +119,22 @@ def recent_trades(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     return {"category": product, "list": rows}
 
 
-def order_book(venue: PracticeVenue, asked: PracticeRequest) -> Json:
+def order_book(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/market/orderbook."""
-    params = asked.params
+    params = request.params
     symbol = _symbol(venue, params)
     product = symbol.category
     size = limit(params, SOME_LEVELS[product], MOST_LEVELS[product])
     bids, asks = venue.book(symbol.key, size)
     update, seq = venue.book_numbers(symbol.key)
-    return write.book(symbol.name, bids, asks, update, seq, venue.told_ms())
+    return write.book(symbol.name, bids, asks, update, seq, venue.client_ms())
 
 
-def tickers(venue: PracticeVenue, asked: PracticeRequest) -> Json:
+def tickers(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/market/tickers."""
-    product = category(asked.params)
-    if asked.params.get("symbol"):
-        chosen = [_symbol(venue, asked.params)]
+    product = category(request.params)
+    if request.params.get("symbol"):
+        chosen = [_symbol(venue, request.params)]
     else:
         chosen = [
             symbol
@@ -144,15 +144,17 @@ def tickers(venue: PracticeVenue, asked: PracticeRequest) -> Json:
     rows = []
     for symbol in chosen:
         bids, asks = venue.book(symbol.key, 1)
-        prices = venue.market.prices(symbol.key, asked.now_ms)
+        prices = venue.market.prices(symbol.key, request.now_ms)
         rows.append(write.ticker(symbol.key, prices, bids, asks))
     return {"category": product, "list": rows}
 
 
-def system_status(venue: PracticeVenue, asked: PracticeRequest) -> Json:
+def system_status(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/system/status; `id` and `state` choose."""
-    wanted = {name: str(asked.params[name]) for name in ("id", "state") if asked.params.get(name)}
-    rows = venue.announcements.rows(venue.told_ms())
+    wanted = {
+        name: str(request.params[name]) for name in ("id", "state") if request.params.get(name)
+    }
+    rows = venue.announcements.rows(venue.client_ms())
     return {"list": [row for row in rows if all(row[k] == v for k, v in wanted.items())]}
 
 

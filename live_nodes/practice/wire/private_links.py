@@ -1,6 +1,7 @@
-"""The trade link: orders as WebSocket messages, acknowledged one by one.
+"""The private link (pushes of orders, fills, positions and money) and the trade link (orders).
 
-Messages of https://bybit-exchange.github.io/docs/v5/websocket/trade/guideline.
+Messages of https://bybit-exchange.github.io/docs/v5/websocket/trade/guideline and
+https://bybit-exchange.github.io/docs/v5/websocket/private/order.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from live_nodes.practice.exchange.records import (
     PositionChanged,
     WalletChanged,
 )
-from live_nodes.practice.faults.fault_state import OpFault
+from live_nodes.practice.faults.fault_hooks import OpFault
 from live_nodes.practice.wire import account_payloads
 from live_nodes.practice.wire import order_payloads as write
 from live_nodes.practice.wire.access import TIMESTAMP, WINDOW, Keyring, check_time
-from live_nodes.practice.wire.connections import WireConnection, plainly, text_of
+from live_nodes.practice.wire.connections import WireConnection, text_of, trade_reply
 from live_nodes.practice.wire.venue import PracticeResponse, PracticeVenue, RequestDispatcher
 
 Json = dict[str, Any]
@@ -37,26 +38,22 @@ OPERATIONS = {
 
 
 class TradeLink:
-    """Answers what comes over the trade link.
+    """Answers what comes over the trade link."""
 
-    Parameters
-    ----------
-    venue, desk, keyring
-        The exchange in operation, where requests are carried out, and the accounts' keys.
-    """
-
-    def __init__(self, venue: PracticeVenue, desk: RequestDispatcher, keyring: Keyring) -> None:
+    def __init__(
+        self, venue: PracticeVenue, dispatcher: RequestDispatcher, keyring: Keyring
+    ) -> None:
         self._venue = venue
-        self._desk = desk
+        self._dispatcher = dispatcher
         self._keyring = keyring
         self._requests: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def hear(self, connection: WireConnection, message: Json) -> None:
+    def on_message(self, connection: WireConnection, message: Json) -> None:
         """Answer a message."""
         op = message.get("op")
         if op == "ping":
-            pong = {"op": "pong", "data": [str(self._venue.told_ms())]}
-            connection.send(text_of(plainly(connection, message, 0, "OK") | pong))
+            pong = {"op": "pong", "data": [str(self._venue.client_ms())]}
+            connection.send(text_of(trade_reply(connection, message, 0, "OK") | pong))
         elif op == "auth":
             code, words = 0, "OK"
             try:
@@ -65,12 +62,12 @@ class TradeLink:
                 connection.account = self._login(message)
             except BybitRefusal as refusal:
                 code, words = refusal.code, refusal.message
-            connection.send(text_of(plainly(connection, message, code, words) | {"op": "auth"}))
+            connection.send(text_of(trade_reply(connection, message, code, words) | {"op": "auth"}))
         else:
             self._operate(connection, str(op), message)
 
     def _login(self, message: Json) -> str:
-        account = self._keyring.login(message.get("args"), self._venue.told_ms())
+        account = self._keyring.login(message.get("args"), self._venue.client_ms())
         refused = self._venue.faults.on_login("trade", account)
         if refused is not None:
             raise refused
@@ -85,7 +82,7 @@ class TradeLink:
         else:
             fault = self._venue.faults.on_op(op, account)
             if fault is None or fault.execute:
-                answer = self._desk.answer(OPERATIONS[op], account, params)
+                answer = self._dispatcher.answer(OPERATIONS[op], account, params)
             else:
                 answer = PracticeResponse()
         if fault is None or not fault.silent:
@@ -112,7 +109,7 @@ class TradeLink:
         header = message.get("header")
         if not isinstance(header, dict) or TIMESTAMP not in header:
             raise BybitRefusal(10001, f"Request parameter error: header {TIMESTAMP} is missing.")
-        check_time(header[TIMESTAMP], header.get(WINDOW), self._venue.told_ms())
+        check_time(header[TIMESTAMP], header.get(WINDOW), self._venue.client_ms())
         args = message.get("args")
         if not isinstance(args, list) or len(args) != 1 or not isinstance(args[0], dict):
             raise BybitRefusal(10001, "Request parameter error: args must hold one object.")
@@ -129,9 +126,9 @@ class TradeLink:
     def _acknowledgement(
         self, connection: WireConnection, op: str, message: Json, answer: PracticeResponse
     ) -> Json:
-        now = str(self._venue.told_ms())
+        now = str(self._venue.client_ms())
         header = answer.allowance.headers() if answer.allowance is not None else {}
-        return plainly(connection, message, answer.code, answer.message) | {
+        return trade_reply(connection, message, answer.code, answer.message) | {
             "op": op,
             "data": answer.result,
             "retExtInfo": answer.ext,
@@ -149,18 +146,7 @@ _PUSHED = (OrderChanged, ExecutionBooked, PositionChanged, WalletChanged)
 
 
 class PrivateStreams:
-    """Private topics of every account.
-
-    Parameters
-    ----------
-    venue : Venue
-        The exchange in operation.
-
-    Attributes
-    ----------
-    connections : set of Connection
-        Those that are open.
-    """
+    """Private topics of every account, and the connections that are open."""
 
     def __init__(self, venue: PracticeVenue) -> None:
         self._venue = venue
@@ -173,8 +159,8 @@ class PrivateStreams:
             mine = [one for one in self.connections if one.account == account]
             if not mine:
                 continue
-            told = list(group)
-            for topic, product, data in _told(kind, told):
+            own = list(group)
+            for topic, product, data in _messages(kind, own):
                 self._push(mine, account, topic, product, data, now_ms)
 
     def _push(
@@ -206,7 +192,7 @@ class PrivateStreams:
                     connection.send(text)
 
 
-def _told(kind: type, events: list[Any]) -> list[tuple[str, str, list[Json]]]:
+def _messages(kind: type, events: list[Any]) -> list[tuple[str, str, list[Json]]]:
     """Return (topic, product, data) of events of one kind."""
     if kind is WalletChanged:
         # Only the last of several: they are snapshots of one wallet.

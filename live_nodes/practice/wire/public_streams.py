@@ -1,4 +1,10 @@
-"""The public link: who subscribed to what, and one rendering of each message for all of them."""
+"""The public link: subscribers, and the snapshots and deltas of each topic.
+
+Each message is rendered once for all subscribers. Depths, intervals, snapshot and delta rules, and
+push frequencies are of https://bybit-exchange.github.io/docs/v5/websocket/public/orderbook and its
+neighbours. Books of depth 1 and 50 are pushed at every change (Bybit: every 10 and 20 ms). Pauses
+are measured by the true clock, so that a clock that is wrong on purpose does not silence a topic.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +27,7 @@ encode = msgspec.json.encode
 
 
 class PublicStreams:
-    """Public topics of linear and spot.
-
-    Parameters
-    ----------
-    venue : Venue
-        The exchange in operation.
-    """
+    """Public topics of linear and spot."""
 
     def __init__(self, venue: PracticeVenue) -> None:
         self._venue = venue
@@ -41,7 +41,7 @@ class PublicStreams:
             self._make(key, name)
 
     def subscribe(self, connection: WireConnection, category: str, name: str) -> Json | None:
-        """Add a subscriber; return what it is told first.
+        """Add a subscriber; return its first message.
 
         Raises
         ------
@@ -54,7 +54,7 @@ class PublicStreams:
             self._topics[key][name] = topic
         self._listeners[(category, name)].add(connection)
         connection.topics.add(name)
-        return topic.snapshot(self._venue.told_ms()) if topic is not None else None
+        return topic.snapshot(self._venue.client_ms()) if topic is not None else None
 
     def unsubscribe(self, connection: WireConnection, category: str, name: str) -> None:
         """Take a subscriber away; a topic that no one listens to is no longer kept."""
@@ -73,7 +73,7 @@ class PublicStreams:
             self.unsubscribe(connection, category, name)
 
     def publish(self, events: list[Event], touched: Iterable[Key], now_ms: int) -> None:
-        """Tell subscribers of prints, and of whatever else has changed."""
+        """Push prints, and whatever else has changed."""
         prints = [event for event in events if isinstance(event, Printed)]
         for key, group in groupby(prints, lambda event: event.key):
             self._publish_trades(key, list(group), now_ms)
@@ -92,8 +92,8 @@ class PublicStreams:
 
     def _send(self, category: str, name: str, message: Json) -> None:
         listeners = self._listeners[(category, name)]
-        for delay_s, told in self._venue.faults.on_push("public", name, message):
-            text = encode(told).decode()
+        for delay_s, changed in self._venue.faults.on_push("public", name, message):
+            text = encode(changed).decode()
             for connection in listeners:
                 if delay_s:
                     connection.send_later(delay_s, text)
@@ -134,7 +134,7 @@ class Topic(Protocol):
     name: str
 
     def snapshot(self, now_ms: int) -> Json | None:
-        """Return what a new subscriber is told first; None for nothing."""
+        """Return the first message of a new subscriber; None for nothing."""
 
     def news(self, touched: bool, now_ms: int) -> Sequence[Json]:
         """Return what has changed, for everyone; called after each step and request."""
@@ -152,18 +152,18 @@ class BookTopic:
         self._bids, self._asks = venue.book(key, depth)
         self._update = 1
         self._seq = venue.book_numbers(key)[1]
-        self._told_ms = venue.clock_ms()
+        self._sent_ms = venue.clock_ms()
         self._stale = False
 
     def snapshot(self, now_ms: int) -> Json:
-        """Return the whole book as everyone last heard it, so that the next delta fits."""
+        """Return the whole book as last sent, so that the next delta fits."""
         return self._message("snapshot", self._bids, self._asks, now_ms)
 
     def news(self, touched: bool, now_ms: int) -> Sequence[Json]:
         """Return the changed levels; of depth 1 the whole, and again after three quiet seconds."""
         self._stale = self._stale or touched
         clock_ms = self._venue.clock_ms()
-        if not self._stale or clock_ms - self._told_ms < self._pause:
+        if not self._stale or clock_ms - self._sent_ms < self._pause:
             return self._repetition(clock_ms, now_ms)
         self._stale = False
         bids, asks = self._venue.book(self._key, self._depth)
@@ -174,15 +174,15 @@ class BookTopic:
             return self._repetition(clock_ms, now_ms)
         self._update += 1
         self._seq = self._venue.book_numbers(self._key)[1]
-        self._told_ms = clock_ms
+        self._sent_ms = clock_ms
         if self._depth == 1:
             return (self._message("snapshot", bids, asks, now_ms),)
         return (self._message("delta", changed_bids, changed_asks, now_ms),)
 
     def _repetition(self, clock_ms: int, now_ms: int) -> Sequence[Json]:
-        if self._depth != 1 or clock_ms - self._told_ms < REPEAT_MS:
+        if self._depth != 1 or clock_ms - self._sent_ms < REPEAT_MS:
             return ()
-        self._told_ms = clock_ms
+        self._sent_ms = clock_ms
         return (self._message("snapshot", self._bids, self._asks, now_ms),)
 
     def _message(
@@ -241,18 +241,18 @@ class TickerTopic:
         self._key = key
         self._pause = TICKER_PAUSE_MS[key[0]]
         self._data = self._read()
-        self._told_ms = venue.clock_ms()
+        self._sent_ms = venue.clock_ms()
         self._stale = False
 
     def snapshot(self, now_ms: int) -> Json:
-        """Return all keys as everyone last heard them."""
+        """Return all keys as last sent."""
         return self._message("snapshot", self._data, now_ms)
 
     def news(self, touched: bool, now_ms: int) -> Sequence[Json]:
         """Return what has changed, at most once a pause."""
         self._stale = self._stale or touched
         clock_ms = self._venue.clock_ms()
-        if not self._stale or clock_ms - self._told_ms < self._pause:
+        if not self._stale or clock_ms - self._sent_ms < self._pause:
             return ()
         self._stale = False
         data = self._read()
@@ -260,7 +260,7 @@ class TickerTopic:
         self._data = data
         if not changed:
             return ()
-        self._told_ms = clock_ms
+        self._sent_ms = clock_ms
         if self._key[0] == "spot":
             return (self._message("snapshot", data, now_ms),)
         return (self._message("delta", {"symbol": self._key[1]} | changed, now_ms),)
@@ -289,7 +289,7 @@ class KlineTopic:
         self._key = key
         self._interval = interval
         self._candle = self._forming()
-        self._told_ms = venue.clock_ms()
+        self._sent_ms = venue.clock_ms()
 
     def snapshot(self, now_ms: int) -> Json | None:
         """Return the forming candle; None before there is one."""
@@ -300,9 +300,9 @@ class KlineTopic:
         before = self._candle
         clock_ms, length = self._venue.clock_ms(), INTERVAL_MS[self._interval]
         closed = before is not None and clock_ms >= before.start_ms + length
-        if not closed and clock_ms - self._told_ms < KLINE_PAUSE_MS:
+        if not closed and clock_ms - self._sent_ms < KLINE_PAUSE_MS:
             return ()
-        self._told_ms = clock_ms
+        self._sent_ms = clock_ms
         found: list[Json] = []
         if before is not None and closed:
             final = self._latest(before.start_ms)

@@ -76,24 +76,10 @@ def window(params: Mapping[str, Any], now_ms: int, default_ms: int = WEEK_MS) ->
 def page[T](
     rows: Sequence[T], ids: Sequence[str], params: Mapping[str, Any], size: int
 ) -> tuple[list[T], str]:
-    """Cut a page out of rows, newest first.
+    """Cut a page out of rows, newest first; return it and the next page's cursor (empty: none).
 
-    Parameters
-    ----------
-    rows : sequence
-        All that match.
-    ids : sequence of str
-        What identifies each.
-    params : mapping
-        With ``cursor`` when it is not the first page: the last row that was told, so that rows
-        which came since do not shift the pages.
-    size : int
-        Most rows of a page.
-
-    Returns
-    -------
-    list, str
-        The rows, and the cursor of the next page; empty when there is none.
+    The cursor is the id of the last row of the page before, so that rows which came since do not
+    shift the pages.
     """
     begin = 0
     cursor = params.get("cursor")

@@ -1,4 +1,7 @@
-"""The practice exchange on the wire: one port of 127.0.0.1 for REST and all WebSocket links."""
+"""The practice exchange on the wire: one port of 127.0.0.1 for REST and all WebSocket links.
+
+REST checks signature, rate limit and fault, and puts Bybit's envelope around each answer.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from aiohttp import web
 from config.errors import InputError
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import BybitRefusal
-from live_nodes.practice.faults.fault_state import FaultHooks, HttpFault
+from live_nodes.practice.faults.fault_hooks import FaultHooks, HttpFault
 from live_nodes.practice.market.feed import MarketFeed
 from live_nodes.practice.wire import account_requests, market_requests, order_requests
 from live_nodes.practice.wire.access import Keyring, RateLimits
@@ -34,19 +37,7 @@ LAG_S = 0.05
 
 
 class Server:
-    """A practice exchange that listens and steps; `serve` makes one.
-
-    Attributes
-    ----------
-    venue : Venue
-        The exchange in operation.
-    rest : Rest
-        With the count of requests received.
-    sockets : Sockets
-        With the count of connections.
-    port : int
-        Where it listens.
-    """
+    """A practice exchange that listens on `port` and steps; `serve` makes one."""
 
     def __init__(
         self, venue: PracticeVenue, rest: Rest, sockets: Sockets, runner: web.AppRunner
@@ -56,7 +47,7 @@ class Server:
         self.sockets = sockets
         self._runner = runner
         self.port: int = runner.addresses[0][1]
-        self._told = False
+        self._raised = False
         self._stepping = asyncio.create_task(self._step(), name="practice exchange steps")
 
     @property
@@ -73,7 +64,7 @@ class Server:
         """Wait until stepping ends; raise what ended it. A stopped server returns."""
         await asyncio.wait([self._stepping])
         if not self._stepping.cancelled():
-            self._told = True
+            self._raised = True
             await self._stepping
 
     async def stop(self) -> None:
@@ -88,7 +79,7 @@ class Server:
         await asyncio.wait([self._stepping])
         self.sockets.cut_all()
         await self._runner.cleanup()
-        if not self._stepping.cancelled() and not self._told:
+        if not self._stepping.cancelled() and not self._raised:
             await self._stepping
 
     async def _step(self) -> None:
@@ -111,31 +102,12 @@ async def serve(
     limits: RateLimits | None = None,
     host: str = HOST,
 ) -> Server:
-    """Listen and begin to step.
-
-    Parameters
-    ----------
-    exchange : Exchange
-        With its rows restored.
-    market : Market
-        Where prices come from.
-    keys : mapping of str to (str, str)
-        Account name to its key and secret.
-    faults : FaultHooks
-        What goes wrong on purpose.
-    store : Keeper
-        Where rows are kept before anyone is told of them.
-    port : int
-        0 takes a free one.
-    limits : Limits, optional
-        Bybit's own by default.
-    host : str
-        Only this machine's own address is allowed.
+    """Listen (0 takes a free port) and begin to step.
 
     Raises
     ------
     InputError
-        For another host.
+        For another host than this machine's own address.
     OSError
         When the port is taken.
     """
@@ -144,9 +116,9 @@ async def serve(
     venue = PracticeVenue(exchange, market, store, faults, keys)
     limits = limits or RateLimits()
     keyring = Keyring(keys)
-    desk = RequestDispatcher(venue, limits, HANDLERS)
-    sockets = Sockets(venue, desk, keyring)
-    rest = Rest(venue, desk, keyring, limits)
+    dispatcher = RequestDispatcher(venue, limits, HANDLERS)
+    sockets = Sockets(venue, dispatcher, keyring)
+    rest = Rest(venue, dispatcher, keyring, limits)
     # The market's first step quotes books, so that no one sees empty ones.
     venue.step()
     app = web.Application(client_max_size=1 << 20)
@@ -172,31 +144,23 @@ _METHODS = dict.fromkeys(order_requests.HANDLERS, "POST")
 
 
 class Rest:
-    """All REST paths.
-
-    Parameters
-    ----------
-    venue, desk, keyring, limits
-        The exchange in operation, where requests are carried out, the accounts' keys, and how
-        often an address may ask.
-
-    Attributes
-    ----------
-    received : Counter
-        Requests by ``"METHOD path"``, refused ones too.
-    """
+    """All REST paths; `received` counts requests by ``"METHOD path"``, refused ones too."""
 
     def __init__(
-        self, venue: PracticeVenue, desk: RequestDispatcher, keyring: Keyring, limits: RateLimits
+        self,
+        venue: PracticeVenue,
+        dispatcher: RequestDispatcher,
+        keyring: Keyring,
+        limits: RateLimits,
     ) -> None:
         self._venue = venue
-        self._desk = desk
+        self._dispatcher = dispatcher
         self._keyring = keyring
         self._limits = limits
         self.received: Counter[str] = Counter()
 
     def routes(self) -> list[web.RouteDef]:
-        """Return one route for every path: what is unknown is answered in Bybit's words."""
+        """Return one route for every path: an unknown path gets Bybit's answer."""
         return [web.route("*", "/{path:.*}", self._handle)]
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -214,7 +178,7 @@ class Rest:
             body = _body(raw)
             if not public:
                 payload = body if request.method == "POST" else query
-                account = self._keyring.request(request.headers, payload, self._venue.told_ms())
+                account = self._keyring.request(request.headers, payload, self._venue.client_ms())
             params = _params(request, body)
         except BybitRefusal as refusal:
             refused, params = PracticeResponse(refusal.code, refusal.message), {}
@@ -226,7 +190,7 @@ class Rest:
             if fault is not None and not fault.execute:
                 await asyncio.sleep(fault.delay_s)
                 fault = None
-            answer = self._desk.answer(path, account, params)
+            answer = self._dispatcher.answer(path, account, params)
             if answer.events:
                 self._venue.publish(answer.events)
         else:
@@ -254,7 +218,7 @@ class Rest:
         return self._respond(answer)
 
     def _respond(self, answer: PracticeResponse) -> web.Response:
-        now_ms = self._venue.told_ms()
+        now_ms = self._venue.client_ms()
         envelope = {
             "retCode": answer.code,
             "retMsg": answer.message,

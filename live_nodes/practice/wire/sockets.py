@@ -16,7 +16,7 @@ from aiohttp import web
 from config.documents.scenario import Channel
 from live_nodes.practice.exchange.model import BybitRefusal
 from live_nodes.practice.wire.access import Keyring
-from live_nodes.practice.wire.connections import WireConnection, text_of, told
+from live_nodes.practice.wire.connections import WireConnection, stream_reply, text_of
 from live_nodes.practice.wire.private_links import TOPICS, PrivateStreams, TradeLink
 from live_nodes.practice.wire.public_streams import PublicStreams
 from live_nodes.practice.wire.venue import PracticeVenue, RequestDispatcher
@@ -26,20 +26,16 @@ MOST_SPOT_ARGS = 10
 
 
 class Sockets:
-    """All WebSocket links of the exchange.
+    """All WebSocket links of the exchange."""
 
-    Parameters
-    ----------
-    venue, desk, keyring
-        The exchange in operation, where requests are carried out, and the accounts' keys.
-    """
-
-    def __init__(self, venue: PracticeVenue, desk: RequestDispatcher, keyring: Keyring) -> None:
+    def __init__(
+        self, venue: PracticeVenue, dispatcher: RequestDispatcher, keyring: Keyring
+    ) -> None:
         self._venue = venue
         self._keyring = keyring
         self.public = PublicStreams(venue)
         self.private = PrivateStreams(venue)
-        self._trade = TradeLink(venue, desk, keyring)
+        self._trade = TradeLink(venue, dispatcher, keyring)
         venue.listeners += [self.public, self.private]
         self._open: dict[Channel, set[WireConnection]] = {
             "public": set(),
@@ -81,7 +77,7 @@ class Sockets:
         return await self._serve(request, "private", self._on_private)
 
     async def _serve_trade(self, request: web.Request) -> web.StreamResponse:
-        return await self._serve(request, "trade", self._trade.hear)
+        return await self._serve(request, "trade", self._trade.on_message)
 
     async def _serve(
         self, request: web.Request, channel: Channel, act: Callable[[WireConnection, Json], None]
@@ -100,7 +96,9 @@ class Sockets:
                 try:
                     message = msgspec.json.decode(text, type=dict[str, Any])
                 except msgspec.DecodeError:
-                    connection.send(text_of(told(connection, {}, "", False, "error:invalid JSON")))
+                    connection.send(
+                        text_of(stream_reply(connection, {}, "", False, "error:invalid JSON"))
+                    )
                     continue
                 act(connection, message)
         finally:
@@ -123,7 +121,7 @@ class Sockets:
     def _on_public(self, connection: WireConnection, message: Json, category: str) -> None:
         op = message.get("op")
         if op == "ping":
-            connection.send(text_of(told(connection, message, "ping", True, "pong")))
+            connection.send(text_of(stream_reply(connection, message, "ping", True, "pong")))
             return
         snapshots: list[Json | None] = []
         refused = ""
@@ -143,7 +141,7 @@ class Sockets:
                 raise BybitRefusal(10001, f"error:unknown op:{op}")
         except BybitRefusal as refusal:
             refused = refusal.message
-        connection.send(text_of(told(connection, message, op, not refused, refused)))
+        connection.send(text_of(stream_reply(connection, message, op, not refused, refused)))
         for snapshot in snapshots:
             if snapshot is not None:
                 connection.send(text_of(snapshot))
@@ -156,7 +154,7 @@ class Sockets:
                     {
                         "req_id": message.get("req_id", ""),
                         "op": "pong",
-                        "args": [str(self._venue.told_ms())],
+                        "args": [str(self._venue.client_ms())],
                         "conn_id": connection.id,
                     }
                 )
@@ -174,7 +172,7 @@ class Sockets:
                 self._subscribe_private(connection, op, _names(message))
         except BybitRefusal as refusal:
             refused = refusal.message
-        connection.send(text_of(told(connection, message, op, not refused, refused)))
+        connection.send(text_of(stream_reply(connection, message, op, not refused, refused)))
 
     def _subscribe_private(self, connection: WireConnection, op: str, names: list[str]) -> None:
         if op == "unsubscribe":
@@ -187,7 +185,7 @@ class Sockets:
         connection.topics.update(names)
 
     def _login(self, message: Json) -> str:
-        account = self._keyring.login(message.get("args"), self._venue.told_ms())
+        account = self._keyring.login(message.get("args"), self._venue.client_ms())
         refused = self._venue.faults.on_login("private", account)
         if refused is not None:
             raise refused

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 CENTS = Decimal("0.00000001")
-"""Bybit tells money to eight decimals."""
+"""Bybit writes money to eight decimals."""
 
 
 def plain(value: Decimal) -> str:

@@ -1,7 +1,7 @@
 """The exchange, its market, its memory and its faults as one: what REST and sockets share.
 
 Everything happens on one event loop without awaiting in between, so that a request, what it
-changed, and the keeping of it are one step: kept first, told afterwards.
+changed, and the keeping of it are one step: kept first, published afterwards.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import BybitRefusal, Key, Level
 from live_nodes.practice.exchange.records import Event, ExecutionBooked, OrderChanged, Printed, Row
-from live_nodes.practice.faults.fault_state import FaultHooks
+from live_nodes.practice.faults.fault_hooks import FaultHooks
 from live_nodes.practice.market.feed import MarketFeed, PublicTrade
 from live_nodes.practice.market.market_controls import Announcements, MarketControls
 from live_nodes.practice.wire.access import Allowance, RateLimits
@@ -31,34 +31,17 @@ class RowKeeper(Protocol):
 
 
 class StreamListener(Protocol):
-    """Who is told what happened."""
+    """Publishes what happened to clients."""
 
     def publish(self, events: list[Event], touched: Iterable[Key], now_ms: int) -> None:
-        """Tell clients of `events` and of the books of `touched`."""
+        """Publish `events` and the books of `touched`."""
 
 
 class PracticeVenue:
     """One exchange in operation.
 
-    Parameters
-    ----------
-    exchange : Exchange
-        The pure exchange.
-    market : Market
-        Where prices come from.
-    store : Keeper
-        Where rows are kept.
-    faults : FaultHooks
-        What goes wrong on purpose.
-    keys : mapping of str to (str, str)
-        Account name to its key and secret.
-
-    Attributes
-    ----------
-    levers : Levers
-        What is done to books on purpose.
-    announcements : Announcements
-        What is announced of maintenance.
+    `keys` has each account's key and secret, `controls` what operators do to books, `announcements`
+    what they announce of maintenance.
     """
 
     def __init__(
@@ -89,16 +72,12 @@ class PracticeVenue:
         self._clock_ms = max(self._clock_ms, time.time_ns() // 1_000_000)
         return self._clock_ms
 
-    def key_of(self, account: str) -> str:
-        """Return an account's key (not its secret)."""
-        return self.keys[account][0]
-
-    def told_ms(self) -> int:
-        """Return the time that clients are told: true, or wrong on purpose."""
+    def client_ms(self) -> int:
+        """Return the time that clients see: true, or wrong on purpose."""
         return self.faults.now_ms()
 
     def book(self, key: Key, depth: int) -> tuple[list[Level], list[Level]]:
-        """Return the visible book as clients are told it, best first."""
+        """Return the visible book as clients see it, best first."""
         bids, asks = self.exchange.book(key, depth)
         return self.controls.client_book(self.exchange.symbol(key), bids, asks, self.clock_ms())
 
@@ -124,7 +103,7 @@ class PracticeVenue:
         return events
 
     def publish(self, events: list[Event], touched: Iterable[Key] = ()) -> None:
-        """Tell clients what was kept; books of the symbols in `events` count as touched."""
+        """Publish what was kept; books of the symbols in `events` count as touched."""
         keys = set(touched)
         for event in events:
             if isinstance(event, OrderChanged | ExecutionBooked):
@@ -134,16 +113,16 @@ class PracticeVenue:
                 self._trades[event.key].append(event)
         for key in keys:
             self._touches[key] += 1
-        now_ms = self.told_ms()
+        now_ms = self.client_ms()
         for listener in self.listeners:
             listener.publish(events, keys, now_ms)
 
     def settle(self, touched: Iterable[Key] = ()) -> None:
-        """Keep and tell what was done to the exchange from elsewhere, such as by an operator."""
+        """Keep and publish what an operator did to the exchange."""
         self.publish(self.commit(), touched)
 
     def step(self) -> None:
-        """Let the market go on to now, keep what followed, and tell it."""
+        """Bring the market to now; keep and publish what followed."""
         self.faults.poll()
         step = self.market.step(self.exchange, self.clock_ms())
         self.publish(self.commit(), step.quoted)
@@ -157,18 +136,9 @@ NOT_FOUND = (10017, "Route not found.")
 
 @dataclass(frozen=True)
 class PracticeRequest:
-    """One request.
+    """One request: `account` is empty for public ones, `params` is query or body.
 
-    Parameters
-    ----------
-    account : str
-        Who asks; empty for public requests.
-    params : mapping
-        Query or body.
-    now_ms : int
-        The exchange's true clock.
-    granted : int
-        How many orders of a batch the rate limit has room for.
+    `granted` is how many orders of a batch the rate limit has room for.
     """
 
     account: str
@@ -179,18 +149,9 @@ class PracticeRequest:
 
 @dataclass(frozen=True)
 class PracticeResponse:
-    """What a request is answered, and what it did.
+    """Bybit's retCode, retMsg, result and retExtInfo, and the events that the request made.
 
-    Parameters
-    ----------
-    code, message : int, str
-        Bybit's retCode and retMsg.
-    result, ext : dict
-        Bybit's result and retExtInfo.
-    allowance : Allowance, optional
-        What is left of the rate limit.
-    events : list of Event
-        What the exchange did: kept already, to be published by whoever sends the answer.
+    The events are kept already; whoever sends the response publishes them.
     """
 
     code: int = 0
@@ -205,17 +166,10 @@ Handler = Callable[[PracticeVenue, PracticeRequest], Json]
 
 
 class RequestDispatcher:
-    """Carries out requests.
+    """Carries out requests by path, within the rate limits.
 
-    Parameters
-    ----------
-    venue : Venue
-        The exchange in operation.
-    limits : Limits
-        How often one may ask.
-    handlers : mapping of str to Handler
-        What is done for each path; a handler returns Bybit's ``result`` (a batch's also has
-        ``retExtInfo`` under that key) or raises Refusal.
+    A handler returns Bybit's ``result`` (a batch's also has ``retExtInfo`` under that key) or
+    raises BybitRefusal.
     """
 
     def __init__(

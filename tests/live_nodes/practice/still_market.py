@@ -20,7 +20,7 @@ from config.documents.scenario import Channel
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, BybitRefusal, Key, Level, PracticeSymbol
 from live_nodes.practice.exchange.records import Row
-from live_nodes.practice.faults.fault_state import FaultHooks, HttpFault, LinkState, OpFault
+from live_nodes.practice.faults.fault_hooks import FaultHooks, HttpFault, LinkState, OpFault
 from live_nodes.practice.market.feed import (
     INTERVAL_MS,
     Candle,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from live_nodes.practice.exchange.model import Level
-from live_nodes.practice.faults.fault_state import OpFault
+from live_nodes.practice.faults.fault_hooks import OpFault
 from live_nodes.practice.wire.public_streams import changes
 from tests.live_nodes.practice.payload_examples import adapter, differences, documented
 from tests.live_nodes.practice.still_market import (

@@ -1,4 +1,4 @@
-"""One fault under way: what it has seen, what it did, and whether it acts now."""
+"""One fault under way, and what the server asks of faults."""
 
 from __future__ import annotations
 
@@ -15,25 +15,11 @@ Json = dict[str, Any]
 
 @dataclass
 class ArmedFault:
-    """A fault since it was added.
+    """A fault since it was added, at `added` seconds of a clock that never goes back.
 
-    Parameters
-    ----------
-    name : str
-        As the scenario or the admin calls it.
-    fault : Timed
-        What it is.
-    added : float
-        When, in seconds of a clock that never goes back.
-    draw : random.Random
-        Its own draws, so that one fault's do not depend on another's.
-
-    Attributes
-    ----------
-    seen : int
-        Messages of its kind, from the moment on that it may act.
-    hits : int
-        Messages that it acted on; for links, clocks and halts 1 once it began.
+    `draw` is its own, so that one fault's draws do not depend on another's. `seen` counts messages
+    of its kind since it may act, `hits` those that it acted on (links, clocks and halts: 1 once it
+    began).
     """
 
     name: str
@@ -48,7 +34,7 @@ class ArmedFault:
     orders: set[str] = field(default_factory=set)
 
     def due(self, now: float) -> bool:
-        """Tell whether its time has come and its end has not."""
+        """Return whether its time has come and its end has not."""
         if self.over or now < self.added + float(self.fault.at):
             return False
         if self.ended(now):
@@ -56,12 +42,12 @@ class ArmedFault:
         return not self.over
 
     def ended(self, now: float) -> bool:
-        """Tell whether its seconds are over."""
+        """Return whether its seconds are over."""
         seconds = self.fault.seconds
         return seconds is not None and self.began is not None and now >= self.began + float(seconds)
 
     def strikes(self, now: float, account: str | None, *, taken: bool = False) -> bool:
-        """Count a message of its kind and tell whether it acts on it.
+        """Count a message of its kind ; return whether it acts on it.
 
         One that another fault has `taken` already is counted only.
         """
@@ -85,7 +71,7 @@ class ArmedFault:
         self.hits += 1
 
     def counts_to_begin(self, now: float) -> bool:
-        """Count a message that a fault of a link waits for; tell whether it begins with it."""
+        """Count a message that a fault of a link waits for; return whether it begins with it."""
         assert isinstance(self.fault, Link)
         if self.began is not None or not self.due(now):
             return False
@@ -93,7 +79,7 @@ class ArmedFault:
         return self.seen > self.fault.after
 
     def lasting(self, now: float) -> bool:
-        """Tell whether a fault without messages of its own is in force."""
+        """Return whether a fault without messages of its own is in force."""
         if self.over or self.began is None:
             return False
         if self.ended(now):
@@ -146,7 +132,21 @@ class OpFault:
 
 
 class FaultHooks(Protocol):
-    """What the server calls."""
+    """Where the server lets a fault act; it knows no fault by name.
+
+    - REST: ``on_http`` once for each request, after its signature was read and before it is carried
+      out.
+    - WebSocket pushes: ``on_push`` once for each message (before it fans out to the connections,
+      once per account for private topics), with ``u`` and ``seq`` already given: a message that it
+      drops is a gap. The server sends what is returned: nothing, the message, the message twice,
+      others later.
+    - Trade link: ``on_op`` once for each operation frame, before it is carried out.
+    - Logins: ``on_login`` once for each login on a link whose signature is right.
+    - Links: ``link`` whenever a connection opens, reads or writes: ``frozen`` means stand still (no
+      reads, writes or pongs) and stay open; ``killed`` means refuse the handshake (503) and abort
+      what is open.
+    - ``poll`` once a step; ``now_ms`` wherever a client can see the time (also signatures, ``ts``).
+    """
 
     def on_http(self, method: str, path: str, account: str | None) -> HttpFault | None:
         """Return what goes wrong with this request; None for nothing."""

@@ -1,0 +1,87 @@
+"""Starts nodes: a fork server imports the engine once and forks a node each time.
+
+A drill starts some sixty nodes, and each would take seconds of both cores to import what the others
+have imported as well. The fork server is :mod:`multiprocessing`'s own.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import runpy
+import signal
+import sys
+import threading
+from multiprocessing.connection import wait
+from pathlib import Path
+
+from config.errors import DeskError
+
+PRELOAD = ["live_nodes.drill.strategy", "live_nodes.node.session", "perpdesk"]
+"""What every node needs: imported once, before the first is forked."""
+ENDS_WITHIN = 10.0
+_LOCK = threading.Lock()
+"""Two threads that look at one process could both take its exit code, and one would get none."""
+
+
+class NodeProcess:
+    """``perpdesk`` with some arguments, in a process of its own; ends when its parent does.
+
+    Parameters
+    ----------
+    arguments : list of str
+        Of the command line, such as ``["live", "node.yaml"]``.
+    output : pathlib.Path
+        File to whose end goes what it prints.
+    """
+
+    def __init__(self, arguments: list[str], output: Path) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOAD)
+        with _LOCK:
+            self._process = context.Process(
+                target=_run_perpdesk, args=(arguments, str(output), os.getcwd()), daemon=True
+            )
+            self._process.start()
+        assert self._process.pid is not None
+        self.pid: int = self._process.pid
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code, negative for the signal that ended it; None while it runs."""
+        with _LOCK:
+            return self._process.exitcode
+
+    def kill(self) -> None:
+        """End it without warning, and wait until it is gone.
+
+        Raises
+        ------
+        DeskError
+            When it is not gone in time.
+        """
+        if self.code is None:
+            os.kill(self.pid, signal.SIGKILL)
+            wait([self._process.sentinel], ENDS_WITHIN)
+        if self.code is None:
+            raise DeskError(f"process {self.pid} did not end in {ENDS_WITHIN:g} s")
+
+
+def _run_perpdesk(arguments: list[str], output: str, folder: str) -> None:
+    """Be the node. Runs in the forked process."""
+    os.setsid()
+    os.chdir(folder)
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    sys.argv = ["perpdesk", *arguments]
+    runpy.run_module("perpdesk", run_name="__main__", alter_sys=True)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGKILL)
