@@ -21,7 +21,7 @@ Kind = Literal[
     "position_differs",
     "external_position",
 ]
-"""The findings of a node's sweep (``live_nodes.reconcile.sweep.Kind``)."""
+"""The findings of a node's sweep (``live_nodes.reconcile.sweep.FindingKind``)."""
 
 
 class AccountMismatchParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):

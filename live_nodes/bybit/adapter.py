@@ -4,7 +4,7 @@ Engine-specific, and pinned to nautilus_trader 1.231.0: the private names that a
 asserted by a test. What changes against the adapter as it is:
 
 * The public WebSocket gets an address of its own; the adapter uses the REST address for it.
-* Every WebSocket is a `Link`: pinged as often as the document says, watched, and proven.
+* Every WebSocket is a `VenueLink`: pinged as often as the document says, watched, and proven.
 * While the trade link is not to be relied on, what is sent nevertheless (exits; entries are held
   before) goes by signed REST instead of waiting in the link's buffer and arriving late in a burst.
 * At the start it reports what is open and held, not what has been, and what it cost to the cent.
@@ -46,7 +46,7 @@ from nautilus_trader.model.enums import OrderStatus
 from nautilus_trader.model.identifiers import ClientOrderId
 from nautilus_trader.model.objects import Quantity
 
-from live_nodes.bybit.links import Link, Links
+from live_nodes.bybit.links import VenueLink, VenueLinks
 from live_nodes.local.keys import KeyPair
 
 
@@ -75,12 +75,12 @@ def first_part(
 
 
 @dataclass(frozen=True)
-class Wiring:
+class ClientWiring:
     """What the clients need beyond their configurations.
 
     Parameters
     ----------
-    links : Links
+    links : VenueLinks
         Takes in every WebSocket.
     keys : KeyPair, optional
         None where only public data are asked for.
@@ -90,7 +90,7 @@ class Wiring:
         Seconds between two pings.
     """
 
-    links: Links
+    links: VenueLinks
     keys: KeyPair | None
     ws_public: str
     ws_private: str
@@ -98,14 +98,14 @@ class Wiring:
     heartbeat: int
 
 
-OVERTAKEN = 200
+PUSH_TRIES = 200
 """How often a push waits for the engine to hear of the order's sending: a second in all."""
 
 
 class DeskExecutionClient(BybitExecutionClient):
     """The adapter's execution client, whose orders go by REST while the trade link is down."""
 
-    links: Links | None = None
+    links: VenueLinks | None = None
     _demo = False
 
     @property
@@ -123,7 +123,7 @@ class DeskExecutionClient(BybitExecutionClient):
     def _is_demo(self, value: bool) -> None:
         self._demo = value
 
-    def _handle_order_status_report_pyo3(self, pyo3_report: Any, tries: int = OVERTAKEN) -> None:
+    def _handle_order_status_report_pyo3(self, pyo3_report: Any, tries: int = PUSH_TRIES) -> None:
         """Take in what the venue says of an order, once our own books say that it was sent.
 
         The venue's push can overtake our own word of the sending in the engine's queue; the adapter
@@ -199,7 +199,7 @@ class DeskExecutionClient(BybitExecutionClient):
         )
 
 
-def data_factory(wiring: Wiring) -> type[LiveDataClientFactory]:
+def data_factory(wiring: ClientWiring) -> type[LiveDataClientFactory]:
     """Return a factory of data clients with these links."""
 
     class DeskDataFactory(LiveDataClientFactory):
@@ -223,7 +223,7 @@ def data_factory(wiring: Wiring) -> type[LiveDataClientFactory]:
     return DeskDataFactory
 
 
-def execution_factory(wiring: Wiring) -> type[LiveExecClientFactory]:
+def execution_factory(wiring: ClientWiring) -> type[LiveExecClientFactory]:
     """Return a factory of execution clients with these links."""
 
     class DeskExecutionFactory(LiveExecClientFactory):
@@ -278,7 +278,7 @@ def forget_clients() -> None:
     get_cached_bybit_instrument_provider.cache_clear()
 
 
-def _public_link(wiring: Wiring, product: Any, config: BybitDataClientConfig) -> Link:
+def _public_link(wiring: ClientWiring, product: Any, config: BybitDataClientConfig) -> VenueLink:
     url = f"{wiring.ws_public}/{product.name.lower()}"
     environment = _resolve_environment(config.environment)
 
@@ -291,14 +291,14 @@ def _public_link(wiring: Wiring, product: Any, config: BybitDataClientConfig) ->
             proxy_url=config.proxy_url,
         )
 
-    link = Link(f"public {product.name.lower()}", make, url, wiring.links.probe_prefix)
+    link = VenueLink(f"public {product.name.lower()}", make, url, wiring.links.probe_prefix)
     link.set_bars_timestamp_on_close(config.bars_timestamp_on_close)
     return wiring.links.add(link)
 
 
 def _account_link(
-    wiring: Wiring, name: str, config: BybitExecClientConfig, watched: bool = True
-) -> Link:
+    wiring: ClientWiring, name: str, config: BybitExecClientConfig, watched: bool = True
+) -> VenueLink:
     url = wiring.ws_private if name == "private" else wiring.ws_trade
     environment = _resolve_environment(config.environment)
     maker = getattr(engine.BybitWebSocketClient, f"new_{name}")
@@ -313,7 +313,7 @@ def _account_link(
             proxy_url=config.proxy_url,
         )
 
-    link = Link(name, make, url, wiring.links.probe_prefix)
+    link = VenueLink(name, make, url, wiring.links.probe_prefix)
     return wiring.links.add(link) if watched else link
 
 

@@ -89,7 +89,7 @@ class VenuePosition:
 
 
 @dataclass(frozen=True)
-class Wallet:
+class VenueWallet:
     """The unified account's money."""
 
     balances: dict[str, Decimal]
@@ -116,11 +116,11 @@ def order_of(row: dict[str, Any], product: str) -> VenueOrder:
         status=row["orderStatus"],
         order_type=row["orderType"],
         time_in_force=row["timeInForce"],
-        quantity=number(row["qty"]),
-        filled=number(row["cumExecQty"]),
-        average_price=number(row.get("avgPrice")),
-        price=number(row.get("price")),
-        trigger_price=number(row.get("triggerPrice")),
+        quantity=decimal_of(row["qty"]),
+        filled=decimal_of(row["cumExecQty"]),
+        average_price=decimal_of(row.get("avgPrice")),
+        price=decimal_of(row.get("price")),
+        trigger_price=decimal_of(row.get("triggerPrice")),
         reduce_only=bool(row.get("reduceOnly")),
         stop_order_type=row.get("stopOrderType") or "",
         reject_reason=row.get("rejectReason") or "",
@@ -137,9 +137,9 @@ def fill_of(row: dict[str, Any], product: str) -> VenueFill:
         order_id=row["orderId"],
         order_link_id=row.get("orderLinkId") or "",
         side=row["side"],
-        quantity=number(row["execQty"]),
-        price=number(row["execPrice"]),
-        fee=number(row.get("execFee")),
+        quantity=decimal_of(row["execQty"]),
+        price=decimal_of(row["execPrice"]),
+        fee=decimal_of(row.get("execFee")),
         fee_coin=row.get("feeCurrency") or "",
         is_maker=bool(row.get("isMaker")),
         kind=row["execType"],
@@ -149,27 +149,27 @@ def fill_of(row: dict[str, Any], product: str) -> VenueFill:
 
 def position_of(row: dict[str, Any], product: str) -> VenuePosition:
     """Read a position of ``/v5/position/list``."""
-    size = number(row["size"])
+    size = decimal_of(row["size"])
     return VenuePosition(
         instrument=instrument_id(row["symbol"], product),
         quantity=-size if row.get("side") == "Sell" else size,
-        average_price=number(row.get("avgPrice")),
-        mark_price=number(row.get("markPrice")),
-        unrealised=number(row.get("unrealisedPnl")),
+        average_price=decimal_of(row.get("avgPrice")),
+        mark_price=decimal_of(row.get("markPrice")),
+        unrealised=decimal_of(row.get("unrealisedPnl")),
         leverage=row.get("leverage") or "",
         index=int(row.get("positionIdx") or 0),
     )
 
 
-def wallet_of(row: dict[str, Any]) -> Wallet:
+def wallet_of(row: dict[str, Any]) -> VenueWallet:
     """Read the unified account of ``/v5/account/wallet-balance``."""
-    return Wallet(
-        balances={coin["coin"]: number(coin.get("walletBalance")) for coin in row["coin"]},
-        equity=number(row.get("totalEquity")),
+    return VenueWallet(
+        balances={coin["coin"]: decimal_of(coin.get("walletBalance")) for coin in row["coin"]},
+        equity=decimal_of(row.get("totalEquity")),
     )
 
 
-def number(text: str | None) -> Decimal:
+def decimal_of(text: str | None) -> Decimal:
     """Return the number that a field spells; Bybit leaves fields empty that do not apply."""
     return Decimal(text) if text else Decimal(0)
 
@@ -211,17 +211,17 @@ def moves_position(fill: VenueFill) -> bool:
     return fill.kind in TRADES
 
 
-def signed(fill: VenueFill) -> Decimal:
+def signed_quantity(fill: VenueFill) -> Decimal:
     """Return the execution's quantity, buys positive, base coin."""
     return fill.quantity if fill.side == "Buy" else -fill.quantity
 
 
-def why(order: VenueOrder) -> str:
+def reason_of(order: VenueOrder) -> str:
     """Return why the venue rejected or cancelled an order, empty when it says nothing."""
     return "" if order.reject_reason == "EC_NoError" else order.reject_reason
 
 
-def described(order: VenueOrder) -> str:
+def order_text(order: VenueOrder) -> str:
     """Return an order in words for a trader."""
     price = f" at {order.price}" if order.price else ""
     return (

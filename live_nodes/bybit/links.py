@@ -15,13 +15,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from nautilus_trader.common.component import Logger
 from nautilus_trader.core import nautilus_pyo3 as engine
 
-from live_nodes.bybit.sockets import Connection, connections, shut_down
+from live_nodes.bybit.sockets import TcpConnection, connections, shut_down
 
 PRIVATE_TOPICS = 4
 """order, execution, position, wallet: what the adapter subscribes to on the private link."""
@@ -48,8 +49,6 @@ class LinkState:
         The WebSocket stands.
     proven : bool
         It is logged in, and answered since it was last connected.
-    heard_ns : int
-        When the newest message of it came in, UNIX nanoseconds; 0 when none did.
     reconnects, half_opens : int
         How often it was connected anew, and how often because it had fallen silent.
     failure : str
@@ -59,7 +58,6 @@ class LinkState:
     name: str
     connected: bool
     proven: bool
-    heard_ns: int
     reconnects: int
     half_opens: int
     failure: str
@@ -69,8 +67,13 @@ class LinkState:
         """Whether it may be relied on."""
         return self.connected and self.proven
 
+    @property
+    def word(self) -> str:
+        """``ready``, ``connected`` or ``down``."""
+        return "ready" if self.ready else "connected" if self.connected else "down"
 
-class Link:
+
+class VenueLink:
     """Stands in the adapter for one of its WebSocket clients; passes everything on to it.
 
     Parameters
@@ -90,7 +93,7 @@ class Link:
         parts = urlsplit(url)
         self.port = parts.port or (443 if parts.scheme == "wss" else 80)
         self.proven = False
-        self.connects = self.half_opens = self.heard_ns = 0
+        self.connects = self.half_opens = 0
         self.probed_at = 0.0
         self.failure = ""
         self.was_connected = False
@@ -100,13 +103,10 @@ class Link:
         self._client = make()
         self._probe_prefix = probe_prefix
         self._settings: dict[tuple[str, Any], tuple[Any, ...]] = {}
-        self._subscriptions: dict[tuple[Any, ...], tuple[tuple[Any, ...], dict[str, Any]]] = {}
+        self._subscriptions: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self._connection: tuple[Any, Any] | None = None
 
     # What the adapter calls ----------------------------------------------------------------------
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
 
     def cache_instrument(self, instrument: Any) -> None:
         """Pass an instrument on, and keep it for a client made later."""
@@ -129,57 +129,18 @@ class Link:
         self._client.set_bars_timestamp_on_close(value)
 
     async def connect(self, loop_: Any, callback: Callable[[Any], None]) -> None:
-        """Connect, with our ear in front of the adapter's."""
+        """Connect, with our look at the messages before the adapter's."""
         self._connection = (loop_, callback)
-        await self._client.connect(loop_=loop_, callback=self._ear(callback))
+        await self._client.connect(loop_=loop_, callback=self._filtered(callback))
 
-    def subscribe_orderbook(self, *args: Any) -> Awaitable[None]:
-        """Subscribe, and remember it for a client made later."""
-        return self._subscribe("orderbook", args)
-
-    def unsubscribe_orderbook(self, *args: Any) -> Awaitable[None]:
-        """Unsubscribe, and forget it."""
-        return self._unsubscribe("orderbook", args)
-
-    def subscribe_trades(self, *args: Any) -> Awaitable[None]:
-        """Subscribe, and remember it for a client made later."""
-        return self._subscribe("trades", args)
-
-    def unsubscribe_trades(self, *args: Any) -> Awaitable[None]:
-        """Unsubscribe, and forget it."""
-        return self._unsubscribe("trades", args)
-
-    def subscribe_ticker(self, *args: Any) -> Awaitable[None]:
-        """Subscribe, and remember it for a client made later."""
-        return self._subscribe("ticker", args)
-
-    def unsubscribe_ticker(self, *args: Any) -> Awaitable[None]:
-        """Unsubscribe, and forget it."""
-        return self._unsubscribe("ticker", args)
-
-    def subscribe_bars(self, *args: Any) -> Awaitable[None]:
-        """Subscribe, and remember it for a client made later."""
-        return self._subscribe("bars", args)
-
-    def unsubscribe_bars(self, *args: Any) -> Awaitable[None]:
-        """Unsubscribe, and forget it."""
-        return self._unsubscribe("bars", args)
-
-    def subscribe_orders(self) -> Awaitable[None]:
-        """Subscribe, and remember it for a client made later."""
-        return self._subscribe("orders", ())
-
-    def subscribe_executions(self) -> Awaitable[None]:
-        """Subscribe, and remember it for a client made later."""
-        return self._subscribe("executions", ())
-
-    def subscribe_positions(self) -> Awaitable[None]:
-        """Subscribe, and remember it for a client made later."""
-        return self._subscribe("positions", ())
-
-    def subscribe_wallet(self) -> Awaitable[None]:
-        """Subscribe, and remember it for a client made later."""
-        return self._subscribe("wallet", ())
+    def __getattr__(self, name: str) -> Any:
+        """Pass everything else on; subscriptions are kept for a client made later."""
+        verb, _, what = name.partition("_")
+        if verb == "subscribe":
+            return partial(self._subscribe, what)
+        if verb == "unsubscribe":
+            return partial(self._unsubscribe, what)
+        return getattr(self._client, name)
 
     # What the node asks --------------------------------------------------------------------------
 
@@ -194,7 +155,6 @@ class Link:
             self.name,
             self.connected,
             self.proven,
-            self.heard_ns,
             max(0, self.connects - 1),
             self.half_opens,
             self.failure,
@@ -216,31 +176,27 @@ class Link:
         await old.close()
         for (name, _), arguments in self._settings.items():
             getattr(self._client, name)(*arguments)
-        await self._client.connect(loop_=loop, callback=self._ear(callback))
-        for key, (args, _) in list(self._subscriptions.items()):
+        await self._client.connect(loop_=loop, callback=self._filtered(callback))
+        for key, args in list(self._subscriptions.items()):
             await getattr(self._client, f"subscribe_{key[0]}")(*args)
 
-    def _subscribe(self, what: str, args: tuple[Any, ...]) -> Awaitable[None]:
-        self._subscriptions[(what, *map(str, args))] = (args, {})
+    def _subscribe(self, what: str, *args: Any) -> Awaitable[None]:
+        self._subscriptions[(what, *map(str, args))] = args
         result: Awaitable[None] = getattr(self._client, f"subscribe_{what}")(*args)
         return result
 
-    def _unsubscribe(self, what: str, args: tuple[Any, ...]) -> Awaitable[None]:
+    def _unsubscribe(self, what: str, *args: Any) -> Awaitable[None]:
         self._subscriptions.pop((what, *map(str, args)), None)
         result: Awaitable[None] = getattr(self._client, f"unsubscribe_{what}")(*args)
         return result
 
-    def _ear(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+    def _filtered(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return the adapter's callback behind our own look at logins and probes."""
         if self.name.startswith("public"):
+            # Every book update comes this way: nothing may stand in it.
+            return callback
 
-            def hear_market(message: Any) -> None:
-                self.heard_ns = time.time_ns()
-                callback(message)
-
-            return hear_market
-
-        def hear(message: Any) -> None:
-            self.heard_ns = time.time_ns()
+        def filtered(message: Any) -> None:
             if isinstance(message, engine.OrderCancelRejected):
                 if message.client_order_id.value.startswith(self._probe_prefix):
                     self.proven = True
@@ -252,10 +208,10 @@ class Link:
                 self.failure = self.failure or f"{message.code}: {message.message}"
             callback(message)
 
-        return hear
+        return filtered
 
 
-class Links:
+class VenueLinks:
     """All links of a node.
 
     Parameters
@@ -278,13 +234,13 @@ class Links:
         self._trades = trades
         self.probe_instrument = ""
         self._half_open, self._heartbeat = half_open, heartbeat
-        self._links: dict[str, Link] = {}
+        self._links: dict[str, VenueLink] = {}
         self._beating_since: dict[str, float] = {}
         self._probes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = Logger("Links")
 
-    def add(self, link: Link) -> Link:
+    def add(self, link: VenueLink) -> VenueLink:
         """Take in a link of a client that is being built."""
         self._links[link.name] = link
         return link
@@ -378,11 +334,11 @@ class Links:
         # We look several times a second: what is left of the limit covers the time in between.
         return self._half_open * 0.9
 
-    def _beats(self, connection: Connection) -> bool:
+    def _beats(self, connection: TcpConnection) -> bool:
         """Whether it has a heartbeat, which idle connections of requests have not."""
         return connection.since_sent < 2 * self._heartbeat + 1
 
-    def _prove(self, link: Link) -> None:
+    def _prove(self, link: VenueLink) -> None:
         if link.name.startswith("public") or (link.name == "trade" and not self._trades):
             link.proven = True
         elif link.name == "private":
@@ -391,7 +347,7 @@ class Links:
             link.probed_at = time.monotonic()
             self._in_background(self._probe(link))
 
-    def _renew_lasting(self, link: Link) -> None:
+    def _renew_lasting(self, link: VenueLink) -> None:
         now = time.monotonic()
         if link.proven:
             link.down_since = 0.0
@@ -406,7 +362,7 @@ class Links:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _probe(self, link: Link) -> None:
+    async def _probe(self, link: VenueLink) -> None:
         self._probes += 1
         name = engine.InstrumentId.from_str(self.probe_instrument)
         try:

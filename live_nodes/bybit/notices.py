@@ -21,7 +21,7 @@ PRODUCT_NUMBERS = {"LINEAR": 1, "SPOT": 2}
 PRODUCTION, DEMO = 1, 2
 
 
-class Notices:
+class VenueNotices:
     """Asks the venue now and then; a request that fails leaves what was known.
 
     Parameters

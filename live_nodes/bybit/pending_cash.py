@@ -18,7 +18,7 @@ PATIENCE_NS = 5_000_000_000
 """After this the wallet is believed: what it does not show by then, it never will."""
 
 
-class WalletLag:
+class PendingCash:
     """Adds up what positions realised, fees included, after the wallet was drawn up.
 
     Parameters
@@ -37,8 +37,8 @@ class WalletLag:
         for position in self._cache.positions_open():
             self._realised[position.id.value] = _decimal(position.realized_pnl)
 
-    def hear(self, event: PositionEvent) -> None:
-        """Hear of a position that an execution changed."""
+    def on_position_event(self, event: PositionEvent) -> None:
+        """Take in what an execution realised."""
         name = event.position_id.value
         before = ZERO if isinstance(event, PositionOpened) else self._realised.get(name)
         now = self._realised[name] = _decimal(event.realized_pnl)

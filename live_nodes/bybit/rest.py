@@ -31,9 +31,9 @@ from live_nodes.bybit.facts import (
     VenueFill,
     VenueOrder,
     VenuePosition,
-    Wallet,
+    VenueWallet,
+    decimal_of,
     fill_of,
-    number,
     order_of,
     position_of,
     wallet_of,
@@ -173,7 +173,7 @@ class VenueRest:
         symbol, product = venue_symbol(instrument)
         params = {"category": product.lower(), "symbol": symbol}
         result = await self._get("/v5/market/tickers", params)
-        return number(result["list"][0]["lastPrice"])
+        return decimal_of(result["list"][0]["lastPrice"])
 
     # The account ---------------------------------------------------------------------------------
 
@@ -185,7 +185,7 @@ class VenueRest:
         """Return the account's fee rates by the venue's symbol."""
         result = await self._get("/v5/account/fee-rate", {"category": product.lower()}, signed=True)
         return {
-            row["symbol"]: FeeRate(number(row["makerFeeRate"]), number(row["takerFeeRate"]))
+            row["symbol"]: FeeRate(decimal_of(row["makerFeeRate"]), decimal_of(row["takerFeeRate"]))
             for row in result["list"]
         }
 
@@ -203,7 +203,7 @@ class VenueRest:
         indices = {int(row.get("positionIdx") or 0) for row in result["list"]}
         return "hedge" if indices & {1, 2} else "one_way"
 
-    async def wallet(self) -> Wallet:
+    async def wallet(self) -> VenueWallet:
         """Return the unified account's money."""
         result = await self._get(
             "/v5/account/wallet-balance", {"accountType": "UNIFIED"}, signed=True

@@ -31,7 +31,7 @@ _FOLDER = "/proc/self/fd"
 
 
 @dataclass(frozen=True)
-class Connection:
+class TcpConnection:
     """One established TCP connection of this process. Times are in seconds.
 
     Parameters
@@ -50,7 +50,7 @@ class Connection:
     since_received: float
 
 
-def connections(ports: Collection[int]) -> list[Connection]:
+def connections(ports: Collection[int]) -> list[TcpConnection]:
     """Return this process's established connections to peers on these ports."""
     found = []
     for descriptor, inode in _descriptors():
@@ -68,7 +68,7 @@ def connections(ports: Collection[int]) -> list[Connection]:
                 continue
             counters = facts[8:]
             if facts[0] == _ESTABLISHED:
-                found.append(Connection(inode, port, counters[9] / 1000, counters[11] / 1000))
+                found.append(TcpConnection(inode, port, counters[9] / 1000, counters[11] / 1000))
     return found
 
 

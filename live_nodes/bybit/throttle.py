@@ -27,7 +27,7 @@ from config.documents.watch import Throttle as Pace
 from live_nodes.bybit.bucket import Bucket
 
 
-class Gate(Protocol):
+class ThrottledGate(Protocol):
     """What it asks of the order gate."""
 
     def forward(self, command: TradingCommand) -> None:
@@ -41,19 +41,19 @@ class Gate(Protocol):
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _WaitingCommand:
     command: TradingCommand
     told: Sequence[OrderFacts]
 
 
-class Throttle:
+class OrderThrottle:
     """A `Sender` of the order gate.
 
     Parameters
     ----------
-    gate : Gate
+    gate : ThrottledGate
         The order gate.
-    pace : config.documents.watch.Throttle
+    pace : config.documents.watch.OrderThrottle
         Of the document.
     clock_ns : callable
         Time in nanoseconds.
@@ -63,7 +63,7 @@ class Throttle:
 
     def __init__(
         self,
-        gate: Gate,
+        gate: ThrottledGate,
         pace: Pace,
         clock_ns: Callable[[], int],
         call_later: Callable[[float, Callable[[], None]], Any],
@@ -72,8 +72,8 @@ class Throttle:
         self._bucket = Bucket(pace.per_second, pace.burst)
         self._clock_ns = clock_ns
         self._call_later = call_later
-        self._exits: deque[_Waiting] = deque()
-        self._entries: deque[_Waiting] = deque()
+        self._exits: deque[_WaitingCommand] = deque()
+        self._entries: deque[_WaitingCommand] = deque()
         self._timer: Any = None
         self.delayed = 0
 
@@ -92,7 +92,7 @@ class Throttle:
             self._gate.forward(command)
             return
         self.delayed += 1
-        (self._exits if is_exit else self._entries).append(_Waiting(command, told))
+        (self._exits if is_exit else self._entries).append(_WaitingCommand(command, told))
         self._wake()
 
     def drop(self, reason: str) -> int:
@@ -126,7 +126,7 @@ class Throttle:
             # A hair later than exactly then, or rounding asks once too early.
             self._timer = self._call_later(seconds + 0.001, self._drain)
 
-    def _deny(self, waiting: _Waiting, reason: str) -> None:
+    def _deny(self, waiting: _WaitingCommand, reason: str) -> None:
         for order in _orders(waiting.command):
             self._gate.take_back(order, reason)
 

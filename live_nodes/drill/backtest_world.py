@@ -63,7 +63,7 @@ from live_nodes.drill.orders import Instruction
 from live_nodes.drill.strategy import Drill
 from live_nodes.drill.world import DrillError, Heard, Refusal, Restarted, WorldName
 from live_nodes.local.mailbox import OPERATOR
-from live_nodes.node.operator_desk import Operator
+from live_nodes.node.operator_desk import OperatorGuard
 from strategies.messages import Verdict
 from strategies.state import MemoryState
 
@@ -126,7 +126,7 @@ class Engine:
         self.rejects = 0
         guards = guards_of(document)
         if key == OPERATOR:
-            guards[key] = Operator()
+            guards[key] = OperatorGuard()
         strategies = strategies_of(document, list(market.ids))
         opening = np.array([float(tape.prices[name]) for name in market.ids])
         self.desk: Desk = build(document, market, strategies, opening, guards=guards)
@@ -317,7 +317,7 @@ class BacktestWorld:
                 self.injected = True
                 risk.differed("external_position", instrument, f"{weight:g} of equity by hand")
             case KillSwitch():
-                assert isinstance(engine.guard, Operator)
+                assert isinstance(engine.guard, OperatorGuard)
                 engine.guard.flatten("desk", "drill")
             case Slips(_, bps, _, _, _):
                 fraction = Decimal(repr(bps)) / 10_000

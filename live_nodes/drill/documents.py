@@ -21,12 +21,12 @@ from config.writing import as_yaml
 from live_nodes.drill.scene import instruments_of
 from live_nodes.local.mailbox import OPERATOR
 from live_nodes.local.practice_process import Endpoint
-from live_nodes.node.operator_desk import Operator
+from live_nodes.node.operator_desk import OperatorGuard
 
 ACCOUNT = "main"
 TAG = "dr"
 PACKAGE = "live_nodes.drill"
-OPERATOR_USE = f"{Operator.__module__}:{Operator.__qualname__}"
+OPERATOR_USE = f"{OperatorGuard.__module__}:{OperatorGuard.__qualname__}"
 """Of the guard that every node has and no document names."""
 _OF_NODE = ("watch", "gates", "limits", "stop_deadline")
 
@@ -45,7 +45,7 @@ def guards_in(setup: Setup) -> dict[str, type[Guard]]:
 def scene_of(setup: Setup, key: str) -> Scene:
     """Return the scene of a guard's drill, or of the operator's kill switch."""
     component = setup.actors.get(key, Component(use=OPERATOR_USE))
-    cls = Operator if key == OPERATOR else resolve(component.use, setup.allow)
+    cls = OperatorGuard if key == OPERATOR else resolve(component.use, setup.allow)
     node = setup if isinstance(setup, Node) else None
     scene = Scene(
         key=key,

@@ -47,7 +47,7 @@ from live_nodes.drill.nursery import Child, Nursery
 from live_nodes.drill.orders import Instruction, write
 from live_nodes.drill.scene import quantity
 from live_nodes.drill.world import DrillError, Heard, Refusal, Restarted, WorldName
-from live_nodes.local.mailbox import Answer, Request, answer, ask
+from live_nodes.local.mailbox import MailAnswer, MailRequest, answer, ask
 from live_nodes.local.practice_process import Endpoint, ensure_exchange, stop_exchange
 
 STARTS_WITHIN = 60.0
@@ -214,7 +214,7 @@ class PracticeWorld:
                 by_hand = {"account": ACCOUNT, "side": side, "qty": f"{abs(size):f}"}
                 self._admin("POST", "/external_order", _symbol(instrument) | by_hand)
             case KillSwitch():
-                self._mail(Request(command="flatten", reason="drill"))
+                self._mail(MailRequest(command="flatten", reason="drill"))
             case Slips(instrument, bps, times, _, every):
                 thin = {"gap": f"{bps:.6f}", "seconds": times * every + 60}
                 self._admin("POST", "/book", _symbol(instrument) | thin)
@@ -266,7 +266,7 @@ class PracticeWorld:
 
     def release(self, scope: str, *, accept: bool) -> str:
         """Ask by the mailbox, as `perpdesk risk release` does."""
-        request = Request(
+        request = MailRequest(
             command="release", guard=self._scene.key, scope=scope, accept=accept, reason="drill"
         )
         said = self._mail(request)
@@ -278,7 +278,7 @@ class PracticeWorld:
     def _node(self) -> Path:
         return self._state / f"drill-{self._scene.key}" / "practice"
 
-    def _mail(self, request: Request) -> Answer:
+    def _mail(self, request: MailRequest) -> MailAnswer:
         said = answer(self._node, ask(self._node, request), ANSWERS_WITHIN)
         if said is None:
             raise DrillError(

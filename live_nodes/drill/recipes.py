@@ -43,7 +43,7 @@ RECIPES: Mapping[str, Recipe] = {
     "actors.exposure:PositionCap": of_exposure.position_cap,
     "actors.exposure:Volatility": of_exposure.volatility,
     "actors.accounts:AccountMismatch": of_accounts.account_mismatch,
-    "live_nodes.node.operator_desk:Operator": of_accounts.operator,
+    "live_nodes.node.operator_desk:OperatorGuard": of_accounts.operator,
 }
 """By the address in ``use``."""
 

@@ -25,7 +25,7 @@ from live_nodes.drill.recipes import RECIPES, Recipe, recipe_of
 from live_nodes.drill.rows import Row, compare
 from live_nodes.drill.world import DrillError, World, WorldName
 from live_nodes.local.mailbox import OPERATOR
-from live_nodes.node.operator_desk import Operator
+from live_nodes.node.operator_desk import OperatorGuard
 
 WORLDS: tuple[WorldName, ...] = ("backtest", "practice")
 AT_ONCE = 2
@@ -142,7 +142,7 @@ def _chosen(resolved: Resolved, keys: Sequence[str]) -> dict[str, type[Guard]]:
     there = guards_in(resolved.document)
     if not there:
         raise InputError(f"{resolved.file}: actors: no guard is enabled: there is nothing to drill")
-    there |= {OPERATOR: Operator}
+    there |= {OPERATOR: OperatorGuard}
     for key in keys:
         if key not in there:
             near = did_you_mean(key, there)

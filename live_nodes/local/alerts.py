@@ -85,7 +85,7 @@ class Pace:
 
 
 @dataclass
-class Counted:
+class AlertCounts:
     """What became of a channel's alerts so far."""
 
     sent: int = 0
@@ -94,7 +94,7 @@ class Counted:
     dropped: int = 0
 
 
-class Channel:
+class AlertChannel:
     """Sends alerts to one address.
 
     Parameters
@@ -114,7 +114,7 @@ class Channel:
         self._node, self._send, self._pace = node, send, pace or Pace()
         self._queue: deque[Alert] = deque()
         self._changed = threading.Condition()
-        self._counted = Counted()
+        self._counted = AlertCounts()
         self._problem = ""
         self._told = ""
         self._until: float | None = None
@@ -131,10 +131,10 @@ class Channel:
                 self._counted.dropped += 1
             self._changed.notify_all()
 
-    def counted(self) -> Counted:
+    def counted(self) -> AlertCounts:
         """Return what became of all alerts so far."""
         with self._changed:
-            return Counted(**vars(self._counted))
+            return AlertCounts(**vars(self._counted))
 
     def news(self) -> str | None:
         """Return, once, that it failed or that it is well again; None when nothing changed."""
@@ -265,14 +265,14 @@ FLUSH_S = 5.0
 """How long a node that stops waits for its last alerts to leave."""
 
 
-class Tell(Protocol):
+class AlertSink(Protocol):
     """Takes what a person must hear."""
 
     def __call__(self, text: str, level: Level = "warning", kind: str = "guard") -> None:
         """Tell it; returns at once."""
 
 
-def addresses_of(node: Node, variables: Mapping[str, str]) -> tuple[Secret, ...]:
+def alert_urls_of(node: Node, variables: Mapping[str, str]) -> tuple[Secret, ...]:
     """Return the addresses that the node's alerts go to, empty when the document names none.
 
     Raises
@@ -325,15 +325,15 @@ class Alerts:
         self._path = folder / FILE
         self._put_aside()
         self._channels = [
-            Channel(node, f"channel {number} of {len(addresses)} ({kind})", send, pace)
+            AlertChannel(node, f"channel {number} of {len(addresses)} ({kind})", send, pace)
             for number, (kind, send) in enumerate(map(_sender, addresses), start=1)
         ]
-        self._counted = Counted()
+        self._counted = AlertCounts()
         self._unwritten = 0
         self._unwritten_told = 0
 
     def __call__(self, text: str, level: Level = "warning", kind: str = "guard") -> None:
-        """Tell a person (`Tell`)."""
+        """Tell a person (`AlertSink`)."""
         alert = Alert(ts=time.time_ns(), level=level, kind=kind, text=text)
         self._write(alert)
         for channel in self._channels:
@@ -341,7 +341,7 @@ class Alerts:
 
     def counts(self) -> dict[str, int]:
         """Return by how much each counter grew since it was asked last."""
-        now = Counted()
+        now = AlertCounts()
         for channel in self._channels:
             for name, value in vars(channel.counted()).items():
                 setattr(now, name, getattr(now, name) + value)

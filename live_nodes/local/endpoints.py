@@ -14,7 +14,7 @@ OVERRIDE = "BYBIT_TESTNET"
 
 
 @dataclass(frozen=True)
-class Addresses:
+class Endpoints:
     """Where a node's requests go.
 
     Parameters
@@ -42,7 +42,7 @@ _BYBIT = {
 """Hosts of bybit.com: REST, public, private, trade. A test holds them against the engine's own."""
 
 
-def addresses(environment: str, urls: VenueUrls | None) -> Addresses:
+def endpoints_of(environment: str, urls: VenueUrls | None) -> Endpoints:
     """Return the addresses of an environment, or those that the document puts in their place.
 
     Raises
@@ -51,11 +51,11 @@ def addresses(environment: str, urls: VenueUrls | None) -> Addresses:
         For practice without addresses: its exchange says them when it has started.
     """
     if urls is not None:
-        return Addresses(urls.http, urls.ws_public, urls.ws_private, urls.ws_trade)
+        return Endpoints(urls.http, urls.ws_public, urls.ws_private, urls.ws_trade)
     if environment == "practice":
         raise InputError("the practice exchange's addresses are known once it has started")
     http, public, private, trade = (f"{host}.bybit.com" for host in _BYBIT[environment])
-    return Addresses(
+    return Endpoints(
         f"https://{http}",
         f"wss://{public}/v5/public",
         f"wss://{private}/v5/private",
@@ -63,13 +63,13 @@ def addresses(environment: str, urls: VenueUrls | None) -> Addresses:
     )
 
 
-def venue_of(node: Node, folder: Path, say: Callable[[str], None]) -> Addresses:
+def venue_endpoints(node: Node, folder: Path, say: Callable[[str], None]) -> Endpoints:
     """Return where the node's venue is; starts the practice exchange where none is named."""
     if node.environment != "practice" or node.venue_urls is not None:
-        return addresses(node.environment, node.venue_urls)
+        return endpoints_of(node.environment, node.venue_urls)
     endpoint = ensure_exchange(Path(node.practice.market), folder / EXCHANGE)
     say(f"practice exchange at {endpoint.http} (pid {endpoint.pid})")
-    return Addresses(endpoint.http, endpoint.ws_public, endpoint.ws_private, endpoint.ws_trade)
+    return Endpoints(endpoint.http, endpoint.ws_public, endpoint.ws_private, endpoint.ws_trade)
 
 
 def overridden(node: Node, variables: Mapping[str, str]) -> tuple[Node, str]:

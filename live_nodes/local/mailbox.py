@@ -38,7 +38,7 @@ _REQUEST, _ANSWER, _ASIDE = ".json", ".answer.json", ".unreadable"
 Command = Literal["release", "flatten"]
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MailRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What somebody asks of the node.
 
     Parameters
@@ -72,7 +72,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     by: int = 0
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class MailAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a request.
 
     Parameters
@@ -93,8 +93,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     answered_at: int = 0
 
 
-_REQUESTS = msgspec.json.Decoder(Request)
-_ANSWERS = msgspec.json.Decoder(Answer)
+_REQUESTS = msgspec.json.Decoder(MailRequest)
+_ANSWERS = msgspec.json.Decoder(MailAnswer)
 
 
 def mailbox_of(folder: Path) -> Path:
@@ -105,7 +105,7 @@ def mailbox_of(folder: Path) -> Path:
 # Who asks ----------------------------------------------------------------------------------------
 
 
-def ask(folder: Path, request: Request) -> str:
+def ask(folder: Path, request: MailRequest) -> str:
     """Put a request into the mailbox of the node whose state is in `folder`; return its id."""
     now = time.time_ns()
     # The time comes first, so that requests sort as they were asked.
@@ -117,7 +117,7 @@ def ask(folder: Path, request: Request) -> str:
     return name
 
 
-def answer(folder: Path, request_id: str, timeout: float) -> Answer | None:
+def answer(folder: Path, request_id: str, timeout: float) -> MailAnswer | None:
     """Wait for the answer to a request and take it out of the mailbox.
 
     Parameters
@@ -148,7 +148,7 @@ def withdraw(folder: Path, request_id: str) -> bool:
     return True
 
 
-def pending(folder: Path) -> list[Request]:
+def pending(folder: Path) -> list[MailRequest]:
     """Return the requests that wait, the oldest first; what can't be read is left out."""
     return _looked(mailbox_of(folder)).requests
 
@@ -158,7 +158,7 @@ def pending(folder: Path) -> list[Request]:
 
 @dataclass
 class _Look:
-    requests: list[Request] = field(default_factory=list)
+    requests: list[MailRequest] = field(default_factory=list)
     unreadable: dict[Path, str] = field(default_factory=dict)
 
 
@@ -176,7 +176,7 @@ class Mailbox:
         self._box.mkdir(parents=True, exist_ok=True)
         self._stuck: set[Path] = set()
 
-    def take(self) -> tuple[list[Request], list[str]]:
+    def take(self) -> tuple[list[MailRequest], list[str]]:
         """Return the requests that wait, the oldest first, and notes on files put aside.
 
         A request is returned again until it is answered.
@@ -196,9 +196,9 @@ class Mailbox:
                 notes.append(f"{path.name} is no request ({why}); put aside as {aside.name}")
         return look.requests, notes
 
-    def answer(self, request: Request, *, done: bool, text: str) -> None:
+    def answer(self, request: MailRequest, *, done: bool, text: str) -> None:
         """Say what became of a request and take it out of the mailbox."""
-        said = Answer(id=request.id, done=done, text=text, answered_at=time.time_ns())
+        said = MailAnswer(id=request.id, done=done, text=text, answered_at=time.time_ns())
         replace_file(self._box / f"{request.id}{_ANSWER}", msgspec.json.encode(said))
         (self._box / f"{request.id}{_REQUEST}").unlink(missing_ok=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 
-def when(ts: int) -> str:
+def moment_text(ts: int) -> str:
     """Return a moment, UNIX nanoseconds (UTC).
 
     Examples
@@ -16,7 +16,7 @@ def when(ts: int) -> str:
     return datetime.fromtimestamp(ts / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def ago(ns: int) -> str:
+def age_text(ns: int) -> str:
     """Return a stretch of nanoseconds in its largest sensible unit.
 
     Examples

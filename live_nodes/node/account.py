@@ -15,7 +15,7 @@ from actors.guards.core.snapshot import Holding
 from actors.records.owners import owner_of
 from actors.records.prices import CachePrices
 from catalog.instruments import VENUE
-from live_nodes.bybit.pending_cash import WalletLag
+from live_nodes.bybit.pending_cash import PendingCash
 
 ZERO = Decimal(0)
 
@@ -35,19 +35,19 @@ class CacheAccount:
         self._cache = cache
         self._venue = Venue(VENUE)
         self._currency = Currency.from_str(settlement)
-        self.lag: WalletLag | None = None
-        """Tells what the wallet does not show yet; without it the wallet is believed."""
+        self.pending_cash: PendingCash | None = None
+        """What the wallet does not show yet; without it the wallet is believed."""
         self.prices = CachePrices(cache)
 
     def balance(self) -> Decimal | None:
-        """Return the wallet balance, None before the venue told one."""
+        """Return the wallet balance, None before the venue gave one."""
         account = self._cache.account_for_venue(self._venue)
         total = None if account is None else account.balance_total(self._currency)
         if total is None:
             return None
         balance: Decimal = total.as_decimal()
-        if self.lag is not None:
-            balance += self.lag.amount(account.last_event.ts_event)
+        if self.pending_cash is not None:
+            balance += self.pending_cash.amount(account.last_event.ts_event)
         return balance
 
     def equity(self) -> float:
@@ -55,7 +55,7 @@ class CacheAccount:
         return float(self.worth() or ZERO)
 
     def worth(self) -> Decimal | None:
-        """Return the same exactly, None before the venue told the balance."""
+        """Return the same exactly, None before the venue gave the balance."""
         equity = self.balance()
         if equity is None:
             return None

@@ -70,8 +70,8 @@ class Audit:
         Whether a strategy's key is still carrying out its decision.
     smallest : callable, optional
         Quantity of an instrument's smallest order, base coin; zero by default.
-    told : callable, optional
-        Hears of every decision that is carried out, and where it missed its targets.
+    on_carried_out : callable, optional
+        Takes every decision that is carried out, and where it missed its targets.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class Audit:
         busy: Callable[[str], bool],
         *,
         smallest: Callable[[str], Decimal] = lambda name: Decimal(0),
-        told: Callable[[Decision, list[Miss]], None] | None = None,
+        on_carried_out: Callable[[Decision, list[Miss]], None] | None = None,
     ) -> None:
         self._journal, self._positions, self._busy = journal, positions, busy
-        self._smallest, self._told = smallest, told
+        self._smallest, self._on_carried_out = smallest, on_carried_out
         self._folder = journal.folder / FOLDER
         self._open: list[_Open] = []
         self._reasons: dict[str, str] = {}
@@ -150,7 +150,7 @@ class Audit:
                 reached = newest and not self._missed(kept.decision)
                 self._write(begun, "done" if reached else "dropped")
 
-    def look(self) -> list[Path]:
+    def finish_done(self) -> list[Path]:
         """Finish the files whose decisions are carried out; returns them."""
         done = []
         for begun in list(self._open):
@@ -160,8 +160,8 @@ class Audit:
                 self._open.remove(begun)
                 self._write(begun, "done")
                 done.append(begun.path)
-                if self._told is not None:
-                    self._told(begun.decision, self._missed(begun.decision))
+                if self._on_carried_out is not None:
+                    self._on_carried_out(begun.decision, self._missed(begun.decision))
         return done
 
     def _end(self, strategy: str, status: str) -> None:

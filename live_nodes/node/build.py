@@ -7,7 +7,6 @@ as a backtest's do; only the node's tag and the claims on its instruments differ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -36,13 +35,14 @@ from backtests.engine.build import strategy_config
 from catalog.instruments import VENUE
 from config.components import resolve
 from config.documents import Node
-from live_nodes.bybit.adapter import Wiring, data_factory, execution_factory, forget_clients
+from live_nodes.bybit.adapter import ClientWiring, data_factory, execution_factory, forget_clients
 from live_nodes.bybit.facts import products_of
-from live_nodes.local.endpoints import Addresses
+from live_nodes.local.endpoints import Endpoints
 from live_nodes.node.account import CacheAccount
+from live_nodes.node.context import RunContext
 from live_nodes.node.feed import NodeFeed, NodeFeedConfig
 from live_nodes.node.preflight import Preflight, universe_of
-from live_nodes.node.report import Options, Report
+from live_nodes.node.report import RunReport, Say
 from strategies.base import DeskStrategy
 from strategies.order_ids import owner_of
 from strategies.state import MemoryState, StateStore
@@ -54,29 +54,25 @@ _RETRIES = {"max_retries": 3, "retry_delay_initial_ms": 200, "retry_delay_max_ms
 
 
 def node_config(
-    node: Node, where: Addresses, ids: list[str], folder: Path, *, tickers: bool = False
+    node: Node, endpoints: Endpoints, ids: list[str], folder: Path, *, tickers: bool = False
 ) -> TradingNodeConfig:
     """Return the whole configuration of the engine's node. It holds no secret.
 
     Parameters
     ----------
-    node : Node
-        The document.
-    where : Addresses
-        Of the environment.
     ids : list of str
         All instruments that the venue trades.
     folder : pathlib.Path
         Takes the log.
     tickers : bool
-        Whether a guard looks at markets.
+        Whether a guard needs quotes and funding.
     """
     universe = universe_of(node, ids)
     products = tuple(getattr(engine.BybitProductType, name) for name in products_of(universe))
     shared = {
         "product_types": products,
         "environment": _environment(node.environment),
-        "base_url_http": where.http,
+        "base_url_http": endpoints.http,
         "instrument_provider": InstrumentProviderConfig(load_all=True),
         **_RETRIES,
     }
@@ -111,7 +107,9 @@ def node_config(
             )
             if paper
             else BybitExecClientConfig(
-                base_url_ws_private=where.ws_private, base_url_ws_trade=where.ws_trade, **shared
+                base_url_ws_private=endpoints.ws_private,
+                base_url_ws_trade=endpoints.ws_trade,
+                **shared,
             )
         },
         strategies=strategies_of(node, ids),
@@ -151,19 +149,19 @@ def strategies_of(node: Node, ids: list[str]) -> list[ImportableStrategyConfig]:
     return configs
 
 
-def make_node(
-    config: TradingNodeConfig, wiring: Wiring, loop: asyncio.AbstractEventLoop
+def build_node(
+    config: TradingNodeConfig, wiring: ClientWiring, loop: asyncio.AbstractEventLoop
 ) -> TradingNode:
     """Build the node with its clients, unconnected."""
     forget_clients()
-    made = TradingNode(config=config, loop=loop)
-    made.add_data_client_factory(BYBIT, data_factory(wiring))
+    trading_node = TradingNode(config=config, loop=loop)
+    trading_node.add_data_client_factory(BYBIT, data_factory(wiring))
     paper = isinstance(config.exec_clients[BYBIT], SandboxExecutionClientConfig)
-    made.add_exec_client_factory(
+    trading_node.add_exec_client_factory(
         BYBIT, SandboxLiveExecClientFactory if paper else execution_factory(wiring)
     )
-    made.build()
-    return made
+    trading_node.build()
+    return trading_node
 
 
 def _environment(environment: str) -> Any:
@@ -193,7 +191,6 @@ def _execution_engine(*, reconciliation: bool) -> LiveExecEngineConfig:
 
 LOG_BYTES = 64 * 1024 * 1024
 """Length at which a start puts the log aside."""
-Say = Callable[[str], None]
 
 
 def put_aside_long_log(log: Path) -> None:
@@ -205,16 +202,16 @@ def put_aside_long_log(log: Path) -> None:
         log.replace(log.with_suffix(".old.log"))
 
 
-def gate_of(node: Node, made: TradingNode, journal: Journal) -> OrderGate:
-    """Return the node's order gate: it writes down, and knows its own ids."""
-    kernel = made.kernel
+def gate_of(node: Node, trading_node: TradingNode, journal: Journal) -> OrderGate:
+    """Return the node's order gate: it journals, and refuses ids that are not the node's."""
+    kernel = trading_node.kernel
     gate = OrderGate(kernel, CacheAccount(kernel.cache), float(node.limits.leverage))
     gate.observers.append(journal)
     gate.hold(without_our_name(node.tag))
     return gate
 
 
-def hold_all(gate: OrderGate, report: Report, say: Say) -> None:
+def hold_all(gate: OrderGate, report: RunReport, say: Say) -> None:
     """Let nothing leave, and say what would: a dry run.
 
     After the guards joined the gate, so that what they refuse is not said to leave.
@@ -223,25 +220,25 @@ def hold_all(gate: OrderGate, report: Report, say: Say) -> None:
     gate.hold(lambda facts: DRY_RUN, exits=True)
 
 
-def state_of(node: Node, journal: Journal, options: Options, owner: str) -> StateStore:
+def state_of(context: RunContext, owner: str) -> StateStore:
     """Return what keeps the state of a strategy or a guard in a run of this kind."""
     # Paper positions are in the memory of this process: what was done before is undone.
-    state = MemoryState() if node.environment == "paper" else journal.state(owner)
-    return ScratchState(state) if options.dry_run else state
+    state = MemoryState() if context.paper else context.journal.state(owner)
+    return ScratchState(state) if context.options.dry_run else state
 
 
 def strategies_by_key(
-    node: Node, made: TradingNode, journal: Journal, options: Options, facts: Preflight
+    context: RunContext, trading_node: TradingNode, facts: Preflight
 ) -> dict[str, DeskStrategy]:
-    """Return the node's strategies, told what they must know before they start."""
+    """Return the node's strategies by key, with their state and all they need before the start."""
     listed = {name: facts.infos[name].listed_ns for name in facts.universe}
     found: dict[str, DeskStrategy] = {}
-    for strategy in made.trader.strategies():
+    for strategy in trading_node.trader.strategies():
         assert isinstance(strategy, DeskStrategy)
         key = strategy.config.key
-        strategy.attach_state(state_of(node, journal, options, key))
+        strategy.attach_state(state_of(context, key))
         strategy.know_listings({name: ns for name, ns in listed.items() if ns})
-        strategy.adopts_orders = node.watch.policies.foreign_orders == "adopt"
+        strategy.adopts_orders = context.node.watch.policies.foreign_orders == "adopt"
         found[key] = strategy
     return found
 
@@ -268,24 +265,16 @@ DRY_RUN = "dry run"
 
 
 class Intentions:
-    """An observer of the order gate that says and keeps what would have been sent.
+    """An observer of the order gate that prints and keeps the orders a dry run does not send."""
 
-    Parameters
-    ----------
-    kept : list
-        Takes each as plain values.
-    say : callable
-        Takes a line for the person who watches.
-    """
-
-    def __init__(self, kept: list[dict[str, Any]], say: Callable[[str], None]) -> None:
+    def __init__(self, kept: list[dict[str, Any]], say: Say) -> None:
         self._kept, self._say = kept, say
 
     def intended(self, facts: OrderFacts) -> None:
-        """Hear of a request that would leave: in a dry run none gets so far."""
+        """Ignore a request that would leave: in a dry run none gets so far."""
 
     def refused(self, facts: OrderFacts, reason: str) -> None:
-        """Hear of a request that the dry run, or another rule before it, kept back."""
+        """Print and keep a request that only the dry run kept back."""
         if reason != DRY_RUN:
             return
         price = "" if facts.price is None else f" at {facts.price:f}"
@@ -306,13 +295,7 @@ class Intentions:
 
 
 class ScratchState:
-    """A store that reads what is real and keeps what is written to itself: nothing was done.
-
-    Parameters
-    ----------
-    real : StateStore
-        The journal's.
-    """
+    """A dry run's store: reads the journal's state, and keeps what is written to itself."""
 
     def __init__(self, real: StateStore) -> None:
         self._real = real

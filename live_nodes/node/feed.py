@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 from nautilus_trader.common.actor import Actor
 from nautilus_trader.config import ActorConfig
@@ -33,7 +33,7 @@ class NodeFeedConfig(ActorConfig, frozen=True, kw_only=True):
     quotes : bool
         Whether to ask for quotes too.
     tickers : bool
-        Whether to ask for all that the tickers of perpetuals tell: quotes and funding.
+        Whether to subscribe to all that the tickers of perpetuals give: quotes and funding.
     """
 
     instruments: tuple[str, ...]
@@ -42,12 +42,12 @@ class NodeFeedConfig(ActorConfig, frozen=True, kw_only=True):
 
 
 class NodeFeed(Actor):
-    """Hears a price of every instrument.
+    """Subscribes to a price of every instrument.
 
     Attributes
     ----------
-    heard_ns : dict of str to int
-        When each instrument last spoke, UNIX nanoseconds; since the subscription when it has not.
+    updated_ns : dict of str to int
+        When each instrument was updated last, UNIX nanoseconds; the subscription before that.
     delays_ns : dict of str to int
         How old the newest update of each instrument was when it came in, by our clock.
     next_funding_ns : dict of str to int
@@ -58,7 +58,7 @@ class NodeFeed(Actor):
 
     def __init__(self, config: NodeFeedConfig) -> None:
         super().__init__(config)
-        self.heard_ns: dict[str, int] = {}
+        self.updated_ns: dict[str, int] = {}
         self.delays_ns: dict[str, int] = {}
         self.next_funding_ns: dict[str, int] = {}
         self.prices_seen: set[str] = set()
@@ -68,7 +68,7 @@ class NodeFeed(Actor):
         now = self.clock.timestamp_ns()
         for name in self.config.instruments:
             instrument = InstrumentId.from_str(name)
-            self.heard_ns[name] = now
+            self.updated_ns[name] = now
             if _is_spot(name):
                 self.subscribe_trade_ticks(instrument)
             else:
@@ -79,40 +79,30 @@ class NodeFeed(Actor):
             if tickers:
                 self.subscribe_funding_rates(instrument)
 
-    def silent(self, now_ns: int, limit_s: float) -> list[str]:
-        """Return the instruments of which nothing has come in for longer than the limit.
-
-        A spot pair in which nobody trades is silent too; its link is watched by the others.
-        """
-        limit = now_ns - round(limit_s * 1e9)
-        return sorted(
-            name for name, at in self.heard_ns.items() if at < limit and not _is_spot(name)
-        )
-
     def missing(self, names: Iterable[str]) -> list[str]:
         """Return those of which no price has come in yet."""
         return sorted(set(names) - self.prices_seen)
 
     def on_mark_price(self, update: MarkPriceUpdate) -> None:
-        """Note that it spoke."""
-        self._hear(update)
+        """Note the update."""
+        self._note(update)
 
     def on_trade_tick(self, tick: TradeTick) -> None:
-        """Note that it spoke."""
-        self._hear(tick)
+        """Note the update."""
+        self._note(tick)
 
     def on_quote_tick(self, tick: QuoteTick) -> None:
-        """Note that it spoke."""
-        self._hear(tick)
+        """Note the update."""
+        self._note(tick)
 
     def on_funding_rate(self, update: FundingRateUpdate) -> None:
         """Note when the next settlement is."""
         if update.next_funding_ns is not None:
             self.next_funding_ns[update.instrument_id.value] = update.next_funding_ns
 
-    def _hear(self, data: Any) -> None:
+    def _note(self, data: Any) -> None:
         name = data.instrument_id.value
-        self.heard_ns[name] = self.clock.timestamp_ns()
+        self.updated_ns[name] = self.clock.timestamp_ns()
         self.delays_ns[name] = data.ts_init - data.ts_event
         self.prices_seen.add(name)
 
@@ -121,15 +111,7 @@ def _is_spot(instrument: str) -> bool:
     return "-SPOT." in instrument
 
 
-class Feed(Protocol):
-    """What it asks of `live_nodes.node.feed.NodeFeed`."""
-
-    heard_ns: dict[str, int]
-    delays_ns: dict[str, int]
-    next_funding_ns: dict[str, int]
-
-
-class LiveMarkets:
+class MarketReader:
     """Gives what is known of an instrument's market (`actors.desk.risk_desk.MarketFacts`).
 
     Parameters
@@ -141,7 +123,7 @@ class LiveMarkets:
 
     Attributes
     ----------
-    feed : Feed or None
+    feed : NodeFeed or None
         Once it runs.
     lag_ns : int
         How far this process's loop lags behind now.
@@ -155,7 +137,7 @@ class LiveMarkets:
         self._cache = cache
         self._prices = CachePrices(cache)
         self._infos = infos
-        self.feed: Feed | None = None
+        self.feed: NodeFeed | None = None
         self.lag_ns = 0
         self.skew_ns = 0
         self.closed: frozenset[str] = frozenset()
@@ -203,6 +185,6 @@ class LiveMarkets:
             *([] if quote is None else [quote.ts_init]),
             *([] if book is None else [book.ts_last]),
         ]
-        if not is_spot and self.feed is not None and name in self.feed.heard_ns:
-            moments.append(self.feed.heard_ns[name])
+        if not is_spot and self.feed is not None and name in self.feed.updated_ns:
+            moments.append(self.feed.updated_ns[name])
         return max(0, now - max(moments)) if moments else None

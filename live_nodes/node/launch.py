@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from actors.records.journal import Journal
@@ -12,41 +12,40 @@ from config.documents import Node
 from config.errors import InputError
 from config.validate import checked
 from live_nodes.bybit.adapter import forget_clients
-from live_nodes.local.alerts import Alerts, addresses_of
+from live_nodes.local.alerts import Alerts, alert_urls_of
 from live_nodes.local.endpoints import (
-    Addresses,
-    addresses,
+    Endpoints,
+    endpoints_of,
     overridden,
     refuse_unconfirmed,
-    venue_of,
+    venue_endpoints,
 )
 from live_nodes.local.folder import state_folder
 from live_nodes.local.heartbeat import Heartbeat
 from live_nodes.local.keys import KeyPair, Secret, keys_of, variables_of
-from live_nodes.node.live import Live
-from live_nodes.node.report import Options, Report
+from live_nodes.node.context import RunContext
+from live_nodes.node.live import NodeRun
+from live_nodes.node.report import RunOptions, RunReport, Say
 from live_nodes.node.risk import count_alerts
-
-Say = Callable[[str], None]
 
 
 def launch(
     node: Node,
-    where: Addresses | None,
+    endpoints: Endpoints | None,
     keys: KeyPair | None,
     folder: Path,
     document: str,
-    options: Options,
+    options: RunOptions,
     say: Say,
-    told: Sequence[Secret] = (),
-) -> Report:
-    """Run a node until it is told to stop, or has done what was asked.
+    alert_urls: Sequence[Secret] = (),
+) -> RunReport:
+    """Run a node until a stop is asked for, or what was asked is done.
 
     Parameters
     ----------
     node : Node
         The document, its environment final.
-    where : Addresses, optional
+    endpoints : Endpoints, optional
         Of its venue; None takes the environment's own.
     keys : KeyPair, optional
         Of its account.
@@ -54,13 +53,12 @@ def launch(
         The node's own state folder.
     document : str
         Hash of the document, for the journal.
-    options : Options
+    options : RunOptions
         Of the command line.
     say : callable
         Takes a line for the person who watches.
-    told : sequence of Secret
-        Addresses that alerts go to (`live_nodes.local.alerts.addresses_of`); a dry run tells
-        nobody.
+    alert_urls : sequence of Secret
+        Where alerts go (`live_nodes.local.alerts.alert_urls_of`); a dry run sends none.
 
     Raises
     ------
@@ -70,62 +68,65 @@ def launch(
         When it could not go on.
     """
     refuse_unconfirmed(node)
-    venue = addresses(node.environment, node.venue_urls) if where is None else where
     with Journal.open(folder, node=node.name) as journal:
         if journal.restored is not None:
             say(str(journal.restored))
-        alerts = Alerts(node.name, folder, () if options.dry_run else told)
-        heartbeat = Heartbeat(folder, say)
-        _tell_of_last_run(journal, node, alerts)
-        journal.begin_run(environment=node.environment, document=document, dry_run=options.dry_run)
-        live = Live(
-            node, venue, keys, folder, journal, options, say, alerts=alerts, heartbeat=heartbeat
+        context = RunContext(
+            node=node,
+            endpoints=endpoints or endpoints_of(node.environment, node.venue_urls),
+            keys=keys,
+            folder=folder,
+            journal=journal,
+            options=options,
+            say=say,
+            alerts=Alerts(node.name, folder, () if options.dry_run else alert_urls),
+            heartbeat=Heartbeat(folder, say),
         )
+        _report_killed_run(context)
+        journal.begin_run(environment=node.environment, document=document, dry_run=options.dry_run)
         try:
-            report = _in_loop(live)
+            report = _in_loop(NodeRun(context))
         except BaseException as error:
             why = str(error) or type(error).__name__
-            alerts(f"the node does not run: {why}", "critical", "node")
-            heartbeat.beat("failed")
-            _end_alerts(alerts, journal)
-            journal.end_run("failed", why)
+            context.alerts(f"the node does not run: {why}", "critical", "node")
+            _end(context, "failed", why)
             raise
-        heartbeat.beat("stopped")
-        _end_alerts(alerts, journal)
-        journal.end_run("stopped", report.reason)
+        _end(context, "stopped", report.reason)
         return report
 
 
-def _tell_of_last_run(journal: Journal, node: Node, alerts: Alerts) -> None:
-    """Tell that the last run was killed: it could not say so itself."""
-    runs = journal.runs()
+def _report_killed_run(context: RunContext) -> None:
+    """Alert that the last run was killed: it could not say so itself."""
+    runs = context.journal.runs()
     if runs and runs[0].ended is None and not runs[0].dry_run:
-        alerts(
+        context.alerts(
             f"the last run (process {runs[0].pid}) ended without a word: killed, or the machine "
-            f"went down; {node.name} starts again now",
+            f"went down; {context.node.name} starts again now",
             "warning",
             "node",
         )
 
 
-def _end_alerts(alerts: Alerts, journal: Journal) -> None:
-    """Let the last alerts leave, for a bounded time, and write down what became of them."""
-    alerts.close()
-    count_alerts(alerts, journal)
+def _end(context: RunContext, phase: str, reason: str) -> None:
+    """Let the last alerts leave, for a bounded time, and write down how the run ended."""
+    context.heartbeat.beat(phase)
+    context.alerts.close()
+    count_alerts(context.alerts, context.journal)
+    context.journal.end_run(phase, reason)
 
 
-def _in_loop(live: Live) -> Report:
+def _in_loop(run: NodeRun) -> RunReport:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        return loop.run_until_complete(live.run())
+        return loop.run_until_complete(run.run())
     finally:
         # The engine leaves workers waiting, which complain when their loop is closed under them.
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        live.dispose()
+        run.dispose()
         forget_clients()
         gc.unfreeze()
         asyncio.set_event_loop(None)
@@ -134,8 +135,8 @@ def _in_loop(live: Live) -> Report:
 
 
 def live_document(
-    file: Path, overrides: tuple[str, ...], options: Options, say: Callable[[str], None]
-) -> Report:
+    file: Path, overrides: tuple[str, ...], options: RunOptions, say: Say
+) -> RunReport:
     """Check the document, find its venue and keys, and run it.
 
     Raises
@@ -155,9 +156,9 @@ def live_document(
         say(line)
     refuse_unconfirmed(node)
     keys = keys_of(node, variables)
-    told = addresses_of(node, variables)
+    urls = alert_urls_of(node, variables)
     folder = state_folder(node)
-    where = venue_of(node, folder, say)
+    endpoints = venue_endpoints(node, folder, say)
     if node.environment == "practice" and node.venue_urls is None:
         say(f"it goes on when the node ends: `perpdesk exchange {file} --stop` stops it")
-    return launch(node, where, keys, folder, resolved.config_hash, options, say, told)
+    return launch(node, endpoints, keys, folder, resolved.config_hash, options, say, urls)

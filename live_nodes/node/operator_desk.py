@@ -22,26 +22,26 @@ from actors.guards.core.snapshot import Input, Snapshot
 from actors.records.journal import Journal
 from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError
-from live_nodes.local.mailbox import OPERATOR, SCOPE, Mailbox, Request
+from live_nodes.local.mailbox import OPERATOR, SCOPE, Mailbox, MailRequest
 from strategies.messages import Action
 
 
-class Nothing(msgspec.Struct, frozen=True):
+class NoState(msgspec.Struct, frozen=True):
     """The state of a rule that measures nothing."""
 
 
-def _start(params: GuardParams, snapshot: Snapshot) -> Nothing:
-    return Nothing()
+def _start(params: GuardParams, snapshot: Snapshot) -> NoState:
+    return NoState()
 
 
-def _step(state: Nothing, seen: Input, params: Any) -> tuple[Nothing, Readings]:
+def _step(state: NoState, seen: Input, params: Any) -> tuple[NoState, Readings]:
     return state, () if isinstance(seen, Snapshot) else None
 
 
-RULE = Rule(state=Nothing, start=_start, step=_step, events=frozenset())
+RULE = Rule(state=NoState, start=_start, step=_step, events=frozenset())
 
 
-class Operator(Guard):
+class OperatorGuard(Guard):
     """Closes what a person tells it to close, until a person releases it."""
 
     Config = GuardParams
@@ -94,7 +94,7 @@ class Operator(Guard):
         return True
 
 
-class DeskMail:
+class MailDesk:
     """Answers the mailbox.
 
     Parameters
@@ -103,7 +103,7 @@ class DeskMail:
         The node's.
     guards : mapping of str to Guard
         By key, the operator's among them; running.
-    operator : Operator
+    operator : OperatorGuard
         It too.
     journal : Journal
         Takes down what was asked and what came of it.
@@ -115,7 +115,7 @@ class DeskMail:
         self,
         mailbox: Mailbox,
         guards: Mapping[str, Guard],
-        operator: Operator,
+        operator: OperatorGuard,
         journal: Journal,
         say: Callable[[str], None],
     ) -> None:
@@ -123,7 +123,7 @@ class DeskMail:
         self._journal, self._say = journal, say
         mailbox.tidy()
 
-    def look(self) -> int:
+    def answer_all(self) -> int:
         """Do everything that is asked; returns how many requests there were.
 
         Raises
@@ -143,7 +143,7 @@ class DeskMail:
             self._mailbox.answer(request, done=done, text=text)
         return len(requests)
 
-    def _do(self, request: Request) -> tuple[bool, str]:
+    def _do(self, request: MailRequest) -> tuple[bool, str]:
         if request.scope and not SCOPE.fullmatch(request.scope):
             return False, (
                 f"scope {request.scope!r} is none: desk, strategy:KEY or instrument:ID, such as "
@@ -164,7 +164,7 @@ class DeskMail:
         except Exception as error:  # noqa: BLE001 - a guard's own fault: told, and the node goes on
             return False, f"{request.guard or OPERATOR} failed: {type(error).__name__}: {error}"
 
-    def _flatten(self, request: Request) -> str:
+    def _flatten(self, request: MailRequest) -> str:
         scope = request.scope or "desk"
         began = self._operator.flatten(scope, request.reason)
         how = "is closed now" if began else "was being closed, or closed, already"
@@ -173,7 +173,7 @@ class DeskMail:
             f'`perpdesk risk release NODE {OPERATOR} --reason "…"`'
         )
 
-    def _release(self, request: Request) -> tuple[bool, str]:
+    def _release(self, request: MailRequest) -> tuple[bool, str]:
         guard = self._guards.get(request.guard)
         if guard is None:
             return False, self._unknown(request.guard)
@@ -220,6 +220,6 @@ def node_guards(node: Node) -> dict[str, Guard]:
     return guards
 
 
-def look_at_markets(guards: Mapping[str, Guard]) -> bool:
+def need_markets(guards: Mapping[str, Guard]) -> bool:
     """Whether a guard needs more of the markets than a price."""
     return any("markets" in guard.rule.needs for guard in guards.values())

@@ -189,7 +189,7 @@ def positions_gate(venue: Mapping[str, Decimal], books: Mapping[str, Decimal]) -
     return _differing("positions", differing)
 
 
-def strangers_gate(positions: Mapping[str, Decimal]) -> list[GateFailure]:
+def foreign_positions_gate(positions: Mapping[str, Decimal]) -> list[GateFailure]:
     """Refuse a first start on positions that the node did not make: it would trade them away.
 
     Parameters

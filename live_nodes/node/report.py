@@ -15,6 +15,8 @@ from strategies.schedule import next_fire
 
 ZERO = Decimal(0)
 _SHOWN = 5
+Say = Callable[[str], None]
+"""Takes a line for the person who watches a node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def misses(
     return found
 
 
-def in_words(decision: Decision, missed: list[Miss]) -> str:
+def outcome_line(decision: Decision, missed: list[Miss]) -> str:
     """Return what became of a decision, for the person who watches."""
     orders = sum(Decimal(target.order) != ZERO for target in decision.targets)
     words = f"{decision.strategy}: {decision.kind} carried out, {orders - len(missed)} of {orders}"
@@ -76,7 +78,7 @@ def in_words(decision: Decision, missed: list[Miss]) -> str:
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """What the command line asks for.
 
     Parameters
@@ -98,7 +100,7 @@ class Options:
 
 
 @dataclass
-class Report:
+class RunReport:
     """What became of a run; the command prints it.
 
     Attributes
@@ -138,7 +140,7 @@ class Report:
         return plain
 
 
-def raise_left(report: Report) -> None:
+def raise_left(report: RunReport) -> None:
     """Fail the command when the run did not do what it was to, or left something at the venue.
 
     Raises

@@ -1,9 +1,9 @@
-"""The guards of a node: built with it, started before its strategies, and looked after as it runs.
+"""The guards of a node: built with it, started before its strategies, evaluated while it runs.
 
 Engine-specific wiring; what each part does is its own file's. The order of a start:
 
-    state and books from the journal → what stood is said again → executions that nobody was told of
-    → the first snapshot → what lies in the mailbox → the strategies
+    state and books from the journal → standing verdicts are published again → executions that the
+    guards have not seen → the first snapshot → the mailbox → the strategies
 """
 
 from __future__ import annotations
@@ -12,116 +12,66 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from pathlib import Path
 
-from nautilus_trader.live.node import TradingNode
 from nautilus_trader.model.events import OrderEvent, OrderRejected
 
 from actors.closing.closer import Closer
 from actors.desk.guard import Guard
 from actors.desk.risk_desk import RiskDesk
 from actors.desk.venue_responses import GIVEN_UP
-from actors.gate.gate import OrderGate
 from actors.records.journal import Journal
-from config.documents import Node
 from config.errors import GateRefused
-from live_nodes.bybit.links import Links
-from live_nodes.bybit.notices import Notices
-from live_nodes.bybit.pending_cash import WalletLag
-from live_nodes.bybit.rest import VenueRest
+from live_nodes.bybit.notices import VenueNotices
+from live_nodes.bybit.pending_cash import PendingCash
 from live_nodes.local.alerts import Alerts
-from live_nodes.local.heartbeat import Heartbeat
 from live_nodes.local.mailbox import OPERATOR, Mailbox
 from live_nodes.node.account import CacheAccount
 from live_nodes.node.build import state_of
-from live_nodes.node.feed import LiveMarkets, NodeFeed
+from live_nodes.node.context import NodeContext
+from live_nodes.node.feed import MarketReader, NodeFeed
 from live_nodes.node.guard_status import OWNER
-from live_nodes.node.operator_desk import DeskMail, Operator
-from live_nodes.node.preflight import Preflight
-from live_nodes.node.report import Options
+from live_nodes.node.operator_desk import MailDesk, OperatorGuard
 from live_nodes.node.risk_alerts import RiskAlerts
-from live_nodes.node.risk_books import Fills
-from live_nodes.node.stop import Stop, watched
+from live_nodes.node.risk_books import FillBooking
+from live_nodes.node.stop import StopSignal, watched
 from live_nodes.reconcile.repair import Repairer
 from live_nodes.reconcile.venue_books import VenueCheck
-from strategies.base import DeskStrategy
 from strategies.messages import Action, Verdict
 
 SECOND = 1_000_000_000
+MAIL_EVERY = 0.25
 _WORTH_WITHIN = 10.0
 _POLL = 0.05
-Say = Callable[[str], None]
 
 
-class Risk:
+class NodeRisk:
     """The guards' desk, its guards, the operator's guard and the closer.
 
     Parameters
     ----------
-    node : Node
-        The document.
-    made : TradingNode
-        Built; guards are added to its trader. Its recorder listens already, so that an execution is
-        in the journal before the desk hears of its order.
-    journal : Journal
-        With the run begun.
-    fills : Fills
+    context : NodeContext
+        Built. The recorder subscribes before, so that an execution is in the journal before the
+        desk learns of its order. A dry run closes nothing and reads no mail.
+    fills : FillBooking
         Listening since before recovery.
     guards : dict of str to Guard
-        From `live_nodes.node.operator_desk`.
-    gate : OrderGate
-        Installed, with the journal as observer.
-    links : Links
-        Of the node's clients.
-    rest : VenueRest
-        Entered.
-    strategies : mapping of str to DeskStrategy
-        By key.
-    facts : Preflight
-        What the venue said.
-    options : Options
-        Of the command line: a dry run closes nothing.
-    alerts : Alerts
-        Where a person hears.
-    heartbeat : Heartbeat
-        Of the process.
-    folder : pathlib.Path
-        The node's state folder.
-    say : callable
-        Takes a line for the person who watches.
+        The document's, by key.
     """
 
     def __init__(
-        self,
-        node: Node,
-        made: TradingNode,
-        journal: Journal,
-        fills: Fills,
-        guards: dict[str, Guard],
-        *,
-        gate: OrderGate,
-        links: Links,
-        rest: VenueRest,
-        strategies: Mapping[str, DeskStrategy],
-        facts: Preflight,
-        options: Options,
-        alerts: Alerts,
-        heartbeat: Heartbeat,
-        folder: Path,
-        say: Say,
+        self, context: NodeContext, fills: FillBooking, guards: Mapping[str, Guard]
     ) -> None:
-        self._node, self._made, self._journal, self._fills = node, made, journal, fills
-        self._links, self._rest, self._facts, self._say = links, rest, facts, say
-        self._alerts, self._heartbeat = alerts, heartbeat
-        self._kernel = kernel = made.kernel
+        self._context, self._fills = context, fills
+        self._kernel = kernel = context.kernel
         self._loop = asyncio.get_running_loop()
-        self.operator = Operator()
-        self.guards: dict[str, Guard] = guards | {OPERATOR: self.operator}
-        owners = {name: key for key, strategy in strategies.items() for name in strategy.ids}
-        account = CacheAccount(kernel.cache)
-        account.lag = self._lag = WalletLag(kernel.cache)
-        self._account = account
-        self.markets = LiveMarkets(kernel.cache, facts.infos)
+        node, trader, dry_run = context.node, context.trading_node.trader, context.options.dry_run
+        self.operator = OperatorGuard()
+        self.guards: dict[str, Guard] = {**guards, OPERATOR: self.operator}
+        owners = {name: key for key, one in context.strategies.items() for name in one.ids}
+        self._pending_cash = PendingCash(kernel.cache)
+        self._account = account = CacheAccount(kernel.cache)
+        account.pending_cash = self._pending_cash
+        self.markets = MarketReader(kernel.cache, context.facts.infos)
         self.desk = RiskDesk(
             kernel,
             account,
@@ -130,87 +80,94 @@ class Risk:
             leverage=Decimal(node.limits.leverage),
             later=self._later,
             market=self.markets,
-            instruments=tuple(facts.universe),
+            instruments=tuple(context.facts.universe),
             heartbeat_ns=round(node.risk.heartbeat * SECOND),
         )
-        self.desk.join(gate)
+        self.desk.join(context.gate)
         for key, guard in self.guards.items():
-            guard.attach(self.desk, state_of(node, journal, options, OWNER + key))
-            made.trader.add_actor(guard)
-        self.told = RiskAlerts(self.desk.verdicts, alerts, journal.note, say)
-        kernel.msgbus.subscribe("verdicts.*", self.told.hear)
+            guard.attach(self.desk, state_of(context, OWNER + key))
+            trader.add_actor(guard)
+        self.alerts = RiskAlerts(
+            self.desk.verdicts, context.alerts, context.journal.note, context.say
+        )
+        kernel.msgbus.subscribe("verdicts.*", self.alerts.on_verdict)
         kernel.msgbus.subscribe("events.order.*", self._on_order_event)
         self.closer: Closer | None = None
-        if not options.dry_run:
-            self.closer = self._closer(gate, owners)
-            made.trader.add_actor(self.closer)
-        self._mail: DeskMail | None = None
-        if not options.dry_run:
-            # What is asked for is asked of what really runs.
-            self._mail = DeskMail(Mailbox(folder), self.guards, self.operator, journal, say)
+        self._mail: MailDesk | None = None
+        if not dry_run:
+            self.closer = self._closer(owners)
+            trader.add_actor(self.closer)
+            self._mail = MailDesk(
+                Mailbox(context.folder), self.guards, self.operator, context.journal, context.say
+            )
         self._tasks: list[asyncio.Task[None]] = []
-        rest.on_error = self.failed
-        heartbeat.guards = self._beats
-        heartbeat.verdict = self._strictest
-        heartbeat.flat = lambda: not account.positions()
+        context.rest.on_error = self.failed
+        context.heartbeat.guards = self._beats
+        context.heartbeat.verdict = self._strictest
+        context.heartbeat.flat = lambda: not account.positions()
 
-    def _closer(self, gate: OrderGate, owners: Mapping[str, str]) -> Closer:
-        paper = self._node.environment == "paper"
+    def _closer(self, owners: Mapping[str, str]) -> Closer:
+        context = self._context
         check = VenueCheck(
-            self._rest, self._facts.products, self._account.positions, Repairer(self._kernel).repair
+            context.rest,
+            context.facts.products,
+            self._account.positions,
+            Repairer(self._kernel).repair,
         )
         return Closer(
-            self._node.risk,
-            gate,
+            context.node.risk,
+            context.gate,
             self._account,
             owners,
             risk_engine=self._kernel.risk_engine,
-            tag=self._node.tag,
-            verify=None if paper else check,
+            tag=context.node.tag,
+            verify=None if context.paper else check,
             # Without the trade link orders go by REST.
-            reachable=lambda: self._links.ready("trade") or self._rest.answers,
-            on_news=self.told.news,
+            reachable=lambda: context.links.ready("trade") or context.rest.answers,
+            on_news=self.alerts.report,
         )
 
     # Before the strategies ---------------------------------------------------------------------
 
-    async def begin(self, feed: NodeFeed, stop: Stop) -> None:
-        """Start the guards, let them look, and read the mailbox; then look on, as a task.
+    async def begin(self, feed: NodeFeed, stop: StopSignal) -> None:
+        """Start the guards, evaluate them, and read the mailbox; then go on as tasks.
 
         Raises
         ------
         GateRefused
             When the account's worth does not come to be known.
         """
+        context = self._context
         await self._know_worth()
-        self._lag.begin()
-        self._kernel.msgbus.subscribe("events.position.*", self._lag.hear)
+        self._pending_cash.begin()
+        self._kernel.msgbus.subscribe("events.position.*", self._pending_cash.on_position_event)
         self.markets.feed = feed
+        trader = context.trading_node.trader
         for guard in self.guards.values():
-            self._made.trader.start_actor(guard.id)
-        # One commit: what the guards make of executions that they were not told of, and that they
-        # were told.
-        with self._journal.together():
+            trader.start_actor(guard.id)
+        # One commit: what the guards make of executions that they have not seen, and that they have
+        # seen them.
+        with context.journal.together():
             self._fills.begin(self.desk)
             self.desk.evaluate()
         self.desk.publish()
-        self._forget_others()
+        self._withdraw_others()
         if self.closer is not None:
-            self._made.trader.start_actor(self.closer.id)
+            trader.start_actor(self.closer.id)
         if self._mail is not None:
-            self._mail.look()
+            self._mail.answer_all()
         # What was put off until the engine is done with what it was at.
         await asyncio.sleep(0)
-        notices = Notices(
-            self._rest, self._facts.universe, self._node.environment, self._hear_venue
+        notices = VenueNotices(
+            context.rest, context.facts.universe, context.node.environment, self._on_notice
         )
         for name, work in (
-            ("guards", keep_looking(self.desk, self.markets, self._node.risk.every)),
+            ("guards", keep_evaluating(self.desk, self.markets, context.node.risk.every)),
             *([] if self._mail is None else [("mailbox", keep_reading(self._mail))]),
-            ("alerts", keep_counting(self.desk, self.told, self._alerts, self._journal)),
+            ("alerts", keep_counting(self.desk, self.alerts, context.alerts, context.journal)),
             ("notices", notices.keep_asking()),
         ):
-            task = asyncio.create_task(watched(name, work, stop, self._say), name=name)
+            task = asyncio.create_task(watched(name, work, stop, context.say), name=name)
             self._tasks.append(task)
 
     async def _know_worth(self) -> None:
@@ -218,37 +175,37 @@ class Risk:
         while self._account.worth() is None:
             if time.monotonic() > deadline:
                 raise GateRefused(
-                    f"{self._node.name}: gate guards: the account's worth is not known within "
-                    f"{_WORTH_WITHIN:g} s; guards can't look, so nothing trades"
+                    f"{self._context.node.name}: gate guards: the account's worth is not known "
+                    f"within {_WORTH_WITHIN:g} s; guards can't look, so nothing trades"
                 )
             await asyncio.sleep(_POLL)
 
-    def _forget_others(self) -> None:
-        """Take back what stands in the journal of guards that say it no more.
+    def _withdraw_others(self) -> None:
+        """Withdraw verdicts that stand in the journal and that no guard holds any more.
 
         A guard may have left the document, or halted in a dry run.
         """
+        journal = self._context.journal
         standing = {(v.guard, v.scope) for v in self.desk.verdicts.standing()}
-        for _, verdict in self._journal.standing():
+        for _, verdict in journal.standing():
             if verdict.guard.startswith("node.") or (verdict.guard, verdict.scope) in standing:
                 continue
             if verdict.guard not in self.guards:
-                self.told.news(
+                self.alerts.report(
                     "off",
                     f"{verdict.guard} is no guard of the document any more: its "
                     f"{verdict.action.name.lower()} on {verdict.scope} ends ({verdict.reason})",
                 )
-            over = Verdict(action=Action.NONE, guard=verdict.guard, scope=verdict.scope)
-            self._journal.verdict(over)
+            journal.verdict(Verdict(action=Action.NONE, guard=verdict.guard, scope=verdict.scope))
 
-    # What the watch tells -----------------------------------------------------------------------
+    # What the watch finds -----------------------------------------------------------------------
 
     def failed(self, source: str, text: str) -> None:
-        """Tell the guards of something of the desk that failed."""
+        """Pass to the guards that something of the desk failed."""
         self.desk.erred(source, text)
 
     def differed(self, kind: str, instrument: str, detail: str) -> None:
-        """Tell the guards of what the venue says otherwise of the account than our books."""
+        """Pass to the guards that the venue and our books differ."""
         self.desk.differed(kind, instrument, detail)
 
     def measured(self, skew: float) -> None:
@@ -266,27 +223,27 @@ class Risk:
 
     # The way out -------------------------------------------------------------------------------
 
-    async def finish(self, seconds: float, stop: Stop) -> None:
+    async def finish(self, seconds: float, stop: StopSignal) -> None:
         """Let a flatten that is under way come to its end, for a bounded time."""
         if not self.closing:
             return
-        self._say("a flatten is under way: the stop waits for it")
+        self._context.say("a flatten is under way: the stop waits for it")
         deadline = time.monotonic() + seconds
         while self.closing and time.monotonic() < deadline and not stop.quick:
             await asyncio.sleep(_POLL)
         if self.closing:
-            self.told.news(
+            self.alerts.report(
                 "not_flat",
                 "the node stops and is NOT flat: the flatten goes on at its next start",
             )
 
     async def stop(self) -> None:
-        """Look no more."""
+        """End the tasks and the desk."""
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._rest.on_error = None
+        self._context.rest.on_error = None
         self._fills.close()
         self.desk.stop()
 
@@ -299,7 +256,7 @@ class Risk:
         if isinstance(event, OrderRejected) and event.reason == GIVEN_UP:
             self.failed("order", f"{event.client_order_id.value} was never answered")
 
-    def _hear_venue(self, maintenance: str, closed: frozenset[str]) -> None:
+    def _on_notice(self, maintenance: str, closed: frozenset[str]) -> None:
         self.desk.maintenance = maintenance
         self.markets.closed = closed
 
@@ -318,39 +275,37 @@ class Risk:
         return f"{verdict.action.name.lower()} by {verdict.guard}: {verdict.reason}"
 
 
-MAIL_EVERY = 0.25
-_SECOND = 1_000_000_000
-
-
-async def keep_looking(desk: RiskDesk, markets: LiveMarkets, every: float) -> None:
-    """Let the guards look every so many seconds, and measure how late the loop lets them."""
+async def keep_evaluating(desk: RiskDesk, markets: MarketReader, every: float) -> None:
+    """Evaluate the guards every so many seconds, and measure how late the loop is."""
     loop = asyncio.get_running_loop()
     planned = loop.time()
     while True:
         planned += every
         await asyncio.sleep(max(0.0, planned - loop.time()))
         late = loop.time() - planned
-        markets.lag_ns = max(0, round(late * _SECOND))
+        markets.lag_ns = max(0, round(late * SECOND))
         if late > every:
             # What was missed is not made up for.
             planned = loop.time()
         desk.evaluate()
 
 
-async def keep_reading(mail: DeskMail) -> None:
+async def keep_reading(mail: MailDesk) -> None:
     """Do what is asked for in the mailbox."""
     while True:
         await asyncio.sleep(MAIL_EVERY)
-        mail.look()
+        mail.answer_all()
 
 
-async def keep_counting(desk: RiskDesk, told: RiskAlerts, alerts: Alerts, journal: Journal) -> None:
+async def keep_counting(
+    desk: RiskDesk, risk_alerts: RiskAlerts, alerts: Alerts, journal: Journal
+) -> None:
     """Notice guards that fall silent, and write down what became of the alerts."""
     while True:
         await asyncio.sleep(1.0)
         if desk.heartbeats is not None:
             silent = desk.heartbeats.silent(time.monotonic_ns())
-            told.silences(key for key in silent if not desk.guards[key].failed)
+            risk_alerts.silences(key for key in silent if not desk.guards[key].failed)
         count_alerts(alerts, journal)
 
 

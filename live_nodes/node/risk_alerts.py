@@ -1,10 +1,10 @@
-"""Which of the guards' doings a person must hear of, and in which words."""
+"""Alerts on guards and closings: which a person gets, how urgent they are, and their words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from live_nodes.local.alerts import Level, Tell
+from live_nodes.local.alerts import AlertSink, Level
 from strategies.messages import Action, Verdict
 from strategies.verdicts import VerdictBoard
 
@@ -19,26 +19,22 @@ class RiskAlerts:
     ----------
     board : VerdictBoard
         Knows what a verdict replaced.
-    tell : Tell
-        Brings them to a person.
-    note : callable
-        Takes ``(kind, text)`` for the journal.
-    say : callable
-        Takes a line for the person who watches the node.
+    alert, note, say : callable
+        Send it to a person, note it in the journal as ``(kind, text)``, print it.
     """
 
     def __init__(
         self,
         board: VerdictBoard,
-        tell: Tell,
+        alert: AlertSink,
         note: Callable[[str, str], None],
         say: Callable[[str], None],
     ) -> None:
-        self._board, self._tell, self._note, self._say = board, tell, note, say
+        self._board, self._sink, self._note, self._say = board, alert, note, say
         self._silent: set[str] = set()
 
-    def hear(self, verdict: Verdict) -> None:
-        """Tell of a halt that does not pass by itself, when it begins, changes its kind and ends.
+    def on_verdict(self, verdict: Verdict) -> None:
+        """Alert on a halt that does not pass by itself: when it begins, changes its kind and ends.
 
         Those of the node itself and of passing guards come and go by the minute; they are in the
         journal.
@@ -59,12 +55,12 @@ class RiskAlerts:
                 f"{before.name.lower()} on {verdict.scope} by {verdict.guard} is over{why}", "info"
             )
 
-    def news(self, kind: str, text: str) -> None:
-        """Tell how a flatten goes (`actors.closing.closer.OnNews`)."""
+    def report(self, kind: str, text: str) -> None:
+        """Alert on how a flatten goes (`actors.closing.closer.OnNews`)."""
         self._out(text, LEVELS.get(kind, "warning"), "flatten")
 
     def silences(self, silent: Iterable[str]) -> None:
-        """Tell once of each required guard that is silent, and once when it is heard again."""
+        """Alert once on each required guard that falls silent, and once when it is back."""
         now = set(silent)
         for key in sorted(now - self._silent):
             self._alert(f"guard {key} is silent: no entries until it is heard of", "critical")
@@ -76,8 +72,8 @@ class RiskAlerts:
         self._out(text, level, "guard")
 
     def _out(self, text: str, level: Level, source: str) -> None:
-        # The journal comes last: where it can't be written, a person must hear all the more.
-        self._tell(text, level, source)
+        # The journal comes last: where it can't be written, the alert matters all the more.
+        self._sink(text, level, source)
         self._say(text)
         self._note(source, text)
 

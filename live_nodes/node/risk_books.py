@@ -23,7 +23,7 @@ OWNER, UNTOLD = "risk", "untold."
 """Where the journal keeps which executions the guards were not told of."""
 
 
-class Hears(Protocol):
+class FillListener(Protocol):
     """What is told of executions: `actors.desk.risk_desk.RiskDesk`."""
 
     books: Books
@@ -35,22 +35,22 @@ class Hears(Protocol):
         """Hear of a funding payment."""
 
 
-class Fills:
+class FillBooking:
     """Takes the journal's executions to the books and to the guards.
 
     Parameters
     ----------
     journal : Journal
         With the run begun; its listener from here on.
-    anew : bool
+    fresh : bool
         Whether what was before is no concern of this run (paper).
-    dry : bool
+    dry_run : bool
         Whether nothing may be forgotten (a dry run, whose guards only play).
     """
 
-    def __init__(self, journal: Journal, *, anew: bool = False, dry: bool = False) -> None:
-        self._journal, self._anew, self._dry = journal, anew, dry
-        self._desk: Hears | None = None
+    def __init__(self, journal: Journal, *, fresh: bool = False, dry_run: bool = False) -> None:
+        self._journal, self._fresh, self._dry_run = journal, fresh, dry_run
+        self._desk: FillListener | None = None
         self._owners: Mapping[str, str] = {}
         journal.fill_listeners.append(self._hear)
 
@@ -68,26 +68,26 @@ class Fills:
         """
         self._owners = owners
         books = Books()
-        if not self._anew:
+        if not self._fresh:
             untold = self._untold()
             told = (row for row in self._journal.fills_since(0) if _name(row) not in untold)
-            fold(told, books, owners)
+            book_fills(told, books, owners)
         return books
 
-    def begin(self, desk: Hears) -> None:
+    def begin(self, desk: FillListener) -> None:
         """Tell the desk what it was not told of, and everything new from here on.
 
         To be called inside `Journal.together`, with the guards' first look.
         """
         self._desk = desk
-        if self._anew:
+        if self._fresh:
             return
         untold = self._untold()
         if untold:
             for row in self._journal.fills_since(0):
                 if _name(row) in untold:
-                    tell(row, desk, self._owners)
-            if not self._dry:
+                    pass_fill(row, desk, self._owners)
+            if not self._dry_run:
                 self._journal.forget_states(OWNER, UNTOLD)
 
     def _untold(self) -> set[str]:
@@ -95,19 +95,19 @@ class Fills:
 
     def _hear(self, row: FillRow) -> None:
         if self._desk is not None:
-            tell(row, self._desk, self._owners)
-        elif not self._anew:
+            pass_fill(row, self._desk, self._owners)
+        elif not self._fresh:
             self._journal.save_state(OWNER, _name(row), b"")
 
 
-def fold(rows: Iterable[FillRow], books: Books, owners: Mapping[str, str]) -> None:
+def book_fills(rows: Iterable[FillRow], books: Books, owners: Mapping[str, str]) -> None:
     """Book executions, the oldest first."""
     folding = _Folding(books)
     for row in rows:
-        tell(row, folding, owners)
+        pass_fill(row, folding, owners)
 
 
-def tell(row: FillRow, desk: Hears, owners: Mapping[str, str]) -> None:
+def pass_fill(row: FillRow, desk: FillListener, owners: Mapping[str, str]) -> None:
     """Tell an execution of the desk's own; what others traded by hand is not the desk's result."""
     if row.kind == FUNDING:
         for key, share in _shares(row, desk.books, owners).items():

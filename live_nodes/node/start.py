@@ -1,5 +1,4 @@
-"""From a built node to one whose strategies may start: connected, logged in, and of one mind with
-the venue.
+"""Connect a built node, prove its logins, and reconcile it with the venue.
 
 Engine-specific. Takes the place of `NautilusKernel.start_async`, which waits in a busy loop, starts
 strategies on a refused login, believes an empty answer, and leaves a zombie where it fails
@@ -10,19 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.live.node import TradingNode
 from nautilus_trader.model.identifiers import ComponentId
 
 from config.documents import Node
 from config.errors import DeskError, GateRefused
-from live_nodes.bybit.links import Links
-from live_nodes.bybit.rest import VenueRest
+from live_nodes.bybit.links import VenueLinks
 from live_nodes.node.account import CacheAccount
 from live_nodes.node.build import FEED
+from live_nodes.node.context import NodeContext
 from live_nodes.node.feed import NodeFeed
 from live_nodes.node.preflight import (
     GateFailure,
@@ -37,27 +34,17 @@ _TICK = 0.05
 _ASK_EVERY = 0.5
 _RECONCILE_EVERY = 2.0
 _PRICES_WITHIN = 10.0
-Say = Callable[[str], None]
 
 
-async def connect(node: Node, made: TradingNode, links: Links) -> None:
+async def connect(context: NodeContext) -> None:
     """Start the engines, connect, and wait until every link is proven.
-
-    Parameters
-    ----------
-    node : Node
-        The document.
-    made : TradingNode
-        Built.
-    links : Links
-        Of its clients.
 
     Raises
     ------
     GateRefused
         When it is not so in time, or a login is refused.
     """
-    kernel = made.kernel
+    node, kernel, links = context.node, context.kernel, context.links
     kernel._register_executor()
     kernel._start_engines()
     deadline = time.monotonic() + node.gates.connect_timeout
@@ -83,26 +70,23 @@ async def connect(node: Node, made: TradingNode, links: Links) -> None:
         await asyncio.sleep(_TICK)
 
 
-async def reconcile(
-    node: Node, made: TradingNode, rest: VenueRest, products: tuple[str, ...]
-) -> None:
-    """Take over what the venue has, and compare it with what the venue says to us ourselves.
+async def reconcile(context: NodeContext) -> None:
+    """Let the engine take over what the venue has, and compare both by our own requests.
 
     Raises
     ------
     GateRefused
         When both still differ after the time for it.
     """
-    kernel = made.kernel
+    node, kernel = context.node, context.kernel
     deadline = time.monotonic() + node.gates.reconcile_timeout
     await _reconcile_engine(node, kernel)
     kernel.emulator.start()
     kernel._initialize_portfolio()
-    account = CacheAccount(kernel.cache)
     again_at = time.monotonic() + _RECONCILE_EVERY
     while True:
         try:
-            failures = await differences(node, account, kernel.cache, rest, products)
+            failures = await venue_differences(context)
         except DeskError as error:
             failures = [
                 GateFailure("comparison", str(error), "an answer", "see the venue's status")
@@ -118,12 +102,12 @@ async def reconcile(
         await asyncio.sleep(_ASK_EVERY)
 
 
-async def differences(
-    node: Node, account: CacheAccount, cache: Any, rest: VenueRest, products: tuple[str, ...]
-) -> list[GateFailure]:
+async def venue_differences(context: NodeContext) -> list[GateFailure]:
     """Return where the engine's cache and the venue differ: open orders, positions, balance."""
+    cache, rest = context.kernel.cache, context.rest
+    account = CacheAccount(cache)
     there: dict[str, Decimal] = {}
-    for product in products:
+    for product in context.facts.products:
         for order in await rest.open_orders(product):
             there[order.order_id] = order.quantity - order.filled
     here = {
@@ -132,20 +116,18 @@ async def differences(
         if order.venue_order_id is not None
     }
     failures = orders_gate(there, here)
-    if "LINEAR" in products:
+    if "LINEAR" in context.facts.products:
         held = {name: found.quantity for name, found in (await rest.positions()).items()}
         ours = {name: q for name, q in account.positions().items() if "-LINEAR." in name}
         failures += positions_gate(held, ours)
-    wallet = await rest.wallet()
-    failures += balance_gate(
-        wallet.balances.get("USDT", Decimal(0)), account.balance(), node.gates.balance_tolerance
-    )
-    return failures
+    balance = (await rest.wallet()).balances.get("USDT", Decimal(0))
+    tolerance = context.node.gates.balance_tolerance
+    return failures + balance_gate(balance, account.balance(), tolerance)
 
 
-async def hear_prices(made: TradingNode, say: Say) -> NodeFeed:
+async def await_prices(context: NodeContext) -> NodeFeed:
     """Start the node's own subscriptions and wait a while for a price of each perpetual."""
-    trader = made.trader
+    trader = context.trading_node.trader
     trader.start_actor(ComponentId(FEED))
     feed = next(actor for actor in trader.actors() if actor.id.value == FEED)
     assert isinstance(feed, NodeFeed)
@@ -156,7 +138,9 @@ async def hear_prices(made: TradingNode, say: Say) -> NodeFeed:
     missing = feed.missing(perpetuals)
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        say(f"no price yet of {', '.join(missing[:3])}{more}: orders in them will be refused")
+        context.say(
+            f"no price yet of {', '.join(missing[:3])}{more}: orders in them will be refused"
+        )
     return feed
 
 
@@ -185,7 +169,7 @@ def _connecting(engine: Any) -> list[asyncio.Task[Any]]:
     ]
 
 
-def _raise_failed(node: Node, tasks: list[asyncio.Task[Any]], links: Links) -> None:
+def _raise_failed(node: Node, tasks: list[asyncio.Task[Any]], links: VenueLinks) -> None:
     if links.failure():
         refuse(node.name, links_gate({"login": links.failure()}))
     for task in tasks:
@@ -194,7 +178,7 @@ def _raise_failed(node: Node, tasks: list[asyncio.Task[Any]], links: Links) -> N
             raise GateRefused(f"{node.name}: gate links: connecting failed: {error}") from error
 
 
-def _lacking(links: Links, what: str) -> dict[str, str]:
+def _lacking(links: VenueLinks, what: str) -> dict[str, str]:
     lacking = {}
     for name, state in links.states().items():
         if not state.connected:

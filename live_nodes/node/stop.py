@@ -12,14 +12,12 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from nautilus_trader.live.node import TradingNode
-
-from actors.gate.gate import OrderGate
 from actors.records.order_facts import OrderFacts
 from config.documents import Node
 from config.errors import DeskError
 from live_nodes.bybit.facts import VenueOrder
-from live_nodes.bybit.rest import VenueRest
+from live_nodes.node.context import NodeContext
+from live_nodes.node.report import Say
 from strategies.base import DeskStrategy
 from strategies.order_ids import owner_of
 
@@ -29,15 +27,14 @@ _SHARE = 0.4
 _AGAIN = 1.0
 """Seconds after which a position that is still open, with no order for it, gets another."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-Say = Callable[[str], None]
 
 
 class StopRequestedError(Exception):
     """A signal, or the end of the given time, came in the midst of something."""
 
 
-class Stop:
-    """Hears signals; the first asks for an orderly stop, a second for a quick one.
+class StopSignal:
+    """Takes signals; the first asks for an orderly stop, a second for a quick one.
 
     Attributes
     ----------
@@ -59,15 +56,15 @@ class Stop:
     def listen(self) -> None:
         """Take the signals; again after the engine's kernel took them when it was made."""
         for number in SIGNALS:
-            self._loop.add_signal_handler(number, self.hear, number.name)
+            self._loop.add_signal_handler(number, self.request, number.name)
         self._loop.remove_signal_handler(signal.SIGABRT)
 
-    def deafen(self) -> None:
+    def release_signals(self) -> None:
         """Give the signals back."""
         for number in SIGNALS:
             self._loop.remove_signal_handler(number)
 
-    def hear(self, reason: str) -> None:
+    def request(self, reason: str) -> None:
         """Ask for a stop."""
         if self.reason:
             self.quick = True
@@ -111,7 +108,7 @@ class Stop:
                 await asyncio.gather(task, return_exceptions=True)
 
 
-async def watched(name: str, work: Coroutine[Any, Any, None], stop: Stop, say: Say) -> None:
+async def watched(name: str, work: Coroutine[Any, Any, None], stop: StopSignal, say: Say) -> None:
     """Do work that lasts as long as the node: nobody waits for it, so its error ends the node."""
     task = asyncio.ensure_future(work)
     try:
@@ -124,21 +121,14 @@ async def watched(name: str, work: Coroutine[Any, Any, None], stop: Stop, say: S
         task.cancel()
 
 
-async def wind_down(
-    node: Node,
-    made: TradingNode,
-    strategies: Mapping[str, DeskStrategy],
-    gate: OrderGate,
-    stop: Stop,
-    say: Say,
-    seconds: float,
-) -> None:
+async def wind_down(context: NodeContext, stop: StopSignal, seconds: float) -> None:
     """Let nothing new begin, cancel what rests, close what is to be closed, stop the strategies.
 
     Orders that protect a position that is kept (reduce-only ones) stay at the venue. All of it and
     the engine's own stop take about as long as `seconds` at most.
     """
-    gate.hold(no_entry)
+    node, strategies = context.node, context.strategies
+    context.gate.hold(no_entry)
     seconds *= _SHARE
     if node.on_stop == "keep":
         for strategy in strategies.values():
@@ -151,46 +141,44 @@ async def wind_down(
                     strategy.cancel_order(order)
         await _until(lambda: not _resting(node, strategies), seconds, stop)
     if node.on_stop == "flatten" and not stop.quick:
-        await _close(strategies, seconds, stop, say)
+        await _close(context, seconds, stop)
+    trader = context.trading_node.trader
     for strategy in strategies.values():
         if strategy.is_running:
-            made.trader.stop_strategy(strategy.id)
-    for actor in made.trader.actors():
+            trader.stop_strategy(strategy.id)
+    for actor in trader.actors():
         if actor.is_running:
-            made.trader.stop_actor(actor.id)
+            trader.stop_actor(actor.id)
     if not stop.quick:
         await _until(lambda: not _resting(node, strategies), seconds, stop)
 
 
-async def _close(
-    strategies: Mapping[str, DeskStrategy], seconds: float, stop: Stop, say: Say
-) -> None:
+async def _close(context: NodeContext, seconds: float, stop: StopSignal) -> None:
     """Close all positions; what the venue rejects, such as for its rate limit, is sent again."""
-    closing = sum(len(strategy.holdings()) for strategy in strategies.values())
+    strategies = context.strategies.values()
+    closing = sum(len(strategy.holdings()) for strategy in strategies)
     if closing:
-        say(f"closing {closing} position{'' if closing == 1 else 's'}")
+        context.say(f"closing {closing} position{'' if closing == 1 else 's'}")
     deadline = time.monotonic() + seconds
     while closing and time.monotonic() < deadline and not stop.quick:
-        for strategy in strategies.values():
+        for strategy in strategies:
             for name, quantity in sorted(strategy.holdings().items()):
                 if not strategy.orders_under_way({name}):
                     strategy.send_market(_id_of(strategy, name), -quantity, "stop")
         await _until(
-            lambda: not any(s.holdings() for s in strategies.values()),
+            lambda: not any(strategy.holdings() for strategy in strategies),
             min(_AGAIN, deadline - time.monotonic()),
             stop,
         )
-        closing = sum(len(strategy.holdings()) for strategy in strategies.values())
+        closing = sum(len(strategy.holdings()) for strategy in strategies)
 
 
-async def verify(
-    node: Node, rest: VenueRest, universe: list[str], products: tuple[str, ...], seconds: float
-) -> list[str]:
+async def verify(context: NodeContext, seconds: float) -> list[str]:
     """Ask the venue whether it is as it should be after the stop; return what is not, in words."""
     deadline = time.monotonic() + seconds
     while True:
         try:
-            wrong = await _left(node, rest, universe, products)
+            wrong = await _left(context)
         except DeskError as error:
             wrong = [f"the venue could not be asked: {error}"]
         if not wrong or time.monotonic() > deadline:
@@ -198,20 +186,19 @@ async def verify(
         await asyncio.sleep(_POLL * 5)
 
 
-async def _left(
-    node: Node, rest: VenueRest, universe: list[str], products: tuple[str, ...]
-) -> list[str]:
-    orders = [order for product in products for order in await rest.open_orders(product)]
+async def _left(context: NodeContext) -> list[str]:
+    node, rest, facts = context.node, context.rest, context.facts
+    orders = [order for product in facts.products for order in await rest.open_orders(product)]
     wrong = [
         f"order {order.order_link_id} is still open at the venue"
         for order in orders
         if _is_ours(node, order) and not (node.on_stop == "keep" and order.reduce_only)
     ]
-    if node.on_stop == "flatten" and "LINEAR" in products:
+    if node.on_stop == "flatten" and "LINEAR" in facts.products:
         wrong += [
             f"{name}: {position.quantity:f} is still held at the venue"
             for name, position in (await rest.positions()).items()
-            if name in universe
+            if name in facts.universe
         ]
     return wrong
 
@@ -238,7 +225,7 @@ def no_entry(facts: OrderFacts) -> str | None:
     return None if facts.is_exit else "the node is stopping"
 
 
-async def _until(done: Callable[[], bool], seconds: float, stop: Stop) -> None:
+async def _until(done: Callable[[], bool], seconds: float, stop: StopSignal) -> None:
     deadline = time.monotonic() + seconds
     while not done() and time.monotonic() < deadline and not stop.quick:
         await asyncio.sleep(_POLL)

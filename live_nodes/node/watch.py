@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
 
 from nautilus_trader.common.component import Logger
 from nautilus_trader.model.identifiers import InstrumentId
 
 from actors.gate.gate import AccountView
-from actors.records.journal import Journal
 from actors.records.order_facts import Hold, OrderFacts
-from config.documents.watch import Watch as Document
 from config.errors import DeskError
-from live_nodes.bybit.links import LinkState
-from live_nodes.bybit.rest import VenueError, VenueRest
+from live_nodes.bybit.rest import VenueError
 from live_nodes.node.audit import Audit
+from live_nodes.node.context import NodeContext
+from live_nodes.node.feed import NodeFeed
+from live_nodes.node.risk import NodeRisk
 from live_nodes.node.watch_rules import (
     TOPIC,
-    Board,
-    Crossings,
-    Feeds,
+    BookCrossings,
+    FeedSilences,
+    NodeVerdicts,
     clock_verdict,
     feed_verdicts,
     link_verdict,
@@ -35,7 +34,7 @@ from live_nodes.node.watch_rules import (
     public_link,
     sweep_verdict,
 )
-from live_nodes.reconcile.recorder import Recorder
+from live_nodes.reconcile.recorder import JournalRecorder
 from live_nodes.reconcile.sweep import Sweep
 from strategies.messages import Action, Verdict
 
@@ -43,104 +42,54 @@ LOOK_EVERY = 0.25
 ACCOUNT_LINKS = ("private", "trade")
 
 
-class LinksView(Protocol):
-    """What the watch asks of `live_nodes.bybit.links.Links`."""
-
-    def states(self) -> dict[str, LinkState]:
-        """Return what is known of each link."""
-
-    def ready(self, name: str) -> bool:
-        """Whether a link may be relied on."""
-
-    async def tick(self) -> list[str]:
-        """Look at all links; returns those found half-open."""
-
-    async def renew(self, name: str) -> None:
-        """Connect a public link anew."""
-
-
-class Listener(Protocol):
-    """Who is told what the watch finds: `live_nodes.node.risk.Risk`."""
-
-    def failed(self, source: str, text: str) -> None:
-        """Hear of something of the desk that failed."""
-
-    def differed(self, kind: str, instrument: str, detail: str) -> None:
-        """Hear of a finding of the sweep."""
-
-    def measured(self, skew: float) -> None:
-        """Hear by how many seconds the venue's clock is before ours."""
-
-
-class Watch:
+class NodeWatch:
     """Watches a running node.
 
     Parameters
     ----------
-    kernel : NautilusKernel
-        The node's.
-    journal : Journal
-        With the run begun.
-    links : LinksView
-        The node's links.
-    rest : VenueRest
-        Entered; asked for the clock.
-    recorder : Recorder
+    context : NodeContext
+        Connected.
+    recorder : JournalRecorder
         Takes the snapshots.
     account : AccountView
         What the account is worth.
-    document : config.documents.watch.Watch
-        Periods and policies.
-    max_clock_skew : float
-        Seconds, of the document's gates.
-    heard : mapping of str to int
-        When each instrument that must speak was heard last, UNIX nanoseconds (`NodeFeed.heard_ns`);
-        what the strategies subscribe to beside it is found in the cache.
+    feed : NodeFeed
+        When each instrument was updated last; what the strategies subscribe to beside it is found
+        in the cache.
+    risk : NodeRisk
+        Takes what it finds.
     sweep : Sweep or None
         None in paper trading, whose account is not at the venue.
-    audit : Audit or None
+    audit : Audit
         Finished as decisions are carried out.
-    candles : callable or None
+    candles : callable
         Fetches candles that the feed has missed, given the time (UNIX nanoseconds); returns whose
         came (`live_nodes.node.warm_up.WarmUp.complete`).
-    on_news : callable, optional
-        Hears every new verdict of the watch in words.
-    listener : Listener, optional
-        Told what it finds.
     """
 
     def __init__(
         self,
-        kernel: Any,
-        journal: Journal,
-        links: LinksView,
-        rest: VenueRest,
-        recorder: Recorder,
+        context: NodeContext,
+        recorder: JournalRecorder,
         account: AccountView,
-        document: Document,
-        max_clock_skew: float,
-        heard: Mapping[str, int],
+        feed: NodeFeed,
+        risk: NodeRisk,
         *,
-        sweep: Sweep | None = None,
-        audit: Audit | None = None,
-        candles: Callable[[int], Awaitable[list[str]]] | None = None,
-        on_news: Callable[[str], None] | None = None,
-        listener: Listener | None = None,
+        sweep: Sweep | None,
+        audit: Audit,
+        candles: Callable[[int], Awaitable[list[str]]],
     ) -> None:
-        self._listener = listener
-        self._kernel, self._journal, self._links, self._rest = kernel, journal, links, rest
-        self._recorder, self._account, self._document = recorder, account, document
-        self._max_skew = max_clock_skew
-        self._heard = heard
-        self._ids = {name: InstrumentId.from_str(name) for name in heard}
-        self._sweep, self._audit, self._on_news = sweep, audit, on_news
-        self._candles = candles
-        self._board = Board()
-        self._feeds = Feeds(self._ids, document.feed_silence, time.time_ns())
-        self._crossings = Crossings()
+        self._context, self._kernel, self._journal = context, context.kernel, context.journal
+        self._links, self._rest, self._document = context.links, context.rest, context.node.watch
+        self._recorder, self._account, self._feed, self._risk = recorder, account, feed, risk
+        self._sweep, self._audit, self._candles = sweep, audit, candles
+        self._ids = {name: InstrumentId.from_str(name) for name in feed.updated_ns}
+        self._verdicts = NodeVerdicts()
+        self._feeds = FeedSilences(self._ids, self._document.feed_silence, time.time_ns())
+        self._crossings = BookCrossings()
         self._log = Logger("Watch")
-        self._shown: dict[str, str] = {}
-        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._link_states: dict[str, str] = {}
+        self._renewing: dict[str, asyncio.Task[None]] = {}
         self._clock_halt: Verdict | None = None
         self._failures = 0
         self._failure = ""
@@ -153,7 +102,7 @@ class Watch:
         DeskError
             If the journal can't be written or backed up: the node must stop.
         """
-        self._forget_last_run()
+        self._withdraw_last_run()
         try:
             await asyncio.gather(
                 self._keep_looking(),
@@ -161,10 +110,10 @@ class Watch:
                 self._repeat(self._document.backup_every, self._back_up),
                 self._keep_measuring_the_clock(),
                 *([] if self._sweep is None else [self._keep_sweeping(self._sweep)]),
-                *([] if self._candles is None else [self._keep_candles(self._candles)]),
+                self._keep_candles(),
             )
         finally:
-            for task in self._asking.values():
+            for task in self._renewing.values():
                 task.cancel()
 
     def hold(self) -> Hold:
@@ -186,45 +135,43 @@ class Watch:
         for name in await self._links.tick():
             self._journal.count("half_open_links")
             self._say("link", f"{name}: fell silent and is connected anew")
-            if self._listener is not None:
-                self._listener.failed("link", f"{name} fell silent")
+            self._risk.failed("link", f"{name} fell silent")
         self._write_links()
         now = time.time_ns()
-        self._hear_feeds()
+        self._note_feeds()
         for name in self._feeds.to_renew(now):
             self._journal.count("feed_renewals")
             self._renew(name, f"silent for {self._document.feed_silence:g} s")
         for name in self._crossings.lasting(self._crossed(), now):
             self._journal.count("crossed_books")
             self._renew(public_link(name), f"the book of {name} is crossed")
-        if self._audit is not None and self._audit.look():
+        if self._audit.finish_done():
             # A backup that knows of this rebalance can't lead to a second one.
             self._journal.back_up()
         self._publish(now)
 
     def _write_links(self) -> None:
         for name, state in self._links.states().items():
-            word = "ready" if state.ready else "connected" if state.connected else "down"
-            shown = f"{word}|{state.failure}"
-            if self._shown.get(name) != shown:
-                if name in self._shown or word != "ready":
-                    self._journal.count(f"link_{word}")
-                self._shown[name] = shown
-                self._journal.link(name, word, state.failure)
+            shown = f"{state.word}|{state.failure}"
+            if self._link_states.get(name) != shown:
+                if name in self._link_states or state.word != "ready":
+                    self._journal.count(f"link_{state.word}")
+                self._link_states[name] = shown
+                self._journal.link(name, state.word, state.failure)
 
-    def _hear_feeds(self) -> None:
+    def _note_feeds(self) -> None:
         cache = self._kernel.cache
         for name, instrument_id in self._ids.items():
-            self._feeds.hear(name, self._heard[name])
+            self._feeds.note(name, self._feed.updated_ns[name])
             for update in (
                 cache.quote_tick(instrument_id),
                 cache.trade_tick(instrument_id),
             ):
                 if update is not None:
-                    self._feeds.hear(name, update.ts_init)
+                    self._feeds.note(name, update.ts_init)
             book = cache.order_book(instrument_id)
             if book is not None:
-                self._feeds.hear(name, book.ts_last)
+                self._feeds.note(name, book.ts_last)
 
     def _crossed(self) -> list[str]:
         cache = self._kernel.cache
@@ -242,9 +189,9 @@ class Watch:
         if link not in self._links.states():
             return
         self._say("feed", f"{link}: {why}, connecting anew")
-        task = self._asking.get(link)
+        task = self._renewing.get(link)
         if task is None or task.done():
-            self._asking[link] = asyncio.create_task(self._links.renew(link))
+            self._renewing[link] = asyncio.create_task(self._links.renew(link))
 
     def _publish(self, now: int) -> None:
         policies = self._document.policies
@@ -260,7 +207,7 @@ class Watch:
             found += position_verdicts(self._sweep.halts)
         if policies.feed == "halt":
             found += feed_verdicts(self._feeds.silent(now), self._document.feed_silence)
-        for verdict in self._board.update(found):
+        for verdict in self._verdicts.update(found):
             self._kernel.msgbus.publish(TOPIC, verdict)
             if verdict.action != Action.NONE:
                 self._journal.count(f"halts_{verdict.guard}")
@@ -268,8 +215,8 @@ class Watch:
             else:
                 self._say("halt", f"{verdict.scope}: {verdict.guard} is over")
 
-    def _forget_last_run(self) -> None:
-        """Take back what the watch of the last run left standing: this one looks for itself."""
+    def _withdraw_last_run(self) -> None:
+        """Withdraw what the watch of the last run left standing: this one looks for itself."""
         for _, verdict in self._journal.standing():
             if verdict.guard.startswith("node."):
                 over = Verdict(action=Action.NONE, guard=verdict.guard, scope=verdict.scope)
@@ -285,8 +232,7 @@ class Watch:
     def _snapshot(self) -> None:
         self._recorder.snapshot(self._account)
         for name, state in self._links.states().items():
-            word = "ready" if state.ready else "connected" if state.connected else "down"
-            self._journal.link(name, word, state.failure)
+            self._journal.link(name, state.word, state.failure)
 
     def _back_up(self) -> None:
         self._journal.back_up()
@@ -299,9 +245,9 @@ class Watch:
                 self._journal.count("clock_failed")
                 self._log.warning(f"The clock could not be measured: {error}")
             else:
-                if self._listener is not None:
-                    self._listener.measured(skew)
-                before, self._clock_halt = self._clock_halt, clock_verdict(skew, self._max_skew)
+                self._risk.measured(skew)
+                limit = self._context.node.gates.max_clock_skew
+                before, self._clock_halt = self._clock_halt, clock_verdict(skew, limit)
                 if self._clock_halt is not None and before is None:
                     self._journal.count("clock_skewed")
                     self._say("clock", self._clock_halt.reason)
@@ -313,9 +259,7 @@ class Watch:
             try:
                 for finding in await sweep.look():
                     self._say(finding.kind, finding.detail, written=True)
-                    if self._listener is not None:
-                        name, detail = finding.instrument, finding.detail
-                        self._listener.differed(finding.kind.value, name, detail)
+                    self._risk.differed(finding.kind.value, finding.instrument, finding.detail)
             except VenueError as error:
                 self._failures += 1
                 self._failure = str(error)
@@ -324,11 +268,11 @@ class Watch:
             else:
                 self._failures = 0
 
-    async def _keep_candles(self, fetch: Callable[[int], Awaitable[list[str]]]) -> None:
+    async def _keep_candles(self) -> None:
         while True:
             await asyncio.sleep(1.0)
             try:
-                found = await fetch(time.time_ns())
+                found = await self._candles(time.time_ns())
             except DeskError as error:
                 self._journal.count("candles_failed")
                 self._log.warning(f"Candles that did not come could not be asked for: {error}")
@@ -348,5 +292,4 @@ class Watch:
         if not written:
             self._journal.note(kind, text)
         self._log.warning(f"{kind}: {text}")
-        if self._on_news is not None:
-            self._on_news(text)
+        self._context.say(text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from live_nodes.reconcile.sweep import Finding
+from live_nodes.reconcile.sweep import SweepFinding
 from strategies.messages import Action, Verdict
 
 TOPIC = "verdicts.node"
@@ -48,7 +48,7 @@ def sweep_verdict(failures: int, limit: int, why: str) -> Verdict | None:
     return _halt("sweep", "desk", reason, failures, limit)
 
 
-def position_verdicts(findings: Iterable[Finding]) -> list[Verdict]:
+def position_verdicts(findings: Iterable[SweepFinding]) -> list[Verdict]:
     """Return the halts of entries in instruments whose position nobody explains."""
     words: dict[str, str] = {}
     for finding in findings:
@@ -87,7 +87,7 @@ def _halt(
     )
 
 
-class Board:
+class NodeVerdicts:
     """The node's own standing verdicts: says which must be published when they change.
 
     One that stands is not published again because its measured value moves.
@@ -123,7 +123,7 @@ ANSWERED_S = 1.0
 """A word so soon after its link was connected anew came with the new subscription."""
 
 
-class Feeds:
+class FeedSilences:
     """When each instrument last spoke, and which links must be connected anew for it.
 
     Parameters
@@ -143,7 +143,7 @@ class Feeds:
         self._tries: dict[str, int] = {}
         """By instrument that was silent at the last look: how often its link was renewed for it."""
 
-    def hear(self, instrument: str, ts_ns: int) -> None:
+    def note(self, instrument: str, ts_ns: int) -> None:
         """Take down that an instrument spoke."""
         if ts_ns > self._heard.get(instrument, ts_ns):
             self._heard[instrument] = ts_ns
@@ -191,7 +191,7 @@ class Feeds:
         )
 
 
-class Crossings:
+class BookCrossings:
     """How long each book has been crossed, which no book of the venue is for longer than a moment.
 
     One is when a delta was lost: the adapter does not look at the update ids (live.md 2), and gives

@@ -86,7 +86,7 @@ def live(
 
     from config.errors import InputError
     from live_nodes.node.launch import live_document
-    from live_nodes.node.report import Options, raise_left
+    from live_nodes.node.report import RunOptions, raise_left
 
     say = _on_stderr()
     if force and not run_once:
@@ -94,7 +94,7 @@ def live(
     if duration is not None and run_once:
         raise InputError("--for and --run-once exclude each other")
     seconds = None if duration is None else _seconds("--for", duration)
-    options = Options(dry_run=dry_run, run_once=run_once, force=force, seconds=seconds)
+    options = RunOptions(dry_run=dry_run, run_once=run_once, force=force, seconds=seconds)
     report = live_document(file, tuple(settings or ()), options, say)
     if as_json:
         print(json.dumps(report.as_plain(), indent=2))

@@ -1,6 +1,6 @@
 """Check that all that a node needs is there: this machine, files, keys, the venue and its links.
 
-Each check gives a `Finding` and none keeps the others from running. Keys appear by the names of
+Each check gives a `DoctorCheck` and none keeps the others from running. Keys appear by the names of
 their variables only.
 """
 
@@ -31,19 +31,19 @@ from actors.records.journal_reading import read
 from config.documents import Node
 from config.errors import DeskError, GateRefused
 from live_nodes.bybit.rest import VenueRest
-from live_nodes.local.alerts import addresses_of
-from live_nodes.local.endpoints import Addresses, overridden, refuse_unconfirmed, venue_of
+from live_nodes.local.alerts import alert_urls_of
+from live_nodes.local.endpoints import Endpoints, overridden, refuse_unconfirmed, venue_endpoints
 from live_nodes.local.folder import state_folder
 from live_nodes.local.keys import KeyPair, key_names, keys_of, variables_of
-from live_nodes.node.preflight import Preflight, preflight, strangers_gate
+from live_nodes.node.preflight import Preflight, foreign_positions_gate, preflight
 from live_nodes.operate.doctor_trade import round_trip
-from live_nodes.reconcile.recovery import strange_positions
+from live_nodes.reconcile.recovery import foreign_positions
 
 _VALID_MS = 5_000
 
 
 async def link_answers(
-    where: Addresses,
+    where: Endpoints,
     products: Sequence[str],
     keys: KeyPair | None,
     seconds: float,
@@ -55,7 +55,7 @@ async def link_answers(
 
     Parameters
     ----------
-    where : Addresses
+    where : Endpoints
         Of the environment.
     products : sequence of str
         ``LINEAR``, ``SPOT``.
@@ -124,7 +124,7 @@ Grade = Literal["ok", "warn", "bad"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class DoctorCheck:
     """What one check found.
 
     Parameters
@@ -150,7 +150,7 @@ class Finding:
         return self.grade == "bad"
 
 
-def examine(node: Node, trade: float | None = None) -> list[Finding]:
+def examine(node: Node, trade: float | None = None) -> list[DoctorCheck]:
     """Run every check; with `trade`, also a round trip of about so many USDT.
 
     A round trip is only made when nothing else is bad.
@@ -161,17 +161,17 @@ def examine(node: Node, trade: float | None = None) -> list[Finding]:
         variables = variables_of()
         node, said = overridden(node, variables)
         if said:
-            findings.append(Finding("environment", "warn", said))
+            findings.append(DoctorCheck("environment", "warn", said))
         refuse_unconfirmed(node)
         keys = keys_of(node, variables)
     except DeskError as error:
-        return [*findings, Finding("keys", "bad", str(error), "see .env.example")]
+        return [*findings, DoctorCheck("keys", "bad", str(error), "see .env.example")]
     findings.append(_keys_found(node, keys))
     findings.append(alerts(node, variables))
     try:
-        where = venue_of(node, folder, lambda _: None)
+        where = venue_endpoints(node, folder, lambda _: None)
     except DeskError as error:
-        return [*findings, Finding("venue", "bad", str(error))]
+        return [*findings, DoctorCheck("venue", "bad", str(error))]
     findings += asyncio.run(_ask(node, keys, where, folder))
     if trade is not None:
         findings.append(_trade(node, keys, where, folder, findings, trade))
@@ -181,18 +181,18 @@ def examine(node: Node, trade: float | None = None) -> list[Finding]:
 # This machine -----------------------------------------------------------------------------------
 
 
-def python() -> Finding:
+def python() -> DoctorCheck:
     """Check the interpreter."""
     version = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info[:2] == PYTHON:
-        return Finding("python", "ok", version)
-    return Finding("python", "bad", version, f"use Python {PYTHON[0]}.{PYTHON[1]}")
+        return DoctorCheck("python", "ok", version)
+    return DoctorCheck("python", "bad", version, f"use Python {PYTHON[0]}.{PYTHON[1]}")
 
 
-def packages(lock: Path = LOCK) -> Finding:
+def packages(lock: Path = LOCK) -> DoctorCheck:
     """Hold the installed packages against the lock file."""
     if not lock.is_file():
-        return Finding("packages", "warn", f"{lock.name} is not here, so versions are unknown")
+        return DoctorCheck("packages", "warn", f"{lock.name} is not here, so versions are unknown")
     wanted = dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", lock.read_text(), re.MULTILINE))
     wrong = []
     for name, version in wanted.items():
@@ -203,67 +203,69 @@ def packages(lock: Path = LOCK) -> Finding:
         if installed != version:
             wrong.append(f"{name} {installed} instead of {version}")
     if not wrong:
-        return Finding("packages", "ok", f"{len(wanted)} as in {lock.name}")
+        return DoctorCheck("packages", "ok", f"{len(wanted)} as in {lock.name}")
     more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
     found = ", ".join(wrong[:5]) + more
     # One version of the engine is what everything here was measured with.
     grade: Grade = "bad" if any(w.startswith("nautilus-trader ") for w in wrong) else "warn"
-    return Finding("packages", grade, found, f"pip install -r {lock.name}")
+    return DoctorCheck("packages", grade, found, f"pip install -r {lock.name}")
 
 
-def disk(folder: Path) -> Finding:
+def disk(folder: Path) -> DoctorCheck:
     """Check the room where the journal goes."""
     place = folder
     while not place.exists():
         place = place.parent
     if not os.access(place, os.W_OK):
-        return Finding("disk", "bad", f"{place}: can't be written", "set `state` elsewhere")
+        return DoctorCheck("disk", "bad", f"{place}: can't be written", "set `state` elsewhere")
     free = shutil.disk_usage(place).free
     found = f"{free / (1 << 30):.1f} GiB free at {place}"
     if free < LEAST_FREE:
-        return Finding("disk", "warn", found, "make room: the journal grows while a node runs")
-    return Finding("disk", "ok", found)
+        return DoctorCheck("disk", "warn", found, "make room: the journal grows while a node runs")
+    return DoctorCheck("disk", "ok", found)
 
 
-def journal(folder: Path) -> Finding:
+def journal(folder: Path) -> DoctorCheck:
     """Check the node's journal, if it has one."""
     path = folder / NAME
     if not path.exists():
-        return Finding("journal", "ok", "none yet: the node was never started")
+        return DoctorCheck("journal", "ok", "none yet: the node was never started")
     pid = holder(folder)
     if pid is not None:
-        return Finding("journal", "ok", f"in use by process {pid}: the node is running")
+        return DoctorCheck("journal", "ok", f"in use by process {pid}: the node is running")
     try:
         found = damage(path)
     except DeskError as error:
-        return Finding("journal", "bad", str(error), "let this user read and write it")
+        return DoctorCheck("journal", "bad", str(error), "let this user read and write it")
     if found is None:
-        return Finding("journal", "ok", f"{path} is whole")
+        return DoctorCheck("journal", "ok", f"{path} is whole")
     remedy = "the next start puts it aside and takes the last good backup"
-    return Finding("journal", "warn", f"{path} is damaged: {found}", remedy)
+    return DoctorCheck("journal", "warn", f"{path} is damaged: {found}", remedy)
 
 
-def catalog(node: Node) -> Finding:
+def catalog(node: Node) -> DoctorCheck:
     """Check the document's catalog, if it names one."""
     if node.catalog is None:
-        return Finding("catalog", "ok", "none named: instruments come from the venue")
+        return DoctorCheck("catalog", "ok", "none named: instruments come from the venue")
     if (Path(node.catalog) / "CURRENT").exists():
-        return Finding("catalog", "ok", node.catalog)
+        return DoctorCheck("catalog", "ok", node.catalog)
     remedy = "make it (`perpdesk catalog demo`, `perpdesk catalog pull`) or leave `catalog` out"
-    return Finding("catalog", "bad", f"{node.catalog}: no catalog there", remedy)
+    return DoctorCheck("catalog", "bad", f"{node.catalog}: no catalog there", remedy)
 
 
-def alerts(node: Node, variables: Mapping[str, str]) -> Finding:
+def alerts(node: Node, variables: Mapping[str, str]) -> DoctorCheck:
     """Return whether somebody would hear of a halt; nothing is sent."""
     try:
-        found = addresses_of(node, variables)
+        found = alert_urls_of(node, variables)
     except GateRefused as error:
-        return Finding("alerts", "bad", str(error), "see .env.example")
+        return DoctorCheck("alerts", "bad", str(error), "see .env.example")
     if not found:
         remedy = "name a variable with addresses of apprise in `alerts`"
-        return Finding("alerts", "warn", "nobody hears of a halt: they go into a file only", remedy)
+        return DoctorCheck(
+            "alerts", "warn", "nobody hears of a halt: they go into a file only", remedy
+        )
     number = len(found)
-    return Finding(
+    return DoctorCheck(
         "alerts", "ok", f"{number} address{'' if number == 1 else 'es'} of {node.alerts}"
     )
 
@@ -271,31 +273,35 @@ def alerts(node: Node, variables: Mapping[str, str]) -> Finding:
 # The venue --------------------------------------------------------------------------------------
 
 
-def _keys_found(node: Node, keys: KeyPair | None) -> Finding:
+def _keys_found(node: Node, keys: KeyPair | None) -> DoctorCheck:
     names = key_names(node)
     if names is not None:
-        return Finding("keys", "ok", f"{' and '.join(names)} are set")
+        return DoctorCheck("keys", "ok", f"{' and '.join(names)} are set")
     kind = "none needed" if keys is None else "the practice account's own"
-    return Finding("keys", "ok", f"{kind} ({node.environment})")
+    return DoctorCheck("keys", "ok", f"{kind} ({node.environment})")
 
 
-async def _ask(node: Node, keys: KeyPair | None, where: Addresses, folder: Path) -> list[Finding]:
+async def _ask(
+    node: Node, keys: KeyPair | None, where: Endpoints, folder: Path
+) -> list[DoctorCheck]:
     async with VenueRest(where.http, keys, timeout=node.gates.request_timeout) as rest:
         try:
             told = await preflight(node, rest)
         except DeskError as error:
-            return [Finding("venue", "bad", str(error), "see the address, the keys, the network")]
+            return [
+                DoctorCheck("venue", "bad", str(error), "see the address, the keys, the network")
+            ]
         clock = f"{told.clock.skew * 1000:+.0f} ms (±{told.clock.round_trip * 500:.0f} ms)"
         findings = [
-            Finding("venue", "ok", f"{where.http}: {len(told.universe)} instruments to trade"),
-            Finding(
+            DoctorCheck("venue", "ok", f"{where.http}: {len(told.universe)} instruments to trade"),
+            DoctorCheck(
                 "clock",
                 "bad" if any(f.gate == "clock" for f in told.failures) else "ok",
                 f"the venue's is {clock} from ours",
             ),
         ]
         findings += [
-            Finding(f.gate, "bad", f"{f.measured} (must be: {f.limit})", f.remedy)
+            DoctorCheck(f.gate, "bad", f"{f.measured} (must be: {f.limit})", f.remedy)
             for f in told.failures
         ]
         if keys is not None and not told.failures:
@@ -304,11 +310,13 @@ async def _ask(node: Node, keys: KeyPair | None, where: Addresses, folder: Path)
     answers = await link_answers(where, told.products, keys, node.gates.request_timeout, trades)
     for name, wrong in answers.items():
         grade: Grade = "bad" if wrong else "ok"
-        findings.append(Finding(f"link {name}", grade, wrong or "answers"))
+        findings.append(DoctorCheck(f"link {name}", grade, wrong or "answers"))
     return findings
 
 
-async def _strangers(node: Node, rest: VenueRest, told: Preflight, folder: Path) -> list[Finding]:
+async def _strangers(
+    node: Node, rest: VenueRest, told: Preflight, folder: Path
+) -> list[DoctorCheck]:
     """Hold the account against a first start, which refuses positions that others made."""
     if node.watch.policies.external_positions != "halt" or "LINEAR" not in told.products:
         return []
@@ -323,28 +331,28 @@ async def _strangers(node: Node, rest: VenueRest, told: Preflight, folder: Path)
         for name, position in (await rest.positions()).items()
         if name in told.universe
     }
-    found = strangers_gate(await strange_positions(held, rest, node.tag))
-    return [Finding(f.gate, "bad", f.measured, f.remedy) for f in found]
+    found = foreign_positions_gate(await foreign_positions(held, rest, node.tag))
+    return [DoctorCheck(f.gate, "bad", f.measured, f.remedy) for f in found]
 
 
 def _trade(
     node: Node,
     keys: KeyPair | None,
-    where: Addresses,
+    where: Endpoints,
     folder: Path,
-    findings: list[Finding],
+    findings: list[DoctorCheck],
     amount: float,
-) -> Finding:
+) -> DoctorCheck:
     if keys is None:
-        return Finding("trade", "bad", f"{node.environment} has no account at the venue")
+        return DoctorCheck("trade", "bad", f"{node.environment} has no account at the venue")
     if any(finding.is_bad for finding in findings):
-        return Finding("trade", "bad", "not tried: first put right what is wrong above")
+        return DoctorCheck("trade", "bad", "not tried: first put right what is wrong above")
     if holder(folder) is not None:
-        return Finding("trade", "bad", "not tried: the node is running", "stop it first")
+        return DoctorCheck("trade", "bad", "not tried: the node is running", "stop it first")
     try:
-        return Finding("trade", "ok", asyncio.run(round_trip(node, keys, where, amount)))
+        return DoctorCheck("trade", "ok", asyncio.run(round_trip(node, keys, where, amount)))
     except DeskError as error:
-        return Finding("trade", "bad", str(error))
+        return DoctorCheck("trade", "bad", str(error))
 
 
 # For a trader -----------------------------------------------------------------------------------
@@ -352,7 +360,7 @@ def _trade(
 _MARKS: dict[Grade, str] = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "bad": "[red]bad[/]"}
 
 
-def rendered(findings: list[Finding]) -> RenderableType:
+def rendered(findings: list[DoctorCheck]) -> RenderableType:
     """Return the findings as a table for the terminal."""
     table = Table("", "check", "found", "what to do", box=None)
     for finding in findings:
@@ -360,7 +368,7 @@ def rendered(findings: list[Finding]) -> RenderableType:
     return table
 
 
-def as_document(findings: list[Finding]) -> str:
+def as_document(findings: list[DoctorCheck]) -> str:
     """Return the findings as JSON."""
     well = not any(finding.is_bad for finding in findings)
     return msgspec.json.encode({"ok": well, "checks": findings}).decode()

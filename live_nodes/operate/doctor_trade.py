@@ -10,9 +10,9 @@ from decimal import ROUND_UP, Decimal
 from catalog.instruments import InstrumentInfo
 from config.documents import Node
 from config.errors import DeskError
-from live_nodes.bybit.facts import VenueFill, VenueOrder, signed
+from live_nodes.bybit.facts import VenueFill, VenueOrder, signed_quantity
 from live_nodes.bybit.rest import VenueRest
-from live_nodes.local.endpoints import Addresses
+from live_nodes.local.endpoints import Endpoints
 from live_nodes.local.keys import KeyPair
 from live_nodes.node.preflight import preflight
 from strategies.order_ids import order_id, session_of
@@ -30,7 +30,7 @@ _PAUSE_S = 0.2
 _CLOCKS_NS = 5_000_000_000
 
 
-async def round_trip(node: Node, keys: KeyPair, where: Addresses, amount: float) -> str:
+async def round_trip(node: Node, keys: KeyPair, where: Endpoints, amount: float) -> str:
     """Buy and sell again, and return what happened in words.
 
     Raises
@@ -94,7 +94,7 @@ class _Trip:
         await self._until(self._is_flat, f"{name} is not flat after the sale")
         fills = [*bought, *sold]
         fees = sum((fill.fee for fill in fills), Decimal(0))
-        profit = -sum((signed(fill) * fill.price for fill in fills), Decimal(0))
+        profit = -sum((signed_quantity(fill) * fill.price for fill in fills), Decimal(0))
 
         async def balance_agrees() -> bool:
             after = (await self._rest.wallet()).balances.get("USDT", Decimal(0))

@@ -13,11 +13,11 @@ from config.documents import Node
 from config.errors import GateRefused
 from config.universe import select
 from live_nodes.bybit.rest import VenueError, VenueRest
-from live_nodes.local.endpoints import Addresses, venue_of
+from live_nodes.local.endpoints import Endpoints, venue_endpoints
 from live_nodes.local.keys import KeyPair, key_names, keys_of
 from live_nodes.local.mailbox import OPERATOR, answer
-from live_nodes.operate.flatten_at_venue import Reach, StraightFlatten
-from live_nodes.operate.flatten_request import Asked
+from live_nodes.operate.flatten_at_venue import FlattenScope, VenueFlatten
+from live_nodes.operate.flatten_request import FlattenRequest
 from live_nodes.operate.status import status_of
 from live_nodes.reconcile.own_positions import own_positions
 from strategies.order_ids import owner_of
@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FlattenOutcome:
     """How a flatten ended.
 
     Parameters
@@ -81,14 +81,14 @@ class Outcome:
         }
 
 
-def flatten_node(node: Node, asked: Asked, seconds: float, say: Say) -> Outcome:
+def flatten_node(node: Node, asked: FlattenRequest, seconds: float, say: Say) -> FlattenOutcome:
     """Close everything of a node that was asked to flatten, whether it runs or not.
 
     Parameters
     ----------
     node : Node
         Its document.
-    asked : Asked
+    asked : FlattenRequest
         What was left in its mailbox.
     seconds : float
         How long it may take.
@@ -109,16 +109,16 @@ def flatten_node(node: Node, asked: Asked, seconds: float, say: Say) -> Outcome:
 
 
 class _Flatten:
-    def __init__(self, node: Node, asked: Asked, seconds: float, say: Say) -> None:
+    def __init__(self, node: Node, asked: FlattenRequest, seconds: float, say: Say) -> None:
         self._node, self._say = node, say
         self._folder, self._request = asked.folder, asked.request
         self._began = time.monotonic()
         self._until = self._began + seconds
-        self.straight: StraightFlatten | None = None
+        self.straight: VenueFlatten | None = None
         self.answered = False
         self.unasked = asked.trouble
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> FlattenOutcome:
         self.answered = self._node_does_it()
         if self._node.environment == "paper":
             return self._paper()
@@ -130,7 +130,7 @@ class _Flatten:
             self._say(f"{refused}; so the venue can't be asked, and the node's journal counts")
             return self._by_journal()
         assert keys is not None
-        where = venue_of(self._node, self._folder, self._say)
+        where = venue_endpoints(self._node, self._folder, self._say)
         return asyncio.run(self._at_venue(where, keys))
 
     def _node_does_it(self) -> bool:
@@ -155,7 +155,7 @@ class _Flatten:
 
     # At the venue --------------------------------------------------------------------------------
 
-    async def _at_venue(self, where: Addresses, keys: KeyPair) -> Outcome:
+    async def _at_venue(self, where: Endpoints, keys: KeyPair) -> FlattenOutcome:
         node = self._node
         async with VenueRest(where.http, keys, timeout=node.gates.request_timeout) as rest:
             own = own_positions(self._folder, node.tag, self._say)
@@ -164,9 +164,9 @@ class _Flatten:
             except VenueError as error:
                 # Only names of orders and `external: leave` depend on it; the looks try again.
                 self._say(f"{error}; going on with what the journal knows")
-            self.straight = StraightFlatten(
+            self.straight = VenueFlatten(
                 rest,
-                Reach(node.risk.external, node.universe, self._is_own),
+                FlattenScope(node.risk.external, node.universe, self._is_own),
                 own,
                 self._owner,
                 node.watch.throttle,
@@ -182,7 +182,7 @@ class _Flatten:
             left = [self.straight.words()]
         return self.ended(flat, "venue", "venue" if flat else "", left, self.waiting_halt())
 
-    async def _node_gets_flat(self, straight: StraightFlatten) -> bool:
+    async def _node_gets_flat(self, straight: VenueFlatten) -> bool:
         """Watch the node close by itself, at most until its own deadline."""
         grace = self._node.risk.exit_grace + self._node.risk.deadline
         until, empty, said = min(self._until, time.monotonic() + grace), 0, ""
@@ -214,7 +214,7 @@ class _Flatten:
 
     # Without the venue ---------------------------------------------------------------------------
 
-    def _paper(self) -> Outcome:
+    def _paper(self) -> FlattenOutcome:
         if self.answered:
             return self._by_journal()
         pid = holder(self._folder)
@@ -224,7 +224,7 @@ class _Flatten:
         left = [f"process {pid} holds its paper positions; they end with it: kill -9 {pid}"]
         return self.ended(False, "nobody", "", left, self.waiting_halt())
 
-    def _by_journal(self) -> Outcome:
+    def _by_journal(self) -> FlattenOutcome:
         grace = self._node.risk.exit_grace + self._node.risk.deadline
         until = min(self._until, time.monotonic() + grace)
         while True:
@@ -246,10 +246,10 @@ class _Flatten:
         verified: Literal["venue", "journal", ""],
         left: list[str],
         halt: str,
-    ) -> Outcome:
+    ) -> FlattenOutcome:
         """Return how it ended."""
         seconds = time.monotonic() - self._began
-        return Outcome(flat, by, verified, seconds, tuple(left), halt)
+        return FlattenOutcome(flat, by, verified, seconds, tuple(left), halt)
 
     def _standing_halt(self) -> str:
         return (

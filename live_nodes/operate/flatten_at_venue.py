@@ -21,7 +21,7 @@ from config.documents.watch import Throttle as Pace
 from config.errors import GateRefused
 from config.universe import select
 from live_nodes.bybit.bucket import Bucket
-from live_nodes.bybit.facts import VenueOrder, VenuePosition, described
+from live_nodes.bybit.facts import VenueOrder, VenuePosition, order_text
 from live_nodes.bybit.rest import VenueError, VenueRest
 from live_nodes.reconcile.own_positions import OwnPositions
 from strategies.order_ids import order_id, session_of
@@ -30,7 +30,7 @@ ZERO = Decimal(0)
 
 
 @dataclass(frozen=True)
-class Reach:
+class FlattenScope:
     """Whose orders and positions are cleared.
 
     Parameters
@@ -73,7 +73,7 @@ class Reach:
 
 
 @dataclass(frozen=True)
-class Left:
+class Remaining:
     """What must go and is still there.
 
     Parameters
@@ -106,19 +106,19 @@ class Left:
 
     def lines(self) -> list[str]:
         """Return each thing in words."""
-        said = [f"order: {described(order)}" for order in self.orders]
+        said = [f"order: {order_text(order)}" for order in self.orders]
         return said + [f"position: {q:f} {name}" for name, q in sorted(self.held.items())]
 
 
 def what_is_left(
-    reach: Reach,
+    reach: FlattenScope,
     orders: Iterable[VenueOrder],
     positions: Iterable[VenuePosition],
     own: dict[str, Decimal],
-) -> Left:
+) -> Remaining:
     """Return what of an account must go."""
     parts = {p.instrument: reach.part_of(p, own.get(p.instrument, ZERO)) for p in positions}
-    return Left(
+    return Remaining(
         tuple(order for order in orders if reach.takes(order)),
         {name: quantity for name, quantity in parts.items() if quantity},
     )
@@ -188,14 +188,14 @@ class _Lane:
             await asyncio.sleep(self._bucket.wait(1, time.monotonic_ns()) + 0.001)
 
 
-class StraightFlatten:
+class VenueFlatten:
     """One flatten through REST.
 
     Parameters
     ----------
     rest : VenueRest
         Entered, with the node's keys.
-    reach : Reach
+    reach : FlattenScope
         What goes.
     own : OwnPositions
         What is the desk's own.
@@ -212,7 +212,7 @@ class StraightFlatten:
     def __init__(
         self,
         rest: VenueRest,
-        reach: Reach,
+        reach: FlattenScope,
         own: OwnPositions,
         owner: Callable[[str], str],
         pace: Pace,
@@ -227,7 +227,7 @@ class StraightFlatten:
         self._waiting: dict[str, tuple[str, float]] = {}
         self._trouble: dict[str, None] = {}
         self._said = ""
-        self.left: Left | None = None
+        self.left: Remaining | None = None
 
     async def run(self, seconds: float, patience: float) -> bool:
         """Clear everything; True when the venue says that it is flat, False when time is up.
@@ -267,7 +267,7 @@ class StraightFlatten:
                 self._say(f"NOT flat after {now - began:.0f} s: {self.words()}")
             await asyncio.sleep(min(pause, max(0.0, began + seconds - now)))
 
-    async def look_only(self) -> Left | None:
+    async def look_only(self) -> Remaining | None:
         """Ask the venue what is left, changing nothing; None when it could not be asked."""
         left = await self._tried(self._look())
         self._tell_trouble()
@@ -281,7 +281,7 @@ class StraightFlatten:
 
     # What is there -------------------------------------------------------------------------------
 
-    async def _look(self) -> Left:
+    async def _look(self) -> Remaining:
         # Orders first: what fills in between shows up among the positions.
         orders = await self._rest.open_orders("LINEAR")
         if self._reach.external == "leave":
@@ -306,7 +306,7 @@ class StraightFlatten:
             if filled.get(waiting[name][0], ZERO) == quantity:
                 del self._waiting[name]
 
-    def _progress(self, left: Left) -> None:
+    def _progress(self, left: Remaining) -> None:
         words = left.count()
         if words != self._said:
             self._said = words
@@ -314,7 +314,7 @@ class StraightFlatten:
 
     # What is done --------------------------------------------------------------------------------
 
-    async def _act(self, left: Left) -> None:
+    async def _act(self, left: Remaining) -> None:
         emptied = {o.instrument for o in left.orders if self._reach.takes_all_of(o.instrument)}
         cancels = [partial(self._rest.cancel_all, name) for name in sorted(emptied)]
         cancels += [

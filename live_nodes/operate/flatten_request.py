@@ -8,11 +8,11 @@ from pathlib import Path
 
 from config.documents import Node
 from live_nodes.local.folder import state_folder
-from live_nodes.local.mailbox import Request, ask
+from live_nodes.local.mailbox import MailRequest, ask
 
 
 @dataclass(frozen=True)
-class Asked:
+class FlattenRequest:
     """A flatten that was asked for.
 
     Parameters
@@ -30,7 +30,7 @@ class Asked:
     trouble: str = ""
 
 
-def ask_to_flatten(node: Node, reason: str, say: Callable[[str], None]) -> Asked:
+def ask_to_flatten(node: Node, reason: str, say: Callable[[str], None]) -> FlattenRequest:
     """Leave the operator's halt in the node's mailbox: whatever happens now, its next start knows.
 
     Parameters
@@ -44,9 +44,9 @@ def ask_to_flatten(node: Node, reason: str, say: Callable[[str], None]) -> Asked
     """
     folder = state_folder(node)
     try:
-        return Asked(folder, ask(folder, Request(command="flatten", reason=reason)))
+        return FlattenRequest(folder, ask(folder, MailRequest(command="flatten", reason=reason)))
     except OSError as error:
         # A full disk must not keep anybody from closing.
         trouble = f"no halt could be left for {node.name} ({error}): it may trade again"
         say(trouble)
-        return Asked(folder, "", trouble)
+        return FlattenRequest(folder, "", trouble)

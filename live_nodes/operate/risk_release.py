@@ -9,8 +9,8 @@ from pathlib import Path
 from actors.records.journal_files import NAME, holder
 from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError, did_you_mean
-from live_nodes.local.mailbox import OPERATOR, SCOPE, Request, answer, ask, pending, withdraw
-from live_nodes.local.timefmt import when
+from live_nodes.local.mailbox import OPERATOR, SCOPE, MailRequest, answer, ask, pending, withdraw
+from live_nodes.local.timefmt import moment_text
 from live_nodes.node.guard_status import GuardStatus, risk_of
 from live_nodes.operate.risk_status import shown, unit_of
 
@@ -18,7 +18,7 @@ ANSWER_S = 5.0
 
 
 @dataclass(frozen=True)
-class Released:
+class ReleaseOutcome:
     """How it ended.
 
     Parameters
@@ -42,7 +42,7 @@ def release_guard(
     scope: str = "",
     accept: bool = False,
     say: Callable[[str], None],
-) -> Released:
+) -> ReleaseOutcome:
     """Release a guard of a node that runs, or leave the release for its next start.
 
     What the guard keeps is never written here: the node does it itself, the same way each time,
@@ -74,7 +74,7 @@ def release_guard(
     """
     rows = risk_of(folder, node) if (folder / NAME).exists() else []
     _check(node, guard, reason, scope, rows)
-    request = Request(command="release", guard=guard, scope=scope, accept=accept, reason=reason)
+    request = MailRequest(command="release", guard=guard, scope=scope, accept=accept, reason=reason)
     pid = holder(folder)
     if pid is not None:
         said = answer(folder, ask(folder, request), ANSWER_S)
@@ -85,13 +85,17 @@ def release_guard(
             )
         if not said.done:
             raise GateRefused(said.text)
-        return Released(True, said.text)
+        return ReleaseOutcome(True, said.text)
     return _for_the_next_start(node, folder, request, rows, say)
 
 
 def _for_the_next_start(
-    node: Node, folder: Path, request: Request, rows: list[GuardStatus], say: Callable[[str], None]
-) -> Released:
+    node: Node,
+    folder: Path,
+    request: MailRequest,
+    rows: list[GuardStatus],
+    say: Callable[[str], None],
+) -> ReleaseOutcome:
     if request.guard == OPERATOR:
         for waiting in pending(folder):
             # It has not been heard yet: taken back, it never was.
@@ -107,14 +111,14 @@ def _for_the_next_start(
     ]
     where = f" on {request.scope}" if request.scope else ""
     if not stands:
-        return Released(True, f"{request.guard} holds nothing back{where}")
+        return ReleaseOutcome(True, f"{request.guard} holds nothing back{where}")
     still = [row for row in stands if row.over]
     if still and not request.accept:
         raise GateRefused(_still(node, still))
     ask(folder, request)
     final = request.accept or request.guard == OPERATOR
     how = "" if final else ", unless the limit is reached again by then"
-    return Released(
+    return ReleaseOutcome(
         False,
         f"{node.name} is not running: the release of {request.guard}{where} waits in its mailbox; "
         f"its next start does it before any strategy{how}",
@@ -128,7 +132,7 @@ def _still(node: Node, rows: list[GuardStatus]) -> str:
         unit = "" if component is None else unit_of(component, node.allow, row.key)
         assert row.measured is not None
         assert row.limit is not None
-        at = "" if row.last_beat is None else f" at {when(row.last_beat)}"
+        at = "" if row.last_beat is None else f" at {moment_text(row.last_beat)}"
         lines.append(
             f"{row.guard}: the limit on {row.scope} is still reached: measured "
             f"{shown(row.measured, unit)}{at}, limit {shown(row.limit, unit)}"

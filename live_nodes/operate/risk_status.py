@@ -20,10 +20,10 @@ from config.documents import Node
 from config.documents.setup import Component
 from config.params import complete_params
 from live_nodes.local.heartbeat import last_beat
-from live_nodes.local.mailbox import OPERATOR, Request, pending
-from live_nodes.local.timefmt import ago, when
+from live_nodes.local.mailbox import OPERATOR, MailRequest, pending
+from live_nodes.local.timefmt import age_text, moment_text
 from live_nodes.node.guard_status import GuardStatus, risk_of
-from live_nodes.operate.status import Standing, Status, status_of
+from live_nodes.operate.status import NodeStatus, StandingVerdict, status_of
 from strategies.messages import Action, Verdict, strictest
 
 PERCENT = "%"
@@ -132,7 +132,7 @@ class RiskStatus:
     Parameters
     ----------
     node, state : str
-        The node's name, and where it is as `Status.state`.
+        The node's name, and where it is as `NodeStatus.state`.
     pid : int or None
         Its process; None when none runs, and all that is here is what was last.
     as_of : int or None
@@ -141,11 +141,11 @@ class RiskStatus:
         When the heartbeat file was written last.
     strictest : Verdict or None
         The strictest verdict that stands on the desk as a whole.
-    others : list of Standing
+    others : list of StandingVerdict
         Verdicts that stand on a strategy or an instrument.
     closing : str
         How a flatten goes that stands; empty when none does.
-    waiting : list of Request
+    waiting : list of MailRequest
         What lies in the mailbox and nobody has read yet.
     guards : list of GuardLine
         Every limit of every guard, the operator's halts last.
@@ -157,9 +157,9 @@ class RiskStatus:
     as_of: int | None
     heartbeat: int | None
     strictest: Verdict | None
-    others: list[Standing]
+    others: list[StandingVerdict]
     closing: str
-    waiting: list[Request]
+    waiting: list[MailRequest]
     guards: list[GuardLine]
 
     def as_json(self) -> str:
@@ -198,7 +198,9 @@ def risk_status(node: Node, folder: Path, now_ns: int | None = None) -> RiskStat
     )
 
 
-def _line(node: Node, found: GuardStatus, beat: int | None, status: Status, now: int) -> GuardLine:
+def _line(
+    node: Node, found: GuardStatus, beat: int | None, status: NodeStatus, now: int
+) -> GuardLine:
     component = node.actors.get(found.guard)
     if component is None:
         return GuardLine(found, "", "halted" if found.latched else "ok")
@@ -225,7 +227,7 @@ def _is_required(node: Node, guard: str) -> bool:
     return bool(params["required"])
 
 
-def _closing(standing: list[Standing], status: Status, folder: Path) -> str:
+def _closing(standing: list[StandingVerdict], status: NodeStatus, folder: Path) -> str:
     flattens = [s for s in standing if s.verdict.action == Action.FLATTEN]
     if not flattens:
         return ""
@@ -262,7 +264,7 @@ def rendered(
     now = time.time_ns() if now_ns is None else now_ns
     head = Text.assemble((status.node, "bold"), f"  {status.state}")
     if status.pid is None:
-        last = "" if status.as_of is None else f", last written {ago(now - status.as_of)} ago"
+        last = "" if status.as_of is None else f", last written {age_text(now - status.as_of)} ago"
         head.append(f"  (not running: this is its last state{last}; nobody watches)", "bold red")
     elif status.heartbeat is not None:
         head.append(f"  heartbeat {max(0, now - status.heartbeat) / 1e9:.1f} s ago")
@@ -298,7 +300,8 @@ def _desk_lines(status: RiskStatus) -> list[Text]:
     ]
     lines += [
         Text(
-            f"operator: {halt.scope} closed by hand since {when(halt.since or 0)} ({halt.reason})",
+            f"operator: {halt.scope} closed by hand since {moment_text(halt.since or 0)} "
+            f"({halt.reason})",
             "bold yellow",
         )
         for halt in by_hand
@@ -313,10 +316,10 @@ def _said(verdict: Verdict) -> str:
     return f"{verdict.action.name.lower()}{size} by {verdict.guard}: {verdict.reason}"
 
 
-def _asked(request: Request) -> str:
+def _asked(request: MailRequest) -> str:
     what = f"{request.command} {request.guard}".strip()
     where = f" on {request.scope}" if request.scope else ""
-    return f"{what}{where}, asked {when(request.asked_at)} ({request.reason})"
+    return f"{what}{where}, asked {moment_text(request.asked_at)} ({request.reason})"
 
 
 def _chosen(lines: list[GuardLine], everything: bool) -> list[GuardLine]:
@@ -358,7 +361,8 @@ def _state(line: GuardLine, now: int) -> Text:
             return Text("silent: no entries", _STATES["silent"])
         return Text(line.state, _STATES.get(line.state, ""))
     what = found.action + (f" to {found.multiplier:g}" if found.action == "shrink" else "")
-    words = f"{what} for {ago(now - (found.since or now))}, since {when(found.since or now)}"
+    since = found.since or now
+    words = f"{what} for {age_text(now - since)}, since {moment_text(since)}"
     words += f", {_ends(found)}"
     if found.reason:
         words += f": {found.reason}"
@@ -369,5 +373,5 @@ def _ends(found: GuardStatus) -> str:
     if found.release == "manual":
         return "until released"
     if found.until is not None:
-        return f"until {when(found.until)}"
+        return f"until {moment_text(found.until)}"
     return "until recovered"

@@ -19,14 +19,14 @@ from actors.records.journal_files import holder
 from actors.records.journal_reading import read
 from actors.records.rows import EquityRow, LinkRow, OrderRow, PositionRow, Run
 from live_nodes.local.heartbeat import hangs, last_beat
-from live_nodes.local.timefmt import ago, when
+from live_nodes.local.timefmt import age_text, moment_text
 from strategies.messages import Decision, Verdict
 
 NOTES = 10
 
 
 @dataclass(frozen=True)
-class Standing:
+class StandingVerdict:
     """A verdict that stands, and since when (UNIX nanoseconds, UTC)."""
 
     since: int
@@ -34,7 +34,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Note:
+class JournalNote:
     """Something that the node said; time in UNIX nanoseconds (UTC)."""
 
     ts: int
@@ -43,7 +43,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Gate:
+class GateResult:
     """What a start-up gate of the last run found."""
 
     name: str
@@ -52,7 +52,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Status:
+class NodeStatus:
     """All of it; times in UNIX nanoseconds (UTC), quantities in base coin, money in USDT.
 
     ``state`` is ``running``, ``starting``, ``stopping``, ``stopped``, ``failed`` or ``dead``: a run
@@ -67,14 +67,14 @@ class Status:
     as_of: int | None
     run: Run | None
     links: list[LinkRow]
-    gates: list[Gate]
-    verdicts: list[Standing]
+    gates: list[GateResult]
+    verdicts: list[StandingVerdict]
     positions: list[PositionRow]
     orders: list[OrderRow]
     equity: EquityRow | None
     last_decision: Decision | None
     counters: dict[str, int]
-    notes: list[Note]
+    notes: list[JournalNote]
     heartbeat: int | None = None
     hangs: str = ""
 
@@ -83,7 +83,7 @@ class Status:
         return msgspec.json.encode(self, order="deterministic").decode()
 
 
-def status_of(node: str, folder: Path, now_ns: int | None = None) -> Status:
+def status_of(node: str, folder: Path, now_ns: int | None = None) -> NodeStatus:
     """Return the status of the node whose state is in `folder`.
 
     Parameters
@@ -104,13 +104,13 @@ def status_of(node: str, folder: Path, now_ns: int | None = None) -> Status:
         run = runs[0] if runs else None
         worth = journal.last_equity()
         links = _of_run(journal.links(), run)
-        notes = [Note(n["ts"], n["kind"], n["text"]) for n in journal.notes(NOTES)]
+        notes = [JournalNote(n["ts"], n["kind"], n["text"]) for n in journal.notes(NOTES)]
         decisions = journal.decisions(1)
         moments = [row.changed for row in links] + [note.ts for note in notes]
         moments += [] if worth is None else [worth.ts]
         moments += [] if run is None else [run.ended or run.started]
         since = _books_begin(run, pid)
-        return Status(
+        return NodeStatus(
             node=node,
             state=_state(run, pid),
             pid=pid,
@@ -118,10 +118,10 @@ def status_of(node: str, folder: Path, now_ns: int | None = None) -> Status:
             run=run,
             links=links,
             gates=[
-                Gate(g["name"], bool(g["passed"]), g["detail"])
+                GateResult(g["name"], bool(g["passed"]), g["detail"])
                 for g in ([] if run is None else journal.gates(run.id))
             ],
-            verdicts=[Standing(since, verdict) for since, verdict in journal.standing()],
+            verdicts=[StandingVerdict(since, verdict) for since, verdict in journal.standing()],
             positions=[p for p in journal.holdings() if p.quantity and p.changed >= since],
             orders=[order for order in journal.unsettled() if order.created >= since],
             equity=worth,
@@ -164,7 +164,7 @@ def _state(run: Run | None, pid: int | None) -> str:
 _COLORS = {"running": "green", "dead": "bold red", "failed": "bold red"}
 
 
-def rendered(status: Status, now_ns: int | None = None) -> RenderableType:
+def rendered(status: NodeStatus, now_ns: int | None = None) -> RenderableType:
     """Return the status as a page for the terminal.
 
     Of a node whose process is gone it shows what was, up to its last word.
@@ -184,18 +184,18 @@ def rendered(status: Status, now_ns: int | None = None) -> RenderableType:
         run = status.run
         head.append(
             f"\nrun {run.id}: {run.environment}{', dry run' if run.dry_run else ''}, "
-            f"process {run.pid}, started {when(run.started)}"
+            f"process {run.pid}, started {moment_text(run.started)}"
         )
         if run.ended is not None:
-            head.append(f", ended {when(run.ended)}")
+            head.append(f", ended {moment_text(run.ended)}")
         if run.note:
             head.append(f": {run.note}")
     if status.hangs:
         head.append(f"\n{status.hangs}", "bold red")
     if status.as_of is not None:
-        head.append(f"\nlast written {ago(now - status.as_of)} ago")
+        head.append(f"\nlast written {age_text(now - status.as_of)} ago")
         if status.heartbeat is not None:
-            head.append(f", last heartbeat {ago(now - status.heartbeat)} ago")
+            head.append(f", last heartbeat {age_text(now - status.heartbeat)} ago")
     if status.equity is not None:
         worth = status.equity
         head.append(
@@ -208,7 +208,7 @@ def rendered(status: Status, now_ns: int | None = None) -> RenderableType:
     for standing in status.verdicts:
         verdict = standing.verdict
         words = f"{verdict.action.name.lower()} on {verdict.scope} by {verdict.guard}"
-        since = ago(then - standing.since)
+        since = age_text(then - standing.since)
         head_of = "at its end: " if gone else ""
         parts.append(Text(f"{head_of}{words} for {since}: {verdict.reason}", "yellow"))
     parts += _tables(status, then, " at its end" if gone else "")
@@ -217,7 +217,8 @@ def rendered(status: Status, now_ns: int | None = None) -> RenderableType:
         ordered = sum(1 for target in decision.targets if Decimal(target.order))
         parts.append(
             Text(
-                f"last decision: {decision.kind} by {decision.strategy}, {when(decision.ts)}, "
+                f"last decision: {decision.kind} by {decision.strategy}, "
+                f"{moment_text(decision.ts)}, "
                 f"{ordered} order{'' if ordered == 1 else 's'}, gross {decision.gross:.2f}, "
                 f"net {decision.net:+.2f}" + (f" ({decision.note})" if decision.note else "")
             )
@@ -225,15 +226,17 @@ def rendered(status: Status, now_ns: int | None = None) -> RenderableType:
     if status.counters:
         counted = "  ".join(f"{name} {value:,}" for name, value in status.counters.items())
         parts.append(Text(f"counters: {counted}"))
-    parts += [Text(f"{when(n.ts)} {n.kind}: {n.text}", "dim") for n in reversed(status.notes)]
+    parts += [
+        Text(f"{moment_text(n.ts)} {n.kind}: {n.text}", "dim") for n in reversed(status.notes)
+    ]
     return Group(*parts)
 
 
-def _tables(status: Status, now: int, moment: str) -> list[RenderableType]:
+def _tables(status: NodeStatus, now: int, moment: str) -> list[RenderableType]:
     made: list[RenderableType] = []
     columns: tuple[str, ...]
     if status.links:
-        rows = [(x.name, x.state, ago(now - x.since), x.detail) for x in status.links]
+        rows = [(x.name, x.state, age_text(now - x.since), x.detail) for x in status.links]
         made.append(_table(f"links{moment}", ("link", "state", "for", ""), rows))
     if status.positions:
         held = [

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from actors.records.journal_reading import read
 from config.errors import DeskError, InputError
-from live_nodes.bybit.facts import TRADES, moves_position, signed
+from live_nodes.bybit.facts import TRADES, moves_position, signed_quantity
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.reconcile.recovery import LOST_NS
 from live_nodes.reconcile.recovery_rules import OVERLAP_NS
@@ -74,9 +74,9 @@ class OwnPositions:
             filled[fill.order_link_id] += fill.quantity
             if fill.execution_id not in self.seen:
                 self.seen.add(fill.execution_id)
-                self.add(fill.instrument, owner.key, signed(fill))
+                self.add(fill.instrument, owner.key, signed_quantity(fill))
                 before = self.explained.get(fill.instrument, ZERO)
-                self.explained[fill.instrument] = before + signed(fill)
+                self.explained[fill.instrument] = before + signed_quantity(fill)
         return dict(filled)
 
     def add(self, instrument: str, owner: str, quantity: Decimal) -> None:

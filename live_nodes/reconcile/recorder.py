@@ -30,7 +30,7 @@ from actors.records.rows import EquityRow, FillRow, PositionRow
 from strategies.messages import Decision, Verdict
 
 
-class Recorder:
+class JournalRecorder:
     """Subscribes to the node's messages and takes them down.
 
     Parameters

@@ -23,11 +23,11 @@ from live_nodes.bybit.facts import (
     STATUS_WORDS,
     VenueFill,
     VenueOrder,
-    described,
     is_protective,
     moves_position,
-    signed,
-    why,
+    order_text,
+    reason_of,
+    signed_quantity,
 )
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.reconcile.recovery_rules import (
@@ -71,7 +71,7 @@ class Recovered:
     """The venue's own take-profits and stop-losses."""
     external: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
     """Positions that our orders don't explain: instrument, (explained, at the venue)."""
-    strange: dict[str, Decimal] = field(default_factory=dict)
+    foreign_positions: dict[str, Decimal] = field(default_factory=dict)
     """On a first start, positions in what is to be traded that this node did not make: its
     strategies would take them for theirs, so that it must not start."""
 
@@ -80,9 +80,9 @@ class Recovered:
         said = [f"{name}: {status.lower()}" for name, status in self.settled]
         if self.fills:
             said.append(f"{self.fills} executions were missing in the journal")
-        said += [f"left open: {described(order)}" for order in self.kept]
-        said += [f"leftover cancelled: {described(order)}" for order in self.cancelled]
-        said += [f"foreign order: {described(order)}" for order in self.foreign]
+        said += [f"left open: {order_text(order)}" for order in self.kept]
+        said += [f"leftover cancelled: {order_text(order)}" for order in self.cancelled]
+        said += [f"foreign order: {order_text(order)}" for order in self.foreign]
         said += [
             f"{name}: the venue holds {there}, our orders made {here}"
             for name, (here, there) in self.external.items()
@@ -131,14 +131,14 @@ class Recovery:
         patience: float = PATIENCE_S,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._journal, self._rest, self._tag = journal, rest, tag
-        self._products, self._policies = products, policies
+        self.journal, self.rest, self._tag = journal, rest, tag
+        self.products, self._policies = products, policies
         self._traded = traded
         self._resumed, self._may_cancel = resumed, may_cancel
         self._patience_ns = round(patience * 1e9)
         self._clock_ns = clock_ns
         self.new_fills = 0
-        self._is_own = own_by(tag, lambda name: journal.order(name) is not None)
+        self.is_own = own_by(tag, lambda name: journal.order(name) is not None)
 
     async def run(self) -> Recovered:
         """Find out, write down, clean up.
@@ -151,21 +151,21 @@ class Recovery:
             If a leftover can't be cancelled.
         """
         found = Recovered()
-        unsettled = self._journal.unsettled()
+        unsettled = self.journal.unsettled()
         since = self._since(unsettled)
         await self._settle(unsettled, found)
         await self._clean_up(found)
         # While others were asked for, one that was open may have filled or been cancelled.
         kept = {order.order_link_id for order in found.kept}
-        moved = [row for row in self._journal.unsettled() if row.client_order_id not in kept]
+        moved = [row for row in self.journal.unsettled() if row.client_order_id not in kept]
         await self._settle(moved, found)
         if since is not None:
             await self.take_fills(since)
         found.fills = self.new_fills
-        if "LINEAR" in self._products:
+        if "LINEAR" in self.products:
             await self._explain(found)
         for line in found.lines():
-            self._journal.note("recovery", line)
+            self.journal.note("recovery", line)
         return found
 
     async def take_fills(self, since_ns: int, source: str = "recovery") -> tuple[VenueFill, ...]:
@@ -173,12 +173,12 @@ class Recovery:
         until = self._clock_ns()
         since_ns = max(since_ns, until - MEMORY_NS)
         taken: list[VenueFill] = []
-        for product in self._products:
-            taken += await self._rest.fills(product, since_ns, until)
-        with self._journal.together():
+        for product in self.products:
+            taken += await self.rest.fills(product, since_ns, until)
+        with self.journal.together():
             for fill in taken:
-                self.new_fills += self._journal.fill(fill_row(fill, self._owner(fill), source))
-            self._journal.save_state("node", "fills complete", str(until).encode())
+                self.new_fills += self.journal.fill(fill_row(fill, self._owner(fill), source))
+            self.journal.save_state("node", "fills complete", str(until).encode())
         return tuple(taken)
 
     async def catch_up(self) -> None:
@@ -190,24 +190,24 @@ class Recovery:
             If the venue can't be asked.
         """
         complete = self.fills_complete()
-        since = self._journal.runs()[0].started if complete is None else complete
+        since = self.journal.runs()[0].started if complete is None else complete
         await self.take_fills(max(0, since - OVERLAP_NS))
 
     def fills_complete(self) -> int | None:
         """Return until when the journal has every execution, UNIX nanoseconds."""
-        kept = self._journal.load_state("node", "fills complete")
+        kept = self.journal.load_state("node", "fills complete")
         return None if kept is None else int(kept)
 
     def _since(self, unsettled: Sequence[OrderRow]) -> int | None:
-        earlier = [run.started for run in self._journal.runs(2) if run.id != self._journal.run]
-        known = [self._journal.last_fill_ts(), *earlier]
+        earlier = [run.started for run in self.journal.runs(2) if run.id != self.journal.run]
+        known = [self.journal.last_fill_ts(), *earlier]
         return since_when(unsettled, self.fills_complete(), known)
 
     def _owner(self, fill: VenueFill) -> str:
         owner = owner_of(fill.order_link_id)
         if owner is not None and owner.tag == self._tag:
             return owner.key
-        known = self._journal.order(fill.order_link_id) if fill.order_link_id else None
+        known = self.journal.order(fill.order_link_id) if fill.order_link_id else None
         return "" if known is None else known.strategy
 
     async def _settle(self, unsettled: Sequence[OrderRow], found: Recovered) -> None:
@@ -217,7 +217,7 @@ class Recovery:
             again = []
             for order in waiting:
                 name = order.client_order_id
-                answer = await self._rest.order(order.instrument, name)
+                answer = await self.rest.order(order.instrument, name)
                 said = conclude(answer, self._clock_ns(), missed.get(name), self._patience_ns)
                 if isinstance(said, AskAgain):
                     missed[name] = said.missed_ns
@@ -230,7 +230,7 @@ class Recovery:
                 await asyncio.sleep(_PAUSE_S)
 
     def _write(self, name: str, said: Settled) -> None:
-        self._journal.outcome(
+        self.journal.outcome(
             name,
             said.status,
             venue_order_id=said.venue_order_id,
@@ -240,8 +240,8 @@ class Recovery:
         )
 
     async def _clean_up(self, found: Recovered) -> None:
-        orders = [o for product in self._products for o in await self._rest.open_orders(product)]
-        own = {o.order_link_id for o in orders if self._is_own(o.order_link_id)}
+        orders = [o for product in self.products for o in await self.rest.open_orders(product)]
+        own = {o.order_link_id for o in orders if self.is_own(o.order_link_id)}
         for order in orders:
             if order.order_link_id in own:
                 self._remember(order)
@@ -273,7 +273,7 @@ class Recovery:
             is_exit=is_protective(order),
             reason="found at the venue",
         )
-        self._journal.adopt(facts, order.order_id, STATUS_WORDS[order.status])
+        self.journal.adopt(facts, order.order_id, STATUS_WORDS[order.status])
 
     async def cancel(self, orders: Collection[VenueOrder]) -> None:
         """Cancel orders and wait until the venue says that they are gone; a dry run leaves them.
@@ -286,51 +286,51 @@ class Recovery:
         if not self._may_cancel:
             return
         for order in orders:
-            await self._rest.cancel(order.instrument, order_id=order.order_id)
+            await self.rest.cancel(order.instrument, order_id=order.order_id)
         until = time.monotonic() + CANCEL_DEADLINE_S
         waiting = {order.order_id: order for order in orders}
         while waiting:
             still = {
                 order.order_id
                 for product in {o.instrument.rpartition("-")[2] for o in waiting.values()}
-                for order in await self._rest.open_orders(product.removesuffix(".BYBIT"))
+                for order in await self.rest.open_orders(product.removesuffix(".BYBIT"))
             }
             for order in [o for name, o in waiting.items() if name not in still]:
                 del waiting[order.order_id]
                 await self._write_end(order)
             if waiting and time.monotonic() > until:
-                words = "; ".join(described(order) for order in waiting.values())
+                words = "; ".join(order_text(order) for order in waiting.values())
                 raise DeskError(f"the venue does not cancel what was left open: {words}")
             if waiting:
                 await asyncio.sleep(_PAUSE_S)
 
     async def _write_end(self, order: VenueOrder) -> None:
-        if self._journal.order(order.order_link_id) is None:
+        if self.journal.order(order.order_link_id) is None:
             return
-        ended = await self._rest.order(order.instrument, order.order_link_id)
+        ended = await self.rest.order(order.instrument, order.order_link_id)
         # Past orders reach the venue's history a moment later than they leave the open ones.
         status = "CANCELED" if ended is None or ended.is_open else STATUS_WORDS[ended.status]
-        self._journal.outcome(
+        self.journal.outcome(
             order.order_link_id,
             status,
             venue_order_id=order.order_id,
             filled=None if ended is None else ended.filled,
-            reason="" if ended is None else why(ended),
+            reason="" if ended is None else reason_of(ended),
         )
 
     async def _explain(self, found: Recovered) -> None:
         """Hold the venue's positions against what our orders made of them."""
-        there = {name: held.quantity for name, held in (await self._rest.positions()).items()}
-        state = self._journal.state("node")
-        here = self._journal.explained()
+        there = {name: held.quantity for name, held in (await self.rest.positions()).items()}
+        state = self.journal.state("node")
+        here = self.journal.explained()
         if state.load("explained") is None:
             if self._policies.external_positions == "halt":
                 mine = {name: there[name] for name in there if name in self._traded}
-                found.strange = await strange_positions(mine, self._rest, self._tag)
-            if found.strange:
+                found.foreign_positions = await foreign_positions(mine, self.rest, self._tag)
+            if found.foreign_positions:
                 return
             # What else is there on a first start belongs to whoever starts us.
-            self._journal.explain(there)
+            self.journal.explain(there)
             state.save("explained", b"yes")
             return
         zero = Decimal(0)
@@ -339,10 +339,10 @@ class Recovery:
             if name.endswith("-LINEAR.BYBIT") and ours != theirs:
                 found.external[name] = (ours, theirs)
         if found.external and self._policies.external_positions == "report":
-            self._journal.explain({name: theirs for name, (_, theirs) in found.external.items()})
+            self.journal.explain({name: theirs for name, (_, theirs) in found.external.items()})
 
 
-async def strange_positions(
+async def foreign_positions(
     held: Mapping[str, Decimal], rest: VenueRest, tag: str
 ) -> dict[str, Decimal]:
     """Return those of some positions that executions of this node's orders do not explain.
@@ -363,7 +363,7 @@ async def strange_positions(
     for fill in await rest.fills("LINEAR", now - LOST_NS, now):
         owner = owner_of(fill.order_link_id)
         if owner is not None and owner.tag == tag and fill.instrument in made:
-            made[fill.instrument] += signed(fill) if moves_position(fill) else Decimal(0)
+            made[fill.instrument] += signed_quantity(fill) if moves_position(fill) else Decimal(0)
     return {name: quantity for name, quantity in sorted(held.items()) if made[name] != quantity}
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from actors.records.journal_schema import FINAL, NEVER_ARRIVED
 from actors.records.rows import OrderRow
 from config.documents.watch import Policies
-from live_nodes.bybit.facts import STATUS_WORDS, VenueOrder, is_attached, is_protective, why
+from live_nodes.bybit.facts import STATUS_WORDS, VenueOrder, is_attached, is_protective, reason_of
 from strategies.order_ids import owner_of
 
 
@@ -63,12 +63,12 @@ def conclude(
         venue_order_id=answer.order_id,
         filled=answer.filled,
         quantity=answer.quantity,
-        reason=why(answer),
+        reason=reason_of(answer),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Sorted:
+class SortedOrders:
     """The venue's open orders at a start, by what is to be done about each.
 
     Parameters
@@ -95,7 +95,7 @@ def sort_open_orders(
     own: Collection[str],
     resumed: Collection[str],
     policies: Policies,
-) -> Sorted:
+) -> SortedOrders:
     """Return what to do with each open order that a start finds at the venue.
 
     Parameters
@@ -113,7 +113,7 @@ def sort_open_orders(
         order for order in orders if order.order_link_id not in own and not is_attached(order)
     )
     stays = [is_protective(order) or order.order_link_id in resumed for order in mine]
-    return Sorted(
+    return SortedOrders(
         kept=tuple(order for order, keep in zip(mine, stays, strict=True) if keep),
         leftovers=tuple(order for order, keep in zip(mine, stays, strict=True) if not keep),
         foreign=foreign,

@@ -19,7 +19,7 @@ from nautilus_trader.model.enums import OrderStatus
 from nautilus_trader.model.events import OrderRejected
 from nautilus_trader.model.identifiers import ClientId, ClientOrderId, InstrumentId, VenueOrderId
 
-from live_nodes.reconcile.sweep import Finding, Kind
+from live_nodes.reconcile.sweep import FindingKind, SweepFinding
 from strategies.messages import NEVER_ARRIVED
 
 LOOKBACK_MINUTES = 60
@@ -40,12 +40,12 @@ class Repairer:
         self._kernel = kernel
         self._client_name = client
 
-    async def repair(self, finding: Finding) -> bool:
+    async def repair(self, finding: SweepFinding) -> bool:
         """Ask the venue through the adapter and reconcile; returns whether anything was taken in.
 
         Whether it helped, the next sweep sees.
         """
-        if finding.kind is Kind.NEVER_ARRIVED:
+        if finding.kind is FindingKind.NEVER_ARRIVED:
             return self._give_up(finding)
         client = self._kernel.exec_engine._clients[ClientId(self._client_name)]
         instrument_id = InstrumentId.from_str(finding.instrument)
@@ -62,7 +62,11 @@ class Repairer:
                 )
             )
             taken |= report is not None and self._take(report)
-        if finding.kind in (Kind.UNKNOWN_FILL, Kind.POSITION_DIFFERS, Kind.LOST_ORDER):
+        if finding.kind in (
+            FindingKind.UNKNOWN_FILL,
+            FindingKind.POSITION_DIFFERS,
+            FindingKind.LOST_ORDER,
+        ):
             reports = await client.generate_fill_reports(
                 GenerateFillReports(
                     instrument_id=instrument_id,
@@ -76,7 +80,7 @@ class Repairer:
             )
             for report in reports:
                 taken |= self._is_missing(report) and self._take(report)
-        if finding.kind is Kind.POSITION_DIFFERS:
+        if finding.kind is FindingKind.POSITION_DIFFERS:
             for report in await client.generate_position_status_reports(
                 GeneratePositionStatusReports(
                     instrument_id=instrument_id,
@@ -90,7 +94,7 @@ class Repairer:
                     taken |= self._take(report)
         return taken
 
-    def _give_up(self, finding: Finding) -> bool:
+    def _give_up(self, finding: SweepFinding) -> bool:
         """Tell the engine that an order is not at the venue, unless it was answered meanwhile."""
         order = self._kernel.cache.order(ClientOrderId(finding.key))
         if order is None or order.status != OrderStatus.SUBMITTED:
@@ -122,9 +126,9 @@ class Repairer:
         return int(self._kernel.clock.timestamp_ns())
 
 
-def _order_of(finding: Finding) -> tuple[str, str]:
+def _order_of(finding: SweepFinding) -> tuple[str, str]:
     if finding.fill is not None:
         return finding.fill.order_link_id, finding.fill.order_id
     if finding.order is not None:
         return finding.order.order_link_id, finding.order.order_id
-    return (finding.key, "") if finding.kind is Kind.LOST_ORDER else ("", "")
+    return (finding.key, "") if finding.kind is FindingKind.LOST_ORDER else ("", "")

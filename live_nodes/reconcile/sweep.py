@@ -8,28 +8,26 @@ start-up reconciliation that hides errors 4.5, lost fills 4.10, manual trades 4.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-from actors.records.journal import Journal
 from config.documents.watch import Policies, Watch
 from live_nodes.bybit.facts import (
     VenueFill,
     VenueOrder,
-    described,
     is_attached,
     moves_position,
-    signed,
+    order_text,
+    signed_quantity,
 )
-from live_nodes.bybit.rest import VenueRest
 from live_nodes.reconcile.recovery import Recovery
-from live_nodes.reconcile.recovery_rules import OVERLAP_NS, own_by
+from live_nodes.reconcile.recovery_rules import OVERLAP_NS
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """What can be wrong between the venue and us; each has a counter of its name."""
 
     GHOST_ORDER = "ghost_order"
@@ -49,7 +47,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class EngineBooks:
     """Our side.
 
     Parameters
@@ -92,10 +90,10 @@ class VenueBooks:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SweepFinding:
     """One difference. ``key`` names it as long as it stays the same."""
 
-    kind: Kind
+    kind: FindingKind
     key: str
     instrument: str
     detail: str
@@ -103,60 +101,69 @@ class Finding:
     fill: VenueFill | None = None
 
 
-def compare(books: Books, venue: VenueBooks, is_own: Callable[[str], bool]) -> list[Finding]:
+def compare(
+    books: EngineBooks, venue: VenueBooks, is_own: Callable[[str], bool]
+) -> list[SweepFinding]:
     """Return every difference between the venue and our books.
 
     Parameters
     ----------
-    books, venue : Books, VenueBooks
+    books, venue : EngineBooks, VenueBooks
         The two sides, taken as close to each other in time as can be.
     is_own : callable
         Whether a client order id is this node's.
     """
-    found: list[Finding] = []
+    found: list[SweepFinding] = []
     at_venue = {order.order_link_id for order in venue.orders}
     for order in venue.orders:
         if is_attached(order) or not order.is_open or order.order_link_id in books.open_orders:
             continue
         if is_own(order.order_link_id):
-            kind, key = Kind.GHOST_ORDER, order.order_link_id
+            kind, key = FindingKind.GHOST_ORDER, order.order_link_id
         else:
-            kind, key = Kind.FOREIGN_ORDER, order.order_id
-        found.append(Finding(kind, key, order.instrument, described(order), order=order))
+            kind, key = FindingKind.FOREIGN_ORDER, order.order_id
+        found.append(SweepFinding(kind, key, order.instrument, order_text(order), order=order))
     for link_id in sorted(books.confirmed):
         if link_id not in at_venue:
             detail = f"{link_id} is open in our books and not at the venue"
-            found.append(Finding(Kind.LOST_ORDER, link_id, books.open_orders[link_id], detail))
+            found.append(
+                SweepFinding(FindingKind.LOST_ORDER, link_id, books.open_orders[link_id], detail)
+            )
     for link_id in sorted(venue.unknown):
         detail = f"{link_id} was never answered, and the venue knows no such order"
-        found.append(Finding(Kind.NEVER_ARRIVED, link_id, books.unanswered[link_id], detail))
+        found.append(
+            SweepFinding(FindingKind.NEVER_ARRIVED, link_id, books.unanswered[link_id], detail)
+        )
     for fill in venue.fills:
         if (
             moves_position(fill)
             and is_own(fill.order_link_id)
             and fill.execution_id not in books.executions
         ):
-            detail = (
-                f"{signed(fill):+f} at {fill.price} of {fill.order_link_id} ({fill.execution_id})"
-            )
+            moved = f"{signed_quantity(fill):+f} at {fill.price}"
+            detail = f"{moved} of {fill.order_link_id} ({fill.execution_id})"
             key = fill.execution_id
-            found.append(Finding(Kind.UNKNOWN_FILL, key, fill.instrument, detail, fill=fill))
+            found.append(
+                SweepFinding(FindingKind.UNKNOWN_FILL, key, fill.instrument, detail, fill=fill)
+            )
     # What the node does not trade is not in the engine's books, so only the second speaks of it.
     traded = {name: held for name, held in venue.positions.items() if name in books.positions}
-    found += _positions(Kind.POSITION_DIFFERS, books.positions, traded, "our books hold")
-    found += _positions(Kind.EXTERNAL_POSITION, books.explained, venue.positions, "our orders made")
+    found += _positions(FindingKind.POSITION_DIFFERS, books.positions, traded, "our books hold")
+    found += _positions(
+        FindingKind.EXTERNAL_POSITION, books.explained, venue.positions, "our orders made"
+    )
     return found
 
 
 def _positions(
-    kind: Kind, ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal], whose: str
-) -> Iterable[Finding]:
+    kind: FindingKind, ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal], whose: str
+) -> Iterable[SweepFinding]:
     zero = Decimal(0)
     for name in sorted({*ours, *theirs}):
         here, there = ours.get(name, zero), theirs.get(name, zero)
         if here != there:
             # The numbers are part of the key: a difference that moves is trading, not a fault.
-            yield Finding(
+            yield SweepFinding(
                 kind, f"{name} {here} {there}", name, f"the venue holds {there}, {whose} {here}"
             )
 
@@ -169,74 +176,74 @@ class Ripening:
     ----------
     since : mapping
         First time each finding (kind, key) was seen in an unbroken row, UNIX nanoseconds.
-    told : frozenset
+    acted : frozenset
         Those that were acted upon already.
     """
 
-    since: Mapping[tuple[Kind, str], int] = field(default_factory=dict)
-    told: frozenset[tuple[Kind, str]] = frozenset()
+    since: Mapping[tuple[FindingKind, str], int] = field(default_factory=dict)
+    acted: frozenset[tuple[FindingKind, str]] = frozenset()
 
     def seen(
-        self, findings: list[Finding], now: int, settle_ns: int
-    ) -> tuple[Ripening, list[Finding], list[Finding]]:
+        self, findings: list[SweepFinding], now: int, settle_ns: int
+    ) -> tuple[Ripening, list[SweepFinding], list[SweepFinding]]:
         """Return the next state, the findings that ripened just now, and all that are ripe."""
         since = {(f.kind, f.key): self.since.get((f.kind, f.key), now) for f in findings}
         ripe = [f for f in findings if now - since[f.kind, f.key] >= settle_ns]
-        fresh = [f for f in ripe if (f.kind, f.key) not in self.told]
-        told = frozenset((f.kind, f.key) for f in ripe)
-        return Ripening(since, told), fresh, ripe
+        fresh = [f for f in ripe if (f.kind, f.key) not in self.acted]
+        acted = frozenset((f.kind, f.key) for f in ripe)
+        return Ripening(since, acted), fresh, ripe
 
 
 @dataclass(frozen=True, slots=True)
 class CancelAtVenue:
     """Cancel an order at the venue by our own request, whatever the engine believes."""
 
-    finding: Finding
+    finding: SweepFinding
 
 
 @dataclass(frozen=True, slots=True)
-class Repair:
+class RepairBooks:
     """Let the engine ask the venue for the instrument's orders, fills and position."""
 
-    finding: Finding
+    finding: SweepFinding
 
 
 @dataclass(frozen=True, slots=True)
-class Halt:
+class HaltEntries:
     """Let no entry leave in the instrument while the finding stands."""
 
-    finding: Finding
+    finding: SweepFinding
 
 
-Deed = CancelAtVenue | Repair | Halt
+SweepAction = CancelAtVenue | RepairBooks | HaltEntries
 
 
-def deeds(finding: Finding, policies: Policies) -> tuple[Deed, ...]:
+def actions_for(finding: SweepFinding, policies: Policies) -> tuple[SweepAction, ...]:
     """Return what the document's policies want done about a finding; it is reported in any case."""
     match finding.kind:
-        case Kind.GHOST_ORDER:
+        case FindingKind.GHOST_ORDER:
             return (CancelAtVenue(finding),) if policies.ghost_orders == "cancel" else ()
-        case Kind.FOREIGN_ORDER:
+        case FindingKind.FOREIGN_ORDER:
             if policies.foreign_orders == "cancel":
                 return (CancelAtVenue(finding),)
-            return (Repair(finding),) if policies.foreign_orders == "adopt" else ()
-        case Kind.UNKNOWN_FILL:
-            return (Repair(finding),) if policies.unknown_fills == "recover" else ()
-        case Kind.LOST_ORDER | Kind.NEVER_ARRIVED:
-            return (Repair(finding),)
-        case Kind.POSITION_DIFFERS:
-            halt: tuple[Deed, ...] = (
-                (Halt(finding),) if policies.external_positions == "halt" else ()
+            return (RepairBooks(finding),) if policies.foreign_orders == "adopt" else ()
+        case FindingKind.UNKNOWN_FILL:
+            return (RepairBooks(finding),) if policies.unknown_fills == "recover" else ()
+        case FindingKind.LOST_ORDER | FindingKind.NEVER_ARRIVED:
+            return (RepairBooks(finding),)
+        case FindingKind.POSITION_DIFFERS:
+            halt: tuple[SweepAction, ...] = (
+                (HaltEntries(finding),) if policies.external_positions == "halt" else ()
             )
-            return (Repair(finding), *halt)
-        case Kind.EXTERNAL_POSITION:
-            return (Halt(finding),) if policies.external_positions == "halt" else ()
+            return (RepairBooks(finding), *halt)
+        case FindingKind.EXTERNAL_POSITION:
+            return (HaltEntries(finding),) if policies.external_positions == "halt" else ()
 
 
 class Repairs(Protocol):
     """Brings the engine's books to what the venue says."""
 
-    def repair(self, finding: Finding) -> Awaitable[bool]:
+    def repair(self, finding: SweepFinding) -> Awaitable[bool]:
         """Ask and reconcile."""
 
 
@@ -245,52 +252,38 @@ class Sweep:
 
     Parameters
     ----------
-    rest : VenueRest
-        Entered.
-    journal : Journal
-        Of the node.
     recovery : Recovery
-        Takes executions into the journal and cancels at the venue.
+        Of the node: takes executions into its journal and cancels at the venue.
     repairs : Repairs
-        Mends the engine's books.
+        Brings the engine's books to the venue's.
     books : callable
-        Reads our side: executions in, `Books` out.
-    tag : str
-        The node's tag in order ids.
-    products : sequence of str
-        ``LINEAR``, ``SPOT``.
+        Reads our side: executions in, `EngineBooks` out.
     watch : Watch
         Of the document.
     clock_ns : callable
         Time, UNIX nanoseconds.
-    hurried : callable, optional
-        Whether books that are right matter more than requests now, as while all is being closed.
+    urgent : callable, optional
+        Whether correct books matter more than few requests now, as while all is being closed.
     """
 
     def __init__(
         self,
-        rest: VenueRest,
-        journal: Journal,
         recovery: Recovery,
         repairs: Repairs,
-        books: Callable[[tuple[VenueFill, ...]], Books],
-        tag: str,
-        products: Sequence[str],
+        books: Callable[[tuple[VenueFill, ...]], EngineBooks],
         watch: Watch,
         *,
         clock_ns: Callable[[], int] = time.time_ns,
-        hurried: Callable[[], bool] | None = None,
+        urgent: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._hurried = hurried
-        self._rest, self._journal, self._recovery = rest, journal, recovery
-        self._repairs, self._books, self._products = repairs, books, products
-        self._watch = watch
-        self._clock_ns = clock_ns
-        self._is_own = own_by(tag, lambda name: journal.order(name) is not None)
+        self._recovery, self._rest, self._journal = recovery, recovery.rest, recovery.journal
+        self._repairs, self._books, self._watch = repairs, books, watch
+        self._clock_ns, self._urgent = clock_ns, urgent
+        self._products = recovery.products
         self._ripening = Ripening()
         self._began = clock_ns()
         self._acted = False
-        self.halts: list[Finding] = []
+        self.halts: list[SweepFinding] = []
         """Findings that stop entries in their instruments for as long as they stand."""
 
     @property
@@ -298,12 +291,12 @@ class Sweep:
         """Seconds until the next look: shorter while something unproven stands or was put right,
         or all is being closed.
         """
-        unripe = len(self._ripening.since) > len(self._ripening.told)
+        unripe = len(self._ripening.since) > len(self._ripening.acted)
         settle = max(self._watch.sweep_settle, 0.5)
-        soon = unripe or self._acted or (self._hurried is not None and self._hurried())
+        soon = unripe or self._acted or self._urgent()
         return min(self._watch.sweep_every, settle) if soon else self._watch.sweep_every
 
-    async def look(self) -> list[Finding]:
+    async def look(self) -> list[SweepFinding]:
         """Look once; returns the findings that ripened now, which were acted upon.
 
         Raises
@@ -314,14 +307,16 @@ class Sweep:
         venue = await self._ask()
         books = self._books(venue.fills)
         venue = replace(venue, unknown=await self._unknown(books))
-        findings = compare(books, venue, self._is_own)
+        findings = compare(books, venue, self._recovery.is_own)
         settle_ns = round(self._watch.sweep_settle * 1e9)
         self._ripening, fresh, ripe = self._ripening.seen(findings, self._clock_ns(), settle_ns)
         self._journal.count("sweeps")
         self._acted = bool(fresh)
         policies = self._watch.policies
         # Before anything is repaired, and until the next look has seen that it helped.
-        self.halts = [f for f in ripe if any(isinstance(d, Halt) for d in deeds(f, policies))]
+        self.halts = [
+            f for f in ripe if any(isinstance(d, HaltEntries) for d in actions_for(f, policies))
+        ]
         for finding in fresh:
             self._journal.count(finding.kind)
             self._journal.note(finding.kind, finding.detail)
@@ -342,22 +337,22 @@ class Sweep:
             positions={name: position.quantity for name, position in held.items()},
         )
 
-    async def _unknown(self, books: Books) -> frozenset[str]:
+    async def _unknown(self, books: EngineBooks) -> frozenset[str]:
         answers = {
             name: await self._rest.order(instrument, name)
             for name, instrument in books.unanswered.items()
         }
         return frozenset(name for name, answer in answers.items() if answer is None)
 
-    async def _act(self, finding: Finding) -> None:
-        for deed in deeds(finding, self._watch.policies):
+    async def _act(self, finding: SweepFinding) -> None:
+        for deed in actions_for(finding, self._watch.policies):
             if isinstance(deed, CancelAtVenue) and finding.order is not None:
                 await self._recovery.cancel([finding.order])
                 self._journal.count(f"{finding.kind}_cancelled")
-            elif isinstance(deed, Repair) and await self._repairs.repair(finding):
+            elif isinstance(deed, RepairBooks) and await self._repairs.repair(finding):
                 self._journal.count(f"{finding.kind}_repaired")
         if (
-            finding.kind is Kind.EXTERNAL_POSITION
+            finding.kind is FindingKind.EXTERNAL_POSITION
             and self._watch.policies.external_positions == "report"
         ):
             # Reported once, and from here on part of what is there.

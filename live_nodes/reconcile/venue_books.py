@@ -13,7 +13,7 @@ from nautilus_trader.model.identifiers import ClientOrderId
 from actors.closing.facts import AtVenue
 from live_nodes.bybit.facts import VenueFill
 from live_nodes.bybit.rest import VenueRest
-from live_nodes.reconcile.sweep import Books, Finding, Kind
+from live_nodes.reconcile.sweep import EngineBooks, FindingKind, SweepFinding
 
 CONFIRMED = (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED, OrderStatus.TRIGGERED)
 
@@ -23,13 +23,13 @@ UNANSWERED_NS = 10_000_000_000
 sends, and Bybit refuses what is older than its receive window, 5 s again."""
 
 
-def books_of(
+def engine_books(
     cache: Any,
     fills: Iterable[VenueFill],
     explained: Mapping[str, Decimal],
     instruments: set[str],
     now_ns: int,
-) -> Books:
+) -> EngineBooks:
     """Return what the engine's cache knows.
 
     Parameters
@@ -54,7 +54,7 @@ def books_of(
         name = position.instrument_id.value
         if name.endswith("-LINEAR.BYBIT"):
             positions[name] = positions.get(name, Decimal(0)) + position.signed_decimal_qty()
-    return Books(
+    return EngineBooks(
         open_orders={
             order.client_order_id.value: order.instrument_id.value
             for order in [*under_way, *waiting]
@@ -79,7 +79,7 @@ def _is_known(cache: Any, fill: VenueFill) -> bool:
 
 
 ZERO = Decimal(0)
-Repair = Callable[[Finding], Awaitable[bool]]
+Repair = Callable[[SweepFinding], Awaitable[bool]]
 Held = Callable[[], Mapping[str, Decimal]]
 """Our net positions by instrument id, signed base coin."""
 
@@ -139,5 +139,5 @@ class VenueCheck:
         # Pushes and answers cross each other: what stands in two answers is no crossing.
         for name in [n for n, quantity in differs.items() if self._differed.get(n) == quantity]:
             detail = f"our books hold {here.get(name, ZERO):f}, the venue {differs[name]:f}"
-            await self._repair(Finding(Kind.POSITION_DIFFERS, name, name, detail))
+            await self._repair(SweepFinding(FindingKind.POSITION_DIFFERS, name, name, detail))
         self._differed = differs

@@ -26,7 +26,7 @@ from backtests.engine.engine_costs import mended
 from backtests.engine.market import market_of
 from config.documents.setup import Risk
 from config.documents.watch import Throttle as Pace
-from live_nodes.bybit.throttle import Throttle
+from live_nodes.bybit.throttle import OrderThrottle
 from strategies.base import DeskStrategy, DeskStrategyConfig
 from strategies.messages import Action, Verdict
 from strategies.order_ids import is_closers
@@ -609,7 +609,7 @@ def test_fifty_positions_leave_at_the_pace_that_the_venue_allows() -> None:
             (at(2, 600), saying(Action.FLATTEN)),
         )
     )
-    paces: list[Throttle] = []
+    paces: list[OrderThrottle] = []
 
     def paced(closer: Closer) -> None:
         desk = told_desk[0]
@@ -621,7 +621,7 @@ def test_fifty_positions_leave_at_the_pace_that_the_venue_allows() -> None:
             clock.set_time_alert_ns(f"pace {next(number)}", moment, lambda event: then())
 
         pace = Pace(per_second=5, burst=5)
-        paces.append(Throttle(desk.gate, pace, clock.timestamp_ns, call_later))
+        paces.append(OrderThrottle(desk.gate, pace, clock.timestamp_ns, call_later))
         desk.gate.sender = paces[0]
 
     told_desk: list[Desk] = []

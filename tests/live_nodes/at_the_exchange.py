@@ -77,9 +77,8 @@ class Scene:
     def recovery(self, **settings: Any) -> Recovery:
         """Return a recovery that waits a third of a second between two misses."""
         policies = Policies(**settings.pop("policies", {}))
-        return Recovery(
-            self.journal, self.rest, TAG, ("LINEAR", "SPOT"), policies, patience=0.3, **settings
-        )
+        products = settings.pop("products", ("LINEAR", "SPOT"))
+        return Recovery(self.journal, self.rest, TAG, products, policies, patience=0.3, **settings)
 
     def restart(self) -> None:
         """Open the journal anew, as the next run of a node that was killed."""

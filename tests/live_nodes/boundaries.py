@@ -17,9 +17,9 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.records.journal_writing import Writing
-from live_nodes.bybit.links import Link
+from live_nodes.bybit.links import VenueLink
 from live_nodes.bybit.rest import VenueRest
-from live_nodes.node.live import Live
+from live_nodes.node.live import NodeRun
 
 REQUESTS = (
     "submit_order",
@@ -67,7 +67,7 @@ class Boundaries:
         _around_links(self.reach)
         _around_rest(self.reach)
         for name, part in (("_trade", "trade"), ("_stop", "stop")):
-            setattr(Live, name, self._entering(part, getattr(Live, name)))
+            setattr(NodeRun, name, self._entering(part, getattr(NodeRun, name)))
 
     def reach(self, what: str) -> None:
         """Say that the process is at a boundary; it may not come back."""
@@ -129,7 +129,7 @@ def _table(statement: str, values: tuple[Any, ...]) -> str:
 
 def _around_links(reach: Told) -> None:
     def around(name: str) -> Callable[..., Any]:
-        async def request(self: Link, *args: Any, **kwargs: Any) -> Any:
+        async def request(self: VenueLink, *args: Any, **kwargs: Any) -> Any:
             probes = any("-probe-" in str(arg) for arg in args)
             if not probes:
                 reach(f"send {name}")
@@ -141,7 +141,7 @@ def _around_links(reach: Told) -> None:
         return request
 
     for name in REQUESTS:
-        setattr(Link, name, around(name))
+        setattr(VenueLink, name, around(name))
 
 
 def _around_rest(reach: Told) -> None:

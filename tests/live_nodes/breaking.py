@@ -26,7 +26,7 @@ import yaml
 from actors.records.journal_files import NAME
 from actors.records.journal_reading import Reading, read
 from config.durations import DAY_NS
-from live_nodes.local.mailbox import Request, answer, ask
+from live_nodes.local.mailbox import MailRequest, answer, ask
 from tests.live_nodes.killing import NODE_SECONDS, Forge, Ground, positions_of
 from tests.waiting import eventually
 
@@ -263,7 +263,7 @@ class Victim:
 
     def asks(self, **request: Any) -> None:
         """Leave a request in its mailbox, and wait until it is done."""
-        name = ask(self.folder, Request(reason="the test", **request))
+        name = ask(self.folder, MailRequest(reason="the test", **request))
         found: list[Any] = []
 
         def heard() -> bool:

@@ -17,12 +17,12 @@ import live_nodes.node.live as course
 
 _ENDPOINT = "Portfolio.update_account"
 _LIVE = "UNIFIED"
-_make = course.make_node
+_make = course.build_node
 
 
 def believe_venues() -> None:
     """Have the accounts of all nodes of this process made so; safe to call again."""
-    course.make_node = _made
+    course.build_node = _made
 
 
 def _made(*args: Any) -> TradingNode:

@@ -41,10 +41,12 @@ from config.documents import Node, Scenario
 from config.load import load
 from live_nodes.bybit.adapter import forget_clients
 from live_nodes.local.alerts import Alerts, Pace
-from live_nodes.local.endpoints import Addresses
+from live_nodes.local.endpoints import Endpoints
+from live_nodes.local.heartbeat import Heartbeat
 from live_nodes.local.keys import KeyPair, Secret, practice_keys
-from live_nodes.node.live import Live
-from live_nodes.node.report import Options
+from live_nodes.node.context import RunContext
+from live_nodes.node.live import NodeRun
+from live_nodes.node.report import RunOptions
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, CancelAllRequest, Key, OrderRequest
 from live_nodes.practice.faults.faults import Faults
@@ -103,7 +105,7 @@ class Stage:
         self.server, self.market, self.faults = server, market, faults
         self._loop = loop
         links = server.sockets_url
-        self.where = Addresses(server.http, f"{links}/public", f"{links}/private", f"{links}/trade")
+        self.where = Endpoints(server.http, f"{links}/public", f"{links}/private", f"{links}/trade")
 
     def call[T](self, act: Callable[[], T]) -> T:
         """Do something in the exchange's own thread and return what came of it."""
@@ -307,7 +309,7 @@ class Desk(Running):
         What it told the person who watches, in order.
     """
 
-    def __init__(self, stage: Stage, folder: Path, options: Options, **settings: Any) -> None:
+    def __init__(self, stage: Stage, folder: Path, options: RunOptions, **settings: Any) -> None:
         super().__init__(stage)
         self.said: list[str] = []
         self.folder = folder
@@ -317,15 +319,18 @@ class Desk(Running):
         self.journal.begin_run(environment="practice", document="abc")
         quick = Pace(gather=0.02, pause=0.1, backoff=0.05, backoff_most=0.2)
         self.alerts = Alerts(self.node.name, folder, told, quick)
-        self.live = Live(
-            self.node,
-            stage.where,
-            keys(),
-            folder,
-            self.journal,
-            options,
-            self.said.append,
-            alerts=self.alerts,
+        self.live = NodeRun(
+            RunContext(
+                node=self.node,
+                endpoints=stage.where,
+                keys=keys(),
+                folder=folder,
+                journal=self.journal,
+                options=options,
+                say=self.said.append,
+                alerts=self.alerts,
+                heartbeat=Heartbeat(folder, self.said.append),
+            )
         )
         self.task = self.loop.create_task(self.live.run())
 
@@ -495,11 +500,11 @@ def _plain_config(stage: Stage, **settings: Any) -> TradingNodeConfig:
 
 @contextmanager
 def desk_node(
-    stage: Stage, *, options: Options | None = None, folder: Path | None = None, **settings: Any
+    stage: Stage, *, options: RunOptions | None = None, folder: Path | None = None, **settings: Any
 ) -> Iterator[Desk]:
     """Run our node until the block ends."""
     with tempfile.TemporaryDirectory() as made:
-        desk = Desk(stage, folder or Path(made), options or Options(), **settings)
+        desk = Desk(stage, folder or Path(made), options or RunOptions(), **settings)
         try:
             yield desk.start()
         finally:

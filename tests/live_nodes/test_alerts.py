@@ -22,11 +22,11 @@ from live_nodes.local.alerts import (
     FILE,
     LINES,
     Alert,
+    AlertChannel,
     Alerts,
-    Channel,
     Level,
     Pace,
-    addresses_of,
+    alert_urls_of,
     message,
 )
 from live_nodes.local.keys import Secret
@@ -225,7 +225,7 @@ def test_while_an_address_is_dead_the_first_and_the_newest_are_kept() -> None:
         return open_now.is_set()
 
     pace = Pace(gather=0.01, pause=0.0, backoff=0.01, backoff_most=0.02, waiting=20)
-    channel = Channel("reversal", "one", send, pace)
+    channel = AlertChannel("reversal", "one", send, pace)
     for number in range(200):
         channel.put(Alert(ts=0, level="warning", kind="guard", text=f"number {number}"))
         if number % 50 == 0:
@@ -245,7 +245,7 @@ def test_whatever_a_service_raises_is_counted_and_its_words_stay_inside() -> Non
     def send(title: str, body: str, level: Level) -> bool:
         raise RuntimeError(f"https://api.telegram.org/bot{TOKEN}/sendMessage")
 
-    channel = Channel("reversal", "one", send, QUICK)
+    channel = AlertChannel("reversal", "one", send, QUICK)
     channel.put(Alert(ts=0, level="warning", kind="guard", text="x"))
     eventually(lambda: channel.counted().failures)
     assert channel.news() == "one: failed: RuntimeError"
@@ -297,9 +297,9 @@ def node(**settings: Any) -> Node:
 
 
 def test_addresses_are_found_by_the_name_of_a_variable() -> None:
-    assert addresses_of(node(), {}) == ()
+    assert alert_urls_of(node(), {}) == ()
     two = {"DESK_ALERTS": f" json://127.0.0.1:1/{TOKEN}  json://127.0.0.1:2/x\n"}
-    found = addresses_of(node(alerts="DESK_ALERTS"), two)
+    found = alert_urls_of(node(alerts="DESK_ALERTS"), two)
     assert [address.reveal() for address in found] == two["DESK_ALERTS"].split()
 
 
@@ -307,12 +307,12 @@ def test_addresses_are_found_by_the_name_of_a_variable() -> None:
 def test_a_desk_whose_alerts_nobody_would_hear_does_not_start(text: str | None) -> None:
     variables = {} if text is None else {"DESK_ALERTS": text}
     with pytest.raises(GateRefused, match="DESK_ALERTS is not set"):
-        addresses_of(node(alerts="DESK_ALERTS"), variables)
+        alert_urls_of(node(alerts="DESK_ALERTS"), variables)
 
 
 def test_what_is_no_address_is_told_by_its_number_and_not_shown() -> None:
     with pytest.raises(GateRefused, match="address 2 of 2 in DESK_ALERTS") as caught:
-        addresses_of(
+        alert_urls_of(
             node(alerts="DESK_ALERTS"),
             {"DESK_ALERTS": f"json://127.0.0.1:1 nowhere://{TOKEN}"},
         )

@@ -15,15 +15,15 @@ from backtests.engine.build import strategies_of as backtest_strategies
 from config.documents import Backtest, Node
 from config.load import load
 from live_nodes.bybit import adapter
-from live_nodes.bybit.links import Link, Links
-from live_nodes.local.endpoints import Addresses, addresses
+from live_nodes.bybit.links import VenueLink, VenueLinks
+from live_nodes.local.endpoints import Endpoints, endpoints_of
 from live_nodes.local.keys import KeyPair, Secret
-from live_nodes.node.build import make_node, node_config, strategies_of
+from live_nodes.node.build import build_node, node_config, strategies_of
 from live_nodes.node.preflight import universe_of
 
 ROOT = Path(__file__).resolve().parents[2]
 IDS = ["BTCUSDT-LINEAR.BYBIT", "BTCUSDT-SPOT.BYBIT", "ETHUSDT-LINEAR.BYBIT"]
-HERE = Addresses(
+HERE = Endpoints(
     "http://127.0.0.1:1", "ws://127.0.0.1:1/pub", "ws://127.0.0.1:1/p", "ws://127.0.0.1:1/t"
 )
 SECRET = "marked-secret-7391"
@@ -79,7 +79,7 @@ def test_each_environment_has_the_addresses_that_the_engine_knows(
 ) -> None:
     place = getattr(engine.BybitEnvironment, name)
     public = engine.get_bybit_ws_url_public(engine.BybitProductType.LINEAR, place)
-    assert addresses(environment, None) == Addresses(
+    assert endpoints_of(environment, None) == Endpoints(
         engine.get_bybit_http_base_url(place).rstrip("/"),
         public.removesuffix("/linear"),
         engine.get_bybit_ws_url_private(place),
@@ -87,13 +87,13 @@ def test_each_environment_has_the_addresses_that_the_engine_knows(
     )
 
 
-def build(tmp_path: Path) -> tuple[Any, Any, Links]:
-    links = Links("xr", 5.0, 2.0)
+def build(tmp_path: Path) -> tuple[Any, Any, VenueLinks]:
+    links = VenueLinks("xr", 5.0, 2.0)
     keys = KeyPair(Secret("marked-key-7391"), Secret(SECRET))
     wiring = adapter.Wiring(links, keys, HERE.ws_public, HERE.ws_private, HERE.ws_trade, 2)
     config = node_config(shipped(), HERE, IDS, tmp_path)
     loop = asyncio.new_event_loop()
-    made = make_node(config, wiring, loop)
+    made = build_node(config, wiring, loop)
     return config, made, links
 
 
@@ -104,7 +104,7 @@ def test_every_link_goes_where_the_document_says(tmp_path: Path) -> None:
         (data,) = [client for client in clients if hasattr(client, "_ws_clients")]
         (public,) = data._ws_clients.values()
         # The adapter itself would connect the public link to the REST address.
-        assert isinstance(public, Link)
+        assert isinstance(public, VenueLink)
         assert public.url == "ws://127.0.0.1:1/pub/linear"
         (execution,) = made.kernel.exec_engine._clients.values()
         assert isinstance(execution, adapter.DeskExecutionClient)

@@ -11,16 +11,16 @@ import pytest
 from actors.records.journal import Journal, JournalError
 from live_nodes.local.mailbox import (
     OPERATOR,
-    Answer,
+    MailAnswer,
     Mailbox,
-    Request,
+    MailRequest,
     answer,
     ask,
     mailbox_of,
     pending,
 )
 from live_nodes.node.guard_status import OWNER, of_guard
-from live_nodes.node.operator_desk import DeskMail, Operator
+from live_nodes.node.operator_desk import MailDesk, OperatorGuard
 from strategies.messages import Action
 from tests.actors.tiny_guards import Loss, Table
 
@@ -39,12 +39,12 @@ class Desk:
         self.table = Table(self.daily, self.operator)
         guards: Any = self.table.desk.guards
         self.said: list[str] = []
-        self.mail = DeskMail(Mailbox(folder), guards, self.operator, self.journal, self.said.append)
+        self.mail = MailDesk(Mailbox(folder), guards, self.operator, self.journal, self.said.append)
 
-    def asked(self, **request: Any) -> Answer:
+    def asked(self, **request: Any) -> MailAnswer:
         """Ask, let the node look, and return its answer."""
-        name = ask(self.folder, Request(**({"reason": "because"} | request)))
-        assert self.mail.look() == 1
+        name = ask(self.folder, MailRequest(**({"reason": "because"} | request)))
+        assert self.mail.answer_all() == 1
         found = answer(self.folder, name, 0.0)
         assert found is not None
         return found
@@ -53,7 +53,7 @@ class Desk:
         return [note["text"] for note in self.journal.notes() if note["kind"] == "mailbox"]
 
 
-class Kept(Operator):
+class Kept(OperatorGuard):
     """Keeps its state in the journal, as the node tells it to."""
 
     def __init__(self, journal: Journal) -> None:
@@ -167,7 +167,7 @@ def test_a_guard_that_raises_when_released_is_told_and_the_next_request_is_heard
 def test_what_the_journal_does_not_take_is_not_answered_and_asked_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = ask(desk.folder, Request(command="flatten", reason="off"))
+    name = ask(desk.folder, MailRequest(command="flatten", reason="off"))
 
     def full(*_: object) -> None:
         raise JournalError("the disk is full")
@@ -175,7 +175,7 @@ def test_what_the_journal_does_not_take_is_not_answered_and_asked_again(
     with monkeypatch.context() as patched:
         patched.setattr(desk.journal, "save_state", full)
         with pytest.raises(JournalError):
-            desk.mail.look()
+            desk.mail.answer_all()
     assert answer(desk.folder, name, 0.0) is None
     assert [request.id for request in pending(desk.folder)] == [name]
     # The node ends for the journal's sake, and lets what began come to its end.
@@ -184,7 +184,7 @@ def test_what_the_journal_does_not_take_is_not_answered_and_asked_again(
 
 def test_what_is_no_request_is_noted(desk: Desk) -> None:
     (mailbox_of(desk.folder) / "x.json").write_text("{")
-    assert desk.mail.look() == 0
+    assert desk.mail.answer_all() == 0
     assert "put aside" in desk.notes()[0]
     assert desk.said[0].startswith("mailbox: x.json is no request")
 

@@ -23,7 +23,7 @@ from live_nodes.bybit.rest import VenueRest
 from live_nodes.local.folder import node_document, state_folder
 from live_nodes.local.keys import keys_of
 from live_nodes.operate import doctor
-from live_nodes.operate.doctor import Finding, as_document, examine, rendered
+from live_nodes.operate.doctor import DoctorCheck, as_document, examine, rendered
 from live_nodes.operate.doctor_trade import quantity_of
 from tests.builders_engine import info
 from tests.live_nodes.practice.still_market import Practice, practice
@@ -74,7 +74,7 @@ def node(folder: Path, port: int = 9, environment: str = "practice", name: str =
     )
 
 
-def by_check(findings: list[Finding]) -> dict[str, Finding]:
+def by_check(findings: list[DoctorCheck]) -> dict[str, DoctorCheck]:
     return {finding.check: finding for finding in findings}
 
 
@@ -208,7 +208,7 @@ def test_packages_are_held_against_the_lock(
 
 def test_a_page_shows_every_finding() -> None:
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(rendered([Finding("clock", "bad", "2 s late", "set the clock")]))
+    console.print(rendered([DoctorCheck("clock", "bad", "2 s late", "set the clock")]))
     page = console.export_text()
     for words in ("bad", "clock", "2 s late", "set the clock"):
         assert words in page

@@ -50,7 +50,7 @@ def test_a_restarted_node_knows_its_equity_to_the_cent() -> None:
             there = exchange.call(lambda: exchange.exchange.position(ACCOUNT, "BTCUSDT"))
             assert there.cost == D("149997.1")
             assert abs(3 * D(repr(held.avg_px_open)) - there.cost) < D("0.0001")
-            account = desk.live.minding._account  # type: ignore[union-attr]
+            account = desk.live.supervisor._account  # type: ignore[union-attr]
 
             def agrees() -> bool:
                 wallet = exchange.call(lambda: exchange.exchange.wallet(ACCOUNT))

@@ -21,7 +21,7 @@ from config.documents.scenario import LostAck
 from config.errors import DocumentErrors, GateRefused
 from live_nodes.local.folder import node_to_stop, state_folder
 from live_nodes.local.mailbox import pending
-from live_nodes.operate.flatten import Outcome, flatten_node
+from live_nodes.operate.flatten import FlattenOutcome, flatten_node
 from live_nodes.operate.flatten_request import ask_to_flatten
 from live_nodes.practice.exchange.model import OrderRequest
 from strategies.order_ids import order_id, owner_of, session_of
@@ -88,7 +88,7 @@ def node_at(folder: Path, stage: Stage, **changes: Any) -> Node:
     return node_to_stop(written(folder, stage, **changes), (), print)
 
 
-def switched(node: Node, seconds: float = 10.0) -> tuple[Outcome, list[str]]:
+def switched(node: Node, seconds: float = 10.0) -> tuple[FlattenOutcome, list[str]]:
     """Flatten and return how it ended and what was said."""
     said: list[str] = []
     asked = ask_to_flatten(node, "a test", said.append)

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from live_nodes.local.mailbox import Request, ask, pending
+from live_nodes.local.mailbox import MailRequest, ask, pending
 from tests.live_nodes.breaking import (
     BREACHED,
     COUNTING,
@@ -74,7 +74,7 @@ def fall(victim: Victim, over: Callable[[], bool] = lambda: False) -> None:
 
 def flatten(victim: Victim, over: Callable[[], bool] = lambda: False) -> None:
     """Ask it to close everything, until it is dead or closed, or it is `over`."""
-    ask(victim.folder, Request(command="flatten", reason="the test"))
+    ask(victim.folder, MailRequest(command="flatten", reason="the test"))
     closed(victim, over)
 
 
@@ -310,7 +310,7 @@ def test_a_node_may_be_killed_at_every_boundary_of_a_release(field: Field) -> No
         victim.arm(0)
         fall(victim)
         victim.arm(number)
-        ask(victim.folder, Request(command="release", guard="max", accept=True, reason="test"))
+        ask(victim.folder, MailRequest(command="release", guard="max", accept=True, reason="test"))
         victim.until(lambda: not pending(victim.folder), "answer")
         time.sleep(AFTER)
         whole = not victim.dead

@@ -18,9 +18,10 @@ from actors.records.journal_reading import read
 from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError
 from live_nodes.bybit.rest import VenueRest
-from live_nodes.local.endpoints import Addresses
+from live_nodes.local.endpoints import Endpoints
 from live_nodes.local.keys import KeyPair, Secret
-from live_nodes.node.launch import Options, Report, launch
+from live_nodes.node.launch import launch
+from live_nodes.node.report import RunOptions, RunReport
 from live_nodes.practice.faults.fault_hooks import HttpFault, OpFault
 from tests.live_nodes.practice.background import Background, background
 from tests.waiting import slack
@@ -28,7 +29,7 @@ from tests.waiting import slack
 D = Decimal
 SECRET = "practice-secret-anna"
 KEYS = KeyPair(Secret("practice-anna"), Secret(SECRET))
-ONCE = Options(run_once=True, force=True)
+ONCE = RunOptions(run_once=True, force=True)
 
 
 @pytest.fixture
@@ -61,9 +62,9 @@ def node(**changes: Any) -> Node:
     return Node.model_validate(document | changes)
 
 
-def at(running: Background) -> Addresses:
+def at(running: Background) -> Endpoints:
     links = running.links
-    return Addresses(running.http, f"{links}/public", f"{links}/private", f"{links}/trade")
+    return Endpoints(running.http, f"{links}/public", f"{links}/private", f"{links}/trade")
 
 
 class Run:
@@ -73,7 +74,9 @@ class Run:
         self.where, self.folder = at(running), folder
         self.said: list[str] = []
 
-    def __call__(self, options: Options = ONCE, keys: KeyPair = KEYS, **changes: Any) -> Report:
+    def __call__(
+        self, options: RunOptions = ONCE, keys: KeyPair = KEYS, **changes: Any
+    ) -> RunReport:
         return launch(
             node(**changes), self.where, keys, self.folder, "hash", options, self.said.append
         )
@@ -125,7 +128,7 @@ def test_a_run_trades_to_its_targets_and_the_venue_agrees(run: Run, exchange: Ba
     assert report.positions == {"BTCUSDT-LINEAR.BYBIT": D(1), "ETHUSDT-LINEAR.BYBIT": D("-16.66")}
     assert held(exchange) == report.positions
     # The second run finds its positions again, under the strategy that owns them, and nothing due.
-    again = run(Options(run_once=True))
+    again = run(RunOptions(run_once=True))
     assert again.outcome == "nothing due"
     assert again.positions == report.positions
     (audit,) = (run.folder / "audit").glob("*.json")
@@ -161,7 +164,7 @@ def test_flatten_sends_again_what_the_venue_rejects(run: Run, exchange: Backgrou
 
 
 def test_a_node_that_waits_says_until_when(run: Run) -> None:
-    run(Options(seconds=0.5))
+    run(RunOptions(seconds=0.5))
     assert any(
         re.fullmatch(r"steady: next decision at \S+ 00:00:00 UTC, in \d+ h \d+ min", line)
         for line in run.said
@@ -170,14 +173,14 @@ def test_a_node_that_waits_says_until_when(run: Run) -> None:
 
 def test_a_dry_run_sends_nothing_and_does_nothing_due(run: Run, exchange: Background) -> None:
     sent = operations(exchange)
-    report = run(Options(dry_run=True, run_once=True))
+    report = run(RunOptions(dry_run=True, run_once=True))
     assert [intent["side"] for intent in report.intended] == ["BUY", "SELL"]
     assert held(exchange) == {}
     assert not [what for what in sent if "order." in what or "/order/c" in what or "amend" in what]
     with read(run.folder) as journal:
         assert {order.status for order in journal.orders_since(0)} == {"DENIED"}
     # What was only tried is still due.
-    assert run(Options(run_once=True)).outcome == "ran once"
+    assert run(RunOptions(run_once=True)).outcome == "ran once"
 
 
 def test_a_wrong_key_is_refused_at_once(run: Run) -> None:
@@ -190,7 +193,7 @@ def test_a_wrong_key_is_refused_at_once(run: Run) -> None:
 
 
 def test_no_server_is_said_in_bounded_time(tmp_path: Path) -> None:
-    nowhere = Addresses("http://127.0.0.1:9", *(["ws://127.0.0.1:9/v5/x"] * 3))
+    nowhere = Endpoints("http://127.0.0.1:9", *(["ws://127.0.0.1:9/v5/x"] * 3))
     began = time.monotonic()
     with pytest.raises(GateRefused, match="is it up, and is this its address"):
         launch(node(), nowhere, KEYS, tmp_path / "state", "hash", ONCE, print)
@@ -285,6 +288,6 @@ def test_spot_is_refused_at_a_venue(run: Run) -> None:
 def test_what_is_left_after_the_stop_fails_the_command() -> None:
     from live_nodes.node.report import raise_left
 
-    raise_left(Report())
+    raise_left(RunReport())
     with pytest.raises(DeskError, match="after the stop: order x is still open"):
-        raise_left(Report(left=["order x is still open"]))
+        raise_left(RunReport(left=["order x is still open"]))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from nautilus_trader.core import nautilus_pyo3 as engine
 
-from live_nodes.bybit.links import Link, Links
+from live_nodes.bybit.links import VenueLink, VenueLinks
 from live_nodes.bybit.sockets import SUPPORTED
 from tests.live_nodes.practice.still_market import Practice, practice
 from tests.waiting import DEADLINE, slack
@@ -26,7 +26,7 @@ class Bench:
 
     def __init__(self, running: Practice, secret: str, trades: bool) -> None:
         self.running = running
-        self.links = Links("t1", HALF_OPEN, 1.0, trades=trades)
+        self.links = VenueLinks("t1", HALF_OPEN, 1.0, trades=trades)
         self.links.probe_instrument = BTC
         self.heard: list[Any] = []
         base = running.server.sockets_url
@@ -47,10 +47,10 @@ class Bench:
                 lambda url: engine.BybitWebSocketClient.new_trade(MAINNET, *account, url, 1),
             ),
         }
-        self.of: dict[str, Link] = {}
+        self.of: dict[str, VenueLink] = {}
         for name, (url, make) in makers.items():
             self.of[name] = self.links.add(
-                Link(name, lambda url=url, make=make: make(url), url, "t1-probe-")  # type: ignore[misc]
+                VenueLink(name, lambda url=url, make=make: make(url), url, "t1-probe-")  # type: ignore[misc]
             )
 
     async def connect(self) -> None:

@@ -11,12 +11,20 @@ from pathlib import Path
 import pytest
 
 from live_nodes.local import mailbox
-from live_nodes.local.mailbox import Mailbox, Request, answer, ask, mailbox_of, pending, withdraw
+from live_nodes.local.mailbox import (
+    Mailbox,
+    MailRequest,
+    answer,
+    ask,
+    mailbox_of,
+    pending,
+    withdraw,
+)
 from tests.waiting import DEADLINE, slack
 
 
-def release(guard: str = "daily", **more: object) -> Request:
-    return Request(command="release", guard=guard, reason="cause found", **more)  # type: ignore[arg-type]
+def release(guard: str = "daily", **more: object) -> MailRequest:
+    return MailRequest(command="release", guard=guard, reason="cause found", **more)  # type: ignore[arg-type]
 
 
 def test_a_request_waits_for_a_node_that_is_not_there_yet(tmp_path: Path) -> None:
@@ -62,7 +70,7 @@ def test_who_asks_waits_until_the_answer_is_there(tmp_path: Path) -> None:
 
 
 def test_nobody_answers_within_the_time_and_the_request_can_be_taken_back(tmp_path: Path) -> None:
-    name = ask(tmp_path, Request(command="flatten", reason="now"))
+    name = ask(tmp_path, MailRequest(command="flatten", reason="now"))
     began = time.monotonic()
     assert answer(tmp_path, name, 0.1) is None
     assert 0.1 <= time.monotonic() - began < slack(2)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from actors.records.journal_reading import read
-from live_nodes.node.launch import Options, launch
+from live_nodes.node.launch import launch
+from live_nodes.node.report import RunOptions
 from tests.live_nodes.practice.background import background
 from tests.live_nodes.test_launch import KEYS, at, node
 
@@ -40,7 +41,7 @@ def test_a_decision_has_the_candles_that_the_feed_has_lost(tmp_path: Path) -> No
             tmp_path,
             "hash",
             # Past the next close, and what it takes to notice.
-            Options(seconds=80),
+            RunOptions(seconds=80),
             said.append,
         )
     assert any(line.startswith("asked for, as the feed missed BTCUSDT") for line in said), said

@@ -7,7 +7,7 @@ from decimal import Decimal as D
 import pytest
 
 from config.errors import DeskError
-from live_nodes.node.report import Report, in_words, misses, raise_left
+from live_nodes.node.report import RunReport, misses, outcome_line, raise_left
 from strategies.messages import Decision, Target
 
 A, B, C = "A-LINEAR.BYBIT", "B-LINEAR.BYBIT", "C-LINEAR.BYBIT"
@@ -48,17 +48,17 @@ def test_the_words_name_what_is_missing_and_why() -> None:
         Target(instrument=C),
     )
     found = misses(wanted, {B: D(-3)}, lambda name: D(1), {A: "ab not enough for new order"})
-    assert in_words(wanted, found) == (
+    assert outcome_line(wanted, found) == (
         "rev: rebalance carried out, 1 of 2 positions where wanted; "
         "A-LINEAR.BYBIT holds 0, wanted 10 (ab not enough for new order)"
     )
 
 
 def test_a_run_that_did_not_do_what_it_was_to_fails_the_command() -> None:
-    raise_left(Report(outcome="ran once"))
+    raise_left(RunReport(outcome="ran once"))
     with pytest.raises(DeskError, match="not where the decision wanted it: A holds 0, wanted 1"):
-        raise_left(Report(outcome="ran once", missed=["A holds 0, wanted 1"]))
+        raise_left(RunReport(outcome="ran once", missed=["A holds 0, wanted 1"]))
     with pytest.raises(DeskError, match="nothing was decided: no candle"):
-        raise_left(Report(outcome="waits", reason="no candle has closed at the data time"))
+        raise_left(RunReport(outcome="waits", reason="no candle has closed at the data time"))
     # A node that was stopped in between goes on at the next start.
-    raise_left(Report(outcome="stopped", missed=["A holds 0, wanted 1"]))
+    raise_left(RunReport(outcome="stopped", missed=["A holds 0, wanted 1"]))

@@ -9,7 +9,8 @@ import pytest
 
 from actors.records.journal import Journal
 from actors.records.rows import EquityRow, PositionRow
-from live_nodes.node.launch import Options, launch
+from live_nodes.node.launch import launch
+from live_nodes.node.report import RunOptions
 from live_nodes.operate.status import status_of
 from tests.actors.test_journal import ORDER
 from tests.live_nodes.stage import stage
@@ -18,7 +19,7 @@ from tests.live_nodes.test_launch import node
 
 def test_a_paper_node_begins_anew_at_each_start_and_says_so(tmp_path: Path) -> None:
     """Its positions were in memory: a stamp that stayed done would leave it flat for good."""
-    once = Options(run_once=True)
+    once = RunOptions(run_once=True)
     reports, said = [], []
     # It must breathe: the sandbox fills when something comes in.
     with stage() as exchange:

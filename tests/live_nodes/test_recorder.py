@@ -18,7 +18,7 @@ from actors.records.journal import Journal
 from backtests.engine.build import Desk
 from backtests.engine.market import market_of
 from live_nodes.node.audit import Audit
-from live_nodes.reconcile.recorder import Recorder
+from live_nodes.reconcile.recorder import JournalRecorder
 from strategies.messages import Action, Decision, Target, Verdict
 from tests.builders_engine import (
     A,
@@ -40,14 +40,14 @@ Step = Callable[[Script], None]
 
 def played(
     folder: Path, *steps: tuple[int, Step], prices: Candles | None = None
-) -> tuple[Journal, Desk, Recorder]:
+) -> tuple[Journal, Desk, JournalRecorder]:
     """Play steps with gate and engine writing into a journal, which stays open."""
     journal = Journal.open(folder, node="test")
     journal.begin_run(environment="practice", document="abc")
     document = venue(fees=taker_fee("0.001"))
     market = market_of([info(A)], document)
     desk = desk_of(market, document, Script(dict(steps)), before={A: 100.0})
-    recorder = Recorder(desk.engine.kernel, journal)
+    recorder = JournalRecorder(desk.engine.kernel, journal)
     desk.gate.observers.append(journal)
     feed(desk, slices(market, {A: prices or Candles([100.0] * 6)}))
     return journal, desk, recorder
@@ -191,17 +191,17 @@ def test_an_audit_file_is_there_from_the_decision_on_and_whole_at_the_end(tmp_pa
         audits.append(Audit(journal, lambda key: dict(held), lambda key: key in busy))
         market = market_of([info(A)], venue())
         desk = desk_of(market, venue(), Script({at(1, 5): decide}), before={A: 100.0})
-        Recorder(desk.engine.kernel, journal)
+        JournalRecorder(desk.engine.kernel, journal)
         desk.gate.observers.append(journal)
         feed(desk, slices(market, {A: Candles([100.0] * 6)}))
         (path,) = (tmp_path / "audit").glob("*.json")
         assert path.name == "20231115T010005000000Z-script-rebalance.json"
         assert json.loads(path.read_text())["status"] == "open"
         held[A] = "5"
-        assert audits[0].look() == []
+        assert audits[0].finish_done() == []
         busy.clear()
-        assert audits[0].look() == []
-        assert audits[0].look() == [path]
+        assert audits[0].finish_done() == []
+        assert audits[0].finish_done() == [path]
         found = json.loads(path.read_text())
     assert found["status"] == "done"
     assert (found["positions_before"], found["positions_after"]) == ({A: "0"}, {A: "5"})
@@ -254,8 +254,8 @@ def test_the_audit_file_of_a_killed_rebalance_is_finished_by_the_run_that_resume
         assert audit.is_open
         held[A] = "5"
         busy.clear()
-        audit.look()
-        assert audit.look() == [path]
+        audit.finish_done()
+        assert audit.finish_done() == [path]
     found = json.loads(path.read_text())
     assert (found["status"], found["run"], found["finished_by_run"]) == ("done", 1, 3)
     assert (found["positions_before"], found["positions_after"]) == ({A: "1"}, {A: "5"})

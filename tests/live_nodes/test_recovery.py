@@ -205,7 +205,7 @@ async def test_what_others_hold_at_the_first_start_is_theirs(
     policies = {"external_positions": policy}
     for _ in range(2):
         found = await scene.recovery(policies=policies, traded=traded).run()
-        assert found.strange == strange
+        assert found.foreign_positions == strange
         assert found.external == {}
         # A start that is refused leaves the next one a first start too.
         assert scene.journal.explained() == ({} if strange else {BTC: D("0.020")})
@@ -217,7 +217,7 @@ async def test_what_own_orders_made_is_known_again_by_a_journal_that_was_lost(sc
     await scene.send(FIRST, quantity="0.030")
     await scene.send(SECOND, "Sell", quantity="0.010")
     found = await scene.recovery(traded=(BTC,)).run()
-    assert found.strange == {}
+    assert found.foreign_positions == {}
     assert scene.journal.explained() == {BTC: D("0.020")}
 
 

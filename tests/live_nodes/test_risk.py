@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from actors.closing.facts import ClosingState
-from live_nodes.node.risk import Risk
+from live_nodes.node.risk import NodeRisk
 from strategies.messages import Action, Verdict
 from strategies.verdicts import VerdictBoard
 
@@ -37,7 +37,7 @@ def test_a_stop_waits_for_a_flatten_that_stands_and_is_not_done(
     board = VerdictBoard()
     for scope, action in said:
         board.observe(Verdict(action=action, scope=scope, guard="g"))
-    closing_is: Any = Risk.closing
+    closing_is: Any = NodeRisk.closing
     node = SimpleNamespace(
         closer=SimpleNamespace(memory=memory), desk=SimpleNamespace(verdicts=board)
     )

@@ -30,7 +30,7 @@ class Heard:
 
     def hear(self, verdict: Verdict) -> None:
         self.board.observe(verdict)
-        self.made.hear(verdict)
+        self.made.on_verdict(verdict)
 
 
 def test_a_halt_is_told_when_it_begins_gets_stricter_and_ends() -> None:
@@ -80,7 +80,7 @@ def test_what_passes_by_itself_or_only_makes_smaller_wakes_nobody(verdict: Verdi
 def test_a_flatten_is_followed_and_what_is_not_flat_is_critical() -> None:
     heard = Heard()
     for kind in ("closing", "flat", "not_flat", "resting", "dust", "off"):
-        heard.made.news(kind, kind)
+        heard.made.report(kind, kind)
     assert [(level, text) for level, _, text in heard.alerts] == [
         ("warning", "closing"),
         ("warning", "flat"),

@@ -14,7 +14,7 @@ from actors.desk.books import Books
 from actors.records.journal import Journal
 from actors.records.ledger import Fill
 from actors.records.rows import FillRow
-from live_nodes.node.risk_books import OWNER, UNTOLD, Fills, fold
+from live_nodes.node.risk_books import OWNER, UNTOLD, FillBooking, book_fills
 
 BTC, ETH = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
 OWNERS = {BTC: "hand", ETH: "other"}
@@ -49,7 +49,7 @@ def funding(number: int, paid: str, **more: Any) -> FillRow:
 
 def results(rows: list[FillRow], price: str = "100") -> dict[str, D]:
     books = Books()
-    fold(rows, books, OWNERS)
+    book_fills(rows, books, OWNERS)
     return books.results(lambda _: D(price))
 
 
@@ -117,7 +117,7 @@ def test_a_spot_fee_in_the_coin_itself_is_valued_at_the_fills_price() -> None:
     spot = "BTCUSDT-SPOT.BYBIT"
     paid = row(1, "BUY", "2", "100", instrument=spot, fee=D("0.002"), fee_currency="BTC")
     books = Books()
-    fold([paid], books, {spot: "hand"})
+    book_fills([paid], books, {spot: "hand"})
     assert books.results(lambda _: D(100)) == {"hand": D("-0.2")}
 
 
@@ -126,7 +126,7 @@ def test_a_spot_fee_in_the_coin_itself_is_valued_at_the_fills_price() -> None:
 
 def test_what_is_new_to_the_journal_is_told_once_and_a_repetition_is_not(tmp_path: Path) -> None:
     with journal_in(tmp_path) as journal:
-        fills = Fills(journal)
+        fills = FillBooking(journal)
         desk = Listener(fills.books(OWNERS))
         with journal.together():
             fills.begin(desk)
@@ -143,7 +143,7 @@ def test_what_recovery_finds_is_told_at_the_first_look_and_booked_once(tmp_path:
     with journal_in(tmp_path) as journal:
         journal.fill(row(1, "BUY", "2", "100"))
     with journal_in(tmp_path) as journal:
-        fills = Fills(journal)
+        fills = FillBooking(journal)
         # What recovery found, in one commit.
         with journal.together():
             journal.fill(row(2, "SELL", "1", "110"))
@@ -159,12 +159,12 @@ def test_what_recovery_finds_is_told_at_the_first_look_and_booked_once(tmp_path:
 
 def test_what_was_found_is_told_by_the_run_after_the_one_that_was_killed(tmp_path: Path) -> None:
     with journal_in(tmp_path) as journal:
-        Fills(journal)
+        FillBooking(journal)
         journal.fill(row(1, "BUY", "2", "100"))
         assert journal.state_names(OWNER, UNTOLD) == [f"{UNTOLD}{BTC}|e0001"]
         # Killed here, before the guards looked.
     with journal_in(tmp_path) as journal:
-        fills = Fills(journal)
+        fills = FillBooking(journal)
         journal.fill(row(2, "SELL", "1", "110"))
         desk = Listener(fills.books(OWNERS))
         assert desk.books.open == {}
@@ -177,23 +177,23 @@ def test_what_was_found_is_told_by_the_run_after_the_one_that_was_killed(tmp_pat
         with pytest.raises(RuntimeError, match="killed"):
             killed()
     with journal_in(tmp_path) as journal:
-        fills = Fills(journal)
+        fills = FillBooking(journal)
         desk = Listener(fills.books(OWNERS))
         with journal.together():
             fills.begin(desk)
         assert desk.heard == ["n1-hand-s-1", "n1-hand-s-2"]
     with journal_in(tmp_path) as journal:
-        desk = Listener(Fills(journal).books(OWNERS))
+        desk = Listener(FillBooking(journal).books(OWNERS))
         assert desk.books.open["hand", BTC].quantity == D(1)
 
 
 def test_a_dry_run_hears_what_is_untold_and_leaves_it_untold(tmp_path: Path) -> None:
     with journal_in(tmp_path) as journal:
-        Fills(journal)
+        FillBooking(journal)
         journal.fill(row(1, "BUY", "2", "100"))
     for _ in range(2):
         with journal_in(tmp_path) as journal:
-            fills = Fills(journal, dry=True)
+            fills = FillBooking(journal, dry_run=True)
             desk = Listener(fills.books(OWNERS))
             with journal.together():
                 fills.begin(desk)
@@ -203,7 +203,7 @@ def test_a_dry_run_hears_what_is_untold_and_leaves_it_untold(tmp_path: Path) -> 
 def test_paper_begins_anew(tmp_path: Path) -> None:
     with journal_in(tmp_path) as journal:
         journal.fill(row(1, "BUY", "2", "100"))
-        fills = Fills(journal, anew=True)
+        fills = FillBooking(journal, fresh=True)
         desk = Listener(fills.books(OWNERS))
         with journal.together():
             fills.begin(desk)

@@ -26,13 +26,13 @@ from config.errors import DeskError, GateRefused, InputError
 from live_nodes.local.folder import node_document, state_folder
 from live_nodes.local.heartbeat import FILE as BEAT
 from live_nodes.local.heartbeat import Beat
-from live_nodes.local.mailbox import Request, ask, pending
+from live_nodes.local.mailbox import MailRequest, ask, pending
 from live_nodes.node.guard_status import OWNER
-from live_nodes.node.launch import Options
+from live_nodes.node.report import RunOptions
 from live_nodes.operate import risk_release
 from live_nodes.operate.flatten import flatten_node
 from live_nodes.operate.flatten_request import ask_to_flatten
-from live_nodes.operate.risk_release import Released, release_guard
+from live_nodes.operate.risk_release import ReleaseOutcome, release_guard
 from live_nodes.operate.risk_status import BY_CLASS, RiskStatus, rendered, risk_status, shown
 from perpdesk import build_app
 from strategies.messages import Action, Verdict
@@ -125,7 +125,7 @@ class Past:
         assert isinstance(console.file, io.StringIO)
         return console.file.getvalue()
 
-    def release(self, guard: str, **more: Any) -> Released:
+    def release(self, guard: str, **more: Any) -> ReleaseOutcome:
         said: list[str] = []
         given: dict[str, Any] = {"reason": "a test", "say": said.append} | more
         return release_guard(self.node, self.folder, guard, **given)
@@ -298,17 +298,19 @@ def test_a_scope_that_is_not_halted_needs_no_release(past: Past) -> None:
     past.kept("cap", latch(f"instrument:{NAME}", "pct", 0.6, 0.5))
     past.ends()
     found = past.release("cap", scope="instrument:ETHUSDT-LINEAR.BYBIT")
-    assert found == Released(True, "cap holds nothing back on instrument:ETHUSDT-LINEAR.BYBIT")
+    assert found == ReleaseOutcome(
+        True, "cap holds nothing back on instrument:ETHUSDT-LINEAR.BYBIT"
+    )
     assert pending(past.folder) == []
     assert not past.release("cap", scope=f"instrument:{NAME}").done
 
 
 def test_a_flatten_that_nobody_has_read_is_taken_back(past: Past) -> None:
     past.ends()
-    ask(past.folder, Request(command="flatten", reason="oops"))
+    ask(past.folder, MailRequest(command="flatten", reason="oops"))
     said: list[str] = []
     found = past.release("operator", say=said.append)
-    assert found == Released(True, "operator holds nothing back")
+    assert found == ReleaseOutcome(True, "operator holds nothing back")
     assert said == ["taken out of the mailbox: flatten (oops)"]
     assert pending(past.folder) == []
 
@@ -395,7 +397,7 @@ def running(at: Stage, folder: Path) -> tuple[Desk, Node]:
         },
     }
     node = desk_document(folder, **settings)
-    return Desk(at, state_folder(node), Options(), state=str(folder), **settings), node
+    return Desk(at, state_folder(node), RunOptions(), state=str(folder), **settings), node
 
 
 def test_a_running_node_is_flattened_shown_and_released(tmp_path: Path) -> None:
@@ -427,7 +429,7 @@ def test_a_running_node_is_flattened_shown_and_released(tmp_path: Path) -> None:
             desk.until(lambda: desk.strategy.reasons(refused), "the refusal")
             assert "by operator: enough for today" in desk.strategy.reasons(refused)[0]
 
-            def release() -> Released:
+            def release() -> ReleaseOutcome:
                 return release_guard(
                     node, state_folder(node), "operator", reason="rested", say=said.append
                 )

@@ -13,10 +13,10 @@ from nautilus_trader.model.identifiers import InstrumentId
 from actors.guards.core.snapshot import ErrorEvent, FillEvent, Mismatch, Snapshot
 from config.errors import InputError
 from live_nodes.local.heartbeat import Beat, last_beat
-from live_nodes.local.mailbox import Answer, Request, answer, ask
+from live_nodes.local.mailbox import MailAnswer, MailRequest, answer, ask
 from live_nodes.node.guard_status import GuardStatus, risk_of
 from live_nodes.node.operator_desk import node_guards
-from live_nodes.node.report import Options
+from live_nodes.node.report import RunOptions
 from tests.live_nodes.by_hand import BUY, SELL, ByHand, ByHandConfig
 from tests.live_nodes.odd_guards import Remembers
 from tests.live_nodes.stage import ACCOUNT, NAME, Desk, desk_document, desk_node, stage
@@ -56,10 +56,10 @@ def told(desk: Desk, words: str) -> bool:
     return any(words in line for line in desk.said)
 
 
-def asked(desk: Desk, request: Request) -> Answer:
+def asked(desk: Desk, request: MailRequest) -> MailAnswer:
     """Ask the node and let it run until it answers."""
     name = ask(desk.folder, request)
-    found: list[Answer] = []
+    found: list[MailAnswer] = []
 
     def heard() -> bool:
         said = answer(desk.folder, name, 0.0)
@@ -119,7 +119,7 @@ def test_a_daily_loss_closes_all_is_heard_kept_over_a_restart_and_released(tmp_p
             assert status.headroom is not None
             assert status.headroom < 0
             # It is not over, so that it must be accepted.
-            said = asked(desk, Request(command="release", guard="daily", reason="go on"))
+            said = asked(desk, MailRequest(command="release", guard="daily", reason="go on"))
             assert not said.done
             assert "--accept" in said.text
             desk.until(lambda: beat_of(tmp_path).flat, "a beat since")
@@ -131,11 +131,12 @@ def test_a_daily_loss_closes_all_is_heard_kept_over_a_restart_and_released(tmp_p
         with desk_node(st, told=(there.address,), **guarded) as desk:
             assert verdicts(desk) == [("daily", "FLATTEN", "desk")]
             assert "flatten by daily" in refused(desk)
-            unknown = asked(desk, Request(command="release", guard="dayly", reason="x"))
+            unknown = asked(desk, MailRequest(command="release", guard="dayly", reason="x"))
             assert not unknown.done
             assert "did you mean daily?" in unknown.text
             done = asked(
-                desk, Request(command="release", guard="daily", accept=True, reason="cause found")
+                desk,
+                MailRequest(command="release", guard="daily", accept=True, reason="cause found"),
             )
             assert done.done
             assert done.text.startswith("daily released (cause found): flatten on desk since")
@@ -156,7 +157,7 @@ def test_what_was_asked_while_it_was_down_is_done_before_any_strategy_starts(
             entry = desk.strategy.market(BUY, "0.020")
             desk.until(lambda: desk.strategy.status(entry) == "FILLED", "the entry")
         assert st.position() == D("0.020")
-        name = ask(tmp_path, Request(command="flatten", reason="I am off"))
+        name = ask(tmp_path, MailRequest(command="flatten", reason="I am off"))
         with desk_node(st, folder=tmp_path, risk=RISK) as desk:
             said = answer(tmp_path, name, 0.0)
             assert said is not None
@@ -168,12 +169,12 @@ def test_what_was_asked_while_it_was_down_is_done_before_any_strategy_starts(
             assert "flatten by operator: I am off" in refused(desk)
             status = limits_of(desk)["operator"]
             assert (status.latched, status.reason) == (True, "I am off")
-            again = asked(desk, Request(command="flatten", reason="still off"))
+            again = asked(desk, MailRequest(command="flatten", reason="still off"))
             assert again.done
             assert "already" in again.text
-            empty = asked(desk, Request(command="release", guard="operator", reason=" "))
+            empty = asked(desk, MailRequest(command="release", guard="operator", reason=" "))
             assert not empty.done
-            done = asked(desk, Request(command="release", guard="operator", reason="back"))
+            done = asked(desk, MailRequest(command="release", guard="operator", reason="back"))
             assert done.done
             assert verdicts(desk) == []
 
@@ -230,8 +231,10 @@ def test_a_dry_run_leaves_halts_and_requests_as_they_are(tmp_path: Path) -> None
             desk.strategy.market(BUY, "0.100")
             desk.until(lambda: told(desk, "flat after"), "flat")
             before = desk.journal.load_state("guard:daily", "state")
-        name = ask(tmp_path, Request(command="release", guard="daily", accept=True, reason="go on"))
-        with desk_node(st, options=Options(dry_run=True), **guarded) as desk:
+        name = ask(
+            tmp_path, MailRequest(command="release", guard="daily", accept=True, reason="go on")
+        )
+        with desk_node(st, options=RunOptions(dry_run=True), **guarded) as desk:
             assert verdicts(desk) == [("daily", "FLATTEN", "desk")]
             assert "flatten by daily" in refused(desk)
             desk.wait(1.0)
@@ -336,7 +339,7 @@ def test_a_guard_that_looks_no_more_stops_entries_and_no_exit(
         desk.until(lambda: strategy.status(way_out) == "FILLED", "the exit")
         if guard == "Breaks":
             assert limits_of(desk)["odd"].failed
-            done = asked(desk, Request(command="release", guard="odd", reason="try again"))
+            done = asked(desk, MailRequest(command="release", guard="odd", reason="try again"))
             assert done.done
 
 
@@ -367,7 +370,7 @@ def test_fifty_positions_are_closed_at_the_pace_that_the_venue_takes(tmp_path: P
         for name in coins:
             strategy.where = InstrumentId.from_str(name)
             late.append(strategy.market(BUY, "1.00"))
-        assert asked(desk, Request(command="flatten", reason="off")).done
+        assert asked(desk, MailRequest(command="flatten", reason="off")).done
         took = desk.until(lambda: held() == 0, "flat")
         desk.until(lambda: told(desk, "flat after"), "the good news")
         print(f"50 positions at the venue's pace: flat after {took:.1f} s")

@@ -9,7 +9,7 @@ import pytest
 from nautilus_trader.cache.cache import Cache
 
 from catalog.instruments import InstrumentInfo
-from live_nodes.node.feed import LiveMarkets
+from live_nodes.node.feed import MarketReader
 
 BTC = "BTCUSDT-LINEAR.BYBIT"
 HOUR = 3600 * 10**9
@@ -17,7 +17,7 @@ EIGHT = 8 * HOUR
 MIDNIGHT = 1_767_225_600 * 10**9  # 2026-01-01
 
 
-def markets(told: int | None, minutes: int = 480) -> LiveMarkets:
+def markets(told: int | None, minutes: int = 480) -> MarketReader:
     info = InstrumentInfo(
         id=BTC,
         symbol="BTCUSDT",
@@ -31,9 +31,9 @@ def markets(told: int | None, minutes: int = 480) -> LiveMarkets:
         min_notional="5",
         funding_minutes=minutes,
     )
-    made = LiveMarkets(Cache(), {BTC: info})
+    made = MarketReader(Cache(), {BTC: info})
     feed: Any = SimpleNamespace(
-        heard_ns={}, delays_ns={}, next_funding_ns={} if told is None else {BTC: told}
+        updated_ns={}, delays_ns={}, next_funding_ns={} if told is None else {BTC: told}
     )
     made.feed = feed
     return made

@@ -236,7 +236,7 @@ def test_funding_moves_no_position_and_is_in_our_journal_and_balance() -> None:
         assert desk.strategy.net() == st.position() == D("0.020")
         there = st.call(lambda: st.exchange.wallet(ACCOUNT))
         coin = next(c for c in there.coins if c.coin == "USDT")
-        desk.until(lambda: abs(desk.live.minding._account.balance() - coin.balance) < D("0.01"))
+        desk.until(lambda: abs(desk.live.supervisor._account.balance() - coin.balance) < D("0.01"))
         desk.wait(2)
         assert desk.halted() == set()
         assert desk.counted("unknown_fill") == 0

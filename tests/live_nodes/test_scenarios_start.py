@@ -7,7 +7,7 @@ import time
 import pytest
 
 from config.errors import GateRefused
-from live_nodes.local.endpoints import Addresses
+from live_nodes.local.endpoints import Endpoints
 from tests.live_nodes.by_hand import BTC_ID
 from tests.live_nodes.stage import desk_node, plain_node, stage
 from tests.waiting import slack
@@ -110,7 +110,7 @@ def test_our_node_ends_when_only_the_adapter_is_refused() -> None:
 
 def test_our_node_ends_at_once_without_a_server() -> None:
     with stage() as st:
-        st.where = Addresses(*("http://127.0.0.1:1", *["ws://127.0.0.1:1/v5/x"] * 3))
+        st.where = Endpoints(*("http://127.0.0.1:1", *["ws://127.0.0.1:1/v5/x"] * 3))
         why, seconds = refusal(st)
         assert "127.0.0.1:1" in why
         assert seconds < slack(5)

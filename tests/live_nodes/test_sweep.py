@@ -13,22 +13,22 @@ from config.documents.watch import Policies, Watch
 from live_nodes.bybit.facts import VenueFill
 from live_nodes.bybit.rest import VenueError
 from live_nodes.practice.faults.faults import HttpFault
-from live_nodes.reconcile.sweep import Books, Finding, Kind, Sweep
-from tests.live_nodes.at_the_exchange import BTC, TAG, Scene, at_the_exchange
+from live_nodes.reconcile.sweep import EngineBooks, FindingKind, Sweep, SweepFinding
+from tests.live_nodes.at_the_exchange import BTC, Scene, at_the_exchange
 
 FIRST = "n1-rev-abc-1"
-NOTHING = Books({}, frozenset(), frozenset(), {BTC: D(0)}, {})
+NOTHING = EngineBooks({}, frozenset(), frozenset(), {BTC: D(0)}, {})
 
 
 @dataclass
 class Desk:
     """Our side, set by hand; a repair takes over what the venue has."""
 
-    books: Books = NOTHING
-    repaired: list[Finding] = field(default_factory=list)
-    on_repair: Callable[[Finding], None] | None = None
+    books: EngineBooks = NOTHING
+    repaired: list[SweepFinding] = field(default_factory=list)
+    on_repair: Callable[[SweepFinding], None] | None = None
 
-    async def repair(self, finding: Finding) -> bool:
+    async def repair(self, finding: SweepFinding) -> bool:
         self.repaired.append(finding)
         if self.on_repair is not None:
             self.on_repair(finding)
@@ -38,15 +38,13 @@ class Desk:
 def sweep_of(scene: Scene, desk: Desk, settle: float = 0.2, **policies: str) -> Sweep:
     watch = Watch(sweep_settle=settle, policies=Policies.model_validate(policies))
 
-    def books(fills: tuple[VenueFill, ...]) -> Books:
+    def books(fills: tuple[VenueFill, ...]) -> EngineBooks:
         return replace(desk.books, explained=scene.journal.explained())
 
-    return Sweep(
-        scene.rest, scene.journal, scene.recovery(), desk, books, TAG, ("LINEAR",), watch
-    )  # fmt: skip
+    return Sweep(scene.recovery(products=("LINEAR",)), desk, books, watch)
 
 
-async def ripened(sweep: Sweep) -> list[Finding]:
+async def ripened(sweep: Sweep) -> list[SweepFinding]:
     """Look until a difference has stood long enough."""
     assert await sweep.look() == []
     await asyncio.sleep(0.25)
@@ -77,7 +75,7 @@ async def test_a_ghost_order_is_cancelled_at_the_venue(scene: Scene) -> None:
     assert await scene.open() == {FIRST}
     await asyncio.sleep(0.25)
     (found,) = await sweep.look()
-    assert found.kind is Kind.GHOST_ORDER
+    assert found.kind is FindingKind.GHOST_ORDER
     assert await scene.open() == set()
     row = scene.journal.order(FIRST)
     assert row is not None
@@ -91,7 +89,7 @@ async def test_a_ghost_order_is_cancelled_at_the_venue(scene: Scene) -> None:
 async def test_a_ghost_is_only_reported_where_the_document_says_so(scene: Scene) -> None:
     await scene.send(FIRST, price="49000")
     (found,) = await ripened(sweep_of(scene, Desk(), ghost_orders="report"))
-    assert found.kind is Kind.GHOST_ORDER
+    assert found.kind is FindingKind.GHOST_ORDER
     assert await scene.open() == {FIRST}
 
 
@@ -105,7 +103,7 @@ async def test_a_foreign_order_is_handled_by_policy(
     await scene.send("", price="49000")
     desk = Desk()
     (found,) = await ripened(sweep_of(scene, desk, foreign_orders=policy))
-    assert found.kind is Kind.FOREIGN_ORDER
+    assert found.kind is FindingKind.FOREIGN_ORDER
     assert len(await scene.open()) == left
     assert len(desk.repaired) == repairs
 
@@ -115,7 +113,7 @@ async def test_a_lost_fill_is_recovered(scene: Scene) -> None:
     """The push of the fill never came: journal and engine learn of it from the sweep."""
     desk = Desk()
 
-    def take_over(finding: Finding) -> None:
+    def take_over(finding: SweepFinding) -> None:
         fills = {fill.execution_id for fill in scene.journal.fills_since(0)}
         desk.books = replace(desk.books, executions=fills, positions={BTC: D("0.010")})
 
@@ -123,7 +121,7 @@ async def test_a_lost_fill_is_recovered(scene: Scene) -> None:
     sweep = sweep_of(scene, desk)
     await scene.send(FIRST)
     found = await ripened(sweep)
-    assert {f.kind for f in found} == {Kind.UNKNOWN_FILL, Kind.POSITION_DIFFERS}
+    assert {f.kind for f in found} == {FindingKind.UNKNOWN_FILL, FindingKind.POSITION_DIFFERS}
     assert scene.journal.explained() == {BTC: D("0.010")}
     assert [fill.source for fill in scene.journal.fills_since(0)] == ["sweep"]
     assert await ripened(sweep) == []
@@ -138,7 +136,7 @@ async def test_a_manual_trade_halts_its_instrument_until_it_is_closed(scene: Sce
     await scene.send("", "Sell", "0.005")
     desk.books = replace(NOTHING, positions={BTC: D("-0.005")})
     (found,) = await ripened(sweep)
-    assert found.kind is Kind.EXTERNAL_POSITION
+    assert found.kind is FindingKind.EXTERNAL_POSITION
     assert [halt.instrument for halt in sweep.halts] == [BTC]
     await scene.send("", "Buy", "0.005")
     desk.books = NOTHING
@@ -152,7 +150,7 @@ async def test_a_manual_trade_that_is_only_reported_is_told_once(scene: Scene) -
     sweep = sweep_of(scene, desk, external_positions="report")
     await scene.send("", "Sell", "0.005")
     (found,) = await ripened(sweep)
-    assert found.kind is Kind.EXTERNAL_POSITION
+    assert found.kind is FindingKind.EXTERNAL_POSITION
     assert sweep.halts == []
     assert await ripened(sweep) == []
     assert scene.journal.counters()["external_position"] == 1
@@ -162,7 +160,7 @@ async def test_a_manual_trade_that_is_only_reported_is_told_once(scene: Scene) -
 async def test_an_order_lost_by_the_venue_is_asked_for(scene: Scene) -> None:
     desk = Desk(replace(NOTHING, open_orders={FIRST: BTC}, confirmed={FIRST}))
     (found,) = await ripened(sweep_of(scene, desk))
-    assert found.kind is Kind.LOST_ORDER
+    assert found.kind is FindingKind.LOST_ORDER
     assert desk.repaired == [found]
 
 

@@ -10,16 +10,16 @@ import pytest
 from config.documents.watch import Policies
 from live_nodes.reconcile.recovery_rules import own_by
 from live_nodes.reconcile.sweep import (
-    Books,
     CancelAtVenue,
-    Finding,
-    Halt,
-    Kind,
-    Repair,
+    EngineBooks,
+    FindingKind,
+    HaltEntries,
+    RepairBooks,
     Ripening,
+    SweepFinding,
     VenueBooks,
+    actions_for,
     compare,
-    deeds,
 )
 from tests.live_nodes.venue_by_hand import BTC, ETH, MINE, SECOND, fill, order
 
@@ -28,7 +28,7 @@ def is_own(link_id: str) -> bool:
     return link_id.startswith("n1-")
 
 
-def books(**facts: Any) -> Books:
+def books(**facts: Any) -> EngineBooks:
     known: dict[str, Any] = {
         "open_orders": {},
         "confirmed": set(),
@@ -36,14 +36,14 @@ def books(**facts: Any) -> Books:
         "positions": {BTC: D(0)},
         "explained": {},
     }
-    return Books(**(known | facts))
+    return EngineBooks(**(known | facts))
 
 
 def venue(**facts: Any) -> VenueBooks:
     return VenueBooks(**({"orders": (), "fills": (), "positions": {}} | facts))
 
 
-def kinds(ours: Books, theirs: VenueBooks) -> list[tuple[Kind, str]]:
+def kinds(ours: EngineBooks, theirs: VenueBooks) -> list[tuple[FindingKind, str]]:
     return [(f.kind, f.key) for f in compare(ours, theirs, is_own)]
 
 
@@ -53,15 +53,19 @@ def kinds(ours: Books, theirs: VenueBooks) -> list[tuple[Kind, str]]:
         # Orders: who knows them?
         ({}, {}, []),
         ({"open_orders": {MINE: BTC}}, {"orders": (order(),)}, []),
-        ({}, {"orders": (order(),)}, [(Kind.GHOST_ORDER, MINE)]),
-        ({}, {"orders": (order("x"),)}, [(Kind.FOREIGN_ORDER, "venue-x")]),
-        ({}, {"orders": (order("n2-rev-abc-1"),)}, [(Kind.FOREIGN_ORDER, "venue-n2-rev-abc-1")]),
+        ({}, {"orders": (order(),)}, [(FindingKind.GHOST_ORDER, MINE)]),
+        ({}, {"orders": (order("x"),)}, [(FindingKind.FOREIGN_ORDER, "venue-x")]),
+        (
+            {},
+            {"orders": (order("n2-rev-abc-1"),)},
+            [(FindingKind.FOREIGN_ORDER, "venue-n2-rev-abc-1")],
+        ),
         # The venue's own stop of a position carries no link id and is nobody's fault.
         ({}, {"orders": (order("", stop_order_type="StopLoss", reduce_only=True),)}, []),
         ({}, {"orders": (order(status="Filled"),)}, []),
         # Open here and not there: only what the venue once confirmed can be missed.
         ({"open_orders": {MINE: BTC}}, {}, []),
-        ({"open_orders": {MINE: BTC}, "confirmed": {MINE}}, {}, [(Kind.LOST_ORDER, MINE)]),
+        ({"open_orders": {MINE: BTC}, "confirmed": {MINE}}, {}, [(FindingKind.LOST_ORDER, MINE)]),
         (
             {"open_orders": {MINE: BTC}, "confirmed": {MINE}},
             {"orders": (order(status="PartiallyFilled", filled=D("0.004")),)},
@@ -72,10 +76,10 @@ def kinds(ours: Books, theirs: VenueBooks) -> list[tuple[Kind, str]]:
         (
             {"open_orders": {MINE: BTC}, "unanswered": {MINE: BTC}},
             {"unknown": {MINE}},
-            [(Kind.NEVER_ARRIVED, MINE)],
+            [(FindingKind.NEVER_ARRIVED, MINE)],
         ),
         # Executions.
-        ({}, {"fills": (fill(),)}, [(Kind.UNKNOWN_FILL, "e-1")]),
+        ({}, {"fills": (fill(),)}, [(FindingKind.UNKNOWN_FILL, "e-1")]),
         ({"executions": {"e-1"}}, {"fills": (fill(),)}, []),
         ({}, {"fills": (fill(link_id=""),)}, []),
         ({}, {"fills": (fill(link_id="manual"),)}, []),
@@ -90,34 +94,34 @@ def kinds(ours: Books, theirs: VenueBooks) -> list[tuple[Kind, str]]:
             {"positions": {BTC: D("0.01")}, "explained": {BTC: D("0.01")}},
             {"positions": {BTC: D("-0.01")}},
             [
-                (Kind.POSITION_DIFFERS, f"{BTC} 0.01 -0.01"),
-                (Kind.EXTERNAL_POSITION, f"{BTC} 0.01 -0.01"),
+                (FindingKind.POSITION_DIFFERS, f"{BTC} 0.01 -0.01"),
+                (FindingKind.EXTERNAL_POSITION, f"{BTC} 0.01 -0.01"),
             ],
         ),
         (
             # The engine took a manual trade into its books: only the explanation is missing.
             {"positions": {BTC: D("0.015")}, "explained": {BTC: D("0.02")}},
             {"positions": {BTC: D("0.015")}},
-            [(Kind.EXTERNAL_POSITION, f"{BTC} 0.02 0.015")],
+            [(FindingKind.EXTERNAL_POSITION, f"{BTC} 0.02 0.015")],
         ),
         (
             {"positions": {BTC: D("0.01")}, "explained": {BTC: D("0.01")}},
             {"positions": {}},
             [
-                (Kind.POSITION_DIFFERS, f"{BTC} 0.01 0"),
-                (Kind.EXTERNAL_POSITION, f"{BTC} 0.01 0"),
+                (FindingKind.POSITION_DIFFERS, f"{BTC} 0.01 0"),
+                (FindingKind.EXTERNAL_POSITION, f"{BTC} 0.01 0"),
             ],
         ),
         # What the node does not trade is not in its engine's books.
         (
             {"positions": {BTC: D(0)}},
             {"positions": {ETH: D(1)}},
-            [(Kind.EXTERNAL_POSITION, f"{ETH} 0 1")],
+            [(FindingKind.EXTERNAL_POSITION, f"{ETH} 0 1")],
         ),
     ],
 )
 def test_what_is_found(
-    ours: dict[str, Any], theirs: dict[str, Any], found: list[tuple[Kind, str]]
+    ours: dict[str, Any], theirs: dict[str, Any], found: list[tuple[FindingKind, str]]
 ) -> None:
     assert kinds(books(**ours), venue(**theirs)) == found
 
@@ -134,8 +138,8 @@ def test_an_order_is_ours_by_its_tag_or_by_the_journal() -> None:
 # A moment proves nothing --------------------------------------------------------------------------
 
 
-def ghost(key: str = MINE) -> Finding:
-    return Finding(Kind.GHOST_ORDER, key, BTC, "", order=order(key))
+def ghost(key: str = MINE) -> SweepFinding:
+    return SweepFinding(FindingKind.GHOST_ORDER, key, BTC, "", order=order(key))
 
 
 def test_a_finding_is_acted_upon_once_it_stood_long_enough() -> None:
@@ -171,31 +175,33 @@ def test_a_position_that_moves_on_is_trading_and_no_fault() -> None:
 # Policies -----------------------------------------------------------------------------------------
 
 
-def finding(kind: Kind) -> Finding:
-    return Finding(kind, "k", BTC, "")
+def finding(kind: FindingKind) -> SweepFinding:
+    return SweepFinding(kind, "k", BTC, "")
 
 
 @pytest.mark.parametrize(
     ("kind", "policies", "done"),
     [
-        (Kind.GHOST_ORDER, {}, [CancelAtVenue]),
-        (Kind.GHOST_ORDER, {"ghost_orders": "report"}, []),
-        (Kind.FOREIGN_ORDER, {}, []),
-        (Kind.FOREIGN_ORDER, {"foreign_orders": "cancel"}, [CancelAtVenue]),
-        (Kind.FOREIGN_ORDER, {"foreign_orders": "adopt"}, [Repair]),
-        (Kind.UNKNOWN_FILL, {}, [Repair]),
-        (Kind.UNKNOWN_FILL, {"unknown_fills": "report"}, []),
-        (Kind.LOST_ORDER, {}, [Repair]),
-        (Kind.POSITION_DIFFERS, {}, [Repair, Halt]),
-        (Kind.POSITION_DIFFERS, {"external_positions": "report"}, [Repair]),
-        (Kind.EXTERNAL_POSITION, {}, [Halt]),
-        (Kind.EXTERNAL_POSITION, {"external_positions": "report"}, []),
+        (FindingKind.GHOST_ORDER, {}, [CancelAtVenue]),
+        (FindingKind.GHOST_ORDER, {"ghost_orders": "report"}, []),
+        (FindingKind.FOREIGN_ORDER, {}, []),
+        (FindingKind.FOREIGN_ORDER, {"foreign_orders": "cancel"}, [CancelAtVenue]),
+        (FindingKind.FOREIGN_ORDER, {"foreign_orders": "adopt"}, [RepairBooks]),
+        (FindingKind.UNKNOWN_FILL, {}, [RepairBooks]),
+        (FindingKind.UNKNOWN_FILL, {"unknown_fills": "report"}, []),
+        (FindingKind.LOST_ORDER, {}, [RepairBooks]),
+        (FindingKind.POSITION_DIFFERS, {}, [RepairBooks, HaltEntries]),
+        (FindingKind.POSITION_DIFFERS, {"external_positions": "report"}, [RepairBooks]),
+        (FindingKind.EXTERNAL_POSITION, {}, [HaltEntries]),
+        (FindingKind.EXTERNAL_POSITION, {"external_positions": "report"}, []),
     ],
 )
-def test_what_the_policies_do(kind: Kind, policies: dict[str, Any], done: list[type]) -> None:
-    assert [type(deed) for deed in deeds(finding(kind), Policies(**policies))] == done
+def test_what_the_policies_do(
+    kind: FindingKind, policies: dict[str, Any], done: list[type]
+) -> None:
+    assert [type(deed) for deed in actions_for(finding(kind), Policies(**policies))] == done
 
 
 def test_every_kind_of_finding_has_a_policy() -> None:
-    for kind in Kind:
-        deeds(finding(kind), Policies())
+    for kind in FindingKind:
+        actions_for(finding(kind), Policies())

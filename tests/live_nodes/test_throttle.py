@@ -18,7 +18,7 @@ from backtests.engine.build import Desk
 from backtests.engine.market import market_of
 from config.documents.watch import Throttle as Pace
 from live_nodes.bybit.bucket import SECOND, Bucket
-from live_nodes.bybit.throttle import Throttle
+from live_nodes.bybit.throttle import OrderThrottle
 from tests.builders_engine import (
     A,
     B,
@@ -95,8 +95,8 @@ def played(
     *steps: tuple[int, Callable[[Script], None]],
     pace: Pace,
     hold: Callable[[OrderFacts], str | None] | None = None,
-    made: list[Throttle] | None = None,
-) -> tuple[Throttle, Script, Desk]:
+    made: list[OrderThrottle] | None = None,
+) -> tuple[OrderThrottle, Script, Desk]:
     """Play steps on a market that stands at 100 with the throttle on the gate."""
     script = Script(dict(steps))
     market = market_of([info(A), info(B)], venue())
@@ -110,7 +110,7 @@ def played(
             lambda event: what(),
         )
 
-    throttle = Throttle(desk.gate, pace, clock.timestamp_ns, call_later)
+    throttle = OrderThrottle(desk.gate, pace, clock.timestamp_ns, call_later)
     desk.gate.sender = throttle
     if made is not None:
         made.append(throttle)
@@ -208,7 +208,7 @@ def test_an_order_cancelled_before_it_left_never_leaves(all_at_once: bool) -> No
 
 
 def test_entries_that_wait_are_dropped_when_the_node_stops() -> None:
-    made: list[Throttle] = []
+    made: list[OrderThrottle] = []
 
     def stop(script: Script) -> None:
         assert made[0].drop("the node stops") == 2

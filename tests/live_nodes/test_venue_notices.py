@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from config.documents.node import Environment
-from live_nodes.bybit.notices import Notices, maintenance
+from live_nodes.bybit.notices import VenueNotices, maintenance
 from live_nodes.bybit.rest import VenueError, VenueRest
 from tests.live_nodes.stage import NAME, stage
 
@@ -66,7 +66,7 @@ def test_the_practice_exchange_is_asked_and_its_words_are_passed_on() -> None:
 
     async def ask(url: str) -> None:
         async with VenueRest(url, None) as rest:
-            notices = Notices(rest, [NAME, "GONEUSDT-LINEAR.BYBIT"], "practice", told_of)
+            notices = VenueNotices(rest, [NAME, "GONEUSDT-LINEAR.BYBIT"], "practice", told_of)
             await notices.ask_status()
             await notices.ask_listing()
 
@@ -100,7 +100,7 @@ class Answers:
 def test_what_was_known_stands_while_nobody_answers() -> None:
     told: list[str] = []
     rest: Any = Answers([row()], VenueError("HTTP 503", 503), [])
-    notices = Notices(rest, [NAME], "mainnet", lambda words, _: told.append(words))
+    notices = VenueNotices(rest, [NAME], "mainnet", lambda words, _: told.append(words))
 
     async def ask() -> None:
         for _ in range(3):
@@ -112,7 +112,7 @@ def test_what_was_known_stands_while_nobody_answers() -> None:
 
 def test_a_venue_that_knows_no_announcements_is_asked_once() -> None:
     rest: Any = Answers(VenueError("HTTP 404", 404), [row()])
-    notices = Notices(rest, [NAME], "testnet", lambda *_: pytest.fail("nothing is known"))
+    notices = VenueNotices(rest, [NAME], "testnet", lambda *_: pytest.fail("nothing is known"))
 
     async def ask() -> None:
         await notices.ask_status()

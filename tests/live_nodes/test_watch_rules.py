@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from live_nodes.node.watch_rules import (
-    Board,
-    Crossings,
-    Feeds,
+    BookCrossings,
+    FeedSilences,
+    NodeVerdicts,
     clock_verdict,
     feed_verdicts,
     link_verdict,
     position_verdicts,
     sweep_verdict,
 )
-from live_nodes.reconcile.sweep import Finding, Kind
+from live_nodes.reconcile.sweep import FindingKind, SweepFinding
 from strategies.messages import Action
 from tests.live_nodes.venue_by_hand import BTC, ETH, SECOND
 
@@ -20,7 +20,7 @@ SPOT = "BTCUSDT-SPOT.BYBIT"
 
 
 def test_a_book_that_stays_crossed_is_fetched_anew_and_again_where_that_did_not_help() -> None:
-    crossings = Crossings()
+    crossings = BookCrossings()
     assert crossings.lasting([BTC], 10 * SECOND) == []
     # It was whole for a moment: the time counts from the beginning.
     assert crossings.lasting([], 10 * SECOND + SECOND // 2) == []
@@ -59,9 +59,13 @@ def test_sweeps_may_fail_a_few_times() -> None:
 
 def test_an_instrument_nobody_explains_halts_alone_and_once() -> None:
     findings = [
-        Finding(Kind.POSITION_DIFFERS, "a", BTC, "the venue holds 1, our books hold 0"),
-        Finding(Kind.EXTERNAL_POSITION, "b", BTC, "the venue holds 1, our orders made 0"),
-        Finding(Kind.EXTERNAL_POSITION, "c", ETH, "the venue holds 2, our orders made 0"),
+        SweepFinding(FindingKind.POSITION_DIFFERS, "a", BTC, "the venue holds 1, our books hold 0"),
+        SweepFinding(
+            FindingKind.EXTERNAL_POSITION, "b", BTC, "the venue holds 1, our orders made 0"
+        ),
+        SweepFinding(
+            FindingKind.EXTERNAL_POSITION, "c", ETH, "the venue holds 2, our orders made 0"
+        ),
     ]
     halts = position_verdicts(findings)
     assert [halt.scope for halt in halts] == [f"instrument:{BTC}", f"instrument:{ETH}"]
@@ -69,7 +73,7 @@ def test_an_instrument_nobody_explains_halts_alone_and_once() -> None:
 
 
 def test_a_verdict_is_published_when_it_begins_and_when_it_ends() -> None:
-    board, halt = Board(), clock_verdict(2.0, 1.0)
+    board, halt = NodeVerdicts(), clock_verdict(2.0, 1.0)
     assert halt is not None
     assert board.update([]) == []
     assert board.update([halt]) == [halt]
@@ -83,7 +87,7 @@ def test_a_verdict_is_published_when_it_begins_and_when_it_ends() -> None:
 
 
 def test_one_cause_that_ends_leaves_the_other_standing() -> None:
-    board = Board()
+    board = NodeVerdicts()
     link, clock = link_verdict({"trade": False}), clock_verdict(2.0, 1.0)
     assert link is not None
     assert clock is not None
@@ -94,9 +98,9 @@ def test_one_cause_that_ends_leaves_the_other_standing() -> None:
 
 
 def test_silence_counts_from_the_newest_word() -> None:
-    feeds = Feeds([BTC, ETH], 30.0, now_ns=0)
-    feeds.hear(BTC, 10 * SECOND)
-    feeds.hear(BTC, 5 * SECOND)
+    feeds = FeedSilences([BTC, ETH], 30.0, now_ns=0)
+    feeds.note(BTC, 10 * SECOND)
+    feeds.note(BTC, 5 * SECOND)
     assert feeds.silent(30 * SECOND - 1) == {}
     assert feeds.silent(30 * SECOND) == {ETH: 30.0}
     assert feeds.silent(40 * SECOND) == {BTC: 30.0, ETH: 40.0}
@@ -105,15 +109,15 @@ def test_silence_counts_from_the_newest_word() -> None:
 
 
 def test_a_silent_link_is_connected_anew_and_then_given_time() -> None:
-    feeds = Feeds([BTC, ETH, SPOT], 30.0, now_ns=0)
-    feeds.hear(SPOT, 20 * SECOND)
+    feeds = FeedSilences([BTC, ETH, SPOT], 30.0, now_ns=0)
+    feeds.note(SPOT, 20 * SECOND)
     assert feeds.to_renew(29 * SECOND) == []
     assert feeds.to_renew(30 * SECOND) == ["public linear"]
     assert feeds.to_renew(31 * SECOND) == []
     assert feeds.to_renew(50 * SECOND) == ["public spot"]
     assert feeds.to_renew(60 * SECOND) == ["public linear"]
-    feeds.hear(BTC, 61 * SECOND)
-    feeds.hear(ETH, 61 * SECOND)
+    feeds.note(BTC, 61 * SECOND)
+    feeds.note(ETH, 61 * SECOND)
     # It took two tries, so that what brought it back is not known: once more, for the whole book.
     assert feeds.to_renew(62 * SECOND) == ["public linear"]
     assert feeds.to_renew(79 * SECOND) == []
@@ -121,21 +125,21 @@ def test_a_silent_link_is_connected_anew_and_then_given_time() -> None:
 
 
 def test_a_feed_that_speaks_again_by_itself_is_subscribed_to_anew_for_the_whole_book() -> None:
-    feeds = Feeds([BTC], 30.0, now_ns=0)
+    feeds = FeedSilences([BTC], 30.0, now_ns=0)
     assert feeds.to_renew(30 * SECOND) == ["public linear"]
     # Nothing came with the new subscription; ten seconds later changes of the book come again.
-    feeds.hear(BTC, 40 * SECOND)
+    feeds.note(BTC, 40 * SECOND)
     assert feeds.to_renew(40 * SECOND) == ["public linear"]
-    feeds.hear(BTC, 41 * SECOND)
+    feeds.note(BTC, 41 * SECOND)
     assert feeds.to_renew(41 * SECOND) == []
 
 
 def test_a_feed_that_a_new_subscription_did_not_bring_back_is_subscribed_to_once_more() -> None:
-    feeds = Feeds([BTC], 30.0, now_ns=0)
+    feeds = FeedSilences([BTC], 30.0, now_ns=0)
     assert feeds.to_renew(30 * SECOND) == ["public linear"]
     assert feeds.to_renew(60 * SECOND) == ["public linear"]
     # It speaks within a moment of the second try, which the first shows to be chance.
-    feeds.hear(BTC, 60 * SECOND + SECOND // 2)
+    feeds.note(BTC, 60 * SECOND + SECOND // 2)
     assert feeds.to_renew(61 * SECOND) == ["public linear"]
-    feeds.hear(BTC, 62 * SECOND)
+    feeds.note(BTC, 62 * SECOND)
     assert feeds.to_renew(62 * SECOND) == []

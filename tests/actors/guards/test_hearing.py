@@ -24,12 +24,12 @@ from actors.guards.core.snapshot import (
     VenueResponse,
 )
 from actors.guards.unhedged import Pair
-from live_nodes.node.operator_desk import Operator
+from live_nodes.node.operator_desk import OperatorGuard
 from tests.actors.guards.playing import at, snapshot
 
 ONE = Decimal(1)
 GUARDS: list[type[Guard]] = [
-    Operator,
+    OperatorGuard,
     *(
         found
         for module in (accounts, activity, exposure, losses, markets)
