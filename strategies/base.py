@@ -27,6 +27,7 @@ from strategies.hooks import Hooks
 from strategies.instruments import Instruments
 from strategies.messages import Decision, Executed, Verdict
 from strategies.on_loop import in_turn
+from strategies.order_tags import order_tags
 from strategies.orders import Orders
 from strategies.sizing.rounding import ZERO, Lot
 from strategies.state import StateStore
@@ -54,6 +55,8 @@ class DeskStrategy(Hooks, Strategy):
         self._obedience = Obedience(self)
         self.adopts_orders = False
         """Whether orders that others placed in its instruments are worked like its own."""
+        self.decision_id = ""
+        """Id of the decision that orders carry out from now on, empty before the first."""
 
     # What the builder tells, before the start ---------------------------------------------------
 
@@ -255,6 +258,7 @@ class DeskStrategy(Hooks, Strategy):
 
     def publish(self, decision: Decision) -> None:
         """Publish a decision, before any order of it leaves."""
+        self.decision_id = decision.id
         self.msgbus.publish(f"decisions.{self.config.key}", decision)
 
     def next_order_id(self) -> ClientOrderId:
@@ -265,13 +269,22 @@ class DeskStrategy(Hooks, Strategy):
         """Send an order and remember that it is under way."""
         self._orders.send(order)
 
-    def send_market(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:
+    def send_market(
+        self,
+        instrument_id: InstrumentId,
+        quantity: Decimal,
+        reason: str,
+        *,
+        decision_id: str | None = None,
+    ) -> None:
         """Send a market order for a signed quantity of base coin, whatever the tactic.
 
         It is reduce-only when it can only shrink the position, and several orders of about the same
-        size when the venue takes no single one so large.
+        size when the venue takes no single one so large. It carries out the newest decision, unless
+        another one is named (an empty id for none).
         """
-        self._orders.send_market(instrument_id, quantity, reason)
+        decision = self.decision_id if decision_id is None else decision_id
+        self._orders.send_market(instrument_id, quantity, order_tags(reason, decision))
 
     def orders_under_way(self, instruments: Container[str] | None = None) -> list[Order]:
         """Return this strategy's orders that may still fill, those of earlier sessions included.

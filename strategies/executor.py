@@ -29,6 +29,7 @@ from nautilus_trader.model.objects import Price, Quantity
 
 from config.errors import DeskError
 from strategies.messages import Executed
+from strategies.order_tags import order_tags
 from strategies.tactics import steps
 from strategies.tactics.maker_first import State, step
 from strategies.tactics.pricing import ZERO, Terms
@@ -50,12 +51,15 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     goal : Decimal
         Position to be reached, signed base coin: what is left after a crash is the way to it.
     reason : str
-        Tag of its orders.
+        What its orders are for.
+    decision_id : str
+        The decision that it carries out, empty for none.
     """
 
     state: State
     goal: Decimal
     reason: str
+    decision_id: str = ""
 
 
 @dataclass(slots=True)
@@ -65,6 +69,7 @@ class _Execution:
     state: State
     goal: Decimal
     reason: str
+    decision_id: str
     terms: Terms
     order_id: ClientOrderId | None = None
     paid: Decimal = ZERO
@@ -135,7 +140,7 @@ class Executor:
         else:
             now = self._strategy.clock.timestamp_ns()
             resumed = steps.Resumed(now, left)
-            self._begin(instrument_id, saved.state, goal, saved.reason, resumed)
+            self._begin(instrument_id, saved.state, goal, saved.reason, resumed, saved.decision_id)
 
     def saved(self, instrument_id: InstrumentId) -> Saved | None:
         """Return what the store knows of an execution that had not ended.
@@ -176,8 +181,10 @@ class Executor:
         goal: Decimal,
         reason: str,
         first: steps.Event,
+        decision_id: str | None = None,
     ) -> None:
         strategy = self._strategy
+        decision = strategy.decision_id if decision_id is None else decision_id
         strategy.watch_touch(instrument_id)
         found, lot = strategy.instrument(instrument_id), strategy.lot(instrument_id)
         largest = found.max_quantity
@@ -189,7 +196,7 @@ class Executor:
             max_quantity=None if largest is None else largest.as_decimal(),
             exits=strategy.shrinks(instrument_id, goal - strategy.holding(instrument_id)),
         )
-        self._live[instrument_id] = _Execution(state, goal, reason, terms)
+        self._live[instrument_id] = _Execution(state, goal, reason, decision, terms)
         if self._timer not in strategy.clock.timer_names:
             strategy.clock.set_timer_ns(
                 self._timer,
@@ -315,7 +322,7 @@ class Executor:
                 time_in_force=TimeInForce.IOC if takes else TimeInForce.GTC,
                 post_only=not takes,
                 reduce_only=shrinks and not strategy.is_spot(instrument_id),
-                tags=[live.reason],
+                tags=order_tags(live.reason, live.decision_id),
                 client_order_id=live.order_id,
             )
         )
@@ -328,7 +335,9 @@ class Executor:
             return
         value = b""
         if live is not None:
-            saved = Saved(state=live.state, goal=live.goal, reason=live.reason)
+            saved = Saved(
+                state=live.state, goal=live.goal, reason=live.reason, decision_id=live.decision_id
+            )
             value = msgspec.json.encode(saved)
         store.save(_name(instrument_id), value)
 

@@ -116,6 +116,15 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+def decision_id(strategy: str, ts: int) -> str:
+    """Return the id of the decision that a strategy made at a moment (UNIX nanoseconds, UTC).
+
+    Guards may make one strategy leave several instruments at the very same moment: the decisions
+    to do so share the id, each with orders in instruments of its own.
+    """
+    return f"{strategy}@{ts}"
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What a strategy saw, scored and wants, at one moment.
 
@@ -152,6 +161,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     net: float = 0.0
     targets: tuple[Target, ...] = ()
     note: str = ""
+
+    @property
+    def id(self) -> str:
+        """What its orders and their fills name it by (see `decision_id`)."""
+        return decision_id(self.strategy, self.ts)
 
 
 class Executed(msgspec.Struct, frozen=True, kw_only=True):

@@ -69,7 +69,7 @@ class Orders:
         self._own.add(order.client_order_id)
         self._strategy.submit_order(order)
 
-    def send_market(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:
+    def send_market(self, instrument_id: InstrumentId, quantity: Decimal, tags: list[str]) -> None:
         """Send market orders for a signed quantity of base coin, as few as the venue takes."""
         strategy = self._strategy
         found = strategy.instrument(instrument_id)
@@ -83,7 +83,7 @@ class Orders:
                     OrderSide.BUY if quantity > ZERO else OrderSide.SELL,
                     Quantity(size, found.size_precision),
                     reduce_only=reduce_only,
-                    tags=[reason],
+                    tags=tags,
                     client_order_id=strategy.next_order_id(),
                 )
             )

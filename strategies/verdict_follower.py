@@ -88,7 +88,7 @@ class Obedience:
         for instrument_id in strategy.instrument_ids:
             held = strategy.holding(instrument_id)
             if instrument_id.value in waiting and held != ZERO:
-                strategy.send_market(instrument_id, -held, EXIT)
+                strategy.send_market(instrument_id, -held, EXIT, decision_id="")
 
     def _give_up(self) -> None:
         self._waiting = set()

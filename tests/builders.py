@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from backtests.results.result import RunRecord
-from backtests.results.tables import conform, table
+from backtests.results.tables import conform, fill_columns, table
+from tests.fills import a_fill
 
 DAY = 86_400_000_000_000
 HOUR = DAY // 24
@@ -39,22 +40,17 @@ def fill(
     ts: int, instrument: str, side: str, quantity: str, price: str, reference: str, fee: str
 ) -> dict[str, Any]:
     """Return a row of the fills table: notional and slippage follow from the prices."""
-    worse = Decimal(price) - Decimal(reference)
-    return {
-        "ts": ts,
-        "strategy": "reversal",
-        "instrument": f"{instrument}-LINEAR.BYBIT",
-        "client_order_id": f"O-reversal-{ts // HOUR}",
-        "side": side,
-        "quantity": Decimal(quantity),
-        "price": Decimal(price),
-        "reference_price": Decimal(reference),
-        "notional": Decimal(quantity) * Decimal(price),
-        "fee": Decimal(fee),
-        "slippage": Decimal(quantity) * (worse if side == "BUY" else -worse),
-        "liquidity": "TAKER",
-        "kind": "order",
-    }
+    row = a_fill(
+        quantity if side == "BUY" else f"-{quantity}",
+        price,
+        fee,
+        ts=ts,
+        strategy="reversal",
+        instrument=f"{instrument}-LINEAR.BYBIT",
+        client_order_id=f"O-reversal-{ts // HOUR}",
+        reference_price=Decimal(reference),
+    )
+    return fill_columns(row)
 
 
 def order_of(row: dict[str, Any]) -> dict[str, Any]:
@@ -73,6 +69,7 @@ def order_of(row: dict[str, Any]) -> dict[str, Any]:
         "status": "FILLED",
         "reduce_only": False,
         "reason": "rebalance",
+        "decision_id": "",
     }
 
 

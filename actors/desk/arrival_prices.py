@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from actors.records.ledger import Fill
+from actors.records.rows import FillRow
 
 
 class ArrivalPrices:
@@ -34,10 +34,10 @@ class ArrivalPrices:
             self._prices.pop(order_id, None)
         self._old, self._ended = self._ended, []
 
-    def slippage(self, fill: Fill) -> float | None:
+    def slippage(self, fill: FillRow) -> float | None:
         """Return what a fill cost per unit of value, positive is worse; None without a price."""
         price = self._prices.get(fill.client_order_id)
         if not price:
             return None
-        worse = fill.price - price if fill.quantity > 0 else price - fill.price
+        worse = fill.price - price if fill.signed > 0 else price - fill.price
         return float(worse / price)

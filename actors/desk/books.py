@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from actors.guards.core.snapshot import FillEvent, RoundTripEvent
-from actors.records.ledger import ZERO, Fill, Ledger, RoundTrip
+from actors.records.ledger import ZERO, Ledger, RoundTrip
+from actors.records.rows import FillRow
 
 PriceOf = Callable[[str], Decimal | None]
 """Gives an instrument's newest price, None without any."""
@@ -30,13 +31,13 @@ class Books:
         return self._ledger.open
 
     def fill(
-        self, fill: Fill, slippage: float | None = None
+        self, fill: FillRow, slippage: float | None = None
     ) -> tuple[FillEvent | RoundTripEvent, ...]:
         """Book a fill.
 
         Parameters
         ----------
-        fill : Fill
+        fill : FillRow
             As booked; its ``reference_price`` is not looked at.
         slippage : float, optional
             What it cost against the price that stood when its order left, per unit of value.
@@ -52,12 +53,12 @@ class Books:
         closed, self._ledger.closed = self._ledger.closed, []
         # A fill through zero ends one round trip and opens the next.
         opened = key in self._ledger.open and (not was_open or bool(closed))
-        self._add(fill.strategy, fill.instrument, -fill.quantity * fill.price - fill.fee)
+        self._add(fill.strategy, fill.instrument, -fill.signed * fill.price - fill.fee)
         traded = FillEvent(
             ts=fill.ts,
             strategy=fill.strategy,
             instrument=fill.instrument,
-            quantity=fill.quantity,
+            quantity=fill.signed,
             price=fill.price,
             fee=fill.fee,
             slippage=slippage,

@@ -41,8 +41,8 @@ from actors.guards.core.snapshot import (
     Refused,
     Snapshot,
 )
-from actors.records.ledger import Fill
 from actors.records.order_facts import OrderFacts
+from actors.records.rows import FillRow
 from config.durations import DAY_NS
 from strategies.messages import Action, refused_by
 from strategies.on_loop import in_turn
@@ -191,7 +191,7 @@ class RiskDesk:
         if AGAIN in self._kernel.clock.timer_names:
             self._kernel.clock.cancel_timer(AGAIN)
 
-    def filled(self, fill: Fill) -> None:
+    def filled(self, fill: FillRow) -> None:
         """Hear of a fill that is in the journal, or in the backtest's ledger."""
         self._open_exposure.forget()
         # What rests and is filled takes no price of its own choosing: it slips not.

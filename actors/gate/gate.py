@@ -175,7 +175,8 @@ class OrderGate:
             price = order.price if order.has_price else None
             reason, is_exit = self._refusal(order, quantity, price)
             if self._is_wired:
-                facts = order_facts(order, "submit", quantity, price, is_exit, self._now())
+                arrival = self._account.price(order.instrument_id.value)
+                facts = order_facts(order, "submit", quantity, price, is_exit, self._now(), arrival)
                 told.append(facts)
                 reason = reason or self.held(facts)
             reasons.append(reason)

@@ -10,6 +10,7 @@ from nautilus_trader.model.objects import Price
 from nautilus_trader.model.orders import Order
 
 from actors.records.order_facts import Operation, OrderFacts
+from strategies.order_tags import decision_of, reason_of
 
 _SIDES = {OrderSide.BUY: "BUY", OrderSide.SELL: "SELL"}
 # An order has these as plain numbers; to make the enumeration's member of each takes longer.
@@ -24,6 +25,7 @@ def order_facts(
     price: Price | None,
     is_exit: bool,
     ts: int,
+    reference_price: Decimal | None = None,
 ) -> OrderFacts:
     """Return what is asked of the venue for an order, with the quantity and price it will have."""
     return OrderFacts(
@@ -41,7 +43,9 @@ def order_facts(
         reduce_only=order.is_reduce_only,
         post_only=order.is_post_only,
         is_exit=is_exit,
-        reason=", ".join(order.tags or []),
+        reason=reason_of(order.tags),
+        decision_id=decision_of(order.tags),
+        reference_price=reference_price,
     )
 
 

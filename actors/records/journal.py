@@ -24,9 +24,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from actors.records.journal_files import NAME, Lock, Restored, back_up, mended
-from actors.records.journal_reading import connect
-from actors.records.journal_schema import TABLES, VERSION
+from actors.records.journal_files import NAME, OLD, Lock, Restored, back_up, mended
+from actors.records.journal_reading import connect, version_of
+from actors.records.journal_schema import MIGRATIONS, TABLES, VERSION
 from actors.records.journal_writing import JournalError, Writing
 from config.errors import DeskError
 
@@ -83,7 +83,8 @@ class Journal(Writing):
     ) -> Journal:
         """Open or make the journal of the node whose state is in `folder`.
 
-        A damaged file is moved aside and the last good backup put in its place (`restored`).
+        A damaged file is moved aside and the last good backup put in its place (`restored`). One
+        of an older version is copied (``journal.version-<n>.db``), then made one of this version.
 
         Raises
         ------
@@ -97,18 +98,21 @@ class Journal(Writing):
         try:
             restored = mended(folder)
             connection = connect(folder / NAME)
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > VERSION:
-                connection.close()
-                raise DeskError(
-                    f"{folder / NAME}: written by a newer perpdesk (journal version {version}, "
-                    f"this one knows {VERSION}); use that one"
+            try:
+                version = version_of(connection, folder / NAME)
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=NORMAL")
+                # Folding the WAL in waits for the disk: the backups' thread does it, this is the
+                # bound.
+                connection.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
+                kept = back_up(folder, OLD.format(version)) if version in MIGRATIONS else None
+                steps = "".join(MIGRATIONS[old] for old in range(version or VERSION, VERSION))
+                connection.executescript(
+                    f"BEGIN;{steps}{TABLES}PRAGMA user_version={VERSION};COMMIT;"
                 )
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            # Folding the WAL in waits for the disk: the backups' thread does it, this is the bound.
-            connection.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
-            connection.executescript(f"BEGIN;{TABLES}PRAGMA user_version={VERSION};COMMIT;")
+            except BaseException:
+                connection.close()
+                raise
         except BaseException:
             lock.release()
             raise
@@ -116,6 +120,11 @@ class Journal(Writing):
         journal.node = node
         if restored is not None:
             journal.note("restored", str(restored))
+        if kept is not None:
+            journal.note(
+                "migrated",
+                f"from journal version {version} to {VERSION}; as it was it is kept in {kept.name}",
+            )
         return journal
 
     def __enter__(self) -> Journal:

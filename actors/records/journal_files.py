@@ -1,8 +1,9 @@
 """The journal's files: one owner, never silently corrupt, two generations of backups.
 
 In the node's folder: ``journal.db`` (with SQLite's ``-wal`` and ``-shm``), ``journal.lock`` (names
-the process that owns it), ``journal.backup-1.db`` (newest) and ``journal.backup-2.db``, and what
-was moved aside as ``journal.corrupt-<UTC stamp>.db``.
+the process that owns it), ``journal.backup-1.db`` (newest) and ``journal.backup-2.db``, what was
+moved aside as ``journal.corrupt-<UTC stamp>.db``, and as an older version left it,
+``journal.version-<n>.db``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from config.errors import DeskError, GateRefused
 NAME = "journal.db"
 LOCK = "journal.lock"
 BACKUPS = ("journal.backup-1.db", "journal.backup-2.db")
+OLD = "journal.version-{}.db"
+"""A journal as it was before it was made one of the next version."""
 _COMPANIONS = ("", "-wal", "-shm")
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # `holder` takes the lock for microseconds to see whether it is free.
@@ -161,17 +164,24 @@ def mended(folder: Path) -> Restored | None:
     return Restored(aside, None, found)
 
 
-def back_up(folder: Path) -> Path:
-    """Copy the journal as it stands, and fold its WAL in; the copy before it is kept too.
+def back_up(folder: Path, name: str = BACKUPS[0]) -> Path:
+    """Copy the journal as it stands, and fold its WAL in; the backup before it is kept too.
 
     Safe beside a running writer, from any thread: SQLite copies one snapshot.
+
+    Parameters
+    ----------
+    folder : Path
+        The node's.
+    name : str
+        Of the copy; one that is no backup replaces what has its name.
 
     Returns
     -------
     Path
-        The new backup.
+        The new copy.
     """
-    place = folder / f"{BACKUPS[0]}.writing"
+    place = folder / f"{name}.writing"
     place.unlink(missing_ok=True)
     source = sqlite3.connect(folder / NAME, isolation_level=None)
     try:
@@ -185,8 +195,8 @@ def back_up(folder: Path) -> Path:
         source.execute("PRAGMA wal_checkpoint(PASSIVE)")
     finally:
         source.close()
-    newest, older = (folder / name for name in BACKUPS)
-    if newest.exists():
-        newest.replace(older)
-    place.replace(newest)
-    return newest
+    made, older = folder / name, folder / BACKUPS[1]
+    if name == BACKUPS[0] and made.exists():
+        made.replace(older)
+    place.replace(made)
+    return made

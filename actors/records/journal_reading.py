@@ -15,8 +15,17 @@ from typing import Any
 import msgspec
 
 from actors.records.journal_files import NAME
-from actors.records.rows import EquityRow, FillRow, LinkRow, OrderRow, PositionRow, Run
-from config.errors import InputError
+from actors.records.journal_schema import OLD_VIEWS, VERSION
+from actors.records.rows import (
+    EquityRow,
+    FillRow,
+    LinkRow,
+    OrderRow,
+    PositionRow,
+    Run,
+    from_sql,
+)
+from config.errors import DeskError, InputError
 from strategies.messages import Decision, Verdict
 
 _DECISIONS = msgspec.json.Decoder(Decision)
@@ -37,6 +46,23 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
+def version_of(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the version of a journal, 0 of one without tables.
+
+    Raises
+    ------
+    DeskError
+        If a newer perpdesk wrote it.
+    """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > VERSION:
+        raise DeskError(
+            f"{path}: written by a newer perpdesk (journal version {version}, "
+            f"this one knows {VERSION}); use that one"
+        )
+    return version
+
+
 class Reading:
     """What can be asked of a journal. Times are UNIX nanoseconds (UTC)."""
 
@@ -51,10 +77,17 @@ class Reading:
             self.closed = True
             self._connection.close()
 
+    def show_as_this_version(self, path: Path) -> None:
+        """Show a journal of an older version as if it were of this one, and write no more."""
+        version = version_of(self._connection, path)
+        if version in OLD_VIEWS:
+            self._connection.executescript(OLD_VIEWS[version])
+        self._connection.execute("PRAGMA query_only=ON")
+
     def runs(self, limit: int = 1) -> list[Run]:
         """Return the last runs, the newest first."""
         rows = self._ask("SELECT * FROM runs ORDER BY id DESC LIMIT ?", limit)
-        return [Run(**{**row, "dry_run": bool(row["dry_run"])}) for row in rows]
+        return [from_sql(Run, row) for row in rows]
 
     def unsettled(self) -> list[OrderRow]:
         """Return the orders without a final outcome, the oldest first."""
@@ -86,13 +119,9 @@ class Reading:
     def fills_since(self, ts: int, limit: int = -1) -> list[FillRow]:
         """Return the executions at or after a time, the oldest first."""
         rows = self._ask(
-            "SELECT instrument, execution_id, ts, client_order_id, venue_order_id, strategy, side,"
-            " quantity, price, fee, fee_currency, liquidity, kind, source FROM fills"
-            " WHERE ts >= ? ORDER BY ts, execution_id LIMIT ?",
-            ts,
-            limit,
+            "SELECT * FROM fills WHERE ts >= ? ORDER BY ts, execution_id LIMIT ?", ts, limit
         )
-        return [FillRow(**_decimals(row, "quantity", "price", "fee")) for row in rows]
+        return [from_sql(FillRow, row) for row in rows]
 
     def explained(self) -> dict[str, Decimal]:
         """Return the positions that our own orders made, signed base coin by instrument."""
@@ -106,16 +135,12 @@ class Reading:
     def holdings(self) -> list[PositionRow]:
         """Return the newest word on every position, also of those that were closed."""
         rows = self._ask("SELECT * FROM positions ORDER BY instrument, owner")
-        return [PositionRow(**_decimals(r, "quantity", "entry_price", "realized")) for r in rows]
+        return [from_sql(PositionRow, row) for row in rows]
 
     def last_equity(self) -> EquityRow | None:
         """Return what the account was worth last."""
-        rows = self._ask(
-            "SELECT ts, equity, balance, gross, net FROM equity ORDER BY id DESC LIMIT 1"
-        )
-        return (
-            EquityRow(**_decimals(rows[0], "equity", "balance", "gross", "net")) if rows else None
-        )
+        rows = self._ask("SELECT * FROM equity ORDER BY id DESC LIMIT 1")
+        return from_sql(EquityRow, rows[0]) if rows else None
 
     def decisions(self, limit: int = -1) -> list[Decision]:
         """Return the last decisions, the newest first."""
@@ -164,7 +189,7 @@ class Reading:
 
     def links(self) -> list[LinkRow]:
         """Return the newest word on every link."""
-        return [LinkRow(**row) for row in self._ask("SELECT * FROM links ORDER BY name")]
+        return [from_sql(LinkRow, row) for row in self._ask("SELECT * FROM links ORDER BY name")]
 
     def counters(self) -> dict[str, int]:
         """Return all counters by name."""
@@ -177,16 +202,7 @@ class Reading:
 
     def _orders(self, where: str, *values: Any) -> list[OrderRow]:
         rows = self._ask(f"SELECT * FROM orders {where}", *values)
-        flags = ("reduce_only", "is_exit", "final")
-        return [
-            OrderRow(
-                **{
-                    **_decimals(row, "quantity", "filled", "price", "trigger_price"),
-                    **{flag: bool(row[flag]) for flag in flags},
-                }
-            )
-            for row in rows
-        ]
+        return [from_sql(OrderRow, row) for row in rows]
 
     def _ask(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         return [dict(row) for row in self._connection.execute(statement, values)]
@@ -196,23 +212,23 @@ class Reading:
 def read(folder: Path) -> Iterator[Reading]:
     """Open a node's journal for questions only, beside its running writer or without one.
 
+    One of an older version, whose node was not started since, is read as it is: what that version
+    did not know is empty.
+
     Raises
     ------
     InputError
         If there is no journal in the folder.
+    DeskError
+        If it was written by a newer version.
     """
     path = folder / NAME
     if not path.exists():
         raise InputError(f"{path}: no journal yet: this node has never been started")
     # Read-only in SQLite's own sense would fail on a WAL that a dead writer left behind.
-    connection = connect(path)
-    connection.execute("PRAGMA query_only=ON")
-    reading = Reading(connection)
+    reading = Reading(connect(path))
     try:
+        reading.show_as_this_version(path)
         yield reading
     finally:
         reading.close()
-
-
-def _decimals(row: dict[str, Any], *names: str) -> dict[str, Any]:
-    return row | {n: None if row[n] is None else Decimal(row[n]) for n in names}

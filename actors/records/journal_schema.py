@@ -1,4 +1,7 @@
-"""The journal's tables, and the words in them.
+"""The journal's tables, the values in them, and how a journal of an older version becomes this one.
+
+A column of a row is declared in `actors.records.rows` (of a request, in `order_facts`) alone. A new
+one needs the next `VERSION`, its statements in ``MIGRATIONS`` and its place in ``OLD_VIEWS``.
 
 Times are UNIX nanoseconds (UTC); money and quantities are decimal strings; everything that is
 called ``payload`` is JSON. Tables named in the plural of an event (``intents``, ``fills`` …) only
@@ -11,7 +14,18 @@ the strategy and stays visible in ``intents``.
 
 from __future__ import annotations
 
-VERSION = 1
+from actors.records.order_facts import OrderFacts
+from actors.records.rows import (
+    EquityRow,
+    FillRow,
+    LinkRow,
+    OrderRow,
+    PositionRow,
+    Run,
+    columns_sql,
+)
+
+VERSION = 2
 """Kept in ``PRAGMA user_version``; a journal of a newer version is refused, never guessed at."""
 
 INTENDED = "INTENDED"
@@ -27,33 +41,25 @@ FUNDING = "Funding"
 FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "REJECTED", "DENIED", NEVER_ARRIVED})
 """States after which nothing can happen to an order any more."""
 
-TABLES = """
-CREATE TABLE IF NOT EXISTS runs (
-    id INTEGER PRIMARY KEY, started INTEGER NOT NULL, ended INTEGER, pid INTEGER NOT NULL,
-    node TEXT NOT NULL, environment TEXT NOT NULL, document TEXT NOT NULL,
-    dry_run INTEGER NOT NULL, phase TEXT NOT NULL, note TEXT NOT NULL
-);
+TABLES = f"""
+CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, {columns_sql(Run, without="id")});
 CREATE TABLE IF NOT EXISTS intents (
-    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, ts INTEGER NOT NULL, operation TEXT NOT NULL,
-    client_order_id TEXT NOT NULL, strategy TEXT NOT NULL, instrument TEXT NOT NULL,
-    side TEXT NOT NULL, quantity TEXT NOT NULL, price TEXT, trigger_price TEXT,
-    order_type TEXT NOT NULL, time_in_force TEXT NOT NULL, reduce_only INTEGER NOT NULL,
-    post_only INTEGER NOT NULL, is_exit INTEGER NOT NULL, reason TEXT NOT NULL, refused TEXT
+    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, {columns_sql(OrderFacts)}, refused TEXT
 );
 CREATE TABLE IF NOT EXISTS orders (
-    client_order_id TEXT PRIMARY KEY, venue_order_id TEXT NOT NULL, run INTEGER NOT NULL,
-    created INTEGER NOT NULL, changed INTEGER NOT NULL, strategy TEXT NOT NULL,
-    instrument TEXT NOT NULL, side TEXT NOT NULL, quantity TEXT NOT NULL, filled TEXT NOT NULL,
-    price TEXT, trigger_price TEXT, order_type TEXT NOT NULL, reduce_only INTEGER NOT NULL,
-    is_exit INTEGER NOT NULL, status TEXT NOT NULL, final INTEGER NOT NULL, reason TEXT NOT NULL
+    {columns_sql(OrderRow)}, PRIMARY KEY (client_order_id)
 ) WITHOUT ROWID;
 DROP INDEX IF EXISTS orders_unsettled;
 CREATE TRIGGER IF NOT EXISTS intended_orders AFTER INSERT ON intents
 WHEN new.operation = 'submit' BEGIN
-    INSERT OR IGNORE INTO orders VALUES (
+    INSERT OR IGNORE INTO orders (
+        client_order_id, venue_order_id, run, created, changed, strategy, instrument, side,
+        quantity, filled, price, trigger_price, order_type, reduce_only, is_exit, status, final,
+        reason, decision_id, reference_price
+    ) VALUES (
         new.client_order_id, '', new.run, new.ts, new.ts, new.strategy, new.instrument, new.side,
         new.quantity, '0', new.price, new.trigger_price, new.order_type, new.reduce_only,
-        new.is_exit, 'INTENDED', 0, new.reason
+        new.is_exit, 'INTENDED', 0, new.reason, new.decision_id, new.reference_price
     );
 END;
 CREATE TABLE IF NOT EXISTS order_events (
@@ -61,33 +67,25 @@ CREATE TABLE IF NOT EXISTS order_events (
     client_order_id TEXT NOT NULL, event TEXT NOT NULL, detail TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS fills (
-    instrument TEXT NOT NULL, execution_id TEXT NOT NULL, run INTEGER NOT NULL,
-    ts INTEGER NOT NULL, client_order_id TEXT NOT NULL, venue_order_id TEXT NOT NULL,
-    strategy TEXT NOT NULL, side TEXT NOT NULL, quantity TEXT NOT NULL, price TEXT NOT NULL,
-    fee TEXT NOT NULL, fee_currency TEXT NOT NULL, liquidity TEXT NOT NULL, kind TEXT NOT NULL,
-    source TEXT NOT NULL,
-    PRIMARY KEY (instrument, execution_id)
+    {columns_sql(FillRow)}, run INTEGER NOT NULL, PRIMARY KEY (instrument, execution_id)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS fills_in_time ON fills (ts);
 CREATE TABLE IF NOT EXISTS explained (
     instrument TEXT PRIMARY KEY, quantity TEXT NOT NULL, changed INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS fills_in_time ON fills (ts);
 CREATE TABLE IF NOT EXISTS positions (
-    instrument TEXT NOT NULL, owner TEXT NOT NULL, changed INTEGER NOT NULL,
-    quantity TEXT NOT NULL, entry_price TEXT NOT NULL, realized TEXT NOT NULL,
-    PRIMARY KEY (instrument, owner)
+    {columns_sql(PositionRow)}, PRIMARY KEY (instrument, owner)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS position_snapshots (
-    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, ts INTEGER NOT NULL, instrument TEXT NOT NULL,
-    owner TEXT NOT NULL, quantity TEXT NOT NULL, entry_price TEXT NOT NULL, realized TEXT NOT NULL
+    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, ts INTEGER NOT NULL,
+    {columns_sql(PositionRow, without="changed")}
 );
 CREATE TABLE IF NOT EXISTS equity (
-    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, ts INTEGER NOT NULL, equity TEXT NOT NULL,
-    balance TEXT NOT NULL, gross TEXT NOT NULL, net TEXT NOT NULL
+    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, {columns_sql(EquityRow)}
 );
 CREATE TABLE IF NOT EXISTS decisions (
     id INTEGER PRIMARY KEY, run INTEGER NOT NULL, ts INTEGER NOT NULL, strategy TEXT NOT NULL,
-    data_ts INTEGER NOT NULL, kind TEXT NOT NULL, payload BLOB NOT NULL
+    data_ts INTEGER NOT NULL, kind TEXT NOT NULL, payload BLOB NOT NULL, decision_id TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS verdicts (
     id INTEGER PRIMARY KEY, run INTEGER NOT NULL, ts INTEGER NOT NULL, guard TEXT NOT NULL,
@@ -105,10 +103,7 @@ CREATE TABLE IF NOT EXISTS gates (
     id INTEGER PRIMARY KEY, run INTEGER NOT NULL, ts INTEGER NOT NULL, name TEXT NOT NULL,
     passed INTEGER NOT NULL, detail TEXT NOT NULL
 );
-CREATE TABLE IF NOT EXISTS links (
-    name TEXT PRIMARY KEY, state TEXT NOT NULL, since INTEGER NOT NULL, changed INTEGER NOT NULL,
-    detail TEXT NOT NULL
-) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS links ({columns_sql(LinkRow)}, PRIMARY KEY (name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counters (
     name TEXT PRIMARY KEY, value INTEGER NOT NULL, changed INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -117,3 +112,30 @@ CREATE TABLE IF NOT EXISTS notes (
     text TEXT NOT NULL
 );
 """
+
+MIGRATIONS = {
+    1: """
+    DROP TRIGGER IF EXISTS intended_orders;
+    ALTER TABLE intents ADD COLUMN decision_id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE intents ADD COLUMN reference_price TEXT;
+    ALTER TABLE orders ADD COLUMN decision_id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE orders ADD COLUMN reference_price TEXT;
+    ALTER TABLE fills ADD COLUMN decision_id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE fills ADD COLUMN reference_price TEXT;
+    ALTER TABLE fills RENAME COLUMN fee_currency TO fee_coin;
+    ALTER TABLE decisions ADD COLUMN decision_id TEXT NOT NULL DEFAULT '';
+    UPDATE decisions SET decision_id = strategy || '@' || ts;
+    """,
+}
+"""Version to the statements that make the next one of it; run at open, after a backup."""
+
+_UNKNOWN_DECISION = "*, '' AS decision_id, NULL AS reference_price"
+OLD_VIEWS = {
+    1: f"""
+    CREATE TEMP VIEW intents AS SELECT {_UNKNOWN_DECISION} FROM main.intents;
+    CREATE TEMP VIEW orders AS SELECT {_UNKNOWN_DECISION} FROM main.orders;
+    CREATE TEMP VIEW fills AS
+        SELECT {_UNKNOWN_DECISION}, fee_currency AS fee_coin FROM main.fills;
+    """,
+}
+"""Version to views that show a reader a journal of that version as if it were of this one."""

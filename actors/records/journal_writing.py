@@ -8,16 +8,30 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import astuple, fields
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from actors.records.journal_reading import Reading
 from actors.records.journal_schema import FINAL, FUNDING, INTENDED
 from actors.records.order_facts import OrderFacts
-from actors.records.rows import EquityRow, FillRow, PositionRow
+from actors.records.rows import (
+    EquityRow,
+    FillRow,
+    OrderRow,
+    PositionRow,
+    columns,
+    plain,
+    to_sql,
+)
 from config.errors import DeskError
 from strategies.messages import Action, Decision, Verdict, encode
+
+_INTENT_COLUMNS = ("run", "refused", *(column.name for column in columns(OrderFacts)))
+_INTENT = (
+    f"INSERT INTO intents ({', '.join(_INTENT_COLUMNS)})"
+    f" VALUES ({', '.join('?' * len(_INTENT_COLUMNS))})"
+)
 
 
 class JournalError(DeskError):
@@ -56,54 +70,33 @@ class Writing(Reading):
                 self.outcome(facts.client_order_id, "DENIED", reason=reason)
 
     def _intent(self, facts: OrderFacts, refused: str | None) -> None:
-        self._write(
-            "INSERT INTO intents (run, ts, operation, client_order_id, strategy, instrument, side,"
-            " quantity, price, trigger_price, order_type, time_in_force, reduce_only, post_only,"
-            " is_exit, reason, refused) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                self.run,
-                facts.ts,
-                facts.operation,
-                facts.client_order_id,
-                facts.strategy,
-                facts.instrument,
-                facts.side,
-                _text(facts.quantity),
-                _text(facts.price),
-                _text(facts.trigger_price),
-                facts.order_type,
-                facts.time_in_force,
-                facts.reduce_only,
-                facts.post_only,
-                facts.is_exit,
-                facts.reason,
-                refused,
-            ),
-        )
+        self._write(_INTENT, (self.run, refused, *to_sql(facts).values()))
 
     def _order(self, facts: OrderFacts) -> None:
         """Write down an order without an intent: it is not this run's."""
-        self._write(
-            "INSERT INTO orders VALUES (?, '', ?, ?, ?, ?, ?, ?, ?, '0', ?, ?, ?, ?, ?, ?, 0, ?)"
-            " ON CONFLICT DO NOTHING",
-            (
-                facts.client_order_id,
-                self.run,
-                facts.ts,
-                facts.ts,
-                facts.strategy,
-                facts.instrument,
-                facts.side,
-                _text(facts.quantity),
-                _text(facts.price),
-                _text(facts.trigger_price),
-                facts.order_type,
-                facts.reduce_only,
-                facts.is_exit,
-                INTENDED,
-                facts.reason,
-            ),
+        row = OrderRow(
+            client_order_id=facts.client_order_id,
+            venue_order_id="",
+            run=self.run,
+            created=facts.ts,
+            changed=facts.ts,
+            strategy=facts.strategy,
+            instrument=facts.instrument,
+            side=facts.side,
+            quantity=facts.quantity,
+            filled=Decimal(0),
+            price=facts.price,
+            trigger_price=facts.trigger_price,
+            order_type=facts.order_type,
+            reduce_only=facts.reduce_only,
+            is_exit=facts.is_exit,
+            status=INTENDED,
+            final=False,
+            reason=facts.reason,
+            decision_id=facts.decision_id,
+            reference_price=facts.reference_price,
         )
+        self._insert("orders", to_sql(row), " ON CONFLICT DO NOTHING")
 
     def adopt(self, facts: OrderFacts, venue_order_id: str, status: str) -> None:
         """Take in an order that the venue knows and the journal does not."""
@@ -142,9 +135,9 @@ class Writing(Reading):
                 self._clock_ns(),
                 venue_order_id,
                 venue_order_id,
-                _text(filled),
-                _text(quantity),
-                _text(price),
+                plain(filled),
+                plain(quantity),
+                plain(price),
                 reason,
                 reason,
                 client_order_id,
@@ -162,18 +155,25 @@ class Writing(Reading):
     def fill(self, row: FillRow) -> bool:
         """Write down an execution; returns False when it was known already.
 
-        One of an owner's orders also moves the position that our own orders explain.
+        What it lacks of its order, the decision and the price that stood, is taken from there. One
+        of an owner's orders also moves the position that our own orders explain.
         """
-        values = {name: _plain(value) for name, value in _items(row)} | {"run": self.run}
+        order = self.order(row.client_order_id) if row.client_order_id else None
+        if order is not None:
+            row = replace(
+                row,
+                decision_id=row.decision_id or order.decision_id,
+                reference_price=row.reference_price or order.reference_price,
+            )
+        values = to_sql(row) | {"run": self.run}
         with self.together():
             if not self._insert("fills", values, " ON CONFLICT DO NOTHING").rowcount:
                 return False
             if row.strategy and row.kind != FUNDING:
-                moved = row.quantity if row.side == "BUY" else -row.quantity
                 before = self.explained().get(row.instrument, Decimal(0))
-                self.explain({row.instrument: before + moved})
-            for hear in self.fill_listeners:
-                hear(row)
+                self.explain({row.instrument: before + row.signed})
+            for listener in self.fill_listeners:
+                listener(row)
         return True
 
     def explain(self, positions: Mapping[str, Decimal]) -> None:
@@ -182,7 +182,7 @@ class Writing(Reading):
             for instrument, quantity in positions.items():
                 self._write(
                     "INSERT OR REPLACE INTO explained VALUES (?, ?, ?)",
-                    (instrument, _text(quantity), self._clock_ns()),
+                    (instrument, plain(quantity), self._clock_ns()),
                 )
 
     # What is held and what it is worth ---------------------------------------------------------
@@ -191,22 +191,22 @@ class Writing(Reading):
         """Write down holdings that changed: the newest word and the history of them."""
         with self.together():
             for row in rows:
-                values = {name: _plain(value) for name, value in _items(row)}
+                values = to_sql(row)
                 self._insert("positions", values, verb="INSERT OR REPLACE")
                 changed = values.pop("changed")
                 self._insert("position_snapshots", values | {"run": self.run, "ts": changed})
 
     def equity(self, row: EquityRow) -> None:
         """Write down what the account is worth."""
-        self._insert("equity", {n: _plain(v) for n, v in _items(row)} | {"run": self.run})
+        self._insert("equity", to_sql(row) | {"run": self.run})
 
     # Messages ----------------------------------------------------------------------------------
 
     def decision(self, decision: Decision) -> None:
         """Write down a strategy's decision."""
         self._write(
-            "INSERT INTO decisions (run, ts, strategy, data_ts, kind, payload)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO decisions (run, ts, strategy, data_ts, kind, payload, decision_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 self.run,
                 decision.ts,
@@ -214,6 +214,7 @@ class Writing(Reading):
                 decision.data_ts,
                 decision.kind,
                 encode(decision),
+                decision.id,
             ),
         )
 
@@ -317,15 +318,3 @@ class Writing(Reading):
             f"{verb} INTO {name} ({', '.join(values)}) VALUES ({marks}){tail}",
             tuple(values.values()),
         )
-
-
-def _items(row: Any) -> list[tuple[str, Any]]:
-    return list(zip((field.name for field in fields(row)), astuple(row), strict=True))
-
-
-def _plain(value: Any) -> Any:
-    return _text(value) if isinstance(value, Decimal) else value
-
-
-def _text(value: Decimal | None) -> str | None:
-    return None if value is None else f"{value:f}"

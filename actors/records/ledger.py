@@ -9,33 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from actors.records.rows import FillRow
+
 ZERO = Decimal(0)
-
-
-@dataclass(slots=True)
-class Fill:
-    """One execution, as booked. ``quantity`` is signed: buys are positive."""
-
-    ts: int
-    strategy: str
-    instrument: str
-    client_order_id: str
-    quantity: Decimal
-    price: Decimal
-    reference_price: Decimal
-    fee: Decimal
-    liquidity: str
-    kind: str
-
-    @property
-    def notional(self) -> Decimal:
-        """Value of the fill in the settlement currency, positive."""
-        return abs(self.quantity) * self.price
-
-    @property
-    def slippage(self) -> Decimal:
-        """What the fill cost against the price that stood; positive is worse."""
-        return self.quantity * (self.price - self.reference_price)
 
 
 @dataclass(slots=True)
@@ -114,14 +90,14 @@ class Ledger:
     open: dict[tuple[str, str], RoundTrip] = field(default_factory=dict)
     closed: list[RoundTrip] = field(default_factory=list)
 
-    def book(self, fill: Fill) -> Decimal:
+    def book(self, fill: FillRow) -> Decimal:
         """Book an execution; return by how much the cost of the open position changed."""
-        self.cash_flow -= fill.quantity * fill.price
+        self.cash_flow -= fill.signed * fill.price
         self.fees += fill.fee
-        self.slippage += fill.slippage
+        self.slippage += fill.slippage or ZERO
         self.turnover += fill.notional
         self.fills += 1
-        quantity = self.quantities.get(fill.instrument, ZERO) + fill.quantity
+        quantity = self.quantities.get(fill.instrument, ZERO) + fill.signed
         if quantity:
             self.quantities[fill.instrument] = quantity
         else:
@@ -165,8 +141,8 @@ class Ledger:
         """Return the starting equity and what is realised since, fees and funding included."""
         return self.starting + self.cash_flow + self.open_cost - self.fees + self.funding
 
-    def _trip(self, key: tuple[str, str], fill: Fill) -> None:
-        left, fee = fill.quantity, fill.fee
+    def _trip(self, key: tuple[str, str], fill: FillRow) -> None:
+        left, fee = fill.signed, fill.fee
         trip = self.open.get(key)
         if trip is not None and trip.quantity * left < 0 and abs(left) >= abs(trip.quantity):
             closing = -trip.quantity

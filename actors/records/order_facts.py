@@ -44,6 +44,10 @@ class OrderFacts(msgspec.Struct, frozen=True):
         UNIX nanoseconds (UTC).
     reason : str
         What the strategy says it is for.
+    decision_id : str
+        The decision that it carries out, empty for none.
+    reference_price : Decimal or None
+        The price that stands as it leaves (of a submit): what its fills are compared with.
     """
 
     operation: Operation
@@ -61,6 +65,8 @@ class OrderFacts(msgspec.Struct, frozen=True):
     post_only: bool = False
     is_exit: bool = False
     reason: str = ""
+    decision_id: str = ""
+    reference_price: Decimal | None = None
 
 
 class Observer(Protocol):

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from actors.closing.forced_orders import at_market, cancel_of
 from actors.guards.core.snapshot import Holding
-from actors.records.ledger import ZERO, Fill, Ledger
+from actors.records.ledger import ZERO, Ledger
+from actors.records.rows import FillRow
 from backtests.engine.feed import Grid, Settlement
 from backtests.engine.funding import FundingPayment, funding_amount
 from backtests.engine.liquidation import (
@@ -35,6 +36,7 @@ from backtests.engine.liquidation import (
 )
 from backtests.engine.market import Market
 from backtests.engine.venue import DeskFillModel
+from strategies.order_tags import decision_of
 
 TIMER = "accountant"
 LIQUIDATION, DELISTING = "liquidation", "delisting"
@@ -49,7 +51,7 @@ class Watcher(Protocol):
     def moved(self, grid: Grid, row: int) -> None:
         """Hear of a new row of prices, 1 ns before its stamp."""
 
-    def filled(self, fill: Fill) -> None:
+    def filled(self, fill: FillRow) -> None:
         """Hear of a fill, once it is booked."""
 
     def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
@@ -76,7 +78,7 @@ class Accountant(SimulationModule):
     ) -> None:
         super().__init__(SimulationModuleConfig())
         self.ledger = ledger
-        self.fills: list[tuple[Fill, Decimal]] = []
+        self.fills: list[tuple[FillRow, Decimal]] = []
         self.payments: list[FundingPayment] = []
         self.liquidated_at: int | None = None
         self.send_now: Callable[[SubmitOrder], None] | None = None
@@ -361,21 +363,25 @@ class Accountant(SimulationModule):
         strategy = event.strategy_id.get_tag()
         self._owners[strategy] = event.strategy_id.value
         order_id = event.client_order_id.value
-        quantity = event.last_qty.as_decimal()
-        if event.order_side == OrderSide.SELL:
-            quantity = -quantity
+        order = self.cache.order(event.client_order_id)
         price = event.last_px.as_decimal()
-        fill = Fill(
-            ts=event.ts_event,
-            strategy=strategy,
+        fill = FillRow(
             instrument=event.instrument_id.value,
+            # The engine's own ids count all instruments of the catalog, also later ones.
+            execution_id=f"{order_id}/{len(order.trade_ids)}",
+            ts=event.ts_event,
             client_order_id=order_id,
-            quantity=quantity,
+            strategy=strategy,
+            decision_id=decision_of(order.tags),
+            side="SELL" if event.order_side == OrderSide.SELL else "BUY",
+            quantity=event.last_qty.as_decimal(),
             price=price,
             reference_price=self._fill_model.references.pop(order_id, price),
             fee=event.commission.as_decimal(),
+            fee_coin=event.commission.currency.code,
             liquidity="MAKER" if event.liquidity_side == LiquiditySide.MAKER else "TAKER",
             kind=self._kinds.get(order_id, "order"),
+            source="backtest",
         )
         self.fills.append((fill, self.ledger.book(fill)))
         self._entries = self._holdings = None

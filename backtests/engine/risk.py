@@ -19,7 +19,7 @@ from nautilus_trader.model.data import TradeTick
 from actors.desk.books import Books
 from actors.desk.guard import Guard
 from actors.desk.risk_desk import RiskDesk
-from actors.records.ledger import Fill
+from actors.records.rows import FillRow
 from backtests.engine.accountant import Accountant
 from backtests.engine.feed import Grid, Settlement
 from backtests.engine.market import Market
@@ -73,7 +73,7 @@ class Watch:
             self._markets.moved(grid, row)
         self._desk.evaluate_later()
 
-    def filled(self, fill: Fill) -> None:
+    def filled(self, fill: FillRow) -> None:
         """Tell of a fill."""
         self._desk.filled(fill)
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.records.ledger import Fill
+from actors.records.rows import FillRow
 from backtests.engine.feed import Grid
 from backtests.engine.funding import FundingPayment
 
@@ -42,7 +42,10 @@ class EquityCurve:
         self._ts: list[NDArray[np.int64]] = [np.array([start], dtype=np.int64)]
 
     def extend(
-        self, grid: Grid, fills: Sequence[tuple[Fill, Decimal]], payments: Sequence[FundingPayment]
+        self,
+        grid: Grid,
+        fills: Sequence[tuple[FillRow, Decimal]],
+        payments: Sequence[FundingPayment],
     ) -> None:
         """Append a slice: its fills (each with the change of open cost) and funding payments."""
         rows, columns = grid.close.shape
@@ -52,10 +55,10 @@ class EquityCurve:
         cost, cash = np.zeros(rows), np.zeros(rows)
         for fill, cost_change in fills:
             row = self._row(grid, fill.ts)
-            quantity[row, self._columns[fill.instrument]] += float(fill.quantity)
+            quantity[row, self._columns[fill.instrument]] += float(fill.signed)
             cost[row] += float(cost_change)
             # What a fill pays out beyond the change of open cost is realised profit.
-            cash[row] += float(cost_change - fill.quantity * fill.price - fill.fee)
+            cash[row] += float(cost_change - fill.signed * fill.price - fill.fee)
         for payment in payments:
             cash[self._row(grid, payment.ts)] += float(payment.amount)
         # What came before goes into the first row: one running sum, however the window is sliced.

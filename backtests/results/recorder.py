@@ -18,14 +18,16 @@ from nautilus_trader.model.enums import OrderSide, OrderStatus, OrderType
 from nautilus_trader.model.events import OrderCanceled, OrderDenied, OrderRejected
 from nautilus_trader.model.orders import Order
 
-from actors.records.ledger import Fill, RoundTrip
+from actors.records.ledger import RoundTrip
+from actors.records.rows import FillRow
 from backtests.engine.build import Desk, subscribe
 from backtests.engine.feed import Grid, Slice
 from backtests.engine.funding import FundingPayment
 from backtests.engine.market import Market
 from backtests.results.equity import EquityCurve
-from backtests.results.tables import conform, table
+from backtests.results.tables import conform, fill_columns, table
 from strategies.messages import Decision, Verdict, encode
+from strategies.order_tags import decision_of, reason_of
 
 
 class Recorder:
@@ -37,7 +39,7 @@ class Recorder:
         self._decisions: list[dict[str, Any]] = []
         self._parts: dict[str, list[pa.Table]] = defaultdict(list)
         self._grid: Grid | None = None
-        self._new_fills: list[tuple[Fill, Decimal]] = []
+        self._new_fills: list[tuple[FillRow, Decimal]] = []
         self._new_payments: list[FundingPayment] = []
         self._verdicts: list[dict[str, Any]] = []
         subscribe(desk, "decisions.*", self._on_decision)
@@ -81,7 +83,7 @@ class Recorder:
     def _take(self) -> None:
         accountant = self._desk.accountant
         closed = accountant.ledger.closed
-        self._keep("fills", [_fill_row(fill) for fill, _ in accountant.fills])
+        self._keep("fills", [fill_columns(fill) for fill, _ in accountant.fills])
         self._keep("funding", [asdict(payment) for payment in accountant.payments])
         self._keep("positions", [_trip_row(trip) for trip in closed])
         self._keep("decisions", self._decisions)
@@ -151,6 +153,7 @@ class Recorder:
                 "net": decision.net,
                 "note": decision.note,
                 "payload": payload,
+                "decision_id": decision.id,
             }
         )
 
@@ -163,7 +166,7 @@ def decisions_of(decisions: pa.Table) -> list[Decision]:
 
 def _order_row(order: Order) -> dict[str, Any]:
     last = order.last_event
-    reason = ", ".join(order.tags or [])
+    reason = reason_of(order.tags)
     if isinstance(last, OrderDenied | OrderRejected):
         reason = last.reason
     elif isinstance(last, OrderCanceled) and not reason:
@@ -183,6 +186,7 @@ def _order_row(order: Order) -> dict[str, Any]:
         "status": OrderStatus(order.status).name,
         "reduce_only": order.is_reduce_only,
         "reason": reason,
+        "decision_id": decision_of(order.tags),
     }
 
 
@@ -196,24 +200,6 @@ def _in_order(orders: pa.Table) -> pa.Table:
     stamps = orders.column("ts_created").to_pylist()
     names = orders.column("client_order_id").to_pylist()
     return orders.take(pa.array(sorted(range(len(orders)), key=made), pa.int64()))
-
-
-def _fill_row(fill: Fill) -> dict[str, Any]:
-    return {
-        "ts": fill.ts,
-        "strategy": fill.strategy,
-        "instrument": fill.instrument,
-        "client_order_id": fill.client_order_id,
-        "side": "BUY" if fill.quantity > 0 else "SELL",
-        "quantity": abs(fill.quantity),
-        "price": fill.price,
-        "reference_price": fill.reference_price,
-        "notional": fill.notional,
-        "fee": fill.fee,
-        "slippage": fill.slippage,
-        "liquidity": fill.liquidity,
-        "kind": fill.kind,
-    }
 
 
 def _trip_row(trip: RoundTrip, price: Decimal | None = None) -> dict[str, Any]:

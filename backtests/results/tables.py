@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from actors.records.rows import FillRow, columns
 from config.errors import DeskError
 
 ALL = "*"
@@ -37,29 +38,23 @@ ORDERS = pa.schema(
         _required("status", pa.string()),
         _required("reduce_only", pa.bool_()),
         _required("reason", pa.string()),
+        _required("decision_id", pa.string()),
     ]
 )
-"""One row an order; ``side`` is BUY or SELL, ``reason`` the order's tag or why it was denied."""
+"""One row an order; ``side`` is BUY or SELL, ``reason`` what it was for or why it was denied,
+``decision_id`` the decision that it carried out, empty for none."""
+
+_ARROW = {str: pa.string(), int: pa.int64(), Decimal: pa.string()}
 
 FILLS = pa.schema(
     [
-        _required("ts", pa.int64()),
-        _required("strategy", pa.string()),
-        _required("instrument", pa.string()),
-        _required("client_order_id", pa.string()),
-        _required("side", pa.string()),
-        _required("quantity", pa.string()),
-        _required("price", pa.string()),
-        _required("reference_price", pa.string()),
+        *(pa.field(c.name, _ARROW[c.kind], nullable=c.nullable) for c in columns(FillRow)),
         _required("notional", pa.string()),
-        _required("fee", pa.string()),
-        _required("slippage", pa.string()),
-        _required("liquidity", pa.string()),
-        _required("kind", pa.string()),
+        pa.field("slippage", pa.string()),
     ]
 )
-"""One row an execution. ``quantity`` is positive; ``slippage`` is what it cost against
-``reference_price`` (positive is worse); ``kind`` is order, liquidation or delisting."""
+"""One row an execution: an `actors.records.rows.FillRow`, what it was worth, and what it cost
+against ``reference_price`` (positive is worse, empty where that is not known)."""
 
 POSITIONS = pa.schema(
     [
@@ -106,9 +101,11 @@ DECISIONS = pa.schema(
         _required("net", pa.float64()),
         _required("note", pa.string()),
         _required("payload", pa.binary()),
+        _required("decision_id", pa.string()),
     ]
 )
-"""One row a Decision; ``payload`` is the message as ``strategies.messages.encode`` wrote it."""
+"""One row a Decision; ``payload`` is the message as ``strategies.messages.encode`` wrote it, and
+``decision_id`` what its orders and fills name it by."""
 
 FUNDING = pa.schema(
     [
@@ -211,6 +208,12 @@ def table(name: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DeskError(f"{name}: {error}") from error
     return conform(name, result)
+
+
+def fill_columns(fill: FillRow) -> dict[str, Any]:
+    """Return a fill as a row of the fills table."""
+    known = {column.name: getattr(fill, column.name) for column in columns(FillRow)}
+    return known | {"notional": fill.notional, "slippage": fill.slippage}
 
 
 def conform(name: str, given: pa.Table) -> pa.Table:

@@ -9,13 +9,14 @@ what recovery finds, is noted beside it, and told to them at the first look.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol
 
 from actors.desk.books import Books
 from actors.records.journal import Journal
 from actors.records.journal_schema import FUNDING
-from actors.records.ledger import ZERO, Fill
+from actors.records.ledger import ZERO
 from actors.records.rows import FillRow
 from live_nodes.bybit.facts import TRADES
 
@@ -28,7 +29,7 @@ class FillListener(Protocol):
 
     books: Books
 
-    def filled(self, fill: Fill) -> None:
+    def filled(self, fill: FillRow) -> None:
         """Hear of a fill."""
 
     def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
@@ -114,19 +115,7 @@ def pass_fill(row: FillRow, desk: FillListener, owners: Mapping[str, str]) -> No
             # The venue counts what it takes as a fee: positive is paid.
             desk.funded(key, row.instrument, -share)
     elif row.kind in TRADES and (key := _owner(row, desk.books, owners)):
-        fill = Fill(
-            ts=row.ts,
-            strategy=key,
-            instrument=row.instrument,
-            client_order_id=row.client_order_id,
-            quantity=row.quantity if row.side == "BUY" else -row.quantity,
-            price=row.price,
-            reference_price=row.price,
-            fee=_fee(row),
-            liquidity=row.liquidity,
-            kind=row.kind,
-        )
-        desk.filled(fill)
+        desk.filled(replace(row, strategy=key, fee=_fee(row)))
 
 
 def _owner(row: FillRow, books: Books, owners: Mapping[str, str]) -> str:
@@ -160,7 +149,7 @@ def _held(instrument: str, books: Books) -> dict[str, Decimal]:
 def _fee(row: FillRow) -> Decimal:
     """Return the fee in the settlement currency; on spot, buys pay theirs in the coin itself."""
     coin = row.instrument.partition("USDT")[0]
-    return row.fee * row.price if row.fee_currency == coin else row.fee
+    return row.fee * row.price if row.fee_coin == coin else row.fee
 
 
 def _name(row: FillRow) -> str:
@@ -173,7 +162,7 @@ class _Folding:
     def __init__(self, books: Books) -> None:
         self.books = books
 
-    def filled(self, fill: Fill) -> None:
+    def filled(self, fill: FillRow) -> None:
         self.books.fill(fill)
 
     def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:

@@ -186,7 +186,7 @@ def _fill_row(event: OrderFilled) -> FillRow:
         quantity=event.last_qty.as_decimal(),
         price=event.last_px.as_decimal(),
         fee=Decimal(0) if fee is None else fee.as_decimal(),
-        fee_currency="" if fee is None else fee.currency.code,
+        fee_coin="" if fee is None else fee.currency.code,
         liquidity="MAKER" if event.liquidity_side == LiquiditySide.MAKER else "TAKER",
         kind="Trade",
         source="push",

@@ -380,7 +380,7 @@ def fill_row(fill: VenueFill, owner: str, source: str) -> FillRow:
         quantity=fill.quantity,
         price=fill.price,
         fee=fill.fee,
-        fee_currency=fill.fee_coin,
+        fee_coin=fill.fee_coin,
         liquidity="MAKER" if fill.is_maker else "TAKER",
         kind=fill.kind,
         source=source,

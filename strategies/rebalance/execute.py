@@ -14,7 +14,7 @@ from nautilus_trader.model.events import OrderDenied, OrderEvent, OrderRejected
 from nautilus_trader.model.identifiers import InstrumentId
 
 from strategies.executor import Executor
-from strategies.messages import Action, Executed, passes
+from strategies.messages import Action, Executed, decision_id, passes
 from strategies.on_loop import wake_in
 from strategies.order_ids import is_closers
 from strategies.rebalance.legs import Legs
@@ -171,5 +171,6 @@ class Undertaking:
         if strategy.verdict.action == Action.FLATTEN:
             strategy.flatten(strategy.clock.timestamp_ns(), strategy.verdict.reason, plan.stamp)
             return
+        strategy.decision_id = decision_id(strategy.config.key, plan.made)
         held = {name: strategy.holding(InstrumentId.from_str(name)) for name in plan.targets}
         self.send(plan.kind, plan.lacking(held), resumed=True)

@@ -10,24 +10,14 @@ from hypothesis import strategies as st
 
 from actors.desk.books import Books
 from actors.guards.core.snapshot import FillEvent, RoundTripEvent
-from actors.records.ledger import Fill
+from actors.records.rows import FillRow
+from tests.fills import a_fill
 
 A, B = "AAAUSDT-LINEAR.BYBIT", "BBBUSDT-LINEAR.BYBIT"
 
 
-def fill(quantity, price, fee="0", *, strategy="a", instrument=A, ts=0) -> Fill:
-    return Fill(
-        ts=ts,
-        strategy=strategy,
-        instrument=instrument,
-        client_order_id="",
-        quantity=Decimal(quantity),
-        price=Decimal(price),
-        reference_price=Decimal(price),
-        fee=Decimal(fee),
-        liquidity="TAKER",
-        kind="order",
-    )
+def fill(quantity, price, fee="0", *, strategy="a", instrument=A, ts=0) -> FillRow:
+    return a_fill(quantity, price, fee, strategy=strategy, instrument=instrument, ts=ts)
 
 
 def prices(**known: str):

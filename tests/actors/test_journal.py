@@ -18,9 +18,9 @@ import pytest
 from msgspec import structs
 
 from actors.records.journal import Journal, JournalError
-from actors.records.journal_files import BACKUPS, NAME, back_up, damage, holder
-from actors.records.journal_reading import read
-from actors.records.journal_schema import NEVER_ARRIVED, UNKNOWN, VERSION
+from actors.records.journal_files import BACKUPS, NAME, OLD, back_up, damage, holder
+from actors.records.journal_reading import Reading, read
+from actors.records.journal_schema import MIGRATIONS, NEVER_ARRIVED, UNKNOWN, VERSION
 from actors.records.order_facts import OrderFacts
 from actors.records.rows import EquityRow, FillRow, PositionRow
 from config.errors import DeskError, GateRefused, InputError
@@ -50,7 +50,7 @@ FILL = FillRow(
     quantity=D("0.004"),
     price=D("50000.1"),
     fee=D("0.11"),
-    fee_currency="USDT",
+    fee_coin="USDT",
     liquidity="TAKER",
     kind="Trade",
     source="push",
@@ -146,6 +146,21 @@ def test_an_execution_is_kept_once_whoever_brings_it(journal: Journal) -> None:
     assert [f.execution_id for f in journal.fills_since(2500)] == ["e-2"]
     assert [f.source for f in journal.fills_since(0)] == ["push", "push"]
     assert journal.last_fill_ts() == 3000
+
+
+def test_a_fill_names_its_decision_and_the_price_that_stood_whoever_brings_it(
+    journal: Journal,
+) -> None:
+    decision = Decision(strategy="rev", ts=9, data_ts=8, kind="rebalance", equity="1")
+    journal.decision(decision)
+    journal.intended(structs.replace(ORDER, decision_id=decision.id, reference_price=D("49990.1")))
+    journal.intended(structs.replace(ORDER, operation="modify", price=D("49999")))
+    journal.fill(replace(FILL, source="sweep"))
+    journal.fill(replace(FILL, execution_id="e-2", client_order_id="", strategy="", ts=3000))
+    ours, foreign = journal.fills_since(0)
+    assert (ours.decision_id, ours.reference_price) == ("rev@9", D("49990.1"))
+    assert ours.slippage == D("0.004") * D("10.0")
+    assert (foreign.decision_id, foreign.reference_price, foreign.slippage) == ("", None, None)
 
 
 def test_own_executions_explain_the_position_once_each(journal: Journal) -> None:
@@ -397,6 +412,103 @@ def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(DeskError, match="newer perpdesk"):
         Journal.open(tmp_path, node="test")
+    with pytest.raises(DeskError, match="newer perpdesk"), read(tmp_path):
+        pass
+
+
+# Older versions --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A node's folder as version 1 left it (its own dump): an order half filled, then a stop."""
+    connection = sqlite3.connect(tmp_path / NAME)
+    connection.executescript((Path(__file__).parent / "journal_version_1.sql").read_text())
+    connection.close()
+    return tmp_path
+
+
+def seen(reading: Reading) -> list[object]:
+    """Return what an older journal knows, as it must be read before and after the migration."""
+    return [
+        reading.runs(),
+        reading.unsettled(),
+        reading.fills_since(0),
+        reading.holdings(),
+        reading.last_equity(),
+        reading.decisions(),
+        reading.standing(),
+        reading.explained(),
+        reading.counters(),
+        reading.links(),
+        [intent["reason"] for intent in reading.intents()],
+        reading.states("plan"),
+    ]
+
+
+def test_an_older_journal_is_read_as_it_is_and_migrated_when_the_node_starts(old: Path) -> None:
+    before = (old / NAME).read_bytes()
+    with read(old) as reading:
+        as_it_was = seen(reading)
+        assert reading.fills_since(0) == [replace(FILL, source="push", decision_id="")]
+        (order,) = reading.unsettled()
+        assert (order.filled, order.decision_id, order.reference_price) == (D("0.004"), "", None)
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            reading._connection.execute("DELETE FROM runs")
+    assert (old / NAME).read_bytes() == before
+    with Journal.open(old, node="test") as journal:
+        assert seen(journal) == as_it_was
+        assert journal._connection.execute("PRAGMA user_version").fetchone()[0] == VERSION
+        assert "from journal version 1" in journal.notes()[0]["text"]
+        # Its decisions are named as those to come, and it can be written.
+        rows = journal._connection.execute("SELECT decision_id FROM decisions")
+        assert [row[0] for row in rows] == [journal.decisions()[0].id] == ["rev@900"]
+        second = structs.replace(
+            ORDER, client_order_id="n-rev-abc-2", decision_id="rev@950", reference_price=D("50001")
+        )
+        journal.intended(second)
+        journal.fill(replace(FILL, execution_id="e-2", client_order_id=second.client_order_id))
+        assert journal.fills_since(0)[1].decision_id == "rev@950"
+    kept = sqlite3.connect(old / OLD.format(1))
+    assert kept.execute("PRAGMA user_version").fetchone()[0] == 1
+    assert kept.execute("SELECT fee_currency FROM fills").fetchall() == [("USDT",)]
+    kept.close()
+    with Journal.open(old, node="test") as journal:
+        assert [note["kind"] for note in journal.notes()] == ["migrated"]
+
+
+def test_a_migrated_journal_has_the_columns_of_a_new_one(old: Path, tmp_path: Path) -> None:
+    def tables(folder: Path) -> dict[str, set[str]]:
+        with Journal.open(folder, node="test") as journal:
+            names = [
+                row[0] for row in journal._connection.execute("SELECT name FROM sqlite_schema")
+            ]
+            return {
+                name: {row[1] for row in journal._connection.execute(f"PRAGMA table_info({name})")}
+                for name in names
+            }
+
+    assert tables(old) == tables(tmp_path / "new")
+
+
+@pytest.mark.parametrize("cut", ["a full disk", "a kill"])
+def test_a_migration_that_is_cut_short_leaves_the_older_journal(
+    old: Path, monkeypatch: pytest.MonkeyPatch, cut: str
+) -> None:
+    with monkeypatch.context() as patched:
+        if cut == "a kill":
+            steps = {1: f"{MIGRATIONS[1]}SELECT no_such_function();"}
+            patched.setattr("actors.records.journal.MIGRATIONS", steps)
+        else:
+            (old / f"{OLD.format(1)}.writing").mkdir()
+        with pytest.raises((sqlite3.Error, OSError)):
+            Journal.open(old, node="test")
+    with read(old) as reading:
+        assert reading.fills_since(0) == [FILL]
+    if cut != "a kill":
+        (old / f"{OLD.format(1)}.writing").rmdir()
+    with Journal.open(old, node="test") as journal:
+        assert journal.fills_since(0) == [FILL]
 
 
 def test_a_backup_beside_a_writer_is_whole(tmp_path: Path) -> None:

@@ -22,28 +22,21 @@ from actors.guards.core.snapshot import (
     RoundTripEvent,
     Snapshot,
 )
-from actors.records.ledger import Fill
+from actors.records.rows import FillRow
 from strategies.messages import Action, Verdict
 from strategies.verdicts import board_of
 from tests.actors.tiny_guards import RULE, A, Loss, LossParams, Table
+from tests.fills import a_fill
 from tests.waiting import eventually_async
 
 SECOND = 1_000_000_000
 
 
-def fill(quantity: str, price: str, *, order: str = "bt-a-1-1", liquidity: str = "TAKER") -> Fill:
-    return Fill(
-        ts=5,
-        strategy="a",
-        instrument=A,
-        client_order_id=order,
-        quantity=Decimal(quantity),
-        price=Decimal(price),
-        reference_price=Decimal(price),
-        fee=Decimal("0.1"),
-        liquidity=liquidity,
-        kind="order",
-    )
+def fill(
+    quantity: str, price: str, *, order: str = "bt-a-1-1", liquidity: str = "TAKER"
+) -> FillRow:
+    known = {"strategy": "a", "instrument": A, "client_order_id": order, "liquidity": liquidity}
+    return a_fill(quantity, price, "0.1", ts=5, **known)
 
 
 def kinds(table: Table) -> list[str]:

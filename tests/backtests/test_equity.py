@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.records.ledger import Fill, Ledger
+from actors.records.ledger import Ledger
+from actors.records.rows import FillRow
 from backtests.engine.feed import Grid
 from backtests.engine.funding import FundingPayment
 from backtests.results.equity import EquityCurve
+from tests.fills import a_fill
 
 HOUR = 3_600_000_000_000
 COLUMNS = {"X": 0, "Y": 1}
@@ -27,9 +29,8 @@ def grid(first: int, closes: list[list[float]]) -> Grid:
     return Grid(ts, close, close, close)
 
 
-def fill(hour: float, name: str, quantity: D, price: D, fee: D) -> Fill:
-    ts = int(hour * HOUR)
-    return Fill(ts, "s", name, "O-1", quantity, price, price, fee, "TAKER", "order")
+def fill(hour: float, name: str, quantity: D, price: D, fee: D) -> FillRow:
+    return a_fill(quantity, price, fee, ts=int(hour * HOUR), instrument=name)
 
 
 def payment(hour: float, name: str, amount: D) -> FundingPayment:
@@ -116,8 +117,8 @@ def test_any_curve_agrees_with_counting_every_sample_anew(
         cash, held = Fraction(10_000), {"X": Fraction(0), "Y": Fraction(0)}
         for booked, _ in fills:
             if booked.ts <= now:
-                cash -= Fraction(booked.quantity) * Fraction(booked.price) + Fraction(booked.fee)
-                held[booked.instrument] += Fraction(booked.quantity)
+                cash -= Fraction(booked.signed) * Fraction(booked.price) + Fraction(booked.fee)
+                held[booked.instrument] += Fraction(booked.signed)
         cash += sum((Fraction(p.amount) for p in payments if p.ts <= now), Fraction(0))
         value = {name: held[name] * Fraction(prices[row][COLUMNS[name]]) for name in held}
         sample = row + 1

@@ -197,7 +197,7 @@ def test_every_fill_is_the_next_open_and_the_money_adds_up(story: Story) -> None
             held[name] += quantity
             money -= quantity * price + abs(quantity) * price * FEE
     fills = [fill for fill, _ in desk.accountant.fills]
-    got = [(fill.ts, fill.instrument, fill.quantity, fill.price) for fill in fills]
+    got = [(fill.ts, fill.instrument, fill.signed, fill.price) for fill in fills]
     assert sorted(got) == sorted(expected)
     assert {n: desk.accountant.position(n) for n in NAMES} == held
 

@@ -8,34 +8,20 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.records.ledger import Fill, Ledger
+from actors.records.ledger import Ledger
+from actors.records.rows import FillRow
+from tests.fills import a_fill
 
 ATOM = D("1e-18")
 """Fees of a flip are split by a division, so sums of round trips may miss by an atom or so."""
 
 
 def fill(
-    quantity: str | D,
-    price: str | D,
-    fee: str | D = "0",
-    *,
-    ts: int = 0,
-    instrument: str = "X",
-    strategy: str = "s",
-    reference: str | None = None,
-) -> Fill:
-    return Fill(
-        ts=ts,
-        strategy=strategy,
-        instrument=instrument,
-        client_order_id=f"O-{ts}",
-        quantity=D(quantity),
-        price=D(price),
-        reference_price=D(reference if reference is not None else price),
-        fee=D(fee),
-        liquidity="TAKER",
-        kind="order",
-    )
+    quantity: str | D, price: str | D, fee: str | D = "0", *, reference: str | None = None, **more
+) -> FillRow:
+    if reference is not None:
+        more["reference_price"] = D(reference)
+    return a_fill(quantity, price, fee, **more)
 
 
 def test_a_story_told_by_hand() -> None:

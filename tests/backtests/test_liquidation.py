@@ -195,7 +195,7 @@ def dropping(*lows: float) -> Candles:
 
 def liquidations(desk: Desk) -> list[tuple[str, D, D]]:
     return [
-        (fill.instrument, fill.quantity, fill.price)
+        (fill.instrument, fill.signed, fill.price)
         for fill, _ in desk.accountant.fills
         if fill.kind == "liquidation"
     ]

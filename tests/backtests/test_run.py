@@ -127,6 +127,19 @@ def test_orders_fill_at_the_next_open_after_their_decision(
         assert (worse > 0) == (fill["side"] == "BUY")
 
 
+def test_a_fill_leads_to_the_decision_that_it_carries_out(result: Result) -> None:
+    decided = {row["decision_id"]: row["ts"] for row in result.table("decisions").to_pylist()}
+    ordered = {row["client_order_id"]: row for row in result.table("orders").to_pylist()}
+    fills = result.table("fills").to_pylist()
+    assert len({fill["execution_id"] for fill in fills}) == len(fills)
+    for fill in fills:
+        order = ordered[fill["client_order_id"]]
+        assert order["decision_id"] == fill["decision_id"]
+        assert decided[fill["decision_id"]] == order["ts_created"]
+        assert order["reason"] in ("rebalance", "flatten")
+        assert (fill["fee_coin"], fill["source"]) == ("USDT", "backtest")
+
+
 def test_decisions_see_the_last_complete_candle_only(result: Result) -> None:
     for decision in decisions_of(result.table("decisions")):
         assert decision.ts - decision.data_ts == 5 * 60 * 1_000_000_000

@@ -285,7 +285,7 @@ def test_a_delisted_instrument_settles_at_its_last_close_without_slippage() -> N
     assert (bought.price, bought.kind) == (D("201.21"), "order")
     # One nanosecond before the close of its last candle.
     assert (settled.ts, settled.kind) == (at(3) - 1, "delisting")
-    assert (settled.price, settled.quantity, settled.slippage) == (D("202.5"), D(-3), D(0))
+    assert (settled.price, settled.signed, settled.slippage) == (D("202.5"), D(-3), D(0))
     # What waited for it is taken back; what comes later waits for ever.
     assert status_of(desk, script) == ["FILLED", "CANCELED", "SUBMITTED"]
     assert desk.accountant.ledger.quantities == {}

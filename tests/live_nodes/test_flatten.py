@@ -374,7 +374,7 @@ def fill(execution: str, side: str, quantity: str) -> FillRow:
         quantity=D(quantity),
         price=D(50_000),
         fee=D(0),
-        fee_currency="USDT",
+        fee_coin="USDT",
         liquidity="TAKER",
         kind="Trade",
         source="push",

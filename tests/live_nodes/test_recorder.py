@@ -73,7 +73,7 @@ def test_a_fill_settles_its_order_and_explains_its_position(tmp_path: Path) -> N
         assert (order.status, order.final, order.filled) == ("FILLED", True, 5)
         (fill,) = journal.fills_since(0)
         assert (fill.quantity, fill.side, fill.strategy) == (5, "BUY", "script")
-        assert (fill.fee, fill.fee_currency, fill.source) == (D("0.5"), "USDT", "push")
+        assert (fill.fee, fill.fee_coin, fill.source) == (D("0.5"), "USDT", "push")
         assert journal.explained() == {A: 5}
         (held,) = journal.holdings()
         assert (held.owner, held.quantity, held.entry_price) == ("script", 5, 100)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from actors.desk.books import Books
 from actors.records.journal import Journal
-from actors.records.ledger import Fill
 from actors.records.rows import FillRow
 from live_nodes.node.risk_books import OWNER, UNTOLD, FillBooking, book_fills
 
@@ -33,7 +32,7 @@ def row(number: int, side: str, quantity: str, price: str, **more: Any) -> FillR
         "quantity": D(quantity),
         "price": D(price),
         "fee": D(1),
-        "fee_currency": "USDT",
+        "fee_coin": "USDT",
         "liquidity": "TAKER",
         "kind": "Trade",
         "source": "push",
@@ -60,7 +59,7 @@ class Listener:
         self.books = books
         self.heard: list[str] = []
 
-    def filled(self, fill: Fill) -> None:
+    def filled(self, fill: FillRow) -> None:
         self.books.fill(fill)
         self.heard.append(fill.client_order_id)
 
@@ -115,7 +114,7 @@ def test_a_trade_by_hand_is_not_the_desks_and_a_liquidation_is() -> None:
 
 def test_a_spot_fee_in_the_coin_itself_is_valued_at_the_fills_price() -> None:
     spot = "BTCUSDT-SPOT.BYBIT"
-    paid = row(1, "BUY", "2", "100", instrument=spot, fee=D("0.002"), fee_currency="BTC")
+    paid = row(1, "BUY", "2", "100", instrument=spot, fee=D("0.002"), fee_coin="BTC")
     books = Books()
     book_fills([paid], books, {spot: "hand"})
     assert books.results(lambda _: D(100)) == {"hand": D("-0.2")}
