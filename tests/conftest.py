@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
 from hypothesis import settings
 
+import perpdesk
 from catalog.providers.demo import DemoParams, generate
 from catalog.storage.writer import CatalogWriter
 
@@ -81,3 +84,33 @@ def write_run(tmp_path: Path, demo_catalog: Path) -> WriteRun:
         return file
 
     return write
+
+
+class Done(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    code: object
+    out: str
+    err: str
+
+
+RunCommand = Callable[..., Done]
+
+
+@pytest.fixture
+def run_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunCommand:
+    """Return a function that runs ``perpdesk`` with arguments in this process."""
+
+    def run(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["perpdesk", *arguments])
+        code: object = 0
+        try:
+            perpdesk.main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        except Exception:  # noqa: BLE001 - as the interpreter does
+            traceback.print_exc()
+            code = 1
+        return Done(code, *capsys.readouterr())
+
+    return run

@@ -7,49 +7,17 @@ import os
 import signal
 import subprocess
 import sys
-import traceback
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 import perpdesk
-from tests.conftest import WriteRun
+from tests.conftest import RunCommand, WriteRun
 from tests.waiting import eventually
 
 COMMAND = [sys.executable, str(Path(perpdesk.__file__))]
-
-
-class Done(NamedTuple):
-    """How a command ended, and what it printed."""
-
-    code: object
-    out: str
-    err: str
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return what runs a command in this process."""
-
-    def run(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["perpdesk", *arguments])
-        code: object = 0
-        try:
-            perpdesk.main()
-        except SystemExit as ended:
-            code = ended.code or 0
-        except Exception:  # noqa: BLE001 - as the interpreter does
-            traceback.print_exc()
-            code = 1
-        return Done(code, *capsys.readouterr())
-
-    return run
 
 
 def idea(folder: Path, body: str) -> dict[str, Any]:
@@ -67,19 +35,19 @@ def idea(folder: Path, body: str) -> dict[str, Any]:
 
 
 def test_json_goes_to_stdout_alone_and_matches_the_summary(
-    run: Run, write_run: WriteRun, tmp_path: Path
+    run_command: RunCommand, write_run: WriteRun, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    done = run("backtest", str(write_run()), "--out", str(out), "--json")
+    done = run_command("backtest", str(write_run()), "--out", str(out), "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out) == json.loads((out / "summary.json").read_text())
 
 
 def test_a_wrong_document_exits_2_before_any_engine_starts(
-    run: Run, write_run: WriteRun, tmp_path: Path
+    run_command: RunCommand, write_run: WriteRun, tmp_path: Path
 ) -> None:
     file = write_run(venu={"leverage": 3}, window={"start": "2023-02-30", "end": "2023-04-01"})
-    done = run("backtest", str(file), "--out", str(tmp_path / "out"))
+    done = run_command("backtest", str(file), "--out", str(tmp_path / "out"))
     assert done.code == 2
     assert "did you mean venue?" in done.err
     assert "window.start" in done.err
@@ -88,28 +56,28 @@ def test_a_wrong_document_exits_2_before_any_engine_starts(
 
 
 def test_a_missing_catalog_exits_2_and_says_how_to_make_one(
-    run: Run, write_run: WriteRun, tmp_path: Path
+    run_command: RunCommand, write_run: WriteRun, tmp_path: Path
 ) -> None:
-    done = run("backtest", str(write_run(catalog=str(tmp_path / "nowhere"))))
+    done = run_command("backtest", str(write_run(catalog=str(tmp_path / "nowhere"))))
     assert done.code == 2
     assert "perpdesk catalog demo" in done.err
 
 
-def test_a_missing_file_exits_2(run: Run, tmp_path: Path) -> None:
-    done = run("backtest", str(tmp_path / "no.yaml"))
+def test_a_missing_file_exits_2(run_command: RunCommand, tmp_path: Path) -> None:
+    done = run_command("backtest", str(tmp_path / "no.yaml"))
     assert done.code == 2
     assert "no.yaml" in done.err
     assert "Traceback" not in done.err
 
 
 def test_a_strategy_that_raises_stops_the_run_with_exit_1_and_leaves_nothing(
-    run: Run, write_run: WriteRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_command: RunCommand, write_run: WriteRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes = idea(tmp_path, "raise RuntimeError('the idea is broken')")
     monkeypatch.syspath_prepend(str(tmp_path))
     file = write_run(**changes)
     out = tmp_path / "out"
-    done = run("backtest", str(file), "--out", str(out))
+    done = run_command("backtest", str(file), "--out", str(out))
     assert done.code == 1
     assert "the idea is broken" in done.err
     assert not out.exists()

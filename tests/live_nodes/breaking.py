@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,7 +28,7 @@ from actors.records.journal_files import NAME
 from actors.records.journal_reading import Reading, read
 from config.durations import DAY_NS
 from live_nodes.local.mailbox import MailRequest, answer, ask
-from tests.live_nodes.killing import NODE_SECONDS, Forge, Ground, positions_of
+from tests.live_nodes.killing import Ground, Job, exit_of, positions_of
 from tests.waiting import eventually
 
 ZERO = Decimal(0)
@@ -62,8 +63,8 @@ RISK = {"every": 0.1, "heartbeat": 5.0, "exit_grace": 0.4, "deadline": 20.0}
 class Field(Ground):
     """A practice exchange whose prices stay where a test moves them."""
 
-    def __init__(self, folder: Path, forge: Forge) -> None:
-        super().__init__(folder, forge)
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
         document = yaml.safe_load(self.market.read_text())
         document["market"]["volatility"] = 0.00001
         self.market.write_text(yaml.safe_dump(document), encoding="utf-8")
@@ -119,7 +120,7 @@ class Victim:
     account: str
     strategy: str = "Eager"
     lives: int = 0
-    pid: int = 0
+    process: BaseProcess | None = None
     changes: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -164,36 +165,32 @@ class Victim:
         self.ground.living = self
         self.lives += 1
         self.fatal.write_text(str(die_at or 0))
-        self.pid = self.ground.forge.start(
-            arguments=["live", str(self.file)],
-            output=str(self._file("out")),
-            reached=str(self._file("reached")),
-            fatal=None,
-            seconds=None,
-            environment={},
-            folder=None,
-            countdown={
-                "kept": str(self._file("kept")),
-                "fatal": str(self.fatal),
-                "armed": die_at is not None,
-            },
+        job = Job(
+            ["live", str(self.file)],
+            self._file("out"),
+            self._file("reached"),
+            counts=(self._file("kept"), self.fatal, die_at is not None),
         )
+        self.process = job.start()
 
-    def command(self, shell: Forge, *arguments: str, die_at: int = 0) -> dict[str, Any]:
-        """Run a command about it in another process, maybe cut; return how that ended."""
+    @property
+    def pid(self) -> int:
+        """Of its present life."""
+        assert self.process is not None
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def command(self, *arguments: str, die_at: int = 0) -> int:
+        """Run a command about it in another process, maybe cut; return its exit code."""
         fatal = self.ground.folder / f"{self.account}-command.fatal"
         fatal.write_text(str(die_at))
-        shell.start(
-            arguments=[*arguments[:2], str(self.file), *arguments[2:]],
-            output=str(self.ground.folder / f"{self.account}-command.out"),
-            reached=str(self.ground.folder / f"{self.account}-command.reached"),
-            fatal=None,
-            seconds=None,
-            environment={},
-            folder=None,
-            countdown={"kept": os.devnull, "fatal": str(fatal), "armed": True},
+        job = Job(
+            [*arguments[:2], str(self.file), *arguments[2:]],
+            self.ground.folder / f"{self.account}-command.out",
+            self.ground.folder / f"{self.account}-command.reached",
+            counts=(Path(os.devnull), fatal, True),
         )
-        return shell.ended()
+        return exit_of(job.start())
 
     def arm(self, fatal: int | str) -> None:
         """Begin to count boundaries now; it dies at the one of that number, or so named."""
@@ -213,24 +210,24 @@ class Victim:
     @property
     def dead(self) -> bool:
         """Whether it has ended."""
-        return self.ground.forge.has_ended
+        return self.process is not None and self.process.exitcode is not None
 
     def kill(self) -> str:
         """End it by SIGKILL if it has not ended; return where it died."""
         if not self.dead:
             os.kill(self.pid, signal.SIGKILL)
-        how = self.ground.forge.ended(NODE_SECONDS)
+        code = exit_of(self.process)
         self.ground.living = None
-        assert how["signal"] == signal.SIGKILL, self.said()
+        assert code == -signal.SIGKILL, self.said()
         last = self.reached()[-1:]
         return last[0].removeprefix("died: ") if last and last[0].startswith("died") else "killed"
 
     def stop(self) -> None:
         """End it as a user does."""
         os.kill(self.pid, signal.SIGTERM)
-        how = self.ground.forge.ended(NODE_SECONDS)
+        code = exit_of(self.process)
         self.ground.living = None
-        assert how["code"] == 0, self.said()
+        assert code == 0, self.said()
 
     def until(self, wanted: Callable[[], object], what: str) -> bool:
         """Wait until something holds, True, or it is dead, False."""

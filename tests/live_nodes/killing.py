@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
-import select
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import urllib.request
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
 
+import perpdesk
 from actors.records.journal_files import NAME
 from actors.records.journal_reading import read
 from live_nodes.local.practice_process import (
@@ -31,6 +32,7 @@ from live_nodes.local.practice_process import (
 from live_nodes.node.audit import FOLDER as AUDIT
 from strategies.messages import Decision
 from strategies.rebalance.plan import STATE, Plan, Progress, decode
+from tests.live_nodes.boundaries import Counted, Named, Say
 from tests.waiting import DEADLINE, eventually
 
 KEY = "steady"
@@ -86,44 +88,86 @@ class Ended:
         return found
 
 
-class Forge:
-    """The process that nodes are forked from; use it as a context."""
+# Processes ----------------------------------------------------------------------------------------
 
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", "tests.live_nodes.live_and_die"]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
+FORKS = multiprocessing.get_context("forkserver")
+"""Forking a process that has imported the engine saves its children seconds each."""
+FORKS.set_forkserver_preload(
+    ["live_nodes.node.session", __name__, "tests.live_nodes.eager", "tests.live_nodes.steady"]
+)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(DEADLINE)
+@dataclass(frozen=True)
+class Job:
+    """What a process does: ``perpdesk`` with some arguments, its boundaries watched.
 
-    def start(self, **job: Any) -> int:
-        """Fork a node; return its pid."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(job) + "\n")
-        return int(self._answer(DEADLINE)["pid"])
+    Parameters
+    ----------
+    arguments : list of str
+        After ``perpdesk``.
+    output, reached : Path
+        Files that take what it prints, and a line a boundary.
+    fatal : (str, int), optional
+        Name and number of the boundary to die at; not used where it `counts`.
+    environment : dict of str to str
+        Variables that it gets beside those of this process.
+    folder : Path, optional
+        Its working directory.
+    counts : (Path, Path, bool), optional
+        Files and flag of `tests.live_nodes.boundaries.Counted`.
+    """
 
-    def ended(self, seconds: float = NODE_SECONDS) -> dict[str, Any]:
-        """Wait until the node has ended, and return how."""
-        return self._answer(seconds)
+    arguments: list[str]
+    output: Path
+    reached: Path
+    fatal: tuple[str, int] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+    counts: tuple[Path, Path, bool] | None = None
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the node has ended, and `ended` has not been asked."""
-        assert self._process.stdout is not None
-        return bool(select.select([self._process.stdout], [], [], 0)[0])
+    def start(self) -> BaseProcess:
+        """Fork a process that does it; it ends with this one."""
+        process = FORKS.Process(target=self._be_the_node, daemon=True)
+        process.start()
+        return process
 
-    def _answer(self, seconds: float) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], seconds)
-        assert ready, f"no word from the node within {seconds:g} s"
-        return dict(json.loads(self._process.stdout.readline()))
+    def _be_the_node(self) -> None:
+        os.environ.update(self.environment)
+        if self.folder is not None:
+            os.chdir(self.folder)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        output = _appended(self.output)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        say = _line_by_line(self.reached)
+        if self.counts is None:
+            Named(say, self.fatal).install()
+        else:
+            kept, fatal, armed = self.counts
+            Counted(say, _line_by_line(kept), fatal, armed).install()
+        sys.argv = ["perpdesk", *self.arguments]
+        perpdesk.main()
+
+
+def _appended(file: Path) -> int:
+    return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+
+def _line_by_line(file: Path) -> Say:
+    opened = _appended(file)
+    # One write, so that it is whole even if the process dies in the next instant.
+    return lambda words: (os.write(opened, f"{words}\n".encode()), None)[1]
+
+
+def exit_of(process: BaseProcess, seconds: float = NODE_SECONDS) -> int:
+    """Wait until a process has ended; return its exit code, negative for a signal."""
+    process.join(seconds)
+    code = process.exitcode
+    assert code is not None, f"it did not end within {seconds:g} s"
+    return code
+
+
+# Exchange and nodes -------------------------------------------------------------------------------
 
 
 class Ground:
@@ -133,12 +177,10 @@ class Ground:
     ----------
     folder : Path
         Takes everything.
-    forge : Forge
-        Makes the nodes.
     """
 
-    def __init__(self, folder: Path, forge: Forge) -> None:
-        self.folder, self.forge = folder, forge
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.market = folder / "exchange.yaml"
         self.exchange = folder / "exchange"
         document = {
@@ -233,38 +275,44 @@ class KilledNode:
         self.folder = self.ground.folder / "state" / self.account / "practice"
         self._runs = 0
         self._reached = self._output = Path()
+        self._process: BaseProcess | None = None
 
     def begin(
         self,
         *options: str,
         fatal: tuple[str, int] | None = None,
-        seconds: float | None = None,
         environment: dict[str, str] | None = None,
         command: str = "live",
-        folder: str | None = None,
+        folder: Path | None = None,
     ) -> int:
         """Start it, or another command about it; return its pid."""
         self._runs += 1
         self._reached = self.ground.folder / f"{self.account}-{self._runs}.reached"
         self._output = self.ground.folder / f"{self.account}-{self._runs}.out"
-        return self.ground.forge.start(
-            arguments=[command, str(self.file), *options],
-            output=str(self._output),
-            reached=str(self._reached),
-            fatal=fatal,
-            seconds=seconds,
-            environment=environment or {},
-            folder=folder,
+        job = Job(
+            [command, str(self.file), *options],
+            self._output,
+            self._reached,
+            fatal,
+            environment or {},
+            folder,
         )
+        self._process = job.start()
+        assert self._process.pid is not None
+        return self._process.pid
 
-    def ended(self, seconds: float = NODE_SECONDS) -> Ended:
+    def ended(self) -> Ended:
         """Wait until it has ended, and return how."""
-        how = self.ground.forge.ended(seconds)
-        return Ended(how["code"], how["signal"], self.reached(), self.said())
+        code = exit_of(self._process)
+        how = (code, None) if code >= 0 else (None, -code)
+        return Ended(*how, self.reached(), self.said())
 
-    def run(self, *options: str, **settings: Any) -> Ended:
-        """Start it and wait until it has ended."""
+    def run(self, *options: str, seconds: float | None = None, **settings: Any) -> Ended:
+        """Start it and wait until it has ended; after `seconds` kill it."""
         self.begin(*options, **settings)
+        if seconds is not None:
+            self._process.join(seconds)
+            self._process.kill()
         return self.ended()
 
     def reached(self) -> list[str]:

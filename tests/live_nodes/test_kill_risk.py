@@ -33,7 +33,6 @@ from tests.live_nodes.breaking import (
     standing,
     wrong_at_the_exchange,
 )
-from tests.live_nodes.killing import Forge
 
 AFTER = 0.3
 """Seconds that an eager strategy gets to come back in, once all is flat: one of its looks."""
@@ -45,7 +44,7 @@ Wrong = dict[str, list[str]]
 @pytest.fixture(scope="module")
 def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
     """Return an exchange of this module's own: prices are moved there."""
-    with Forge() as forge, Field(tmp_path_factory.mktemp("field"), forge) as made:
+    with Field(tmp_path_factory.mktemp("field")) as made:
         yield made
 
 
@@ -342,26 +341,25 @@ def test_the_command_that_flattens_may_be_killed_at_every_boundary(
     victim = victim_of(field, actors=COUNTING)
     wrong: Wrong = {}
     number, whole = 0, False
-    with Forge() as shell:
-        while not whole:
-            number += 1
-            since = time.time_ns()
-            if not alive:
-                victim.kill()
-            flat = ("risk", "flatten", "--reason", "the test", "--within", "30s")
-            how = victim.command(shell, *flat, die_at=number)
-            whole = how["code"] == 0
-            if not whole:
-                assert how["signal"] == signal.SIGKILL
-                assert victim.command(shell, *flat)["code"] == 0
-            if alive:
-                victim.kill()
-            found = [] if victim.flat else ["the command said flat, and it is not"]
-            found += again(victim, since, BY_HAND)
-            print(f"{number}: {how}: {found}", flush=True)
-            if found:
-                wrong[str(number)] = found
-            victim.released()
+    while not whole:
+        number += 1
+        since = time.time_ns()
+        if not alive:
+            victim.kill()
+        flat = ("risk", "flatten", "--reason", "the test", "--within", "30s")
+        how = victim.command(*flat, die_at=number)
+        whole = how == 0
+        if not whole:
+            assert how == -signal.SIGKILL
+            assert victim.command(*flat) == 0
+        if alive:
+            victim.kill()
+        found = [] if victim.flat else ["the command said flat, and it is not"]
+        found += again(victim, since, BY_HAND)
+        print(f"{number}: {how}: {found}", flush=True)
+        if found:
+            wrong[str(number)] = found
+        victim.released()
     victim.stop()
     assert number > (2 if alive else 6)
     assert wrong == {}

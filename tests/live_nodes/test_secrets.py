@@ -101,12 +101,12 @@ def test_keys_from_an_env_file_that_others_can_read_are_refused_unread(
     file.write_text("".join(f"{n}={v}\n" for n, v in given(WRONG).items()))
     os.chmod(file, 0o644)
     node = marked(ground)
-    ended = node.run(folder=str(tmp_path))
+    ended = node.run(folder=tmp_path)
     assert ended.code == 2
     assert "chmod 600" in ended.said
     assert WRONG[0] not in ended.said
     os.chmod(file, 0o600)
-    ended = node.run(folder=str(tmp_path))
+    ended = node.run(folder=tmp_path)
     assert ended.code == 3
     assert "API key is invalid" in ended.said
     assert found(ground.folder, WRONG) == []

@@ -26,6 +26,7 @@ from live_nodes.local.practice_process import (
     running_exchange,
     stop_exchange,
 )
+from tests.conftest import RunCommand
 from tests.waiting import DEADLINE, eventually
 
 ROOT = Path(__file__).parents[3]
@@ -72,7 +73,9 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     stop_exchange(state)
 
 
-def test_a_killed_exchange_comes_back_as_it_was_where_it_was(tmp_path: Path, folder: Path) -> None:
+def test_a_killed_exchange_comes_back_as_it_was_where_it_was(
+    run_command: RunCommand, tmp_path: Path, folder: Path
+) -> None:
     file = write(tmp_path)
     first = ensure_exchange(file, folder)
     assert ensure_exchange(file, folder) == first
@@ -84,15 +87,9 @@ def test_a_killed_exchange_comes_back_as_it_was_where_it_was(tmp_path: Path, fol
     before = orders_and_positions(first)
     assert len(before[0]) == len(before[1]) == len(before[3]) == 1
 
-    second = subprocess.run(
-        [sys.executable, "-m", "perpdesk", "exchange", str(file), "--state", str(folder / STATE)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
-    assert second.returncode == 3
-    assert f"(process {first.pid})" in second.stderr
+    second = run_command("exchange", str(file), "--state", str(folder / STATE))
+    assert second.code == 3
+    assert f"(process {first.pid})" in second.err
 
     os.kill(first.pid, signal.SIGKILL)
     eventually(lambda: running_exchange(folder) is None)
@@ -116,12 +113,13 @@ def test_an_exchange_that_can_not_start_says_why(tmp_path: Path, folder: Path) -
     assert (folder / LOG).exists()
 
 
-def test_the_command_stops_an_exchange_by_its_own_document_or_a_nodes(tmp_path: Path) -> None:
+def test_the_command_stops_an_exchange_by_its_own_document_or_a_nodes(
+    run_command: RunCommand, tmp_path: Path
+) -> None:
     def stop(file: Path, *more: str) -> str:
-        command = [sys.executable, "-m", "perpdesk", "exchange", str(file), "--stop", *more]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        done = run_command("exchange", str(file), "--stop", *more)
+        assert done.code == 0, done.err
+        return done.out
 
     file = write(tmp_path)
     own = tmp_path / "own" / "other.db"
