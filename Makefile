@@ -42,7 +42,6 @@ lint: $(STAMP) ## Check style, types and the import floors
 
 bench: $(STAMP) ## Measure speed and memory against the bare engine and a bare node, print the tables
 	@$(PY) -m tests.bench
-	@$(PY) -m tests.bench.live
 
 lock: $(STAMP) ## Pin the newest versions that the two .in files allow
 	@$(PY) -m pip install -q uv

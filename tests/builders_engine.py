@@ -14,7 +14,12 @@ from typing import Any, cast
 
 import numpy as np
 from nautilus_trader.backtest.engine import BacktestEngine
-from nautilus_trader.config import BacktestEngineConfig, LoggingConfig, StrategyConfig
+from nautilus_trader.config import (
+    BacktestEngineConfig,
+    LoggingConfig,
+    RiskEngineConfig,
+    StrategyConfig,
+)
 from nautilus_trader.core.data import Data
 from nautilus_trader.model.data import Bar, BarType, TradeTick
 from nautilus_trader.model.enums import AccountType, AggressorSide, OmsType, OrderSide
@@ -366,11 +371,19 @@ def perpetual(name: str = A, **facts: Any) -> CryptoPerpetual:
     return made
 
 
-def bare_engine(*instruments: Instrument, equity: int = 10_000, **settings: Any) -> BacktestEngine:
-    """Return the engine with nothing of ours in it."""
+def bare_engine(
+    *instruments: Instrument,
+    equity: int | Decimal = 10_000,
+    risk_engine: RiskEngineConfig | None = None,
+    **settings: Any,
+) -> BacktestEngine:
+    """Return the engine with nothing of ours in it; settings are of its venue."""
     engine = BacktestEngine(
         BacktestEngineConfig(
-            trader_id="BARE-001", logging=LoggingConfig(bypass_logging=True), run_analysis=False
+            trader_id="BARE-001",
+            logging=LoggingConfig(bypass_logging=True),
+            run_analysis=False,
+            risk_engine=risk_engine,
         )
     )
     known: dict[str, Any] = {

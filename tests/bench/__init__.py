@@ -1,14 +1,25 @@
 """Benchmarks: `make bench` measures what the README claims, each figure beside a peer's in one run.
 
-To add one: a module here with ``run() -> list[Row]``, named in ``__main__.py``.
+To add one: a module here or in ``live`` with ``run() -> list[Row]``, named in ``__main__.py``.
+Each figure of a live node stands beside that of a bare Nautilus strategy on the adapter as it
+comes, against one practice exchange in one run.
 """
 
 from __future__ import annotations
 
+import gc
+import json
 import resource
+import statistics
+import subprocess
 import sys
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -54,3 +65,22 @@ def resident_mb() -> float:
         pages = int(statm.read_text(encoding="ascii").split()[1])
         return pages * resource.getpagesize() / 2**20
     return peak_mb()
+
+
+def median_cpu_seconds(contestants: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
+    """Let contestants work in turns, some times each; return their median CPU seconds."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(REPEATS):
+        for name, contestant in contestants.items():
+            gc.collect()
+            began = time.process_time()
+            contestant()
+            times[name].append(time.process_time() - began)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def in_own_process(code: str) -> dict[str, float]:
+    """Run code in a fresh process; return the JSON object that it prints last."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found

@@ -10,22 +10,20 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.config import (
-    BacktestEngineConfig,
-    LoggingConfig,
     RiskEngineConfig,
     StrategyConfig,
 )
 from nautilus_trader.core.data import Data
 from nautilus_trader.model.data import Bar, TradeTick
-from nautilus_trader.model.enums import AccountType, OmsType, OrderSide
+from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.identifiers import Venue
-from nautilus_trader.model.objects import Money, Quantity
+from nautilus_trader.model.objects import Quantity
 from nautilus_trader.trading.strategy import Strategy
 
 from backtests.engine.market import Market
 from catalog.instruments import VENUE
+from tests.builders_engine import bare_engine
 
 Orders = list[dict[str, Any]]
 """Rows of a run's fills table: ts, instrument, side, quantity."""
@@ -67,23 +65,11 @@ class Script(Strategy):
 
 def run_bare(market: Market, data: list[Data], fills: Orders, balance: Decimal) -> tuple[int, Any]:
     """Run the script; return the number of filled orders and the final balance."""
-    engine = BacktestEngine(
-        BacktestEngineConfig(
-            trader_id="BARE-001",
-            logging=LoggingConfig(bypass_logging=True),
-            run_analysis=False,
-            risk_engine=RiskEngineConfig(max_order_submit_rate="1000000/00:00:01"),
-        )
+    engine = bare_engine(
+        *market.instruments,
+        equity=balance,
+        risk_engine=RiskEngineConfig(max_order_submit_rate="1000000/00:00:01"),
     )
-    engine.add_venue(
-        venue=Venue(VENUE),
-        oms_type=OmsType.NETTING,
-        account_type=AccountType.MARGIN,
-        starting_balances=[Money(balance, market.currency)],
-        default_leverage=Decimal(5),
-    )
-    for instrument in market.instruments:
-        engine.add_instrument(instrument)
     bar_types = sorted({item.bar_type for item in data if isinstance(item, Bar)})
     engine.add_strategy(Script(market, bar_types, fills))
     engine.add_data(data, validate=False)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import gc
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from backtests.engine.engine_costs import mended
 from backtests.run import run as run_backtest
-from tests.bench import Row
+from tests.bench import Row, median_cpu_seconds
 from tests.bench.bare import run_bare
 from tests.bench.work import DAYS, PERPS, catalog, daily_reversal
 
-REPEATS = 3
 
-
-def run_all(repeats: int = REPEATS) -> tuple[dict[str, float], int, int]:
+def run_all() -> tuple[dict[str, float], int, int]:
     """Return median CPU seconds by contestant, the orders of a run and its events."""
     with tempfile.TemporaryDirectory() as folder:
         prepared = daily_reversal(catalog(Path(folder)))
@@ -41,18 +36,11 @@ def run_all(repeats: int = REPEATS) -> tuple[dict[str, float], int, int]:
             "bare": bare,
             "bare mended": bare_mended,
         }
-        times: dict[str, list[float]] = {name: [] for name in contestants}
-        for _ in range(repeats):
-            for name, contestant in contestants.items():
-                gc.collect()
-                began = time.process_time()
-                contestant()
-                times[name].append(time.process_time() - began)
+        seconds = median_cpu_seconds(contestants)
         filled, _ = bare()
         if filled != len(fills):
             raise RuntimeError(f"the bare engine filled {filled} orders, ours {len(fills)}")
-        medians = {name: statistics.median(values) for name, values in times.items()}
-        return medians, len(fills), len(data)
+        return seconds, len(fills), len(data)
 
 
 def run() -> list[Row]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +18,12 @@ from backtests.guard_costs import without_guards
 from backtests.run import Prepared
 from backtests.run import run as run_backtest
 from config.documents import Backtest
-from tests.bench import Row
+from tests.bench import Row, median_cpu_seconds
 from tests.bench.work import catalog, daily_reversal
 
 PRESET = Path(__file__).parents[2] / "config" / "presets" / "risk_standard.yaml"
 PERPS, DAYS = 100, 45
 """A hundred positions, looked at with each of some weeks' hourly candles."""
-REPEATS = 3
 
 
 def guarded(path: Path) -> Prepared:
@@ -37,27 +34,20 @@ def guarded(path: Path) -> Prepared:
     return replace(made, document=Backtest.model_validate(document))
 
 
-def run_all(repeats: int = REPEATS) -> tuple[dict[str, float], dict[str, int]]:
+def run_all() -> tuple[dict[str, float], dict[str, int]]:
     """Return median CPU seconds by contestant, and the sizes of the work."""
     with tempfile.TemporaryDirectory() as folder:
         prepared = guarded(catalog(Path(folder), PERPS, DAYS + 35))
         slices = list(prepared.feed.slices())
-        contestants: dict[str, Callable[[], Any]] = {
-            "guards": lambda: run_backtest(prepared, slices=iter(slices)),
-            "none": lambda: run_backtest(
-                without_guards(prepared, prepared.document.actors), slices=iter(slices)
-            ),
-        }
-        times: dict[str, list[float]] = {name: [] for name in contestants}
         sizes = {"guards": len(guards_of(prepared.document))}
-        for _ in range(repeats):
-            for name, contestant in contestants.items():
-                gc.collect()
-                began = time.process_time()
-                outcome = contestant()
-                times[name].append(time.process_time() - began)
-                sizes[f"orders {name}"] = len(outcome.tables["orders"])
-        medians = {name: statistics.median(values) for name, values in times.items()}
+        without = without_guards(prepared, prepared.document.actors)
+
+        def ran(name: str, work: Prepared) -> None:
+            sizes[f"orders {name}"] = len(run_backtest(work, slices=iter(slices)).tables["orders"])
+
+        medians = median_cpu_seconds(
+            {"guards": lambda: ran("guards", prepared), "none": lambda: ran("none", without)}
+        )
         medians["snapshots"], sizes["snapshots"], sizes["held"] = _pulses(prepared, slices)
         return medians, sizes
 

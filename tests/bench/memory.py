@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import Row
+from tests.bench import Row, in_own_process
 from tests.bench.work import catalog
 
 CODE = """
@@ -28,13 +25,7 @@ def run() -> list[Row]:
     """Return the table's rows; each window runs in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         path = catalog(Path(folder))
-        found = {}
-        for days in WINDOWS:
-            code = CODE.format(path=str(path), days=days)
-            done = subprocess.run(
-                [sys.executable, "-c", code], capture_output=True, text=True, check=True
-            )
-            found[days] = json.loads(done.stdout.splitlines()[-1])
+        found = {days: in_own_process(CODE.format(path=str(path), days=days)) for days in WINDOWS}
     rows = [
         Row(
             f"peak memory, 50 perps hourly, {days} days",

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from typing import Any
 
-from tests.bench import Row
+from tests.bench import Row, in_own_process
 
 ROWS = 525_600
 """A year of minutes."""
@@ -102,17 +99,15 @@ def prepare(rows: int) -> Any:
     return info, table
 
 
-def _measure(name: str) -> dict[str, float]:
+def _best(name: str) -> dict[str, float]:
     code = CODE.format(name=name, rows=ROWS)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return min((in_own_process(code) for _ in range(3)), key=lambda found: found["seconds"])
 
 
 def run() -> list[Row]:
     """Return the table's rows; each way runs in a process of its own, best of three."""
-    ours = min((_measure("by_arrow") for _ in range(3)), key=lambda m: m["seconds"])
-    theirs = min((_measure("by_objects") for _ in range(3)), key=lambda m: m["seconds"])
+    ours = _best("by_arrow")
+    theirs = _best("by_objects")
     speed = theirs["seconds"] / ours["seconds"]
     memory = ours["added_mb"] / theirs["added_mb"]
     return [

@@ -20,19 +20,14 @@ from typing import Any
 
 from nautilus_trader.adapters.bybit import BYBIT
 from nautilus_trader.adapters.bybit.config import (
-    BybitDataClientConfig,
     BybitExecClientConfig,
-    _resolve_environment,
 )
 from nautilus_trader.adapters.bybit.factories import (
-    BybitLiveDataClientFactory,
     BybitLiveExecClientFactory,
 )
 from nautilus_trader.config import InstrumentProviderConfig, LoggingConfig, TradingNodeConfig
 from nautilus_trader.core import nautilus_pyo3
 from nautilus_trader.live.config import LiveExecEngineConfig
-from nautilus_trader.live.data_client import LiveDataClient
-from nautilus_trader.live.factories import LiveDataClientFactory
 from nautilus_trader.live.node import TradingNode
 
 from actors.records.journal import Journal
@@ -52,6 +47,7 @@ from live_nodes.practice.exchange.model import AccountSpec, CancelAllRequest, Ke
 from live_nodes.practice.faults.faults import Faults
 from live_nodes.practice.market.feed import MarketStep, Prices
 from live_nodes.practice.wire.server import Server, serve
+from tests.bench.live.bare import PublicConfig, PublicFactory
 from tests.live_nodes.by_hand import ByHand, PlainByHand
 from tests.live_nodes.practice.background import in_thread
 from tests.live_nodes.practice.still_market import (
@@ -386,7 +382,7 @@ class Plain(Running):
         super().__init__(stage)
         forget_clients()
         self.node = TradingNode(config=_plain_config(stage, **settings), loop=self.loop)
-        self.node.add_data_client_factory(BYBIT, _PublicFactory)
+        self.node.add_data_client_factory(BYBIT, PublicFactory)
         self.node.add_exec_client_factory(BYBIT, BybitLiveExecClientFactory)
         self.strategy = strategy or PlainByHand()
         self.node.trader.add_strategy(self.strategy)
@@ -407,27 +403,6 @@ class Plain(Running):
             self.loop.run_until_complete(asyncio.wait_for(end(), DEADLINE))
         finally:
             self.close(self.node.dispose)
-
-
-class _PublicConfig(BybitDataClientConfig, frozen=True):
-    base_url_ws_public: str = ""
-
-
-class _PublicFactory(LiveDataClientFactory):
-    """The one thing without which no plain node hears another venue than Bybit's own."""
-
-    @staticmethod
-    def create(  # type: ignore[override]
-        loop: Any, name: str, config: _PublicConfig, msgbus: Any, cache: Any, clock: Any
-    ) -> LiveDataClient:
-        client = BybitLiveDataClientFactory.create(loop, name, config, msgbus, cache, clock)
-        for product in list(client._ws_clients):
-            client._ws_clients[product] = nautilus_pyo3.BybitWebSocketClient.new_public(
-                product_type=product,
-                environment=_resolve_environment(config.environment),
-                url=f"{config.base_url_ws_public}/{product.name.lower()}",
-            )
-        return client
 
 
 def keys(name: str = ACCOUNT) -> KeyPair:
@@ -479,7 +454,7 @@ def _plain_config(stage: Stage, **settings: Any) -> TradingNodeConfig:
             "logging": LoggingConfig(log_level="OFF"),
             "exec_engine": LiveExecEngineConfig(**engine),
             "data_clients": {
-                BYBIT: _PublicConfig(base_url_ws_public=stage.where.ws_public, **shared)
+                BYBIT: PublicConfig(base_url_ws_public=stage.where.ws_public, **shared)
             },
             "exec_clients": {
                 BYBIT: BybitExecClientConfig(

@@ -38,8 +38,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.trading.strategy import Strategy
 
 from live_nodes.local.keys import practice_keys
-from tests.bench.live.meter import Meter
-from tests.bench.live.spec import Spec
+from tests.bench.live.meter import Meter, Spec
 
 UNLIMITED = "1000000/00:00:01"
 

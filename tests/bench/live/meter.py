@@ -1,4 +1,4 @@
-"""What a node in a benchmark tells of itself: CPU, memory, and how late its messages are.
+"""What a node in a benchmark gets, and what it reports: CPU, memory, how late its messages are.
 
 A line of JSON a second, written by a thread, the same in ours and in the bare one.
 """
@@ -15,6 +15,30 @@ import msgspec
 from tests.bench import resident_mb
 
 EVERY_S = 1.0
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """The same for ours and for the bare one.
+
+    Parameters
+    ----------
+    port : int
+        Of the exchange, on 127.0.0.1.
+    account : str
+        Whose money it is.
+    signals : tuple of str
+        Ids of the instruments whose books are heard.
+    traded : str, optional
+        Id of the instrument that is traded.
+    meter : str
+        File that takes the readings.
+    """
+
+    port: int
+    account: str
+    signals: tuple[str, ...]
+    traded: str | None
+    meter: str
 
 
 class Reading(msgspec.Struct, frozen=True):

@@ -12,15 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
 import msgspec
 import yaml
 
-from tests.bench.live.meter import Reading, readings
+from tests.bench.live.meter import Reading, Spec, readings
 from tests.bench.live.paced_market import TRADED, signal_names
-from tests.bench.live.spec import Spec
 
 Name = Literal["ours", "bare"]
 ROOT = Path(__file__).resolve().parents[3]
@@ -52,12 +50,7 @@ class VenueProcess:
         self.port = self._answer()["port"]
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         _ended(self._process)
