@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from actors.records.journal_reading import read
 from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError
 from live_nodes.bybit.rest import VenueRest
@@ -100,26 +98,6 @@ def held(running: Background) -> dict[str, Decimal]:
     return {name: position.quantity for name, position in found.items()}
 
 
-def operations(running: Background) -> Counter[str]:
-    """Count from now on what reaches the exchange on the trade link and by REST."""
-    counted: Counter[str] = Counter()
-
-    def hear(op: str, account: str | None) -> None:
-        counted[op] += 1
-
-    def change(practice: Any) -> None:
-        before = practice.faults.on_http
-
-        def on_http(method: str, path: str, account: str | None) -> Any:
-            counted[path] += 1
-            return before(method, path, account)
-
-        practice.faults.on_op, practice.faults.on_http = hear, on_http
-
-    running.call(change)
-    return counted
-
-
 @pytest.mark.end_to_end
 def test_a_run_trades_to_its_targets_and_the_venue_agrees(run: Run, exchange: Background) -> None:
     report = run()
@@ -171,18 +149,6 @@ def test_a_node_that_waits_says_until_when(run: Run) -> None:
     ), run.said
 
 
-def test_a_dry_run_sends_nothing_and_does_nothing_due(run: Run, exchange: Background) -> None:
-    sent = operations(exchange)
-    report = run(RunOptions(dry_run=True, run_once=True))
-    assert [intent["side"] for intent in report.intended] == ["BUY", "SELL"]
-    assert held(exchange) == {}
-    assert not [what for what in sent if "order." in what or "/order/c" in what or "amend" in what]
-    with read(run.folder) as journal:
-        assert {order.status for order in journal.orders_since(0)} == {"DENIED"}
-    # What was only tried is still due.
-    assert run(RunOptions(run_once=True)).outcome == "ran once"
-
-
 def test_a_wrong_key_is_refused_at_once(run: Run) -> None:
     began = time.monotonic()
     with pytest.raises(GateRefused, match="code 10004"):
@@ -226,23 +192,6 @@ def test_fees_above_those_tested_refuse_the_start(run: Run) -> None:
         GateRefused, match=r"gate fees: linear: BTCUSDT-LINEAR\.BYBIT maker 0\.0002"
     ):
         run(expected={"fees": fees})
-
-
-def test_a_second_node_on_one_journal_is_refused(run: Run) -> None:
-    from actors.records.journal import Journal
-
-    with Journal.open(run.folder, node="other"), pytest.raises(GateRefused, match=r"pid|process"):
-        run()
-
-
-def test_orders_of_others_are_told_and_left_alone(run: Run, exchange: Background) -> None:
-    fields = {"side": "Buy", "orderType": "Limit", "qty": "0.01", "price": "40000"}
-    ask(exchange, lambda rest: rest.create("BTCUSDT-LINEAR.BYBIT", fields))
-    report = run()
-    assert any("foreign order" in line for line in run.said)
-    (left,) = ask(exchange, lambda rest: rest.open_orders("LINEAR"))
-    assert left.price == D(40_000)
-    assert held(exchange) == report.positions
 
 
 def test_a_position_of_others_refuses_the_first_start(run: Run, exchange: Background) -> None:

@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -23,7 +22,6 @@ from live_nodes.operate.commands import live
 from tests.waiting import DEADLINE, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-MARKED = "marked-key-5521"
 LAST_PHASE = "SELECT phase FROM runs ORDER BY id DESC LIMIT 1"
 
 
@@ -129,31 +127,6 @@ def test_a_signal_cancels_entries_and_ends_well(desk: Desk) -> None:
     assert desk.tables(LAST_PHASE) == [("stopped",)]
     ended = {status for (status,) in desk.tables("SELECT DISTINCT status FROM orders")}
     assert ended <= {"CANCELED", "FILLED"}
-
-
-def test_a_second_signal_does_not_lose_the_journal(desk: Desk) -> None:
-    process = desk.start("--run-once", "--force")
-    desk.until_logged("OrderAccepted")
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 0, err
-    assert desk.tables(LAST_PHASE) == [("stopped",)]
-
-
-def test_refusals_end_with_three_and_name_no_secret(desk: Desk) -> None:
-    keys = {"api_key_env": "MARKED_KEY", "api_secret_env": "MARKED_SECRET"}
-    desk.write(account={"name": "main", "keys": keys})
-    marked = {"MARKED_KEY": MARKED, "MARKED_SECRET": MARKED}
-    process = desk.start("--run-once", **marked)
-    out, err = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 3
-    assert "code 10003" in err
-    with pytest.raises(GateRefused, match="MARKED_KEY and MARKED_SECRET not set"):
-        live(desk.file)
-    written = [file.read_bytes() for file in desk.state.rglob("*") if file.is_file()]
-    assert not any(MARKED.encode() in text for text in [*written, out.encode(), err.encode()])
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,9 @@ def test_our_node_cancels_a_ghost_order_at_the_venue() -> None:
         desk.until(lambda: desk.counted("ghost_order_cancelled") == 1)
         assert desk.counted("ghost_order") == 1
         assert any(order.value in line for line in desk.said)
+        row = desk.journal.order(order.value)
+        assert row is not None
+        assert (row.status, row.final) == ("CANCELED", True)
         assert desk.strategy.net() == 0
 
 
@@ -173,6 +176,8 @@ def test_our_node_recovers_a_lost_fill_with_its_price_and_fee() -> None:
         assert (fill.quantity, fill.price, fill.strategy) == (D("0.010"), D("49999.9"), "hand")
         desk.until(lambda: not desk.halted(), "the end of the halt")
         desk.until(lambda: desk.counted("unknown_fill_repaired") == 1)
+        assert desk.journal.explained() == {NAME: D("0.010")}
+        assert desk.journal.unsettled() == []
 
 
 # Manual trade (live.md 4.11) ----------------------------------------------------------------------

@@ -7,7 +7,6 @@ import time
 import pytest
 
 from config.errors import GateRefused
-from live_nodes.local.endpoints import Endpoints
 from tests.live_nodes.by_hand import BTC_ID
 from tests.live_nodes.stage import desk_node, plain_node, stage
 from tests.waiting import slack
@@ -108,14 +107,6 @@ def test_our_node_ends_when_only_the_adapter_is_refused() -> None:
         assert seconds < slack(8)
 
 
-def test_our_node_ends_at_once_without_a_server() -> None:
-    with stage() as st:
-        st.where = Endpoints(*("http://127.0.0.1:1", *["ws://127.0.0.1:1/v5/x"] * 3))
-        why, seconds = refusal(st)
-        assert "127.0.0.1:1" in why
-        assert seconds < slack(5)
-
-
 # A refused login starts strategies all the same (live.md 4.7) -------------------------------------
 
 
@@ -160,14 +151,6 @@ def test_our_node_refuses_to_start_on_a_clock_that_is_three_seconds_off() -> Non
         why, seconds = refusal(st)
         assert "gate clock: this machine's clock is 3.0" in why
         assert seconds < slack(5)
-
-
-def test_our_node_refuses_to_start_while_the_exchange_is_under_maintenance() -> None:
-    with stage() as st:
-        st.play("maintenance", at=0)
-        why, seconds = refusal(st)
-        assert "maintenance" in why
-        assert seconds < slack(8)
 
 
 # What a killed node left behind comes back to its owner -------------------------------------------
