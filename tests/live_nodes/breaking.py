@@ -10,25 +10,21 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
 
-from actors.records.journal_files import NAME
 from actors.records.journal_reading import Reading, read
 from config.durations import DAY_NS
 from live_nodes.local.mailbox import MailRequest, answer, ask
-from tests.live_nodes.killing import Ground, Job, exit_of, positions_of
+from tests.live_nodes.killing import Ground, GroundNode, Job, exit_of, positions_of
 from tests.waiting import eventually
 
 ZERO = Decimal(0)
@@ -102,9 +98,8 @@ class Kept:
     latches: list[dict[str, Any]]
 
 
-@dataclass
-class Victim:
-    """One node's document, account and folder, through all of its lives.
+class Victim(GroundNode):
+    """A node that holds its positions under guards.
 
     Parameters
     ----------
@@ -114,80 +109,47 @@ class Victim:
         There.
     strategy : {"Eager", "Deaf"}
         Which one of `tests.live_nodes.eager` it runs.
+    changes : dict of str to Any
+        Of its document.
     """
 
     ground: Field
-    account: str
-    strategy: str = "Eager"
-    lives: int = 0
-    process: BaseProcess | None = None
-    changes: dict[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        where = self.ground.endpoint
-        by_id = {"wants": WANTS, "prices": PRICES}
+    def __init__(
+        self, ground: Field, account: str, strategy: str = "Eager", **changes: Any
+    ) -> None:
+        by_id = {
+            key: {instrument(base): value for base, value in values.items()}
+            for key, values in (("wants", WANTS), ("prices", PRICES))
+        }
         document: dict[str, Any] = {
-            "kind": "node",
-            "name": self.account,
-            "environment": "practice",
             "tag": TAG,
-            "allow": ["tests"],
-            "state": str(self.ground.folder / "state"),
-            "account": {"name": self.account},
             "universe": {"instruments": sorted(WANTED)},
-            "venue_urls": {
-                "http": where.http,
-                "ws_public": where.ws_public,
-                "ws_private": where.ws_private,
-                "ws_trade": where.ws_trade,
-            },
             "risk": RISK,
             "actors": GUARDS,
-            "strategies": {
-                "eager": {
-                    "use": f"tests.live_nodes.eager:{self.strategy}",
-                    "params": {
-                        key: {instrument(base): value for base, value in values.items()}
-                        for key, values in by_id.items()
-                    },
-                }
-            },
+            "strategies": {"eager": {"use": f"tests.live_nodes.eager:{strategy}", "params": by_id}},
         }
-        self.file = self.ground.folder / f"{self.account}.yaml"
-        self.file.write_text(yaml.safe_dump(document | self.changes), encoding="utf-8")
-        self.folder = self.ground.folder / "state" / self.account / "practice"
-        self.fatal = self.ground.folder / f"{self.account}.fatal"
+        super().__init__(ground, account, document | changes)
+        self.fatal = ground.folder / f"{account}.fatal"
 
     # Its lives -----------------------------------------------------------------------------------
 
     def begin(self, die_at: int | None = None) -> None:
         """Start it; it dies at that boundary of its start, if one is given."""
         self.ground.living = self
-        self.lives += 1
         self.fatal.write_text(str(die_at or 0))
-        job = Job(
-            ["live", str(self.file)],
-            self._file("out"),
-            self._file("reached"),
-            counts=(self._file("kept"), self.fatal, die_at is not None),
-        )
-        self.process = job.start()
-
-    @property
-    def pid(self) -> int:
-        """Of its present life."""
-        assert self.process is not None
-        assert self.process.pid is not None
-        return self.process.pid
+        kept = self.ground.folder / f"{self.account}-{self.lives + 1}.kept"
+        self.start("live", counts=(kept, self.fatal, die_at is not None))
 
     def command(self, *arguments: str, die_at: int = 0) -> int:
         """Run a command about it in another process, maybe cut; return its exit code."""
-        fatal = self.ground.folder / f"{self.account}-command.fatal"
+        beside = self.ground.folder / f"{self.account}-command"
+        fatal = beside.with_suffix(".fatal")
         fatal.write_text(str(die_at))
         job = Job(
             [*arguments[:2], str(self.file), *arguments[2:]],
-            self.ground.folder / f"{self.account}-command.out",
-            self.ground.folder / f"{self.account}-command.reached",
+            beside.with_suffix(".out"),
+            beside.with_suffix(".reached"),
             counts=(Path(os.devnull), fatal, True),
         )
         return exit_of(job.start())
@@ -206,11 +168,6 @@ class Victim:
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGUSR1)
         return self.until(lambda: self.reached().count("armed") > armed, "the end of the count")
-
-    @property
-    def dead(self) -> bool:
-        """Whether it has ended."""
-        return self.process is not None and self.process.exitcode is not None
 
     def kill(self) -> str:
         """End it by SIGKILL if it has not ended; return where it died."""
@@ -238,14 +195,6 @@ class Victim:
             )
             == "it holds"
         )
-
-    def said(self) -> str:
-        """Return what its present life has printed."""
-        return self._text("out")
-
-    def reached(self) -> list[str]:
-        """Return the boundaries that its present life has reached since it was armed."""
-        return self._text("reached").splitlines()
 
     @property
     def runs(self) -> bool:
@@ -292,53 +241,19 @@ class Victim:
             return asked(journal)
 
     def left(self) -> dict[str, Kept]:
-        """Return what its guards have kept, from a copy: a dead node's files stay untouched."""
-        copy = self.ground.folder / f"{self.account}-copy"
-        shutil.rmtree(copy, ignore_errors=True)
-        copy.mkdir()
-        for name in (NAME, f"{NAME}-wal"):
-            if (self.folder / name).exists():
-                shutil.copyfile(self.folder / name, copy / name)
-        try:
-            with read(copy) as journal:
-                return _states(journal)
-        except sqlite3.OperationalError as error:
-            # Killed before its tables were made.
-            if "no such table" not in str(error):
-                raise
-            return {}
+        """Return what its guards have kept."""
+        return self.from_copy(_states, {})
 
     def kept(self) -> list[tuple[str, Kept]]:
         """Return every state that a guard committed in the present life, in order."""
-        lines = [json.loads(line) for line in self._text("kept").splitlines()]
+        lines = [json.loads(line) for line in self.lines("kept")]
         return [(line["guard"], Kept(line["state"], line["latches"])) for line in lines]
-
-    # The exchange's books ------------------------------------------------------------------------
-
-    def at_the_exchange(self) -> dict[str, Any]:
-        """Return what the exchange has of its account."""
-        return dict(self.ground.state()["accounts"][self.account])
-
-    def positions(self) -> dict[str, Decimal]:
-        """Return its positions at the exchange, signed, by instrument id."""
-        return positions_of(self.at_the_exchange())
 
     @property
     def flat(self) -> bool:
         """Whether the exchange has neither position nor open order of it."""
         account = self.at_the_exchange()
         return not positions_of(account) and not account["open_orders"]
-
-    # How it works --------------------------------------------------------------------------------
-
-    def _file(self, kind: str) -> Path:
-        return self.ground.folder / f"{self.account}-{self.lives}.{kind}"
-
-    def _text(self, kind: str) -> str:
-        path = self._file(kind)
-        text = path.read_text() if path.exists() else ""
-        # The last line may be half written.
-        return text if kind == "out" else text[: text.rfind("\n") + 1]
 
 
 def settled(journal: Reading) -> bool:

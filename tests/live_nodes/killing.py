@@ -11,7 +11,8 @@ import sqlite3
 import sys
 import urllib.request
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import count
 from multiprocessing.process import BaseProcess
@@ -22,7 +23,7 @@ import yaml
 
 import perpdesk
 from actors.records.journal_files import NAME
-from actors.records.journal_reading import read
+from actors.records.journal_reading import Reading, read
 from live_nodes.local.practice_process import (
     Endpoint,
     ensure_exchange,
@@ -109,7 +110,7 @@ class Job:
         Files that take what it prints, and a line a boundary.
     fatal : (str, int), optional
         Name and number of the boundary to die at; not used where it `counts`.
-    environment : dict of str to str
+    environment : dict of str to str, optional
         Variables that it gets beside those of this process.
     folder : Path, optional
         Its working directory.
@@ -121,7 +122,7 @@ class Job:
     output: Path
     reached: Path
     fatal: tuple[str, int] | None = None
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] | None = None
     folder: Path | None = None
     counts: tuple[Path, Path, bool] | None = None
 
@@ -132,7 +133,7 @@ class Job:
         return process
 
     def _be_the_node(self) -> None:
-        os.environ.update(self.environment)
+        os.environ.update(self.environment or {})
         if self.folder is not None:
             os.chdir(self.folder)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -231,110 +232,86 @@ class Ground:
         return KilledNode(self, account, execution, changes)
 
 
-@dataclass
-class KilledNode:
-    """One node's document, account and folder, through all of its runs."""
+class GroundNode:
+    """One node's document, account and folder, through all of its lives.
 
-    ground: Ground
-    account: str
-    execution: dict[str, Any]
-    changes: dict[str, Any] = field(default_factory=dict)
+    Parameters
+    ----------
+    ground : Ground
+        Its exchange.
+    account : str
+        There; also its name.
+    document : dict of str to Any
+        What is its own in its document.
+    """
 
-    def __post_init__(self) -> None:
-        where = self.ground.endpoint
-        document: dict[str, Any] = {
-            "kind": "node",
-            "name": self.account,
-            "environment": "practice",
-            "tag": "kx",
-            "allow": ["tests.live_nodes.steady"],
-            "state": str(self.ground.folder / "state"),
-            "account": {"name": self.account},
-            "venue_urls": {
-                "http": where.http,
-                "ws_public": where.ws_public,
-                "ws_private": where.ws_private,
-                "ws_trade": where.ws_trade,
-            },
-            "strategies": {
-                KEY: {
-                    "use": "tests.live_nodes.steady:Steady",
-                    "params": {
-                        "interval": "1h",
-                        "every": "1d",
-                        "at": "00:00",
-                        "fraction": 0.5,
-                        "gross_leverage": 0.1,
-                        "execution": self.execution,
-                    },
-                }
-            },
-        }
-        self.file = self.ground.folder / f"{self.account}.yaml"
-        self.file.write_text(yaml.safe_dump(document | self.changes), encoding="utf-8")
-        self.folder = self.ground.folder / "state" / self.account / "practice"
-        self._runs = 0
-        self._reached = self._output = Path()
+    def __init__(self, ground: Ground, account: str, document: dict[str, Any]) -> None:
+        self.ground, self.account = ground, account
+        self.file = ground.folder / f"{account}.yaml"
+        self.folder = ground.folder / "state" / account / "practice"
+        self.lives = 0
         self._process: BaseProcess | None = None
+        shared = {
+            "kind": "node",
+            "name": account,
+            "environment": "practice",
+            "allow": ["tests"],
+            "state": str(ground.folder / "state"),
+            "account": {"name": account},
+            "venue_urls": venue_urls(ground.endpoint),
+        }
+        self.file.write_text(yaml.safe_dump(shared | document), encoding="utf-8")
 
-    def begin(
-        self,
-        *options: str,
-        fatal: tuple[str, int] | None = None,
-        environment: dict[str, str] | None = None,
-        command: str = "live",
-        folder: Path | None = None,
-    ) -> int:
-        """Start it, or another command about it; return its pid."""
-        self._runs += 1
-        self._reached = self.ground.folder / f"{self.account}-{self._runs}.reached"
-        self._output = self.ground.folder / f"{self.account}-{self._runs}.out"
-        job = Job(
-            [command, str(self.file), *options],
-            self._output,
-            self._reached,
-            fatal,
-            environment or {},
-            folder,
-        )
-        self._process = job.start()
-        assert self._process.pid is not None
-        return self._process.pid
+    # Its process ---------------------------------------------------------------------------------
 
-    def ended(self) -> Ended:
-        """Wait until it has ended, and return how."""
-        code = exit_of(self._process)
-        how = (code, None) if code >= 0 else (None, -code)
-        return Ended(*how, self.reached(), self.said())
+    def start(self, *arguments: str, **job: Any) -> int:
+        """Start its next life, a command about it; return its pid."""
+        self.lives += 1
+        command, *options = arguments
+        output, reached = self.file_of("out"), self.file_of("reached")
+        self._process = Job([command, str(self.file), *options], output, reached, **job).start()
+        return self.pid
 
-    def run(self, *options: str, seconds: float | None = None, **settings: Any) -> Ended:
-        """Start it and wait until it has ended; after `seconds` kill it."""
-        self.begin(*options, **settings)
-        if seconds is not None:
-            self._process.join(seconds)
-            self._process.kill()
-        return self.ended()
+    @property
+    def process(self) -> BaseProcess:
+        """Its present or last one."""
+        assert self._process is not None
+        return self._process
 
-    def reached(self) -> list[str]:
-        """Return the boundaries that the present or last run has reached."""
-        return self._reached.read_text().splitlines() if self._reached.exists() else []
+    @property
+    def pid(self) -> int:
+        """Of its present or last process."""
+        assert self.process.pid is not None
+        return self.process.pid
+
+    @property
+    def dead(self) -> bool:
+        """Whether it has ended."""
+        return self.process.exitcode is not None
+
+    def file_of(self, kind: str) -> Path:
+        """Return the file of a kind, such as ``out``, of its present or last life."""
+        return self.ground.folder / f"{self.account}-{self.lives}.{kind}"
 
     def said(self) -> str:
-        """Return what the present or last run has printed."""
-        return self._output.read_text() if self._output.exists() else ""
+        """Return what its present or last life has printed."""
+        file = self.file_of("out")
+        return file.read_text() if file.exists() else ""
 
-    def wait_for(self, words: str) -> None:
-        """Wait until it has printed some words or reached a boundary of that name."""
-        eventually(lambda: words in self.said() or words in self.reached(), self.said)
+    def lines(self, kind: str) -> list[str]:
+        """Return the whole lines of a file; the last one may be half written."""
+        file = self.file_of(kind)
+        text = file.read_text() if file.exists() else ""
+        return text[: text.rfind("\n") + 1].splitlines()
+
+    def reached(self) -> list[str]:
+        """Return the boundaries that its present or last life has reached."""
+        return self.lines("reached")
 
     # Its own books -------------------------------------------------------------------------------
 
-    def plan(self) -> Plan | None:
-        """Return the plan that its journal has under way."""
-        return self.progress().plan
-
-    def progress(self) -> Progress:
-        """Return how far its schedule is, from a copy: a reader would fold a dead node's WAL in."""
+    def from_copy[T](self, asked: Callable[[Reading], T], nothing: T) -> T:
+        """Ask a dead node's journal, by a copy: a reader would fold its WAL in."""
         copy = self.ground.folder / f"{self.account}-copy"
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir()
@@ -342,21 +319,15 @@ class KilledNode:
             if (self.folder / name).exists():
                 shutil.copyfile(self.folder / name, copy / name)
         if not (copy / NAME).exists():
-            return Progress()
-        with read(copy) as journal:
-            try:
-                saved = journal.load_state(KEY, STATE)
-            except sqlite3.OperationalError as error:
-                # Killed before its tables were made.
-                if "no such table" not in str(error):
-                    raise
-                saved = None
-        return decode(saved, KEY)
-
-    def decisions(self) -> list[Decision]:
-        """Return its decisions, the newest first."""
-        with read(self.folder) as journal:
-            return journal.decisions()
+            return nothing
+        try:
+            with read(copy) as journal:
+                return asked(journal)
+        except sqlite3.OperationalError as error:
+            # Killed before its tables were made.
+            if "no such table" not in str(error):
+                raise
+            return nothing
 
     # The exchange's books ------------------------------------------------------------------------
 
@@ -367,6 +338,66 @@ class KilledNode:
     def positions(self) -> dict[str, Decimal]:
         """Return its positions at the exchange, signed, by instrument id."""
         return positions_of(self.at_the_exchange())
+
+
+class KilledNode(GroundNode):
+    """A node that rebalances by `tests.live_nodes.steady`; `changes` are of its document."""
+
+    def __init__(
+        self, ground: Ground, account: str, execution: dict[str, Any], changes: dict[str, Any]
+    ) -> None:
+        params = {
+            "interval": "1h",
+            "every": "1d",
+            "at": "00:00",
+            "fraction": 0.5,
+            "gross_leverage": 0.1,
+            "execution": execution,
+        }
+        steady = {KEY: {"use": "tests.live_nodes.steady:Steady", "params": params}}
+        super().__init__(ground, account, {"tag": "kx", "strategies": steady} | changes)
+
+    def begin(self, *options: str, command: str = "live", **job: Any) -> int:
+        """Start it, or another command about it; return its pid."""
+        return self.start(command, *options, **job)
+
+    def ended(self) -> Ended:
+        """Wait until it has ended, and return how."""
+        code = exit_of(self.process)
+        how = (code, None) if code >= 0 else (None, -code)
+        return Ended(*how, self.reached(), self.said())
+
+    def run(self, *options: str, seconds: float | None = None, **settings: Any) -> Ended:
+        """Start it and wait until it has ended; after `seconds` kill it."""
+        self.begin(*options, **settings)
+        if seconds is not None:
+            self.process.join(seconds)
+            self.process.kill()
+        return self.ended()
+
+    def wait_for(self, words: str) -> None:
+        """Wait until it has printed some words or reached a boundary of that name."""
+        eventually(lambda: words in self.said() or words in self.reached(), self.said)
+
+    def plan(self) -> Plan | None:
+        """Return the plan that its journal has under way."""
+        return self.progress().plan
+
+    def progress(self) -> Progress:
+        """Return how far its schedule is."""
+        return self.from_copy(
+            lambda journal: decode(journal.load_state(KEY, STATE), KEY), Progress()
+        )
+
+    def decisions(self) -> list[Decision]:
+        """Return its decisions, the newest first."""
+        with read(self.folder) as journal:
+            return journal.decisions()
+
+
+def venue_urls(where: Any) -> dict[str, str]:
+    """Return the addresses of an exchange as a node's document has them."""
+    return {name: getattr(where, name) for name in ("http", "ws_public", "ws_private", "ws_trade")}
 
 
 def positions_of(account: dict[str, Any]) -> dict[str, Decimal]:

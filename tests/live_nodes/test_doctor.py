@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal as D
 from pathlib import Path
-from threading import Event, Thread
 
 import pytest
 from rich.console import Console
@@ -26,31 +23,7 @@ from live_nodes.operate import doctor
 from live_nodes.operate.doctor import DoctorCheck, as_document, examine, rendered
 from live_nodes.operate.doctor_trade import quantity_of
 from tests.builders_engine import info
-from tests.live_nodes.practice.still_market import Practice, practice
-from tests.waiting import DEADLINE
-
-
-@contextmanager
-def exchange() -> Iterator[Practice]:
-    """Run an exchange in a thread of its own: the doctor brings its own loop."""
-    ready, over = Event(), Event()
-    found: list[Practice] = []
-
-    async def body() -> None:
-        async with practice() as running:
-            found.append(running)
-            ready.set()
-            while not over.is_set():
-                await asyncio.sleep(0.02)
-
-    thread = Thread(target=lambda: asyncio.run(body()), daemon=True)
-    thread.start()
-    assert ready.wait(DEADLINE)
-    try:
-        yield found[0]
-    finally:
-        over.set()
-        thread.join(DEADLINE)
+from tests.live_nodes.practice.background import background
 
 
 def node(folder: Path, port: int = 9, environment: str = "practice", name: str = "anna") -> Node:
@@ -79,8 +52,8 @@ def by_check(findings: list[DoctorCheck]) -> dict[str, DoctorCheck]:
 
 
 def test_all_is_well_and_a_round_trip_is_made(tmp_path: Path) -> None:
-    with exchange() as running:
-        findings = examine(node(tmp_path, running.server.port), trade=60)
+    with background() as running:
+        findings = examine(node(tmp_path, running.port), trade=60)
     found = by_check(findings)
     assert [f for f in findings if f.is_bad] == []
     assert set(found) >= {
@@ -100,8 +73,8 @@ def test_a_wrong_key_is_named_and_not_shown(
     for name in ("BYBIT_TESTNET_API_KEY", "BYBIT_TESTNET_API_SECRET"):
         monkeypatch.setenv(name, f"MARKED-{name}")
     monkeypatch.delenv("BYBIT_TESTNET", raising=False)
-    with exchange() as running:
-        findings = examine(node(tmp_path, running.server.port, "testnet"), trade=20)
+    with background() as running:
+        findings = examine(node(tmp_path, running.port, "testnet"), trade=20)
     found = by_check(findings)
     assert found["keys"].found == "BYBIT_TESTNET_API_KEY and BYBIT_TESTNET_API_SECRET are set"
     assert found["venue"].is_bad
@@ -139,12 +112,12 @@ def test_a_venue_that_is_not_there_is_one_clear_finding(tmp_path: Path) -> None:
 
 
 def test_what_others_hold_is_told_before_the_first_start_is_refused(tmp_path: Path) -> None:
-    with exchange() as running:
-        document = node(tmp_path, running.server.port)
+    with background() as running:
+        document = node(tmp_path, running.port)
         keys = keys_of(document)
 
         async def buy() -> None:
-            async with VenueRest(running.server.http, keys) as rest:
+            async with VenueRest(running.http, keys) as rest:
                 fields = {"side": "Buy", "orderType": "Market", "qty": "0.010"}
                 await rest.create("BTCUSDT-LINEAR.BYBIT", fields)
 
@@ -158,9 +131,9 @@ def test_what_others_hold_is_told_before_the_first_start_is_refused(tmp_path: Pa
 
 
 def test_a_link_that_refuses_is_named(tmp_path: Path) -> None:
-    with exchange() as running:
-        running.faults.links["trade"] = "frozen"
-        short = node(tmp_path, running.server.port)
+    with background() as running:
+        running.running.faults.links["trade"] = "frozen"
+        short = node(tmp_path, running.port)
         gates = short.gates.model_copy(update={"request_timeout": 0.5})
         found = by_check(examine(short.model_copy(update={"gates": gates})))
     assert found["link private"].grade == "ok"
@@ -168,8 +141,8 @@ def test_a_link_that_refuses_is_named(tmp_path: Path) -> None:
 
 
 def test_a_running_node_is_not_traded_beside(tmp_path: Path) -> None:
-    with exchange() as running:
-        document = node(tmp_path, running.server.port)
+    with background() as running:
+        document = node(tmp_path, running.port)
         with Journal.open(state_folder(document), node="doc"):
             found = by_check(examine(document, trade=20))
     assert "the node is running" in found["journal"].found

@@ -25,6 +25,7 @@ from live_nodes.operate.flatten import FlattenOutcome, flatten_node
 from live_nodes.operate.flatten_request import ask_to_flatten
 from live_nodes.practice.exchange.model import OrderRequest
 from strategies.order_ids import order_id, owner_of, session_of
+from tests.live_nodes.killing import venue_urls
 from tests.live_nodes.stage import ACCOUNT, NAME, Stage, stage
 from tests.waiting import eventually, slack
 
@@ -61,7 +62,6 @@ class Own:
 
 def written(folder: Path, stage: Stage, **changes: Any) -> Path:
     """Write a node's document on the exchange."""
-    where = stage.where
     document: dict[str, Any] = {
         "kind": "node",
         "name": "stopped",
@@ -69,12 +69,7 @@ def written(folder: Path, stage: Stage, **changes: Any) -> Path:
         "tag": Own.tag,
         "state": str(folder / "state"),
         "account": {"name": ACCOUNT},
-        "venue_urls": {
-            "http": where.http,
-            "ws_public": where.ws_public,
-            "ws_private": where.ws_private,
-            "ws_trade": where.ws_trade,
-        },
+        "venue_urls": venue_urls(stage.where),
         "gates": {"request_timeout": 0.4},
         "universe": {"instruments": [NAME]},
         "strategies": {"rev": {"use": "strategies.xs_reversal:XSReversal"}},

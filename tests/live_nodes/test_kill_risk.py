@@ -9,11 +9,11 @@ of the operator's commands, and at random moments.
 
 from __future__ import annotations
 
+import copy
 import random
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -51,7 +51,7 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
 def victim_of(field: Field, strategy: str = "Eager", **changes: Any) -> Victim:
     """Return a node that runs and holds its positions; `changes` are of its document."""
     field.end()
-    victim = Victim(field, next(NAMES), strategy, changes=changes)
+    victim = Victim(field, next(NAMES), strategy, **changes)
     victim.price("100")
     victim.begin()
     victim.holds()
@@ -165,7 +165,9 @@ def boundaries_of(
 
 def before(victim: Victim) -> Victim:
     """Return the victim as it was in its life before this one."""
-    return replace(victim, lives=victim.lives - 1)
+    found = copy.copy(victim)
+    found.lives -= 1
+    return found
 
 
 # -- around a breach -------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ from live_nodes.operate.risk_release import ReleaseOutcome, release_guard
 from live_nodes.operate.risk_status import BY_CLASS, RiskStatus, rendered, risk_status, shown
 from perpdesk import build_app
 from strategies.messages import Action, Verdict
+from tests.live_nodes.killing import venue_urls
 from tests.live_nodes.stage import NAME, Desk, Stage, desk_document, stage
 
 SECOND = 1_000_000_000
@@ -385,16 +386,10 @@ def beside[T](desk: Desk, work: Callable[[], T]) -> T:
 
 def running(at: Stage, folder: Path) -> tuple[Desk, Node]:
     """Return a node on the exchange, and its document as a command reads it."""
-    where = at.where
     settings: dict[str, Any] = {
         "actors": {"cap": {"use": "actors.exposure:PositionCap", "params": {"limit_pct": 0.5}}},
         "risk": {"exit_grace": 0.5, "deadline": 10.0},
-        "venue_urls": {
-            "http": where.http,
-            "ws_public": where.ws_public,
-            "ws_private": where.ws_private,
-            "ws_trade": where.ws_trade,
-        },
+        "venue_urls": venue_urls(at.where),
     }
     node = desk_document(folder, **settings)
     return Desk(at, state_folder(node), RunOptions(), state=str(folder), **settings), node
