@@ -30,6 +30,7 @@ from nautilus_trader.model.objects import Price, Quantity
 from config.errors import DeskError
 from strategies.messages import Executed
 from strategies.order_tags import order_tags
+from strategies.refusals import refusal_of
 from strategies.tactics import steps
 from strategies.tactics.maker_first import State, step
 from strategies.tactics.pricing import ZERO, Terms
@@ -267,7 +268,10 @@ class Executor:
             self._hear(instrument_id, steps.Ended(now))
         elif isinstance(event, OrderDenied | OrderRejected):
             live.order_id = None
-            self._hear(instrument_id, steps.Refused(now, event.reason))
+            denied = isinstance(event, OrderDenied)
+            post_only = not denied and event.due_post_only
+            refusal = refusal_of(event.reason, denied=denied, post_only=post_only)
+            self._hear(instrument_id, steps.Refused(now, refusal))
 
     def _on_timer(self, event: object) -> None:
         now = self._strategy.clock.timestamp_ns()

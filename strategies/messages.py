@@ -6,7 +6,6 @@ and the vectorised screen can make the very same ones.
 
 from __future__ import annotations
 
-import re
 from enum import IntEnum
 
 import msgspec
@@ -40,8 +39,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         Who says so, and why, in words for the trader.
     measured, limit : float or None
         The value that was measured and the limit that it met.
-    passing : bool
-        Whether it passes by itself: what it holds back is not given up, but tried again.
+    transient : bool
+        Whether it ends by itself, as its maker says: what it holds back is tried again, not given
+        up. Journals have it as ``passing``.
     """
 
     action: Action
@@ -52,49 +52,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     measured: float | None = None
     limit: float | None = None
-    passing: bool = False
-
-
-PASSING = ("node.links", "node.feed", "node.clock", "node.sweep")
-"""Guards of the node itself whose halts pass by themselves: what they hold back is not given up."""
-
-
-NEVER_ARRIVED = "it never arrived"
-"""In the reason of a rejection when the venue has been asked and can't receive the order any more:
-of all that got no answer these alone may be sent again."""
-
-
-def refused_by(verdict: Verdict) -> str:
-    """Return the words in which an entry is refused that a verdict stands against.
-
-    Examples
-    --------
-    >>> refused_by(Verdict(action=Action.FLATTEN, guard="drawdown", reason="12 % lost"))
-    'flatten by drawdown: 12 % lost'
-    """
-    now = " for now" if verdict.passing else ""
-    return f"{verdict.action.name.lower()}{now} by {verdict.guard}: {verdict.reason}"
-
-
-_FOR_NOW = re.compile(r"(^|: )(halt_entries|reduce_only|flatten) for now by [^ :]+: ")
-
-
-def passes(reason: str) -> bool:
-    """Whether what was refused in these words may be tried again: it was a halt that passes by
-    itself, or the order was lost on its way.
-
-    Examples
-    --------
-    >>> passes("order gate: halt_entries by node.links: trade link down")
-    True
-    >>> passes("order gate: halt_entries for now by funding: settles in 2 min")
-    True
-    >>> passes("order gate: halt_entries by drawdown: 12 % lost")
-    False
-    """
-    if NEVER_ARRIVED in reason or _FOR_NOW.search(reason):
-        return True
-    return any(f"by {guard}:" in reason for guard in PASSING)
+    transient: bool = msgspec.field(default=False, name="passing")
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +61,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     Quantities are decimal strings in units of the base coin (signed, short is negative), exactly as
     sent to the venue. ``weight`` is a fraction of equity, after caps. ``reason`` says why the
     instrument was left out, skipped or bumped; empty when nothing unusual happened.
+    ``held_back_by`` is the key of the guard whose verdict replaced the order; absent where none
+    did.
     """
 
     instrument: str
@@ -114,6 +74,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     target: str = "0"
     order: str = "0"
     reason: str = ""
+    held_back_by: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def decision_id(strategy: str, ts: int) -> str:

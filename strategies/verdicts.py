@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from typing import Any
 
-from strategies.messages import PASSING, Action, Verdict, strictest
+from strategies.messages import Action, Verdict, strictest
 
 TOPIC = "verdicts.*"
 """Topic on which guards publish their verdicts."""
@@ -72,14 +72,10 @@ def board_of(bus: Any) -> VerdictBoard:
 
 
 def halted_for_now(verdicts: Iterable[Verdict]) -> bool:
-    """Whether one of these halts entries and passes by itself, as when a link is down."""
-    return any(v.action >= Action.HALT_ENTRIES and _passing(v) for v in verdicts)
+    """Whether one of these halts entries for now, as when a link is down: it ends by itself."""
+    return any(v.action >= Action.HALT_ENTRIES and v.transient for v in verdicts)
 
 
 def halted_for_good(verdicts: Iterable[Verdict]) -> bool:
-    """Whether one of these halts entries, and does not pass by itself."""
-    return any(v.action >= Action.HALT_ENTRIES and not _passing(v) for v in verdicts)
-
-
-def _passing(verdict: Verdict) -> bool:
-    return verdict.passing or verdict.guard in PASSING
+    """Whether one of these halts entries until its guard or a person ends it."""
+    return any(v.action >= Action.HALT_ENTRIES and not v.transient for v in verdicts)

@@ -40,6 +40,7 @@ from catalog.instruments import InstrumentInfo, decimals, to_nautilus
 from config.documents import Venue
 from config.documents.setup import Risk
 from config.documents.venue import Fees, NoSlippage, ProductFees
+from strategies.refusals import readable
 
 HOUR = 3_600_000_000_000
 SECOND = 1_000_000_000
@@ -274,7 +275,7 @@ class Script(Strategy):
 
     @property
     def denials(self) -> list[str]:
-        return [event.reason for event in self.heard if isinstance(event, OrderDenied)]
+        return [readable(event.reason) for event in self.heard if isinstance(event, OrderDenied)]
 
 
 def trading(name: str, quantity: str, **kwargs: Any) -> Callable[[Script], None]:

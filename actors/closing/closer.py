@@ -42,6 +42,7 @@ from config.errors import DeskError
 from strategies.messages import Action, Verdict
 from strategies.on_loop import in_turn
 from strategies.order_ids import BACKTEST_TAG, is_closers
+from strategies.refusals import readable
 from strategies.verdicts import FIRST, TOPIC, VerdictBoard, board_of, halted_for_good
 
 SEEN = "risk.seen"
@@ -202,7 +203,7 @@ class Closer(Actor):
             event.client_order_id.value
         ):
             key = PositionKey(owner_key(event.strategy_id), event.instrument_id.value)
-            self._failures[key] = event.reason
+            self._failures[key] = readable(event.reason)
         if self.works:
             self._soon()
 

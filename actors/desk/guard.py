@@ -22,7 +22,8 @@ from actors.guards.core.limits import Reading
 from actors.guards.core.params import GuardParams
 from actors.guards.core.snapshot import Input, OrderRequested, Snapshot
 from config.errors import DeskError, GateRefused
-from strategies.messages import Action, Verdict, refused_by
+from strategies.messages import Action, Verdict
+from strategies.refusals import Refusal, refused_by
 from strategies.state import StateStore
 
 if TYPE_CHECKING:
@@ -150,8 +151,8 @@ class Guard(Actor):
             return []
         return list(verdicts(self.latches, self.key, transient=self.params.transient).values())
 
-    def admits(self, asked: OrderRequested, snapshot: Snapshot) -> str | None:
-        """Return why an entry may not leave now, in the gate's words; None when it may."""
+    def admits(self, asked: OrderRequested, snapshot: Snapshot) -> Refusal | None:
+        """Return why an entry may not leave now; None when it may."""
         if self.failed or self.rule_state is None:
             return None
         try:
@@ -300,10 +301,10 @@ def one_of(errors: list[Exception]) -> Exception:
     return errors[0] if len(errors) == 1 else ExceptionGroup("several failed", errors)
 
 
-def not_admitted(guard: str, reason: str, passing: bool) -> str:
-    """Return the words in which an entry is refused that a guard does not admit."""
+def not_admitted(guard: str, reason: str, passing: bool) -> Refusal:
+    """Return the refusal of an entry that a guard does not admit."""
     return refused_by(
-        Verdict(action=Action.HALT_ENTRIES, guard=guard, reason=reason, passing=passing)
+        Verdict(action=Action.HALT_ENTRIES, guard=guard, reason=reason, transient=passing)
     )
 
 

@@ -44,8 +44,9 @@ from actors.guards.core.snapshot import (
 from actors.records.order_facts import OrderFacts
 from actors.records.rows import FillRow
 from config.durations import DAY_NS
-from strategies.messages import Action, refused_by
+from strategies.messages import Action
 from strategies.on_loop import in_turn
+from strategies.refusals import Refusal, refused_by
 from strategies.verdicts import board_of
 
 ZERO = Decimal(0)
@@ -217,7 +218,7 @@ class RiskDesk:
 
     # The order gate: observer and hold ------------------------------------------------------------
 
-    def hold(self, facts: OrderFacts) -> str | None:
+    def hold(self, facts: OrderFacts) -> Refusal | None:
         """Return why an entry must not leave, None when it may: an
         `actors.records.order_facts.Hold`.
         """
@@ -253,13 +254,16 @@ class RiskDesk:
         self._happened(self._asked(facts))
         self._open_exposure.touch(facts.instrument)
 
-    def refused(self, facts: OrderFacts, reason: str) -> None:
+    def refused(self, facts: OrderFacts, refusal: Refusal) -> None:
         """Hear of a request that the gate or a hold refused."""
         if facts.is_exit:
             return
         self._happened(
             Refused(
-                ts=facts.ts, strategy=facts.strategy, instrument=facts.instrument, reason=reason
+                ts=facts.ts,
+                strategy=facts.strategy,
+                instrument=facts.instrument,
+                reason=str(refusal),
             )
         )
 
@@ -375,7 +379,7 @@ class RiskDesk:
         order = self._kernel.cache.order(ClientOrderId(facts.client_order_id))
         return order is None or facts.quantity > order.leaves_qty.as_decimal()
 
-    def _silence(self) -> str | None:
+    def _silence(self) -> Refusal | None:
         """Return why entries stop for want of a required guard."""
         if self.heartbeats is None:
             return None
@@ -389,7 +393,7 @@ class RiskDesk:
         seconds = self.heartbeats.limit_ns / 1e9
         return not_admitted(silent[0], f"it has been silent for more than {seconds:g} s", True)
 
-    def _unpublished(self, facts: OrderFacts) -> str | None:
+    def _unpublished(self, facts: OrderFacts) -> Refusal | None:
         """Return the refusal of a verdict that stands, but could not be spoken yet."""
         scopes = ("desk", f"strategy:{facts.strategy}", f"instrument:{facts.instrument}")
         for guard in self.guards.values():

@@ -13,12 +13,9 @@ from nautilus_trader.model.events import (
 )
 from nautilus_trader.model.orders import Order
 
-from actors.gate.denials import FROM_GATE
 from actors.guards.core.snapshot import ErrorEvent, VenueResponse
 from actors.records.owners import owner_of
-
-GIVEN_UP = "UNKNOWN"
-"""The engine's reason for an order that it rejects because nobody answered: no answer at all."""
+from strategies.refusals import refusal_of
 
 
 def answer_of(event: OrderEvent, order: Order | None) -> VenueResponse | ErrorEvent | None:
@@ -28,13 +25,13 @@ def answer_of(event: OrderEvent, order: Order | None) -> VenueResponse | ErrorEv
     accepted, whether or not the venue said so before.
     """
     if isinstance(event, OrderRejected | OrderModifyRejected | OrderCancelRejected):
-        reason = event.reason
-        if reason.startswith(FROM_GATE):
+        refusal = refusal_of(event.reason)
+        if refusal.at_gate:
             return None
-        if reason == GIVEN_UP:
+        if refusal.code == "no_answer":
             text = f"no answer to {event.client_order_id.value} in {event.instrument_id.value}"
             return ErrorEvent(ts=event.ts_event, source="order", text=text)
-        return _answered(event, False, reason)
+        return _answered(event, False, str(refusal))
     if isinstance(event, OrderAccepted | OrderUpdated):
         return _answered(event, True)
     if isinstance(event, OrderFilled) and order is not None and _is_first_word(order):

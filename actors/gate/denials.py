@@ -8,34 +8,33 @@ from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.model.events import OrderCancelRejected, OrderDenied, OrderModifyRejected
 from nautilus_trader.model.orders import Order
 
-FROM_GATE = "order gate: "
-"""Before the reason of what the gate keeps back, which the venue never heard of."""
+from strategies.refusals import Refusal, as_reason
 
 
-def denied(order: Order, reason: str, now: int) -> OrderDenied:
+def denied(order: Order, refusal: Refusal, now: int) -> OrderDenied:
     """Return the end of an order that never left."""
     return OrderDenied(
         trader_id=order.trader_id,
         strategy_id=order.strategy_id,
         instrument_id=order.instrument_id,
         client_order_id=order.client_order_id,
-        reason=FROM_GATE + reason,
+        reason=as_reason(refusal),
         event_id=UUID4(),
         ts_init=now,
     )
 
 
-def change_rejected(order: Order, reason: str, now: int) -> OrderModifyRejected:
+def change_rejected(order: Order, refusal: Refusal, now: int) -> OrderModifyRejected:
     """Return the answer to a change that never left: the order stays as it was."""
-    return OrderModifyRejected(**_about(order, reason, now))
+    return OrderModifyRejected(**_about(order, refusal, now))
 
 
-def cancel_rejected(order: Order, reason: str, now: int) -> OrderCancelRejected:
+def cancel_rejected(order: Order, refusal: Refusal, now: int) -> OrderCancelRejected:
     """Return the answer to a cancel that never left: the order stays open."""
-    return OrderCancelRejected(**_about(order, reason, now))
+    return OrderCancelRejected(**_about(order, refusal, now))
 
 
-def _about(order: Order, reason: str, now: int) -> dict[str, Any]:
+def _about(order: Order, refusal: Refusal, now: int) -> dict[str, Any]:
     return {
         "trader_id": order.trader_id,
         "strategy_id": order.strategy_id,
@@ -43,7 +42,7 @@ def _about(order: Order, reason: str, now: int) -> dict[str, Any]:
         "client_order_id": order.client_order_id,
         "venue_order_id": order.venue_order_id,
         "account_id": order.account_id,
-        "reason": FROM_GATE + reason,
+        "reason": as_reason(refusal),
         "event_id": UUID4(),
         "ts_event": now,
         "ts_init": now,

@@ -43,7 +43,8 @@ from actors.gate.rules import AccountFacts, InstrumentFacts, OrderIntent, reduce
 from actors.guards.core.snapshot import Holding
 from actors.records.order_facts import Hold, Observer, OrderFacts
 from config.errors import DeskError
-from strategies.messages import Action, Verdict, refused_by
+from strategies.messages import Action, Verdict
+from strategies.refusals import Refusal, refused_by
 from strategies.verdicts import board_of
 
 ENDPOINT = "ExecEngine.execute"
@@ -126,7 +127,7 @@ class OrderGate:
         """Add a hold; with `exits` it applies to exits and to cancels too (a dry run)."""
         self._holds.append((hold, exits))
 
-    def held(self, facts: OrderFacts) -> str | None:
+    def held(self, facts: OrderFacts) -> Refusal | None:
         """Return why a hold, or a verdict that came meanwhile, keeps a request back."""
         standing = self._standing(facts.instrument, facts.strategy)
         if not facts.is_exit and standing.action >= Action.HALT_ENTRIES:
@@ -134,9 +135,9 @@ class OrderGate:
         for hold, exits in self._holds:
             if facts.is_exit and not exits:
                 continue
-            reason = hold(facts)
-            if reason:
-                return reason
+            found = hold(facts)
+            if found:
+                return Refusal(code="gate", text=found) if isinstance(found, str) else found
         return None
 
     @property
@@ -148,11 +149,13 @@ class OrderGate:
         """Bring a command that passed to the execution engine; for a `Sender`."""
         self._pass(command)
 
-    def take_back(self, order: Order, reason: str) -> None:
+    def take_back(self, order: Order, refusal: Refusal | str) -> None:
         """Deny an order that passed and has not left; for a `Sender`."""
         self._pending.get(order.instrument_id.value, {}).pop(order.client_order_id.value, None)
         self._changed.add(order.instrument_id.value)
-        self._deny(order, reason)
+        if isinstance(refusal, str):
+            refusal = Refusal(code="gate", text=refusal)
+        self._deny(order, refusal)
 
     def execute(self, command: TradingCommand) -> None:
         """Check a command; whatever neither makes, changes nor takes back an order passes."""
@@ -168,7 +171,7 @@ class OrderGate:
             self._pass(command)
 
     def _submit(self, command: TradingCommand, orders: list[Order]) -> None:
-        reasons: list[str | None] = []
+        reasons: list[Refusal | None] = []
         told: list[OrderFacts] = []
         for order in orders:
             quantity = order.quantity.as_decimal()
@@ -188,9 +191,13 @@ class OrderGate:
         if any(reasons) or not self._written(told, reasons):
             # A list is one plan: without one of its legs the others could leave a naked position.
             first = next(reason for reason in reasons if reason)
-            words = [
-                reason or f"another order of its list was refused: {first}" for reason in reasons
-            ]
+            other = Refusal(
+                code="gate",
+                text=f"another order of its list was refused: {first}",
+                guard=first.guard,
+                transient=first.transient,
+            )
+            words = [reason or other for reason in reasons]
             for order, word in zip(orders, words, strict=True):
                 del self._pending[order.instrument_id.value][order.client_order_id.value]
                 self._changed.add(order.instrument_id.value)
@@ -225,7 +232,8 @@ class OrderGate:
             told = [facts]
             reasons = [reason or self.held(facts)]
         if any(reasons) or not self._written(told, reasons):
-            word = reasons[0] or ""
+            word = reasons[0]
+            assert word is not None
             del pending[order_id]
             if before is not None:
                 pending[order_id] = before
@@ -245,7 +253,8 @@ class OrderGate:
         facts = order_facts(order, "modify", left, price, False, self._now())
         reasons = [self.held(facts)]
         if any(reasons) or not self._written([facts], reasons):
-            word = reasons[0] or ""
+            word = reasons[0]
+            assert word is not None
             self._reject_change(order, word)
             self._tell_refused([facts], [word])
         else:
@@ -292,7 +301,7 @@ class OrderGate:
         # Backtests hang nothing on the gate and are spared the facts.
         return bool(self.observers or self._holds or self.sender)
 
-    def _written(self, told: list[OrderFacts], reasons: list[str | None]) -> bool:
+    def _written(self, told: list[OrderFacts], reasons: list[Refusal | None]) -> bool:
         """Tell the observers; False, with the reason filled in, when an entry must not leave."""
         try:
             for facts in told:
@@ -300,17 +309,17 @@ class OrderGate:
                     observer.intended(facts)
         except DeskError as error:
             if not all(facts.is_exit for facts in told):
-                reasons[0] = f"it could not be written down: {error}"
+                reasons[0] = Refusal(code="gate", text=f"it could not be written down: {error}")
                 return False
             self.unwritten += 1
             self._log.error(f"An exit leaves without being written down: {error}")
         return True
 
-    def _tell_refused(self, told: list[OrderFacts], reasons: Sequence[str]) -> None:
+    def _tell_refused(self, told: list[OrderFacts], refusals: Sequence[Refusal]) -> None:
         try:
-            for facts, reason in zip(told, reasons, strict=False):
+            for facts, refusal in zip(told, refusals, strict=False):
                 for observer in self.observers:
-                    observer.refused(facts, reason)
+                    observer.refused(facts, refusal)
         except DeskError as error:
             self._log.error(f"A refusal could not be written down: {error}")
 
@@ -327,16 +336,17 @@ class OrderGate:
 
     def _refusal(
         self, order: Order, quantity: Decimal, price: Price | None
-    ) -> tuple[str | None, bool]:
+    ) -> tuple[Refusal | None, bool]:
         """Return why the order is refused, if it is, and whether it is an exit."""
         name = order.instrument_id.value
         facts = self._instrument_facts(order.instrument_id)
         if facts is None:
-            return f"unknown instrument {name}", False
+            return Refusal(code="gate", text=f"unknown instrument {name}"), False
         decimals = self._kernel.cache.instrument(order.instrument_id).size_precision
         if order.quantity.precision != decimals:
             # The engine aborts the whole run over it, without a word of what to do.
-            return f"quantity {order.quantity} must be given with {decimals} decimals", False
+            text = f"quantity {order.quantity} must be given with {decimals} decimals"
+            return Refusal(code="gate", text=text), False
         intent = OrderIntent(
             instrument=name,
             quantity=_signed(order.side, quantity),
@@ -425,13 +435,13 @@ class OrderGate:
             self._facts[instrument_id] = facts
         return facts
 
-    def _deny(self, order: Order, reason: str) -> None:
+    def _deny(self, order: Order, reason: Refusal) -> None:
         self._answer(denied(order, reason, self._now()))
 
-    def _reject_change(self, order: Order, reason: str) -> None:
+    def _reject_change(self, order: Order, reason: Refusal) -> None:
         self._answer(change_rejected(order, reason, self._now()))
 
-    def _reject_cancel(self, order: Order, reason: str) -> None:
+    def _reject_cancel(self, order: Order, reason: Refusal) -> None:
         self._answer(cancel_rejected(order, reason, self._now()))
 
     def _answer(self, event: OrderEvent) -> None:

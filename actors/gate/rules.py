@@ -12,7 +12,8 @@ from decimal import Decimal
 
 import msgspec
 
-from strategies.messages import Action, Verdict, refused_by
+from strategies.messages import Action, Verdict
+from strategies.refusals import Refusal, refused_by
 
 
 class OrderIntent(msgspec.Struct, frozen=True):
@@ -84,32 +85,34 @@ class AccountFacts(msgspec.Struct, frozen=True):
 
 def refusal(
     order: OrderIntent, instrument: InstrumentFacts, account: AccountFacts, verdict: Verdict
-) -> str | None:
+) -> Refusal | None:
     """Return why the order must not reach the venue, or None when it may.
 
     The checks run from what can never be right (a broken lot) to what the account allows.
     """
     size = abs(order.quantity)
     if size == 0:
-        return "quantity is zero"
+        return _broken("quantity is zero")
     if size % instrument.lot != 0:
-        return f"quantity {size} is no multiple of the lot {instrument.lot}"
+        return _broken(f"quantity {size} is no multiple of the lot {instrument.lot}")
     after = account.with_pending + order.quantity
     if instrument.is_spot and after < 0:
-        return f"spot can't be sold short: position would be {after}"
+        return _broken(f"spot can't be sold short: position would be {after}")
     if reduces(order, account):
         return None
     if order.reduce_only:
-        return f"reduce-only, but position {account.position} would not shrink"
+        return _broken(f"reduce-only, but position {account.position} would not shrink")
     if instrument.max_quantity is not None and size > instrument.max_quantity:
-        return f"quantity {size} is above the venue's maximum {instrument.max_quantity}"
+        return _broken(f"quantity {size} is above the venue's maximum {instrument.max_quantity}")
     if size < instrument.min_quantity:
-        return f"quantity {size} is below the venue's minimum {instrument.min_quantity}"
+        return _broken(f"quantity {size} is below the venue's minimum {instrument.min_quantity}")
     price = order.price if order.price is not None else instrument.price
     if price is None:
-        return "no price is known to value the order at"
+        return _broken("no price is known to value the order at")
     if size * price < instrument.min_notional:
-        return f"notional {size * price} is below the venue's minimum {instrument.min_notional}"
+        return _broken(
+            f"notional {size * price} is below the venue's minimum {instrument.min_notional}"
+        )
     if verdict.action >= Action.HALT_ENTRIES:
         return refused_by(verdict)
     added = float((abs(after) - abs(account.with_pending)) * price)
@@ -118,11 +121,16 @@ def refusal(
     limit = account.max_leverage * account.equity * (shrunk.multiplier if shrinks else 1.0)
     if added > 0 and account.gross + added > limit:
         by = f" x {shrunk.multiplier:g}, {refused_by(shrunk)}" if shrinks else ""
-        return (
+        text = (
             f"gross exposure {account.gross + added:.2f} would exceed {limit:.2f} "
             f"({account.max_leverage:g} x equity {account.equity:.2f}{by})"
         )
+        return Refusal(code="exposure", text=text, guard=shrunk.guard if shrinks else "")
     return None
+
+
+def _broken(text: str) -> Refusal:
+    return Refusal(code="gate", text=text)
 
 
 def reduces(order: OrderIntent, account: AccountFacts) -> bool:

@@ -26,6 +26,7 @@ from actors.records.rows import (
 )
 from config.errors import DeskError
 from strategies.messages import Action, Decision, Verdict, encode
+from strategies.refusals import Refusal
 
 _INTENT_COLUMNS = ("run", "refused", *(column.name for column in columns(OrderFacts)))
 _INTENT = (
@@ -62,8 +63,9 @@ class Writing(Reading):
         """Write a request down before it leaves (`Observer`)."""
         self._intent(facts, None)
 
-    def refused(self, facts: OrderFacts, reason: str) -> None:
+    def refused(self, facts: OrderFacts, refusal: Refusal) -> None:
         """Write down a request that was not let through (`Observer`)."""
+        reason = str(refusal)
         with self.together():
             self._intent(facts, reason)
             if facts.operation == "submit":

@@ -11,6 +11,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from strategies.refusals import Refusal
+
 Operation = Literal["submit", "modify", "cancel", "cancel_all"]
 
 
@@ -75,9 +77,10 @@ class Observer(Protocol):
     def intended(self, facts: OrderFacts) -> None:
         """Hear of a request that is about to leave."""
 
-    def refused(self, facts: OrderFacts, reason: str) -> None:
+    def refused(self, facts: OrderFacts, refusal: Refusal) -> None:
         """Hear of a request that the gate or a hold refused."""
 
 
-Hold = Callable[[OrderFacts], str | None]
-"""Returns why a request must wait or not leave at all; None lets it pass."""
+Hold = Callable[[OrderFacts], Refusal | str | None]
+"""Returns why a request must wait or not leave at all; None lets it pass. Plain words are a rule of
+the order gate, as no guard's."""

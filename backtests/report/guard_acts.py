@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from actors.measures import Integers
 from backtests.report.spans import Span, stood_for, tripped
 from backtests.results.figures import column
-from backtests.results.refusals import held_back, refused_orders
+from backtests.results.refusals import held_back
 
 FLATTEN = "flatten"
 
@@ -60,7 +60,7 @@ def acts(
         As in `backtests.results.tables`.
     """
     denied = orders.filter(pc.equal(orders.column("status"), "DENIED"))
-    refused = refused_orders(denied.column("reason").to_pylist())
+    refused = Counter(filter(None, denied.column("refused_by").to_pylist()))
     kept = held_back(decisions.column("payload").to_pylist())
     closed = _closed(found, orders, fills, positions)
     keys = sorted({span.guard for span in found} | refused.keys() | kept.keys())

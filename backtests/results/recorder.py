@@ -28,6 +28,7 @@ from backtests.results.equity import EquityCurve
 from backtests.results.tables import conform, fill_columns, table
 from strategies.messages import Decision, Verdict, encode
 from strategies.order_tags import decision_of, reason_of
+from strategies.refusals import readable, refusal_of
 
 
 class Recorder:
@@ -167,8 +168,9 @@ def decisions_of(decisions: pa.Table) -> list[Decision]:
 def _order_row(order: Order) -> dict[str, Any]:
     last = order.last_event
     reason = reason_of(order.tags)
+    guard = None
     if isinstance(last, OrderDenied | OrderRejected):
-        reason = last.reason
+        reason, guard = readable(last.reason), refusal_of(last.reason).guard or None
     elif isinstance(last, OrderCanceled) and not reason:
         reason = "cancelled"
     closed = order.is_closed
@@ -187,6 +189,7 @@ def _order_row(order: Order) -> dict[str, Any]:
         "reduce_only": order.is_reduce_only,
         "reason": reason,
         "decision_id": decision_of(order.tags),
+        "refused_by": guard,
     }
 
 

@@ -39,10 +39,12 @@ ORDERS = pa.schema(
         _required("reduce_only", pa.bool_()),
         _required("reason", pa.string()),
         _required("decision_id", pa.string()),
+        pa.field("refused_by", pa.string()),
     ]
 )
-"""One row an order; ``side`` is BUY or SELL, ``reason`` what it was for or why it was denied,
-``decision_id`` the decision that it carried out, empty for none."""
+"""One row an order; ``side`` is BUY or SELL, ``reason`` what it was for or why it was refused,
+``decision_id`` the decision that it carried out, empty for none, ``refused_by`` the key of the
+guard that refused it."""
 
 _ARROW = {str: pa.string(), int: pa.int64(), Decimal: pa.string()}
 

@@ -35,19 +35,27 @@ from nautilus_trader.common.component import LiveClock, MessageBus
 from nautilus_trader.core import nautilus_pyo3 as engine
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import (
+    GenerateOrderStatusReport,
     GenerateOrderStatusReports,
     GeneratePositionStatusReports,
 )
-from nautilus_trader.execution.reports import ExecutionMassStatus, PositionStatusReport
+from nautilus_trader.execution.reports import (
+    ExecutionMassStatus,
+    OrderStatusReport,
+    PositionStatusReport,
+)
 from nautilus_trader.live.data_client import LiveDataClient
 from nautilus_trader.live.execution_client import LiveExecutionClient
 from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClientFactory
 from nautilus_trader.model.enums import OrderStatus
+from nautilus_trader.model.events import OrderEvent, OrderRejected
 from nautilus_trader.model.identifiers import ClientOrderId
 from nautilus_trader.model.objects import Quantity
 
+from live_nodes.bybit.facts import refused
 from live_nodes.bybit.links import VenueLink, VenueLinks
 from live_nodes.local.keys import KeyPair
+from strategies.refusals import as_reason, refusal_of
 
 
 def first_part(
@@ -138,6 +146,27 @@ class DeskExecutionClient(BybitExecutionClient):
             return
         super()._handle_order_status_report_pyo3(pyo3_report)
 
+    def _send_order_event(self, event: OrderEvent) -> None:
+        """Bring an event to the engine; a rejection gets its code before Bybit's words."""
+        if isinstance(event, OrderRejected):
+            event = OrderRejected.from_dict(
+                OrderRejected.to_dict(event) | {"reason": _coded(event.reason)}
+            )
+        super()._send_order_event(event)
+
+    async def generate_order_status_report(
+        self, command: GenerateOrderStatusReport
+    ) -> OrderStatusReport | None:
+        """Ask for one order; the engine makes a rejection of the words that are found there."""
+        report = await super().generate_order_status_report(command)
+        return None if report is None else _with_code(report)
+
+    async def generate_order_status_reports(
+        self, command: GenerateOrderStatusReports
+    ) -> list[OrderStatusReport]:
+        """Ask for orders, in the same way."""
+        return [_with_code(r) for r in await super().generate_order_status_reports(command)]
+
     async def generate_mass_status(self, lookback_mins: int | None = None) -> ExecutionMassStatus:
         """Report what is open and held now, and no past: the engine makes its books of it.
 
@@ -197,6 +226,17 @@ class DeskExecutionClient(BybitExecutionClient):
             ts_last=report.ts_last,
             ts_init=report.ts_init,
         )
+
+
+def _coded(words: str) -> str:
+    """Return Bybit's words with our code before them; the engine's own stay as they are."""
+    return as_reason(refused(words)) if refusal_of(words).code == "venue" else words
+
+
+def _with_code(report: OrderStatusReport) -> OrderStatusReport:
+    if report.order_status == OrderStatus.REJECTED and report.cancel_reason:
+        report.cancel_reason = _coded(report.cancel_reason)
+    return report
 
 
 def data_factory(wiring: ClientWiring) -> type[LiveDataClientFactory]:

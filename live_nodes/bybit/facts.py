@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from catalog.instruments import instrument_id
+from strategies.refusals import Code, Refusal, from_venue
 
 MS = 1_000_000
 OPEN_STATUSES = ("New", "PartiallyFilled", "Untriggered", "Triggered")
@@ -192,6 +193,12 @@ ATTACHED = frozenset(
 )
 """``stopOrderType`` of orders that the venue itself keeps for a position; they carry no link id."""
 
+_REFUSED: dict[Code, tuple[str, ...]] = {
+    "post_only": ("postonly",),
+    "nothing_to_take": ("noimmediateqty",),
+    "busy": ("10006", "toomanyvisits", "10016"),
+}
+
 TRADES = frozenset({"Trade", "AdlTrade", "BustTrade", "BlockTrade", "Delivery"})
 """``execType`` of executions that move a position; funding does not."""
 
@@ -219,6 +226,19 @@ def signed_quantity(fill: VenueFill) -> Decimal:
 def reason_of(order: VenueOrder) -> str:
     """Return why the venue rejected or cancelled an order, empty when it says nothing."""
     return "" if order.reject_reason == "EC_NoError" else order.reject_reason
+
+
+def refused(words: str) -> Refusal:
+    """Return what Bybit refused, by its words: through the adapter neither a flag nor a code comes.
+
+    EC_PostOnlyWillTakeLiquidity, EC_NoImmediateQtyToFill, and as busy the retCodes 10006 (too many
+    visits) and 10016 (server error; maintenance).
+    """
+    plain = words.lower().replace("_", "").replace("-", "").replace(" ", "")
+    for code, signs in _REFUSED.items():
+        if any(sign in plain for sign in signs):
+            return from_venue(code, words)
+    return from_venue("venue", words)
 
 
 def order_text(order: VenueOrder) -> str:

@@ -25,6 +25,7 @@ from nautilus_trader.model.orders import Order
 from actors.records.order_facts import OrderFacts
 from config.documents.watch import Throttle as Pace
 from live_nodes.bybit.bucket import Bucket
+from strategies.refusals import Refusal
 
 
 class ThrottledGate(Protocol):
@@ -33,10 +34,10 @@ class ThrottledGate(Protocol):
     def forward(self, command: TradingCommand) -> None:
         """Bring a command to the execution engine."""
 
-    def take_back(self, order: Order, reason: str) -> None:
+    def take_back(self, order: Order, refusal: Refusal | str) -> None:
         """Deny an order that has not left."""
 
-    def held(self, facts: OrderFacts) -> str | None:
+    def held(self, facts: OrderFacts) -> Refusal | None:
         """Return why a hold keeps it back."""
 
 
@@ -126,7 +127,7 @@ class OrderThrottle:
             # A hair later than exactly then, or rounding asks once too early.
             self._timer = self._call_later(seconds + 0.001, self._drain)
 
-    def _deny(self, waiting: _WaitingCommand, reason: str) -> None:
+    def _deny(self, waiting: _WaitingCommand, reason: Refusal | str) -> None:
         for order in _orders(waiting.command):
             self._gate.take_back(order, reason)
 

@@ -64,6 +64,7 @@ from live_nodes.drill.strategy import Drill
 from live_nodes.drill.world import DrillError, Heard, Refusal, Restarted, WorldName
 from live_nodes.local.mailbox import OPERATOR
 from live_nodes.node.operator_desk import OperatorGuard
+from strategies import refusals
 from strategies.messages import Verdict
 from strategies.state import MemoryState
 
@@ -170,10 +171,10 @@ class Engine:
     def intended(self, facts: OrderFacts) -> None:
         """Nothing is to be noted of what leaves."""
 
-    def refused(self, facts: OrderFacts, reason: str) -> None:
+    def refused(self, facts: OrderFacts, refusal: refusals.Refusal) -> None:
         """Note what was refused."""
         if facts.operation == "submit":
-            self.refusals.append(Refusal(facts.ts, facts.instrument, reason))
+            self.refusals.append(Refusal(facts.ts, facts.instrument, str(refusal)))
 
     # How it works -------------------------------------------------------------------------------
 

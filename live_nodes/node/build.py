@@ -45,6 +45,7 @@ from live_nodes.node.preflight import Preflight, universe_of
 from live_nodes.node.report import RunReport, Say
 from strategies.base import DeskStrategy
 from strategies.order_ids import owner_of
+from strategies.refusals import Refusal
 from strategies.state import MemoryState, StateStore
 
 LOG_FILE = "node"
@@ -260,8 +261,7 @@ def without_our_name(tag: str) -> Hold:
     return held
 
 
-DRY_RUN = "dry run"
-"""The reason of its refusals."""
+DRY_RUN = Refusal(code="dry_run", text="dry run")
 
 
 class Intentions:
@@ -273,9 +273,9 @@ class Intentions:
     def intended(self, facts: OrderFacts) -> None:
         """Ignore a request that would leave: in a dry run none gets so far."""
 
-    def refused(self, facts: OrderFacts, reason: str) -> None:
+    def refused(self, facts: OrderFacts, refusal: Refusal) -> None:
         """Print and keep a request that only the dry run kept back."""
-        if reason != DRY_RUN:
+        if refusal != DRY_RUN:
             return
         price = "" if facts.price is None else f" at {facts.price:f}"
         quantity = f"{facts.quantity:f} " if facts.quantity else ""

@@ -18,7 +18,6 @@ from nautilus_trader.model.events import OrderEvent, OrderRejected
 from actors.closing.closer import Closer
 from actors.desk.guard import Guard
 from actors.desk.risk_desk import RiskDesk
-from actors.desk.venue_responses import GIVEN_UP
 from actors.records.journal import Journal
 from config.errors import GateRefused
 from live_nodes.bybit.notices import VenueNotices
@@ -37,6 +36,7 @@ from live_nodes.node.stop import StopSignal, watched
 from live_nodes.reconcile.repair import Repairer
 from live_nodes.reconcile.venue_books import VenueCheck
 from strategies.messages import Action, Verdict
+from strategies.refusals import refusal_of
 
 SECOND = 1_000_000_000
 MAIL_EVERY = 0.25
@@ -253,7 +253,7 @@ class NodeRisk:
         self._loop.call_soon(act)
 
     def _on_order_event(self, event: OrderEvent) -> None:
-        if isinstance(event, OrderRejected) and event.reason == GIVEN_UP:
+        if isinstance(event, OrderRejected) and refusal_of(event.reason).code == "no_answer":
             self.failed("order", f"{event.client_order_id.value} was never answered")
 
     def _on_notice(self, maintenance: str, closed: frozenset[str]) -> None:

@@ -79,4 +79,4 @@ class RiskAlerts:
 
 
 def _concerns_a_person(verdict: Verdict) -> bool:
-    return not verdict.passing and not verdict.guard.startswith("node.")
+    return not verdict.transient and not verdict.guard.startswith("node.")

@@ -37,6 +37,7 @@ from live_nodes.node.watch_rules import (
 from live_nodes.reconcile.recorder import JournalRecorder
 from live_nodes.reconcile.sweep import Sweep
 from strategies.messages import Action, Verdict
+from strategies.refusals import Refusal, refused_by
 
 LOOK_EVERY = 0.25
 ACCOUNT_LINKS = ("private", "trade")
@@ -122,10 +123,9 @@ class NodeWatch:
         It asks the links at that very moment: the verdict of the watch may be a look late.
         """
 
-        def held(facts: OrderFacts) -> str | None:
-            down = [name for name in ACCOUNT_LINKS if not self._links.ready(name)]
-            # In the words of the verdict that follows, by which strategies know that it passes.
-            return f"halt_entries by node.links: {' and '.join(down)} link down" if down else None
+        def held(facts: OrderFacts) -> Refusal | None:
+            verdict = link_verdict({name: self._links.ready(name) for name in ACCOUNT_LINKS})
+            return None if verdict is None else refused_by(verdict)
 
         return held
 

@@ -54,7 +54,8 @@ def position_verdicts(findings: Iterable[SweepFinding]) -> list[Verdict]:
     for finding in findings:
         words.setdefault(finding.instrument, finding.detail)
     return [
-        _halt("position", f"instrument:{name}", words[name], None, None) for name in sorted(words)
+        _halt("position", f"instrument:{name}", words[name], None, None, transient=False)
+        for name in sorted(words)
     ]
 
 
@@ -75,7 +76,13 @@ def feed_verdicts(silent: Mapping[str, float], limit: float) -> list[Verdict]:
 
 
 def _halt(
-    cause: str, scope: str, reason: str, measured: float | None, limit: float | None
+    cause: str,
+    scope: str,
+    reason: str,
+    measured: float | None,
+    limit: float | None,
+    *,
+    transient: bool = True,
 ) -> Verdict:
     return Verdict(
         action=Action.HALT_ENTRIES,
@@ -84,6 +91,7 @@ def _halt(
         reason=reason,
         measured=measured,
         limit=limit,
+        transient=transient,
     )
 
 

@@ -20,7 +20,6 @@ from nautilus_trader.model.events import (
 )
 from nautilus_trader.model.identifiers import Venue
 
-from actors.desk.venue_responses import GIVEN_UP
 from actors.gate.gate import AccountView
 from actors.gate.order_reading import order_facts
 from actors.records.journal import Journal
@@ -28,6 +27,7 @@ from actors.records.journal_schema import UNKNOWN
 from actors.records.owners import owner_of
 from actors.records.rows import EquityRow, FillRow, PositionRow
 from strategies.messages import Decision, Verdict
+from strategies.refusals import readable, refusal_of
 
 
 class JournalRecorder:
@@ -63,14 +63,15 @@ class JournalRecorder:
         name = event.client_order_id.value
         order = self._cache.order(event.client_order_id)
         with self._journal.together():
-            kind, detail = type(event).__name__, str(getattr(event, "reason", ""))
+            kind, detail = type(event).__name__, readable(str(getattr(event, "reason", "")))
             self._journal.order_event(name, kind, detail, event.ts_event)
             if order is None:
                 return
             if self._journal.order(name) is None:
                 self._adopt(order)
             given_up = order.status == OrderStatus.REJECTED and any(
-                isinstance(e, OrderRejected) and e.reason == GIVEN_UP for e in order.events
+                isinstance(e, OrderRejected) and refusal_of(e.reason).code == "no_answer"
+                for e in order.events
             )
             if given_up and not isinstance(event, OrderRejected):
                 # From here on the engine can't follow it; sweep and recovery find its end.

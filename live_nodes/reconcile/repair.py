@@ -20,9 +20,10 @@ from nautilus_trader.model.events import OrderRejected
 from nautilus_trader.model.identifiers import ClientId, ClientOrderId, InstrumentId, VenueOrderId
 
 from live_nodes.reconcile.sweep import FindingKind, SweepFinding
-from strategies.messages import NEVER_ARRIVED
+from strategies.refusals import as_reason, from_venue
 
 LOOKBACK_MINUTES = 60
+NEVER_ARRIVED = "it never arrived: the venue was asked more than once and knows no such order"
 
 
 class Repairer:
@@ -105,7 +106,7 @@ class Repairer:
             instrument_id=order.instrument_id,
             client_order_id=order.client_order_id,
             account_id=order.account_id,
-            reason=f"{NEVER_ARRIVED}: the venue was asked more than once and knows no such order",
+            reason=as_reason(from_venue("never_arrived", NEVER_ARRIVED)),
             event_id=UUID4(),
             ts_event=self._now(),
             ts_init=self._now(),

@@ -14,15 +14,15 @@ from nautilus_trader.model.events import OrderDenied, OrderEvent, OrderRejected
 from nautilus_trader.model.identifiers import InstrumentId
 
 from strategies.executor import Executor
-from strategies.messages import Action, Executed, decision_id, passes
+from strategies.messages import Action, Executed, decision_id
 from strategies.on_loop import wake_in
 from strategies.order_ids import is_closers
 from strategies.rebalance.legs import Legs
 from strategies.rebalance.plan import STATE, Change, Plan, Progress, decode, encode, exits_first
 from strategies.rebalance.readiness import AGAIN_NS
+from strategies.refusals import refusal_of
 from strategies.sizing.rounding import ZERO
 from strategies.state import StateStore
-from strategies.tactics.maker_first import kind_of
 from strategies.verdicts import halted_for_now
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Undertaking:
             return
         if is_closers(event.client_order_id.value):
             return
-        if passes(event.reason) or kind_of(event.reason) == "busy":
+        if refusal_of(event.reason).transient:
             self._hold_back()
 
     def _hold_back(self) -> None:

@@ -6,6 +6,8 @@ import math
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from strategies.messages import Action, Target, Verdict
 from strategies.rebalance.propose import Proposal, explain
 from strategies.sizing.bands import outside_band
@@ -68,6 +70,7 @@ def target_of(
         target=f"{held + sized.quantity:f}",
         order=f"{sized.quantity:f}",
         reason="; ".join(reason for reason in reasons if reason),
+        held_back_by=sized.guard or msgspec.UNSET,
     )
 
 
@@ -114,7 +117,7 @@ def order_for(
     if price is None or equity <= ZERO:
         return Sized(-held)
     if verdict.action == Action.FLATTEN:
-        return Sized(-held, _by(verdict))
+        return _held_back(-held, verdict)
     if held == ZERO and weight == 0.0:
         return Sized(ZERO)
     if verdict.action == Action.SHRINK:
@@ -138,11 +141,12 @@ def order_for(
 def _only_shrinking(held: Decimal, sized: Sized, verdict: Verdict) -> Sized:
     """Cut an order down to what brings the position nearer to zero."""
     if held * sized.quantity >= ZERO:
-        return sized if sized.quantity == ZERO else Sized(ZERO, _by(verdict))
+        return sized if sized.quantity == ZERO else _held_back(ZERO, verdict)
     if abs(sized.quantity) <= abs(held):
         return sized
-    return Sized(-held, _by(verdict))
+    return _held_back(-held, verdict)
 
 
-def _by(verdict: Verdict) -> str:
-    return f"{verdict.action.name.lower()} by {verdict.guard}: {verdict.reason}"
+def _held_back(quantity: Decimal, verdict: Verdict) -> Sized:
+    reason = f"{verdict.action.name.lower()} by {verdict.guard}: {verdict.reason}"
+    return Sized(quantity, reason, verdict.guard)

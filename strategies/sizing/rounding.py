@@ -31,10 +31,11 @@ class Lot:
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """An order's signed quantity, zero for none, and what was unusual about it."""
+    """An order's signed quantity, zero for none; what was unusual, and which guard changed it."""
 
     quantity: Decimal
     reason: str = ""
+    guard: str = ""
 
 
 def size_order(

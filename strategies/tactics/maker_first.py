@@ -172,32 +172,14 @@ def _resume(state: State, event: steps.Resumed, rules: Execution) -> State:
 
 def _refused(state: State, event: steps.Refused, rules: Execution, *, taking: bool) -> State:
     state = replace(state, not_before=event.now + PAUSE_NS)
-    match kind_of(event.reason):
+    match event.refusal.code:
         case "post_only":
             return _followed(state, rules)
         case "nothing_to_take" if taking:
             return state
         case "busy" if state.busy < MAX_BUSY:
             return replace(state, busy=state.busy + 1)
-    return replace(state, ended=f"refused: {event.reason}")
-
-
-def kind_of(reason: str) -> str:
-    """Return ``post_only``, ``nothing_to_take``, ``busy`` or, for good, ``refused``.
-
-    By the words: of Bybit through the adapter neither a flag nor a code arrives
-    (nautilus/live.md 4.8). The first are Bybit's EC_PostOnlyWillTakeLiquidity and the simulated
-    engine's POST_ONLY, the second EC_NoImmediateQtyToFill, the third its retCodes 10006 (too many
-    visits) and 10016 (server error; maintenance).
-    """
-    words = reason.lower().replace("_", "").replace("-", "").replace(" ", "")
-    if "postonly" in words:
-        return "post_only"
-    if "noimmediateqty" in words:
-        return "nothing_to_take"
-    if any(sign in words for sign in ("10006", "toomanyvisits", "10016")):
-        return "busy"
-    return "refused"
+    return replace(state, ended=f"refused: {event.refusal.words}")
 
 
 def _followed(state: State, rules: Execution) -> State:

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
+from strategies.refusals import Refusal
 from strategies.tactics.pricing import Touch
 
 
@@ -46,7 +47,7 @@ class Ended(Event, frozen=True):
 class Refused(Event, frozen=True):
     """The order was never in the market: denied by a gate or rejected by the venue."""
 
-    reason: str
+    refusal: Refusal
 
 
 class CancelRefused(Event, frozen=True):

@@ -13,7 +13,7 @@ import pytest
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import SubmitOrder
 from nautilus_trader.model.enums import OrderSide, OrderStatus, TriggerType
-from nautilus_trader.model.events import OrderModifyRejected
+from nautilus_trader.model.events import OrderDenied, OrderModifyRejected
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import Order
@@ -21,7 +21,8 @@ from nautilus_trader.model.orders import Order
 from actors.gate.gate import OrderGate
 from backtests.engine.build import Desk
 from backtests.engine.market import market_of
-from strategies.messages import Action, Verdict, passes
+from strategies.messages import Action, Verdict
+from strategies.refusals import readable, refusal_of
 from tests.builders_engine import (
     SPOT,
     A,
@@ -193,7 +194,7 @@ def test_an_order_from_before_the_start_can_not_be_enlarged_past_the_limits() ->
         (at(3), resizing("20")),
     )
     (rejected,) = [event for event in script.heard if isinstance(event, OrderModifyRejected)]
-    assert "would exceed" in rejected.reason
+    assert "would exceed" in readable(rejected.reason)
     assert desk.gate.under_way == {A: {newest(script).client_order_id.value: D(20)}}
 
 
@@ -209,7 +210,7 @@ def test_an_exit_from_before_the_start_may_be_changed_under_a_halt_and_an_entry_
         observers=observers,
     )
     (rejected,) = [event for event in script.heard if isinstance(event, OrderModifyRejected)]
-    assert "halt_entries by drawdown" in rejected.reason
+    assert "halt_entries by drawdown" in readable(rejected.reason)
     assert rejected.client_order_id == newest(script).client_order_id
 
 
@@ -361,10 +362,11 @@ def test_shrink_leaves_a_part_of_the_leverage_where_the_desk_is_meant(
 
 
 def test_a_refusal_says_when_it_is_for_now() -> None:
-    halt = saying(Action.HALT_ENTRIES, passing=True)
+    halt = saying(Action.HALT_ENTRIES, transient=True)
     _, script = played((at(1), halt), (at(1, 5), trading(A, "1")))
     assert script.denials == ["order gate: halt_entries for now by drawdown: down 20 %"]
-    assert passes(script.denials[0])
+    (denied,) = [event for event in script.heard if isinstance(event, OrderDenied)]
+    assert refusal_of(denied.reason).transient
 
 
 def test_a_verdict_outlives_its_time_until_its_guard_takes_it_back() -> None:
@@ -492,7 +494,8 @@ def test_a_resting_order_cannot_be_enlarged_past_the_limits(waiting: bool) -> No
         (at(hour, 7), trading(A, "400")),
     )
     (rejected,) = [e for e in script.heard if isinstance(e, OrderModifyRejected)]
-    assert rejected.reason.startswith("order gate: gross exposure 55000.00 would exceed 50000.00")
+    words = "order gate: gross exposure 55000.00 would exceed 50000.00"
+    assert readable(rejected.reason).startswith(words)
     # It rests as it was, and no more than it counts as under way: the 400 passed.
     (order,) = desk.engine.kernel.cache.orders_open() or desk.engine.kernel.cache.orders_inflight()
     assert order.quantity.as_decimal() == 1
@@ -521,7 +524,7 @@ def test_a_verdict_stops_changes_of_resting_entries_but_not_their_cancelling() -
         (at(2, 6), lambda s: s.cancel_all_orders(InstrumentId.from_str(A))),
     )
     (rejected,) = [e for e in script.heard if isinstance(e, OrderModifyRejected)]
-    assert "halt_entries by drawdown" in rejected.reason
+    assert "halt_entries by drawdown" in readable(rejected.reason)
     assert statuses(desk) == ["CANCELED"]
 
 

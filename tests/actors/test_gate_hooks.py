@@ -22,6 +22,7 @@ from backtests.engine.build import Desk
 from backtests.engine.market import market_of
 from config.errors import DeskError
 from strategies.messages import Action, Verdict
+from strategies.refusals import Refusal
 from tests.builders_engine import (
     A,
     Candles,
@@ -52,8 +53,8 @@ class Notes:
             raise DeskError(self.fault)
         self.heard.append(("intended", facts))
 
-    def refused(self, facts: OrderFacts, reason: str) -> None:
-        self.heard.append((reason, facts))
+    def refused(self, facts: OrderFacts, refusal: Refusal) -> None:
+        self.heard.append((str(refusal), facts))
 
     @property
     def words(self) -> list[tuple[str, str]]:
@@ -260,7 +261,7 @@ def test_what_waited_is_judged_by_the_verdict_of_the_moment_it_leaves(
     quantity: str, leaves: bool
 ) -> None:
     """A throttle asks once more: an entry that passed before a halt must not leave into it."""
-    asked: list[str | None] = []
+    asked: list[Refusal | None] = []
     market = market_of([info(A)], venue())
     script = Script({at(1, 5): trading(A, "5"), at(2, 5): trading(A, quantity)})
     desk = desk_of(market, venue(), script)
@@ -274,4 +275,6 @@ def test_what_waited_is_judged_by_the_verdict_of_the_moment_it_leaves(
 
     desk.gate.sender = sender
     feed(desk, slices(market, {A: FLAT_MARKET}))
-    assert asked == [None if leaves else "halt_entries by drawdown: down"]
+    assert [str(found) for found in asked] == [
+        "None" if leaves else "halt_entries by drawdown: down"
+    ]

@@ -278,6 +278,7 @@ def test_what_a_rule_does_not_admit_is_refused_in_the_gates_words(params, words)
         refusals.append(table.desk.hold(facts))
         if refusals[-1] is None:
             table.desk.intended(facts)
-    assert refusals == [None, None, words]
+    assert refusals[:2] == [None, None]
+    assert str(refusals[2]) == words
     table.look("1000")
     assert table.desk.hold(table.entry()) is None

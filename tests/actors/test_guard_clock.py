@@ -34,7 +34,8 @@ from actors.losses import (
     SymbolLoss,
 )
 from config.durations import DAY_NS
-from strategies.messages import Action, refused_by
+from strategies.messages import Action
+from strategies.refusals import Refusal, refused_by
 from tests.actors.days_played import CHANGES, course
 from tests.actors.tiny_guards import A, Table
 
@@ -140,7 +141,7 @@ class Heard:
     def __init__(self, table: Table) -> None:
         self.table = table
 
-    def refused(self) -> str | None:
+    def refused(self) -> Refusal | None:
         """Return why an entry may not leave now, None when it may."""
         scopes = ("desk", "strategy:a", f"instrument:{A}")
         stands = self.table.desk.verdicts.strictest(scopes)

@@ -25,6 +25,7 @@ from actors.records.order_facts import OrderFacts
 from actors.records.rows import EquityRow, FillRow, PositionRow
 from config.errors import DeskError, GateRefused, InputError
 from strategies.messages import Action, Decision, Target, Verdict
+from strategies.refusals import Refusal
 
 ORDER = OrderFacts(
     operation="submit",
@@ -121,7 +122,7 @@ def test_which_outcomes_settle_an_order(journal: Journal, status: str, settles: 
 
 
 def test_a_refused_order_is_settled_at_once_and_says_why(journal: Journal) -> None:
-    journal.refused(ORDER, "dry run")
+    journal.refused(ORDER, Refusal(code="dry_run", text="dry run"))
     assert journal.unsettled() == []
     (intent,) = journal.intents(ORDER.client_order_id)
     assert intent["refused"] == "dry run"

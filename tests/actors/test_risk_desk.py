@@ -24,6 +24,7 @@ from actors.guards.core.snapshot import (
 )
 from actors.records.rows import FillRow
 from strategies.messages import Action, Verdict
+from strategies.refusals import Refusal
 from strategies.verdicts import board_of
 from tests.actors.tiny_guards import RULE, A, Loss, LossParams, Table
 from tests.fills import a_fill
@@ -82,7 +83,7 @@ def test_nothing_is_shown_before_the_account_is_known():
     table.look("1000")
     table.desk.erred("sweep", "no answer")
     assert table.seen == []
-    assert table.desk.hold(table.entry()) == (
+    assert str(table.desk.hold(table.entry())) == (
         "halt_entries for now by desk: the account is not known yet"
     )
     table.account.known = True
@@ -131,8 +132,9 @@ def test_orders_that_leave_are_asked_and_entries_that_do_not_are_refused():
     table.desk.intended(table.entry("-2", price=Decimal("9.5")))
     table.desk.intended(table.entry(operation="cancel", is_exit=True))
     table.desk.intended(table.entry(operation="modify"))
-    table.desk.refused(table.entry(), "too large")
-    table.desk.refused(table.entry(operation="cancel", is_exit=True), "a dry run")
+    dry = Refusal(code="dry_run", text="a dry run")
+    table.desk.refused(table.entry(), Refusal(code="gate", text="too large"))
+    table.desk.refused(table.entry(operation="cancel", is_exit=True), dry)
     asked, refused = table.seen[1:]
     assert isinstance(asked, OrderRequested)
     assert (asked.quantity, asked.price, asked.is_exit) == (Decimal(-2), Decimal("9.5"), False)
@@ -207,7 +209,7 @@ def test_what_an_event_sets_off_is_said_once_the_engine_is_done_and_held_before(
     table.look("1000")
     table.desk.filled(fill("1", "10"))
     assert table.said == []
-    assert table.desk.hold(table.entry()) == "halt_entries by loss: traded"
+    assert str(table.desk.hold(table.entry())) == "halt_entries by loss: traded"
     assert table.desk.hold(table.entry(strategy="b")) is None
     table.done()
     assert [verdict.reason for verdict in table.said] == ["traded"]
@@ -225,7 +227,7 @@ def test_whoever_starts_late_sees_what_stands():
 # -- silence ---------------------------------------------------------------------------------------
 
 
-def silent(table: Table, monkeypatch, seconds: float) -> str | None:
+def silent(table: Table, monkeypatch, seconds: float) -> Refusal | None:
     """Return what the hold says so many seconds after the desk's last look."""
     real = time.monotonic_ns
     monkeypatch.setattr(time, "monotonic_ns", lambda: real() + round(seconds * SECOND))
@@ -240,21 +242,21 @@ def test_entries_stop_when_a_required_guard_is_silent_for_longer_than_its_heartb
     table.look("1000")
     assert silent(table, monkeypatch, 58) is None
     words = "halt_entries for now by two: it has been silent for more than 60 s"
-    assert silent(table, monkeypatch, 61) == words
+    assert str(silent(table, monkeypatch, 61)) == words
     table.look("1000")
     assert silent(table, monkeypatch, 58) is None
 
 
 def test_entries_wait_for_the_first_sign_of_a_required_guard():
     table = Table(Loss(), heartbeat_ns=60 * SECOND)
-    assert "silent" in (table.desk.hold(table.entry()) or "")
+    assert "silent" in str(table.desk.hold(table.entry()))
 
 
 def test_what_happens_is_no_sign_of_life(monkeypatch):
     table = Table(Loss(), heartbeat_ns=1)
     table.look("1000")
     table.desk.erred("sweep", "no answer")
-    assert "silent" in (silent(table, monkeypatch, 1) or "")
+    assert "silent" in str(silent(table, monkeypatch, 1))
 
 
 def test_a_guard_that_is_not_required_may_be_silent(monkeypatch):

@@ -16,7 +16,7 @@ from nautilus_trader.model.identifiers import (
     TraderId,
 )
 
-from actors.desk.venue_responses import GIVEN_UP, answer_of
+from actors.desk.venue_responses import answer_of
 from actors.guards.core.snapshot import ErrorEvent, Input, Refused, VenueResponse
 from tests.actors.tiny_guards import Loss
 from tests.builders_engine import A, Candles, Script, at, play, trading
@@ -89,9 +89,9 @@ def test_a_change_that_the_gate_refuses_is_no_answer_either():
 @pytest.mark.parametrize(
     ("reason", "kind"),
     [
-        (GIVEN_UP, ErrorEvent),
+        ("UNKNOWN", ErrorEvent),
         ("insufficient balance", VenueResponse),
-        ("order gate: too large", type(None)),
+        ("[gate] too large", type(None)),
     ],
 )
 def test_silence_of_the_venue_is_an_error_and_no_rejection(reason, kind):

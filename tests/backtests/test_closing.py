@@ -466,7 +466,7 @@ def test_a_halt_that_passes_leaves_entries_resting() -> None:
     script = Script(
         doing(
             (at(1), limit(OrderSide.BUY, "1", 50)),
-            (at(2, 600), saying(Action.HALT_ENTRIES, passing=True)),
+            (at(2, 600), saying(Action.HALT_ENTRIES, transient=True)),
         )
     )
     assert len(Played(script).left_alive()) == 1

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backtests.guard_costs import ALL, acting, guard_costs
-from backtests.results.refusals import held_back, refused_orders, refuser
+from backtests.results.refusals import held_back
 from backtests.results.result import read
 from backtests.results.tables import SCHEMAS
 from backtests.run import Outcome, Prepared, prepare, run
@@ -23,7 +23,7 @@ from backtests.session import backtest_document
 from config.documents import Backtest
 from config.validate import checked
 from perpdesk import build_app
-from strategies.messages import Action, Decision, Target, Verdict, encode, refused_by
+from strategies.messages import Decision, Target, encode
 from tests.backtests.planned import write_planned
 from tests.builders_engine import A
 
@@ -194,36 +194,11 @@ def test_costs_can_be_left_out(tmp_path):
 # -- who refused -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("action", [a for a in Action if a != Action.NONE])
-@pytest.mark.parametrize("passing", [False, True])
-@pytest.mark.parametrize(
-    "around", ["{}", "order gate: {}", "another order of its list was refused: {}"]
-)
-def test_a_refusal_names_its_guard(action, passing, around):
-    said = Verdict(action=action, guard="x7", reason="halt_entries by other: said", passing=passing)
-    assert refuser(around.format(refused_by(said))) == "x7"
-
-
-def test_a_shrunk_desks_refusal_names_its_guard():
-    words = (
-        "order gate: gross exposure 4000.00 would exceed 2500.00 "
-        "(5 x equity 1000.00 x 0.5, shrink by tiers: drawdown of 5 %)"
-    )
-    assert refuser(words) == "tiers"
-
-
-@pytest.mark.parametrize("reason", ["", "rebalance", "order gate: quantity is zero", "sold by me"])
-def test_what_no_guard_refused_names_none(reason):
-    assert refuser(reason) is None
-    assert refused_orders([reason]) == {}
-
-
 def test_what_strategies_held_back_is_counted_but_not_their_exits():
-    halted = "halt_entries by daily: 3 % lost"
     targets = (
-        Target(instrument="a", order="0", reason=halted),
+        Target(instrument="a", order="0", held_back_by="daily"),
         # Turned short by the decision, cut down to the exit.
-        Target(instrument="b", order="-2", reason=halted),
+        Target(instrument="b", order="-2", held_back_by="daily"),
         Target(instrument="c", order="0", reason="inside the no-trade band"),
     )
     decision = Decision(

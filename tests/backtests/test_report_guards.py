@@ -307,7 +307,7 @@ def test_positions_that_a_flatten_closed_are_counted(scope, begin, end, closed):
 def test_orders_that_a_guard_refused_are_counted():
     record = small_record()
     orders = record.tables["orders"].to_pylist()
-    denied = {"status": "DENIED", "filled": "0", "reason": "order gate: flatten by max: 3 % lost"}
+    denied = {"status": "DENIED", "filled": "0", "refused_by": "max"}
     orders += [orders[0] | denied | {"client_order_id": f"O-{n}-{n}"} for n in (7, 8)]
     rest = (record.tables[name] for name in TABLES[1:])
     assert acts([], table("orders", orders), *rest) == {"max": Acts(refused=2)}

@@ -9,6 +9,7 @@ import pytest
 
 from actors.records.rows import OrderRow
 from config.documents.watch import Policies
+from live_nodes.bybit.facts import refused
 from live_nodes.practice.exchange.model import FINAL_STATUSES
 from live_nodes.reconcile.recovery_rules import (
     OVERLAP_NS,
@@ -18,6 +19,7 @@ from live_nodes.reconcile.recovery_rules import (
     since_when,
     sort_open_orders,
 )
+from strategies.refusals import Refusal
 from tests.live_nodes.venue_by_hand import BTC, MINE, SECOND, order
 
 
@@ -116,3 +118,17 @@ def test_from_when_on_executions_are_asked_for(
         [None if ts is None else later(ts) for ts in known],
     )
     assert found == (None if since is None else later(since) - OVERLAP_NS)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "transient"),
+    [
+        ("EC_PostOnlyWillTakeLiquidity", "post_only", False),
+        ("EC_NoImmediateQtyToFill", "nothing_to_take", False),
+        ("Too many visits!", "busy", True),
+        ("retCode 10016: Server error", "busy", True),
+        ("ab not enough for new order", "venue", False),
+    ],
+)
+def test_bybits_words_become_codes_once(words: str, code: str, transient: bool) -> None:
+    assert refused(words) == Refusal(code=code, text=words, transient=transient)  # type: ignore[arg-type]

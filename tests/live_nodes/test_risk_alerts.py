@@ -65,8 +65,8 @@ def test_each_scope_is_told_for_itself() -> None:
     "verdict",
     [
         Verdict(action=Action.SHRINK, guard="tiers", multiplier=0.5),
-        Verdict(action=Action.HALT_ENTRIES, guard="funding", passing=True),
-        Verdict(action=Action.HALT_ENTRIES, guard="node.links", reason="trade link down"),
+        Verdict(action=Action.HALT_ENTRIES, guard="funding", transient=True),
+        Verdict(action=Action.HALT_ENTRIES, guard="node.links", transient=True),
         Verdict(action=Action.HALT_ENTRIES, guard="node.position", reason="differs"),
         Verdict(action=Action.NONE, guard="daily"),
     ],

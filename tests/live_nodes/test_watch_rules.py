@@ -36,6 +36,7 @@ def test_entries_halt_while_a_link_of_the_account_is_down() -> None:
     assert halt is not None
     assert (halt.action, halt.scope, halt.guard) == (Action.HALT_ENTRIES, "desk", "node.links")
     assert halt.reason == "trade link down"
+    assert halt.transient
     both = link_verdict({"private": False, "trade": False})
     assert both is not None
     assert both.reason == "private and trade link down"
@@ -69,6 +70,7 @@ def test_an_instrument_nobody_explains_halts_alone_and_once() -> None:
     ]
     halts = position_verdicts(findings)
     assert [halt.scope for halt in halts] == [f"instrument:{BTC}", f"instrument:{ETH}"]
+    assert not any(halt.transient for halt in halts)
     assert halts[0].reason == "the venue holds 1, our books hold 0"
 
 

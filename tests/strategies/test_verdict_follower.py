@@ -206,7 +206,7 @@ def test_under_a_halt_entries_that_rest_or_wait_are_taken_back_at_once(action):
 @pytest.mark.parametrize(
     "step",
     [
-        verdict(Action.HALT_ENTRIES, passing=True),
+        verdict(Action.HALT_ENTRIES, transient=True),
         verdict(Action.SHRINK, multiplier=0.5),
         verdict(Action.HALT_ENTRIES, scope="strategy:other"),
     ],
@@ -260,7 +260,7 @@ def test_a_rejected_order_of_the_closer_does_not_hold_a_plan_back():
                     order_id("bt", "rev", closers_session(START), 1)
                 ),
                 strategy.cache.accounts()[0].id,
-                "10006 Too many visits",
+                "[busy transient] 10006 Too many visits",
                 UUID4(),
                 0,
                 0,

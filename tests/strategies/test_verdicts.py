@@ -1,10 +1,16 @@
 """Which verdicts stand: no engine."""
 
+from typing import get_args
+
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from nautilus_trader.common.component import MessageBus, TestClock
 from nautilus_trader.model.identifiers import TraderId
 
-from strategies.messages import Action, Verdict, passes, refused_by
+from strategies.messages import Action, Verdict, encode
+from strategies.refusals import Code, Refusal, as_reason, readable, refusal_of
 from strategies.verdicts import FIRST, VerdictBoard, board_of, halted_for_now
 
 DESK = ("desk", "strategy:rev")
@@ -55,30 +61,53 @@ def test_no_time_ends_a_verdict_but_only_its_guard():
 @pytest.mark.parametrize(
     ("verdict", "for_now"),
     [
-        (halt(guard="node.links"), True),
+        (halt(guard="node.links"), False),
         (halt(guard="drawdown"), False),
-        (halt(guard="funding", passing=True), True),
-        (Verdict(action=Action.SHRINK, guard="spread", passing=True), False),
-        (Verdict(action=Action.SHRINK, multiplier=0.5, guard="node.links"), False),
+        (halt(guard="funding", transient=True), True),
+        (Verdict(action=Action.SHRINK, guard="spread", transient=True), False),
     ],
 )
-def test_only_a_halt_that_says_so_or_is_of_the_node_itself_passes(verdict, for_now):
+def test_only_a_halt_that_says_so_is_transient(verdict, for_now):
     assert halted_for_now([Verdict(action=Action.NONE), verdict]) is for_now
 
 
+def test_a_verdict_keeps_its_name_in_journals_of_earlier_versions():
+    old = b'{"action":2,"guard":"funding","passing":true}'
+    assert msgspec.json.decode(old, type=Verdict) == halt(guard="funding", transient=True)
+    assert b'"passing":true' in encode(halt(guard="funding", transient=True))
+
+
+REFUSALS = st.builds(
+    Refusal,
+    code=st.sampled_from(get_args(Code)),
+    text=st.text(),
+    guard=st.from_regex(r"[a-z0-9.]{0,12}", fullmatch=True),
+    transient=st.booleans(),
+)
+
+
+@given(REFUSALS)
+def test_a_refusal_comes_back_from_an_events_reason(refusal):
+    assert refusal_of(as_reason(refusal)) == refusal
+    assert readable(as_reason(refusal)) == refusal.words
+
+
 @pytest.mark.parametrize(
-    ("verdict", "again"),
+    ("reason", "how", "code"),
     [
-        (halt(guard="node.feed", reason="silent"), True),
-        (halt(guard="funding", reason="settles in 2 min", passing=True), True),
-        (halt(guard="funding", reason="settles in 2 min"), False),
-        # Words of a reason are the guard's own and promise nothing.
-        (halt(guard="drawdown", reason="stays out for now by choice"), False),
-        (halt(guard="drawdown", reason="stays: out for now by choice"), False),
+        ("UNKNOWN", {}, "no_answer"),
+        ("insufficient balance", {}, "venue"),
+        ("[made up] by the venue", {}, "venue"),
+        ("[unheard guard=x transient] of", {}, "venue"),
+        # Words promise nothing.
+        ("order gate: halt_entries for now by funding: soon", {}, "venue"),
+        ("POST_ONLY LIMIT BUY order would have been a TAKER", {"post_only": True}, "post_only"),
+        ("Exceeded MAX_ORDER_SUBMIT_RATE", {"denied": True}, "engine"),
     ],
 )
-def test_a_refusal_says_whether_it_may_be_tried_again(verdict, again):
-    assert passes(f"order gate: {refused_by(verdict)}") is again
+def test_what_has_no_header_is_the_engines_or_the_venues(reason, how, code):
+    assert refusal_of(reason, **how) == Refusal(code=code, text=reason)
+    assert readable(reason) == reason
 
 
 def test_the_board_says_what_a_verdict_replaced():

@@ -141,7 +141,7 @@ def _verdict(latches: list[Latch], guard: str, transient: bool) -> Verdict:
         reason=latch.reason,
         measured=latch.measured,
         limit=latch.limit,
-        passing=transient and latch.release != "manual",
+        transient=transient and latch.release != "manual",
     )
 
 

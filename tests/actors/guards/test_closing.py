@@ -186,8 +186,7 @@ def test_under_a_halt_entries_are_taken_back_and_exits_stay(action: Action) -> N
 @pytest.mark.parametrize(
     "verdict",
     [
-        Verdict(action=Action.HALT_ENTRIES, guard="funding", passing=True),
-        Verdict(action=Action.HALT_ENTRIES, guard="node.links"),
+        Verdict(action=Action.HALT_ENTRIES, guard="funding", transient=True),
         Verdict(action=Action.SHRINK, multiplier=0.5, guard="drawdown"),
     ],
 )

@@ -57,7 +57,7 @@ def test_the_verdict_says_when_it_ends_and_that_it_passes() -> None:
     player = gate()
     close(player, -3, NOON)
     verdict = player.verdict(SCOPE)
-    assert (verdict.until, verdict.passing) == (NOON + 5 * SECOND, True)
+    assert (verdict.until, verdict.transient) == (NOON + 5 * SECOND, True)
     assert verdict.reason == "5 s between a losing trade and the next, 5 s of them left"
     assert (verdict.measured, verdict.limit) == (0, 5)
 

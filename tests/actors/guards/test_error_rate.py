@@ -34,7 +34,7 @@ def test_the_limit_itself_stops_the_desk(errors: int, action: str) -> None:
 def test_the_verdict_says_how_many_and_where_the_last_came_from() -> None:
     verdict = player().observe(*(erred(NOON + n, "journal") for n in range(5))).verdict()
     assert verdict.reason == "5 errors within 1m; the last: journal"
-    assert (verdict.measured, verdict.limit, verdict.passing) == (5, 5, False)
+    assert (verdict.measured, verdict.limit, verdict.transient) == (5, 5, False)
 
 
 def test_it_pauses_five_minutes_and_longer_while_errors_go_on() -> None:

@@ -55,7 +55,7 @@ def test_the_window_is_exact_for_pulses_and_for_orders(away: int, inside: bool) 
     assert (player.ask(asked(ts=now)) is not None) == inside
     if inside:
         verdict = player.verdict(SCOPE)
-        assert (verdict.until, verdict.passing) == (EIGHT + 3 * MINUTE, True)
+        assert (verdict.until, verdict.transient) == (EIGHT + 3 * MINUTE, True)
 
 
 def test_the_verdict_says_how_far_the_settlement_is() -> None:

@@ -239,7 +239,7 @@ def test_a_verdict_may_be_over_by_time_when_the_last_of_its_halts_may(ends, unti
 )
 def test_a_halt_that_waits_for_the_trader_does_not_pass_by_itself(transient, until, passes):
     found = verdicts((latch(Action.HALT_ENTRIES, until),), "g", transient=transient)
-    assert found["desk"].passing is passes
+    assert found["desk"].transient is passes
 
 
 def test_latches_survive_being_written_down():

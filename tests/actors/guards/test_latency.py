@@ -27,7 +27,7 @@ def test_events_that_come_too_late_stop_entries(delay: int, admitted: bool) -> N
 def test_the_verdict_says_how_late() -> None:
     verdict = gate().observe(markets(delay_ns=250 * MS)).verdict(SCOPE)
     assert verdict.reason == "events come 250 ms late, limit 80ms"
-    assert (verdict.measured, verdict.limit, verdict.passing) == (0.25, 0.08, True)
+    assert (verdict.measured, verdict.limit, verdict.transient) == (0.25, 0.08, True)
 
 
 def test_it_ends_once_events_come_earlier_by_the_hysteresis() -> None:

@@ -46,7 +46,7 @@ def test_it_ends_with_the_silence() -> None:
     player = Gate(stale_feed.RULE, StaleFeedParams()).observe(markets(silent_ns=30 * SECOND))
     verdict = player.verdict(SCOPE)
     assert verdict.reason == "silent for 30.0 s, limit 10s"
-    assert (verdict.measured, verdict.limit, verdict.passing) == (30, 10, True)
+    assert (verdict.measured, verdict.limit, verdict.transient) == (30, 10, True)
     assert player.observe(markets(silent_ns=0)).action(SCOPE) == "none"
 
 
@@ -70,7 +70,7 @@ def test_after_a_crossed_book_entries_pause_for_two_seconds() -> None:
     player = Gate(crossed_book.RULE, CrossedBookParams()).observe(markets(NOON, bid=101, ask=100))
     verdict = player.verdict(SCOPE)
     assert verdict.reason == "the bid is 1 above the ask"
-    assert (verdict.until, verdict.passing) == (NOON + 2 * SECOND, True)
+    assert (verdict.until, verdict.transient) == (NOON + 2 * SECOND, True)
     player.observe(markets(NOON + 2 * SECOND - 1, bid=99, ask=100))
     assert player.action(SCOPE) == "halt_entries"
     player.observe(markets(NOON + 2 * SECOND, bid=99, ask=100))
@@ -113,7 +113,7 @@ def closed(*windows: Window, **params: object) -> Gate:
 def test_entries_stop_while_the_venue_says_that_it_is_closed() -> None:
     player = closed().observe(look(maintenance="system upgrade"))
     verdict = player.verdict()
-    assert (player.action(), verdict.reason, verdict.passing) == (
+    assert (player.action(), verdict.reason, verdict.transient) == (
         "halt_entries",
         "system upgrade",
         True,

@@ -77,7 +77,7 @@ def test_a_halt_for_knocking_does_not_pass_by_itself() -> None:
     for _ in range(3):
         player.ask(asked())
     verdict = player.verdict("strategy:a")
-    assert (verdict.passing, verdict.until) == (False, None)
+    assert (verdict.transient, verdict.until) == (False, None)
     assert verdict.reason == "2 orders of a within a minute were too many for its rate"
     player.accept("strategy:a")
     assert player.observe(look(NOON + SECOND)).action("strategy:a") == "none"

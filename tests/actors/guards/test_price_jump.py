@@ -43,7 +43,7 @@ def test_the_pause_lasts_five_minutes_and_passes() -> None:
     player = gate().observe(markets(NOON, price=100), markets(NOON + SECOND, price=110))
     verdict = player.verdict(SCOPE)
     assert verdict.reason == "moved 10 % within 10s, limit 5 %"
-    assert (verdict.until, verdict.passing) == (NOON + SECOND + 5 * MINUTE, True)
+    assert (verdict.until, verdict.transient) == (NOON + SECOND + 5 * MINUTE, True)
     player.observe(markets(NOON + 2 * SECOND, price=110))
     player.observe(markets(NOON + SECOND + 5 * MINUTE - 1, price=110))
     assert player.action(SCOPE) == "halt_entries"

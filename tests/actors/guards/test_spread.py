@@ -48,7 +48,7 @@ def test_the_verdict_says_how_wide_and_that_it_passes() -> None:
     verdict = player.verdict(SCOPE)
     assert verdict.reason == "the spread is 5 ticks, at most 3"
     assert (verdict.measured, verdict.limit) == (5, 3)
-    assert (verdict.passing, verdict.until) == (True, None)
+    assert (verdict.transient, verdict.until) == (True, None)
 
 
 def test_it_ends_once_the_spread_is_narrower_by_the_hysteresis() -> None:

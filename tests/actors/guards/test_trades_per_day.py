@@ -53,7 +53,7 @@ def test_the_day_ends_for_an_instrument_when_its_last_trade_is_closed() -> None:
     assert (player.action(SCOPE), verdict.measured, verdict.limit) == ("halt_entries", 2, 2)
     assert verdict.until == at(1)
     assert verdict.reason == "2 trades opened today, limit 2"
-    assert not verdict.passing
+    assert not verdict.transient
     assert player.readings[0].until == at(1)
     assert player.action(f"instrument:{ETH}") == "none"
 

@@ -184,6 +184,7 @@ def test_a_link_that_is_down_puts_the_decision_off_until_it_is_back():
     down = Verdict(
         action=Action.HALT_ENTRIES,
         guard="node.links",
+        transient=True,
         reason="trade link down",
     )
     up = Verdict(action=Action.NONE, guard="node.links")

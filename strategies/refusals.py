@@ -1,0 +1,165 @@
+"""Why an order was refused, as data. Pure.
+
+The engine's events carry one string, ``reason``. What we refuse ourselves, and what the adapter and
+the simulated venue translate, begins with a header that `refusal_of` reads back:
+
+    [halt_entries guard=node.links transient] trade link down
+
+Nothing decides by the words behind it. ``str(refusal)`` is what reports and journals show.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, get_args
+
+import msgspec
+
+from strategies.messages import Verdict
+
+Code = Literal[
+    "shrink",
+    "halt_entries",
+    "reduce_only",
+    "flatten",
+    "gate",
+    "exposure",
+    "dry_run",
+    "no_answer",
+    "never_arrived",
+    "post_only",
+    "nothing_to_take",
+    "busy",
+    "venue",
+    "engine",
+]
+"""Why. The first four name the action of the verdict that stands against the order; ``gate`` is
+another rule of the order gate, ``exposure`` its limit on gross exposure, ``dry_run`` a node that
+sends nothing. ``no_answer``: the engine gave up waiting, the order may still be at the venue.
+``never_arrived``: the venue was asked and can't receive it any more, so that it may be sent again.
+``post_only``: it would have taken. ``nothing_to_take``: an immediate order found nothing. ``busy``:
+the venue had no time for it. ``venue`` and ``engine`` are all else that these refuse."""
+
+GATE = "order gate: "
+"""Before the words of what the order gate kept back, which the venue never received."""
+NO_ANSWER = "UNKNOWN"
+"""The engine's reason for an order that it rejects because nobody answered."""
+_VERDICTS = frozenset({"shrink", "halt_entries", "reduce_only", "flatten"})
+_AT_GATE = _VERDICTS | {"gate", "exposure", "dry_run"}
+_TRANSIENT = frozenset({"never_arrived", "busy"})
+_CODES = frozenset(get_args(Code))
+_HEADER = re.compile(r"\[([a-z_]+)(?: guard=([^\s\]]+))?( transient)?\] (.*)", re.DOTALL)
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """One refusal.
+
+    Parameters
+    ----------
+    code : Code
+        What kind of refusal.
+    text : str
+        For a person.
+    guard : str
+        Key of the guard behind it, empty where none is.
+    transient : bool
+        Whether the order may be tried again later: what refused it passes by itself.
+    """
+
+    code: Code
+    text: str
+    guard: str = ""
+    transient: bool = False
+
+    def __str__(self) -> str:
+        """Return the words for a person, without the order gate's name before them."""
+        if self.code not in _VERDICTS:
+            return self.text
+        now = " for now" if self.transient else ""
+        return f"{self.code}{now} by {self.guard}: {self.text}"
+
+    @property
+    def words(self) -> str:
+        """What an event's ``reason`` says to a person: the order gate's refusals name it."""
+        return f"{GATE}{self}" if self.at_gate else str(self)
+
+    @property
+    def at_gate(self) -> bool:
+        """Whether the order gate refused it, so that the venue never received it."""
+        return self.code in _AT_GATE
+
+
+def refused_by(verdict: Verdict) -> Refusal:
+    """Return the refusal of an entry that a verdict stands against.
+
+    Examples
+    --------
+    >>> from strategies.messages import Action
+    >>> str(refused_by(Verdict(action=Action.FLATTEN, guard="drawdown", reason="12 % lost")))
+    'flatten by drawdown: 12 % lost'
+    """
+    code: Code = verdict.action.name.lower()  # type: ignore[assignment]
+    return Refusal(code=code, text=verdict.reason, guard=verdict.guard, transient=verdict.transient)
+
+
+def from_venue(code: Code, text: str) -> Refusal:
+    """Return what the venue refused in its own words."""
+    return Refusal(code=code, text=text, transient=code in _TRANSIENT)
+
+
+def as_reason(refusal: Refusal) -> str:
+    """Return the refusal as the ``reason`` of an engine's event.
+
+    Examples
+    --------
+    >>> as_reason(Refusal(code="halt_entries", guard="funding", transient=True, text="soon"))
+    '[halt_entries guard=funding transient] soon'
+    """
+    guard = f" guard={refusal.guard}" if refusal.guard else ""
+    now = " transient" if refusal.transient else ""
+    return f"[{refusal.code}{guard}{now}] {refusal.text}"
+
+
+def refusal_of(reason: str, *, denied: bool = False, post_only: bool = False) -> Refusal:
+    """Return the refusal that an event's ``reason`` brings.
+
+    Parameters
+    ----------
+    reason : str
+        Of the event. Without a header it is the engine's or the venue's own.
+    denied : bool
+        Whether the engine refused the order before it left.
+    post_only : bool
+        The event's ``due_post_only``, which the simulated venue sets.
+
+    Examples
+    --------
+    >>> refusal_of("[busy transient] 10006 Too many visits!").code
+    'busy'
+    >>> refusal_of("insufficient balance").code
+    'venue'
+    """
+    match = _HEADER.fullmatch(reason)
+    if match is not None and match[1] in _CODES:
+        code: Code = match[1]  # type: ignore[assignment]
+        return Refusal(
+            code=code, guard=match[2] or "", transient=match[3] is not None, text=match[4]
+        )
+    if denied:
+        return Refusal(code="engine", text=reason)
+    if post_only:
+        return Refusal(code="post_only", text=reason)
+    return Refusal(code="no_answer" if reason == NO_ANSWER else "venue", text=reason)
+
+
+def readable(reason: str) -> str:
+    """Return an event's ``reason`` without its header, for reports, journals and logs.
+
+    Examples
+    --------
+    >>> readable("[halt_entries guard=loss] 3 % lost")
+    'order gate: halt_entries by loss: 3 % lost'
+    >>> readable("insufficient balance")
+    'insufficient balance'
+    """
+    return refusal_of(reason).words
