@@ -60,7 +60,9 @@ def acts(
         As in `backtests.results.tables`.
     """
     denied = orders.filter(pc.equal(orders.column("status"), "DENIED"))
-    refused = Counter(filter(None, denied.column("refused_by").to_pylist()))
+    # Results of earlier versions don't say who refused.
+    known = "refused_by" in denied.column_names
+    refused = Counter(filter(None, denied.column("refused_by").to_pylist() if known else ()))
     kept = held_back(decisions.column("payload").to_pylist())
     closed = _closed(found, orders, fills, positions)
     keys = sorted({span.guard for span in found} | refused.keys() | kept.keys())
