@@ -17,6 +17,8 @@ import msgspec
 from config.errors import InputError, did_you_mean
 
 ROOMS = ("strategies", "actors")
+SHIPPED = ("strategies", "actors.guards")
+"""Packages with a component in a file of its own."""
 _ABSTRACT: dict[type[Any], bool] = {}
 _ADDRESS = re.compile(r"^([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)$", re.ASCII)
 
@@ -72,9 +74,14 @@ def resolve(use: str, allow: Iterable[str] = ()) -> type[Any]:
             " (a document allows more under the key allow)",
             f"{near}.{rest}:{class_name}" if near else "",
         )
-    module = _import(module_name, class_name)
+    try:
+        module = _import(module_name, class_name)
+    except AddressError:
+        _tell_new_address(use, class_name)
+        raise
     found = getattr(module, class_name, None)
     if found is None:
+        _tell_new_address(use, class_name)
         near = did_you_mean(class_name, (cls.__name__ for cls in classes_of(module)))
         raise AddressError(
             f"module {module_name} has no class {class_name}",
@@ -116,8 +123,8 @@ def classes_of(module: Any) -> list[type[Any]]:
 
 def shipped() -> Iterator[str]:
     """Yield the addresses of the project's components, sorted; the shells in `base` are none."""
-    for room in ROOMS:
-        if importlib.util.find_spec(room) is None:
+    for room in SHIPPED:
+        if importlib.util.find_spec(room.partition(".")[0]) is None:
             continue
         package = importlib.import_module(room)
         for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
@@ -126,6 +133,13 @@ def shipped() -> Iterator[str]:
             module = importlib.import_module(f"{room}.{found.name}")
             for cls in sorted(classes_of(module), key=lambda cls: cls.__name__):
                 yield f"{module.__name__}:{cls.__name__}"
+
+
+def _tell_new_address(use: str, class_name: str) -> None:
+    """Raise with the new address of a class that has moved since the document was written."""
+    for address in shipped():
+        if address.endswith(f":{class_name}") and use.startswith(ROOMS):
+            raise AddressError(f"{use} has moved: write {address}")
 
 
 def _import(module_name: str, class_name: str) -> Any:

@@ -31,7 +31,7 @@ from nautilus_trader.model.objects import Currency, Money, Price, Quantity
 from nautilus_trader.model.orders import Order
 from nautilus_trader.trading.strategy import Strategy
 
-from actors.desk.guard import Guard
+from actors.desk.guard import GuardActor
 from backtests.engine.build import Desk, build, subscribe
 from backtests.engine.engine_costs import mended
 from backtests.engine.feed import PRINT_DELAY_NS, Grid, Settlement, Slice
@@ -296,7 +296,7 @@ def desk_of(
     *scripts: Script,
     before: Mapping[str, float] | None = None,
     prints_to_wait: int = 1,
-    guards: Mapping[str, Guard] | None = None,
+    guards: Mapping[str, GuardActor] | None = None,
     risk: Risk | None = None,
 ) -> Desk:
     """Build the desk by the factory of backtests; ``before`` are closes before the window."""
@@ -328,7 +328,7 @@ def play(
     facts: Mapping[str, Mapping[str, Any]] | None = None,
     before: Mapping[str, float] | None = None,
     prints_to_wait: int = 1,
-    guards: Mapping[str, Guard] | None = None,
+    guards: Mapping[str, GuardActor] | None = None,
     risk: Risk | None = None,
     hear: Mapping[str, Callable[[Any], None]] | None = None,
     **cut: Any,

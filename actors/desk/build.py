@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from actors.desk.guard import Guard
+from actors.desk.guard import GuardActor
+from actors.guards.core.guard import Guard
 from config.components import resolve
 from config.documents.setup import Setup
 from config.params import build_params
 
 
-def guards_of(setup: Setup) -> dict[str, Guard]:
+def guards_of(setup: Setup) -> dict[str, GuardActor]:
     """Return the enabled guards by key, in the document's order.
 
     Raises
@@ -18,11 +19,15 @@ def guards_of(setup: Setup) -> dict[str, Guard]:
     DocumentErrors
         When parameters are wrong.
     """
-    made = {}
+    made: dict[str, GuardActor] = {}
     for key, component in setup.actors.items():
         if not component.enabled:
             continue
         cls = resolve(component.use, setup.allow)
+        params = cls.Config(**build_params(cls, component.params))
         if issubclass(cls, Guard):
-            made[key] = cls(key, cls.Config(**build_params(cls, component.params)))
+            made[key] = GuardActor(key, cls(params))
+        elif issubclass(cls, GuardActor):
+            # Its shell does more, and it makes its guard itself.
+            made[key] = cls(key, params)
     return made

@@ -1,22 +1,21 @@
-"""The shell in which Nautilus runs a guard: it carries a pure rule. Engine-specific.
+"""The actor in which Nautilus runs a guard, whichever it is. Engine-specific.
 
-Each thing seen goes rule, latches, state, verdict: the state is kept before anything follows from
-it. The desk (`actors.desk.risk_desk`) shows all guards a thing first and lets them speak
-afterwards, so
-that what their verdicts set off reaches every guard behind it, in the same order.
+Each input goes guard, latches, state, verdict: the state is kept before anything follows from it.
+The desk (`actors.desk.risk_desk`) shows an input to all guards first and lets them publish
+afterwards, so that what their verdicts set off reaches every guard behind it, in the same order.
 """
 
 from __future__ import annotations
 
 import traceback
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from nautilus_trader.common.actor import Actor
 from nautilus_trader.common.config import ActorConfig
 
 from actors.desk.guard_state import FAILED, READINGS, STATE, UNKEPT, Kept, Shown
-from actors.guards.core.guard import Rule
+from actors.guards.core.guard import Guard
 from actors.guards.core.halts import Latch, Latches, released, step, verdicts
 from actors.guards.core.limits import Reading
 from actors.guards.core.params import GuardParams
@@ -34,26 +33,24 @@ SEEN = "risk.seen"
 _SHOWN_EVERY = 1_000_000_000
 
 
-class Guard(Actor):
-    """A guard: derived classes name their parameters and their rule, and say what they are for.
+class GuardActor(Actor):
+    """Runs a guard on the bus.
 
     Parameters
     ----------
     key : str
         The component's key in the document.
-    params : GuardParams
-        Of the derived class's ``Config``.
+    guard : Guard
+        Measures and admits.
     """
 
-    Config: ClassVar[type[GuardParams]]
-    rule: ClassVar[Rule]
-
-    def __init__(self, key: str, params: GuardParams) -> None:
+    def __init__(self, key: str, guard: Guard[Any, Any]) -> None:
         super().__init__(ActorConfig(component_id=f"guard-{key}"))
         self.key = key
-        self.params = params
-        self._heard = self.rule.events | {Snapshot}
-        self.rule_state: msgspec.Struct | None = None
+        self.guard = guard
+        self.params: GuardParams = guard.params
+        self._observed = guard.events | {Snapshot}
+        self.guard_state: msgspec.Struct | None = None
         self.latches: Latches = ()
         self.readings: tuple[Reading, ...] = ()
         self.failed = ""
@@ -85,7 +82,7 @@ class Guard(Actor):
         except msgspec.MsgspecError as error:
             raise DeskError(
                 f"guard {self.key}: what it kept is not of this version of "
-                f"{type(self).__qualname__}: {error}; under another key it starts anew"
+                f"{type(self.guard).__qualname__}: {error}; under another key it starts anew"
             ) from error
 
     def _load(self, store: StateStore) -> None:
@@ -93,7 +90,7 @@ class Guard(Actor):
         if kept is not None:
             found = msgspec.json.decode(kept, type=Kept)
             self.latches = found.latches
-            self.rule_state = msgspec.json.decode(found.state, type=self.rule.state | None)
+            self.guard_state = msgspec.json.decode(found.state, type=self.guard.State | None)
             self.failed = next((x.reason for x in self.latches if x.key == FAILED), "")
         shown = store.load(READINGS)
         if shown is not None:
@@ -115,7 +112,7 @@ class Guard(Actor):
         assert self._desk is not None
         if self.failed:
             return
-        if type(seen) not in self._heard and not self._unkept:
+        if type(seen) not in self._observed and not self._unkept:
             return
         try:
             self._see(seen)
@@ -153,10 +150,10 @@ class Guard(Actor):
 
     def admits(self, asked: OrderRequested, snapshot: Snapshot) -> Refusal | None:
         """Return why an entry may not leave now; None when it may."""
-        if self.failed or self.rule_state is None:
+        if self.failed or self.guard_state is None:
             return None
         try:
-            reason = self.rule.admit(self.rule_state, asked, snapshot, self.params)
+            reason = self.guard.admit(self.guard_state, asked, snapshot)
         except Exception as error:  # noqa: BLE001 - whatever a rule raises halts entries
             self._fail(error, asked.ts)
             return not_admitted(self.key, self.failed, passing=False)
@@ -194,12 +191,12 @@ class Guard(Actor):
                 f"{self.key}: the limit is still reached: {'; '.join(still)}; release it with "
                 "--accept to measure anew from here"
             )
-        snapshot, state = self._desk.snapshot, self.rule_state
+        snapshot, state = self._desk.snapshot, self.guard_state
         if still and snapshot is None:
             raise GateRefused(f"{self.key}: the account is not known yet; try again in a moment")
         if accept and snapshot is not None and state is not None:
             for name in sorted({latch.scope for latch in ended}):
-                state = self.rule.released(state, snapshot, name, self.params)
+                state = self.guard.released(state, snapshot, name)
         self._keep(state, released(self.latches, scope))
         self.failed = next((x.reason for x in self.latches if x.key == FAILED), "")
         self._why = f"released: {reason}"
@@ -213,15 +210,15 @@ class Guard(Actor):
 
     def _see(self, seen: Input) -> None:
         assert self._desk is not None
-        state = self.rule_state
+        state = self.guard_state
         if state is None:
             if not isinstance(seen, Snapshot):
                 return
-            state = self.rule.start(self.params, seen)
-        state, readings = self.rule.step(state, seen, self.params)
+            state = self.guard.start(seen)
+        state, readings = self.guard.observe(state, seen)
         now = seen.now if isinstance(seen, Snapshot) else seen.ts
         latches = step(self.latches, readings, now, self.params)
-        if state is not self.rule_state or latches is not self.latches or self._unkept:
+        if state is not self.guard_state or latches is not self.latches or self._unkept:
             self._take(state, latches, now)
         if readings is not None:
             self.readings = readings
@@ -244,13 +241,13 @@ class Guard(Actor):
             if not self._unkept:
                 self.log.error(reason)
             self._unkept = True
-            self.rule_state, self.latches = state, _with(latches, _own(UNKEPT, reason, now))
+            self.guard_state, self.latches = state, _with(latches, _own(UNKEPT, reason, now))
 
     def _keep(self, state: msgspec.Struct | None, latches: Latches) -> None:
         if self._store is not None:
             raw = msgspec.Raw(msgspec.json.encode(state))
             self._store.save(STATE, msgspec.json.encode(Kept(raw, latches)))
-        self.rule_state, self.latches = state, latches
+        self.guard_state, self.latches = state, latches
 
     def _show(self, now: int) -> None:
         if self._store is None:
@@ -291,7 +288,7 @@ class Guard(Actor):
         # In memory first: a store that fails as well must not undo the halt.
         self.latches = _with(self.latches, _own(FAILED, self.failed, now))
         try:
-            self._keep(self.rule_state, self.latches)
+            self._keep(self.guard_state, self.latches)
         except DeskError as unkept:
             self.log.error(f"That it failed could not be written down: {unkept}")
 

@@ -25,7 +25,7 @@ from nautilus_trader.model.identifiers import ClientOrderId
 
 from actors.desk.arrival_prices import ArrivalPrices
 from actors.desk.books import Books
-from actors.desk.guard import SEEN, Guard, not_admitted, one_of
+from actors.desk.guard import SEEN, GuardActor, not_admitted, one_of
 from actors.desk.heartbeats import Heartbeats
 from actors.desk.open_exposure import OpenExposures
 from actors.desk.venue_responses import answer_of
@@ -70,7 +70,7 @@ class RiskDesk:
         Where equity and positions come from.
     books : Books
         Where each strategy's results come from.
-    guards : mapping of str to Guard
+    guards : mapping of str to GuardActor
         By key, from `actors.desk.build.guards_of`; each must still be `attach`-ed and added to the
         trader, before the strategies are.
     leverage : Decimal
@@ -104,7 +104,7 @@ class RiskDesk:
         kernel: Any,
         account: AccountView,
         books: Books,
-        guards: Mapping[str, Guard],
+        guards: Mapping[str, GuardActor],
         *,
         leverage: Decimal,
         later: Later,
@@ -125,7 +125,7 @@ class RiskDesk:
         self._later = later
         self.market = market
         self._instruments = tuple(sorted(instruments))
-        self.needs: frozenset[Need] = frozenset().union(*(g.rule.needs for g in guards.values()))
+        self.needs: frozenset[Need] = frozenset().union(*(g.guard.needs for g in guards.values()))
         required = [key for key, guard in guards.items() if guard.params.required]
         self.heartbeats = None if heartbeat_ns is None else Heartbeats(required, heartbeat_ns)
         self._early: list[DeskEvent] = []

@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.drill import Plan, Scene, Strange, plan, stage
+from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, inside
 from actors.guards.core.params import GuardParams, Span, span_ns
-from actors.guards.core.snapshot import Input, Mismatch, Snapshot
+from actors.guards.core.snapshot import DeskEvent, Mismatch, Snapshot
 
 Kind = Literal[
     "ghost_order",
@@ -60,40 +61,51 @@ class Differences(msgspec.Struct, frozen=True):
     found: tuple[Difference, ...] = ()
 
 
-def start(params: AccountMismatchParams, snapshot: Snapshot) -> Differences:
-    """Begin with none."""
-    return Differences()
+class AccountMismatch(Guard[AccountMismatchParams, Differences]):
+    """Stops entries when the venue says something else of the account than the desk's books.
 
-
-def step(
-    state: Differences, seen: Input, params: AccountMismatchParams
-) -> tuple[Differences, Readings]:
-    """Count what differs; what is exactly as old as the window counts no more.
-
-    After the clock went back, one that lies ahead still counts.
+    Until the trader has looked and releases it.
     """
-    window = span_ns(params.window)
-    if isinstance(seen, Mismatch):
-        if seen.kind not in params.kinds:
+
+    Config = AccountMismatchParams
+    State = Differences
+    unit = "differences"
+    events = frozenset({Mismatch})
+
+    def measure(self, state: Differences, snapshot: Snapshot) -> Measured[Differences]:
+        """Count what differs; what is exactly as old as the window counts no more.
+
+        After the clock went back, one that lies ahead still counts.
+        """
+        return self._counted(state, snapshot.now)
+
+    def on_event(self, state: Differences, event: DeskEvent) -> tuple[Differences, Readings]:
+        """Take in a difference of the kinds that count."""
+        params = self.params
+        if not isinstance(event, Mismatch) or event.kind not in params.kinds:
             return state, None
-        words = f"{seen.instrument}: {seen.detail}" if seen.instrument else seen.detail
-        found = (*state.found, Difference(seen.ts, seen.kind, words))[-params.count :]
-        state, now = Differences(found), seen.ts
-    elif isinstance(seen, Snapshot):
-        now = seen.now
-    else:
-        return state, None
-    young = tuple(one for one in state.found if now - one.ts < window)
-    if len(young) != len(state.found):
-        state = Differences(young)
-    return state, (_reading(young, params),)
+        words = f"{event.instrument}: {event.detail}" if event.instrument else event.detail
+        found = (*state.found, Difference(event.ts, event.kind, words))[-params.count :]
+        return self._counted(Differences(found), event.ts)
 
+    def _counted(self, state: Differences, now: int) -> Measured[Differences]:
+        window = span_ns(self.params.window)
+        young = tuple(one for one in state.found if now - one.ts < window)
+        if len(young) != len(state.found):
+            state = Differences(young)
+        return state, (_reading(young, self.params),)
 
-def released(
-    state: Differences, snapshot: Snapshot, scope: str, params: AccountMismatchParams
-) -> Differences:
-    """Count from none."""
-    return Differences()
+    def released(self, state: Differences, snapshot: Snapshot, scope: str) -> Differences:
+        """Count from none."""
+        return Differences()
+
+    def drill(self, scene: Scene) -> Plan:
+        """Trade by hand on the account, as often as the limit."""
+        by_hand = tuple(Strange(name, 0.01) for name in scene.instruments[: self.params.count])
+        words = f"{len(by_hand)} positions at the venue that are not the desk's"
+        halt = stage(self.params, scene.desk, *by_hand, within=2 * scene.sweep_s + 10.0)
+        # Insists where nobody traded by hand: there the node halts entries by itself.
+        return plan(self.params, words, scene.instruments[-1], halt)
 
 
 def _reading(found: tuple[Difference, ...], params: AccountMismatchParams) -> Reading:
@@ -110,12 +122,3 @@ def _reading(found: tuple[Difference, ...], params: AccountMismatchParams) -> Re
         multiplier=params.multiplier,
         reason=f"{number} differences to the venue within {params.window}{newest}",
     )
-
-
-RULE = Rule(
-    state=Differences,
-    start=start,
-    step=step,
-    released=released,
-    events=frozenset({Mismatch}),
-)

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
+from actors.guards.core.drill import Plan, Scene, grow
 from actors.guards.core.exposure import (
     GroupCaps,
     Share,
@@ -17,9 +18,9 @@ from actors.guards.core.exposure import (
     share_cap,
     worst_case,
 )
-from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.params import ActionName, GuardParams, Release
-from actors.guards.core.snapshot import Input, OrderRequested, Snapshot
+from actors.guards.core.snapshot import OrderRequested, Snapshot
 
 
 class AssetCap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,27 +77,48 @@ class AssetCapsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fie
         return problems
 
 
-def step(state: Nothing, seen: Input, params: AssetCapsParams) -> tuple[Nothing, Readings]:
-    """Measure each coin against its caps."""
-    if not isinstance(seen, Snapshot):
-        return state, None
-    coins: dict[str, dict[str, Decimal]] = {}
-    for name, value in net_values(seen).items():
-        coins.setdefault(asset_of(name), {})[name] = value
-    of_all = _caps(params, AssetCap(), seen.equity)
-    own = {coin: _caps(params, cap, seen.equity) for coin, cap in params.assets.items()}
-    groups = ((coin, coins[coin], own.get(coin, of_all)) for coin in sorted(coins))
-    return state, group_readings(groups, params)
+class AssetCaps(Guard[AssetCapsParams, Nothing]):
+    """Keeps what is held of one coin below a share of equity, spot and perpetuals together.
 
+    An entry that could reach the cap with what is already under way is refused before it leaves.
+    """
 
-def admit(
-    state: Nothing, asked: OrderRequested, snapshot: Snapshot, params: AssetCapsParams
-) -> str | None:
-    """Refuse an entry that could bring its coin to a cap, with all that is under way."""
-    coin = asset_of(asked.instrument)
-    way = worst_case(asked).only(lambda name: asset_of(name) == coin)
-    caps = _caps(params, params.assets.get(coin, AssetCap()), snapshot.equity)
-    return group_refusal(coin, way, caps, net_entries=params.net_entries)
+    Config = AssetCapsParams
+    unit = "%"
+    needs = frozenset({"open_exposure"})
+
+    def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
+        """Measure each coin against its caps."""
+        params = self.params
+        coins: dict[str, dict[str, Decimal]] = {}
+        for name, value in net_values(snapshot).items():
+            coins.setdefault(asset_of(name), {})[name] = value
+        of_all = _caps(params, AssetCap(), snapshot.equity)
+        own = {coin: _caps(params, cap, snapshot.equity) for coin, cap in params.assets.items()}
+        groups = ((coin, coins[coin], own.get(coin, of_all)) for coin in sorted(coins))
+        return state, group_readings(groups, params)
+
+    def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
+        """Refuse an entry that could bring its coin to a cap, with all that is under way."""
+        params = self.params
+        coin = asset_of(order.instrument)
+        way = worst_case(order).only(lambda name: asset_of(name) == coin)
+        caps = _caps(params, params.assets.get(coin, AssetCap()), snapshot.equity)
+        return group_refusal(coin, way, caps, net_entries=params.net_entries)
+
+    def drill(self, scene: Scene) -> Plan:
+        """Grow a coin over its cap."""
+        params, name = self.params, scene.first
+        own = params.assets.get(asset_of(name), AssetCap())
+        net, gross = own.net or params.net, own.gross or params.gross
+        if net is None and gross is None:
+            # Only single coins have caps, and the first is none of them.
+            name = next(i for i in scene.instruments if asset_of(i) in params.assets)
+            own = params.assets[asset_of(name)]
+            net, gross = own.net, own.gross
+        coin = asset_of(name)
+        caps = {f"{coin} net": net, f"{coin} gross": gross}
+        return grow(scene, params, caps, scene.scope_of(name), f"{coin} over its cap", name)
 
 
 def _caps(params: AssetCapsParams, own: AssetCap, equity: Decimal) -> GroupCaps:
@@ -106,13 +128,3 @@ def _caps(params: AssetCapsParams, own: AssetCap, equity: Decimal) -> GroupCaps:
         net=None if net is None else share_cap(net, equity, params),
         gross=None if gross is None else share_cap(gross, equity, params),
     )
-
-
-RULE = Rule(
-    state=Nothing,
-    start=nothing,
-    step=step,
-    admit=admit,
-    needs=frozenset({"open_exposure"}),
-    events=frozenset(),
-)

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from actors.guards.core.drill import Plan, Scene, grow
 from actors.guards.core.exposure import (
     GroupCaps,
     Share,
@@ -19,9 +20,9 @@ from actors.guards.core.exposure import (
     share_cap,
     worst_case,
 )
-from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.params import ActionName, GuardParams, Release
-from actors.guards.core.snapshot import Input, OrderRequested, Snapshot
+from actors.guards.core.snapshot import OrderRequested, Snapshot
 
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,36 +81,59 @@ class ClusterCapsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_f
         ]
 
 
-def step(state: Nothing, seen: Input, params: ClusterCapsParams) -> tuple[Nothing, Readings]:
-    """Measure each cluster against its caps."""
-    if not isinstance(seen, Snapshot):
-        return state, None
-    values = net_values(seen)
-    groups = (
-        (
-            key,
-            {name: value for name, value in values.items() if belongs(name, cluster.instruments)},
-            _caps(cluster, seen.equity, params),
+class ClusterCaps(Guard[ClusterCapsParams, Nothing]):
+    """Keeps what is held of instruments that move together below a share of equity.
+
+    An entry that could reach the cap with what is already under way is refused before it leaves.
+    """
+
+    Config = ClusterCapsParams
+    unit = "%"
+    needs = frozenset({"open_exposure"})
+
+    def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
+        """Measure each cluster against its caps."""
+        params = self.params
+        values = net_values(snapshot)
+        groups = (
+            (
+                key,
+                {
+                    name: value
+                    for name, value in values.items()
+                    if belongs(name, cluster.instruments)
+                },
+                _caps(cluster, snapshot.equity, params),
+            )
+            for key, cluster in params.clusters.items()
         )
-        for key, cluster in params.clusters.items()
-    )
-    return state, group_readings(groups, params)
+        return state, group_readings(groups, params)
 
+    def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
+        """Refuse an entry that could bring one of its clusters to a cap, with all under way."""
+        params = self.params
+        way = worst_case(order)
+        for key, cluster in params.clusters.items():
+            if not belongs(order.instrument, cluster.instruments):
+                continue
+            own = way.only(partial(belongs, patterns=cluster.instruments))
+            caps = _caps(cluster, snapshot.equity, params)
+            refusal = group_refusal(key, own, caps, net_entries=params.net_entries)
+            if refusal:
+                return refusal
+        return None
 
-def admit(
-    state: Nothing, asked: OrderRequested, snapshot: Snapshot, params: ClusterCapsParams
-) -> str | None:
-    """Refuse an entry that could bring one of its clusters to a cap, with all under way."""
-    way = worst_case(asked)
-    for key, cluster in params.clusters.items():
-        if not belongs(asked.instrument, cluster.instruments):
-            continue
-        own = way.only(partial(belongs, patterns=cluster.instruments))
-        caps = _caps(cluster, snapshot.equity, params)
-        refusal = group_refusal(key, own, caps, net_entries=params.net_entries)
-        if refusal:
-            return refusal
-    return None
+    def drill(self, scene: Scene) -> Plan:
+        """Grow a cluster over its cap."""
+        key, cluster, name = next(
+            (key, cluster, name)
+            for key, cluster in self.params.clusters.items()
+            for name in scene.instruments
+            if belongs(name, cluster.instruments)
+        )
+        caps = {f"{key} gross": cluster.cap, f"{key} net": cluster.net}
+        words = f"cluster {key} over its cap"
+        return grow(scene, self.params, caps, scene.scope_of(name), words, name)
 
 
 @lru_cache(maxsize=16384)
@@ -123,13 +147,3 @@ def _caps(cluster: Cluster, equity: Decimal, params: ClusterCapsParams) -> Group
         net=None if cluster.net is None else share_cap(cluster.net, equity, params),
         gross=None if cluster.cap is None else share_cap(cluster.cap, equity, params),
     )
-
-
-RULE = Rule(
-    state=Nothing,
-    start=nothing,
-    step=step,
-    admit=admit,
-    needs=frozenset({"open_exposure"}),
-    events=frozenset(),
-)

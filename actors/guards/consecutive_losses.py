@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.drill import Plan, Scene, plan, round_trips, stage
+from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.halts import end_of
 from actors.guards.core.limits import Reading, notable_readings
 from actors.guards.core.params import GuardParams, Release
-from actors.guards.core.snapshot import Input, RoundTripEvent, Snapshot
+from actors.guards.core.snapshot import DeskEvent, RoundTripEvent, Snapshot
 from strategies.messages import Action
 
 _PREFIX = {"strategies": "strategy:", "instruments": "instrument:"}
@@ -58,37 +59,51 @@ class Rows(msgspec.Struct, frozen=True):
     rows: dict[str, Row]
 
 
-def start(params: ConsecutiveLossesParams, snapshot: Snapshot) -> Rows:
-    """Return no losses."""
-    return Rows({})
+class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
+    """Stops entries for the rest of the UTC day after too many losing round trips in a row."""
 
+    Config = ConsecutiveLossesParams
+    State = Rows
+    unit = "losses"
+    events = frozenset({RoundTripEvent})
 
-def step(state: Rows, seen: Input, params: ConsecutiveLossesParams) -> tuple[Rows, Readings]:
-    """Count a round trip, and end rows whose halt is over; a reading for each row of losses, in
-    trips, and for the longest.
-    """
-    if isinstance(seen, RoundTripEvent):
+    def start(self, snapshot: Snapshot) -> Rows:
+        """Return no losses."""
+        return Rows({})
+
+    def measure(self, state: Rows, snapshot: Snapshot) -> Measured[Rows]:
+        """End rows whose halt is over; a reading for each row of losses, and for the longest."""
+        state = _ended(state, snapshot.now)
+        return state, self._readings(state)
+
+    def on_event(self, state: Rows, event: DeskEvent) -> tuple[Rows, Readings]:
+        """Count a round trip."""
+        assert isinstance(event, RoundTripEvent)
         # First: a trip that ends with the halt must not be taken for one more of the old row.
-        state = _counted(_ended(state, seen.ts), seen, params)
-    elif isinstance(seen, Snapshot):
-        state = _ended(state, seen.now)
-    else:
-        return state, None
-    rows = state.rows
-    if params.of == "desk":
-        count = rows.get("desk", Row()).count
-        return state, (_told("desk", count, params.losses, params.asks, params.multiplier),)
-    prefix = _PREFIX[params.of]
-    counts = {scope: row.count for scope, row in rows.items() if scope.startswith(prefix)}
-    asks, multiplier = params.asks, params.multiplier
-    return state, notable_readings(
-        counts, 0, lambda scope, count: _told(scope, count, params.losses, asks, multiplier)
-    )
+        state = _counted(_ended(state, event.ts), event, self.params)
+        return state, self._readings(state)
 
+    def _readings(self, state: Rows) -> tuple[Reading, ...]:
+        rows, params = state.rows, self.params
+        losses, asks, multiplier = params.losses, params.asks, params.multiplier
+        if params.of == "desk":
+            count = rows.get("desk", Row()).count
+            return (_told("desk", count, losses, asks, multiplier),)
+        prefix = _PREFIX[params.of]
+        counts = {scope: row.count for scope, row in rows.items() if scope.startswith(prefix)}
+        return notable_readings(
+            counts, 0, lambda scope, count: _told(scope, count, losses, asks, multiplier)
+        )
 
-def released(state: Rows, snapshot: Snapshot, scope: str, params: ConsecutiveLossesParams) -> Rows:
-    """Count a scope's losses from here."""
-    return Rows({name: row for name, row in state.rows.items() if name != scope})
+    def released(self, state: Rows, snapshot: Snapshot, scope: str) -> Rows:
+        """Count a scope's losses from here."""
+        return Rows({name: row for name, row in state.rows.items() if name != scope})
+
+    def drill(self, scene: Scene) -> Plan:
+        """Lose as often in a row as the limit: each round trip costs its fees."""
+        losses = self.params.losses
+        halt = stage(self.params, scene.counted_scope(self.params.of), round_trips(scene, losses))
+        return plan(self.params, f"{losses} losing round trips in a row", scene.first, halt)
 
 
 def _counted(state: Rows, trip: RoundTripEvent, params: ConsecutiveLossesParams) -> Rows:
@@ -127,12 +142,3 @@ def _told(scope: str, count: int, losses: int, asks: Action, multiplier: float) 
         multiplier=multiplier,
         reason=f"{count} losses in a row, limit {losses}" if over else "",
     )
-
-
-RULE = Rule(
-    state=Rows,
-    start=start,
-    step=step,
-    released=released,
-    events=frozenset({RoundTripEvent}),
-)

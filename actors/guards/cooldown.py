@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import msgspec
 
+from actors.guards.core.drill import Plan, Scene, plan, round_trips, stage
 from actors.guards.core.exposure import Holds, adds, after_fill, held_of, is_flat
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading
 from actors.guards.core.params import (
     Of,
     SpanOrNone,
     TransientParams,
+    counted_scope,
     refuses,
-    scope_of,
     seconds,
     span_ns,
 )
-from actors.guards.core.snapshot import FillEvent, Input, OrderRequested, RoundTripEvent, Snapshot
+from actors.guards.core.snapshot import (
+    DeskEvent,
+    FillEvent,
+    OrderRequested,
+    RoundTripEvent,
+    Snapshot,
+)
 
 
 class CooldownParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,59 +68,73 @@ class Coolings(msgspec.Struct, frozen=True):
     holds: Holds
 
 
-def start(params: CooldownParams, snapshot: Snapshot) -> Coolings:
-    """Begin with no pause."""
-    return Coolings({}, held_of(snapshot))
+class Cooldown(Guard[CooldownParams, Coolings]):
+    """Keeps a pause between two trades, and a longer one after a loss."""
 
+    Config = CooldownParams
+    State = Coolings
+    unit = "s"
+    events = frozenset({FillEvent, RoundTripEvent})
+    needs = frozenset({"open_exposure"})
 
-def step(state: Coolings, seen: Input, params: CooldownParams) -> tuple[Coolings, Readings]:
-    """Begin a pause at a close; readings in seconds since it, over until the limit has passed.
+    def start(self, snapshot: Snapshot) -> Coolings:
+        """Begin with no pause."""
+        return Coolings({}, held_of(snapshot))
 
-    While something is open in the scope only `admit` keeps new trades back, as a verdict would also
-    refuse what adds to the open one.
-    """
-    if isinstance(seen, Snapshot):
-        now, holds = seen.now, held_of(seen, state.holds)
+    def measure(self, state: Coolings, snapshot: Snapshot) -> Measured[Coolings]:
+        """Return readings in seconds since a close, over until its pause has passed.
+
+        While something is open in the scope only `admit` keeps new trades back, as a verdict would
+        also refuse what adds to the open one.
+        """
+        now, holds = snapshot.now, held_of(snapshot, state.holds)
         running = {k: c for k, c in state.running.items() if now < c.until}
         if holds is not state.holds or len(running) != len(state.running):
             state = Coolings(running, holds)
-    elif isinstance(seen, FillEvent):
-        now = seen.ts
-        state = msgspec.structs.replace(state, holds=after_fill(state.holds, seen))
-    elif isinstance(seen, RoundTripEvent):
-        now = seen.ts
-        state = _closed(state, seen, params)
-    else:
-        return state, None
-    return state, tuple(
-        _reading(scope, cooling, now, is_flat(state.holds, scope), params)
-        for scope, cooling in state.running.items()
-    )
+        return state, self._readings(state, now)
 
+    def on_event(self, state: Coolings, event: DeskEvent) -> tuple[Coolings, Readings]:
+        """Begin a pause at a close."""
+        if isinstance(event, FillEvent):
+            state = msgspec.structs.replace(state, holds=after_fill(state.holds, event))
+        elif isinstance(event, RoundTripEvent):
+            state = _closed(state, event, self.params)
+        return state, self._readings(state, event.ts)
 
-def admit(
-    state: Coolings, asked: OrderRequested, snapshot: Snapshot, params: CooldownParams
-) -> str | None:
-    """Refuse what opens before the pause is over; at its very end it passes."""
-    if not refuses(params) or adds(asked):
-        return None
-    cooling = state.running.get(scope_of(params.of, asked.strategy, asked.instrument))
-    if cooling is None or asked.ts >= cooling.until:
-        return None
-    return _words(cooling, asked.ts)
+    def _readings(self, state: Coolings, now: int) -> tuple[Reading, ...]:
+        return tuple(
+            _reading(scope, cooling, now, is_flat(state.holds, scope), self.params)
+            for scope, cooling in state.running.items()
+        )
 
+    def admit(self, state: Coolings, order: OrderRequested, snapshot: Snapshot) -> str | None:
+        """Refuse what opens before the pause is over; at its very end it passes."""
+        if not refuses(self.params) or adds(order):
+            return None
+        cooling = state.running.get(counted_scope(self.params.of, order.strategy, order.instrument))
+        if cooling is None or order.ts >= cooling.until:
+            return None
+        return _words(cooling, order.ts)
 
-def released(state: Coolings, snapshot: Snapshot, scope: str, params: CooldownParams) -> Coolings:
-    """End the scope's pause."""
-    kept = {k: c for k, c in state.running.items() if k != scope}
-    return msgspec.structs.replace(state, running=kept)
+    def released(self, state: Coolings, snapshot: Snapshot, scope: str) -> Coolings:
+        """End the scope's pause."""
+        kept = {k: c for k, c in state.running.items() if k != scope}
+        return msgspec.structs.replace(state, running=kept)
+
+    def drill(self, scene: Scene) -> Plan:
+        """Close a trade, at a loss for its fees, and want the next one at once."""
+        name = scene.first
+        scope = scene.counted_scope(self.params.of)
+        halt = stage(self.params, scope, round_trips(scene, 1), within=scene.beat + 3.0)
+        words = f"a losing trade in {name}, and the next wanted at once"
+        return plan(self.params, words, name, halt)
 
 
 def _closed(state: Coolings, closed: RoundTripEvent, params: CooldownParams) -> Coolings:
     wait, lost = span_ns(params.after_trade), closed.net < 0
     if lost:
         wait = max(wait, span_ns(params.after_loss))
-    scope = scope_of(params.of, closed.strategy, closed.instrument)
+    scope = counted_scope(params.of, closed.strategy, closed.instrument)
     before = state.running.get(scope)
     until = closed.ts + wait
     if wait == 0 or (before is not None and before.until >= until):
@@ -142,14 +163,3 @@ def _words(cooling: Cooling, now: int) -> str:
     trade = "a losing trade" if cooling.lost else "a trade"
     left = seconds(cooling.until - now)
     return f"{wait:g} s between {trade} and the next, {left:.3g} s of them left"
-
-
-RULE = Rule(
-    state=Coolings,
-    start=start,
-    step=step,
-    admit=admit,
-    released=released,
-    needs=frozenset({"open_exposure"}),
-    events=frozenset({FillEvent, RoundTripEvent}),
-)

@@ -7,11 +7,12 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta
 
+from actors.guards.core.drill import Hold, Moves, Plan, Scene, plan, sampling, stage
 from actors.guards.core.exposure import cap_of, net_values
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import Reading, inside
 from actors.guards.core.params import Fraction, GuardParams, Release, Span, span_ns
-from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.core.snapshot import Snapshot
 from actors.guards.core.windows import Remembered, Samples, correlations, known, sampled, without
 
 
@@ -62,27 +63,52 @@ class CorrelationParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_f
         ]
 
 
-def start(params: CorrelationParams, snapshot: Snapshot) -> Samples:
-    """Begin without samples; the first snapshot's are taken when it is stepped."""
-    return Samples()
+class Correlation(Guard[CorrelationParams, Samples]):
+    """Stops entries while legs of a pair, or any two positions of the book, move as one."""
 
+    Config = CorrelationParams
+    State = Samples
+    unit = ""
+    needs = frozenset({"markets"})
 
-def step(state: Samples, seen: Input, params: CorrelationParams) -> tuple[Samples, Readings]:
-    """Sample where it is due, and measure what is held now, or the pairs."""
-    if not isinstance(seen, Snapshot):
-        return state, None
-    names = {leg for pair in params.pairs for leg in pair} or seen.markets
-    state = sampled(state, seen, sorted(names), span_ns(params.every), params.lookback + 1)
-    if params.pairs:
-        return state, tuple(
-            reading for pair in params.pairs for reading in _of_pair(state, pair, params)
+    def measure(self, state: Samples, snapshot: Snapshot) -> Measured[Samples]:
+        """Sample where it is due, and measure what is held now, or the pairs."""
+        params = self.params
+        names = {leg for pair in params.pairs for leg in pair} or snapshot.markets
+        state = sampled(state, snapshot, sorted(names), span_ns(params.every), params.lookback + 1)
+        if params.pairs:
+            return state, tuple(
+                reading for pair in params.pairs for reading in _of_pair(state, pair, params)
+            )
+        return state, (_of_book(state, snapshot, params),)
+
+    def released(self, state: Samples, snapshot: Snapshot, scope: str) -> Samples:
+        """Sample anew: the instrument's prices, or all."""
+        return without(state, scope)
+
+    def drill(self, scene: Scene) -> Plan:
+        """Let two prices move as one."""
+        params = self.params
+        pace, lookback, changed, note = sampling(scene, params.every, params.lookback)
+        pair = params.pairs[0] if params.pairs else (scene.first, scene.second)
+        # Moves of different sizes: prices that always rise alike have no correlation.
+        sizes = (0.001, 0.002, 0.004, 0.0005)
+        rows = tuple((sizes[n % 4], sizes[n % 4]) for n in range(lookback + 4))
+        still = tuple((sizes[n % 4], sizes[(n + 2) % 4]) for n in range(lookback + 3))
+        size = max(0.2, params.least_value * 2)
+        scope = scene.scope_of(pair[0]) if params.pairs else scene.desk
+        key = "/".join(pair) if params.pairs else ""
+        halt = stage(params, scope, Moves(pair, rows, pace), key=key, within=pace * 4 + 5)
+        return plan(
+            params,
+            f"{pair[0]} and {pair[1]} move as one",
+            pair[0],
+            halt,
+            before=() if params.pairs else (Hold({pair[0]: size, pair[1]: size}),),
+            mend=(Moves(pair, still, pace),),
+            params=changed,
+            note=note,
         )
-    return state, (_of_book(state, seen, params),)
-
-
-def released(state: Samples, snapshot: Snapshot, scope: str, params: CorrelationParams) -> Samples:
-    """Sample anew: the instrument's prices, or all."""
-    return without(state, scope)
 
 
 _matrix = Remembered(correlations)
@@ -152,13 +178,3 @@ def _missing(samples: Samples, names: tuple[str, ...], params: CorrelationParams
     if count > params.lookback:
         return "prices did not move"
     return f"{count} of {params.lookback + 1} samples"
-
-
-RULE = Rule(
-    state=Samples,
-    start=start,
-    step=step,
-    released=released,
-    needs=frozenset({"markets"}),
-    events=frozenset(),
-)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.drill import LASTS, Book, Plan, Scene, disturb
+from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Reading
 from actors.guards.core.params import Release, TransientParams
-from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.core.snapshot import Snapshot
 
 
 class CrossedBookParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -16,25 +17,35 @@ class CrossedBookParams(TransientParams, frozen=True, kw_only=True, forbid_unkno
     release: Release = "2s"
 
 
-def step(state: Nothing, seen: Input, params: CrossedBookParams) -> tuple[Nothing, Readings]:
-    """Measure by how much bids overlap asks; a reading in quote currency of each that does.
+class CrossedBook(Guard[CrossedBookParams, Nothing]):
+    """Keeps entries back for a moment after a bid stood at or above the ask."""
 
-    An instrument's best prices must be known; that of the narrowest book is told where none is
-    crossed.
-    """
-    if not isinstance(seen, Snapshot):
-        return state, None
-    overlaps = {
-        name: market.bid - market.ask
-        for name, market in seen.markets.items()
-        if market.bid is not None and market.ask is not None
-    }
-    nearest = max(overlaps, key=overlaps.__getitem__, default=None)
-    return state, tuple(
-        _reading(name, overlap, params)
-        for name, overlap in overlaps.items()
-        if overlap >= 0 or name == nearest
-    )
+    Config = CrossedBookParams
+    unit = "USDT"
+    needs = frozenset({"markets"})
+
+    def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
+        """Measure by how much bids overlap asks; a reading in quote currency of each that does.
+
+        An instrument's best prices must be known; that of the narrowest book is told where none is
+        crossed.
+        """
+        overlaps = {
+            name: market.bid - market.ask
+            for name, market in snapshot.markets.items()
+            if market.bid is not None and market.ask is not None
+        }
+        nearest = max(overlaps, key=overlaps.__getitem__, default=None)
+        return state, tuple(
+            _reading(name, overlap, self.params)
+            for name, overlap in overlaps.items()
+            if overlap >= 0 or name == nearest
+        )
+
+    def drill(self, scene: Scene) -> Plan:
+        """Show a bid above the ask."""
+        crossed = Book(scene.first, "crossed", 2.0, LASTS)
+        return disturb(scene, self.params, crossed, "bid 2 bps above the ask")
 
 
 def _reading(name: str, overlap: Decimal, params: CrossedBookParams) -> Reading:
@@ -49,12 +60,3 @@ def _reading(name: str, overlap: Decimal, params: CrossedBookParams) -> Reading:
         multiplier=params.multiplier,
         reason=f"the bid is {overlap} above the ask" if over else "",
     )
-
-
-RULE = Rule(
-    state=Nothing,
-    start=nothing,
-    step=step,
-    needs=frozenset({"markets"}),
-    events=frozenset(),
-)

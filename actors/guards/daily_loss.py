@@ -8,10 +8,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.drill import BALANCE, Plan, Scene, losing, nearest
+from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import ZERO, Money, exact, given, limit, none_given
 from actors.guards.core.params import ActionName, Fraction, GuardParams, Release
-from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.core.snapshot import Snapshot
 from actors.guards.core.windows import Mark, fresh, opening
 
 
@@ -64,40 +65,51 @@ class Today(msgspec.Struct, frozen=True):
     equity: Mark
 
 
-def start(params: DailyLossParams, snapshot: Snapshot) -> Today:
-    """Begin the day here."""
-    return Today(fresh(snapshot.equity, snapshot.now))
+class DailyLoss(Guard[DailyLossParams, Today]):
+    """Stops for the rest of the UTC day when the day has lost too much: money, percent or R.
 
+    Closes everything unless told otherwise.
+    """
 
-def step(state: Today, seen: Input, params: DailyLossParams) -> tuple[Today, Readings]:
-    """Begin a day where one begins; one reading for each limit, in the limit's unit."""
-    if not isinstance(seen, Snapshot):
-        return state, None
-    began = opening(state.equity, seen.equity, seen.now, "day")
-    if began is not state.equity:
-        state = Today(began)
-    limits = given(params, params.limit_pct, params.limit_currency, began.value)
-    if params.limit_r is not None:
-        limits.append(limit(params, "r", params.limit_r, _risked(params, began.value), "r"))
-    lost = began.value - seen.equity
-    return state, tuple(each.read(lost, "desk", "loss of {} since midnight UTC") for each in limits)
+    Config = DailyLossParams
+    State = Today
+    unit = "%"
 
+    def start(self, snapshot: Snapshot) -> Today:
+        """Begin the day here."""
+        return Today(fresh(snapshot.equity, snapshot.now))
 
-def released(state: Today, snapshot: Snapshot, scope: str, params: DailyLossParams) -> Today:
-    """Measure the day's loss from here."""
-    return start(params, snapshot)
+    def measure(self, state: Today, snapshot: Snapshot) -> Measured[Today]:
+        """Begin a day where one begins; one reading for each limit, in the limit's unit."""
+        params = self.params
+        began = opening(state.equity, snapshot.equity, snapshot.now, "day")
+        if began is not state.equity:
+            state = Today(began)
+        limits = given(params, params.limit_pct, params.limit_currency, began.value)
+        if params.limit_r is not None:
+            limits.append(limit(params, "r", params.limit_r, _risked(params, began.value), "r"))
+        lost = began.value - snapshot.equity
+        return state, tuple(
+            each.read(lost, "desk", "loss of {} since midnight UTC") for each in limits
+        )
+
+    def released(self, state: Today, snapshot: Snapshot, scope: str) -> Today:
+        """Measure the day's loss from here."""
+        return self.start(snapshot)
+
+    def drill(self, scene: Scene) -> Plan:
+        """Lose what a day may."""
+        params = self.params
+        risk = float(_risked(params, BALANCE) / BALANCE)
+        limit_r = None if params.limit_r is None else params.limit_r * risk
+        key, limit = nearest(
+            {"pct": params.limit_pct, "currency": params.limit_currency, "r": limit_r}
+        )
+        words = f"{limit * 100:g} % of equity lost since midnight"
+        return losing(scene, params, limit, key, scene.desk, words)
 
 
 def _risked(params: DailyLossParams, equity: Decimal) -> Decimal:
     if params.r_currency is not None:
         return exact(params.r_currency)
     return ZERO if params.r_pct is None else exact(params.r_pct) * equity
-
-
-RULE = Rule(
-    state=Today,
-    start=start,
-    step=step,
-    released=released,
-    events=frozenset(),
-)

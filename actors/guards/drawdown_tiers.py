@@ -10,11 +10,11 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core import equity_curves as curves
-from actors.guards.core.equity_curves import CurveParams, Peaks
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.drill import BEYOND, Hold, Plan, Scene, Stage, bearing, lose
+from actors.guards.core.equity_curves import CurveGuard, CurveParams, Peaks
+from actors.guards.core.guard import Measured
 from actors.guards.core.limits import Limit, limit, percent
-from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.core.snapshot import Snapshot
 from strategies.messages import Action
 
 
@@ -71,17 +71,51 @@ class DrawdownTiersParams(CurveParams, frozen=True, kw_only=True, forbid_unknown
         return problems
 
 
-def step(state: Peaks, seen: Input, params: DrawdownTiersParams) -> tuple[Peaks, Readings]:
-    """Follow the peaks; one reading for each curve and tier, a fraction of the peak."""
-    if not isinstance(seen, Snapshot):
-        return state, None
-    state, falls = curves.follow(state, seen, params)
-    readings = [
-        tier.read(fall.lost, fall.scope, "drawdown of {} from the peak")
-        for fall in falls
-        for tier in _limits(params, fall.peak)
-    ]
-    return state, tuple(readings)
+class DrawdownTiers(CurveGuard[DrawdownTiersParams]):
+    """Makes positions smaller the deeper equity falls below its peak, and at last closes them.
+
+    Sizes come back as equity recovers, each tier by its hysteresis, so that they never flicker.
+    What the last tier closed stays closed until the trader releases it.
+    """
+
+    Config = DrawdownTiersParams
+    unit = "%"
+
+    def measure(self, state: Peaks, snapshot: Snapshot) -> Measured[Peaks]:
+        """Follow the peaks; one reading for each curve and tier, a fraction of the peak."""
+        state, falls = self.follow(state, snapshot)
+        readings = [
+            tier.read(fall.lost, fall.scope, "drawdown of {} from the peak")
+            for fall in falls
+            for tier in _limits(self.params, fall.peak)
+        ]
+        return state, tuple(readings)
+
+    def drill(self, scene: Scene) -> Plan:
+        """Fall through one tier after another."""
+        params, name = self.params, scene.first
+        weight = bearing(scene, params.tiers[-1].at)
+        stages, lost = [], 0.0
+        for tier in params.tiers:
+            flat, now = not tier.share, tier.at * BEYOND
+            halt = Stage(
+                steps=(lose(name, weight, lost, now),),
+                scope=scene.counted_scope(params.of),
+                action=Action.FLATTEN if flat else Action.SHRINK,
+                multiplier=0.0 if flat else tier.share,
+                key=f"{tier.at * 100:g} %",
+            )
+            stages.append(halt)
+            lost = now
+        shrinks = stages[-1].action == Action.SHRINK
+        return Plan(
+            breach=f"equity {params.tiers[-1].at * 100:g} % below its peak, tier by tier",
+            before=(Hold({name: weight}),),
+            stages=tuple(stages),
+            mend=(lose(name, weight, lost, 0.0),) if shrinks else (),
+            insist=scene.second,
+            release="recovered" if shrinks else params.release,
+        )
 
 
 # A peak stands for many looks.
@@ -95,12 +129,3 @@ def _limit(tier: Tier, peak: Decimal, params: DrawdownTiersParams) -> Limit:
     if not tier.share:
         return limit(params, "pct", tier.at, peak, key, Action.FLATTEN, 0.0)
     return limit(params, "pct", tier.at, peak, key, Action.SHRINK, tier.share, release="recovered")
-
-
-RULE = Rule(
-    state=Peaks,
-    start=curves.start,
-    step=step,
-    released=curves.released,
-    events=frozenset(),
-)

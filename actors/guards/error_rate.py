@@ -7,10 +7,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.drill import Failures, Mended, Plan, Scene, plan, stage
+from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, inside
 from actors.guards.core.params import GuardParams, Release, Span, span_ns
-from actors.guards.core.snapshot import ErrorEvent, Input, Snapshot
+from actors.guards.core.snapshot import DeskEvent, ErrorEvent, Snapshot
 from actors.guards.core.windows import Stamps, added, below_from, counted
 
 
@@ -36,49 +37,53 @@ class Errors(msgspec.Struct, frozen=True):
     stamps: Stamps = ()
 
 
-def start(params: ErrorRateParams, snapshot: Snapshot) -> Errors:
-    """Begin with none."""
-    return Errors()
+class ErrorRate(Guard[ErrorRateParams, Errors]):
+    """Stops entries of the desk when too much fails within a minute."""
 
+    Config = ErrorRateParams
+    State = Errors
+    unit = "errors"
+    events = frozenset({ErrorEvent})
 
-def step(state: Errors, seen: Input, params: ErrorRateParams) -> tuple[Errors, Readings]:
-    """Count the errors of the window that ends now, up to the limit."""
-    window = span_ns(params.window)
-    if isinstance(seen, ErrorEvent):
-        now, last = seen.ts, f"; the last: {seen.source}"
-        stamps = added(state.stamps, now, window, params.limit)
+    def measure(self, state: Errors, snapshot: Snapshot) -> Measured[Errors]:
+        """Count the errors of the window that ends now, up to the limit."""
+        return state, self._readings(state, snapshot.now, "")
+
+    def on_event(self, state: Errors, event: DeskEvent) -> tuple[Errors, Readings]:
+        """Count one more."""
+        assert isinstance(event, ErrorEvent)
+        params = self.params
+        stamps = added(state.stamps, event.ts, span_ns(params.window), params.limit)
         if stamps != state.stamps:
             state = Errors(stamps)
-    elif isinstance(seen, Snapshot):
-        now, last = seen.now, ""
-    else:
-        return state, None
-    count = counted(state.stamps, now, window)
-    over = count >= params.limit
-    return state, (
-        Reading(
-            scope="desk",
-            measured=count,
-            limit=params.limit,
-            over=over,
-            clear=not over and inside(count, params.limit, params.hysteresis),
-            action=params.asks,
-            multiplier=params.multiplier,
-            reason=f"{count} errors within {params.window}{last}" if over else "",
-            until=below_from(state.stamps, params.limit, window) if over else None,
-        ),
-    )
+        return state, self._readings(state, event.ts, f"; the last: {event.source}")
 
+    def _readings(self, state: Errors, now: int, last: str) -> tuple[Reading, ...]:
+        params, window = self.params, span_ns(self.params.window)
+        count = counted(state.stamps, now, window)
+        over = count >= params.limit
+        return (
+            Reading(
+                scope="desk",
+                measured=count,
+                limit=params.limit,
+                over=over,
+                clear=not over and inside(count, params.limit, params.hysteresis),
+                action=params.asks,
+                multiplier=params.multiplier,
+                reason=f"{count} errors within {params.window}{last}" if over else "",
+                until=below_from(state.stamps, params.limit, window) if over else None,
+            ),
+        )
 
-def released(state: Errors, snapshot: Snapshot, scope: str, params: ErrorRateParams) -> Errors:
-    """Forget the errors so far."""
-    return Errors()
+    def released(self, state: Errors, snapshot: Snapshot, scope: str) -> Errors:
+        """Forget the errors so far."""
+        return Errors()
 
-
-RULE = Rule(
-    state=Errors,
-    start=start,
-    step=step,
-    released=released,
-    events=frozenset({ErrorEvent}),
-)
+    def drill(self, scene: Scene) -> Plan:
+        """Let as many questions to the venue fail as the limit."""
+        limit = self.params.limit
+        within = (limit + 1) * scene.sweep_s
+        halt = stage(self.params, scene.desk, Failures(limit, within), within=within)
+        words = f"{limit} requests of the desk fail within {self.params.window}"
+        return plan(self.params, words, scene.first, halt, after=(Mended(),))

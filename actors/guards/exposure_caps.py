@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from actors.guards.core.drill import Plan, Scene, grow
 from actors.guards.core.exposure import (
     Cap,
     Share,
@@ -18,10 +19,10 @@ from actors.guards.core.exposure import (
     strategy_values,
     worst_case,
 )
-from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Money, Reading, none_given
 from actors.guards.core.params import GuardParams, Release
-from actors.guards.core.snapshot import Input, OrderRequested, Snapshot
+from actors.guards.core.snapshot import OrderRequested, Snapshot
 
 Of = Literal["desk", "strategies"]
 
@@ -74,36 +75,55 @@ class _Limit(NamedTuple):
     is_net: bool
 
 
-def step(state: Nothing, seen: Input, params: ExposureCapsParams) -> tuple[Nothing, Readings]:
-    """Measure gross and net value of the desk, or of each strategy, against the caps."""
-    if not isinstance(seen, Snapshot):
-        return state, None
-    limits = _limits(params, seen)
-    readings: list[Reading] = []
-    for scope, held in _held(params, seen):
-        for key, cap, is_net in limits:
-            value = abs(net(held.values())) if is_net else gross(held.values())
-            readings.append(cap_reading(scope, key, value, cap, params, _what(scope, is_net)))
-    return state, tuple(readings)
+class ExposureCaps(Guard[ExposureCapsParams, Nothing]):
+    """Keeps gross value, net value and leverage of the desk, or of each strategy, below caps.
 
+    An entry that could reach a cap with what is already under way is refused before it leaves.
+    """
 
-def admit(
-    state: Nothing, asked: OrderRequested, snapshot: Snapshot, params: ExposureCapsParams
-) -> str | None:
-    """Refuse an entry that could bring gross or net to a cap, with all that is under way."""
-    strategy = asked.strategy if params.of == "strategies" else None
-    scope = "desk" if strategy is None else f"strategy:{strategy}"
-    way = worst_case(asked, strategy)
-    for _, cap, is_net in _limits(params, snapshot):
-        if is_net and params.net_entries:
-            refusal = cap.refusal(way.net(), _what(scope, is_net))
-        elif not is_net and way.worsens:
-            refusal = cap.refusal(way.gross(), _what(scope, is_net))
-        else:
-            continue
-        if refusal is not None:
-            return refusal
-    return None
+    Config = ExposureCapsParams
+    unit = "x"
+    needs = frozenset({"open_exposure"})
+
+    def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
+        """Measure gross and net value of the desk, or of each strategy, against the caps."""
+        params = self.params
+        limits = _limits(params, snapshot)
+        readings: list[Reading] = []
+        for scope, held in _held(params, snapshot):
+            for key, cap, is_net in limits:
+                value = abs(net(held.values())) if is_net else gross(held.values())
+                readings.append(cap_reading(scope, key, value, cap, params, _what(scope, is_net)))
+        return state, tuple(readings)
+
+    def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
+        """Refuse an entry that could bring gross or net to a cap, with all that is under way."""
+        params = self.params
+        strategy = order.strategy if params.of == "strategies" else None
+        scope = "desk" if strategy is None else f"strategy:{strategy}"
+        way = worst_case(order, strategy)
+        for _, cap, is_net in _limits(params, snapshot):
+            if is_net and params.net_entries:
+                refusal = cap.refusal(way.net(), _what(scope, is_net))
+            elif not is_net and way.worsens:
+                refusal = cap.refusal(way.gross(), _what(scope, is_net))
+            else:
+                continue
+            if refusal is not None:
+                return refusal
+        return None
+
+    def drill(self, scene: Scene) -> Plan:
+        """Grow the book over its nearest cap."""
+        params = self.params
+        caps = {
+            "leverage": params.leverage,
+            "net_pct": params.net_pct,
+            "gross_currency": params.gross_currency,
+            "net_currency": params.net_currency,
+        }
+        scope = scene.counted_scope(params.of)
+        return grow(scene, params, caps, scope, "the book over its cap")
 
 
 def _limits(params: ExposureCapsParams, snapshot: Snapshot) -> list[_Limit]:
@@ -133,13 +153,3 @@ def _held(params: ExposureCapsParams, snapshot: Snapshot) -> Iterator[tuple[str,
 
 def _what(scope: str, is_net: bool) -> str:
     return f"{'net' if is_net else 'gross'} value of {scope.removeprefix('strategy:')}"
-
-
-RULE = Rule(
-    state=Nothing,
-    start=nothing,
-    step=step,
-    admit=admit,
-    needs=frozenset({"open_exposure"}),
-    events=frozenset(),
-)

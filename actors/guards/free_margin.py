@@ -8,12 +8,13 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from actors.guards.core.drill import Plan, Scene, grow
 from actors.guards.core.exposure import NO_EQUITY, worst_case
-from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Reading, exact
 from actors.guards.core.margin import ONE, initial_margin, initial_margins, stake, stakes
 from actors.guards.core.params import Fraction, GuardParams, Release
-from actors.guards.core.snapshot import ZERO, Input, OrderRequested, Snapshot
+from actors.guards.core.snapshot import ZERO, OrderRequested, Snapshot
 
 
 class FreeMarginParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,51 +36,65 @@ class FreeMarginParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fi
     leverage: Annotated[float, Meta(ge=1, le=100)] | None = None
 
 
-def step(state: Nothing, seen: Input, params: FreeMarginParams) -> tuple[Nothing, Readings]:
-    """Measure the free margin; nothing is over while nothing is held."""
-    if not isinstance(seen, Snapshot):
-        return state, None
-    leverage = _leverage(params, seen)
-    used = initial_margins(stakes(seen).values(), leverage)
-    equity = seen.equity
-    free, least = equity - used, exact(params.least) * equity
-    over = used > 0 and free <= least
-    clear = not used or (not over and free >= least * (1 + exact(params.hysteresis)))
-    measured = float(free / equity) if equity > 0 else -NO_EQUITY if used else 0.0
-    reading = Reading(
-        scope="desk",
-        measured=measured,
-        limit=params.least,
-        over=over,
-        clear=clear,
-        action=params.asks,
-        multiplier=params.multiplier,
-        reason=f"free margin {free:.2f} of equity {equity:.2f}, least {least:.2f}",
-    )
-    return state, (reading,)
+class FreeMargin(Guard[FreeMarginParams, Nothing]):
+    """Keeps a part of the equity free of initial margin.
 
+    An entry that could use it up with what is already under way is refused before it leaves.
+    """
 
-def admit(
-    state: Nothing, asked: OrderRequested, snapshot: Snapshot, params: FreeMarginParams
-) -> str | None:
-    """Refuse an entry that could use the free margin up, with all that is under way."""
-    way = worst_case(asked)
-    if not way.worsens:
-        return None
-    equity, rates = snapshot.equity, _rates(snapshot, _leverage(params, snapshot))
-    least = exact(params.least) * equity
-    # No reach uses more than its worse end at the largest of the rates: where even that leaves
-    # enough, as it mostly does, a hundred positions need not be worked out for each order.
-    if equity - way.gross() * rates.most(way.before) > least:
-        return None
-    used = ZERO
-    for name, reach in way.after().items():
-        long, short = rates[name]
-        used += max(reach.high * long, -reach.low * short)
-    free = equity - used
-    if free > least:
-        return None
-    return f"free margin could fall to {free:.2f}, least {least:.2f}"
+    Config = FreeMarginParams
+    unit = "%"
+    needs = frozenset({"markets", "open_exposure"})
+
+    def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
+        """Measure the free margin; nothing is over while nothing is held."""
+        params = self.params
+        leverage = _leverage(params, snapshot)
+        used = initial_margins(stakes(snapshot).values(), leverage)
+        equity = snapshot.equity
+        free, least = equity - used, exact(params.least) * equity
+        over = used > 0 and free <= least
+        clear = not used or (not over and free >= least * (1 + exact(params.hysteresis)))
+        measured = float(free / equity) if equity > 0 else -NO_EQUITY if used else 0.0
+        reading = Reading(
+            scope="desk",
+            measured=measured,
+            limit=params.least,
+            over=over,
+            clear=clear,
+            action=params.asks,
+            multiplier=params.multiplier,
+            reason=f"free margin {free:.2f} of equity {equity:.2f}, least {least:.2f}",
+        )
+        return state, (reading,)
+
+    def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
+        """Refuse an entry that could use the free margin up, with all that is under way."""
+        way = worst_case(order)
+        if not way.worsens:
+            return None
+        equity, rates = snapshot.equity, _rates(snapshot, _leverage(self.params, snapshot))
+        least = exact(self.params.least) * equity
+        # No reach uses more than its worse end at the largest of the rates: where even that leaves
+        # enough, as it mostly does, a hundred positions need not be worked out for each order.
+        if equity - way.gross() * rates.most(way.before) > least:
+            return None
+        used = ZERO
+        for name, reach in way.after().items():
+            long, short = rates[name]
+            used += max(reach.high * long, -reach.low * short)
+        free = equity - used
+        if free > least:
+            return None
+        return f"free margin could fall to {free:.2f}, least {least:.2f}"
+
+    def drill(self, scene: Scene) -> Plan:
+        """Let a position take up more margin than may be."""
+        params = self.params
+        part = 1 / (params.leverage or scene.leverage)
+        cap = (1 - params.least) / (part + (1 + part) * scene.taker_fee)
+        words = f"free margin below {params.least * 100:g} %"
+        return grow(scene, params, {"": cap}, scene.desk, words)
 
 
 class _Rates(dict[str, tuple[Decimal, Decimal]]):
@@ -117,13 +132,3 @@ def _rates(snapshot: Snapshot, leverage: Decimal) -> _Rates:
 
 def _leverage(params: FreeMarginParams, snapshot: Snapshot) -> Decimal:
     return snapshot.leverage if params.leverage is None else exact(params.leverage)
-
-
-RULE = Rule(
-    state=Nothing,
-    start=nothing,
-    step=step,
-    admit=admit,
-    needs=frozenset({"markets", "open_exposure"}),
-    events=frozenset(),
-)

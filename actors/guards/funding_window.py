@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.drill import Funding, Plan, Scene, disturb
+from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import Reading
 from actors.guards.core.params import SpanOrNone, TransientParams, refuses, seconds, span_ns
-from actors.guards.core.snapshot import Input, OrderRequested, Snapshot
+from actors.guards.core.snapshot import OrderRequested, Snapshot
 
 
 class FundingWindowParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,45 +40,54 @@ class Settlements(msgspec.Struct, frozen=True):
     last: dict[str, int]
 
 
-def start(params: FundingWindowParams, snapshot: Snapshot) -> Settlements:
-    """Begin with what the snapshot says."""
-    return _seen(Settlements({}, {}), snapshot)
+class FundingWindow(Guard[FundingWindowParams, Settlements]):
+    """Lets no entries leave around funding settlements, or holds nothing then."""
 
+    Config = FundingWindowParams
+    State = Settlements
+    unit = "s"
+    needs = frozenset({"markets"})
 
-def step(
-    state: Settlements, seen: Input, params: FundingWindowParams
-) -> tuple[Settlements, Readings]:
-    """Take in the next settlements; readings in seconds from the settlement or to it.
+    def start(self, snapshot: Snapshot) -> Settlements:
+        """Begin with what the snapshot says."""
+        return _seen(Settlements({}, {}), snapshot)
 
-    Told are the instruments inside their window, and the one that comes to its own next.
-    """
-    if not isinstance(seen, Snapshot):
-        return state, None
-    state = _seen(state, seen)
-    before, after = span_ns(params.before), span_ns(params.after)
-    readings = []
-    nearest, gap = "", 0
-    for name, coming in state.coming.items():
-        at = _at(coming, state.last.get(name), seen.now, before, after)
-        if at is not None:
-            readings.append(_reading(name, at, seen.now, True, params))
-        elif not nearest or abs(coming - seen.now) < gap:
-            nearest, gap = name, abs(coming - seen.now)
-    if nearest:
-        readings.append(_reading(nearest, state.coming[nearest], seen.now, False, params))
-    return state, tuple(readings)
+    def measure(self, state: Settlements, snapshot: Snapshot) -> Measured[Settlements]:
+        """Take in the next settlements; readings in seconds from the settlement or to it.
 
+        Told are the instruments inside their window, and the one that comes to its own next.
+        """
+        params = self.params
+        state = _seen(state, snapshot)
+        before, after = span_ns(params.before), span_ns(params.after)
+        readings = []
+        nearest, gap = "", 0
+        for name, coming in state.coming.items():
+            at = _at(coming, state.last.get(name), snapshot.now, before, after)
+            if at is not None:
+                readings.append(_reading(name, at, snapshot.now, True, params))
+            elif not nearest or abs(coming - snapshot.now) < gap:
+                nearest, gap = name, abs(coming - snapshot.now)
+        if nearest:
+            readings.append(_reading(nearest, state.coming[nearest], snapshot.now, False, params))
+        return state, tuple(readings)
 
-def admit(
-    state: Settlements, asked: OrderRequested, snapshot: Snapshot, params: FundingWindowParams
-) -> str | None:
-    """Refuse entries inside the window at the very moment of the order."""
-    if not refuses(params):
-        return None
-    before, after = span_ns(params.before), span_ns(params.after)
-    coming, last = state.coming.get(asked.instrument), state.last.get(asked.instrument)
-    at = _at(coming, last, asked.ts, before, after)
-    return None if at is None else _words(at, asked.ts)
+    def admit(self, state: Settlements, order: OrderRequested, snapshot: Snapshot) -> str | None:
+        """Refuse entries inside the window at the very moment of the order."""
+        params = self.params
+        if not refuses(params):
+            return None
+        before, after = span_ns(params.before), span_ns(params.after)
+        coming, last = state.coming.get(order.instrument), state.last.get(order.instrument)
+        at = _at(coming, last, order.ts, before, after)
+        return None if at is None else _words(at, order.ts)
+
+    def drill(self, scene: Scene) -> Plan:
+        """Let funding come soon."""
+        before, after = (seconds(span_ns(text)) for text in (self.params.before, self.params.after))
+        near = Funding(scene.first, before, after)
+        # The venue settles on whole minutes.
+        return disturb(scene, self.params, near, "funding is settled soon", within=75.0)
 
 
 def _seen(state: Settlements, snapshot: Snapshot) -> Settlements:
@@ -124,13 +134,3 @@ def _reading(name: str, at: int, now: int, over: bool, params: FundingWindowPara
 def _words(at: int, now: int) -> str:
     away = seconds(abs(at - now))
     return f"funding is settled in {away:g} s" if now < at else f"funding settled {away:g} s ago"
-
-
-RULE = Rule(
-    state=Settlements,
-    start=start,
-    step=step,
-    admit=admit,
-    needs=frozenset({"markets"}),
-    events=frozenset(),
-)

@@ -10,10 +10,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.drill import LASTS, Late, Plan, Scene, disturb
+from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Reading, inside, notable_readings
 from actors.guards.core.params import Span, TransientParams, refuses, seconds, span_ns
-from actors.guards.core.snapshot import Input, Market, OrderRequested, Snapshot
+from actors.guards.core.snapshot import Market, OrderRequested, Snapshot
 
 _NORMAL = NormalDist()
 
@@ -51,44 +52,54 @@ class LatencyGateParams(TransientParams, frozen=True, kw_only=True, forbid_unkno
     simulated: Simulated | None = None
 
 
-def step(state: Nothing, seen: Input, params: LatencyGateParams) -> tuple[Nothing, Readings]:
-    """Measure; readings in seconds of what is late, and of what is latest."""
-    if not isinstance(seen, Snapshot):
-        return state, None
-    limit = seconds(span_ns(params.limit))
-    delays = {
-        name: seconds(delay)
-        for name, market in seen.markets.items()
-        if (delay := delay_of(market, name, seen.now, params.simulated)) is not None
-    }
+class LatencyGate(Guard[LatencyGateParams, Nothing]):
+    """Keeps entries back while events come too late to decide by them."""
 
-    def reading(name: str, delay: float) -> Reading:
-        over = delay >= limit
-        return Reading(
-            scope=f"instrument:{name}",
-            measured=delay,
-            limit=limit,
-            over=over,
-            clear=not over and inside(delay, limit, params.hysteresis),
-            action=params.asks,
-            multiplier=params.multiplier,
-            reason=_words(delay, params) if over else "",
-        )
+    Config = LatencyGateParams
+    unit = "s"
+    needs = frozenset({"markets"})
 
-    return state, notable_readings(delays, limit - params.hysteresis * limit, reading)
+    def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
+        """Measure; readings in seconds of what is late, and of what is latest."""
+        params = self.params
+        limit = seconds(span_ns(params.limit))
+        delays = {
+            name: seconds(delay)
+            for name, market in snapshot.markets.items()
+            if (delay := delay_of(market, name, snapshot.now, params.simulated)) is not None
+        }
 
+        def reading(name: str, delay: float) -> Reading:
+            over = delay >= limit
+            return Reading(
+                scope=f"instrument:{name}",
+                measured=delay,
+                limit=limit,
+                over=over,
+                clear=not over and inside(delay, limit, params.hysteresis),
+                action=params.asks,
+                multiplier=params.multiplier,
+                reason=_words(delay, params) if over else "",
+            )
 
-def admit(
-    state: Nothing, asked: OrderRequested, snapshot: Snapshot, params: LatencyGateParams
-) -> str | None:
-    """Refuse an entry where the newest event came too late."""
-    market = snapshot.markets.get(asked.instrument)
-    if market is None or not refuses(params):
-        return None
-    delay = delay_of(market, asked.instrument, snapshot.now, params.simulated)
-    if delay is None or delay < span_ns(params.limit):
-        return None
-    return _words(seconds(delay), params)
+        return state, notable_readings(delays, limit - params.hysteresis * limit, reading)
+
+    def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
+        """Refuse an entry where the newest event came too late."""
+        params = self.params
+        market = snapshot.markets.get(order.instrument)
+        if market is None or not refuses(params):
+            return None
+        delay = delay_of(market, order.instrument, snapshot.now, params.simulated)
+        if delay is None or delay < span_ns(params.limit):
+            return None
+        return _words(seconds(delay), params)
+
+    def drill(self, scene: Scene) -> Plan:
+        """Let market data come late."""
+        late = seconds(span_ns(self.params.limit)) * 2 + 0.2
+        words = f"market data {late * 1000:.0f} ms late"
+        return disturb(scene, self.params, Late(scene.first, late, LASTS), words)
 
 
 def delay_of(market: Market, name: str, now: int, simulated: Simulated | None) -> int | None:
@@ -112,13 +123,3 @@ def draw(name: str, now: int, simulated: Simulated) -> int:
 
 def _words(delay: float, params: LatencyGateParams) -> str:
     return f"events come {delay * 1000:.0f} ms late, limit {params.limit}"
-
-
-RULE = Rule(
-    state=Nothing,
-    start=nothing,
-    step=step,
-    admit=admit,
-    needs=frozenset({"markets"}),
-    events=frozenset(),
-)

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Literal
 
-from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.drill import MAINTENANCE, Plan, Scene, grow
+from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Reading, exact, none_given, percent
 from actors.guards.core.margin import Stake, against, alone, maintenance_margin, stakes, together
 from actors.guards.core.params import ActionName, Fraction, GuardParams, Release
-from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.core.snapshot import Snapshot
 
 FARTHEST = Decimal(10)
 """Told in place of anything farther, and where no move at all would liquidate."""
@@ -45,24 +46,38 @@ class LiquidationDistanceParams(GuardParams, frozen=True, kw_only=True, forbid_u
         return super().check() + missing
 
 
-def step(
-    state: Nothing, seen: Input, params: LiquidationDistanceParams
-) -> tuple[Nothing, Readings]:
-    """Measure the distances; nothing is measured while nothing is held."""
-    if not isinstance(seen, Snapshot):
-        return state, None
-    held = stakes(seen)
-    if not held:
-        return state, ()
-    readings: list[Reading] = []
-    if params.least is not None:
-        move = against if params.move == "against" else together
-        distance = move(seen.equity, held.values())
-        how = "a move of all prices against us" if params.move == "against" else "a common move"
-        readings.append(_reading("desk", distance, params.least, params, how))
-    if params.least_alone is not None:
-        readings += _alone(seen.equity, held, params.least_alone, params)
-    return state, tuple(readings)
+class LiquidationDistance(Guard[LiquidationDistanceParams, Nothing]):
+    """Keeps prices a least move away from the one at which the venue liquidates the account."""
+
+    Config = LiquidationDistanceParams
+    unit = "%"
+    needs = frozenset({"markets"})
+
+    def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
+        """Measure the distances; nothing is measured while nothing is held."""
+        params = self.params
+        held = stakes(snapshot)
+        if not held:
+            return state, ()
+        readings: list[Reading] = []
+        if params.least is not None:
+            move = against if params.move == "against" else together
+            distance = move(snapshot.equity, held.values())
+            how = "a move of all prices against us" if params.move == "against" else "a common move"
+            readings.append(_reading("desk", distance, params.least, params, how))
+        if params.least_alone is not None:
+            readings += _alone(snapshot.equity, held, params.least_alone, params)
+        return state, tuple(readings)
+
+    def drill(self, scene: Scene) -> Plan:
+        """Let liquidation come near."""
+        params, rate = self.params, MAINTENANCE + scene.taker_fee
+        found = {scene.desk: params.least, scene.scope_of(scene.first): params.least_alone}
+        distances = {scope: least for scope, least in found.items() if least is not None}
+        scope = max(distances, key=lambda name: distances[name])
+        least = distances[scope]
+        caps = {"": 1 / (least * (1 + rate) + rate)}
+        return grow(scene, params, caps, scope, f"liquidation {least * 100:g} % away")
 
 
 def _alone(
@@ -109,12 +124,3 @@ def _is_clear(distance: Decimal | None, least: float, params: GuardParams) -> bo
 
 def _told(distance: Decimal | None) -> Decimal:
     return FARTHEST if distance is None else min(distance, FARTHEST)
-
-
-RULE = Rule(
-    state=Nothing,
-    start=nothing,
-    step=step,
-    needs=frozenset({"markets"}),
-    events=frozenset(),
-)

@@ -6,11 +6,12 @@ from functools import cache
 
 import msgspec
 
+from actors.guards.core.drill import LASTS, Announced, Mended, Plan, Scene, plan, stage
 from actors.guards.core.exposure import net_values
-from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Reading
 from actors.guards.core.params import SpanOrNone, TransientParams, refuses, seconds, span_ns
-from actors.guards.core.snapshot import Input, OrderRequested, Snapshot
+from actors.guards.core.snapshot import OrderRequested, Snapshot
 from config.durations import nanoseconds, parse
 
 
@@ -59,42 +60,53 @@ class MaintenanceParams(TransientParams, frozen=True, kw_only=True, forbid_unkno
         return super().check() + found
 
 
-def step(state: Nothing, seen: Input, params: MaintenanceParams) -> tuple[Nothing, Readings]:
-    """Look; readings are 1 while the venue or an instrument is closed, against a limit of 1.
+class Maintenance(Guard[MaintenanceParams, Nothing]):
+    """Keeps entries back while the venue is closed, or is about to close."""
 
-    What is delisted and not held is spoken of no more: no halt of it would ever end. Of announced
-    windows the reading is in seconds since entries stop, negative before, against 0.
-    """
-    if not isinstance(seen, Snapshot):
-        return state, None
-    closed = bool(seen.maintenance)
-    readings = [_closed("desk", "venue", closed, seen.maintenance, params)]
-    readings.extend(
-        _closed(f"instrument:{name}", "", True, "the venue takes no orders in it", params)
-        for name, market in seen.markets.items()
-        if not market.trading and not (market.gone and name not in net_values(seen))
-    )
-    window = _window(params, seen.now)
-    if window is not None:
-        readings.append(_announced(window, seen.now, params))
-    return state, tuple(readings)
+    Config = MaintenanceParams
+    unit = ""
+    needs = frozenset({"markets"})
 
+    def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
+        """Look; readings are 1 while the venue or an instrument is closed, against a limit of 1.
 
-def admit(
-    state: Nothing, asked: OrderRequested, snapshot: Snapshot, params: MaintenanceParams
-) -> str | None:
-    """Refuse entries while closed, and in a window at the very moment of the order."""
-    if not refuses(params):
-        return None
-    if snapshot.maintenance:
-        return snapshot.maintenance
-    market = snapshot.markets.get(asked.instrument)
-    if market is not None and not market.trading:
-        return f"the venue takes no orders in {asked.instrument}"
-    window = _window(params, asked.ts)
-    if window is None or asked.ts < _begin(window, params):
-        return None
-    return _words(window)
+        What is delisted and not held has no reading: no halt of it would ever end. That of an
+        announced window is in seconds since entries stop, negative before, against 0.
+        """
+        params = self.params
+        closed = bool(snapshot.maintenance)
+        readings = [_closed("desk", "venue", closed, snapshot.maintenance, params)]
+        readings.extend(
+            _closed(f"instrument:{name}", "", True, "the venue takes no orders in it", params)
+            for name, market in snapshot.markets.items()
+            if not market.trading and not (market.gone and name not in net_values(snapshot))
+        )
+        window = _window(params, snapshot.now)
+        if window is not None:
+            readings.append(_announced(window, snapshot.now, params))
+        return state, tuple(readings)
+
+    def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
+        """Refuse entries while closed, and in a window at the very moment of the order."""
+        params = self.params
+        if not refuses(params):
+            return None
+        if snapshot.maintenance:
+            return snapshot.maintenance
+        market = snapshot.markets.get(order.instrument)
+        if market is not None and not market.trading:
+            return f"the venue takes no orders in {order.instrument}"
+        window = _window(params, order.ts)
+        if window is None or order.ts < _begin(window, params):
+            return None
+        return _words(window)
+
+    def drill(self, scene: Scene) -> Plan:
+        """Announce maintenance that has begun."""
+        announced = Announced("drill", LASTS)
+        halt = stage(self.params, scene.desk, announced, key="venue", within=60.0)
+        words = "the venue announces maintenance"
+        return plan(self.params, words, scene.first, halt, mend=(Mended(),))
 
 
 @cache
@@ -146,13 +158,3 @@ def _announced(window: Window, now: int, params: MaintenanceParams) -> Reading:
 
 def _words(window: Window) -> str:
     return f"announced maintenance from {window.start} to {window.end} (UTC)"
-
-
-RULE = Rule(
-    state=Nothing,
-    start=nothing,
-    step=step,
-    admit=admit,
-    needs=frozenset({"markets"}),
-    events=frozenset(),
-)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from actors.guards.core import equity_curves as curves
-from actors.guards.core.equity_curves import CurveParams, Peaks
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.drill import Plan, Scene, losing, nearest
+from actors.guards.core.equity_curves import CurveGuard, CurveParams, Peaks
+from actors.guards.core.guard import Measured
 from actors.guards.core.limits import Money, given, none_given
 from actors.guards.core.params import ActionName, Fraction
-from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.core.snapshot import Snapshot
 from actors.guards.core.windows import Session, release_problems
 
 _PEAK = {"all": "the peak", "day": "the peak of the UTC day"}
@@ -38,23 +38,28 @@ class MaxDrawdownParams(CurveParams, frozen=True, kw_only=True, forbid_unknown_f
         return super().check() + missing + release_problems(self.session, self.release)
 
 
-def step(state: Peaks, seen: Input, params: MaxDrawdownParams) -> tuple[Peaks, Readings]:
-    """Follow the peaks; one reading for each curve and limit, in the limit's unit."""
-    if not isinstance(seen, Snapshot):
-        return state, None
-    state, falls = curves.follow(state, seen, params, params.session)
-    words = f"drawdown of {{}} from {_PEAK[params.session]}"
-    return state, tuple(
-        limit.read(fall.lost, fall.scope, words)
-        for fall in falls
-        for limit in given(params, params.limit_pct, params.limit_currency, fall.peak)
-    )
+class MaxDrawdown(CurveGuard[MaxDrawdownParams]):
+    """Stops when equity has fallen too far below its peak, of all time or of the UTC day.
 
+    The peak survives restarts. Closes everything unless told otherwise.
+    """
 
-RULE = Rule(
-    state=Peaks,
-    start=curves.start,
-    step=step,
-    released=curves.released,
-    events=frozenset(),
-)
+    Config = MaxDrawdownParams
+    unit = "%"
+
+    def measure(self, state: Peaks, snapshot: Snapshot) -> Measured[Peaks]:
+        """Follow the peaks; one reading for each curve and limit, in the limit's unit."""
+        params = self.params
+        state, falls = self.follow(state, snapshot, params.session)
+        words = f"drawdown of {{}} from {_PEAK[params.session]}"
+        return state, tuple(
+            limit.read(fall.lost, fall.scope, words)
+            for fall in falls
+            for limit in given(params, params.limit_pct, params.limit_currency, fall.peak)
+        )
+
+    def drill(self, scene: Scene) -> Plan:
+        """Fall from the peak."""
+        key, limit = nearest({"pct": self.params.limit_pct, "currency": self.params.limit_currency})
+        words = f"equity {limit * 100:g} % below its peak"
+        return losing(scene, self.params, limit, key, scene.counted_scope(self.params.of), words)

@@ -7,12 +7,14 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.drill import Plan, Scene, Trade, Trades, plan, stage
+from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, inside
 from actors.guards.core.params import Release, Span, TransientParams, refuses, span_ns
-from actors.guards.core.snapshot import Input, OrderRequested, Refused, Snapshot
+from actors.guards.core.snapshot import DeskEvent, OrderRequested, Refused, Snapshot
 from actors.guards.core.windows import Stamps, added, below_from, counted
 from config.durations import MINUTE_NS
+from strategies.messages import Action
 
 
 class OrderRateParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,51 +49,73 @@ class Rates(msgspec.Struct, frozen=True):
     refused: dict[str, Stamps]
 
 
-def start(params: OrderRateParams, snapshot: Snapshot) -> Rates:
-    """Begin with none."""
-    return Rates({}, {})
+class OrderRate(Guard[OrderRateParams, Rates]):
+    """Keeps each strategy's orders below a rate, and halts one that keeps knocking."""
 
+    Config = OrderRateParams
+    State = Rates
+    unit = "refused"
+    events = frozenset({OrderRequested, Refused})
 
-def step(state: Rates, seen: Input, params: OrderRateParams) -> tuple[Rates, Readings]:
-    """Count; readings of the entries of each strategy refused for the rate in the last minute."""
-    if isinstance(seen, OrderRequested):
-        most = max(params.count, params.per_minute or 0)
-        reach = max(span_ns(params.window), MINUTE_NS if params.per_minute else 0)
-        before = state.left.get(seen.strategy, ())
-        after = added(before, seen.ts, reach, most)
-        if after == before:
+    def start(self, snapshot: Snapshot) -> Rates:
+        """Begin with none."""
+        return Rates({}, {})
+
+    def measure(self, state: Rates, snapshot: Snapshot) -> Measured[Rates]:
+        """Count the entries of each strategy that were refused for the rate in the last minute."""
+        return state, self._readings(state, snapshot.now)
+
+    def on_event(self, state: Rates, event: DeskEvent) -> tuple[Rates, Readings]:
+        """Take down when an order left, or was refused for the rate."""
+        params = self.params
+        if isinstance(event, OrderRequested):
+            most = max(params.count, params.per_minute or 0)
+            reach = max(span_ns(params.window), MINUTE_NS if params.per_minute else 0)
+            before = state.left.get(event.strategy, ())
+            after = added(before, event.ts, reach, most)
+            if after != before:
+                state = Rates({**state.left, event.strategy: after}, state.refused)
             return state, None
-        return Rates({**state.left, seen.strategy: after}, state.refused), None
-    if isinstance(seen, Refused) and _too_fast(state, seen.strategy, seen.ts, params):
-        now = seen.ts
-        before = state.refused.get(seen.strategy, ())
-        after = added(before, now, MINUTE_NS, params.spam_after)
+        if not isinstance(event, Refused):
+            return state, None
+        if not _too_fast(state, event.strategy, event.ts, params):
+            return state, None
+        before = state.refused.get(event.strategy, ())
+        after = added(before, event.ts, MINUTE_NS, params.spam_after)
         if after != before:
-            state = Rates(state.left, {**state.refused, seen.strategy: after})
-    elif isinstance(seen, Snapshot):
-        now = seen.now
-    else:
-        return state, None
-    return state, tuple(
-        _reading(strategy, state.refused.get(strategy, ()), now, params)
-        for strategy in sorted(state.left)
-    )
+            state = Rates(state.left, {**state.refused, event.strategy: after})
+        return state, self._readings(state, event.ts)
 
+    def _readings(self, state: Rates, now: int) -> tuple[Reading, ...]:
+        return tuple(
+            _reading(strategy, state.refused.get(strategy, ()), now, self.params)
+            for strategy in sorted(state.left)
+        )
 
-def admit(
-    state: Rates, asked: OrderRequested, snapshot: Snapshot, params: OrderRateParams
-) -> str | None:
-    """Refuse an entry that would be one too many."""
-    if not refuses(params):
-        return None
-    return _too_fast(state, asked.strategy, asked.ts, params)
+    def admit(self, state: Rates, order: OrderRequested, snapshot: Snapshot) -> str | None:
+        """Refuse an entry that would be one too many."""
+        if not refuses(self.params):
+            return None
+        return _too_fast(state, order.strategy, order.ts, self.params)
 
+    def released(self, state: Rates, snapshot: Snapshot, scope: str) -> Rates:
+        """Forget what was refused of the strategy."""
+        name = scope.removeprefix("strategy:")
+        kept = {k: stamps for k, stamps in state.refused.items() if scope != "desk" and k != name}
+        return Rates(state.left, kept)
 
-def released(state: Rates, snapshot: Snapshot, scope: str, params: OrderRateParams) -> Rates:
-    """Forget what was refused of the strategy."""
-    name = scope.removeprefix("strategy:")
-    kept = {k: stamps for k, stamps in state.refused.items() if scope != "desk" and k != name}
-    return Rates(state.left, kept)
+    def drill(self, scene: Scene) -> Plan:
+        """Send what the rate allows at one moment, and enough more to count as misbehaving."""
+        params = self.params
+        many = min(params.count, params.per_minute or params.count) + params.spam_after
+        # They rest far from the price: what left before the halt must not fill after it.
+        burst = tuple(
+            (Trade(instrument=scene.first, quantity="0", away=0.05), 0.0011) for _ in range(many)
+        )
+        halt = stage(params, scene.strategy, Trades(burst))
+        shrinks = params.asks == Action.SHRINK
+        note = "without refusals an order rate can't shrink" if shrinks else ""
+        return plan(params, f"{many} orders at one moment", scene.second, halt, note=note)
 
 
 def _too_fast(state: Rates, strategy: str, ts: int, params: OrderRateParams) -> str | None:
@@ -118,13 +142,3 @@ def _reading(strategy: str, stamps: Stamps, now: int, params: OrderRateParams) -
         reason=words if over else "",
         until=below_from(stamps, params.spam_after, MINUTE_NS) if over else None,
     )
-
-
-RULE = Rule(
-    state=Rates,
-    start=start,
-    step=step,
-    admit=admit,
-    released=released,
-    events=frozenset({OrderRequested, Refused}),
-)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actors.guards.core.drill import Plan, Scene, grow
 from actors.guards.core.exposure import (
     Cap,
     Share,
@@ -12,10 +13,10 @@ from actors.guards.core.exposure import (
     share_cap,
     worst_case,
 )
-from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Money, none_given
 from actors.guards.core.params import ActionName, GuardParams, Release
-from actors.guards.core.snapshot import Input, OrderRequested, Snapshot
+from actors.guards.core.snapshot import OrderRequested, Snapshot
 
 
 class PositionCapParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,30 +43,44 @@ class PositionCapParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_f
         return super().check() + missing
 
 
-def step(state: Nothing, seen: Input, params: PositionCapParams) -> tuple[Nothing, Readings]:
-    """Measure each instrument's net value against the caps."""
-    if not isinstance(seen, Snapshot):
-        return state, None
-    values = net_values(seen)
-    return state, tuple(
-        cap_reading(f"instrument:{name}", key, abs(values[name]), cap, params, f"{name} is worth")
-        for key, cap in _caps(params, seen)
-        for name in notable_instruments(values, cap)
-    )
+class PositionCap(Guard[PositionCapParams, Nothing]):
+    """Keeps each instrument's position below a value: a share of equity, an amount, or both.
 
+    An entry that could reach the cap with what is already under way is refused before it leaves.
+    A position that grew over it by its price may only be reduced until it is smaller.
+    """
 
-def admit(
-    state: Nothing, asked: OrderRequested, snapshot: Snapshot, params: PositionCapParams
-) -> str | None:
-    """Refuse an entry that could bring the position to a cap, with all that is under way."""
-    way = worst_case(asked)
-    if not way.worsens:
-        return None
-    refusals = (
-        cap.refusal(way.own.worst, f"{asked.instrument}'s position")
-        for _, cap in _caps(params, snapshot)
-    )
-    return next(filter(None, refusals), None)
+    Config = PositionCapParams
+    unit = "%"
+    needs = frozenset({"open_exposure"})
+
+    def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
+        """Measure each instrument's net value against the caps."""
+        values = net_values(snapshot)
+        return state, tuple(
+            cap_reading(
+                f"instrument:{name}", key, abs(values[name]), cap, self.params, f"{name} is worth"
+            )
+            for key, cap in _caps(self.params, snapshot)
+            for name in notable_instruments(values, cap)
+        )
+
+    def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
+        """Refuse an entry that could bring the position to a cap, with all that is under way."""
+        way = worst_case(order)
+        if not way.worsens:
+            return None
+        refusals = (
+            cap.refusal(way.own.worst, f"{order.instrument}'s position")
+            for _, cap in _caps(self.params, snapshot)
+        )
+        return next(filter(None, refusals), None)
+
+    def drill(self, scene: Scene) -> Plan:
+        """Grow one position over its cap."""
+        caps = {"pct": self.params.limit_pct, "currency": self.params.limit_currency}
+        words = f"{scene.first} over its cap"
+        return grow(scene, self.params, caps, scene.scope_of(scene.first), words)
 
 
 def _caps(params: PositionCapParams, snapshot: Snapshot) -> list[tuple[str, Cap]]:
@@ -75,13 +90,3 @@ def _caps(params: PositionCapParams, snapshot: Snapshot) -> list[tuple[str, Cap]
     if params.limit_currency is not None:
         caps.append(("currency", money_cap(params.limit_currency, params)))
     return caps
-
-
-RULE = Rule(
-    state=Nothing,
-    start=nothing,
-    step=step,
-    admit=admit,
-    needs=frozenset({"open_exposure"}),
-    events=frozenset(),
-)

@@ -7,10 +7,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.drill import Move, Plan, Scene, disturb
+from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import Reading, inside, notable_readings, percent
 from actors.guards.core.params import Release, Span, TransientParams, span_ns
-from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.core.snapshot import Snapshot
 
 
 class PriceJumpParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,57 +72,70 @@ class Tracks(msgspec.Struct, frozen=True):
     tracks: dict[str, Track]
 
 
-def start(params: PriceJumpParams, snapshot: Snapshot) -> Tracks:
-    """Begin at the snapshot's prices."""
-    return Tracks(snapshot.now, {})
+class PriceJump(Guard[PriceJumpParams, Tracks]):
+    """Pauses an instrument whose price moved too far too fast."""
 
+    Config = PriceJumpParams
+    State = Tracks
+    unit = "%"
+    needs = frozenset({"markets"})
 
-def step(state: Tracks, seen: Input, params: PriceJumpParams) -> tuple[Tracks, Readings]:
-    """Take prices in; readings are fractions: of what moved far, and of what moved furthest."""
-    if not isinstance(seen, Snapshot):
-        return state, None
-    apart = abs(seen.now - state.at) > span_ns(params.apart)
-    known = Tracks(seen.now, {}) if apart else state
-    # A look from a little before the newest, after the clock went back, counts as made with it.
-    now = max(seen.now, known.at)
-    begin = now - span_ns(params.window)
-    tracks: dict[str, Track] = {}
-    moves: dict[str, float] = {}
-    for name, market in seen.markets.items():
-        if market.price is None or market.price <= 0:
-            continue
-        before, price = known.tracks.get(name), float(market.price)
-        if before is None:
-            tracks[name], moves[name] = Track(price), 0.0
-        else:
-            tracks[name] = track = followed(before, now, price, begin)
-            moves[name] = moved(track)
+    def start(self, snapshot: Snapshot) -> Tracks:
+        """Begin at the snapshot's prices."""
+        return Tracks(snapshot.now, {})
 
-    def reading(name: str, move: float) -> Reading:
-        over = move >= params.limit_pct
-        words = f"moved {percent(move)} within {params.window}, limit {percent(params.limit_pct)}"
-        return Reading(
-            scope=f"instrument:{name}",
-            measured=move,
-            limit=params.limit_pct,
-            over=over,
-            clear=not over and inside(move, params.limit_pct, params.hysteresis),
-            action=params.asks,
-            multiplier=params.multiplier,
-            reason=words if over else "",
-        )
+    def measure(self, state: Tracks, snapshot: Snapshot) -> Measured[Tracks]:
+        """Take prices in; readings are fractions: of what moved far, and of what moved furthest."""
+        params = self.params
+        apart = abs(snapshot.now - state.at) > span_ns(params.apart)
+        known = Tracks(snapshot.now, {}) if apart else state
+        # A look from a little before the newest, after the clock went back, counts as made with it.
+        now = max(snapshot.now, known.at)
+        begin = now - span_ns(params.window)
+        tracks: dict[str, Track] = {}
+        moves: dict[str, float] = {}
+        for name, market in snapshot.markets.items():
+            if market.price is None or market.price <= 0:
+                continue
+            before, price = known.tracks.get(name), float(market.price)
+            if before is None:
+                tracks[name], moves[name] = Track(price), 0.0
+            else:
+                tracks[name] = track = followed(before, now, price, begin)
+                moves[name] = moved(track)
 
-    if seen.moved and (now != state.at or tracks != state.tracks):
-        state = Tracks(now, tracks)
-    clear = params.limit_pct - params.hysteresis * params.limit_pct
-    return state, notable_readings(moves, clear, reading)
+        def reading(name: str, move: float) -> Reading:
+            over = move >= params.limit_pct
+            words = (
+                f"moved {percent(move)} within {params.window}, limit {percent(params.limit_pct)}"
+            )
+            return Reading(
+                scope=f"instrument:{name}",
+                measured=move,
+                limit=params.limit_pct,
+                over=over,
+                clear=not over and inside(move, params.limit_pct, params.hysteresis),
+                action=params.asks,
+                multiplier=params.multiplier,
+                reason=words if over else "",
+            )
 
+        if snapshot.moved and (now != state.at or tracks != state.tracks):
+            state = Tracks(now, tracks)
+        clear = params.limit_pct - params.hysteresis * params.limit_pct
+        return state, notable_readings(moves, clear, reading)
 
-def released(state: Tracks, snapshot: Snapshot, scope: str, params: PriceJumpParams) -> Tracks:
-    """Forget the instrument's prices so far."""
-    name = scope.removeprefix("instrument:")
-    kept = {k: track for k, track in state.tracks.items() if scope != "desk" and k != name}
-    return Tracks(state.at, kept)
+    def released(self, state: Tracks, snapshot: Snapshot, scope: str) -> Tracks:
+        """Forget the instrument's prices so far."""
+        name = scope.removeprefix("instrument:")
+        kept = {k: track for k, track in state.tracks.items() if scope != "desk" and k != name}
+        return Tracks(state.at, kept)
+
+    def drill(self, scene: Scene) -> Plan:
+        """Let the price jump."""
+        limit = self.params.limit_pct
+        jump = Move(scene.first, limit * 1.02)
+        return disturb(scene, self.params, jump, f"price jumps by {limit * 102:.3g} %")
 
 
 def followed(track: Track, now: int, price: float, begin: int) -> Track:
@@ -151,13 +165,3 @@ def moved(track: Track) -> float:
     rise = track.price / track.lows[0][1] - 1 if track.lows else 0.0
     # Rounded, or a move of just the limit would be missed by the last bit of a float.
     return round(max(fall, rise), 11)
-
-
-RULE = Rule(
-    state=Tracks,
-    start=start,
-    step=step,
-    released=released,
-    needs=frozenset({"markets"}),
-    events=frozenset(),
-)

@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.drill import Mended, Plan, Rejects, Scene, plan, stage
+from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, inside
-from actors.guards.core.params import GuardParams, scope_of
-from actors.guards.core.snapshot import Input, Snapshot, VenueResponse
+from actors.guards.core.params import GuardParams, counted_scope
+from actors.guards.core.snapshot import DeskEvent, Snapshot, VenueResponse
 
 
 class RejectionsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,57 +33,74 @@ class RejectionsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fi
     ignore: tuple[Annotated[str, Meta(min_length=1)], ...] = ("post_only", "postonly", "post-only")
 
 
-class Rows(msgspec.Struct, frozen=True):
+class Rejected(msgspec.Struct, frozen=True):
     """Rejections in a row, and the newest one's reason, by scope; none where there are none."""
 
     count: dict[str, int]
     reason: dict[str, str]
 
 
-def start(params: RejectionsParams, snapshot: Snapshot) -> Rows:
-    """Begin with none."""
-    return Rows({}, {})
+class Rejections(Guard[RejectionsParams, Rejected]):
+    """Stops a strategy whose requests the venue rejects again and again."""
+
+    Config = RejectionsParams
+    State = Rejected
+    unit = "rejections"
+    events = frozenset({VenueResponse})
+
+    def start(self, snapshot: Snapshot) -> Rejected:
+        """Begin with none."""
+        return Rejected({}, {})
+
+    def measure(self, state: Rejected, snapshot: Snapshot) -> Measured[Rejected]:
+        """Return a reading for each scope with a row that has not ended, in rejections."""
+        return state, self._readings(state)
+
+    def on_event(self, state: Rejected, event: DeskEvent) -> tuple[Rejected, Readings]:
+        """Count the venue's responses."""
+        if isinstance(event, VenueResponse):
+            state = _counted(state, event, self.params)
+        return state, self._readings(state)
+
+    def _readings(self, state: Rejected) -> tuple[Reading, ...]:
+        return tuple(
+            _reading(scope, count, state, self.params)
+            for scope, count in sorted(state.count.items())
+        )
+
+    def released(self, state: Rejected, snapshot: Snapshot, scope: str) -> Rejected:
+        """End the scope's row."""
+        return _without(state, scope)
+
+    def drill(self, scene: Scene) -> Plan:
+        """Let the venue reject as many orders in a row as the limit."""
+        limit, scope = self.params.limit, scene.counted_scope(self.params.of)
+        halt = stage(self.params, scope, Rejects(scene.first, limit, weight=0.005))
+        words = f"{limit} rejections in a row"
+        return plan(self.params, words, scene.first, halt, after=(Mended(),))
 
 
-def step(state: Rows, seen: Input, params: RejectionsParams) -> tuple[Rows, Readings]:
-    """Count answers; a reading for each scope with a row that has not ended, in rejections."""
-    if isinstance(seen, VenueResponse):
-        state = _answered(state, seen, params)
-    elif not isinstance(seen, Snapshot):
-        return state, None
-    return state, tuple(_reading(scope, count, state, params) for scope, count in _rows(state))
-
-
-def released(state: Rows, snapshot: Snapshot, scope: str, params: RejectionsParams) -> Rows:
-    """End the scope's row."""
-    return _without(state, scope)
-
-
-def _answered(state: Rows, answer: VenueResponse, params: RejectionsParams) -> Rows:
-    scope = scope_of(params.of, answer.strategy, answer.instrument)
+def _counted(state: Rejected, answer: VenueResponse, params: RejectionsParams) -> Rejected:
+    scope = counted_scope(params.of, answer.strategy, answer.instrument)
     if answer.accepted:
         return _without(state, scope) if scope in state.count else state
     words = answer.reason.lower()
     if any(word.lower() in words for word in params.ignore):
         return state
-    return Rows(
+    return Rejected(
         {**state.count, scope: state.count.get(scope, 0) + 1},
         {**state.reason, scope: answer.reason},
     )
 
 
-def _without(state: Rows, scope: str) -> Rows:
-    return Rows(
+def _without(state: Rejected, scope: str) -> Rejected:
+    return Rejected(
         {name: count for name, count in state.count.items() if name != scope},
         {name: reason for name, reason in state.reason.items() if name != scope},
     )
 
 
-def _rows(state: Rows) -> list[tuple[str, int]]:
-    return sorted(state.count.items())
-
-
-def _reading(scope: str, count: int, state: Rows, params: RejectionsParams) -> Reading:
+def _reading(scope: str, count: int, state: Rejected, params: RejectionsParams) -> Reading:
     over = count >= params.limit
     return Reading(
         scope=scope,
@@ -94,12 +112,3 @@ def _reading(scope: str, count: int, state: Rows, params: RejectionsParams) -> R
         multiplier=params.multiplier,
         reason=f"{count} rejections in a row, the last: {state.reason[scope]}" if over else "",
     )
-
-
-RULE = Rule(
-    state=Rows,
-    start=start,
-    step=step,
-    released=released,
-    events=frozenset({VenueResponse}),
-)

@@ -7,10 +7,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.drill import BEYOND, Hold, Move, Plan, Scene, nearest, plan, stage
+from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import Money, given, none_given
 from actors.guards.core.params import ActionName, GuardParams, Release
-from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.core.snapshot import Snapshot
 from actors.guards.core.windows import SINCE, Mark, Session, fresh, opening, release_problems
 
 
@@ -50,32 +51,39 @@ class Began(msgspec.Struct, frozen=True):
     equity: Mark
 
 
-def start(params: SessionProfitParams, snapshot: Snapshot) -> Began:
-    """Begin the session here."""
-    return Began(fresh(snapshot.equity, snapshot.now))
+class SessionProfit(Guard[SessionProfitParams, Began]):
+    """Locks the gain: closes everything for the rest of the UTC day once enough is earned."""
 
+    Config = SessionProfitParams
+    State = Began
+    unit = "%"
 
-def step(state: Began, seen: Input, params: SessionProfitParams) -> tuple[Began, Readings]:
-    """Begin a session where one begins; one reading for each limit, in the limit's unit."""
-    if not isinstance(seen, Snapshot):
-        return state, None
-    began = opening(state.equity, seen.equity, seen.now, params.session)
-    if began is not state.equity:
-        state = Began(began)
-    limits = given(params, params.limit_pct, params.limit_currency, began.value)
-    words = f"profit of {{}} {SINCE[params.session]}"
-    return state, tuple(limit.read(seen.equity - began.value, "desk", words) for limit in limits)
+    def start(self, snapshot: Snapshot) -> Began:
+        """Begin the session here."""
+        return Began(fresh(snapshot.equity, snapshot.now))
 
+    def measure(self, state: Began, snapshot: Snapshot) -> Measured[Began]:
+        """Begin a session where one begins; one reading for each limit, in the limit's unit."""
+        params = self.params
+        began = opening(state.equity, snapshot.equity, snapshot.now, params.session)
+        if began is not state.equity:
+            state = Began(began)
+        limits = given(params, params.limit_pct, params.limit_currency, began.value)
+        words = f"profit of {{}} {SINCE[params.session]}"
+        return state, tuple(
+            limit.read(snapshot.equity - began.value, "desk", words) for limit in limits
+        )
 
-def released(state: Began, snapshot: Snapshot, scope: str, params: SessionProfitParams) -> Began:
-    """Measure the profit from here."""
-    return start(params, snapshot)
+    def released(self, state: Began, snapshot: Snapshot, scope: str) -> Began:
+        """Measure the profit from here."""
+        return self.start(snapshot)
 
-
-RULE = Rule(
-    state=Began,
-    start=start,
-    step=step,
-    released=released,
-    events=frozenset(),
-)
+    def drill(self, scene: Scene) -> Plan:
+        """Earn enough."""
+        key, limit = nearest({"pct": self.params.limit_pct, "currency": self.params.limit_currency})
+        weight = min(1.5, 0.6 * scene.leverage)
+        # What opening the position cost comes off the profit.
+        gain = limit * BEYOND + weight * 0.002
+        halt = stage(self.params, scene.desk, Move(scene.first, gain / weight), key=key)
+        words = f"{limit * 100:g} % of equity earned in the session"
+        return plan(self.params, words, scene.second, halt, before=(Hold({scene.first: weight}),))

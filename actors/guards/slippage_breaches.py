@@ -7,10 +7,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.drill import Mended, Plan, Scene, Slips, plan, stage
+from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, inside
-from actors.guards.core.params import GuardParams, Of, Span, scope_of, span_ns
-from actors.guards.core.snapshot import FillEvent, Input, Snapshot
+from actors.guards.core.params import GuardParams, Of, Span, counted_scope, span_ns
+from actors.guards.core.snapshot import DeskEvent, FillEvent, Snapshot
 from actors.guards.core.windows import Stamps, added, below_from, counted
 
 
@@ -45,34 +46,51 @@ class Breaches(msgspec.Struct, frozen=True):
     last: dict[str, int]
 
 
-def start(params: SlippageBreachesParams, snapshot: Snapshot) -> Breaches:
-    """Begin with none."""
-    return Breaches({}, {})
+class SlippageBreaches(Guard[SlippageBreachesParams, Breaches]):
+    """Stops where fills keep coming out worse than the prices that their orders saw."""
 
+    Config = SlippageBreachesParams
+    State = Breaches
+    unit = "fills"
+    events = frozenset({FillEvent})
 
-def step(state: Breaches, seen: Input, params: SlippageBreachesParams) -> tuple[Breaches, Readings]:
-    """Count the breaches of the window that ends now, up to the limit."""
-    if isinstance(seen, Snapshot):
-        now = seen.now
-    elif isinstance(seen, FillEvent) and _is_breach(seen, state, params):
-        now = seen.ts
-        scope = scope_of(params.of, seen.strategy, seen.instrument)
+    def start(self, snapshot: Snapshot) -> Breaches:
+        """Begin with none."""
+        return Breaches({}, {})
+
+    def measure(self, state: Breaches, snapshot: Snapshot) -> Measured[Breaches]:
+        """Count the breaches of the window that ends now, up to the limit."""
+        return state, self._readings(state, snapshot.now)
+
+    def on_event(self, state: Breaches, event: DeskEvent) -> tuple[Breaches, Readings]:
+        """Count a fill that is a breach."""
+        params = self.params
+        if not isinstance(event, FillEvent) or not _is_breach(event, state, params):
+            return state, None
+        scope = counted_scope(params.of, event.strategy, event.instrument)
         before = state.stamps.get(scope, ())
-        after = added(before, now, span_ns(params.window), params.count)
-        state = Breaches({**state.stamps, scope: after}, {**state.last, seen.instrument: now})
-    else:
-        return state, None
-    return state, tuple(
-        _reading(scope, stamps, now, params) for scope, stamps in state.stamps.items()
-    )
+        after = added(before, event.ts, span_ns(params.window), params.count)
+        last = {**state.last, event.instrument: event.ts}
+        state = Breaches({**state.stamps, scope: after}, last)
+        return state, self._readings(state, event.ts)
 
+    def _readings(self, state: Breaches, now: int) -> tuple[Reading, ...]:
+        return tuple(
+            _reading(scope, stamps, now, self.params) for scope, stamps in state.stamps.items()
+        )
 
-def released(
-    state: Breaches, snapshot: Snapshot, scope: str, params: SlippageBreachesParams
-) -> Breaches:
-    """Forget the scope's breaches so far."""
-    kept = {name: stamps for name, stamps in state.stamps.items() if name != scope}
-    return msgspec.structs.replace(state, stamps=kept)
+    def released(self, state: Breaches, snapshot: Snapshot, scope: str) -> Breaches:
+        """Forget the scope's breaches so far."""
+        kept = {name: stamps for name, stamps in state.stamps.items() if name != scope}
+        return msgspec.structs.replace(state, stamps=kept)
+
+    def drill(self, scene: Scene) -> Plan:
+        """Fill as often as the limit at worse prices than it bears."""
+        count, bps = self.params.count, self.params.limit_bps * 1.3 + 2
+        slips = Slips(scene.first, bps, count, weight=0.03, every=max(1.0, scene.beat))
+        halt = stage(self.params, scene.counted_scope(self.params.of), slips)
+        words = f"{count} fills {bps:g} bps worse than the price that stood"
+        return plan(self.params, words, scene.first, halt, after=(Mended(),))
 
 
 def _is_breach(fill: FillEvent, state: Breaches, params: SlippageBreachesParams) -> bool:
@@ -98,12 +116,3 @@ def _reading(scope: str, stamps: Stamps, now: int, params: SlippageBreachesParam
         reason=words if over else "",
         until=below_from(stamps, params.count, window) if over else None,
     )
-
-
-RULE = Rule(
-    state=Breaches,
-    start=start,
-    step=step,
-    released=released,
-    events=frozenset({FillEvent}),
-)

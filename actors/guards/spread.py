@@ -7,10 +7,11 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.drill import LASTS, Book, Plan, Scene, disturb, facts_of
+from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Reading, exact, notable_readings
 from actors.guards.core.params import TransientParams, refuses
-from actors.guards.core.snapshot import Input, Market, OrderRequested, Snapshot
+from actors.guards.core.snapshot import Market, OrderRequested, Snapshot
 
 
 class SpreadGateParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,55 +39,71 @@ class SpreadGateParams(TransientParams, frozen=True, kw_only=True, forbid_unknow
         return super().check() + missing
 
 
-def step(state: Nothing, seen: Input, params: SpreadGateParams) -> tuple[Nothing, Readings]:
-    """Measure; readings in ticks and basis points of what is wide, and of what is widest."""
-    if not isinstance(seen, Snapshot):
-        return state, None
-    found: list[Reading] = []
-    for unit, limit in _limits(params).items():
-        widths = {}
-        for name, market in seen.markets.items():
+class SpreadGate(Guard[SpreadGateParams, Nothing]):
+    """Keeps entries back while the spread is too wide."""
+
+    Config = SpreadGateParams
+    unit = "bps"
+    needs = frozenset({"markets"})
+
+    def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
+        """Measure; readings in ticks and basis points of what is wide, and of what is widest."""
+        params = self.params
+        found: list[Reading] = []
+        for unit, limit in _limits(params).items():
+            widths = {}
+            for name, market in snapshot.markets.items():
+                width = _width(market, unit)
+                if width is not None:
+                    widths[name] = width
+            clear = limit * (1 - exact(params.hysteresis))
+
+            def reading(
+                name: str,
+                width: Decimal,
+                unit: str = unit,
+                limit: Decimal = limit,
+                clear: Decimal = clear,
+            ) -> Reading:
+                over = width > limit
+                return Reading(
+                    scope=f"instrument:{name}",
+                    key=unit,
+                    measured=float(width),
+                    limit=float(limit),
+                    over=over,
+                    clear=not over and width <= clear,
+                    action=params.asks,
+                    multiplier=params.multiplier,
+                    reason=_words(width, unit, limit) if over else "",
+                )
+
+            found.extend(notable_readings(widths, clear, reading))
+        return state, tuple(found)
+
+    def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
+        """Refuse an entry where the newest spread is too wide."""
+        market = snapshot.markets.get(order.instrument)
+        if market is None or not refuses(self.params):
+            return None
+        for unit, limit in _limits(self.params).items():
             width = _width(market, unit)
-            if width is not None:
-                widths[name] = width
-        clear = limit * (1 - exact(params.hysteresis))
-
-        def reading(
-            name: str,
-            width: Decimal,
-            unit: str = unit,
-            limit: Decimal = limit,
-            clear: Decimal = clear,
-        ) -> Reading:
-            over = width > limit
-            return Reading(
-                scope=f"instrument:{name}",
-                key=unit,
-                measured=float(width),
-                limit=float(limit),
-                over=over,
-                clear=not over and width <= clear,
-                action=params.asks,
-                multiplier=params.multiplier,
-                reason=_words(width, unit, limit) if over else "",
-            )
-
-        found.extend(notable_readings(widths, clear, reading))
-    return state, tuple(found)
-
-
-def admit(
-    state: Nothing, asked: OrderRequested, snapshot: Snapshot, params: SpreadGateParams
-) -> str | None:
-    """Refuse an entry where the newest spread is too wide."""
-    market = snapshot.markets.get(asked.instrument)
-    if market is None or not refuses(params):
+            if width is not None and width > limit:
+                return _words(width, unit, limit)
         return None
-    for unit, limit in _limits(params).items():
-        width = _width(market, unit)
-        if width is not None and width > limit:
-            return _words(width, unit, limit)
-    return None
+
+    def drill(self, scene: Scene) -> Plan:
+        """Widen the book."""
+        params, facts = self.params, facts_of(scene.first)
+        limits = {}
+        if params.max_ticks is not None:
+            limits["ticks"] = params.max_ticks * float(facts.tick / facts.price) * 10_000
+        if params.max_bps is not None:
+            limits["bps"] = params.max_bps
+        key = min(limits, key=lambda name: limits[name])
+        bps = limits[key] * 1.2 + 1
+        wide = Book(scene.first, "spread", bps, LASTS)
+        return disturb(scene, params, wide, f"spread of {bps:.3g} bps", key)
 
 
 def _limits(params: SpreadGateParams) -> dict[str, Decimal]:
@@ -106,13 +123,3 @@ def _width(market: Market, unit: str) -> Decimal | None:
 
 def _words(width: Decimal, unit: str, limit: Decimal) -> str:
     return f"the spread is {float(width):.4g} {unit}, at most {float(limit):g}"
-
-
-RULE = Rule(
-    state=Nothing,
-    start=nothing,
-    step=step,
-    admit=admit,
-    needs=frozenset({"markets"}),
-    events=frozenset(),
-)

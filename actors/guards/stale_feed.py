@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from actors.guards.core.guard import Nothing, Readings, Rule, nothing
+from actors.guards.core.drill import LASTS, Plan, Scene, Silence, disturb
+from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Reading, inside, notable_readings
 from actors.guards.core.params import Span, TransientParams, seconds, span_ns
-from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.core.snapshot import Snapshot
 
 
 class StaleFeedParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -20,37 +21,40 @@ class StaleFeedParams(TransientParams, frozen=True, kw_only=True, forbid_unknown
     limit: Span = "10s"
 
 
-def step(state: Nothing, seen: Input, params: StaleFeedParams) -> tuple[Nothing, Readings]:
-    """Measure; readings in seconds of what is silent, and of what is silent for longest."""
-    if not isinstance(seen, Snapshot):
-        return state, None
-    limit = seconds(span_ns(params.limit))
-    silences = {
-        name: seconds(market.silent_ns)
-        for name, market in seen.markets.items()
-        if market.silent_ns is not None
-    }
+class StaleFeed(Guard[StaleFeedParams, Nothing]):
+    """Keeps entries back in an instrument that has fallen silent."""
 
-    def reading(name: str, silence: float) -> Reading:
-        over = silence >= limit
-        return Reading(
-            scope=f"instrument:{name}",
-            measured=silence,
-            limit=limit,
-            over=over,
-            clear=not over and inside(silence, limit, params.hysteresis),
-            action=params.asks,
-            multiplier=params.multiplier,
-            reason=f"silent for {silence:.1f} s, limit {params.limit}" if over else "",
-        )
+    Config = StaleFeedParams
+    unit = "s"
+    needs = frozenset({"markets"})
 
-    return state, notable_readings(silences, limit - params.hysteresis * limit, reading)
+    def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
+        """Measure; readings in seconds of what is silent, and of what is silent for longest."""
+        params = self.params
+        limit = seconds(span_ns(params.limit))
+        silences = {
+            name: seconds(market.silent_ns)
+            for name, market in snapshot.markets.items()
+            if market.silent_ns is not None
+        }
 
+        def reading(name: str, silence: float) -> Reading:
+            over = silence >= limit
+            return Reading(
+                scope=f"instrument:{name}",
+                measured=silence,
+                limit=limit,
+                over=over,
+                clear=not over and inside(silence, limit, params.hysteresis),
+                action=params.asks,
+                multiplier=params.multiplier,
+                reason=f"silent for {silence:.1f} s, limit {params.limit}" if over else "",
+            )
 
-RULE = Rule(
-    state=Nothing,
-    start=nothing,
-    step=step,
-    needs=frozenset({"markets"}),
-    events=frozenset(),
-)
+        return state, notable_readings(silences, limit - params.hysteresis * limit, reading)
+
+    def drill(self, scene: Scene) -> Plan:
+        """Let an instrument fall silent."""
+        limit = seconds(span_ns(self.params.limit))
+        words = f"{scene.first} silent for {limit:g} s"
+        return disturb(scene, self.params, Silence(scene.first, LASTS), words, within=limit + 15.0)

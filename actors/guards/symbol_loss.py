@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.drill import Plan, Scene, losing, nearest
+from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import (
     ZERO,
     Limit,
@@ -18,7 +19,7 @@ from actors.guards.core.limits import (
     notable_readings,
 )
 from actors.guards.core.params import ActionName, Fraction, GuardParams
-from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.core.snapshot import Snapshot
 from actors.guards.core.windows import SINCE, Mark, Session, best, fresh, opening, release_problems
 from config.durations import DAY_NS
 
@@ -77,57 +78,85 @@ class Symbols(msgspec.Struct, frozen=True, kw_only=True):
     symbols: dict[str, Symbol]
 
 
-def start(params: SymbolLossParams, snapshot: Snapshot) -> Symbols:
-    """Begin the session of every instrument here."""
-    return Symbols(
-        equity=fresh(snapshot.equity, snapshot.now),
-        symbols={
-            name: _fresh(value, snapshot.now)
-            for name, value in snapshot.results_by_instrument.items()
-        },
-    )
+class SymbolLoss(Guard[SymbolLossParams, Symbols]):
+    """Stops an instrument that lost too much, or gave back too much of its best result.
 
+    The other instruments go on. Closes the instrument unless told otherwise.
+    """
 
-def step(state: Symbols, seen: Input, params: SymbolLossParams) -> tuple[Symbols, Readings]:
-    """Follow the results; readings of what is near a limit and of the nearest, in its unit."""
-    if not isinstance(seen, Snapshot):
-        return state, None
-    now, session = seen.now, params.session
-    equity = opening(state.equity, seen.equity, now, session)
-    losses = given(params, params.limit_pct, params.limit_currency, equity.value)
-    falls = given(params, params.trailing_pct, params.trailing_currency, equity.value, "trailing_")
-    today = now // DAY_NS if session == "day" else 0
-    moved: dict[str, Symbol] = {}
-    lost: dict[str, Decimal] = {}
-    fell: dict[str, Decimal] = {}
-    for name, value in seen.results_by_instrument.items():
-        known = state.symbols.get(name)
-        if known is None or falls or today > known.first.day:
-            symbol = _followed(known, value, now, session, bool(falls))
-            if symbol is not known:
-                moved[name] = symbol
-        else:
-            symbol = known
-        lost[name] = symbol.first.value - value
-        if falls:
-            fell[name] = symbol.best.value - value
-    if moved or equity is not state.equity:
-        state = Symbols(equity=equity, symbols=state.symbols | moved)
-    since = SINCE[session]
-    return state, (
-        *_readings(losses, lost, f"loss of {{}} {since}"),
-        *_readings(falls, fell, f"{{}} below its best {since}"),
-    )
+    Config = SymbolLossParams
+    State = Symbols
+    unit = "%"
+    needs = frozenset({"results_by_instrument"})
 
+    def start(self, snapshot: Snapshot) -> Symbols:
+        """Begin the session of every instrument here."""
+        return Symbols(
+            equity=fresh(snapshot.equity, snapshot.now),
+            symbols={
+                name: _fresh(value, snapshot.now)
+                for name, value in snapshot.results_by_instrument.items()
+            },
+        )
 
-def released(state: Symbols, snapshot: Snapshot, scope: str, params: SymbolLossParams) -> Symbols:
-    """Measure an instrument's result from here."""
-    name = scope.removeprefix("instrument:")
-    value = snapshot.results_by_instrument.get(name)
-    if value is None:
-        return state
-    symbols = state.symbols | {name: _fresh(value, snapshot.now)}
-    return msgspec.structs.replace(state, symbols=symbols)
+    def measure(self, state: Symbols, snapshot: Snapshot) -> Measured[Symbols]:
+        """Follow the results; readings of what is near a limit and of the nearest, in its unit."""
+        params = self.params
+        now, session = snapshot.now, params.session
+        equity = opening(state.equity, snapshot.equity, now, session)
+        losses = given(params, params.limit_pct, params.limit_currency, equity.value)
+        falls = given(
+            params,
+            params.trailing_pct,
+            params.trailing_currency,
+            equity.value,
+            "trailing_",
+        )
+        today = now // DAY_NS if session == "day" else 0
+        moved: dict[str, Symbol] = {}
+        lost: dict[str, Decimal] = {}
+        fell: dict[str, Decimal] = {}
+        for name, value in snapshot.results_by_instrument.items():
+            known = state.symbols.get(name)
+            if known is None or falls or today > known.first.day:
+                symbol = _followed(known, value, now, session, bool(falls))
+                if symbol is not known:
+                    moved[name] = symbol
+            else:
+                symbol = known
+            lost[name] = symbol.first.value - value
+            if falls:
+                fell[name] = symbol.best.value - value
+        if moved or equity is not state.equity:
+            state = Symbols(equity=equity, symbols=state.symbols | moved)
+        since = SINCE[session]
+        return state, (
+            *_readings(losses, lost, f"loss of {{}} {since}"),
+            *_readings(falls, fell, f"{{}} below its best {since}"),
+        )
+
+    def released(self, state: Symbols, snapshot: Snapshot, scope: str) -> Symbols:
+        """Measure an instrument's result from here."""
+        name = scope.removeprefix("instrument:")
+        value = snapshot.results_by_instrument.get(name)
+        if value is None:
+            return state
+        symbols = state.symbols | {name: _fresh(value, snapshot.now)}
+        return msgspec.structs.replace(state, symbols=symbols)
+
+    def drill(self, scene: Scene) -> Plan:
+        """Lose in one instrument."""
+        params, name = self.params, scene.first
+        key, limit = nearest(
+            {
+                "pct": params.limit_pct,
+                "currency": params.limit_currency,
+                "trailing_pct": params.trailing_pct,
+                "trailing_currency": params.trailing_currency,
+            }
+        )
+        words = f"{limit * 100:g} % of equity lost in {name}"
+        return losing(scene, params, limit, key, scene.scope_of(name), words, insist=name)
 
 
 def _followed(
@@ -154,13 +183,3 @@ def _readings(limits: list[Limit], values: dict[str, Decimal], words: str) -> It
 def _fresh(value: Decimal, now: int) -> Symbol:
     mark = fresh(value, now)
     return Symbol(mark, mark)
-
-
-RULE = Rule(
-    state=Symbols,
-    start=start,
-    step=step,
-    released=released,
-    needs=frozenset({"results_by_instrument"}),
-    events=frozenset(),
-)

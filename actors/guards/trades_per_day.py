@@ -7,11 +7,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from actors.guards.core.drill import Plan, Scene, plan, round_trips, stage
 from actors.guards.core.exposure import Holds, after_fill, could_open, held_of, is_flat
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, notable_readings
 from actors.guards.core.params import GuardParams, Release, refuses
-from actors.guards.core.snapshot import FillEvent, Input, OrderRequested, Snapshot
+from actors.guards.core.snapshot import DeskEvent, FillEvent, OrderRequested, Snapshot
 from config.durations import DAY_NS
 
 
@@ -49,63 +50,81 @@ class Trades(msgspec.Struct, frozen=True):
     holds: Holds
 
 
-def start(params: TradesPerDayParams, snapshot: Snapshot) -> Trades:
-    """Begin with none opened."""
-    return Trades(snapshot.now // DAY_NS, {}, held_of(snapshot))
+class TradesPerDay(Guard[TradesPerDayParams, Trades]):
+    """Stops an instrument for the day after so many round trips."""
 
+    Config = TradesPerDayParams
+    State = Trades
+    unit = "trades"
+    events = frozenset({FillEvent})
+    needs = frozenset({"open_exposure"})
 
-def step(state: Trades, seen: Input, params: TradesPerDayParams) -> tuple[Trades, Readings]:
-    """Count what is opened; a reading of each instrument that has reached the limit, in trips."""
-    if isinstance(seen, Snapshot):
-        state = _on_day(state, seen.now)
-        holds = held_of(seen, state.holds)
+    def start(self, snapshot: Snapshot) -> Trades:
+        """Begin with none opened."""
+        return Trades(snapshot.now // DAY_NS, {}, held_of(snapshot))
+
+    def measure(self, state: Trades, snapshot: Snapshot) -> Measured[Trades]:
+        """Return a reading of each instrument that has reached the limit, in round trips."""
+        state = _on_day(state, snapshot.now)
+        holds = held_of(snapshot, state.holds)
         if holds is not state.holds:
             state = msgspec.structs.replace(state, holds=holds)
-    elif isinstance(seen, FillEvent):
-        state = _filled(_on_day(state, seen.ts), seen)
-    else:
-        return state, None
+        return state, self._readings(state)
 
-    def reading(instrument: str, opened: int) -> Reading:
-        scope = f"instrument:{instrument}"
-        over = opened >= params.limit and is_flat(state.holds, scope)
-        return Reading(
-            scope=scope,
-            measured=opened,
-            limit=params.limit,
-            over=over,
-            clear=opened < params.limit,
-            action=params.asks,
-            multiplier=params.multiplier,
-            reason=f"{opened} trades opened today, limit {params.limit}" if over else "",
-            until=(state.day + 1) * DAY_NS,
+    def on_event(self, state: Trades, event: DeskEvent) -> tuple[Trades, Readings]:
+        """Count what a fill opens."""
+        assert isinstance(event, FillEvent)
+        state = _filled(_on_day(state, event.ts), event)
+        return state, self._readings(state)
+
+    def _readings(self, state: Trades) -> tuple[Reading, ...]:
+        params = self.params
+
+        def reading(instrument: str, opened: int) -> Reading:
+            scope = f"instrument:{instrument}"
+            over = opened >= params.limit and is_flat(state.holds, scope)
+            return Reading(
+                scope=scope,
+                measured=opened,
+                limit=params.limit,
+                over=over,
+                clear=opened < params.limit,
+                action=params.asks,
+                multiplier=params.multiplier,
+                reason=f"{opened} trades opened today, limit {params.limit}" if over else "",
+                until=(state.day + 1) * DAY_NS,
+            )
+
+        return notable_readings(state.opened, params.limit - 1, reading)
+
+    def admit(self, state: Trades, order: OrderRequested, snapshot: Snapshot) -> str | None:
+        """Refuse what could open a round trip above the limit, whatever is filled first."""
+        params = self.params
+        if not refuses(params):
+            return None
+        more = could_open(order)
+        opened = 0 if order.ts // DAY_NS > state.day else state.opened.get(order.instrument, 0)
+        if more == 0 or opened + more <= params.limit:
+            return None
+        waiting = (
+            "" if opened >= params.limit else f"; with what is under way it could be {more} more"
+        )
+        return f"{opened} trades opened today, limit {params.limit}{waiting}"
+
+    def released(self, state: Trades, snapshot: Snapshot, scope: str) -> Trades:
+        """Count from none again in what the scope covers, on the snapshot's day."""
+        name = scope.removeprefix("instrument:")
+        return msgspec.structs.replace(
+            state,
+            day=snapshot.now // DAY_NS,
+            opened={k: n for k, n in state.opened.items() if scope != "desk" and k != name},
         )
 
-    return state, notable_readings(state.opened, params.limit - 1, reading)
-
-
-def admit(
-    state: Trades, asked: OrderRequested, snapshot: Snapshot, params: TradesPerDayParams
-) -> str | None:
-    """Refuse an order that could open a round trip above the limit, whatever is filled first."""
-    if not refuses(params):
-        return None
-    more = could_open(asked)
-    opened = 0 if asked.ts // DAY_NS > state.day else state.opened.get(asked.instrument, 0)
-    if more == 0 or opened + more <= params.limit:
-        return None
-    waiting = "" if opened >= params.limit else f"; with what is under way it could be {more} more"
-    return f"{opened} trades opened today, limit {params.limit}{waiting}"
-
-
-def released(state: Trades, snapshot: Snapshot, scope: str, params: TradesPerDayParams) -> Trades:
-    """Count from none again in what the scope covers, on the snapshot's day."""
-    name = scope.removeprefix("instrument:")
-    return msgspec.structs.replace(
-        state,
-        day=snapshot.now // DAY_NS,
-        opened={k: n for k, n in state.opened.items() if scope != "desk" and k != name},
-    )
+    def drill(self, scene: Scene) -> Plan:
+        """Open and close as often as the limit."""
+        count, name = self.params.limit, scene.first
+        halt = stage(self.params, scene.scope_of(name), round_trips(scene, count))
+        return plan(self.params, f"{count} round trips in {name} on one day", name, halt)
 
 
 def _on_day(state: Trades, now: int) -> Trades:
@@ -120,14 +139,3 @@ def _filled(state: Trades, fill: FillEvent) -> Trades:
     if fill.opened:
         opened = {**opened, name: opened.get(name, 0) + 1}
     return Trades(state.day, opened, after_fill(state.holds, fill))
-
-
-RULE = Rule(
-    state=Trades,
-    start=start,
-    step=step,
-    admit=admit,
-    released=released,
-    needs=frozenset({"open_exposure"}),
-    events=frozenset({FillEvent}),
-)

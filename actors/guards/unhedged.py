@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.drill import Hold, Plan, Scene, plan, stage
+from actors.guards.core.exposure import Values, net_values
+from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, exact, inside
 from actors.guards.core.params import ActionName, GuardParams
-from actors.guards.core.snapshot import FillEvent, Input, Snapshot
-
-ZERO = Decimal(0)
+from actors.guards.core.snapshot import ZERO, DeskEvent, FillEvent, Snapshot
 
 
 class Pair(msgspec.Struct, frozen=True, array_like=True):
@@ -107,42 +108,68 @@ class Pairs(msgspec.Struct, frozen=True):
     naked: dict[str, Naked]
 
 
-def start(params: UnhedgedParams, snapshot: Snapshot) -> Pairs:
-    """Begin to sum up here."""
-    return Pairs({})
+class Unhedged(Guard[UnhedgedParams, Pairs]):
+    """Closes two-leg trades of which one leg stood alone for too much and too long."""
 
+    Config = UnhedgedParams
+    State = Pairs
+    unit = "USDT s"
+    events = frozenset({FillEvent})
 
-def step(state: Pairs, seen: Input, params: UnhedgedParams) -> tuple[Pairs, Readings]:
-    """Sum up; a reading in value-seconds for both instruments of each pair."""
-    if isinstance(seen, Snapshot):
-        now = seen.now
-        values: dict[str, Decimal] = {}
-        for holding in seen.holdings:
-            values[holding.instrument] = values.get(holding.instrument, ZERO) + holding.value
-        changed = {pair.name: _looked(state, pair, values, now, params) for pair in params.legs}
-    elif isinstance(seen, FillEvent):
-        now = seen.ts
-        touched = [p for p in params.legs if seen.instrument in (p.first, p.second)]
-        if not touched:
+    def start(self, snapshot: Snapshot) -> Pairs:
+        """Begin to sum up here."""
+        return Pairs({})
+
+    def measure(self, state: Pairs, snapshot: Snapshot) -> Measured[Pairs]:
+        """Sum up; a reading in value-seconds for both instruments of each pair."""
+        values = net_values(snapshot)
+        return self._changed(
+            state,
+            {
+                pair.name: _looked(state, pair, values, snapshot.now, self.params)
+                for pair in self.params.legs
+            },
+            snapshot.now,
+        )
+
+    def on_event(self, state: Pairs, event: DeskEvent) -> tuple[Pairs, Readings]:
+        """Take a fill of a leg in."""
+        assert isinstance(event, FillEvent)
+        legs = [pair for pair in self.params.legs if event.instrument in (pair.first, pair.second)]
+        if not legs:
             return state, None
-        changed = {pair.name: _traded(state, pair, seen) for pair in touched}
-    else:
-        return state, None
-    naked = {name: found for name, found in (state.naked | changed).items() if found is not None}
-    if naked != state.naked:
-        state = Pairs(naked)
-    return state, _readings(state, now, params)
+        changed = {pair.name: _traded(state, pair, event) for pair in legs}
+        return self._changed(state, changed, event.ts)
 
+    def _changed(
+        self, state: Pairs, changed: Mapping[str, Naked | None], now: int
+    ) -> Measured[Pairs]:
+        both = {**state.naked, **changed}
+        naked = {name: found for name, found in both.items() if found is not None}
+        if naked != state.naked:
+            state = Pairs(naked)
+        return state, _readings(state, now, self.params)
 
-def released(state: Pairs, snapshot: Snapshot, scope: str, params: UnhedgedParams) -> Pairs:
-    """Sum up from nothing again for the pairs of the instrument."""
-    name = scope.removeprefix("instrument:")
-    ended = {p.name for p in params.legs if scope == "desk" or name in (p.first, p.second)}
-    return Pairs({k: found for k, found in state.naked.items() if k not in ended})
+    def released(self, state: Pairs, snapshot: Snapshot, scope: str) -> Pairs:
+        """Sum up from nothing again for the pairs of the instrument."""
+        name = scope.removeprefix("instrument:")
+        ended = {p.name for p in self.params.legs if scope == "desk" or name in (p.first, p.second)}
+        return Pairs({k: found for k, found in state.naked.items() if k not in ended})
+
+    def drill(self, scene: Scene) -> Plan:
+        """Hold one leg without the other."""
+        limit, pair = self.params.limit, self.params.legs[0]
+        leg, ratio = (pair.second, pair.ratio) if "-SPOT" in pair.first else (pair.first, 1.0)
+        # About three seconds until the limit, with a position that the drill can bear.
+        weight = min(max(limit / 3.0 / 100_000.0 / ratio, 0.01), 0.5)
+        lasts = limit / (weight * ratio * 100_000.0)
+        scope, hold = scene.scope_of(leg), Hold({leg: weight})
+        halt = stage(self.params, scope, hold, key=pair.name, within=lasts + 15.0)
+        return plan(self.params, f"{leg} without its other leg for {lasts:.0f} s", leg, halt)
 
 
 def _looked(
-    state: Pairs, pair: Pair, values: dict[str, Decimal], now: int, params: UnhedgedParams
+    state: Pairs, pair: Pair, values: Values, now: int, params: UnhedgedParams
 ) -> Naked | None:
     first = values.get(pair.first, ZERO)
     second = values.get(pair.second, ZERO) * exact(pair.ratio)
@@ -200,12 +227,3 @@ def _words(pair: Pair, net: Decimal, measured: float, params: UnhedgedParams) ->
         f"{pair.name} stands {net:,.2f} unhedged: {measured:,.0f} value-seconds, "
         f"limit {params.limit:,.0f}"
     )
-
-
-RULE = Rule(
-    state=Pairs,
-    start=start,
-    step=step,
-    released=released,
-    events=frozenset({FillEvent}),
-)

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.drill import Moves, Plan, Scene, Wait, plan, sampling, stage
+from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import Reading, inside, none_given, percent
 from actors.guards.core.params import GuardParams, Release, Span, span_ns
-from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.core.snapshot import Snapshot
 from actors.guards.core.windows import Remembered, Samples, known, sampled, volatilities, without
 from config.durations import DAY_NS
 
@@ -57,23 +58,49 @@ class VolatilityParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fi
         return [] if self.reference is None else [(("reference",), self.reference)]
 
 
-def start(params: VolatilityParams, snapshot: Snapshot) -> Samples:
-    """Begin without samples; the first snapshot's are taken when it is stepped."""
-    return Samples()
+class Volatility(Guard[VolatilityParams, Samples]):
+    """Stops entries in markets that move too much, or too little: each by itself, or all by one."""
 
+    Config = VolatilityParams
+    State = Samples
+    unit = "%"
+    needs = frozenset({"markets"})
 
-def step(state: Samples, seen: Input, params: VolatilityParams) -> tuple[Samples, Readings]:
-    """Sample where it is due; what is read changes only then."""
-    if not isinstance(seen, Snapshot):
-        return state, None
-    names = sorted(seen.markets) if params.reference is None else [params.reference]
-    state = sampled(state, seen, names, span_ns(params.every), params.lookback + 1)
-    return state, _readings(state, params)
+    def measure(self, state: Samples, snapshot: Snapshot) -> Measured[Samples]:
+        """Sample where it is due; what is read changes only then."""
+        params = self.params
+        names = sorted(snapshot.markets) if params.reference is None else [params.reference]
+        state = sampled(state, snapshot, names, span_ns(params.every), params.lookback + 1)
+        return state, _readings(state, params)
 
+    def released(self, state: Samples, snapshot: Snapshot, scope: str) -> Samples:
+        """Sample anew: the instrument's prices, or all."""
+        return without(state, scope)
 
-def released(state: Samples, snapshot: Snapshot, scope: str, params: VolatilityParams) -> Samples:
-    """Sample anew: the instrument's prices, or all."""
-    return without(state, scope)
+    def drill(self, scene: Scene) -> Plan:
+        """Let a market move too much, or too little where only that is limited."""
+        params = self.params
+        pace, lookback, changed, note = sampling(scene, params.every, params.lookback)
+        name = params.reference or scene.first
+        root = (pace * 1e9 / YEAR_NS) ** 0.5
+
+        def moves(yearly: float) -> Moves:
+            return Moves((name,), ((yearly * root,),) * (lookback + 3), pace)
+
+        # A market that stands still is too calm where there is a least: it must move before.
+        fit: tuple[Moves | Wait, ...] = (moves(params.least * 1.5),) if params.least else ()
+        before, still = fit, Wait(pace * (lookback + 3))
+        if params.most is not None:
+            middle = ((params.least or 0.0) + params.most) / 2
+            key, words = "most", f"{name} moves by {params.most * 150:.0f} % a year"
+            breach: Moves | Wait = moves(params.most * 1.5)
+            before = fit = (moves(middle),) if params.least else ()
+        else:
+            key, words, breach = "least", f"{name} stands still", still
+        scope = scene.desk if params.reference else scene.scope_of(name)
+        halt = stage(params, scope, breach, key=key, within=pace * 4 + 5)
+        mend = fit or (still,)
+        return plan(params, words, name, halt, before=before, mend=mend, params=changed, note=note)
 
 
 def _measure(samples: Samples, params: VolatilityParams) -> tuple[Reading, ...]:
@@ -126,12 +153,3 @@ def _reading(
 
 
 _readings = Remembered(_measure)
-
-RULE = Rule(
-    state=Samples,
-    start=start,
-    step=step,
-    released=released,
-    needs=frozenset({"markets"}),
-    events=frozenset(),
-)

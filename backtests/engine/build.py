@@ -26,7 +26,7 @@ from nautilus_trader.model.objects import Money
 from numpy.typing import NDArray
 
 from actors.closing.closer import Closer
-from actors.desk.guard import Guard
+from actors.desk.guard import GuardActor
 from actors.desk.risk_desk import RiskDesk
 from actors.gate.gate import OrderGate
 from actors.records.ledger import Ledger
@@ -115,7 +115,7 @@ def build(
     opening_prices: NDArray[np.float64],
     *,
     prints_to_wait: int = 1,
-    guards: Mapping[str, Guard] | None = None,
+    guards: Mapping[str, GuardActor] | None = None,
 ) -> Desk:
     """Build the engine.
 
@@ -131,7 +131,7 @@ def build(
         Newest closes before the window, NaN where unknown.
     prints_to_wait : int, default 1
         At which print after the decision an order fills; 2 is the stress row "one bar later".
-    guards : mapping of str to Guard, optional
+    guards : mapping of str to GuardActor, optional
         From `actors.desk.build.guards_of`. Without any, nothing of theirs is wired.
     """
     venue = document.venue

@@ -17,7 +17,7 @@ from nautilus_trader.execution.messages import SubmitOrder, TradingCommand
 from nautilus_trader.model.data import TradeTick
 
 from actors.desk.books import Books
-from actors.desk.guard import Guard
+from actors.desk.guard import GuardActor
 from actors.desk.risk_desk import RiskDesk
 from actors.records.rows import FillRow
 from backtests.engine.accountant import Accountant
@@ -31,7 +31,7 @@ def risk_desk(
     kernel: Any,
     accountant: Accountant,
     market: Market,
-    guards: Mapping[str, Guard],
+    guards: Mapping[str, GuardActor],
     leverage: Decimal,
 ) -> RiskDesk:
     """Return the guards' desk, with the guards attached and the accountant watched."""

@@ -27,7 +27,7 @@ from nautilus_trader.model.enums import AggressorSide
 from nautilus_trader.model.identifiers import TradeId
 
 from actors.desk.build import guards_of
-from actors.desk.guard import Guard
+from actors.desk.guard import GuardActor
 from actors.guards.core.drill import (
     KEY,
     Announced,
@@ -131,7 +131,7 @@ class Engine:
         strategies = strategies_of(document, list(market.ids))
         opening = np.array([float(tape.prices[name]) for name in market.ids])
         self.desk: Desk = build(document, market, strategies, opening, guards=guards)
-        self.guard: Guard = guards[key]
+        self.guard: GuardActor = guards[key]
         assert self.desk.risk is not None
         self.guard.attach(self.desk.risk, store)
         strategy = strategies[KEY]

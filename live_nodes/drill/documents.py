@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from actors.desk.guard import Guard
 from actors.guards.core.drill import BALANCE, KEY, Scene, facts_of
 from config.components import resolve
-from config.documents import Backtest, Component, Node, Setup
+from config.documents import Backtest, Node, Setup
 from config.errors import InputError
-from config.params import build_params, complete_params
+from config.params import complete_params
 from config.resolved import Resolved
 from config.writing import as_yaml
 from live_nodes.drill.scene import instruments_of
@@ -31,26 +30,16 @@ OPERATOR_USE = f"{OperatorGuard.__module__}:{OperatorGuard.__qualname__}"
 _OF_NODE = ("watch", "gates", "limits", "stop_deadline")
 
 
-def guards_in(setup: Setup) -> dict[str, type[Guard]]:
-    """Return the classes of the enabled guards by key, in the document's order."""
-    found = {}
-    for key, component in setup.actors.items():
-        if component.enabled:
-            cls = resolve(component.use, setup.allow)
-            if issubclass(cls, Guard):
-                found[key] = cls
-    return found
-
-
 def scene_of(setup: Setup, key: str) -> Scene:
     """Return the scene of a guard's drill, or of the operator's kill switch."""
-    component = setup.actors.get(key, Component(use=OPERATOR_USE))
-    cls = OperatorGuard if key == OPERATOR else resolve(component.use, setup.allow)
+    params: Mapping[str, Any] = {}
+    if key != OPERATOR:
+        component = setup.actors[key]
+        params = complete_params(resolve(component.use, setup.allow), component.params)
     node = setup if isinstance(setup, Node) else None
     scene = Scene(
         key=key,
-        params=cls.Config(**build_params(cls, component.params)),
-        instruments=instruments_of(setup, complete_params(cls, component.params)),
+        instruments=instruments_of(setup, params),
         leverage=_leverage(setup),
     )
     if node is None:

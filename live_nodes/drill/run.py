@@ -10,18 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from actors.desk.guard import Guard
+from actors.desk.build import guards_of
 from actors.guards.core.drill import Scene
+from actors.guards.core.guard import Guard
 from config.documents import Setup
 from config.errors import DeskError, InputError, did_you_mean
 from config.resolved import Resolved
 from live_nodes.drill.backtest_world import BacktestWorld
-from live_nodes.drill.documents import OPERATOR_USE, guards_in, scene_of
+from live_nodes.drill.documents import OPERATOR_USE, scene_of
 from live_nodes.drill.drill_run import Course
 from live_nodes.drill.nursery import Nursery
 from live_nodes.drill.practice_world import PracticeWorld
-from live_nodes.drill.recipes import RECIPES, Recipe, recipe_of
 from live_nodes.drill.rows import Row, compare
 from live_nodes.drill.world import DrillError, World, WorldName
 from live_nodes.local.mailbox import OPERATOR
@@ -42,7 +43,6 @@ def drill(
     worlds: Sequence[WorldName] = WORLDS,
     guards: Sequence[str] = (),
     told: Told = lambda row: None,
-    recipes: Mapping[str, Recipe] = RECIPES,
     folder: Path | None = None,
     at_once: int = AT_ONCE,
 ) -> list[Row]:
@@ -58,8 +58,6 @@ def drill(
         Keys; all enabled guards by default.
     told : callable
         Hears each row as soon as it is done, from any thread.
-    recipes : mapping of str to Recipe
-        By the address of the guard's class.
     folder : Path, optional
         Where practice drills keep their files; a temporary one by default.
     at_once : int
@@ -75,16 +73,18 @@ def drill(
     InputError
         When the document has no such guard.
     DeskError
-        When a guard has no recipe.
+        When a guard does not say how to breach it.
     """
     chosen = _chosen(resolved, guards)
     missing = [
-        f"{key} ({cls.__name__})" for key, cls in chosen.items() if not recipe_of(cls, recipes)
+        f"{key} ({type(guard).__name__})"
+        for key, guard in chosen.items()
+        if type(guard).drill is Guard.drill
     ]
     if missing:
         raise DeskError(
-            f"{resolved.file}: no recipe drills {', '.join(missing)}: write one in "
-            "live_nodes/drill/recipes.py"
+            f"{resolved.file}: nothing says how to drill {', '.join(missing)}: write the method "
+            "drill of its class"
         )
     uses = {key: component.use for key, component in resolved.document.actors.items()}
     rows = [
@@ -98,9 +98,7 @@ def drill(
         base = folder or Path(temporary)
 
         def one(row: Row, place: Path | None) -> None:
-            recipe = recipe_of(chosen[row.guard], recipes)
-            assert recipe is not None
-            _one(resolved, row, recipe, place, nursery, stopped)
+            _one(resolved, row, chosen[row.guard], place, nursery, stopped)
             told(row)
 
         pool = ThreadPoolExecutor(at_once, thread_name_prefix="drill")
@@ -136,13 +134,13 @@ def _wait_for(futures: list[Future[None]]) -> None:
             future.result()
 
 
-def _chosen(resolved: Resolved, keys: Sequence[str]) -> dict[str, type[Guard]]:
+def _chosen(resolved: Resolved, keys: Sequence[str]) -> dict[str, Guard[Any, Any]]:
     if not isinstance(resolved.document, Setup):
         raise InputError(f"{resolved.file}: kind is {resolved.kind}, which has no guards")
-    there = guards_in(resolved.document)
+    there = {key: actor.guard for key, actor in guards_of(resolved.document).items()}
     if not there:
         raise InputError(f"{resolved.file}: actors: no guard is enabled: there is nothing to drill")
-    there |= {OPERATOR: OperatorGuard}
+    there |= {OPERATOR: OperatorGuard().guard}
     for key in keys:
         if key not in there:
             near = did_you_mean(key, there)
@@ -150,13 +148,13 @@ def _chosen(resolved: Resolved, keys: Sequence[str]) -> dict[str, type[Guard]]:
             raise InputError(
                 f"{resolved.file}: no enabled guard {key}{hint}; there are {', '.join(there)}"
             )
-    return {key: cls for key, cls in there.items() if not keys or key in keys}
+    return {key: guard for key, guard in there.items() if not keys or key in keys}
 
 
 def _one(
     resolved: Resolved,
     row: Row,
-    recipe: Recipe,
+    guard: Guard[Any, Any],
     place: Path | None,
     nursery: Nursery,
     stopped: threading.Event,
@@ -171,7 +169,7 @@ def _one(
             beat=BEATS["practice" if practice else "backtest"],
             real_time=practice,
         )
-        plan = recipe(scene)
+        plan = guard.drill(scene)
         world = _world(resolved, scene, place, nursery, stopped, plan.params)
         Course(world, scene, plan, row, float(resolved.document.risk.deadline)).run()
     except (DrillError, DeskError) as error:

@@ -9,16 +9,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
-
-import msgspec
 
 from actors.desk.build import guards_of
-from actors.desk.guard import Guard
-from actors.guards.core.guard import Readings, Rule
+from actors.desk.guard import GuardActor
+from actors.guards.core.drill import Hold, KillSwitch, Plan, Scene, Stage, plan
+from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.halts import Latch, Latches
 from actors.guards.core.params import GuardParams
-from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.core.snapshot import Snapshot
 from actors.records.journal import Journal
 from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError
@@ -26,29 +24,31 @@ from live_nodes.local.mailbox import OPERATOR, SCOPE, Mailbox, MailRequest
 from strategies.messages import Action
 
 
-class NoState(msgspec.Struct, frozen=True):
-    """The state of a rule that measures nothing."""
-
-
-def _start(params: GuardParams, snapshot: Snapshot) -> NoState:
-    return NoState()
-
-
-def _step(state: NoState, seen: Input, params: Any) -> tuple[NoState, Readings]:
-    return state, () if isinstance(seen, Snapshot) else None
-
-
-RULE = Rule(state=NoState, start=_start, step=_step, events=frozenset())
-
-
-class OperatorGuard(Guard):
+class OperatorHalt(Guard[GuardParams, Nothing]):
     """Closes what a person tells it to close, until a person releases it."""
 
     Config = GuardParams
-    rule = RULE
+
+    def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
+        """Measure nothing."""
+        return state, ()
+
+    def drill(self, scene: Scene) -> Plan:
+        """Pull the kill switch."""
+        return plan(
+            self.params,
+            "the operator's kill switch",
+            scene.first,
+            Stage(steps=(KillSwitch(),), scope=scene.desk, action=Action.FLATTEN),
+            before=(Hold({scene.first: 0.5, scene.second: -0.5}),),
+        )
+
+
+class OperatorGuard(GuardActor):
+    """Halts what a person says, for as long as a person says so."""
 
     def __init__(self) -> None:
-        super().__init__(OPERATOR, GuardParams(action="flatten", required=False))
+        super().__init__(OPERATOR, OperatorHalt(GuardParams(action="flatten", required=False)))
 
     def flatten(self, scope: str, reason: str) -> bool:
         """Halt a scope and have it closed; returns False when it was so already.
@@ -84,7 +84,7 @@ class OperatorGuard(Guard):
         latches = tuple(sorted((*self.latches, latch), key=lambda x: (x.scope, x.key)))
         try:
             # Kept before it takes effect, as with every guard.
-            self._keep(self.rule_state, latches)
+            self._keep(self.guard_state, latches)
         except DeskError:
             self.latches, self._unkept = latches, True
             raise
@@ -101,7 +101,7 @@ class MailDesk:
     ----------
     mailbox : Mailbox
         The node's.
-    guards : mapping of str to Guard
+    guards : mapping of str to GuardActor
         By key, the operator's among them; running.
     operator : OperatorGuard
         It too.
@@ -114,7 +114,7 @@ class MailDesk:
     def __init__(
         self,
         mailbox: Mailbox,
-        guards: Mapping[str, Guard],
+        guards: Mapping[str, GuardActor],
         operator: OperatorGuard,
         journal: Journal,
         say: Callable[[str], None],
@@ -200,7 +200,7 @@ def _in_words(latches: Latches) -> str:
     )
 
 
-def node_guards(node: Node) -> dict[str, Guard]:
+def node_guards(node: Node) -> dict[str, GuardActor]:
     """Return the document's enabled guards by key.
 
     Raises
@@ -220,6 +220,6 @@ def node_guards(node: Node) -> dict[str, Guard]:
     return guards
 
 
-def need_markets(guards: Mapping[str, Guard]) -> bool:
+def need_markets(guards: Mapping[str, GuardActor]) -> bool:
     """Whether a guard needs more of the markets than a price."""
-    return any("markets" in guard.rule.needs for guard in guards.values())
+    return any("markets" in guard.guard.needs for guard in guards.values())

@@ -16,7 +16,7 @@ from decimal import Decimal
 from nautilus_trader.model.events import OrderEvent, OrderRejected
 
 from actors.closing.closer import Closer
-from actors.desk.guard import Guard
+from actors.desk.guard import GuardActor
 from actors.desk.risk_desk import RiskDesk
 from actors.records.journal import Journal
 from config.errors import GateRefused
@@ -54,19 +54,19 @@ class NodeRisk:
         desk learns of its order. A dry run closes nothing and reads no mail.
     fills : FillBooking
         Listening since before recovery.
-    guards : dict of str to Guard
+    guards : dict of str to GuardActor
         The document's, by key.
     """
 
     def __init__(
-        self, context: NodeContext, fills: FillBooking, guards: Mapping[str, Guard]
+        self, context: NodeContext, fills: FillBooking, guards: Mapping[str, GuardActor]
     ) -> None:
         self._context, self._fills = context, fills
         self._kernel = kernel = context.kernel
         self._loop = asyncio.get_running_loop()
         node, trader, dry_run = context.node, context.trading_node.trader, context.options.dry_run
         self.operator = OperatorGuard()
-        self.guards: dict[str, Guard] = {**guards, OPERATOR: self.operator}
+        self.guards: dict[str, GuardActor] = {**guards, OPERATOR: self.operator}
         owners = {name: key for key, one in context.strategies.items() for name in one.ids}
         self._pending_cash = PendingCash(kernel.cache)
         self._account = account = CacheAccount(kernel.cache)

@@ -37,38 +37,6 @@ BY_KEY = {
     "announced": "s",
 }
 """Units that a reading's key ends with, of guards that may have several."""
-BY_CLASS = {
-    "DrawdownTiers": PERCENT,
-    "MaxDrawdown": PERCENT,
-    "SymbolLoss": PERCENT,
-    "DailyLoss": PERCENT,
-    "SessionProfit": PERCENT,
-    "ConsecutiveLosses": "losses",
-    "TradesPerDay": "trades",
-    "Cooldown": "s",
-    "ErrorRate": "errors",
-    "SlippageBreaches": "fills",
-    "Rejections": "rejections",
-    "OrderRate": "refused",
-    "FundingWindow": "s",
-    "SpreadGate": "bps",
-    "LatencyGate": "s",
-    "StaleFeed": "s",
-    "CrossedBook": "USDT",
-    "PriceJump": PERCENT,
-    "Maintenance": "",
-    "Unhedged": "USDT s",
-    "PositionCap": PERCENT,
-    "ExposureCaps": "x",
-    "AssetCaps": PERCENT,
-    "ClusterCaps": PERCENT,
-    "FreeMargin": PERCENT,
-    "LiquidationDistance": PERCENT,
-    "Correlation": "",
-    "Volatility": PERCENT,
-    "AccountMismatch": "differences",
-}
-"""Units of the guards' classes; a class of one's own has that of the class it derives from."""
 
 
 def unit_of(component: Component, allow: tuple[str, ...], key: str) -> str:
@@ -86,8 +54,7 @@ def unit_of(component: Component, allow: tuple[str, ...], key: str) -> str:
     for ending, unit in BY_KEY.items():
         if key == ending or key.endswith((f"_{ending}", f" {ending}")):
             return unit
-    classes = (cls.__name__ for cls in resolve(component.use, allow).__mro__)
-    return next((BY_CLASS[name] for name in classes if name in BY_CLASS), "")
+    return str(getattr(resolve(component.use, allow), "unit", ""))
 
 
 def shown(value: float, unit: str) -> str:

@@ -10,12 +10,14 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.activity import TradesPerDay
-from actors.desk.guard import Guard
+from actors.desk.guard import GuardActor
+from actors.guards.consecutive_losses import ConsecutiveLosses
 from actors.guards.core.snapshot import FillEvent, Market, RoundTripEvent
-from actors.guards.maintenance import Window
-from actors.losses import ConsecutiveLosses, DailyLoss, MaxDrawdown, SessionProfit
-from actors.markets import Maintenance
+from actors.guards.daily_loss import DailyLoss
+from actors.guards.maintenance import Maintenance, Window
+from actors.guards.max_drawdown import MaxDrawdown
+from actors.guards.session_profit import SessionProfit
+from actors.guards.trades_per_day import TradesPerDay
 from strategies.messages import encode
 from tests.actors.tiny_guards import A, Table
 
@@ -24,26 +26,29 @@ CHANGES = (datetime(2026, 3, 8, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC))
 """Days on which New York's clocks go forward and back, at 07:00 and 06:00 UTC."""
 
 
-def guards() -> list[Guard]:
+def guards() -> list[GuardActor]:
     """Return every guard that does something by the day or by the clock."""
     return [
-        DailyLoss("daily", DailyLoss.Config(limit_currency=10.0)),
-        MaxDrawdown(
-            "max", MaxDrawdown.Config(limit_currency=12.0, session="day", release="next_day")
+        GuardActor("daily", DailyLoss(DailyLoss.Config(limit_currency=10.0))),
+        GuardActor(
+            "max",
+            MaxDrawdown(MaxDrawdown.Config(limit_currency=12.0, session="day", release="next_day")),
         ),
-        SessionProfit("profit", SessionProfit.Config(limit_currency=20.0)),
-        ConsecutiveLosses("losses", ConsecutiveLosses.Config(losses=2)),
-        TradesPerDay("trades", TradesPerDay.Config(limit=2)),
-        Maintenance(
+        GuardActor("profit", SessionProfit(SessionProfit.Config(limit_currency=20.0))),
+        GuardActor("losses", ConsecutiveLosses(ConsecutiveLosses.Config(losses=2))),
+        GuardActor("trades", TradesPerDay(TradesPerDay.Config(limit=2))),
+        GuardActor(
             "works",
-            Maintenance.Config(
-                windows=tuple(
-                    Window(
-                        start=f"{day:%Y-%m-%d}T05:30:00Z",
-                        end=f"{day:%Y-%m-%d}T07:30:00Z",
-                    )
-                    for day in CHANGES
-                ),
+            Maintenance(
+                Maintenance.Config(
+                    windows=tuple(
+                        Window(
+                            start=f"{day:%Y-%m-%d}T05:30:00Z",
+                            end=f"{day:%Y-%m-%d}T07:30:00Z",
+                        )
+                        for day in CHANGES
+                    ),
+                )
             ),
         ),
     ]
@@ -85,7 +90,7 @@ def course(day: datetime) -> list[str]:
         lines.extend(f"{stamp} {encode(verdict).decode()}" for verdict in table.said)
         table.said.clear()
         moment += timedelta(minutes=15)
-    lines += [f"{g.key} {msgspec.json.encode(g.rule_state).decode()}" for g in made]
+    lines += [f"{g.key} {msgspec.json.encode(g.guard_state).decode()}" for g in made]
     return lines
 
 

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.activity import Cooldown, ErrorRate, OrderRate, Rejections, TradesPerDay
-from actors.desk.guard import Guard
+from actors.desk.guard import GuardActor
+from actors.guards.consecutive_losses import ConsecutiveLosses
+from actors.guards.cooldown import Cooldown
 from actors.guards.core.halts import Latch
 from actors.guards.core.snapshot import (
     DeskEvent,
@@ -25,14 +26,15 @@ from actors.guards.core.snapshot import (
     RoundTripEvent,
     VenueResponse,
 )
-from actors.losses import (
-    ConsecutiveLosses,
-    DailyLoss,
-    DrawdownTiers,
-    MaxDrawdown,
-    SessionProfit,
-    SymbolLoss,
-)
+from actors.guards.daily_loss import DailyLoss
+from actors.guards.drawdown_tiers import DrawdownTiers
+from actors.guards.error_rate import ErrorRate
+from actors.guards.max_drawdown import MaxDrawdown
+from actors.guards.order_rate import OrderRate
+from actors.guards.rejections import Rejections
+from actors.guards.session_profit import SessionProfit
+from actors.guards.symbol_loss import SymbolLoss
+from actors.guards.trades_per_day import TradesPerDay
 from config.durations import DAY_NS
 from strategies.messages import Action
 from strategies.refusals import Refusal, refused_by
@@ -92,23 +94,26 @@ def test_a_process_of_another_time_zone_says_the_same(host: Callable[[str], list
 # -- a clock that goes backwards -------------------------------------------------------------------
 
 
-def guards() -> list[Guard]:
+def guards() -> list[GuardActor]:
     """Return guards that remember peaks, days, counts and times, with limits soon reached."""
     return [
-        DrawdownTiers("tiers", msgspec.convert({"tiers": [{"at": 0.02, "size": 0.5}]}, TIERS)),
-        MaxDrawdown("max", MaxDrawdown.Config(limit_currency=60.0)),
-        MaxDrawdown(
-            "today", MaxDrawdown.Config(limit_currency=40.0, session="day", release="next_day")
+        GuardActor(
+            "tiers", DrawdownTiers(msgspec.convert({"tiers": [{"at": 0.02, "size": 0.5}]}, TIERS))
         ),
-        DailyLoss("daily", DailyLoss.Config(limit_currency=30.0)),
-        SymbolLoss("symbol", SymbolLoss.Config(limit_currency=20.0, release="2h")),
-        SessionProfit("profit", SessionProfit.Config(limit_currency=50.0)),
-        ConsecutiveLosses("losses", ConsecutiveLosses.Config(losses=2, release="3h")),
-        TradesPerDay("trades", TradesPerDay.Config(limit=2)),
-        Cooldown("pause", Cooldown.Config(after_trade="10m", after_loss="1h")),
-        OrderRate("rate", OrderRate.Config(count=3, window="1h", release="1h")),
-        ErrorRate("errors", ErrorRate.Config()),
-        Rejections("rejects", Rejections.Config()),
+        GuardActor("max", MaxDrawdown(MaxDrawdown.Config(limit_currency=60.0))),
+        GuardActor(
+            "today",
+            MaxDrawdown(MaxDrawdown.Config(limit_currency=40.0, session="day", release="next_day")),
+        ),
+        GuardActor("daily", DailyLoss(DailyLoss.Config(limit_currency=30.0))),
+        GuardActor("symbol", SymbolLoss(SymbolLoss.Config(limit_currency=20.0, release="2h"))),
+        GuardActor("profit", SessionProfit(SessionProfit.Config(limit_currency=50.0))),
+        GuardActor("losses", ConsecutiveLosses(ConsecutiveLosses.Config(losses=2, release="3h"))),
+        GuardActor("trades", TradesPerDay(TradesPerDay.Config(limit=2))),
+        GuardActor("pause", Cooldown(Cooldown.Config(after_trade="10m", after_loss="1h"))),
+        GuardActor("rate", OrderRate(OrderRate.Config(count=3, window="1h", release="1h"))),
+        GuardActor("errors", ErrorRate(ErrorRate.Config())),
+        GuardActor("rejects", Rejections(Rejections.Config())),
     ]
 
 
@@ -185,13 +190,13 @@ def test_a_clock_that_goes_back_makes_guards_forget_nothing_and_lets_no_entry_pa
         # A step back changes the clock alone.
         equity = equity if seconds < 0 else value
         refused = gate.refused()
-        kept = {g.key: (g.rule_state, g.latches) for g in made}
+        kept = {g.key: (g.guard_state, g.latches) for g in made}
         now += seconds * SECOND
         table.look(str(equity), now)
         if seconds < 0:
             for guard in made:
                 state, latches = kept[guard.key]
-                assert guard.rule_state == state, guard.key
+                assert guard.guard_state == state, guard.key
                 assert earlier(latches, guard.latches) == [], guard.key
             assert refused is None or gate.refused() is not None, refused
         for seen in happening(kind, now) if seconds >= 0 else []:
@@ -201,7 +206,7 @@ def test_a_clock_that_goes_back_makes_guards_forget_nothing_and_lets_no_entry_pa
 @pytest.mark.parametrize("release", ["next_day", "1h"])
 def test_a_clock_set_back_over_midnight_begins_no_day_and_ends_no_halt(release: str) -> None:
     midnight = NOON + DAY_NS // 2
-    guard = DailyLoss("daily", DailyLoss.Config(limit_currency=30.0, release=release))
+    guard = GuardActor("daily", DailyLoss(DailyLoss.Config(limit_currency=30.0, release=release)))
     table = Table(guard)
     gate = Heard(table)
     table.look("1000", midnight - 10 * SECOND)
@@ -217,4 +222,4 @@ def test_a_clock_set_back_over_midnight_begins_no_day_and_ends_no_halt(release: 
     # Nor does the day begin a second time, with 950 as its start.
     table.look("950", midnight + 3 * SECOND)
     assert guard.latches == (before,)
-    assert msgspec.to_builtins(guard.rule_state)["equity"]["value"] == "990"
+    assert msgspec.to_builtins(guard.guard_state)["equity"]["value"] == "990"

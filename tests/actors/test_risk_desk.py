@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -26,7 +25,7 @@ from actors.records.rows import FillRow
 from strategies.messages import Action, Verdict
 from strategies.refusals import Refusal
 from strategies.verdicts import board_of
-from tests.actors.tiny_guards import RULE, A, Loss, LossParams, Table
+from tests.actors.tiny_guards import A, Loss, LossGuard, LossParams, Table
 from tests.fills import a_fill
 from tests.waiting import eventually_async
 
@@ -188,10 +187,10 @@ def test_what_a_verdict_sets_off_reaches_every_guard_behind_the_pulse():
 
 
 def test_what_an_event_sets_off_is_said_once_the_engine_is_done_and_held_before():
-    def step(state, seen, params):
-        over = isinstance(seen, FillEvent)
-        return state, (
-            Reading(
+    class AfterTrade(LossGuard):
+        def observe(self, state, seen):
+            over = isinstance(seen, FillEvent)
+            reading = Reading(
                 scope="strategy:a",
                 measured=float(over),
                 limit=1.0,
@@ -199,13 +198,13 @@ def test_what_an_event_sets_off_is_said_once_the_engine_is_done_and_held_before(
                 clear=not over,
                 action=Action.HALT_ENTRIES,
                 reason="traded",
-            ),
-        )
+            )
+            return state, (reading,)
 
-    class AfterTrade(Loss):
-        rule = replace(RULE, step=step)
+    class AfterTradeActor(Loss):
+        runs = AfterTrade
 
-    table = Table(AfterTrade())
+    table = Table(AfterTradeActor())
     table.look("1000")
     table.desk.filled(fill("1", "10"))
     assert table.said == []

@@ -1,7 +1,7 @@
 """A guard small enough to be followed by hand, and a desk for it without an engine.
 
 `Loss` wants entries halted when the account has lost its limit since the first look, counts what
-happened, and refuses one entry too many at a moment by `Loss.rule.admit`.
+happened, and refuses one entry too many at a moment by `LossGuard.admit`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from nautilus_trader.cache.cache import Cache
@@ -18,17 +18,18 @@ from nautilus_trader.model.identifiers import TraderId
 from nautilus_trader.portfolio.portfolio import Portfolio
 
 from actors.desk.books import Books
-from actors.desk.guard import Guard
+from actors.desk.guard import GuardActor
 from actors.desk.risk_desk import RiskDesk
-from actors.guards.core.guard import Rule
+from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import Reading, inside
 from actors.guards.core.params import GuardParams
-from actors.guards.core.snapshot import Holding, OrderRequested, Snapshot
+from actors.guards.core.snapshot import DeskEvent, Holding, OrderRequested, Snapshot
 from actors.records.order_facts import OrderFacts
 from strategies.messages import Verdict
 from strategies.state import StateStore
 
 A = "AAAUSDT-LINEAR.BYBIT"
+EVENTS: frozenset[type] = frozenset(get_args(DeskEvent))
 
 
 class LossParams(GuardParams, frozen=True, kw_only=True):
@@ -43,52 +44,55 @@ class LossState(msgspec.Struct, frozen=True):
     seen: dict[str, int] = {}
 
 
-def _step(state: LossState, seen: Any, params: LossParams) -> tuple[LossState, Any]:
-    name = type(seen).__name__
-    if not isinstance(seen, Snapshot):
+class LossGuard(Guard[LossParams, LossState]):
+    """Wants entries halted at a loss, counts what happens, and refuses one entry too many."""
+
+    Config = LossParams
+    State = LossState
+    events = EVENTS
+
+    def start(self, snapshot: Snapshot) -> LossState:
+        return LossState(snapshot.equity)
+
+    def measure(self, state: LossState, snapshot: Snapshot) -> Measured[LossState]:
+        params = self.params
+        if state.asked:
+            state = LossState(state.start, 0, state.seen)
+        lost = float(state.start - snapshot.equity)
+        if lost >= params.fails_at:
+            raise ZeroDivisionError("made to fail")
+        reading = Reading(
+            scope="desk",
+            measured=lost,
+            limit=params.limit,
+            over=lost >= params.limit,
+            clear=inside(lost, params.limit, params.hysteresis),
+            action=params.asks,
+            multiplier=params.multiplier,
+            reason=f"{lost:g} lost",
+        )
+        return state, (reading,)
+
+    def on_event(self, state: LossState, event: DeskEvent) -> tuple[LossState, Any]:
+        name = type(event).__name__
         counts = state.seen | {name: state.seen.get(name, 0) + 1}
-        asked = state.asked + isinstance(seen, OrderRequested)
-        return LossState(state.start, asked, counts), None
-    if state.asked:
-        state = LossState(state.start, 0, state.seen)
-    lost = float(state.start - seen.equity)
-    if lost >= params.fails_at:
-        raise ZeroDivisionError("made to fail")
-    reading = Reading(
-        scope="desk",
-        measured=lost,
-        limit=params.limit,
-        over=lost >= params.limit,
-        clear=inside(lost, params.limit, params.hysteresis),
-        action=params.asks,
-        multiplier=params.multiplier,
-        reason=f"{lost:g} lost",
-    )
-    return state, (reading,)
+        return LossState(state.start, state.asked + (name == "OrderRequested"), counts), None
 
+    def admit(self, state: LossState, order: OrderRequested, snapshot: Snapshot) -> str | None:
+        return f"{state.asked} asked already" if state.asked >= self.params.per_look else None
 
-RULE = Rule(
-    state=LossState,
-    start=lambda params, snapshot: LossState(snapshot.equity),
-    step=_step,
-    admit=lambda state, asked, snapshot, params: (
-        f"{state.asked} asked already" if state.asked >= params.per_look else None
-    ),
-    released=lambda state, snapshot, scope, params: LossState(
-        snapshot.equity, state.asked, state.seen
-    ),
-)
+    def released(self, state: LossState, snapshot: Snapshot, scope: str) -> LossState:
+        return LossState(snapshot.equity, state.asked, state.seen)
 
 
 class TransientParams(LossParams, frozen=True, kw_only=True):
     transient = True
 
 
-class Loss(Guard):
-    """Halts entries at a loss."""
+class Loss(GuardActor):
+    """Runs `LossGuard`, or one derived from it."""
 
-    Config = LossParams
-    rule = RULE
+    runs: type[LossGuard] = LossGuard
 
     def __init__(
         self,
@@ -97,7 +101,7 @@ class Loss(Guard):
         store: StateStore | None = None,
         **more: Any,
     ) -> None:
-        super().__init__(key, params or LossParams(**more))
+        super().__init__(key, self.runs(params or LossParams(**more)))
         self._own_store = store
 
     def attach(self, desk: RiskDesk, store: StateStore | None = None) -> None:
@@ -142,7 +146,7 @@ class Table:
     What the desk puts off until the engine is done happens at `done`.
     """
 
-    def __init__(self, *guards: Guard, clock: Clock | None = None, **desk: Any) -> None:
+    def __init__(self, *guards: GuardActor, clock: Clock | None = None, **desk: Any) -> None:
         self.clock = clock or TestClock()
         self.bus = MessageBus(TraderId("DESK-001"), self.clock)
         self.cache = Cache()

@@ -13,12 +13,24 @@ from typing import Any
 
 import msgspec
 
-from actors.activity import Cooldown, OrderRate, Rejections, SlippageBreaches, TradesPerDay
-from actors.desk.guard import Guard
-from actors.exposure import ExposureCaps, PositionCap
+from actors.desk.guard import GuardActor
+from actors.guards.consecutive_losses import ConsecutiveLosses
+from actors.guards.cooldown import Cooldown
+from actors.guards.core.guard import Guard
 from actors.guards.core.snapshot import Input
-from actors.losses import ConsecutiveLosses, DailyLoss, DrawdownTiers, MaxDrawdown, SymbolLoss
-from actors.markets import FundingWindow, PriceJump, StaleFeed
+from actors.guards.daily_loss import DailyLoss
+from actors.guards.drawdown_tiers import DrawdownTiers
+from actors.guards.exposure_caps import ExposureCaps
+from actors.guards.funding_window import FundingWindow
+from actors.guards.max_drawdown import MaxDrawdown
+from actors.guards.order_rate import OrderRate
+from actors.guards.position_cap import PositionCap
+from actors.guards.price_jump import PriceJump
+from actors.guards.rejections import Rejections
+from actors.guards.slippage_breaches import SlippageBreaches
+from actors.guards.stale_feed import StaleFeed
+from actors.guards.symbol_loss import SymbolLoss
+from actors.guards.trades_per_day import TradesPerDay
 from backtests.engine.build import Desk
 from backtests.engine.feed import Settlement
 from strategies.messages import Verdict, encode
@@ -28,9 +40,9 @@ C = "CCCUSDT-LINEAR.BYBIT"
 HOURS = 120
 
 
-def guards() -> dict[str, Guard]:
+def guards() -> dict[str, GuardActor]:
     """Return guards with limits so tight that each says something."""
-    made: dict[str, tuple[type[Guard], dict[str, Any]]] = {
+    made: dict[str, tuple[type[Guard[Any, Any]], dict[str, Any]]] = {
         "tiers": (
             DrawdownTiers,
             {"tiers": [{"at": 0.005, "size": 0.5}, {"at": 0.01, "size": 0.25}]},
@@ -51,7 +63,8 @@ def guards() -> dict[str, Guard]:
         "stale": (StaleFeed, {"limit": "2h", "release": "recovered"}),
     }
     return {
-        key: cls(key, msgspec.convert(params, cls.Config)) for key, (cls, params) in made.items()
+        key: GuardActor(key, cls(msgspec.convert(params, cls.Config)))
+        for key, (cls, params) in made.items()
     }
 
 
@@ -80,7 +93,7 @@ def script(key: str, names: tuple[str, ...], seed: int) -> Script:
     return Script(plan, key)
 
 
-def run(heard: list[Input], said: list[Verdict], made: dict[str, Guard] | None = None) -> Desk:
+def run(heard: list[Input], said: list[Verdict], made: dict[str, GuardActor] | None = None) -> Desk:
     """Run two heedless strategies under the guards; what is seen and said goes into the lists."""
     settlements = [
         Settlement(at(hour), name, Decimal("0.001"), Decimal(100))

@@ -12,26 +12,25 @@ from nautilus_trader.model.identifiers import InstrumentId, OrderListId
 from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import LimitOrder, OrderList
 
-from actors.desk.guard import Guard
-from actors.exposure import (
-    AssetCaps,
-    ClusterCaps,
-    Correlation,
-    ExposureCaps,
-    FreeMargin,
-    LiquidationDistance,
-    PositionCap,
-    Volatility,
-)
+from actors.desk.guard import GuardActor
+from actors.guards.asset_caps import AssetCaps
+from actors.guards.cluster_caps import ClusterCaps
+from actors.guards.core.guard import Guard
+from actors.guards.correlation import Correlation
+from actors.guards.exposure_caps import ExposureCaps
+from actors.guards.free_margin import FreeMargin
+from actors.guards.liquidation_distance import LiquidationDistance
+from actors.guards.position_cap import PositionCap
+from actors.guards.volatility import Volatility
 from tests.builders_engine import A, B, Candles, Script, at, play, price, trading, venue
 
 STILL = Candles([100.0] * 6)
 TAPE = {A: STILL, B: STILL}
 
 
-def guard(cls: type[Guard], **params: Any) -> dict[str, Guard]:
+def guard(cls: type[Guard[Any, Any]], **params: Any) -> dict[str, GuardActor]:
     """Return one guard called ``cap``."""
-    return {"cap": cls("cap", msgspec.convert(params, cls.Config))}
+    return {"cap": GuardActor("cap", cls(msgspec.convert(params, cls.Config)))}
 
 
 def three_at_once(script: Script) -> None:
@@ -59,7 +58,7 @@ def three_at_once(script: Script) -> None:
     ],
 )
 def test_orders_sent_at_once_are_held_to_the_cap_together(
-    cls: type[Guard], params: dict[str, Any], words: str
+    cls: type[Guard[Any, Any]], params: dict[str, Any], words: str
 ) -> None:
     script = Script({at(1): three_at_once, at(3): trading(A, "-40")})
     desk = play(TAPE, script, guards=guard(cls, **params))
@@ -144,7 +143,7 @@ def test_the_distance_to_liquidation_is_measured_with_the_venues_rates() -> None
     ],
 )
 def test_a_wild_market_or_a_pair_that_moves_as_one_takes_no_entry(
-    cls: type[Guard], params: dict[str, Any], words: str
+    cls: type[Guard[Any, Any]], params: dict[str, Any], words: str
 ) -> None:
     tape = {A: Candles([100, 110, 100, 110, 100, 110, 100, 110])}
     tape[B] = tape[A]

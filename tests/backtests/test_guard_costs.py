@@ -32,9 +32,12 @@ CRASH = {A: [100, 94, 94, 94, *[50] * 20]}
 RALLY = {A: [100, 94, 94, 94, *[150] * 20]}
 BOUGHT = [(1, A, "10")]
 
-MAX = ("actors.losses:MaxDrawdown", {"limit_pct": 0.05, "action": "flatten", "release": "manual"})
-DAILY = ("actors.losses:DailyLoss", {"limit_pct": 0.05, "action": "flatten"})
-FAR = ("actors.losses:MaxDrawdown", {"limit_pct": 0.9, "action": "flatten"})
+MAX = (
+    "actors.guards.max_drawdown:MaxDrawdown",
+    {"limit_pct": 0.05, "action": "flatten", "release": "manual"},
+)
+DAILY = ("actors.guards.daily_loss:DailyLoss", {"limit_pct": 0.05, "action": "flatten"})
+FAR = ("actors.guards.max_drawdown:MaxDrawdown", {"limit_pct": 0.9, "action": "flatten"})
 
 
 def prepared(
@@ -75,7 +78,7 @@ def test_a_guard_that_flattened_before_a_rally_cost_what_was_earned_without_it(t
 
 
 def test_a_guard_that_halted_before_a_rally_cost_the_entry_that_it_refused(tmp_path):
-    halt = ("actors.losses:DailyLoss", {"limit_pct": 0.04, "action": "halt_entries"})
+    halt = ("actors.guards.daily_loss:DailyLoss", {"limit_pct": 0.04, "action": "halt_entries"})
     closes = {A: [100, 90, 90, 90, *[120] * 20]}
     base, rows, _ = costs(prepared(tmp_path, closes, [(1, A, "5"), (3, A, "5")], {"daily": halt}))
     # 5 x 20 with it; 5 x 30 more without, bought at the open of 90.
@@ -85,7 +88,7 @@ def test_a_guard_that_halted_before_a_rally_cost_the_entry_that_it_refused(tmp_p
 
 
 def test_a_guard_that_only_refused_is_run_without_too(tmp_path):
-    caps = ("actors.exposure:ExposureCaps", {"leverage": 0.5})
+    caps = ("actors.guards.exposure_caps:ExposureCaps", {"leverage": 0.5})
     base, rows, _ = costs(prepared(tmp_path, RALLY, BOUGHT, {"caps": caps}))
     assert base.tables["verdicts"].num_rows == 0
     assert acting(base) == {"caps"}

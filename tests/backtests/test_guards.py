@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,15 +13,16 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from actors.activity import Cooldown
-from actors.desk.guard import Guard
+from actors.desk.guard import GuardActor
 from actors.desk.risk_desk import AGAIN
+from actors.guards.consecutive_losses import ConsecutiveLosses
+from actors.guards.cooldown import Cooldown
 from actors.guards.core.halts import Latches, step, verdicts
 from actors.guards.core.snapshot import Holding, Input, OrderRequested, Snapshot
 from actors.guards.core.snapshot import Market as MarketFact
-from actors.guards.maintenance import Window
-from actors.losses import ConsecutiveLosses, DailyLoss
-from actors.markets import FundingWindow, Maintenance
+from actors.guards.daily_loss import DailyLoss
+from actors.guards.funding_window import FundingWindow
+from actors.guards.maintenance import Maintenance, Window
 from backtests.engine.accountant import TIMER
 from backtests.engine.build import subscribe
 from backtests.engine.feed import Grid, Settlement, Slice
@@ -33,7 +33,7 @@ from backtests.session import backtest_document
 from strategies.base import DeskStrategy, DeskStrategyConfig
 from strategies.messages import Action, Verdict, encode
 from strategies.state import MemoryState
-from tests.actors.tiny_guards import RULE, Loss, LossParams
+from tests.actors.tiny_guards import Loss, LossGuard, LossParams
 from tests.backtests import guarded_run
 from tests.builders_engine import (
     HOUR,
@@ -170,7 +170,7 @@ def daily(market: Market, opens: list[float], closes: list[float]) -> list[Slice
 
 
 def on_daily_candles(
-    script: Script, guards: dict[str, Guard], opens: list[float], closes: list[float]
+    script: Script, guards: dict[str, GuardActor], opens: list[float], closes: list[float]
 ) -> tuple[list[Snapshot], list[tuple[int, Verdict]]]:
     """Return the snapshots, and what was said at which time."""
     market = market_of([info(A)], venue())
@@ -219,7 +219,9 @@ def test_a_halt_ends_at_midnight_or_goes_on_then_however_far_the_next_prices_are
 def test_a_day_begins_at_its_midnight_however_far_the_next_prices_are():
     """A day's candle that loses 200 is a loss of that day, of which 100 are too much."""
     script = Script({at(0, 300): trading(A, "10")})
-    guard = DailyLoss("daily", DailyLoss.Config(limit_currency=100.0, action="halt_entries"))
+    guard = GuardActor(
+        "daily", DailyLoss(DailyLoss.Config(limit_currency=100.0, action="halt_entries"))
+    )
     snapshots, said = on_daily_candles(
         script, {"daily": guard}, opens=[100, 100, 80, 80], closes=[100, 80, 80, 80]
     )
@@ -261,21 +263,26 @@ WINDOW = 180.0
 @pytest.mark.parametrize(
     ("guard", "end"),
     [
-        (FundingWindow("g", FundingWindow.Config(before="3m", after="3m")), at(8, WINDOW)),
         (
-            Maintenance(
+            GuardActor("g", FundingWindow(FundingWindow.Config(before="3m", after="3m"))),
+            at(8, WINDOW),
+        ),
+        (
+            GuardActor(
                 "g",
-                Maintenance.Config(
-                    windows=(Window(start="2023-11-15T08:00:00Z", end="2023-11-15T08:03:00Z"),),
-                    before="10m",
+                Maintenance(
+                    Maintenance.Config(
+                        windows=(Window(start="2023-11-15T08:00:00Z", end="2023-11-15T08:03:00Z"),),
+                        before="10m",
+                    )
                 ),
             ),
             at(8, WINDOW),
         ),
         # What closes at a loss is sold at the open of 08:00, a second after it.
-        (Cooldown("g", Cooldown.Config(after_loss="179s")), at(8, WINDOW)),
+        (GuardActor("g", Cooldown(Cooldown.Config(after_loss="179s"))), at(8, WINDOW)),
         (
-            ConsecutiveLosses("g", ConsecutiveLosses.Config(losses=1, release="179s")),
+            GuardActor("g", ConsecutiveLosses(ConsecutiveLosses.Config(losses=1, release="179s"))),
             at(8, WINDOW),
         ),
     ],
@@ -334,8 +341,13 @@ def seen_in(
 ) -> list[Input]:
     """Return all that guards are shown in a run."""
 
+    class Needs(LossGuard):
+        pass
+
+    Needs.needs = needs
+
     class Needy(Loss):
-        rule = replace(RULE, needs=needs)
+        runs = Needs
 
     heard: list[Input] = []
     play(tape, *scripts, guards={"loss": Needy()}, hear={"risk.seen": heard.append}, **more)
@@ -408,7 +420,7 @@ def test_what_is_delisted_is_halted_by_no_verdict():
     play(
         {A: Candles([100] * 6), SPOT: Candles([10] * 6)},
         Script({at(1): trading(SPOT, "1")}),
-        guards={"closed": Maintenance("closed", Maintenance.Config())},
+        guards={"closed": GuardActor("closed", Maintenance(Maintenance.Config()))},
         delisted={SPOT: 4},
         hear={"verdicts.*": said.append},
     )
@@ -503,11 +515,12 @@ def test_a_rule_that_fails_ends_the_run_by_its_own_error(where):
     guard = Loss(fails_at=50)
     if where == "at an order":
 
-        def fail(*_: object) -> str:
-            raise ZeroDivisionError("made to fail")
+        class Fails(LossGuard):
+            def admit(self, state: object, order: object, snapshot: object) -> str:
+                raise ZeroDivisionError("made to fail")
 
         class Failing(Loss):
-            rule = replace(RULE, admit=fail)
+            runs = Fails
 
         guard = Failing()
     with pytest.raises(ZeroDivisionError, match="made to fail"):
@@ -551,11 +564,11 @@ def test_a_document_with_guards_runs_under_them(write_run, tmp_path):
     file = write_run(
         actors={
             "daily": {
-                "use": "actors.losses:DailyLoss",
+                "use": "actors.guards.daily_loss:DailyLoss",
                 "params": {"limit_pct": 0.01, "action": "halt_entries"},
             },
             "idle": {
-                "use": "actors.losses:DailyLoss",
+                "use": "actors.guards.daily_loss:DailyLoss",
                 "params": {"limit_pct": 0.001},
                 "enabled": False,
             },
@@ -574,8 +587,8 @@ def test_a_document_with_guards_runs_under_them(write_run, tmp_path):
 class Played:
     """A guard's rule and latches, without guard and engine."""
 
-    def __init__(self, guard: Guard) -> None:
-        self.key, self.rule, self.params = guard.key, guard.rule, guard.params
+    def __init__(self, guard: GuardActor) -> None:
+        self.key, self.guard, self.params = guard.key, guard.guard, guard.params
         self.state: Any = None
         self.latches: Latches = ()
         self.said: dict[str, Verdict] = {}
@@ -584,8 +597,8 @@ class Played:
         if self.state is None:
             if not isinstance(seen, Snapshot):
                 return
-            self.state = self.rule.start(self.params, seen)
-        self.state, readings = self.rule.step(self.state, seen, self.params)
+            self.state = self.guard.start(seen)
+        self.state, readings = self.guard.observe(self.state, seen)
         now = seen.now if isinstance(seen, Snapshot) else seen.ts
         self.latches = step(self.latches, readings, now, self.params)
 

@@ -325,7 +325,12 @@ def test_a_whole_run_tells_its_guards(tmp_path):
         tmp_path,
         closes,
         [(1, A, "5"), (1, B, "2"), (4, B, "1")],
-        {"max": ("actors.losses:MaxDrawdown", {"limit_pct": 0.03, "action": "flatten"})},
+        {
+            "max": (
+                "actors.guards.max_drawdown:MaxDrawdown",
+                {"limit_pct": 0.03, "action": "flatten"},
+            )
+        },
     )
     out = backtest_document(file, out=tmp_path / "out")
     page = (out / "report.html").read_text("utf-8").replace(get_plotlyjs(), "")

@@ -192,6 +192,9 @@ def test_the_shipped_strategies_are_found_and_their_bases_are_not() -> None:
         ("strategies.messages:Verdict", "is no component"),
         ("strategies.messages:encode", "is no component"),
         ("strategies.nothing.deeper:X", "there is no module strategies.nothing"),
+        ("actors.losses:DailyLoss", "has moved: write actors.guards.daily_loss:DailyLoss"),
+        ("actors.markets:SpreadGate", "has moved: write actors.guards.spread:SpreadGate"),
+        ("strategies.gone:XSReversal", "has moved: write strategies.xs_reversal:XSReversal"),
         ("strategies.rebalance.rebalancer:PanelRebalancer", "is only the base of strategies"),
     ],
 )
@@ -259,8 +262,7 @@ def test_a_module_that_cannot_be_imported_is_named_with_its_line(
 
 
 def test_a_guard_under_strategies_is_sent_to_its_room(write: Write) -> None:
-    text = "kind: setup\nname: mine\nstrategies:\n  one:\n    use: actors.desk.guard:Guard\n"
+    text = "kind: setup\nname: mine\nstrategies:\n  one:\n    use: actors.desk.guard:GuardActor\n"
     _, problems = examine(write("mine.yaml", text))
-    assert (
-        problems[0].message == "actors.desk.guard:Guard belongs under actors, not under strategies"
-    )
+    words = "actors.desk.guard:GuardActor belongs under actors, not under strategies"
+    assert problems[0].message == words

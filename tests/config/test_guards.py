@@ -11,7 +11,7 @@ import yaml
 from config.validate import validate
 
 BTC, ETH = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
-DAILY = {"use": "actors.losses:DailyLoss", "params": {"limit_pct": 0.03}}
+DAILY = {"use": "actors.guards.daily_loss:DailyLoss", "params": {"limit_pct": 0.03}}
 
 
 def said(tmp_path: Path, actors: dict[str, Any], **changes: Any) -> list[str]:
@@ -30,7 +30,10 @@ def said(tmp_path: Path, actors: dict[str, Any], **changes: Any) -> list[str]:
 
 def clusters(*names: str) -> dict[str, Any]:
     cluster = {"instruments": list(names), "cap": 0.5}
-    return {"use": "actors.exposure:ClusterCaps", "params": {"clusters": {"majors": cluster}}}
+    return {
+        "use": "actors.guards.cluster_caps:ClusterCaps",
+        "params": {"clusters": {"majors": cluster}},
+    }
 
 
 def test_a_guard_that_fits_is_well(tmp_path: Path) -> None:
@@ -38,7 +41,10 @@ def test_a_guard_that_fits_is_well(tmp_path: Path) -> None:
 
 
 def test_two_guards_of_one_class_are_well(tmp_path: Path) -> None:
-    softer = {"use": "actors.losses:DailyLoss", "params": {"limit_pct": 0.02, "action": "shrink"}}
+    softer = {
+        "use": "actors.guards.daily_loss:DailyLoss",
+        "params": {"limit_pct": 0.02, "action": "shrink"},
+    }
     assert said(tmp_path, {"daily": DAILY, "softer": softer}) == []
 
 
@@ -74,8 +80,8 @@ def test_a_guard_under_strategies_is_told_where_it_belongs(tmp_path: Path) -> No
 
 
 def test_a_misspelt_class_gets_the_nearest_one(tmp_path: Path) -> None:
-    [line] = said(tmp_path, {"daily": DAILY | {"use": "actors.losses:DailyLos"}})
-    assert line.endswith("(did you mean actors.losses:DailyLoss?)")
+    [line] = said(tmp_path, {"daily": DAILY | {"use": "actors.guards.daily_loss:DailyLos"}})
+    assert line.endswith("(did you mean actors.guards.daily_loss:DailyLoss?)")
 
 
 def test_an_instrument_that_is_not_traded_is_named_by_its_line(tmp_path: Path) -> None:

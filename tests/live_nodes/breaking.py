@@ -35,16 +35,19 @@ WANTS = {"AAA": "100", "BBB": "-100", "CCC": "200"}
 PRICES = {"AAA": "100", "BBB": "50", "CCC": "20"}
 GUARDS: dict[str, Any] = {
     "tiers": {
-        "use": "actors.losses:DrawdownTiers",
+        "use": "actors.guards.drawdown_tiers:DrawdownTiers",
         "params": {"tiers": [{"at": 0.003, "size": 0.5}, {"at": 0.9, "size": "flatten"}]},
     },
     "daily": {
-        "use": "actors.losses:DailyLoss",
+        "use": "actors.guards.daily_loss:DailyLoss",
         "params": {"limit_currency": 400.0, "action": "halt_entries"},
     },
-    "max": {"use": "actors.losses:MaxDrawdown", "params": {"limit_currency": 800.0}},
-    "trades": {"use": "actors.activity:TradesPerDay", "params": {"limit": 100_000}},
-    "losses": {"use": "actors.losses:ConsecutiveLosses", "params": {"losses": 1_000}},
+    "max": {"use": "actors.guards.max_drawdown:MaxDrawdown", "params": {"limit_currency": 800.0}},
+    "trades": {"use": "actors.guards.trades_per_day:TradesPerDay", "params": {"limit": 100_000}},
+    "losses": {
+        "use": "actors.guards.consecutive_losses:ConsecutiveLosses",
+        "params": {"losses": 1_000},
+    },
 }
 """The fall to 94 shrinks and halts, that to 90 closes all; the others only count."""
 COUNTING = {key: GUARDS[key] for key in ("trades", "losses")}

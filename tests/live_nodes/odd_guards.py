@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from actors.desk.guard import Guard
-from actors.guards.core.guard import Rule
+from actors.desk.guard import GuardActor
+from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.params import GuardParams
 from actors.guards.core.snapshot import Snapshot
+from tests.actors.tiny_guards import EVENTS
 
 LOOKS = 5
 """How often the odd ones look before they break or fall silent."""
@@ -21,30 +22,38 @@ class Looked(msgspec.Struct, frozen=True):
     times: int = 0
 
 
-def _step(state: Looked, seen: Any, params: GuardParams) -> tuple[Looked, Any]:
-    if not isinstance(seen, Snapshot):
-        return state, None
-    return Looked(state.times + 1), ()
+class Counts(Guard[GuardParams, Looked]):
+    """Counts its looks."""
+
+    Config: ClassVar[type[GuardParams]] = GuardParams
+    State = Looked
+    events = EVENTS
+    needs = frozenset({"markets"})
+
+    def measure(self, state: Looked, snapshot: Snapshot) -> Measured[Looked]:
+        """Count one more."""
+        return Looked(state.times + 1), ()
 
 
-def _break(state: Looked, seen: Any, params: GuardParams) -> tuple[Looked, Any]:
-    state, readings = _step(state, seen, params)
-    if state.times > LOOKS:
-        raise ZeroDivisionError("made to break")
-    return state, readings
+class Breaks(Counts):
+    """It raises after some looks."""
+
+    Config: ClassVar[type[GuardParams]] = GuardParams
+
+    def measure(self, state: Looked, snapshot: Snapshot) -> Measured[Looked]:
+        """Count one more, up to its end."""
+        if state.times >= LOOKS:
+            raise ZeroDivisionError("made to break")
+        return super().measure(state, snapshot)
 
 
-COUNTS = Rule(state=Looked, start=lambda *_: Looked(), step=_step, needs=frozenset({"markets"}))
-
-
-class Remembers(Guard):
+class Remembers(GuardActor):
     """Keeps everything that it was shown."""
 
     Config: ClassVar[type[GuardParams]] = GuardParams
-    rule: ClassVar[Rule] = COUNTS
 
     def __init__(self, key: str, params: GuardParams) -> None:
-        super().__init__(key, params)
+        super().__init__(key, Counts(params))
         self.seen: list[Any] = []
 
     def observe(self, seen: Any) -> None:
@@ -53,21 +62,16 @@ class Remembers(Guard):
         super().observe(seen)
 
 
-class Breaks(Guard):
-    """Its rule raises after some looks."""
-
-    Config: ClassVar[type[GuardParams]] = GuardParams
-    rule: ClassVar[Rule] = Rule(state=Looked, start=lambda *_: Looked(), step=_break)
-
-
-class Sleeps(Guard):
+class Sleeps(GuardActor):
     """Hears nothing any more after some looks, without a word."""
 
     Config: ClassVar[type[GuardParams]] = GuardParams
-    rule: ClassVar[Rule] = COUNTS
+
+    def __init__(self, key: str, params: GuardParams) -> None:
+        super().__init__(key, Counts(params))
 
     def observe(self, seen: Any) -> None:
         """Hear it, at first."""
-        state = self.rule_state
+        state = self.guard_state
         if not isinstance(state, Looked) or state.times < LOOKS:
             super().observe(seen)

@@ -11,9 +11,9 @@ from nautilus_trader.common.actor import Actor
 from nautilus_trader.common.config import ActorConfig
 
 from actors.desk.books import Books
-from actors.desk.guard import SEEN, Guard
+from actors.desk.guard import SEEN, GuardActor
 from actors.desk.risk_desk import RiskDesk
-from actors.guards.core.guard import Rule
+from actors.guards.core.guard import Guard
 from actors.guards.core.halts import Latches, step, verdicts
 from actors.guards.core.params import GuardParams
 from actors.guards.core.snapshot import DeskEvent, Input, Snapshot
@@ -21,7 +21,7 @@ from strategies.messages import Action, Verdict
 from strategies.state import MemoryState, StateStore
 from tests.actors.tiny_guards import Account
 from tests.builders_engine import bare_engine, perpetual, plain_bars
-from tests.live_nodes.odd_guards import COUNTS
+from tests.live_nodes.odd_guards import Counts
 
 Tape = list[Input | None]
 """What was seen, in order; None is where guards were let speak."""
@@ -48,14 +48,13 @@ class Recording:
         ]
 
 
-class Records(Guard):
+class Records(GuardActor):
     """A guard that measures nothing, and takes down what it is shown."""
 
     Config: ClassVar[type[GuardParams]] = GuardParams
-    rule: ClassVar[Rule] = COUNTS
 
     def __init__(self, key: str, params: GuardParams) -> None:
-        super().__init__(key, params)
+        super().__init__(key, Counts(params))
         self.recording = Recording()
 
     def attach(self, desk: RiskDesk, store: StateStore | None = None) -> None:
@@ -78,20 +77,21 @@ class Records(Guard):
 # Players -----------------------------------------------------------------------------------------
 
 
-def by_rule(guard: str, rule: Rule, params: GuardParams, tape: Tape) -> list[Verdict]:
-    """Return what a fresh rule says to a tape: rule, latches and verdicts alone, no engine."""
+def by_guard(key: str, guard: Guard[Any, Any], tape: Tape) -> list[Verdict]:
+    """Return what a fresh guard says to a tape: guard, latches and verdicts alone, no engine."""
     state: Any = None
+    params = guard.params
     latches: Latches = ()
     stands: dict[str, Verdict] = {}
     said: list[Verdict] = []
     for seen in tape:
         if seen is None:
-            now = verdicts(latches, guard, transient=params.transient)
+            now = verdicts(latches, key, transient=params.transient)
             for scope in sorted(now.keys() | stands.keys()):
                 new, old = now.get(scope), stands.get(scope)
                 if new is None:
                     del stands[scope]
-                    over = Verdict(action=Action.NONE, scope=scope, guard=guard, reason="over")
+                    over = Verdict(action=Action.NONE, scope=scope, guard=key, reason="over")
                     said.append(over)
                 elif old is None or differs(new, old):
                     stands[scope] = new
@@ -100,8 +100,8 @@ def by_rule(guard: str, rule: Rule, params: GuardParams, tape: Tape) -> list[Ver
         if state is None:
             if not isinstance(seen, Snapshot):
                 continue
-            state = rule.start(params, seen)
-        state, readings = rule.step(state, seen, params)
+            state = guard.start(seen)
+        state, readings = guard.observe(state, seen)
         latches = step(
             latches, readings, seen.now if isinstance(seen, Snapshot) else seen.ts, params
         )
@@ -119,7 +119,7 @@ def differs(new: Verdict, old: Verdict) -> bool:
 class Player(Actor):
     """Shows a tape to guards, one thing a microsecond, in a simulated engine."""
 
-    def __init__(self, tape: Tape, guards: list[Guard], first: int) -> None:
+    def __init__(self, tape: Tape, guards: list[GuardActor], first: int) -> None:
         super().__init__(ActorConfig(component_id="player"))
         self._tape, self._guards, self._first = tape, guards, first
 
@@ -137,7 +137,7 @@ class Player(Actor):
             guard.publish()
 
 
-def by_engine(guards: dict[str, Guard], tape: Tape) -> dict[str, list[Verdict]]:
+def by_engine(guards: dict[str, GuardActor], tape: Tape) -> dict[str, list[Verdict]]:
     """Return what guards in a backtest engine say to a tape, each with a state of its own."""
     instrument = perpetual()
     engine = bare_engine(instrument)

@@ -18,14 +18,14 @@ from tests.live_nodes.test_risk_live import RISK, refused, verdicts
 SECOND = 1_000_000_000
 GUARDS: dict[str, Any] = {
     "daily": {
-        "use": "actors.losses:DailyLoss",
+        "use": "actors.guards.daily_loss:DailyLoss",
         "params": {"limit_currency": 2.0, "action": "halt_entries"},
     },
     "tiers": {
-        "use": "actors.losses:DrawdownTiers",
+        "use": "actors.guards.drawdown_tiers:DrawdownTiers",
         "params": {"tiers": [{"at": 0.00001, "size": 0.5}]},
     },
-    "trades": {"use": "actors.activity:TradesPerDay", "params": {"limit": 50}},
+    "trades": {"use": "actors.guards.trades_per_day:TradesPerDay", "params": {"limit": 50}},
 }
 """0.1 BTC at 50,000 cost 2.75 in fees: above the day's limit, and above the tier's 1.00."""
 

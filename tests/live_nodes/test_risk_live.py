@@ -27,7 +27,7 @@ RISK = {"every": 0.1, "heartbeat": 2.0, "exit_grace": 1.0, "deadline": 5.0}
 FEE = D("0.00055")
 """Of a taker on the practice exchange: 0.02 BTC at 50,000 cost 0.55 USDT, 0.1 cost 2.75."""
 DAILY: dict[str, Any] = {
-    "use": "actors.losses:DailyLoss",
+    "use": "actors.guards.daily_loss:DailyLoss",
     "params": {"limit_currency": 2.0, "release": "manual"},
 }
 

@@ -13,7 +13,7 @@ from tests.actors.tiny_guards import Loss, LossParams, Table
 from tests.live_nodes.stage import desk_document
 
 SECOND = 1_000_000_000
-DAILY = {"use": "actors.losses:DailyLoss", "params": {"limit_currency": 100}}
+DAILY = {"use": "actors.guards.daily_loss:DailyLoss", "params": {"limit_currency": 100}}
 
 
 def read_back(journal: Journal, key: str = "daily") -> GuardStatus:

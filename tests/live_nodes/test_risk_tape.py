@@ -11,53 +11,55 @@ from typing import Any
 import msgspec
 
 from actors.desk.build import guards_of
-from actors.desk.guard import Guard
+from actors.desk.guard import GuardActor
 from config.documents import Node
 from tests.live_nodes.by_hand import BUY, SELL
 from tests.live_nodes.practice.still_market import BTC
 from tests.live_nodes.stage import Desk, Stage, desk_node, stage
-from tests.live_nodes.tapes import Records, by_engine, by_rule
+from tests.live_nodes.tapes import Records, by_engine, by_guard
 from tests.live_nodes.test_risk_live import RISK
 
 EVERY = RISK | {"every": 0.05}
-LOSSES = "actors.losses:"
 GUARDS: dict[str, Any] = {
     "tape": {"use": "tests.live_nodes.tapes:Records"},
     "tiers": {
-        "use": f"{LOSSES}DrawdownTiers",
+        "use": "actors.guards.drawdown_tiers:DrawdownTiers",
         "params": {"tiers": [{"at": 0.0003, "size": 0.5}, {"at": 0.0006, "size": 0.25}]},
     },
     "max": {
-        "use": f"{LOSSES}MaxDrawdown",
+        "use": "actors.guards.max_drawdown:MaxDrawdown",
         "params": {"limit_currency": 90.0, "action": "halt_entries", "release": "1s"},
     },
     "daily": {
-        "use": f"{LOSSES}DailyLoss",
+        "use": "actors.guards.daily_loss:DailyLoss",
         "params": {"limit_currency": 120.0, "action": "reduce_only"},
     },
     "symbol": {
-        "use": f"{LOSSES}SymbolLoss",
+        "use": "actors.guards.symbol_loss:SymbolLoss",
         "params": {"limit_currency": 60.0, "action": "shrink", "release": "recovered"},
     },
-    "losses": {"use": f"{LOSSES}ConsecutiveLosses", "params": {"losses": 2, "release": "1s"}},
-    "trades": {"use": "actors.activity:TradesPerDay", "params": {"limit": 5}},
+    "losses": {
+        "use": "actors.guards.consecutive_losses:ConsecutiveLosses",
+        "params": {"losses": 2, "release": "1s"},
+    },
+    "trades": {"use": "actors.guards.trades_per_day:TradesPerDay", "params": {"limit": 5}},
     "pause": {
-        "use": "actors.activity:Cooldown",
+        "use": "actors.guards.cooldown:Cooldown",
         "params": {"after_trade": "500ms", "after_loss": "1s"},
     },
     "rate": {
-        "use": "actors.activity:OrderRate",
+        "use": "actors.guards.order_rate:OrderRate",
         "params": {"count": 2, "window": "1s", "release": "500ms"},
     },
     "jump": {
-        "use": "actors.markets:PriceJump",
+        "use": "actors.guards.price_jump:PriceJump",
         "params": {"limit_pct": 0.004, "window": "2s", "release": "1s", "action": "shrink"},
     },
     "position": {
-        "use": "actors.exposure:PositionCap",
+        "use": "actors.guards.position_cap:PositionCap",
         "params": {"limit_pct": 0.0605, "release": "recovered"},
     },
-    "funding": {"use": "actors.markets:FundingWindow"},
+    "funding": {"use": "actors.guards.funding_window:FundingWindow"},
 }
 
 
@@ -86,12 +88,12 @@ def mark_of(desk: Desk) -> D | None:
     return desk.live.risk.desk._account.price("BTCUSDT-LINEAR.BYBIT")
 
 
-def without_operator(node: Node) -> dict[str, Guard]:
+def without_operator(node: Node) -> dict[str, GuardActor]:
     """Return fresh guards of the document."""
     return {key: guard for key, guard in guards_of(node).items() if key != "tape"}
 
 
-def test_a_tape_of_a_live_node_brings_the_same_verdicts_by_rules_and_in_the_engine(
+def test_a_tape_of_a_live_node_brings_the_same_verdicts_by_guards_and_in_the_engine(
     tmp_path: Path,
 ) -> None:
     chance = random.Random(5)
@@ -139,7 +141,7 @@ def test_a_tape_of_a_live_node_brings_the_same_verdicts_by_rules_and_in_the_engi
         > 0
     )
     fresh = without_operator(node)
-    assert {key: by_rule(key, g.rule, g.params, tape) for key, g in fresh.items()} == lived
+    assert {key: by_guard(key, g.guard, tape) for key, g in fresh.items()} == lived
     assert by_engine(fresh, tape) == lived
     # To the bit, as they stand in the journal.
     played = by_engine(without_operator(node), tape)

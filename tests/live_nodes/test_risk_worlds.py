@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from actors.desk.build import guards_of
-from actors.desk.guard import Guard
+from actors.desk.guard import GuardActor
 from actors.guards.core.snapshot import Snapshot
 from strategies.messages import Action, Verdict, encode
 from tests.builders_engine import Candles, Script, at, play, taker_fee, trading, venue
@@ -18,35 +18,37 @@ from tests.live_nodes.practice.still_market import BTC, StillMarket
 from tests.live_nodes.stage import NAME, Desk, Stage, desk_document, desk_node, stage
 from tests.live_nodes.test_risk_live import RISK
 
-LOSSES = "actors.losses:"
 GUARDS: dict[str, Any] = {
     "tiers": {
-        "use": f"{LOSSES}DrawdownTiers",
+        "use": "actors.guards.drawdown_tiers:DrawdownTiers",
         "params": {"tiers": [{"at": 0.0005, "size": 0.5}, {"at": 0.0015, "size": 0.25}]},
     },
     "today": {
-        "use": f"{LOSSES}MaxDrawdown",
+        "use": "actors.guards.max_drawdown:MaxDrawdown",
         "params": {"limit_pct": 0.001, "session": "day", "action": "shrink"},
     },
     "daily": {
-        "use": f"{LOSSES}DailyLoss",
+        "use": "actors.guards.daily_loss:DailyLoss",
         "params": {"limit_currency": 250.0, "action": "flatten"},
     },
     "symbol": {
-        "use": f"{LOSSES}SymbolLoss",
+        "use": "actors.guards.symbol_loss:SymbolLoss",
         "params": {"limit_currency": 120.0, "action": "shrink", "release": "recovered"},
     },
     "profit": {
-        "use": f"{LOSSES}SessionProfit",
+        "use": "actors.guards.session_profit:SessionProfit",
         "params": {"limit_currency": 90.0, "action": "shrink", "release": "recovered"},
     },
     "losses": {
-        "use": f"{LOSSES}ConsecutiveLosses",
+        "use": "actors.guards.consecutive_losses:ConsecutiveLosses",
         "params": {"losses": 2, "action": "shrink", "of": "strategies"},
     },
-    "trades": {"use": "actors.activity:TradesPerDay", "params": {"limit": 4, "action": "shrink"}},
+    "trades": {
+        "use": "actors.guards.trades_per_day:TradesPerDay",
+        "params": {"limit": 4, "action": "shrink"},
+    },
     "cap": {
-        "use": "actors.exposure:PositionCap",
+        "use": "actors.guards.position_cap:PositionCap",
         "params": {"limit_pct": 0.107, "release": "recovered"},
     },
 }
@@ -166,7 +168,7 @@ def backtested() -> tuple[list[Verdict], int]:
     closes.append(float(price))
     said: list[Verdict] = []
     script = Script(plan, "hand")
-    guards: dict[str, Guard] = guards_of(desk_document(Path(), actors=GUARDS))
+    guards: dict[str, GuardActor] = guards_of(desk_document(Path(), actors=GUARDS))
     play(
         {NAME: Candles(opens, closes)},
         script,

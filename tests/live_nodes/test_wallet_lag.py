@@ -16,8 +16,11 @@ from tests.live_nodes.stage import desk_node, stage
 from tests.live_nodes.test_risk_live import RISK, verdicts
 
 GUARDS: dict[str, Any] = {
-    "max": {"use": "actors.losses:MaxDrawdown", "params": {"limit_currency": 40.0}},
-    "gain": {"use": "actors.losses:SessionProfit", "params": {"limit_currency": 260.0}},
+    "max": {"use": "actors.guards.max_drawdown:MaxDrawdown", "params": {"limit_currency": 40.0}},
+    "gain": {
+        "use": "actors.guards.session_profit:SessionProfit",
+        "params": {"limit_currency": 260.0},
+    },
 }
 
 

@@ -6,12 +6,14 @@ moment; a negative weight is short.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+from actors.guards.core.params import GuardParams, seconds, span_ns
 from strategies.messages import Action
 
 KEY = "drill"
@@ -46,8 +48,6 @@ class Scene:
     ----------
     key : str
         The guard's.
-    params : GuardParams
-        The guard's.
     instruments : tuple of str
         Instrument ids, the first few of the universe and all that the guard names.
     leverage : float
@@ -64,7 +64,6 @@ class Scene:
     """
 
     key: str
-    params: Any
     instruments: tuple[str, ...]
     leverage: float = 5.0
     taker_fee: float = 0.00055
@@ -92,6 +91,12 @@ class Scene:
     def strategy(self) -> str:
         """Scope of the drill's strategy."""
         return f"strategy:{KEY}"
+
+    def counted_scope(self, of: str) -> str:
+        """Return the scope for which something in the first instrument counts."""
+        if of == "desk":
+            return self.desk
+        return self.strategy if of == "strategies" else self.scope_of(self.first)
 
     def scope_of(self, instrument: str) -> str:
         """Return the scope of an instrument."""
@@ -352,3 +357,135 @@ class Plan:
     release: str = "manual"
     params: dict[str, object] = field(default_factory=dict)
     note: str = ""
+
+
+BEYOND = 1.01
+"""How far beyond its limit a loss or a profit goes."""
+OVER = 1.02
+"""How far beyond its cap a value goes."""
+HELD = 0.8
+"""Of a cap, to begin with: clear of it by any usual hysteresis."""
+MAINTENANCE = 0.005
+"""Maintenance rate of the drill's instruments."""
+LASTS = 600.0
+"""Seconds that a state of the market lasts: over the restart, until it is mended."""
+SHORT_PACE, SHORT_LOOKBACK = "1s", 8
+"""What takes the place of hours of samples where a second takes a second."""
+EQUITY = float(BALANCE)
+Limits = Mapping[str, float | None]
+"""Limits by the keys of their readings: fractions of equity, or money (``currency``)."""
+
+
+def stage(
+    params: GuardParams, scope: str, *steps: Step, key: str = "", within: float = 20.0
+) -> Stage:
+    """Return a breach after which the guard asks for what its parameters say."""
+    return Stage(steps, scope, params.asks, params.multiplier, key, within)
+
+
+def plan(params: GuardParams, breach: str, insist: str, /, *stages: Stage, **rest: Any) -> Plan:
+    """Return a plan whose halt ends as the guard's parameters say."""
+    return Plan(breach=breach, insist=insist, stages=stages, release=params.release, **rest)
+
+
+def nearest(limits: Limits) -> tuple[str, float]:
+    """Return the key of the limit that is reached first, and it as a fraction of equity."""
+    shares = {
+        key: limit / EQUITY if key.endswith("currency") else limit
+        for key, limit in limits.items()
+        if limit is not None
+    }
+    key = min(shares, key=lambda name: shares[name])
+    return key, shares[key]
+
+
+def round_trips(scene: Scene, count: int) -> Trades:
+    """Return so many positions opened and closed again; each loses its fees."""
+    return Trades(
+        tuple(
+            (
+                Trade(after=(2 * n + closes) * scene.beat, instrument=scene.first, quantity="0"),
+                weight,
+            )
+            for n in range(count)
+            for closes, weight in ((0, 0.02), (1, 0.0))
+        )
+    )
+
+
+def bearing(scene: Scene, loss: float) -> float:
+    """Return a weight that loses so much without a fall by more than a half."""
+    return min(max(min(1.5, 0.6 * scene.leverage), loss * 2.2), 0.9 * scene.leverage)
+
+
+def lose(name: str, weight: float, before: float, after: float) -> Move:
+    """Return the move from one loss of a position of that weight to another."""
+    return Move(name, (1 - after / weight) / (1 - before / weight) - 1)
+
+
+def losing(
+    scene: Scene,
+    params: GuardParams,
+    limit: float,
+    key: str,
+    scope: str,
+    words: str,
+    insist: str = "",
+) -> Plan:
+    """Return the plan of a position that loses a little more than the limit."""
+    weight, name = bearing(scene, limit), scene.first
+    recovers = params.release == "recovered" and params.asks < Action.FLATTEN
+    halt = stage(params, scope, lose(name, weight, 0.0, limit * BEYOND), key=key)
+    mend = (lose(name, weight, limit * BEYOND, 0.0),) if recovers else ()
+    before = (Hold({name: weight}),)
+    return plan(params, words, insist or scene.second, halt, before=before, mend=mend)
+
+
+def grow(
+    scene: Scene, params: GuardParams, caps: Limits, scope: str, words: str, name: str = ""
+) -> Plan:
+    """Return the plan of a position that grows over the nearest of the caps.
+
+    No entry passes that would reach a cap, so a position below it grows by its price: a short,
+    whose value rises while the equity falls.
+    """
+    name = name or scene.first
+    key, cap = nearest(caps)
+    held, over = min(HELD * cap, 0.9 * scene.leverage), cap * OVER
+    # Of a short s after a rise r: value s (1 + r), equity 1 - s r.
+    rise = over / held - 1 if key.endswith("currency") else (over - held) / (held * (1 + over))
+    return plan(
+        params,
+        words,
+        name,
+        stage(params, scope, Move(name, rise), key=key),
+        before=(Hold({name: -held}),),
+        mend=(Move(name, 1 / (1 + rise) - 1),),
+        # On the side that is held, or it would be an exit.
+        weight=-0.002,
+    )
+
+
+def disturb(
+    scene: Scene,
+    params: GuardParams,
+    happens: Step,
+    words: str,
+    key: str = "",
+    within: float = 20.0,
+) -> Plan:
+    """Return the plan of a market that is not as it should be; what flattens holds something."""
+    name = scene.first
+    halt = stage(params, scene.scope_of(name), happens, key=key, within=within)
+    before = (Hold({name: 0.2}),) if params.asks == Action.FLATTEN else ()
+    return plan(params, words, name, halt, before=before, mend=(Mended(),))
+
+
+def sampling(scene: Scene, every: str, lookback: int) -> tuple[float, int, dict[str, object], str]:
+    """Return the seconds between two samples, their number, and what the drill changed of both."""
+    pace = seconds(span_ns(every))
+    if not scene.real_time or pace * lookback <= 30:
+        return pace, lookback, {}, ""
+    number = min(lookback, SHORT_LOOKBACK)
+    words = f"drilled with every {SHORT_PACE}, lookback {number}: the document's take hours"
+    return 1.0, number, {"every": SHORT_PACE, "lookback": number}, words

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from actors.guards.core.guard import Guard
 from actors.guards.core.limits import ZERO, Money, exact
 from actors.guards.core.params import GuardParams
 from actors.guards.core.snapshot import Snapshot
@@ -61,44 +62,49 @@ class Fall(msgspec.Struct, frozen=True):
     peak: Decimal
 
 
-def start(params: CurveParams, snapshot: Snapshot) -> Peaks:
-    """Return peaks that are where the curves are now."""
-    return Peaks(
-        of=params.of,
-        capital=snapshot.equity - sum(snapshot.results.values(), ZERO),
-        peaks={
-            scope: fresh(value, snapshot.now) for scope, value in _values(params, snapshot).items()
-        },
-    )
+class CurveGuard[P: CurveParams](Guard[P, Peaks]):
+    """A guard on how far equity curves are below their peaks."""
 
+    State = Peaks
 
-def follow(
-    state: Peaks, snapshot: Snapshot, params: CurveParams, session: Session = "all"
-) -> tuple[Peaks, list[Fall]]:
-    """Return the peaks, the very same object while none moved, and how far each curve fell."""
-    if state.of != params.of:
-        state = start(params, snapshot)
-    capital = ZERO if params.of == "desk" else _capital(state, params)
-    moved: dict[str, Mark] = {}
-    falls = []
-    for scope, value in _values(params, snapshot).items():
-        # Who was not there at the start had brought nothing by then.
-        known = state.peaks.get(scope)
-        peak = best(known or fresh(ZERO, snapshot.now), value, snapshot.now, session)
-        if peak is not known:
-            moved[scope] = peak
-        falls.append(Fall(scope, peak.value - value, capital + peak.value))
-    if moved:
-        state = msgspec.structs.replace(state, peaks=state.peaks | moved)
-    return state, falls
+    def start(self, snapshot: Snapshot) -> Peaks:
+        """Return peaks that are where the curves are now."""
+        now = snapshot.now
+        return Peaks(
+            of=self.params.of,
+            capital=snapshot.equity - sum(snapshot.results.values(), ZERO),
+            peaks={
+                scope: fresh(value, now) for scope, value in _values(self.params, snapshot).items()
+            },
+        )
 
+    def follow(
+        self, state: Peaks, snapshot: Snapshot, session: Session = "all"
+    ) -> tuple[Peaks, list[Fall]]:
+        """Return the peaks, the very same object while none moved, and how far each curve fell."""
+        if state.of != self.params.of:
+            state = self.start(snapshot)
+        capital = ZERO if self.params.of == "desk" else _capital(state, self.params)
+        moved: dict[str, Mark] = {}
+        falls = []
+        for scope, value in _values(self.params, snapshot).items():
+            # Who was not there at the start had brought nothing by then.
+            known = state.peaks.get(scope)
+            peak = best(known or fresh(ZERO, snapshot.now), value, snapshot.now, session)
+            if peak is not known:
+                moved[scope] = peak
+            falls.append(Fall(scope, peak.value - value, capital + peak.value))
+        if moved:
+            state = msgspec.structs.replace(state, peaks=state.peaks | moved)
+        return state, falls
 
-def released(state: Peaks, snapshot: Snapshot, scope: str, params: CurveParams) -> Peaks:
-    """Return the state with a scope's peak where its curve is now."""
-    value = _values(params, snapshot).get(scope)
-    if value is None:
-        return state
-    return msgspec.structs.replace(state, peaks=state.peaks | {scope: fresh(value, snapshot.now)})
+    def released(self, state: Peaks, snapshot: Snapshot, scope: str) -> Peaks:
+        """Return the state with a scope's peak where its curve is now."""
+        value = _values(self.params, snapshot).get(scope)
+        if value is None:
+            return state
+        peaks = state.peaks | {scope: fresh(value, snapshot.now)}
+        return msgspec.structs.replace(state, peaks=peaks)
 
 
 def _values(params: CurveParams, snapshot: Snapshot) -> dict[str, Decimal]:

@@ -132,12 +132,12 @@ Of = Literal["instrument", "strategies", "desk"]
 """Each instrument by itself, each strategy by itself, or the desk as a whole."""
 
 
-def scope_of(of: Of, strategy: str, instrument: str) -> str:
+def counted_scope(of: Of, strategy: str, instrument: str) -> str:
     """Return the scope that something of a strategy in an instrument counts for.
 
     Examples
     --------
-    >>> scope_of("strategies", "rev", "BTCUSDT-LINEAR.BYBIT")
+    >>> counted_scope("strategies", "rev", "BTCUSDT-LINEAR.BYBIT")
     'strategy:rev'
     """
     if of == "desk":

@@ -1,4 +1,4 @@
-"""Plays facts to a rule and its latches the way a guard does, restarts included."""
+"""Plays inputs to a guard and its latches the way its actor does, restarts included."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from actors.guards.core.guard import Rule
+from actors.guards.core.guard import Guard
 from actors.guards.core.halts import Latches, released, step, verdicts
 from actors.guards.core.limits import Reading
 from actors.guards.core.params import GuardParams
@@ -46,9 +46,9 @@ def closed(
 class Player:
     """A rule, its state and its latches."""
 
-    def __init__(self, rule: Rule, params: GuardParams) -> None:
+    def __init__(self, guard: type[Guard[Any, Any]], params: GuardParams) -> None:
         assert params.check() == []
-        self.rule, self.params = rule, params
+        self.guard, self.params = guard(params), params
         self.state: Any = None
         self.latches: Latches = ()
         self.readings: tuple[Reading, ...] = ()
@@ -60,9 +60,9 @@ class Player:
             if isinstance(seen, Snapshot):
                 self.last = seen
                 if self.state is None:
-                    self.state = self.rule.start(self.params, seen)
+                    self.state = self.guard.start(seen)
             before = self.state
-            self.state, readings = self.rule.step(self.state, seen, self.params)
+            self.state, readings = self.guard.observe(self.state, seen)
             assert (self.state is before) == (self.state == before), "a write for nothing"
             now = seen.now if isinstance(seen, Snapshot) else seen.ts
             self.latches = step(self.latches, readings, now, self.params)
@@ -76,7 +76,7 @@ class Player:
         """Go on from what the journal has kept."""
         kept = msgspec.json.encode((self.state, self.latches))
         before = self.state, self.latches
-        self.state, self.latches = msgspec.json.decode(kept, type=tuple[self.rule.state, Latches])
+        self.state, self.latches = msgspec.json.decode(kept, type=tuple[self.guard.State, Latches])
         assert (self.state, self.latches) == before
         return self
 
@@ -84,7 +84,7 @@ class Player:
         """Release a scope with --accept."""
         assert self.last is not None
         self.latches = released(self.latches, scope)
-        self.state = self.rule.released(self.state, self.last, scope, self.params)
+        self.state = self.guard.released(self.state, self.last, scope)
         return self
 
     def verdict(self, scope: str = "desk") -> Verdict:

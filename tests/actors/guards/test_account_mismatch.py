@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from actors.guards.account_mismatch import RULE, AccountMismatchParams, Differences, Kind
+from actors.guards.account_mismatch import AccountMismatch, AccountMismatchParams, Differences, Kind
 from actors.guards.core.snapshot import ErrorEvent, Mismatch
 from live_nodes.reconcile import sweep as sweep_rules
 from strategies.messages import Action
@@ -22,7 +22,7 @@ def differed(at: float, kind: str = "position_differs") -> Mismatch:
 def counted(params: AccountMismatchParams, *at: float) -> Differences:
     state = Differences()
     for moment in at:
-        state, _ = RULE.step(state, differed(moment), params)
+        state, _ = AccountMismatch(params).observe(state, differed(moment))
     return state
 
 
@@ -34,7 +34,7 @@ def test_every_kind_of_the_sweep_can_be_named() -> None:
 
 
 def test_the_first_difference_halts_until_released_unless_told_otherwise() -> None:
-    _, readings = RULE.step(Differences(), differed(0), AccountMismatchParams())
+    _, readings = AccountMismatch(AccountMismatchParams()).observe(Differences(), differed(0))
     reading = only(readings)
     assert (reading.over, reading.action, reading.scope) == (True, Action.HALT_ENTRIES, "desk")
     assert AccountMismatchParams().release == "manual"
@@ -46,14 +46,14 @@ def test_the_first_difference_halts_until_released_unless_told_otherwise() -> No
 @pytest.mark.parametrize(("second", "over"), [(9.999, True), (10, False), (10.001, False)])
 def test_a_window_away_the_first_counts_no_more(second: float, over: bool) -> None:
     state = counted(TWO, 0)
-    _, readings = RULE.step(state, differed(second), TWO)
+    _, readings = AccountMismatch(TWO).observe(state, differed(second))
     assert only(readings).over == over
 
 
 @pytest.mark.parametrize(("now", "number"), [(11.999, 1), (12, 0), (9.999, 2), (10, 1)])
 def test_time_alone_takes_differences_back(now: float, number: int) -> None:
     state = counted(TWO, 0, 2)
-    after, readings = RULE.step(state, snapshot(now=NOW + int(now * SECOND)), TWO)
+    after, readings = AccountMismatch(TWO).observe(state, snapshot(now=NOW + int(now * SECOND)))
     reading = only(readings)
     assert (reading.measured, reading.over, reading.clear) == (number, number == 2, number < 2)
     assert (after is state) == (number == 2)
@@ -61,8 +61,11 @@ def test_time_alone_takes_differences_back(now: float, number: int) -> None:
 
 def test_other_kinds_and_other_facts_say_nothing() -> None:
     state = counted(TWO, 0)
-    assert RULE.step(state, differed(1, "ghost_order"), TWO) == (state, None)
-    assert RULE.step(state, ErrorEvent(ts=NOW, source="sweep", text="late"), TWO) == (state, None)
+    assert AccountMismatch(TWO).observe(state, differed(1, "ghost_order")) == (state, None)
+    assert AccountMismatch(TWO).observe(state, ErrorEvent(ts=NOW, source="sweep", text="late")) == (
+        state,
+        None,
+    )
 
 
 def test_only_as_many_are_kept_as_the_limit_needs() -> None:
@@ -72,13 +75,13 @@ def test_only_as_many_are_kept_as_the_limit_needs() -> None:
 
 def test_a_clock_that_goes_back_forgets_nothing() -> None:
     state = counted(TWO, 100, 101)
-    after, readings = RULE.step(state, snapshot(now=NOW), TWO)
+    after, readings = AccountMismatch(TWO).observe(state, snapshot(now=NOW))
     assert after is state
     assert only(readings).over
 
 
 def test_a_release_counts_from_none() -> None:
-    state = RULE.released(counted(TWO, 0, 1), snapshot(), "desk", TWO)
+    state = AccountMismatch(TWO).released(counted(TWO, 0, 1), snapshot(), "desk")
     assert state == Differences()
-    reading = only(RULE.step(state, snapshot(), TWO)[1])
+    reading = only(AccountMismatch(TWO).observe(state, snapshot())[1])
     assert (reading.over, reading.clear) == (False, True)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from actors.guards import asset_caps, cluster_caps, exposure_caps, free_margin, position_cap
 from actors.guards.core.exposure import asset_of
-from actors.guards.core.guard import NOTHING, Rule
+from actors.guards.core.guard import NOTHING, Guard
 from actors.guards.core.snapshot import ZERO, Market, OpenExposure, OrderRequested, Snapshot
 from tests.actors.guards.positions import BTC, BTC_SPOT, ETH, NOW, snapshot
 
@@ -110,34 +110,34 @@ def margin_used(values: dict[str, D]) -> D:
 
 
 CLUSTER = cluster_caps.Cluster(instruments=("BTC*", "ETH*"), cap=0.4)
-CAPS: dict[str, tuple[Rule, Any, Any, D]] = {
+CAPS: dict[str, tuple[type[Guard[Any, Any]], Any, Any, D]] = {
     "position": (
-        position_cap.RULE,
+        position_cap.PositionCap,
         position_cap.PositionCapParams(limit_pct=0.3, limit_currency=500.0),
         most_position,
         D(300),
     ),
     "leverage": (
-        exposure_caps.RULE,
+        exposure_caps.ExposureCaps,
         exposure_caps.ExposureCapsParams(leverage=0.5),
         gross,
         D(500),
     ),
     "net": (
-        exposure_caps.RULE,
+        exposure_caps.ExposureCaps,
         exposure_caps.ExposureCapsParams(leverage=None, net_currency=200.0),
         net,
         D(200),
     ),
-    "coin": (asset_caps.RULE, asset_caps.AssetCapsParams(net=0.25), net_of_a_coin, D(250)),
+    "coin": (asset_caps.AssetCaps, asset_caps.AssetCapsParams(net=0.25), net_of_a_coin, D(250)),
     "cluster": (
-        cluster_caps.RULE,
+        cluster_caps.ClusterCaps,
         cluster_caps.ClusterCapsParams(clusters={"both": CLUSTER}),
         gross_of_bitcoin_and_ether,
         D(400),
     ),
     "margin": (
-        free_margin.RULE,
+        free_margin.FreeMargin,
         free_margin.FreeMarginParams(least=0.9),
         margin_used,
         D(100),
@@ -187,7 +187,7 @@ def test_no_order_of_fills_brings_what_is_held_to_a_cap(
                 open_exposure=exchange.standing(),
             )
             passes = order.is_exit and cap not in NET
-            if quantity and (passes or not rule.admit(NOTHING, order, desk, params)):
+            if quantity and (passes or not rule(params).admit(NOTHING, order, desk)):
                 exchange.orders.append(Order(name, quantity))
         elif exchange.orders:
             order = exchange.orders[choice % len(exchange.orders)]
@@ -213,5 +213,5 @@ def test_from_flat_an_order_is_admitted_exactly_below_the_cap(
     )  # fmt: skip
     markets = {name: Market(spot=name == BTC_SPOT) for name in NAMES}
     values = {**dict.fromkeys(NAMES, ZERO), name: quantity * PRICES[name]}
-    admitted = rule.admit(NOTHING, order, snapshot(equity=EQUITY, markets=markets), params) is None
+    admitted = rule(params).admit(NOTHING, order, snapshot(equity=EQUITY, markets=markets)) is None
     assert admitted == (measured(values) < limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.guards.consecutive_losses import RULE, ConsecutiveLossesParams
+from actors.guards.consecutive_losses import ConsecutiveLosses, ConsecutiveLossesParams
 from actors.guards.core.limits import ZERO
 from actors.guards.core.snapshot import FillEvent
 from tests.actors.guards.playing import Player, at, closed, snapshot
@@ -12,7 +12,9 @@ from tests.actors.guards.playing import Player, at, closed, snapshot
 
 def player(**params: object) -> Player:
     fields = {"losses": 3} | params
-    return Player(RULE, ConsecutiveLossesParams(**fields)).observe(snapshot(1000, at(0)))  # type: ignore[arg-type]
+    return Player(ConsecutiveLosses, ConsecutiveLossesParams(**fields)).observe(
+        snapshot(1000, at(0))
+    )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.guards.cooldown import RULE, CooldownParams
+from actors.guards.cooldown import Cooldown, CooldownParams
 from tests.actors.guards.playing import closed
 from tests.actors.guards.trading import (
     BTC,
@@ -24,7 +24,7 @@ SCOPE = f"instrument:{BTC}"
 
 
 def gate(**params: object) -> Gate:
-    player = Gate(RULE, CooldownParams(**params))
+    player = Gate(Cooldown, CooldownParams(**params))
     player.observe(look())
     return player
 
@@ -73,7 +73,7 @@ def test_a_fill_at_the_very_end_of_a_pause_shows_it_over() -> None:
 
 
 def test_the_close_of_a_fill_counts_from_the_fill_on() -> None:
-    player = Gate(RULE, CooldownParams())
+    player = Gate(Cooldown, CooldownParams())
     player.observe(look(NOON, held(1)))
     # The desk tells the fill first, then the round trip that it ended.
     player.observe(traded(-1, NOON + 7), closed(-2, NOON + 7, name=BTC))

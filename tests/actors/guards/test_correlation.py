@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from actors.guards.core.limits import Reading
 from actors.guards.core.snapshot import Market, Snapshot
 from actors.guards.core.windows import Samples
-from actors.guards.correlation import RULE, CorrelationParams
+from actors.guards.correlation import Correlation, CorrelationParams
 from tests.actors.guards.positions import BTC, ETH, NOW, by_scope, holding, only, snapshot
 
 MINUTE = 60 * 10**9
@@ -47,10 +47,10 @@ def paths(**returns: Sequence[float]) -> list[dict[str, float | None]]:
 def played(
     rows: Sequence[Mapping[str, float | None]], params: CorrelationParams, *holdings: object
 ) -> tuple[Samples, tuple[Reading, ...]]:
-    state = RULE.start(params, priced(rows[0], 0))
+    state = Correlation(params).start(priced(rows[0], 0))
     readings: tuple[Reading, ...] = ()
     for at, prices in enumerate(rows):
-        state, found = RULE.step(state, priced(prices, at, *holdings), params)
+        state, found = Correlation(params).observe(state, priced(prices, at, *holdings))
         assert found is not None
         readings = found
     return state, readings
@@ -179,7 +179,7 @@ def test_samples_are_taken_once_a_period_and_kept_as_far_as_is_looked_back() -> 
     state = Samples()
     kept = []
     for at in range(60):
-        after, _ = RULE.step(state, priced({BTC: 100.0 + at, ETH: 50.0}, at), every)
+        after, _ = Correlation(every).observe(state, priced({BTC: 100.0 + at, ETH: 50.0}, at))
         if after is not state:
             kept.append(after.prices[BTC][-1])
         state = after
@@ -190,10 +190,13 @@ def test_samples_are_taken_once_a_period_and_kept_as_far_as_is_looked_back() -> 
 
 
 def test_a_clock_that_goes_back_takes_no_sample() -> None:
-    state, _ = RULE.step(Samples(), priced({BTC: 100.0}, 10), params())
-    assert RULE.step(state, priced({BTC: 90.0}, 5), params())[0] is state
-    assert RULE.step(state, priced({BTC: 90.0}, 10), params())[0] is state
-    assert RULE.step(state, priced({BTC: 90.0}, 11), params())[0].prices[BTC] == (100.0, 90.0)
+    state, _ = Correlation(params()).observe(Samples(), priced({BTC: 100.0}, 10))
+    assert Correlation(params()).observe(state, priced({BTC: 90.0}, 5))[0] is state
+    assert Correlation(params()).observe(state, priced({BTC: 90.0}, 10))[0] is state
+    assert Correlation(params()).observe(state, priced({BTC: 90.0}, 11))[0].prices[BTC] == (
+        100.0,
+        90.0,
+    )
 
 
 def test_pairs_sample_their_legs_only() -> None:
@@ -204,8 +207,8 @@ def test_pairs_sample_their_legs_only() -> None:
 def test_a_release_samples_anew() -> None:
     state, _ = played(paths(btc=SWINGS, eth=SWINGS), params(pairs=PAIR))
     at = priced({}, 9)
-    assert RULE.released(state, at, "desk", params()) == Samples()
-    left = RULE.released(state, at, f"instrument:{BTC}", params())
+    assert Correlation(params()).released(state, at, "desk") == Samples()
+    left = Correlation(params()).released(state, at, f"instrument:{BTC}")
     assert set(left.prices) == {ETH}
 
 

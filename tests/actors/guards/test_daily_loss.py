@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from actors.guards.daily_loss import RULE, DailyLossParams
+from actors.guards.daily_loss import DailyLoss, DailyLossParams
 from tests.actors.guards.playing import Player, at, snapshot
 
 
 def player(**params: object) -> Player:
-    return Player(RULE, DailyLossParams(**params))  # type: ignore[arg-type]
+    return Player(DailyLoss, DailyLossParams(**params))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from itertools import pairwise
 
 import pytest
 
-from actors.guards.drawdown_tiers import RULE, DrawdownTiersParams, Tier
+from actors.guards.drawdown_tiers import DrawdownTiers, DrawdownTiersParams, Tier
 from strategies.messages import Action
 from tests.actors.guards.playing import Player, nets, snapshot
 
 
 def player(**params: object) -> Player:
-    return Player(RULE, DrawdownTiersParams(**params))  # type: ignore[arg-type]
+    return Player(DrawdownTiers, DrawdownTiersParams(**params))  # type: ignore[arg-type]
 
 
 def size(player: Player, scope: str = "desk") -> float:
@@ -133,7 +133,7 @@ def test_a_guard_that_is_told_to_watch_others_begins_anew() -> None:
 
 def test_a_changed_capital_keeps_the_best_result() -> None:
     desk = player(of="strategies", capital=1000.0).observe(snapshot(1, results=nets(a=100)))
-    desk.params = DrawdownTiersParams(of="strategies", capital=9900.0)
+    desk.guard = DrawdownTiers(DrawdownTiersParams(of="strategies", capital=9900.0))
     # The peak is 10000 now; 5 % below it is a result of -400.
     assert size(desk.observe(snapshot(1, results=nets(a="-399.99"))), "strategy:a") == 1.0
     assert size(desk.observe(snapshot(1, results=nets(a="-400"))), "strategy:a") == 0.75

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.guards.error_rate import RULE, ErrorRateParams
+from actors.guards.error_rate import ErrorRate, ErrorRateParams
 from tests.actors.guards.trading import MINUTE, NOON, SECOND, Gate, erred, look
 
 
 def player(**params: object) -> Gate:
-    return Gate(RULE, ErrorRateParams(**params)).observe(look())
+    return Gate(ErrorRate, ErrorRateParams(**params)).observe(look())
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from actors.guards import (
     position_cap,
     volatility,
 )
-from actors.guards.core.guard import Rule
+from actors.guards.core.guard import Guard
 from actors.guards.core.limits import Reading
 from actors.guards.core.snapshot import Input, Market, Mismatch
 from tests.actors.guards.positions import BTC, BTC_SPOT, ETH, NOW, holding, snapshot
@@ -29,36 +29,36 @@ from tests.actors.guards.positions import BTC, BTC_SPOT, ETH, NOW, holding, snap
 SECOND = 10**9
 NAMES = (BTC, ETH, BTC_SPOT)
 BOTH = cluster_caps.Cluster(instruments=("*",), cap=0.5, net=0.5)
-RULES: dict[str, tuple[Rule, Any]] = {
-    "position": (position_cap.RULE, position_cap.PositionCapParams(limit_currency=300.0)),
-    "exposure": (exposure_caps.RULE, exposure_caps.ExposureCapsParams(net_pct=0.5)),
-    "strategies": (exposure_caps.RULE, exposure_caps.ExposureCapsParams(of="strategies")),
-    "asset": (asset_caps.RULE, asset_caps.AssetCapsParams(gross=1.0)),
-    "cluster": (cluster_caps.RULE, cluster_caps.ClusterCapsParams(clusters={"all": BOTH})),
-    "margin": (free_margin.RULE, free_margin.FreeMarginParams()),
+RULES: dict[str, tuple[type[Guard[Any, Any]], Any]] = {
+    "position": (position_cap.PositionCap, position_cap.PositionCapParams(limit_currency=300.0)),
+    "exposure": (exposure_caps.ExposureCaps, exposure_caps.ExposureCapsParams(net_pct=0.5)),
+    "strategies": (exposure_caps.ExposureCaps, exposure_caps.ExposureCapsParams(of="strategies")),
+    "asset": (asset_caps.AssetCaps, asset_caps.AssetCapsParams(gross=1.0)),
+    "cluster": (cluster_caps.ClusterCaps, cluster_caps.ClusterCapsParams(clusters={"all": BOTH})),
+    "margin": (free_margin.FreeMargin, free_margin.FreeMarginParams()),
     "distance": (
-        liquidation_distance.RULE,
+        liquidation_distance.LiquidationDistance,
         liquidation_distance.LiquidationDistanceParams(least_alone=0.2),
     ),
     "common": (
-        liquidation_distance.RULE,
+        liquidation_distance.LiquidationDistance,
         liquidation_distance.LiquidationDistanceParams(move="together"),
     ),
-    "book": (correlation.RULE, correlation.CorrelationParams(every="10s", lookback=3)),
+    "book": (correlation.Correlation, correlation.CorrelationParams(every="10s", lookback=3)),
     "pairs": (
-        correlation.RULE,
+        correlation.Correlation,
         correlation.CorrelationParams(pairs=((BTC, ETH),), every="10s", lookback=3),
     ),
     "volatility": (
-        volatility.RULE,
+        volatility.Volatility,
         volatility.VolatilityParams(least=0.5, every="10s", lookback=3),
     ),
     "reference": (
-        volatility.RULE,
+        volatility.Volatility,
         volatility.VolatilityParams(reference=BTC, every="10s", lookback=3),
     ),
     "mismatch": (
-        account_mismatch.RULE,
+        account_mismatch.AccountMismatch,
         account_mismatch.AccountMismatchParams(count=2, window="30s"),
     ),
 }
@@ -101,13 +101,13 @@ def test_a_state_read_back_at_any_point_goes_on_the_same(
     rule, params = RULES[name]
     seen = tape(moments)
     cut = data.draw(st.integers(0, len(seen)))
-    state = again = rule.start(params, snapshot(now=NOW))
+    state = again = rule(params).start(snapshot(now=NOW))
     for index, one in enumerate(seen):
         if index == cut:
-            again = msgspec.json.decode(msgspec.json.encode(again), type=rule.state)
+            again = msgspec.json.decode(msgspec.json.encode(again), type=rule.State)
             assert again == state
-        state, readings = rule.step(state, one, params)
-        again, same = rule.step(again, one, params)
+        state, readings = rule(params).observe(state, one)
+        again, same = rule(params).observe(again, one)
         assert (again, same) == (state, readings)
         if readings is not None:
             # What is shown after a restart is what was measured: no number that JSON lacks.
@@ -121,8 +121,8 @@ def test_a_state_read_back_at_any_point_goes_on_the_same(
 @given(moments=st.lists(MOMENT, min_size=1, max_size=8))
 def test_a_pulse_seen_twice_changes_nothing_the_second_time(name: str, moments: list[Any]) -> None:
     rule, params = RULES[name]
-    state = rule.start(params, snapshot(now=NOW))
+    state = rule(params).start(snapshot(now=NOW))
     for one in tape(moments):
-        state, _ = rule.step(state, one, params)
+        state, _ = rule(params).observe(state, one)
         if not isinstance(one, Mismatch):
-            assert rule.step(state, one, params)[0] is state
+            assert rule(params).observe(state, one)[0] is state

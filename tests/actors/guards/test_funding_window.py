@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.guards.core.snapshot import Market
-from actors.guards.funding_window import RULE, FundingWindowParams
+from actors.guards.funding_window import FundingWindow, FundingWindowParams
 from tests.actors.guards.playing import at
 from tests.actors.guards.trading import (
     BTC,
@@ -26,7 +26,7 @@ SIXTEEN = at(0, "16:00")
 
 
 def gate(now: int = EIGHT - HOUR, coming: int | None = EIGHT, **params: object) -> Gate:
-    player = Gate(RULE, FundingWindowParams(**params))
+    player = Gate(FundingWindow, FundingWindowParams(**params))
     player.observe(markets(now, next_funding_ns=coming))
     return player
 
@@ -111,7 +111,9 @@ def test_outside_all_windows_the_next_settlement_is_told() -> None:
     coming = {BTC: EIGHT, ETH: EIGHT + HOUR, "OTHER": EIGHT + 2 * HOUR}
     for order in (list(coming), list(coming)[::-1]):
         known = {name: Market(next_funding_ns=coming[name]) for name in order}
-        player = Gate(RULE, FundingWindowParams()).observe(look(EIGHT - HOUR, markets=known))
+        player = Gate(FundingWindow, FundingWindowParams()).observe(
+            look(EIGHT - HOUR, markets=known)
+        )
         [reading] = player.readings
         assert (reading.scope, reading.measured, reading.over) == (SCOPE, 3600, False)
 

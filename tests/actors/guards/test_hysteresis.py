@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from actors.guards import (
     stale_feed,
     unhedged,
 )
-from actors.guards.core.guard import Rule
+from actors.guards.core.guard import Guard
 from actors.guards.core.params import GuardParams
 from tests.actors.guards.trading import (
     BTC,
@@ -72,58 +73,60 @@ def naked(player: Gate, tenths: int) -> None:
     player.observe(look(NOON, held(100)), look(NOON + tenths * SECOND, held(100)))
 
 
-CASES: list[tuple[Rule, Callable[[float], GuardParams], Callable[[Gate, int], None], int]] = [
+CASES: list[
+    tuple[type[Guard[Any, Any]], Callable[[float], GuardParams], Callable[[Gate, int], None], int]
+] = [
     # The limit is ten of each; a spread of ten still passes, eleven don't.
     (
-        error_rate.RULE,
+        error_rate.ErrorRate,
         lambda h: error_rate.ErrorRateParams(limit=10, hysteresis=h),
         errors,
         10,
     ),
     (
-        slippage_breaches.RULE,
+        slippage_breaches.SlippageBreaches,
         lambda h: slippage_breaches.SlippageBreachesParams(count=10, hysteresis=h),
         slips,
         10,
     ),
     (
-        rejections.RULE,
+        rejections.Rejections,
         lambda h: rejections.RejectionsParams(limit=10, hysteresis=h),
         rejected,
         10,
     ),
     (
-        order_rate.RULE,
+        order_rate.OrderRate,
         lambda h: order_rate.OrderRateParams(count=1, spam_after=10, hysteresis=h),
         knocks,
         10,
     ),
     (
-        stale_feed.RULE,
+        stale_feed.StaleFeed,
         lambda h: stale_feed.StaleFeedParams(limit="10s", hysteresis=h),
         silent,
         10,
     ),
     (
-        latency.RULE,
+        latency.LatencyGate,
         lambda h: latency.LatencyGateParams(limit="100ms", hysteresis=h),
         late,
         10,
     ),
     (
-        spread.RULE,
+        spread.SpreadGate,
         lambda h: spread.SpreadGateParams(max_ticks=10, hysteresis=h),
         wide,
         11,
     ),
     (
-        price_jump.RULE,
+        price_jump.PriceJump,
         lambda h: price_jump.PriceJumpParams(limit_pct=0.1, hysteresis=h),
         jumped,
         10,
     ),
     (
-        unhedged.RULE,
+        unhedged.Unhedged,
         lambda h: unhedged.UnhedgedParams(
             legs=(unhedged.Pair(BTC, "OTHER"),), limit=100_000.0, hysteresis=h
         ),
@@ -136,7 +139,7 @@ CASES: list[tuple[Rule, Callable[[float], GuardParams], Callable[[Gate, int], No
 @pytest.mark.parametrize(("rule", "params", "feed", "first_over"), CASES)
 @pytest.mark.parametrize("hysteresis", [0.0, 0.3])
 def test_what_is_reached_is_never_clear_and_what_is_near_is_neither(
-    rule: Rule,
+    rule: type[Guard[Any, Any]],
     params: Callable[[float], GuardParams],
     feed: Callable[[Gate, int], None],
     first_over: int,

@@ -4,7 +4,7 @@ from statistics import median
 
 import pytest
 
-from actors.guards.latency import RULE, LatencyGateParams, Simulated, draw
+from actors.guards.latency import LatencyGate, LatencyGateParams, Simulated, draw
 from tests.actors.guards.trading import BTC, ETH, MINUTE, MS, NOON, Gate, asked, look, markets
 
 SCOPE = f"instrument:{BTC}"
@@ -12,7 +12,7 @@ DRAWN = 15827828
 
 
 def gate(**params: object) -> Gate:
-    return Gate(RULE, LatencyGateParams(**params))
+    return Gate(LatencyGate, LatencyGateParams(**params))
 
 
 @pytest.mark.parametrize(

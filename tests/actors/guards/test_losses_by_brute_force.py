@@ -146,7 +146,7 @@ def size(scope: str = "desk") -> Callable[[Player], float]:
 
 
 def tiers(of: Literal["desk", "strategies"] = "desk") -> Player:
-    return Player(drawdown_tiers.RULE, drawdown_tiers.DrawdownTiersParams(of=of))
+    return Player(drawdown_tiers.DrawdownTiers, drawdown_tiers.DrawdownTiersParams(of=of))
 
 
 @given(paths())
@@ -199,7 +199,7 @@ def test_max_drawdown(path: list[Seen], session: Session) -> None:
         best = max(seen.equity for seen in now)
         return depth(now) >= Fraction(1, 10) or best - now[-1].equity >= 125
 
-    for past, stands in play(Player(max_drawdown.RULE, params), path, halted()):
+    for past, stands in play(Player(max_drawdown.MaxDrawdown, params), path, halted()):
         assert stands == for_good([over(moment) for moment in pasts(past)])
 
 
@@ -213,7 +213,7 @@ def test_max_drawdown_of_strategies(path: list[Seen], key: str) -> None:
         curve = [500 + Fraction(seen.results.get(key, Decimal(0))) for seen in past]
         return curve[-1] <= max(curve) * Fraction(3, 4)
 
-    for past, stands in play(Player(max_drawdown.RULE, params), path, halted(scope), scope):
+    for past, stands in play(Player(max_drawdown.MaxDrawdown, params), path, halted(scope), scope):
         assert stands == for_good([over(moment) for moment in pasts(past)])
 
 
@@ -225,7 +225,7 @@ def test_daily_loss(path: list[Seen]) -> None:
         first, last = Fraction(today(past)[0].equity), Fraction(past[-1].equity)
         return first - last >= 95 or last <= first * Fraction(92, 100)
 
-    for past, stands in play(Player(daily_loss.RULE, params), path, halted()):
+    for past, stands in play(Player(daily_loss.DailyLoss, params), path, halted()):
         reached = [over(moment) for moment in pasts(past)]
         assert stands == until_midnight(reached, [seen.now for seen in past])
 
@@ -237,7 +237,7 @@ def test_session_profit(path: list[Seen], session: Session) -> None:
         release="next_day" if session == "day" else "recovered",
         limit_currency=60.0,
     )
-    for past, stands in play(Player(session_profit.RULE, params), path, halted()):
+    for past, stands in play(Player(session_profit.SessionProfit, params), path, halted()):
         profits = [past[-1].equity - today(past, session)[0].equity for past in pasts(past)]
         over = [profit >= 60 for profit in profits]
         if session == "day":
@@ -274,7 +274,7 @@ def test_symbol_loss(path: list[Seen], name: str, session: Session) -> None:
         )
 
     since = 0
-    player = Player(symbol_loss.RULE, params)
+    player = Player(symbol_loss.SymbolLoss, params)
     for past, stands in play(player, path, halted(scope), scope, "results_by_instrument"):
         assert stands == for_good([over(moment, since) for moment in pasts(past)])
         since += len(past) - 1
@@ -287,7 +287,7 @@ TRIPS = st.lists(st.tuples(STEPS, st.sampled_from("LLLLLW0P"), DOINGS), max_size
 @given(events=TRIPS)
 def test_consecutive_losses(release: str, events: list[tuple[int, str, str]]) -> None:
     params = consecutive_losses.ConsecutiveLossesParams(losses=3, release=release)
-    player = Player(consecutive_losses.RULE, params).observe(snapshot(1, at(0)))
+    player = Player(consecutive_losses.ConsecutiveLosses, params).observe(snapshot(1, at(0)))
     nets = {"L": "-0.5", "W": "2", "0": "0"}
     nows, text, over = [], "", []
     now = at(0, "12:00")

@@ -80,7 +80,9 @@ def test_free_margin_at_its_least_is_over(
     quantity: str, free: float, over: bool, clear: bool
 ) -> None:
     book = snapshot(holding(BTC, quantity, 100), markets=MARKETS)
-    reading = by_scope(free_margin.step(NOTHING, book, FreeMarginParams(least=0.2))[1])["desk", ""]
+    reading = by_scope(
+        free_margin.FreeMargin(FreeMarginParams(least=0.2)).observe(NOTHING, book)[1]
+    )["desk", ""]
     assert (reading.over, reading.clear) == (over, clear)
     assert reading.measured == pytest.approx(free)
 
@@ -89,20 +91,26 @@ def test_the_leverage_at_the_venue_may_be_another_than_the_documents() -> None:
     book = snapshot(holding(BTC, 10, 100), markets=MARKETS)
     for leverage, free in ((None, 0.8), (1.0, 0.0), (10.0, 0.9)):
         params = FreeMarginParams(leverage=leverage)
-        assert only(free_margin.step(NOTHING, book, params)[1]).measured == free
+        assert only(free_margin.FreeMargin(params).observe(NOTHING, book)[1]).measured == free
 
 
 def test_coins_use_margin_up_at_their_value() -> None:
     book = snapshot(holding(BTC_SPOT, 5, 100), holding(BTC, -5, 100), markets=MARKETS)
     # 500 for the coins, 100 for the perpetual.
-    assert only(free_margin.step(NOTHING, book, FreeMarginParams())[1]).measured == 0.4
+    assert (
+        only(free_margin.FreeMargin(FreeMarginParams()).observe(NOTHING, book)[1]).measured == 0.4
+    )
 
 
 @pytest.mark.parametrize("equity", [0, -10])
 def test_without_equity_what_is_held_is_over_and_a_flat_book_is_not(equity: int) -> None:
     held = snapshot(holding(BTC, 1, 1), equity=equity, markets=MARKETS)
-    assert by_scope(free_margin.step(NOTHING, held, FreeMarginParams())[1])["desk", ""].over
-    flat = only(free_margin.step(NOTHING, snapshot(equity=equity), FreeMarginParams())[1])
+    assert by_scope(free_margin.FreeMargin(FreeMarginParams()).observe(NOTHING, held)[1])[
+        "desk", ""
+    ].over
+    flat = only(
+        free_margin.FreeMargin(FreeMarginParams()).observe(NOTHING, snapshot(equity=equity))[1]
+    )
     assert (flat.over, flat.clear) == (False, True)
 
 
@@ -123,13 +131,18 @@ def test_an_entry_that_could_use_the_free_margin_up_is_refused(
     quantity: str, admitted: bool
 ) -> None:
     order = asked(BTC, quantity, stands(BTC, 5), stands(ETH, 20, buys=5))
-    reason = free_margin.admit(NOTHING, order, snapshot(markets=MARKETS), FreeMarginParams())
+    reason = free_margin.FreeMargin(FreeMarginParams()).admit(
+        NOTHING, order, snapshot(markets=MARKETS)
+    )
     assert (reason is None) == admitted
 
 
 def test_what_uses_up_no_more_may_leave_when_the_margin_is_used_up_already() -> None:
     order = asked(BTC, -100, stands(BTC, 50))
-    assert free_margin.admit(NOTHING, order, snapshot(markets=MARKETS), FreeMarginParams()) is None
+    assert (
+        free_margin.FreeMargin(FreeMarginParams()).admit(NOTHING, order, snapshot(markets=MARKETS))
+        is None
+    )
 
 
 # -- the distance: Bybit's own example -------------------------------------------------------------
@@ -298,7 +311,9 @@ def test_the_least_distance_is_over(equity: str, over: bool, clear: bool) -> Non
         LiquidationDistanceParams(least=None, least_alone=0.2),
     ):
         book = snapshot(holding(BTC, 1, 100), equity=equity, markets=MARKETS)
-        (reading,) = by_scope(liquidation_distance.step(NOTHING, book, params)[1]).values()
+        (reading,) = by_scope(
+            liquidation_distance.LiquidationDistance(params).observe(NOTHING, book)[1]
+        ).values()
         assert (reading.over, reading.clear) == (over, clear)
         assert reading.measured == pytest.approx((float(equity) - 0.5) / 99.5)
         assert reading.scope == ("desk" if params.least else f"instrument:{BTC}")
@@ -310,11 +325,11 @@ def test_of_single_distances_those_not_clear_are_told_else_the_nearest() -> None
     )
     # 970 may be lost; the margin of X, whose market is not known, is 5.
     params = LiquidationDistanceParams(least=None, least_alone=0.1)
-    reading = only(liquidation_distance.step(NOTHING, book, params)[1])
+    reading = only(liquidation_distance.LiquidationDistance(params).observe(NOTHING, book)[1])
     assert reading.scope == f"instrument:{ETH}"
     assert reading.measured == pytest.approx(970 / 4020)
     params = LiquidationDistanceParams(least=None, least_alone=0.97)
-    found = by_scope(liquidation_distance.step(NOTHING, book, params)[1])
+    found = by_scope(liquidation_distance.LiquidationDistance(params).observe(NOTHING, book)[1])
     assert {scope: reading.over for (scope, _), reading in found.items()} == {
         f"instrument:{ETH}": True,
         f"instrument:{BTC}": False,
@@ -323,9 +338,18 @@ def test_of_single_distances_those_not_clear_are_told_else_the_nearest() -> None
 
 def test_what_is_farther_than_can_be_told_is_clear() -> None:
     book = snapshot(holding(BTC, "0.1", 100), markets=MARKETS)
-    reading = only(liquidation_distance.step(NOTHING, book, LiquidationDistanceParams())[1])
+    reading = only(
+        liquidation_distance.LiquidationDistance(LiquidationDistanceParams()).observe(
+            NOTHING, book
+        )[1]
+    )
     assert (reading.measured, reading.over, reading.clear) == (10.0, False, True)
-    assert liquidation_distance.step(NOTHING, snapshot(), LiquidationDistanceParams())[1] == ()
+    assert (
+        liquidation_distance.LiquidationDistance(LiquidationDistanceParams()).observe(
+            NOTHING, snapshot()
+        )[1]
+        == ()
+    )
 
 
 def test_a_guard_without_a_distance_is_a_mistake() -> None:

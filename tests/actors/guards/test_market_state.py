@@ -37,13 +37,13 @@ SCOPE = f"instrument:{BTC}"
     [(10 * SECOND - 1, "none"), (10 * SECOND, "halt_entries"), (10 * SECOND + 1, "halt_entries")],
 )
 def test_silence_of_an_instrument_stops_its_entries(silent: int, action: str) -> None:
-    player = Gate(stale_feed.RULE, StaleFeedParams()).observe(markets(silent_ns=silent))
+    player = Gate(stale_feed.StaleFeed, StaleFeedParams()).observe(markets(silent_ns=silent))
     assert player.action(SCOPE) == action
     assert player.action(f"instrument:{ETH}") == "none"
 
 
 def test_it_ends_with_the_silence() -> None:
-    player = Gate(stale_feed.RULE, StaleFeedParams()).observe(markets(silent_ns=30 * SECOND))
+    player = Gate(stale_feed.StaleFeed, StaleFeedParams()).observe(markets(silent_ns=30 * SECOND))
     verdict = player.verdict(SCOPE)
     assert verdict.reason == "silent for 30.0 s, limit 10s"
     assert (verdict.measured, verdict.limit, verdict.transient) == (30, 10, True)
@@ -51,7 +51,7 @@ def test_it_ends_with_the_silence() -> None:
 
 
 def test_a_feed_that_owes_nothing_is_not_stale() -> None:
-    player = Gate(stale_feed.RULE, StaleFeedParams()).observe(markets(price=100))
+    player = Gate(stale_feed.StaleFeed, StaleFeedParams()).observe(markets(price=100))
     assert player.readings == ()
 
 
@@ -62,12 +62,14 @@ def test_a_feed_that_owes_nothing_is_not_stale() -> None:
     ("bid", "action"), [("99.99", "none"), ("100", "halt_entries"), ("100.01", "halt_entries")]
 )
 def test_a_bid_at_the_ask_or_above_stops_entries(bid: str, action: str) -> None:
-    player = Gate(crossed_book.RULE, CrossedBookParams()).observe(markets(bid=bid, ask=100))
+    player = Gate(crossed_book.CrossedBook, CrossedBookParams()).observe(markets(bid=bid, ask=100))
     assert player.action(SCOPE) == action
 
 
 def test_after_a_crossed_book_entries_pause_for_two_seconds() -> None:
-    player = Gate(crossed_book.RULE, CrossedBookParams()).observe(markets(NOON, bid=101, ask=100))
+    player = Gate(crossed_book.CrossedBook, CrossedBookParams()).observe(
+        markets(NOON, bid=101, ask=100)
+    )
     verdict = player.verdict(SCOPE)
     assert verdict.reason == "the bid is 1 above the ask"
     assert (verdict.until, verdict.transient) == (NOON + 2 * SECOND, True)
@@ -78,7 +80,7 @@ def test_after_a_crossed_book_entries_pause_for_two_seconds() -> None:
 
 
 def test_a_book_that_stays_crossed_stays_halted() -> None:
-    player = Gate(crossed_book.RULE, CrossedBookParams())
+    player = Gate(crossed_book.CrossedBook, CrossedBookParams())
     for n in range(5):
         player.observe(markets(NOON + n * SECOND, bid=101, ask=100))
         assert player.verdict(SCOPE).until > NOON + n * SECOND
@@ -87,7 +89,7 @@ def test_a_book_that_stays_crossed_stays_halted() -> None:
 def test_every_crossed_book_is_told_and_else_the_narrowest() -> None:
     def told(**bids: int) -> list[tuple[str, float]]:
         known = {name: Market(bid=Decimal(bid), ask=Decimal(100)) for name, bid in bids.items()}
-        player = Gate(crossed_book.RULE, CrossedBookParams()).observe(look(markets=known))
+        player = Gate(crossed_book.CrossedBook, CrossedBookParams()).observe(look(markets=known))
         return [(reading.scope[-1], reading.measured) for reading in player.readings]
 
     assert told(A=100, B=99, C=101) == [("A", 0), ("C", 1)]
@@ -96,7 +98,7 @@ def test_every_crossed_book_is_told_and_else_the_narrowest() -> None:
 
 @pytest.mark.parametrize("touch", [{}, {"bid": 100}, {"ask": 100}])
 def test_half_a_book_can_not_be_crossed(touch: dict) -> None:
-    player = Gate(crossed_book.RULE, CrossedBookParams()).observe(markets(**touch))
+    player = Gate(crossed_book.CrossedBook, CrossedBookParams()).observe(markets(**touch))
     assert player.readings == ()
 
 
@@ -107,7 +109,7 @@ ANNOUNCED = Window(start="2026-03-29T06:00:00Z", end="2026-03-29T07:00:00Z")
 
 
 def closed(*windows: Window, **params: object) -> Gate:
-    return Gate(maintenance.RULE, MaintenanceParams(windows=windows, **params))
+    return Gate(maintenance.Maintenance, MaintenanceParams(windows=windows, **params))
 
 
 def test_entries_stop_while_the_venue_says_that_it_is_closed() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from actors.guards.max_drawdown import RULE, MaxDrawdownParams
+from actors.guards.max_drawdown import MaxDrawdown, MaxDrawdownParams
 from tests.actors.guards.playing import Player, at, nets, snapshot
 
 
 def player(**params: object) -> Player:
-    return Player(RULE, MaxDrawdownParams(**params))  # type: ignore[arg-type]
+    return Player(MaxDrawdown, MaxDrawdownParams(**params))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

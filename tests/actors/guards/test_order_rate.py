@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.guards.core.snapshot import Refused
-from actors.guards.order_rate import RULE, OrderRateParams
+from actors.guards.order_rate import OrderRate, OrderRateParams
 from tests.actors.guards.trading import BTC, MINUTE, NOON, SECOND, Gate, asked, look
 
 
 def gate(count: int = 3, per_minute: int | None = None, **params: object) -> Gate:
-    player = Gate(RULE, OrderRateParams(count=count, per_minute=per_minute, **params))
+    player = Gate(OrderRate, OrderRateParams(count=count, per_minute=per_minute, **params))
     player.observe(look())
     return player
 

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.guards.price_jump import RULE, PriceJumpParams
+from actors.guards.price_jump import PriceJump, PriceJumpParams
 from tests.actors.guards.trading import BTC, ETH, HOUR, MINUTE, NOON, SECOND, Gate, markets
 
 SCOPE = f"instrument:{BTC}"
 
 
 def gate(**params: object) -> Gate:
-    return Gate(RULE, PriceJumpParams(**params))
+    return Gate(PriceJump, PriceJumpParams(**params))
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.guards.rejections import RULE, RejectionsParams
+from actors.guards.rejections import Rejections, RejectionsParams
 from tests.actors.guards.trading import Gate, answered, look
 
 
 def player(**params: object) -> Gate:
-    return Gate(RULE, RejectionsParams(**params)).observe(look())
+    return Gate(Rejections, RejectionsParams(**params)).observe(look())
 
 
 @pytest.mark.parametrize(("rejected", "action"), [(4, "none"), (5, "halt_entries")])

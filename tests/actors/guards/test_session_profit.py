@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from actors.guards.session_profit import RULE, SessionProfitParams
+from actors.guards.session_profit import SessionProfit, SessionProfitParams
 from tests.actors.guards.playing import Player, at, snapshot
 
 
 def player(**params: object) -> Player:
-    return Player(RULE, SessionProfitParams(**params))  # type: ignore[arg-type]
+    return Player(SessionProfit, SessionProfitParams(**params))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.guards.slippage_breaches import RULE, SlippageBreachesParams
+from actors.guards.slippage_breaches import SlippageBreaches, SlippageBreachesParams
 from config.durations import DAY_NS
 from tests.actors.guards.trading import BTC, ETH, HOUR, NOON, Gate, look, traded
 
@@ -12,7 +12,7 @@ SCOPE = f"instrument:{BTC}"
 
 
 def player(**params: object) -> Gate:
-    return Gate(RULE, SlippageBreachesParams(**params)).observe(look())
+    return Gate(SlippageBreaches, SlippageBreachesParams(**params)).observe(look())
 
 
 def slipped(bps: float | None, ts: int, name: str = BTC, strategy: str = "a"):

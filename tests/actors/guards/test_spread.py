@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.guards.spread import RULE, SpreadGateParams
+from actors.guards.spread import SpreadGate, SpreadGateParams
 from tests.actors.guards.trading import BTC, ETH, Gate, asked, look, markets
 
 SCOPE = f"instrument:{BTC}"
 
 
 def gate(**params: object) -> Gate:
-    return Gate(RULE, SpreadGateParams(**params))
+    return Gate(SpreadGate, SpreadGateParams(**params))
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from actors.guards.core.snapshot import Snapshot
-from actors.guards.symbol_loss import RULE, SymbolLossParams
+from actors.guards.symbol_loss import SymbolLoss, SymbolLossParams
 from tests.actors.guards.playing import Player, at, nets, snapshot
 
 
 def player(**params: object) -> Player:
-    return Player(RULE, SymbolLossParams(**params))  # type: ignore[arg-type]
+    return Player(SymbolLoss, SymbolLossParams(**params))  # type: ignore[arg-type]
 
 
 def results(now: int | None = None, equity: int = 1000, **by_name: str | int) -> Snapshot:

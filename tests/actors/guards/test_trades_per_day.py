@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from actors.guards.core.exposure import Held, could_open, held_of
 from actors.guards.core.snapshot import Holding, RoundTripEvent
-from actors.guards.trades_per_day import RULE, TradesPerDayParams
+from actors.guards.trades_per_day import TradesPerDay, TradesPerDayParams
 from tests.actors.guards.playing import at, closed
 from tests.actors.guards.trading import (
     BTC,
@@ -30,7 +30,7 @@ SCOPE = f"instrument:{BTC}"
 
 
 def gate(limit: int = 2, **params: object) -> Gate:
-    made = Gate(RULE, TradesPerDayParams(limit=limit, **params))
+    made = Gate(TradesPerDay, TradesPerDayParams(limit=limit, **params))
     made.observe(look())
     return made
 
@@ -200,7 +200,7 @@ def test_exits_are_no_trades() -> None:
 
 
 def test_what_was_open_at_the_start_is_not_counted_but_a_turn_is() -> None:
-    player = Gate(RULE, TradesPerDayParams(limit=1))
+    player = Gate(TradesPerDay, TradesPerDayParams(limit=1))
     player.observe(look(NOON, held(1)))
     assert player.ask(asked(-2, has=1)) is None
     player.observe(traded(-2, opened=True), closed(1, name=BTC))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.guards.unhedged import RULE, Pair, UnhedgedParams
+from actors.guards.unhedged import Pair, Unhedged, UnhedgedParams
 from tests.actors.guards.trading import HOUR, NOON, SECOND, Gate, held, look, traded
 
 SPOT, PERP = "BTCUSDT-SPOT.BYBIT", "BTCUSDT-LINEAR.BYBIT"
@@ -14,7 +14,7 @@ PAIR = Pair(SPOT, PERP)
 
 
 def gate(legs: tuple[Pair, ...] = (PAIR,), **params: object) -> Gate:
-    return Gate(RULE, UnhedgedParams(legs=legs, **params))
+    return Gate(Unhedged, UnhedgedParams(legs=legs, **params))
 
 
 def legs(now: int, spot: str | int = 0, perp: str | int = 0):

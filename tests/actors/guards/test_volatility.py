@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from actors.guards.core.limits import Reading
 from actors.guards.core.snapshot import Market, Snapshot
 from actors.guards.core.windows import Samples
-from actors.guards.volatility import RULE, YEAR_NS, VolatilityParams
+from actors.guards.volatility import YEAR_NS, Volatility, VolatilityParams
 from strategies.messages import Action
 from tests.actors.guards.positions import BTC, ETH, NOW, by_scope, only, snapshot
 
@@ -32,9 +32,9 @@ def priced(at: float, **prices: float | None) -> Snapshot:
 def played(
     tape: Sequence[Snapshot], params: VolatilityParams
 ) -> tuple[Samples, tuple[Reading, ...] | None]:
-    state, readings = RULE.start(params, tape[0]), None
+    state, readings = Volatility(params).start(tape[0]), None
     for seen in tape:
-        state, readings = RULE.step(state, seen, params)
+        state, readings = Volatility(params).observe(state, seen)
     return state, readings
 
 
@@ -141,7 +141,7 @@ def test_rarer_samples_count_by_the_time_that_they_took() -> None:
 def test_between_two_samples_nothing_changes_and_the_same_is_read() -> None:
     state, readings = played(swinging(0.01), params(most=0.5))
     later = priced(4.2, btc=500.0, eth=1.0)
-    again, same = RULE.step(state, later, params(most=0.5))
+    again, same = Volatility(params(most=0.5)).observe(state, later)
     assert again is state
     assert same == readings
 
@@ -150,7 +150,7 @@ def test_other_limits_on_the_same_samples_read_by_themselves() -> None:
     state, _ = played(swinging(0.01), params())
     seen = priced(4.2, btc=100.0, eth=50.0)
     for most, over in ((0.5, True), (1.5, False), (0.5, True)):
-        found = by_scope(RULE.step(state, seen, params(most=most))[1])
+        found = by_scope(Volatility(params(most=most)).observe(state, seen)[1])
         assert found[f"instrument:{BTC}", "most"].over == over
 
 
@@ -162,8 +162,8 @@ def test_a_wild_market_can_be_traded_smaller() -> None:
 
 def test_a_release_samples_anew() -> None:
     state, _ = played(swinging(0.01), params())
-    assert RULE.released(state, priced(9), "desk", params()) == Samples()
-    left = RULE.released(state, priced(9), f"instrument:{BTC}", params())
+    assert Volatility(params()).released(state, priced(9), "desk") == Samples()
+    left = Volatility(params()).released(state, priced(9), f"instrument:{BTC}")
     assert set(left.prices) == {ETH}
 
 

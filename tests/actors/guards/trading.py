@@ -131,7 +131,7 @@ class Gate(Player):
         """Let an order leave where the rule admits it, as the gate does; return why it does not."""
         assert self.last is not None
         if not order.is_exit:
-            reason = self.rule.admit(self.state, order, self.last, self.params)
+            reason = self.guard.admit(self.state, order, self.last)
             if reason is not None:
                 refused = Refused(
                     ts=order.ts,

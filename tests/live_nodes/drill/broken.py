@@ -1,50 +1,48 @@
-"""Guards that a drill must find out: one that never trips, and ones that no recipe knows."""
+"""Guards that a drill must find out: one never trips, one too late, one can't be drilled."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
-from actors.desk.guard import Guard
-from actors.guards import daily_loss, max_drawdown
-from actors.guards.core.guard import Readings, Rule
+from actors.guards.core.equity_curves import Peaks
+from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.params import GuardParams
-from actors.guards.core.snapshot import Input
-from actors.losses import DailyLoss, MaxDrawdown
-
-
-def _blind(state: Any, seen: Input, params: Any) -> tuple[Any, Readings]:
-    """Measure as the rule does, and never find anything over its limit."""
-    state, readings = daily_loss.RULE.step(state, seen, params)
-    if readings is not None:
-        readings = tuple(msgspec.structs.replace(r, over=False, clear=True) for r in readings)
-    return state, readings
-
-
-def _lax(state: Any, seen: Input, params: Any) -> tuple[Any, Readings]:
-    """Notice only twice the limit."""
-    twice = msgspec.structs.replace(params, limit_pct=params.limit_pct * 2)
-    return max_drawdown.RULE.step(state, seen, twice)
+from actors.guards.core.snapshot import Snapshot
+from actors.guards.daily_loss import DailyLoss, DailyLossParams, Today
+from actors.guards.max_drawdown import MaxDrawdown, MaxDrawdownParams
 
 
 class Blind(DailyLoss):
-    """Never trips."""
+    """Measures as ever, and never finds anything over its limit."""
 
-    Config: ClassVar[type[GuardParams]] = daily_loss.DailyLossParams
-    rule: ClassVar[Rule] = replace(daily_loss.RULE, step=_blind)
+    Config: ClassVar[type[GuardParams]] = DailyLossParams
+
+    def measure(self, state: Today, snapshot: Snapshot) -> Measured[Today]:
+        """Overlook it."""
+        state, readings = super().measure(state, snapshot)
+        return state, tuple(msgspec.structs.replace(r, over=False, clear=True) for r in readings)
 
 
 class Lax(MaxDrawdown):
-    """Trips too late."""
+    """Trips too late: at twice the limit."""
 
-    Config: ClassVar[type[GuardParams]] = max_drawdown.MaxDrawdownParams
-    rule: ClassVar[Rule] = replace(max_drawdown.RULE, step=_lax)
+    Config: ClassVar[type[GuardParams]] = MaxDrawdownParams
+
+    def measure(self, state: Peaks, snapshot: Snapshot) -> Measured[Peaks]:
+        """Notice only twice the limit."""
+        limit = self.params.limit_pct
+        assert limit is not None
+        twice = msgspec.structs.replace(self.params, limit_pct=limit * 2)
+        return MaxDrawdown(twice).measure(state, snapshot)
 
 
-class Unknown(Guard):
-    """Has no recipe."""
+class Unknown(Guard[DailyLossParams, Nothing]):
+    """Does not say how to breach it."""
 
-    Config: ClassVar[type[GuardParams]] = daily_loss.DailyLossParams
-    rule: ClassVar[Rule] = daily_loss.RULE
+    Config: ClassVar[type[GuardParams]] = DailyLossParams
+
+    def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
+        """Measure nothing."""
+        return state, ()

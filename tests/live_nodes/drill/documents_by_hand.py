@@ -38,6 +38,6 @@ def node(folder: Path, actors: dict[str, Any], **more: Any) -> Resolved:
     return checked(node_file(folder, actors, **more))
 
 
-def daily(use: str = "actors.losses:DailyLoss", **params: Any) -> dict[str, Any]:
+def daily(use: str = "actors.guards.daily_loss:DailyLoss", **params: Any) -> dict[str, Any]:
     """Return a guard that flattens at 2 % lost on a day."""
     return {"use": use, "params": {"limit_pct": 0.02} | params}

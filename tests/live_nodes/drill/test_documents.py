@@ -18,7 +18,7 @@ ENDPOINT = Endpoint.of(1, 18_080, 18_081)
 
 
 def test_the_drills_node_has_one_guard_and_alerts_nobody(tmp_path: Path) -> None:
-    actors = {"daily": daily(), "peak": daily("actors.losses:MaxDrawdown")}
+    actors = {"daily": daily(), "peak": daily("actors.guards.max_drawdown:MaxDrawdown")}
     resolved = node(tmp_path, actors, alerts="ALERT_ADDRESSES", limits={"leverage": 3})
     scene = scene_of(resolved.document, "peak")
     text = node_yaml(resolved, scene, ENDPOINT, tmp_path / "state", tmp_path / "orders", {})

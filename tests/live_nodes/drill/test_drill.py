@@ -10,22 +10,22 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from actors.desk.build import guards_of
 from config.errors import DeskError, InputError
 from config.load import load
 from config.validate import checked
-from live_nodes.drill.documents import guards_in
 from live_nodes.drill.rows import Row, compare
 from live_nodes.drill.run import drill
 from perpdesk import build_app
 from tests.live_nodes.drill.documents_by_hand import GUARDED, daily, node, node_file
 
-TIERS = "actors.losses:DrawdownTiers"
-KEYS = [*guards_in(checked(GUARDED).document), "operator"]
+TIERS = "actors.guards.drawdown_tiers:DrawdownTiers"
+KEYS = [*guards_of(checked(GUARDED).document), "operator"]
 
 
 def backtest(resolved: Any, key: str = "") -> Row:
     """Drill one guard, or the document's only one, in the backtest world alone."""
-    chosen = key or next(iter(guards_in(resolved.document)))
+    chosen = key or next(iter(guards_of(resolved.document)))
     [row] = drill(resolved, worlds=("backtest",), guards=(chosen,))
     return row
 
@@ -53,7 +53,10 @@ def test_a_flatten_is_carried_out_by_the_desk_where_the_strategy_does_not(tmp_pa
 def test_each_tier_must_speak_before_the_last_closes_everything(tmp_path: Path) -> None:
     tiers = {"tiers": [{"at": 0.03, "size": 0.5}, {"at": 0.06, "size": "flatten"}]}
     row = backtest(
-        node(tmp_path, {"tiers": {"use": "actors.losses:DrawdownTiers", "params": tiers}})
+        node(
+            tmp_path,
+            {"tiers": {"use": "actors.guards.drawdown_tiers:DrawdownTiers", "params": tiers}},
+        )
     )
     assert row.passed, row.why
     assert row.stages == ["shrink 0.5 at 3 %"]
@@ -63,7 +66,10 @@ def test_each_tier_must_speak_before_the_last_closes_everything(tmp_path: Path) 
 def test_a_shrink_is_seen_by_what_the_gate_lets_pass(tmp_path: Path) -> None:
     tiers = {"tiers": [{"at": 0.03, "size": 0.5}]}
     row = backtest(
-        node(tmp_path, {"tiers": {"use": "actors.losses:DrawdownTiers", "params": tiers}})
+        node(
+            tmp_path,
+            {"tiers": {"use": "actors.guards.drawdown_tiers:DrawdownTiers", "params": tiers}},
+        )
     )
     assert row.passed, row.why
     assert (row.seen, row.released) == ("shrink 0.5", "recovered")
@@ -91,7 +97,7 @@ def test_a_guard_that_trips_too_late_fails(tmp_path: Path) -> None:
 def test_a_guard_without_a_recipe_is_named(tmp_path: Path) -> None:
     unknown = daily("tests.live_nodes.drill.broken:Unknown")
     resolved = node(tmp_path, {"daily": daily(), "mine": unknown})
-    with pytest.raises(DeskError, match=r"no recipe drills mine \(Unknown\)") as caught:
+    with pytest.raises(DeskError, match=r"nothing says how to drill mine \(Unknown\)") as caught:
         drill(resolved, worlds=("backtest",))
     assert caught.value.exit_code == 1
 

@@ -39,7 +39,7 @@ def failures(rows: list[Row]) -> list[str]:
 
 
 def test_a_flatten_and_a_gate_act_alike_in_both_worlds(tmp_path: Path) -> None:
-    spread = {"use": "actors.markets:SpreadGate", "params": {"max_bps": 30}}
+    spread = {"use": "actors.guards.spread:SpreadGate", "params": {"max_bps": 30}}
     resolved = node(tmp_path, {"daily": daily(), "spread": spread})
     folder = tmp_path / "drill"
     rows = drill(resolved, guards=("daily", "spread"), folder=folder)

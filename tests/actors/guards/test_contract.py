@@ -1,0 +1,148 @@
+"""What holds for every guard that is shipped; the set of them is found by scanning the package."""
+
+from __future__ import annotations
+
+import ast
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import pytest
+
+from actors.guards.core.drill import Plan, Scene
+from actors.guards.core.guard import Guard
+from actors.guards.core.snapshot import (
+    DeskEvent,
+    ErrorEvent,
+    FillEvent,
+    Holding,
+    Market,
+    Mismatch,
+    OpenExposure,
+    OrderRequested,
+    Refused,
+    RoundTripEvent,
+    VenueResponse,
+)
+from config.components import resolve, shipped
+from config.params import check_params
+from live_nodes.node.operator_desk import OperatorHalt
+from tests.actors.guards.playing import at, snapshot
+
+ROOT = Path(__file__).parents[3]
+GUARDS: dict[str, type[Guard[Any, Any]]] = {
+    use: resolve(use) for use in shipped() if use.startswith("actors.")
+}
+ALL = [*GUARDS.values(), OperatorHalt]
+X, Y = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
+SCENE = Scene(key="mine", instruments=(X, Y))
+NEEDED: dict[str, dict[str, Any]] = {
+    "ClusterCaps": {"clusters": {"all": {"instruments": ["*"], "cap": 0.5}}},
+    "DailyLoss": {"limit_pct": 0.1},
+    "MaxDrawdown": {"limit_pct": 0.1},
+    "OrderRate": {"count": 1},
+    "SessionProfit": {"limit_pct": 0.1},
+    "SpreadGate": {"max_bps": 5.0},
+    "SymbolLoss": {"limit_pct": 0.1},
+    "Unhedged": {"legs": [[X, Y]]},
+}
+"""Parameters without which a guard guards nothing."""
+ONE = Decimal(1)
+LATER = at(0, "13:00")
+ROW = OpenExposure(strategy="a", instrument=X, held=ONE, price=ONE)
+ORDER: dict[str, Any] = {"ts": LATER, "strategy": "a", "instrument": X}
+EVENTS: list[DeskEvent] = [
+    OrderRequested(**ORDER, quantity=ONE, price=None, is_exit=False, open_exposure=(ROW,)),
+    Refused(**ORDER, reason="1 orders of a within 1s"),
+    FillEvent(**ORDER, quantity=ONE, price=ONE, fee=ONE, slippage=0.5, opened=True),
+    RoundTripEvent(**ORDER, net=-ONE, value=ONE),
+    VenueResponse(**ORDER, accepted=False, reason="no"),
+    VenueResponse(**ORDER, accepted=True),
+    ErrorEvent(ts=LATER, source="sweep", text="no"),
+    Mismatch(ts=LATER, kind="position_differs", instrument=X, detail="2 there, 1 here"),
+]
+BUSY = snapshot(
+    1000,
+    holdings=(Holding(strategy="a", instrument=X, quantity=ONE, entry=ONE, price=ONE),),
+    results={"a": ONE},
+    results_by_instrument={X: ONE},
+    markets={X: Market(price=ONE)},
+)
+
+each_guard = pytest.mark.parametrize("cls", ALL, ids=lambda cls: cls.__name__)
+
+
+def made(cls: type[Guard[Any, Any]]) -> Guard[Any, Any]:
+    """Return a guard as a document would make it."""
+    params = NEEDED.get(cls.__name__, {})
+    assert check_params(cls.Config, params) == []
+    return cls(msgspec.convert(params, cls.Config))
+
+
+def test_all_guards_are_found() -> None:
+    assert len(GUARDS) == len(list((ROOT / "actors" / "guards").glob("[a-z]*.py"))) >= 29
+
+
+def test_every_event_is_tried() -> None:
+    assert {type(event) for event in EVENTS} == set(get_args(DeskEvent))
+
+
+@each_guard
+def test_only_events_that_a_guard_lists_change_anything(cls: type[Guard[Any, Any]]) -> None:
+    guard = made(cls)
+    state, _ = guard.observe(guard.start(BUSY), BUSY)
+    spoken = set()
+    for event in EVENTS:
+        after, readings = guard.observe(state, event)
+        if after is not state or readings is not None:
+            spoken.add(type(event))
+        state = after
+    assert spoken == guard.events
+
+
+@each_guard
+def test_a_state_survives_json(cls: type[Guard[Any, Any]]) -> None:
+    guard = made(cls)
+    state = guard.start(BUSY)
+    for seen in (BUSY, *EVENTS, snapshot(900, LATER), BUSY):
+        state, readings = guard.observe(state, seen)
+        assert msgspec.json.decode(msgspec.json.encode(state), type=cls.State) == state
+        assert readings is None or not any(r.over and r.clear for r in readings)
+
+
+@each_guard
+def test_a_drill_says_how_to_breach_it(cls: type[Guard[Any, Any]]) -> None:
+    plan = made(cls).drill(SCENE)
+    assert isinstance(plan, Plan)
+    assert all(stage.steps for stage in plan.stages)
+    assert plan.stages
+
+
+@each_guard
+def test_it_says_what_it_is_for_and_names_its_parameters(cls: type[Guard[Any, Any]]) -> None:
+    assert cls.__doc__
+    assert "Config" in vars(cls)
+
+
+def _named(file: Path) -> set[str]:
+    """Return the modules that a file imports and all that its strings say."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            found |= {str(node.module), *(f"{node.module}.{name.name}" for name in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value)
+    return found
+
+
+def test_a_guard_is_named_in_no_other_source_file_than_its_own() -> None:
+    ways = {way for use in GUARDS for way in (use, *use.split(":"))}
+    # A word of English says nothing by itself.
+    ways = {way for way in ways if re.search("[a-z][A-Z]|[.]", way)}
+    for room in ("config", "catalog", "strategies", "actors", "backtests", "live_nodes"):
+        for file in (ROOT / room).rglob("*.py"):
+            assert not _named(file) & ways, file
