@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from actors.desk.build import guards_of
 from config.errors import InputError
 from config.validate import checked
 from live_nodes.drill.documents import exchange_yaml, node_yaml, scene_of
@@ -36,7 +37,7 @@ def test_the_drills_node_has_one_guard_and_alerts_nobody(tmp_path: Path) -> None
 
 def test_the_documents_own_limit_is_drilled(tmp_path: Path) -> None:
     resolved = node(tmp_path, {"daily": daily(limit_pct=0.07)})
-    assert scene_of(resolved.document, "daily").params.limit_pct == 0.07
+    assert guards_of(resolved.document)["daily"].params.limit_pct == 0.07
 
 
 def test_instruments_that_a_guard_names_come_first(tmp_path: Path) -> None:
