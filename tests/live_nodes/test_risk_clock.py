@@ -88,7 +88,7 @@ def test_a_halt_for_the_day_ends_at_midnight_and_a_clock_set_back_undoes_nothing
     stands = [("daily", "HALT_ENTRIES", "desk"), ("tiers", "SHRINK", "desk")]
     with stage() as st:
         with desk_node(st, **guarded) as desk:
-            set_clock(desk, midnight - 6 * SECOND)
+            set_clock(desk, midnight - 60 * SECOND)
             desk.until(lambda: day_of(desk) + 1 == midnight // DAY_NS)
             bought(desk, "0.100")
             desk.until(lambda: verdicts(desk) == stands, "the verdicts")
@@ -97,6 +97,7 @@ def test_a_halt_for_the_day_ends_at_midnight_and_a_clock_set_back_undoes_nothing
             assert "halt_entries by daily" in refused(desk)
             peak = kept(desk, "tiers")["state"]["peaks"]
             # Midnight: the day begins with what is left, the drawdown goes on.
+            set_clock(desk, midnight - SECOND)
             desk.until(lambda: verdicts(desk) == stands[1:], "midnight")
             day = kept(desk, "daily")["state"]
             assert day["equity"]["day"] * DAY_NS == midnight

@@ -129,7 +129,7 @@ def test_our_tactic_goes_on_after_a_post_only_order_crossed() -> None:
     }
     with stage() as st, desk_node(st, strategies=strategies) as desk:
         # The book that the node sees is late, and the market has fallen by 10.
-        st.play("book_late")
+        st.play("book_late", by=D(3))
         desk.wait(0.2)
         st.call(lambda: st.market.move(BTC, D("49990.0"), 0))
         desk.wait(0.1)
@@ -260,6 +260,7 @@ def test_a_halted_symbol_refuses_every_order_and_the_tactic_ends_within_its_time
     }
     with stage() as st, desk_node(st, strategies=strategies) as desk:
         st.play("symbol_halted", at=0)
+        desk.until(st.market.halted, "the halt")
         desk.wait(0.2)
         desk.do(lambda: desk.strategy.execute(BTC_ID, D("0.010"), "try"))
         took = desk.until(lambda: not desk.strategy.busy, "the end")
@@ -267,7 +268,7 @@ def test_a_halted_symbol_refuses_every_order_and_the_tactic_ends_within_its_time
         assert st.sent() <= 6
         assert st.position() == desk.strategy.net() == 0
         st.end_faults()
-        desk.wait(0.2)
+        desk.wait(0.5)
         bought(desk, "0.010")
 
 

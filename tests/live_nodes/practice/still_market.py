@@ -42,7 +42,8 @@ KEYS = {name: (f"practice-{name}", f"practice-secret-{name}") for name in ("anna
 LAUNCHED = 1_584_230_400_000
 
 
-def _symbol(category: Any, base: str, tick: str, lot: str) -> PracticeSymbol:
+def listing(category: Any, base: str, tick: str, lot: str) -> PracticeSymbol:
+    """Return a coin's perpetual or spot pair."""
     return PracticeSymbol(
         category=category,
         name=f"{base}USDT",
@@ -63,9 +64,9 @@ def _symbol(category: Any, base: str, tick: str, lot: str) -> PracticeSymbol:
 
 
 SYMBOLS = [
-    _symbol("linear", "BTC", "0.1", "0.001"),
-    _symbol("linear", "ETH", "0.01", "0.01"),
-    _symbol("spot", "BTC", "0.1", "0.000001"),
+    listing("linear", "BTC", "0.1", "0.001"),
+    listing("linear", "ETH", "0.01", "0.01"),
+    listing("spot", "BTC", "0.1", "0.000001"),
 ]
 MIDDLES = {BTC: D("50000.0"), ETH: D("3000.00"), SPOT: D("50000.0")}
 OTHERS = D("100.00")
@@ -74,7 +75,7 @@ OTHERS = D("100.00")
 
 def perpetuals(number: int) -> list[PracticeSymbol]:
     """Return perpetuals of coins that a test makes up: C00USDT, C01USDT …"""
-    return [_symbol("linear", f"C{n:02}", "0.01", "0.01") for n in range(number)]
+    return [listing("linear", f"C{n:02}", "0.01", "0.01") for n in range(number)]
 
 
 class StillMarket:
