@@ -16,6 +16,7 @@ from nautilus_trader.model.events import OrderEvent
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.orders import Order
+from nautilus_trader.trading.config import StrategyConfig
 from nautilus_trader.trading.strategy import Strategy
 
 from strategies.account import Price, equity_of, holding_of, holdings_of
@@ -42,9 +43,16 @@ class DeskStrategy(Hooks, Strategy):
     Config: ClassVar[type[DeskStrategyConfig]] = DeskStrategyConfig
 
     def __init__(self, config: DeskStrategyConfig) -> None:
-        super().__init__(config)
         self.ids = tuple(sorted(config.instruments))
         self.instrument_ids = tuple(InstrumentId.from_str(name) for name in self.ids)
+        claimed = [InstrumentId.from_str(name) for name in config.instruments]
+        super().__init__(
+            StrategyConfig(
+                order_id_tag=config.key,
+                external_order_claims=claimed if config.claims else None,
+            )
+        )
+        self._desk_config = config
         self._store: StateStore | None = None
         self._board = VerdictBoard()
         self._instruments = Instruments(self)
@@ -57,6 +65,11 @@ class DeskStrategy(Hooks, Strategy):
         """Whether orders that others placed in its instruments are worked like its own."""
         self.decision_id = ""
         """Id of the decision that orders carry out from now on, empty before the first."""
+
+    @property
+    def config(self) -> Any:
+        """Its parameters, a `DeskStrategyConfig`; the engine keeps a config of its own."""
+        return self._desk_config
 
     # What the builder tells, before the start ---------------------------------------------------
 

@@ -1,17 +1,20 @@
-"""The parameters that every strategy of the desk has, each declared once."""
+"""The parameters that every strategy of the desk has, each declared once.
+
+It imports no engine, so that documents are checked without loading it.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
+import msgspec
 from msgspec import Meta
-from nautilus_trader.config import StrategyConfig
 
 from strategies.order_ids import BACKTEST_TAG, KEY, TAG
 from strategies.tactics.execution import Execution
 
 
-class DeskStrategyConfig(StrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DeskStrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the builder gives every strategy; the document's ``params`` can't set these.
 
     Parameters
@@ -24,16 +27,22 @@ class DeskStrategyConfig(StrategyConfig, frozen=True, kw_only=True, forbid_unkno
         Currency in which equity is counted.
     node : str
         Tag of the node in order ids; ``bt`` in backtests.
+    claims : bool
+        Whether orders that are found at the venue in its instruments become the strategy's, which
+        only a live node needs.
     execution : Execution
         How its orders reach the market; the one of these that the document sets.
     """
 
-    desk_fields: ClassVar[frozenset[str]] = frozenset({"key", "instruments", "settlement", "node"})
+    desk_fields: ClassVar[frozenset[str]] = frozenset(
+        {"key", "instruments", "settlement", "node", "claims"}
+    )
 
     key: Annotated[str, Meta(pattern=f"^{KEY}$")]
     instruments: tuple[str, ...]
     settlement: str = "USDT"
     node: Annotated[str, Meta(pattern=f"^{TAG}$")] = BACKTEST_TAG
+    claims: bool = False
 
     execution: Execution = Execution()
 

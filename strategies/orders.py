@@ -124,7 +124,7 @@ class Orders:
         if is_closers(order.client_order_id.value):
             return False
         config = self._strategy.config
-        if self._strategy.adopts_orders or not config.external_order_claims:
+        if self._strategy.adopts_orders or not config.claims:
             return True
         owner = owner_of(order.client_order_id.value)
         return owner is not None and owner == (config.node, config.key)

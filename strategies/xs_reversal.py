@@ -13,9 +13,8 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from strategies.rebalance.config import PanelRebalancerConfig
+from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
 from strategies.rebalance.history import Window
-from strategies.rebalance.rebalancer import PanelRebalancer
 from strategies.signals.past_return import past_return
 
 

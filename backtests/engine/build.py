@@ -20,7 +20,6 @@ from nautilus_trader.config import (
     RiskEngineConfig,
 )
 from nautilus_trader.model.enums import AccountType, OmsType
-from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.identifiers import Venue as VenueId
 from nautilus_trader.model.objects import Money
 from numpy.typing import NDArray
@@ -40,7 +39,9 @@ from config.components import resolve
 from config.documents import Backtest, Setup, StrategyComponent
 from config.params import build_params
 from config.universe import select
-from strategies.base import DeskStrategy, DeskStrategyConfig
+from strategies.base import DeskStrategy
+from strategies.desk_config import DeskStrategyConfig
+from strategies.engine_class import engine_class
 from strategies.order_ids import BACKTEST_TAG
 
 
@@ -61,9 +62,8 @@ def strategies_of(setup: Setup, ids: list[str]) -> dict[str, DeskStrategy]:
     for key, component in setup.strategies.items():
         if not component.enabled:
             continue
-        strategy = resolve(component.use, setup.allow)(strategy_config(key, component, setup, ids))
-        assert isinstance(strategy, DeskStrategy)
-        made[key] = strategy
+        cls = engine_class(resolve(component.use, setup.allow))
+        made[key] = cls(strategy_config(key, component, setup, ids))
     return made
 
 
@@ -95,14 +95,12 @@ def strategy_config(
         only a live node needs.
     """
     cls = resolve(component.use, setup.allow)
-    instruments = tuple(select(ids, setup.universe, component))
     config = cls.Config(
         **build_params(cls, component.params),
         key=key,
-        order_id_tag=key,
-        instruments=instruments,
+        instruments=tuple(select(ids, setup.universe, component)),
         node=node,
-        external_order_claims=[InstrumentId.from_str(i) for i in instruments] if claims else None,
+        claims=claims,
     )
     assert isinstance(config, DeskStrategyConfig)
     return config

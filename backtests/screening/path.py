@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from catalog.panel import Panel
 from config.durations import interval_ns
-from strategies.rebalance.config import PanelRebalancerConfig
+from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
 from strategies.rebalance.history import Window
 from strategies.rebalance.propose import Listings, Proposal, propose, reason_to_wait, rows_needed
-from strategies.rebalance.rebalancer import PanelRebalancer
 from strategies.schedule import duration_ns, last_close, next_fire, offset_ns
 
 

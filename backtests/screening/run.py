@@ -26,7 +26,7 @@ from config.durations import interval_ns
 from config.errors import InputError
 from config.universe import select
 from strategies.rebalance.propose import Listings, explain
-from strategies.rebalance.rebalancer import PanelRebalancer
+from strategies.rebalance.rebalancer import Rebalancer
 from strategies.schedule import last_close
 
 COLUMNS = ("ts", "data_ts", "instrument", "price", "score", "rank", "weight", "reason")
@@ -42,7 +42,7 @@ class Screened:
         The component's key.
     ids : tuple of str
         N sorted instrument ids.
-    strategy : PanelRebalancer
+    strategy : Rebalancer
         Never run; its class and config gave the decisions.
     steps : list of Step
         Every decision of the window.
@@ -54,7 +54,7 @@ class Screened:
 
     key: str
     ids: tuple[str, ...]
-    strategy: PanelRebalancer
+    strategy: Rebalancer
     steps: list[Step]
     ts: NDArray[np.int64]
     earned: Earned
@@ -130,7 +130,7 @@ def screen_document(document: Backtest) -> list[Screened]:
     ids = select(sorted(catalog.instruments), document.universe)
     found = []
     for key, strategy in strategies_of(document, ids).items():
-        if not isinstance(strategy, PanelRebalancer):
+        if not isinstance(strategy, Rebalancer):
             raise InputError(
                 f"strategies.{key}: {type(strategy).__name__} is no PanelRebalancer, "
                 "and screen knows only strategies that rank a panel"
@@ -141,8 +141,8 @@ def screen_document(document: Backtest) -> list[Screened]:
     return found
 
 
-def _screen(document: Backtest, catalog: Catalog, key: str, strategy: PanelRebalancer) -> Screened:
-    rules, cls, ids = strategy.config, type(strategy), strategy.ids
+def _screen(document: Backtest, catalog: Catalog, key: str, strategy: Rebalancer) -> Screened:
+    rules, cls, ids = strategy.config, strategy.ranking, strategy.ids
     step_ns = interval_ns(rules.interval)
     start, end = document.window.start_ns, document.window.end_ns
     oldest = history_start(rules, cls, start)

@@ -18,7 +18,6 @@ from nautilus_trader.adapters.sandbox.factory import SandboxLiveExecClientFactor
 from nautilus_trader.config import (
     CacheConfig,
     ImportableActorConfig,
-    ImportableStrategyConfig,
     InstrumentProviderConfig,
     LiveExecEngineConfig,
     LiveRiskEngineConfig,
@@ -44,6 +43,7 @@ from live_nodes.node.feed import NodeFeed, NodeFeedConfig
 from live_nodes.node.preflight import Preflight, universe_of
 from live_nodes.node.report import RunReport, Say
 from strategies.base import DeskStrategy
+from strategies.engine_class import engine_class
 from strategies.order_ids import owner_of
 from strategies.refusals import Refusal
 from strategies.state import MemoryState, StateStore
@@ -113,7 +113,6 @@ def node_config(
                 **shared,
             )
         },
-        strategies=strategies_of(node, ids),
         actors=[
             ImportableActorConfig(
                 actor_path=f"{NodeFeed.__module__}:{NodeFeed.__name__}",
@@ -132,30 +131,28 @@ def node_config(
     )
 
 
-def strategies_of(node: Node, ids: list[str]) -> list[ImportableStrategyConfig]:
-    """Return the enabled strategies, by address and as plain values, in the document's order."""
-    configs = []
-    for key, component in node.strategies.items():
-        if not component.enabled:
-            continue
-        config = strategy_config(key, component, node, ids, node=node.tag, claims=True)
-        cls = resolve(component.use, node.allow).Config
-        configs.append(
-            ImportableStrategyConfig(
-                strategy_path=component.use,
-                config_path=f"{cls.__module__}:{cls.__qualname__}",
-                config=config.dict(),
-            )
+def strategies_of(node: Node, ids: list[str]) -> list[DeskStrategy]:
+    """Return the enabled strategies in the document's order."""
+    return [
+        engine_class(resolve(component.use, node.allow))(
+            strategy_config(key, component, node, ids, node=node.tag, claims=True)
         )
-    return configs
+        for key, component in node.strategies.items()
+        if component.enabled
+    ]
 
 
 def build_node(
-    config: TradingNodeConfig, wiring: ClientWiring, loop: asyncio.AbstractEventLoop
+    config: TradingNodeConfig,
+    strategies: list[DeskStrategy],
+    wiring: ClientWiring,
+    loop: asyncio.AbstractEventLoop,
 ) -> TradingNode:
-    """Build the node with its clients, unconnected."""
+    """Build the node with its strategies and clients, unconnected."""
     forget_clients()
     trading_node = TradingNode(config=config, loop=loop)
+    for strategy in strategies:
+        trading_node.trader.add_strategy(strategy)
     trading_node.add_data_client_factory(BYBIT, data_factory(wiring))
     paper = isinstance(config.exec_clients[BYBIT], SandboxExecutionClientConfig)
     trading_node.add_exec_client_factory(

@@ -27,6 +27,7 @@ from live_nodes.node.build import (
     node_config,
     put_aside_long_log,
     strategies_by_key,
+    strategies_of,
 )
 from live_nodes.node.context import NodeContext, RunContext
 from live_nodes.node.operator_desk import need_markets, node_guards
@@ -179,10 +180,11 @@ class NodeRun:
             node.watch.heartbeat,
         )
         put_aside_long_log(context.folder / f"{LOG_FILE}.log")
+        ids, loop = sorted(facts.infos), asyncio.get_running_loop()
         config = node_config(
-            node, endpoints, sorted(facts.infos), context.folder, tickers=need_markets(self.guards)
+            node, endpoints, ids, context.folder, tickers=need_markets(self.guards)
         )
-        trading_node = build_node(config, wiring, asyncio.get_running_loop())
+        trading_node = build_node(config, strategies_of(node, ids), wiring, loop)
         # The kernel took the signals when it was made, and dies at the second of them.
         stop.listen()
         self.built = built = NodeContext(

@@ -1,13 +1,17 @@
-"""The parameters that every strategy of the panel-rebalancing kind has, each declared once."""
+"""What a strategy that ranks a universe declares: its parameters and its scores, without engine."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from abc import abstractmethod
+from typing import Annotated, Any, ClassVar
 
+import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from config.durations import INTERVALS
 from strategies.desk_config import DeskStrategyConfig
+from strategies.rebalance.history import Window
 from strategies.schedule import CLOCK, DURATION, duration_ns, offset_ns
 from strategies.sizing.rounding import Minimum
 from strategies.sizing.weights import Side, Weighting
@@ -128,3 +132,42 @@ class PanelRebalancerConfig(
         if self.side == "long_short" and self.fraction > 0.5:
             problems.append(("fraction", "must be at most 0.5 when both sides are held"))
         return problems
+
+
+class PanelRebalancer:
+    """The base of reversal and momentum: give it `scores` and `rows_for_scores`."""
+
+    Config: ClassVar[type[PanelRebalancerConfig]] = PanelRebalancerConfig
+    engine: ClassVar[str] = "strategies.rebalance.rebalancer:Rebalancer"
+    """Address of the engine's strategy that runs it."""
+
+    @staticmethod
+    @abstractmethod
+    def rows_for_scores(config: Any) -> int:
+        """Return how many candles the scores look back on, the newest included.
+
+        Parameters
+        ----------
+        config : PanelRebalancerConfig
+            The parameters, of the derived class's own ``Config``.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def scores(config: Any, window: Window) -> NDArray[np.float64]:
+        """Return a score for each instrument from its candles; higher is bought, lower sold.
+
+        Pure: the screen calls it on windows cut from a panel.
+
+        Parameters
+        ----------
+        config : PanelRebalancerConfig
+            The parameters, of the derived class's own ``Config``.
+        window : Window
+            What is complete at the decision.
+
+        Returns
+        -------
+        ndarray, shape (N,)
+            NaN where history is too short.
+        """

@@ -31,7 +31,7 @@ from strategies.schedule import last_close, last_fire
 from strategies.sizing.rounding import ZERO
 
 if TYPE_CHECKING:
-    from strategies.rebalance.rebalancer import PanelRebalancer
+    from strategies.rebalance.rebalancer import Rebalancer
 
 
 LATE_NS = 600 * 10**9
@@ -43,7 +43,7 @@ class Decider:
 
     Parameters
     ----------
-    strategy : PanelRebalancer
+    strategy : Rebalancer
         Gives the scores, the account and the market.
     history : CandleHistory
         Its candles.
@@ -55,7 +55,7 @@ class Decider:
 
     def __init__(
         self,
-        strategy: PanelRebalancer,
+        strategy: Rebalancer,
         history: CandleHistory,
         interval_ns: int,
         undertaking: Undertaking,
@@ -99,7 +99,7 @@ class Decider:
         if self._patience.holds(now):
             return
         window = self._history.window(data_ts)
-        scores = strategy.scores(self._rules, window)
+        scores = strategy.ranking.scores(self._rules, window)
         proposal = propose(self._rules, self._listings, window, scores, self._liquidity())
         waiting = reason_to_wait(self._rules, proposal)
         if waiting:

@@ -26,7 +26,7 @@ from strategies.state import StateStore
 from strategies.verdicts import halted_for_now
 
 if TYPE_CHECKING:
-    from strategies.rebalance.rebalancer import PanelRebalancer
+    from strategies.rebalance.rebalancer import Rebalancer
 
 
 class Undertaking:
@@ -34,13 +34,13 @@ class Undertaking:
 
     Parameters
     ----------
-    strategy : PanelRebalancer
+    strategy : Rebalancer
         Who decides, and whose orders they are.
     executor : Executor
         Carries out each leg where orders do not go to market at once.
     """
 
-    def __init__(self, strategy: PanelRebalancer, executor: Executor) -> None:
+    def __init__(self, strategy: Rebalancer, executor: Executor) -> None:
         self._strategy = strategy
         self._executor = executor
         self._legs = Legs(executor)

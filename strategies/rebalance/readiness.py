@@ -14,7 +14,7 @@ from strategies.schedule import last_close
 from strategies.verdicts import halted_for_now
 
 if TYPE_CHECKING:
-    from strategies.rebalance.rebalancer import PanelRebalancer
+    from strategies.rebalance.rebalancer import Rebalancer
 
 AGAIN_NS = 5 * 10**9
 """How often it looks whether a halt that passes by itself, such as of a link, is over."""
@@ -32,7 +32,7 @@ class Patience:
 
     Parameters
     ----------
-    strategy : PanelRebalancer
+    strategy : Rebalancer
         Whose decisions wait.
     history : CandleHistory
         Its candles.
@@ -40,7 +40,7 @@ class Patience:
         Their length, nanoseconds.
     """
 
-    def __init__(self, strategy: PanelRebalancer, history: CandleHistory, interval_ns: int) -> None:
+    def __init__(self, strategy: Rebalancer, history: CandleHistory, interval_ns: int) -> None:
         self._strategy = strategy
         self._history = history
         self._interval_ns = interval_ns

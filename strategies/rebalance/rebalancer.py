@@ -1,6 +1,6 @@
-"""A strategy that ranks a universe on a schedule and rebalances to weights.
+"""The engine's side of a strategy that ranks a universe on a schedule: candles, timer, orders.
 
-A derived class gives the scores; what is eligible, how scores become weights, what the exchange
+A `PanelRebalancer` gives the scores; what is eligible, how scores become weights, what the exchange
 accepts and what the decision says are the same for all. Bars of one close time come instrument by
 instrument; the timer fires after all of them (in the simulated engine also when ``at`` is "00:00";
 live, candles arrive a little late, so ``at`` allows for that).
@@ -11,67 +11,36 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Container
 from decimal import Decimal
-from typing import Any, ClassVar
 
-import numpy as np
 from nautilus_trader.common.events import TimeEvent
 from nautilus_trader.model.data import Bar, BarType
 from nautilus_trader.model.events import OrderEvent
 from nautilus_trader.model.identifiers import InstrumentId
-from numpy.typing import NDArray
 
 from config.durations import bar_type, interval_ns
 from strategies.base import DeskStrategy
 from strategies.messages import Executed, Verdict
-from strategies.rebalance.config import PanelRebalancerConfig
+from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
 from strategies.rebalance.decide import Decider
 from strategies.rebalance.execute import Undertaking
-from strategies.rebalance.history import CandleHistory, Candles, Window
+from strategies.rebalance.history import CandleHistory, Candles
 from strategies.rebalance.propose import rows_needed
 from strategies.schedule import duration_ns, last_fire, next_fire, offset_ns
 from strategies.state import StateStore
 
 
-class PanelRebalancer(DeskStrategy):
-    """The base of reversal and momentum: give it `scores` and `rows_for_scores`."""
+class Rebalancer(DeskStrategy):
+    """Runs a `PanelRebalancer` in the engine; `strategies.engine_class` binds the two."""
 
-    Config: ClassVar[type[PanelRebalancerConfig]] = PanelRebalancerConfig
-
-    @staticmethod
+    @property
     @abstractmethod
-    def rows_for_scores(config: Any) -> int:
-        """Return how many candles the scores look back on, the newest included.
-
-        Parameters
-        ----------
-        config : PanelRebalancerConfig
-            The parameters, of the derived class's own ``Config``.
-        """
-
-    @staticmethod
-    @abstractmethod
-    def scores(config: Any, window: Window) -> NDArray[np.float64]:
-        """Return a score for each instrument from its candles; higher is bought, lower sold.
-
-        Pure: the screen calls it on windows cut from a panel.
-
-        Parameters
-        ----------
-        config : PanelRebalancerConfig
-            The parameters, of the derived class's own ``Config``.
-        window : Window
-            What is complete at the decision.
-
-        Returns
-        -------
-        ndarray, shape (N,)
-            NaN where history is too short.
-        """
+    def ranking(self) -> type[PanelRebalancer]:
+        """What gives the scores."""
 
     def __init__(self, config: PanelRebalancerConfig) -> None:
         super().__init__(config)
         interval = interval_ns(config.interval)
-        rows = rows_needed(config, self.rows_for_scores(config))
+        rows = rows_needed(config, self.ranking.rows_for_scores(config))
         self._history = CandleHistory(len(self.ids), rows, interval)
         self._index = {instrument: i for i, instrument in enumerate(self.instrument_ids)}
         self._undertaking = Undertaking(self, self._executor)

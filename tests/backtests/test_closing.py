@@ -281,7 +281,7 @@ class DeafDesk(DeskStrategy):
     """A strategy of the desk that overrides what obeys."""
 
     def __init__(self, plan: Mapping[int, Step]) -> None:
-        super().__init__(DeskStrategyConfig(key="deaf", instruments=(A,), order_id_tag="deaf"))
+        super().__init__(DeskStrategyConfig(key="deaf", instruments=(A,)))
         self._plan = plan
         self.heard: list[Verdict] = []
 

@@ -493,7 +493,7 @@ def test_what_stood_before_a_restart_is_known_before_a_strategy_decides():
         guards={"loss": Loss(limit=150.0, store=store)},
     )
     eager = Script({at(0): trading(A, "1")})
-    idle = Idle(DeskStrategyConfig(key="idle", order_id_tag="idle", instruments=(A,)))
+    idle = Idle(DeskStrategyConfig(key="idle", instruments=(A,)))
     said: list[Verdict] = []
     market = market_of([info(A)], venue())
     with mended():

@@ -195,7 +195,7 @@ def test_the_shipped_strategies_are_found_and_their_bases_are_not() -> None:
         ("actors.losses:DailyLoss", "has moved: write actors.guards.daily_loss:DailyLoss"),
         ("actors.markets:SpreadGate", "has moved: write actors.guards.spread:SpreadGate"),
         ("strategies.gone:XSReversal", "has moved: write strategies.xs_reversal:XSReversal"),
-        ("strategies.rebalance.rebalancer:PanelRebalancer", "is only the base of strategies"),
+        ("strategies.rebalance.config:PanelRebalancer", "is only the base of strategies"),
     ],
 )
 def test_a_wrong_address_is_refused_in_words(use: str, words: str) -> None:

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.rebalance.config import PanelRebalancerConfig
+from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
 from strategies.rebalance.history import Window
-from strategies.rebalance.rebalancer import PanelRebalancer
 
 
 class SteadyConfig(PanelRebalancerConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -43,7 +43,6 @@ class Trades(DeskStrategy):
         super().__init__(
             DeskStrategyConfig(
                 key="hand",
-                order_id_tag="hand",
                 instruments=(A, B),
                 execution=Execution(**(RULES | rules)),
             )

@@ -31,9 +31,7 @@ class Holder(DeskStrategy):
     """A strategy that has nothing of its own to say to a guard."""
 
     def __init__(self, plan, instruments=(A, B)):
-        super().__init__(
-            DeskStrategyConfig(key="hold", instruments=instruments, order_id_tag="hold")
-        )
+        super().__init__(DeskStrategyConfig(key="hold", instruments=instruments))
         self.expect_touch("none")
         self.plan = plan
         self.left, self.halted = [], []

@@ -37,7 +37,6 @@ def rebalancer(plan=None, **execution):
     config = XSReversalConfig(
         key="rev",
         instruments=NAMES,
-        order_id_tag="rev",
         interval="1h",
         every="1h",
         at="00:05",

@@ -17,7 +17,6 @@ def told_of(source, **params):
     config = XSReversalConfig(
         key="rev",
         instruments=NAMES,
-        order_id_tag="rev",
         interval="1h",
         every="1h",
         at="00:05",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from strategies.base import DeskStrategy
+from strategies.engine_class import engine_class
 from strategies.messages import Action, Verdict
 from strategies.xs_reversal import XSReversal, XSReversalConfig
 from tests.builders_engine import HOUR, SPOT, Candles, at, play, trading  # noqa: F401
@@ -14,7 +15,7 @@ A, B, C = "AAAUSDT-LINEAR.BYBIT", "BBBUSDT-LINEAR.BYBIT", "CCCUSDT-LINEAR.BYBIT"
 NAN = None
 
 
-class Heard(XSReversal):
+class Heard(engine_class(XSReversal)):
     """A reversal that keeps its decisions and can be told things at given times."""
 
     def __init__(self, config, plan=None):
@@ -38,9 +39,7 @@ class Heard(XSReversal):
 
 def reversal(plan=None, instruments=(A, B), **params):
     rules = {"interval": "1h", "every": "1h", "at": "00:05", "fraction": 0.5, "max_weight": 0.5}
-    config = XSReversalConfig(
-        key="rev", instruments=instruments, order_id_tag="rev", **(rules | params)
-    )
+    config = XSReversalConfig(key="rev", instruments=instruments, **(rules | params))
     return Heard(config, plan)
 
 
@@ -226,7 +225,7 @@ def test_exits_leave_before_entries():
         for name in (A, B, C)
     }
     rules = {"interval": "1h", "every": "1h", "at": "00:05", "fraction": 0.4, "max_weight": 0.5}
-    config = XSReversalConfig(key="rev", instruments=(A, B, C), order_id_tag="rev", **rules)
+    config = XSReversalConfig(key="rev", instruments=(A, B, C), **rules)
     play(tape, Sends(config))
     assert {entry for _, entry in sent} == {True, False}
     assert sent == sorted(sent)
@@ -248,7 +247,7 @@ def test_spot_can_not_be_sold_short():
 
 
 def test_only_the_builders_fields_are_closed_to_the_document():
-    assert XSReversalConfig.desk_fields == {"key", "instruments", "settlement", "node"}
+    assert XSReversalConfig.desk_fields == {"key", "instruments", "settlement", "node", "claims"}
     assert DeskStrategy.Config.desk_fields == XSReversal.Config.desk_fields
 
 
