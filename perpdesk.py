@@ -1,4 +1,8 @@
-"""The one command: it mounts each package's commands and turns errors into words and exit codes."""
+"""The one command: it mounts each package's commands and turns errors into words and exit codes.
+
+A module of commands imports only typer at its top, and what a command needs inside the command: a
+kill switch must not wait for the engine, nor `validate` for numba.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import typer
 
-KILL_SWITCH = ["risk", "flatten"]
 INTERRUPTED = 130
 """What shells expect of a command that Ctrl-C ended."""
 
@@ -17,6 +20,9 @@ def build_app() -> typer.Typer:
     """Return the command line with every package's commands."""
     import typer
 
+    import backtests.commands
+    import catalog.commands
+    import config.commands
     import live_nodes.commands
 
     app = typer.Typer(
@@ -27,16 +33,19 @@ def build_app() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    # The kill switch waits for nothing that it does not need: the others take seconds to import.
-    if sys.argv[1:3] != KILL_SWITCH:
-        import backtests.commands
-        import catalog.commands
-        import config.commands
-
-        for package in (config, catalog, backtests):
-            package.commands.register(app)
-    live_nodes.commands.register(app)
+    for package in (config, catalog, backtests, live_nodes):
+        package.commands.register(app)
+    app.callback()(_register_checks)
     return app
+
+
+def _register_checks() -> None:
+    """Let `validate` know, before any command runs, what packages know of their documents."""
+    import backtests.checks
+    import catalog.checks
+
+    backtests.checks.register()
+    catalog.checks.register()
 
 
 def main() -> None:

@@ -8,10 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from catalog.storage.store import Catalog
-from catalog.storage.versions import current_version
 from config.components import AddressError, resolve
 from config.documents import Backtest
 from config.durations import interval_ns
@@ -20,6 +18,9 @@ from config.params import check_params, complete_params
 from config.resolved import Resolved
 from config.universe import select
 from config.validate import register_check
+
+if TYPE_CHECKING:
+    from catalog.storage.store import Catalog
 
 DataProblem = tuple[tuple[str, ...], str]
 """Path in the document, and what is wrong there."""
@@ -32,6 +33,9 @@ def register() -> None:
 
 def check(resolved: Resolved) -> list[Problem]:
     """Return what the document's catalog lacks; nothing where the catalog isn't made yet."""
+    from catalog.storage.store import Catalog
+    from catalog.storage.versions import current_version
+
     document = resolved.document
     if current_version(Path(document.catalog)) is None:
         return []

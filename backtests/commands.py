@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def register(app: typer.Typer) -> None:
     """Add this package's commands."""
-    from backtests import checks, report
+    from backtests.report import command as report
     from backtests.screening import screen
 
-    checks.register()
     app.command("backtest")(backtest)
     screen.register(app)
     report.register(app)
@@ -50,6 +49,9 @@ def backtest(
 
     Example: perpdesk backtest backtests/runs/xs_reversal_demo.yaml --set venue.leverage=2 --stress
     """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
     from backtests.session import backtest_document
 
     console = Console(stderr=True)
@@ -105,6 +107,8 @@ ROWS = (
 
 
 def _table(summary: dict[str, object]) -> Table:
+    from rich.table import Table
+
     table = Table(title=f"{summary['name']}  {summary['start']} to {summary['end']}")
     table.add_column("figure")
     table.add_column("value", justify="right")

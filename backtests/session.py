@@ -11,7 +11,7 @@ import msgspec
 import pyarrow as pa
 
 from backtests.guard_costs import acting, guard_costs
-from backtests.report import render
+from backtests.report.page import render
 from backtests.results.result import RunRecord, claim, write
 from backtests.run import Outcome, Prepared, engine_version, prepare, run
 from backtests.stress import stress_rows

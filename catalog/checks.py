@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from catalog.storage.store import Catalog
-from catalog.storage.versions import current_version
 from config.errors import Problem
 from config.resolved import Resolved
 from config.universe import unknown_instruments
@@ -24,6 +22,9 @@ def register() -> None:
 
 def known_instruments(resolved: Resolved) -> Sequence[str] | None:
     """Give all ids of the document's catalog; None where it names none or it isn't made yet."""
+    from catalog.storage.store import Catalog
+    from catalog.storage.versions import current_version
+
     path = getattr(resolved.document, "catalog", None)
     if path is None or current_version(Path(path)) is None:
         return None

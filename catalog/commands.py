@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from catalog import checks, show
-from catalog.findings import WRONG
-from catalog.formats import read
-from catalog.progress import counting, pieces, working
-from catalog.providers import demo
-from catalog.providers.base import Import, ImportOptions
-from catalog.pull import pull
-from catalog.storage.rebuild import rebuild
-from catalog.storage.store import Catalog
-from catalog.storage.writer import CatalogWriter
-from catalog.verify import verify
-from config.documents import Ingest
-from config.errors import InputError
-from config.validate import checked
+from catalog.demo.parameters import DemoParams
 
 DEMO_CATALOG = Path("catalog/data/demo")
-DEMO = demo.DemoParams()
+DEMO = DemoParams()
 
 Folder = Annotated[Path, typer.Option("--catalog", help="The catalog's folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -33,7 +19,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 def register(app: typer.Typer) -> None:
     """Mount `perpdesk catalog` and its commands."""
-    checks.register()
     group = typer.Typer(
         help="Market history on disk: make, import, pull, look, check.", no_args_is_help=True
     )
@@ -63,27 +48,29 @@ def make_demo(
 
     Example: perpdesk catalog demo --catalog catalog/data/demo
     """
-    params = demo.DemoParams(
-        seed=seed, days=days, perps=perps, reversal=reversal, momentum=momentum
-    )
+    from dataclasses import replace
+
+    from catalog import show
+    from catalog.progress import working
+    from catalog.providers import demo
+    from catalog.storage.store import Catalog
+    from catalog.storage.writer import CatalogWriter
+    from config.errors import InputError
+
+    params = DemoParams(seed=seed, days=days, perps=perps, reversal=reversal, momentum=momentum)
     with working("Inventing the demo market"):
         market = demo.generate(params)
     market = replace(market, note=f"{market.note} {days} days, {perps} perps.")
-    _refuse_to_mix(catalog, market)
+    if (catalog / "CURRENT").exists():
+        there = {(p.source, p.note) for p in Catalog(catalog).provenance}
+        if there != {(market.source, market.note)}:
+            raise InputError(
+                f"{catalog} holds other data already ({', '.join(sorted(p[0] for p in there))}); "
+                "choose another --catalog, or remove that folder first"
+            )
     with CatalogWriter(catalog) as writer, working("Writing the demo market"):
         writer.add(market)
     show.written(catalog, writer, json)
-
-
-def _refuse_to_mix(path: Path, market: Import) -> None:
-    """Two demo markets in one folder would be neither."""
-    if (path / "CURRENT").exists():
-        there = {(p.source, p.note) for p in Catalog(path).provenance}
-        if there != {(market.source, market.note)}:
-            raise InputError(
-                f"{path} holds other data already ({', '.join(sorted(p[0] for p in there))}); "
-                "choose another --catalog, or remove that folder first"
-            )
 
 
 def import_files(
@@ -101,6 +88,12 @@ def import_files(
 
     Example: perpdesk catalog import freqtrade user_data/data/bybit --catalog catalog/data/bybit
     """
+    from catalog import show
+    from catalog.formats import read
+    from catalog.progress import counting
+    from catalog.providers.base import ImportOptions
+    from catalog.storage.writer import CatalogWriter
+
     options = ImportOptions(
         interval=interval,
         product=_one_of("--product", product.upper(), ("LINEAR", "SPOT")) if product else None,
@@ -126,6 +119,13 @@ def pull_ingest(
 
     Example: perpdesk catalog pull catalog/ingests/bybit_majors.yaml
     """
+    from catalog import show
+    from catalog.progress import pieces
+    from catalog.pull import pull
+    from config.documents import Ingest
+    from config.errors import InputError
+    from config.validate import checked
+
     resolved = checked(file, settings or ())
     ingest = resolved.document
     if not isinstance(ingest, Ingest):
@@ -136,6 +136,8 @@ def pull_ingest(
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    from config.errors import InputError
+
     if value not in allowed:
         raise InputError(f"{name} must be {' or '.join(allowed).lower()}, was {value!r}")
     return value
@@ -146,6 +148,9 @@ def ls(catalog: Folder = DEMO_CATALOG, json: Json = False) -> None:
 
     Example: perpdesk catalog ls --catalog catalog/data/demo
     """
+    from catalog import show
+    from catalog.storage.store import Catalog
+
     show.listing(Catalog(catalog), json)
 
 
@@ -158,6 +163,12 @@ def check(
 
     Example: perpdesk catalog check --catalog catalog/data/demo
     """
+    from catalog import show
+    from catalog.findings import WRONG
+    from catalog.progress import counting
+    from catalog.storage.store import Catalog
+    from catalog.verify import verify
+
     opened = Catalog(catalog)
     with counting("Checking") as step:
         found = verify(opened, step)
@@ -171,6 +182,10 @@ def rebuild_cache(catalog: Folder = DEMO_CATALOG, json: Json = False) -> None:
 
     Example: perpdesk catalog rebuild --catalog catalog/data/demo
     """
+    from catalog import show
+    from catalog.progress import working
+    from catalog.storage.rebuild import rebuild
+
     with working("Rebuilding the engine's files"):
         series = rebuild(catalog)
     show.result({"catalog": str(catalog), "series": series}, json, f"{series} series rebuilt.")

@@ -10,12 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from config.difference import MISSING, difference, explain
-from config.errors import DocumentErrors
-from config.load import load
-from config.schema import as_text
-from config.validate import validate
-
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override one value; may be repeated."),
@@ -40,6 +34,9 @@ def validate_command(
 
     Example: perpdesk validate backtests/runs/xs_reversal_demo.yaml
     """
+    from config.errors import DocumentErrors
+    from config.validate import validate
+
     problems = {str(file): validate(file, settings or ()) for file in files}
     found = [problem for group in problems.values() for problem in group]
     if as_json:
@@ -62,6 +59,9 @@ def explain_command(
 
     Example: perpdesk explain backtests/runs/xs_reversal_demo.yaml venue.fees
     """
+    from config.difference import explain
+    from config.load import load
+
     lines = explain(load(file, settings or ()), path)
     if as_json:
         _print_json(
@@ -83,6 +83,9 @@ def diff_command(
 
     Example: perpdesk diff backtests/runs/xs_reversal_demo.yaml results/last/config.yaml
     """
+    from config.difference import MISSING, difference
+    from config.load import load
+
     rows = difference(load(left), load(right))
     if as_json:
         _print_json(
@@ -112,11 +115,15 @@ def schema_command(
 
     Example: perpdesk schema backtest > backtest.json
     """
+    from config.schema import as_text
+
     sys.stdout.write(as_text(kind))
 
 
 def _text(value: Any) -> str:
-    return repr(value) if value is MISSING else json.dumps(value, ensure_ascii=False)
+    from config.difference import Missing
+
+    return repr(value) if isinstance(value, Missing) else json.dumps(value, ensure_ascii=False)
 
 
 def _print_json(value: Any) -> None:

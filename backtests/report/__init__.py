@@ -16,8 +16,3 @@ To add a section: a function that takes the Material and the Drawings and return
 line in ``page.SECTIONS``. Colours are names of ``page.css`` variables written as ``@name``, so that
 both themes fit.
 """
-
-from backtests.report.command import register, write_report
-from backtests.report.page import render
-
-__all__ = ["register", "render", "write_report"]

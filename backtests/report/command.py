@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backtests.report.page import render
-from backtests.results.result import Result, read
+if TYPE_CHECKING:
+    from backtests.results.result import Result
 
 
 def write_report(result: Result) -> Path:
     """Write ``report.html`` into the result's folder, replacing it at once; return its path."""
+    from backtests.report.page import render
+
     path = result.path / "report.html"
     staged = path.with_name(f".report.{os.getpid()}.tmp")
     try:
@@ -39,5 +41,7 @@ def register(app: typer.Typer) -> None:
 
         Example: perpdesk report results/xs_reversal_demo-20250101T000000Z
         """
+        from backtests.results.result import read
+
         path = write_report(read(folder))
         typer.echo(json.dumps({"report": str(path)}) if as_json else str(path))

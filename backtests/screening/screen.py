@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from backtests.screening.run import Screened, screen_document
-from config.documents import Backtest
-from config.errors import DocumentErrors, InputError
-from config.load import load
-from config.validate import validate
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from backtests.screening.run import Screened
+    from config.documents import Backtest
 
 
 def register(app: typer.Typer) -> None:
@@ -43,11 +39,14 @@ def screen(
 
     Example: perpdesk screen backtests/runs/xs_reversal_demo.yaml --weights weights.parquet
     """
-    chosen = tuple(overrides or ())
-    problems = validate(file, chosen)
-    if problems:
-        raise DocumentErrors(tuple(problems))
-    document = load(file, chosen).document
+    from rich.console import Console
+
+    from backtests.screening.run import screen_document
+    from config.documents import Backtest
+    from config.errors import InputError
+    from config.validate import checked
+
+    document = checked(file, overrides or ()).document
     if not isinstance(document, Backtest):
         raise InputError(f"{file}: kind is {document.kind}, but screen runs kind: backtest")
     found = screen_document(document)
@@ -61,6 +60,9 @@ def screen(
 
 
 def _write(found: list[Screened], path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     tables = []
     for item in found:
         table = item.table()
@@ -91,6 +93,8 @@ def _as_dict(document: Backtest, found: list[Screened]) -> dict[str, Any]:
 
 
 def _table(document: Backtest, found: list[Screened]) -> Table:
+    from rich.table import Table
+
     table = Table(title=f"{document.name}, screened")
     table.add_column("figure")
     for item in found:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
-from config.documents import ExchangeDocument, Node
-from config.errors import InputError
-from config.validate import checked
-from live_nodes.local.folder import state_folder
-from live_nodes.local.practice_process import EXCHANGE, STATE, Endpoint, stop_exchange
+if TYPE_CHECKING:
+    from config.documents import ExchangeDocument
+    from live_nodes.local.practice_process import Endpoint
 
 STATE_ROOM = Path("live_nodes/state")
 
@@ -46,6 +43,12 @@ def exchange_command(
 
     Example: perpdesk exchange live_nodes/practice/markets/demo.yaml
     """
+    import msgspec
+
+    from config.documents import ExchangeDocument
+    from config.errors import InputError
+    from config.validate import checked
+
     if stop:
         _stop(file, state, list(settings or ()), as_json)
         return
@@ -73,6 +76,14 @@ def exchange_command(
 
 
 def _stop(file: Path, state: Path | None, settings: list[str], as_json: bool) -> None:
+    import msgspec
+
+    from config.documents import ExchangeDocument, Node
+    from config.errors import InputError
+    from config.validate import checked
+    from live_nodes.local.folder import state_folder
+    from live_nodes.local.practice_process import EXCHANGE, STATE, stop_exchange
+
     document = checked(file, settings).document
     if isinstance(document, Node):
         path = state or state_folder(document) / EXCHANGE / STATE
@@ -90,4 +101,6 @@ def _stop(file: Path, state: Path | None, settings: list[str], as_json: bool) ->
 
 
 def _state_of(document: ExchangeDocument) -> Path:
+    from live_nodes.local.practice_process import STATE
+
     return STATE_ROOM / f"exchange-{document.name}" / STATE

@@ -16,10 +16,11 @@ from hypothesis.extra.numpy import arrays
 from plotly.offline import get_plotlyjs
 from typer.testing import CliRunner
 
-from backtests.report import breakdown, charts, formats, register, render
+from backtests.report import breakdown, charts, formats
 from backtests.report import provenance as origin
+from backtests.report.command import register
 from backtests.report.downsample import thin
-from backtests.report.page import SECTIONS
+from backtests.report.page import SECTIONS, render
 from backtests.results.result import RunRecord, write
 from backtests.results.tables import table
 from tests.builders import DAY, equity_table, large_record, provenance, small_record

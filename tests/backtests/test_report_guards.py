@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from plotly.offline import get_plotlyjs
 
 from backtests.guard_costs import ALL
-from backtests.report import guards, render
+from backtests.report import guards
 from backtests.report.guard_acts import Acts, acts
+from backtests.report.page import render
 from backtests.report.spans import Span, spans, stood_for, tripped
 from backtests.report.verdict_lanes import BARS, STRICTNESS, bars, lanes, when
 from backtests.results.result import RunRecord, write
