@@ -24,7 +24,7 @@ from backtests.results.recorder import Recorder
 from backtests.results.refusals import Refusals
 from backtests.results.summary_text import how_filled, warnings_of
 from catalog.instruments import VENUE
-from catalog.storage.query import one_below_another, panel, settlements
+from catalog.panel import one_below_another, panel, settlements
 from catalog.storage.store import Catalog
 from config.documents import Backtest
 from config.durations import DAY_NS, INTERVALS, interval_ns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -51,8 +52,8 @@ def make_demo(
     from dataclasses import replace
 
     from catalog import show
-    from catalog.progress import working
     from catalog.providers import demo
+    from catalog.show import working
     from catalog.storage.store import Catalog
     from catalog.storage.writer import CatalogWriter
     from config.errors import InputError
@@ -62,8 +63,8 @@ def make_demo(
         market = demo.generate(params)
     market = replace(market, note=f"{market.note} {days} days, {perps} perps.")
     if (catalog / "CURRENT").exists():
-        there = {(p.source, p.note) for p in Catalog(catalog).provenance}
-        if there != {(market.source, market.note)}:
+        there = {(p.source, without_place(p.note)) for p in Catalog(catalog).provenance}
+        if there != {(market.source, without_place(market.note))}:
             raise InputError(
                 f"{catalog} holds other data already ({', '.join(sorted(p[0] for p in there))}); "
                 "choose another --catalog, or remove that folder first"
@@ -71,6 +72,11 @@ def make_demo(
     with CatalogWriter(catalog) as writer, working("Writing the demo market"):
         writer.add(market)
     show.written(catalog, writer, json)
+
+
+def without_place(note: str) -> str:
+    """Return the note without where the formula stands, which moved: the market is the same."""
+    return re.sub(r" \(catalog/\S+ has the formula\)", "", note)
 
 
 def import_files(
@@ -89,9 +95,8 @@ def import_files(
     Example: perpdesk catalog import freqtrade user_data/data/bybit --catalog catalog/data/bybit
     """
     from catalog import show
-    from catalog.formats import read
-    from catalog.progress import counting
-    from catalog.providers.base import ImportOptions
+    from catalog.providers.base import ImportOptions, read_files
+    from catalog.show import counting
     from catalog.storage.writer import CatalogWriter
 
     options = ImportOptions(
@@ -102,7 +107,7 @@ def import_files(
         stamp=_one_of("--stamp", stamp, ("open", "close")),
     )
     with CatalogWriter(catalog) as writer, counting("Importing") as step:
-        for part in read(format_, paths, options):
+        for part in read_files(format_, paths, options):
             writer.add(part)
             step(part.files[-1].name if part.files else part.source)
     show.written(catalog, writer, json)
@@ -120,8 +125,8 @@ def pull_ingest(
     Example: perpdesk catalog pull catalog/ingests/bybit_majors.yaml
     """
     from catalog import show
-    from catalog.progress import pieces
     from catalog.pull import pull
+    from catalog.show import pieces
     from config.documents import Ingest
     from config.errors import InputError
     from config.validate import checked
@@ -165,7 +170,7 @@ def check(
     """
     from catalog import show
     from catalog.findings import WRONG
-    from catalog.progress import counting
+    from catalog.show import counting
     from catalog.storage.store import Catalog
     from catalog.verify import verify
 
@@ -183,8 +188,8 @@ def rebuild_cache(catalog: Folder = DEMO_CATALOG, json: Json = False) -> None:
     Example: perpdesk catalog rebuild --catalog catalog/data/demo
     """
     from catalog import show
-    from catalog.progress import working
-    from catalog.storage.rebuild import rebuild
+    from catalog.show import working
+    from catalog.storage.writer import rebuild
 
     with working("Rebuilding the engine's files"):
         series = rebuild(catalog)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import Any
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +21,6 @@ UNFINISHED_SHARE = 0.02
 NEIGHBOURS = 20
 
 Stamps = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,16 +53,36 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     words: str
 
 
-class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """Which series is looked at."""
+@dataclass(frozen=True, kw_only=True)
+class SeriesRows:
+    """One series as the checks see it.
+
+    Parameters
+    ----------
+    name, instrument, interval : str
+        Such as ``bars/1h``, ``BTCUSDT-LINEAR.BYBIT`` and ``1h``; empty where there is none.
+    ts : ndarray of int64, shape (T,)
+        Stamps, UNIX nanoseconds (UTC).
+    columns : dict of str to ndarray, each of shape (T,)
+        The other columns.
+    imported_ns : int
+        When its rows were last written, UNIX nanoseconds (UTC).
+    decimals : int
+        Of the instrument's prices.
+    """
 
     name: str
-    instrument: str
+    instrument: str = ""
+    interval: str = ""
+    ts: Stamps = field(default_factory=lambda: np.zeros(0, np.int64))
+    columns: dict[str, Any] = field(default_factory=dict)
+    imported_ns: int = 0
+    decimals: int = 0
 
     def found(
         self, severity: str, check: str, count: int, first: int, last: int, words: str
     ) -> Finding:
-        """Make a finding about this series."""
+        """Return a finding about this series."""
         return Finding(
             severity=severity,
             check=check,
@@ -72,9 +94,16 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
             words=words,
         )
 
+    def found_at(self, severity: str, check: str, rows: Stamps, words: str) -> list[Finding]:
+        """Return one finding about some rows, none where there are none."""
+        if not len(rows):
+            return []
+        return [self.found(severity, check, len(rows), self.ts[rows[0]], self.ts[rows[-1]], words)]
 
-def order(series: Series, ts: Stamps) -> list[Finding]:
+
+def order(series: SeriesRows) -> list[Finding]:
     """Find stamps that come twice or run backwards."""
+    ts = series.ts
     bad = np.flatnonzero(np.diff(ts) <= 0)
     if not len(bad):
         return []
@@ -82,14 +111,12 @@ def order(series: Series, ts: Stamps) -> list[Finding]:
     return [series.found(WRONG, "duplicate", len(bad), ts[bad[0]], ts[bad[-1] + 1], words)]
 
 
-def grid(series: Series, ts: Stamps, interval: str) -> list[Finding]:
+def grid(series: SeriesRows) -> list[Finding]:
     """Find candles that close off the interval's grid, and gaps of whole candles."""
-    length = INTERVALS[interval]
-    found = []
+    ts, length = series.ts, INTERVALS[series.interval]
     off = np.flatnonzero(ts % length != 0)
-    if len(off):
-        words = f"closes that are no multiple of {interval}"
-        found.append(series.found(WRONG, "off_grid", len(off), ts[off[0]], ts[off[-1]], words))
+    words = f"closes that are no multiple of {series.interval}"
+    found = series.found_at(WRONG, "off_grid", off, words)
     gaps = np.diff(ts)
     for index in np.flatnonzero(gaps > length):
         missing = int(gaps[index] // length) - 1
@@ -100,8 +127,9 @@ def grid(series: Series, ts: Stamps, interval: str) -> list[Finding]:
     return found
 
 
-def impossible(series: Series, ts: Stamps, candles: dict[str, Floats]) -> list[Finding]:
+def impossible(series: SeriesRows) -> list[Finding]:
     """Find candles that cannot be: low above high, a price outside or not above 0, volume < 0."""
+    candles = series.columns
     low, high = candles["low"], candles["high"]
     ends = (candles["open"], candles["close"])
     rules = {
@@ -118,18 +146,16 @@ def impossible(series: Series, ts: Stamps, candles: dict[str, Floats]) -> list[F
             rules[f"{name} below 0 or none"] = ~(candles[name] >= 0)
     found = []
     for words, mask in rules.items():
-        rows = np.flatnonzero(mask)
-        if len(rows):
-            span = (ts[rows[0]], ts[rows[-1]])
-            found.append(series.found(WRONG, "impossible", len(rows), *span, words))
+        found += series.found_at(WRONG, "impossible", np.flatnonzero(mask), words)
     return found
 
 
-def stale(series: Series, ts: Stamps, candles: dict[str, Floats], interval: str) -> list[Finding]:
+def stale(series: SeriesRows) -> list[Finding]:
     """Find stretches (2 hours and 3 candles at least) in which no price moved and nothing traded.
 
     Mark prices have no volume: there, not moving is enough.
     """
+    candles = series.columns
     close = candles["close"]
     still = (candles["high"] == candles["low"]) & (candles["open"] == close)
     still[1:] &= close[1:] == close[:-1]
@@ -137,25 +163,22 @@ def stale(series: Series, ts: Stamps, candles: dict[str, Floats], interval: str)
         still &= candles["volume"] == 0
     edges = np.diff(np.concatenate(([0], still.astype(np.int8), [0])))
     starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    least = max(STALE_CANDLES, STALE_NS // INTERVALS[interval])
+    least = max(STALE_CANDLES, STALE_NS // INTERVALS[series.interval])
     found = []
     for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-        count = stop - start
-        if count >= least:
-            words = f"no move in {count} candles"
-            found.append(series.found(WRONG, "stale", count, ts[start], ts[stop - 1], words))
+        if stop - start >= least:
+            words = f"no move in {stop - start} candles"
+            found += series.found_at(WRONG, "stale", np.arange(start, stop), words)
     return found
 
 
-def unfinished(
-    series: Series, ts: Stamps, candles: dict[str, Floats], imported_ns: int
-) -> list[Finding]:
+def unfinished(series: SeriesRows) -> list[Finding]:
     """Find a last candle that closes after its import, or that looks cut short by its volume."""
-    last = int(ts[-1])
-    if last > imported_ns:
+    last = int(series.ts[-1])
+    if last > series.imported_ns:
         words = "the last candle was not over yet when it was imported"
         return [series.found(WRONG, "unfinished", 1, last, last, words)]
-    volume = candles.get("volume")
+    volume = series.columns.get("volume")
     if volume is None or len(volume) <= NEIGHBOURS:
         return []
     usual = float(np.median(volume[-NEIGHBOURS - 1 : -1]))
@@ -165,34 +188,28 @@ def unfinished(
     return [series.found(INFO, "unfinished", 1, last, last, words)]
 
 
-def off_tick(
-    series: Series, ts: Stamps, candles: dict[str, Floats], decimals: int
-) -> list[Finding]:
+def off_tick(series: SeriesRows) -> list[Finding]:
     """Find prices with more decimals than the instrument has: the engine sees them rounded."""
-    mask = np.zeros(len(ts), dtype=bool)
+    decimals = series.decimals
+    mask = np.zeros(len(series.ts), dtype=bool)
     for name in ("open", "high", "low", "close"):
-        mask |= np.abs(np.round(candles[name], decimals) - candles[name]) > 1e-12 * candles[name]
-    rows = np.flatnonzero(mask)
-    if not len(rows):
-        return []
+        prices = series.columns[name]
+        mask |= np.abs(np.round(prices, decimals) - prices) > 1e-12 * prices
     words = f"prices with more than {decimals} decimals; the engine sees them rounded"
-    return [series.found(INFO, "off_tick", len(rows), ts[rows[0]], ts[rows[-1]], words)]
+    return series.found_at(INFO, "off_tick", np.flatnonzero(mask), words)
 
 
-def settlements(series: Series, ts: Stamps, source: Stamps, rate: Floats) -> list[Finding]:
-    """Find missing settlements and absurd rates; tell of jittered stamps and changed intervals."""
-    found = []
-    jitter = np.abs(source - ts)
+def settlements(series: SeriesRows) -> list[Finding]:
+    """Find missing settlements and absurd rates, jittered stamps and changed intervals."""
+    ts = series.ts
+    jitter = np.abs(series.columns["ts_source"] - ts)
     jittered = np.flatnonzero(jitter)
-    if len(jittered):
-        words = f"stamps up to {jitter.max() / 1e6:g} ms off the minute; snapped, originals kept"
-        span = (ts[jittered[0]], ts[jittered[-1]])
-        found.append(series.found(INFO, "jitter", len(jittered), *span, words))
-    absurd = np.flatnonzero(~(np.abs(rate) <= LARGEST_RATE))
-    if len(absurd):
-        words = f"rates beyond {LARGEST_RATE:.0%} a settlement"
-        span = (ts[absurd[0]], ts[absurd[-1]])
-        found.append(series.found(WRONG, "impossible", len(absurd), *span, words))
+    largest = jitter.max() / 1e6 if len(jitter) else 0.0
+    words = f"stamps up to {largest:g} ms off the minute; snapped, originals kept"
+    found = series.found_at(INFO, "jitter", jittered, words)
+    absurd = np.flatnonzero(~(np.abs(series.columns["rate"]) <= LARGEST_RATE))
+    words = f"rates beyond {LARGEST_RATE:.0%} a settlement"
+    found += series.found_at(WRONG, "impossible", absurd, words)
     gaps = np.diff(ts)
     for index in np.flatnonzero(gaps > LONGEST_FUNDING_NS):
         words = f"no settlement for {gaps[index] / HOUR_NS:g} h"

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from catalog.instruments import InstrumentInfo, instrument_id, split_symbol
+from catalog.series import PRICES, SeriesKey
 from config.durations import INTERVALS, MINUTE_NS
 from config.errors import InputError
 
@@ -102,7 +103,7 @@ def infer(
 
 
 def infer_from_series(
-    instrument: str, series: Iterable[tuple[str, str, pa.Table]], source: str
+    instrument: str, series: Iterable[tuple[SeriesKey, pa.Table]], source: str
 ) -> InstrumentInfo:
     """Guess an instrument's facts from everything there is of it.
 
@@ -110,7 +111,7 @@ def infer_from_series(
     ----------
     instrument : str
         Its id.
-    series : iterable of (kind, interval, pyarrow.Table)
+    series : iterable of (SeriesKey, pyarrow.Table)
         Stored tables, sorted by ts.
     source : str
         Where they come from.
@@ -125,10 +126,10 @@ def infer_from_series(
     volumes: list[NDArray[np.float64]] = []
     opens: list[int] = []
     minutes = 480
-    for kind, interval, table in series:
+    for (kind, interval, _), table in series:
         stamps = table.column("ts").to_numpy()
         if kind == "bars":
-            prices += [table.column(n).to_numpy() for n in ("open", "high", "low", "close")]
+            prices += [table.column(n).to_numpy() for n in PRICES]
             volumes.append(table.column("volume").to_numpy())
             opens.append(int(stamps[0]) - INTERVALS[interval])
         elif kind == "funding" and len(stamps) > 1:

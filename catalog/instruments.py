@@ -1,14 +1,10 @@
-"""What is known of an instrument, and how the engine sees it."""
+"""What is known of an instrument: its names, steps and limits."""
 
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
 
 import msgspec
-
-if TYPE_CHECKING:
-    from nautilus_trader.model.instruments import CryptoPerpetual, CurrencyPair
 
 VENUE = "BYBIT"
 PRODUCTS = ("LINEAR", "SPOT")
@@ -125,68 +121,3 @@ def split_symbol(symbol: str) -> tuple[str, str]:
         if symbol.endswith(quote) and len(symbol) > len(quote):
             return symbol[: -len(quote)], quote
     raise ValueError(f"symbol {symbol!r} ends in none of {', '.join(QUOTES)}")
-
-
-def to_nautilus(
-    info: InstrumentInfo, maker: Decimal, taker: Decimal
-) -> CryptoPerpetual | CurrencyPair:
-    """Make the engine's instrument.
-
-    Parameters
-    ----------
-    info : InstrumentInfo
-        The facts.
-    maker, taker : Decimal
-        Fees as a fraction of the notional.
-
-    Returns
-    -------
-    CryptoPerpetual or CurrencyPair
-        A perpetual or a spot pair. Its margins are zero, because the engine's margin check ignores
-        most of what Bybit checks and would only lock balances: leverage is our order gate's
-        business and liquidation our accounting's. `info` holds ``listed_ns``, ``delisted_ns``,
-        ``max_leverage``, ``maintenance_margin``, ``funding_minutes`` and ``inferred``.
-    """
-    # Who only reads facts, as the kill switch does, must not wait for the engine.
-    from nautilus_trader.model.identifiers import InstrumentId, Symbol
-    from nautilus_trader.model.instruments import CryptoPerpetual, CurrencyPair
-    from nautilus_trader.model.objects import Currency, Money, Price, Quantity
-
-    tick = Decimal(info.tick).normalize()
-    lot = Decimal(info.lot).normalize()
-    quote = Currency.from_str(info.quote)
-    shared = {
-        "instrument_id": InstrumentId.from_str(info.id),
-        "raw_symbol": Symbol(info.symbol),
-        "base_currency": Currency.from_str(info.base),
-        "quote_currency": quote,
-        "price_precision": info.price_precision,
-        "size_precision": info.size_precision,
-        "price_increment": Price(tick, info.price_precision),
-        "size_increment": Quantity(lot, info.size_precision),
-        "lot_size": Quantity(lot, info.size_precision),
-        "min_quantity": Quantity(Decimal(info.min_qty), info.size_precision),
-        "max_quantity": Quantity(Decimal(info.max_qty), info.size_precision)
-        if info.max_qty
-        else None,
-        "min_notional": Money(Decimal(info.min_notional), quote),
-        "margin_init": Decimal(0),
-        "margin_maint": Decimal(0),
-        "maker_fee": maker,
-        "taker_fee": taker,
-        "ts_event": info.listed_ns,
-        "ts_init": info.listed_ns,
-        "info": {
-            "listed_ns": info.listed_ns,
-            "delisted_ns": info.delisted_ns,
-            "max_leverage": info.max_leverage,
-            "maintenance_margin": info.maintenance_margin,
-            "funding_minutes": info.funding_minutes,
-            "inferred": info.inferred,
-        },
-    }
-    if info.product == "SPOT":
-        return CurrencyPair(**shared)
-    return CryptoPerpetual(
-        settlement_currency=Currency.from_str(info.settle), is_inverse=False, **shared
-    )

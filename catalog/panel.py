@@ -5,10 +5,15 @@ The one shape in which the screen, the strategies' tests and the report read pri
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from catalog.storage.store import Catalog
 
 
 @dataclass(frozen=True)
@@ -34,3 +39,96 @@ class Panel:
     low: NDArray[np.float64]
     close: NDArray[np.float64]
     volume: NDArray[np.float64]
+
+
+COLUMNS = ("open", "high", "low", "close", "volume")
+SETTLEMENTS = pa.schema([("ts", pa.int64()), ("instrument", pa.string()), ("rate", pa.float64())])
+
+
+def panel(
+    catalog: Catalog,
+    interval: str,
+    ids: Iterable[str],
+    start_ns: int,
+    end_ns: int,
+    *,
+    kind: str = "bars",
+) -> Panel:
+    """Read candles of several instruments side by side.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Where from.
+    interval : str
+        Such as ``1d``.
+    ids : iterable of str
+        Instruments; one without candles in the range gets a column of NaN.
+    start_ns, end_ns : int
+        Closes with start < ts <= end, UNIX nanoseconds (UTC).
+    kind : str, default ``bars``
+        ``mark`` reads mark price candles, whose volume is NaN.
+
+    Returns
+    -------
+    Panel
+        Rows are the times at which at least one instrument has a candle.
+    """
+    return side_by_side(
+        {name: catalog.series(kind, interval, name, start_ns, end_ns) for name in set(ids)}
+    )
+
+
+def settlements(
+    catalog: Catalog, ids: Iterable[str], start_ns: int, end_ns: int
+) -> dict[str, pa.Table]:
+    """Read funding settlements with start < ts <= end (UNIX nanoseconds, UTC) by instrument id."""
+    return {name: catalog.series("funding", "", name, start_ns, end_ns) for name in set(ids)}
+
+
+def one_below_another(funding: Mapping[str, pa.Table], start_ns: int) -> pa.Table:
+    """Put funding settlements of several instruments into one table, wherever they come from.
+
+    Parameters
+    ----------
+    funding : mapping of str to pyarrow.Table
+        By instrument id, with columns ``ts`` (UNIX nanoseconds, UTC) and ``rate``.
+    start_ns : int
+        Only those after it.
+
+    Returns
+    -------
+    pyarrow.Table
+        Schema `SETTLEMENTS`, sorted by time, then id.
+    """
+    parts = [SETTLEMENTS.empty_table()]
+    for name in sorted(funding):
+        table = funding[name].select(["ts", "rate"])
+        owner = pa.array([name] * table.num_rows, pa.string())
+        parts.append(table.add_column(1, "instrument", owner).cast(SETTLEMENTS))
+    joined = pa.concat_tables(parts).sort_by([("ts", "ascending"), ("instrument", "ascending")])
+    return joined.filter(pc.greater(joined["ts"], start_ns)).combine_chunks()
+
+
+def side_by_side(candles: Mapping[str, pa.Table]) -> Panel:
+    """Put candles of several instruments side by side, wherever they come from.
+
+    Parameters
+    ----------
+    candles : mapping of str to pyarrow.Table
+        By instrument id, with a column ``ts`` of close times (UNIX nanoseconds, UTC), increasing;
+        one without rows gets a column of NaN.
+    """
+    names = tuple(sorted(candles))
+    tables = [candles[name] for name in names]
+    stamps = [table.column("ts").to_numpy() for table in tables]
+    times = np.unique(np.concatenate(stamps)) if stamps else np.empty(0, np.int64)
+    rows = [np.searchsorted(times, own) for own in stamps]
+    arrays = {}
+    for column in COLUMNS:
+        values = np.full((len(times), len(names)), np.nan)
+        for index, (table, own) in enumerate(zip(tables, rows, strict=True)):
+            if column in table.column_names:
+                values[own, index] = table.column(column).to_numpy()
+        arrays[column] = values
+    return Panel(ts=times.astype(np.int64), ids=names, **arrays)

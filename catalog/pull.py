@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from catalog.instruments import InstrumentInfo
 from catalog.providers.bybit_http import BYBIT, BybitHistory
-from catalog.storage.spool import Piece, Spool
+from catalog.series import SeriesKey
 from catalog.storage.store import Catalog, Coverage
 from catalog.storage.versions import current_version
 from catalog.storage.writer import CatalogWriter
@@ -68,20 +72,11 @@ def pull(
     with CatalogWriter(catalog) as writer:
         writer.add_instruments(infos)
         for piece in pieces:
-            _add(writer, piece, spool.load(piece))
+            writer.add_rows(*piece.key, spool.load(piece))
         note = ingest.description or ingest.name
         writer.provenance("Bybit v5 API", "bybit", note)
     spool.clear()
     return writer
-
-
-def _add(writer: CatalogWriter, piece: Piece, table: pa.Table) -> None:
-    if piece.kind == "bars":
-        writer.add_bars(piece.interval, piece.instrument, table)
-    elif piece.kind == "mark":
-        writer.add_mark(piece.interval, piece.instrument, table)
-    else:
-        writer.add_funding(piece.instrument, table)
 
 
 async def _fetch(
@@ -104,14 +99,15 @@ async def _fetch(
             # What is under way elsewhere when one request fails is waited for, and kept.
             if failed:
                 return
+            info = by_id[piece.key.instrument]
             try:
-                table = await _ask(history, by_id[piece.instrument], piece)
+                table = await history.rows(info, piece.key, piece.start, piece.end)
             except DeskError as error:
                 failed.append(error)
                 return
             spool.keep(piece, table)
             done += 1
-            progress(done, len(pieces), f"{piece.instrument} {piece.kind} {piece.interval}")
+            progress(done, len(pieces), f"{info.id} {piece.key.kind} {piece.key.interval}")
 
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_ONCE):
@@ -121,14 +117,6 @@ async def _fetch(
         kept = f"{done} of {len(pieces)} pieces are kept: run it again to go on"
         raise DeskError(f"{failed[0]}; {kept}") from failed[0]
     return infos, pieces
-
-
-async def _ask(history: BybitHistory, info: InstrumentInfo, piece: Piece) -> pa.Table:
-    if piece.kind == "bars":
-        return await history.klines(info, piece.interval, piece.start, piece.end)
-    if piece.kind == "mark":
-        return await history.marks(info, piece.interval, piece.start, piece.end)
-    return await history.funding(info, piece.start, piece.end)
 
 
 def plan(ingest: Ingest, infos: list[InstrumentInfo], now_ns: int) -> Iterator[Piece]:
@@ -156,7 +144,8 @@ def plan(ingest: Ingest, infos: list[InstrumentInfo], now_ns: int) -> Iterator[P
                 size = FUNDING_PIECE_NS
             for start, end in _holes(*span, spacing, have):
                 for begin in range(start, end, size):
-                    yield Piece(kind, interval, info.id, begin, min(begin + size, end))
+                    key = SeriesKey(kind, interval, info.id)
+                    yield Piece(key, begin, min(begin + size, end))
 
 
 def _holes(low: int, high: int, spacing: int, have: Coverage | None) -> Iterator[tuple[int, int]]:
@@ -168,3 +157,58 @@ def _holes(low: int, high: int, spacing: int, have: Coverage | None) -> Iterator
         yield low, have.first - 1
     if high - have.last >= spacing:
         yield have.last, high
+
+
+FOLDER = ".pull"
+
+
+class Piece(NamedTuple):
+    """Part of one series to ask for: start < ts <= end, UNIX nanoseconds."""
+
+    key: SeriesKey
+    start: int
+    end: int
+
+    @property
+    def name(self) -> str:
+        """Name of its file."""
+        kind, interval, instrument = self.key
+        return f"{kind}_{interval or '-'}_{instrument}_{self.start}_{self.end}.parquet"
+
+
+class Spool:
+    """A folder in the catalog's own, one file a finished piece.
+
+    Parameters
+    ----------
+    catalog : Path
+        The catalog's folder.
+    source : str
+        Whom was asked; pieces of different sources are kept apart.
+    """
+
+    def __init__(self, catalog: Path, source: str) -> None:
+        keep = "".join(c if c.isalnum() else "_" for c in source)
+        self.folder = catalog / FOLDER / keep
+
+    def has(self, piece: Piece) -> bool:
+        """Tell whether the piece is finished."""
+        return (self.folder / piece.name).exists()
+
+    def keep(self, piece: Piece, table: pa.Table) -> None:
+        """Keep a finished piece; a killed process leaves all of it or nothing."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        target = self.folder / piece.name
+        partial = target.with_suffix(".partial")
+        pq.write_table(table, partial)
+        os.replace(partial, target)
+
+    def load(self, piece: Piece) -> pa.Table:
+        """Read a finished piece."""
+        return pq.read_table(self.folder / piece.name, partitioning=None)
+
+    def clear(self) -> None:
+        """Remove all pieces, and the folder above if nobody else keeps any."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.parent.exists() and not any(self.folder.parent.iterdir()):
+            self.folder.parent.rmdir()

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import json as json_module
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from catalog.findings import WRONG, Finding
+from catalog.series import KINDS, SeriesKey
 from catalog.storage.store import Catalog, Coverage
 from catalog.storage.writer import CatalogWriter
 
@@ -65,11 +76,11 @@ def written(path: Path, writer: CatalogWriter, json: bool) -> None:
 
 
 def _series(catalog: Catalog) -> list[tuple[str, dict[str, Coverage]]]:
-    kinds = [("bars", i) for i in catalog.intervals()]
-    kinds += [("mark", i) for i in catalog.intervals("mark")]
-    found = [(f"{kind}/{i}", catalog.coverage(kind, i)) for kind, i in kinds]
-    funding = catalog.coverage("funding")
-    return [*found, ("funding", funding)] if funding else found
+    return [
+        (SeriesKey(kind, interval, "").group, catalog.coverage(kind, interval))
+        for kind in KINDS
+        for interval in catalog.intervals(kind)
+    ]
 
 
 def listing(catalog: Catalog, json: bool) -> None:
@@ -157,3 +168,45 @@ def findings(catalog: Catalog, found: list[Finding], every: bool, json: bool) ->
     verdict = f"{wrong:,} things are wrong" if wrong else "nothing is wrong"
     looked = f"{len(catalog.manifest.files):,} series, {rows:,} rows"
     out().print(f"{looked}: {verdict}, {len(found) - wrong:,} explained.")
+
+
+def progress(*columns: Any) -> Progress:
+    """Make a progress display on stderr."""
+    shown = columns or (SpinnerColumn(), TextColumn("{task.description}"))
+    return Progress(*shown, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show that something of unknown length is going on."""
+    with progress() as display:
+        display.add_task(what, total=None)
+        yield
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[str], None]]:
+    """Show a count of parts of unknown number; call the yielded function once a part."""
+    with progress() as display:
+        task = display.add_task(what, total=None)
+        done = 0
+
+        def step(name: str) -> None:
+            nonlocal done
+            done += 1
+            display.update(task, description=f"{what}: {done} ({name})")
+
+        yield step
+
+
+@contextmanager
+def pieces(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show how many of a known number of pieces are done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with progress(*columns) as display:
+        task = display.add_task(what, total=None)
+
+        def step(done: int, total: int, name: str) -> None:
+            display.update(task, completed=done, total=total, description=f"{what} {name}")
+
+        yield step

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from catalog.findings import (
-    INFO,
-    WRONG,
-    Finding,
-    Series,
-    grid,
-    impossible,
-    off_tick,
-    order,
-    settlements,
-    stale,
-    unfinished,
-)
-from catalog.storage.manifest import content_hash, parse_relpath
+from catalog.findings import INFO, WRONG, Finding, SeriesRows, order
+from catalog.series import KINDS, SeriesKey
+from catalog.storage.manifest import content_hash
 from catalog.storage.store import Catalog
 from config.durations import bar_type
 
@@ -45,7 +35,7 @@ def verify(catalog: Catalog, step: Callable[[str], None] = lambda _: None) -> li
     imported = _import_times(catalog)
     for path in catalog.manifest.files:
         step(path)
-        found += _series(catalog, path, imported.get(parse_relpath(path)[2], 0))
+        found += _series(catalog, path, imported.get(SeriesKey.of_path(path).instrument, 0))
     found += _absent(catalog)
     found += _ends_early(catalog)
     return sorted(found, key=lambda f: (f.severity != WRONG, f.check, f.series, f.instrument))
@@ -61,9 +51,9 @@ def _import_times(catalog: Catalog) -> dict[str, int]:
 
 
 def _series(catalog: Catalog, path: str, imported_ns: int) -> list[Finding]:
-    kind, interval, instrument = parse_relpath(path)
+    key = SeriesKey.of_path(path)
     fact = catalog.manifest.files[path]
-    series = Series(name=f"{kind}/{interval}" if interval else kind, instrument=instrument)
+    series = SeriesRows(name=key.group, instrument=key.instrument, interval=key.interval)
     span = (fact.rows, fact.first, fact.last)
     try:
         table = pq.read_table(catalog.folder / "raw" / path, partitioning=None)
@@ -74,23 +64,22 @@ def _series(catalog: Catalog, path: str, imported_ns: int) -> list[Finding]:
         words = "its contents are not those that were imported"
         found.append(series.found(WRONG, "damaged", *span, words))
     columns = {name: table.column(name).to_numpy() for name in table.column_names}
-    ts = columns.pop("ts")
-    found += order(series, ts)
-    if kind == "funding":
-        return found + settlements(series, ts, columns["ts_source"], columns["rate"])
-    found += grid(series, ts, interval)
-    found += impossible(series, ts, columns)
-    found += stale(series, ts, columns, interval)
-    found += unfinished(series, ts, columns, imported_ns)
-    if kind == "bars":
-        info = catalog.instruments[instrument]
-        found += off_tick(series, ts, columns, info.price_precision)
-        found += _engine_file(catalog, series, interval, len(ts))
-    return found
+    info = catalog.instruments.get(key.instrument)
+    series = replace(
+        series,
+        ts=columns.pop("ts"),
+        columns=columns,
+        imported_ns=imported_ns,
+        decimals=info.price_precision if info else 0,
+    )
+    kind = KINDS[key.kind]
+    for check in (order, *kind.checks):
+        found += check(series)
+    return found + (_engine_file(catalog, series) if kind.engine else [])
 
 
-def _engine_file(catalog: Catalog, series: Series, interval: str, rows: int) -> list[Finding]:
-    name = bar_type(series.instrument, interval)
+def _engine_file(catalog: Catalog, series: SeriesRows) -> list[Finding]:
+    rows, name = len(series.ts), bar_type(series.instrument, series.interval)
     folder = catalog.folder / "nautilus" / "data" / "bar" / name
     there = sum(pq.read_metadata(file).num_rows for file in folder.glob("*.parquet"))
     if there == rows:
@@ -100,7 +89,7 @@ def _engine_file(catalog: Catalog, series: Series, interval: str, rows: int) -> 
 
 
 def _absent(catalog: Catalog) -> list[Finding]:
-    """Tell which perps have candles, but no mark prices or no funding."""
+    """Return which perps have candles, but no mark prices or no funding."""
     perps = {
         name
         for interval in catalog.intervals()
@@ -116,12 +105,12 @@ def _absent(catalog: Catalog) -> list[Finding]:
         missing = len(perps - there)
         if missing:
             text = f"{missing} of {len(perps)} perps have none; {words}"
-            found.append(Series(name=series, instrument="").found(INFO, check, missing, 0, 0, text))
+            found.append(SeriesRows(name=series).found(INFO, check, missing, 0, 0, text))
     return found
 
 
 def _ends_early(catalog: Catalog) -> list[Finding]:
-    """Tell which candles stop before the others do though no delisting is known."""
+    """Return which candles stop before the others do though no delisting is known."""
     found = []
     for interval in catalog.intervals():
         coverage = catalog.coverage("bars", interval)
@@ -135,6 +124,6 @@ def _ends_early(catalog: Catalog) -> list[Finding]:
             shown = ", ".join(early[:5]) + (" …" if len(early) > 5 else "")
             first = int(np.min([coverage[name].last for name in early]))
             words = f"candles stop before the others', no delisting known: {shown}"
-            series = Series(name=f"bars/{interval}", instrument="")
+            series = SeriesRows(name=f"bars/{interval}")
             found.append(series.found(INFO, "ends_early", len(early), first, end, words))
     return found

@@ -36,7 +36,8 @@ from backtests.engine.build import Desk, build, subscribe
 from backtests.engine.engine_costs import mended
 from backtests.engine.feed import PRINT_DELAY_NS, Grid, Settlement, Slice
 from backtests.engine.market import Market, market_of
-from catalog.instruments import InstrumentInfo, decimals, to_nautilus
+from catalog.engine import to_nautilus
+from catalog.instruments import InstrumentInfo, decimals
 from config.documents import Venue
 from config.documents.setup import Risk
 from config.documents.venue import Fees, NoSlippage, ProductFees

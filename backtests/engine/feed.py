@@ -19,8 +19,7 @@ from nautilus_trader.model.enums import AggressorSide
 from numpy.typing import NDArray
 
 from backtests.engine.market import Market
-from catalog.panel import Panel
-from catalog.storage.query import panel
+from catalog.panel import Panel, panel
 from catalog.storage.store import Catalog
 from config.durations import interval_ns
 from config.errors import DeskError
@@ -174,7 +173,7 @@ class Feed:
         for interval in self.signal_intervals:
             # Where candles themselves are the market, the one that closes at the start is needed.
             after = start if start == self.start and self._prints else start - 1
-            data += self.catalog.engine_bars(interval, market.ids, after, end - 1)
+            data += self.catalog.engine_data("bars", interval, market.ids, after, end - 1)
         if self._prints:
             data += self._open_prints(candles, start, end)
         settlements = []

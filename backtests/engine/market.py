@@ -11,7 +11,8 @@ from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.objects import Currency
 from numpy.typing import NDArray
 
-from catalog.instruments import InstrumentInfo, to_nautilus
+from catalog.engine import to_nautilus
+from catalog.instruments import InstrumentInfo
 from config.documents import Venue
 
 

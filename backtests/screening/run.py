@@ -19,7 +19,7 @@ from actors import measures
 from backtests.engine.build import strategies_of
 from backtests.screening.path import Step, close_times, decisions, history_start, regular
 from backtests.screening.returns import Earned, close_returns, earn
-from catalog.storage.query import panel
+from catalog.panel import panel
 from catalog.storage.store import Catalog
 from config.documents import Backtest, FixedBpsSlippage, NoSlippage
 from config.durations import interval_ns

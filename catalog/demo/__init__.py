@@ -19,12 +19,10 @@ of 1.6 a day, momentum on 20 days 2.0 +- 0.7 with 0.4 a day. The default seed ha
 nothing planted the two make -1.9 and -0.4: their fees. Slippage of 0.05 % an order leaves the
 reversal 0.5. Momentum on a week loses: yesterday, which reverts, is a seventh of it.
 
-One idea a file: ``parameters`` (what can be chosen), ``universe`` (names and exchange rules),
-``volatility`` (clusters and the hour of the day), ``factors`` (market and sectors), ``planted``
-(the recursion above), ``paths`` (five-minute prices of one instrument), ``candles`` (hours and
-days on ticks), ``funding`` (premium, mark, funding), ``streams`` (seeded randomness),
-``truth`` (what was planted, day by day, to hold against what was earned).
-``catalog.providers.demo`` puts them together. May import: config, ``catalog.instruments``, numpy.
-To add an effect, add it to ``planted`` and to its parameters, and extend the regression in
-``tests/catalog/test_demo_market.py`` that finds it again.
+``parameters`` is what can be chosen, ``universe`` names, exchange rules and random streams,
+``returns`` volatility, factors, the recursion above and price paths, ``candles`` hours and days on
+ticks, the mark price and funding, ``truth`` what was planted, day by day, to hold against what was
+earned. ``catalog.providers.demo`` puts them together. May import: config, ``catalog.instruments``,
+numpy. To add an effect, add it to ``returns.recursion`` and to the parameters, and extend the
+regression in ``tests/catalog/test_demo_market.py`` that finds it again.
 """

@@ -1,4 +1,9 @@
-"""Hourly candles on ticks and lots, and daily ones that are exactly their sum."""
+"""Candles on ticks and lots, funding, and the mark price of the demo market.
+
+Formulas: Bybit help centre, "Introduction to Funding Rate" (rate = premium + interest clamped
+against the premium) and "Mark Price Calculation" (price 1 = index times one plus the funding rate
+for the time that remains).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.demo.parameters import HOUR_NS, STEPS_PER_HOUR
-from catalog.demo.volatility import Floats
+from catalog.demo.returns import Floats, autoregression
 
 Integers = NDArray[np.int64]
 
@@ -16,8 +21,8 @@ _CENTS = 100
 
 
 @dataclass(frozen=True)
-class Candles:
-    """Candles as whole numbers of ticks, lots and cents, so that sums of them are exact.
+class TickCandles:
+    """TickCandles as whole numbers of ticks, lots and cents, so that sums of them are exact.
 
     Parameters
     ----------
@@ -50,7 +55,7 @@ def off_grid(counts: Integers, decimals: int) -> Floats:
     return values / 10.0**decimals if decimals >= 0 else values * 10.0**-decimals
 
 
-def hourly(prices: Floats, first_close_ns: int, decimals: int) -> Candles:
+def hourly(prices: Floats, first_close_ns: int, decimals: int) -> TickCandles:
     """Return hourly candles of a five-minute path, without volume.
 
     Parameters
@@ -65,7 +70,7 @@ def hourly(prices: Floats, first_close_ns: int, decimals: int) -> Candles:
     ticks = on_grid(prices, decimals)
     hours = (ticks.size - 1) // STEPS_PER_HOUR
     start, within = ticks[:-1:STEPS_PER_HOUR], ticks[1:].reshape(hours, STEPS_PER_HOUR)
-    return Candles(
+    return TickCandles(
         ts=first_close_ns + HOUR_NS * np.arange(hours, dtype=np.int64),
         open=start,
         high=np.maximum(start, within.max(axis=1)),
@@ -75,13 +80,13 @@ def hourly(prices: Floats, first_close_ns: int, decimals: int) -> Candles:
 
 
 def with_volume(
-    candles: Candles, rng: np.random.Generator, turnover: Floats, tick: int, lot: int
-) -> Candles:
+    candles: TickCandles, rng: np.random.Generator, turnover: Floats, tick: int, lot: int
+) -> TickCandles:
     """Return the candles with volume that rises with the size of the hour's return.
 
     Parameters
     ----------
-    candles : Candles
+    candles : TickCandles
         Hourly candles.
     rng : numpy.random.Generator
         The instrument's volume stream.
@@ -96,10 +101,12 @@ def with_volume(
     noise = np.exp(0.35 * rng.standard_normal(move.size) - 0.06)
     lots = on_grid(turnover * (0.5 + 0.5 * relative) * noise / middle, lot)
     cents = np.rint(off_grid(lots, lot) * middle * _CENTS).astype(np.int64)
-    return Candles(candles.ts, candles.open, candles.high, candles.low, candles.close, lots, cents)
+    return TickCandles(
+        candles.ts, candles.open, candles.high, candles.low, candles.close, lots, cents
+    )
 
 
-def daily(hours: Candles) -> Candles:
+def daily(hours: TickCandles) -> TickCandles:
     """Return the UTC days of hourly candles with volume.
 
     The listing day's candle covers the hours that traded. A day on which trading ceased before
@@ -111,11 +118,11 @@ def daily(hours: Candles) -> Candles:
     firsts = np.flatnonzero(np.diff(day[complete], prepend=-1))
     if firsts.size == 0:
         empty = np.zeros(0, dtype=np.int64)
-        return Candles(empty, empty, empty, empty, empty, empty, empty)
+        return TickCandles(empty, empty, empty, empty, empty, empty, empty)
     lasts = np.append(firsts[1:], int(complete.sum())) - 1
     assert hours.volume is not None
     assert hours.turnover is not None
-    return Candles(
+    return TickCandles(
         ts=(day[firsts] + 1) * day_ns,
         open=hours.open[firsts],
         high=np.maximum.reduceat(hours.high[complete], firsts),
@@ -124,3 +131,99 @@ def daily(hours: Candles) -> Candles:
         volume=np.add.reduceat(hours.volume[complete], firsts),
         turnover=np.add.reduceat(hours.turnover[complete], firsts),
     )
+
+
+_PERSISTENCE = 0.9
+_CROWD_HOURS = 72
+_CROWD_PAYS = 0.001
+_LARGEST_PREMIUM = 0.01
+_INTEREST_A_DAY = 0.0003
+_CLAMP = 0.0005
+_LARGEST_RATE = 0.0075
+_WICKS_IN_INDEX = 0.8
+
+
+def premium(rng: np.random.Generator, log_price: Floats, volatility: float) -> Floats:
+    """Return the premium of perp over index at each hour's end, shape (hours + 1,).
+
+    It wanders, returns to zero within hours, and leans with the crowd: the coin's return over the
+    last three days raises it by 0.1 % of that return.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        The instrument's premium stream.
+    log_price : ndarray, shape (hours + 1,)
+        Log price at each hour's end.
+    volatility : float
+        Daily idiosyncratic volatility; the wandering is 1.5 % of it.
+    """
+    wandering = 0.015 * volatility * autoregression(rng, log_price.size, _PERSISTENCE)
+    past = np.concatenate([np.full(_CROWD_HOURS, log_price[0]), log_price[:-_CROWD_HOURS]])
+    crowd = _CROWD_PAYS * (log_price - past[: log_price.size])
+    lean: Floats = np.clip(wandering + crowd, -_LARGEST_PREMIUM, _LARGEST_PREMIUM)
+    return lean
+
+
+def funding_rates(premiums: Floats, hour_of_window: int, minutes: int) -> tuple[Integers, Floats]:
+    """Return when funding is due and at what rate.
+
+    Parameters
+    ----------
+    premiums : ndarray, shape (hours,)
+        Premium at the end of each hour in which the instrument trades.
+    hour_of_window : int
+        Hours from a UTC midnight to the end of the first of those hours.
+    minutes : int
+        Funding interval, a whole number of hours.
+
+    Returns
+    -------
+    at : ndarray of int64, shape (F,)
+        Positions in ``premiums`` of the settlements.
+    rate : ndarray, shape (F,)
+        Fraction of the position's value that longs pay to shorts; rounded to 8 decimals.
+    """
+    every = minutes // 60
+    at = np.flatnonzero((hour_of_window + np.arange(premiums.size)) % every == 0)
+    total = np.concatenate([[0.0], np.cumsum(premiums)])
+    since = np.maximum(at + 1 - every, 0)
+    mean = (total[at + 1] - total[since]) / (at + 1 - since)
+    interest = _INTEREST_A_DAY * minutes / 1440.0
+    rate = mean + np.clip(interest - mean, -_CLAMP, _CLAMP)
+    return at, np.round(np.clip(rate, -_LARGEST_RATE, _LARGEST_RATE), 8)
+
+
+def mark_candles(last: TickCandles, premiums: Floats, minutes: int, decimals: int) -> TickCandles:
+    """Return the mark price's hourly candles.
+
+    Parameters
+    ----------
+    last : TickCandles
+        Hourly candles of the perp.
+    premiums : ndarray, shape (T + 1,)
+        Premium at the start of the first hour and at the end of each.
+    minutes : int
+        Funding interval.
+    decimals : int
+        Decimals of the tick.
+    """
+    hour_of_day = (last.ts // HOUR_NS) % 24
+    at, rate = funding_rates(premiums[1:], int(hour_of_day[0]), minutes)
+    known = np.zeros(last.ts.size + 1)
+    known[at + 1] = 1.0
+    newest = np.cumsum(known).astype(np.int64)
+    current = np.concatenate([[0.0], rate])[newest]
+    hours = minutes // 60
+    # Hours since the last funding, at the first hour's start and at each hour's end.
+    since = (np.concatenate([[hour_of_day[0] - 1], hour_of_day]) % hours) / hours
+    ends = np.concatenate([last.open[:1], last.close])
+    price = off_grid(ends, decimals) / (1.0 + premiums) * (1.0 + current * (1.0 - since))
+    body = on_grid(price, decimals)
+    start, end = body[:-1], body[1:]
+    above = last.high - np.maximum(last.open, last.close)
+    below = np.minimum(last.open, last.close) - last.low
+    # Index constituents do not all share one exchange's wicks.
+    high = np.maximum(start, end) + np.rint(above * _WICKS_IN_INDEX).astype(np.int64)
+    low = np.minimum(start, end) - np.rint(below * _WICKS_IN_INDEX).astype(np.int64)
+    return TickCandles(last.ts, start, high, np.maximum(low, 1), end)

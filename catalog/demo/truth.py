@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.demo import factors, paths, universe
+from catalog.demo import universe
 from catalog.demo.parameters import DAY_NS, DemoParams
+from catalog.demo.returns import Floats, draw_factors, draw_path
 from catalog.demo.universe import SECTORS
-from catalog.demo.volatility import Floats
 from catalog.instruments import instrument_id
 
 
@@ -42,7 +42,7 @@ class Truth:
 
 def truth(params: DemoParams) -> Truth:
     """Draw a demo market again and return what was planted in it."""
-    shared = factors.simulate(params)
+    shared = draw_factors(params)
     specs = universe.draw(params)
     loadings = np.zeros((len(specs), 1 + len(SECTORS)))
     for row, spec in zip(loadings, specs, strict=True):
@@ -50,6 +50,6 @@ def truth(params: DemoParams) -> Truth:
     return Truth(
         ts=params.start_ns + DAY_NS * np.arange(1, params.days + 1, dtype=np.int64),
         ids=tuple(instrument_id(spec.symbol, "LINEAR") for spec in specs),
-        drift=np.column_stack([paths.simulate(params, spec, shared).drift for spec in specs]),
+        drift=np.column_stack([draw_path(params, spec, shared).drift for spec in specs]),
         loadings=loadings,
     )

@@ -1,14 +1,14 @@
-"""Names, characters and exchange rules of the demo market's perpetuals."""
+"""Names, characters and exchange rules of the demo market's perpetuals; its random streams."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 
 from catalog.demo.parameters import DemoParams
-from catalog.demo.streams import Purpose, stream
 
 SECTORS = ("money", "platform", "finance", "meme", "infrastructure", "gaming")
 
@@ -50,7 +50,7 @@ _LOT_DECIMALS = {"BTC": 3, "ETH": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spec:
+class DemoPerp:
     """One perpetual's character and exchange rules.
 
     Parameters
@@ -104,7 +104,7 @@ class Spec:
         return f"{self.base}USDT"
 
 
-def draw(params: DemoParams) -> tuple[Spec, ...]:
+def draw(params: DemoParams) -> tuple[DemoPerp, ...]:
     """Return the perpetuals of a demo market, best known first."""
     listed, delisted = _lifetimes(params)
     return tuple(
@@ -113,7 +113,7 @@ def draw(params: DemoParams) -> tuple[Spec, ...]:
     )
 
 
-def _spec(params: DemoParams, index: int, listed: int | None, delisted: int | None) -> Spec:
+def _spec(params: DemoParams, index: int, listed: int | None, delisted: int | None) -> DemoPerp:
     rng = stream(params.seed, Purpose.UNIVERSE, index)
     age_days = 0 if listed is not None else int(rng.integers(120, 1200))
     loading = float(rng.uniform(0.6, 1.4))
@@ -131,7 +131,7 @@ def _spec(params: DemoParams, index: int, listed: int | None, delisted: int | No
         turnover = float(10 ** rng.uniform(6.3, 7.7))
         leverage = 25 if turnover > 1e7 else 12.5
     magnitude = math.floor(math.log10(price))
-    return Spec(
+    return DemoPerp(
         index=index,
         base=base,
         sector=SECTORS.index(sector),
@@ -172,3 +172,24 @@ def _lifetimes(params: DemoParams) -> tuple[dict[int, int], dict[int, int]]:
         for index, day in zip(chosen[params.listings :], at_day[params.listings :], strict=True)
     }
     return listed, delisted
+
+
+class Purpose(IntEnum):
+    """What a stream is drawn for. Never renumber: it would change every demo market."""
+
+    UNIVERSE = 1
+    MARKET = 2
+    SECTOR = 3
+    IDIOSYNCRATIC = 4
+    PREMIUM = 5
+    VOLUME = 6
+    LISTING = 7
+
+
+def stream(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:
+    """Return the stream of one purpose and one instrument (or sector).
+
+    Streams are independent, so that one instrument's path does not depend on how many others exist.
+    """
+    sequence = np.random.SeedSequence(entropy=seed, spawn_key=(int(purpose), index))
+    return np.random.Generator(np.random.PCG64(sequence))

@@ -1,35 +1,18 @@
-"""What every provider gives: an `Import`, in the catalog's own terms."""
+"""What every provider gives: an `Import`, in the catalog's own terms; and the formats there are."""
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
+import catalog.providers
 from catalog.instruments import InstrumentInfo
-
-BARS = pa.schema(
-    [
-        ("ts", pa.int64()),
-        ("open", pa.float64()),
-        ("high", pa.float64()),
-        ("low", pa.float64()),
-        ("close", pa.float64()),
-        ("volume", pa.float64()),
-        ("turnover", pa.float64()),
-    ]
-)
-"""`ts` is the candle's CLOSE, UNIX nanoseconds UTC; prices in quote, volume in base, turnover in
-quote (null where the source has none: the store then writes volume x close)."""
-
-MARKS = pa.schema(BARS.field(name) for name in ("ts", "open", "high", "low", "close"))
-"""Mark price candles, stamped as bars."""
-
-FUNDING = pa.schema([("ts", pa.int64()), ("rate", pa.float64())])
-"""`ts` as the source gave it, UNIX nanoseconds UTC (the store snaps it to the minute and keeps the
-original as ``ts_source``); `rate` is a fraction a settlement, positive when longs pay."""
+from config.errors import InputError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -40,10 +23,8 @@ class Import:
     ----------
     instruments : list of InstrumentInfo
         May be empty; the writer then infers those it doesn't know yet from their candles.
-    bars, marks : mapping of (interval, instrument id) to pyarrow.Table
-        Tables of schema `BARS` and `MARKS`, in any order of time.
-    funding : mapping of instrument id to pyarrow.Table
-        Tables of schema `FUNDING`.
+    tables : mapping of (kind, interval, instrument id) to pyarrow.Table
+        Tables of the schema that `catalog.series.KINDS` names, in any order of time.
     source : str
         What it is, in a few words: "freqtrade files", "demo market seed 7".
     source_venue : str
@@ -57,9 +38,7 @@ class Import:
     source: str
     source_venue: str
     instruments: list[InstrumentInfo] = field(default_factory=list)
-    bars: MutableMapping[tuple[str, str], pa.Table] = field(default_factory=dict)
-    marks: MutableMapping[tuple[str, str], pa.Table] = field(default_factory=dict)
-    funding: MutableMapping[str, pa.Table] = field(default_factory=dict)
+    tables: dict[tuple[str, str, str], pa.Table] = field(default_factory=dict)
     note: str = ""
     files: list[Path] = field(default_factory=list)
 
@@ -87,3 +66,36 @@ class ImportOptions:
     source_venue: str | None = None
     note: str = ""
     stamp: str = "open"
+
+
+Reader = Callable[[Sequence[Path], ImportOptions], Import | Iterator[Import]]
+
+
+def formats() -> dict[str, Reader]:
+    """Find the readers: modules of `catalog.providers` that have a function ``read``."""
+    found = {}
+    for module in pkgutil.iter_modules(catalog.providers.__path__):
+        read = getattr(importlib.import_module(f"catalog.providers.{module.name}"), "read", None)
+        if read is not None:
+            found[module.name] = read
+    return found
+
+
+def read_files(name: str, paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
+    """Read files of a format, part by part.
+
+    Raises
+    ------
+    InputError
+        When there is no such format, or a file is not what it should be.
+    """
+    known = formats()
+    if name not in known:
+        near = did_you_mean(name, known)
+        hint = f" (did you mean {near}?)" if near else ""
+        raise InputError(f"no format {name!r}; there are {', '.join(known)}{hint}")
+    parts = known[name](paths, options)
+    if isinstance(parts, Import):
+        yield parts
+    else:
+        yield from parts

@@ -20,8 +20,8 @@ import pyarrow as pa
 from nautilus_trader.core import nautilus_pyo3 as engine
 
 from catalog.instruments import InstrumentInfo
-from catalog.providers.base import BARS, FUNDING, MARKS
-from catalog.providers.bybit_instruments import info_of
+from catalog.providers.bybit_json import info_of
+from catalog.series import BARS, FUNDING, MARKS, SeriesKey
 from config.durations import bar_type, interval_ns
 from config.errors import DeskError, InputError, did_you_mean
 
@@ -101,6 +101,14 @@ class BybitHistory:
                 hint = f" (did you mean {near}?)" if near else ""
                 raise InputError(f"Bybit trades no {self.product.lower()} {symbol}{hint}")
         return [found[symbol] for symbol in symbols]
+
+    async def rows(self, info: InstrumentInfo, key: SeriesKey, start: int, end: int) -> pa.Table:
+        """Ask for the rows of a series with start < ts <= end (UNIX nanoseconds)."""
+        if key.kind == "bars":
+            return await self.klines(info, key.interval, start, end)
+        if key.kind == "mark":
+            return await self.marks(info, key.interval, start, end)
+        return await self.funding(info, start, end)
 
     async def klines(self, info: InstrumentInfo, interval: str, start: int, end: int) -> pa.Table:
         """Ask for candles with start < close <= end (UNIX nanoseconds).

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ import numpy as np
 import pyarrow as pa
 
 from catalog.instruments import InstrumentInfo, instrument_id
-from catalog.providers.base import BARS, FUNDING, MARKS, Import, ImportOptions
-from catalog.providers.bybit_instruments import info_of
+from catalog.providers.base import Import, ImportOptions
 from catalog.providers.files import find, infer_interval
+from catalog.series import BARS, FUNDING, KINDS, MARKS
 from config.durations import interval_ns
 from config.errors import InputError
 
@@ -72,9 +73,6 @@ def _part(where: str, answer: dict[str, Any], path: Path, options: ImportOptions
         source_venue=options.source_venue or "bybit",
         note=options.note,
         files=[path],
-        bars={},
-        marks={},
-        funding={},
     )
     if not rows:
         return part
@@ -113,7 +111,7 @@ def _funding(part: Import, category: str, rows: list[dict[str, str]]) -> None:
     for symbol, pairs in by_symbol.items():
         stamps, rates = zip(*pairs, strict=True)
         table = pa.table([pa.array(stamps), pa.array(rates)], schema=FUNDING)
-        part.funding[instrument_id(symbol, category)] = table
+        part.tables["funding", "", instrument_id(symbol, category)] = table
 
 
 def _candles(
@@ -135,10 +133,69 @@ def _candles(
     closes = opens + interval_ns(interval)
     done = closes <= int(told_ms) * MS if isinstance(told_ms, int) else np.ones(len(rows), bool)
     columns = [pa.array(closes[done]), *(pa.array(c) for c in numbers[done, 1:].T)]
-    key = (interval, instrument_id(symbol, category))
-    if width == 7:
-        part.bars[key] = pa.table(columns, schema=BARS)
-    elif width == 5:
-        part.marks[key] = pa.table(columns, schema=MARKS)
-    else:
+    kind = {len(BARS): "bars", len(MARKS): "mark"}.get(width)
+    if kind is None:
         raise ValueError(f"{width} columns")
+    key = (kind, interval, instrument_id(symbol, category))
+    part.tables[key] = pa.table(columns, schema=KINDS[kind].given)
+
+
+def info_of(row: dict[str, Any], category: str) -> InstrumentInfo | None:
+    """Read a row.
+
+    Parameters
+    ----------
+    row : dict
+        An element of ``result.list``.
+    category : str
+        ``LINEAR`` or ``SPOT``.
+
+    Returns
+    -------
+    InstrumentInfo, optional
+        None for dated futures. The maintenance margin is half of the initial one at the highest
+        leverage: that is Bybit's first risk tier, which instruments-info itself does not tell.
+
+    Raises
+    ------
+    KeyError, ValueError
+        When the row is not what Bybit v5 sends.
+    """
+    lots, prices = row["lotSizeFilter"], row["priceFilter"]
+    shared: dict[str, Any] = {
+        "id": instrument_id(row["symbol"], category),
+        "symbol": row["symbol"],
+        "product": category,
+        "base": row["baseCoin"],
+        "quote": row["quoteCoin"],
+        "tick": prices["tickSize"],
+        "min_qty": lots["minOrderQty"],
+        "source": "bybit instruments-info",
+    }
+    if category == "SPOT":
+        return InstrumentInfo(
+            **shared,
+            settle=row["quoteCoin"],
+            lot=lots["basePrecision"],
+            min_notional=lots["minOrderAmt"],
+            max_qty=lots.get("maxLimitOrderQty") or lots.get("maxOrderQty"),
+            max_leverage="1",
+            maintenance_margin="0",
+            funding_minutes=0,
+        )
+    if row["contractType"] != "LinearPerpetual":
+        return None
+    leverage = row["leverageFilter"]["maxLeverage"]
+    ends = int(row.get("deliveryTime") or 0)
+    return InstrumentInfo(
+        **shared,
+        settle=row["settleCoin"],
+        lot=lots["qtyStep"],
+        min_notional=lots.get("minNotionalValue") or "5",
+        max_qty=lots["maxOrderQty"],
+        max_leverage=leverage,
+        maintenance_margin=f"{(Decimal('0.5') / Decimal(leverage)).normalize():f}",
+        funding_minutes=int(row["fundingInterval"]),
+        listed_ns=int(row["launchTime"]) * MS,
+        delisted_ns=ends * MS if ends else None,
+    )

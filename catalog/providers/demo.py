@@ -10,20 +10,19 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 
-from catalog.demo import candles, factors, funding, paths, universe
-from catalog.demo.candles import Candles, off_grid
+from catalog.demo import candles, universe
+from catalog.demo.candles import TickCandles, off_grid
 from catalog.demo.parameters import (
     DAY_NS,
     HOUR_NS,
     STEPS_PER_HOUR,
     DemoParams,
 )
-from catalog.demo.paths import Path
-from catalog.demo.streams import Purpose, stream
-from catalog.demo.universe import Spec
-from catalog.demo.volatility import Floats
+from catalog.demo.returns import Floats, PricePath, draw_factors, draw_path
+from catalog.demo.universe import DemoPerp, Purpose, stream
 from catalog.instruments import InstrumentInfo, instrument_id
-from catalog.providers.base import BARS, FUNDING, MARKS, Import
+from catalog.providers.base import Import
+from catalog.series import BARS, FUNDING, MARKS
 
 __all__ = ["DemoParams", "generate"]
 
@@ -48,26 +47,24 @@ def generate(params: DemoParams | None = None) -> Import:
         ``params.days`` days. Equal parameters give equal bytes.
     """
     params = params or DemoParams()
-    shared = factors.simulate(params)
+    shared = draw_factors(params)
     instruments: list[InstrumentInfo] = []
-    bars: dict[tuple[str, str], pa.Table] = {}
-    marks: dict[tuple[str, str], pa.Table] = {}
-    rates: dict[str, pa.Table] = {}
+    tables: dict[tuple[str, str, str], pa.Table] = {}
     for spec in universe.draw(params):
-        path = paths.simulate(params, spec, shared)
+        path = draw_path(params, spec, shared)
         first, last = _lifetime(params, spec)
         rng = stream(params.seed, Purpose.PREMIUM, spec.index)
-        premium = funding.premium(rng, path.log_price[::STEPS_PER_HOUR], spec.volatility)
+        premium = candles.premium(rng, path.log_price[::STEPS_PER_HOUR], spec.volatility)
         perp = _info(params, spec, "LINEAR")
         hours = _hours(params, spec, path, path.log_price, 1.0)
         instruments.append(perp)
-        bars["1h", perp.id] = _table(hours, spec)
-        bars["1d", perp.id] = _table(candles.daily(hours), spec)
+        tables["bars", "1h", perp.id] = _table(hours, spec)
+        tables["bars", "1d", perp.id] = _table(candles.daily(hours), spec)
         alive = premium[first : last + 1]
-        mark = funding.mark(hours, alive, spec.funding_minutes, spec.tick_decimals)
-        marks["1h", perp.id] = _table(mark, spec)
-        at, rate = funding.rates(alive[1:], (first + 1) % 24, spec.funding_minutes)
-        rates[perp.id] = pa.table([hours.ts[at], rate], schema=FUNDING)
+        mark = candles.mark_candles(hours, alive, spec.funding_minutes, spec.tick_decimals)
+        tables["mark", "1h", perp.id] = _table(mark, spec)
+        at, rate = candles.funding_rates(alive[1:], (first + 1) % 24, spec.funding_minutes)
+        tables["funding", "", perp.id] = pa.table([hours.ts[at], rate], schema=FUNDING)
         if spec.index < params.spots:
             spot = _info(params, spec, "SPOT")
             grid = np.arange(path.log_price.size) / STEPS_PER_HOUR
@@ -76,15 +73,13 @@ def generate(params: DemoParams | None = None) -> Import:
                 params, spec, path, path.log_price - np.log1p(lift), _SPOT_SHARE_OF_TURNOVER
             )
             instruments.append(spot)
-            bars["1h", spot.id] = _table(hours, spec)
-            bars["1d", spot.id] = _table(candles.daily(hours), spec)
+            tables["bars", "1h", spot.id] = _table(hours, spec)
+            tables["bars", "1d", spot.id] = _table(candles.daily(hours), spec)
     return Import(
         source=f"demo market seed {params.seed}",
         source_venue="simulated",
         instruments=instruments,
-        bars=bars,
-        marks=marks,
-        funding=rates,
+        tables=tables,
         note=(
             "Invented prices; names of real coins are labels only. Planted: "
             f"reversal {params.reversal:g}, momentum {params.momentum:g} "
@@ -93,13 +88,15 @@ def generate(params: DemoParams | None = None) -> Import:
     )
 
 
-def _lifetime(params: DemoParams, spec: Spec) -> tuple[int, int]:
+def _lifetime(params: DemoParams, spec: DemoPerp) -> tuple[int, int]:
     """Hours since the window's start at which trading begins and ends."""
     last = params.hours if spec.delisted_hour is None else spec.delisted_hour
     return spec.listed_hour or 0, last
 
 
-def _hours(params: DemoParams, spec: Spec, path: Path, log_price: Floats, share: float) -> Candles:
+def _hours(
+    params: DemoParams, spec: DemoPerp, path: PricePath, log_price: Floats, share: float
+) -> TickCandles:
     """Hourly candles of the hours that the instrument trades; `share` of the perp's turnover."""
     first, last = _lifetime(params, spec)
     steps = slice(first * STEPS_PER_HOUR, last * STEPS_PER_HOUR + 1)
@@ -114,7 +111,7 @@ def _hours(params: DemoParams, spec: Spec, path: Path, log_price: Floats, share:
     )
 
 
-def _table(what: Candles, spec: Spec) -> pa.Table:
+def _table(what: TickCandles, spec: DemoPerp) -> pa.Table:
     prices = [
         off_grid(ticks, spec.tick_decimals)
         for ticks in (what.open, what.high, what.low, what.close)
@@ -125,7 +122,7 @@ def _table(what: Candles, spec: Spec) -> pa.Table:
     return pa.table([what.ts, *prices, *traded], schema=BARS)
 
 
-def _info(params: DemoParams, spec: Spec, product: str) -> InstrumentInfo:
+def _info(params: DemoParams, spec: DemoPerp, product: str) -> InstrumentInfo:
     first, last = _lifetime(params, spec)
     perp = product == "LINEAR"
     lot = _step(spec.lot_decimals)
@@ -151,7 +148,7 @@ def _info(params: DemoParams, spec: Spec, product: str) -> InstrumentInfo:
     )
 
 
-def _maintenance_margin(spec: Spec) -> str:
+def _maintenance_margin(spec: DemoPerp) -> str:
     return str((Decimal("0.5") / Decimal(spec.leverage)).quantize(Decimal("0.0001")))
 
 

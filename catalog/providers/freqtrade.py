@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.feather
 
 from catalog.instruments import instrument_id
-from catalog.providers.base import BARS, FUNDING, MARKS, Import, ImportOptions
+from catalog.providers.base import Import, ImportOptions
 from catalog.providers.files import column, find, floats, plain_symbol, stamps_ns, venue_of
+from catalog.series import KINDS, PRICES
 from config.durations import INTERVALS
 from config.errors import InputError
 
@@ -114,21 +115,12 @@ def _read_file(path: Path, name: Name, options: ImportOptions, note: str) -> Imp
         source_venue=options.source_venue or venue_of(path),
         note=note,
         files=[path],
-        bars={},
-        marks={},
-        funding={},
     )
-    prices = ("open", "high", "low", "close")
-    if name.kind == "funding":
-        rates = pa.table([pa.array(stamps), *numbers(("open",))], schema=FUNDING)
-        part.funding[instrument] = rates
-        return part
-    closes = pa.array(stamps + INTERVALS[name.interval])
-    if name.kind == "mark":
-        marks = pa.table([closes, *numbers(prices)], schema=MARKS)
-        part.marks[name.interval, instrument] = marks
-        return part
-    turnover = pa.nulls(len(stamps), pa.float64())
-    columns = [closes, *numbers((*prices, "volume")), turnover]
-    part.bars[name.interval, instrument] = pa.table(columns, schema=BARS)
+    columns = {"funding": ("open",), "mark": PRICES, "bars": (*PRICES, "volume")}[name.kind]
+    interval = "" if name.kind == "funding" else name.interval
+    stamps = stamps + (INTERVALS[interval] if interval else 0)
+    given = [pa.array(stamps), *numbers(columns)]
+    if name.kind == "bars":
+        given.append(pa.nulls(len(stamps), pa.float64()))
+    part.tables[name.kind, interval, instrument] = pa.table(given, schema=KINDS[name.kind].given)
     return part

@@ -17,7 +17,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from catalog.instruments import instrument_id
-from catalog.providers.base import BARS, FUNDING, MARKS, Import, ImportOptions
+from catalog.providers.base import Import, ImportOptions
 from catalog.providers.files import (
     column,
     find,
@@ -28,6 +28,7 @@ from catalog.providers.files import (
     stamps_ns,
     venue_of,
 )
+from catalog.series import FUNDING, KINDS, PRICES
 from config.durations import interval_ns
 from config.errors import InputError
 
@@ -36,7 +37,6 @@ DATES = ("date", "datetime", "timestamp", "time", "open_time", "ts")
 SYMBOLS = ("symbol", "pair", "instrument", "ticker")
 RATES = ("funding_rate", "fundingrate", "rate")
 TURNOVERS = ("turnover", "quote_volume", "quote_asset_volume", "turnover_approx")
-PRICES = ("open", "high", "low", "close")
 
 
 def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
@@ -58,9 +58,6 @@ def _read_file(path: Path, options: ImportOptions) -> Import:
         source_venue=options.source_venue or venue_of(path),
         note=options.note,
         files=[path],
-        bars={},
-        marks={},
-        funding={},
     )
     product = options.product or ("SPOT" if "_spot_" in path.name else "LINEAR")
     stamps = stamps_ns(column(table, DATES, path, "the date"), path)
@@ -70,7 +67,7 @@ def _read_file(path: Path, options: ImportOptions) -> Import:
         rate = floats(rates, "funding_rate", path)
         whole = pa.table([stamps, rate.combine_chunks()], schema=FUNDING)
         for symbol, rows in rows_of.items():
-            part.funding[instrument_id(symbol, product)] = whole.take(rows)
+            part.tables["funding", "", instrument_id(symbol, product)] = whole.take(rows)
         return part
     candles = {name: floats(column(table, (name,), path, name), name, path) for name in PRICES}
     volume = optional(table, ("volume",))
@@ -89,9 +86,9 @@ def _read_file(path: Path, options: ImportOptions) -> Import:
         interval = options.interval or infer_interval(own, path)
         shift = interval_ns(interval) if options.stamp == "open" else 0
         values = [pa.array(own + shift), *(c.take(rows) for c in columns)]
-        target = part.marks if mark else part.bars
-        key = (interval, instrument_id(symbol, product))
-        target[key] = pa.table(values, schema=MARKS if mark else BARS)
+        kind = "mark" if mark else "bars"
+        key = (kind, interval, instrument_id(symbol, product))
+        part.tables[key] = pa.table(values, schema=KINDS[kind].given)
     return part
 
 

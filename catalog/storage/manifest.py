@@ -13,7 +13,6 @@ from catalog.instruments import InstrumentInfo
 from config.errors import DeskError
 
 FORMAT = 1
-KINDS = ("bars", "mark", "funding")
 
 
 class FileFact(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,18 +95,6 @@ def read_manifest(path: Path) -> Manifest:
     if manifest.format != FORMAT:
         raise DeskError(f"{path}: format {manifest.format}, but this perpdesk reads {FORMAT}")
     return manifest
-
-
-def relpath(kind: str, interval: str, instrument: str) -> str:
-    """Place of a raw file below ``raw/``: ``bars/1h/BTCUSDT-LINEAR.BYBIT.parquet``."""
-    folder = kind if kind == "funding" else f"{kind}/{interval}"
-    return f"{folder}/{instrument}.parquet"
-
-
-def parse_relpath(path: str) -> tuple[str, str, str]:
-    """Give back (kind, interval, instrument id); the interval of funding is empty."""
-    parts = path.removesuffix(".parquet").split("/")
-    return (parts[0], "", parts[1]) if len(parts) == 2 else (parts[0], parts[1], parts[2])
 
 
 def content_hash(table: pa.Table) -> str:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from catalog.providers.base import BARS, FUNDING, MARKS
-from config.errors import InputError
+from config.errors import DeskError
 
 ROW_GROUP = 2048
 """Rows a row group: what a slice of the window decodes too much stays small."""
-
-MINUTE_NS = 60_000_000_000
-
-STORED_FUNDING = pa.schema([("ts", pa.int64()), ("ts_source", pa.int64()), ("rate", pa.float64())])
-"""Funding as stored: `ts` snapped to the nearest minute, `ts_source` as the source stamped it."""
-
-SCHEMAS = {"bars": BARS, "mark": MARKS, "funding": STORED_FUNDING}
 
 
 class Merged(NamedTuple):
@@ -49,54 +43,6 @@ def write(table: pa.Table, path: Path) -> None:
             **dict.fromkeys(stamps, "DELTA_BINARY_PACKED"),
         },
     )
-
-
-def normalize(kind: str, table: pa.Table, where: str) -> pa.Table:
-    """Bring a provider's table into the stored form (not yet sorted).
-
-    Parameters
-    ----------
-    kind : str
-        ``bars``, ``mark`` or ``funding``.
-    table : pyarrow.Table
-        Of schema `BARS`, `MARKS` or `FUNDING`; other columns are dropped.
-    where : str
-        Named in errors.
-
-    Raises
-    ------
-    InputError
-        When a column is missing, or a stamp, price, volume or rate is null or not finite.
-    """
-    wanted = FUNDING if kind == "funding" else SCHEMAS[kind]
-    missing = [n for n in wanted.names if n not in table.column_names and n != "turnover"]
-    if missing:
-        raise InputError(f"{where}: no column {', '.join(missing)}; there is {table.column_names}")
-    if kind == "bars":
-        table = _with_turnover(table)
-    table = table.select(wanted.names).cast(wanted).combine_chunks()
-    for name in wanted.names:
-        column = table.column(name)
-        finite = column.null_count == 0 and (
-            column.type != pa.float64() or bool(np.isfinite(column.to_numpy()).all())
-        )
-        if not finite:
-            raise InputError(f"{where}: column {name} has a null or a number that is not finite")
-    if kind == "funding":
-        source = table.column("ts").to_numpy()
-        snapped = (source + MINUTE_NS // 2) // MINUTE_NS * MINUTE_NS
-        columns = [pa.array(snapped), pa.array(source), table.column("rate")]
-        return pa.Table.from_arrays(columns, schema=STORED_FUNDING)
-    return table
-
-
-def _with_turnover(table: pa.Table) -> pa.Table:
-    worth = pc.multiply(table.column("volume"), table.column("close"))
-    if "turnover" not in table.column_names:
-        return table.append_column("turnover", worth)
-    told = table.column("turnover").cast(pa.float64())
-    index = table.column_names.index("turnover")
-    return table.set_column(index, "turnover", pc.coalesce(told, worth))
 
 
 def merge(old: pa.Table | None, new: pa.Table) -> Merged:
@@ -147,3 +93,94 @@ def _rows_differ(table: pa.Table, left: np.ndarray, right: np.ndarray) -> np.nda
         values = table.column(name).to_numpy()
         differs |= values[left] != values[right]
     return differs
+
+
+KEPT_GROUPS = 512
+"""Row groups kept decoded, at most some 60 MB: a run over 300 instruments then decodes each once,
+since the next slice begins in the group in which the last one ended."""
+
+
+class Footer(NamedTuple):
+    """A file's metadata, and the first and last ts of each row group."""
+
+    metadata: pq.FileMetaData
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+
+
+class RawFiles:
+    """Ranges of the raw files of one catalog version.
+
+    Parameters
+    ----------
+    folder : Path
+        The version's ``raw`` folder; its files don't change.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._footers: dict[str, Footer] = {}
+        self._groups: OrderedDict[tuple[str, int], pa.Table] = OrderedDict()
+
+    def range(self, path: str, start_ns: int, end_ns: int) -> pa.Table:
+        """Read the rows of a file with start < ts <= end, sorted by ts, in one chunk.
+
+        Parameters
+        ----------
+        path : str
+            Relative to the folder.
+        start_ns, end_ns : int
+            UNIX nanoseconds.
+        """
+        footer = self._footer(path)
+        begin = int(np.searchsorted(footer.last, start_ns, side="right"))
+        stop = int(np.searchsorted(footer.first, end_ns, side="right"))
+        if begin >= stop:
+            return footer.metadata.schema.to_arrow_schema().empty_table()
+        parts = [self._group(path, index) for index in range(begin, stop)]
+        table = parts[0] if len(parts) == 1 else pa.concat_tables(parts).combine_chunks()
+        stamps = table.column("ts").to_numpy()
+        low, high = np.searchsorted(stamps, [start_ns, end_ns], side="right")
+        return table.slice(int(low), int(high - low))
+
+    def _footer(self, path: str) -> Footer:
+        if path not in self._footers:
+            metadata = self._told(path, lambda: pq.read_metadata(self._folder / path))
+            column = metadata.schema.to_arrow_schema().get_field_index("ts")
+            groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
+            ends = [group.column(column).statistics for group in groups]
+            self._footers[path] = Footer(
+                metadata,
+                np.array([end.min for end in ends], dtype=np.int64),
+                np.array([end.max for end in ends], dtype=np.int64),
+            )
+        return self._footers[path]
+
+    def _group(self, path: str, index: int) -> pa.Table:
+        key = (path, index)
+        table = self._groups.get(key)
+        if table is None:
+            table = self._told(path, lambda: self._read_group(path, index))
+            self._groups[key] = table
+            if len(self._groups) > KEPT_GROUPS:
+                self._groups.popitem(last=False)
+        else:
+            self._groups.move_to_end(key)
+        return table
+
+    def _read_group(self, path: str, index: int) -> pa.Table:
+        metadata = self._footers[path].metadata
+        with pq.ParquetFile(self._folder / path, metadata=metadata) as file:
+            return file.read_row_group(index, use_threads=False)
+
+    def _told[Made](self, path: str, read: Callable[[], Made]) -> Made:
+        """Read; a file that is gone or damaged is told in words, with the way out."""
+        try:
+            return read()
+        except (OSError, pa.ArrowException) as error:
+            gone = isinstance(error, FileNotFoundError)
+            raise DeskError(
+                f"{self._folder / path}: {'is missing' if gone else f'cannot be read: {error}'}; "
+                "was the catalog changed by hand? `perpdesk catalog check` lists what is wrong, "
+                "importing the data again mends it"
+            ) from error

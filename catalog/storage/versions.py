@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import shutil
 from pathlib import Path
+from types import TracebackType
 from typing import IO
 
 from config.errors import DeskError, InputError
@@ -53,3 +56,115 @@ def hold_current(path: Path) -> tuple[int, IO[bytes]]:
         fcntl.flock(file, fcntl.LOCK_SH)
         return version, file
     raise DeskError(f"{path}: the catalog is being rewritten all the time")
+
+
+LOCK = ".lock"
+STAGED = ".staged"
+
+
+class Stage:
+    """A new version in the making; one writer at a time.
+
+    Use it as a context manager: leaving without `publish` throws the staged files away.
+
+    Parameters
+    ----------
+    path : Path
+        The catalog's folder; made if missing.
+
+    Raises
+    ------
+    DeskError
+        When another writer is at work.
+
+    Attributes
+    ----------
+    base : Path, optional
+        Folder of the version that stands now.
+    folder : Path
+        Where the new files go.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        (path / VERSIONS).mkdir(parents=True, exist_ok=True)
+        self._lock: IO[str] = (path / LOCK).open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise DeskError(f"{path}: another import is writing here; wait for it") from None
+        version = current_version(path)
+        self.version = (version or 0) + 1
+        self.base = None if version is None else path / VERSIONS / str(version)
+        _sweep(path, version)
+        self.folder = path / VERSIONS / f"{self.version}{STAGED}"
+        self.folder.mkdir()
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.close()
+
+    def link(self, relative: str) -> None:
+        """Take one file of the standing version over, without copying where that is possible."""
+        assert self.base is not None
+        target = self.folder / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(self.base / relative, target)
+        except OSError:
+            # Some file systems have no hard links.
+            shutil.copy2(self.base / relative, target)
+
+    def publish(self) -> None:
+        """Make the staged files the current version, then remove what no reader holds."""
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                file = Path(folder) / name
+                if file.stat().st_nlink == 1:
+                    _sync(file)
+            _sync(Path(folder))
+        os.rename(self.folder, self.path / VERSIONS / str(self.version))
+        _sync(self.path / VERSIONS)
+        pointer = self.path / f"{CURRENT}{STAGED}"
+        pointer.write_text(f"{self.version}\n")
+        _sync(pointer)
+        os.replace(pointer, self.path / CURRENT)
+        _sync(self.path)
+        _sweep(self.path, self.version)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(path: Path, current: int | None) -> None:
+    """Remove what killed writers left, and old versions but the one before, unless held."""
+    for folder in (path / VERSIONS).iterdir():
+        old = folder.name.isdigit() and current is not None and int(folder.name) < current - 1
+        left = not folder.name.isdigit() or current is None or int(folder.name) > current
+        if left or (old and not _held(folder)):
+            shutil.rmtree(folder)
+
+
+def _held(version: Path) -> bool:
+    try:
+        with (version / INDEX).open("rb") as index:
+            fcntl.flock(index, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False

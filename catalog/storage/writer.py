@@ -11,23 +11,22 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from catalog.engine import write_bars
 from catalog.inference import infer_from_series
 from catalog.instruments import InstrumentInfo
 from catalog.providers.base import Import
+from catalog.series import KINDS, SeriesKey
 from catalog.storage import raw
-from catalog.storage.arrow import write_bars
 from catalog.storage.manifest import (
     FileFact,
     Manifest,
     Provenance,
     fact_of,
-    parse_relpath,
     read_manifest,
-    relpath,
     source_file,
 )
-from catalog.storage.staging import Stage
-from catalog.storage.versions import INDEX
+from catalog.storage.store import Catalog
+from catalog.storage.versions import INDEX, Stage
 from config.durations import bar_type, interval_ns
 from config.errors import InputError
 
@@ -90,12 +89,8 @@ class CatalogWriter:
     def add(self, part: Import) -> None:
         """Take over a provider's whole `Import`, provenance included."""
         self.add_instruments(part.instruments)
-        for (interval, instrument), table in part.bars.items():
-            self.add_bars(interval, instrument, table)
-        for (interval, instrument), table in part.marks.items():
-            self.add_mark(interval, instrument, table)
-        for instrument, table in part.funding.items():
-            self.add_funding(instrument, table)
+        for key, table in part.tables.items():
+            self.add_rows(*key, table)
         self.provenance(part.source, part.source_venue, part.note, part.files)
 
     def add_instruments(self, instruments: Iterable[InstrumentInfo]) -> None:
@@ -105,20 +100,6 @@ class CatalogWriter:
             if known is None or known.inferred or not info.inferred:
                 self._told[info.id] = info
 
-    def add_bars(self, interval: str, instrument: str, table: pa.Table) -> None:
-        """Merge candles (schema `BARS`) of one instrument."""
-        interval_ns(interval)
-        self._merge("bars", interval, instrument, table)
-
-    def add_mark(self, interval: str, instrument: str, table: pa.Table) -> None:
-        """Merge mark price candles (schema `MARKS`) of one instrument."""
-        interval_ns(interval)
-        self._merge("mark", interval, instrument, table)
-
-    def add_funding(self, instrument: str, table: pa.Table) -> None:
-        """Merge settlements (schema `FUNDING`) of one instrument; stamps snap to the minute."""
-        self._merge("funding", "", instrument, table)
-
     def provenance(
         self, source: str, source_venue: str, note: str = "", files: Iterable[Path] = ()
     ) -> None:
@@ -126,11 +107,28 @@ class CatalogWriter:
         self._words = {"source": source, "source_venue": source_venue, "note": note}
         self._read.update(dict.fromkeys(files))
 
-    def _merge(self, kind: str, interval: str, instrument: str, table: pa.Table) -> None:
+    def add_rows(self, kind: str, interval: str, instrument: str, table: pa.Table) -> None:
+        """Merge rows of one series.
+
+        Parameters
+        ----------
+        kind : str
+            A key of `catalog.series.KINDS`.
+        interval : str
+            Of candles; empty for a kind that has none.
+        instrument : str
+            Its id.
+        table : pyarrow.Table
+            Of the schema that the kind says a provider gives.
+        """
         if "/" in instrument or not instrument.isascii():
             raise InputError(f"instrument id {instrument!r} must be ASCII and hold no slash")
-        path = relpath(kind, interval, instrument)
-        new = raw.normalize(kind, table, path.removesuffix(".parquet"))
+        series = KINDS[kind]
+        if series.by_interval:
+            interval_ns(interval)
+        key = SeriesKey(kind, interval, instrument)
+        path = key.path
+        new = series.normalize(table, path.removesuffix(".parquet"))
         if new.num_rows == 0:
             return
         fact = self._files.get(path) or self._old.files.get(path)
@@ -144,8 +142,7 @@ class CatalogWriter:
         if changes == 0:
             return
         self._replaced += merged.replaced
-        group = kind if kind == "funding" else f"{kind}/{interval}"
-        self._rows[group] = self._rows.get(group, 0) + changes
+        self._rows[key.group] = self._rows.get(key.group, 0) + changes
         self._touched.add(instrument)
         raw.write(merged.table, self._stage.folder / "raw" / path)
         self._files[path] = fact_of(merged.table)
@@ -204,12 +201,12 @@ class CatalogWriter:
         }
         paths: dict[str, list[str]] = {name: [] for name in unsure}
         for path in files:
-            name = parse_relpath(path)[2]
+            name = SeriesKey.of_path(path).instrument
             if name in unsure:
                 paths[name].append(path)
         source = self._words.get("source", "unknown")
         for name in sorted(unsure):
-            series = ((*parse_relpath(path)[:2], self._table(path)) for path in paths[name])
+            series = ((SeriesKey.of_path(path), self._table(path)) for path in paths[name])
             known[name] = infer_from_series(name, series, source)
         return known
 
@@ -221,23 +218,60 @@ class CatalogWriter:
     ) -> None:
         """Write the Nautilus files of changed series and precisions, link the others."""
         for path in files:
-            kind, interval, name = parse_relpath(path)
-            if kind != "bars":
+            kind, interval, name = SeriesKey.of_path(path)
+            if not KINDS[kind].engine:
                 continue
             info, before = instruments[name], self._old.instruments.get(name)
             same = before is not None and (info.price_precision, info.size_precision) == (
                 before.price_precision,
                 before.size_precision,
             )
-            series = bar_type(name, interval)
             if path in self._files or not same:
                 table = self._table(path)
                 try:
-                    write_bars(self._stage.folder / "nautilus", table, info, series)
+                    write_bars(self._stage.folder / "nautilus", table, info, interval)
                 except ValueError as error:
                     raise InputError(f"{path}: {error}") from error
             else:
                 assert self._stage.base is not None
-                folder = self._stage.base / "nautilus" / "data" / "bar" / series
+                folder = self._stage.base / "nautilus" / "data" / "bar" / bar_type(name, interval)
                 for file in folder.iterdir():
                     self._stage.link(str(file.relative_to(self._stage.base)))
+
+
+def rebuild(path: Path) -> int:
+    """Write all Nautilus files again, as a new version of the catalog; the raw files stay.
+
+    Parameters
+    ----------
+    path : Path
+        The catalog's folder.
+
+    Returns
+    -------
+    int
+        Series written.
+
+    Raises
+    ------
+    InputError
+        When there is no catalog.
+    DeskError
+        When another writer is at work.
+    """
+    Catalog(path)
+    with Stage(path) as stage:
+        assert stage.base is not None
+        manifest = read_manifest(stage.base / INDEX)
+        series = 0
+        for name in manifest.files:
+            stage.link(f"raw/{name}")
+            kind, interval, instrument = SeriesKey.of_path(name)
+            if KINDS[kind].engine:
+                table = pq.read_table(stage.base / "raw" / name, partitioning=None)
+                info = manifest.instruments[instrument]
+                write_bars(stage.folder / "nautilus", table, info, interval)
+                series += 1
+        (stage.folder / INDEX).write_bytes((stage.base / INDEX).read_bytes())
+        stage.publish()
+    return series

@@ -23,7 +23,7 @@ import aiohttp
 from yarl import URL
 
 from catalog.instruments import InstrumentInfo
-from catalog.providers.bybit_instruments import info_of
+from catalog.providers.bybit_json import info_of
 from config.errors import DeskError
 from live_nodes.bybit.facts import (
     MARGIN_MODES,

@@ -54,7 +54,7 @@ def drill_command(
 
     from rich.console import Console
 
-    from catalog.progress import pieces
+    from catalog.show import pieces
     from config.validate import checked
     from live_nodes.drill.rows import Row
     from live_nodes.drill.run import WORLDS, count_of, drill

@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping
 
 from backtests.engine.build import signal_intervals
 from catalog.instruments import InstrumentInfo
-from catalog.panel import Panel
+from catalog.panel import Panel, one_below_another, side_by_side
 from catalog.providers.bybit_http import BybitHistory
-from catalog.storage.query import one_below_another, side_by_side
 from config.durations import interval_ns
 from config.errors import GateRefused
 from strategies.base import DeskStrategy

@@ -12,7 +12,7 @@ from nautilus_trader.model.enums import AggressorSide, BookType, OrderSide
 from nautilus_trader.model.identifiers import TradeId
 
 from actors.records.prices import CachePrices
-from catalog.instruments import to_nautilus
+from catalog.engine import to_nautilus
 from tests.builders_engine import A, info
 
 INSTRUMENT = to_nautilus(info(A), Decimal(0), Decimal(0))

@@ -40,9 +40,7 @@ def cut_off(market: Import, cut: int) -> Import:
         source=market.source,
         source_venue=market.source_venue,
         instruments=known,
-        bars={key: before(table) for key, table in market.bars.items() if key[1] in ids},
-        marks={key: before(table) for key, table in market.marks.items() if key[1] in ids},
-        funding={name: before(t) for name, t in market.funding.items() if name in ids},
+        tables={key: before(table) for key, table in market.tables.items() if key[2] in ids},
         note=market.note,
     )
 
@@ -83,9 +81,11 @@ def another_future(market: Import, cut: int, seed: int) -> Import:
         source=market.source,
         source_venue=market.source_venue,
         instruments=[_without_future(info, cut) for info in known],
-        bars={key: changed(t, key[1]) for key, t in market.bars.items() if key[1] in places},
-        marks={key: changed(t, key[1]) for key, t in market.marks.items() if key[1] in places},
-        funding={name: other_rates(t) for name, t in market.funding.items() if name in places},
+        tables={
+            key: other_rates(table) if key[0] == "funding" else changed(table, key[2])
+            for key, table in market.tables.items()
+            if key[2] in places
+        },
         note=market.note,
     )
 

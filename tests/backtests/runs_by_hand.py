@@ -139,27 +139,29 @@ def uneven(market: Import) -> Import:
     return dataclasses.replace(
         market,
         instruments=infos,
-        bars={key: on_ticks(table, steps[key[1]]) for key, table in market.bars.items()},
-        marks={key: on_ticks(table, steps[key[1]]) for key, table in market.marks.items()},
+        tables={
+            key: table if key[0] == "funding" else on_ticks(table, steps[key[2]])
+            for key, table in market.tables.items()
+        },
     )
 
 
 def with_holes(market: Import) -> Import:
     """Return the market without one hour in twenty, and silent once for one to three days."""
     random = np.random.default_rng(5)
-    bars, marks = dict(market.bars), dict(market.marks)
+    tables = dict(market.tables)
     for info in market.instruments:
-        hours = market.bars["1h", info.id].column("ts").to_numpy()
+        hours = market.tables["bars", "1h", info.id].column("ts").to_numpy()
         begins = int(random.choice(hours[len(hours) // 4 : len(hours) // 2]))
         silent = begins, begins + int(random.integers(24, 72)) * HOUR
-        for group, size, share in ((bars, "1h", 0.05), (marks, "1h", 0.05), (bars, "1d", 0.0)):
-            if (size, info.id) not in group:  # Spot pairs have no marks.
+        for kind, size, share in (("bars", "1h", 0.05), ("mark", "1h", 0.05), ("bars", "1d", 0.0)):
+            if (kind, size, info.id) not in tables:  # Spot pairs have no marks.
                 continue
-            table = group[size, info.id]
+            table = tables[kind, size, info.id]
             ts = table.column("ts").to_numpy()
             keep_row = (random.random(len(ts)) >= share) & ((ts < silent[0]) | (ts > silent[1]))
-            group[size, info.id] = table.filter(pa.array(keep_row))
-    return dataclasses.replace(market, bars=bars, marks=marks)
+            tables[kind, size, info.id] = table.filter(pa.array(keep_row))
+    return dataclasses.replace(market, tables=tables)
 
 
 def make(case: Case, catalog: Path, folder: Path) -> Run:

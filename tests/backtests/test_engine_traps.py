@@ -53,7 +53,7 @@ from nautilus_trader.persistence.catalog import ParquetDataCatalog
 from nautilus_trader.trading.strategy import Strategy
 
 from backtests.engine.venue import DeskFillModel
-from catalog.instruments import to_nautilus
+from catalog.engine import to_nautilus
 from tests.builders_engine import (
     BYBIT,
     HOUR,

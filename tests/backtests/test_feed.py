@@ -11,8 +11,8 @@ import pytest
 
 from backtests.engine.feed import PRINT_DELAY_NS
 from backtests.run import prepare
+from catalog.panel import panel
 from catalog.providers.demo import generate
-from catalog.storage.query import panel
 from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
 from config.errors import DeskError
@@ -86,7 +86,9 @@ def test_each_funding_stamp_settles_also_without_mark_prices_and_on_daily_candle
 ) -> None:
     # The stamps at 08:00 and 16:00 lie before a one-day slice's only close.
     with CatalogWriter(tmp_path / "bare") as writer:
-        writer.add(dataclasses.replace(generate(SMALL), marks={}))
+        made = generate(SMALL)
+        tables = {key: table for key, table in made.tables.items() if key[0] != "mark"}
+        writer.add(dataclasses.replace(made, tables=tables))
     file = write_run(catalog=str(tmp_path / "bare"), venue={"execution_interval": "1d"})
 
     def settlements(days: int) -> list[object]:
@@ -109,13 +111,13 @@ def test_candles_that_make_nonsense_stop_the_run_and_are_named(
     tmp_path: Path, write_run: WriteRun, column: str, factor: float | None, words: str
 ) -> None:
     made = generate(SMALL)
-    key = ("1h", "BTCUSDT-LINEAR.BYBIT")
-    values = made.bars[key].column(column).to_numpy().copy()
+    key = ("bars", "1h", "BTCUSDT-LINEAR.BYBIT")
+    values = made.tables[key].column(column).to_numpy().copy()
     values[1000:1002] = values[1000:1002] + 60 * 10**9 if factor is None else values[0] * factor
-    place = made.bars[key].column_names.index(column)
-    broken = made.bars[key].set_column(place, column, pa.array(values))
+    place = made.tables[key].column_names.index(column)
+    broken = made.tables[key].set_column(place, column, pa.array(values))
     with CatalogWriter(tmp_path / "broken") as writer:
-        writer.add(dataclasses.replace(made, bars={**made.bars, key: broken}))
+        writer.add(dataclasses.replace(made, tables={**made.tables, key: broken}))
     feed = prepare(load(write_run(catalog=str(tmp_path / "broken"))).document).feed
     with pytest.raises(DeskError, match=rf"BTCUSDT-LINEAR.BYBIT: the 1h candle of .*{words}"):
         list(feed.slices())

@@ -89,8 +89,8 @@ def traded(folder: Path, strategy: str, rows: slice) -> tuple[Outcome, np.ndarra
                 source="reference",
                 source_venue="binance",
                 instruments=infos,
-                bars={
-                    ("1d", info.id): candles(close[:, column])
+                tables={
+                    ("bars", "1d", info.id): candles(close[:, column])
                     for column, info in enumerate(infos)
                     if not np.isnan(close[:, column]).all()
                 },

@@ -18,8 +18,8 @@ from backtests.results.recorder import decisions_of
 from backtests.results.result import Result, read
 from backtests.run import prepare, run
 from backtests.session import backtest_document
+from catalog.panel import panel
 from catalog.providers.demo import generate
-from catalog.storage.query import panel
 from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
 from config.errors import InputError
@@ -234,7 +234,7 @@ def test_no_exit_is_too_large_for_the_venue(tmp_path: Path, write_run: WriteRun)
     made = generate(SMALL)
     small = []
     for info in made.instruments:
-        price = made.bars["1d", info.id].column("close")[0].as_py()
+        price = made.tables["bars", "1d", info.id].column("close")[0].as_py()
         largest = (int(4_000 / price / float(info.lot)) + 1) * Decimal(info.lot)
         small.append(msgspec.structs.replace(info, max_qty=f"{largest:f}"))
     with CatalogWriter(tmp_path / "small_orders") as writer:
@@ -255,11 +255,14 @@ def test_finer_candles_that_cover_a_part_of_the_window_are_not_filled_on(
     made = generate(SMALL)
     march = load(write_run()).document.window.end_ns - 31 * 24 * HOUR
     late = {
-        key: table.filter(pc.greater(table.column("ts"), march)) if key[0] == "1h" else table
-        for key, table in made.bars.items()
+        key: table.filter(pc.greater(table.column("ts"), march))
+        if key[:2] == ("bars", "1h")
+        else table
+        for key, table in made.tables.items()
     }
+    kept = {key: table for key, table in (made.tables | late).items() if len(table)}
     with CatalogWriter(tmp_path / "late") as writer:
-        writer.add(dataclasses.replace(made, bars={k: t for k, t in late.items() if len(t)}))
+        writer.add(dataclasses.replace(made, tables=kept))
     file = write_run("late", catalog=str(tmp_path / "late"))
     assert prepare(load(file).document).feed.execution_interval == "1d"
     assert prepare(load(write_run()).document).feed.execution_interval == "1h"

@@ -14,8 +14,7 @@ from backtests.results.recorder import decisions_of
 from backtests.run import prepare, run
 from backtests.screening.path import close_times, decisions, history_start
 from backtests.screening.run import screen_document
-from catalog.panel import Panel
-from catalog.storage.query import panel
+from catalog.panel import Panel, panel
 from catalog.storage.store import Catalog
 from config.load import load
 from strategies.messages import encode

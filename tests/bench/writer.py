@@ -26,12 +26,11 @@ def by_arrow(folder: Any, given: Any) -> float:
     """Write with our writer; return seconds."""
     import time
 
-    from catalog.storage.arrow import write_bars
-    from config.durations import bar_type
+    from catalog.engine import write_bars
 
     info, table = given
     began = time.perf_counter()
-    write_bars(folder, table, info, bar_type(info.id, "1m"))
+    write_bars(folder, table, info, "1m")
     return time.perf_counter() - began
 
 

@@ -27,10 +27,10 @@ BOUNDARIES = ((os, "fsync"), (os, "rename"), (os, "replace"), (os, "link"), (pq,
 def extend(catalog: Path) -> None:
     """The import under test: it extends one series and adds others."""
     with CatalogWriter(catalog) as writer:
-        writer.add_bars("1h", BTC, candles(500))
-        writer.add_bars("1h", ETH, candles(500, seed=2))
-        writer.add_mark("1h", BTC, marks(500))
-        writer.add_funding(BTC, funding(50))
+        writer.add_rows("bars", "1h", BTC, candles(500))
+        writer.add_rows("bars", "1h", ETH, candles(500, seed=2))
+        writer.add_rows("mark", "1h", BTC, marks(500))
+        writer.add_rows("funding", "", BTC, funding(50))
         writer.provenance("hand", "simulated")
 
 

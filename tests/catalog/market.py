@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from catalog.instruments import InstrumentInfo, instrument_id, split_symbol
-from catalog.providers.base import BARS, FUNDING, MARKS
+from catalog.series import BARS, FUNDING, MARKS
 from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
 from config.durations import interval_ns
@@ -73,7 +73,7 @@ def write(path: Path, **series: pa.Table) -> Catalog:
     """Write hourly candles by symbol into a catalog and open it."""
     with CatalogWriter(path) as writer:
         for symbol, table in series.items():
-            writer.add_bars("1h", instrument_id(symbol, "LINEAR"), table)
+            writer.add_rows("bars", "1h", instrument_id(symbol, "LINEAR"), table)
         writer.provenance("hand", "simulated")
     return Catalog(path)
 

@@ -14,8 +14,8 @@ from nautilus_trader.model.data import Bar, BarType
 from nautilus_trader.model.objects import Price, Quantity
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
+from catalog.engine import fixed_point, write_bars
 from catalog.instruments import InstrumentInfo
-from catalog.storage.arrow import fixed_point, write_bars
 from config.durations import bar_type
 from tests.catalog.market import candles, told
 
@@ -45,7 +45,7 @@ def test_our_files_equal_those_of_the_object_path_row_for_row(tmp_path, decimals
     series = bar_type(info.id, "1h")
     table = candles(3000, decimals=decimals)
 
-    ours = write_bars(tmp_path / "ours", table, info, series)
+    ours = write_bars(tmp_path / "ours", table, info, "1h")
     theirs = object_path(tmp_path / "theirs", table, info, series)
 
     assert ours.relative_to(tmp_path / "ours") == theirs.relative_to(tmp_path / "theirs")
@@ -58,7 +58,7 @@ def test_the_engine_reads_our_files_as_it_reads_its_own(tmp_path):
     info = told()
     series = bar_type(info.id, "1h")
     table = candles(20_000)
-    write_bars(tmp_path / "ours", table, info, series)
+    write_bars(tmp_path / "ours", table, info, "1h")
     object_path(tmp_path / "theirs", table, info, series)
 
     ours, theirs = (

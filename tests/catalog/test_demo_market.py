@@ -16,12 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.demo import planted, universe, volatility
+from catalog.demo import returns, universe
 from catalog.demo.parameters import DAY_NS, HOUR_NS, DemoParams
 from catalog.demo.truth import Truth, truth
 from catalog.instruments import InstrumentInfo, decimals
 from catalog.providers import demo
-from catalog.providers.base import BARS, FUNDING, MARKS, Import
+from catalog.providers.base import Import
+from catalog.series import BARS, FUNDING, MARKS
 from config.errors import InputError
 
 TAKER = 5.5e-4
@@ -56,7 +57,7 @@ def daily_closes(market: Import, params: DemoParams) -> np.ndarray:
     """Closes of the perps' daily candles, shape (days, perps), NaN where there is none."""
     closes = np.full((params.days, len(perps(market))), np.nan)
     for number, info in enumerate(perps(market)):
-        bars = market.bars["1d", info.id]
+        bars = market.tables["bars", "1d", info.id]
         day = (column(bars, "ts") - params.start_ns) // DAY_NS - 1
         closes[day, number] = column(bars, "close")
     return closes
@@ -112,7 +113,7 @@ def profits(
     """Daily profit before and after fees, filled at the 01:00 open after each day's close."""
     fills = np.full((params.days + 1, weights.shape[1]), np.nan)
     for number, info in enumerate(perps(market)):
-        bars = market.bars["1h", info.id]
+        bars = market.tables["bars", "1h", info.id]
         since = column(bars, "ts") - params.start_ns
         at_one = since % DAY_NS == 2 * HOUR_NS
         fills[since[at_one] // DAY_NS, number] = column(bars, "open")[at_one]
@@ -129,11 +130,10 @@ def sharpe(daily: np.ndarray) -> float:
 
 def fingerprint(market: Import) -> str:
     digest = hashlib.sha256(repr(market.instruments).encode())
-    for group in (market.bars, market.marks, market.funding):
-        for key, table in group.items():
-            digest.update(repr(key).encode())
-            for name in table.column_names:
-                digest.update(column(table, name).tobytes())
+    for key, table in market.tables.items():
+        digest.update(repr(key).encode())
+        for name in table.column_names:
+            digest.update(column(table, name).tobytes())
     return digest.hexdigest()
 
 
@@ -143,10 +143,10 @@ def fingerprint(market: Import) -> str:
 def test_the_recursion_is_the_documented_formula() -> None:
     shocks = np.zeros(30)
     shocks[0] = 0.10
-    drift, total = planted.recursion(shocks, reversal=0.5, momentum=0.0)
+    drift, total = returns.recursion(shocks, reversal=0.5, momentum=0.0)
     # A 10 % shock gives back half the next day; half of that returns the day after, and so on.
     np.testing.assert_allclose(drift[:4], [0.0, -0.05, 0.025, -0.0125])
-    drift, total = planted.recursion(shocks, reversal=0.0, momentum=0.2)
+    drift, total = returns.recursion(shocks, reversal=0.0, momentum=0.2)
     # Nothing on day 1 (yesterday has no momentum), then a fifth of 10 % / 20 from day 2 on.
     np.testing.assert_allclose(drift[:3], [0.0, 0.0, 0.001])
     np.testing.assert_allclose(total[2], 0.001)
@@ -192,7 +192,7 @@ def test_the_planted_drift_flows_evenly_over_the_day() -> None:
     )
     known = truth(with_drift)
     one, other = demo.generate(with_drift), demo.generate(without)
-    bars_one, bars_other = (m.bars["1h", "ETHUSDT-LINEAR.BYBIT"] for m in (one, other))
+    bars_one, bars_other = (m.tables["bars", "1h", "ETHUSDT-LINEAR.BYBIT"] for m in (one, other))
     difference = np.diff(
         np.log(column(bars_one, "close")) - np.log(column(bars_other, "close")), prepend=0.0
     ).reshape(60, 24)
@@ -283,7 +283,7 @@ def test_an_instrument_does_not_depend_on_how_many_others_there_are() -> None:
     few = demo.generate(DemoParams(days=30, perps=6, listed_share=0.0, delisted_share=0.0))
     many = demo.generate(DemoParams(days=30, perps=30, listed_share=0.0, delisted_share=0.0))
     for info in few.instruments:
-        assert few.bars["1h", info.id].equals(many.bars["1h", info.id])
+        assert few.tables["bars", "1h", info.id].equals(many.tables["bars", "1h", info.id])
 
 
 def test_the_default_market_is_made_within_fifteen_seconds(params: DemoParams) -> None:
@@ -301,7 +301,7 @@ def test_the_default_market_is_as_large_as_promised(market: Import, params: Demo
     assert spots == ["BTCUSDT-SPOT.BYBIT", "ETHUSDT-SPOT.BYBIT"]
     assert len({info.id for info in market.instruments}) == 46
     for interval, rows in (("1h", 730 * 24), ("1d", 730)):
-        bars = market.bars[interval, "BTCUSDT-LINEAR.BYBIT"]
+        bars = market.tables["bars", interval, "BTCUSDT-LINEAR.BYBIT"]
         assert bars.num_rows == rows
         assert column(bars, "ts")[-1] == params.start_ns + 730 * DAY_NS
     assert market.source_venue == "simulated"
@@ -310,7 +310,7 @@ def test_the_default_market_is_as_large_as_promised(market: Import, params: Demo
 
 def test_daily_candles_are_exactly_the_hourly_ones_together(market: Import) -> None:
     for info in market.instruments:
-        hours, days = market.bars["1h", info.id], market.bars["1d", info.id]
+        hours, days = market.tables["bars", "1h", info.id], market.tables["bars", "1d", info.id]
         day = -(-column(hours, "ts") // DAY_NS) * DAY_NS
         for row in days.slice(0, 40).to_pylist() + days.slice(days.num_rows - 5).to_pylist():
             within = hours.filter(pa.array(day == row["ts"]))
@@ -334,7 +334,8 @@ def consistent(market: Import) -> None:
         for key in ("1h", "1d", "mark"):
             if key == "mark" and info.product == "SPOT":
                 continue
-            table = market.marks["1h", info.id] if key == "mark" else market.bars[key, info.id]
+            place = ("mark", "1h") if key == "mark" else ("bars", key)
+            table = market.tables[*place, info.id]
             assert table.schema == (MARKS if key == "mark" else BARS)
             step = DAY_NS if key == "1d" else HOUR_NS
             assert np.all(np.diff(column(table, "ts")) == step)
@@ -397,17 +398,17 @@ def test_listings_and_delistings_happen_in_the_middle(market: Import, params: De
     delisted = [info for info in perps(market) if info.delisted_ns is not None]
     assert (len(listed), len(delisted)) == (6, 4)
     for info in perps(market):
-        stamps = column(market.bars["1h", info.id], "ts")
+        stamps = column(market.tables["bars", "1h", info.id], "ts")
         assert stamps[0] == max(info.listed_ns, params.start_ns) + HOUR_NS
         assert stamps[-1] == (info.delisted_ns or end_ns)
-        assert column(market.bars["1d", info.id], "ts")[-1] <= stamps[-1]
+        assert column(market.tables["bars", "1d", info.id], "ts")[-1] <= stamps[-1]
     for moment in [i.listed_ns for i in listed] + [i.delisted_ns or 0 for i in delisted]:
         assert 0.14 < (moment - params.start_ns) / (end_ns - params.start_ns) < 0.86
 
 
 def test_exchange_rules_are_plausible_for_the_price(market: Import) -> None:
     for info in market.instruments:
-        price = column(market.bars["1h", info.id], "close")[0]
+        price = column(market.tables["bars", "1h", info.id], "close")[0]
         assert 1e-6 < float(info.tick) / price <= 2e-4
         assert float(info.lot) * price < 25.0
         assert info.min_notional == "5"
@@ -461,13 +462,13 @@ def test_market_and_sectors_move_instruments_together(
 
 def test_volume_rises_with_the_size_of_the_move(market: Import) -> None:
     for info in market.instruments:
-        bars = market.bars["1h", info.id]
+        bars = market.tables["bars", "1h", info.id]
         move = np.abs(np.log(column(bars, "close") / column(bars, "open")))
         assert np.corrcoef(move, np.log(column(bars, "turnover")))[0, 1] > 0.2
 
 
 def test_autoregression_has_unit_variance_and_the_given_memory() -> None:
-    series = volatility.autoregression(np.random.default_rng(1), 200_000, 0.9)
+    series = returns.autoregression(np.random.default_rng(1), 200_000, 0.9)
     # The mean square of an AR(1) with 0.9 has about 200,000 * 0.1 independent terms: error 0.01.
     assert series.var() == pytest.approx(1.0, abs=0.04)
     assert np.corrcoef(series[:-1], series[1:])[0, 1] == pytest.approx(0.9, abs=0.005)
@@ -480,12 +481,12 @@ def test_funding_is_due_every_eight_hours_and_for_some_every_four(market: Import
     intervals = {info.funding_minutes for info in perps(market)}
     assert intervals == {240, 480}
     for info in perps(market):
-        table = market.funding[info.id]
+        table = market.tables["funding", "", info.id]
         assert table.schema == FUNDING
         stamps, every = column(table, "ts"), info.funding_minutes * HOUR_NS // 60
         assert np.all(stamps % every == 0)
         assert np.all(np.diff(stamps) == every)
-        hours = column(market.bars["1h", info.id], "ts")
+        hours = column(market.tables["bars", "1h", info.id], "ts")
         assert stamps[0] - hours[0] < every
         assert hours[-1] - stamps[-1] < every
         rate = column(table, "rate")
@@ -497,16 +498,17 @@ def test_funding_is_due_every_eight_hours_and_for_some_every_four(market: Import
 
 def test_mark_prices_and_spot_stay_close_to_the_perp(market: Import) -> None:
     for info in perps(market):
-        last = np.log(column(market.bars["1h", info.id], "close"))
-        mark = np.log(column(market.marks["1h", info.id], "close"))
+        last = np.log(column(market.tables["bars", "1h", info.id], "close"))
+        mark = np.log(column(market.tables["mark", "1h", info.id], "close"))
         assert np.array_equal(
-            column(market.bars["1h", info.id], "ts"), column(market.marks["1h", info.id], "ts")
+            column(market.tables["bars", "1h", info.id], "ts"),
+            column(market.tables["mark", "1h", info.id], "ts"),
         )
         assert 1e-5 < np.abs(mark - last).mean() < 3e-3
         assert np.abs(mark - last).max() < 0.02
     for base in ("BTC", "ETH"):
-        spot = column(market.bars["1h", f"{base}USDT-SPOT.BYBIT"], "close")
-        perp = column(market.bars["1h", f"{base}USDT-LINEAR.BYBIT"], "close")
+        spot = column(market.tables["bars", "1h", f"{base}USDT-SPOT.BYBIT"], "close")
+        perp = column(market.tables["bars", "1h", f"{base}USDT-LINEAR.BYBIT"], "close")
         basis = np.log(perp / spot)
         assert 1e-5 < basis.std() < 2e-3
         assert np.corrcoef(np.diff(np.log(perp)), np.diff(np.log(spot)))[0, 1] > 0.98

@@ -8,14 +8,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from catalog import findings
-from catalog.findings import INFO, WRONG, Series
-from catalog.storage.manifest import parse_relpath
+from catalog.findings import INFO, WRONG, SeriesRows
+from catalog.series import SeriesKey
 from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
 from catalog.verify import verify
 from tests.catalog.market import BTC, DAY, HOUR, START, candles, funding, marks, told, write
 
-SERIES = Series(name="bars/1h", instrument=BTC)
+
+def hourly(ts: np.ndarray, columns=None, **more) -> SeriesRows:
+    """A series of hourly candles as checks see it."""
+    return SeriesRows(
+        name="bars/1h", instrument=BTC, interval="1h", ts=ts, columns=columns or {}, **more
+    )
 
 
 def hours(*numbers: int) -> np.ndarray:
@@ -31,20 +36,20 @@ def candle(open_=10.0, high=11.0, low=9.0, close=10.5, volume=1.0, turnover=10.0
 
 
 def test_a_gap_tells_its_missing_candles():
-    (gap,) = findings.grid(SERIES, hours(1, 2, 6, 7), "1h")
+    (gap,) = findings.grid(hourly(hours(1, 2, 6, 7)))
 
     assert (gap.severity, gap.check, gap.count) == (WRONG, "gap", 3)
     assert (gap.first, gap.last) == tuple(hours(3, 5))
 
 
 def test_a_close_off_the_grid_is_found():
-    (off,) = findings.grid(SERIES, hours(1, 2) + 1, "1h")
+    (off,) = findings.grid(hourly(hours(1, 2) + 1))
 
     assert (off.check, off.count) == ("off_grid", 2)
 
 
 def test_a_stamp_that_comes_twice_is_found():
-    (twice,) = findings.order(SERIES, hours(1, 2, 2, 3))
+    (twice,) = findings.order(hourly(hours(1, 2, 2, 3)))
 
     assert (twice.check, twice.count, twice.first) == ("duplicate", 1, hours(2)[0])
 
@@ -62,13 +67,13 @@ def test_a_stamp_that_comes_twice_is_found():
     ],
 )
 def test_a_candle_that_cannot_be_is_found(wrong, words):
-    found = findings.impossible(SERIES, hours(1), candle(**wrong))
+    found = findings.impossible(hourly(hours(1), candle(**wrong)))
 
     assert words in {finding.words for finding in found}
 
 
 def test_a_sound_candle_passes():
-    assert findings.impossible(SERIES, hours(1), candle()) == []
+    assert findings.impossible(hourly(hours(1), candle())) == []
 
 
 @pytest.mark.parametrize(("still", "found"), [(2, 0), (3, 1), (9, 1)])
@@ -77,7 +82,7 @@ def test_three_still_hours_are_stale_and_two_are_not(still, found):
     moving = {"open": close, "high": close, "low": close, "close": close}
     volume = np.concatenate(([1.0, 1.0], np.zeros(still), [1.0]))
 
-    stale = findings.stale(SERIES, hours(*range(1, still + 4)), {**moving, "volume": volume}, "1h")
+    stale = findings.stale(hourly(hours(*range(1, still + 4)), {**moving, "volume": volume}))
 
     assert [finding.count for finding in stale] == [still] * found
 
@@ -86,11 +91,11 @@ def test_still_prices_with_trades_are_not_stale():
     flat = np.full(10, 10.0)
     columns = dict.fromkeys(("open", "high", "low", "close", "volume"), flat)
 
-    assert findings.stale(SERIES, hours(*range(1, 11)), columns, "1h") == []
+    assert findings.stale(hourly(hours(*range(1, 11)), columns)) == []
 
 
 def test_a_last_candle_that_was_not_over_at_its_import_is_unfinished():
-    (found,) = findings.unfinished(SERIES, hours(1), candle(), START + HOUR // 2)
+    (found,) = findings.unfinished(hourly(hours(1), candle(), imported_ns=START + HOUR // 2))
 
     assert (found.severity, found.check) == (WRONG, "unfinished")
 
@@ -98,7 +103,9 @@ def test_a_last_candle_that_was_not_over_at_its_import_is_unfinished():
 def test_a_last_candle_with_hardly_any_volume_may_be_cut_short():
     columns = {"volume": np.array([100.0] * 25 + [1.0])}
 
-    (found,) = findings.unfinished(SERIES, hours(*range(1, 27)), columns, START + DAY * 9)
+    (found,) = findings.unfinished(
+        hourly(hours(*range(1, 27)), columns, imported_ns=START + DAY * 9)
+    )
 
     assert (found.severity, found.last) == (INFO, hours(26)[0])
 
@@ -106,17 +113,18 @@ def test_a_last_candle_with_hardly_any_volume_may_be_cut_short():
 def test_prices_finer_than_the_tick_are_told():
     columns = candle(close=10.123)
 
-    (found,) = findings.off_tick(SERIES, hours(1), columns, 2)
+    (found,) = findings.off_tick(hourly(hours(1), columns, decimals=2))
 
     assert (found.severity, found.count) == (INFO, 1)
-    assert findings.off_tick(SERIES, hours(1), columns, 3) == []
+    assert findings.off_tick(hourly(hours(1), columns, decimals=3)) == []
 
 
 def settled(*at_hours: float, jitter_ms: int = 0, rate: float = 1e-4) -> list[findings.Finding]:
     """Findings on settlements at these hours."""
     ts = START + (np.array(at_hours) * HOUR).astype(np.int64)
     rates = np.full(len(ts), rate)
-    return findings.settlements(SERIES, ts, ts + jitter_ms * 1_000_000, rates)
+    columns = {"ts_source": ts + jitter_ms * 1_000_000, "rate": rates}
+    return findings.settlements(hourly(ts, columns))
 
 
 def test_jittered_settlement_stamps_are_explained():
@@ -144,9 +152,9 @@ def test_a_settlement_of_a_third_is_impossible():
 def test_a_sound_catalog_has_nothing_wrong(tmp_path):
     with CatalogWriter(tmp_path) as writer:
         writer.add_instruments([told()])
-        writer.add_bars("1h", BTC, candles(100))
-        writer.add_mark("1h", BTC, marks(100))
-        writer.add_funding(BTC, funding(12))
+        writer.add_rows("bars", "1h", BTC, candles(100))
+        writer.add_rows("mark", "1h", BTC, marks(100))
+        writer.add_rows("funding", "", BTC, funding(12))
 
     assert verify(Catalog(tmp_path)) == []
 
@@ -181,7 +189,7 @@ def test_a_file_that_somebody_changed_is_damaged(tmp_path):
 def test_a_file_that_cannot_be_read_is_damaged_and_the_check_goes_on(tmp_path):
     catalog = write(tmp_path, BTCUSDT=candles(100), ETHUSDT=candles(100))
     for path in catalog.manifest.files:
-        if parse_relpath(path)[2] == BTC:
+        if SeriesKey.of_path(path).instrument == BTC:
             (catalog.folder / "raw" / path).write_bytes(b"nothing")
 
     assert [f.check for f in verify(catalog) if f.severity == WRONG] == ["damaged"]

@@ -13,8 +13,8 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
-from catalog.formats import formats, read
-from catalog.providers.base import Import, ImportOptions
+from catalog.providers.base import Import, ImportOptions, formats
+from catalog.providers.base import read_files as read
 from catalog.providers.freqtrade import Name, parse_name
 from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
@@ -91,8 +91,8 @@ def test_a_long_table_is_stamped_by_its_closes_and_split_by_symbol(tmp_path, suf
     (part,) = parts("ohlcv_table", path)
 
     assert part.source_venue == "binance"
-    assert set(part.bars) == {("1h", BTC), ("1h", ETH)}
-    assert part.bars["1h", BTC].sort_by("ts").equals(candles(5))
+    assert set(part.tables) == {("bars", "1h", BTC), ("bars", "1h", ETH)}
+    assert part.tables["bars", "1h", BTC].sort_by("ts").equals(candles(5))
 
 
 @pytest.mark.parametrize("unit", [1, 1_000, 1_000_000, 1_000_000_000])
@@ -104,7 +104,7 @@ def test_numbers_are_dates_in_the_unit_that_their_size_tells(tmp_path, unit):
 
     (part,) = parts("ohlcv_table", path)
 
-    assert part.bars["1h", BTC].equals(table)
+    assert part.tables["bars", "1h", BTC].equals(table)
 
 
 def test_stamps_may_be_closes_and_the_interval_and_product_may_be_said(tmp_path):
@@ -115,7 +115,7 @@ def test_stamps_may_be_closes_and_the_interval_and_product_may_be_said(tmp_path)
     (part,) = parts("ohlcv_table", path, options=options)
 
     assert part.source_venue == "okx"
-    assert part.bars["1h", "BTCUSDT-SPOT.BYBIT"].equals(candles(1))
+    assert part.tables["bars", "1h", "BTCUSDT-SPOT.BYBIT"].equals(candles(1))
 
 
 def test_tables_of_funding_and_of_mark_prices_are_told_by_their_columns(tmp_path):
@@ -132,8 +132,8 @@ def test_tables_of_funding_and_of_mark_prices_are_told_by_their_columns(tmp_path
 
     first, second = parts("ohlcv_table", tmp_path)
 
-    assert first.funding[BTC].column("rate").to_pylist() == [1e-4, -2e-4]
-    assert set(second.marks) == {("1h", BTC), ("1h", ETH)}
+    assert first.tables["funding", "", BTC].column("rate").to_pylist() == [1e-4, -2e-4]
+    assert set(second.tables) == {("mark", "1h", BTC), ("mark", "1h", ETH)}
 
 
 CSV = "date,symbol,open,high,low,close,volume\n2024-01-01,BTCUSDT,1,2,1,2,5\n"
@@ -210,7 +210,7 @@ def test_a_bybit_kline_that_is_not_over_is_dropped(tmp_path):
 
     (part,) = parts("bybit_json", tmp_path / "k.json")
 
-    table = part.bars["1h", BTC]
+    table = part.tables["bars", "1h", BTC]
     assert sorted(table.column("ts").to_pylist()) == [START + HOUR, START + 2 * HOUR]
     assert table.column("turnover").to_pylist() == [31.5, 31.5]
 
@@ -254,7 +254,7 @@ def test_the_real_daily_universe_comes_in_whole(tmp_path):
     ours = catalog.bars("1d", ["SOLUSDT-LINEAR.BYBIT"], 0, FOREVER)
     assert ours.column("close").equals(source.column("close"))
     assert ours.column("turnover").equals(source.column("quote_volume"))
-    bars = catalog.engine_bars("1d", ["SOLUSDT-LINEAR.BYBIT"], 0, FOREVER)
+    bars = catalog.engine_data("bars", "1d", ["SOLUSDT-LINEAR.BYBIT"], 0, FOREVER)
     for name in ("open", "high", "low", "close", "volume"):
         # The engine's own float() of a price is off in the last bit at times; its text is not.
         values = [float(str(getattr(bar, name))) for bar in bars]

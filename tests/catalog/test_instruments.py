@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalog.engine import to_nautilus
 from catalog.inference import decimals_seen, infer
-from catalog.instruments import decimals, split_symbol, to_nautilus
+from catalog.instruments import decimals, split_symbol
 from tests.catalog.market import START, told
 
 FEES = (Decimal("0.0002"), Decimal("0.00055"))

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog.series import KINDS
 from catalog.storage import raw
-from catalog.storage.reading import RawFiles
+from catalog.storage.raw import RawFiles
 from config.errors import InputError
 from tests.catalog.market import HOUR, START, candles, funding
 
-TRUTH = raw.normalize("bars", candles(60), "truth")
+TRUTH = KINDS["bars"].normalize(candles(60), "truth")
 
 
 @given(cuts=st.lists(st.tuples(st.integers(0, 59), st.integers(1, 60)), min_size=1, max_size=6))
@@ -29,8 +30,8 @@ def test_pieces_of_one_series_join_to_what_they_cover_in_any_order(cuts):
 
 
 def test_where_two_sources_differ_the_new_one_wins_and_is_counted():
-    old = raw.normalize("bars", candles(10, seed=1), "old")
-    new = raw.normalize("bars", candles(6, start=START + 7 * HOUR, seed=2), "new")
+    old = KINDS["bars"].normalize(candles(10, seed=1), "old")
+    new = KINDS["bars"].normalize(candles(6, start=START + 7 * HOUR, seed=2), "new")
 
     merged = raw.merge(old, new)
 
@@ -56,14 +57,14 @@ def test_equal_duplicates_are_dropped_in_silence():
 def test_a_missing_turnover_becomes_volume_times_close():
     table = candles(5).set_column(6, "turnover", pa.nulls(5, pa.float64()))
 
-    stored = raw.normalize("bars", table, "x")
+    stored = KINDS["bars"].normalize(table, "x")
 
     worth = stored.column("volume").to_numpy() * stored.column("close").to_numpy()
     assert np.array_equal(stored.column("turnover").to_numpy(), worth)
 
 
 def test_funding_stamps_snap_to_the_minute_and_keep_the_original():
-    stored = raw.normalize("funding", funding(3, jitter_ms=17), "x")
+    stored = KINDS["funding"].normalize(funding(3, jitter_ms=17), "x")
 
     assert stored.column("ts").to_pylist() == [START + 8 * k * HOUR for k in range(3)]
     assert stored.column("ts_source")[0].as_py() == START + 17_000_000
@@ -75,17 +76,17 @@ def test_a_price_that_is_no_number_is_refused_with_its_place(bad):
     table = candles(5).set_column(4, "close", closes)
 
     with pytest.raises(InputError, match="bars/1h/A: column close"):
-        raw.normalize("bars", table, "bars/1h/A")
+        KINDS["bars"].normalize(table, "bars/1h/A")
 
 
 def test_a_missing_column_is_named():
     with pytest.raises(InputError, match="no column low"):
-        raw.normalize("mark", candles(5).drop_columns(["low"]), "mark/1h/A")
+        KINDS["mark"].normalize(candles(5).drop_columns(["low"]), "mark/1h/A")
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 20_000), (2047, 2049), (5, 5), (19_990, 30_000)])
 def test_a_range_is_open_at_its_start_and_closed_at_its_end(tmp_path, first, last):
-    table = raw.normalize("bars", candles(20_000), "x")
+    table = KINDS["bars"].normalize(candles(20_000), "x")
     raw.write(table, tmp_path / "a.parquet")
 
     read = RawFiles(tmp_path).range("a.parquet", START + first * HOUR, START + last * HOUR)
@@ -94,7 +95,7 @@ def test_a_range_is_open_at_its_start_and_closed_at_its_end(tmp_path, first, las
 
 
 def test_slice_after_slice_gives_every_row_once(tmp_path):
-    table = raw.normalize("bars", candles(9000), "x")
+    table = KINDS["bars"].normalize(candles(9000), "x")
     raw.write(table, tmp_path / "a.parquet")
     files = RawFiles(tmp_path)
 

@@ -9,11 +9,10 @@ import pytest
 from nautilus_trader.model.data import Bar
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
+from catalog.panel import panel
 from catalog.providers.base import Import
-from catalog.storage.query import panel
-from catalog.storage.rebuild import rebuild
 from catalog.storage.store import Catalog
-from catalog.storage.writer import CatalogWriter
+from catalog.storage.writer import CatalogWriter, rebuild
 from config.errors import DeskError, InputError
 from tests.catalog.market import (
     BTC,
@@ -40,9 +39,13 @@ def test_what_was_written_is_read_back(tmp_path):
         source="hand",
         source_venue="simulated",
         instruments=[told("BTCUSDT"), told("ETHUSDT")],
-        bars={("1h", BTC): candles(48), ("1d", BTC): candles(2, "1d"), ("1h", ETH): candles(10)},
-        marks={("1h", BTC): marks(48, seed=3)},
-        funding={BTC: funding(6)},
+        tables={
+            ("bars", "1h", BTC): candles(48),
+            ("bars", "1d", BTC): candles(2, "1d"),
+            ("bars", "1h", ETH): candles(10),
+            ("mark", "1h", BTC): marks(48, seed=3),
+            ("funding", "", BTC): funding(6),
+        },
         note="a note",
     )
     with CatalogWriter(tmp_path) as writer:
@@ -79,7 +82,7 @@ def test_candles_of_many_come_sorted_by_time_then_instrument(tmp_path):
 def test_engine_bars_are_the_same_candles_in_the_instruments_precision(tmp_path):
     catalog = write(tmp_path, BTCUSDT=candles(100), ETHUSDT=candles(100, seed=2, decimals=4))
 
-    bars = catalog.engine_bars("1h", [ETH, BTC], START + 10 * HOUR, START + 12 * HOUR)
+    bars = catalog.engine_data("bars", "1h", [ETH, BTC], START + 10 * HOUR, START + 12 * HOUR)
 
     table = catalog.bars("1h", [ETH, BTC], START + 10 * HOUR, START + 12 * HOUR)
     assert [bar.ts_init for bar in bars] == table.column("ts").to_pylist()
@@ -95,7 +98,7 @@ def test_engine_bars_equal_what_nautilus_reads_from_its_own_files(tmp_path):
     catalog = write(tmp_path, BTCUSDT=candles(5000), ETHUSDT=candles(3000, seed=2, decimals=5))
     own = ParquetDataCatalog(str(catalog.folder / "nautilus"))
 
-    bars = catalog.engine_bars("1h", [BTC, ETH], START + 100 * HOUR, START + 4000 * HOUR)
+    bars = catalog.engine_data("bars", "1h", [BTC, ETH], START + 100 * HOUR, START + 4000 * HOUR)
 
     theirs = own.query(Bar, start=START + 100 * HOUR + 1, end=START + 4000 * HOUR)
     theirs.sort(key=lambda bar: (bar.ts_init, bar.bar_type.instrument_id.value))
@@ -106,9 +109,9 @@ def test_engine_bars_equal_what_nautilus_reads_from_its_own_files(tmp_path):
 def test_engine_bars_of_a_range_without_candles_are_none(tmp_path):
     catalog = write(tmp_path, BTCUSDT=candles(10))
 
-    assert catalog.engine_bars("1h", [BTC], START + 10 * HOUR, FOREVER) == []
-    assert catalog.engine_bars("1h", ["NONEUSDT-LINEAR.BYBIT"], 0, FOREVER) == []
-    assert catalog.engine_bars("1d", [BTC], 0, FOREVER) == []
+    assert catalog.engine_data("bars", "1h", [BTC], START + 10 * HOUR, FOREVER) == []
+    assert catalog.engine_data("bars", "1h", ["NONEUSDT-LINEAR.BYBIT"], 0, FOREVER) == []
+    assert catalog.engine_data("bars", "1d", [BTC], 0, FOREVER) == []
 
 
 def test_reading_slice_after_slice_keeps_memory_flat(tmp_path):
@@ -120,11 +123,11 @@ def test_reading_slice_after_slice_keeps_memory_flat(tmp_path):
             return int(file.read().split()[1]) * 4096 / 1e6
 
     for _ in range(5):
-        catalog.engine_bars("1h", ids, 0, FOREVER)
+        catalog.engine_data("bars", "1h", ids, 0, FOREVER)
     gc.collect()
     before = resident()
     for _ in range(25):
-        assert len(catalog.engine_bars("1h", ids, 0, FOREVER)) == 40_000
+        assert len(catalog.engine_data("bars", "1h", ids, 0, FOREVER)) == 40_000
 
     # A million bars of some 250 bytes each went by.
     assert resident() - before < 40
@@ -148,7 +151,7 @@ def test_a_longer_range_extends_and_a_shorter_one_takes_nothing_away(tmp_path):
     assert extended.provenance[-1].replaced == 0
     assert again.version == extended.version
     assert again.bars("1h", [BTC], 0, FOREVER).drop_columns("instrument").equals(long)
-    assert len(again.engine_bars("1h", [BTC], 0, FOREVER)) == 50
+    assert len(again.engine_data("bars", "1h", [BTC], 0, FOREVER)) == 50
 
 
 def test_rows_that_another_source_tells_otherwise_are_replaced_and_counted(tmp_path):
@@ -159,7 +162,7 @@ def test_rows_that_another_source_tells_otherwise_are_replaced_and_counted(tmp_p
     assert catalog.provenance[-1].replaced == 4
     closes = catalog.bars("1h", [BTC], 0, FOREVER).column("close").to_pylist()
     assert closes[:4] == candles(4, seed=2).column("close").to_pylist()
-    assert [float(b.close) for b in catalog.engine_bars("1h", [BTC], 0, FOREVER)] == closes
+    assert [float(b.close) for b in catalog.engine_data("bars", "1h", [BTC], 0, FOREVER)] == closes
 
 
 def test_the_hash_depends_on_the_data_alone(tmp_path):
@@ -183,13 +186,13 @@ def test_guessed_facts_sharpen_with_more_candles_and_yield_to_told_ones(tmp_path
 
     fine = write(tmp_path, BTCUSDT=candles(10, start=START + 10 * HOUR, decimals=3))
     assert fine.instruments[BTC].tick == "0.001"
-    assert {b.open.precision for b in fine.engine_bars("1h", [BTC], 0, FOREVER)} == {3}
+    assert {b.open.precision for b in fine.engine_data("bars", "1h", [BTC], 0, FOREVER)} == {3}
 
     with CatalogWriter(tmp_path) as writer:
         writer.add_instruments([told("BTCUSDT", tick="0.01")])
     known = Catalog(tmp_path)
     assert not known.instruments[BTC].inferred
-    assert {b.open.precision for b in known.engine_bars("1h", [BTC], 0, FOREVER)} == {2}
+    assert {b.open.precision for b in known.engine_data("bars", "1h", [BTC], 0, FOREVER)} == {2}
 
     later = write(tmp_path, BTCUSDT=candles(10, start=START + 20 * HOUR, decimals=4))
     assert later.instruments[BTC] == told("BTCUSDT", tick="0.01")
@@ -200,7 +203,7 @@ def test_funding_of_an_instrument_that_nobody_knows_is_refused(tmp_path):
         pytest.raises(InputError, match="neither candles nor facts"),
         CatalogWriter(tmp_path) as writer,
     ):
-        writer.add_funding(BTC, funding(3))
+        writer.add_rows("funding", "", BTC, funding(3))
 
     with pytest.raises(InputError, match="no catalog here"):
         Catalog(tmp_path)
@@ -211,7 +214,7 @@ def test_a_failing_writer_leaves_the_catalog_as_it_was(tmp_path):
 
     def fail() -> None:
         with CatalogWriter(tmp_path) as writer:
-            writer.add_bars("1h", BTC, candles(99))
+            writer.add_rows("bars", "1h", BTC, candles(99))
             raise RuntimeError("in the middle")
 
     with pytest.raises(RuntimeError, match="in the middle"):
@@ -223,7 +226,7 @@ def test_a_failing_writer_leaves_the_catalog_as_it_was(tmp_path):
 
 def test_two_writers_at_once_are_told_apart(tmp_path):
     with CatalogWriter(tmp_path) as writer:
-        writer.add_bars("1h", BTC, candles(5))
+        writer.add_rows("bars", "1h", BTC, candles(5))
         with pytest.raises(DeskError, match="another import is writing"), CatalogWriter(tmp_path):
             pass
 
@@ -234,7 +237,7 @@ def test_a_reader_keeps_its_version_while_writers_go_on(tmp_path):
         write(tmp_path, BTCUSDT=candles(count))
 
     assert reader.bars("1h", [BTC], 0, FOREVER).num_rows == 10
-    assert len(reader.engine_bars("1h", [BTC], 0, FOREVER)) == 10
+    assert len(reader.engine_data("bars", "1h", [BTC], 0, FOREVER)) == 10
     assert sorted(p.name for p in (tmp_path / "versions").iterdir()) == ["1", "3", "4"]
 
     del reader
@@ -253,14 +256,14 @@ def test_unchanged_files_are_shared_between_versions(tmp_path):
 
 def test_the_engines_files_can_be_made_anew_from_the_raw_ones(tmp_path):
     catalog = write(tmp_path, BTCUSDT=candles(100), ETHUSDT=candles(50))
-    bars = catalog.engine_bars("1h", [BTC, ETH], 0, FOREVER)
+    bars = catalog.engine_data("bars", "1h", [BTC, ETH], 0, FOREVER)
     for file in (catalog.folder / "nautilus").rglob("*.parquet"):
         file.unlink()
 
     assert rebuild(tmp_path) == 2
 
     anew = Catalog(tmp_path)
-    assert anew.engine_bars("1h", [BTC, ETH], 0, FOREVER) == bars
+    assert anew.engine_data("bars", "1h", [BTC, ETH], 0, FOREVER) == bars
     assert anew.data_hash() == catalog.data_hash()
 
 

@@ -1,0 +1,216 @@
+"""The catalog's data as the engine's own: instruments, bars, and Nautilus Parquet files.
+
+Engine-specific. Nautilus's own way makes one Python object a row; files are made here by
+multiplying columns, and are equal (a test compares row for row). Layout of 1.231.0, high precision:
+prices and sizes are little-endian 128-bit integers scaled by 1e16, stamps are uint64, the schema's
+metadata names the bar type and the precisions.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from nautilus_trader.model.data import Bar, BarType
+from nautilus_trader.model.identifiers import InstrumentId, Symbol
+from nautilus_trader.model.instruments import CryptoPerpetual, CurrencyPair
+from nautilus_trader.model.objects import (
+    FIXED_PRECISION,
+    FIXED_PRECISION_BYTES,
+    Currency,
+    Money,
+    Price,
+    Quantity,
+)
+from nautilus_trader.persistence.catalog.parquet import _timestamps_to_filename
+from numpy.typing import NDArray
+
+from catalog.instruments import InstrumentInfo
+from catalog.series import PRICES
+from config.durations import bar_type
+
+ROW_GROUP = 8192
+"""Rows a row group: a slice of the window then decodes little more than it needs."""
+
+_RAW = pa.binary(FIXED_PRECISION_BYTES)
+_LARGEST_EXACT = float(2**63)
+
+
+def fixed_point(values: NDArray[np.float64], precision: int) -> pa.Array:
+    """Turn floats into Nautilus's raw fixed-point column.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n,)
+        Not below zero, finite; values x 10^precision must stay below 2^63.
+    precision : int
+        Decimals kept; halves round away from zero, as the engine's own constructor does.
+
+    Returns
+    -------
+    pyarrow.FixedSizeBinaryArray
+        n little-endian 128-bit integers, value x 1e16.
+
+    Raises
+    ------
+    ValueError
+        When a value is negative, not finite or too large.
+    """
+    scaled = values * 10.0**precision
+    if scaled.size and not (float(scaled.min()) >= 0.0 and float(scaled.max()) < _LARGEST_EXACT):
+        raise ValueError(f"a value is negative, not finite or too large for {precision} decimals")
+    whole = np.floor(scaled)
+    ticks = pa.array((whole + (scaled - whole >= 0.5)).astype(np.int64)).cast(pa.decimal128(19, 0))
+    factor = pa.scalar(Decimal(10) ** (FIXED_PRECISION - precision), pa.decimal128(17, 0))
+    raw = pc.multiply(ticks, factor)
+    return pa.FixedSizeBinaryArray.from_buffers(_RAW, len(values), [None, raw.buffers()[1]])
+
+
+def bar_table(candles: pa.Table, info: InstrumentInfo, interval: str) -> pa.Table:
+    """Make the table that Nautilus would write for these candles.
+
+    Parameters
+    ----------
+    candles : pyarrow.Table
+        Columns ts (close, ns), open, high, low, close, volume; sorted by ts.
+    info : InstrumentInfo
+        Gives the precisions.
+    interval : str
+        Such as ``1h``.
+    """
+    columns = [
+        fixed_point(_numpy(candles, name), info.price_precision if name in PRICES else size)
+        for name, size in (*((p, 0) for p in PRICES), ("volume", info.size_precision))
+    ]
+    stamp = pa.array(candles.column("ts").to_numpy().astype(np.uint64))
+    fields = [pa.field(name, _RAW, nullable=False) for name in (*PRICES, "volume")]
+    fields += [pa.field(name, pa.uint64(), nullable=False) for name in ("ts_event", "ts_init")]
+    metadata = {
+        "bar_type": bar_type(info.id, interval),
+        "instrument_id": info.id,
+        "price_precision": str(info.price_precision),
+        "size_precision": str(info.size_precision),
+    }
+    return pa.Table.from_arrays(
+        [*columns, stamp, stamp], schema=pa.schema(fields, metadata=metadata)
+    )
+
+
+def write_bars(
+    root: Path, candles: pa.Table, info: InstrumentInfo, interval: str, compression: str = "lz4"
+) -> Path:
+    """Write one instrument's candles of one interval into a Nautilus catalog.
+
+    Parameters
+    ----------
+    root : Path
+        The Nautilus catalog's folder (the one that holds ``data``).
+    candles, info, interval
+        As for `bar_table`; at least one row.
+
+    Returns
+    -------
+    Path
+        The file; its name tells the first and last stamp, as Nautilus expects.
+    """
+    table = bar_table(candles, info, interval)
+    stamps = candles.column("ts")
+    folder = root / "data" / "bar" / bar_type(info.id, interval)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _timestamps_to_filename(stamps[0].as_py(), stamps[-1].as_py())
+    pq.write_table(
+        table,
+        path,
+        row_group_size=ROW_GROUP,
+        compression=compression,
+        use_dictionary=False,
+        column_encoding={
+            **dict.fromkeys((*PRICES, "volume"), "BYTE_STREAM_SPLIT"),
+            **dict.fromkeys(("ts_event", "ts_init"), "DELTA_BINARY_PACKED"),
+        },
+    )
+    return path
+
+
+def _numpy(table: pa.Table, name: str) -> NDArray[np.float64]:
+    return table.column(name).to_numpy().astype(np.float64, copy=False)
+
+
+def bars(table: pa.Table, info: InstrumentInfo, interval: str) -> list[Bar]:
+    """Make the engine's bars of stored candles.
+
+    They equal, bar for bar, what Nautilus reads from its own files (a test compares), at half the
+    time: Nautilus spends 2 ms a file and slice on registering it with its query engine.
+    """
+    # The engine takes writable arrays only; a column that is a view of Arrow's memory is not.
+    columns = [table.column(name).to_numpy().copy() for name in (*PRICES, "volume")]
+    stamps = table.column("ts").to_numpy().astype(np.uint64)
+    series = BarType.from_str(bar_type(info.id, interval))
+    made: list[Bar] = Bar.from_raw_arrays_to_list(
+        series, info.price_precision, info.size_precision, *columns, stamps, stamps
+    )
+    return made
+
+
+def to_nautilus(
+    info: InstrumentInfo, maker: Decimal, taker: Decimal
+) -> CryptoPerpetual | CurrencyPair:
+    """Make the engine's instrument.
+
+    Parameters
+    ----------
+    info : InstrumentInfo
+        The facts.
+    maker, taker : Decimal
+        Fees as a fraction of the notional.
+
+    Returns
+    -------
+    CryptoPerpetual or CurrencyPair
+        A perpetual or a spot pair. Its margins are zero, because the engine's margin check ignores
+        most of what Bybit checks and would only lock balances: leverage is our order gate's
+        business and liquidation our accounting's. `info` holds ``listed_ns``, ``delisted_ns``,
+        ``max_leverage``, ``maintenance_margin``, ``funding_minutes`` and ``inferred``.
+    """
+    tick = Decimal(info.tick).normalize()
+    lot = Decimal(info.lot).normalize()
+    quote = Currency.from_str(info.quote)
+    shared = {
+        "instrument_id": InstrumentId.from_str(info.id),
+        "raw_symbol": Symbol(info.symbol),
+        "base_currency": Currency.from_str(info.base),
+        "quote_currency": quote,
+        "price_precision": info.price_precision,
+        "size_precision": info.size_precision,
+        "price_increment": Price(tick, info.price_precision),
+        "size_increment": Quantity(lot, info.size_precision),
+        "lot_size": Quantity(lot, info.size_precision),
+        "min_quantity": Quantity(Decimal(info.min_qty), info.size_precision),
+        "max_quantity": Quantity(Decimal(info.max_qty), info.size_precision)
+        if info.max_qty
+        else None,
+        "min_notional": Money(Decimal(info.min_notional), quote),
+        "margin_init": Decimal(0),
+        "margin_maint": Decimal(0),
+        "maker_fee": maker,
+        "taker_fee": taker,
+        "ts_event": info.listed_ns,
+        "ts_init": info.listed_ns,
+        "info": {
+            "listed_ns": info.listed_ns,
+            "delisted_ns": info.delisted_ns,
+            "max_leverage": info.max_leverage,
+            "maintenance_margin": info.maintenance_margin,
+            "funding_minutes": info.funding_minutes,
+            "inferred": info.inferred,
+        },
+    }
+    if info.product == "SPOT":
+        return CurrencyPair(**shared)
+    return CryptoPerpetual(
+        settlement_currency=Currency.from_str(info.settle), is_inverse=False, **shared
+    )

@@ -1,0 +1,176 @@
+"""What a catalog keeps: one table of the kinds of series, with all that differs between them.
+
+To add a kind (trades, quotes): an entry of `KINDS` with its schema, its checks and the function of
+`catalog.engine` that makes the engine's data of it, and a provider that gives its tables. Storage,
+reading, checking, pulling and listing go by the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from catalog import findings
+from catalog.findings import Finding, SeriesRows
+from config.durations import MINUTE_NS
+from config.errors import InputError
+
+PRICES = ("open", "high", "low", "close")
+
+
+class SeriesKey(NamedTuple):
+    """One series: its kind, the candles' interval (empty where there is none), the instrument."""
+
+    kind: str
+    interval: str
+    instrument: str
+
+    @property
+    def group(self) -> str:
+        """Such as ``bars/1h`` or ``funding``."""
+        return f"{self.kind}/{self.interval}" if self.interval else self.kind
+
+    @property
+    def path(self) -> str:
+        """Place of its file below ``raw/``: ``bars/1h/BTCUSDT-LINEAR.BYBIT.parquet``."""
+        return f"{self.group}/{self.instrument}.parquet"
+
+    @classmethod
+    def of_path(cls, path: str) -> SeriesKey:
+        """Return the key of the series whose file lies there."""
+        parts = path.removesuffix(".parquet").split("/")
+        return cls(parts[0], "" if len(parts) == 2 else parts[1], parts[-1])
+
+
+def _unchanged(table: pa.Table) -> pa.Table:
+    return table
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesKind:
+    """What one kind of series is.
+
+    Parameters
+    ----------
+    name : str
+        First part of its key and of its files' paths.
+    given : pyarrow.Schema
+        What a provider gives; ``ts`` is UNIX nanoseconds (UTC), in any order.
+    stored : pyarrow.Schema
+        What is kept, sorted by ``ts``.
+    by_interval : bool
+        Whether there is one series an interval, as of candles.
+    optional : tuple of str
+        Columns that a source may lack; ``fill`` works them out.
+    fill, store : callable
+        Complete a given table; bring a complete one into the stored form.
+    checks : tuple of callable
+        What `perpdesk catalog check` looks for.
+    engine : str
+        Address of the function that makes the engine's data of a stored table, its instrument and
+        the interval; empty where the engine is not fed with it.
+    """
+
+    name: str
+    given: pa.Schema
+    stored: pa.Schema
+    by_interval: bool
+    optional: tuple[str, ...] = ()
+    fill: Callable[[pa.Table], pa.Table] = _unchanged
+    store: Callable[[pa.Table], pa.Table] = _unchanged
+    checks: tuple[Callable[[SeriesRows], list[Finding]], ...] = ()
+    engine: str = ""
+
+    def normalize(self, table: pa.Table, where: str) -> pa.Table:
+        """Bring a provider's table into the stored form (not yet sorted).
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+            Of schema ``given``; other columns are dropped.
+        where : str
+            Named in errors.
+
+        Raises
+        ------
+        InputError
+            When a column is missing, or a value is null or not finite.
+        """
+        names = self.given.names
+        missing = [n for n in names if n not in table.column_names and n not in self.optional]
+        if missing:
+            raise InputError(
+                f"{where}: no column {', '.join(missing)}; there is {table.column_names}"
+            )
+        table = self.fill(table).select(names).cast(self.given).combine_chunks()
+        for name in names:
+            column = table.column(name)
+            finite = column.null_count == 0 and (
+                column.type != pa.float64() or bool(np.isfinite(column.to_numpy()).all())
+            )
+            if not finite:
+                raise InputError(
+                    f"{where}: column {name} has a null or a number that is not finite"
+                )
+        return self.store(table)
+
+
+def _with_turnover(table: pa.Table) -> pa.Table:
+    worth = pc.multiply(table.column("volume"), table.column("close"))
+    if "turnover" not in table.column_names:
+        return table.append_column("turnover", worth)
+    given = table.column("turnover").cast(pa.float64())
+    index = table.column_names.index("turnover")
+    return table.set_column(index, "turnover", pc.coalesce(given, worth))
+
+
+def _on_the_minute(table: pa.Table) -> pa.Table:
+    source = table.column("ts").to_numpy()
+    snapped = (source + MINUTE_NS // 2) // MINUTE_NS * MINUTE_NS
+    columns = [pa.array(snapped), pa.array(source), table.column("rate")]
+    return pa.Table.from_arrays(columns, schema=_STORED_FUNDING)
+
+
+_FLOAT, _STAMP = pa.float64(), pa.int64()
+BARS = pa.schema([("ts", _STAMP), *((name, _FLOAT) for name in (*PRICES, "volume", "turnover"))])
+"""`ts` is the candle's CLOSE, UNIX nanoseconds UTC; prices in quote, volume in base, turnover in
+quote (null where the source has none: the store then writes volume x close)."""
+MARKS = pa.schema([("ts", _STAMP), *((name, _FLOAT) for name in PRICES)])
+"""Mark price candles, stamped as bars."""
+FUNDING = pa.schema([("ts", _STAMP), ("rate", _FLOAT)])
+"""`ts` as the source gave it, UNIX nanoseconds UTC (the store snaps it to the minute and keeps the
+original as ``ts_source``); `rate` is a fraction a settlement, positive when longs pay."""
+_STORED_FUNDING = pa.schema([("ts", _STAMP), ("ts_source", _STAMP), ("rate", _FLOAT)])
+
+_CANDLE_CHECKS = (findings.grid, findings.impossible, findings.stale, findings.unfinished)
+
+KINDS: dict[str, SeriesKind] = {
+    kind.name: kind
+    for kind in (
+        SeriesKind(
+            name="bars",
+            given=BARS,
+            stored=BARS,
+            by_interval=True,
+            optional=("turnover",),
+            fill=_with_turnover,
+            checks=(*_CANDLE_CHECKS, findings.off_tick),
+            engine="catalog.engine:bars",
+        ),
+        SeriesKind(name="mark", given=MARKS, stored=MARKS, by_interval=True, checks=_CANDLE_CHECKS),
+        SeriesKind(
+            name="funding",
+            given=FUNDING,
+            stored=_STORED_FUNDING,
+            by_interval=False,
+            store=_on_the_minute,
+            checks=(findings.settlements,),
+        ),
+    )
+}
+"""Each kind of series by its name."""
