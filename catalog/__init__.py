@@ -2,12 +2,13 @@
 
 May import `config` only (and not its sibling `strategies`).
 
-What stands here: neutral Parquet (`raw.py`, `reading.py`) is the truth, written by `writer.py` as
-whole new versions (`staging.py`) and read by `store.py`; the Nautilus files beside it (`arrow.py`)
-are a cache for Nautilus's own tools, which `perpdesk catalog rebuild` makes anew; `query.py` cuts
-panels; `verify.py` finds what is wrong; `pull.py` asks Bybit and resumes.
+Neutral Parquet files are the truth: ``storage`` reads and writes them as whole versions.
+``series.py`` says in one table what each kind of series is; ``engine.py`` makes the engine's data
+and the Nautilus files beside the raw ones, a cache that `perpdesk catalog rebuild` makes anew.
+``panel.py`` cuts panels, ``verify.py`` finds what is wrong, ``pull.py`` asks Bybit and resumes,
+``show.py`` prints, ``checks.py`` is what `perpdesk validate` knows of a catalog.
 
-To add a data format, put one file into `catalog/providers/` with a function
-`read(paths, options) -> Import | Iterator[Import]` (see `providers/base.py`); the file's name is
-the format's name in `perpdesk catalog import FORMAT`.
+To add a kind of data: an entry in `catalog.series.KINDS`. To add a format: one file in
+`catalog/providers/` with a function `read(paths, options) -> Import | Iterator[Import]` (see
+`providers/base.py`); its name is the format's name in `perpdesk catalog import FORMAT`.
 """
