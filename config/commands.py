@@ -59,8 +59,8 @@ def explain_command(
 
     Example: perpdesk explain backtests/runs/xs_reversal_demo.yaml venue.fees
     """
-    from config.difference import explain
     from config.load import load
+    from config.resolved import explain
 
     lines = explain(load(file, settings or ()), path)
     if as_json:
@@ -83,8 +83,8 @@ def diff_command(
 
     Example: perpdesk diff backtests/runs/xs_reversal_demo.yaml results/last/config.yaml
     """
-    from config.difference import MISSING, difference
     from config.load import load
+    from config.resolved import MISSING, difference
 
     rows = difference(load(left), load(right))
     if as_json:
@@ -121,7 +121,7 @@ def schema_command(
 
 
 def _text(value: Any) -> str:
-    from config.difference import Missing
+    from config.resolved import Missing
 
     return repr(value) if isinstance(value, Missing) else json.dumps(value, ensure_ascii=False)
 

@@ -8,10 +8,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from config.documents import KINDS
-from config.environment import SECRET_PATHS
 from config.errors import Problem, did_you_mean
-from config.shape import known_keys
-from config.tree import Path, Tree, descend, key_problem, plain, problem
+from config.reading import Path, Tree, descend, key_problem, known_keys, plain, problem
+
+SECRET_PATHS = (("account", "keys"),)
+"""Below these only names of variables may stand: a value put in there could be printed."""
 
 _EXPECTED = {
     "dict_type": "expected a mapping of keys",

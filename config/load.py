@@ -1,21 +1,32 @@
-"""From a file to a checked document."""
+"""From a file to a checked document: what it extends, overrides, variables, models, components."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
 from config.components import ROOMS, AddressError, resolve
 from config.documents import KINDS
-from config.envelope import check_envelope, shown
-from config.environment import substitute
+from config.envelope import SECRET_PATHS, check_envelope, shown
 from config.errors import DocumentErrors, Problem, did_you_mean
-from config.extends import assemble
-from config.overrides import override
 from config.params import check_params
+from config.reading import (
+    Origin,
+    Path,
+    Tree,
+    key_problem,
+    merge,
+    plain,
+    problem,
+    read_file,
+    read_text,
+    value_of,
+)
 from config.resolved import Resolved
-from config.tree import Path, Tree, key_problem, plain, problem
 
 __all__ = ["Resolved", "check_components", "examine", "load"]
 
@@ -144,3 +155,210 @@ def _check_component(
         )
         for wrong in check_params(found.Config, params)
     ]
+
+
+def assemble(file: FilePath, problems: list[Problem]) -> tuple[Tree | None, bool]:
+    """Return the file merged over everything it extends, and whether all of that could be read.
+
+    What is wrong is added to `problems`. With a parent missing, it is no use to look for keys that
+    may stand there.
+    """
+    broken: list[FilePath] = []
+    tree = _assemble(file, problems, (), broken)
+    return tree, not broken
+
+
+def _assemble(
+    file: FilePath, problems: list[Problem], chain: tuple[FilePath, ...], broken: list[FilePath]
+) -> Tree | None:
+    tree = read_file(file, problems)
+    if tree is None:
+        broken.append(file)
+        return None
+    if not isinstance(tree.value, dict):
+        at = tree.origin
+        problems.append(
+            Problem(at.file, at.line, at.col, "", "a document must be a mapping of keys")
+        )
+        broken.append(file)
+        return None
+    own = dict(tree.value)
+    extends = own.pop("extends", None)
+    result = Tree(own, tree.origin)
+    if extends is None:
+        return result
+    merged: Tree | None = None
+    for parent in _parents(extends, problems):
+        target = FilePath(os.path.normpath(file.parent / str(parent.value)))
+        at = parent.place
+        if target.resolve() in (*chain, file.resolve()):
+            way = [*chain, file.resolve()]
+            names = [p.name for p in way[way.index(target.resolve()) :]]
+            cycle = " -> ".join([*names, target.name])
+            problems.append(
+                Problem(at.file, at.line, at.col, "extends", f"extends itself: {cycle}")
+            )
+            broken.append(target)
+            continue
+        if not target.is_file():
+            near = did_you_mean(
+                target.name,
+                (p.name for p in target.parent.glob("*.y*ml")) if target.parent.is_dir() else (),
+            )
+            problems.append(
+                Problem(at.file, at.line, at.col, "extends", f"there is no file {target}", near)
+            )
+            broken.append(target)
+            continue
+        inherited = _assemble(target, problems, (*chain, file.resolve()), broken)
+        if inherited is not None:
+            merged = inherited if merged is None else merge(merged, inherited, problems)
+    return result if merged is None else merge(merged, result, problems)
+
+
+def _parents(extends: Tree, problems: list[Problem]) -> Sequence[Tree]:
+    parents = extends.value if isinstance(extends.value, list) else [extends]
+    good = [parent for parent in parents if isinstance(parent.value, str) and parent.value]
+    for parent in parents:
+        if parent not in good:
+            at = parent.place
+            problems.append(
+                Problem(
+                    at.file,
+                    at.line,
+                    at.col,
+                    "extends",
+                    "must be the path of a YAML file, or a list",
+                )
+            )
+    return good
+
+
+SET = "--set"
+_STEP = re.compile(r'"([^"]+)"|([^."=\[\]]+)')
+
+
+def parse_path(text: str) -> tuple[str, ...] | None:
+    """Return the steps of a dotted path, None if it is none; a step with dots stands in quotes."""
+    steps: list[str] = []
+    at = 0
+    while True:
+        match = _STEP.match(text, at)
+        if match is None:
+            return None
+        steps.append((match[1] or match[2]).strip())
+        at = match.end()
+        if at == len(text):
+            return tuple(steps)
+        if text[at] != ".":
+            return None
+        at += 1
+
+
+def override(tree: Tree, setting: str, problems: list[Problem]) -> Tree:
+    """Return the tree with one setting applied.
+
+    Parameters
+    ----------
+    tree : Tree
+        The document so far.
+    setting : str
+        ``path=value``; the value is read as YAML.
+    problems : list of Problem
+        Takes what is wrong with the setting.
+    """
+    name, equals, text = setting.partition("=")
+    path = parse_path(name.strip())
+    if not equals or path is None:
+        problems.append(Problem(SET, 0, 0, "", f"{setting!r} is not of the form path.to.key=value"))
+        return tree
+    if path[0] in ("extends", "kind"):
+        problems.append(Problem(SET, 0, 0, path[0], "can't be overridden; write a document"))
+        return tree
+    found: list[Problem] = []
+    value = read_text(text, SET, found) if text.strip() else Tree(None, Origin(SET))
+    problems.extend(
+        replace(problem, line=0, col=0, path=problem.path or ".".join(path)) for problem in found
+    )
+    if value is None:
+        return tree
+    grown = _at(value, Origin(SET))
+    for step in reversed(path):
+        grown = Tree({step: grown}, Origin(SET), Origin(SET))
+    return merge(tree, grown, problems)
+
+
+def _at(tree: Tree, origin: Origin) -> Tree:
+    """Return the tree with every place replaced: a line inside an override helps nobody."""
+    if isinstance(tree.value, dict):
+        value: dict[str, Tree] = {key: _at(inner, origin) for key, inner in tree.value.items()}
+        return Tree(value, origin, origin)
+    if isinstance(tree.value, list):
+        return Tree([_at(inner, origin) for inner in tree.value], origin, origin)
+    return Tree(tree.value, origin, origin, tree.plain)
+
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+def substitute(
+    root: Tree, kind: str, problems: list[Problem], environment: Mapping[str, str] | None = None
+) -> Tree:
+    """Return the tree with variables replaced by their values.
+
+    Parameters
+    ----------
+    root : Tree
+        The merged document.
+    kind : str
+        Its kind: only a node may name variables, since a backtest must not depend on the machine.
+    problems : list of Problem
+        Takes variables that are not set, and variables where none may be.
+    environment : mapping of str to str, optional
+        Names to values; the process's own by default.
+    """
+    values = os.environ if environment is None else environment
+
+    def visit(tree: Tree, path: Path) -> Tree:
+        if isinstance(tree.value, dict):
+            mapping = {key: visit(inner, (*path, key)) for key, inner in tree.value.items()}
+            return replace(tree, value=mapping)
+        if isinstance(tree.value, list):
+            items = [visit(inner, (*path, index)) for index, inner in enumerate(tree.value)]
+            return replace(tree, value=items)
+        if not isinstance(tree.value, str) or "${" not in tree.value:
+            return tree
+        if kind != "node":
+            problems.append(
+                problem(root, path, "${NAME} is read in node documents only; write the value")
+            )
+            return tree
+        if any(path[: len(secret)] == secret for secret in SECRET_PATHS):
+            problems.append(
+                problem(root, path, "takes the name of a variable, without ${ }; never its value")
+            )
+            return replace(tree, value="NAME_OF_THE_VARIABLE")
+        return expand(tree, path)
+
+    def expand(tree: Tree, path: Path) -> Tree:
+        missing: list[str] = []
+
+        def value(match: re.Match[str]) -> str:
+            name, default = match[1], match[2]
+            found = values.get(name)
+            if not found and default is not None:
+                return str(default)
+            if found is None:
+                missing.append(name)
+                return ""
+            return found
+
+        text = _VARIABLE.sub(value, str(tree.value))
+        if "${" in _VARIABLE.sub("", str(tree.value)):
+            problems.append(problem(root, path, "must be of the form ${NAME} or ${NAME:-default}"))
+        problems.extend(
+            problem(root, path, f"the environment variable {name} is not set") for name in missing
+        )
+        return replace(tree, value=value_of(text) if tree.plain else text)
+
+    return visit(root, ())

@@ -18,8 +18,7 @@ from msgspec.structs import FieldInfo
 
 from config.envelope import shown
 from config.errors import DocumentErrors, Problem, did_you_mean
-from config.tree import Path, dotted
-from config.writing import as_written
+from config.reading import Path, as_written, dotted
 
 _ENGINE = "nautilus_trader."
 _WORDS = {
@@ -115,7 +114,7 @@ def check_params(config: type[msgspec.Struct], params: Mapping[str, Any]) -> lis
 
 
 def _steps(path: str) -> Path:
-    """Return the steps of a path as `config.tree.dotted` writes it: ``legs[0]`` is in a list."""
+    """Return the steps of a path as `config.reading.dotted` writes it: ``legs[0]`` is in a list."""
     return tuple(
         int(index) if index else name for index, name in re.findall(r"\[(\d+)\]|([^.\[\]]+)", path)
     )

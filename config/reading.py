@@ -1,20 +1,166 @@
-"""YAML text to a Tree, with the rules of YAML 1.2 for scalars.
+"""A document as it was written: YAML to a tree in which every value knows its place, and back.
 
-YAML 1.1, PyYAML's own, reads ``at: 12:05`` as 725, ``side: no`` as false and ``1e-4`` as text; a
-trading desk can't have that. Dates stay text here: the models read them.
+Scalars follow YAML 1.2. YAML 1.1, PyYAML's own, reads ``at: 12:05`` as 725, ``side: no`` as false
+and ``1e-4`` as text; a trading desk can't have that. Dates stay text here: the models read them.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path as FilePath
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import yaml
+from pydantic import BaseModel
 
+from config.durations import show
 from config.errors import Problem
-from config.tree import Origin, Scalar, Tree
+
+Scalar = str | int | float | bool | None
+Path = tuple[str | int, ...]
+
+TAGS = ("model",)
+"""Keys that say which shape a mapping has: where a child changes one, nothing of the parent's
+mapping is kept, since its other keys belong to the other shape."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value was written.
+
+    Parameters
+    ----------
+    file : str
+        As the user would write it; ``--set`` for an override, ``default`` for a default.
+    line, col : int
+        One-based; 0 where there is none.
+    """
+
+    file: str
+    line: int = 0
+    col: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.col}" if self.line else self.file
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A value and its place.
+
+    Parameters
+    ----------
+    value : scalar, dict of str to Tree, or list of Tree
+        What was written.
+    origin : Origin
+        Where the value starts.
+    key : Origin or None
+        Where its key stands, for a value in a mapping.
+    plain : bool
+        Whether a scalar was written without quotes.
+    """
+
+    value: Scalar | dict[str, Tree] | list[Tree]
+    origin: Origin
+    key: Origin | None = None
+    plain: bool = False
+
+    @property
+    def place(self) -> Origin:
+        """Where an error should point: the value, or the key above a value of many lines."""
+        if self.key is not None and self.key.line != self.origin.line:
+            return self.key
+        return self.origin
+
+
+def merge(parent: Tree, child: Tree, problems: list[Problem], path: Path = ()) -> Tree:
+    """Return the parent with the child's values over it: mappings merge, all else is replaced.
+
+    A value of the parent where the child has keys is a mistake that replacing would hide, so it is
+    added to `problems`.
+    """
+    if not isinstance(child.value, dict):
+        return child
+    if not isinstance(parent.value, dict):
+        if parent.value is not None:
+            at = parent.place
+            message = f"expected a mapping of keys, since {child.place} gives keys here"
+            problems.append(Problem(at.file, at.line, at.col, dotted(path), message))
+        return child
+    for tag in TAGS:
+        old, new = parent.value.get(tag), child.value.get(tag)
+        if old is not None and new is not None and old.value != new.value:
+            return child
+    merged = dict(parent.value)
+    for key, value in child.value.items():
+        merged[key] = merge(merged[key], value, problems, (*path, key)) if key in merged else value
+    return replace(child, value=merged)
+
+
+def plain(tree: Tree) -> Any:
+    """Return the value alone, as dicts, lists and scalars."""
+    if isinstance(tree.value, dict):
+        return {key: plain(value) for key, value in tree.value.items()}
+    if isinstance(tree.value, list):
+        return [plain(value) for value in tree.value]
+    return tree.value
+
+
+def descend(tree: Tree, path: Path) -> tuple[Tree, int]:
+    """Return the deepest part of the tree on the path, and how many steps led to it."""
+    for steps, step in enumerate(path):
+        value = tree.value
+        if isinstance(value, dict) and step in value:
+            tree = value[str(step)]
+        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+            tree = value[step]
+        else:
+            return tree, steps
+    return tree, len(path)
+
+
+def problem(tree: Tree, path: Path, message: str, suggestion: str = "") -> Problem:
+    """Return the Problem of the value at the path, placed where it or what holds it is written."""
+    place = descend(tree, path)[0].place
+    return Problem(place.file, place.line, place.col, dotted(path), message, suggestion)
+
+
+def key_problem(tree: Tree, path: Path, message: str, suggestion: str = "") -> Problem:
+    """Return the Problem of the key at the end of the path, placed where the key is written."""
+    found = descend(tree, path)[0]
+    place = found.key or found.origin
+    return Problem(place.file, place.line, place.col, dotted(path), message, suggestion)
+
+
+def dotted(path: Path) -> str:
+    """Return the path in words: ``strategies.reversal.params.exclude[0]``."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            name = f'"{step}"' if "." in step else step
+            text += f".{name}" if text else name
+    return text
+
+
+def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield each scalar, list and empty mapping with its path, in the order written."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from leaves(inner, (*path, key))
+    else:
+        yield path, value
+
 
 _PREFIX = "tag:yaml.org,2002:"
 RESOLVERS: list[tuple[str, str, str]] = [
@@ -188,3 +334,112 @@ def value_of(text: str) -> Scalar:
         if re.match(pattern, text):
             return scalar(kind, text)
     return text
+
+
+def known_keys(model: type[BaseModel], path: Path, tree: Tree) -> list[str]:
+    """Return the keys that the mapping at the path may have.
+
+    Parameters
+    ----------
+    model : type of BaseModel
+        Of the whole document.
+    path : tuple of str or int
+        Where the mapping stands; empty for the document itself.
+    tree : Tree
+        The document, whose tags say which of several shapes a mapping has.
+    """
+    shapes: list[type[BaseModel]] = _models(model)
+    annotations: list[Any] = [model]
+    for index, step in enumerate(path):
+        annotations = [inner for outer in annotations for inner in _inside(outer, step)]
+        shapes = _tagged(annotations, descend(tree, path[: index + 1])[0])
+        annotations = [*shapes, *(a for a in annotations if not _models(a))]
+    return [name for shape in shapes for name in shape.model_fields]
+
+
+def _tagged(annotations: list[Any], tree: Tree) -> list[type[BaseModel]]:
+    """Return the models among the annotations, only the one that the tag names if it names one."""
+    models = [model for annotation in annotations for model in _models(annotation)]
+    if isinstance(tree.value, dict):
+        for tag in TAGS:
+            if tag in tree.value:
+                named = [
+                    model
+                    for model in models
+                    if tag in model.model_fields
+                    and model.model_fields[tag].default == tree.value[tag].value
+                ]
+                return named or models
+    return models
+
+
+def _inside(annotation: Any, step: str | int) -> list[Any]:
+    """Return what the annotation says of the value one step inside."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        field = annotation.model_fields.get(str(step))
+        return _options(field.annotation) if field is not None else []
+    if get_origin(annotation) is dict:
+        return _options(get_args(annotation)[1])
+    if get_origin(annotation) in (tuple, list):
+        return _options(get_args(annotation)[0])
+    return []
+
+
+def _options(annotation: Any) -> list[Any]:
+    """Return the members of a union, or the annotation itself."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _options(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return [option for part in get_args(annotation) for option in _options(part)]
+    return [annotation]
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    return (
+        [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
+    )
+
+
+def digest(complete: dict[str, Any]) -> str:
+    """Return the SHA-256 (hex) of the values; how numbers were spelled doesn't matter."""
+    text = json.dumps(_canonical(complete), sort_keys=True, ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def as_yaml(complete: dict[str, Any]) -> str:
+    """Return YAML that reads back as the same values."""
+    return yaml.dump(
+        as_written(complete), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100
+    )
+
+
+def as_written(value: Any) -> Any:
+    """Return the value as a document would write it: plain scalars, lists and mappings."""
+    if isinstance(value, dict):
+        return {key: as_written(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_written(inner) for inner in value]
+    if isinstance(value, datetime):
+        return show(value)
+    return _number(value) if isinstance(value, Decimal) else value
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _canonical(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(inner) for inner in value]
+    if isinstance(value, datetime):
+        return show(value)
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f") if value else "0"
+    # Parameters are floats where amounts are Decimal; 1 and 1.0 are the same parameter.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _number(value: Decimal) -> int | float | str:
+    """Return the number, as text where a float would not hold it exactly as it was written."""
+    if value == value.to_integral_value() and abs(value) < 10**15:
+        return int(value)
+    return float(value) if Decimal(repr(float(value))) == value else str(value)

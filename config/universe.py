@@ -1,14 +1,18 @@
-"""Which instruments a strategy gets, and that no two get the same one."""
+"""Instruments in a document: which a strategy gets, that no two share one, what guards name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from functools import cache
 from itertools import product
+from typing import Any
 
-from config.documents import Node, Setup, StrategyComponent, Universe
+from config.components import AddressError, resolve
+from config.documents import Component, Node, Setup, StrategyComponent, Universe
 from config.errors import Problem, did_you_mean
-from config.globs import intersect, is_literal
+from config.params import build_params, check_params
+from config.reading import Path, key_problem
 from config.resolved import Resolved
 
 SPOT = "*-SPOT.BYBIT"
@@ -175,3 +179,147 @@ def _shared(setup: Setup, first: str, second: str, ids: Sequence[str] | None) ->
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+RESERVED = {
+    "operator": "is the kill switch's own name (`perpdesk risk flatten`); call the guard otherwise",
+}
+"""Keys that no document may give a guard, and why."""
+
+
+def guard_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list[Problem]:
+    """Return a Problem for each guard whose key is taken or that names what is not traded.
+
+    Parameters
+    ----------
+    resolved : Resolved
+        A setup, backtest or node; parameters may still be wrong, those guards are left out.
+    ids : sequence of str, optional
+        All instrument ids there are; the answer is then exact. Without, patterns are compared.
+    """
+    setup: Setup = resolved.document
+    problems = [
+        key_problem(resolved.tree, ("actors", key), RESERVED[key])
+        for key in setup.actors
+        if key in RESERVED
+    ]
+    for key, component in setup.actors.items():
+        for path, name in _named(component, setup):
+            wrong = _not_traded(name, setup, ids)
+            if wrong is not None:
+                problems.append(resolved.problem(("actors", key, "params", *path), *wrong))
+    return problems
+
+
+def _named(component: Component, setup: Setup) -> Iterator[tuple[Path, str]]:
+    """Yield where a guard names an instrument, and its id or pattern."""
+    try:
+        found: Any = resolve(component.use, setup.allow)
+    except AddressError:
+        return
+    if not hasattr(found.Config, "instruments_named") or check_params(
+        found.Config, component.params
+    ):
+        return
+    yield from found.Config(**build_params(found, component.params)).instruments_named()
+
+
+def _not_traded(name: str, setup: Setup, ids: Sequence[str] | None) -> tuple[str, str] | None:
+    """Return what is wrong with an id or pattern, and the nearest right one; None when nothing."""
+    universe = setup.universe
+    known = [x for x in universe.instruments if is_literal(x)] if ids is None else ids
+    traded = select(known, universe)
+    if is_literal(name):
+        if select([name], universe) and (ids is None or name in ids):
+            return None
+        return f"{name} is not in the universe", did_you_mean(name, traded)
+    if any(fnmatchcase(one, name) for one in traded):
+        return None
+    if ids is None and any(intersect([name, pattern]) for pattern in universe.instruments):
+        return None
+    return f"no instrument of the universe matches {name}", ""
+
+
+_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
+_WILD = "*?["
+
+
+def is_literal(pattern: str) -> bool:
+    """Return whether the pattern is one name."""
+    return not any(sign in pattern for sign in _WILD)
+
+
+def intersect(patterns: Sequence[str]) -> bool:
+    """Return whether some name matches all the patterns at once.
+
+    The patterns are walked side by side, one letter at a time; a ``*`` may stay where it is.
+
+    Examples
+    --------
+    >>> intersect(["BTC*", "*-LINEAR.BYBIT"]), intersect(["BTC*", "ETH*"])
+    (True, False)
+    """
+    rows = [_tokens(pattern) for pattern in patterns]
+    start = (0,) * len(rows)
+    seen, waiting = {start}, [start]
+    while waiting:
+        state = waiting.pop()
+        if all(at == len(row) for at, row in zip(state, rows, strict=True)):
+            return True
+        for following in _next(state, rows):
+            if following not in seen:
+                seen.add(following)
+                waiting.append(following)
+    return False
+
+
+def _next(
+    state: tuple[int, ...], rows: Sequence[tuple[frozenset[str] | None, ...]]
+) -> list[tuple[int, ...]]:
+    following = []
+    letters, moved = _LETTERS, list(state)
+    for index, (at, row) in enumerate(zip(state, rows, strict=True)):
+        if at == len(row):
+            letters = frozenset()
+            continue
+        token = row[at]
+        if token is None:
+            following.append((*state[:index], at + 1, *state[index + 1 :]))
+        else:
+            letters &= token
+            moved[index] += 1
+    if letters:
+        following.append(tuple(moved))
+    return following
+
+
+@cache
+def _tokens(pattern: str) -> tuple[frozenset[str] | None, ...]:
+    """Return, for each place of the pattern, the letters it takes; None for a ``*``."""
+    tokens: list[frozenset[str] | None] = []
+    at = 0
+    while at < len(pattern):
+        sign = pattern[at]
+        close = pattern.find("]", at + 2) if sign == "[" else -1
+        if close > 0:
+            body = pattern[at + 1 : close]
+            inside = _range(body.removeprefix("!"))
+            tokens.append(_LETTERS - inside if body.startswith("!") else inside)
+            at = close
+        else:
+            tokens.append(None if sign == "*" else _LETTERS if sign == "?" else frozenset((sign,)))
+        at += 1
+    return tuple(tokens)
+
+
+def _range(body: str) -> frozenset[str]:
+    letters: set[str] = set()
+    at = 0
+    while at < len(body):
+        if body[at + 1 : at + 2] == "-" and at + 2 < len(body):
+            letters.update(map(chr, range(ord(body[at]), ord(body[at + 2]) + 1)))
+            at += 3
+        else:
+            letters.add(body[at])
+            at += 1
+    return frozenset(letters)

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from config.documents import KINDS, Setup
 from config.errors import DocumentErrors, Problem, in_order
-from config.guards import guard_problems
 from config.load import examine
 from config.resolved import Resolved
-from config.universe import ownership_problems, spot_problems
+from config.universe import guard_problems, ownership_problems, spot_problems
 
 Check = Callable[[Resolved], Iterable[Problem]]
 InstrumentSource = Callable[[Resolved], Sequence[str] | None]

@@ -15,8 +15,8 @@ from config.components import resolve
 from config.documents import Backtest, Node, Setup
 from config.errors import InputError
 from config.params import complete_params
+from config.reading import as_yaml
 from config.resolved import Resolved
-from config.writing import as_yaml
 from live_nodes.drill.scene import instruments_of
 from live_nodes.local.mailbox import OPERATOR
 from live_nodes.local.practice_process import Endpoint

@@ -17,8 +17,7 @@ from catalog.instruments import PRODUCTS, VENUE, InstrumentInfo
 from catalog.providers.bybit_http import BybitHistory
 from config.documents import Expected, Fees, Node
 from config.errors import DeskError, GateRefused, InputError
-from config.globs import intersect
-from config.universe import NO_SPOT, SPOT, select
+from config.universe import NO_SPOT, SPOT, intersect, select
 from live_nodes.bybit.facts import FeeRate, products_of
 from live_nodes.bybit.rest import ClockReading, VenueError, VenueRest, venue_symbol
 from live_nodes.node.warm_up import listings

@@ -10,7 +10,7 @@ import pytest
 from config.documents import Backtest, FixedBpsSlippage, NoSlippage
 from config.errors import DocumentErrors
 from config.load import examine, load
-from config.tree import Origin
+from config.reading import Origin
 from tests.config.conftest import Write
 from tests.config.shipped import DOCUMENTS, ROOT
 

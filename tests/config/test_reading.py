@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import Problem
-from config.reading import Dumper, read_text
-from config.tree import Origin, Tree, plain
+from config.reading import Dumper, Origin, Tree, plain, read_text
 
 
 def read(text: str) -> Tree:

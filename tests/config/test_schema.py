@@ -12,9 +12,8 @@ import pytest
 
 from config.documents import KINDS
 from config.errors import Problem
-from config.reading import read_file
+from config.reading import plain, read_file
 from config.schema import FOLDER, as_text
-from config.tree import plain
 from tests.config.shipped import EVERY_FILE, keys_of
 
 MODELINE = re.compile(r"# yaml-language-server: \$schema=(\S+)\n")

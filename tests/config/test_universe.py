@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from config.documents import StrategyComponent, Universe
 from config.errors import Problem
-from config.globs import intersect
-from config.universe import select
+from config.universe import intersect, select
 from config.validate import register_check, register_instruments, validate
 from tests.config.conftest import Write
 
