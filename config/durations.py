@@ -1,8 +1,10 @@
-"""Candle intervals by name: the only place that knows how long they are."""
+"""Lengths and moments of time as text: candle intervals, durations, times of day, UTC dates."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -31,7 +33,7 @@ INTERVALS: dict[str, int] = {
 Interval = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"]
 """The same names as a type."""
 
-_UNITS = {"m": "MINUTE", "h": "HOUR", "d": "DAY"}
+_ENGINE_UNITS = {"m": "MINUTE", "h": "HOUR", "d": "DAY"}
 
 
 def interval_ns(name: str) -> int:
@@ -77,7 +79,42 @@ def bar_type(instrument_id: str, interval: str, price: str = "LAST") -> str:
     'BTCUSDT-LINEAR.BYBIT-1-DAY-LAST-EXTERNAL'
     """
     interval_ns(interval)
-    return f"{instrument_id}-{interval[:-1]}-{_UNITS[interval[-1]]}-{price}-EXTERNAL"
+    return f"{instrument_id}-{interval[:-1]}-{_ENGINE_UNITS[interval[-1]]}-{price}-EXTERNAL"
+
+
+DURATION = r"^[1-9][0-9]*[smhd]$"
+"""Pattern of a duration: a whole number above zero and its unit."""
+CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
+"""Pattern of a time of day."""
+_UNITS_NS = {"s": 10**9, "m": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS}
+
+
+@cache
+def duration_ns(text: str) -> int:
+    """Return the nanoseconds of a duration such as ``30s``, ``5m``, ``4h`` or ``1d``.
+
+    Raises
+    ------
+    ValueError
+        If it is no whole positive number followed by s, m, h or d.
+    """
+    if not re.match(DURATION, text):
+        raise ValueError(f"expected a duration such as 5m, 4h or 1d, was {text!r}")
+    return int(text[:-1]) * _UNITS_NS[text[-1]]
+
+
+def offset_ns(text: str) -> int:
+    """Return the nanoseconds after the start of a period of a clock time ``HH:MM`` or ``HH:MM:SS``.
+
+    Raises
+    ------
+    ValueError
+        If it is no clock time below 24:00.
+    """
+    if not re.match(CLOCK, text):
+        raise ValueError(f'expected a clock time such as "00:05", was {text!r}')
+    hours, minutes, seconds = (*map(int, text.split(":")), 0)[:3]
+    return (hours * 3600 + minutes * 60 + seconds) * 10**9
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.panel import Panel
-from config.durations import interval_ns
+from config.durations import duration_ns, interval_ns, offset_ns
 from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
 from strategies.rebalance.history import Window
 from strategies.rebalance.propose import Listings, Proposal, propose, reason_to_wait, rows_needed
-from strategies.schedule import duration_ns, last_close, next_fire, offset_ns
+from strategies.schedule import last_close, next_fire
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,8 @@ def _on_stderr() -> Callable[[str], None]:
 
 
 def _seconds(option: str, duration: str) -> float:
+    from config.durations import duration_ns
     from config.errors import InputError
-    from strategies.schedule import duration_ns
 
     try:
         return duration_ns(duration) / 1e9

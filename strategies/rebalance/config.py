@@ -9,10 +9,9 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from config.durations import INTERVALS
+from config.durations import CLOCK, DURATION, INTERVALS, duration_ns, offset_ns
 from strategies.desk_config import DeskStrategyConfig
 from strategies.rebalance.history import Window
-from strategies.schedule import CLOCK, DURATION, duration_ns, offset_ns
 from strategies.sizing.rounding import Minimum
 from strategies.sizing.weights import Side, Weighting
 

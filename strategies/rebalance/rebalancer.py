@@ -17,7 +17,7 @@ from nautilus_trader.model.data import Bar, BarType
 from nautilus_trader.model.events import OrderEvent
 from nautilus_trader.model.identifiers import InstrumentId
 
-from config.durations import bar_type, interval_ns
+from config.durations import bar_type, duration_ns, interval_ns, offset_ns
 from strategies.base import DeskStrategy
 from strategies.messages import Executed, Verdict
 from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
@@ -25,7 +25,7 @@ from strategies.rebalance.decide import Decider
 from strategies.rebalance.execute import Undertaking
 from strategies.rebalance.history import CandleHistory, Candles
 from strategies.rebalance.propose import rows_needed
-from strategies.schedule import duration_ns, last_fire, next_fire, offset_ns
+from strategies.schedule import last_fire, next_fire
 from strategies.state import StateStore
 
 

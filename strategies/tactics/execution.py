@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from strategies.schedule import DURATION, duration_ns
+from config.durations import DURATION, duration_ns
 
 Tactic = Literal["taker", "maker_first"]
 Place = Literal["join", "improve", "behind"]

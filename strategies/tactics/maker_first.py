@@ -16,7 +16,7 @@ from decimal import Decimal
 import msgspec
 from msgspec.structs import replace
 
-from strategies.schedule import duration_ns
+from config.durations import duration_ns
 from strategies.tactics import steps
 from strategies.tactics.execution import Execution
 from strategies.tactics.pricing import (

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategies.schedule import duration_ns, last_close, last_fire, next_fire, offset_ns
+from config.durations import duration_ns, offset_ns
+from strategies.schedule import last_close, last_fire, next_fire
 
 MINUTE = 60 * 10**9
 HOUR = 60 * MINUTE

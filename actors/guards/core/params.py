@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+from config.durations import duration_ns
 from strategies.messages import Action
-from strategies.schedule import duration_ns
 
 ActionName = Literal["shrink", "halt_entries", "reduce_only", "flatten"]
 Release = Annotated[

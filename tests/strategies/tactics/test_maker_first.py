@@ -6,8 +6,8 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from config.durations import duration_ns
 from strategies.refusals import Refusal
-from strategies.schedule import duration_ns
 from strategies.tactics import steps
 from strategies.tactics.execution import Execution
 from strategies.tactics.maker_first import GRACE_NS, MAX_TAKES, State, step
