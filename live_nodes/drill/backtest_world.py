@@ -3,10 +3,10 @@
 Engine-specific. Prices stand still until a step moves them; each stretch of time is a slice as the
 catalog would give it, of rows a second apart or further. Nothing is drawn, so that a drill is the
 same every time. What the backtest's venue can't have by its nature (late messages, failed requests,
-announcements, a human at the account) is told to the guards' desk, and said so (`injected`).
+announcements, a human at the account) reaches the guards' desk directly (`injected`).
 
 A restart is a second engine beside the first, with a copy of what the guard kept and nothing else:
-what it says at its start is what counts. The first goes on, as a backtest can't take positions over
+its first verdicts count. The first goes on, as a backtest can't take positions over
 into another engine.
 """
 
@@ -28,26 +28,8 @@ from nautilus_trader.model.identifiers import TradeId
 
 from actors.desk.build import guards_of
 from actors.desk.guard import GuardActor
-from actors.guards.core.drill import (
-    KEY,
-    Announced,
-    Book,
-    Failures,
-    Funding,
-    KillSwitch,
-    Late,
-    Mended,
-    Move,
-    Moves,
-    Rejects,
-    Scene,
-    Silence,
-    Slips,
-    Step,
-    Strange,
-    Wait,
-    facts_of,
-)
+from actors.guards.core import drill
+from actors.guards.core.drill import KEY, Scene, Step, facts_of
 from actors.guards.core.snapshot import Market as MarketFact
 from actors.records.order_facts import OrderFacts
 from backtests.engine.build import Desk, build, strategies_of, subscribe
@@ -59,9 +41,17 @@ from config.durations import nanoseconds, parse
 from config.errors import GateRefused
 from config.resolved import Resolved
 from live_nodes.drill.documents import backtest_document
-from live_nodes.drill.orders import Instruction
 from live_nodes.drill.strategy import Drill
-from live_nodes.drill.world import DrillError, Heard, Refusal, Restarted, WorldName
+from live_nodes.drill.world import (
+    DrillError,
+    Instruction,
+    RefusedEntry,
+    Restarted,
+    TimedVerdict,
+    World,
+    WorldName,
+    first_of_each_scope,
+)
 from live_nodes.local.mailbox import OPERATOR
 from live_nodes.node.operator_desk import OperatorGuard
 from strategies import refusals
@@ -78,52 +68,29 @@ AFTER_RESTART = 2.0
 
 @dataclass
 class Tape:
-    """What the market is told to be: prices, and what was done to it.
+    """The prices of the drill's market, and what was done to it.
 
-    Attributes
-    ----------
-    now : int
-        UNIX nanoseconds (UTC).
-    prices : dict of str to Decimal
-        Newest price.
-    touches : dict of str to (bps, bps)
-        Distance of the best bid and ask from the price, where a book is shown.
-    silent : set of str
-        Instruments of which nothing is heard.
-    late : dict of str to int
-        Nanoseconds by which messages come late.
+    `now` is UNIX nanoseconds (UTC). `quoted_bps` is the distance of best bid and ask from the
+    price, where a book is shown; `silent` instruments send nothing; `late` is nanoseconds by which
+    messages come late.
     """
 
     now: int
     prices: dict[str, Decimal]
-    touches: dict[str, tuple[float, float]] = field(default_factory=dict)
+    quoted_bps: dict[str, tuple[float, float]] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
     late: dict[str, int] = field(default_factory=dict)
 
 
 class Engine:
-    """One engine with the guard, on a tape.
-
-    Parameters
-    ----------
-    document : Backtest
-        Of the drill.
-    market : Market
-        Its instruments.
-    tape : Tape
-        What the market is.
-    key : str
-        The guard's.
-    store : MemoryState
-        What the guard keeps.
-    """
+    """One engine with the guard, on a tape; `store` is what the guard keeps."""
 
     def __init__(
         self, document: Backtest, market: Market, tape: Tape, key: str, store: MemoryState
     ) -> None:
         self.market, self.tape, self.store = market, tape, store
-        self.heard: list[Heard] = []
-        self.refusals: list[Refusal] = []
+        self.verdicts: list[TimedVerdict] = []
+        self.refusals: list[RefusedEntry] = []
         self.rejects = 0
         guards = guards_of(document)
         if key == OPERATOR:
@@ -142,7 +109,7 @@ class Engine:
         self.desk.gate.sender = self._send
         self._facts = self.desk.risk.market
         self.desk.risk.market = self._late_facts
-        subscribe(self.desk, f"verdicts.{key}", self._hear)
+        subscribe(self.desk, f"verdicts.{key}", self._on_verdict)
 
     def run(self, seconds: float) -> None:
         """Go on."""
@@ -154,7 +121,7 @@ class Engine:
         real = np.broadcast_to([name not in tape.silent for name in self.market.ids], shape)
         grid = Grid(stamps[1:], close, close, close, {}, real)
         self.desk.accountant.begin_slice(grid, self._settlements(start, end))
-        data = [made for ts in stamps[:-1] for made in self._told(int(ts))]
+        data = [made for ts in stamps[:-1] for made in self._ticks(int(ts))]
         engine = self.desk.engine
         if data:
             engine.add_data(data, sort=True, validate=False)
@@ -174,16 +141,16 @@ class Engine:
     def refused(self, facts: OrderFacts, refusal: refusals.Refusal) -> None:
         """Note what was refused."""
         if facts.operation == "submit":
-            self.refusals.append(Refusal(facts.ts, facts.instrument, str(refusal)))
+            self.refusals.append(RefusedEntry(facts.ts, facts.instrument, str(refusal)))
 
     # How it works -------------------------------------------------------------------------------
 
-    def _hear(self, verdict: Verdict) -> None:
-        self.heard.append(Heard(self.desk.engine.kernel.clock.timestamp_ns(), verdict))
+    def _on_verdict(self, verdict: Verdict) -> None:
+        self.verdicts.append(TimedVerdict(self.desk.engine.kernel.clock.timestamp_ns(), verdict))
 
-    def _send(self, command: TradingCommand, told: Any) -> None:
+    def _send(self, command: TradingCommand, sent: Any) -> None:
         """Let the venue reject orders where it shall, in place of sending them there."""
-        if self.rejects and isinstance(command, SubmitOrder) and not told[0].is_exit:
+        if self.rejects and isinstance(command, SubmitOrder) and not sent[0].is_exit:
             self.rejects -= 1
             order, client = command.order, self.desk.accountant.exchange.exec_client
             now = self.desk.engine.kernel.clock.timestamp_ns()
@@ -199,20 +166,19 @@ class Engine:
         late = self.tape.late.get(instrument)
         return found if late is None else msgspec.structs.replace(found, delay_ns=late)
 
-    def _told(self, ts: int) -> list[Data]:
+    def _ticks(self, ts: int) -> list[Data]:
         made: list[Data] = []
         for name, instrument in zip(self.market.ids, self.market.instruments, strict=True):
             if name in self.tape.silent:
                 continue
             price = self.tape.prices[name]
-            told = instrument.make_price(price)
-            size = instrument.make_qty(1_000_000)
+            last, size = instrument.make_price(price), instrument.make_qty(1_000_000)
             aggressor = AggressorSide.NO_AGGRESSOR
-            made.append(TradeTick(instrument.id, told, size, aggressor, TradeId("OPEN"), ts, ts))
-            if name in self.tape.touches:
+            made.append(TradeTick(instrument.id, last, size, aggressor, TradeId("OPEN"), ts, ts))
+            if name in self.tape.quoted_bps:
                 bid, ask = (
                     instrument.make_price(price * (1 + Decimal(repr(bps)) / 10_000))
-                    for bps in self.tape.touches[name]
+                    for bps in self.tape.quoted_bps[name]
                 )
                 made.append(QuoteTick(instrument.id, bid, ask, size, size, ts, ts))
         return made
@@ -228,23 +194,12 @@ class Engine:
         return found
 
 
-class BacktestWorld:
-    """The backtests' engine with one guard.
-
-    Parameters
-    ----------
-    resolved : Resolved
-        The document.
-    scene : Scene
-        Where the drill takes place.
-    changed : mapping of str to object
-        Parameters of the guard that the drill changes.
-    """
+class BacktestWorld(World):
+    """The backtests' engine with one guard; `changed` are parameters that the drill changes."""
 
     name: WorldName = "backtest"
 
     def __init__(self, resolved: Resolved, scene: Scene, changed: Mapping[str, object]) -> None:
-        self.injected = False
         self._scene = scene
         self._document = backtest_document(resolved, scene, changed)
         infos = [_info(name) for name in scene.instruments]
@@ -264,92 +219,89 @@ class BacktestWorld:
         """Return the simulated time."""
         return self._tape.now
 
-    def go_on(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         """Run on."""
         if seconds > 0:
             self._running.run(seconds)
 
-    def tell(self, instruction: Instruction) -> None:
+    def instruct(self, instruction: Instruction) -> None:
         """Give the strategy an instruction."""
         self._running.strategy.obey(instruction)
 
-    def do(self, step: Step) -> int:
-        """Change the tape, or tell the guards' desk; return when the last of it began."""
+    def _perform(self, step: Step) -> int | None:
+        """Change the tape, or notify the guards' desk; return when the last of it began."""
         tape, engine = self._tape, self._running
         risk = engine.desk.risk
         assert risk is not None
         began = self.now()
         match step:
-            case Move(instrument, by):
+            case drill.Move(instrument, by):
                 self._move(instrument, by)
-            case Moves(instruments, rows, every):
+            case drill.Moves(instruments, rows, every):
                 for row in rows:
                     for instrument, by in zip(instruments, row, strict=True):
                         self._move(instrument, by)
                     began = self.now()
-                    self.go_on(every)
-            case Book(instrument, "crossed", bps, _):
-                tape.touches[instrument] = (bps / 2, -bps / 2)
-            case Book(instrument, _, bps, _):
-                tape.touches[instrument] = (-bps / 2, bps / 2)
-            case Silence(instrument, _):
+                    self.advance(every)
+            case drill.Book(instrument, "crossed", bps, _):
+                tape.quoted_bps[instrument] = (bps / 2, -bps / 2)
+            case drill.Book(instrument, _, bps, _):
+                tape.quoted_bps[instrument] = (-bps / 2, bps / 2)
+            case drill.Silence(instrument, _):
                 tape.silent.add(instrument)
-            case Late(instrument, by, _):
+            case drill.Late(instrument, by, _):
                 self.injected = True
                 tape.late[instrument] = round(by * SECOND_NS)
-            case Funding(_, before, after):
+            case drill.Funding(_, before, after):
                 period = FUNDING_MINUTES * 60 * SECOND_NS
                 settles = (began // period + 1) * period
                 opens = settles - round(before * SECOND_NS)
                 self._over = settles + round(after * SECOND_NS)
                 # Up to the last second before the window.
-                self.go_on((opens - began) / SECOND_NS - 1.0)
+                self.advance((opens - began) / SECOND_NS - 1.0)
                 began = opens
-            case Announced(title, _):
+            case drill.Announced(title, _):
                 self.injected = True
                 risk.maintenance = title
-            case Rejects(_, times, _, _):
+            case drill.Rejects(_, times, _, _):
                 engine.rejects = times
-            case Failures(times, _):
+            case drill.Failures(times, _):
                 self.injected = True
                 for number in range(times):
                     risk.erred("drill", f"request {number + 1} failed")
-            case Strange(instrument, weight):
+            case drill.Strange(instrument, weight):
                 self.injected = True
                 risk.differed("external_position", instrument, f"{weight:g} of equity by hand")
-            case KillSwitch():
+            case drill.KillSwitch():
                 assert isinstance(engine.guard, OperatorGuard)
                 engine.guard.flatten("desk", "drill")
-            case Slips(_, bps, _, _, _):
+            case drill.Slips(_, bps, _, _, _):
                 fraction = Decimal(repr(bps)) / 10_000
                 engine.desk.accountant.exchange.fill_model.slippage = lambda notional: fraction
-            case Mended():
-                for name in tape.touches:
-                    tape.touches[name] = (-0.1, 0.1)
+            case drill.Mended():
+                for name in tape.quoted_bps:
+                    tape.quoted_bps[name] = (-0.1, 0.1)
                 tape.silent.clear()
                 tape.late.clear()
                 risk.maintenance = ""
-                self.go_on((self._over - self.now()) / SECOND_NS)
-            case Wait(seconds):
-                self.go_on(seconds)
-                began = self.now()
+                self.advance((self._over - self.now()) / SECOND_NS)
             case _:
                 raise TypeError(f"the strategy does it, not the market: {step}")
         return began
 
     def price(self, instrument: str) -> Decimal:
-        """Return the newest price."""
+        """Return the newest price of the tape."""
         return self._tape.prices[instrument]
 
-    def held(self) -> dict[str, Decimal]:
-        """Return what is held, of the venue's ledger."""
+    def positions(self) -> dict[str, Decimal]:
+        """Return the positions of the venue's ledger."""
         return {k: v for k, v in self._running.desk.accountant.ledger.quantities.items() if v}
 
-    def heard(self) -> list[Heard]:
-        """Return what the guard said."""
-        return list(self._running.heard)
+    def verdicts(self) -> list[TimedVerdict]:
+        """Return the guard's verdicts."""
+        return list(self._running.verdicts)
 
-    def refusals(self) -> list[Refusal]:
+    def refusals(self) -> list[RefusedEntry]:
         """Return what the gate refused."""
         return list(self._running.refusals)
 
@@ -369,10 +321,8 @@ class BacktestWorld:
             again.run(AFTER_RESTART)
         finally:
             again.close()
-        first: dict[str, Verdict] = {}
-        for heard in again.heard:
-            first.setdefault(heard.verdict.scope, heard.verdict)
-        return Restarted(tuple(first[scope] for scope in sorted(first)), tuple(again.refusals))
+        standing = first_of_each_scope(timed.verdict for timed in again.verdicts)
+        return Restarted(standing, tuple(again.refusals))
 
     def release(self, scope: str, *, accept: bool) -> str:
         """Release the guard's halt, as the mailbox lets a node do."""

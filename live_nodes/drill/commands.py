@@ -39,7 +39,7 @@ def drill_command(
 
     Each enabled guard, and the operator's kill switch, is drilled by itself, the others switched
     off, on a market of the drill's own in which a strategy trades that ignores verdicts. A row
-    passes when the breach just beyond the document's limit brings the action that was asked for,
+    passes when the breach just beyond the document's limit brings the wanted action,
     everything is flat in time where it must be, entries are refused, the halt stands over a restart
     (live: kill -9), ends as its release says or by --accept, entries pass again, and both worlds
     agree.
@@ -51,16 +51,16 @@ def drill_command(
     import json
     import signal
     import time
+    from dataclasses import asdict
 
     from rich.console import Console
 
     from catalog.show import pieces
     from config.validate import checked
-    from live_nodes.drill.rows import Row
+    from live_nodes.drill.rows import DrillRow, rendered
     from live_nodes.drill.run import WORLDS, count_of, drill
-    from live_nodes.drill.table import rendered
 
-    # To be told to end is as Ctrl-C: the nodes and exchanges of the drill must end with it.
+    # SIGTERM works as Ctrl-C: the nodes and exchanges of the drill must end with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     resolved = checked(file, settings or ())
     worlds = WORLDS if world == "both" else (world,)
@@ -70,17 +70,17 @@ def drill_command(
     with pieces("drill") as progress:
         progress(0, total, "")
 
-        def told(row: Row) -> None:
+        def show(row: DrillRow) -> None:
             nonlocal done
             done += 1
             progress(done, total, f"{row.guard} in {row.world}")
 
-        rows = drill(resolved, worlds=worlds, guards=chosen, told=told, folder=keep)
+        rows = drill(resolved, worlds=worlds, guards=chosen, on_row=show, folder=keep)
     seconds = time.monotonic() - began
     passed = all(row.passed for row in rows)
     if as_json:
-        told_rows = [row.as_plain() for row in rows]
-        print(json.dumps({"passed": passed, "seconds": seconds, "rows": told_rows}, indent=2))
+        plain = [asdict(row) for row in rows]
+        print(json.dumps({"passed": passed, "seconds": seconds, "rows": plain}, indent=2))
     else:
         terminal = Console()
         # Into a file or a pipe: eleven columns need more than the eighty that rich takes there.

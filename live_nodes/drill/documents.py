@@ -6,7 +6,9 @@ instruments, the venue by a practice exchange or a market in memory, and nobody 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from config.errors import InputError
 from config.params import complete_params
 from config.reading import as_yaml
 from config.resolved import Resolved
-from live_nodes.drill.scene import instruments_of
+from config.universe import select
 from live_nodes.local.mailbox import OPERATOR
 from live_nodes.local.practice_process import Endpoint
 from live_nodes.node.operator_desk import OperatorGuard
@@ -91,10 +93,10 @@ def exchange_yaml(resolved: Resolved, scene: Scene) -> str:
     for name in scene.instruments:
         symbol, product = name.removesuffix(".BYBIT").split("-")
         facts = facts_of(name)
-        told = symbols.setdefault(
+        found = symbols.setdefault(
             symbol, {"price": facts.price, "tick": facts.tick, "lot": facts.lot, "products": []}
         )
-        told["products"].append(product.lower())
+        found["products"].append(product.lower())
     return as_yaml(
         {
             "kind": "exchange",
@@ -160,10 +162,58 @@ def _leverage(setup: Setup) -> float:
 def _fees(resolved: Resolved) -> dict[str, Any]:
     """Return the fees that the document expects, in a form that documents read."""
     setup = resolved.document
-    told: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     if isinstance(setup, Backtest):
-        told = resolved.complete["venue"]["fees"]
+        found = resolved.complete["venue"]["fees"]
     elif isinstance(setup, Node):
         expected = resolved.complete["expected"]["fees"]
-        told = {product: fees for product, fees in expected.items() if fees is not None}
-    return told
+        found = {product: fees for product, fees in expected.items() if fees is not None}
+    return found
+
+
+MOST = 4
+"""Instruments of a drill, beside those that the guard itself names."""
+_ID = re.compile(r"^[A-Z0-9]{2,14}-(LINEAR|SPOT)\.BYBIT$")
+_USUAL = ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA")
+
+
+def quantity(weight: float, price: Decimal, lot: Decimal, equity: Decimal = BALANCE) -> Decimal:
+    """Return the signed quantity, on the lot, of a weight."""
+    lots = equity * Decimal(repr(weight)) / price / lot
+    return lots.to_integral_value(ROUND_HALF_UP) * lot
+
+
+def instruments_of(setup: Setup, params: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the instruments of a guard's drill: those that it names first, then the universe's.
+
+    Raises
+    ------
+    InputError
+        When the universe matches none that the drill knows of.
+    """
+    named = [name for name in _ids(params) if select([name], setup.universe)]
+    written = [name for name in setup.universe.instruments if _ID.match(name)]
+    usual = [f"{coin}USDT-LINEAR.BYBIT" for coin in _USUAL]
+    rest = [name for name in (*written, *usual) if select([name], setup.universe)]
+    found = list(dict.fromkeys((*named, *rest)))
+    chosen = tuple(found[: max(MOST, len(dict.fromkeys(named)))])
+    if len(chosen) < 2:
+        raise InputError(
+            "universe.instruments: a drill needs two instruments; name them, as "
+            f"{', '.join(usual[:2])}"
+        )
+    return chosen
+
+
+def _ids(value: Any) -> Iterator[str]:
+    """Yield the instrument ids that stand anywhere in parameters."""
+    if isinstance(value, str):
+        if _ID.match(value):
+            yield value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _ids(key)
+            yield from _ids(inner)
+    elif isinstance(value, Iterable):
+        for inner in value:
+            yield from _ids(inner)

@@ -1,14 +1,16 @@
-"""The course of a drill: the same in both worlds, from the first position to the released halt."""
+"""One drill, the same in both worlds: from the first position to the released halt."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
 from actors.guards.core.drill import (
+    BALANCE,
     Hold,
     Plan,
     Rejects,
@@ -20,10 +22,16 @@ from actors.guards.core.drill import (
     Trades,
     facts_of,
 )
-from live_nodes.drill.orders import Insist, Instruction
-from live_nodes.drill.rows import Row
-from live_nodes.drill.scene import quantity
-from live_nodes.drill.world import DrillError, Heard, Refusal, World
+from live_nodes.drill.documents import quantity
+from live_nodes.drill.rows import DrillRow
+from live_nodes.drill.world import (
+    DrillError,
+    Insist,
+    Instruction,
+    RefusedEntry,
+    TimedVerdict,
+    World,
+)
 from strategies.messages import Action, Verdict
 
 SECOND_NS = 1_000_000_000
@@ -37,24 +45,15 @@ LOOK = 0.1
 REASON = "drill"
 
 
-class Course:
-    """One guard's drill in one world.
+class DrillRun:
+    """One guard's drill in one world, which is not started yet; `row` takes the results.
 
-    Parameters
-    ----------
-    world : World
-        Not started yet.
-    scene : Scene
-        Where it takes place.
-    plan : Plan
-        What is done.
-    row : Row
-        Takes what is found.
-    deadline : float
-        Seconds within which all must be flat after a flatten, of the document.
+    `deadline` is the document's: seconds within which all must be flat after a flatten.
     """
 
-    def __init__(self, world: World, scene: Scene, plan: Plan, row: Row, deadline: float) -> None:
+    def __init__(
+        self, world: World, scene: Scene, plan: Plan, row: DrillRow, deadline: float
+    ) -> None:
         self._world, self._scene, self._plan, self._row = world, scene, plan, row
         self._deadline = deadline
         self._numbers = itertools.count(1)
@@ -67,9 +66,9 @@ class Course:
         world.start()
         for step in plan.before:
             self._do(step)
-        early = [heard for heard in world.heard() if heard.verdict.action != Action.NONE]
+        early = [timed for timed in world.verdicts() if timed.verdict.action != Action.NONE]
         if early:
-            raise DrillError(f"it spoke before the breach: {_words(early[0].verdict)}")
+            raise DrillError(f"a verdict came before the breach: {_words(early[0].verdict)}")
         if plan.stages:
             self._halted()
         else:
@@ -83,101 +82,100 @@ class Course:
         row, stages = self._row, self._plan.stages
         row.expected = _action(stages[-1].action, stages[-1].multiplier)
         for stage in stages:
-            heard, seconds = self._breached(stage)
+            timed, seconds = self._breached(stage)
             if stage is not stages[-1]:
                 row.stages.append(f"{_action(stage.action, stage.multiplier)} at {stage.key}")
-        verdict = heard.verdict
+        verdict = timed.verdict
         row.scope, row.key, row.verdict_s = verdict.scope, stages[-1].key, seconds
         row.measured, row.limit = verdict.measured, verdict.limit
         row.seen = _action(verdict.action, verdict.multiplier)
         if row.seen != row.expected:
-            raise DrillError(f"it asked for {row.seen}, not for {row.expected}")
+            raise DrillError(f"the verdict was {row.seen}, not {row.expected}")
         if verdict.action == Action.FLATTEN:
-            self._flat(heard)
-        self._refused(heard)
+            self._flat(timed)
+        self._refused(timed)
         for step in self._plan.after:
             self._do(step)
         self._kept(verdict)
         self._released(verdict)
         self._trades_again()
 
-    def _breached(self, stage: Stage) -> tuple[Heard, float]:
+    def _breached(self, stage: Stage) -> tuple[TimedVerdict, float]:
         world = self._world
-        known = len(world.heard())
+        known = len(world.verdicts())
         for step in stage.steps[:-1]:
             self._do(step)
         began = self._do(stage.steps[-1])
 
-        def came() -> Heard | None:
+        def came() -> TimedVerdict | None:
             return next(
                 (
-                    heard
-                    for heard in world.heard()[known:]
-                    if heard.verdict.scope == stage.scope
-                    and heard.verdict.action == stage.action
-                    and abs(heard.verdict.multiplier - stage.multiplier) < 1e-9
+                    timed
+                    for timed in world.verdicts()[known:]
+                    if timed.verdict.scope == stage.scope
+                    and timed.verdict.action == stage.action
+                    and abs(timed.verdict.multiplier - stage.multiplier) < 1e-9
                 ),
                 None,
             )
 
         found = self._until(came, stage.within)
         if found is None:
-            said = [_words(heard.verdict) for heard in world.heard()[known:]]
-            told = f"; it said {' | '.join(said)}" if said else ""
+            others = [_words(timed.verdict) for timed in world.verdicts()[known:]]
+            instead = f"; its verdicts were {' | '.join(others)}" if others else ""
             wanted = f"{_action(stage.action, stage.multiplier)} on {stage.scope}"
-            raise DrillError(f"no {wanted} within {stage.within:g} s of the breach{told}")
+            raise DrillError(f"no {wanted} within {stage.within:g} s of the breach{instead}")
         return found, max(0.0, (found.at - began) / SECOND_NS)
 
-    def _flat(self, heard: Heard) -> None:
+    def _flat(self, timed: TimedVerdict) -> None:
         world = self._world
-        if not self._until(lambda: not self._in_scope(heard.verdict.scope), self._deadline):
-            left = ", ".join(f"{name} {held}" for name, held in sorted(world.held().items()))
+        if not self._until(lambda: not self._in_scope(timed.verdict.scope), self._deadline):
+            left = ", ".join(f"{name} {held}" for name, held in sorted(world.positions().items()))
             raise DrillError(f"not flat within {self._deadline:g} s: {left}")
-        self._row.flat_s = max(0.0, (world.now() - heard.at) / SECOND_NS)
+        self._row.flat_s = max(0.0, (world.now() - timed.at) / SECOND_NS)
 
     def _in_scope(self, scope: str) -> dict[str, Decimal]:
-        held = self._world.held()
+        held = self._world.positions()
         if not scope.startswith("instrument:"):
             return held
         return {k: v for k, v in held.items() if k == scope.removeprefix("instrument:")}
 
-    def _refused(self, heard: Heard) -> None:
+    def _refused(self, timed: TimedVerdict) -> None:
         """Try entries, and see that none of them leaves."""
         world, row = self._world, self._row
-        before, held = len(world.refusals()), world.held()
-        self._tell_to_insist(heard.verdict)
-        mine = lambda: self._mine(world.refusals()[before:], heard.verdict)  # noqa: E731
+        before, held = len(world.refusals()), world.positions()
+        self._insist_on_entries(timed.verdict)
+        mine = lambda: self._mine(world.refusals()[before:], timed.verdict)  # noqa: E731
         if not self._until(lambda: len(mine()) >= 3, REFUSED_WITHIN):
-            others = {refusal.reason for refusal in world.refusals()[before:]}
-            told = f"; refused were: {' | '.join(sorted(others))}" if others else ""
-            over = "" if self._stands(heard.verdict) else ", which was over again by then"
-            raise DrillError(f"entries were not refused after the verdict{over}{told}")
-        if heard.verdict.action >= Action.HALT_ENTRIES:
-            grown = _grown(held, world.held())
+            over = "" if self._stands(timed.verdict) else ", which was over again by then"
+            raise DrillError(
+                f"entries were not refused after the verdict{over}{self._reasons(before)}"
+            )
+        if timed.verdict.action >= Action.HALT_ENTRIES:
+            grown = _grown(held, world.positions())
             if grown:
                 raise DrillError(f"entries were filled although the halt stands: {grown}")
         row.refused = len(mine())
 
-    def _mine(self, refusals: list[Refusal], verdict: Verdict) -> list[Refusal]:
+    def _mine(self, refusals: list[RefusedEntry], verdict: Verdict) -> list[RefusedEntry]:
         """Return the refusals that are for the verdict."""
         if verdict.action == Action.SHRINK:
             return [refusal for refusal in refusals if "would exceed" in refusal.reason]
         return [r for r in refusals if f"by {self._scene.key}:" in r.reason]
 
-    def _tell_to_insist(self, verdict: Verdict) -> None:
+    def _insist_on_entries(self, verdict: Verdict) -> None:
         name, plan, scene = self._plan.insist, self._plan, self._scene
         weight = plan.weight
         if verdict.action == Action.SHRINK:
             # Between what the smaller size leaves of the leverage and all of it.
-            held = sum(
-                abs(float(quantity_held * self._world.price(instrument)))
-                for instrument, quantity_held in self._world.held().items()
+            gross = sum(
+                abs(float(size * self._world.price(instrument)))
+                for instrument, size in self._world.positions().items()
             )
-            equity = 100_000.0
-            weight = scene.leverage * (1 + verdict.multiplier) / 2 - held / equity
+            weight = scene.leverage * (1 + verdict.multiplier) / 2 - gross / float(BALANCE)
         size = self._quantity(name, weight)
         self._insist = Insist(instrument=name, quantity=f"{size:f}")
-        self._tell(Instruction(number=next(self._numbers), insist=self._insist))
+        self._instruct(insist=self._insist)
 
     def _kept(self, verdict: Verdict) -> None:
         row, world = self._row, self._world
@@ -194,9 +192,9 @@ class Course:
         row.refused += len(self._mine(list(found.refusals), verdict))
 
     def _released(self, verdict: Verdict) -> None:
-        """Let the halt end as its release says, or by hand."""
+        """Let the halt end by its own release, or by hand."""
         world, row, plan = self._world, self._row, self._plan
-        self._tell(Instruction(number=next(self._numbers)))
+        self._instruct()
         for step in plan.mend:
             self._do(step)
         words = []
@@ -228,23 +226,22 @@ class Course:
     def _trades_again(self) -> None:
         """See that entries pass once the halt is over."""
         world, plan = self._world, self._plan
-        held, refused = world.held(), len(world.refusals())
+        held, refused = world.positions(), len(world.refusals())
         size = f"{self._quantity(plan.insist, plan.weight):f}"
         again = (Trade(instrument=plan.insist, quantity=size),)
-        self._tell(Instruction(number=next(self._numbers), trades=again))
-        if not self._until(lambda: _grown(held, world.held()), TRADES_WITHIN):
-            reasons = {refusal.reason for refusal in world.refusals()[refused:]}
-            told = f"; refused: {' | '.join(sorted(reasons))}" if reasons else ""
-            raise DrillError(f"the halt is over, but no entry was filled{told}")
+        self._instruct(trades=again)
+        if not self._until(lambda: _grown(held, world.positions()), TRADES_WITHIN):
+            why = self._reasons(refused)
+            raise DrillError(f"the halt is over, but no entry was filled{why}")
 
     def _over_by_itself(self, verdict: Verdict, seconds: float) -> bool:
-        self._world.go_on(max(0.0, seconds))
+        self._world.advance(max(0.0, seconds))
         return bool(self._until(lambda: not self._stands(verdict), 5.0))
 
     def _stands(self, verdict: Verdict) -> bool:
         newest: dict[str, Verdict] = {}
-        for heard in self._world.heard():
-            newest[heard.verdict.scope] = heard.verdict
+        for timed in self._world.verdicts():
+            newest[timed.verdict.scope] = timed.verdict
         found = newest.get(verdict.scope)
         return found is not None and found.action == verdict.action
 
@@ -257,14 +254,12 @@ class Course:
         for step in self._plan.refused:
             began = self._do(step)
 
-        def mine() -> list[Refusal]:
+        def mine() -> list[RefusedEntry]:
             wanted = f"by {self._scene.key}:"
             return [r for r in world.refusals()[before:] if wanted in r.reason]
 
         if not self._until(lambda: bool(mine()), REFUSED_WITHIN):
-            others = {refusal.reason for refusal in world.refusals()[before:]}
-            told = f"; refused were: {' | '.join(sorted(others))}" if others else ""
-            raise DrillError(f"no entry was refused{told}")
+            raise DrillError(f"no entry was refused{self._reasons(before)}")
         row.verdict_s = (mine()[0].at - began) / SECOND_NS
         row.seen, row.refused = "refused", len(mine())
         row.scope = self._scene.desk
@@ -278,7 +273,7 @@ class Course:
             return self._hold(step)
         if isinstance(step, Trades):
             return self._trade([self._sized(trade, weight) for trade, weight in step.trades])
-        began = self._world.do(step)
+        began = self._world.perform(step)
         if isinstance(step, Slips | Rejects):
             size = f"{self._quantity(step.instrument, step.weight):f}"
             return self._trade(
@@ -291,22 +286,21 @@ class Course:
 
     def _hold(self, step: Hold) -> int:
         wanted = {name: self._quantity(name, weight) for name, weight in step.weights.items()}
-        told = {name: f"{size:f}" for name, size in wanted.items()}
-        self._tell(Instruction(number=next(self._numbers), hold=told))
+        hold = {name: f"{size:f}" for name, size in wanted.items()}
+        self._instruct(hold=hold)
 
         def reached() -> bool:
-            held = self._world.held()
+            held = self._world.positions()
             return all(held.get(name, Decimal(0)) == size for name, size in wanted.items())
 
         if not self._until(reached, HELD_WITHIN):
-            refused = {refusal.reason for refusal in self._world.refusals()}
-            told_why = f"; refused: {' | '.join(sorted(refused))}" if refused else ""
-            raise DrillError(f"could not hold {told}: holds {self._world.held()}{told_why}")
+            why = f"holds {self._world.positions()}{self._reasons(0)}"
+            raise DrillError(f"could not hold {hold}: {why}")
         return self._world.now()
 
     def _trade(self, trades: list[Trade]) -> int:
-        self._tell(Instruction(number=next(self._numbers), trades=tuple(trades)))
-        self._world.go_on(max(trade.after for trade in trades))
+        self._instruct(trades=tuple(trades))
+        self._world.advance(max(trade.after for trade in trades))
         return self._world.now()
 
     def _sized(self, trade: Trade, weight: float) -> Trade:
@@ -316,14 +310,19 @@ class Course:
     def _quantity(self, name: str, weight: float) -> Decimal:
         return quantity(weight, self._world.price(name), facts_of(name).lot)
 
-    def _tell(self, instruction: Instruction) -> None:
-        self._world.tell(instruction)
+    def _instruct(self, **what: Any) -> None:
+        self._world.instruct(Instruction(number=next(self._numbers), **what))
+
+    def _reasons(self, known: int) -> str:
+        """Return in words why entries were refused since a number of refusals was known."""
+        reasons = {refusal.reason for refusal in self._world.refusals()[known:]}
+        return f"; refused: {' | '.join(sorted(reasons))}" if reasons else ""
 
     def _until[T](self, found: Callable[[], T], seconds: float) -> T:
         """Let time go by until something is found or the seconds are over; return what is found."""
         until = self._world.now() + round(seconds * SECOND_NS)
         while not (result := found()) and self._world.now() < until:
-            self._world.go_on(LOOK)
+            self._world.advance(LOOK)
         return result
 
 

@@ -1,7 +1,7 @@
 """The practice world: a real node in a process of its own, on a practice exchange of its own.
 
-The exchange is told by its admin port what shall happen; what came of it is asked there and of the
-node's journal. A restart is a kill -9.
+The exchange's admin port makes things happen; what came of it is read there and in the node's
+journal. A restart is a kill -9.
 """
 
 from __future__ import annotations
@@ -20,33 +20,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from actors.guards.core.drill import (
-    Announced,
-    Book,
-    Failures,
-    Funding,
-    KillSwitch,
-    Late,
-    Mended,
-    Move,
-    Moves,
-    Rejects,
-    Scene,
-    Silence,
-    Slips,
-    Step,
-    Strange,
-    Wait,
-    facts_of,
-)
+from actors.guards.core import drill
+from actors.guards.core.drill import Scene, Step, facts_of
 from actors.records.journal_reading import read
 from config.errors import DeskError, InputError
 from config.resolved import Resolved
-from live_nodes.drill.documents import ACCOUNT, exchange_yaml, node_yaml
-from live_nodes.drill.nursery import Child, Nursery
-from live_nodes.drill.orders import Instruction, write
-from live_nodes.drill.scene import quantity
-from live_nodes.drill.world import DrillError, Heard, Refusal, Restarted, WorldName
+from live_nodes.drill.documents import ACCOUNT, exchange_yaml, node_yaml, quantity
+from live_nodes.drill.node_process import NodeProcess
+from live_nodes.drill.world import (
+    DrillError,
+    Instruction,
+    RefusedEntry,
+    Restarted,
+    TimedVerdict,
+    World,
+    WorldName,
+    first_of_each_scope,
+    write_instruction,
+)
 from live_nodes.local.mailbox import MailAnswer, MailRequest, answer, ask
 from live_nodes.local.practice_process import Endpoint, ensure_exchange, stop_exchange
 
@@ -61,23 +52,10 @@ _POLL = 0.05
 LOG_TAIL = 6
 
 
-class PracticeWorld:
-    """A node with one guard, and its exchange.
+class PracticeWorld(World):
+    """A node with one guard, and its exchange, in an empty `folder`.
 
-    Parameters
-    ----------
-    resolved : Resolved
-        The document.
-    scene : Scene
-        Where the drill takes place.
-    folder : pathlib.Path
-        An empty folder of its own.
-    nursery : Nursery
-        Starts its nodes.
-    stopped : threading.Event
-        Set when the drill is broken off.
-    changed : mapping of str to object
-        Parameters of the guard that the drill changes.
+    `stopped` is set when the drill is broken off; `changed` are parameters that the drill changes.
     """
 
     name: WorldName = "practice"
@@ -87,20 +65,18 @@ class PracticeWorld:
         resolved: Resolved,
         scene: Scene,
         folder: Path,
-        nursery: Nursery,
         stopped: threading.Event,
         changed: Mapping[str, object],
     ) -> None:
-        self.injected = False
         self._resolved, self._scene, self._folder, self._stopped = resolved, scene, folder, stopped
-        self._changed, self._nursery = changed, nursery
+        self._changed = changed
         self._state = folder / "state"
         self._orders = folder / "instructions.json"
         self._exchange = folder / "exchange"
         self._document = folder / "node.yaml"
         self._log = folder / "node.log"
         self._endpoint: Endpoint | None = None
-        self._process: Child | None = None
+        self._process: NodeProcess | None = None
 
     # Life ---------------------------------------------------------------------------------------
 
@@ -121,19 +97,18 @@ class PracticeWorld:
         self._start_node()
 
     def restart(self, insist: Instruction) -> Restarted:
-        """Kill the node and start it again; say what its guard said first, and what was refused."""
+        """Kill the node and start it again; return its first verdicts and what was refused."""
         with read(self._node) as journal:
             before = journal.runs()[0].id
         self._kill()
-        write(self._orders, insist)
+        write_instruction(self._orders, insist)
         self._start_node()
-        self.go_on(AFTER_RESTART)
+        self.advance(AFTER_RESTART)
         with read(self._node) as journal:
-            said = [v for run, _, v in journal.verdicts_of(self._scene.key) if run > before]
+            verdicts = [v for run, _, v in journal.verdicts_of(self._scene.key) if run > before]
             began = journal.runs()[0].started
-        first = {verdict.scope: verdict for verdict in reversed(said)}
         refusals = tuple(refusal for refusal in self.refusals() if refusal.at >= began)
-        return Restarted(tuple(first[scope] for scope in sorted(first)), refusals)
+        return Restarted(first_of_each_scope(verdicts), refusals)
 
     def close(self) -> None:
         """Kill the node and stop the exchange."""
@@ -152,78 +127,75 @@ class PracticeWorld:
         """Return this machine's time."""
         return time.time_ns()
 
-    def go_on(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         """Wait, and look whether the node still runs."""
         if self._stopped.wait(seconds):
             raise DrillError("broken off")
         code = None if self._process is None else self._process.code
         if code is not None:
-            raise DrillError(f"the node ended with {code}: {self._said()}")
+            raise DrillError(f"the node ended with {code}: {self._log_tail()}")
 
     # What the strategy and the market do ----------------------------------------------------------
 
-    def tell(self, instruction: Instruction) -> None:
+    def instruct(self, instruction: Instruction) -> None:
         """Write the instruction where the strategy looks."""
-        write(self._orders, instruction)
+        write_instruction(self._orders, instruction)
 
-    def do(self, step: Step) -> int:
-        """Tell the exchange's admin port; return when the last of it began."""
+    def _perform(self, step: Step) -> int | None:
+        """Use the exchange's admin port; return when the last of it began."""
         began = self.now()
         match step:
-            case Move(instrument, by):
+            case drill.Move(instrument, by):
                 self._admin("POST", "/move", {**_symbol(instrument), "by": f"{by:.10f}"})
-            case Moves(instruments, rows, every):
+            case drill.Moves(instruments, rows, every):
                 # Late in each period of the pace: samples are taken at its beginning, and must not
                 # see one price of a row without the other.
                 due = (time.time() // every + PHASE) * every
                 for row in rows:
                     due += every
-                    self.go_on(max(0.0, due - time.time()))
+                    self.advance(max(0.0, due - time.time()))
                     moves = [
                         {**_symbol(instrument), "by": f"{by:.10f}"}
                         for instrument, by in zip(instruments, row, strict=True)
                     ]
                     began = self.now()
                     self._admin("POST", "/moves", {"moves": moves})
-                self.go_on(every)
-            case Book(instrument, kind, bps, seconds):
+                self.advance(every)
+            case drill.Book(instrument, kind, bps, seconds):
                 body = {**_symbol(instrument), kind: f"{bps:.6f}", "seconds": seconds}
                 self._admin("POST", "/book", body)
-            case Silence(instrument, seconds):
+            case drill.Silence(instrument, seconds):
                 self._fault("silence", _on_public("drop", instrument, seconds))
-            case Late(instrument, by, seconds):
+            case drill.Late(instrument, by, seconds):
                 self._fault("late", _on_public("delay", instrument, seconds) | {"by": by})
-            case Funding(instrument, before, _):
-                # Another rate than before: the adapter tells of funding where both change.
-                asked = _symbol(instrument) | {"rate": "0.0003"}
-                told = self._admin("POST", "/funding", asked)
-                began = max(began, round((told["time_ms"] / 1e3 - before) * 1e9))
-            case Announced(title, seconds):
+            case drill.Funding(instrument, before, _):
+                # Another rate than before: the adapter reports funding where both change.
+                body = _symbol(instrument) | {"rate": "0.0003"}
+                settled = self._admin("POST", "/funding", body)
+                began = max(began, round((settled["time_ms"] / 1e3 - before) * 1e9))
+            case drill.Announced(title, seconds):
                 self._admin("POST", "/announce", {"title": title, "seconds": seconds})
-            case Rejects(_, times, _, _):
+            case drill.Rejects(_, times, _, _):
                 # 110007: the balance is not enough for new order, the most usual rejection.
                 refused = {"op": "order.create", "ret_code": 110007, "message": "drill"}
                 self._fault("rejects", {"model": "ret_code", "times": times, **refused})
-            case Failures(_, within):
-                # Not so many times: the engine asks the same, and what fails there is its own.
+            case drill.Failures(_, within):
+                # By time, not by count: the engine sends the same requests and may meet them.
                 fault = {"model": "http", "path": "/v5/order/realtime", "status": 500}
                 self._fault("failures", fault | {"seconds": within})
-            case Strange(instrument, weight):
+            case drill.Strange(instrument, weight):
                 size = quantity(weight, self.price(instrument), facts_of(instrument).lot)
                 side = "Buy" if size > 0 else "Sell"
                 by_hand = {"account": ACCOUNT, "side": side, "qty": f"{abs(size):f}"}
                 self._admin("POST", "/external_order", _symbol(instrument) | by_hand)
-            case KillSwitch():
+            case drill.KillSwitch():
                 self._mail(MailRequest(command="flatten", reason="drill"))
-            case Slips(instrument, bps, times, _, every):
+            case drill.Slips(instrument, bps, times, _, every):
                 thin = {"gap": f"{bps:.6f}", "seconds": times * every + 60}
                 self._admin("POST", "/book", _symbol(instrument) | thin)
-            case Mended():
+            case drill.Mended():
                 for path in ("/faults", "/book", "/funding", "/announce"):
                     self._admin("DELETE", path)
-            case Wait(seconds):
-                self.go_on(seconds)
-                began = self.now()
             case _:
                 raise TypeError(f"the strategy does it, not the exchange: {step}")
         return began
@@ -237,40 +209,40 @@ class PracticeWorld:
         found = _ask(f"{self._endpoint.http}/v5/market/tickers?{query}")
         return Decimal(found["result"]["list"][0]["lastPrice"])
 
-    def held(self) -> dict[str, Decimal]:
-        """Return what the exchange says is held."""
+    def positions(self) -> dict[str, Decimal]:
+        """Return the exchange's positions."""
         account = self._admin("GET", "/state")["accounts"][ACCOUNT]
-        held = {
+        found = {
             f"{row['symbol']}-LINEAR.BYBIT": Decimal(row["size"])
             * (-1 if row["side"] == "Sell" else 1)
             for row in account["positions"]
         }
         for coin in account["wallet"]["coins"]:
             if coin["coin"] not in ("USDT", "USDC") and Decimal(coin["balance"]):
-                held[f"{coin['coin']}USDT-SPOT.BYBIT"] = Decimal(coin["balance"])
-        return {name: size for name, size in held.items() if size}
+                found[f"{coin['coin']}USDT-SPOT.BYBIT"] = Decimal(coin["balance"])
+        return {name: size for name, size in found.items() if size}
 
-    def heard(self) -> list[Heard]:
-        """Return what the guard said, of the journal."""
+    def verdicts(self) -> list[TimedVerdict]:
+        """Return the guard's verdicts of the journal."""
         with read(self._node) as journal:
-            return [Heard(at, v) for _, at, v in journal.verdicts_of(self._scene.key)]
+            return [TimedVerdict(at, v) for _, at, v in journal.verdicts_of(self._scene.key)]
 
-    def refusals(self) -> list[Refusal]:
-        """Return what was refused, of the journal."""
+    def refusals(self) -> list[RefusedEntry]:
+        """Return the refused entries of the journal."""
         with read(self._node) as journal:
             return [
-                Refusal(row["ts"], row["instrument"], row["refused"])
+                RefusedEntry(row["ts"], row["instrument"], row["refused"])
                 for row in journal.intents()
                 if row["refused"] and row["operation"] == "submit"
             ]
 
     def release(self, scope: str, *, accept: bool) -> str:
-        """Ask by the mailbox, as `perpdesk risk release` does."""
+        """Send a request to the mailbox, as `perpdesk risk release` does."""
         request = MailRequest(
             command="release", guard=self._scene.key, scope=scope, accept=accept, reason="drill"
         )
-        said = self._mail(request)
-        return "" if said.done else said.text
+        found = self._mail(request)
+        return "" if found.done else found.text
 
     # How it works ---------------------------------------------------------------------------------
 
@@ -279,20 +251,20 @@ class PracticeWorld:
         return self._state / f"drill-{self._scene.key}" / "practice"
 
     def _mail(self, request: MailRequest) -> MailAnswer:
-        said = answer(self._node, ask(self._node, request), ANSWERS_WITHIN)
-        if said is None:
+        found = answer(self._node, ask(self._node, request), ANSWERS_WITHIN)
+        if found is None:
             raise DrillError(
                 f"the node did not answer a {request.command} within {ANSWERS_WITHIN:g} s"
             )
-        return said
+        return found
 
     def _start_node(self) -> None:
-        self._process = self._nursery.start(["live", str(self._document)], self._log)
+        self._process = NodeProcess(["live", str(self._document)], self._log)
         until = time.monotonic() + STARTS_WITHIN
         while not self._runs():
             if time.monotonic() >= until:
-                raise DrillError(f"the node did not run in {STARTS_WITHIN:g} s: {self._said()}")
-            self.go_on(_POLL)
+                raise DrillError(f"the node did not run in {STARTS_WITHIN:g} s: {self._log_tail()}")
+            self.advance(_POLL)
 
     def _runs(self) -> bool:
         assert self._process is not None
@@ -320,7 +292,7 @@ class PracticeWorld:
             return
 
     def _wait_for_exchange(self) -> None:
-        """Wait until its process is gone: it says goodbye before it is."""
+        """Wait until its process is gone: it answers before it is."""
         until = time.monotonic() + GONE_WITHIN
         while self._endpoint is not None and time.monotonic() < until:
             try:
@@ -331,7 +303,7 @@ class PracticeWorld:
                 return
             time.sleep(_POLL)
 
-    def _said(self) -> str:
+    def _log_tail(self) -> str:
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
         return " / ".join(line.strip() for line in lines[-LOG_TAIL:] if line.strip())
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
 
 
 @dataclass
-class Row:
+class DrillRow:
     """One guard's drill in one world.
 
     Attributes
@@ -33,11 +37,11 @@ class Row:
     refused : int
         Entries that were refused after the verdict.
     kept : str
-        Whether the halt stood over a restart: ``yes``, ``no``, or why that can't be asked.
+        Whether the halt stood over a restart: ``yes``, ``no``, or why that can't be tested.
     released : str
         How the halt ended; empty when it did not.
     injected : bool
-        Whether the guard was told of the breach in place of it happening.
+        Whether the guard was notified of a breach that did not happen.
     note : str
         What the drill changed of the document, and why.
     passed : bool
@@ -75,27 +79,23 @@ class Row:
         self.passed = False
         self.why = self.why or why
 
-    def as_plain(self) -> dict[str, Any]:
-        """Return it as values that JSON knows."""
-        return asdict(self)
-
 
 COMPARED = ("scope", "key", "seen", "limit", "stages")
 """What must be the same of a guard in both worlds."""
 
 
-def compare(rows: list[Row]) -> None:
+def compare(rows: list[DrillRow]) -> None:
     """Fail the rows of a guard that differ between the worlds.
 
     Examples
     --------
-    >>> one = Row("a", "", "backtest", seen="flatten", passed=True)
-    >>> other = Row("a", "", "practice", seen="halt_entries", passed=True)
+    >>> one = DrillRow("a", "", "backtest", seen="flatten", passed=True)
+    >>> other = DrillRow("a", "", "practice", seen="halt_entries", passed=True)
     >>> compare([one, other])
     >>> other.why
     'the worlds differ: seen is flatten in backtest and halt_entries in practice'
     """
-    by_guard: dict[str, list[Row]] = {}
+    by_guard: dict[str, list[DrillRow]] = {}
     for row in rows:
         by_guard.setdefault(row.guard, []).append(row)
     for found in by_guard.values():
@@ -110,3 +110,81 @@ def compare(rows: list[Row]) -> None:
                     )
                     first.fail(words)
                     other.fail(words)
+
+
+FOLDS = {"breach", "action", "released"}
+"""Columns that may break their lines; the others are shown whole."""
+HEADINGS = (
+    "guard",
+    "world",
+    "breach",
+    "measured / limit",
+    "action",
+    "verdict",
+    "flat",
+    "refused",
+    "kept",
+    "released",
+    "",
+)
+INJECTED = "* the guard was notified; the breach itself can't happen in this world"
+
+
+def rendered(rows: Sequence[DrillRow], seconds: float) -> RenderableType:
+    """Return the table, what is wrong below it, and how many rows pass."""
+    table = Table(title="Drill", title_justify="left", pad_edge=False)
+    for heading in HEADINGS:
+        table.add_column(heading, no_wrap=heading not in FOLDS)
+    before = ""
+    for row in rows:
+        first = row.guard != before
+        if first and before:
+            table.add_section()
+        table.add_row(*_cells(row, first=first))
+        before = row.guard
+    parts: list[RenderableType] = [table]
+    notes = {f"{row.guard}: {row.note}" for row in rows if row.note}
+    parts += [Text(note, "dim") for note in sorted(notes)]
+    if any(row.injected for row in rows):
+        parts.append(Text(INJECTED, "dim"))
+    failed = [row for row in rows if not row.passed]
+    parts += [Text(f"{row.guard} in {row.world}: {row.why}", "bold red") for row in failed]
+    passed = len(rows) - len(failed)
+    words = f"{passed} of {len(rows)} rows pass, in {seconds:.0f} s"
+    parts.append(Text(words, "bold red" if failed else "bold green"))
+    return Group(*parts)
+
+
+def _cells(row: DrillRow, *, first: bool) -> list[RenderableType]:
+    action = row.seen or "nothing"
+    if row.expected and row.seen != row.expected:
+        action = f"{action}, not {row.expected}"
+    return [
+        row.guard if first else "",
+        f"{row.world}{'*' if row.injected else ''}",
+        row.breach if first else "",
+        _measured(row),
+        f"{action} {_scope(row.scope)}".strip(),
+        _seconds(row.verdict_s),
+        _seconds(row.flat_s),
+        str(row.refused) if row.refused else "",
+        row.kept,
+        row.released,
+        Text("passes", "green") if row.passed else Text("FAILS", "bold red"),
+    ]
+
+
+def _measured(row: DrillRow) -> str:
+    if row.measured is None or row.limit is None:
+        return ""
+    return f"{row.measured:.4g} / {row.limit:.4g}"
+
+
+def _scope(scope: str) -> str:
+    if scope in ("", "desk"):
+        return scope
+    return scope.partition(":")[2].partition("-")[0]
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f} s"

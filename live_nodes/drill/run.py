@@ -20,10 +20,9 @@ from config.errors import DeskError, InputError, did_you_mean
 from config.resolved import Resolved
 from live_nodes.drill.backtest_world import BacktestWorld
 from live_nodes.drill.documents import OPERATOR_USE, scene_of
-from live_nodes.drill.drill_run import Course
-from live_nodes.drill.nursery import Nursery
+from live_nodes.drill.drill_run import DrillRun
 from live_nodes.drill.practice_world import PracticeWorld
-from live_nodes.drill.rows import Row, compare
+from live_nodes.drill.rows import DrillRow, compare
 from live_nodes.drill.world import DrillError, World, WorldName
 from live_nodes.local.mailbox import OPERATOR
 from live_nodes.node.operator_desk import OperatorGuard
@@ -33,19 +32,16 @@ AT_ONCE = 2
 """Practice drills side by side; each is two processes that wait for most of the time."""
 BEATS: dict[WorldName, float] = {"backtest": 2.5, "practice": 0.6}
 
-Told = Callable[[Row], None]
-"""Hears each row as soon as it is done."""
-
 
 def drill(
     resolved: Resolved,
     *,
     worlds: Sequence[WorldName] = WORLDS,
     guards: Sequence[str] = (),
-    told: Told = lambda row: None,
+    on_row: Callable[[DrillRow], None] = lambda row: None,
     folder: Path | None = None,
     at_once: int = AT_ONCE,
-) -> list[Row]:
+) -> list[DrillRow]:
     """Drill the guards of a document, each by itself, and compare the worlds.
 
     Parameters
@@ -56,8 +52,8 @@ def drill(
         ``backtest``, ``practice``.
     guards : sequence of str
         Keys; all enabled guards by default.
-    told : callable
-        Hears each row as soon as it is done, from any thread.
+    on_row : callable
+        Gets each row as soon as it is done, from any thread.
     folder : Path, optional
         Where practice drills keep their files; a temporary one by default.
     at_once : int
@@ -65,7 +61,7 @@ def drill(
 
     Returns
     -------
-    list of Row
+    list of DrillRow
         In the document's order, the worlds of a guard beside each other.
 
     Raises
@@ -88,18 +84,18 @@ def drill(
         )
     uses = {key: component.use for key, component in resolved.document.actors.items()}
     rows = [
-        Row(guard=key, use=uses.get(key, OPERATOR_USE), world=world)
+        DrillRow(guard=key, use=uses.get(key, OPERATOR_USE), world=world)
         for key in chosen
         for world in worlds
     ]
     stopped = threading.Event()
 
-    with tempfile.TemporaryDirectory(prefix="drill-") as temporary, Nursery() as nursery:
+    with tempfile.TemporaryDirectory(prefix="drill-") as temporary:
         base = folder or Path(temporary)
 
-        def one(row: Row, place: Path | None) -> None:
-            _one(resolved, row, chosen[row.guard], place, nursery, stopped)
-            told(row)
+        def one(row: DrillRow, place: Path | None) -> None:
+            _one(resolved, row, chosen[row.guard], place, stopped)
+            on_row(row)
 
         pool = ThreadPoolExecutor(at_once, thread_name_prefix="drill")
         try:
@@ -128,7 +124,7 @@ def count_of(resolved: Resolved, worlds: Sequence[WorldName], guards: Sequence[s
 def _wait_for(futures: list[Future[None]]) -> None:
     left = set(futures)
     while left:
-        # In short waits, so that Ctrl-C is heard.
+        # In short waits, so that Ctrl-C works.
         done, left = wait(left, timeout=0.2)
         for future in done:
             future.result()
@@ -153,10 +149,9 @@ def _chosen(resolved: Resolved, keys: Sequence[str]) -> dict[str, Guard[Any, Any
 
 def _one(
     resolved: Resolved,
-    row: Row,
+    row: DrillRow,
     guard: Guard[Any, Any],
     place: Path | None,
-    nursery: Nursery,
     stopped: threading.Event,
 ) -> None:
     """Drill one guard in one world; what fails is written into the row."""
@@ -170,8 +165,8 @@ def _one(
             real_time=practice,
         )
         plan = guard.drill(scene)
-        world = _world(resolved, scene, place, nursery, stopped, plan.params)
-        Course(world, scene, plan, row, float(resolved.document.risk.deadline)).run()
+        world = _world(resolved, scene, place, stopped, plan.params)
+        DrillRun(world, scene, plan, row, float(resolved.document.risk.deadline)).run()
     except (DrillError, DeskError) as error:
         row.fail(str(error))
     except Exception as error:  # noqa: BLE001 - the row says what broke it, the others go on
@@ -186,11 +181,10 @@ def _world(
     resolved: Resolved,
     scene: Scene,
     place: Path | None,
-    nursery: Nursery,
     stopped: threading.Event,
     changed: Mapping[str, object],
 ) -> World:
     if place is None:
         return BacktestWorld(resolved, scene, changed)
     place.mkdir(parents=True, exist_ok=True)
-    return PracticeWorld(resolved, scene, place, nursery, stopped, changed)
+    return PracticeWorld(resolved, scene, place, stopped, changed)

@@ -1,7 +1,7 @@
-"""The drill's strategy: does what it is told, and does not listen to verdicts.
+"""The drill's strategy: carries out instructions and ignores verdicts.
 
 Engine-specific. It is the strategy that a guard must stop although it does not help: it neither
-leaves when told to, nor sizes by verdicts, nor gives up trying entries.
+closes on a flatten, nor sizes by verdicts, nor gives up trying entries.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 
 from actors.guards.core.drill import Trade
-from live_nodes.drill.orders import Insist, Instruction, read
+from live_nodes.drill.world import Insist, Instruction, read_instruction
 from strategies.base import DeskStrategy, DeskStrategyConfig
 from strategies.messages import Verdict
 
@@ -38,7 +38,7 @@ class DrillConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
 
 
 class Drill(DeskStrategy):
-    """Holds, trades and insists as instructed."""
+    """Holds, trades and keeps trying entries as instructed."""
 
     Config = DrillConfig
 
@@ -67,7 +67,7 @@ class Drill(DeskStrategy):
         self._insists = None
 
     def obey(self, instruction: Instruction) -> None:
-        """Do what an instruction says; one that was heard before is not done again."""
+        """Carry out an instruction; one that came before is not done again."""
         if instruction.number == self._number:
             return
         self._number = instruction.number
@@ -93,7 +93,7 @@ class Drill(DeskStrategy):
     # How it works -------------------------------------------------------------------------------
 
     def _look(self, event: Any) -> None:
-        instruction = read(self._file)
+        instruction = read_instruction(self._file)
         if instruction is not None:
             self.obey(instruction)
 

@@ -1,13 +1,18 @@
-"""What a drill asks of a world: of the backtests' engine and of a node on a practice exchange."""
+"""What a drill needs of a world: the backtests' engine, or a node on a practice exchange."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Literal
 
-from actors.guards.core.drill import Step
-from live_nodes.drill.orders import Instruction
+import msgspec
+
+from actors.guards.core.drill import Step, Trade, Wait
+from live_nodes.local.files import replace_file
 from strategies.messages import Verdict
 
 WorldName = Literal["backtest", "practice"]
@@ -18,16 +23,16 @@ class DrillError(Exception):
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A verdict of the guard, and when it was said (UNIX nanoseconds, UTC)."""
+class TimedVerdict:
+    """A verdict of the guard, and when it came (UNIX nanoseconds, UTC)."""
 
     at: int
     verdict: Verdict
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """An entry that the gate refused, when and why."""
+class RefusedEntry:
+    """An entry that the gate refused, when (UNIX nanoseconds, UTC) and why."""
 
     at: int
     instrument: str
@@ -36,73 +41,128 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Restarted:
-    """What stood when strategies started again, and what was refused from then on."""
+    """Verdicts that stood when strategies started again, and entries refused from then on."""
 
     standing: tuple[Verdict, ...]
-    refusals: tuple[Refusal, ...]
+    refusals: tuple[RefusedEntry, ...]
 
 
-class World(Protocol):
-    """A world with one guard in it. Times are UNIX nanoseconds (UTC) of the world's own clock.
+class Insist(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries that are tried again and again, whatever the verdicts are.
 
-    Attributes
-    ----------
-    name : str
-        ``backtest`` or ``practice``.
-    injected : bool
-        Whether something had to be told to the guard in place of happening: what this world can't
-        have by its nature.
+    `quantity` is signed base coin, `every` the seconds between two tries.
     """
 
-    # Time: a second of the practice world takes a second.
+    instrument: str
+    quantity: str
+    every: float = 0.25
+
+
+class Instruction(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the drill's strategy does from now on; the next one takes its place.
+
+    Parameters
+    ----------
+    number : int
+        Counts them; one that came before is not done again.
+    hold : dict of str to str
+        Positions to bring about at once with market orders: signed base coin by instrument id.
+    trades : tuple of Trade
+        Orders at their times.
+    insist : Insist or None
+        Entries that it goes on trying.
+    """
+
+    number: int
+    hold: dict[str, str] = msgspec.field(default_factory=dict)
+    trades: tuple[Trade, ...] = ()
+    insist: Insist | None = None
+
+
+def write_instruction(file: Path, instruction: Instruction) -> None:
+    """Write an instruction so that its reader sees all of it or none."""
+    replace_file(file, msgspec.json.encode(instruction))
+
+
+def read_instruction(file: Path) -> Instruction | None:
+    """Return the instruction of a file, None while there is none."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Instruction)
+    except FileNotFoundError:
+        return None
+
+
+class World(ABC):
+    """A world with one guard in it. Times are UNIX nanoseconds (UTC) of the world's own clock.
+
+    A second of the practice world takes a second. `injected` says whether the guard was notified of
+    something that this world can't have by its nature.
+    """
 
     name: WorldName
-    injected: bool
+    injected = False
 
+    @abstractmethod
     def start(self) -> None:
-        """Begin, flat and with nothing kept; returns once the strategy runs.
+        """Begin, flat and with nothing kept; returns once the strategy runs, else DrillError."""
 
-        Raises
-        ------
-        DrillError
-            When it does not come up.
-        """
-
+    @abstractmethod
     def now(self) -> int:
         """Return the time."""
 
-    def go_on(self, seconds: float) -> None:
-        """Let time go by.
+    @abstractmethod
+    def advance(self, seconds: float) -> None:
+        """Let time go by; DrillError when the world has ended by itself."""
 
-        Raises
-        ------
-        DrillError
-            When the world has ended by itself.
-        """
-
-    def tell(self, instruction: Instruction) -> None:
+    @abstractmethod
+    def instruct(self, instruction: Instruction) -> None:
         """Give the strategy an instruction."""
 
-    def do(self, step: Step) -> int:
+    def perform(self, step: Step) -> int:
         """Let something happen, all of the step; return when the last of it began."""
+        began = self.now()
+        if isinstance(step, Wait):
+            self.advance(step.seconds)
+            return self.now()
+        last = self._perform(step)
+        return began if last is None else last
 
+    @abstractmethod
+    def _perform(self, step: Step) -> int | None:
+        """Perform a step; return when the last of it began where that is not the beginning."""
+
+    @abstractmethod
     def price(self, instrument: str) -> Decimal:
-        """Return an instrument's price."""
+        """Return an instrument's newest price."""
 
-    def held(self) -> dict[str, Decimal]:
-        """Return what the venue says is held, signed base coin by instrument; no zeros."""
+    @abstractmethod
+    def positions(self) -> dict[str, Decimal]:
+        """Return the positions at the venue, signed base coin by instrument; no zeros."""
 
-    def heard(self) -> list[Heard]:
-        """Return all that the guard has said, the oldest first."""
+    @abstractmethod
+    def verdicts(self) -> list[TimedVerdict]:
+        """Return all verdicts of the guard, the oldest first."""
 
-    def refusals(self) -> list[Refusal]:
-        """Return what the gate refused, the oldest first."""
+    @abstractmethod
+    def refusals(self) -> list[RefusedEntry]:
+        """Return the entries that the gate refused, the oldest first."""
 
+    @abstractmethod
     def restart(self, insist: Instruction) -> Restarted:
         """End without warning and start again; nothing but what is kept goes over."""
 
+    @abstractmethod
     def release(self, scope: str, *, accept: bool) -> str:
         """Release the guard's halt; return why not in words, empty when it is done."""
 
+    @abstractmethod
     def close(self) -> None:
         """End, and leave nothing running."""
+
+
+def first_of_each_scope(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    """Return the oldest verdict of each scope, sorted by scope; verdicts come oldest first."""
+    first: dict[str, Verdict] = {}
+    for verdict in verdicts:
+        first.setdefault(verdict.scope, verdict)
+    return tuple(first[scope] for scope in sorted(first))

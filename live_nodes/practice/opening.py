@@ -61,22 +61,21 @@ def open_exchange(
     return Opened(exchange, market)
 
 
-def _once(store: StateFile, name: str, value: int) -> int:
+def _once[T](store: StateFile, name: str, value: T) -> T:
     """Return a fact of the first start, kept now if this is it."""
     kept = store.fact(name)
     if kept is None:
         store.keep_fact(name, value)
         return value
-    return int(kept)
+    found: T = kept
+    return found
 
 
 def _same_market(document: ExchangeDocument, store: StateFile) -> None:
     """Refuse a state file of another market: its orders and prices would make no sense."""
     market = document.market.model_dump(mode="json", exclude={"depth", "updates_per_second"})
-    kept = store.fact("market")
-    if kept is None:
-        store.keep_fact("market", market)
-    elif kept != market:
+    kept = _once(store, "market", market)
+    if kept != market:
         changed = sorted(key for key in {*kept, *market} if kept.get(key) != market.get(key))
         raise InputError(
             f"market.{changed[0]}: the state file {store.path} was made with "
@@ -96,13 +95,10 @@ def _source(document: ExchangeDocument, store: StateFile, now_ms: int) -> Candle
     )
 
     catalog = open_catalog(document.market)
-    kept = store.fact("anchor")
-    if kept is None:
-        anchor = choose_anchor(document.market, catalog, now_ms)
-        store.keep_fact("anchor", asdict(anchor))
-    else:
-        anchor = Anchor(**kept)
-    if _once_text(store, "catalog", catalog.data_hash()) != catalog.data_hash():
+    kept = store.fact("anchor") or asdict(choose_anchor(document.market, catalog, now_ms))
+    anchor = Anchor(**_once(store, "anchor", kept))
+    data_hash = catalog.data_hash()
+    if _once(store, "catalog", data_hash) != data_hash:
         raise InputError(
             f"market.catalog: {document.market.catalog} has changed since the state file "
             f"{store.path} was made; delete the state file to begin again"
@@ -114,14 +110,6 @@ def _source(document: ExchangeDocument, store: StateFile, now_ms: int) -> Candle
             f"{store.path}; delete the state file to begin again"
         )
     return source
-
-
-def _once_text(store: StateFile, name: str, value: str) -> str:
-    kept = store.fact(name)
-    if kept is None:
-        store.keep_fact(name, value)
-        return value
-    return str(kept)
 
 
 def _update_ms(document: ExchangeDocument) -> int:

@@ -236,22 +236,7 @@ def api_key(account: str, key: str) -> Json:
 
 
 _PERMISSIONS = (
-    "ContractTrade",
-    "Spot",
-    "Wallet",
-    "Options",
-    "Derivatives",
-    "CopyTrading",
-    "BlockTrade",
-    "Exchange",
-    "NFT",
-    "Affiliate",
-    "Earn",
-    "FiatP2P",
-    "FiatBybitPay",
-    "FiatConvertBroker",
-    "FiatGlobalPay",
-    "FiatBitPay",
-    "BitCard",
-    "ByXPost",
+    *("ContractTrade", "Spot", "Wallet", "Options", "Derivatives", "CopyTrading", "BlockTrade"),
+    *("Exchange", "NFT", "Affiliate", "Earn", "FiatP2P", "FiatBybitPay", "FiatConvertBroker"),
+    *("FiatGlobalPay", "FiatBitPay", "BitCard", "ByXPost"),
 )

@@ -27,8 +27,8 @@ class WireConnection:
     `topics` are its subscriptions, `account` is whose it is, once it logged in.
     """
 
-    def __init__(self, channel: str, frozen: Callable[[], bool]) -> None:
-        self.channel = channel
+    def __init__(self, product: str, frozen: Callable[[], bool]) -> None:
+        self.product = product
         self.id = str(uuid.uuid4())
         self.topics: set[str] = set()
         self.account: str | None = None

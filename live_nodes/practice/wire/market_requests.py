@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, cast
 
 from live_nodes.practice.exchange.model import BybitRefusal, Category, Key, PracticeSymbol
@@ -55,22 +56,8 @@ def instruments(venue: PracticeVenue, request: PracticeRequest) -> Json:
     }
 
 
-def klines(venue: PracticeVenue, request: PracticeRequest) -> Json:
-    """GET /v5/market/kline."""
-    return _klines(venue, request, "last")
-
-
-def mark_klines(venue: PracticeVenue, request: PracticeRequest) -> Json:
-    """GET /v5/market/mark-price-kline."""
-    return _klines(venue, request, "mark")
-
-
-def index_klines(venue: PracticeVenue, request: PracticeRequest) -> Json:
-    """GET /v5/market/index-price-kline."""
-    return _klines(venue, request, "index")
-
-
-def _klines(venue: PracticeVenue, request: PracticeRequest, price: PriceKind) -> Json:
+def klines(price: PriceKind, venue: PracticeVenue, request: PracticeRequest) -> Json:
+    """GET /v5/market/kline, mark-price-kline or index-price-kline."""
     params = request.params
     symbol = _symbol(venue, params, "linear")
     if price != "last" and symbol.category != "linear":
@@ -161,9 +148,9 @@ def system_status(venue: PracticeVenue, request: PracticeRequest) -> Json:
 HANDLERS: Mapping[str, Handler] = {
     "/v5/market/time": server_time,
     "/v5/market/instruments-info": instruments,
-    "/v5/market/kline": klines,
-    "/v5/market/mark-price-kline": mark_klines,
-    "/v5/market/index-price-kline": index_klines,
+    "/v5/market/kline": partial(klines, "last"),
+    "/v5/market/mark-price-kline": partial(klines, "mark"),
+    "/v5/market/index-price-kline": partial(klines, "index"),
     "/v5/market/funding/history": funding_history,
     "/v5/market/recent-trade": recent_trades,
     "/v5/market/orderbook": order_book,

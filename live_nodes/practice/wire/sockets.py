@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -23,6 +23,7 @@ from live_nodes.practice.wire.venue import PracticeVenue, RequestDispatcher
 
 Json = dict[str, Any]
 MOST_SPOT_ARGS = 10
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Sockets:
@@ -47,10 +48,10 @@ class Sockets:
     def routes(self) -> list[web.RouteDef]:
         """Return the paths of the links."""
         return [
-            web.get("/v5/public/linear", self._serve_linear),
-            web.get("/v5/public/spot", self._serve_spot),
-            web.get("/v5/private", self._serve_private),
-            web.get("/v5/trade", self._serve_trade),
+            web.get("/v5/public/linear", self._link("public", self._on_public)),
+            web.get("/v5/public/spot", self._link("public", self._on_public)),
+            web.get("/v5/private", self._link("private", self._on_private)),
+            web.get("/v5/trade", self._link("trade", self._trade.on_message)),
         ]
 
     def connected(self) -> dict[Channel, int]:
@@ -67,17 +68,11 @@ class Sockets:
         for channel in self._open:
             self.cut(channel)
 
-    async def _serve_linear(self, request: web.Request) -> web.StreamResponse:
-        return await self._serve(request, "public", self._on_linear)
+    def _link(self, channel: Channel, act: Callable[[WireConnection, Json], None]) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await self._serve(request, channel, act)
 
-    async def _serve_spot(self, request: web.Request) -> web.StreamResponse:
-        return await self._serve(request, "public", self._on_spot)
-
-    async def _serve_private(self, request: web.Request) -> web.StreamResponse:
-        return await self._serve(request, "private", self._on_private)
-
-    async def _serve_trade(self, request: web.Request) -> web.StreamResponse:
-        return await self._serve(request, "trade", self._trade.on_message)
+        return handle
 
     async def _serve(
         self, request: web.Request, channel: Channel, act: Callable[[WireConnection, Json], None]
@@ -85,7 +80,8 @@ class Sockets:
         faults = self._venue.faults
         if faults.link(channel) == "killed":
             return web.Response(status=503)
-        connection = WireConnection(channel, lambda: faults.link(channel) == "frozen")
+        product = request.path.rsplit("/", 1)[-1]
+        connection = WireConnection(product, lambda: faults.link(channel) == "frozen")
         await connection.open(request)
         self._open[channel].add(connection)
         if faults.link(channel) == "killed":
@@ -104,7 +100,7 @@ class Sockets:
         finally:
             self._open[channel].discard(connection)
             if channel == "public":
-                self.public.leave(connection, request.path.rsplit("/", 1)[-1])
+                self.public.leave(connection, product)
             writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await writer
@@ -112,13 +108,8 @@ class Sockets:
 
     # --- public and private ------------------------------------------------------------------
 
-    def _on_linear(self, connection: WireConnection, message: Json) -> None:
-        self._on_public(connection, message, "linear")
-
-    def _on_spot(self, connection: WireConnection, message: Json) -> None:
-        self._on_public(connection, message, "spot")
-
-    def _on_public(self, connection: WireConnection, message: Json, category: str) -> None:
+    def _on_public(self, connection: WireConnection, message: Json) -> None:
+        category = connection.product
         op = message.get("op")
         if op == "ping":
             connection.send(text_of(stream_reply(connection, message, "ping", True, "pong")))

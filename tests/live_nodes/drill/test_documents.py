@@ -10,8 +10,7 @@ import yaml
 from actors.desk.build import guards_of
 from config.errors import InputError
 from config.validate import checked
-from live_nodes.drill.documents import exchange_yaml, node_yaml, scene_of
-from live_nodes.drill.scene import instruments_of
+from live_nodes.drill.documents import exchange_yaml, instruments_of, node_yaml, scene_of
 from live_nodes.local.practice_process import Endpoint
 from tests.live_nodes.drill.documents_by_hand import GUARDED, daily, node
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from actors.desk.build import guards_of
 from config.errors import DeskError, InputError
 from config.load import load
 from config.validate import checked
-from live_nodes.drill.rows import Row, compare
+from live_nodes.drill.rows import DrillRow, compare
 from live_nodes.drill.run import drill
 from perpdesk import build_app
 from tests.live_nodes.drill.documents_by_hand import GUARDED, daily, node, node_file
@@ -23,7 +24,7 @@ TIERS = "actors.guards.drawdown_tiers:DrawdownTiers"
 KEYS = [*guards_of(checked(GUARDED).document), "operator"]
 
 
-def backtest(resolved: Any, key: str = "") -> Row:
+def backtest(resolved: Any, key: str = "") -> DrillRow:
     """Drill one guard, or the document's only one, in the backtest world alone."""
     chosen = key or next(iter(guards_of(resolved.document)))
     [row] = drill(resolved, worlds=("backtest",), guards=(chosen,))
@@ -77,7 +78,7 @@ def test_a_shrink_is_seen_by_what_the_gate_lets_pass(tmp_path: Path) -> None:
 
 def test_the_same_document_gives_the_same_row_again(tmp_path: Path) -> None:
     resolved = node(tmp_path, {"daily": daily()})
-    first, second = (backtest(resolved).as_plain() | {"took_s": 0} for _ in range(2))
+    first, second = (asdict(backtest(resolved)) | {"took_s": 0} for _ in range(2))
     assert first == second
 
 
@@ -125,9 +126,9 @@ def test_a_document_without_guards_has_nothing_to_drill(tmp_path: Path) -> None:
 
 
 def test_worlds_that_differ_fail_both_rows() -> None:
-    one = Row("daily", "", "backtest", seen="flatten", limit=0.02, passed=True)
-    other = Row("daily", "", "practice", seen="flatten", limit=0.03, passed=True)
-    alone = Row("peak", "", "backtest", seen="flatten", passed=True)
+    one = DrillRow("daily", "", "backtest", seen="flatten", limit=0.02, passed=True)
+    other = DrillRow("daily", "", "practice", seen="flatten", limit=0.03, passed=True)
+    alone = DrillRow("peak", "", "backtest", seen="flatten", passed=True)
     compare([one, other, alone])
     assert [row.passed for row in (one, other, alone)] == [False, False, True]
     assert one.why == "the worlds differ: limit is 0.02 in backtest and 0.03 in practice"

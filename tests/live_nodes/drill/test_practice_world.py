@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from config.validate import checked
-from live_nodes.drill.rows import Row
+from live_nodes.drill.rows import DrillRow
 from live_nodes.drill.run import drill
 from tests.live_nodes.drill.documents_by_hand import GUARDED, daily, node, node_file
 from tests.waiting import DEADLINE, eventually
@@ -34,7 +34,7 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
-def failures(rows: list[Row]) -> list[str]:
+def failures(rows: list[DrillRow]) -> list[str]:
     return [f"{row.guard} in {row.world}: {row.why}" for row in rows if not row.passed]
 
 

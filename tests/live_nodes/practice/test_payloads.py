@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from live_nodes.practice.exchange.model import FeeRates, PracticeSymbol
+from live_nodes.practice.exchange.model import FeeRates
 from live_nodes.practice.exchange.records import (
     ClosedPnl,
     CoinBalance,
@@ -18,40 +19,17 @@ from live_nodes.practice.exchange.records import (
     WalletRow,
 )
 from live_nodes.practice.market.feed import Candle, FundingRate, Prices
-from live_nodes.practice.wire import account_payloads, market_payloads, spelling
+from live_nodes.practice.wire import account_payloads as account
+from live_nodes.practice.wire import market_payloads as write
 from live_nodes.practice.wire import order_payloads as payloads
+from live_nodes.practice.wire import spelling
 from tests.live_nodes.practice.payload_examples import adapter, differences, documented
+from tests.live_nodes.practice.still_market import SYMBOLS
 
 D = Decimal
 NOW = 1_700_000_000_000
 LEVELS = [(D("27450.50"), D("1.500")), (D("27450.00"), D("2.000"))]
-PERPETUAL = PracticeSymbol(
-    category="linear",
-    name="BTCUSDT",
-    base="BTC",
-    quote="USDT",
-    settle="USDT",
-    tick=D("0.10"),
-    lot=D("0.001"),
-    min_qty=D("0.001"),
-    max_qty=D("1190"),
-    max_market_qty=D("500"),
-    min_notional=D("5"),
-)
-SPOT = PracticeSymbol(
-    category="spot",
-    name="BTCUSDT",
-    base="BTC",
-    quote="USDT",
-    settle="USDT",
-    tick=D("0.1"),
-    lot=D("0.000001"),
-    min_qty=D("0.000011"),
-    max_qty=D("83"),
-    max_market_qty=D("41.5"),
-    min_notional=D("5"),
-    funding_minutes=0,
-)
+PERPETUAL, _, SPOT = SYMBOLS
 ORDER = OrderRow(
     account="anna",
     number=1,
@@ -162,211 +140,201 @@ CLOSED = ClosedPnl(
 )
 
 
-def _agrees(ours: Any, *examples: Any, lacking: frozenset[str] = frozenset()) -> None:
-    for example in examples:
-        assert differences(ours, example, lacking) == []
+LINEAR_TICKER = (("linear", "BTCUSDT"), PRICES, LEVELS, LEVELS)
+SPOT_TICKER = (("spot", "BTCUSDT"), PRICES, LEVELS, LEVELS)
+NO_FEES: dict[str, Any] = {"cumFeeDetail": {}}
+"""The examples have coins of their own in it."""
+ORDER_PUSHES = (
+    *("", "_buy_stop_market", "_filled", "_limit_if_touched", "_market_if_touched"),
+    *("_partially_filled_rejected", "_sell_market_if_touched", "_stop_limit", "_stop_loss"),
+    *("_stop_market", "_take_profit"),
+)
 
 
-def test_a_perpetual_is_told_as_the_adapter_reads_it() -> None:
-    _agrees(
-        market_payloads.instrument(PERPETUAL),
-        adapter("http_get_instruments_linear")["result"]["list"][0],
-        # Numbers of symbols are for internal use, says the documentation.
-        adapter("http_get_instruments_linear_symbol_type")["result"]["list"][0]
-        | {"symbolId": None},
-        lacking=frozenset({"symbolId"}),
-    )
+def first(page: str, number: int = 0) -> Any:
+    """Return the first row of a documented list."""
+    return documented(page, number)["result"]["list"][0]
 
 
-def test_a_spot_pair_is_told_as_documented() -> None:
-    _agrees(
-        market_payloads.instrument(SPOT),
-        documented("v5/market/instrument", 1)["result"]["list"][0],
-        adapter("http_get_instruments_spot")["result"]["list"][0],
-        lacking=frozenset({"symbolId"}),
-    )
+def pushed(page: str) -> Any:
+    """Return the first row of a documented private push."""
+    return documented(f"v5/websocket/private/{page}", heading="Stream")["data"][0]
 
 
-def test_orders_are_told_as_documented() -> None:
-    ours = payloads.order(ORDER)
-    _agrees(
-        ours,
-        documented("v5/order/open-order")["result"]["list"][0] | {"cumFeeDetail": {}},
-        documented("v5/order/order-list")["result"]["list"][0] | {"cumFeeDetail": {}},
-        *adapter("http_get_orders_realtime")["result"]["list"],
-        *adapter("http_get_orders_realtime_tp_sl")["result"]["list"],
-        *adapter("http_get_orders_history")["result"]["list"],
-    )
-    assert (ours["price"], ours["qty"], ours["leavesQty"]) == ("30000.0", "0.010", "0.010")
-    assert (ours["leavesValue"], ours["avgPrice"]) == ("300", "")
+def rows(name: str) -> list[Any]:
+    """Return the rows of an adapter's example, REST or push."""
+    example = adapter(name)
+    return list(example["result"]["list"] if "result" in example else example["data"])
 
 
-ORDER_PUSHES = [
-    "ws_account_order",
-    "ws_account_order_buy_stop_market",
-    "ws_account_order_filled",
-    "ws_account_order_limit_if_touched",
-    "ws_account_order_market_if_touched",
-    "ws_account_order_partially_filled_rejected",
-    "ws_account_order_sell_market_if_touched",
-    "ws_account_order_stop_limit",
-    "ws_account_order_stop_loss",
-    "ws_account_order_stop_market",
-    "ws_account_order_take_profit",
-]
-
-
-@pytest.mark.parametrize("name", ORDER_PUSHES)
-def test_order_pushes_have_what_the_adapter_reads(name: str) -> None:
-    _agrees(payloads.order_push(ORDER), *adapter(name)["data"])
-
-
-def test_order_pushes_are_as_documented() -> None:
-    example = documented("v5/websocket/private/order", heading="Stream")["data"][0]
-    _agrees(payloads.order_push(ORDER), example | {"cumFeeDetail": {}})
-
-
-def test_fills_are_told_as_documented() -> None:
-    _agrees(
+# What is written, and the examples (made late: they may have to be skipped) that it agrees with.
+AGREES: dict[str, tuple[Any, Callable[[], Iterable[Any]]]] = {
+    "perpetual": (write.instrument(PERPETUAL), lambda: [rows("http_get_instruments_linear")[0]]),
+    "order": (
+        payloads.order(ORDER),
+        lambda: [
+            first("v5/order/open-order") | NO_FEES,
+            first("v5/order/order-list") | NO_FEES,
+            *rows("http_get_orders_realtime"),
+            *rows("http_get_orders_realtime_tp_sl"),
+            *rows("http_get_orders_history"),
+        ],
+    ),
+    "order push": (
+        payloads.order_push(ORDER),
+        lambda: [
+            pushed("order") | NO_FEES,
+            *(row for kind in ORDER_PUSHES for row in rows(f"ws_account_order{kind}")),
+        ],
+    ),
+    "fill": (
         payloads.execution(FILL),
-        documented("v5/order/execution")["result"]["list"][0],
-        *adapter("http_get_executions")["result"]["list"],
-    )
-
-
-def test_fill_pushes_are_as_documented() -> None:
-    _agrees(
+        lambda: [first("v5/order/execution"), *rows("http_get_executions")],
+    ),
+    "fill push": (
         payloads.execution_push(FILL),
-        documented("v5/websocket/private/execution", heading="Stream")["data"][0],
-        *adapter("ws_account_execution")["data"],
-        *adapter("ws_account_execution_adl")["data"],
-    )
-    _agrees(
+        lambda: [
+            pushed("execution"),
+            *rows("ws_account_execution"),
+            *rows("ws_account_execution_adl"),
+        ],
+    ),
+    "fast fill push": (
         payloads.fast_execution_push(FILL),
-        documented("v5/websocket/private/fast-execution", heading="Stream")["data"][0],
-        *adapter("ws_account_execution_fast")["data"],
-    )
+        lambda: [pushed("fast-execution"), *rows("ws_account_execution_fast")],
+    ),
+    "position": (
+        account.position(POSITION),
+        lambda: [first("v5/position/position"), *rows("http_get_positions")],
+    ),
+    "position push": (
+        account.position_push(POSITION),
+        lambda: [
+            pushed("position"),
+            *rows("ws_account_position"),
+            *rows("ws_account_position_short"),
+        ],
+    ),
+    "wallet": (
+        account.wallet(WALLET),
+        lambda: [
+            first("v5/account/wallet-balance"),
+            pushed("wallet"),
+            *rows("http_get_wallet_balance"),
+        ],
+    ),
+    "closed gain": (account.closed_pnl(CLOSED), lambda: [first("v5/position/close-pnl")]),
+    "transaction": (
+        account.transaction(FILL, "USDT"),
+        lambda: documented("v5/account/transaction-log")["result"]["list"],
+    ),
+    "fee rate": (
+        account.fee_rate("ETHUSDT", FeeRates(D("0.0001"), D("0.0006"))),
+        lambda: [first("v5/account/fee-rate"), *rows("http_get_fee_rate")],
+    ),
+    "key": (
+        account.api_key("anna", "practice-anna"),
+        lambda: [
+            documented("v5/user/apikey-info")["result"],
+            adapter("http_get_user_query_api")["result"],
+        ],
+    ),
+    "book": (
+        write.book("BTCUSDT", LEVELS, LEVELS, 3, 4, NOW),
+        lambda: [
+            documented("v5/market/orderbook")["result"],
+            adapter("http_get_orderbook")["result"],
+        ],
+    ),
+    "linear ticker": (write.ticker(*LINEAR_TICKER), lambda: [first("v5/market/tickers")]),
+    "spot ticker": (write.ticker(*SPOT_TICKER), lambda: [first("v5/market/tickers", 2)]),
+    "linear ticker push": (
+        write.ticker_push(*LINEAR_TICKER),
+        lambda: [adapter("ws_ticker_linear")["data"]],
+    ),
+    "spot ticker push": (
+        write.ticker_push(*SPOT_TICKER),
+        lambda: [documented("v5/websocket/public/ticker", 1)["data"]],
+    ),
+    "candle": (
+        write.kline(CANDLE),
+        lambda: [first("v5/market/kline"), rows("http_get_klines_linear")[0]],
+    ),
+    "candle push": (
+        write.kline_push(CANDLE, "5", False, NOW),
+        lambda: [documented("v5/websocket/public/kline")["data"][0], rows("ws_kline")[0]],
+    ),
+    "trade": (
+        write.recent_trade("BTCUSDT", PRINT),
+        lambda: [first("v5/market/recent-trade"), rows("http_get_trades_recent")[0]],
+    ),
+    "trade push": (
+        write.public_trade(PRINT),
+        lambda: [documented("v5/websocket/public/trade")["data"][0], rows("ws_public_trade")[0]],
+    ),
+    "funding": (
+        write.funding("ETHPERP", FundingRate(NOW, D("0.00010"))),
+        lambda: [first("v5/market/history-fund-rate"), *rows("http_get_funding_history")],
+    ),
+}
 
 
-def test_positions_are_told_as_documented() -> None:
-    _agrees(
-        account_payloads.position(POSITION),
-        documented("v5/position/position")["result"]["list"][0],
-        *adapter("http_get_positions")["result"]["list"],
-    )
-    assert account_payloads.position(POSITION)["liqPrice"] == "45123.45678912"
+@pytest.mark.parametrize("name", AGREES)
+def test_payloads_have_the_keys_and_types_of_the_examples(name: str) -> None:
+    ours, examples = AGREES[name]
+    found = list(examples())
+    assert found
+    for example in found:
+        assert differences(ours, example) == []
 
 
-def test_position_pushes_are_as_documented() -> None:
-    _agrees(
-        account_payloads.position_push(POSITION),
-        documented("v5/websocket/private/position", heading="Stream")["data"][0],
-        *adapter("ws_account_position")["data"],
-        *adapter("ws_account_position_short")["data"],
-    )
-
-
-def test_wallets_are_told_as_documented() -> None:
-    ours = account_payloads.wallet(WALLET)
-    _agrees(
-        ours,
-        documented("v5/account/wallet-balance")["result"]["list"][0],
-        documented("v5/websocket/private/wallet", heading="Stream")["data"][0],
-        *adapter("http_get_wallet_balance")["result"]["list"],
-    )
-    _agrees(
-        ours,
+@pytest.mark.parametrize(
+    ("ours", "examples", "lacking"),
+    [
+        # Numbers of symbols are for internal use, says the documentation.
+        (
+            write.instrument(PERPETUAL),
+            lambda: [rows("http_get_instruments_linear_symbol_type")[0] | {"symbolId": None}],
+            "symbolId",
+        ),
+        (
+            write.instrument(SPOT),
+            lambda: [first("v5/market/instrument", 1), *rows("http_get_instruments_spot")[:1]],
+            "symbolId",
+        ),
         # The documentation spells this name totalPerpUPL everywhere.
-        *adapter("ws_account_wallet")["data"],
-        *adapter("ws_account_wallet_small_order")["data"],
-        lacking=frozenset({"totalPerpUpl"}),
-    )
-    usdt, btc = ours["coin"]
+        (
+            account.wallet(WALLET),
+            lambda: [*rows("ws_account_wallet"), *rows("ws_account_wallet_small_order")],
+            "totalPerpUpl",
+        ),
+    ],
+)
+def test_payloads_lack_one_key_for_a_reason(
+    ours: Any, examples: Callable[[], list[Any]], lacking: str
+) -> None:
+    for example in examples():
+        assert differences(ours, example, frozenset({lacking})) == []
+
+
+def test_numbers_in_payloads() -> None:
+    order = payloads.order(ORDER)
+    assert (order["price"], order["qty"], order["leavesQty"]) == ("30000.0", "0.010", "0.010")
+    assert (order["leavesValue"], order["avgPrice"]) == ("300", "")
+    assert account.position(POSITION)["liqPrice"] == "45123.45678912"
+    usdt, btc = account.wallet(WALLET)["coin"]
     assert usdt["availableToWithdraw"] == "900.25"
     assert (btc["availableToWithdraw"], btc["usdValue"]) == ("0.1", "10000")
-
-
-def test_closed_gains_and_the_log_are_told_as_documented() -> None:
-    closed = account_payloads.closed_pnl(CLOSED)
-    _agrees(closed, documented("v5/position/close-pnl")["result"]["list"][0])
-    assert closed["avgEntryPrice"] == "1194.97516667"
-    for example in documented("v5/account/transaction-log")["result"]["list"]:
-        _agrees(account_payloads.transaction(FILL, "USDT"), example)
-
-
-def test_fees_and_the_key_are_told_as_documented() -> None:
-    _agrees(
-        account_payloads.fee_rate("ETHUSDT", FeeRates(D("0.0001"), D("0.0006"))),
-        documented("v5/account/fee-rate")["result"]["list"][0],
-        *adapter("http_get_fee_rate")["result"]["list"],
-    )
-    _agrees(
-        account_payloads.api_key("anna", "practice-anna"),
-        documented("v5/user/apikey-info")["result"],
-        adapter("http_get_user_query_api")["result"],
-    )
-
-
-def test_books_are_told_as_documented() -> None:
-    ours = market_payloads.book("BTCUSDT", LEVELS, LEVELS, 3, 4, NOW)
-    _agrees(
-        ours,
-        documented("v5/market/orderbook")["result"],
-        adapter("http_get_orderbook")["result"],
-    )
-    assert ours["b"] == [["27450.50", "1.500"], ["27450.00", "2.000"]]
-
-
-def test_tickers_are_told_as_documented() -> None:
-    linear = (("linear", "BTCUSDT"), PRICES, LEVELS, LEVELS)
-    spot = (("spot", "BTCUSDT"), PRICES, LEVELS, LEVELS)
-    _agrees(
-        market_payloads.ticker(*linear), documented("v5/market/tickers", 0)["result"]["list"][0]
-    )
-    _agrees(market_payloads.ticker(*spot), documented("v5/market/tickers", 2)["result"]["list"][0])
-    _agrees(market_payloads.ticker_push(*linear), adapter("ws_ticker_linear")["data"])
-    _agrees(market_payloads.ticker_push(*spot), documented("v5/websocket/public/ticker", 1)["data"])
-    assert market_payloads.ticker(*linear)["price24hPcnt"] == "0.017103"
-
-
-def test_an_empty_book_has_an_empty_touch() -> None:
-    told = market_payloads.ticker(("spot", "BTCUSDT"), PRICES, [], [])
-    assert [told[name] for name in ("bid1Price", "bid1Size", "ask1Price", "ask1Size")] == [""] * 4
-
-
-def test_candles_are_told_as_documented() -> None:
-    _agrees(
-        market_payloads.kline(CANDLE),
-        documented("v5/market/kline")["result"]["list"][0],
-        adapter("http_get_klines_linear")["result"]["list"][0],
-    )
-    assert len(market_payloads.kline(CANDLE)) == 7
-    assert market_payloads.price_kline(CANDLE) == market_payloads.kline(CANDLE)[:5]
-    assert len(documented("v5/market/mark-kline")["result"]["list"][0]) == 5
-    _agrees(
-        market_payloads.kline_push(CANDLE, "5", False, NOW),
-        documented("v5/websocket/public/kline")["data"][0],
-        adapter("ws_kline")["data"][0],
-    )
-    assert market_payloads.kline_push(CANDLE, "5", False, NOW)["end"] == 1_672_325_099_999
-
-
-def test_trades_and_funding_are_told_as_documented() -> None:
-    _agrees(
-        market_payloads.recent_trade("BTCUSDT", PRINT),
-        documented("v5/market/recent-trade")["result"]["list"][0],
-        adapter("http_get_trades_recent")["result"]["list"][0],
-    )
-    _agrees(
-        market_payloads.public_trade(PRINT),
-        documented("v5/websocket/public/trade")["data"][0],
-        adapter("ws_public_trade")["data"][0],
-    )
-    _agrees(
-        market_payloads.funding("ETHPERP", FundingRate(NOW, D("0.00010"))),
-        documented("v5/market/history-fund-rate")["result"]["list"][0],
-        *adapter("http_get_funding_history")["result"]["list"],
-    )
+    assert account.closed_pnl(CLOSED)["avgEntryPrice"] == "1194.97516667"
+    book = write.book("BTCUSDT", LEVELS, LEVELS, 3, 4, NOW)
+    assert book["b"] == [["27450.50", "1.500"], ["27450.00", "2.000"]]
+    assert write.ticker(*LINEAR_TICKER)["price24hPcnt"] == "0.017103"
+    empty = write.ticker(("spot", "BTCUSDT"), PRICES, [], [])
+    assert [empty[name] for name in ("bid1Price", "bid1Size", "ask1Price", "ask1Size")] == [""] * 4
+    assert len(write.kline(CANDLE)) == 7
+    assert write.price_kline(CANDLE) == write.kline(CANDLE)[:5]
+    assert len(first("v5/market/mark-kline")) == 5
+    assert write.kline_push(CANDLE, "5", False, NOW)["end"] == 1_672_325_099_999
 
 
 @pytest.mark.parametrize(
