@@ -18,17 +18,8 @@ from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
 
-from nautilus_trader.adapters.bybit import BYBIT
-from nautilus_trader.adapters.bybit.config import (
-    BybitExecClientConfig,
-)
-from nautilus_trader.adapters.bybit.factories import (
-    BybitLiveExecClientFactory,
-)
-from nautilus_trader.config import InstrumentProviderConfig, LoggingConfig, TradingNodeConfig
-from nautilus_trader.core import nautilus_pyo3
+from nautilus_trader.config import LoggingConfig
 from nautilus_trader.live.config import LiveExecEngineConfig
-from nautilus_trader.live.node import TradingNode
 
 from actors.records.journal import Journal
 from actors.records.rows import FillRow
@@ -47,8 +38,9 @@ from live_nodes.practice.exchange.model import AccountSpec, CancelAllRequest, Ke
 from live_nodes.practice.faults.faults import Faults
 from live_nodes.practice.market.feed import MarketStep, Prices
 from live_nodes.practice.wire.server import Server, serve
-from tests.bench.live.bare import PublicConfig, PublicFactory
+from tests.bench.live import bare
 from tests.live_nodes.by_hand import ByHand, PlainByHand
+from tests.live_nodes.killing import venue_urls
 from tests.live_nodes.practice.background import in_thread
 from tests.live_nodes.practice.still_market import (
     BTC,
@@ -381,12 +373,28 @@ class Plain(Running):
     def __init__(self, stage: Stage, strategy: PlainByHand | None = None, **settings: Any) -> None:
         super().__init__(stage)
         forget_clients()
-        self.node = TradingNode(config=_plain_config(stage, **settings), loop=self.loop)
-        self.node.add_data_client_factory(BYBIT, PublicFactory)
-        self.node.add_exec_client_factory(BYBIT, BybitLiveExecClientFactory)
         self.strategy = strategy or PlainByHand()
-        self.node.trader.add_strategy(self.strategy)
-        self.node.build()
+        engine = {"reconciliation_startup_delay_secs": 0.5} | settings.pop("engine", {})
+        retries = {"max_retries": 3, "retry_delay_initial_ms": 200, "retry_delay_max_ms": 2_000}
+        known: dict[str, Any] = {
+            "trader_id": "PLAIN-001",
+            "logging": LoggingConfig(log_level="OFF"),
+            "exec_engine": LiveExecEngineConfig(**engine),
+            "timeout_connection": 10.0,
+            "timeout_reconciliation": 5.0,
+            "timeout_portfolio": 5.0,
+            "timeout_disconnection": 2.0,
+            "timeout_post_stop": 0.2,
+        }
+        self.node = bare.plain_node(
+            venue_urls(stage.where),
+            ACCOUNT,
+            self.strategy,
+            loop=self.loop,
+            spot=True,
+            client=retries | settings.pop("client", {}),
+            **(known | settings),
+        )
         self.task = self.loop.create_task(self.node.run_async())
 
     def start(self) -> Plain:
@@ -427,47 +435,6 @@ def desk_document(folder: Path, **settings: Any) -> Node:
             "universe": {"instruments": (NAME,)},
             "strategies": {"hand": {"use": "tests.live_nodes.by_hand:ByHand"}},
             "watch": watch,
-        }
-        | settings
-    )
-
-
-def _plain_config(stage: Stage, **settings: Any) -> TradingNodeConfig:
-    key, secret = practice_keys(ACCOUNT)
-    shared: dict[str, Any] = {
-        "api_key": key,
-        "api_secret": secret,
-        "base_url_http": stage.where.http,
-        "product_types": (
-            nautilus_pyo3.BybitProductType.LINEAR,
-            nautilus_pyo3.BybitProductType.SPOT,
-        ),
-        "instrument_provider": InstrumentProviderConfig(load_all=True),
-        "max_retries": 3,
-        "retry_delay_initial_ms": 200,
-        "retry_delay_max_ms": 2_000,
-    } | settings.pop("client", {})
-    engine = {"reconciliation_startup_delay_secs": 0.5} | settings.pop("engine", {})
-    return TradingNodeConfig(
-        **{
-            "trader_id": "PLAIN-001",
-            "logging": LoggingConfig(log_level="OFF"),
-            "exec_engine": LiveExecEngineConfig(**engine),
-            "data_clients": {
-                BYBIT: PublicConfig(base_url_ws_public=stage.where.ws_public, **shared)
-            },
-            "exec_clients": {
-                BYBIT: BybitExecClientConfig(
-                    base_url_ws_private=stage.where.ws_private,
-                    base_url_ws_trade=stage.where.ws_trade,
-                    **shared,
-                )
-            },
-            "timeout_connection": 10.0,
-            "timeout_reconciliation": 5.0,
-            "timeout_portfolio": 5.0,
-            "timeout_disconnection": 2.0,
-            "timeout_post_stop": 0.2,
         }
         | settings
     )

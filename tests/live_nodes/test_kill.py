@@ -2,7 +2,7 @@
 
 Each time: SIGKILL, an ordinary restart, and the exchange is asked what it has. Net positions are
 the plan's targets, not a lot was traded there and back, no order is left, and one rebalance was
-decided on. `make test` kills thrice; `make test-kill` at every boundary of a rebalance and at
+decided on. `make test-live` kills thrice; `make test-kill` at every boundary of a rebalance and at
 random moments.
 """
 

@@ -2,7 +2,7 @@
 
 Each time: SIGKILL, an ordinary restart on the same folder, and both sides are asked. Guards keep
 what they had kept, halts stand since when they stood, no entry left after the first of them, the
-exchange is flat and no position was turned round on the way. `make test` kills thrice; `make
+exchange is flat and no position was turned round on the way. `make test-live` kills thrice; `make
 test-kill` at every boundary from before the breach to after flat, inside the restart, in the middle
 of the operator's commands, and at random moments.
 """

@@ -101,45 +101,78 @@ class PublicFactory(LiveDataClientFactory):
         return client
 
 
-def run(spec: Spec) -> None:
-    """Trade until SIGTERM."""
-    key, secret = practice_keys(spec.account)
-    links = f"ws://127.0.0.1:{spec.port}/v5"
+def plain_node(
+    urls: dict[str, str],
+    account: str,
+    strategy: Strategy,
+    *,
+    loop: Any = None,
+    spot: bool = False,
+    client: dict[str, Any] | None = None,
+    **settings: Any,
+) -> TradingNode:
+    """Build a node of one strategy on the adapter as it comes.
+
+    Parameters
+    ----------
+    urls : dict of str to str
+        Of the exchange: ``http``, ``ws_public``, ``ws_private``, ``ws_trade``.
+    account : str
+        There.
+    spot : bool
+        Whether it has spot beside perpetuals.
+    client : dict of str to Any, optional
+        More settings of both clients.
+    """
+    key, secret = practice_keys(account)
+    product = nautilus_pyo3.BybitProductType
     shared: dict[str, Any] = {
         "api_key": key,
         "api_secret": secret,
-        "base_url_http": f"http://127.0.0.1:{spec.port}",
-        "product_types": (nautilus_pyo3.BybitProductType.LINEAR,),
+        "base_url_http": urls["http"],
+        "product_types": (product.LINEAR, product.SPOT) if spot else (product.LINEAR,),
         "instrument_provider": InstrumentProviderConfig(load_all=True),
-    }
-    node = TradingNode(
-        TradingNodeConfig(
-            trader_id="BARE-001",
-            # The log that ours writes as well.
-            logging=LoggingConfig(
-                log_level="OFF",
-                log_level_file="INFO",
-                log_directory=str(Path(spec.meter).parent),
-                log_file_name="node",
-                log_colors=False,
-                use_pyo3=True,
-            ),
-            risk_engine=LiveRiskEngineConfig(max_order_submit_rate=UNLIMITED),
-            data_clients={BYBIT: PublicConfig(base_url_ws_public=f"{links}/public", **shared)},
-            exec_clients={
-                BYBIT: BybitExecClientConfig(
-                    base_url_ws_private=f"{links}/private",
-                    base_url_ws_trade=f"{links}/trade",
-                    **shared,
-                )
-            },
-            timeout_post_stop=0.1,
-        )
+    } | (client or {})
+    config = TradingNodeConfig(
+        data_clients={BYBIT: PublicConfig(base_url_ws_public=urls["ws_public"], **shared)},
+        exec_clients={
+            BYBIT: BybitExecClientConfig(
+                base_url_ws_private=urls["ws_private"],
+                base_url_ws_trade=urls["ws_trade"],
+                **shared,
+            )
+        },
+        **settings,
     )
+    node = TradingNode(config, loop=loop)
     node.add_data_client_factory(BYBIT, PublicFactory)
     node.add_exec_client_factory(BYBIT, BybitLiveExecClientFactory)
-    node.trader.add_strategy(Trivial(spec))
+    node.trader.add_strategy(strategy)
     node.build()
+    return node
+
+
+def run(spec: Spec) -> None:
+    """Trade until SIGTERM."""
+    links = f"ws://127.0.0.1:{spec.port}/v5"
+    urls = {f"ws_{name}": f"{links}/{name}" for name in ("public", "private", "trade")}
+    node = plain_node(
+        urls | {"http": f"http://127.0.0.1:{spec.port}"},
+        spec.account,
+        Trivial(spec),
+        trader_id="BARE-001",
+        # The log that ours writes as well.
+        logging=LoggingConfig(
+            log_level="OFF",
+            log_level_file="INFO",
+            log_directory=str(Path(spec.meter).parent),
+            log_file_name="node",
+            log_colors=False,
+            use_pyo3=True,
+        ),
+        risk_engine=LiveRiskEngineConfig(max_order_submit_rate=UNLIMITED),
+        timeout_post_stop=0.1,
+    )
     try:
         node.run()
     finally:
