@@ -359,7 +359,6 @@ def play(
 def balance(engine: BacktestEngine) -> Decimal:
     """Return the account's balance as the engine keeps it."""
     total = engine.kernel.portfolio.account(BYBIT).balance_total(USDT)
-    assert total is not None
     return total.as_decimal()
 
 

@@ -20,10 +20,12 @@ from typing import Any
 
 from nautilus_trader.config import LoggingConfig
 from nautilus_trader.live.config import LiveExecEngineConfig
+from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.identifiers import ClientOrderId
 
 from actors.records.journal import Journal
 from actors.records.rows import FillRow
-from config.documents import Node, Scenario
+from config.documents import Node
 from config.load import load
 from live_nodes.bybit.adapter import forget_clients
 from live_nodes.local.alerts import Alerts, Pace
@@ -108,7 +110,6 @@ class Stage:
     def play(self, name: str, *only: str, **changes: Any) -> None:
         """Start the faults of a scenario now, all or some; `changes` apply to each of them."""
         document = load(str(SCENARIOS / f"{name}.yaml")).document
-        assert isinstance(document, Scenario)
         chosen = {k: f for k, f in document.faults.items() if not only or k in only}
 
         def add() -> None:
@@ -247,6 +248,8 @@ def stage(**settings: Any) -> Iterator[Stage]:
 class Running:
     """A node on a loop of this thread; the loop runs while a test waits."""
 
+    strategy: Any
+
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.loop = asyncio.new_event_loop()
@@ -271,6 +274,12 @@ class Running:
             eventually_async(wanted, lambda: f"{what}{self.told()}", poll=0.005)
         )
         return time.monotonic() - began
+
+    def filled(self, side: OrderSide, qty: str = "0.010", **more: Any) -> ClientOrderId:
+        """Send a market order and wait until its strategy knows of its fill."""
+        order = self.strategy.market(side, qty, **more)
+        self.until(lambda: self.strategy.status(order) == "FILLED", f"the fill of {qty}")
+        return order
 
     def told(self) -> str:
         return ""
@@ -323,7 +332,7 @@ class Desk(Running):
         self.task = self.loop.create_task(self.live.run())
 
     @property
-    def strategy(self) -> ByHand:
+    def strategy(self) -> ByHand:  # type: ignore[override]
         found = self.live.strategies["hand"]
         assert isinstance(found, ByHand)
         return found

@@ -22,7 +22,6 @@ def test_it_says_who_beats_when_and_what_stands(tmp_path: Path) -> None:
     heart = Heartbeat(tmp_path, said.append)
     heart.beat()
     found = last_beat(tmp_path)
-    assert found is not None
     assert (found.pid, found.phase, found.guards, found.verdict) == (PID, "starting", {}, "")
     assert found.flat
     heart.guards = lambda: {"daily": 5, "late": None}

@@ -51,7 +51,6 @@ def test_each_environment_has_its_own_names() -> None:
 
 def test_practice_and_paper_need_no_keys() -> None:
     practice = keys_of(node(environment="practice"), {})
-    assert practice is not None
     assert practice.key.reveal() == "practice-main"
     assert keys_of(node(environment="paper"), {}) is None
 

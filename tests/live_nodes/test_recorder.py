@@ -69,7 +69,6 @@ def test_a_fill_settles_its_order_and_explains_its_position(tmp_path: Path) -> N
     journal, _, _ = played(tmp_path, (at(1, 5), trading(A, "5")))
     with journal:
         order = journal.order(only(journal))
-        assert order is not None
         assert (order.status, order.final, order.filled) == ("FILLED", True, 5)
         (fill,) = journal.fills_since(0)
         assert (fill.quantity, fill.side, fill.strategy) == (5, "BUY", "script")
@@ -94,7 +93,6 @@ def test_a_refused_order_is_settled_as_denied(tmp_path: Path) -> None:
     journal, _, _ = played(tmp_path, (at(1, 5), trading(A, "9999")))
     with journal:
         order = journal.order(only(journal))
-        assert order is not None
         assert order.status == "DENIED"
         assert "gross exposure" in order.reason
         assert journal.unsettled() == []
@@ -142,7 +140,6 @@ def test_decisions_and_verdicts_are_taken_down(tmp_path: Path) -> None:
         assert journal.decisions(1) == [decision]
         assert [verdict for _, verdict in journal.standing()] == [halt]
         order = journal.order(only(journal))
-        assert order is not None
         assert order.reason == "halt_entries by drawdown: down 20 %"
 
 
@@ -153,7 +150,6 @@ def test_a_snapshot_says_what_is_held_and_what_is_not_held_any_more(tmp_path: Pa
     with journal:
         recorder.snapshot(desk.accountant)
         worth = journal.last_equity()
-        assert worth is not None
         # 10,000 and 5 x 10 of profit, less 0.1 % of 500.
         assert worth.equity == D("10049.5")
         assert (worth.gross, worth.net) == (550, 550)

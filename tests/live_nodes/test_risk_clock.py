@@ -52,7 +52,6 @@ class Set:
 
 def set_clock(desk: Desk, now: int) -> None:
     """Set the clock that the guards' desk goes by."""
-    assert desk.live.risk is not None
     guarded = desk.live.risk.desk
 
     def turn() -> None:
@@ -75,11 +74,6 @@ def day_of(desk: Desk) -> int:
     return int(kept(desk, "daily")["state"]["equity"]["day"])
 
 
-def bought(desk: Desk, quantity: str) -> None:
-    entry = desk.strategy.market(BUY, quantity)
-    desk.until(lambda: desk.strategy.status(entry) == "FILLED", "the entry")
-
-
 def test_a_halt_for_the_day_ends_at_midnight_and_a_clock_set_back_undoes_nothing(
     tmp_path: Path,
 ) -> None:
@@ -90,7 +84,7 @@ def test_a_halt_for_the_day_ends_at_midnight_and_a_clock_set_back_undoes_nothing
         with desk_node(st, **guarded) as desk:
             set_clock(desk, midnight - 60 * SECOND)
             desk.until(lambda: day_of(desk) + 1 == midnight // DAY_NS)
-            bought(desk, "0.100")
+            desk.filled(BUY, "0.100")
             desk.until(lambda: verdicts(desk) == stands, "the verdicts")
             [latch] = kept(desk, "daily")["latches"]
             assert latch["until"] == midnight
@@ -102,7 +96,7 @@ def test_a_halt_for_the_day_ends_at_midnight_and_a_clock_set_back_undoes_nothing
             day = kept(desk, "daily")["state"]
             assert day["equity"]["day"] * DAY_NS == midnight
             assert float(day["equity"]["value"]) < 100_000 - 2
-            bought(desk, "0.010")
+            desk.filled(BUY, "0.010")
             assert kept(desk, "tiers")["state"]["peaks"] == peak
             # An hour back, into the day before: no day begins, and neither does one end.
             set_clock(desk, midnight - 3_600 * SECOND)
@@ -110,7 +104,7 @@ def test_a_halt_for_the_day_ends_at_midnight_and_a_clock_set_back_undoes_nothing
             assert kept(desk, "daily")["state"] == day
             assert verdicts(desk) == stands[1:]
             # What is lost counts for the day that had begun.
-            bought(desk, "0.100")
+            desk.filled(BUY, "0.100")
             desk.until(lambda: verdicts(desk) == stands, "the verdicts")
             halted = kept(desk, "daily")
             set_clock(desk, midnight - 7_200 * SECOND)

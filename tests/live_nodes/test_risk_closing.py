@@ -28,14 +28,12 @@ def holding(folder: Path, quantity: str, **settings: Any) -> Iterator[tuple[Stag
         stage() as st,
         desk_node(st, folder=folder, risk=risk, strategies=STUBBORN, **settings) as desk,
     ):
-        entry = desk.strategy.market(BUY, quantity)
-        desk.until(lambda: desk.strategy.status(entry) == "FILLED", "the entry")
+        desk.filled(BUY, quantity)
         yield st, desk
 
 
 def flatten(desk: Desk) -> None:
     risk = desk.live.risk
-    assert risk is not None
     desk.do(lambda: risk.operator.flatten("desk", "test"))
 
 

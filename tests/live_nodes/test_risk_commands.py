@@ -410,7 +410,6 @@ def test_a_running_node_is_flattened_shown_and_released(tmp_path: Path) -> None:
             assert any("desk is closed now" in line for line in said)
             status = risk_status(node, state_folder(node))
             assert status.state == "running"
-            assert status.strictest is not None
             assert status.strictest.reason == "enough for today"
             assert {line.status.guard: line.state for line in status.guards} == {
                 "cap": "no reading",

@@ -18,7 +18,6 @@ from live_nodes.node.guard_status import GuardStatus, risk_of
 from live_nodes.node.operator_desk import node_guards
 from live_nodes.node.report import RunOptions
 from tests.live_nodes.by_hand import BUY, SELL, ByHand, ByHandConfig
-from tests.live_nodes.odd_guards import Remembers
 from tests.live_nodes.stage import ACCOUNT, NAME, Desk, desk_document, desk_node, stage
 from tests.live_nodes.test_alerts import ear
 from tests.waiting import slack
@@ -141,8 +140,7 @@ def test_a_daily_loss_closes_all_is_heard_kept_over_a_restart_and_released(tmp_p
             assert done.done
             assert done.text.startswith("daily released (cause found): flatten on desk since")
             assert verdicts(desk) == []
-            entry = desk.strategy.market(BUY, "0.010")
-            desk.until(lambda: desk.strategy.status(entry) == "FILLED", "the entry")
+            desk.filled(BUY, "0.010")
             assert st.position() == D("0.010")
             desk.until(lambda: "is over: released: cause found" in there.text, "the alert")
     kept = [json.loads(line) for line in (tmp_path / "alerts.jsonl").read_text().splitlines()]
@@ -154,13 +152,11 @@ def test_what_was_asked_while_it_was_down_is_done_before_any_strategy_starts(
 ) -> None:
     with stage() as st:
         with desk_node(st, folder=tmp_path, risk=RISK) as desk:
-            entry = desk.strategy.market(BUY, "0.020")
-            desk.until(lambda: desk.strategy.status(entry) == "FILLED", "the entry")
+            desk.filled(BUY, "0.020")
         assert st.position() == D("0.020")
         name = ask(tmp_path, MailRequest(command="flatten", reason="I am off"))
         with desk_node(st, folder=tmp_path, risk=RISK) as desk:
             said = answer(tmp_path, name, 0.0)
-            assert said is not None
             assert said.done
             assert verdicts(desk) == [("operator", "FLATTEN", "desk")]
             desk.until(lambda: st.position() == 0, "flat")
@@ -189,9 +185,7 @@ def test_a_strategy_that_hears_nothing_is_closed_by_the_desk_also_while_the_trad
             st, folder=tmp_path, actors={"daily": DAILY}, risk=RISK, strategies=stubborn
         ) as desk,
     ):
-        strategy = desk.strategy
-        first = strategy.market(BUY, "0.100")
-        desk.until(lambda: strategy.status(first) == "FILLED", "the entry")
+        desk.filled(BUY, "0.100")
         st.play("links_frozen", "trade")
         desk.until(lambda: verdicts(desk), "the verdict")
         desk.until(lambda: st.position() == 0, "flat")
@@ -203,9 +197,7 @@ def test_the_books_go_on_over_a_restart_with_funding_and_what_filled_meanwhile(
 ) -> None:
     with stage() as st:
         with desk_node(st, folder=tmp_path, risk=RISK) as desk:
-            assert desk.live.risk is not None
-            entry = desk.strategy.market(BUY, "0.020")
-            desk.until(lambda: desk.strategy.status(entry) == "FILLED", "the entry")
+            desk.filled(BUY, "0.020")
             st.settle_funding("0.001")
             books = desk.live.risk.desk.books
             # 0.020 at 50,000 pays 1 USDT, and its fee was 0.55.
@@ -217,7 +209,6 @@ def test_the_books_go_on_over_a_restart_with_funding_and_what_filled_meanwhile(
         # Sold by an order of ours while the node was down, as one that rested at the venue.
         st.order("Sell", "0.005", name="n1-hand-zzz-1")
         with desk_node(st, folder=tmp_path, risk=RISK) as desk:
-            assert desk.live.risk is not None
             books = desk.live.risk.desk.books
             assert books.open["hand", NAME].quantity == D("0.015")
             assert books.open["hand", NAME].funding == -funding
@@ -242,7 +233,6 @@ def test_a_dry_run_leaves_halts_and_requests_as_they_are(tmp_path: Path) -> None
             assert desk.journal.load_state("guard:daily", "state") == before
         with desk_node(st, **guarded) as desk:
             said = answer(tmp_path, name, 0.0)
-            assert said is not None
             assert said.done
             assert verdicts(desk) == []
 
@@ -272,9 +262,7 @@ def test_guards_are_shown_the_market_the_venue_and_what_fails(tmp_path: Path) ->
         now = st.call(st.server.venue.clock_ms)
         st.call(lambda: st.server.venue.announcements.announce("upgrade", now, now + 600_000))
         with desk_node(st, folder=tmp_path, risk=RISK, actors={"all": remembers}) as desk:
-            assert desk.live.risk is not None
             guard = desk.live.risk.guards["all"]
-            assert isinstance(guard, Remembers)
             assert isinstance(guard.seen[0], Snapshot)
             desk.until(lambda: guard.seen[-1].maintenance, "the announcement")
             snapshot = guard.seen[-1]
@@ -335,8 +323,7 @@ def test_a_guard_that_looks_no_more_stops_entries_and_no_exit(
         assert strategy.status(entry) == "FILLED"
         desk.until(lambda: alert in there.text, "the alert")
         assert words in refused(desk)
-        way_out = strategy.market(SELL, "0.010")
-        desk.until(lambda: strategy.status(way_out) == "FILLED", "the exit")
+        desk.filled(SELL, "0.010")
         if guard == "Breaks":
             assert limits_of(desk)["odd"].failed
             done = asked(desk, MailRequest(command="release", guard="odd", reason="try again"))

@@ -84,7 +84,6 @@ def moved(st: Stage, price: str) -> None:
 
 
 def mark_of(desk: Desk) -> D | None:
-    assert desk.live.risk is not None
     return desk.live.risk.desk._account.price("BTCUSDT-LINEAR.BYBIT")
 
 
@@ -101,7 +100,6 @@ def test_a_tape_of_a_live_node_brings_the_same_verdicts_by_guards_and_in_the_eng
         stage() as st,
         desk_node(st, folder=tmp_path, risk=EVERY, actors=GUARDS) as desk,
     ):
-        assert desk.live.risk is not None
         recorder = desk.live.risk.guards["tape"]
         assert isinstance(recorder, Records)
         strategy = desk.strategy

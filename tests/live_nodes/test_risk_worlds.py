@@ -130,12 +130,10 @@ def looked(desk: Desk, snapshots: list[Snapshot]) -> None:
 
 
 def price_of(desk: Desk) -> D | None:
-    assert desk.live.risk is not None
     return desk.live.risk._account.price(NAME)
 
 
 def worth(desk: Desk) -> D | None:
-    assert desk.live.risk is not None
     return desk.live.risk._account.worth()
 
 

@@ -26,11 +26,6 @@ CREATED = "POST /v5/order/create"
 needs_linux = pytest.mark.skipif(not SUPPORTED, reason="TCP_INFO is Linux's")
 
 
-def bought(node: Desk | Plain, qty: str = "0.020") -> None:
-    order = node.strategy.market(BUY, qty)
-    node.until(lambda: node.strategy.status(order) == "FILLED", "the purchase")
-
-
 def denied(desk: Desk, **more: Any) -> str:
     """Try an entry, which must be denied at once; return why."""
     order = desk.strategy.market(BUY, **more)
@@ -57,8 +52,7 @@ def test_a_plain_node_trusts_a_frozen_trade_link_and_its_order_arrives_late() ->
         st.play("links_frozen", "trade", seconds=D(4))
         plain.wait(0.2)
         began = time.monotonic()
-        order = plain.strategy.market(BUY)
-        plain.until(lambda: plain.strategy.status(order) == "FILLED", "the late fill")
+        plain.filled(BUY)
         assert time.monotonic() - began > 3
 
 
@@ -92,14 +86,14 @@ def test_our_node_notices_frozen_links_within_five_seconds_and_holds_entries() -
         took = desk.until(lambda: ready(desk) and not desk.halted(), "the links")
         print(f"all links back {took:.1f} s after the thaw")
         assert arrived(st) == 0
-        bought(desk)
+        desk.filled(BUY, "0.020")
         assert desk.counted("half_open_links") >= 3
 
 
 @needs_linux
 def test_exits_go_by_rest_while_the_trade_link_is_frozen() -> None:
     with stage() as st, desk_node(st, **QUICK) as desk:
-        bought(desk)
+        desk.filled(BUY, "0.020")
         st.play("links_frozen", "trade", seconds=LASTING)
         desk.until(lambda: not ready(desk, "trade"), "the notice")
         assert "trade link down" in denied(desk)
@@ -134,7 +128,7 @@ def test_an_order_sent_into_a_frozen_link_dies_of_its_own_timestamp(
 @needs_linux
 def test_an_exit_fills_in_our_books_although_the_private_link_is_frozen() -> None:
     with stage() as st, desk_node(st, **QUICK) as desk:
-        bought(desk)
+        desk.filled(BUY, "0.020")
         st.play("links_frozen", "private", seconds=LASTING)
         desk.until(lambda: not ready(desk, "private"), "the notice")
         assert "private link down" in denied(desk)
@@ -163,14 +157,13 @@ def test_a_plain_node_sends_what_waited_in_a_burst_when_the_trade_link_is_back()
 
 def test_our_node_sends_no_late_burst_and_lets_exits_out_by_rest() -> None:
     with stage() as st, desk_node(st) as desk:
-        bought(desk)
+        desk.filled(BUY, "0.020")
         st.play("links_cut", "trade", at=D(0), seconds=LASTING)
         desk.until(lambda: not ready(desk, "trade"), "the notice")
         for _ in range(4):
             assert "trade link down" in denied(desk)
             desk.wait(0.3)
-        exit_ = desk.strategy.market(SELL, "0.005", reduce_only=True)
-        desk.until(lambda: desk.strategy.status(exit_) == "FILLED", "the exit")
+        desk.filled(SELL, "0.005", reduce_only=True)
         resting = desk.strategy.limit(SELL, "51000", "0.005", reduce_only=True)
         desk.until(lambda: desk.strategy.status(resting) == "ACCEPTED", "an exit that rests")
         desk.do(lambda: desk.strategy.cancel_order(desk.strategy.cache.order(resting)))
@@ -197,7 +190,7 @@ def test_links_that_are_cut_are_back_in_a_moment_with_the_same_book() -> None:
         st.call(lambda: st.market.set_bid(BTC, 0, "7.000"))
         desk.until(lambda: desk.strategy.best_bid() == ("49999.9", "7.000"), "the change")
         desk.until(lambda: levels(desk) == at_the_exchange(st), "the whole book")
-        bought(desk)
+        desk.filled(BUY, "0.020")
 
 
 def levels(node: Desk | Plain) -> list[list[tuple[D, D]]]:
@@ -229,7 +222,7 @@ def test_a_login_that_is_refused_for_a_while_is_tried_again(
         st.end_faults()
         took = desk.until(lambda: ready(desk) and not desk.halted(), "the login")
         print(f"{link}: logged in {took:.1f} s after the venue takes the login again")
-        bought(desk)
+        desk.filled(BUY, "0.020")
 
 
 # Silent feed --------------------------------------------------------------------------------------
@@ -244,20 +237,19 @@ def test_a_plain_node_trades_on_a_feed_that_has_fallen_silent() -> None:
         seen = plain.strategy.updates
         plain.wait(2)
         assert plain.strategy.updates == seen
-        bought(plain)
+        plain.filled(BUY, "0.020")
 
 
 def test_our_node_renews_a_silent_feed_and_holds_entries_in_it() -> None:
     watch = {"feed_silence": 2.0}
     with stage() as st, desk_node(st, watch=watch) as desk:
-        bought(desk)
+        desk.filled(BUY, "0.020")
         st.play("feed_silent", times=None, seconds=LASTING)
         took = desk.until(lambda: "node.feed" in desk.halted(), "the halt")
         print(f"silent feed (limit 2 s) halted after {took:.1f} s")
         assert took < slack(3.0)
         assert "no data" in denied(desk)
-        exit_ = desk.strategy.market(SELL, "0.020", reduce_only=True)
-        desk.until(lambda: desk.strategy.status(exit_) == "FILLED", "the exit")
+        desk.filled(SELL, "0.020", reduce_only=True)
         desk.until(lambda: desk.counted("feed_renewals") >= 1, "a renewal")
         st.end_faults()
         desk.until(lambda: not desk.halted(), "the feed")
@@ -290,7 +282,7 @@ def test_a_feed_that_cannot_be_renewed_at_once_is_renewed_later(
 
 def test_our_node_outlives_maintenance_without_a_word_of_trade() -> None:
     with stage() as st, desk_node(st) as desk:
-        bought(desk)
+        desk.filled(BUY, "0.020")
         st.play("maintenance", at=D(0), seconds=LASTING)
         desk.until(lambda: not ready(desk, "trade", "private"), "the notice")
         assert "link down" in denied(desk)
@@ -300,18 +292,17 @@ def test_our_node_outlives_maintenance_without_a_word_of_trade() -> None:
         print(f"trading again {took:.1f} s later")
         assert arrived(st) == 1
         assert desk.strategy.net() == st.position() == D("0.020")
-        bought(desk)
+        desk.filled(BUY, "0.020")
 
 
 def test_a_clock_that_goes_wrong_while_it_runs_stops_entries() -> None:
     watch = {"clock_every": 1.0}
     with stage() as st, desk_node(st, watch=watch) as desk:
-        bought(desk)
+        desk.filled(BUY, "0.020")
         st.play("clock_ahead", seconds=LASTING)
         desk.until(lambda: "node.clock" in desk.halted(), "the halt")
         assert "the venue's clock is +3.0" in denied(desk)
-        exit_ = desk.strategy.market(SELL, "0.020", reduce_only=True)
-        desk.until(lambda: desk.strategy.status(exit_) == "FILLED", "the exit")
+        desk.filled(SELL, "0.020", reduce_only=True)
         st.end_faults()
         desk.until(lambda: not desk.halted(), "the end of it")
 

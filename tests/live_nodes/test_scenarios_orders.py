@@ -27,11 +27,6 @@ IMPATIENT: dict[str, Any] = {
 CROSSED = "EC_PostOnlyWillTakeLiquidity"
 
 
-def bought(node: Desk | Plain, qty: str = "0.020") -> None:
-    order = node.strategy.market(BUY, qty)
-    node.until(lambda: node.strategy.status(order) == "FILLED", "the purchase")
-
-
 # Ghost order: open at the venue, given up in the books (live.md 4.4) ------------------------------
 
 
@@ -79,7 +74,6 @@ def test_our_node_cancels_a_ghost_order_at_the_venue() -> None:
         assert desk.counted("ghost_order") == 1
         assert any(order.value in line for line in desk.said)
         row = desk.journal.order(order.value)
-        assert row is not None
         assert (row.status, row.final) == ("CANCELED", True)
         assert desk.strategy.net() == 0
 
@@ -186,7 +180,7 @@ def test_our_node_recovers_a_lost_fill_with_its_price_and_fee() -> None:
 @pytest.mark.slow
 def test_a_plain_node_holds_a_manual_trade_beside_its_own_position() -> None:
     with stage() as st, plain_node(st) as plain:
-        bought(plain)
+        plain.filled(BUY, "0.020")
         st.order("Sell", "0.005")
         plain.until(lambda: plain.strategy.net() == D("0.015"))
         # What the strategy believes to hold is not what the account holds.
@@ -197,7 +191,7 @@ def test_a_plain_node_holds_a_manual_trade_beside_its_own_position() -> None:
 
 def test_our_node_stops_entries_after_a_manual_trade_and_lets_exits_go() -> None:
     with stage() as st, desk_node(st) as desk:
-        bought(desk)
+        desk.filled(BUY, "0.020")
         st.order("Sell", "0.005")
         took = desk.until(lambda: "node.position" in desk.halted(), "the halt")
         print(f"manual trade noticed in {took:.1f} s")
@@ -205,8 +199,7 @@ def test_our_node_stops_entries_after_a_manual_trade_and_lets_exits_go() -> None
         entry = desk.strategy.market(BUY)
         desk.until(lambda: desk.strategy.status(entry) == "DENIED")
         assert "our orders made 0.02" in desk.strategy.reasons(entry)[0]
-        leave = desk.strategy.market(SELL, "0.015", reduce_only=True)
-        desk.until(lambda: desk.strategy.status(leave) == "FILLED")
+        desk.filled(SELL, "0.015", reduce_only=True)
         assert st.position() == 0
         # What was sold by hand is bought back by hand: our books and the venue's agree again.
         st.order("Buy", "0.005")
@@ -217,12 +210,11 @@ def test_our_node_stops_entries_after_a_manual_trade_and_lets_exits_go() -> None
 def test_our_node_goes_on_with_a_manual_trade_where_the_document_only_wants_a_report() -> None:
     watch = {"policies": {"external_positions": "report"}}
     with stage() as st, desk_node(st, watch=watch) as desk:
-        bought(desk)
+        desk.filled(BUY, "0.020")
         st.order("Sell", "0.005")
         desk.until(lambda: desk.counted("external_position") == 1, "the finding")
         assert desk.halted() == set()
-        order = desk.strategy.market(BUY)
-        desk.until(lambda: desk.strategy.status(order) == "FILLED")
+        desk.filled(BUY)
         assert desk.strategy.holding(BTC_ID) == st.position() == D("0.025")
 
 
@@ -231,7 +223,7 @@ def test_our_node_goes_on_with_a_manual_trade_where_the_document_only_wants_a_re
 
 def test_funding_moves_no_position_and_is_in_our_journal_and_balance() -> None:
     with stage() as st, desk_node(st) as desk:
-        bought(desk)
+        desk.filled(BUY, "0.020")
         st.settle_funding("0.0001")
         told = st.call(lambda: st.exchange.executions(ACCOUNT))
         (paid,) = [execution for execution in told if execution.exec_type == "Funding"]
@@ -269,7 +261,7 @@ def test_a_halted_symbol_refuses_every_order_and_the_tactic_ends_within_its_time
         assert st.position() == desk.strategy.net() == 0
         st.end_faults()
         desk.wait(0.5)
-        bought(desk, "0.010")
+        desk.filled(BUY, "0.010")
 
 
 # An order that gets lost on its way ---------------------------------------------------------------
@@ -287,7 +279,7 @@ def test_our_node_gives_up_an_order_that_never_arrived(monkeypatch: pytest.Monke
         desk.until(lambda: desk.journal.order(order.value).status == "REJECTED")
         assert desk.counted("never_arrived") == 1
         assert st.orders() == []
-        bought(desk)
+        desk.filled(BUY, "0.020")
 
 
 # Pushes late, twice, in another order -------------------------------------------------------------

@@ -141,8 +141,7 @@ def test_a_plain_node_trades_on_a_clock_that_is_three_seconds_off() -> None:
     with stage() as st:
         st.play("clock_ahead")
         with plain_node(st) as plain:
-            order = plain.strategy.market(1)
-            plain.until(lambda: plain.strategy.status(order) == "FILLED")
+            plain.filled(1)
 
 
 def test_our_node_refuses_to_start_on_a_clock_that_is_three_seconds_off() -> None:

@@ -130,7 +130,6 @@ def test_a_node_that_was_killed_is_dead_and_its_last_words_are_there(tmp_path: P
     node = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
-    assert node.stdout is not None
     assert node.stdout.readline() == "written\n"
     assert (status_of("test", tmp_path).state, status_of("test", tmp_path).pid) == (
         "running", node.pid,

@@ -88,7 +88,6 @@ def test_a_rebalance_that_a_signal_cut_short_is_taken_up_at_the_next_start(groun
     node = ground.node(FAR)
     stopped_while_resting(node, signal.SIGTERM)
     plan = node.plan()
-    assert plan is not None
     ended = node.run("--run-once", *TAKE)
     assert ended.code == 0, ended.said
     assert node.positions() == plan.targets

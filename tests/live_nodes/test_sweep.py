@@ -78,7 +78,6 @@ async def test_a_ghost_order_is_cancelled_at_the_venue(scene: Scene) -> None:
     assert found.kind is FindingKind.GHOST_ORDER
     assert await scene.open() == set()
     row = scene.journal.order(FIRST)
-    assert row is not None
     assert row.status == "CANCELED"
     assert scene.journal.counters()["ghost_order"] == 1
     assert scene.journal.counters()["ghost_order_cancelled"] == 1

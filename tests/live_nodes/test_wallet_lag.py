@@ -33,10 +33,8 @@ def test_what_is_realised_is_counted_once_however_late_the_wallet_comes(
         stage() as st,
         desk_node(st, folder=tmp_path, risk=RISK | {"every": 0.05}, actors=GUARDS) as desk,
     ):
-        assert desk.live.risk is not None
         account = desk.live.risk._account
-        entry = desk.strategy.market(BUY, "0.100")
-        desk.until(lambda: desk.strategy.status(entry) == "FILLED", "the entry")
+        desk.filled(BUY, "0.100")
         st.call(lambda: st.market.move(BTC, D(price), st.server.venue.clock_ms()))
         expected = D(about)
         desk.until(lambda: abs((account.worth() or D(0)) - expected) < 5, "the price")
@@ -49,8 +47,7 @@ def test_what_is_realised_is_counted_once_however_late_the_wallet_comes(
             return st.position() == 0 and len(seen) > 250
 
         for _ in range(2):
-            close = desk.strategy.market(SELL, "0.050", reduce_only=True)
-            desk.until(lambda name=close: desk.strategy.status(name) == "FILLED", "the close")
+            desk.filled(SELL, "0.050", reduce_only=True)
         desk.until(watched, "the wallet")
         assert [worth for worth in seen if abs(worth - expected) > 5] == []
         # Once the wallet has come, it is what the venue says.
@@ -62,11 +59,9 @@ def test_tests_in_the_process_of_a_backtest_take_no_fee_off_a_live_balance(tmp_p
     """The engine remembers for the whole process that it worked balances out."""
     AccountFactory.register_calculated_account("BYBIT")
     with stage() as st, desk_node(st, folder=tmp_path, risk=RISK) as desk:
-        assert desk.live.risk is not None
         account = desk.live.risk._account
         for side in (BUY, SELL):
-            order = desk.strategy.market(side, "0.100")
-            desk.until(lambda name=order: desk.strategy.status(name) == "FILLED", "the fill")
+            desk.filled(side, "0.100")
         # Twice about 2.75 of fees, and 0.02 of spread: once.
         truth = st.call(lambda: st.exchange.wallet("anna").equity)
         assert truth == D("99994.48")

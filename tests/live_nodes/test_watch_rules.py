@@ -33,12 +33,10 @@ def test_a_book_that_stays_crossed_is_fetched_anew_and_again_where_that_did_not_
 def test_entries_halt_while_a_link_of_the_account_is_down() -> None:
     assert link_verdict({"private": True, "trade": True}) is None
     halt = link_verdict({"private": True, "trade": False})
-    assert halt is not None
     assert (halt.action, halt.scope, halt.guard) == (Action.HALT_ENTRIES, "desk", "node.links")
     assert halt.reason == "trade link down"
     assert halt.transient
     both = link_verdict({"private": False, "trade": False})
-    assert both is not None
     assert both.reason == "private and trade link down"
 
 
@@ -47,14 +45,12 @@ def test_the_clock_may_be_off_by_the_limit_and_no_more_either_way() -> None:
         assert clock_verdict(skew, 1.0) is None
     for skew in (1.001, -1.001):
         halt = clock_verdict(skew, 1.0)
-        assert halt is not None
         assert (halt.measured, halt.limit) == (1.001, 1.0)
 
 
 def test_sweeps_may_fail_a_few_times() -> None:
     assert sweep_verdict(2, 3, "no answer") is None
     halt = sweep_verdict(3, 3, "no answer")
-    assert halt is not None
     assert "no answer" in halt.reason
 
 
