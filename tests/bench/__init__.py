@@ -24,24 +24,12 @@ REPEATS = 3
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table.
+    """One line of the table."""
 
-    Parameters
-    ----------
-    what : str
-        What was measured, with its size.
-    value : str
-        The figure with its unit.
-    aim : str
-        What it is held against; empty for a figure that is only told.
-    met : bool or None
-        Whether it reaches the aim; None without an aim.
-    """
-
-    what: str
-    value: str
-    aim: str = ""
-    met: bool | None = None
+    what: str  # What was measured, with its size
+    value: str  # The figure with its unit
+    aim: str = ""  # What it is held against; empty for a figure that is only told
+    met: bool | None = None  # Whether it reaches the aim; None without an aim
 
 
 def peak_mb() -> float:

@@ -12,18 +12,10 @@ DAY = 86_400_000_000_000
 
 
 class CarryReaderConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What it looks back on.
+    """What it looks back on."""
 
-    Parameters
-    ----------
-    candles : int
-        Hourly candles.
-    funding_days : int
-        Days of funding settlements.
-    """
-
-    candles: int = 30
-    funding_days: int = 4
+    candles: int = 30  # Hourly candles
+    funding_days: int = 4  # Days of funding settlements
 
 
 class CarryReader(DeskStrategy):

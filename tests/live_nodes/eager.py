@@ -14,15 +14,9 @@ _MORE = Decimal("1.1")
 
 
 class EagerConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What it wants, and where prices are when nothing has happened.
+    """What it wants, and where prices are when nothing has happened."""
 
-    Parameters
-    ----------
-    wants, prices : dict of str to str
-        Signed base coin and settlement currency, by instrument id.
-    """
-
-    wants: dict[str, str]
+    wants: dict[str, str]  # Signed base coin and settlement currency, by instrument id
     prices: dict[str, str]
 
 

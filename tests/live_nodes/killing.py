@@ -60,22 +60,12 @@ MAKER: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Ended:
-    """How a node's process ended.
+    """How a node's process ended."""
 
-    Parameters
-    ----------
-    code, signal : int or None
-        Exit code, or the signal that ended it.
-    reached : list of str
-        Boundaries in the order they were reached.
-    said : str
-        What it printed.
-    """
-
-    code: int | None
+    code: int | None  # Exit code, or the signal that ended it
     signal: int | None
-    reached: list[str]
-    said: str
+    reached: list[str]  # Boundaries in the order they were reached
+    said: str  # What it printed
 
     @property
     def traded(self) -> list[tuple[str, int]]:
@@ -100,30 +90,16 @@ FORKS.set_forkserver_preload(
 
 @dataclass(frozen=True)
 class Job:
-    """What a process does: ``perpdesk`` with some arguments, its boundaries watched.
+    """What a process does: ``perpdesk`` with some arguments, its boundaries watched."""
 
-    Parameters
-    ----------
-    arguments : list of str
-        After ``perpdesk``.
-    output, reached : Path
-        Files that take what it prints, and a line a boundary.
-    fatal : (str, int), optional
-        Name and number of the boundary to die at; not used where it `counts`.
-    environment : dict of str to str, optional
-        Variables that it gets beside those of this process.
-    folder : Path, optional
-        Its working directory.
-    counts : (Path, Path, bool), optional
-        Files and flag of `tests.live_nodes.boundaries.Counted`.
-    """
-
-    arguments: list[str]
-    output: Path
+    arguments: list[str]  # After ``perpdesk``
+    output: Path  # Files that take what it prints, and a line a boundary
     reached: Path
+    # Name and number of the boundary to die at; not used where it `counts`.
     fatal: tuple[str, int] | None = None
-    environment: dict[str, str] | None = None
-    folder: Path | None = None
+    environment: dict[str, str] | None = None  # Variables that it gets beside those of this process
+    folder: Path | None = None  # Its working directory
+    # Files and flag of `tests.live_nodes.boundaries.Counted`.
     counts: tuple[Path, Path, bool] | None = None
 
     def start(self) -> BaseProcess:
@@ -427,25 +403,14 @@ def targets_of(decision: Decision) -> dict[str, Decimal]:
 
 @dataclass(frozen=True)
 class Killing:
-    """What a node wanted when it was killed.
+    """What a node wanted when it was killed."""
 
-    Parameters
-    ----------
-    killed : Ended
-        The run that was killed.
-    plan : Plan or None
-        What its journal had under way.
-    before, traded_before : dict of str to Decimal
-        Positions at the exchange before that run, and what had been traded there.
-    again : Ended
-        The run after it.
-    """
-
-    killed: Ended
-    plan: Plan | None
+    killed: Ended  # The run that was killed
+    plan: Plan | None  # What its journal had under way
+    # Positions at the exchange before that run, and what had been traded there.
     before: dict[str, Decimal]
     traded_before: dict[str, Decimal]
-    again: Ended
+    again: Ended  # The run after it
 
 
 def kill_and_restart(

@@ -13,24 +13,12 @@ from tests.bench.live.meter import Meter
 
 
 class EchoConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What it listens to.
+    """What it listens to."""
 
-    Parameters
-    ----------
-    signals : tuple of str
-        Ids of the instruments whose books it hears.
-    traded : str, optional
-        Id of the instrument that it trades; null only listens.
-    every : int
-        It answers one of so many changes.
-    meter : str
-        File that takes its readings.
-    """
-
-    signals: tuple[str, ...]
-    traded: str | None = None
-    every: int = 1
-    meter: str
+    signals: tuple[str, ...]  # Ids of the instruments whose books it hears
+    traded: str | None = None  # Id of the instrument that it trades; null only listens
+    every: int = 1  # It answers one of so many changes
+    meter: str  # File that takes its readings
 
 
 class Echo(DeskStrategy):

@@ -21,28 +21,14 @@ DELIVERED = 0.97
 
 @dataclass(frozen=True)
 class Load:
-    """What was seen at one rate.
+    """What was seen at one rate."""
 
-    Parameters
-    ----------
-    rate : float
-        Books a second that the node heard.
-    cpu : float
-        Cores used by the node.
-    rss_mb : float
-        Its memory at the end.
-    lag_p50_ms, lag_p99_ms : float
-        Of the second in the middle by its p99.
-    exchange_cpu : float
-        Cores used by the exchange.
-    """
-
-    rate: float
-    cpu: float
-    rss_mb: float
-    lag_p50_ms: float
+    rate: float  # Books a second that the node heard
+    cpu: float  # Cores used by the node
+    rss_mb: float  # Its memory at the end
+    lag_p50_ms: float  # Of the second in the middle by its p99
     lag_p99_ms: float
-    exchange_cpu: float
+    exchange_cpu: float  # Cores used by the exchange
 
     @property
     def cpu_us_a_book(self) -> float:

@@ -18,50 +18,23 @@ EVERY_S = 1.0
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """The same for ours and for the bare one.
+    """The same for ours and for the bare one."""
 
-    Parameters
-    ----------
-    port : int
-        Of the exchange, on 127.0.0.1.
-    account : str
-        Whose money it is.
-    signals : tuple of str
-        Ids of the instruments whose books are heard.
-    traded : str, optional
-        Id of the instrument that is traded.
-    meter : str
-        File that takes the readings.
-    """
-
-    port: int
-    account: str
-    signals: tuple[str, ...]
-    traded: str | None
-    meter: str
+    port: int  # Of the exchange, on 127.0.0.1
+    account: str  # Whose money it is
+    signals: tuple[str, ...]  # Ids of the instruments whose books are heard
+    traded: str | None  # Id of the instrument that is traded
+    meter: str  # File that takes the readings
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One line.
+    """One line."""
 
-    Parameters
-    ----------
-    at : int
-        Monotonic nanoseconds.
-    cpu_s : float
-        CPU seconds of the process so far, all threads.
-    rss_mb : float
-        Memory in use.
-    messages : int
-        Books heard so far.
-    lag_p50_ms, lag_p99_ms : float, optional
-        Of the last second: from the exchange's stamp (whole milliseconds, cut off) to the handler.
-    """
-
-    at: int
-    cpu_s: float
-    rss_mb: float
-    messages: int
+    at: int  # Monotonic nanoseconds
+    cpu_s: float  # CPU seconds of the process so far, all threads
+    rss_mb: float  # Memory in use
+    messages: int  # Books heard so far
+    # Of the last second: from the exchange's stamp (whole milliseconds, cut off) to the handler.
     lag_p50_ms: float | None
     lag_p99_ms: float | None
 
