@@ -180,7 +180,7 @@ class Party:
             "tag": "be",
             "account": {"name": self.name},
             "state": str(self._folder / "state"),
-            "allow": ["live_nodes"],
+            "allow": ["tests"],
             "universe": {"instruments": [*self._spec.signals, *([traded] if traded else [])]},
             "strategies": {
                 "echo": {
