@@ -20,7 +20,7 @@ from config.universe import select
 from config.validate import register_check
 
 if TYPE_CHECKING:
-    from catalog.storage.store import Catalog
+    from catalog.storage.index import CatalogIndex
 
 DataProblem = tuple[tuple[str, ...], str]
 """Path in the document, and what is wrong there."""
@@ -33,17 +33,17 @@ def register() -> None:
 
 def check(resolved: Resolved) -> list[Problem]:
     """Return what the document's catalog lacks; nothing where the catalog isn't made yet."""
-    from catalog.storage.store import Catalog
+    from catalog.storage.index import CatalogIndex
     from catalog.storage.versions import current_version
 
     document = resolved.document
     if current_version(Path(document.catalog)) is None:
         return []
-    catalog = Catalog(Path(document.catalog))
+    catalog = CatalogIndex(Path(document.catalog))
     return [resolved.problem(path, words) for path, words in lacking(document, catalog)]
 
 
-def lacking(document: Backtest, catalog: Catalog) -> Iterator[DataProblem]:
+def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
     """Yield what the document asks for and the catalog has not."""
     there = catalog.intervals()
     has = f"{document.catalog} has {', '.join(there) or 'none'}"
@@ -130,7 +130,7 @@ def _parameters(document: Backtest) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _spot_of(document: Backtest, catalog: Catalog, key: str) -> list[str]:
+def _spot_of(document: Backtest, catalog: CatalogIndex, key: str) -> list[str]:
     ids = select(sorted(catalog.instruments), document.universe, document.strategies[key])
     return [name for name in ids if catalog.instruments[name].product == "SPOT"]
 

@@ -22,13 +22,13 @@ def register() -> None:
 
 def known_instruments(resolved: Resolved) -> Sequence[str] | None:
     """Give all ids of the document's catalog; None where it names none or it isn't made yet."""
-    from catalog.storage.store import Catalog
+    from catalog.storage.index import CatalogIndex
     from catalog.storage.versions import current_version
 
     path = getattr(resolved.document, "catalog", None)
     if path is None or current_version(Path(path)) is None:
         return None
-    return tuple(Catalog(Path(path)).instruments)
+    return tuple(CatalogIndex(Path(path)).instruments)
 
 
 def unknown(resolved: Resolved) -> list[Problem]:

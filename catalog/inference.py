@@ -10,7 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from catalog.instruments import InstrumentInfo, instrument_id, split_symbol
-from catalog.series import PRICES, SeriesKey
+from catalog.series import PRICES
+from catalog.storage.manifest import SeriesKey
 from config.durations import INTERVALS, MINUTE_NS
 from config.errors import InputError
 

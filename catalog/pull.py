@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from catalog.instruments import InstrumentInfo
 from catalog.providers.bybit_http import BYBIT, BybitHistory
-from catalog.series import SeriesKey
-from catalog.storage.store import Catalog, Coverage
+from catalog.storage.index import Coverage
+from catalog.storage.manifest import SeriesKey
+from catalog.storage.store import Catalog
 from catalog.storage.versions import current_version
 from catalog.storage.writer import CatalogWriter
 from config.documents import Ingest

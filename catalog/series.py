@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,30 +20,6 @@ from config.durations import MINUTE_NS
 from config.errors import InputError
 
 PRICES = ("open", "high", "low", "close")
-
-
-class SeriesKey(NamedTuple):
-    """One series: its kind, the candles' interval (empty where there is none), the instrument."""
-
-    kind: str
-    interval: str
-    instrument: str
-
-    @property
-    def group(self) -> str:
-        """Such as ``bars/1h`` or ``funding``."""
-        return f"{self.kind}/{self.interval}" if self.interval else self.kind
-
-    @property
-    def path(self) -> str:
-        """Place of its file below ``raw/``: ``bars/1h/BTCUSDT-LINEAR.BYBIT.parquet``."""
-        return f"{self.group}/{self.instrument}.parquet"
-
-    @classmethod
-    def of_path(cls, path: str) -> SeriesKey:
-        """Return the key of the series whose file lies there."""
-        parts = path.removesuffix(".parquet").split("/")
-        return cls(parts[0], "" if len(parts) == 2 else parts[1], parts[-1])
 
 
 def _unchanged(table: pa.Table) -> pa.Table:

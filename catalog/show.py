@@ -23,8 +23,10 @@ from rich.progress import (
 from rich.table import Table
 
 from catalog.findings import WRONG, Finding
-from catalog.series import KINDS, SeriesKey
-from catalog.storage.store import Catalog, Coverage
+from catalog.series import KINDS
+from catalog.storage.index import Coverage
+from catalog.storage.manifest import SeriesKey
+from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
 
 MOST_FINDINGS = 50

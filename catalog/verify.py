@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from catalog.findings import INFO, WRONG, Finding, SeriesRows, order
-from catalog.series import KINDS, SeriesKey
-from catalog.storage.manifest import content_hash
+from catalog.series import KINDS
+from catalog.storage.manifest import SeriesKey, content_hash
 from catalog.storage.store import Catalog
 from config.durations import bar_type
 

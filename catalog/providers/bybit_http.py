@@ -21,7 +21,8 @@ from nautilus_trader.core import nautilus_pyo3 as engine
 
 from catalog.instruments import InstrumentInfo
 from catalog.providers.bybit_json import info_of
-from catalog.series import BARS, FUNDING, MARKS, SeriesKey
+from catalog.series import BARS, FUNDING, MARKS
+from catalog.storage.manifest import SeriesKey
 from config.durations import bar_type, interval_ns
 from config.errors import DeskError, InputError, did_you_mean
 

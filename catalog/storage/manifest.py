@@ -4,15 +4,41 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-import numpy as np
-import pyarrow as pa
 
 from catalog.instruments import InstrumentInfo
 from config.errors import DeskError
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 FORMAT = 1
+
+
+class SeriesKey(NamedTuple):
+    """One series: its kind, the candles' interval (empty where there is none), the instrument."""
+
+    kind: str
+    interval: str
+    instrument: str
+
+    @property
+    def group(self) -> str:
+        """Such as ``bars/1h`` or ``funding``."""
+        return f"{self.kind}/{self.interval}" if self.interval else self.kind
+
+    @property
+    def path(self) -> str:
+        """Place of its file below ``raw/``: ``bars/1h/BTCUSDT-LINEAR.BYBIT.parquet``."""
+        return f"{self.group}/{self.instrument}.parquet"
+
+    @classmethod
+    def of_path(cls, path: str) -> SeriesKey:
+        """Return the key of the series whose file lies there."""
+        parts = path.removesuffix(".parquet").split("/")
+        return cls(parts[0], "" if len(parts) == 2 else parts[1], parts[-1])
 
 
 class FileFact(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +125,8 @@ def read_manifest(path: Path) -> Manifest:
 
 def content_hash(table: pa.Table) -> str:
     """Hash names and values of all columns (no nulls), whatever the Parquet writer's version."""
+    import numpy as np
+
     digest = hashlib.sha256()
     for name in table.column_names:
         digest.update(name.encode())

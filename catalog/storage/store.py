@@ -2,130 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import weakref
 from collections.abc import Iterable
 from operator import attrgetter
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 
-from catalog.instruments import InstrumentInfo
-from catalog.series import KINDS, SeriesKey
-from catalog.storage.manifest import Manifest, Provenance, read_manifest
+from catalog.series import KINDS
+from catalog.storage.index import CatalogIndex
+from catalog.storage.manifest import SeriesKey
 from catalog.storage.raw import RawFiles
-from catalog.storage.versions import INDEX, VERSIONS, hold_current
-from config.durations import INTERVALS
 
 
-class Coverage(NamedTuple):
-    """First and last ts (UNIX nanoseconds UTC, closes for candles) and rows of one series."""
-
-    first: int
-    last: int
-    rows: int
-
-
-class Catalog:
-    """One version of a catalog, opened for reading.
-
-    The version is held (a shared lock on its index) until the object goes, so that a writer who
-    makes newer ones does not sweep it away.
-
-    Parameters
-    ----------
-    path : Path
-        The catalog's folder.
-
-    Raises
-    ------
-    InputError
-        When there is no catalog.
-    DeskError
-        When it is damaged.
-
-    Attributes
-    ----------
-    path : Path
-        As given.
-    version : int
-        The version read.
-    folder : Path
-        That version's folder.
-    """
+class Catalog(CatalogIndex):
+    """One version of a catalog, opened for reading; parameters and errors as of its index."""
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        version, lock = hold_current(self.path)
-        self.version = version
-        self.folder = self.path / VERSIONS / str(version)
-        self._release = weakref.finalize(self, lock.close)
-        self._manifest: Manifest = read_manifest(self.folder / INDEX)
+        super().__init__(path)
         self._raw = RawFiles(self.folder / "raw")
-
-    @property
-    def instruments(self) -> dict[str, InstrumentInfo]:
-        """All instruments by id, sorted."""
-        return dict(sorted(self._manifest.instruments.items()))
-
-    @property
-    def provenance(self) -> list[Provenance]:
-        """Where the rows came from, oldest import first."""
-        return list(self._manifest.provenance)
-
-    @property
-    def manifest(self) -> Manifest:
-        """The whole index of this version."""
-        return self._manifest
-
-    def intervals(self, kind: str = "bars") -> list[str]:
-        """Name the candle intervals there are (``bars`` or ``mark``), finest first."""
-        keys = map(SeriesKey.of_path, self._manifest.files)
-        seen = {key.interval for key in keys if key.kind == kind}
-        return sorted(seen, key=lambda interval: INTERVALS.get(interval, 0))
-
-    def coverage(self, kind: str, interval: str = "") -> dict[str, Coverage]:
-        """Tell what is there of one kind: ``bars`` and ``mark`` by interval, or ``funding``.
-
-        Returns
-        -------
-        dict of str to Coverage
-            By instrument id, sorted.
-        """
-        found = {}
-        for path, fact in sorted(self._manifest.files.items()):
-            key = SeriesKey.of_path(path)
-            if key[:2] == (kind, interval):
-                found[key.instrument] = Coverage(fact.first, fact.last, fact.rows)
-        return found
-
-    def data_hash(
-        self, ids: Iterable[str] | None = None, kinds: Iterable[str] | None = None
-    ) -> str:
-        """Hash facts and rows, independent of order, dates and number of imports.
-
-        Parameters
-        ----------
-        ids : iterable of str, optional
-            Instruments; all by default.
-        kinds : iterable of str, optional
-            Among ``bars``, ``mark``, ``funding``, or narrower such as ``bars/1d``; all by default.
-        """
-        chosen = None if ids is None else set(ids)
-        prefixes = None if kinds is None else tuple(f"{kind}/" for kind in kinds)
-        digest = hashlib.sha256()
-        for instrument, info in self.instruments.items():
-            if chosen is None or instrument in chosen:
-                digest.update(msgspec.json.encode(info))
-        for path, fact in sorted(self._manifest.files.items()):
-            wanted = chosen is None or SeriesKey.of_path(path).instrument in chosen
-            if wanted and (prefixes is None or path.startswith(prefixes)):
-                digest.update(f"{path} {fact.sha256}\n".encode())
-        return digest.hexdigest()
 
     def series(
         self, kind: str, interval: str, instrument: str, start_ns: int, end_ns: int

@@ -15,12 +15,13 @@ from catalog.engine import write_bars
 from catalog.inference import infer_from_series
 from catalog.instruments import InstrumentInfo
 from catalog.providers.base import Import
-from catalog.series import KINDS, SeriesKey
+from catalog.series import KINDS
 from catalog.storage import raw
 from catalog.storage.manifest import (
     FileFact,
     Manifest,
     Provenance,
+    SeriesKey,
     fact_of,
     read_manifest,
     source_file,

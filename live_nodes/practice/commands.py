@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -70,6 +69,8 @@ def exchange_command(
         names = ", ".join(f"{name} (key practice-{name})" for name in document.accounts)
         print(f"practice exchange {document.name}: {endpoint.http}, admin {endpoint.admin}")
         print(f"accounts: {names}; state in {path}; Ctrl-C stops it", flush=True)
+
+    import asyncio
 
     why = asyncio.run(run_exchange(document, path, ready))
     print(f"practice exchange {document.name} stopped: {why}; its state is kept", file=sys.stderr)

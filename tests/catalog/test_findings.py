@@ -9,7 +9,7 @@ import pytest
 
 from catalog import findings
 from catalog.findings import INFO, WRONG, SeriesRows
-from catalog.series import SeriesKey
+from catalog.storage.manifest import SeriesKey
 from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
 from catalog.verify import verify
