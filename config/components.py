@@ -76,12 +76,12 @@ def resolve(use: str, allow: Iterable[str] = ()) -> type[Any]:
         )
     try:
         module = _import(module_name, class_name)
-    except AddressError:
-        _tell_new_address(use, class_name)
+    except AddressError as error:
+        _refuse_old_address(use, class_name, error.suggestion)
         raise
     found = getattr(module, class_name, None)
     if found is None:
-        _tell_new_address(use, class_name)
+        _refuse_old_address(use, class_name)
         near = did_you_mean(class_name, (cls.__name__ for cls in classes_of(module)))
         raise AddressError(
             f"module {module_name} has no class {class_name}",
@@ -135,10 +135,10 @@ def shipped() -> Iterator[str]:
                 yield f"{module.__name__}:{cls.__name__}"
 
 
-def _tell_new_address(use: str, class_name: str) -> None:
-    """Raise with the new address of a class that has moved since the document was written."""
-    for address in shipped():
-        if address.endswith(f":{class_name}") and use.startswith(ROOMS):
+def _refuse_old_address(use: str, class_name: str, suggestion: str = "") -> None:
+    """Raise with the new address of a class that moved; one that is only misspelled did not."""
+    for address in shipped() if use.startswith(ROOMS) else ():
+        if address.endswith(f":{class_name}") and address != suggestion:
             raise AddressError(f"{use} has moved: write {address}")
 
 
