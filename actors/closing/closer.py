@@ -34,7 +34,8 @@ from actors.closing.facts import (
 )
 from actors.closing.forced_orders import ClosingBroker, ClosingView, owner_key
 from actors.closing.steps import next_acts, next_evaluation
-from actors.gate.gate import AccountView, OrderGate
+from actors.gate.gate import OrderGate
+from actors.gate.pending import AccountView
 from actors.guards.core.snapshot import Snapshot
 from actors.records.order_facts import OrderFacts
 from config.documents.setup import Risk

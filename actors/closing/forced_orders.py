@@ -32,7 +32,8 @@ from actors.closing.facts import (
     PositionKey,
     WorkingOrder,
 )
-from actors.gate.gate import AccountView, OrderGate
+from actors.gate.gate import OrderGate
+from actors.gate.pending import AccountView
 from strategies.order_ids import BACKTEST_TAG, closers_session, is_closers, order_id, owner_of
 
 NOBODY = "EXTERNAL"

@@ -1,7 +1,7 @@
-"""What each strategy made, from every fill and payment since its first start. Pure.
+"""What each strategy made since its first start, and what its fills cost in slippage. Pure.
 
-The ledger is the one definition of positions and round trips; here it is told apart by strategy and
-by instrument, and turned into what rules are told.
+The ledger is the one definition of positions and round trips; here its results are split by
+strategy and by instrument, and turned into events for guards.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PriceOf = Callable[[str], Decimal | None]
 """Gives an instrument's newest price, None without any."""
 
 
-class Books:
+class StrategyBooks:
     """Every strategy's results, exact in Decimal, settlement currency."""
 
     def __init__(self) -> None:
@@ -73,19 +73,11 @@ class Books:
             trip.funding += amount
         self._add(strategy, instrument, amount)
 
-    def results(self, price_of: PriceOf) -> dict[str, Decimal]:
-        """Return each strategy's net profit: fees and funding in it, what is open at its price.
+    def results(self, price_of: PriceOf) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+        """Return the net profit of each strategy, and of each instrument over all strategies.
 
-        What has no price is valued at its average entry.
+        With fees and funding; what is open is valued at its price, without one at its entry.
         """
-        return self.both_results(price_of)[0]
-
-    def results_by_instrument(self, price_of: PriceOf) -> dict[str, Decimal]:
-        """Return the same of each instrument, over all strategies."""
-        return self.both_results(price_of)[1]
-
-    def both_results(self, price_of: PriceOf) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
-        """Return `results` and `results_by_instrument`, for the price of one."""
         by_strategy, by_instrument = dict(self._by_strategy), dict(self._by_instrument)
         for (strategy, name), trip in self._ledger.open.items():
             price = price_of(name)
@@ -97,6 +89,42 @@ class Books:
     def _add(self, strategy: str, instrument: str, amount: Decimal) -> None:
         self._by_strategy[strategy] = self._by_strategy.get(strategy, ZERO) + amount
         self._by_instrument[instrument] = self._by_instrument.get(instrument, ZERO) + amount
+
+
+class ArrivalPrices:
+    """The price that stood when each order left, for the slippage of its fills.
+
+    A fill may be booked after the event that ended its order, so the price of an ended order is
+    kept until `sweep` was called twice.
+    """
+
+    def __init__(self) -> None:
+        self._prices: dict[str, Decimal] = {}
+        self._ended: list[str] = []
+        self._old: list[str] = []
+
+    def requested(self, order_id: str, price: Decimal) -> None:
+        """Remember the price that stands as an order leaves."""
+        self._prices[order_id] = price
+
+    def ended(self, order_id: str) -> None:
+        """Take in that an order can fill no more."""
+        if order_id in self._prices:
+            self._ended.append(order_id)
+
+    def sweep(self) -> None:
+        """Forget what had ended before the last sweep."""
+        for order_id in self._old:
+            self._prices.pop(order_id, None)
+        self._old, self._ended = self._ended, []
+
+    def slippage(self, fill: FillRow) -> float | None:
+        """Return what a fill cost per unit of value, positive is worse; None without a price."""
+        price = self._prices.get(fill.client_order_id)
+        if not price:
+            return None
+        worse = fill.price - price if fill.signed > 0 else price - fill.price
+        return float(worse / price)
 
 
 def _closed(trip: RoundTrip) -> RoundTripEvent:

@@ -15,7 +15,7 @@ from typing import Any
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.identifiers import ClientOrderId
 
-from actors.gate.gate import AccountView
+from actors.gate.pending import AccountView
 from actors.guards.core.snapshot import OpenExposure
 from actors.records.owners import owner_of
 

@@ -1,16 +1,16 @@
-"""What the guards see and are asked: one desk a node or backtest. Engine-specific.
+"""The guards' desk: shows them what happens, and asks them before an entry leaves. Engine-specific.
 
-It makes the Snapshot, turns order events and fills into what happened, shows both to every guard on
-`risk.seen`, and stands at the order gate as observer and hold.
+One serves a node or a backtest. It makes the Snapshot, turns order events and fills into desk
+events, shows both to every guard on `risk.seen`, and stands at the order gate as observer and hold.
 
-A thing seen goes to all guards first; only then they speak. What engine events bring (an answer, a
-fill) is seen at once, but spoken of once the engine is done with the event: a strategy that is told
-to leave from inside a fill would act before it, and the order gate, took the fill in. Until then
-the hold refuses what the unspoken verdict would.
+An input goes to all guards first; only then they publish. What engine events bring (a response, a
+fill) is shown at once, but published once the engine is done with the event: a strategy that must
+leave would else act from inside a fill, before it and the order gate took the fill in. Until then
+the hold refuses what the unpublished verdict would.
 
 Halts end only where something is measured. So that one with an end does end then, or go on, however
-far away the next prices are, the desk looks by itself at that moment, and at every midnight UTC, at
-which days begin.
+far away the next prices are, the desk evaluates by itself at that moment, and at every midnight
+UTC, at which days begin.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import Any
 from nautilus_trader.model.events import OrderEvent
 from nautilus_trader.model.identifiers import ClientOrderId
 
-from actors.desk.arrival_prices import ArrivalPrices
-from actors.desk.books import Books
+from actors.desk.books import ArrivalPrices, StrategyBooks
 from actors.desk.guard import SEEN, GuardActor, not_admitted, one_of
-from actors.desk.heartbeats import Heartbeats
+from actors.desk.guard_state import Heartbeats
 from actors.desk.open_exposure import OpenExposures
-from actors.desk.venue_responses import answer_of
-from actors.gate.gate import AccountView, OrderGate
+from actors.desk.venue_responses import response_of
+from actors.gate.gate import OrderGate
+from actors.gate.pending import AccountView
 from actors.guards.core.snapshot import (
     DeskEvent,
     ErrorEvent,
@@ -49,10 +49,9 @@ from strategies.on_loop import in_turn
 from strategies.refusals import Refusal, refused_by
 from strategies.verdicts import board_of
 
-ZERO = Decimal(0)
 AGAIN = "again: guards"
-"""Name of the timer at which it looks by itself. A backtest calls the timers of one moment in the
-order of their names: behind the accountant's, and before those of strategies."""
+"""Name of the timer at which it evaluates by itself. A backtest calls the timers of one moment in
+the order of their names: behind the accountant's, and before those of strategies."""
 Later = Callable[[Callable[[], None]], None]
 """Calls back once the engine is done with what it is at, at the same moment of its clock."""
 MarketFacts = Callable[[str, int], Market]
@@ -64,23 +63,15 @@ class RiskDesk:
 
     Parameters
     ----------
-    kernel : NautilusKernel
-        Of the backtest engine or the trading node.
-    account : AccountView
-        Where equity and positions come from.
-    books : Books
-        Where each strategy's results come from.
     guards : mapping of str to GuardActor
         By key, from `actors.desk.build.guards_of`; each must still be `attach`-ed and added to the
         trader, before the strategies are.
     leverage : Decimal
         Largest gross value per unit of equity that the document allows.
-    later : callable
-        See `Later`.
     market : MarketFacts, optional
-        Needed where a rule needs ``markets``.
+        Needed where a guard needs ``markets``.
     instruments : iterable of str
-        Whose markets are told to those rules.
+        Whose markets those guards see.
     heartbeat_ns : int, optional
         Silence of a required guard after which entries stop; None in a backtest, where nothing can
         fall silent.
@@ -96,14 +87,14 @@ class RiskDesk:
     verdicts : VerdictBoard
         What stands.
     market : MarketFacts or None
-        As given; a drill puts one in its place that tells of what no backtest has.
+        As given; a drill replaces it by one that shows what no backtest has.
     """
 
     def __init__(
         self,
         kernel: Any,
         account: AccountView,
-        books: Books,
+        books: StrategyBooks,
         guards: Mapping[str, GuardActor],
         *,
         leverage: Decimal,
@@ -130,6 +121,7 @@ class RiskDesk:
         self.heartbeats = None if heartbeat_ns is None else Heartbeats(required, heartbeat_ns)
         self._early: list[DeskEvent] = []
         self._arrival_prices = ArrivalPrices()
+        self._requested: tuple[OrderFacts, OrderRequested] | None = None
         self._open_exposure = OpenExposures(account, kernel.cache)
         self._publishing_later = False
         self._evaluating_later = False
@@ -138,18 +130,18 @@ class RiskDesk:
         self._bus.subscribe("events.order.*", self._on_order_event)
 
     def join(self, gate: OrderGate) -> None:
-        """Stand at the order gate; after the journal, so that what is not written is not told."""
+        """Stand at the order gate; after the journal, so that guards see only what is written."""
         gate.observers.append(self)
         gate.hold(self.hold)
         self._open_exposure.under_way = gate.under_way
 
-    # What the world calls -----------------------------------------------------------------------
+    # What builders call -------------------------------------------------------------------------
 
     def evaluate(self) -> None:
-        """Make a snapshot of what is known now, and show it; called by a timer, outside any event.
+        """Show the guards a snapshot of now; called by a timer, outside any event.
 
-        Before the account's worth is known it does nothing. What happened before the first snapshot
-        is shown right after it.
+        Before the account's worth is known it does nothing. Events from before the first snapshot
+        are shown right after it.
         """
         self._evaluate(moved=True)
 
@@ -160,7 +152,7 @@ class RiskDesk:
             return
         holdings = self._account.holdings()
         prices = {held.instrument: held.price for held in holdings}
-        by_strategy, by_instrument = self.books.both_results(prices.get)
+        by_strategy, by_instrument = self.books.results(prices.get)
         now = self.now()
         self._open_exposure.forget()
         self._arrival_prices.sweep()
@@ -182,34 +174,34 @@ class RiskDesk:
         )
 
     def evaluate_later(self) -> None:
-        """Look once the engine is done with what it is at."""
+        """Evaluate once the engine is done with what it is at."""
         self._evaluating_later = True
         self._later(self.evaluate)
 
     def stop(self) -> None:
-        """Look no more by itself."""
+        """Evaluate no more by itself."""
         self._again = None
         if AGAIN in self._kernel.clock.timer_names:
             self._kernel.clock.cancel_timer(AGAIN)
 
     def filled(self, fill: FillRow) -> None:
-        """Hear of a fill that is in the journal, or in the backtest's ledger."""
+        """Book a fill that is in the journal, or in the backtest's ledger."""
         self._open_exposure.forget()
-        # What rests and is filled takes no price of its own choosing: it slips not.
+        # Maker fills have no slippage.
         slippage = None if fill.liquidity == "MAKER" else self._arrival_prices.slippage(fill)
         for fact in self.books.fill(fill, slippage):
             self._happened(fact)
 
     def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
-        """Hear of what a strategy received for a position, negative for what it paid."""
+        """Book the funding that a strategy received for a position, negative when it paid."""
         self.books.funding(strategy, instrument, amount)
 
     def erred(self, source: str, text: str) -> None:
-        """Hear of something of the desk that failed."""
+        """Report something of the desk that failed."""
         self._happened(ErrorEvent(ts=self.now(), source=source, text=text))
 
     def differed(self, kind: str, instrument: str, detail: str) -> None:
-        """Hear of what the venue says otherwise of the account than our books."""
+        """Report where the venue's view of the account differs from our books."""
         self._happened(Mismatch(ts=self.now(), kind=kind, instrument=instrument, detail=detail))
 
     def now(self) -> int:
@@ -219,12 +211,13 @@ class RiskDesk:
     # The order gate: observer and hold ------------------------------------------------------------
 
     def hold(self, facts: OrderFacts) -> Refusal | None:
-        """Return why an entry must not leave, None when it may: an
-        `actors.records.order_facts.Hold`.
-        """
-        silent = self._silence()
-        if silent is not None:
-            return silent
+        """Return why an entry must not leave (an `actors.records.order_facts.Hold`)."""
+        silent = self.silent_guards()
+        if silent:
+            assert self.heartbeats is not None
+            seconds = self.heartbeats.limit_ns / 1e9
+            text = f"it has been silent for more than {seconds:g} s"
+            return not_admitted(silent[0], text, True)
         if self.snapshot is None:
             self.evaluate()
         if self.snapshot is None:
@@ -234,28 +227,33 @@ class RiskDesk:
             return waiting
         if facts.operation == "modify" and not self._enlarges(facts):
             return None
-        asked = self._asked(facts)
+        requested = self._order_requested(facts)
         for guard in self.guards.values():
-            reason = guard.admits(asked, self.snapshot)
-            if reason is not None:
+            refusal = guard.admits(requested, self.snapshot)
+            if refusal is not None:
                 self._publish_later()
-                return reason
-        # The next leg of its list is asked for before this one leaves, and must see it.
+                return refusal
+        self._requested = facts, requested
+        # The next leg of its list is judged before this one leaves, and must see it.
         self._open_exposure.touch(facts.instrument)
         return None
 
     def intended(self, facts: OrderFacts) -> None:
-        """Hear of a request that leaves, after the journal has."""
+        """Show guards a request that leaves, after the journal has written it."""
         if facts.operation != "submit":
             return
         price = self._account.price(facts.instrument)
         if price is not None:
-            self._arrival_prices.asked(facts.client_order_id, price)
-        self._happened(self._asked(facts))
+            self._arrival_prices.requested(facts.client_order_id, price)
+        made, self._requested = self._requested, None
+        if made is None or made[0] is not facts:
+            made = facts, self._order_requested(facts)
+        # Else the hold made it a moment ago, and nothing has left since.
+        self._happened(made[1])
         self._open_exposure.touch(facts.instrument)
 
     def refused(self, facts: OrderFacts, refusal: Refusal) -> None:
-        """Hear of a request that the gate or a hold refused."""
+        """Show guards an entry that the gate or a hold refused."""
         if facts.is_exit:
             return
         self._happened(
@@ -267,7 +265,14 @@ class RiskDesk:
             )
         )
 
-    # What guards call -----------------------------------------------------------------------------
+    # Signs of life --------------------------------------------------------------------------------
+
+    def silent_guards(self) -> list[str]:
+        """Return the required guards that are silent for too long without having failed."""
+        if self.heartbeats is None:
+            return []
+        silent = self.heartbeats.silent(time.monotonic_ns())
+        return [key for key in silent if not self.guards[key].failed]
 
     def beat(self, key: str) -> None:
         """Take a guard's sign of life in."""
@@ -277,14 +282,15 @@ class RiskDesk:
     # How it works ---------------------------------------------------------------------------------
 
     def observe(self, seen: Input) -> None:
-        """Show a thing to every guard, then let them speak: for a caller outside any event."""
+        """Show an input to every guard, then let them publish: for a caller outside any event."""
         self._show(seen)
         self.publish()
 
     def publish(self) -> None:
         """Let every guard publish what follows from what it saw.
 
-        Who fails on hearing one keeps no other from being spoken: the error comes afterwards.
+        A subscriber that fails on one verdict keeps no other from being published: the error comes
+        afterwards.
         """
         self._publishing_later = False
         errors: list[Exception] = []
@@ -307,12 +313,12 @@ class RiskDesk:
         self._plan()
 
     def _plan(self) -> None:
-        """Look again when the first halt may end, and when the next day begins."""
+        """Evaluate again when the first halt may end, and when the next day begins."""
         now = self.now()
         soonest = now - now % DAY_NS + DAY_NS
         for guard in self.guards.values():
             for latch in guard.latches:
-                # One that is due already was looked at just now, and goes on.
+                # One that is due already was evaluated just now, and goes on.
                 if latch.until is not None and now < latch.until < soonest:
                     soonest = latch.until
         if soonest == self._again:
@@ -325,7 +331,7 @@ class RiskDesk:
 
     def _evaluate_again(self, _: object) -> None:
         self._again = None
-        # Where new prices come at this very moment, it looks at those.
+        # Where new prices come at this very moment, it evaluates those.
         if not self._evaluating_later:
             self._evaluate(moved=False)
 
@@ -346,19 +352,20 @@ class RiskDesk:
                 return
 
     def _markets(self, now: int) -> dict[str, Market]:
-        assert self.market is not None, "a rule needs markets, and nothing tells of them"
+        assert self.market is not None, "a guard needs markets, and none are given"
         return {name: self.market(name, now) for name in self._instruments}
 
     def _on_order_event(self, event: OrderEvent) -> None:
         self._open_exposure.touch(event.instrument_id.value)
         order = self._kernel.cache.order(event.client_order_id)
-        answer = answer_of(event, order)
-        if answer is not None:
-            self._happened(answer)
+        response = response_of(event, order)
+        if response is not None:
+            self._happened(response)
         if order is not None and order.is_closed:
             self._arrival_prices.ended(event.client_order_id.value)
 
-    def _asked(self, facts: OrderFacts) -> OrderRequested:
+    def _order_requested(self, facts: OrderFacts) -> OrderRequested:
+        needs = "open_exposure" in self.needs and not facts.is_exit
         return OrderRequested(
             ts=facts.ts,
             strategy=facts.strategy,
@@ -370,7 +377,7 @@ class RiskDesk:
             open_exposure=self._open_exposure.rows(
                 facts.strategy, facts.instrument, facts.price, facts.client_order_id
             )
-            if "open_exposure" in self.needs and not facts.is_exit
+            if needs
             else (),
         )
 
@@ -379,22 +386,8 @@ class RiskDesk:
         order = self._kernel.cache.order(ClientOrderId(facts.client_order_id))
         return order is None or facts.quantity > order.leaves_qty.as_decimal()
 
-    def _silence(self) -> Refusal | None:
-        """Return why entries stop for want of a required guard."""
-        if self.heartbeats is None:
-            return None
-        silent = [
-            key
-            for key in self.heartbeats.silent(time.monotonic_ns())
-            if not self.guards[key].failed
-        ]
-        if not silent:
-            return None
-        seconds = self.heartbeats.limit_ns / 1e9
-        return not_admitted(silent[0], f"it has been silent for more than {seconds:g} s", True)
-
     def _unpublished(self, facts: OrderFacts) -> Refusal | None:
-        """Return the refusal of a verdict that stands, but could not be spoken yet."""
+        """Return the refusal of a verdict that stands, but could not be published yet."""
         scopes = ("desk", f"strategy:{facts.strategy}", f"instrument:{facts.instrument}")
         for guard in self.guards.values():
             for verdict in guard.news():

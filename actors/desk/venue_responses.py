@@ -1,4 +1,4 @@
-"""What the venue answered to a request, from the engine's order events. Engine-specific."""
+"""The venue's response to a request, from the engine's order events. Engine-specific."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from actors.records.owners import owner_of
 from strategies.refusals import refusal_of
 
 
-def answer_of(event: OrderEvent, order: Order | None) -> VenueResponse | ErrorEvent | None:
-    """Return the answer that an event brings, None when it brings none.
+def response_of(event: OrderEvent, order: Order | None) -> VenueResponse | ErrorEvent | None:
+    """Return the response that an event brings, None when it brings none.
 
     What the order gate refuses itself never reached the venue. An order that is filled at once was
     accepted, whether or not the venue said so before.
@@ -31,20 +31,20 @@ def answer_of(event: OrderEvent, order: Order | None) -> VenueResponse | ErrorEv
         if refusal.code == "no_answer":
             text = f"no answer to {event.client_order_id.value} in {event.instrument_id.value}"
             return ErrorEvent(ts=event.ts_event, source="order", text=text)
-        return _answered(event, False, str(refusal))
+        return _response(event, False, str(refusal))
     if isinstance(event, OrderAccepted | OrderUpdated):
-        return _answered(event, True)
-    if isinstance(event, OrderFilled) and order is not None and _is_first_word(order):
-        return _answered(event, True)
+        return _response(event, True)
+    if isinstance(event, OrderFilled) and order is not None and _is_first_response(order):
+        return _response(event, True)
     return None
 
 
-def _is_first_word(order: Order) -> bool:
+def _is_first_response(order: Order) -> bool:
     kinds = [type(event) for event in order.events]
     return OrderAccepted not in kinds and kinds.count(OrderFilled) == 1
 
 
-def _answered(event: OrderEvent, accepted: bool, reason: str = "") -> VenueResponse:
+def _response(event: OrderEvent, accepted: bool, reason: str = "") -> VenueResponse:
     return VenueResponse(
         ts=event.ts_event,
         strategy=owner_of(event.strategy_id),

@@ -83,7 +83,7 @@ class AccountFacts(msgspec.Struct, frozen=True):
         return self.position + self.buys - self.sells
 
 
-def refusal(
+def judge(
     order: OrderIntent, instrument: InstrumentFacts, account: AccountFacts, verdict: Verdict
 ) -> Refusal | None:
     """Return why the order must not reach the venue, or None when it may.

@@ -16,7 +16,7 @@ from nautilus_trader.backtest.execution_client import BacktestExecClient
 from nautilus_trader.execution.messages import SubmitOrder, TradingCommand
 from nautilus_trader.model.data import TradeTick
 
-from actors.desk.books import Books
+from actors.desk.books import StrategyBooks
 from actors.desk.guard import GuardActor
 from actors.desk.risk_desk import RiskDesk
 from actors.records.rows import FillRow
@@ -39,7 +39,7 @@ def risk_desk(
     desk = RiskDesk(
         kernel,
         accountant,
-        Books(),
+        StrategyBooks(),
         guards,
         leverage=leverage,
         later=accountant.later,

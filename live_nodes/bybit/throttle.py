@@ -34,7 +34,7 @@ class ThrottledGate(Protocol):
     def forward(self, command: TradingCommand) -> None:
         """Bring a command to the execution engine."""
 
-    def take_back(self, order: Order, refusal: Refusal | str) -> None:
+    def withdraw(self, order: Order, refusal: Refusal | str) -> None:
         """Deny an order that has not left."""
 
     def held(self, facts: OrderFacts) -> Refusal | None:
@@ -129,7 +129,7 @@ class OrderThrottle:
 
     def _deny(self, waiting: _WaitingCommand, reason: Refusal | str) -> None:
         for order in _orders(waiting.command):
-            self._gate.take_back(order, reason)
+            self._gate.withdraw(order, reason)
 
     def _taken_back(self, command: TradingCommand) -> bool:
         """Whether a cancel found all it asks for still waiting here; that never leaves."""

@@ -21,7 +21,7 @@ ZERO = Decimal(0)
 
 
 class CacheAccount:
-    """An `actors.gate.gate.AccountView` of the cache.
+    """An `actors.gate.pending.AccountView` of the cache.
 
     Parameters
     ----------

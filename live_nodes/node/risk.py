@@ -303,9 +303,7 @@ async def keep_counting(
     """Notice guards that fall silent, and write down what became of the alerts."""
     while True:
         await asyncio.sleep(1.0)
-        if desk.heartbeats is not None:
-            silent = desk.heartbeats.silent(time.monotonic_ns())
-            risk_alerts.silences(key for key in silent if not desk.guards[key].failed)
+        risk_alerts.silences(desk.silent_guards())
         count_alerts(alerts, journal)
 
 

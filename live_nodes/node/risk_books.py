@@ -13,7 +13,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol
 
-from actors.desk.books import Books
+from actors.desk.books import StrategyBooks
 from actors.records.journal import Journal
 from actors.records.journal_schema import FUNDING
 from actors.records.ledger import ZERO
@@ -27,7 +27,7 @@ OWNER, UNTOLD = "risk", "untold."
 class FillListener(Protocol):
     """What is told of executions: `actors.desk.risk_desk.RiskDesk`."""
 
-    books: Books
+    books: StrategyBooks
 
     def filled(self, fill: FillRow) -> None:
         """Hear of a fill."""
@@ -59,7 +59,7 @@ class FillBooking:
         """Hear no more."""
         self._journal.fill_listeners.remove(self._hear)
 
-    def books(self, owners: Mapping[str, str]) -> Books:
+    def books(self, owners: Mapping[str, str]) -> StrategyBooks:
         """Return the books of all that the guards were told of.
 
         Parameters
@@ -68,7 +68,7 @@ class FillBooking:
             Who trades each instrument: the strategy's key by instrument id.
         """
         self._owners = owners
-        books = Books()
+        books = StrategyBooks()
         if not self._fresh:
             untold = self._untold()
             told = (row for row in self._journal.fills_since(0) if _name(row) not in untold)
@@ -101,7 +101,7 @@ class FillBooking:
             self._journal.save_state(OWNER, _name(row), b"")
 
 
-def book_fills(rows: Iterable[FillRow], books: Books, owners: Mapping[str, str]) -> None:
+def book_fills(rows: Iterable[FillRow], books: StrategyBooks, owners: Mapping[str, str]) -> None:
     """Book executions, the oldest first."""
     folding = _Folding(books)
     for row in rows:
@@ -118,7 +118,7 @@ def pass_fill(row: FillRow, desk: FillListener, owners: Mapping[str, str]) -> No
         desk.filled(replace(row, strategy=key, fee=_fee(row)))
 
 
-def _owner(row: FillRow, books: Books, owners: Mapping[str, str]) -> str:
+def _owner(row: FillRow, books: StrategyBooks, owners: Mapping[str, str]) -> str:
     """Return whose execution it is; a liquidation comes under no order of ours, and is one's loss.
 
     The venue gives what it closes by itself no id of ours (``BustTrade``, ``AdlTrade`` …).
@@ -129,7 +129,7 @@ def _owner(row: FillRow, books: Books, owners: Mapping[str, str]) -> str:
     return max(held, key=lambda key: abs(held[key])) if held else owners.get(row.instrument, "")
 
 
-def _shares(row: FillRow, books: Books, owners: Mapping[str, str]) -> dict[str, Decimal]:
+def _shares(row: FillRow, books: StrategyBooks, owners: Mapping[str, str]) -> dict[str, Decimal]:
     """Return each owner's part of a payment: by what it holds, else all to whose market it is."""
     held = _held(row.instrument, books)
     total = sum(held.values(), ZERO)
@@ -142,7 +142,7 @@ def _shares(row: FillRow, books: Books, owners: Mapping[str, str]) -> dict[str, 
     return {key: row.fee * quantity / total for key, quantity in held.items()}
 
 
-def _held(instrument: str, books: Books) -> dict[str, Decimal]:
+def _held(instrument: str, books: StrategyBooks) -> dict[str, Decimal]:
     return {key: trip.quantity for (key, name), trip in books.open.items() if name == instrument}
 
 
@@ -159,7 +159,7 @@ def _name(row: FillRow) -> str:
 class _Folding:
     """Books without telling anybody."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: StrategyBooks) -> None:
         self.books = books
 
     def filled(self, fill: FillRow) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from nautilus_trader.common.component import Logger
 from nautilus_trader.model.identifiers import InstrumentId
 
-from actors.gate.gate import AccountView
+from actors.gate.pending import AccountView
 from actors.records.order_facts import Hold, OrderFacts
 from config.errors import DeskError
 from live_nodes.bybit.rest import VenueError

@@ -20,8 +20,8 @@ from nautilus_trader.model.events import (
 )
 from nautilus_trader.model.identifiers import Venue
 
-from actors.gate.gate import AccountView
-from actors.gate.order_reading import order_facts
+from actors.gate.order_messages import order_facts
+from actors.gate.pending import AccountView
 from actors.records.journal import Journal
 from actors.records.journal_schema import UNKNOWN
 from actors.records.owners import owner_of

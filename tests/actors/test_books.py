@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.desk.books import Books
+from actors.desk.books import StrategyBooks
 from actors.guards.core.snapshot import FillEvent, RoundTripEvent
 from actors.records.rows import FillRow
 from tests.fills import a_fill
@@ -27,33 +27,33 @@ def prices(**known: str):
 
 
 def test_a_position_is_valued_at_its_price_and_costs_its_fees_and_funding():
-    books = Books()
+    books = StrategyBooks()
     books.fill(fill("2", "100", "0.2"))
     books.fill(fill("1", "130", "0.1"))
     books.funding("a", A, Decimal("-1.5"))
     # 3 x 120 - 330 - 0.3 - 1.5.
-    assert books.results(prices(a="120")) == {"a": Decimal("28.2")}
+    assert books.results(prices(a="120"))[0] == {"a": Decimal("28.2")}
 
 
 def test_a_position_without_a_price_is_worth_its_entry():
-    books = Books()
+    books = StrategyBooks()
     books.fill(fill("-2", "100", "0.2"))
-    assert books.results(prices()) == {"a": Decimal("-0.2")}
+    assert books.results(prices())[0] == {"a": Decimal("-0.2")}
 
 
 def test_results_are_told_apart_by_strategy_and_by_instrument():
-    books = Books()
+    books = StrategyBooks()
     books.fill(fill("1", "100"))
     books.fill(fill("-1", "110", strategy="b"))
     books.fill(fill("5", "10", instrument=B))
     books.fill(fill("-5", "12", instrument=B))
     now = prices(a="104")
-    assert books.results(now) == {"a": Decimal(14), "b": Decimal(6)}
-    assert books.results_by_instrument(now) == {A: Decimal(10), B: Decimal(10)}
+    assert books.results(now)[0] == {"a": Decimal(14), "b": Decimal(6)}
+    assert books.results(now)[1] == {A: Decimal(10), B: Decimal(10)}
 
 
 def test_a_partial_close_and_a_turn_are_round_trips_of_their_own():
-    books = Books()
+    books = StrategyBooks()
     told = [
         books.fill(fill("4", "100", "0.4", ts=1)),
         books.fill(fill("-1", "110", "0.1", ts=2)),
@@ -73,13 +73,13 @@ def test_a_partial_close_and_a_turn_are_round_trips_of_their_own():
 
 
 def test_funding_of_a_position_is_part_of_its_round_trip():
-    books = Books()
+    books = StrategyBooks()
     books.fill(fill("1", "100"))
     books.funding("a", A, Decimal(-3))
     (_, closed) = books.fill(fill("-1", "100"))
     assert closed.net == Decimal(-3)
     books.funding("a", A, Decimal(-1))
-    assert books.results(prices()) == {"a": Decimal(-4)}
+    assert books.results(prices())[0] == {"a": Decimal(-4)}
 
 
 FILLS = st.lists(
@@ -130,7 +130,7 @@ def lots(made):
 
 @given(FILLS, st.integers(90, 110), st.integers(90, 110))
 def test_books_agree_with_units_matched_one_by_one(made, price_a, price_b):
-    books = Books()
+    books = StrategyBooks()
     closed = []
     for strategy, name, quantity, price, fee, funding in made:
         told = books.fill(fill(quantity, price, fee, strategy=strategy, instrument=name))
@@ -145,8 +145,8 @@ def test_books_agree_with_units_matched_one_by_one(made, price_a, price_b):
         wanted[strategy] = wanted.get(strategy, Decimal(0)) + realised + open_
         by_name[name] = by_name.get(name, Decimal(0)) + realised + open_
     price_of = {name: Decimal(price) for name, price in now.items()}.get
-    assert books.results(price_of) == pytest.approx(wanted)
-    assert books.results_by_instrument(price_of) == pytest.approx(by_name)
+    assert books.results(price_of)[0] == pytest.approx(wanted)
+    assert books.results(price_of)[1] == pytest.approx(by_name)
     assert [(c[0], c[1]) for c in closed] == [(t[0], t[1]) for t in trips]
     assert [c[2] for c in closed] == pytest.approx([t[2] for t in trips])
     quantities = {key: sum(sign for sign, _ in units) for key, units in held.items() if units}

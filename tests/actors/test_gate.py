@@ -554,7 +554,7 @@ def test_the_gross_under_way_is_what_counting_anew_gives(seed: int) -> None:
                 ]
                 under_way = sum((order.signed_decimal_qty() for order in waiting), D(0))
                 anew += float(abs(account.position(other) + under_way) * price)
-            compared.append((desk.gate._gross_with_pending(), anew))
+            compared.append((desk.gate._pending.gross(), anew))
 
     times = sorted(at(draw.uniform(0, 9)) for _ in range(20))
     script = Script(dict.fromkeys(times, step))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.gate.rules import AccountFacts, InstrumentFacts, OrderIntent, reduces, refusal
+from actors.gate.rules import AccountFacts, InstrumentFacts, OrderIntent, judge, reduces
 from strategies.messages import Action, Verdict
 
 CLEAR = Verdict(action=Action.NONE)
@@ -56,7 +56,7 @@ def verdict(action: Action) -> Verdict:
     ],
 )
 def test_the_venues_own_limits(quantity: str, instrument: dict, refused: str | None) -> None:
-    found = refusal(order(quantity), replace(PERPETUAL, **instrument), FLAT, CLEAR)
+    found = judge(order(quantity), replace(PERPETUAL, **instrument), FLAT, CLEAR)
     assert (found is None) if refused is None else (found is not None and refused in str(found))
 
 
@@ -70,12 +70,12 @@ def test_the_venues_own_limits(quantity: str, instrument: dict, refused: str | N
     ],
 )
 def test_a_limit_order_is_valued_at_its_own_price(price: str, quantity: str, passes: bool) -> None:
-    found = refusal(order(quantity, price=price), PERPETUAL, FLAT, CLEAR)
+    found = judge(order(quantity, price=price), PERPETUAL, FLAT, CLEAR)
     assert (found is None) == passes
 
 
 def test_a_limit_order_needs_no_reference_price() -> None:
-    assert refusal(order("1", price="100"), replace(PERPETUAL, price=None), FLAT, CLEAR) is None
+    assert judge(order("1", price="100"), replace(PERPETUAL, price=None), FLAT, CLEAR) is None
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_limit_order_needs_no_reference_price() -> None:
 )
 def test_gross_exposure_stays_within_leverage(quantity: str, account: dict, passes: bool) -> None:
     instrument = replace(PERPETUAL, max_quantity=None)
-    found = refusal(order(quantity), instrument, replace(FLAT, **account), CLEAR)
+    found = judge(order(quantity), instrument, replace(FLAT, **account), CLEAR)
     assert (found is None) == passes
     assert passes or "would exceed" in str(found)
 
@@ -134,7 +134,7 @@ def test_under_a_shrinking_desk_only_its_part_of_the_leverage_is_there(
 ) -> None:
     shrunk = Verdict(action=Action.SHRINK, multiplier=0.5, guard="drawdown", reason="down 8 %")
     account = replace(FLAT, position=D(position), gross=gross, shrunk=shrunk)
-    found = refusal(order(quantity), replace(PERPETUAL, max_quantity=None), account, shrunk)
+    found = judge(order(quantity), replace(PERPETUAL, max_quantity=None), account, shrunk)
     assert (found is None) == passes
     assert found is None or (found.code, found.guard) == ("exposure", "drawdown")
     assert passes or "2500.00 (5 x equity 1000.00 x 0.5, shrink by drawdown: down 8 %)" in str(
@@ -159,7 +159,7 @@ def test_spot_is_never_sold_short(
     quantity: str, position: str, pending: dict, passes: bool
 ) -> None:
     account = replace(FLAT, position=D(position), **pending)
-    found = refusal(order(quantity), replace(PERPETUAL, is_spot=True), account, CLEAR)
+    found = judge(order(quantity), replace(PERPETUAL, is_spot=True), account, CLEAR)
     assert (found is None) == passes
     assert passes or "spot can't be sold short" in str(found)
 
@@ -180,7 +180,7 @@ def test_a_reduce_only_order_must_shrink_the_position(
     quantity: str, position: str, passes: bool
 ) -> None:
     account = replace(FLAT, position=D(position))
-    found = refusal(order(quantity, reduce_only=True), PERPETUAL, account, CLEAR)
+    found = judge(order(quantity, reduce_only=True), PERPETUAL, account, CLEAR)
     assert (found is None) == passes
     assert passes or "would not shrink" in str(found)
 
@@ -188,19 +188,19 @@ def test_a_reduce_only_order_must_shrink_the_position(
 @pytest.mark.parametrize("action", list(Action))
 def test_entries_stop_from_halt_entries_on_and_exits_never(action: Action) -> None:
     held = replace(FLAT, position=D(1), gross=100.0)
-    entry = refusal(order("1"), PERPETUAL, held, verdict(action))
+    entry = judge(order("1"), PERPETUAL, held, verdict(action))
     if action >= Action.HALT_ENTRIES:
         assert str(entry) == f"{action.name.lower()} by drawdown: down 20 %"
     else:
         assert entry is None
-    assert refusal(order("-1"), PERPETUAL, held, verdict(action)) is None
-    assert refusal(order("-1", reduce_only=True), PERPETUAL, held, verdict(action)) is None
+    assert judge(order("-1"), PERPETUAL, held, verdict(action)) is None
+    assert judge(order("-1", reduce_only=True), PERPETUAL, held, verdict(action)) is None
 
 
 def test_a_flip_is_an_entry_to_a_verdict() -> None:
     held = replace(FLAT, position=D(1), gross=100.0)
-    assert refusal(order("-1"), PERPETUAL, held, verdict(Action.REDUCE_ONLY)) is None
-    flip = refusal(order("-1.001"), PERPETUAL, held, verdict(Action.REDUCE_ONLY))
+    assert judge(order("-1"), PERPETUAL, held, verdict(Action.REDUCE_ONLY)) is None
+    flip = judge(order("-1.001"), PERPETUAL, held, verdict(Action.REDUCE_ONLY))
     assert flip is not None
     assert "reduce_only by drawdown" in str(flip)
 
@@ -208,20 +208,20 @@ def test_a_flip_is_an_entry_to_a_verdict() -> None:
 def test_two_exits_under_way_count_as_one_position() -> None:
     """With an exit of everything under way, a second one would open the other side."""
     leaving = replace(FLAT, position=D(1), sells=D(1), gross=0.0)
-    assert refusal(order("-1"), PERPETUAL, leaving, verdict(Action.HALT_ENTRIES)) is not None
+    assert judge(order("-1"), PERPETUAL, leaving, verdict(Action.HALT_ENTRIES)) is not None
     half = replace(FLAT, position=D(1), sells=D("0.5"), gross=50.0)
-    assert refusal(order("-0.5"), PERPETUAL, half, verdict(Action.HALT_ENTRIES)) is None
-    assert refusal(order("-0.501"), PERPETUAL, half, verdict(Action.HALT_ENTRIES)) is not None
+    assert judge(order("-0.5"), PERPETUAL, half, verdict(Action.HALT_ENTRIES)) is None
+    assert judge(order("-0.501"), PERPETUAL, half, verdict(Action.HALT_ENTRIES)) is not None
 
 
 def test_an_entry_that_rests_does_not_make_its_opposite_an_exit() -> None:
     """Flat with a purchase under way: selling as much could open a short."""
     resting = replace(FLAT, buys=D(1), gross=100.0)
-    assert refusal(order("-1"), PERPETUAL, resting, verdict(Action.HALT_ENTRIES)) is not None
-    assert refusal(order("-1"), PERPETUAL, resting, CLEAR) is None
+    assert judge(order("-1"), PERPETUAL, resting, verdict(Action.HALT_ENTRIES)) is not None
+    assert judge(order("-1"), PERPETUAL, resting, CLEAR) is None
     adding = replace(FLAT, position=D(1), buys=D(1), gross=200.0)
-    assert refusal(order("-1"), PERPETUAL, adding, verdict(Action.HALT_ENTRIES)) is None
-    assert refusal(order("-1.001"), PERPETUAL, adding, verdict(Action.HALT_ENTRIES)) is not None
+    assert judge(order("-1"), PERPETUAL, adding, verdict(Action.HALT_ENTRIES)) is None
+    assert judge(order("-1.001"), PERPETUAL, adding, verdict(Action.HALT_ENTRIES)) is not None
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_an_exit_below_every_minimum_passes() -> None:
     """Bybit lets a position be closed below its minimum notional."""
     crumb = replace(FLAT, position=D("0.001"), equity=-5.0, gross=1e9)
     instrument = replace(PERPETUAL, price=None)
-    assert refusal(order("-0.001"), instrument, crumb, verdict(Action.FLATTEN)) is None
+    assert judge(order("-0.001"), instrument, crumb, verdict(Action.FLATTEN)) is None
 
 
 lots = st.integers(1, 10**7).map(lambda n: D(n) / 1000)
@@ -321,7 +321,7 @@ def test_an_exit_is_never_refused(
     part = data.draw(st.integers(1, int(held * 1000))) / D(1000)
     account = AccountFacts(equity, gross, sign * held, D(0), D(0), max_leverage=1.0)
     exit_order = OrderIntent("X", -sign * part, price, reduce_only)
-    assert refusal(exit_order, instrument, account, standing) is None
+    assert judge(exit_order, instrument, account, standing) is None
 
 
 @given(
@@ -346,7 +346,7 @@ def test_an_accepted_entry_never_exceeds_leverage(
     here = float(abs(position + pending) * price)
     buys, sells = max(pending, D(0)), max(-pending, D(0))
     account = AccountFacts(equity, others + here, position, buys, sells, leverage)
-    accepted = refusal(OrderIntent("X", quantity, None, False), instrument, account, CLEAR) is None
+    accepted = judge(OrderIntent("X", quantity, None, False), instrument, account, CLEAR) is None
     after = others + float(abs(position + pending + quantity) * price)
     grows = abs(position + pending + quantity) > abs(position + pending)
     if accepted and grows:

@@ -17,7 +17,7 @@ from nautilus_trader.common.component import Clock, MessageBus, TestClock
 from nautilus_trader.model.identifiers import TraderId
 from nautilus_trader.portfolio.portfolio import Portfolio
 
-from actors.desk.books import Books
+from actors.desk.books import StrategyBooks
 from actors.desk.guard import GuardActor
 from actors.desk.risk_desk import RiskDesk
 from actors.guards.core.guard import Guard, Measured
@@ -160,7 +160,7 @@ class Table:
         self.desk = RiskDesk(
             kernel,
             self.account,
-            Books(),
+            StrategyBooks(),
             {guard.key: guard for guard in guards},
             leverage=Decimal(3),
             later=self.put_off.append,

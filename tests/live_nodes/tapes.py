@@ -10,7 +10,7 @@ import msgspec
 from nautilus_trader.common.actor import Actor
 from nautilus_trader.common.config import ActorConfig
 
-from actors.desk.books import Books
+from actors.desk.books import StrategyBooks
 from actors.desk.guard import SEEN, GuardActor
 from actors.desk.risk_desk import RiskDesk
 from actors.guards.core.guard import Guard
@@ -142,7 +142,12 @@ def by_engine(guards: dict[str, GuardActor], tape: Tape) -> dict[str, list[Verdi
     instrument = perpetual()
     engine = bare_engine(instrument)
     desk = RiskDesk(
-        engine.kernel, Account(), Books(), guards, leverage=Decimal(1), later=lambda act: act()
+        engine.kernel,
+        Account(),
+        StrategyBooks(),
+        guards,
+        leverage=Decimal(1),
+        later=lambda act: act(),
     )
     said: dict[str, list[Verdict]] = {key: [] for key in guards}
     for key, guard in guards.items():

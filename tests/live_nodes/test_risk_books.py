@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.desk.books import Books
+from actors.desk.books import StrategyBooks
 from actors.records.journal import Journal
 from actors.records.rows import FillRow
 from live_nodes.node.risk_books import OWNER, UNTOLD, FillBooking, book_fills
@@ -47,15 +47,15 @@ def funding(number: int, paid: str, **more: Any) -> FillRow:
 
 
 def results(rows: list[FillRow], price: str = "100") -> dict[str, D]:
-    books = Books()
+    books = StrategyBooks()
     book_fills(rows, books, OWNERS)
-    return books.results(lambda _: D(price))
+    return books.results(lambda _: D(price))[0]
 
 
 class Listener:
     """What the desk is told."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: StrategyBooks) -> None:
         self.books = books
         self.heard: list[str] = []
 
@@ -115,9 +115,9 @@ def test_a_trade_by_hand_is_not_the_desks_and_a_liquidation_is() -> None:
 def test_a_spot_fee_in_the_coin_itself_is_valued_at_the_fills_price() -> None:
     spot = "BTCUSDT-SPOT.BYBIT"
     paid = row(1, "BUY", "2", "100", instrument=spot, fee=D("0.002"), fee_coin="BTC")
-    books = Books()
+    books = StrategyBooks()
     book_fills([paid], books, {spot: "hand"})
-    assert books.results(lambda _: D(100)) == {"hand": D("-0.2")}
+    assert books.results(lambda _: D(100))[0] == {"hand": D("-0.2")}
 
 
 # Over restarts -----------------------------------------------------------------------------------

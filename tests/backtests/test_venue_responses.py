@@ -16,7 +16,7 @@ from nautilus_trader.model.identifiers import (
     TraderId,
 )
 
-from actors.desk.venue_responses import answer_of
+from actors.desk.venue_responses import response_of
 from actors.guards.core.snapshot import ErrorEvent, Input, Refused, VenueResponse
 from tests.actors.tiny_guards import Loss
 from tests.builders_engine import A, Candles, Script, at, play, trading
@@ -67,7 +67,7 @@ def test_what_the_venue_rejects_is_told_with_its_reason():
     assert (answer.strategy, answer.instrument) == ("script", A)
 
 
-def test_what_the_gate_refuses_is_no_answer_of_the_venue():
+def test_what_the_gate_refuses_is_no_response_of_the_venue():
     script = Script({at(1): trading(A, "0.001")})
     assert told(script) == [("Refused", None)]
     assert "below the venue's minimum" in script.denials[0]
@@ -106,4 +106,4 @@ def test_silence_of_the_venue_is_an_error_and_no_rejection(reason, kind):
         ts_event=5,
         ts_init=5,
     )
-    assert type(answer_of(event, None)) is kind
+    assert type(response_of(event, None)) is kind

@@ -1,0 +1,146 @@
+"""Orders that passed the gate: what they may still fill and add to exposure. Engine-specific."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Protocol
+
+from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.events import (
+    OrderCanceled,
+    OrderDenied,
+    OrderEvent,
+    OrderExpired,
+    OrderFilled,
+    OrderModifyRejected,
+    OrderRejected,
+    OrderUpdated,
+)
+from nautilus_trader.model.orders import Order
+
+from actors.guards.core.snapshot import Holding
+
+ZERO = Decimal(0)
+
+
+class AccountView(Protocol):
+    """The account: the ledger's in a backtest, the cache's live."""
+
+    def equity(self) -> float:
+        """Return cash plus unrealised profit in the settlement currency."""
+
+    def gross(self) -> float:
+        """Return the notional of all positions."""
+
+    def position(self, instrument: str) -> Decimal:
+        """Return the signed position."""
+
+    def price(self, instrument: str) -> Decimal | None:
+        """Return the newest known price, None when there is none yet."""
+
+    def worth(self) -> Decimal | None:
+        """Return the equity exactly, None before the venue told it."""
+
+    def balance(self) -> Decimal | None:
+        """Return what is realised, fees and funding included; None before the venue told it."""
+
+    def holdings(self) -> list[Holding]:
+        """Return every open position of every owner, sorted by instrument, then owner."""
+
+
+class PendingOrders:
+    """Follows orders from the gate on until they end.
+
+    Attributes
+    ----------
+    left : dict
+        What each may still fill: signed base coin, by instrument id and client order id.
+    """
+
+    def __init__(self, kernel: Any, account: AccountView) -> None:
+        self.left: dict[str, dict[str, Decimal]] = {}
+        self._cache = kernel.cache
+        self._clock = kernel.clock
+        self._account = account
+        self._added: dict[str, float] = {}
+        self._changed: set[str] = set()
+        self._valued_at = -1
+        kernel.msgbus.subscribe("events.order.*", self._on_order_event)
+
+    def put(self, order: Order, left: Decimal) -> None:
+        """Count what an order may still fill, signed base coin."""
+        name = order.instrument_id.value
+        self.left.setdefault(name, {})[order.client_order_id.value] = left
+        self._changed.add(name)
+
+    def drop(self, order: Order) -> Decimal | None:
+        """Count an order no more; return what it may still have filled, None of one not known."""
+        name = order.instrument_id.value
+        self._changed.add(name)
+        return self.left.get(name, {}).pop(order.client_order_id.value, None)
+
+    def both_sides(self, asked: Order) -> tuple[Decimal, Decimal]:
+        """Return what the other orders in its instrument may still buy and sell, unsigned."""
+        pending = self.left.get(asked.instrument_id.value, {})
+        lefts = list(pending.values())
+        # Of orders from before the start the engine alone knows.
+        for order in self._cache.orders_open(instrument_id=asked.instrument_id):
+            name = order.client_order_id
+            if name.value not in pending and name != asked.client_order_id:
+                lefts.append(left_of(order))
+        buys = sum((left for left in lefts if left > 0), ZERO)
+        return buys, -sum((left for left in lefts if left < 0), ZERO)
+
+    def gross(self) -> float:
+        """Return the account's gross exposure with every order counted as filled.
+
+        A rebalance sends hundreds of orders at one moment, when prices stand still: only what
+        changed is valued again, or its cost would grow with the square of its orders.
+        """
+        now = self._clock.timestamp_ns()
+        if now != self._valued_at:
+            self._valued_at = now
+            self._added.clear()
+            self._changed.update(name for name, orders in self.left.items() if orders)
+        # Sorted, so that sums don't depend on the hash seed.
+        for name in sorted(self._changed):
+            self._added[name] = self._added_by(name)
+        self._changed.clear()
+        return self._account.gross() + sum(self._added.values())
+
+    def _added_by(self, name: str) -> float:
+        """Return by how much the orders change the instrument's notional."""
+        pending = self.left.get(name)
+        price = self._account.price(name) if pending else None
+        if not pending or price is None:
+            return 0.0
+        position = self._account.position(name)
+        after = position + sum(pending.values(), ZERO)
+        return float((abs(after) - abs(position)) * price)
+
+    def _on_order_event(self, event: OrderEvent) -> None:
+        pending = self.left.get(event.instrument_id.value)
+        if not pending:
+            return
+        self._changed.add(event.instrument_id.value)
+        name = event.client_order_id.value
+        if name not in pending:
+            return
+        if isinstance(event, OrderFilled):
+            pending[name] -= signed(event.order_side, event.last_qty.as_decimal())
+            if not pending[name]:
+                del pending[name]
+        elif isinstance(event, OrderUpdated | OrderModifyRejected):
+            pending[name] = left_of(self._cache.order(event.client_order_id))
+        elif isinstance(event, OrderCanceled | OrderDenied | OrderExpired | OrderRejected):
+            del pending[name]
+
+
+def left_of(order: Order) -> Decimal:
+    """Return what an order may still fill, signed base coin."""
+    return signed(order.side, order.quantity.as_decimal() - order.filled_qty.as_decimal())
+
+
+def signed(side: OrderSide, quantity: Decimal) -> Decimal:
+    """Return a quantity with the sign of its side: sells are negative."""
+    return quantity if side == OrderSide.BUY else -quantity
