@@ -217,7 +217,7 @@ def correlation(one: ArrayLike, other: ArrayLike) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Fall:
+class DrawdownSpan:
     """One drawdown, from the high to the return to it.
 
     Parameters
@@ -236,7 +236,7 @@ class Fall:
     depth: float
 
 
-def top_drawdowns(ts: Integers, values: Floats, count: int = 5) -> list[Fall]:
+def top_drawdowns(ts: Integers, values: Floats, count: int = 5) -> list[DrawdownSpan]:
     """Return the deepest drawdowns of a curve, the deepest first; of equals the earlier first.
 
     Parameters
@@ -254,7 +254,7 @@ def top_drawdowns(ts: Integers, values: Floats, count: int = 5) -> list[Fall]:
     for begin, end in zip(first, after, strict=True):
         trough = int(begin + np.argmin(depths[begin:end]))
         falls.append(
-            Fall(
+            DrawdownSpan(
                 peak=int(ts[begin - 1]),
                 trough=int(ts[trough]),
                 recovered=int(ts[end]) if end < len(ts) else None,

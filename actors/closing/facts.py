@@ -132,15 +132,15 @@ class AtVenue(msgspec.Struct, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    asked : int
-        When it was asked, before the request left.
+    queried_at : int
+        When it was queried, before the request left.
     positions : dict of str to Decimal
         Net position by instrument id, those that are not flat.
     orders : dict of str to str
         Instrument id by client order id (the venue's own id where it has none) of open orders.
     """
 
-    asked: int
+    queried_at: int
     positions: dict[str, Decimal]
     orders: dict[str, str]
 

@@ -122,7 +122,7 @@ def _unconfirmed(state: ClosingState, facts: ClosingFacts, policy: ClosingPolicy
     if not policy.verifies:
         return []
     venue, scopes = facts.venue, state.flatten
-    if venue is None or state.clear is None or venue.asked < state.clear:
+    if venue is None or state.clear is None or venue.queried_at < state.clear:
         return ["the venue has not confirmed it yet"]
     found = []
     for name, quantity in sorted(venue.positions.items()):

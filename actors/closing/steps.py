@@ -170,7 +170,7 @@ def _never_arrived(order: WorkingOrder, held: Decimal, facts: ClosingFacts) -> b
     venue = facts.venue
     return (
         venue is not None
-        and venue.asked >= order.since + ANSWER_NS
+        and venue.queried_at >= order.since + ANSWER_NS
         and order.id not in venue.orders
     )
 

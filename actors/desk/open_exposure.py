@@ -21,7 +21,7 @@ from actors.records.owners import owner_of
 
 ZERO = Decimal(0)
 Key = tuple[str, str]
-"""Instrument, then owner: the order in which rows are told."""
+"""Instrument, then owner: the order of the rows."""
 
 
 class OpenExposures:

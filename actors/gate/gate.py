@@ -47,7 +47,6 @@ ENDPOINT = "ExecEngine.execute"
 
 Sender = Callable[[TradingCommand, Sequence[OrderFacts]], None]
 """Brings a command that passed to `OrderGate.forward`, now or a little later."""
-_Asked = tuple[list[OrderFacts], Refusal | None]
 
 
 class OrderGate:
@@ -135,20 +134,20 @@ class OrderGate:
             self._pass(command)
 
     def _submit(self, command: TradingCommand, orders: list[Order]) -> None:
-        asked: list[OrderFacts] = []
+        requests: list[OrderFacts] = []
         refusals: list[Refusal | None] = []
         for order in orders:
             quantity = order.quantity.as_decimal()
             price = order.price if order.has_price else None
             refusal, is_exit = self._check(order, quantity, price)
-            facts, refusal = self._ask(order, "submit", quantity, price, is_exit, refusal)
-            asked += facts
+            facts, refusal = self._request(order, "submit", quantity, price, is_exit, refusal)
+            requests += facts
             refusals.append(refusal)
             # Counts from here on, so that the orders of a list are held to the limits together.
             self._pending.put(order, signed(order.side, quantity))
-        first = self._first_refusal(asked, refusals)
+        first = self._first_refusal(requests, refusals)
         if first is None:
-            self._send(command, asked)
+            self._send(command, requests)
             return
         # A list is one plan: without one of its legs the others could leave a naked position.
         other = replace(first, code="gate", text=f"another order of its list was refused: {first}")
@@ -158,7 +157,7 @@ class OrderGate:
         for order, refusal in zip(orders, found, strict=True):
             self._pending.drop(order)
             self._answer(denied, order, refusal)
-        self._notify_refused(asked, found)
+        self._notify_refused(requests, found)
 
     def _modify(self, command: ModifyOrder) -> None:
         """Judge a changed order as if it came in anew: it could be enlarged past all limits."""
@@ -176,29 +175,29 @@ class OrderGate:
             before = self._pending.drop(order)
             refusal, is_exit = self._check(order, left, price)
             self._pending.put(order, signed(order.side, left))
-        asked, refusal = self._ask(order, "modify", left, price, is_exit, refusal)
-        refusal = self._first_refusal(asked, [refusal])
+        requests, refusal = self._request(order, "modify", left, price, is_exit, refusal)
+        refusal = self._first_refusal(requests, [refusal])
         if refusal is None:
-            self._send(command, asked)
+            self._send(command, requests)
             return
         if not order.is_closed:
             self._pending.drop(order)
             if before is not None:
                 self._pending.put(order, before)
         self._answer(change_rejected, order, refusal)
-        self._notify_refused(asked, [refusal])
+        self._notify_refused(requests, [refusal])
 
     def _cancel(self, command: TradingCommand) -> None:
         """Let it pass, except in a dry run: a cancel is never refused."""
-        asked = [cancel_facts(one, self._now()) for one in _cancels(command)]
-        refusal = next((found for facts in asked if (found := self.held(facts))), None)
+        requests = [cancel_facts(one, self._now()) for one in _cancels(command)]
+        refusal = next((found for facts in requests if (found := self.held(facts))), None)
         if refusal is not None:
             for order in self._being_cancelled(command):
                 self._answer(cancel_rejected, order, refusal)
-            self._notify_refused(asked, [refusal] * len(asked))
+            self._notify_refused(requests, [refusal] * len(requests))
             return
-        self._first_refusal(asked, [])
-        self._send(command, asked)
+        self._first_refusal(requests, [])
+        self._send(command, requests)
 
     def _being_cancelled(self, command: TradingCommand) -> list[Order]:
         cache = self._kernel.cache
@@ -212,7 +211,7 @@ class OrderGate:
 
     # Observers, holds, sender ------------------------------------------------------------------
 
-    def _ask(
+    def _request(
         self,
         order: Order,
         operation: Operation,
@@ -220,7 +219,7 @@ class OrderGate:
         price: Price | None,
         is_exit: bool,
         refusal: Refusal | None,
-    ) -> _Asked:
+    ) -> tuple[list[OrderFacts], Refusal | None]:
         """Return the request as observers see it, and why it is refused, also by a hold.
 
         Where nothing hangs on the gate, as in a backtest without guards, it is spared the facts.
@@ -231,36 +230,36 @@ class OrderGate:
         return [facts], refusal or self.held(facts)
 
     def _first_refusal(
-        self, asked: list[OrderFacts], refusals: list[Refusal | None]
+        self, requests: list[OrderFacts], refusals: list[Refusal | None]
     ) -> Refusal | None:
         """Return why a request must not leave; None once the observers know that it leaves."""
         for refusal in refusals:
             if refusal is not None:
                 return refusal
         try:
-            for facts in asked:
+            for facts in requests:
                 for observer in self.observers:
                     observer.intended(facts)
         except DeskError as error:
-            if not all(facts.is_exit for facts in asked):
+            if not all(facts.is_exit for facts in requests):
                 return Refusal(code="gate", text=f"it could not be written down: {error}")
             self.unwritten += 1
             self._log.error(f"An exit leaves without being written down: {error}")
         return None
 
-    def _notify_refused(self, asked: list[OrderFacts], refusals: Sequence[Refusal]) -> None:
+    def _notify_refused(self, requests: list[OrderFacts], refusals: Sequence[Refusal]) -> None:
         try:
-            for facts, refusal in zip(asked, refusals, strict=False):
+            for facts, refusal in zip(requests, refusals, strict=False):
                 for observer in self.observers:
                     observer.refused(facts, refusal)
         except DeskError as error:
             self._log.error(f"A refusal could not be written down: {error}")
 
-    def _send(self, command: TradingCommand, asked: list[OrderFacts]) -> None:
+    def _send(self, command: TradingCommand, requests: list[OrderFacts]) -> None:
         if self.sender is None:
             self._pass(command)
         else:
-            self.sender(command, asked)
+            self.sender(command, requests)
 
     def _answer(
         self, make: Callable[[Order, Refusal, int], OrderEvent], order: Order, refusal: Refusal

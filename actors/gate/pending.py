@@ -39,10 +39,10 @@ class AccountView(Protocol):
         """Return the newest known price, None when there is none yet."""
 
     def worth(self) -> Decimal | None:
-        """Return the equity exactly, None before the venue told it."""
+        """Return the equity exactly, None before the venue reported it."""
 
     def balance(self) -> Decimal | None:
-        """Return what is realised, fees and funding included; None before the venue told it."""
+        """Return what is realised, fees and funding included; None before the venue reported it."""
 
     def holdings(self) -> list[Holding]:
         """Return every open position of every owner, sorted by instrument, then owner."""
@@ -79,15 +79,15 @@ class PendingOrders:
         self._changed.add(name)
         return self.left.get(name, {}).pop(order.client_order_id.value, None)
 
-    def both_sides(self, asked: Order) -> tuple[Decimal, Decimal]:
+    def both_sides(self, order: Order) -> tuple[Decimal, Decimal]:
         """Return what the other orders in its instrument may still buy and sell, unsigned."""
-        pending = self.left.get(asked.instrument_id.value, {})
+        pending = self.left.get(order.instrument_id.value, {})
         lefts = list(pending.values())
         # Of orders from before the start the engine alone knows.
-        for order in self._cache.orders_open(instrument_id=asked.instrument_id):
-            name = order.client_order_id
-            if name.value not in pending and name != asked.client_order_id:
-                lefts.append(left_of(order))
+        for other in self._cache.orders_open(instrument_id=order.instrument_id):
+            name = other.client_order_id
+            if name.value not in pending and name != order.client_order_id:
+                lefts.append(left_of(other))
         buys = sum((left for left in lefts if left > 0), ZERO)
         return buys, -sum((left for left in lefts if left < 0), ZERO)
 

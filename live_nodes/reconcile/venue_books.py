@@ -116,7 +116,7 @@ class VenueCheck:
         VenueError
             If the venue can't be asked.
         """
-        asked = time.time_ns()
+        queried_at = time.time_ns()
         orders = [o for product in self._products for o in await self._rest.open_orders(product)]
         positions: dict[str, Decimal] = {}
         if "LINEAR" in self._products:
@@ -124,7 +124,7 @@ class VenueCheck:
             positions = {name: position.quantity for name, position in found.items()}
             await self._mend(positions)
         return AtVenue(
-            asked=asked,
+            queried_at=queried_at,
             positions=positions,
             orders={order.order_link_id or order.order_id: order.instrument for order in orders},
         )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from actors import measures
+from actors.measures import DrawdownSpan
 from tests.truth import empyrical_daily as truth
 
 DAY = measures.DAY
@@ -149,9 +150,9 @@ def test_top_drawdowns_know_their_peak_trough_and_recovery():
     ts = np.arange(8) * DAY
     falls = measures.top_drawdowns(ts, np.array([100, 90, 100, 110, 55, 60, 110, 88.0]))
     assert falls == [
-        measures.Fall(peak=3 * DAY, trough=4 * DAY, recovered=6 * DAY, depth=0.5),
-        measures.Fall(peak=6 * DAY, trough=7 * DAY, recovered=None, depth=pytest.approx(0.2)),
-        measures.Fall(peak=0, trough=DAY, recovered=2 * DAY, depth=pytest.approx(0.1)),
+        DrawdownSpan(peak=3 * DAY, trough=4 * DAY, recovered=6 * DAY, depth=0.5),
+        DrawdownSpan(peak=6 * DAY, trough=7 * DAY, recovered=None, depth=pytest.approx(0.2)),
+        DrawdownSpan(peak=0, trough=DAY, recovered=2 * DAY, depth=pytest.approx(0.1)),
     ]
     assert measures.top_drawdowns(ts[:1], np.array([100.0])) == []
 

@@ -292,7 +292,7 @@ def test_others_may_not_send_what_could_turn_a_position_round_while_it_is_closed
 
 def unanswered(now: float, asked: float, **at_venue: Any) -> ClosingFacts:
     known: dict[str, Any] = {"positions": {A: D(10)}, "orders": {}}
-    venue = AtVenue(asked=round(asked * S), **(known | at_venue))
+    venue = AtVenue(queried_at=round(asked * S), **(known | at_venue))
     return view(now, orders=(mine(since=5 * S),), venue=venue)
 
 
@@ -318,7 +318,7 @@ def test_it_is_sent_again_only_when_the_venue_surely_never_got_it(
 
 def test_one_that_waits_for_its_turn_here_is_not_lost() -> None:
     waits = mine(since=5 * S, has_left=False)
-    venue = AtVenue(asked=60 * S, positions={A: D(10)}, orders={})
+    venue = AtVenue(queried_at=60 * S, positions={A: D(10)}, orders={})
     state, _ = walked(view(0), view(5), policy=VERIFYING)
     for now in (60, 61, 62):
         state, acts = next_acts(state, view(now, orders=(waits,), venue=venue), VERIFYING)
@@ -449,7 +449,7 @@ def test_what_comes_into_a_scope_that_was_flat_is_closed_at_once() -> None:
 def test_the_venue_must_say_so_too() -> None:
     def shown(now: float, asked: float, **at_venue: Any) -> ClosingFacts:
         known: dict[str, Any] = {"positions": {}, "orders": {}}
-        venue = AtVenue(asked=round(asked * S), **(known | at_venue))
+        venue = AtVenue(queried_at=round(asked * S), **(known | at_venue))
         return view(now, positions={}, venue=venue)
 
     state, acts = walked(view(0), view(2, positions={}), policy=VERIFYING)
@@ -472,7 +472,7 @@ def test_the_venue_must_say_so_too() -> None:
 
 def test_at_the_venue_dust_is_flat() -> None:
     key = PositionKey("one", SPOT)
-    venue = AtVenue(asked=3 * S, positions={SPOT: D("0.35")}, orders={})
+    venue = AtVenue(queried_at=3 * S, positions={SPOT: D("0.35")}, orders={})
     shown = view(3, positions={key: D("0.4")}, venue=venue)
     _, acts = walked(view(0, positions={key: D("0.4")}), shown, policy=VERIFYING)
     assert words(acts)[-1] == ("flat", "flat after 3.0 s")

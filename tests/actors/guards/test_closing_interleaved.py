@@ -172,7 +172,7 @@ class World:
         for key, held in self.held.items():
             positions[key.instrument] = positions.get(key.instrument, D(0)) + held
         self.venue = AtVenue(
-            asked=self.now,
+            queried_at=self.now,
             positions={name: held for name, held in positions.items() if held},
             orders={n: o.key.instrument for n, o in self.orders.items() if o.arrived},
         )
