@@ -41,6 +41,7 @@ from catalog.instruments import InstrumentInfo, decimals
 from config.documents import Venue
 from config.documents.setup import Risk
 from config.documents.venue import Fees, NoSlippage, ProductFees
+from strategies.messages import Action, Verdict
 from strategies.refusals import readable
 
 HOUR = 3_600_000_000_000
@@ -286,6 +287,22 @@ def trading(name: str, quantity: str, **kwargs: Any) -> Callable[[Script], None]
         script.trade(name, quantity, **kwargs)
 
     return step
+
+
+def publishing(
+    action: Action, scope: str = "desk", guard: str = "drawdown", **words: Any
+) -> Callable[[Any], None]:
+    """Return a step that publishes a guard's verdict."""
+    verdict = Verdict(action=action, scope=scope, guard=guard, **({"reason": "down 20 %"} | words))
+    return lambda script: script.msgbus.publish(f"verdicts.{guard}", verdict)
+
+
+def planned(*steps: tuple[int, Callable[[Any], None]]) -> dict[int, Callable[[Any], None]]:
+    """Return the plan of a `Script`; several steps may fall on one time."""
+    plan: dict[int, list[Callable[[Any], None]]] = {}
+    for ts, step in steps:
+        plan.setdefault(ts, []).append(step)
+    return {ts: lambda s, ts=ts: [step(s) for step in plan[ts]] for ts in plan}  # type: ignore[misc]
 
 
 # -- the desk --------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from nautilus_trader.model.orders import Order
 from actors.gate.gate import OrderGate
 from backtests.engine.build import Desk
 from backtests.engine.market import market_of
-from strategies.messages import Action, Verdict
+from strategies.messages import Action
 from strategies.refusals import readable, refusal_of
 from tests.builders_engine import (
     SPOT,
@@ -33,8 +33,10 @@ from tests.builders_engine import (
     desk_of,
     feed,
     info,
+    planned,
     play,
     price,
+    publishing,
     slices,
     trading,
     venue,
@@ -46,24 +48,9 @@ FLAT_MARKET = Candles([100.0] * 6)
 
 def played(*steps: tuple[int, Callable[[Script], None]], **settings: object) -> tuple[Desk, Script]:
     """Play steps on a market that stands at 100; two of them may fall on one time."""
-    plan: dict[int, list[Callable[[Script], None]]] = {}
-    for ts, step in steps:
-        plan.setdefault(ts, []).append(step)
-    script = Script({ts: lambda s, ts=ts: [step(s) for step in plan[ts]] for ts in plan})
+    script = Script(planned(*steps))
     tape = settings.pop("tape", {A: FLAT_MARKET})
     return play(tape, script, **settings), script  # type: ignore[arg-type]
-
-
-def saying(action: Action, **words: object) -> Callable[[Script], None]:
-    """Return a step that publishes a guard's verdict."""
-
-    def step(script: Script) -> None:
-        script.msgbus.publish(
-            "verdicts.drawdown",
-            Verdict(action=action, guard="drawdown", reason="down 20 %", **words),  # type: ignore[arg-type]
-        )
-
-    return step
 
 
 def statuses(desk: Desk) -> list[str]:
@@ -179,7 +166,7 @@ def test_an_order_from_before_the_start_leaves_less_to_an_exit() -> None:
     desk, script = with_earlier(
         (at(1), trading(A, "10")),
         (at(2), lambda script, gate: earlier(script, gate, OrderSide.SELL, 8, 200)),
-        (at(2, 60), saying(Action.HALT_ENTRIES)),
+        (at(2, 60), publishing(Action.HALT_ENTRIES)),
         (at(3), trading(A, "-2.001")),
         (at(4), trading(A, "-2")),
     )
@@ -203,7 +190,7 @@ def test_an_exit_from_before_the_start_may_be_changed_under_a_halt_and_an_entry_
     _, script = with_earlier(
         (at(1), trading(A, "10")),
         (at(2), lambda s, gate: earlier(s, gate, OrderSide.SELL, 5, 200, reduce_only=True)),
-        (at(2, 60), saying(Action.HALT_ENTRIES)),
+        (at(2, 60), publishing(Action.HALT_ENTRIES)),
         (at(3), resizing("6")),
         (at(3, 60), lambda s, gate: earlier(s, gate, OrderSide.BUY, 5, 50)),
         (at(4, 60), resizing("6")),
@@ -284,7 +271,7 @@ def test_a_losing_position_can_always_be_left() -> None:
     tape = {A: Candles([100, 100, 21, 21, 21], closes=[100, 21, 21, 21, 21])}
     desk, script = played(
         (at(0, 5), trading(A, "120")),
-        (at(2), saying(Action.FLATTEN)),
+        (at(2), publishing(Action.FLATTEN)),
         (at(2), trading(A, "1")),
         (at(2), trading(A, "-120")),
         tape=tape,
@@ -329,7 +316,7 @@ def test_the_orders_of_a_list_are_held_to_leverage_together() -> None:
 def test_a_verdict_stops_entries_and_lets_exits_pass(action: Action) -> None:
     desk, script = played(
         (at(1), trading(A, "10")),
-        (at(2), saying(action)),
+        (at(2), publishing(action)),
         (at(2, 5), trading(A, "1")),
         (at(2, 5), trading(A, "-4")),
         (at(3, 5), trading(A, "-6.001")),
@@ -351,7 +338,7 @@ def test_shrink_leaves_a_part_of_the_leverage_where_the_desk_is_meant(
     scope: str, largest: str
 ) -> None:
     """What a strategy or an instrument may have is for the strategy to size by."""
-    shrink = saying(Action.SHRINK, multiplier=0.5, scope=scope)
+    shrink = publishing(Action.SHRINK, multiplier=0.5, scope=scope)
     over = str(D(largest) + D("0.001"))
     _, script = played(
         (at(1), shrink), (at(1, 5), trading(A, over)), (at(1, 6), trading(A, largest))
@@ -362,34 +349,20 @@ def test_shrink_leaves_a_part_of_the_leverage_where_the_desk_is_meant(
 
 
 def test_a_refusal_says_when_it_is_for_now() -> None:
-    halt = saying(Action.HALT_ENTRIES, transient=True)
+    halt = publishing(Action.HALT_ENTRIES, transient=True)
     _, script = played((at(1), halt), (at(1, 5), trading(A, "1")))
     assert script.denials == ["order gate: halt_entries for now by drawdown: down 20 %"]
     (denied,) = [event for event in script.heard if isinstance(event, OrderDenied)]
     assert refusal_of(denied.reason).transient
 
 
-def test_a_verdict_outlives_its_time_until_its_guard_takes_it_back() -> None:
+def test_a_verdict_stands_past_its_time_until_its_own_guard_withdraws_it() -> None:
     _, script = played(
-        (at(1), saying(Action.HALT_ENTRIES, until=at(2, 10))),
+        (at(1), publishing(Action.HALT_ENTRIES, until=at(2, 10))),
+        (at(1, 1), publishing(Action.NONE, guard="feed")),
         (at(2, 11), trading(A, "1")),
-        (at(2, 12), saying(Action.NONE)),
+        (at(2, 12), publishing(Action.NONE)),
         (at(2, 13), trading(A, "1")),
-    )
-    assert len(script.denials) == 1
-    assert len(script.fills) == 1
-
-
-def test_a_verdict_is_taken_back_by_the_guard_that_gave_it() -> None:
-    def other_guard(script: Script) -> None:
-        script.msgbus.publish("verdicts.feed", Verdict(action=Action.NONE, guard="feed"))
-
-    _, script = played(
-        (at(1), saying(Action.HALT_ENTRIES)),
-        (at(1, 1), other_guard),
-        (at(1, 2), trading(A, "1")),
-        (at(1, 3), saying(Action.NONE)),
-        (at(1, 4), trading(A, "1")),
     )
     assert len(script.denials) == 1
     assert len(script.fills) == 1
@@ -407,15 +380,15 @@ def test_a_verdict_is_taken_back_by_the_guard_that_gave_it() -> None:
 )
 def test_a_verdict_reaches_as_far_as_its_scope(scope: str, stopped: bool) -> None:
     _, script = played(
-        (at(1), saying(Action.HALT_ENTRIES, scope=scope)), (at(1, 5), trading(A, "1"))
+        (at(1), publishing(Action.HALT_ENTRIES, scope=scope)), (at(1, 5), trading(A, "1"))
     )
     assert bool(script.denials) == stopped
 
 
 def test_the_strictest_verdict_is_the_one_that_speaks() -> None:
     _, script = played(
-        (at(1), saying(Action.FLATTEN, scope=f"instrument:{A}")),
-        (at(1), saying(Action.HALT_ENTRIES)),
+        (at(1), publishing(Action.FLATTEN, scope=f"instrument:{A}")),
+        (at(1), publishing(Action.HALT_ENTRIES)),
         (at(1, 5), trading(A, "1")),
     )
     assert script.denials == ["order gate: flatten by drawdown: down 20 %"]
@@ -437,7 +410,7 @@ def test_spot_is_not_sold_short() -> None:
 def test_two_exits_at_once_do_not_open_the_other_side() -> None:
     desk, script = played(
         (at(1), trading(A, "10")),
-        (at(2), saying(Action.REDUCE_ONLY)),
+        (at(2), publishing(Action.REDUCE_ONLY)),
         (at(2, 5), trading(A, "-10")),
         (at(2, 6), trading(A, "-10")),
     )
@@ -519,7 +492,7 @@ def test_a_change_within_the_limits_passes_and_counts() -> None:
 def test_a_verdict_stops_changes_of_resting_entries_but_not_their_cancelling() -> None:
     desk, script = played(
         (at(1, 5), resting("1")),
-        (at(2), saying(Action.HALT_ENTRIES)),
+        (at(2), publishing(Action.HALT_ENTRIES)),
         (at(2, 5), changing(price=price(99))),
         (at(2, 6), lambda s: s.cancel_all_orders(InstrumentId.from_str(A))),
     )

@@ -23,54 +23,47 @@ def series(name):
 # -- published values --------------------------------------------------------------------------
 
 
-def test_annual_return_is_as_published():
-    assert measures.cagr(series("mixed_returns"), truth.PERIODS) == pytest.approx(
-        truth.ANNUAL_RETURN["mixed_returns"], rel=1e-12
+MIXED = series("mixed_returns")
+DEEPEST = measures.max_drawdown(measures.growth(MIXED))
+PUBLISHED = {
+    "annual return": (
+        measures.cagr(MIXED, truth.PERIODS),
+        truth.ANNUAL_RETURN["mixed_returns"],
+    ),
+    "volatility": (
+        measures.volatility(MIXED, truth.PERIODS),
+        truth.ANNUAL_VOLATILITY["mixed_returns"],
+    ),
+    "sharpe over a benchmark": (
+        measures.sharpe(MIXED - series("simple_benchmark"), truth.PERIODS),
+        truth.SHARPE_OVER_BENCHMARK["mixed_returns"],
+    ),
+    "max drawdown": (DEEPEST, -truth.MAX_DRAWDOWN["mixed_returns"]),
+    "calmar": (
+        measures.calmar(measures.cagr(MIXED, truth.PERIODS), DEEPEST),
+        truth.CALMAR["mixed_returns"],
+    ),
+}
+PUBLISHED |= {
+    f"sharpe of {name}": (measures.sharpe(series(name), truth.PERIODS), value)
+    for name, value in truth.SHARPE.items()
+}
+PUBLISHED |= {
+    f"sortino of {name}": (measures.sortino(series(name), truth.PERIODS), value)
+    for name, value in truth.SORTINO.items()
+}
+PUBLISHED |= {
+    f"downside at {required}": (
+        measures.downside_deviation(MIXED, truth.PERIODS, required),
+        value,
     )
+    for required, value in truth.DOWNSIDE_RISK.items()
+}
 
 
-def test_volatility_is_as_published():
-    assert measures.volatility(series("mixed_returns"), truth.PERIODS) == pytest.approx(
-        truth.ANNUAL_VOLATILITY["mixed_returns"], rel=1e-12
-    )
-
-
-@pytest.mark.parametrize("name", truth.SHARPE)
-def test_sharpe_is_as_published(name):
-    assert measures.sharpe(series(name), truth.PERIODS) == pytest.approx(
-        truth.SHARPE[name], rel=1e-12
-    )
-
-
-def test_sharpe_over_a_benchmark_is_as_published():
-    excess = series("mixed_returns") - series("simple_benchmark")
-    assert measures.sharpe(excess, truth.PERIODS) == pytest.approx(
-        truth.SHARPE_OVER_BENCHMARK["mixed_returns"], rel=1e-12
-    )
-
-
-@pytest.mark.parametrize("name", truth.SORTINO)
-def test_sortino_is_as_published(name):
-    assert measures.sortino(series(name), truth.PERIODS) == pytest.approx(
-        truth.SORTINO[name], rel=1e-12
-    )
-
-
-@pytest.mark.parametrize("required", truth.DOWNSIDE_RISK)
-def test_downside_deviation_is_as_published(required):
-    assert measures.downside_deviation(
-        series("mixed_returns"), truth.PERIODS, required
-    ) == pytest.approx(truth.DOWNSIDE_RISK[required], rel=1e-12)
-
-
-def test_max_drawdown_and_calmar_are_as_published():
-    returns = series("mixed_returns")
-    deepest = measures.max_drawdown(measures.growth(returns))
-    assert deepest == pytest.approx(-truth.MAX_DRAWDOWN["mixed_returns"], rel=1e-12)
-    growth = measures.cagr(returns, truth.PERIODS)
-    assert measures.calmar(growth, deepest) == pytest.approx(
-        truth.CALMAR["mixed_returns"], rel=1e-12
-    )
+@pytest.mark.parametrize(("measured", "published"), PUBLISHED.values(), ids=PUBLISHED)
+def test_a_figure_is_as_published(measured, published):
+    assert measured == pytest.approx(published, rel=1e-12)
 
 
 # -- by hand -------------------------------------------------------------------------------------

@@ -42,7 +42,9 @@ from tests.builders_engine import (
     desk_of,
     feed,
     info,
+    planned,
     price,
+    publishing,
     slices,
     trading,
     venue,
@@ -110,21 +112,6 @@ class Played:
         return [order for order in self.orders if not order.is_closed]
 
 
-def saying(action: Action, scope: str = "desk", guard: str = "drawdown", **words: Any) -> Step:
-    def step(strategy: Any) -> None:
-        said = Verdict(action=action, scope=scope, guard=guard, reason="20 % lost", **words)
-        strategy.msgbus.publish(f"verdicts.{guard}", said)
-
-    return step
-
-
-def doing(*steps: tuple[int, Step]) -> dict[int, Step]:
-    plan: dict[int, list[Step]] = {}
-    for ts, step in steps:
-        plan.setdefault(ts, []).append(step)
-    return {ts: lambda s, ts=ts: [step(s) for step in plan[ts]] for ts in plan}  # type: ignore[misc]
-
-
 def limit(side: OrderSide, quantity: str, level: float, **facts: Any) -> Step:
     def step(script: Script) -> None:
         script.submit_order(
@@ -139,11 +126,11 @@ def limit(side: OrderSide, quantity: str, level: float, **facts: Any) -> Step:
 
 def test_a_strategy_that_knows_nothing_of_verdicts_is_flat_with_the_next_print() -> None:
     """Told at 02:10 with a grace of 5 s; the market opens next at 03:00 and a second."""
-    script = Script(doing((at(1), trading(A, "10")), (at(2, 600), saying(Action.FLATTEN))))
-    told = Played(script, risk=Risk())
-    assert told.held == {}
+    script = Script(planned((at(1), trading(A, "10")), (at(2, 600), publishing(Action.FLATTEN))))
+    run = Played(script, risk=Risk())
+    assert run.held == {}
     assert [(f.last_qty.as_decimal(), f.ts_event) for f in script.fills[1:]] == [(10, at(3, 1))]
-    assert [(kind, text) for _, kind, text in told.news] == [
+    assert [(kind, text) for _, kind, text in run.news] == [
         ("closing", f"the desk closes what is left: {A}: 10.000 of script is held"),
         (
             "not_flat",
@@ -155,17 +142,17 @@ def test_a_strategy_that_knows_nothing_of_verdicts_is_flat_with_the_next_print()
 
 
 def test_the_fill_is_the_strategys_own_and_closes_its_position() -> None:
-    script = Script(doing((at(1), trading(A, "-10")), (at(2, 600), saying(Action.FLATTEN))))
-    told = Played(script)
-    (trip,) = told.desk.accountant.ledger.closed
+    script = Script(planned((at(1), trading(A, "-10")), (at(2, 600), publishing(Action.FLATTEN))))
+    run = Played(script)
+    (trip,) = run.desk.accountant.ledger.closed
     assert (trip.strategy, trip.instrument, trip.ts_closed) == ("script", A, at(3, 1))
-    cache = told.desk.engine.kernel.cache
+    cache = run.desk.engine.kernel.cache
     assert cache.positions_open() == []
     assert script.fills[-1].strategy_id == script.id
 
 
 class Stubborn(Strategy):
-    """Buys, and sends whatever it is told to with every price that it sees."""
+    """Buys, and sends whatever it is run to with every price that it sees."""
 
     def __init__(self, then: Step) -> None:
         super().__init__(StrategyConfig(strategy_id="Stubborn-script", order_id_tag="script"))
@@ -176,7 +163,9 @@ class Stubborn(Strategy):
     def on_start(self) -> None:
         self.subscribe_trade_ticks(ID)
         self.subscribe_bars(BarType.from_str(f"{A}-1-HOUR-LAST-EXTERNAL"))
-        self.clock.set_time_alert_ns("flatten", at(2, 600), lambda e: saying(Action.FLATTEN)(self))
+        self.clock.set_time_alert_ns(
+            "flatten", at(2, 600), lambda e: publishing(Action.FLATTEN)(self)
+        )
 
     def on_trade_tick(self, tick: TradeTick) -> None:
         self.ticks += 1
@@ -265,14 +254,14 @@ def around_the_risk_engine(strategy: Stubborn) -> None:
 def test_a_strategy_that_goes_on_and_on_is_stopped_and_flat(then: Step) -> None:
     tape = {A: Candles([100.0] * 6, lows=[98.0] * 6, highs=[102.0] * 6)}
     strategy = Stubborn(then)
-    told = Played(strategy, tape=tape)
-    fills = told.desk.accountant.ledger
+    run = Played(strategy, tape=tape)
+    fills = run.desk.accountant.ledger
     assert [trip for trip in fills.closed if trip.ts_opened < at(2, 600)], "it never held anything"
-    assert told.held == {}
-    assert told.left_alive() == []
+    assert run.held == {}
+    assert run.left_alive() == []
     # Nothing is opened after the verdict, which the first close after 02:10 ends.
     assert all(trip.ts_opened < at(2, 600) for trip in fills.closed)
-    flat = [candle for candle, kind, _ in told.news if kind == "flat"]
+    flat = [candle for candle, kind, _ in run.news if kind == "flat"]
     assert flat
     assert flat[0] <= 3.001
 
@@ -305,10 +294,10 @@ def wanting(quantity: str) -> Step:
 
 
 def test_a_strategy_of_the_desk_that_overrides_what_obeys_is_flat_all_the_same() -> None:
-    deaf = DeafDesk(doing((at(1), wanting("10")), (at(2, 600), saying(Action.FLATTEN))))
-    told = Played(deaf)
-    assert told.held == {}
-    assert told.closes() == [("FILLED", D(10))]
+    deaf = DeafDesk(planned((at(1), wanting("10")), (at(2, 600), publishing(Action.FLATTEN))))
+    run = Played(deaf)
+    assert run.held == {}
+    assert run.closes() == [("FILLED", D(10))]
     # The closer's order is none of its own: it waits for nothing.
     assert not deaf.trading
     assert deaf.orders_under_way() == []
@@ -316,126 +305,126 @@ def test_a_strategy_of_the_desk_that_overrides_what_obeys_is_flat_all_the_same()
 
 def test_a_strategy_that_enters_again_once_it_is_flat_is_refused() -> None:
     script = Script(
-        doing(
+        planned(
             (at(1), trading(A, "10")),
-            (at(2, 600), saying(Action.FLATTEN)),
+            (at(2, 600), publishing(Action.FLATTEN)),
             (at(3, 600), trading(A, "1")),
-            (at(4, 600), saying(Action.NONE)),
+            (at(4, 600), publishing(Action.NONE)),
             (at(4, 700), trading(A, "2")),
         )
     )
-    told = Played(script)
-    assert script.denials == ["order gate: flatten by drawdown: 20 % lost"]
-    assert told.held == {A: 2}
+    run = Played(script)
+    assert script.denials == ["order gate: flatten by drawdown: down 20 %"]
+    assert run.held == {A: 2}
 
 
 # -- what it must not do ---------------------------------------------------------------------------
 
 
-def test_an_exit_that_is_under_way_is_not_doubled() -> None:
-    script = Script(
-        doing(
-            (at(1), trading(A, "10")),
-            (at(2, 600), trading(A, "-4")),
-            (at(2, 601), saying(Action.FLATTEN)),
-        )
-    )
-    told = Played(script)
-    assert told.closes() == [("FILLED", D(6))]
-    assert told.held == {}
-
-
 def test_a_strategy_that_leaves_in_its_grace_is_left_alone() -> None:
     script = Script(
-        doing(
+        planned(
             (at(1), trading(A, "10")),
-            (at(2, 600), saying(Action.FLATTEN)),
+            (at(2, 600), publishing(Action.FLATTEN)),
             (at(2, 601), trading(A, "-10", reduce_only=True)),
         )
     )
-    told = Played(script, risk=Risk())
-    assert told.closes() == []
-    assert [text for _, kind, text in told.news if kind == "flat"] == ["flat after 3001.0 s"]
+    run = Played(script, risk=Risk())
+    assert run.closes() == []
+    assert [text for _, kind, text in run.news if kind == "flat"] == ["flat after 3001.0 s"]
 
 
-def test_others_keep_what_they_hold() -> None:
-    script = Script(
-        doing(
-            (at(1), trading(A, "10")),
-            (at(1), trading(B, "10")),
-            (at(2, 600), saying(Action.FLATTEN, scope=f"instrument:{A}")),
-        )
-    )
-    told = Played(script, tape={A: LEVEL, B: LEVEL})
-    assert told.held == {B: 10}
+FLATTEN_AT_2 = (at(2, 600), publishing(Action.FLATTEN))
+GAP = Candles([100.0, 100.0, 100.0, None, None, 100.0, 100.0])
+
+
+@pytest.mark.parametrize(
+    ("steps", "settings", "closes", "held"),
+    [
+        # An exit that is under way is not doubled.
+        (
+            [(at(1), trading(A, "10")), (at(2, 590), trading(A, "-4")), FLATTEN_AT_2],
+            {},
+            ["6"],
+            {},
+        ),
+        # Others keep what they hold.
+        (
+            [
+                (at(1), trading(A, "10")),
+                (at(1), trading(B, "10")),
+                (at(2, 600), publishing(Action.FLATTEN, scope=f"instrument:{A}")),
+            ],
+            {"tape": {A: LEVEL, B: LEVEL}},
+            ["10"],
+            {B: 10},
+        ),
+        # A position above the largest order is closed by several, one below the smallest whole.
+        (
+            [*[(at(1), trading(A, "40"))] * 3, FLATTEN_AT_2],
+            {"facts": {A: {"max_qty": "50"}}},
+            ["40"] * 3,
+            {},
+        ),
+        (
+            [(at(1), trading(A, "1")), (at(2), trading(A, "-0.9")), (at(3), FLATTEN_AT_2[1])],
+            {"facts": {A: {"min_qty": "0.5"}}},
+            ["0.1"],
+            {},
+        ),
+        # In a gap it waits for the next print, and does not send again.
+        ([(at(1), trading(A, "10")), FLATTEN_AT_2], {"tape": {A: GAP}}, ["10"], {}),
+    ],
+    ids=["exit under way", "other scope", "split", "small", "gap"],
+)
+def test_it_closes_what_is_left_and_no_more(
+    steps: list[tuple[int, Step]], settings: dict[str, Any], closes: list[str], held: dict[str, D]
+) -> None:
+    script = Script(planned(*steps))
+    run = Played(script, **settings)
+    assert run.closes() == [("FILLED", D(quantity)) for quantity in closes]
+    assert run.held == held
+    if settings.get("tape") == {A: GAP}:
+        assert script.fills[-1].ts_event == at(5, 1)
 
 
 def test_without_a_verdict_it_does_nothing_at_all() -> None:
-    script = Script(doing((at(1), trading(A, "10")), (at(2), limit(OrderSide.BUY, "1", 50))))
-    told = Played(script)
-    assert told.news == []
-    assert told.held == {A: 10}
-    assert len(told.left_alive()) == 1
-
-
-def test_a_position_above_the_largest_order_is_closed_by_several() -> None:
-    buy = (at(1), trading(A, "40"))
-    script = Script(doing(buy, buy, buy, (at(2, 600), saying(Action.FLATTEN))))
-    told = Played(script, facts={A: {"max_qty": "50"}})
-    assert told.closes() == [("FILLED", D(40))] * 3
-    assert told.held == {}
-
-
-def test_a_position_below_the_smallest_order_is_closed_whole() -> None:
-    script = Script(
-        doing(
-            (at(1), trading(A, "1")),
-            (at(2), trading(A, "-0.9")),
-            (at(3, 600), saying(Action.FLATTEN)),
-        )
-    )
-    told = Played(script, facts={A: {"min_qty": "0.5"}})
-    assert told.held == {}
-    assert told.closes() == [("FILLED", D("0.1"))]
+    script = Script(planned((at(1), trading(A, "10")), (at(2), limit(OrderSide.BUY, "1", 50))))
+    run = Played(script)
+    assert run.news == []
+    assert run.held == {A: 10}
+    assert len(run.left_alive()) == 1
 
 
 def test_spot_is_sold_and_what_is_too_little_is_reported_once() -> None:
     script = Script(
-        doing(
+        planned(
             (at(1), trading(SPOT, "10")),
-            (at(2, 600), saying(Action.FLATTEN)),
+            (at(2, 600), publishing(Action.FLATTEN)),
         )
     )
-    told = Played(script, tape={SPOT: LEVEL})
-    assert told.held == {}
-    (sold,) = [o for o in told.orders if is_closers(o.client_order_id.value)]
+    run = Played(script, tape={SPOT: LEVEL})
+    assert run.held == {}
+    (sold,) = [o for o in run.orders if is_closers(o.client_order_id.value)]
     assert not sold.is_reduce_only
 
     script = Script(
-        doing(
+        planned(
             (at(1), trading(SPOT, "10")),
             (at(2), trading(SPOT, "-9.99")),
-            (at(3, 600), saying(Action.FLATTEN)),
+            (at(3, 600), publishing(Action.FLATTEN)),
         )
     )
-    told = Played(script, tape={SPOT: LEVEL})
-    assert told.held == {SPOT: D("0.01")}
-    assert [kind for _, kind, _ in told.news] == ["dust", "flat"]
-
-
-def test_in_a_gap_it_waits_for_the_next_print_and_does_not_send_again() -> None:
-    gap = Candles([100.0, 100.0, 100.0, None, None, 100.0, 100.0])
-    script = Script(doing((at(1), trading(A, "10")), (at(2, 600), saying(Action.FLATTEN))))
-    told = Played(script, tape={A: gap})
-    assert told.closes() == [("FILLED", D(10))]
-    assert script.fills[-1].ts_event == at(5, 1)
+    run = Played(script, tape={SPOT: LEVEL})
+    assert run.held == {SPOT: D("0.01")}
+    assert [kind for _, kind, _ in run.news] == ["dust", "flat"]
 
 
 def test_at_signal_closes_it_is_flat_at_once() -> None:
-    script = Script(doing((at(1), trading(A, "10")), (at(2, 600), saying(Action.FLATTEN))))
-    told = Played(script, document=venue(fills="signal_close"))
-    assert told.held == {}
-    assert [text for _, kind, text in told.news if kind == "flat"] == ["flat after 0.0 s"]
+    script = Script(planned((at(1), trading(A, "10")), (at(2, 600), publishing(Action.FLATTEN))))
+    run = Played(script, document=venue(fills="signal_close"))
+    assert run.held == {}
+    assert [text for _, kind, text in run.news if kind == "flat"] == ["flat after 0.0 s"]
 
 
 # -- halts -----------------------------------------------------------------------------------------
@@ -444,29 +433,29 @@ def test_at_signal_closes_it_is_flat_at_once() -> None:
 @pytest.mark.parametrize("action", [Action.HALT_ENTRIES, Action.REDUCE_ONLY])
 def test_entries_that_rest_are_taken_back_under_a_halt_and_exits_stay(action: Action) -> None:
     script = Script(
-        doing(
+        planned(
             (at(1), trading(A, "10")),
             (at(2), limit(OrderSide.BUY, "1", 50)),
             (at(2), limit(OrderSide.SELL, "10", 900, reduce_only=True)),
             (at(2), limit(OrderSide.SELL, "10", 900)),
-            (at(3, 600), saying(action)),
+            (at(3, 600), publishing(action)),
         )
     )
-    told = Played(script, risk=Risk())
-    assert sorted(OrderStatus(o.status).name for o in told.orders) == [
+    run = Played(script, risk=Risk())
+    assert sorted(OrderStatus(o.status).name for o in run.orders) == [
         "ACCEPTED",
         "ACCEPTED",
         "CANCELED",
         "FILLED",
     ]
-    assert told.held == {A: 10}
+    assert run.held == {A: 10}
 
 
 def test_a_halt_that_passes_leaves_entries_resting() -> None:
     script = Script(
-        doing(
+        planned(
             (at(1), limit(OrderSide.BUY, "1", 50)),
-            (at(2, 600), saying(Action.HALT_ENTRIES, transient=True)),
+            (at(2, 600), publishing(Action.HALT_ENTRIES, transient=True)),
         )
     )
     assert len(Played(script).left_alive()) == 1
@@ -488,7 +477,7 @@ def state_of(strategy: Any, states: list[TradingState]) -> None:
     ("said", "locked"),
     [
         ({"action": Action.FLATTEN}, True),
-        ({"action": Action.FLATTEN, "passing": True}, False),
+        ({"action": Action.FLATTEN, "transient": True}, False),
         ({"action": Action.FLATTEN, "scope": "strategy:script"}, False),
         ({"action": Action.REDUCE_ONLY}, False),
         ({"action": Action.HALT_ENTRIES}, False),
@@ -500,12 +489,12 @@ def test_the_engine_is_reducing_while_the_whole_desk_must_be_flat_for_good(
 ) -> None:
     states: list[TradingState] = []
     look: Step = lambda s: state_of(s, states)  # noqa: E731
-    ends: tuple[int, Step] = (at(4), saying(Action.NONE, scope=said.get("scope", "desk")))
+    ends: tuple[int, Step] = (at(4), publishing(Action.NONE, scope=said.get("scope", "desk")))
     script = Script(
-        doing(
+        planned(
             (at(1), trading(A, "10")),
             (at(1, 1), look),
-            (at(2, 600), saying(**said)),
+            (at(2, 600), publishing(**said)),
             (at(2, 700), look),
             ends,
             (at(4, 1), look),
@@ -519,17 +508,17 @@ def test_the_engine_is_reducing_while_the_whole_desk_must_be_flat_for_good(
 def test_the_second_lock_denies_what_would_enlarge_and_lets_every_exit_pass() -> None:
     """What it denies never reaches the gate, which counts no refusal for it."""
     script = Script(
-        doing(
+        planned(
             (at(1), trading(A, "10")),
-            (at(2, 600), saying(Action.FLATTEN)),
+            (at(2, 600), publishing(Action.FLATTEN)),
             (at(2, 601), trading(A, "1")),
             (at(2, 602), trading(A, "-10")),
         )
     )
-    told = Played(script, risk=Risk())
+    run = Played(script, risk=Risk())
     assert script.denials == [f"BUY when TradingState.REDUCING and LONG {A}"]
-    assert told.desk.gate.refusals == 0
-    assert told.held == {}
+    assert run.desk.gate.refusals == 0
+    assert run.held == {}
 
 
 # -- a restart, and what is nobody's ---------------------------------------------------------------
@@ -564,12 +553,12 @@ def test_a_position_that_is_nobodys_is_closed_by_the_documents_policy(
     external: Any, held: dict[str, D]
 ) -> None:
     script = Script(
-        doing((at(1), in_the_name_of("EXTERNAL", "10")), (at(2, 600), saying(Action.FLATTEN)))
+        planned((at(1), in_the_name_of("EXTERNAL", "10")), (at(2, 600), publishing(Action.FLATTEN)))
     )
-    told = Played(script, risk=Risk(exit_grace=0, external=external))
-    assert told.held == held
+    run = Played(script, risk=Risk(exit_grace=0, external=external))
+    assert run.held == held
     if not held:
-        (order,) = [o for o in told.orders if is_closers(o.client_order_id.value)]
+        (order,) = [o for o in run.orders if is_closers(o.client_order_id.value)]
         assert order.strategy_id.value == "EXTERNAL"
         assert order.client_order_id.value.startswith("bt-external-z")
 
@@ -585,18 +574,18 @@ def test_a_flatten_that_stands_at_its_start_is_gone_on_with() -> None:
         found[0].resume()
 
     script = Script(
-        doing(
+        planned(
             (at(1), trading(A, "10")),
             (at(2), put_away),
-            (at(2, 600), saying(Action.FLATTEN)),
+            (at(2, 600), publishing(Action.FLATTEN)),
             (at(4, 600), take_up),
         )
     )
-    told = Played(script, built=found.append)
-    assert [order.ts_init for order in told.orders if is_closers(order.client_order_id.value)] == [
+    run = Played(script, built=found.append)
+    assert [order.ts_init for order in run.orders if is_closers(order.client_order_id.value)] == [
         at(4, 600) + 1
     ]
-    assert told.held == {}
+    assert run.held == {}
 
 
 def test_fifty_positions_leave_at_the_pace_that_the_venue_allows() -> None:
@@ -604,9 +593,9 @@ def test_fifty_positions_leave_at_the_pace_that_the_venue_allows() -> None:
     names = [f"A{n:02d}USDT-LINEAR.BYBIT" for n in range(50)]
     level = Candles([100.0] * 5)
     script = Script(
-        doing(
+        planned(
             *((at(1), trading(name, "1")) for name in names),
-            (at(2, 600), saying(Action.FLATTEN)),
+            (at(2, 600), publishing(Action.FLATTEN)),
         )
     )
     paces: list[OrderThrottle] = []
@@ -625,15 +614,15 @@ def test_fifty_positions_leave_at_the_pace_that_the_venue_allows() -> None:
         desk.gate.sender = paces[0]
 
     told_desk: list[Desk] = []
-    told = Played(
+    run = Played(
         script,
         tape=dict.fromkeys(names, level),
         document=venue(fills="signal_close"),
         built=paced,
         desks=told_desk,
     )
-    assert told.held == {}
-    assert told.closes() == [("FILLED", D(1))] * 50
+    assert run.held == {}
+    assert run.closes() == [("FILLED", D(1))] * 50
     assert paces[0].delayed > 40
-    (flat,) = [text for _, kind, text in told.news if kind == "flat"]
+    (flat,) = [text for _, kind, text in run.news if kind == "flat"]
     assert 8 < float(flat.split()[2]) < 20
