@@ -242,9 +242,8 @@ class RiskDesk:
         """Show guards a request that leaves, after the journal has written it."""
         if facts.operation != "submit":
             return
-        price = self._account.price(facts.instrument)
-        if price is not None:
-            self._arrival_prices.requested(facts.client_order_id, price)
+        if facts.reference_price is not None:
+            self._arrival_prices.requested(facts.client_order_id, facts.reference_price)
         made, self._requested = self._requested, None
         if made is None or made[0] is not facts:
             made = facts, self._order_requested(facts)

@@ -139,8 +139,11 @@ class OrderGate:
         for order in orders:
             quantity = order.quantity.as_decimal()
             price = order.price if order.has_price else None
-            refusal, is_exit = self._check(order, quantity, price)
-            facts, refusal = self._request(order, "submit", quantity, price, is_exit, refusal)
+            arrival = self._account.price(order.instrument_id.value)
+            refusal, is_exit = self._check(order, quantity, price, arrival)
+            facts, refusal = self._request(
+                order, "submit", quantity, price, is_exit, refusal, arrival
+            )
             requests += facts
             refusals.append(refusal)
             # Counts from here on, so that the orders of a list are held to the limits together.
@@ -173,7 +176,8 @@ class OrderGate:
         if not order.is_closed:
             # None of an order from before the start: from its change on it is under way here.
             before = self._pending.drop(order)
-            refusal, is_exit = self._check(order, left, price)
+            market = self._account.price(order.instrument_id.value)
+            refusal, is_exit = self._check(order, left, price, market)
             self._pending.put(order, signed(order.side, left))
         requests, refusal = self._request(order, "modify", left, price, is_exit, refusal)
         refusal = self._first_refusal(requests, [refusal])
@@ -219,6 +223,7 @@ class OrderGate:
         price: Price | None,
         is_exit: bool,
         refusal: Refusal | None,
+        arrival: Decimal | None = None,
     ) -> tuple[list[OrderFacts], Refusal | None]:
         """Return the request as observers see it, and why it is refused, also by a hold.
 
@@ -226,7 +231,7 @@ class OrderGate:
         """
         if not (self.observers or self._holds or self.sender):
             return [], refusal
-        facts = order_facts(order, operation, quantity, price, is_exit, self._now())
+        facts = order_facts(order, operation, quantity, price, is_exit, self._now(), arrival)
         return [facts], refusal or self.held(facts)
 
     def _first_refusal(
@@ -273,7 +278,7 @@ class OrderGate:
     # Judgement ---------------------------------------------------------------------------------
 
     def _check(
-        self, order: Order, quantity: Decimal, price: Price | None
+        self, order: Order, quantity: Decimal, price: Price | None, market: Decimal | None
     ) -> tuple[Refusal | None, bool]:
         """Return why the order is refused, if it is, and whether it is an exit."""
         name = order.instrument_id.value
@@ -302,7 +307,7 @@ class OrderGate:
             shrunk=self._board.strictest(("desk",)),
         )
         standing = self._board.strictest(_scopes(name, order.strategy_id.get_tag()))
-        instrument = replace(facts, price=self._account.price(name))
+        instrument = replace(facts, price=market)
         return judge(intent, instrument, account, standing), reduces(intent, account)
 
     def _instrument_facts(self, instrument_id: InstrumentId) -> InstrumentFacts | None:
