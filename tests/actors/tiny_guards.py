@@ -194,5 +194,6 @@ class Table:
             "side": "SELL" if quantity.startswith("-") else "BUY",
             "quantity": abs(Decimal(quantity)),
             "ts": self.clock.timestamp_ns(),
+            "reference_price": self.account.price(more.get("instrument", A)),
         }
         return OrderFacts(**(known | more))
