@@ -96,7 +96,7 @@ class SequenceGap(Counted):
 
 
 class LostFill(Counted):
-    """No order or execution push ever tells of a fill; ``times`` counts orders."""
+    """No order or execution push reports a fill; ``times`` counts orders."""
 
     model: Literal["lost_fill"] = "lost_fill"
 

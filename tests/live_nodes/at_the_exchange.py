@@ -37,7 +37,7 @@ class Scene:
     @property
     def asked(self) -> list[str]:
         """What the exchange was asked, in order."""
-        return [f"{method} {path}" for method, path, _ in self.exchange.faults.asked]
+        return [f"{method} {path}" for method, path, _ in self.exchange.faults.requests]
 
     def intend(self, name: str, side: str = "BUY", quantity: str = "0.010", **facts: Any) -> None:
         """Write an intent down without sending anything."""

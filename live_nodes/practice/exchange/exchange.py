@@ -1,9 +1,8 @@
 """The practice exchange without network, clock or chance: requests and market data in, events out.
 
 Every call takes ``now_ms`` (UTC milliseconds, never going back); ids are counted, so the same calls
-give the same events. Calls raise :class:`~live_nodes.practice.exchange.model.Refusal` with
-Bybit's code and
-change nothing then. Nothing here blocks or awaits: one thread, one call at a time.
+give the same events. Calls raise :class:`~live_nodes.practice.exchange.model.BybitRefusal` with
+Bybit's code and change nothing then. Nothing here blocks or awaits: one thread, one call at a time.
 """
 
 from __future__ import annotations
@@ -11,12 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from live_nodes.practice.exchange import matching, memory, orders
-from live_nodes.practice.exchange import matching as triggers
-from live_nodes.practice.exchange import orders as amending
-from live_nodes.practice.exchange import orders as cancelling
-from live_nodes.practice.exchange import positions as position_requests
-from live_nodes.practice.exchange import positions as settlement
+from live_nodes.practice.exchange import matching, memory, orders, positions
 from live_nodes.practice.exchange.accounts import closed_by_order
 from live_nodes.practice.exchange.book import MarketState
 from live_nodes.practice.exchange.margins import margins_of, position_of, wallet_of
@@ -64,7 +58,7 @@ class Exchange:
         """Take an order; it may have filled or died before this returns (see :meth:`drain`).
 
         The returned order is its state after the first matching; the acknowledgement needs only
-        its ids. Raises Refusal: 110007/170131 not enough balance, 110017 reduce-only rule,
+        its ids. Raises BybitRefusal: 110007/170131 not enough balance, 110017 reduce-only rule,
         110072/170141 link id used before, 110003/170193/170194 price out of range,
         110066/110074/170151/170157/30228 not trading, 10001/170121 unknown symbol, 110094/170140
         value too small, 110009/110020 too many orders, and 10001 or 1701xx for a wrong step.
@@ -76,41 +70,42 @@ class Exchange:
     def amend(self, account: str, request: AmendRequest, now_ms: int) -> OrderRow:
         """Change an open order; a new price or a larger quantity lose its place in the queue.
 
-        Raises Refusal: 110001/170213 not there or final, 110064 to no more than has filled, 10001
-        nothing to change or a wrong step, and what :meth:`create` raises for price and balance.
+        Raises BybitRefusal: 110001/170213 not there or final, 110064 to no more than has filled,
+        10001 nothing to change or a wrong step, and what :meth:`create` raises for price and
+        balance.
         """
-        order = amending.amend(self._state, account, request, now_ms)
+        order = orders.amend(self._state, account, request, now_ms)
         self._settle(now_ms)
         return order
 
     def cancel(self, account: str, request: CancelRequest, now_ms: int) -> OrderRow:
-        """Take an open order back. Raises Refusal 110001 (linear) or 170213 (spot)."""
-        order = cancelling.cancel(self._state, account, request, now_ms)
+        """Cancel an open order. Raises BybitRefusal 110001 (linear) or 170213 (spot)."""
+        order = orders.cancel(self._state, account, request, now_ms)
         self._settle(now_ms)
         return order
 
     def cancel_all(self, account: str, request: CancelAllRequest, now_ms: int) -> list[OrderRow]:
-        """Take back every open order that the filter names; none is not an error."""
-        cancelled = cancelling.cancel_all(self._state, account, request, now_ms)
+        """Cancel every open order that the filter names; none is not an error."""
+        cancelled = orders.cancel_all(self._state, account, request, now_ms)
         self._settle(now_ms)
         return cancelled
 
     def set_leverage(self, account: str, symbol: str, leverage: Decimal, now_ms: int) -> None:
-        """Set the leverage of a linear symbol. Raises Refusal 110043 (as it is), 110013, 110012."""
-        position_requests.set_leverage(self._state, account, symbol, leverage)
+        """Set the leverage of a linear symbol. BybitRefusal 110043 (as it is), 110013, 110012."""
+        positions.set_leverage(self._state, account, symbol, leverage)
         self._settle(now_ms)
 
     def switch_mode(self, account: str, symbol: str, coin: str, mode: int, now_ms: int) -> None:
-        """One-way mode (0) only: Refusal 110025, it is so already; hedge mode (3): 110029."""
-        position_requests.switch_mode(self._state, account, symbol, mode)
+        """One-way mode (0) only. BybitRefusal 110025 (it is so already); hedge mode (3): 110029."""
+        positions.switch_mode(self._state, account, symbol, mode)
 
     def set_margin_mode(self, account: str, mode: str, now_ms: int) -> None:
-        """REGULAR_MARGIN only; others: Refusal 3400045."""
-        position_requests.set_margin_mode(self._state, account, mode)
+        """REGULAR_MARGIN only; others: BybitRefusal 3400045."""
+        positions.set_margin_mode(self._state, account, mode)
 
     def trading_stop(self, account: str, request: TradingStopRequest, now_ms: int) -> None:
-        """Set or take away the position's TP/SL. Raises Refusal 10001, 34040 (as it is)."""
-        position_requests.trading_stop(self._state, account, request, now_ms)
+        """Set or take away the position's TP/SL. BybitRefusal 10001, 34040 (as it is)."""
+        positions.trading_stop(self._state, account, request, now_ms)
         self._settle(now_ms)
 
     # --- the market -------------------------------------------------------------------------
@@ -124,7 +119,7 @@ class Exchange:
         market = state.markets.setdefault(symbol.key, MarketState(symbol))
         market.symbol = symbol
         if symbol.status == "Closed":
-            settlement.deliver(state, market, now_ms)
+            positions.deliver(state, market, now_ms)
             self._settle(now_ms)
 
     def quote(self, key: Key, bids: Sequence[Level], asks: Sequence[Level], now_ms: int) -> None:
@@ -164,17 +159,17 @@ class Exchange:
         if market.holders:
             # Before the stops, which a price that jumped past them does not save; and after them,
             # for they may have opened more.
-            settlement.liquidate_due(state, market, now_ms)
-            triggers.fire_due(state, now_ms)
-            settlement.liquidate_due(state, market, now_ms)
+            positions.liquidate_due(state, market, now_ms)
+            matching.fire_due(state, now_ms)
+            positions.liquidate_due(state, market, now_ms)
         self._settle(now_ms)
 
     def settle_funding(self, key: Key, rate: Decimal, now_ms: int) -> None:
         """Pay or receive funding on every position at the mark price; once a boundary."""
         state = self._state
         market = state.market(key)
-        settlement.settle_funding(state, market, rate, now_ms)
-        settlement.liquidate_due(state, market, now_ms)
+        positions.settle_funding(state, market, rate, now_ms)
+        positions.liquidate_due(state, market, now_ms)
         self._settle(now_ms)
 
     def halt(self, key: Key, halted: bool, now_ms: int) -> None:
@@ -197,11 +192,11 @@ class Exchange:
         return [market.symbol for market in self._state.markets.values()]
 
     def symbol(self, key: Key) -> PracticeSymbol:
-        """Return a market. Raises Refusal 10001 when there is none."""
+        """Return a market. Raises BybitRefusal 10001 when there is none."""
         return self._state.market(key).symbol
 
     def market(self, key: Key) -> MarketRow:
-        """Give last, mark and index price, and whether the market is halted."""
+        """Return last, mark and index price, and whether the market is halted."""
         return self._state.market(key).row()
 
     def accounts(self) -> list[str]:
@@ -275,11 +270,11 @@ class Exchange:
         latest = memory.restore(self._state, rows)
         for market in list(self._state.markets.values()):
             if market.symbol.status == "Closed":
-                settlement.deliver(self._state, market, latest)
+                positions.deliver(self._state, market, latest)
         self._settle(latest)
 
     def _settle(self, now_ms: int) -> None:
         """Trigger what moved prices reach, then make events of positions, wallets, markets."""
         if self._state.moved:
-            triggers.fire_due(self._state, now_ms)
+            matching.fire_due(self._state, now_ms)
         self._state.flush(now_ms)

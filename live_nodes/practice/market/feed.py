@@ -70,7 +70,7 @@ class PublicTrade:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What a ticker shows, besides the touch (which is the exchange's visible book's).
+    """What a ticker shows, besides the top of book (which is the exchange's visible book's).
 
     Spot has neither mark nor funding: `mark` equals `last`, `funding_rate` is 0,
     `next_funding_ms` 0. `open_interest` is in the base coin.

@@ -30,7 +30,7 @@ from live_nodes.practice.market.feed import (
 )
 from live_nodes.practice.market.market_controls import MarketControls
 from live_nodes.practice.market.price_paths import PathPrices, PriceMove, seed_of
-from live_nodes.practice.market.synthetic_book import SyntheticBook, quantity, touch
+from live_nodes.practice.market.synthetic_book import SyntheticBook, quantity, top_of_book
 
 MINUTE_MS = 60_000
 LEAST_TRADE_MS = 100
@@ -156,7 +156,7 @@ class PathMarket:
         if price is None or symbol.status != "Trading":
             return [], []
         # Between two times at which a trade may come, nobody takes the other side.
-        bid, ask = touch(price, self._side(key, at // self._trade_ms * self._trade_ms))
+        bid, ask = top_of_book(price, self._side(key, at // self._trade_ms * self._trade_ms))
         book = self._books.get(key)
         if book is None:
             own = seed_of(self.seed, "book", *key)

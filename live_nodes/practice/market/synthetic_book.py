@@ -1,4 +1,4 @@
-"""The house's book around a price: a pure function of seed, symbol, price and time.
+"""The synthetic book around a price: a pure function of seed, symbol, price and time.
 
 Prices stand on a grid that rarely changes and a level's size lasts for a while, so that from one
 update to the next few levels change, as on a real exchange.
@@ -21,7 +21,7 @@ GRID = 0.00005
 _NOTHING: Level = (Decimal(0), Decimal(0))
 
 
-def touch(price: int, side: Side) -> tuple[int, int]:
+def top_of_book(price: int, side: Side) -> tuple[int, int]:
     """Return bid and ask in ticks; the last trade was at the one that its taker took."""
     spread = max(1, round(price * SPREAD))
     return (price - spread, price) if side == "Buy" else (price, price + spread)
@@ -37,7 +37,7 @@ class SyntheticBook:
         self._depth = depth
         self._bids = _Side(symbol, lasting_ms, seed ^ 0xB1D)
         self._asks = _Side(symbol, lasting_ms, seed ^ 0xA5C)
-        self._touch: tuple[int, int] | None = None
+        self._top: tuple[int, int] | None = None
         self._below: list[int] = []
         self._above: list[int] = []
 
@@ -49,8 +49,8 @@ class SyntheticBook:
         `bid` and `ask` are the best prices in ticks, `worth` the usual worth of a level in quote
         coin.
         """
-        if self._touch != (bid, ask):
-            self._touch = (bid, ask)
+        if self._top != (bid, ask):
+            self._top = (bid, ask)
             grid = _nice(bid * GRID)
             count = range(self._depth - 1)
             bids, asks = (bid - 1) // grid * grid, (ask // grid + 1) * grid

@@ -171,7 +171,7 @@ class Keyring:
 
         Raises
         ------
-        Refusal
+        BybitRefusal
             10001, 10003 or 10004 as for a request; 10001 too when it has expired.
         """
         if not isinstance(args, list) or len(args) != 3:

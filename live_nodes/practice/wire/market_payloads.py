@@ -150,9 +150,9 @@ def public_trade(trade: Printed) -> Json:
 
 
 def ticker(key: Key, prices: Prices, bids: Sequence[Level], asks: Sequence[Level]) -> Json:
-    """Write an element of ``GET /v5/market/tickers``; the touch is that of the visible book."""
-    bid_price, bid_size = _touch(bids)
-    ask_price, ask_size = _touch(asks)
+    """Write an element of ``GET /v5/market/tickers``; the top of book is the visible one."""
+    bid_price, bid_size = _best(bids)
+    ask_price, ask_size = _best(asks)
     day = prices.previous_24h
     shared = {
         "symbol": key[1],
@@ -208,7 +208,7 @@ def ticker_push(key: Key, prices: Prices, bids: Sequence[Level], asks: Sequence[
     )
 
 
-def _touch(side: Sequence[Level]) -> tuple[str, str]:
+def _best(side: Sequence[Level]) -> tuple[str, str]:
     return (f"{side[0][0]:f}", f"{side[0][1]:f}") if side else ("", "")
 
 

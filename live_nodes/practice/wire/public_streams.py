@@ -45,7 +45,7 @@ class PublicStreams:
 
         Raises
         ------
-        Refusal
+        BybitRefusal
             10001 for a topic or a symbol that does not exist; its message is Bybit's `ret_msg`.
         """
         key = self._key(category, name)

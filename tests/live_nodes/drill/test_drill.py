@@ -51,7 +51,7 @@ def test_a_flatten_is_carried_out_by_the_desk_where_the_strategy_does_not(tmp_pa
     assert row.verdict_s == pytest.approx(0.1, abs=0.01)
 
 
-def test_each_tier_must_speak_before_the_last_closes_everything(tmp_path: Path) -> None:
+def test_each_tier_must_shrink_before_the_last_closes_everything(tmp_path: Path) -> None:
     tiers = {"tiers": [{"at": 0.03, "size": 0.5}, {"at": 0.06, "size": "flatten"}]}
     row = backtest(
         node(
@@ -139,13 +139,13 @@ def test_the_command_prints_rows_as_json_and_succeeds(tmp_path: Path) -> None:
     arguments = ["risk", "drill", file, "--world", "backtest", "--guard", "daily", "--json"]
     result = CliRunner().invoke(build_app(), arguments)
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert told["passed"]
-    [row] = told["rows"]
+    reply = json.loads(result.stdout)
+    assert reply["passed"]
+    [row] = reply["rows"]
     assert (row["guard"], row["world"], row["seen"]) == ("daily", "backtest", "flatten")
 
 
-def test_the_command_says_what_failed_and_fails(tmp_path: Path) -> None:
+def test_the_command_shows_the_failure_and_fails(tmp_path: Path) -> None:
     blind = daily("tests.live_nodes.drill.broken:Blind")
     file = str(node_file(tmp_path, {"daily": blind}))
     arguments = ["risk", "drill", file, "--world", "backtest", "--guard", "daily"]

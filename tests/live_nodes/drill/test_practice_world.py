@@ -69,9 +69,9 @@ def test_every_guard_of_the_guarded_node_passes_in_both_worlds(tmp_path: Path) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signalled", [signal.SIGINT, signal.SIGTERM])
 def test_a_drill_that_is_broken_off_leaves_no_process_behind(
-    tmp_path: Path, told: signal.Signals
+    tmp_path: Path, signalled: signal.Signals
 ) -> None:
     file, folder = node_file(tmp_path, {"daily": daily()}), tmp_path / "drill"
     command = [sys.executable, "-m", "perpdesk", "risk", "drill", str(file), "--keep", str(folder)]
@@ -88,7 +88,7 @@ def test_a_drill_that_is_broken_off_leaves_no_process_behind(
         eventually((folder / "daily" / "node.log").exists)
         assert len(processes_of(folder)) >= 1
         time.sleep(2)
-        os.kill(process.pid, told)
+        os.kill(process.pid, signalled)
         said, _ = process.communicate(timeout=DEADLINE)
     finally:
         process.kill()

@@ -48,7 +48,7 @@ def in_thread[T](open_: Callable[[], AbstractAsyncContextManager[T]]) -> Iterato
     def run() -> None:
         try:
             asyncio.run(body())
-        except BaseException as failure:  # noqa: BLE001 - told by the main thread
+        except BaseException as failure:  # noqa: BLE001 - raised by the main thread
             failures.append(failure)
             ready.set()
 

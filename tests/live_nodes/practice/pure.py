@@ -121,7 +121,7 @@ class Desk:
         return self.exchange.cancel(order.account, request, self.tick())
 
     def now_of(self, order: OrderRow) -> OrderRow:
-        """Give an order as it stands now."""
+        """Return an order as it stands now."""
         found = self.exchange.find_order(order.account, order.order_id)
         assert found is not None
         return found
@@ -151,7 +151,7 @@ class Desk:
 
 
 def refused(call: Any, *args: Any, **more: Any) -> BybitRefusal:
-    """Give the refusal that a call ends in."""
+    """Return the refusal that a call ends in."""
     try:
         call(*args, **more)
     except BybitRefusal as refusal:

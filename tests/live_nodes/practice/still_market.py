@@ -15,12 +15,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import ClientSession, ClientWebSocketResponse
+from pydantic import TypeAdapter
 
-from config.documents.scenario import Channel
+from config.documents.scenario import Channel, Fault
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, BybitRefusal, Key, Level, PracticeSymbol
 from live_nodes.practice.exchange.records import Row
 from live_nodes.practice.faults.fault_hooks import FaultHooks, HttpFault, LinkState, OpFault
+from live_nodes.practice.faults.faults import Faults
 from live_nodes.practice.market.feed import (
     INTERVAL_MS,
     Candle,
@@ -40,6 +42,14 @@ ETH: Key = ("linear", "ETHUSDT")
 SPOT: Key = ("spot", "BTCUSDT")
 KEYS = {name: (f"practice-{name}", f"practice-secret-{name}") for name in ("anna", "bert")}
 LAUNCHED = 1_584_230_400_000
+READ: TypeAdapter[dict[str, Fault]] = TypeAdapter(dict[str, Fault])
+MARKET: dict[str, Any] = {
+    "category": "linear",
+    "symbol": "BTCUSDT",
+    "side": "Buy",
+    "orderType": "Market",
+}
+LIMIT = MARKET | {"orderType": "Limit", "qty": "0.010", "price": "49000", "timeInForce": "GTC"}
 
 
 def listing(category: Any, base: str, tick: str, lot: str) -> PracticeSymbol:
@@ -213,11 +223,11 @@ class Scripted:
         self.links: dict[Channel, LinkState] = {}
         self.dropped: set[str] = set()
         self.skew_ms = 0
-        self.asked: list[tuple[str, str, str | None]] = []
+        self.requests: list[tuple[str, str, str | None]] = []
         self._killed: list[Callable[[Channel], None]] = []
 
     def on_http(self, method: str, path: str, account: str | None) -> HttpFault | None:
-        self.asked.append((method, path, account))
+        self.requests.append((method, path, account))
         fault, self.http = self.http, None
         return fault
 
@@ -317,18 +327,29 @@ async def practice(
             await server.stop()
 
 
-def on_exchange(test: Callable[[Practice], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    """Run a test against a fresh exchange."""
+type Scene = Callable[[Practice], Coroutine[Any, Any, None]]
 
-    async def body() -> None:
-        async with asyncio.timeout(DEADLINE), practice() as running:
-            await test(running)
 
-    def run() -> None:
-        asyncio.run(body())
+def with_faults(**faults: Any) -> Callable[[Scene], Callable[[], None]]:
+    """Run a test against a fresh exchange with a scenario's faults; without any, by hand."""
 
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
+    def decorate(test: Scene) -> Callable[[], None]:
+        async def body() -> None:
+            found = Faults(READ.validate_python(faults)) if faults else None
+            async with asyncio.timeout(DEADLINE), practice(faults=found) as running:
+                await test(running)
+
+        def run() -> None:
+            asyncio.run(body())
+
+        run.__name__, run.__doc__ = test.__name__, test.__doc__
+        return run
+
+    return decorate
+
+
+on_exchange = with_faults()
+"""Run a test against a fresh exchange whose faults it sets by hand."""
 
 
 class Client:

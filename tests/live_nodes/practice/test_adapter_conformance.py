@@ -63,11 +63,11 @@ class PublicFactory(BybitLiveDataClientFactory):
 
 
 class Listening(Strategy):
-    """Hears everything, and does what the test tells it."""
+    """Subscribes to everything, and acts for the test."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.heard: Counter[str] = Counter()
+        self.received: Counter[str] = Counter()
         self.events: list[Any] = []
 
     def on_start(self) -> None:
@@ -81,22 +81,22 @@ class Listening(Strategy):
         self.request_bars(BARS, start=self.clock.utc_now() - timedelta(minutes=30))
 
     def on_order_book_deltas(self, deltas: Any) -> None:
-        self.heard[f"book {deltas.instrument_id.symbol}"] += 1
+        self.received[f"book {deltas.instrument_id.symbol}"] += 1
 
     def on_trade_tick(self, tick: Any) -> None:
-        self.heard[f"trade {tick.instrument_id.symbol}"] += 1
+        self.received[f"trade {tick.instrument_id.symbol}"] += 1
 
     def on_mark_price(self, update: Any) -> None:
-        self.heard["mark"] += 1
+        self.received["mark"] += 1
 
     def on_index_price(self, update: Any) -> None:
-        self.heard["index"] += 1
+        self.received["index"] += 1
 
     def on_funding_rate(self, update: Any) -> None:
-        self.heard["funding"] += 1
+        self.received["funding"] += 1
 
     def on_historical_data(self, data: Any) -> None:
-        self.heard["history"] += 1
+        self.received["history"] += 1
 
     def on_order_event(self, event: Any) -> None:
         self.events.append(event)
@@ -187,12 +187,12 @@ async def _until(wanted: Callable[[], object], what: str, seconds: float = DEADL
 async def _listens(exchange: Background, strategy: Listening) -> None:
     await _until(lambda: strategy.is_running, "the strategy's start")
     names = ("book BTCUSDT-LINEAR", "book BTCUSDT-SPOT", "mark", "index", "funding")
-    await _until(lambda: all(strategy.heard[name] for name in names), "data")
-    await _until(lambda: strategy.heard["history"], "past bars")
+    await _until(lambda: all(strategy.received[name] for name in names), "data")
+    await _until(lambda: strategy.received["history"], "past bars")
     for key, touch in ((BTC, "50000.1"), (SPOT, "50000.1")):
         exchange.call(lambda p, k=key, t=touch: p.market.prints.append((k, "Buy", D(t), D("0.1"))))
     for name in ("trade BTCUSDT-LINEAR", "trade BTCUSDT-SPOT"):
-        await _until(lambda name=name: strategy.heard[name], name)
+        await _until(lambda name=name: strategy.received[name], name)
     exchange.call(lambda p: p.market.set_bid(BTC, 0, "7.000"))
     book = strategy.cache.order_book(LINEAR_ID)
     await _until(lambda: str(book.best_bid_size()) == "7.000", "a book change")
@@ -247,7 +247,7 @@ async def _trades(exchange: Background, strategy: Listening) -> None:
     await _until(lambda: strategy.status(spot) == "CANCELED", "the spot cancel")
 
 
-def test_the_adapter_connects_hears_and_trades() -> None:
+def test_the_adapter_connects_receives_data_and_trades() -> None:
     get_cached_bybit_http_client.cache_clear()
     get_cached_bybit_instrument_provider.cache_clear()
     loop = asyncio.new_event_loop()

@@ -71,8 +71,8 @@ def at_exchange(
 
 def test_a_price_moves_and_stays_moved_over_a_restart(tmp_path: Path) -> None:
     async def move(practice: Practice) -> None:
-        told = await practice.admin("POST", "/move", {"symbol": "BTCUSDT", "price": "25000"})
-        assert told == {"last": "25000.0"}
+        reply = await practice.admin("POST", "/move", {"symbol": "BTCUSDT", "price": "25000"})
+        assert reply == {"last": "25000.0"}
         found = await practice.get("/v5/market/tickers?category=linear&symbol=BTCUSDT")
         assert abs(D(found["result"]["list"][0]["lastPrice"]) - 25_000) < 250
 
@@ -107,16 +107,16 @@ def test_part_of_a_resting_order_is_filled_on_request(tmp_path: Path) -> None:
         }
         resting = await practice.admin("POST", "/external_order", order)
         fill = {"account": "main", "order_id": resting["order_id"], "qty": "0.02"}
-        told = await practice.admin("POST", "/fill", fill)
-        assert (told["status"], D(told["filled"])) == ("PartiallyFilled", D("0.02"))
-        told = await practice.admin("POST", "/fill", {**fill, "qty": "9"})
-        assert (told["status"], D(told["filled"])) == ("Filled", D("0.05"))
+        reply = await practice.admin("POST", "/fill", fill)
+        assert (reply["status"], D(reply["filled"])) == ("PartiallyFilled", D("0.02"))
+        reply = await practice.admin("POST", "/fill", {**fill, "qty": "9"})
+        assert (reply["status"], D(reply["filled"])) == ("Filled", D("0.05"))
         account = await practice.account()
         assert [(D(p["size"]), D(p["entry"])) for p in account["positions"]] == [
             (D("0.05"), D(30_000))
         ]
-        told = await practice.admin("POST", "/fill", fill)
-        assert told == {"error": "there is no such resting order"}
+        reply = await practice.admin("POST", "/fill", fill)
+        assert reply == {"error": "there is no such resting order"}
 
     at_exchange(tmp_path, scene)
 
@@ -147,14 +147,14 @@ def test_a_halt_refuses_orders_and_ends(tmp_path: Path) -> None:
         order = {"account": "main", "symbol": "BTCUSDT", "side": "Buy", "qty": "0.01"}
         await practice.admin("POST", "/halt", {"symbol": "BTCUSDT", "seconds": 0.5})
         assert "error" in await practice.admin("POST", "/external_order", order)
-        while "error" in (told := await practice.admin("POST", "/external_order", order)):
+        while "error" in (reply := await practice.admin("POST", "/external_order", order)):
             await asyncio.sleep(0.02)
-        assert told["status"] == "Filled"
+        assert reply["status"] == "Filled"
 
     at_exchange(tmp_path, scene)
 
 
-def test_wrong_requests_are_answered_in_words(tmp_path: Path) -> None:
+def test_wrong_requests_get_an_error_text(tmp_path: Path) -> None:
     async def scene(practice: Practice) -> None:
         for path, body, words in (
             ("/faults", {"a": {"model": "dorp"}}, "does not match any of the expected tags"),
@@ -164,8 +164,8 @@ def test_wrong_requests_are_answered_in_words(tmp_path: Path) -> None:
             ("/fill", {"account": "nobody"}, "there is no account nobody; there are main, other"),
             ("/halt", {"symbol": "BTCUSDT"}, "seconds: Field required"),
         ):
-            told = await practice.admin("POST", path, body)
-            assert words in told["error"], told
+            reply = await practice.admin("POST", path, body)
+            assert words in reply["error"], reply
         assert "there is no fault x" in (await practice.admin("DELETE", "/faults/x"))["error"]
 
     at_exchange(tmp_path, scene)

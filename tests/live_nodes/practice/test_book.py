@@ -155,7 +155,7 @@ def test_fills_follow_price_then_time_and_nothing_is_made_or_lost(
         book.rest(resting(n, "Buy", str(price), str(size)))
     total = sum(house.values()) + sum(size for _, size in orders)
     pieces = sweep(book, "Sell", None, str(qty))
-    # No more and no less than there was, or was asked for.
+    # No more and no less than there was, or was wanted.
     assert sum(D(q) for _, q, _ in pieces) == min(qty, total)
     # Never a worse price before a better one.
     prices = [D(p) for p, _, _ in pieces]

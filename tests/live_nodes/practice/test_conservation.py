@@ -208,7 +208,7 @@ def check(exchange: Exchange) -> None:
             traded = [f for f in linear if f.symbol == key[1] and f.exec_type != "Funding"]
             position = exchange.position(name, key[1])
             assert sum(f.qty if f.side == "Buy" else -f.qty for f in traded) == position.signed
-            # Cash flow of the fills and the position's cost tell the same gain.
+            # Cash flow of the fills and the position's cost give the same gain.
             cash = sum(-f.value if f.side == "Buy" else f.value for f in traded)
             cost = position.cost if position.signed > 0 else -position.cost
             assert sum(f.pnl for f in traded) == cash + cost
@@ -252,7 +252,7 @@ def test_what_was_kept_comes_back_and_goes_on_the_same(
     again.restore(row_from_text(row.table, row_text(row)) for row in reversed(exchange.rows()))
     assert _sorted(again.rows()) == _sorted(exchange.rows())
     assert again.drain() == []
-    # The house's book is the market's to tell again.
+    # The house's book comes from the market again.
     now = T0 + len(before) + 1
     for key in KEYS:
         for side in (exchange, again):
@@ -272,7 +272,7 @@ def test_the_events_rows_are_what_must_be_kept(moves: list[dict[str, Any]]) -> N
                 kept[event.row.table, event.row.row_key] = event.row
     again = Exchange(SYMBOLS, ACCOUNTS)
     again.restore(kept.values())
-    for key in KEYS:  # Prices are not among them: they are the market's to tell again.
+    for key in KEYS:  # Prices are not among them: they come from the market again.
         row = exchange.market(key)
         assert (again.market(key).house, again.market(key).halted) == (row.house, row.halted)
     for name in exchange.accounts():

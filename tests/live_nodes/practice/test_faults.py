@@ -58,8 +58,8 @@ def test_without_faults_everything_is_as_it_was(clock: Clock) -> None:
 
 def test_a_message_is_dropped_after_so_many_and_so_often(clock: Clock) -> None:
     lossy = faults(clock, lost={"model": "drop", "topic": "order", "after": 1, "times": 2})
-    told = [sent(lossy, "order", n) for n in range(5)]
-    assert told == [[(0.0, 0)], [], [], [(0.0, 3)], [(0.0, 4)]]
+    reply = [sent(lossy, "order", n) for n in range(5)]
+    assert reply == [[(0.0, 0)], [], [], [(0.0, 3)], [(0.0, 4)]]
     assert lossy.report()["lost"]["hits"] == 2
     assert sent(lossy, "execution", 9) == [(0.0, 9)]
 
@@ -89,7 +89,7 @@ def test_a_sequence_gap_takes_a_delta_and_never_a_snapshot(clock: Clock) -> None
     assert gap.on_push("public", topic, delta) == [(0.0, delta)]
 
 
-def test_a_lost_fill_is_told_on_no_topic_while_other_orders_are(clock: Clock) -> None:
+def test_a_lost_fill_is_on_no_topic_while_other_orders_are(clock: Clock) -> None:
     lossy = faults(clock, a={"model": "lost_fill"})
 
     def order(name: str, filled: str) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def test_an_order_can_lose_its_answer_or_itself_by_rest_and_by_link(clock: Clock
     )
 
 
-def test_a_killed_link_is_told_at_once_and_stays_down_for_its_time(clock: Clock) -> None:
+def test_a_killed_link_is_cut_at_once_and_stays_down_for_its_time(clock: Clock) -> None:
     cut: list[str] = []
     down = faults(clock, a={"model": "kill", "channel": "trade", "at": 2, "seconds": 8})
     down.when_killed(cut.append)

@@ -5,50 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import aiohttp
 import pytest
-from pydantic import TypeAdapter
 
-from config.documents.scenario import Fault
-from live_nodes.practice.faults.faults import Faults
-from tests.live_nodes.practice.still_market import BTC, Practice, link, practice
+from tests.live_nodes.practice.still_market import (
+    BTC,
+    LIMIT,
+    MARKET,
+    Practice,
+    link,
+    with_faults,
+)
 from tests.waiting import DEADLINE
 
-READ: TypeAdapter[dict[str, Fault]] = TypeAdapter(dict[str, Fault])
-LIMIT: dict[str, Any] = {
-    "category": "linear",
-    "symbol": "BTCUSDT",
-    "side": "Buy",
-    "orderType": "Limit",
-    "qty": "0.010",
-    "price": "49000",
-}
-MARKET = {name: value for name, value in LIMIT.items() if name != "price"} | {"orderType": "Market"}
+FILLS = MARKET | {"qty": "0.010"}
 OPEN = {"category": "linear", "settleCoin": "USDT"}
 BOOK = "orderbook.50.BTCUSDT"
-
-
-def with_faults(
-    **faults: Any,
-) -> Callable[[Callable[[Practice], Coroutine[Any, Any, None]]], Callable[[], None]]:
-    """Run a test against an exchange that these faults befall."""
-
-    def decorate(test: Callable[[Practice], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-        async def body() -> None:
-            found = Faults(READ.validate_python(faults))
-            async with asyncio.timeout(DEADLINE), practice(faults=found) as running:
-                await test(running)
-
-        def run() -> None:
-            asyncio.run(body())
-
-        run.__name__, run.__doc__ = test.__name__, test.__doc__
-        return run
-
-    return decorate
 
 
 def _operation(request_id: str, **body: Any) -> str:
@@ -66,9 +40,9 @@ async def test_a_lost_ack_leaves_the_order(p: Practice) -> None:
     async with link(p, "trade", "anna") as client:
         await client.socket.send_str(_operation("1", orderLinkId="ghost", **LIMIT))
         assert await client.quiet() == []
-        await client.socket.send_str(_operation("2", orderLinkId="told", **LIMIT))
+        await client.socket.send_str(_operation("2", orderLinkId="second", **LIMIT))
         assert (await client.next())["reqId"] == "2"
-    assert await _links(p) == ["told", "ghost"]
+    assert await _links(p) == ["second", "ghost"]
 
 
 @with_faults(
@@ -99,16 +73,16 @@ async def test_a_lost_fill_shows_in_position_and_money_only(p: Practice) -> None
     async with link(p, "private", "anna") as client:
         topics = ["order", "execution", "position", "wallet"]
         await client.ask({"op": "subscribe", "args": topics})
-        assert (await p.post("/v5/order/create", **MARKET))["retCode"] == 0
-        told = await client.quiet(0.2)
-        assert {m["topic"] for m in told if m["topic"] != "order"} == {"position", "wallet"}
+        assert (await p.post("/v5/order/create", **FILLS))["retCode"] == 0
+        reply = await client.quiet(0.2)
+        assert {m["topic"] for m in reply if m["topic"] != "order"} == {"position", "wallet"}
         assert all(
             row["cumExecQty"] in ("0", "0.000")
-            for m in told
+            for m in reply
             if m["topic"] == "order"
             for row in m["data"]
         )
-        await p.post("/v5/order/create", **MARKET)
+        await p.post("/v5/order/create", **FILLS)
         assert {m["topic"] for m in await client.quiet(0.2)} == set(topics)
 
 
@@ -122,10 +96,10 @@ async def test_pushes_come_twice_or_late(p: Practice) -> None:
         await p.post("/v5/order/create", **LIMIT)
         first = await client.next()
         assert first == await client.next()
-        await p.post("/v5/order/create", **MARKET)
-        told = [(await client.next())["topic"]]
-        while told[-1] != "execution":
-            told.append((await client.next())["topic"])
+        await p.post("/v5/order/create", **FILLS)
+        reply = [(await client.next())["topic"]]
+        while reply[-1] != "execution":
+            reply.append((await client.next())["topic"])
         assert "execution" not in [m["topic"] for m in await client.quiet(0.2)]
 
 
@@ -133,11 +107,11 @@ async def test_pushes_come_twice_or_late(p: Practice) -> None:
 async def test_a_gap_in_a_book_shows_in_u_alone(p: Practice) -> None:
     async with link(p, "public/linear") as client:
         await client.ask({"op": "subscribe", "args": [BOOK]})
-        heard = [(await client.next())["data"]["u"]]
+        reply = [(await client.next())["data"]["u"]]
         for number in range(3):
             p.market.set_bid(BTC, number, "9.000")
-            heard += [m["data"]["u"] for m in await client.quiet(0.05)]
-    assert heard == [1, 2, 4]
+            reply += [m["data"]["u"] for m in await client.quiet(0.05)]
+    assert reply == [1, 2, 4]
 
 
 @with_faults(a={"model": "reorder", "topic": BOOK, "times": 1})
@@ -199,8 +173,8 @@ async def test_rest_fails_as_often_as_it_should(p: Practice) -> None:
 
 @with_faults(a={"model": "clock_skew", "by": 30, "seconds": 600})
 async def test_a_clock_that_is_ahead_refuses_good_signatures_while_it_lasts(p: Practice) -> None:
-    told = await p.get("/v5/market/time")
-    assert int(told["result"]["timeSecond"]) - time.time() > 25
+    reply = await p.get("/v5/market/time")
+    assert int(reply["result"]["timeSecond"]) - time.time() > 25
     assert (await p.get("/v5/account/info", "anna"))["retCode"] == 10002
     p.faults.clear()  # type: ignore[attr-defined]
     assert (await p.get("/v5/account/info", "anna"))["retCode"] == 0

@@ -181,19 +181,19 @@ def test_listings_and_delistings_happen_at_their_moved_times(demo_catalog: Path)
     market = replay(demo_catalog)
     catalog = Catalog(demo_catalog)
     anchor = market.source._anchor  # type: ignore[attr-defined]
-    told = {symbol.key: symbol for symbol in market.symbols(NOW)}
+    reply = {symbol.key: symbol for symbol in market.symbols(NOW)}
     for info in catalog.instruments.values():
         key: Key = ("spot" if info.product == "SPOT" else "linear", info.symbol)
         listed = anchor.to_wall(info.listed_ns // 10**6)
         gone = info.delisted_ns and anchor.to_wall(info.delisted_ns // 10**6) <= NOW
         if listed > NOW:
-            assert key not in told
+            assert key not in reply
             assert key in {symbol.key for symbol in replay(demo_catalog).symbols(listed)}
         else:
-            assert told[key].status == ("Closed" if gone else "Trading")
+            assert reply[key].status == ("Closed" if gone else "Trading")
             if listed > 0:
-                assert told[key].launch_ms == listed
-    assert any(symbol.status == "Closed" for symbol in told.values())
+                assert reply[key].launch_ms == listed
+    assert any(symbol.status == "Closed" for symbol in reply.values())
 
 
 def test_a_minute_stands_for_an_hour(demo_catalog: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_start_that_is_no_day_of_the_window_is_refused(
         replay(demo_catalog, start=start)
 
 
-def test_a_missing_catalog_says_how_to_make_one(tmp_path: Path) -> None:
+def test_the_error_of_a_missing_catalog_names_the_command_that_makes_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="perpdesk catalog demo"):
         open_catalog(document(tmp_path / "none"))
 
@@ -281,9 +281,9 @@ def test_a_step_quotes_marks_and_prints(demo_catalog: Path) -> None:
         assert BTC in step.quoted
         assert market.step(exchange, now).quoted == ()
         assert exchange.book(BTC, 500) == market.book(BTC, now)
-        told = exchange.market(BTC)
+        reply = exchange.market(BTC)
         prices = market.prices(BTC, now)
-        assert (told.last, told.mark, told.index) == (prices.last, prices.mark, prices.index)
+        assert (reply.last, reply.mark, reply.index) == (prices.last, prices.mark, prices.index)
         prints += [e for e in exchange.drain() if isinstance(e, Printed) and e.key == BTC]
     expected = [t for t in market.trades(BTC, NOW + 10_000, 99) if t.time_ms > NOW]
     assert [(e.price, e.qty, e.side) for e in prints] == [

@@ -292,7 +292,7 @@ def test_a_spot_market_buy_by_value_spends_up_to_it() -> None:
     assert (exact.status, exact.filled) == ("Filled", 1)
 
 
-def test_a_spot_order_that_ends_partly_filled_says_so_in_its_own_word() -> None:
+def test_a_spot_order_that_ends_partly_filled_has_a_status_of_its_own() -> None:
     order = Desk().order("Buy", 12, 101, key=SPOT, time_in_force="IOC")
     assert (order.status, order.filled) == ("PartiallyFilledCanceled", 10)
 
@@ -392,7 +392,7 @@ def test_an_account_may_meet_itself() -> None:
     assert (desk.size(), desk.usdt()) == (0, D("99999.89"))
 
 
-def test_prints_say_what_the_public_may_see() -> None:
+def test_prints_show_side_price_and_quantity_without_accounts() -> None:
     desk = Desk()
     desk.order("Buy", 2, "99.5")
     desk.events()

@@ -92,9 +92,9 @@ def test_leverage_is_set_once_within_the_symbol_s_range_and_the_account_s_means(
         assert got.code == code
     desk.events()
     desk.exchange.set_leverage("anna", "BTCUSDT", D(20), desk.tick())
-    told = desk.events()
-    assert isinstance(told[0], PositionChanged)
-    assert told[0].row.leverage == 20
+    reply = desk.events()
+    assert isinstance(reply[0], PositionChanged)
+    assert reply[0].row.leverage == 20
 
 
 def test_modes_stay_one_way_and_cross() -> None:
@@ -175,7 +175,7 @@ def test_liquidation_takes_every_position_and_leaves_others_alone() -> None:
     assert desk.size("bert") == -9
 
 
-def test_collateral_counts_as_the_account_says() -> None:
+def test_collateral_counts_by_the_account_s_fractions() -> None:
     spec = AccountSpec(
         "anna", (("USDT", D(0)), ("BTC", D(1))), linear_fees=FREE,
         collateral=(("USDT", D(1)), ("BTC", D("0.9"))),

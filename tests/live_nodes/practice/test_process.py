@@ -105,7 +105,9 @@ def test_a_killed_exchange_comes_back_as_it_was_where_it_was(
     assert not stop_exchange(folder)
 
 
-def test_an_exchange_that_can_not_start_says_why(tmp_path: Path, folder: Path) -> None:
+def test_the_error_of_an_exchange_that_can_not_start_has_the_reason(
+    tmp_path: Path, folder: Path
+) -> None:
     market = {"model": "replay", "catalog": str(tmp_path / "nowhere")}
     with pytest.raises(InputError) as raised:
         ensure_exchange(write(tmp_path, market=market), folder)
@@ -147,7 +149,7 @@ def test_the_command_stops_an_exchange_by_its_own_document_or_a_nodes(
     assert running_exchange(folder) is None
 
 
-def test_a_wrong_document_is_told_in_its_own_words_alone(tmp_path: Path) -> None:
+def test_a_wrong_document_prints_its_error_alone(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
     (folder / LOG).write_text("what an earlier start said\n")

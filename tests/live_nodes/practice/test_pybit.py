@@ -14,19 +14,11 @@ from pybit.exceptions import InvalidRequestError
 from pybit.unified_trading import HTTP, WebSocket, WebSocketTrading
 
 from tests.live_nodes.practice.background import Background, background
-from tests.live_nodes.practice.still_market import BTC, KEYS, D
+from tests.live_nodes.practice.still_market import BTC, KEYS, LIMIT, D
 from tests.waiting import eventually
 
 KEY, SECRET = KEYS["anna"]
-ORDER: dict[str, Any] = {
-    "category": "linear",
-    "symbol": "BTCUSDT",
-    "side": "Buy",
-    "orderType": "Limit",
-    "qty": "0.010",
-    "price": "49000",
-    "timeInForce": "PostOnly",
-}
+ORDER = LIMIT | {"timeInForce": "PostOnly"}
 
 
 @pytest.fixture
@@ -88,8 +80,8 @@ def test_pybit_trades_by_rest(client: HTTP) -> None:
         client.cancel_order(category="linear", symbol="BTCUSDT", orderLinkId="p1")
     assert refused.value.status_code == 110001
     batch = [ORDER | {"orderLinkId": f"b{n}"} for n in range(3)]
-    told = client.place_batch_order(category="linear", request=batch)
-    assert [row["code"] for row in told["retExtInfo"]["list"]] == [0, 0, 0]
+    reply = client.place_batch_order(category="linear", request=batch)
+    assert [row["code"] for row in reply["retExtInfo"]["list"]] == [0, 0, 0]
     assert len(client.cancel_all_orders(category="linear", symbol="BTCUSDT")["result"]["list"]) == 3
     client.place_order(**ORDER | {"orderType": "Market", "timeInForce": "IOC", "price": None})
     position = client.get_positions(category="linear", settleCoin="USDT")["result"]["list"][0]
@@ -117,37 +109,37 @@ def test_pybit_is_refused_with_a_wrong_secret(exchange: Background) -> None:
 
 
 def test_pybit_follows_the_public_link(exchange: Background) -> None:
-    heard: dict[str, list[Any]] = {"book": [], "ticker": [], "trade": [], "kline": []}
+    reply: dict[str, list[Any]] = {"book": [], "ticker": [], "trade": [], "kline": []}
     socket = WebSocket(testnet=False, channel_type="linear")
     try:
-        socket.orderbook_stream(50, "BTCUSDT", heard["book"].append)
-        socket.ticker_stream("BTCUSDT", heard["ticker"].append)
-        socket.trade_stream("BTCUSDT", heard["trade"].append)
-        socket.kline_stream(1, "BTCUSDT", heard["kline"].append)
-        eventually(lambda: all(heard[name] for name in ("book", "ticker", "kline")))
+        socket.orderbook_stream(50, "BTCUSDT", reply["book"].append)
+        socket.ticker_stream("BTCUSDT", reply["ticker"].append)
+        socket.trade_stream("BTCUSDT", reply["trade"].append)
+        socket.kline_stream(1, "BTCUSDT", reply["kline"].append)
+        eventually(lambda: all(reply[name] for name in ("book", "ticker", "kline")))
         exchange.call(lambda p: p.market.set_bid(BTC, 0, "7.000"))
         exchange.call(lambda p: p.market.prints.append((BTC, "Sell", D("49999.9"), D("0.1"))))
-        eventually(lambda: bool(heard["trade"]) and len(heard["book"]) > 1)
-        bids = sorted(heard["book"][-1]["data"]["b"], key=lambda row: -D(row[0]))
+        eventually(lambda: bool(reply["trade"]) and len(reply["book"]) > 1)
+        bids = sorted(reply["book"][-1]["data"]["b"], key=lambda row: -D(row[0]))
         assert D(bids[0][1]) in (D("7.000"), D("6.900"))
     finally:
         socket.exit()
 
 
 def test_pybit_trades_over_the_links(exchange: Background) -> None:
-    heard: dict[str, list[Any]] = {}
+    reply: dict[str, list[Any]] = {}
     private = WebSocket(testnet=False, channel_type="private", api_key=KEY, api_secret=SECRET)
     trade = WebSocketTrading(testnet=False, api_key=KEY, api_secret=SECRET)
     acks: list[Any] = []
     try:
         for name in ("order", "execution", "position", "wallet"):
-            heard[name] = []
-            getattr(private, f"{name}_stream")(heard[name].append)
+            reply[name] = []
+            getattr(private, f"{name}_stream")(reply[name].append)
         eventually(lambda: _subscribed(exchange) == 4)
         eventually(lambda: exchange.call(lambda p: p.server.sockets.connected()["trade"]) == 1)
         trade.place_order(acks.append, orderLinkId="w1", **ORDER)
-        eventually(lambda: bool(heard["order"]) and bool(acks))
-        assert heard["order"][0]["data"][0]["orderStatus"] == "New"
+        eventually(lambda: bool(reply["order"]) and bool(acks))
+        assert reply["order"][0]["data"][0]["orderStatus"] == "New"
         trade.amend_order(
             acks.append, category="linear", symbol="BTCUSDT", orderLinkId="w1", qty="0.020"
         )
@@ -156,8 +148,8 @@ def test_pybit_trades_over_the_links(exchange: Background) -> None:
         trade.place_order(
             acks.append, **ORDER | {"orderType": "Market", "timeInForce": "IOC", "price": ""}
         )
-        eventually(lambda: all(heard.values()))
-        assert D(heard["position"][-1]["data"][0]["size"]) == D("0.010")
+        eventually(lambda: all(reply.values()))
+        assert D(reply["position"][-1]["data"][0]["size"]) == D("0.010")
     finally:
         private.exit()
         trade.exit()

@@ -1,4 +1,4 @@
-"""REST, asked over a real connection."""
+"""REST over a real connection."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from tests.live_nodes.practice.still_market import (
     BTC,
     ETH,
     KEYS,
+    LIMIT,
+    MARKET,
     SYMBOLS,
     D,
     Kept,
@@ -35,25 +37,15 @@ from tests.live_nodes.practice.still_market import (
 )
 from tests.waiting import DEADLINE
 
-LIMIT: dict[str, Any] = {
-    "category": "linear",
-    "symbol": "BTCUSDT",
-    "side": "Buy",
-    "orderType": "Limit",
-    "qty": "0.010",
-    "price": "49000",
-    "timeInForce": "GTC",
-}
-MARKET = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Market"}
 MINUTE = 60_000
 
 
 @on_exchange
-async def test_the_time_is_told_in_bybit_s_envelope(p: Practice) -> None:
-    told = await p.get("/v5/market/time")
-    assert set(told) == {"retCode", "retMsg", "result", "retExtInfo", "time"}
-    assert abs(int(told["result"]["timeNano"]) - time.time_ns()) < 5 * 10**9
-    assert told["result"]["timeSecond"] == told["result"]["timeNano"][:-9]
+async def test_the_time_comes_in_bybit_s_envelope(p: Practice) -> None:
+    reply = await p.get("/v5/market/time")
+    assert set(reply) == {"retCode", "retMsg", "result", "retExtInfo", "time"}
+    assert abs(int(reply["result"]["timeNano"]) - time.time_ns()) < 5 * 10**9
+    assert reply["result"]["timeSecond"] == reply["result"]["timeNano"][:-9]
 
 
 @on_exchange
@@ -73,16 +65,18 @@ async def test_instruments_come_in_pages(p: Practice) -> None:
 @on_exchange
 async def test_candles_come_newest_first_and_respect_their_window(p: Practice) -> None:
     now = time.time_ns() // 1_000_000
-    told = await p.get("/v5/market/kline", category="linear", symbol="BTCUSDT", interval=1, limit=3)
-    starts = [int(row[0]) for row in told["result"]["list"]]
+    reply = await p.get(
+        "/v5/market/kline", category="linear", symbol="BTCUSDT", interval=1, limit=3
+    )
+    starts = [int(row[0]) for row in reply["result"]["list"]]
     assert starts == sorted(starts, reverse=True)
     assert len(starts) == 3
     assert now - starts[0] < 2 * MINUTE
     window = {"start": now - 10 * MINUTE, "end": now - 5 * MINUTE}
-    told = await p.get(
+    reply = await p.get(
         "/v5/market/kline", category="linear", symbol="BTCUSDT", interval=1, **window
     )
-    starts = [int(row[0]) for row in told["result"]["list"]]
+    starts = [int(row[0]) for row in reply["result"]["list"]]
     assert len(starts) in (5, 6)
     assert all(window["start"] <= start <= window["end"] for start in starts)
     mark = await p.get("/v5/market/mark-price-kline", symbol="BTCUSDT", interval="D", limit=2)
@@ -115,24 +109,24 @@ def test_a_wrong_question_is_refused_by_naming_the_parameter(
 ) -> None:
     @on_exchange
     async def ask(p: Practice) -> None:
-        told = await p.get(path, **params)
-        assert told["retCode"] == 10001
-        assert words in told["retMsg"]
+        reply = await p.get(path, **params)
+        assert reply["retCode"] == 10001
+        assert words in reply["retMsg"]
 
     ask()
 
 
 @on_exchange
-async def test_books_trades_tickers_and_funding_are_told(p: Practice) -> None:
+async def test_books_trades_tickers_and_funding_are_served(p: Practice) -> None:
     book = await p.get("/v5/market/orderbook", category="linear", symbol="BTCUSDT", limit=2)
     assert book["result"]["b"] == [["49999.9", "1.500"], ["49999.8", "1.500"]]
     assert book["result"]["a"] == [["50000.1", "1.500"], ["50000.2", "1.500"]]
     trades = await p.get("/v5/market/recent-trade", category="linear", symbol="BTCUSDT", limit=3)
     assert len(trades["result"]["list"]) == 3
     tickers = await p.get("/v5/market/tickers", category="linear")
-    told = {row["symbol"]: row for row in tickers["result"]["list"]}
-    assert told["ETHUSDT"]["bid1Price"] == "2999.99"
-    assert told["BTCUSDT"]["fundingRate"] == "0.0001"
+    reply = {row["symbol"]: row for row in tickers["result"]["list"]}
+    assert reply["ETHUSDT"]["bid1Price"] == "2999.99"
+    assert reply["BTCUSDT"]["fundingRate"] == "0.0001"
     rates = await p.get("/v5/market/funding/history", category="linear", symbol="BTCUSDT", limit=2)
     stamps = [int(row["fundingRateTimestamp"]) for row in rates["result"]["list"]]
     assert stamps[0] - stamps[1] == 8 * 3_600_000
@@ -171,9 +165,9 @@ async def test_a_body_that_is_no_json_object_is_refused(p: Practice) -> None:
     for body in ("{", "[]", "nonsense"):
         url = f"{p.server.http}/v5/order/create"
         async with p.http.post(url, data=body, headers=signed("anna", body)) as answer:
-            told = await answer.json()
-        assert told["retCode"] == 10001
-        assert "body" in told["retMsg"]
+            reply = await answer.json()
+        assert reply["retCode"] == 10001
+        assert "body" in reply["retMsg"]
 
 
 @on_exchange
@@ -249,8 +243,8 @@ async def test_lists_come_in_pages_that_new_rows_do_not_shift(p: Practice) -> No
     second = (await p.get("/v5/order/realtime", "anna", **ask))["result"]
     ask["cursor"] = second["nextPageCursor"]
     third = (await p.get("/v5/order/realtime", "anna", **ask))["result"]
-    told = [row["orderLinkId"] for one in (first, second, third) for row in one["list"]]
-    assert told == ["n4", "n3", "n2", "n1", "n0"]
+    reply = [row["orderLinkId"] for one in (first, second, third) for row in one["list"]]
+    assert reply == ["n4", "n3", "n2", "n1", "n0"]
     assert third["nextPageCursor"] == ""
     ask["cursor"] = "nonsense"
     assert (await p.get("/v5/order/realtime", "anna", **ask))["retCode"] == 10001
@@ -263,11 +257,11 @@ async def test_a_batch_answers_for_each_order(p: Practice) -> None:
         LIMIT | {"orderLinkId": "b", "qty": "0.0001"},
         LIMIT | {"orderLinkId": "c", "symbol": "ETHUSDT", "price": "2900", "qty": "1"},
     ]
-    told = await p.post("/v5/order/create-batch", category="linear", request=orders)
-    codes = [row["code"] for row in told["retExtInfo"]["list"]]
+    reply = await p.post("/v5/order/create-batch", category="linear", request=orders)
+    codes = [row["code"] for row in reply["retExtInfo"]["list"]]
     assert (codes[0], codes[2]) == (0, 0)
     assert codes[1] != 0
-    rows = told["result"]["list"]
+    rows = reply["result"]["list"]
     assert [row["orderLinkId"] for row in rows] == ["a", "b", "c"]
     assert [bool(row["orderId"]) for row in rows] == [True, False, True]
     assert rows[1]["createAt"] == ""
@@ -275,11 +269,11 @@ async def test_a_batch_answers_for_each_order(p: Practice) -> None:
         {"symbol": "BTCUSDT", "orderLinkId": "a"},
         {"symbol": "BTCUSDT", "orderLinkId": "b"},
     ]
-    told = await p.post("/v5/order/cancel-batch", category="linear", request=names)
-    assert [row["code"] for row in told["retExtInfo"]["list"]] == [0, 110001]
+    reply = await p.post("/v5/order/cancel-batch", category="linear", request=names)
+    assert [row["code"] for row in reply["retExtInfo"]["list"]] == [0, 110001]
     change = [{"symbol": "ETHUSDT", "orderLinkId": "c", "price": "2800"}]
-    told = await p.post("/v5/order/amend-batch", category="linear", request=change)
-    assert told["retExtInfo"]["list"] == [{"code": 0, "msg": "OK"}]
+    reply = await p.post("/v5/order/amend-batch", category="linear", request=change)
+    assert reply["retExtInfo"]["list"] == [{"code": 0, "msg": "OK"}]
     wiped = await p.post("/v5/order/cancel-all", category="linear", settleCoin="USDT")
     assert [row["orderLinkId"] for row in wiped["result"]["list"]] == ["c"]
     assert wiped["result"]["success"] == "1"
@@ -288,42 +282,42 @@ async def test_a_batch_answers_for_each_order(p: Practice) -> None:
 
 
 @on_exchange
-async def test_leverage_modes_and_stops_are_set_in_bybit_s_words(p: Practice) -> None:
+async def test_leverage_modes_and_stops_are_set_with_bybit_s_codes(p: Practice) -> None:
     leverage = {"category": "linear", "symbol": "BTCUSDT"}
-    told = await p.post("/v5/position/set-leverage", buyLeverage="5", sellLeverage="5", **leverage)
-    assert (told["retCode"], told["result"]) == (0, {})
-    told = await p.post("/v5/position/set-leverage", buyLeverage="5", sellLeverage="5", **leverage)
-    assert told["retCode"] == 110043
-    told = await p.post("/v5/position/set-leverage", buyLeverage="5", sellLeverage="6", **leverage)
-    assert told["retCode"] == 10001
-    told = await p.post("/v5/position/switch-mode", mode=0, coin="USDT", category="linear")
-    assert told["retCode"] in (0, 110025)
-    told = await p.post("/v5/account/set-margin-mode", setMarginMode="REGULAR_MARGIN")
-    assert told["retCode"] == 0
-    assert told["result"] == {"reasons": []}
+    reply = await p.post("/v5/position/set-leverage", buyLeverage="5", sellLeverage="5", **leverage)
+    assert (reply["retCode"], reply["result"]) == (0, {})
+    reply = await p.post("/v5/position/set-leverage", buyLeverage="5", sellLeverage="5", **leverage)
+    assert reply["retCode"] == 110043
+    reply = await p.post("/v5/position/set-leverage", buyLeverage="5", sellLeverage="6", **leverage)
+    assert reply["retCode"] == 10001
+    reply = await p.post("/v5/position/switch-mode", mode=0, coin="USDT", category="linear")
+    assert reply["retCode"] in (0, 110025)
+    reply = await p.post("/v5/account/set-margin-mode", setMarginMode="REGULAR_MARGIN")
+    assert reply["retCode"] == 0
+    assert reply["result"] == {"reasons": []}
     info = await p.get("/v5/account/info", "anna")
     assert info["result"]["marginMode"] == "REGULAR_MARGIN"
     await p.post("/v5/order/create", qty="1", **MARKET)
     stop = leverage | {"tpslMode": "Full", "positionIdx": 0}
-    told = await p.post("/v5/position/trading-stop", takeProfit="55000", **stop)
-    assert told["retCode"] == 0, told
+    reply = await p.post("/v5/position/trading-stop", takeProfit="55000", **stop)
+    assert reply["retCode"] == 0, reply
     held = await p.get("/v5/position/list", "anna", **leverage)
     assert D(held["result"]["list"][0]["takeProfit"]) == 55_000
 
 
 @on_exchange
-async def test_a_key_says_whose_it_is_and_what_it_pays(p: Practice) -> None:
-    told = await p.get("/v5/user/query-api", "bert")
-    assert told["result"]["apiKey"] == "practice-bert"
-    assert "secret-bert" not in json.dumps(told)
+async def test_a_key_shows_its_account_and_fees(p: Practice) -> None:
+    reply = await p.get("/v5/user/query-api", "bert")
+    assert reply["result"]["apiKey"] == "practice-bert"
+    assert "secret-bert" not in json.dumps(reply)
     fees = await p.get("/v5/account/fee-rate", "anna", category="linear")
     assert [row["takerFeeRate"] for row in fees["result"]["list"]] == ["0.00055", "0.00055"]
 
 
 @on_exchange
 async def test_the_eleventh_order_of_a_second_is_one_visit_too_many(p: Practice) -> None:
-    told = [await p.post("/v5/order/create", **LIMIT) for _ in range(11)]
-    assert [one["retCode"] for one in told] == [0] * 10 + [10006]
+    reply = [await p.post("/v5/order/create", **LIMIT) for _ in range(11)]
+    assert [one["retCode"] for one in reply] == [0] * 10 + [10006]
     text = json.dumps(LIMIT)
     url = f"{p.server.http}/v5/order/create"
     async with p.http.post(url, data=text, headers=signed("anna", text)) as answer:
@@ -335,7 +329,7 @@ async def test_the_eleventh_order_of_a_second_is_one_visit_too_many(p: Practice)
     assert len(found["result"]["list"]) == 10
 
 
-def test_an_address_that_asks_too_often_is_locked_out() -> None:
+def test_an_address_that_sends_too_much_is_locked_out() -> None:
     async def ask() -> None:
         async with practice(RateLimits(address_requests=3)) as p:
             for _ in range(3):
@@ -372,7 +366,7 @@ async def test_a_request_may_be_carried_out_and_its_answer_lost(p: Practice) -> 
     assert (await p.post("/v5/order/create", orderLinkId="y", **LIMIT))["retCode"] == 10016
     found = await p.get("/v5/order/realtime", "anna", category="linear", settleCoin="USDT")
     assert [row["orderLinkId"] for row in found["result"]["list"]] == ["y"]
-    assert ("POST", "/v5/order/create", "anna") in p.faults.asked
+    assert ("POST", "/v5/order/create", "anna") in p.faults.requests
 
 
 def test_only_this_machine_may_be_listened_on() -> None:
@@ -433,15 +427,15 @@ NAMES = st.sampled_from(
 
 
 @given(path=st.sampled_from(sorted(HANDLERS)), params=st.dictionaries(NAMES, WORDS))
-def test_whatever_is_asked_is_answered_in_bybit_s_words(path: str, params: Any) -> None:
+def test_any_request_gets_a_code_and_json(path: str, params: Any) -> None:
     market, kept = StillMarket(), Kept()
     exchange = Exchange(SYMBOLS, [AccountSpec("anna")])
     venue = PracticeVenue(exchange, market, kept, Scripted(), KEYS)
     venue.step()
     desk = RequestDispatcher(venue, RateLimits(factor=1_000), HANDLERS)
     good = {"category": "linear", "symbol": "BTCUSDT"}
-    for asked in (params, good | params):
-        answer = desk.answer(path, "anna", asked)
+    for body in (params, good | params):
+        answer = desk.answer(path, "anna", body)
         assert isinstance(answer.code, int)
         json.dumps(answer.result)
 
@@ -451,7 +445,7 @@ async def test_the_market_steps_by_itself(p: Practice) -> None:
     p.market.move(BTC, D("51000.0"), 0)
     p.market.move(ETH, D("3100.00"), 0)
     while True:
-        told = await p.get("/v5/market/orderbook", category="linear", symbol="BTCUSDT", limit=1)
-        if told["result"]["b"] == [["50999.9", "1.500"]]:
+        reply = await p.get("/v5/market/orderbook", category="linear", symbol="BTCUSDT", limit=1)
+        if reply["result"]["b"] == [["50999.9", "1.500"]]:
             break
         await asyncio.sleep(0.005)

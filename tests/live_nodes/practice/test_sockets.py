@@ -18,6 +18,8 @@ from live_nodes.practice.wire.public_streams import changes
 from tests.live_nodes.practice.payload_examples import adapter, differences, documented
 from tests.live_nodes.practice.still_market import (
     BTC,
+    LIMIT,
+    MARKET,
     SPOT,
     Client,
     D,
@@ -28,22 +30,8 @@ from tests.live_nodes.practice.still_market import (
 )
 from tests.waiting import DEADLINE
 
-LIMIT: dict[str, Any] = {
-    "category": "linear",
-    "symbol": "BTCUSDT",
-    "side": "Buy",
-    "orderType": "Limit",
-    "qty": "0.010",
-    "price": "49000",
-    "timeInForce": "PostOnly",
-}
-MARKET: dict[str, Any] = {
-    "category": "linear",
-    "symbol": "BTCUSDT",
-    "side": "Buy",
-    "orderType": "Market",
-    "qty": "2",
-}
+POST_ONLY = LIMIT | {"timeInForce": "PostOnly"}
+TAKES = MARKET | {"qty": "2"}
 
 
 def _operation(op: str, request_id: str, **body: Any) -> dict[str, Any]:
@@ -57,7 +45,7 @@ async def _subscribe(client: Client, *topics: str) -> Any:
 
 
 def _book_of(messages: list[Any]) -> tuple[list[Level], list[Level]]:
-    """Rebuild a book as Bybit tells its clients to."""
+    """Rebuild a book as Bybit's documentation says."""
     sides: dict[str, dict[Any, Any]] = {"b": {}, "a": {}}
     for message in messages:
         for side, levels in sides.items():
@@ -124,7 +112,7 @@ async def test_own_orders_show_in_the_book(p: Practice) -> None:
     async with link(p, "public/linear") as client:
         await _subscribe(client, "orderbook.50.BTCUSDT")
         await client.next()
-        await p.post("/v5/order/create", **LIMIT | {"price": "49999.9"})
+        await p.post("/v5/order/create", **POST_ONLY | {"price": "49999.9"})
         assert (await client.next())["data"]["b"] == [["49999.9", "1.510"]]
 
 
@@ -181,7 +169,7 @@ async def test_unsubscribing_ends_a_topic(p: Practice) -> None:
 
 
 @on_exchange
-async def test_tickers_of_perpetuals_tell_what_changed_those_of_spot_everything(
+async def test_tickers_of_perpetuals_push_changes_those_of_spot_everything(
     p: Practice,
 ) -> None:
     async with link(p, "public/linear") as linear, link(p, "public/spot") as spot:
@@ -202,15 +190,15 @@ async def test_tickers_of_perpetuals_tell_what_changed_those_of_spot_everything(
 
 
 @on_exchange
-async def test_prints_and_candles_are_told(p: Practice) -> None:
+async def test_prints_and_candles_are_pushed(p: Practice) -> None:
     async with link(p, "public/linear") as client:
         await _subscribe(client, "publicTrade.BTCUSDT")
         p.market.prints.append((BTC, "Buy", D("50000.1"), D("0.020")))
-        told = await client.next()
-        assert differences(told, documented("v5/websocket/public/trade")) == []
-        assert [(t["p"], t["v"], t["S"]) for t in told["data"]] == [("50000.1", "0.020", "Buy")]
+        reply = await client.next()
+        assert differences(reply, documented("v5/websocket/public/trade")) == []
+        assert [(t["p"], t["v"], t["S"]) for t in reply["data"]] == [("50000.1", "0.020", "Buy")]
         recent = await p.get("/v5/market/recent-trade", category="linear", symbol="BTCUSDT")
-        assert recent["result"]["list"][0]["execId"] == told["data"][0]["i"]
+        assert recent["result"]["list"][0]["execId"] == reply["data"][0]["i"]
         await _subscribe(client, "kline.1.BTCUSDT")
         candle = await client.next()
         assert differences(candle, documented("v5/websocket/public/kline")) == []
@@ -221,7 +209,7 @@ async def test_prints_and_candles_are_told(p: Practice) -> None:
 
 
 @on_exchange
-async def test_each_link_answers_pings_in_its_own_words(p: Practice) -> None:
+async def test_each_link_answers_pings_in_its_own_format(p: Practice) -> None:
     async with link(p, "public/linear") as client:
         pong = await client.ask({"op": "ping", "req_id": "x"})
         example = documented("v5/websocket/wss-authentication", 2)
@@ -239,7 +227,7 @@ async def test_each_link_answers_pings_in_its_own_words(p: Practice) -> None:
 
 
 @on_exchange
-async def test_a_wrong_login_is_told_and_gets_nothing(p: Practice) -> None:
+async def test_a_wrong_login_is_refused_and_gets_nothing(p: Practice) -> None:
     bad = login("anna")
     bad["args"][2] = "0" * 64
     async with link(p, "private") as client:
@@ -250,7 +238,7 @@ async def test_a_wrong_login_is_told_and_gets_nothing(p: Practice) -> None:
         assert refused["success"] is False
     async with link(p, "trade") as client:
         assert (await client.ask(bad))["retCode"] == 10004
-        assert (await client.ask(_operation("order.create", "1", **LIMIT)))["retCode"] == 10007
+        assert (await client.ask(_operation("order.create", "1", **POST_ONLY)))["retCode"] == 10007
         nobody = login("anna")
         nobody["args"][0] = "nobody"
         assert (await client.ask(nobody))["retCode"] == 10003
@@ -260,7 +248,7 @@ async def test_a_wrong_login_is_told_and_gets_nothing(p: Practice) -> None:
 
 
 @on_exchange
-async def test_an_account_hears_of_its_own_orders_fills_position_and_money_only(
+async def test_an_account_gets_pushes_of_its_own_orders_fills_position_and_money_only(
     p: Practice,
 ) -> None:
     topics = ("order", "execution", "execution.fast", "position", "wallet")
@@ -268,11 +256,10 @@ async def test_an_account_hears_of_its_own_orders_fills_position_and_money_only(
         for topic in topics:
             assert (await _subscribe(anna, topic))["success"]
             assert (await _subscribe(bert, topic))["success"]
-        await p.post("/v5/order/create", orderLinkId="mine", **MARKET)
-        told = await anna.quiet(0.3)
+        await p.post("/v5/order/create", orderLinkId="mine", **TAKES)
+        pushes = await anna.quiet(0.3)
         assert await bert.quiet() == []
-    heard = {message["topic"] for message in told}
-    assert heard == set(topics)
+    assert {message["topic"] for message in pushes} == set(topics)
     examples = {
         "order": "v5/websocket/private/order",
         "execution": "v5/websocket/private/execution",
@@ -280,37 +267,37 @@ async def test_an_account_hears_of_its_own_orders_fills_position_and_money_only(
         "position": "v5/websocket/private/position",
         "wallet": "v5/websocket/private/wallet",
     }
-    for message in told:
+    for message in pushes:
         example = documented(examples[message["topic"]], heading="Stream")
         if message["topic"] == "order":
             example = example | {"data": [example["data"][0] | {"cumFeeDetail": {}}]}
         if message["topic"] == "execution":
             example = example | {"data": [example["data"][0] | {"extraFees": []}]}
         assert differences(message, example) == [], message["topic"]
-    last = [row for message in told if message["topic"] == "order" for row in message["data"]][-1]
+    last = [row for message in pushes if message["topic"] == "order" for row in message["data"]][-1]
     assert (last["orderStatus"], last["orderLinkId"]) == ("Filled", "mine")
-    fills = [r for m in told if m["topic"] == "execution" for r in m["data"]]
+    fills = [r for m in pushes if m["topic"] == "execution" for r in m["data"]]
     assert sum(D(fill["execQty"]) for fill in fills) == 2
 
 
 @on_exchange
-async def test_a_product_s_own_topic_tells_of_that_product_only(p: Practice) -> None:
+async def test_a_product_s_own_topic_pushes_that_product_only(p: Practice) -> None:
     async with link(p, "private", "anna") as client:
         await _subscribe(client, "order.spot")
         assert (await _subscribe(client, "nothing"))["success"] is False
-        await p.post("/v5/order/create", **LIMIT)
+        await p.post("/v5/order/create", **POST_ONLY)
         assert await client.quiet() == []
-        spot = LIMIT | {"category": "spot", "qty": "0.01"}
+        spot = POST_ONLY | {"category": "spot", "qty": "0.01"}
         assert (await p.post("/v5/order/create", **spot))["retCode"] == 0
-        told = await client.next()
-        assert told["topic"] == "order.spot"
-        assert told["data"][0]["category"] == "spot"
+        reply = await client.next()
+        assert reply["topic"] == "order.spot"
+        assert reply["data"][0]["category"] == "spot"
 
 
 @on_exchange
 async def test_orders_go_over_the_trade_link(p: Practice) -> None:
     async with link(p, "trade", "anna") as client:
-        ack = await client.ask(_operation("order.create", "r1", orderLinkId="t1", **LIMIT))
+        ack = await client.ask(_operation("order.create", "r1", orderLinkId="t1", **POST_ONLY))
         example = next(
             e
             for e in (documented("v5/websocket/trade/guideline", n) for n in range(7))
@@ -325,29 +312,29 @@ async def test_orders_go_over_the_trade_link(p: Practice) -> None:
         ] == 0
         assert (await client.ask(_operation("order.cancel", "r3", **ids)))["retCode"] == 0
         assert (await client.ask(_operation("order.cancel", "r4", **ids)))["retCode"] == 110001
-        batch = [LIMIT | {"orderLinkId": "b1"}, LIMIT | {"orderLinkId": "b1"}]
-        told = await client.ask(
+        batch = [POST_ONLY | {"orderLinkId": "b1"}, POST_ONLY | {"orderLinkId": "b1"}]
+        reply = await client.ask(
             _operation("order.create-batch", "r5", category="linear", request=batch)
         )
-        assert [row["code"] for row in told["retExtInfo"]["list"]] == [0, 110072]
-        assert [row["orderLinkId"] for row in told["data"]["list"]] == ["b1", "b1"]
+        assert [row["code"] for row in reply["retExtInfo"]["list"]] == [0, 110072]
+        assert [row["orderLinkId"] for row in reply["data"]["list"]] == ["b1", "b1"]
 
 
 @on_exchange
-async def test_a_bad_operation_is_refused_in_bybit_s_words(p: Practice) -> None:
+async def test_a_bad_operation_is_refused_with_bybit_s_code(p: Practice) -> None:
     async with link(p, "trade", "anna") as client:
-        good = _operation("order.create", "r1", **LIMIT)
+        good = _operation("order.create", "r1", **POST_ONLY)
         assert (await client.ask(good))["retCode"] == 0
         assert (await client.ask(good))["retCode"] == 20006
         assert (await client.ask(_operation("order.dance", "r2")))["retCode"] == 10404
-        late = _operation("order.create", "r3", **LIMIT)
+        late = _operation("order.create", "r3", **POST_ONLY)
         late["header"]["X-BAPI-TIMESTAMP"] = "1"
         assert (await client.ask(late))["retCode"] == 10002
         del late["header"], late["reqId"]
         reply = await client.ask(late)
         assert reply["retCode"] == 10001
         assert "reqId" not in reply
-        two = _operation("order.create", "r4", **LIMIT)
+        two = _operation("order.create", "r4", **POST_ONLY)
         two["args"] *= 2
         assert (await client.ask(two))["retCode"] == 10001
 
@@ -358,12 +345,12 @@ async def test_an_order_whose_ack_is_lost_is_there_all_the_same(p: Practice) -> 
         await _subscribe(private, "order")
         p.faults.op = OpFault(execute=True, silent=True)
         await trade.socket.send_str(
-            json.dumps(_operation("order.create", "r1", orderLinkId="ghost", **LIMIT))
+            json.dumps(_operation("order.create", "r1", orderLinkId="ghost", **POST_ONLY))
         )
         assert (await private.next())["data"][0]["orderLinkId"] == "ghost"
         assert await trade.quiet() == []
         p.faults.op = OpFault(execute=False, ret_code=10016, message="Internal System Error.")
-        reply = await trade.ask(_operation("order.create", "r2", **LIMIT))
+        reply = await trade.ask(_operation("order.create", "r2", **POST_ONLY))
         assert (reply["retCode"], reply["retMsg"]) == (10016, "Internal System Error.")
         assert await private.quiet() == []
 
@@ -373,7 +360,7 @@ async def test_a_dropped_push_is_not_sent(p: Practice) -> None:
     p.faults.dropped = {"order"}
     async with link(p, "private", "anna") as client:
         await _subscribe(client, "order", "execution")
-        await p.post("/v5/order/create", **MARKET)
+        await p.post("/v5/order/create", **TAKES)
         assert {message["topic"] for message in await client.quiet()} == {"execution"}
 
 
@@ -402,8 +389,8 @@ async def test_a_frozen_link_stands_still_and_goes_on_when_it_thaws(p: Practice)
         assert await client.quiet(0.2) == []
         assert not client.socket.closed
         p.faults.links["public"] = "open"
-        told = await client.quiet(0.2)
-        assert [m.get("op") or m["data"]["u"] for m in told] in (["ping", 2], [2, "ping"])
+        reply = await client.quiet(0.2)
+        assert [m.get("op") or m["data"]["u"] for m in reply] in (["ping", 2], [2, "ping"])
 
 
 @on_exchange
@@ -434,7 +421,7 @@ async def test_a_killed_link_is_cut_and_refuses_until_it_is_open_again(p: Practi
 
 
 @on_exchange
-async def test_a_clock_that_is_told_wrong_does_not_silence_a_topic(p: Practice) -> None:
+async def test_a_clock_that_is_wrong_does_not_silence_a_topic(p: Practice) -> None:
     async with link(p, "public/linear") as client:
         await _subscribe(client, "tickers.BTCUSDT")
         before = await client.next()

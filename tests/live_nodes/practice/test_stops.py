@@ -13,7 +13,7 @@ from tests.live_nodes.practice.pure import BTC, SPOT, Desk, refused
 
 
 def stops(desk: Desk, account: str = "anna") -> list[tuple[str, D | None, D]]:
-    """Give the waiting orders as (kind, trigger, quantity), oldest first."""
+    """Return the waiting orders as (kind, trigger, quantity), oldest first."""
     waiting = [o for o in desk.exchange.open_orders(account) if o.untriggered]
     return [(o.stop_order_type, o.trigger_price, o.qty) for o in reversed(waiting)]
 
@@ -55,9 +55,9 @@ def test_a_conditional_order_fires_on_its_own_price_in_its_own_direction(
     # It holds no margin while it waits.
     assert desk.exchange.wallet("anna").initial_margin == 0
     statuses(desk, order)
-    for (last, mark, index), told in ((misses, []), (hits, ["Triggered", "Filled"])):
+    for (last, mark, index), reply in ((misses, []), (hits, ["Triggered", "Filled"])):
         desk.exchange.set_mark(BTC, D(mark), D(index), desk.tick(), D(last))
-        assert statuses(desk, order) == told
+        assert statuses(desk, order) == reply
 
 
 def test_a_triggered_limit_order_rests() -> None:
@@ -192,8 +192,8 @@ def test_trading_stop_sets_changes_and_takes_away() -> None:
     desk.events()
     set_stops(desk, take_profit=110, stop_loss=90, sl_trigger_by="MarkPrice")
     assert stops(desk) == [("TakeProfit", 110, 2), ("StopLoss", 90, 2)]
-    told = [e.row for e in desk.events() if isinstance(e, PositionChanged)]
-    assert (told[-1].take_profit, told[-1].stop_loss) == (110, 90)
+    reply = [e.row for e in desk.events() if isinstance(e, PositionChanged)]
+    assert (reply[-1].take_profit, reply[-1].stop_loss) == (110, 90)
     assert refused(set_stops, desk, take_profit=110).code == 34040
     set_stops(desk, stop_loss=92, sl_trigger_by="MarkPrice")
     assert stops(desk) == [("TakeProfit", 110, 2), ("StopLoss", 92, 2)]

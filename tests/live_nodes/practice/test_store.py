@@ -1,4 +1,4 @@
-"""An exchange that is killed anywhere comes back with what it had told, no more and no less."""
+"""An exchange that is killed anywhere comes back with exactly what it had published."""
 
 from __future__ import annotations
 
@@ -125,9 +125,9 @@ def test_a_kill_between_any_two_statements_leaves_all_of_a_call_or_nothing(
         revived.restore(reopened.rows())
         revived.drain()
         reopened.close()
-        told = [_without_queue(row) for row in as_told(revived)]
+        reply = [_without_queue(row) for row in as_told(revived)]
         possible = [[_without_queue(row) for row in state] for state in states[done : done + 2]]
-        assert told in possible
+        assert reply in possible
 
 
 def _without_queue(row: Row) -> Any:
@@ -194,12 +194,12 @@ def test_facts_are_kept_and_replaced(store: StateFile) -> None:
     assert store.fact("anchor") == {"wall_ms": 2}
 
 
-def test_a_second_process_is_refused_and_told_who_has_the_file(store: StateFile) -> None:
+def test_a_second_process_is_refused_with_the_id_of_the_first(store: StateFile) -> None:
     with pytest.raises(GateRefused, match=r"in use by an exchange that runs \(process \d+\)"):
         StateFile(store.path)
 
 
-def test_what_is_no_state_file_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_file_that_is_no_state_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     path.write_bytes(b"not a database, " * 100)
     with pytest.raises(DeskError, match="not a sound state file"):
@@ -211,7 +211,7 @@ def test_what_is_no_state_file_is_refused_in_words(tmp_path: Path) -> None:
         StateFile(path)
 
 
-def test_a_row_of_another_version_is_refused_in_words(store: StateFile) -> None:
+def test_a_row_of_another_version_is_refused(store: StateFile) -> None:
     store._database.execute("INSERT INTO rows VALUES ('orders', 'x', '{}')")
     with pytest.raises(DeskError, match="another version"):
         store.rows()

@@ -30,7 +30,7 @@ STOP = MARKET | {"triggerPrice": "49000", "triggerDirection": 2}
 
 
 def changed(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """Give a body with fields changed, or left out where the value is None."""
+    """Return a body with fields changed, or left out where the value is None."""
     return {k: v for k, v in (body | changes).items() if v is not None}
 
 
@@ -158,7 +158,7 @@ def test_undocumented_fields_pass_as_they_do_at_bybit() -> None:
 IDS = {"category": "linear", "symbol": "BTCUSDT", "orderId": "o"}
 
 
-def test_an_amendment_tells_left_out_from_zero() -> None:
+def test_an_amendment_distinguishes_left_out_from_zero() -> None:
     got = amend_request(IDS | {"price": "1", "takeProfit": "0"})
     assert (got.price, got.qty, got.take_profit, got.stop_loss) == (1, None, 0, None)
 

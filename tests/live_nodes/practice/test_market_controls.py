@@ -1,4 +1,4 @@
-"""The admin's controls on the market: what clients are told, and what orders fill at."""
+"""The admin's controls on the market: the books that clients see, and that orders fill at."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def controls_of(kind: Any, bps: str) -> MarketControls:
     return controls
 
 
-def test_a_wide_book_is_as_wide_as_asked_for_and_keeps_its_steps() -> None:
+def test_a_wide_book_has_the_wanted_spread_and_keeps_its_steps() -> None:
     # The middle is 50,000: 20 bps are 100, half of it on each side.
     bids, asks = controls_of("spread", "20").shown(BTC, BIDS, ASKS, 1_999)
     assert bids == [(D("49950.0"), D("1.5")), (D("49949.9"), D("1.5"))]
@@ -37,7 +37,7 @@ def test_a_thin_book_keeps_the_least_quantity_at_its_touch() -> None:
     assert asks == [(D("50000.1"), D("0.001")), (D("50050.2"), D("1.5"))]
 
 
-def test_a_crossed_book_is_told_and_not_matched() -> None:
+def test_a_crossed_book_is_shown_and_not_matched() -> None:
     controls = controls_of("crossed", "2")
     assert controls.shown(BTC, BIDS, ASKS, 0) == (BIDS, ASKS)
     bids, asks = controls.client_book(BTC, BIDS, ASKS, 0)
@@ -59,8 +59,8 @@ async def touch(practice: Practice) -> tuple[D, D]:
 def test_books_are_pulled_wide_thin_and_crossed_by_request(tmp_path: Path) -> None:
     async def scene(practice: Practice) -> None:
         wide = {"symbol": "BTCUSDT", "spread": 40, "seconds": 0.4}
-        told = await practice.admin("POST", "/book", wide)
-        assert 40 <= (D(told["ask"]) / D(told["bid"]) - 1) * 10_000 < 41
+        reply = await practice.admin("POST", "/book", wide)
+        assert 40 <= (D(reply["ask"]) / D(reply["bid"]) - 1) * 10_000 < 41
         bid, ask = await touch(practice)
         assert 40 <= (ask / bid - 1) * 10_000 < 41
         while ask / bid - 1 >= D("0.0001"):
@@ -86,10 +86,10 @@ def test_books_are_pulled_wide_thin_and_crossed_by_request(tmp_path: Path) -> No
         assert D(last["qty"]) == D("0.01")
 
         for wrong in ({}, {"spread": 1, "gap": 1}):
-            told = await practice.admin(
+            reply = await practice.admin(
                 "POST", "/book", {"symbol": "BTCUSDT", "seconds": 1, **wrong}
             )
-            assert told == {"error": "give one of spread, gap and crossed"}
+            assert reply == {"error": "give one of spread, gap and crossed"}
 
     at_exchange(tmp_path, scene)
 
@@ -98,12 +98,12 @@ def test_prices_move_together_or_not_at_all(tmp_path: Path) -> None:
     async def scene(practice: Practice) -> None:
         before, _ = await touch(practice)
         move = {"symbol": "BTCUSDT", "price": "20000"}
-        told = await practice.admin("POST", "/moves", {"moves": [move, {**move, "symbol": "NO"}]})
-        assert "error" in told
+        reply = await practice.admin("POST", "/moves", {"moves": [move, {**move, "symbol": "NO"}]})
+        assert "error" in reply
         bid, _ = await touch(practice)
         assert abs(bid / before - 1) < D("0.01")
-        told = await practice.admin("POST", "/moves", {"moves": [move]})
-        assert told == {"last": ["20000.0"]}
+        reply = await practice.admin("POST", "/moves", {"moves": [move]})
+        assert reply == {"last": ["20000.0"]}
 
     at_exchange(tmp_path, scene)
 
