@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from actors.desk.guard import GuardActor
 from actors.guards.core.guard import Guard
 from config.components import resolve
@@ -23,11 +25,13 @@ def guards_of(setup: Setup) -> dict[str, GuardActor]:
     for key, component in setup.actors.items():
         if not component.enabled:
             continue
-        cls = resolve(component.use, setup.allow)
+        cls: Any = resolve(component.use, setup.allow)
+        if not issubclass(cls, Guard | GuardActor):
+            continue
         params = cls.Config(**build_params(cls, component.params))
         if issubclass(cls, Guard):
             made[key] = GuardActor(key, cls(params))
-        elif issubclass(cls, GuardActor):
-            # Its shell does more, and it makes its guard itself.
+        else:
+            # An actor of its own does more than run a guard, and makes its guard itself.
             made[key] = cls(key, params)
     return made

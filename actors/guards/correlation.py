@@ -71,6 +71,10 @@ class Correlation(Guard[CorrelationParams, Samples]):
     unit = ""
     needs = frozenset({"markets"})
 
+    def __init__(self, params: CorrelationParams) -> None:
+        super().__init__(params)
+        self._matrix, self._worst = Remembered(correlations), Remembered(_largest)
+
     def measure(self, state: Samples, snapshot: Snapshot) -> Measured[Samples]:
         """Sample where it is due, and measure what is held now, or the pairs."""
         params = self.params
@@ -78,9 +82,30 @@ class Correlation(Guard[CorrelationParams, Samples]):
         state = sampled(state, snapshot, sorted(names), span_ns(params.every), params.lookback + 1)
         if params.pairs:
             return state, tuple(
-                reading for pair in params.pairs for reading in _of_pair(state, pair, params)
+                reading for pair in params.pairs for reading in self._of_pair(state, pair)
             )
-        return state, (_of_book(state, snapshot, params),)
+        return state, (self._of_book(state, snapshot),)
+
+    def _of_pair(self, samples: Samples, pair: tuple[str, str]) -> tuple[Reading, ...]:
+        params = self.params
+        found = float(self._matrix(samples, pair, params.lookback)[0, 1])
+        words = f"{pair[0]} and {pair[1]}"
+        if np.isnan(found):
+            words = _missing(samples, pair, params)
+        return tuple(
+            _reading(f"instrument:{leg}", "/".join(pair), found, words, params) for leg in pair
+        )
+
+    def _of_book(self, samples: Samples, snapshot: Snapshot) -> Reading:
+        params = self.params
+        values = net_values(snapshot)
+        least = cap_of(params.least_value, snapshot.equity)
+        names = tuple(sorted(name for name, value in values.items() if abs(value) >= least))
+        if len(names) < 2:
+            return _reading("desk", "", 0.0, "fewer than two positions are large enough", params)
+        signs = tuple(values[name] > 0 for name in names)
+        found, words = self._worst(samples, names, signs, params.lookback)
+        return _reading("desk", "", found, words or _missing(samples, names, params), params)
 
     def released(self, state: Samples, snapshot: Snapshot, scope: str) -> Samples:
         """Sample anew: the instrument's prices, or all."""
@@ -111,32 +136,6 @@ class Correlation(Guard[CorrelationParams, Samples]):
         )
 
 
-_matrix = Remembered(correlations)
-
-
-def _of_pair(
-    samples: Samples, pair: tuple[str, str], params: CorrelationParams
-) -> tuple[Reading, ...]:
-    found = float(_matrix(samples, pair, params.lookback)[0, 1])
-    words = f"{pair[0]} and {pair[1]}"
-    if np.isnan(found):
-        words = _missing(samples, pair, params)
-    return tuple(
-        _reading(f"instrument:{leg}", "/".join(pair), found, words, params) for leg in pair
-    )
-
-
-def _of_book(samples: Samples, snapshot: Snapshot, params: CorrelationParams) -> Reading:
-    values = net_values(snapshot)
-    least = cap_of(params.least_value, snapshot.equity)
-    names = tuple(sorted(name for name, value in values.items() if abs(value) >= least))
-    if len(names) < 2:
-        return _reading("desk", "", 0.0, "fewer than two positions are large enough", params)
-    signs = tuple(values[name] > 0 for name in names)
-    found, words = _worst(samples, names, signs, params.lookback)
-    return _reading("desk", "", found, words or _missing(samples, names, params), params)
-
-
 def _largest(
     samples: Samples, names: tuple[str, ...], longs: tuple[bool, ...], lookback: int
 ) -> tuple[float, str]:
@@ -150,9 +149,6 @@ def _largest(
     worst = int(np.nanargmax(pairs))
     words = f"positions in {names[rows[worst]]} and {names[columns[worst]]}"
     return float(pairs[worst]), words
-
-
-_worst = Remembered(_largest)
 
 
 def _reading(scope: str, key: str, found: float, words: str, params: CorrelationParams) -> Reading:

@@ -14,7 +14,7 @@ from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Reading, exact
 from actors.guards.core.margin import ONE, initial_margin, initial_margins, stake, stakes
 from actors.guards.core.params import Fraction, GuardParams, Release
-from actors.guards.core.snapshot import ZERO, OrderRequested, Snapshot
+from actors.guards.core.snapshot import ZERO, OrderRequested, Snapshot, once
 
 
 class FreeMarginParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,14 +120,10 @@ class _Rates(dict[str, tuple[Decimal, Decimal]]):
         return long, short
 
 
-_newest: list[_Rates] = []
-
-
+@once
 def _rates(snapshot: Snapshot, leverage: Decimal) -> _Rates:
     """Return the rates at a snapshot; a rebalance asks for them hundreds of times at one."""
-    if not _newest or _newest[0].snapshot is not snapshot or _newest[0].leverage != leverage:
-        _newest[:] = [_Rates(snapshot, leverage)]
-    return _newest[0]
+    return _Rates(snapshot, leverage)
 
 
 def _leverage(params: FreeMarginParams, snapshot: Snapshot) -> Decimal:

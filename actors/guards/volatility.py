@@ -66,12 +66,16 @@ class Volatility(Guard[VolatilityParams, Samples]):
     unit = "%"
     needs = frozenset({"markets"})
 
+    def __init__(self, params: VolatilityParams) -> None:
+        super().__init__(params)
+        self._readings = Remembered(_measure)
+
     def measure(self, state: Samples, snapshot: Snapshot) -> Measured[Samples]:
         """Sample where it is due; what is read changes only then."""
         params = self.params
         names = sorted(snapshot.markets) if params.reference is None else [params.reference]
         state = sampled(state, snapshot, names, span_ns(params.every), params.lookback + 1)
-        return state, _readings(state, params)
+        return state, self._readings(state, params)
 
     def released(self, state: Samples, snapshot: Snapshot, scope: str) -> Samples:
         """Sample anew: the instrument's prices, or all."""
@@ -150,6 +154,3 @@ def _reading(
         multiplier=params.multiplier,
         reason=reason,
     )
-
-
-_readings = Remembered(_measure)

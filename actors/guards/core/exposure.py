@@ -16,33 +16,31 @@ from msgspec import Meta
 
 from actors.guards.core.limits import ONE, Reading, exact
 from actors.guards.core.params import GuardParams
-from actors.guards.core.snapshot import ZERO, FillEvent, OpenExposure, OrderRequested, Snapshot
+from actors.guards.core.snapshot import (
+    ZERO,
+    FillEvent,
+    OpenExposure,
+    OrderRequested,
+    Snapshot,
+    once,
+)
 
 Values = Mapping[str, Decimal]
 """Signed value by instrument id."""
 
 
-class _Newest:
-    """The net values of the snapshot seen last: several rules read the same one."""
-
-    snapshot: Snapshot | None = None
-    values: Values = {}  # noqa: RUF012 - replaced as a whole, never changed
-
-
+@once
 def net_values(snapshot: Snapshot) -> Values:
     """Return the net value of each instrument, over all owners; what nets to nothing is left out.
 
     One-way mode: the venue knows one position an instrument.
     """
-    if _Newest.snapshot is not snapshot:
-        values: dict[str, Decimal] = {}
-        for held in snapshot.holdings:
-            value = held.value
-            before = values.get(held.instrument)
-            values[held.instrument] = value if before is None else before + value
-        _Newest.values = {name: value for name, value in values.items() if value}
-        _Newest.snapshot = snapshot
-    return _Newest.values
+    values: dict[str, Decimal] = {}
+    for held in snapshot.holdings:
+        name, price = held.instrument, held.price
+        value = held.quantity * (held.entry if price is None else price)
+        values[name] = values[name] + value if name in values else value
+    return {name: value for name, value in values.items() if value}
 
 
 def strategy_values(snapshot: Snapshot, strategy: str) -> Values:
@@ -369,59 +367,39 @@ class WorstCase(NamedTuple):
         return {**self.before, self.name: self.own}
 
 
-def worst_case(asked: OrderRequested, strategy: str | None = None) -> WorstCase:
+def worst_case(order: OrderRequested, strategy: str | None = None) -> WorstCase:
     """Return how far each position may go when any part of what is under way is filled.
 
     Parameters
     ----------
-    asked : OrderRequested
+    order : OrderRequested
         An entry, with what stands at its moment.
     strategy : str, optional
         Counts one strategy's own positions and orders only.
     """
-    if _NewestOrder.asked is not asked:
-        _NewestOrder.take(asked)
-    if strategy is not None:
-        return _worst_case(asked, strategy)
-    if _NewestOrder.found is None:
-        _NewestOrder.found = _worst_case(asked, None)
-    return _NewestOrder.found
+    return _worst_case(order, strategy)
 
 
-class _NewestOrder:
-    """What was worked out for the order asked last: several rules ask, and the next order of a
-    rebalance finds all rows but one as they were.
-    """
-
-    asked: OrderRequested | None = None
-    reaches: list[ExposureRange] = []  # noqa: RUF012 - replaced, never changed
-    found: WorstCase | None = None
-
-    @classmethod
-    def take(cls, asked: OrderRequested) -> None:
-        """Work out the reach of each row that stands, anew only where the row is another."""
-        before = () if cls.asked is None else cls.asked.open_exposure
-        known = dict(zip(map(id, before), cls.reaches, strict=True))
-        cls.reaches = [known.get(id(row)) or _reach(row) for row in asked.open_exposure]
-        cls.asked, cls.found = asked, None
-
-
-def _worst_case(asked: OrderRequested, strategy: str | None) -> WorstCase:
+@once
+def _worst_case(order: OrderRequested, strategy: str | None) -> WorstCase:
     before: dict[str, ExposureRange] = {}
     price = ZERO
-    for row, reach in zip(asked.open_exposure, _NewestOrder.reaches, strict=True):
+    for row in order.open_exposure:
         if strategy is not None and row.strategy != strategy:
             continue
         name = row.instrument
-        if name == asked.instrument:
+        if name == order.instrument:
             price = row.price
-        before[name] = _joined(before[name], reach) if name in before else reach
-    old, value = before[asked.instrument], asked.quantity * price
+        found = _range(row)
+        before[name] = _joined(before[name], found) if name in before else found
+    old, value = before[order.instrument], order.quantity * price
     low, high = (old.low, old.high + value) if value > 0 else (old.low + value, old.high)
-    return WorstCase(before, asked.instrument, _between(low, high), asked.quantity > 0)
+    return WorstCase(before, order.instrument, _between(low, high), order.quantity > 0)
 
 
-def _reach(row: OpenExposure) -> ExposureRange:
+@once
+def _range(row: OpenExposure) -> ExposureRange:
+    """Return the ends of a row: the next order of a rebalance finds nearly all rows again."""
     return _between((row.held - row.sells) * row.price, (row.held + row.buys) * row.price)
 
 

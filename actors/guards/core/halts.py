@@ -73,6 +73,9 @@ def step(
     """
     if readings is None:
         return latches
+    readings = tuple(readings)
+    if not latches and not any(reading.over for reading in readings):
+        return latches
     found = {(reading.scope, reading.key): reading for reading in readings}
     kept = {(latch.scope, latch.key): latch for latch in latches}
     for name, latch in list(kept.items()):

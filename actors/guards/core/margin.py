@@ -18,7 +18,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from actors.guards.core.exposure import net_values
-from actors.guards.core.snapshot import ZERO, Market, Snapshot
+from actors.guards.core.snapshot import ZERO, Market, Snapshot, once
 
 ONE = Decimal(1)
 UNKNOWN_RATE = Decimal("0.05")
@@ -72,21 +72,11 @@ def stake(value: Decimal, market: Market | None, instrument: str) -> Stake:
     return Stake(value, market.maintenance_rate + market.taker_fee, market.taker_fee)
 
 
-class _Newest:
-    """The stakes of the snapshot seen last: several rules read the same one."""
-
-    snapshot: Snapshot | None = None
-    stakes: Mapping[str, Stake] = {}
-
-
+@once
 def stakes(snapshot: Snapshot) -> Mapping[str, Stake]:
-    """Return the stake of each instrument that is held; the rule must need ``markets``."""
-    if _Newest.snapshot is not snapshot:
-        find = snapshot.markets.get
-        held = net_values(snapshot).items()
-        _Newest.stakes = {name: stake(value, find(name), name) for name, value in held}
-        _Newest.snapshot = snapshot
-    return _Newest.stakes
+    """Return the stake of each instrument that is held; the guard must need ``markets``."""
+    find = snapshot.markets.get
+    return {name: stake(value, find(name), name) for name, value in net_values(snapshot).items()}
 
 
 def initial_margin(held: Stake, leverage: Decimal) -> Decimal:

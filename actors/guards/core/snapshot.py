@@ -7,8 +7,10 @@ a run's tape of these can be played to the rules again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 import msgspec
 
@@ -90,7 +92,32 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     spot: bool = False
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+class Derivable(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """What several guards work the same things out of: see `once`."""
+
+    @cached_property
+    def derived(self) -> dict[Any, Any]:
+        """What was worked out, by function and arguments."""
+        return {}
+
+
+def once[T: Derivable, *Rest, R](function: Callable[[T, *Rest], R]) -> Callable[[T, *Rest], R]:
+    """Work a pure function of a snapshot or an order out once, for all guards that ask for it.
+
+    What it returns is shared, so nobody may change it.
+    """
+
+    def shared(source: T, *rest: *Rest) -> R:
+        known: dict[Any, R] = source.derived
+        key = (function, rest)
+        if key not in known:
+            known[key] = function(source, *rest)
+        return known[key]
+
+    return shared
+
+
+class Snapshot(Derivable, frozen=True, kw_only=True, dict=True):
     """The desk at one moment: after every move of prices in a backtest, live some times a second;
     and, in both, when a halt may end and when a UTC day begins.
 
@@ -133,7 +160,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     moved: bool = True
 
 
-class OpenExposure(msgspec.Struct, frozen=True, kw_only=True):
+class OpenExposure(Derivable, frozen=True, kw_only=True, dict=True):
     """What an owner holds at the very moment of an order, and what is still under way.
 
     Parameters
@@ -161,7 +188,7 @@ class OpenExposure(msgspec.Struct, frozen=True, kw_only=True):
     price: Decimal
 
 
-class OrderRequested(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class OrderRequested(Derivable, frozen=True, kw_only=True, tag=True, dict=True):
     """An order that stands at the order gate and has passed all else; ``price`` None is a market
     order. Exits are told too, and are never refused.
 

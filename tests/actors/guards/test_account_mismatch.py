@@ -30,7 +30,7 @@ TWO = AccountMismatchParams(count=2, window="10s")
 
 
 def test_every_kind_of_the_sweep_can_be_named() -> None:
-    assert set(get_args(Kind)) == {kind.value for kind in sweep_rules.Kind}
+    assert set(get_args(Kind)) == {kind.value for kind in sweep_rules.FindingKind}
 
 
 def test_the_first_difference_halts_until_released_unless_told_otherwise() -> None:
