@@ -122,9 +122,12 @@ class NodeWatch:
 
         It asks the links at that very moment: the verdict of the watch may be a look late.
         """
+        ready = self._links.ready
 
         def held(facts: OrderFacts) -> Refusal | None:
-            verdict = link_verdict({name: self._links.ready(name) for name in ACCOUNT_LINKS})
+            if ready("private") and ready("trade"):
+                return None
+            verdict = link_verdict({name: ready(name) for name in ACCOUNT_LINKS})
             return None if verdict is None else refused_by(verdict)
 
         return held

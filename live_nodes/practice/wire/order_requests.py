@@ -7,7 +7,6 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any
 
-from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import BybitRefusal
 from live_nodes.practice.exchange.records import OrderRow
 from live_nodes.practice.wire import order_bodies
@@ -16,19 +15,19 @@ from live_nodes.practice.wire.query_fields import category, integer, text, wrong
 from live_nodes.practice.wire.venue import TOO_MANY, Handler, Json, PracticeRequest, PracticeVenue
 
 MOST_OF_A_BATCH = {"linear": 20, "spot": 10}
-ACTIONS: Mapping[str, tuple[Callable[[Mapping[str, Any]], Any], Callable[..., OrderRow]]] = {
-    "create": (order_bodies.order_request, Exchange.create),
-    "amend": (order_bodies.amend_request, Exchange.amend),
-    "cancel": (order_bodies.cancel_request, Exchange.cancel),
+ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "create": order_bodies.order_request,
+    "amend": order_bodies.amend_request,
+    "cancel": order_bodies.cancel_request,
 }
-"""How a body is read, and what the exchange then does."""
+"""How the body of each is read; the exchange's method has the same name."""
 
 
 def _act(
     action: str, venue: PracticeVenue, request: PracticeRequest, body: Mapping[str, Any]
 ) -> Json:
-    read, do = ACTIONS[action]
-    return acknowledgement(do(venue.exchange, request.account, read(body), request.now_ms))
+    do: Callable[..., OrderRow] = getattr(venue.exchange, action)
+    return acknowledgement(do(request.account, ACTIONS[action](body), request.now_ms))
 
 
 def _one(action: str, venue: PracticeVenue, request: PracticeRequest) -> Json:
