@@ -73,7 +73,7 @@ def first_part(
     average : Decimal
         Its average entry price.
     tick, lot : Decimal
-        Steps in which prices and quantities can be told.
+        Steps of prices and quantities.
     """
     lower = (average / tick).to_integral_value(ROUND_FLOOR) * tick
     higher_lots = quantity * (average - lower) / tick / lot
@@ -107,7 +107,7 @@ class ClientWiring:
 
 
 PUSH_TRIES = 200
-"""How often a push waits for the engine to hear of the order's sending: a second in all."""
+"""How often a push waits for our own books to show the order as sent: a second in all."""
 
 
 class DeskExecutionClient(BybitExecutionClient):

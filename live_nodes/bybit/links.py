@@ -1,6 +1,6 @@
 """The node's links to the venue: which are up, which are proven to be logged in, and new ones.
 
-Engine-specific: it holds the adapter's WebSocket clients. These tell Python neither that a login
+Engine-specific: it holds the adapter's WebSocket clients. They show Python neither that a login
 succeeded nor that a peer fell silent, so both are found out otherwise:
 
 * private: the venue acknowledges subscriptions only of who is logged in; all four must be.
@@ -32,6 +32,7 @@ PROBE_EVERY = 1.0
 RENEW_AFTER = 10.0
 """Seconds that a link may be down or unproven; then a new client takes its place, because the
 adapter repeats neither a login that was refused nor a first connect that failed (tried)."""
+SETTINGS = ("cache_instrument", "set_account_id", "set_mm_level", "set_bars_timestamp_on_close")
 LOGIN_CODES = (10003, 10004, 10005, 33004)
 """Bybit's codes of a refused login: unknown key, bad signature, no permission, expired key
 (v5 "Error codes")."""
@@ -50,7 +51,7 @@ class LinkState:
     proven : bool
         It is logged in, and answered since it was last connected.
     reconnects, half_opens : int
-        How often it was connected anew, and how often because it had fallen silent.
+        How often it reconnected, and how often because it had fallen silent.
     failure : str
         The venue's words on a refused login; empty when there was none since the last connect.
     """
@@ -83,7 +84,7 @@ class VenueLink:
     make : callable
         Makes a new, unconnected client.
     url : str
-        Where it connects to; tells its port.
+        Where it connects to.
     probe_prefix : str
         Client order ids with it belong to our own probes; their answers end here.
     """
@@ -102,31 +103,11 @@ class VenueLink:
         self._make = make
         self._client = make()
         self._probe_prefix = probe_prefix
-        self._settings: dict[tuple[str, Any], tuple[Any, ...]] = {}
+        self._settings: dict[tuple[str, str], Any] = {}
         self._subscriptions: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self._connection: tuple[Any, Any] | None = None
 
     # What the adapter calls ----------------------------------------------------------------------
-
-    def cache_instrument(self, instrument: Any) -> None:
-        """Pass an instrument on, and keep it for a client made later."""
-        self._settings[("cache_instrument", instrument.id.value)] = (instrument,)
-        self._client.cache_instrument(instrument)
-
-    def set_account_id(self, account_id: Any) -> None:
-        """Pass the account on, and keep it for a client made later."""
-        self._settings[("set_account_id", None)] = (account_id,)
-        self._client.set_account_id(account_id)
-
-    def set_mm_level(self, level: int) -> None:
-        """Pass the market maker's level on, and keep it for a client made later."""
-        self._settings[("set_mm_level", None)] = (level,)
-        self._client.set_mm_level(level)
-
-    def set_bars_timestamp_on_close(self, value: bool) -> None:
-        """Pass the stamp of candles on, and keep it for a client made later."""
-        self._settings[("set_bars_timestamp_on_close", None)] = (value,)
-        self._client.set_bars_timestamp_on_close(value)
 
     async def connect(self, loop_: Any, callback: Callable[[Any], None]) -> None:
         """Connect, with our look at the messages before the adapter's."""
@@ -134,7 +115,9 @@ class VenueLink:
         await self._client.connect(loop_=loop_, callback=self._filtered(callback))
 
     def __getattr__(self, name: str) -> Any:
-        """Pass everything else on; subscriptions are kept for a client made later."""
+        """Pass everything else on; settings and subscriptions are kept for a client made later."""
+        if name in SETTINGS:
+            return partial(self._set, name)
         verb, _, what = name.partition("_")
         if verb == "subscribe":
             return partial(self._subscribe, what)
@@ -174,11 +157,15 @@ class VenueLink:
         self.proven, self.failure = False, ""
         old, self._client = self._client, self._make()
         await old.close()
-        for (name, _), arguments in self._settings.items():
-            getattr(self._client, name)(*arguments)
+        for (name, _), value in self._settings.items():
+            getattr(self._client, name)(value)
         await self._client.connect(loop_=loop, callback=self._filtered(callback))
         for key, args in list(self._subscriptions.items()):
             await getattr(self._client, f"subscribe_{key[0]}")(*args)
+
+    def _set(self, name: str, value: Any) -> None:
+        self._settings[name, str(getattr(value, "id", ""))] = value
+        getattr(self._client, name)(value)
 
     def _subscribe(self, what: str, *args: Any) -> Awaitable[None]:
         self._subscriptions[(what, *map(str, args))] = args
@@ -262,16 +249,16 @@ class VenueLinks:
         return next((f"{x.name}: {x.failure}" for x in self._links.values() if x.failure), "")
 
     async def renew(self, name: str) -> None:
-        """Connect a link anew, with all its subscriptions; where that fails, `tick` tries again."""
+        """Reconnect a link with all its subscriptions; where that fails, `tick` tries again."""
         try:
             await self._links[name].renew()
         except (RuntimeError, ValueError, OSError) as error:
-            self._log.warning(f"{name}: could not be connected anew: {error}")
+            self._log.warning(f"{name}: could not be reconnected: {error}")
 
     async def tick(self) -> list[str]:
         """Look at all links once; call it several times a second.
 
-        Ends half-open connections, notes what was connected anew, and proves what is unproven.
+        Ends half-open connections, notes what has reconnected, and proves what is unproven.
 
         Returns
         -------
@@ -311,7 +298,7 @@ class VenueLinks:
         if any(
             now - since > steady and i not in present for i, since in self._beating_since.items()
         ):
-            # One was connected anew, maybe faster than we look: logins must be proven again.
+            # One has reconnected, maybe faster than we look: logins must be proven again.
             for link in self._links.values():
                 if not link.name.startswith("public"):
                     link.proven, link.probed_at, link.failure = False, 0.0, ""
@@ -323,7 +310,7 @@ class VenueLinks:
         for connection in silent:
             shut_down(connection.inode)
         # Whose connection it was shows when the adapter sees it fall, some milliseconds later; it
-        # may stand again 200 ms later, so nobody else could tell.
+        # may stand again 200 ms later, so that nothing else shows it.
         until = time.monotonic() + _FALL_WITHIN
         while any(link.connected for link in up) and time.monotonic() < until:
             await asyncio.sleep(0.001)

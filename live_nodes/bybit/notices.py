@@ -31,9 +31,9 @@ class VenueNotices:
     universe : collection of str
         Instruments that are traded.
     environment : Environment
-        Of the node: announcements tell production and demo apart.
-    told : callable
-        Hears ``(maintenance, closed)`` after each answer: why the venue takes no orders, in words,
+        Of the node: announcements name production or demo.
+    on_change : callable
+        Takes ``(maintenance, closed)`` after each answer: why the venue takes no orders, in words,
         empty while it does, and the instruments in which it takes none.
     """
 
@@ -42,10 +42,10 @@ class VenueNotices:
         rest: VenueRest,
         universe: Collection[str],
         environment: Environment,
-        told: Callable[[str, frozenset[str]], None],
+        on_change: Callable[[str, frozenset[str]], None],
     ) -> None:
         self._rest, self._universe, self._environment = rest, frozenset(universe), environment
-        self._told = told
+        self._on_change = on_change
         self._maintenance = ""
         self._closed: frozenset[str] = frozenset()
         self._is_unknown = False
@@ -72,7 +72,7 @@ class VenueNotices:
             return
         products = products_of(self._universe)
         self._maintenance = maintenance(rows, products, self._environment)
-        self._told(self._maintenance, self._closed)
+        self._on_change(self._maintenance, self._closed)
 
     async def ask_listing(self) -> None:
         """Ask once which instruments trade."""
@@ -82,7 +82,7 @@ class VenueNotices:
             return
         trading = {name for infos in listed for name in infos}
         self._closed = frozenset(self._universe - trading)
-        self._told(self._maintenance, self._closed)
+        self._on_change(self._maintenance, self._closed)
 
 
 def maintenance(

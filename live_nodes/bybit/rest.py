@@ -40,8 +40,6 @@ from live_nodes.bybit.facts import (
 )
 from live_nodes.local.keys import KeyPair
 
-__all__ = ["ClockReading", "VenueError", "VenueRest", "venue_symbol"]
-
 RECEIVE_WINDOW_MS = 5000
 TOO_MANY = 10006
 SERVER_BUSY = (10000, 10016)
@@ -103,7 +101,7 @@ class VenueRest:
         Added to this machine's clock in the stamps of requests, nanoseconds: a clock that is off
         by more than the receive window must not keep anybody from closing.
     on_error : callable or None
-        Hears ``(path, text)`` of every request that failed, also of those that are tried again.
+        Takes ``(path, text)`` of every request that failed, also of those that are tried again.
     answers : bool
         Whether the newest request got an answer that makes sense, though it be a refusal.
     """

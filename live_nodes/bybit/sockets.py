@@ -2,7 +2,7 @@
 to those.
 
 The adapter's WebSockets (Rust, nautilus_trader 1.231.0) notice a peer that fell silent only after
-35 to 40 s, whatever heartbeat they are given (measured), and tell Python nothing of the pongs they
+35 to 40 s, whatever heartbeat they are given (measured), and do not show Python the pongs they
 get. The kernel counts the silence of every connection; a connection that this process keeps
 writing to (the heartbeat) and that never answers is half-open. Shutting it down makes the adapter
 connect anew within milliseconds by its own means: it logs in and subscribes again.

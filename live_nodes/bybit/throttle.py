@@ -44,23 +44,11 @@ class ThrottledGate(Protocol):
 @dataclass(slots=True)
 class _WaitingCommand:
     command: TradingCommand
-    told: Sequence[OrderFacts]
+    requests: Sequence[OrderFacts]
 
 
 class OrderThrottle:
-    """A `Sender` of the order gate.
-
-    Parameters
-    ----------
-    gate : ThrottledGate
-        The order gate.
-    pace : config.documents.watch.OrderThrottle
-        Of the document.
-    clock_ns : callable
-        Time in nanoseconds.
-    call_later : callable
-        ``loop.call_later``.
-    """
+    """A `Sender` of the order gate; `call_later` is the loop's."""
 
     def __init__(
         self,
@@ -83,17 +71,17 @@ class OrderThrottle:
         """How many commands wait."""
         return len(self._exits) + len(self._entries)
 
-    def __call__(self, command: TradingCommand, told: Sequence[OrderFacts]) -> None:
+    def __call__(self, command: TradingCommand, requests: Sequence[OrderFacts]) -> None:
         """Send a command that passed, now or when its turn comes."""
-        if self._taken_back(command):
+        if self._withdrawn(command):
             return
-        is_exit = all(facts.is_exit for facts in told)
+        is_exit = all(facts.is_exit for facts in requests)
         nobody_before = not self._exits and (is_exit or not self._entries)
-        if nobody_before and self._bucket.take(len(told), self._clock_ns()):
+        if nobody_before and self._bucket.take(len(requests), self._clock_ns()):
             self._gate.forward(command)
             return
         self.delayed += 1
-        (self._exits if is_exit else self._entries).append(_WaitingCommand(command, told))
+        (self._exits if is_exit else self._entries).append(_WaitingCommand(command, requests))
         self._wake()
 
     def drop(self, reason: str) -> int:
@@ -109,11 +97,11 @@ class OrderThrottle:
         while self._exits or self._entries:
             queue = self._exits or self._entries
             waiting = queue[0]
-            reasons = [reason for facts in waiting.told if (reason := self._gate.held(facts))]
+            reasons = [reason for facts in waiting.requests if (reason := self._gate.held(facts))]
             if reasons:
                 queue.popleft()
                 self._deny(waiting, reasons[0])
-            elif self._bucket.take(len(waiting.told), self._clock_ns()):
+            elif self._bucket.take(len(waiting.requests), self._clock_ns()):
                 queue.popleft()
                 self._gate.forward(waiting.command)
             else:
@@ -123,7 +111,7 @@ class OrderThrottle:
     def _wake(self) -> None:
         if self._timer is None and self.waiting:
             first = (self._exits or self._entries)[0]
-            seconds = self._bucket.wait(len(first.told), self._clock_ns())
+            seconds = self._bucket.wait(len(first.requests), self._clock_ns())
             # A hair later than exactly then, or rounding asks once too early.
             self._timer = self._call_later(seconds + 0.001, self._drain)
 
@@ -131,16 +119,16 @@ class OrderThrottle:
         for order in _orders(waiting.command):
             self._gate.withdraw(order, reason)
 
-    def _taken_back(self, command: TradingCommand) -> bool:
+    def _withdrawn(self, command: TradingCommand) -> bool:
         """Whether a cancel found all it asks for still waiting here; that never leaves."""
         if isinstance(command, CancelOrder):
-            return self._take_back({command.client_order_id})
+            return self._withdraw({command.client_order_id})
         if isinstance(command, BatchCancelOrders):
             wanted = {cancel.client_order_id for cancel in command.cancels}
             found = {order.client_order_id for order in self._waiting_orders()}
-            return self._take_back(wanted & found) and wanted <= found
+            return self._withdraw(wanted & found) and wanted <= found
         if isinstance(command, CancelAllOrders):
-            self._take_back(
+            self._withdraw(
                 {
                     order.client_order_id
                     for order in self._waiting_orders()
@@ -150,7 +138,7 @@ class OrderThrottle:
             )
         return False
 
-    def _take_back(self, names: set[Any]) -> bool:
+    def _withdraw(self, names: set[Any]) -> bool:
         took = False
         for queue in (self._exits, self._entries):
             for waiting in list(queue):

@@ -29,15 +29,15 @@ from live_nodes.local.keys import ENV_FILE, Secret
 Level = Literal["info", "warning", "critical"]
 RANK: dict[Level, int] = {"info": 0, "warning": 1, "critical": 2}
 LINES = 10
-"""Alerts that a message spells out; of more it tells the number."""
+"""Alerts that a message spells out; of more it gives the number."""
 LONGEST = 400
 """Characters of an alert in a message."""
-_HURRY = 0.25
+_LAST_TRIES = 0.25
 """Seconds between two tries on the way out."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a person must hear.
+    """Something that a person must know.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ Send = Callable[[str, str, Level], bool]
 
 @dataclass(frozen=True)
 class Pace:
-    """How often a channel speaks; seconds.
+    """How often a channel sends; seconds.
 
     Parameters
     ----------
@@ -95,19 +95,7 @@ class AlertCounts:
 
 
 class AlertChannel:
-    """Sends alerts to one address.
-
-    Parameters
-    ----------
-    node : str
-        Name of the node, for the messages.
-    name : str
-        What the channel is called where its address must not be seen.
-    send : callable
-        Brings a message there.
-    pace : Pace
-        How often it speaks.
-    """
+    """Sends alerts to one address, which only `send` knows; `name` is shown in its place."""
 
     def __init__(self, node: str, name: str, send: Send, pace: Pace | None = None) -> None:
         self.name = name
@@ -116,7 +104,7 @@ class AlertChannel:
         self._changed = threading.Condition()
         self._counted = AlertCounts()
         self._problem = ""
-        self._told = ""
+        self._reported = ""
         self._until: float | None = None
         self._next_at = 0.0
         self._thread = threading.Thread(target=self._run, name=f"alerts {name}", daemon=True)
@@ -139,9 +127,9 @@ class AlertChannel:
     def news(self) -> str | None:
         """Return, once, that it failed or that it is well again; None when nothing changed."""
         with self._changed:
-            if self._problem == self._told:
+            if self._problem == self._reported:
                 return None
-            self._told = self._problem
+            self._reported = self._problem
             return f"{self.name}: {self._problem or 'alerts arrive again'}"
 
     def close(self, seconds: float) -> bool:
@@ -163,7 +151,7 @@ class AlertChannel:
             while not self._tried(batch):
                 tries += 1
                 pause = self._pace.backoff * 2 ** min(tries - 1, 16)
-                if not self._rest(min(pause, self._pace.backoff_most)):
+                if not self._pause_after_failure(min(pause, self._pace.backoff_most)):
                     with self._changed:
                         # What did not leave shows as left over.
                         self._queue.extendleft(reversed(batch))
@@ -200,17 +188,17 @@ class AlertChannel:
             self._counted.dropped += over
         return batch[:half] + batch[half + over :]
 
-    def _rest(self, seconds: float) -> bool:
+    def _pause_after_failure(self, seconds: float) -> bool:
         """Wait after a failure; False when there is no time left to try again."""
         with self._changed:
-            # Called back by the close, and then in a hurry.
+            # The close ends the wait; then little time is left.
             self._changed.wait_for(lambda: self._until is not None, seconds)
             if self._until is None:
                 return True
             left = self._until - time.monotonic()
         if left <= 0:
             return False
-        time.sleep(min(left, _HURRY))
+        time.sleep(min(left, _LAST_TRIES))
         return True
 
     def _tried(self, batch: Sequence[Alert]) -> bool:
@@ -228,7 +216,7 @@ class AlertChannel:
 
 
 def message(node: str, batch: Sequence[Alert]) -> tuple[str, str, Level]:
-    """Return title, body and level of one message that tells several alerts."""
+    """Return title, body and level of one message for several alerts."""
     lines = _lines(batch)
     level = max((alert.level for alert in batch), key=RANK.__getitem__)
     if len(batch) == 1:
@@ -266,10 +254,10 @@ FLUSH_S = 5.0
 
 
 class AlertSink(Protocol):
-    """Takes what a person must hear."""
+    """Sends an alert."""
 
     def __call__(self, text: str, level: Level = "warning", kind: str = "guard") -> None:
-        """Tell it; returns at once."""
+        """Send it; returns at once."""
 
 
 def alert_urls_of(node: Node, variables: Mapping[str, str]) -> tuple[Secret, ...]:
@@ -279,7 +267,7 @@ def alert_urls_of(node: Node, variables: Mapping[str, str]) -> tuple[Secret, ...
     ------
     GateRefused
         When the variable is not there, or holds something that is no address: a desk whose alerts
-        nobody hears must not trade.
+        reach nobody must not trade.
     """
     name = node.alerts
     if name is None:
@@ -301,19 +289,7 @@ def alert_urls_of(node: Node, variables: Mapping[str, str]) -> tuple[Secret, ...
 
 
 class Alerts:
-    """Tells a person what a node can't put right by itself.
-
-    Parameters
-    ----------
-    node : str
-        The node's name.
-    folder : pathlib.Path
-        Its state folder, takes ``alerts.jsonl``.
-    addresses : sequence of Secret
-        Of apprise.
-    pace : Pace, optional
-        How often each of them hears.
-    """
+    """Alerts a person to what a node can't put right by itself; ``alerts.jsonl`` is in `folder`."""
 
     def __init__(
         self,
@@ -330,10 +306,10 @@ class Alerts:
         ]
         self._counted = AlertCounts()
         self._unwritten = 0
-        self._unwritten_told = 0
+        self._unwritten_reported = 0
 
     def __call__(self, text: str, level: Level = "warning", kind: str = "guard") -> None:
-        """Tell a person (`AlertSink`)."""
+        """Write an alert and send it everywhere (`AlertSink`); returns at once."""
         alert = Alert(ts=time.time_ns(), level=level, kind=kind, text=text)
         self._write(alert)
         for channel in self._channels:
@@ -350,8 +326,8 @@ class Alerts:
             for name, value in vars(now).items()
         }
         self._counted = now
-        grown["alerts_unwritten"] = self._unwritten - self._unwritten_told
-        self._unwritten_told = self._unwritten
+        grown["alerts_unwritten"] = self._unwritten - self._unwritten_reported
+        self._unwritten_reported = self._unwritten
         return {name: value for name, value in grown.items() if value}
 
     def news(self) -> list[str]:
@@ -376,7 +352,7 @@ class Alerts:
             finally:
                 os.close(place)
         except OSError:
-            # A full disk must not keep the message from leaving; the journal hears of it.
+            # A full disk must not keep the message from leaving; the journal counts it.
             self._unwritten += 1
 
     def _put_aside(self) -> None:

@@ -61,13 +61,13 @@ class Heartbeat:
     folder : pathlib.Path
         The node's state folder.
     failed : callable
-        Told, in words, once when it can't be written; the node goes on.
+        Takes, in words, once that it can't be written; the node goes on.
     """
 
     def __init__(self, folder: Path, failed: Callable[[str], None]) -> None:
         self._path = folder / FILE
         self._failed = failed
-        self._told = False
+        self._is_failing = False
         self.phase = "starting"
         self.guards: Callable[[], dict[str, int | None]] = dict
         self.verdict: Callable[[], str] = str
@@ -82,7 +82,7 @@ class Heartbeat:
     def beat(self, phase: str | None = None) -> None:
         """Write it once."""
         self.phase = phase or self.phase
-        made = Beat(
+        beat = Beat(
             ts=time.time_ns(),
             pid=os.getpid(),
             phase=self.phase,
@@ -91,13 +91,13 @@ class Heartbeat:
             flat=self.flat(),
         )
         try:
-            replace_file(self._path, msgspec.json.encode(made))
+            replace_file(self._path, msgspec.json.encode(beat))
         except OSError as error:
-            if not self._told:
-                self._told = True
+            if not self._is_failing:
+                self._is_failing = True
                 self._failed(f"the heartbeat file can't be written: {error}")
         else:
-            self._told = False
+            self._is_failing = False
 
 
 def last_beat(folder: Path) -> Beat | None:

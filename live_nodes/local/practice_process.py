@@ -187,7 +187,7 @@ def _settled(state_dir: Path) -> Endpoint | None:
 
 
 def _answers(endpoint: Endpoint) -> bool:
-    """Tell whether this very exchange answers, by its admin port (REST may fail on purpose)."""
+    """Return whether this very exchange answers, by its admin port (REST may fail on purpose)."""
     try:
         with urllib.request.urlopen(f"{endpoint.admin}/health", timeout=ANSWER_S) as answer:
             return bool(json.load(answer).get("pid") == endpoint.pid)

@@ -112,14 +112,7 @@ def _is_spot(instrument: str) -> bool:
 
 
 class MarketReader:
-    """Gives what is known of an instrument's market (`actors.desk.risk_desk.MarketFacts`).
-
-    Parameters
-    ----------
-    cache : Cache
-        The node's.
-    infos : mapping of str to InstrumentInfo
-        Of the universe, as the venue told them before the start.
+    """Gives guards what is known of an instrument's market (`actors.desk.risk_desk.MarketFacts`).
 
     Attributes
     ----------
@@ -165,16 +158,16 @@ class MarketReader:
         )
 
     def _next_funding(self, name: str, info: InstrumentInfo, now: int) -> int | None:
-        """Return the next settlement: what the venue told last, else one interval after another.
+        """Return the next settlement: what the venue sent last, else one interval after another.
 
-        The adapter tells of a new one only when the rate is new too, which at Bybit often stays
+        The adapter passes a new one on only when the rate is new too, which at Bybit often stays
         what it was; from midnight UTC on, perpetuals settle once an interval.
         """
         interval = info.funding_minutes * 60 * 10**9
-        told = None if self.feed is None else self.feed.next_funding_ns.get(name)
-        if not interval or (told is not None and told > now):
-            return told
-        first = 0 if told is None else told
+        announced = None if self.feed is None else self.feed.next_funding_ns.get(name)
+        if not interval or (announced is not None and announced > now):
+            return announced
+        first = 0 if announced is None else announced
         return first + ((now - first) // interval + 1) * interval
 
     def _silence(self, name: str, now: int, is_spot: bool) -> int | None:

@@ -95,21 +95,7 @@ class OperatorGuard(GuardActor):
 
 
 class MailDesk:
-    """Answers the mailbox.
-
-    Parameters
-    ----------
-    mailbox : Mailbox
-        The node's.
-    guards : mapping of str to GuardActor
-        By key, the operator's among them; running.
-    operator : OperatorGuard
-        It too.
-    journal : Journal
-        Takes down what was asked and what came of it.
-    say : callable
-        Takes a line for the person who watches.
-    """
+    """Does what the mailbox asks, and answers; the journal keeps requests and outcomes."""
 
     def __init__(
         self,
@@ -161,7 +147,7 @@ class MailDesk:
             return False, str(refused)
         except DeskError:
             raise
-        except Exception as error:  # noqa: BLE001 - a guard's own fault: told, and the node goes on
+        except Exception as error:  # noqa: BLE001 - a guard's own fault: answered, and the node goes on
             return False, f"{request.guard or OPERATOR} failed: {type(error).__name__}: {error}"
 
     def _flatten(self, request: MailRequest) -> str:
@@ -178,10 +164,10 @@ class MailDesk:
         if guard is None:
             return False, self._unknown(request.guard)
         ended = guard.release(request.scope or None, request.accept, request.reason)
-        where = f" on {request.scope}" if request.scope else ""
+        scope_text = f" on {request.scope}" if request.scope else ""
         if not ended:
-            return True, f"{guard.key} holds nothing back{where}"
-        return True, f"{guard.key} released{where} ({request.reason}): {_in_words(ended)}"
+            return True, f"{guard.key} holds nothing back{scope_text}"
+        return True, f"{guard.key} released{scope_text} ({request.reason}): {_in_words(ended)}"
 
     def _unknown(self, key: str) -> str:
         if key.startswith("node."):

@@ -304,7 +304,7 @@ async def preflight(node: Node, rest: VenueRest) -> Preflight:
     failures = clock_gate(reading.skew, reading.round_trip, node.gates.max_clock_skew)
     try:
         if node.environment != "paper":
-            # First of what is signed, so that a wrong key is told before anything takes long.
+            # First of what is signed, so that a wrong key shows before anything takes long.
             permissions = await rest.permissions()
         histories = {name: BybitHistory(name, rest.base_url) for name in _products_asked(node)}
         infos = await listings(histories)
@@ -348,9 +348,11 @@ async def _account(
     for product in products:
         if expected[product] is None:
             continue
-        told = await rest.fee_rates(product)
+        by_symbol = await rest.fee_rates(product)
         names = {venue_symbol(name)[0]: name for name in universe if f"-{product}." in name}
-        rates[product] = {names[symbol]: rate for symbol, rate in told.items() if symbol in names}
+        rates[product] = {
+            names[symbol]: rate for symbol, rate in by_symbol.items() if symbol in names
+        }
     perpetuals = [name for name in universe if "-LINEAR." in name]
     return [
         *fees_gate({product: expected[product] for product in products}, rates),

@@ -1,9 +1,9 @@
 """The desk's results in a node: made of the journal's executions, the one truth over every restart.
 
 At a start they are folded from all that the journal has; from then on each execution that is new to
-it is booked and told to the guards, inside the commit that takes it down, so that a guard's state
+it is booked and passed to the guards, inside the commit that journals it, so that a guard's state
 and the execution that changed it stand or fall together. What comes in before the guards look, as
-what recovery finds, is noted beside it, and told to them at the first look.
+what recovery finds, is noted beside it, and passed to them at the first look.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from actors.records.ledger import ZERO
 from actors.records.rows import FillRow
 from live_nodes.bybit.facts import TRADES
 
-OWNER, UNTOLD = "risk", "untold."
-"""Where the journal keeps which executions the guards were not told of."""
+OWNER, UNSEEN = "risk", "untold."
+"""Where the journal keeps which executions the guards have not seen."""
 
 
 class FillListener(Protocol):
-    """What is told of executions: `actors.desk.risk_desk.RiskDesk`."""
+    """Takes executions: `actors.desk.risk_desk.RiskDesk`."""
 
     books: StrategyBooks
 
     def filled(self, fill: FillRow) -> None:
-        """Hear of a fill."""
+        """Take a fill."""
 
     def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
-        """Hear of a funding payment."""
+        """Take a funding payment."""
 
 
 class FillBooking:
@@ -53,14 +53,14 @@ class FillBooking:
         self._journal, self._fresh, self._dry_run = journal, fresh, dry_run
         self._desk: FillListener | None = None
         self._owners: Mapping[str, str] = {}
-        journal.fill_listeners.append(self._hear)
+        journal.fill_listeners.append(self._on_fill)
 
     def close(self) -> None:
-        """Hear no more."""
-        self._journal.fill_listeners.remove(self._hear)
+        """Stop listening to the journal."""
+        self._journal.fill_listeners.remove(self._on_fill)
 
     def books(self, owners: Mapping[str, str]) -> StrategyBooks:
-        """Return the books of all that the guards were told of.
+        """Return the books of all executions that the guards have seen.
 
         Parameters
         ----------
@@ -70,31 +70,31 @@ class FillBooking:
         self._owners = owners
         books = StrategyBooks()
         if not self._fresh:
-            untold = self._untold()
-            told = (row for row in self._journal.fills_since(0) if _name(row) not in untold)
-            book_fills(told, books, owners)
+            unseen = self._unseen()
+            seen = (row for row in self._journal.fills_since(0) if _name(row) not in unseen)
+            book_fills(seen, books, owners)
         return books
 
     def begin(self, desk: FillListener) -> None:
-        """Tell the desk what it was not told of, and everything new from here on.
+        """Pass the desk what it has not seen, and everything new from here on.
 
         To be called inside `Journal.together`, with the guards' first look.
         """
         self._desk = desk
         if self._fresh:
             return
-        untold = self._untold()
-        if untold:
+        unseen = self._unseen()
+        if unseen:
             for row in self._journal.fills_since(0):
-                if _name(row) in untold:
+                if _name(row) in unseen:
                     pass_fill(row, desk, self._owners)
             if not self._dry_run:
-                self._journal.forget_states(OWNER, UNTOLD)
+                self._journal.forget_states(OWNER, UNSEEN)
 
-    def _untold(self) -> set[str]:
-        return set(self._journal.state_names(OWNER, UNTOLD))
+    def _unseen(self) -> set[str]:
+        return set(self._journal.state_names(OWNER, UNSEEN))
 
-    def _hear(self, row: FillRow) -> None:
+    def _on_fill(self, row: FillRow) -> None:
         if self._desk is not None:
             pass_fill(row, self._desk, self._owners)
         elif not self._fresh:
@@ -109,7 +109,7 @@ def book_fills(rows: Iterable[FillRow], books: StrategyBooks, owners: Mapping[st
 
 
 def pass_fill(row: FillRow, desk: FillListener, owners: Mapping[str, str]) -> None:
-    """Tell an execution of the desk's own; what others traded by hand is not the desk's result."""
+    """Pass an execution of the desk's own on; what others traded by hand is not its result."""
     if row.kind == FUNDING:
         for key, share in _shares(row, desk.books, owners).items():
             # The venue counts what it takes as a fee: positive is paid.
@@ -134,7 +134,7 @@ def _shares(row: FillRow, books: StrategyBooks, owners: Mapping[str, str]) -> di
     held = _held(row.instrument, books)
     total = sum(held.values(), ZERO)
     if not total:
-        # It may be told only after the position is closed.
+        # It may come only after the position is closed.
         owner = owners.get(row.instrument, "")
         return {owner: row.fee} if owner else {}
     if len(held) == 1:
@@ -153,7 +153,7 @@ def _fee(row: FillRow) -> Decimal:
 
 
 def _name(row: FillRow) -> str:
-    return f"{UNTOLD}{row.instrument}|{row.execution_id}"
+    return f"{UNSEEN}{row.instrument}|{row.execution_id}"
 
 
 class _Folding:

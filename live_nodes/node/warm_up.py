@@ -23,7 +23,7 @@ ASK_AFTER = (5, 10, 20, 40, 80, 160)
 """Seconds after a close at which candles that have not come are asked for."""
 HOUR_NS = 3_600_000_000_000
 Progress = Callable[[int, int], None]
-"""Told how many series are there, and how many are wanted."""
+"""Takes how many series are there, and how many are wanted."""
 
 
 class WarmUp:

@@ -137,7 +137,7 @@ class NodeWatch:
     async def _look(self) -> None:
         for name in await self._links.tick():
             self._journal.count("half_open_links")
-            self._say("link", f"{name}: fell silent and is connected anew")
+            self._say("link", f"{name}: fell silent: reconnecting")
             self._risk.failed("link", f"{name} fell silent")
         self._write_links()
         now = time.time_ns()
@@ -191,7 +191,7 @@ class NodeWatch:
     def _renew(self, link: str, why: str) -> None:
         if link not in self._links.states():
             return
-        self._say("feed", f"{link}: {why}, connecting anew")
+        self._say("feed", f"{link}: {why}, reconnecting")
         task = self._renewing.get(link)
         if task is None or task.done():
             self._renewing[link] = asyncio.create_task(self._links.renew(link))

@@ -128,11 +128,11 @@ class NodeVerdicts:
 
 
 ANSWERED_S = 1.0
-"""A word so soon after its link was connected anew came with the new subscription."""
+"""An update so soon after its link reconnected came with the new subscription."""
 
 
 class FeedSilences:
-    """When each instrument last spoke, and which links must be connected anew for it.
+    """When each instrument was updated last, and which links must reconnect for it.
 
     Parameters
     ----------
@@ -145,29 +145,29 @@ class FeedSilences:
     """
 
     def __init__(self, instruments: Iterable[str], silence: float, now_ns: int) -> None:
-        self._heard = dict.fromkeys(instruments, now_ns)
+        self._updated = dict.fromkeys(instruments, now_ns)
         self._silence_ns = round(silence * SECOND)
         self._renewed: dict[str, int] = {}
         self._tries: dict[str, int] = {}
         """By instrument that was silent at the last look: how often its link was renewed for it."""
 
     def note(self, instrument: str, ts_ns: int) -> None:
-        """Take down that an instrument spoke."""
-        if ts_ns > self._heard.get(instrument, ts_ns):
-            self._heard[instrument] = ts_ns
+        """Note an update of an instrument."""
+        if ts_ns > self._updated.get(instrument, ts_ns):
+            self._updated[instrument] = ts_ns
 
     def silent(self, now_ns: int) -> dict[str, float]:
         """Return the instruments that are silent, each with the seconds."""
         return {
-            name: (now_ns - heard) / SECOND
-            for name, heard in self._heard.items()
-            if now_ns - heard >= self._silence_ns
+            name: (now_ns - updated) / SECOND
+            for name, updated in self._updated.items()
+            if now_ns - updated >= self._silence_ns
         }
 
     def to_renew(self, now_ns: int) -> list[str]:
-        """Return the public links to connect anew; one is not tried again before it had time.
+        """Return the public links to reconnect; one is not tried again before it had time.
 
-        One that speaks again by itself is connected anew as well: what changed in its book while it
+        One that comes back by itself reconnects as well: what changed in its book while it
         was silent never came, and only a new subscription brings the whole book.
         """
         silent = self.silent(now_ns)
@@ -187,7 +187,7 @@ class FeedSilences:
         return due
 
     def _is_cured(self, name: str) -> bool:
-        """Whether it spoke again because its link was connected anew, which brought all of it.
+        """Whether it came back because its link reconnected, which brought the whole book.
 
         Where once did not help, the silence was not the link's, and its end is chance.
         """
@@ -195,7 +195,7 @@ class FeedSilences:
         return (
             self._tries[name] == 1
             and renewed is not None
-            and 0 <= self._heard[name] - renewed <= ANSWERED_S * SECOND
+            and 0 <= self._updated[name] - renewed <= ANSWERED_S * SECOND
         )
 
 
@@ -210,7 +210,7 @@ class BookCrossings:
         self._since: dict[str, int] = {}
 
     def lasting(self, crossed: Iterable[str], now_ns: int) -> list[str]:
-        """Return the instruments whose book is to be fetched anew, once for each `CROSSED_S`.
+        """Return the instruments whose book is to be fetched again, once for each `CROSSED_S`.
 
         Parameters
         ----------

@@ -24,7 +24,7 @@ from typing import Any, Literal
 import aiohttp
 import msgspec
 from rich.console import RenderableType
-from rich.table import Table
+from rich.text import Text
 
 from actors.records.journal_files import NAME, damage, holder
 from actors.records.journal_reading import read
@@ -37,13 +37,14 @@ from live_nodes.local.folder import state_folder
 from live_nodes.local.keys import KeyPair, key_names, keys_of, variables_of
 from live_nodes.node.preflight import Preflight, foreign_positions_gate, preflight
 from live_nodes.operate.doctor_trade import round_trip
+from live_nodes.operate.status import table
 from live_nodes.reconcile.recovery import foreign_positions
 
 _VALID_MS = 5_000
 
 
 async def link_answers(
-    where: Endpoints,
+    endpoints: Endpoints,
     products: Sequence[str],
     keys: KeyPair | None,
     seconds: float,
@@ -55,7 +56,7 @@ async def link_answers(
 
     Parameters
     ----------
-    where : Endpoints
+    endpoints : Endpoints
         Of the environment.
     products : sequence of str
         ``LINEAR``, ``SPOT``.
@@ -68,15 +69,15 @@ async def link_answers(
     """
     asked: dict[str, tuple[str, dict[str, Any]]] = {
         f"public {product.lower()}": (
-            f"{where.ws_public}/{product.lower()}",
+            f"{endpoints.ws_public}/{product.lower()}",
             {"op": "ping", "req_id": "doctor"},
         )
         for product in products
     }
     if keys is not None:
-        asked["private"] = (where.ws_private, login(keys))
+        asked["private"] = (endpoints.ws_private, login(keys))
         if trades:
-            asked["trade"] = (where.ws_trade, login(keys))
+            asked["trade"] = (endpoints.ws_trade, login(keys))
     answers = {}
     async with aiohttp.ClientSession() as session:
         for name, (url, message) in asked.items():
@@ -169,12 +170,12 @@ def examine(node: Node, trade: float | None = None) -> list[DoctorCheck]:
     findings.append(_keys_found(node, keys))
     findings.append(alerts(node, variables))
     try:
-        where = venue_endpoints(node, folder, lambda _: None)
+        endpoints = venue_endpoints(node, folder, lambda _: None)
     except DeskError as error:
         return [*findings, DoctorCheck("venue", "bad", str(error))]
-    findings += asyncio.run(_ask(node, keys, where, folder))
+    findings += asyncio.run(_ask(node, keys, endpoints, folder))
     if trade is not None:
-        findings.append(_trade(node, keys, where, folder, findings, trade))
+        findings.append(_trade(node, keys, endpoints, folder, findings, trade))
     return findings
 
 
@@ -254,7 +255,7 @@ def catalog(node: Node) -> DoctorCheck:
 
 
 def alerts(node: Node, variables: Mapping[str, str]) -> DoctorCheck:
-    """Return whether somebody would hear of a halt; nothing is sent."""
+    """Check that alerts would reach somebody; nothing is sent."""
     try:
         found = alert_urls_of(node, variables)
     except GateRefused as error:
@@ -262,7 +263,7 @@ def alerts(node: Node, variables: Mapping[str, str]) -> DoctorCheck:
     if not found:
         remedy = "name a variable with addresses of apprise in `alerts`"
         return DoctorCheck(
-            "alerts", "warn", "nobody hears of a halt: they go into a file only", remedy
+            "alerts", "warn", "alerts reach nobody: they go into a file only", remedy
         )
     number = len(found)
     return DoctorCheck(
@@ -282,43 +283,47 @@ def _keys_found(node: Node, keys: KeyPair | None) -> DoctorCheck:
 
 
 async def _ask(
-    node: Node, keys: KeyPair | None, where: Endpoints, folder: Path
+    node: Node, keys: KeyPair | None, endpoints: Endpoints, folder: Path
 ) -> list[DoctorCheck]:
-    async with VenueRest(where.http, keys, timeout=node.gates.request_timeout) as rest:
+    async with VenueRest(endpoints.http, keys, timeout=node.gates.request_timeout) as rest:
         try:
-            told = await preflight(node, rest)
+            facts = await preflight(node, rest)
         except DeskError as error:
             return [
                 DoctorCheck("venue", "bad", str(error), "see the address, the keys, the network")
             ]
-        clock = f"{told.clock.skew * 1000:+.0f} ms (±{told.clock.round_trip * 500:.0f} ms)"
+        clock = f"{facts.clock.skew * 1000:+.0f} ms (±{facts.clock.round_trip * 500:.0f} ms)"
         findings = [
-            DoctorCheck("venue", "ok", f"{where.http}: {len(told.universe)} instruments to trade"),
+            DoctorCheck(
+                "venue", "ok", f"{endpoints.http}: {len(facts.universe)} instruments to trade"
+            ),
             DoctorCheck(
                 "clock",
-                "bad" if any(f.gate == "clock" for f in told.failures) else "ok",
+                "bad" if any(f.gate == "clock" for f in facts.failures) else "ok",
                 f"the venue's is {clock} from ours",
             ),
         ]
         findings += [
             DoctorCheck(f.gate, "bad", f"{f.measured} (must be: {f.limit})", f.remedy)
-            for f in told.failures
+            for f in facts.failures
         ]
-        if keys is not None and not told.failures:
-            findings += await _strangers(node, rest, told, folder)
+        if keys is not None and not facts.failures:
+            findings += await _foreign_positions(node, rest, facts, folder)
     trades = keys is not None and node.environment != "demo"
-    answers = await link_answers(where, told.products, keys, node.gates.request_timeout, trades)
+    answers = await link_answers(
+        endpoints, facts.products, keys, node.gates.request_timeout, trades
+    )
     for name, wrong in answers.items():
         grade: Grade = "bad" if wrong else "ok"
         findings.append(DoctorCheck(f"link {name}", grade, wrong or "answers"))
     return findings
 
 
-async def _strangers(
-    node: Node, rest: VenueRest, told: Preflight, folder: Path
+async def _foreign_positions(
+    node: Node, rest: VenueRest, facts: Preflight, folder: Path
 ) -> list[DoctorCheck]:
     """Hold the account against a first start, which refuses positions that others made."""
-    if node.watch.policies.external_positions != "halt" or "LINEAR" not in told.products:
+    if node.watch.policies.external_positions != "halt" or "LINEAR" not in facts.products:
         return []
     if holder(folder) is not None:
         return []
@@ -329,7 +334,7 @@ async def _strangers(
     held = {
         name: position.quantity
         for name, position in (await rest.positions()).items()
-        if name in told.universe
+        if name in facts.universe
     }
     found = foreign_positions_gate(await foreign_positions(held, rest, node.tag))
     return [DoctorCheck(f.gate, "bad", f.measured, f.remedy) for f in found]
@@ -338,7 +343,7 @@ async def _strangers(
 def _trade(
     node: Node,
     keys: KeyPair | None,
-    where: Endpoints,
+    endpoints: Endpoints,
     folder: Path,
     findings: list[DoctorCheck],
     amount: float,
@@ -350,22 +355,20 @@ def _trade(
     if holder(folder) is not None:
         return DoctorCheck("trade", "bad", "not tried: the node is running", "stop it first")
     try:
-        return DoctorCheck("trade", "ok", asyncio.run(round_trip(node, keys, where, amount)))
+        return DoctorCheck("trade", "ok", asyncio.run(round_trip(node, keys, endpoints, amount)))
     except DeskError as error:
         return DoctorCheck("trade", "bad", str(error))
 
 
 # For a trader -----------------------------------------------------------------------------------
 
-_MARKS: dict[Grade, str] = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "bad": "[red]bad[/]"}
+_COLORS: dict[Grade, str] = {"ok": "green", "warn": "yellow", "bad": "red"}
 
 
 def rendered(findings: list[DoctorCheck]) -> RenderableType:
     """Return the findings as a table for the terminal."""
-    table = Table("", "check", "found", "what to do", box=None)
-    for finding in findings:
-        table.add_row(_MARKS[finding.grade], finding.check, finding.found, finding.remedy)
-    return table
+    rows = [(Text(x.grade, _COLORS[x.grade]), x.check, x.found, x.remedy) for x in findings]
+    return table(("", "check", "found", "what to do"), rows, box=None)
 
 
 def as_document(findings: list[DoctorCheck]) -> str:

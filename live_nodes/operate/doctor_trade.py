@@ -30,7 +30,7 @@ _PAUSE_S = 0.2
 _CLOCKS_NS = 5_000_000_000
 
 
-async def round_trip(node: Node, keys: KeyPair, where: Endpoints, amount: float) -> str:
+async def round_trip(node: Node, keys: KeyPair, endpoints: Endpoints, amount: float) -> str:
     """Buy and sell again, and return what happened in words.
 
     Raises
@@ -38,10 +38,10 @@ async def round_trip(node: Node, keys: KeyPair, where: Endpoints, amount: float)
     DeskError
         If anything at the venue is not as it must be; a position that was opened is closed first.
     """
-    async with VenueRest(where.http, keys, timeout=node.gates.request_timeout) as rest:
-        told = await preflight(node, rest)
+    async with VenueRest(endpoints.http, keys, timeout=node.gates.request_timeout) as rest:
+        facts = await preflight(node, rest)
         wanted = Decimal(str(amount))
-        info = await _instrument(rest, [told.infos[name] for name in told.universe], wanted)
+        info = await _instrument(rest, [facts.infos[name] for name in facts.universe], wanted)
         return await _Trip(rest, info, node.tag).run(wanted)
 
 

@@ -116,7 +116,7 @@ class _Flatten:
         self._until = self._began + seconds
         self.straight: VenueFlatten | None = None
         self.answered = False
-        self.unasked = asked.trouble
+        self.no_halt = asked.trouble
 
     def outcome(self) -> FlattenOutcome:
         self.answered = self._node_does_it()
@@ -130,8 +130,8 @@ class _Flatten:
             self._say(f"{refused}; so the venue can't be asked, and the node's journal counts")
             return self._by_journal()
         assert keys is not None
-        where = venue_endpoints(self._node, self._folder, self._say)
-        return asyncio.run(self._at_venue(where, keys))
+        endpoints = venue_endpoints(self._node, self._folder, self._say)
+        return asyncio.run(self._at_venue(endpoints, keys))
 
     def _node_does_it(self) -> bool:
         """Whether the node runs and has taken the request on."""
@@ -150,14 +150,14 @@ class _Flatten:
             return False
         self._say(f"{self._node.name} (process {pid}): {said.text}")
         if not said.done:
-            self.unasked = f"{self._node.name} did not take the halt on ({said.text})"
+            self.no_halt = f"{self._node.name} did not take the halt on ({said.text})"
         return said.done
 
     # At the venue --------------------------------------------------------------------------------
 
-    async def _at_venue(self, where: Endpoints, keys: KeyPair) -> FlattenOutcome:
+    async def _at_venue(self, endpoints: Endpoints, keys: KeyPair) -> FlattenOutcome:
         node = self._node
-        async with VenueRest(where.http, keys, timeout=node.gates.request_timeout) as rest:
+        async with VenueRest(endpoints.http, keys, timeout=node.gates.request_timeout) as rest:
             own = own_positions(self._folder, node.tag, self._say)
             try:
                 await own.refresh(rest, time.time_ns())
@@ -259,8 +259,8 @@ class _Flatten:
 
     def waiting_halt(self) -> str:
         """Return what keeps a node out that has not heard yet."""
-        if self.unasked:
-            return self.unasked
+        if self.no_halt:
+            return self.no_halt
         if self.answered:
             return self._standing_halt()
         return (

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from typing import Literal
@@ -58,15 +58,7 @@ class FlattenScope:
         return self.is_own(order.order_link_id) or self.takes_all_of(order.instrument)
 
     def part_of(self, position: VenuePosition, own: Decimal) -> Decimal:
-        """Return how much of a position goes, signed base coin.
-
-        Parameters
-        ----------
-        position : VenuePosition
-            As the venue has it.
-        own : Decimal
-            What our own executions made of it.
-        """
+        """Return how much of a position goes, given our own part of it; signed base coin."""
         if self.takes_all_of(position.instrument):
             return position.quantity
         return within(own, position.quantity)
@@ -74,32 +66,19 @@ class FlattenScope:
 
 @dataclass(frozen=True)
 class Remaining:
-    """What must go and is still there.
-
-    Parameters
-    ----------
-    orders : tuple of VenueOrder
-        Open orders.
-    positions : dict of str to Decimal
-        By instrument, what of it must go; signed base coin.
-    """
+    """Open orders, and by instrument how much of each position, signed base coin, must still go."""
 
     orders: tuple[VenueOrder, ...] = ()
-    positions: dict[str, Decimal] | None = None
+    positions: Mapping[str, Decimal] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.orders or self.positions)
-
-    @property
-    def held(self) -> dict[str, Decimal]:
-        """The positions, empty for none."""
-        return self.positions or {}
 
     def count(self) -> str:
         """Return how much it is, in words."""
         parts = [
             f"{number} {word}{'' if number == 1 else 's'}"
-            for number, word in ((len(self.orders), "order"), (len(self.held), "position"))
+            for number, word in ((len(self.orders), "order"), (len(self.positions), "position"))
             if number
         ]
         return " and ".join(parts) or "nothing"
@@ -107,7 +86,7 @@ class Remaining:
     def lines(self) -> list[str]:
         """Return each thing in words."""
         said = [f"order: {order_text(order)}" for order in self.orders]
-        return said + [f"position: {q:f} {name}" for name, q in sorted(self.held.items())]
+        return said + [f"position: {q:f} {name}" for name, q in sorted(self.positions.items())]
 
 
 def what_is_left(
@@ -193,20 +172,12 @@ class VenueFlatten:
 
     Parameters
     ----------
-    rest : VenueRest
-        Entered, with the node's keys.
-    reach : FlattenScope
-        What goes.
-    own : OwnPositions
-        What is the desk's own.
     owner : callable
         The strategy's key to close an instrument for, where executions name none.
     pace : config.documents.watch.Throttle
         Of requests; cancels and closes each have their own, as the venue counts them by path.
     keys_from : str
         Where the keys came from, for the message when the venue refuses them.
-    say : callable
-        Takes progress, in words.
     """
 
     def __init__(
@@ -324,7 +295,7 @@ class VenueFlatten:
         ]
         closes = [
             partial(self._close, name, quantity)
-            for name, quantity in sorted(left.held.items())
+            for name, quantity in sorted(left.positions.items())
             if name not in self._waiting
         ]
         await asyncio.gather(

@@ -109,9 +109,9 @@ def _for_the_next_start(
         and row.latched
         and (not request.scope or row.scope == request.scope)
     ]
-    where = f" on {request.scope}" if request.scope else ""
+    scope_text = f" on {request.scope}" if request.scope else ""
     if not stands:
-        return ReleaseOutcome(True, f"{request.guard} holds nothing back{where}")
+        return ReleaseOutcome(True, f"{request.guard} holds nothing back{scope_text}")
     still = [row for row in stands if row.over]
     if still and not request.accept:
         raise GateRefused(_still(node, still))
@@ -120,8 +120,8 @@ def _for_the_next_start(
     how = "" if final else ", unless the limit is reached again by then"
     return ReleaseOutcome(
         False,
-        f"{node.name} is not running: the release of {request.guard}{where} waits in its mailbox; "
-        f"its next start does it before any strategy{how}",
+        f"{node.name} is not running: the release of {request.guard}{scope_text} waits in its "
+        f"mailbox; its next start does it before any strategy{how}",
     )
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from actors.records.journal_reading import read
@@ -23,7 +22,7 @@ from live_nodes.local.heartbeat import last_beat
 from live_nodes.local.mailbox import OPERATOR, MailRequest, pending
 from live_nodes.local.timefmt import age_text, moment_text
 from live_nodes.node.guard_status import GuardStatus, risk_of
-from live_nodes.operate.status import NodeStatus, StandingVerdict, status_of
+from live_nodes.operate.status import NodeStatus, StandingVerdict, status_of, table
 from strategies.messages import Action, Verdict, strictest
 
 PERCENT = "%"
@@ -237,15 +236,12 @@ def rendered(
         head.append(f"  heartbeat {max(0, now - status.heartbeat) / 1e9:.1f} s ago")
     parts: list[RenderableType] = [head, *_desk_lines(status)]
     parts += [
-        Text(f"waits in the mailbox: {_asked(request)}", "yellow") for request in status.waiting
+        Text(f"waits in the mailbox: {_request_text(request)}", "yellow")
+        for request in status.waiting
     ]
-    table = Table()
-    for column in ("guard", "on", "value", "limit", "headroom", "state"):
-        table.add_column(column, overflow="fold")
-    for line in _chosen(status.guards, everything):
-        if line.status.guard != OPERATOR:
-            table.add_row(*_row(line, now))
-    parts.append(table)
+    chosen = _chosen(status.guards, everything)
+    rows = [_row(line, now) for line in chosen if line.status.guard != OPERATOR]
+    parts.append(table(("guard", "on", "value", "limit", "headroom", "state"), rows))
     return Group(*parts)
 
 
@@ -254,10 +250,10 @@ def _desk_lines(status: RiskStatus) -> list[Text]:
     lines = [
         Text("the desk may trade", "green")
         if verdict is None
-        else Text(f"the desk: {_said(verdict)}", "yellow")
+        else Text(f"the desk: {_verdict_text(verdict)}", "yellow")
     ]
     lines += [
-        Text(f"{standing.verdict.scope}: {_said(standing.verdict)}", "yellow")
+        Text(f"{standing.verdict.scope}: {_verdict_text(standing.verdict)}", "yellow")
         for standing in status.others
     ]
     by_hand = [
@@ -278,15 +274,15 @@ def _desk_lines(status: RiskStatus) -> list[Text]:
     return lines
 
 
-def _said(verdict: Verdict) -> str:
+def _verdict_text(verdict: Verdict) -> str:
     size = f" to {verdict.multiplier:g}" if verdict.action == Action.SHRINK else ""
     return f"{verdict.action.name.lower()}{size} by {verdict.guard}: {verdict.reason}"
 
 
-def _asked(request: MailRequest) -> str:
+def _request_text(request: MailRequest) -> str:
     what = f"{request.command} {request.guard}".strip()
-    where = f" on {request.scope}" if request.scope else ""
-    return f"{what}{where}, asked {moment_text(request.asked_at)} ({request.reason})"
+    scope_text = f" on {request.scope}" if request.scope else ""
+    return f"{what}{scope_text}, asked {moment_text(request.asked_at)} ({request.reason})"
 
 
 def _chosen(lines: list[GuardLine], everything: bool) -> list[GuardLine]:

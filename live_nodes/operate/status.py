@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -233,42 +233,50 @@ def rendered(status: NodeStatus, now_ns: int | None = None) -> RenderableType:
 
 
 def _tables(status: NodeStatus, now: int, moment: str) -> list[RenderableType]:
-    made: list[RenderableType] = []
-    columns: tuple[str, ...]
-    if status.links:
-        rows = [(x.name, x.state, age_text(now - x.since), x.detail) for x in status.links]
-        made.append(_table(f"links{moment}", ("link", "state", "for", ""), rows))
-    if status.positions:
-        held = [
-            (
-                p.instrument,
-                p.owner or "nobody",
-                p.quantity,
-                _short(p.entry_price),
-                _short(p.realized),
-            )
-            for p in status.positions
-        ]
-        columns = ("instrument", "owner", "quantity", "entry", "realized")
-        made.append(_table(f"positions{moment}", columns, held))
-    if status.orders:
-        orders = [
-            (o.client_order_id, o.instrument, o.side, o.quantity, o.filled, o.price, o.status)
-            for o in status.orders
-        ]
-        columns = ("order", "instrument", "side", "quantity", "filled", "price", "status")
-        made.append(_table(f"orders{moment}", columns, orders))
-    return made
+    pages = (
+        (
+            "links",
+            ("link", "state", "for", ""),
+            [(x.name, x.state, age_text(now - x.since), x.detail) for x in status.links],
+        ),
+        (
+            "positions",
+            ("instrument", "owner", "quantity", "entry", "realized"),
+            [
+                (
+                    p.instrument,
+                    p.owner or "nobody",
+                    p.quantity,
+                    _short(p.entry_price),
+                    _short(p.realized),
+                )
+                for p in status.positions
+            ],
+        ),
+        (
+            "orders",
+            ("order", "instrument", "side", "quantity", "filled", "price", "status"),
+            [
+                (o.client_order_id, o.instrument, o.side, o.quantity, o.filled, o.price, o.status)
+                for o in status.orders
+            ],
+        ),
+    )
+    return [table(columns, rows, f"{title}{moment}") for title, columns, rows in pages if rows]
 
 
-def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> Table:
-    table = Table(title=title, title_justify="left")
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None, **look: Any
+) -> Table:
+    """Return a table for the terminal: None is ``-``, and `Text` keeps its style."""
+    made = Table(title=title, title_justify="left", **look)
     for column in columns:
         # An order's id that is cut can't be looked up at the venue.
-        table.add_column(column, overflow="fold")
+        made.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("-" if value is None else str(value) for value in row))
-    return table
+        cells = ("-" if cell is None else cell for cell in row)
+        made.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in cells))
+    return made
 
 
 def _short(value: Decimal) -> str:

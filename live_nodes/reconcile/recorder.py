@@ -1,4 +1,4 @@
-"""Writes what the engine tells into the journal, as it tells it. Engine-specific.
+"""Journal the engine's order events, fills, positions, decisions and verdicts. Engine-specific.
 
 Requests are written by the order gate before they leave (`Journal.intended`); here come their
 outcomes, fills, positions, decisions and verdicts. A journal that can't be written ends the run:
@@ -31,15 +31,7 @@ from strategies.refusals import readable, refusal_of
 
 
 class JournalRecorder:
-    """Subscribes to the node's messages and takes them down.
-
-    Parameters
-    ----------
-    kernel : NautilusKernel
-        The node's.
-    journal : Journal
-        Open, with a run begun.
-    """
+    """Subscribes to the node's messages and journals them, under the run that has begun."""
 
     def __init__(self, kernel: Any, journal: Journal) -> None:
         self._cache = kernel.cache
@@ -55,7 +47,7 @@ class JournalRecorder:
             kernel.msgbus.subscribe(topic, handler)
 
     def on_order_event(self, event: OrderEvent) -> None:
-        """Take down an event of an order, what the order is now, and its fill."""
+        """Journal an event of an order, what the order is now, and its fill."""
         if isinstance(event, OrderInitialized):
             # It comes before the request leaves and says no more than the intent does, which the
             # gate writes down in that very moment: an order does not wait for it twice.
@@ -105,22 +97,22 @@ class JournalRecorder:
         self._journal.adopt(facts, "", OrderStatus(order.status).name)
 
     def on_position_event(self, event: PositionEvent) -> None:
-        """Take down what is held now."""
+        """Journal what is held now."""
         position = self._cache.position(event.position_id)
         if position is not None:
             self._journal.positions([_position_row(position, event.ts_event)])
 
     def on_decision(self, decision: Decision) -> None:
-        """Take down a strategy's decision."""
+        """Journal a strategy's decision."""
         self._journal.decision(decision)
         self._journal.count("decisions")
 
     def on_verdict(self, verdict: Verdict) -> None:
-        """Take down a guard's verdict."""
+        """Journal a guard's verdict."""
         self._journal.verdict(verdict)
 
     def snapshot(self, account: AccountView, venue: str = "BYBIT", coin: str = "USDT") -> None:
-        """Take down all that is held, what is not held any more, and what the account is worth."""
+        """Journal all that is held, what is not held any more, and what the account is worth."""
         now = self._clock.timestamp_ns()
         rows = {
             (row.instrument, row.owner): row

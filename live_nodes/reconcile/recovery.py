@@ -1,4 +1,4 @@
-"""What a start finds out before anything trades: how every request ended that has no outcome.
+"""Recovery at a start: find out how every request ended that has no outcome in the journal.
 
 A node that was killed leaves intents in its journal, orders at the venue, and fills that nobody
 wrote down. The venue is asked for each; what is known is written down at once, so that a start that
@@ -109,8 +109,6 @@ class Recovery:
         Instruments that the node's strategies trade.
     resumed : collection of str
         Client order ids that a tactic goes on working; other own entries are cancelled.
-    may_cancel : bool
-        False for a dry run, which leaves the venue as it is.
     patience : float
         Seconds between two misses.
     clock_ns : callable
@@ -127,14 +125,13 @@ class Recovery:
         *,
         traded: Collection[str] = (),
         resumed: Collection[str] = (),
-        may_cancel: bool = True,
         patience: float = PATIENCE_S,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.journal, self.rest, self._tag = journal, rest, tag
         self.products, self._policies = products, policies
         self._traded = traded
-        self._resumed, self._may_cancel = resumed, may_cancel
+        self._resumed = resumed
         self._patience_ns = round(patience * 1e9)
         self._clock_ns = clock_ns
         self.new_fills = 0
@@ -248,11 +245,8 @@ class Recovery:
         sorts = sort_open_orders(orders, own, self._resumed, self._policies)
         found.kept, found.attached = list(sorts.kept), list(sorts.attached)
         found.foreign = list(sorts.foreign)
-        if self._may_cancel:
-            await self.cancel((*sorts.leftovers, *sorts.foreign_cancelled))
-            found.cancelled = list(sorts.leftovers)
-        else:
-            found.kept += sorts.leftovers
+        await self.cancel((*sorts.leftovers, *sorts.foreign_cancelled))
+        found.cancelled = list(sorts.leftovers)
 
     def _remember(self, order: VenueOrder) -> None:
         """Write down an open order of ours, also one that a restored journal lacks."""
@@ -276,15 +270,13 @@ class Recovery:
         self.journal.adopt(facts, order.order_id, STATUS_WORDS[order.status])
 
     async def cancel(self, orders: Collection[VenueOrder]) -> None:
-        """Cancel orders and wait until the venue says that they are gone; a dry run leaves them.
+        """Cancel orders and wait until the venue says that they are gone.
 
         Raises
         ------
         DeskError
             If one is still open after the deadline.
         """
-        if not self._may_cancel:
-            return
         for order in orders:
             await self.rest.cancel(order.instrument, order_id=order.order_id)
         until = time.monotonic() + CANCEL_DEADLINE_S
@@ -359,12 +351,16 @@ async def foreign_positions(
     if not held:
         return {}
     now = time.time_ns()
-    made = dict.fromkeys(held, Decimal(0))
+    explained = dict.fromkeys(held, Decimal(0))
     for fill in await rest.fills("LINEAR", now - LOST_NS, now):
         owner = owner_of(fill.order_link_id)
-        if owner is not None and owner.tag == tag and fill.instrument in made:
-            made[fill.instrument] += signed_quantity(fill) if moves_position(fill) else Decimal(0)
-    return {name: quantity for name, quantity in sorted(held.items()) if made[name] != quantity}
+        if owner is not None and owner.tag == tag and fill.instrument in explained:
+            explained[fill.instrument] += (
+                signed_quantity(fill) if moves_position(fill) else Decimal(0)
+            )
+    return {
+        name: quantity for name, quantity in sorted(held.items()) if explained[name] != quantity
+    }
 
 
 def fill_row(fill: VenueFill, owner: str, source: str) -> FillRow:

@@ -27,15 +27,7 @@ NEVER_ARRIVED = "it never arrived: the venue was asked more than once and knows 
 
 
 class Repairer:
-    """Lets the engine take in reports on what a finding names.
-
-    Parameters
-    ----------
-    kernel : NautilusKernel
-        The node's.
-    client : str
-        Name of the execution client.
-    """
+    """Lets the engine take in reports on what a finding names; `client` executes."""
 
     def __init__(self, kernel: Any, client: str = "BYBIT") -> None:
         self._kernel = kernel
@@ -96,7 +88,7 @@ class Repairer:
         return taken
 
     def _give_up(self, finding: SweepFinding) -> bool:
-        """Tell the engine that an order is not at the venue, unless it was answered meanwhile."""
+        """Reject in the engine an order that never reached the venue, unless it was answered."""
         order = self._kernel.cache.order(ClientOrderId(finding.key))
         if order is None or order.status != OrderStatus.SUBMITTED:
             return False

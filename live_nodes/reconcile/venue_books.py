@@ -34,8 +34,6 @@ def engine_books(
 
     Parameters
     ----------
-    cache : nautilus_trader.cache.cache.Cache
-        The node's.
     fills : iterable of VenueFill
         Executions to be looked up.
     explained : mapping of str to Decimal
@@ -85,21 +83,17 @@ Held = Callable[[], Mapping[str, Decimal]]
 
 
 class VenueCheck:
-    """Asks the venue what is left (`actors.closing.closer.Verify`).
+    """Asks the venue what is left, for a closer.
 
     A position that our books don't have as the venue has it, twice in a row, is taken over from
     there first, or nobody could close it.
 
     Parameters
     ----------
-    rest : VenueRest
-        Entered.
-    products : sequence of str
-        ``LINEAR``, ``SPOT``.
     held : Held
         Our books.
     repair : Repair
-        Mends them (`live_nodes.reconcile.repair.Repairer`).
+        Brings them to the venue's (`live_nodes.reconcile.repair.Repairer`).
     """
 
     def __init__(
@@ -122,14 +116,14 @@ class VenueCheck:
         if "LINEAR" in self._products:
             found = await self._rest.positions()
             positions = {name: position.quantity for name, position in found.items()}
-            await self._mend(positions)
+            await self._repair_lasting(positions)
         return AtVenue(
             queried_at=queried_at,
             positions=positions,
             orders={order.order_link_id or order.order_id: order.instrument for order in orders},
         )
 
-    async def _mend(self, there: Mapping[str, Decimal]) -> None:
+    async def _repair_lasting(self, there: Mapping[str, Decimal]) -> None:
         here = self._held()
         differs = {
             name: there.get(name, ZERO)

@@ -137,15 +137,6 @@ async def test_foreign_orders_are_reported_and_cancelled_only_by_policy(
 
 
 @at_the_exchange
-async def test_a_dry_run_changes_nothing_at_the_venue(scene: Scene) -> None:
-    scene.intend(FIRST)
-    await scene.send(FIRST, price="49000")
-    found = await scene.recovery(may_cancel=False).run()
-    assert [order.order_link_id for order in found.kept] == [FIRST]
-    assert await scene.open() == {FIRST}
-
-
-@at_the_exchange
 async def test_own_orders_are_found_without_any_journal(scene: Scene) -> None:
     """The journal was damaged beyond repair, and no backup is good."""
     await scene.send(FIRST, price="49000")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from actors.desk.books import StrategyBooks
 from actors.records.journal import Journal
 from actors.records.rows import FillRow
-from live_nodes.node.risk_books import OWNER, UNTOLD, FillBooking, book_fills
+from live_nodes.node.risk_books import OWNER, UNSEEN, FillBooking, book_fills
 
 BTC, ETH = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
 OWNERS = {BTC: "hand", ETH: "other"}
@@ -160,7 +160,7 @@ def test_what_was_found_is_told_by_the_run_after_the_one_that_was_killed(tmp_pat
     with journal_in(tmp_path) as journal:
         FillBooking(journal)
         journal.fill(row(1, "BUY", "2", "100"))
-        assert journal.state_names(OWNER, UNTOLD) == [f"{UNTOLD}{BTC}|e0001"]
+        assert journal.state_names(OWNER, UNSEEN) == [f"{UNSEEN}{BTC}|e0001"]
         # Killed here, before the guards looked.
     with journal_in(tmp_path) as journal:
         fills = FillBooking(journal)
