@@ -10,6 +10,7 @@ from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.trading.strategy import Strategy
 
 from strategies.base import DeskStrategy, DeskStrategyConfig
+from strategies.refusals import readable
 
 BTC_ID = InstrumentId.from_str("BTCUSDT-LINEAR.BYBIT")
 SPOT_ID = InstrumentId.from_str("BTCUSDT-SPOT.BYBIT")
@@ -61,9 +62,9 @@ class Hands:
         return str(self.cache.order(name).status_string())
 
     def reasons(self, name: ClientOrderId) -> list[str]:
-        """Return why the venue or the gate refused an order, as the strategy was told."""
+        """Return why the venue or the gate refused an order, in words."""
         return [
-            str(event.reason)
+            readable(str(event.reason))
             for event in self.events
             if event.client_order_id == name and hasattr(event, "reason")
         ]
