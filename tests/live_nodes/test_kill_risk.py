@@ -38,7 +38,16 @@ AFTER = 0.3
 """Seconds that an eager strategy gets to come back in, once all is flat: one of its looks."""
 BY_HAND = {"operator": "flatten"}
 NAMES = (f"k{n}" for n in count())
-Wrong = dict[str, list[str]]
+
+
+class Wrong(dict[str, list[str]]):
+    """What was wrong after each kill."""
+
+    def note(self, where: str, found: list[str]) -> None:
+        """Print what was found after a kill, and keep it if it is anything."""
+        print(f"{where}: {found}", flush=True)
+        if found:
+            self[where] = found
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +142,6 @@ def round_of(
     breach(victim, lambda: time.monotonic() > until)
     died = victim.kill()
     found = again(victim, since, stands)
-    print(f"{number or wait}: {died}: {found}", flush=True)
     victim.released()
     return died, found
 
@@ -145,11 +153,10 @@ def rounds(
     stands: dict[str, str] = BREACHED,
 ) -> Wrong:
     """Kill it at each of these boundaries after a breach; return what was wrong, by boundary."""
-    wrong: Wrong = {}
+    wrong = Wrong()
     for number in numbers:
         died, found = round_of(victim, number, breach, stands)
-        if found:
-            wrong[f"{number}: {died}"] = found
+        wrong.note(f"{number}: {died}", found)
     victim.stop()
     return wrong
 
@@ -200,12 +207,11 @@ def test_a_node_may_be_killed_at_every_boundary_from_breach_to_flat(
 def test_a_node_may_be_killed_at_any_moment_around_a_breach(field: Field, strategy: str) -> None:
     chance = random.Random(strategy)
     victim = victim_of(field, strategy)
-    wrong: Wrong = {}
+    wrong = Wrong()
     for _ in range(20):
         wait = chance.uniform(0.0, 1.2)
         died, found = round_of(victim, 0, wait=wait)
-        if found:
-            wrong[f"after {wait:.3f} s: {died}"] = found
+        wrong.note(f"after {wait:.3f} s: {died}", found)
     victim.stop()
     assert wrong == {}
 
@@ -223,7 +229,7 @@ def test_a_restart_may_be_killed_at_every_boundary_until_flat(field: Field, firs
     """Each start is cut one boundary later than the one before it, on what that one left."""
     victim = victim_of(field)
     where = boundaries_of(victim).index(first) + 1
-    wrong: Wrong = {}
+    wrong = Wrong()
     number, whole = 0, False
     while not whole:
         since = time.time_ns()
@@ -243,15 +249,12 @@ def test_a_restart_may_be_killed_at_every_boundary_until_flat(field: Field, firs
                 died = victim.kill()
                 found = lost_by(left, victim.kept())
                 left |= victim.left()
-            print(f"{number}: {died}: {found}", flush=True)
-            if found:
-                wrong[f"{number}: {died}"] = found
+            wrong.note(f"{number}: {died}", found)
             if whole or victim.flat:
                 break
         if not whole:
             found = again(victim, since, BREACHED)
-            if found:
-                wrong[f"after {number}"] = found
+            wrong.note(f"after {number}", found)
         victim.released()
     victim.stop()
     assert number > 8
@@ -263,7 +266,7 @@ def test_a_restart_may_be_killed_at_any_moment(field: Field) -> None:
     chance = random.Random(4)
     victim = victim_of(field)
     where = boundaries_of(victim).index("send submit_order") + 1
-    wrong: Wrong = {}
+    wrong = Wrong()
     for _ in range(8):
         since = time.time_ns()
         victim.arm(where)
@@ -276,12 +279,9 @@ def test_a_restart_may_be_killed_at_any_moment(field: Field) -> None:
             victim.kill()
             found = lost_by(left, victim.kept())
             left |= victim.left()
-            if found:
-                wrong[f"life {victim.lives}"] = found
+            wrong.note(f"life {victim.lives}", found)
         found = again(victim, since, BREACHED)
-        print(victim.lives, found, flush=True)
-        if found:
-            wrong[f"life {victim.lives}"] = found
+        wrong.note(f"life {victim.lives}", found)
         victim.released()
     victim.stop()
     assert wrong == {}
@@ -303,7 +303,7 @@ def test_a_node_may_be_killed_at_every_boundary_of_the_operators_flatten(field: 
 def test_a_node_may_be_killed_at_every_boundary_of_a_release(field: Field) -> None:
     """What was asked for is done by the next start, once, and the other halts stay."""
     victim = victim_of(field)
-    wrong: Wrong = {}
+    wrong = Wrong()
     number, whole = 0, False
     while not whole:
         number += 1
@@ -325,9 +325,7 @@ def test_a_node_may_be_killed_at_every_boundary_of_a_release(field: Field) -> No
         if stands != {"tiers": "shrink", "daily": "halt_entries"}:
             found.append(f"what stands is {stands}")
         found += wrong_at_the_exchange(victim, since, ("tiers", "daily"))
-        print(f"{number}: {died}: {found}", flush=True)
-        if found:
-            wrong[f"{number}: {died}"] = found
+        wrong.note(f"{number}: {died}", found)
         victim.released()
     victim.stop()
     assert number > 4
@@ -341,7 +339,7 @@ def test_the_command_that_flattens_may_be_killed_at_every_boundary(
 ) -> None:
     """Given once more, it ends flat: whatever the first one had asked for or sent."""
     victim = victim_of(field, actors=COUNTING)
-    wrong: Wrong = {}
+    wrong = Wrong()
     number, whole = 0, False
     while not whole:
         number += 1
@@ -358,9 +356,7 @@ def test_the_command_that_flattens_may_be_killed_at_every_boundary(
             victim.kill()
         found = [] if victim.flat else ["the command said flat, and it is not"]
         found += again(victim, since, BY_HAND)
-        print(f"{number}: {how}: {found}", flush=True)
-        if found:
-            wrong[str(number)] = found
+        wrong.note(str(number), found)
         victim.released()
     victim.stop()
     assert number > (2 if alive else 6)
