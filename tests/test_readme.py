@@ -117,10 +117,16 @@ def test_every_perpdesk_command_of_the_readme_works(clone: Path, section: str) -
             arguments += [item for value in SHORT for item in ("--set", value)]
         if arguments[:2] == ["catalog", "demo"]:
             arguments[-1] = "catalog/data/another"
+        if section == TRADES and "--stop" in arguments:
+            assert running_exchange(exchange_of(clone)) is not None, "its node's outlives it"
         done = perpdesk(clone, *arguments)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     if section == TRADES:
         what_its_node_did_is_there(clone)
+
+
+def exchange_of(clone: Path) -> Path:
+    return clone / "live_nodes" / "state" / "mine" / "practice" / "exchange"
 
 
 def what_its_node_did_is_there(clone: Path) -> None:
@@ -135,7 +141,7 @@ def what_its_node_did_is_there(clone: Path) -> None:
         name: Decimal(quantity) for name, quantity in wanted.items() if Decimal(quantity)
     }
     # The last of the commands stopped the exchange.
-    folder = clone / "live_nodes" / "state" / "mine" / "practice" / "exchange"
+    folder = exchange_of(clone)
     assert (folder / "exchange.db").exists()
     assert running_exchange(folder) is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sqlite3
@@ -42,7 +43,7 @@ TAKE = ("--set", 'strategies.steady.params.execution={"tactic": "taker"}')
 
 def stopped_while_resting(node: KilledNode, *signals: signal.Signals) -> tuple[Ended, float]:
     """Send signals to a node all of whose orders rest; return how it ended and how soon."""
-    pid = node.begin("--run-once")
+    pid = node.begin("--run-once", "--json")
     until_all_rest(node)
     began = time.monotonic()
     for number in signals:
@@ -75,6 +76,8 @@ def test_a_signal_cancels_what_rests_and_ends_in_order(
     ended, seconds = stopped_while_resting(node, number)
     assert (ended.code, ended.signal) == (0, None), ended.said
     assert seconds < slack(10)
+    report = json.loads(ended.said[ended.said.rindex("\n{") :])
+    assert (report["outcome"], report["reason"], report["left"]) == ("stopped", number.name, [])
     assert node.at_the_exchange()["open_orders"] == []
     assert node.positions() == {}
     assert journal_is_whole(node.folder)
