@@ -401,7 +401,7 @@ def bare_engine(
             trader_id="BARE-001",
             logging=LoggingConfig(bypass_logging=True),
             run_analysis=False,
-            risk_engine=risk_engine,
+            risk_engine=risk_engine or RiskEngineConfig(),
         )
     )
     known: dict[str, Any] = {
