@@ -1,9 +1,19 @@
-"""The guards' rules: pure functions from what is seen to readings, and from these to halts.
+"""The guards, one file each; `core` is what they share. Pure: no nautilus_trader.
 
-Imports nothing of nautilus_trader. ``facts`` says what a rule is told, ``reading`` what it answers,
-``rule`` what it is made of, ``params`` what every guard may be told, ``latch`` how a reading that
-reached its limit becomes a halt and how that ends. To add a rule: its functions and its parameters
-in a file of their own, bound as ``RULE``, a truth table just inside and just outside each limit in
-``tests/actors/rules``, the thin guard that carries it in ``actors/``, and what breaches it in the
-drill (``live_nodes/drill``).
+A file here holds all of a guard: its parameters with ranges and units, its unit, what it measures,
+which entries it admits, how a drill breaches it, and an example just inside, at and outside its
+limit that ``tests/actors/guards/test_contract.py`` plays. The set of guards is found by scanning
+this package.
+
+To add a guard: copy the one that is most like yours, ``daily_loss.py`` for equity,
+``position_cap.py`` for what is held, ``spread.py`` for markets, ``rejections.py`` for events; add
+it to ``live_nodes/nodes/guarded_practice.yaml``, and run ``python -m config.schema``. A document
+names it by file and class, as in ``use: actors.guards.FILE:Class``.
+
+- ``core/guard.py`` the base class, and what each of its methods is for
+- ``core/snapshot.py`` what a guard is shown: the desk at one moment, and events in between
+- ``core/params.py`` what every guard may be told, and durations; ``core/limits.py`` readings
+- ``core/halts.py`` how a reading that reached its limit becomes a halt, and how that ends
+- ``core/exposure.py``, ``core/margin.py``, ``core/windows.py``, ``core/equity_curves.py`` measures
+- ``core/drill.py`` the words of a drill; ``core/examples.py`` those of an example
 """

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.guards.core.drill import Plan, Scene, Strange, plan, stage
+from actors.guards.core.examples import COIN, NOON, Example
 from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, inside
 from actors.guards.core.params import GuardParams, Span, span_ns
@@ -98,6 +99,21 @@ class AccountMismatch(Guard[AccountMismatchParams, Differences]):
     def released(self, state: Differences, snapshot: Snapshot, scope: str) -> Differences:
         """Count from none."""
         return Differences()
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            AccountMismatchParams(count=3),
+            lambda count: tuple(
+                Mismatch(ts=NOON + n, kind="unknown_fill", instrument=COIN, detail="?")
+                for n in range(int(count))
+            ),
+            2,
+            3,
+            4,
+            clear=2,
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Trade by hand on the account, as often as the limit."""

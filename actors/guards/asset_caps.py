@@ -7,6 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from actors.guards.core.drill import Plan, Scene, grow
+from actors.guards.core.examples import COIN, Example, holding
 from actors.guards.core.exposure import (
     GroupCaps,
     Share,
@@ -105,6 +106,20 @@ class AssetCaps(Guard[AssetCapsParams, Nothing]):
         way = worst_case(order).only(lambda name: asset_of(name) == coin)
         caps = _caps(params, params.assets.get(coin, AssetCap()), snapshot.equity)
         return group_refusal(coin, way, caps, net_entries=params.net_entries)
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            AssetCapsParams(net=0.5),
+            holding,
+            499.99,
+            500,
+            501,
+            clear=450,
+            scope=f"instrument:{COIN}",
+            key="BTC net",
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Grow a coin over its cap."""

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.guards.core.drill import Plan, Scene, grow
+from actors.guards.core.examples import COIN, Example, holding
 from actors.guards.core.exposure import (
     GroupCaps,
     Share,
@@ -122,6 +123,20 @@ class ClusterCaps(Guard[ClusterCapsParams, Nothing]):
             if refusal:
                 return refusal
         return None
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            ClusterCapsParams(clusters={"majors": Cluster(instruments=("BTC*",), cap=0.5)}),
+            holding,
+            499.99,
+            500,
+            501,
+            clear=450,
+            scope=f"instrument:{COIN}",
+            key="majors gross",
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Grow a cluster over its cap."""

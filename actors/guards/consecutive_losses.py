@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.guards.core.drill import Plan, Scene, plan, round_trips, stage
+from actors.guards.core.examples import COIN, NOON, Example
 from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.halts import end_of
 from actors.guards.core.limits import Reading, notable_readings
@@ -98,6 +100,20 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
     def released(self, state: Rows, snapshot: Snapshot, scope: str) -> Rows:
         """Count a scope's losses from here."""
         return Rows({name: row for name, row in state.rows.items() if name != scope})
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            ConsecutiveLossesParams(losses=3),
+            lambda count: tuple(
+                RoundTripEvent(ts=NOON + n, strategy="a", instrument=COIN, net=Decimal(-1))
+                for n in range(int(count))
+            ),
+            2,
+            3,
+            4,
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Lose as often in a row as the limit: each round trip costs its fees."""

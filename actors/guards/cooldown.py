@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 from actors.guards.core.drill import Plan, Scene, plan, round_trips, stage
+from actors.guards.core.examples import COIN, NOON, SECOND, Example, desk
 from actors.guards.core.exposure import Holds, adds, after_fill, held_of, is_flat
 from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading
@@ -120,6 +123,22 @@ class Cooldown(Guard[CooldownParams, Coolings]):
         """End the scope's pause."""
         kept = {k: c for k, c in state.running.items() if k != scope}
         return msgspec.structs.replace(state, running=kept)
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            CooldownParams(after_trade="10s", after_loss="10s"),
+            lambda left: (
+                RoundTripEvent(ts=NOON, strategy="a", instrument=COIN, net=Decimal(1)),
+                desk(NOON + int((10 - left) * SECOND)),
+            ),
+            -1,
+            0,
+            1,
+            scope=f"instrument:{COIN}",
+            at_limit=False,
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Close a trade, at a loss for its fees, and want the next one at once."""

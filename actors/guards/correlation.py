@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated
 
 import numpy as np
 from msgspec import Meta
 
 from actors.guards.core.drill import Hold, Moves, Plan, Scene, plan, sampling, stage
+from actors.guards.core.examples import COIN, NOON, OTHER, SECOND, Example, desk
 from actors.guards.core.exposure import cap_of, net_values
 from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import Reading, inside
 from actors.guards.core.params import Fraction, GuardParams, Release, Span, span_ns
-from actors.guards.core.snapshot import Snapshot
+from actors.guards.core.snapshot import Market, Snapshot
 from actors.guards.core.windows import Remembered, Samples, correlations, known, sampled, without
 
 
@@ -110,6 +112,26 @@ class Correlation(Guard[CorrelationParams, Samples]):
     def released(self, state: Samples, snapshot: Snapshot, scope: str) -> Samples:
         """Sample anew: the instrument's prices, or all."""
         return without(state, scope)
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            CorrelationParams(pairs=((COIN, OTHER),), every="1s", lookback=3),
+            lambda sign: tuple(
+                desk(
+                    NOON + n * SECOND,
+                    markets={COIN: Market(price=one), OTHER: Market(price=one ** int(sign))},
+                )
+                for n, one in enumerate(map(Decimal, (100, 110, 105, 120)))
+            ),
+            -1,
+            1,
+            1,
+            clear=-1,
+            scope=f"instrument:{COIN}",
+            key=f"{COIN}/{OTHER}",
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Let two prices move as one."""

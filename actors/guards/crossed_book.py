@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from actors.guards.core.drill import LASTS, Book, Plan, Scene, disturb
+from actors.guards.core.examples import COIN, Example, one_market
 from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Reading
 from actors.guards.core.params import Release, TransientParams
@@ -40,6 +41,19 @@ class CrossedBook(Guard[CrossedBookParams, Nothing]):
             _reading(name, overlap, self.params)
             for name, overlap in overlaps.items()
             if overlap >= 0 or name == nearest
+        )
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            CrossedBookParams(),
+            lambda overlap: (one_market(bid=100 + overlap, ask=100),),
+            -1,
+            0,
+            1,
+            clear=-1,
+            scope=f"instrument:{COIN}",
         )
 
     def drill(self, scene: Scene) -> Plan:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.guards.core.drill import BALANCE, Plan, Scene, losing, nearest
+from actors.guards.core.examples import Example, lost
 from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import ZERO, Money, exact, given, limit, none_given
 from actors.guards.core.params import ActionName, Fraction, GuardParams, Release
@@ -96,6 +97,13 @@ class DailyLoss(Guard[DailyLossParams, Today]):
     def released(self, state: Today, snapshot: Snapshot, scope: str) -> Today:
         """Measure the day's loss from here."""
         return self.start(snapshot)
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            DailyLossParams(limit_currency=100.0), lost, 99.99, 100, 101, clear=90, key="currency"
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Lose what a day may."""

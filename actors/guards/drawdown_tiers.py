@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from actors.guards.core.drill import BEYOND, Hold, Plan, Scene, Stage, bearing, lose
 from actors.guards.core.equity_curves import CurveGuard, CurveParams, Peaks
+from actors.guards.core.examples import Example, lost
 from actors.guards.core.guard import Measured
 from actors.guards.core.limits import Limit, limit, percent
 from actors.guards.core.snapshot import Snapshot
@@ -90,6 +91,11 @@ class DrawdownTiers(CurveGuard[DrawdownTiersParams]):
             for tier in _limits(self.params, fall.peak)
         ]
         return state, tuple(readings)
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(DrawdownTiersParams(), lost, 49.99, 50, 60, clear=45, key="5 %")
 
     def drill(self, scene: Scene) -> Plan:
         """Fall through one tier after another."""

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.guards.core.drill import Failures, Mended, Plan, Scene, plan, stage
+from actors.guards.core.examples import NOON, Example
 from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, inside
 from actors.guards.core.params import GuardParams, Release, Span, span_ns
@@ -79,6 +80,20 @@ class ErrorRate(Guard[ErrorRateParams, Errors]):
     def released(self, state: Errors, snapshot: Snapshot, scope: str) -> Errors:
         """Forget the errors so far."""
         return Errors()
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            ErrorRateParams(limit=10),
+            lambda count: tuple(
+                ErrorEvent(ts=NOON + n, source="sweep", text="?") for n in range(int(count))
+            ),
+            9,
+            10,
+            12,
+            clear=9,
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Let as many questions to the venue fail as the limit."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from actors.guards.core.drill import Plan, Scene, grow
+from actors.guards.core.examples import Example, holding
 from actors.guards.core.exposure import (
     Cap,
     Share,
@@ -112,6 +113,19 @@ class ExposureCaps(Guard[ExposureCapsParams, Nothing]):
             if refusal is not None:
                 return refusal
         return None
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            ExposureCapsParams(leverage=2.0),
+            holding,
+            1999.99,
+            2000,
+            2001,
+            clear=1800,
+            key="leverage",
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Grow the book over its nearest cap."""

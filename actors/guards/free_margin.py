@@ -9,6 +9,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from actors.guards.core.drill import Plan, Scene, grow
+from actors.guards.core.examples import Example, holding
 from actors.guards.core.exposure import NO_EQUITY, worst_case
 from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Reading, exact
@@ -87,6 +88,13 @@ class FreeMargin(Guard[FreeMarginParams, Nothing]):
         if free > least:
             return None
         return f"free margin could fall to {free:.2f}, least {least:.2f}"
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            FreeMarginParams(least=0.2, leverage=1.0), holding, 799.99, 800, 801, clear=780
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Let a position take up more margin than may be."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from actors.guards.core.drill import Funding, Plan, Scene, disturb
+from actors.guards.core.examples import COIN, NOON, SECOND, Example, one_market
 from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import Reading
 from actors.guards.core.params import SpanOrNone, TransientParams, refuses, seconds, span_ns
@@ -81,6 +82,19 @@ class FundingWindow(Guard[FundingWindowParams, Settlements]):
         coming, last = state.coming.get(order.instrument), state.last.get(order.instrument)
         at = _at(coming, last, order.ts, before, after)
         return None if at is None else _words(at, order.ts)
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            FundingWindowParams(before="3m"),
+            lambda gone: (one_market(next_funding_ns=NOON + (200 - int(gone)) * SECOND),),
+            19,
+            20,
+            30,
+            clear=19,
+            scope=f"instrument:{COIN}",
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Let funding come soon."""

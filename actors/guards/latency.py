@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.guards.core.drill import LASTS, Late, Plan, Scene, disturb
+from actors.guards.core.examples import COIN, Example, one_market
 from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Reading, inside, notable_readings
 from actors.guards.core.params import Span, TransientParams, refuses, seconds, span_ns
@@ -94,6 +95,19 @@ class LatencyGate(Guard[LatencyGateParams, Nothing]):
         if delay is None or delay < span_ns(params.limit):
             return None
         return _words(seconds(delay), params)
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            LatencyGateParams(limit="100ms"),
+            lambda milliseconds: (one_market(delay_ns=int(milliseconds * 1_000_000)),),
+            99,
+            100,
+            101,
+            clear=90,
+            scope=f"instrument:{COIN}",
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Let market data come late."""

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Literal
 
 from actors.guards.core.drill import MAINTENANCE, Plan, Scene, grow
+from actors.guards.core.examples import Example, holding
 from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Reading, exact, none_given, percent
 from actors.guards.core.margin import Stake, against, alone, maintenance_margin, stakes, together
@@ -68,6 +69,11 @@ class LiquidationDistance(Guard[LiquidationDistanceParams, Nothing]):
         if params.least_alone is not None:
             readings += _alone(snapshot.equity, held, params.least_alone, params)
         return state, tuple(readings)
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(LiquidationDistanceParams(least=0.2), holding, 4999, 5000, 5001, clear=4545)
 
     def drill(self, scene: Scene) -> Plan:
         """Let liquidation come near."""

@@ -7,6 +7,7 @@ from functools import cache
 import msgspec
 
 from actors.guards.core.drill import LASTS, Announced, Mended, Plan, Scene, plan, stage
+from actors.guards.core.examples import Example, desk
 from actors.guards.core.exposure import net_values
 from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Reading
@@ -100,6 +101,19 @@ class Maintenance(Guard[MaintenanceParams, Nothing]):
         if window is None or order.ts < _begin(window, params):
             return None
         return _words(window)
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            MaintenanceParams(),
+            lambda closed: (desk(maintenance="upgrade" * int(closed)),),
+            0,
+            1,
+            2,
+            clear=0,
+            key="venue",
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Announce maintenance that has begun."""

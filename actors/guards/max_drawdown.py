@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actors.guards.core.drill import Plan, Scene, losing, nearest
 from actors.guards.core.equity_curves import CurveGuard, CurveParams, Peaks
+from actors.guards.core.examples import Example, lost
 from actors.guards.core.guard import Measured
 from actors.guards.core.limits import Money, given, none_given
 from actors.guards.core.params import ActionName, Fraction
@@ -57,6 +58,11 @@ class MaxDrawdown(CurveGuard[MaxDrawdownParams]):
             for fall in falls
             for limit in given(params, params.limit_pct, params.limit_currency, fall.peak)
         )
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(MaxDrawdownParams(limit_pct=0.1), lost, 99.99, 100, 101, clear=90, key="pct")
 
     def drill(self, scene: Scene) -> Plan:
         """Fall from the peak."""

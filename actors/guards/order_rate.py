@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from actors.guards.core.drill import Plan, Scene, Trade, Trades, plan, stage
+from actors.guards.core.examples import COIN, NOON, Example
 from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, inside
 from actors.guards.core.params import Release, Span, TransientParams, refuses, span_ns
@@ -103,6 +105,32 @@ class OrderRate(Guard[OrderRateParams, Rates]):
         name = scope.removeprefix("strategy:")
         kept = {k: stamps for k, stamps in state.refused.items() if scope != "desk" and k != name}
         return Rates(state.left, kept)
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            OrderRateParams(count=1, spam_after=10),
+            lambda count: (
+                OrderRequested(
+                    ts=NOON,
+                    strategy="a",
+                    instrument=COIN,
+                    quantity=Decimal(1),
+                    price=None,
+                    is_exit=False,
+                ),
+                *(
+                    Refused(ts=NOON + n, strategy="a", instrument=COIN, reason="rate")
+                    for n in range(int(count))
+                ),
+            ),
+            9,
+            10,
+            10,
+            clear=9,
+            scope="strategy:a",
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Send what the rate allows at one moment, and enough more to count as misbehaving."""

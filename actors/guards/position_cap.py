@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from actors.guards.core.drill import Plan, Scene, grow
+from actors.guards.core.examples import COIN, Example, holding
 from actors.guards.core.exposure import (
     Cap,
     Share,
@@ -75,6 +76,20 @@ class PositionCap(Guard[PositionCapParams, Nothing]):
             for _, cap in _caps(self.params, snapshot)
         )
         return next(filter(None, refusals), None)
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            PositionCapParams(limit_pct=0.5),
+            holding,
+            499.99,
+            500,
+            501,
+            clear=450,
+            scope=f"instrument:{COIN}",
+            key="pct",
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Grow one position over its cap."""

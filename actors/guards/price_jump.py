@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.guards.core.drill import Move, Plan, Scene, disturb
+from actors.guards.core.examples import COIN, NOON, SECOND, Example, one_market
 from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import Reading, inside, notable_readings, percent
 from actors.guards.core.params import Release, Span, TransientParams, span_ns
@@ -130,6 +131,22 @@ class PriceJump(Guard[PriceJumpParams, Tracks]):
         name = scope.removeprefix("instrument:")
         kept = {k: track for k, track in state.tracks.items() if scope != "desk" and k != name}
         return Tracks(state.at, kept)
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            PriceJumpParams(limit_pct=0.1),
+            lambda rise: (
+                one_market(NOON, price=1000),
+                one_market(NOON + SECOND, price=1000 + rise),
+            ),
+            99,
+            100,
+            101,
+            clear=90,
+            scope=f"instrument:{COIN}",
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Let the price jump."""

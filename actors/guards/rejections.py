@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.guards.core.drill import Mended, Plan, Rejects, Scene, plan, stage
+from actors.guards.core.examples import COIN, NOON, Example
 from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, inside
 from actors.guards.core.params import GuardParams, counted_scope
@@ -71,6 +72,22 @@ class Rejections(Guard[RejectionsParams, Rejected]):
     def released(self, state: Rejected, snapshot: Snapshot, scope: str) -> Rejected:
         """End the scope's row."""
         return _without(state, scope)
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            RejectionsParams(limit=10),
+            lambda count: tuple(
+                VenueResponse(ts=NOON, strategy="a", instrument=COIN, accepted=False, reason="no")
+                for _ in range(int(count))
+            ),
+            9,
+            10,
+            11,
+            clear=9,
+            scope="strategy:a",
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Let the venue reject as many orders in a row as the limit."""

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.guards.core.drill import BEYOND, Hold, Move, Plan, Scene, nearest, plan, stage
+from actors.guards.core.examples import Example, lost
 from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import Money, given, none_given
 from actors.guards.core.params import ActionName, GuardParams, Release
@@ -77,6 +78,19 @@ class SessionProfit(Guard[SessionProfitParams, Began]):
     def released(self, state: Began, snapshot: Snapshot, scope: str) -> Began:
         """Measure the profit from here."""
         return self.start(snapshot)
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            SessionProfitParams(limit_pct=0.1),
+            lambda gain: lost(-gain),
+            99.99,
+            100,
+            101,
+            clear=90,
+            key="pct",
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Earn enough."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from actors.guards.core.drill import Mended, Plan, Scene, Slips, plan, stage
+from actors.guards.core.examples import COIN, NOON, Example
 from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, inside
 from actors.guards.core.params import GuardParams, Of, Span, counted_scope, span_ns
@@ -83,6 +85,30 @@ class SlippageBreaches(Guard[SlippageBreachesParams, Breaches]):
         """Forget the scope's breaches so far."""
         kept = {name: stamps for name, stamps in state.stamps.items() if name != scope}
         return msgspec.structs.replace(state, stamps=kept)
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            SlippageBreachesParams(count=10),
+            lambda count: tuple(
+                FillEvent(
+                    ts=NOON + n,
+                    strategy="a",
+                    instrument=COIN,
+                    quantity=Decimal(1),
+                    price=Decimal(1),
+                    fee=Decimal(0),
+                    slippage=0.01,
+                )
+                for n in range(int(count))
+            ),
+            9,
+            10,
+            10,
+            clear=9,
+            scope=f"instrument:{COIN}",
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Fill as often as the limit at worse prices than it bears."""

@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from actors.guards.core.drill import LASTS, Book, Plan, Scene, disturb, facts_of
+from actors.guards.core.examples import COIN, Example, one_market
 from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Reading, exact, notable_readings
 from actors.guards.core.params import TransientParams, refuses
@@ -91,6 +92,21 @@ class SpreadGate(Guard[SpreadGateParams, Nothing]):
             if width is not None and width > limit:
                 return _words(width, unit, limit)
         return None
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            SpreadGateParams(max_ticks=10),
+            lambda ticks: (one_market(bid=100, ask=100 + ticks, tick=1),),
+            9,
+            10,
+            11,
+            clear=9,
+            scope=f"instrument:{COIN}",
+            key="ticks",
+            at_limit=False,
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Widen the book."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from actors.guards.core.drill import LASTS, Plan, Scene, Silence, disturb
+from actors.guards.core.examples import COIN, SECOND, Example, one_market
 from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Reading, inside, notable_readings
 from actors.guards.core.params import Span, TransientParams, seconds, span_ns
@@ -52,6 +53,19 @@ class StaleFeed(Guard[StaleFeedParams, Nothing]):
             )
 
         return state, notable_readings(silences, limit - params.hysteresis * limit, reading)
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            StaleFeedParams(limit="10s"),
+            lambda quiet: (one_market(silent_ns=int(quiet * SECOND)),),
+            9.9,
+            10,
+            11,
+            clear=9,
+            scope=f"instrument:{COIN}",
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Let an instrument fall silent."""

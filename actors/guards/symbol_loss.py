@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from actors.guards.core.drill import Plan, Scene, losing, nearest
+from actors.guards.core.examples import COIN, Example, lost
 from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import (
     ZERO,
@@ -143,6 +144,20 @@ class SymbolLoss(Guard[SymbolLossParams, Symbols]):
             return state
         symbols = state.symbols | {name: _fresh(value, snapshot.now)}
         return msgspec.structs.replace(state, symbols=symbols)
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            SymbolLossParams(limit_currency=100.0),
+            lost,
+            99.99,
+            100,
+            101,
+            clear=90,
+            scope=f"instrument:{COIN}",
+            key="currency",
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Lose in one instrument."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from actors.guards.core.drill import Plan, Scene, plan, round_trips, stage
+from actors.guards.core.examples import COIN, NOON, Example
 from actors.guards.core.exposure import Holds, after_fill, could_open, held_of, is_flat
 from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, notable_readings
@@ -118,6 +120,31 @@ class TradesPerDay(Guard[TradesPerDayParams, Trades]):
             state,
             day=snapshot.now // DAY_NS,
             opened={k: n for k, n in state.opened.items() if scope != "desk" and k != name},
+        )
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            TradesPerDayParams(limit=2),
+            lambda count: tuple(
+                FillEvent(
+                    ts=NOON,
+                    strategy="a",
+                    instrument=COIN,
+                    quantity=Decimal(sign),
+                    price=Decimal(1),
+                    fee=Decimal(0),
+                    opened=sign > 0,
+                )
+                for _ in range(int(count))
+                for sign in (1, -1)
+            ),
+            1,
+            2,
+            3,
+            clear=1,
+            scope=f"instrument:{COIN}",
         )
 
     def drill(self, scene: Scene) -> Plan:

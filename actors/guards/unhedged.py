@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.guards.core.drill import Hold, Plan, Scene, plan, stage
+from actors.guards.core.examples import COIN, NOON, OTHER, SECOND, Example, desk, held
 from actors.guards.core.exposure import Values, net_values
 from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, exact, inside
@@ -155,6 +156,23 @@ class Unhedged(Guard[UnhedgedParams, Pairs]):
         name = scope.removeprefix("instrument:")
         ended = {p.name for p in self.params.legs if scope == "desk" or name in (p.first, p.second)}
         return Pairs({k: found for k, found in state.naked.items() if k not in ended})
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            UnhedgedParams(legs=(Pair(COIN, OTHER),), limit=1000.0),
+            lambda lasts: (
+                desk(NOON, held(100)),
+                desk(NOON + int(lasts * SECOND), held(100)),
+            ),
+            9.9,
+            10,
+            11,
+            clear=9,
+            scope=f"instrument:{COIN}",
+            key=f"{COIN}+{OTHER}",
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Hold one leg without the other."""

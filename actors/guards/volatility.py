@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from math import exp
 from typing import Annotated
 
 from msgspec import Meta
 
 from actors.guards.core.drill import Moves, Plan, Scene, Wait, plan, sampling, stage
+from actors.guards.core.examples import COIN, NOON, Example, one_market
 from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import Reading, inside, none_given, percent
 from actors.guards.core.params import GuardParams, Release, Span, span_ns
 from actors.guards.core.snapshot import Snapshot
 from actors.guards.core.windows import Remembered, Samples, known, sampled, volatilities, without
-from config.durations import DAY_NS
+from config.durations import DAY_NS, HOUR_NS
 
 YEAR_NS = 365 * DAY_NS
 """A year of crypto, which never closes."""
@@ -80,6 +82,22 @@ class Volatility(Guard[VolatilityParams, Samples]):
     def released(self, state: Samples, snapshot: Snapshot, scope: str) -> Samples:
         """Sample anew: the instrument's prices, or all."""
         return without(state, scope)
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit."""
+        return Example(
+            VolatilityParams(most=2.0, lookback=2),
+            lambda move: tuple(
+                one_market(NOON + n * HOUR_NS, price=100 * exp(move * n)) for n in range(3)
+            ),
+            0.021,
+            0.0214,
+            0.03,
+            clear=0.019,
+            scope=f"instrument:{COIN}",
+            key="most",
+        )
 
     def drill(self, scene: Scene) -> Plan:
         """Let a market move too much, or too little where only that is limited."""

@@ -12,6 +12,7 @@ from typing import ClassVar
 import msgspec
 
 from actors.guards.core.drill import Plan, Scene
+from actors.guards.core.examples import Example
 from actors.guards.core.limits import Reading
 from actors.guards.core.params import GuardParams
 from actors.guards.core.snapshot import DeskEvent, Input, Need, OrderRequested, Snapshot
@@ -88,6 +89,11 @@ class Guard[P: GuardParams, S: msgspec.Struct]:
         Peaks are now, counters zero.
         """
         return state
+
+    @classmethod
+    def example(cls) -> Example:
+        """Return what is just inside, at and outside a limit: the contract test plays it."""
+        raise NotImplementedError
 
     def drill(self, scene: Scene) -> Plan:
         """Return how to breach it, just beyond its own limit."""

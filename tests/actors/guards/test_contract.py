@@ -12,21 +12,27 @@ import msgspec
 import pytest
 
 from actors.guards.core.drill import Plan, Scene
+from actors.guards.core.examples import NOON, desk
 from actors.guards.core.guard import Guard
+from actors.guards.core.halts import Latches, step
+from actors.guards.core.limits import Reading
 from actors.guards.core.snapshot import (
     DeskEvent,
     ErrorEvent,
     FillEvent,
     Holding,
+    Input,
     Market,
     Mismatch,
     OpenExposure,
     OrderRequested,
     Refused,
     RoundTripEvent,
+    Snapshot,
     VenueResponse,
 )
 from config.components import resolve, shipped
+from config.durations import HOUR_NS
 from config.params import check_params
 from live_nodes.node.operator_desk import OperatorHalt
 from tests.actors.guards.playing import at, snapshot
@@ -110,6 +116,95 @@ def test_a_state_survives_json(cls: type[Guard[Any, Any]]) -> None:
         state, readings = guard.observe(state, seen)
         assert msgspec.json.decode(msgspec.json.encode(state), type=cls.State) == state
         assert readings is None or not any(r.over and r.clear for r in readings)
+
+
+# -- examples ------------------------------------------------------------------------------------
+
+shipped_guard = pytest.mark.parametrize("cls", GUARDS.values(), ids=lambda cls: cls.__name__)
+
+
+class Played:
+    """A guard's state, latches and newest readings after what an example shows."""
+
+    def __init__(self, cls: type[Guard[Any, Any]], value: float) -> None:
+        self.example, self.now = cls.example(), NOON
+        self.guard = cls(self.example.params)
+        self.state: Any = None
+        self.latches: Latches = ()
+        self.readings: tuple[Reading, ...] = ()
+        tape = self.example.play(value)
+        self.last = next((x for x in reversed(tape) if isinstance(x, Snapshot)), desk())
+        if not isinstance(tape[0], Snapshot):
+            tape = (desk(), *tape)
+        self.observe(*tape)
+
+    def observe(self, *tape: Input) -> None:
+        """Take in what happens; a state read back at any point goes on the same."""
+        for seen in tape:
+            if self.state is None:
+                assert isinstance(seen, Snapshot)
+                self.state = self.guard.start(seen)
+            kept = msgspec.json.decode(msgspec.json.encode(self.state), type=self.guard.State)
+            after, readings = self.guard.observe(self.state, seen)
+            assert self.guard.observe(kept, seen) == (after, readings)
+            assert (after is self.state) == (after == self.state), "a write for nothing"
+            self.state = after
+            self.now = seen.now if isinstance(seen, Snapshot) else seen.ts
+            self.latches = step(self.latches, readings, self.now, self.guard.params)
+            self.readings = self.readings if readings is None else readings
+            assert not any(reading.over and reading.clear for reading in self.readings)
+
+    @property
+    def reading(self) -> Reading | None:
+        """Return the example's reading."""
+        name = (self.example.scope, self.example.key)
+        return next((r for r in self.readings if (r.scope, r.key) == name), None)
+
+    @property
+    def over(self) -> bool:
+        """Whether the example's limit is reached."""
+        return self.reading is not None and self.reading.over
+
+
+@shipped_guard
+def test_a_limit_is_reached_where_its_example_says(cls: type[Guard[Any, Any]]) -> None:
+    example = cls.example()
+    assert example.params.check() == []
+    assert not Played(cls, example.inside).over
+    assert Played(cls, example.at).over is example.at_limit
+    assert Played(cls, example.outside).over
+
+
+@shipped_guard
+def test_a_value_is_clear_of_its_limit_by_the_hysteresis(cls: type[Guard[Any, Any]]) -> None:
+    example = cls.example()
+    if example.clear is not None:
+        found = Played(cls, example.clear).reading
+        assert found is None or found.clear
+        near = Played(cls, example.inside).reading
+        assert near is None or near.clear is (example.clear == example.inside)
+
+
+@shipped_guard
+def test_a_halt_stands_over_a_restart_and_a_clock_that_goes_back(
+    cls: type[Guard[Any, Any]],
+) -> None:
+    played = Played(cls, cls.example().outside)
+    halt = next(x for x in played.latches if x.scope == played.example.scope)
+    again = msgspec.json.decode(msgspec.json.encode(played.latches), type=Latches)
+    assert again == played.latches
+    if halt.release == "manual":
+        played.observe(msgspec.structs.replace(played.last, now=NOON - HOUR_NS))
+        assert halt in played.latches
+
+
+@shipped_guard
+def test_an_accepted_breach_is_measured_anew(cls: type[Guard[Any, Any]]) -> None:
+    if cls.released is not Guard.released:
+        played = Played(cls, cls.example().outside)
+        played.state = played.guard.released(played.state, played.last, played.example.scope)
+        played.observe(played.last)
+        assert not played.over
 
 
 @each_guard

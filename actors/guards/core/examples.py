@@ -1,0 +1,87 @@
+"""Examples of a guard just inside, at and outside its limit, which one contract test plays for all.
+
+Plain numbers become what a desk with an equity of 1000 would show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from actors.guards.core.params import GuardParams
+from actors.guards.core.snapshot import Holding, Input, Market, Snapshot
+from config.durations import DAY_NS, HOUR_NS
+
+COIN, OTHER = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
+NOON = 20_000 * DAY_NS + 12 * HOUR_NS
+SECOND = 10**9
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a guard with these parameters sees, by the value that it measures.
+
+    Parameters
+    ----------
+    params : GuardParams
+        With a limit that it reaches.
+    play : callable
+        ``play(value)`` returns what happens; the last reading measures the value.
+    inside, at, outside : float
+        Values just inside the limit, at it, and beyond.
+    clear : float or None
+        The value nearest to the limit that is clear of it by the parameters' hysteresis.
+    scope, key : str
+        Of the reading.
+    at_limit : bool
+        Whether the limit itself is over.
+    """
+
+    params: GuardParams
+    play: Callable[[float], tuple[Input, ...]]
+    inside: float
+    at: float
+    outside: float
+    clear: float | None = None
+    scope: str = "desk"
+    key: str = ""
+    at_limit: bool = True
+
+
+def exactly(number: float) -> Decimal:
+    """Return the decimal as it is written."""
+    return Decimal(str(number))
+
+
+def desk(now: int = NOON, *holdings: Holding, equity: float = 1000, **fields: Any) -> Snapshot:
+    """Return a snapshot."""
+    return Snapshot(now=now, equity=exactly(equity), holdings=holdings, **fields)
+
+
+def one_market(now: int = NOON, name: str = COIN, **fields: Any) -> Snapshot:
+    """Return a snapshot that knows this of one instrument."""
+    money = ("price", "bid", "ask", "tick", "maintenance_rate", "taker_fee")
+    known = {key: exactly(value) if key in money else value for key, value in fields.items()}
+    return desk(now, markets={name: Market(**known)})
+
+
+def held(value: float, name: str = COIN) -> Holding:
+    """Return a position worth so much."""
+    one = Decimal(1)
+    return Holding(strategy="a", instrument=name, quantity=exactly(value), entry=one, price=one)
+
+
+def lost(value: float) -> tuple[Input, ...]:
+    """Return a loss of so much of the equity, in one instrument by one strategy."""
+    results = {"a": -exactly(value)}
+    by_instrument = {COIN: -exactly(value)}
+    before = desk(results={"a": Decimal(0)}, results_by_instrument={COIN: Decimal(0)})
+    after = desk(equity=1000 - value, results=results, results_by_instrument=by_instrument)
+    return before, after
+
+
+def holding(value: float) -> tuple[Input, ...]:
+    """Return a position worth so much, in a market without fees and margin of its own."""
+    return (desk(NOON, held(value), markets={COIN: Market()}),)
