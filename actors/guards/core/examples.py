@@ -63,7 +63,9 @@ def desk(now: int = NOON, *holdings: Holding, equity: float = 1000, **fields: An
 def one_market(now: int = NOON, name: str = COIN, **fields: Any) -> Snapshot:
     """Return a snapshot that knows this of one instrument."""
     money = ("price", "bid", "ask", "tick", "maintenance_rate", "taker_fee")
-    known = {key: exactly(value) if key in money else value for key, value in fields.items()}
+    known: dict[str, Any] = {
+        key: exactly(value) if key in money else value for key, value in fields.items()
+    }
     return desk(now, markets={name: Market(**known)})
 
 
