@@ -54,6 +54,7 @@ from nautilus_trader.model.objects import Quantity
 
 from live_nodes.bybit.facts import refused
 from live_nodes.bybit.links import VenueLink, VenueLinks
+from live_nodes.local.endpoints import Endpoints
 from live_nodes.local.keys import KeyPair
 from strategies.refusals import as_reason, refusal_of
 
@@ -84,25 +85,11 @@ def first_part(
 
 @dataclass(frozen=True)
 class ClientWiring:
-    """What the clients need beyond their configurations.
-
-    Parameters
-    ----------
-    links : VenueLinks
-        Takes in every WebSocket.
-    keys : KeyPair, optional
-        None where only public data are asked for.
-    ws_public, ws_private, ws_trade : str
-        Addresses, the public one without its product.
-    heartbeat : int
-        Seconds between two pings.
-    """
+    """What the clients need beyond their configurations; `heartbeat`: seconds between pings."""
 
     links: VenueLinks
     keys: KeyPair | None
-    ws_public: str
-    ws_private: str
-    ws_trade: str
+    endpoints: Endpoints
     heartbeat: int
 
 
@@ -319,7 +306,7 @@ def forget_clients() -> None:
 
 
 def _public_link(wiring: ClientWiring, product: Any, config: BybitDataClientConfig) -> VenueLink:
-    url = f"{wiring.ws_public}/{product.name.lower()}"
+    url = f"{wiring.endpoints.ws_public}/{product.name.lower()}"
     environment = _resolve_environment(config.environment)
 
     def make() -> Any:
@@ -339,7 +326,8 @@ def _public_link(wiring: ClientWiring, product: Any, config: BybitDataClientConf
 def _account_link(
     wiring: ClientWiring, name: str, config: BybitExecClientConfig, watched: bool = True
 ) -> VenueLink:
-    url = wiring.ws_private if name == "private" else wiring.ws_trade
+    endpoints = wiring.endpoints
+    url = endpoints.ws_private if name == "private" else endpoints.ws_trade
     environment = _resolve_environment(config.environment)
     maker = getattr(engine.BybitWebSocketClient, f"new_{name}")
 

@@ -79,12 +79,8 @@ class VenueLink:
 
     Parameters
     ----------
-    name : str
-        As in `LinkState`.
     make : callable
         Makes a new, unconnected client.
-    url : str
-        Where it connects to.
     probe_prefix : str
         Client order ids with it belong to our own probes; their answers end here.
     """

@@ -19,13 +19,7 @@ PATIENCE_NS = 5_000_000_000
 
 
 class PendingCash:
-    """Adds up what positions realised, fees included, after the wallet was drawn up.
-
-    Parameters
-    ----------
-    cache : Cache
-        The engine's.
-    """
+    """Adds up what positions realised, fees included, after the wallet was drawn up."""
 
     def __init__(self, cache: Any) -> None:
         self._cache = cache

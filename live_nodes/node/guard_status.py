@@ -79,13 +79,6 @@ class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
 def risk_of(folder: Path, node: Setup | Node) -> list[GuardStatus]:
     """Return the status of every enabled guard of the document, in its order, the operator last.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-        The node's state folder.
-    node : Node
-        The document.
-
     Raises
     ------
     InputError

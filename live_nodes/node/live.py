@@ -171,14 +171,7 @@ class NodeRun:
     def _build(self, rest: VenueRest, facts: Preflight, stop: StopSignal) -> NodeContext:
         context, node, endpoints = self._context, self._context.node, self._context.endpoints
         self.links.probe_instrument = facts.universe[0]
-        wiring = ClientWiring(
-            self.links,
-            context.keys,
-            endpoints.ws_public,
-            endpoints.ws_private,
-            endpoints.ws_trade,
-            node.watch.heartbeat,
-        )
+        wiring = ClientWiring(self.links, context.keys, endpoints, node.watch.heartbeat)
         put_aside_long_log(context.folder / f"{LOG_FILE}.log")
         ids, loop = sorted(facts.infos), asyncio.get_running_loop()
         config = node_config(

@@ -1,4 +1,4 @@
-"""The desk's results in a node: made of the journal's executions, the one truth over every restart.
+"""Results by strategy, booked from the journal's executions, the one truth over every restart.
 
 At a start they are folded from all that the journal has; from then on each execution that is new to
 it is booked and passed to the guards, inside the commit that journals it, so that a guard's state
@@ -157,7 +157,7 @@ def _name(row: FillRow) -> str:
 
 
 class _Folding:
-    """Books without telling anybody."""
+    """Books executions and passes nothing on."""
 
     def __init__(self, books: StrategyBooks) -> None:
         self.books = books

@@ -33,10 +33,6 @@ class WarmUp:
     ----------
     histories : mapping of str to BybitHistory
         By product; `listings` must have been asked, so that they know the instruments.
-    infos : mapping of str to InstrumentInfo
-        Instruments by id.
-    strategies : mapping of str to DeskStrategy
-        By key.
     """
 
     def __init__(

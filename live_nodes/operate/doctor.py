@@ -56,10 +56,6 @@ async def link_answers(
 
     Parameters
     ----------
-    endpoints : Endpoints
-        Of the environment.
-    products : sequence of str
-        ``LINEAR``, ``SPOT``.
     keys : KeyPair or None
         None leaves out the links of the account.
     seconds : float

@@ -86,14 +86,10 @@ def flatten_node(node: Node, asked: FlattenRequest, seconds: float, say: Say) ->
 
     Parameters
     ----------
-    node : Node
-        Its document.
     asked : FlattenRequest
         What was left in its mailbox.
     seconds : float
         How long it may take.
-    say : callable
-        Takes progress, in words.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The first thing that the kill switch does: ask the node, before anything slow is imported."""
+"""The kill switch's first step: ask the node to flatten, before anything slow is imported."""
 
 from __future__ import annotations
 
@@ -31,17 +31,7 @@ class FlattenRequest:
 
 
 def ask_to_flatten(node: Node, reason: str, say: Callable[[str], None]) -> FlattenRequest:
-    """Leave the operator's halt in the node's mailbox: whatever happens now, its next start knows.
-
-    Parameters
-    ----------
-    node : Node
-        Its document.
-    reason : str
-        For the journal.
-    say : callable
-        Takes what went wrong, in words.
-    """
+    """Leave the operator's halt in the node's mailbox, which its next start reads at the latest."""
     folder = state_folder(node)
     try:
         return FlattenRequest(folder, ask(folder, MailRequest(command="flatten", reason=reason)))

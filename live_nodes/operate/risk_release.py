@@ -1,4 +1,4 @@
-"""Taking a guard's halts back: asked of the node that runs, or left for its next start."""
+"""`perpdesk risk release`: end a guard's halts, by the node that runs or at its next start."""
 
 from __future__ import annotations
 
@@ -50,18 +50,10 @@ def release_guard(
 
     Parameters
     ----------
-    node, folder : Node, pathlib.Path
-        The document, and the node's state folder.
-    guard : str
-        Its key.
-    reason : str
-        For the journal.
     scope : str
         ``desk``, ``strategy:<key>`` or ``instrument:<id>``; empty for all of the guard's halts.
     accept : bool
         Release although the limit is still reached: it measures anew from here.
-    say : callable
-        Takes progress, in words.
 
     Raises
     ------

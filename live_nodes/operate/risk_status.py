@@ -39,17 +39,7 @@ BY_KEY = {
 
 
 def unit_of(component: Component, allow: tuple[str, ...], key: str) -> str:
-    """Return the unit of a guard's reading; empty where a number has none.
-
-    Parameters
-    ----------
-    component : Component
-        The guard's.
-    allow : tuple of str
-        Packages that the document allows.
-    key : str
-        Of the reading.
-    """
+    """Return the unit of a guard's reading by its key; empty where a number has none."""
     for ending, unit in BY_KEY.items():
         if key == ending or key.endswith((f"_{ending}", f" {ending}")):
             return unit

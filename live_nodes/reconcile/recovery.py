@@ -97,14 +97,10 @@ class Recovery:
     ----------
     journal : Journal
         With the new run begun.
-    rest : VenueRest
-        Entered.
     tag : str
         The node's tag in order ids.
     products : sequence of str
         ``LINEAR``, ``SPOT``: those that the node trades.
-    policies : Policies
-        Of the document.
     traded : collection of str
         Instruments that the node's strategies trade.
     resumed : collection of str

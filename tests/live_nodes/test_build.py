@@ -86,7 +86,7 @@ def test_each_environment_has_the_addresses_that_the_engine_knows(
 def build(tmp_path: Path) -> tuple[Any, Any, VenueLinks]:
     links = VenueLinks("xr", 5.0, 2.0)
     keys = KeyPair(Secret("marked-key-7391"), Secret(SECRET))
-    wiring = adapter.ClientWiring(links, keys, HERE.ws_public, HERE.ws_private, HERE.ws_trade, 2)
+    wiring = adapter.ClientWiring(links, keys, HERE, 2)
     config = node_config(shipped(), HERE, IDS, tmp_path)
     loop = asyncio.new_event_loop()
     made = build_node(config, strategies_of(shipped(), IDS), wiring, loop)
