@@ -6,7 +6,6 @@ process lives, the process hangs.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -75,6 +74,9 @@ class Heartbeat:
 
     async def keep_beating(self) -> None:
         """Beat until cancelled."""
+        # Who only reads the file, as `perpdesk status` does, need not wait for this import.
+        import asyncio
+
         while True:
             self.beat()
             await asyncio.sleep(EVERY_S)

@@ -11,8 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import msgspec
@@ -188,6 +186,10 @@ def _settled(state_dir: Path) -> Endpoint | None:
 
 def _answers(endpoint: Endpoint) -> bool:
     """Return whether this very exchange answers, by its admin port (REST may fail on purpose)."""
+    # Only the few commands that ask an exchange need wait for this import.
+    import urllib.error
+    import urllib.request
+
     try:
         with urllib.request.urlopen(f"{endpoint.admin}/health", timeout=ANSWER_S) as answer:
             return bool(json.load(answer).get("pid") == endpoint.pid)
