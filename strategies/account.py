@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Currency
 
+from strategies.account_value import Account, Contract
 from strategies.sizing.rounding import ZERO
 
 if TYPE_CHECKING:
@@ -27,13 +28,18 @@ def equity_of(strategy: DeskStrategy, price_of: Price) -> Decimal:
     """
     account = strategy.portfolio.account(strategy.instrument_ids[0].venue)
     total = account.balance_total(Currency.from_str(strategy.config.settlement))
-    equity = ZERO if total is None else total.as_decimal()
-    for position in strategy.cache.positions_open():
-        price = price_of(position.instrument_id)
-        if price is not None:
-            entry = Decimal(repr(position.avg_px_open))
-            equity += position.signed_decimal_qty() * (price - entry)
-    return equity.quantize(_MONEY)
+    contracts = [
+        Contract(
+            position.instrument_id.value,
+            position.signed_decimal_qty(),
+            Decimal(repr(position.avg_px_open)),
+            price_of(position.instrument_id),
+        )
+        for position in strategy.cache.positions_open()
+    ]
+    coin = strategy.config.settlement
+    cash = {} if total is None else {coin: total.as_decimal()}
+    return Account(cash, contracts, coin=coin).equity.quantize(_MONEY)
 
 
 def holdings_of(strategy: DeskStrategy) -> dict[str, Decimal]:

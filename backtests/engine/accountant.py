@@ -36,6 +36,7 @@ from backtests.engine.liquidation import (
 )
 from backtests.engine.market import Market
 from backtests.engine.venue import DeskFillModel
+from strategies.account_value import Account
 from strategies.order_tags import decision_of
 
 TIMER = "accountant"
@@ -180,10 +181,8 @@ class Accountant(SimulationModule):
     def worth(self) -> Decimal:
         """Return the equity exactly; what has no price yet is valued at its entry."""
         ledger = self.ledger
-        worth = ledger.balance() - ledger.open_cost
-        for held in self.holdings():
-            worth += held.value
-        return worth
+        cash = {self._market.currency.code: ledger.balance()}
+        return Account(cash, self.holdings(), ledger.open_cost).equity
 
     def balance(self) -> Decimal:
         """Return what is realised: equity without what open positions have gained."""

@@ -16,6 +16,7 @@ from actors.records.owners import owner_of
 from actors.records.prices import CachePrices
 from catalog.instruments import VENUE
 from live_nodes.bybit.pending_cash import PendingCash
+from strategies.account_value import Account, Contract
 
 ZERO = Decimal(0)
 
@@ -56,13 +57,11 @@ class CacheAccount:
 
     def worth(self) -> Decimal | None:
         """Return the same exactly, None before the venue gave the balance."""
-        equity = self.balance()
-        if equity is None:
+        balance = self.balance()
+        if balance is None:
             return None
-        for held in self.holdings():
-            if held.price is not None:
-                equity += held.quantity * (held.price - held.entry)
-        return equity
+        coin = self._currency.code
+        return Account({coin: balance}, self.holdings(), coin=coin).equity
 
     def holdings(self) -> list[Holding]:
         """Return every open position, sorted by instrument, then owner; nobody's are ``""``."""
@@ -80,9 +79,8 @@ class CacheAccount:
 
     def gross(self) -> float:
         """Return the notional of the net positions, at mark prices."""
-        held = self.positions()
-        prices = {name: self.price(name) for name in held}
-        return float(sum((abs(q) * (prices[name] or ZERO) for name, q in held.items()), ZERO))
+        held = self.positions().items()
+        return float(Account({}, [Contract(n, q, ZERO, self.price(n)) for n, q in held]).gross)
 
     def position(self, instrument: str) -> Decimal:
         """Return the net position, whoever's orders made it."""
