@@ -1,14 +1,16 @@
 """Backtests: from a document and a catalog to a result folder and its report.
 
 May import actors, strategies, catalog and config; nothing of live_nodes. The loop is visible in
-``run.py``; the engine is built in ``build.py`` alone.
+``run.py``.
 
 - ``runs/*.yaml`` the shipped backtests: add one by extending a setup of ``config/setups``
-- ``feed.py`` the catalog in time slices; ``venue.py`` when and at what price an order fills
-- ``accountant.py`` funding, delisting, liquidation (rules in ``funding.py``, ``liquidation.py``);
-  ``ledger.py`` the exact books
-- ``slippage.py`` models by name: add one there and its document in ``config/documents.py``
-- ``result.py``, ``tables.py``, ``figures.py`` what a run leaves behind; ``report/`` its page
-- ``screen.py`` the strategies' mathematics over whole panels, without the engine
-- ``engine_costs.py`` the engine's two square costs, mended
+- ``session.py`` document to result folder · ``variants.py`` stressed runs, runs without guards
+- ``engine/`` the simulated venue: built in ``build.py`` alone; ``feed.py`` the catalog in time
+  slices; ``venue.py`` when and at what price an order fills; ``accountant.py`` the books, funding,
+  delisting and liquidation (rules in ``settlement.py``); ``guard_desk.py`` guards;
+  ``engine_costs.py`` the engine's two square costs, mended
+- ``results/`` what a run leaves behind · ``report/`` its page
+- ``screening/`` the strategies' mathematics over whole panels, without the engine
+
+A slippage model is added in ``config/documents/slippage.py``.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,12 +16,8 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this package's commands."""
-    from backtests.report import command as report
-    from backtests.screening import screen
-
-    app.command("backtest")(backtest)
-    screen.register(app)
-    report.register(app)
+    for command in (backtest, screen, report):
+        app.command(command.__name__)(command)
 
 
 def backtest(
@@ -85,6 +82,61 @@ def backtest(
     for warning in summary.get("warnings", []):
         console.print(f"[yellow]![/] {warning}", highlight=False)
     print(f"Report: {result / 'report.html'}")
+
+
+def screen(
+    file: Annotated[Path, typer.Argument(help="A backtest document (kind: backtest).")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Change one value: --set venue.leverage=2")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Write every decision's scores and weights to this Parquet.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print figures and daily rows as JSON on stdout.")
+    ] = False,
+) -> None:
+    """Run a document's strategies over whole panels, without an engine: seconds, not minutes.
+
+    Decisions are exactly the backtest's; fills are at the signal's close, without lots and funding.
+
+    Example: perpdesk screen backtests/runs/xs_reversal_demo.yaml --weights weights.parquet
+    """
+    from rich.console import Console
+
+    from backtests.screening import screen as screening
+    from config.documents import Backtest
+    from config.errors import InputError
+    from config.validate import checked
+
+    document = checked(file, overrides or ()).document
+    if not isinstance(document, Backtest):
+        raise InputError(f"{file}: kind is {document.kind}, but screen runs kind: backtest")
+    found = screening.screen_document(document)
+    if weights is not None:
+        screening.write_weights(found, weights)
+    if as_json:
+        print(json.dumps(screening.as_dict(document, found), sort_keys=True))
+        return
+    Console().print(screening.figures_table(document, found))
+    print("Fills at the signal's close; no lots, minimums, bands or funding.", file=sys.stderr)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the path as JSON on stdout.")
+    ] = False,
+) -> None:
+    """Render the report of a result again, from its files.
+
+    Example: perpdesk report results/xs_reversal_demo-20250101T000000Z
+    """
+    from backtests.report.page import write_report
+    from backtests.results.result import read
+
+    path = write_report(read(folder))
+    typer.echo(json.dumps({"report": str(path)}) if as_json else str(path))
 
 
 ROWS = (

@@ -15,12 +15,12 @@ from nautilus_trader.model.identifiers import Venue as VenueId
 
 from actors.desk.build import guards_of
 from backtests.checks import lacking
-from backtests.engine.build import Desk, build, signal_intervals, strategies_of
+from backtests.engine.build import BacktestDesk, build, signal_intervals, strategies_of
 from backtests.engine.engine_costs import mended
-from backtests.engine.feed import Feed, Slice
-from backtests.engine.market import Market, market_of
-from backtests.results.benchmarks import Benchmarks
-from backtests.results.recorder import Recorder
+from backtests.engine.feed import CatalogFeed, FeedSlice
+from backtests.engine.market import RunMarket, market_of
+from backtests.results.curves import Benchmarks
+from backtests.results.recorder import RunRecorder
 from backtests.results.refusals import Refusals
 from backtests.results.summary_text import how_filled, warnings_of
 from catalog.instruments import VENUE
@@ -43,15 +43,15 @@ class Prepared:
 
     document: Backtest
     catalog: Catalog
-    market: Market
-    feed: Feed
+    market: RunMarket
+    feed: CatalogFeed
     intervals: dict[str, int]
     start: int
     end: int
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What the books say after the last event."""
 
     tables: dict[str, pa.Table]
@@ -100,7 +100,7 @@ def prepare(document: Backtest) -> Prepared:
     covered = catalog.coverage("bars", execution)
     wanted = [name for name in wanted if name in covered and covered[name].first < end]
     market = market_of([catalog.instruments[name] for name in wanted], document.venue)
-    feed = Feed(
+    feed = CatalogFeed(
         catalog,
         market,
         signal_intervals=tuple(sorted(intervals, key=interval_ns)),
@@ -119,8 +119,8 @@ def run(
     *,
     progress: Progress | None = None,
     prints_to_wait: int = 1,
-    slices: Iterator[Slice] | None = None,
-) -> Outcome:
+    slices: Iterator[FeedSlice] | None = None,
+) -> RunOutcome:
     """Run a prepared backtest from the first slice to the closed books.
 
     Parameters
@@ -131,7 +131,7 @@ def run(
         Told after each slice.
     prints_to_wait : int, default 1
         At which print after its decision an order fills.
-    slices : iterator of Slice, optional
+    slices : iterator of FeedSlice, optional
         Slices read before (studies and benchmarks reuse them); read from the catalog if None.
 
     Raises
@@ -173,7 +173,7 @@ def run(
             refusals = Refusals()
             if guards:
                 desk.gate.observers.append(refusals)
-            recorder = Recorder(desk, market, prepared.start)
+            recorder = RunRecorder(desk, market, prepared.start)
             benchmarks = Benchmarks(market, document.report.benchmark, prepared.start, opening)
             events = 0
             for part in slices if slices is not None else prepared.feed.slices():
@@ -208,7 +208,7 @@ def _warm_up_funding(prepared: Prepared, strategies: dict[str, DeskStrategy]) ->
             strategy.warm_up_funding(one_below_another(found, start - back))
 
 
-def _step(desk: Desk, part: Slice) -> None:
+def _step(desk: BacktestDesk, part: FeedSlice) -> None:
     desk.accountant.begin_slice(part.grid, part.settlements)
     if part.data:
         desk.engine.add_data(part.data, sort=True, validate=False)
@@ -217,8 +217,12 @@ def _step(desk: Desk, part: Slice) -> None:
 
 
 def _close(
-    prepared: Prepared, desk: Desk, recorder: Recorder, benchmarks: Benchmarks, elapsed: float
-) -> Outcome:
+    prepared: Prepared,
+    desk: BacktestDesk,
+    recorder: RunRecorder,
+    benchmarks: Benchmarks,
+    elapsed: float,
+) -> RunOutcome:
     ledger, accountant = desk.accountant.ledger, desk.accountant
     prices = {name: accountant.price(name) for name in ledger.quantities}
     unpriced = [name for name, price in prices.items() if price is None]
@@ -231,7 +235,7 @@ def _close(
     drawn = Decimal(repr(float(tables["equity"].column("equity")[-1].as_py())))
     if abs(drawn - ending) >= CENT:
         raise DeskError(f"the equity curve ends at {drawn}, the books at {ending}")
-    return Outcome(
+    return RunOutcome(
         tables=tables,
         benchmarks=benchmarks.table(),
         starting_equity=ledger.starting,
@@ -249,7 +253,9 @@ def _close(
     )
 
 
-def _check_engine(desk: Desk, market: Market, ending: Decimal, prices: dict[str, Decimal]) -> None:
+def _check_engine(
+    desk: BacktestDesk, market: RunMarket, ending: Decimal, prices: dict[str, Decimal]
+) -> None:
     """Compare our books with the engine's: balance plus open profit, to the cent."""
     kernel = desk.engine.kernel
     balance = kernel.portfolio.account(VenueId(VENUE)).balance_total(market.currency)

@@ -10,11 +10,10 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from backtests.guard_costs import acting, guard_costs
 from backtests.report.page import render
 from backtests.results.result import RunRecord, claim, write
-from backtests.run import Outcome, Prepared, engine_version, prepare, run
-from backtests.stress import stress_rows
+from backtests.run import Prepared, RunOutcome, engine_version, prepare, run
+from backtests.variants import acting, guard_costs, stress_rows
 from config.documents import Backtest
 from config.errors import InputError
 from config.resolved import Resolved
@@ -84,7 +83,7 @@ def backtest_document(
 def record_of(
     resolved: Resolved,
     prepared: Prepared,
-    outcome: Outcome,
+    outcome: RunOutcome,
     started: float,
     stress: list[dict[str, Any]] | None = None,
     costs: pa.Table | None = None,

@@ -32,15 +32,14 @@ from nautilus_trader.model.orders import Order
 from nautilus_trader.trading.strategy import Strategy
 
 from actors.desk.guard import GuardActor
-from backtests.engine.build import Desk, build, subscribe
+from backtests.engine.build import BacktestDesk, build, subscribe
 from backtests.engine.engine_costs import mended
-from backtests.engine.feed import PRINT_DELAY_NS, Grid, Settlement, Slice
-from backtests.engine.market import Market, market_of
+from backtests.engine.feed import PRINT_DELAY_NS, FeedSlice, PriceGrid, Settlement
+from backtests.engine.market import RunMarket, market_of
 from catalog.engine import to_nautilus
 from catalog.instruments import InstrumentInfo, decimals
-from config.documents import Venue
+from config.documents import Fees, NoSlippage, ProductFees, Venue
 from config.documents.setup import Risk
-from config.documents.venue import Fees, NoSlippage, ProductFees
 from strategies.messages import Action, Verdict
 from strategies.refusals import readable
 
@@ -154,7 +153,7 @@ def hourly_bar(
 
 
 def slices(
-    market: Market,
+    market: RunMarket,
     tape: Mapping[str, Candles],
     *,
     settlements: Sequence[Settlement] = (),
@@ -162,12 +161,12 @@ def slices(
     per_slice: int | None = None,
     prints: bool = True,
     delay: int = PRINT_DELAY_NS,
-) -> list[Slice]:
+) -> list[FeedSlice]:
     """Cut candles into slices as `backtests.engine.feed` does.
 
     Parameters
     ----------
-    market : Market
+    market : RunMarket
         Whose ids are the columns.
     tape : mapping of str to Candles
         All of one length.
@@ -222,7 +221,7 @@ def slices(
                 for row in range(first, last)
             ]
         )
-        found.append(Slice(start, end, data, Grid(ts, close, low, high, gone, real), due))
+        found.append(FeedSlice(start, end, data, PriceGrid(ts, close, low, high, gone, real), due))
     return found
 
 
@@ -309,14 +308,14 @@ def planned(*steps: tuple[int, Callable[[Any], None]]) -> dict[int, Callable[[An
 
 
 def desk_of(
-    market: Market,
+    market: RunMarket,
     document: Venue,
     *scripts: Script,
     before: Mapping[str, float] | None = None,
     prints_to_wait: int = 1,
     guards: Mapping[str, GuardActor] | None = None,
     risk: Risk | None = None,
-) -> Desk:
+) -> BacktestDesk:
     """Build the desk by the factory of backtests; ``before`` are closes before the window."""
     return build(
         cast(Any, SimpleNamespace(venue=document, risk=risk or Risk())),
@@ -328,7 +327,7 @@ def desk_of(
     )
 
 
-def feed(desk: Desk, parts: Sequence[Slice]) -> None:
+def feed(desk: BacktestDesk, parts: Sequence[FeedSlice]) -> None:
     """Run the desk over the slices, as `backtests.run` does, and close the run."""
     for part in parts:
         desk.accountant.begin_slice(part.grid, part.settlements)
@@ -350,7 +349,7 @@ def play(
     risk: Risk | None = None,
     hear: Mapping[str, Callable[[Any], None]] | None = None,
     **cut: Any,
-) -> Desk:
+) -> BacktestDesk:
     """Build a desk for the candles, run it to the end and return it.
 
     ``hear`` has handlers of messages by topic.

@@ -26,15 +26,16 @@ from actors.closing.forced_orders import at_market, cancel_of
 from actors.guards.core.snapshot import Holding
 from actors.records.ledger import ZERO, Ledger
 from actors.records.rows import FillRow
-from backtests.engine.feed import Grid, Settlement
-from backtests.engine.funding import FundingPayment, funding_amount
-from backtests.engine.liquidation import (
+from backtests.engine.feed import PriceGrid, Settlement
+from backtests.engine.market import RunMarket
+from backtests.engine.settlement import (
+    FundingPayment,
     adverse_prices,
     bankruptcy_prices,
+    funding_amount,
     is_liquidated,
     margin_balance,
 )
-from backtests.engine.market import Market
 from backtests.engine.venue import DeskFillModel
 from strategies.account_value import Account
 from strategies.order_tags import decision_of
@@ -49,7 +50,7 @@ class Watcher(Protocol):
     def schedule(self, settlements: list[Settlement]) -> None:
         """Hear when a slice's funding will be settled; what it pays is not known yet."""
 
-    def moved(self, grid: Grid, row: int) -> None:
+    def moved(self, grid: PriceGrid, row: int) -> None:
         """Hear of a new row of prices, 1 ns before its stamp."""
 
     def filled(self, fill: FillRow) -> None:
@@ -66,7 +67,7 @@ class Accountant(SimulationModule):
     ----------
     ledger : Ledger
         Books that it keeps.
-    market : Market
+    market : RunMarket
         Instruments, fees and maintenance rates in the order of the grid's columns.
     fill_model : DeskFillModel
         Told the prices of liquidations and delistings.
@@ -75,7 +76,7 @@ class Accountant(SimulationModule):
     """
 
     def __init__(
-        self, ledger: Ledger, market: Market, fill_model: DeskFillModel, *, liquidation: bool
+        self, ledger: Ledger, market: RunMarket, fill_model: DeskFillModel, *, liquidation: bool
     ) -> None:
         super().__init__(SimulationModuleConfig())
         self.ledger = ledger
@@ -93,7 +94,7 @@ class Accountant(SimulationModule):
         self._entries: list[tuple[str, str, Decimal, Decimal]] | None = None
         self._holdings: list[Holding] | None = None
         self._cash = float(ledger.starting)
-        self._rows: deque[tuple[int, Grid, int]] = deque()
+        self._rows: deque[tuple[int, PriceGrid, int]] = deque()
         self._settlements: deque[Settlement] = deque()
         self._kinds: dict[str, str] = {}
         self._owners: dict[str, str] = {}
@@ -143,7 +144,7 @@ class Accountant(SimulationModule):
         self._holdings = None
         self.msgbus.subscribe("events.order.*", self._on_order_event)
 
-    def begin_slice(self, grid: Grid, settlements: list[Settlement]) -> None:
+    def begin_slice(self, grid: PriceGrid, settlements: list[Settlement]) -> None:
         """Take a slice's price grid and funding settlements, and set the next timer.
 
         What the slice before left (stamps after its last event) comes first.
@@ -244,7 +245,7 @@ class Accountant(SimulationModule):
                 self._watcher.moved(grid, row)
         self._schedule()
 
-    def _on_bar(self, grid: Grid, row: int) -> None:
+    def _on_bar(self, grid: PriceGrid, row: int) -> None:
         if self._liquidation and self._quantity.any():
             self._check_margin(grid, row)
         self._prices = grid.close[row]
@@ -289,7 +290,7 @@ class Accountant(SimulationModule):
 
     # -- the venue closes positions --------------------------------------------------------------
 
-    def _check_margin(self, grid: Grid, row: int) -> None:
+    def _check_margin(self, grid: PriceGrid, row: int) -> None:
         market = self._market
         price = adverse_prices(self._quantity, grid.low[row], grid.high[row])
         if not is_liquidated(

@@ -30,9 +30,8 @@ from actors.desk.risk_desk import RiskDesk
 from actors.gate.gate import OrderGate
 from actors.records.ledger import Ledger
 from backtests.engine.accountant import Accountant
-from backtests.engine.market import Market
-from backtests.engine.risk import AtStampClient, risk_desk
-from backtests.engine.slippage import slippage_of
+from backtests.engine.guard_desk import AtStampClient, risk_desk
+from backtests.engine.market import RunMarket
 from backtests.engine.venue import DeskFillModel, NextPrintClient
 from catalog.instruments import VENUE
 from config.components import resolve
@@ -46,7 +45,7 @@ from strategies.order_ids import BACKTEST_TAG
 
 
 @dataclass(frozen=True)
-class Desk:
+class BacktestDesk:
     """An engine with everything of a document in it."""
 
     engine: BacktestEngine
@@ -108,20 +107,20 @@ def strategy_config(
 
 def build(
     document: Backtest,
-    market: Market,
+    market: RunMarket,
     strategies: dict[str, DeskStrategy],
     opening_prices: NDArray[np.float64],
     *,
     prints_to_wait: int = 1,
     guards: Mapping[str, GuardActor] | None = None,
-) -> Desk:
+) -> BacktestDesk:
     """Build the engine.
 
     Parameters
     ----------
     document : Backtest
         What to run.
-    market : Market
+    market : RunMarket
         Instruments of the run.
     strategies : dict of str to DeskStrategy
         From `strategies_of`.
@@ -146,7 +145,7 @@ def build(
             ),
         )
     )
-    fill_model = DeskFillModel(slippage_of(venue.slippage))
+    fill_model = DeskFillModel(venue.slippage)
     ledger = Ledger(starting=venue.starting_balance)
     accountant = Accountant(ledger, market, fill_model, liquidation=venue.liquidation)
     at_close = venue.fills == "signal_close"
@@ -191,7 +190,7 @@ def build(
         )
     for strategy in strategies.values():
         engine.add_strategy(strategy)
-    return Desk(engine, accountant, gate, strategies, risk)
+    return BacktestDesk(engine, accountant, gate, strategies, risk)
 
 
 def _replace_client(kernel: Any, exchange: Any, client: BacktestExecClient) -> None:
@@ -209,6 +208,6 @@ def signal_intervals(strategies: dict[str, DeskStrategy]) -> dict[str, int]:
     return needed
 
 
-def subscribe(desk: Desk, topic: str, handler: Callable[[Any], None]) -> None:
+def subscribe(desk: BacktestDesk, topic: str, handler: Callable[[Any], None]) -> None:
     """Hear the desk's messages."""
     desk.engine.kernel.msgbus.subscribe(topic, handler)

@@ -18,7 +18,7 @@ from nautilus_trader.model.data import TradeTick
 from nautilus_trader.model.enums import AggressorSide
 from numpy.typing import NDArray
 
-from backtests.engine.market import Market
+from backtests.engine.market import RunMarket
 from catalog.panel import Panel, panel
 from catalog.storage.store import Catalog
 from config.durations import interval_ns
@@ -31,7 +31,7 @@ DAY_NS = 86_400_000_000_000
 
 
 @dataclass(frozen=True)
-class Grid:
+class PriceGrid:
     """Prices of N instruments at each execution close of a slice.
 
     Parameters
@@ -69,24 +69,24 @@ class Settlement:
 
 
 @dataclass(frozen=True)
-class Slice:
+class FeedSlice:
     """What one stretch [start, end) of the window brings."""
 
     start: int
     end: int
     data: list[Data]
-    grid: Grid
+    grid: PriceGrid
     settlements: list[Settlement]
 
 
-class Feed:
+class CatalogFeed:
     """Reads a catalog slice by slice.
 
     Parameters
     ----------
     catalog : Catalog
         Where from.
-    market : Market
+    market : RunMarket
         Which instruments, in which order.
     signal_intervals : tuple of str
         Candles that the strategies ask for.
@@ -105,7 +105,7 @@ class Feed:
     def __init__(
         self,
         catalog: Catalog,
-        market: Market,
+        market: RunMarket,
         *,
         signal_intervals: tuple[str, ...],
         execution_interval: str,
@@ -129,13 +129,13 @@ class Feed:
         fine = [name for name in marks if interval_ns(name) <= self._interval_ns]
         self.mark_interval = fine[-1] if fine else (marks[0] if marks else None)
 
-    def with_market(self, market: Market) -> Feed:
+    def with_market(self, market: RunMarket) -> CatalogFeed:
         """Return the same feed for a market with other fees."""
         other = copy(self)
         other.market = market
         return other
 
-    def slices(self) -> Iterator[Slice]:
+    def slices(self) -> Iterator[FeedSlice]:
         """Yield the window's slices in order."""
         self._carried = self.opening_prices()
         start = self.start
@@ -156,7 +156,7 @@ class Feed:
         nothing = np.full(len(self.market.ids), np.nan)
         return _carry(before.close, nothing)[-1] if len(before.ts) else nothing
 
-    def _slice(self, start: int, end: int) -> Slice:
+    def _slice(self, start: int, end: int) -> FeedSlice:
         market = self.market
         candles = panel(
             self.catalog, self.execution_interval, market.ids, start, end + self._interval_ns - 1
@@ -179,7 +179,7 @@ class Feed:
         settlements = []
         if self._funding:
             settlements = self._settlements(grid, before, marks, start, end)
-        return Slice(start, end, data, grid, settlements)
+        return FeedSlice(start, end, data, grid, settlements)
 
     def refuse_unsound(self, candles: Panel, interval: str) -> None:
         """Stop at candles that would make nonsense of the books.
@@ -229,7 +229,7 @@ class Feed:
             )
         return prints
 
-    def _grid(self, candles: Panel, marks: Panel | None, start: int, end: int) -> Grid:
+    def _grid(self, candles: Panel, marks: Panel | None, start: int, end: int) -> PriceGrid:
         step = self._interval_ns
         # Counted in whole steps: arange over nanoseconds loses the last one to float rounding.
         ts = (
@@ -256,7 +256,7 @@ class Feed:
             if last is not None and start < last <= end and last < self.end:
                 row = int(np.searchsorted(ts, last))
                 delisted[row] = (*delisted.get(row, ()), column)
-        return Grid(ts, close, low, high, delisted, real)
+        return PriceGrid(ts, close, low, high, delisted, real)
 
     def _marked(
         self,
@@ -289,7 +289,7 @@ class Feed:
 
     def _settlements(
         self,
-        grid: Grid,
+        grid: PriceGrid,
         before: NDArray[np.float64],
         marks: Panel | None,
         start: int,
@@ -312,7 +312,7 @@ class Feed:
         self,
         ts: int,
         column: int,
-        grid: Grid,
+        grid: PriceGrid,
         before: NDArray[np.float64],
         marks: Panel | None,
     ) -> float | None:

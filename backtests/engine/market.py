@@ -17,7 +17,7 @@ from config.documents import Venue
 
 
 @dataclass(frozen=True)
-class Market:
+class RunMarket:
     """N instruments: the engine's objects and what the accountant needs of each.
 
     Parameters
@@ -42,14 +42,14 @@ class Market:
     currency: Currency
 
 
-def market_of(infos: list[InstrumentInfo], venue: Venue) -> Market:
+def market_of(infos: list[InstrumentInfo], venue: Venue) -> RunMarket:
     """Build the market with the document's fees."""
     infos = sorted(infos, key=lambda info: info.id)
     fees = [venue.fees.spot if i.product == "SPOT" else venue.fees.linear for i in infos]
     instruments = tuple(
         to_nautilus(info, fee.maker, fee.taker) for info, fee in zip(infos, fees, strict=True)
     )
-    return Market(
+    return RunMarket(
         ids=tuple(info.id for info in infos),
         column={info.id: place for place, info in enumerate(infos)},
         infos=tuple(infos),

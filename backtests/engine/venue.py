@@ -8,7 +8,7 @@ fills it at the last bar's close, so `NextPrintClient` keeps it until the instru
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 from nautilus_trader.backtest.engine import SimulatedExchange
@@ -33,7 +33,7 @@ from nautilus_trader.model.objects import Price
 from nautilus_trader.model.orders import Order
 
 from backtests.engine.feed import PRINT_DELAY_NS
-from backtests.engine.slippage import Slippage, slipped_price
+from config.documents import SlippageModel
 
 
 class DeskFillModel(FillModel):
@@ -43,7 +43,7 @@ class DeskFillModel(FillModel):
     holds the prices of liquidations and delistings, which are the venue's and slip no further.
     """
 
-    def __init__(self, slippage: Slippage) -> None:
+    def __init__(self, slippage: SlippageModel) -> None:
         super().__init__()
         self.slippage = slippage
         self.references: dict[str, Decimal] = {}
@@ -65,7 +65,7 @@ class DeskFillModel(FillModel):
         if price is None:
             standing = best_ask if buy else best_bid
             reference = standing.as_decimal()
-            fraction = self.slippage(order.quantity.as_decimal() * reference)
+            fraction = self.slippage.fraction(order.quantity.as_decimal() * reference)
             if fraction:
                 tick = instrument.price_increment.as_decimal()
                 price = slipped_price(reference, fraction, tick, buy=buy)
@@ -83,6 +83,18 @@ class DeskFillModel(FillModel):
         side = OrderSide.SELL if buy else OrderSide.BUY
         book.add(BookOrder(side, level, order.quantity, 1), 0)
         return book
+
+
+def slipped_price(reference: Decimal, fraction: Decimal, tick: Decimal, *, buy: bool) -> Decimal:
+    """Return the fill price: worse than the reference by the fraction, on the worse tick.
+
+    A sell never fills below one tick.
+    """
+    if buy:
+        steps = (reference * (1 + fraction) / tick).to_integral_value(ROUND_CEILING)
+    else:
+        steps = (reference * (1 - fraction) / tick).to_integral_value(ROUND_FLOOR)
+    return max(steps, Decimal(1)) * tick
 
 
 @dataclass(slots=True)

@@ -2,17 +2,15 @@
 
 ``render`` reads nothing but the result folder, so any result, also one of live trading, can be
 rendered again (``perpdesk report DIR``). Numbers come from `actors.measures` and
-`backtests.results.figures`; here they are only arranged.
+`backtests.results.figures`; here they are only arranged. May import `backtests.results` and below.
 
-- ``material.py`` everything read once · ``breakdown.py`` sums by symbol, side and strategy
-- ``charts.py`` the drawings as plain plotly dicts · ``thinning.py`` fewer points, same extremes
-- ``spans.py`` when verdicts stood · ``verdict_lanes.py`` how that is drawn · ``guard_acts.py`` and
-  ``guards.py`` what the guards did
-- ``sections.py`` what it earned · ``trading.py`` what trading made and cost · ``origin.py`` where
-  the figures come from · ``formats.py`` numbers as text
+- ``report_data.py`` everything read once: curves, verdict spans, sums by symbol and side
+- ``charts.py`` the drawings as plain plotly dicts · ``verdict_lanes.py`` verdicts on the curve
+- ``sections.py`` what it earned · ``trading.py`` what trading made and cost · ``guards.py`` what
+  the guards did · ``provenance.py`` where the figures come from · ``formats.py`` numbers as text
 - ``page.py`` the whole page, with ``page.css`` and ``page.js``
 
-To add a section: a function that takes the Material and the Drawings and returns HTML, and its
+To add a section: a function that takes the ReportData and the Drawings and returns HTML, and its
 line in ``page.SECTIONS``. Colours are names of ``page.css`` variables written as ``@name``, so that
 both themes fit.
 """

@@ -13,11 +13,31 @@ import numpy as np
 
 from actors import measures
 from actors.measures import DAY, Floats, Integers
-from backtests.report.breakdown import Share, Trades
-from backtests.report.downsample import thin
 from backtests.report.formats import short, symbol
-from backtests.report.report_data import BENCHMARK_NAMES, Material
+from backtests.report.report_data import (
+    BENCHMARK_NAMES,
+    ClosedTrades,
+    ReportData,
+    Share,
+    downsample,
+)
 from backtests.results.figures import column, money
+
+
+class Drawings:
+    """Hands out places for charts and keeps what `page.js` will draw there."""
+
+    def __init__(self) -> None:
+        self.specs: list[dict[str, Any]] = []
+
+    def place(self, chart: Chart) -> str:
+        """Return the element that the chart will be drawn in."""
+        self.specs.append({"id": chart.key, "data": chart.data, "layout": chart.layout})
+        return (
+            f'<div class="chart" id="chart-{chart.key}" style="height:{chart.height}px" '
+            'role="img"></div>'
+        )
+
 
 SYMBOLS_DRAWN = 12
 """Of the best and of the worst symbols each."""
@@ -47,18 +67,18 @@ class Chart:
     layout: dict[str, Any]
 
 
-def equity(material: Material) -> Chart:
+def equity(report: ReportData) -> Chart:
     """Equity with benchmarks above, its drawdown below, on one time axis."""
-    lines = material.curves
-    kept = thin(lines.equity)
+    lines = report.curves
+    kept = downsample(lines.equity)
     depths = measures.drawdown(lines.equity)
-    sunk = thin(depths)
+    sunk = downsample(depths)
     opening = float(lines.equity[0])
     strategy = _line("Strategy", lines.ts[kept], lines.equity[kept], "@accent", 2)
     data = [strategy | {"hovertemplate": "%{y:,.2f}"}]
     for name, dash in (("btc", "solid"), ("equal_weight", "dot")):
-        if name in material.benchmarks:
-            values = material.benchmarks[name] * opening
+        if name in report.benchmarks:
+            values = report.benchmarks[name] * opening
             line = _line(BENCHMARK_NAMES[name], lines.day_ends, values, f"@{name}", 1.3, dash)
             data.append(line | {"hovertemplate": "%{y:,.2f}"})
     data.append(
@@ -79,23 +99,23 @@ def equity(material: Material) -> Chart:
             "title": {"text": "Drawdown"},
             "nticks": 4,
         },
-        "xaxis": {"anchor": "y2", **_window(material)},
+        "xaxis": {"anchor": "y2", **_window(report)},
         "hovermode": "x unified",
     }
     return Chart("equity", 520, data, layout)
 
 
-def rolling_sharpe(material: Material) -> tuple[Chart, int] | None:
+def rolling_sharpe(report: ReportData) -> tuple[Chart, int] | None:
     """Sharpe of the last days at each day, and how many days; None when there are too few."""
-    daily = material.curves.day_returns
+    daily = report.curves.day_returns
     window = min(90, len(daily) // 3)
     if window < 10:
         return None
     values = measures.rolling_sharpe(daily, window)
-    aim = material.summary["targets"].get("sharpe")
-    line = _line("Sharpe", material.curves.day_ends[1:], values, "@accent", 1.6)
+    aim = report.summary["targets"].get("sharpe")
+    line = _line("Sharpe", report.curves.day_ends[1:], values, "@accent", 1.6)
     layout: dict[str, Any] = {
-        "xaxis": _window(material),
+        "xaxis": _window(report),
         "yaxis": {"zeroline": True},
         "hovermode": "x",
         "showlegend": False,
@@ -105,9 +125,9 @@ def rolling_sharpe(material: Material) -> tuple[Chart, int] | None:
     return Chart("rolling", 260, [line | {"hovertemplate": "%{y:.2f}"}], layout), window
 
 
-def exposure(material: Material) -> Chart:
+def exposure(report: ReportData) -> Chart:
     """Gross and net notional over equity: the mean of each UTC day's samples."""
-    table, ends = material.equity, material.curves.day_ends
+    table, ends = report.equity, report.curves.day_ends
     ts, values = column(table, "ts"), column(table, "equity")
     alive = values > 0
     data = []
@@ -117,17 +137,17 @@ def exposure(material: Material) -> Chart:
         line = _line(name.capitalize(), _middays(ends), mean, colour, 1.4)
         data.append(line | {"hovertemplate": "%{y:.2f}×"})
     layout = {
-        "xaxis": _window(material),
+        "xaxis": _window(report),
         "yaxis": {"ticksuffix": "×", "zeroline": True, "rangemode": "tozero"},
         "hovermode": "x unified",
     }
     return Chart("exposure", 240, data, layout)
 
 
-def turnover(material: Material) -> Chart:
+def turnover(report: ReportData) -> Chart:
     """Notional traded on each UTC day over the equity that it began with."""
-    ends, opening = material.curves.day_ends, material.curves.day_equity[:-1]
-    fills = material.fills
+    ends, opening = report.curves.day_ends, report.curves.day_equity[:-1]
+    fills = report.fills
     # A fill at midnight belongs to the day that begins there: it is not part of any close before.
     day = np.searchsorted(ends, column(fills, "ts"), side="right") - 1
     day = np.clip(day, 0, len(opening) - 1)
@@ -143,7 +163,7 @@ def turnover(material: Material) -> Chart:
         "hovertemplate": "%{y:.2f}×",
     }
     layout = {
-        "xaxis": _window(material),
+        "xaxis": _window(report),
         "yaxis": {"ticksuffix": "×"},
         "showlegend": False,
         "hovermode": "x",
@@ -213,7 +233,7 @@ def by_symbol(found: list[Share]) -> Chart | None:
     return Chart("symbols", 90 + 19 * len(found), [bars], layout)
 
 
-def trade_returns(done: Trades) -> Chart | None:
+def trade_returns(done: ClosedTrades) -> Chart | None:
     """How many closed trades returned how much; the outermost bars hold the tails."""
     if not len(done.net):
         return None
@@ -246,7 +266,7 @@ def return_edges(change: Floats) -> Floats:
     return np.arange(first, max(last, first + 1) + 1, dtype=np.float64) * width
 
 
-def holding_times(done: Trades) -> Chart | None:
+def holding_times(done: ClosedTrades) -> Chart | None:
     """How long closed trades were held."""
     if not len(done.net):
         return None
@@ -271,9 +291,9 @@ def holding_times(done: Trades) -> Chart | None:
     return Chart("holding", 270, [bars], layout)
 
 
-def _window(material: Material) -> dict[str, Any]:
+def _window(report: ReportData) -> dict[str, Any]:
     """Range of a time axis: the same for all, so that drawings compare."""
-    return {"range": _times(material.curves.day_ends[[0, -1]])}
+    return {"range": _times(report.curves.day_ends[[0, -1]])}
 
 
 def _middays(ends: Integers) -> Integers:

@@ -1,13 +1,19 @@
-"""What the guards did: what each asked for and held back, what it cost or saved, each verdict."""
+"""What each guard did in a run: counted from the result's tables, and its section of the report."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
-from backtests.report.drawing import Drawings
+from actors.measures import Integers
+from backtests.report.charts import Drawings
 from backtests.report.formats import (
     UNDEFINED,
     date,
@@ -20,31 +26,137 @@ from backtests.report.formats import (
     text,
     value,
 )
-from backtests.report.guard_acts import Acts, acts
-from backtests.report.report_data import Material
-from backtests.report.spans import Span
+from backtests.report.report_data import ReportData, VerdictSpan, stood_for, tripped
 from backtests.report.verdict_lanes import STRICTNESS, scope_of, when
+from backtests.results.figures import column
+from backtests.results.refusals import held_back
 from backtests.results.tables import ALL
+
+FLATTEN = "flatten"
+
+
+@dataclass(frozen=True, slots=True)
+class GuardActs:
+    """What one guard did.
+
+    Parameters
+    ----------
+    tripped : int
+        How often it began to ask for something.
+    stood : int
+        How long at least one of its verdicts stood, nanoseconds.
+    refused : int
+        Orders of strategies that did not pass the order gate because of it.
+    held_back : int
+        Orders that strategies did not even send because of it.
+    closed : int
+        Positions open when it said flatten, and closed by orders sent while it stood.
+    """
+
+    tripped: int = 0
+    stood: int = 0
+    refused: int = 0
+    held_back: int = 0
+    closed: int = 0
+
+
+def acts(
+    found: Sequence[VerdictSpan],
+    orders: pa.Table,
+    fills: pa.Table,
+    positions: pa.Table,
+    decisions: pa.Table,
+) -> dict[str, GuardActs]:
+    """Return what each guard did that did anything, by key, sorted.
+
+    Parameters
+    ----------
+    found : sequence of VerdictSpan
+        From `backtests.report.report_data.verdict_spans`.
+    orders, fills, positions, decisions : pyarrow.Table
+        As in `backtests.results.tables`.
+    """
+    denied = orders.filter(pc.equal(orders.column("status"), "DENIED"))
+    # Results of earlier versions don't say who refused.
+    known = "refused_by" in denied.column_names
+    refused = Counter(filter(None, denied.column("refused_by").to_pylist() if known else ()))
+    kept = held_back(decisions.column("payload").to_pylist())
+    closed = _closed(found, orders, fills, positions)
+    keys = sorted({span.guard for span in found} | refused.keys() | kept.keys())
+    return {
+        key: GuardActs(
+            tripped=tripped(mine := [span for span in found if span.guard == key]),
+            stood=stood_for(mine),
+            refused=refused[key],
+            held_back=kept[key],
+            closed=closed[key],
+        )
+        for key in keys
+    }
+
+
+def _closed(
+    found: Sequence[VerdictSpan], orders: pa.Table, fills: pa.Table, positions: pa.Table
+) -> Counter[str]:
+    flat = [span for span in found if span.action == FLATTEN]
+    counts: Counter[str] = Counter()
+    if not flat or not len(positions):
+        return counts
+    opened, sent = column(positions, "ts_opened"), _exit_sent(orders, fills, positions)
+    strategies = column(positions, "strategy").astype(str)
+    instruments = column(positions, "instrument").astype(str)
+    seen: dict[str, set[int]] = {}
+    for stood in flat:
+        kind, _, name = stood.scope.partition(":")
+        inside = (opened <= stood.begin) & (sent >= stood.begin) & (sent <= stood.end)
+        if kind != "desk":
+            inside &= (strategies if kind == "strategy" else instruments) == name
+        seen.setdefault(stood.guard, set()).update(np.flatnonzero(inside).tolist())
+    counts.update({guard: len(rows) for guard, rows in seen.items()})
+    return counts
+
+
+def _exit_sent(orders: pa.Table, fills: pa.Table, positions: pa.Table) -> Integers:
+    """Return when the order was made that closed each position; -1 for those no order closed."""
+    made = dict(
+        zip(
+            orders.column("client_order_id").to_pylist(),
+            orders.column("ts_created").to_pylist(),
+            strict=True,
+        )
+    )
+    names = ("strategy", "instrument", "ts", "client_order_id", "kind")
+    exits: dict[tuple[str, str, int], int] = {}
+    for *where, order_id, kind in zip(
+        *(fills.column(name).to_pylist() for name in names), strict=True
+    ):
+        exits[tuple(where)] = made.get(order_id, -1) if kind == "order" else -1
+    keys = zip(
+        *(positions.column(name).to_pylist() for name in ("strategy", "instrument", "ts_closed")),
+        strict=True,
+    )
+    return np.array([exits.get(key, -1) for key in keys], dtype=np.int64)
+
 
 SHOWN = 40
 """Verdicts that the table has room for."""
 
 
-def guards(material: Material, _: Drawings) -> str:
+def guards(report: ReportData, _: Drawings) -> str:
     """What each guard did and what that was worth, then verdict by verdict."""
-    keys, found = _keys(material), material.spans
+    keys, found = _keys(report), report.verdict_spans
     if not keys and not found:
         return "<p>This run had no guards.</p>"
-    did = acts(found, material.orders, material.fills, material.positions, material.decisions)
+    did = acts(found, report.orders, report.fills, report.positions, report.decisions)
     if not did:
         return (
             f"<p>{_counted(keys)} watched and had nothing to say: no verdict, no order refused. "
             "Without them every order would have been the same.</p>"
         )
-    return _by_guard(material, keys, did) + _verdicts(found)
+    return _by_guard(report, keys, did) + _verdicts(found)
 
 
-def legend(found: Sequence[Span]) -> str:
+def legend(found: Sequence[VerdictSpan]) -> str:
     """What the colours below the curve mean; empty where nothing stood."""
     used = {span.action for span in found}
     swatches = "".join(
@@ -61,8 +173,8 @@ def legend(found: Sequence[Span]) -> str:
     )
 
 
-def _by_guard(material: Material, keys: list[str], did: dict[str, Acts]) -> str:
-    costs = _costs(material)
+def _by_guard(report: ReportData, keys: list[str], did: dict[str, GuardActs]) -> str:
+    costs = _costs(report)
     worth = ["Saved, USDT", "Drawdown without", "Ends without at"] if costs else []
     head = ["", *worth, "Tripped", "Stood", "Refused", "Held back", "Closed"]
     rows = [
@@ -82,7 +194,7 @@ def _by_guard(material: Material, keys: list[str], did: dict[str, Acts]) -> str:
     idle = [key for key in keys if key not in did]
     return (
         table(head, rows, kind="total" if costs else "")
-        + _explained(material, costs)
+        + _explained(report, costs)
         + _stood_by(idle)
     )
 
@@ -103,7 +215,7 @@ def _stood_by(keys: list[str]) -> str:
     )
 
 
-def _explained(material: Material, costs: dict[str, dict[str, Any]]) -> str:
+def _explained(report: ReportData, costs: dict[str, dict[str, Any]]) -> str:
     words = (
         "Refused: orders that the gate turned away. Held back: orders that strategies did not even "
         "send. Closed: positions that were open when the guard said flatten, and closed while "
@@ -114,7 +226,7 @@ def _explained(material: Material, costs: dict[str, dict[str, Any]]) -> str:
             f'<p class="hint">{words}What each guard cost or saved was not worked out '
             "(--no-guard-costs).</p>"
         )
-    summary = material.summary
+    summary = report.summary
     ruined = "".join(
         f"<p>Without {'any guard' if key == ALL else text(key)} the account is liquidated on "
         f"{date(row['liquidated_at'])}.</p>"
@@ -131,7 +243,7 @@ def _explained(material: Material, costs: dict[str, dict[str, Any]]) -> str:
     )
 
 
-def _verdicts(found: Sequence[Span]) -> str:
+def _verdicts(found: Sequence[VerdictSpan]) -> str:
     if not found:
         return ""
     rows = [
@@ -171,17 +283,17 @@ def _worth(costs: dict[str, dict[str, Any]], key: str) -> list[str]:
     ]
 
 
-def _costs(material: Material) -> dict[str, dict[str, Any]]:
-    if material.guard_costs is None:
+def _costs(report: ReportData) -> dict[str, dict[str, Any]]:
+    if report.guard_costs is None:
         return {}
-    return {row["guard"]: row for row in material.guard_costs.to_pylist()}
+    return {row["guard"]: row for row in report.guard_costs.to_pylist()}
 
 
-def _keys(material: Material) -> list[str]:
+def _keys(report: ReportData) -> list[str]:
     """Return the guards' keys: of the costs, else, where they are not told, of the document."""
-    if material.guard_costs is not None:
-        return [key for key in material.guard_costs.column("guard").to_pylist() if key != ALL]
-    document = yaml.safe_load(material.result.config_yaml) or {}
+    if report.guard_costs is not None:
+        return [key for key in report.guard_costs.column("guard").to_pylist() if key != ALL]
+    document = yaml.safe_load(report.result.config_yaml) or {}
     actors = document.get("actors") or {}
     return [str(key) for key, made in actors.items() if made.get("enabled", True)]
 

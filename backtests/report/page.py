@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +11,9 @@ from plotly.offline import get_plotlyjs
 
 from backtests.report import guards, sections, trading
 from backtests.report import provenance as origin
-from backtests.report.drawing import Drawings
+from backtests.report.charts import Drawings
 from backtests.report.formats import date, number, text
-from backtests.report.report_data import Material, gather
+from backtests.report.report_data import ReportData, read_report_data
 from backtests.results.result import Result
 
 HERE = Path(__file__).parent
@@ -22,7 +23,7 @@ POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 )
 
-Section = Callable[[Material, Drawings], str]
+Section = Callable[[ReportData, Drawings], str]
 
 SECTIONS: tuple[tuple[str, str, str, Section], ...] = (
     ("targets", "Targets", "Targets", sections.targets),
@@ -37,9 +38,9 @@ SECTIONS: tuple[tuple[str, str, str, Section], ...] = (
     ("symbols", "Symbols", "Profit by symbol", trading.by_symbol),
     ("sides", "Sides", "Profit by side", trading.by_side),
     ("trades", "Trades", "Trades", trading.distribution),
-    ("fills", "Fills", "How fills were made", lambda material, _: origin.how_filled(material)),
-    ("data", "Data", "Data", lambda material, _: origin.provenance(material)),
-    ("parameters", "Parameters", "Parameters", lambda material, _: origin.parameters(material)),
+    ("fills", "Fills", "How fills were made", lambda report, _: origin.how_filled(report)),
+    ("data", "Data", "Data", lambda report, _: origin.provenance(report)),
+    ("parameters", "Parameters", "Parameters", lambda report, _: origin.parameters(report)),
 )
 """Anchor, word in the menu, title and writer, in the order of the page."""
 
@@ -52,10 +53,10 @@ def render(result: Result) -> str:
     result : Result
         A result folder, as `backtests.results.result.read` gives it.
     """
-    material, drawings = gather(result), Drawings()
-    wanted = [s for s in SECTIONS if s[0] != "stress" or material.summary["stress"]]
+    report, drawings = read_report_data(result), Drawings()
+    wanted = [s for s in SECTIONS if s[0] != "stress" or report.summary["stress"]]
     body = "".join(
-        f'<section id="{key}"><h2>{title}</h2>{write(material, drawings)}</section>'
+        f'<section id="{key}"><h2>{title}</h2>{write(report, drawings)}</section>'
         for key, _, title, write in wanted
     )
     menu = "".join(f'<a href="#{key}">{word}</a>' for key, word, _, _ in wanted)
@@ -73,12 +74,12 @@ def render(result: Result) -> str:
 <style>{_asset("page.css")}</style>
 </head>
 <body>
-<header>{_header(material)}</header>
-{_notes(material)}
-<div class="tiles">{sections.tiles(material)}</div>
+<header>{_header(report)}</header>
+{_notes(report)}
+<div class="tiles">{sections.tiles(report)}</div>
 <nav>{menu}</nav>
 <main>{body}</main>
-<footer>{_footer(material)}</footer>
+<footer>{_footer(report)}</footer>
 <script type="application/json" id="charts">{specs}</script>
 <script>{get_plotlyjs()}</script>
 <script>{_asset("page.js")}</script>
@@ -87,8 +88,8 @@ def render(result: Result) -> str:
 """
 
 
-def _header(material: Material) -> str:
-    summary = material.summary
+def _header(report: ReportData) -> str:
+    summary = report.summary
     # The end is exclusive: the last day of the window is the one before it.
     window = f"{date(summary['start_ns'])} – {date(summary['end_ns'] - 1)}, UTC"
     return (
@@ -99,16 +100,16 @@ def _header(material: Material) -> str:
     )
 
 
-def _notes(material: Material) -> str:
-    notes = origin.notes(material)
+def _notes(report: ReportData) -> str:
+    notes = origin.notes(report)
     if not notes:
         return ""
     lines = "".join(f"<li>{note}</li>" for note in notes)
     return f'<aside class="notes" aria-label="Read this first"><ul>{lines}</ul></aside>'
 
 
-def _footer(material: Material) -> str:
-    summary = material.summary
+def _footer(report: ReportData) -> str:
+    summary = report.summary
     return (
         f"{text(summary['engine_version'])} · run in {number(summary['elapsed_s'], 1)} s · "
         f"document {text(summary['config_hash'][:12])} · data {text(summary['data_hash'][:12])}"
@@ -117,3 +118,15 @@ def _footer(material: Material) -> str:
 
 def _asset(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
+
+
+def write_report(result: Result) -> Path:
+    """Write ``report.html`` into the result's folder, replacing it at once; return its path."""
+    path = result.path / "report.html"
+    staged = path.with_name(f".report.{os.getpid()}.tmp")
+    try:
+        staged.write_text(render(result), encoding="utf-8")
+        os.replace(staged, path)
+    finally:
+        staged.unlink(missing_ok=True)
+    return path

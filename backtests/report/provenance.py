@@ -7,16 +7,16 @@ from typing import Any
 import yaml
 
 from backtests.report.formats import UNDEFINED, date, symbol, table, text
-from backtests.report.report_data import Material
+from backtests.report.report_data import ReportData
 
 OWN_VENUE = "bybit"
 INVENTED = "simulated"
 
 
-def notes(material: Material) -> list[str]:
+def notes(report: ReportData) -> list[str]:
     """Return what the reader must know before the figures, as HTML sentences."""
-    return [text(warning) for warning in material.summary["warnings"]] + [
-        text(sentence) for sentence in stand_ins(material.result.provenance)
+    return [text(warning) for warning in report.summary["warnings"]] + [
+        text(sentence) for sentence in stand_ins(report.result.provenance)
     ]
 
 
@@ -42,15 +42,15 @@ def stand_ins(provenance: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-def how_filled(material: Material) -> str:
+def how_filled(report: ReportData) -> str:
     """Say how fills were made, and at what costs."""
-    how = material.summary["how_filled"]
+    how = report.summary["how_filled"]
     rows = [
         ["Fills", text(str(how.get("mode", UNDEFINED)).replace("_", " "))],
         ["Execution candles", text(how.get("interval", UNDEFINED))],
         ["Slippage", text(how.get("slippage", UNDEFINED))],
     ]
-    document = yaml.safe_load(material.result.config_yaml) or {}
+    document = yaml.safe_load(report.result.config_yaml) or {}
     venue = document.get("venue") or {}
     for product, fees in (venue.get("fees") or {}).items():
         rows.append(
@@ -68,9 +68,9 @@ def how_filled(material: Material) -> str:
     )
 
 
-def parameters(material: Material) -> str:
+def parameters(report: ReportData) -> str:
     """Show the resolved document, by path and as it stands."""
-    document = yaml.safe_load(material.result.config_yaml) or {}
+    document = yaml.safe_load(report.result.config_yaml) or {}
     rows = [
         # A long path may break after its dots.
         [f"<code>{text(path).replace('.', '.<wbr>')}</code>", text(value)]
@@ -79,13 +79,13 @@ def parameters(material: Material) -> str:
     return (
         table(["Path", "Value"], rows, words=(0, 1), kind="facts")
         + "<details><summary>The resolved document, which reruns to the same "
-        f"(config.yaml)</summary><pre>{text(material.result.config_yaml)}</pre></details>"
+        f"(config.yaml)</summary><pre>{text(report.result.config_yaml)}</pre></details>"
     )
 
 
-def provenance(material: Material) -> str:
+def provenance(report: ReportData) -> str:
     """Show each import that the run read."""
-    records = material.result.provenance
+    records = report.result.provenance
     if not records:
         return "<p>The catalog kept no record of where these data come from.</p>"
     rows = []
@@ -108,7 +108,7 @@ def provenance(material: Material) -> str:
             ]
         )
     head = ["Source", "Prices of", "Range", "Instruments", "Rows", "Note"]
-    return table(head, rows, words=range(6), kind="sources") + _files(records) + _hashes(material)
+    return table(head, rows, words=range(6), kind="sources") + _files(records) + _hashes(report)
 
 
 def flat(value: Any, path: str = "") -> list[tuple[str, str]]:
@@ -142,8 +142,8 @@ def _files(records: list[dict[str, Any]]) -> str:
     )
 
 
-def _hashes(material: Material) -> str:
-    summary = material.summary
+def _hashes(report: ReportData) -> str:
+    summary = report.summary
     rows = [
         [name, f"<code>{text(summary[key])}</code>"]
         for name, key in (

@@ -6,8 +6,8 @@ from typing import Any
 
 from actors import measures
 from backtests.report import charts, guards
-from backtests.report import downsample as thinning
-from backtests.report.drawing import Drawings
+from backtests.report import report_data as thinning
+from backtests.report.charts import Drawings
 from backtests.report.formats import (
     UNDEFINED,
     date,
@@ -19,7 +19,7 @@ from backtests.report.formats import (
     text,
     tone,
 )
-from backtests.report.report_data import BENCHMARK_NAMES, Material
+from backtests.report.report_data import BENCHMARK_NAMES, ReportData
 from backtests.report.verdict_lanes import with_verdicts
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -44,9 +44,9 @@ STRESS_COLUMNS = {
 }
 
 
-def tiles(material: Material) -> str:
+def tiles(report: ReportData) -> str:
     """The figures that everyone asks for first."""
-    summary = material.summary
+    summary = report.summary
     profit, change = summary["net_profit"], summary["return_pct"] / 100
     shown = [
         (
@@ -87,15 +87,15 @@ def tiles(material: Material) -> str:
     )
 
 
-def targets(material: Material, _: Drawings) -> str:
+def targets(report: ReportData, _: Drawings) -> str:
     """Targets beside what was achieved."""
     rows = []
-    aims = material.summary["targets"]
+    aims = report.summary["targets"]
     for key, (name, more_is_better) in AIMS.items():
         if key not in aims:
             continue
         aim = aims[key]
-        achieved = material.summary.get(key)
+        achieved = report.summary.get(key)
         met = achieved is not None and (achieved > aim if more_is_better else achieved < aim)
         verdict = "undefined" if achieved is None else "met" if met else "missed"
         rows.append(
@@ -109,33 +109,33 @@ def targets(material: Material, _: Drawings) -> str:
     return table(["", "Target", "Achieved", ""], rows, kind="targets")
 
 
-def equity(material: Material, drawings: Drawings) -> str:
+def equity(report: ReportData, drawings: Drawings) -> str:
     """The curve beside doing something plain."""
-    count = len(material.curves.equity)
+    count = len(report.curves.equity)
     drawn = ""
     if count > thinning.LIMIT:
-        kept = len(thinning.thin(material.curves.equity))
+        kept = len(thinning.downsample(report.curves.equity))
         drawn = (
             f'<p class="hint">The curve has {count:,} samples, of which {kept:,} are drawn: the '
             "highest and the lowest of each stretch. All figures come from all samples.</p>"
         )
-    window = material.summary["start_ns"], material.summary["end_ns"]
+    window = report.summary["start_ns"], report.summary["end_ns"]
     return (
         '<button type="button" data-log="equity" aria-pressed="false">Logarithmic</button>'
-        + drawings.place(with_verdicts(charts.equity(material), material.spans, window))
-        + guards.legend(material.spans)
+        + drawings.place(with_verdicts(charts.equity(report), report.verdict_spans, window))
+        + guards.legend(report.verdict_spans)
         + drawn
-        + _compared(material)
+        + _compared(report)
     )
 
 
-def rolling(material: Material, drawings: Drawings) -> str:
+def rolling(report: ReportData, drawings: Drawings) -> str:
     """Sharpe over time."""
-    found = charts.rolling_sharpe(material)
+    found = charts.rolling_sharpe(report)
     if found is None:
         return "<p>The window is too short: a rolling Sharpe needs at least 30 days.</p>"
     chart, window = found
-    aim = material.summary["targets"].get("sharpe")
+    aim = report.summary["targets"].get("sharpe")
     dashed = "" if aim is None else f" Dashed: the target, {aim:g}."
     return (
         f'<p class="hint">Of the last {window} UTC days, annualised on 365.{dashed}</p>'
@@ -143,19 +143,19 @@ def rolling(material: Material, drawings: Drawings) -> str:
     )
 
 
-def exposure(material: Material, drawings: Drawings) -> str:
+def exposure(report: ReportData, drawings: Drawings) -> str:
     """Exposure and turnover by day."""
     return (
         '<h3>Exposure</h3><p class="hint">Position notional over equity, daily mean.</p>'
-        + drawings.place(charts.exposure(material))
+        + drawings.place(charts.exposure(report))
         + '<h3>Turnover</h3><p class="hint">Notional traded in a UTC day over the equity that it '
-        "began with.</p>" + drawings.place(charts.turnover(material))
+        "began with.</p>" + drawings.place(charts.turnover(report))
     )
 
 
-def months(material: Material, _: Drawings) -> str:
+def months(report: ReportData, _: Drawings) -> str:
     """Returns by calendar month, as a heatmap that is also a table."""
-    found = measures.monthly_returns(material.curves.day_ends, material.curves.day_equity)
+    found = measures.monthly_returns(report.curves.day_ends, report.curves.day_equity)
     strongest = max((abs(value) for value in found.values()), default=0.0) or 1.0
     rows = []
     for year in sorted({year for year, _ in found}):
@@ -182,12 +182,12 @@ def months(material: Material, _: Drawings) -> str:
     )
 
 
-def drawdowns(material: Material, _: Drawings) -> str:
+def drawdowns(report: ReportData, _: Drawings) -> str:
     """The deepest falls and how long they lasted."""
-    falls = measures.top_drawdowns(material.curves.ts, material.curves.equity)
+    falls = measures.top_drawdowns(report.curves.ts, report.curves.equity)
     if not falls:
         return "<p>Equity never fell below an earlier high.</p>"
-    end = material.summary["end_ns"]
+    end = report.summary["end_ns"]
     rows = [
         [
             f'<td class="n bad">{percent(-fall.depth, 2)}</td>',
@@ -203,9 +203,9 @@ def drawdowns(material: Material, _: Drawings) -> str:
     return table(head, rows, words=())
 
 
-def stress(material: Material, _: Drawings) -> str:
+def stress(report: ReportData, _: Drawings) -> str:
     """The same run under harder conditions."""
-    rows_given: list[dict[str, Any]] = material.summary["stress"] or []
+    rows_given: list[dict[str, Any]] = report.summary["stress"] or []
     keys = [key for key in STRESS_COLUMNS if any(key in row for row in rows_given)]
     rows = [
         [text(_capital(str(row["name"])))]
@@ -222,10 +222,10 @@ def _capital(name: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-def _compared(material: Material) -> str:
-    lines = material.curves
+def _compared(report: ReportData) -> str:
+    lines = report.curves
     daily = {"Strategy": (lines.day_equity, lines.day_returns)}
-    for name, values in material.benchmarks.items():
+    for name, values in report.benchmarks.items():
         daily[BENCHMARK_NAMES[name]] = (values, measures.returns(values))
     rows = [
         [

@@ -8,8 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from backtests.report import charts
-from backtests.report.breakdown import Share, Trades, shares, trades
-from backtests.report.drawing import Drawings
+from backtests.report.charts import Drawings
 from backtests.report.formats import (
     UNDEFINED,
     moment,
@@ -22,16 +21,16 @@ from backtests.report.formats import (
     text,
     tone,
 )
-from backtests.report.report_data import Material
+from backtests.report.report_data import ClosedTrades, ReportData, Share, shares, trades
 from backtests.results.figures import column
 
 BEST = 5
 """Trades whose removal the report tells, and that it lists."""
 
 
-def costs(material: Material, drawings: Drawings) -> str:
+def costs(report: ReportData, drawings: Drawings) -> str:
     """From gross to net, in money, per traded notional and per starting equity."""
-    summary = material.summary
+    summary = report.summary
     traded, opening = summary["traded_notional"], summary["starting_equity"]
     rows = []
     for name, value in (
@@ -61,9 +60,9 @@ def costs(material: Material, drawings: Drawings) -> str:
     return words + _beside(drawings.place(charts.costs(summary)), table(head, rows, kind="total"))
 
 
-def by_symbol(material: Material, drawings: Drawings) -> str:
+def by_symbol(report: ReportData, drawings: Drawings) -> str:
     """Profit by symbol: the best and worst drawn, all in a table."""
-    found = shares(material.positions, "instrument")
+    found = shares(report.positions, "instrument")
     chart = charts.by_symbol(found)
     if chart is None:
         return "<p>No position was held.</p>"
@@ -79,22 +78,22 @@ def by_symbol(material: Material, drawings: Drawings) -> str:
     )
 
 
-def by_side(material: Material, _: Drawings) -> str:
+def by_side(report: ReportData, _: Drawings) -> str:
     """Profit of longs and shorts, and of each strategy where there are several."""
-    sides = shares(material.positions, "side")
+    sides = shares(report.positions, "side")
     if not sides:
         return "<p>No position was held.</p>"
     html = _shares(sides, "Side", str.capitalize)
-    strategies = shares(material.positions, "strategy")
+    strategies = shares(report.positions, "strategy")
     return html + (_shares(strategies, "Strategy", str) if len(strategies) > 1 else "")
 
 
-def distribution(material: Material, drawings: Drawings) -> str:
+def distribution(report: ReportData, drawings: Drawings) -> str:
     """How closed trades ended: returns, holding times, the best and the worst."""
-    done, summary = trades(material.positions), material.summary
+    done, summary = trades(report.positions), report.summary
     returns, holding = charts.trade_returns(done), charts.holding_times(done)
     if returns is None or holding is None:
-        return "<p>No trade was closed.</p>" + _orders(material)
+        return "<p>No trade was closed.</p>" + _orders(report)
     facts = [
         ["Closed trades", number(summary["trades"], 0)],
         ["Still open", number(summary["trades_open"], 0)],
@@ -113,12 +112,12 @@ def distribution(material: Material, drawings: Drawings) -> str:
         _concentration(done, summary["net_profit"])
         + _beside(drawings.place(returns), drawings.place(holding))
         + tails
-        + _beside(table(["", ""], facts, kind="facts"), _orders(material))
-        + _extremes(material)
+        + _beside(table(["", ""], facts, kind="facts"), _orders(report))
+        + _extremes(report)
     )
 
 
-def _concentration(done: Trades, profit: float) -> str:
+def _concentration(done: ClosedTrades, profit: float) -> str:
     best = float(np.sort(done.net)[-BEST:].sum())
     if len(done.net) <= BEST or profit <= 0:
         return ""
@@ -129,8 +128,8 @@ def _concentration(done: Trades, profit: float) -> str:
     )
 
 
-def _extremes(material: Material) -> str:
-    rows = [row for row in material.positions.to_pylist() if not row["open"]]
+def _extremes(report: ReportData) -> str:
+    rows = [row for row in report.positions.to_pylist() if not row["open"]]
     rows.sort(key=lambda row: float(row["net"]), reverse=True)
     shown = rows if len(rows) <= 2 * BEST else rows[:BEST] + rows[-BEST:]
     lines = [
@@ -150,9 +149,9 @@ def _extremes(material: Material) -> str:
     return table(head, lines, words=(0, 2, 3), caption=title)
 
 
-def _orders(material: Material) -> str:
-    statuses = Counter(column(material.orders, "status").tolist())
-    kinds = Counter(column(material.decisions, "kind").tolist())
+def _orders(report: ReportData) -> str:
+    statuses = Counter(column(report.orders, "status").tolist())
+    kinds = Counter(column(report.decisions, "kind").tolist())
     rows = [
         [f"Orders {text(status.lower().replace('_', ' '))}", f"{count:,}"]
         for status, count in sorted(statuses.items(), key=lambda item: (-item[1], item[0]))
@@ -161,7 +160,7 @@ def _orders(material: Material) -> str:
         [f"Decisions: {text(kind)}", f"{count:,}"]
         for kind, count in sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
     ]
-    forced = Counter(column(material.fills, "kind").tolist())
+    forced = Counter(column(report.fills, "kind").tolist())
     rows += [
         [f"Fills by {text(kind)}", f"{forced[kind]:,}"]
         for kind in sorted(forced)

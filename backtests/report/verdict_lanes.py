@@ -16,7 +16,7 @@ import numpy as np
 
 from backtests.report.charts import Chart
 from backtests.report.formats import moment, size_of, symbol, text, value
-from backtests.report.spans import Span
+from backtests.report.report_data import VerdictSpan
 
 STRICTNESS = ("shrink", "halt_entries", "reduce_only", "flatten")
 """Actions from mild to strict; each is also the name of its colour in `page.css`."""
@@ -29,12 +29,12 @@ _SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class LaneBar:
     """A stretch in which one strictest action stood.
 
     Parameters
     ----------
-    lead : Span
+    lead : VerdictSpan
         The strictest verdict in it, the first of several.
     begin, end : int
         UNIX nanoseconds (UTC).
@@ -42,18 +42,18 @@ class Bar:
         How many verdicts stood at once at most.
     """
 
-    lead: Span
+    lead: VerdictSpan
     begin: int
     end: int
     most: int
 
 
-def bars(found: Sequence[Span], gap: int = 0) -> list[Bar]:
+def bars(found: Sequence[VerdictSpan], gap: int = 0) -> list[LaneBar]:
     """Return what stood, one bar at a time.
 
     Parameters
     ----------
-    found : sequence of Span
+    found : sequence of VerdictSpan
         That go into one lane.
     gap : int
         Bars of the same action this close together, nanoseconds, become one.
@@ -64,12 +64,12 @@ def bars(found: Sequence[Span], gap: int = 0) -> list[Bar]:
         [(span.begin, index, True) for index, span in stood]
         + [(span.end, index, False) for index, span in stood]
     )
-    standing: dict[int, Span] = {}
-    made: list[Bar] = []
+    standing: dict[int, VerdictSpan] = {}
+    made: list[LaneBar] = []
     since = 0
     for ts, several in groupby(changes, key=lambda change: change[0]):
         if standing and ts > since:
-            _add(made, Bar(_strictest(standing), since, ts, len(standing)), gap)
+            _add(made, LaneBar(_strictest(standing), since, ts, len(standing)), gap)
         for _, index, begins in several:
             if begins:
                 standing[index] = found[index]
@@ -79,9 +79,11 @@ def bars(found: Sequence[Span], gap: int = 0) -> list[Bar]:
     return made
 
 
-def lanes(found: Sequence[Span], window: tuple[int, int]) -> tuple[dict[str, list[Bar]], int]:
+def lanes(
+    found: Sequence[VerdictSpan], window: tuple[int, int]
+) -> tuple[dict[str, list[LaneBar]], int]:
     """Return each guard's bars, and the gap in nanoseconds that was closed to make them few."""
-    by_guard: dict[str, list[Span]] = {}
+    by_guard: dict[str, list[VerdictSpan]] = {}
     for span in found:
         by_guard.setdefault(span.guard, []).append(span)
     gap = 0
@@ -92,7 +94,7 @@ def lanes(found: Sequence[Span], window: tuple[int, int]) -> tuple[dict[str, lis
         gap = max(2 * gap, (window[1] - window[0]) // 2_000)
 
 
-def with_verdicts(chart: Chart, found: Sequence[Span], window: tuple[int, int]) -> Chart:
+def with_verdicts(chart: Chart, found: Sequence[VerdictSpan], window: tuple[int, int]) -> Chart:
     """Return the equity chart with bands behind the curve and lanes below it."""
     if not found:
         return chart
@@ -128,7 +130,7 @@ def with_verdicts(chart: Chart, found: Sequence[Span], window: tuple[int, int]) 
     return Chart(chart.key, height, [*chart.data, *drawn], layout)
 
 
-def told(bar: Bar) -> str:
+def told(bar: LaneBar) -> str:
     """Return what is shown of a bar under the pointer, as the pseudo-HTML that plotly takes."""
     span = bar.lead
     asked = size_of(span.action, span.multiplier)
@@ -157,7 +159,7 @@ def when(ns: int) -> str:
     return moment((ns + _SECOND // 2) // _SECOND * _SECOND)
 
 
-def _add(made: list[Bar], bar: Bar, gap: int) -> None:
+def _add(made: list[LaneBar], bar: LaneBar, gap: int) -> None:
     last = made[-1] if made else None
     if (
         last is not None
@@ -165,12 +167,12 @@ def _add(made: list[Bar], bar: Bar, gap: int) -> None:
         and bar.begin - last.end <= gap
     ):
         lead = replace(last.lead, open=bar.lead.open, until=bar.lead.until)
-        made[-1] = Bar(lead, last.begin, bar.end, max(last.most, bar.most))
+        made[-1] = LaneBar(lead, last.begin, bar.end, max(last.most, bar.most))
     else:
         made.append(bar)
 
 
-def _strictest(standing: dict[int, Span]) -> Span:
+def _strictest(standing: dict[int, VerdictSpan]) -> VerdictSpan:
     return max(standing.values(), key=lambda s: (_rank(s.action), -s.multiplier, -s.begin))
 
 
@@ -178,7 +180,7 @@ def _rank(action: str) -> int:
     return STRICTNESS.index(action) if action in STRICTNESS else len(STRICTNESS)
 
 
-def _lane(guard: str, mine: list[Bar]) -> dict[str, Any]:
+def _lane(guard: str, mine: list[LaneBar]) -> dict[str, Any]:
     colours = [f"@{bar.lead.action}/{_weight(bar.lead):.2f}" for bar in mine]
     return {
         "type": "bar",
@@ -197,12 +199,12 @@ def _lane(guard: str, mine: list[Bar]) -> dict[str, Any]:
     }
 
 
-def _weight(span: Span) -> float:
+def _weight(span: VerdictSpan) -> float:
     """Return how strong a colour is: the more is taken away, the stronger."""
     return 0.9 - 0.5 * span.multiplier if span.action == "shrink" else 1.0
 
 
-def _band(bar: Bar) -> dict[str, Any]:
+def _band(bar: LaneBar) -> dict[str, Any]:
     return {
         "type": "rect",
         "layer": "below",

@@ -1,5 +1,5 @@
 """What a run leaves behind: tables, figures, equity curve, benchmarks.
 
 May import `backtests.engine` and below. A new figure goes into `figures`, a new table into
-`tables`.
+`tables`; a new column of fills into `actors.records.rows.FillRow`.
 """

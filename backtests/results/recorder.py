@@ -20,33 +20,33 @@ from nautilus_trader.model.orders import Order
 
 from actors.records.ledger import RoundTrip
 from actors.records.rows import FillRow
-from backtests.engine.build import Desk, subscribe
-from backtests.engine.feed import Grid, Slice
-from backtests.engine.funding import FundingPayment
-from backtests.engine.market import Market
-from backtests.results.equity import EquityCurve
+from backtests.engine.build import BacktestDesk, subscribe
+from backtests.engine.feed import FeedSlice, PriceGrid
+from backtests.engine.market import RunMarket
+from backtests.engine.settlement import FundingPayment
+from backtests.results.curves import EquityCurve
 from backtests.results.tables import conform, fill_columns, table
 from strategies.messages import Decision, Verdict, encode
 from strategies.order_tags import decision_of, reason_of
 from strategies.refusals import readable, refusal_of
 
 
-class Recorder:
+class RunRecorder:
     """Collects orders, fills, funding, decisions, verdicts and the equity curve of one run."""
 
-    def __init__(self, desk: Desk, market: Market, start: int) -> None:
+    def __init__(self, desk: BacktestDesk, market: RunMarket, start: int) -> None:
         self._desk = desk
         self.curve = EquityCurve(desk.accountant.ledger.starting, start, market.column)
         self._decisions: list[dict[str, Any]] = []
         self._parts: dict[str, list[pa.Table]] = defaultdict(list)
-        self._grid: Grid | None = None
+        self._grid: PriceGrid | None = None
         self._new_fills: list[tuple[FillRow, Decimal]] = []
         self._new_payments: list[FundingPayment] = []
         self._verdicts: list[dict[str, Any]] = []
         subscribe(desk, "decisions.*", self._on_decision)
         subscribe(desk, "verdicts.*", self._on_verdict)
 
-    def end_slice(self, part: Slice) -> None:
+    def end_slice(self, part: FeedSlice) -> None:
         """Take down what the slice brought, then let the engine forget what is closed."""
         self._take()
         if self._grid is not None:
@@ -66,7 +66,7 @@ class Recorder:
             self._draw(self._grid)
             self._grid = None
 
-    def _draw(self, grid: Grid) -> None:
+    def _draw(self, grid: PriceGrid) -> None:
         """Extend the curve by a grid whose events are all in.
 
         The engine fires timers past a slice's last event only when the next slice brings one, so a

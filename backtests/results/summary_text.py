@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backtests.engine.accountant import Accountant
-from backtests.engine.feed import Feed
+from backtests.engine.feed import CatalogFeed
 from backtests.results.recorder import decisions_of
 from config.documents import Backtest
 from config.durations import HOUR_NS, interval_ns
@@ -18,13 +18,10 @@ from strategies.base import DeskStrategy
 
 
 def how_filled(
-    document: Backtest, feed: Feed, strategies: Mapping[str, DeskStrategy]
+    document: Backtest, feed: CatalogFeed, strategies: Mapping[str, DeskStrategy]
 ) -> dict[str, str]:
     """Return the mode, the candles and the slippage of the run's fills, and all of it in words."""
     venue, interval = document.venue, feed.execution_interval
-    slippage = venue.slippage.model_dump(mode="json")
-    model = slippage.pop("model")
-    terms = ", ".join(f"{key} {value}" for key, value in slippage.items())
     if venue.fills == "next_open":
         words = (
             f"Orders fill whole at the open of the instrument's next {interval} candle that starts "
@@ -49,7 +46,7 @@ def how_filled(
     return {
         "mode": venue.fills,
         "interval": interval,
-        "slippage": f"{model} ({terms})" if terms else model,
+        "slippage": venue.slippage.described,
         "words": words,
     }
 
@@ -72,7 +69,7 @@ def _assumed(strategies: Mapping[str, DeskStrategy]) -> str:
 
 def warnings_of(
     document: Backtest,
-    feed: Feed,
+    feed: CatalogFeed,
     strategies: Mapping[str, DeskStrategy],
     accountant: Accountant,
     tables: Mapping[str, pa.Table],
@@ -150,7 +147,7 @@ def _most(reasons: Counter[str]) -> list[tuple[str, int]]:
     return sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:3]
 
 
-def _lag(feed: Feed, strategies: Mapping[str, DeskStrategy]) -> list[str]:
+def _lag(feed: CatalogFeed, strategies: Mapping[str, DeskStrategy]) -> list[str]:
     """Warn when decisions fall between candles so coarse that orders wait for hours."""
     found = []
     candle = interval_ns(feed.execution_interval)

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from backtests.screening.returns import close_returns
+from backtests.screening.path import close_returns
 
 # Sums may be taken in any order (the processor adds eight at a time); figures, not decisions.
 _ANY_ORDER = {"reassoc", "contract", "arcp", "nsz"}

@@ -1,68 +1,204 @@
-"""`perpdesk screen`: a document's strategies over whole panels, in seconds."""
+"""A document's strategies over whole panels, without an engine.
+
+The decisions are those of the event-driven run to the last bit. The money is a sketch: trades are
+made in fractions of equity at the close that gave the signal, for the taker fee and the named
+slippage; there is no lot, minimum, band, verdict, funding or liquidation.
+"""
 
 from __future__ import annotations
 
-import json
-import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
-import typer
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from rich.table import Table
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from actors import measures
+from backtests.engine.build import strategies_of
+from backtests.screening.path import (
+    Earned,
+    ScreenStep,
+    close_returns,
+    close_times,
+    decisions,
+    earn,
+    history_start,
+    regular,
+)
+from catalog.panel import panel
+from catalog.storage.store import Catalog
+from config.documents import Backtest, FixedBpsSlippage, NoSlippage
+from config.durations import interval_ns
+from config.errors import InputError
+from config.universe import select
+from strategies.rebalance.propose import Listings, explain
+from strategies.rebalance.rebalancer import Rebalancer
+from strategies.schedule import last_close
 
-    from backtests.screening.run import Screened
-    from config.documents import Backtest
+COLUMNS = ("ts", "data_ts", "instrument", "price", "score", "rank", "weight", "reason")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("screen")(screen)
+@dataclass(frozen=True)
+class Screened:
+    """One strategy's decisions and what they would have earned.
 
-
-def screen(
-    file: Annotated[Path, typer.Argument(help="A backtest document (kind: backtest).")],
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one value: --set venue.leverage=2")
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Write every decision's scores and weights to this Parquet.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print figures and daily rows as JSON on stdout.")
-    ] = False,
-) -> None:
-    """Run a document's strategies over whole panels, without an engine: seconds, not minutes.
-
-    Decisions are exactly the backtest's; fills are at the signal's close, without lots and funding.
-
-    Example: perpdesk screen backtests/runs/xs_reversal_demo.yaml --weights weights.parquet
+    Parameters
+    ----------
+    key : str
+        The component's key.
+    ids : tuple of str
+        N sorted instrument ids.
+    strategy : Rebalancer
+        Never run; its class and config gave the decisions.
+    steps : list of ScreenStep
+        Every decision of the window.
+    ts : ndarray of int64, shape (T + 1,)
+        Close times that bound the periods, UNIX nanoseconds (UTC).
+    earned : Earned
+        Returns of the T periods.
     """
-    from rich.console import Console
 
-    from backtests.screening.run import screen_document
-    from config.documents import Backtest
-    from config.errors import InputError
-    from config.validate import checked
+    key: str
+    ids: tuple[str, ...]
+    strategy: Rebalancer
+    steps: list[ScreenStep]
+    ts: NDArray[np.int64]
+    earned: Earned
 
-    document = checked(file, overrides or ()).document
-    if not isinstance(document, Backtest):
-        raise InputError(f"{file}: kind is {document.kind}, but screen runs kind: backtest")
-    found = screen_document(document)
-    if weights is not None:
-        _write(found, weights)
-    if as_json:
-        print(json.dumps(_as_dict(document, found), sort_keys=True))
-        return
-    Console().print(_table(document, found))
-    print("Fills at the signal's close; no lots, minimums, bands or funding.", file=sys.stderr)
+    def figures(self) -> dict[str, float | int | None]:
+        """Return Sharpe, growth, drawdown and the rest, from daily returns (UTC days)."""
+        net = self._daily(self.earned.net)
+        gross = self._daily(self.earned.gross)
+        curve = measures.growth(net)
+        days = max(len(net), 1)
+        growth = measures.cagr(net)
+        deepest = measures.max_drawdown(curve)
+        figures = {
+            "sharpe": measures.sharpe(net),
+            "gross_sharpe": measures.sharpe(gross),
+            "return_pct": 100.0 * (curve[-1] - 1.0),
+            "cagr": growth,
+            "volatility": measures.volatility(net),
+            "max_drawdown": deepest,
+            "calmar": measures.calmar(growth, deepest),
+            "turnover_a_day": float(self.earned.turnover.sum() / days),
+            "cost_pct": 100.0 * float((self.earned.gross - self.earned.net).sum()),
+        }
+        defined = {k: float(v) if np.isfinite(v) else None for k, v in figures.items()}
+        return defined | {"days": len(net), "decisions": len(self.steps)}
+
+    def table(self) -> pa.Table:
+        """Return one row a decision and instrument: what was seen, scored and wanted."""
+        rules = self.strategy.config
+        columns: dict[str, list[Any]] = {
+            name: []
+            for name in (
+                "ts",
+                "data_ts",
+                "instrument",
+                "price",
+                "score",
+                "rank",
+                "weight",
+                "reason",
+            )
+        }
+        for step in self.steps:
+            for i, name in enumerate(self.ids):
+                seen = step.proposal
+                columns["ts"].append(step.ts)
+                columns["data_ts"].append(step.data_ts)
+                columns["instrument"].append(name)
+                columns["price"].append(seen.price[i])
+                columns["score"].append(seen.score[i])
+                columns["rank"].append(seen.rank[i])
+                columns["weight"].append(seen.weight[i])
+                columns["reason"].append(step.wait or explain(seen, i, rules))
+        return pa.table(columns)
+
+    def _daily(self, returns: NDArray[np.float64]) -> NDArray[np.float64]:
+        equity = np.cumprod(1.0 + returns)
+        _, closes = measures.daily_closes(
+            self.ts[1:], equity, int(self.ts[0]), int(self.ts[-1]), opening=1.0
+        )
+        return measures.returns(closes)
 
 
-def _write(found: list[Screened], path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def screen_document(document: Backtest) -> list[Screened]:
+    """Screen every enabled strategy of a document over its window.
 
+    Raises
+    ------
+    InputError
+        When a strategy does not rank a panel, or the catalog lacks its candles.
+    """
+    catalog = Catalog(Path(document.catalog))
+    ids = select(sorted(catalog.instruments), document.universe)
+    found = []
+    for key, strategy in strategies_of(document, ids).items():
+        if not isinstance(strategy, Rebalancer):
+            raise InputError(
+                f"strategies.{key}: {type(strategy).__name__} is no PanelRebalancer, "
+                "and screen knows only strategies that rank a panel"
+            )
+        found.append(_screen(document, catalog, key, strategy))
+    if not found:
+        raise InputError(f"{document.name}: no strategy is enabled")
+    return found
+
+
+def _screen(document: Backtest, catalog: Catalog, key: str, strategy: Rebalancer) -> Screened:
+    rules, cls, ids = strategy.config, strategy.ranking, strategy.ids
+    step_ns = interval_ns(rules.interval)
+    start, end = document.window.start_ns, document.window.end_ns
+    oldest = history_start(rules, cls, start)
+    candles = panel(catalog, rules.interval, ids, oldest - 1, last_close(end, step_ns))
+    if not len(candles.ts) or candles.ts[-1] <= start:
+        raise InputError(f"{document.catalog}: no {rules.interval} candles inside the window")
+    listed = [catalog.instruments[name].listed_ns for name in ids]
+    listings = Listings(ids, np.array([np.nan if ns is None else ns for ns in listed], float))
+    steps = decisions(cls, rules, listings, candles, start, end)
+    if not steps:
+        raise InputError(f"{document.name}: the schedule never fires inside the window")
+    first = steps[0].data_ts
+    last = min(last_close(end, step_ns), int(candles.ts[-1]))
+    ts = close_times(first, last, step_ns)
+    close = regular(candles, step_ns, oldest, last).close
+    returns = close_returns(close)[(first - oldest) // step_ns :]
+    weights = np.zeros((len(ts) - 1, len(ids)))
+    traded = np.zeros(len(ts) - 1, dtype=np.bool_)
+    for step in steps:
+        row = (step.data_ts - first) // step_ns
+        if row < len(traded) and not step.wait:
+            weights[row], traded[row] = step.proposal.weight, True
+    return Screened(
+        key, ids, strategy, steps, ts, earn(weights, traded, returns, _cost(document, ids))
+    )
+
+
+def _cost(document: Backtest, ids: tuple[str, ...]) -> NDArray[np.float64]:
+    """Return what a trade costs in each instrument, fraction of its value.
+
+    A slippage that grows with the order's size counts with its base only: the screen knows no
+    sizes.
+    """
+    venue = document.venue
+    if isinstance(venue.slippage, NoSlippage):
+        slippage = 0.0
+    elif isinstance(venue.slippage, FixedBpsSlippage):
+        slippage = float(venue.slippage.bps) / 10_000
+    else:
+        slippage = float(venue.slippage.base)
+    fees = [venue.fees.spot if "-SPOT." in name else venue.fees.linear for name in ids]
+    return np.array([float(fee.taker) + slippage for fee in fees])
+
+
+def write_weights(found: list[Screened], path: Path) -> None:
+    """Write every decision's scores and weights to a Parquet file."""
     tables = []
     for item in found:
         table = item.table()
@@ -70,7 +206,8 @@ def _write(found: list[Screened], path: Path) -> None:
     pq.write_table(pa.concat_tables(tables), path, compression="zstd")
 
 
-def _as_dict(document: Backtest, found: list[Screened]) -> dict[str, Any]:
+def as_dict(document: Backtest, found: list[Screened]) -> dict[str, Any]:
+    """Return figures and periods for ``--json``."""
     return {
         "name": document.name,
         "strategies": {
@@ -92,9 +229,8 @@ def _as_dict(document: Backtest, found: list[Screened]) -> dict[str, Any]:
     }
 
 
-def _table(document: Backtest, found: list[Screened]) -> Table:
-    from rich.table import Table
-
+def figures_table(document: Backtest, found: list[Screened]) -> Table:
+    """Return the figures for the terminal."""
     table = Table(title=f"{document.name}, screened")
     table.add_column("figure")
     for item in found:

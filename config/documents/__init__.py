@@ -20,16 +20,15 @@ from config.documents.node import (
 )
 from config.documents.scenario import Scenario
 from config.documents.setup import Component, Setup, StrategyComponent, Universe
-from config.documents.study import Folds, Search, Study
-from config.documents.venue import (
+from config.documents.slippage import (
     BasePlusSizeSlippage,
-    Fees,
     FixedBpsSlippage,
     NoSlippage,
-    ProductFees,
     Slippage,
-    Venue,
+    SlippageModel,
 )
+from config.documents.study import Folds, Search, Study
+from config.documents.venue import Fees, ProductFees, Venue
 from config.documents.watch import Policies, Throttle, Watch
 
 __all__ = [
@@ -60,6 +59,7 @@ __all__ = [
     "Search",
     "Setup",
     "Slippage",
+    "SlippageModel",
     "Source",
     "StrategyComponent",
     "Study",

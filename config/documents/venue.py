@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from config.documents.base import Flag, Part
+from config.documents.slippage import FixedBpsSlippage, Slippage
 from config.durations import Interval
 
 
@@ -30,37 +31,6 @@ class ProductFees(Part):
     """USDT perpetuals."""
     spot: Fees = Fees(maker=Decimal("0.001"), taker=Decimal("0.001"))
     """Spot pairs."""
-
-
-class NoSlippage(Part):
-    """Market orders fill at the reference price."""
-
-    model: Literal["none"] = "none"
-
-
-class FixedBpsSlippage(Part):
-    """Market orders fill worse than the reference price by a fixed part of it."""
-
-    model: Literal["fixed_bps"] = "fixed_bps"
-    bps: Annotated[Decimal, Field(ge=Decimal(0), le=Decimal(1000))]
-    """Hundredths of a percent."""
-
-
-class BasePlusSizeSlippage(Part):
-    """Market orders fill worse by ``base + min(notional / per, cap)``, a fraction of the price."""
-
-    model: Literal["base_plus_size"] = "base_plus_size"
-    base: Annotated[Decimal, Field(ge=Decimal(0), le=Decimal("0.1"))] = Decimal("0.0005")
-    """Fraction that every order pays."""
-    per: Annotated[Decimal, Field(gt=Decimal(0))] = Decimal(10_000)
-    """Notional (USDT) at which the size part alone would be the whole price."""
-    cap: Annotated[Decimal, Field(ge=Decimal(0), le=Decimal("0.5"))] = Decimal("0.01")
-    """Largest size part, a fraction."""
-
-
-Slippage = Annotated[
-    NoSlippage | FixedBpsSlippage | BasePlusSizeSlippage, Field(discriminator="model")
-]
 
 
 class Venue(Part):

@@ -32,9 +32,9 @@ from actors.guards.core import drill
 from actors.guards.core.drill import KEY, Scene, Step, facts_of
 from actors.guards.core.snapshot import Market as MarketFact
 from actors.records.order_facts import OrderFacts
-from backtests.engine.build import Desk, build, strategies_of, subscribe
-from backtests.engine.feed import Grid, Settlement
-from backtests.engine.market import Market, market_of
+from backtests.engine.build import BacktestDesk, build, strategies_of, subscribe
+from backtests.engine.feed import PriceGrid, Settlement
+from backtests.engine.market import RunMarket, market_of
 from catalog.instruments import InstrumentInfo
 from config.documents import Backtest
 from config.durations import nanoseconds, parse
@@ -86,7 +86,7 @@ class Engine:
     """One engine with the guard, on a tape; `store` is what the guard keeps."""
 
     def __init__(
-        self, document: Backtest, market: Market, tape: Tape, key: str, store: MemoryState
+        self, document: Backtest, market: RunMarket, tape: Tape, key: str, store: MemoryState
     ) -> None:
         self.market, self.tape, self.store = market, tape, store
         self.verdicts: list[TimedVerdict] = []
@@ -97,7 +97,7 @@ class Engine:
             guards[key] = OperatorGuard()
         strategies = strategies_of(document, list(market.ids))
         opening = np.array([float(tape.prices[name]) for name in market.ids])
-        self.desk: Desk = build(document, market, strategies, opening, guards=guards)
+        self.desk: BacktestDesk = build(document, market, strategies, opening, guards=guards)
         self.guard: GuardActor = guards[key]
         assert self.desk.risk is not None
         self.guard.attach(self.desk.risk, store)
@@ -119,7 +119,7 @@ class Engine:
         shape = (count, len(self.market.ids))
         close = np.broadcast_to([float(tape.prices[name]) for name in self.market.ids], shape)
         real = np.broadcast_to([name not in tape.silent for name in self.market.ids], shape)
-        grid = Grid(stamps[1:], close, close, close, {}, real)
+        grid = PriceGrid(stamps[1:], close, close, close, {}, real)
         self.desk.accountant.begin_slice(grid, self._settlements(start, end))
         data = [made for ts in stamps[:-1] for made in self._ticks(int(ts))]
         engine = self.desk.engine

@@ -19,7 +19,7 @@ from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import Order
 
 from actors.gate.gate import OrderGate
-from backtests.engine.build import Desk
+from backtests.engine.build import BacktestDesk
 from backtests.engine.market import market_of
 from strategies.messages import Action
 from strategies.refusals import readable, refusal_of
@@ -46,14 +46,16 @@ FLAT_MARKET = Candles([100.0] * 6)
 """At 100, an account of 10,000 at leverage 5 carries 500 coins."""
 
 
-def played(*steps: tuple[int, Callable[[Script], None]], **settings: object) -> tuple[Desk, Script]:
+def played(
+    *steps: tuple[int, Callable[[Script], None]], **settings: object
+) -> tuple[BacktestDesk, Script]:
     """Play steps on a market that stands at 100; two of them may fall on one time."""
     script = Script(planned(*steps))
     tape = settings.pop("tape", {A: FLAT_MARKET})
     return play(tape, script, **settings), script  # type: ignore[arg-type]
 
 
-def statuses(desk: Desk) -> list[str]:
+def statuses(desk: BacktestDesk) -> list[str]:
     orders = sorted(
         desk.engine.kernel.cache.orders(),
         key=lambda o: int(o.client_order_id.value.rpartition("-")[2]),
@@ -115,7 +117,7 @@ def test_a_quantity_with_fewer_decimals_than_the_lots_is_denied_with_a_reason() 
 
 def with_earlier(
     *steps: tuple[int, Callable[..., None]], observers: Sequence[Any] = ()
-) -> tuple[Desk, Script]:
+) -> tuple[BacktestDesk, Script]:
     """Play steps, of which those with two arguments are given the gate too.
 
     What they bring past it is as after a restart: the engine knows it, the gate has not seen it.

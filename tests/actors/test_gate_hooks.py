@@ -18,7 +18,7 @@ from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import Order
 
 from actors.records.order_facts import OrderFacts
-from backtests.engine.build import Desk
+from backtests.engine.build import BacktestDesk
 from backtests.engine.market import market_of
 from config.errors import DeskError
 from strategies.messages import Action, Verdict
@@ -61,7 +61,9 @@ class Notes:
         return [(what, facts.operation) for what, facts in self.heard]
 
 
-def played(*steps: tuple[int, Step], hang: Callable[[Desk], None]) -> tuple[Desk, Script]:
+def played(
+    *steps: tuple[int, Step], hang: Callable[[BacktestDesk], None]
+) -> tuple[BacktestDesk, Script]:
     script = Script(dict(steps))
     market = market_of([info(A)], venue())
     desk = desk_of(market, venue(), script, before={A: 100.0})
@@ -70,7 +72,7 @@ def played(*steps: tuple[int, Step], hang: Callable[[Desk], None]) -> tuple[Desk
     return desk, script
 
 
-def observing(notes: Notes) -> Callable[[Desk], None]:
+def observing(notes: Notes) -> Callable[[BacktestDesk], None]:
     return lambda desk: desk.gate.observers.append(notes)
 
 
@@ -146,7 +148,7 @@ def test_an_observer_hears_changes_cancels_and_refusals_in_order() -> None:
 def test_a_hold_keeps_entries_back_and_lets_exits_pass() -> None:
     notes = Notes()
 
-    def hang(desk: Desk) -> None:
+    def hang(desk: BacktestDesk) -> None:
         desk.gate.observers.append(notes)
         desk.gate.hold(lambda facts: "trade link down" if facts.ts > at(2) else None)
 
@@ -163,7 +165,7 @@ def test_a_hold_keeps_entries_back_and_lets_exits_pass() -> None:
 
 
 def test_a_flip_is_no_exit_to_a_hold() -> None:
-    def hang(desk: Desk) -> None:
+    def hang(desk: BacktestDesk) -> None:
         desk.gate.hold(lambda facts: "held" if facts.ts > at(2) else None)
 
     desk, script = played((at(1, 5), trading(A, "5")), (at(3, 5), trading(A, "-6")), hang=hang)
@@ -175,7 +177,7 @@ def test_a_dry_run_sends_nothing_at_all() -> None:
     """Also an exit, a change and a cancel of what was there before stay here."""
     dry = False
 
-    def hang(desk: Desk) -> None:
+    def hang(desk: BacktestDesk) -> None:
         desk.gate.hold(lambda facts: "dry run" if dry else None, exits=True)
 
     def begin(script: Script) -> None:
@@ -235,7 +237,7 @@ def test_an_exit_leaves_even_when_it_can_not_be_written_down() -> None:
 
 @pytest.mark.parametrize("held", [True, False])
 def test_one_held_leg_holds_the_whole_list(held: bool) -> None:
-    def hang(desk: Desk) -> None:
+    def hang(desk: BacktestDesk) -> None:
         desk.gate.hold(lambda facts: "held" if held and facts.price == 80 else None)
 
     def both(script: Script) -> None:

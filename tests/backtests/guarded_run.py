@@ -31,7 +31,7 @@ from actors.guards.slippage_breaches import SlippageBreaches
 from actors.guards.stale_feed import StaleFeed
 from actors.guards.symbol_loss import SymbolLoss
 from actors.guards.trades_per_day import TradesPerDay
-from backtests.engine.build import Desk
+from backtests.engine.build import BacktestDesk
 from backtests.engine.feed import Settlement
 from strategies.messages import Verdict, encode
 from tests.builders_engine import A, B, Candles, Script, at, play, taker_fee, trading, venue
@@ -93,7 +93,9 @@ def script(key: str, names: tuple[str, ...], seed: int) -> Script:
     return Script(plan, key)
 
 
-def run(heard: list[Input], said: list[Verdict], made: dict[str, GuardActor] | None = None) -> Desk:
+def run(
+    heard: list[Input], said: list[Verdict], made: dict[str, GuardActor] | None = None
+) -> BacktestDesk:
     """Run two heedless strategies under the guards; what is seen and said goes into the lists."""
     settlements = [
         Settlement(at(hour), name, Decimal("0.001"), Decimal(100))

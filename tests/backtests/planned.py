@@ -77,7 +77,7 @@ def write_planned(
         close = np.array(values, dtype=float)
         opened = np.concatenate(([close[0]], close[:-1]))
         ts = np.array([at(hour + 1) for hour in range(len(close))], dtype=np.int64)
-        bars["1h", name] = pa.table(
+        bars["bars", "1h", name] = pa.table(
             {
                 "ts": ts,
                 "open": opened,
@@ -94,7 +94,7 @@ def write_planned(
                 source="by hand",
                 source_venue="bybit",
                 instruments=[info(name, listed_ns=at(-24)) for name in closes],
-                bars=bars,
+                tables=bars,
             )
         )
     free = {"maker": 0, "taker": 0}

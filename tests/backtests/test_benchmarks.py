@@ -7,17 +7,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from backtests.engine.feed import Grid
-from backtests.results.benchmarks import Benchmarks
+from backtests.engine.feed import PriceGrid
+from backtests.results.curves import Benchmarks
 from tests.builders import DAY, HOUR
 
 MARKET = SimpleNamespace(ids=("A", "B"), column={"A": 0, "B": 1})
 OPENING = np.array([10.0, 10.0])
 
 
-def grid(ts: list[int], close: list[list[float]], delisted: dict[int, tuple[int, ...]]) -> Grid:
+def grid(
+    ts: list[int], close: list[list[float]], delisted: dict[int, tuple[int, ...]]
+) -> PriceGrid:
     prices = np.array(close)
-    return Grid(np.array(ts), prices, prices, prices, delisted)
+    return PriceGrid(np.array(ts), prices, prices, prices, delisted)
 
 
 def weights(benchmarks: Benchmarks, column: str) -> list[float]:

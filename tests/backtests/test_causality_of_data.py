@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from backtests.run import Outcome, prepare
+from backtests.run import RunOutcome, prepare
 from backtests.run import run as run_prepared
 from catalog.providers.base import Import
 from catalog.providers.demo import DemoParams, generate
@@ -50,12 +50,12 @@ def market() -> Import:
 
 
 @pytest.fixture(scope="module")
-def run_on(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Outcome]:
+def run_on(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunOutcome]:
     """Return a function that runs rules on a catalog up to a time; uncut ones run only once."""
-    known: dict[tuple[Path, str, int], Outcome] = {}
+    known: dict[tuple[Path, str, int], RunOutcome] = {}
     folder = tmp_path_factory.mktemp("documents")
 
-    def run(catalog: Path, rules: str, end: int) -> Outcome:
+    def run(catalog: Path, rules: str, end: int) -> RunOutcome:
         if (catalog, rules, end) not in known:
             start, stop = (f"{np.datetime64(ts, 's')}Z" for ts in (START // 10**9, end // 10**9))
             use = {"use": "strategies.xs_reversal:XSReversal", "params": RULES[rules]}
@@ -96,12 +96,12 @@ def otherwise(market: Import, cut: int, tmp_path_factory: pytest.TempPathFactory
     return write(another_future(market, cut, seed=cut // HOUR), path)
 
 
-def until(outcome: Outcome, name: str, cut: int) -> list[dict[str, Any]]:
+def until(outcome: RunOutcome, name: str, cut: int) -> list[dict[str, Any]]:
     """Return a table's rows before the cut."""
     return [row for row in outcome.tables[name].to_pylist() if row["ts"] < cut]
 
 
-def payloads(outcome: Outcome, cut: int) -> list[bytes]:
+def payloads(outcome: RunOutcome, cut: int) -> list[bytes]:
     return [row["payload"] for row in until(outcome, "decisions", cut)]
 
 
@@ -122,7 +122,7 @@ def test_the_cuts_leave_listings_and_delistings_on_both_sides(market: Import) ->
 
 @pytest.mark.parametrize("rules", RULES)
 def test_decisions_are_the_same_to_the_byte_when_the_data_end_at_a_cut(
-    run_on: Callable[..., Outcome], whole: Path, ended: Path, cut: int, rules: str
+    run_on: Callable[..., RunOutcome], whole: Path, ended: Path, cut: int, rules: str
 ) -> None:
     full, short = run_on(whole, rules, END), run_on(ended, rules, cut)
     assert payloads(short, cut) == payloads(full, cut)
@@ -135,7 +135,7 @@ def test_decisions_are_the_same_to_the_byte_when_the_data_end_at_a_cut(
 
 @pytest.mark.parametrize("rules", ["everyone", "choosy"])
 def test_another_future_changes_nothing_before_it(
-    run_on: Callable[..., Outcome], whole: Path, otherwise: Path, cut: int, rules: str
+    run_on: Callable[..., RunOutcome], whole: Path, otherwise: Path, cut: int, rules: str
 ) -> None:
     full, other = run_on(whole, rules, END), run_on(otherwise, rules, END)
     assert payloads(other, cut) == payloads(full, cut)

@@ -21,7 +21,7 @@ from nautilus_trader.model.orders import MarketOrder
 from nautilus_trader.trading.strategy import Strategy
 
 from actors.closing.closer import Closer
-from backtests.engine.build import Desk
+from backtests.engine.build import BacktestDesk
 from backtests.engine.engine_costs import mended
 from backtests.engine.market import market_of
 from config.documents.setup import Risk
@@ -67,14 +67,14 @@ class Played:
         facts: Mapping[str, Mapping[str, Any]] | None = None,
         document: Any = None,
         built: Callable[[Closer], None] = lambda closer: None,
-        desks: list[Desk] | None = None,
+        desks: list[BacktestDesk] | None = None,
     ) -> None:
         self.news: list[tuple[float, str, str]] = []
         tape = tape or {A: LEVEL}
         document = document or venue()
         market = market_of([info(n, **(facts or {}).get(n, {})) for n in tape], document)
         with mended():
-            self.desk: Desk = desk_of(market, document, *strategies)
+            self.desk: BacktestDesk = desk_of(market, document, *strategies)
             kernel = self.desk.engine.kernel
             self.clock = kernel.clock
             self.closer = Closer(
@@ -613,7 +613,7 @@ def test_fifty_positions_leave_at_the_pace_that_the_venue_allows() -> None:
         paces.append(OrderThrottle(desk.gate, pace, clock.timestamp_ns, call_later))
         desk.gate.sender = paces[0]
 
-    told_desk: list[Desk] = []
+    told_desk: list[BacktestDesk] = []
     run = Played(
         script,
         tape=dict.fromkeys(names, level),

@@ -54,6 +54,7 @@ from nautilus_trader.trading.strategy import Strategy
 
 from backtests.engine.venue import DeskFillModel
 from catalog.engine import to_nautilus
+from config.documents import NoSlippage
 from tests.builders_engine import (
     BYBIT,
     HOUR,
@@ -173,7 +174,7 @@ def test_a_quantity_with_fewer_decimals_than_the_instrument_breaks_the_run() -> 
         run(
             {at(2): whole_number},
             plain_bars(perpetual(), [100, 101, 102]),
-            fill_model=DeskFillModel(lambda notional: D(0)),
+            fill_model=DeskFillModel(NoSlippage()),
         )
 
 

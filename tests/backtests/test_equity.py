@@ -13,20 +13,20 @@ from hypothesis import strategies as st
 
 from actors.records.ledger import Ledger
 from actors.records.rows import FillRow
-from backtests.engine.feed import Grid
-from backtests.engine.funding import FundingPayment
-from backtests.results.equity import EquityCurve
+from backtests.engine.feed import PriceGrid
+from backtests.engine.settlement import FundingPayment
+from backtests.results.curves import EquityCurve
 from tests.fills import a_fill
 
 HOUR = 3_600_000_000_000
 COLUMNS = {"X": 0, "Y": 1}
 
 
-def grid(first: int, closes: list[list[float]]) -> Grid:
+def grid(first: int, closes: list[list[float]]) -> PriceGrid:
     """Return a grid whose first row closes at that hour."""
     close = np.array(closes, dtype=float).reshape(-1, 2)
     ts = np.arange(first, first + len(close), dtype=np.int64) * HOUR
-    return Grid(ts, close, close, close)
+    return PriceGrid(ts, close, close, close)
 
 
 def fill(hour: float, name: str, quantity: D, price: D, fee: D) -> FillRow:

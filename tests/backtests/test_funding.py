@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtests.engine.build import Desk
+from backtests.engine.build import BacktestDesk
 from backtests.engine.feed import Settlement
-from backtests.engine.funding import FundingPayment, funding_amount
+from backtests.engine.settlement import FundingPayment, funding_amount
 from tests.builders_engine import (
     A,
     B,
@@ -32,7 +32,7 @@ def settle(stamp: int, rate: str, mark: str = "100", name: str = A) -> Settlemen
     return Settlement(stamp, name, D(rate), D(mark))
 
 
-def paid(desk: Desk) -> list[tuple[int, str, D]]:
+def paid(desk: BacktestDesk) -> list[tuple[int, str, D]]:
     return [(p.ts, p.instrument, p.amount) for p in desk.accountant.payments]
 
 

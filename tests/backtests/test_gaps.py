@@ -12,9 +12,9 @@ from decimal import Decimal as D
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from backtests.engine.build import Desk
+from backtests.engine.build import BacktestDesk
 from backtests.engine.feed import Settlement
-from config.documents.venue import BasePlusSizeSlippage, FixedBpsSlippage, NoSlippage
+from config.documents import BasePlusSizeSlippage, FixedBpsSlippage, NoSlippage
 from tests.builders_engine import (
     SECOND,
     A,
@@ -138,7 +138,7 @@ def stories(draw: st.DrawFn) -> Story:
     )
 
 
-def told(story: Story) -> tuple[Desk, Script]:
+def told(story: Story) -> tuple[BacktestDesk, Script]:
     script = Script({o.sent: trading(o.name, str(o.quantity)) for o in story.orders})
     tape = {
         name: Candles(values, closes=[None if v is None else v + 0.25 for v in values])
@@ -222,7 +222,7 @@ def slipped(story: Story, name: str, quantity: D, reference: D) -> D:
     return (reference * (1 - fraction) / tick).to_integral_value(ROUND_FLOOR) * tick
 
 
-def engine_equity(desk: Desk, prices: dict[str, D]) -> D:
+def engine_equity(desk: BacktestDesk, prices: dict[str, D]) -> D:
     cache, total = desk.engine.kernel.cache, balance(desk.engine)
     for position in cache.positions_open():
         name = position.instrument_id.value

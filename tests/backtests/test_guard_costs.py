@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from backtests.guard_costs import ALL, acting, guard_costs
 from backtests.results.refusals import held_back
 from backtests.results.result import read
 from backtests.results.tables import SCHEMAS
-from backtests.run import Outcome, Prepared, prepare, run
+from backtests.run import Prepared, RunOutcome, prepare, run
 from backtests.session import backtest_document
+from backtests.variants import ALL, acting, guard_costs
 from config.documents import Backtest
 from config.validate import checked
 from perpdesk import build_app
@@ -52,7 +52,7 @@ def prepared(
     return prepare(document)
 
 
-def costs(made: Prepared) -> tuple[Outcome, dict[str, dict[str, Any]], list[str]]:
+def costs(made: Prepared) -> tuple[RunOutcome, dict[str, dict[str, Any]], list[str]]:
     """Return the run, the rows by guard, and the names of the runs that were made for them."""
     base = run(made)
     names: list[str] = []

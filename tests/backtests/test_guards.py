@@ -25,9 +25,9 @@ from actors.guards.funding_window import FundingWindow
 from actors.guards.maintenance import Maintenance, Window
 from backtests.engine.accountant import TIMER
 from backtests.engine.build import subscribe
-from backtests.engine.feed import Grid, Settlement, Slice
-from backtests.engine.market import Market
-from backtests.results.recorder import Recorder
+from backtests.engine.feed import FeedSlice, PriceGrid, Settlement
+from backtests.engine.market import RunMarket
+from backtests.results.recorder import RunRecorder
 from backtests.results.result import read
 from backtests.session import backtest_document
 from strategies.base import DeskStrategy, DeskStrategyConfig
@@ -158,7 +158,7 @@ def test_a_flatten_that_a_strategy_ignores_is_carried_out_by_the_closer():
 # -- when halts end --------------------------------------------------------------------------------
 
 
-def daily(market: Market, opens: list[float], closes: list[float]) -> list[Slice]:
+def daily(market: RunMarket, opens: list[float], closes: list[float]) -> list[FeedSlice]:
     """Return candles of a day each, in one slice."""
     opened = [
         open_print(market.instruments[0], price, at(24 * day) + SECOND)
@@ -166,7 +166,9 @@ def daily(market: Market, opens: list[float], closes: list[float]) -> list[Slice
     ]
     ts = np.array([at(24 * (day + 1)) for day in range(len(closes))], dtype=np.int64)
     close = np.array(closes).reshape(-1, 1)
-    return [Slice(at(0), at(24 * len(closes)), list(opened), Grid(ts, close, close, close), [])]
+    return [
+        FeedSlice(at(0), at(24 * len(closes)), list(opened), PriceGrid(ts, close, close, close), [])
+    ]
 
 
 def on_daily_candles(
@@ -536,7 +538,7 @@ def test_verdicts_are_kept_in_the_result():
     params = LossParams(limit=150.0, action="shrink", size=0.25, release="1h")
     with mended():
         desk = desk_of(market, venue(), script, guards={"loss": Loss(params=params)})
-        recorder = Recorder(desk, market, at(0))
+        recorder = RunRecorder(desk, market, at(0))
         for part in slices(market, {A: FALLING}):
             feed(desk, [part])
             recorder.end_slice(part)

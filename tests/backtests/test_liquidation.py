@@ -18,9 +18,9 @@ from nautilus_trader.model.enums import OrderSide, OrderStatus
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 
-from backtests.engine.build import Desk
+from backtests.engine.build import BacktestDesk
 from backtests.engine.feed import Settlement
-from backtests.engine.liquidation import (
+from backtests.engine.settlement import (
     adverse_prices,
     bankruptcy_prices,
     is_liquidated,
@@ -193,7 +193,7 @@ def dropping(*lows: float) -> Candles:
     return Candles([100.0] * len(lows), lows=list(lows))
 
 
-def liquidations(desk: Desk) -> list[tuple[str, D, D]]:
+def liquidations(desk: BacktestDesk) -> list[tuple[str, D, D]]:
     return [
         (fill.instrument, fill.signed, fill.price)
         for fill, _ in desk.accountant.fills
@@ -201,7 +201,7 @@ def liquidations(desk: Desk) -> list[tuple[str, D, D]]:
     ]
 
 
-def assert_ruined(desk: Desk, within: str) -> None:
+def assert_ruined(desk: BacktestDesk, within: str) -> None:
     """Nothing is held, and what is left is at least zero and at most what the tick leaves over."""
     ledger = desk.accountant.ledger
     assert ledger.quantities == {}

@@ -8,12 +8,12 @@ import pyarrow as pa
 import pytest
 from nautilus_trader.model.identifiers import InstrumentId
 
-from backtests.engine.build import Desk
+from backtests.engine.build import BacktestDesk
 from backtests.engine.engine_costs import mended
 from backtests.engine.feed import Settlement
 from backtests.engine.market import market_of
-from backtests.results.recorder import Recorder, decisions_of
-from config.documents.venue import FixedBpsSlippage
+from backtests.results.recorder import RunRecorder, decisions_of
+from config.documents import FixedBpsSlippage
 from strategies.messages import Decision
 from tests.builders_engine import (
     A,
@@ -42,7 +42,7 @@ def take_back(script: Script) -> None:
     script.cancel_all_orders(InstrumentId.from_str(B))
 
 
-def recorded(per_slice: int) -> tuple[dict[str, pa.Table], Desk]:
+def recorded(per_slice: int) -> tuple[dict[str, pa.Table], BacktestDesk]:
     """Buy A, be refused, take an order back, flip A, hold B to its end; funding in between."""
     script = Script(
         {
@@ -65,7 +65,7 @@ def recorded(per_slice: int) -> tuple[dict[str, pa.Table], Desk]:
     parts = slices(market, tape, settlements=marks, delisted={B: 6}, per_slice=per_slice)
     with mended():
         desk = desk_of(market, document, script)
-        recorder = Recorder(desk, market, at(0))
+        recorder = RunRecorder(desk, market, at(0))
         for part in parts:
             desk.accountant.begin_slice(part.grid, part.settlements)
             if part.data:

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pytest
 
 from actors.measures import sharpe
-from backtests.run import Outcome, prepare, run
+from backtests.run import RunOutcome, prepare, run
 from catalog.instruments import InstrumentInfo
 from catalog.providers.base import Import
 from catalog.storage.writer import CatalogWriter
@@ -72,7 +72,7 @@ def candles(close: np.ndarray) -> pa.Table:
     )
 
 
-def traded(folder: Path, strategy: str, rows: slice) -> tuple[Outcome, np.ndarray, np.ndarray]:
+def traded(folder: Path, strategy: str, rows: slice) -> tuple[RunOutcome, np.ndarray, np.ndarray]:
     """Run the rows' weights; return the outcome, the weights and the returns they are held over."""
     weights, returns = (values[rows] for values in reference_weights(strategy))
     # Prices from the clipped returns; a coin begins where its first return does.
@@ -127,7 +127,7 @@ def traded(folder: Path, strategy: str, rows: slice) -> tuple[Outcome, np.ndarra
     return run(prepare(document)), weights, returns
 
 
-def daily(outcome: Outcome, days: int) -> np.ndarray:
+def daily(outcome: RunOutcome, days: int) -> np.ndarray:
     """Return the day's returns on equity before the trades at its start, fees inside the day."""
     curve = outcome.tables["equity"]
     equity = dict(

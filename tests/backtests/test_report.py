@@ -16,11 +16,12 @@ from hypothesis.extra.numpy import arrays
 from plotly.offline import get_plotlyjs
 from typer.testing import CliRunner
 
-from backtests.report import breakdown, charts, formats
+from backtests.commands import register
+from backtests.report import charts, formats
 from backtests.report import provenance as origin
-from backtests.report.command import register
-from backtests.report.downsample import thin
+from backtests.report import report_data as breakdown
 from backtests.report.page import SECTIONS, render
+from backtests.report.report_data import downsample
 from backtests.results.result import RunRecord, write
 from backtests.results.tables import table
 from tests.builders import DAY, equity_table, large_record, provenance, small_record
@@ -227,7 +228,7 @@ def test_a_short_curve_is_drawn_whole_without_a_word(tmp_path):
 
 @given(arrays(np.float64, st.integers(1, 300), elements=st.floats(-9, 9)), st.integers(4, 60))
 def test_thinning_keeps_the_extremes_and_the_ends(values, limit):
-    kept = thin(values, limit)
+    kept = downsample(values, limit)
     assert len(kept) <= max(limit, min(len(values), limit))
     assert (np.diff(kept) > 0).all()
     assert (kept[0], kept[-1]) == (0, len(values) - 1)

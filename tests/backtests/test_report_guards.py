@@ -12,14 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plotly.offline import get_plotlyjs
 
-from backtests.guard_costs import ALL
 from backtests.report import guards
-from backtests.report.guard_acts import Acts, acts
+from backtests.report.guards import GuardActs, acts
 from backtests.report.page import render
-from backtests.report.spans import Span, spans, stood_for, tripped
+from backtests.report.report_data import VerdictSpan, stood_for, tripped, verdict_spans
 from backtests.report.verdict_lanes import BARS, STRICTNESS, bars, lanes, when
 from backtests.results.result import RunRecord, write
-from backtests.results.tables import table
+from backtests.results.tables import ALL, table
 from backtests.session import backtest_document
 from tests.backtests.planned import write_planned
 from tests.builders import DAY, HOUR, JANUARY, large_record, small_record
@@ -40,15 +39,15 @@ def said(
     return {"ts": when, "guard": guard, "scope": scope, "action": action, **known, **more}
 
 
-def hours(found: list[Span]) -> list[tuple[Any, ...]]:
+def hours(found: list[VerdictSpan]) -> list[tuple[Any, ...]]:
     return [
         (s.guard, s.scope, s.action, (s.begin - JANUARY) / HOUR, (s.end - JANUARY) / HOUR)
         for s in found
     ]
 
 
-def spans_of(*rows: dict[str, Any]) -> list[Span]:
-    return spans(table("verdicts", rows), END)
+def spans_of(*rows: dict[str, Any]) -> list[VerdictSpan]:
+    return verdict_spans(table("verdicts", rows), END)
 
 
 def with_verdicts(*rows: dict[str, Any], record: RunRecord | None = None, **more: Any) -> RunRecord:
@@ -78,7 +77,7 @@ def equity_chart(page: str) -> dict[str, Any]:
     return next(spec for spec in json.loads(found.group(1)) if spec["id"] == "equity")
 
 
-# -- spans -----------------------------------------------------------------------------------------
+# -- verdict spans --------------------------------------------------------------------------------
 
 
 def test_a_span_lasts_until_the_guard_takes_it_back():
@@ -222,7 +221,7 @@ def test_thousands_of_verdicts_make_few_bars_and_a_short_table(tmp_path):
             said(hour + 1, "none", guard="jump", scope=AAA),
         )
     ]
-    drawn, gap = lanes(spans(table("verdicts", rows), end), (JANUARY, end))
+    drawn, gap = lanes(verdict_spans(table("verdicts", rows), end), (JANUARY, end))
     assert len(drawn["jump"]) <= BARS
     assert gap > HOUR
     page = page_of(with_verdicts(*rows, record=record), tmp_path)
@@ -301,7 +300,7 @@ def test_positions_that_a_flatten_closed_are_counted(scope, begin, end, closed):
     """AAA is held from hour 2 on, its exit sent at 25; BBB from 27 on, its exit sent at 73."""
     record = small_record()
     found = spans_of(said(begin, scope=scope), said(end, "none", scope=scope))
-    expected = Acts(tripped=1, stood=(end - begin) * HOUR, closed=closed)
+    expected = GuardActs(tripped=1, stood=(end - begin) * HOUR, closed=closed)
     assert acts(found, *(record.tables[name] for name in TABLES)) == {"daily": expected}
 
 
@@ -311,7 +310,7 @@ def test_orders_that_a_guard_refused_are_counted():
     denied = {"status": "DENIED", "filled": "0", "refused_by": "max"}
     orders += [orders[0] | denied | {"client_order_id": f"O-{n}-{n}"} for n in (7, 8)]
     rest = (record.tables[name] for name in TABLES[1:])
-    assert acts([], table("orders", orders), *rest) == {"max": Acts(refused=2)}
+    assert acts([], table("orders", orders), *rest) == {"max": GuardActs(refused=2)}
 
 
 def test_a_milder_verdict_closes_nothing():

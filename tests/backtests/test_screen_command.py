@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from backtests.screening import screen
+from backtests import commands
 from config.errors import DocumentErrors, InputError
 
 SECOND = "tests.backtests.given_weights:GivenWeights"
@@ -16,7 +16,7 @@ SECOND = "tests.backtests.given_weights:GivenWeights"
 def app():
     made = typer.Typer()
     made.callback()(lambda: None)
-    screen.register(made)
+    commands.register(made)
     return made
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from backtests.results.recorder import decisions_of
 from backtests.run import prepare, run
 from backtests.screening.path import close_times, decisions, history_start
-from backtests.screening.run import screen_document
+from backtests.screening.screen import screen_document
 from catalog.panel import Panel, panel
 from catalog.storage.store import Catalog
 from config.load import load

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from actors.measures import growth, max_drawdown, sharpe
 from backtests.screening.grid import Candidate, screen_grid
-from backtests.screening.returns import close_returns, earn
+from backtests.screening.path import close_returns, earn
 from strategies.signals.past_return import past_return
 from strategies.sizing.weights import weigh
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from actors.measures import sharpe
-from backtests.screening.returns import earn
+from backtests.screening.path import earn
 from strategies.signals.mean_return import mean_return
 from strategies.signals.past_return import past_return
 from strategies.sizing.weights import weigh

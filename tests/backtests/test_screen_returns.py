@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from backtests.screening.returns import close_returns, earn
+from backtests.screening.path import close_returns, earn
 
 NAN = np.nan
 ALWAYS = np.array([True, True])

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtests.engine.slippage import slippage_of, slipped_price
-from config.documents.venue import BasePlusSizeSlippage, FixedBpsSlippage, NoSlippage
+from backtests.engine.venue import slipped_price
+from config.documents.slippage import BasePlusSizeSlippage, FixedBpsSlippage, NoSlippage
 
 
 def test_none_slips_nowhere() -> None:
-    assert slippage_of(NoSlippage())(D(1_000_000)) == 0
+    assert NoSlippage().fraction(D(1_000_000)) == 0
 
 
 def test_fixed_bps_is_the_same_part_of_any_order() -> None:
-    model = slippage_of(FixedBpsSlippage(bps=D("2.5")))
+    model = FixedBpsSlippage(bps=D("2.5")).fraction
     assert model(D(5)) == model(D(1_000_000)) == D("0.00025")
 
 
@@ -35,11 +35,11 @@ def test_fixed_bps_is_the_same_part_of_any_order() -> None:
     ],
 )
 def test_base_plus_size_by_the_defaults(notional: str, fraction: str) -> None:
-    assert slippage_of(BasePlusSizeSlippage())(D(notional)) == D(fraction)
+    assert BasePlusSizeSlippage().fraction(D(notional)) == D(fraction)
 
 
 def test_base_plus_size_by_numbers_of_ones_own() -> None:
-    model = slippage_of(BasePlusSizeSlippage(base=D("0.001"), per=D(1_000_000), cap=D("0.02")))
+    model = BasePlusSizeSlippage(base=D("0.001"), per=D(1_000_000), cap=D("0.02")).fraction
     assert model(D(10_000)) == D("0.011")
     assert model(D(50_000)) == D("0.021")
 

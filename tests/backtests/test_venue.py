@@ -11,8 +11,8 @@ from nautilus_trader.model.events import OrderCanceled
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 
-from backtests.engine.build import Desk
-from config.documents.venue import BasePlusSizeSlippage, FixedBpsSlippage
+from backtests.engine.build import BacktestDesk
+from config.documents import BasePlusSizeSlippage, FixedBpsSlippage
 from tests.builders_engine import (
     A,
     B,
@@ -36,7 +36,7 @@ def story(script: Script) -> list[tuple[float, D]]:
     return [((f.ts_event - at(0)) / 3.6e12, f.last_px.as_decimal()) for f in script.fills]
 
 
-def status(desk: Desk) -> list[str]:
+def status(desk: BacktestDesk) -> list[str]:
     orders = desk.engine.kernel.cache.orders()
     orders.sort(key=lambda order: int(order.client_order_id.value.rpartition("-")[2]))
     return [OrderStatus(order.status).name for order in orders]
@@ -296,7 +296,7 @@ def test_a_delisted_instrument_settles_at_its_last_close_without_slippage() -> N
     assert [f.last_px.as_decimal() for f in script.fills] == [D("201.21"), D("202.5")]
 
 
-def status_of(desk: Desk, script: Script) -> list[str]:
+def status_of(desk: BacktestDesk, script: Script) -> list[str]:
     """Return the states of the strategy's own orders, not the venue's."""
     orders = [o for o in desk.engine.kernel.cache.orders() if o.client_order_id.value[0] == "O"]
     orders.sort(key=lambda order: int(order.client_order_id.value.rpartition("-")[2]))

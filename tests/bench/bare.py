@@ -21,7 +21,7 @@ from nautilus_trader.model.identifiers import Venue
 from nautilus_trader.model.objects import Quantity
 from nautilus_trader.trading.strategy import Strategy
 
-from backtests.engine.market import Market
+from backtests.engine.market import RunMarket
 from catalog.instruments import VENUE
 from tests.builders_engine import bare_engine
 
@@ -32,7 +32,7 @@ Orders = list[dict[str, Any]]
 class Script(Strategy):
     """Submits given orders at given prints."""
 
-    def __init__(self, market: Market, bar_types: list[Any], fills: Orders) -> None:
+    def __init__(self, market: RunMarket, bar_types: list[Any], fills: Orders) -> None:
         super().__init__(StrategyConfig(strategy_id="Script-bare", order_id_tag="bare"))
         self._market, self._bar_types = market, bar_types
         self._orders: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
@@ -63,7 +63,9 @@ class Script(Strategy):
             )
 
 
-def run_bare(market: Market, data: list[Data], fills: Orders, balance: Decimal) -> tuple[int, Any]:
+def run_bare(
+    market: RunMarket, data: list[Data], fills: Orders, balance: Decimal
+) -> tuple[int, Any]:
     """Run the script; return the number of filled orders and the final balance."""
     engine = bare_engine(
         *market.instruments,

@@ -14,9 +14,9 @@ import yaml
 from actors.desk.build import guards_of
 from actors.desk.risk_desk import RiskDesk
 from actors.guards.core.snapshot import Snapshot
-from backtests.guard_costs import without_guards
 from backtests.run import Prepared
 from backtests.run import run as run_backtest
+from backtests.variants import without_guards
 from config.documents import Backtest
 from tests.bench import Row, median_cpu_seconds
 from tests.bench.work import catalog, daily_reversal

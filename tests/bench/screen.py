@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtests.screening.grid import Candidate, GridFigures, screen_grid
-from backtests.screening.returns import close_returns
+from backtests.screening.path import close_returns
 from strategies.signals.past_return import past_return
 from strategies.signals.ranking import ordinal_rank
 from tests.bench import Row, peak_mb

@@ -15,7 +15,7 @@ from nautilus_trader.model.identifiers import AccountId, InstrumentId
 from nautilus_trader.model.objects import Quantity
 
 from actors.records.journal import Journal
-from backtests.engine.build import Desk
+from backtests.engine.build import BacktestDesk
 from backtests.engine.market import market_of
 from live_nodes.node.audit import Audit
 from live_nodes.reconcile.recorder import JournalRecorder
@@ -40,7 +40,7 @@ Step = Callable[[Script], None]
 
 def played(
     folder: Path, *steps: tuple[int, Step], prices: Candles | None = None
-) -> tuple[Journal, Desk, JournalRecorder]:
+) -> tuple[Journal, BacktestDesk, JournalRecorder]:
     """Play steps with gate and engine writing into a journal, which stays open."""
     journal = Journal.open(folder, node="test")
     journal.begin_run(environment="practice", document="abc")

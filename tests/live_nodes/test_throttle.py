@@ -14,7 +14,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 
 from actors.records.order_facts import OrderFacts
-from backtests.engine.build import Desk
+from backtests.engine.build import BacktestDesk
 from backtests.engine.market import market_of
 from config.documents.watch import Throttle as Pace
 from live_nodes.bybit.bucket import SECOND, Bucket
@@ -96,7 +96,7 @@ def played(
     pace: Pace,
     hold: Callable[[OrderFacts], str | None] | None = None,
     made: list[OrderThrottle] | None = None,
-) -> tuple[OrderThrottle, Script, Desk]:
+) -> tuple[OrderThrottle, Script, BacktestDesk]:
     """Play steps on a market that stands at 100 with the throttle on the gate."""
     script = Script(dict(steps))
     market = market_of([info(A), info(B)], venue())

@@ -5,7 +5,7 @@ initial margin = value / leverage + fee to close at the bankruptcy price; "Maint
 Contract)": value x maintenance rate + fee to close; "Trading Terms and Formulas in Unified Trading
 Account": margin balance = wallet balance + unrealised profit of perpetuals; "Liquidation Price
 (USDT Contract)": liquidated when the margin balance is no longer above the maintenance margin. The
-desk's backtests liquidate by the same (``backtests.engine.liquidation``).
+desk's backtests liquidate by the same (``backtests.engine.settlement``).
 
 Left out: Bybit's higher risk tiers (a position beyond the first tier is nearer to liquidation than
 is said here), haircuts on coins held as collateral, and borrowed coins.

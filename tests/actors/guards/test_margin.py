@@ -25,7 +25,7 @@ from actors.guards.core.margin import (
 from actors.guards.core.snapshot import Market
 from actors.guards.free_margin import FreeMarginParams
 from actors.guards.liquidation_distance import LiquidationDistanceParams
-from backtests.engine.liquidation import is_liquidated
+from backtests.engine.settlement import is_liquidated
 from tests.actors.guards.positions import (
     BTC,
     BTC_SPOT,

@@ -1,4 +1,4 @@
-"""The equity curve: one sample an execution close, after all events up to it."""
+"""The equity curve, one sample an execution close, and the benchmarks to compare it with."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from actors.records.rows import FillRow
-from backtests.engine.feed import Grid
-from backtests.engine.funding import FundingPayment
+from backtests.engine.feed import PriceGrid
+from backtests.engine.market import RunMarket
+from backtests.engine.settlement import FundingPayment
 
 
 class EquityCurve:
@@ -43,7 +45,7 @@ class EquityCurve:
 
     def extend(
         self,
-        grid: Grid,
+        grid: PriceGrid,
         fills: Sequence[tuple[FillRow, Decimal]],
         payments: Sequence[FundingPayment],
     ) -> None:
@@ -93,5 +95,63 @@ class EquityCurve:
             "drawdown": 1.0 - equity / peak,
         }
 
-    def _row(self, grid: Grid, ts: int) -> int:
+    def _row(self, grid: PriceGrid, ts: int) -> int:
         return min(int(np.searchsorted(grid.ts, ts)), len(grid.ts) - 1)
+
+
+DAY_NS = 86_400_000_000_000
+
+
+class Benchmarks:
+    """Grows by one slice at a time; indices start at 1.0 at the window's start, without costs.
+
+    ``opening`` holds each instrument's newest close at the start, NaN where unknown (shape (N,)).
+    ``btc`` is the benchmark instrument held. ``equal_weight`` is brought back to equal parts of all
+    instruments with a price at each UTC midnight; an instrument counts from the first midnight at
+    which it has a price, and a delisted one drops out when its data end.
+    """
+
+    def __init__(
+        self, market: RunMarket, instrument: str, start: int, opening: NDArray[np.float64]
+    ) -> None:
+        self._column = market.column.get(instrument)
+        self._first: float | None = None
+        if self._column is not None and not np.isnan(opening[self._column]):
+            self._first = float(opening[self._column])
+        self._level = 1.0
+        self._base = opening.copy()
+        self._ts = [start]
+        self._btc: list[float | None] = [None if self._column is None else 1.0]
+        self._equal = [1.0]
+        self._gone = np.zeros(len(market.ids), dtype=bool)
+
+    def extend(self, grid: PriceGrid) -> None:
+        """Append a slice's daily values."""
+        for row, ts in enumerate(grid.ts):
+            for column in grid.delisted.get(row, ()):
+                self._gone[column] = True
+            if ts % DAY_NS == 0 or len(self._ts) == 1:
+                self._day(int(ts), grid.close[row])
+
+    def table(self) -> pa.Table:
+        """Return columns ts, btc and equal_weight."""
+        return pa.table(
+            {
+                "ts": pa.array(self._ts, pa.int64()),
+                "btc": pa.array(self._btc, pa.float64()),
+                "equal_weight": pa.array(self._equal, pa.float64()),
+            }
+        )
+
+    def _day(self, ts: int, close: NDArray[np.float64]) -> None:
+        ratio = close / self._base
+        if not np.isnan(ratio).all():
+            self._level *= float(np.nanmean(ratio))
+        self._base = np.where(self._gone, np.nan, close)
+        btc = None
+        if self._column is not None and not np.isnan(close[self._column]):
+            self._first = self._first or float(close[self._column])
+            btc = float(close[self._column]) / self._first
+        self._ts.append(ts)
+        self._btc.append(btc)
+        self._equal.append(self._level)

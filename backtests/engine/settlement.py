@@ -1,18 +1,48 @@
-"""When a Bybit cross-margin account is liquidated, and at which prices.
+"""What the venue settles: funding payments, and when and at which prices it liquidates. Pure.
 
-Pure. Bybit, "Maintenance margin (USDT contracts)" and "Liquidation price under UTA cross margin":
-maintenance margin of a position is position value x maintenance rate + estimated fee to close; the
-account is liquidated when its margin balance (cash + unrealised profit at mark) is no longer above
-the sum. What is left then goes to the venue: positions are taken over at their bankruptcy prices,
-at which the account holds nothing.
+Bybit, "Maintenance margin (USDT contracts)" and "Liquidation price under UTA cross margin":
+maintenance margin of a position is position value x maintenance rate + estimated fee to close; a
+cross-margin account is liquidated when its margin balance (cash + unrealised profit at mark) is no
+longer above the sum. What is left then goes to the venue: positions are taken over at their
+bankruptcy prices, at which the account holds nothing.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
+
+STEP = Decimal("0.00000001")
+"""Bybit books USDT to eight decimals."""
+
+
+@dataclass(frozen=True, slots=True)
+class FundingPayment:
+    """One settlement as booked: ``amount`` is what the account received.
+
+    ``ts`` is the settlement's stamp, UNIX nanoseconds (UTC); ``quantity`` the signed position.
+    """
+
+    ts: int
+    strategy: str
+    instrument: str
+    rate: Decimal
+    mark_price: Decimal
+    quantity: Decimal
+    amount: Decimal
+
+
+def funding_amount(quantity: Decimal, mark_price: Decimal, rate: Decimal) -> Decimal:
+    """Return what a position receives at a settlement; negative is paid.
+
+    Bybit, "Introduction to funding rate": fee = position value at mark x funding rate; longs pay
+    shorts when the rate is positive.
+    """
+    return (-quantity * mark_price * rate).quantize(STEP)
+
 
 Array = NDArray[np.float64]
 

@@ -1,0 +1,215 @@
+"""Guards in a backtest: shows their desk what the accountant books and what the market does.
+
+They evaluate after every new row of prices, once what the venue itself closes there is filled, and
+1 ns before the stamp at which strategies decide. What is sent then meets the market as orders of
+that stamp do: at the next print, or at that candle's close where the document says so.
+
+Nothing here looks ahead: prices are those of the newest row; of a settlement to come only its time
+is known, which the venue announces.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from nautilus_trader.backtest.engine import SimulatedExchange
+from nautilus_trader.backtest.execution_client import BacktestExecClient
+from nautilus_trader.execution.messages import SubmitOrder, TradingCommand
+from nautilus_trader.model.data import TradeTick
+
+from actors.desk.books import StrategyBooks
+from actors.desk.guard import GuardActor
+from actors.desk.risk_desk import RiskDesk
+from actors.guards.core.snapshot import Market as MarketSnapshot
+from actors.records.prices import CachePrices
+from actors.records.rows import FillRow
+from backtests.engine.accountant import Accountant
+from backtests.engine.feed import PriceGrid, Settlement
+from backtests.engine.market import RunMarket
+from backtests.engine.venue import NextPrintClient
+
+MINUTE_NS = 60_000_000_000
+
+
+class BacktestMarkets:
+    """An `actors.desk.risk_desk.MarketFacts` of a backtest.
+
+    Parameters
+    ----------
+    accountant : Accountant
+        Where prices come from.
+    market : RunMarket
+        The run's instruments.
+    cache : Cache
+        The engine's: candles show no best prices, but a feed of quotes or books does.
+    """
+
+    def __init__(self, accountant: Accountant, market: RunMarket, cache: Any) -> None:
+        self._accountant = accountant
+        self._market = market
+        self._prices = CachePrices(cache)
+        self._heard = np.zeros(len(market.ids), dtype=np.int64)
+        self._gone: set[str] = set()
+        self._row_ts = 0
+        self._settlements: dict[str, deque[int]] = {name: deque() for name in market.ids}
+        self._settled: dict[str, int] = {}
+        self._fixed = {
+            info.id: (
+                Decimal(info.tick),
+                Decimal(info.maintenance_margin),
+                instrument.taker_fee,
+                info.product == "SPOT",
+                0 if info.product == "SPOT" else info.funding_minutes * MINUTE_NS,
+            )
+            for info, instrument in zip(market.infos, market.instruments, strict=True)
+        }
+
+    def schedule(self, settlements: list[Settlement]) -> None:
+        """Take in when funding will be settled."""
+        for settlement in settlements:
+            self._settlements[settlement.instrument].append(settlement.ts)
+
+    def moved(self, grid: PriceGrid, row: int) -> None:
+        """Take in which candles closed at a row, and which instruments end with it."""
+        self._row_ts = int(grid.ts[row])
+        if grid.real is None:
+            self._heard[~np.isnan(grid.close[row])] = self._row_ts
+        else:
+            self._heard[grid.real[row]] = self._row_ts
+        self._gone.update(self._market.ids[column] for column in grid.delisted.get(row, ()))
+
+    def __call__(self, instrument: str, now: int) -> MarketSnapshot:
+        """Return what is known of an instrument; ``silent_ns`` counts from its last candle."""
+        tick, maintenance, fee, is_spot, _ = self._fixed[instrument]
+        bid, ask = self._prices.touch(instrument)
+        heard = int(self._heard[self._market.column[instrument]])
+        trades = instrument not in self._gone
+        return MarketSnapshot(
+            price=self._accountant.price(instrument),
+            bid=bid,
+            ask=ask,
+            tick=tick,
+            # One that is not listed yet, or no more, has nothing to say.
+            silent_ns=self._row_ts - heard if heard and trades else None,
+            next_funding_ns=self._next_funding(instrument, now),
+            last_funding_ns=self._settled.get(instrument),
+            trading=trades,
+            gone=not trades,
+            maintenance_rate=maintenance,
+            taker_fee=fee,
+            spot=is_spot,
+        )
+
+    def _next_funding(self, instrument: str, now: int) -> int | None:
+        period = self._fixed[instrument][-1]
+        if not period:
+            return None
+        due = self._settlements[instrument]
+        while due and due[0] <= now:
+            self._settled[instrument] = due.popleft()
+        # A slice knows its own settlements alone; the venue settles at whole periods of UTC.
+        return due[0] if due else (now // period + 1) * period
+
+
+def risk_desk(
+    kernel: Any,
+    accountant: Accountant,
+    market: RunMarket,
+    guards: Mapping[str, GuardActor],
+    leverage: Decimal,
+) -> RiskDesk:
+    """Return the guards' desk, with the guards attached and the accountant watched."""
+    markets = BacktestMarkets(accountant, market, kernel.cache)
+    desk = RiskDesk(
+        kernel,
+        accountant,
+        StrategyBooks(),
+        guards,
+        leverage=leverage,
+        later=accountant.later,
+        market=markets,
+        instruments=market.ids,
+        strict=True,
+    )
+    for guard in guards.values():
+        guard.attach(desk)
+    accountant.watch(DeskWatcher(desk, accountant, markets))
+    return desk
+
+
+class DeskWatcher:
+    """Passes on to the guards' desk what an accountant books
+    (`backtests.engine.accountant.Watcher`).
+    """
+
+    def __init__(self, desk: RiskDesk, accountant: Accountant, markets: BacktestMarkets) -> None:
+        self._desk, self._accountant, self._markets = desk, accountant, markets
+        self._needs_markets = "markets" in desk.needs
+
+    def schedule(self, settlements: list[Settlement]) -> None:
+        """Hear when funding will be settled."""
+        if self._needs_markets:
+            self._markets.schedule(settlements)
+
+    def moved(self, grid: PriceGrid, row: int) -> None:
+        """Let the guards look at the new prices."""
+        if self._needs_markets:
+            self._markets.moved(grid, row)
+        self._desk.evaluate_later()
+
+    def filled(self, fill: FillRow) -> None:
+        """Tell of a fill."""
+        self._desk.filled(fill)
+
+    def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
+        """Tell of funding."""
+        self._desk.funded(strategy, instrument, amount)
+
+
+class AtStampClient(NextPrintClient):
+    """Keeps what is sent 1 ns before a stamp until the candles of that stamp are in.
+
+    For runs whose orders fill at the close of the candle that they were decided on: the market
+    still stands at the candle before when the guards look.
+
+    Parameters
+    ----------
+    exchange : SimulatedExchange
+        The exchange behind it.
+    kernel : NautilusKernel
+        Of the backtest engine.
+    accountant : Accountant
+        Knows the stamp.
+    """
+
+    def __init__(self, exchange: SimulatedExchange, kernel: Any, accountant: Accountant) -> None:
+        super().__init__(exchange, kernel, prints_to_wait=1)
+        self._accountant = accountant
+        self._is_due = False
+
+    def submit_order(self, command: SubmitOrder) -> None:
+        """Send the order, at the stamp at the earliest."""
+        if self._clock.timestamp_ns() + 1 == self._accountant.stamp:
+            super().submit_order(command)
+        else:
+            BacktestExecClient.submit_order(self, command)
+
+    def _wait(self, command: TradingCommand) -> None:
+        super()._wait(command)
+        if not self._is_due:
+            self._is_due = True
+            self._accountant.at_stamp("orders of the stamp", self._send_all)
+
+    def _release(self, tick: TradeTick) -> None:
+        """Let prints pass: the stamp is waited for."""
+
+    def _send_all(self, _: object) -> None:
+        self._is_due = False
+        waiting, self._waiting = self._waiting, {}
+        for entries in waiting.values():
+            for entry in entries:
+                self._venue.send(entry.command)

@@ -1,0 +1,211 @@
+"""Variants of a run: the same backtest again with one thing changed.
+
+``--stress`` shows how the result stands when the world is worse. `guard_costs` shows what each
+guard cost or saved: two runs that differ in nothing but a guard differ in their ending equity by
+what it brought. These differences do not add up over guards: where two would have stopped the same
+loss, each alone brought nothing. So there is one more run, without any guard.
+
+To add a stressed run on another venue: one line in ``VENUES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from backtests.engine.market import market_of
+from backtests.results.figures import booked, figures
+from backtests.results.tables import ALL, table
+from backtests.run import Prepared, Progress, RunOutcome, run
+from config.documents import Fees, Venue
+
+BEST_TRADES = 5
+LATE = "entry one bar later"
+
+Watch = Callable[[str], Progress | None]
+"""Given the name of a run, returns whom to tell how far it is."""
+
+
+def _fees_times(venue: Venue, factor: int) -> dict[str, Any]:
+    def times(fees: Fees) -> Fees:
+        worse = {"maker": fees.maker * factor, "taker": fees.taker * factor}
+        return fees.model_copy(update=worse)
+
+    kinds = {"linear": times(venue.fees.linear), "spot": times(venue.fees.spot)}
+    return {"fees": venue.fees.model_copy(update=kinds)}
+
+
+VENUES: dict[str, Callable[[Venue], dict[str, Any]]] = {
+    "fees x2": lambda venue: _fees_times(venue, 2),
+    "slippage x3": lambda venue: {"slippage": venue.slippage.times(3)},
+}
+"""Name of a stressed run to the fields of the venue that it changes."""
+
+
+def stress_rows(
+    prepared: Prepared, base: RunOutcome, watch: Watch | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield one row a stress: its name and all its `figures`.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        What was run.
+    base : RunOutcome
+        Its outcome.
+    watch : Watch, optional
+        Given a stress's name.
+    """
+    for name, change in VENUES.items():
+        changed = _on_venue(prepared, change(prepared.document.venue))
+        outcome = run(changed, progress=watch(name) if watch else None)
+        yield {"name": name, **outcome_figures(changed, outcome)}
+    late = run(prepared, progress=watch(LATE) if watch else None, prints_to_wait=2)
+    yield {"name": LATE, **outcome_figures(prepared, late)}
+    unlucky = without_best(base)
+    yield {"name": f"without the {BEST_TRADES} best trades", **outcome_figures(prepared, unlucky)}
+
+
+def outcome_figures(prepared: Prepared, outcome: RunOutcome) -> dict[str, Any]:
+    """Return the figures that `summary.json` would say of the outcome."""
+    return figures(
+        outcome.tables,
+        starting_equity=outcome.starting_equity,
+        ending_equity=outcome.ending_equity,
+        gross_pnl=outcome.gross_pnl,
+        fees=outcome.fees,
+        funding=outcome.funding,
+        slippage=outcome.slippage,
+        start_ns=prepared.start,
+        end_ns=prepared.end,
+    )
+
+
+def without_best(outcome: RunOutcome, count: int = BEST_TRADES) -> RunOutcome:
+    """Return the outcome had the most profitable closed trades never been made.
+
+    Each one's net profit is taken off the curve from its close on; until then the curve keeps what
+    it had gained so far.
+    """
+    curve, trips = outcome.tables["equity"], outcome.tables["positions"]
+    closed = [row for row, trip in enumerate(trips.to_pylist()) if not trip["open"]]
+    net = [Decimal(value) for value in trips.column("net").to_pylist()]
+    best = [row for row in sorted(closed, key=net.__getitem__, reverse=True) if net[row] > 0]
+    best = best[:count]
+    kept = pa.array([row not in set(best) for row in range(len(trips))])
+    ts = curve.column("ts").to_numpy()
+    equity = curve.column("equity").to_numpy().copy()
+    for row in best:
+        closed_at = trips.column("ts_closed")[row].as_py()
+        equity[np.searchsorted(ts, closed_at) :] -= float(net[row])
+    place = curve.column_names.index("equity")
+    left = trips.filter(kept)
+    gone = trips.filter(pc.invert(kept))
+    return replace(
+        outcome,
+        tables={
+            **outcome.tables,
+            "equity": curve.set_column(place, curve.schema.field(place), pa.array(equity)),
+            "positions": left,
+        },
+        ending_equity=outcome.ending_equity - booked(gone, "net"),
+        gross_pnl=outcome.gross_pnl - booked(gone, "gross"),
+        fees=outcome.fees - booked(gone, "fees"),
+        funding=outcome.funding - booked(gone, "funding"),
+    )
+
+
+def _on_venue(prepared: Prepared, changes: dict[str, Any]) -> Prepared:
+    """Return the same run on a venue with some fields changed."""
+    venue = prepared.document.venue.model_copy(update=changes)
+    document = prepared.document.model_copy(update={"venue": venue})
+    market = market_of(list(prepared.market.infos), venue)
+    feed = prepared.feed.with_market(market)
+    return replace(prepared, document=document, market=market, feed=feed)
+
+
+def guard_costs(
+    prepared: Prepared,
+    base: RunOutcome,
+    watch: Watch | None = None,
+) -> pa.Table:
+    """Return what each guard cost or saved, as `backtests.results.tables.GUARD_COSTS`.
+
+    A guard that gave no verdict and refused nothing left no trace in the run: without it every
+    order is the same, so it cost exactly nothing and no run is made. If none acted, that is true of
+    all of them together.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        What was run.
+    base : RunOutcome
+        Its outcome.
+    watch : Watch, optional
+        Given a name such as ``without daily``.
+    """
+    if not base.guards:
+        return table("guard_costs", [])
+    acted = acting(base)
+    rows = [
+        _without({key}, key, prepared, base, watch)
+        if key in acted
+        else _unchanged(key, prepared, base)
+        for key in base.guards
+    ]
+    if not acted:
+        rows.append(_unchanged(ALL, prepared, base))
+    elif len(base.guards) == 1:
+        rows.append({**rows[0], "guard": ALL})
+    else:
+        rows.append(_without(set(base.guards), ALL, prepared, base, watch))
+    return table("guard_costs", rows)
+
+
+def acting(outcome: RunOutcome) -> set[str]:
+    """Return the guards that gave a verdict or refused a request."""
+    said = outcome.tables["verdicts"]
+    pairs = zip(said.column("guard").to_pylist(), said.column("action").to_pylist(), strict=True)
+    asked = {guard for guard, action in pairs if action != "none"}
+    return asked | outcome.refused_by.keys()
+
+
+def without_guards(prepared: Prepared, keys: Collection[str]) -> Prepared:
+    """Return the same run without some of its guards."""
+    document = prepared.document
+    actors = {key: made for key, made in document.actors.items() if key not in keys}
+    return replace(prepared, document=document.model_copy(update={"actors": actors}))
+
+
+def _without(
+    keys: Collection[str],
+    name: str,
+    prepared: Prepared,
+    base: RunOutcome,
+    watch: Watch | None,
+) -> dict[str, Any]:
+    changed = without_guards(prepared, keys)
+    words = "without guards" if name == ALL else f"without {name}"
+    other = run(changed, progress=watch(words) if watch else None)
+    return _row(name, changed, base, other) | {"rerun": True}
+
+
+def _unchanged(name: str, prepared: Prepared, base: RunOutcome) -> dict[str, Any]:
+    return _row(name, prepared, base, base) | {"rerun": False}
+
+
+def _row(name: str, prepared: Prepared, base: RunOutcome, other: RunOutcome) -> dict[str, Any]:
+    found = outcome_figures(prepared, other)
+    return {
+        "guard": name,
+        "saved": base.ending_equity - other.ending_equity,
+        "ending_equity": other.ending_equity,
+        "liquidated_at": other.liquidated_at,
+        **{key: found[key] for key in ("max_drawdown", "sharpe", "trades", "fees")},
+    }
