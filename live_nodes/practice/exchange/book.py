@@ -122,7 +122,7 @@ class OrderBook:
         return None if _beyond(side, hit.price, limit) else hit
 
     def take(self, side: Side, hit: Hit) -> None:
-        """Carry out a piece that :meth:`peek` gave."""
+        """Carry out what :meth:`peek` or :meth:`print_hit` gave, or a print that met no order."""
         if hit.maker is not None:
             self._fill(hit.maker, hit.qty)
         else:
@@ -217,13 +217,6 @@ class OrderBook:
         if order.ahead > 0:
             return Hit(price, min(qty, order.ahead), None)
         return Hit(price, min(qty, order.leaves), order)
-
-    def take_print(self, side: Side, hit: Hit) -> None:
-        """Carry out what :meth:`print_hit` gave, or a print that met no order."""
-        if hit.maker is not None:
-            self._fill(hit.maker, hit.qty)
-        else:
-            self._take_house("Sell" if side == "Buy" else "Buy", hit.price, hit.qty)
 
     # -- looking -----------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ maintenance rate a symbol.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,6 +21,8 @@ from live_nodes.practice.exchange.records import CoinBalance, OrderRow, Position
 
 ONE = Decimal(1)
 LEAST_BREAK_EVEN_FEE = Decimal("0.00055")
+DOLLARS = ("USDT", "USDC", "USD")
+type Markets = Mapping[Key, MarketState]
 
 
 def fee_to_close(value: Decimal, leverage: Decimal, taker: Decimal, long: bool) -> Decimal:
@@ -102,11 +105,6 @@ def break_even(size: Decimal, entry: Decimal, realised: Decimal, taker: Decimal)
     return (entry * size - realised) / (size - abs(size) * rate)
 
 
-DOLLARS = ("USDT", "USDC", "USD")
-
-type Markets = Mapping[Key, MarketState]
-
-
 @dataclass(frozen=True, slots=True)
 class Margins:
     """An account's margins in dollars, and by settle coin what makes them up."""
@@ -137,25 +135,21 @@ class Margins:
 
 def margins_of(account: PracticeAccount, markets: Markets, plus: OrderRow | None = None) -> Margins:
     """Add up margins at the present prices, as if ``plus`` were one of the open orders."""
-    position: dict[str, Decimal] = {}
-    order: dict[str, Decimal] = {}
-    maintenance: dict[str, Decimal] = {}
-    unrealised: dict[str, Decimal] = {}
+    position: defaultdict[str, Decimal] = defaultdict(Decimal)
+    order: defaultdict[str, Decimal] = defaultdict(Decimal)
+    maintenance: defaultdict[str, Decimal] = defaultdict(Decimal)
+    unrealised: defaultdict[str, Decimal] = defaultdict(Decimal)
     for held in account.holdings.values():
         if not held.size:
             continue
         market = markets["linear", held.symbol]
         rules, taker = market.symbol, account.fees(market.symbol).taker
         coin, value = rules.settle, abs(held.size) * market.value_price
-        position[coin] = position.get(coin, ZERO) + position_margin(
-            value, held.leverage, taker, held.size > 0
-        )
-        maintenance[coin] = maintenance.get(coin, ZERO) + maintenance_margin(
-            value, rules.maintenance_margin, taker
-        )
-        unrealised[coin] = unrealised.get(coin, ZERO) + held.unrealised(market.value_price)
+        position[coin] += position_margin(value, held.leverage, taker, held.size > 0)
+        maintenance[coin] += maintenance_margin(value, rules.maintenance_margin, taker)
+        unrealised[coin] += held.unrealised(market.value_price)
     sides: dict[str, list[Decimal]] = {}
-    locked: dict[str, Decimal] = {}
+    locked: defaultdict[str, Decimal] = defaultdict(Decimal)
     orders = [*account.open.values(), plus] if plus is not None else list(account.open.values())
     for o in orders:
         if o.category == "linear":
@@ -167,13 +161,12 @@ def margins_of(account: PracticeAccount, markets: Markets, plus: OrderRow | None
             sums[at + 1] += o.leaves * o.price
         elif amount := locked_by(o):
             rules = markets["spot", o.symbol].symbol
-            coin = rules.quote if o.side == "Buy" else rules.base
-            locked[coin] = locked.get(coin, ZERO) + amount
+            locked[rules.quote if o.side == "Buy" else rules.base] += amount
     for name, (bq, bv, sq, sv) in sides.items():
         rules = markets["linear", name].symbol
         held_size, leverage = account.size(name), account.leverage(name)
         cost = orders_margin(held_size, (bq, bv), (sq, sv), leverage, account.fees(rules).taker)
-        order[rules.settle] = order.get(rules.settle, ZERO) + cost
+        order[rules.settle] += cost
     balance = pledged = ZERO
     for name, part in account.collateral.items():
         own = account.coins[name].balance if name in account.coins else ZERO

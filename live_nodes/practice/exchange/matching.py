@@ -106,14 +106,14 @@ def house_print(
     """Carry out a house taker's trade: resting orders in its way fill first."""
     book = market.book
     while qty > 0 and (hit := book.print_hit(side, price, qty)) is not None:
-        book.take_print(side, hit)
+        book.take(side, hit)
         qty -= hit.qty
         if hit.maker is None:
             state.record_print(market, side, price, hit.qty, now_ms)
         else:
             _trade(state, market, side, hit, None, now_ms)
     if qty > 0:
-        book.take_print(side, Hit(price, qty, None))
+        book.take(side, Hit(price, qty, None))
         state.record_print(market, side, price, qty, now_ms)
 
 

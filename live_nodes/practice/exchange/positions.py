@@ -31,6 +31,8 @@ from live_nodes.practice.exchange.stops import (
 
 MOST_PARTIAL = 20
 ONE = Decimal(1)
+FUNDING_DIGITS = Decimal("1e-8")
+MINUTE_MS = 60_000
 
 
 def set_leverage(state: ExchangeState, name: str, symbol: str, leverage: Decimal) -> None:
@@ -156,10 +158,6 @@ def _partial(
         status="Filled", created_ms=now_ms, updated_ms=now_ms,
     )  # fmt: skip
     add_partial(state, account, parent, [stop for stop, _ in pair], qty, now_ms)
-
-
-FUNDING_DIGITS = Decimal("1e-8")
-MINUTE_MS = 60_000
 
 
 def settle_funding(state: ExchangeState, market: MarketState, rate: Decimal, now_ms: int) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from config.documents.scenario import Channel, Counted, Link, Timed
-from live_nodes.practice.exchange.model import BybitRefusal
+from config.documents.scenario import Counted, Link, Timed
 
 Json = dict[str, Any]
+LinkState = Literal["open", "frozen", "killed"]
 
 
 @dataclass
@@ -47,7 +46,7 @@ class ArmedFault:
         return seconds is not None and self.began is not None and now >= self.began + float(seconds)
 
     def strikes(self, now: float, account: str | None, *, taken: bool = False) -> bool:
-        """Count a message of its kind ; return whether it acts on it.
+        """Count a message of its kind; return whether it acts on it.
 
         One that another fault has `taken` already is counted only.
         """
@@ -96,9 +95,6 @@ class ArmedFault:
         }
 
 
-LinkState = Literal["open", "frozen", "killed"]
-
-
 @dataclass(frozen=True)
 class HttpFault:
     """What to do with a REST request instead of answering it properly.
@@ -129,47 +125,3 @@ class OpFault:
     silent: bool = False
     ret_code: int | None = None
     message: str = ""
-
-
-class FaultHooks(Protocol):
-    """Where the server lets a fault act; it knows no fault by name.
-
-    - REST: ``on_http`` once for each request, after its signature was read and before it is carried
-      out.
-    - WebSocket pushes: ``on_push`` once for each message (before it fans out to the connections,
-      once per account for private topics), with ``u`` and ``seq`` already given: a message that it
-      drops is a gap. The server sends what is returned: nothing, the message, the message twice,
-      others later.
-    - Trade link: ``on_op`` once for each operation frame, before it is carried out.
-    - Logins: ``on_login`` once for each login on a link whose signature is right.
-    - Links: ``link`` whenever a connection opens, reads or writes: ``frozen`` means stand still (no
-      reads, writes or pongs) and stay open; ``killed`` means refuse the handshake (503) and abort
-      what is open.
-    - ``poll`` once a step; ``now_ms`` wherever a client can see the time (also signatures, ``ts``).
-    """
-
-    def on_http(self, method: str, path: str, account: str | None) -> HttpFault | None:
-        """Return what goes wrong with this request; None for nothing."""
-
-    def on_push(
-        self, channel: Channel, topic: str, payload: Json, account: str | None = None
-    ) -> list[tuple[float, Json]]:
-        """Return what to send instead, each with its delay in seconds; normally itself."""
-
-    def on_op(self, op: str, account: str | None) -> OpFault | None:
-        """Return what goes wrong with this operation, such as ``order.create``."""
-
-    def on_login(self, channel: Channel, account: str) -> BybitRefusal | None:
-        """Return the refusal of this login, whose signature is right; None for none."""
-
-    def link(self, channel: Channel) -> LinkState:
-        """Return the state of all links of a kind."""
-
-    def when_killed(self, callback: Callable[[Channel], None]) -> None:
-        """Call back at the moment a kind of link is killed."""
-
-    def poll(self) -> None:
-        """Start and end what is due by time."""
-
-    def now_ms(self) -> int:
-        """Return the exchange's clock, UTC milliseconds, with its skew."""

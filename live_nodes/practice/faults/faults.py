@@ -8,64 +8,50 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 
-from config.documents.scenario import (
-    Channel,
-    ClockSkew,
-    Counted,
-    Delay,
-    Drop,
-    Duplicate,
-    Fault,
-    Freeze,
-    Halt,
-    Http,
-    Kill,
-    LateAck,
-    LatePush,
-    Link,
-    LostAck,
-    LostFill,
-    Maintenance,
-    Message,
-    RefusedLogin,
-    RefusedOp,
-    Reorder,
-    Request,
-    SequenceGap,
-    Timed,
-)
+from config.documents import scenario
+from config.documents.scenario import Channel, Counted, Fault, Timed
 from live_nodes.practice.exchange.model import BybitRefusal, Key
 from live_nodes.practice.faults.fault_hooks import (
     ArmedFault,
-    FaultHooks,
     HttpFault,
     Json,
     LinkState,
     OpFault,
 )
 
-__all__ = [
-    "Channel",
-    "FaultHooks",
-    "Faults",
-    "HttpFault",
-    "Json",
-    "LinkState",
-    "OpFault",
-]
-
 CHANNELS: tuple[Channel, ...] = ("public", "private", "trade")
-MESSAGE_FAULTS = (Drop, Delay, Duplicate, Reorder, LatePush, SequenceGap, LostFill)
+MESSAGE_FAULTS = (
+    scenario.Drop,
+    scenario.Delay,
+    scenario.Duplicate,
+    scenario.Reorder,
+    scenario.LatePush,
+    scenario.SequenceGap,
+    scenario.LostFill,
+)
 LOG_LENGTH = 1_000
 
 
 class Faults:
-    """The faults of one exchange by name; implements `FaultHooks`.
+    """Where the server lets a fault act; it knows no fault by name.
 
-    `seed` is of every draw: the same messages in the same order meet the same faults. `clock_ms` is
-    true time (UTC milliseconds), `monotonic` seconds of a clock that never goes back; scenarios
-    begin at its present value. `operations` counts those received on the trade link by name, `log`
-    has the latest effects, ``{seconds, name, what}``, oldest first.
+    Faults are by name. `seed` is of every draw: the same messages in the same order meet the same
+    faults. `clock_ms` is true time (UTC milliseconds), `monotonic` seconds of a clock that never
+    goes back; scenarios begin at its present value. `operations` counts those received on the trade
+    link by name, `log` has the latest effects, ``{seconds, name, what}``, oldest first.
+
+    - REST: ``on_http`` once for each request, after its signature was read and before it is carried
+      out.
+    - WebSocket pushes: ``on_push`` once for each message (before it fans out to the connections,
+      once per account for private topics), with ``u`` and ``seq`` already given: a message that it
+      drops is a gap. The server sends what is returned: nothing, the message, the message twice,
+      others later.
+    - Trade link: ``on_op`` once for each operation frame, before it is carried out.
+    - Logins: ``on_login`` once for each login on a link whose signature is right.
+    - Links: ``link`` whenever a connection opens, reads or writes: ``frozen`` means stand still (no
+      reads, writes or pongs) and stay open; ``killed`` means refuse the handshake (503) and abort
+      what is open.
+    - ``poll`` once a step; ``now_ms`` wherever a client can see the time (also signatures, ``ts``).
     """
 
     def __init__(
@@ -113,18 +99,20 @@ class Faults:
 
     def halted(self) -> frozenset[Key]:
         """Return the symbols that are halted now."""
-        return frozenset((fault.category, fault.symbol) for _, fault in self._lasting(Halt))
+        return frozenset(
+            (fault.category, fault.symbol) for _, fault in self._lasting(scenario.Halt)
+        )
 
     # --- the server's part -------------------------------------------------------------------
 
     def on_http(self, method: str, path: str, account: str | None) -> HttpFault | None:
         """Return what goes wrong with this request; None for nothing."""
-        for _, down in self._lasting(Maintenance):
+        for _, down in self._lasting(scenario.Maintenance):
             if down.ret_code is None:
                 return HttpFault(status=503)
             return HttpFault(ret_code=down.ret_code, message="System maintenance")
         found: HttpFault | None = None
-        for armed, fault in self._of(Http):
+        for armed, fault in self._of(scenario.Http):
             matches = fault.method in (None, method) and fnmatchcase(path, fault.path)
             what = f"{method} {path}"
             if matches and self._strikes(armed, account, what, taken=found is not None):
@@ -159,7 +147,7 @@ class Faults:
         self.operations[op] += 1
         self._count_for_links("trade", op)
         found: OpFault | None = None
-        for armed, fault in self._of(RefusedOp):
+        for armed, fault in self._of(scenario.RefusedOp):
             matches = fnmatchcase(op, fault.op)
             if matches and self._strikes(armed, account, op, taken=found is not None):
                 found = OpFault(execute=False, ret_code=fault.ret_code, message=fault.message)
@@ -167,18 +155,20 @@ class Faults:
 
     def on_login(self, channel: Channel, account: str) -> BybitRefusal | None:
         """Return the refusal of this login, whose signature is right; None for none."""
-        for armed, fault in self._of(RefusedLogin):
+        for armed, fault in self._of(scenario.RefusedLogin):
             if fault.channel in (None, channel) and self._strikes(armed, account, "login"):
                 return BybitRefusal(fault.ret_code, fault.message)
         return None
 
     def link(self, channel: Channel) -> LinkState:
         """Return the state of all links of a kind."""
-        if any(True for _ in self._lasting(Maintenance)):
+        if any(True for _ in self._lasting(scenario.Maintenance)):
             return "killed"
-        if any(fault.channel == channel and fault.seconds for _, fault in self._lasting(Kill)):
+        if any(
+            fault.channel == channel and fault.seconds for _, fault in self._lasting(scenario.Kill)
+        ):
             return "killed"
-        frozen = any(fault.channel == channel for _, fault in self._lasting(Freeze))
+        frozen = any(fault.channel == channel for _, fault in self._lasting(scenario.Freeze))
         return "frozen" if frozen else "open"
 
     def when_killed(self, callback: Callable[[Channel], None]) -> None:
@@ -196,7 +186,7 @@ class Faults:
 
     def now_ms(self) -> int:
         """Return the exchange's clock, UTC milliseconds, with its skew."""
-        skew = sum(float(fault.by) for _, fault in self._lasting(ClockSkew))
+        skew = sum(float(fault.by) for _, fault in self._lasting(scenario.ClockSkew))
         return self._clock_ms() + round(skew * 1_000)
 
     # --- inside ------------------------------------------------------------------------------
@@ -224,12 +214,12 @@ class Faults:
 
     def _on_request(self, op: str, account: str | None, *, taken: bool) -> OpFault | None:
         found: OpFault | None = None
-        for armed, fault in self._of(Request):
-            if isinstance(fault, RefusedOp) or not fnmatchcase(op, fault.op):
+        for armed, fault in self._of(scenario.Request):
+            if isinstance(fault, scenario.RefusedOp) or not fnmatchcase(op, fault.op):
                 continue
             if self._strikes(armed, account, op, taken=taken or found is not None):
-                found = OpFault(execute=isinstance(fault, LostAck), silent=True)
-                if isinstance(fault, LateAck):
+                found = OpFault(execute=isinstance(fault, scenario.LostAck), silent=True)
+                if isinstance(fault, scenario.LateAck):
                     found = OpFault(delay_s=float(fault.by))
         return found
 
@@ -243,25 +233,30 @@ class Faults:
     ) -> list[tuple[float, Json]]:
         """Return the messages as the fault leaves them."""
         payload = out[0][1]
-        if isinstance(fault, LostFill):
+        if isinstance(fault, scenario.LostFill):
             return [] if self._loses_fill(armed, fault, topic, payload, account) else out
-        if isinstance(fault, Reorder):
+        if isinstance(fault, scenario.Reorder):
             held = armed.held.pop((topic, account), None)
             if held is not None:
                 return [*out, (0.0, held)]
-        if isinstance(fault, SequenceGap) and payload.get("type") != "delta":
+        if isinstance(fault, scenario.SequenceGap) and payload.get("type") != "delta":
             return out
         if not self._strikes(armed, account, topic):
             return out
-        if isinstance(fault, Reorder):
+        if isinstance(fault, scenario.Reorder):
             armed.held[topic, account] = payload
             return []
-        if isinstance(fault, Delay | LatePush):
+        if isinstance(fault, scenario.Delay | scenario.LatePush):
             return [(delay + float(fault.by), message) for delay, message in out]
-        return [*out, *out] if isinstance(fault, Duplicate) else []
+        return [*out, *out] if isinstance(fault, scenario.Duplicate) else []
 
     def _loses_fill(
-        self, armed: ArmedFault, fault: LostFill, topic: str, payload: Json, account: str | None
+        self,
+        armed: ArmedFault,
+        fault: scenario.LostFill,
+        topic: str,
+        payload: Json,
+        account: str | None,
     ) -> bool:
         """Return whether a private message is about a fill that is to be lost."""
         filled = {
@@ -281,7 +276,7 @@ class Faults:
 
     def _count_for_links(self, channel: Channel, topic: str) -> None:
         now = self._monotonic()
-        for armed, fault in self._of(Link):
+        for armed, fault in self._of(scenario.Link):
             concerned = fault.channel == channel and fnmatchcase(topic, fault.topic)
             if concerned and fault.after and armed.counts_to_begin(now):
                 self._begin(armed)
@@ -290,10 +285,10 @@ class Faults:
         armed.begin(self._monotonic())
         fault = armed.fault
         channels: tuple[Channel, ...] = ()
-        if isinstance(fault, Kill):
+        if isinstance(fault, scenario.Kill):
             channels = (fault.channel,)
             armed.over = fault.seconds is None
-        elif isinstance(fault, Maintenance):
+        elif isinstance(fault, scenario.Maintenance):
             channels = CHANNELS
         self._note(armed.name, type(fault).__name__)
         for channel in channels:
@@ -303,11 +298,11 @@ class Faults:
 
 def _concerns(fault: Timed, channel: Channel, topic: str) -> bool:
     """Return whether a message is of the kind that a fault acts on."""
-    if isinstance(fault, Message):
+    if isinstance(fault, scenario.Message):
         return fault.channel in (None, channel) and fnmatchcase(topic, fault.topic)
-    if isinstance(fault, SequenceGap):
+    if isinstance(fault, scenario.SequenceGap):
         return topic.startswith("orderbook.") and fnmatchcase(topic, fault.topic)
-    if isinstance(fault, LostFill):
+    if isinstance(fault, scenario.LostFill):
         return channel == "private" and topic.startswith(("execution", "order"))
-    assert isinstance(fault, LatePush)
+    assert isinstance(fault, scenario.LatePush)
     return channel == "private" and fnmatchcase(topic, fault.topic)

@@ -16,8 +16,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import Key, Level, PracticeSymbol, Side
+from live_nodes.practice.exchange.model import Key, PracticeSymbol, Side
 
 PriceKind = Literal["last", "mark", "index"]
 Whole = NDArray[np.int64]
@@ -34,6 +33,9 @@ INTERVAL_MS: dict[str, int] = {
 }
 """Bybit's names of candle intervals and their lengths; weeks start on Mondays. Months are not
 served."""
+HOUR_MS = 3_600_000
+OPEN_INTEREST_HOURS = 12
+"""Open interest is so many hours of volume: nothing trades on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,64 +104,6 @@ class MarketStep:
     statuses: tuple[PracticeSymbol, ...] = ()
 
 
-class MarketFeed(Protocol):
-    """A market: pure in time except for `step` and `move`; `PathMarket` is the one that is served.
-
-    A symbol that is not launched yet is not listed; one that was delisted has status ``Closed``.
-    An unknown symbol or interval is a KeyError.
-    """
-
-    step_seconds: float
-    """How often the server calls `step`."""
-
-    def symbols(self, now_ms: int) -> list[PracticeSymbol]:
-        """Return every symbol launched by now, sorted by category and name."""
-
-    def klines(
-        self,
-        key: Key,
-        interval: str,
-        start_ms: int | None,
-        end_ms: int | None,
-        limit: int,
-        now_ms: int,
-        price: PriceKind = "last",
-    ) -> list[Candle]:
-        """Return candles that start in [start_ms, end_ms], oldest first, the forming one too.
-
-        As Bybit does: of more than `limit`, the newest ones, but the oldest where only a start is
-        given; with neither start nor end, the newest. Stretches without data give no candle.
-        """
-
-    def funding_history(
-        self, key: Key, start_ms: int | None, end_ms: int | None, limit: int, now_ms: int
-    ) -> list[FundingRate]:
-        """Return settlements in [start_ms, end_ms] up to now, newest first, at most `limit`."""
-
-    def funding(self, key: Key, now_ms: int) -> tuple[Decimal, int]:
-        """Return the rate of the coming settlement and its time (ms); ``(0, 0)`` for spot."""
-
-    def trades(self, key: Key, now_ms: int, limit: int) -> list[PublicTrade]:
-        """Return the house's trades until now, newest first, as `step` printed or would have."""
-
-    def book(self, key: Key, now_ms: int) -> tuple[list[Level], list[Level]]:
-        """Return the house's bids and asks, best first, as `step` quotes them."""
-
-    def prices(self, key: Key, now_ms: int) -> Prices:
-        """Return the ticker's figures."""
-
-    def step(self, exchange: Exchange, now_ms: int) -> MarketStep:
-        """Bring the exchange from the step before to now; twice at one `now_ms` is as once.
-
-        Sets marks, settles funding whose time has come (each settlement once, also those missed
-        while the exchange was down), quotes books, prints trades, lists and delists symbols. The
-        caller drains the exchange's events afterwards.
-        """
-
-    def move(self, key: Key, price: Decimal, now_ms: int) -> None:
-        """Let the last price be `price` from now on: later prices are scaled alike (a drill)."""
-
-
 class CandleColumns(NamedTuple):
     """Columns of equal length, sorted by start.
 
@@ -182,15 +126,7 @@ class CandleColumns(NamedTuple):
 
     def rows(self, chosen: slice) -> CandleColumns:
         """Return some of the rows."""
-        return CandleColumns(
-            self.start[chosen],
-            self.open[chosen],
-            self.high[chosen],
-            self.low[chosen],
-            self.close[chosen],
-            self.volume[chosen],
-            self.turnover[chosen],
-        )
+        return CandleColumns._make(column[chosen] for column in self)
 
 
 def no_candles() -> CandleColumns:
@@ -250,11 +186,6 @@ class CandleSource(Protocol):
 
     def funding(self, key: Key, first_ms: int, last_ms: int) -> list[FundingRate]:
         """Return settlements in [first_ms, last_ms], oldest first, also those of the future."""
-
-
-HOUR_MS = 3_600_000
-OPEN_INTEREST_HOURS = 12
-"""Open interest is so many hours of volume: nothing trades on it."""
 
 
 def figures(

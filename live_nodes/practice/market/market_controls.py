@@ -23,6 +23,14 @@ from live_nodes.practice.exchange.model import Key, Level, PracticeSymbol
 ControlKind = Literal["spread", "gap", "crossed"]
 Levels = Sequence[Level]
 BPS = Decimal(10_000)
+Json = dict[str, Any]
+TRADING, HTTP, WEBSOCKET, PRIVATE, PUBLIC = range(1, 6)
+"""Service types: all trading, by HTTP, by WebSocket, private pushes, market data."""
+FUTURES, SPOT = 1, 2
+"""Products."""
+PLANNED, TEMPORARY, INCIDENT = 1, 2, 3
+"""Types of maintenance."""
+PRODUCTION = 1
 
 
 @dataclass(frozen=True)
@@ -114,16 +122,6 @@ def _moved(symbol: PracticeSymbol, levels: Levels, by: Decimal) -> list[Level]:
 
 def _on_tick(symbol: PracticeSymbol, price: Decimal, rounding: str = ROUND_HALF_EVEN) -> Decimal:
     return (price / symbol.tick).to_integral_value(rounding) * symbol.tick
-
-
-Json = dict[str, Any]
-TRADING, HTTP, WEBSOCKET, PRIVATE, PUBLIC = range(1, 6)
-"""Service types: all trading, by HTTP, by WebSocket, private pushes, market data."""
-FUTURES, SPOT = 1, 2
-"""Products."""
-PLANNED, TEMPORARY, INCIDENT = 1, 2, 3
-"""Types of maintenance."""
-PRODUCTION = 1
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ CATCH_UP_TRADES = 5
 
 @dataclass
 class PathMarket:
-    """A `live_nodes.practice.market.feed.MarketFeed` over a source of candles.
+    """The market that is served: prices run on paths inside the candles of a source.
 
     `depth` is levels on each side of a book; prices, books and trades change at multiples of
     `update_ms`. Funding before `began_ms` (the exchange's first start) is no one's. `moves` and
@@ -95,7 +95,12 @@ class PathMarket:
         now_ms: int,
         price: PriceKind = "last",
     ) -> list[Candle]:
-        """Return candles that start in [start_ms, end_ms], oldest first, at most `limit`."""
+        """Return candles that start in [start_ms, end_ms], oldest first, the forming one too.
+
+        As Bybit does: of more than `limit`, the newest ones, but the oldest where only a start is
+        given; with neither start nor end, the newest. Stretches without data give no candle. An
+        unknown symbol or interval is a KeyError.
+        """
         length = INTERVAL_MS[interval]
         symbol = self._symbol(key, now_ms)
         end = now_ms if end_ms is None else min(end_ms, now_ms)
@@ -176,7 +181,12 @@ class PathMarket:
     # --- time goes on ------------------------------------------------------------------------
 
     def step(self, exchange: Exchange, now_ms: int) -> MarketStep:
-        """Tell the exchange what happened since the step before."""
+        """Bring the exchange from the step before to now; twice at one `now_ms` is as once.
+
+        Sets marks, settles funding whose time has come (each settlement once, also those missed
+        while the exchange was down), quotes books, prints trades, lists and delists symbols. The
+        caller drains the exchange's events afterwards.
+        """
         at = self._market_ms(now_ms)
         before = self._stepped_ms
         if before is not None and at <= before:

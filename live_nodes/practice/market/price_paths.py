@@ -28,6 +28,9 @@ from live_nodes.practice.market.feed import (
 Ticks = NDArray[np.int64]
 LEAST_KNOTS = 4
 WIGGLE = 0.6
+MINUTE_MS = 60_000
+FINEST_KNOT_MS = 100
+MOST_KNOTS = 3_600
 
 
 def seed_of(*parts: object) -> int:
@@ -89,11 +92,6 @@ def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def uniforms(values: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Return numbers in [0, 1) that depend on the values alone."""
     return (mixed(values) >> np.uint64(11)).astype(np.float64) / float(1 << 53)
-
-
-MINUTE_MS = 60_000
-FINEST_KNOT_MS = 100
-MOST_KNOTS = 3_600
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,12 @@ DOCUMENTED: Mapping[str, tuple[int, int]] = {
     "/v5/account/fee-rate": (10, 5),
     "/v5/user/query-api": (10, 10),
 }
+KEY = "X-BAPI-API-KEY"
+SIGN = "X-BAPI-SIGN"
+TIMESTAMP = "X-BAPI-TIMESTAMP"
+WINDOW = "X-BAPI-RECV-WINDOW"
+DEFAULT_WINDOW_MS = 5_000
+AHEAD_MS = 1_000
 
 
 @dataclass(frozen=True)
@@ -126,14 +132,6 @@ class RateLimits:
 def _forget(taken: deque[int], before_ms: int) -> None:
     while taken and taken[0] <= before_ms:
         taken.popleft()
-
-
-KEY = "X-BAPI-API-KEY"
-SIGN = "X-BAPI-SIGN"
-TIMESTAMP = "X-BAPI-TIMESTAMP"
-WINDOW = "X-BAPI-RECV-WINDOW"
-DEFAULT_WINDOW_MS = 5_000
-AHEAD_MS = 1_000
 
 
 class Keyring:

@@ -19,6 +19,11 @@ from live_nodes.practice.exchange.records import (
 from live_nodes.practice.wire.spelling import cents, cents_or_empty, or_zero, plain, rate
 
 Json = dict[str, Any]
+_PERMISSIONS = (
+    *("ContractTrade", "Spot", "Wallet", "Options", "Derivatives", "CopyTrading", "BlockTrade"),
+    *("Exchange", "NFT", "Affiliate", "Earn", "FiatP2P", "FiatBybitPay", "FiatConvertBroker"),
+    *("FiatGlobalPay", "FiatBitPay", "BitCard", "ByXPost"),
+)
 
 
 def position(record: PositionRow) -> Json:
@@ -233,10 +238,3 @@ def api_key(account: str, key: str) -> Json:
         "inviterIDInt64": "0",
         "affiliateIDInt64": "0",
     }
-
-
-_PERMISSIONS = (
-    *("ContractTrade", "Spot", "Wallet", "Options", "Derivatives", "CopyTrading", "BlockTrade"),
-    *("Exchange", "NFT", "Affiliate", "Earn", "FiatP2P", "FiatBybitPay", "FiatConvertBroker"),
-    *("FiatGlobalPay", "FiatBitPay", "BitCard", "ByXPost"),
-)

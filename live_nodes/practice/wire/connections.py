@@ -19,6 +19,7 @@ from aiohttp import ClientConnectionResetError, WSMsgType, web
 BACKLOG = 200_000
 MAX_FRAME = 1 << 20
 THAW_POLL_S = 0.02
+Json = dict[str, Any]
 
 
 class WireConnection:
@@ -100,9 +101,6 @@ class WireConnection:
     async def _thawed(self) -> None:
         while self._frozen():
             await asyncio.sleep(THAW_POLL_S)
-
-
-Json = dict[str, Any]
 
 
 def stream_reply(

@@ -14,6 +14,12 @@ from live_nodes.practice.market.feed import INTERVAL_MS, Candle, FundingRate, Pr
 from live_nodes.practice.wire.spelling import places, plain
 
 Json = dict[str, Any]
+_REST_ONLY = {
+    "spot": frozenset({"bid1Price", "bid1Size", "ask1Price", "ask1Size"}),
+    "linear": frozenset(
+        {"predictedDeliveryPrice", "basisRate", "basisRateYear", "basis", "deliveryFeeRate"}
+    ),
+}
 
 
 def instrument(symbol: PracticeSymbol) -> Json:
@@ -190,14 +196,6 @@ def ticker(key: Key, prices: Prices, bids: Sequence[Level], asks: Sequence[Level
         "preQty": "",
         "curPreListingPhase": "",
     }
-
-
-_REST_ONLY = {
-    "spot": frozenset({"bid1Price", "bid1Size", "ask1Price", "ask1Size"}),
-    "linear": frozenset(
-        {"predictedDeliveryPrice", "basisRate", "basisRateYear", "basis", "deliveryFeeRate"}
-    ),
-}
 
 
 def ticker_push(key: Key, prices: Prices, bids: Sequence[Level], asks: Sequence[Level]) -> Json:

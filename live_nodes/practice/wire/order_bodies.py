@@ -13,7 +13,7 @@ Bybit is known to take a bare number for a string (both clients of the tests sen
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -291,10 +291,7 @@ def order_request(body: Body) -> OrderRequest:
         10001 and what is wrong; 170xxx for spot where Bybit has one.
     """
     request = OrderRequest(**_read(body, CREATE))
-    _check_price(request, body)
-    _check_trigger(request)
-    _check_reduce(request)
-    _check_attached(request)
+    _refuse(_wrong_parts(request, body))
     _check_slippage(request)
     return request
 
@@ -302,13 +299,8 @@ def order_request(body: Body) -> OrderRequest:
 def amend_request(body: Body) -> AmendRequest:
     """Check and type POST /v5/order/amend."""
     request = AmendRequest(**_read(body, AMEND))
-    for name, value in (
-        ("qty", request.qty),
-        ("price", request.price),
-        ("triggerPrice", request.trigger_price),
-    ):
-        if value == 0:
-            raise parameter(f"params error: {name} invalid")
+    values = {"qty": request.qty, "price": request.price, "triggerPrice": request.trigger_price}
+    _refuse((value == 0, f"params error: {name} invalid") for name, value in values.items())
     return request
 
 
@@ -337,7 +329,7 @@ def trading_stop_request(body: Body) -> TradingStopRequest:
     request = TradingStopRequest(category="linear", **_read(body, TRADING_STOP))
     if request.position_idx:
         raise parameter("position idx not match position mode")
-    _check_limits_of_stops(request, request.tpsl_mode)
+    _refuse(_wrong_limits(request, request.tpsl_mode))
     if request.tpsl_mode == "Full" and (request.tp_size or request.sl_size):
         raise parameter("tpSize and slSize are only valid in Partial tpslMode")
     return request
@@ -346,84 +338,70 @@ def trading_stop_request(body: Body) -> TradingStopRequest:
 # --- fields that must fit each other ---------------------------------------------------------
 
 
-def _check_price(request: OrderRequest, body: Body) -> None:
-    if request.order_type == "Limit" and not request.price:
-        raise parameter("params error: price is required for a limit order")
-    # Bybit lets a market order's price be empty or 0; anything else is a mistake of the caller.
-    if request.order_type == "Market" and number(body, "price"):
-        raise parameter("params error: a market order takes no price")
+def _wrong_parts(request: OrderRequest, body: Body) -> Iterator[tuple[object, str]]:
+    """Yield what would be wrong with an order, and the text; in Bybit's order of checks."""
+    spot, market = request.category == "spot", request.order_type == "Market"
     closing = request.reduce_only and request.close_on_trigger
-    if not request.qty and not (request.category == "linear" and closing):
-        raise parameter("Qty invalid")
-
-
-def _check_trigger(request: OrderRequest) -> None:
-    spot = request.category == "spot"
+    yield not market and not request.price, "params error: price is required for a limit order"
+    # Bybit lets a market order's price be empty or 0; anything else is a mistake of the caller.
+    yield market and number(body, "price"), "params error: a market order takes no price"
+    yield not request.qty and (spot or not closing), "Qty invalid"
     if request.trigger_price is None:
-        if request.trigger_direction:
-            raise parameter("params error: triggerDirection without triggerPrice")
-        if request.order_filter != "Order" and spot:
-            raise parameter(
-                f"params error: orderFilter {request.order_filter} needs a triggerPrice"
-            )
-        return
-    if spot:
+        yield request.trigger_direction, "params error: triggerDirection without triggerPrice"
+        kind = request.order_filter
+        yield spot and kind != "Order", f"params error: orderFilter {kind} needs a triggerPrice"
+    elif spot:
         # Bybit's default is "Order", whose trigger it documents no meaning for.
-        if request.order_filter == "Order":
-            raise parameter(
-                "params error: a spot triggerPrice needs orderFilter StopOrder or tpslOrder"
-            )
-        if request.trigger_direction or request.trigger_by:
-            raise parameter("params error: triggerDirection and triggerBy are not valid for spot")
-    elif request.trigger_direction not in (1, 2):
-        raise parameter("params error: TriggerDirection invalid, it must be 1 or 2")
-
-
-def _check_reduce(request: OrderRequest) -> None:
-    if request.category == "spot":
-        if request.reduce_only or request.close_on_trigger:
-            raise parameter("params error: reduceOnly is not supported for spot")
-        if request.position_idx:
-            raise parameter("params error: positionIdx is not supported for spot")
-        return
-    if request.is_leverage:
-        raise parameter("params error: isLeverage is valid for spot only")
-    if request.reduce_only and (request.take_profit or request.stop_loss):
-        raise parameter("take profit and stop loss cannot be set when reduceOnly")
-
-
-def _check_attached(request: OrderRequest) -> None:
-    if request.category == "spot":
-        if not (request.take_profit or request.stop_loss):
-            return
-        if request.order_type != "Limit":
-            raise parameter("params error: a spot market order takes no TP/SL")
-        if request.tpsl_mode or request.tp_trigger_by or request.sl_trigger_by:
-            raise parameter("params error: tpslMode and tp/slTriggerBy are not for spot")
-        mode = "Partial"
+        needs = "params error: a spot triggerPrice needs orderFilter StopOrder or tpslOrder"
+        yield request.order_filter == "Order", needs
+        named = request.trigger_direction or request.trigger_by
+        yield named, "params error: triggerDirection and triggerBy are not valid for spot"
     else:
-        mode = request.tpsl_mode or "Full"
+        direction = "params error: TriggerDirection invalid, it must be 1 or 2"
+        yield request.trigger_direction not in (1, 2), direction
+    stops = request.take_profit or request.stop_loss
+    if spot:
+        reduces = request.reduce_only or request.close_on_trigger
+        yield reduces, "params error: reduceOnly is not supported for spot"
+        yield request.position_idx, "params error: positionIdx is not supported for spot"
+        if not stops:
+            return
+        yield market, "params error: a spot market order takes no TP/SL"
+        extra = request.tpsl_mode or request.tp_trigger_by or request.sl_trigger_by
+        yield extra, "params error: tpslMode and tp/slTriggerBy are not for spot"
+    else:
+        yield request.is_leverage, "params error: isLeverage is valid for spot only"
+        both = "take profit and stop loss cannot be set when reduceOnly"
+        yield request.reduce_only and stops, both
     for what, value, by in (
         ("takeProfit", request.take_profit, request.tp_trigger_by),
         ("stopLoss", request.stop_loss, request.sl_trigger_by),
     ):
-        if by and not value:
-            raise parameter(f"params error: a trigger type without {what}")
-    _check_limits_of_stops(request, mode)
+        yield by and not value, f"params error: a trigger type without {what}"
+    mode = "Partial" if spot else request.tpsl_mode or "Full"
+    yield from _wrong_limits(request, mode)
 
 
-def _check_limits_of_stops(request: OrderRequest | TradingStopRequest, mode: str) -> None:
-    """Refuse limit stops outside Partial mode, without their price, and prices without them."""
+def _wrong_limits(
+    request: OrderRequest | TradingStopRequest, mode: str
+) -> Iterator[tuple[object, str]]:
+    """Yield limit stops outside Partial mode, without their price, and prices without them."""
     for what, kind, limit in (
         ("tp", request.tp_order_type, request.tp_limit_price),
         ("sl", request.sl_order_type, request.sl_limit_price),
     ):
-        if kind == "Limit" and mode != "Partial":
-            raise parameter(f"params error: {what}OrderType Limit needs tpslMode Partial")
-        if kind == "Limit" and not limit:
-            raise parameter(f"params error: {what}LimitPrice is required")
-        if kind == "Market" and limit:
-            raise parameter(f"params error: {what}LimitPrice needs {what}OrderType Limit")
+        limited = kind == "Limit"
+        needs = f"params error: {what}OrderType Limit needs tpslMode Partial"
+        yield limited and mode != "Partial", needs
+        yield limited and not limit, f"params error: {what}LimitPrice is required"
+        needs = f"params error: {what}LimitPrice needs {what}OrderType Limit"
+        yield not limited and limit, needs
+
+
+def _refuse(parts: Iterable[tuple[object, str]]) -> None:
+    for wrong, message in parts:
+        if wrong:
+            raise parameter(message)
 
 
 def _check_slippage(request: OrderRequest) -> None:

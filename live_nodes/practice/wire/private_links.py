@@ -35,6 +35,13 @@ OPERATIONS = {
     f"order.{action}": f"/v5/order/{action}"
     for action in ("create", "amend", "cancel", "create-batch", "amend-batch", "cancel-batch")
 }
+PLAIN = ("order", "execution", "execution.fast", "position", "wallet", "greeks", "dcp")
+TOPICS = frozenset(PLAIN) | {
+    f"{name}.{category}"
+    for name in ("order", "execution", "execution.fast", "position")
+    for category in ("linear", "spot", "inverse", "option")
+}
+_PUSHED = (OrderChanged, ExecutionBooked, PositionChanged, WalletChanged)
 
 
 class TradeLink:
@@ -134,15 +141,6 @@ class TradeLink:
             "retExtInfo": answer.ext,
             "header": header | {"Traceid": connection.id.replace("-", ""), "Timenow": now},
         }
-
-
-PLAIN = ("order", "execution", "execution.fast", "position", "wallet", "greeks", "dcp")
-TOPICS = frozenset(PLAIN) | {
-    f"{name}.{category}"
-    for name in ("order", "execution", "execution.fast", "position")
-    for category in ("linear", "spot", "inverse", "option")
-}
-_PUSHED = (OrderChanged, ExecutionBooked, PositionChanged, WalletChanged)
 
 
 class PrivateStreams:

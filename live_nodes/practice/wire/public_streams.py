@@ -8,10 +8,11 @@ are measured by the true clock, so that a clock that is wrong on purpose does no
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -24,6 +25,11 @@ from live_nodes.practice.wire.venue import PracticeVenue
 
 Json = dict[str, Any]
 encode = msgspec.json.encode
+DEPTHS = {"linear": (1, 50, 200, 500, 1000), "spot": (1, 50, 200, 1000)}
+BOOK_PAUSE_MS = {1: 0, 50: 0, 200: 100, 500: 100, 1000: 200}
+REPEAT_MS = 3_000
+TICKER_PAUSE_MS = {"linear": 100, "spot": 50}
+KLINE_PAUSE_MS = 1_000
 
 
 class PublicStreams:
@@ -121,39 +127,41 @@ class PublicStreams:
         raise BybitRefusal(10001, f"error:handler not found,topic:{name}")
 
 
-DEPTHS = {"linear": (1, 50, 200, 500, 1000), "spot": (1, 50, 200, 1000)}
-BOOK_PAUSE_MS = {1: 0, 50: 0, 200: 100, 500: 100, 1000: 200}
-REPEAT_MS = 3_000
-TICKER_PAUSE_MS = {"linear": 100, "spot": 50}
-KLINE_PAUSE_MS = 1_000
-
-
-class Topic(Protocol):
+class Topic(ABC):
     """One public topic of one symbol."""
 
-    name: str
+    def __init__(self, venue: PracticeVenue, key: Key, name: str) -> None:
+        self.name = f"{name}.{key[1]}"
+        self._venue, self._key = venue, key
+        self._sent_ms = venue.clock_ms()
+        self._stale = False
 
+    @abstractmethod
     def snapshot(self, now_ms: int) -> Json | None:
         """Return the first message of a new subscriber; None for nothing."""
 
+    @abstractmethod
     def news(self, touched: bool, now_ms: int) -> Sequence[Json]:
         """Return what has changed, for everyone; called after each step and request."""
 
+    def _due(self, touched: bool, pause_ms: int) -> bool:
+        """Return whether a change waits and the pause since the last message is over."""
+        self._stale = self._stale or touched
+        due = self._stale and self._venue.clock_ms() - self._sent_ms >= pause_ms
+        self._stale = self._stale and not due
+        return due
 
-class BookTopic:
+
+class BookTopic(Topic):
     """``orderbook.{depth}.{symbol}``: `u` counts the messages from 1 on, without a gap."""
 
     def __init__(self, venue: PracticeVenue, key: Key, depth: int) -> None:
-        self.name = f"orderbook.{depth}.{key[1]}"
-        self._venue = venue
-        self._key = key
+        super().__init__(venue, key, f"orderbook.{depth}")
         self._depth = depth
         self._pause = BOOK_PAUSE_MS[depth]
         self._bids, self._asks = venue.book(key, depth)
         self._update = 1
         self._seq = venue.book_numbers(key)[1]
-        self._sent_ms = venue.clock_ms()
-        self._stale = False
 
     def snapshot(self, now_ms: int) -> Json:
         """Return the whole book as last sent, so that the next delta fits."""
@@ -161,25 +169,23 @@ class BookTopic:
 
     def news(self, touched: bool, now_ms: int) -> Sequence[Json]:
         """Return the changed levels; of depth 1 the whole, and again after three quiet seconds."""
-        self._stale = self._stale or touched
-        clock_ms = self._venue.clock_ms()
-        if not self._stale or clock_ms - self._sent_ms < self._pause:
-            return self._repetition(clock_ms, now_ms)
-        self._stale = False
+        if not self._due(touched, self._pause):
+            return self._repetition(now_ms)
         bids, asks = self._venue.book(self._key, self._depth)
         changed_bids = changes(self._bids, bids, bids=True)
         changed_asks = changes(self._asks, asks, bids=False)
         self._bids, self._asks = bids, asks
         if not changed_bids and not changed_asks:
-            return self._repetition(clock_ms, now_ms)
+            return self._repetition(now_ms)
         self._update += 1
         self._seq = self._venue.book_numbers(self._key)[1]
-        self._sent_ms = clock_ms
+        self._sent_ms = self._venue.clock_ms()
         if self._depth == 1:
             return (self._message("snapshot", bids, asks, now_ms),)
         return (self._message("delta", changed_bids, changed_asks, now_ms),)
 
-    def _repetition(self, clock_ms: int, now_ms: int) -> Sequence[Json]:
+    def _repetition(self, now_ms: int) -> Sequence[Json]:
+        clock_ms = self._venue.clock_ms()
         if self._depth != 1 or clock_ms - self._sent_ms < REPEAT_MS:
             return ()
         self._sent_ms = clock_ms
@@ -232,17 +238,13 @@ def changes(old: Sequence[Level], new: Sequence[Level], bids: bool) -> list[Leve
     return found
 
 
-class TickerTopic:
+class TickerTopic(Topic):
     """``tickers.{symbol}``: linear a snapshot, then the changed keys; spot snapshots only."""
 
     def __init__(self, venue: PracticeVenue, key: Key) -> None:
-        self.name = f"tickers.{key[1]}"
-        self._venue = venue
-        self._key = key
+        super().__init__(venue, key, "tickers")
         self._pause = TICKER_PAUSE_MS[key[0]]
         self._data = self._read()
-        self._sent_ms = venue.clock_ms()
-        self._stale = False
 
     def snapshot(self, now_ms: int) -> Json:
         """Return all keys as last sent."""
@@ -250,17 +252,14 @@ class TickerTopic:
 
     def news(self, touched: bool, now_ms: int) -> Sequence[Json]:
         """Return what has changed, at most once a pause."""
-        self._stale = self._stale or touched
-        clock_ms = self._venue.clock_ms()
-        if not self._stale or clock_ms - self._sent_ms < self._pause:
+        if not self._due(touched, self._pause):
             return ()
-        self._stale = False
         data = self._read()
         changed = {name: value for name, value in data.items() if self._data.get(name) != value}
         self._data = data
         if not changed:
             return ()
-        self._sent_ms = clock_ms
+        self._sent_ms = self._venue.clock_ms()
         if self._key[0] == "spot":
             return (self._message("snapshot", data, now_ms),)
         return (self._message("delta", {"symbol": self._key[1]} | changed, now_ms),)
@@ -280,16 +279,13 @@ class TickerTopic:
         }
 
 
-class KlineTopic:
+class KlineTopic(Topic):
     """``kline.{interval}.{symbol}``: the forming candle; `confirm` once it has closed."""
 
     def __init__(self, venue: PracticeVenue, key: Key, interval: str) -> None:
-        self.name = f"kline.{interval}.{key[1]}"
-        self._venue = venue
-        self._key = key
+        super().__init__(venue, key, f"kline.{interval}")
         self._interval = interval
         self._candle = self._forming()
-        self._sent_ms = venue.clock_ms()
 
     def snapshot(self, now_ms: int) -> Json | None:
         """Return the forming candle; None before there is one."""

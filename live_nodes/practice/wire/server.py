@@ -17,8 +17,10 @@ from aiohttp import web
 from config.errors import InputError
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import BybitRefusal
-from live_nodes.practice.faults.fault_hooks import FaultHooks, HttpFault
-from live_nodes.practice.market.feed import MarketFeed
+from live_nodes.practice.exchange.store import StateFile
+from live_nodes.practice.faults.fault_hooks import HttpFault
+from live_nodes.practice.faults.faults import Faults
+from live_nodes.practice.market.path_market import PathMarket
 from live_nodes.practice.wire import account_requests, market_requests, order_requests
 from live_nodes.practice.wire.access import Keyring, RateLimits
 from live_nodes.practice.wire.sockets import Sockets
@@ -28,12 +30,18 @@ from live_nodes.practice.wire.venue import (
     PracticeResponse,
     PracticeVenue,
     RequestDispatcher,
-    RowKeeper,
 )
 
 HOST = "127.0.0.1"
 LOCAL = (HOST, "localhost")
 LAG_S = 0.05
+Json = dict[str, Any]
+HANDLERS: Mapping[str, Handler] = {
+    **market_requests.HANDLERS,
+    **account_requests.HANDLERS,
+    **order_requests.HANDLERS,
+}
+_METHODS = dict.fromkeys(order_requests.HANDLERS, "POST")
 
 
 class Server:
@@ -94,10 +102,10 @@ class Server:
 
 async def serve(
     exchange: Exchange,
-    market: MarketFeed,
+    market: PathMarket,
     keys: Mapping[str, tuple[str, str]],
-    faults: FaultHooks,
-    store: RowKeeper,
+    faults: Faults,
+    store: StateFile,
     port: int = 0,
     limits: RateLimits | None = None,
     host: str = HOST,
@@ -132,15 +140,6 @@ async def serve(
         await runner.cleanup()
         raise
     return Server(venue, rest, sockets, runner)
-
-
-Json = dict[str, Any]
-HANDLERS: Mapping[str, Handler] = {
-    **market_requests.HANDLERS,
-    **account_requests.HANDLERS,
-    **order_requests.HANDLERS,
-}
-_METHODS = dict.fromkeys(order_requests.HANDLERS, "POST")
 
 
 class Rest:

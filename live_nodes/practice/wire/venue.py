@@ -14,20 +14,19 @@ from typing import Any, Protocol
 
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import BybitRefusal, Key, Level
-from live_nodes.practice.exchange.records import Event, ExecutionBooked, OrderChanged, Printed, Row
-from live_nodes.practice.faults.fault_hooks import FaultHooks
-from live_nodes.practice.market.feed import MarketFeed, PublicTrade
+from live_nodes.practice.exchange.records import Event, ExecutionBooked, OrderChanged, Printed
+from live_nodes.practice.exchange.store import StateFile
+from live_nodes.practice.faults.faults import Faults
+from live_nodes.practice.market.feed import PublicTrade
 from live_nodes.practice.market.market_controls import Announcements, MarketControls
+from live_nodes.practice.market.path_market import PathMarket
 from live_nodes.practice.wire.access import Allowance, RateLimits
 
 REMEMBERED_TRADES = 1_000
-
-
-class RowKeeper(Protocol):
-    """Where the exchange's rows are kept."""
-
-    def save(self, rows: Iterable[Row]) -> None:
-        """Keep rows (upsert); return only when a killed process would not lose them."""
+Json = dict[str, Any]
+BATCH = "-batch"
+TOO_MANY = (10006, "Too many visits. Exceeded the API Rate Limit.")
+NOT_FOUND = (10017, "Route not found.")
 
 
 class StreamListener(Protocol):
@@ -47,9 +46,9 @@ class PracticeVenue:
     def __init__(
         self,
         exchange: Exchange,
-        market: MarketFeed,
-        store: RowKeeper,
-        faults: FaultHooks,
+        market: PathMarket,
+        store: StateFile,
+        faults: Faults,
         keys: Mapping[str, tuple[str, str]],
     ) -> None:
         self.exchange = exchange
@@ -126,12 +125,6 @@ class PracticeVenue:
         self.faults.poll()
         step = self.market.step(self.exchange, self.clock_ms())
         self.publish(self.commit(), step.quoted)
-
-
-Json = dict[str, Any]
-BATCH = "-batch"
-TOO_MANY = (10006, "Too many visits. Exceeded the API Rate Limit.")
-NOT_FOUND = (10017, "Route not found.")
 
 
 @dataclass(frozen=True)

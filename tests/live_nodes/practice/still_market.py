@@ -21,7 +21,7 @@ from config.documents.scenario import Channel, Fault
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, BybitRefusal, Key, Level, PracticeSymbol
 from live_nodes.practice.exchange.records import Row
-from live_nodes.practice.faults.fault_hooks import FaultHooks, HttpFault, LinkState, OpFault
+from live_nodes.practice.faults.fault_hooks import HttpFault, LinkState, OpFault
 from live_nodes.practice.faults.faults import Faults
 from live_nodes.practice.market.feed import (
     INTERVAL_MS,
@@ -311,7 +311,7 @@ def login(account: str, frame: dict[str, Any] | None = None) -> dict[str, Any]:
 
 @asynccontextmanager
 async def practice(
-    limits: RateLimits | None = None, faults: FaultHooks | None = None
+    limits: RateLimits | None = None, faults: Any | None = None
 ) -> AsyncIterator[Practice]:
     """Run an exchange with the accounts anna and bert, and stop it; faults by hand by default."""
     market, kept = StillMarket(), Kept()

@@ -35,7 +35,7 @@ def prints(book: OrderBook, side: str, price: str, qty: str) -> list[tuple[str, 
         hit = book.print_hit(side, D(price), left)  # type: ignore[arg-type]
         if hit is None:
             break
-        book.take_print(side, hit)  # type: ignore[arg-type]
+        book.take(side, hit)  # type: ignore[arg-type]
         left -= hit.qty
         pieces.append((str(hit.price), str(hit.qty), hit.maker.order_id if hit.maker else "queue"))
     return pieces

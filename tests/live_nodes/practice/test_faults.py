@@ -14,7 +14,8 @@ from pydantic import TypeAdapter
 from config.documents import Scenario
 from config.documents.scenario import Fault
 from config.load import load
-from live_nodes.practice.faults.faults import Faults, HttpFault, OpFault
+from live_nodes.practice.faults.fault_hooks import HttpFault, OpFault
+from live_nodes.practice.faults.faults import Faults
 
 SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 READ: TypeAdapter[Fault] = TypeAdapter(Fault)
