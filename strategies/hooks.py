@@ -5,6 +5,8 @@ A derived class overrides those that concern it.
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import pyarrow as pa
 from nautilus_trader.model.identifiers import InstrumentId
 
@@ -79,6 +81,9 @@ class Hooks:
 
     def on_execution_progress(self, instrument_id: InstrumentId) -> None:
         """Act when part of an execution is filled."""
+
+    def on_stopping(self, instruments: Container[str] | None) -> None:
+        """Act before tactics are stopped, all (None) or those in some instruments."""
 
     def on_order_ended(self) -> None:
         """Act when one of the own orders is filled, cancelled or refused."""

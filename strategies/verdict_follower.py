@@ -1,104 +1,131 @@
-"""What a strategy does at once when a guard asks it to leave, or to enter no more. Engine-specific.
+"""What a strategy does when a guard asks it to leave, or to enter no more. Engine-specific.
 
-Only what is new is acted on: a verdict that is said again, as after each look of its guard, must
-not send exits again.
+Only what is new is acted on: a verdict that is published again, as after each evaluation of its
+guard, must not send exits again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Container, Sequence
 
-from nautilus_trader.model.enums import OrderSide
-from nautilus_trader.model.orders import Order
+from nautilus_trader.model.identifiers import InstrumentId
 
+from strategies.broker import Broker
+from strategies.market_view import MarketView
 from strategies.messages import Action, Verdict
 from strategies.sizing.rounding import ZERO
-from strategies.verdicts import halted_for_good
-
-if TYPE_CHECKING:
-    from strategies.base import DeskStrategy
+from strategies.verdicts import VerdictBoard, halted_for_good
 
 EXIT = "flatten"
 """Reason that the exits carry."""
+Act = Callable[[set[str], Verdict], None]
 
 
-class Obedience:
-    """How one strategy follows the verdicts that it hears.
+class VerdictFollower:
+    """What the standing verdicts ask of one strategy.
 
     Parameters
     ----------
-    strategy : DeskStrategy
-        Who obeys.
+    key : str
+        The strategy's.
+    instrument_ids : sequence of InstrumentId
+        Its own, sorted.
+    market, broker : MarketView, Broker
+        What it holds, and how it leaves.
+    on_flatten, on_halt : callable
+        Called with the instruments that are new to be left, or not to be entered, and the verdict.
+    could_not_clear : callable
+        Called when cancels are not answered.
     """
 
-    def __init__(self, strategy: DeskStrategy) -> None:
-        self._strategy = strategy
+    def __init__(
+        self,
+        key: str,
+        instrument_ids: Sequence[InstrumentId],
+        market: MarketView,
+        broker: Broker,
+        *,
+        on_flatten: Act,
+        on_halt: Act,
+        could_not_clear: Callable[[], None],
+    ) -> None:
+        self._scopes = ("desk", f"strategy:{key}")
+        self._instrument_ids = instrument_ids
+        self._ids = [instrument_id.value for instrument_id in instrument_ids]
+        self._market, self._broker = market, broker
+        self._on_flatten, self._on_halt = on_flatten, on_halt
+        self._could_not_clear = could_not_clear
+        self._board = VerdictBoard()
         self._waiting: set[str] = set()
         self._leaving: set[str] = set()
         self._halting: set[str] = set()
 
-    def begin(self) -> None:
-        """Take what stands at the start for known: it is no news."""
+    def begin(self, board: VerdictBoard) -> None:
+        """Read verdicts from a board; what stands on it at the start is no news."""
+        self._board = board
         self._leaving, self._halting = self.to_leave(), self._halted()
+
+    @property
+    def strictest(self) -> Verdict:
+        """The strictest standing verdict on the desk or on this strategy."""
+        return self._board.strictest(self._scopes)
+
+    def on(self, instrument: str) -> list[Verdict]:
+        """Return all that stand on an instrument, the desk's included."""
+        return self._board.on((*self._scopes, f"instrument:{instrument}"))
+
+    def strictest_on(self, instrument: str) -> Verdict:
+        """Return the strictest standing verdict on an instrument, the desk's included."""
+        return self._board.strictest((*self._scopes, f"instrument:{instrument}"))
 
     def follow(self, verdict: Verdict) -> None:
         """Act on what the verdict, which is on the board already, changes."""
-        strategy = self._strategy
         left, halted = self._leaving, self._halting
-        self.begin()
+        self.begin(self._board)
         leave = self._leaving - left
         recall = self._halting - halted - leave
         if leave:
-            strategy.on_flatten(leave, verdict)
+            self._on_flatten(leave, verdict)
         if recall:
-            strategy.on_halt(recall, verdict)
+            self._on_halt(recall, verdict)
 
     def to_leave(self) -> set[str]:
         """Return the ids that a verdict says to leave."""
-        strategy = self._strategy
-        return {n for n in strategy.ids if strategy.verdict_on(n).action == Action.FLATTEN}
+        return {n for n in self._ids if self.strictest_on(n).action == Action.FLATTEN}
 
     def left_to_leave(self) -> set[str]:
         """Return those of them in which something is held."""
-        held = self._strategy.holdings()
+        held = self._market.holdings()
         return {name for name in self.to_leave() if held.get(name)}
 
     def leave(self, instruments: Container[str]) -> None:
         """Cancel the own orders in the instruments, then close what is held there, at market."""
         # One wait takes the place of the one before, which may have been for other instruments.
-        self._waiting |= {name for name in self._strategy.ids if name in instruments}
-        self._strategy.when_clear(
+        self._waiting |= {name for name in self._ids if name in instruments}
+        self._broker.when_clear(
             self._exit, or_else=self._give_up, instruments=frozenset(self._waiting)
         )
 
     def recall(self, instruments: Container[str]) -> None:
-        """Take back the entries that wait or rest in the instruments; exits go on."""
-        strategy = self._strategy
-        entering = {name for name in strategy.executions_entering() if name in instruments}
+        """Cancel the entries that wait or rest in the instruments; exits go on."""
+        broker = self._broker
+        entering = {name for name in broker.entering() if name in instruments}
         if entering:
-            strategy.stop_executing(entering)
-        for order in strategy.orders_under_way(instruments):
-            if self._is_entry(order) and not order.is_pending_cancel:
-                strategy.cancel_order(order)
+            broker.stop(entering)
+        for order in broker.under_way(instruments):
+            if broker.is_entry(order):
+                broker.cancel(order)
 
     def _exit(self) -> None:
         waiting, self._waiting = self._waiting, set()
-        strategy = self._strategy
-        for instrument_id in strategy.instrument_ids:
-            held = strategy.holding(instrument_id)
+        for instrument_id in self._instrument_ids:
+            held = self._market.holding(instrument_id)
             if instrument_id.value in waiting and held != ZERO:
-                strategy.send_market(instrument_id, -held, EXIT, decision_id="")
+                self._broker.send_market(instrument_id, -held, EXIT, decision_id="")
 
     def _give_up(self) -> None:
         self._waiting = set()
-        self._strategy.could_not_clear()
-
-    def _is_entry(self, order: Order) -> bool:
-        left = order.quantity.as_decimal() - order.filled_qty.as_decimal()
-        signed = left if order.side == OrderSide.BUY else -left
-        return not order.is_reduce_only and not self._strategy.shrinks(order.instrument_id, signed)
+        self._could_not_clear()
 
     def _halted(self) -> set[str]:
-        strategy = self._strategy
-        return {n for n in strategy.ids if halted_for_good(strategy.verdicts_on(n))}
+        return {name for name in self._ids if halted_for_good(self.on(name))}

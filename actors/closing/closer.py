@@ -41,7 +41,7 @@ from actors.records.order_facts import OrderFacts
 from config.documents.setup import Risk
 from config.errors import DeskError
 from strategies.messages import Action, Verdict
-from strategies.on_loop import in_turn
+from strategies.on_loop import on_loop
 from strategies.order_ids import BACKTEST_TAG, is_closers
 from strategies.refusals import readable
 from strategies.verdicts import FIRST, TOPIC, VerdictBoard, board_of, halted_for_good
@@ -166,7 +166,7 @@ class Closer(Actor):
                 interval_ns=self._every_ns,
                 start_time_ns=now,
                 stop_time_ns=0,
-                callback=in_turn(self.clock, self._on_time),
+                callback=on_loop(self.clock, self._on_time),
             )
         else:
             self.msgbus.subscribe(SEEN, self._on_input)

@@ -45,7 +45,7 @@ from actors.records.order_facts import OrderFacts
 from actors.records.rows import FillRow
 from config.durations import DAY_NS
 from strategies.messages import Action
-from strategies.on_loop import in_turn
+from strategies.on_loop import on_loop
 from strategies.refusals import Refusal, refused_by
 from strategies.verdicts import board_of
 
@@ -325,7 +325,7 @@ class RiskDesk:
         clock = self._kernel.clock
         if AGAIN in clock.timer_names:
             clock.cancel_timer(AGAIN)
-        clock.set_time_alert_ns(AGAIN, soonest, in_turn(clock, self._evaluate_again))
+        clock.set_time_alert_ns(AGAIN, soonest, on_loop(clock, self._evaluate_again))
         self._again = soonest
 
     def _evaluate_again(self, _: object) -> None:

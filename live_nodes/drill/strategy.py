@@ -115,7 +115,7 @@ class Drill(DeskStrategy):
 
     def _rest(self, name: InstrumentId, quantity: Decimal, away: float) -> None:
         found = self.instrument(name)
-        price = self.newest_price(name)
+        price = self.market.newest_price(name)
         if price is None:
             raise ValueError(f"no price of {name} is known")
         buys = quantity > 0

@@ -140,7 +140,7 @@ class Supervisor:
             # An earlier run's decision may speak of what is traded no more.
             return Decimal(0)
         instrument_id = strategy.instrument_ids[strategy.ids.index(name)]
-        lot, price = strategy.lot(instrument_id), self._account.price(name)
+        lot, price = strategy.market.lot(instrument_id), self._account.price(name)
         least = lot.min_notional / price if price else Decimal(0)
         return max(lot.step, lot.min_quantity, least)
 

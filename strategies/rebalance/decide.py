@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from strategies.messages import Action, Decision, Target
-from strategies.rebalance.execute import Undertaking
+from strategies.rebalance.execute import PlanExecution
 from strategies.rebalance.history import CandleHistory
 from strategies.rebalance.plan import changes_of
 from strategies.rebalance.propose import (
@@ -49,7 +49,7 @@ class Decider:
         Its candles.
     interval_ns : int
         Their length, nanoseconds.
-    undertaking : Undertaking
+    execution : PlanExecution
         Carries out what is decided.
     """
 
@@ -58,13 +58,13 @@ class Decider:
         strategy: Rebalancer,
         history: CandleHistory,
         interval_ns: int,
-        undertaking: Undertaking,
+        execution: PlanExecution,
     ) -> None:
         self._strategy = strategy
         self._rules = strategy.config
         self._history = history
         self._interval_ns = interval_ns
-        self._undertaking = undertaking
+        self._execution = execution
         self._patience = Patience(strategy, history, interval_ns)
         self._listings: Listings | None = None
         self._to_leave: set[str] = set()
@@ -82,7 +82,7 @@ class Decider:
     def read_listings(self) -> None:
         """Look up since when the instruments trade."""
         strategy = self._strategy
-        listed = [strategy.listed_ns(name) for name in strategy.instrument_ids]
+        listed = [strategy.market.listed_ns(name) for name in strategy.instrument_ids]
         since = np.array([np.nan if ns is None else ns for ns in listed], float)
         self._listings = Listings(strategy.ids, since)
 
@@ -91,8 +91,10 @@ class Decider:
     def rebalance(self, now: int) -> None:
         """Decide on the candles complete now, publish the decision and send its orders."""
         strategy = self._strategy
-        if strategy.verdict.action == Action.FLATTEN:
-            self.flatten(now, strategy.verdict.reason, last_fire(now, *strategy.schedule()))
+        if strategy.verdicts.strictest.action == Action.FLATTEN:
+            self.flatten(
+                now, strategy.verdicts.strictest.reason, last_fire(now, *strategy.schedule())
+            )
             return
         data_ts = last_close(now, self._interval_ns)
         assert self._listings is not None
@@ -114,26 +116,26 @@ class Decider:
 
     def _liquidity(self) -> Liquidity | None:
         strategy, rules = self._strategy, self._rules
-        if not rules.wants_liquidity or not strategy.sees_touches:
+        if not rules.wants_liquidity or not strategy.market.sees_touches:
             return None
         names = strategy.instrument_ids
-        touches = [strategy.touch(name) for name in names]
+        touches = [strategy.market.touch(name) for name in names]
         return Liquidity(
             np.array([np.nan if touch is None else touch.spread_bps for touch in touches]),
-            np.array([strategy.depth(name, rules.depth_bps) for name in names]),
+            np.array([strategy.market.depth(name, rules.depth_bps) for name in names]),
         )
 
     def _trade(self, now: int, data_ts: int, proposal: Proposal) -> None:
         strategy = self._strategy
         stamp = last_fire(now, *strategy.schedule())
-        if strategy.verdict.action == Action.FLATTEN:
-            self.flatten(now, strategy.verdict.reason, stamp)
+        if strategy.verdicts.strictest.action == Action.FLATTEN:
+            self.flatten(now, strategy.verdicts.strictest.reason, stamp)
             return
         # What a market did since the closes would be in the exposure: right on time that is little,
         # and both worlds size alike; a decision that was missed for hours is sized at what is now.
-        late = strategy.sees_touches and now - stamp > LATE_NS
-        price_of = strategy.newest_price if late else strategy.last_price
-        equity = strategy.equity(price_of)
+        late = strategy.market.sees_touches and now - stamp > LATE_NS
+        price_of = strategy.market.newest_price if late else strategy.market.last_price
+        equity = strategy.market.equity(price_of)
         held = strategy.holdings()
         targets = tuple(
             target_of(
@@ -143,13 +145,13 @@ class Decider:
                 strategy.ids[i],
                 equity=equity,
                 held=held.get(strategy.ids[i], ZERO),
-                lot=strategy.lot(strategy.instrument_ids[i]),
-                verdict=strategy.verdict_on(strategy.ids[i]),
+                lot=strategy.market.lot(strategy.instrument_ids[i]),
+                verdict=strategy.verdicts.strictest_on(strategy.ids[i]),
                 newest=price_of(strategy.instrument_ids[i]) if late else None,
             )
             for i in self._in_sight(held)
         )
-        note = "" if strategy.sees_touches else not_applied(self._rules)
+        note = "" if strategy.market.sees_touches else not_applied(self._rules)
         if late:
             note = f"{(now - stamp) / 3.6e12:.1f} h late: sized at the newest prices, not at closes"
         self._carry_out("rebalance", now, data_ts, equity, targets, note, stamp)
@@ -158,8 +160,7 @@ class Decider:
 
     def leaving(self) -> set[str]:
         """Return the ids that a guard says to leave."""
-        strategy = self._strategy
-        return {n for n in strategy.ids if strategy.verdict_on(n).action == Action.FLATTEN}
+        return self._strategy.verdicts.to_leave()
 
     def flatten(
         self, now: int, note: str, stamp: int | None, instruments: Container[str] | None = None
@@ -228,10 +229,10 @@ class Decider:
         note: str,
         stamp: int | None,
     ) -> None:
-        verdict = self._strategy.verdict
+        verdict = self._strategy.verdicts.strictest
         changes = changes_of(targets)
         if kind != "wait":
-            self._undertaking.begin(kind, now, stamp, changes)
+            self._execution.begin(kind, now, stamp, changes)
         weights = np.array([target.weight for target in targets])
         self._strategy.publish(
             Decision(
@@ -247,4 +248,4 @@ class Decider:
                 note=note,
             )
         )
-        self._undertaking.send(kind, changes)
+        self._execution.send(kind, changes)

@@ -13,7 +13,7 @@ from nautilus_trader.common.events import TimeEvent
 from nautilus_trader.model.events import OrderDenied, OrderEvent, OrderRejected
 from nautilus_trader.model.identifiers import InstrumentId
 
-from strategies.executor import Executor
+from strategies.broker import Broker
 from strategies.messages import Action, Executed, decision_id
 from strategies.on_loop import wake_in
 from strategies.order_ids import is_closers
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
     from strategies.rebalance.rebalancer import Rebalancer
 
 
-class Undertaking:
+class PlanExecution:
     """The plan of one rebalancer and the way to its targets.
 
     Parameters
     ----------
     strategy : Rebalancer
         Who decides, and whose orders they are.
-    executor : Executor
+    broker : Broker
         Carries out each leg where orders do not go to market at once.
     """
 
-    def __init__(self, strategy: Rebalancer, executor: Executor) -> None:
+    def __init__(self, strategy: Rebalancer, broker: Broker) -> None:
         self._strategy = strategy
-        self._executor = executor
-        self._legs = Legs(executor)
+        self._broker = broker
+        self._legs = Legs(broker)
         self._progress = Progress()
         self._sending = self._held_back = False
 
@@ -82,7 +82,7 @@ class Undertaking:
         """Drop the plan, and what a crash left of its legs."""
         self._keep(self._progress.finished())
         for instrument_id in self._strategy.instrument_ids:
-            self._executor.forget(instrument_id)
+            self._broker.forget(instrument_id)
 
     def check(self) -> None:
         """Take the plan back when nothing of it is under way any more."""
@@ -90,12 +90,12 @@ class Undertaking:
             return
         if self._sending or self._legs.waiting:
             return
-        if not self._strategy.trading:
+        if not self._strategy.broker.trading:
             self._keep(self._progress.finished())
 
     def _keep(self, progress: Progress) -> None:
         self._progress = progress
-        store = self._strategy.store
+        store = self._strategy.broker.store
         if store is not None:
             store.save(STATE, encode(progress))
 
@@ -108,13 +108,14 @@ class Undertaking:
         # Denials come while the orders are still leaving: the plan is not done by them.
         self._sending = True
         # A guard that says leave does not mean wait for a better price.
-        if strategy.takes_at_once or kind == "flatten":
+        if self._broker.takes_at_once or kind == "flatten":
             for name, change in orders:
                 strategy.send_market(name, change.order, kind)
         else:
+            price_of = strategy.market.last_price
             equity = float(max(strategy.equity(), ZERO))
             self._legs.begin(
-                [(name, c.order, float(strategy.last_price(name) or ZERO)) for name, c in orders],
+                [(name, c.order, float(price_of(name) or ZERO)) for name, c in orders],
                 goals={name: change.target for name, change in orders} if resumed else {},
                 bound=strategy.config.execution.max_leg_imbalance * equity,
                 reason=kind,
@@ -152,15 +153,22 @@ class Undertaking:
     def _hold_back(self) -> None:
         if self.plan is not None and not self._held_back:
             self._held_back = True
-            wake_in(self._strategy, AGAIN_NS, "again", self._on_again)
+            self._wake_again()
+
+    def _wake_again(self) -> None:
+        name = f"again.{self._strategy.config.key}"
+        wake_in(self._strategy.clock, AGAIN_NS, name, self._on_again)
 
     def _on_again(self, event: TimeEvent) -> None:
         strategy, plan = self._strategy, self.plan
         if plan is None or strategy.stopping or not self._held_back:
             return
-        concerning = [strategy.verdict, *map(strategy.verdict_on, plan.targets)]
-        if strategy.trading or halted_for_now(concerning):
-            wake_in(strategy, AGAIN_NS, "again", self._on_again)
+        concerning = [
+            strategy.verdicts.strictest,
+            *map(strategy.verdicts.strictest_on, plan.targets),
+        ]
+        if strategy.broker.trading or halted_for_now(concerning):
+            self._wake_again()
             return
         self._held_back = False
         self.take_up()
@@ -168,9 +176,11 @@ class Undertaking:
     def _send_rest(self) -> None:
         strategy, plan = self._strategy, self.plan
         assert plan is not None
-        if strategy.verdict.action == Action.FLATTEN:
-            strategy.flatten(strategy.clock.timestamp_ns(), strategy.verdict.reason, plan.stamp)
+        if strategy.verdicts.strictest.action == Action.FLATTEN:
+            strategy.flatten(
+                strategy.clock.timestamp_ns(), strategy.verdicts.strictest.reason, plan.stamp
+            )
             return
-        strategy.decision_id = decision_id(strategy.config.key, plan.made)
+        strategy.broker.decision_id = decision_id(strategy.config.key, plan.made)
         held = {name: strategy.holding(InstrumentId.from_str(name)) for name in plan.targets}
         self.send(plan.kind, plan.lacking(held), resumed=True)

@@ -16,7 +16,7 @@ from strategies.messages import Executed
 from strategies.tactics.release import Leg, releasable
 
 if TYPE_CHECKING:
-    from strategies.executor import Executor
+    from strategies.broker import Broker
 
 
 class Legs:
@@ -24,12 +24,12 @@ class Legs:
 
     Parameters
     ----------
-    executor : Executor
+    broker : Broker
         Carries each of them out.
     """
 
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
         self._legs: dict[InstrumentId, Leg] = {}
         self._quantities: dict[InstrumentId, Decimal] = {}
         self._goals: dict[InstrumentId, Decimal] = {}
@@ -76,19 +76,19 @@ class Legs:
         if self._releasing:
             return
         self._releasing = True
-        for name in self._executor.live:
+        for name in self._broker.live:
             if name in self._legs:
-                traded = float(self._executor.traded(name))
+                traded = float(self._broker.traded(name))
                 self._legs[name] = replace(self._legs[name], filled=traded)
         while names := releasable(list(self._legs.values()), self._bound):
             for name in map(InstrumentId.from_str, names):
                 self._legs[name] = replace(self._legs[name], sent=True)
                 if name in self._goals:
-                    self._executor.resume(name, self._goals[name], self._reason)
-                    if name not in self._executor.live:
+                    self._broker.resume(name, self._goals[name], self._reason)
+                    if name not in self._broker.live:
                         self._legs[name] = replace(self._legs[name], ended=True)
                 else:
-                    self._executor.start(name, self._quantities[name], self._reason)
+                    self._broker.start(name, self._quantities[name], self._reason)
         self._releasing = False
 
     def on_executed(self, done: Executed) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nautilus_trader.common.component import LiveClock
@@ -55,7 +56,7 @@ class Patience:
         If so, it looks again by itself.
         """
         self.looking = False
-        if halted_for_now([self._strategy.verdict]):
+        if halted_for_now([self._strategy.verdicts.strictest]):
             self._look_in(AGAIN_NS, now)
             return True
         clock = self._strategy.clock.timestamp_ns()
@@ -70,7 +71,9 @@ class Patience:
         """Try a decision again that waits for a reason, unless it will not be another for that."""
         # Keeping what is held is a decision; what could not be decided is tried again.
         if isinstance(self._strategy.clock, LiveClock) and reason != NOTHING_TO_HOLD:
-            wake_in(self._strategy, RETRY_NS, "retry", self._on_retry)
+            wake_in(
+                self._strategy.clock, RETRY_NS, f"retry.{self._strategy.config.key}", self._on_retry
+            )
 
     def _patience(self, data_ts: int) -> int:
         """Return how long the decision may wait for what it lacks; zero when it lacks nothing."""
@@ -78,14 +81,23 @@ class Patience:
         # In a backtest a candle that is not there will not come.
         if isinstance(strategy.clock, LiveClock) and self._history.lacks(data_ts):
             return CANDLE_PATIENCE_NS
-        if not strategy.config.wants_liquidity or not strategy.sees_touches:
+        if not strategy.config.wants_liquidity or not strategy.market.sees_touches:
             return 0
-        blind = any(strategy.touch(name) is None for name in strategy.instrument_ids)
+        blind = any(strategy.market.touch(name) is None for name in strategy.instrument_ids)
         return TOUCH_PATIENCE_NS if blind else 0
 
     def _look_in(self, pause_ns: int, now: int) -> None:
         self.looking = True
-        wake_in(self._strategy, pause_ns, "look", lambda event: self._strategy.rebalance(now))
+        wake_in(
+            self._strategy.clock,
+            pause_ns,
+            f"look.{self._strategy.config.key}",
+            lambda event: self._strategy.rebalance(now),
+        )
+
+    def _wake_in(self, pause_ns: int, name: str, then: Callable[[TimeEvent], None]) -> None:
+        strategy = self._strategy
+        wake_in(strategy.clock, pause_ns, f"{name}.{strategy.config.key}", then)
 
     def _on_retry(self, event: TimeEvent) -> None:
         if not self._strategy.stopping:

@@ -22,7 +22,7 @@ from strategies.base import DeskStrategy
 from strategies.messages import Executed, Verdict
 from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
 from strategies.rebalance.decide import Decider
-from strategies.rebalance.execute import Undertaking
+from strategies.rebalance.execute import PlanExecution
 from strategies.rebalance.history import CandleHistory, Candles
 from strategies.rebalance.propose import rows_needed
 from strategies.schedule import last_fire, next_fire
@@ -43,8 +43,9 @@ class Rebalancer(DeskStrategy):
         rows = rows_needed(config, self.ranking.rows_for_scores(config))
         self._history = CandleHistory(len(self.ids), rows, interval)
         self._index = {instrument: i for i, instrument in enumerate(self.instrument_ids)}
-        self._undertaking = Undertaking(self, self._executor)
-        self._decider = Decider(self, self._history, interval, self._undertaking)
+        self._execution = PlanExecution(self, self.broker)
+        self._decider = Decider(self, self._history, interval, self._execution)
+        self.market.last_price = self.last_price
         self.stopping = False
         """Whether what is under way is left for the next start."""
 
@@ -80,7 +81,7 @@ class Rebalancer(DeskStrategy):
         """Return the last close seen; for an instrument of another strategy, the engine's price."""
         index = self._index.get(instrument_id)
         if index is None:
-            return super().last_price(instrument_id)
+            return self.market.engine_price(instrument_id)
         close = self._history.last_close(index)
         return None if close is None else Decimal(repr(close))
 
@@ -99,12 +100,12 @@ class Rebalancer(DeskStrategy):
             When what was saved can't be read.
         """
         super().attach_state(store)
-        self._undertaking.read(store)
+        self._execution.read(store)
 
     def due(self, now_ns: int) -> int | None:
         """Return the latest stamp of the schedule unless it is done or under way."""
         stamp = last_fire(now_ns, *self.schedule())
-        return None if self._undertaking.knows(stamp) else stamp
+        return None if self._execution.knows(stamp) else stamp
 
     def run_now(self, force: bool = False) -> bool:
         """Rebalance for the latest stamp; ``force`` does so again. Verdicts hold all the same."""
@@ -120,31 +121,31 @@ class Rebalancer(DeskStrategy):
         Without any earlier stamp, as on the first start, it waits for the schedule.
         """
         now = self.clock.timestamp_ns()
-        plan = self._undertaking.plan
+        plan = self._execution.plan
         if plan is not None:
             if plan.made >= last_fire(now, *self.schedule()):
-                self._undertaking.take_up()
+                self._execution.take_up()
                 return True
             self.log.warning(f"The {plan.kind} of {plan.made} was left unfinished; it is dropped")
-            self._undertaking.give_up()
-        if self._undertaking.done is not None and self.run_now():
+            self._execution.give_up()
+        if self._execution.done is not None and self.run_now():
             return True
-        leaving = self._obedience.left_to_leave()
+        leaving = self.verdicts.left_to_leave()
         if leaving and not self.busy:
-            self.on_flatten(leaving, self.verdict_on(min(leaving)))
+            self.on_flatten(leaving, self.verdicts.strictest_on(min(leaving)))
         return bool(leaving)
 
     @property
     def busy(self) -> bool:
         """Whether it is still carrying out what it decided."""
-        return self._undertaking.plan is not None or self._decider.looking or self.trading
+        return self._execution.plan is not None or self._decider.looking or self.broker.trading
 
     def on_start(self) -> None:
         """Subscribe to the candles and set the timer."""
         super().on_start()
         self.stopping = False
         if self.config.side == "long_short":
-            spot = [i.value for i in self.instrument_ids if self.is_spot(i)]
+            spot = [i.value for i in self.instrument_ids if self.market.is_spot(i)]
             if spot:
                 raise ValueError(
                     f"strategy {self.config.key}: spot can't be sold short: use side long_only "
@@ -153,9 +154,9 @@ class Rebalancer(DeskStrategy):
         self._decider.read_listings()
         for name in self.ids:
             self.subscribe_bars(BarType.from_str(bar_type(name, self.config.interval)))
-        if self.config.wants_liquidity or not self.takes_at_once:
+        if self.config.wants_liquidity or not self.broker.takes_at_once:
             for instrument_id in self.instrument_ids:
-                self.watch_touch(instrument_id)
+                self.market.watch(instrument_id)
         every, offset = self.schedule()
         # A start on the very stamp of a decision takes it.
         first = next_fire(self.clock.timestamp_ns() - 1, every, offset)
@@ -198,31 +199,30 @@ class Rebalancer(DeskStrategy):
     def on_flatten(self, instruments: Container[str], verdict: Verdict) -> None:
         """Leave the market, or some instruments, by a decision of its own."""
         # While a rebalance's cancels are awaited its decision is yet to come, and obeys by itself.
-        if self.clearing and not self._decider.waits_to_leave:
+        if self.broker.clearing and not self._decider.waits_to_leave:
             return
         self._decider.flatten(self.clock.timestamp_ns(), verdict.reason, None, instruments)
 
     # What becomes of it ------------------------------------------------------------------------
 
-    def stop_executing(self, instruments: Container[str] | None = None) -> None:
-        """Let tactics go no further, and legs that have not left yet stay."""
-        self._undertaking.drop_legs(instruments)
-        super().stop_executing(instruments)
+    def on_stopping(self, instruments: Container[str] | None) -> None:
+        """Let legs stay that have not left yet."""
+        self._execution.drop_legs(instruments)
 
     def on_execution_progress(self, instrument_id: InstrumentId) -> None:
         """Send the legs that a fill makes room for."""
-        self._undertaking.release()
+        self._execution.release()
 
     def on_executed(self, done: Executed) -> None:
         """Send the legs that may leave now, and take the plan back after the last one."""
-        self._undertaking.on_executed(done)
+        self._execution.on_executed(done)
         self.on_order_ended()
 
     def on_order_ended(self) -> None:
         """Take the plan back when nothing of it is under way any more."""
-        self._undertaking.check()
+        self._execution.check()
 
     def on_order_event(self, event: OrderEvent) -> None:
         """Follow the own orders; what was refused for now or lost on its way is sent again."""
-        self._undertaking.on_order_event(event)
+        self._execution.on_order_event(event)
         super().on_order_event(event)

@@ -71,7 +71,7 @@ class GivenWeights(DeskStrategy):
                 held.get(name, ZERO),
                 weight * equity / price,
                 price,
-                self.lot(instrument_id),
+                self.market.lot(instrument_id),
                 minimum="skip",
                 largest=equity / price,
             )

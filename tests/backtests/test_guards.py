@@ -484,7 +484,7 @@ class Idle(DeskStrategy):
 
     def on_start(self) -> None:
         super().on_start()
-        self.knew = self.verdict
+        self.knew = self.verdicts.strictest
 
 
 def test_what_stood_before_a_restart_is_known_before_a_strategy_decides():

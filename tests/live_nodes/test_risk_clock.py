@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from config.durations import DAY_NS
-from strategies.on_loop import in_turn
+from strategies.on_loop import on_loop
 from tests.live_nodes.by_hand import BUY
 from tests.live_nodes.stage import Desk, desk_node, stage
 from tests.live_nodes.test_risk_live import RISK, refused, verdicts
@@ -47,7 +47,7 @@ class Set:
         self.real.cancel_timer(name)
 
     def set_time_alert_ns(self, name: str, ts: int, callback: Callable[[Any], None]) -> None:
-        self.real.set_time_alert_ns(name, ts - self.by, in_turn(self.real, callback))
+        self.real.set_time_alert_ns(name, ts - self.by, on_loop(self.real, callback))
 
 
 def set_clock(desk: Desk, now: int) -> None:

@@ -17,7 +17,7 @@ from nautilus_trader.model.enums import (
 from nautilus_trader.model.objects import Price, Quantity
 
 from strategies.base import DeskStrategy, DeskStrategyConfig
-from strategies.executor import Saved
+from strategies.broker import SavedExecution
 from strategies.order_ids import owner_of
 from strategies.state import MemoryState
 from strategies.tactics.execution import Execution
@@ -238,7 +238,7 @@ def test_after_a_crash_only_what_the_position_lacks_is_traded():
     first.attach_state(store)
     play(first, quotes(*[(n, 100.0, 100.2) for n in range(20)]), until=15)
     assert first.busy
-    saved = msgspec.json.decode(store.load(f"tactic.{A}"), type=Saved)
+    saved = msgspec.json.decode(store.load(f"tactic.{A}"), type=SavedExecution)
     # Of its 2, 0.5 were filled unheard while it was down: the venue says so.
     store.save(f"tactic.{A}", msgspec.json.encode(msgspec.structs.replace(saved, goal=D("1.5"))))
     heard = []

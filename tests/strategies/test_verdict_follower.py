@@ -10,7 +10,7 @@ from nautilus_trader.model.events import OrderRejected
 from nautilus_trader.model.objects import Price, Quantity
 
 from strategies.base import DeskStrategy, DeskStrategyConfig
-from strategies.executor import Saved
+from strategies.broker import SavedExecution
 from strategies.messages import Action, Verdict
 from strategies.order_ids import closers_session, is_closers, order_id, session_of
 from strategies.state import MemoryState
@@ -340,7 +340,9 @@ def test_an_entry_that_a_crash_interrupted_is_forgotten_when_it_must_be_left():
     told = Trades({10: lambda t: (standing(t), t.resume())}, **RULES)
     store.save(
         f"tactic.{A}",
-        msgspec.json.encode(Saved(state=State(quantity=D(2), started=s(0)), goal=D(2), reason="x")),
+        msgspec.json.encode(
+            SavedExecution(state=State(quantity=D(2), started=s(0)), goal=D(2), reason="x")
+        ),
     )
     told.attach_state(store)
     quoted(told, quotes(*[(n, 100.0, 100.1) for n in range(60)]))

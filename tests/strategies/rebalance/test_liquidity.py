@@ -111,7 +111,7 @@ def by_hand(told, seconds):
     def on_start():
         start()
         for name in told.instrument_ids:
-            told.watch_touch(name)
+            told.market.watch(name)
         told.clock.cancel_timer("rebalance.rev")
         at = START + (DECIDES + seconds) * SECOND
         told.clock.set_time_alert_ns("by hand", at, lambda event: told.run_now())

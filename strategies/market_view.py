@@ -1,0 +1,280 @@
+"""What a strategy sees: instruments, best prices, its account and its positions. Engine-specific.
+
+All of it is read from the engine's cache whenever it is needed; only what is constant is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple, Protocol
+
+from nautilus_trader.cache.base import CacheFacade
+from nautilus_trader.model.enums import BookType, PriceType
+from nautilus_trader.model.identifiers import InstrumentId, StrategyId
+from nautilus_trader.model.instruments import CurrencyPair, Instrument
+from nautilus_trader.model.objects import Currency
+from nautilus_trader.portfolio.base import PortfolioFacade
+
+from strategies.account_value import Account, Contract
+from strategies.sizing.rounding import ZERO, Lot
+from strategies.tactics.pricing import Terms, Touch
+
+BOOK_DEPTH = 50
+"""Levels a side; Bybit has 1, 50, 200 and 1000, and sends these every 20 ms."""
+TouchSource = Literal["none", "quotes", "book"]
+"""Where best bids and asks come from: nowhere (candles alone), quotes, or books of many levels."""
+Price = Callable[[InstrumentId], Decimal | None]
+_MONEY = Decimal("0.00000001")
+
+
+class ViewedEngine(Protocol):
+    """What the view needs of the engine; Nautilus's Strategy has it."""
+
+    @property
+    def id(self) -> StrategyId:
+        """Whose positions are meant."""
+
+    @property
+    def cache(self) -> CacheFacade:
+        """Holds instruments, prices, orders and positions."""
+
+    @property
+    def portfolio(self) -> PortfolioFacade:
+        """Holds the account."""
+
+    def subscribe_quote_ticks(self, instrument_id: InstrumentId) -> None:
+        """Begin to receive best prices."""
+
+    def subscribe_order_book_deltas(
+        self, instrument_id: InstrumentId, book_type: BookType, depth: int
+    ) -> None:
+        """Begin to receive a book."""
+
+
+class _Facts(NamedTuple):
+    """What an instrument's object says; read anew when the venue changes its rules."""
+
+    instrument: Instrument
+    lot: Lot
+    tick: Decimal
+    max_quantity: Decimal | None
+
+
+class MarketView:
+    """The market and the account as one strategy sees them.
+
+    Parameters
+    ----------
+    engine : ViewedEngine
+        The engine's side of the strategy.
+    instrument_ids : sequence of InstrumentId
+        The strategy's own.
+    settlement : str
+        Currency in which equity is counted.
+
+    Attributes
+    ----------
+    source : TouchSource
+        Where best bids and asks come from; the builder says so.
+    listed : dict of str to int
+        When instruments were listed, UNIX nanoseconds (UTC) by id; the instrument's own ``info``
+        stands in for what is missing.
+    last_price : callable
+        Returns the newest price that a position may be valued at, None without any. A strategy that
+        decides on candles puts their closes in its place.
+    """
+
+    def __init__(
+        self, engine: ViewedEngine, instrument_ids: Sequence[InstrumentId], settlement: str
+    ) -> None:
+        self._engine = engine
+        self._venue = instrument_ids[0].venue if instrument_ids else None
+        self._settlement = settlement
+        self._facts: dict[InstrumentId, _Facts] = {}
+        self._watched: set[InstrumentId] = set()
+        self.source: TouchSource = "quotes"
+        self.listed: dict[str, int] = {}
+        self.last_price: Price = self.engine_price
+
+    # Instruments -------------------------------------------------------------------------------
+
+    def instrument(self, instrument_id: InstrumentId) -> Instrument:
+        """Return the instrument.
+
+        Raises
+        ------
+        KeyError
+            If the builder did not add it to the engine.
+        """
+        found = self._engine.cache.instrument(instrument_id)
+        if found is None:
+            raise KeyError(f"instrument {instrument_id} is not known to the engine")
+        return found
+
+    def _known(self, instrument_id: InstrumentId) -> _Facts:
+        found = self.instrument(instrument_id)
+        kept = self._facts.get(instrument_id)
+        # The venue may change its rules while a node runs: a new instrument object is read anew.
+        if kept is None or kept.instrument is not found:
+            kept = self._facts[instrument_id] = _facts_of(found)
+        return kept
+
+    def lot(self, instrument_id: InstrumentId) -> Lot:
+        """Return what the exchange asks of an order in the instrument."""
+        return self._known(instrument_id).lot
+
+    def terms(self, instrument_id: InstrumentId, *, exits: bool) -> Terms:
+        """Return the same with tick and largest order; ``exits`` for orders that only shrink."""
+        facts = self._known(instrument_id)
+        return Terms(
+            tick=facts.tick,
+            step=facts.lot.step,
+            min_quantity=facts.lot.min_quantity,
+            min_notional=facts.lot.min_notional,
+            max_quantity=facts.max_quantity,
+            exits=exits,
+        )
+
+    def is_spot(self, instrument_id: InstrumentId) -> bool:
+        """Whether the instrument is a spot pair, which can't be sold short or reduce-only."""
+        return isinstance(self.instrument(instrument_id), CurrencyPair)
+
+    def listed_ns(self, instrument_id: InstrumentId) -> int | None:
+        """Return when the instrument was listed, UNIX nanoseconds (UTC), None when unknown."""
+        known = self.listed.get(instrument_id.value)
+        return known or (self.instrument(instrument_id).info or {}).get("listed_ns")
+
+    # Prices ------------------------------------------------------------------------------------
+
+    def engine_price(self, instrument_id: InstrumentId) -> Decimal | None:
+        """Return the engine's last price, None without any."""
+        price = self._engine.cache.price(instrument_id, PriceType.LAST)
+        return None if price is None else price.as_decimal()
+
+    def newest_price(self, instrument_id: InstrumentId) -> Decimal | None:
+        """Return the mid of the best prices, else the mark price, else `last_price`."""
+        touch = self.touch(instrument_id)
+        if touch is not None:
+            return touch.mid
+        mark = self._engine.cache.mark_price(instrument_id)
+        return self.last_price(instrument_id) if mark is None else mark.value.as_decimal()
+
+    @property
+    def sees_touches(self) -> bool:
+        """Whether best bids and asks are to be had; candles alone show none."""
+        return self.source != "none"
+
+    def watch(self, instrument_id: InstrumentId) -> None:
+        """Subscribe to the instrument's best bid and ask, once, from where the builder said.
+
+        Never to both quotes and a book: on spot the adapter mixes them up (nautilus/live.md 4.9).
+        """
+        if instrument_id in self._watched or self.source == "none":
+            return
+        self._watched.add(instrument_id)
+        if self.source == "quotes":
+            self._engine.subscribe_quote_ticks(instrument_id)
+        else:
+            self._engine.subscribe_order_book_deltas(
+                instrument_id, BookType.L2_MBP, depth=BOOK_DEPTH
+            )
+
+    def touch(self, instrument_id: InstrumentId) -> Touch | None:
+        """Return the best bid and ask, None when they are not known or make no sense."""
+        parts: tuple[Any, ...]
+        if self.source == "quotes":
+            quote = self._engine.cache.quote_tick(instrument_id)
+            if quote is None:
+                return None
+            parts = (quote.bid_price, quote.ask_price, quote.bid_size, quote.ask_size)
+        else:
+            book = self._engine.cache.order_book(instrument_id)
+            if book is None:
+                return None
+            parts = (
+                book.best_bid_price(),
+                book.best_ask_price(),
+                book.best_bid_size(),
+                book.best_ask_size(),
+            )
+        if any(part is None for part in parts):
+            return None
+        touch = Touch(*(part.as_decimal() for part in parts))
+        return touch if ZERO < touch.bid < touch.ask else None
+
+    def depth(self, instrument_id: InstrumentId, bps: float) -> float:
+        """Return the value displayed within ``bps`` of the mid on the thinner side.
+
+        Settlement currency; zero when no best prices are known. Quotes show these alone.
+        """
+        touch = self.touch(instrument_id)
+        if touch is None:
+            return 0.0
+        if self.source == "quotes":
+            sides = [[(touch.bid, touch.bid_size)], [(touch.ask, touch.ask_size)]]
+        else:
+            book = self._engine.cache.order_book(instrument_id)
+            sides = [
+                [(level.price.as_decimal(), Decimal(repr(level.size()))) for level in levels]
+                for levels in (book.bids(), book.asks())
+            ]
+        reach = touch.mid * Decimal(repr(bps)) / 10_000
+        near = [
+            sum(price * size for price, size in side if abs(price - touch.mid) <= reach)
+            for side in sides
+        ]
+        return float(min(near))
+
+    # Account and positions ---------------------------------------------------------------------
+
+    def equity(self, price_of: Price | None = None) -> Decimal:
+        """Return the account's balance plus what open positions have gained, settlement currency.
+
+        Valued at `last_price`, so that it is what the decision's data say, or at the prices given.
+        A position without any price counts as even.
+        """
+        price_of = price_of or self.last_price
+        account = self._engine.portfolio.account(self._venue)
+        total = account.balance_total(Currency.from_str(self._settlement))
+        contracts = [
+            Contract(
+                position.instrument_id.value,
+                position.signed_decimal_qty(),
+                Decimal(repr(position.avg_px_open)),
+                price_of(position.instrument_id),
+            )
+            for position in self._engine.cache.positions_open()
+        ]
+        cash = {} if total is None else {self._settlement: total.as_decimal()}
+        return Account(cash, contracts, coin=self._settlement).equity.quantize(_MONEY)
+
+    def holdings(self) -> dict[str, Decimal]:
+        """Return this strategy's open positions, signed base coin by instrument id."""
+        held: dict[str, Decimal] = {}
+        for position in self._engine.cache.positions_open(strategy_id=self._engine.id):
+            name = position.instrument_id.value
+            held[name] = held.get(name, ZERO) + position.signed_decimal_qty()
+        return held
+
+    def holding(self, instrument_id: InstrumentId) -> Decimal:
+        """Return this strategy's open position in one instrument, signed base coin."""
+        positions = self._engine.cache.positions_open(
+            instrument_id=instrument_id, strategy_id=self._engine.id
+        )
+        return sum((position.signed_decimal_qty() for position in positions), ZERO)
+
+    def shrinks(self, instrument_id: InstrumentId, quantity: Decimal) -> bool:
+        """Whether an order of a signed quantity can only bring the position nearer to zero."""
+        held = self.holding(instrument_id)
+        return held * quantity < ZERO and abs(quantity) <= abs(held)
+
+
+def _facts_of(found: Instrument) -> _Facts:
+    lot = Lot(
+        step=found.size_increment.as_decimal(),
+        min_quantity=ZERO if found.min_quantity is None else found.min_quantity.as_decimal(),
+        min_notional=ZERO if found.min_notional is None else found.min_notional.as_decimal(),
+    )
+    largest = None if found.max_quantity is None else found.max_quantity.as_decimal()
+    return _Facts(found, lot, found.price_increment.as_decimal(), largest)
