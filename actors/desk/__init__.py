@@ -1,5 +1,6 @@
 """The risk desk: shows guards what happens, asks them at the gate, and publishes their verdicts.
 
-May import everything else in actors. `guard` is the shell that carries a guard's pure rule;
-`build` makes the guards of a document.
+`risk_desk` does so, with `books` (results and slippage), `open_exposure` (held and under way, at an
+order) and `venue_responses`; `guard` is the actor that runs a pure guard, `build` makes those of a
+document. May import everything else in actors.
 """

@@ -37,6 +37,7 @@ from actors.guards.core.snapshot import (
     Market,
     Mismatch,
     Need,
+    OpenExposure,
     OrderRequested,
     Refused,
     Snapshot,
@@ -83,11 +84,9 @@ class RiskDesk:
     snapshot : Snapshot or None
         The newest.
     maintenance : str
-        Why the venue takes no orders, in words; empty while it does. The launcher's to set.
-    verdicts : VerdictBoard
-        What stands.
+        Why the venue takes no orders, in words; empty while it does. The launcher sets it.
     market : MarketFacts or None
-        As given; a drill replaces it by one that shows what no backtest has.
+        A drill replaces it by one that shows what no backtest has.
     """
 
     def __init__(
@@ -137,15 +136,12 @@ class RiskDesk:
 
     # What builders call -------------------------------------------------------------------------
 
-    def evaluate(self) -> None:
+    def evaluate(self, *, moved: bool = True) -> None:
         """Show the guards a snapshot of now; called by a timer, outside any event.
 
         Before the account's worth is known it does nothing. Events from before the first snapshot
-        are shown right after it.
+        are shown right after it. ``moved`` is as in `Snapshot`.
         """
-        self._evaluate(moved=True)
-
-    def _evaluate(self, *, moved: bool) -> None:
         self._evaluating_later = False
         worth, balance = self._account.worth(), self._account.balance()
         if worth is None or balance is None:
@@ -156,6 +152,10 @@ class RiskDesk:
         now = self.now()
         self._open_exposure.forget()
         self._arrival_prices.sweep()
+        markets: dict[str, Market] = {}
+        if "markets" in self.needs:
+            assert self.market is not None, "a guard needs markets, and none are given"
+            markets = {name: self.market(name, now) for name in self._instruments}
         self.observe(
             Snapshot(
                 now=now,
@@ -166,7 +166,7 @@ class RiskDesk:
                 results_by_instrument=by_instrument
                 if "results_by_instrument" in self.needs
                 else {},
-                markets=self._markets(now) if "markets" in self.needs else {},
+                markets=markets,
                 leverage=self._leverage,
                 maintenance=self.maintenance,
                 moved=moved,
@@ -332,7 +332,7 @@ class RiskDesk:
         self._again = None
         # Where new prices come at this very moment, it evaluates those.
         if not self._evaluating_later:
-            self._evaluate(moved=False)
+            self.evaluate(moved=False)
 
     def _happened(self, fact: DeskEvent) -> None:
         if self.snapshot is None:
@@ -350,10 +350,6 @@ class RiskDesk:
                 self._later(self.publish)
                 return
 
-    def _markets(self, now: int) -> dict[str, Market]:
-        assert self.market is not None, "a guard needs markets, and none are given"
-        return {name: self.market(name, now) for name in self._instruments}
-
     def _on_order_event(self, event: OrderEvent) -> None:
         self._open_exposure.touch(event.instrument_id.value)
         order = self._kernel.cache.order(event.client_order_id)
@@ -364,20 +360,21 @@ class RiskDesk:
             self._arrival_prices.ended(event.client_order_id.value)
 
     def _order_requested(self, facts: OrderFacts) -> OrderRequested:
-        needs = "open_exposure" in self.needs and not facts.is_exit
+        strategy, instrument = facts.strategy, facts.instrument
+        rows: tuple[OpenExposure, ...] = ()
+        if "open_exposure" in self.needs and not facts.is_exit:
+            rows = self._open_exposure.rows(
+                strategy, instrument, facts.price, facts.client_order_id
+            )
         return OrderRequested(
             ts=facts.ts,
-            strategy=facts.strategy,
-            instrument=facts.instrument,
+            strategy=strategy,
+            instrument=instrument,
             quantity=facts.quantity if facts.side == "BUY" else -facts.quantity,
             price=facts.price,
             is_exit=facts.is_exit,
             order_id=facts.client_order_id,
-            open_exposure=self._open_exposure.rows(
-                facts.strategy, facts.instrument, facts.price, facts.client_order_id
-            )
-            if needs
-            else (),
+            open_exposure=rows,
         )
 
     def _enlarges(self, facts: OrderFacts) -> bool:

@@ -41,7 +41,7 @@ def test_a_position_without_a_price_is_worth_its_entry():
     assert books.results(prices())[0] == {"a": Decimal("-0.2")}
 
 
-def test_results_are_told_apart_by_strategy_and_by_instrument():
+def test_results_are_split_by_strategy_and_by_instrument():
     books = StrategyBooks()
     books.fill(fill("1", "100"))
     books.fill(fill("-1", "110", strategy="b"))

@@ -42,12 +42,12 @@ def test_a_verdict_reaches_it_even_if_it_can_not_be_written_down():
     assert [verdict.guard for verdict in closer._board.standing()] == ["loss"]
 
 
-def test_live_what_can_not_be_told_does_not_stop_it():
+def test_live_news_that_can_not_be_reported_does_not_stop_it():
     closer = closer_on(LiveClock(), on_news=full)
     closer._report(ClosingNews("closing", "the desk closes what is left"))
 
 
-def test_in_a_backtest_what_can_not_be_told_is_an_error():
+def test_in_a_backtest_news_that_can_not_be_reported_is_an_error():
     closer = closer_on(TestClock(), on_news=full)
     with pytest.raises(OSError, match="the disk is full"):
         closer._report(ClosingNews("closing", "the desk closes what is left"))

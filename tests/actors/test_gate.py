@@ -79,7 +79,7 @@ def test_an_order_within_the_limits_passes() -> None:
         ("-500.001", "gross exposure 50000.10 would exceed 50000.00 (5 x equity 10000.00)"),
     ],
 )
-def test_a_strategy_hears_why_its_order_was_denied(quantity: str, reason: str) -> None:
+def test_a_denial_gives_its_reason(quantity: str, reason: str) -> None:
     desk, script = played((at(1), trading(A, quantity)))
     (denial,) = script.denials
     assert denial.startswith("order gate: ")
@@ -350,7 +350,7 @@ def test_shrink_leaves_a_part_of_the_leverage_where_the_desk_is_meant(
     assert [fill.last_qty.as_decimal() for fill in script.fills] == [D(largest)]
 
 
-def test_a_refusal_says_when_it_is_for_now() -> None:
+def test_a_refusal_by_a_transient_halt_is_transient() -> None:
     halt = publishing(Action.HALT_ENTRIES, transient=True)
     _, script = played((at(1), halt), (at(1, 5), trading(A, "1")))
     assert script.denials == ["order gate: halt_entries for now by drawdown: down 20 %"]
@@ -387,7 +387,7 @@ def test_a_verdict_reaches_as_far_as_its_scope(scope: str, stopped: bool) -> Non
     assert bool(script.denials) == stopped
 
 
-def test_the_strictest_verdict_is_the_one_that_speaks() -> None:
+def test_the_strictest_verdict_gives_the_reason() -> None:
     _, script = played(
         (at(1), publishing(Action.FLATTEN, scope=f"instrument:{A}")),
         (at(1), publishing(Action.HALT_ENTRIES)),

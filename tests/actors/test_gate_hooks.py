@@ -88,7 +88,7 @@ def newest(script: Script) -> Order:
     return max(script.cache.orders(), key=lambda o: o.ts_init)
 
 
-def test_an_observer_hears_a_request_before_it_leaves() -> None:
+def test_an_observer_is_notified_of_a_request_before_it_leaves() -> None:
     left_before: list[bool] = []
     scripts: list[Script] = []
 
@@ -114,7 +114,7 @@ def test_an_observer_hears_a_request_before_it_leaves() -> None:
     assert (facts.reason, facts.strategy, facts.ts) == ("why", "script", at(1, 5))
 
 
-def test_an_observer_hears_changes_cancels_and_refusals_in_order() -> None:
+def test_an_observer_is_notified_of_changes_cancels_and_refusals_in_order() -> None:
     notes = Notes()
 
     def enlarge(script: Script) -> None:

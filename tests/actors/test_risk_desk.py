@@ -46,7 +46,7 @@ def kinds(table: Table) -> list[str]:
 # -- the snapshot ----------------------------------------------------------------------------------
 
 
-def test_a_pulse_says_what_the_account_and_the_books_say():
+def test_a_snapshot_shows_the_account_and_the_results():
     table = Table(Loss())
     held = Holding(
         strategy="a", instrument=A, quantity=Decimal(3), entry=Decimal(10), price=Decimal(12)
@@ -68,7 +68,7 @@ def test_a_pulse_says_what_the_account_and_the_books_say():
     )
 
 
-def test_what_is_costly_is_left_out_unless_a_rule_needs_it():
+def test_costly_parts_are_left_out_unless_a_guard_needs_them():
     table = Table(Loss())
     table.desk.filled(fill("3", "10"))
     table.look("1000")
@@ -90,7 +90,7 @@ def test_nothing_is_shown_before_the_account_is_known():
     assert kinds(table) == ["Snapshot", "ErrorEvent"]
 
 
-def test_an_entry_before_the_first_look_makes_the_guards_look():
+def test_an_entry_before_the_first_snapshot_makes_one():
     table = Table(Loss())
     assert table.desk.hold(table.entry()) is None
     assert kinds(table) == ["Snapshot"]
@@ -114,7 +114,7 @@ def test_a_fill_costs_what_it_is_worse_than_the_price_at_which_its_order_left():
     assert found == [pytest.approx(0.01), pytest.approx(-0.02), None, None]
 
 
-def test_a_round_trip_is_told_after_the_fill_that_ended_it():
+def test_a_round_trip_is_shown_after_the_fill_that_ended_it():
     table = Table(Loss())
     table.look("1000")
     table.desk.filled(fill("2", "10"))
@@ -125,7 +125,7 @@ def test_a_round_trip_is_told_after_the_fill_that_ended_it():
     assert (closed.net, closed.value) == (Decimal("5.8"), Decimal(20))
 
 
-def test_orders_that_leave_are_asked_and_entries_that_do_not_are_refused():
+def test_guards_see_orders_that_leave_and_entries_that_are_refused():
     table = Table(Loss())
     table.look("1000")
     table.desk.intended(table.entry("-2", price=Decimal("9.5")))
@@ -141,7 +141,7 @@ def test_orders_that_leave_are_asked_and_entries_that_do_not_are_refused():
     assert refused.reason == "too large"
 
 
-def test_errors_and_differences_are_told_with_the_time():
+def test_errors_and_differences_are_shown_with_the_time():
     table = Table(Loss())
     table.look("1000", now=SECOND)
     table.desk.erred("sweep", "no answer")
@@ -155,7 +155,7 @@ def test_errors_and_differences_are_told_with_the_time():
 # -- when guards speak -----------------------------------------------------------------------------
 
 
-def test_all_guards_see_a_thing_before_one_speaks_of_it():
+def test_all_guards_see_an_input_before_one_publishes():
     first, second = Loss("one"), Loss("two")
     table = Table(first, second)
     seen_by_two: list[float] = []
@@ -165,7 +165,7 @@ def test_all_guards_see_a_thing_before_one_speaks_of_it():
     assert seen_by_two == [100.0]
 
 
-def test_what_a_verdict_sets_off_reaches_every_guard_behind_the_pulse():
+def test_what_a_verdict_sets_off_reaches_every_guard_after_the_snapshot():
     guards = [Loss("one"), Loss("two"), Loss("three")]
     table = Table(*guards)
     heard: dict[str, list[str]] = {guard.key: [] for guard in guards}
@@ -186,7 +186,7 @@ def test_what_a_verdict_sets_off_reaches_every_guard_behind_the_pulse():
     assert set(map(tuple, heard.values())) == {("Snapshot", "Snapshot", "OrderRequested")}
 
 
-def test_what_an_event_sets_off_is_said_once_the_engine_is_done_and_held_before():
+def test_a_verdict_on_an_event_is_published_once_the_engine_is_done_and_holds_entries_before():
     class AfterTrade(LossGuard):
         def observe(self, state, seen):
             over = isinstance(seen, FillEvent)
@@ -276,7 +276,7 @@ def test_a_guard_that_failed_refuses_by_its_verdict_not_by_its_silence(monkeypat
 # -- looking by itself -----------------------------------------------------------------------------
 
 
-def test_live_it_looks_by_itself_in_the_loop_when_a_halt_may_end():
+def test_live_it_evaluates_by_itself_in_the_loop_when_a_halt_may_end():
     async def live() -> None:
         table = Table(Loss(limit=100, release="200ms"), clock=LiveClock())
         threads: list[int] = []

@@ -99,7 +99,7 @@ def bought_and_left(fills: str) -> tuple[Script, Script, list[Snapshot]]:
 # -- when guards look, and what orders of that moment fill at --------------------------------------
 
 
-def test_guards_look_one_nanosecond_before_each_stamp_at_its_closes():
+def test_guards_evaluate_one_nanosecond_before_each_stamp_at_its_closes():
     _, _, snapshots = bought_and_left("next_open")
     assert [snapshot.now for snapshot in snapshots] == [at(hour) - 1 for hour in range(1, 8)]
     # Worth 10,000 + 20 x (close - 101) until both have left.
@@ -119,7 +119,7 @@ def test_what_is_sent_on_a_verdict_fills_as_the_orders_of_that_stamp(fills, pric
 
 
 @pytest.mark.parametrize("fills", ["next_open", "signal_close"])
-def test_an_order_sent_and_taken_back_at_a_look_never_fills(fills):
+def test_an_order_sent_and_cancelled_on_a_verdict_never_fills(fills):
     class Wavering(Leaver):
         def _leave(self, verdict: Verdict) -> None:
             if verdict.action != Action.NONE:
@@ -360,7 +360,7 @@ def pulses_of(heard: list[Input]) -> list[Snapshot]:
     return [seen for seen in heard if isinstance(seen, Snapshot)]
 
 
-def test_a_pulse_tells_holdings_and_what_each_strategy_made():
+def test_a_snapshot_shows_holdings_and_what_each_strategy_made():
     one = Script({at(1): trading(A, "10"), at(3): trading(A, "-4")}, "one")
     two = Script({at(1): trading(B, "-1")}, "two")
     funding = [Settlement(at(2), A, Decimal("0.01"), Decimal(100))]
@@ -391,7 +391,7 @@ def test_a_pulse_tells_holdings_and_what_each_strategy_made():
     assert snapshot.balance == Decimal(10_070)
 
 
-def test_markets_are_told_without_looking_ahead():
+def test_markets_are_shown_without_looking_ahead():
     tape = {
         A: Candles([100, 101, None, None, 104, 105]),
         SPOT: Candles([10, 11, 12, 13, 14, 15]),
@@ -436,7 +436,7 @@ def test_funding_is_expected_when_the_catalog_has_it():
     assert expected == [at(1), at(3), at(3), at(8), at(8)]
 
 
-def test_a_liquidation_is_told_before_the_look_at_its_prices():
+def test_a_liquidation_is_shown_before_the_snapshot_of_its_prices():
     script = Script({at(1): trading(A, "490")})
     tape = {A: Candles([100, 100, 100, 80, 80], lows=[100, 100, 79, 80, 80], closes=[100] * 5)}
     heard = seen_in(tape, script, needs=frozenset())
@@ -449,7 +449,7 @@ def test_a_liquidation_is_told_before_the_look_at_its_prices():
     assert pulses_of(heard)[2].now == at(3) - 1
 
 
-def test_what_stands_at_an_order_is_told_to_rules_that_need_it():
+def test_open_exposure_at_an_order_is_shown_to_guards_that_need_it():
     def burst(script: Script) -> None:
         script.trade(A, "3")
         script.trade(B, "-2")

@@ -57,7 +57,7 @@ def test_an_order_that_rests_is_accepted_once_even_when_it_fills_later():
     assert told(script) == [("VenueResponse", True)]
 
 
-def test_what_the_venue_rejects_is_told_with_its_reason():
+def test_a_rejection_by_the_venue_is_shown_with_its_reason():
     heard: list[Input] = []
     script = Script({at(1): lambda script: limit(script, "101", post_only=True)})
     play({A: STILL}, script, guards={"loss": Loss()}, hear={"risk.seen": heard.append})

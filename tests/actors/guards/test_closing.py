@@ -111,7 +111,7 @@ def test_a_scope_that_is_added_later_has_a_grace_of_its_own() -> None:
     assert deeds(list(acts)) == [CloseAct(two, D(-3))]
 
 
-def test_a_verdict_that_ends_ends_it_and_says_so() -> None:
+def test_a_verdict_that_ends_ends_the_flatten_and_is_reported() -> None:
     state, acts = walked(view(0), view(5), view(6, verdicts=(), orders=(mine(),)))
     assert state == ClosingState()
     assert deeds(acts) == []
@@ -405,7 +405,7 @@ def test_a_strategys_flatten_leaves_external_positions() -> None:
 # -- what is said ----------------------------------------------------------------------------------
 
 
-def test_it_says_how_long_it_took_until_all_was_flat() -> None:
+def test_it_reports_how_long_it_took_until_all_was_flat() -> None:
     state, acts = walked(view(0), view(1), view(2.34, positions={}))
     assert words(acts) == [("flat", "flat after 2.3 s")]
     assert next_acts(state, view(3, positions={}), POLICY)[1] == ()
@@ -418,14 +418,14 @@ def test_an_order_that_still_stands_is_not_flat() -> None:
 
 
 @pytest.mark.parametrize("now", [29.9, 30])
-def test_past_the_deadline_it_says_that_it_is_not_flat_and_why(now: float) -> None:
+def test_past_the_deadline_it_reports_that_it_is_not_flat_and_why(now: float) -> None:
     shown = view(now, failures={ONE: "110007 not enough balance"})
     _, acts = walked(view(0), view(5), shown)
     text = f"NOT flat after 30.0 s: {A}: 10 of one is held (110007 not enough balance)"
     assert words(acts) == ([("not_flat", text)] if now == 30 else [])
 
 
-def test_it_goes_on_saying_so_every_ten_seconds_until_it_is_true() -> None:
+def test_it_repeats_the_alarm_every_ten_seconds_until_all_is_flat() -> None:
     state, said = ClosingState(), []
     for now in range(0, 58):
         held = {} if now >= 56 else {ONE: D(10)}
@@ -446,7 +446,7 @@ def test_what_comes_into_a_scope_that_was_flat_is_closed_at_once() -> None:
     assert words(list(acts)) == [("flat", "flat after 1.5 s")]
 
 
-def test_the_venue_must_say_so_too() -> None:
+def test_the_venue_must_confirm_that_all_is_flat() -> None:
     def shown(now: float, asked: float, **at_venue: Any) -> ClosingFacts:
         known: dict[str, Any] = {"positions": {}, "orders": {}}
         venue = AtVenue(queried_at=round(asked * S), **(known | at_venue))
@@ -488,7 +488,7 @@ def test_many_things_left_are_counted() -> None:
 # -- when to look ----------------------------------------------------------------------------------
 
 
-def test_it_says_when_to_look_again() -> None:
+def test_it_knows_when_to_evaluate_again() -> None:
     state, _ = walked(view(0))
     assert next_evaluation(state, POLICY, 0) == 5 * S
     state, _ = walked(view(0), view(5), view(5.1))
