@@ -46,6 +46,10 @@ class VerdictBoard:
         """Return what the newest verdict of this guard on this scope replaced, None for nothing."""
         return self._before.get((verdict.guard, verdict.scope))
 
+    def of(self, guard: str) -> dict[str, Verdict]:
+        """Return what stands of one guard, by scope."""
+        return {scope: v for (key, scope), v in self._standing.items() if key == guard}
+
     def on(self, scopes: Container[str]) -> list[Verdict]:
         """Return those that stand on one of the scopes."""
         return [verdict for verdict in self._standing.values() if verdict.scope in scopes]

@@ -64,12 +64,8 @@ class Closer(Actor):
 
     Parameters
     ----------
-    risk : Risk
-        Of the document.
     gate : OrderGate
         It keeps others' orders that could turn a position round back while that is being closed.
-    account : AccountView
-        Gives prices.
     owners : mapping of str to str
         Who trades each instrument of the universe: strategy's key by instrument id.
     risk_engine : RiskEngine

@@ -235,18 +235,9 @@ class ClosingPolicy(msgspec.Struct, frozen=True, kw_only=True):
 class CloseAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """How the closing of one position goes.
 
-    Parameters
-    ----------
-    since : int
-        When the closer took it up.
-    tries : int
-        How often in a row nothing came of it.
-    due : int
-        Before then nothing is sent.
-    sent : int or None
-        When the close under way was sent; None with none.
-    held : Decimal
-        Position at that moment.
+    ``since`` is when the closer took it up, and ``tries`` how often in a row nothing came of it;
+    nothing is sent before ``due``. ``sent`` is when the close under way was sent, if one is, and
+    ``held`` the position at that moment.
     """
 
     since: int

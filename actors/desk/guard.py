@@ -57,7 +57,6 @@ class GuardActor(Actor):
         """Why it looks no more; empty while it does."""
         self._desk: RiskDesk | None = None
         self._store: StateStore | None = None
-        self._published_verdicts: dict[str, Verdict] = {}
         self._published: Latches = ()
         self._why = ""
         self._unkept = False
@@ -127,9 +126,6 @@ class GuardActor(Actor):
         errors: list[Exception] = []
         # One at a time and looked up anew: what a verdict sets off may change the next.
         while (verdict := self._changed()) is not None:
-            self._published_verdicts[verdict.scope] = verdict
-            if verdict.action == Action.NONE:
-                del self._published_verdicts[verdict.scope]
             try:
                 self.msgbus.publish(f"verdicts.{self.key}", verdict)
             except Exception as error:  # noqa: BLE001 - raised below
@@ -263,8 +259,10 @@ class GuardActor(Actor):
         if self.latches is self._published:
             return None
         stands = verdicts(self.latches, self.key, transient=self.params.transient)
-        for scope in sorted(stands.keys() | self._published_verdicts.keys()):
-            new, said = stands.get(scope), self._published_verdicts.get(scope)
+        assert self._desk is not None
+        published = self._desk.verdicts.of(self.key)
+        for scope in sorted(stands.keys() | published.keys()):
+            new, said = stands.get(scope), published.get(scope)
             if new is None:
                 return Verdict(
                     action=Action.NONE, scope=scope, guard=self.key, reason=self._why or "over"
