@@ -69,6 +69,10 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
     unit = "losses"
     events = frozenset({RoundTripEvent})
 
+    def __init__(self, params: ConsecutiveLossesParams) -> None:
+        super().__init__(params)
+        self._read: tuple[Rows | None, tuple[Reading, ...]] = (None, ())
+
     def start(self, snapshot: Snapshot) -> Rows:
         """Return no losses."""
         return Rows({})
@@ -86,6 +90,12 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
         return state, self._readings(state)
 
     def _readings(self, state: Rows) -> tuple[Reading, ...]:
+        # Rows change with a round trip only, and are read at every look.
+        if state is not self._read[0]:
+            self._read = state, self._measured(state)
+        return self._read[1]
+
+    def _measured(self, state: Rows) -> tuple[Reading, ...]:
         rows, params = state.rows, self.params
         losses, asks, multiplier = params.losses, params.asks, params.multiplier
         if params.of == "desk":

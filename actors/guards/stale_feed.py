@@ -34,7 +34,7 @@ class StaleFeed(Guard[StaleFeedParams, Nothing]):
         params = self.params
         limit = seconds(span_ns(params.limit))
         silences = {
-            name: seconds(market.silent_ns)
+            name: market.silent_ns / 1e9
             for name, market in snapshot.markets.items()
             if market.silent_ns is not None
         }

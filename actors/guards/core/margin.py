@@ -75,8 +75,15 @@ def stake(value: Decimal, market: Market | None, instrument: str) -> Stake:
 @once
 def stakes(snapshot: Snapshot) -> Mapping[str, Stake]:
     """Return the stake of each instrument that is held; the guard must need ``markets``."""
-    find = snapshot.markets.get
-    return {name: stake(value, find(name), name) for name, value in net_values(snapshot).items()}
+    find, found = snapshot.markets.get, {}
+    for name, value in net_values(snapshot).items():
+        market = find(name)
+        if market is None or market.spot:
+            found[name] = stake(value, market, name)
+        else:
+            fee = market.taker_fee
+            found[name] = Stake(value, market.maintenance_rate + fee, fee)
+    return found
 
 
 def initial_margin(held: Stake, leverage: Decimal) -> Decimal:
@@ -92,14 +99,19 @@ def initial_margins(held: Iterable[Stake], leverage: Decimal) -> Decimal:
     """Return what positions hold together, each as `initial_margin`."""
     part = ONE / leverage
     bankrupt_long, bankrupt_short = ONE - part, ONE + part
-    total = ZERO
+    total = long = short = ZERO
+    known: Decimal | None = None
     for value, _, fee, spot in held:
         if spot:
             total += abs(value)
-        elif value > 0:
-            total += value * (part + bankrupt_long * fee)
+            continue
+        if fee is not known:
+            # One fee is usually that of all.
+            known, long, short = fee, part + bankrupt_long * fee, part + bankrupt_short * fee
+        if value > 0:
+            total += value * long
         else:
-            total -= value * (part + bankrupt_short * fee)
+            total -= value * short
     return total
 
 
