@@ -1,4 +1,4 @@
-"""A pace of requests: tokens that refill steadily. Pure."""
+"""A token bucket that limits requests per second. Pure."""
 
 from __future__ import annotations
 

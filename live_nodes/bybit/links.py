@@ -1,4 +1,4 @@
-"""The node's links to the venue: which are up, which are proven to be logged in, and new ones.
+"""WebSocket links to the venue: which are up and proven to be logged in; reconnect lost ones.
 
 Engine-specific: it holds the adapter's WebSocket clients. They show Python neither that a login
 succeeded nor that a peer fell silent, so both are found out otherwise:

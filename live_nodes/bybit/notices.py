@@ -1,4 +1,4 @@
-"""Whether the venue takes orders: announced maintenance, and what it lists as trading."""
+"""Announced maintenance of the venue, and instruments that it lists as trading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What executions have moved, and the venue's wallet does not show yet. Engine-specific.
+"""Cash that executions have moved and the venue's wallet does not show yet. Engine-specific.
 
 Executions and the wallet come as messages of their own. Between the two a gain that was just
 realised is in neither the position nor the balance, and a loss is in neither: guards would see a

@@ -1,5 +1,4 @@
-"""What the kernel knows of this process's TCP connections: which of them are half-open, and an end
-to those.
+"""Find half-open TCP connections of this process by the kernel's counters, and end them.
 
 The adapter's WebSockets (Rust, nautilus_trader 1.231.0) notice a peer that fell silent only after
 35 to 40 s, whatever heartbeat they are given (measured), and do not show Python the pongs they

@@ -1,4 +1,4 @@
-"""Our own pace of requests: a bucket of tokens, exits first. Hangs on the gate as its sender.
+"""Limits our requests per second by a bucket of tokens, exits first; the gate's sender.
 
 Bybit limits orders per second and account and answers 10006 beyond; the adapter then rejects the
 order. What waits here is written down already; when its turn comes the holds are asked once more,

@@ -1,4 +1,4 @@
-"""Moments and stretches of time in words."""
+"""Times and durations as text."""
 
 from __future__ import annotations
 

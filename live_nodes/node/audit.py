@@ -1,4 +1,4 @@
-"""One JSON file a rebalance: what was decided, what was held before and after, orders and fills.
+"""Audit files: one JSON file a rebalance, with the decision, positions, orders and fills.
 
 Written when the decision is made (``"status": "open"``) and again when it is carried out, each time
 whole and at once, so that a killed node leaves the file of the rebalance that it died in. The next

@@ -1,4 +1,4 @@
-"""From a node's document to a trading node that is ready to connect, with its order gate.
+"""Build the engine's node from a document, ready to connect, with its order gate.
 
 Engine-specific. The strategies' configurations come from `backtests.engine.build.strategy_config`,
 as a backtest's do; only the node's tag and the claims on its instruments differ.
@@ -242,7 +242,7 @@ def strategies_by_key(
 
 
 def without_our_name(tag: str) -> Hold:
-    """Refuse entries whose id does not say whose they are: nobody could own them later."""
+    """Refuse entries whose order id lacks the node's prefix: no owner could be found later."""
 
     def held(facts: OrderFacts) -> str | None:
         if facts.operation != "submit":

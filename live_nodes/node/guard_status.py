@@ -1,4 +1,4 @@
-"""What every guard of a node measures and holds back, from the journal alone, which is only read.
+"""Status of every guard, read from the journal: measured value, limit, headroom, halts.
 
 The same for a node that runs and for one that is dead.
 """

@@ -1,4 +1,4 @@
-"""What an operator has in every node: a guard of their own, and a mailbox that the node answers.
+"""The operator's kill switch and mailbox in a node: flatten, and release of guards.
 
 The guard, under the key ``operator``, measures nothing: it halts when a person says so, and stays
 halted over every restart, as its state is in the journal like any guard's. It is in no document.
@@ -167,7 +167,7 @@ class MailDesk:
         scope_text = f" on {request.scope}" if request.scope else ""
         if not ended:
             return True, f"{guard.key} holds nothing back{scope_text}"
-        return True, f"{guard.key} released{scope_text} ({request.reason}): {_in_words(ended)}"
+        return True, f"{guard.key} released{scope_text} ({request.reason}): {_latches_text(ended)}"
 
     def _unknown(self, key: str) -> str:
         if key.startswith("node."):
@@ -177,7 +177,7 @@ class MailDesk:
         return f"no guard {key!r} here{hint}; there are {', '.join(sorted(self._guards))}"
 
 
-def _in_words(latches: Latches) -> str:
+def _latches_text(latches: Latches) -> str:
     return "; ".join(
         f"{Action(latch.action).name.lower()} on {latch.scope} since "
         f"{datetime.fromtimestamp(latch.since / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,4 +1,4 @@
-"""Results by strategy, booked from the journal's executions, the one truth over every restart.
+"""Profit and loss by strategy, booked from the journal's executions over every restart.
 
 At a start they are folded from all that the journal has; from then on each execution that is new to
 it is booked and passed to the guards, inside the commit that journals it, so that a guard's state
@@ -46,7 +46,7 @@ class FillBooking:
     fresh : bool
         Whether what was before is no concern of this run (paper).
     dry_run : bool
-        Whether nothing may be forgotten (a dry run, whose guards only play).
+        Whether nothing may be forgotten (a dry run).
     """
 
     def __init__(self, journal: Journal, *, fresh: bool = False, dry_run: bool = False) -> None:
@@ -119,7 +119,7 @@ def pass_fill(row: FillRow, desk: FillListener, owners: Mapping[str, str]) -> No
 
 
 def _owner(row: FillRow, books: StrategyBooks, owners: Mapping[str, str]) -> str:
-    """Return whose execution it is; a liquidation comes under no order of ours, and is one's loss.
+    """Return whose execution it is; a liquidation names no order of ours, and is its holder's loss.
 
     The venue gives what it closes by itself no id of ours (``BustTrade``, ``AdlTrade`` …).
     """

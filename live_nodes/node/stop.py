@@ -1,4 +1,4 @@
-"""The way out: own entries cancelled, positions kept or closed, both verified at the venue.
+"""Stop a node: cancel own entries, keep or close positions, and verify both at the venue.
 
 Engine-specific. The engine itself leaves orders and positions where they are, and dies at a second
 signal (live.md 7).

@@ -1,4 +1,4 @@
-"""History from the venue: all of it before the start, and later what the feed has missed.
+"""Warm-up: fetch candles and funding before the start, and later those that the feed missed.
 
 It goes through the code that feeds a backtest its history.
 """

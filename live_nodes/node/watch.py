@@ -1,4 +1,4 @@
-"""The watch: everything a running node looks at beside its strategies, on the node's own loop.
+"""Watch links, feeds, clock and books of a running node; halt entries where they are unreliable.
 
 A thin shell around `Links`, `Sweep` and the rules of ``watch_rules.py``: several times a second it
 looks at the links and the feeds, now and then at the clock and at the venue's books, and publishes

@@ -1,4 +1,4 @@
-"""What the watch concludes from what it sees, as verdicts. Pure: facts and time are given to it.
+"""Verdicts of the watch: halts for links, feeds, clock, sweep and positions. Pure.
 
 Each cause is a guard of its own (``node.links``, ``node.clock`` …), so that one that ends does not
 take back what another still asks for.
@@ -49,7 +49,7 @@ def sweep_verdict(failures: int, limit: int, why: str) -> Verdict | None:
 
 
 def position_verdicts(findings: Iterable[SweepFinding]) -> list[Verdict]:
-    """Return the halts of entries in instruments whose position nobody explains."""
+    """Return the halts of entries in instruments with an unexplained position."""
     words: dict[str, str] = {}
     for finding in findings:
         words.setdefault(finding.instrument, finding.detail)

@@ -270,6 +270,6 @@ def flatten(
     if as_json:
         print(json.dumps(outcome.as_plain(), indent=2))
     else:
-        say(outcome.words)
+        say(outcome.summary_text)
     if not outcome.flat:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""A small round trip at the venue, each step checked there: a trader's first order on testnet."""
+"""`perpdesk doctor --trade`: buy and sell a little, and check each step at the venue."""
 
 from __future__ import annotations
 

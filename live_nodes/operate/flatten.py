@@ -1,4 +1,4 @@
-"""The operator's kill switch: the node closes by itself, or is passed by if it does not answer."""
+"""`perpdesk risk flatten`: let the node close, or close at the venue if it does not answer."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class FlattenOutcome:
     halt: str
 
     @property
-    def words(self) -> str:
+    def summary_text(self) -> str:
         """All of it in words."""
         if self.flat:
             said = f"flat after {self.seconds:.1f} s"
@@ -100,7 +100,7 @@ def flatten_node(node: Node, asked: FlattenRequest, seconds: float, say: Say) ->
     try:
         return run.outcome()
     except KeyboardInterrupt:
-        said = run.straight.words() if run.straight else "nobody has looked at the venue yet"
+        said = run.venue.summary_text() if run.venue else "nobody has looked at the venue yet"
         return run.ended(False, "nobody", "", [f"stopped by you; {said}"], run.waiting_halt())
 
 
@@ -110,7 +110,7 @@ class _Flatten:
         self._folder, self._request = asked.folder, asked.request
         self._began = time.monotonic()
         self._until = self._began + seconds
-        self.straight: VenueFlatten | None = None
+        self.venue: VenueFlatten | None = None
         self.answered = False
         self.no_halt = asked.trouble
 
@@ -160,7 +160,7 @@ class _Flatten:
             except VenueError as error:
                 # Only names of orders and `external: leave` depend on it; the looks try again.
                 self._say(f"{error}; going on with what the journal knows")
-            self.straight = VenueFlatten(
+            self.venue = VenueFlatten(
                 rest,
                 FlattenScope(node.risk.external, node.universe, self._is_own),
                 own,
@@ -169,21 +169,21 @@ class _Flatten:
                 self._keys_from(),
                 self._say,
             )
-            if self.answered and await self._node_gets_flat(self.straight):
+            if self.answered and await self._node_gets_flat(self.venue):
                 return self.ended(True, "node", "venue", [], self._standing_halt())
             patience = node.risk.deadline
-            flat = await self.straight.run(max(1.0, self._until - time.monotonic()), patience)
-        left = [] if flat else self.straight.left.lines() if self.straight.left else []
+            flat = await self.venue.run(max(1.0, self._until - time.monotonic()), patience)
+        left = [] if flat else self.venue.left.lines() if self.venue.left else []
         if not flat and not left:
-            left = [self.straight.words()]
+            left = [self.venue.summary_text()]
         return self.ended(flat, "venue", "venue" if flat else "", left, self.waiting_halt())
 
-    async def _node_gets_flat(self, straight: VenueFlatten) -> bool:
+    async def _node_gets_flat(self, venue: VenueFlatten) -> bool:
         """Watch the node close by itself, at most until its own deadline."""
         grace = self._node.risk.exit_grace + self._node.risk.deadline
         until, empty, said = min(self._until, time.monotonic() + grace), 0, ""
         while time.monotonic() < until:
-            left = await straight.look_only()
+            left = await venue.look_only()
             if left is not None:
                 empty = 0 if left else empty + 1
                 if empty == 2:

@@ -235,7 +235,7 @@ class VenueFlatten:
                 return False
             if now >= complain_at:
                 complain_at = now + patience
-                self._say(f"NOT flat after {now - began:.0f} s: {self.words()}")
+                self._say(f"NOT flat after {now - began:.0f} s: {self.summary_text()}")
             await asyncio.sleep(min(pause, max(0.0, began + seconds - now)))
 
     async def look_only(self) -> Remaining | None:
@@ -244,7 +244,7 @@ class VenueFlatten:
         self._tell_trouble()
         return left
 
-    def words(self) -> str:
+    def summary_text(self) -> str:
         """Return what was left when it was looked last."""
         if self.left is None:
             return "the venue has not said yet what is there"

@@ -1,4 +1,4 @@
-"""What a node is doing, or was doing when it died: from its journal alone, which it only reads."""
+"""`perpdesk status`: state, links, positions, orders and halts of a node, from its journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which positions are the desk's own, by its journal and the venue's executions.
+"""The desk's own part of each position, by its journal and the venue's executions.
 
 For those that act past the node: the journal is only read, and may be missing or damaged.
 """

@@ -1,4 +1,4 @@
-"""What recovery concludes from what the venue says of an order without an outcome. Pure."""
+"""What became of an order without an outcome, and which open orders stay at a start. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brings the engine's books to what the venue says, by the engine's own means. Engine-specific.
+"""Reconcile the engine's orders, fills and positions with the venue's reports. Engine-specific.
 
 The adapter's report methods swallow errors and return an empty list: only what they do return is
 used, and nothing is ever concluded from what is missing.

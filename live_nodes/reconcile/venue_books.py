@@ -1,4 +1,4 @@
-"""The engine's books for a comparison, and the venue's word for a closer. Engine-specific."""
+"""The engine's books for the sweep, and the venue's for the closer. Engine-specific."""
 
 from __future__ import annotations
 

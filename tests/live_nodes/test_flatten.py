@@ -219,7 +219,7 @@ def test_what_can_not_be_closed_in_time_is_named(at: Stage, tmp_path: Path) -> N
     assert outcome.verified == ""
     assert any("Trading is currently not allowed" in line for line in said)
     assert any(line.startswith("NOT flat after 1 s") for line in said)
-    assert outcome.words.startswith("NOT flat after 2")
+    assert outcome.summary_text.startswith("NOT flat after 2")
 
 
 def test_ctrl_c_says_what_is_left(at: Stage, tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_fifty_positions_and_orders_go_at_the_pace_that_the_venue_takes(tmp_path
         outcome, said = switched(node, 60)
         assert outcome.flat
         assert venue.open_orders() == {}
-        print(f"50 positions and 50 orders: {outcome.words.splitlines()[0]}")
+        print(f"50 positions and 50 orders: {outcome.summary_text.splitlines()[0]}")
         # Our own pace keeps below the venue's: 50 cancels beside 50 closes, 7 a second each.
         assert not any("Too many" in line for line in said)
         assert outcome.seconds < slack(20)
