@@ -1,4 +1,4 @@
-"""What can be wrong with one series: pure checks over arrays, each giving `Finding`s."""
+"""What can be wrong with one series: pure checks over arrays, each giving `CatalogFinding`s."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NEIGHBOURS = 20
 Stamps = NDArray[np.int64]
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class CatalogFinding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing found in one series.
 
     Parameters
@@ -81,9 +81,9 @@ class SeriesRows:
 
     def found(
         self, severity: str, check: str, count: int, first: int, last: int, words: str
-    ) -> Finding:
+    ) -> CatalogFinding:
         """Return a finding about this series."""
-        return Finding(
+        return CatalogFinding(
             severity=severity,
             check=check,
             series=self.name,
@@ -94,14 +94,14 @@ class SeriesRows:
             words=words,
         )
 
-    def found_at(self, severity: str, check: str, rows: Stamps, words: str) -> list[Finding]:
+    def found_at(self, severity: str, check: str, rows: Stamps, words: str) -> list[CatalogFinding]:
         """Return one finding about some rows, none where there are none."""
         if not len(rows):
             return []
         return [self.found(severity, check, len(rows), self.ts[rows[0]], self.ts[rows[-1]], words)]
 
 
-def order(series: SeriesRows) -> list[Finding]:
+def order(series: SeriesRows) -> list[CatalogFinding]:
     """Find stamps that come twice or run backwards."""
     ts = series.ts
     bad = np.flatnonzero(np.diff(ts) <= 0)
@@ -111,7 +111,7 @@ def order(series: SeriesRows) -> list[Finding]:
     return [series.found(WRONG, "duplicate", len(bad), ts[bad[0]], ts[bad[-1] + 1], words)]
 
 
-def grid(series: SeriesRows) -> list[Finding]:
+def grid(series: SeriesRows) -> list[CatalogFinding]:
     """Find candles that close off the interval's grid, and gaps of whole candles."""
     ts, length = series.ts, INTERVALS[series.interval]
     off = np.flatnonzero(ts % length != 0)
@@ -127,7 +127,7 @@ def grid(series: SeriesRows) -> list[Finding]:
     return found
 
 
-def impossible(series: SeriesRows) -> list[Finding]:
+def impossible(series: SeriesRows) -> list[CatalogFinding]:
     """Find candles that cannot be: low above high, a price outside or not above 0, volume < 0."""
     candles = series.columns
     low, high = candles["low"], candles["high"]
@@ -150,7 +150,7 @@ def impossible(series: SeriesRows) -> list[Finding]:
     return found
 
 
-def stale(series: SeriesRows) -> list[Finding]:
+def stale(series: SeriesRows) -> list[CatalogFinding]:
     """Find stretches (2 hours and 3 candles at least) in which no price moved and nothing traded.
 
     Mark prices have no volume: there, not moving is enough.
@@ -172,7 +172,7 @@ def stale(series: SeriesRows) -> list[Finding]:
     return found
 
 
-def unfinished(series: SeriesRows) -> list[Finding]:
+def unfinished(series: SeriesRows) -> list[CatalogFinding]:
     """Find a last candle that closes after its import, or that looks cut short by its volume."""
     last = int(series.ts[-1])
     if last > series.imported_ns:
@@ -188,7 +188,7 @@ def unfinished(series: SeriesRows) -> list[Finding]:
     return [series.found(INFO, "unfinished", 1, last, last, words)]
 
 
-def off_tick(series: SeriesRows) -> list[Finding]:
+def off_tick(series: SeriesRows) -> list[CatalogFinding]:
     """Find prices with more decimals than the instrument has: the engine sees them rounded."""
     decimals = series.decimals
     mask = np.zeros(len(series.ts), dtype=bool)
@@ -199,7 +199,7 @@ def off_tick(series: SeriesRows) -> list[Finding]:
     return series.found_at(INFO, "off_tick", np.flatnonzero(mask), words)
 
 
-def settlements(series: SeriesRows) -> list[Finding]:
+def settlements(series: SeriesRows) -> list[CatalogFinding]:
     """Find missing settlements and absurd rates, jittered stamps and changed intervals."""
     ts = series.ts
     jitter = np.abs(series.columns["ts_source"] - ts)

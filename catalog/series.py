@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalog import findings
-from catalog.findings import Finding, SeriesRows
+from catalog.findings import CatalogFinding, SeriesRows
 from config.durations import MINUTE_NS
 from config.errors import InputError
 
@@ -58,7 +58,7 @@ class SeriesKind:
     optional: tuple[str, ...] = ()
     fill: Callable[[pa.Table], pa.Table] = _unchanged
     store: Callable[[pa.Table], pa.Table] = _unchanged
-    checks: tuple[Callable[[SeriesRows], list[Finding]], ...] = ()
+    checks: tuple[Callable[[SeriesRows], list[CatalogFinding]], ...] = ()
     engine: str = ""
 
     def normalize(self, table: pa.Table, where: str) -> pa.Table:

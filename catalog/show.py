@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from catalog.findings import WRONG, Finding
+from catalog.findings import WRONG, CatalogFinding
 from catalog.series import KINDS
 from catalog.storage.index import Coverage
 from catalog.storage.manifest import SeriesKey
@@ -141,7 +141,7 @@ def _print_provenance(catalog: Catalog) -> None:
     out().print(table)
 
 
-def findings(catalog: Catalog, found: list[Finding], every: bool, json: bool) -> None:
+def findings(catalog: Catalog, found: list[CatalogFinding], every: bool, json: bool) -> None:
     """Show what a check found, what is wrong first."""
     wrong = sum(finding.severity == WRONG for finding in found)
     if json:

@@ -9,14 +9,14 @@ from datetime import datetime
 import numpy as np
 import pyarrow.parquet as pq
 
-from catalog.findings import INFO, WRONG, Finding, SeriesRows, order
+from catalog.findings import INFO, WRONG, CatalogFinding, SeriesRows, order
 from catalog.series import KINDS
 from catalog.storage.manifest import SeriesKey, content_hash
 from catalog.storage.store import Catalog
 from config.durations import bar_type
 
 
-def verify(catalog: Catalog, step: Callable[[str], None] = lambda _: None) -> list[Finding]:
+def verify(catalog: Catalog, step: Callable[[str], None] = lambda _: None) -> list[CatalogFinding]:
     """Check every series.
 
     Parameters
@@ -28,10 +28,10 @@ def verify(catalog: Catalog, step: Callable[[str], None] = lambda _: None) -> li
 
     Returns
     -------
-    list of Finding
+    list of CatalogFinding
         What is wrong first.
     """
-    found: list[Finding] = []
+    found: list[CatalogFinding] = []
     imported = _import_times(catalog)
     for path in catalog.manifest.files:
         step(path)
@@ -50,7 +50,7 @@ def _import_times(catalog: Catalog) -> dict[str, int]:
     return times
 
 
-def _series(catalog: Catalog, path: str, imported_ns: int) -> list[Finding]:
+def _series(catalog: Catalog, path: str, imported_ns: int) -> list[CatalogFinding]:
     key = SeriesKey.of_path(path)
     fact = catalog.manifest.files[path]
     series = SeriesRows(name=key.group, instrument=key.instrument, interval=key.interval)
@@ -78,7 +78,7 @@ def _series(catalog: Catalog, path: str, imported_ns: int) -> list[Finding]:
     return found + (_engine_file(catalog, series) if kind.engine else [])
 
 
-def _engine_file(catalog: Catalog, series: SeriesRows) -> list[Finding]:
+def _engine_file(catalog: Catalog, series: SeriesRows) -> list[CatalogFinding]:
     rows, name = len(series.ts), bar_type(series.instrument, series.interval)
     folder = catalog.folder / "nautilus" / "data" / "bar" / name
     there = sum(pq.read_metadata(file).num_rows for file in folder.glob("*.parquet"))
@@ -88,7 +88,7 @@ def _engine_file(catalog: Catalog, series: SeriesRows) -> list[Finding]:
     return [series.found(WRONG, "cache", rows - there, 0, 0, words)]
 
 
-def _absent(catalog: Catalog) -> list[Finding]:
+def _absent(catalog: Catalog) -> list[CatalogFinding]:
     """Return which perps have candles, but no mark prices or no funding."""
     perps = {
         name
@@ -109,7 +109,7 @@ def _absent(catalog: Catalog) -> list[Finding]:
     return found
 
 
-def _ends_early(catalog: Catalog) -> list[Finding]:
+def _ends_early(catalog: Catalog) -> list[CatalogFinding]:
     """Return which candles stop before the others do though no delisting is known."""
     found = []
     for interval in catalog.intervals():

@@ -140,7 +140,7 @@ def explain(resolved: Resolved, path: str = "") -> list[Explained]:
 
 
 @dataclass(frozen=True)
-class Difference:
+class ValueDifference:
     """A value that differs: `missing` marks the side that has none."""
 
     path: str
@@ -158,7 +158,7 @@ class Missing:
 MISSING = Missing()
 
 
-def difference(left: Resolved, right: Resolved) -> list[Difference]:
+def difference(left: Resolved, right: Resolved) -> list[ValueDifference]:
     """Return the values in which two documents differ, defaults included.
 
     How a value was spelled, and which file gave it, is no difference.
@@ -169,7 +169,7 @@ def difference(left: Resolved, right: Resolved) -> list[Difference]:
     for path in dict.fromkeys((*one, *other)):
         a, b = one.get(path, MISSING), other.get(path, MISSING)
         if a != b and not (_is_holder(a, path, other) or _is_holder(b, path, one)):
-            rows.append(Difference(dotted(path), as_written(a), as_written(b)))
+            rows.append(ValueDifference(dotted(path), as_written(a), as_written(b)))
     return rows
 
 

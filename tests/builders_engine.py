@@ -39,7 +39,7 @@ from backtests.engine.market import RunMarket, market_of
 from catalog.engine import to_nautilus
 from catalog.instruments import InstrumentInfo, decimals
 from config.documents import Fees, NoSlippage, ProductFees, Venue
-from config.documents.setup import Risk
+from config.documents.setup import RiskSettings
 from strategies.messages import Action, Verdict
 from strategies.refusals import readable
 
@@ -314,11 +314,11 @@ def desk_of(
     before: Mapping[str, float] | None = None,
     prints_to_wait: int = 1,
     guards: Mapping[str, GuardActor] | None = None,
-    risk: Risk | None = None,
+    risk: RiskSettings | None = None,
 ) -> BacktestDesk:
     """Build the desk by the factory of backtests; ``before`` are closes before the window."""
     return build(
-        cast(Any, SimpleNamespace(venue=document, risk=risk or Risk())),
+        cast(Any, SimpleNamespace(venue=document, risk=risk or RiskSettings())),
         market,
         cast(Any, {script.id.get_tag(): script for script in scripts}),
         np.array([(before or {}).get(name, np.nan) for name in market.ids]),
@@ -346,7 +346,7 @@ def play(
     before: Mapping[str, float] | None = None,
     prints_to_wait: int = 1,
     guards: Mapping[str, GuardActor] | None = None,
-    risk: Risk | None = None,
+    risk: RiskSettings | None = None,
     hear: Mapping[str, Callable[[Any], None]] | None = None,
     **cut: Any,
 ) -> BacktestDesk:

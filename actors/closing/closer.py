@@ -38,7 +38,7 @@ from actors.gate.gate import OrderGate
 from actors.gate.pending import AccountView
 from actors.guards.core.snapshot import Snapshot
 from actors.records.order_facts import OrderFacts
-from config.documents.setup import Risk
+from config.documents.setup import RiskSettings
 from config.errors import DeskError
 from strategies.messages import Action, Verdict
 from strategies.on_loop import on_loop
@@ -82,7 +82,7 @@ class Closer(Actor):
 
     def __init__(
         self,
-        risk: Risk,
+        risk: RiskSettings,
         gate: OrderGate,
         account: AccountView,
         owners: Mapping[str, str],

@@ -62,7 +62,7 @@ LOCK = ".lock"
 STAGED = ".staged"
 
 
-class Stage:
+class StagedVersion:
     """A new version in the making; one writer at a time.
 
     Use it as a context manager: leaving without `publish` throws the staged files away.
@@ -101,7 +101,7 @@ class Stage:
         self.folder = path / VERSIONS / f"{self.version}{STAGED}"
         self.folder.mkdir()
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> StagedVersion:
         return self
 
     def __exit__(

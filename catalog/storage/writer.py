@@ -27,7 +27,7 @@ from catalog.storage.manifest import (
     source_file,
 )
 from catalog.storage.store import Catalog
-from catalog.storage.versions import INDEX, Stage
+from catalog.storage.versions import INDEX, StagedVersion
 from config.durations import bar_type, interval_ns
 from config.errors import InputError
 
@@ -62,7 +62,7 @@ class CatalogWriter:
         self.summary: Provenance | None = None
 
     def __enter__(self) -> CatalogWriter:
-        self._stage = Stage(self.path).__enter__()
+        self._stage = StagedVersion(self.path).__enter__()
         base = self._stage.base
         self._old = read_manifest(base / INDEX) if base else Manifest()
         self._files: dict[str, FileFact] = {}
@@ -261,7 +261,7 @@ def rebuild(path: Path) -> int:
         When another writer is at work.
     """
     Catalog(path)
-    with Stage(path) as stage:
+    with StagedVersion(path) as stage:
         assert stage.base is not None
         manifest = read_manifest(stage.base / INDEX)
         series = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.documents.backtest import Backtest, Report, Targets, Window
+from config.documents.backtest import Backtest, BacktestWindow, ReportSettings, Targets
 from config.documents.base import Part
 from config.documents.exchange import ExchangeDocument
 from config.documents.ingest import Ingest, Source
@@ -29,12 +29,13 @@ from config.documents.slippage import (
 )
 from config.documents.study import Folds, Search, Study
 from config.documents.venue import Fees, ProductFees, Venue
-from config.documents.watch import Policies, Throttle, Watch
+from config.documents.watch import Policies, ThrottleSettings, WatchSettings
 
 __all__ = [
     "KINDS",
     "Account",
     "Backtest",
+    "BacktestWindow",
     "BasePlusSizeSlippage",
     "Component",
     "Environment",
@@ -54,7 +55,7 @@ __all__ = [
     "Policies",
     "Practice",
     "ProductFees",
-    "Report",
+    "ReportSettings",
     "Scenario",
     "Search",
     "Setup",
@@ -64,12 +65,11 @@ __all__ = [
     "StrategyComponent",
     "Study",
     "Targets",
-    "Throttle",
+    "ThrottleSettings",
     "Universe",
     "Venue",
     "VenueUrls",
-    "Watch",
-    "Window",
+    "WatchSettings",
 ]
 
 KINDS: dict[str, type[Part]] = {

@@ -13,7 +13,7 @@ from config.documents.venue import Venue
 from config.durations import Moment, nanoseconds
 
 
-class Window(Part):
+class BacktestWindow(Part):
     """The stretch of history, UTC; the end is not part of it."""
 
     start: Moment
@@ -53,7 +53,7 @@ class Targets(Part):
     """Least fraction of winning trades."""
 
 
-class Report(Part):
+class ReportSettings(Part):
     """What the report compares the run with."""
 
     benchmark: InstrumentName = "BTCUSDT-LINEAR.BYBIT"
@@ -67,9 +67,9 @@ class Backtest(Setup):
     kind: Literal["backtest"] = "backtest"  # type: ignore[assignment]
     catalog: Annotated[str, Field(min_length=1)]
     """Folder of the catalog, relative to the working directory."""
-    window: Window
+    window: BacktestWindow
     venue: Venue = Venue()
-    report: Report = Report()
+    report: ReportSettings = ReportSettings()
     seed: Annotated[Whole, Field(ge=0)] = 0
     """Seed of every random draw in the simulation."""
     slice_days: Annotated[Whole, Field(ge=1, le=3660)] = 30

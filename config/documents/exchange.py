@@ -76,7 +76,7 @@ class RandomMarket(Part):
 MarketSource = Annotated[ReplayMarket | RandomMarket, Field(discriminator="model")]
 
 
-class PracticeAccount(Part):
+class PracticeAccountSettings(Part):
     """An account of the practice exchange; its key and secret follow from its name."""
 
     balance: Annotated[Decimal, Field(gt=Decimal(0), le=Decimal(10**12))] = Decimal(100_000)
@@ -96,7 +96,7 @@ class ExchangeDocument(Part):
     description: str = ""
     """A sentence for the reader."""
     market: MarketSource
-    accounts: Annotated[dict[DocumentName, PracticeAccount], Field(min_length=1)]
+    accounts: Annotated[dict[DocumentName, PracticeAccountSettings], Field(min_length=1)]
     """Accounts by name."""
     port: Port = 0
     """Of REST and WebSockets; 0 takes a free one."""

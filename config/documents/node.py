@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from config.documents.base import DocumentName, Part
 from config.documents.setup import Setup
 from config.documents.venue import Fees
-from config.documents.watch import Watch
+from config.documents.watch import WatchSettings
 
 Environment = Literal["practice", "paper", "demo", "testnet", "mainnet"]
 """Where orders go; only ``mainnet`` is real money."""
@@ -149,7 +149,7 @@ class Node(Setup):
     """How the account must be set up."""
     gates: Gates = Gates()
     """What must hold before a strategy starts."""
-    watch: Watch = Watch()
+    watch: WatchSettings = WatchSettings()
     """What is watched while it trades."""
     alerts: EnvironmentName | None = None
     """Name of the environment variable that holds where alerts go: addresses of apprise (Telegram,

@@ -20,7 +20,7 @@ Duration = Annotated[Decimal, Field(gt=Decimal(0), le=Decimal(86_400))]
 RetCode = Annotated[Whole, Field(ge=1, le=9_999_999)]
 
 
-class Timed(Part):
+class TimedFault(Part):
     """When a fault begins and how long it lasts."""
 
     at: Seconds = Decimal(0)
@@ -31,7 +31,7 @@ class Timed(Part):
     """How long it lasts, from its first effect; null without a limit in time."""
 
 
-class Counted(Timed):
+class CountedFault(TimedFault):
     """A fault of single messages."""
 
     times: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
@@ -42,7 +42,7 @@ class Counted(Timed):
     """Only messages of this account; null of all."""
 
 
-class Message(Counted):
+class MessageFault(CountedFault):
     """A fault of WebSocket messages that the exchange sends."""
 
     channel: Literal["public", "private"] | None = None
@@ -51,13 +51,13 @@ class Message(Counted):
     """Topic, or pattern with ``*`` and ``?``: ``orderbook.50.BTCUSDT``, ``execution``."""
 
 
-class Drop(Message):
+class Drop(MessageFault):
     """The message is never sent."""
 
     model: Literal["drop"] = "drop"
 
 
-class Delay(Message):
+class Delay(MessageFault):
     """The message is sent later, others may overtake it."""
 
     model: Literal["delay"] = "delay"
@@ -65,19 +65,19 @@ class Delay(Message):
     """Seconds."""
 
 
-class Duplicate(Message):
+class Duplicate(MessageFault):
     """The message is sent twice."""
 
     model: Literal["duplicate"] = "duplicate"
 
 
-class Reorder(Message):
+class Reorder(MessageFault):
     """The message waits for the next one of its topic and account, and is sent after it."""
 
     model: Literal["reorder"] = "reorder"
 
 
-class LatePush(Counted):
+class LatePush(CountedFault):
     """Private pushes come late."""
 
     model: Literal["late_push"] = "late_push"
@@ -87,7 +87,7 @@ class LatePush(Counted):
     """Seconds."""
 
 
-class SequenceGap(Counted):
+class SequenceGap(CountedFault):
     """A delta of a book is left out; ``u`` goes on as if it had been sent."""
 
     model: Literal["sequence_gap"] = "sequence_gap"
@@ -95,32 +95,32 @@ class SequenceGap(Counted):
     """Topic or pattern of book topics."""
 
 
-class LostFill(Counted):
+class LostFill(CountedFault):
     """No order or execution push reports a fill; ``times`` counts orders."""
 
     model: Literal["lost_fill"] = "lost_fill"
 
 
-class Request(Counted):
+class RequestFault(CountedFault):
     """A fault of single requests, by REST or over the trade link."""
 
     op: Pattern = "order.*"
     """``order.create``, ``order.amend``, ``order.cancel`` or a pattern."""
 
 
-class LostAck(Request):
+class LostAck(RequestFault):
     """A request is carried out, but its answer never comes (trade link or REST)."""
 
     model: Literal["lost_ack"] = "lost_ack"
 
 
-class LostRequest(Request):
+class LostRequest(RequestFault):
     """A request gets lost on its way: neither carried out nor answered (trade link or REST)."""
 
     model: Literal["lost_request"] = "lost_request"
 
 
-class LateAck(Request):
+class LateAck(RequestFault):
     """A request is carried out at once and answered late (trade link or REST)."""
 
     model: Literal["late_ack"] = "late_ack"
@@ -128,7 +128,7 @@ class LateAck(Request):
     """Seconds."""
 
 
-class RefusedOp(Request):
+class RefusedOp(RequestFault):
     """An operation of the trade link is refused with a code."""
 
     model: Literal["ret_code"] = "ret_code"
@@ -138,7 +138,7 @@ class RefusedOp(Request):
     """Bybit's text."""
 
 
-class RefusedLogin(Counted):
+class RefusedLogin(CountedFault):
     """A login on a link is refused with a code, though the key is right."""
 
     model: Literal["login"] = "login"
@@ -150,7 +150,7 @@ class RefusedLogin(Counted):
     """Bybit's text."""
 
 
-class Http(Counted):
+class Http(CountedFault):
     """A REST request goes wrong: a status, a code, or no answer."""
 
     model: Literal["http"] = "http"
@@ -181,7 +181,7 @@ class Http(Counted):
         return self
 
 
-class Link(Timed):
+class LinkFault(TimedFault):
     """A fault of all connections of a kind."""
 
     channel: Channel
@@ -189,13 +189,13 @@ class Link(Timed):
     """What ``after`` counts: topics of pushes, or operations on the trade link."""
 
 
-class Kill(Link):
+class Kill(LinkFault):
     """All connections of a kind of link are cut."""
 
     model: Literal["kill"] = "kill"
 
 
-class Freeze(Link):
+class Freeze(LinkFault):
     """All connections of a kind of link stand still and stay open, as if its machine slept."""
 
     model: Literal["freeze"] = "freeze"
@@ -203,7 +203,7 @@ class Freeze(Link):
     """How long."""
 
 
-class ClockSkew(Timed):
+class ClockSkew(TimedFault):
     """The exchange's clock is wrong."""
 
     model: Literal["clock_skew"] = "clock_skew"
@@ -213,7 +213,7 @@ class ClockSkew(Timed):
     """How long."""
 
 
-class Maintenance(Timed):
+class MaintenanceFault(TimedFault):
     """REST answers 503 or a code, links are closed."""
 
     model: Literal["maintenance"] = "maintenance"
@@ -223,7 +223,7 @@ class Maintenance(Timed):
     """How long."""
 
 
-class Halt(Timed):
+class HaltFault(TimedFault):
     """A symbol takes no new orders."""
 
     model: Literal["halt"] = "halt"
@@ -251,8 +251,8 @@ Fault = Annotated[
     | Kill
     | Freeze
     | ClockSkew
-    | Maintenance
-    | Halt,
+    | MaintenanceFault
+    | HaltFault,
     Field(discriminator="model"),
 ]
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from config.documents.base import ComponentKey, DocumentName, Flag, Glob, Part
 
 
-class Risk(Part):
+class RiskSettings(Part):
     """What all guards of a setup share. All times are in seconds."""
 
     every: Annotated[float, Field(ge=0.05, le=60)] = 0.5
@@ -83,5 +83,5 @@ class Setup(Part):
     """Strategies by key; the key becomes the tag in order ids."""
     actors: dict[ComponentKey, Component] = Field(default_factory=dict)
     """Guards and other actors by key."""
-    risk: Risk = Risk()
+    risk: RiskSettings = RiskSettings()
     """What all guards share."""

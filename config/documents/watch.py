@@ -9,7 +9,7 @@ from pydantic import Field
 from config.documents.base import Part, Whole
 
 
-class Throttle(Part):
+class ThrottleSettings(Part):
     """Our own pace of order requests: a bucket of tokens that refills steadily; exits go first."""
 
     per_second: Annotated[float, Field(gt=0, le=1000)] = 7.0
@@ -44,7 +44,7 @@ class Policies(Part):
     entries until one succeeds."""
 
 
-class Watch(Part):
+class WatchSettings(Part):
     """Run-time watching. All times are in seconds."""
 
     heartbeat: Annotated[Whole, Field(ge=1, le=20)] = 1
@@ -66,7 +66,7 @@ class Watch(Part):
     """Pause between two snapshots of positions and equity in the journal."""
     backup_every: Annotated[float, Field(ge=10, le=86400)] = 300.0
     """Pause between two backups of the journal."""
-    throttle: Throttle = Throttle()
+    throttle: ThrottleSettings = ThrottleSettings()
     """Pace of order requests."""
     policies: Policies = Policies()
     """What is done about findings."""

@@ -23,7 +23,7 @@ from nautilus_trader.execution.messages import (
 from nautilus_trader.model.orders import Order
 
 from actors.records.order_facts import OrderFacts
-from config.documents.watch import Throttle as Pace
+from config.documents.watch import ThrottleSettings as Pace
 from live_nodes.bybit.bucket import Bucket
 from strategies.refusals import Refusal
 

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Literal
 
 from config.documents import Universe
-from config.documents.watch import Throttle as Pace
+from config.documents.watch import ThrottleSettings as Pace
 from config.errors import GateRefused
 from config.universe import select
 from live_nodes.bybit.bucket import Bucket

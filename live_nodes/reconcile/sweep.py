@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-from config.documents.watch import Policies, Watch
+from config.documents.watch import Policies, WatchSettings
 from live_nodes.bybit.facts import (
     VenueFill,
     VenueOrder,
@@ -271,7 +271,7 @@ class Sweep:
         recovery: Recovery,
         repairs: Repairs,
         books: Callable[[tuple[VenueFill, ...]], EngineBooks],
-        watch: Watch,
+        watch: WatchSettings,
         *,
         clock_ns: Callable[[], int] = time.time_ns,
         urgent: Callable[[], bool] = lambda: False,

@@ -13,7 +13,7 @@ from nautilus_trader.portfolio.portfolio import Portfolio
 
 from actors.closing.closer import Closer
 from actors.closing.facts import ClosingNews
-from config.documents.setup import Risk
+from config.documents.setup import RiskSettings
 from strategies.messages import Action, Verdict
 
 
@@ -22,7 +22,7 @@ def closer_on(clock: Clock, bus: MessageBus | None = None, **more: Any) -> Close
     gate: Any = SimpleNamespace(hold=lambda hold, exits: None)
     account: Any = SimpleNamespace()
     engine = SimpleNamespace(trading_state=None, set_trading_state=lambda state: None)
-    closer = Closer(Risk(), gate, account, {}, risk_engine=engine, **more)
+    closer = Closer(RiskSettings(), gate, account, {}, risk_engine=engine, **more)
     bus, cache = bus or MessageBus(TraderId("DESK-001"), clock), Cache()
     closer.register_base(Portfolio(bus, cache, clock), bus, cache, clock)
     return closer

@@ -24,8 +24,8 @@ from actors.closing.closer import Closer
 from backtests.engine.build import BacktestDesk
 from backtests.engine.engine_costs import mended
 from backtests.engine.market import market_of
-from config.documents.setup import Risk
-from config.documents.watch import Throttle as Pace
+from config.documents.setup import RiskSettings
+from config.documents.watch import ThrottleSettings as Pace
 from live_nodes.bybit.throttle import OrderThrottle
 from strategies.base import DeskStrategy, DeskStrategyConfig
 from strategies.messages import Action, Verdict
@@ -53,7 +53,7 @@ from tests.builders_engine import (
 ID = InstrumentId.from_str(A)
 LEVEL = Candles([100.0] * 8)
 Step = Callable[[Any], None]
-AT_ONCE = Risk(exit_grace=0)
+AT_ONCE = RiskSettings(exit_grace=0)
 
 
 class Played:
@@ -63,7 +63,7 @@ class Played:
         self,
         *strategies: Any,
         tape: Mapping[str, Candles] | None = None,
-        risk: Risk = AT_ONCE,
+        risk: RiskSettings = AT_ONCE,
         facts: Mapping[str, Mapping[str, Any]] | None = None,
         document: Any = None,
         built: Callable[[Closer], None] = lambda closer: None,
@@ -127,7 +127,7 @@ def limit(side: OrderSide, quantity: str, level: float, **facts: Any) -> Step:
 def test_a_strategy_that_knows_nothing_of_verdicts_is_flat_with_the_next_print() -> None:
     """Told at 02:10 with a grace of 5 s; the market opens next at 03:00 and a second."""
     script = Script(planned((at(1), trading(A, "10")), (at(2, 600), publishing(Action.FLATTEN))))
-    run = Played(script, risk=Risk())
+    run = Played(script, risk=RiskSettings())
     assert run.held == {}
     assert [(f.last_qty.as_decimal(), f.ts_event) for f in script.fills[1:]] == [(10, at(3, 1))]
     assert [(kind, text) for _, kind, text in run.news] == [
@@ -329,7 +329,7 @@ def test_a_strategy_that_leaves_in_its_grace_is_left_alone() -> None:
             (at(2, 601), trading(A, "-10", reduce_only=True)),
         )
     )
-    run = Played(script, risk=Risk())
+    run = Played(script, risk=RiskSettings())
     assert run.closes() == []
     assert [text for _, kind, text in run.news if kind == "flat"] == ["flat after 3001.0 s"]
 
@@ -441,7 +441,7 @@ def test_entries_that_rest_are_taken_back_under_a_halt_and_exits_stay(action: Ac
             (at(3, 600), publishing(action)),
         )
     )
-    run = Played(script, risk=Risk())
+    run = Played(script, risk=RiskSettings())
     assert sorted(OrderStatus(o.status).name for o in run.orders) == [
         "ACCEPTED",
         "ACCEPTED",
@@ -515,7 +515,7 @@ def test_the_second_lock_denies_what_would_enlarge_and_lets_every_exit_pass() ->
             (at(2, 602), trading(A, "-10")),
         )
     )
-    run = Played(script, risk=Risk())
+    run = Played(script, risk=RiskSettings())
     assert script.denials == [f"BUY when TradingState.REDUCING and LONG {A}"]
     assert run.desk.gate.refusals == 0
     assert run.held == {}
@@ -555,7 +555,7 @@ def test_a_position_that_is_nobodys_is_closed_by_the_documents_policy(
     script = Script(
         planned((at(1), in_the_name_of("EXTERNAL", "10")), (at(2, 600), publishing(Action.FLATTEN)))
     )
-    run = Played(script, risk=Risk(exit_grace=0, external=external))
+    run = Played(script, risk=RiskSettings(exit_grace=0, external=external))
     assert run.held == held
     if not held:
         (order,) = [o for o in run.orders if is_closers(o.client_order_id.value)]

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from config.documents import Ingest, Node, Search, Window
+from config.documents import BacktestWindow, Ingest, Node, Search
 from config.durations import INTERVALS, Interval, bar_type, interval_ns, parse, show
 from config.errors import InputError
 from config.load import examine, load
@@ -28,7 +28,7 @@ PARENT = 'strategies: {one: {use: "strategies.xs_reversal:XSReversal"}}\n'
 
 
 def test_a_window_counts_in_nanoseconds_of_utc() -> None:
-    window = Window.model_validate({"start": "2024-01-01", "end": "2024-01-01T12:00:00Z"})
+    window = BacktestWindow.model_validate({"start": "2024-01-01", "end": "2024-01-01T12:00:00Z"})
     assert window.start_ns == 1_704_067_200_000_000_000
     assert window.end_ns - window.start_ns == 12 * 3600 * 10**9
 
@@ -51,7 +51,7 @@ def test_what_is_no_utc_time_is_refused(value: object) -> None:
 
 
 def test_documents_are_frozen() -> None:
-    window = Window.model_validate({"start": "2024-01-01", "end": "2024-01-02"})
+    window = BacktestWindow.model_validate({"start": "2024-01-01", "end": "2024-01-02"})
     with pytest.raises(ValidationError):
         window.start = window.end  # type: ignore[misc]
 

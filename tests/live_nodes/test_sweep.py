@@ -9,7 +9,7 @@ from decimal import Decimal as D
 
 import pytest
 
-from config.documents.watch import Policies, Watch
+from config.documents.watch import Policies, WatchSettings
 from live_nodes.bybit.facts import VenueFill
 from live_nodes.bybit.rest import VenueError
 from live_nodes.practice.faults.fault_hooks import HttpFault
@@ -36,7 +36,7 @@ class Desk:
 
 
 def sweep_of(scene: Scene, desk: Desk, settle: float = 0.2, **policies: str) -> Sweep:
-    watch = Watch(sweep_settle=settle, policies=Policies.model_validate(policies))
+    watch = WatchSettings(sweep_settle=settle, policies=Policies.model_validate(policies))
 
     def books(fills: tuple[VenueFill, ...]) -> EngineBooks:
         return replace(desk.books, explained=scene.journal.explained())

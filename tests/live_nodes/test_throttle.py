@@ -16,7 +16,7 @@ from nautilus_trader.model.objects import Quantity
 from actors.records.order_facts import OrderFacts
 from backtests.engine.build import BacktestDesk
 from backtests.engine.market import market_of
-from config.documents.watch import Throttle as Pace
+from config.documents.watch import ThrottleSettings as Pace
 from live_nodes.bybit.bucket import SECOND, Bucket
 from live_nodes.bybit.throttle import OrderThrottle
 from tests.builders_engine import (

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from config.documents.scenario import Counted, Link, Timed
+from config.documents.scenario import CountedFault, LinkFault, TimedFault
 
 Json = dict[str, Any]
 LinkState = Literal["open", "frozen", "killed"]
@@ -22,7 +22,7 @@ class ArmedFault:
     """
 
     name: str
-    fault: Timed
+    fault: TimedFault
     added: float
     draw: random.Random
     seen: int = 0
@@ -51,7 +51,7 @@ class ArmedFault:
         One that another fault has `taken` already is counted only.
         """
         fault = self.fault
-        assert isinstance(fault, Counted)
+        assert isinstance(fault, CountedFault)
         if not self.due(now) or (fault.account is not None and account != fault.account):
             return False
         self.seen += 1
@@ -71,7 +71,7 @@ class ArmedFault:
 
     def counts_to_begin(self, now: float) -> bool:
         """Count a message that a fault of a link waits for; return whether it begins with it."""
-        assert isinstance(self.fault, Link)
+        assert isinstance(self.fault, LinkFault)
         if self.began is not None or not self.due(now):
             return False
         self.seen += 1

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 
 from config.documents import scenario
-from config.documents.scenario import Channel, Counted, Fault, Timed
+from config.documents.scenario import Channel, CountedFault, Fault, TimedFault
 from live_nodes.practice.exchange.model import BybitRefusal, Key
 from live_nodes.practice.faults.fault_hooks import (
     ArmedFault,
@@ -100,14 +100,14 @@ class Faults:
     def halted(self) -> frozenset[Key]:
         """Return the symbols that are halted now."""
         return frozenset(
-            (fault.category, fault.symbol) for _, fault in self._lasting(scenario.Halt)
+            (fault.category, fault.symbol) for _, fault in self._lasting(scenario.HaltFault)
         )
 
     # --- the server's part -------------------------------------------------------------------
 
     def on_http(self, method: str, path: str, account: str | None) -> HttpFault | None:
         """Return what goes wrong with this request; None for nothing."""
-        for _, down in self._lasting(scenario.Maintenance):
+        for _, down in self._lasting(scenario.MaintenanceFault):
             if down.ret_code is None:
                 return HttpFault(status=503)
             return HttpFault(ret_code=down.ret_code, message="System maintenance")
@@ -162,7 +162,7 @@ class Faults:
 
     def link(self, channel: Channel) -> LinkState:
         """Return the state of all links of a kind."""
-        if any(True for _ in self._lasting(scenario.Maintenance)):
+        if any(True for _ in self._lasting(scenario.MaintenanceFault)):
             return "killed"
         if any(
             fault.channel == channel and fault.seconds for _, fault in self._lasting(scenario.Kill)
@@ -180,7 +180,7 @@ class Faults:
         now = self._monotonic()
         for armed in list(self._armed.values()):
             fault = armed.fault
-            by_time = not isinstance(fault, Counted) and fault.after == 0
+            by_time = not isinstance(fault, CountedFault) and fault.after == 0
             if by_time and armed.began is None and armed.due(now):
                 self._begin(armed)
 
@@ -191,12 +191,12 @@ class Faults:
 
     # --- inside ------------------------------------------------------------------------------
 
-    def _of[F: Timed](self, *kinds: type[F]) -> Iterator[tuple[ArmedFault, F]]:
+    def _of[F: TimedFault](self, *kinds: type[F]) -> Iterator[tuple[ArmedFault, F]]:
         for armed in list(self._armed.values()):
             if isinstance(armed.fault, kinds):
                 yield armed, armed.fault
 
-    def _lasting[F: Timed](self, kind: type[F]) -> Iterator[tuple[ArmedFault, F]]:
+    def _lasting[F: TimedFault](self, kind: type[F]) -> Iterator[tuple[ArmedFault, F]]:
         now = self._monotonic()
         return ((armed, fault) for armed, fault in self._of(kind) if armed.lasting(now))
 
@@ -214,7 +214,7 @@ class Faults:
 
     def _on_request(self, op: str, account: str | None, *, taken: bool) -> OpFault | None:
         found: OpFault | None = None
-        for armed, fault in self._of(scenario.Request):
+        for armed, fault in self._of(scenario.RequestFault):
             if isinstance(fault, scenario.RefusedOp) or not fnmatchcase(op, fault.op):
                 continue
             if self._strikes(armed, account, op, taken=taken or found is not None):
@@ -226,7 +226,7 @@ class Faults:
     def _changed(
         self,
         armed: ArmedFault,
-        fault: Timed,
+        fault: TimedFault,
         topic: str,
         out: list[tuple[float, Json]],
         account: str | None,
@@ -276,7 +276,7 @@ class Faults:
 
     def _count_for_links(self, channel: Channel, topic: str) -> None:
         now = self._monotonic()
-        for armed, fault in self._of(scenario.Link):
+        for armed, fault in self._of(scenario.LinkFault):
             concerned = fault.channel == channel and fnmatchcase(topic, fault.topic)
             if concerned and fault.after and armed.counts_to_begin(now):
                 self._begin(armed)
@@ -288,7 +288,7 @@ class Faults:
         if isinstance(fault, scenario.Kill):
             channels = (fault.channel,)
             armed.over = fault.seconds is None
-        elif isinstance(fault, scenario.Maintenance):
+        elif isinstance(fault, scenario.MaintenanceFault):
             channels = CHANNELS
         self._note(armed.name, type(fault).__name__)
         for channel in channels:
@@ -296,9 +296,9 @@ class Faults:
                 callback(channel)
 
 
-def _concerns(fault: Timed, channel: Channel, topic: str) -> bool:
+def _concerns(fault: TimedFault, channel: Channel, topic: str) -> bool:
     """Return whether a message is of the kind that a fault acts on."""
-    if isinstance(fault, scenario.Message):
+    if isinstance(fault, scenario.MessageFault):
         return fault.channel in (None, channel) and fnmatchcase(topic, fault.topic)
     if isinstance(fault, scenario.SequenceGap):
         return topic.startswith("orderbook.") and fnmatchcase(topic, fault.topic)

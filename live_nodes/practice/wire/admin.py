@@ -36,7 +36,7 @@ from aiohttp import web
 from pydantic import Field, TypeAdapter, ValidationError
 
 from config.documents.base import DocumentName, Part, Whole
-from config.documents.scenario import Fault, Halt
+from config.documents.scenario import Fault, HaltFault
 from live_nodes.practice.exchange.model import BybitRefusal, Key, OrderRequest, Side
 from live_nodes.practice.exchange.records import OrderRow
 from live_nodes.practice.exchange.store import StateFile
@@ -237,7 +237,7 @@ class AdminPort:
     def _halt(self, asked: HaltRequest) -> Any:
         self._venue.exchange.symbol(asked.key)
         name = f"halt-{asked.category}-{asked.symbol}".lower()
-        halt = Halt(symbol=asked.symbol, category=asked.category, seconds=asked.seconds)
+        halt = HaltFault(symbol=asked.symbol, category=asked.category, seconds=asked.seconds)
         self._faults.add(name, halt)
         self._faults.poll()
         self._market.apply_halts(self._venue.exchange, self._venue.clock_ms())
