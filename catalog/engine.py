@@ -71,17 +71,7 @@ def fixed_point(values: NDArray[np.float64], precision: int) -> pa.Array:
 
 
 def bar_table(candles: pa.Table, info: InstrumentInfo, interval: str) -> pa.Table:
-    """Make the table that Nautilus would write for these candles.
-
-    Parameters
-    ----------
-    candles : pyarrow.Table
-        Columns ts (close, ns), open, high, low, close, volume; sorted by ts.
-    info : InstrumentInfo
-        Gives the precisions.
-    interval : str
-        Such as ``1h``.
-    """
+    """Make the table that Nautilus would write for these stored candles."""
     columns = [
         fixed_point(_numpy(candles, name), info.price_precision if name in PRICES else size)
         for name, size in (*((p, 0) for p in PRICES), ("volume", info.size_precision))
@@ -103,19 +93,9 @@ def bar_table(candles: pa.Table, info: InstrumentInfo, interval: str) -> pa.Tabl
 def write_bars(
     root: Path, candles: pa.Table, info: InstrumentInfo, interval: str, compression: str = "lz4"
 ) -> Path:
-    """Write one instrument's candles of one interval into a Nautilus catalog.
+    """Write one instrument's candles (at least one) of one interval into a Nautilus catalog.
 
-    Parameters
-    ----------
-    root : Path
-        The Nautilus catalog's folder (the one that holds ``data``).
-    candles, info, interval
-        As for `bar_table`; at least one row.
-
-    Returns
-    -------
-    Path
-        The file; its name tells the first and last stamp, as Nautilus expects.
+    Return the file; its name has the first and the last stamp, as Nautilus expects.
     """
     table = bar_table(candles, info, interval)
     stamps = candles.column("ts")

@@ -62,23 +62,8 @@ def infer(
 ) -> InstrumentInfo:
     """Guess an instrument's facts from its candles, and mark them as guessed.
 
-    Parameters
-    ----------
-    symbol, product : str
-        Such as ``BTCUSDT`` and ``LINEAR``.
-    prices, volumes : ndarray of float64
-        All prices (any shape) and the base volumes seen; their decimals give tick and lot.
-    listed_ns : int
-        Open of the first candle.
-    source : str
-        Where the candles come from.
-    funding_minutes : int
-        Ignored for spot.
-
-    Returns
-    -------
-    InstrumentInfo
-        With Bybit's usual 5 USDT minimum, and a cautious 25x and 2 % maintenance margin.
+    The decimals of all prices and base volumes seen give tick and lot; the rest is Bybit's usual
+    5 USDT minimum, a cautious 25x and 2 % maintenance margin.
     """
     base, quote = split_symbol(symbol)
     spot = product == "SPOT"
@@ -106,16 +91,7 @@ def infer(
 def infer_from_series(
     instrument: str, series: Iterable[tuple[SeriesKey, pa.Table]], source: str
 ) -> InstrumentInfo:
-    """Guess an instrument's facts from everything there is of it.
-
-    Parameters
-    ----------
-    instrument : str
-        Its id.
-    series : iterable of (SeriesKey, pyarrow.Table)
-        Stored tables, sorted by ts.
-    source : str
-        Where they come from.
+    """Guess an instrument's facts from all its stored tables.
 
     Raises
     ------

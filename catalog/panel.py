@@ -58,21 +58,12 @@ def panel(
 
     Parameters
     ----------
-    catalog : Catalog
-        Where from.
-    interval : str
-        Such as ``1d``.
     ids : iterable of str
         Instruments; one without candles in the range gets a column of NaN.
     start_ns, end_ns : int
         Closes with start < ts <= end, UNIX nanoseconds (UTC).
     kind : str, default ``bars``
         ``mark`` reads mark price candles, whose volume is NaN.
-
-    Returns
-    -------
-    Panel
-        Rows are the times at which at least one instrument has a candle.
     """
     return side_by_side(
         {name: catalog.series(kind, interval, name, start_ns, end_ns) for name in set(ids)}
@@ -87,20 +78,7 @@ def settlements(
 
 
 def one_below_another(funding: Mapping[str, pa.Table], start_ns: int) -> pa.Table:
-    """Put funding settlements of several instruments into one table, wherever they come from.
-
-    Parameters
-    ----------
-    funding : mapping of str to pyarrow.Table
-        By instrument id, with columns ``ts`` (UNIX nanoseconds, UTC) and ``rate``.
-    start_ns : int
-        Only those after it.
-
-    Returns
-    -------
-    pyarrow.Table
-        Schema `SETTLEMENTS`, sorted by time, then id.
-    """
+    """Put funding settlements after ``start_ns`` into one table of schema `SETTLEMENTS`, sorted."""
     parts = [SETTLEMENTS.empty_table()]
     for name in sorted(funding):
         table = funding[name].select(["ts", "rate"])

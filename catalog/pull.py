@@ -178,15 +178,7 @@ class Piece(NamedTuple):
 
 
 class Spool:
-    """A folder in the catalog's own, one file a finished piece.
-
-    Parameters
-    ----------
-    catalog : Path
-        The catalog's folder.
-    source : str
-        Whom was asked; pieces of different sources are kept apart.
-    """
+    """A folder in the catalog's own, one file a finished piece; those of each source kept apart."""
 
     def __init__(self, catalog: Path, source: str) -> None:
         keep = "".join(c if c.isalnum() else "_" for c in source)

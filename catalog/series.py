@@ -62,19 +62,12 @@ class SeriesKind:
     engine: str = ""
 
     def normalize(self, table: pa.Table, where: str) -> pa.Table:
-        """Bring a provider's table into the stored form (not yet sorted).
-
-        Parameters
-        ----------
-        table : pyarrow.Table
-            Of schema ``given``; other columns are dropped.
-        where : str
-            Named in errors.
+        """Bring a provider's table into the stored form (not yet sorted), without other columns.
 
         Raises
         ------
         InputError
-            When a column is missing, or a value is null or not finite.
+            When a column is missing, or a value is null or not finite; it names ``where``.
         """
         names = self.given.names
         missing = [n for n in names if n not in table.column_names and n not in self.optional]

@@ -17,20 +17,7 @@ from config.durations import bar_type
 
 
 def verify(catalog: Catalog, step: Callable[[str], None] = lambda _: None) -> list[CatalogFinding]:
-    """Check every series.
-
-    Parameters
-    ----------
-    catalog : Catalog
-        What to check.
-    step : callable
-        Called with the path of each series, for a progress display.
-
-    Returns
-    -------
-    list of CatalogFinding
-        What is wrong first.
-    """
+    """Check every series; what is wrong comes first. ``step`` is called with each series' path."""
     found: list[CatalogFinding] = []
     imported = _import_times(catalog)
     for path in catalog.manifest.files:

@@ -98,13 +98,7 @@ def resolve(use: str, allow: Iterable[str] = ()) -> type[Any]:
 
 
 def params_class(use: str, allow: Iterable[str] = ()) -> type[msgspec.Struct]:
-    """Return the config class of the component at an address.
-
-    Raises
-    ------
-    AddressError
-        As `resolve`.
-    """
+    """Return the config class of the component at an address; errors as of `resolve`."""
     config: type[msgspec.Struct] = resolve(use, allow).Config
     return config
 

@@ -52,21 +52,7 @@ def interval_ns(name: str) -> int:
 
 
 def bar_type(instrument_id: str, interval: str, price: str = "LAST") -> str:
-    """Return the engine's name of a candle series.
-
-    Parameters
-    ----------
-    instrument_id : str
-        Such as ``BTCUSDT-LINEAR.BYBIT``.
-    interval : str
-        A key of `INTERVALS`.
-    price : str, default ``LAST``
-        What the candles are made of: ``LAST``, ``MARK`` …
-
-    Returns
-    -------
-    str
-        Such as ``BTCUSDT-LINEAR.BYBIT-1-HOUR-LAST-EXTERNAL``.
+    """Return the engine's name of a candle series made of ``price``: LAST, MARK and others.
 
     Raises
     ------

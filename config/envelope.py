@@ -32,15 +32,7 @@ _EXPECTED = {
 
 
 def check_envelope(model: type[BaseModel], tree: Tree) -> tuple[BaseModel | None, list[Problem]]:
-    """Return the document, or None and all that is wrong with its envelope.
-
-    Parameters
-    ----------
-    model : type of BaseModel
-        Of the document's kind.
-    tree : Tree
-        The merged document.
-    """
+    """Return the document of a merged tree, or None and all that is wrong with its envelope."""
     try:
         return model.model_validate(plain(tree)), []
     except ValidationError as error:

@@ -65,13 +65,7 @@ class Problem:
 
 
 class DocumentErrors(InputError):
-    """A document has problems: all of them, in the order of their places.
-
-    Parameters
-    ----------
-    problems : iterable of Problem
-        At least one.
-    """
+    """A document has problems: all of them, in the order of their places."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(in_order(problems))

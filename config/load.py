@@ -32,18 +32,7 @@ __all__ = ["Resolved", "check_components", "examine", "load"]
 
 
 def load(path: str | FilePath, overrides: Iterable[str] = ()) -> Resolved:
-    """Read, merge and check a document.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        The YAML file.
-    overrides : iterable of str
-        ``path.to.key=value``, applied last, in order.
-
-    Returns
-    -------
-    Resolved
+    """Read, merge and check a document; each of ``overrides`` is ``path.to.key=value``.
 
     Raises
     ------
@@ -62,12 +51,9 @@ def examine(
     overrides: Iterable[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> tuple[Resolved | None, list[Problem]]:
-    """Read, merge and check a document without raising.
+    """Read, merge and check a document without raising; return it and what is wrong.
 
-    Returns
-    -------
-    tuple of (Resolved or None, list of Problem)
-        The document, when its envelope is sound (parameters may still be wrong), and what is wrong.
+    The document is None where its envelope is not sound; parameters may still be wrong.
     """
     problems: list[Problem] = []
     file = FilePath(path)
@@ -256,17 +242,7 @@ def parse_path(text: str) -> tuple[str, ...] | None:
 
 
 def override(tree: Tree, setting: str, problems: list[Problem]) -> Tree:
-    """Return the tree with one setting applied.
-
-    Parameters
-    ----------
-    tree : Tree
-        The document so far.
-    setting : str
-        ``path=value``; the value is read as YAML.
-    problems : list of Problem
-        Takes what is wrong with the setting.
-    """
+    """Return the tree with one ``path=value`` applied, its value read as YAML."""
     name, equals, text = setting.partition("=")
     path = parse_path(name.strip())
     if not equals or path is None:
@@ -304,18 +280,10 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 def substitute(
     root: Tree, kind: str, problems: list[Problem], environment: Mapping[str, str] | None = None
 ) -> Tree:
-    """Return the tree with variables replaced by their values.
+    """Return the tree with variables replaced by their values; note those that are not set.
 
-    Parameters
-    ----------
-    root : Tree
-        The merged document.
-    kind : str
-        Its kind: only a node may name variables, since a backtest must not depend on the machine.
-    problems : list of Problem
-        Takes variables that are not set, and variables where none may be.
-    environment : mapping of str to str, optional
-        Names to values; the process's own by default.
+    Only a node may name variables, since a backtest must not depend on the machine. They are the
+    process's own unless ``environment`` gives others.
     """
     values = os.environ if environment is None else environment
 

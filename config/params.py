@@ -18,7 +18,7 @@ from msgspec.structs import FieldInfo
 
 from config.envelope import shown
 from config.errors import DocumentErrors, Problem, did_you_mean
-from config.reading import Path, as_written, dotted
+from config.reading import Path, as_written, dotted, options
 
 _ENGINE = "nautilus_trader."
 _WORDS = {
@@ -73,20 +73,10 @@ def _fields(config: type[msgspec.Struct]) -> tuple[FieldInfo, ...]:
 
 
 def check_params(config: type[msgspec.Struct], params: Mapping[str, Any]) -> list[ParamProblem]:
-    """Return all that is wrong with the parameters.
+    """Return all that is wrong with the parameters of a component, as read from a document.
 
-    Parameters
-    ----------
-    config : type of msgspec.Struct
-        The component's config class.
-    params : mapping of str to object
-        As read from a document: scalars, lists and mappings.
-
-    Returns
-    -------
-    list of ParamProblem
-        Unknown keys, wrong types, values out of range; when there are none, what the class's own
-        ``check`` says of values that don't go together.
+    Unknown keys, wrong types, values out of range; when there are none, what the class's own
+    ``check`` says of values that don't go together.
     """
     fields = parameter_fields(config)
     problems = _check_fields(fields, params, ())
@@ -121,19 +111,12 @@ def _steps(path: str) -> Path:
 
 
 def build_params(cls: type[Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters converted to the types of the config class, without defaults.
-
-    Parameters
-    ----------
-    cls : type
-        The component's class, or its config class.
-    params : mapping of str to object
-        Parameters that `check_params` finds nothing wrong with.
+    """Return the parameters converted to the types of a component's config class, without defaults.
 
     Raises
     ------
     DocumentErrors
-        When something is wrong with them after all.
+        When something is wrong with them that `check_params` would have found.
     """
     config: type[msgspec.Struct] = getattr(cls, "Config", cls)
     fields = parameter_fields(config)
@@ -147,13 +130,7 @@ def build_params(cls: type[Any], params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def complete_params(cls: type[Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all parameters, defaults included, as plain scalars, lists and mappings.
-
-    Raises
-    ------
-    DocumentErrors
-        As `build_params`.
-    """
+    """Return all parameters, defaults included, as plain scalars, lists and mappings."""
     config: type[msgspec.Struct] = getattr(cls, "Config", cls)
     given = build_params(config, params)
     complete = {}
@@ -184,7 +161,7 @@ def _check_fields(
 
 
 def _check_value(annotation: Any, value: Any, path: Path) -> list[ParamProblem]:
-    struct = next((part for part in _options(annotation) if _is_struct(part)), None)
+    struct = next((part for part in options(annotation) if _is_struct(part)), None)
     if struct is not None and isinstance(value, Mapping):
         fields = {field.name: field for field in _fields(struct)}
         return _check_fields(fields, value, path)
@@ -222,13 +199,13 @@ def _check_value(annotation: Any, value: Any, path: Path) -> list[ParamProblem]:
 def _in_words(text: str, annotation: Any, value: Any) -> tuple[str, str]:
     choices = [
         choice
-        for part in _options(annotation)
+        for part in options(annotation)
         if get_origin(part) is Literal
         for choice in get_args(part)
     ]
     was = shown(value)
     listed = ", ".join(str(choice) for choice in choices)
-    if choices and any(part is float for part in _options(annotation)):
+    if choices and any(part is float for part in options(annotation)):
         # A number that is out of range is told by its range.
         if text.startswith("Invalid enum value"):
             return f"must be a number or {listed}, was {was}", did_you_mean(value, choices)
@@ -272,25 +249,16 @@ def _from_text(annotation: type[Any], value: Any) -> Any:
 
 def _item(annotation: Any) -> Any:
     """Return the annotation of a list's items, None for what is no list."""
-    for part in _options(annotation):
+    for part in options(annotation):
         item, *others = get_args(part) or (None,)
         if get_origin(part) is list or (get_origin(part) is tuple and others == [...]):
             return item
     return None
 
 
-def _options(annotation: Any) -> list[Any]:
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _options(get_args(annotation)[0])
-    if origin in (Union, UnionType):
-        return [option for part in get_args(annotation) for option in _options(part)]
-    return [annotation]
-
-
 def _value_by_name(annotation: Any) -> Any:
     """Return what a mapping with free keys holds, None for anything else."""
-    for part in _options(annotation):
+    for part in options(annotation):
         if get_origin(part) is dict:
             return get_args(part)[1]
     return None

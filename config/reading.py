@@ -339,14 +339,7 @@ def value_of(text: str) -> Scalar:
 def known_keys(model: type[BaseModel], path: Path, tree: Tree) -> list[str]:
     """Return the keys that the mapping at the path may have.
 
-    Parameters
-    ----------
-    model : type of BaseModel
-        Of the whole document.
-    path : tuple of str or int
-        Where the mapping stands; empty for the document itself.
-    tree : Tree
-        The document, whose tags say which of several shapes a mapping has.
+    The tree's tags say which of several shapes a mapping has.
     """
     shapes: list[type[BaseModel]] = _models(model)
     annotations: list[Any] = [model]
@@ -377,21 +370,21 @@ def _inside(annotation: Any, step: str | int) -> list[Any]:
     """Return what the annotation says of the value one step inside."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         field = annotation.model_fields.get(str(step))
-        return _options(field.annotation) if field is not None else []
+        return options(field.annotation) if field is not None else []
     if get_origin(annotation) is dict:
-        return _options(get_args(annotation)[1])
+        return options(get_args(annotation)[1])
     if get_origin(annotation) in (tuple, list):
-        return _options(get_args(annotation)[0])
+        return options(get_args(annotation)[0])
     return []
 
 
-def _options(annotation: Any) -> list[Any]:
+def options(annotation: Any) -> list[Any]:
     """Return the members of a union, or the annotation itself."""
     origin = get_origin(annotation)
     if origin is Annotated:
-        return _options(get_args(annotation)[0])
+        return options(get_args(annotation)[0])
     if origin in (Union, UnionType):
-        return [option for part in get_args(annotation) for option in _options(part)]
+        return [option for part in get_args(annotation) for option in options(part)]
     return [annotation]
 
 

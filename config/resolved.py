@@ -70,17 +70,9 @@ class Resolved:
         return complete
 
     def origin(self, path: Path) -> Origin:
-        """Return where the value at the path was written.
+        """Return where the value at a path such as ``("venue", "leverage")`` was written.
 
-        Parameters
-        ----------
-        path : tuple of str or int
-            Such as ``("venue", "leverage")``.
-
-        Returns
-        -------
-        Origin
-            Its `file` is ``default`` for a value that nobody wrote and ``--set`` for an override.
+        Its `file` is ``default`` for a value that nobody wrote and ``--set`` for an override.
         """
         found, steps = descend(self.tree, path)
         return found.origin if steps == len(path) else Origin(DEFAULT)
@@ -109,14 +101,7 @@ class Explained:
 
 
 def explain(resolved: Resolved, path: str = "") -> list[Explained]:
-    """Return the final values at and below a path, defaults included.
-
-    Parameters
-    ----------
-    resolved : Resolved
-        The document.
-    path : str
-        Dotted, such as ``venue.fees``; empty for all.
+    """Return the final values at and below a dotted path (empty for all), defaults included.
 
     Raises
     ------

@@ -21,17 +21,7 @@ SPOT = "*-SPOT.BYBIT"
 def select(
     ids: Iterable[str], universe: Universe, component: StrategyComponent | None = None
 ) -> list[str]:
-    """Return the ids of the universe that are the component's, sorted.
-
-    Parameters
-    ----------
-    ids : iterable of str
-        All ids there are.
-    universe : Universe
-        Of the document.
-    component : StrategyComponent, optional
-        Narrows the universe by its own ``instruments``; None takes all of it.
-    """
+    """Return the ids of the universe that are the component's, sorted; all of them without one."""
     own = component.instruments if component is not None else None
     return sorted(
         name
@@ -45,12 +35,7 @@ def select(
 def ownership_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list[Problem]:
     """Return a Problem for each enabled strategy that would trade another's instrument.
 
-    Parameters
-    ----------
-    resolved : Resolved
-        A setup, backtest or node.
-    ids : sequence of str, optional
-        All ids there are; the answer is then exact. Without, patterns are compared.
+    Exact where ``ids``, all ids there are, is given; without, patterns are compared.
     """
     setup: Setup = resolved.document
     enabled = [key for key, component in setup.strategies.items() if component.enabled]
@@ -72,15 +57,7 @@ def ownership_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> 
 
 
 def unknown_instruments(resolved: Resolved, ids: Sequence[str]) -> list[Problem]:
-    """Return a Problem for each id or pattern of the document that matches none of the ids.
-
-    Parameters
-    ----------
-    resolved : Resolved
-        A setup, backtest or node.
-    ids : sequence of str
-        All ids there are.
-    """
+    """Return a Problem for each id or pattern of the document that matches none of the ids."""
     setup: Setup = resolved.document
     places: list[tuple[tuple[str | int, ...], str]] = [
         (("universe", "instruments", index), pattern)
@@ -121,13 +98,8 @@ NO_SPOT = (
 def spot_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list[Problem]:
     """Return a Problem for each pattern by which a node would trade spot at a venue.
 
-    Parameters
-    ----------
-    resolved : Resolved
-        A node.
-    ids : sequence of str, optional
-        All ids there are; without them a pattern that may match spot is taken to do so, unless
-        something of spot is excluded.
+    Without ``ids`` a pattern that may match spot is taken to do so, unless something of spot is
+    excluded.
     """
     node = resolved.document
     if not isinstance(node, Node) or node.environment == "paper":
@@ -190,12 +162,8 @@ RESERVED = {
 def guard_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list[Problem]:
     """Return a Problem for each guard whose key is taken or that names what is not traded.
 
-    Parameters
-    ----------
-    resolved : Resolved
-        A setup, backtest or node; parameters may still be wrong, those guards are left out.
-    ids : sequence of str, optional
-        All instrument ids there are; the answer is then exact. Without, patterns are compared.
+    Guards with wrong parameters are left out. Exact where ``ids``, all ids there are, is given;
+    without, patterns are compared.
     """
     setup: Setup = resolved.document
     problems = [

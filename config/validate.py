@@ -51,15 +51,7 @@ def register_instruments(source: InstrumentSource) -> None:
 
 
 def validate(path: str | Path, overrides: Iterable[str] = ()) -> list[Problem]:
-    """Return everything that is wrong with a document, by place.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        The YAML file.
-    overrides : iterable of str
-        As in `config.load.load`.
-    """
+    """Return everything that is wrong with a document, by place."""
     return _examine(path, overrides)[1]
 
 

@@ -84,16 +84,7 @@ def with_volume(
 ) -> TickCandles:
     """Return the candles with volume that rises with the size of the hour's return.
 
-    Parameters
-    ----------
-    candles : TickCandles
-        Hourly candles.
-    rng : numpy.random.Generator
-        The instrument's volume stream.
-    turnover : ndarray, shape (T,)
-        Typical turnover of each hour, USDT.
-    tick, lot : int
-        Decimals of the tick and of the lot.
+    ``turnover`` is the typical one of each hour, USDT; ``tick`` and ``lot`` are decimals.
     """
     middle = off_grid(candles.open + candles.high + candles.low + candles.close, tick) / 4.0
     move = np.abs(np.log(candles.close / candles.open))
@@ -197,16 +188,8 @@ def funding_rates(premiums: Floats, hour_of_window: int, minutes: int) -> tuple[
 def mark_candles(last: TickCandles, premiums: Floats, minutes: int, decimals: int) -> TickCandles:
     """Return the mark price's hourly candles.
 
-    Parameters
-    ----------
-    last : TickCandles
-        Hourly candles of the perp.
-    premiums : ndarray, shape (T + 1,)
-        Premium at the start of the first hour and at the end of each.
-    minutes : int
-        Funding interval.
-    decimals : int
-        Decimals of the tick.
+    ``premiums`` has the one at the start of the first hour, then one at the end of each hour;
+    ``minutes`` is the funding interval, ``decimals`` are the tick's.
     """
     hour_of_day = (last.ts // HOUR_NS) % 24
     at, rate = funding_rates(premiums[1:], int(hour_of_day[0]), minutes)

@@ -64,13 +64,7 @@ class DemoParams:
     volatility_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning.
-
-        Raises
-        ------
-        InputError
-            Naming the first parameter that is out of its range.
-        """
+        """Raise InputError with the first parameter that is out of its range."""
         limits: dict[str, tuple[float, float]] = {
             "seed": (0, 2**63 - 1),
             "days": (2, 3653),

@@ -38,12 +38,8 @@ def autoregression(rng: np.random.Generator, length: int, phi: float) -> Floats:
 def clusters(log_volatility: Floats, spread: float) -> Floats:
     """Return hourly volatility multiples of mean square near one, shape (days * 24,).
 
-    Parameters
-    ----------
-    log_volatility : ndarray, shape (days,)
-        Unit-variance daily series, read as the level at each midnight.
-    spread : float
-        Standard deviation of the log of volatility.
+    ``log_volatility`` is a daily series of unit variance, read as the level at each midnight;
+    ``spread`` the standard deviation of the log of volatility.
     """
     days = log_volatility.size
     hours = np.arange(days * 24) / 24.0

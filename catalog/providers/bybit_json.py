@@ -141,20 +141,10 @@ def _candles(
 
 
 def info_of(row: dict[str, Any], category: str) -> InstrumentInfo | None:
-    """Read a row.
+    """Read a row of instruments-info of a category, ``LINEAR`` or ``SPOT``; None for dated futures.
 
-    Parameters
-    ----------
-    row : dict
-        An element of ``result.list``.
-    category : str
-        ``LINEAR`` or ``SPOT``.
-
-    Returns
-    -------
-    InstrumentInfo, optional
-        None for dated futures. The maintenance margin is half of the initial one at the highest
-        leverage: that is Bybit's first risk tier, which instruments-info itself does not tell.
+    The maintenance margin is half of the initial one at the highest leverage: Bybit's first risk
+    tier, which instruments-info itself does not give.
 
     Raises
     ------

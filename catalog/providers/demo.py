@@ -33,18 +33,9 @@ _LARGEST_ORDER_USDT = 2_000_000.0
 
 
 def generate(params: DemoParams | None = None) -> Import:
-    """Make a demo market.
+    """Make a demo market: bars of 1h and 1d, marks of 1h, funding.
 
-    Parameters
-    ----------
-    params : DemoParams, optional
-        Default: `DemoParams()`.
-
-    Returns
-    -------
-    Import
-        Instruments, bars of 1h and 1d, marks of 1h and funding, all from ``params.start`` on for
-        ``params.days`` days. Equal parameters give equal bytes.
+    Equal parameters give equal bytes.
     """
     params = params or DemoParams()
     shared = draw_factors(params)

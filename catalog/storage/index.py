@@ -82,13 +82,7 @@ class CatalogIndex:
         return sorted(seen, key=lambda interval: INTERVALS.get(interval, 0))
 
     def coverage(self, kind: str, interval: str = "") -> dict[str, Coverage]:
-        """Tell what is there of one kind: ``bars`` and ``mark`` by interval, or ``funding``.
-
-        Returns
-        -------
-        dict of str to Coverage
-            By instrument id, sorted.
-        """
+        """Return what is there of one kind and interval by instrument id, sorted."""
         found = {}
         for path, fact in sorted(self._manifest.files.items()):
             key = SeriesKey.of_path(path)

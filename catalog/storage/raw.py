@@ -48,17 +48,7 @@ def write(table: pa.Table, path: Path) -> None:
 def merge(old: pa.Table | None, new: pa.Table) -> Merged:
     """Join rows by ts; where both have one, the new one wins, and of two new ones the last.
 
-    Parameters
-    ----------
-    old : pyarrow.Table, optional
-        Sorted by ts, without duplicates.
-    new : pyarrow.Table
-        Normalized, in any order.
-
-    Returns
-    -------
-    Merged
-        Sorted by ts, without duplicates.
+    ``old`` and the result are sorted by ts, without duplicates; ``new`` is in any order.
     """
     new, duplicates = _sorted_unique(new)
     if old is None or old.num_rows == 0:
@@ -109,13 +99,7 @@ class Footer(NamedTuple):
 
 
 class RawFiles:
-    """Ranges of the raw files of one catalog version.
-
-    Parameters
-    ----------
-    folder : Path
-        The version's ``raw`` folder; its files don't change.
-    """
+    """Ranges of the raw files of one catalog version; these don't change."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -123,15 +107,7 @@ class RawFiles:
         self._groups: OrderedDict[tuple[str, int], pa.Table] = OrderedDict()
 
     def range(self, path: str, start_ns: int, end_ns: int) -> pa.Table:
-        """Read the rows of a file with start < ts <= end, sorted by ts, in one chunk.
-
-        Parameters
-        ----------
-        path : str
-            Relative to the folder.
-        start_ns, end_ns : int
-            UNIX nanoseconds.
-        """
+        """Read the rows of a file with start < ts <= end, sorted by ts, in one chunk."""
         footer = self._footer(path)
         begin = int(np.searchsorted(footer.last, start_ns, side="right"))
         stop = int(np.searchsorted(footer.first, end_ns, side="right"))

@@ -68,22 +68,10 @@ class Catalog(CatalogIndex):
     def engine_data(
         self, kind: str, interval: str, ids: Iterable[str], start_ns: int, end_ns: int
     ) -> list[Any]:
-        """Read rows of a kind as the engine's own data, such as bars.
+        """Read rows of a kind with start < ts <= end as the engine's own data, such as bars.
 
-        Parameters
-        ----------
-        kind, interval : str
-            Such as ``bars`` and ``1h``.
-        ids : iterable of str
-            Those without rows in the range give none.
-        start_ns, end_ns : int
-            start < ts <= end.
-
-        Returns
-        -------
-        list of nautilus_trader.core.data.Data
-            Sorted by ts_init, then instrument id; prices and volumes carry exactly the
-            instrument's precisions.
+        Sorted by ts_init, then instrument id; prices and volumes carry exactly the instrument's
+        precisions.
         """
         load = resolve_name(KINDS[kind].engine)
         made: list[Any] = []

@@ -109,18 +109,9 @@ class CatalogWriter:
         self._read.update(dict.fromkeys(files))
 
     def add_rows(self, kind: str, interval: str, instrument: str, table: pa.Table) -> None:
-        """Merge rows of one series.
+        """Merge rows of one series, of the schema that its kind says a provider gives.
 
-        Parameters
-        ----------
-        kind : str
-            A key of `catalog.series.KINDS`.
-        interval : str
-            Of candles; empty for a kind that has none.
-        instrument : str
-            Its id.
-        table : pyarrow.Table
-            Of the schema that the kind says a provider gives.
+        ``kind`` is a key of `catalog.series.KINDS`; ``interval`` is empty for a kind that has none.
         """
         if "/" in instrument or not instrument.isascii():
             raise InputError(f"instrument id {instrument!r} must be ASCII and hold no slash")
@@ -241,17 +232,7 @@ class CatalogWriter:
 
 
 def rebuild(path: Path) -> int:
-    """Write all Nautilus files again, as a new version of the catalog; the raw files stay.
-
-    Parameters
-    ----------
-    path : Path
-        The catalog's folder.
-
-    Returns
-    -------
-    int
-        Series written.
+    """Write all Nautilus files again, as a new version; return how many series. Raw files stay.
 
     Raises
     ------
