@@ -1,4 +1,4 @@
-"""What a recipe is made of: things to hold, things that happen. The same words for both worlds.
+"""What a drill is made of: things to hold, things that happen. The same words for both worlds.
 
 Pure. Weights are fractions of the equity at the start, quantities follow from the price of that
 moment; a negative weight is short.
@@ -42,7 +42,7 @@ _OTHER = Facts(Decimal(20), Decimal("0.001"), Decimal("0.1"))
 
 @dataclass(frozen=True)
 class Scene:
-    """What recipes know.
+    """Where a drill takes place: what the plan of a guard knows.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Scene:
 
     @property
     def first(self) -> str:
-        """The instrument that most recipes take."""
+        """The instrument that most drills take."""
         return self.instruments[0]
 
     @property

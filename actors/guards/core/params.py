@@ -89,12 +89,9 @@ def pause_of(release: str) -> int | None:
     >>> pause_of("500ms"), pause_of("manual")
     (500000000, None)
     """
-    if re.fullmatch(r"\d+ms", release):
-        return int(release[:-2]) * 1_000_000
-    return duration_ns(release) if release[0].isdigit() else None
+    return span_ns(release) if release[0].isdigit() else None
 
 
-_UNITS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
 _SPAN = r"^(0|[1-9][0-9]{0,4})(ms|s|m|h|d)$"
 
 Span = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,4}(ms|s|m|h|d)$")]
@@ -117,10 +114,11 @@ def span_ns(text: str) -> int:
     >>> span_ns("500ms"), span_ns("3m"), span_ns("0s")
     (500000000, 180000000000, 0)
     """
-    match = re.match(_SPAN, text)
-    if match is None:
+    if re.match(_SPAN, text) is None:
         raise ValueError(f"expected a length of time such as 500ms, 10s or 3m, was {text!r}")
-    return int(match[1]) * _UNITS[match[2]]
+    if text.endswith("ms"):
+        return int(text[:-2]) * 1_000_000
+    return 0 if text[0] == "0" else duration_ns(text)
 
 
 def seconds(nanoseconds: int) -> float:

@@ -95,7 +95,7 @@ def test_a_guard_that_trips_too_late_fails(tmp_path: Path) -> None:
     assert "no flatten on desk" in row.why
 
 
-def test_a_guard_without_a_recipe_is_named(tmp_path: Path) -> None:
+def test_a_guard_that_does_not_say_how_to_breach_it_is_named(tmp_path: Path) -> None:
     unknown = daily("tests.live_nodes.drill.broken:Unknown")
     resolved = node(tmp_path, {"daily": daily(), "mine": unknown})
     with pytest.raises(DeskError, match=r"nothing says how to drill mine \(Unknown\)") as caught:
