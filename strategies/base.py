@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from nautilus_trader.model.data import OrderBookDeltas, QuoteTick
-from nautilus_trader.model.events import OrderEvent
+from nautilus_trader.model.events import OrderEvent, PositionClosed
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.orders import Order
@@ -200,6 +200,13 @@ class DeskStrategy(Hooks, Strategy):
         """
         self.broker.send_market(instrument_id, quantity, reason)
 
+    def place_stop(self, instrument_id: InstrumentId, trigger: Decimal) -> None:
+        """Rest a reduce-only stop for the whole position at the venue, in place of the one before.
+
+        It stays there until the position is closed, also while the node is stopped.
+        """
+        self.broker.place_stop(instrument_id, trigger)
+
     def execute(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:
         """Trade a signed quantity of base coin by the document's tactic.
 
@@ -248,6 +255,10 @@ class DeskStrategy(Hooks, Strategy):
     def on_order_event(self, event: OrderEvent) -> None:
         """Follow the own orders; a derived class that overrides it calls this first."""
         self.broker.on_order_event(event)
+
+    def on_position_closed(self, event: PositionClosed) -> None:
+        """Withdraw what protected it; a derived class that overrides it calls this as well."""
+        self.broker.withdraw_protection(event.instrument_id)
 
     def on_quote_tick(self, tick: QuoteTick) -> None:
         """Show tactics a quote; a derived class that overrides it calls this as well."""

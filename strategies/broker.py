@@ -19,7 +19,7 @@ import msgspec
 from nautilus_trader.cache.base import CacheFacade
 from nautilus_trader.common.component import Clock
 from nautilus_trader.common.factories import OrderFactory
-from nautilus_trader.model.enums import OrderSide, TimeInForce
+from nautilus_trader.model.enums import OrderSide, TimeInForce, TriggerType
 from nautilus_trader.model.events import (
     OrderAccepted,
     OrderCanceled,
@@ -39,7 +39,15 @@ from strategies.desk_config import DeskStrategyConfig
 from strategies.market_view import MarketView
 from strategies.messages import Executed
 from strategies.on_loop import on_loop
-from strategies.order_ids import is_closers, numbered, order_id, owner_of, session_of
+from strategies.order_ids import (
+    is_closers,
+    is_protective,
+    numbered,
+    order_id,
+    owner_of,
+    protective,
+    session_of,
+)
 from strategies.order_tags import order_tags
 from strategies.refusals import refusal_of
 from strategies.sizing.rounding import split
@@ -185,6 +193,7 @@ class Broker:
         self._id_prefix = ""
         self._made = 0
         self._own: set[ClientOrderId] = set()
+        self._replaced: dict[ClientOrderId, list[ClientOrderId]] = {}
         self._live: dict[InstrumentId, _Execution] = {}
         self._executions: dict[ClientOrderId, InstrumentId] = {}
         self._wait: _Wait | None = None
@@ -249,10 +258,13 @@ class Broker:
             )
 
     def under_way(self, instruments: Container[str] | None = None) -> list[Order]:
-        """Return the orders that may still fill, of earlier sessions too.
+        """Return the orders that may still fill, of earlier sessions too, without protective ones.
 
         Sorted by instrument, then in the order they were made.
         """
+        return [o for o in self._all_open(instruments) if not _protects(o)]
+
+    def _all_open(self, instruments: Container[str] | None) -> list[Order]:
         cache, mine = self._engine.cache, self._engine.id
         found = {order.client_order_id: order for order in cache.orders_open(strategy_id=mine)}
         for order in cache.orders_inflight(strategy_id=mine):
@@ -287,6 +299,72 @@ class Broker:
         owner = owner_of(order.client_order_id.value)
         return owner is not None and owner == (config.node, config.key)
 
+    # Protective orders rest at the venue while a position is open. They make nobody busy, are not
+    # cancelled before a rebalance or at a stop of the node; the order gate counts none of them, as
+    # they can only shrink a position.
+
+    def place_stop(
+        self, instrument_id: InstrumentId, trigger: Decimal, reason: str = "stop"
+    ) -> ClientOrderId:
+        """Rest a reduce-only stop-market order for the whole position at the venue.
+
+        One that stands already is cancelled once the venue has accepted the new one, so that the
+        position is never without: the adapter's amend would lose the trigger price.
+
+        Parameters
+        ----------
+        instrument_id : InstrumentId
+            A perpetual in which a position is open.
+        trigger : Decimal
+            Last price at which it sells a long position, or buys a short one back; on the tick.
+        reason : str
+            Tag of the order.
+
+        Raises
+        ------
+        ValueError
+            Where nothing is held, or on spot, which has no reduce-only orders.
+        """
+        held, found = self._market.holding(instrument_id), self._market.instrument(instrument_id)
+        if held == ZERO or self._market.is_spot(instrument_id):
+            raise ValueError(f"no position in a perpetual to protect: {instrument_id}")
+        self._made += 1
+        name = ClientOrderId(protective(self._id_prefix, self._made))
+        self._replaced[name] = [
+            order.client_order_id for order in self.protective_orders({instrument_id.value})
+        ]
+        self._engine.submit_order(
+            self._engine.order_factory.stop_market(
+                instrument_id,
+                OrderSide.SELL if held > ZERO else OrderSide.BUY,
+                Quantity(abs(held), found.size_precision),
+                Price(trigger, found.price_precision),
+                trigger_type=TriggerType.LAST_PRICE,
+                reduce_only=True,
+                tags=order_tags(reason, self.decision_id),
+                client_order_id=name,
+            )
+        )
+        return name
+
+    def protective_orders(self, instruments: Container[str] | None = None) -> list[Order]:
+        """Return the protective orders that rest or are on their way, in the same order."""
+        return [o for o in self._all_open(instruments) if _protects(o)]
+
+    def withdraw_protection(self, instrument_id: InstrumentId) -> None:
+        """Cancel the protective orders of an instrument, as when its position is closed."""
+        for order in self.protective_orders({instrument_id.value}):
+            self.cancel(order)
+
+    def _follow_protective(self, event: OrderEvent) -> None:
+        if isinstance(event, OrderAccepted):
+            for name in self._replaced.pop(event.client_order_id, ()):
+                order = self._engine.cache.order(name)
+                if order is not None and not order.is_closed:
+                    self.cancel(order)
+        elif isinstance(event, _ENDS):
+            self._replaced.pop(event.client_order_id, None)
+
     def is_entry(self, order: Order) -> bool:
         """Whether what is left of an order could enlarge a position or open one."""
         left = order.quantity.as_decimal() - order.filled_qty.as_decimal()
@@ -313,6 +391,8 @@ class Broker:
             ended = order is not None and order.is_closed
         else:
             ended = isinstance(event, _ENDS)
+        if self._replaced:
+            self._follow_protective(event)
         if ended:
             self._own.discard(event.client_order_id)
         if event.client_order_id in self._executions:
@@ -650,6 +730,10 @@ class Broker:
             )
             value = msgspec.json.encode(saved)
         store.save(_name(instrument_id), value)
+
+
+def _protects(order: Order) -> bool:
+    return is_protective(order.client_order_id.value)
 
 
 def _name(instrument_id: InstrumentId) -> str:

@@ -18,6 +18,7 @@ BACKTEST_TAG = "bt"
 _SESSION_DIGITS = 9  # Base 36 milliseconds: enough until the year 5188.
 _COUNT_DIGITS = 12
 _CLOSER = "z"
+_PROTECTIVE = "z"
 _ORDER_ID = re.compile(
     rf"({TAG})-({KEY})-([0-9a-z]{{1,{_SESSION_DIGITS}}})-([0-9a-z]{{1,{_COUNT_DIGITS}}})"
 )
@@ -102,6 +103,20 @@ def numbered(prefix: str, number: int) -> str:
     For every order, so nothing is checked again: 36 ** 12 orders fit into a session.
     """
     return prefix + base36(number)
+
+
+def protective(prefix: str, number: int) -> str:
+    """Return the id of a session's protective order: no other reaches so high a number."""
+    return f"{prefix}{_PROTECTIVE}{base36(number):0>{_COUNT_DIGITS - 1}}"
+
+
+def is_protective(client_order_id: str) -> bool:
+    """Whether the order protects a position: it rests at the venue until that is closed.
+
+    By the id, which survives a restart; tags do not.
+    """
+    count = client_order_id.rpartition("-")[2]
+    return len(count) == _COUNT_DIGITS and count[0] == _PROTECTIVE
 
 
 def owner_of(client_order_id: str) -> Owner | None:

@@ -18,6 +18,7 @@ from nautilus_trader.model.identifiers import ClientOrderId
 from actors.gate.pending import AccountView
 from actors.guards.core.snapshot import OpenExposure
 from actors.records.owners import owner_of
+from strategies.order_ids import is_protective
 
 ZERO = Decimal(0)
 Key = tuple[str, str]
@@ -107,7 +108,13 @@ class OpenExposures:
         return found
 
     def _orders(self, name: str) -> dict[str, Decimal]:
-        return {**self._earlier.get(name, {}), **self.under_way.get(name, {})}
+        orders = {**self._earlier.get(name, {}), **self.under_way.get(name, {})}
+        # What protects a position can only shrink it, and of two siblings only one fills.
+        return {
+            key: left
+            for key, left in orders.items()
+            if not (is_protective(key) and self._reduces(key))
+        }
 
     def _owner(self, order_id: str) -> str:
         found = self._owners.get(order_id)

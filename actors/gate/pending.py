@@ -19,6 +19,7 @@ from nautilus_trader.model.events import (
 from nautilus_trader.model.orders import Order
 
 from actors.guards.core.snapshot import Holding
+from strategies.order_ids import is_protective
 
 ZERO = Decimal(0)
 
@@ -48,6 +49,10 @@ class AccountView(Protocol):
         """Return every open position of every owner, sorted by instrument, then owner."""
 
 
+def _protects(order: Order) -> bool:
+    return order.is_reduce_only and is_protective(order.client_order_id.value)
+
+
 class PendingOrders:
     """Follows orders from the gate on until they end.
 
@@ -68,7 +73,13 @@ class PendingOrders:
         kernel.msgbus.subscribe("events.order.*", self._on_order_event)
 
     def put(self, order: Order, left: Decimal) -> None:
-        """Count what an order may still fill, signed base coin."""
+        """Count what an order may still fill, signed base coin; one that protects can only shrink.
+
+        A stop at the venue must not be taken for an exit that is sure to come, and of two siblings
+        only one fills.
+        """
+        if _protects(order):
+            return
         name = order.instrument_id.value
         self.left.setdefault(name, {})[order.client_order_id.value] = left
         self._changed.add(name)
@@ -86,7 +97,8 @@ class PendingOrders:
         # Of orders from before the start the engine alone knows.
         for other in self._cache.orders_open(instrument_id=order.instrument_id):
             name = other.client_order_id
-            if name.value not in pending and name != order.client_order_id:
+            known = name.value in pending or name == order.client_order_id
+            if not known and not _protects(other):
                 lefts.append(left_of(other))
         buys = sum((left for left in lefts if left > 0), ZERO)
         return buys, -sum((left for left in lefts if left < 0), ZERO)

@@ -136,7 +136,7 @@ async def wind_down(context: NodeContext, stop: StopSignal, seconds: float) -> N
     if not stop.quick:
         for strategy in strategies.values():
             strategy.stop_executing()
-            for order in strategy.orders_under_way():
+            for order in _open_orders(strategy):
                 if node.on_stop == "flatten" or not order.is_reduce_only:
                     strategy.cancel_order(order)
         await _until(lambda: not _resting(node, strategies), seconds, stop)
@@ -212,8 +212,12 @@ def _resting(node: Node, strategies: Mapping[str, DeskStrategy]) -> bool:
     return any(
         node.on_stop == "flatten" or not order.is_reduce_only
         for strategy in strategies.values()
-        for order in strategy.orders_under_way()
+        for order in _open_orders(strategy)
     )
+
+
+def _open_orders(strategy: DeskStrategy) -> list[Any]:
+    return [*strategy.orders_under_way(), *strategy.broker.protective_orders()]
 
 
 def _id_of(strategy: DeskStrategy, name: str) -> Any:

@@ -1,0 +1,105 @@
+"""Orders that protect a position, and the strategy of the README's second example."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import pytest
+from nautilus_trader.model.enums import OrderStatus, OrderType
+from nautilus_trader.model.identifiers import InstrumentId
+
+from strategies.order_ids import LONGEST, is_closers, is_protective, order_id, owner_of, protective
+from tests.builders_engine import A, Candles, at, play
+from tests.strategies.moving_average import MovingAverage, MovingAverageConfig
+from tests.strategies.test_verdict_follower import Holder, holding, ident
+
+RISE = [100.0] * 4 + [101.0, 102.0, 103.0, 104.0]
+
+
+def made(strategy):
+    return [
+        (o.order_type, OrderStatus(o.status).name, o.is_reduce_only)
+        for o in sorted(strategy.cache.orders(), key=lambda o: (o.ts_init, o.client_order_id))
+    ]
+
+
+def cross(**params):
+    config = {"key": "ma", "instruments": (A,), "slow": 3, "stop": 0.02} | params
+    strategy = MovingAverage(MovingAverageConfig(**config))
+    strategy.expect_touch("none")
+    return strategy
+
+
+def test_a_protective_id_says_so_and_fits():
+    prefix = order_id("bt12", "abcdefgh", "z" * 9, 0)[:-1]
+    name = protective(prefix, 36**3)
+    assert len(name) == LONGEST
+    assert (is_protective(name), is_closers(order_id("bt", "a", "1", 5))) == (True, False)
+    assert owner_of(name) == ("bt12", "abcdefgh")
+    assert not is_protective(order_id("bt", "a", "1", 36**11 - 1))
+
+
+def test_the_cross_enters_rests_its_stop_and_leaves_by_it():
+    told = cross()
+    desk = play({A: Candles([*RISE, 104.0, 90.0, 90.0, 90.0])}, told)
+    entry, stop, *_ = made(told)
+    assert entry == (OrderType.MARKET, "FILLED", False)
+    assert stop == (OrderType.STOP_MARKET, "FILLED", True)
+    assert not told.holdings()
+    assert not told.busy
+    assert desk.accountant.ledger.quantities == {}
+
+
+def test_an_exit_takes_the_stop_along():
+    told = cross(stop=0.5)
+    play({A: Candles([*RISE, 104.0, 100.0, 99.0, 99.0, 99.0])}, told)
+    kinds = made(told)
+    assert (OrderType.STOP_MARKET, "CANCELED", True) in kinds
+    assert not told.holdings()
+    assert told.broker.protective_orders() == []
+
+
+def stop(level):
+    return lambda strategy: strategy.place_stop(ident(A), D(level))
+
+
+def test_a_resting_stop_makes_nobody_busy_and_a_clearing_leaves_it():
+    seen = []
+
+    def look(strategy):
+        seen.append((strategy.busy, len(strategy.broker.protective_orders())))
+        strategy.when_clear(lambda: seen.append("clear"), or_else=pytest.fail)
+        assert not strategy.orders_under_way()
+
+    told = Holder({at(1): holding(A, "3"), at(3): stop("80"), at(5): look}, (A,))
+    play({A: Candles([100.0] * 8)}, told)
+    assert seen == [(False, 1), "clear"]
+    assert len(told.broker.protective_orders()) == 1
+
+
+def test_a_stop_is_moved_by_a_new_one_before_the_old_goes():
+    told = Holder({at(1): holding(A, "3"), at(3): stop("80"), at(5): stop("90")}, (A,))
+    play({A: Candles([100.0] * 9)}, told)
+    (left,) = told.broker.protective_orders()
+    assert left.trigger_price == D(90)
+    assert made(told)[1:] == [
+        (OrderType.STOP_MARKET, "CANCELED", True),
+        (OrderType.STOP_MARKET, "ACCEPTED", True),
+    ]
+
+
+def test_a_stop_needs_a_position():
+    def early(strategy):
+        with pytest.raises(ValueError, match="no position"):
+            strategy.place_stop(InstrumentId.from_str(A), D(80))
+
+    play({A: Candles([100.0] * 4)}, Holder({at(1): early}, (A,)))
+
+
+def test_a_stop_at_the_venue_makes_no_room_for_entries():
+    """Gross 40,000 of 50,000: were the stop taken for a sale, 20,000 more would pass."""
+    plan = {at(1): holding(A, "400"), at(3): stop("80"), at(5): holding(A, "200")}
+    told = Holder(plan, (A,))
+    play({A: Candles([100.0] * 8)}, told)
+    assert made(told)[-1] == (OrderType.MARKET, "DENIED", False)
+    assert told.holding(ident(A)) == 400
