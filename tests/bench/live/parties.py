@@ -136,7 +136,7 @@ class Party:
         """Return what it told of itself so far."""
         return readings(self.meter)
 
-    def wait(self, wanted: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+    def wait(self, wanted: Callable[[], bool], what: str, seconds: float = 180.0) -> None:
         """Wait until something holds.
 
         Raises
