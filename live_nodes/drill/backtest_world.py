@@ -36,7 +36,7 @@ from backtests.engine.build import BacktestDesk, build, strategies_of, subscribe
 from backtests.engine.feed import PriceGrid, Settlement
 from backtests.engine.market import RunMarket, market_of
 from catalog.instruments import InstrumentInfo
-from config.documents import Backtest
+from config.documents import Backtest, FixedBpsSlippage
 from config.durations import nanoseconds, parse
 from config.errors import GateRefused
 from config.resolved import Resolved
@@ -276,8 +276,8 @@ class BacktestWorld(World):
                 assert isinstance(engine.guard, OperatorGuard)
                 engine.guard.flatten("desk", "drill")
             case drill.Slips(_, bps, _, _, _):
-                fraction = Decimal(repr(bps)) / 10_000
-                engine.desk.accountant.exchange.fill_model.slippage = lambda notional: fraction
+                slippage = FixedBpsSlippage(bps=Decimal(repr(bps)))
+                engine.desk.accountant.exchange.fill_model.slippage = slippage
             case drill.Mended():
                 for name in tape.quoted_bps:
                     tape.quoted_bps[name] = (-0.1, 0.1)

@@ -159,8 +159,8 @@ class AdminPort:
             ("POST", "/fill", FillRequest, self._fill),
             ("POST", "/external_order", ManualOrder, self._external_order),
             ("POST", "/halt", HaltRequest, self._halt),
-            ("POST", "/move", MoveRequest, lambda asked: {"last": self._move((asked,))[0]}),
-            ("POST", "/moves", MovesRequest, lambda asked: {"last": self._move(asked.moves)}),
+            ("POST", "/move", MoveRequest, lambda wanted: {"last": self._move((wanted,))[0]}),
+            ("POST", "/moves", MovesRequest, lambda wanted: {"last": self._move(wanted.moves)}),
             ("POST", "/book", BookRequest, self._book),
             ("DELETE", "/book", None, self._clear_book),
             ("POST", "/funding", FundingRequest, self._add_settlement),
@@ -234,26 +234,26 @@ class AdminPort:
         self._faults.remove(name)
         return self._faults.report()
 
-    def _halt(self, asked: HaltRequest) -> Any:
-        self._venue.exchange.symbol(asked.key)
-        name = f"halt-{asked.category}-{asked.symbol}".lower()
-        halt = HaltFault(symbol=asked.symbol, category=asked.category, seconds=asked.seconds)
+    def _halt(self, wanted: HaltRequest) -> Any:
+        self._venue.exchange.symbol(wanted.key)
+        name = f"halt-{wanted.category}-{wanted.symbol}".lower()
+        halt = HaltFault(symbol=wanted.symbol, category=wanted.category, seconds=wanted.seconds)
         self._faults.add(name, halt)
         self._faults.poll()
         self._market.apply_halts(self._venue.exchange, self._venue.clock_ms())
-        self._venue.settle([asked.key])
+        self._venue.settle([wanted.key])
         return self._faults.report()
 
     # --- orders of the accounts ------------------------------------------------------------------
 
-    def _fill(self, asked: FillRequest) -> Any:
+    def _fill(self, wanted: FillRequest) -> Any:
         exchange = self._venue.exchange
-        self._check_account(asked.account)
-        order = exchange.find_order(asked.account, asked.order_id, asked.order_link_id)
+        self._check_account(wanted.account)
+        order = exchange.find_order(wanted.account, wanted.order_id, wanted.order_link_id)
         if order is None or order.status not in ("New", "PartiallyFilled"):
             raise BybitRefusal(400, "there is no such resting order")
         side: Side = "Sell" if order.side == "Buy" else "Buy"
-        target = min(order.filled + (asked.qty or order.leaves), order.qty)
+        target = min(order.filled + (wanted.qty or order.leaves), order.qty)
         now_ms = self._venue.clock_ms()
         # The house's queue first, then what is in front and the order itself, never more than
         # the order may fill.
@@ -264,25 +264,25 @@ class AdminPort:
                 break
             exchange.trade(order.key, side, order.price, target - found.filled, now_ms)
         self._venue.settle([order.key])
-        return exchange.find_order(asked.account, order.order_id)
+        return exchange.find_order(wanted.account, order.order_id)
 
-    def _external_order(self, asked: ManualOrder) -> Any:
-        self._check_account(asked.account)
+    def _external_order(self, wanted: ManualOrder) -> Any:
+        self._check_account(wanted.account)
         order = self._venue.exchange.create(
-            asked.account,
+            wanted.account,
             OrderRequest(
-                category=asked.category,
-                symbol=asked.symbol,
-                side=asked.side,
-                order_type="Market" if asked.price is None else "Limit",
-                qty=asked.qty,
-                price=asked.price,
-                time_in_force="IOC" if asked.price is None else "GTC",
-                market_unit="baseCoin" if asked.category == "spot" and not asked.price else "",
+                category=wanted.category,
+                symbol=wanted.symbol,
+                side=wanted.side,
+                order_type="Market" if wanted.price is None else "Limit",
+                qty=wanted.qty,
+                price=wanted.price,
+                time_in_force="IOC" if wanted.price is None else "GTC",
+                market_unit="baseCoin" if wanted.category == "spot" and not wanted.price else "",
             ),
             self._venue.clock_ms(),
         )
-        self._venue.settle([asked.key])
+        self._venue.settle([wanted.key])
         return order
 
     def _queue_ahead(self, order: OrderRow) -> Decimal:
@@ -300,54 +300,54 @@ class AdminPort:
 
     def _move(self, moves: tuple[MoveRequest, ...]) -> list[Decimal]:
         """Let prices jump, all in one step; return where they are."""
-        for asked in moves:
-            self._venue.exchange.symbol(asked.key)
-            if (asked.price is None) == (asked.by is None):
+        for wanted in moves:
+            self._venue.exchange.symbol(wanted.key)
+            if (wanted.price is None) == (wanted.by is None):
                 raise BybitRefusal(400, "give one of price and by")
         now_ms = self._venue.clock_ms()
-        for asked in moves:
-            price = asked.price
-            if asked.by is not None:
-                price = self._market.prices(asked.key, now_ms).last * (1 + asked.by)
+        for wanted in moves:
+            price = wanted.price
+            if wanted.by is not None:
+                price = self._market.prices(wanted.key, now_ms).last * (1 + wanted.by)
             assert price is not None
-            self._market.move(asked.key, price, now_ms)
+            self._market.move(wanted.key, price, now_ms)
         self._store.keep_fact("moves", self._market.saved_moves())
         self._venue.step()
-        return [self._market.prices(asked.key, now_ms).last for asked in moves]
+        return [self._market.prices(wanted.key, now_ms).last for wanted in moves]
 
-    def _book(self, asked: BookRequest) -> Any:
-        self._venue.exchange.symbol(asked.key)
-        wanted: dict[ControlKind, Decimal | None] = {
-            "spread": asked.spread,
-            "gap": asked.gap,
-            "crossed": asked.crossed,
+    def _book(self, wanted: BookRequest) -> Any:
+        self._venue.exchange.symbol(wanted.key)
+        changes: dict[ControlKind, Decimal | None] = {
+            "spread": wanted.spread,
+            "gap": wanted.gap,
+            "crossed": wanted.crossed,
         }
-        given = {kind: bps for kind, bps in wanted.items() if bps is not None}
+        given = {kind: bps for kind, bps in changes.items() if bps is not None}
         if len(given) != 1:
             raise BybitRefusal(400, "give one of spread, gap and crossed")
         [(kind, bps)] = given.items()
         now_ms = self._venue.clock_ms()
-        until_ms = now_ms + round(asked.seconds * 1_000)
-        self._venue.controls.set(asked.key, BookControl(kind, bps, until_ms))
-        self._venue.exchange.quote(asked.key, *self._market.book(asked.key, now_ms), now_ms)
-        self._venue.settle([asked.key])
-        bids, asks = self._venue.book(asked.key, 1)
+        until_ms = now_ms + round(wanted.seconds * 1_000)
+        self._venue.controls.set(wanted.key, BookControl(kind, bps, until_ms))
+        self._venue.exchange.quote(wanted.key, *self._market.book(wanted.key, now_ms), now_ms)
+        self._venue.settle([wanted.key])
+        bids, asks = self._venue.book(wanted.key, 1)
         return {"bid": bids[0][0], "ask": asks[0][0], "until_ms": until_ms}
 
     def _clear_book(self) -> Any:
         self._venue.controls.clear()
         return {}
 
-    def _add_settlement(self, asked: FundingRequest) -> Any:
-        symbol = self._venue.exchange.symbol(asked.key)
+    def _add_settlement(self, wanted: FundingRequest) -> Any:
+        symbol = self._venue.exchange.symbol(wanted.key)
         if not symbol.funding_minutes:
             raise BybitRefusal(400, f"{symbol.name} has no funding")
         # The exchange settles on whole minutes, each of them once.
-        after_ms = self._venue.clock_ms() + round(asked.seconds * 1_000)
+        after_ms = self._venue.clock_ms() + round(wanted.seconds * 1_000)
         time_ms = (after_ms // MINUTE_MS + 1) * MINUTE_MS
-        added = self._market.add_settlement(asked.key, asked.rate, time_ms)
+        added = self._market.add_settlement(wanted.key, wanted.rate, time_ms)
         self._store.keep_fact("called", self._market.saved_settlements())
-        self._venue.settle([asked.key])
+        self._venue.settle([wanted.key])
         return {"time_ms": added.time_ms, "rate": added.rate}
 
     def _cancel_settlements(self) -> Any:
@@ -355,11 +355,11 @@ class AdminPort:
         self._store.keep_fact("called", self._market.saved_settlements())
         return {}
 
-    def _announce(self, asked: AnnounceRequest) -> Any:
-        begin_ms = self._venue.clock_ms() + round(asked.begins_in * 1_000)
-        end_ms = begin_ms + round(asked.seconds * 1_000)
+    def _announce(self, wanted: AnnounceRequest) -> Any:
+        begin_ms = self._venue.clock_ms() + round(wanted.begins_in * 1_000)
+        end_ms = begin_ms + round(wanted.seconds * 1_000)
         made = self._venue.announcements.announce(
-            asked.title, begin_ms, end_ms, asked.services, asked.products
+            wanted.title, begin_ms, end_ms, wanted.services, wanted.products
         )
         return made.row(self._venue.clock_ms())
 

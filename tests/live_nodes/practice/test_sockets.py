@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from typing import Any
 
@@ -13,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from live_nodes.practice.exchange.model import Level
-from live_nodes.practice.faults.fault_hooks import OpFault
 from live_nodes.practice.wire.public_streams import changes
 from tests.live_nodes.practice.payload_examples import adapter, differences, documented
 from tests.live_nodes.practice.still_market import (
@@ -337,44 +335,6 @@ async def test_a_bad_operation_is_refused_with_bybit_s_code(p: Practice) -> None
         two = _operation("order.create", "r4", **POST_ONLY)
         two["args"] *= 2
         assert (await client.ask(two))["retCode"] == 10001
-
-
-@on_exchange
-async def test_an_order_whose_ack_is_lost_is_there_all_the_same(p: Practice) -> None:
-    async with link(p, "trade", "anna") as trade, link(p, "private", "anna") as private:
-        await _subscribe(private, "order")
-        p.faults.op = OpFault(execute=True, silent=True)
-        await trade.socket.send_str(
-            json.dumps(_operation("order.create", "r1", orderLinkId="ghost", **POST_ONLY))
-        )
-        assert (await private.next())["data"][0]["orderLinkId"] == "ghost"
-        assert await trade.quiet() == []
-        p.faults.op = OpFault(execute=False, ret_code=10016, message="Internal System Error.")
-        reply = await trade.ask(_operation("order.create", "r2", **POST_ONLY))
-        assert (reply["retCode"], reply["retMsg"]) == (10016, "Internal System Error.")
-        assert await private.quiet() == []
-
-
-@on_exchange
-async def test_a_dropped_push_is_not_sent(p: Practice) -> None:
-    p.faults.dropped = {"order"}
-    async with link(p, "private", "anna") as client:
-        await _subscribe(client, "order", "execution")
-        await p.post("/v5/order/create", **TAKES)
-        assert {message["topic"] for message in await client.quiet()} == {"execution"}
-
-
-@on_exchange
-async def test_a_dropped_book_change_leaves_a_gap_in_u(p: Practice) -> None:
-    async with link(p, "public/linear") as client:
-        await _subscribe(client, "orderbook.50.BTCUSDT")
-        await client.next()
-        p.faults.dropped = {"orderbook.50.BTCUSDT"}
-        p.market.set_bid(BTC, 0, "7.000")
-        assert await client.quiet() == []
-        p.faults.dropped = set()
-        p.market.set_bid(BTC, 1, "7.000")
-        assert (await client.next())["data"]["u"] == 3
 
 
 @on_exchange
