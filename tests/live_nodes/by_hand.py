@@ -43,7 +43,7 @@ class Hands:
         self.submit_order(order)
         return order.client_order_id
 
-    def market(self, side: OrderSide, qty: str = "0.010", **more: Any) -> ClientOrderId:
+    def market_order(self, side: OrderSide, qty: str = "0.010", **more: Any) -> ClientOrderId:
         instrument = self.cache.instrument(self.where)
         order = self.order_factory.market(
             self.where,
@@ -100,7 +100,7 @@ class ByHand(Hands, DeskStrategy):
         self.remember()
         self.where = self.instrument_ids[0]
         self.expect_touch("book")
-        self.watch_touch(self.where)
+        self.market.watch(self.where)
 
     def name_of_next(self) -> ClientOrderId | None:
         return self.next_order_id()

@@ -33,7 +33,7 @@ class Eager(DeskStrategy):
         super().on_start()
         self.expect_touch("book")
         for name in self.instrument_ids:
-            self.watch_touch(name)
+            self.market.watch(name)
         self.clock.set_timer_ns(
             "want",
             interval_ns=_EVERY_NS,
@@ -50,7 +50,7 @@ class Eager(DeskStrategy):
             if self.orders_under_way({name.value}):
                 continue
             wanted = Decimal(self.config.wants[name.value])
-            price, normal = self.newest_price(name), Decimal(self.config.prices[name.value])
+            price, normal = self.market.newest_price(name), Decimal(self.config.prices[name.value])
             if price is None:
                 continue
             if wanted > 0 and price < normal * _CHEAP:

@@ -277,7 +277,7 @@ class Running:
 
     def filled(self, side: OrderSide, qty: str = "0.010", **more: Any) -> ClientOrderId:
         """Send a market order and wait until its strategy knows of its fill."""
-        order = self.strategy.market(side, qty, **more)
+        order = self.strategy.market_order(side, qty, **more)
         self.until(lambda: self.strategy.status(order) == "FILLED", f"the fill of {qty}")
         return order
 

@@ -396,7 +396,7 @@ def test_a_running_node_is_flattened_shown_and_released(tmp_path: Path) -> None:
         desk, node = running(at, tmp_path)
         try:
             desk.start()
-            desk.do(lambda: desk.strategy.market(1))
+            desk.do(lambda: desk.strategy.market_order(1))
             desk.until(lambda: at.position() == D("0.010"), "the position")
             said: list[str] = []
 
@@ -415,7 +415,7 @@ def test_a_running_node_is_flattened_shown_and_released(tmp_path: Path) -> None:
                 "cap": "no reading",
                 "operator": "halted",
             }
-            refused = desk.do(lambda: desk.strategy.market(1))
+            refused = desk.do(lambda: desk.strategy.market_order(1))
             desk.until(lambda: desk.strategy.reasons(refused), "the refusal")
             assert "by operator: enough for today" in desk.strategy.reasons(refused)[0]
 
@@ -427,7 +427,7 @@ def test_a_running_node_is_flattened_shown_and_released(tmp_path: Path) -> None:
             released = beside(desk, release)
             assert released.done
             assert "operator released (rested)" in released.text
-            desk.do(lambda: desk.strategy.market(1))
+            desk.do(lambda: desk.strategy.market_order(1))
             desk.until(lambda: at.position() == D("0.010"), "the position after the release")
         finally:
             desk.stop()

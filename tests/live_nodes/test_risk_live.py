@@ -81,7 +81,7 @@ def verdicts(desk: Desk) -> list[tuple[str, str, str]]:
 
 def refused(desk: Desk) -> str:
     """Try an entry and return why it was refused."""
-    entry = desk.strategy.market(BUY, "0.010")
+    entry = desk.strategy.market_order(BUY, "0.010")
     desk.until(lambda: desk.strategy.status(entry) in ("DENIED", "FILLED"), "the denial")
     assert desk.strategy.status(entry) == "DENIED"
     return desk.strategy.reasons(entry)[0]
@@ -96,13 +96,13 @@ def test_a_daily_loss_closes_all_is_heard_kept_over_a_restart_and_released(tmp_p
             [status] = risk_of(tmp_path, desk.node)[:1]
             assert (status.guard, status.scope, status.over) == ("daily", "desk", False)
             assert (status.measured, status.limit, status.headroom) == (0.0, 2.0, 2.0)
-            first = strategy.market(BUY, "0.020")
+            first = strategy.market_order(BUY, "0.020")
             strategy.limit(BUY, "49000")
             desk.until(lambda: strategy.status(first) == "FILLED", "the entry")
             desk.until(lambda: len(st.open_orders()) == 1, "the resting order")
             assert verdicts(desk) == []
             # One more costs 2.75 in fees.
-            strategy.market(BUY, "0.100")
+            strategy.market_order(BUY, "0.100")
             desk.until(lambda: verdicts(desk), "the verdict")
             assert verdicts(desk) == [("daily", "FLATTEN", "desk")]
             desk.until(lambda: st.position() == 0 and not st.open_orders(), "flat")
@@ -219,7 +219,7 @@ def test_a_dry_run_leaves_halts_and_requests_as_they_are(tmp_path: Path) -> None
     guarded: dict[str, Any] = {"actors": {"daily": DAILY}, "risk": RISK, "folder": tmp_path}
     with stage() as st:
         with desk_node(st, **guarded) as desk:
-            desk.strategy.market(BUY, "0.100")
+            desk.strategy.market_order(BUY, "0.100")
             desk.until(lambda: told(desk, "flat after"), "flat")
             before = desk.journal.load_state("guard:daily", "state")
         name = ask(
@@ -240,7 +240,7 @@ def test_a_dry_run_leaves_halts_and_requests_as_they_are(tmp_path: Path) -> None
 def test_a_guard_that_left_the_document_holds_nothing_back_and_is_reported(tmp_path: Path) -> None:
     with stage() as st:
         with desk_node(st, folder=tmp_path, risk=RISK, actors={"daily": DAILY}) as desk:
-            desk.strategy.market(BUY, "0.100")
+            desk.strategy.market_order(BUY, "0.100")
             desk.until(lambda: told(desk, "flat after"), "flat")
         with desk_node(st, folder=tmp_path, risk=RISK) as desk:
             assert verdicts(desk) == []
@@ -279,7 +279,7 @@ def test_guards_are_shown_the_market_the_venue_and_what_fails(tmp_path: Path) ->
             assert not market.spot
             # Every eight hours.
             assert 0 < market.next_funding_ns - snapshot.now <= 8 * 3600 * 1_000_000_000
-            entry = desk.strategy.market(BUY, "0.010")
+            entry = desk.strategy.market_order(BUY, "0.010")
             desk.until(
                 lambda: sum(not isinstance(x, Snapshot) for x in guard.seen) >= 3, "the trade"
             )
@@ -317,7 +317,7 @@ def test_a_guard_that_looks_no_more_stops_entries_and_no_exit(
         desk_node(st, folder=tmp_path, risk=risk, actors=odd, told=(there.address,)) as desk,
     ):
         strategy = desk.strategy
-        entry = strategy.market(BUY, "0.010")
+        entry = strategy.market_order(BUY, "0.010")
         desk.until(lambda: strategy.status(entry) in ("FILLED", "DENIED"), "an answer")
         # It looked often enough to let one through.
         assert strategy.status(entry) == "FILLED"
@@ -350,13 +350,13 @@ def test_fifty_positions_are_closed_at_the_pace_that_the_venue_takes(tmp_path: P
 
         for name in coins:
             strategy.where = InstrumentId.from_str(name)
-            strategy.market(BUY, "1.00")
+            strategy.market_order(BUY, "1.00")
         desk.until(lambda: held() == 50, "the entries")
         # Entries that wait for their turn when everything is closed leave no more.
         late = []
         for name in coins:
             strategy.where = InstrumentId.from_str(name)
-            late.append(strategy.market(BUY, "1.00"))
+            late.append(strategy.market_order(BUY, "1.00"))
         assert asked(desk, MailRequest(command="flatten", reason="off")).done
         took = desk.until(lambda: held() == 0, "flat")
         desk.until(lambda: told(desk, "flat after"), "the good news")

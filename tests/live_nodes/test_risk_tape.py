@@ -108,9 +108,9 @@ def test_a_tape_of_a_live_node_brings_the_same_verdicts_by_guards_and_in_the_eng
             if what == "price":
                 moved(st, number)
             elif what == "close" and held:
-                strategy.market(SELL if held > 0 else BUY, f"{abs(held):f}", reduce_only=True)
+                strategy.market_order(SELL if held > 0 else BUY, f"{abs(held):f}", reduce_only=True)
             elif what == "trade":
-                strategy.market(SELL if number.startswith("-") else BUY, number.lstrip("-"))
+                strategy.market_order(SELL if number.startswith("-") else BUY, number.lstrip("-"))
             desk.wait(chance.uniform(0.15, 0.35))
         desk.wait(1.2)
         tape = recorder.recording.tape()

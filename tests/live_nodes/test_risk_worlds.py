@@ -115,7 +115,7 @@ def done(st: Stage, desk: Desk, snapshots: list[Snapshot], what: str, number: st
         desk.until(lambda: price_of(desk) == D(number), "the price")
     else:
         quantity = -st.position() if what == "close" else D(number)
-        order = strategy.market(
+        order = strategy.market_order(
             BUY if quantity > 0 else SELL, f"{abs(quantity):f}", reduce_only=what == "close"
         )
         desk.until(lambda: strategy.status(order) in ("FILLED", "DENIED"), "the order")

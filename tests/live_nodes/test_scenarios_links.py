@@ -28,7 +28,7 @@ needs_linux = pytest.mark.skipif(not SUPPORTED, reason="TCP_INFO is Linux's")
 
 def denied(desk: Desk, **more: Any) -> str:
     """Try an entry, which must be denied at once; return why."""
-    order = desk.strategy.market(BUY, **more)
+    order = desk.strategy.market_order(BUY, **more)
     desk.until(lambda: desk.strategy.status(order) == "DENIED", "the denial")
     return desk.strategy.reasons(order)[0]
 
@@ -97,7 +97,7 @@ def test_exits_go_by_rest_while_the_trade_link_is_frozen() -> None:
         st.play("links_frozen", "trade", seconds=LASTING)
         desk.until(lambda: not ready(desk, "trade"), "the notice")
         assert "trade link down" in denied(desk)
-        exit_ = desk.strategy.market(SELL, "0.020", reduce_only=True)
+        exit_ = desk.strategy.market_order(SELL, "0.020", reduce_only=True)
         took = desk.until(lambda: desk.strategy.status(exit_) == "FILLED", "the exit")
         print(f"exit by REST filled in {took * 1000:.0f} ms while the trade link was frozen")
         assert st.requests(CREATED) == 1
@@ -113,7 +113,7 @@ def test_an_order_sent_into_a_frozen_link_dies_of_its_own_timestamp(
         # Nobody can know of the freeze yet.
         st.play("links_frozen", "trade", seconds=LASTING)
         desk.wait(0.1)
-        order = desk.strategy.market(BUY)
+        order = desk.strategy.market_order(BUY)
         # Longer than the window in which the venue takes a request.
         desk.wait(6.4)
         desk.until(lambda: not ready(desk, "trade"), "the notice")
@@ -132,7 +132,7 @@ def test_an_exit_fills_in_our_books_although_the_private_link_is_frozen() -> Non
         st.play("links_frozen", "private", seconds=LASTING)
         desk.until(lambda: not ready(desk, "private"), "the notice")
         assert "private link down" in denied(desk)
-        exit_ = desk.strategy.market(SELL, "0.020", reduce_only=True)
+        exit_ = desk.strategy.market_order(SELL, "0.020", reduce_only=True)
         took = desk.until(lambda: desk.strategy.status(exit_) == "FILLED", "the fill")
         print(f"fill known after {took:.1f} s without a private link")
         assert st.position() == desk.strategy.net() == 0
@@ -147,7 +147,7 @@ def test_a_plain_node_sends_what_waited_in_a_burst_when_the_trade_link_is_back()
         st.play("links_cut", "trade", at=D(0), seconds=D(4))
         plain.wait(0.5)
         for _ in range(6):
-            plain.strategy.market(BUY)
+            plain.strategy.market_order(BUY)
             plain.wait(0.5)
         assert arrived(st) == 0
         plain.until(lambda: arrived(st), "the burst")

@@ -196,7 +196,7 @@ def test_our_node_stops_entries_after_a_manual_trade_and_lets_exits_go() -> None
         took = desk.until(lambda: "node.position" in desk.halted(), "the halt")
         print(f"manual trade noticed in {took:.1f} s")
         assert desk.strategy.holding(BTC_ID) == st.position() == D("0.015")
-        entry = desk.strategy.market(BUY)
+        entry = desk.strategy.market_order(BUY)
         desk.until(lambda: desk.strategy.status(entry) == "DENIED")
         assert "our orders made 0.02" in desk.strategy.reasons(entry)[0]
         desk.filled(SELL, "0.015", reduce_only=True)
@@ -272,7 +272,7 @@ def test_our_node_gives_up_an_order_that_never_arrived(monkeypatch: pytest.Monke
     monkeypatch.setattr(live_nodes.reconcile.venue_books, "UNANSWERED_NS", 1_000_000_000)
     with stage() as st, desk_node(st) as desk:
         st.play("request_lost")
-        order = desk.strategy.market(BUY)
+        order = desk.strategy.market_order(BUY)
         took = desk.until(lambda: desk.strategy.status(order) == "REJECTED", "the end")
         print(f"lost order given up {took - 1:.1f} s after it could not arrive any more")
         assert "never arrived" in desk.strategy.reasons(order)[0]
@@ -288,7 +288,7 @@ def test_our_node_gives_up_an_order_that_never_arrived(monkeypatch: pytest.Monke
 def test_pushes_that_come_late_twice_and_in_another_order_count_once() -> None:
     with stage(seed=7) as st, desk_node(st) as desk:
         st.play("pushes_late_and_twice")
-        orders = [desk.strategy.market(side, "0.010") for side in (BUY, BUY, SELL, BUY, BUY)]
+        orders = [desk.strategy.market_order(side, "0.010") for side in (BUY, BUY, SELL, BUY, BUY)]
         desk.until(lambda: all(desk.strategy.status(o) == "FILLED" for o in orders))
         assert desk.strategy.net() == st.position() == D("0.030")
         desk.wait(2)

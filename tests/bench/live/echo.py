@@ -41,7 +41,7 @@ class Echo(DeskStrategy):
         self._meter.start()
         self.expect_touch("book")
         for name in self.config.signals:
-            self.watch_touch(InstrumentId.from_str(name))
+            self.market.watch(InstrumentId.from_str(name))
 
     def on_stop(self) -> None:
         """Close the meter."""

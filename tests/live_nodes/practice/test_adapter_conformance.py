@@ -221,7 +221,7 @@ async def _trades(exchange: Background, strategy: Listening) -> None:
     reasons = [str(getattr(event, "reason", "")) for event in strategy.events]
     assert any("EC_PostOnlyWillTakeLiquidity" in reason for reason in reasons)
 
-    bought = strategy.market(OrderSide.BUY, "2")
+    bought = strategy.market_order(OrderSide.BUY, "2")
     await _until(lambda: strategy.status(bought) == "FILLED", "the fill")
     assert strategy.position() == 2
     stop = strategy.protect(OrderSide.SELL, "49500", "1")
@@ -239,7 +239,7 @@ async def _trades(exchange: Background, strategy: Listening) -> None:
     await _until(
         lambda: {strategy.status(one), strategy.status(other)} == {"CANCELED"}, "cancel all"
     )
-    strategy.market(OrderSide.SELL, "1", reduce_only=True)
+    strategy.market_order(OrderSide.SELL, "1", reduce_only=True)
     await _until(lambda: strategy.position() == 0, "the flat position")
     spot = strategy.limit(OrderSide.SELL, "51000", "0.5", at=SPOT_ID)
     await _until(lambda: strategy.status(spot) == "ACCEPTED", "the spot order")
