@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal as D
+from types import ModuleType
 
 import pytest
 from nautilus_trader.model.enums import OrderStatus, OrderType
@@ -10,9 +12,13 @@ from nautilus_trader.model.identifiers import InstrumentId
 
 from strategies.order_ids import LONGEST, is_closers, is_protective, order_id, owner_of, protective
 from tests.builders_engine import A, Candles, at, play
-from tests.strategies.moving_average import MovingAverage, MovingAverageConfig
 from tests.strategies.test_verdict_follower import Holder, holding, ident
+from tests.test_readme import BLOCKS
 
+EXAMPLE = ModuleType("strategies.moving_average")
+"""The README's second strategy."""
+sys.modules[EXAMPLE.__name__] = EXAMPLE
+exec(next(t for _, t in BLOCKS if t.startswith("# strategies/moving_average.py")), EXAMPLE.__dict__)
 RISE = [100.0] * 4 + [101.0, 102.0, 103.0, 104.0]
 
 
@@ -24,8 +30,8 @@ def made(strategy):
 
 
 def cross(**params):
-    config = {"key": "ma", "instruments": (A,), "slow": 3, "stop": 0.02} | params
-    strategy = MovingAverage(MovingAverageConfig(**config))
+    config = {"key": "ma", "instruments": (A,), "interval": "1h", "slow": 3, "stop": 0.02} | params
+    strategy = EXAMPLE.MovingAverage(EXAMPLE.CrossConfig(**config))
     strategy.expect_touch("none")
     return strategy
 
