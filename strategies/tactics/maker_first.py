@@ -1,6 +1,6 @@
 """Maker first: rest near the touch, follow it a few times, take what is left at a deadline.
 
-A pure state machine, (state, event) -> (state, actions). Its host (`strategies.executor`) sends
+A pure state machine, (state, event) -> (state, actions). Its host (`strategies.broker`) sends
 what it asks for, saves the state before that leaves, and tells it what came of it. At most one
 order is out at a time: following is cancel, wait for the answer, place anew, as an amended order
 loses its place in the queue anyway and a lost answer to an amend leaves two prices possible.
