@@ -66,5 +66,5 @@ class Deaf(Eager):
 
     Config = EagerConfig
 
-    def _hear_verdict(self, verdict: Verdict) -> None:
+    def _on_verdict(self, verdict: Verdict) -> None:
         """Do nothing."""

@@ -36,7 +36,7 @@ class Stubborn(ByHand):
 
     Config = ByHandConfig
 
-    def _hear_verdict(self, verdict: Any) -> None:
+    def _on_verdict(self, verdict: Any) -> None:
         """Do nothing."""
 
 
