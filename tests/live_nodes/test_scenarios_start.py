@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -148,7 +149,7 @@ def test_our_node_refuses_to_start_on_a_clock_that_is_three_seconds_off() -> Non
     with stage() as st:
         st.play("clock_ahead")
         why, seconds = refusal(st)
-        assert "gate clock: this machine's clock is 3.0" in why
+        assert re.search(r"gate clock: this machine's clock is (2\.9|3\.0)", why)
         assert seconds < slack(5)
 
 
