@@ -10,7 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import nautilus_trader
-import pyarrow as pa
 from nautilus_trader.model.identifiers import Venue as VenueId
 
 from actors.desk.build import guards_of
@@ -20,6 +19,7 @@ from backtests.engine.engine_costs import mended
 from backtests.engine.feed import CatalogFeed, FeedSlice
 from backtests.engine.market import RunMarket, market_of
 from backtests.results.curves import Benchmarks
+from backtests.results.figures import RunBooks
 from backtests.results.recorder import RunRecorder
 from backtests.results.refusals import Refusals
 from backtests.results.summary_text import how_filled, warnings_of
@@ -50,24 +50,13 @@ class Prepared:
     end: int
 
 
-@dataclass(frozen=True)
-class RunOutcome:
-    """What the books say after the last event."""
+@dataclass(frozen=True, kw_only=True)
+class RunOutcome(RunBooks):
+    """What the books say after the last event, and what became of requests."""
 
-    tables: dict[str, pa.Table]
-    benchmarks: pa.Table
-    starting_equity: Decimal
-    ending_equity: Decimal
-    gross_pnl: Decimal
-    fees: Decimal
-    funding: Decimal
-    slippage: Decimal
     turnover: Decimal
     refusals: int
     liquidated_at: int | None
-    elapsed_s: float
-    how_filled: dict[str, str]
-    warnings: list[str]
     guards: tuple[str, ...] = ()
     """Keys of the guards it ran under, in the document's order."""
     refused_by: Mapping[str, int] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 import pyarrow as pa
 
 from backtests.report.page import render
+from backtests.results.figures import RunBooks
 from backtests.results.result import RunRecord, claim, write
 from backtests.run import Prepared, RunOutcome, engine_version, prepare, run
 from backtests.variants import acting, guard_costs, stress_rows
@@ -91,31 +93,22 @@ def record_of(
     """Join a run's outcome with what it was made from."""
     document = prepared.document
     catalog = prepared.catalog
+    books = {field.name: getattr(outcome, field.name) for field in fields(RunBooks)}
     return RunRecord(
+        **books,
         name=document.name,
         config_yaml=resolved.to_yaml(),
         config_hash=resolved.config_hash,
         data_hash=catalog.data_hash(ids=list(prepared.market.ids)),
         engine_version=engine_version(),
         started=started,
-        elapsed_s=outcome.elapsed_s,
         start_ns=prepared.start,
         end_ns=prepared.end,
-        starting_equity=outcome.starting_equity,
-        ending_equity=outcome.ending_equity,
-        fees=outcome.fees,
-        funding=outcome.funding,
-        slippage=outcome.slippage,
-        gross_pnl=outcome.gross_pnl,
-        tables=outcome.tables,
-        benchmarks=outcome.benchmarks,
         provenance=[
             msgspec.to_builtins(item)
             for item in catalog.provenance
             if not set(prepared.market.ids).isdisjoint(item.instruments)
         ],
-        how_filled=outcome.how_filled,
-        warnings=outcome.warnings,
         targets={
             name: float(value) for name, value in document.report.targets.model_dump().items()
         },

@@ -65,26 +65,14 @@ def stress_rows(
     for name, change in VENUES.items():
         changed = _on_venue(prepared, change(prepared.document.venue))
         outcome = run(changed, progress=watch(name) if watch else None)
-        yield {"name": name, **outcome_figures(changed, outcome)}
+        yield {"name": name, **figures(outcome, changed.start, changed.end)}
     late = run(prepared, progress=watch(LATE) if watch else None, prints_to_wait=2)
-    yield {"name": LATE, **outcome_figures(prepared, late)}
+    yield {"name": LATE, **figures(late, prepared.start, prepared.end)}
     unlucky = without_best(base)
-    yield {"name": f"without the {BEST_TRADES} best trades", **outcome_figures(prepared, unlucky)}
-
-
-def outcome_figures(prepared: Prepared, outcome: RunOutcome) -> dict[str, Any]:
-    """Return the figures that `summary.json` would say of the outcome."""
-    return figures(
-        outcome.tables,
-        starting_equity=outcome.starting_equity,
-        ending_equity=outcome.ending_equity,
-        gross_pnl=outcome.gross_pnl,
-        fees=outcome.fees,
-        funding=outcome.funding,
-        slippage=outcome.slippage,
-        start_ns=prepared.start,
-        end_ns=prepared.end,
-    )
+    yield {
+        "name": f"without the {BEST_TRADES} best trades",
+        **figures(unlucky, prepared.start, prepared.end),
+    }
 
 
 def without_best(outcome: RunOutcome, count: int = BEST_TRADES) -> RunOutcome:
@@ -201,7 +189,7 @@ def _unchanged(name: str, prepared: Prepared, base: RunOutcome) -> dict[str, Any
 
 
 def _row(name: str, prepared: Prepared, base: RunOutcome, other: RunOutcome) -> dict[str, Any]:
-    found = outcome_figures(prepared, other)
+    found = figures(other, prepared.start, prepared.end)
     return {
         "guard": name,
         "saved": base.ending_equity - other.ending_equity,

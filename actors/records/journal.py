@@ -27,7 +27,7 @@ from pathlib import Path
 from actors.records.journal_files import NAME, OLD, Lock, Restored, back_up, mended
 from actors.records.journal_reading import connect, version_of
 from actors.records.journal_schema import MIGRATIONS, TABLES, VERSION
-from actors.records.journal_writing import JournalError, Writing
+from actors.records.journal_writing import JournalError, JournalWriter
 from config.errors import DeskError
 
 __all__ = ["Journal", "JournalError", "JournalState"]
@@ -53,8 +53,8 @@ class JournalState:
         self._journal.save_state(self._owner, name, value)
 
 
-class Journal(Writing):
-    """A node's journal; made by `open`. What can be asked is in `Reading`, written in `Writing`.
+class Journal(JournalWriter):
+    """A node's journal; made by `open`. What can be asked is in `JournalReader`, written in `JournalWriter`.
 
     Attributes
     ----------

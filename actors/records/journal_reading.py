@@ -63,7 +63,7 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-class Reading:
+class JournalReader:
     """What can be asked of a journal. Times are UNIX nanoseconds (UTC)."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -209,7 +209,7 @@ class Reading:
 
 
 @contextmanager
-def read(folder: Path) -> Iterator[Reading]:
+def read(folder: Path) -> Iterator[JournalReader]:
     """Open a node's journal for questions only, beside its running writer or without one.
 
     One of an older version, whose node was not started since, is read as it is: what that version
@@ -226,7 +226,7 @@ def read(folder: Path) -> Iterator[Reading]:
     if not path.exists():
         raise InputError(f"{path}: no journal yet: this node has never been started")
     # Read-only in SQLite's own sense would fail on a WAL that a dead writer left behind.
-    reading = Reading(connect(path))
+    reading = JournalReader(connect(path))
     try:
         reading.show_as_this_version(path)
         yield reading

@@ -12,7 +12,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from actors.records.journal_reading import Reading
+from actors.records.journal_reading import JournalReader
 from actors.records.journal_schema import FINAL, FUNDING, INTENDED
 from actors.records.order_facts import OrderFacts
 from actors.records.rows import (
@@ -39,7 +39,7 @@ class JournalError(DeskError):
     """The journal can't be written: no entry may leave until it can."""
 
 
-class Writing(Reading):
+class JournalWriter(JournalReader):
     """The writing half of a journal.
 
     Attributes

@@ -57,28 +57,43 @@ def curves(equity: pa.Table, opening: float, start_ns: int, end_ns: int) -> Curv
     )
 
 
-def figures(
-    tables: Mapping[str, pa.Table],
-    *,
-    starting_equity: Decimal,
-    ending_equity: Decimal,
-    gross_pnl: Decimal,
-    fees: Decimal,
-    funding: Decimal,
-    slippage: Decimal,
-    start_ns: int,
-    end_ns: int,
-) -> dict[str, Any]:
-    """Return a run's figures by name, rounded nowhere.
+@dataclass(frozen=True, kw_only=True)
+class RunBooks:
+    """What the books of a run say after its last event.
 
     Parameters
     ----------
     tables : mapping of str to pyarrow.Table
-        ``orders``, ``fills``, ``positions`` and ``equity`` as in `backtests.results.tables`.
+        ``orders``, ``fills``, ``positions``, ``equity``, ``decisions``, ``funding`` and
+        ``verdicts``, as in `backtests.results.tables`.
+    benchmarks : pyarrow.Table
+        See `backtests.results.tables.BENCHMARKS`.
     starting_equity, ending_equity, gross_pnl, fees, funding, slippage : Decimal
-        From the books. ``gross_pnl`` is at the prices of the fills, so slippage is inside it.
-    start_ns, end_ns : int
-        The window, UNIX nanoseconds (UTC), end exclusive.
+        ``funding`` is what was received, fees and slippage are costs when positive. ``gross_pnl``
+        is at the prices of the fills, so slippage is inside it.
+    elapsed_s : float
+        How long the run took.
+    how_filled : dict
+        ``mode``, ``interval``, ``slippage`` and ``words``.
+    warnings : list of str
+        What a reader must not overlook, the most serious first.
+    """
+
+    tables: Mapping[str, pa.Table]
+    benchmarks: pa.Table
+    starting_equity: Decimal
+    ending_equity: Decimal
+    gross_pnl: Decimal
+    fees: Decimal
+    funding: Decimal
+    slippage: Decimal
+    elapsed_s: float
+    how_filled: dict[str, Any]
+    warnings: list[str]
+
+
+def figures(books: RunBooks, start_ns: int, end_ns: int) -> dict[str, Any]:
+    """Return a run's figures by name, rounded nowhere; the window is given in UNIX nanoseconds.
 
     Notes
     -----
@@ -87,7 +102,8 @@ def figures(
     ``win_rate``, ``profit_factor`` and ``average_trade`` are of closed trades (flat to flat) after
     fees and funding. ``exposure`` is the time-weighted average of gross notional over equity.
     """
-    opening = float(starting_equity)
+    tables, profit = books.tables, books.ending_equity - books.starting_equity
+    opening = float(books.starting_equity)
     lines = curves(tables["equity"], opening, start_ns, end_ns)
     daily = lines.day_returns
     ts, equity = column(tables["equity"], "ts"), column(tables["equity"], "equity")
@@ -104,14 +120,14 @@ def figures(
         {
             "days": days,
             "starting_equity": opening,
-            "ending_equity": float(ending_equity),
-            "net_profit": float(ending_equity - starting_equity),
-            "return_pct": float((ending_equity / starting_equity - 1) * 100),
-            "gross_pnl": float(gross_pnl),
-            "gross_before_slippage": float(gross_pnl + slippage),
-            "fees": float(fees),
-            "funding": float(funding),
-            "slippage": float(slippage),
+            "ending_equity": float(books.ending_equity),
+            "net_profit": float(profit),
+            "return_pct": float((books.ending_equity / books.starting_equity - 1) * 100),
+            "gross_pnl": float(books.gross_pnl),
+            "gross_before_slippage": float(books.gross_pnl + books.slippage),
+            "fees": float(books.fees),
+            "funding": float(books.funding),
+            "slippage": float(books.slippage),
             "cagr": growth,
             "volatility": measures.volatility(daily),
             "sharpe": measures.sharpe(daily),

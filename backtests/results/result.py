@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from backtests.results.figures import booked, column, figures
+from backtests.results.figures import RunBooks, booked, column, figures
 from backtests.results.tables import SCHEMAS, conform
 from config.errors import DeskError, InputError
 
@@ -32,7 +32,7 @@ TABLES = ("orders", "fills", "positions", "equity", "decisions", "funding", "ver
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunRecord:
+class RunRecord(RunBooks):
     """Everything that a run leaves, before it is written.
 
     Parameters
@@ -45,24 +45,10 @@ class RunRecord:
         What has to be the same for the same figures.
     started : float
         Wall time at which the run began, UNIX seconds (UTC).
-    elapsed_s : float
-        How long it took.
     start_ns, end_ns : int
         The window, UNIX nanoseconds (UTC), end exclusive.
-    starting_equity, ending_equity, gross_pnl, fees, funding, slippage : Decimal
-        From the books; ``funding`` is what was received, fees and slippage are costs when positive,
-        and ``gross_pnl`` is at the prices of the fills.
-    tables : mapping of str to pyarrow.Table
-        ``orders``, ``fills``, ``positions``, ``equity``, ``decisions``, ``funding``,
-        ``verdicts``.
-    benchmarks : pyarrow.Table
-        See `backtests.results.tables.BENCHMARKS`.
     provenance : list of dict
         The catalog's records of the imports that the run read.
-    how_filled : dict
-        ``mode``, ``interval``, ``slippage`` and ``words``.
-    warnings : list of str
-        What a reader must not overlook, the most serious first.
     targets : dict of str to float
         ``sharpe``, ``max_drawdown``, ``calmar`` and ``win_rate`` to aim at.
     stress : list of dict or None
@@ -77,20 +63,9 @@ class RunRecord:
     data_hash: str
     engine_version: str
     started: float
-    elapsed_s: float
     start_ns: int
     end_ns: int
-    starting_equity: Decimal
-    ending_equity: Decimal
-    gross_pnl: Decimal
-    fees: Decimal
-    funding: Decimal
-    slippage: Decimal
-    tables: Mapping[str, pa.Table]
-    benchmarks: pa.Table
     provenance: list[dict[str, Any]]
-    how_filled: dict[str, Any]
-    warnings: list[str]
     targets: dict[str, float]
     stress: list[dict[str, Any]] | None = None
     guard_costs: pa.Table | None = None
@@ -132,17 +107,7 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         "end": _iso(record.end_ns),
         "start_ns": record.start_ns,
         "end_ns": record.end_ns,
-        **figures(
-            record.tables,
-            starting_equity=record.starting_equity,
-            ending_equity=record.ending_equity,
-            gross_pnl=record.gross_pnl,
-            fees=record.fees,
-            funding=record.funding,
-            slippage=record.slippage,
-            start_ns=record.start_ns,
-            end_ns=record.end_ns,
-        ),
+        **figures(record, record.start_ns, record.end_ns),
         "verdicts": _by_guard(record.tables["verdicts"]),
         "refused_orders": record.tables["orders"].column("status").to_pylist().count("DENIED"),
         "config_hash": record.config_hash,

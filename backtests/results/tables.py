@@ -19,147 +19,81 @@ ALL = "*"
 """Stands for all guards together; no guard has it as its key."""
 
 
-def _required(name: str, kind: pa.DataType) -> pa.Field:
-    return pa.field(name, kind, nullable=False)
+_ARROW = {
+    "str": pa.string(),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "bytes": pa.binary(),
+    "Decimal": pa.string(),
+}
 
 
-ORDERS = pa.schema(
-    [
-        _required("client_order_id", pa.string()),
-        _required("strategy", pa.string()),
-        _required("instrument", pa.string()),
-        _required("ts_created", pa.int64()),
-        pa.field("ts_closed", pa.int64()),
-        _required("side", pa.string()),
-        _required("type", pa.string()),
-        _required("quantity", pa.string()),
-        _required("filled", pa.string()),
-        pa.field("avg_px", pa.float64()),
-        _required("status", pa.string()),
-        _required("reduce_only", pa.bool_()),
-        _required("reason", pa.string()),
-        _required("decision_id", pa.string()),
-        pa.field("refused_by", pa.string()),
-    ]
+def _schema(columns: str) -> pa.Schema:
+    """Return the schema of columns written as ``name type``; ``type?`` may be empty."""
+    fields = []
+    for column in columns.split(", "):
+        name, kind = column.split()
+        nullable = kind.endswith("?")
+        fields.append(pa.field(name, _ARROW[kind.rstrip("?")], nullable=nullable))
+    return pa.schema(fields)
+
+
+ORDERS = _schema(
+    "client_order_id str, strategy str, instrument str, ts_created int, ts_closed int?, "
+    "side str, type str, quantity str, filled str, avg_px float?, status str, "
+    "reduce_only bool, reason str, decision_id str, refused_by str?"
 )
 """One row an order; ``side`` is BUY or SELL, ``reason`` what it was for or why it was refused,
 ``decision_id`` the decision that it carried out, empty for none, ``refused_by`` the key of the
 guard that refused it."""
 
-_ARROW = {str: pa.string(), int: pa.int64(), Decimal: pa.string()}
-
-FILLS = pa.schema(
-    [
-        *(pa.field(c.name, _ARROW[c.kind], nullable=c.nullable) for c in columns(FillRow)),
-        _required("notional", pa.string()),
-        pa.field("slippage", pa.string()),
-    ]
+FILLS = _schema(
+    ", ".join(f"{c.name} {c.kind.__name__}{'?' * c.nullable}" for c in columns(FillRow))
+    + ", notional str, slippage str?"
 )
 """One row an execution: an `actors.records.rows.FillRow`, what it was worth, and what it cost
 against ``reference_price`` (positive is worse, empty where that is not known)."""
 
-POSITIONS = pa.schema(
-    [
-        _required("strategy", pa.string()),
-        _required("instrument", pa.string()),
-        _required("side", pa.string()),
-        _required("ts_opened", pa.int64()),
-        pa.field("ts_closed", pa.int64()),
-        _required("quantity", pa.string()),
-        _required("entry_px", pa.float64()),
-        pa.field("exit_px", pa.float64()),
-        _required("gross", pa.string()),
-        _required("fees", pa.string()),
-        _required("funding", pa.string()),
-        _required("net", pa.string()),
-        _required("open", pa.bool_()),
-    ]
+POSITIONS = _schema(
+    "strategy str, instrument str, side str, ts_opened int, ts_closed int?, quantity str, "
+    "entry_px float, exit_px float?, gross str, fees str, funding str, net str, open bool"
 )
 """One row a round trip from flat to flat, or to the end of the run where ``open``. ``side`` is LONG
 or SHORT, ``quantity`` the peak; ``net`` = ``gross`` - ``fees`` + ``funding``."""
 
-EQUITY = pa.schema(
-    [
-        _required("ts", pa.int64()),
-        _required("equity", pa.float64()),
-        _required("cash", pa.float64()),
-        _required("unrealized", pa.float64()),
-        _required("gross", pa.float64()),
-        _required("net", pa.float64()),
-        _required("drawdown", pa.float64()),
-    ]
+EQUITY = _schema(
+    "ts int, equity float, cash float, unrealized float, gross float, net float, drawdown float"
 )
 """The curve, strictly rising in ``ts``. ``gross`` and ``net`` are position notionals in USDT,
 ``drawdown`` is the fraction lost since the highest so far: 0 at a high, positive below it."""
 
-DECISIONS = pa.schema(
-    [
-        _required("ts", pa.int64()),
-        _required("strategy", pa.string()),
-        _required("data_ts", pa.int64()),
-        _required("kind", pa.string()),
-        _required("equity", pa.string()),
-        _required("gross", pa.float64()),
-        _required("net", pa.float64()),
-        _required("note", pa.string()),
-        _required("payload", pa.binary()),
-        _required("decision_id", pa.string()),
-    ]
+DECISIONS = _schema(
+    "ts int, strategy str, data_ts int, kind str, equity str, gross float, net float, "
+    "note str, payload bytes, decision_id str"
 )
 """One row a Decision; ``payload`` is the message as ``strategies.messages.encode`` wrote it, and
 ``decision_id`` what its orders and fills name it by."""
 
-FUNDING = pa.schema(
-    [
-        _required("ts", pa.int64()),
-        _required("strategy", pa.string()),
-        _required("instrument", pa.string()),
-        _required("rate", pa.string()),
-        _required("mark_price", pa.string()),
-        _required("quantity", pa.string()),
-        _required("amount", pa.string()),
-    ]
+FUNDING = _schema(
+    "ts int, strategy str, instrument str, rate str, mark_price str, quantity str, amount str"
 )
 """One row a settlement of a held position; ``quantity`` is signed, ``amount`` what was received."""
 
-VERDICTS = pa.schema(
-    [
-        _required("ts", pa.int64()),
-        _required("guard", pa.string()),
-        _required("scope", pa.string()),
-        _required("action", pa.string()),
-        _required("multiplier", pa.float64()),
-        pa.field("until", pa.int64()),
-        pa.field("measured", pa.float64()),
-        pa.field("limit", pa.float64()),
-        _required("reason", pa.string()),
-    ]
+VERDICTS = _schema(
+    "ts int, guard str, scope str, action str, multiplier float, until int?, "
+    "measured float?, limit float?, reason str"
 )
 """One row a guard's word on a scope, in place of its one before there; ``action`` is shrink,
 halt_entries, reduce_only, flatten, or none where it takes it back. ``until`` is when it is
 looked at again, where it has an end."""
 
-BENCHMARKS = pa.schema(
-    [
-        _required("ts", pa.int64()),
-        pa.field("btc", pa.float64()),
-        pa.field("equal_weight", pa.float64()),
-    ]
-)
+BENCHMARKS = _schema("ts int, btc float?, equal_weight float?")
 """What doing something plain would have given: indices that start at 1.0."""
 
-GUARD_COSTS = pa.schema(
-    [
-        _required("guard", pa.string()),
-        _required("rerun", pa.bool_()),
-        _required("saved", pa.string()),
-        _required("ending_equity", pa.string()),
-        _required("max_drawdown", pa.float64()),
-        pa.field("sharpe", pa.float64()),
-        _required("trades", pa.int64()),
-        _required("fees", pa.float64()),
-        pa.field("liquidated_at", pa.int64()),
-    ]
+GUARD_COSTS = _schema(
+    "guard str, rerun bool, saved str, ending_equity str, max_drawdown float, sharpe float?, "
+    "trades int, fees float, liquidated_at int?"
 )
 """One row a guard, and ``*`` for all together, where there are any: the figures of the same run
 without it. ``saved`` is the run's ending equity less that one's (negative is what it cost). Where

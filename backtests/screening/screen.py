@@ -31,7 +31,7 @@ from backtests.screening.path import (
 )
 from catalog.panel import panel
 from catalog.storage.store import Catalog
-from config.documents import Backtest, FixedBpsSlippage, NoSlippage
+from config.documents import Backtest
 from config.durations import interval_ns
 from config.errors import InputError
 from config.universe import select
@@ -94,19 +94,7 @@ class Screened:
     def table(self) -> pa.Table:
         """Return one row a decision and instrument: what was seen, scored and wanted."""
         rules = self.strategy.config
-        columns: dict[str, list[Any]] = {
-            name: []
-            for name in (
-                "ts",
-                "data_ts",
-                "instrument",
-                "price",
-                "score",
-                "rank",
-                "weight",
-                "reason",
-            )
-        }
+        columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
         for step in self.steps:
             for i, name in enumerate(self.ids):
                 seen = step.proposal
@@ -187,12 +175,7 @@ def _cost(document: Backtest, ids: tuple[str, ...]) -> NDArray[np.float64]:
     sizes.
     """
     venue = document.venue
-    if isinstance(venue.slippage, NoSlippage):
-        slippage = 0.0
-    elif isinstance(venue.slippage, FixedBpsSlippage):
-        slippage = float(venue.slippage.bps) / 10_000
-    else:
-        slippage = float(venue.slippage.base)
+    slippage = float(venue.slippage.smallest)
     fees = [venue.fees.spot if "-SPOT." in name else venue.fees.linear for name in ids]
     return np.array([float(fee.taker) + slippage for fee in fees])
 

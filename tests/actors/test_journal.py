@@ -19,7 +19,7 @@ from msgspec import structs
 
 from actors.records.journal import Journal, JournalError
 from actors.records.journal_files import BACKUPS, NAME, OLD, back_up, damage, holder
-from actors.records.journal_reading import Reading, read
+from actors.records.journal_reading import JournalReader, read
 from actors.records.journal_schema import MIGRATIONS, NEVER_ARRIVED, UNKNOWN, VERSION
 from actors.records.order_facts import OrderFacts
 from actors.records.rows import EquityRow, FillRow, PositionRow
@@ -429,7 +429,7 @@ def old(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def seen(reading: Reading) -> list[object]:
+def seen(reading: JournalReader) -> list[object]:
     """Return what an older journal knows, as it must be read before and after the migration."""
     return [
         reading.runs(),

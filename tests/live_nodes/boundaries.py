@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import live_nodes.local.mailbox as mailbox
-from actors.records.journal_writing import Writing
+from actors.records.journal_writing import JournalWriter
 from live_nodes.bybit.links import VenueLink
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.node.live import NodeRun
@@ -150,11 +150,11 @@ def _around_commits(
     counts: Callable[[list[str]], bool],
     keep: Say = lambda _: None,
 ) -> None:
-    real = Writing._write
+    real = JournalWriter._write
     tables: list[str] = []
     states: list[str] = []
 
-    def write(self: Writing, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+    def write(self: JournalWriter, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         if statement.startswith("BEGIN"):
             tables.clear()
             states.clear()
@@ -177,7 +177,7 @@ def _around_commits(
         states.clear()
         return found
 
-    Writing._write = write  # type: ignore[method-assign]
+    JournalWriter._write = write  # type: ignore[method-assign]
 
 
 def _table(statement: str, values: tuple[Any, ...]) -> str:

@@ -23,7 +23,7 @@ import yaml
 
 import perpdesk
 from actors.records.journal_files import NAME
-from actors.records.journal_reading import Reading, read
+from actors.records.journal_reading import JournalReader, read
 from live_nodes.local.practice_process import (
     Endpoint,
     ensure_exchange,
@@ -285,7 +285,7 @@ class GroundNode:
 
     # Its own books -------------------------------------------------------------------------------
 
-    def from_copy[T](self, asked: Callable[[Reading], T], nothing: T) -> T:
+    def from_copy[T](self, asked: Callable[[JournalReader], T], nothing: T) -> T:
         """Ask a dead node's journal, by a copy: a reader would fold its WAL in."""
         copy = self.ground.folder / f"{self.account}-copy"
         shutil.rmtree(copy, ignore_errors=True)
