@@ -1,4 +1,4 @@
-"""What a backtest asks of its catalog, and whether the catalog has it.
+"""Checks that a catalog has what a backtest needs.
 
 `perpdesk validate` says it with file and line; a run says it before any engine starts.
 """
@@ -44,7 +44,7 @@ def check(resolved: Resolved) -> list[Problem]:
 
 
 def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
-    """Yield what the document asks for and the catalog has not."""
+    """Yield what the document needs and the catalog lacks."""
     there = catalog.intervals()
     has = f"{document.catalog} has {', '.join(there) or 'none'}"
     chosen = document.venue.execution_interval
@@ -75,7 +75,7 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
         for interval in there
     }
     if not ids:
-        # Names that match nothing are told one by one by the catalog's own check.
+        # The catalog's own check lists names that match nothing.
         return
     if not any(series.values()):
         yield ("universe",), f"no instrument of the universe has candles in {document.catalog}"
@@ -115,7 +115,7 @@ def _outside(
 def _parameters(document: Backtest) -> dict[str, dict[str, Any]]:
     """Return the parameters of each enabled strategy, defaults included.
 
-    A component that is faulty itself is told elsewhere and left out here.
+    A faulty component is reported elsewhere and left out here.
     """
     found = {}
     for key, component in document.strategies.items():

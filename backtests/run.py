@@ -34,7 +34,7 @@ from strategies.base import DeskStrategy
 
 CENT = Decimal("0.01")
 Progress = Callable[[int, int, int], None]
-"""Told after each slice: simulated time (UNIX nanoseconds, UTC), events done, events a second."""
+"""Called after each slice: simulated time (UNIX nanoseconds, UTC), events done, events a second."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def run(
     prepared : Prepared
         From `prepare`.
     progress : callable, optional
-        Told after each slice.
+        Called after each slice.
     prints_to_wait : int, default 1
         At which print after its decision an order fills.
     slices : iterator of FeedSlice, optional
@@ -132,7 +132,7 @@ def run(
     document, market = prepared.document, prepared.market
     strategies = strategies_of(document, list(market.ids))
     for strategy in strategies.values():
-        # The feed has candles and their opens: nothing in it tells a bid from an ask.
+        # The feed has candles and their opens: there is no bid or ask in it.
         strategy.expect_touch("none")
     opening = prepared.feed.opening_prices()
     guards = guards_of(document)

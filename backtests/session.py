@@ -22,7 +22,7 @@ from config.resolved import Resolved
 from config.validate import checked
 
 Progress = Callable[[str, float, int, int], None]
-"""Told which run, the part done (0 to 1), the simulated time (UNIX ns, UTC), events a second."""
+"""Called with run, part done (0 to 1), simulated time (UNIX nanoseconds, UTC), events a second."""
 
 
 def backtest_document(
@@ -76,9 +76,9 @@ def backtest_document(
 
     outcome = run(prepared, progress=watch(document.name))
     rows = list(stress_rows(prepared, outcome, watch)) if stress else None
-    # Where none acted there is nothing to run, so it is told in any case.
-    told = guard_costs(prepared, outcome, watch) if costs or not acting(outcome) else None
-    write(record_of(resolved, prepared, outcome, started, rows, told), folder, render)
+    # Where none acted there is nothing to run, so the costs are known in any case.
+    costs_table = guard_costs(prepared, outcome, watch) if costs or not acting(outcome) else None
+    write(record_of(resolved, prepared, outcome, started, rows, costs_table), folder, render)
     return folder
 
 

@@ -29,7 +29,7 @@ BEST_TRADES = 5
 LATE = "entry one bar later"
 
 Watch = Callable[[str], Progress | None]
-"""Given the name of a run, returns whom to tell how far it is."""
+"""Given the name of a run, returns what is called with its progress."""
 
 
 def _fees_times(venue: Venue, factor: int) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class JournalState:
 
 
 class Journal(JournalWriter):
-    """A node's journal; made by `open`. What can be asked is in `JournalReader`, written in `JournalWriter`.
+    """A node's journal; made by `open`, read as `JournalReader`, written as `JournalWriter`.
 
     Attributes
     ----------
@@ -146,7 +146,7 @@ class Journal(JournalWriter):
         return self.run
 
     def phase(self, phase: str, note: str = "") -> None:
-        """Say where the run stands: starting, running, stopping."""
+        """Write down the phase of the run: starting, running, stopping."""
         self._write("UPDATE runs SET phase = ?, note = ? WHERE id = ?", (phase, note, self.run))
 
     def end_run(self, phase: str = "stopped", note: str = "") -> None:
@@ -168,7 +168,7 @@ class Journal(JournalWriter):
         Raises
         ------
         DeskError
-            If the backup before this one failed: nobody else would hear of it.
+            If the backup before this one failed: nothing else reports it.
         """
         if self._backup is not None and self._backup.is_alive():
             return

@@ -1,4 +1,4 @@
-"""Questions to a journal: asked by the node itself, by recovery, and by other processes.
+"""Reads a journal: for the node itself, for recovery, and for other processes.
 
 `read` opens the journal of a node that may be running, stopped or dead, and never writes to it.
 """
@@ -34,7 +34,7 @@ _PATIENCE_S = 5.0
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """Return a connection in autocommit; rows can be asked by column name."""
+    """Return a connection in autocommit; rows give their values by column name."""
     mode = "ro" if read_only else "rwc"
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
@@ -64,7 +64,7 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
 
 
 class JournalReader:
-    """What can be asked of a journal. Times are UNIX nanoseconds (UTC)."""
+    """Everything that can be read from a journal. Times are UNIX nanoseconds (UTC)."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -133,7 +133,7 @@ class JournalReader:
         return self._ask("SELECT max(ts) AS ts FROM fills")[0]["ts"]
 
     def holdings(self) -> list[PositionRow]:
-        """Return the newest word on every position, also of those that were closed."""
+        """Return the newest state of every position, closed ones included."""
         rows = self._ask("SELECT * FROM positions ORDER BY instrument, owner")
         return [from_sql(PositionRow, row) for row in rows]
 
@@ -188,7 +188,7 @@ class JournalReader:
         )
 
     def links(self) -> list[LinkRow]:
-        """Return the newest word on every link."""
+        """Return the newest state of every link."""
         return [from_sql(LinkRow, row) for row in self._ask("SELECT * FROM links ORDER BY name")]
 
     def counters(self) -> dict[str, int]:

@@ -6,7 +6,7 @@ one needs the next `VERSION`, its statements in ``MIGRATIONS`` and its place in 
 Times are UNIX nanoseconds (UTC); money and quantities are decimal strings; everything that is
 called ``payload`` is JSON. Tables named in the plural of an event (``intents``, ``fills`` …) only
 grow; ``orders``, ``positions``, ``explained``, ``links``, ``counters``, ``standing`` and ``state``
-hold the newest word on each thing. An intent makes its order by a trigger, so that an order on its
+hold the newest state of each thing. An intent makes its order by a trigger, so that an order on its
 way waits for one statement and one commit; there is no index on what is unsettled for the same
 reason (a start reads the table whole, once). An id is used once; one that comes twice is a fault of
 the strategy and stays visible in ``intents``.
@@ -33,7 +33,7 @@ INTENDED = "INTENDED"
 UNKNOWN = "UNKNOWN"
 """The engine gave the order up without an answer of the venue: it may well be live there."""
 NEVER_ARRIVED = "NEVER_ARRIVED"
-"""The venue was asked twice, some seconds apart, and does not know the order."""
+"""Two queries to the venue, seconds apart, found no such order."""
 
 FUNDING = "Funding"
 """``kind`` of a fill that moves no position."""

@@ -47,8 +47,8 @@ class JournalWriter(JournalReader):
     run : int
         The run that rows are written under; 0 before one begins.
     fill_listeners : list of callable
-        Hear of every execution that is new to the journal, whoever brought it, inside the commit
-        that takes it down: what they write stands or falls with it.
+        Called with every execution that is new to the journal, whoever brought it, inside the
+        commit that writes it down: what they write stands or falls with it.
     """
 
     def __init__(self, connection: sqlite3.Connection, clock_ns: Callable[[], int]) -> None:
@@ -147,7 +147,7 @@ class JournalWriter(JournalReader):
         )
 
     def order_event(self, client_order_id: str, event: str, detail: str, ts: int) -> None:
-        """Write down an event of an order as the engine told it."""
+        """Write down an event of an order as the engine sent it."""
         self._write(
             "INSERT INTO order_events (run, ts, client_order_id, event, detail)"
             " VALUES (?, ?, ?, ?, ?)",
@@ -190,7 +190,7 @@ class JournalWriter(JournalReader):
     # What is held and what it is worth ---------------------------------------------------------
 
     def positions(self, rows: Iterable[PositionRow]) -> None:
-        """Write down holdings that changed: the newest word and the history of them."""
+        """Write down holdings that changed: their newest state and their history."""
         with self.together():
             for row in rows:
                 values = to_sql(row)

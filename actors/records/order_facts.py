@@ -1,4 +1,4 @@
-"""What the order gate tells its observers and holds of a request: plain data, no engine type.
+"""A request at the order gate, as its observers and holds get it: plain data, no engine type.
 
 Pure, so that the journal that takes it down and the rules that judge it outlive the engine.
 """
@@ -22,7 +22,7 @@ class OrderFacts(msgspec.Struct, frozen=True):
     Parameters
     ----------
     operation : {"submit", "modify", "cancel", "cancel_all"}
-        What is asked of the venue.
+        What the request is.
     client_order_id : str
         Empty for ``cancel_all``.
     strategy : str
@@ -72,13 +72,13 @@ class OrderFacts(msgspec.Struct, frozen=True):
 
 
 class Observer(Protocol):
-    """Is told of every request, synchronously: what it writes down is durable before it leaves."""
+    """Gets every request, synchronously: what it writes is durable before the request leaves."""
 
     def intended(self, facts: OrderFacts) -> None:
-        """Hear of a request that is about to leave."""
+        """Take a request that is about to leave."""
 
     def refused(self, facts: OrderFacts, refusal: Refusal) -> None:
-        """Hear of a request that the gate or a hold refused."""
+        """Take a request that the gate or a hold refused."""
 
 
 Hold = Callable[[OrderFacts], Refusal | str | None]

@@ -45,19 +45,19 @@ LIQUIDATION, DELISTING = "liquidation", "delisting"
 
 
 class Watcher(Protocol):
-    """Who is told of all that the accountant books."""
+    """Gets everything that the accountant books."""
 
     def schedule(self, settlements: list[Settlement]) -> None:
-        """Hear when a slice's funding will be settled; what it pays is not known yet."""
+        """Take when a slice's funding will be settled; what it pays is not known yet."""
 
     def moved(self, grid: PriceGrid, row: int) -> None:
-        """Hear of a new row of prices, 1 ns before its stamp."""
+        """Take a new row of prices, 1 ns before its stamp."""
 
     def filled(self, fill: FillRow) -> None:
-        """Hear of a fill, once it is booked."""
+        """Take a fill, once it is booked."""
 
     def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
-        """Hear of what a strategy received."""
+        """Take the funding that a strategy received."""
 
 
 class Accountant(SimulationModule):
@@ -70,7 +70,7 @@ class Accountant(SimulationModule):
     market : RunMarket
         Instruments, fees and maintenance rates in the order of the grid's columns.
     fill_model : DeskFillModel
-        Told the prices of liquidations and delistings.
+        Gets the prices of liquidations and delistings.
     liquidation : bool
         Whether the account can be liquidated.
     """
@@ -124,7 +124,7 @@ class Accountant(SimulationModule):
         self.clock.set_time_alert_ns(name=name, alert_time_ns=self.stamp, callback=callback)
 
     def watch(self, watcher: Watcher) -> None:
-        """Tell all that it books, from here on."""
+        """Pass everything that it books to the watcher, from here on."""
         self._watcher = watcher
 
     def log_diagnostics(self, logger: object) -> None:
@@ -155,7 +155,7 @@ class Accountant(SimulationModule):
             self._watcher.schedule(settlements)
         self._schedule()
 
-    # -- what the order gate asks -------------------------------------------------------------
+    # -- what the order gate reads -------------------------------------------------------------
 
     def equity(self) -> float:
         """Return cash plus the value of positions at the newest closes."""

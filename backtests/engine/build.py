@@ -209,5 +209,5 @@ def signal_intervals(strategies: dict[str, DeskStrategy]) -> dict[str, int]:
 
 
 def subscribe(desk: BacktestDesk, topic: str, handler: Callable[[Any], None]) -> None:
-    """Hear the desk's messages."""
+    """Call the handler with every message of a topic."""
     desk.engine.kernel.msgbus.subscribe(topic, handler)

@@ -52,7 +52,7 @@ class BacktestMarkets:
         self._accountant = accountant
         self._market = market
         self._prices = CachePrices(cache)
-        self._heard = np.zeros(len(market.ids), dtype=np.int64)
+        self._last_candle = np.zeros(len(market.ids), dtype=np.int64)
         self._gone: set[str] = set()
         self._row_ts = 0
         self._settlements: dict[str, deque[int]] = {name: deque() for name in market.ids}
@@ -77,16 +77,16 @@ class BacktestMarkets:
         """Take in which candles closed at a row, and which instruments end with it."""
         self._row_ts = int(grid.ts[row])
         if grid.real is None:
-            self._heard[~np.isnan(grid.close[row])] = self._row_ts
+            self._last_candle[~np.isnan(grid.close[row])] = self._row_ts
         else:
-            self._heard[grid.real[row]] = self._row_ts
+            self._last_candle[grid.real[row]] = self._row_ts
         self._gone.update(self._market.ids[column] for column in grid.delisted.get(row, ()))
 
     def __call__(self, instrument: str, now: int) -> MarketSnapshot:
         """Return what is known of an instrument; ``silent_ns`` counts from its last candle."""
         tick, maintenance, fee, is_spot, _ = self._fixed[instrument]
         bid, ask = self._prices.touch(instrument)
-        heard = int(self._heard[self._market.column[instrument]])
+        newest = int(self._last_candle[self._market.column[instrument]])
         trades = instrument not in self._gone
         return MarketSnapshot(
             price=self._accountant.price(instrument),
@@ -94,7 +94,7 @@ class BacktestMarkets:
             ask=ask,
             tick=tick,
             # One that is not listed yet, or no more, has nothing to say.
-            silent_ns=self._row_ts - heard if heard and trades else None,
+            silent_ns=self._row_ts - newest if newest and trades else None,
             next_funding_ns=self._next_funding(instrument, now),
             last_funding_ns=self._settled.get(instrument),
             trading=trades,
@@ -151,7 +151,7 @@ class DeskWatcher:
         self._needs_markets = "markets" in desk.needs
 
     def schedule(self, settlements: list[Settlement]) -> None:
-        """Hear when funding will be settled."""
+        """Pass on when funding will be settled."""
         if self._needs_markets:
             self._markets.schedule(settlements)
 
@@ -162,11 +162,11 @@ class DeskWatcher:
         self._desk.evaluate_later()
 
     def filled(self, fill: FillRow) -> None:
-        """Tell of a fill."""
+        """Pass on a fill."""
         self._desk.filled(fill)
 
     def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
-        """Tell of funding."""
+        """Pass on a funding payment."""
         self._desk.funded(strategy, instrument, amount)
 
 

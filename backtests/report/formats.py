@@ -24,7 +24,7 @@ def number(value: float | None, digits: int = 2, *, signed: bool = False) -> str
 
 
 def short(value: float) -> str:
-    """Return money in as few characters as tell it: ``−58.4k``, ``1.25M``, ``0.20``."""
+    """Return money in few characters: ``−58.4k``, ``1.25M``, ``0.20``."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
             size = min(size, 1e3) if letter == "k" else size

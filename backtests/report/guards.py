@@ -290,7 +290,7 @@ def _costs(report: ReportData) -> dict[str, dict[str, Any]]:
 
 
 def _keys(report: ReportData) -> list[str]:
-    """Return the guards' keys: of the costs, else, where they are not told, of the document."""
+    """Return the guards' keys: of the costs, else of the document."""
     if report.guard_costs is not None:
         return [key for key in report.guard_costs.column("guard").to_pylist() if key != ALL]
     document = yaml.safe_load(report.result.config_yaml) or {}

@@ -45,7 +45,7 @@ STRESS_COLUMNS = {
 
 
 def tiles(report: ReportData) -> str:
-    """The figures that everyone asks for first."""
+    """The figures that a reader wants first."""
     summary = report.summary
     profit, change = summary["net_profit"], summary["return_pct"] / 100
     shown = [

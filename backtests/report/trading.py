@@ -25,7 +25,7 @@ from backtests.report.report_data import ClosedTrades, ReportData, Share, shares
 from backtests.results.figures import column
 
 BEST = 5
-"""Trades whose removal the report tells, and that it lists."""
+"""How many best trades the report leaves out for comparison, and lists."""
 
 
 def costs(report: ReportData, drawings: Drawings) -> str:

@@ -130,7 +130,7 @@ def with_verdicts(chart: Chart, found: Sequence[VerdictSpan], window: tuple[int,
     return Chart(chart.key, height, [*chart.data, *drawn], layout)
 
 
-def told(bar: LaneBar) -> str:
+def hover_text(bar: LaneBar) -> str:
     """Return what is shown of a bar under the pointer, as the pseudo-HTML that plotly takes."""
     span = bar.lead
     asked = size_of(span.action, span.multiplier)
@@ -193,7 +193,7 @@ def _lane(guard: str, mine: list[LaneBar]) -> dict[str, Any]:
         "width": 0.55,
         # The line keeps a minute in two years visible.
         "marker": {"color": colours, "line": {"width": 1.5, "color": colours}},
-        "customdata": [told(bar) for bar in mine],
+        "customdata": [hover_text(bar) for bar in mine],
         "hovertemplate": "%{customdata}<extra></extra>",
         "showlegend": False,
     }

@@ -1,6 +1,6 @@
-"""Takes down what a run does, slice by slice, in the shape of the result's tables.
+"""Records what a run does, slice by slice, in the shape of the result's tables.
 
-Engine-specific where it reads orders. Orders and positions that are closed and taken down are then
+Engine-specific where it reads orders. Orders and positions that are closed and recorded are then
 purged from the engine, so memory stays flat in the length of the window.
 """
 
@@ -47,7 +47,7 @@ class RunRecorder:
         subscribe(desk, "verdicts.*", self._on_verdict)
 
     def end_slice(self, part: FeedSlice) -> None:
-        """Take down what the slice brought, then let the engine forget what is closed."""
+        """Record what the slice brought, then let the engine forget what is closed."""
         self._take()
         if self._grid is not None:
             self._draw(self._grid)
@@ -60,7 +60,7 @@ class RunRecorder:
         cache.purge_account_events(ts_now=now)
 
     def end_run(self) -> None:
-        """Take down what the last flush of the engine's timers brought."""
+        """Record what the last flush of the engine's timers brought."""
         self._take()
         if self._grid is not None:
             self._draw(self._grid)

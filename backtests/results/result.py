@@ -73,7 +73,7 @@ class RunRecord(RunBooks):
 
 @dataclass(frozen=True)
 class Result:
-    """A result folder that was read; tables are read when asked for."""
+    """A result folder that was read; tables are read when needed."""
 
     path: Path
     summary: dict[str, Any]
@@ -239,7 +239,7 @@ def claim(out_dir: Path) -> None:
 
 
 def _try_to_write_in(folder: Path, out_dir: Path) -> None:
-    """Make and remove a folder in the nearest one there is: permissions alone don't tell."""
+    """Make and remove a folder in the nearest one there is: permissions alone do not suffice."""
     while not os.path.lexists(folder):
         folder = folder.parent
     try:

@@ -52,7 +52,7 @@ def how_filled(
 
 
 def _assumed(strategies: Mapping[str, DeskStrategy]) -> str:
-    """Tell what a strategy would do with a book and could not, as candles show none."""
+    """Say what a strategy would do with an order book, which candles do not show."""
     words = ""
     makers = [key for key, s in strategies.items() if s.config.execution.tactic == "maker_first"]
     if makers:
@@ -110,7 +110,7 @@ def warnings_of(
 
 
 def _turned_away(orders: pa.Table) -> list[str]:
-    """Tell of orders that were refused, and of cancelled ones when they are the most."""
+    """Warn of refused orders, and of cancelled ones when they are the most."""
     found = []
     for status, who in (("DENIED", "refused before the venue"), ("REJECTED", "refused by it")):
         reasons = orders.filter(pc.equal(orders.column("status"), status)).column("reason")
@@ -129,7 +129,7 @@ def _turned_away(orders: pa.Table) -> list[str]:
 
 
 def _idle(orders: pa.Table, decisions: pa.Table) -> str:
-    """Tell why nothing was traded, as far as the last decision says it."""
+    """Say why nothing was traded, as far as the last decision says it."""
     if len(orders):
         return f"Nothing was traded: none of {len(orders)} orders filled."
     if not len(decisions):
