@@ -23,6 +23,7 @@ from actors.records.rows import (
     columns,
     plain,
     to_sql,
+    values_of,
 )
 from config.errors import DeskError
 from strategies.messages import Action, Decision, Verdict, encode
@@ -72,7 +73,7 @@ class JournalWriter(JournalReader):
                 self.outcome(facts.client_order_id, "DENIED", reason=reason)
 
     def _intent(self, facts: OrderFacts, refused: str | None) -> None:
-        self._write(_INTENT, (self.run, refused, *to_sql(facts).values()))
+        self._write(_INTENT, (self.run, refused, *values_of(facts)))
 
     def _order(self, facts: OrderFacts) -> None:
         """Write down an order without an intent: it is not this run's."""
