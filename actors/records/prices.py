@@ -20,11 +20,6 @@ class CachePrices:
 
     The book comes first: where a perpetual's book and its quotes are both subscribed to, Bybit's
     adapter makes quotes of the book's changes too, however deep these are.
-
-    Parameters
-    ----------
-    cache : Cache
-        The engine's.
     """
 
     def __init__(self, cache: Any) -> None:

@@ -65,10 +65,6 @@ class Accountant(SimulationModule):
 
     Parameters
     ----------
-    ledger : Ledger
-        Books that it keeps.
-    market : RunMarket
-        Instruments, fees and maintenance rates in the order of the grid's columns.
     fill_model : DeskFillModel
         Gets the prices of liquidations and delistings.
     liquidation : bool

@@ -118,12 +118,6 @@ def build(
 
     Parameters
     ----------
-    document : Backtest
-        What to run.
-    market : RunMarket
-        Instruments of the run.
-    strategies : dict of str to DeskStrategy
-        From `strategies_of`.
     opening_prices : ndarray of float64, shape (N,)
         Newest closes before the window, NaN where unknown.
     prints_to_wait : int, default 1

@@ -38,14 +38,7 @@ MINUTE_NS = 60_000_000_000
 class BacktestMarkets:
     """An `actors.desk.risk_desk.MarketFacts` of a backtest.
 
-    Parameters
-    ----------
-    accountant : Accountant
-        Where prices come from.
-    market : RunMarket
-        The run's instruments.
-    cache : Cache
-        The engine's: candles show no best prices, but a feed of quotes or books does.
+    Best prices come from the engine's cache: candles show none, a feed of quotes or books does.
     """
 
     def __init__(self, accountant: Accountant, market: RunMarket, cache: Any) -> None:
@@ -175,15 +168,6 @@ class AtStampClient(NextPrintClient):
 
     For runs whose orders fill at the close of the candle that they were decided on: the market
     still stands at the candle before when the guards look.
-
-    Parameters
-    ----------
-    exchange : SimulatedExchange
-        The exchange behind it.
-    kernel : NautilusKernel
-        Of the backtest engine.
-    accountant : Accountant
-        Knows the stamp.
     """
 
     def __init__(self, exchange: SimulatedExchange, kernel: Any, accountant: Accountant) -> None:

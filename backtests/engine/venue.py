@@ -112,10 +112,6 @@ class NextPrintClient(BacktestExecClient):
 
     Parameters
     ----------
-    exchange : SimulatedExchange
-        The exchange behind it.
-    kernel : NautilusKernel
-        Of the backtest engine.
     prints_to_wait : int
         At which print after its arrival an order goes on: 1, or 2 to fill one candle later.
     """

@@ -46,13 +46,7 @@ SECTIONS: tuple[tuple[str, str, str, Section], ...] = (
 
 
 def render(result: Result) -> str:
-    """Return the report of a result as one HTML page.
-
-    Parameters
-    ----------
-    result : Result
-        A result folder, as `backtests.results.result.read` gives it.
-    """
+    """Return the report of a result folder as one HTML page."""
     report, drawings = read_report_data(result), Drawings()
     wanted = [s for s in SECTIONS if s[0] != "stress" or report.summary["stress"]]
     body = "".join(

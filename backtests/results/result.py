@@ -167,21 +167,14 @@ def check(record: RunRecord) -> None:
 def write(
     record: RunRecord, out_dir: Path, render: Callable[[Result], str] | None = None
 ) -> Result:
-    """Check the record and write it as a folder that is there wholly or not at all.
+    """Check the record and write it as a folder that is there wholly or not at all; read it back.
 
     Parameters
     ----------
-    record : RunRecord
-        What the run left.
     out_dir : Path
-        The folder. A result that stands there is replaced; anything else is not touched.
+        A result that stands there is replaced; anything else is not touched.
     render : callable, optional
-        Makes ``report.html``; `backtests.report.render`.
-
-    Returns
-    -------
-    Result
-        The folder, read back.
+        Makes ``report.html``: `backtests.report.page.render`.
 
     Raises
     ------
