@@ -21,7 +21,7 @@ from typing import Any, Self
 
 import yaml
 
-from actors.records.journal_reading import Reading, read
+from actors.records.journal_reading import JournalReader, read
 from config.durations import DAY_NS
 from live_nodes.local.mailbox import MailRequest, answer, ask
 from tests.live_nodes.killing import Ground, GroundNode, Job, exit_of, positions_of
@@ -238,7 +238,7 @@ class Victim(GroundNode):
 
     # Its own books -------------------------------------------------------------------------------
 
-    def journal[T](self, asked: Callable[[Reading], T]) -> T:
+    def journal[T](self, asked: Callable[[JournalReader], T]) -> T:
         """Ask its journal, of a node that lives or ended."""
         with read(self.folder) as journal:
             return asked(journal)
@@ -259,23 +259,23 @@ class Victim(GroundNode):
         return not positions_of(account) and not account["open_orders"]
 
 
-def settled(journal: Reading) -> bool:
+def settled(journal: JournalReader) -> bool:
     """Whether no order's outcome is missing."""
     return not journal.unsettled()
 
 
-def booked(journal: Reading) -> bool:
+def booked(journal: JournalReader) -> bool:
     """Whether it knows that it is flat, and what became of every order."""
     return settled(journal) and not any(journal.explained().values())
 
 
-def standing(journal: Reading) -> dict[str, str]:
+def standing(journal: JournalReader) -> dict[str, str]:
     """Return the actions that stand on the desk by guards of the document and the operator."""
     found = [v for _, v in journal.standing() if not v.guard.startswith("node.")]
     return {v.guard: v.action.name.lower() for v in found if v.scope == "desk"}
 
 
-def _states(journal: Reading) -> dict[str, Kept]:
+def _states(journal: JournalReader) -> dict[str, Kept]:
     found = {}
     for owner, value in journal.states("state").items():
         if owner.startswith("guard:"):
@@ -351,7 +351,7 @@ def wrong_at_the_exchange(victim: Victim, since: int, halts: tuple[str, ...] = H
         default=0,
     )
 
-    def entered(journal: Reading) -> list[str]:
+    def entered(journal: JournalReader) -> list[str]:
         ours = {row.client_order_id: row for row in journal.orders_since(0)}
         unknown = [
             f"the exchange has order {row['order_link_id']}, the journal has not"
