@@ -6,14 +6,19 @@ its own config class, chosen by its address.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import msgspec
 
 from config.components import params_class, shipped
-from config.documents import KINDS
+from config.documents import KINDS, Part
 from config.errors import InputError, did_you_mean
 from config.params import parameter_fields
 
@@ -34,6 +39,11 @@ def schema(kind: str) -> dict[str, Any]:
         hint = f" (did you mean {near}?)" if near else ""
         raise InputError(f"no kind of document {kind!r}; there are {', '.join(KINDS)}{hint}")
     model = KINDS[kind].model_json_schema()
+    _describe(KINDS[kind], model)
+    definitions = model.get("$defs", {})
+    for part in _parts(Part):
+        if part.__name__ in definitions:
+            _describe(part, definitions[part.__name__])
     result: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **_as_written(model),
@@ -88,6 +98,33 @@ def _as_written(node: Any) -> Any:
     if "patternProperties" in result:
         result["additionalProperties"] = False
     return result
+
+
+def _parts(base: type[Part]) -> Iterator[type[Part]]:
+    for part in base.__subclasses__():
+        yield part
+        yield from _parts(part)
+
+
+def _describe(part: type[Part], schema: dict[str, Any]) -> None:
+    """Add the text below each field of a model to its schema, its keys sorted as pydantic does.
+
+    Pydantic could read it (``use_attribute_docstrings``), at each start of each command.
+    """
+    for base in reversed(part.__mro__[: part.__mro__.index(Part)]):
+        (definition,) = ast.parse(dedent(inspect.getsource(base))).body
+        assert isinstance(definition, ast.ClassDef)
+        for field, text in pairwise(definition.body):
+            match field, text:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(description))),
+                ):
+                    described = {
+                        **schema["properties"][name],
+                        "description": inspect.cleandoc(description),
+                    }
+                    schema["properties"][name] = dict(sorted(described.items()))
 
 
 def _add_parameters(definitions: dict[str, Any]) -> None:

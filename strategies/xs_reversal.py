@@ -7,15 +7,18 @@ Security Returns".
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
-from strategies.rebalance.history import Window
 from strategies.signals.past_return import past_return
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from strategies.rebalance.history import Window
 
 
 class XSReversalConfig(

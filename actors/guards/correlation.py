@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from math import isnan
 from typing import Annotated
 
-import numpy as np
 from msgspec import Meta
 
 from actors.guards.core.drill import Hold, Moves, Plan, Scene, plan, sampling, stage
@@ -92,7 +92,7 @@ class Correlation(Guard[CorrelationParams, Samples]):
         params = self.params
         found = float(self._matrix(samples, pair, params.lookback)[0, 1])
         words = f"{pair[0]} and {pair[1]}"
-        if np.isnan(found):
+        if isnan(found):
             words = _missing(samples, pair, params)
         return tuple(
             _reading(f"instrument:{leg}", "/".join(pair), found, words, params) for leg in pair
@@ -162,6 +162,8 @@ def _largest(
     samples: Samples, names: tuple[str, ...], longs: tuple[bool, ...], lookback: int
 ) -> tuple[float, str]:
     """Return the largest correlation of positions and between which; NaN where none is known."""
+    import numpy as np
+
     signs = np.where(longs, 1.0, -1.0)
     signed = correlations(samples, names, lookback) * np.outer(signs, signs)
     rows, columns = np.triu_indices(len(names), 1)
@@ -175,7 +177,7 @@ def _largest(
 
 def _reading(scope: str, key: str, found: float, words: str, params: CorrelationParams) -> Reading:
     """Return the reading of a correlation; NaN is neither over nor clear."""
-    unknown = np.isnan(found)
+    unknown = isnan(found)
     over = not unknown and found >= params.limit
     return Reading(
         scope=scope,

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from config.durations import CLOCK, DURATION, INTERVALS, duration_ns, offset_ns
 from strategies.desk_config import DeskStrategyConfig
-from strategies.rebalance.history import Window
+from strategies.sizing import Side, Weighting
 from strategies.sizing.rounding import Minimum
-from strategies.sizing.weights import Side, Weighting
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from strategies.rebalance.history import Window
 
 
 class PanelRebalancerConfig(

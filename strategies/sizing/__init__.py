@@ -3,3 +3,8 @@
 Pure functions; weights are floats and fractions of equity, quantities are Decimal base coin. Add
 one rule as one file, with a table of hand-made numbers in `tests/strategies`.
 """
+
+from typing import Literal
+
+Side = Literal["long_short", "long_only"]
+Weighting = Literal["equal", "inverse_volatility", "rank", "zscore"]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
 from strategies.signals.ranking import ordinal_rank, percentile_rank
+from strategies.sizing import Side, Weighting
 
-Side = Literal["long_short", "long_only"]
-Weighting = Literal["equal", "inverse_volatility", "rank", "zscore"]
 _EVERYONE = 0.5
 _TINY = 1e-200
 """Shares below it are enlarged first: dividing by their sum would overflow."""
