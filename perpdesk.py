@@ -41,6 +41,9 @@ def build_app() -> typer.Typer:
 
 def _register_checks() -> None:
     """Let `validate` know, before any command runs, what packages know of their documents."""
+    if "--help" in sys.argv:
+        # It reads no document, and is to answer at once.
+        return
     import backtests.checks
     import catalog.checks
 
