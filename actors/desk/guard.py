@@ -152,7 +152,7 @@ class GuardActor(Actor):
             reason = self.guard.admit(self.guard_state, asked, snapshot)
         except Exception as error:  # noqa: BLE001 - whatever a rule raises halts entries
             self._fail(error, asked.ts)
-            return not_admitted(self.key, self.failed, passing=False)
+            return not_admitted(self.key, self.failed, transient=False)
         return None if reason is None else not_admitted(self.key, reason, self.params.transient)
 
     def release(self, scope: str | None, accept: bool, reason: str) -> Latches:
@@ -296,10 +296,10 @@ def one_of(errors: list[Exception]) -> Exception:
     return errors[0] if len(errors) == 1 else ExceptionGroup("several failed", errors)
 
 
-def not_admitted(guard: str, reason: str, passing: bool) -> Refusal:
+def not_admitted(guard: str, reason: str, transient: bool) -> Refusal:
     """Return the refusal of an entry that a guard does not admit."""
     return refused_by(
-        Verdict(action=Action.HALT_ENTRIES, guard=guard, reason=reason, transient=passing)
+        Verdict(action=Action.HALT_ENTRIES, guard=guard, reason=reason, transient=transient)
     )
 
 

@@ -221,7 +221,7 @@ class RiskDesk:
         if self.snapshot is None:
             self.evaluate()
         if self.snapshot is None:
-            return not_admitted("desk", "the account is not known yet", passing=True)
+            return not_admitted("desk", "the account is not known yet", transient=True)
         waiting = self._unpublished(facts)
         if waiting is not None:
             return waiting

@@ -10,7 +10,7 @@ from msgspec import Meta
 from actors.guards.core.drill import Plan, Scene, Strange, plan, stage
 from actors.guards.core.examples import COIN, NOON, Example
 from actors.guards.core.guard import Guard, Measured, Readings
-from actors.guards.core.limits import Reading, inside
+from actors.guards.core.limits import Reading, limit_reading
 from actors.guards.core.params import GuardParams, Span, span_ns
 from actors.guards.core.snapshot import DeskEvent, Mismatch, Snapshot
 
@@ -72,6 +72,15 @@ class AccountMismatch(Guard[AccountMismatchParams, Differences]):
     State = Differences
     unit = "differences"
     events = frozenset({Mismatch})
+    example = Example(
+        AccountMismatchParams(count=3),
+        lambda count: tuple(
+            Mismatch(ts=NOON + n, kind="unknown_fill", instrument=COIN, detail="?")
+            for n in range(int(count))
+        ),
+        (2, 3, 4),
+        clear=2,
+    )
 
     def measure(self, state: Differences, snapshot: Snapshot) -> Measured[Differences]:
         """Count what differs; what is exactly as old as the window counts no more.
@@ -100,21 +109,6 @@ class AccountMismatch(Guard[AccountMismatchParams, Differences]):
         """Count from none."""
         return Differences()
 
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            AccountMismatchParams(count=3),
-            lambda count: tuple(
-                Mismatch(ts=NOON + n, kind="unknown_fill", instrument=COIN, detail="?")
-                for n in range(int(count))
-            ),
-            2,
-            3,
-            4,
-            clear=2,
-        )
-
     def drill(self, scene: Scene) -> Plan:
         """Trade by hand on the account, as often as the limit."""
         by_hand = tuple(Strange(name, 0.01) for name in scene.instruments[: self.params.count])
@@ -128,13 +122,11 @@ def _reading(found: tuple[Difference, ...], params: AccountMismatchParams) -> Re
     number = len(found)
     over = number >= params.count
     newest = f", the newest {found[-1].kind}: {found[-1].detail}" if found else ""
-    return Reading(
-        scope="desk",
-        measured=float(number),
-        limit=float(params.count),
-        over=over,
-        clear=not over and inside(number, params.count, params.hysteresis),
-        action=params.asks,
-        multiplier=params.multiplier,
-        reason=f"{number} differences to the venue within {params.window}{newest}",
+    return limit_reading(
+        params,
+        "desk",
+        float(number),
+        float(params.count),
+        over,
+        f"{number} differences to the venue within {params.window}{newest}",
     )

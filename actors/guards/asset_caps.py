@@ -87,6 +87,14 @@ class AssetCaps(Guard[AssetCapsParams, Nothing]):
     Config = AssetCapsParams
     unit = "%"
     needs = frozenset({"open_exposure"})
+    example = Example(
+        AssetCapsParams(net=0.5),
+        holding,
+        (499.99, 500, 501),
+        clear=450,
+        scope=f"instrument:{COIN}",
+        key="BTC net",
+    )
 
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
         """Measure each coin against its caps."""
@@ -106,20 +114,6 @@ class AssetCaps(Guard[AssetCapsParams, Nothing]):
         way = worst_case(order).only(lambda name: asset_of(name) == coin)
         caps = _caps(params, params.assets.get(coin, AssetCap()), snapshot.equity)
         return group_refusal(coin, way, caps, net_entries=params.net_entries)
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            AssetCapsParams(net=0.5),
-            holding,
-            499.99,
-            500,
-            501,
-            clear=450,
-            scope=f"instrument:{COIN}",
-            key="BTC net",
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Grow a coin over its cap."""

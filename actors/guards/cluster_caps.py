@@ -91,6 +91,14 @@ class ClusterCaps(Guard[ClusterCapsParams, Nothing]):
     Config = ClusterCapsParams
     unit = "%"
     needs = frozenset({"open_exposure"})
+    example = Example(
+        ClusterCapsParams(clusters={"majors": Cluster(instruments=("BTC*",), cap=0.5)}),
+        holding,
+        (499.99, 500, 501),
+        clear=450,
+        scope=f"instrument:{COIN}",
+        key="majors gross",
+    )
 
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
         """Measure each cluster against its caps."""
@@ -123,20 +131,6 @@ class ClusterCaps(Guard[ClusterCapsParams, Nothing]):
             if refusal:
                 return refusal
         return None
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            ClusterCapsParams(clusters={"majors": Cluster(instruments=("BTC*",), cap=0.5)}),
-            holding,
-            499.99,
-            500,
-            501,
-            clear=450,
-            scope=f"instrument:{COIN}",
-            key="majors gross",
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Grow a cluster over its cap."""

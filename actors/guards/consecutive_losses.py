@@ -68,6 +68,14 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
     State = Rows
     unit = "losses"
     events = frozenset({RoundTripEvent})
+    example = Example(
+        ConsecutiveLossesParams(losses=3),
+        lambda count: tuple(
+            RoundTripEvent(ts=NOON + n, strategy="a", instrument=COIN, net=Decimal(-1))
+            for n in range(int(count))
+        ),
+        (2, 3, 4),
+    )
 
     def __init__(self, params: ConsecutiveLossesParams) -> None:
         super().__init__(params)
@@ -110,20 +118,6 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
     def released(self, state: Rows, snapshot: Snapshot, scope: str) -> Rows:
         """Count a scope's losses from here."""
         return Rows({name: row for name, row in state.rows.items() if name != scope})
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            ConsecutiveLossesParams(losses=3),
-            lambda count: tuple(
-                RoundTripEvent(ts=NOON + n, strategy="a", instrument=COIN, net=Decimal(-1))
-                for n in range(int(count))
-            ),
-            2,
-            3,
-            4,
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Lose as often in a row as the limit: each round trip costs its fees."""

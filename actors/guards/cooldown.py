@@ -10,7 +10,7 @@ from actors.guards.core.drill import Plan, Scene, plan, round_trips, stage
 from actors.guards.core.examples import COIN, NOON, SECOND, Example, desk
 from actors.guards.core.exposure import Holds, adds, after_fill, held_of, is_flat
 from actors.guards.core.guard import Guard, Measured, Readings
-from actors.guards.core.limits import Reading
+from actors.guards.core.limits import Reading, limit_reading
 from actors.guards.core.params import (
     Of,
     SpanOrNone,
@@ -79,6 +79,16 @@ class Cooldown(Guard[CooldownParams, Coolings]):
     unit = "s"
     events = frozenset({FillEvent, RoundTripEvent})
     needs = frozenset({"open_exposure"})
+    example = Example(
+        CooldownParams(after_trade="10s", after_loss="10s"),
+        lambda left: (
+            RoundTripEvent(ts=NOON, strategy="a", instrument=COIN, net=Decimal(1)),
+            desk(NOON + int((10 - left) * SECOND)),
+        ),
+        (-1, 0, 1),
+        scope=f"instrument:{COIN}",
+        at_limit=False,
+    )
 
     def start(self, snapshot: Snapshot) -> Coolings:
         """Begin with no pause."""
@@ -124,22 +134,6 @@ class Cooldown(Guard[CooldownParams, Coolings]):
         kept = {k: c for k, c in state.running.items() if k != scope}
         return msgspec.structs.replace(state, running=kept)
 
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            CooldownParams(after_trade="10s", after_loss="10s"),
-            lambda left: (
-                RoundTripEvent(ts=NOON, strategy="a", instrument=COIN, net=Decimal(1)),
-                desk(NOON + int((10 - left) * SECOND)),
-            ),
-            -1,
-            0,
-            1,
-            scope=f"instrument:{COIN}",
-            at_limit=False,
-        )
-
     def drill(self, scene: Scene) -> Plan:
         """Close a trade, at a loss for its fees, and want the next one at once."""
         name = scene.first
@@ -164,15 +158,14 @@ def _closed(state: Coolings, closed: RoundTripEvent, params: CooldownParams) -> 
 
 def _reading(scope: str, cooling: Cooling, now: int, flat: bool, params: CooldownParams) -> Reading:
     over = now < cooling.until and flat
-    return Reading(
-        scope=scope,
-        measured=seconds(now - cooling.since),
-        limit=seconds(cooling.until - cooling.since),
-        over=over,
+    return limit_reading(
+        params,
+        scope,
+        seconds(now - cooling.since),
+        seconds(cooling.until - cooling.since),
+        over,
+        _words(cooling, now) if over else "",
         clear=not over,
-        action=params.asks,
-        multiplier=params.multiplier,
-        reason=_words(cooling, now) if over else "",
         until=cooling.until,
     )
 

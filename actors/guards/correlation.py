@@ -12,7 +12,7 @@ from actors.guards.core.drill import Hold, Moves, Plan, Scene, plan, sampling, s
 from actors.guards.core.examples import COIN, NOON, OTHER, SECOND, Example, desk
 from actors.guards.core.exposure import cap_of, net_values
 from actors.guards.core.guard import Guard, Measured
-from actors.guards.core.limits import Reading, inside
+from actors.guards.core.limits import Reading, inside, limit_reading
 from actors.guards.core.params import Fraction, GuardParams, Release, Span, span_ns
 from actors.guards.core.snapshot import Market, Snapshot
 from actors.guards.core.windows import Remembered, Samples, correlations, known, sampled, without
@@ -72,6 +72,20 @@ class Correlation(Guard[CorrelationParams, Samples]):
     State = Samples
     unit = ""
     needs = frozenset({"markets"})
+    example = Example(
+        CorrelationParams(pairs=((COIN, OTHER),), every="1s", lookback=3),
+        lambda sign: tuple(
+            desk(
+                NOON + n * SECOND,
+                markets={COIN: Market(price=one), OTHER: Market(price=one ** int(sign))},
+            )
+            for n, one in enumerate(map(Decimal, (100, 110, 105, 120)))
+        ),
+        (-1, 1, 1),
+        clear=-1,
+        scope=f"instrument:{COIN}",
+        key=f"{COIN}/{OTHER}",
+    )
 
     def __init__(self, params: CorrelationParams) -> None:
         super().__init__(params)
@@ -112,26 +126,6 @@ class Correlation(Guard[CorrelationParams, Samples]):
     def released(self, state: Samples, snapshot: Snapshot, scope: str) -> Samples:
         """Sample anew: the instrument's prices, or all."""
         return without(state, scope)
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            CorrelationParams(pairs=((COIN, OTHER),), every="1s", lookback=3),
-            lambda sign: tuple(
-                desk(
-                    NOON + n * SECOND,
-                    markets={COIN: Market(price=one), OTHER: Market(price=one ** int(sign))},
-                )
-                for n, one in enumerate(map(Decimal, (100, 110, 105, 120)))
-            ),
-            -1,
-            1,
-            1,
-            clear=-1,
-            scope=f"instrument:{COIN}",
-            key=f"{COIN}/{OTHER}",
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Let two prices move as one."""
@@ -179,16 +173,15 @@ def _reading(scope: str, key: str, found: float, words: str, params: Correlation
     """Return the reading of a correlation; NaN is neither over nor clear."""
     unknown = isnan(found)
     over = not unknown and found >= params.limit
-    return Reading(
-        scope=scope,
+    return limit_reading(
+        params,
+        scope,
+        0.0 if unknown else found,
+        params.limit,
+        over,
+        words if unknown else f"{words}: correlation {found:.2f}, limit {params.limit:g}",
         key=key,
-        measured=0.0 if unknown else found,
-        limit=params.limit,
-        over=over,
         clear=not unknown and not over and inside(found, params.limit, params.hysteresis),
-        action=params.asks,
-        multiplier=params.multiplier,
-        reason=words if unknown else f"{words}: correlation {found:.2f}, limit {params.limit:g}",
     )
 
 

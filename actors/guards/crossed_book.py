@@ -7,7 +7,7 @@ from decimal import Decimal
 from actors.guards.core.drill import LASTS, Book, Plan, Scene, disturb
 from actors.guards.core.examples import COIN, Example, one_market
 from actors.guards.core.guard import Guard, Measured, Nothing
-from actors.guards.core.limits import Reading
+from actors.guards.core.limits import Reading, limit_reading
 from actors.guards.core.params import Release, TransientParams
 from actors.guards.core.snapshot import Snapshot
 
@@ -24,6 +24,13 @@ class CrossedBook(Guard[CrossedBookParams, Nothing]):
     Config = CrossedBookParams
     unit = "USDT"
     needs = frozenset({"markets"})
+    example = Example(
+        CrossedBookParams(),
+        lambda overlap: (one_market(bid=100 + overlap, ask=100),),
+        (-1, 0, 1),
+        clear=-1,
+        scope=f"instrument:{COIN}",
+    )
 
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
         """Measure by how much bids overlap asks; a reading in quote currency of each that does.
@@ -43,19 +50,6 @@ class CrossedBook(Guard[CrossedBookParams, Nothing]):
             if overlap >= 0 or name == nearest
         )
 
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            CrossedBookParams(),
-            lambda overlap: (one_market(bid=100 + overlap, ask=100),),
-            -1,
-            0,
-            1,
-            clear=-1,
-            scope=f"instrument:{COIN}",
-        )
-
     def drill(self, scene: Scene) -> Plan:
         """Show a bid above the ask."""
         crossed = Book(scene.first, "crossed", 2.0, LASTS)
@@ -64,13 +58,12 @@ class CrossedBook(Guard[CrossedBookParams, Nothing]):
 
 def _reading(name: str, overlap: Decimal, params: CrossedBookParams) -> Reading:
     over = overlap >= 0
-    return Reading(
-        scope=f"instrument:{name}",
-        measured=float(overlap),
-        limit=0.0,
-        over=over,
+    return limit_reading(
+        params,
+        f"instrument:{name}",
+        float(overlap),
+        0.0,
+        over,
+        f"the bid is {overlap} above the ask" if over else "",
         clear=not over,
-        action=params.asks,
-        multiplier=params.multiplier,
-        reason=f"the bid is {overlap} above the ask" if over else "",
     )

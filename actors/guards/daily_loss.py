@@ -75,6 +75,9 @@ class DailyLoss(Guard[DailyLossParams, Today]):
     Config = DailyLossParams
     State = Today
     unit = "%"
+    example = Example(
+        DailyLossParams(limit_currency=100.0), lost, (99.99, 100, 101), clear=90, key="currency"
+    )
 
     def start(self, snapshot: Snapshot) -> Today:
         """Begin the day here."""
@@ -97,13 +100,6 @@ class DailyLoss(Guard[DailyLossParams, Today]):
     def released(self, state: Today, snapshot: Snapshot, scope: str) -> Today:
         """Measure the day's loss from here."""
         return self.start(snapshot)
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            DailyLossParams(limit_currency=100.0), lost, 99.99, 100, 101, clear=90, key="currency"
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Lose what a day may."""

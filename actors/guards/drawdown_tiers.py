@@ -81,6 +81,7 @@ class DrawdownTiers(CurveGuard[DrawdownTiersParams]):
 
     Config = DrawdownTiersParams
     unit = "%"
+    example = Example(DrawdownTiersParams(), lost, (49.99, 50, 60), clear=45, key="5 %")
 
     def measure(self, state: Peaks, snapshot: Snapshot) -> Measured[Peaks]:
         """Follow the peaks; one reading for each curve and tier, a fraction of the peak."""
@@ -91,11 +92,6 @@ class DrawdownTiers(CurveGuard[DrawdownTiersParams]):
             for tier in _limits(self.params, fall.peak)
         ]
         return state, tuple(readings)
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(DrawdownTiersParams(), lost, 49.99, 50, 60, clear=45, key="5 %")
 
     def drill(self, scene: Scene) -> Plan:
         """Fall through one tier after another."""

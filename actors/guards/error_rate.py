@@ -10,7 +10,7 @@ from msgspec import Meta
 from actors.guards.core.drill import Failures, Mended, Plan, Scene, plan, stage
 from actors.guards.core.examples import NOON, Example
 from actors.guards.core.guard import Guard, Measured, Readings
-from actors.guards.core.limits import Reading, inside
+from actors.guards.core.limits import Reading, limit_reading
 from actors.guards.core.params import GuardParams, Release, Span, span_ns
 from actors.guards.core.snapshot import DeskEvent, ErrorEvent, Snapshot
 from actors.guards.core.windows import Stamps, added, below_from, counted
@@ -45,6 +45,14 @@ class ErrorRate(Guard[ErrorRateParams, Errors]):
     State = Errors
     unit = "errors"
     events = frozenset({ErrorEvent})
+    example = Example(
+        ErrorRateParams(limit=10),
+        lambda count: tuple(
+            ErrorEvent(ts=NOON + n, source="sweep", text="?") for n in range(int(count))
+        ),
+        (9, 10, 12),
+        clear=9,
+    )
 
     def measure(self, state: Errors, snapshot: Snapshot) -> Measured[Errors]:
         """Count the errors of the window that ends now, up to the limit."""
@@ -64,15 +72,13 @@ class ErrorRate(Guard[ErrorRateParams, Errors]):
         count = counted(state.stamps, now, window)
         over = count >= params.limit
         return (
-            Reading(
-                scope="desk",
-                measured=count,
-                limit=params.limit,
-                over=over,
-                clear=not over and inside(count, params.limit, params.hysteresis),
-                action=params.asks,
-                multiplier=params.multiplier,
-                reason=f"{count} errors within {params.window}{last}" if over else "",
+            limit_reading(
+                params,
+                "desk",
+                count,
+                params.limit,
+                over,
+                f"{count} errors within {params.window}{last}" if over else "",
                 until=below_from(state.stamps, params.limit, window) if over else None,
             ),
         )
@@ -80,20 +86,6 @@ class ErrorRate(Guard[ErrorRateParams, Errors]):
     def released(self, state: Errors, snapshot: Snapshot, scope: str) -> Errors:
         """Forget the errors so far."""
         return Errors()
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            ErrorRateParams(limit=10),
-            lambda count: tuple(
-                ErrorEvent(ts=NOON + n, source="sweep", text="?") for n in range(int(count))
-            ),
-            9,
-            10,
-            12,
-            clear=9,
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Let as many questions to the venue fail as the limit."""

@@ -85,6 +85,13 @@ class ExposureCaps(Guard[ExposureCapsParams, Nothing]):
     Config = ExposureCapsParams
     unit = "x"
     needs = frozenset({"open_exposure"})
+    example = Example(
+        ExposureCapsParams(leverage=2.0),
+        holding,
+        (1999.99, 2000, 2001),
+        clear=1800,
+        key="leverage",
+    )
 
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
         """Measure gross and net value of the desk, or of each strategy, against the caps."""
@@ -113,19 +120,6 @@ class ExposureCaps(Guard[ExposureCapsParams, Nothing]):
             if refusal is not None:
                 return refusal
         return None
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            ExposureCapsParams(leverage=2.0),
-            holding,
-            1999.99,
-            2000,
-            2001,
-            clear=1800,
-            key="leverage",
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Grow the book over its nearest cap."""

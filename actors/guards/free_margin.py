@@ -46,6 +46,9 @@ class FreeMargin(Guard[FreeMarginParams, Nothing]):
     Config = FreeMarginParams
     unit = "%"
     needs = frozenset({"markets", "open_exposure"})
+    example = Example(
+        FreeMarginParams(least=0.2, leverage=1.0), holding, (799.99, 800, 801), clear=780
+    )
 
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
         """Measure the free margin; nothing is over while nothing is held."""
@@ -88,13 +91,6 @@ class FreeMargin(Guard[FreeMarginParams, Nothing]):
         if free > least:
             return None
         return f"free margin could fall to {free:.2f}, least {least:.2f}"
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            FreeMarginParams(least=0.2, leverage=1.0), holding, 799.99, 800, 801, clear=780
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Let a position take up more margin than may be."""

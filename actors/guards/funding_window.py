@@ -7,7 +7,7 @@ import msgspec
 from actors.guards.core.drill import Funding, Plan, Scene, disturb
 from actors.guards.core.examples import COIN, NOON, SECOND, Example, one_market
 from actors.guards.core.guard import Guard, Measured
-from actors.guards.core.limits import Reading
+from actors.guards.core.limits import Reading, limit_reading
 from actors.guards.core.params import SpanOrNone, TransientParams, refuses, seconds, span_ns
 from actors.guards.core.snapshot import OrderRequested, Snapshot
 
@@ -48,6 +48,13 @@ class FundingWindow(Guard[FundingWindowParams, Settlements]):
     State = Settlements
     unit = "s"
     needs = frozenset({"markets"})
+    example = Example(
+        FundingWindowParams(before="3m"),
+        lambda gone: (one_market(next_funding_ns=NOON + (200 - int(gone)) * SECOND),),
+        (19, 20, 30),
+        clear=19,
+        scope=f"instrument:{COIN}",
+    )
 
     def start(self, snapshot: Snapshot) -> Settlements:
         """Begin with what the snapshot says."""
@@ -82,19 +89,6 @@ class FundingWindow(Guard[FundingWindowParams, Settlements]):
         coming, last = state.coming.get(order.instrument), state.last.get(order.instrument)
         at = _at(coming, last, order.ts, before, after)
         return None if at is None else _words(at, order.ts)
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            FundingWindowParams(before="3m"),
-            lambda gone: (one_market(next_funding_ns=NOON + (200 - int(gone)) * SECOND),),
-            19,
-            20,
-            30,
-            clear=19,
-            scope=f"instrument:{COIN}",
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Let funding come soon."""
@@ -132,15 +126,14 @@ def _at(coming: int | None, last: int | None, now: int, before: int, after: int)
 
 
 def _reading(name: str, at: int, now: int, over: bool, params: FundingWindowParams) -> Reading:
-    return Reading(
-        scope=f"instrument:{name}",
-        measured=seconds(abs(at - now)),
-        limit=seconds(span_ns(params.before if now < at else params.after)),
-        over=over,
+    return limit_reading(
+        params,
+        f"instrument:{name}",
+        seconds(abs(at - now)),
+        seconds(span_ns(params.before if now < at else params.after)),
+        over,
+        _words(at, now) if over else "",
         clear=not over,
-        action=params.asks,
-        multiplier=params.multiplier,
-        reason=_words(at, now) if over else "",
         until=at + span_ns(params.after) if over else None,
     )
 

@@ -13,7 +13,7 @@ from msgspec import Meta
 from actors.guards.core.drill import LASTS, Late, Plan, Scene, disturb
 from actors.guards.core.examples import COIN, Example, one_market
 from actors.guards.core.guard import Guard, Measured, Nothing
-from actors.guards.core.limits import Reading, inside, notable_readings
+from actors.guards.core.limits import Reading, limit_reading, notable_readings
 from actors.guards.core.params import Span, TransientParams, refuses, seconds, span_ns
 from actors.guards.core.snapshot import Market, OrderRequested, Snapshot
 
@@ -59,6 +59,13 @@ class LatencyGate(Guard[LatencyGateParams, Nothing]):
     Config = LatencyGateParams
     unit = "s"
     needs = frozenset({"markets"})
+    example = Example(
+        LatencyGateParams(limit="100ms"),
+        lambda milliseconds: (one_market(delay_ns=int(milliseconds * 1_000_000)),),
+        (99, 100, 101),
+        clear=90,
+        scope=f"instrument:{COIN}",
+    )
 
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
         """Measure; readings in seconds of what is late, and of what is latest."""
@@ -72,15 +79,13 @@ class LatencyGate(Guard[LatencyGateParams, Nothing]):
 
         def reading(name: str, delay: float) -> Reading:
             over = delay >= limit
-            return Reading(
-                scope=f"instrument:{name}",
-                measured=delay,
-                limit=limit,
-                over=over,
-                clear=not over and inside(delay, limit, params.hysteresis),
-                action=params.asks,
-                multiplier=params.multiplier,
-                reason=_words(delay, params) if over else "",
+            return limit_reading(
+                params,
+                f"instrument:{name}",
+                delay,
+                limit,
+                over,
+                _words(delay, params) if over else "",
             )
 
         return state, notable_readings(delays, limit - params.hysteresis * limit, reading)
@@ -95,19 +100,6 @@ class LatencyGate(Guard[LatencyGateParams, Nothing]):
         if delay is None or delay < span_ns(params.limit):
             return None
         return _words(seconds(delay), params)
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            LatencyGateParams(limit="100ms"),
-            lambda milliseconds: (one_market(delay_ns=int(milliseconds * 1_000_000)),),
-            99,
-            100,
-            101,
-            clear=90,
-            scope=f"instrument:{COIN}",
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Let market data come late."""

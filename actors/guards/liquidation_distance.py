@@ -9,7 +9,7 @@ from typing import Literal
 from actors.guards.core.drill import MAINTENANCE, Plan, Scene, grow
 from actors.guards.core.examples import Example, holding
 from actors.guards.core.guard import Guard, Measured, Nothing
-from actors.guards.core.limits import Reading, exact, none_given, percent
+from actors.guards.core.limits import Reading, exact, limit_reading, none_given, percent
 from actors.guards.core.margin import Stake, against, alone, maintenance_margin, stakes, together
 from actors.guards.core.params import ActionName, Fraction, GuardParams, Release
 from actors.guards.core.snapshot import Snapshot
@@ -53,6 +53,7 @@ class LiquidationDistance(Guard[LiquidationDistanceParams, Nothing]):
     Config = LiquidationDistanceParams
     unit = "%"
     needs = frozenset({"markets"})
+    example = Example(LiquidationDistanceParams(least=0.2), holding, (4999, 5000, 5001), clear=4545)
 
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
         """Measure the distances; nothing is measured while nothing is held."""
@@ -69,11 +70,6 @@ class LiquidationDistance(Guard[LiquidationDistanceParams, Nothing]):
         if params.least_alone is not None:
             readings += _alone(snapshot.equity, held, params.least_alone, params)
         return state, tuple(readings)
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(LiquidationDistanceParams(least=0.2), holding, 4999, 5000, 5001, clear=4545)
 
     def drill(self, scene: Scene) -> Plan:
         """Let liquidation come near."""
@@ -109,15 +105,14 @@ def _reading(
     how: str,
 ) -> Reading:
     told = float(_told(distance))
-    return Reading(
-        scope=scope,
-        measured=told,
-        limit=least,
-        over=distance is not None and distance <= exact(least),
+    return limit_reading(
+        params,
+        scope,
+        told,
+        least,
+        distance is not None and distance <= exact(least),
+        f"{how} by {percent(told)} would liquidate, least {percent(least)}",
         clear=_is_clear(distance, least, params),
-        action=params.asks,
-        multiplier=params.multiplier,
-        reason=f"{how} by {percent(told)} would liquidate, least {percent(least)}",
     )
 
 

@@ -10,7 +10,7 @@ from actors.guards.core.drill import LASTS, Announced, Mended, Plan, Scene, plan
 from actors.guards.core.examples import Example, desk
 from actors.guards.core.exposure import net_values
 from actors.guards.core.guard import Guard, Measured, Nothing
-from actors.guards.core.limits import Reading
+from actors.guards.core.limits import Reading, limit_reading
 from actors.guards.core.params import SpanOrNone, TransientParams, refuses, seconds, span_ns
 from actors.guards.core.snapshot import OrderRequested, Snapshot
 from config.durations import nanoseconds, parse
@@ -67,6 +67,13 @@ class Maintenance(Guard[MaintenanceParams, Nothing]):
     Config = MaintenanceParams
     unit = ""
     needs = frozenset({"markets"})
+    example = Example(
+        MaintenanceParams(),
+        lambda closed: (desk(maintenance="upgrade" * int(closed)),),
+        (0, 1, 2),
+        clear=0,
+        key="venue",
+    )
 
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
         """Look; readings are 1 while the venue or an instrument is closed, against a limit of 1.
@@ -102,19 +109,6 @@ class Maintenance(Guard[MaintenanceParams, Nothing]):
             return None
         return _words(window)
 
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            MaintenanceParams(),
-            lambda closed: (desk(maintenance="upgrade" * int(closed)),),
-            0,
-            1,
-            2,
-            clear=0,
-            key="venue",
-        )
-
     def drill(self, scene: Scene) -> Plan:
         """Announce maintenance that has begun."""
         announced = Announced("drill", LASTS)
@@ -140,32 +134,23 @@ def _begin(window: Window, params: MaintenanceParams) -> int:
 
 
 def _closed(scope: str, key: str, closed: bool, words: str, params: MaintenanceParams) -> Reading:
-    return Reading(
-        scope=scope,
-        key=key,
-        measured=float(closed),
-        limit=1.0,
-        over=closed,
-        clear=not closed,
-        action=params.asks,
-        multiplier=params.multiplier,
-        reason=words,
+    return limit_reading(
+        params, scope, float(closed), 1.0, closed, words, key=key, clear=not closed
     )
 
 
 def _announced(window: Window, now: int, params: MaintenanceParams) -> Reading:
     begin = _begin(window, params)
     over = now >= begin
-    return Reading(
-        scope="desk",
+    return limit_reading(
+        params,
+        "desk",
+        seconds(now - begin),
+        0.0,
+        over,
+        _words(window) if over else "",
         key="announced",
-        measured=seconds(now - begin),
-        limit=0.0,
-        over=over,
         clear=not over,
-        action=params.asks,
-        multiplier=params.multiplier,
-        reason=_words(window) if over else "",
         until=moment_ns(window.end) if over else None,
     )
 

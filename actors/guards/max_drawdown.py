@@ -47,6 +47,9 @@ class MaxDrawdown(CurveGuard[MaxDrawdownParams]):
 
     Config = MaxDrawdownParams
     unit = "%"
+    example = Example(
+        MaxDrawdownParams(limit_pct=0.1), lost, (99.99, 100, 101), clear=90, key="pct"
+    )
 
     def measure(self, state: Peaks, snapshot: Snapshot) -> Measured[Peaks]:
         """Follow the peaks; one reading for each curve and limit, in the limit's unit."""
@@ -58,11 +61,6 @@ class MaxDrawdown(CurveGuard[MaxDrawdownParams]):
             for fall in falls
             for limit in given(params, params.limit_pct, params.limit_currency, fall.peak)
         )
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(MaxDrawdownParams(limit_pct=0.1), lost, 99.99, 100, 101, clear=90, key="pct")
 
     def drill(self, scene: Scene) -> Plan:
         """Fall from the peak."""

@@ -11,7 +11,7 @@ from msgspec import Meta
 from actors.guards.core.drill import Plan, Scene, Trade, Trades, plan, stage
 from actors.guards.core.examples import COIN, NOON, Example
 from actors.guards.core.guard import Guard, Measured, Readings
-from actors.guards.core.limits import Reading, inside
+from actors.guards.core.limits import Reading, limit_reading
 from actors.guards.core.params import Release, Span, TransientParams, refuses, span_ns
 from actors.guards.core.snapshot import DeskEvent, OrderRequested, Refused, Snapshot
 from actors.guards.core.windows import Stamps, added, below_from, counted
@@ -58,6 +58,26 @@ class OrderRate(Guard[OrderRateParams, Rates]):
     State = Rates
     unit = "refused"
     events = frozenset({OrderRequested, Refused})
+    example = Example(
+        OrderRateParams(count=1, spam_after=10),
+        lambda count: (
+            OrderRequested(
+                ts=NOON,
+                strategy="a",
+                instrument=COIN,
+                quantity=Decimal(1),
+                price=None,
+                is_exit=False,
+            ),
+            *(
+                Refused(ts=NOON + n, strategy="a", instrument=COIN, reason="rate")
+                for n in range(int(count))
+            ),
+        ),
+        (9, 10, 10),
+        clear=9,
+        scope="strategy:a",
+    )
 
     def start(self, snapshot: Snapshot) -> Rates:
         """Begin with none."""
@@ -106,32 +126,6 @@ class OrderRate(Guard[OrderRateParams, Rates]):
         kept = {k: stamps for k, stamps in state.refused.items() if scope != "desk" and k != name}
         return Rates(state.left, kept)
 
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            OrderRateParams(count=1, spam_after=10),
-            lambda count: (
-                OrderRequested(
-                    ts=NOON,
-                    strategy="a",
-                    instrument=COIN,
-                    quantity=Decimal(1),
-                    price=None,
-                    is_exit=False,
-                ),
-                *(
-                    Refused(ts=NOON + n, strategy="a", instrument=COIN, reason="rate")
-                    for n in range(int(count))
-                ),
-            ),
-            9,
-            10,
-            10,
-            clear=9,
-            scope="strategy:a",
-        )
-
     def drill(self, scene: Scene) -> Plan:
         """Send what the rate allows at one moment, and enough more to count as misbehaving."""
         params = self.params
@@ -159,14 +153,12 @@ def _reading(strategy: str, stamps: Stamps, now: int, params: OrderRateParams) -
     count = counted(stamps, now, MINUTE_NS)
     over = count >= params.spam_after
     words = f"{count} orders of {strategy} within a minute were too many for its rate"
-    return Reading(
-        scope=f"strategy:{strategy}",
-        measured=count,
-        limit=params.spam_after,
-        over=over,
-        clear=not over and inside(count, params.spam_after, params.hysteresis),
-        action=params.asks,
-        multiplier=params.multiplier,
-        reason=words if over else "",
+    return limit_reading(
+        params,
+        f"strategy:{strategy}",
+        count,
+        params.spam_after,
+        over,
+        words if over else "",
         until=below_from(stamps, params.spam_after, MINUTE_NS) if over else None,
     )

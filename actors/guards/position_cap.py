@@ -54,6 +54,14 @@ class PositionCap(Guard[PositionCapParams, Nothing]):
     Config = PositionCapParams
     unit = "%"
     needs = frozenset({"open_exposure"})
+    example = Example(
+        PositionCapParams(limit_pct=0.5),
+        holding,
+        (499.99, 500, 501),
+        clear=450,
+        scope=f"instrument:{COIN}",
+        key="pct",
+    )
 
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
         """Measure each instrument's net value against the caps."""
@@ -76,20 +84,6 @@ class PositionCap(Guard[PositionCapParams, Nothing]):
             for _, cap in _caps(self.params, snapshot)
         )
         return next(filter(None, refusals), None)
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            PositionCapParams(limit_pct=0.5),
-            holding,
-            499.99,
-            500,
-            501,
-            clear=450,
-            scope=f"instrument:{COIN}",
-            key="pct",
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Grow one position over its cap."""

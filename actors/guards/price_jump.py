@@ -80,6 +80,16 @@ class PriceJump(Guard[PriceJumpParams, Tracks]):
     State = Tracks
     unit = "%"
     needs = frozenset({"markets"})
+    example = Example(
+        PriceJumpParams(limit_pct=0.1),
+        lambda rise: (
+            one_market(NOON, price=1000),
+            one_market(NOON + SECOND, price=1000 + rise),
+        ),
+        (99, 100, 101),
+        clear=90,
+        scope=f"instrument:{COIN}",
+    )
 
     def start(self, snapshot: Snapshot) -> Tracks:
         """Begin at the snapshot's prices."""
@@ -131,22 +141,6 @@ class PriceJump(Guard[PriceJumpParams, Tracks]):
         name = scope.removeprefix("instrument:")
         kept = {k: track for k, track in state.tracks.items() if scope != "desk" and k != name}
         return Tracks(state.at, kept)
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            PriceJumpParams(limit_pct=0.1),
-            lambda rise: (
-                one_market(NOON, price=1000),
-                one_market(NOON + SECOND, price=1000 + rise),
-            ),
-            99,
-            100,
-            101,
-            clear=90,
-            scope=f"instrument:{COIN}",
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Let the price jump."""

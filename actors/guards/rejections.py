@@ -10,7 +10,7 @@ from msgspec import Meta
 from actors.guards.core.drill import Mended, Plan, Rejects, Scene, plan, stage
 from actors.guards.core.examples import COIN, NOON, Example
 from actors.guards.core.guard import Guard, Measured, Readings
-from actors.guards.core.limits import Reading, inside
+from actors.guards.core.limits import Reading, limit_reading
 from actors.guards.core.params import GuardParams, counted_scope
 from actors.guards.core.snapshot import DeskEvent, Snapshot, VenueResponse
 
@@ -48,6 +48,16 @@ class Rejections(Guard[RejectionsParams, Rejected]):
     State = Rejected
     unit = "rejections"
     events = frozenset({VenueResponse})
+    example = Example(
+        RejectionsParams(limit=10),
+        lambda count: tuple(
+            VenueResponse(ts=NOON, strategy="a", instrument=COIN, accepted=False, reason="no")
+            for _ in range(int(count))
+        ),
+        (9, 10, 11),
+        clear=9,
+        scope="strategy:a",
+    )
 
     def start(self, snapshot: Snapshot) -> Rejected:
         """Begin with none."""
@@ -72,22 +82,6 @@ class Rejections(Guard[RejectionsParams, Rejected]):
     def released(self, state: Rejected, snapshot: Snapshot, scope: str) -> Rejected:
         """End the scope's row."""
         return _without(state, scope)
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            RejectionsParams(limit=10),
-            lambda count: tuple(
-                VenueResponse(ts=NOON, strategy="a", instrument=COIN, accepted=False, reason="no")
-                for _ in range(int(count))
-            ),
-            9,
-            10,
-            11,
-            clear=9,
-            scope="strategy:a",
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Let the venue reject as many orders in a row as the limit."""
@@ -119,13 +113,11 @@ def _without(state: Rejected, scope: str) -> Rejected:
 
 def _reading(scope: str, count: int, state: Rejected, params: RejectionsParams) -> Reading:
     over = count >= params.limit
-    return Reading(
-        scope=scope,
-        measured=count,
-        limit=params.limit,
-        over=over,
-        clear=not over and inside(count, params.limit, params.hysteresis),
-        action=params.asks,
-        multiplier=params.multiplier,
-        reason=f"{count} rejections in a row, the last: {state.reason[scope]}" if over else "",
+    return limit_reading(
+        params,
+        scope,
+        count,
+        params.limit,
+        over,
+        f"{count} rejections in a row, the last: {state.reason[scope]}" if over else "",
     )

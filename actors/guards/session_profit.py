@@ -58,6 +58,13 @@ class SessionProfit(Guard[SessionProfitParams, Began]):
     Config = SessionProfitParams
     State = Began
     unit = "%"
+    example = Example(
+        SessionProfitParams(limit_pct=0.1),
+        lambda gain: lost(-gain),
+        (99.99, 100, 101),
+        clear=90,
+        key="pct",
+    )
 
     def start(self, snapshot: Snapshot) -> Began:
         """Begin the session here."""
@@ -78,19 +85,6 @@ class SessionProfit(Guard[SessionProfitParams, Began]):
     def released(self, state: Began, snapshot: Snapshot, scope: str) -> Began:
         """Measure the profit from here."""
         return self.start(snapshot)
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            SessionProfitParams(limit_pct=0.1),
-            lambda gain: lost(-gain),
-            99.99,
-            100,
-            101,
-            clear=90,
-            key="pct",
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Earn enough."""

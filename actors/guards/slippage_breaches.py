@@ -11,7 +11,7 @@ from msgspec import Meta
 from actors.guards.core.drill import Mended, Plan, Scene, Slips, plan, stage
 from actors.guards.core.examples import COIN, NOON, Example
 from actors.guards.core.guard import Guard, Measured, Readings
-from actors.guards.core.limits import Reading, inside
+from actors.guards.core.limits import Reading, limit_reading
 from actors.guards.core.params import GuardParams, Of, Span, counted_scope, span_ns
 from actors.guards.core.snapshot import DeskEvent, FillEvent, Snapshot
 from actors.guards.core.windows import Stamps, added, below_from, counted
@@ -55,6 +55,24 @@ class SlippageBreaches(Guard[SlippageBreachesParams, Breaches]):
     State = Breaches
     unit = "fills"
     events = frozenset({FillEvent})
+    example = Example(
+        SlippageBreachesParams(count=10),
+        lambda count: tuple(
+            FillEvent(
+                ts=NOON + n,
+                strategy="a",
+                instrument=COIN,
+                quantity=Decimal(1),
+                price=Decimal(1),
+                fee=Decimal(0),
+                slippage=0.01,
+            )
+            for n in range(int(count))
+        ),
+        (9, 10, 10),
+        clear=9,
+        scope=f"instrument:{COIN}",
+    )
 
     def start(self, snapshot: Snapshot) -> Breaches:
         """Begin with none."""
@@ -86,30 +104,6 @@ class SlippageBreaches(Guard[SlippageBreachesParams, Breaches]):
         kept = {name: stamps for name, stamps in state.stamps.items() if name != scope}
         return msgspec.structs.replace(state, stamps=kept)
 
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            SlippageBreachesParams(count=10),
-            lambda count: tuple(
-                FillEvent(
-                    ts=NOON + n,
-                    strategy="a",
-                    instrument=COIN,
-                    quantity=Decimal(1),
-                    price=Decimal(1),
-                    fee=Decimal(0),
-                    slippage=0.01,
-                )
-                for n in range(int(count))
-            ),
-            9,
-            10,
-            10,
-            clear=9,
-            scope=f"instrument:{COIN}",
-        )
-
     def drill(self, scene: Scene) -> Plan:
         """Fill as often as the limit at worse prices than it bears."""
         count, bps = self.params.count, self.params.limit_bps * 1.3 + 2
@@ -131,14 +125,12 @@ def _reading(scope: str, stamps: Stamps, now: int, params: SlippageBreachesParam
     count = counted(stamps, now, window)
     over = count >= params.count
     words = f"{count} fills within {params.window} slipped {params.limit_bps:g} bps or more"
-    return Reading(
-        scope=scope,
-        measured=count,
-        limit=params.count,
-        over=over,
-        clear=not over and inside(count, params.count, params.hysteresis),
-        action=params.asks,
-        multiplier=params.multiplier,
-        reason=words if over else "",
+    return limit_reading(
+        params,
+        scope,
+        count,
+        params.count,
+        over,
+        words if over else "",
         until=below_from(stamps, params.count, window) if over else None,
     )

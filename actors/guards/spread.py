@@ -10,7 +10,7 @@ from msgspec import Meta
 from actors.guards.core.drill import LASTS, Book, Plan, Scene, disturb, facts_of
 from actors.guards.core.examples import COIN, Example, one_market
 from actors.guards.core.guard import Guard, Measured, Nothing
-from actors.guards.core.limits import Reading, exact, notable_readings
+from actors.guards.core.limits import Reading, exact, limit_reading, notable_readings
 from actors.guards.core.params import TransientParams, refuses
 from actors.guards.core.snapshot import Market, OrderRequested, Snapshot
 
@@ -46,6 +46,15 @@ class SpreadGate(Guard[SpreadGateParams, Nothing]):
     Config = SpreadGateParams
     unit = "bps"
     needs = frozenset({"markets"})
+    example = Example(
+        SpreadGateParams(max_ticks=10),
+        lambda ticks: (one_market(bid=100, ask=100 + ticks, tick=1),),
+        (9, 10, 11),
+        clear=9,
+        scope=f"instrument:{COIN}",
+        key="ticks",
+        at_limit=False,
+    )
 
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
         """Measure; readings in ticks and basis points of what is wide, and of what is widest."""
@@ -67,16 +76,15 @@ class SpreadGate(Guard[SpreadGateParams, Nothing]):
                 clear: Decimal = clear,
             ) -> Reading:
                 over = width > limit
-                return Reading(
-                    scope=f"instrument:{name}",
+                return limit_reading(
+                    params,
+                    f"instrument:{name}",
+                    float(width),
+                    float(limit),
+                    over,
+                    _words(width, unit, limit) if over else "",
                     key=unit,
-                    measured=float(width),
-                    limit=float(limit),
-                    over=over,
                     clear=not over and width <= clear,
-                    action=params.asks,
-                    multiplier=params.multiplier,
-                    reason=_words(width, unit, limit) if over else "",
                 )
 
             found.extend(notable_readings(widths, clear, reading))
@@ -92,21 +100,6 @@ class SpreadGate(Guard[SpreadGateParams, Nothing]):
             if width is not None and width > limit:
                 return _words(width, unit, limit)
         return None
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            SpreadGateParams(max_ticks=10),
-            lambda ticks: (one_market(bid=100, ask=100 + ticks, tick=1),),
-            9,
-            10,
-            11,
-            clear=9,
-            scope=f"instrument:{COIN}",
-            key="ticks",
-            at_limit=False,
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Widen the book."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from actors.guards.core.drill import LASTS, Plan, Scene, Silence, disturb
 from actors.guards.core.examples import COIN, SECOND, Example, one_market
 from actors.guards.core.guard import Guard, Measured, Nothing
-from actors.guards.core.limits import Reading, inside, notable_readings
+from actors.guards.core.limits import Reading, limit_reading, notable_readings
 from actors.guards.core.params import Span, TransientParams, seconds, span_ns
 from actors.guards.core.snapshot import Snapshot
 
@@ -28,6 +28,13 @@ class StaleFeed(Guard[StaleFeedParams, Nothing]):
     Config = StaleFeedParams
     unit = "s"
     needs = frozenset({"markets"})
+    example = Example(
+        StaleFeedParams(limit="10s"),
+        lambda quiet: (one_market(silent_ns=int(quiet * SECOND)),),
+        (9.9, 10, 11),
+        clear=9,
+        scope=f"instrument:{COIN}",
+    )
 
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
         """Measure; readings in seconds of what is silent, and of what is silent for longest."""
@@ -41,31 +48,16 @@ class StaleFeed(Guard[StaleFeedParams, Nothing]):
 
         def reading(name: str, silence: float) -> Reading:
             over = silence >= limit
-            return Reading(
-                scope=f"instrument:{name}",
-                measured=silence,
-                limit=limit,
-                over=over,
-                clear=not over and inside(silence, limit, params.hysteresis),
-                action=params.asks,
-                multiplier=params.multiplier,
-                reason=f"silent for {silence:.1f} s, limit {params.limit}" if over else "",
+            return limit_reading(
+                params,
+                f"instrument:{name}",
+                silence,
+                limit,
+                over,
+                f"silent for {silence:.1f} s, limit {params.limit}" if over else "",
             )
 
         return state, notable_readings(silences, limit - params.hysteresis * limit, reading)
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            StaleFeedParams(limit="10s"),
-            lambda quiet: (one_market(silent_ns=int(quiet * SECOND)),),
-            9.9,
-            10,
-            11,
-            clear=9,
-            scope=f"instrument:{COIN}",
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Let an instrument fall silent."""

@@ -89,6 +89,14 @@ class SymbolLoss(Guard[SymbolLossParams, Symbols]):
     State = Symbols
     unit = "%"
     needs = frozenset({"results_by_instrument"})
+    example = Example(
+        SymbolLossParams(limit_currency=100.0),
+        lost,
+        (99.99, 100, 101),
+        clear=90,
+        scope=f"instrument:{COIN}",
+        key="currency",
+    )
 
     def start(self, snapshot: Snapshot) -> Symbols:
         """Begin the session of every instrument here."""
@@ -144,20 +152,6 @@ class SymbolLoss(Guard[SymbolLossParams, Symbols]):
             return state
         symbols = state.symbols | {name: _fresh(value, snapshot.now)}
         return msgspec.structs.replace(state, symbols=symbols)
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            SymbolLossParams(limit_currency=100.0),
-            lost,
-            99.99,
-            100,
-            101,
-            clear=90,
-            scope=f"instrument:{COIN}",
-            key="currency",
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Lose in one instrument."""

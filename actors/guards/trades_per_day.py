@@ -12,7 +12,7 @@ from actors.guards.core.drill import Plan, Scene, plan, round_trips, stage
 from actors.guards.core.examples import COIN, NOON, Example
 from actors.guards.core.exposure import Holds, after_fill, could_open, held_of, is_flat
 from actors.guards.core.guard import Guard, Measured, Readings
-from actors.guards.core.limits import Reading, notable_readings
+from actors.guards.core.limits import Reading, limit_reading, notable_readings
 from actors.guards.core.params import GuardParams, Release, refuses
 from actors.guards.core.snapshot import DeskEvent, FillEvent, OrderRequested, Snapshot
 from config.durations import DAY_NS
@@ -60,6 +60,25 @@ class TradesPerDay(Guard[TradesPerDayParams, Trades]):
     unit = "trades"
     events = frozenset({FillEvent})
     needs = frozenset({"open_exposure"})
+    example = Example(
+        TradesPerDayParams(limit=2),
+        lambda count: tuple(
+            FillEvent(
+                ts=NOON,
+                strategy="a",
+                instrument=COIN,
+                quantity=Decimal(sign),
+                price=Decimal(1),
+                fee=Decimal(0),
+                opened=sign > 0,
+            )
+            for _ in range(int(count))
+            for sign in (1, -1)
+        ),
+        (1, 2, 3),
+        clear=1,
+        scope=f"instrument:{COIN}",
+    )
 
     def start(self, snapshot: Snapshot) -> Trades:
         """Begin with none opened."""
@@ -85,15 +104,14 @@ class TradesPerDay(Guard[TradesPerDayParams, Trades]):
         def reading(instrument: str, opened: int) -> Reading:
             scope = f"instrument:{instrument}"
             over = opened >= params.limit and is_flat(state.holds, scope)
-            return Reading(
-                scope=scope,
-                measured=opened,
-                limit=params.limit,
-                over=over,
+            return limit_reading(
+                params,
+                scope,
+                opened,
+                params.limit,
+                over,
+                f"{opened} trades opened today, limit {params.limit}" if over else "",
                 clear=opened < params.limit,
-                action=params.asks,
-                multiplier=params.multiplier,
-                reason=f"{opened} trades opened today, limit {params.limit}" if over else "",
                 until=(state.day + 1) * DAY_NS,
             )
 
@@ -120,31 +138,6 @@ class TradesPerDay(Guard[TradesPerDayParams, Trades]):
             state,
             day=snapshot.now // DAY_NS,
             opened={k: n for k, n in state.opened.items() if scope != "desk" and k != name},
-        )
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            TradesPerDayParams(limit=2),
-            lambda count: tuple(
-                FillEvent(
-                    ts=NOON,
-                    strategy="a",
-                    instrument=COIN,
-                    quantity=Decimal(sign),
-                    price=Decimal(1),
-                    fee=Decimal(0),
-                    opened=sign > 0,
-                )
-                for _ in range(int(count))
-                for sign in (1, -1)
-            ),
-            1,
-            2,
-            3,
-            clear=1,
-            scope=f"instrument:{COIN}",
         )
 
     def drill(self, scene: Scene) -> Plan:

@@ -13,7 +13,7 @@ from actors.guards.core.drill import Hold, Plan, Scene, plan, stage
 from actors.guards.core.examples import COIN, NOON, OTHER, SECOND, Example, desk, held
 from actors.guards.core.exposure import Values, net_values
 from actors.guards.core.guard import Guard, Measured, Readings
-from actors.guards.core.limits import Reading, exact, inside
+from actors.guards.core.limits import Reading, exact, limit_reading
 from actors.guards.core.params import ActionName, GuardParams
 from actors.guards.core.snapshot import ZERO, DeskEvent, FillEvent, Snapshot
 
@@ -116,6 +116,17 @@ class Unhedged(Guard[UnhedgedParams, Pairs]):
     State = Pairs
     unit = "USDT s"
     events = frozenset({FillEvent})
+    example = Example(
+        UnhedgedParams(legs=(Pair(COIN, OTHER),), limit=1000.0),
+        lambda lasts: (
+            desk(NOON, held(100)),
+            desk(NOON + int(lasts * SECOND), held(100)),
+        ),
+        (9.9, 10, 11),
+        clear=9,
+        scope=f"instrument:{COIN}",
+        key=f"{COIN}+{OTHER}",
+    )
 
     def start(self, snapshot: Snapshot) -> Pairs:
         """Begin to sum up here."""
@@ -156,23 +167,6 @@ class Unhedged(Guard[UnhedgedParams, Pairs]):
         name = scope.removeprefix("instrument:")
         ended = {p.name for p in self.params.legs if scope == "desk" or name in (p.first, p.second)}
         return Pairs({k: found for k, found in state.naked.items() if k not in ended})
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            UnhedgedParams(legs=(Pair(COIN, OTHER),), limit=1000.0),
-            lambda lasts: (
-                desk(NOON, held(100)),
-                desk(NOON + int(lasts * SECOND), held(100)),
-            ),
-            9.9,
-            10,
-            11,
-            clear=9,
-            scope=f"instrument:{COIN}",
-            key=f"{COIN}+{OTHER}",
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Hold one leg without the other."""
@@ -224,16 +218,14 @@ def _readings(state: Pairs, now: int, params: UnhedgedParams) -> tuple[Reading, 
         measured = float(total / 1_000_000_000)
         over = total >= exact(params.limit) * 1_000_000_000
         net = ZERO if naked is None else naked.net
-        reading = Reading(
-            scope=f"instrument:{pair.first}",
+        reading = limit_reading(
+            params,
+            f"instrument:{pair.first}",
+            measured,
+            params.limit,
+            over,
+            _words(pair, net, measured, params) if over else "",
             key=pair.name,
-            measured=measured,
-            limit=params.limit,
-            over=over,
-            clear=not over and inside(measured, params.limit, params.hysteresis),
-            action=params.asks,
-            multiplier=params.multiplier,
-            reason=_words(pair, net, measured, params) if over else "",
         )
         second = msgspec.structs.replace(reading, scope=f"instrument:{pair.second}")
         readings += [reading, second]

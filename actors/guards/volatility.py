@@ -10,7 +10,7 @@ from msgspec import Meta
 from actors.guards.core.drill import Moves, Plan, Scene, Wait, plan, sampling, stage
 from actors.guards.core.examples import COIN, NOON, Example, one_market
 from actors.guards.core.guard import Guard, Measured
-from actors.guards.core.limits import Reading, inside, none_given, percent
+from actors.guards.core.limits import Reading, inside, limit_reading, none_given, percent
 from actors.guards.core.params import GuardParams, Release, Span, span_ns
 from actors.guards.core.snapshot import Snapshot
 from actors.guards.core.windows import Remembered, Samples, known, sampled, volatilities, without
@@ -67,6 +67,16 @@ class Volatility(Guard[VolatilityParams, Samples]):
     State = Samples
     unit = "%"
     needs = frozenset({"markets"})
+    example = Example(
+        VolatilityParams(most=2.0, lookback=2),
+        lambda move: tuple(
+            one_market(NOON + n * HOUR_NS, price=100 * exp(move * n)) for n in range(3)
+        ),
+        (0.021, 0.0214, 0.03),
+        clear=0.019,
+        scope=f"instrument:{COIN}",
+        key="most",
+    )
 
     def __init__(self, params: VolatilityParams) -> None:
         super().__init__(params)
@@ -82,22 +92,6 @@ class Volatility(Guard[VolatilityParams, Samples]):
     def released(self, state: Samples, snapshot: Snapshot, scope: str) -> Samples:
         """Sample anew: the instrument's prices, or all."""
         return without(state, scope)
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit."""
-        return Example(
-            VolatilityParams(most=2.0, lookback=2),
-            lambda move: tuple(
-                one_market(NOON + n * HOUR_NS, price=100 * exp(move * n)) for n in range(3)
-            ),
-            0.021,
-            0.0214,
-            0.03,
-            clear=0.019,
-            scope=f"instrument:{COIN}",
-            key="most",
-        )
 
     def drill(self, scene: Scene) -> Plan:
         """Let a market move too much, or too little where only that is limited."""
@@ -161,14 +155,13 @@ def _reading(
         over = value >= end
         clear = not over and inside(value, end, params.hysteresis)
         reason = f"volatility of {name} {percent(found)} a year, {key} {percent(limit)}"
-    return Reading(
-        scope="desk" if params.reference is not None else f"instrument:{name}",
+    return limit_reading(
+        params,
+        "desk" if params.reference is not None else f"instrument:{name}",
+        0.0 if found is None else found,
+        limit,
+        over,
+        reason,
         key=key,
-        measured=0.0 if found is None else found,
-        limit=limit,
-        over=over,
         clear=clear,
-        action=params.asks,
-        multiplier=params.multiplier,
-        reason=reason,
     )

@@ -36,7 +36,7 @@ class RiskAlerts:
     def on_verdict(self, verdict: Verdict) -> None:
         """Alert on a halt that does not pass by itself: when it begins, changes its kind and ends.
 
-        Those of the node itself and of passing guards come and go by the minute; they are in the
+        Those of the node itself and of transient guards come and go by the minute; they are in the
         journal.
         """
         if not _concerns_a_person(verdict):

@@ -29,8 +29,8 @@ class Example:
         With a limit that it reaches.
     play : callable
         ``play(value)`` returns what happens; the last reading measures the value.
-    inside, at, outside : float
-        Values just inside the limit, at it, and beyond.
+    values : tuple of float
+        Just inside the limit, at it, and beyond.
     clear : float or None
         The value nearest to the limit that is clear of it by the parameters' hysteresis.
     scope, key : str
@@ -41,9 +41,7 @@ class Example:
 
     params: GuardParams
     play: Callable[[float], tuple[Input, ...]]
-    inside: float
-    at: float
-    outside: float
+    values: tuple[float, float, float]
     clear: float | None = None
     scope: str = "desk"
     key: str = ""

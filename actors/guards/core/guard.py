@@ -53,6 +53,8 @@ class Guard[P: GuardParams, S: msgspec.Struct]:
         of such things at one moment.
     needs : frozenset of Need
         Costly parts of a snapshot or an order request that it reads.
+    example : Example
+        Values just inside, at and outside one of its limits: the contract test plays them.
     """
 
     Config: ClassVar[type[GuardParams]]
@@ -60,6 +62,7 @@ class Guard[P: GuardParams, S: msgspec.Struct]:
     unit: ClassVar[str] = ""
     events: ClassVar[frozenset[type]] = frozenset()
     needs: ClassVar[frozenset[Need]] = frozenset()
+    example: ClassVar[Example]
 
     def __init__(self, params: P) -> None:
         self.params = params
@@ -89,11 +92,6 @@ class Guard[P: GuardParams, S: msgspec.Struct]:
         Peaks are now, counters zero.
         """
         return state
-
-    @classmethod
-    def example(cls) -> Example:
-        """Return what is just inside, at and outside a limit: the contract test plays it."""
-        raise NotImplementedError
 
     def drill(self, scene: Scene) -> Plan:
         """Return how to breach it, just beyond its own limit."""

@@ -219,6 +219,38 @@ def inside(measured: float, limit: float, hysteresis: float) -> bool:
     return measured <= limit - hysteresis * abs(limit)
 
 
+def limit_reading(
+    params: GuardParams,
+    scope: str,
+    measured: float,
+    limit: float,
+    over: bool,
+    reason: str,
+    *,
+    key: str = "",
+    clear: bool | None = None,
+    until: int | None = None,
+) -> Reading:
+    """Return the reading of a value that asks for what the guard's parameters say.
+
+    Where `clear` is not given, the value is clear below its limit by the hysteresis.
+    """
+    if clear is None:
+        clear = not over and inside(measured, limit, params.hysteresis)
+    return Reading(
+        scope=scope,
+        key=key,
+        measured=measured,
+        limit=limit,
+        over=over,
+        clear=clear,
+        action=params.asks,
+        multiplier=params.multiplier,
+        reason=reason,
+        until=until,
+    )
+
+
 def notable_readings[N: (int, float, Decimal)](
     measured: Mapping[str, N], clear: N, reading: Callable[[str, N], Reading]
 ) -> tuple[Reading, ...]:

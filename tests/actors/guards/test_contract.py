@@ -127,7 +127,7 @@ class Played:
     """A guard's state, latches and newest readings after what an example shows."""
 
     def __init__(self, cls: type[Guard[Any, Any]], value: float) -> None:
-        self.example, self.now = cls.example(), NOON
+        self.example, self.now = cls.example, NOON
         self.guard = cls(self.example.params)
         self.state: Any = None
         self.latches: Latches = ()
@@ -168,28 +168,27 @@ class Played:
 
 @shipped_guard
 def test_a_limit_is_reached_where_its_example_says(cls: type[Guard[Any, Any]]) -> None:
-    example = cls.example()
+    example = cls.example
     assert example.params.check() == []
-    assert not Played(cls, example.inside).over
-    assert Played(cls, example.at).over is example.at_limit
-    assert Played(cls, example.outside).over
+    inside, at_limit, outside = (Played(cls, value).over for value in example.values)
+    assert (inside, at_limit, outside) == (False, example.at_limit, True)
 
 
 @shipped_guard
 def test_a_value_is_clear_of_its_limit_by_the_hysteresis(cls: type[Guard[Any, Any]]) -> None:
-    example = cls.example()
+    example = cls.example
     if example.clear is not None:
         found = Played(cls, example.clear).reading
         assert found is None or found.clear
-        near = Played(cls, example.inside).reading
-        assert near is None or near.clear is (example.clear == example.inside)
+        near = Played(cls, example.values[0]).reading
+        assert near is None or near.clear is (example.clear == example.values[0])
 
 
 @shipped_guard
 def test_a_halt_stands_over_a_restart_and_a_clock_that_goes_back(
     cls: type[Guard[Any, Any]],
 ) -> None:
-    played = Played(cls, cls.example().outside)
+    played = Played(cls, cls.example.values[2])
     halt = next(x for x in played.latches if x.scope == played.example.scope)
     again = msgspec.json.decode(msgspec.json.encode(played.latches), type=Latches)
     assert again == played.latches
@@ -201,7 +200,7 @@ def test_a_halt_stands_over_a_restart_and_a_clock_that_goes_back(
 @shipped_guard
 def test_an_accepted_breach_is_measured_anew(cls: type[Guard[Any, Any]]) -> None:
     if cls.released is not Guard.released:
-        played = Played(cls, cls.example().outside)
+        played = Played(cls, cls.example.values[2])
         played.state = played.guard.released(played.state, played.last, played.example.scope)
         played.observe(played.last)
         assert not played.over
