@@ -193,6 +193,7 @@ class Broker:
         self._id_prefix = ""
         self._made = 0
         self._own: set[ClientOrderId] = set()
+        self._protecting: set[ClientOrderId] = set()
         self._replaced: dict[ClientOrderId, list[ClientOrderId]] = {}
         self._live: dict[InstrumentId, _Execution] = {}
         self._executions: dict[ClientOrderId, InstrumentId] = {}
@@ -270,7 +271,7 @@ class Broker:
         for order in cache.orders_inflight(strategy_id=mine):
             found[order.client_order_id] = order
         # Live, one that was just sent is none of these before the engines' queues have passed it.
-        for name in self._own:
+        for name in self._own | self._protecting:
             order = cache.order(name)
             if order is not None and not order.is_closed:
                 found[name] = order
@@ -333,6 +334,7 @@ class Broker:
         self._replaced[name] = [
             order.client_order_id for order in self.protective_orders({instrument_id.value})
         ]
+        self._protecting.add(name)
         self._engine.submit_order(
             self._engine.order_factory.stop_market(
                 instrument_id,
@@ -395,6 +397,7 @@ class Broker:
             self._follow_protective(event)
         if ended:
             self._own.discard(event.client_order_id)
+            self._protecting.discard(event.client_order_id)
         if event.client_order_id in self._executions:
             self._tell_tactic(event)
         if ended:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from decimal import Decimal as D
-from types import ModuleType
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 
 import pytest
 from nautilus_trader.model.enums import OrderStatus, OrderType
@@ -15,7 +16,7 @@ from tests.builders_engine import A, Candles, at, play
 from tests.strategies.test_verdict_follower import Holder, holding, ident
 from tests.test_readme import BLOCKS
 
-EXAMPLE = ModuleType("strategies.moving_average")
+EXAMPLE = module_from_spec(ModuleSpec("strategies.moving_average", None))
 """The README's second strategy."""
 sys.modules[EXAMPLE.__name__] = EXAMPLE
 exec(next(t for _, t in BLOCKS if t.startswith("# strategies/moving_average.py")), EXAMPLE.__dict__)
