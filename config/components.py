@@ -10,7 +10,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 import msgspec
 
@@ -23,12 +23,6 @@ _ABSTRACT: dict[type[Any], bool] = {}
 _ADDRESS = re.compile(r"^([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)$", re.ASCII)
 
 
-class ComponentClass(Protocol):
-    """What a component's class offers to documents."""
-
-    Config: ClassVar[type[msgspec.Struct]]
-
-
 class AddressError(InputError):
     """The address leads nowhere; `suggestion` is the nearest one that would."""
 
@@ -39,19 +33,12 @@ class AddressError(InputError):
 
 
 def resolve(use: str, allow: Iterable[str] = ()) -> type[Any]:
-    """Return the class at an address.
+    """Return the class at an address ``package.module:Class``; its ``Config`` is a msgspec Struct.
 
     Parameters
     ----------
-    use : str
-        ``package.module:Class``.
     allow : iterable of str
         Packages outside the project that the document allows.
-
-    Returns
-    -------
-    type
-        A class with a ``Config`` that is a msgspec Struct.
 
     Raises
     ------
@@ -95,12 +82,6 @@ def resolve(use: str, allow: Iterable[str] = ()) -> type[Any]:
     if _is_abstract(found):
         raise AddressError(f"{use} is only the base of strategies; name one derived from it")
     return found
-
-
-def params_class(use: str, allow: Iterable[str] = ()) -> type[msgspec.Struct]:
-    """Return the config class of the component at an address; errors as of `resolve`."""
-    config: type[msgspec.Struct] = resolve(use, allow).Config
-    return config
 
 
 def classes_of(module: Any) -> list[type[Any]]:

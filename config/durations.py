@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
@@ -108,12 +108,9 @@ PATTERN = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?(Z|\+00:00)?)?$"
 
 
 def parse(value: object) -> datetime:
-    """Return the moment that a text names.
+    """Return the moment of ``2024-01-31``, ``2024-01-31 12:00`` or ``2024-01-31T12:00:00Z``.
 
-    Parameters
-    ----------
-    value : object
-        ``2024-01-31``, ``2024-01-31 12:00`` or ``2024-01-31T12:00:00Z``; without a zone it is UTC.
+    Without a zone it is UTC.
 
     Raises
     ------
@@ -152,14 +149,10 @@ def nanoseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
-def _schema() -> dict[str, Any]:
-    return {"type": "string", "pattern": PATTERN}
-
-
 Moment = Annotated[
     datetime,
     BeforeValidator(parse),
     PlainSerializer(show, return_type=str, when_used="json"),
-    WithJsonSchema(_schema()),
+    WithJsonSchema({"type": "string", "pattern": PATTERN}),
 ]
 """A UTC date (its midnight) or time."""

@@ -141,9 +141,7 @@ def _message(detail: Any, path: Path) -> tuple[str, str]:
         )
     if kind == "union_tag_not_found":
         return "needs the key model, which says how it is computed", ""
-    if kind == "too_short":
-        return "must not be empty", ""
-    if kind == "string_too_short":
+    if kind in ("too_short", "string_too_short"):
         return "must not be empty", ""
     if kind == "string_pattern_mismatch":
         return f"must match {context['pattern']}{was}", ""

@@ -78,7 +78,7 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """Return the known word nearest to `word`, or an empty string when none is near."""
+    """Return the known word nearest to `word`, or an empty string."""
     words = {candidate.lower(): candidate for candidate in known}
     near = difflib.get_close_matches(str(word).lower(), words, n=1, cutoff=0.6)
     return words[near[0]] if near else ""

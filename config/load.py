@@ -28,8 +28,6 @@ from config.reading import (
 )
 from config.resolved import Resolved
 
-__all__ = ["Resolved", "check_components", "examine", "load"]
-
 
 def load(path: str | FilePath, overrides: Iterable[str] = ()) -> Resolved:
     """Read, merge and check a document; each of ``overrides`` is ``path.to.key=value``.
@@ -87,8 +85,7 @@ def _kind(tree: Tree, file: str, problems: list[Problem]) -> str | None:
         if near:
             problems.append(key_problem(tree, (near,), "unknown key", "kind"))
         else:
-            at = tree.origin
-            problems.append(Problem(file, at.line, at.col, "", message))
+            problems.append(replace(tree.origin, file=file).problem("", message))
         return None
     if not isinstance(found.value, str) or found.value not in KINDS:
         problems.append(
@@ -162,10 +159,7 @@ def _assemble(
         broken.append(file)
         return None
     if not isinstance(tree.value, dict):
-        at = tree.origin
-        problems.append(
-            Problem(at.file, at.line, at.col, "", "a document must be a mapping of keys")
-        )
+        problems.append(tree.origin.problem("", "a document must be a mapping of keys"))
         broken.append(file)
         return None
     own = dict(tree.value)
@@ -176,14 +170,11 @@ def _assemble(
     merged: Tree | None = None
     for parent in _parents(extends, problems):
         target = FilePath(os.path.normpath(file.parent / str(parent.value)))
-        at = parent.place
         if target.resolve() in (*chain, file.resolve()):
             way = [*chain, file.resolve()]
             names = [p.name for p in way[way.index(target.resolve()) :]]
             cycle = " -> ".join([*names, target.name])
-            problems.append(
-                Problem(at.file, at.line, at.col, "extends", f"extends itself: {cycle}")
-            )
+            problems.append(parent.place.problem("extends", f"extends itself: {cycle}"))
             broken.append(target)
             continue
         if not target.is_file():
@@ -191,9 +182,7 @@ def _assemble(
                 target.name,
                 (p.name for p in target.parent.glob("*.y*ml")) if target.parent.is_dir() else (),
             )
-            problems.append(
-                Problem(at.file, at.line, at.col, "extends", f"there is no file {target}", near)
-            )
+            problems.append(parent.place.problem("extends", f"there is no file {target}", near))
             broken.append(target)
             continue
         inherited = _assemble(target, problems, (*chain, file.resolve()), broken)
@@ -207,16 +196,8 @@ def _parents(extends: Tree, problems: list[Problem]) -> Sequence[Tree]:
     good = [parent for parent in parents if isinstance(parent.value, str) and parent.value]
     for parent in parents:
         if parent not in good:
-            at = parent.place
-            problems.append(
-                Problem(
-                    at.file,
-                    at.line,
-                    at.col,
-                    "extends",
-                    "must be the path of a YAML file, or a list",
-                )
-            )
+            message = "must be the path of a YAML file, or a list"
+            problems.append(parent.place.problem("extends", message))
     return good
 
 

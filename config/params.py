@@ -36,16 +36,9 @@ _INNER = re.compile(r" - at `\$(.*)`$")
 
 @dataclass(frozen=True)
 class ParamProblem:
-    """One thing that is wrong with a parameter.
+    """One thing that is wrong with a parameter; `path` is below ``params``.
 
-    Parameters
-    ----------
-    path : tuple of str or int
-        Below ``params``.
-    message, suggestion : str
-        As in `config.errors.Problem`.
-    at_key : bool
-        Whether the key itself is wrong, rather than its value.
+    `at_key` says whether the key itself is wrong, rather than its value.
     """
 
     path: Path
@@ -187,9 +180,7 @@ def _check_value(annotation: Any, value: Any, path: Path) -> list[ParamProblem]:
         inner = _INNER.search(text)
         if inner:
             text = text[: inner.start()]
-            steps = re.findall(r"\[(\d+)\]|\.([^.\[\]]+)", inner[1])
-            for index, name in steps:
-                step: str | int = int(index) if index else name
+            for step in _steps(inner[1]):
                 path = (*path, step)
                 value = value[step]
         return [ParamProblem(path, *_in_words(text, annotation, value))]

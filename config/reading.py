@@ -35,14 +35,9 @@ mapping is kept, since its other keys belong to the other shape."""
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a value was written.
+    """Where a value was written; line and column are one-based, 0 where there is none.
 
-    Parameters
-    ----------
-    file : str
-        As the user would write it; ``--set`` for an override, ``default`` for a default.
-    line, col : int
-        One-based; 0 where there is none.
+    The file is as the user would write it; ``--set`` for an override, ``default`` for a default.
     """
 
     file: str
@@ -52,21 +47,17 @@ class Origin:
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.col}" if self.line else self.file
 
+    def problem(self, path: str, message: str, suggestion: str = "") -> Problem:
+        """Return a Problem of the dotted path, placed here."""
+        return Problem(self.file, self.line, self.col, path, message, suggestion)
+
 
 @dataclass(frozen=True)
 class Tree:
-    """A value and its place.
+    """A value and where it starts.
 
-    Parameters
-    ----------
-    value : scalar, dict of str to Tree, or list of Tree
-        What was written.
-    origin : Origin
-        Where the value starts.
-    key : Origin or None
-        Where its key stands, for a value in a mapping.
-    plain : bool
-        Whether a scalar was written without quotes.
+    `key` is where its key stands, for a value in a mapping; `plain` says whether a scalar was
+    written without quotes.
     """
 
     value: Scalar | dict[str, Tree] | list[Tree]
@@ -92,9 +83,8 @@ def merge(parent: Tree, child: Tree, problems: list[Problem], path: Path = ()) -
         return child
     if not isinstance(parent.value, dict):
         if parent.value is not None:
-            at = parent.place
             message = f"expected a mapping of keys, since {child.place} gives keys here"
-            problems.append(Problem(at.file, at.line, at.col, dotted(path), message))
+            problems.append(parent.place.problem(dotted(path), message))
         return child
     for tag in TAGS:
         old, new = parent.value.get(tag), child.value.get(tag)
@@ -130,15 +120,13 @@ def descend(tree: Tree, path: Path) -> tuple[Tree, int]:
 
 def problem(tree: Tree, path: Path, message: str, suggestion: str = "") -> Problem:
     """Return the Problem of the value at the path, placed where it or what holds it is written."""
-    place = descend(tree, path)[0].place
-    return Problem(place.file, place.line, place.col, dotted(path), message, suggestion)
+    return descend(tree, path)[0].place.problem(dotted(path), message, suggestion)
 
 
 def key_problem(tree: Tree, path: Path, message: str, suggestion: str = "") -> Problem:
     """Return the Problem of the key at the end of the path, placed where the key is written."""
     found = descend(tree, path)[0]
-    place = found.key or found.origin
-    return Problem(place.file, place.line, place.col, dotted(path), message, suggestion)
+    return (found.key or found.origin).problem(dotted(path), message, suggestion)
 
 
 def dotted(path: Path) -> str:
@@ -251,8 +239,7 @@ class _Reader:
         return Origin(self._file, node.start_mark.line + 1, node.start_mark.column + 1)
 
     def _note(self, node: yaml.Node, path: tuple[str, ...], message: str) -> None:
-        at = self._origin(node)
-        self._problems.append(Problem(at.file, at.line, at.col, ".".join(path), message))
+        self._problems.append(self._origin(node).problem(".".join(path), message))
 
     def tree(self, node: yaml.Node, key: Origin | None, path: tuple[str, ...]) -> Tree:
         origin = self._origin(node)
@@ -306,13 +293,7 @@ class _Reader:
 
 
 def scalar(kind: str, text: str) -> Scalar:
-    """Return the value of a scalar's text.
-
-    Raises
-    ------
-    ValueError
-        When the text is no value of that kind, or too large a number.
-    """
+    """Return the value of a scalar's text, or raise ValueError."""
     if kind == "null":
         return None
     if kind == "bool":
@@ -389,9 +370,8 @@ def options(annotation: Any) -> list[Any]:
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
-    return (
-        [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
-    )
+    is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return [annotation] if is_model else []
 
 
 def digest(complete: dict[str, Any]) -> str:

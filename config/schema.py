@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from config.components import params_class, shipped
+from config.components import resolve, shipped
 from config.documents import KINDS, Part
 from config.errors import InputError, did_you_mean
 from config.params import parameter_fields
@@ -130,7 +130,7 @@ def _describe(part: type[Part], schema: dict[str, Any]) -> None:
 def _add_parameters(definitions: dict[str, Any]) -> None:
     addresses = list(shipped())
     for use in addresses:
-        config = params_class(use)
+        config = resolve(use).Config
         fields = parameter_fields(config)
         parameters = msgspec.defstruct(
             f"{config.__name__}Params",

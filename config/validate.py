@@ -19,20 +19,10 @@ _sources: list[InstrumentSource] = []
 
 
 def register_check(kind: str, check: Check) -> None:
-    """Add a check of documents of one kind; adding it again changes nothing.
+    """Add a check of documents of one kind of `KINDS`; adding it again changes nothing.
 
-    Parameters
-    ----------
-    kind : str
-        A key of `config.documents.KINDS`.
-    check : callable
-        Takes a Resolved whose envelope is sound (a component's ``params`` may still be wrong) and
-        gives Problems; `Resolved.problem` places them.
-
-    Raises
-    ------
-    ValueError
-        When there is no such kind.
+    It takes a Resolved whose envelope is sound (a component's ``params`` may still be wrong) and
+    gives Problems; `Resolved.problem` places them.
     """
     if kind not in KINDS:
         raise ValueError(f"there is no kind of document {kind!r}")
@@ -42,7 +32,7 @@ def register_check(kind: str, check: Check) -> None:
 
 
 def register_instruments(source: InstrumentSource) -> None:
-    """Say where all instrument ids of a document are known from; None where they are not.
+    """Add a source of all instrument ids that a document may name; it gives None without any.
 
     With it the check for two strategies on one instrument is exact; without, it compares patterns.
     """

@@ -14,7 +14,7 @@ from msgspec import Meta
 from nautilus_trader.config import StrategyConfig
 from nautilus_trader.model.identifiers import InstrumentId
 
-from config.components import AddressError, params_class, resolve, shipped
+from config.components import AddressError, resolve, shipped
 from config.errors import DocumentErrors
 from config.load import examine
 from config.params import build_params, check_params, complete_params, parameter_fields
@@ -178,7 +178,7 @@ def test_the_shipped_strategies_are_found_and_their_bases_are_not() -> None:
     assert "strategies.xs_reversal:XSReversal" in addresses
     assert not any("Rebalancer" in address or "DeskStrategy" in address for address in addresses)
     for address in addresses:
-        assert issubclass(params_class(address), msgspec.Struct)
+        assert issubclass(resolve(address).Config, msgspec.Struct)
 
 
 @pytest.mark.parametrize(
