@@ -65,16 +65,8 @@ def first_part(
     """Return quantity and price of the first of the two fills, None where one is as good.
 
     The second is the rest, one tick higher. Both together cost what the position did, to within
-    half of ``tick * lot``.
-
-    Parameters
-    ----------
-    quantity : Decimal
-        Of the position, unsigned, a multiple of `lot`.
-    average : Decimal
-        Its average entry price.
-    tick, lot : Decimal
-        Steps of prices and quantities.
+    half of ``tick * lot``. `quantity` is unsigned, a multiple of `lot`; `average` is the entry
+    price.
     """
     lower = (average / tick).to_integral_value(ROUND_FLOOR) * tick
     higher_lots = quantity * (average - lower) / tick / lot

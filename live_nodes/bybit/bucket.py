@@ -6,15 +6,7 @@ SECOND = 1_000_000_000
 
 
 class Bucket:
-    """Tokens that refill steadily. Pure: time is given to it.
-
-    Parameters
-    ----------
-    per_second : float
-        How many come in a second.
-    burst : int
-        How many fit.
-    """
+    """Tokens that refill at `per_second`, up to `burst`. Pure: the caller gives the time."""
 
     def __init__(self, per_second: float, burst: int) -> None:
         self._rate = per_second

@@ -40,20 +40,11 @@ LOGIN_CODES = (10003, 10004, 10005, 33004)
 
 @dataclass(frozen=True)
 class LinkState:
-    """What is known of one link.
+    """State of one link: ``public linear``, ``public spot``, ``private`` or ``trade``.
 
-    Parameters
-    ----------
-    name : str
-        ``public linear``, ``public spot``, ``private`` or ``trade``.
-    connected : bool
-        The WebSocket stands.
-    proven : bool
-        It is logged in, and answered since it was last connected.
-    reconnects, half_opens : int
-        How often it reconnected, and how often because it had fallen silent.
-    failure : str
-        The venue's words on a refused login; empty when there was none since the last connect.
+    `proven`: logged in, and answered since it was last connected. `half_opens` counts the
+    reconnects after it had fallen silent. `failure` is the venue's text on a login refused since
+    the last connect.
     """
 
     name: str
@@ -77,12 +68,8 @@ class LinkState:
 class VenueLink:
     """Stands in the adapter for one of its WebSocket clients; passes everything on to it.
 
-    Parameters
-    ----------
-    make : callable
-        Makes a new, unconnected client.
-    probe_prefix : str
-        Client order ids with it belong to our own probes; their answers end here.
+    `make` returns a new, unconnected client. Client order ids with `probe_prefix` belong to our own
+    probes; their answers end here.
     """
 
     def __init__(self, name: str, make: Callable[[], Any], url: str, probe_prefix: str) -> None:
@@ -199,15 +186,13 @@ class VenueLinks:
 
     Parameters
     ----------
-    tag : str
-        The node's tag; probes carry it.
     half_open : float
         Seconds of silence after which a link counts as half-open and is ended.
     heartbeat : float
         Seconds between two pings of a link.
     trades : bool
-        False for a dry run: then nothing at all is sent on the trade link, and that it is connected
-        has to do for a proof.
+        False for a dry run: nothing at all is sent on the trade link, and being connected proves
+        it.
     """
 
     def __init__(
@@ -252,14 +237,10 @@ class VenueLinks:
             self._log.warning(f"{name}: could not be reconnected: {error}")
 
     async def tick(self) -> list[str]:
-        """Look at all links once; call it several times a second.
+        """Check all links once, several times a second; return the names of those found half-open
+        now.
 
         Ends half-open connections, notes what has reconnected, and proves what is unproven.
-
-        Returns
-        -------
-        list of str
-            Names of the links that were found half-open just now.
         """
         broken = await self._end_half_open()
         for link in self._links.values():

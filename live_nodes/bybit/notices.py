@@ -22,19 +22,11 @@ PRODUCTION, DEMO = 1, 2
 
 
 class VenueNotices:
-    """Asks the venue now and then; a request that fails leaves what was known.
+    """Polls the venue's maintenance notices; a failed request leaves what was known.
 
-    Parameters
-    ----------
-    rest : VenueRest
-        Entered; public paths only.
-    universe : collection of str
-        Instruments that are traded.
-    environment : Environment
-        Of the node: announcements name production or demo.
-    on_change : callable
-        Takes ``(maintenance, closed)`` after each answer: why the venue takes no orders, in words,
-        empty while it does, and the instruments in which it takes none.
+    `on_change` takes ``(maintenance, closed)`` after each answer: why the venue takes no orders
+    (empty while it does), and the instruments of `universe` in which it takes none. Announcements
+    name the `environment` (production or demo).
     """
 
     def __init__(
@@ -88,16 +80,10 @@ class VenueNotices:
 def maintenance(
     rows: Collection[dict[str, Any]], products: Collection[str], environment: Environment
 ) -> str:
-    """Return why the venue takes no orders of these products now, in words; empty when it does.
+    """Return why the venue takes no orders of `products` (``LINEAR``, ``SPOT``), empty when it
+    does.
 
-    Parameters
-    ----------
-    rows : collection of dict
-        As ``GET /v5/system/status`` answers.
-    products : collection of str
-        ``LINEAR``, ``SPOT``.
-    environment : Environment
-        Of the node.
+    `rows` are those of ``GET /v5/system/status``.
     """
     numbers = {PRODUCT_NUMBERS[product] for product in products}
     world = DEMO if environment == "demo" else PRODUCTION

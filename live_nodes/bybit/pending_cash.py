@@ -43,12 +43,9 @@ class PendingCash:
         self._moved.append((event.ts_event, time.monotonic_ns(), now - before))
 
     def amount(self, drawn_up: int) -> Decimal:
-        """Return what the wallet lacks, settlement currency.
+        """Return what the wallet lacks, in the settlement currency.
 
-        Parameters
-        ----------
-        drawn_up : int
-            The venue's time of the newest wallet, UNIX nanoseconds (UTC).
+        `drawn_up` is the venue's time of the newest wallet, UNIX nanoseconds (UTC).
         """
         if not self._moved:
             return ZERO

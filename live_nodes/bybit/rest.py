@@ -1,8 +1,8 @@
 """Our own signed client of Bybit's REST API, independent of the adapter that it checks.
 
-For what must be known for certain: gates, sweeps, recovery, doctor. It answers with plain facts or
-raises `VenueError`; an error is never an empty list. Signing: HMAC-SHA256 of timestamp, key,
-receive window and query string or body (https://bybit-exchange.github.io/docs/v5/guide#authentication).
+For gates, sweeps, recovery and doctor. It returns plain facts or raises `VenueError`; an error is
+never an empty list. Signing: HMAC-SHA256 of timestamp, key, receive window and query string or body
+(https://bybit-exchange.github.io/docs/v5/guide#authentication).
 """
 
 from __future__ import annotations
@@ -53,10 +53,7 @@ ORDER_GONE = (110001, 170213)
 class VenueError(DeskError):
     """The venue refused a request, or could not be reached.
 
-    Attributes
-    ----------
-    code : int
-        Bybit's ``retCode``, or the HTTP status; 0 when there was no answer at all.
+    `code` is Bybit's ``retCode``, or the HTTP status; 0 when there was no answer at all.
     """
 
     def __init__(self, message: str, code: int = 0) -> None:
@@ -68,12 +65,8 @@ class VenueError(DeskError):
 class ClockReading:
     """One comparison of the clocks, in seconds.
 
-    Parameters
-    ----------
-    skew : float
-        Venue's clock minus ours, at the middle of the request; above zero when ours is late.
-    round_trip : float
-        How long the answer took: the skew is known to within half of it.
+    `skew` is the venue's clock minus ours, at the middle of the request; above zero when ours is
+    late. It is known to within half the `round_trip`.
     """
 
     skew: float
@@ -81,29 +74,14 @@ class ClockReading:
 
 
 class VenueRest:
-    """Asks the venue; use it as an asynchronous context.
+    """REST requests to the venue, as an asynchronous context; `keys` only for paths of the account.
 
-    Parameters
-    ----------
-    base_url : str
-        Such as ``https://api-testnet.bybit.com``.
-    keys : KeyPair, optional
-        None where only public paths are asked.
-    timeout : float
-        Seconds that one answer may take.
-    tries : int
-        How often a request is made that changes nothing, when it was refused for its pace or got
-        no answer.
-
-    Attributes
-    ----------
-    clock_shift_ns : int
-        Added to this machine's clock in the stamps of requests, nanoseconds: a clock that is off
-        by more than the receive window must not keep anybody from closing.
-    on_error : callable or None
-        Takes ``(path, text)`` of every request that failed, also of those that are tried again.
-    answers : bool
-        Whether the newest request got an answer that makes sense, though it be a refusal.
+    One answer may take `timeout` seconds. A request that changes nothing is made up to `tries`
+    times when it was refused for its pace or got no answer. `clock_shift_ns` is added to this
+    machine's clock in the stamps of requests: a clock that is off by more than the receive window
+    must not keep anybody from closing. `on_error` takes ``(path, text)`` of every failed request,
+    also of those that are tried again. `answers` says whether the newest request got a valid
+    answer, though it be a refusal.
     """
 
     def __init__(
@@ -288,12 +266,7 @@ class VenueRest:
     async def create(self, instrument: str, fields: Mapping[str, Any]) -> str:
         """Send an order and return the venue's id of it.
 
-        Parameters
-        ----------
-        instrument : str
-            Instrument id.
-        fields : mapping
-            As ``/v5/order/create`` takes them, without category and symbol.
+        `fields` are those of ``/v5/order/create``, without category and symbol.
         """
         symbol, product = venue_symbol(instrument)
         result = await self._post(

@@ -31,16 +31,9 @@ _FOLDER = "/proc/self/fd"
 
 @dataclass(frozen=True)
 class TcpConnection:
-    """One established TCP connection of this process. Times are in seconds.
+    """One established TCP connection of this process, by the kernel's `inode` of the socket.
 
-    Parameters
-    ----------
-    inode : str
-        The kernel's name of the socket.
-    port : int
-        The peer's port.
-    since_sent, since_received : float
-        Time since this side sent data, and since data came in.
+    `port` is the peer's; `since_sent` and `since_received` are seconds since data went and came.
     """
 
     inode: str

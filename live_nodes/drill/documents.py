@@ -1,7 +1,7 @@
-"""From a document to those of its drill: the same guard and the same limits, one guard at a time.
+"""Documents of a drill: the same guard and the same limits, one guard at a time.
 
 What is not the guard's is replaced: the strategies by the drill's, the universe by a few of its
-instruments, the venue by a practice exchange or a market in memory, and nobody is alerted.
+instruments, the venue by a practice exchange or a market in memory; no alerts.
 """
 
 from __future__ import annotations

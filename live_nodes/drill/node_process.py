@@ -27,12 +27,7 @@ _LOCK = threading.Lock()
 class NodeProcess:
     """``perpdesk`` with some arguments, in a process of its own; ends when its parent does.
 
-    Parameters
-    ----------
-    arguments : list of str
-        Of the command line, such as ``["live", "node.yaml"]``.
-    output : pathlib.Path
-        File to whose end goes what it prints.
+    What it prints is appended to `output`.
     """
 
     def __init__(self, arguments: list[str], output: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a drill found: a row for each guard and world."""
+"""Results of a drill: a row for each guard and world."""
 
 from __future__ import annotations
 
@@ -12,44 +12,16 @@ from rich.text import Text
 
 @dataclass
 class DrillRow:
-    """One guard's drill in one world.
+    """One guard's drill in one world (``backtest`` or ``practice``).
 
-    Attributes
-    ----------
-    guard, use : str
-        Key in the document, and address of the class.
-    world : str
-        ``backtest`` or ``practice``.
-    breach : str
-        What was done, in words.
-    scope, key : str
-        Of the verdict that came, and of the reading that was over.
-    measured, limit : float or None
-        What was measured as the verdict came, and its limit.
-    expected, seen : str
-        Action and size that had to come and that came, such as ``shrink 0.5``.
-    stages : list of str
-        The verdicts on the way there, where the guard has several steps.
-    verdict_s : float or None
-        Seconds from the breach to the verdict.
-    flat_s : float or None
-        Seconds from the verdict to flat at the venue; None where nothing had to be closed.
-    refused : int
-        Entries that were refused after the verdict.
-    kept : str
-        Whether the halt stood over a restart: ``yes``, ``no``, or why that can't be tested.
-    released : str
-        How the halt ended; empty when it did not.
-    injected : bool
-        Whether the guard was notified of a breach that did not happen.
-    note : str
-        What the drill changed of the document, and why.
-    passed : bool
-        Whether all was as it must be.
-    why : str
-        Why not.
-    took_s : float
-        How long the drill took, seconds of this machine.
+    `use` is the address of the guard's class, `breach` what was done in words. `scope` is that of
+    the verdict, `key` that of the reading that was over. `expected` and `seen` are action and size,
+    such as ``shrink 0.5``; `stages` the verdicts before the last, where the guard has several
+    steps. `verdict_s` counts from the breach to the verdict, `flat_s` from there to flat at the
+    venue (None where nothing had to be closed). `kept` says whether the halt stood over a restart:
+    ``yes``, ``no``, or why that can't be tested. `released` is how the halt ended, empty when it
+    did not. `injected` says that the guard was notified of a breach that did not happen; `note`
+    what the drill changed of the document, and why. `took_s` are seconds of this machine.
     """
 
     guard: str

@@ -48,8 +48,6 @@ def drill(
     ----------
     resolved : Resolved
         A setup, backtest or node that has passed every check.
-    worlds : sequence of str
-        ``backtest``, ``practice``.
     guards : sequence of str
         Keys; all enabled guards by default.
     on_row : callable
@@ -69,7 +67,7 @@ def drill(
     InputError
         When the document has no such guard.
     DeskError
-        When a guard does not say how to breach it.
+        When a guard has no drill.
     """
     chosen = _chosen(resolved, guards)
     missing = [

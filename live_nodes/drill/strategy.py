@@ -26,12 +26,9 @@ LOOK_NS = 50_000_000
 
 
 class DrillConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the drill gives its strategy.
+    """Configuration of the drill's strategy.
 
-    Parameters
-    ----------
-    instructions : str
-        File in which instructions come; empty where `Drill.obey` is called instead.
+    `instructions` is the file in which they come; empty where `Drill.obey` is called instead.
     """
 
     instructions: str = ""

@@ -1,4 +1,4 @@
-"""What a drill needs of a world: the backtests' engine, or a node on a practice exchange."""
+"""The interface of a drill's world: the backtests' engine, or a node on a practice exchange."""
 
 from __future__ import annotations
 
@@ -61,16 +61,9 @@ class Insist(msgspec.Struct, frozen=True, kw_only=True):
 class Instruction(msgspec.Struct, frozen=True, kw_only=True):
     """All that the drill's strategy does from now on; the next one takes its place.
 
-    Parameters
-    ----------
-    number : int
-        Counts them; one that came before is not done again.
-    hold : dict of str to str
-        Positions to bring about at once with market orders: signed base coin by instrument id.
-    trades : tuple of Trade
-        Orders at their times.
-    insist : Insist or None
-        Entries that it goes on trying.
+    One with a `number` that came before is not done again. `hold` are positions to bring about at
+    once with market orders (signed base coin by instrument id), `trades` orders at their times,
+    `insist` entries that it goes on trying.
     """
 
     number: int

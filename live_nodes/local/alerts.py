@@ -37,18 +37,9 @@ _LAST_TRIES = 0.25
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a person must know.
+    """Something that a person must know, without any secret; `ts` is UNIX nanoseconds (UTC).
 
-    Parameters
-    ----------
-    ts : int
-        UNIX nanoseconds (UTC).
-    level : {"info", "warning", "critical"}
-        How urgent it is.
-    kind : str
-        What it is about: ``guard``, ``flatten``, ``node`` …
-    text : str
-        In words, without any secret.
+    `kind` is ``guard``, ``flatten``, ``node`` …
     """
 
     ts: int
@@ -65,16 +56,9 @@ Send = Callable[[str, str, Level], bool]
 class Pace:
     """How often a channel sends; seconds.
 
-    Parameters
-    ----------
-    gather : float
-        How long the first alert waits for those that come with it.
-    pause : float
-        Least time between two messages.
-    backoff, backoff_most : float
-        Pause after a failure, doubled with each one more, up to the second.
-    waiting : int
-        How many alerts may wait.
+    The first alert waits `gather` for those that come with it; two messages are `pause` apart;
+    after a failure the pause is `backoff`, doubled up to `backoff_most`. At most `waiting` alerts
+    wait.
     """
 
     gather: float = 0.2
@@ -261,13 +245,13 @@ class AlertSink(Protocol):
 
 
 def alert_urls_of(node: Node, variables: Mapping[str, str]) -> tuple[Secret, ...]:
-    """Return the addresses that the node's alerts go to, empty when the document names none.
+    """Return the addresses of the node's alerts, empty when the document names none.
 
     Raises
     ------
     GateRefused
-        When the variable is not there, or holds something that is no address: a desk whose alerts
-        reach nobody must not trade.
+        When the variable is missing or holds no address: a desk whose alerts reach nobody must not
+        trade.
     """
     name = node.alerts
     if name is None:

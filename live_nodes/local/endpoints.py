@@ -15,17 +15,7 @@ OVERRIDE = "BYBIT_TESTNET"
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where a node's requests go.
-
-    Parameters
-    ----------
-    http : str
-        REST, without a slash at the end.
-    ws_public : str
-        Public WebSocket, before the product.
-    ws_private, ws_trade : str
-        WebSockets of the account.
-    """
+    """A venue's addresses: REST without a slash at the end, `ws_public` before the product."""
 
     http: str
     ws_public: str
@@ -48,7 +38,7 @@ def endpoints_of(environment: str, urls: VenueUrls | None) -> Endpoints:
     Raises
     ------
     InputError
-        For practice without addresses: its exchange says them when it has started.
+        For practice without addresses: they are known once its exchange has started.
     """
     if urls is not None:
         return Endpoints(urls.http, urls.ws_public, urls.ws_private, urls.ws_trade)
@@ -73,7 +63,7 @@ def venue_endpoints(node: Node, folder: Path, say: Callable[[str], None]) -> End
 
 
 def overridden(node: Node, variables: Mapping[str, str]) -> tuple[Node, str]:
-    """Return the node as ``BYBIT_TESTNET`` has it, and a line that says what that changed.
+    """Return the node as ``BYBIT_TESTNET`` has it, and a line on what that changed.
 
     ``true`` takes demo, testnet and mainnet nodes to testnet, ``false`` to mainnet; practice and
     paper stay what they are.
@@ -81,7 +71,7 @@ def overridden(node: Node, variables: Mapping[str, str]) -> tuple[Node, str]:
     Raises
     ------
     InputError
-        When the variable says neither.
+        When the variable is neither.
     """
     text = variables.get(OVERRIDE, "").strip().lower()
     if not text:
@@ -98,7 +88,7 @@ def overridden(node: Node, variables: Mapping[str, str]) -> tuple[Node, str]:
 
 
 def refuse_unconfirmed(node: Node) -> None:
-    """Let nobody trade real money by accident.
+    """Refuse to trade real money without confirmation.
 
     Raises
     ------

@@ -7,16 +7,9 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Write a file so that whoever reads it finds the old content or the new, never a part.
+    """Write a file so that a reader finds the old content or the new, never a part.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        Of the file, in a folder that is there.
-    content : bytes
-        All of it.
-    durable : bool
-        Whether it must survive the loss of power too, which takes some milliseconds.
+    `durable` survives the loss of power too, which takes some milliseconds.
     """
     # A dot before it: those who look for `*.json` don't take it for one.
     partial = path.with_name(f".{path.name}.{os.getpid()}.writing")

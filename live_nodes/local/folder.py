@@ -23,7 +23,7 @@ def state_folder(node: Node) -> Path:
 
 
 def node_document(file: Path, settings: Iterable[str] = ()) -> Node:
-    """Return a node's document that passed every check, its environment as it will run.
+    """Return a node's checked document, its environment as it will run.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def node_document(file: Path, settings: Iterable[str] = ()) -> Node:
 
 
 def node_to_stop(file: Path, settings: Iterable[str], say: Callable[[str], None]) -> Node:
-    """Return a node's document for what must work whatever is wrong with its strategies.
+    """Return a node's document for stopping it, whatever is wrong with its strategies.
 
     Raises
     ------

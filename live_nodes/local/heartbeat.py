@@ -1,7 +1,7 @@
 """The heartbeat file: written each second as long as the node's loop turns.
 
-Whatever watches the desk from outside needs nothing but this file: when it grows old while the
-process lives, the process hangs.
+A watchdog needs nothing but this file: when it grows old while the process lives, the process
+hangs.
 """
 
 from __future__ import annotations
@@ -24,21 +24,9 @@ STALE_S = 10.0
 class Beat(msgspec.Struct, frozen=True, kw_only=True):
     """One heartbeat; times are UNIX nanoseconds (UTC).
 
-    Parameters
-    ----------
-    ts : int
-        When it was made.
-    pid : int
-        By whom.
-    phase : str
-        Where the run stands: ``starting``, ``running``, ``stopping``, ``stopped``, ``failed``.
-    guards : dict of str to int or None
-        When each guard looked last; None when it never did.
-    verdict : str
-        The strictest standing verdict on the desk as a whole, such as ``halt_entries by daily: …``;
-        empty when none stands.
-    flat : bool
-        Whether nothing is held.
+    `phase` is ``starting``, ``running``, ``stopping``, ``stopped`` or ``failed``; `guards` has when
+    each was evaluated last (None: never); `verdict` is the strictest standing on the desk as a
+    whole, such as ``halt_entries by daily: …``; `flat` means that nothing is held.
     """
 
     ts: int
@@ -53,15 +41,7 @@ _BEATS = msgspec.json.Decoder(Beat)
 
 
 class Heartbeat:
-    """Writes the file.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        The node's state folder.
-    failed : callable
-        Takes, in words, once that it can't be written; the node goes on.
-    """
+    """Writes the file. `failed` takes, once, why it can't be written; the node goes on."""
 
     def __init__(self, folder: Path, failed: Callable[[str], None]) -> None:
         self._path = folder / FILE
@@ -114,18 +94,9 @@ def last_beat(folder: Path) -> Beat | None:
 
 
 def hangs(beat: Beat | None, pid: int | None, started: int, now_ns: int) -> str:
-    """Return, in words, that a run gives no heartbeat although its process lives; empty otherwise.
+    """Return why a run whose process lives counts as hanging, empty when it does not.
 
-    Parameters
-    ----------
-    beat : Beat or None
-        The newest heartbeat.
-    pid : int or None
-        The run's process.
-    started : int
-        When the run began, UNIX nanoseconds (UTC).
-    now_ns : int
-        UNIX nanoseconds (UTC).
+    `started` (of the run) and `now_ns` are UNIX nanoseconds (UTC).
     """
     # An earlier process's heartbeat says nothing of this one.
     newest = beat.ts if beat is not None and beat.pid == pid else started

@@ -13,12 +13,7 @@ from config.errors import GateRefused, InputError
 
 
 def practice_keys(name: str) -> tuple[str, str]:
-    """Return the API key and secret of a practice account.
-
-    Parameters
-    ----------
-    name : str
-        The account's name in the exchange's document.
+    """Return the API key and secret of a practice account by its name in the exchange's document.
 
     Examples
     --------
@@ -90,12 +85,7 @@ def key_names(node: Node) -> tuple[str, str] | None:
 def keys_of(node: Node, variables: Mapping[str, str] | None = None) -> KeyPair | None:
     """Return the node's keys; None for paper, which has no account at the venue.
 
-    Parameters
-    ----------
-    node : Node
-        The document.
-    variables : mapping of str to str, optional
-        Names to values; ``.env`` below the environment by default.
+    `variables` are those of ``.env`` below the environment by default.
 
     Raises
     ------

@@ -39,14 +39,13 @@ Command = Literal["release", "flatten"]
 
 
 class MailRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What somebody asks of the node.
+    """A request to the node.
+
+    ``release`` takes back the halts of `guard`, ``flatten`` closes everything and stays out. `ask`
+    sets `id`, `asked_at` (UNIX nanoseconds, UTC) and `by`, the process.
 
     Parameters
     ----------
-    command : {"release", "flatten"}
-        Take back a guard's halts, or close everything and stay out.
-    guard : str
-        Key of the guard that is released; not used by ``flatten``, which is the operator's own.
     scope : str
         ``desk``, ``strategy:<key>`` or ``instrument:<id>``; empty means every scope of the guard
         for ``release``, and the desk for ``flatten``.
@@ -54,12 +53,6 @@ class MailRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Release although the limit is still breached: measured anew from here.
     reason : str
         Why, in the operator's words; journaled.
-    id : str
-        Given by `ask`.
-    asked_at : int
-        UNIX nanoseconds (UTC); given by `ask`.
-    by : int
-        Process that asks; given by `ask`.
     """
 
     command: Command
@@ -73,19 +66,7 @@ class MailRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class MailAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a request.
-
-    Parameters
-    ----------
-    id : str
-        Of the request.
-    done : bool
-        Whether the node did it; False when it refused.
-    text : str
-        What it did, or why not, in words.
-    answered_at : int
-        UNIX nanoseconds (UTC).
-    """
+    """Outcome of a request; `done` is False when the node refused. UNIX nanoseconds (UTC)."""
 
     id: str
     done: bool
@@ -120,10 +101,7 @@ def ask(folder: Path, request: MailRequest) -> str:
 def answer(folder: Path, request_id: str, timeout: float) -> MailAnswer | None:
     """Wait for the answer to a request and take it out of the mailbox.
 
-    Parameters
-    ----------
-    timeout : float
-        Seconds after which None is returned; the request still waits then (`withdraw`).
+    After `timeout` seconds None is returned; the request still waits then (`withdraw`).
     """
     path = mailbox_of(folder) / f"{request_id}{_ANSWER}"
     deadline = time.monotonic() + timeout
@@ -163,13 +141,7 @@ class _Look:
 
 
 class Mailbox:
-    """The node's side of it.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        The node's state folder.
-    """
+    """The node's side of the mailbox in its state folder."""
 
     def __init__(self, folder: Path) -> None:
         self._box = mailbox_of(folder)
@@ -197,7 +169,7 @@ class Mailbox:
         return look.requests, notes
 
     def answer(self, request: MailRequest, *, done: bool, text: str) -> None:
-        """Say what became of a request and take it out of the mailbox."""
+        """Answer a request and take it out of the mailbox."""
         said = MailAnswer(id=request.id, done=done, text=text, answered_at=time.time_ns())
         replace_file(self._box / f"{request.id}{_ANSWER}", msgspec.json.encode(said))
         (self._box / f"{request.id}{_REQUEST}").unlink(missing_ok=True)

@@ -27,16 +27,9 @@ LOG_TAIL = 12
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an exchange is, as its endpoint file says.
+    """Addresses of an exchange on 127.0.0.1, from its endpoint file, without a slash at the end.
 
-    Parameters
-    ----------
-    pid : int
-        Of its process.
-    port, admin_port : int
-        On 127.0.0.1.
-    http, ws_public, ws_private, ws_trade, admin : str
-        Addresses without a slash at the end; the product follows `ws_public`.
+    The product follows `ws_public`.
     """
 
     pid: int
@@ -88,7 +81,7 @@ def running_exchange(state_dir: Path, state: str = STATE) -> Endpoint | None:
 
 
 def ensure_exchange(document_path: Path, state_dir: Path, timeout: float = 30.0) -> Endpoint:
-    """Return the folder's exchange, started when none answers.
+    """Return the folder's exchange; start it when none answers.
 
     The exchange is a process in a session of its own: it outlives the caller and its terminal.
 
@@ -104,9 +97,9 @@ def ensure_exchange(document_path: Path, state_dir: Path, timeout: float = 30.0)
     Raises
     ------
     InputError
-        When its document is wrong, in its own words.
+        When its document is wrong.
     DeskError
-        When it does not come up in time; the message has the end of what it said.
+        When it does not come up in time; the message has the end of its log.
     """
     found = running_exchange(state_dir)
     if found is not None:
@@ -146,14 +139,8 @@ def ensure_exchange(document_path: Path, state_dir: Path, timeout: float = 30.0)
 
 
 def stop_exchange(state_dir: Path, timeout: float = 10.0, state: str = STATE) -> bool:
-    """Stop the folder's exchange; False when none answered. What happened there is kept.
-
-    Parameters
-    ----------
-    state_dir, state : Path, str
-        Folder and name of its state file.
-    timeout : float
-        Seconds within which it must be gone.
+    """Stop the folder's exchange within `timeout` seconds; False when none answered. Its state is
+    kept.
 
     Raises
     ------

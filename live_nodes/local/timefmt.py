@@ -6,24 +6,12 @@ from datetime import UTC, datetime
 
 
 def moment_text(ts: int) -> str:
-    """Return a moment, UNIX nanoseconds (UTC).
-
-    Examples
-    --------
-    >>> when(1_700_000_000_000_000_000)
-    '2023-11-14 22:13:20 UTC'
-    """
+    """Return a time (UNIX nanoseconds, UTC) as ``2023-11-14 22:13:20 UTC``."""
     return datetime.fromtimestamp(ts / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def age_text(ns: int) -> str:
-    """Return a stretch of nanoseconds in its largest sensible unit.
-
-    Examples
-    --------
-    >>> ago(90_000_000_000), ago(7_200_000_000_000)
-    ('90 s', '2 h')
-    """
+    """Return a duration (nanoseconds) in its largest sensible unit, as ``90 s`` or ``2 h``."""
     seconds = max(0, ns // 1_000_000_000)
     for size, word in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:

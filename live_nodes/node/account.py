@@ -1,7 +1,4 @@
-"""The account as the order gate sees it live: the engine's cache, valued at mark prices.
-
-Engine-specific.
-"""
+"""The live account for the order gate, from the engine's cache at mark prices. Engine-specific."""
 
 from __future__ import annotations
 
@@ -22,15 +19,7 @@ ZERO = Decimal(0)
 
 
 class CacheAccount:
-    """An `actors.gate.pending.AccountView` of the cache.
-
-    Parameters
-    ----------
-    cache : Cache
-        The node's.
-    settlement : str
-        Currency in which equity is counted.
-    """
+    """Account of the engine's cache (`actors.gate.pending.AccountView`); equity in `settlement`."""
 
     def __init__(self, cache: Any, settlement: str = "USDT") -> None:
         self._cache = cache
@@ -83,7 +72,7 @@ class CacheAccount:
         return float(Account({}, [Contract(n, q, ZERO, self.price(n)) for n, q in held]).gross)
 
     def position(self, instrument: str) -> Decimal:
-        """Return the net position, whoever's orders made it."""
+        """Return the net position of all owners."""
         found = self._cache.positions_open(instrument_id=self.prices.id(instrument))
         return sum((position.signed_decimal_qty() for position in found), ZERO)
 

@@ -58,12 +58,10 @@ class _Kept(msgspec.Struct):
 
 
 class Audit:
-    """Keeps the audit files of a node.
+    """Writes the audit files, in ``audit/`` beside the journal.
 
     Parameters
     ----------
-    journal : Journal
-        Where orders and fills are taken from; files go to ``audit/`` beside it.
     positions : callable
         Signed base coin by instrument of a strategy's key, now.
     busy : callable

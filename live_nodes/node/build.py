@@ -57,16 +57,9 @@ _RETRIES = {"max_retries": 3, "retry_delay_initial_ms": 200, "retry_delay_max_ms
 def node_config(
     node: Node, endpoints: Endpoints, ids: list[str], folder: Path, *, tickers: bool = False
 ) -> TradingNodeConfig:
-    """Return the whole configuration of the engine's node. It holds no secret.
+    """Return the configuration of the engine's node for all instruments `ids`. It holds no secret.
 
-    Parameters
-    ----------
-    ids : list of str
-        All instruments that the venue trades.
-    folder : pathlib.Path
-        Takes the log.
-    tickers : bool
-        Whether a guard needs quotes and funding.
+    `folder` takes the log; `tickers` subscribes to quotes and funding, which a guard needs.
     """
     universe = universe_of(node, ids)
     products = tuple(getattr(engine.BybitProductType, name) for name in products_of(universe))

@@ -1,4 +1,4 @@
-"""What the parts of a node stand on: `RunContext` from the start, `NodeContext` once it is built.
+"""Contexts of a node's parts: `RunContext` from the start, `NodeContext` once the engine is built.
 
 Engine-specific.
 """
@@ -29,26 +29,8 @@ from strategies.base import DeskStrategy
 class RunContext:
     """A run from its first moment.
 
-    Parameters
-    ----------
-    node : Node
-        The document, its environment final.
-    endpoints : Endpoints
-        Of its venue.
-    keys : KeyPair or None
-        Of its account.
-    folder : pathlib.Path
-        The node's state folder.
-    journal : Journal
-        With the run begun.
-    options : RunOptions
-        Of the command line.
-    say : callable
-        Takes a line for the person who watches.
-    alerts : Alerts
-        Reach a person who does not watch.
-    heartbeat : Heartbeat
-        Of the process.
+    The environment of `node` is final, the run in `journal` has begun, and `folder` is the node's
+    state folder.
     """
 
     node: Node
@@ -74,23 +56,7 @@ class RunContext:
 
 @dataclass(frozen=True, kw_only=True)
 class NodeContext(RunContext):
-    """A run whose engine is built.
-
-    Parameters
-    ----------
-    rest : VenueRest
-        Entered.
-    links : VenueLinks
-        Of the engine's clients.
-    facts : Preflight
-        What the venue said before the start.
-    trading_node : TradingNode
-        The engine's node.
-    gate : OrderGate
-        Installed, with the journal as observer.
-    strategies : dict of str to DeskStrategy
-        By key.
-    """
+    """A run whose engine is built, its gate installed and its REST client entered."""
 
     rest: VenueRest
     links: VenueLinks

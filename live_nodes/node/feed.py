@@ -1,8 +1,8 @@
-"""Subscribes to a price of every instrument, and gives guards what is known of a market.
+"""Subscribe to a price of every instrument, and give guards the facts of a market. Engine-specific.
 
-Engine-specific. Perpetuals give mark prices, by their tickers; spot pairs, which have none, trades.
-Quotes and books are the strategies' to ask for: on spot, quotes and a book of one instrument spoil
-each other (live.md 4.9). Paper trading needs quotes of everything to fill on. Guards that look at
+Perpetuals give mark prices, by their tickers; spot pairs, which have none, trades. Strategies
+subscribe to quotes and books themselves: on spot, quotes and a book of one instrument spoil each
+other (live.md 4.9). Paper trading needs quotes of everything to fill on. Guards that measure
 markets get the quotes and the funding of perpetuals, which come with the same tickers.
 """
 
@@ -24,17 +24,7 @@ from catalog.instruments import InstrumentInfo
 
 
 class NodeFeedConfig(ActorConfig, frozen=True, kw_only=True):
-    """What `NodeFeed` subscribes to.
-
-    Parameters
-    ----------
-    instruments : tuple of str
-        Ids of the universe.
-    quotes : bool
-        Whether to ask for quotes too.
-    tickers : bool
-        Whether to subscribe to all that the tickers of perpetuals give: quotes and funding.
-    """
+    """What `NodeFeed` subscribes to; `tickers` adds the quotes and the funding of perpetuals."""
 
     instruments: tuple[str, ...]
     quotes: bool = False
@@ -44,16 +34,10 @@ class NodeFeedConfig(ActorConfig, frozen=True, kw_only=True):
 class NodeFeed(Actor):
     """Subscribes to a price of every instrument.
 
-    Attributes
-    ----------
-    updated_ns : dict of str to int
-        When each instrument was updated last, UNIX nanoseconds; the subscription before that.
-    delays_ns : dict of str to int
-        How old the newest update of each instrument was when it came in, by our clock.
-    next_funding_ns : dict of str to int
-        When each perpetual settles funding next, UNIX nanoseconds (UTC).
-    prices_seen : set of str
-        Instruments of which a price has come in.
+    `updated_ns` has when each was updated last (UNIX nanoseconds; the subscription before that),
+    `delays_ns` how old its newest update was when it came in, by our clock, and `next_funding_ns`
+    when each perpetual settles next (UNIX nanoseconds, UTC). `prices_seen` are the instruments with
+    a price.
     """
 
     def __init__(self, config: NodeFeedConfig) -> None:
@@ -112,18 +96,10 @@ def _is_spot(instrument: str) -> bool:
 
 
 class MarketReader:
-    """Gives guards what is known of an instrument's market (`actors.desk.risk_desk.MarketFacts`).
+    """Facts of an instrument's market for guards (`actors.desk.risk_desk.MarketFacts`).
 
-    Attributes
-    ----------
-    feed : NodeFeed or None
-        Once it runs.
-    lag_ns : int
-        How far this process's loop lags behind now.
-    skew_ns : int
-        The venue's clock minus ours.
-    closed : frozenset of str
-        Instruments in which the venue takes no orders.
+    `lag_ns` is how far this process's loop lags behind now, `skew_ns` the venue's clock minus ours,
+    and `closed` the instruments in which the venue takes no orders. `feed` is None before it runs.
     """
 
     def __init__(self, cache: Any, infos: Mapping[str, InstrumentInfo]) -> None:
@@ -136,7 +112,7 @@ class MarketReader:
         self.closed: frozenset[str] = frozenset()
 
     def __call__(self, name: str, now: int) -> Market:
-        """Return what is known now, UNIX nanoseconds (UTC)."""
+        """Return the facts at `now`, UNIX nanoseconds (UTC)."""
         instrument = self._cache.instrument(self._prices.id(name))
         info = self._infos.get(name)
         bid, ask = self._prices.touch(name)
@@ -171,7 +147,9 @@ class MarketReader:
         return first + ((now - first) // interval + 1) * interval
 
     def _silence(self, name: str, now: int, is_spot: bool) -> int | None:
-        """Return how long nothing came; of a spot pair only where its book or quotes are heard."""
+        """Return how long nothing came; of a spot pair only where its book or quotes are
+        subscribed.
+        """
         instrument_id = self._prices.id(name)
         quote, book = self._cache.quote_tick(instrument_id), self._cache.order_book(instrument_id)
         moments = [

@@ -1,6 +1,6 @@
-"""Status of every guard, read from the journal: measured value, limit, headroom, halts.
+"""Status of every guard from the journal: measured value, limit, headroom, halts.
 
-The same for a node that runs and for one that is dead.
+It is the same for a node that runs and for one that is dead.
 """
 
 from __future__ import annotations
@@ -23,38 +23,15 @@ OWNER = "guard:"
 
 
 class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One limit of one guard; a guard that has measured nothing yet has one without numbers.
+    """One limit of one guard; a guard without a measurement has one entry without numbers.
 
-    Parameters
-    ----------
-    guard : str
-        The component's key; ``operator`` is the kill switch.
-    scope, key : str
-        What it measures, and which of its limits.
-    measured, limit : float or None
-        In the unit of the guard's class.
-    over : bool
-        Whether the limit is reached now, by the newest reading.
-    headroom : float or None
-        How far the value is from its limit, in the same unit; below zero when it is beyond.
-    headroom_share : float or None
-        The same as a fraction of the limit, None where the limit is zero.
-    action : str
-        What is asked for at the limit; of a halt that stands, what it asks for.
-    multiplier : float
-        Size of new positions under ``shrink``.
-    reason : str
-        Of the halt that stands, else of the reading.
-    latched : bool
-        Whether a halt stands.
-    release : str
-        How the halt ends; empty when none stands.
-    since, until : int or None
-        Of the halt, UNIX nanoseconds (UTC); ``until`` None stands until it is released or over.
-    last_beat : int or None
-        When the guard looked last, UNIX nanoseconds (UTC).
-    failed : bool
-        Whether the guard itself failed and looks no more.
+    `guard` is the component's key (``operator`` is the kill switch), `key` names the limit.
+    `measured`, `limit` and `headroom` are in the unit of the guard's class; headroom is the
+    distance from the limit, below zero beyond it, `headroom_share` the same as a fraction of the
+    limit (None for a limit of zero). `over` says that the newest reading reaches the limit.
+    `action`, `multiplier` and `reason` are those of the standing halt (`latched`), else of the
+    reading. `release` says how the halt ends. `since`, `until` (None: until released or over) and
+    `last_beat` are UNIX nanoseconds (UTC). `failed` guards measure no more.
     """
 
     guard: str
@@ -77,14 +54,14 @@ class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def risk_of(folder: Path, node: Setup | Node) -> list[GuardStatus]:
-    """Return the status of every enabled guard of the document, in its order, the operator last.
+    """Return the status of every enabled guard in the document's order, the operator last.
 
     Raises
     ------
     InputError
         If the node has never been started.
     DeskError
-        If what a guard keeps can't be read.
+        If a guard's saved state can't be read.
     """
     with read(folder) as journal:
         kept, shown = journal.states(STATE), journal.states(READINGS)
@@ -97,7 +74,7 @@ def risk_of(folder: Path, node: Setup | Node) -> list[GuardStatus]:
 
 
 def of_guard(key: str, kept: bytes | None, shown: bytes | None) -> list[GuardStatus]:
-    """Return what a guard's saved state says: its latches and readings, sorted by scope and key."""
+    """Return the latches and readings of a guard's saved state, sorted by scope and key."""
     latches = () if kept is None else msgspec.json.decode(kept, type=Kept).latches
     newest = None if shown is None else msgspec.json.decode(shown, type=Shown)
     readings = {} if newest is None else {(r.scope, r.key): r for r in newest.readings}

@@ -39,26 +39,18 @@ def launch(
     say: Say,
     alert_urls: Sequence[Secret] = (),
 ) -> RunReport:
-    """Run a node until a stop is asked for, or what was asked is done.
+    """Run a node until it stops or has done what `options` ask for.
 
     Parameters
     ----------
-    node : Node
-        The document, its environment final.
     endpoints : Endpoints, optional
-        Of its venue; None takes the environment's own.
-    keys : KeyPair, optional
-        Of its account.
+        None takes the environment's own.
     folder : pathlib.Path
         The node's own state folder.
     document : str
         Hash of the document, for the journal.
-    options : RunOptions
-        Of the command line.
-    say : callable
-        Takes a line for the person who watches.
     alert_urls : sequence of Secret
-        Where alerts go (`live_nodes.local.alerts.alert_urls_of`); a dry run sends none.
+        Addresses of alerts (`live_nodes.local.alerts.alert_urls_of`); a dry run sends none.
 
     Raises
     ------
@@ -96,7 +88,7 @@ def launch(
 
 
 def _report_killed_run(context: RunContext) -> None:
-    """Alert that the last run was killed: it could not say so itself."""
+    """Alert that the last run was killed."""
     runs = context.journal.runs()
     if runs and runs[0].ended is None and not runs[0].dry_run:
         context.alerts(
@@ -137,7 +129,7 @@ def _in_loop(run: NodeRun) -> RunReport:
 def live_document(
     file: Path, overrides: tuple[str, ...], options: RunOptions, say: Say
 ) -> RunReport:
-    """Check the document, find its venue and keys, and run it.
+    """Check a document, find its venue and keys, and run it.
 
     Raises
     ------

@@ -25,7 +25,7 @@ from strategies.messages import Action
 
 
 class OperatorHalt(Guard[GuardParams, Nothing]):
-    """Closes what a person tells it to close, until a person releases it."""
+    """Closes what a person orders closed, until a person releases it."""
 
     Config = GuardParams
 
@@ -45,20 +45,15 @@ class OperatorHalt(Guard[GuardParams, Nothing]):
 
 
 class OperatorGuard(GuardActor):
-    """Halts what a person says, for as long as a person says so."""
+    """The kill switch: halts what a person orders until a person releases it."""
 
     def __init__(self) -> None:
         super().__init__(OPERATOR, OperatorHalt(GuardParams(action="flatten", required=False)))
 
     def flatten(self, scope: str, reason: str) -> bool:
-        """Halt a scope and have it closed; returns False when it was so already.
+        """Halt and close a scope; False if it was so already.
 
-        Parameters
-        ----------
-        scope : str
-            ``desk``, ``strategy:<key>`` or ``instrument:<id>``.
-        reason : str
-            The person's.
+        `scope` is ``desk``, ``strategy:<key>`` or ``instrument:<id>``.
 
         Raises
         ------
@@ -95,7 +90,7 @@ class OperatorGuard(GuardActor):
 
 
 class MailDesk:
-    """Does what the mailbox asks, and answers; the journal keeps requests and outcomes."""
+    """Carries out and answers the mailbox's requests; the journal keeps requests and outcomes."""
 
     def __init__(
         self,
@@ -110,7 +105,7 @@ class MailDesk:
         mailbox.tidy()
 
     def answer_all(self) -> int:
-        """Do everything that is asked; returns how many requests there were.
+        """Carry out every request; return how many there were.
 
         Raises
         ------

@@ -31,14 +31,8 @@ PERMISSIONS = {"LINEAR": ("ContractTrade", ("Order", "Position")), "SPOT": ("Spo
 class GateFailure:
     """One thing that keeps the node from starting.
 
-    Parameters
-    ----------
-    gate : str
-        Which gate: ``clock``, ``links``, ``fees`` …
-    measured, limit : str
-        What was found, and what would have been right.
-    remedy : str
-        What to do about it.
+    `gate` is ``clock``, ``links``, ``fees`` …; `limit` is what would have been right, `remedy` what
+    to do about it.
     """
 
     gate: str
@@ -64,14 +58,9 @@ def refuse(node: str, failures: Iterable[GateFailure]) -> None:
 
 
 def clock_gate(skew: float, round_trip: float, limit: float) -> list[GateFailure]:
-    """Judge the clocks: Bybit refuses requests that are off by more than their window.
+    """Judge the clocks: Bybit refuses requests that are off by more than their window. Seconds.
 
-    Parameters
-    ----------
-    skew, round_trip : float
-        Seconds; the skew is known to within half the round trip, which counts against it.
-    limit : float
-        Seconds.
+    The skew is known to within half the round trip, which counts against it.
     """
     if abs(skew) + round_trip / 2 <= limit:
         return []
@@ -113,12 +102,7 @@ def fees_gate(
 ) -> list[GateFailure]:
     """Judge the fee tier: rates above those that were tested with make another strategy of it.
 
-    Parameters
-    ----------
-    expected : mapping of str to Fees
-        By product; None is not checked.
-    rates : mapping of str to mapping of str to FeeRate
-        By product and instrument id: those of the node's instruments.
+    `expected` is by product (None is not checked), `rates` by product and instrument id.
     """
     failures = []
     for product, fees in expected.items():
@@ -189,12 +173,9 @@ def positions_gate(venue: Mapping[str, Decimal], books: Mapping[str, Decimal]) -
 
 
 def foreign_positions_gate(positions: Mapping[str, Decimal]) -> list[GateFailure]:
-    """Refuse a first start on positions that the node did not make: it would trade them away.
+    """Refuse a first start on positions (signed base coin) that the node did not make.
 
-    Parameters
-    ----------
-    positions : mapping of str to Decimal
-        Signed base coin by instrument id, of what the strategies are to trade.
+    Its strategies would trade them away.
     """
     if not positions:
         return []
@@ -248,22 +229,10 @@ def _or_none(value: Decimal | None) -> str:
 
 @dataclass(frozen=True)
 class Preflight:
-    """What the venue said, and what is wrong with it.
+    """The venue's facts before a start, and the failures that keep the node from it.
 
-    Parameters
-    ----------
-    infos : dict of str to InstrumentInfo
-        All instruments that trade, by id.
-    universe : list of str
-        Ids that the node's strategies trade.
-    products : tuple of str
-        Their products.
-    histories : dict of str to BybitHistory
-        By product; they know the instruments.
-    clock : ClockReading
-        The comparison of the clocks.
-    failures : list of GateFailure
-        Empty when the start may go on.
+    `infos` are all instruments that trade, `universe` the ids that the strategies trade, `products`
+    their products. `histories`, by product, know the instruments.
     """
 
     infos: dict[str, InstrumentInfo]

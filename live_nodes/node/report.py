@@ -46,13 +46,10 @@ def misses(
 
     Parameters
     ----------
-    decision : Decision
-        That was carried out.
     held : mapping of str to Decimal
         The strategy's positions now, signed base coin by instrument id.
     smallest : callable
-        Quantity of an instrument's smallest order, base coin: what is less than that apart can't
-        be traded, and is no miss.
+        Quantity of an instrument's smallest order, base coin: less can't be traded, and is no miss.
     reasons : mapping of str to str
         Why the last order in an instrument was refused or cancelled, where it was.
     """
@@ -79,18 +76,10 @@ def outcome_line(decision: Decision, missed: list[Miss]) -> str:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the command line asks for.
+    """Options of the command line.
 
-    Parameters
-    ----------
-    dry_run : bool
-        Journal and print orders, send none.
-    run_once : bool
-        Do what is due, then stop.
-    force : bool
-        Do it even when it is done already; guards are obeyed.
-    seconds : float, optional
-        Stop after so long.
+    `dry_run` journals and prints orders and sends none; `run_once` does what is due, then stops;
+    `force` does it even when it is done already (guards are obeyed); `seconds` stops after so long.
     """
 
     dry_run: bool = False
@@ -101,27 +90,13 @@ class RunOptions:
 
 @dataclass
 class RunReport:
-    """What became of a run; the command prints it.
+    """Outcome of a run; the command prints it.
 
-    Attributes
-    ----------
-    outcome : str
-        ``stopped``, ``ran once``, ``nothing due``, or ``waits``: something kept the decision from
-        being made.
-    reason : str
-        Why it stopped.
-    decisions : int
-        How many were made.
-    intended : list of dict
-        Orders that a dry run did not send.
-    positions : dict of str to Decimal
-        What was held at the end, net, signed base coin.
-    refusals : int
-        Orders that the order gate refused.
-    missed : list of str
-        Positions that are not where the last decision of each strategy wanted them, in words.
-    left : list of str
-        What is not as it should be at the venue after the stop, in words.
+    `outcome` is ``stopped``, ``ran once``, ``nothing due``, or ``waits`` (something kept the
+    decision from being made). `intended` are orders that a dry run did not send, `positions` the
+    net positions at the end (signed base coin), `refusals` counts the order gate's, `missed` are
+    positions that are not where the last decision wanted them, and `left` what is not as it should
+    be at the venue after the stop.
     """
 
     outcome: str = "stopped"

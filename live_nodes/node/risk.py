@@ -47,15 +47,8 @@ _POLL = 0.05
 class NodeRisk:
     """The guards' desk, its guards, the operator's guard and the closer.
 
-    Parameters
-    ----------
-    context : NodeContext
-        Built. The recorder subscribes before, so that an execution is in the journal before the
-        desk learns of its order. A dry run closes nothing and reads no mail.
-    fills : FillBooking
-        Listening since before recovery.
-    guards : dict of str to GuardActor
-        The document's, by key.
+    The recorder subscribes before, so that an execution is in the journal before the desk sees its
+    order. `fills` listens since before recovery. A dry run closes nothing and reads no mail.
     """
 
     def __init__(

@@ -13,14 +13,8 @@ LEVELS: dict[str, Level] = {"not_flat": "critical", "resting": "critical", "off"
 
 
 class RiskAlerts:
-    """Turns verdicts, the closer's news and silent guards into alerts.
-
-    Parameters
-    ----------
-    board : VerdictBoard
-        Knows what a verdict replaced.
-    alert, note, say : callable
-        Send it to a person, note it in the journal as ``(kind, text)``, print it.
+    """Turns verdicts, the closer's news and silent guards into alerts, journal notes and printed
+    lines.
     """
 
     def __init__(

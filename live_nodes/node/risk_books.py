@@ -1,9 +1,9 @@
 """Profit and loss by strategy, booked from the journal's executions over every restart.
 
-At a start they are folded from all that the journal has; from then on each execution that is new to
-it is booked and passed to the guards, inside the commit that journals it, so that a guard's state
-and the execution that changed it stand or fall together. What comes in before the guards look, as
-what recovery finds, is noted beside it, and passed to them at the first look.
+At a start they are folded from all that the journal has. From then on each new execution is booked
+and passed to the guards, inside the commit that journals it, so that a guard's state and the
+execution that changed it stand or fall together. Executions before the first evaluation, as those
+that recovery finds, are marked unseen and passed to the guards then.
 """
 
 from __future__ import annotations
@@ -37,16 +37,9 @@ class FillListener(Protocol):
 
 
 class FillBooking:
-    """Takes the journal's executions to the books and to the guards.
+    """Passes the journal's executions to the books and to the guards.
 
-    Parameters
-    ----------
-    journal : Journal
-        With the run begun; its listener from here on.
-    fresh : bool
-        Whether what was before is no concern of this run (paper).
-    dry_run : bool
-        Whether nothing may be forgotten (a dry run).
+    With `fresh` (paper) the run ignores earlier executions; with `dry_run` nothing is forgotten.
     """
 
     def __init__(self, journal: Journal, *, fresh: bool = False, dry_run: bool = False) -> None:
@@ -62,10 +55,7 @@ class FillBooking:
     def books(self, owners: Mapping[str, str]) -> StrategyBooks:
         """Return the books of all executions that the guards have seen.
 
-        Parameters
-        ----------
-        owners : mapping of str to str
-            Who trades each instrument: the strategy's key by instrument id.
+        `owners` has the strategy's key by instrument id.
         """
         self._owners = owners
         books = StrategyBooks()

@@ -34,16 +34,11 @@ class StopRequestedError(Exception):
 
 
 class StopSignal:
-    """Takes signals; the first asks for an orderly stop, a second for a quick one.
+    """Takes signals; the first stops in order, a second at once.
 
-    Attributes
-    ----------
-    reason : str
-        Why it stops, in words; empty as long as nobody asked for it.
-    quick : bool
-        Whether a second signal came: positions and orders stay as they are.
-    error : BaseException or None
-        What made it impossible to go on; raised again once all is stopped.
+    `reason` is empty until a stop is requested. `quick` says that a second signal came: positions
+    and orders stay as they are. `error` is what made it impossible to go on; it is raised again
+    once all is stopped.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -87,7 +82,7 @@ class StopSignal:
         await self._asked.wait()
 
     async def guard[T](self, work: Coroutine[Any, Any, T]) -> T:
-        """Do the work unless a stop is asked for meanwhile.
+        """Do the work unless a stop is requested meanwhile.
 
         Raises
         ------
@@ -109,7 +104,7 @@ class StopSignal:
 
 
 async def watched(name: str, work: Coroutine[Any, Any, None], stop: StopSignal, say: Say) -> None:
-    """Do work that lasts as long as the node: nobody waits for it, so its error ends the node."""
+    """Run work that lasts as long as the node; its error ends the node."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.wait({task})

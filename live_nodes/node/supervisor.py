@@ -29,12 +29,7 @@ from strategies.messages import Decision
 class Supervisor:
     """Records from the moment the node is built, watches from the moment it is connected.
 
-    Parameters
-    ----------
-    context : NodeContext
-        Built.
-    on_carried_out : callable
-        Takes every decision that is carried out, and where it missed its targets.
+    `on_carried_out` takes every decision that is carried out, and where it missed its targets.
     """
 
     def __init__(
@@ -62,16 +57,10 @@ class Supervisor:
         risk: NodeRisk,
         stop: StopSignal,
     ) -> None:
-        """Begin to pace and to watch; what can't go on asks for a stop.
+        """Begin to pace and to watch; an error that ends either stops the node.
 
-        Parameters
-        ----------
-        recovery : Recovery, optional
-            None in paper trading and dry runs: then nothing is swept.
-        candles : callable
-            Fetches candles that the feed has missed.
-        risk : NodeRisk
-            Takes what is found.
+        Without `recovery` (paper, dry run) nothing is swept. `candles` fetches those that the feed
+        has missed.
         """
         context, kernel = self._context, self._context.kernel
         watch, gate, loop = context.node.watch, context.gate, asyncio.get_running_loop()
@@ -118,7 +107,7 @@ class Supervisor:
         return self._audit.is_open
 
     def drop_waiting(self, reason: str) -> None:
-        """Deny what still waits for its turn: the node stops."""
+        """Deny the orders that still wait in the throttle: the node stops."""
         if self._throttle is not None:
             self._throttle.drop(reason)
 

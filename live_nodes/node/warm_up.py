@@ -1,6 +1,6 @@
 """Warm-up: fetch candles and funding before the start, and later those that the feed missed.
 
-It goes through the code that feeds a backtest its history.
+It uses the code that feeds a backtest its history.
 """
 
 from __future__ import annotations
@@ -29,10 +29,7 @@ Progress = Callable[[int, int], None]
 class WarmUp:
     """Fetches the candles and the funding that strategies need, and hands them over.
 
-    Parameters
-    ----------
-    histories : mapping of str to BybitHistory
-        By product; `listings` must have been asked, so that they know the instruments.
+    `histories` are by product; their `listings` must have been fetched.
     """
 
     def __init__(
@@ -47,12 +44,8 @@ class WarmUp:
         self._funded_hour = 0
 
     async def run(self, now_ns: int, timeout: float, progress: Progress | None = None) -> int:
-        """Give every strategy all the candles and funding it needs, up to now.
-
-        Returns
-        -------
-        int
-            How many candles there were.
+        """Give every strategy all the candles and funding it needs, up to now; return how many
+        candles.
 
         Raises
         ------
@@ -81,15 +74,16 @@ class WarmUp:
         return candles
 
     async def complete(self, now_ns: int) -> list[str]:
-        """Ask for candles that should have come over the feed and did not; return whose came now.
+        """Fetch candles that the feed should have brought and did not; return the instruments
+        found.
 
-        A candle that closes while its link is down is never sent again. Each is asked for a few
+        A candle that closes while its link is down is never sent again. Each is requested a few
         times (`ASK_AFTER`); one of an instrument that has gone never comes.
 
         Raises
         ------
         DeskError
-            When the venue can't be asked.
+            When the venue gives no answer.
         """
         found = []
         for interval, rows in signal_intervals(dict(self._strategies)).items():

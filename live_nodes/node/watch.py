@@ -1,8 +1,8 @@
 """Watch links, feeds, clock and books of a running node; halt entries where they are unreliable.
 
-A thin shell around `Links`, `Sweep` and the rules of ``watch_rules.py``: several times a second it
-looks at the links and the feeds, now and then at the clock and at the venue's books, and publishes
-the verdicts that follow from it. What it can't do (write the journal) ends the node.
+A thin shell around `VenueLinks`, `Sweep` and the rules of ``watch_rules.py``: it checks links and
+feeds several times a second, the clock and the venue's books now and then, and publishes the
+verdicts. A journal that can't be written ends the node.
 """
 
 from __future__ import annotations
@@ -46,26 +46,10 @@ ACCOUNT_LINKS = ("private", "trade")
 class NodeWatch:
     """Watches a running node.
 
-    Parameters
-    ----------
-    context : NodeContext
-        Connected.
-    recorder : JournalRecorder
-        Takes the snapshots.
-    account : AccountView
-        What the account is worth.
-    feed : NodeFeed
-        When each instrument was updated last; what the strategies subscribe to beside it is found
-        in the cache.
-    risk : NodeRisk
-        Takes what it finds.
-    sweep : Sweep or None
-        None in paper trading, whose account is not at the venue.
-    audit : Audit
-        Finished as decisions are carried out.
-    candles : callable
-        Fetches candles that the feed has missed, given the time (UNIX nanoseconds); returns whose
-        came (`live_nodes.node.warm_up.WarmUp.complete`).
+    `feed` has when each instrument was updated last; updates of the strategies' own subscriptions
+    are read from the cache. Paper trading has no `sweep`, as its account is not at the venue.
+    `candles` fetches those that the feed has missed until a time (UNIX nanoseconds) and returns
+    their instruments (`live_nodes.node.warm_up.WarmUp.complete`).
     """
 
     def __init__(
@@ -120,7 +104,7 @@ class NodeWatch:
     def hold(self) -> Hold:
         """Return the order gate's hold on entries while a link of the account is down.
 
-        It asks the links at that very moment: the verdict of the watch may be a look late.
+        It reads the links at that very moment: the watch's verdict may be one check late.
         """
         ready = self._links.ready
 
@@ -219,7 +203,7 @@ class NodeWatch:
                 self._say("halt", f"{verdict.scope}: {verdict.guard} is over")
 
     def _withdraw_last_run(self) -> None:
-        """Withdraw what the watch of the last run left standing: this one looks for itself."""
+        """Withdraw the verdicts that the watch of the last run left standing."""
         for _, verdict in self._journal.standing():
             if verdict.guard.startswith("node."):
                 over = Verdict(action=Action.NONE, guard=verdict.guard, scope=verdict.scope)

@@ -18,13 +18,9 @@ CROSSED_S = 1.0
 
 
 def link_verdict(ready: Mapping[str, bool]) -> Verdict | None:
-    """Return the halt of entries while a link of the account is not to be relied on.
+    """Return the halt of entries while a link of the account is unreliable.
 
-    Parameters
-    ----------
-    ready : mapping of str to bool
-        The account's links: ``trade`` (orders would leave late, in a burst), ``private`` (fills
-        would not be seen).
+    Over ``trade`` orders would leave late, in a burst; over ``private`` fills would not be seen.
     """
     down = sorted(name for name, is_ready in ready.items() if not is_ready)
     if not down:
@@ -60,15 +56,7 @@ def position_verdicts(findings: Iterable[SweepFinding]) -> list[Verdict]:
 
 
 def feed_verdicts(silent: Mapping[str, float], limit: float) -> list[Verdict]:
-    """Return the halts of entries in instruments whose feed is silent.
-
-    Parameters
-    ----------
-    silent : mapping of str to float
-        Seconds of silence of the instruments that are over the limit.
-    limit : float
-        Seconds.
-    """
+    """Return the halts of entries in instruments whose feed is silent for over `limit` seconds."""
     return [
         _halt("feed", f"instrument:{name}", f"no data for {limit:g} s and more", None, limit)
         for name in sorted(silent)
@@ -134,14 +122,7 @@ ANSWERED_S = 1.0
 class FeedSilences:
     """When each instrument was updated last, and which links must reconnect for it.
 
-    Parameters
-    ----------
-    instruments : iterable of str
-        Those that must speak.
-    silence : float
-        Seconds after which one counts as silent.
-    now_ns : int
-        When the watch begins, UNIX nanoseconds: silence counts from there.
+    An instrument is silent after `silence` seconds, counted from `now_ns` (UNIX nanoseconds) on.
     """
 
     def __init__(self, instruments: Iterable[str], silence: float, now_ns: int) -> None:
@@ -210,14 +191,9 @@ class BookCrossings:
         self._since: dict[str, int] = {}
 
     def lasting(self, crossed: Iterable[str], now_ns: int) -> list[str]:
-        """Return the instruments whose book is to be fetched again, once for each `CROSSED_S`.
+        """Return the instruments whose book must be fetched again, once for each `CROSSED_S`.
 
-        Parameters
-        ----------
-        crossed : iterable of str
-            Instruments whose book is crossed now.
-        now_ns : int
-            UNIX nanoseconds.
+        `crossed` are those whose book is crossed at `now_ns`, UNIX nanoseconds.
         """
         self._since = {name: self._since.get(name, now_ns) for name in crossed}
         due = [n for n, since in self._since.items() if now_ns - since >= CROSSED_S * SECOND]

@@ -1,4 +1,4 @@
-"""`perpdesk live`, `status`, `doctor` and `risk …`: a node, and what an operator asks of it.
+"""`perpdesk live`, `status`, `doctor` and `risk …`: run a node and operate it.
 
 Imports stand inside the commands: a status or a kill switch must not wait for the engine.
 """

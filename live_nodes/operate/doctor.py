@@ -50,18 +50,10 @@ async def link_answers(
     seconds: float,
     trades: bool,
 ) -> dict[str, str]:
-    """Return for each link what is wrong with it, empty when it answers.
+    """Return what is wrong with each link, empty when it answers within `seconds`.
 
-    Public links must answer a ping, those of the account a login.
-
-    Parameters
-    ----------
-    keys : KeyPair or None
-        None leaves out the links of the account.
-    seconds : float
-        How long one may take.
-    trades : bool
-        Whether there is a trade link (Bybit's demo has none).
+    Public links must answer a ping, those of the account a login; without `keys` the latter are
+    left out. `trades` says whether there is a trade link (Bybit's demo has none).
     """
     asked: dict[str, tuple[str, dict[str, Any]]] = {
         f"public {product.lower()}": (
@@ -122,19 +114,7 @@ Grade = Literal["ok", "warn", "bad"]
 
 @dataclass(frozen=True)
 class DoctorCheck:
-    """What one check found.
-
-    Parameters
-    ----------
-    check : str
-        Its name.
-    grade : {"ok", "warn", "bad"}
-        ``bad`` keeps a node from trading.
-    found : str
-        What is there.
-    remedy : str
-        What to do about it; empty when all is well.
-    """
+    """Result of one check; ``bad`` keeps a node from trading."""
 
     check: str
     grade: Grade
@@ -187,7 +167,7 @@ def python() -> DoctorCheck:
 
 
 def packages(lock: Path = LOCK) -> DoctorCheck:
-    """Hold the installed packages against the lock file."""
+    """Compare the installed packages with the lock file."""
     if not lock.is_file():
         return DoctorCheck("packages", "warn", f"{lock.name} is not here, so versions are unknown")
     wanted = dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", lock.read_text(), re.MULTILINE))
@@ -318,7 +298,7 @@ async def _ask(
 async def _foreign_positions(
     node: Node, rest: VenueRest, facts: Preflight, folder: Path
 ) -> list[DoctorCheck]:
-    """Hold the account against a first start, which refuses positions that others made."""
+    """Check the account for a first start, which refuses positions that others made."""
     if node.watch.policies.external_positions != "halt" or "LINEAR" not in facts.products:
         return []
     if holder(folder) is not None:

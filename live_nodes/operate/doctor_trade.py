@@ -31,7 +31,7 @@ _CLOCKS_NS = 5_000_000_000
 
 
 async def round_trip(node: Node, keys: KeyPair, endpoints: Endpoints, amount: float) -> str:
-    """Buy and sell again, and return what happened in words.
+    """Buy and sell again; return what happened in words.
 
     Raises
     ------

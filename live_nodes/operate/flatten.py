@@ -36,15 +36,11 @@ class FlattenOutcome:
 
     Parameters
     ----------
-    flat : bool
-        Whether nothing is left.
     by : {"node", "venue", "nobody"}
         Who closed last: the node, this command straight at the venue, or nobody, because there was
         nothing to close at any venue.
     verified : {"venue", "journal", ""}
-        Who says that it is so.
-    seconds : float
-        How long it took.
+        The source of `flat`.
     left : tuple of str
         What is left, in words.
     halt : str
@@ -82,14 +78,7 @@ class FlattenOutcome:
 
 
 def flatten_node(node: Node, asked: FlattenRequest, seconds: float, say: Say) -> FlattenOutcome:
-    """Close everything of a node that was asked to flatten, whether it runs or not.
-
-    Parameters
-    ----------
-    asked : FlattenRequest
-        What was left in its mailbox.
-    seconds : float
-        How long it may take.
+    """Close everything of a node within `seconds`, whether it runs or not.
 
     Raises
     ------
@@ -254,7 +243,7 @@ class _Flatten:
         )
 
     def waiting_halt(self) -> str:
-        """Return what keeps a node out that has not heard yet."""
+        """Return what keeps a node out that has not read its mailbox yet."""
         if self.no_halt:
             return self.no_halt
         if self.answered:

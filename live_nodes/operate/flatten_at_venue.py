@@ -1,9 +1,9 @@
-"""Flatten without the node: cancel and close at the venue itself until the venue says flat.
+"""Flatten without the node: cancel and close at the venue until the venue is flat.
 
 Everything here may be done twice: closing orders are reduce-only, so that one that was sent again
-because no answer came, or because the venue's word on a position was late, can't open the other
-side. What is refused for the pace, for a busy venue or for no reason at all is tried again.
-Perpetuals only: a node trades nothing else at a venue. What must go is decided by pure functions.
+because no answer came, or because the venue reported a position late, can't open the other side.
+Orders refused for the pace, for a busy venue or for no reason at all are tried again. Perpetuals
+only: a node trades nothing else at a venue. What must go is decided by pure functions.
 """
 
 from __future__ import annotations
@@ -33,14 +33,8 @@ ZERO = Decimal(0)
 class FlattenScope:
     """Whose orders and positions are cleared.
 
-    Parameters
-    ----------
-    external : {"leave", "universe", "all"}
-        ``risk.external``: what is not the desk's own and goes as well.
-    universe : Universe
-        Of the document.
-    is_own : callable
-        Whether a link id is that of an order of this node.
+    `external` is ``risk.external``: what is not the desk's own and goes as well. `is_own` says
+    whether a link id is that of an order of this node.
     """
 
     external: Literal["leave", "universe", "all"]
@@ -117,22 +111,11 @@ def within(part: Decimal, whole: Decimal) -> Decimal:
 
 
 def pieces(closing: Decimal, explained: Decimal) -> list[tuple[Decimal, bool]]:
-    """Split what is closed into what our own orders made, and what they did not.
+    """Split what is closed into what our own orders made (True) and the rest; signed base coin.
 
     Each is closed under a name of its kind, so that the next start finds its books right: the
     executions that it counts as its own are exactly those that take its own position to zero.
-
-    Parameters
-    ----------
-    closing : Decimal
-        What goes, signed base coin.
-    explained : Decimal
-        The position that the journal explains.
-
-    Returns
-    -------
-    list of (Decimal, bool)
-        Signed quantity, and whether it is our own; without empty ones.
+    `explained` is the position that the journal explains. Empty parts are left out.
     """
     ours = within(explained, closing)
     return [(q, own) for q, own in ((ours, True), (closing - ours, False)) if q]
@@ -170,14 +153,9 @@ class _Lane:
 class VenueFlatten:
     """One flatten through REST.
 
-    Parameters
-    ----------
-    owner : callable
-        The strategy's key to close an instrument for, where executions name none.
-    pace : config.documents.watch.Throttle
-        Of requests; cancels and closes each have their own, as the venue counts them by path.
-    keys_from : str
-        Where the keys came from, for the message when the venue refuses them.
+    `owner` gives the strategy's key to close an instrument for, where executions name none. Cancels
+    and closes each have their own `pace`, as the venue counts them by path. `keys_from` is where
+    the keys came from, for the message when the venue refuses them.
     """
 
     def __init__(
@@ -201,14 +179,9 @@ class VenueFlatten:
         self.left: Remaining | None = None
 
     async def run(self, seconds: float, patience: float) -> bool:
-        """Clear everything; True when the venue says that it is flat, False when time is up.
+        """Clear everything; True when the venue is flat, False after `seconds`.
 
-        Parameters
-        ----------
-        seconds : float
-            How long it is tried.
-        patience : float
-            After so many seconds, and every so many again, it says what is not flat.
+        Every `patience` seconds it reports what is not flat.
 
         Raises
         ------
@@ -239,7 +212,7 @@ class VenueFlatten:
             await asyncio.sleep(min(pause, max(0.0, began + seconds - now)))
 
     async def look_only(self) -> Remaining | None:
-        """Ask the venue what is left, changing nothing; None when it could not be asked."""
+        """Fetch what is left at the venue, changing nothing; None when it gives no answer."""
         left = await self._tried(self._look())
         self._tell_trouble()
         return left

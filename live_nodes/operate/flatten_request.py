@@ -13,17 +13,7 @@ from live_nodes.local.mailbox import MailRequest, ask
 
 @dataclass(frozen=True)
 class FlattenRequest:
-    """A flatten that was asked for.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        The node's state folder.
-    request : str
-        Its id in the mailbox, empty where none could be left.
-    trouble : str
-        Why none could be left.
-    """
+    """A flatten in a node's mailbox; `request` is its id, empty where `trouble` kept it out."""
 
     folder: Path
     request: str

@@ -19,15 +19,7 @@ ANSWER_S = 5.0
 
 @dataclass(frozen=True)
 class ReleaseOutcome:
-    """How it ended.
-
-    Parameters
-    ----------
-    done : bool
-        Whether it has taken effect; False where it waits for the node's next start.
-    text : str
-        In words.
-    """
+    """How a release ended; it is not `done` where it waits for the node's next start."""
 
     done: bool
     text: str
@@ -45,8 +37,8 @@ def release_guard(
 ) -> ReleaseOutcome:
     """Release a guard of a node that runs, or leave the release for its next start.
 
-    What the guard keeps is never written here: the node does it itself, the same way each time,
-    measured against what is then. A start reads its mailbox before any strategy.
+    A guard's state is never written here: the node does it itself, the same way each time, measured
+    against what is then. A start reads its mailbox before any strategy.
 
     Parameters
     ----------

@@ -83,28 +83,13 @@ class GuardLine:
 
 @dataclass(frozen=True)
 class RiskStatus:
-    """All of it; times in UNIX nanoseconds (UTC).
+    """Status of a node's guards; times in UNIX nanoseconds (UTC).
 
-    Parameters
-    ----------
-    node, state : str
-        The node's name, and where it is as `NodeStatus.state`.
-    pid : int or None
-        Its process; None when none runs, and all that is here is what was last.
-    as_of : int or None
-        When the journal was written last.
-    heartbeat : int or None
-        When the heartbeat file was written last.
-    strictest : Verdict or None
-        The strictest verdict that stands on the desk as a whole.
-    others : list of StandingVerdict
-        Verdicts that stand on a strategy or an instrument.
-    closing : str
-        How a flatten goes that stands; empty when none does.
-    waiting : list of MailRequest
-        What lies in the mailbox and nobody has read yet.
-    guards : list of GuardLine
-        Every limit of every guard, the operator's halts last.
+    `state` is that of `NodeStatus`. Without a `pid` no process runs and this is the last state.
+    `as_of` and `heartbeat` are when the journal and the heartbeat file were written last.
+    `strictest` is the strictest verdict on the desk as a whole, `others` are those on a strategy or
+    an instrument. `closing` is the progress of a standing flatten, `waiting` are unread requests in
+    the mailbox. `guards` has every limit of every guard, the operator's halts last.
     """
 
     node: str
@@ -208,14 +193,7 @@ def rendered(
 ) -> RenderableType:
     """Return the status as a page for the terminal.
 
-    Parameters
-    ----------
-    status : RiskStatus
-        What to show.
-    everything : bool
-        Whether every reading is shown, and not only the nearest to its limit of each guard.
-    now_ns : int, optional
-        UNIX nanoseconds (UTC); now by default.
+    With `everything`, every reading is shown, not only the nearest to its limit of each guard.
     """
     now = time.time_ns() if now_ns is None else now_ns
     head = Text.assemble((status.node, "bold"), f"  {status.state}")

@@ -35,7 +35,7 @@ class StandingVerdict:
 
 @dataclass(frozen=True)
 class JournalNote:
-    """Something that the node said; time in UNIX nanoseconds (UTC)."""
+    """A note of the node's journal; time in UNIX nanoseconds (UTC)."""
 
     ts: int
     kind: str
@@ -44,7 +44,7 @@ class JournalNote:
 
 @dataclass(frozen=True)
 class GateResult:
-    """What a start-up gate of the last run found."""
+    """Result of a start-up gate of the last run."""
 
     name: str
     passed: bool
@@ -53,12 +53,11 @@ class GateResult:
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """All of it; times in UNIX nanoseconds (UTC), quantities in base coin, money in USDT.
+    """A node's status; times in UNIX nanoseconds (UTC), quantities in base coin, money in USDT.
 
     ``state`` is ``running``, ``starting``, ``stopping``, ``stopped``, ``failed`` or ``dead``: a run
     that nobody ended and whose process is gone. ``as_of`` is when the journal was written last,
-    ``heartbeat`` when the process was heard of last; ``hangs`` says, in words, that it lives and is
-    not heard of.
+    ``heartbeat`` when the heartbeat file was; ``hangs`` is why a living process counts as hanging.
     """
 
     node: str
@@ -86,10 +85,7 @@ class NodeStatus:
 def status_of(node: str, folder: Path, now_ns: int | None = None) -> NodeStatus:
     """Return the status of the node whose state is in `folder`.
 
-    Parameters
-    ----------
-    now_ns : int, optional
-        UNIX nanoseconds (UTC), for the age of the heartbeat; this moment by default.
+    `now_ns` (UNIX nanoseconds, UTC) is for the age of the heartbeat.
 
     Raises
     ------
@@ -165,10 +161,7 @@ _COLORS = {"running": "green", "dead": "bold red", "failed": "bold red"}
 
 
 def rendered(status: NodeStatus, now_ns: int | None = None) -> RenderableType:
-    """Return the status as a page for the terminal.
-
-    Of a node whose process is gone it shows what was, up to its last word.
-    """
+    """Return the status as a page for the terminal; of a process that is gone, its last state."""
     now = time.time_ns() if now_ns is None else now_ns
     gone = status.pid is None
     then = status.as_of if gone and status.as_of is not None else now

@@ -26,21 +26,11 @@ ZERO = Decimal(0)
 
 @dataclass
 class OwnPositions:
-    """What our executions made, kept up to date by `refresh`.
+    """Positions that our executions made, kept up to date by `refresh`; signed base coin.
 
-    Parameters
-    ----------
-    tag : str
-        The node's tag in order ids.
-    net : dict of str to dict of str to Decimal
-        By instrument and owner's key, signed base coin.
-    explained : dict of str to Decimal
-        What the journal explains of each position, signed base coin; a first start explains what it
-        finds.
-    since : int
-        From when on the venue may know executions that the journal lacks, UNIX nanoseconds (UTC).
-    seen : set of str
-        Executions that are counted already.
+    `net` is by instrument and owner's key. `explained` is what the journal explains of each
+    position; a first start explains what it finds. From `since` on (UNIX nanoseconds, UTC) the
+    venue may know executions that the journal lacks; `seen` are counted already.
     """
 
     tag: str
@@ -59,12 +49,12 @@ class OwnPositions:
         return max(held, key=lambda key: held[key]) if any(held.values()) else ""
 
     async def refresh(self, rest: VenueRest, until_ns: int) -> dict[str, Decimal]:
-        """Count the executions that are new; returns how much of each order has filled.
+        """Count the executions that are new; return how much of each order has filled.
 
         Raises
         ------
         VenueError
-            If the venue can't be asked.
+            If the venue gives no answer.
         """
         filled: defaultdict[str, Decimal] = defaultdict(Decimal)
         for fill in await rest.fills("LINEAR", self.since, until_ns):
@@ -86,7 +76,9 @@ class OwnPositions:
 
 
 def own_positions(folder: Path, tag: str, say: Callable[[str], None]) -> OwnPositions:
-    """Return what a node's journal knows; without one, its executions of a month are asked for."""
+    """Return a node's own positions by its journal; without one, by the venue's executions of a
+    month.
+    """
     found = OwnPositions(tag, since=time.time_ns() - LOST_NS)
     try:
         with read(folder) as journal:

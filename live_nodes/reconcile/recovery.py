@@ -1,9 +1,9 @@
 """Recovery at a start: find out how every request ended that has no outcome in the journal.
 
 A node that was killed leaves intents in its journal, orders at the venue, and fills that nobody
-wrote down. The venue is asked for each; what is known is written down at once, so that a start that
-is killed itself loses nothing and asks again. The engine gets its own books by reconciliation
-afterwards; this is what they are held against.
+wrote down. Each is looked up at the venue and written down at once, so that a start that is killed
+itself loses nothing. The engine gets its own books by reconciliation afterwards; they are checked
+against this.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _PAUSE_S = 0.25
 
 @dataclass(slots=True)
 class Recovered:
-    """What a start found and did; every list is empty after a clean stop."""
+    """Findings and actions of a recovery; every list is empty after a clean stop."""
 
     settled: list[tuple[str, str]] = field(default_factory=list)
     """Orders without an outcome, each with what became of it."""
@@ -91,24 +91,11 @@ class Recovered:
 
 
 class Recovery:
-    """Asks the venue about everything the journal leaves open.
+    """Looks up at the venue everything that the journal leaves open.
 
-    Parameters
-    ----------
-    journal : Journal
-        With the new run begun.
-    tag : str
-        The node's tag in order ids.
-    products : sequence of str
-        ``LINEAR``, ``SPOT``: those that the node trades.
-    traded : collection of str
-        Instruments that the node's strategies trade.
-    resumed : collection of str
-        Client order ids that a tactic goes on working; other own entries are cancelled.
-    patience : float
-        Seconds between two misses.
-    clock_ns : callable
-        Time, UNIX nanoseconds.
+    The journal's run has begun. `tag` is the node's in order ids, `products` are those it trades
+    (``LINEAR``, ``SPOT``), `traded` its strategies' instruments. `patience` is the seconds between
+    two misses of an order; `clock_ns` gives UNIX nanoseconds.
     """
 
     def __init__(
@@ -134,12 +121,12 @@ class Recovery:
         self.is_own = own_by(tag, lambda name: journal.order(name) is not None)
 
     async def run(self) -> Recovered:
-        """Find out, write down, clean up.
+        """Look up what is open, write it down, cancel leftovers.
 
         Raises
         ------
         VenueError
-            If the venue can't be asked: then nothing may start.
+            If the venue gives no answer: then nothing may start.
         DeskError
             If a leftover can't be cancelled.
         """
@@ -175,12 +162,12 @@ class Recovery:
         return tuple(taken)
 
     async def catch_up(self) -> None:
-        """Write down the executions since the last time that all were taken, as at a stop.
+        """Write down the executions since the last complete time, as at a stop.
 
         Raises
         ------
         VenueError
-            If the venue can't be asked.
+            If the venue gives no answer.
         """
         complete = self.fills_complete()
         since = self.journal.runs()[0].started if complete is None else complete
@@ -266,7 +253,7 @@ class Recovery:
         self.journal.adopt(facts, order.order_id, STATUS_WORDS[order.status])
 
     async def cancel(self, orders: Collection[VenueOrder]) -> None:
-        """Cancel orders and wait until the venue says that they are gone.
+        """Cancel orders and wait until the venue lists them no more.
 
         Raises
         ------
@@ -333,16 +320,8 @@ class Recovery:
 async def foreign_positions(
     held: Mapping[str, Decimal], rest: VenueRest, tag: str
 ) -> dict[str, Decimal]:
-    """Return those of some positions that executions of this node's orders do not explain.
-
-    Parameters
-    ----------
-    held : mapping of str to Decimal
-        Perpetuals, signed base coin.
-    rest : VenueRest
-        Entered.
-    tag : str
-        The node's tag in order ids.
+    """Return those perpetual positions (signed base coin) that this node's executions do not
+    explain.
     """
     if not held:
         return {}

@@ -1,4 +1,4 @@
-"""What became of an order without an outcome, and which open orders stay at a start. Pure."""
+"""Outcomes of orders without one, and which open orders stay at a start. Pure."""
 
 from __future__ import annotations
 
@@ -39,18 +39,11 @@ class AskAgain:
 def conclude(
     answer: VenueOrder | None, now_ns: int, missed_ns: int | None, patience_ns: int
 ) -> Settled | AskAgain:
-    """Return what an answer says of an order.
+    """Return the outcome that the venue's answer proves; None is an order that it does not know.
 
-    Parameters
-    ----------
-    answer : VenueOrder or None
-        What the venue has under the order's link id, None when it knows none.
-    now_ns, missed_ns : int
-        When it was asked now, and when it first did not know the order (None: it was not asked
-        before); UNIX nanoseconds.
-    patience_ns : int
-        How far apart two misses must be for the order to have never arrived. Bybit itself refuses
-        a request that is older than its receive window (5 s).
+    `now_ns` is the time of the answer, `missed_ns` that of the first miss (UNIX nanoseconds). Two
+    misses must be `patience_ns` apart for the order to have never arrived: Bybit itself refuses a
+    request that is older than its receive window (5 s).
     """
     if answer is None:
         if missed_ns is not None and now_ns - missed_ns >= patience_ns:
@@ -69,18 +62,11 @@ def conclude(
 
 @dataclass(frozen=True, slots=True)
 class SortedOrders:
-    """The venue's open orders at a start, by what is to be done about each.
+    """The venue's open orders at a start, by what is done about each.
 
-    Parameters
-    ----------
-    kept : tuple of VenueOrder
-        Protective ones, and those that a tactic resumes.
-    leftovers : tuple of VenueOrder
-        Own entries that nobody resumes: cancelled.
-    foreign, foreign_cancelled : tuple of VenueOrder
-        Those of others, all of them and those that the policy cancels.
-    attached : tuple of VenueOrder
-        The venue's own take-profits and stop-losses.
+    Protective ones are `kept`; own entries are `leftovers`, to be cancelled; `foreign_cancelled`
+    are those `foreign` ones that the policy cancels; `attached` are the venue's own take-profits
+    and stop-losses.
     """
 
     kept: tuple[VenueOrder, ...]
@@ -96,17 +82,7 @@ def sort_open_orders(
     resumed: Collection[str],
     policies: Policies,
 ) -> SortedOrders:
-    """Return what to do with each open order that a start finds at the venue.
-
-    Parameters
-    ----------
-    orders : collection of VenueOrder
-        All that are open.
-    own, resumed : collection of str
-        Link ids of this node, and those of them that a tactic goes on working.
-    policies : Policies
-        Of the document.
-    """
+    """Sort the open orders that a start finds at the venue; `own` are this node's link ids."""
     attached = tuple(order for order in orders if is_attached(order))
     mine = [order for order in orders if order.order_link_id in own and not is_attached(order)]
     foreign = tuple(
@@ -129,7 +105,9 @@ OVERLAP_NS = 60_000_000_000
 def since_when(
     unsettled: Collection[OrderRow], complete: int | None, known: Collection[int | None]
 ) -> int | None:
-    """Return from when on executions must be asked for, UNIX nanoseconds.
+    """Return from when on executions must be fetched, UNIX nanoseconds.
+
+    None for a journal that knows nothing: earlier executions belong to whoever starts it.
 
     Parameters
     ----------
@@ -138,12 +116,8 @@ def since_when(
     complete : int or None
         Until when a sweep had every execution; None when none ever did.
     known : collection of int or None
-        What else the journal knows: its newest execution, the last run's start. The oldest counts.
-
-    Returns
-    -------
-    int or None
-        None for a journal that knows nothing: what was before it belongs to whoever starts it.
+        Other times that the journal knows: its newest execution, the last run's start. The oldest
+        counts.
     """
     bases = [ts for ts in known if ts is not None] if complete is None else [complete]
     moments = bases + [order.created for order in unsettled]

@@ -27,16 +27,16 @@ NEVER_ARRIVED = "it never arrived: the venue was asked more than once and knows 
 
 
 class Repairer:
-    """Lets the engine take in reports on what a finding names; `client` executes."""
+    """Makes the engine reconcile reports on a finding; `client` executes."""
 
     def __init__(self, kernel: Any, client: str = "BYBIT") -> None:
         self._kernel = kernel
         self._client_name = client
 
     async def repair(self, finding: SweepFinding) -> bool:
-        """Ask the venue through the adapter and reconcile; returns whether anything was taken in.
+        """Fetch reports through the adapter and reconcile; return whether the engine took any.
 
-        Whether it helped, the next sweep sees.
+        The next sweep sees whether it helped.
         """
         if finding.kind is FindingKind.NEVER_ARRIVED:
             return self._give_up(finding)

@@ -1,8 +1,8 @@
 """Compare the venue with our books now and then, and act on differences that last.
 
-What is a finding, and what is done about it by the document's policies, are pure functions; `Sweep`
-asks and acts. Why each finding exists: ../shared/nautilus/live.md section 4 (ghost orders 4.4,
-start-up reconciliation that hides errors 4.5, lost fills 4.10, manual trades 4.11).
+Findings and the actions that the document's policies want are pure functions; `Sweep` requests and
+acts. Reasons of each finding: ../shared/nautilus/live.md section 4 (ghost orders 4.4, start-up
+reconciliation that hides errors 4.5, lost fills 4.10, manual trades 4.11).
 """
 
 from __future__ import annotations
@@ -48,24 +48,13 @@ class FindingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EngineBooks:
-    """Our side.
+    """Our side; positions are net, of all owners, signed base coin.
 
-    Parameters
-    ----------
-    open_orders : mapping of str to str
-        Client order ids that are open or under way, each with its instrument; only those that the
-        venue has confirmed may be missed there (`confirmed`).
-    confirmed : collection of str
-        Those of them that the venue accepted, and that are not being cancelled.
-    executions : collection of str
-        Ids of the executions we know.
-    positions : mapping of str to Decimal
-        Net position of every perpetual that the node trades, all owners, signed base coin.
-    explained : mapping of str to Decimal
-        Position that our own executions explain (`Baseline`); linear only.
-    unanswered : mapping of str to str
-        Orders that were sent so long ago that the venue takes them no more, and that it has neither
-        accepted nor refused; each with its instrument.
+    `open_orders` and `unanswered` map client order ids to instruments. Of the open ones only the
+    `confirmed` (accepted, not being cancelled) may be missed at the venue. The `unanswered` were
+    sent so long ago that the venue takes them no more, and it neither accepted nor refused them.
+    `executions` are the ids we know, `explained` the linear positions that our own executions
+    explain.
     """
 
     open_orders: Mapping[str, str]
@@ -80,7 +69,7 @@ class EngineBooks:
 class VenueBooks:
     """The venue's side: open orders, executions since a while, net linear positions.
 
-    `unknown` are those of our unanswered orders that it knows neither as open nor as past ones.
+    `unknown` are our unanswered orders that it knows neither as open nor as past ones.
     """
 
     orders: tuple[VenueOrder, ...]
@@ -104,15 +93,7 @@ class SweepFinding:
 def compare(
     books: EngineBooks, venue: VenueBooks, is_own: Callable[[str], bool]
 ) -> list[SweepFinding]:
-    """Return every difference between the venue and our books.
-
-    Parameters
-    ----------
-    books, venue : EngineBooks, VenueBooks
-        The two sides, taken as close to each other in time as can be.
-    is_own : callable
-        Whether a client order id is this node's.
-    """
+    """Return every difference between two sides taken as close to each other in time as can be."""
     found: list[SweepFinding] = []
     at_venue = {order.order_link_id for order in venue.orders}
     for order in venue.orders:
@@ -172,12 +153,8 @@ def _positions(
 class Ripening:
     """Which findings stand, and since when: pushes and answers cross, so a moment proves nothing.
 
-    Parameters
-    ----------
-    since : mapping
-        First time each finding (kind, key) was seen in an unbroken row, UNIX nanoseconds.
-    acted : frozenset
-        Those that were acted upon already.
+    `since` has the first time each finding was seen in an unbroken row (UNIX nanoseconds), `acted`
+    those that were acted upon already.
     """
 
     since: Mapping[tuple[FindingKind, str], int] = field(default_factory=dict)
@@ -248,22 +225,12 @@ class Repairs(Protocol):
 
 
 class Sweep:
-    """Compares the venue with our books, one look at a time.
+    """Compares the venue with our books, one sweep at a time.
 
-    Parameters
-    ----------
-    recovery : Recovery
-        Of the node: takes executions into its journal and cancels at the venue.
-    repairs : Repairs
-        Brings the engine's books to the venue's.
-    books : callable
-        Reads our side: executions in, `EngineBooks` out.
-    watch : Watch
-        Of the document.
-    clock_ns : callable
-        Time, UNIX nanoseconds.
-    urgent : callable, optional
-        Whether correct books matter more than few requests now, as while all is being closed.
+    `recovery` takes executions into the journal and cancels at the venue, `repairs` brings the
+    engine's books to the venue's, and `books` reads our side: executions in, `EngineBooks` out.
+    `urgent` says whether correct books matter more than few requests now, as while all is being
+    closed.
     """
 
     def __init__(
@@ -297,12 +264,12 @@ class Sweep:
         return min(self._watch.sweep_every, settle) if soon else self._watch.sweep_every
 
     async def look(self) -> list[SweepFinding]:
-        """Look once; returns the findings that ripened now, which were acted upon.
+        """Compare once; return the findings that ripened now, which were acted upon.
 
         Raises
         ------
         VenueError
-            If the venue could not be asked: nothing is concluded then.
+            If the venue gives no answer: nothing is concluded then.
         """
         venue = await self._ask()
         books = self._books(venue.fills)

@@ -30,18 +30,11 @@ def engine_books(
     instruments: set[str],
     now_ns: int,
 ) -> EngineBooks:
-    """Return what the engine's cache knows.
+    """Return the engine's books for a sweep.
 
-    Parameters
-    ----------
-    fills : iterable of VenueFill
-        Executions to be looked up.
-    explained : mapping of str to Decimal
-        Positions that our own orders made.
-    instruments : set of str
-        Those that the node trades: foreign orders in others are not in its cache.
-    now_ns : int
-        UNIX nanoseconds.
+    `fills` are executions to look up, `explained` the positions that our own orders made, and
+    `instruments` those that the node trades: foreign orders in others are not in its cache.
+    `now_ns` is UNIX nanoseconds.
     """
     under_way = [*cache.orders_open(), *cache.orders_inflight()]
     waiting = [order for order in cache.orders() if order.status == OrderStatus.INITIALIZED]
@@ -83,17 +76,10 @@ Held = Callable[[], Mapping[str, Decimal]]
 
 
 class VenueCheck:
-    """Asks the venue what is left, for a closer.
+    """Fetches what is left at the venue, for a closer.
 
-    A position that our books don't have as the venue has it, twice in a row, is taken over from
-    there first, or nobody could close it.
-
-    Parameters
-    ----------
-    held : Held
-        Our books.
-    repair : Repair
-        Brings them to the venue's (`live_nodes.reconcile.repair.Repairer`).
+    A position that differs from our books (`held`) twice in a row is first taken over from the
+    venue by `repair` (`live_nodes.reconcile.repair.Repairer`), or nobody could close it.
     """
 
     def __init__(
@@ -103,12 +89,12 @@ class VenueCheck:
         self._differed: dict[str, Decimal] = {}
 
     async def __call__(self) -> AtVenue:
-        """Ask.
+        """Fetch open orders and positions.
 
         Raises
         ------
         VenueError
-            If the venue can't be asked.
+            If the venue gives no answer.
         """
         queried_at = time.time_ns()
         orders = [o for product in self._products for o in await self._rest.open_orders(product)]
