@@ -16,6 +16,9 @@ from actors.guards.core.params import GuardParams, Of, Span, counted_scope, span
 from actors.guards.core.snapshot import DeskEvent, FillEvent, Snapshot
 from actors.guards.core.windows import Stamps, added, below_from, counted
 
+DRILLED_BPS = 500.0
+"""Largest limit that is drilled as it is: Bybit fills no market order far beyond 1,000 bps."""
+
 
 class SlippageBreachesParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many fills with how much slippage stop entries.
@@ -106,11 +109,19 @@ class SlippageBreaches(Guard[SlippageBreachesParams, Breaches]):
 
     def drill(self, scene: Scene) -> Plan:
         """Fill as often as the limit at worse prices than it bears."""
-        count, bps = self.params.count, self.params.limit_bps * 1.3 + 2
+        limit = min(self.params.limit_bps, DRILLED_BPS)
+        count, bps = self.params.count, limit * 1.3 + 2
+        changed: dict[str, object] = {}
+        note = ""
+        if limit < self.params.limit_bps:
+            changed = {"limit_bps": limit}
+            note = f"with limit_bps {limit:g}, as no market order fills much further from the mark"
         slips = Slips(scene.first, bps, count, weight=0.03, every=max(1.0, scene.beat))
         halt = stage(self.params, scene.counted_scope(self.params.of), slips)
         words = f"{count} fills {bps:g} bps worse than the price that stood"
-        return plan(self.params, words, scene.first, halt, after=(Mended(),))
+        return plan(
+            self.params, words, scene.first, halt, after=(Mended(),), params=changed, note=note
+        )
 
 
 def _is_breach(fill: FillEvent, state: Breaches, params: SlippageBreachesParams) -> bool:

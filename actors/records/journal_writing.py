@@ -27,7 +27,7 @@ from actors.records.rows import (
 )
 from config.errors import DeskError
 from strategies.messages import Action, Decision, Verdict, encode
-from strategies.refusals import Refusal
+from strategies.refusals import Refusal, as_reason
 
 _INTENT_COLUMNS = ("run", "refused", *(column.name for column in columns(OrderFacts)))
 _INTENT = (
@@ -66,11 +66,10 @@ class JournalWriter(JournalReader):
 
     def refused(self, facts: OrderFacts, refusal: Refusal) -> None:
         """Write down a request that was not let through (`Observer`)."""
-        reason = str(refusal)
         with self.together():
-            self._intent(facts, reason)
+            self._intent(facts, as_reason(refusal))
             if facts.operation == "submit":
-                self.outcome(facts.client_order_id, "DENIED", reason=reason)
+                self.outcome(facts.client_order_id, "DENIED", reason=str(refusal))
 
     def _intent(self, facts: OrderFacts, refused: str | None) -> None:
         self._write(_INTENT, (self.run, refused, *values_of(facts)))

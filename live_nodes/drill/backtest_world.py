@@ -141,7 +141,7 @@ class Engine:
     def refused(self, facts: OrderFacts, refusal: refusals.Refusal) -> None:
         """Note what was refused."""
         if facts.operation == "submit":
-            self.refusals.append(RefusedEntry(facts.ts, facts.instrument, str(refusal)))
+            self.refusals.append(RefusedEntry(facts.ts, facts.instrument, refusal))
 
     # How it works -------------------------------------------------------------------------------
 

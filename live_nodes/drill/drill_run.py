@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -145,7 +145,8 @@ class DrillRun:
         world, row = self._world, self._row
         before, held = len(world.refusals()), world.positions()
         self._insist_on_entries(timed.verdict)
-        mine = lambda: self._mine(world.refusals()[before:], timed.verdict)  # noqa: E731
+        shrunk = timed.verdict.action == Action.SHRINK
+        mine = lambda: self._mine(world.refusals()[before:], shrunk)  # noqa: E731
         if not self._until(lambda: len(mine()) >= 3, REFUSED_WITHIN):
             over = "" if self._stands(timed.verdict) else ", which was over again by then"
             raise DrillError(
@@ -157,11 +158,14 @@ class DrillRun:
                 raise DrillError(f"entries were filled although the halt stands: {grown}")
         row.refused = len(mine())
 
-    def _mine(self, refusals: list[RefusedEntry], verdict: Verdict) -> list[RefusedEntry]:
-        """Return the refusals that are for the verdict."""
-        if verdict.action == Action.SHRINK:
-            return [refusal for refusal in refusals if "would exceed" in refusal.reason]
-        return [r for r in refusals if f"by {self._scene.key}:" in r.reason]
+    def _mine(self, entries: Iterable[RefusedEntry], shrunk: bool = False) -> list[RefusedEntry]:
+        """Return the entries that the guard refused; a smaller size is refused by exposure."""
+        return [
+            entry
+            for entry in entries
+            if (entry.refusal.code == "exposure") == shrunk
+            and (shrunk or entry.refusal.guard == self._scene.key)
+        ]
 
     def _insist_on_entries(self, verdict: Verdict) -> None:
         name, plan, scene = self._plan.insist, self._plan, self._scene
@@ -189,7 +193,7 @@ class DrillRun:
             row.kept = "no"
             raise DrillError(f"the halt was gone after the restart; there stood {stood}")
         row.kept = "yes"
-        row.refused += len(self._mine(list(found.refusals), verdict))
+        row.refused += len(self._mine(found.refusals, verdict.action == Action.SHRINK))
 
     def _released(self, verdict: Verdict) -> None:
         """Let the halt end by its own release, or by hand."""
@@ -253,15 +257,11 @@ class DrillRun:
         before, began = len(world.refusals()), world.now()
         for step in self._plan.refused:
             began = self._do(step)
-
-        def mine() -> list[RefusedEntry]:
-            wanted = f"by {self._scene.key}:"
-            return [r for r in world.refusals()[before:] if wanted in r.reason]
-
-        if not self._until(lambda: bool(mine()), REFUSED_WITHIN):
+        mine = self._until(lambda: self._mine(world.refusals()[before:]), REFUSED_WITHIN)
+        if not mine:
             raise DrillError(f"no entry was refused{self._reasons(before)}")
-        row.verdict_s = (mine()[0].at - began) / SECOND_NS
-        row.seen, row.refused = "refused", len(mine())
+        row.verdict_s = (mine[0].at - began) / SECOND_NS
+        row.seen, row.refused = "refused", len(mine)
         row.scope = self._scene.desk
         row.kept, row.released = "over at once", "passes by itself"
 
@@ -315,7 +315,7 @@ class DrillRun:
 
     def _reasons(self, known: int) -> str:
         """Return in words why entries were refused since a number of refusals was known."""
-        reasons = {refusal.reason for refusal in self._world.refusals()[known:]}
+        reasons = {str(entry.refusal) for entry in self._world.refusals()[known:]}
         return f"; refused: {' | '.join(sorted(reasons))}" if reasons else ""
 
     def _until[T](self, found: Callable[[], T], seconds: float) -> T:

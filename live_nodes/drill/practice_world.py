@@ -40,6 +40,7 @@ from live_nodes.drill.world import (
 )
 from live_nodes.local.mailbox import MailAnswer, MailRequest, answer, ask
 from live_nodes.local.practice_process import Endpoint, ensure_exchange, stop_exchange
+from strategies.refusals import refusal_of
 
 STARTS_WITHIN = 60.0
 ANSWERS_WITHIN = 15.0
@@ -231,7 +232,7 @@ class PracticeWorld(World):
         """Return the refused entries of the journal."""
         with read(self._node) as journal:
             return [
-                RefusedEntry(row["ts"], row["instrument"], row["refused"])
+                RefusedEntry(row["ts"], row["instrument"], refusal_of(row["refused"]))
                 for row in journal.intents()
                 if row["refused"] and row["operation"] == "submit"
             ]

@@ -14,6 +14,7 @@ import msgspec
 from actors.guards.core.drill import Step, Trade, Wait
 from live_nodes.local.files import replace_file
 from strategies.messages import Verdict
+from strategies.refusals import Refusal
 
 WorldName = Literal["backtest", "practice"]
 
@@ -36,7 +37,7 @@ class RefusedEntry:
 
     at: int
     instrument: str
-    reason: str
+    refusal: Refusal
 
 
 @dataclass(frozen=True)

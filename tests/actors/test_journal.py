@@ -25,7 +25,7 @@ from actors.records.order_facts import OrderFacts
 from actors.records.rows import EquityRow, FillRow, PositionRow
 from config.errors import DeskError, GateRefused, InputError
 from strategies.messages import Action, Decision, Target, Verdict
-from strategies.refusals import Refusal
+from strategies.refusals import Refusal, refusal_of
 
 ORDER = OrderFacts(
     operation="submit",
@@ -125,7 +125,7 @@ def test_a_refused_order_is_settled_at_once_and_says_why(journal: Journal) -> No
     journal.refused(ORDER, Refusal(code="dry_run", text="dry run"))
     assert journal.unsettled() == []
     (intent,) = journal.intents(ORDER.client_order_id)
-    assert intent["refused"] == "dry run"
+    assert refusal_of(intent["refused"]) == Refusal(code="dry_run", text="dry run")
 
 
 def test_a_changed_and_a_cancelled_order_stay_one_order_with_three_intents(

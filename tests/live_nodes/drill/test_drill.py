@@ -76,6 +76,16 @@ def test_a_shrink_is_seen_by_what_the_gate_lets_pass(tmp_path: Path) -> None:
     assert (row.seen, row.released) == ("shrink 0.5", "recovered")
 
 
+@pytest.mark.parametrize(("limit_bps", "drilled_as_it_is"), [(400, True), (5_000, False)])
+def test_slippage_is_drilled_at_limits_that_no_market_order_reaches(
+    tmp_path: Path, limit_bps: int, drilled_as_it_is: bool
+) -> None:
+    use = "actors.guards.slippage_breaches:SlippageBreaches"
+    row = backtest(node(tmp_path, {"slips": {"use": use, "params": {"limit_bps": limit_bps}}}))
+    assert row.passed, row.why
+    assert ("limit_bps 500" in row.note) is not drilled_as_it_is
+
+
 def test_the_same_document_gives_the_same_row_again(tmp_path: Path) -> None:
     resolved = node(tmp_path, {"daily": daily()})
     first, second = (asdict(backtest(resolved)) | {"took_s": 0} for _ in range(2))
