@@ -8,6 +8,7 @@ from config.documents.exchange import ExchangeDocument, ReplayMarket
 from config.errors import InputError
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, FeeRates
+from live_nodes.practice.exchange.records import Printed
 from live_nodes.practice.exchange.store import StateFile
 from live_nodes.practice.faults.faults import Faults
 from live_nodes.practice.market.feed import CandleSource
@@ -28,13 +29,9 @@ def open_exchange(
 ) -> Opened:
     """Make the exchange that the document describes, with what the state file remembers.
 
-    Facts of the market are written at the first start.
-
-    Raises
-    ------
-    InputError
-        When the state file belongs to another market or has accounts that the document lacks, or
-        the catalog's window is over.
+    Facts of the market are written at the first start. Raises InputError when the state file
+    belongs to another market or has accounts that the document lacks, or the catalog's window is
+    over.
     """
     _same_market(document, store)
     market = PathMarket(
@@ -57,7 +54,7 @@ def open_exchange(
             "does not have; add it again, or give another file by --state"
         )
     exchange.restore(rows)
-    store.save(event.row for event in exchange.drain() if event.row is not None)
+    store.save(event for event in exchange.drain() if not isinstance(event, Printed))
     return Opened(exchange, market)
 
 

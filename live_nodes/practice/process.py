@@ -27,18 +27,11 @@ LONGEST_LOOK_S = 5.0
 async def run_exchange(
     document: ExchangeDocument, state: Path, ready: Callable[[Endpoint], None]
 ) -> str:
-    """Run until SIGTERM, SIGINT, or no client for the document's `idle_exit`.
+    """Run until SIGTERM, SIGINT, or no client for the document's `idle_exit`; return why it stopped.
 
-    Return why it stopped.
-
-    The endpoint file stands beside the state file while it runs; `ready` gets the endpoint.
-
-    Raises
-    ------
-    InputError
-        When a port is taken or the state file belongs to something else.
-    GateRefused
-        When another process has the state file.
+    The endpoint file stands beside the state file while it runs; `ready` gets the endpoint. Raises
+    InputError when a port is taken or the state file belongs to something else; GateRefused when
+    another process has the state file.
     """
     faults = scenario_of(document)
     store = StateFile(state)
@@ -74,13 +67,7 @@ async def run_exchange(
 
 
 def scenario_of(document: ExchangeDocument) -> Faults:
-    """Return the faults that the document names.
-
-    Raises
-    ------
-    InputError
-        When the file is no scenario.
-    """
+    """Return the faults that the document names. Raises InputError when it names no scenario."""
     if document.faults is None:
         return Faults()
     scenario = load(document.faults).document

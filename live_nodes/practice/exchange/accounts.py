@@ -100,8 +100,6 @@ class PracticeAccount:
         self.wallet_seq = 0
         self.collateral = dict(spec.collateral)
 
-    # -- looking things up -------------------------------------------------------------------
-
     def holding(self, symbol: str) -> LinearPosition:
         """Return a symbol's position, made flat when there was none."""
         held = self.holdings.get(symbol)
@@ -146,8 +144,6 @@ class PracticeAccount:
             self.closed.append(order)
         else:
             self.open[order.order_id] = order
-
-    # -- booking -----------------------------------------------------------------------------
 
     def book_linear(
         self,
@@ -236,20 +232,12 @@ def closed_by_order(executions: Iterable[ExecutionRow]) -> list[ClosedPnl]:
 def _added(fills: list[ExecutionRow]) -> ClosedPnl:
     last = fills[-1]
     return ClosedPnl(
-        account=last.account,
-        symbol=last.symbol,
-        order_id=last.order_id,
-        side=last.side,
-        order_type=last.order_type,
-        order_price=last.order_price,
-        qty=last.order_qty,
+        account=last.account, symbol=last.symbol, order_id=last.order_id, side=last.side,
+        order_type=last.order_type, order_price=last.order_price, qty=last.order_qty,
         closed_size=sum((f.closed_size for f in fills), ZERO),
         entry_value=sum((f.entry_price * f.closed_size for f in fills), ZERO),
         exit_value=sum((f.price * f.closed_size for f in fills), ZERO),
-        pnl=sum((f.closed_pnl for f in fills), ZERO),
-        fill_count=len(fills),
-        leverage=last.leverage,
-        exec_type=last.exec_type,
-        created_ms=fills[0].time_ms,
+        pnl=sum((f.closed_pnl for f in fills), ZERO), fill_count=len(fills),
+        leverage=last.leverage, exec_type=last.exec_type, created_ms=fills[0].time_ms,
         updated_ms=last.time_ms,
-    )
+    )  # fmt: skip

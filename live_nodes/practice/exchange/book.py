@@ -9,9 +9,10 @@ trades there, and to what a quote leaves of it. Orders match in price-time prior
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import takewhile
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -29,28 +30,17 @@ def _beyond(side: Side, price: Decimal, limit: Decimal | None) -> bool:
     return limit is not None and (price > limit if side == "Buy" else price < limit)
 
 
+@dataclass(slots=True, eq=False)
 class RestingOrder:
     """An account's order in the book; the book changes ``leaves`` and ``ahead``."""
 
-    __slots__ = ("account", "ahead", "leaves", "order_id", "price", "priority", "side")
-
-    def __init__(
-        self,
-        account: str,
-        order_id: str,
-        side: Side,
-        price: Decimal,
-        leaves: Decimal,
-        priority: int,
-        ahead: Decimal = ZERO,
-    ) -> None:
-        self.account = account
-        self.order_id = order_id
-        self.side: Side = side
-        self.price = price
-        self.leaves = leaves
-        self.priority = priority
-        self.ahead = ahead
+    account: str
+    order_id: str
+    side: Side
+    price: Decimal
+    leaves: Decimal
+    priority: int
+    ahead: Decimal = ZERO
 
     @property
     def rank(self) -> tuple[Decimal, int]:
@@ -66,18 +56,14 @@ class Hit(NamedTuple):
     maker: RestingOrder | None
 
 
+@dataclass(slots=True, eq=False)
 class OrderBook:
     """Bids and asks of the house, buys and sells of the accounts; best first."""
 
-    __slots__ = ("asks", "bids", "buys", "sells")
-
-    def __init__(self) -> None:
-        self.bids: Sequence[Level] = ()
-        self.asks: Sequence[Level] = ()
-        self.buys: list[RestingOrder] = []
-        self.sells: list[RestingOrder] = []
-
-    # -- orders of accounts ------------------------------------------------------------------
+    bids: Sequence[Level] = ()
+    asks: Sequence[Level] = ()
+    buys: list[RestingOrder] = field(default_factory=list)
+    sells: list[RestingOrder] = field(default_factory=list)
 
     def rest(self, order: RestingOrder, *, join: bool = True) -> None:
         """Put an order in; ``join`` stands it behind the house's present level (else as it is)."""
@@ -97,28 +83,23 @@ class OrderBook:
         """Return an order that rests, or null."""
         return next((o for o in self._orders(side) if o.order_id == order_id), None)
 
-    # -- an account takes --------------------------------------------------------------------
-
     def peek(self, side: Side, limit: Decimal | None, qty: Decimal) -> Hit | None:
         """Return the next piece that a taker of this side would match, without matching it."""
         buying = side == "Buy"
         levels = self.asks if buying else self.bids
         orders = self.sells if buying else self.buys
-        house = levels[0] if levels else None
-        if not orders:
-            if house is None:
-                return None
-            hit = Hit(house[0], min(qty, house[1]), None)
-        else:
-            order = orders[0]
-            if house is None or (order.price < house[0] if buying else order.price > house[0]):
-                hit = Hit(order.price, min(qty, order.leaves), order)
-            elif order.price != house[0]:
-                hit = Hit(house[0], min(qty, house[1]), None)
-            elif order.ahead > 0:
+        house, order = levels[0] if levels else None, orders[0] if orders else None
+        if order is not None and (
+            house is None or (order.price <= house[0] if buying else order.price >= house[0])
+        ):
+            if house is not None and order.price == house[0] and order.ahead > 0:
                 hit = Hit(house[0], min(qty, house[1], order.ahead), None)
             else:
                 hit = Hit(order.price, min(qty, order.leaves), order)
+        elif house is not None:
+            hit = Hit(house[0], min(qty, house[1]), None)
+        else:
+            return None
         return None if _beyond(side, hit.price, limit) else hit
 
     def take(self, side: Side, hit: Hit) -> None:
@@ -135,9 +116,7 @@ class OrderBook:
     def fillable(self, side: Side, limit: Decimal | None, qty: Decimal) -> Decimal:
         """Return how much of a quantity would trade at once within the limit."""
         found = ZERO
-        for price, size in self._pieces(side):
-            if _beyond(side, price, limit):
-                break
+        for _, size in self._pieces(side, limit):
             found += size
             if found >= qty:
                 return qty
@@ -146,9 +125,7 @@ class OrderBook:
     def cost(self, side: Side, limit: Decimal | None, qty: Decimal) -> Decimal:
         """Return the quote coin that :meth:`fillable` would pay or fetch."""
         left, paid = qty, ZERO
-        for price, size in self._pieces(side):
-            if not left or _beyond(side, price, limit):
-                break
+        for price, size in self._pieces(side, limit):
             piece = min(left, size)
             paid += piece * price
             left -= piece
@@ -157,28 +134,21 @@ class OrderBook:
     def worth(self, side: Side, limit: Decimal | None, amount: Decimal, lot: Decimal) -> Decimal:
         """Return the whole lots that an amount of quote coin buys (or sells for) in the limit."""
         got, left = ZERO, amount
-        for price, size in self._pieces(side):
-            if _beyond(side, price, limit):
-                break
+        for price, size in self._pieces(side, limit):
             if price * size >= left:
                 return (got + left / price) // lot * lot
             got += size
             left -= price * size
         return got // lot * lot
 
-    # -- the house moves ---------------------------------------------------------------------
-
     def quote(self, bids: Sequence[Level], asks: Sequence[Level]) -> bool:
         """Replace the house's levels; true when they may meet resting orders."""
         self.bids, self.asks = bids, asks
         if not self.buys and not self.sells:
             return False
-        for order in self.buys:
+        for order in (*self.buys, *self.sells):
             if order.ahead:
-                order.ahead = min(order.ahead, self._house_at("Buy", order.price))
-        for order in self.sells:
-            if order.ahead:
-                order.ahead = min(order.ahead, self._house_at("Sell", order.price))
+                order.ahead = min(order.ahead, self._house_at(order.side, order.price))
         return True
 
     def meet(self) -> tuple[Side, Hit] | None:
@@ -218,8 +188,6 @@ class OrderBook:
             return Hit(price, min(qty, order.ahead), None)
         return Hit(price, min(qty, order.leaves), order)
 
-    # -- looking -----------------------------------------------------------------------------
-
     def best(self, side: Side) -> Decimal | None:
         """Return the best price of a side, house and accounts together."""
         levels, orders = (self.bids, self.buys) if side == "Buy" else (self.asks, self.sells)
@@ -236,8 +204,6 @@ class OrderBook:
             self._merged(self.bids, self.buys, depth, -1),
             self._merged(self.asks, self.sells, depth, 1),
         )
-
-    # -- inside ------------------------------------------------------------------------------
 
     def _orders(self, side: Side) -> list[RestingOrder]:
         return self.buys if side == "Buy" else self.sells
@@ -274,13 +240,13 @@ class OrderBook:
             if order.price == price and order.ahead:
                 order.ahead = max(ZERO, order.ahead - qty)
 
-    def _pieces(self, side: Side) -> list[Level]:
-        """Everything a taker could meet, best first; the order within a price does not matter."""
-        if side == "Buy":
-            own = [(o.price, o.leaves) for o in self.sells]
-            return sorted([*self.asks, *own], key=_price) if own else list(self.asks)
-        own = [(o.price, o.leaves) for o in self.buys]
-        return sorted([*self.bids, *own], key=_falling) if own else list(self.bids)
+    def _pieces(self, side: Side, limit: Decimal | None) -> Iterator[Level]:
+        """Yield all that a taker could meet, best first; within a price in any order."""
+        levels, orders = (self.asks, self.sells) if side == "Buy" else (self.bids, self.buys)
+        own = [(o.price, o.leaves) for o in orders]
+        best_first = _price if side == "Buy" else _falling
+        pieces = sorted([*levels, *own], key=best_first) if own else levels
+        return takewhile(lambda piece: not _beyond(side, piece[0], limit), pieces)
 
     @staticmethod
     def _merged(

@@ -210,31 +210,19 @@ def position_of(
         )  # fmt: skip
         even = break_even(held.size, held.entry, held.current_realised, taker)
     return PositionRow(
-        account=account.name,
-        symbol=symbol,
-        side="Buy" if held.size > 0 else "Sell" if held.size < 0 else "",
-        size=abs(held.size),
-        entry=held.entry,
-        cost=held.cost,
-        entry_fees=held.entry_fees,
-        leverage=held.leverage,
-        mark_price=mark,
-        value=value,
+        account=account.name, symbol=symbol,
+        side="Buy" if held.size > 0 else "Sell" if held.size < 0 else "", size=abs(held.size),
+        entry=held.entry, cost=held.cost, entry_fees=held.entry_fees, leverage=held.leverage,
+        mark_price=mark, value=value,
         initial_margin=position_margin(value, held.leverage, taker, held.size > 0),
         maintenance_margin=maintenance_margin(value, rules.maintenance_margin, taker),
         unrealised=held.unrealised(mark) if held.size else ZERO,
-        current_realised=held.current_realised,
-        total_realised=held.total_realised,
-        break_even=even or ZERO,
-        liquidation_price=liquidation,
-        take_profit=held.take_profit,
-        stop_loss=held.stop_loss,
-        tp_trigger_by=held.tp_trigger_by,
-        sl_trigger_by=held.sl_trigger_by,
-        created_ms=held.created_ms,
-        updated_ms=held.updated_ms,
+        current_realised=held.current_realised, total_realised=held.total_realised,
+        break_even=even or ZERO, liquidation_price=liquidation, take_profit=held.take_profit,
+        stop_loss=held.stop_loss, tp_trigger_by=held.tp_trigger_by,
+        sl_trigger_by=held.sl_trigger_by, created_ms=held.created_ms, updated_ms=held.updated_ms,
         seq=held.seq,
-    )
+    )  # fmt: skip
 
 
 def wallet_of(account: PracticeAccount, markets: Markets) -> WalletRow:
@@ -245,34 +233,23 @@ def wallet_of(account: PracticeAccount, markets: Markets) -> WalletRow:
     for name, coin in account.coins.items():
         price = dollar_price(markets, name)
         row = CoinBalance(
-            coin=name,
-            balance=coin.balance,
-            locked=margins.locked.get(name, ZERO),
-            usd_price=price,
-            unrealised=margins.unrealised_by_coin.get(name, ZERO),
-            total_realised=coin.realised,
-            order_margin=margins.order.get(name, ZERO),
+            coin=name, balance=coin.balance, locked=margins.locked.get(name, ZERO),
+            usd_price=price, unrealised=margins.unrealised_by_coin.get(name, ZERO),
+            total_realised=coin.realised, order_margin=margins.order.get(name, ZERO),
             position_margin=margins.position.get(name, ZERO),
             maintenance_margin=margins.maintenance_by_coin.get(name, ZERO),
             collateral=account.collateral.get(name, ZERO),
-        )
+        )  # fmt: skip
         coins.append(row)
         equity += row.usd_value
         balance += row.balance * price
     return WalletRow(
-        account=account.name,
-        margin_mode="REGULAR_MARGIN",
-        coins=tuple(coins),
-        equity=equity,
-        wallet_balance=balance,
-        margin_balance=margins.balance,
-        available=max(ZERO, margins.free),
-        unrealised=sum(margins.unrealised_by_coin.values(), ZERO),
-        initial_margin=margins.initial,
-        maintenance_margin=margins.maintenance,
-        updated_ms=account.updated_ms,
+        account=account.name, margin_mode="REGULAR_MARGIN", coins=tuple(coins), equity=equity,
+        wallet_balance=balance, margin_balance=margins.balance, available=max(ZERO, margins.free),
+        unrealised=sum(margins.unrealised_by_coin.values(), ZERO), initial_margin=margins.initial,
+        maintenance_margin=margins.maintenance, updated_ms=account.updated_ms,
         seq=account.wallet_seq,
-    )
+    )  # fmt: skip
 
 
 def locked_by(order: OrderRow) -> Decimal:

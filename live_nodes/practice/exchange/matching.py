@@ -200,51 +200,24 @@ def _book(
     by_value = order.market_unit == "quoteCoin" and order.order_type == "Market"
     state.record_execution(
         ExecutionRow(
-            account=account.name,
-            exec_id="",
-            category=rules.category,
-            symbol=rules.name,
-            side=order.side,
-            exec_type=exec_type,
-            price=price,
-            qty=qty,
-            value=value,
-            fee=paid,
-            fee_rate=rate,
-            fee_coin=coin,
-            is_maker=maker,
-            time_ms=now_ms,
-            order_id=order.order_id,
-            order_link_id=order.order_link_id,
-            order_type=order.order_type,
-            order_price=order.price,
-            order_qty=order.qty,
-            leaves=ZERO if by_value else order.qty - filled,
-            closed_size=booked.closed,
-            stop_order_type=order.stop_order_type,
-            create_type=order.create_type,
-            is_leverage=order.is_leverage,
-            market_unit=order.market_unit,
-            mark_price=market.value_price,
-            pnl=booked.pnl,
-            closed_pnl=booked.net,
-            entry_price=booked.entry,
-            leverage=account.leverage(rules.name),
-            change=balance - before,
-            balance=balance,
-            counterparty=counterparty,
+            account=account.name, exec_id="", category=rules.category, symbol=rules.name,
+            side=order.side, exec_type=exec_type, price=price, qty=qty, value=value, fee=paid,
+            fee_rate=rate, fee_coin=coin, is_maker=maker, time_ms=now_ms, order_id=order.order_id,
+            order_link_id=order.order_link_id, order_type=order.order_type,
+            order_price=order.price, order_qty=order.qty,
+            leaves=ZERO if by_value else order.qty - filled, closed_size=booked.closed,
+            stop_order_type=order.stop_order_type, create_type=order.create_type,
+            is_leverage=order.is_leverage, market_unit=order.market_unit,
+            mark_price=market.value_price, pnl=booked.pnl, closed_pnl=booked.net,
+            entry_price=booked.entry, leverage=account.leverage(rules.name),
+            change=balance - before, balance=balance, counterparty=counterparty,
         )
-    )
+    )  # fmt: skip
     return replace(
-        order,
-        filled=filled,
-        filled_value=order.filled_value + value,
-        fee=order.fee + paid,
-        fee_coin=coin,
-        closed_pnl=order.closed_pnl + booked.net,
-        status="PartiallyFilled",
+        order, filled=filled, filled_value=order.filled_value + value, fee=order.fee + paid,
+        fee_coin=coin, closed_pnl=order.closed_pnl + booked.net, status="PartiallyFilled",
         updated_ms=now_ms,
-    )
+    )  # fmt: skip
 
 
 def fire_due(state: ExchangeState, now_ms: int) -> None:

@@ -41,6 +41,19 @@ FINAL_STATUSES = frozenset(
 """Statuses after which an order never changes; spot's partly filled cancel has its own name."""
 
 
+class OfMarket:
+    """Something that belongs to one market."""
+
+    __slots__ = ()
+    category: Category
+    symbol: str
+
+    @property
+    def key(self) -> Key:
+        """Category and name of the market."""
+        return (self.category, self.symbol)
+
+
 class BybitRefusal(Exception):
     """A request that the exchange refuses, with Bybit's own ``retCode`` and ``retMsg``.
 
@@ -118,7 +131,7 @@ class AccountSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderRequest:
+class OrderRequest(OfMarket):
     """POST /v5/order/create, checked and typed (``validation.order_request`` makes it).
 
     Empty strings and nulls are fields that the caller left out. ``slippage`` is a fraction or null
@@ -153,11 +166,6 @@ class OrderRequest:
     sl_limit_price: Decimal | None = None
     slippage_type: Literal["", "TickSize", "Percent"] = ""
     slippage: Decimal | None = None
-
-    @property
-    def key(self) -> Key:
-        """The market that the order is for."""
-        return (self.category, self.symbol)
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,27 +177,14 @@ def settle_funding(state: ExchangeState, market: MarketState, rate: Decimal, now
         state.position_changed(name, rules.name)
         state.record_execution(
             ExecutionRow(
-                account=name,
-                exec_id="",
-                category="linear",
-                symbol=rules.name,
-                side="Buy" if held.size > 0 else "Sell",
-                exec_type="Funding",
-                price=mark,
-                qty=abs(held.size),
-                value=value,
-                fee=paid,
-                fee_rate=rate,
-                fee_coin=rules.settle,
-                is_maker=False,
-                time_ms=now_ms,
-                order_id=counted_id(state.salt, "funding", state.seq + 1),
-                mark_price=mark,
-                leverage=held.leverage,
-                change=-paid,
-                balance=account.coin(rules.settle).balance,
+                account=name, exec_id="", category="linear", symbol=rules.name,
+                side="Buy" if held.size > 0 else "Sell", exec_type="Funding", price=mark,
+                qty=abs(held.size), value=value, fee=paid, fee_rate=rate, fee_coin=rules.settle,
+                is_maker=False, time_ms=now_ms,
+                order_id=counted_id(state.salt, "funding", state.seq + 1), mark_price=mark,
+                leverage=held.leverage, change=-paid, balance=account.coin(rules.settle).balance,
             )
-        )
+        )  # fmt: skip
 
 
 def liquidate_due(state: ExchangeState, market: MarketState, now_ms: int) -> None:
@@ -249,21 +236,8 @@ def _venue_order(
     size = account.size(market.symbol.name)
     side: Side = "Sell" if size > 0 else "Buy"
     return OrderRow(
-        account=account.name,
-        number=0,
-        order_id="",
-        order_link_id="",
-        category="linear",
-        symbol=market.symbol.name,
-        side=side,
-        order_type="Market",
-        qty=abs(size),
-        price=price,
-        time_in_force="IOC",
-        status="New",
-        created_ms=now_ms,
-        updated_ms=now_ms,
-        create_type=create_type,
-        reduce_only=True,
-        last_price_on_created=market.last,
-    )
+        account=account.name, number=0, order_id="", order_link_id="", category="linear",
+        symbol=market.symbol.name, side=side, order_type="Market", qty=abs(size), price=price,
+        time_in_force="IOC", status="New", created_ms=now_ms, updated_ms=now_ms,
+        create_type=create_type, reduce_only=True, last_price_on_created=market.last,
+    )  # fmt: skip

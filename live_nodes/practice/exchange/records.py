@@ -16,6 +16,7 @@ from live_nodes.practice.exchange.model import (
     ZERO,
     Category,
     Key,
+    OfMarket,
     OrderStatus,
     OrderType,
     Side,
@@ -25,8 +26,21 @@ from live_nodes.practice.exchange.model import (
 )
 
 
+class KeptRow:
+    """A row of the state file, identified by its table and the fields ``row_ids``."""
+
+    __slots__ = ()
+    table: ClassVar[str]
+    row_ids: ClassVar[tuple[str, ...]]
+
+    @property
+    def row_key(self) -> str:
+        """What identifies this row in its table."""
+        return "/".join(getattr(self, name) for name in self.row_ids)
+
+
 @dataclass(frozen=True, slots=True)
-class OrderRow:
+class OrderRow(OfMarket, KeptRow):
     """One order as it stands: everything GET /v5/order/realtime shows, and its place in the queue.
 
     ``priority`` orders equals at one price (lower is earlier); ``queue_ahead`` is the house
@@ -36,7 +50,7 @@ class OrderRow:
     (Bybit turns market orders into IOC limits). ``stop_order_type`` stays after the trigger.
     """
 
-    table: ClassVar[str] = "orders"
+    table, row_ids = "orders", ("order_id",)
 
     account: str
     number: int
@@ -88,16 +102,6 @@ class OrderRow:
     seq: int = 0
 
     @property
-    def row_key(self) -> str:
-        """What identifies this row in its table."""
-        return self.order_id
-
-    @property
-    def key(self) -> Key:
-        """The market of the order."""
-        return (self.category, self.symbol)
-
-    @property
     def final(self) -> bool:
         """Whether the order can still change."""
         return self.status in FINAL_STATUSES
@@ -119,7 +123,7 @@ class OrderRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ExecutionRow:
+class ExecutionRow(OfMarket, KeptRow):
     """One fill, funding payment or liquidation: everything GET /v5/execution/list shows, and more.
 
     ``pnl`` is the realised gain of the closed part without fees (Bybit's ``execPnl``),
@@ -130,7 +134,7 @@ class ExecutionRow:
     the part that was closed; ``counterparty`` is the other account, or empty for the house.
     """
 
-    table: ClassVar[str] = "executions"
+    table, row_ids = "executions", ("exec_id",)
 
     account: str
     exec_id: str
@@ -167,19 +171,9 @@ class ExecutionRow:
     counterparty: str = ""
     seq: int = 0
 
-    @property
-    def row_key(self) -> str:
-        """What identifies this row in its table."""
-        return self.exec_id
-
-    @property
-    def key(self) -> Key:
-        """The market of the fill."""
-        return (self.category, self.symbol)
-
 
 @dataclass(frozen=True, slots=True)
-class PositionRow:
+class PositionRow(KeptRow):
     """A one-way position in a linear symbol, with its margins at the mark price of the moment.
 
     ``size`` is never negative; ``side`` is empty when flat. ``entry`` is the mean price, without
@@ -190,7 +184,7 @@ class PositionRow:
     this symbol alone could bring them about.
     """
 
-    table: ClassVar[str] = "positions"
+    table, row_ids = "positions", ("account", "symbol")
 
     account: str
     symbol: str
@@ -219,11 +213,6 @@ class PositionRow:
     created_ms: int = 0
     updated_ms: int = 0
     seq: int = 0
-
-    @property
-    def row_key(self) -> str:
-        """What identifies this row in its table."""
-        return f"{self.account}/{self.symbol}"
 
     @property
     def key(self) -> Key:
@@ -266,14 +255,14 @@ class CoinBalance:
 
 
 @dataclass(frozen=True, slots=True)
-class WalletRow:
+class WalletRow(KeptRow):
     """A unified account's money: its coins, and the totals in dollars.
 
     Available is margin balance less initial margin, never below zero (Bybit's
     ``totalAvailableBalance``); the rates are margins over the margin balance.
     """
 
-    table: ClassVar[str] = "wallets"
+    table, row_ids = "wallets", ("account",)
 
     account: str
     margin_mode: Literal["REGULAR_MARGIN", "ISOLATED_MARGIN", "PORTFOLIO_MARGIN"]
@@ -287,11 +276,6 @@ class WalletRow:
     maintenance_margin: Decimal = ZERO
     updated_ms: int = 0
     seq: int = 0
-
-    @property
-    def row_key(self) -> str:
-        """What identifies this row in its table."""
-        return self.account
 
     def coin(self, name: str) -> CoinBalance:
         """Return the balance of a coin, zero when the wallet has none."""
@@ -324,7 +308,7 @@ class ClosedPnl:
 
 
 @dataclass(frozen=True, slots=True)
-class MarketRow:
+class MarketRow(OfMarket, KeptRow):
     """What the exchange itself must remember of a market: last prices, halt, the house's position.
 
     ``house`` is the sum of what the house holds against the accounts: with all positions of the
@@ -332,7 +316,7 @@ class MarketRow:
     public trades there were. A price change alone makes no event: a kept row's prices may be old.
     """
 
-    table: ClassVar[str] = "markets"
+    table, row_ids = "markets", ("category", "symbol")
 
     category: Category
     symbol: str
@@ -345,16 +329,6 @@ class MarketRow:
     prints: int = 0
     seq: int = 0
 
-    @property
-    def row_key(self) -> str:
-        """What identifies this row in its table."""
-        return f"{self.category}/{self.symbol}"
-
-    @property
-    def key(self) -> Key:
-        """The market."""
-        return (self.category, self.symbol)
-
 
 type Row = OrderRow | ExecutionRow | PositionRow | WalletRow | MarketRow
 """What is kept between two lives of the exchange: upsert by ``(table, row_key)``."""
@@ -365,38 +339,10 @@ ROW_TYPES: dict[str, type[OrderRow | ExecutionRow | PositionRow | WalletRow | Ma
 
 
 @dataclass(frozen=True, slots=True)
-class OrderChanged:
-    """An order was made or changed; push topic ``order``. ``row`` is what must be kept."""
-
-    row: OrderRow
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutionBooked:
-    """A fill, funding payment or liquidation; push topic ``execution``."""
-
-    row: ExecutionRow
-
-
-@dataclass(frozen=True, slots=True)
-class PositionChanged:
-    """A position changed in size, settings or stops; push topic ``position``."""
-
-    row: PositionRow
-
-
-@dataclass(frozen=True, slots=True)
-class WalletChanged:
-    """A wallet's coins changed; push topic ``wallet``."""
-
-    row: WalletRow
-
-
-@dataclass(frozen=True, slots=True)
 class Printed:
     """A public trade: of the house or a fill of an account; push topic ``publicTrade``.
 
-    ``side`` is the taker's. Nothing is kept of it (``row`` is null): the market remembers its own.
+    ``side`` is the taker's. Nothing is kept of it: the market remembers its own.
     """
 
     key: Key
@@ -406,16 +352,7 @@ class Printed:
     qty: Decimal
     time_ms: int
     seq: int
-    row: None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MarketChanged:
-    """What the exchange keeps of a market changed; kept, never pushed."""
-
-    row: MarketRow
-
-
-type Event = (
-    OrderChanged | ExecutionBooked | PositionChanged | WalletChanged | Printed | MarketChanged
-)
+type Event = Row | Printed
+"""A row that changed and must be kept, pushed on the topic of its kind; or a public trade."""

@@ -17,14 +17,9 @@ from live_nodes.practice.exchange.margins import position_of, wallet_of
 from live_nodes.practice.exchange.model import AccountSpec, Key, OrderStatus, PracticeSymbol, Side
 from live_nodes.practice.exchange.records import (
     Event,
-    ExecutionBooked,
     ExecutionRow,
-    MarketChanged,
-    OrderChanged,
     OrderRow,
-    PositionChanged,
     Printed,
-    WalletChanged,
 )
 
 
@@ -71,13 +66,11 @@ class ExchangeState:
         self.orders += 1
         return self.orders, counted_id(self.salt, "order", self.orders)
 
-    # -- changes, each with its event --------------------------------------------------------
-
     def record_order(self, order: OrderRow) -> OrderRow:
         """Book an order's new state."""
         order = replace(order, seq=self.next_seq())
         self.accounts[order.account].keep(order)
-        self.events.append(OrderChanged(order))
+        self.events.append(order)
         if order.category == "spot":
             self.wallet_changed(order.account)
         return order
@@ -87,7 +80,7 @@ class ExchangeState:
         seq = self.next_seq()
         execution = replace(execution, seq=seq, exec_id=counted_id(self.salt, "exec", seq))
         self.accounts[execution.account].executions.append(execution)
-        self.events.append(ExecutionBooked(execution))
+        self.events.append(execution)
         self.wallet_changed(execution.account)
 
     def record_print(
@@ -147,15 +140,15 @@ class ExchangeState:
             account = self.accounts[name]
             held = account.holding(symbol)
             held.seq, held.updated_ms = self.next_seq(), now_ms
-            self.events.append(PositionChanged(position_of(account, symbol, self.markets)))
+            self.events.append(position_of(account, symbol, self.markets))
         for name in self._wallets:
             account = self.accounts[name]
             account.wallet_seq, account.updated_ms = self.next_seq(), now_ms
-            self.events.append(WalletChanged(wallet_of(account, self.markets)))
+            self.events.append(wallet_of(account, self.markets))
         for key in self._markets:
             market = self.markets[key]
             market.seq = self.next_seq()
-            self.events.append(MarketChanged(market.row()))
+            self.events.append(market.row())
         self._positions.clear()
         self._wallets.clear()
         self._markets.clear()

@@ -41,12 +41,8 @@ _UPSERT_FACT = (
 class StateFile:
     """An open state file (SQLite, with a ``.lock`` beside it); one process at a time.
 
-    Raises
-    ------
-    GateRefused
-        When another process has it open.
-    DeskError
-        When it is no state file, damaged, or of another layout.
+    Raises GateRefused when another process has it open; DeskError when it is no state file,
+    damaged, or of another layout.
     """
 
     def __init__(self, path: Path) -> None:
@@ -74,10 +70,7 @@ class StateFile:
     def rows(self) -> list[Row]:
         """Return everything that was kept, in the order of the exchange's own counts.
 
-        Raises
-        ------
-        DeskError
-            When a row can't be read: the file was written by another version.
+        Raises DeskError when a row can't be read: the file was written by another version.
         """
         found: list[Row] = []
         for kind, value in self._database.execute("SELECT kind, value FROM rows"):
@@ -154,11 +147,7 @@ def row_text(row: Row) -> bytes:
 def row_from_text(table: str, text: bytes | str) -> Row:
     """Read a row of a table back.
 
-    Raises
-    ------
-    KeyError
-        No such table.
-    msgspec.ValidationError
-        The text is not a row of this table: the state file is of another version, or damaged.
+    Raises KeyError: no such table; msgspec.ValidationError: the text is not a row of this table:
+    the state file is of another version, or damaged.
     """
     return msgspec.json.decode(text, type=ROW_TYPES[table])

@@ -72,21 +72,13 @@ class Faults:
         for name, fault in (faults or {}).items():
             self.add(name, fault)
 
-    # --- the admin's part --------------------------------------------------------------------
-
     def add(self, name: str, fault: Fault) -> None:
         """Add a fault; one of the same name is replaced. Its time counts from now."""
         draw = random.Random(f"{self._seed}|{name}")
         self._armed[name] = ArmedFault(name, fault, self._monotonic(), draw)
 
     def remove(self, name: str) -> None:
-        """End a fault and forget it.
-
-        Raises
-        ------
-        KeyError
-            When there is none of that name.
-        """
+        """End a fault and forget it. Raises KeyError when there is none of that name."""
         del self._armed[name]
 
     def clear(self) -> None:
@@ -102,8 +94,6 @@ class Faults:
         return frozenset(
             (fault.category, fault.symbol) for _, fault in self._lasting(scenario.HaltFault)
         )
-
-    # --- the server's part -------------------------------------------------------------------
 
     def on_http(self, method: str, path: str, account: str | None) -> HttpFault | None:
         """Return what goes wrong with this request; None for nothing."""
@@ -188,8 +178,6 @@ class Faults:
         """Return the exchange's clock, UTC milliseconds, with its skew."""
         skew = sum(float(fault.by) for _, fault in self._lasting(scenario.ClockSkew))
         return self._clock_ms() + round(skew * 1_000)
-
-    # --- inside ------------------------------------------------------------------------------
 
     def _of[F: TimedFault](self, *kinds: type[F]) -> Iterator[tuple[ArmedFault, F]]:
         for armed in list(self._armed.values()):

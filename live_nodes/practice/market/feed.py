@@ -213,20 +213,13 @@ def figures(
     hours = max(1, min(len(day.start) * length_ms, DAY_MS) // HOUR_MS)
     hour_ago = min(int(np.searchsorted(day.start, now_ms - HOUR_MS)), len(day.start) - 1)
     return Prices(
-        last=last,
-        mark=mark,
-        index=index,
-        previous_24h=int(day.open[0]) * tick,
-        high_24h=int(day.high.max()) * tick,
-        low_24h=int(day.low.min()) * tick,
-        volume_24h=lots * lot,
-        turnover_24h=_money(float(day.turnover.sum())),
+        last=last, mark=mark, index=index, previous_24h=int(day.open[0]) * tick,
+        high_24h=int(day.high.max()) * tick, low_24h=int(day.low.min()) * tick,
+        volume_24h=lots * lot, turnover_24h=_money(float(day.turnover.sum())),
         previous_1h=int(day.open[hour_ago]) * tick,
-        open_interest=round(lots * OPEN_INTEREST_HOURS / hours) * lot,
-        funding_rate=funding[0],
-        next_funding_ms=funding[1],
-        funding_minutes=symbol.funding_minutes,
-    )
+        open_interest=round(lots * OPEN_INTEREST_HOURS / hours) * lot, funding_rate=funding[0],
+        next_funding_ms=funding[1], funding_minutes=symbol.funding_minutes,
+    )  # fmt: skip
 
 
 def rows(symbol: PracticeSymbol, candles: CandleColumns) -> list[Candle]:

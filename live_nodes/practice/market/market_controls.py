@@ -148,18 +148,11 @@ class Announcement:
     def row(self, now_ms: int) -> Json:
         """Return it as the wire spells it."""
         return {
-            "id": self.id,
-            "title": self.title,
-            "state": self.state(now_ms),
-            "begin": str(self.begin_ms),
-            "end": str(self.end_ms),
-            "href": "",
-            "serviceTypes": list(self.services),
-            "product": list(self.products),
-            "uidSuffix": [],
-            "maintainType": self.kind,
-            "env": PRODUCTION,
-        }
+            "id": self.id, "title": self.title, "state": self.state(now_ms),
+            "begin": str(self.begin_ms), "end": str(self.end_ms), "href": "",
+            "serviceTypes": list(self.services), "product": list(self.products), "uidSuffix": [],
+            "maintainType": self.kind, "env": PRODUCTION,
+        }  # fmt: skip
 
 
 @dataclass

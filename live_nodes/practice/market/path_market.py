@@ -77,8 +77,6 @@ class PathMarket:
         self._funded: dict[Key, int] = {}
         self._stepped_ms: int | None = None
 
-    # --- questions ---------------------------------------------------------------------------
-
     def symbols(self, now_ms: int) -> list[PracticeSymbol]:
         """Return every symbol launched by now, sorted by category and name."""
         found = self.source.symbols(now_ms)
@@ -178,8 +176,6 @@ class PathMarket:
         prices = (last, mark, index)
         return figures(symbol, prices, day, self.source.length_ms, at, self.funding(key, now_ms))
 
-    # --- time goes on ------------------------------------------------------------------------
-
     def step(self, exchange: Exchange, now_ms: int) -> MarketStep:
         """Bring the exchange from the step before to now; twice at one `now_ms` is as once.
 
@@ -262,8 +258,6 @@ class PathMarket:
     def saved_moves(self) -> list[tuple[str, str, int, float]]:
         """Return the price moves so far as the state file keeps them."""
         return [(*k, m.time_ms, m.factor) for k, own in self._prices.moves.items() for m in own]
-
-    # --- inside ------------------------------------------------------------------------------
 
     def _symbol(self, key: Key, now_ms: int) -> PracticeSymbol:
         if key not in self._symbols:

@@ -43,12 +43,8 @@ def candle_path(open_: int, high: int, low: int, close: int, knots: int, seed: i
     """Draw the prices at equal steps of time inside one candle, in ticks: `knots` of them.
 
     The first is the open, the last the close; the largest is the high, the smallest the low. Price
-    k holds from k to k + 1 steps after the start.
-
-    Raises
-    ------
-    ValueError
-        When the candle is impossible or there are fewer than 4 knots.
+    k holds from k to k + 1 steps after the start. Raises ValueError when the candle is impossible
+    or there are fewer than 4 knots.
     """
     if not low <= min(open_, close) <= max(open_, close) <= high:
         raise ValueError(f"no such candle: open {open_} high {high} low {low} close {close}")
@@ -139,10 +135,7 @@ class PathPrices:
     def move(self, key: Key, ticks: int, at: int) -> None:
         """Let the last price be so many ticks from a moment on; later ones are scaled alike.
 
-        Raises
-        ------
-        KeyError
-            When there is no price yet.
+        Raises KeyError when there is no price yet.
         """
         present = self.ticks(key, at, "last")
         if present is None:

@@ -124,19 +124,9 @@ def _symbol(document: RandomMarket, key: Key, spec: RandomSymbol) -> PracticeSym
     linear = category == "linear"
     most = (Decimal(10_000_000) / spec.price // spec.lot + 1) * spec.lot
     return PracticeSymbol(
-        category="linear" if linear else "spot",
-        name=name,
-        base=name.removesuffix(quote),
-        quote=quote,
-        settle=quote,
-        tick=spec.tick,
-        lot=spec.lot,
-        min_qty=spec.lot,
-        max_qty=most,
-        max_market_qty=most,
-        min_notional=Decimal(5),
-        max_leverage=Decimal(100 if linear else 1),
+        category="linear" if linear else "spot", name=name, base=name.removesuffix(quote),
+        quote=quote, settle=quote, tick=spec.tick, lot=spec.lot, min_qty=spec.lot, max_qty=most,
+        max_market_qty=most, min_notional=Decimal(5), max_leverage=Decimal(100 if linear else 1),
         maintenance_margin=Decimal("0.005" if linear else 0),
-        funding_minutes=document.funding_minutes if linear else 0,
-        launch_ms=LAUNCH_MS,
-    )
+        funding_minutes=document.funding_minutes if linear else 0, launch_ms=LAUNCH_MS,
+    )  # fmt: skip

@@ -56,10 +56,7 @@ class Anchor:
 def open_catalog(document: ReplayMarket) -> Catalog:
     """Open the document's catalog.
 
-    Raises
-    ------
-    InputError
-        When there is none; the message says how to make one.
+    Raises InputError when there is none; the message says how to make one.
     """
     if not Path(document.catalog).exists():
         raise InputError(
@@ -73,11 +70,7 @@ def choose_anchor(document: ReplayMarket, catalog: Catalog, now_ms: int) -> Anch
     """Decide which moment of the catalog the first start stands for.
 
     At real pace the day of `now_ms` stands for the document's start, otherwise its minute does.
-
-    Raises
-    ------
-    InputError
-        When the start is not a day within the window.
+    Raises InputError when the start is not a day within the window.
     """
     speed = SPEEDS[document.pace]
     first, last = _window(catalog)
@@ -217,23 +210,15 @@ class ReplaySource:
         most = Decimal(info.max_qty) if info.max_qty else lot * UNBOUNDED_LOTS
         minutes = info.funding_minutes
         return PracticeSymbol(
-            category="spot" if key[0] == "spot" else "linear",
-            name=info.symbol,
-            base=info.base,
-            quote=info.quote,
-            settle=info.settle,
-            tick=Decimal(info.tick),
-            lot=lot,
-            min_qty=Decimal(info.min_qty),
-            max_qty=most,
-            max_market_qty=most,
-            min_notional=Decimal(info.min_notional),
-            max_leverage=Decimal(info.max_leverage),
+            category="spot" if key[0] == "spot" else "linear", name=info.symbol, base=info.base,
+            quote=info.quote, settle=info.settle, tick=Decimal(info.tick), lot=lot,
+            min_qty=Decimal(info.min_qty), max_qty=most, max_market_qty=most,
+            min_notional=Decimal(info.min_notional), max_leverage=Decimal(info.max_leverage),
             maintenance_margin=Decimal(info.maintenance_margin),
             funding_minutes=max(1, minutes // self._anchor.speed) if minutes else 0,
             launch_ms=max(0, self._anchor.to_wall(info.listed_ns // MS)),
             status="Closed" if closed else "Trading",
-        )
+        )  # fmt: skip
 
 
 def _key(info: InstrumentInfo) -> Key:

@@ -98,13 +98,7 @@ class RateLimits:
     def take(
         self, account: str, path: str, spot: bool, now_ms: int, count: int = 1
     ) -> Allowance | None:
-        """Count `count` requests of `account`, the orders of a batch each for itself.
-
-        Returns
-        -------
-        Allowance, optional
-            None for a path that is not limited.
-        """
+        """Count `count` requests (the orders of a batch each); None for a path without limit."""
         limits = self._table.get(path)
         if limits is None:
             return None
@@ -143,13 +137,9 @@ class Keyring:
     def request(self, headers: Mapping[str, str], payload: str, now_ms: int) -> str:
         """Return the account that signed a REST request.
 
-        `payload` is what was signed: a GET's query string as it came, or a POST's body.
-
-        Raises
-        ------
-        BybitRefusal
-            10001 without the headers, 10002 outside the time window, 10003 for an unknown key,
-            10004 for a signature that is not that of its secret.
+        `payload` is what was signed: a GET's query string as it came, or a POST's body. Raises
+        BybitRefusal: 10001 without the headers, 10002 outside the time window, 10003 for an unknown
+        key, 10004 for a signature that is not that of its secret.
         """
         stamp, key = headers.get(TIMESTAMP, ""), headers.get(KEY, "")
         window, sign = headers.get(WINDOW, ""), headers.get(SIGN, "")
@@ -167,10 +157,7 @@ class Keyring:
     def login(self, args: object, now_ms: int) -> str:
         """Return the account of a WebSocket ``auth`` message with `args` [key, expires, sign].
 
-        Raises
-        ------
-        BybitRefusal
-            10001, 10003 or 10004 as for a request; 10001 too when it has expired.
+        Raises BybitRefusal: 10001, 10003 or 10004 as for a request; 10001 too when it has expired.
         """
         if not isinstance(args, list) or len(args) != 3:
             raise BybitRefusal(10001, "Params Error")

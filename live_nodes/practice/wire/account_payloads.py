@@ -90,72 +90,48 @@ def wallet(record: WalletRow) -> Json:
     maintenance_rate = rate(record.maintenance_margin, margin)
     unrealised = cents(record.unrealised)
     return {
-        "accountType": "UNIFIED",
-        "accountLTV": "0",
-        "accountIMRate": initial_rate,
-        "accountIMRateByMp": initial_rate,
-        "accountMMRate": maintenance_rate,
-        "accountMMRateByMp": maintenance_rate,
-        "totalEquity": cents(record.equity),
-        "totalWalletBalance": cents(record.wallet_balance),
-        "totalMarginBalance": cents(margin),
-        "totalAvailableBalance": cents(record.available),
-        "totalPerpUPL": unrealised,
-        "totalInitialMargin": initial,
-        "totalInitialMarginByMp": initial,
-        "totalMaintenanceMargin": maintenance,
-        "totalMaintenanceMarginByMp": maintenance,
+        "accountType": "UNIFIED", "accountLTV": "0", "accountIMRate": initial_rate,
+        "accountIMRateByMp": initial_rate, "accountMMRate": maintenance_rate,
+        "accountMMRateByMp": maintenance_rate, "totalEquity": cents(record.equity),
+        "totalWalletBalance": cents(record.wallet_balance), "totalMarginBalance": cents(margin),
+        "totalAvailableBalance": cents(record.available), "totalPerpUPL": unrealised,
+        "totalInitialMargin": initial, "totalInitialMarginByMp": initial,
+        "totalMaintenanceMargin": maintenance, "totalMaintenanceMarginByMp": maintenance,
         "coin": [_coin(one) for one in record.coins],
-    }
+    }  # fmt: skip
 
 
 def _coin(record: CoinBalance) -> Json:
     free = record.balance - record.locked - record.order_margin - record.position_margin
     return {
-        "coin": record.coin,
-        "equity": cents(record.equity),
-        "usdValue": cents(record.usd_value),
+        "coin": record.coin, "equity": cents(record.equity), "usdValue": cents(record.usd_value),
         "walletBalance": cents(record.balance),
         "availableToWithdraw": cents(max(Decimal(0), free + min(Decimal(0), record.unrealised))),
-        "availableToBorrow": "",
-        "borrowAmount": "0",
-        "accruedInterest": "0",
+        "availableToBorrow": "", "borrowAmount": "0", "accruedInterest": "0",
         "totalOrderIM": cents(record.order_margin),
         "totalPositionIM": cents(record.position_margin),
         "totalPositionMM": cents(record.maintenance_margin),
-        "unrealisedPnl": cents(record.unrealised),
-        "cumRealisedPnl": cents(record.total_realised),
-        "bonus": "0",
-        "locked": cents(record.locked),
-        "spotHedgingQty": "0",
-        "spotBorrow": "0",
-        "collateralSwitch": True,
-        "marginCollateral": True,
-    }
+        "unrealisedPnl": cents(record.unrealised), "cumRealisedPnl": cents(record.total_realised),
+        "bonus": "0", "locked": cents(record.locked), "spotHedgingQty": "0", "spotBorrow": "0",
+        "collateralSwitch": True, "marginCollateral": True,
+    }  # fmt: skip
 
 
 def closed_pnl(record: ClosedPnl) -> Json:
     """Write an element of ``GET /v5/position/closed-pnl``."""
     size = record.closed_size
     return {
-        "symbol": record.symbol,
-        "orderType": record.order_type,
-        "leverage": plain(record.leverage),
-        "updatedTime": str(record.updated_ms),
-        "side": record.side,
-        "orderId": record.order_id,
-        "closedPnl": plain(record.pnl),
+        "symbol": record.symbol, "orderType": record.order_type,
+        "leverage": plain(record.leverage), "updatedTime": str(record.updated_ms),
+        "side": record.side, "orderId": record.order_id, "closedPnl": plain(record.pnl),
         "avgEntryPrice": cents(record.entry_value / size) if size else "0",
-        "qty": f"{record.qty:f}",
-        "cumEntryValue": plain(record.entry_value),
-        "createdTime": str(record.created_ms),
-        "orderPrice": f"{record.order_price:f}",
+        "qty": f"{record.qty:f}", "cumEntryValue": plain(record.entry_value),
+        "createdTime": str(record.created_ms), "orderPrice": f"{record.order_price:f}",
         "closedSize": f"{size:f}",
         "avgExitPrice": cents(record.exit_value / size) if size else "0",
-        "execType": record.exec_type,
-        "fillCount": str(record.fill_count),
+        "execType": record.exec_type, "fillCount": str(record.fill_count),
         "cumExitValue": plain(record.exit_value),
-    }
+    }  # fmt: skip
 
 
 def transaction(record: ExecutionRow, currency: str) -> Json:
@@ -167,29 +143,16 @@ def transaction(record: ExecutionRow, currency: str) -> Json:
     funding = record.exec_type == "Funding"
     fee = record.fee if record.fee_coin == currency and not funding else Decimal(0)
     return {
-        "id": f"{record.account}_{record.symbol}_{record.seq}",
-        "symbol": record.symbol,
-        "category": record.category,
-        "side": record.side,
-        "transactionTime": str(record.time_ms),
-        "type": "SETTLEMENT" if funding else "TRADE",
-        "transSubType": "",
-        "qty": f"{record.qty:f}",
-        "size": f"{record.qty:f}",
-        "currency": currency,
-        "tradePrice": f"{record.price:f}",
-        "funding": plain(-record.fee) if funding else "",
-        "fee": plain(fee),
-        "cashFlow": "0" if funding else plain(record.change + fee),
-        "change": plain(record.change),
-        "cashBalance": plain(record.balance),
-        "feeRate": plain(record.fee_rate),
-        "bonusChange": "",
-        "tradeId": record.exec_id,
-        "orderId": record.order_id,
-        "orderLinkId": record.order_link_id,
+        "id": f"{record.account}_{record.symbol}_{record.seq}", "symbol": record.symbol,
+        "category": record.category, "side": record.side, "transactionTime": str(record.time_ms),
+        "type": "SETTLEMENT" if funding else "TRADE", "transSubType": "", "qty": f"{record.qty:f}",
+        "size": f"{record.qty:f}", "currency": currency, "tradePrice": f"{record.price:f}",
+        "funding": plain(-record.fee) if funding else "", "fee": plain(fee),
+        "cashFlow": "0" if funding else plain(record.change + fee), "change": plain(record.change),
+        "cashBalance": plain(record.balance), "feeRate": plain(record.fee_rate), "bonusChange": "",
+        "tradeId": record.exec_id, "orderId": record.order_id, "orderLinkId": record.order_link_id,
         "extraFees": "",
-    }
+    }  # fmt: skip
 
 
 def fee_rate(symbol: str, fees: FeeRates) -> Json:
@@ -211,30 +174,11 @@ def api_key(account: str, key: str) -> Json:
         "Derivatives": ("DerivativesTrade",),
     }
     return {
-        "id": account,
-        "note": "practice",
-        "apiKey": key,
-        "readOnly": 0,
-        "secret": "",
+        "id": account, "note": "practice", "apiKey": key, "readOnly": 0, "secret": "",
         "permissions": {name: list(value) for name, value in (permissions | granted).items()},
-        "ips": ["*"],
-        "type": 1,
-        "deadlineDay": 90,
-        "expiredAt": "2100-01-01T00:00:00Z",
-        "createdAt": "2024-01-01T00:00:00Z",
-        "unified": 0,
-        "uta": 1,
-        "userID": 1,
-        "inviterID": 0,
-        "vipLevel": "No VIP",
-        "mktMakerLevel": "0",
-        "affiliateID": 0,
-        "rsaPublicKey": "",
-        "isMaster": True,
-        "parentUid": "0",
-        "kycLevel": "LEVEL_1",
-        "kycRegion": "",
-        "userIDInt64": "1",
-        "inviterIDInt64": "0",
-        "affiliateIDInt64": "0",
-    }
+        "ips": ["*"], "type": 1, "deadlineDay": 90, "expiredAt": "2100-01-01T00:00:00Z",
+        "createdAt": "2024-01-01T00:00:00Z", "unified": 0, "uta": 1, "userID": 1, "inviterID": 0,
+        "vipLevel": "No VIP", "mktMakerLevel": "0", "affiliateID": 0, "rsaPublicKey": "",
+        "isMaster": True, "parentUid": "0", "kycLevel": "LEVEL_1", "kycRegion": "",
+        "userIDInt64": "1", "inviterIDInt64": "0", "affiliateIDInt64": "0",
+    }  # fmt: skip

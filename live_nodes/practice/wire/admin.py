@@ -170,13 +170,7 @@ class AdminPort:
         )
 
     async def listen(self, port: int) -> int:
-        """Listen on 127.0.0.1 and return the port.
-
-        Raises
-        ------
-        OSError
-            When the port is taken.
-        """
+        """Listen on 127.0.0.1 and return the port. Raises OSError when the port is taken."""
         app = web.Application(middlewares=[_errors_as_json])
         app.router.add_routes(
             [
@@ -193,8 +187,6 @@ class AdminPort:
         """Stop listening."""
         if self._runner is not None:
             await self._runner.cleanup()
-
-    # --- the state and the faults --------------------------------------------------------------
 
     def _state(self) -> Any:
         exchange = self._venue.exchange
@@ -244,8 +236,6 @@ class AdminPort:
         self._venue.settle([wanted.key])
         return self._faults.report()
 
-    # --- orders of the accounts ------------------------------------------------------------------
-
     def _fill(self, wanted: FillRequest) -> Any:
         exchange = self._venue.exchange
         self._check_account(wanted.account)
@@ -271,17 +261,13 @@ class AdminPort:
         order = self._venue.exchange.create(
             wanted.account,
             OrderRequest(
-                category=wanted.category,
-                symbol=wanted.symbol,
-                side=wanted.side,
-                order_type="Market" if wanted.price is None else "Limit",
-                qty=wanted.qty,
-                price=wanted.price,
-                time_in_force="IOC" if wanted.price is None else "GTC",
+                category=wanted.category, symbol=wanted.symbol, side=wanted.side,
+                order_type="Market" if wanted.price is None else "Limit", qty=wanted.qty,
+                price=wanted.price, time_in_force="IOC" if wanted.price is None else "GTC",
                 market_unit="baseCoin" if wanted.category == "spot" and not wanted.price else "",
             ),
             self._venue.clock_ms(),
-        )
+        )  # fmt: skip
         self._venue.settle([wanted.key])
         return order
 
@@ -295,8 +281,6 @@ class AdminPort:
         names = self._venue.exchange.accounts()
         if account not in names:
             raise BybitRefusal(400, f"there is no account {account}; there are {', '.join(names)}")
-
-    # --- the market ------------------------------------------------------------------------------
 
     def _move(self, moves: tuple[MoveRequest, ...]) -> list[Decimal]:
         """Let prices jump, all in one step; return where they are."""

@@ -48,17 +48,16 @@ class WireConnection:
         # No check of the class: uvloop's transports do not derive from asyncio's.
         self._transport = cast(asyncio.WriteTransport | None, request.transport)
 
-    def send(self, text: str) -> None:
-        """Queue a message; a client that lets 200,000 of them pile up is cut off."""
+    def send(self, text: str, delay_s: float = 0.0) -> None:
+        """Queue a message, now or later; a client that lets 200,000 pile up is cut off."""
+        if delay_s:
+            asyncio.get_running_loop().call_later(delay_s, self.send, text)
+            return
         if len(self._outbox) >= BACKLOG:
             self.abort()
             return
         self._outbox.append(text)
         self._waiting.set()
-
-    def send_later(self, delay_s: float, text: str) -> None:
-        """Queue a message in `delay_s` seconds."""
-        asyncio.get_running_loop().call_later(delay_s, self.send, text)
 
     async def receive(self) -> str | None:
         """Return the next text; None when the client has gone. Answers protocol pings."""

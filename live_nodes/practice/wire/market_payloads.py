@@ -31,14 +31,9 @@ def _perpetual(symbol: PracticeSymbol) -> Json:
     tick, lot = plain(symbol.tick), plain(symbol.lot)
     most = plain(symbol.max_qty)
     return {
-        "symbol": symbol.name,
-        "contractType": "LinearPerpetual",
-        "status": symbol.status,
-        "baseCoin": symbol.base,
-        "quoteCoin": symbol.quote,
-        "launchTime": str(symbol.launch_ms),
-        "deliveryTime": str(symbol.delivery_ms),
-        "deliveryFeeRate": "",
+        "symbol": symbol.name, "contractType": "LinearPerpetual", "status": symbol.status,
+        "baseCoin": symbol.base, "quoteCoin": symbol.quote, "launchTime": str(symbol.launch_ms),
+        "deliveryTime": str(symbol.delivery_ms), "deliveryFeeRate": "",
         "priceScale": str(places(symbol.tick)),
         "leverageFilter": {
             "minLeverage": "1",
@@ -46,53 +41,34 @@ def _perpetual(symbol: PracticeSymbol) -> Json:
             "leverageStep": plain(symbol.leverage_step),
         },
         "priceFilter": {
-            "minPrice": tick,
-            "maxPrice": plain(symbol.tick * 19_999_998),
-            "tickSize": tick,
+            "minPrice": tick, "maxPrice": plain(symbol.tick * 19_999_998), "tickSize": tick,
         },
         "lotSizeFilter": {
-            "maxOrderQty": most,
-            "minOrderQty": plain(symbol.min_qty),
-            "qtyStep": lot,
-            "postOnlyMaxOrderQty": most,
-            "maxMktOrderQty": plain(symbol.max_market_qty),
+            "maxOrderQty": most, "minOrderQty": plain(symbol.min_qty), "qtyStep": lot,
+            "postOnlyMaxOrderQty": most, "maxMktOrderQty": plain(symbol.max_market_qty),
             "minNotionalValue": plain(symbol.min_notional),
         },
-        "unifiedMarginTrade": True,
-        "fundingInterval": symbol.funding_minutes,
-        "settleCoin": symbol.settle,
-        "copyTrading": "none",
-        "upperFundingRate": "0.00375",
+        "unifiedMarginTrade": True, "fundingInterval": symbol.funding_minutes,
+        "settleCoin": symbol.settle, "copyTrading": "none", "upperFundingRate": "0.00375",
         "lowerFundingRate": "-0.00375",
         "riskParameters": {
             "priceLimitRatioX": plain(symbol.price_limit),
             "priceLimitRatioY": plain(symbol.price_limit),
         },
-        "isPreListing": False,
-        "displayName": "",
-        "symbolType": "",
-    }
+        "isPreListing": False, "displayName": "", "symbolType": "",
+    }  # fmt: skip
 
 
 def _spot_instrument(symbol: PracticeSymbol) -> Json:
     most = plain(symbol.max_qty)
     return {
-        "symbol": symbol.name,
-        "baseCoin": symbol.base,
-        "quoteCoin": symbol.quote,
-        "innovation": "0",
-        "status": symbol.status,
-        "marginTrading": "none",
-        "stTag": "0",
+        "symbol": symbol.name, "baseCoin": symbol.base, "quoteCoin": symbol.quote,
+        "innovation": "0", "status": symbol.status, "marginTrading": "none", "stTag": "0",
         "lotSizeFilter": {
-            "basePrecision": plain(symbol.lot),
-            "quotePrecision": "0.0000001",
-            "minOrderQty": plain(symbol.min_qty),
-            "maxOrderQty": most,
-            "minOrderAmt": plain(symbol.min_notional),
-            "maxOrderAmt": "8000000",
-            "maxLimitOrderQty": most,
-            "maxMarketOrderQty": plain(symbol.max_market_qty),
+            "basePrecision": plain(symbol.lot), "quotePrecision": "0.0000001",
+            "minOrderQty": plain(symbol.min_qty), "maxOrderQty": most,
+            "minOrderAmt": plain(symbol.min_notional), "maxOrderAmt": "8000000",
+            "maxLimitOrderQty": most, "maxMarketOrderQty": plain(symbol.max_market_qty),
             "postOnlyMaxLimitOrderSize": most,
         },
         "priceFilter": {"tickSize": plain(symbol.tick)},
@@ -101,7 +77,7 @@ def _spot_instrument(symbol: PracticeSymbol) -> Json:
             "priceLimitRatioY": plain(symbol.price_limit),
         },
         "symbolType": "",
-    }
+    }  # fmt: skip
 
 
 def levels(side: Sequence[Level]) -> list[list[str]]:
@@ -127,32 +103,20 @@ def book(
 def recent_trade(symbol: str, trade: Printed | PublicTrade) -> Json:
     """Write an element of ``GET /v5/market/recent-trade``."""
     return {
-        "execId": trade.trade_id,
-        "symbol": symbol,
-        "price": f"{trade.price:f}",
-        "size": f"{trade.qty:f}",
-        "side": trade.side,
-        "time": str(trade.time_ms),
-        "isBlockTrade": False,
-        "isRPITrade": False,
+        "execId": trade.trade_id, "symbol": symbol, "price": f"{trade.price:f}",
+        "size": f"{trade.qty:f}", "side": trade.side, "time": str(trade.time_ms),
+        "isBlockTrade": False, "isRPITrade": False,
         "seq": str(trade.seq if isinstance(trade, Printed) else 0),
-    }
+    }  # fmt: skip
 
 
 def public_trade(trade: Printed) -> Json:
     """Write an element of the push topic ``publicTrade``."""
     return {
-        "T": trade.time_ms,
-        "s": trade.key[1],
-        "S": trade.side,
-        "v": f"{trade.qty:f}",
-        "p": f"{trade.price:f}",
-        "L": "ZeroMinusTick",
-        "i": trade.trade_id,
-        "BT": False,
-        "RPI": False,
-        "seq": trade.seq,
-    }
+        "T": trade.time_ms, "s": trade.key[1], "S": trade.side, "v": f"{trade.qty:f}",
+        "p": f"{trade.price:f}", "L": "ZeroMinusTick", "i": trade.trade_id, "BT": False,
+        "RPI": False, "seq": trade.seq,
+    }  # fmt: skip
 
 
 def ticker(key: Key, prices: Prices, bids: Sequence[Level], asks: Sequence[Level]) -> Json:
@@ -161,41 +125,24 @@ def ticker(key: Key, prices: Prices, bids: Sequence[Level], asks: Sequence[Level
     ask_price, ask_size = _best(asks)
     day = prices.previous_24h
     shared = {
-        "symbol": key[1],
-        "bid1Price": bid_price,
-        "bid1Size": bid_size,
-        "ask1Price": ask_price,
-        "ask1Size": ask_size,
-        "lastPrice": f"{prices.last:f}",
-        "prevPrice24h": f"{day:f}",
+        "symbol": key[1], "bid1Price": bid_price, "bid1Size": bid_size, "ask1Price": ask_price,
+        "ask1Size": ask_size, "lastPrice": f"{prices.last:f}", "prevPrice24h": f"{day:f}",
         "price24hPcnt": f"{(prices.last - day) / day:.6f}" if day else "0",
-        "highPrice24h": f"{prices.high_24h:f}",
-        "lowPrice24h": f"{prices.low_24h:f}",
-        "turnover24h": plain(prices.turnover_24h),
-        "volume24h": plain(prices.volume_24h),
-    }
+        "highPrice24h": f"{prices.high_24h:f}", "lowPrice24h": f"{prices.low_24h:f}",
+        "turnover24h": plain(prices.turnover_24h), "volume24h": plain(prices.volume_24h),
+    }  # fmt: skip
     if key[0] == "spot":
         return shared | {"usdIndexPrice": f"{prices.index:f}"}
     return shared | {
-        "indexPrice": f"{prices.index:f}",
-        "markPrice": f"{prices.mark:f}",
-        "prevPrice1h": f"{prices.previous_1h:f}",
-        "openInterest": plain(prices.open_interest),
+        "indexPrice": f"{prices.index:f}", "markPrice": f"{prices.mark:f}",
+        "prevPrice1h": f"{prices.previous_1h:f}", "openInterest": plain(prices.open_interest),
         "openInterestValue": f"{prices.open_interest * prices.mark:.2f}",
-        "fundingRate": plain(prices.funding_rate),
-        "nextFundingTime": str(prices.next_funding_ms),
-        "fundingIntervalHour": str(prices.funding_minutes // 60),
-        "fundingCap": "0.00375",
-        "predictedDeliveryPrice": "",
-        "basisRate": "",
-        "basisRateYear": "",
-        "basis": "",
-        "deliveryFeeRate": "",
-        "deliveryTime": "0",
-        "preOpenPrice": "",
-        "preQty": "",
+        "fundingRate": plain(prices.funding_rate), "nextFundingTime": str(prices.next_funding_ms),
+        "fundingIntervalHour": str(prices.funding_minutes // 60), "fundingCap": "0.00375",
+        "predictedDeliveryPrice": "", "basisRate": "", "basisRateYear": "", "basis": "",
+        "deliveryFeeRate": "", "deliveryTime": "0", "preOpenPrice": "", "preQty": "",
         "curPreListingPhase": "",
-    }
+    }  # fmt: skip
 
 
 def ticker_push(key: Key, prices: Prices, bids: Sequence[Level], asks: Sequence[Level]) -> Json:
@@ -224,18 +171,11 @@ def price_kline(candle: Candle) -> list[str]:
 def kline_push(candle: Candle, interval: str, confirmed: bool, now_ms: int) -> Json:
     """Write an element of the push topic ``kline``."""
     return {
-        "start": candle.start_ms,
-        "end": candle.start_ms + INTERVAL_MS[interval] - 1,
-        "interval": interval,
-        "open": f"{candle.open:f}",
-        "close": f"{candle.close:f}",
-        "high": f"{candle.high:f}",
-        "low": f"{candle.low:f}",
-        "volume": plain(candle.volume),
-        "turnover": plain(candle.turnover),
-        "confirm": confirmed,
-        "timestamp": now_ms,
-    }
+        "start": candle.start_ms, "end": candle.start_ms + INTERVAL_MS[interval] - 1,
+        "interval": interval, "open": f"{candle.open:f}", "close": f"{candle.close:f}",
+        "high": f"{candle.high:f}", "low": f"{candle.low:f}", "volume": plain(candle.volume),
+        "turnover": plain(candle.turnover), "confirm": confirmed, "timestamp": now_ms,
+    }  # fmt: skip
 
 
 def funding(symbol: str, settlement: FundingRate) -> Json:

@@ -17,10 +17,10 @@ import msgspec
 from live_nodes.practice.exchange.model import BybitRefusal, Key
 from live_nodes.practice.exchange.records import (
     Event,
-    ExecutionBooked,
-    OrderChanged,
-    PositionChanged,
-    WalletChanged,
+    ExecutionRow,
+    OrderRow,
+    PositionRow,
+    WalletRow,
 )
 from live_nodes.practice.faults.fault_hooks import OpFault
 from live_nodes.practice.wire import account_payloads
@@ -41,7 +41,7 @@ TOPICS = frozenset(PLAIN) | {
     for name in ("order", "execution", "execution.fast", "position")
     for category in ("linear", "spot", "inverse", "option")
 }
-_PUSHED = (OrderChanged, ExecutionBooked, PositionChanged, WalletChanged)
+_PUSHED = (OrderRow, ExecutionRow, PositionRow, WalletRow)
 
 
 class TradeLink:
@@ -97,10 +97,7 @@ class TradeLink:
             if fault is not None and fault.ret_code is not None:
                 reply = PracticeResponse(fault.ret_code, fault.message)
             text = text_of(self._acknowledgement(connection, op, message, reply))
-            if fault is not None and fault.delay_s:
-                connection.send_later(fault.delay_s, text)
-            else:
-                connection.send(text)
+            connection.send(text, fault.delay_s if fault is not None else 0.0)
         if answer.events:
             self._venue.publish(answer.events)
 
@@ -153,7 +150,7 @@ class PrivateStreams:
     def publish(self, events: list[Event], touched: Iterable[Key], now_ms: int) -> None:
         """Push to each account what happened to it, in order, neighbours of a kind together."""
         pushed = [event for event in events if isinstance(event, _PUSHED)]
-        for (kind, account), group in groupby(pushed, lambda one: (type(one), one.row.account)):
+        for (kind, account), group in groupby(pushed, lambda one: (type(one), one.account)):
             mine = [one for one in self.connections if one.account == account]
             if not mine:
                 continue
@@ -184,23 +181,20 @@ class PrivateStreams:
             for connection in listeners:
                 name = topic if topic in connection.topics else names[1]
                 text = msgspec.json.encode(changed | {"topic": name}).decode()
-                if delay_s:
-                    connection.send_later(delay_s, text)
-                else:
-                    connection.send(text)
+                connection.send(text, delay_s)
 
 
 def _messages(kind: type, events: list[Any]) -> list[tuple[str, str, list[Json]]]:
     """Return (topic, product, data) of events of one kind."""
-    if kind is WalletChanged:
+    if kind is WalletRow:
         # Only the last of several: they are snapshots of one wallet.
-        return [("wallet", "", [account_payloads.wallet(events[-1].row)])]
-    if kind is PositionChanged:
-        return [("position", "linear", [account_payloads.position_push(one.row) for one in events])]
+        return [("wallet", "", [account_payloads.wallet(events[-1])])]
+    if kind is PositionRow:
+        return [("position", "linear", [account_payloads.position_push(one) for one in events])]
     found: list[tuple[str, str, list[Json]]] = []
-    for product, group in groupby(events, lambda one: str(one.row.category)):
-        rows = [one.row for one in group]
-        if kind is OrderChanged:
+    for product, group in groupby(events, lambda one: str(one.category)):
+        rows = list(group)
+        if kind is OrderRow:
             found.append(("order", product, [write.order_push(row) for row in rows]))
             continue
         found.append(("execution", product, [write.execution_push(row) for row in rows]))

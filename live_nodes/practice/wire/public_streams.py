@@ -49,10 +49,8 @@ class PublicStreams:
     def subscribe(self, connection: WireConnection, category: str, name: str) -> Json | None:
         """Add a subscriber; return its first message.
 
-        Raises
-        ------
-        BybitRefusal
-            10001 for a topic or a symbol that does not exist; its message is Bybit's `ret_msg`.
+        Raises BybitRefusal: 10001 for a topic or a symbol that does not exist; its message is
+        Bybit's `ret_msg`.
         """
         key = self._key(category, name)
         topic = self._topics[key].get(name) or self._make(key, name)
@@ -101,10 +99,7 @@ class PublicStreams:
         for delay_s, changed in self._venue.faults.on_push("public", name, message):
             text = encode(changed).decode()
             for connection in listeners:
-                if delay_s:
-                    connection.send_later(delay_s, text)
-                else:
-                    connection.send(text)
+                connection.send(text, delay_s)
 
     def _key(self, category: str, name: str) -> Key:
         key = (category, name.rsplit(".", 1)[-1])
@@ -199,14 +194,11 @@ class BookTopic(Topic):
             "type": kind,
             "ts": now_ms,
             "data": {
-                "s": self._key[1],
-                "b": levels(bids),
-                "a": levels(asks),
-                "u": self._update,
+                "s": self._key[1], "b": levels(bids), "a": levels(asks), "u": self._update,
                 "seq": self._seq,
             },
             "cts": now_ms,
-        }
+        }  # fmt: skip
 
 
 def changes(old: Sequence[Level], new: Sequence[Level], bids: bool) -> list[Level]:

@@ -78,10 +78,7 @@ class Server:
     async def stop(self) -> None:
         """Cut the connections, stop stepping and listening.
 
-        Raises
-        ------
-        Exception
-            What ended the stepping, when no one waited for it with `failed`.
+        Raises Exception: what ended the stepping, when no one waited for it with `failed`.
         """
         self._stepping.cancel()
         await asyncio.wait([self._stepping])
@@ -112,12 +109,8 @@ async def serve(
 ) -> Server:
     """Listen (0 takes a free port) and begin to step.
 
-    Raises
-    ------
-    InputError
-        For another host than this machine's own address.
-    OSError
-        When the port is taken.
+    Raises InputError for another host than this machine's own address; OSError when the port is
+    taken.
     """
     if host not in LOCAL:
         raise InputError(f"the practice exchange listens on {HOST} only, not on {host}")

@@ -106,8 +106,6 @@ class Sockets:
                 await writer
         return connection.socket
 
-    # --- public and private ------------------------------------------------------------------
-
     def _on_public(self, connection: WireConnection, message: Json) -> None:
         category = connection.product
         op = message.get("op")
@@ -143,13 +141,11 @@ class Sockets:
             connection.send(
                 text_of(
                     {
-                        "req_id": message.get("req_id", ""),
-                        "op": "pong",
-                        "args": [str(self._venue.client_ms())],
-                        "conn_id": connection.id,
+                        "req_id": message.get("req_id", ""), "op": "pong",
+                        "args": [str(self._venue.client_ms())], "conn_id": connection.id,
                     }
                 )
-            )
+            )  # fmt: skip
             return
         refused = ""
         try:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import BybitRefusal, Key, Level
-from live_nodes.practice.exchange.records import Event, ExecutionBooked, OrderChanged, Printed
+from live_nodes.practice.exchange.records import Event, ExecutionRow, OrderRow, Printed
 from live_nodes.practice.exchange.store import StateFile
 from live_nodes.practice.faults.faults import Faults
 from live_nodes.practice.market.feed import PublicTrade
@@ -96,7 +96,7 @@ class PracticeVenue:
     def commit(self) -> list[Event]:
         """Keep what the exchange did since the last call, and return it."""
         events = self.exchange.drain()
-        rows = [event.row for event in events if event.row is not None]
+        rows = [event for event in events if not isinstance(event, Printed)]
         if rows:
             self.store.save(rows)
         return events
@@ -105,8 +105,8 @@ class PracticeVenue:
         """Publish what was kept; books of the symbols in `events` count as touched."""
         keys = set(touched)
         for event in events:
-            if isinstance(event, OrderChanged | ExecutionBooked):
-                keys.add(event.row.key)
+            if isinstance(event, OrderRow | ExecutionRow):
+                keys.add(event.key)
             elif isinstance(event, Printed):
                 keys.add(event.key)
                 self._trades[event.key].append(event)

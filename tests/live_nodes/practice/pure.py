@@ -20,7 +20,7 @@ from live_nodes.practice.exchange.model import (
     OrderRequest,
     PracticeSymbol,
 )
-from live_nodes.practice.exchange.records import Event, ExecutionBooked, OrderChanged, OrderRow
+from live_nodes.practice.exchange.records import Event, ExecutionRow, OrderRow
 
 BTC: Key = ("linear", "BTCUSDT")
 ETH: Key = ("linear", "ETHUSDT")
@@ -136,18 +136,10 @@ class Desk:
         return self.exchange.drain()
 
     def orders_told(self) -> list[tuple[str, str]]:
-        return [
-            (e.row.status, e.row.stop_order_type)
-            for e in self.events()
-            if isinstance(e, OrderChanged)
-        ]
+        return [(e.status, e.stop_order_type) for e in self.events() if isinstance(e, OrderRow)]
 
     def fills_told(self) -> list[tuple[str, D, D]]:
-        return [
-            (e.row.account, e.row.price, e.row.qty)
-            for e in self.events()
-            if isinstance(e, ExecutionBooked)
-        ]
+        return [(e.account, e.price, e.qty) for e in self.events() if isinstance(e, ExecutionRow)]
 
 
 def refused(call: Any, *args: Any, **more: Any) -> BybitRefusal:

@@ -113,7 +113,7 @@ class Listening(Strategy):
         self.submit_order(order)
         return order
 
-    def market(self, side: OrderSide, qty: str, **more: Any) -> Any:
+    def market_order(self, side: OrderSide, qty: str, **more: Any) -> Any:
         instrument = self.cache.instrument(LINEAR_ID)
         order = self.order_factory.market(
             instrument.id, side, instrument.make_qty(Decimal(qty)), **more

@@ -22,7 +22,7 @@ from live_nodes.practice.exchange.model import (
     OrderRequest,
     TradingStopRequest,
 )
-from live_nodes.practice.exchange.records import Row
+from live_nodes.practice.exchange.records import Printed, Row
 from live_nodes.practice.exchange.store import row_from_text, row_text
 from tests.live_nodes.practice.pure import BTC, ETH, SPOT, SYMBOLS, T0
 
@@ -268,8 +268,8 @@ def test_the_events_rows_are_what_must_be_kept(moves: list[dict[str, Any]]) -> N
     for n, move in enumerate(moves, start=1):
         play(exchange, move, T0 + n)
         for event in exchange.drain():
-            if event.row is not None:
-                kept[event.row.table, event.row.row_key] = event.row
+            if not isinstance(event, Printed):
+                kept[event.table, event.row_key] = event
     again = Exchange(SYMBOLS, ACCOUNTS)
     again.restore(kept.values())
     for key in KEYS:  # Prices are not among them: they come from the market again.

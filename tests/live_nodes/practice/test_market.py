@@ -17,7 +17,7 @@ from config.documents.exchange import RandomMarket, ReplayMarket
 from config.errors import InputError
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, Key, OrderRequest
-from live_nodes.practice.exchange.records import ExecutionBooked, Printed
+from live_nodes.practice.exchange.records import ExecutionRow, Printed
 from live_nodes.practice.market.feed import DAY_MS, INTERVAL_MS, Candle
 from live_nodes.practice.market.path_market import PathMarket
 from live_nodes.practice.market.random_market import RandomSource
@@ -313,9 +313,9 @@ def test_funding_is_paid_once_at_its_time_also_when_it_was_missed(demo_catalog: 
 
 def funded(exchange: Exchange) -> list[int]:
     return [
-        event.row.time_ms
+        event.time_ms
         for event in exchange.drain()
-        if isinstance(event, ExecutionBooked) and event.row.exec_type == "Funding"
+        if isinstance(event, ExecutionRow) and event.exec_type == "Funding"
     ]
 
 

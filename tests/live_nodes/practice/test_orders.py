@@ -9,11 +9,11 @@ import pytest
 
 from live_nodes.practice.exchange.model import AccountSpec, CancelAllRequest, CancelRequest
 from live_nodes.practice.exchange.records import (
-    ExecutionBooked,
-    OrderChanged,
-    PositionChanged,
+    ExecutionRow,
+    OrderRow,
+    PositionRow,
     Printed,
-    WalletChanged,
+    WalletRow,
 )
 from tests.live_nodes.practice.pure import BTC, ETH, SPOT, SYMBOLS, Desk, refused, symbol
 
@@ -33,8 +33,8 @@ def test_events_come_as_fills_order_position_wallet_market() -> None:
     desk = Desk()
     desk.order("Buy", 1)
     kinds = [type(e) for e in desk.events()]
-    assert kinds[:2] == [ExecutionBooked, Printed]
-    assert kinds[2:5] == [OrderChanged, PositionChanged, WalletChanged]
+    assert kinds[:2] == [ExecutionRow, Printed]
+    assert kinds[2:5] == [OrderRow, PositionRow, WalletRow]
     assert desk.events() == []
 
 

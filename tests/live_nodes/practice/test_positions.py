@@ -8,7 +8,7 @@ import pytest
 
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, FeeRates
-from live_nodes.practice.exchange.records import ExecutionBooked, OrderChanged, PositionChanged
+from live_nodes.practice.exchange.records import ExecutionRow, OrderRow, PositionRow
 from tests.live_nodes.practice.pure import BTC, ETH, SPOT, T0, Desk, refused, symbol
 
 FREE = FeeRates(D(0), D(0))
@@ -93,8 +93,8 @@ def test_leverage_is_set_once_within_the_symbol_s_range_and_the_account_s_means(
     desk.events()
     desk.exchange.set_leverage("anna", "BTCUSDT", D(20), desk.tick())
     reply = desk.events()
-    assert isinstance(reply[0], PositionChanged)
-    assert reply[0].row.leverage == 20
+    assert isinstance(reply[0], PositionRow)
+    assert reply[0].leverage == 20
 
 
 def test_modes_stay_one_way_and_cross() -> None:
@@ -118,7 +118,7 @@ def test_funding_is_paid_by_longs_to_shorts_once_a_boundary() -> None:
     desk.exchange.settle_funding(BTC, D("0.0001"), T0 + 20)
     assert desk.usdt("anna") - before["anna"] == D("-0.1")
     assert desk.usdt("bert") - before["bert"] == D("0.05")
-    paid = [e.row for e in desk.events() if isinstance(e, ExecutionBooked)]
+    paid = [e for e in desk.events() if isinstance(e, ExecutionRow)]
     assert [(p.exec_type, p.side, p.qty, p.fee, p.fee_rate) for p in paid] == [
         ("Funding", "Buy", 10, D("0.1"), D("0.0001")),
         ("Funding", "Sell", 5, D("-0.05"), D("0.0001")),
@@ -156,7 +156,7 @@ def test_liquidation_comes_at_the_price_that_the_position_named() -> None:
     assert (fill.exec_type, fill.price, fill.qty) == ("BustTrade", D("89.9"), 9)
     assert fill.create_type == "CreateByTakeOver_PassThrough"
     assert D(0) <= desk.usdt() < D("0.9")
-    orders = [e.row for e in desk.events() if isinstance(e, OrderChanged)]
+    orders = [e for e in desk.events() if isinstance(e, OrderRow)]
     assert [o.status for o in orders] == ["Cancelled", "Filled"]
     assert desk.exchange.market(BTC).house == 0
 
@@ -220,7 +220,7 @@ def test_a_market_that_was_delisted_while_the_exchange_was_down_is_settled_when_
     desk.exchange = Exchange(rules, desk.accounts)
     desk.exchange.restore(kept)
     assert desk.size() == 0
-    fills = [e.row for e in desk.events() if isinstance(e, ExecutionBooked)]
+    fills = [e for e in desk.events() if isinstance(e, ExecutionRow)]
     assert [(f.exec_type, f.price) for f in fills] == [("Delivery", 105)]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from live_nodes.practice.exchange.model import AccountSpec, TradingStopRequest
-from live_nodes.practice.exchange.records import OrderChanged, OrderRow, PositionChanged
+from live_nodes.practice.exchange.records import OrderRow, PositionRow
 from tests.live_nodes.practice.pure import BTC, SPOT, Desk, refused
 
 
@@ -26,9 +26,7 @@ def set_stops(desk: Desk, **more: Any) -> None:
 
 def statuses(desk: Desk, order: OrderRow) -> list[str]:
     return [
-        e.row.status
-        for e in desk.events()
-        if isinstance(e, OrderChanged) and e.row.order_id == order.order_id
+        e.status for e in desk.events() if isinstance(e, OrderRow) and e.order_id == order.order_id
     ]
 
 
@@ -192,7 +190,7 @@ def test_trading_stop_sets_changes_and_takes_away() -> None:
     desk.events()
     set_stops(desk, take_profit=110, stop_loss=90, sl_trigger_by="MarkPrice")
     assert stops(desk) == [("TakeProfit", 110, 2), ("StopLoss", 90, 2)]
-    reply = [e.row for e in desk.events() if isinstance(e, PositionChanged)]
+    reply = [e for e in desk.events() if isinstance(e, PositionRow)]
     assert (reply[-1].take_profit, reply[-1].stop_loss) == (110, 90)
     assert refused(set_stops, desk, take_profit=110).code == 34040
     set_stops(desk, stop_loss=92, sl_trigger_by="MarkPrice")

@@ -24,7 +24,7 @@ from live_nodes.practice.exchange.model import (
     CancelRequest,
     OrderRequest,
 )
-from live_nodes.practice.exchange.records import Event, Row
+from live_nodes.practice.exchange.records import Event, Printed, Row
 from live_nodes.practice.exchange.store import StateFile
 from tests.live_nodes.practice.pure import BTC, ETH, SYMBOLS, T0
 
@@ -36,7 +36,7 @@ def exchange() -> Exchange:
 
 
 def rows_of(events: list[Event]) -> list[Row]:
-    return [event.row for event in events if event.row is not None]
+    return [event for event in events if not isinstance(event, Printed)]
 
 
 def act(at: Exchange, step: tuple[str, int, int], now: int) -> None:
