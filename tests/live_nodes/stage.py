@@ -37,7 +37,7 @@ from live_nodes.node.live import NodeRun
 from live_nodes.node.report import RunOptions
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, CancelAllRequest, Key, OrderRequest
-from live_nodes.practice.faults.faults import Faults
+from live_nodes.practice.faults import Faults
 from live_nodes.practice.market.feed import MarketStep, Prices
 from live_nodes.practice.wire.server import Server, serve
 from tests.bench.live import bare

@@ -20,7 +20,7 @@ from live_nodes.local.endpoints import Endpoints
 from live_nodes.local.keys import KeyPair, Secret
 from live_nodes.node.launch import launch
 from live_nodes.node.report import RunOptions, RunReport
-from live_nodes.practice.faults.fault_hooks import HttpFault, OpFault
+from live_nodes.practice.faults import HttpFault, OpFault
 from tests.live_nodes.practice.background import Background, background
 from tests.waiting import slack
 

@@ -12,7 +12,7 @@ import pytest
 from config.documents.watch import Policies, WatchSettings
 from live_nodes.bybit.facts import VenueFill
 from live_nodes.bybit.rest import VenueError
-from live_nodes.practice.faults.fault_hooks import HttpFault
+from live_nodes.practice.faults import HttpFault
 from live_nodes.reconcile.sweep import EngineBooks, FindingKind, Sweep, SweepFinding
 from tests.live_nodes.at_the_exchange import BTC, Scene, at_the_exchange
 

@@ -2,6 +2,6 @@
 
 From the bottom: ``model`` and ``records`` (plain data), ``refusals``, ``book``, ``accounts``,
 ``margins``, ``state``, ``order_checks``, ``stops``, ``matching``, ``orders`` and ``positions``,
-``memory``, ``exchange`` (what others call). ``store`` alone touches the disk. It imports no other
-room of the practice exchange. A new refusal is a line of ``refusals``.
+``exchange`` (what others call). ``store`` alone touches the disk. It imports no other room of the
+practice exchange. A new refusal is a line of ``refusals``.
 """

@@ -256,6 +256,7 @@ class Exchange:
 
         Only ``queue_ahead`` may be older in the events' rows: a quote changes it without event.
         """
+        markets = self._state.markets
         kept: list[Row] = []
         for account in self._state.accounts.values():
             kept.extend(account.closed)
@@ -263,12 +264,10 @@ class Exchange:
                 resting = self._state.market(order.key).book.find(order.side, order.order_id)
                 kept.append(replace(order, queue_ahead=resting.ahead) if resting else order)
             kept.extend(account.executions)
-            margins = margins_of(account, self._state.markets)
-            kept.extend(
-                position_of(account, s, self._state.markets, margins) for s in account.holdings
-            )
-            kept.append(wallet_of(account, self._state.markets))
-        kept.extend(market.row() for market in self._state.markets.values())
+            margins = margins_of(account, markets)
+            kept.extend(position_of(account, s, markets, margins) for s in account.holdings)
+            kept.append(wallet_of(account, markets))
+        kept.extend(market.row() for market in markets.values())
         return kept
 
     def restore(self, rows: Iterable[Row]) -> None:

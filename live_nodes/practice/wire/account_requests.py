@@ -11,7 +11,6 @@ from typing import Any
 
 from live_nodes.practice.exchange.records import OrderRow
 from live_nodes.practice.wire import account_payloads as write
-from live_nodes.practice.wire import order_payloads
 from live_nodes.practice.wire.query_fields import category, limit, page, text, window, wrong
 from live_nodes.practice.wire.venue import Handler, Json, PracticeRequest, PracticeVenue
 
@@ -76,7 +75,7 @@ def _chosen(
 
 
 def _orders(product: str, rows: list[OrderRow], params: Mapping[str, Any]) -> Json:
-    listed, cursor = _page(rows, "order_id", order_payloads.order, params, 20, 50)
+    listed, cursor = _page(rows, "order_id", write.order, params, 20, 50)
     return {"list": listed, "nextPageCursor": cursor, "category": product}
 
 
@@ -113,7 +112,7 @@ def executions(venue: PracticeVenue, request: PracticeRequest) -> Json:
         and start <= row.time_ms <= end
         and all(not value or getattr(row, name) == value for name, value in wanted.items())
     ]
-    listed, cursor = _page(rows, "exec_id", order_payloads.execution, params, 50, 100)
+    listed, cursor = _page(rows, "exec_id", write.execution, params, 50, 100)
     return {"nextPageCursor": cursor, "category": product, "list": listed}
 
 

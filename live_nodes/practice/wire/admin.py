@@ -40,7 +40,7 @@ from config.documents.scenario import Fault, HaltFault
 from live_nodes.practice.exchange.model import BybitRefusal, Key, OrderRequest, Side
 from live_nodes.practice.exchange.records import OrderRow
 from live_nodes.practice.exchange.store import StateFile
-from live_nodes.practice.faults.faults import CHANNELS, Faults
+from live_nodes.practice.faults import CHANNELS, Faults
 from live_nodes.practice.market.market_controls import (
     FUTURES,
     SPOT,

@@ -11,15 +11,16 @@ import asyncio
 import uuid
 from collections import deque
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 from aiohttp import ClientConnectionResetError, WSMsgType, web
 
+from live_nodes.practice.wire.spelling import Json
+
 BACKLOG = 200_000
 MAX_FRAME = 1 << 20
 THAW_POLL_S = 0.02
-Json = dict[str, Any]
 
 
 class WireConnection:

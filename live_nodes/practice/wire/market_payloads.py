@@ -6,14 +6,12 @@ The tests hold each of these to the examples in ``../shared/data/bybit/payload_f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from live_nodes.practice.exchange.model import Key, Level, PracticeSymbol
 from live_nodes.practice.exchange.records import Printed
 from live_nodes.practice.market.feed import INTERVAL_MS, Candle, FundingRate, Prices, PublicTrade
-from live_nodes.practice.wire.spelling import places, plain
+from live_nodes.practice.wire.spelling import Json, places, plain
 
-Json = dict[str, Any]
 _REST_ONLY = {
     "spot": frozenset({"bid1Price", "bid1Size", "ask1Price", "ask1Size"}),
     "linear": frozenset(

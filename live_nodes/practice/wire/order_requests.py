@@ -10,7 +10,7 @@ from typing import Any
 from live_nodes.practice.exchange.model import BybitRefusal
 from live_nodes.practice.exchange.records import OrderRow
 from live_nodes.practice.wire import order_bodies
-from live_nodes.practice.wire.order_payloads import acknowledgement
+from live_nodes.practice.wire.account_payloads import acknowledgement
 from live_nodes.practice.wire.query_fields import category, integer, text, wrong
 from live_nodes.practice.wire.venue import TOO_MANY, Handler, Json, PracticeRequest, PracticeVenue
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from config.documents.scenario import Channel
 from live_nodes.practice.exchange.model import BybitRefusal, Key
 from live_nodes.practice.exchange.records import (
     Event,
@@ -22,14 +23,13 @@ from live_nodes.practice.exchange.records import (
     PositionRow,
     WalletRow,
 )
-from live_nodes.practice.faults.fault_hooks import OpFault
-from live_nodes.practice.wire import account_payloads
-from live_nodes.practice.wire import order_payloads as write
+from live_nodes.practice.faults import OpFault
+from live_nodes.practice.wire import account_payloads as write
 from live_nodes.practice.wire.access import TIMESTAMP, WINDOW, Keyring, check_time
 from live_nodes.practice.wire.connections import WireConnection, text_of, trade_reply
+from live_nodes.practice.wire.spelling import Json
 from live_nodes.practice.wire.venue import PracticeResponse, PracticeVenue, RequestDispatcher
 
-Json = dict[str, Any]
 REMEMBERED_REQUESTS = 10_000
 OPERATIONS = {
     f"order.{action}": f"/v5/order/{action}"
@@ -42,6 +42,15 @@ TOPICS = frozenset(PLAIN) | {
     for category in ("linear", "spot", "inverse", "option")
 }
 _PUSHED = (OrderRow, ExecutionRow, PositionRow, WalletRow)
+
+
+def logged_in(venue: PracticeVenue, keyring: Keyring, link: Channel, message: Json) -> str:
+    """Return the account of an auth message. Raises BybitRefusal when it is refused."""
+    account = keyring.login(message.get("args"), venue.client_ms())
+    refused = venue.faults.on_login(link, account)
+    if refused is not None:
+        raise refused
+    return account
 
 
 class TradeLink:
@@ -66,19 +75,12 @@ class TradeLink:
             try:
                 if connection.account is not None:
                     raise BybitRefusal(20001, "Repeat auth")
-                connection.account = self._login(message)
+                connection.account = logged_in(self._venue, self._keyring, "trade", message)
             except BybitRefusal as refusal:
                 code, words = refusal.code, refusal.message
             connection.send(text_of(trade_reply(connection, message, code, words) | {"op": "auth"}))
         else:
             self._operate(connection, str(op), message)
-
-    def _login(self, message: Json) -> str:
-        account = self._keyring.login(message.get("args"), self._venue.client_ms())
-        refused = self._venue.faults.on_login("trade", account)
-        if refused is not None:
-            raise refused
-        return account
 
     def _operate(self, connection: WireConnection, op: str, message: Json) -> None:
         fault: OpFault | None = None
@@ -188,9 +190,9 @@ def _messages(kind: type, events: list[Any]) -> list[tuple[str, str, list[Json]]
     """Return (topic, product, data) of events of one kind."""
     if kind is WalletRow:
         # Only the last of several: they are snapshots of one wallet.
-        return [("wallet", "", [account_payloads.wallet(events[-1])])]
+        return [("wallet", "", [write.wallet(events[-1])])]
     if kind is PositionRow:
-        return [("position", "linear", [account_payloads.position_push(one) for one in events])]
+        return [("position", "linear", [write.position_push(one) for one in events])]
     found: list[tuple[str, str, list[Json]]] = []
     for product, group in groupby(events, lambda one: str(one.category)):
         rows = list(group)

@@ -12,7 +12,6 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Any
 
 import msgspec
 
@@ -21,9 +20,9 @@ from live_nodes.practice.exchange.records import Event, Printed
 from live_nodes.practice.market.feed import INTERVAL_MS, Candle
 from live_nodes.practice.wire.connections import WireConnection
 from live_nodes.practice.wire.market_payloads import kline_push, levels, public_trade, ticker_push
+from live_nodes.practice.wire.spelling import Json
 from live_nodes.practice.wire.venue import PracticeVenue
 
-Json = dict[str, Any]
 encode = msgspec.json.encode
 DEPTHS = {"linear": (1, 50, 200, 500, 1000), "spot": (1, 50, 200, 1000)}
 BOOK_PAUSE_MS = {1: 0, 50: 0, 200: 100, 500: 100, 1000: 200}

@@ -18,8 +18,7 @@ from config.errors import InputError
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import BybitRefusal
 from live_nodes.practice.exchange.store import StateFile
-from live_nodes.practice.faults.fault_hooks import HttpFault
-from live_nodes.practice.faults.faults import Faults
+from live_nodes.practice.faults import Faults, HttpFault
 from live_nodes.practice.market.path_market import PathMarket
 from live_nodes.practice.wire import account_requests, market_requests, order_requests
 from live_nodes.practice.wire.access import Keyring, RateLimits
@@ -35,7 +34,6 @@ from live_nodes.practice.wire.venue import (
 HOST = "127.0.0.1"
 LOCAL = (HOST, "localhost")
 LAG_S = 0.05
-Json = dict[str, Any]
 HANDLERS: Mapping[str, Handler] = {
     **market_requests.HANDLERS,
     **account_requests.HANDLERS,

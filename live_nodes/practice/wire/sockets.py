@@ -17,11 +17,11 @@ from config.documents.scenario import Channel
 from live_nodes.practice.exchange.model import BybitRefusal
 from live_nodes.practice.wire.access import Keyring
 from live_nodes.practice.wire.connections import WireConnection, stream_reply, text_of
-from live_nodes.practice.wire.private_links import TOPICS, PrivateStreams, TradeLink
+from live_nodes.practice.wire.private_links import TOPICS, PrivateStreams, TradeLink, logged_in
 from live_nodes.practice.wire.public_streams import PublicStreams
+from live_nodes.practice.wire.spelling import Json
 from live_nodes.practice.wire.venue import PracticeVenue, RequestDispatcher
 
-Json = dict[str, Any]
 MOST_SPOT_ARGS = 10
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -150,7 +150,7 @@ class Sockets:
         refused = ""
         try:
             if op == "auth":
-                connection.account = self._login(message)
+                connection.account = logged_in(self._venue, self._keyring, "private", message)
             elif op not in ("subscribe", "unsubscribe"):
                 raise BybitRefusal(10001, f"error:unknown op:{op}")
             elif connection.account is None:
@@ -170,13 +170,6 @@ class Sockets:
             if name not in TOPICS:
                 raise BybitRefusal(10001, f"error:handler not found,topic:{name}")
         connection.topics.update(names)
-
-    def _login(self, message: Json) -> str:
-        account = self._keyring.login(message.get("args"), self._venue.client_ms())
-        refused = self._venue.faults.on_login("private", account)
-        if refused is not None:
-            raise refused
-        return account
 
 
 def _names(message: Json) -> list[str]:

@@ -1,9 +1,11 @@
-"""How numbers are spelled on Bybit's wire: strings without exponent."""
+"""How JSON and its numbers are spelled on Bybit's wire: strings without exponent."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
+Json = dict[str, Any]
 CENTS = Decimal("0.00000001")
 """Bybit writes money to eight decimals."""
 

@@ -16,14 +16,14 @@ from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import BybitRefusal, Key, Level
 from live_nodes.practice.exchange.records import Event, ExecutionRow, OrderRow, Printed
 from live_nodes.practice.exchange.store import StateFile
-from live_nodes.practice.faults.faults import Faults
+from live_nodes.practice.faults import Faults
 from live_nodes.practice.market.feed import PublicTrade
 from live_nodes.practice.market.market_controls import Announcements, MarketControls
 from live_nodes.practice.market.path_market import PathMarket
 from live_nodes.practice.wire.access import Allowance, RateLimits
+from live_nodes.practice.wire.spelling import Json
 
 REMEMBERED_TRADES = 1_000
-Json = dict[str, Any]
 BATCH = "-batch"
 TOO_MANY = (10006, "Too many visits. Exceeded the API Rate Limit.")
 NOT_FOUND = (10017, "Route not found.")

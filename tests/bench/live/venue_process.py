@@ -20,8 +20,7 @@ from live_nodes.local.keys import practice_keys
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, OrderRequest
 from live_nodes.practice.exchange.records import OrderRow, Row
-from live_nodes.practice.faults.fault_hooks import OpFault
-from live_nodes.practice.faults.faults import Faults
+from live_nodes.practice.faults import Faults, OpFault
 from live_nodes.practice.wire.access import RateLimits
 from live_nodes.practice.wire.server import serve
 from tests.bench.live.paced_market import PRICE, TICK, TRADED, PacedMarket, signal_names

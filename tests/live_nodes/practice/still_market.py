@@ -21,8 +21,7 @@ from config.documents.scenario import Channel, Fault
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, BybitRefusal, Key, Level, PracticeSymbol
 from live_nodes.practice.exchange.records import Row
-from live_nodes.practice.faults.fault_hooks import HttpFault, LinkState, OpFault
-from live_nodes.practice.faults.faults import Faults
+from live_nodes.practice.faults import Faults, HttpFault, LinkState, OpFault
 from live_nodes.practice.market.feed import (
     INTERVAL_MS,
     Candle,

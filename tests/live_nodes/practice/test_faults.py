@@ -14,8 +14,7 @@ from pydantic import TypeAdapter
 from config.documents import Scenario
 from config.documents.scenario import Fault
 from config.load import load
-from live_nodes.practice.faults.fault_hooks import HttpFault, OpFault
-from live_nodes.practice.faults.faults import Faults
+from live_nodes.practice.faults import Faults, HttpFault, OpFault
 
 SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 READ: TypeAdapter[Fault] = TypeAdapter(Fault)

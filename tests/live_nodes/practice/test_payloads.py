@@ -21,7 +21,6 @@ from live_nodes.practice.exchange.records import (
 from live_nodes.practice.market.feed import Candle, FundingRate, Prices
 from live_nodes.practice.wire import account_payloads as account
 from live_nodes.practice.wire import market_payloads as write
-from live_nodes.practice.wire import order_payloads as payloads
 from live_nodes.practice.wire import spelling
 from tests.live_nodes.practice.payload_examples import adapter, differences, documented
 from tests.live_nodes.practice.still_market import SYMBOLS
@@ -171,7 +170,7 @@ def rows(name: str) -> list[Any]:
 AGREES: dict[str, tuple[Any, Callable[[], Iterable[Any]]]] = {
     "perpetual": (write.instrument(PERPETUAL), lambda: [rows("http_get_instruments_linear")[0]]),
     "order": (
-        payloads.order(ORDER),
+        account.order(ORDER),
         lambda: [
             first("v5/order/open-order") | NO_FEES,
             first("v5/order/order-list") | NO_FEES,
@@ -181,18 +180,18 @@ AGREES: dict[str, tuple[Any, Callable[[], Iterable[Any]]]] = {
         ],
     ),
     "order push": (
-        payloads.order_push(ORDER),
+        account.order_push(ORDER),
         lambda: [
             pushed("order") | NO_FEES,
             *(row for kind in ORDER_PUSHES for row in rows(f"ws_account_order{kind}")),
         ],
     ),
     "fill": (
-        payloads.execution(FILL),
+        account.execution(FILL),
         lambda: [first("v5/order/execution"), *rows("http_get_executions")],
     ),
     "fill push": (
-        payloads.execution_push(FILL),
+        account.execution_push(FILL),
         lambda: [
             pushed("execution"),
             *rows("ws_account_execution"),
@@ -200,7 +199,7 @@ AGREES: dict[str, tuple[Any, Callable[[], Iterable[Any]]]] = {
         ],
     ),
     "fast fill push": (
-        payloads.fast_execution_push(FILL),
+        account.fast_execution_push(FILL),
         lambda: [pushed("fast-execution"), *rows("ws_account_execution_fast")],
     ),
     "position": (
@@ -318,7 +317,7 @@ def test_payloads_lack_one_key_for_a_reason(
 
 
 def test_numbers_in_payloads() -> None:
-    order = payloads.order(ORDER)
+    order = account.order(ORDER)
     assert (order["price"], order["qty"], order["leavesQty"]) == ("30000.0", "0.010", "0.010")
     assert (order["leavesValue"], order["avgPrice"]) == ("300", "")
     assert account.position(POSITION)["liqPrice"] == "45123.45678912"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from config.errors import InputError
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec
-from live_nodes.practice.faults.fault_hooks import HttpFault
+from live_nodes.practice.faults import HttpFault
 from live_nodes.practice.wire.access import RateLimits
 from live_nodes.practice.wire.server import HANDLERS, serve
 from live_nodes.practice.wire.venue import PracticeVenue, RequestDispatcher
