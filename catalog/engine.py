@@ -38,6 +38,10 @@ ROW_GROUP = 8192
 
 _RAW = pa.binary(FIXED_PRECISION_BYTES)
 _LARGEST_EXACT = float(2**63)
+_KEPT_FACTS = (
+    *("listed_ns", "delisted_ns", "max_leverage"),
+    *("maintenance_margin", "funding_minutes", "inferred"),
+)
 
 
 def fixed_point(values: NDArray[np.float64], precision: int) -> pa.Array:
@@ -139,22 +143,11 @@ def bars(table: pa.Table, info: InstrumentInfo, interval: str) -> list[Bar]:
 def to_nautilus(
     info: InstrumentInfo, maker: Decimal, taker: Decimal
 ) -> CryptoPerpetual | CurrencyPair:
-    """Make the engine's instrument.
+    """Make the engine's instrument; fees are a fraction of the notional.
 
-    Parameters
-    ----------
-    info : InstrumentInfo
-        The facts.
-    maker, taker : Decimal
-        Fees as a fraction of the notional.
-
-    Returns
-    -------
-    CryptoPerpetual or CurrencyPair
-        A perpetual or a spot pair. Its margins are zero, because the engine's margin check ignores
-        most of what Bybit checks and would only lock balances: leverage is our order gate's
-        business and liquidation our accounting's. `info` holds ``listed_ns``, ``delisted_ns``,
-        ``max_leverage``, ``maintenance_margin``, ``funding_minutes`` and ``inferred``.
+    Its margins are zero, because the engine's margin check ignores most of what Bybit checks and
+    would only lock balances: leverage is our order gate's business and liquidation our
+    accounting's.
     """
     tick = Decimal(info.tick).normalize()
     lot = Decimal(info.lot).normalize()
@@ -180,14 +173,7 @@ def to_nautilus(
         "taker_fee": taker,
         "ts_event": info.listed_ns,
         "ts_init": info.listed_ns,
-        "info": {
-            "listed_ns": info.listed_ns,
-            "delisted_ns": info.delisted_ns,
-            "max_leverage": info.max_leverage,
-            "maintenance_margin": info.maintenance_margin,
-            "funding_minutes": info.funding_minutes,
-            "inferred": info.inferred,
-        },
+        "info": {name: getattr(info, name) for name in _KEPT_FACTS},
     }
     if info.product == "SPOT":
         return CurrencyPair(**shared)

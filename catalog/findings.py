@@ -24,23 +24,11 @@ Stamps = NDArray[np.int64]
 
 
 class CatalogFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing found in one series.
+    """One thing found in one series, such as ``bars/1h`` of ``BTCUSDT-LINEAR.BYBIT``.
 
-    Parameters
-    ----------
-    severity : str
-        ``wrong`` fails the check, ``info`` is explained and does not.
-    check : str
-        Name of the check: gap, duplicate, impossible, stale, jitter …
-    series, instrument : str
-        Such as ``bars/1h`` and ``BTCUSDT-LINEAR.BYBIT``; the instrument is empty where the finding
-        sums up many.
-    count : int
-        Rows concerned (missing ones for a gap).
-    first, last : int
-        Range of ts, UNIX nanoseconds (UTC); 0 where there is none.
-    words : str
-        What it is.
+    Severity ``wrong`` fails the check, ``info`` does not. The instrument is empty where the finding
+    sums up many. `count` is rows concerned (missing ones for a gap); `first` and `last` are a range
+    of ts, UNIX nanoseconds (UTC), 0 where there is none.
     """
 
     severity: str
@@ -55,20 +43,10 @@ class CatalogFinding(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesRows:
-    """One series as the checks see it.
+    """One series as the checks see it: its stamps of shape (T,), and its other columns.
 
-    Parameters
-    ----------
-    name, instrument, interval : str
-        Such as ``bars/1h``, ``BTCUSDT-LINEAR.BYBIT`` and ``1h``; empty where there is none.
-    ts : ndarray of int64, shape (T,)
-        Stamps, UNIX nanoseconds (UTC).
-    columns : dict of str to ndarray, each of shape (T,)
-        The other columns.
-    imported_ns : int
-        When its rows were last written, UNIX nanoseconds (UTC).
-    decimals : int
-        Of the instrument's prices.
+    Times are UNIX nanoseconds (UTC); `imported_ns` is when its rows were last written, `decimals`
+    are those of the instrument's prices.
     """
 
     name: str

@@ -26,20 +26,9 @@ def decimals_seen(values: NDArray[np.float64], tolerance: float = 0.0) -> int:
     """Count the decimals that numbers were written with.
 
     A number that was written with d decimals is the float nearest to some integer / 10^d, which is
-    what numpy's rounding gives; so the least d that leaves all of them unchanged is the answer.
-
-    Parameters
-    ----------
-    values : ndarray of float64
-        Finite numbers.
-    tolerance : float
-        Relative; see `NOISE`.
-
-    Returns
-    -------
-    int
-        0 to 12; where even twelve don't do (averaged prices), as many as give five significant
-        figures of the median.
+    what numpy's rounding gives; so the least d that leaves all of them unchanged (within the
+    relative tolerance, see `NOISE`) is the answer. Where even twelve don't do (averaged prices),
+    it is as many as give five significant figures of the median.
     """
     values = np.abs(values[np.isfinite(values)])
     if values.size == 0:

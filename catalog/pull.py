@@ -40,7 +40,7 @@ def pull(
     progress: Progress = lambda done, total, what: None,
     pause: float = 1.0,
 ) -> CatalogWriter:
-    """Ask for what the catalog lacks, then write it as one new version.
+    """Pull what the catalog lacks, write it as one new version, and return the closed writer.
 
     A killed pull keeps its finished pieces beside the catalog's versions and goes on from there
     when it is started again. Series that the catalog has are asked for only before their first and
@@ -48,17 +48,10 @@ def pull(
 
     Parameters
     ----------
-    ingest : Ingest
-        The document.
     progress : callable
         Called with pieces done, pieces in all, and what was done last.
     pause : float
         Seconds before a request that was refused for its pace is repeated; doubles each time.
-
-    Returns
-    -------
-    CatalogWriter
-        Closed; it says what changed.
 
     Raises
     ------
@@ -74,8 +67,7 @@ def pull(
         writer.add_instruments(infos)
         for piece in pieces:
             writer.add_rows(*piece.key, spool.load(piece))
-        note = ingest.description or ingest.name
-        writer.provenance("Bybit v5 API", "bybit", note)
+        writer.provenance("Bybit v5 API", "bybit", ingest.description or ingest.name)
     spool.clear()
     return writer
 
@@ -97,7 +89,7 @@ async def _fetch(
     async def work() -> None:
         nonlocal done
         for piece in queue:
-            # What is under way elsewhere when one request fails is waited for, and kept.
+            # Requests under way when one fails still finish, and are kept.
             if failed:
                 return
             info = by_id[piece.key.instrument]
@@ -114,7 +106,6 @@ async def _fetch(
         for _ in range(AT_ONCE):
             group.create_task(work())
     if failed:
-        # Several requests may fail of one cause; the first tells it.
         kept = f"{done} of {len(pieces)} pieces are kept: run it again to go on"
         raise DeskError(f"{failed[0]}; {kept}") from failed[0]
     return infos, pieces
@@ -178,14 +169,14 @@ class Piece(NamedTuple):
 
 
 class Spool:
-    """A folder in the catalog's own, one file a finished piece; those of each source kept apart."""
+    """Finished pieces on disk, one file each, in a folder of the catalog for each source."""
 
     def __init__(self, catalog: Path, source: str) -> None:
         keep = "".join(c if c.isalnum() else "_" for c in source)
         self.folder = catalog / FOLDER / keep
 
     def has(self, piece: Piece) -> bool:
-        """Tell whether the piece is finished."""
+        """Return whether the piece is finished."""
         return (self.folder / piece.name).exists()
 
     def keep(self, piece: Piece, table: pa.Table) -> None:

@@ -20,9 +20,9 @@ nothing planted the two make -1.9 and -0.4: their fees. Slippage of 0.05 % an or
 reversal 0.5. Momentum on a week loses: yesterday, which reverts, is a seventh of it.
 
 ``parameters`` is what can be chosen, ``universe`` names, exchange rules and random streams,
-``returns`` volatility, factors, the recursion above and price paths, ``candles`` hours and days on
-ticks, the mark price and funding, ``truth`` what was planted, day by day, to hold against what was
-earned. ``catalog.providers.demo`` puts them together. May import: config, ``catalog.instruments``,
+``returns`` volatility, factors, the recursion above, price paths, and what was planted day by day
+(`truth`), to hold against what was earned; ``candles`` hours and days on ticks, the mark price and
+funding. ``catalog.providers.demo`` puts them together. May import: config, ``catalog.instruments``,
 numpy. To add an effect, add it to ``returns.recursion`` and to the parameters, and extend the
 regression in ``tests/catalog/test_demo_market.py`` that finds it again.
 """

@@ -1,4 +1,4 @@
-"""Market history asked of Bybit's public v5 API.
+"""Market history from Bybit's public v5 API.
 
 Candles and funding go through Nautilus's `BybitHttpClient`, which pages backwards, retries and
 keeps to ten requests a second. Two things it cannot do in 1.231.0, so that they go through
@@ -37,21 +37,15 @@ _BUSY = (429, 500, 502, 503, 504)
 
 
 class BybitHistory:
-    """One product's instruments, candles, mark prices and funding.
+    """Instruments, candles, mark prices and funding of ``LINEAR`` or ``SPOT``, in one event loop.
 
     Parameters
     ----------
-    product : str
-        ``LINEAR`` or ``SPOT``.
     base_url : str, optional
         Another address that speaks Bybit v5, such as a local server; Bybit by default.
     pause : float
         Seconds before the first repetition of a request that was refused for its pace; doubles
         each time.
-
-    Notes
-    -----
-    Use it inside one running event loop.
     """
 
     def __init__(self, product: str, base_url: str | None = None, pause: float = 1.0) -> None:
@@ -66,12 +60,7 @@ class BybitHistory:
         self._plain = engine.HttpClient(default_quota=quota, timeout_secs=30)
 
     async def instruments(self, symbols: tuple[str, ...] | None) -> list[InstrumentInfo]:
-        """Ask for the facts of instruments that trade now.
-
-        Parameters
-        ----------
-        symbols : tuple of str, optional
-            None means all that are settled in USDT (spot: quoted in USDT).
+        """Request the facts of instruments that trade now; None means all settled in USDT.
 
         Raises
         ------
@@ -104,7 +93,7 @@ class BybitHistory:
         return [found[symbol] for symbol in symbols]
 
     async def rows(self, info: InstrumentInfo, key: SeriesKey, start: int, end: int) -> pa.Table:
-        """Ask for the rows of a series with start < ts <= end (UNIX nanoseconds)."""
+        """Request the rows of a series with start < ts <= end (UNIX nanoseconds)."""
         if key.kind == "bars":
             return await self.klines(info, key.interval, start, end)
         if key.kind == "mark":
@@ -112,12 +101,9 @@ class BybitHistory:
         return await self.funding(info, start, end)
 
     async def klines(self, info: InstrumentInfo, interval: str, start: int, end: int) -> pa.Table:
-        """Ask for candles with start < close <= end (UNIX nanoseconds).
+        """Request candles with start < close <= end (UNIX nanoseconds); schema `BARS`.
 
-        Returns
-        -------
-        pyarrow.Table
-            Schema `BARS`; the client drops Bybit's turnover, so it is null.
+        The client drops Bybit's turnover, so it is null.
         """
         length = interval_ns(interval)
         bars = await self._patiently(
@@ -138,7 +124,7 @@ class BybitHistory:
         return pa.table([*columns, pa.nulls(len(bars), pa.float64())], schema=BARS)
 
     async def marks(self, info: InstrumentInfo, interval: str, start: int, end: int) -> pa.Table:
-        """Ask for mark price candles with start < close <= end; schema `MARKS`."""
+        """Request mark price candles with start < close <= end; schema `MARKS`."""
         length = interval_ns(interval)
         params = {
             "symbol": info.symbol,
@@ -162,7 +148,7 @@ class BybitHistory:
         return pa.table(columns, schema=MARKS)
 
     async def funding(self, info: InstrumentInfo, start: int, end: int) -> pa.Table:
-        """Ask for settlements with start < ts <= end; schema `FUNDING`."""
+        """Request settlements with start < ts <= end; schema `FUNDING`."""
         rates = await self._patiently(
             lambda: self._client.request_funding_rates(
                 self._category,
@@ -221,7 +207,7 @@ _ERRORS = (ValueError, _RefusedError, *_NETWORK)
 def _worth_repeating(error: Exception) -> bool:
     if isinstance(error, _RefusedError):
         return error.code == TOO_MANY or error.code in _BUSY
-    # BybitHttpClient tells its errors by their words only, and repeats failed connections itself.
+    # BybitHttpClient gives its errors as text only, and repeats failed connections itself.
     return isinstance(error, _NETWORK) or f"error {TOO_MANY}" in str(error)
 
 

@@ -1,7 +1,7 @@
 """Bybit v5 answers as files: klines, mark klines, funding history and instruments-info.
 
 A file holds one answer (``{"retCode": 0, "result": …}``), a list of them, or one a line (.jsonl).
-A kline answer does not tell its interval: it is inferred, or said with --interval. A five-column
+A kline answer does not name its interval: it is inferred, or said with --interval. A five-column
 kline is a mark price unless the file's name says index or premium. The newest candle of an answer
 may be unfinished: it is dropped when the answer's own time is before the candle's close.
 """
@@ -82,7 +82,8 @@ def _part(where: str, answer: dict[str, Any], path: Path, options: ImportOptions
         elif "fundingRate" in rows[0]:
             _funding(part, category, rows)
         elif "lotSizeFilter" in rows[0]:
-            part.instruments.extend(_infos(rows, category))
+            infos = (info_of(row, category) for row in rows)
+            part.instruments.extend(info for info in infos if info is not None)
         else:
             raise InputError(f"{where}: neither klines, funding nor instruments")
     except (KeyError, ValueError, TypeError) as error:
@@ -96,11 +97,6 @@ def _guess_category(rows: list[Any], options: ImportOptions) -> str:
         rows and isinstance(rows[0], dict) and "basePrecision" in rows[0].get("lotSizeFilter", {})
     )
     return "SPOT" if spot else options.product or "LINEAR"
-
-
-def _infos(rows: list[dict[str, Any]], category: str) -> list[InstrumentInfo]:
-    infos = (info_of(row, category) for row in rows)
-    return [info for info in infos if info is not None]
 
 
 def _funding(part: Import, category: str, rows: list[dict[str, str]]) -> None:
@@ -119,7 +115,7 @@ def _candles(
     symbol: str,
     category: str,
     rows: list[list[str]],
-    told_ms: object,
+    answered_ms: object,
     path: Path,
     options: ImportOptions,
 ) -> None:
@@ -131,7 +127,9 @@ def _candles(
     opens = np.array([int(row[0]) for row in rows], dtype=np.int64) * MS
     interval = options.interval or infer_interval(opens, path)
     closes = opens + interval_ns(interval)
-    done = closes <= int(told_ms) * MS if isinstance(told_ms, int) else np.ones(len(rows), bool)
+    done = np.ones(len(rows), bool)
+    if isinstance(answered_ms, int):
+        done = closes <= answered_ms * MS
     columns = [pa.array(closes[done]), *(pa.array(c) for c in numbers[done, 1:].T)]
     kind = {len(BARS): "bars", len(MARKS): "mark"}.get(width)
     if kind is None:

@@ -12,19 +12,13 @@ import pyarrow as pa
 
 from catalog.demo import candles, universe
 from catalog.demo.candles import TickCandles, off_grid
-from catalog.demo.parameters import (
-    DAY_NS,
-    HOUR_NS,
-    STEPS_PER_HOUR,
-    DemoParams,
-)
+from catalog.demo.parameters import DAY_NS, HOUR_NS, STEPS_PER_HOUR, DemoParams
 from catalog.demo.returns import Floats, PricePath, draw_factors, draw_path
 from catalog.demo.universe import DemoPerp, Purpose, stream
+from catalog.inference import step
 from catalog.instruments import InstrumentInfo, instrument_id
 from catalog.providers.base import Import
 from catalog.series import BARS, FUNDING, MARKS
-
-__all__ = ["DemoParams", "generate"]
 
 _SPOT_SHARE_OF_TURNOVER = 0.3
 _LOWER_WEEKENDS = 0.7
@@ -116,7 +110,8 @@ def _table(what: TickCandles, spec: DemoPerp) -> pa.Table:
 def _info(params: DemoParams, spec: DemoPerp, product: str) -> InstrumentInfo:
     first, last = _lifetime(params, spec)
     perp = product == "LINEAR"
-    lot = _step(spec.lot_decimals)
+    lot = step(spec.lot_decimals)
+    half = Decimal("0.5") / Decimal(spec.leverage)
     largest = 10 ** round(np.log10(_LARGEST_ORDER_USDT / spec.price))
     return InstrumentInfo(
         id=instrument_id(spec.symbol, product),
@@ -125,23 +120,15 @@ def _info(params: DemoParams, spec: DemoPerp, product: str) -> InstrumentInfo:
         base=spec.base,
         quote="USDT",
         settle="USDT",
-        tick=_step(spec.tick_decimals),
+        tick=step(spec.tick_decimals),
         lot=lot,
         min_qty=lot,
         min_notional=_MIN_NOTIONAL,
         max_qty=str(largest),
         max_leverage=spec.leverage if perp else "1",
-        maintenance_margin=_maintenance_margin(spec) if perp else "0",
+        maintenance_margin=str(half.quantize(Decimal("0.0001"))) if perp else "0",
         funding_minutes=spec.funding_minutes if perp else 0,
         listed_ns=params.start_ns + first * HOUR_NS - spec.age_days * DAY_NS,
         delisted_ns=None if spec.delisted_hour is None else params.start_ns + last * HOUR_NS,
         source="demo market",
     )
-
-
-def _maintenance_margin(spec: DemoPerp) -> str:
-    return str((Decimal("0.5") / Decimal(spec.leverage)).quantize(Decimal("0.0001")))
-
-
-def _step(decimals: int) -> str:
-    return f"{Decimal(1).scaleb(-decimals):f}"

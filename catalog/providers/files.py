@@ -97,10 +97,7 @@ def optional(table: pa.Table, names: Iterable[str]) -> pa.ChunkedArray | None:
 def stamps_ns(values: pa.ChunkedArray, path: Path) -> NDArray[np.int64]:
     """Turn dates of any kind into UNIX nanoseconds; those without a zone are UTC.
 
-    Parameters
-    ----------
-    values : pyarrow.ChunkedArray
-        Timestamps, dates, ISO 8601 texts, or numbers in s, ms, us or ns (told apart by size).
+    They are timestamps, dates, ISO 8601 texts, or numbers in s, ms, us or ns (by their size).
 
     Raises
     ------
@@ -156,7 +153,7 @@ def floats(values: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:
 
 
 def infer_interval(stamps: NDArray[np.int64], path: Path) -> str:
-    """Tell the interval from candles' stamps: their commonest distance.
+    """Return the interval of candles: the commonest distance of their stamps.
 
     Raises
     ------
@@ -170,10 +167,10 @@ def infer_interval(stamps: NDArray[np.int64], path: Path) -> str:
         for name, length in INTERVALS.items():
             if length == commonest:
                 return name
-        told = f"are {commonest / 1e9:g} s apart, which is none of {', '.join(INTERVALS)}"
+        problem = f"are {commonest / 1e9:g} s apart, which is none of {', '.join(INTERVALS)}"
     else:
-        told = "are too few to tell the interval"
-    raise InputError(f"{path}: its candles {told}; say --interval")
+        problem = "are too few to tell the interval"
+    raise InputError(f"{path}: its candles {problem}; say --interval")
 
 
 def _first(mask: pa.ChunkedArray) -> int:

@@ -30,10 +30,7 @@ class CatalogIndex:
     The version is held (a shared lock on its index) until the object goes, so that a writer who
     makes newer ones does not sweep it away.
 
-    Parameters
-    ----------
-    path : Path
-        The catalog's folder.
+    `folder` is that of the version read.
 
     Raises
     ------
@@ -41,22 +38,12 @@ class CatalogIndex:
         When there is no catalog.
     DeskError
         When it is damaged.
-
-    Attributes
-    ----------
-    path : Path
-        As given.
-    version : int
-        The version read.
-    folder : Path
-        That version's folder.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        version, lock = hold_current(self.path)
-        self.version = version
-        self.folder = self.path / VERSIONS / str(version)
+        self.version, lock = hold_current(self.path)
+        self.folder = self.path / VERSIONS / str(self.version)
         self._release = weakref.finalize(self, lock.close)
         self._manifest: Manifest = read_manifest(self.folder / INDEX)
 

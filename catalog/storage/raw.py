@@ -53,19 +53,12 @@ def merge(old: pa.Table | None, new: pa.Table) -> Merged:
     new, duplicates = _sorted_unique(new)
     if old is None or old.num_rows == 0:
         return Merged(new, new.num_rows, 0, duplicates)
-    both = pa.concat_tables([old.cast(new.schema), new])
-    stamps = both.column("ts").to_numpy()
-    order = np.argsort(stamps, kind="stable")
-    ordered = stamps[order]
-    overruled = np.append(ordered[1:] == ordered[:-1], False)
-    pairs = np.flatnonzero(overruled)
-    differs = _rows_differ(both, order[pairs], order[pairs + 1])
-    table = both.take(pa.array(order[~overruled])).combine_chunks()
-    added = new.num_rows - len(pairs)
-    return Merged(table, added, int(differs.sum()), duplicates)
+    table, replaced = _sorted_unique(pa.concat_tables([old.cast(new.schema), new]))
+    return Merged(table.combine_chunks(), table.num_rows - old.num_rows, replaced, duplicates)
 
 
 def _sorted_unique(table: pa.Table) -> tuple[pa.Table, int]:
+    """Return the rows by ts, of equal ones the last; and how many of these differ."""
     stamps = table.column("ts").to_numpy()
     if len(stamps) < 2 or bool((np.diff(stamps) > 0).all()):
         return table, 0
@@ -121,7 +114,7 @@ class RawFiles:
 
     def _footer(self, path: str) -> Footer:
         if path not in self._footers:
-            metadata = self._told(path, lambda: pq.read_metadata(self._folder / path))
+            metadata = self._read(path, lambda: pq.read_metadata(self._folder / path))
             column = metadata.schema.to_arrow_schema().get_field_index("ts")
             groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
             ends = [group.column(column).statistics for group in groups]
@@ -136,7 +129,7 @@ class RawFiles:
         key = (path, index)
         table = self._groups.get(key)
         if table is None:
-            table = self._told(path, lambda: self._read_group(path, index))
+            table = self._read(path, lambda: self._read_group(path, index))
             self._groups[key] = table
             if len(self._groups) > KEPT_GROUPS:
                 self._groups.popitem(last=False)
@@ -149,8 +142,8 @@ class RawFiles:
         with pq.ParquetFile(self._folder / path, metadata=metadata) as file:
             return file.read_row_group(index, use_threads=False)
 
-    def _told[Made](self, path: str, read: Callable[[], Made]) -> Made:
-        """Read; a file that is gone or damaged is told in words, with the way out."""
+    def _read[Made](self, path: str, read: Callable[[], Made]) -> Made:
+        """Read, or raise an error that names the file that is gone or damaged, and the way out."""
         try:
             return read()
         except (OSError, pa.ArrowException) as error:

@@ -17,7 +17,7 @@ INDEX = "catalog.json"
 
 
 def current_version(path: Path) -> int | None:
-    """Tell the version that `CURRENT` names; None where there is no catalog."""
+    """Return the version that `CURRENT` names; None where there is no catalog."""
     try:
         text = (path / CURRENT).read_text().strip()
     except (FileNotFoundError, NotADirectoryError):
@@ -28,12 +28,9 @@ def current_version(path: Path) -> int | None:
 
 
 def hold_current(path: Path) -> tuple[int, IO[bytes]]:
-    """Take a shared lock on the current version, which keeps writers from sweeping it away.
+    """Return the current version, and its open index: a shared lock until it is closed.
 
-    Returns
-    -------
-    tuple of int and file
-        The version, and the open index that holds the lock until it is closed.
+    The lock keeps writers from sweeping the version away.
 
     Raises
     ------

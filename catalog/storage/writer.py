@@ -38,15 +38,7 @@ class CatalogWriter:
     A killed or failing writer leaves the catalog as it was; one that changed nothing (the same
     import again) makes no new version.
 
-    Parameters
-    ----------
-    path : Path
-        The catalog's folder; made if missing.
-
-    Raises
-    ------
-    DeskError
-        When another writer is at work.
+    The folder is made if missing. Entering raises DeskError when another writer is at work.
 
     Attributes
     ----------
@@ -66,7 +58,7 @@ class CatalogWriter:
         base = self._stage.base
         self._old = read_manifest(base / INDEX) if base else Manifest()
         self._files: dict[str, FileFact] = {}
-        self._told: dict[str, InstrumentInfo] = {}
+        self._given: dict[str, InstrumentInfo] = {}
         self._words: dict[str, str] = {}
         self._read: dict[Path, None] = {}
         self._rows: dict[str, int] = {}
@@ -95,11 +87,11 @@ class CatalogWriter:
         self.provenance(part.source, part.source_venue, part.note, part.files)
 
     def add_instruments(self, instruments: Iterable[InstrumentInfo]) -> None:
-        """Take over facts; told ones replace guessed ones, never the other way round."""
+        """Take over facts; those of a venue replace guessed ones, never the other way round."""
         for info in instruments:
-            known = self._told.get(info.id) or self._old.instruments.get(info.id)
+            known = self._given.get(info.id) or self._old.instruments.get(info.id)
             if known is None or known.inferred or not info.inferred:
-                self._told[info.id] = info
+                self._given[info.id] = info
 
     def provenance(
         self, source: str, source_venue: str, note: str = "", files: Iterable[Path] = ()
@@ -184,12 +176,12 @@ class CatalogWriter:
         )
 
     def _instruments(self, files: dict[str, FileFact]) -> dict[str, InstrumentInfo]:
-        """Join told and old facts, and guess those that nobody told (anew after new rows)."""
-        known = self._old.instruments | self._told
+        """Join given and old facts, and guess those that are missing (again after new rows)."""
+        known = self._old.instruments | self._given
         unsure = {
             name
             for name in self._touched
-            if name not in known or (known[name].inferred and name not in self._told)
+            if name not in known or (known[name].inferred and name not in self._given)
         }
         paths: dict[str, list[str]] = {name: [] for name in unsure}
         for path in files:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from backtests.session import backtest_document
 from catalog.demo.parameters import DAY_NS, HOUR_NS
-from catalog.demo.truth import truth
+from catalog.demo.returns import truth
 from catalog.providers.demo import DemoParams, generate
 from catalog.storage.writer import CatalogWriter
 

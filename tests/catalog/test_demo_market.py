@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from catalog.demo import returns, universe
 from catalog.demo.parameters import DAY_NS, HOUR_NS, DemoParams
-from catalog.demo.truth import Truth, truth
+from catalog.demo.returns import Truth, truth
 from catalog.instruments import InstrumentInfo, decimals
 from catalog.providers import demo
 from catalog.providers.base import Import
