@@ -299,7 +299,7 @@ def test_a_strategy_of_the_desk_that_overrides_what_obeys_is_flat_all_the_same()
     assert run.held == {}
     assert run.closes() == [("FILLED", D(10))]
     # The closer's order is none of its own: it waits for nothing.
-    assert not deaf.trading
+    assert not deaf.busy
     assert deaf.orders_under_way() == []
 
 
