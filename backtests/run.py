@@ -138,12 +138,7 @@ def run(
     guards = guards_of(document)
     with mended() as forget_snapshots:
         desk = build(
-            document,
-            market,
-            strategies,
-            opening,
-            prints_to_wait=prints_to_wait,
-            guards=guards,
+            document, market, strategies, opening, prints_to_wait=prints_to_wait, guards=guards
         )
         try:
             for interval, bars in prepared.intervals.items():

@@ -118,11 +118,7 @@ def _on_venue(prepared: Prepared, changes: dict[str, Any]) -> Prepared:
     return replace(prepared, document=document, market=market, feed=feed)
 
 
-def guard_costs(
-    prepared: Prepared,
-    base: RunOutcome,
-    watch: Watch | None = None,
-) -> pa.Table:
+def guard_costs(prepared: Prepared, base: RunOutcome, watch: Watch | None = None) -> pa.Table:
     """Return what each guard cost or saved, as `backtests.results.tables.GUARD_COSTS`.
 
     A guard that gave no verdict and refused nothing left no trace in the run: without it every
@@ -172,11 +168,7 @@ def without_guards(prepared: Prepared, keys: Collection[str]) -> Prepared:
 
 
 def _without(
-    keys: Collection[str],
-    name: str,
-    prepared: Prepared,
-    base: RunOutcome,
-    watch: Watch | None,
+    keys: Collection[str], name: str, prepared: Prepared, base: RunOutcome, watch: Watch | None
 ) -> dict[str, Any]:
     changed = without_guards(prepared, keys)
     words = "without guards" if name == ALL else f"without {name}"

@@ -39,7 +39,6 @@ venue:
 def fill(
     ts: int, instrument: str, side: str, quantity: str, price: str, reference: str, fee: str
 ) -> dict[str, Any]:
-    """Return a row of the fills table: notional and slippage follow from the prices."""
     row = a_fill(
         quantity if side == "BUY" else f"-{quantity}",
         price,
@@ -54,7 +53,6 @@ def fill(
 
 
 def order_of(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the filled market order that a fill belongs to."""
     return {
         "client_order_id": row["client_order_id"],
         "strategy": row["strategy"],
@@ -304,7 +302,6 @@ def _worse(price: str, side: int) -> str:
 def settlement(
     ts: int, instrument: str, rate: str, mark: str, quantity: str, amount: str
 ) -> dict[str, Any]:
-    """Return a row of the funding table."""
     return {
         "ts": ts,
         "strategy": "reversal",
@@ -366,7 +363,6 @@ def equity_table(ts: np.ndarray, values: np.ndarray) -> pa.Table:
 
 
 def provenance(**changes: Any) -> dict[str, Any]:
-    """Return one record of an import, as the catalog writes them."""
     return {
         "at": "2024-06-01T00:00:00Z",
         "source": "Bybit v5 JSON",

@@ -22,13 +22,19 @@ from nautilus_trader.config import (
 )
 from nautilus_trader.core.data import Data
 from nautilus_trader.model.data import Bar, BarType, TradeTick
-from nautilus_trader.model.enums import AccountType, AggressorSide, OmsType, OrderSide
+from nautilus_trader.model.enums import (
+    AccountType,
+    AggressorSide,
+    OmsType,
+    OrderSide,
+    OrderStatus,
+)
 from nautilus_trader.model.events import OrderDenied, OrderFilled
 from nautilus_trader.model.identifiers import InstrumentId, TradeId
 from nautilus_trader.model.identifiers import Venue as VenueId
 from nautilus_trader.model.instruments import CryptoPerpetual, Instrument
 from nautilus_trader.model.objects import Currency, Money, Price, Quantity
-from nautilus_trader.model.orders import Order
+from nautilus_trader.model.orders import LimitOrder, Order
 from nautilus_trader.trading.strategy import Strategy
 
 from actors.desk.guard import GuardActor
@@ -54,7 +60,6 @@ BYBIT = VenueId("BYBIT")
 
 
 def at(candle: float, seconds: float = 0.0) -> int:
-    """Return the time, UNIX nanoseconds, at which a candle (counted from 0) opens."""
     return START + round(candle * HOUR) + round(seconds * SECOND)
 
 
@@ -62,7 +67,6 @@ def at(candle: float, seconds: float = 0.0) -> int:
 
 
 def info(name: str = A, **facts: Any) -> InstrumentInfo:
-    """Return an instrument with a tick of 0.01, a lot of 0.001 and a least notional of 5 USDT."""
     symbol, product = name.removesuffix(".BYBIT").split("-")
     known: dict[str, Any] = {
         "tick": "0.01",
@@ -95,7 +99,6 @@ def venue(**settings: Any) -> Venue:
 
 
 def taker_fee(rate: str) -> ProductFees:
-    """Return fees of that rate for every fill."""
     fee = Fees(maker=Decimal(rate), taker=Decimal(rate))
     return ProductFees(linear=fee, spot=fee)
 
@@ -124,7 +127,6 @@ class Candles:
 
 
 def open_print(instrument: Instrument, price: float, ts: int) -> TradeTick:
-    """Return the trade that stands for a candle's open."""
     return TradeTick(
         instrument.id,
         instrument.make_price(price),
@@ -145,7 +147,6 @@ def hourly_bar(
     close: float,
     volume: float = 1_000_000.0,
 ) -> Bar:
-    """Return an hourly bar that closes at the time."""
     price = instrument.make_price
     kind = BarType.from_str(f"{instrument.id}-1-HOUR-LAST-EXTERNAL")
     size = instrument.make_qty(volume)
@@ -270,6 +271,15 @@ class Script(Strategy):
         self.submit_order(order)
         return order
 
+    def limit(self, name: str, quantity: str, at_price: float, **terms: Any) -> LimitOrder:
+        """Send a limit order; a negative quantity sells."""
+        side = OrderSide.SELL if quantity.startswith("-") else OrderSide.BUY
+        size = Quantity(abs(Decimal(quantity)), 3)
+        instrument_id = InstrumentId.from_str(name)
+        order = self.order_factory.limit(instrument_id, side, size, price(at_price), **terms)
+        self.submit_order(order)
+        return order
+
     @property
     def fills(self) -> list[OrderFilled]:
         return [event for event in self.heard if isinstance(event, OrderFilled)]
@@ -280,10 +290,17 @@ class Script(Strategy):
 
 
 def trading(name: str, quantity: str, **kwargs: Any) -> Callable[[Script], None]:
-    """Return a step that sends one market order."""
-
     def step(script: Script) -> None:
         script.trade(name, quantity, **kwargs)
+
+    return step
+
+
+def resting(name: str, quantity: str, at_price: float, **terms: Any) -> Callable[[Script], None]:
+    """Return a step that sends one limit order."""
+
+    def step(script: Script) -> None:
+        script.limit(name, quantity, at_price, **terms)
 
     return step
 
@@ -328,7 +345,6 @@ def desk_of(
 
 
 def feed(desk: BacktestDesk, parts: Sequence[FeedSlice]) -> None:
-    """Run the desk over the slices, as `backtests.run` does, and close the run."""
     for part in parts:
         desk.accountant.begin_slice(part.grid, part.settlements)
         if part.data:
@@ -372,8 +388,19 @@ def play(
     return desk
 
 
+def statuses(desk: BacktestDesk) -> list[str]:
+    """Return the states of the strategies' own orders, in the order in which they were made."""
+    orders = [o for o in desk.engine.kernel.cache.orders() if o.client_order_id.value[0] == "O"]
+    orders.sort(key=lambda order: int(order.client_order_id.value.rpartition("-")[2]))
+    return [OrderStatus(order.status).name for order in orders]
+
+
+def fill_times(script: Script) -> list[tuple[float, Decimal]]:
+    """Return each fill's time in candles and its price."""
+    return [((f.ts_event - START) / HOUR, f.last_px.as_decimal()) for f in script.fills]
+
+
 def balance(engine: BacktestEngine) -> Decimal:
-    """Return the account's balance as the engine keeps it."""
     total = engine.kernel.portfolio.account(BYBIT).balance_total(USDT)
     return total.as_decimal()
 
@@ -382,7 +409,6 @@ def balance(engine: BacktestEngine) -> Decimal:
 
 
 def perpetual(name: str = A, **facts: Any) -> CryptoPerpetual:
-    """Return the engine's instrument, without fees."""
     made = to_nautilus(info(name, **facts), Decimal(0), Decimal(0))
     assert isinstance(made, CryptoPerpetual)
     return made
@@ -427,5 +453,4 @@ def plain_bars(instrument: Instrument, closes: Sequence[float], first: int = 0) 
 
 
 def price(value: float) -> Price:
-    """Return a price on the tick of 0.01."""
     return Price(value, 2)

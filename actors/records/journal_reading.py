@@ -16,15 +16,7 @@ import msgspec
 
 from actors.records.journal_files import NAME
 from actors.records.journal_schema import OLD_VIEWS, VERSION
-from actors.records.rows import (
-    EquityRow,
-    FillRow,
-    LinkRow,
-    OrderRow,
-    PositionRow,
-    Run,
-    from_sql,
-)
+from actors.records.rows import EquityRow, FillRow, LinkRow, OrderRow, PositionRow, Run, from_sql
 from config.errors import DeskError, InputError
 from strategies.messages import Decision, Verdict
 

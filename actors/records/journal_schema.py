@@ -15,15 +15,7 @@ the strategy and stays visible in ``intents``.
 from __future__ import annotations
 
 from actors.records.order_facts import OrderFacts
-from actors.records.rows import (
-    EquityRow,
-    FillRow,
-    LinkRow,
-    OrderRow,
-    PositionRow,
-    Run,
-    columns_sql,
-)
+from actors.records.rows import EquityRow, FillRow, LinkRow, OrderRow, PositionRow, Run, columns_sql
 
 VERSION = 2
 """Kept in ``PRAGMA user_version``; a journal of a newer version is refused, never guessed at."""
@@ -125,7 +117,7 @@ MIGRATIONS = {
     ALTER TABLE fills RENAME COLUMN fee_currency TO fee_coin;
     ALTER TABLE decisions ADD COLUMN decision_id TEXT NOT NULL DEFAULT '';
     UPDATE decisions SET decision_id = strategy || '@' || ts;
-    """,
+    """
 }
 """Version to the statements that make the next one of it; run at open, after a backup."""
 
@@ -136,6 +128,6 @@ OLD_VIEWS = {
     CREATE TEMP VIEW orders AS SELECT {_UNKNOWN_DECISION} FROM main.orders;
     CREATE TEMP VIEW fills AS
         SELECT {_UNKNOWN_DECISION}, fee_currency AS fee_coin FROM main.fills;
-    """,
+    """
 }
 """Version to views that show a reader a journal of that version as if it were of this one."""

@@ -224,9 +224,7 @@ class Accountant(SimulationModule):
             due.append(self._settlements[0].ts)
         if due:
             self.clock.set_time_alert_ns(
-                name=TIMER,
-                alert_time_ns=min(due) - 1,
-                callback=self._on_time,
+                name=TIMER, alert_time_ns=min(due) - 1, callback=self._on_time
             )
 
     def _on_time(self, event: object) -> None:

@@ -27,7 +27,6 @@ CHANGES = (datetime(2026, 3, 8, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC))
 
 
 def guards() -> list[GuardActor]:
-    """Return every guard that does something by the day or by the clock."""
     return [
         GuardActor("daily", DailyLoss(DailyLoss.Config(limit_currency=10.0))),
         GuardActor(
@@ -42,12 +41,9 @@ def guards() -> list[GuardActor]:
             Maintenance(
                 Maintenance.Config(
                     windows=tuple(
-                        Window(
-                            start=f"{day:%Y-%m-%d}T05:30:00Z",
-                            end=f"{day:%Y-%m-%d}T07:30:00Z",
-                        )
+                        Window(start=f"{day:%Y-%m-%d}T05:30:00Z", end=f"{day:%Y-%m-%d}T07:30:00Z")
                         for day in CHANGES
-                    ),
+                    )
                 )
             ),
         ),
@@ -55,7 +51,6 @@ def guards() -> list[GuardActor]:
 
 
 def ns(moment: datetime) -> int:
-    """Return UNIX nanoseconds."""
     return round(moment.timestamp()) * NS
 
 
@@ -95,7 +90,6 @@ def course(day: datetime) -> list[str]:
 
 
 def main() -> None:
-    """Print both courses."""
     for day in CHANGES:
         print("\n".join(course(day)))
 

@@ -18,7 +18,6 @@ from strategies.messages import Action, Verdict
 
 
 def closer_on(clock: Clock, bus: MessageBus | None = None, **more: Any) -> Closer:
-    """Return a closer that is registered and not started."""
     gate: Any = SimpleNamespace(hold=lambda hold, exits: None)
     account: Any = SimpleNamespace()
     engine = SimpleNamespace(trading_state=None, set_trading_state=lambda state: None)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import SubmitOrder
-from nautilus_trader.model.enums import OrderSide, OrderStatus, TriggerType
+from nautilus_trader.model.enums import OrderSide, TriggerType
 from nautilus_trader.model.events import OrderDenied, OrderModifyRejected
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
@@ -37,7 +37,9 @@ from tests.builders_engine import (
     play,
     price,
     publishing,
+    resting,
     slices,
+    statuses,
     trading,
     venue,
 )
@@ -53,14 +55,6 @@ def played(
     script = Script(planned(*steps))
     tape = settings.pop("tape", {A: FLAT_MARKET})
     return play(tape, script, **settings), script  # type: ignore[arg-type]
-
-
-def statuses(desk: BacktestDesk) -> list[str]:
-    orders = sorted(
-        desk.engine.kernel.cache.orders(),
-        key=lambda o: int(o.client_order_id.value.rpartition("-")[2]),
-    )
-    return [OrderStatus(order.status).name for order in orders]
 
 
 def test_an_order_within_the_limits_passes() -> None:
@@ -151,13 +145,10 @@ def earlier(
 
 
 def newest(script: Script) -> Order:
-    """Return the open order that came last."""
     return max(script.cache.orders_open(), key=lambda order: order.ts_init)
 
 
 def resizing(quantity: str) -> Callable[[Script], None]:
-    """Return a step that changes the newest open order's quantity."""
-
     def step(script: Script) -> None:
         script.modify_order(newest(script), quantity=Quantity(D(quantity), 3))
 
@@ -333,8 +324,7 @@ def test_a_verdict_stops_entries_and_lets_exits_pass(action: Action) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scope", "largest"),
-    [("desk", "250"), ("strategy:script", "500"), (f"instrument:{A}", "500")],
+    ("scope", "largest"), [("desk", "250"), ("strategy:script", "500"), (f"instrument:{A}", "500")]
 )
 def test_shrink_leaves_a_part_of_the_leverage_where_the_desk_is_meant(
     scope: str, largest: str
@@ -436,22 +426,7 @@ def test_the_gate_measures_the_exact_position_after_many_fills() -> None:
     assert desk.accountant.position(A) == D("0.101") * 8
 
 
-def resting(quantity: str, limit: int = 50) -> Callable[[Script], None]:
-    """Return a step that bids so low that nothing fills."""
-
-    def step(script: Script) -> None:
-        script.submit_order(
-            script.order_factory.limit(
-                InstrumentId.from_str(A), OrderSide.BUY, Quantity(D(quantity), 3), price(limit)
-            )
-        )
-
-    return step
-
-
 def changing(**terms: object) -> Callable[[Script], None]:
-    """Return a step that changes the first order."""
-
     def step(script: Script) -> None:
         order = min(script.cache.orders(), key=lambda order: order.ts_init)
         script.modify_order(order, **terms)
@@ -464,7 +439,7 @@ def test_a_resting_order_cannot_be_enlarged_past_the_limits(waiting: bool) -> No
     """As it waits for its first print, and as it rests at the venue."""
     hour = 1 if waiting else 2
     desk, script = played(
-        (at(1, 5), resting("1")),
+        (at(1, 5), resting(A, "1", 50)),
         (at(hour, 6), changing(quantity=Quantity(1100, 3))),
         (at(hour, 7), trading(A, "400")),
     )
@@ -479,7 +454,7 @@ def test_a_resting_order_cannot_be_enlarged_past_the_limits(waiting: bool) -> No
 
 def test_a_change_within_the_limits_passes_and_counts() -> None:
     desk, script = played(
-        (at(1, 5), resting("1")),
+        (at(1, 5), resting(A, "1", 50)),
         (at(2, 5), changing(quantity=Quantity(300, 3), price=price(51))),
         (at(2, 6), trading(A, "201")),
         (at(3, 6), trading(A, "200")),
@@ -493,7 +468,7 @@ def test_a_change_within_the_limits_passes_and_counts() -> None:
 
 def test_a_verdict_stops_changes_of_resting_entries_but_not_their_cancelling() -> None:
     desk, script = played(
-        (at(1, 5), resting("1")),
+        (at(1, 5), resting(A, "1", 50)),
         (at(2), publishing(Action.HALT_ENTRIES)),
         (at(2, 5), changing(price=price(99))),
         (at(2, 6), lambda s: s.cancel_all_orders(InstrumentId.from_str(A))),

@@ -8,11 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from nautilus_trader.execution.messages import TradingCommand
 from nautilus_trader.model.enums import OrderSide, OrderStatus
-from nautilus_trader.model.events import (
-    OrderCancelRejected,
-    OrderModifyRejected,
-    OrderSubmitted,
-)
+from nautilus_trader.model.events import OrderCancelRejected, OrderModifyRejected, OrderSubmitted
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import Order
@@ -32,6 +28,7 @@ from tests.builders_engine import (
     feed,
     info,
     price,
+    resting,
     slices,
     trading,
     venue,
@@ -76,14 +73,6 @@ def observing(notes: Notes) -> Callable[[BacktestDesk], None]:
     return lambda desk: desk.gate.observers.append(notes)
 
 
-def resting(script: Script, limit: float = 90, quantity: str = "1.000", **more: object) -> Order:
-    order = script.order_factory.limit(
-        InstrumentId.from_str(A), OrderSide.BUY, Quantity.from_str(quantity), price(limit), **more
-    )
-    script.submit_order(order)
-    return order
-
-
 def newest(script: Script) -> Order:
     return max(script.cache.orders(), key=lambda o: o.ts_init)
 
@@ -99,7 +88,7 @@ def test_an_observer_is_notified_of_a_request_before_it_leaves() -> None:
 
     def step(script: Script) -> None:
         scripts.append(script)
-        resting(script, post_only=True, tags=["why"])
+        script.limit(A, "1", 90, post_only=True, tags=["why"])
 
     notes = Early()
     _, script = played((at(1, 5), step), hang=observing(notes))
@@ -127,7 +116,7 @@ def test_an_observer_is_notified_of_changes_cancels_and_refusals_in_order() -> N
         script.cancel_order(newest(script))
 
     played(
-        (at(1, 5), lambda s: resting(s) and None),
+        (at(1, 5), resting(A, "1", 90)),
         (at(2, 5), enlarge),
         (at(3, 5), enlarge_too_far),
         (at(4, 5), cancel),
@@ -193,7 +182,7 @@ def test_a_dry_run_sends_nothing_at_all() -> None:
 
     desk, script = played(
         (at(1, 5), trading(A, "5")),
-        (at(2, 5), lambda s: resting(s) and None),
+        (at(2, 5), resting(A, "1", 90)),
         (at(3, 5), begin),
         (at(3, 6), cancel),
         (at(3, 7), cancel_all),

@@ -121,7 +121,6 @@ TIERS = DrawdownTiers.Config
 
 
 def happening(kind: str, ts: int) -> list[DeskEvent]:
-    """Return one thing that happens."""
     who = {"ts": ts, "strategy": "a", "instrument": A}
     trade = {"price": Decimal(10), "fee": Decimal(0)}
     known: dict[str, list[DeskEvent]] = {
@@ -147,7 +146,6 @@ class Heard:
         self.table = table
 
     def refused(self) -> Refusal | None:
-        """Return why an entry may not leave now, None when it may."""
         scopes = ("desk", "strategy:a", f"instrument:{A}")
         stands = self.table.desk.verdicts.strictest(scopes)
         if stands.action >= Action.HALT_ENTRIES:
@@ -156,7 +154,6 @@ class Heard:
 
 
 def earlier(before: tuple[Latch, ...], after: tuple[Latch, ...]) -> list[Latch]:
-    """Return the latches that are gone, or end earlier than they did."""
     left = {(x.scope, x.key, x.since): x for x in after}
     lost = []
     for latch in before:

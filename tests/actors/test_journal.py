@@ -313,10 +313,7 @@ def test_a_second_node_is_refused_and_hears_the_firsts_pid(tmp_path: Path) -> No
 
 
 def test_a_reader_can_not_write(journal: Journal) -> None:
-    with (
-        read(journal.folder) as reading,
-        pytest.raises(sqlite3.OperationalError, match="readonly"),
-    ):
+    with read(journal.folder) as reading, pytest.raises(sqlite3.OperationalError, match="readonly"):
         reading._connection.execute("DELETE FROM runs")
 
 
@@ -336,7 +333,6 @@ def test_a_journal_that_can_not_be_written_says_so(journal: Journal) -> None:
 
 
 def broken(path: Path) -> None:
-    """Overwrite the middle of the file, as a bad disk would."""
     size = path.stat().st_size
     with path.open("r+b") as file:
         for place in range(4096, size, 4096):

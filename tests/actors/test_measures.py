@@ -26,10 +26,7 @@ def series(name):
 MIXED = series("mixed_returns")
 DEEPEST = measures.max_drawdown(measures.growth(MIXED))
 PUBLISHED = {
-    "annual return": (
-        measures.cagr(MIXED, truth.PERIODS),
-        truth.ANNUAL_RETURN["mixed_returns"],
-    ),
+    "annual return": (measures.cagr(MIXED, truth.PERIODS), truth.ANNUAL_RETURN["mixed_returns"]),
     "volatility": (
         measures.volatility(MIXED, truth.PERIODS),
         truth.ANNUAL_VOLATILITY["mixed_returns"],
@@ -53,10 +50,7 @@ PUBLISHED |= {
     for name, value in truth.SORTINO.items()
 }
 PUBLISHED |= {
-    f"downside at {required}": (
-        measures.downside_deviation(MIXED, truth.PERIODS, required),
-        value,
-    )
+    f"downside at {required}": (measures.downside_deviation(MIXED, truth.PERIODS, required), value)
     for required, value in truth.DOWNSIDE_RISK.items()
 }
 

@@ -35,8 +35,6 @@ class Orders:
 
 
 class Desk:
-    """An account, orders under way, and the rows that follow."""
-
     def __init__(self) -> None:
         self.account, self.cache = Account(), Orders()
         self.account.prices = {name: Decimal(10 + place) for place, name in enumerate(NAMES)}
@@ -52,7 +50,6 @@ class Desk:
         self.standings.touch(name)
 
     def fill(self, number: int) -> None:
-        """Fill one of the orders under way whole."""
         waiting = [(name, key) for name in self.pending for key in self.pending[name]]
         if not waiting:
             return
@@ -81,7 +78,6 @@ class Desk:
         return {(h.instrument, h.strategy): h.quantity for h in self.account.held}
 
     def oracle(self, owner: str, name: str) -> list[tuple[Any, ...]]:
-        """Return the rows that an order would be told, counted from scratch."""
         rows: dict[tuple[str, str], list[Decimal]] = {(name, owner): [Decimal(0)] * 3}
         for key, quantity in self.held().items():
             rows.setdefault(key, [Decimal(0)] * 3)[0] = quantity

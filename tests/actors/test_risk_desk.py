@@ -178,8 +178,7 @@ def test_what_a_verdict_sets_off_reaches_every_guard_after_the_snapshot():
 
         guard._see = note
     table.bus.subscribe(
-        "verdicts.one",
-        lambda _: table.desk.intended(table.entry("-1", is_exit=True)),
+        "verdicts.one", lambda _: table.desk.intended(table.entry("-1", is_exit=True))
     )
     table.look("1000")
     table.look("900")

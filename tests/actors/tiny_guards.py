@@ -45,8 +45,6 @@ class LossState(msgspec.Struct, frozen=True):
 
 
 class LossGuard(Guard[LossParams, LossState]):
-    """Wants entries halted at a loss, counts what happens, and refuses one entry too many."""
-
     Config = LossParams
     State = LossState
     events = EVENTS
@@ -90,8 +88,6 @@ class TransientParams(LossParams, frozen=True, kw_only=True):
 
 
 class Loss(GuardActor):
-    """Runs `LossGuard`, or one derived from it."""
-
     runs: type[LossGuard] = LossGuard
 
     def __init__(
@@ -110,8 +106,6 @@ class Loss(GuardActor):
 
 
 class Account:
-    """What the test says it is."""
-
     def __init__(self, equity: str = "1000") -> None:
         self.known = True
         self.equity_is = Decimal(equity)
@@ -179,13 +173,11 @@ class Table:
         self.desk.evaluate()
 
     def done(self) -> None:
-        """Let the engine be done with its event."""
         waiting, self.put_off[:] = list(self.put_off), []
         for callback in waiting:
             callback()
 
     def entry(self, quantity: str = "1", **more: Any) -> OrderFacts:
-        """Return an order that stands at the gate."""
         known: dict[str, Any] = {
             "operation": "submit",
             "client_order_id": "bt-a-1-1",

@@ -69,11 +69,9 @@ class Trip:
         self.fees += fee
 
     def gross(self, last: Decimal) -> Decimal:
-        """Return the profit before fees and funding, what is open valued at the last price."""
         return self.held * last - sum((q * p for q, p in self.changes), ZERO)
 
     def average(self, *, entries: bool) -> float | None:
-        """Return the average price of all that enlarged it, or of all that shrank it."""
         parts = [(q, p) for q, p in self.changes if (q > 0) is (self.long is entries)]
         return float(sum(q * p for q, p in parts) / sum(q for q, _ in parts)) if parts else None
 
@@ -197,7 +195,6 @@ def round_trips(books: Books, fee: Decimal) -> list[Trip]:
 def curve(
     market: dict[str, Raw], books: Books, fee: Decimal, opening: Decimal, start: int, end: int
 ) -> list[tuple[int, Decimal, Decimal, Decimal]]:
-    """Return (time, equity, gross, net) at the start, at each full hour and at the end."""
     points = [(start, opening, ZERO, ZERO)]
     fills, payments = sorted(books.fills, key=lambda b: b.ts), books.payments
     money, held, done, paid = opening, defaultdict[str, Decimal](Decimal), 0, 0
@@ -225,7 +222,6 @@ def _last(raw: Raw, ts: int) -> Decimal:
 
 
 def wanted_weights(market: dict[str, Raw], data_ts: int, fraction: float) -> dict[str, float]:
-    """Return equal weights of half each: long the day's losers, short its winners."""
     moves = {}
     for name, raw in market.items():
         now, before = raw.day_closes.get(data_ts), raw.day_closes.get(data_ts - DAY)

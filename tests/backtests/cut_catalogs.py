@@ -16,7 +16,6 @@ HOUR = 3_600_000_000_000
 
 
 def write(market: Import, path: Path) -> Path:
-    """Write a market as a catalog of its own."""
     with CatalogWriter(path) as writer:
         writer.add(market)
     return path

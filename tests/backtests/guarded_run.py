@@ -84,7 +84,6 @@ def walk(seed: int) -> Candles:
 
 
 def script(key: str, names: tuple[str, ...], seed: int) -> Script:
-    """Return a strategy that buys and sells at random and heeds nobody."""
     rng = random.Random(seed)
     plan: dict[int, Callable[[Script], None]] = {}
     for hour in range(1, HOURS):
@@ -114,7 +113,6 @@ def run(
 
 
 def digest() -> str:
-    """Return a hash of all that was seen and said, and of every fill."""
     heard: list[Input] = []
     said: list[Verdict] = []
     desk = run(heard, said)

@@ -57,14 +57,12 @@ class Raw:
 
 
 def newest(prices: Prices, at: int) -> Decimal | None:
-    """Return the newest of the prices at a time, however old."""
     times = sorted(prices)
     place = bisect_right(times, at)
     return prices[times[place - 1]] if place else None
 
 
 def read_raw(catalog: Path) -> dict[str, Raw]:
-    """Read every perpetual of a catalog."""
     version = catalog / "versions" / (catalog / "CURRENT").read_text(encoding="utf-8").strip()
     listed = json.loads((version / "catalog.json").read_text(encoding="utf-8"))["instruments"]
     found = {}

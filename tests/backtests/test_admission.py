@@ -22,19 +22,17 @@ from actors.guards.free_margin import FreeMargin
 from actors.guards.liquidation_distance import LiquidationDistance
 from actors.guards.position_cap import PositionCap
 from actors.guards.volatility import Volatility
-from tests.builders_engine import A, B, Candles, Script, at, play, price, trading, venue
+from tests.builders_engine import A, B, Candles, Script, at, play, trading, venue
 
 STILL = Candles([100.0] * 6)
 TAPE = {A: STILL, B: STILL}
 
 
 def guard(cls: type[Guard[Any, Any]], **params: Any) -> dict[str, GuardActor]:
-    """Return one guard called ``cap``."""
     return {"cap": GuardActor("cap", cls(msgspec.convert(params, cls.Config)))}
 
 
 def three_at_once(script: Script) -> None:
-    """Send three orders before any of them can be filled."""
     for _ in range(3):
         script.trade(A, "20")
 
@@ -68,19 +66,11 @@ def test_orders_sent_at_once_are_held_to_the_cap_together(
     assert desk.accountant.position(A) == 0
 
 
-def limit(script: Script, quantity: str, at_price: float) -> LimitOrder:
-    order = script.order_factory.limit(
-        InstrumentId.from_str(A), OrderSide.BUY, Quantity.from_str(quantity), price(at_price)
-    )
-    script.submit_order(order)
-    return order
-
-
 def test_an_order_that_rests_counts_until_it_is_taken_back() -> None:
     resting: list[LimitOrder] = []
     script = Script(
         {
-            at(1): lambda s: resting.append(limit(s, "40.000", 90)),
+            at(1): lambda s: resting.append(s.limit(A, "40", 90)),
             at(2): trading(A, "20"),
             at(3): lambda s: s.cancel_order(resting[0]),
             at(4): trading(A, "20"),
@@ -99,7 +89,7 @@ def test_a_resting_order_can_be_made_smaller_and_never_too_large() -> None:
 
     script = Script(
         {
-            at(1): lambda s: resting.append(limit(s, "40.000", 90)),
+            at(1): lambda s: resting.append(s.limit(A, "40", 90)),
             at(2): change("60.000"),
             at(3): change("49.000"),
             at(4): change("10.000"),
@@ -156,7 +146,6 @@ def test_a_wild_market_or_a_pair_that_moves_as_one_takes_no_entry(
 
 
 def a_list(script: Script) -> None:
-    """Send market orders in two instruments as one list."""
     orders = [
         script.order_factory.market(
             InstrumentId.from_str(name), OrderSide.BUY, Quantity.from_str("30.000")

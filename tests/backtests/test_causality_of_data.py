@@ -97,7 +97,6 @@ def otherwise(market: Import, cut: int, tmp_path_factory: pytest.TempPathFactory
 
 
 def until(outcome: RunOutcome, name: str, cut: int) -> list[dict[str, Any]]:
-    """Return a table's rows before the cut."""
     return [row for row in outcome.tables[name].to_pylist() if row["ts"] < cut]
 
 

@@ -45,6 +45,7 @@ from tests.builders_engine import (
     planned,
     price,
     publishing,
+    resting,
     slices,
     trading,
     venue,
@@ -99,7 +100,6 @@ class Played:
         return {n: q for n, q in self.desk.accountant.ledger.quantities.items() if q}
 
     def closes(self) -> list[tuple[str, D]]:
-        """Return what the closer's orders became, in their order."""
         orders = [o for o in self.orders if is_closers(o.client_order_id.value)]
         return [(OrderStatus(o.status).name, o.quantity.as_decimal()) for o in orders]
 
@@ -110,15 +110,6 @@ class Played:
 
     def left_alive(self) -> list[Any]:
         return [order for order in self.orders if not order.is_closed]
-
-
-def limit(side: OrderSide, quantity: str, level: float, **facts: Any) -> Step:
-    def step(script: Script) -> None:
-        script.submit_order(
-            script.order_factory.limit(ID, side, Quantity(D(quantity), 3), price(level), **facts)
-        )
-
-    return step
 
 
 # -- strategies that ignore verdicts ---------------------------------------------------------------
@@ -184,7 +175,6 @@ class Stubborn(Strategy):
 
 
 def buys(strategy: Stubborn) -> None:
-    """Buy for ever."""
     for _ in range(3):
         strategy.trade("1")
 
@@ -206,7 +196,6 @@ def rests_exits(strategy: Stubborn) -> None:
 
 
 def rests_entries(strategy: Stubborn) -> None:
-    """Keep bids below the market."""
     if strategy.ticks == 1:
         strategy.trade("5")
     bid = strategy.order_factory.limit(ID, OrderSide.BUY, Quantity(D(1), 3), price(99))
@@ -214,7 +203,6 @@ def rests_entries(strategy: Stubborn) -> None:
 
 
 def lists(strategy: Stubborn) -> None:
-    """Send lists of orders: one that takes, one that rests."""
     make = strategy.order_factory
     size = Quantity(D(1), 3)
     orders = [make.market(ID, OrderSide.BUY, size), make.limit(ID, OrderSide.BUY, size, price(99))]
@@ -267,8 +255,6 @@ def test_a_strategy_that_goes_on_and_on_is_stopped_and_flat(then: Step) -> None:
 
 
 class DeafDesk(DeskStrategy):
-    """A strategy of the desk that overrides what obeys."""
-
     def __init__(self, plan: Mapping[int, Step]) -> None:
         super().__init__(DeskStrategyConfig(key="deaf", instruments=(A,)))
         self._plan = plan
@@ -342,12 +328,7 @@ GAP = Candles([100.0, 100.0, 100.0, None, None, 100.0, 100.0])
     ("steps", "settings", "closes", "held"),
     [
         # An exit that is under way is not doubled.
-        (
-            [(at(1), trading(A, "10")), (at(2, 590), trading(A, "-4")), FLATTEN_AT_2],
-            {},
-            ["6"],
-            {},
-        ),
+        ([(at(1), trading(A, "10")), (at(2, 590), trading(A, "-4")), FLATTEN_AT_2], {}, ["6"], {}),
         # Others keep what they hold.
         (
             [
@@ -389,7 +370,7 @@ def test_it_closes_what_is_left_and_no_more(
 
 
 def test_without_a_verdict_it_does_nothing_at_all() -> None:
-    script = Script(planned((at(1), trading(A, "10")), (at(2), limit(OrderSide.BUY, "1", 50))))
+    script = Script(planned((at(1), trading(A, "10")), (at(2), resting(A, "1", 50))))
     run = Played(script)
     assert run.news == []
     assert run.held == {A: 10}
@@ -397,12 +378,7 @@ def test_without_a_verdict_it_does_nothing_at_all() -> None:
 
 
 def test_spot_is_sold_and_what_is_too_little_is_reported_once() -> None:
-    script = Script(
-        planned(
-            (at(1), trading(SPOT, "10")),
-            (at(2, 600), publishing(Action.FLATTEN)),
-        )
-    )
+    script = Script(planned((at(1), trading(SPOT, "10")), (at(2, 600), publishing(Action.FLATTEN))))
     run = Played(script, tape={SPOT: LEVEL})
     assert run.held == {}
     (sold,) = [o for o in run.orders if is_closers(o.client_order_id.value)]
@@ -435,9 +411,9 @@ def test_entries_that_rest_are_taken_back_under_a_halt_and_exits_stay(action: Ac
     script = Script(
         planned(
             (at(1), trading(A, "10")),
-            (at(2), limit(OrderSide.BUY, "1", 50)),
-            (at(2), limit(OrderSide.SELL, "10", 900, reduce_only=True)),
-            (at(2), limit(OrderSide.SELL, "10", 900)),
+            (at(2), resting(A, "1", 50)),
+            (at(2), resting(A, "-10", 900, reduce_only=True)),
+            (at(2), resting(A, "-10", 900)),
             (at(3, 600), publishing(action)),
         )
     )
@@ -454,7 +430,7 @@ def test_entries_that_rest_are_taken_back_under_a_halt_and_exits_stay(action: Ac
 def test_a_halt_that_passes_leaves_entries_resting() -> None:
     script = Script(
         planned(
-            (at(1), limit(OrderSide.BUY, "1", 50)),
+            (at(1), resting(A, "1", 50)),
             (at(2, 600), publishing(Action.HALT_ENTRIES, transient=True)),
         )
     )

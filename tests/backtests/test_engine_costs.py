@@ -34,7 +34,6 @@ CANDLES = 60
 
 
 def walk(seed: int) -> Candles:
-    """Return a random walk on the tick."""
     draw = random.Random(seed)
     cents = [10_000]
     for _ in range(CANDLES - 1):

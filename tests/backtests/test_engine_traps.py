@@ -67,6 +67,7 @@ from tests.builders_engine import (
     at,
     balance,
     bare_engine,
+    fill_times,
     hourly_bar,
     info,
     open_print,
@@ -97,11 +98,6 @@ def run(
     return engine, script
 
 
-def fills(script: Script) -> list[tuple[float, D]]:
-    """Return each fill's time in candles and its price."""
-    return [((f.ts_event - START) / HOUR, f.last_px.as_decimal()) for f in script.fills]
-
-
 def test_the_version_is_the_one_that_these_traps_were_found_in() -> None:
     assert nautilus_trader.__version__ == "1.231.0"
 
@@ -112,7 +108,7 @@ def test_the_version_is_the_one_that_these_traps_were_found_in() -> None:
 def test_a_market_order_fills_at_the_last_bars_stale_close() -> None:
     """Ten minutes after the close, and the fill is at that close: a price that stood before."""
     _, script = run({at(2, 600): trading(A, "1")}, plain_bars(perpetual(), [100, 101, 102, 103]))
-    assert fills(script) == [(pytest.approx(2 + 600 / 3600), D(101))]
+    assert fill_times(script) == [(pytest.approx(2 + 600 / 3600), D(101))]
 
 
 def test_latency_only_moves_the_fill_to_the_next_close() -> None:
@@ -122,7 +118,7 @@ def test_latency_only_moves_the_fill_to_the_next_close() -> None:
         plain_bars(perpetual(), [100, 101, 102, 103]),
         latency_model=LatencyModel(base_latency_nanos=1_000_000_000),
     )
-    assert fills(script) == [(3, D(102))]
+    assert fill_times(script) == [(3, D(102))]
 
 
 def test_an_order_above_a_quarter_of_the_bars_volume_fills_in_parts_a_tick_worse() -> None:
@@ -362,7 +358,6 @@ def test_each_closed_position_is_joined_to_a_pandas_series(monkeypatch: pytest.M
 
 
 def test_the_portfolio_reads_its_snapshots_through_its_own_pickle() -> None:
-    """How often it does is counted in test_engine_costs.py."""
     assert portfolio_module.pickle is pickle
     assert callable(PortfolioAnalyzer.record_trade)
 
@@ -381,7 +376,6 @@ def test_the_engines_sharpe_counts_252_days_and_its_drawdown_is_missing() -> Non
 
 
 def events_in_slices(hours: int, total: int = 48) -> list[tuple[Any, ...]]:
-    """Return what a script heard on a market that was fed in slices of some hours."""
     data = plain_bars(perpetual(), [100 + n % 7 for n in range(total)])
     data += [open_print(perpetual(), 100 + n % 5, at(n, 1)) for n in range(total)]
     data += [FundingRateUpdate(ID, D("0.0001"), at(n), at(n)) for n in range(0, total, 8)]
@@ -455,8 +449,6 @@ def test_the_end_rings_the_timers_that_are_left() -> None:
 
 
 class Faulty(Script):
-    """Breaks in a callback."""
-
     def on_start(self) -> None:
         super().on_start()
         self.subscribe_bars(BarType.from_str(f"{A}-1-HOUR-LAST-EXTERNAL"))
@@ -647,8 +639,6 @@ def test_a_denial_sent_to_the_execution_engine_reaches_the_strategy() -> None:
 
 
 class Module(SimulationModule):
-    """A module that keeps what the engine gives it."""
-
     def __init__(self) -> None:
         super().__init__(SimulationModuleConfig())
         self.calls = 0

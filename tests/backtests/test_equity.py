@@ -23,7 +23,6 @@ COLUMNS = {"X": 0, "Y": 1}
 
 
 def grid(first: int, closes: list[list[float]]) -> PriceGrid:
-    """Return a grid whose first row closes at that hour."""
     close = np.array(closes, dtype=float).reshape(-1, 2)
     ts = np.arange(first, first + len(close), dtype=np.int64) * HOUR
     return PriceGrid(ts, close, close, close)

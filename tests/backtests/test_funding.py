@@ -90,13 +90,7 @@ def test_a_fill_just_before_the_boundary_counts() -> None:
 
 
 def test_no_rate_is_charged_twice_or_to_a_position_that_came_after_it() -> None:
-    script = Script(
-        {
-            at(3, 5): trading(A, "1"),
-            at(5, 5): trading(A, "-1"),
-            at(6): trading(B, "1"),
-        }
-    )
+    script = Script({at(3, 5): trading(A, "1"), at(5, 5): trading(A, "-1"), at(6): trading(B, "1")})
     desk = play({A: STILL, B: STILL}, script, settlements=[settle(at(2), "0.01")])
     assert paid(desk) == []
     desk = play(
@@ -176,7 +170,6 @@ def test_funding_agrees_with_books_kept_by_hand(
     due: list[tuple[str, int, int, int]],
     per_slice: int,
 ) -> None:
-    """Every payment, the sum and the engine's own balance, for any orders, rates and marks."""
     opens = {name: data.draw(st.lists(cents, min_size=8, max_size=8)) for name in (A, B)}
     script = Script(
         {

@@ -78,7 +78,6 @@ class Story:
     prints_to_wait: int
 
     def close(self, name: str, row: int) -> D:
-        """Return the newest close at the end of a candle."""
         known = [value for value in self.opens[name][: row + 1] if value is not None]
         return D(repr(known[-1])) + D("0.25") if known else D(repr(BEFORE))
 
@@ -215,7 +214,6 @@ def test_every_fill_is_the_next_open_and_the_money_adds_up(story: Story) -> None
 
 
 def slipped(story: Story, name: str, quantity: D, reference: D) -> D:
-    """Return the open, worse by the slippage and on the tick that is no better."""
     fraction, tick = SLIPPAGES[story.slippage][1](abs(quantity) * reference), D(FACTS[name]["tick"])
     if quantity > 0:
         return (reference * (1 + fraction) / tick).to_integral_value(ROUND_CEILING) * tick

@@ -88,9 +88,7 @@ def bought_and_left(fills: str) -> tuple[Script, Script, list[Snapshot]]:
         # Both lose alike: 2 x 180.
         guards={"loss": Loss(limit=300.0)},
         hear={
-            "risk.seen": lambda seen: (
-                snapshots.append(seen) if isinstance(seen, Snapshot) else None
-            ),
+            "risk.seen": lambda seen: snapshots.append(seen) if isinstance(seen, Snapshot) else None
         },
     )
     return leaver, decider, snapshots
@@ -159,7 +157,6 @@ def test_a_flatten_that_a_strategy_ignores_is_carried_out_by_the_closer():
 
 
 def daily(market: RunMarket, opens: list[float], closes: list[float]) -> list[FeedSlice]:
-    """Return candles of a day each, in one slice."""
     opened = [
         open_print(market.instruments[0], price, at(24 * day) + SECOND)
         for day, price in enumerate(opens)
@@ -174,7 +171,6 @@ def daily(market: RunMarket, opens: list[float], closes: list[float]) -> list[Fe
 def on_daily_candles(
     script: Script, guards: dict[str, GuardActor], opens: list[float], closes: list[float]
 ) -> tuple[list[Snapshot], list[tuple[int, Verdict]]]:
-    """Return the snapshots, and what was said at which time."""
     market = market_of([info(A)], venue())
     snapshots: list[Snapshot] = []
     said: list[tuple[int, Verdict]] = []
@@ -341,8 +337,6 @@ def seen_in(
     needs: frozenset[Any] = frozenset({"markets"}),
     **more: Any,
 ) -> list[Input]:
-    """Return all that guards are shown in a run."""
-
     class Needs(LossGuard):
         pass
 
@@ -376,11 +370,7 @@ def test_a_snapshot_shows_holdings_and_what_each_strategy_made():
     assert snapshot.holdings == (
         Holding(strategy="one", instrument=A, quantity=Decimal(6), **holding),
         Holding(
-            strategy="two",
-            instrument=B,
-            quantity=Decimal(-1),
-            entry=Decimal(50),
-            price=Decimal(40),
+            strategy="two", instrument=B, quantity=Decimal(-1), entry=Decimal(50), price=Decimal(40)
         ),
     )
     # 10 paid for funding; 4 sold 20 higher, 6 held 20 higher.
@@ -480,8 +470,6 @@ def test_open_exposure_at_an_order_is_shown_to_guards_that_need_it():
 
 
 class Idle(DeskStrategy):
-    """Remembers what it knows when it has started."""
-
     def on_start(self) -> None:
         super().on_start()
         self.knew = self.verdicts.strictest
@@ -605,7 +593,6 @@ class Played:
         self.latches = step(self.latches, readings, now, self.params)
 
     def words(self) -> dict[str, bytes]:
-        """Return what it would say now of each scope, as bytes."""
         found = verdicts(self.latches, self.key, transient=self.params.transient)
         for scope in self.said:
             if self.said[scope].action != Action.NONE:

@@ -14,9 +14,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nautilus_trader.model.enums import OrderSide, OrderStatus
-from nautilus_trader.model.identifiers import InstrumentId
-from nautilus_trader.model.objects import Quantity
 
 from backtests.engine.build import BacktestDesk
 from backtests.engine.feed import Settlement
@@ -35,7 +32,8 @@ from tests.builders_engine import (
     at,
     balance,
     play,
-    price,
+    resting,
+    statuses,
     taker_fee,
     trading,
     venue,
@@ -307,27 +305,17 @@ def test_the_first_liquidation_is_the_one_that_is_told() -> None:
 
 
 def test_liquidation_takes_back_orders_that_wait_or_rest() -> None:
-    """An order that passed the gate before must not open a position on an empty account."""
-
-    def resting(script: Script) -> None:
-        order = script.order_factory.limit(
-            InstrumentId.from_str(B), OrderSide.BUY, Quantity(1, 3), price(90)
-        )
-        script.submit_order(order)
-
+    # An order that passed the gate before must not open a position on an empty account.
     script = Script(
         {
             at(1): trading(A, "2000"),
-            at(1, 0.5): resting,
+            at(1, 0.5): resting(B, "1", 90),
             at(2, 5): lambda s: (s.trade(A, "10"), s.trade(B, "10")),
         }
     )
     tape = {A: dropping(100, 100, 95, 100, 100), B: Candles([100, 100, 100, 89, 80])}
     desk = play(tape, script, document=RISKY)
-    orders = [o for o in desk.engine.kernel.cache.orders() if o.client_order_id.value[0] == "O"]
-    orders.sort(key=lambda order: int(order.client_order_id.value.rpartition("-")[2]))
-    states = [OrderStatus(order.status).name for order in orders]
-    assert states == ["FILLED", "CANCELED", "CANCELED", "CANCELED"]
+    assert statuses(desk) == ["FILLED", "CANCELED", "CANCELED", "CANCELED"]
     assert_ruined(desk, within="20")
 
 

@@ -106,13 +106,11 @@ def earn(params: DemoParams, folder: Path, **rules: Any) -> Earned:
 
 
 def _ahead(drift: Floats, day: int) -> float:
-    """Return what of the drift lies between 01:00 of a day and of the next, within the window."""
     parts = [*drift[day : day + 2], 0.0, 0.0]
     return float(23 / 24 * parts[0] + 1 / 24 * parts[1])
 
 
 def _gross_by_day(out: Path, start: int, end: int) -> Floats:
-    """Return the profit before fees, slippage and funding between one 01:00 and the next."""
     cuts = np.append(np.arange(start + HOUR_NS, end, DAY_NS), end)
     curve = pq.read_table(out / "equity.parquet")
     ts = curve.column("ts").to_numpy()

@@ -113,11 +113,7 @@ def test_positions_are_round_trips_with_their_own_costs() -> None:
     tables, desk = recorded(per_slice=12)
     rows = tables["positions"].to_pylist()
     trips = [(row["instrument"], row["side"], row["quantity"], row["open"]) for row in rows]
-    assert trips == [
-        (A, "LONG", "10", False),
-        (B, "LONG", "5", False),
-        (A, "SHORT", "5", False),
-    ]
+    assert trips == [(A, "LONG", "10", False), (B, "LONG", "5", False), (A, "SHORT", "5", False)]
     ledger = desk.accountant.ledger
     assert sum(D(row["net"]) for row in rows) == ledger.equity({}) - 10_000
     assert [D(row["funding"]) for row in rows] == [D(-1), D(0), D("0.5")]

@@ -128,7 +128,6 @@ def traded(folder: Path, strategy: str, rows: slice) -> tuple[RunOutcome, np.nda
 
 
 def daily(outcome: RunOutcome, days: int) -> np.ndarray:
-    """Return the day's returns on equity before the trades at its start, fees inside the day."""
     curve = outcome.tables["equity"]
     equity = dict(
         zip(curve.column("ts").to_pylist(), curve.column("equity").to_pylist(), strict=True)

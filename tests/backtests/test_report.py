@@ -39,12 +39,10 @@ def page_of(record, folder):
 
 
 def own(page):
-    """Return the page without plotly's bundle."""
     return page.replace(get_plotlyjs(), "")
 
 
 def words(page):
-    """Return the text that a reader sees in the page's body."""
     body = own(page).split("<body>")[1].split('<script type="application/json"')[0]
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body)).replace("\u202f", " ")
 

@@ -33,7 +33,6 @@ TABLES = ("orders", "fills", "positions", "decisions")
 def said(
     hour: float, action: str = "flatten", guard: str = "daily", scope: str = "desk", **more: Any
 ) -> dict[str, Any]:
-    """Return a row of the verdicts table, that many hours into January."""
     known = {"multiplier": 1.0, "until": None, "measured": 0.031, "limit": 0.03, "reason": "3 %"}
     when = JANUARY + round(hour * HOUR)
     return {"ts": when, "guard": guard, "scope": scope, "action": action, **known, **more}

@@ -114,8 +114,7 @@ def test_the_summary_counts_verdicts_by_guard_and_refused_orders():
 def test_a_run_without_trades_has_nulls_and_no_nan():
     record = small_record()
     flat = equity_table(
-        record.start_ns + np.arange(5) * DAY,
-        np.array([[1000.0, 1000.0, 0, 0, 0]] * 5),
+        record.start_ns + np.arange(5) * DAY, np.array([[1000.0, 1000.0, 0, 0, 0]] * 5)
     )
     empty = {
         name: table(name, [])

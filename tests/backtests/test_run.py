@@ -32,7 +32,6 @@ TABLES = ("orders", "fills", "positions", "equity", "decisions", "funding", "ver
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory, demo_catalog: Path) -> Result:
-    """Return one run that several tests read."""
     folder = tmp_path_factory.mktemp("run")
     file = folder / "shared.yaml"
     file.write_text(

@@ -21,7 +21,6 @@ def market(rows, count, seed, gaps=0.0):
 
 
 def slowly(close, candidate, gross):
-    """Return the figures by the functions that the strategies use, row by row."""
     first = candidate.lookback + candidate.skip
     weights = []
     for t in range(first, len(close) - 1):

@@ -68,7 +68,6 @@ def reference_weights(strategy, lag=1):
 
 @cache
 def screened(strategy, lag=1):
-    """Return the days, what was earned on them, and their clipped BTC returns."""
     held, returns = reference_weights(strategy, lag)
     days = table("px").index[1:]
     return days, earn(held, np.ones(len(held), bool), returns, COST, drift=False), returns[:, 0]
@@ -122,7 +121,6 @@ def test_weights_held_a_day_late_would_be_seen(strategy):
 
 
 def ordinary_least_squares(y, x):
-    """Return the intercept and its classic t value."""
     design = np.column_stack([np.ones_like(x), x])
     beta, residual, *_ = np.linalg.lstsq(design, y, rcond=None)
     variance = residual[0] / (len(y) - 2) * np.linalg.inv(design.T @ design)[0, 0]

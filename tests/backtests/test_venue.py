@@ -6,12 +6,10 @@ from collections.abc import Callable
 from decimal import Decimal as D
 
 import pytest
-from nautilus_trader.model.enums import OrderSide, OrderStatus, TimeInForce
+from nautilus_trader.model.enums import OrderSide, TimeInForce
 from nautilus_trader.model.events import OrderCanceled
 from nautilus_trader.model.identifiers import InstrumentId
-from nautilus_trader.model.objects import Quantity
 
-from backtests.engine.build import BacktestDesk
 from config.documents import BasePlusSizeSlippage, FixedBpsSlippage
 from tests.builders_engine import (
     A,
@@ -20,8 +18,11 @@ from tests.builders_engine import (
     Script,
     at,
     balance,
+    fill_times,
     play,
     price,
+    resting,
+    statuses,
     taker_fee,
     trading,
     venue,
@@ -31,19 +32,7 @@ RISING = Candles([100, 101, 102, 103, 104, 105], closes=[100.5, 101.5, 102.5, 10
 KNOWN = {A: 100.0, B: 200.0}
 
 
-def story(script: Script) -> list[tuple[float, D]]:
-    """Return each fill's time in candles and its price."""
-    return [((f.ts_event - at(0)) / 3.6e12, f.last_px.as_decimal()) for f in script.fills]
-
-
-def status(desk: BacktestDesk) -> list[str]:
-    orders = desk.engine.kernel.cache.orders()
-    orders.sort(key=lambda order: int(order.client_order_id.value.rpartition("-")[2]))
-    return [OrderStatus(order.status).name for order in orders]
-
-
 def after(candle: int) -> float:
-    """Return the time of a candle's first print: a second after it opens."""
     return candle + 1 / 3600
 
 
@@ -68,14 +57,14 @@ def cancelling(name: str, side: OrderSide = OrderSide.NO_ORDER_SIDE) -> Callable
 def test_an_order_fills_at_the_next_open(sent: int, filled: tuple[float, D]) -> None:
     script = Script({sent: trading(A, "1")})
     play({A: RISING}, script)
-    assert story(script) == [(pytest.approx(filled[0]), filled[1])]
+    assert fill_times(script) == [(pytest.approx(filled[0]), filled[1])]
 
 
 def test_each_instrument_keeps_its_own_orders_until_it_trades_through_a_gap() -> None:
     gap = Candles([200, 201, None, None, 204, 205])
     script = Script({at(2): lambda s: (s.trade(A, "1"), s.trade(B, "1"))})
     play({A: RISING, B: gap}, script)
-    assert story(script) == [
+    assert fill_times(script) == [
         (pytest.approx(after(2)), D(102)),
         (pytest.approx(after(4)), D(204)),
     ]
@@ -85,7 +74,7 @@ def test_an_order_still_waiting_at_the_end_stays_unfilled() -> None:
     gap = Candles([200, 201, None, None])
     script = Script({at(2): trading(B, "1")})
     desk = play({B: gap}, script)
-    assert status(desk) == ["SUBMITTED"]
+    assert statuses(desk) == ["SUBMITTED"]
     assert desk.accountant.fills == []
     # The close before the gap is what it is valued at.
     assert desk.accountant.price(B) == 201
@@ -94,7 +83,7 @@ def test_an_order_still_waiting_at_the_end_stays_unfilled() -> None:
 def test_waiting_lasts_over_the_edges_of_slices() -> None:
     script = Script({at(2, 5): trading(A, "1")})
     play({A: RISING}, script, per_slice=1)
-    assert story(script) == [(pytest.approx(after(3)), D(103))]
+    assert fill_times(script) == [(pytest.approx(after(3)), D(103))]
 
 
 def test_slices_of_any_length_give_the_same_fills() -> None:
@@ -104,7 +93,7 @@ def test_slices_of_any_length_give_the_same_fills() -> None:
             {at(1, 5): trading(A, "1"), at(2): trading(A, "2"), at(4): trading(A, "-3")}
         )
         desk = play({A: RISING}, script, per_slice=per_slice)
-        stories.append((story(script), balance(desk.engine), desk.accountant.equity()))
+        stories.append((fill_times(script), balance(desk.engine), desk.accountant.equity()))
     assert all(told == stories[0] for told in stories)
     assert len(stories[0][0]) == 3
 
@@ -112,8 +101,8 @@ def test_slices_of_any_length_give_the_same_fills() -> None:
 def test_cancelling_takes_back_what_waits() -> None:
     script = Script({at(1, 5): trading(A, "1"), at(1, 6): cancelling(A)})
     desk = play({A: RISING}, script)
-    assert status(desk) == ["CANCELED"]
-    assert story(script) == []
+    assert statuses(desk) == ["CANCELED"]
+    assert fill_times(script) == []
     (cancelled,) = [event for event in script.heard if isinstance(event, OrderCanceled)]
     assert cancelled.ts_event == at(1, 6)
 
@@ -126,7 +115,7 @@ def test_cancelling_one_side_leaves_the_other() -> None:
         }
     )
     desk = play({A: RISING}, script)
-    assert status(desk) == ["CANCELED", "FILLED"]
+    assert statuses(desk) == ["CANCELED", "FILLED"]
 
 
 def test_cancelling_one_order_leaves_the_others() -> None:
@@ -138,7 +127,7 @@ def test_cancelling_one_order_leaves_the_others() -> None:
 
     script = Script({at(1, 5): step})
     desk = play({A: RISING}, script)
-    assert status(desk) == ["FILLED", "CANCELED", "FILLED"]
+    assert statuses(desk) == ["FILLED", "CANCELED", "FILLED"]
     assert desk.accountant.position(A) == 4
 
 
@@ -150,30 +139,15 @@ def test_the_orders_of_a_list_wait_and_are_taken_back_one_by_one() -> None:
 
     script = Script({at(1, 5): step})
     desk = play({A: RISING}, script)
-    assert status(desk) == ["CANCELED", "FILLED"]
-    assert story(script) == [(pytest.approx(after(2)), D(102))]
-
-
-def limit(quantity: str, at_price: float, **terms: object) -> Callable[[Script], None]:
-    def step(script: Script) -> None:
-        script.submit_order(
-            script.order_factory.limit(
-                InstrumentId.from_str(A),
-                OrderSide.SELL if quantity.startswith("-") else OrderSide.BUY,
-                Quantity(abs(D(quantity)), 3),
-                price(at_price),
-                **terms,
-            )
-        )
-
-    return step
+    assert statuses(desk) == ["CANCELED", "FILLED"]
+    assert fill_times(script) == [(pytest.approx(after(2)), D(102))]
 
 
 def test_a_limit_order_rests_from_the_next_print_on() -> None:
     falling = Candles([105, 104, 103, 102, 101, 100])
-    script = Script({at(1): limit("1", 102.5)})
+    script = Script({at(1): resting(A, "1", 102.5)})
     desk = play({A: falling}, script, document=venue(slippage=FixedBpsSlippage(bps=D(100))))
-    assert story(script) == [(pytest.approx(after(3)), D("102.5"))]
+    assert fill_times(script) == [(pytest.approx(after(3)), D("102.5"))]
     # Nothing slips: it fills at its price or better.
     assert desk.accountant.ledger.slippage == 0
 
@@ -184,34 +158,36 @@ def test_a_limit_order_that_takes_fills_whole_and_slips_no_further_than_its_pric
 ) -> None:
     # RISING opens at 102 next: 1 % of slippage would be 103.02.
     for limit_price, fill in ((110, "103.02"), (103, "103")):
-        script = Script({at(1, 5): limit("50", limit_price, time_in_force=now_or_never)})
+        script = Script({at(1, 5): resting(A, "50", limit_price, time_in_force=now_or_never)})
         desk = play({A: RISING}, script, document=venue(slippage=FixedBpsSlippage(bps=D(100))))
-        assert story(script) == [(pytest.approx(after(2)), D(fill))]
+        assert fill_times(script) == [(pytest.approx(after(2)), D(fill))]
         assert script.fills[0].last_qty.as_decimal() == 50
         assert desk.accountant.ledger.slippage == 50 * (D(fill) - 102)
 
 
 def test_an_immediate_order_below_the_next_open_is_gone() -> None:
-    script = Script({at(1, 5): limit("50", 101, time_in_force=TimeInForce.IOC)})
+    script = Script({at(1, 5): resting(A, "50", 101, time_in_force=TimeInForce.IOC)})
     desk = play({A: RISING}, script)
-    assert status(desk) == ["CANCELED"]
-    assert story(script) == []
+    assert statuses(desk) == ["CANCELED"]
+    assert fill_times(script) == []
 
 
 @pytest.mark.parametrize(("price_", "fate"), [(101, "ACCEPTED"), (102, "REJECTED")])
 def test_a_post_only_order_rests_below_the_next_open_or_is_rejected(
     price_: float, fate: str
 ) -> None:
-    script = Script({at(1, 5): limit("50", price_, post_only=True)})
+    script = Script({at(1, 5): resting(A, "50", price_, post_only=True)})
     desk = play({A: RISING}, script)
-    assert status(desk) == [fate]
-    assert story(script) == []
+    assert statuses(desk) == [fate]
+    assert fill_times(script) == []
 
 
 def test_a_resting_order_is_cancelled_at_the_venue() -> None:
-    script = Script({at(1): limit("1", 50, time_in_force=TimeInForce.GTC), at(3): cancelling(A)})
+    script = Script(
+        {at(1): resting(A, "1", 50, time_in_force=TimeInForce.GTC), at(3): cancelling(A)}
+    )
     desk = play({A: RISING}, script)
-    assert status(desk) == ["CANCELED"]
+    assert statuses(desk) == ["CANCELED"]
 
 
 def test_a_change_of_a_waiting_order_follows_behind_it() -> None:
@@ -219,9 +195,9 @@ def test_a_change_of_a_waiting_order_follows_behind_it() -> None:
         (order,) = script.cache.orders()
         script.modify_order(order, price=price(103))
 
-    script = Script({at(1, 5): limit("1", 50), at(1, 6): change})
+    script = Script({at(1, 5): resting(A, "1", 50), at(1, 6): change})
     play({A: Candles([105, 104, 104, 103, 102, 101])}, script)
-    assert story(script) == [(pytest.approx(after(3)), D(103))]
+    assert fill_times(script) == [(pytest.approx(after(3)), D(103))]
 
 
 @pytest.mark.parametrize(("quantity", "filled"), [("1", "102.11"), ("-1", "101.89")])
@@ -231,7 +207,7 @@ def test_a_fill_is_worse_than_the_open_by_the_slippage_on_the_worse_tick(
     """102 x 0.1 % is 0.102: 102.102 and 101.898 lie between ticks."""
     script = Script({at(2): trading(A, quantity)})
     desk = play({A: RISING}, script, document=venue(slippage=FixedBpsSlippage(bps=D(10))))
-    assert [p for _, p in story(script)] == [D(filled)]
+    assert [p for _, p in fill_times(script)] == [D(filled)]
     ((booked, _),) = desk.accountant.fills
     assert booked.reference_price == 102
     assert booked.slippage == D("0.11")
@@ -242,7 +218,7 @@ def test_slippage_grows_with_the_orders_notional() -> None:
     script = Script({at(2): trading(A, "0.5"), at(3): trading(A, "10")})
     desk = play({A: RISING}, script, document=venue(slippage=BasePlusSizeSlippage()))
     # 51 of notional: 0.05 % + 0.51 % of 102 is 0.5712. 1,030: capped, 1.05 % of 103 is 1.0815.
-    assert [p for _, p in story(script)] == [D("102.58"), D("104.09")]
+    assert [p for _, p in fill_times(script)] == [D("102.58"), D("104.09")]
     assert desk.accountant.ledger.slippage == D("0.58") * D("0.5") + D("1.09") * 10
 
 
@@ -258,18 +234,21 @@ def test_an_order_of_any_size_fills_whole_and_takers_pay() -> None:
 def test_one_candle_later_is_the_second_print() -> None:
     script = Script({at(2): trading(A, "1")})
     play({A: RISING}, script, prints_to_wait=2)
-    assert story(script) == [(pytest.approx(after(3)), D(103))]
+    assert fill_times(script) == [(pytest.approx(after(3)), D(103))]
 
 
 def test_each_order_counts_its_own_prints() -> None:
     """One comes in while another waits, and one after another was taken back in its wait."""
     script = Script({at(1): trading(A, "1"), at(2): trading(A, "2")})
     play({A: RISING}, script, prints_to_wait=2)
-    assert story(script) == [(pytest.approx(after(2)), D(102)), (pytest.approx(after(3)), D(103))]
+    assert fill_times(script) == [
+        (pytest.approx(after(2)), D(102)),
+        (pytest.approx(after(3)), D(103)),
+    ]
 
     script = Script({at(1): trading(A, "1"), at(1, 1800): cancelling(A), at(2): trading(A, "2")})
     play({A: RISING}, script, prints_to_wait=2)
-    assert story(script) == [(pytest.approx(after(3)), D(103))]
+    assert fill_times(script) == [(pytest.approx(after(3)), D(103))]
 
 
 def test_a_delisted_instrument_settles_at_its_last_close_without_slippage() -> None:
@@ -287,20 +266,13 @@ def test_a_delisted_instrument_settles_at_its_last_close_without_slippage() -> N
     assert (settled.ts, settled.kind) == (at(3) - 1, "delisting")
     assert (settled.price, settled.signed, settled.slippage) == (D("202.5"), D(-3), D(0))
     # What waited for it is taken back; what comes later waits for ever.
-    assert status_of(desk, script) == ["FILLED", "CANCELED", "SUBMITTED"]
+    assert statuses(desk) == ["FILLED", "CANCELED", "SUBMITTED"]
     assert desk.accountant.ledger.quantities == {}
     fees = D("0.001") * 3 * (D("201.21") + D("202.5"))
     assert desk.accountant.ledger.equity({}) == 10_000 + 3 * (D("202.5") - D("201.21")) - fees
     assert balance(desk.engine) == desk.accountant.ledger.equity({})
     # The strategy hears of it like of any fill.
     assert [f.last_px.as_decimal() for f in script.fills] == [D("201.21"), D("202.5")]
-
-
-def status_of(desk: BacktestDesk, script: Script) -> list[str]:
-    """Return the states of the strategy's own orders, not the venue's."""
-    orders = [o for o in desk.engine.kernel.cache.orders() if o.client_order_id.value[0] == "O"]
-    orders.sort(key=lambda order: int(order.client_order_id.value.rpartition("-")[2]))
-    return [OrderStatus(order.status).name for order in orders]
 
 
 def test_at_signal_close_an_order_fills_at_the_close_that_it_saw() -> None:
@@ -311,7 +283,7 @@ def test_at_signal_close_an_order_fills_at_the_close_that_it_saw() -> None:
         document=venue(fills="signal_close", slippage=FixedBpsSlippage(bps=D(10))),
     )
     # 101.5 x 1.001 is 101.6015, on the worse tick 101.61; five minutes later it still stands.
-    assert story(script) == [
+    assert fill_times(script) == [
         (pytest.approx(2), D("101.61")),
         (pytest.approx(2 + 300 / 3600), D("101.61")),
     ]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import pytest
 from nautilus_trader.core.uuid import UUID4
-from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.events import OrderRejected
 from nautilus_trader.model.identifiers import (
     AccountId,
@@ -19,13 +16,12 @@ from nautilus_trader.model.identifiers import (
 from actors.desk.venue_responses import response_of
 from actors.guards.core.snapshot import ErrorEvent, Input, Refused, VenueResponse
 from tests.actors.tiny_guards import Loss
-from tests.builders_engine import A, Candles, Script, at, play, trading
+from tests.builders_engine import A, Candles, Script, at, play, resting, trading
 
 STILL = Candles([100.0] * 6)
 
 
 def told(script: Script) -> list[tuple[str, bool | None]]:
-    """Return the answers and refusals that guards hear of in a run."""
     heard: list[Input] = []
     play({A: STILL}, script, guards={"loss": Loss()}, hear={"risk.seen": heard.append})
     return [
@@ -35,31 +31,18 @@ def told(script: Script) -> list[tuple[str, bool | None]]:
     ]
 
 
-def limit(script: Script, price: str, **more: bool):
-    instrument = script.cache.instrument(InstrumentId.from_str(A))
-    order = script.order_factory.limit(
-        instrument.id,
-        OrderSide.BUY,
-        instrument.make_qty(1),
-        instrument.make_price(Decimal(price)),
-        **more,
-    )
-    script.submit_order(order)
-    return order
-
-
 def test_an_order_that_fills_at_once_was_accepted():
     assert told(Script({at(1): trading(A, "1")})) == [("VenueResponse", True)]
 
 
 def test_an_order_that_rests_is_accepted_once_even_when_it_fills_later():
-    script = Script({at(1): lambda script: limit(script, "99")})
+    script = Script({at(1): resting(A, "1", 99)})
     assert told(script) == [("VenueResponse", True)]
 
 
 def test_a_rejection_by_the_venue_is_shown_with_its_reason():
     heard: list[Input] = []
-    script = Script({at(1): lambda script: limit(script, "101", post_only=True)})
+    script = Script({at(1): resting(A, "1", 101, post_only=True)})
     play({A: STILL}, script, guards={"loss": Loss()}, hear={"risk.seen": heard.append})
     (answer,) = [seen for seen in heard if isinstance(seen, VenueResponse)]
     assert not answer.accepted
@@ -77,7 +60,7 @@ def test_a_change_that_the_gate_refuses_is_no_answer_either():
     orders = []
     script = Script(
         {
-            at(1): lambda script: orders.append(limit(script, "99")),
+            at(1): lambda script: orders.append(script.limit(A, "1", 99)),
             at(2): lambda script: script.modify_order(
                 orders[0], quantity=script.cache.instrument(InstrumentId.from_str(A)).make_qty(9e6)
             ),
