@@ -78,10 +78,3 @@ def test_a_clock_that_goes_back_forgets_nothing() -> None:
     after, readings = AccountMismatch(TWO).observe(state, snapshot(now=NOW))
     assert after is state
     assert only(readings).over
-
-
-def test_a_release_counts_from_none() -> None:
-    state = AccountMismatch(TWO).released(counted(TWO, 0, 1), snapshot(), "desk")
-    assert state == Differences()
-    reading = only(AccountMismatch(TWO).observe(state, snapshot())[1])
-    assert (reading.over, reading.clear) == (False, True)

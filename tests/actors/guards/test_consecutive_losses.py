@@ -53,20 +53,6 @@ def test_whose_round_trips_are_a_row(of: str, halted: list[str]) -> None:
     assert [latch.scope for latch in desk.latches] == halted
 
 
-def test_a_row_goes_on_over_midnight_and_restarts() -> None:
-    desk = player().observe(closed(-1, at(0, "22:00")), closed(-1, at(0, "23:00"))).restart()
-    desk.observe(snapshot(1, at(1))).restart()
-    assert desk.observe(closed(-1, at(1, "01:00"))).verdict().until == at(2)
-
-
-def test_after_the_halt_it_is_counted_anew() -> None:
-    desk = player().observe(*[closed(-1, at(0, "12:00"))] * 3)
-    assert desk.observe(snapshot(1, at(1) - 1)).action() == "halt_entries"
-    assert desk.observe(snapshot(1, at(1))).action() == "none"
-    assert desk.observe(*[closed(-1, at(1, "01:00"))] * 2).action() == "none"
-    assert desk.observe(closed(-1, at(1, "02:00"))).action() == "halt_entries"
-
-
 def test_a_pause_is_counted_anew_from_its_end() -> None:
     desk = player(release="30m").observe(*[closed(-1, at(0, "12:00"))] * 3)
     # What closes during the halt changes neither its end nor the next row.
@@ -98,26 +84,9 @@ def test_recovered_is_the_next_trip_that_does_not_lose() -> None:
     assert desk.observe(closed(0, at(9))).action() == "none"
 
 
-def test_a_manual_halt_is_counted_anew_once_it_is_accepted() -> None:
-    desk = player(release="manual").observe(*[closed(-1)] * 3, snapshot(1, at(7)))
-    assert desk.action() == "halt_entries"
-    desk.accept().observe(snapshot(1, at(7)))
-    assert (desk.action(), desk.readings[0].measured) == ("none", 0)
-    assert desk.observe(*[closed(-1, at(7))] * 2).action() == "none"
-
-
 def test_fills_are_no_round_trips() -> None:
     fill = FillEvent(ts=at(0), strategy="a", instrument="X", quantity=ZERO, price=ZERO, fee=ZERO)
     desk = player(losses=1)
     state = desk.state
     assert desk.observe(fill).state is state
     assert desk.action() == "none"
-
-
-def test_a_clock_that_goes_back_only_prolongs_the_halt() -> None:
-    desk = player().observe(*[closed(-1, at(1, "00:10"))] * 3)
-    assert (
-        desk.observe(snapshot(1, at(0, "23:59")), snapshot(1, at(1, "23:59"))).action()
-        == "halt_entries"
-    )
-    assert desk.observe(snapshot(1, at(2))).action() == "none"

@@ -9,7 +9,6 @@ from tests.actors.guards.playing import closed
 from tests.actors.guards.trading import (
     BTC,
     ETH,
-    MINUTE,
     MS,
     NOON,
     SECOND,
@@ -142,22 +141,6 @@ def test_a_pause_of_the_desk_lets_other_open_positions_be_added_to() -> None:
     assert player.action("desk") == "none"
     assert player.ask(asked(1, name=ETH, has=1)) is None
     assert player.ask(asked(1, name=BTC)) is not None
-
-
-def test_a_clock_that_goes_back_only_prolongs_the_pause() -> None:
-    player = gate()
-    close(player, -1, NOON)
-    player.observe(look(NOON - MINUTE))
-    assert player.action(SCOPE) == "halt_entries"
-    assert player.ask(asked(ts=NOON - MINUTE)) is not None
-    assert player.ask(asked(ts=NOON + 5 * SECOND)) is None
-
-
-def test_a_pause_that_was_released_is_over() -> None:
-    player = gate()
-    close(player, -1)
-    player.accept(SCOPE)
-    assert player.ask(asked()) is None
 
 
 @given(

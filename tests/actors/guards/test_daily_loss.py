@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Iterator
-from datetime import UTC, datetime
-
 import pytest
 
 from actors.guards.daily_loss import DailyLoss, DailyLossParams
@@ -71,86 +66,6 @@ def test_the_halt_lasts_until_midnight_even_if_the_loss_is_made_good() -> None:
     assert desk.verdict().until == at(1)
     assert desk.observe(snapshot(2000, at(1) - 1)).action() == "flatten"
     assert desk.observe(snapshot(2000, at(1))).action() == "none"
-
-
-def test_a_new_day_is_measured_from_its_first_pulse() -> None:
-    desk = player(limit_currency=100.0)
-    desk.observe(snapshot(1000, at(0, "09:00")), snapshot("900.01", at(0, "23:59")))
-    assert (
-        desk.observe(snapshot(880, at(1, "00:05")), snapshot("780.01", at(1, "00:06"))).over() == []
-    )
-    assert desk.observe(snapshot("780", at(1, "00:07"))).over() == ["desk currency"]
-
-
-def test_days_without_pulses_are_skipped() -> None:
-    desk = player(limit_currency=100.0).observe(
-        snapshot(1000, at(0)), snapshot(900, at(0, "10:00"))
-    )
-    assert desk.observe(snapshot(500, at(5, "13:00"))).action() == "none"
-    assert desk.observe(snapshot(400, at(5, "13:01"))).verdict().until == at(6)
-
-
-def test_a_restart_on_the_same_day_keeps_the_days_start_and_the_halt() -> None:
-    desk = player(limit_currency=100.0).observe(
-        snapshot(1000, at(0)), snapshot(950, at(0, "10:00"))
-    )
-    desk.restart().observe(snapshot(900, at(0, "10:01"))).restart()
-    assert desk.action() == "flatten"
-    assert desk.observe(snapshot(950, at(0, "10:02"))).action() == "flatten"
-    assert desk.restart().observe(snapshot(950, at(1))).action() == "none"
-
-
-def test_a_clock_that_goes_back_over_midnight_begins_no_day() -> None:
-    desk = player(limit_currency=100.0).observe(
-        snapshot(1000, at(0, "23:59")), snapshot(800, at(1))
-    )
-    # The second day began with 800. The clock falls back; neither day begins again.
-    assert desk.observe(snapshot("700.01", at(0, "23:59"))).action() == "none"
-    assert desk.observe(snapshot("700.01", at(1, "00:01"))).action() == "none"
-    assert desk.observe(snapshot("700", at(1, "00:02"))).action() == "flatten"
-
-
-def test_a_clock_that_goes_back_only_prolongs_a_halt() -> None:
-    desk = player(limit_currency=100.0).observe(
-        snapshot(1000, at(1)), snapshot(900, at(1, "00:01"))
-    )
-    assert desk.observe(snapshot(900, at(0, "23:59"))).verdict().until == at(2)
-    assert desk.observe(snapshot(900, at(1, "23:59"))).action() == "flatten"
-    assert desk.observe(snapshot(900, at(2))).action() == "none"
-
-
-def test_an_accepted_loss_is_measured_anew_from_there() -> None:
-    desk = player(limit_currency=100.0).observe(snapshot(1000), snapshot(900)).accept()
-    assert desk.observe(snapshot("800.01")).action() == "none"
-    assert desk.observe(snapshot("800")).action() == "flatten"
-
-
-@pytest.fixture(params=["UTC", "Europe/Berlin", "America/New_York", "Pacific/Kiritimati"])
-def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setenv("TZ", request.param)
-    time.tzset()
-    yield request.param
-    monkeypatch.undo()
-    time.tzset()
-
-
-@pytest.mark.usefixtures("zone")
-def test_the_hosts_zone_and_its_summer_time_do_not_matter() -> None:
-    # The night in which Berlin's clocks go back from 3 to 2, which is 1 o'clock UTC.
-    def when(day: int, hour: int, minute: int = 0) -> int:
-        moment = datetime(2026, 10, day, hour, minute, tzinfo=UTC)
-        return int(moment.timestamp()) * 10**9
-
-    assert os.environ["TZ"]
-    desk = player(limit_currency=100.0).observe(snapshot(1000, when(24, 12)))
-    # Local midnight in Berlin is 22:00 UTC on the 24th: no day begins there.
-    assert desk.observe(snapshot("900.01", when(24, 22, 30))).action() == "none"
-    assert desk.observe(snapshot("900", when(24, 23, 59))).verdict().until == when(25, 0)
-    assert desk.observe(snapshot("900", when(25, 0))).action() == "none"
-    # A local day of 25 hours: the UTC day is 24, and has one beginning.
-    assert desk.observe(snapshot("800", when(25, 22, 59))).verdict().until == when(26, 0)
-    assert desk.observe(snapshot("800", when(25, 23, 30))).action() == "flatten"
-    assert desk.observe(snapshot("800", when(26, 0))).action() == "none"
 
 
 @pytest.mark.parametrize(

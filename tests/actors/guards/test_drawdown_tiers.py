@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from itertools import pairwise
 
 import pytest
 
@@ -59,14 +58,6 @@ def test_sizes_come_back_by_hysteresis(equity: str, expected: float) -> None:
     assert size(player().observe(snapshot(1000), snapshot(850), snapshot(equity))) == expected
 
 
-def test_a_size_does_not_flicker_about_its_limit() -> None:
-    desk = player().observe(snapshot(1000))
-    sizes = [
-        size(desk.observe(snapshot(equity))) for equity in (951, 949, 951, 949, 954, 946, 955, 951)
-    ]
-    assert sizes == [1.0, 0.75, 0.75, 0.75, 0.75, 0.75, 1.0, 1.0]
-
-
 def test_the_last_tier_stays_until_it_is_accepted_and_measures_anew_from_there() -> None:
     desk = player().observe(snapshot(1000), snapshot(800), snapshot(1000))
     assert desk.action() == "flatten"
@@ -75,13 +66,6 @@ def test_the_last_tier_stays_until_it_is_accepted_and_measures_anew_from_there()
     # 5 % below 900 is 855.
     assert size(desk.observe(snapshot("855.01"))) == 1.0
     assert size(desk.observe(snapshot("855"))) == 0.75
-
-
-def test_the_peak_rises_with_equity_and_survives_restarts() -> None:
-    desk = player().observe(snapshot(1000), snapshot(2000)).restart()
-    # 5 % below 2000 is 1900.
-    assert size(desk.observe(snapshot("1900.01"))) == 1.0
-    assert size(desk.restart().observe(snapshot("1900")).restart()) == 0.75
 
 
 def test_each_strategy_is_measured_on_its_own_capital() -> None:
@@ -172,12 +156,6 @@ def test_tiers_rise_in_drawdown_and_fall_in_size(
 ) -> None:
     params = DrawdownTiersParams(tiers=tuple(Tier(at=at, size=size) for at, size in tiers))
     assert params.check() == ([] if message is None else [("tiers", message)])
-
-
-def test_the_default_tiers_go_together() -> None:
-    params = DrawdownTiersParams()
-    assert params.check() == []
-    assert all(upper.share > lower.share for upper, lower in pairwise(params.tiers))
 
 
 def test_no_midnight_ends_a_drawdown() -> None:

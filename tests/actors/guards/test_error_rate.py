@@ -25,12 +25,6 @@ def test_five_errors_within_a_minute_stop_the_desk(gap: int, action: str) -> Non
     assert guard.action() == action
 
 
-@pytest.mark.parametrize(("errors", "action"), [(4, "none"), (5, "halt_entries")])
-def test_the_limit_itself_stops_the_desk(errors: int, action: str) -> None:
-    guard = player().observe(*(erred(NOON + n) for n in range(errors)))
-    assert guard.action() == action
-
-
 def test_the_verdict_says_how_many_and_where_the_last_came_from() -> None:
     verdict = player().observe(*(erred(NOON + n, "journal") for n in range(5))).verdict()
     assert verdict.reason == "5 errors within 1m; the last: journal"
@@ -54,17 +48,6 @@ def test_recovered_waits_until_the_window_is_clear() -> None:
     assert guard.verdict().until == NOON + MINUTE
     assert guard.observe(look(NOON + MINUTE - 1)).action() == "halt_entries"
     assert guard.observe(look(NOON + MINUTE)).action() == "none"
-
-
-def test_a_clock_that_goes_back_forgets_no_error() -> None:
-    guard = player().observe(*(erred(NOON) for _ in range(3)))
-    guard.observe(look(NOON - MINUTE), *(erred(NOON - MINUTE) for _ in range(2)))
-    assert guard.action() == "halt_entries"
-
-
-def test_accepted_errors_are_forgotten() -> None:
-    guard = player(release="manual").observe(*(erred(NOON) for _ in range(5))).accept()
-    assert guard.observe(look(NOON + 1)).over() == []
 
 
 @given(

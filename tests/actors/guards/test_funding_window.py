@@ -66,15 +66,6 @@ def test_the_verdict_says_how_far_the_settlement_is() -> None:
     assert player.ask(asked(ts=EIGHT + 60 * SECOND)) == "funding settled 60 s ago"
 
 
-def test_a_settlement_that_the_venue_still_shows_as_next_has_passed() -> None:
-    player = gate().observe(markets(EIGHT + MINUTE, next_funding_ns=EIGHT))
-    assert player.action(SCOPE) == "halt_entries"
-    player.observe(markets(EIGHT + 2 * MINUTE, next_funding_ns=SIXTEEN))
-    assert player.action(SCOPE) == "halt_entries"
-    player.observe(markets(EIGHT + 3 * MINUTE, next_funding_ns=SIXTEEN))
-    assert player.action(SCOPE) == "none"
-
-
 def test_a_settlement_between_two_looks_far_apart_counts_where_it_is_told() -> None:
     """Candles of a day, settlements every eight hours: only the last of three is now."""
     player = gate(at(0), EIGHT)
@@ -92,12 +83,6 @@ def test_a_settlement_that_was_put_off_has_not_happened() -> None:
     player.observe(markets(EIGHT + SECOND, next_funding_ns=SIXTEEN))
     assert player.action(SCOPE) == "none"
     assert player.ask(asked(ts=EIGHT + SECOND)) is None
-
-
-def test_the_window_after_a_settlement_survives_a_restart() -> None:
-    player = gate().observe(markets(EIGHT + SECOND, next_funding_ns=SIXTEEN)).restart()
-    player.observe(markets(EIGHT + MINUTE, next_funding_ns=SIXTEEN))
-    assert player.action(SCOPE) == "halt_entries"
 
 
 def test_at_the_settlement_itself_it_has_passed() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -149,22 +148,10 @@ def test_a_halt_whose_limit_is_still_reached_goes_on_for_as_long_again(release, 
     assert latch.since == NOON
 
 
-@pytest.mark.parametrize("release", ["manual", "recovered", "30m", "next_day"])
-def test_without_a_measurement_nothing_ends_whatever_the_time(release):
-    latches = tripped(release, until=NOON + 5)
-    assert step(latches, None, NOON + LATER, params(release)) is latches
-
-
 def test_a_known_end_follows_the_readings():
     latches = tripped("recovered", until=NOON + 5)
     (latch,) = step(latches, [reading(10.0, until=NOON + 9)], NOON + 1, params("recovered"))
     assert latch.until == NOON + 9
-
-
-@pytest.mark.parametrize("release", ["manual", "recovered", "30m", "next_day"])
-def test_a_clock_that_goes_back_ends_nothing(release):
-    latches = tripped(release)
-    assert step(latches, [reading(9.5)], NOON - LATER, params(release)) == latches
 
 
 @pytest.mark.parametrize(
@@ -240,11 +227,6 @@ def test_a_verdict_may_be_over_by_time_when_the_last_of_its_halts_may(ends, unti
 def test_a_halt_that_waits_for_the_trader_does_not_pass_by_itself(transient, until, passes):
     found = verdicts((latch(Action.HALT_ENTRIES, until),), "g", transient=transient)
     assert found["desk"].transient is passes
-
-
-def test_latches_survive_being_written_down():
-    latches = tripped("30m")
-    assert msgspec.json.decode(msgspec.json.encode(latches), type=tuple[Latch, ...]) == latches
 
 
 # -- an oracle -------------------------------------------------------------------------------------

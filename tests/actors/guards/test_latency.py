@@ -30,12 +30,6 @@ def test_the_verdict_says_how_late() -> None:
     assert (verdict.measured, verdict.limit, verdict.transient) == (0.25, 0.08, True)
 
 
-def test_it_ends_once_events_come_earlier_by_the_hysteresis() -> None:
-    player = gate(limit="100ms").observe(markets(delay_ns=100 * MS))
-    assert player.observe(markets(delay_ns=91 * MS)).action(SCOPE) == "halt_entries"
-    assert player.observe(markets(delay_ns=90 * MS)).action(SCOPE) == "none"
-
-
 def test_where_no_delay_is_known_and_none_is_drawn_it_is_not_applied() -> None:
     player = gate().observe(markets(price=100))
     assert player.readings == ()

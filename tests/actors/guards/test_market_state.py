@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from decimal import Decimal
 
 import pytest
@@ -32,16 +31,6 @@ SCOPE = f"instrument:{BTC}"
 # A feed that is silent ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("silent", "action"),
-    [(10 * SECOND - 1, "none"), (10 * SECOND, "halt_entries"), (10 * SECOND + 1, "halt_entries")],
-)
-def test_silence_of_an_instrument_stops_its_entries(silent: int, action: str) -> None:
-    player = Gate(stale_feed.StaleFeed, StaleFeedParams()).observe(markets(silent_ns=silent))
-    assert player.action(SCOPE) == action
-    assert player.action(f"instrument:{ETH}") == "none"
-
-
 def test_it_ends_with_the_silence() -> None:
     player = Gate(stale_feed.StaleFeed, StaleFeedParams()).observe(markets(silent_ns=30 * SECOND))
     verdict = player.verdict(SCOPE)
@@ -56,14 +45,6 @@ def test_a_feed_that_owes_nothing_is_not_stale() -> None:
 
 
 # A book that is crossed ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("bid", "action"), [("99.99", "none"), ("100", "halt_entries"), ("100.01", "halt_entries")]
-)
-def test_a_bid_at_the_ask_or_above_stops_entries(bid: str, action: str) -> None:
-    player = Gate(crossed_book.CrossedBook, CrossedBookParams()).observe(markets(bid=bid, ask=100))
-    assert player.action(SCOPE) == action
 
 
 def test_after_a_crossed_book_entries_pause_for_two_seconds() -> None:
@@ -167,27 +148,6 @@ def test_an_announced_window_is_exact_for_pulses_and_for_orders(
         assert player.verdict().reason == (
             "announced maintenance from 2026-03-29T06:00:00Z to 2026-03-29T07:00:00Z (UTC)"
         )
-
-
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
-def test_windows_are_utc_whatever_the_hosts_zone_and_summer_time(
-    zone: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Berlin's clocks jump from 02:00 to 03:00 on that day, which is 01:00 UTC.
-    monkeypatch.setenv("TZ", zone)
-    time.tzset()
-    try:
-        maintenance.moment_ns.cache_clear()
-        player = closed(Window(start="2026-03-29 00:30", end="2026-03-29 02:30"), before="0s")
-        midnight = SIX - 6 * HOUR
-        halted = []
-        for half_hours in range(8):
-            player.observe(look(midnight + half_hours * 30 * MINUTE))
-            halted.append(player.action() == "halt_entries")
-        assert halted == [False, True, True, True, True, False, False, False]
-    finally:
-        monkeypatch.undo()
-        time.tzset()
 
 
 def test_of_several_windows_each_has_its_turn_in_any_order() -> None:

@@ -32,49 +32,6 @@ def test_the_fall_from_the_peak(limits: dict[str, float], equity: str, over: lis
     assert desk.action() == ("flatten" if over else "none")
 
 
-def test_it_stays_until_the_trader_accepts_it_whatever_equity_does() -> None:
-    desk = player(limit_pct=0.1).observe(snapshot(1000), snapshot(900), snapshot(5000))
-    assert desk.action() == "flatten"
-    assert desk.accept().observe(snapshot("4500.01")).action() == "none"
-    assert desk.observe(snapshot("4500")).action() == "flatten"
-
-
-def test_the_peak_survives_restarts_and_midnights() -> None:
-    desk = (
-        player(limit_pct=0.1)
-        .observe(snapshot(1000, at(0)), snapshot(2000, at(0, "23:59")))
-        .restart()
-    )
-    assert desk.observe(snapshot("1800.01", at(3))).action() == "none"
-    assert desk.restart().observe(snapshot("1800", at(4))).action() == "flatten"
-
-
-def test_the_peak_of_the_day_begins_with_the_days_first_pulse() -> None:
-    desk = player(limit_currency=100.0, session="day")
-    desk.observe(snapshot(1000, at(0, "10:00")), snapshot("900.01", at(0, "23:59")))
-    assert desk.observe(snapshot("850", at(1)), snapshot("750.01", at(1, "00:01"))).over() == []
-    assert desk.observe(snapshot("750", at(1, "00:02"))).over() == ["desk currency"]
-
-
-def test_a_clock_that_goes_back_keeps_the_later_day() -> None:
-    desk = player(limit_currency=100.0, session="day")
-    desk.observe(snapshot(1000, at(0, "23:59")), snapshot(2000, at(1, "00:01")))
-    # Back in the first day the peak is 2000 all the same, and when the second comes again.
-    assert desk.observe(snapshot("1900.01", at(0, "23:58"))).over() == []
-    assert desk.observe(snapshot("1900", at(0, "23:58"))).over() == ["desk currency"]
-    assert desk.observe(snapshot("1900", at(1))).over() == ["desk currency"]
-    assert desk.observe(snapshot("1900", at(2))).over() == []
-
-
-def test_a_peak_under_a_clock_that_went_back_belongs_to_the_later_day() -> None:
-    desk = player(limit_currency=100.0, session="day")
-    desk.observe(
-        snapshot(1000, at(1)), snapshot(1050, at(0, "23:59")), snapshot("950.01", at(1, "00:01"))
-    )
-    assert desk.over() == []
-    assert desk.observe(snapshot("950", at(1, "00:02"))).over() == ["desk currency"]
-
-
 def test_a_halt_of_the_day_ends_with_it_where_it_may() -> None:
     desk = player(limit_currency=100.0, session="day", release="next_day", action="halt_entries")
     desk.observe(

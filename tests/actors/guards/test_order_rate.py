@@ -83,26 +83,11 @@ def test_a_halt_for_knocking_does_not_pass_by_itself() -> None:
     assert player.observe(look(NOON + SECOND)).action("strategy:a") == "none"
 
 
-@pytest.mark.parametrize(("later", "action"), [(MINUTE - 1, "halt_entries"), (MINUTE, "none")])
-def test_knocks_as_old_as_a_minute_are_forgotten(later: int, action: str) -> None:
-    player = gate(count=1, spam_after=2, window="2h")
-    player.ask(asked())
-    player.ask(asked(ts=NOON + 1))
-    player.ask(asked(ts=NOON + 1 + later))
-    assert player.action("strategy:a") == action
-
-
 def test_what_others_refused_is_no_knocking() -> None:
     player = gate(count=1, spam_after=2)
     for n in range(5):
         player.observe(Refused(ts=NOON + n, strategy="a", instrument=BTC, reason="drawdown"))
     assert player.action("strategy:a") == "none"
-
-
-def test_a_clock_that_goes_back_makes_no_room() -> None:
-    player = gate(count=1)
-    player.ask(asked(ts=NOON))
-    assert player.ask(asked(ts=NOON - MINUTE)) is not None
 
 
 @given(

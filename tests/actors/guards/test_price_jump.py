@@ -137,14 +137,6 @@ def test_after_a_clock_went_back_far_the_prices_of_the_other_time_count_no_more(
     assert player.action(SCOPE) == "none"
 
 
-def test_an_accepted_jump_is_measured_from_here() -> None:
-    player = gate(release="manual").observe(
-        markets(NOON, price=100), markets(NOON + SECOND, price=110)
-    )
-    player.accept(SCOPE)
-    assert player.observe(markets(NOON + 2 * SECOND, price=111)).over() == []
-
-
 @given(
     st.lists(
         st.tuples(st.integers(0, 6), st.integers(80, 120), st.booleans()), min_size=1, max_size=60

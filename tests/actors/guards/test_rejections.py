@@ -12,13 +12,6 @@ def player(**params: object) -> Gate:
     return Gate(Rejections, RejectionsParams(**params)).observe(look())
 
 
-@pytest.mark.parametrize(("rejected", "action"), [(4, "none"), (5, "halt_entries")])
-def test_five_in_a_row_stop_the_strategy(rejected: int, action: str) -> None:
-    guard = player().observe(*(answered(False, "no margin") for _ in range(rejected)))
-    assert guard.action("strategy:a") == action
-    assert guard.action("desk") == "none"
-
-
 def test_the_verdict_says_what_the_venue_said_last() -> None:
     verdict = (
         player(limit=2)
@@ -70,11 +63,6 @@ def test_orders_that_would_have_taken_are_neither_rejected_nor_accepted(reason: 
     assert guard.readings == ()
     guard.observe(answered(False), answered(False, reason), answered(False))
     assert guard.action("strategy:a") == "halt_entries"
-
-
-def test_an_accepted_row_is_counted_anew() -> None:
-    guard = player(limit=2).observe(answered(False), answered(False)).accept("strategy:a")
-    assert guard.observe(answered(False)).action("strategy:a") == "none"
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from("ab"), st.booleans()), max_size=60))

@@ -44,23 +44,6 @@ def test_the_gain_is_locked_until_midnight() -> None:
     assert desk.observe(snapshot("1199", at(1, "02:00"))).action() == "flatten"
 
 
-def test_a_profit_since_the_start_is_counted_over_midnights_until_it_is_accepted() -> None:
-    desk = player(limit_currency=100.0, session="all", release="manual")
-    desk.observe(snapshot(1000, at(0)), snapshot("1099.99", at(3))).restart()
-    assert desk.action() == "none"
-    assert desk.observe(snapshot("1100", at(4))).action() == "flatten"
-    assert desk.observe(snapshot("1050", at(5))).action() == "flatten"
-    assert desk.accept().observe(snapshot("1149.99", at(5))).action() == "none"
-    assert desk.observe(snapshot("1150", at(6))).action() == "flatten"
-
-
-def test_a_recovered_profit_is_one_that_was_given_back() -> None:
-    desk = player(limit_currency=100.0, release="recovered", action="halt_entries")
-    desk.observe(snapshot(1000), snapshot(1100))
-    assert desk.observe(snapshot("1090.01")).action() == "halt_entries"
-    assert desk.observe(snapshot("1090")).action() == "none"
-
-
 def test_no_midnight_ends_a_profit_since_the_start() -> None:
     [(field, _)] = SessionProfitParams(limit_pct=0.1, session="all").check()
     assert field == "release"

@@ -49,14 +49,6 @@ def test_two_breaches_are_too_few_and_three_stop_the_instrument() -> None:
     assert guard.action(f"instrument:{ETH}") == "none"
 
 
-@pytest.mark.parametrize(
-    ("later", "action"), [(DAY_NS - 1, "halt_entries"), (DAY_NS, "none"), (DAY_NS + 1, "none")]
-)
-def test_a_breach_as_old_as_the_window_is_out(later: int, action: str) -> None:
-    guard = player().observe(slipped(25, NOON), slipped(25, NOON + 1), slipped(25, NOON + later))
-    assert guard.action(SCOPE) == action
-
-
 def test_an_order_that_walks_through_the_book_breaches_once() -> None:
     guard = player().observe(*(slipped(25, NOON) for _ in range(5)))
     assert guard.action(SCOPE) == "none"

@@ -51,14 +51,6 @@ def test_the_verdict_says_how_wide_and_that_it_passes() -> None:
     assert (verdict.transient, verdict.until) == (True, None)
 
 
-def test_it_ends_once_the_spread_is_narrower_by_the_hysteresis() -> None:
-    player = gate(max_ticks=10).observe(markets(bid=100, ask="100.11", tick="0.01"))
-    player.observe(markets(bid=100, ask="100.10", tick="0.01"))
-    assert player.action(SCOPE) == "halt_entries"
-    player.observe(markets(bid=100, ask="100.09", tick="0.01"))
-    assert player.action(SCOPE) == "none"
-
-
 @pytest.mark.parametrize("touch", [{}, {"bid": 100}, {"ask": 100}])
 def test_without_both_best_prices_it_is_not_applied(touch: dict) -> None:
     player = gate(max_ticks=1, max_bps=1).observe(markets(tick="0.01", **touch))

@@ -6,7 +6,7 @@ import pytest
 
 from actors.guards.core.snapshot import Snapshot
 from actors.guards.symbol_loss import SymbolLoss, SymbolLossParams
-from tests.actors.guards.playing import Player, at, nets, snapshot
+from tests.actors.guards.playing import Player, nets, snapshot
 
 
 def player(**params: object) -> Player:
@@ -73,23 +73,6 @@ def test_results_from_before_the_guard_are_no_loss_to_it() -> None:
 def test_a_fraction_is_of_the_equity_at_the_sessions_start() -> None:
     desk = player(limit_pct=0.02).observe(results(X=0, equity=1000), results(X=-20, equity=5000))
     assert desk.over() == ["instrument:X pct"]
-
-
-def test_a_session_of_a_day_begins_at_midnight() -> None:
-    desk = player(limit_pct=0.02, trailing_currency=30.0, session="day", release="next_day")
-    desk.observe(results(at(0), X=0), results(at(0, "01:00"), X=-20))
-    assert desk.verdict("instrument:X").until == at(1)
-    # The day begins at -20 with an equity of 2000: 2 % are 40 now.
-    desk.observe(results(at(1), equity=2000, X=-20))
-    assert desk.action("instrument:X") == "none"
-    assert desk.observe(results(at(1, "01:00"), X="-49.99")).over() == []
-    assert desk.observe(results(at(1, "02:00"), X="-50")).over() == [
-        "instrument:X trailing_currency"
-    ]
-    assert desk.observe(results(at(1, "03:00"), X="-60")).over() == [
-        "instrument:X pct",
-        "instrument:X trailing_currency",
-    ]
 
 
 def test_only_the_accepted_instrument_is_measured_anew() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-import time
 from decimal import Decimal
 
 import pytest
@@ -76,42 +75,6 @@ def test_the_count_begins_anew_at_midnight_utc_to_the_nanosecond(ts: int, admitt
     assert (player.ask(asked(ts=ts)) is None) == admitted
     player.observe(look(ts))
     assert (player.action(SCOPE) == "none") == admitted
-
-
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York", "Pacific/Chatham"])
-def test_the_hosts_time_zone_and_its_summer_time_do_not_matter(
-    zone: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TZ", zone)
-    time.tzset()
-    try:
-        # 26 and 27 October 2024: Berlin sets its clocks back between them, at 01:00 UTC.
-        day = at(22)
-        player = gate(limit=1).restart()
-        opened = []
-        for hours in (23, 24, 25, 26, 47, 48):
-            now = day + hours * HOUR
-            player.observe(look(now))
-            if player.ask(asked(ts=now)) is None:
-                trip(player, now)
-                opened.append(hours)
-        # One trade at 23:00, and one after each midnight UTC.
-        assert opened == [23, 24, 48]
-    finally:
-        monkeypatch.undo()
-        time.tzset()
-
-
-def test_a_clock_that_goes_back_over_midnight_gives_no_second_day() -> None:
-    player = gate(limit=1)
-    player.observe(look(at(1)))
-    trip(player, at(1))
-    player.observe(look(at(1) - SECOND))
-    assert player.ask(asked(ts=at(1) - SECOND)) is not None
-    # And forward over it once more: still the same day.
-    player.observe(look(at(1) + SECOND))
-    assert player.ask(asked(ts=at(1) + SECOND)) is not None
-    assert player.action(SCOPE) == "halt_entries"
 
 
 def test_a_burst_in_one_callback_opens_no_more_than_are_left() -> None:
@@ -206,14 +169,6 @@ def test_what_was_open_at_the_start_is_not_counted_but_a_turn_is() -> None:
     player.observe(traded(-2, opened=True), closed(1, name=BTC))
     assert player.ask(asked(2, has=-1)) is not None
     assert player.ask(asked(-1, has=-1)) is None
-
-
-def test_an_accepted_count_begins_anew() -> None:
-    player = gate(limit=1)
-    trip(player)
-    player.accept(SCOPE)
-    assert player.action(SCOPE) == "none"
-    assert player.ask(asked()) is None
 
 
 def test_shrinking_lets_entries_pass() -> None:

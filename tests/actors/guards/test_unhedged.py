@@ -134,29 +134,6 @@ def test_a_ratio_says_how_much_of_the_first_hedges_one_of_the_second() -> None:
     assert player.readings[0].measured == 500
 
 
-def test_a_clock_that_goes_back_takes_nothing_away() -> None:
-    player = gate().observe(
-        legs(NOON, 100),
-        legs(NOON + 5 * SECOND, 100),  # 50 000 so far.
-        legs(NOON - HOUR, 100),
-        legs(NOON - HOUR + SECOND, 100),
-    )
-    assert player.readings[0].measured == 60_000
-
-
-def test_it_can_close_the_way_in_only() -> None:
-    player = gate(action="reduce_only").observe(legs(NOON, 100), legs(NOON + HOUR, 100))
-    assert player.action(f"instrument:{SPOT}") == "reduce_only"
-
-
-def test_an_accepted_sum_begins_anew() -> None:
-    player = gate().observe(legs(NOON, 100), legs(NOON + HOUR, 100))
-    player.accept(f"instrument:{SPOT}").accept(f"instrument:{PERP}")
-    player.observe(legs(NOON + HOUR + SECOND, 100), legs(NOON + HOUR + 2 * SECOND, 100))
-    assert player.readings[0].measured == 10_000
-    assert player.action(f"instrument:{SPOT}") == "none"
-
-
 def test_accepting_one_pair_leaves_the_others_sum() -> None:
     other = Pair("ETHUSDT-SPOT.BYBIT", "ETHUSDT-LINEAR.BYBIT")
     player = gate((PAIR, other)).observe(

@@ -15,7 +15,6 @@ from actors.guards.core.limits import Reading
 from actors.guards.core.snapshot import Market, Snapshot
 from actors.guards.core.windows import Samples
 from actors.guards.volatility import YEAR_NS, Volatility, VolatilityParams
-from strategies.messages import Action
 from tests.actors.guards.positions import BTC, ETH, NOW, by_scope, only, snapshot
 
 HOUR = 3600 * 10**9
@@ -152,12 +151,6 @@ def test_other_limits_on_the_same_samples_read_by_themselves() -> None:
     for most, over in ((0.5, True), (1.5, False), (0.5, True)):
         found = by_scope(Volatility(params(most=most)).observe(state, seen)[1])
         assert found[f"instrument:{BTC}", "most"].over == over
-
-
-def test_a_wild_market_can_be_traded_smaller() -> None:
-    limits = params(most=0.5, action="shrink", size=0.25)
-    reading = by_scope(played(swinging(0.01), limits)[1])[f"instrument:{BTC}", "most"]
-    assert (reading.action, reading.multiplier) == (Action.SHRINK, 0.25)
 
 
 def test_a_release_samples_anew() -> None:
