@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal as D
+from typing import Any
 
 import msgspec
 
+from actors.guards.core.guard import NOTHING, Guard
 from actors.guards.core.limits import Reading
 from actors.guards.core.snapshot import Holding, Market, OpenExposure, OrderRequested, Snapshot
 
@@ -81,6 +83,23 @@ def asked(
         is_exit=False,
         open_exposure=standing,
     )
+
+
+def readings_of(guard: Guard[Any, Any], desk: Snapshot) -> dict[tuple[str, str], Reading]:
+    """Return what a guard without a state measures, by scope and key."""
+    return by_scope(guard.observe(NOTHING, desk)[1])
+
+
+def reading_of(guard: Guard[Any, Any], desk: Snapshot) -> Reading:
+    """Return the one thing that a guard without a state measures."""
+    return only(guard.observe(NOTHING, desk)[1])
+
+
+def refusal(
+    guard: Guard[Any, Any], order: OrderRequested, desk: Snapshot | None = None
+) -> str | None:
+    """Return why a guard without a state refuses an entry, None when it admits it."""
+    return guard.admit(NOTHING, order, desk or snapshot())
 
 
 def only(readings: tuple[Reading, ...] | None) -> Reading:

@@ -1,4 +1,4 @@
-"""States of the rules on what is held: read back from JSON at any point, they go on the same."""
+"""States of samples and differences: read back from JSON at any point, they go on the same."""
 
 from __future__ import annotations
 
@@ -10,56 +10,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.guards import (
-    account_mismatch,
-    asset_caps,
-    cluster_caps,
-    correlation,
-    exposure_caps,
-    free_margin,
-    liquidation_distance,
-    position_cap,
-    volatility,
-)
+from actors.guards.account_mismatch import AccountMismatch, AccountMismatchParams
 from actors.guards.core.guard import Guard
 from actors.guards.core.limits import Reading
 from actors.guards.core.snapshot import Input, Market, Mismatch
+from actors.guards.correlation import Correlation, CorrelationParams
+from actors.guards.volatility import Volatility, VolatilityParams
 from tests.actors.guards.positions import BTC, BTC_SPOT, ETH, NOW, holding, snapshot
 
 SECOND = 10**9
 NAMES = (BTC, ETH, BTC_SPOT)
-BOTH = cluster_caps.Cluster(instruments=("*",), cap=0.5, net=0.5)
 RULES: dict[str, tuple[type[Guard[Any, Any]], Any]] = {
-    "position": (position_cap.PositionCap, position_cap.PositionCapParams(limit_currency=300.0)),
-    "exposure": (exposure_caps.ExposureCaps, exposure_caps.ExposureCapsParams(net_pct=0.5)),
-    "strategies": (exposure_caps.ExposureCaps, exposure_caps.ExposureCapsParams(of="strategies")),
-    "asset": (asset_caps.AssetCaps, asset_caps.AssetCapsParams(gross=1.0)),
-    "cluster": (cluster_caps.ClusterCaps, cluster_caps.ClusterCapsParams(clusters={"all": BOTH})),
-    "margin": (free_margin.FreeMargin, free_margin.FreeMarginParams()),
-    "distance": (
-        liquidation_distance.LiquidationDistance,
-        liquidation_distance.LiquidationDistanceParams(least_alone=0.2),
-    ),
-    "common": (
-        liquidation_distance.LiquidationDistance,
-        liquidation_distance.LiquidationDistanceParams(move="together"),
-    ),
-    "book": (correlation.Correlation, correlation.CorrelationParams(every="10s", lookback=3)),
+    "book": (Correlation, CorrelationParams(every="10s", lookback=3)),
     "pairs": (
-        correlation.Correlation,
-        correlation.CorrelationParams(pairs=((BTC, ETH),), every="10s", lookback=3),
+        Correlation,
+        CorrelationParams(pairs=((BTC, ETH),), every="10s", lookback=3),
     ),
     "volatility": (
-        volatility.Volatility,
-        volatility.VolatilityParams(least=0.5, every="10s", lookback=3),
+        Volatility,
+        VolatilityParams(least=0.5, every="10s", lookback=3),
     ),
     "reference": (
-        volatility.Volatility,
-        volatility.VolatilityParams(reference=BTC, every="10s", lookback=3),
+        Volatility,
+        VolatilityParams(reference=BTC, every="10s", lookback=3),
     ),
     "mismatch": (
-        account_mismatch.AccountMismatch,
-        account_mismatch.AccountMismatchParams(count=2, window="30s"),
+        AccountMismatch,
+        AccountMismatchParams(count=2, window="30s"),
     ),
 }
 
@@ -117,7 +94,7 @@ def test_a_state_read_back_at_any_point_goes_on_the_same(
             assert not any(r.over and r.clear for r in readings)
 
 
-@pytest.mark.parametrize("name", ["book", "pairs", "volatility", "reference", "mismatch"])
+@pytest.mark.parametrize("name", list(RULES))
 @given(moments=st.lists(MOMENT, min_size=1, max_size=8))
 def test_a_pulse_seen_twice_changes_nothing_the_second_time(name: str, moments: list[Any]) -> None:
     rule, params = RULES[name]

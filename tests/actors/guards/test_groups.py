@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from actors.guards import asset_caps, cluster_caps
-from actors.guards.asset_caps import AssetCap, AssetCapsParams
-from actors.guards.cluster_caps import Cluster, ClusterCapsParams
+from actors.guards.asset_caps import AssetCap, AssetCaps, AssetCapsParams
+from actors.guards.cluster_caps import Cluster, ClusterCaps, ClusterCapsParams
 from actors.guards.core.exposure import asset_of
-from actors.guards.core.guard import NOTHING
 from tests.actors.guards.positions import (
     BTC,
     BTC_SPOT,
     ETH,
     asked,
-    by_scope,
     holding,
-    only,
+    reading_of,
+    readings_of,
+    refusal,
     snapshot,
 )
 from tests.actors.guards.positions import row as stands
@@ -60,7 +59,7 @@ HALF = AssetCapsParams(net=0.5)
 def test_spot_and_perpetual_of_a_coin_count_together(perpetual: str, over: bool) -> None:
     # Equity 1,000: 400 of spot and the perpetual at 100, cap 500.
     book = snapshot(holding(BTC_SPOT, 4, 100), holding(BTC, perpetual, 100), holding(ETH, 1, 100))
-    found = by_scope(asset_caps.AssetCaps(HALF).observe(NOTHING, book)[1])
+    found = readings_of(AssetCaps(HALF), book)
     assert all(reading.over == over for reading in found.values())
     if over:
         assert [scope for scope, _ in found] == [f"instrument:{BTC}", f"instrument:{BTC_SPOT}"]
@@ -69,9 +68,9 @@ def test_spot_and_perpetual_of_a_coin_count_together(perpetual: str, over: bool)
 
 def test_a_hedged_coin_has_no_net_but_a_gross() -> None:
     book = snapshot(holding(BTC_SPOT, 4, 100), holding(BTC, -4, 100))
-    assert only(asset_caps.AssetCaps(HALF).observe(NOTHING, book)[1]).measured == 0
+    assert reading_of(AssetCaps(HALF), book).measured == 0
     both = AssetCapsParams(net=0.5, gross=0.8)
-    found = by_scope(asset_caps.AssetCaps(both).observe(NOTHING, book)[1])
+    found = readings_of(AssetCaps(both), book)
     assert {key: reading.over for (_, key), reading in found.items()} == {"BTC gross": True}
     assert found[f"instrument:{BTC}", "BTC gross"].reason == "BTC gross 0.8 of equity, cap 0.8"
 
@@ -79,38 +78,32 @@ def test_a_hedged_coin_has_no_net_but_a_gross() -> None:
 def test_a_coin_may_have_caps_of_its_own() -> None:
     limits = AssetCapsParams(net=0.5, assets={"BTC": AssetCap(net=2.0)})
     book = snapshot(holding(BTC, 6, 100), holding(ETH, 6, 100))
-    found = by_scope(asset_caps.AssetCaps(limits).observe(NOTHING, book)[1])
+    found = readings_of(AssetCaps(limits), book)
     assert {key: reading.over for (_, key), reading in found.items()} == {"ETH net": True}
-    assert asset_caps.AssetCaps(limits).admit(NOTHING, asked(BTC, "19.99"), snapshot()) is None
-    assert asset_caps.AssetCaps(limits).admit(NOTHING, asked(BTC, 20), snapshot()) is not None
-    assert asset_caps.AssetCaps(limits).admit(NOTHING, asked(ETH, 5), snapshot()) is not None
+    assert refusal(AssetCaps(limits), asked(BTC, "19.99")) is None
+    assert refusal(AssetCaps(limits), asked(BTC, 20)) is not None
+    assert refusal(AssetCaps(limits), asked(ETH, 5)) is not None
 
 
 def test_an_entry_counts_with_all_that_is_under_way_in_its_coin() -> None:
     standing = (stands(BTC_SPOT, 1, buys=2), stands(BTC, -1, buys=1, sells=1), stands(ETH, 90))
     for quantity, admitted in (("1.99", True), ("2", False)):
         # Bought: 100 + 200 of spot, -100 + 100 of the perpetual, and this.
-        reason = asset_caps.AssetCaps(HALF).admit(
-            NOTHING, asked(BTC, quantity, *standing), snapshot()
-        )
+        reason = refusal(AssetCaps(HALF), asked(BTC, quantity, *standing))
         assert (reason is None) == admitted
     # Sold: 100 of spot, -200 of the perpetual, and this.
     for quantity, admitted in (("-3.99", True), ("-4", False)):
-        reason = asset_caps.AssetCaps(HALF).admit(
-            NOTHING, asked(BTC, quantity, *standing), snapshot()
-        )
+        reason = refusal(AssetCaps(HALF), asked(BTC, quantity, *standing))
         assert (reason is None) == admitted
 
 
 def test_both_legs_of_a_hedge_can_be_sent_at_once() -> None:
     limits = AssetCapsParams(net=0.3, gross=1.0, net_entries=False)
     first = asked(BTC_SPOT, "4.9")
-    assert asset_caps.AssetCaps(limits).admit(NOTHING, first, snapshot()) is None
+    assert refusal(AssetCaps(limits), first) is None
     second = asked(BTC, "-4.9", stands(BTC_SPOT, 0, buys="4.9"))
-    assert asset_caps.AssetCaps(limits).admit(NOTHING, second, snapshot()) is None
-    reason = asset_caps.AssetCaps(limits).admit(
-        NOTHING, asked(BTC, "-5.1", *second.open_exposure), snapshot()
-    )
+    assert refusal(AssetCaps(limits), second) is None
+    reason = refusal(AssetCaps(limits), asked(BTC, "-5.1", *second.open_exposure))
     assert reason == "BTC gross could come to 1 of equity, cap 1"
 
 
@@ -143,7 +136,7 @@ CLUSTERS = ClusterCapsParams(clusters={"majors": MAJORS})
 @pytest.mark.parametrize(("eth", "over"), [("-0.9999", False), ("-1", True), ("-1.0001", True)])
 def test_a_cluster_is_capped_by_its_gross(eth: str, over: bool) -> None:
     book = snapshot(holding(BTC, 4, 100), holding(ETH, eth, 100), holding("SOL", 9, 100))
-    found = by_scope(cluster_caps.ClusterCaps(CLUSTERS).observe(NOTHING, book)[1])
+    found = readings_of(ClusterCaps(CLUSTERS), book)
     assert {scope: reading.over for (scope, _), reading in found.items()} == {
         f"instrument:{BTC}": over,
         f"instrument:{ETH}": over,
@@ -154,19 +147,19 @@ def test_an_instrument_may_be_in_several_clusters() -> None:
     clusters = {"majors": MAJORS, "btc": Cluster(instruments=("BTC*",), cap=0.3, net=0.2)}
     limits = ClusterCapsParams(clusters=clusters)
     book = snapshot(holding(BTC, 3, 100), holding(BTC_SPOT, -2, 100))
-    found = by_scope(cluster_caps.ClusterCaps(limits).observe(NOTHING, book)[1])
+    found = readings_of(ClusterCaps(limits), book)
     assert {key: reading.over for (scope, key), reading in found.items() if BTC in scope} == {
         "majors gross": True,
         "btc gross": True,
     }
-    reason = cluster_caps.ClusterCaps(limits).admit(NOTHING, asked(BTC, "2.5"), snapshot())
+    reason = refusal(ClusterCaps(limits), asked(BTC, "2.5"))
     assert reason == "btc net could come to 0.25 of equity, cap 0.2"
-    assert cluster_caps.ClusterCaps(limits).admit(NOTHING, asked(ETH, "2.5"), snapshot()) is None
+    assert refusal(ClusterCaps(limits), asked(ETH, "2.5")) is None
 
 
 def test_an_entry_outside_of_all_clusters_passes() -> None:
     order = asked("SOL", 1000, stands(BTC, 100))
-    assert cluster_caps.ClusterCaps(CLUSTERS).admit(NOTHING, order, snapshot()) is None
+    assert refusal(ClusterCaps(CLUSTERS), order) is None
 
 
 @pytest.mark.parametrize(
@@ -174,17 +167,13 @@ def test_an_entry_outside_of_all_clusters_passes() -> None:
 )
 def test_an_entry_counts_with_its_whole_cluster(quantity: str, admitted: bool) -> None:
     order = asked(ETH, quantity, stands(BTC, 3, buys=1), stands("SOL", 50))
-    assert (
-        cluster_caps.ClusterCaps(CLUSTERS).admit(NOTHING, order, snapshot()) is None
-    ) == admitted
+    assert (refusal(ClusterCaps(CLUSTERS), order) is None) == admitted
 
 
 def test_where_all_is_clear_the_nearest_is_told() -> None:
     clusters = {"majors": MAJORS, "rest": Cluster(instruments=("SOL", "XRP"), cap=0.5)}
     book = snapshot(holding(BTC, 1, 100), holding("SOL", 2, 100), holding("XRP", "0.5", 100))
-    reading = only(
-        cluster_caps.ClusterCaps(ClusterCapsParams(clusters=clusters)).observe(NOTHING, book)[1]
-    )
+    reading = reading_of(ClusterCaps(ClusterCapsParams(clusters=clusters)), book)
     assert (reading.scope, reading.key, reading.measured) == ("instrument:SOL", "rest gross", 0.25)
 
 

@@ -10,8 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.guards import free_margin, liquidation_distance
-from actors.guards.core.guard import NOTHING
 from actors.guards.core.margin import (
     UNKNOWN_RATE,
     Stake,
@@ -23,17 +21,18 @@ from actors.guards.core.margin import (
     together,
 )
 from actors.guards.core.snapshot import Market
-from actors.guards.free_margin import FreeMarginParams
-from actors.guards.liquidation_distance import LiquidationDistanceParams
+from actors.guards.free_margin import FreeMargin, FreeMarginParams
+from actors.guards.liquidation_distance import LiquidationDistance, LiquidationDistanceParams
 from backtests.engine.settlement import is_liquidated
 from tests.actors.guards.positions import (
     BTC,
     BTC_SPOT,
     ETH,
     asked,
-    by_scope,
     holding,
-    only,
+    reading_of,
+    readings_of,
+    refusal,
     snapshot,
 )
 from tests.actors.guards.positions import row as stands
@@ -80,9 +79,7 @@ def test_free_margin_at_its_least_is_over(
     quantity: str, free: float, over: bool, clear: bool
 ) -> None:
     book = snapshot(holding(BTC, quantity, 100), markets=MARKETS)
-    reading = by_scope(
-        free_margin.FreeMargin(FreeMarginParams(least=0.2)).observe(NOTHING, book)[1]
-    )["desk", ""]
+    reading = readings_of(FreeMargin(FreeMarginParams(least=0.2)), book)["desk", ""]
     assert (reading.over, reading.clear) == (over, clear)
     assert reading.measured == pytest.approx(free)
 
@@ -91,26 +88,20 @@ def test_the_leverage_at_the_venue_may_be_another_than_the_documents() -> None:
     book = snapshot(holding(BTC, 10, 100), markets=MARKETS)
     for leverage, free in ((None, 0.8), (1.0, 0.0), (10.0, 0.9)):
         params = FreeMarginParams(leverage=leverage)
-        assert only(free_margin.FreeMargin(params).observe(NOTHING, book)[1]).measured == free
+        assert reading_of(FreeMargin(params), book).measured == free
 
 
 def test_coins_use_margin_up_at_their_value() -> None:
     book = snapshot(holding(BTC_SPOT, 5, 100), holding(BTC, -5, 100), markets=MARKETS)
     # 500 for the coins, 100 for the perpetual.
-    assert (
-        only(free_margin.FreeMargin(FreeMarginParams()).observe(NOTHING, book)[1]).measured == 0.4
-    )
+    assert reading_of(FreeMargin(FreeMarginParams()), book).measured == 0.4
 
 
 @pytest.mark.parametrize("equity", [0, -10])
 def test_without_equity_what_is_held_is_over_and_a_flat_book_is_not(equity: int) -> None:
     held = snapshot(holding(BTC, 1, 1), equity=equity, markets=MARKETS)
-    assert by_scope(free_margin.FreeMargin(FreeMarginParams()).observe(NOTHING, held)[1])[
-        "desk", ""
-    ].over
-    flat = only(
-        free_margin.FreeMargin(FreeMarginParams()).observe(NOTHING, snapshot(equity=equity))[1]
-    )
+    assert readings_of(FreeMargin(FreeMarginParams()), held)["desk", ""].over
+    flat = reading_of(FreeMargin(FreeMarginParams()), snapshot(equity=equity))
     assert (flat.over, flat.clear) == (False, True)
 
 
@@ -131,18 +122,13 @@ def test_an_entry_that_could_use_the_free_margin_up_is_refused(
     quantity: str, admitted: bool
 ) -> None:
     order = asked(BTC, quantity, stands(BTC, 5), stands(ETH, 20, buys=5))
-    reason = free_margin.FreeMargin(FreeMarginParams()).admit(
-        NOTHING, order, snapshot(markets=MARKETS)
-    )
+    reason = refusal(FreeMargin(FreeMarginParams()), order, snapshot(markets=MARKETS))
     assert (reason is None) == admitted
 
 
 def test_what_uses_up_no_more_may_leave_when_the_margin_is_used_up_already() -> None:
     order = asked(BTC, -100, stands(BTC, 50))
-    assert (
-        free_margin.FreeMargin(FreeMarginParams()).admit(NOTHING, order, snapshot(markets=MARKETS))
-        is None
-    )
+    assert refusal(FreeMargin(FreeMarginParams()), order, snapshot(markets=MARKETS)) is None
 
 
 # -- the distance: Bybit's own example -------------------------------------------------------------
@@ -311,9 +297,7 @@ def test_the_least_distance_is_over(equity: str, over: bool, clear: bool) -> Non
         LiquidationDistanceParams(least=None, least_alone=0.2),
     ):
         book = snapshot(holding(BTC, 1, 100), equity=equity, markets=MARKETS)
-        (reading,) = by_scope(
-            liquidation_distance.LiquidationDistance(params).observe(NOTHING, book)[1]
-        ).values()
+        (reading,) = readings_of(LiquidationDistance(params), book).values()
         assert (reading.over, reading.clear) == (over, clear)
         assert reading.measured == pytest.approx((float(equity) - 0.5) / 99.5)
         assert reading.scope == ("desk" if params.least else f"instrument:{BTC}")
@@ -325,11 +309,11 @@ def test_of_single_distances_those_not_clear_are_told_else_the_nearest() -> None
     )
     # 970 may be lost; the margin of X, whose market is not known, is 5.
     params = LiquidationDistanceParams(least=None, least_alone=0.1)
-    reading = only(liquidation_distance.LiquidationDistance(params).observe(NOTHING, book)[1])
+    reading = reading_of(LiquidationDistance(params), book)
     assert reading.scope == f"instrument:{ETH}"
     assert reading.measured == pytest.approx(970 / 4020)
     params = LiquidationDistanceParams(least=None, least_alone=0.97)
-    found = by_scope(liquidation_distance.LiquidationDistance(params).observe(NOTHING, book)[1])
+    found = readings_of(LiquidationDistance(params), book)
     assert {scope: reading.over for (scope, _), reading in found.items()} == {
         f"instrument:{ETH}": True,
         f"instrument:{BTC}": False,
@@ -338,18 +322,10 @@ def test_of_single_distances_those_not_clear_are_told_else_the_nearest() -> None
 
 def test_what_is_farther_than_can_be_told_is_clear() -> None:
     book = snapshot(holding(BTC, "0.1", 100), markets=MARKETS)
-    reading = only(
-        liquidation_distance.LiquidationDistance(LiquidationDistanceParams()).observe(
-            NOTHING, book
-        )[1]
-    )
+    reading = reading_of(LiquidationDistance(LiquidationDistanceParams()), book)
     assert (reading.measured, reading.over, reading.clear) == (10.0, False, True)
-    assert (
-        liquidation_distance.LiquidationDistance(LiquidationDistanceParams()).observe(
-            NOTHING, snapshot()
-        )[1]
-        == ()
-    )
+    guard = LiquidationDistance(LiquidationDistanceParams())
+    assert readings_of(guard, snapshot()) == {}
 
 
 def test_a_guard_without_a_distance_is_a_mistake() -> None:
