@@ -62,8 +62,8 @@ class Exchange:
         110066/110074/170151/170157/30228 not trading, 10001/170121 unknown symbol, 110094/170140
         value too small, 110009/110020 too many orders, and 10001 or 1701xx for a wrong step.
         """
-        order = orders.create(self._state, account, request, now_ms)
-        self._settle(now_ms)
+        order = orders.create(self._at(now_ms), account, request)
+        self._settle()
         return order
 
     def amend(self, account: str, request: AmendRequest, now_ms: int) -> OrderRow:
@@ -73,80 +73,75 @@ class Exchange:
         10001 nothing to change or a wrong step, and what :meth:`create` raises for price and
         balance.
         """
-        order = orders.amend(self._state, account, request, now_ms)
-        self._settle(now_ms)
+        order = orders.amend(self._at(now_ms), account, request)
+        self._settle()
         return order
 
     def cancel(self, account: str, request: CancelRequest, now_ms: int) -> OrderRow:
         """Cancel an open order. Raises BybitRefusal 110001 (linear) or 170213 (spot)."""
-        order = orders.cancel(self._state, account, request, now_ms)
-        self._settle(now_ms)
+        order = orders.cancel(self._at(now_ms), account, request)
+        self._settle()
         return order
 
     def cancel_all(self, account: str, request: CancelAllRequest, now_ms: int) -> list[OrderRow]:
         """Cancel every open order that the filter names; none is not an error."""
-        cancelled = orders.cancel_all(self._state, account, request, now_ms)
-        self._settle(now_ms)
+        cancelled = orders.cancel_all(self._at(now_ms), account, request)
+        self._settle()
         return cancelled
 
     def set_leverage(self, account: str, symbol: str, leverage: Decimal, now_ms: int) -> None:
         """Set the leverage of a linear symbol. BybitRefusal 110043 (as it is), 110013, 110012."""
-        positions.set_leverage(self._state, account, symbol, leverage)
-        self._settle(now_ms)
+        positions.set_leverage(self._at(now_ms), account, symbol, leverage)
+        self._settle()
 
     def switch_mode(self, account: str, symbol: str, coin: str, mode: int, now_ms: int) -> None:
         """One-way mode (0) only. BybitRefusal 110025 (it is so already); hedge mode (3): 110029."""
-        positions.switch_mode(self._state, account, symbol, mode)
+        positions.switch_mode(self._at(now_ms), account, symbol, mode)
 
     def set_margin_mode(self, account: str, mode: str, now_ms: int) -> None:
         """REGULAR_MARGIN only; others: BybitRefusal 3400045."""
-        positions.set_margin_mode(self._state, account, mode)
+        positions.set_margin_mode(self._at(now_ms), account, mode)
 
     def trading_stop(self, account: str, request: TradingStopRequest, now_ms: int) -> None:
         """Set or take away the position's TP/SL. BybitRefusal 10001, 34040 (as it is)."""
-        positions.trading_stop(self._state, account, request, now_ms)
-        self._settle(now_ms)
+        positions.trading_stop(self._at(now_ms), account, request)
+        self._settle()
 
     def put_symbol(self, symbol: PracticeSymbol, now_ms: int) -> None:
         """Add a market or change its rules; a status of "Closed" settles it at the mark price.
 
         Its orders are cancelled and its positions closed (execType Delivery, no fee).
         """
-        state = self._state
+        state = self._at(now_ms)
         market = state.markets.setdefault(symbol.key, MarketState(symbol))
         market.symbol = symbol
         if symbol.status == "Closed":
-            positions.deliver(state, market, now_ms)
-            self._settle(now_ms)
+            positions.deliver(state, market)
+            self._settle()
 
     def quote(self, key: Key, bids: Sequence[Level], asks: Sequence[Level], now_ms: int) -> None:
         """Replace the house book (best first, aggregated); resting orders it crosses fill.
 
         The sequences are kept, not copied: give new ones each time.
         """
-        market = self._state.market(key)
+        market = self._at(now_ms).market(key)
         if market.book.quote(bids, asks) and not market.halted:
-            matching.meet_house(self._state, market, now_ms)
-            self._settle(now_ms)
+            matching.meet_house(self._state, market)
+            self._settle()
 
     def trade(self, key: Key, side: Side, price: Decimal, qty: Decimal, now_ms: int) -> None:
         """A house taker's print: eats the queue in front of resting orders, then the orders."""
-        market = self._state.market(key)
+        market = self._at(now_ms).market(key)
         if market.halted:
             return
-        matching.house_print(self._state, market, side, price, qty, now_ms)
-        self._settle(now_ms)
+        matching.house_print(self._state, market, side, price, qty)
+        self._settle()
 
     def set_mark(
-        self,
-        key: Key,
-        mark: Decimal,
-        index: Decimal,
-        now_ms: int,
-        last: Decimal | None = None,
+        self, key: Key, mark: Decimal, index: Decimal, now_ms: int, last: Decimal | None = None
     ) -> None:
         """Set prices: triggers conditional orders, checks liquidation."""
-        state = self._state
+        state = self._at(now_ms)
         market = state.market(key)
         market.mark, market.index = mark, index
         if last is not None:
@@ -156,22 +151,22 @@ class Exchange:
         if market.holders:
             # Before the stops, which a price that jumped past them does not save; and after them,
             # for they may have opened more.
-            positions.liquidate_due(state, market, now_ms)
-            matching.fire_due(state, now_ms)
-            positions.liquidate_due(state, market, now_ms)
-        self._settle(now_ms)
+            positions.liquidate_due(state, market)
+            matching.fire_due(state)
+            positions.liquidate_due(state, market)
+        self._settle()
 
     def settle_funding(self, key: Key, rate: Decimal, now_ms: int) -> None:
         """Pay or receive funding on every position at the mark price; once a boundary."""
-        state = self._state
+        state = self._at(now_ms)
         market = state.market(key)
-        positions.settle_funding(state, market, rate, now_ms)
-        positions.liquidate_due(state, market, now_ms)
-        self._settle(now_ms)
+        positions.settle_funding(state, market, rate)
+        positions.liquidate_due(state, market)
+        self._settle()
 
     def halt(self, key: Key, halted: bool, now_ms: int) -> None:
         """Stop or resume taking new orders in a symbol; cancels still go through."""
-        state = self._state
+        state = self._at(now_ms)
         market = state.market(key)
         if market.halted == halted:
             return
@@ -179,8 +174,8 @@ class Exchange:
         state.market_changed(key)
         if not halted:
             state.moved[key] = None
-            matching.meet_house(state, market, now_ms)
-        self._settle(now_ms)
+            matching.meet_house(state, market)
+        self._settle()
 
     def symbols(self) -> list[PracticeSymbol]:
         """Return all markets."""
@@ -272,17 +267,21 @@ class Exchange:
 
     def restore(self, rows: Iterable[Row]) -> None:
         """Take up where rows left off; the same calls then give the same events."""
-        latest = _restore(self._state, rows)
+        self._state.now_ms = _restore(self._state, rows)
         for market in list(self._state.markets.values()):
             if market.symbol.status == "Closed":
-                positions.deliver(self._state, market, latest)
-        self._settle(latest)
+                positions.deliver(self._state, market)
+        self._settle()
 
-    def _settle(self, now_ms: int) -> None:
+    def _at(self, now_ms: int) -> ExchangeState:
+        self._state.now_ms = now_ms
+        return self._state
+
+    def _settle(self) -> None:
         """Trigger what moved prices reach, then make events of positions, wallets, markets."""
         if self._state.moved:
-            matching.fire_due(self._state, now_ms)
-        self._state.flush(now_ms)
+            matching.fire_due(self._state)
+        self._state.flush()
 
 
 def _restore(state: ExchangeState, kept: Iterable[Row]) -> int:

@@ -27,7 +27,7 @@ ExecType = Literal["Trade", "BustTrade", "Delivery"]
 NOTHING = Booked(ZERO, ZERO, ZERO, ZERO)
 
 
-def place(state: ExchangeState, order: OrderRow, now_ms: int) -> OrderRow:
+def place(state: ExchangeState, order: OrderRow) -> OrderRow:
     """Match a live order, then rest what is left of it or end it.
 
     ``order`` has passed every check and has status New (or PartiallyFilled after an amendment); a
@@ -38,7 +38,7 @@ def place(state: ExchangeState, order: OrderRow, now_ms: int) -> OrderRow:
     limit = order.price if order.price or order.order_type == "Limit" else None
     if order.time_in_force == "PostOnly" and book.crosses(order.side, order.price):
         return state.close_order(
-            order, now_ms, cancel_type="UNKNOWN", reason="EC_PostOnlyWillTakeLiquidity"
+            order, cancel_type="UNKNOWN", reason="EC_PostOnlyWillTakeLiquidity"
         )
     by_value = order.market_unit == "quoteCoin" and order.order_type == "Market"
     if by_value:
@@ -46,9 +46,7 @@ def place(state: ExchangeState, order: OrderRow, now_ms: int) -> OrderRow:
     else:
         left = order.qty - order.filled
     if order.time_in_force == "FOK" and book.fillable(order.side, limit, left) < left:
-        return state.close_order(
-            order, now_ms, cancel_type="UNKNOWN", reason="EC_CancelForNoFullFill"
-        )
+        return state.close_order(order, cancel_type="UNKNOWN", reason="EC_CancelForNoFullFill")
     taken = ZERO
     while left > 0:
         most = min(left, account.reducible(order.symbol, order.side)) if order.reduce_only else left
@@ -56,22 +54,22 @@ def place(state: ExchangeState, order: OrderRow, now_ms: int) -> OrderRow:
         if hit is None:
             break
         book.take(order.side, hit)
-        order = _trade(state, market, order.side, hit, order, now_ms)
+        order = _trade(state, market, order.side, hit, order)
         left -= hit.qty
         taken += hit.qty
     if taken and order.category == "linear":
-        settle_position(state, account, order.symbol, now_ms)
+        settle_position(state, account, order.symbol)
     if (order.filled_value if by_value else order.filled) == order.qty:
         order = state.record_order(replace(order, status="Filled"))
     elif order.reduce_only and not account.reducible(order.symbol, order.side):
-        order = state.close_order(order, now_ms, cancel_type="CancelByReduceOnly")
+        order = state.close_order(order, cancel_type="CancelByReduceOnly")
     elif order.order_type == "Market" or order.time_in_force in ("IOC", "FOK"):
         reason = "EC_NoError" if taken else "EC_NoImmediateQtyToFill"
-        order = state.close_order(order, now_ms, cancel_type="UNKNOWN", reason=reason)
+        order = state.close_order(order, cancel_type="UNKNOWN", reason=reason)
     else:
         order = _rest(state, market, order)
     if taken:
-        attach(state, account, order, taken, now_ms)
+        attach(state, account, order, taken)
     return order
 
 
@@ -91,17 +89,17 @@ def _rest(state: ExchangeState, market: MarketState, order: OrderRow) -> OrderRo
     )
 
 
-def meet_house(state: ExchangeState, market: MarketState, now_ms: int) -> None:
+def meet_house(state: ExchangeState, market: MarketState) -> None:
     """Fill resting orders that the house's new levels cross, at the orders' prices."""
     book = market.book
     while (met := book.meet()) is not None:
         side, hit = met
         book.take_meeting(side, hit)
-        _trade(state, market, side, hit, None, now_ms)
+        _trade(state, market, side, hit, None)
 
 
 def house_print(
-    state: ExchangeState, market: MarketState, side: Side, price: Decimal, qty: Decimal, now_ms: int
+    state: ExchangeState, market: MarketState, side: Side, price: Decimal, qty: Decimal
 ) -> None:
     """Carry out a house taker's trade: resting orders in its way fill first."""
     book = market.book
@@ -109,35 +107,28 @@ def house_print(
         book.take(side, hit)
         qty -= hit.qty
         if hit.maker is None:
-            state.record_print(market, side, price, hit.qty, now_ms)
+            state.record_print(market, side, price, hit.qty)
         else:
-            _trade(state, market, side, hit, None, now_ms)
+            _trade(state, market, side, hit, None)
     if qty > 0:
         book.take(side, Hit(price, qty, None))
-        state.record_print(market, side, price, qty, now_ms)
+        state.record_print(market, side, price, qty)
 
 
 def close_out(
-    state: ExchangeState, market: MarketState, order: OrderRow, exec_type: ExecType, now_ms: int
+    state: ExchangeState, market: MarketState, order: OrderRow, exec_type: ExecType
 ) -> OrderRow:
     """Fill an order of the venue's own making against the house, outside the book."""
     fee = ZERO if exec_type == "Delivery" else None
-    order = _book(
-        state, market, order, order.price, order.qty, now_ms, exec_type=exec_type, fee=fee
-    )
+    order = _book(state, market, order, order.price, order.qty, exec_type=exec_type, fee=fee)
     market.house += -order.qty if order.side == "Buy" else order.qty
     state.market_changed(market.key)
-    settle_position(state, state.account(order.account), order.symbol, now_ms)
+    settle_position(state, state.account(order.account), order.symbol)
     return order
 
 
 def _trade(
-    state: ExchangeState,
-    market: MarketState,
-    side: Side,
-    hit: Hit,
-    taker: OrderRow | None,
-    now_ms: int,
+    state: ExchangeState, market: MarketState, side: Side, hit: Hit, taker: OrderRow | None
 ) -> OrderRow:
     """Book one piece of both parties; null taker is the house. Gives the taker's order back."""
     maker_name = hit.maker.account if hit.maker else ""
@@ -145,7 +136,7 @@ def _trade(
     if hit.maker is not None:
         account = state.account(hit.maker.account)
         maker = _book(
-            state, market, account.open[hit.maker.order_id], hit.price, hit.qty, now_ms,
+            state, market, account.open[hit.maker.order_id], hit.price, hit.qty,
             maker=True, counterparty=taker.account if taker else "",
         )  # fmt: skip
         status = "Filled" if maker.filled == maker.qty else "PartiallyFilled"
@@ -153,16 +144,16 @@ def _trade(
             replace(maker, status=status, queue_ahead=ZERO)  # type: ignore[arg-type]
         )
     if taker is not None:
-        result = _book(state, market, taker, hit.price, hit.qty, now_ms, counterparty=maker_name)
-    state.record_print(market, side, hit.price, hit.qty, now_ms)
+        result = _book(state, market, taker, hit.price, hit.qty, counterparty=maker_name)
+    state.record_print(market, side, hit.price, hit.qty)
     if hit.maker is None or taker is None:
         bought = side == "Buy" if taker is None else side == "Sell"
         market.house += hit.qty if bought else -hit.qty
         state.market_changed(market.key)
     if hit.maker is not None:
         if market.symbol.category == "linear":
-            settle_position(state, account, market.symbol.name, now_ms)
-        attach(state, account, maker, hit.qty, now_ms)
+            settle_position(state, account, market.symbol.name)
+        attach(state, account, maker, hit.qty)
     return result if result is not None else maker
 
 
@@ -172,7 +163,6 @@ def _book(
     order: OrderRow,
     price: Decimal,
     qty: Decimal,
-    now_ms: int,
     *,
     maker: bool = False,
     counterparty: str = "",
@@ -188,13 +178,13 @@ def _book(
     if rules.category == "linear":
         paid, coin = value * rate, rules.settle
         before = account.coin(coin).balance
-        booked = account.book_linear(rules, order.side, price, qty, paid, now_ms)
+        booked = account.book_linear(rules, order.side, price, qty, paid, state.now_ms)
         state.position_changed(account.name, rules.name)
     else:
         buying = order.side == "Buy"
         paid, coin = (qty * rate, rules.base) if buying else (value * rate, rules.quote)
         before = account.coin(rules.quote).balance
-        account.book_spot(rules, order.side, value, qty, paid, now_ms)
+        account.book_spot(rules, order.side, value, qty, paid, state.now_ms)
     balance = account.coin(rules.settle if rules.category == "linear" else rules.quote).balance
     filled = order.filled + qty
     by_value = order.market_unit == "quoteCoin" and order.order_type == "Market"
@@ -202,8 +192,8 @@ def _book(
         ExecutionRow(
             account=account.name, exec_id="", category=rules.category, symbol=rules.name,
             side=order.side, exec_type=exec_type, price=price, qty=qty, value=value, fee=paid,
-            fee_rate=rate, fee_coin=coin, is_maker=maker, time_ms=now_ms, order_id=order.order_id,
-            order_link_id=order.order_link_id, order_type=order.order_type,
+            fee_rate=rate, fee_coin=coin, is_maker=maker, time_ms=state.now_ms,
+            order_id=order.order_id, order_link_id=order.order_link_id, order_type=order.order_type,
             order_price=order.price, order_qty=order.qty,
             leaves=ZERO if by_value else order.qty - filled, closed_size=booked.closed,
             stop_order_type=order.stop_order_type, create_type=order.create_type,
@@ -216,11 +206,11 @@ def _book(
     return replace(
         order, filled=filled, filled_value=order.filled_value + value, fee=order.fee + paid,
         fee_coin=coin, closed_pnl=order.closed_pnl + booked.net, status="PartiallyFilled",
-        updated_ms=now_ms,
+        updated_ms=state.now_ms,
     )  # fmt: skip
 
 
-def fire_due(state: ExchangeState, now_ms: int) -> None:
+def fire_due(state: ExchangeState) -> None:
     """Fire what the moved prices reach, oldest first, until nothing is due any more.
 
     A fired order may trade and so move the price on; every round looks again. It ends: an order
@@ -233,7 +223,7 @@ def fire_due(state: ExchangeState, now_ms: int) -> None:
         if order is None:
             del state.moved[key]
         else:
-            _fire(state, market, order, now_ms)
+            _fire(state, market, order)
 
 
 def _due(state: ExchangeState, market: MarketState) -> OrderRow | None:
@@ -248,10 +238,10 @@ def _due(state: ExchangeState, market: MarketState) -> OrderRow | None:
     return None
 
 
-def _fire(state: ExchangeState, market: MarketState, order: OrderRow, now_ms: int) -> None:
+def _fire(state: ExchangeState, market: MarketState, order: OrderRow) -> None:
     account = state.account(order.account)
     del market.waiting[order.order_id]
-    order = state.record_order(replace(order, status="Triggered", updated_ms=now_ms))
+    order = state.record_order(replace(order, status="Triggered", updated_ms=state.now_ms))
     by_profit = order.create_type.endswith("TakeProfit")
     for other in siblings(account, order):
         cancel = (
@@ -259,7 +249,7 @@ def _fire(state: ExchangeState, market: MarketState, order: OrderRow, now_ms: in
             if by_profit
             else "CancelByOCOTpCanceledBySlTriggered"
         )
-        state.close_order(other, now_ms, cancel_type=cancel)
+        state.close_order(other, cancel_type=cancel)
     if order.category == "linear":
         forget_full(account, order)
         state.position_changed(account.name, order.symbol)
@@ -267,7 +257,7 @@ def _fire(state: ExchangeState, market: MarketState, order: OrderRow, now_ms: in
     if order.reduce_only:
         room = account.reducible(order.symbol, order.side)
         if not room:
-            state.close_order(order, now_ms, cancel_type="CancelByReduceOnly")
+            state.close_order(order, cancel_type="CancelByReduceOnly")
             return
         order = replace(order, qty=min(order.qty, room))
     if order.order_type == "Market":
@@ -276,8 +266,6 @@ def _fire(state: ExchangeState, market: MarketState, order: OrderRow, now_ms: in
     # It is out of the open orders while it matches: it must not count twice, nor be cut itself.
     account.open.pop(order.order_id, None)
     if not affords(state, market, order):
-        state.close_order(
-            order, now_ms, cancel_type="CancelByCannotAffordOrderCost", reason="EC_Others"
-        )
+        state.close_order(order, cancel_type="CancelByCannotAffordOrderCost", reason="EC_Others")
         return
-    place(state, order, now_ms)
+    place(state, order)

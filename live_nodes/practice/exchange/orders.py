@@ -39,7 +39,7 @@ MOST_CONDITIONAL = {"linear": 10, "spot": 30}
 """POST /v5/order/create, "Open orders up limit", per symbol and account."""
 
 
-def create(state: ExchangeState, name: str, request: OrderRequest, now_ms: int) -> OrderRow:
+def create(state: ExchangeState, name: str, request: OrderRequest) -> OrderRow:
     """Take an order: check it, then let it wait for its trigger or match it."""
     account, market = state.account(name), state.market(request.key)
     check_status(market, reduce_only=request.reduce_only)
@@ -68,10 +68,10 @@ def create(state: ExchangeState, name: str, request: OrderRequest, now_ms: int) 
         )
         if request.order_filter == "tpslOrder" and not affords(state, market, order):
             raise refusals.NOT_ENOUGH(request.category)
-        return wait(state, _numbered(state, order, now_ms))
+        return wait(state, _numbered(state, order))
     if not affords(state, market, order):
         raise refusals.NOT_ENOUGH(request.category)
-    return place(state, _numbered(state, order, now_ms), now_ms)
+    return place(state, _numbered(state, order))
 
 
 def _with_qty(account: PracticeAccount, request: OrderRequest, conditional: bool) -> OrderRequest:
@@ -153,9 +153,11 @@ def _order(account: PracticeAccount, market: MarketState, request: OrderRequest)
     )  # fmt: skip
 
 
-def _numbered(state: ExchangeState, order: OrderRow, now_ms: int) -> OrderRow:
+def _numbered(state: ExchangeState, order: OrderRow) -> OrderRow:
     number, order_id = state.next_order()
-    return replace(order, number=number, order_id=order_id, created_ms=now_ms, updated_ms=now_ms)
+    return replace(
+        order, number=number, order_id=order_id, created_ms=state.now_ms, updated_ms=state.now_ms
+    )
 
 
 def find_open(account: PracticeAccount, order_id: str, order_link_id: str) -> OrderRow | None:
@@ -163,18 +165,16 @@ def find_open(account: PracticeAccount, order_id: str, order_link_id: str) -> Or
     return account.open.get(order_id or account.by_link.get(order_link_id, ""))
 
 
-def cancel(state: ExchangeState, name: str, request: CancelRequest, now_ms: int) -> OrderRow:
+def cancel(state: ExchangeState, name: str, request: CancelRequest) -> OrderRow:
     """Cancel an open order."""
     account = state.account(name)
     order = find_open(account, request.order_id, request.order_link_id)
     if order is None or order.key != (request.category, request.symbol):
         raise refusals.NO_ORDER(request.category)
-    return _cancel(state, account, order, now_ms)
+    return _cancel(state, account, order)
 
 
-def cancel_all(
-    state: ExchangeState, name: str, request: CancelAllRequest, now_ms: int
-) -> list[OrderRow]:
+def cancel_all(state: ExchangeState, name: str, request: CancelAllRequest) -> list[OrderRow]:
     """Cancel every open order that the filter names, oldest first.
 
     Without a filter spot cancels normal orders only, linear cancels all.
@@ -185,9 +185,7 @@ def cancel_all(
         for o in account.open.values()
         if o.category == request.category and _meant(state, o, request)
     ]
-    return [
-        _cancel(state, account, o, now_ms) for o in sorted(chosen, key=lambda order: order.number)
-    ]
+    return [_cancel(state, account, o) for o in sorted(chosen, key=lambda order: order.number)]
 
 
 def _meant(state: ExchangeState, order: OrderRow, request: CancelAllRequest) -> bool:
@@ -209,10 +207,8 @@ def _meant(state: ExchangeState, order: OrderRow, request: CancelAllRequest) -> 
     return request.order_filter != "StopOrder" or order.untriggered
 
 
-def _cancel(
-    state: ExchangeState, account: PracticeAccount, order: OrderRow, now_ms: int
-) -> OrderRow:
-    ended = state.close_order(order, now_ms, cancel_type="CancelByUser",
+def _cancel(state: ExchangeState, account: PracticeAccount, order: OrderRow) -> OrderRow:
+    ended = state.close_order(order, cancel_type="CancelByUser",
         reason="EC_NoError" if order.untriggered else "EC_PerCancelRequest",
     )  # fmt: skip
     if order.stop_order_type in FULL and order.untriggered:
@@ -221,7 +217,7 @@ def _cancel(
     return ended
 
 
-def amend(state: ExchangeState, name: str, request: AmendRequest, now_ms: int) -> OrderRow:
+def amend(state: ExchangeState, name: str, request: AmendRequest) -> OrderRow:
     """Change an open order; a new price or a larger quantity put it at the end of the queue."""
     account = state.account(name)
     order = find_open(account, request.order_id, request.order_link_id)
@@ -230,9 +226,10 @@ def amend(state: ExchangeState, name: str, request: AmendRequest, now_ms: int) -
     market = state.market(order.key)
     if market.halted:
         raise refusals.NOT_TRADING(request.category)
-    changed = _amended(account, market, order, request, now_ms)
-    if changed == replace(order, updated_ms=now_ms):
+    changed = _amended(account, market, order, request)
+    if changed == order:
         raise refusals.NOTHING_TO_AMEND()
+    changed = replace(changed, updated_ms=state.now_ms)
     if order.untriggered:
         return _amend_waiting(state, account, order, changed)
     if (changed.price, changed.qty) == (order.price, order.qty):
@@ -247,15 +244,11 @@ def amend(state: ExchangeState, name: str, request: AmendRequest, now_ms: int) -
         account.open[order.order_id] = order
         raise refusals.NOT_ENOUGH(request.category)
     state.take_out(order)
-    return place(state, changed, now_ms)
+    return place(state, changed)
 
 
 def _amended(
-    account: PracticeAccount,
-    market: MarketState,
-    order: OrderRow,
-    request: AmendRequest,
-    now_ms: int,
+    account: PracticeAccount, market: MarketState, order: OrderRow, request: AmendRequest
 ) -> OrderRow:
     symbol = market.symbol
     qty, price = request.qty or order.qty, request.price or order.price
@@ -276,7 +269,7 @@ def _amended(
             qty = min(qty, order.filled + room)
     if price:
         check_value(symbol, qty * price, reduce_only=order.reduce_only)
-    changed = replace(order, qty=qty, price=price, updated_ms=now_ms)
+    changed = replace(order, qty=qty, price=price)
     if request.trigger_price is not None or request.trigger_by:
         if not order.untriggered:
             raise refusals.parameter("triggerPrice can only be modified before the trigger")

@@ -74,7 +74,7 @@ def set_margin_mode(state: ExchangeState, name: str, mode: str) -> None:
         raise refusals.MARGIN_MODE_FAILED()
 
 
-def trading_stop(state: ExchangeState, name: str, request: TradingStopRequest, now_ms: int) -> None:
+def trading_stop(state: ExchangeState, name: str, request: TradingStopRequest) -> None:
     """Set, change or take away the stops of a position."""
     account, market = state.account(name), state.market(("linear", request.symbol))
     held = account.holding(request.symbol)
@@ -88,16 +88,14 @@ def trading_stop(state: ExchangeState, name: str, request: TradingStopRequest, n
     for price in (request.tp_limit_price, request.sl_limit_price):
         check_price(market.symbol, price)
     if request.tpsl_mode == "Partial":
-        _partial(state, account, market, request, now_ms)
+        _partial(state, account, market, request)
     else:
-        _full(state, account, request, now_ms)
+        _full(state, account, request)
     state.position_changed(name, request.symbol)
     state.moved[market.key] = None
 
 
-def _full(
-    state: ExchangeState, account: PracticeAccount, request: TradingStopRequest, now_ms: int
-) -> None:
+def _full(state: ExchangeState, account: PracticeAccount, request: TradingStopRequest) -> None:
     held = account.holding(request.symbol)
     wanted = (
         (True, request.take_profit, request.tp_trigger_by, held.take_profit, held.tp_trigger_by),
@@ -112,17 +110,13 @@ def _full(
         raise refusals.NOT_MODIFIED()
     for profit, value, by in changes:
         if value:
-            set_full(state, account, request.symbol, [StopSetting(profit, value, by)], now_ms)
+            set_full(state, account, request.symbol, [StopSetting(profit, value, by)])
         else:
-            clear_full(state, account, request.symbol, profit=profit, now_ms=now_ms)
+            clear_full(state, account, request.symbol, profit=profit)
 
 
 def _partial(
-    state: ExchangeState,
-    account: PracticeAccount,
-    market: MarketState,
-    request: TradingStopRequest,
-    now_ms: int,
+    state: ExchangeState, account: PracticeAccount, market: MarketState, request: TradingStopRequest
 ) -> None:
     pair = [
         (StopSetting(profit, value, by, kind, limit), size)
@@ -155,14 +149,14 @@ def _partial(
         account=account.name, number=number, order_id=pair_id, order_link_id="",
         category="linear", symbol=request.symbol, side="Buy" if held.size > 0 else "Sell",
         order_type="Market", qty=qty, price=market.value_price, time_in_force="IOC",
-        status="Filled", created_ms=now_ms, updated_ms=now_ms,
+        status="Filled", created_ms=state.now_ms, updated_ms=state.now_ms,
     )  # fmt: skip
-    add_partial(state, account, parent, [stop for stop, _ in pair], qty, now_ms)
+    add_partial(state, account, parent, [stop for stop, _ in pair], qty)
 
 
-def settle_funding(state: ExchangeState, market: MarketState, rate: Decimal, now_ms: int) -> None:
+def settle_funding(state: ExchangeState, market: MarketState, rate: Decimal) -> None:
     """Pay funding on every position, once a boundary (the nearest minute names it)."""
-    boundary = (now_ms + MINUTE_MS // 2) // MINUTE_MS * MINUTE_MS
+    boundary = (state.now_ms + MINUTE_MS // 2) // MINUTE_MS * MINUTE_MS
     if market.funded_ms == boundary:
         return
     market.funded_ms = boundary
@@ -173,32 +167,32 @@ def settle_funding(state: ExchangeState, market: MarketState, rate: Decimal, now
         held = account.holding(rules.name)
         value = abs(held.size) * mark
         paid = (held.size * mark * rate).quantize(FUNDING_DIGITS, ROUND_HALF_UP)
-        account.pay_funding(rules, paid, now_ms)
+        account.pay_funding(rules, paid, state.now_ms)
         state.position_changed(name, rules.name)
         state.record_execution(
             ExecutionRow(
                 account=name, exec_id="", category="linear", symbol=rules.name,
                 side="Buy" if held.size > 0 else "Sell", exec_type="Funding", price=mark,
                 qty=abs(held.size), value=value, fee=paid, fee_rate=rate, fee_coin=rules.settle,
-                is_maker=False, time_ms=now_ms,
+                is_maker=False, time_ms=state.now_ms,
                 order_id=counted_id(state.salt, "funding", state.seq + 1), mark_price=mark,
                 leverage=held.leverage, change=-paid, balance=account.coin(rules.settle).balance,
             )
         )  # fmt: skip
 
 
-def liquidate_due(state: ExchangeState, market: MarketState, now_ms: int) -> None:
+def liquidate_due(state: ExchangeState, market: MarketState) -> None:
     """Take over every account with a position here whose margin balance is used up."""
     for name in sorted(market.holders):
         account = state.accounts[name]
         margins = margins_of(account, state.markets)
         if margins.balance <= margins.maintenance:
-            _take_over(state, account, now_ms)
+            _take_over(state, account)
 
 
-def _take_over(state: ExchangeState, account: PracticeAccount, now_ms: int) -> None:
+def _take_over(state: ExchangeState, account: PracticeAccount) -> None:
     for order in sorted(account.open.values(), key=lambda o: o.number):
-        state.close_order(order, now_ms, cancel_type="CancelAllBeforeLiq")
+        state.close_order(order, cancel_type="CancelAllBeforeLiq")
     balance = margins_of(account, state.markets).balance
     held = sorted((h for h in account.holdings.values() if h.size), key=lambda h: h.symbol)
     markets = [state.markets["linear", h.symbol] for h in held]
@@ -210,34 +204,38 @@ def _take_over(state: ExchangeState, account: PracticeAccount, now_ms: int) -> N
         price = max(rules.tick, to_tick(exact, rules.tick, up=holding.size > 0))
         holding.take_profit = holding.stop_loss = None
         number, order_id = state.next_order()
-        order = _venue_order(account, market, price, now_ms, "CreateByTakeOver_PassThrough")
+        order = _venue_order(state, account, market, price, "CreateByTakeOver_PassThrough")
         order = replace(order, number=number, order_id=order_id)
-        order = close_out(state, market, order, "BustTrade", now_ms)
+        order = close_out(state, market, order, "BustTrade")
         state.record_order(replace(order, status="Filled"))
 
 
-def deliver(state: ExchangeState, market: MarketState, now_ms: int) -> None:
+def deliver(state: ExchangeState, market: MarketState) -> None:
     """Close a delisted market: its orders are cancelled, its positions settled at the mark."""
     key = market.key
     for account in state.accounts.values():
         for order in sorted(account.open.values(), key=lambda o: o.number):
             if order.key == key:
-                state.close_order(order, now_ms, cancel_type="CancelBySettle")
+                state.close_order(order, cancel_type="CancelBySettle")
     for name in sorted(market.holders):
         account = state.accounts[name]
-        order = _venue_order(account, market, market.value_price, now_ms, "CreateBySettle")
+        order = _venue_order(state, account, market, market.value_price, "CreateBySettle")
         order = replace(order, order_id=counted_id(state.salt, "delivery", state.seq + 1))
-        close_out(state, market, order, "Delivery", now_ms)
+        close_out(state, market, order, "Delivery")
 
 
 def _venue_order(
-    account: PracticeAccount, market: MarketState, price: Decimal, now_ms: int, create_type: str
+    state: ExchangeState,
+    account: PracticeAccount,
+    market: MarketState,
+    price: Decimal,
+    create_type: str,
 ) -> OrderRow:
     size = account.size(market.symbol.name)
     side: Side = "Sell" if size > 0 else "Buy"
     return OrderRow(
         account=account.name, number=0, order_id="", order_link_id="", category="linear",
         symbol=market.symbol.name, side=side, order_type="Market", qty=abs(size), price=price,
-        time_in_force="IOC", status="New", created_ms=now_ms, updated_ms=now_ms,
+        time_in_force="IOC", status="New", created_ms=state.now_ms, updated_ms=state.now_ms,
         create_type=create_type, reduce_only=True, last_price_on_created=market.last,
     )  # fmt: skip

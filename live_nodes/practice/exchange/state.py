@@ -15,12 +15,7 @@ from live_nodes.practice.exchange.accounts import PracticeAccount
 from live_nodes.practice.exchange.book import MarketState
 from live_nodes.practice.exchange.margins import position_of, wallet_of
 from live_nodes.practice.exchange.model import AccountSpec, Key, OrderStatus, PracticeSymbol, Side
-from live_nodes.practice.exchange.records import (
-    Event,
-    ExecutionRow,
-    OrderRow,
-    Printed,
-)
+from live_nodes.practice.exchange.records import Event, ExecutionRow, OrderRow, Printed
 
 
 class ExchangeState:
@@ -28,7 +23,8 @@ class ExchangeState:
 
     Positions, wallets and markets that a call changed are noted, and one event for each is made at
     its end (:meth:`flush`), after the orders and fills. ``moved`` are the markets whose prices
-    changed and whose conditional orders have not been checked since.
+    changed and whose conditional orders have not been checked since. ``now_ms`` is the time of the
+    call under way.
     """
 
     def __init__(
@@ -37,6 +33,7 @@ class ExchangeState:
         self.markets: dict[Key, MarketState] = {s.key: MarketState(s) for s in symbols}
         self.accounts = {a.name: PracticeAccount(a) for a in accounts}
         self.salt = salt
+        self.now_ms = 0
         self.seq = 0
         self.orders = 0
         self.events: list[Event] = []
@@ -83,15 +80,15 @@ class ExchangeState:
         self.events.append(execution)
         self.wallet_changed(execution.account)
 
-    def record_print(
-        self, market: MarketState, side: Side, price: Decimal, qty: Decimal, now_ms: int
-    ) -> None:
+    def record_print(self, market: MarketState, side: Side, price: Decimal, qty: Decimal) -> None:
         """Book a public trade; it is the last price from now on."""
         market.prints += 1
         market.last = price
         self.moved[market.key] = None
-        number = counted_id(self.salt, f"{market.key}{now_ms}", market.prints)
-        self.events.append(Printed(market.key, number, side, price, qty, now_ms, market.prints))
+        number = counted_id(self.salt, f"{market.key}{self.now_ms}", market.prints)
+        self.events.append(
+            Printed(market.key, number, side, price, qty, self.now_ms, market.prints)
+        )
 
     def take_out(self, order: OrderRow) -> None:
         """Take an open order out of the book, or from among those that wait for a price."""
@@ -102,7 +99,7 @@ class ExchangeState:
             market.book.remove(order.side, order.order_id)
 
     def close_order(
-        self, order: OrderRow, now_ms: int, *, cancel_type: str, reason: str = "EC_NoError"
+        self, order: OrderRow, *, cancel_type: str, reason: str = "EC_NoError"
     ) -> OrderRow:
         """End an order that did not fill whole.
 
@@ -118,7 +115,7 @@ class ExchangeState:
         return self.record_order(
             replace(
                 order, status=status, cancel_type=cancel_type, reject_reason=reason,
-                updated_ms=now_ms,
+                updated_ms=self.now_ms,
             )
         )  # fmt: skip
 
@@ -134,16 +131,16 @@ class ExchangeState:
         """Note that what is kept of a market changed."""
         self._markets[key] = None
 
-    def flush(self, now_ms: int) -> None:
+    def flush(self) -> None:
         """Make the events of the positions, wallets and markets that changed."""
         for name, symbol in self._positions:
             account = self.accounts[name]
             held = account.holding(symbol)
-            held.seq, held.updated_ms = self.next_seq(), now_ms
+            held.seq, held.updated_ms = self.next_seq(), self.now_ms
             self.events.append(position_of(account, symbol, self.markets))
         for name in self._wallets:
             account = self.accounts[name]
-            account.wallet_seq, account.updated_ms = self.next_seq(), now_ms
+            account.wallet_seq, account.updated_ms = self.next_seq(), self.now_ms
             self.events.append(wallet_of(account, self.markets))
         for key in self._markets:
             market = self.markets[key]

@@ -34,9 +34,7 @@ class StopSetting:
     limit: Decimal | None = None
 
 
-def settle_position(
-    state: ExchangeState, account: PracticeAccount, symbol: str, now_ms: int
-) -> None:
+def settle_position(state: ExchangeState, account: PracticeAccount, symbol: str) -> None:
     """Bring reduce-only orders and stops into line with a position that changed.
 
     Live reduce-only orders are cut to the position, and cancelled when there is nothing left to
@@ -60,10 +58,10 @@ def settle_position(
         room = account.reducible(symbol, order.side)
         if not room:
             cancel = "CancelByTpSlTsClear" if order.untriggered else "CancelByReduceOnly"
-            state.close_order(order, now_ms, cancel_type=cancel)
+            state.close_order(order, cancel_type=cancel)
             forget_full(account, order)
         elif order.leaves > room or (order.stop_order_type in FULL and order.untriggered):
-            _resize(state, market, order, order.filled + room, now_ms)
+            _resize(state, market, order, order.filled + room)
 
 
 def forget_full(account: PracticeAccount, order: OrderRow) -> None:
@@ -75,20 +73,16 @@ def forget_full(account: PracticeAccount, order: OrderRow) -> None:
         held.set_stop(profit=False, price=None)
 
 
-def _resize(
-    state: ExchangeState, market: MarketState, order: OrderRow, qty: Decimal, now_ms: int
-) -> None:
+def _resize(state: ExchangeState, market: MarketState, order: OrderRow, qty: Decimal) -> None:
     if qty == order.qty:
         return
     resting = market.book.find(order.side, order.order_id)
     if resting is not None:
         resting.leaves = qty - order.filled
-    state.record_order(replace(order, qty=qty, updated_ms=now_ms))
+    state.record_order(replace(order, qty=qty, updated_ms=state.now_ms))
 
 
-def attach(
-    state: ExchangeState, account: PracticeAccount, order: OrderRow, qty: Decimal, now_ms: int
-) -> None:
+def attach(state: ExchangeState, account: PracticeAccount, order: OrderRow, qty: Decimal) -> None:
     """Make the TP/SL that an order brought along, for a quantity that just filled."""
     if not order.take_profit and not order.stop_loss:
         return
@@ -104,7 +98,7 @@ def attach(
     ]  # fmt: skip
     if order.category == "linear" and order.tpsl_mode != "Partial":
         if account.size(order.symbol) * (1 if order.side == "Buy" else -1) > 0:
-            set_full(state, account, order.symbol, pair, now_ms)
+            set_full(state, account, order.symbol, pair)
         return
     rules = state.market(order.key).symbol
     if order.category == "spot":
@@ -113,15 +107,11 @@ def attach(
     else:
         qty = min(qty, account.reducible(order.symbol, _other(order.side)))
     if qty:
-        add_partial(state, account, order, pair, qty, now_ms)
+        add_partial(state, account, order, pair, qty)
 
 
 def set_full(
-    state: ExchangeState,
-    account: PracticeAccount,
-    symbol: str,
-    pair: list[StopSetting],
-    now_ms: int,
+    state: ExchangeState, account: PracticeAccount, symbol: str, pair: list[StopSetting]
 ) -> None:
     """Set the whole position's TP and/or SL; one that is there already is changed."""
     held = account.holding(symbol)
@@ -134,22 +124,24 @@ def set_full(
         if standing is not None:
             if (standing.trigger_price, standing.trigger_by) != (stop.trigger, by):
                 state.record_order(
-                    replace(standing, trigger_price=stop.trigger, trigger_by=by, updated_ms=now_ms)
+                    replace(
+                        standing, trigger_price=stop.trigger, trigger_by=by, updated_ms=state.now_ms
+                    )
                 )
             continue
         wait(state, _child(state, account, ("linear", symbol), side, stop, name,
-                           abs(held.size), "Full", "", now_ms))  # fmt: skip
+                           abs(held.size), "Full", ""))  # fmt: skip
     state.position_changed(account.name, symbol)
 
 
 def clear_full(
-    state: ExchangeState, account: PracticeAccount, symbol: str, *, profit: bool, now_ms: int
+    state: ExchangeState, account: PracticeAccount, symbol: str, *, profit: bool
 ) -> None:
     """Take the whole position's TP or SL away, if there is one."""
     held = account.holding(symbol)
     standing = _full_stop(account, symbol, FULL[0] if profit else FULL[1])
     if standing is not None:
-        state.close_order(standing, now_ms, cancel_type="CancelByUser")
+        state.close_order(standing, cancel_type="CancelByUser")
     held.set_stop(profit=profit, price=None)
     state.position_changed(account.name, symbol)
 
@@ -171,7 +163,6 @@ def add_partial(
     parent: OrderRow,
     pair: list[StopSetting],
     qty: Decimal,
-    now_ms: int,
 ) -> None:
     """Make a pair for a quantity; a parent's later fills enlarge the pair it has."""
     for stop in pair:
@@ -183,11 +174,11 @@ def add_partial(
                 and order.untriggered
                 and (order.stop_order_type, order.trigger_price) == (name, stop.trigger)
             ):
-                state.record_order(replace(order, qty=order.qty + qty, updated_ms=now_ms))
+                state.record_order(replace(order, qty=order.qty + qty, updated_ms=state.now_ms))
                 break
         else:
             wait(state, _child(state, account, parent.key, _other(parent.side), stop, name,
-                               qty, "Partial", parent.order_id, now_ms))  # fmt: skip
+                               qty, "Partial", parent.order_id))  # fmt: skip
 
 
 def wait(state: ExchangeState, order: OrderRow) -> OrderRow:
@@ -222,7 +213,6 @@ def _child(
     qty: Decimal,
     mode: str,
     parent_id: str,
-    now_ms: int,
 ) -> OrderRow:
     number, order_id = state.next_order()
     market = state.markets[key]
@@ -233,7 +223,7 @@ def _child(
         category="linear" if linear else "spot", symbol=key[1], side=side,
         order_type=stop.order_type, qty=qty, price=stop.limit or ZERO,
         time_in_force="GTC" if stop.order_type == "Limit" else "IOC", status="Untriggered",
-        created_ms=now_ms, updated_ms=now_ms,
+        created_ms=state.now_ms, updated_ms=state.now_ms,
         create_type=f"CreateBy{'Partial' if linear and mode == 'Partial' else ''}{words}",
         reduce_only=linear, close_on_trigger=linear, market_unit="" if linear else "baseCoin",
         stop_order_type=name, trigger_price=stop.trigger,
