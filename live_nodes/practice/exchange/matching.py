@@ -243,12 +243,9 @@ def _fire(state: ExchangeState, market: MarketState, order: OrderRow) -> None:
     del market.waiting[order.order_id]
     order = state.record_order(replace(order, status="Triggered", updated_ms=state.now_ms))
     by_profit = order.create_type.endswith("TakeProfit")
+    gone, fired = ("Sl", "Tp") if by_profit else ("Tp", "Sl")
+    cancel = f"CancelByOCO{gone}CanceledBy{fired}Triggered"
     for other in siblings(account, order):
-        cancel = (
-            "CancelByOCOSlCanceledByTpTriggered"
-            if by_profit
-            else "CancelByOCOTpCanceledBySlTriggered"
-        )
         state.close_order(other, cancel_type=cancel)
     if order.category == "linear":
         forget_full(account, order)

@@ -301,12 +301,8 @@ class AdminPort:
 
     def _book(self, wanted: BookRequest) -> Any:
         self._venue.exchange.symbol(wanted.key)
-        changes: dict[ControlKind, Decimal | None] = {
-            "spread": wanted.spread,
-            "gap": wanted.gap,
-            "crossed": wanted.crossed,
-        }
-        given = {kind: bps for kind, bps in changes.items() if bps is not None}
+        kinds: tuple[ControlKind, ...] = ("spread", "gap", "crossed")
+        given = {kind: bps for kind in kinds if (bps := getattr(wanted, kind)) is not None}
         if len(given) != 1:
             raise BybitRefusal(400, "give one of spread, gap and crossed")
         [(kind, bps)] = given.items()

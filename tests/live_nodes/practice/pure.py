@@ -30,20 +30,11 @@ T0 = 1_700_000_000_000
 
 def symbol(key: Key, base: str, **changes: Any) -> PracticeSymbol:
     values: dict[str, Any] = {
-        "category": key[0],
-        "name": key[1],
-        "base": base,
-        "quote": "USDT",
-        "settle": "USDT",
-        "tick": D("0.1"),
-        "lot": D("0.001"),
-        "min_qty": D("0.001"),
-        "max_qty": D(1000),
-        "max_market_qty": D(500),
-        "min_notional": D(5),
-        "maker_fee": D("0.0001"),
+        "category": key[0], "name": key[1], "base": base, "quote": "USDT", "settle": "USDT",
+        "tick": D("0.1"), "lot": D("0.001"), "min_qty": D("0.001"), "max_qty": D(1000),
+        "max_market_qty": D(500), "min_notional": D(5), "maker_fee": D("0.0001"),
         "taker_fee": D("0.001"),
-    }
+    }  # fmt: skip
     return PracticeSymbol(**(values | changes))
 
 

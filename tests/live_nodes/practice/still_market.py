@@ -54,22 +54,12 @@ LIMIT = MARKET | {"orderType": "Limit", "qty": "0.010", "price": "49000", "timeI
 def listing(category: Any, base: str, tick: str, lot: str) -> PracticeSymbol:
     """Return a coin's perpetual or spot pair."""
     return PracticeSymbol(
-        category=category,
-        name=f"{base}USDT",
-        base=base,
-        quote="USDT",
-        settle="USDT",
-        tick=D(tick),
-        lot=D(lot),
-        min_qty=D(lot),
-        max_qty=D("1190"),
-        max_market_qty=D("500"),
-        min_notional=D("5"),
-        launch_ms=LAUNCHED,
-        funding_minutes=0 if category == "spot" else 480,
+        category=category, name=f"{base}USDT", base=base, quote="USDT", settle="USDT",
+        tick=D(tick), lot=D(lot), min_qty=D(lot), max_qty=D("1190"), max_market_qty=D("500"),
+        min_notional=D("5"), launch_ms=LAUNCHED, funding_minutes=0 if category == "spot" else 480,
         maker_fee=D("0.001") if category == "spot" else D("0.0002"),
         taker_fee=D("0.001") if category == "spot" else D("0.00055"),
-    )
+    )  # fmt: skip
 
 
 SYMBOLS = [
@@ -154,20 +144,11 @@ class StillMarket:
         last = self.last[key]
         rate, due = (D(0), 0) if key[0] == "spot" else self.funding(key, now_ms)
         return Prices(
-            last=last,
-            mark=last,
-            index=last,
-            previous_24h=last - 100,
-            high_24h=last + 10,
-            low_24h=last - 110,
-            volume_24h=D("1000"),
-            turnover_24h=D("1000") * last,
-            previous_1h=last - 1,
-            open_interest=D("68744.761"),
-            funding_rate=rate,
-            next_funding_ms=due,
-            funding_minutes=0 if key[0] == "spot" else 480,
-        )
+            last=last, mark=last, index=last, previous_24h=last - 100, high_24h=last + 10,
+            low_24h=last - 110, volume_24h=D("1000"), turnover_24h=D("1000") * last,
+            previous_1h=last - 1, open_interest=D("68744.761"), funding_rate=rate,
+            next_funding_ms=due, funding_minutes=0 if key[0] == "spot" else 480,
+        )  # fmt: skip
 
     def step(self, exchange: Exchange, now_ms: int) -> MarketStep:
         self.steps += 1
@@ -184,10 +165,7 @@ class StillMarket:
     def move(self, key: Key, price: Decimal, now_ms: int) -> None:
         shift = price - self.last[key]
         bids, asks = self.books[key]
-        self.books[key] = (
-            [(p + shift, q) for p, q in bids],
-            [(p + shift, q) for p, q in asks],
-        )
+        self.books[key] = ([(p + shift, q) for p, q in bids], [(p + shift, q) for p, q in asks])
         self.last[key] = price
         self.changed.add(key)
 

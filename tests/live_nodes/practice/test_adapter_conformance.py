@@ -143,18 +143,12 @@ class Listening(Strategy):
 def _node(exchange: Background, loop: asyncio.AbstractEventLoop) -> TradingNode:
     key, secret = KEYS["anna"]
     shared: dict[str, Any] = {
-        "api_key": key,
-        "api_secret": secret,
-        "base_url_http": exchange.http,
-        "product_types": PRODUCTS,
-        "instrument_provider": InstrumentProviderConfig(load_all=True),
-        "max_retries": 3,
-        "retry_delay_initial_ms": 200,
-        "retry_delay_max_ms": 2_000,
-    }
+        "api_key": key, "api_secret": secret, "base_url_http": exchange.http,
+        "product_types": PRODUCTS, "instrument_provider": InstrumentProviderConfig(load_all=True),
+        "max_retries": 3, "retry_delay_initial_ms": 200, "retry_delay_max_ms": 2_000,
+    }  # fmt: skip
     config = TradingNodeConfig(
-        trader_id="TESTER-001",
-        logging=LoggingConfig(log_level="ERROR", log_colors=False),
+        trader_id="TESTER-001", logging=LoggingConfig(log_level="ERROR", log_colors=False),
         exec_engine=LiveExecEngineConfig(reconciliation_startup_delay_secs=0.5),
         data_clients={BYBIT: PublicConfig(base_url_ws_public=f"{exchange.links}/public", **shared)},
         exec_clients={
@@ -164,12 +158,9 @@ def _node(exchange: Background, loop: asyncio.AbstractEventLoop) -> TradingNode:
                 **shared,
             )
         },
-        timeout_connection=20,
-        timeout_reconciliation=10,
-        timeout_portfolio=10,
-        timeout_disconnection=2,
-        timeout_post_stop=0.2,
-    )
+        timeout_connection=20, timeout_reconciliation=10, timeout_portfolio=10,
+        timeout_disconnection=2, timeout_post_stop=0.2,
+    )  # fmt: skip
     node = TradingNode(config=config, loop=loop)
     node.add_data_client_factory(BYBIT, PublicFactory)
     node.add_exec_client_factory(BYBIT, BybitLiveExecClientFactory)

@@ -32,6 +32,9 @@ DOCUMENT = ExchangeDocument.model_validate(
 )
 
 
+MANUAL = {"account": "main", "symbol": "BTCUSDT", "side": "Buy", "qty": "0.01"}
+
+
 class Practice:
     def __init__(self, endpoint: Endpoint, session: ClientSession) -> None:
         self.endpoint, self.session = endpoint, session
@@ -69,6 +72,16 @@ def at_exchange(
     asyncio.run(play())
 
 
+def on_process(scene: Callable[[Practice], Awaitable[None]]) -> Callable[[Path], None]:
+    """Run a test against a fresh exchange as `perpdesk exchange` runs it."""
+
+    def run(tmp_path: Path) -> None:
+        at_exchange(tmp_path, scene)
+
+    run.__name__ = scene.__name__
+    return run
+
+
 def test_a_price_moves_and_stays_moved_over_a_restart(tmp_path: Path) -> None:
     async def move(practice: Practice) -> None:
         reply = await practice.admin("POST", "/move", {"symbol": "BTCUSDT", "price": "25000"})
@@ -84,91 +97,72 @@ def test_a_price_moves_and_stays_moved_over_a_restart(tmp_path: Path) -> None:
     at_exchange(tmp_path, look)
 
 
-def test_a_fall_liquidates_who_has_borrowed_too_much(tmp_path: Path) -> None:
-    async def scene(practice: Practice) -> None:
-        order = {"account": "main", "symbol": "BTCUSDT", "side": "Buy", "qty": "1"}
-        assert (await practice.admin("POST", "/external_order", order))["status"] == "Filled"
-        await practice.admin("POST", "/move", {"symbol": "BTCUSDT", "by": "-0.3"})
-        account = await practice.account()
-        assert account["positions"] == []
-        assert "BustTrade" in {fill["exec_type"] for fill in account["executions"]}
-
-    at_exchange(tmp_path, scene)
+@on_process
+async def test_a_fall_liquidates_who_has_borrowed_too_much(practice: Practice) -> None:
+    order = MANUAL | {"qty": "1"}
+    assert (await practice.admin("POST", "/external_order", order))["status"] == "Filled"
+    await practice.admin("POST", "/move", {"symbol": "BTCUSDT", "by": "-0.3"})
+    account = await practice.account()
+    assert account["positions"] == []
+    assert "BustTrade" in {fill["exec_type"] for fill in account["executions"]}
 
 
-def test_part_of_a_resting_order_is_filled_on_request(tmp_path: Path) -> None:
-    async def scene(practice: Practice) -> None:
-        order = {
-            "account": "main",
-            "symbol": "BTCUSDT",
-            "side": "Buy",
-            "qty": "0.05",
-            "price": "30000",
-        }
-        resting = await practice.admin("POST", "/external_order", order)
-        fill = {"account": "main", "order_id": resting["order_id"], "qty": "0.02"}
-        reply = await practice.admin("POST", "/fill", fill)
-        assert (reply["status"], D(reply["filled"])) == ("PartiallyFilled", D("0.02"))
-        reply = await practice.admin("POST", "/fill", {**fill, "qty": "9"})
-        assert (reply["status"], D(reply["filled"])) == ("Filled", D("0.05"))
-        account = await practice.account()
-        assert [(D(p["size"]), D(p["entry"])) for p in account["positions"]] == [
-            (D("0.05"), D(30_000))
-        ]
-        reply = await practice.admin("POST", "/fill", fill)
-        assert reply == {"error": "there is no such resting order"}
-
-    at_exchange(tmp_path, scene)
+@on_process
+async def test_part_of_a_resting_order_is_filled_on_request(practice: Practice) -> None:
+    order = MANUAL | {"qty": "0.05", "price": "30000"}
+    resting = await practice.admin("POST", "/external_order", order)
+    fill = {"account": "main", "order_id": resting["order_id"], "qty": "0.02"}
+    reply = await practice.admin("POST", "/fill", fill)
+    assert (reply["status"], D(reply["filled"])) == ("PartiallyFilled", D("0.02"))
+    reply = await practice.admin("POST", "/fill", {**fill, "qty": "9"})
+    assert (reply["status"], D(reply["filled"])) == ("Filled", D("0.05"))
+    account = await practice.account()
+    assert [(D(p["size"]), D(p["entry"])) for p in account["positions"]] == [(D("0.05"), D(30_000))]
+    reply = await practice.admin("POST", "/fill", fill)
+    assert reply == {"error": "there is no such resting order"}
 
 
-def test_faults_come_act_and_go_by_request(tmp_path: Path) -> None:
-    async def scene(practice: Practice) -> None:
-        broken = {"model": "http", "path": "/v5/market/time", "ret_code": 10006, "times": 1}
-        await practice.admin("POST", "/faults", {"busy": broken})
-        assert (await practice.get("/v5/market/time"))["retCode"] == 10006
-        assert (await practice.get("/v5/market/time"))["retCode"] == 0
-        state = await practice.admin("GET", "/state")
-        assert state["faults"]["busy"]["hits"] == 1
-        assert state["requests"] == {"GET /v5/market/time": 2}
-        assert [effect["name"] for effect in state["effects"]] == ["busy"]
-        clock = {"model": "clock_skew", "by": 5, "seconds": 60}
-        await practice.admin("POST", "/faults", {"clock": clock})
-        ahead = (await practice.get("/v5/market/time"))["time"]
-        true = (await practice.admin("GET", "/state"))["now_ms"]
-        assert 4_000 < ahead - true <= 5_000
-        assert set(await practice.admin("DELETE", "/faults/busy")) == {"clock"}
-        assert await practice.admin("DELETE", "/faults") == {}
-
-    at_exchange(tmp_path, scene)
+@on_process
+async def test_faults_come_act_and_go_by_request(practice: Practice) -> None:
+    broken = {"model": "http", "path": "/v5/market/time", "ret_code": 10006, "times": 1}
+    await practice.admin("POST", "/faults", {"busy": broken})
+    assert (await practice.get("/v5/market/time"))["retCode"] == 10006
+    assert (await practice.get("/v5/market/time"))["retCode"] == 0
+    state = await practice.admin("GET", "/state")
+    assert state["faults"]["busy"]["hits"] == 1
+    assert state["requests"] == {"GET /v5/market/time": 2}
+    assert [effect["name"] for effect in state["effects"]] == ["busy"]
+    clock = {"model": "clock_skew", "by": 5, "seconds": 60}
+    await practice.admin("POST", "/faults", {"clock": clock})
+    ahead = (await practice.get("/v5/market/time"))["time"]
+    true = (await practice.admin("GET", "/state"))["now_ms"]
+    assert 4_000 < ahead - true <= 5_000
+    assert set(await practice.admin("DELETE", "/faults/busy")) == {"clock"}
+    assert await practice.admin("DELETE", "/faults") == {}
 
 
-def test_a_halt_refuses_orders_and_ends(tmp_path: Path) -> None:
-    async def scene(practice: Practice) -> None:
-        order = {"account": "main", "symbol": "BTCUSDT", "side": "Buy", "qty": "0.01"}
-        await practice.admin("POST", "/halt", {"symbol": "BTCUSDT", "seconds": 0.5})
-        assert "error" in await practice.admin("POST", "/external_order", order)
-        while "error" in (reply := await practice.admin("POST", "/external_order", order)):
-            await asyncio.sleep(0.02)
-        assert reply["status"] == "Filled"
-
-    at_exchange(tmp_path, scene)
+@on_process
+async def test_a_halt_refuses_orders_and_ends(practice: Practice) -> None:
+    await practice.admin("POST", "/halt", {"symbol": "BTCUSDT", "seconds": 0.5})
+    assert "error" in await practice.admin("POST", "/external_order", MANUAL)
+    while "error" in (reply := await practice.admin("POST", "/external_order", MANUAL)):
+        await asyncio.sleep(0.02)
+    assert reply["status"] == "Filled"
 
 
-def test_wrong_requests_get_an_error_text(tmp_path: Path) -> None:
-    async def scene(practice: Practice) -> None:
-        for path, body, words in (
-            ("/faults", {"a": {"model": "dorp"}}, "does not match any of the expected tags"),
-            ("/faults", {"a": {"model": "drop", "tims": 3}}, "a.drop.tims: Extra inputs"),
-            ("/move", {"symbol": "BTCUSDT"}, "give one of price and by"),
-            ("/move", {"symbol": "NOPE", "by": 0.1}, "ymbol"),
-            ("/fill", {"account": "nobody"}, "there is no account nobody; there are main, other"),
-            ("/halt", {"symbol": "BTCUSDT"}, "seconds: Field required"),
-        ):
-            reply = await practice.admin("POST", path, body)
-            assert words in reply["error"], reply
-        assert "there is no fault x" in (await practice.admin("DELETE", "/faults/x"))["error"]
-
-    at_exchange(tmp_path, scene)
+@on_process
+async def test_wrong_requests_get_an_error_text(practice: Practice) -> None:
+    for path, body, words in (
+        ("/faults", {"a": {"model": "dorp"}}, "does not match any of the expected tags"),
+        ("/faults", {"a": {"model": "drop", "tims": 3}}, "a.drop.tims: Extra inputs"),
+        ("/move", {"symbol": "BTCUSDT"}, "give one of price and by"),
+        ("/move", {"symbol": "NOPE", "by": 0.1}, "ymbol"),
+        ("/fill", {"account": "nobody"}, "there is no account nobody; there are main, other"),
+        ("/halt", {"symbol": "BTCUSDT"}, "seconds: Field required"),
+    ):
+        reply = await practice.admin("POST", path, body)
+        assert words in reply["error"], reply
+    assert "there is no fault x" in (await practice.admin("DELETE", "/faults/x"))["error"]
 
 
 def test_an_exchange_without_clients_stops_by_itself(tmp_path: Path) -> None:
@@ -190,8 +184,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
 
 def test_a_state_file_of_another_market_or_account_is_refused(tmp_path: Path) -> None:
     async def trade(practice: Practice) -> None:
-        order = {"account": "main", "symbol": "BTCUSDT", "side": "Buy", "qty": "0.01"}
-        await practice.admin("POST", "/external_order", order)
+        await practice.admin("POST", "/external_order", MANUAL)
 
     at_exchange(tmp_path, trade)
     market = DOCUMENT.market.model_copy(update={"seed": 9})

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal as D
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,33 +14,29 @@ def levels(*rows: tuple[str, str]) -> list[tuple[D, D]]:
     return [(D(p), D(q)) for p, q in rows]
 
 
-def resting(n: int, side: str, price: str, qty: str, account: str = "anna") -> RestingOrder:
-    return RestingOrder(account, f"o{n}", side, D(price), D(qty), n)  # type: ignore[arg-type]
+def resting(n: int, side: Any, price: str, qty: str) -> RestingOrder:
+    return RestingOrder("anna", f"o{n}", side, D(price), D(qty), n)
 
 
-def sweep(book: OrderBook, side: str, limit: str | None, qty: str) -> list[tuple[str, str, str]]:
+def walk(
+    book: OrderBook, side: Any, find: Callable[[D], Hit | None], qty: str, house: str
+) -> list[tuple[str, str, str]]:
     """Take until nothing is left; give (price, qty, whose)."""
     left, pieces = D(qty), []
-    while left:
-        hit = book.peek(side, None if limit is None else D(limit), left)  # type: ignore[arg-type]
-        if hit is None:
-            break
-        book.take(side, hit)  # type: ignore[arg-type]
+    while left and (hit := find(left)) is not None:
+        book.take(side, hit)
         left -= hit.qty
-        pieces.append((str(hit.price), str(hit.qty), hit.maker.order_id if hit.maker else "house"))
+        pieces.append((str(hit.price), str(hit.qty), hit.maker.order_id if hit.maker else house))
     return pieces
 
 
-def prints(book: OrderBook, side: str, price: str, qty: str) -> list[tuple[str, str, str]]:
-    left, pieces = D(qty), []
-    while left:
-        hit = book.print_hit(side, D(price), left)  # type: ignore[arg-type]
-        if hit is None:
-            break
-        book.take(side, hit)  # type: ignore[arg-type]
-        left -= hit.qty
-        pieces.append((str(hit.price), str(hit.qty), hit.maker.order_id if hit.maker else "queue"))
-    return pieces
+def sweep(book: OrderBook, side: Any, limit: str | None, qty: str) -> list[tuple[str, str, str]]:
+    bound = None if limit is None else D(limit)
+    return walk(book, side, lambda left: book.peek(side, bound, left), qty, "house")
+
+
+def prints(book: OrderBook, side: Any, price: str, qty: str) -> list[tuple[str, str, str]]:
+    return walk(book, side, lambda left: book.print_hit(side, D(price), left), qty, "queue")
 
 
 def test_a_taker_walks_prices_and_stops_at_its_limit() -> None:

@@ -51,8 +51,7 @@ orders = st.one_of(
         optional={"price": prices, "tpsl_mode": st.sampled_from(["Full", "Partial"])},
     ),
     st.fixed_dictionaries(
-        who | {"trigger_price": prices},
-        optional={"price": prices, "reduce_only": st.booleans()},
+        who | {"trigger_price": prices}, optional={"price": prices, "reduce_only": st.booleans()}
     ),
 )
 quotes = st.fixed_dictionaries(
@@ -108,12 +107,11 @@ def play(exchange: Exchange, move: dict[str, Any], now: int) -> str:
             _order(exchange, move, more, now)
         elif kind == "quote":
             m = move["middle"]
-            exchange.quote(
-                move["key"],
+            bids, asks = (
                 [(m - 1, move["bid"]), (m - 2, D(5))],
                 [(m + 1, move["ask"]), (m + 2, D(5))],
-                now,
             )
+            exchange.quote(move["key"], bids, asks, now)
         elif kind == "trade":
             exchange.trade(move["key"], move["side"], move["price"], move["qty"], now)
         elif kind == "mark":
@@ -137,18 +135,11 @@ def play(exchange: Exchange, move: dict[str, Any], now: int) -> str:
             if not opened:
                 return ""
             order = opened[move["which"] % len(opened)]
+            ids = (order.category, order.symbol, order.order_id)
             if kind == "cancel":
-                exchange.cancel(
-                    move["account"],
-                    CancelRequest(order.category, order.symbol, order.order_id),
-                    now,
-                )
+                exchange.cancel(move["account"], CancelRequest(*ids), now)
             else:
-                exchange.amend(
-                    move["account"],
-                    AmendRequest(order.category, order.symbol, order.order_id, **more),
-                    now,
-                )
+                exchange.amend(move["account"], AmendRequest(*ids, **more), now)
     except BybitRefusal as refusal:
         return str(refusal)
     return ""

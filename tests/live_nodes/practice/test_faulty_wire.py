@@ -8,16 +8,8 @@ import time
 from typing import Any
 
 import aiohttp
-import pytest
 
-from tests.live_nodes.practice.still_market import (
-    BTC,
-    LIMIT,
-    MARKET,
-    Practice,
-    link,
-    with_faults,
-)
+from tests.live_nodes.practice.still_market import BTC, LIMIT, MARKET, Practice, link, with_faults
 from tests.waiting import DEADLINE
 
 FILLS = MARKET | {"qty": "0.010"}
@@ -140,18 +132,6 @@ async def test_a_frozen_link_loses_nothing(p: Practice) -> None:
     assert [m["data"]["u"] for m in early + late] == [2, 3, 4, 5]
 
 
-@with_faults(a={"model": "kill", "channel": "private", "at": 0.2, "seconds": 600})
-async def test_a_killed_link_refuses_until_the_fault_ends(p: Practice) -> None:
-    async with link(p, "private", "anna") as client:
-        assert (await client.socket.receive(timeout=DEADLINE)).type is not aiohttp.WSMsgType.TEXT
-    with pytest.raises(aiohttp.WSServerHandshakeError):
-        async with link(p, "private"):
-            pass
-    p.faults.clear()  # type: ignore[attr-defined]
-    async with link(p, "private", "anna"):
-        pass
-
-
 @with_faults(
     a={"model": "http", "path": "/v5/market/time", "status": 500, "times": 2},
     b={"model": "http", "path": "/v5/market/kline", "wait": 0.2, "times": 1},
@@ -169,15 +149,6 @@ async def test_rest_fails_as_often_as_it_should(p: Practice) -> None:
     assert len(kline["result"]["list"]) == 200
     assert (await p.post("/v5/order/create", orderLinkId="there", **LIMIT))["retCode"] == 10006
     assert await _links(p) == ["there"]
-
-
-@with_faults(a={"model": "clock_skew", "by": 30, "seconds": 600})
-async def test_a_clock_that_is_ahead_refuses_good_signatures_while_it_lasts(p: Practice) -> None:
-    reply = await p.get("/v5/market/time")
-    assert int(reply["result"]["timeSecond"]) - time.time() > 25
-    assert (await p.get("/v5/account/info", "anna"))["retCode"] == 10002
-    p.faults.clear()  # type: ignore[attr-defined]
-    assert (await p.get("/v5/account/info", "anna"))["retCode"] == 0
 
 
 @with_faults(a={"model": "maintenance", "at": 0.2, "seconds": 600})

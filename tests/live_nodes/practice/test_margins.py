@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal as D
+from typing import Any
 
 import pytest
 
@@ -20,25 +21,24 @@ from live_nodes.practice.exchange.margins import (
 TAKER = D("0.00055")
 
 
-def test_the_published_order_cost() -> None:
-    # Bybit, "Order Cost": 1 BTC long at 50,000 with 10x, taker 0.055 %: initial margin 5,000,
-    # opening fee 27.5, closing fee (at 0.9 of the price) 24.75, together 5,052.25.
-    assert fee_to_close(D(50_000), D(10), TAKER, long=True) == D("24.75")
-    assert order_margin(D(50_000), D(10), TAKER, long=True) == D("5052.25")
-
-
-def test_the_published_order_cost_of_the_older_page() -> None:
-    # 1 BTC long at 10,000 with 50x, taker 0.075 %: 200 + 7.5 + 7.35 = 214.85.
-    assert order_margin(D(10_000), D(50), D("0.00075"), long=True) == D("214.85")
-
-
-def test_a_short_closes_dearer() -> None:
-    # Bankruptcy price of a 10x short: 1.1 of the entry.
-    assert fee_to_close(D(50_000), D(10), TAKER, long=False) == D("30.25")
-
-
-def test_a_position_holds_no_fee_to_open() -> None:
-    assert position_margin(D(50_000), D(10), TAKER, long=True) == D("5024.75")
+@pytest.mark.parametrize(
+    ("cost", "value", "leverage", "taker", "long", "expected"),
+    [
+        # Bybit, "Order Cost": 1 BTC long at 50,000 with 10x, taker 0.055 %: initial margin 5,000,
+        # opening fee 27.5, closing fee (at 0.9 of the price) 24.75, together 5,052.25.
+        (fee_to_close, 50_000, 10, TAKER, True, "24.75"),
+        (order_margin, 50_000, 10, TAKER, True, "5052.25"),
+        (position_margin, 50_000, 10, TAKER, True, "5024.75"),
+        # The older page: 1 BTC long at 10,000 with 50x, taker 0.075 %: 200 + 7.5 + 7.35.
+        (order_margin, 10_000, 50, D("0.00075"), True, "214.85"),
+        # Bankruptcy price of a 10x short: 1.1 of the entry.
+        (fee_to_close, 50_000, 10, TAKER, False, "30.25"),
+    ],
+)
+def test_the_published_order_costs(
+    cost: Any, value: int, leverage: int, taker: D, long: bool, expected: str
+) -> None:
+    assert cost(D(value), D(leverage), taker, long=long) == D(expected)
 
 
 def test_maintenance_has_the_fee_to_close_in_it() -> None:
@@ -66,21 +66,22 @@ def test_open_orders_hold_margin_for_what_they_would_open(
     assert got == expected
 
 
-def test_the_published_liquidation_price_has_the_maintenance_margin_left() -> None:
-    # Bybit, "Liquidation Price (USDT Contract)", example 1: 1 BTC long at 20,000, 50x (400 USDT),
-    # rate 0.5 %: 19,700, where 100 = 0.5 % of the entry value is left. In cross margin the margin
-    # follows the mark, so the price p solves 400 + p - 20,000 = 0.005 p: p = 19,600 / 0.995.
-    price = liquidation_price(D(1), D(20_000), D(400), D(0), D("0.005"), D(0))
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        # Bybit, "Liquidation Price (USDT Contract)", example 1: 1 BTC long at 20,000, 50x (400
+        # USDT), rate 0.5 %: 19,700, where 100 = 0.5 % of the entry value is left. In cross margin
+        # the margin follows the mark, so the price p solves 400 + p - 20,000 = 0.005 p.
+        (1, "19698.49"),
+        # 400 - (p - 20,000) = 0.005 p: p = 20,400 / 1.005.
+        (-1, "20298.51"),
+    ],
+)
+def test_the_liquidation_price_leaves_the_maintenance_margin(size: int, expected: str) -> None:
+    price = liquidation_price(D(size), D(20_000), D(400), D(0), D("0.005"), D(0))
     assert price is not None
-    assert price.quantize(D("0.01")) == D("19698.49")
-    assert D(400) + price - 20_000 == pytest.approx(D("0.005") * price)
-
-
-def test_a_short_is_liquidated_above() -> None:
-    # 400 - (p - 20,000) = 0.005 p: p = 20,400 / 1.005.
-    price = liquidation_price(D(-1), D(20_000), D(400), D(0), D("0.005"), D(0))
-    assert price is not None
-    assert price.quantize(D("0.01")) == D("20298.51")
+    assert price.quantize(D("0.01")) == D(expected)
+    assert D(400) + size * (price - 20_000) == pytest.approx(D("0.005") * price)
 
 
 def test_a_position_that_the_balance_outlives_has_no_liquidation_price() -> None:

@@ -257,9 +257,6 @@ def test_a_book_changes_a_little_from_update_to_update() -> None:
     assert 0 < np.mean(changed) < 10
 
 
-# --- at an exchange --------------------------------------------------------------------------
-
-
 def at_exchange(market: PathMarket, now: int) -> Exchange:
     exchange = Exchange(market.symbols(now), [AccountSpec("anna")])
     market.step(exchange, now)
@@ -352,9 +349,7 @@ def test_a_halted_symbol_takes_no_orders_until_it_resumes(demo_catalog: Path) ->
     assert not exchange.market(BTC).halted
 
 
-def test_a_moved_price_stays_moved_in_ticks_candles_and_after_a_restart(
-    demo_catalog: Path,
-) -> None:
+def test_a_moved_price_stays_moved_in_ticks_candles_and_after_a_restart(demo_catalog: Path) -> None:
     calm, market = replay(demo_catalog), replay(demo_catalog)
     exchange = at_exchange(market, NOW)
     old = market.prices(BTC, NOW).last

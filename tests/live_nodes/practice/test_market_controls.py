@@ -10,7 +10,7 @@ from typing import Any
 from live_nodes.practice.exchange.model import PracticeSymbol
 from live_nodes.practice.market.market_controls import BookControl, MarketControls
 from tests.live_nodes.practice.still_market import SYMBOLS
-from tests.live_nodes.practice.test_admin import Practice, at_exchange
+from tests.live_nodes.practice.test_admin import MANUAL, Practice, at_exchange, on_process
 
 BTC: PracticeSymbol = SYMBOLS[0]
 BIDS = [(D("49999.9"), D("1.5")), (D("49999.8"), D("1.5"))]
@@ -56,56 +56,49 @@ async def touch(practice: Practice) -> tuple[D, D]:
     return D(book["b"][0][0]), D(book["a"][0][0])
 
 
-def test_books_are_pulled_wide_thin_and_crossed_by_request(tmp_path: Path) -> None:
-    async def scene(practice: Practice) -> None:
-        wide = {"symbol": "BTCUSDT", "spread": 40, "seconds": 0.4}
-        reply = await practice.admin("POST", "/book", wide)
-        assert 40 <= (D(reply["ask"]) / D(reply["bid"]) - 1) * 10_000 < 41
+@on_process
+async def test_books_are_pulled_wide_thin_and_crossed_by_request(practice: Practice) -> None:
+    wide = {"symbol": "BTCUSDT", "spread": 40, "seconds": 0.4}
+    reply = await practice.admin("POST", "/book", wide)
+    assert 40 <= (D(reply["ask"]) / D(reply["bid"]) - 1) * 10_000 < 41
+    bid, ask = await touch(practice)
+    assert 40 <= (ask / bid - 1) * 10_000 < 41
+    while ask / bid - 1 >= D("0.0001"):
+        await asyncio.sleep(0.02)
         bid, ask = await touch(practice)
-        assert 40 <= (ask / bid - 1) * 10_000 < 41
-        while ask / bid - 1 >= D("0.0001"):
-            await asyncio.sleep(0.02)
-            bid, ask = await touch(practice)
 
-        await practice.admin("POST", "/book", {"symbol": "BTCUSDT", "crossed": 5, "seconds": 0.3})
-        bid, ask = await touch(practice)
-        assert bid > ask
+    await practice.admin("POST", "/book", {"symbol": "BTCUSDT", "crossed": 5, "seconds": 0.3})
+    bid, ask = await touch(practice)
+    assert bid > ask
 
-        await practice.admin("POST", "/book", {"symbol": "BTCUSDT", "gap": 30, "seconds": 5})
-        order = {"account": "main", "symbol": "BTCUSDT", "side": "Buy", "qty": "0.01"}
-        bid, ask = await touch(practice)
-        await practice.admin("POST", "/external_order", order)
-        prices = {D(fill["price"]) for fill in (await practice.account())["executions"]}
-        assert len(prices) == 2
-        assert 29 < (max(prices) / min(prices) - 1) * 10_000 < 31
+    await practice.admin("POST", "/book", {"symbol": "BTCUSDT", "gap": 30, "seconds": 5})
+    bid, ask = await touch(practice)
+    await practice.admin("POST", "/external_order", MANUAL)
+    prices = {D(fill["price"]) for fill in (await practice.account())["executions"]}
+    assert len(prices) == 2
+    assert 29 < (max(prices) / min(prices) - 1) * 10_000 < 31
 
-        assert await practice.admin("DELETE", "/book") == {}
-        await asyncio.sleep(0.3)
-        await practice.admin("POST", "/external_order", order)
-        last = (await practice.account())["executions"][0]
-        assert D(last["qty"]) == D("0.01")
+    assert await practice.admin("DELETE", "/book") == {}
+    await asyncio.sleep(0.3)
+    await practice.admin("POST", "/external_order", MANUAL)
+    last = (await practice.account())["executions"][0]
+    assert D(last["qty"]) == D("0.01")
 
-        for wrong in ({}, {"spread": 1, "gap": 1}):
-            reply = await practice.admin(
-                "POST", "/book", {"symbol": "BTCUSDT", "seconds": 1, **wrong}
-            )
-            assert reply == {"error": "give one of spread, gap and crossed"}
-
-    at_exchange(tmp_path, scene)
+    for wrong in ({}, {"spread": 1, "gap": 1}):
+        reply = await practice.admin("POST", "/book", {"symbol": "BTCUSDT", "seconds": 1, **wrong})
+        assert reply == {"error": "give one of spread, gap and crossed"}
 
 
-def test_prices_move_together_or_not_at_all(tmp_path: Path) -> None:
-    async def scene(practice: Practice) -> None:
-        before, _ = await touch(practice)
-        move = {"symbol": "BTCUSDT", "price": "20000"}
-        reply = await practice.admin("POST", "/moves", {"moves": [move, {**move, "symbol": "NO"}]})
-        assert "error" in reply
-        bid, _ = await touch(practice)
-        assert abs(bid / before - 1) < D("0.01")
-        reply = await practice.admin("POST", "/moves", {"moves": [move]})
-        assert reply == {"last": ["20000.0"]}
-
-    at_exchange(tmp_path, scene)
+@on_process
+async def test_prices_move_together_or_not_at_all(practice: Practice) -> None:
+    before, _ = await touch(practice)
+    move = {"symbol": "BTCUSDT", "price": "20000"}
+    reply = await practice.admin("POST", "/moves", {"moves": [move, {**move, "symbol": "NO"}]})
+    assert "error" in reply
+    bid, _ = await touch(practice)
+    assert abs(bid / before - 1) < D("0.01")
+    reply = await practice.admin("POST", "/moves", {"moves": [move]})
+    assert reply == {"last": ["20000.0"]}
 
 
 def test_funding_that_is_called_for_comes_next_and_is_remembered(tmp_path: Path) -> None:
@@ -135,29 +128,27 @@ def test_funding_that_is_called_for_comes_next_and_is_remembered(tmp_path: Path)
     at_exchange(tmp_path, look)
 
 
-def test_maintenance_is_announced_as_bybit_announces_it(tmp_path: Path) -> None:
-    async def scene(practice: Practice) -> None:
-        path = "/v5/system/status"
-        assert (await practice.get(path))["result"] == {"list": []}
-        later = {"title": "upgrade", "begins_in": 3_600, "seconds": 600}
-        await practice.admin("POST", "/announce", later)
-        await practice.admin("POST", "/announce", {"title": "now", "seconds": 600})
-        rows = (await practice.get(path))["result"]["list"]
-        assert [(row["title"], row["state"]) for row in rows] == [
-            ("now", "ongoing"),
-            ("upgrade", "scheduled"),
-        ]
-        assert int(rows[0]["end"]) - int(rows[0]["begin"]) == 600_000
-        assert {k: rows[0][k] for k in ("href", "serviceTypes", "product", "uidSuffix")} == {
-            "href": "",
-            "serviceTypes": [1],
-            "product": [1, 2],
-            "uidSuffix": [],
-        }
-        chosen = (await practice.get(f"{path}?state=scheduled"))["result"]["list"]
-        assert [row["title"] for row in chosen] == ["upgrade"]
-        await practice.admin("DELETE", "/announce")
-        rows = (await practice.get(path))["result"]["list"]
-        assert [row["state"] for row in rows] == ["completed", "canceled"]
-
-    at_exchange(tmp_path, scene)
+@on_process
+async def test_maintenance_is_announced_as_bybit_announces_it(practice: Practice) -> None:
+    path = "/v5/system/status"
+    assert (await practice.get(path))["result"] == {"list": []}
+    later = {"title": "upgrade", "begins_in": 3_600, "seconds": 600}
+    await practice.admin("POST", "/announce", later)
+    await practice.admin("POST", "/announce", {"title": "now", "seconds": 600})
+    rows = (await practice.get(path))["result"]["list"]
+    assert [(row["title"], row["state"]) for row in rows] == [
+        ("now", "ongoing"),
+        ("upgrade", "scheduled"),
+    ]
+    assert int(rows[0]["end"]) - int(rows[0]["begin"]) == 600_000
+    assert {k: rows[0][k] for k in ("href", "serviceTypes", "product", "uidSuffix")} == {
+        "href": "",
+        "serviceTypes": [1],
+        "product": [1, 2],
+        "uidSuffix": [],
+    }
+    chosen = (await practice.get(f"{path}?state=scheduled"))["result"]["list"]
+    assert [row["title"] for row in chosen] == ["upgrade"]
+    await practice.admin("DELETE", "/announce")
+    rows = (await practice.get(path))["result"]["list"]
+    assert [row["state"] for row in rows] == ["completed", "canceled"]

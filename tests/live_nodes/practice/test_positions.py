@@ -162,10 +162,7 @@ def test_liquidation_comes_at_the_price_that_the_position_named() -> None:
 
 
 def test_liquidation_takes_every_position_and_leaves_others_alone() -> None:
-    desk = Desk(
-        AccountSpec("anna", (("USDT", D(200)),), linear_fees=FREE),
-        AccountSpec("bert"),
-    )
+    desk = Desk(AccountSpec("anna", (("USDT", D(200)),), linear_fees=FREE), AccountSpec("bert"))
     desk.order("Sell", 9)
     desk.order("Buy", 9, key=ETH)
     desk.order("Sell", 9, account="bert")

@@ -265,10 +265,7 @@ async def test_a_batch_answers_for_each_order(p: Practice) -> None:
     assert [row["orderLinkId"] for row in rows] == ["a", "b", "c"]
     assert [bool(row["orderId"]) for row in rows] == [True, False, True]
     assert rows[1]["createAt"] == ""
-    names = [
-        {"symbol": "BTCUSDT", "orderLinkId": "a"},
-        {"symbol": "BTCUSDT", "orderLinkId": "b"},
-    ]
+    names = [{"symbol": "BTCUSDT", "orderLinkId": "a"}, {"symbol": "BTCUSDT", "orderLinkId": "b"}]
     reply = await p.post("/v5/order/cancel-batch", category="linear", request=names)
     assert [row["code"] for row in reply["retExtInfo"]["list"]] == [0, 110001]
     change = [{"symbol": "ETHUSDT", "orderLinkId": "c", "price": "2800"}]

@@ -54,10 +54,7 @@ def _book_of(messages: list[Any]) -> tuple[list[Level], list[Level]]:
                     del levels[D(price)]
                 else:
                     levels[D(price)] = D(qty)
-    return (
-        sorted(sides["b"].items(), reverse=True),
-        sorted(sides["a"].items()),
-    )
+    return (sorted(sides["b"].items(), reverse=True), sorted(sides["a"].items()))
 
 
 @on_exchange
@@ -167,9 +164,7 @@ async def test_unsubscribing_ends_a_topic(p: Practice) -> None:
 
 
 @on_exchange
-async def test_tickers_of_perpetuals_push_changes_those_of_spot_everything(
-    p: Practice,
-) -> None:
+async def test_tickers_of_perpetuals_push_changes_those_of_spot_everything(p: Practice) -> None:
     async with link(p, "public/linear") as linear, link(p, "public/spot") as spot:
         await _subscribe(linear, "tickers.BTCUSDT")
         await _subscribe(spot, "tickers.BTCUSDT")

@@ -41,11 +41,7 @@ def statuses(desk: Desk, order: OrderRow) -> list[str]:
     ],
 )
 def test_a_conditional_order_fires_on_its_own_price_in_its_own_direction(
-    by: str,
-    direction: int,
-    trigger: int,
-    misses: tuple[int, int, int],
-    hits: tuple[int, int, int],
+    by: str, direction: int, trigger: int, misses: tuple[int, int, int], hits: tuple[int, int, int]
 ) -> None:
     desk = Desk()
     order = desk.order("Buy", 1, trigger_price=trigger, trigger_direction=direction, trigger_by=by)
@@ -134,9 +130,6 @@ def test_halted_markets_fire_nothing_until_they_open() -> None:
     assert desk.now_of(order).status == "Filled"
 
 
-# --- the whole position's ------------------------------------------------------------------
-
-
 def test_attached_stops_come_with_the_fill_and_go_with_the_position() -> None:
     desk = Desk()
     order = desk.order("Buy", 2, 99, take_profit=110, stop_loss=90)
@@ -215,9 +208,6 @@ def test_a_full_stop_can_be_moved_and_cancelled_as_an_order() -> None:
     assert desk.exchange.position("anna", "BTCUSDT").stop_loss is None
 
 
-# --- parts of it ---------------------------------------------------------------------------
-
-
 def test_partial_stops_cover_what_filled_and_cancel_each_other() -> None:
     desk = Desk()
     desk.order("Buy", 3)
@@ -269,9 +259,6 @@ def test_a_partial_stop_is_cut_to_what_is_left_of_the_position() -> None:
     desk.order("Buy", 5, stop_loss=90, tpsl_mode="Partial")
     desk.order("Sell", 3)
     assert stops(desk) == [("PartialStopLoss", 90, 2)]
-
-
-# --- spot ----------------------------------------------------------------------------------
 
 
 def test_spot_conditional_orders_take_their_direction_from_the_price() -> None:

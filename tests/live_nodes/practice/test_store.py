@@ -56,15 +56,9 @@ def act(at: Exchange, step: tuple[str, int, int], now: int) -> None:
         else:
             side: Any = "Buy" if kind == "buy" else "Sell"
             limit = size % 3 != 0
+            how: Any = ("Limit", price, "GTC") if limit else ("Market", None, "IOC")
             request = OrderRequest(
-                "linear",
-                key[1],
-                side,
-                "Limit" if limit else "Market",
-                D(1 + size % 4),
-                price if limit else None,
-                "GTC" if limit else "IOC",
-                order_link_id=f"{now}",
+                "linear", key[1], side, how[0], D(1 + size % 4), *how[1:], order_link_id=f"{now}"
             )
             at.create(name, request, now)
     except BybitRefusal:

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal as D
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live_nodes.practice.exchange.model import PracticeSymbol
 from live_nodes.practice.market.synthetic_book import SyntheticBook
+from tests.live_nodes.practice.still_market import SYMBOLS
 
-SYMBOL = PracticeSymbol(
-    category="linear",
-    name="BTCUSDT",
-    base="BTC",
-    quote="USDT",
-    settle="USDT",
-    tick=D("0.1"),
-    lot=D("0.001"),
-    min_qty=D("0.001"),
-    max_qty=D(1000),
-    max_market_qty=D(1000),
-    min_notional=D(5),
-)
 BEGAN_MS = 1_700_000_000_000
 DEPTH, LASTING_MS, SEED = 10, 20, 7
 
@@ -41,16 +26,16 @@ steps = st.lists(
 def test_a_book_is_a_pure_function_of_price_worth_and_time(
     taken: list[tuple[int, int, float]],
 ) -> None:
-    kept = SyntheticBook(SYMBOL, DEPTH, LASTING_MS, SEED)
+    kept = SyntheticBook(SYMBOLS[0], DEPTH, LASTING_MS, SEED)
     now, bid = BEGAN_MS, 600_000
     for passed, moved, worth in taken:
         now, bid = now + passed, bid + moved
-        afresh = SyntheticBook(SYMBOL, DEPTH, LASTING_MS, SEED)
+        afresh = SyntheticBook(SYMBOLS[0], DEPTH, LASTING_MS, SEED)
         assert kept.draw(bid, bid + 12, worth, now) == afresh.draw(bid, bid + 12, worth, now)
 
 
 def test_from_one_millisecond_to_the_next_few_levels_change() -> None:
-    book = SyntheticBook(SYMBOL, DEPTH, LASTING_MS, SEED)
+    book = SyntheticBook(SYMBOLS[0], DEPTH, LASTING_MS, SEED)
     before = book.draw(600_000, 600_012, 20_000.0, BEGAN_MS)[0]
     changes = []
     for n in range(1, LASTING_MS + 1):
