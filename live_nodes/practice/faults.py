@@ -331,10 +331,7 @@ class ArmedFault:
         return seconds is not None and self.began is not None and now >= self.began + float(seconds)
 
     def strikes(self, now: float, account: str | None, *, taken: bool = False) -> bool:
-        """Count a message of its kind; return whether it acts on it.
-
-        One that another fault has `taken` already is counted only.
-        """
+        """Count a message of its kind; return whether it acts on it (not if it is `taken`)."""
         fault = self.fault
         assert isinstance(fault, CountedFault)
         if not self.due(now) or (fault.account is not None and account != fault.account):

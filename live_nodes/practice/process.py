@@ -36,9 +36,8 @@ async def run_exchange(
 ) -> str:
     """Run until SIGTERM, SIGINT, or no client for the document's `idle_exit`; return why.
 
-    The endpoint file stands beside the state file while it runs; `ready` gets the endpoint. Raises
-    InputError when a port is taken or the state file belongs to something else; GateRefused when
-    another process has the state file.
+    The endpoint file stands beside the state file meanwhile. Raises InputError for a taken port or
+    a state file of something else, GateRefused when another process has the state file.
     """
     faults = scenario_of(document)
     store = StateFile(state)
@@ -84,10 +83,7 @@ def scenario_of(document: ExchangeDocument) -> Faults:
 
 
 def _wanted(document: ExchangeDocument, store: StateFile) -> tuple[int, int]:
-    """Return the ports to try: the document's, else those of the last time.
-
-    A node that runs has the old addresses, so a restarted exchange is where it was.
-    """
+    """Return the ports to try: the document's, else the last ones, which a running node knows."""
     last = store.fact("ports") or [0, 0]
     return document.port or last[0], document.admin_port or last[1]
 
@@ -151,9 +147,8 @@ def open_exchange(
 ) -> tuple[Exchange, PathMarket]:
     """Make the exchange that the document describes, with what the state file remembers.
 
-    Facts of the market are written at the first start. Raises InputError when the state file
-    belongs to another market or has accounts that the document lacks, or the catalog's window is
-    over.
+    Raises InputError for a state file of another market or unknown accounts, or a catalog's window
+    that is over.
     """
     _same_market(document, store)
     market = PathMarket(

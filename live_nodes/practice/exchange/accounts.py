@@ -217,10 +217,7 @@ class PracticeAccount:
 
 
 def closed_by_order(executions: Iterable[ExecutionRow]) -> list[ClosedPnl]:
-    """Return one row for every order that closed something, of fills oldest first.
-
-    Newest order first.
-    """
+    """Return what each order closed, newest order first, of fills that are oldest first."""
     by_order: dict[str, list[ExecutionRow]] = {}
     for fill in executions:
         if fill.closed_size:

@@ -152,10 +152,7 @@ class OrderBook:
         return True
 
     def meet(self) -> tuple[Side, Hit] | None:
-        """Return the next resting order that the house's own levels cross, and the house's side.
-
-        The house came later, so the order's price counts.
-        """
+        """Return the house's side and the next resting order it crosses, at the order's price."""
         if self.sells and self.bids and self.bids[0][0] >= self.sells[0].price:
             order = self.sells[0]
             return "Buy", Hit(order.price, min(order.leaves, self.bids[0][1]), order)

@@ -69,9 +69,8 @@ class Exchange:
     def amend(self, account: str, request: AmendRequest, now_ms: int) -> OrderRow:
         """Change an open order; a new price or a larger quantity lose its place in the queue.
 
-        Raises BybitRefusal: 110001/170213 not there or final, 110064 to no more than has filled,
-        10001 nothing to change or a wrong step, and what :meth:`create` raises for price and
-        balance.
+        Raises BybitRefusal: 110001/170213 not there or final, 110064 no more than has filled, 10001
+        no change or a wrong step, and :meth:`create`'s for price and balance.
         """
         order = orders.amend(self._at(now_ms), account, request)
         self._settle()
@@ -108,10 +107,7 @@ class Exchange:
         self._settle()
 
     def put_symbol(self, symbol: PracticeSymbol, now_ms: int) -> None:
-        """Add a market or change its rules; a status of "Closed" settles it at the mark price.
-
-        Its orders are cancelled and its positions closed (execType Delivery, no fee).
-        """
+        """Add a market or change its rules; "Closed" cancels orders and settles at the mark."""
         state = self._at(now_ms)
         market = state.markets.setdefault(symbol.key, MarketState(symbol))
         market.symbol = symbol
@@ -120,10 +116,7 @@ class Exchange:
             self._settle()
 
     def quote(self, key: Key, bids: Sequence[Level], asks: Sequence[Level], now_ms: int) -> None:
-        """Replace the house book (best first, aggregated); resting orders it crosses fill.
-
-        The sequences are kept, not copied: give new ones each time.
-        """
+        """Replace the house book (best first; kept, not copied); resting orders it crosses fill."""
         market = self._at(now_ms).market(key)
         if market.book.quote(bids, asks) and not market.halted:
             matching.meet_house(self._state, market)
@@ -285,10 +278,7 @@ class Exchange:
 
 
 def _restore(state: ExchangeState, kept: Iterable[Row]) -> int:
-    """Put rows into a fresh state; return the latest time in them (UTC milliseconds).
-
-    Raises ValueError for a row of an account or a market that this exchange does not have.
-    """
+    """Put rows into a fresh state; return their latest time (UTC ms). ValueError for strangers."""
     by_kind: dict[type, list] = {
         t: [] for t in (OrderRow, ExecutionRow, PositionRow, WalletRow, MarketRow)
     }

@@ -28,10 +28,9 @@ NOTHING = Booked(ZERO, ZERO, ZERO, ZERO)
 
 
 def place(state: ExchangeState, order: OrderRow) -> OrderRow:
-    """Match a live order, then rest what is left of it or end it.
+    """Match a live order that passed every check, then rest what is left of it or end it.
 
-    ``order`` has passed every check and has status New (or PartiallyFilled after an amendment); a
-    market order's ``price`` is its bound, 0 for none.
+    A market order's ``price`` is its bound, 0 for none.
     """
     market, account = state.market(order.key), state.account(order.account)
     book = market.book

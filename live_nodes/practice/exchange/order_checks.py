@@ -28,10 +28,7 @@ def check_price(symbol: PracticeSymbol, price: Decimal | None) -> None:
 def check_qty(
     symbol: PracticeSymbol, qty: Decimal, *, market_order: bool, reduce_only: bool
 ) -> None:
-    """Refuse a quantity off the lot or out of bounds.
-
-    A reduce-only order may be larger than the largest order: Bybit splits it up.
-    """
+    """Refuse a quantity off the lot or out of bounds; Bybit splits larger reduce-only orders."""
     if qty % symbol.lot:
         raise refusals.QTY_PRECISION(symbol.category)
     if qty < symbol.min_qty:
@@ -140,10 +137,7 @@ def check_stops(
 
 
 def check_trigger(market: MarketState, direction: int, trigger: Decimal, by: str) -> int:
-    """Refuse a trigger that the price has already passed; give its direction (1 rise, 2 fall).
-
-    Spot names no direction: it follows from where the price is.
-    """
+    """Refuse a trigger that the price has passed; return its direction (1 up, 2 down)."""
     check_price(market.symbol, trigger)
     current = market.price_by(by) or market.reference
     if not direction:
@@ -162,11 +156,10 @@ def to_tick(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
 
 
 def affords(state: ExchangeState, market: MarketState, order: OrderRow) -> bool:
-    """Whether the account's free margin (linear) or coins (spot) cover an order.
+    """Whether the account's free margin (linear) or coins (spot) cover an order not open yet.
 
-    ``order`` is not among the account's open orders. A market order is reckoned at what it would
-    meet: derivatives at the best opposite price, spot by walking the book. An order that takes no
-    further margin (it closes, or is smaller than what rests on the other side) always passes.
+    A market order is valued at what it would meet: derivatives at the best opposite price, spot by
+    walking the book. An order that takes no further margin always passes.
     """
     account, rules = state.account(order.account), market.symbol
     market_order = order.order_type == "Market"

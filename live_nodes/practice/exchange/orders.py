@@ -75,11 +75,7 @@ def create(state: ExchangeState, name: str, request: OrderRequest) -> OrderRow:
 
 
 def _with_qty(account: PracticeAccount, request: OrderRequest, conditional: bool) -> OrderRequest:
-    """Cut a live reduce-only order to the position; quantity 0 stands for all of it.
-
-    Bybit cuts the order's own quantity, so that it ends as Filled. A conditional one is cut when
-    it triggers.
-    """
+    """Cut a live reduce-only order to the position, as Bybit does; quantity 0 is all of it."""
     if request.category != "linear" or not request.reduce_only:
         return request
     room = account.reducible(request.symbol, request.side)
@@ -175,10 +171,7 @@ def cancel(state: ExchangeState, name: str, request: CancelRequest) -> OrderRow:
 
 
 def cancel_all(state: ExchangeState, name: str, request: CancelAllRequest) -> list[OrderRow]:
-    """Cancel every open order that the filter names, oldest first.
-
-    Without a filter spot cancels normal orders only, linear cancels all.
-    """
+    """Cancel what the filter names, oldest first; without one spot cancels normal orders only."""
     account = state.account(name)
     chosen = [
         o

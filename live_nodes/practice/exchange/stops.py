@@ -35,10 +35,9 @@ class StopSetting:
 
 
 def settle_position(state: ExchangeState, account: PracticeAccount, symbol: str) -> None:
-    """Bring reduce-only orders and stops into line with a position that changed.
+    """Cut reduce-only orders and stops to a position that changed; cancel them when it is flat.
 
-    Live reduce-only orders are cut to the position, and cancelled when there is nothing left to
-    reduce; position stops likewise. A conditional reduce-only order of the user stays.
+    A conditional reduce-only order of the user stays.
     """
     size = account.size(symbol)
     market = state.markets["linear", symbol]

@@ -68,10 +68,7 @@ class StateFile:
             raise
 
     def rows(self) -> list[Row]:
-        """Return everything that was kept, in the order of the exchange's own counts.
-
-        Raises DeskError when a row can't be read: the file was written by another version.
-        """
+        """Return all rows in the order of their counts. DeskError for another version's row."""
         found: list[Row] = []
         for kind, value in self._database.execute("SELECT kind, value FROM rows"):
             try:
@@ -145,9 +142,5 @@ def row_text(row: Row) -> bytes:
 
 
 def row_from_text(table: str, text: bytes | str) -> Row:
-    """Read a row of a table back.
-
-    Raises KeyError: no such table; msgspec.ValidationError: the text is not a row of this table:
-    the state file is of another version, or damaged.
-    """
+    """Read a row back. KeyError: no such table; msgspec.ValidationError: another version."""
     return msgspec.json.decode(text, type=ROW_TYPES[table])

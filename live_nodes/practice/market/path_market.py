@@ -179,9 +179,8 @@ class PathMarket:
     def step(self, exchange: Exchange, now_ms: int) -> MarketStep:
         """Bring the exchange from the step before to now; twice at one `now_ms` is as once.
 
-        Sets marks, settles funding whose time has come (each settlement once, also those missed
-        while the exchange was down), quotes books, prints trades, lists and delists symbols. The
-        caller drains the exchange's events afterwards.
+        Sets marks, settles funding that has come due (each once, also those missed while the
+        exchange was down), quotes books, prints trades, lists and delists symbols.
         """
         at = self._market_ms(now_ms)
         before = self._stepped_ms
@@ -235,10 +234,7 @@ class PathMarket:
         self._stepped_ms = None
 
     def add_settlement(self, key: Key, rate: Decimal | None, time_ms: int) -> FundingRate:
-        """Let funding be settled at a moment besides the source's settlements.
-
-        Without a rate it is that of the settlement that would come next.
-        """
+        """Settle funding at another moment, too; without a rate at that of the next settlement."""
         taken = self.funding(key, time_ms)[0] if rate is None else rate
         added = FundingRate(time_ms, taken)
         own = self._added.setdefault(key, [])

@@ -66,10 +66,7 @@ def candle_path(open_: int, high: int, low: int, close: int, knots: int, seed: i
 
 
 def volume_path(lots: int, knots: int, seed: int) -> Ticks:
-    """Draw how many of a candle's lots were traded by the end of each step.
-
-    The last is all of them.
-    """
+    """Draw how many of a candle's lots were traded by the end of each step; the last is all."""
     draw = np.random.Generator(np.random.PCG64(seed ^ 0x5DEECE66D))
     share = np.cumsum(0.2 + draw.random(knots))
     done = np.floor(lots * (share / share[-1])).astype(np.int64)
@@ -133,10 +130,7 @@ class PathPrices:
         return max(1, round(value * self._factor(key, time_ms)))
 
     def move(self, key: Key, ticks: int, at: int) -> None:
-        """Let the last price be so many ticks from a moment on; later ones are scaled alike.
-
-        Raises KeyError when there is no price yet.
-        """
+        """Scale prices from a moment on, so that the last is `ticks`. KeyError: no price yet."""
         present = self.ticks(key, at, "last")
         if present is None:
             raise KeyError(key)

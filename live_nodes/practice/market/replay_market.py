@@ -54,10 +54,7 @@ class Anchor:
 
 
 def open_catalog(document: ReplayMarket) -> Catalog:
-    """Open the document's catalog.
-
-    Raises InputError when there is none; the message says how to make one.
-    """
+    """Open the document's catalog. Raises InputError that says how to make one."""
     if not Path(document.catalog).exists():
         raise InputError(
             f"market.catalog: there is no catalog in {document.catalog}; "

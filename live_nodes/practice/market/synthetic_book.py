@@ -44,11 +44,7 @@ class SyntheticBook:
     def draw(
         self, bid: int, ask: int, worth: float, now_ms: int
     ) -> tuple[list[Level], list[Level]]:
-        """Draw bids and asks, best first.
-
-        `bid` and `ask` are the best prices in ticks, `worth` the usual worth of a level in quote
-        coin.
-        """
+        """Draw levels, best first, of about `worth` quote coin; `bid` and `ask` are in ticks."""
         if self._top != (bid, ask):
             self._top = (bid, ask)
             grid = _nice(bid * GRID)

@@ -135,11 +135,10 @@ class Keyring:
         self._owners = {key: (name, secret.encode()) for name, (key, secret) in keys.items()}
 
     def request(self, headers: Mapping[str, str], payload: str, now_ms: int) -> str:
-        """Return the account that signed a REST request.
+        """Return the account that signed `payload`: a GET's query string, or a POST's body.
 
-        `payload` is what was signed: a GET's query string as it came, or a POST's body. Raises
-        BybitRefusal: 10001 without the headers, 10002 outside the time window, 10003 for an unknown
-        key, 10004 for a signature that is not that of its secret.
+        Raises BybitRefusal: 10001 without the headers, 10002 outside the time window, 10003 for an
+        unknown key, 10004 for a wrong signature.
         """
         stamp, key = headers.get(TIMESTAMP, ""), headers.get(KEY, "")
         window, sign = headers.get(WINDOW, ""), headers.get(SIGN, "")
@@ -155,10 +154,7 @@ class Keyring:
         return name
 
     def login(self, args: object, now_ms: int) -> str:
-        """Return the account of a WebSocket ``auth`` message with `args` [key, expires, sign].
-
-        Raises BybitRefusal: 10001, 10003 or 10004 as for a request; 10001 too when it has expired.
-        """
+        """Return the account of auth `args` [key, expires, sign]. BybitRefusal 10001/3/4."""
         if not isinstance(args, list) or len(args) != 3:
             raise BybitRefusal(10001, "Params Error")
         key, expires, sign = args

@@ -283,10 +283,7 @@ def _read(body: Body, table: Table) -> dict[str, Any]:
 
 
 def order_request(body: Body) -> OrderRequest:
-    """Check and type POST /v5/order/create.
-
-    Raises BybitRefusal: 10001 and what is wrong; 170xxx for spot where Bybit has one.
-    """
+    """Check and type POST /v5/order/create. Raises BybitRefusal: 10001, or 170xxx for spot."""
     request = OrderRequest(**_read(body, CREATE))
     _refuse(_wrong_parts(request, body))
     _check_slippage(request)

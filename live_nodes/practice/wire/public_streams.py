@@ -46,11 +46,7 @@ class PublicStreams:
             self._make(key, name)
 
     def subscribe(self, connection: WireConnection, category: str, name: str) -> Json | None:
-        """Add a subscriber; return its first message.
-
-        Raises BybitRefusal: 10001 for a topic or a symbol that does not exist; its message is
-        Bybit's `ret_msg`.
-        """
+        """Add a subscriber; return its first message. BybitRefusal 10001: unknown topic."""
         key = self._key(category, name)
         topic = self._topics[key].get(name) or self._make(key, name)
         if topic is not None:

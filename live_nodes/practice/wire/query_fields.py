@@ -78,8 +78,7 @@ def page[T](
 ) -> tuple[list[T], str]:
     """Cut a page out of rows, newest first; return it and the next page's cursor (empty: none).
 
-    The cursor is the id of the last row of the page before, so that rows which came since do not
-    shift the pages.
+    The cursor is the last row's id, so that newer rows do not shift the pages.
     """
     begin = 0
     cursor = params.get("cursor")

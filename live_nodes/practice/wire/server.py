@@ -74,10 +74,7 @@ class Server:
             await self._stepping
 
     async def stop(self) -> None:
-        """Cut the connections, stop stepping and listening.
-
-        Raises Exception: what ended the stepping, when no one waited for it with `failed`.
-        """
+        """Cut the connections and stop; raises what ended the stepping, unless `failed` did."""
         self._stepping.cancel()
         await asyncio.wait([self._stepping])
         self.sockets.cut_all()
@@ -105,11 +102,7 @@ async def serve(
     limits: RateLimits | None = None,
     host: str = HOST,
 ) -> Server:
-    """Listen (0 takes a free port) and begin to step.
-
-    Raises InputError for another host than this machine's own address; OSError when the port is
-    taken.
-    """
+    """Listen (0: a free port) and step. InputError: another host; OSError: a taken port."""
     if host not in LOCAL:
         raise InputError(f"the practice exchange listens on {HOST} only, not on {host}")
     venue = PracticeVenue(exchange, market, store, faults, keys)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from typing import Any
@@ -115,21 +114,6 @@ async def test_two_changes_of_a_book_swap_places(p: Practice) -> None:
         assert await client.quiet(0.05) == []
         p.market.set_bid(BTC, 1, "9.000")
         assert [m["data"]["u"] for m in await client.quiet(0.05)] == [3, 2]
-
-
-@with_faults(a={"model": "freeze", "channel": "public", "topic": BOOK, "after": 1, "seconds": 600})
-async def test_a_frozen_link_loses_nothing(p: Practice) -> None:
-    async with link(p, "public/linear") as client:
-        await client.ask({"op": "subscribe", "args": [BOOK]})
-        await client.next()
-        for number in range(4):
-            p.market.set_bid(BTC, number, "9.000")
-            await asyncio.sleep(0.03)
-        early = await client.quiet(0.05)
-        p.faults.clear()  # type: ignore[attr-defined]
-        late = [await client.next() for _ in range(4 - len(early))]
-    assert late
-    assert [m["data"]["u"] for m in early + late] == [2, 3, 4, 5]
 
 
 @with_faults(

@@ -155,6 +155,7 @@ def test_undocumented_fields_pass_as_they_do_at_bybit() -> None:
     assert order_request(LIMIT | {"referer": "x"}).symbol == "BTCUSDT"
 
 
+FULL = {"category": "linear", "symbol": "BTCUSDT", "tpslMode": "Full", "positionIdx": 0}
 IDS = {"category": "linear", "symbol": "BTCUSDT", "orderId": "o"}
 
 
@@ -180,27 +181,9 @@ def test_an_amendment_distinguishes_left_out_from_zero() -> None:
             "orderFilter",
         ),
         (trading_stop_request, {"category": "spot", "symbol": "BTCUSDT"}, "category"),
-        (
-            trading_stop_request,
-            {"category": "linear", "symbol": "BTCUSDT", "tpslMode": "Full", "positionIdx": 1},
-            "position",
-        ),
-        (
-            trading_stop_request,
-            {
-                "category": "linear", "symbol": "BTCUSDT", "tpslMode": "Full", "positionIdx": 0,
-                "trailingStop": "5",
-            },
-            "trailingStop",
-        ),
-        (
-            trading_stop_request,
-            {
-                "category": "linear", "symbol": "BTCUSDT", "tpslMode": "Full", "positionIdx": 0,
-                "tpSize": "5",
-            },
-            "tpSize",
-        ),
+        (trading_stop_request, FULL | {"positionIdx": 1}, "position"),
+        (trading_stop_request, FULL | {"trailingStop": "5"}, "trailingStop"),
+        (trading_stop_request, FULL | {"tpSize": "5"}, "tpSize"),
     ],
 )  # fmt: skip
 def test_the_other_requests_name_what_is_wrong_too(call: Any, body: Any, words: str) -> None:

@@ -100,14 +100,6 @@ def test_pybit_trades_by_rest(client: HTTP) -> None:
     assert client.get_closed_pnl(category="linear")["result"]["list"] == []
 
 
-def test_pybit_is_refused_with_a_wrong_secret(exchange: Background) -> None:
-    session = HTTP(api_key=KEY, api_secret="wrong", max_retries=1)
-    session.endpoint = exchange.http
-    with pytest.raises(InvalidRequestError) as refused:
-        session.get_account_info()
-    assert refused.value.status_code == 10004
-
-
 def test_pybit_follows_the_public_link(exchange: Background) -> None:
     reply: dict[str, list[Any]] = {"book": [], "ticker": [], "trade": [], "kline": []}
     socket = WebSocket(testnet=False, channel_type="linear")

@@ -20,8 +20,6 @@ from live_nodes.practice.wire.access import RateLimits
 from live_nodes.practice.wire.server import HANDLERS, serve
 from live_nodes.practice.wire.venue import PracticeVenue, RequestDispatcher
 from tests.live_nodes.practice.still_market import (
-    BTC,
-    ETH,
     KEYS,
     LIMIT,
     MARKET,
@@ -227,12 +225,6 @@ async def test_a_market_order_fills_and_shows_everywhere(p: Practice) -> None:
 
 
 @on_exchange
-async def test_what_is_answered_has_been_kept_first(p: Practice) -> None:
-    made = await p.post("/v5/order/create", **LIMIT)
-    assert ("orders", made["result"]["orderId"]) in p.kept.rows
-
-
-@on_exchange
 async def test_lists_come_in_pages_that_new_rows_do_not_shift(p: Practice) -> None:
     for number in range(5):
         await p.post("/v5/order/create", orderLinkId=f"n{number}", **LIMIT)
@@ -435,14 +427,3 @@ def test_any_request_gets_a_code_and_json(path: str, params: Any) -> None:
         answer = desk.answer(path, "anna", body)
         assert isinstance(answer.code, int)
         json.dumps(answer.result)
-
-
-@on_exchange
-async def test_the_market_steps_by_itself(p: Practice) -> None:
-    p.market.move(BTC, D("51000.0"), 0)
-    p.market.move(ETH, D("3100.00"), 0)
-    while True:
-        reply = await p.get("/v5/market/orderbook", category="linear", symbol="BTCUSDT", limit=1)
-        if reply["result"]["b"] == [["50999.9", "1.500"]]:
-            break
-        await asyncio.sleep(0.005)
