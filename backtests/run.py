@@ -133,7 +133,7 @@ def run(
     strategies = strategies_of(document, list(market.ids))
     for strategy in strategies.values():
         # The feed has candles and their opens: there is no bid or ask in it.
-        strategy.expect_touch("none")
+        strategy.expect_book("none")
     opening = prepared.feed.opening_prices()
     guards = guards_of(document)
     with mended() as forget_snapshots:

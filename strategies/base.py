@@ -20,7 +20,7 @@ from nautilus_trader.trading.strategy import Strategy
 from strategies.broker import Broker, BrokerEvents
 from strategies.desk_config import DeskStrategyConfig
 from strategies.hooks import Hooks
-from strategies.market_view import MarketView, TouchSource
+from strategies.market_view import BookSource, MarketView
 from strategies.messages import Decision, Executed, Verdict
 from strategies.on_loop import on_loop
 from strategies.state import StateStore
@@ -91,7 +91,7 @@ class DeskStrategy(Hooks, Strategy):
         """Take in when instruments were listed, UNIX nanoseconds (UTC) by id."""
         self.market.listed.update(listed_ns)
 
-    def expect_touch(self, source: TouchSource) -> None:
+    def expect_book(self, source: BookSource) -> None:
         """Say where best bids and asks come from: ``quotes`` by default, ``none`` on candles."""
         self.market.source = source
 
@@ -246,7 +246,7 @@ class DeskStrategy(Hooks, Strategy):
         """Log that cancels are not answered."""
         self.log.error("Own orders would not be cancelled; nothing is sent until they are gone")
 
-    def in_turn(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+    def on_loop(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
         """Return the callback for a timer, made to run in the thread that runs everything else."""
         return on_loop(self.clock, callback)
 
@@ -262,11 +262,11 @@ class DeskStrategy(Hooks, Strategy):
 
     def on_quote_tick(self, tick: QuoteTick) -> None:
         """Show tactics a quote; a derived class that overrides it calls this as well."""
-        self.broker.on_touch(tick.instrument_id)
+        self.broker.on_top_of_book(tick.instrument_id)
 
     def on_order_book_deltas(self, deltas: OrderBookDeltas) -> None:
         """Show tactics the book; a derived class that overrides it calls this as well."""
-        self.broker.on_touch(deltas.instrument_id)
+        self.broker.on_top_of_book(deltas.instrument_id)
 
     def _on_executed(self, done: Executed) -> None:
         if done.reason:

@@ -1,25 +1,18 @@
-"""What a strategy sends: market orders, protective stops, tactics; and how it takes them back.
+"""What a strategy sends: orders, executions by tactics; and how it cancels them and waits.
 
 Engine-specific. The broker knows the engine and the market, not the strategy: it reports through
-callbacks. Orders are fetched from the cache whenever they are needed, never held.
-
-A tactic is a pure state machine (`strategies.tactics.maker_first`), one an instrument at a time.
-The broker tells it of the book, the clock and its order, saves its state, and then sends and
-cancels for it.
+callbacks. It hosts tactics (`strategies.tactics.tactic`), one execution an instrument at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Protocol
+from typing import Any
 
 import msgspec
-from nautilus_trader.cache.base import CacheFacade
-from nautilus_trader.common.component import Clock
-from nautilus_trader.common.factories import OrderFactory
-from nautilus_trader.model.enums import OrderSide, TimeInForce, TriggerType
+from nautilus_trader.model.enums import OrderSide, TimeInForce
 from nautilus_trader.model.events import (
     OrderAccepted,
     OrderCanceled,
@@ -30,72 +23,34 @@ from nautilus_trader.model.events import (
     OrderFilled,
     OrderRejected,
 )
-from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId, StrategyId
+from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.objects import Price, Quantity
-from nautilus_trader.model.orders import Order
 
 from config.errors import DeskError
 from strategies.desk_config import DeskStrategyConfig
 from strategies.market_view import MarketView
 from strategies.messages import Executed
 from strategies.on_loop import on_loop
-from strategies.order_ids import (
-    is_closers,
-    is_protective,
-    numbered,
-    order_id,
-    owner_of,
-    protective,
-    session_of,
-)
+from strategies.order_sender import Engine, OrderSender
 from strategies.order_tags import order_tags
 from strategies.refusals import refusal_of
-from strategies.sizing.rounding import split
 from strategies.state import StateStore
-from strategies.tactics import steps
-from strategies.tactics.maker_first import State, step
-from strategies.tactics.pricing import ZERO, Terms
+from strategies.tactics import tactic as protocol
+from strategies.tactics.maker_first import MAKER_FIRST
+from strategies.tactics.pricing import ZERO, Terms, TopOfBook
+from strategies.tactics.tactic import Tactic, TacticState
 
-TICK_NS = 10**9
-"""How often tactics get the time."""
 CANCEL_PATIENCE_NS = 60 * 10**9
 """How long cancels may take; the engine itself asks after one that is not answered in 5 s."""
 _CANCEL_AGAIN_NS = 10**9
-_ENDS = (OrderCanceled, OrderDenied, OrderExpired, OrderRejected)
 
 
-class Engine(Protocol):
-    """What the broker needs of the engine; Nautilus's Strategy has it."""
-
-    @property
-    def id(self) -> StrategyId:
-        """Whose orders these are."""
-
-    @property
-    def clock(self) -> Clock:
-        """Time and timers."""
-
-    @property
-    def cache(self) -> CacheFacade:
-        """Holds the orders."""
-
-    @property
-    def order_factory(self) -> OrderFactory:
-        """Makes orders."""
-
-    def submit_order(self, order: Order) -> None:
-        """Send an order."""
-
-    def cancel_order(self, order: Order) -> None:
-        """Ask the venue to cancel an order."""
-
-
-class SavedExecution(msgspec.Struct, frozen=True, kw_only=True):
+class SavedExecution[S: TacticState](msgspec.Struct, frozen=True, kw_only=True):
     """What the store keeps of an execution, under ``tactic.<instrument id>``.
 
     Parameters
     ----------
-    state : State
+    state : TacticState
         Of the tactic.
     goal : Decimal
         Position to be reached, signed base coin: what is left after a crash is the way to it.
@@ -103,24 +58,33 @@ class SavedExecution(msgspec.Struct, frozen=True, kw_only=True):
         What its orders are for.
     decision_id : str
         The decision that it carries out, empty for none.
+    tactic : str
+        Name of the tactic; older journals, which have none, know maker_first alone.
     """
 
-    state: State
+    state: S
     goal: Decimal
     reason: str
     decision_id: str = ""
+    tactic: str = MAKER_FIRST.name
+
+
+class _SavedName(msgspec.Struct):
+    tactic: str = MAKER_FIRST.name
 
 
 @dataclass(slots=True)
 class _Execution:
-    """One that is under way."""
+    """One that is under way; ``orders`` are those that the tactic placed, by its names."""
 
-    state: State
+    tactic: Tactic[Any, Any]
+    state: TacticState
     goal: Decimal
     reason: str
     decision_id: str
     terms: Terms
-    order_id: ClientOrderId | None = None
+    orders: dict[str, ClientOrderId] = field(default_factory=dict)
+    seen: TopOfBook | None = None
     paid: Decimal = ZERO
 
 
@@ -158,7 +122,7 @@ class _Wait:
     cancelling: bool = True
 
 
-class Broker:
+class Broker(OrderSender):
     """The orders and executions of one strategy.
 
     Parameters
@@ -176,230 +140,31 @@ class Broker:
     ----------
     store : StateStore or None
         Keeps executions, so that a restart goes on with them; None keeps nothing.
-    decision_id : str
-        Id of the decision that orders carry out from now on, empty before the first.
-    adopts_orders : bool
-        Whether orders that others placed in its instruments are worked like its own.
     """
 
     def __init__(
         self, engine: Engine, market: MarketView, config: DeskStrategyConfig, events: BrokerEvents
     ) -> None:
-        self._engine = engine
-        self._market = market
-        self._config = config
-        self._rules = config.execution
+        super().__init__(engine, market, config)
         self._events = events
-        self._id_prefix = ""
-        self._made = 0
-        self._own: set[ClientOrderId] = set()
-        self._protecting: set[ClientOrderId] = set()
-        self._replaced: dict[ClientOrderId, list[ClientOrderId]] = {}
+        self._tactics: dict[str, tuple[Tactic[Any, Any], Any]] = {}
         self._live: dict[InstrumentId, _Execution] = {}
-        self._executions: dict[ClientOrderId, InstrumentId] = {}
+        self._executions: dict[ClientOrderId, tuple[InstrumentId, str]] = {}
         self._wait: _Wait | None = None
-        self._tactic_timer = f"tactic.{config.key}"
         self._clear_timer = f"clear.{config.key}"
         self.store: StateStore | None = None
-        self.decision_id = ""
-        self.adopts_orders = False
-
-    def begin_session(self) -> None:
-        """Name the orders from now on after this start."""
-        config = self._config
-        session = session_of(self._engine.clock.timestamp_ns())
-        self._id_prefix = order_id(config.node, config.key, session, 0)[:-1]
+        self.host(MAKER_FIRST, config.execution)
 
     @property
     def trading(self) -> bool:
         """Whether an order or a tactic is under way, or cancels are awaited."""
         return bool(self._own or self._live) or self.clearing
 
-    # Orders ------------------------------------------------------------------------------------
-
-    def next_order_id(self) -> ClientOrderId:
-        """Return the id of the next order; live, the gate refuses any that is not made here."""
-        self._made += 1
-        return ClientOrderId(numbered(self._id_prefix, self._made))
-
-    def send(self, order: Order) -> None:
-        """Send an order and remember that it is under way."""
-        self._own.add(order.client_order_id)
-        self._engine.submit_order(order)
-
-    def send_market(
-        self,
-        instrument_id: InstrumentId,
-        quantity: Decimal,
-        reason: str,
-        *,
-        decision_id: str | None = None,
-    ) -> None:
-        """Send a market order for a signed quantity of base coin, whatever the tactic.
-
-        It is reduce-only when it can only shrink the position, and several orders of about the same
-        size when the venue takes no single one so large. It carries out the newest decision, unless
-        another one is named (an empty id for none).
-        """
-        market, engine = self._market, self._engine
-        found = market.instrument(instrument_id)
-        largest = None if found.max_quantity is None else found.max_quantity.as_decimal()
-        reduce_only = market.shrinks(instrument_id, quantity) and not market.is_spot(instrument_id)
-        tags = order_tags(reason, self.decision_id if decision_id is None else decision_id)
-        for size in split(abs(quantity), found.size_increment.as_decimal(), largest):
-            self.send(
-                engine.order_factory.market(
-                    instrument_id,
-                    OrderSide.BUY if quantity > ZERO else OrderSide.SELL,
-                    Quantity(size, found.size_precision),
-                    reduce_only=reduce_only,
-                    tags=tags,
-                    client_order_id=self.next_order_id(),
-                )
-            )
-
-    def under_way(self, instruments: Container[str] | None = None) -> list[Order]:
-        """Return the orders that may still fill, of earlier sessions too, without protective ones.
-
-        Sorted by instrument, then in the order they were made.
-        """
-        return [o for o in self._all_open(instruments) if not _protects(o)]
-
-    def _all_open(self, instruments: Container[str] | None) -> list[Order]:
-        cache, mine = self._engine.cache, self._engine.id
-        found = {order.client_order_id: order for order in cache.orders_open(strategy_id=mine)}
-        for order in cache.orders_inflight(strategy_id=mine):
-            found[order.client_order_id] = order
-        # Live, one that was just sent is none of these before the engines' queues have passed it.
-        for name in self._own | self._protecting:
-            order = cache.order(name)
-            if order is not None and not order.is_closed:
-                found[name] = order
-        return sorted(
-            (
-                o
-                for o in found.values()
-                if (instruments is None or o.instrument_id.value in instruments)
-                and self._is_mine(o)
-            ),
-            key=lambda o: (
-                o.instrument_id,
-                o.ts_init,
-                len(o.client_order_id.value),
-                o.client_order_id,
-            ),
-        )
-
-    def _is_mine(self, order: Order) -> bool:
-        """Whether it is to be worked: the closer's is not, nor what a claim brings in of others."""
-        if is_closers(order.client_order_id.value):
-            return False
-        config = self._config
-        if self.adopts_orders or not config.claims:
-            return True
-        owner = owner_of(order.client_order_id.value)
-        return owner is not None and owner == (config.node, config.key)
-
-    # Protective orders rest at the venue while a position is open. They make nobody busy, are not
-    # cancelled before a rebalance or at a stop of the node; the order gate counts none of them, as
-    # they can only shrink a position.
-
-    def place_stop(
-        self, instrument_id: InstrumentId, trigger: Decimal, reason: str = "stop"
-    ) -> ClientOrderId:
-        """Rest a reduce-only stop-market order for the whole position at the venue.
-
-        One that stands already is cancelled once the venue has accepted the new one, so that the
-        position is never without: the adapter's amend would lose the trigger price.
-
-        Parameters
-        ----------
-        instrument_id : InstrumentId
-            A perpetual in which a position is open.
-        trigger : Decimal
-            Last price at which it sells a long position, or buys a short one back; on the tick.
-        reason : str
-            Tag of the order.
-
-        Raises
-        ------
-        ValueError
-            Where nothing is held, or on spot, which has no reduce-only orders.
-        """
-        held, found = self._market.holding(instrument_id), self._market.instrument(instrument_id)
-        if held == ZERO or self._market.is_spot(instrument_id):
-            raise ValueError(f"no position in a perpetual to protect: {instrument_id}")
-        self._made += 1
-        name = ClientOrderId(protective(self._id_prefix, self._made))
-        self._replaced[name] = [
-            order.client_order_id for order in self.protective_orders({instrument_id.value})
-        ]
-        self._protecting.add(name)
-        self._engine.submit_order(
-            self._engine.order_factory.stop_market(
-                instrument_id,
-                OrderSide.SELL if held > ZERO else OrderSide.BUY,
-                Quantity(abs(held), found.size_precision),
-                Price(trigger, found.price_precision),
-                trigger_type=TriggerType.LAST_PRICE,
-                reduce_only=True,
-                tags=order_tags(reason, self.decision_id),
-                client_order_id=name,
-            )
-        )
-        return name
-
-    def protective_orders(self, instruments: Container[str] | None = None) -> list[Order]:
-        """Return the protective orders that rest or are on their way, in the same order."""
-        return [o for o in self._all_open(instruments) if _protects(o)]
-
-    def withdraw_protection(self, instrument_id: InstrumentId) -> None:
-        """Cancel the protective orders of an instrument, as when its position is closed."""
-        for order in self.protective_orders({instrument_id.value}):
-            self.cancel(order)
-
-    def _follow_protective(self, event: OrderEvent) -> None:
-        if isinstance(event, OrderAccepted):
-            for name in self._replaced.pop(event.client_order_id, ()):
-                order = self._engine.cache.order(name)
-                if order is not None and not order.is_closed:
-                    self.cancel(order)
-        elif isinstance(event, _ENDS):
-            self._replaced.pop(event.client_order_id, None)
-
-    def is_entry(self, order: Order) -> bool:
-        """Whether what is left of an order could enlarge a position or open one."""
-        left = order.quantity.as_decimal() - order.filled_qty.as_decimal()
-        signed = left if order.side == OrderSide.BUY else -left
-        return not order.is_reduce_only and not self._market.shrinks(order.instrument_id, signed)
-
-    def cancel(self, order: Order) -> None:
-        """Cancel an order, unless that is asked already."""
-        if not order.is_pending_cancel:
-            self._engine.cancel_order(order)
-
-    def cancel_all(self, instruments: Container[str] | None = None) -> None:
-        """Cancel every order that is under way, or those in some instruments.
-
-        One by one: the exchange's cancel-all would take orders with it that are not ours.
-        """
-        for order in self.under_way(instruments):
-            self.cancel(order)
-
     def on_order_event(self, event: OrderEvent) -> None:
         """Take in what became of an order."""
-        if isinstance(event, OrderFilled):
-            order = self._engine.cache.order(event.client_order_id)
-            ended = order is not None and order.is_closed
-        else:
-            ended = isinstance(event, _ENDS)
-        if self._replaced:
-            self._follow_protective(event)
-        if ended:
-            self._own.discard(event.client_order_id)
-            self._protecting.discard(event.client_order_id)
+        ended = self._track(event)
         if event.client_order_id in self._executions:
-            self._tell_tactic(event)
+            self._report_to_tactic(event)
         if ended:
             self._check_clear()
             self._events.order_ended()
@@ -477,10 +242,14 @@ class Broker:
 
     # Executions --------------------------------------------------------------------------------
 
+    def host[S: TacticState, R](self, tactic: Tactic[S, R], rules: R) -> None:
+        """Know a tactic and its parameters from now on; before `resume`, so that it may go on."""
+        self._tactics[tactic.name] = (tactic, rules)
+
     @property
     def takes_at_once(self) -> bool:
         """Whether orders go to market at once: by the document, or as no book is to be had."""
-        return self._rules.tactic == "taker" or not self._market.sees_touches
+        return self._config.execution.tactic == "taker" or not self._market.sees_top_of_book
 
     def execute(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:
         """Trade a signed quantity of base coin by the document's tactic.
@@ -488,7 +257,7 @@ class Broker:
         Raises
         ------
         ValueError
-            If maker_first is under way in the instrument (see `stop`).
+            If an execution is under way in the instrument (see `stop`).
         """
         if self.takes_at_once:
             self.send_market(instrument_id, quantity, reason)
@@ -516,8 +285,15 @@ class Broker:
 
     # Begin and end -----------------------------------------------------------------------------
 
-    def start(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:
-        """Begin to trade a signed quantity.
+    def start(
+        self,
+        instrument_id: InstrumentId,
+        quantity: Decimal,
+        reason: str,
+        *,
+        tactic: str = MAKER_FIRST.name,
+    ) -> None:
+        """Begin to trade a signed quantity by a tactic that it hosts.
 
         Raises
         ------
@@ -527,14 +303,21 @@ class Broker:
         if instrument_id in self._live:
             raise ValueError(f"an execution in {instrument_id} is under way: stop it first")
         now = self._engine.clock.timestamp_ns()
-        goal = self._market.holding(instrument_id) + quantity
-        state = State(quantity=quantity, started=now)
-        self._begin(instrument_id, state, goal, reason, steps.Clock(now))
+        found, _ = self._tactics[tactic]
+        execution = self._execution(
+            instrument_id,
+            found,
+            found.state(quantity=quantity, started=now),
+            self._market.holding(instrument_id) + quantity,
+            reason,
+            self.decision_id,
+        )
+        self._begin(instrument_id, execution, protocol.TimePassed(now))
 
     def resume(self, instrument_id: InstrumentId, goal: Decimal, reason: str) -> None:
         """Go on toward a position, from the state that a crash left, or anew when there is none.
 
-        The position is what counts, not the fills that were heard: some may have come since.
+        The position is what counts, not the fills that were seen: some may have come since.
         """
         saved = self.saved(instrument_id)
         left = goal - self._market.holding(instrument_id)
@@ -543,29 +326,37 @@ class Broker:
         elif saved is None or saved.goal != goal or saved.state.quantity * left < ZERO:
             self.start(instrument_id, left, reason)
         else:
-            now = self._engine.clock.timestamp_ns()
-            resumed = steps.Resumed(now, left)
-            self._begin(instrument_id, saved.state, goal, saved.reason, resumed, saved.decision_id)
+            found, _ = self._tactics[saved.tactic]
+            execution = self._execution(
+                instrument_id, found, saved.state, goal, saved.reason, saved.decision_id
+            )
+            resumed = protocol.Resumed(self._engine.clock.timestamp_ns(), left)
+            self._begin(instrument_id, execution, resumed)
 
-    def saved(self, instrument_id: InstrumentId) -> SavedExecution | None:
+    def saved(self, instrument_id: InstrumentId) -> SavedExecution[Any] | None:
         """Return what the store knows of an execution that had not ended.
 
         Raises
         ------
         DeskError
-            When it can't be read.
+            When it can't be read, or is of a tactic that is not hosted.
         """
         store = self.store
         raw = None if store is None else store.load(_name(instrument_id))
         if not raw:
             return None
         try:
-            return msgspec.json.decode(raw, type=SavedExecution)
+            name = msgspec.json.decode(raw, type=_SavedName).tactic
+            if name not in self._tactics:
+                raise msgspec.ValidationError(f"there is no tactic {name!r}")
+            state: Any = self._tactics[name][0].state
+            found: SavedExecution[Any] = msgspec.json.decode(raw, type=SavedExecution[state])
         except msgspec.MsgspecError as error:
             raise DeskError(
                 f"strategy {self._config.key}: its saved state {_name(instrument_id)!r} "
                 f"can't be read ({error}); restore the journal from a backup, or move it aside"
             ) from error
+        return found
 
     def forget(self, instrument_id: InstrumentId) -> None:
         """Drop what a crash left of an execution."""
@@ -573,46 +364,56 @@ class Broker:
             self._save(instrument_id, None)
 
     def stop(self, instruments: Container[str] | None = None) -> None:
-        """Let executions go no further, all or those in some instruments; their orders go too."""
+        """Let executions go no further, all or those in some instruments; cancel their orders."""
         self._events.stopping(instruments)
         now = self._engine.clock.timestamp_ns()
         for instrument_id in list(self._live):
             if instruments is None or instrument_id.value in instruments:
-                self._step(instrument_id, steps.Stop(now))
+                self._step(instrument_id, protocol.Stop(now))
 
-    def _begin(
+    def _execution(
         self,
         instrument_id: InstrumentId,
-        state: State,
+        tactic: Tactic[Any, Any],
+        state: TacticState,
         goal: Decimal,
         reason: str,
-        first: steps.Event,
-        decision_id: str | None = None,
-    ) -> None:
-        market, clock = self._market, self._engine.clock
-        market.watch(instrument_id)
+        decision_id: str,
+    ) -> _Execution:
+        market = self._market
         left = goal - market.holding(instrument_id)
         terms = market.terms(instrument_id, exits=market.shrinks(instrument_id, left))
-        decision = self.decision_id if decision_id is None else decision_id
-        self._live[instrument_id] = _Execution(state, goal, reason, decision, terms)
-        if self._tactic_timer not in clock.timer_names:
+        return _Execution(tactic, state, goal, reason, decision_id, terms)
+
+    def _begin(
+        self, instrument_id: InstrumentId, execution: _Execution, first: protocol.Event
+    ) -> None:
+        clock, pace = self._engine.clock, execution.tactic.timer_ns
+        self._market.watch(instrument_id)
+        self._live[instrument_id] = execution
+        if self._timer_name(pace) not in clock.timer_names:
             clock.set_timer_ns(
-                self._tactic_timer,
-                interval_ns=TICK_NS,
+                self._timer_name(pace),
+                interval_ns=pace,
                 start_time_ns=clock.timestamp_ns(),
                 stop_time_ns=0,
-                callback=on_loop(clock, self._on_tactic_timer),
+                callback=on_loop(clock, lambda _: self._on_tactic_timer(pace)),
             )
         self._step(instrument_id, first)
-        self._look(instrument_id, first.now)
+        self._show_book(instrument_id, first.now)
+
+    def _timer_name(self, pace_ns: int) -> str:
+        return f"tactic.{self._config.key}.{pace_ns}"
 
     def _end(self, instrument_id: InstrumentId) -> None:
         ended = self._live.pop(instrument_id)
-        for name in [key for key, owner in self._executions.items() if owner == instrument_id]:
-            del self._executions[name]
-        clock = self._engine.clock
-        if not self._live and self._tactic_timer in clock.timer_names:
-            clock.cancel_timer(self._tactic_timer)
+        for name in ended.orders.values():
+            self._executions.pop(name, None)
+        clock, pace = self._engine.clock, ended.tactic.timer_ns
+        timer = self._timer_name(pace)
+        paces = {live.tactic.timer_ns for live in self._live.values()}
+        if pace not in paces and timer in clock.timer_names:
+            clock.cancel_timer(timer)
         self._save(instrument_id, None)
         state = ended.state
         self._events.executed(
@@ -631,81 +432,78 @@ class Broker:
 
     # What happens ------------------------------------------------------------------------------
 
-    def on_touch(self, instrument_id: InstrumentId) -> None:
-        """Hear that a book or a quote has changed."""
+    def on_top_of_book(self, instrument_id: InstrumentId) -> None:
+        """Show tactics that a book or a quote has changed."""
         if instrument_id in self._live:
-            self._look(instrument_id, self._engine.clock.timestamp_ns())
+            self._show_book(instrument_id, self._engine.clock.timestamp_ns())
 
-    def _tell_tactic(self, event: OrderEvent) -> None:
-        instrument_id = self._executions[event.client_order_id]
-        live = self._live[instrument_id]
-        current = event.client_order_id == live.order_id
+    def _report_to_tactic(self, event: OrderEvent) -> None:
+        instrument_id, name = self._executions[event.client_order_id]
         now = event.ts_init
         if isinstance(event, OrderFilled):
+            live = self._live[instrument_id]
             quantity = event.last_qty.as_decimal()
             paid = quantity * event.last_px.as_decimal()
             live.paid += paid if event.order_side == OrderSide.BUY else -paid
-            self._step(instrument_id, steps.Filled(now, quantity, late=not current))
+            self._step(instrument_id, protocol.Filled(now, name, quantity))
             self._events.progressed(instrument_id)
-        elif not current:
-            return
         elif isinstance(event, OrderAccepted):
-            self._step(instrument_id, steps.Accepted(now))
+            self._step(instrument_id, protocol.Accepted(now, name))
         elif isinstance(event, OrderCancelRejected):
-            self._step(instrument_id, steps.CancelRefused(now))
+            self._step(instrument_id, protocol.CancelRefused(now, name))
         elif isinstance(event, OrderCanceled | OrderExpired):
-            live.order_id = None
-            self._step(instrument_id, steps.Ended(now))
+            self._step(instrument_id, protocol.Ended(now, name))
         elif isinstance(event, OrderDenied | OrderRejected):
-            live.order_id = None
             denied = isinstance(event, OrderDenied)
             post_only = not denied and event.due_post_only
             refusal = refusal_of(event.reason, denied=denied, post_only=post_only)
-            self._step(instrument_id, steps.Refused(now, refusal))
+            self._step(instrument_id, protocol.Refused(now, name, refusal))
 
-    def _on_tactic_timer(self, event: object) -> None:
+    def _on_tactic_timer(self, pace_ns: int) -> None:
         now = self._engine.clock.timestamp_ns()
-        for instrument_id in list(self._live):
-            self._look(instrument_id, now, sizes=True)
-            if instrument_id in self._live:
-                self._step(instrument_id, steps.Clock(now))
+        for instrument_id, live in list(self._live.items()):
+            if live.tactic.timer_ns != pace_ns or self._live.get(instrument_id) is not live:
+                continue
+            self._show_book(instrument_id, now, sizes=True)
+            if self._live.get(instrument_id) is live:
+                self._step(instrument_id, protocol.TimePassed(now))
 
-    def _look(self, instrument_id: InstrumentId, now: int, *, sizes: bool = False) -> None:
-        """Show the execution the touch, if prices have changed, or ``sizes`` count as well."""
+    def _show_book(self, instrument_id: InstrumentId, now: int, *, sizes: bool = False) -> None:
+        """Show an execution the top of book, if prices have changed, or ``sizes`` count as well."""
         live = self._live.get(instrument_id)
-        touch = None if live is None else self._market.touch(instrument_id)
-        if live is None or touch is None:
+        top = None if live is None else self._market.top_of_book(instrument_id)
+        if live is None or top is None:
             return
-        seen = live.state.touch
-        if seen is None or (seen.bid, seen.ask) != (touch.bid, touch.ask) or sizes:
-            self._step(instrument_id, steps.Touched(now, touch))
+        seen = live.seen
+        if seen is None or (seen.bid, seen.ask) != (top.bid, top.ask) or sizes:
+            live.seen = top
+            self._step(instrument_id, protocol.BookChanged(now, top))
 
-    def _step(self, instrument_id: InstrumentId, event: steps.Event) -> None:
+    def _step(self, instrument_id: InstrumentId, event: protocol.Event) -> None:
         live = self._live[instrument_id]
-        live.state, actions = step(live.state, event, self._rules, live.terms)
+        _, rules = self._tactics[live.tactic.name]
+        live.state, actions = live.tactic.step(live.state, event, rules, live.terms)
         for action in actions:
-            if isinstance(action, steps.Done | steps.GiveUp):
+            if self._live.get(instrument_id) is not live:
+                # An order of the same step was refused at once, and the tactic has ended by that.
+                return
+            if isinstance(action, protocol.Done | protocol.GiveUp):
                 self._end(instrument_id)
                 continue
             self._save(instrument_id, live)
-            if isinstance(action, steps.Cancel):
-                order = self._engine.cache.order(live.order_id)
-                if order is not None and not order.is_closed and not order.is_pending_cancel:
-                    self._engine.cancel_order(order)
+            if isinstance(action, protocol.Cancel):
+                order = self._engine.cache.order(live.orders[action.order])
+                if order is not None and not order.is_closed:
+                    self.cancel(order)
             else:
-                self._send(instrument_id, live, action)
+                self._place(instrument_id, live, action)
 
-    def _send(
-        self,
-        instrument_id: InstrumentId,
-        live: _Execution,
-        action: steps.PlacePostOnly | steps.PlaceIOC,
-    ) -> None:
-        market, takes = self._market, isinstance(action, steps.PlaceIOC)
+    def _place(self, instrument_id: InstrumentId, live: _Execution, action: protocol.Place) -> None:
+        market, takes = self._market, isinstance(action, protocol.PlaceIOC)
         found = market.instrument(instrument_id)
         shrinks = market.shrinks(instrument_id, action.quantity)
-        live.order_id = self.next_order_id()
-        self._executions[live.order_id] = instrument_id
+        name = live.orders[action.order] = self.next_order_id()
+        self._executions[name] = (instrument_id, action.order)
         self.send(
             self._engine.order_factory.limit(
                 instrument_id,
@@ -715,8 +513,8 @@ class Broker:
                 time_in_force=TimeInForce.IOC if takes else TimeInForce.GTC,
                 post_only=not takes,
                 reduce_only=shrinks and not market.is_spot(instrument_id),
-                tags=order_tags(live.reason, live.decision_id),
-                client_order_id=live.order_id,
+                tags=order_tags(live.reason, live.decision_id, "exit" if shrinks else "entry"),
+                client_order_id=name,
             )
         )
 
@@ -729,14 +527,14 @@ class Broker:
         value = b""
         if live is not None:
             saved = SavedExecution(
-                state=live.state, goal=live.goal, reason=live.reason, decision_id=live.decision_id
+                state=live.state,
+                goal=live.goal,
+                reason=live.reason,
+                decision_id=live.decision_id,
+                tactic=live.tactic.name,
             )
             value = msgspec.json.encode(saved)
         store.save(_name(instrument_id), value)
-
-
-def _protects(order: Order) -> bool:
-    return is_protective(order.client_order_id.value)
 
 
 def _name(instrument_id: InstrumentId) -> str:

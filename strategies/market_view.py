@@ -18,11 +18,11 @@ from nautilus_trader.portfolio.base import PortfolioFacade
 
 from strategies.account_value import Account, Contract
 from strategies.sizing.rounding import ZERO, Lot
-from strategies.tactics.pricing import Terms, Touch
+from strategies.tactics.pricing import Terms, TopOfBook
 
 BOOK_DEPTH = 50
 """Levels a side; Bybit has 1, 50, 200 and 1000, and sends these every 20 ms."""
-TouchSource = Literal["none", "quotes", "book"]
+BookSource = Literal["none", "quotes", "book"]
 """Where best bids and asks come from: nowhere (candles alone), quotes, or books of many levels."""
 Price = Callable[[InstrumentId], Decimal | None]
 _MONEY = Decimal("0.00000001")
@@ -75,7 +75,7 @@ class MarketView:
 
     Attributes
     ----------
-    source : TouchSource
+    source : BookSource
         Where best bids and asks come from; the builder says so.
     listed : dict of str to int
         When instruments were listed, UNIX nanoseconds (UTC) by id; the instrument's own ``info``
@@ -93,7 +93,7 @@ class MarketView:
         self._settlement = settlement
         self._facts: dict[InstrumentId, _Facts] = {}
         self._watched: set[InstrumentId] = set()
-        self.source: TouchSource = "quotes"
+        self.source: BookSource = "quotes"
         self.listed: dict[str, int] = {}
         self.last_price: Price = self.engine_price
 
@@ -154,14 +154,14 @@ class MarketView:
 
     def newest_price(self, instrument_id: InstrumentId) -> Decimal | None:
         """Return the mid of the best prices, else the mark price, else `last_price`."""
-        touch = self.touch(instrument_id)
-        if touch is not None:
-            return touch.mid
+        top = self.top_of_book(instrument_id)
+        if top is not None:
+            return top.mid
         mark = self._engine.cache.mark_price(instrument_id)
         return self.last_price(instrument_id) if mark is None else mark.value.as_decimal()
 
     @property
-    def sees_touches(self) -> bool:
+    def sees_top_of_book(self) -> bool:
         """Whether best bids and asks are to be had; candles alone show none."""
         return self.source != "none"
 
@@ -180,7 +180,7 @@ class MarketView:
                 instrument_id, BookType.L2_MBP, depth=BOOK_DEPTH
             )
 
-    def touch(self, instrument_id: InstrumentId) -> Touch | None:
+    def top_of_book(self, instrument_id: InstrumentId) -> TopOfBook | None:
         """Return the best bid and ask, None when they are not known or make no sense."""
         parts: tuple[Any, ...]
         if self.source == "quotes":
@@ -200,28 +200,28 @@ class MarketView:
             )
         if any(part is None for part in parts):
             return None
-        touch = Touch(*(part.as_decimal() for part in parts))
-        return touch if ZERO < touch.bid < touch.ask else None
+        top = TopOfBook(*(part.as_decimal() for part in parts))
+        return top if ZERO < top.bid < top.ask else None
 
     def depth(self, instrument_id: InstrumentId, bps: float) -> float:
         """Return the value displayed within ``bps`` of the mid on the thinner side.
 
         Settlement currency; zero when no best prices are known. Quotes show these alone.
         """
-        touch = self.touch(instrument_id)
-        if touch is None:
+        top = self.top_of_book(instrument_id)
+        if top is None:
             return 0.0
         if self.source == "quotes":
-            sides = [[(touch.bid, touch.bid_size)], [(touch.ask, touch.ask_size)]]
+            sides = [[(top.bid, top.bid_size)], [(top.ask, top.ask_size)]]
         else:
             book = self._engine.cache.order_book(instrument_id)
             sides = [
                 [(level.price.as_decimal(), Decimal(repr(level.size()))) for level in levels]
                 for levels in (book.bids(), book.asks())
             ]
-        reach = touch.mid * Decimal(repr(bps)) / 10_000
+        reach = top.mid * Decimal(repr(bps)) / 10_000
         near = [
-            sum(price * size for price, size in side if abs(price - touch.mid) <= reach)
+            sum(price * size for price, size in side if abs(price - top.mid) <= reach)
             for side in sides
         ]
         return float(min(near))

@@ -1,13 +1,29 @@
-"""An order's tags: what it is for, and which decision it carries out. Pure."""
+"""An order's tags: what it is for, its role, and which decision it carries out. Pure.
+
+Tags live as long as the node: the venue keeps none. What must survive a restart stands in the
+order's id (see `strategies.order_ids`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
+
+from strategies.order_ids import is_protective
+
+Role = Literal["entry", "exit", "protective"]
+"""What an order does to a position: open or enlarge, shrink, or rest at the venue to shrink it."""
 
 _DECISION = "decision="
+_ROLE = "role="
+_ROLES: dict[str, Role] = {
+    f"{_ROLE}entry": "entry",
+    f"{_ROLE}exit": "exit",
+    f"{_ROLE}protective": "protective",
+}
 
 
-def order_tags(reason: str, decision_id: str = "") -> list[str]:
+def order_tags(reason: str, decision_id: str = "", role: Role | None = None) -> list[str]:
     """Return the tags of an order.
 
     Parameters
@@ -16,16 +32,35 @@ def order_tags(reason: str, decision_id: str = "") -> list[str]:
         What it is for, in words for the trader.
     decision_id : str
         `strategies.messages.Decision.id` of the decision that it carries out, empty for none.
+    role : str or None
+        Its role, None where `role_of` is to tell from the order.
     """
-    return [reason, f"{_DECISION}{decision_id}"] if decision_id else [reason]
+    tags = [reason]
+    if decision_id:
+        tags.append(f"{_DECISION}{decision_id}")
+    if role is not None:
+        tags.append(f"{_ROLE}{role}")
+    return tags
 
 
 def reason_of(tags: Iterable[str] | None) -> str:
     """Return what an order with these tags is for."""
-    return ", ".join(tag for tag in tags or () if not tag.startswith(_DECISION))
+    return ", ".join(tag for tag in tags or () if not tag.startswith((_DECISION, _ROLE)))
 
 
 def decision_of(tags: Iterable[str] | None) -> str:
     """Return the id of the decision that an order with these tags carries out, empty for none."""
     found = (tag.removeprefix(_DECISION) for tag in tags or () if tag.startswith(_DECISION))
     return next(found, "")
+
+
+def role_of(client_order_id: str, tags: Iterable[str] | None, reduce_only: bool) -> Role:
+    """Return the role of an order.
+
+    After a restart there are no tags: its id says whether it protects, its flag whether it can only
+    shrink. An exit on spot, which has no such flag, then counts as an entry, as the gate counts it.
+    """
+    if reduce_only and is_protective(client_order_id):
+        return "protective"
+    found = next((_ROLES[tag] for tag in tags or () if tag in _ROLES), None)
+    return found or ("exit" if reduce_only else "entry")

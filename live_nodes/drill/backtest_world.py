@@ -103,7 +103,7 @@ class Engine:
         self.guard.attach(self.desk.risk, store)
         strategy = strategies[KEY]
         assert isinstance(strategy, Drill)
-        strategy.expect_touch("none")
+        strategy.expect_book("none")
         self.strategy = strategy
         self.desk.gate.observers.append(self)
         self.desk.gate.sender = self._send

@@ -129,9 +129,9 @@ class Drill(DeskStrategy):
         )
 
     def _every(self, name: str, pause_ns: int, then: Any) -> None:
-        self.clock.set_timer_ns(name, pause_ns, self.clock.timestamp_ns(), 0, self.in_turn(then))
+        self.clock.set_timer_ns(name, pause_ns, self.clock.timestamp_ns(), 0, self.on_loop(then))
 
     def _at(self, seconds: float, then: Any) -> None:
         self._timers += 1
         at = self.clock.timestamp_ns() + round(seconds * SECOND_NS)
-        self.clock.set_time_alert_ns(f"trade {self._timers}", at, self.in_turn(then))
+        self.clock.set_time_alert_ns(f"trade {self._timers}", at, self.on_loop(then))

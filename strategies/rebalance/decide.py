@@ -116,10 +116,10 @@ class Decider:
 
     def _liquidity(self) -> Liquidity | None:
         strategy, rules = self._strategy, self._rules
-        if not rules.wants_liquidity or not strategy.market.sees_touches:
+        if not rules.wants_liquidity or not strategy.market.sees_top_of_book:
             return None
         names = strategy.instrument_ids
-        touches = [strategy.market.touch(name) for name in names]
+        touches = [strategy.market.top_of_book(name) for name in names]
         return Liquidity(
             np.array([np.nan if touch is None else touch.spread_bps for touch in touches]),
             np.array([strategy.market.depth(name, rules.depth_bps) for name in names]),
@@ -133,7 +133,7 @@ class Decider:
             return
         # What a market did since the closes would be in the exposure: right on time that is little,
         # and both worlds size alike; a decision that was missed for hours is sized at what is now.
-        late = strategy.market.sees_touches and now - stamp > LATE_NS
+        late = strategy.market.sees_top_of_book and now - stamp > LATE_NS
         price_of = strategy.market.newest_price if late else strategy.market.last_price
         equity = strategy.market.equity(price_of)
         held = strategy.holdings()
@@ -151,7 +151,7 @@ class Decider:
             )
             for i in self._in_sight(held)
         )
-        note = "" if strategy.market.sees_touches else not_applied(self._rules)
+        note = "" if strategy.market.sees_top_of_book else not_applied(self._rules)
         if late:
             note = f"{(now - stamp) / 3.6e12:.1f} h late: sized at the newest prices, not at closes"
         self._carry_out("rebalance", now, data_ts, equity, targets, note, stamp)

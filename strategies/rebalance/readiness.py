@@ -81,9 +81,9 @@ class Patience:
         # In a backtest a candle that is not there will not come.
         if isinstance(strategy.clock, LiveClock) and self._history.lacks(data_ts):
             return CANDLE_PATIENCE_NS
-        if not strategy.config.wants_liquidity or not strategy.market.sees_touches:
+        if not strategy.config.wants_liquidity or not strategy.market.sees_top_of_book:
             return 0
-        blind = any(strategy.market.touch(name) is None for name in strategy.instrument_ids)
+        blind = any(strategy.market.top_of_book(name) is None for name in strategy.instrument_ids)
         return TOUCH_PATIENCE_NS if blind else 0
 
     def _look_in(self, pause_ns: int, now: int) -> None:

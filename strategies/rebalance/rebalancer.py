@@ -165,7 +165,7 @@ class Rebalancer(DeskStrategy):
             interval_ns=every,
             start_time_ns=first,
             stop_time_ns=0,
-            callback=self.in_turn(self._on_timer),
+            callback=self.on_loop(self._on_timer),
             allow_past=False,
             fire_immediately=True,
         )

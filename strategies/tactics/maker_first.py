@@ -1,12 +1,11 @@
 """Maker first: rest near the touch, follow it a few times, take what is left at a deadline.
 
-A pure state machine, (state, event) -> (state, actions). Its host (`strategies.broker`) sends
-what it asks for, saves the state before that leaves, and tells it what came of it. At most one
-order is out at a time: following is cancel, wait for the answer, place anew, as an amended order
-loses its place in the queue anyway and a lost answer to an amend leaves two prices possible.
+A tactic (see `strategies.tactics.tactic`) with at most one order out at a time: following is
+cancel, wait for the answer, place anew, as an amended order loses its place in the queue anyway and
+a lost answer to an amend leaves two prices possible.
 
-    no touch ──Touched──> resting ──follow──> cancelling ──Ended──> resting
-                             └──deadline──> cancelling ──Ended──> taking ──> Done | GiveUp
+    no book ──BookChanged──> resting ──follow──> cancelling ──Ended──> resting
+                                └──deadline──> cancelling ──Ended──> taking ──> Done | GiveUp
 """
 
 from __future__ import annotations
@@ -17,16 +16,35 @@ import msgspec
 from msgspec.structs import replace
 
 from config.durations import duration_ns
-from strategies.tactics import steps
 from strategies.tactics.execution import Execution
 from strategies.tactics.pricing import (
     ZERO,
     Terms,
-    Touch,
+    TopOfBook,
     portion,
     resting_price,
-    stands_at_touch,
+    stands_at_best,
     worst_price,
+)
+from strategies.tactics.tactic import (
+    Accepted,
+    Action,
+    BookChanged,
+    Cancel,
+    CancelRefused,
+    Done,
+    Ended,
+    Event,
+    Filled,
+    GiveUp,
+    OrderReport,
+    PlaceIOC,
+    PlacePostOnly,
+    Refused,
+    Resumed,
+    Stop,
+    Tactic,
+    TacticState,
 )
 
 PAUSE_NS = 10**9
@@ -38,9 +56,10 @@ MAX_BUSY = 5
 """How often a venue that is too busy for an order is asked again."""
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True):
     """The order that is out: unsigned quantities, and when it was sent (UNIX nanoseconds)."""
 
+    name: str = ""
     quantity: Decimal
     price: Decimal
     sent: int
@@ -50,127 +69,103 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     cancelling: bool = False
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
+class MakerFirstState(TacticState, frozen=True, kw_only=True):
     """Where one execution stands.
 
     Parameters
     ----------
-    quantity : Decimal
-        Wanted, signed.
-    started : int
-        When, UNIX nanoseconds (UTC).
-    filled : Decimal
-        Traded so far, unsigned.
-    touch, arrival : Touch, Decimal or None
+    top, arrival : TopOfBook, Decimal or None
         Newest best prices, and the mid when the first ones were seen.
-    order : Order or None
+    order : WorkingOrder or None
         What is out.
-    reprices, takes, busy : int
-        How often it followed or would have crossed, took, and was turned away.
+    placed, busy : int
+        How many orders it placed, and how often the venue was too busy for one.
     spent : bool
         Whether it rests no more before the deadline.
     not_before : int
         It sends nothing earlier than this.
     stopping : bool
-        Whether it was told to stop.
-    ended : str or None
-        None while it goes on; then why something is left, empty when nothing is.
+        Whether it is to stop.
     """
 
-    quantity: Decimal
-    started: int
-    filled: Decimal = ZERO
-    touch: Touch | None = None
+    top: TopOfBook | None = None
     arrival: Decimal | None = None
-    order: Order | None = None
-    reprices: int = 0
-    takes: int = 0
+    order: WorkingOrder | None = None
+    placed: int = 0
     busy: int = 0
     spent: bool = False
     not_before: int = 0
     stopping: bool = False
-    ended: str | None = None
-
-    @property
-    def buy(self) -> bool:
-        """Whether it buys."""
-        return self.quantity > ZERO
-
-    @property
-    def left(self) -> Decimal:
-        """What is left to be traded, unsigned."""
-        return abs(self.quantity) - self.filled
 
 
-Result = tuple[State, tuple[steps.Action, ...]]
+Result = tuple[MakerFirstState, tuple[Action, ...]]
 
 
-def step(state: State, event: steps.Event, rules: Execution, terms: Terms) -> Result:
-    """Return the state after an event and what is to be done, in this order.
-
-    Parameters
-    ----------
-    state : State
-        As it was; a new execution begins as ``State(quantity=…, started=…)``.
-    event : Event
-        What happened.
-    rules : Execution
-        The document's parameters.
-    terms : Terms
-        The exchange's rules for the instrument.
-    """
+def work_maker_first(
+    state: MakerFirstState, event: Event, rules: Execution, terms: Terms
+) -> Result:
+    """Return the state after an event, and the actions in their order."""
     if state.ended is not None:
         return state, ()
-    heard = _hear(state, event, rules)
-    if heard.ended is not None:
-        return heard, (steps.GiveUp(heard.ended),)
-    if heard.order is not None:
-        return _watch(heard, heard.order, event.now, rules, terms)
-    return _send(heard, event.now, rules, terms)
-
-
-def _hear(state: State, event: steps.Event, rules: Execution) -> State:
     order = state.order
+    if isinstance(event, OrderReport) and (order is None or event.order != order.name):
+        if not isinstance(event, Filled):
+            return state, ()
+        order = None
+    after = _after(state, order, event, rules)
+    if after.ended is not None:
+        return after, (GiveUp(after.ended),)
+    if after.order is not None:
+        return _watch(after, after.order, event.now, rules, terms)
+    return _send(after, event.now, rules, terms)
+
+
+def _after(
+    state: MakerFirstState, order: WorkingOrder | None, event: Event, rules: Execution
+) -> MakerFirstState:
+    """Return the state with the event taken in; ``order`` is the one it is about, if it is out."""
     match event:
-        case steps.Touched():
-            arrival = event.touch.mid if state.arrival is None else state.arrival
-            return replace(state, touch=event.touch, arrival=arrival)
-        case steps.Filled():
-            if order is not None and not event.late:
-                order = replace(order, filled=order.filled + event.quantity, accepted=True)
-                if order.filled >= order.quantity:
-                    order = None
-            return replace(state, filled=state.filled + event.quantity, order=order)
-        case steps.Stop():
+        case BookChanged():
+            arrival = event.top.mid if state.arrival is None else state.arrival
+            return replace(state, top=event.top, arrival=arrival)
+        case Filled():
+            state = replace(state, filled=state.filled + event.quantity)
+            if order is None:
+                return state
+            order = replace(order, filled=order.filled + event.quantity, accepted=True)
+            return replace(state, order=None if order.filled >= order.quantity else order)
+        case Stop():
             return replace(state, stopping=True)
-        case steps.Resumed():
+        case Resumed():
             return _resume(state, event, rules)
         case _ if order is None:
             return state
-        case steps.Accepted():
+        case Accepted():
             return replace(state, order=replace(order, accepted=True))
-        case steps.CancelRefused():
+        case CancelRefused():
             again = event.now + PAUSE_NS
             return replace(state, order=replace(order, cancelling=False), not_before=again)
-        case steps.Ended():
+        case Ended():
             if order.cancelling:
                 return replace(state, order=None)
-            # Nobody here asked for it: an IOC that found nothing, or somebody else's cancel.
+            # Nobody here cancelled it: an IOC that found nothing, or somebody else's cancel.
             state = replace(state, order=None, not_before=event.now + PAUSE_NS)
             return state if order.takes else _followed(state, rules)
-        case steps.Refused():
+        case Refused():
             return _refused(replace(state, order=None), event, rules, taking=order.takes)
     return state
 
 
-def _resume(state: State, event: steps.Resumed, rules: Execution) -> State:
+def _resume(state: MakerFirstState, event: Resumed, rules: Execution) -> MakerFirstState:
     if event.now >= state.started + duration_ns(rules.deadline):
         # The market of the arrival is long gone: whoever slept past the deadline starts over.
-        return State(quantity=event.left, started=event.now)
-    return replace(state, quantity=event.left, filled=ZERO, order=None, touch=None, stopping=False)
+        return MakerFirstState(quantity=event.left, started=event.now, placed=state.placed)
+    return replace(state, quantity=event.left, filled=ZERO, order=None, top=None, stopping=False)
 
 
-def _refused(state: State, event: steps.Refused, rules: Execution, *, taking: bool) -> State:
+def _refused(
+    state: MakerFirstState, event: Refused, rules: Execution, *, taking: bool
+) -> MakerFirstState:
     state = replace(state, not_before=event.now + PAUSE_NS)
     match event.refusal.code:
         case "post_only":
@@ -182,14 +177,16 @@ def _refused(state: State, event: steps.Refused, rules: Execution, *, taking: bo
     return replace(state, ended=f"refused: {event.refusal.words}")
 
 
-def _followed(state: State, rules: Execution) -> State:
+def _followed(state: MakerFirstState, rules: Execution) -> MakerFirstState:
     """Count one more placing, or end the resting when there have been enough."""
     if state.reprices >= rules.max_reprices:
         return replace(state, spent=True)
     return replace(state, reprices=state.reprices + 1)
 
 
-def _watch(state: State, order: Order, now: int, rules: Execution, terms: Terms) -> Result:
+def _watch(
+    state: MakerFirstState, order: WorkingOrder, now: int, rules: Execution, terms: Terms
+) -> Result:
     """Take the order back when it has to go, or to follow the market."""
     if order.cancelling or order.takes or now < state.not_before:
         return state, ()
@@ -200,13 +197,15 @@ def _watch(state: State, order: Order, now: int, rules: Execution, terms: Terms)
         if enough or not order.accepted or not _should_follow(state, order, now, rules, terms):
             return state, ()
         state = _followed(state, rules)
-    return replace(state, order=replace(order, cancelling=True)), (steps.Cancel(),)
+    return replace(state, order=replace(order, cancelling=True)), (Cancel(order.name),)
 
 
-def _should_follow(state: State, order: Order, now: int, rules: Execution, terms: Terms) -> bool:
-    if state.touch is None or stands_at_touch(state.buy, order.price, state.touch):
+def _should_follow(
+    state: MakerFirstState, order: WorkingOrder, now: int, rules: Execution, terms: Terms
+) -> bool:
+    if state.top is None or stands_at_best(state.buy, order.price, state.top):
         return False
-    wanted = resting_price(state.buy, state.touch, terms.tick, rules.place, rules.ticks)
+    wanted = resting_price(state.buy, state.top, terms.tick, rules.place, rules.ticks)
     if wanted == order.price:
         return False
     rested = now - order.sent
@@ -214,10 +213,10 @@ def _should_follow(state: State, order: Order, now: int, rules: Execution, terms
     return rested >= duration_ns(rules.least_rest if moved else rules.reprice_every)
 
 
-def _send(state: State, now: int, rules: Execution, terms: Terms) -> Result:
+def _send(state: MakerFirstState, now: int, rules: Execution, terms: Terms) -> Result:
     """Decide what to do while no order is out."""
     if state.left <= ZERO:
-        return replace(state, ended=""), (steps.Done(),)
+        return replace(state, ended=""), (Done(),)
     if state.stopping:
         return _give_up(state, "stopped")
     deadline = state.started + duration_ns(rules.deadline)
@@ -225,44 +224,46 @@ def _send(state: State, now: int, rules: Execution, terms: Terms) -> Result:
         return _give_up(state, _why_nothing(state, rules))
     if now >= deadline and rules.at_deadline == "give_up":
         return _give_up(state, "not filled by the deadline")
-    touch, buy = state.touch, state.buy
-    if now < state.not_before or touch is None:
+    top, buy = state.top, state.buy
+    if now < state.not_before or top is None:
         return state, ()
     if now >= deadline:
         if state.takes >= MAX_TAKES:
             return _give_up(state, _why_nothing(state, rules))
-        price = _worst(state, touch, rules, terms)
-        other = touch.best(not buy)
+        price = _worst(state, top, rules, terms)
+        other = top.best(not buy)
         if (price < other) if buy else (price > other):
             return state, ()
         size = portion(state.left, price, None, terms)
-        make: type[steps.PlaceIOC | steps.PlacePostOnly] = steps.PlaceIOC
+        make: type[PlaceIOC | PlacePostOnly] = PlaceIOC
         state = replace(state, takes=state.takes + 1)
     elif state.spent:
         return state, ()
     else:
-        price = resting_price(buy, touch, terms.tick, rules.place, rules.ticks)
+        price = resting_price(buy, top, terms.tick, rules.place, rules.ticks)
         most = None
         if rules.participation is not None:
-            most = Decimal(repr(rules.participation)) * touch.size(buy)
+            most = Decimal(repr(rules.participation)) * top.size(buy)
         size = portion(state.left, price, most, terms)
-        make = steps.PlacePostOnly
+        make = PlacePostOnly
     if size == ZERO:
         return _give_up(state, f"{state.left:f} is left, below the exchange's minimum")
-    order = Order(quantity=size, price=price, sent=now, takes=make is steps.PlaceIOC)
-    return replace(state, order=order), (make(size if buy else -size, price),)
+    name = str(state.placed)
+    order = WorkingOrder(name=name, quantity=size, price=price, sent=now, takes=make is PlaceIOC)
+    state = replace(state, order=order, placed=state.placed + 1)
+    return state, (make(name, size if buy else -size, price),)
 
 
-def _worst(state: State, touch: Touch, rules: Execution, terms: Terms) -> Decimal:
-    reference = touch.best(not state.buy)
+def _worst(state: MakerFirstState, top: TopOfBook, rules: Execution, terms: Terms) -> Decimal:
+    reference = top.best(not state.buy)
     if rules.slippage_from == "arrival":
         assert state.arrival is not None
         reference = state.arrival
     return worst_price(state.buy, reference, rules.max_slippage_bps, terms.tick)
 
 
-def _why_nothing(state: State, rules: Execution) -> str:
-    if state.touch is None:
+def _why_nothing(state: MakerFirstState, rules: Execution) -> str:
+    if state.top is None:
         return "no best bid and ask were seen"
     return (
         f"not filled by the deadline, nor then within {rules.max_slippage_bps:g} bps of the "
@@ -270,5 +271,8 @@ def _why_nothing(state: State, rules: Execution) -> str:
     )
 
 
-def _give_up(state: State, reason: str) -> Result:
-    return replace(state, ended=reason), (steps.GiveUp(reason),)
+def _give_up(state: MakerFirstState, reason: str) -> Result:
+    return replace(state, ended=reason), (GiveUp(reason),)
+
+
+MAKER_FIRST = Tactic("maker_first", MakerFirstState, work_maker_first)

@@ -14,7 +14,7 @@ ZERO = Decimal(0)
 _BASIS_POINT = Decimal("0.0001")
 
 
-class Touch(msgspec.Struct, frozen=True):
+class TopOfBook(msgspec.Struct, frozen=True):
     """The best prices of a book and the sizes displayed at them, base coin."""
 
     bid: Decimal
@@ -64,14 +64,14 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     exits: bool
 
 
-def resting_price(buy: bool, touch: Touch, tick: Decimal, place: Place, ticks: int) -> Decimal:
+def resting_price(buy: bool, top: TopOfBook, tick: Decimal, place: Place, ticks: int) -> Decimal:
     """Return where an order rests; never at or through the other side of the book.
 
     Parameters
     ----------
     buy : bool
         Side of the order.
-    touch : Touch
+    top : TopOfBook
         Best prices now.
     tick : Decimal
         Price step.
@@ -81,7 +81,7 @@ def resting_price(buy: bool, touch: Touch, tick: Decimal, place: Place, ticks: i
         … by so many ticks.
     """
     toward = tick if buy else -tick
-    best, other = touch.best(buy), touch.best(not buy)
+    best, other = top.best(buy), top.best(not buy)
     if place == "behind":
         return max(best - ticks * toward, tick)
     if place == "improve":
@@ -98,12 +98,12 @@ def worst_price(buy: bool, reference: Decimal, bps: float, tick: Decimal) -> Dec
     return max((reference - away) / tick, Decimal(1)).to_integral_value(ROUND_UP) * tick
 
 
-def stands_at_touch(buy: bool, price: Decimal, touch: Touch) -> bool:
-    """Whether a resting price is the best of its side, so that the touch may be the order itself.
+def stands_at_best(buy: bool, price: Decimal, top: TopOfBook) -> bool:
+    """Whether a resting price is the best of its side, so that it may be that price itself.
 
     Following it would be a chase after one's own shadow.
     """
-    return price >= touch.bid if buy else price <= touch.ask
+    return price >= top.bid if buy else price <= top.ask
 
 
 def smallest(left: Decimal, price: Decimal, terms: Terms) -> Decimal:

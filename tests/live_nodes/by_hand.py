@@ -99,7 +99,7 @@ class ByHand(Hands, DeskStrategy):
         DeskStrategy.on_start(self)
         self.remember()
         self.where = self.instrument_ids[0]
-        self.expect_touch("book")
+        self.expect_book("book")
         self.market.watch(self.where)
 
     def name_of_next(self) -> ClientOrderId | None:

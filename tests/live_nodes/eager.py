@@ -31,7 +31,7 @@ class Eager(DeskStrategy):
 
     def on_start(self) -> None:
         super().on_start()
-        self.expect_touch("book")
+        self.expect_book("book")
         for name in self.instrument_ids:
             self.market.watch(name)
         self.clock.set_timer_ns(
@@ -39,7 +39,7 @@ class Eager(DeskStrategy):
             interval_ns=_EVERY_NS,
             start_time_ns=0,
             stop_time_ns=0,
-            callback=self.in_turn(self._want),
+            callback=self.on_loop(self._want),
         )
 
     def on_stop(self) -> None:

@@ -350,7 +350,7 @@ def test_our_node_fetches_a_crossed_book_anew() -> None:
         desk.until(lambda: desk.strategy.updates > 3)
         lose_the_way_down(st, desk)
         # No tactic is shown such a touch.
-        assert desk.strategy.market.touch(BTC_ID) is None
+        assert desk.strategy.market.top_of_book(BTC_ID) is None
         took = desk.until(lambda: not crossed(desk), "the new book")
         print(f"crossed book replaced in {took:.1f} s")
         desk.until(lambda: levels(desk) == at_the_exchange(st), "the whole book")

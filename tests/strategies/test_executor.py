@@ -21,6 +21,7 @@ from strategies.broker import SavedExecution
 from strategies.order_ids import owner_of
 from strategies.state import MemoryState
 from strategies.tactics.execution import Execution
+from strategies.tactics.maker_first import MakerFirstState
 from tests.builders_engine import SECOND, START, A, B, bare_engine, perpetual
 
 RULES = {
@@ -47,7 +48,7 @@ class Trades(DeskStrategy):
                 execution=Execution(**(RULES | rules)),
             )
         )
-        self.expect_touch(source)
+        self.expect_book(source)
         self.plan = {s(second): step for second, step in plan.items()}
         self.done, self.fills = [], []
 
@@ -238,7 +239,7 @@ def test_after_a_crash_only_what_the_position_lacks_is_traded():
     first.attach_state(store)
     play(first, quotes(*[(n, 100.0, 100.2) for n in range(20)]), until=15)
     assert first.busy
-    saved = msgspec.json.decode(store.load(f"tactic.{A}"), type=SavedExecution)
+    saved = msgspec.json.decode(store.load(f"tactic.{A}"), type=SavedExecution[MakerFirstState])
     # Of its 2, 0.5 were filled unheard while it was down: the venue says so.
     store.save(f"tactic.{A}", msgspec.json.encode(msgspec.structs.replace(saved, goal=D("1.5"))))
     heard = []

@@ -24,13 +24,13 @@ def test_the_engines_live_clock_calls_from_another_thread():
     assert asyncio.run(heard_in(lambda clock, call: call)) != threading.get_ident()
 
 
-def test_in_turn_brings_it_back_to_the_thread_of_the_loop():
+def test_on_loop_brings_it_back_to_the_thread_of_the_loop():
     def wrap(clock, call):
-        return DeskStrategy.in_turn(SimpleNamespace(clock=clock), call)
+        return DeskStrategy.on_loop(SimpleNamespace(clock=clock), call)
 
     assert asyncio.run(heard_in(wrap)) == threading.get_ident()
 
 
 def test_in_a_backtest_nothing_stands_between():
     call = print
-    assert DeskStrategy.in_turn(SimpleNamespace(clock=TestClock()), call) is call
+    assert DeskStrategy.on_loop(SimpleNamespace(clock=TestClock()), call) is call

@@ -33,7 +33,7 @@ def made(strategy):
 def cross(**params):
     config = {"key": "ma", "instruments": (A,), "interval": "1h", "slow": 3, "stop": 0.02} | params
     strategy = EXAMPLE.MovingAverage(EXAMPLE.CrossConfig(**config))
-    strategy.expect_touch("none")
+    strategy.expect_book("none")
     return strategy
 
 

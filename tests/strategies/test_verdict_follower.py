@@ -14,7 +14,7 @@ from strategies.broker import SavedExecution
 from strategies.messages import Action, Verdict
 from strategies.order_ids import closers_session, is_closers, order_id, session_of
 from strategies.state import MemoryState
-from strategies.tactics.maker_first import State
+from strategies.tactics.maker_first import MakerFirstState
 from strategies.verdicts import board_of
 from tests.builders_engine import SPOT, START, A, B, Candles, at, perpetual
 from tests.builders_engine import play as played
@@ -32,7 +32,7 @@ class Holder(DeskStrategy):
 
     def __init__(self, plan, instruments=(A, B)):
         super().__init__(DeskStrategyConfig(key="hold", instruments=instruments))
-        self.expect_touch("none")
+        self.expect_book("none")
         self.plan = plan
         self.left, self.halted = [], []
 
@@ -341,7 +341,9 @@ def test_an_entry_that_a_crash_interrupted_is_forgotten_when_it_must_be_left():
     store.save(
         f"tactic.{A}",
         msgspec.json.encode(
-            SavedExecution(state=State(quantity=D(2), started=s(0)), goal=D(2), reason="x")
+            SavedExecution(
+                state=MakerFirstState(quantity=D(2), started=s(0)), goal=D(2), reason="x"
+            )
         ),
     )
     told.attach_state(store)

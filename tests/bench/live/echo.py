@@ -39,7 +39,7 @@ class Echo(DeskStrategy):
         """Listen to the books."""
         super().on_start()
         self._meter.start()
-        self.expect_touch("book")
+        self.expect_book("book")
         for name in self.config.signals:
             self.market.watch(InstrumentId.from_str(name))
 

@@ -165,7 +165,7 @@ def test_a_stop_before_any_touch_leaves_the_plan_open_too():
 
 def test_on_candles_alone_it_takes_as_a_taker_does():
     told, taker = rebalancer(), rebalancer(tactic="taker")
-    told.expect_touch("none")
+    told.expect_book("none")
     data = [row for n, name in enumerate(NAMES) for row in still(name, 98 + n)]
     play(told, list(data))
     play(taker, list(data))

@@ -25,7 +25,7 @@ def told_of(source, **params):
         **params,
     )
     told = Heard(config)
-    told.expect_touch(source)
+    told.expect_book(source)
     return told
 
 
@@ -94,7 +94,7 @@ def test_an_instrument_without_a_touch_is_left_out_in_the_end():
 def test_on_candles_the_limits_are_not_applied_and_the_decision_says_so():
     free, limited = reversal(), reversal(max_spread_bps=1, min_depth=1e9)
     for told in (free, limited):
-        told.expect_touch("none")
+        told.expect_book("none")
         play_candles(TAPE, told)
     rebalances = [d for d in limited.decisions if d.kind == "rebalance"]
     words = "max_spread_bps and min_depth not applied: candles show neither spread nor depth"

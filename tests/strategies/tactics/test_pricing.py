@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from strategies.tactics.pricing import (
     Terms,
-    Touch,
+    TopOfBook,
     portion,
     resting_price,
     smallest,
-    stands_at_touch,
+    stands_at_best,
     worst_price,
 )
 
@@ -18,7 +18,7 @@ TICK = D("0.1")
 
 
 def touch(bid="100.0", ask="100.5", bid_size="8", ask_size="6"):
-    return Touch(D(bid), D(ask), D(bid_size), D(ask_size))
+    return TopOfBook(D(bid), D(ask), D(bid_size), D(ask_size))
 
 
 def terms(exits=False, max_quantity=None, **changes):
@@ -70,10 +70,10 @@ def test_the_worst_price_lies_within_the_cap_on_the_tick(buy, reference, bps, wo
 
 
 def test_an_order_at_the_touch_may_be_the_touch():
-    assert stands_at_touch(True, D("100.0"), touch())
-    assert not stands_at_touch(True, D("99.9"), touch())
-    assert stands_at_touch(False, D("100.5"), touch())
-    assert not stands_at_touch(False, D("100.6"), touch())
+    assert stands_at_best(True, D("100.0"), touch())
+    assert not stands_at_best(True, D("99.9"), touch())
+    assert stands_at_best(False, D("100.5"), touch())
+    assert not stands_at_best(False, D("100.6"), touch())
 
 
 @pytest.mark.parametrize(

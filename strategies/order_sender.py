@@ -1,0 +1,297 @@
+"""Makes a strategy's orders: names, roles, market orders, protective stops, cancels.
+
+Engine-specific. It knows the engine and the market, not the strategy. Orders are fetched from the
+cache whenever they are needed, never held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from decimal import Decimal
+from typing import Protocol
+
+from nautilus_trader.cache.base import CacheFacade
+from nautilus_trader.common.component import Clock
+from nautilus_trader.common.factories import OrderFactory
+from nautilus_trader.model.enums import OrderSide, TriggerType
+from nautilus_trader.model.events import (
+    OrderAccepted,
+    OrderCanceled,
+    OrderDenied,
+    OrderEvent,
+    OrderExpired,
+    OrderFilled,
+    OrderRejected,
+)
+from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId, StrategyId
+from nautilus_trader.model.objects import Price, Quantity
+from nautilus_trader.model.orders import Order
+
+from strategies.desk_config import DeskStrategyConfig
+from strategies.market_view import MarketView
+from strategies.order_ids import is_closers, numbered, order_id, owner_of, protective, session_of
+from strategies.order_tags import Role, order_tags, role_of
+from strategies.sizing.rounding import split
+from strategies.tactics.pricing import ZERO
+
+_ENDS = (OrderCanceled, OrderDenied, OrderExpired, OrderRejected)
+
+
+class Engine(Protocol):
+    """What the broker needs of the engine; Nautilus's Strategy has it."""
+
+    @property
+    def id(self) -> StrategyId:
+        """Whose orders these are."""
+
+    @property
+    def clock(self) -> Clock:
+        """Time and timers."""
+
+    @property
+    def cache(self) -> CacheFacade:
+        """Holds the orders."""
+
+    @property
+    def order_factory(self) -> OrderFactory:
+        """Makes orders."""
+
+    def submit_order(self, order: Order) -> None:
+        """Send an order."""
+
+    def cancel_order(self, order: Order) -> None:
+        """Ask the venue to cancel an order."""
+
+
+class OrderSender:
+    """The orders of one strategy.
+
+    Parameters
+    ----------
+    engine : Engine
+        Sends and cancels.
+    market : MarketView
+        Instruments and positions.
+    config : DeskStrategyConfig
+        Names of orders.
+
+    Attributes
+    ----------
+    decision_id : str
+        Id of the decision that orders carry out from now on, empty before the first.
+    adopts_orders : bool
+        Whether orders that others placed in its instruments are worked like its own.
+    """
+
+    def __init__(self, engine: Engine, market: MarketView, config: DeskStrategyConfig) -> None:
+        self._engine = engine
+        self._market = market
+        self._config = config
+        self._id_prefix = ""
+        self._made = 0
+        self._own: set[ClientOrderId] = set()
+        self._protecting: set[ClientOrderId] = set()
+        self._replaced: dict[ClientOrderId, list[ClientOrderId]] = {}
+        self.decision_id = ""
+        self.adopts_orders = False
+
+    def begin_session(self) -> None:
+        """Name the orders from now on after this start."""
+        config = self._config
+        session = session_of(self._engine.clock.timestamp_ns())
+        self._id_prefix = order_id(config.node, config.key, session, 0)[:-1]
+
+    def next_order_id(self) -> ClientOrderId:
+        """Return the id of the next order; live, the gate refuses any that is not made here."""
+        self._made += 1
+        return ClientOrderId(numbered(self._id_prefix, self._made))
+
+    def send(self, order: Order) -> None:
+        """Send an order and remember that it is under way."""
+        self._own.add(order.client_order_id)
+        self._engine.submit_order(order)
+
+    def send_market(
+        self,
+        instrument_id: InstrumentId,
+        quantity: Decimal,
+        reason: str,
+        *,
+        decision_id: str | None = None,
+    ) -> None:
+        """Send a market order for a signed quantity of base coin, whatever the tactic.
+
+        It is reduce-only when it can only shrink the position, and several orders of about the same
+        size when the venue takes no single one so large. It carries out the newest decision, unless
+        another one is named (an empty id for none).
+        """
+        market, engine = self._market, self._engine
+        found = market.instrument(instrument_id)
+        largest = None if found.max_quantity is None else found.max_quantity.as_decimal()
+        reduce_only = market.shrinks(instrument_id, quantity) and not market.is_spot(instrument_id)
+        tags = order_tags(
+            reason,
+            self.decision_id if decision_id is None else decision_id,
+            self._role(instrument_id, quantity),
+        )
+        for size in split(abs(quantity), found.size_increment.as_decimal(), largest):
+            self.send(
+                engine.order_factory.market(
+                    instrument_id,
+                    OrderSide.BUY if quantity > ZERO else OrderSide.SELL,
+                    Quantity(size, found.size_precision),
+                    reduce_only=reduce_only,
+                    tags=tags,
+                    client_order_id=self.next_order_id(),
+                )
+            )
+
+    def under_way(self, instruments: Container[str] | None = None) -> list[Order]:
+        """Return the orders that may still fill, of earlier sessions too, without protective ones.
+
+        Sorted by instrument, then in the order they were made.
+        """
+        return [o for o in self._all_open(instruments) if role_of_order(o) != "protective"]
+
+    def _all_open(self, instruments: Container[str] | None) -> list[Order]:
+        cache, mine = self._engine.cache, self._engine.id
+        found = {order.client_order_id: order for order in cache.orders_open(strategy_id=mine)}
+        for order in cache.orders_inflight(strategy_id=mine):
+            found[order.client_order_id] = order
+        # Live, one that was just sent is none of these before the engines' queues have passed it.
+        for name in self._own | self._protecting:
+            order = cache.order(name)
+            if order is not None and not order.is_closed:
+                found[name] = order
+        return sorted(
+            (
+                o
+                for o in found.values()
+                if (instruments is None or o.instrument_id.value in instruments)
+                and self._is_mine(o)
+            ),
+            key=lambda o: (
+                o.instrument_id,
+                o.ts_init,
+                len(o.client_order_id.value),
+                o.client_order_id,
+            ),
+        )
+
+    def _is_mine(self, order: Order) -> bool:
+        """Whether it is to be worked: the closer's is not, nor what a claim brings in of others."""
+        if is_closers(order.client_order_id.value):
+            return False
+        config = self._config
+        if self.adopts_orders or not config.claims:
+            return True
+        owner = owner_of(order.client_order_id.value)
+        return owner is not None and owner == (config.node, config.key)
+
+    # Protective orders rest at the venue while a position is open. They make nobody busy, are not
+    # cancelled before a rebalance or at a stop of the node; the order gate counts none of them, as
+    # they can only shrink a position.
+
+    def place_stop(
+        self, instrument_id: InstrumentId, trigger: Decimal, reason: str = "stop"
+    ) -> ClientOrderId:
+        """Rest a reduce-only stop-market order for the whole position at the venue.
+
+        One that stands already is cancelled once the venue has accepted the new one, so that the
+        position is never without: the adapter's amend would lose the trigger price.
+
+        Parameters
+        ----------
+        instrument_id : InstrumentId
+            A perpetual in which a position is open.
+        trigger : Decimal
+            Last price at which it sells a long position, or buys a short one back; on the tick.
+        reason : str
+            Tag of the order.
+
+        Raises
+        ------
+        ValueError
+            Where nothing is held, or on spot, which has no reduce-only orders.
+        """
+        held, found = self._market.holding(instrument_id), self._market.instrument(instrument_id)
+        if held == ZERO or self._market.is_spot(instrument_id):
+            raise ValueError(f"no position in a perpetual to protect: {instrument_id}")
+        self._made += 1
+        name = ClientOrderId(protective(self._id_prefix, self._made))
+        self._replaced[name] = [
+            order.client_order_id for order in self.protective_orders({instrument_id.value})
+        ]
+        self._protecting.add(name)
+        self._engine.submit_order(
+            self._engine.order_factory.stop_market(
+                instrument_id,
+                OrderSide.SELL if held > ZERO else OrderSide.BUY,
+                Quantity(abs(held), found.size_precision),
+                Price(trigger, found.price_precision),
+                trigger_type=TriggerType.LAST_PRICE,
+                reduce_only=True,
+                tags=order_tags(reason, self.decision_id, "protective"),
+                client_order_id=name,
+            )
+        )
+        return name
+
+    def protective_orders(self, instruments: Container[str] | None = None) -> list[Order]:
+        """Return the protective orders that rest or are on their way, in the same order."""
+        return [o for o in self._all_open(instruments) if role_of_order(o) == "protective"]
+
+    def withdraw_protection(self, instrument_id: InstrumentId) -> None:
+        """Cancel the protective orders of an instrument, as when its position is closed."""
+        for order in self.protective_orders({instrument_id.value}):
+            self.cancel(order)
+
+    def _follow_protective(self, event: OrderEvent) -> None:
+        if isinstance(event, OrderAccepted):
+            for name in self._replaced.pop(event.client_order_id, ()):
+                order = self._engine.cache.order(name)
+                if order is not None and not order.is_closed:
+                    self.cancel(order)
+        elif isinstance(event, _ENDS):
+            self._replaced.pop(event.client_order_id, None)
+
+    def is_entry(self, order: Order) -> bool:
+        """Whether what is left of an order could enlarge a position or open one."""
+        left = order.quantity.as_decimal() - order.filled_qty.as_decimal()
+        signed = left if order.side == OrderSide.BUY else -left
+        return not order.is_reduce_only and not self._market.shrinks(order.instrument_id, signed)
+
+    def cancel(self, order: Order) -> None:
+        """Cancel an order, unless that is asked already."""
+        if not order.is_pending_cancel:
+            self._engine.cancel_order(order)
+
+    def cancel_all(self, instruments: Container[str] | None = None) -> None:
+        """Cancel every order that is under way, or those in some instruments.
+
+        One by one: the exchange's cancel-all would take orders with it that are not ours.
+        """
+        for order in self.under_way(instruments):
+            self.cancel(order)
+
+    def _track(self, event: OrderEvent) -> bool:
+        """Take in what became of an order; return whether it ended."""
+        if isinstance(event, OrderFilled):
+            order = self._engine.cache.order(event.client_order_id)
+            ended = order is not None and order.is_closed
+        else:
+            ended = isinstance(event, _ENDS)
+        if self._replaced:
+            self._follow_protective(event)
+        if ended:
+            self._own.discard(event.client_order_id)
+            self._protecting.discard(event.client_order_id)
+        return ended
+
+    def _role(self, instrument_id: InstrumentId, quantity: Decimal) -> Role:
+        return "exit" if self._market.shrinks(instrument_id, quantity) else "entry"
+
+
+def role_of_order(order: Order) -> Role:
+    """Return what an order is for; of one from before a restart, what its id and flags say."""
+    return role_of(order.client_order_id.value, order.tags, order.is_reduce_only)
