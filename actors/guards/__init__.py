@@ -11,9 +11,9 @@ it to ``live_nodes/nodes/guarded_practice.yaml``, and run ``python -m config.sch
 names it by file and class, as in ``use: actors.guards.FILE:Class``.
 
 - ``core/guard.py`` the base class, and what each of its methods is for
-- ``core/snapshot.py`` what a guard is shown: the desk at one moment, and events in between
-- ``core/params.py`` what every guard may be told, and durations; ``core/limits.py`` readings
+- ``core/snapshot.py`` snapshots of the desk, and events in between
+- ``core/params.py`` the parameters of every guard, and durations; ``core/limits.py`` readings
 - ``core/halts.py`` how a reading that reached its limit becomes a halt, and how that ends
 - ``core/exposure.py``, ``core/margin.py``, ``core/windows.py``, ``core/equity_curves.py`` measures
-- ``core/drill.py`` the words of a drill; ``core/examples.py`` those of an example
+- ``core/drill.py`` steps of a drill; ``core/examples.py`` examples of limits
 """

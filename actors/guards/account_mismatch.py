@@ -1,4 +1,4 @@
-"""Account mismatch: the venue says something else of the account than our books. Pure."""
+"""Account mismatch: halts where the venue's account differs from the desk's books. Pure."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ class CrossedBook(Guard[CrossedBookParams, Nothing]):
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
         """Measure by how much bids overlap asks; a reading in quote currency of each that does.
 
-        An instrument's best prices must be known; that of the narrowest book is told where none is
-        crossed.
+        An instrument's best prices must be known; the narrowest book has a reading where none
+        is crossed.
         """
         overlaps = {
             name: market.bid - market.ask

@@ -88,7 +88,7 @@ class ErrorRate(Guard[ErrorRateParams, Errors]):
         return Errors()
 
     def drill(self, scene: Scene) -> Plan:
-        """Let as many questions to the venue fail as the limit."""
+        """Let as many requests to the venue fail as the limit."""
         limit = self.params.limit
         within = (limit + 1) * scene.sweep_s
         halt = stage(self.params, scene.desk, Failures(limit, within), within=within)

@@ -63,7 +63,7 @@ class FundingWindow(Guard[FundingWindowParams, Settlements]):
     def measure(self, state: Settlements, snapshot: Snapshot) -> Measured[Settlements]:
         """Take in the next settlements; readings in seconds from the settlement or to it.
 
-        Told are the instruments inside their window, and the one that comes to its own next.
+        Shown are the instruments inside their window, and the one that comes to its own next.
         """
         params = self.params
         state = _seen(state, snapshot)

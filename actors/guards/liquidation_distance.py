@@ -15,7 +15,7 @@ from actors.guards.core.params import ActionName, Fraction, GuardParams, Release
 from actors.guards.core.snapshot import Snapshot
 
 FARTHEST = Decimal(10)
-"""Told in place of anything farther, and where no move at all would liquidate."""
+"""Shown in place of anything farther, and where no move at all would liquidate."""
 
 
 class LiquidationDistanceParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):

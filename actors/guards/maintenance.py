@@ -1,4 +1,4 @@
-"""Maintenance: the venue takes no orders, says so of an instrument, or was announced to."""
+"""Maintenance: no entries while the venue is closed, or is announced to close soon."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Maintenance(Guard[MaintenanceParams, Nothing]):
     )
 
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
-        """Look; readings are 1 while the venue or an instrument is closed, against a limit of 1.
+        """Readings are 1 while the venue or an instrument is closed, against a limit of 1.
 
         What is delisted and not held has no reading: no halt of it would ever end. That of an
         announced window is in seconds since entries stop, negative before, against 0.

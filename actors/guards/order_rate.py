@@ -1,4 +1,4 @@
-"""Order rate: so many requests leave in a second and a minute; who keeps knocking is halted."""
+"""Order rate: limits orders per second and per minute; halts a strategy that exceeds them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 class OrderRate(Guard[OrderRateParams, Rates]):
-    """Keeps each strategy's orders below a rate, and halts one that keeps knocking."""
+    """Keeps each strategy's orders below a rate, and halts one that keeps exceeding it."""
 
     Config = OrderRateParams
     State = Rates

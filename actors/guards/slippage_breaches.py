@@ -1,4 +1,4 @@
-"""Slippage breaches: fills came out too much worse than the price that their orders saw."""
+"""Slippage breaches: too many fills too far from the price when their orders left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stale feed: nothing was heard of an instrument for too long."""
+"""Stale feed: no market data of an instrument for too long."""
 
 from __future__ import annotations
 

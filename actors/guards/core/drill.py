@@ -1,6 +1,6 @@
-"""What a drill is made of: things to hold, things that happen. The same words for both worlds.
+"""Steps and plans of a guard's drill, the same in a backtest and on the practice exchange. Pure.
 
-Pure. Weights are fractions of the equity at the start, quantities follow from the price of that
+Weights are fractions of the equity at the start, quantities follow from the price of that
 moment; a negative weight is short.
 """
 
@@ -17,14 +17,14 @@ from actors.guards.core.params import GuardParams, seconds, span_ns
 from strategies.messages import Action
 
 KEY = "drill"
-"""Of the drill's strategy."""
+"""The key of the drill's strategy."""
 BALANCE = Decimal(100_000)
 """USDT at the start."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """An instrument of the drill's market; the numbers are those of a usual coin of its price."""
+    """Price, tick and lot of an instrument in the drill's market."""
 
     price: Decimal
     tick: Decimal
@@ -42,12 +42,10 @@ _OTHER = Facts(Decimal(20), Decimal("0.001"), Decimal("0.1"))
 
 @dataclass(frozen=True)
 class Scene:
-    """Where a drill takes place: what the plan of a guard knows.
+    """What a guard needs to know to plan its drill.
 
     Parameters
     ----------
-    key : str
-        The guard's.
     instruments : tuple of str
         Instrument ids, the first few of the universe and all that the guard names.
     leverage : float
@@ -74,12 +72,12 @@ class Scene:
 
     @property
     def first(self) -> str:
-        """The instrument that most drills take."""
+        """The instrument that most drills trade."""
         return self.instruments[0]
 
     @property
     def second(self) -> str:
-        """Another one."""
+        """Another instrument."""
         return self.instruments[1]
 
     @property
@@ -104,7 +102,7 @@ class Scene:
 
 
 def facts_of(instrument: str) -> Facts:
-    """Return what an instrument is in the drill's market."""
+    """Return price, tick and lot of an instrument in the drill's market."""
     base = instrument.split("-")[0].removesuffix("USDT").removesuffix("USDC")
     return _FACTS.get(base, _OTHER)
 
@@ -116,13 +114,10 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     after : float
         Seconds after the instruction came.
-    instrument : str
-        Instrument id.
     quantity : str
         Signed base coin; zero closes what is held.
     away : float
-        How far from the price a limit order rests, a fraction of it on the side where it does not
-        fill; zero is a market order.
+        Distance of a resting limit order from the price, a fraction of it; zero is a market order.
     """
 
     after: float = 0.0
@@ -133,7 +128,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Hold:
-    """Bring positions about, and wait until they are held."""
+    """Open positions, and wait until they are held."""
 
     weights: dict[str, float]
 
@@ -166,7 +161,7 @@ class Moves:
 
 @dataclass(frozen=True)
 class Book:
-    """A book is wide, thin at its touch, or told crossed, by so many hundredths of a percent."""
+    """A book is wide, thin at its best prices, or crossed, by so many basis points."""
 
     instrument: str
     kind: str
@@ -177,7 +172,7 @@ class Book:
 
 @dataclass(frozen=True)
 class Silence:
-    """Nothing is heard of an instrument."""
+    """An instrument's market data stop."""
 
     instrument: str
     seconds: float
@@ -222,11 +217,11 @@ class Rejects:
 
 @dataclass(frozen=True)
 class Failures:
-    """Questions of the desk to the venue fail, one after another."""
+    """Requests of the desk to the venue fail, one after another."""
 
     times: int
     within: float
-    """Seconds within which so many of them are asked."""
+    """Seconds within which so many of them are sent."""
 
 
 @dataclass(frozen=True)
@@ -239,9 +234,7 @@ class Strange:
 
 @dataclass(frozen=True)
 class Slips:
-    """The strategy's orders fill worse than the price that stood, by so many hundredths of a
-    percent.
-    """
+    """The strategy's orders fill worse than the price that stood, by so many basis points."""
 
     instrument: str
     bps: float
@@ -257,7 +250,7 @@ class KillSwitch:
 
 @dataclass(frozen=True)
 class Mended:
-    """All that was done to the venue is taken back; prices stay where they are."""
+    """End every fault of the venue; prices stay where they are."""
 
 
 @dataclass(frozen=True)
@@ -293,16 +286,10 @@ class Stage:
 
     Parameters
     ----------
-    steps : tuple of Step
-        What breaches.
-    scope : str
+    scope, action, multiplier
         Of the verdict.
-    action : Action
-        That it asks for.
-    multiplier : float
-        Size of new positions that it leaves.
     key : str
-        Of the reading that is over; empty where the rule has one limit on the scope.
+        Of the reading that is over; empty where the guard has one limit on the scope.
     within : float
         Seconds, from the end of the steps, within which the verdict must come.
     """
@@ -317,33 +304,27 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """What one guard's drill does.
+    """A guard's drill.
 
     Parameters
     ----------
     breach : str
         In words for the trader.
+    insist : str
+        Instrument in which entries are tried once the halt stands, each of size `weight`.
     stages : tuple of Stage
-        One after another; what is checked of a halt is checked of the last. Empty where the guard
-        answers at the order gate alone: then `refused` breaches.
+        One after another; a halt is checked after the last. Empty where the guard refuses at the
+        order gate alone: then `refused` breaches.
     before : tuple of Step
-        What is prepared.
+        Preparation.
     refused : tuple of Step
         Entries that the gate must refuse, where no verdict follows.
     after : tuple of Step
-        What ends once the halt stands, before the node is started again.
+        Run once the halt stands, before the node is started again.
     mend : tuple of Step
-        What takes the breach away again.
-    insist : str
-        Instrument in which entries are tried once the halt stands.
-    weight : float
-        How large each of these is.
-    release : str
-        How the halt ends.
+        Ends the breach.
     params : dict of str to object
         Parameters that the drill changes, for the reason in `note`.
-    note : str
-        What the reader of the row must know.
     """
 
     breach: str
@@ -379,7 +360,7 @@ Limits = Mapping[str, float | None]
 def stage(
     params: GuardParams, scope: str, *steps: Step, key: str = "", within: float = 20.0
 ) -> Stage:
-    """Return a breach after which the guard asks for what its parameters say."""
+    """Return a stage whose verdict is the one of the guard's parameters."""
     return Stage(steps, scope, params.asks, params.multiplier, key, within)
 
 
@@ -400,7 +381,7 @@ def nearest(limits: Limits) -> tuple[str, float]:
 
 
 def round_trips(scene: Scene, count: int) -> Trades:
-    """Return so many positions opened and closed again; each loses its fees."""
+    """Return orders that open and close a position so many times; each loses its fees."""
     return Trades(
         tuple(
             (
@@ -474,7 +455,7 @@ def disturb(
     key: str = "",
     within: float = 20.0,
 ) -> Plan:
-    """Return the plan of a market that is not as it should be; what flattens holds something."""
+    """Return the plan of a disturbed market; a guard that flattens holds a position in it."""
     name = scene.first
     halt = stage(params, scene.scope_of(name), happens, key=key, within=within)
     before = (Hold({name: 0.2}),) if params.asks == Action.FLATTEN else ()

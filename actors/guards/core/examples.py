@@ -21,7 +21,7 @@ SECOND = 10**9
 
 @dataclass(frozen=True)
 class Example:
-    """What a guard with these parameters sees, by the value that it measures.
+    """The input at which a guard with these parameters measures a value.
 
     Parameters
     ----------

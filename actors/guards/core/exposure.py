@@ -1,4 +1,4 @@
-"""What is held, and what orders under way could make of it: values, caps, groups. Pure.
+"""Exposure, held and with pending orders filled: values, caps, groups. Pure.
 
 Values are in the settlement currency, signed (short is negative), at the prices of a snapshot.
 """
@@ -71,11 +71,6 @@ def asset_of(instrument: str) -> str:
     Bybit quotes cheap coins by the thousand or the million (``1000PEPEUSDT``, ``SHIB1000USDT``,
     ``1000000MOGUSDT``): these are their coin. A coin that starts with another number is itself.
 
-    Parameters
-    ----------
-    instrument : str
-        Instrument id such as ``BTCUSDT-LINEAR.BYBIT``.
-
     Examples
     --------
     >>> asset_of("BTCUSDT-LINEAR.BYBIT"), asset_of("BTCUSDT-SPOT.BYBIT"), asset_of("BTCPERP")
@@ -104,14 +99,14 @@ def coin_of(symbol: str) -> str:
 
 
 NO_EQUITY = 1e9
-"""Told for a share of an equity that is gone: JSON knows no infinity."""
+"""Shown for a share of an equity that is gone: JSON knows no infinity."""
 
 Share = Annotated[float, Meta(gt=0, le=100)]
 """A fraction of equity: 2 is twice the equity."""
 
 
 class Cap(NamedTuple):
-    """A cap, and how it is told.
+    """A cap on an absolute value, and the unit in which it is shown.
 
     Parameters
     ----------
@@ -122,7 +117,7 @@ class Cap(NamedTuple):
     limit : float
         As it was given in the parameters.
     equity : Decimal or None
-        Tells values as fractions of it; None tells them as money.
+        Values are shown as fractions of it; None shows them as money.
     """
 
     money: Decimal
@@ -176,20 +171,9 @@ def money_cap(amount: float, params: GuardParams) -> Cap:
 def cap_reading(
     scope: str, key: str, value: Decimal, cap: Cap, params: GuardParams, what: str
 ) -> Reading:
-    """Return the reading of an absolute value under its cap; at the cap is over.
+    """Return the reading of an absolute value under its cap: at the cap is over, zero never is.
 
-    Parameters
-    ----------
-    scope, key : str
-        Of the reading.
-    value : Decimal
-        Not negative; nothing held is never over.
-    cap : Cap
-        Its cap.
-    params : GuardParams
-        What is asked for.
-    what : str
-        What is measured, in words, such as ``gross value``.
+    `what` names the value for the trader, such as ``gross value``.
     """
     return Reading(
         scope=scope,
@@ -257,8 +241,6 @@ def group_readings(
     groups : iterable of (name, values, caps)
         What is held of each group by instrument, and its caps. Keys of readings are such as
         ``BTC net``.
-    params : GuardParams
-        What is asked for.
     """
     near: list[Reading] = []
     # Of the groups under one and the same cap the largest is the nearest to it.
@@ -290,16 +272,7 @@ def _net_size(values: Iterable[Decimal]) -> Decimal:
 def group_refusal(name: str, way: WorstCase, caps: GroupCaps, *, net_entries: bool) -> str | None:
     """Return why an entry that could bring its group to a cap is refused, None when it can't.
 
-    Parameters
-    ----------
-    name : str
-        The group's.
-    way : WorstCase
-        Of the group's instruments only.
-    caps : GroupCaps
-        Of the group.
-    net_entries : bool
-        Whether net is judged for entries at all.
+    `way` is of the group's instruments only; `net_entries` says whether net counts for entries.
     """
     refusal = None
     if caps.net is not None and net_entries:
@@ -318,18 +291,18 @@ class ExposureRange(NamedTuple):
 
 
 class WorstCase(NamedTuple):
-    """How far everything may go, without the asked order and with it.
+    """The largest exposure that pending orders can lead to, without a new order and with it.
 
     Parameters
     ----------
     before : dict of str to ExposureRange
-        By instrument id, without it.
+        By instrument id, without the order.
     name : str
-        The asked order's instrument.
+        The order's instrument.
     own : ExposureRange
-        Of that instrument, with it.
+        Of that instrument, with the order.
     buys : bool
-        Whether it buys.
+        Whether the order buys.
     """
 
     before: dict[str, ExposureRange]
@@ -370,12 +343,7 @@ class WorstCase(NamedTuple):
 def worst_case(order: OrderRequested, strategy: str | None = None) -> WorstCase:
     """Return how far each position may go when any part of what is under way is filled.
 
-    Parameters
-    ----------
-    order : OrderRequested
-        An entry, with what stands at its moment.
-    strategy : str, optional
-        Counts one strategy's own positions and orders only.
+    A `strategy` counts its own positions and orders only.
     """
     return _worst_case(order, strategy)
 

@@ -1,4 +1,4 @@
-"""From readings to halts that stand: what was tripped stays so until its release says otherwise.
+"""Halts: a limit that is reached latches, and stays so until its release ends it.
 
 A halt ends only where something is measured: that its time has come says nothing of whether its
 limit is still reached. Pure. ``since`` and ``until`` are UNIX nanoseconds (UTC), so a clock that
@@ -53,23 +53,9 @@ Latches = tuple[Latch, ...]
 def step(
     latches: Latches, readings: Iterable[Reading] | None, now: int, params: GuardParams
 ) -> Latches:
-    """Return what stands now.
+    """Return the halts after all of the guard's readings: the very same object without a change.
 
-    Parameters
-    ----------
-    latches : tuple of Latch
-        What stood.
-    readings : iterable of Reading, optional
-        All of the guard's readings; None when nothing was measured: then all stands as it did.
-    now : int
-        UNIX nanoseconds (UTC).
-    params : GuardParams
-        The guard's.
-
-    Returns
-    -------
-    tuple of Latch
-        The very same object when nothing changed.
+    Readings are None when nothing was measured: then every halt stands.
     """
     if readings is None:
         return latches
@@ -94,16 +80,8 @@ def step(
 def verdicts(latches: Latches, guard: str, *, transient: bool = False) -> dict[str, Verdict]:
     """Return the guard's verdict on each scope on which it has one: its strictest latch there.
 
-    ``until`` is when it may be over by time alone, with the last of them.
-
-    Parameters
-    ----------
-    latches : tuple of Latch
-        What stands.
-    guard : str
-        The guard's key.
-    transient : bool
-        Whether its halts pass by themselves; one that waits for the trader never does.
+    ``until`` is when it may be over by time alone, with the last of them. A transient guard's halts
+    pass by themselves, except one that waits for the trader.
     """
     by_scope: dict[str, list[Latch]] = {}
     for latch in latches:

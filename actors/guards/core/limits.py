@@ -21,7 +21,7 @@ Money = Annotated[float, Meta(gt=0, le=1e12)]
 
 
 class Limit(NamedTuple):
-    """The most that a value in the settlement currency may be, and what is asked for there.
+    """The most that a value in the settlement currency may be, and the action at it.
 
     Parameters
     ----------
@@ -169,16 +169,16 @@ def _sentence(words: str, measured: float, limit: Limit) -> str:
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """One measured value, its limit, and what is asked for where the limit is reached.
+    """One measured value, its limit, and the action where the limit is reached.
 
     Parameters
     ----------
     scope : str
         ``desk``, ``strategy:<key>`` or ``instrument:<id>``.
     key : str
-        Which of the rule's limits, where it has several on a scope, such as ``10 %``.
+        Which of the guard's limits, where it has several on a scope, such as ``10 %``.
     measured, limit : float
-        In the unit that the rule's docstring gives.
+        In the unit that the guard's docstring gives.
     over : bool
         Whether the limit is reached: at the limit is over.
     clear : bool
@@ -263,7 +263,7 @@ def notable_readings[N: (int, float, Decimal)](
     clear : number
         Up to which a value is clear of its limit.
     reading : callable
-        ``reading(name, measured)``; called only for what is told.
+        ``reading(name, measured)``; called only for what is returned.
     """
     if not measured:
         return ()

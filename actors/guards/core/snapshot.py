@@ -1,8 +1,8 @@
-"""What rules are told: one moment of the desk, and what happened in between. Plain data.
+"""Inputs of guards: snapshots of the desk, and events between them. Plain data.
 
 Money and quantities are exact decimals in the settlement currency and in base coin, quantities
 signed (short is negative); times are UNIX nanoseconds (UTC). Nothing here knows the engine, so that
-a run's tape of these can be played to the rules again.
+a run's tape of these can be played to guards again.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Derivable(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """What several guards work the same things out of: see `once`."""
+    """An input that caches what several guards derive from it: see `once`."""
 
     @cached_property
     def derived(self) -> dict[Any, Any]:
@@ -102,9 +102,9 @@ class Derivable(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 
 def once[T: Derivable, *Rest, R](function: Callable[[T, *Rest], R]) -> Callable[[T, *Rest], R]:
-    """Work a pure function of a snapshot or an order out once, for all guards that ask for it.
+    """Cache a pure function of a snapshot or an order, for all guards that need it.
 
-    What it returns is shared, so nobody may change it.
+    The result is shared, so nobody may change it.
     """
 
     def shared(source: T, *rest: *Rest) -> R:
@@ -135,10 +135,10 @@ class Snapshot(Derivable, frozen=True, kw_only=True, dict=True):
         Net profit of each strategy since the desk's first start: fees and funding included, what is
         open valued at its price.
     results_by_instrument : dict of str to Decimal
-        The same of each instrument ever traded, over all strategies; only for rules that `need`
-        it, else empty.
+        The same of each instrument ever traded, over all strategies; only for guards that
+        `need` it, else empty.
     markets : dict of str to Market
-        By instrument id; only those of rules that `need` them, else empty.
+        By instrument id; only those of guards that `need` them, else empty.
     leverage : Decimal
         Largest gross value per unit of equity that the document allows.
     maintenance : str
@@ -190,7 +190,7 @@ class OpenExposure(Derivable, frozen=True, kw_only=True, dict=True):
 
 class OrderRequested(Derivable, frozen=True, kw_only=True, tag=True, dict=True):
     """An order that stands at the order gate and has passed all else; ``price`` None is a market
-    order. Exits are told too, and are never refused.
+    order. Exits are shown too, and are never refused.
 
     ``open_exposure`` has one row for each owner and instrument that holds anything or has anything
     under way, and always one for the order's own; it is filled in only where a guard needs it.
@@ -210,7 +210,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """An entry that a guard, the order gate or a hold refused: it never left, and there was no
     `OrderRequested`.
 
-    A guard that did not admit it is told with the very state in which it said so.
+    A guard that did not admit it gets this in the very state in which it refused.
     """
 
     ts: int
@@ -265,7 +265,7 @@ class ErrorEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Mismatch(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The venue says something else of the account than our books (``kind``: as the sweep's
+    """The venue's account differs from the desk's books (``kind``: as the sweep's
     findings, such as ``position``, ``ghost_order``, ``unknown_fill``, ``balance``).
     """
 

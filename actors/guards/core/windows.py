@@ -49,22 +49,7 @@ def sampled(
 ) -> Samples:
     """Return the samples with the snapshot's prices, the very same object when none is due.
 
-    Parameters
-    ----------
-    samples : Samples
-        Those so far.
-    snapshot : Snapshot
-        With its markets.
-    names : iterable of str
-        Instruments to sample.
-    every_ns : int
-        The pace.
-    most : int
-        How many are kept: the newest.
-
-    Notes
-    -----
-    A clock that goes back takes no sample before it is where it was.
+    The newest `most` are kept. A clock that goes back takes no sample before it is where it was.
     """
     if not snapshot.moved:
         return samples
@@ -99,15 +84,6 @@ def known(samples: Samples, name: str) -> int:
 
 def log_returns(samples: Samples, names: tuple[str, ...], lookback: int) -> Floats:
     """Return the newest logarithmic returns.
-
-    Parameters
-    ----------
-    samples : Samples
-        Where from.
-    names : tuple of str
-        Instruments.
-    lookback : int
-        How many returns, at least 1.
 
     Returns
     -------
@@ -168,15 +144,7 @@ def volatilities(
 
 
 class Remembered[R]:
-    """A function of samples that is asked many times between two samples: keeps its answers.
-
-    Parameters
-    ----------
-    function : callable
-        ``function(samples, *rest)``, pure; the rest is hashable.
-    most : int
-        How many answers are kept.
-    """
+    """Caches a pure ``function(samples, *rest)`` that is called many times between samples."""
 
     def __init__(self, function: Callable[..., R], most: int = 16) -> None:
         self._function = function
@@ -209,17 +177,7 @@ Stamps = tuple[int, ...]
 def added(stamps: Stamps, ts: int, window_ns: int, most: int) -> Stamps:
     """Return the stamps with one more, without those that are out of the window by then.
 
-    Parameters
-    ----------
-    stamps : tuple of int
-        Those so far.
-    ts : int
-        The new one.
-    window_ns : int
-        Length of the window.
-    most : int
-        How many are kept: the newest. To know whether a limit is reached, as many as the limit
-        are enough.
+    The newest `most` are kept: as many as a limit are enough to know whether it is reached.
     """
     kept = stamps[bisect_right(stamps, ts - window_ns) :]
     place = bisect_right(kept, ts)
