@@ -45,24 +45,15 @@ _KEPT_FACTS = (
 
 
 def fixed_point(values: NDArray[np.float64], precision: int) -> pa.Array:
-    """Turn floats into Nautilus's raw fixed-point column.
+    """Turn floats into Nautilus's raw fixed-point column: 128-bit little-endian, value x 1e16.
 
-    Parameters
-    ----------
-    values : ndarray of float64, shape (n,)
-        Not below zero, finite; values x 10^precision must stay below 2^63.
-    precision : int
-        Decimals kept; halves round away from zero, as the engine's own constructor does.
-
-    Returns
-    -------
-    pyarrow.FixedSizeBinaryArray
-        n little-endian 128-bit integers, value x 1e16.
+    ``precision`` decimals are kept; halves round away from zero, as the engine's own constructor
+    does.
 
     Raises
     ------
     ValueError
-        When a value is negative, not finite or too large.
+        When a value is negative, not finite, or at least 2^63 when times 10^precision.
     """
     scaled = values * 10.0**precision
     if scaled.size and not (float(scaled.min()) >= 0.0 and float(scaled.max()) < _LARGEST_EXACT):

@@ -1,4 +1,4 @@
-"""Guessing an instrument's facts from its candles, where nobody told them."""
+"""Guess an instrument's facts from its candles, where no source gives them."""
 
 from __future__ import annotations
 

@@ -14,37 +14,6 @@ QUOTES = ("USDT", "USDC", "USD", "EUR", "BTC", "ETH")
 class InstrumentInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Facts of one instrument; amounts are decimal strings, times UNIX nanoseconds (UTC).
 
-    Parameters
-    ----------
-    id : str
-        Such as ``BTCUSDT-LINEAR.BYBIT``.
-    symbol : str
-        The venue's own name, such as ``BTCUSDT``.
-    product : str
-        ``LINEAR`` (USDT perpetual) or ``SPOT``.
-    base, quote, settle : str
-        Coins; prices are in `quote`, gains in `settle`.
-    tick, lot : str
-        Smallest step of price (quote) and of quantity (base).
-    min_qty, max_qty : str
-        Quantity limits of one order (base); `max_qty` may be None.
-    min_notional : str
-        Least worth of one order (quote).
-    max_leverage : str
-        Of the first risk tier.
-    maintenance_margin : str
-        Fraction of the position's worth, of the first risk tier; "0" for spot.
-    funding_minutes : int
-        Between two funding settlements; 0 for spot.
-    listed_ns : int
-        Start of trading.
-    delisted_ns : int, optional
-        End of trading.
-    inferred : bool
-        True where the facts were guessed from prices rather than told by the venue.
-    source : str
-        Who told them.
-
     Raises
     ------
     ValueError
@@ -52,22 +21,31 @@ class InstrumentInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """
 
     id: str
+    """Such as ``BTCUSDT-LINEAR.BYBIT``."""
     symbol: str
+    """The venue's own name, such as ``BTCUSDT``."""
     product: str
+    """``LINEAR`` (USDT perpetual) or ``SPOT``."""
     base: str
     quote: str
+    """Coin of prices and notionals; quantities are in `base`."""
     settle: str
+    """Coin of gains."""
     tick: str
     lot: str
     min_qty: str
     min_notional: str
     max_qty: str | None = None
     max_leverage: str = "25"
+    """Of the first risk tier."""
     maintenance_margin: str = "0.02"
+    """Fraction of the position's worth, of the first risk tier; "0" for spot."""
     funding_minutes: int = 480
+    """Between two funding settlements; 0 for spot."""
     listed_ns: int = 0
     delisted_ns: int | None = None
     inferred: bool = False
+    """True where the facts were guessed from prices rather than given by the venue."""
     source: str = ""
 
     def __post_init__(self) -> None:

@@ -18,27 +18,19 @@ from catalog.storage.store import Catalog
 
 @dataclass(frozen=True)
 class Panel:
-    """Candles of N instruments at T times.
-
-    Parameters
-    ----------
-    ts : ndarray of int64, shape (T,)
-        Close time of each candle, UNIX nanoseconds (UTC), strictly increasing.
-    ids : tuple of str
-        N instrument ids, sorted.
-    open, high, low, close : ndarray of float64, shape (T, N)
-        Prices in the settlement currency; NaN where the instrument has no candle.
-    volume : ndarray of float64, shape (T, N)
-        Traded base coin; NaN where there is no candle.
-    """
+    """Candles of N instruments at T times."""
 
     ts: NDArray[np.int64]
+    """Close time of each candle, UNIX nanoseconds (UTC), strictly increasing; shape (T,)."""
     ids: tuple[str, ...]
+    """N instrument ids, sorted."""
     open: NDArray[np.float64]
     high: NDArray[np.float64]
     low: NDArray[np.float64]
     close: NDArray[np.float64]
+    """Prices in the settlement currency; NaN where the instrument has no candle; shape (T, N)."""
     volume: NDArray[np.float64]
+    """Traded base coin; NaN where there is no candle; shape (T, N)."""
 
 
 COLUMNS = ("open", "high", "low", "close", "volume")
@@ -54,16 +46,10 @@ def panel(
     *,
     kind: str = "bars",
 ) -> Panel:
-    """Read candles of several instruments side by side.
+    """Read candles that close at start < ts <= end (UNIX nanoseconds, UTC) side by side.
 
-    Parameters
-    ----------
-    ids : iterable of str
-        Instruments; one without candles in the range gets a column of NaN.
-    start_ns, end_ns : int
-        Closes with start < ts <= end, UNIX nanoseconds (UTC).
-    kind : str, default ``bars``
-        ``mark`` reads mark price candles, whose volume is NaN.
+    An instrument without candles gets a column of NaN. Kind ``mark`` reads mark price candles,
+    whose volume is NaN.
     """
     return side_by_side(
         {name: catalog.series(kind, interval, name, start_ns, end_ns) for name in set(ids)}
@@ -89,13 +75,9 @@ def one_below_another(funding: Mapping[str, pa.Table], start_ns: int) -> pa.Tabl
 
 
 def side_by_side(candles: Mapping[str, pa.Table]) -> Panel:
-    """Put candles of several instruments side by side, wherever they come from.
+    """Put candles side by side, given by instrument id with increasing close times ``ts``.
 
-    Parameters
-    ----------
-    candles : mapping of str to pyarrow.Table
-        By instrument id, with a column ``ts`` of close times (UNIX nanoseconds, UTC), increasing;
-        one without rows gets a column of NaN.
+    A table without rows gets a column of NaN.
     """
     names = tuple(sorted(candles))
     tables = [candles[name] for name in names]

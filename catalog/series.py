@@ -28,38 +28,26 @@ def _unchanged(table: pa.Table) -> pa.Table:
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesKind:
-    """What one kind of series is.
-
-    Parameters
-    ----------
-    name : str
-        First part of its key and of its files' paths.
-    given : pyarrow.Schema
-        What a provider gives; ``ts`` is UNIX nanoseconds (UTC), in any order.
-    stored : pyarrow.Schema
-        What is kept, sorted by ``ts``.
-    by_interval : bool
-        Whether there is one series an interval, as of candles.
-    optional : tuple of str
-        Columns that a source may lack; ``fill`` works them out.
-    fill, store : callable
-        Complete a given table; bring a complete one into the stored form.
-    checks : tuple of callable
-        What `perpdesk catalog check` looks for.
-    engine : str
-        Address of the function that makes the engine's data of a stored table, its instrument and
-        the interval; empty where the engine is not fed with it.
-    """
+    """What one kind of series is."""
 
     name: str
+    """First part of its key and of its files' paths."""
     given: pa.Schema
+    """What a provider gives; ``ts`` is UNIX nanoseconds (UTC), in any order."""
     stored: pa.Schema
+    """What is kept, sorted by ``ts``."""
     by_interval: bool
+    """Whether there is one series an interval, as of candles."""
     optional: tuple[str, ...] = ()
+    """Columns that a source may lack; ``fill`` works them out."""
     fill: Callable[[pa.Table], pa.Table] = _unchanged
     store: Callable[[pa.Table], pa.Table] = _unchanged
+    """Complete a given table; bring a complete one into the stored form."""
     checks: tuple[Callable[[SeriesRows], list[CatalogFinding]], ...] = ()
+    """What `perpdesk catalog check` looks for."""
     engine: str = ""
+    """Address of the function that makes the engine's data of a stored table, its instrument and
+    the interval; empty where the engine is not fed with it."""
 
     def normalize(self, table: pa.Table, where: str) -> pa.Table:
         """Bring a provider's table into the stored form (not yet sorted), without other columns.

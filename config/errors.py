@@ -8,16 +8,10 @@ from dataclasses import dataclass
 
 
 class DeskError(Exception):
-    """The work failed for a reason that a user can read; the command line prints it bare.
-
-    Attributes
-    ----------
-    exit_code : int
-        What the process exits with: 1 the work failed, 2 the input is wrong, 3 a safety gate
-        refused.
-    """
+    """The work failed for a reason that a user can read; the command line prints it bare."""
 
     exit_code = 1
+    """Of the process: 1 the work failed, 2 the input is wrong, 3 a safety gate refused."""
 
 
 class InputError(DeskError):
@@ -36,18 +30,9 @@ class GateRefused(DeskError):
 class Problem:
     """One thing that is wrong with a document, and its place.
 
-    Parameters
-    ----------
-    file : str
-        The file that gave the wrong value, as the user would write it; ``--set`` for an override.
-    line, col : int
-        One-based place in the file; 0 where there is none (an override, a missing file).
-    path : str
-        Dotted path of the value in the document; empty for the document as a whole.
-    message : str
-        What is wrong, and what would be right.
-    suggestion : str
-        The nearest right word, or empty.
+    The file is the one that gave the value, as the user would write it (``--set`` for an override);
+    line and column are one-based, 0 where there is none. The dotted path is empty for the document
+    as a whole, the suggestion where no right word is near.
     """
 
     file: str

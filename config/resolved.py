@@ -28,17 +28,7 @@ DEFAULT = "default"
 
 @dataclass(frozen=True)
 class Resolved:
-    """A document, checked, with the place of every value.
-
-    Parameters
-    ----------
-    file : str
-        As the user named it.
-    document : BaseModel
-        The frozen document: `Setup`, `Backtest`, `Node`, `Study` or `Ingest`.
-    tree : Tree
-        What was written, merged, with places.
-    """
+    """A checked, frozen document of one of the `KINDS`, and its merged tree with every place."""
 
     file: str
     document: Any

@@ -119,7 +119,7 @@ def _describe(part: type[Part], schema: dict[str, Any]) -> None:
                 case (
                     ast.AnnAssign(target=ast.Name(id=name)),
                     ast.Expr(value=ast.Constant(value=str(description))),
-                ):
+                ) if name in part.model_fields:
                     described = {
                         **schema["properties"][name],
                         "description": inspect.cleandoc(description),

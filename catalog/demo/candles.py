@@ -22,25 +22,18 @@ _CENTS = 100
 
 @dataclass(frozen=True)
 class TickCandles:
-    """TickCandles as whole numbers of ticks, lots and cents, so that sums of them are exact.
-
-    Parameters
-    ----------
-    ts : ndarray of int64, shape (T,)
-        Close time, UNIX nanoseconds (UTC).
-    open, high, low, close : ndarray of int64, shape (T,)
-        Prices in ticks.
-    volume, turnover : ndarray of int64 or None, shape (T,)
-        Traded quantity in lots and value in cents; ``None`` for mark prices.
-    """
+    """TickCandles as whole numbers of ticks, lots and cents, so that sums of them are exact."""
 
     ts: Integers
+    """Close time, UNIX nanoseconds (UTC); shape (T,)."""
     open: Integers
     high: Integers
     low: Integers
     close: Integers
+    """Prices in ticks; shape (T,)."""
     volume: Integers | None = None
     turnover: Integers | None = None
+    """Traded quantity in lots and value in cents; ``None`` for mark prices; shape (T,)."""
 
 
 def on_grid(values: Floats, decimals: int) -> Integers:

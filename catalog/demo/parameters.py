@@ -16,52 +16,37 @@ STEPS_PER_DAY = 24 * STEPS_PER_HOUR
 
 @dataclass(frozen=True, kw_only=True)
 class DemoParams:
-    """Choices of the demo market; the defaults make the one the shipped documents use.
-
-    Parameters
-    ----------
-    seed : int
-        Same seed, same market, to the byte (on one machine and one numpy version).
-    start : date
-        First day (UTC).
-    days : int
-        Length in days; hourly and daily candles cover all of it.
-    perps : int
-        USDT perpetuals, 4 to 400. The first 24 carry well-known names (the prices are invented all
-        the same), the others invented names.
-    spots : int
-        Spot pairs, 0 to 24: those of the first perps. They follow the perp's index price.
-    listed_share, delisted_share : float
-        Shares of the perps (rounded down) first listed, and delisted, between 15 % and 85 % of the
-        window, never BTC and ETH: 6 and 4 of the default 44.
-    reversal : float
-        Expected log return of a day per unit of the day before's idiosyncratic log return, with
-        the sign turned: 0.05 gives back 5 % of yesterday's idiosyncratic move. 0 plants none.
-    momentum : float
-        Expected log return of a day per unit of the mean idiosyncratic daily log return over the
-        20 days before yesterday. 0 plants none.
-    market_drift : float
-        Expected log return of the market factor per day.
-    market_volatility, sector_volatility : float
-        Standard deviation of the factors' daily log returns.
-    volatility_scale : float
-        Multiplies every instrument's idiosyncratic volatility (1.1 % a day for BTC, 2.5 to
-        4.5 % for the invented ones).
-    """
+    """Choices of the demo market; the defaults make the one the shipped documents use."""
 
     seed: int = 12
+    """Same seed, same market, to the byte (on one machine and one numpy version)."""
     start: date = date(2023, 1, 1)
+    """First day (UTC)."""
     days: int = 730
+    """Length in days; hourly and daily candles cover all of it."""
     perps: int = 44
+    """USDT perpetuals, 4 to 400. The first 24 carry well-known names (the prices are invented all
+    the same), the others invented names."""
     spots: int = 2
+    """Spot pairs, 0 to 24: those of the first perps. They follow the perp's index price."""
     listed_share: float = 0.14
     delisted_share: float = 0.10
+    """Shares of the perps (rounded down) first listed, and delisted, between 15 % and 85 % of the
+    window, never BTC and ETH: 6 and 4 of the default 44."""
     reversal: float = 0.06
+    """Expected log return of a day per unit of the day before's idiosyncratic log return, with the
+    sign turned: 0.05 gives back 5 % of yesterday's idiosyncratic move. 0 plants none."""
     momentum: float = 0.20
+    """Expected log return of a day per unit of the mean idiosyncratic daily log return over the 20
+    days before yesterday. 0 plants none."""
     market_drift: float = 0.0005
+    """Expected log return of the market factor per day."""
     market_volatility: float = 0.025
     sector_volatility: float = 0.010
+    """Standard deviation of the factors' daily log returns."""
     volatility_scale: float = 1.0
+    """Multiplies every instrument's idiosyncratic volatility (1.1 % a day for BTC, 2.5 to 4.5 % for
+    the invented ones)."""
 
     def __post_init__(self) -> None:
         """Raise InputError with the first parameter that is out of its range."""

@@ -77,21 +77,15 @@ _MARKET_JUMP_SIZE = 0.045
 
 @dataclass(frozen=True)
 class Factors:
-    """What all instruments share.
-
-    Parameters
-    ----------
-    market : ndarray, shape (days * 288,)
-        Log return of the market in each five minutes.
-    sectors : tuple of ndarray, each of shape (days * 288,)
-        Log return of each of ``SECTORS`` beyond the market.
-    log_volatility : ndarray, shape (days,)
-        Unit-variance log volatility of the market at each midnight; instruments share part of it.
-    """
+    """What all instruments share."""
 
     market: Floats
+    """Log return of the market in each five minutes; shape (days * 288,)."""
     sectors: tuple[Floats, ...]
+    """Log return of each of ``SECTORS`` beyond the market; shape (days * 288,)."""
     log_volatility: Floats
+    """Unit-variance log volatility of the market at each midnight; instruments share part of it;
+    shape (days,)."""
 
 
 def draw_factors(params: DemoParams) -> Factors:
@@ -169,21 +163,15 @@ _LISTING_DAYS = 7.0
 
 @dataclass(frozen=True)
 class PricePath:
-    """One instrument over the whole window, also before its listing (nobody sees that part).
-
-    Parameters
-    ----------
-    log_price : ndarray, shape (days * 288 + 1,)
-        Log of price over the price when it starts to trade, at the end of each five minutes.
-    drift : ndarray, shape (days,)
-        Planted expected idiosyncratic log return of each day.
-    excitement : ndarray, shape (days * 24,)
-        Volatility multiple of each hour without the tails; volume follows it.
-    """
+    """One instrument over the whole window, also before its listing (nobody sees that part)."""
 
     log_price: Floats
+    """Log of price over the price when it starts to trade, at the end of each five minutes; shape
+    (days * 288 + 1,)."""
     drift: Floats
+    """Planted expected idiosyncratic log return of each day; shape (days,)."""
     excitement: Floats
+    """Volatility multiple of each hour without the tails; volume follows it; shape (days * 24,)."""
 
 
 def draw_path(params: DemoParams, spec: DemoPerp, factors: Factors) -> PricePath:
@@ -231,23 +219,17 @@ class Truth:
     The expected log return of perp ``i`` on day ``t``, given all earlier days, is
     ``drift[t, i] + betas[i] * market_drift``; the expected profit of holding weights ``w`` over
     that day, before costs and compounding, is their sum over ``w``.
-
-    Parameters
-    ----------
-    ts : ndarray of int64, shape (T,)
-        Close of each day, UNIX nanoseconds (UTC).
-    ids : tuple of str
-        The N perps in the order of the universe.
-    drift : ndarray of float64, shape (T, N)
-        Planted idiosyncratic log return; also for days before listing and after delisting.
-    loadings : ndarray of float64, shape (N, 1 + sectors)
-        Market beta, then the loading on each sector.
     """
 
     ts: NDArray[np.int64]
+    """Close of each day, UNIX nanoseconds (UTC); shape (T,)."""
     ids: tuple[str, ...]
+    """The N perps in the order of the universe."""
     drift: Floats
+    """Planted idiosyncratic log return; also for days before listing and after delisting; shape (T,
+    N)."""
     loadings: Floats
+    """Market beta, then the loading on each sector; shape (N, 1 + sectors)."""
 
 
 def truth(params: DemoParams) -> Truth:

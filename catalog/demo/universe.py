@@ -51,52 +51,36 @@ _LOT_DECIMALS = {"BTC": 3, "ETH": 2}
 
 @dataclass(frozen=True, kw_only=True)
 class DemoPerp:
-    """One perpetual's character and exchange rules.
-
-    Parameters
-    ----------
-    index : int
-        Position in the universe; selects its random streams.
-    base : str
-        Base coin, such as ``BTC``.
-    sector : int
-        Position of its sector in ``SECTORS``.
-    price : float
-        Price when it starts to trade, USDT.
-    beta, loading : float
-        Multiples of the market's and of its sector's log return.
-    volatility : float
-        Standard deviation of the daily idiosyncratic shock, on average over time.
-    turnover : float
-        Typical turnover, USDT a day.
-    leverage : str
-        Highest leverage; the maintenance margin is half of its inverse, as on Bybit.
-    tick_decimals, lot_decimals : int
-        Decimals of the price and of the quantity (negative lots: multiples of ten).
-    funding_minutes : int
-        Minutes between fundings.
-    listed_hour, delisted_hour : int or None
-        Hours since the window's start at which it starts and ceases to trade; ``None`` when it
-        traded before the window, or still trades after it.
-    age_days : int
-        Days it had been listed when the window opened; 0 when listed within it.
-    """
+    """One perpetual's character and exchange rules."""
 
     index: int
+    """Position in the universe; selects its random streams."""
     base: str
+    """Base coin, such as ``BTC``."""
     sector: int
+    """Position of its sector in ``SECTORS``."""
     price: float
+    """Price when it starts to trade, USDT."""
     beta: float
     loading: float
+    """Multiples of the market's and of its sector's log return."""
     volatility: float
+    """Standard deviation of the daily idiosyncratic shock, on average over time."""
     turnover: float
+    """Typical turnover, USDT a day."""
     leverage: str
+    """Highest leverage; the maintenance margin is half of its inverse, as on Bybit."""
     tick_decimals: int
     lot_decimals: int
+    """Decimals of the price and of the quantity (negative lots: multiples of ten)."""
     funding_minutes: int
+    """Minutes between fundings."""
     listed_hour: int | None
     delisted_hour: int | None
+    """Hours since the window's start at which it starts and ceases to trade; ``None`` when it
+    traded before the window, or still trades after it."""
     age_days: int
+    """Days it had been listed when the window opened; 0 when listed within it."""
 
     @property
     def symbol(self) -> str:

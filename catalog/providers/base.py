@@ -1,4 +1,4 @@
-"""What every provider gives: an `Import`, in the catalog's own terms; and the formats there are."""
+"""Data from a provider: an `Import`, in the catalog's own terms; and the formats there are."""
 
 from __future__ import annotations
 
@@ -17,55 +17,34 @@ from config.errors import InputError, did_you_mean
 
 @dataclass(frozen=True)
 class Import:
-    """One source's data (or one part of it), ready to be written.
-
-    Parameters
-    ----------
-    instruments : list of InstrumentInfo
-        May be empty; the writer then infers those it doesn't know yet from their candles.
-    tables : mapping of (kind, interval, instrument id) to pyarrow.Table
-        Tables of the schema that `catalog.series.KINDS` names, in any order of time.
-    source : str
-        What it is, in a few words: "freqtrade files", "demo market seed 7".
-    source_venue : str
-        Whose prices they are: "bybit", "binance", "simulated".
-    note : str
-        Anything a reader of a report should know.
-    files : list of Path
-        Files read, for their hashes in the provenance.
-    """
+    """One source's data (or one part of it), ready to be written."""
 
     source: str
+    """What it is, in a few words: "freqtrade files", "demo market seed 7"."""
     source_venue: str
+    """Whose prices they are: "bybit", "binance", "simulated"."""
     instruments: list[InstrumentInfo] = field(default_factory=list)
+    """May be empty; the writer then infers those it doesn't know yet from their candles."""
     tables: dict[tuple[str, str, str], pa.Table] = field(default_factory=dict)
+    """By kind, interval and instrument id; schemas of `catalog.series.KINDS`, rows in any order."""
     note: str = ""
+    """Anything a reader of a report should know."""
     files: list[Path] = field(default_factory=list)
+    """Files read, for their hashes in the provenance."""
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What the user may say about files that don't say it themselves.
-
-    Parameters
-    ----------
-    interval : str, optional
-        Of the candles; None infers it from names or stamps.
-    product : str, optional
-        ``LINEAR`` or ``SPOT``, where the files don't tell.
-    source_venue : str, optional
-        Whose prices; None leaves it to the reader, which guesses from names or says "unknown".
-    note : str
-        For the provenance.
-    stamp : str
-        What a candle's date in the file is: its ``open`` or its ``close``.
-    """
+    """What the user says about files where these don't; None lets the reader infer it."""
 
     interval: str | None = None
     product: str | None = None
+    """``LINEAR`` or ``SPOT``."""
     source_venue: str | None = None
+    """Whose prices."""
     note: str = ""
     stamp: str = "open"
+    """What a candle's date in the file is: its ``open`` or its ``close``."""
 
 
 Reader = Callable[[Sequence[Path], ImportOptions], Import | Iterator[Import]]

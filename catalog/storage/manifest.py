@@ -59,42 +59,27 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
-    """One import: who gave which rows.
-
-    Parameters
-    ----------
-    at : str
-        When it was written, ISO 8601 UTC.
-    source, source_venue, note : str
-        As in `Import`.
-    files : tuple of SourceFile
-        What was read.
-    instruments : tuple of str
-        Ids whose data changed.
-    inferred : int
-        How many of these had their facts guessed.
-    rows : dict
-        New or changed rows by kind and interval, such as ``{"bars/1h": 17520}``.
-    replaced : int
-        Rows that stood there with other values before (the new source won).
-    duplicates : int
-        Rows of the source that came twice with different values (the last one won).
-    first, last : int
-        Range of the source's rows, UNIX nanoseconds (UTC).
-    """
+    """One import: who gave which rows; words as in `Import`."""
 
     at: str
+    """When it was written, ISO 8601 UTC."""
     source: str
     source_venue: str
     note: str = ""
     files: tuple[SourceFile, ...] = ()
     instruments: tuple[str, ...] = ()
+    """Ids whose data changed."""
     inferred: int = 0
+    """How many of these had their facts guessed."""
     rows: dict[str, int] = {}
+    """New or changed rows by kind and interval, such as ``{"bars/1h": 17520}``."""
     replaced: int = 0
+    """Rows that stood there with other values before (the new source won)."""
     duplicates: int = 0
+    """Rows of the source that came twice with different values (the last one won)."""
     first: int = 0
     last: int = 0
+    """Range of the source's rows, UNIX nanoseconds (UTC)."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,24 +62,9 @@ STAGED = ".staged"
 class StagedVersion:
     """A new version in the making; one writer at a time.
 
-    Use it as a context manager: leaving without `publish` throws the staged files away.
-
-    Parameters
-    ----------
-    path : Path
-        The catalog's folder; made if missing.
-
-    Raises
-    ------
-    DeskError
-        When another writer is at work.
-
-    Attributes
-    ----------
-    base : Path, optional
-        Folder of the version that stands now.
-    folder : Path
-        Where the new files go.
+    Use it as a context manager: leaving without `publish` throws the staged files away. The
+    catalog's folder is made if missing; `base` is that of the version that stands now, new files go
+    into `folder`. Raises DeskError when another writer is at work.
     """
 
     def __init__(self, path: Path) -> None:

@@ -5,39 +5,17 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field
 
-from config.documents.base import InstrumentName, Part, Whole
+from config.documents.base import InstrumentName, Part, TimeRange, Whole
 from config.documents.setup import Setup
 from config.documents.venue import Venue
-from config.durations import Moment, nanoseconds
 
 
-class BacktestWindow(Part):
+class BacktestWindow(TimeRange):
     """The stretch of history, UTC; the end is not part of it."""
 
-    start: Moment
-    """First moment."""
-    end: Moment
-    """Moment at which it stops, exclusive."""
-
-    @field_validator("end")
-    @classmethod
-    def _after_start(cls, end: Moment, info: ValidationInfo) -> Moment:
-        start = info.data.get("start")
-        if start is not None and end <= start:
-            raise ValueError(f"must be later than window.start ({start:%Y-%m-%d %H:%M} UTC)")
-        return end
-
-    @property
-    def start_ns(self) -> int:
-        """Start in UNIX nanoseconds (UTC)."""
-        return nanoseconds(self.start)
-
-    @property
-    def end_ns(self) -> int:
-        """End in UNIX nanoseconds (UTC), exclusive."""
-        return nanoseconds(self.end)
+    start_path = "window.start"
 
 
 class Targets(Part):

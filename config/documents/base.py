@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from config.durations import Moment, nanoseconds
 
 
 class Part(BaseModel):
@@ -16,6 +18,35 @@ class Part(BaseModel):
         allow_inf_nan=False,
         defer_build=True,
     )
+
+
+class TimeRange(Part):
+    """A stretch of time, UTC; the end is not part of it."""
+
+    start_path: ClassVar[str] = "start"
+    """Path of the start in its document."""
+    start: Moment
+    """First moment, UTC."""
+    end: Moment
+    """Moment at which it stops, exclusive, UTC."""
+
+    @field_validator("end")
+    @classmethod
+    def _after_start(cls, end: Moment, info: ValidationInfo) -> Moment:
+        start = info.data.get("start")
+        if start is not None and end <= start:
+            raise ValueError(f"must be later than {cls.start_path} ({start:%Y-%m-%d %H:%M} UTC)")
+        return end
+
+    @property
+    def start_ns(self) -> int:
+        """Start in UNIX nanoseconds (UTC)."""
+        return nanoseconds(self.start)
+
+    @property
+    def end_ns(self) -> int:
+        """End in UNIX nanoseconds (UTC), exclusive."""
+        return nanoseconds(self.end)
 
 
 Flag = Annotated[bool, Field(strict=True)]

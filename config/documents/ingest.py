@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema, field_validator
+from pydantic import Field, PlainValidator, WithJsonSchema
 
-from config.documents.base import DocumentName, Flag, Part
-from config.durations import Interval, Moment, nanoseconds
+from config.documents.base import DocumentName, Flag, Part, TimeRange
+from config.durations import Interval
 
 _SYMBOL = r"^[A-Z0-9]+$"
 
@@ -33,7 +33,7 @@ class Source(Part):
     """Another address of the venue's API, for tests against a local server; null: Bybit itself."""
 
 
-class Ingest(Part):
+class Ingest(TimeRange):
     """A pull of market history into a catalog."""
 
     kind: Literal["ingest"] = "ingest"
@@ -61,29 +61,7 @@ class Ingest(Part):
     ]
     """The venue's symbols, or ``all``."""
     intervals: Annotated[tuple[Interval, ...], Field(min_length=1)] = ("1h", "1d")
-    start: Moment
-    """First moment, UTC."""
-    end: Moment
-    """Moment at which it stops, exclusive, UTC."""
     mark: Flag = True
     """Whether mark price candles (1h) are pulled as well."""
     funding: Flag = True
     """Whether funding rates are pulled as well."""
-
-    @field_validator("end")
-    @classmethod
-    def _after_start(cls, end: Moment, info: ValidationInfo) -> Moment:
-        start = info.data.get("start")
-        if start is not None and end <= start:
-            raise ValueError(f"must be later than start ({start:%Y-%m-%d %H:%M} UTC)")
-        return end
-
-    @property
-    def start_ns(self) -> int:
-        """Start in UNIX nanoseconds (UTC)."""
-        return nanoseconds(self.start)
-
-    @property
-    def end_ns(self) -> int:
-        """End in UNIX nanoseconds (UTC), exclusive."""
-        return nanoseconds(self.end)

@@ -44,10 +44,8 @@ def test_our_files_equal_those_of_the_object_path_row_for_row(tmp_path, decimals
     info = told(tick=tick, lot=lot)
     series = bar_type(info.id, "1h")
     table = candles(3000, decimals=decimals)
-
     ours = write_bars(tmp_path / "ours", table, info, "1h")
     theirs = object_path(tmp_path / "theirs", table, info, series)
-
     assert ours.relative_to(tmp_path / "ours") == theirs.relative_to(tmp_path / "theirs")
     left, right = pq.read_table(ours), pq.read_table(theirs)
     assert left.schema.equals(right.schema, check_metadata=True)
@@ -73,7 +71,6 @@ def test_the_engine_reads_our_files_as_it_reads_its_own(tmp_path):
 @given(values=st.lists(st.floats(0, 1e9), min_size=1, max_size=50), precision=st.integers(0, 8))
 def test_any_price_becomes_the_raw_value_that_the_engine_gives_it(values, precision):
     raw = fixed_point(np.array(values), precision)
-
     for given_, cell in zip(values, raw, strict=True):
         expected = Quantity(given_, precision).raw
         assert int.from_bytes(cell.as_py(), "little") == expected

@@ -59,9 +59,7 @@ def test_a_small_demo_market_is_made_looked_at_checked_and_rebuilt(tmp_path):
 
 def test_a_demo_market_is_not_mixed_into_other_data(tmp_path):
     write(tmp_path, BTCUSDT=candles(10))
-
     refused = run("demo", "--catalog", tmp_path, "--days", "30", "--perps", "6")
-
     assert isinstance(refused.exception, InputError)
     assert "holds other data already" in str(refused.exception)
 
@@ -73,15 +71,12 @@ def test_a_demo_market_made_before_its_formula_moved_is_the_same_market(tmp_path
     text = index.read_text()
     assert text.count("catalog/demo/__init__.py") == 1
     index.write_text(text.replace("catalog/demo/__init__.py", "catalog/demo_market/__init__.py"))
-
     assert "Nothing new" in run(*words).stdout
 
 
 def test_an_import_says_what_it_brought_and_guessed(tmp_path):
     file = a_table(tmp_path / "BTCUSDT.parquet")
-
     done = run("import", "ohlcv_table", file, "--catalog", tmp_path / "c", "--note", "by hand")
-
     assert done.exit_code == 0
     assert "50 bars/1h of 1 instruments" in " ".join(done.stdout.split())
     assert "guessed from their prices" in " ".join(done.stdout.split())
@@ -93,9 +88,7 @@ def test_an_import_says_what_it_brought_and_guessed(tmp_path):
 @pytest.mark.parametrize(("option", "value"), [("--product", "inverse"), ("--stamp", "middle")])
 def test_an_option_that_is_none_is_refused_with_what_would_be_right(tmp_path, option, value):
     file = a_table(tmp_path / "BTCUSDT.parquet")
-
     done = run("import", "ohlcv_table", file, "--catalog", tmp_path / "c", option, value)
-
     assert isinstance(done.exception, InputError)
     assert f"{option} must be" in str(done.exception)
 
@@ -103,10 +96,8 @@ def test_an_option_that_is_none_is_refused_with_what_would_be_right(tmp_path, op
 def test_a_check_exits_with_one_and_a_table_when_something_is_wrong(tmp_path):
     table = candles(50)
     write(tmp_path, BTCUSDT=table.take([*range(10), *range(13, 50)]))
-
     checked = run("check", "--catalog", tmp_path)
     as_json = run("check", "--catalog", tmp_path, "--json")
-
     assert checked.exit_code == as_json.exit_code == 1
     assert "3 candles missing" in checked.stdout
     found = json.loads(as_json.stdout)
@@ -116,8 +107,6 @@ def test_a_check_exits_with_one_and_a_table_when_something_is_wrong(tmp_path):
 
 def test_a_pull_needs_an_ingest(tmp_path):
     root = Path(__file__).resolve().parents[2]
-
     done = run("pull", root / "config" / "setups" / "xs_reversal.yaml")
-
     assert isinstance(done.exception, InputError)
     assert "needs kind: ingest" in str(done.exception)

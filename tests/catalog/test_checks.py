@@ -42,9 +42,7 @@ def test_instruments_that_the_catalog_has_are_well(tmp_path, pattern):
 
 def test_an_instrument_that_the_catalog_lacks_is_named_with_its_line(tmp_path):
     path = document(tmp_path, "BTCUSDC-LINEAR.BYBIT")
-
     (problem,) = validate(path)
-
     assert (problem.file, problem.line, problem.suggestion) == (
         str(path),
         6,
@@ -55,5 +53,4 @@ def test_an_instrument_that_the_catalog_lacks_is_named_with_its_line(tmp_path):
 def test_without_a_catalog_nothing_is_said_of_instruments(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text(DOCUMENT.format(catalog=tmp_path / "none", pattern="ANY-LINEAR.BYBIT"))
-
     assert validate(path) == []

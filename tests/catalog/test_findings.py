@@ -37,20 +37,17 @@ def candle(open_=10.0, high=11.0, low=9.0, close=10.5, volume=1.0, turnover=10.0
 
 def test_a_gap_tells_its_missing_candles():
     (gap,) = findings.grid(hourly(hours(1, 2, 6, 7)))
-
     assert (gap.severity, gap.check, gap.count) == (WRONG, "gap", 3)
     assert (gap.first, gap.last) == tuple(hours(3, 5))
 
 
 def test_a_close_off_the_grid_is_found():
     (off,) = findings.grid(hourly(hours(1, 2) + 1))
-
     assert (off.check, off.count) == ("off_grid", 2)
 
 
 def test_a_stamp_that_comes_twice_is_found():
     (twice,) = findings.order(hourly(hours(1, 2, 2, 3)))
-
     assert (twice.check, twice.count, twice.first) == ("duplicate", 1, hours(2)[0])
 
 
@@ -68,7 +65,6 @@ def test_a_stamp_that_comes_twice_is_found():
 )
 def test_a_candle_that_cannot_be_is_found(wrong, words):
     found = findings.impossible(hourly(hours(1), candle(**wrong)))
-
     assert words in {finding.words for finding in found}
 
 
@@ -81,40 +77,32 @@ def test_three_still_hours_are_stale_and_two_are_not(still, found):
     close = np.concatenate(([9.0, 10.0], np.full(still, 10.0), [11.0]))
     moving = {"open": close, "high": close, "low": close, "close": close}
     volume = np.concatenate(([1.0, 1.0], np.zeros(still), [1.0]))
-
     stale = findings.stale(hourly(hours(*range(1, still + 4)), {**moving, "volume": volume}))
-
     assert [finding.count for finding in stale] == [still] * found
 
 
 def test_still_prices_with_trades_are_not_stale():
     flat = np.full(10, 10.0)
     columns = dict.fromkeys(("open", "high", "low", "close", "volume"), flat)
-
     assert findings.stale(hourly(hours(*range(1, 11)), columns)) == []
 
 
 def test_a_last_candle_that_was_not_over_at_its_import_is_unfinished():
     (found,) = findings.unfinished(hourly(hours(1), candle(), imported_ns=START + HOUR // 2))
-
     assert (found.severity, found.check) == (WRONG, "unfinished")
 
 
 def test_a_last_candle_with_hardly_any_volume_may_be_cut_short():
     columns = {"volume": np.array([100.0] * 25 + [1.0])}
-
     (found,) = findings.unfinished(
         hourly(hours(*range(1, 27)), columns, imported_ns=START + DAY * 9)
     )
-
     assert (found.severity, found.last) == (INFO, hours(26)[0])
 
 
 def test_prices_finer_than_the_tick_are_told():
     columns = candle(close=10.123)
-
     (found,) = findings.off_tick(hourly(hours(1), columns, decimals=2))
-
     assert (found.severity, found.count) == (INFO, 1)
     assert findings.off_tick(hourly(hours(1), columns, decimals=3)) == []
 
@@ -129,7 +117,6 @@ def settled(*at_hours: float, jitter_ms: int = 0, rate: float = 1e-4) -> list[fi
 
 def test_jittered_settlement_stamps_are_explained():
     (found,) = settled(0, 8, 16, jitter_ms=17)
-
     assert (found.severity, found.check, found.count) == (INFO, "jitter", 3)
     assert "17 ms" in found.words
 
@@ -141,7 +128,6 @@ def test_a_missing_settlement_is_a_gap():
 
 def test_a_changed_settlement_interval_is_explained():
     (found,) = settled(0, 8, 16, 24, 28, 32)
-
     assert (found.severity, found.check) == (INFO, "interval")
 
 
@@ -155,7 +141,6 @@ def test_a_sound_catalog_has_nothing_wrong(tmp_path):
         writer.add_rows("bars", "1h", BTC, candles(100))
         writer.add_rows("mark", "1h", BTC, marks(100))
         writer.add_rows("funding", "", BTC, funding(12))
-
     assert verify(Catalog(tmp_path)) == []
 
 
@@ -168,9 +153,7 @@ def test_perps_without_mark_prices_or_funding_are_told(tmp_path):
 
 def test_candles_that_stop_before_the_others_are_told(tmp_path):
     catalog = write(tmp_path, BTCUSDT=candles(100), ETHUSDT=candles(90))
-
     (early,) = [f for f in verify(catalog) if f.check == "ends_early"]
-
     assert (early.severity, early.count) == (INFO, 1)
     assert "ETHUSDT" in early.words
 
@@ -180,9 +163,7 @@ def test_a_file_that_somebody_changed_is_damaged(tmp_path):
     path = next((catalog.folder / "raw").rglob("*.parquet"))
     table = pq.read_table(path, partitioning=None)
     pq.write_table(table.set_column(4, "close", pa.array(np.full(100, 7.0))), path)
-
     checks = {f.check for f in verify(catalog) if f.severity == WRONG}
-
     assert checks == {"damaged", "impossible"}
 
 
@@ -191,7 +172,6 @@ def test_a_file_that_cannot_be_read_is_damaged_and_the_check_goes_on(tmp_path):
     for path in catalog.manifest.files:
         if SeriesKey.of_path(path).instrument == BTC:
             (catalog.folder / "raw" / path).write_bytes(b"nothing")
-
     assert [f.check for f in verify(catalog) if f.severity == WRONG] == ["damaged"]
 
 
@@ -199,7 +179,5 @@ def test_missing_engine_files_are_told_with_the_cure(tmp_path):
     catalog = write(tmp_path, BTCUSDT=candles(100))
     for file in (catalog.folder / "nautilus").rglob("*.parquet"):
         file.unlink()
-
     (found,) = [f for f in verify(catalog) if f.severity == WRONG]
-
     assert "catalog rebuild" in found.words

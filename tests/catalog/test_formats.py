@@ -101,9 +101,7 @@ def test_numbers_are_dates_in_the_unit_that_their_size_tells(tmp_path, unit):
     opens = (table.column("ts").to_numpy() - HOUR) // (10**9 // unit)
     path = tmp_path / "BTCUSDT_1h.parquet"
     pq.write_table(table.set_column(0, "open_time", pa.array(opens)), path)
-
     (part,) = parts("ohlcv_table", path)
-
     assert part.tables["bars", "1h", BTC].equals(table)
 
 
@@ -111,9 +109,7 @@ def test_stamps_may_be_closes_and_the_interval_and_product_may_be_said(tmp_path)
     path = tmp_path / "BTCUSDT.parquet"
     pq.write_table(candles(1), path)
     options = ImportOptions(interval="1h", product="SPOT", source_venue="okx", stamp="close")
-
     (part,) = parts("ohlcv_table", path, options=options)
-
     assert part.source_venue == "okx"
     assert part.tables["bars", "1h", "BTCUSDT-SPOT.BYBIT"].equals(candles(1))
 
@@ -153,10 +149,8 @@ CSV = "date,symbol,open,high,low,close,volume\n2024-01-01,BTCUSDT,1,2,1,2,5\n"
 )
 def test_a_wrong_table_is_named_with_the_place(tmp_path, text, words):
     (tmp_path / "x.csv").write_text(text)
-
     with pytest.raises(InputError) as error:
         parts("ohlcv_table", tmp_path / "x.csv")
-
     assert str(error.value).startswith(str(tmp_path / "x.csv"))
     assert words in str(error.value)
 
@@ -188,9 +182,7 @@ def test_intervals_that_are_not_kept_are_left_out_of_folders_and_refused_by_name
     weekly = tmp_path / "BTC_USDT_USDT-1w-futures.feather"
     pyarrow.feather.write_feather(table, weekly)
     pyarrow.feather.write_feather(table, tmp_path / "BTC_USDT_USDT-5m-futures.feather")
-
     (part,) = parts("freqtrade", tmp_path)
-
     assert part.note == "left out: BTC_USDT_USDT-1w-futures.feather"
     with pytest.raises(InputError, match=r"1w-futures\.feather: not a name like"):
         parts("freqtrade", weekly)
@@ -207,9 +199,7 @@ def test_a_bybit_kline_that_is_not_over_is_dropped(tmp_path):
     result = {"category": "linear", "symbol": "BTCUSDT", "list": rows}
     told = (START + 3 * HOUR - 1) // 10**6
     (tmp_path / "k.json").write_text(answer(result, told))
-
     (part,) = parts("bybit_json", tmp_path / "k.json")
-
     table = part.tables["bars", "1h", BTC]
     assert sorted(table.column("ts").to_pylist()) == [START + HOUR, START + 2 * HOUR]
     assert table.column("turnover").to_pylist() == [31.5, 31.5]
@@ -230,10 +220,8 @@ def test_what_is_no_bybit_answer_is_refused_with_its_place(tmp_path, text, words
     path = tmp_path / "x.jsonl"
     good = answer({"category": "linear", "list": []})
     path.write_text(f"{good}\n{text}\n")
-
     with pytest.raises(InputError) as error:
         parts("bybit_json", path)
-
     assert str(error.value).startswith(f"{path}:2: ")
     assert words in str(error.value)
 
@@ -263,9 +251,7 @@ def test_the_real_daily_universe_comes_in_whole(tmp_path):
 
 def test_the_real_bybit_set_comes_in_with_mark_prices_and_funding(tmp_path):
     folder = needs("bybit", "perp_5m_mark_funding")
-
     catalog = imported(tmp_path, "freqtrade", folder)
-
     assert {len(catalog.coverage(*kind)) for kind in (("bars", "5m"), ("mark", "1h"))} == {5}
     assert {span.rows for span in catalog.coverage("bars", "5m").values()} == {37_440}
     assert {span.rows for span in catalog.coverage("funding").values()} == {389}
@@ -278,9 +264,7 @@ def test_the_real_bybit_set_comes_in_with_mark_prices_and_funding(tmp_path):
 
 def test_the_real_jittered_funding_keeps_its_stamps(tmp_path):
     folder = needs("peer_freqtrade", "testdata", "futures")
-
     catalog = imported(tmp_path, "freqtrade", folder)
-
     (instrument,) = catalog.instruments
     table = catalog.funding([instrument], 0, FOREVER)
     ts, source = (table.column(name).to_numpy() for name in ("ts", "ts_source"))
@@ -292,18 +276,14 @@ def test_the_real_jittered_funding_keeps_its_stamps(tmp_path):
 
 def test_the_real_spot_and_perp_of_one_coin_stand_side_by_side(tmp_path):
     folder = needs("bybit", "spot_perp_parallel")
-
     catalog = imported(tmp_path, "freqtrade", folder)
-
     assert list(catalog.coverage("bars", "5m")) == [BTC, "BTCUSDT-SPOT.BYBIT"]
     assert wrong(catalog) == []
 
 
 def test_the_real_hourly_tables_of_candles_marks_and_funding_join(tmp_path):
     folder = needs("binance", "perp_1h_mark_funding")
-
     catalog = imported(tmp_path, "ohlcv_table", folder)
-
     assert len(catalog.coverage("bars", "1h")) == 13
     assert len(catalog.coverage("mark", "1h")) == 13
     assert len(catalog.coverage("funding")) == 13

@@ -27,15 +27,12 @@ def test_a_step_tells_its_decimals(step, count):
 @given(ticks=st.lists(st.integers(1, 10**9), min_size=1, max_size=100), count=st.integers(0, 8))
 def test_decimals_are_recovered_from_the_prices_written_with_them(ticks, count):
     needed = max(decimals(str(Decimal(tick).scaleb(-count))) for tick in ticks)
-
     values = np.array([float(Decimal(tick).scaleb(-count)) for tick in ticks])
-
     assert decimals_seen(values) == needed
 
 
 def test_the_noise_of_a_sum_is_not_taken_for_decimals():
     parts = np.round(np.random.default_rng(1).random(288) * 1000, 1)
-
     assert decimals_seen(np.array([parts.sum(), 2.5]), 1e-13) == 1
 
 
@@ -45,7 +42,6 @@ def test_averaged_prices_get_five_significant_figures():
 
 def test_guessed_facts_say_that_they_are_guessed():
     info = infer("PEPEUSDT", "LINEAR", np.array([0.00123, 0.0012]), np.array([5.0]), START, "x")
-
     assert info.inferred
     assert (info.tick, info.lot, info.min_notional) == ("0.00001", "1", "5")
     assert (info.base, info.settle, info.listed_ns) == ("PEPE", "USDT", START)
@@ -53,9 +49,7 @@ def test_guessed_facts_say_that_they_are_guessed():
 
 def test_a_perpetual_carries_steps_fees_and_listing_into_the_engine():
     info = told(tick="0.10", lot="0.001", max_qty="1190", listed_ns=START, delisted_ns=START + 5)
-
     perp = to_nautilus(info, *FEES)
-
     assert (perp.price_precision, str(perp.price_increment)) == (1, "0.1")
     assert (perp.size_precision, str(perp.size_increment)) == (3, "0.001")
     assert str(perp.max_quantity) == "1190.000"
@@ -68,7 +62,6 @@ def test_a_perpetual_carries_steps_fees_and_listing_into_the_engine():
 
 def test_a_spot_pair_is_a_currency_pair():
     pair = to_nautilus(told(product="SPOT"), *FEES)
-
     assert type(pair).__name__ == "CurrencyPair"
     assert str(pair.id) == "BTCUSDT-SPOT.BYBIT"
 

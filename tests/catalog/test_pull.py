@@ -76,7 +76,6 @@ def test_a_pull_brings_candles_mark_prices_funding_and_facts(server, tmp_path):
 
 def test_long_series_are_paged_backwards_without_a_hole(server, tmp_path):
     pull(ingest(tmp_path, server, intervals=["5m"], end="2024-03-01", funding=False))
-
     catalog = Catalog(tmp_path)
     assert catalog.coverage("bars", "5m")[BTC].rows == 60 * 288
     assert catalog.coverage("mark", "1h")[BTC].rows == 60 * 24
@@ -88,9 +87,7 @@ def test_long_series_are_paged_backwards_without_a_hole(server, tmp_path):
 def test_pulling_again_asks_for_nothing_but_facts(server, tmp_path):
     pull(ingest(tmp_path, server))
     server.market.asked.clear()
-
     writer = pull(ingest(tmp_path, server))
-
     assert not writer.changed
     assert {name for name, _ in server.market.asked} == {"instruments-info"}
     assert Catalog(tmp_path).version == 1
@@ -116,9 +113,7 @@ def test_an_unfinished_candle_is_not_asked_for(server, tmp_path):
     now = time.time_ns()
     server.market.launch_ms = (now - 3 * DAY) // 10**6 // 3_600_000 * 3_600_000
     today = datetime.fromtimestamp(now / 1e9, UTC)
-
     pull(ingest(tmp_path, server, start="2024-01-01", end=f"{today.year + 1}-01-01"))
-
     last = Catalog(tmp_path).coverage("bars", "1h")[BTC].last
     assert now - HOUR <= last <= time.time_ns()
     assert [f for f in verify(Catalog(tmp_path)) if f.severity == "wrong"] == []
@@ -126,16 +121,13 @@ def test_an_unfinished_candle_is_not_asked_for(server, tmp_path):
 
 def test_a_refusal_for_the_pace_is_waited_out(server, tmp_path):
     server.market.refuse = [10006, 10006, 0, 10006, 10006, 10006]
-
     pull(ingest(tmp_path, server), pause=0.01)
-
     assert Catalog(tmp_path).coverage("bars", "1h")[BTC].rows == 240
 
 
 def test_requests_keep_to_ten_a_second(server, tmp_path):
     started = time.monotonic()
     pull(ingest(tmp_path, server, intervals=["5m"], end="2024-05-01", mark=False, funding=False))
-
     asked = server.market.count("kline")
     assert asked >= 35
     # A burst of ten goes at once, the others at the pace.

@@ -71,9 +71,7 @@ def test_what_was_written_is_read_back(tmp_path):
 
 def test_candles_of_many_come_sorted_by_time_then_instrument(tmp_path):
     catalog = write(tmp_path, ETHUSDT=candles(5), BTCUSDT=candles(3, start=START + HOUR))
-
     table = catalog.bars("1h", [ETH, BTC], START + HOUR, START + 3 * HOUR)
-
     hours = [(ts - START) // HOUR for ts in table.column("ts").to_pylist()]
     assert hours == [2, 2, 3, 3]
     assert table.column("instrument").to_pylist() == [BTC, ETH, BTC, ETH]
@@ -81,9 +79,7 @@ def test_candles_of_many_come_sorted_by_time_then_instrument(tmp_path):
 
 def test_engine_bars_are_the_same_candles_in_the_instruments_precision(tmp_path):
     catalog = write(tmp_path, BTCUSDT=candles(100), ETHUSDT=candles(100, seed=2, decimals=4))
-
     bars = catalog.engine_data("bars", "1h", [ETH, BTC], START + 10 * HOUR, START + 12 * HOUR)
-
     table = catalog.bars("1h", [ETH, BTC], START + 10 * HOUR, START + 12 * HOUR)
     assert [bar.ts_init for bar in bars] == table.column("ts").to_pylist()
     assert [bar.ts_event for bar in bars] == table.column("ts").to_pylist()
@@ -97,9 +93,7 @@ def test_engine_bars_are_the_same_candles_in_the_instruments_precision(tmp_path)
 def test_engine_bars_equal_what_nautilus_reads_from_its_own_files(tmp_path):
     catalog = write(tmp_path, BTCUSDT=candles(5000), ETHUSDT=candles(3000, seed=2, decimals=5))
     own = ParquetDataCatalog(str(catalog.folder / "nautilus"))
-
     bars = catalog.engine_data("bars", "1h", [BTC, ETH], START + 100 * HOUR, START + 4000 * HOUR)
-
     theirs = own.query(Bar, start=START + 100 * HOUR + 1, end=START + 4000 * HOUR)
     theirs.sort(key=lambda bar: (bar.ts_init, bar.bar_type.instrument_id.value))
     assert len(bars) == 3900 + 2900
@@ -108,7 +102,6 @@ def test_engine_bars_equal_what_nautilus_reads_from_its_own_files(tmp_path):
 
 def test_engine_bars_of_a_range_without_candles_are_none(tmp_path):
     catalog = write(tmp_path, BTCUSDT=candles(10))
-
     assert catalog.engine_data("bars", "1h", [BTC], START + 10 * HOUR, FOREVER) == []
     assert catalog.engine_data("bars", "1h", ["NONEUSDT-LINEAR.BYBIT"], 0, FOREVER) == []
     assert catalog.engine_data("bars", "1d", [BTC], 0, FOREVER) == []
@@ -136,7 +129,6 @@ def test_reading_slice_after_slice_keeps_memory_flat(tmp_path):
 def test_importing_twice_makes_no_new_version(tmp_path):
     first = write(tmp_path, BTCUSDT=candles(10))
     second = write(tmp_path, BTCUSDT=candles(10))
-
     assert (first.version, second.version) == (1, 1)
     assert len(second.provenance) == 1
 
@@ -146,7 +138,6 @@ def test_a_longer_range_extends_and_a_shorter_one_takes_nothing_away(tmp_path):
     write(tmp_path, BTCUSDT=long.slice(20, 10))
     extended = write(tmp_path, BTCUSDT=long)
     again = write(tmp_path, BTCUSDT=long.slice(0, 7))
-
     assert extended.provenance[-1].rows == {"bars/1h": 40}
     assert extended.provenance[-1].replaced == 0
     assert again.version == extended.version
@@ -156,9 +147,7 @@ def test_a_longer_range_extends_and_a_shorter_one_takes_nothing_away(tmp_path):
 
 def test_rows_that_another_source_tells_otherwise_are_replaced_and_counted(tmp_path):
     write(tmp_path, BTCUSDT=candles(10, seed=1))
-
     catalog = write(tmp_path, BTCUSDT=candles(4, seed=2))
-
     assert catalog.provenance[-1].replaced == 4
     closes = catalog.bars("1h", [BTC], 0, FOREVER).column("close").to_pylist()
     assert closes[:4] == candles(4, seed=2).column("close").to_pylist()
@@ -204,7 +193,6 @@ def test_funding_of_an_instrument_that_nobody_knows_is_refused(tmp_path):
         CatalogWriter(tmp_path) as writer,
     ):
         writer.add_rows("funding", "", BTC, funding(3))
-
     with pytest.raises(InputError, match="no catalog here"):
         Catalog(tmp_path)
 
@@ -219,7 +207,6 @@ def test_a_failing_writer_leaves_the_catalog_as_it_was(tmp_path):
 
     with pytest.raises(RuntimeError, match="in the middle"):
         fail()
-
     assert Catalog(tmp_path).data_hash() == before
     assert [p.name for p in (tmp_path / "versions").iterdir()] == ["1"]
 
@@ -235,11 +222,9 @@ def test_a_reader_keeps_its_version_while_writers_go_on(tmp_path):
     reader = write(tmp_path, BTCUSDT=candles(10))
     for count in (20, 30, 40):
         write(tmp_path, BTCUSDT=candles(count))
-
     assert reader.bars("1h", [BTC], 0, FOREVER).num_rows == 10
     assert len(reader.engine_data("bars", "1h", [BTC], 0, FOREVER)) == 10
     assert sorted(p.name for p in (tmp_path / "versions").iterdir()) == ["1", "3", "4"]
-
     del reader
     gc.collect()
     write(tmp_path, BTCUSDT=candles(50))
@@ -249,7 +234,6 @@ def test_a_reader_keeps_its_version_while_writers_go_on(tmp_path):
 def test_unchanged_files_are_shared_between_versions(tmp_path):
     first = write(tmp_path, BTCUSDT=candles(10))
     second = write(tmp_path, ETHUSDT=candles(10))
-
     name = f"raw/bars/1h/{BTC}.parquet"
     assert (first.folder / name).samefile(second.folder / name)
 
@@ -259,9 +243,7 @@ def test_the_engines_files_can_be_made_anew_from_the_raw_ones(tmp_path):
     bars = catalog.engine_data("bars", "1h", [BTC, ETH], 0, FOREVER)
     for file in (catalog.folder / "nautilus").rglob("*.parquet"):
         file.unlink()
-
     assert rebuild(tmp_path) == 2
-
     anew = Catalog(tmp_path)
     assert anew.engine_data("bars", "1h", [BTC, ETH], 0, FOREVER) == bars
     assert anew.data_hash() == catalog.data_hash()
@@ -269,9 +251,7 @@ def test_the_engines_files_can_be_made_anew_from_the_raw_ones(tmp_path):
 
 def test_a_panel_has_a_row_a_time_and_nan_where_there_is_no_candle(tmp_path):
     catalog = write(tmp_path, BTCUSDT=candles(4), ETHUSDT=candles(2, start=START + 3 * HOUR))
-
     cut = panel(catalog, "1h", [ETH, BTC, "NONEUSDT-LINEAR.BYBIT"], START + HOUR, START + DAY)
-
     assert cut.ids == (BTC, ETH, "NONEUSDT-LINEAR.BYBIT")
     assert ((cut.ts - START) // HOUR).tolist() == [2, 3, 4, 5]
     assert np.isnan(cut.close[:, 0]).tolist() == [False, False, False, True]
