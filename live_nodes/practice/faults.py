@@ -96,18 +96,18 @@ class Faults:
             (fault.category, fault.symbol) for _, fault in self._lasting(scenario.HaltFault)
         )
 
-    def on_http(self, method: str, path: str, account: str | None) -> HttpFault | None:
+    def on_http(self, method: str, path: str, account: str | None) -> FaultEffect | None:
         """Return what goes wrong with this request; None for nothing."""
         for _, down in self._lasting(scenario.MaintenanceFault):
             if down.ret_code is None:
-                return HttpFault(status=503)
-            return HttpFault(ret_code=down.ret_code, message="System maintenance")
-        found: HttpFault | None = None
+                return FaultEffect(status=503)
+            return FaultEffect(ret_code=down.ret_code, message="System maintenance")
+        found: FaultEffect | None = None
         for armed, fault in self._of(scenario.Http):
             matches = fault.method in (None, method) and fnmatchcase(path, fault.path)
             what = f"{method} {path}"
             if matches and self._strikes(armed, account, what, taken=found is not None):
-                found = HttpFault(
+                found = FaultEffect(
                     fault.carried_out,
                     float(fault.wait),
                     not fault.answer,
@@ -117,9 +117,7 @@ class Faults:
                 )
         if method == "POST":
             op = path.removeprefix("/v5/").replace("/", ".")
-            lost = self._on_request(op, account, taken=found is not None)
-            if lost is not None:
-                found = HttpFault(lost.execute, lost.delay_s, lost.silent)
+            return self._on_request(op, account, taken=found is not None) or found
         return found
 
     def on_push(
@@ -133,15 +131,15 @@ class Faults:
                 out = self._changed(armed, fault, topic, out, account)
         return out
 
-    def on_op(self, op: str, account: str | None) -> OpFault | None:
+    def on_op(self, op: str, account: str | None) -> FaultEffect | None:
         """Return what goes wrong with this operation, such as ``order.create``."""
         self.operations[op] += 1
         self._count_for_links("trade", op)
-        found: OpFault | None = None
+        found: FaultEffect | None = None
         for armed, fault in self._of(scenario.RefusedOp):
             matches = fnmatchcase(op, fault.op)
             if matches and self._strikes(armed, account, op, taken=found is not None):
-                found = OpFault(execute=False, ret_code=fault.ret_code, message=fault.message)
+                found = FaultEffect(execute=False, ret_code=fault.ret_code, message=fault.message)
         return self._on_request(op, account, taken=found is not None) or found
 
     def on_login(self, channel: Channel, account: str) -> BybitRefusal | None:
@@ -201,15 +199,15 @@ class Faults:
             self._note(armed.name, what)
         return struck
 
-    def _on_request(self, op: str, account: str | None, *, taken: bool) -> OpFault | None:
-        found: OpFault | None = None
+    def _on_request(self, op: str, account: str | None, *, taken: bool) -> FaultEffect | None:
+        found: FaultEffect | None = None
         for armed, fault in self._of(scenario.RequestFault):
             if isinstance(fault, scenario.RefusedOp) or not fnmatchcase(op, fault.op):
                 continue
             if self._strikes(armed, account, op, taken=taken or found is not None):
-                found = OpFault(execute=isinstance(fault, scenario.LostAck), silent=True)
+                found = FaultEffect(execute=isinstance(fault, scenario.LostAck), silent=True)
                 if isinstance(fault, scenario.LateAck):
-                    found = OpFault(delay_s=float(fault.by))
+                    found = FaultEffect(execute=True, delay_s=float(fault.by))
         return found
 
     def _changed(
@@ -378,32 +376,18 @@ class ArmedFault:
 
 
 @dataclass(frozen=True)
-class HttpFault:
-    """What to do with a REST request instead of answering it properly.
+class FaultEffect:
+    """What to do with a request (REST or trade link) instead of answering it properly.
 
-    In this order: when `execute` carry the request out; wait `delay_s`; then when `silent` cut the
-    connection without an answer, else answer `status` with an empty body when it is given, else
-    `ret_code` and `message` in Bybit's envelope when that is given, else the proper answer.
+    In this order: when `execute` carry the request out (its pushes leave as ever); wait `delay_s`;
+    then when `silent` send no answer (REST: cut the connection), else answer `status` with an empty
+    body when it is given (REST only), else `ret_code` and `message` in Bybit's envelope when that
+    is given, else the proper answer.
     """
 
     execute: bool = False
     delay_s: float = 0.0
     silent: bool = False
     status: int | None = None
-    ret_code: int | None = None
-    message: str = ""
-
-
-@dataclass(frozen=True)
-class OpFault:
-    """What to do with an operation on the trade link.
-
-    When `execute` carry it out (its pushes leave as ever); wait `delay_s`; then send no ack when
-    `silent`, else refuse with `ret_code` and `message` when given, else ack properly.
-    """
-
-    execute: bool = True
-    delay_s: float = 0.0
-    silent: bool = False
     ret_code: int | None = None
     message: str = ""

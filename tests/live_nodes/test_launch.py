@@ -20,7 +20,7 @@ from live_nodes.local.endpoints import Endpoints
 from live_nodes.local.keys import KeyPair, Secret
 from live_nodes.node.launch import launch
 from live_nodes.node.report import RunOptions, RunReport
-from live_nodes.practice.faults import HttpFault, OpFault
+from live_nodes.practice.faults import FaultEffect
 from tests.live_nodes.practice.background import Background, background
 from tests.waiting import slack
 
@@ -132,7 +132,7 @@ def test_flatten_sends_again_what_the_venue_rejects(run: Run, exchange: Backgrou
             return None
         seen.append(op)
         # Two entries, then the first of the exits.
-        return OpFault(execute=False, ret_code=10006, message="slow") if len(seen) == 3 else None
+        return FaultEffect(ret_code=10006, message="slow") if len(seen) == 3 else None
 
     exchange.call(lambda practice: setattr(practice.faults, "on_op", refuse))
     report = run(on_stop="flatten")
@@ -166,9 +166,9 @@ def test_no_server_is_said_in_bounded_time(tmp_path: Path) -> None:
     assert time.monotonic() - began < slack(10)
 
 
-@pytest.mark.parametrize("fault", [HttpFault(ret_code=10016), HttpFault(status=503)])
+@pytest.mark.parametrize("fault", [FaultEffect(ret_code=10016), FaultEffect(status=503)])
 def test_maintenance_is_said_in_bounded_time(
-    run: Run, exchange: Background, fault: HttpFault
+    run: Run, exchange: Background, fault: FaultEffect
 ) -> None:
     exchange.call(lambda practice: setattr(practice.faults, "on_http", lambda *_: fault))
     began = time.monotonic()
@@ -214,7 +214,7 @@ def test_orders_that_the_venue_rejects_are_told_with_its_reason(
     """Leverage at the venue that is lower than the setup assumes shows itself so."""
 
     def refuse(op: str, account: str | None) -> Any:
-        fault = OpFault(execute=False, ret_code=110007, message="ab not enough for new order")
+        fault = FaultEffect(execute=False, ret_code=110007, message="ab not enough for new order")
         return fault if op == "order.create" else None
 
     exchange.call(lambda practice: setattr(practice.faults, "on_op", refuse))

@@ -12,7 +12,7 @@ import pytest
 from config.documents.watch import Policies, WatchSettings
 from live_nodes.bybit.facts import VenueFill
 from live_nodes.bybit.rest import VenueError
-from live_nodes.practice.faults import HttpFault
+from live_nodes.practice.faults import FaultEffect
 from live_nodes.reconcile.sweep import EngineBooks, FindingKind, Sweep, SweepFinding
 from tests.live_nodes.at_the_exchange import BTC, Scene, at_the_exchange
 
@@ -170,7 +170,7 @@ async def test_an_error_is_never_an_empty_account(scene: Scene) -> None:
     await scene.send(FIRST, price="49000")
     sweep = sweep_of(scene, desk, settle=0.0)
     scene.rest._tries = 1
-    scene.exchange.faults.http = HttpFault(ret_code=10006)
+    scene.exchange.faults.http = FaultEffect(ret_code=10006)
     with pytest.raises(VenueError):
         await sweep.look()
     assert await sweep.look() == []

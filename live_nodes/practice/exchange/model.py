@@ -132,7 +132,7 @@ class AccountSpec:
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest(OfMarket):
-    """POST /v5/order/create, checked and typed (``validation.order_request`` makes it).
+    """POST /v5/order/create, checked and typed by ``order_bodies.order_request``.
 
     Empty strings and nulls are fields that the caller left out. ``slippage`` is a fraction or null
     (from ``slippageToleranceType`` Percent or TickSize).

@@ -28,14 +28,8 @@ CREATE TABLE IF NOT EXISTS rows (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 """
-_UPSERT = (
-    "INSERT INTO rows (kind, key, value) VALUES (?, ?, ?) "
-    "ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value"
-)
-_UPSERT_FACT = (
-    "INSERT INTO facts (name, value) VALUES (?, ?) "
-    "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-)
+_UPSERT = "INSERT OR REPLACE INTO rows (kind, key, value) VALUES (?, ?, ?)"
+_UPSERT_FACT = "INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)"
 
 
 class StateFile:
@@ -58,14 +52,9 @@ class StateFile:
     def save(self, rows: Iterable[Row]) -> None:
         """Keep rows (upsert); return only when a killed process would not lose them."""
         values = [(row.table, row.row_key, row_text(row)) for row in rows]
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            for value in values:
-                self._database.execute(_UPSERT, value)
-            self._database.execute("COMMIT")
-        except BaseException:
-            self._database.rollback()
-            raise
+        with self._database:  # Commits, or rolls back what failed.
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.executemany(_UPSERT, values)
 
     def rows(self) -> list[Row]:
         """Return all rows in the order of their counts. DeskError for another version's row."""

@@ -118,8 +118,6 @@ class PathPrices:
         """Return the price in ticks at a moment; the latest close where nothing was traded."""
         candle, inside = divmod(time_ms, self._length)
         path = self._path(key, candle, price)
-        if path is None and price != "last":
-            path = self._path(key, candle, "last")
         if path is not None:
             value = int(path[min(int(inside / self._knot_ms), self._knots - 1)])
         else:
@@ -168,7 +166,7 @@ class PathPrices:
         start = candle * self._length
         found = self.source.candles(key, start, start, price)
         if not len(found.start):
-            return None
+            return self._path(key, candle, "last") if price != "last" else None
         first = found.open[0], found.high[0], found.low[0], found.close[0]
         open_, high, low, close = map(int, first)
         return candle_path(
@@ -222,8 +220,6 @@ class PathPrices:
 
     def _moved_path(self, key: Key, candle: int, price: PriceKind) -> Ticks | None:
         path = self._path(key, candle, price)
-        if path is None and price != "last":
-            path = self._path(key, candle, "last")
         if path is None or key not in self.moves:
             return path
         times = candle * self._length + np.arange(self._knots) * self._knot_ms

@@ -23,7 +23,7 @@ from live_nodes.practice.exchange.records import (
     PositionRow,
     WalletRow,
 )
-from live_nodes.practice.faults import OpFault
+from live_nodes.practice.faults import FaultEffect
 from live_nodes.practice.wire import account_payloads as write
 from live_nodes.practice.wire.access import TIMESTAMP, WINDOW, Keyring, check_time
 from live_nodes.practice.wire.connections import WireConnection, text_of, trade_reply
@@ -83,7 +83,7 @@ class TradeLink:
             self._operate(connection, str(op), message)
 
     def _operate(self, connection: WireConnection, op: str, message: Json) -> None:
-        fault: OpFault | None = None
+        fault: FaultEffect | None = None
         try:
             account, params = self._checked(connection, op, message)
         except BybitRefusal as refusal:

@@ -18,7 +18,7 @@ from config.errors import InputError
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import BybitRefusal
 from live_nodes.practice.exchange.store import StateFile
-from live_nodes.practice.faults import Faults, HttpFault
+from live_nodes.practice.faults import FaultEffect, Faults
 from live_nodes.practice.market.path_market import PathMarket
 from live_nodes.practice.wire import account_requests, market_requests, order_requests
 from live_nodes.practice.wire.access import Keyring, RateLimits
@@ -183,7 +183,7 @@ class Rest:
         return self._respond(answer)
 
     async def _wrong(
-        self, request: web.Request, fault: HttpFault, answer: PracticeResponse
+        self, request: web.Request, fault: FaultEffect, answer: PracticeResponse
     ) -> web.StreamResponse:
         if fault.delay_s:
             await asyncio.sleep(fault.delay_s)
@@ -220,7 +220,7 @@ class Rest:
         )
 
 
-def _only_waits(fault: HttpFault) -> bool:
+def _only_waits(fault: FaultEffect) -> bool:
     return not fault.silent and fault.status is None and fault.ret_code is None
 
 

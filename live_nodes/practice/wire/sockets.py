@@ -37,7 +37,7 @@ class Sockets:
         self.public = PublicStreams(venue)
         self.private = PrivateStreams(venue)
         self._trade = TradeLink(venue, dispatcher, keyring)
-        venue.listeners += [self.public, self.private]
+        venue.listeners += [self.public.publish, self.private.publish]
         self._open: dict[Channel, set[WireConnection]] = {
             "public": set(),
             "private": self.private.connections,

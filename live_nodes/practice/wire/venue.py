@@ -10,7 +10,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import BybitRefusal, Key, Level
@@ -24,16 +24,11 @@ from live_nodes.practice.wire.access import Allowance, RateLimits
 from live_nodes.practice.wire.spelling import Json
 
 REMEMBERED_TRADES = 1_000
+StreamListener = Callable[[list[Event], Iterable[Key], int], None]
+"""Publishes events, and the books of markets, at a time (ms)."""
 BATCH = "-batch"
 TOO_MANY = (10006, "Too many visits. Exceeded the API Rate Limit.")
 NOT_FOUND = (10017, "Route not found.")
-
-
-class StreamListener(Protocol):
-    """Publishes what happened to clients."""
-
-    def publish(self, events: list[Event], touched: Iterable[Key], now_ms: int) -> None:
-        """Publish `events` and the books of `touched`."""
 
 
 class PracticeVenue:
@@ -114,7 +109,7 @@ class PracticeVenue:
             self._touches[key] += 1
         now_ms = self.client_ms()
         for listener in self.listeners:
-            listener.publish(events, keys, now_ms)
+            listener(events, keys, now_ms)
 
     def settle(self, touched: Iterable[Key] = ()) -> None:
         """Keep and publish what an operator did to the exchange."""

@@ -20,7 +20,7 @@ from live_nodes.local.keys import practice_keys
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, OrderRequest
 from live_nodes.practice.exchange.records import OrderRow, Row
-from live_nodes.practice.faults import Faults, OpFault
+from live_nodes.practice.faults import FaultEffect, Faults
 from live_nodes.practice.wire.access import RateLimits
 from live_nodes.practice.wire.server import serve
 from tests.bench.live.paced_market import PRICE, TICK, TRADED, PacedMarket, signal_names
@@ -63,7 +63,7 @@ class Stopwatch(Faults):
                 self.left[data["s"], Decimal(data["b"][0][1])] = time.monotonic_ns()
         return [(0.0, payload)]
 
-    def on_op(self, op: str, account: str | None) -> OpFault | None:
+    def on_op(self, op: str, account: str | None) -> FaultEffect | None:
         """Stop the watch."""
         self.came = time.monotonic_ns()
         return super().on_op(op, account)

@@ -20,7 +20,7 @@ from live_nodes.practice.exchange.model import (
     OrderRequest,
     PracticeSymbol,
 )
-from live_nodes.practice.exchange.records import Event, ExecutionRow, OrderRow
+from live_nodes.practice.exchange.records import Event, OrderRow
 
 BTC: Key = ("linear", "BTCUSDT")
 ETH: Key = ("linear", "ETHUSDT")
@@ -125,12 +125,6 @@ class Desk:
 
     def events(self) -> list[Event]:
         return self.exchange.drain()
-
-    def orders_told(self) -> list[tuple[str, str]]:
-        return [(e.status, e.stop_order_type) for e in self.events() if isinstance(e, OrderRow)]
-
-    def fills_told(self) -> list[tuple[str, D, D]]:
-        return [(e.account, e.price, e.qty) for e in self.events() if isinstance(e, ExecutionRow)]
 
 
 def refused(call: Any, *args: Any, **more: Any) -> BybitRefusal:

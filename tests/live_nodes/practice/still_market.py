@@ -21,7 +21,7 @@ from config.documents.scenario import Channel, Fault
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, BybitRefusal, Key, Level, PracticeSymbol
 from live_nodes.practice.exchange.records import Row
-from live_nodes.practice.faults import Faults, HttpFault, LinkState, OpFault
+from live_nodes.practice.faults import FaultEffect, Faults, LinkState
 from live_nodes.practice.market.feed import (
     INTERVAL_MS,
     Candle,
@@ -195,15 +195,15 @@ class Scripted:
     """Faults that a test sets by hand."""
 
     def __init__(self) -> None:
-        self.http: HttpFault | None = None
-        self.op: OpFault | None = None
+        self.http: FaultEffect | None = None
+        self.op: FaultEffect | None = None
         self.links: dict[Channel, LinkState] = {}
         self.dropped: set[str] = set()
         self.skew_ms = 0
         self.requests: list[tuple[str, str, str | None]] = []
         self._killed: list[Callable[[Channel], None]] = []
 
-    def on_http(self, method: str, path: str, account: str | None) -> HttpFault | None:
+    def on_http(self, method: str, path: str, account: str | None) -> FaultEffect | None:
         self.requests.append((method, path, account))
         fault, self.http = self.http, None
         return fault
@@ -213,7 +213,7 @@ class Scripted:
     ) -> list[tuple[float, dict[str, Any]]]:
         return [] if topic in self.dropped else [(0.0, payload)]
 
-    def on_op(self, op: str, account: str | None) -> OpFault | None:
+    def on_op(self, op: str, account: str | None) -> FaultEffect | None:
         fault, self.op = self.op, None
         return fault
 

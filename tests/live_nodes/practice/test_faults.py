@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from config.documents import Scenario
 from config.documents.scenario import Fault
 from config.load import load
-from live_nodes.practice.faults import Faults, HttpFault, OpFault
+from live_nodes.practice.faults import FaultEffect, Faults
 
 SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 READ: TypeAdapter[Fault] = TypeAdapter(Fault)
@@ -107,24 +107,28 @@ def test_requests_meet_statuses_codes_and_silence(clock: Clock) -> None:
     broken = faults(clock, a={"model": "http", "path": path, "status": 500, "times": 2})
     assert broken.on_http("GET", "/v5/market/time", None) is None
     assert [broken.on_http("GET", path, "main") for _ in range(3)] == [
-        HttpFault(status=500, message="injected fault"),
-        HttpFault(status=500, message="injected fault"),
+        FaultEffect(status=500, message="injected fault"),
+        FaultEffect(status=500, message="injected fault"),
         None,
     ]
     busy = faults(clock, a={"model": "http", "ret_code": 10006, "message": "Too many visits!"})
-    assert busy.on_http("GET", path, None) == HttpFault(ret_code=10006, message="Too many visits!")
+    assert busy.on_http("GET", path, None) == FaultEffect(
+        ret_code=10006, message="Too many visits!"
+    )
 
 
 def test_an_order_can_lose_its_answer_or_itself_by_rest_and_by_link(clock: Clock) -> None:
     one = {"model": "lost_ack", "op": "order.create", "times": 2}
     lossy = faults(clock, a=one)
     assert lossy.on_op("order.cancel", "main") is None
-    assert lossy.on_op("order.create", "main") == OpFault(execute=True, silent=True)
-    assert lossy.on_http("POST", "/v5/order/create", "main") == HttpFault(execute=True, silent=True)
+    assert lossy.on_op("order.create", "main") == FaultEffect(execute=True, silent=True)
+    assert lossy.on_http("POST", "/v5/order/create", "main") == FaultEffect(
+        execute=True, silent=True
+    )
     gone = faults(clock, a={"model": "lost_request"})
-    assert gone.on_op("order.create", "main") == OpFault(execute=False, silent=True)
+    assert gone.on_op("order.create", "main") == FaultEffect(execute=False, silent=True)
     refusing = faults(clock, a={"model": "ret_code", "ret_code": 110007, "message": "poor"})
-    assert refusing.on_op("order.create", "main") == OpFault(
+    assert refusing.on_op("order.create", "main") == FaultEffect(
         execute=False, ret_code=110007, message="poor"
     )
 

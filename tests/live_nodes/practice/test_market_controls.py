@@ -44,7 +44,7 @@ def test_a_crossed_book_is_shown_and_not_matched() -> None:
     assert (bids[0][0], asks[0][0], len(bids)) == (D("50010.2"), D("50000.1"), 2)
 
 
-def test_a_lever_is_let_go_at_its_end() -> None:
+def test_a_book_control_ends_at_its_time() -> None:
     controls = controls_of("spread", "20")
     assert controls.shown(BTC, BIDS, ASKS, 2_000) == (BIDS, ASKS)
     assert controls.shown(BTC, BIDS, ASKS, 0) == (BIDS, ASKS)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from config.errors import InputError
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec
-from live_nodes.practice.faults import HttpFault
+from live_nodes.practice.faults import FaultEffect
 from live_nodes.practice.wire.access import RateLimits
 from live_nodes.practice.wire.server import HANDLERS, serve
 from live_nodes.practice.wire.venue import PracticeVenue, RequestDispatcher
@@ -332,16 +332,16 @@ def test_an_address_that_sends_too_much_is_locked_out() -> None:
 @on_exchange
 async def test_a_fault_answers_in_place_of_the_exchange(p: Practice) -> None:
     url = f"{p.server.http}/v5/market/time"
-    p.faults.http = HttpFault(status=500)
+    p.faults.http = FaultEffect(status=500)
     async with p.http.get(url) as answer:
         assert answer.status == 500
-    p.faults.http = HttpFault(ret_code=10016, message="Internal System Error.")
+    p.faults.http = FaultEffect(ret_code=10016, message="Internal System Error.")
     assert (await p.get("/v5/market/time"))["retCode"] == 10016
-    p.faults.http = HttpFault(silent=True)
+    p.faults.http = FaultEffect(silent=True)
     # A POST, because aiohttp's client repeats a GET that got no answer.
     with pytest.raises((ServerDisconnectedError, ClientConnectionError)):
         await p.post("/v5/order/create", **LIMIT)
-    p.faults.http = HttpFault(delay_s=0.1)
+    p.faults.http = FaultEffect(delay_s=0.1)
     begun = time.monotonic()
     assert (await p.get("/v5/market/time"))["retCode"] == 0
     assert time.monotonic() - begun >= 0.1
@@ -349,9 +349,9 @@ async def test_a_fault_answers_in_place_of_the_exchange(p: Practice) -> None:
 
 @on_exchange
 async def test_a_request_may_be_carried_out_and_its_answer_lost(p: Practice) -> None:
-    p.faults.http = HttpFault(ret_code=10016, message="lost")
+    p.faults.http = FaultEffect(ret_code=10016, message="lost")
     assert (await p.post("/v5/order/create", orderLinkId="x", **LIMIT))["retCode"] == 10016
-    p.faults.http = HttpFault(execute=True, ret_code=10016, message="lost")
+    p.faults.http = FaultEffect(execute=True, ret_code=10016, message="lost")
     assert (await p.post("/v5/order/create", orderLinkId="y", **LIMIT))["retCode"] == 10016
     found = await p.get("/v5/order/realtime", "anna", category="linear", settleCoin="USDT")
     assert [row["orderLinkId"] for row in found["result"]["list"]] == ["y"]

@@ -65,7 +65,7 @@ def act(at: Exchange, step: tuple[str, int, int], now: int) -> None:
         pass
 
 
-def as_told(at: Exchange) -> list[Row]:
+def all_rows(at: Exchange) -> list[Row]:
     """Everything there is, in a fixed order."""
     return sorted(at.rows(), key=lambda row: (row.table, row.row_key))
 
@@ -102,7 +102,7 @@ def test_a_kill_between_any_two_statements_leaves_all_of_a_call_or_nothing(
         copies.append((kept, target / "exchange.db"))
 
     living = exchange()
-    states = [as_told(living)]
+    states = [all_rows(living)]
     for index, step in enumerate(steps):
         act(living, step, T0 + index)
         rows = rows_of(living.drain())
@@ -110,7 +110,7 @@ def test_a_kill_between_any_two_statements_leaves_all_of_a_call_or_nothing(
         store.save(rows)
         store._database.set_trace_callback(None)
         kept = index + 1
-        states.append(as_told(living))
+        states.append(all_rows(living))
     store.close()
     copies.append((kept, path))
     for done, file in copies[:: max(1, len(copies) // 12)] + copies[-1:]:
@@ -119,7 +119,7 @@ def test_a_kill_between_any_two_statements_leaves_all_of_a_call_or_nothing(
         revived.restore(reopened.rows())
         revived.drain()
         reopened.close()
-        reply = [_without_queue(row) for row in as_told(revived)]
+        reply = [_without_queue(row) for row in all_rows(revived)]
         possible = [[_without_queue(row) for row in state] for state in states[done : done + 2]]
         assert reply in possible
 
@@ -169,8 +169,8 @@ def test_a_process_that_dies_in_a_transaction_leaves_the_calls_before(tmp_path: 
     store.close()
     for n, step in enumerate([("quote", 0, 4), ("buy", 0, 3)]):
         act(expected, step, T0 + n)
-    assert [_without_queue(r) for r in as_told(revived)] == [
-        _without_queue(r) for r in as_told(expected)
+    assert [_without_queue(r) for r in all_rows(revived)] == [
+        _without_queue(r) for r in all_rows(expected)
     ]
 
 
