@@ -8,7 +8,7 @@ afterwards, so that what their verdicts set off reaches every guard behind it, i
 from __future__ import annotations
 
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 from nautilus_trader.common.actor import Actor
@@ -24,13 +24,28 @@ from config.errors import DeskError, GateRefused
 from strategies.messages import Action, Verdict
 from strategies.refusals import Refusal, refused_by
 from strategies.state import StateStore
-
-if TYPE_CHECKING:
-    from actors.desk.risk_desk import RiskDesk
+from strategies.verdicts import VerdictBoard
 
 SEEN = "risk.seen"
 """Topic of everything that rules are told."""
 _SHOWN_EVERY = 1_000_000_000
+
+
+class GuardHost(Protocol):
+    """What a guard asks of the desk that evaluates it."""
+
+    strict: bool
+    snapshot: Snapshot | None
+    verdicts: VerdictBoard
+
+    def now(self) -> int:
+        """Return the time, UNIX nanoseconds (UTC)."""
+
+    def evaluate(self) -> None:
+        """Show all guards the account as it is now."""
+
+    def beat(self, key: str) -> None:
+        """Note that the guard has just measured."""
 
 
 class GuardActor(Actor):
@@ -55,7 +70,7 @@ class GuardActor(Actor):
         self.readings: tuple[Reading, ...] = ()
         self.failed = ""
         """Why it looks no more; empty while it does."""
-        self._desk: RiskDesk | None = None
+        self._desk: GuardHost | None = None
         self._store: StateStore | None = None
         self._published: Latches = ()
         self._why = ""
@@ -64,7 +79,7 @@ class GuardActor(Actor):
 
     # What the builder tells, before the start ---------------------------------------------------
 
-    def attach(self, desk: RiskDesk, store: StateStore | None = None) -> None:
+    def attach(self, desk: GuardHost, store: StateStore | None = None) -> None:
         """Join the desk, and take up what the store kept; without one nothing is kept.
 
         Raises
