@@ -53,7 +53,7 @@ from strategies.verdicts import board_of
 AGAIN = "again: guards"
 """Name of the timer at which it evaluates by itself. A backtest calls the timers of one moment in
 the order of their names: behind the accountant's, and before those of strategies."""
-Later = Callable[[Callable[[], None]], None]
+Later = Callable[[Callable[[], None]], object]
 """Calls back once the engine is done with what it is at, at the same moment of its clock."""
 MarketFacts = Callable[[str, int], Market]
 """Gives what is known of an instrument's market at a moment (UNIX nanoseconds, UTC)."""

@@ -37,8 +37,6 @@ class VenueOrder:
     time_in_force: str
     quantity: Decimal
     filled: Decimal
-    average_price: Decimal
-    """Zero while nothing is filled."""
     price: Decimal
     """Zero for market orders."""
     trigger_price: Decimal
@@ -47,7 +45,6 @@ class VenueOrder:
     stop_order_type: str
     reject_reason: str
     created_ns: int
-    updated_ns: int
 
     @property
     def is_open(self) -> bool:
@@ -81,12 +78,6 @@ class VenuePosition:
     instrument: str
     quantity: Decimal
     """Signed base coin."""
-    average_price: Decimal
-    mark_price: Decimal
-    unrealised: Decimal
-    leverage: str
-    index: int
-    """0 in one-way mode; 1 and 2 are the sides of hedge mode."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +86,6 @@ class VenueWallet:
 
     balances: dict[str, Decimal]
     """Wallet balance of each coin, unrealised profit left out."""
-    equity: Decimal
-    """Of the whole account, in USD."""
 
 
 @dataclass(frozen=True)
@@ -119,14 +108,12 @@ def order_of(row: dict[str, Any], product: str) -> VenueOrder:
         time_in_force=row["timeInForce"],
         quantity=decimal_of(row["qty"]),
         filled=decimal_of(row["cumExecQty"]),
-        average_price=decimal_of(row.get("avgPrice")),
         price=decimal_of(row.get("price")),
         trigger_price=decimal_of(row.get("triggerPrice")),
         reduce_only=bool(row.get("reduceOnly")),
         stop_order_type=row.get("stopOrderType") or "",
         reject_reason=row.get("rejectReason") or "",
         created_ns=int(row["createdTime"]) * MS,
-        updated_ns=int(row["updatedTime"]) * MS,
     )
 
 
@@ -154,19 +141,13 @@ def position_of(row: dict[str, Any], product: str) -> VenuePosition:
     return VenuePosition(
         instrument=instrument_id(row["symbol"], product),
         quantity=-size if row.get("side") == "Sell" else size,
-        average_price=decimal_of(row.get("avgPrice")),
-        mark_price=decimal_of(row.get("markPrice")),
-        unrealised=decimal_of(row.get("unrealisedPnl")),
-        leverage=row.get("leverage") or "",
-        index=int(row.get("positionIdx") or 0),
     )
 
 
 def wallet_of(row: dict[str, Any]) -> VenueWallet:
     """Read the unified account of ``/v5/account/wallet-balance``."""
     return VenueWallet(
-        balances={coin["coin"]: decimal_of(coin.get("walletBalance")) for coin in row["coin"]},
-        equity=decimal_of(row.get("totalEquity")),
+        balances={coin["coin"]: decimal_of(coin.get("walletBalance")) for coin in row["coin"]}
     )
 
 

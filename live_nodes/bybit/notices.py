@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
 from typing import Any
 
 from config.documents.node import Environment
 from live_nodes.bybit.facts import products_of
 from live_nodes.bybit.rest import VenueError, VenueRest
+from live_nodes.local.timefmt import moment_text
 
 STATUS_EVERY_S = 10.0
 LISTING_EVERY_S = 60.0
@@ -97,12 +97,7 @@ def maintenance(
             and concerned & numbers
         ):
             title = row.get("title") or "without a title"
-            return f"maintenance of the venue until {_when(row.get('end'))}: {title}"
+            end = row.get("end")
+            until = moment_text(int(end) * 1_000_000) if end else "further notice"
+            return f"maintenance of the venue until {until}: {title}"
     return ""
-
-
-def _when(milliseconds: str | None) -> str:
-    if not milliseconds:
-        return "further notice"
-    moment = datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import itertools
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -198,17 +199,15 @@ class VenueRest:
         positions = (position_of(row, "LINEAR") for row in rows)
         return {position.instrument: position for position in positions if position.quantity}
 
-    async def open_orders(self, product: str) -> list[VenueOrder]:
-        """Return all orders of a product that may still fill, conditional ones among them."""
-        params = {"category": product.lower(), "limit": str(PAGE), "openOnly": "0"}
-        if product == "LINEAR":
-            params["settleCoin"] = "USDT"
+    async def open_orders(self, *products: str) -> list[VenueOrder]:
+        """Return all orders of products that may still fill, conditional ones among them."""
         found: dict[str, VenueOrder] = {}
-        for kind in ("Order", "StopOrder"):
-            rows = await self._pages(
-                "/v5/order/realtime", params | {"orderFilter": kind}, signed=True
-            )
-            for row in rows:
+        for product, kind in itertools.product(products, ("Order", "StopOrder")):
+            params = {"category": product.lower(), "limit": str(PAGE), "openOnly": "0"}
+            if product == "LINEAR":
+                params["settleCoin"] = "USDT"
+            params["orderFilter"] = kind
+            for row in await self._pages("/v5/order/realtime", params, signed=True):
                 order = order_of(row, product)
                 if order.is_open:
                     found[order.order_id] = order

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from nautilus_trader.execution.messages import (
     BatchCancelOrders,
@@ -22,23 +22,11 @@ from nautilus_trader.execution.messages import (
 )
 from nautilus_trader.model.orders import Order
 
+from actors.gate.gate import OrderGate
 from actors.records.order_facts import OrderFacts
 from config.documents.watch import ThrottleSettings as Pace
 from live_nodes.bybit.bucket import Bucket
 from strategies.refusals import Refusal
-
-
-class ThrottledGate(Protocol):
-    """What it asks of the order gate."""
-
-    def forward(self, command: TradingCommand) -> None:
-        """Bring a command to the execution engine."""
-
-    def withdraw(self, order: Order, refusal: Refusal | str) -> None:
-        """Deny an order that has not left."""
-
-    def held(self, facts: OrderFacts) -> Refusal | None:
-        """Return why a hold keeps it back."""
 
 
 @dataclass(slots=True)
@@ -52,7 +40,7 @@ class OrderThrottle:
 
     def __init__(
         self,
-        gate: ThrottledGate,
+        gate: OrderGate,
         pace: Pace,
         clock_ns: Callable[[], int],
         call_later: Callable[[float, Callable[[], None]], Any],

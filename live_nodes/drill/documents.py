@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
 from actors.guards.core.drill import BALANCE, KEY, Scene, facts_of
 from config.components import resolve
-from config.documents import Backtest, Node, Setup
+from config.documents import Backtest, Node, Setup, VenueUrls
 from config.errors import InputError
 from config.params import complete_params
 from config.reading import as_yaml
@@ -38,21 +39,12 @@ def scene_of(setup: Setup, key: str) -> Scene:
     if key != OPERATOR:
         component = setup.actors[key]
         params = complete_params(resolve(component.use, setup.allow), component.params)
-    node = setup if isinstance(setup, Node) else None
-    scene = Scene(
-        key=key,
-        instruments=instruments_of(setup, params),
-        leverage=_leverage(setup),
-    )
-    if node is None:
+    scene = Scene(key=key, instruments=instruments_of(setup, params), leverage=_leverage(setup))
+    if not isinstance(setup, Node):
         return scene
-    watch = node.watch
-    return Scene(
-        **{
-            **scene.__dict__,
-            "sweep_s": watch.sweep_every + watch.sweep_settle,
-            "silence_s": watch.feed_silence,
-        }
+    watch = setup.watch
+    return replace(
+        scene, sweep_s=watch.sweep_every + watch.sweep_settle, silence_s=watch.feed_silence
     )
 
 
@@ -76,12 +68,7 @@ def node_yaml(
             "account": {"name": ACCOUNT},
             "tag": TAG,
             "state": str(state),
-            "venue_urls": {
-                "http": endpoint.http,
-                "ws_public": endpoint.ws_public,
-                "ws_private": endpoint.ws_private,
-                "ws_trade": endpoint.ws_trade,
-            },
+            "venue_urls": {name: getattr(endpoint, name) for name in VenueUrls.model_fields},
             "on_stop": "keep",
         }
     )

@@ -42,7 +42,6 @@ TRADES_WITHIN = 10.0
 LONGEST_PAUSE = 20.0
 """Seconds of a pause that the practice world waits for; a longer one is released by hand."""
 LOOK = 0.1
-REASON = "drill"
 
 
 class DrillRun:

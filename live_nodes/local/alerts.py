@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import msgspec
 
@@ -237,11 +237,8 @@ FLUSH_S = 5.0
 """How long a node that stops waits for its last alerts to leave."""
 
 
-class AlertSink(Protocol):
-    """Sends an alert."""
-
-    def __call__(self, text: str, level: Level = "warning", kind: str = "guard") -> None:
-        """Send it; returns at once."""
+AlertSink = Callable[[str, Level, str], None]
+"""Sends an alert: ``(text, level, kind)``; returns at once."""
 
 
 def alert_urls_of(node: Node, variables: Mapping[str, str]) -> tuple[Secret, ...]:

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from config.errors import DeskError, InputError
+from live_nodes.local.files import replace_file
 
 STATE = "exchange.db"
 EXCHANGE = "exchange"
@@ -64,10 +65,7 @@ def endpoint_file(state: Path) -> Path:
 
 def write_endpoint(state: Path, endpoint: Endpoint) -> None:
     """Write an endpoint file so that a reader sees all of it or none."""
-    file = endpoint_file(state)
-    new = file.with_name(file.name + ".new")
-    new.write_bytes(msgspec.json.encode(endpoint))
-    os.replace(new, file)
+    replace_file(endpoint_file(state), msgspec.json.encode(endpoint))
 
 
 def running_exchange(state_dir: Path, state: str = STATE) -> Endpoint | None:

@@ -9,7 +9,6 @@ decision took the place of.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ import msgspec
 
 from actors.records.journal import Journal
 from actors.records.rows import OrderRow
+from live_nodes.local.files import replace_file
 from live_nodes.node.report import Miss, misses
 from strategies.messages import Decision, Executed
 
@@ -208,6 +208,5 @@ class Audit:
             "orders": orders,
             "fills": fills,
         }
-        place = begun.path.with_suffix(".writing")
-        place.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
-        os.replace(place, begun.path)
+        text = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+        replace_file(begun.path, text)

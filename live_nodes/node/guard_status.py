@@ -84,36 +84,26 @@ def of_guard(key: str, kept: bytes | None, shown: bytes | None) -> list[GuardSta
     names = sorted(readings.keys() | stands.keys())
     if not names:
         return [GuardStatus(guard=key, last_beat=beat, failed=failed)]
-    return [_status(key, readings.get(n), stands.get(n), beat, failed, n) for n in names]
+    return [_status(key, readings.get(n), stands.get(n), beat, failed) for n in names]
 
 
 def _status(
-    guard: str,
-    reading: Reading | None,
-    latch: Latch | None,
-    beat: int | None,
-    failed: bool,
-    name: tuple[str, str],
+    guard: str, reading: Reading | None, latch: Latch | None, beat: int | None, failed: bool
 ) -> GuardStatus:
-    gap = share = None
-    source = reading or latch
+    source, holds = reading or latch, latch or reading
     assert source is not None
-    measured, limit = source.measured, source.limit
-    over = reading is not None and reading.over
-    if reading is not None:
-        gap = abs(limit - measured) * (-1 if over else 1)
-        share = gap / abs(limit) if limit else None
-    holds = latch or reading
     assert holds is not None
+    measured, limit, over = source.measured, source.limit, reading is not None and reading.over
+    gap = None if reading is None else abs(limit - measured) * (-1 if over else 1)
     return GuardStatus(
         guard=guard,
-        scope=name[0],
-        key=name[1],
+        scope=source.scope,
+        key=source.key,
         measured=measured,
         limit=limit,
         over=over,
         headroom=gap,
-        headroom_share=share,
+        headroom_share=None if gap is None or not limit else gap / abs(limit),
         action=Action(holds.action).name.lower(),
         multiplier=holds.multiplier,
         reason=holds.reason,

@@ -139,7 +139,7 @@ class NodeRun:
             self._pass(foreign_positions_gate(found.foreign_positions))
         built = self._build(rest, facts, stop)
         warm_up = WarmUp(facts.histories, facts.infos, built.strategies)
-        candles = await stop.guard(warm_up.run(time.time_ns(), node.gates.warm_up_timeout, None))
+        candles = await stop.guard(warm_up.run(time.time_ns(), node.gates.warm_up_timeout))
         context.say(f"warm: {candles} candles")
         try:
             await stop.guard(connect(built))

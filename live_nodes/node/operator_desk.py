@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 
 from actors.desk.build import guards_of
 from actors.desk.guard import GuardActor
@@ -21,6 +20,7 @@ from actors.records.journal import Journal
 from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError
 from live_nodes.local.mailbox import OPERATOR, SCOPE, Mailbox, MailRequest
+from live_nodes.local.timefmt import moment_text
 from strategies.messages import Action
 
 
@@ -174,8 +174,7 @@ class MailDesk:
 
 def _latches_text(latches: Latches) -> str:
     return "; ".join(
-        f"{Action(latch.action).name.lower()} on {latch.scope} since "
-        f"{datetime.fromtimestamp(latch.since / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        f"{Action(latch.action).name.lower()} on {latch.scope} since {moment_text(latch.since)}"
         + (f" ({latch.reason})" if latch.reason else "")
         for latch in latches
     )

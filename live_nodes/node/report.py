@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from config.errors import DeskError
+from live_nodes.local.timefmt import moment_text
 from strategies.base import DeskStrategy
 from strategies.messages import Decision
 from strategies.schedule import next_fire
@@ -145,11 +145,11 @@ def decision_line(decision: Decision) -> str:
 
 
 def waiting_lines(strategies: Mapping[str, DeskStrategy], now_ns: int) -> Iterator[str]:
-    """Say what is waited for: a node that does nothing for hours must not look stuck."""
+    """Yield each next decision: a node that does nothing for hours must not look stuck."""
     for key, strategy in strategies.items():
         schedule = strategy.schedule()
         if schedule is not None:
             at = next_fire(now_ns, *schedule)
-            stamp = datetime.fromtimestamp(at / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
             minutes = round((at - now_ns) / 60e9)
-            yield f"{key}: next decision at {stamp}, in {minutes // 60} h {minutes % 60} min"
+            span = f"{minutes // 60} h {minutes % 60} min"
+            yield f"{key}: next decision at {moment_text(at)}, in {span}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
 from nautilus_trader.model.events import OrderEvent, OrderRejected
@@ -56,7 +56,6 @@ class NodeRisk:
     ) -> None:
         self._context, self._fills = context, fills
         self._kernel = kernel = context.kernel
-        self._loop = asyncio.get_running_loop()
         node, trader, dry_run = context.node, context.trading_node.trader, context.options.dry_run
         self.operator = OperatorGuard()
         self.guards: dict[str, GuardActor] = {**guards, OPERATOR: self.operator}
@@ -71,7 +70,7 @@ class NodeRisk:
             fills.books(owners),
             self.guards,
             leverage=Decimal(node.limits.leverage),
-            later=self._later,
+            later=asyncio.get_running_loop().call_soon,
             market=self.markets,
             instruments=tuple(context.facts.universe),
             heartbeat_ns=round(node.risk.heartbeat * SECOND),
@@ -94,7 +93,7 @@ class NodeRisk:
                 Mailbox(context.folder), self.guards, self.operator, context.journal, context.say
             )
         self._tasks: list[asyncio.Task[None]] = []
-        context.rest.on_error = self.failed
+        context.rest.on_error = self.desk.erred
         context.heartbeat.guards = self._beats
         context.heartbeat.verdict = self._strictest
         context.heartbeat.flat = lambda: not account.positions()
@@ -191,20 +190,6 @@ class NodeRisk:
                 )
             journal.verdict(Verdict(action=Action.NONE, guard=verdict.guard, scope=verdict.scope))
 
-    # What the watch finds -----------------------------------------------------------------------
-
-    def failed(self, source: str, text: str) -> None:
-        """Pass to the guards that something of the desk failed."""
-        self.desk.erred(source, text)
-
-    def differed(self, kind: str, instrument: str, detail: str) -> None:
-        """Pass to the guards that the venue and our books differ."""
-        self.desk.differed(kind, instrument, detail)
-
-    def measured(self, skew: float) -> None:
-        """Take in the venue's clock minus ours, seconds."""
-        self.markets.skew_ns = round(skew * SECOND)
-
     @property
     def closing(self) -> bool:
         """Whether a flatten stands and is not done, or not even taken up."""
@@ -242,12 +227,9 @@ class NodeRisk:
 
     # How it works ------------------------------------------------------------------------------
 
-    def _later(self, act: Callable[[], None]) -> None:
-        self._loop.call_soon(act)
-
     def _on_order_event(self, event: OrderEvent) -> None:
         if isinstance(event, OrderRejected) and refusal_of(event.reason).code == "no_answer":
-            self.failed("order", f"{event.client_order_id.value} was never answered")
+            self.desk.erred("order", f"{event.client_order_id.value} was never answered")
 
     def _on_notice(self, maintenance: str, closed: frozenset[str]) -> None:
         self.desk.maintenance = maintenance

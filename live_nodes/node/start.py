@@ -106,10 +106,10 @@ async def venue_differences(context: NodeContext) -> list[GateFailure]:
     """Return where the engine's cache and the venue differ: open orders, positions, balance."""
     cache, rest = context.kernel.cache, context.rest
     account = CacheAccount(cache)
-    there: dict[str, Decimal] = {}
-    for product in context.facts.products:
-        for order in await rest.open_orders(product):
-            there[order.order_id] = order.quantity - order.filled
+    there = {
+        order.order_id: order.quantity - order.filled
+        for order in await rest.open_orders(*context.facts.products)
+    }
     here = {
         order.venue_order_id.value: order.leaves_qty.as_decimal()
         for order in [*cache.orders_open(), *cache.orders_inflight()]

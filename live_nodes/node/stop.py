@@ -183,10 +183,9 @@ async def verify(context: NodeContext, seconds: float) -> list[str]:
 
 async def _left(context: NodeContext) -> list[str]:
     node, rest, facts = context.node, context.rest, context.facts
-    orders = [order for product in facts.products for order in await rest.open_orders(product)]
     wrong = [
         f"order {order.order_link_id} is still open at the venue"
-        for order in orders
+        for order in await rest.open_orders(*facts.products)
         if _is_ours(node, order) and not (node.on_stop == "keep" and order.reduce_only)
     ]
     if node.on_stop == "flatten" and "LINEAR" in facts.products:

@@ -76,7 +76,7 @@ class Supervisor:
             universe = set(context.facts.universe)
             sweep = Sweep(
                 recovery,
-                Repairer(kernel),
+                Repairer(kernel).repair,
                 lambda fills: engine_books(
                     kernel.cache,
                     fills,

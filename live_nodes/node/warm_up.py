@@ -6,7 +6,7 @@ It uses the code that feeds a backtest its history.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from backtests.engine.build import signal_intervals
 from catalog.instruments import InstrumentInfo
@@ -22,8 +22,6 @@ TOP_UP = 2
 ASK_AFTER = (5, 10, 20, 40, 80, 160)
 """Seconds after a close at which candles that have not come are asked for."""
 HOUR_NS = 3_600_000_000_000
-Progress = Callable[[int, int], None]
-"""Takes how many series are there, and how many are wanted."""
 
 
 class WarmUp:
@@ -43,7 +41,7 @@ class WarmUp:
         self._asked: dict[str, tuple[int, int]] = {}
         self._funded_hour = 0
 
-    async def run(self, now_ns: int, timeout: float, progress: Progress | None = None) -> int:
+    async def run(self, now_ns: int, timeout: float) -> int:
         """Give every strategy all the candles and funding it needs, up to now; return how many
         candles.
 
@@ -54,7 +52,7 @@ class WarmUp:
         """
         try:
             async with asyncio.timeout(timeout):
-                candles = await self._feed(now_ns, None, progress)
+                candles = await self._feed(now_ns, None)
                 await self._feed_funding(now_ns)
                 return candles
         except TimeoutError:
@@ -63,15 +61,14 @@ class WarmUp:
                 "(gates.warm_up_timeout)"
             ) from None
 
-    async def top_up(self, now_ns: int) -> int:
+    async def top_up(self, now_ns: int) -> None:
         """Give the newest candles again where one has closed since; the feed may have missed it.
 
         What comes twice replaces itself. Funding is asked for again when a settlement may have been
         since.
         """
-        candles = await self._feed(now_ns, TOP_UP, None)
+        await self._feed(now_ns, TOP_UP)
         await self._feed_funding(now_ns)
-        return candles
 
     async def complete(self, now_ns: int) -> list[str]:
         """Fetch candles that the feed should have brought and did not; return the instruments
@@ -113,29 +110,24 @@ class WarmUp:
                 found += sorted(tables)
         return found
 
-    async def _feed(self, now_ns: int, most: int | None, progress: Progress | None) -> int:
+    async def _feed(self, now_ns: int, most: int | None) -> int:
         needed = {
             interval: bars
             for interval, bars in signal_intervals(dict(self._strategies)).items()
             if last_close(now_ns, interval_ns(interval)) > self._until.get(interval, 0)
         }
-        wanted = [(interval, name) for interval in needed for name in self._ids(interval)]
-        done = candles = 0
+        candles = 0
         for interval, bars in needed.items():
-            names = self._ids(interval)
             rows = bars if most is None else min(most, bars)
             end = last_close(now_ns, interval_ns(interval))
             start = end - rows * interval_ns(interval)
             tables = {}
-            for name in names:
+            for name in self._ids(interval):
                 # One after the other: the client's own pace is the limit, not our patience.
                 info = self._infos[name]
                 history = self._histories[info.product]
                 tables[name] = await history.klines(info, interval, start, end)
                 candles += tables[name].num_rows
-                done += 1
-                if progress is not None:
-                    progress(done, len(wanted))
             self._hand_over(side_by_side(tables), interval)
             self._until[interval] = end
         return candles

@@ -26,13 +26,13 @@ from live_nodes.node.watch_rules import (
     TOPIC,
     BookCrossings,
     FeedSilences,
-    NodeVerdicts,
     clock_verdict,
     feed_verdicts,
     link_verdict,
     position_verdicts,
     public_link,
     sweep_verdict,
+    verdict_changes,
 )
 from live_nodes.reconcile.recorder import JournalRecorder
 from live_nodes.reconcile.sweep import Sweep
@@ -69,7 +69,6 @@ class NodeWatch:
         self._recorder, self._account, self._feed, self._risk = recorder, account, feed, risk
         self._sweep, self._audit, self._candles = sweep, audit, candles
         self._ids = {name: InstrumentId.from_str(name) for name in feed.updated_ns}
-        self._verdicts = NodeVerdicts()
         self._feeds = FeedSilences(self._ids, self._document.feed_silence, time.time_ns())
         self._crossings = BookCrossings()
         self._log = Logger("Watch")
@@ -92,7 +91,7 @@ class NodeWatch:
             await asyncio.gather(
                 self._keep_looking(),
                 self._repeat(self._document.snapshot_every, self._snapshot),
-                self._repeat(self._document.backup_every, self._back_up),
+                self._repeat(self._document.backup_every, self._journal.back_up),
                 self._keep_measuring_the_clock(),
                 *([] if self._sweep is None else [self._keep_sweeping(self._sweep)]),
                 self._keep_candles(),
@@ -122,7 +121,7 @@ class NodeWatch:
         for name in await self._links.tick():
             self._journal.count("half_open_links")
             self._say("link", f"{name}: fell silent: reconnecting")
-            self._risk.failed("link", f"{name} fell silent")
+            self._risk.desk.erred("link", f"{name} fell silent")
         self._write_links()
         now = time.time_ns()
         self._note_feeds()
@@ -194,7 +193,7 @@ class NodeWatch:
             found += position_verdicts(self._sweep.halts)
         if policies.feed == "halt":
             found += feed_verdicts(self._feeds.silent(now), self._document.feed_silence)
-        for verdict in self._verdicts.update(found):
+        for verdict in verdict_changes(self._risk.desk.verdicts.standing(), found):
             self._kernel.msgbus.publish(TOPIC, verdict)
             if verdict.action != Action.NONE:
                 self._journal.count(f"halts_{verdict.guard}")
@@ -221,9 +220,6 @@ class NodeWatch:
         for name, state in self._links.states().items():
             self._journal.link(name, state.word, state.failure)
 
-    def _back_up(self) -> None:
-        self._journal.back_up()
-
     async def _keep_measuring_the_clock(self) -> None:
         while True:
             try:
@@ -232,7 +228,7 @@ class NodeWatch:
                 self._journal.count("clock_failed")
                 self._log.warning(f"The clock could not be measured: {error}")
             else:
-                self._risk.measured(skew)
+                self._risk.markets.skew_ns = round(skew * 1e9)
                 limit = self._context.node.gates.max_clock_skew
                 before, self._clock_halt = self._clock_halt, clock_verdict(skew, limit)
                 if self._clock_halt is not None and before is None:
@@ -246,7 +242,7 @@ class NodeWatch:
             try:
                 for finding in await sweep.look():
                     self._say(finding.kind, finding.detail, written=True)
-                    self._risk.differed(finding.kind.value, finding.instrument, finding.detail)
+                    self._risk.desk.differed(finding.kind.value, finding.instrument, finding.detail)
             except VenueError as error:
                 self._failures += 1
                 self._failure = str(error)

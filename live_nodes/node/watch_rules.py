@@ -83,36 +83,19 @@ def _halt(
     )
 
 
-class NodeVerdicts:
-    """The node's own standing verdicts: says which must be published when they change.
+def verdict_changes(standing: Iterable[Verdict], wanted: Iterable[Verdict]) -> list[Verdict]:
+    """Return the verdicts to publish: withdrawals (NONE) of the node's own, then the new ones.
 
-    One that stands is not published again because its measured value moves.
+    `standing` is the board's. One that stands is not published again because its value moves.
     """
-
-    def __init__(self) -> None:
-        self._standing: dict[tuple[str, str], Verdict] = {}
-
-    @property
-    def standing(self) -> list[Verdict]:
-        """What stands now."""
-        return list(self._standing.values())
-
-    def update(self, wanted: Iterable[Verdict]) -> list[Verdict]:
-        """Take what should stand now; returns what to publish, takebacks (NONE) first."""
-        now = {(verdict.guard, verdict.scope): verdict for verdict in wanted}
-        gone = [
-            Verdict(action=Action.NONE, guard=guard, scope=scope, reason="over")
-            for guard, scope in self._standing
-            if (guard, scope) not in now
-        ]
-        new = [
-            verdict
-            for key, verdict in now.items()
-            if key not in self._standing or self._standing[key].action != verdict.action
-        ]
-        self._standing = {key: self._standing.get(key, verdict) for key, verdict in now.items()}
-        self._standing.update({(v.guard, v.scope): v for v in new})
-        return gone + new
+    now = {(verdict.guard, verdict.scope): verdict for verdict in wanted}
+    own = [(v.guard, v.scope) for v in standing if v.guard.startswith("node.")]
+    gone = [
+        Verdict(action=Action.NONE, guard=guard, scope=scope, reason="over")
+        for guard, scope in own
+        if (guard, scope) not in now
+    ]
+    return gone + [verdict for key, verdict in now.items() if key not in own]
 
 
 ANSWERED_S = 1.0

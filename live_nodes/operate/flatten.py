@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from actors.records.journal_files import holder
@@ -67,14 +67,7 @@ class FlattenOutcome:
 
     def as_plain(self) -> dict[str, Any]:
         """Return it for JSON."""
-        return {
-            "flat": self.flat,
-            "by": self.by,
-            "verified": self.verified,
-            "seconds": round(self.seconds, 3),
-            "left": list(self.left),
-            "halt": self.halt,
-        }
+        return asdict(self) | {"seconds": round(self.seconds, 3)}
 
 
 def flatten_node(node: Node, asked: FlattenRequest, seconds: float, say: Say) -> FlattenOutcome:

@@ -26,6 +26,7 @@ from live_nodes.bybit.facts import (
     is_protective,
     moves_position,
     order_text,
+    products_of,
     reason_of,
     signed_quantity,
 )
@@ -62,7 +63,7 @@ class Recovered:
     fills: int = 0
     """Executions that the journal lacked."""
     kept: list[VenueOrder] = field(default_factory=list)
-    """Own orders left open: protective, or resumed by their tactic."""
+    """Own protective orders, left open."""
     cancelled: list[VenueOrder] = field(default_factory=list)
     """Own leftovers, cancelled."""
     foreign: list[VenueOrder] = field(default_factory=list)
@@ -107,14 +108,12 @@ class Recovery:
         policies: Policies,
         *,
         traded: Collection[str] = (),
-        resumed: Collection[str] = (),
         patience: float = PATIENCE_S,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.journal, self.rest, self._tag = journal, rest, tag
         self.products, self._policies = products, policies
         self._traded = traded
-        self._resumed = resumed
         self._patience_ns = round(patience * 1e9)
         self._clock_ns = clock_ns
         self.new_fills = 0
@@ -220,12 +219,12 @@ class Recovery:
         )
 
     async def _clean_up(self, found: Recovered) -> None:
-        orders = [o for product in self.products for o in await self.rest.open_orders(product)]
+        orders = await self.rest.open_orders(*self.products)
         own = {o.order_link_id for o in orders if self.is_own(o.order_link_id)}
         for order in orders:
             if order.order_link_id in own:
                 self._remember(order)
-        sorts = sort_open_orders(orders, own, self._resumed, self._policies)
+        sorts = sort_open_orders(orders, own, self._policies)
         found.kept, found.attached = list(sorts.kept), list(sorts.attached)
         found.foreign = list(sorts.foreign)
         await self.cancel((*sorts.leftovers, *sorts.foreign_cancelled))
@@ -265,11 +264,8 @@ class Recovery:
         until = time.monotonic() + CANCEL_DEADLINE_S
         waiting = {order.order_id: order for order in orders}
         while waiting:
-            still = {
-                order.order_id
-                for product in {o.instrument.rpartition("-")[2] for o in waiting.values()}
-                for order in await self.rest.open_orders(product.removesuffix(".BYBIT"))
-            }
+            products = products_of(order.instrument for order in waiting.values())
+            still = {order.order_id for order in await self.rest.open_orders(*products)}
             for order in [o for name, o in waiting.items() if name not in still]:
                 del waiting[order.order_id]
                 await self._write_end(order)

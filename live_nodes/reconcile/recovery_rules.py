@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
-from actors.records.journal_schema import FINAL, NEVER_ARRIVED
+from actors.records.journal_schema import NEVER_ARRIVED
 from actors.records.rows import OrderRow
 from config.documents.watch import Policies
 from live_nodes.bybit.facts import STATUS_WORDS, VenueOrder, is_attached, is_protective, reason_of
@@ -22,11 +22,6 @@ class Settled:
     filled: Decimal | None = None
     quantity: Decimal | None = None
     reason: str = ""
-
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing can happen to it any more."""
-        return self.status in FINAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +74,6 @@ class SortedOrders:
 def sort_open_orders(
     orders: Collection[VenueOrder],
     own: Collection[str],
-    resumed: Collection[str],
     policies: Policies,
 ) -> SortedOrders:
     """Sort the open orders that a start finds at the venue; `own` are this node's link ids."""
@@ -88,10 +82,9 @@ def sort_open_orders(
     foreign = tuple(
         order for order in orders if order.order_link_id not in own and not is_attached(order)
     )
-    stays = [is_protective(order) or order.order_link_id in resumed for order in mine]
     return SortedOrders(
-        kept=tuple(order for order, keep in zip(mine, stays, strict=True) if keep),
-        leftovers=tuple(order for order, keep in zip(mine, stays, strict=True) if not keep),
+        kept=tuple(order for order in mine if is_protective(order)),
+        leftovers=tuple(order for order in mine if not is_protective(order)),
         foreign=foreign,
         foreign_cancelled=foreign if policies.foreign_orders == "cancel" else (),
         attached=attached,

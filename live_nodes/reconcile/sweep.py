@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
 
 from config.documents.watch import Policies, WatchSettings
 from live_nodes.bybit.facts import (
@@ -171,63 +170,42 @@ class Ripening:
         return Ripening(since, acted), fresh, ripe
 
 
-@dataclass(frozen=True, slots=True)
-class CancelAtVenue:
-    """Cancel an order at the venue by our own request, whatever the engine believes."""
+class SweepAction(StrEnum):
+    """What can be done about a finding."""
 
-    finding: SweepFinding
-
-
-@dataclass(frozen=True, slots=True)
-class RepairBooks:
-    """Let the engine ask the venue for the instrument's orders, fills and position."""
-
-    finding: SweepFinding
-
-
-@dataclass(frozen=True, slots=True)
-class HaltEntries:
+    CANCEL = "cancel"
+    """Cancel the order at the venue by our own request, whatever the engine believes."""
+    REPAIR = "repair"
+    """Let the engine fetch the instrument's orders, fills and position from the venue."""
+    HALT = "halt"
     """Let no entry leave in the instrument while the finding stands."""
 
-    finding: SweepFinding
 
-
-SweepAction = CancelAtVenue | RepairBooks | HaltEntries
-
-
-def actions_for(finding: SweepFinding, policies: Policies) -> tuple[SweepAction, ...]:
+def actions_for(kind: FindingKind, policies: Policies) -> tuple[SweepAction, ...]:
     """Return what the document's policies want done about a finding; it is reported in any case."""
-    match finding.kind:
+    cancel, repair, halt = SweepAction.CANCEL, SweepAction.REPAIR, SweepAction.HALT
+    halts = policies.external_positions == "halt"
+    match kind:
         case FindingKind.GHOST_ORDER:
-            return (CancelAtVenue(finding),) if policies.ghost_orders == "cancel" else ()
+            return (cancel,) if policies.ghost_orders == "cancel" else ()
         case FindingKind.FOREIGN_ORDER:
             if policies.foreign_orders == "cancel":
-                return (CancelAtVenue(finding),)
-            return (RepairBooks(finding),) if policies.foreign_orders == "adopt" else ()
+                return (cancel,)
+            return (repair,) if policies.foreign_orders == "adopt" else ()
         case FindingKind.UNKNOWN_FILL:
-            return (RepairBooks(finding),) if policies.unknown_fills == "recover" else ()
+            return (repair,) if policies.unknown_fills == "recover" else ()
         case FindingKind.LOST_ORDER | FindingKind.NEVER_ARRIVED:
-            return (RepairBooks(finding),)
+            return (repair,)
         case FindingKind.POSITION_DIFFERS:
-            halt: tuple[SweepAction, ...] = (
-                (HaltEntries(finding),) if policies.external_positions == "halt" else ()
-            )
-            return (RepairBooks(finding), *halt)
+            return (repair, halt) if halts else (repair,)
         case FindingKind.EXTERNAL_POSITION:
-            return (HaltEntries(finding),) if policies.external_positions == "halt" else ()
-
-
-class Repairs(Protocol):
-    """Brings the engine's books to what the venue says."""
-
-    def repair(self, finding: SweepFinding) -> Awaitable[bool]:
-        """Ask and reconcile."""
+            return (halt,) if halts else ()
 
 
 class Sweep:
     """Compares the venue with our books, one sweep at a time.
 
-    `recovery` takes executions into the journal and cancels at the venue, `repairs` brings the
+    `recovery` takes executions into the journal and cancels at the venue, `repair` brings the
     engine's books to the venue's, and `books` reads our side: executions in, `EngineBooks` out.
     `urgent` says whether correct books matter more than few requests now, as while all is being
     closed.
@@ -236,7 +214,7 @@ class Sweep:
     def __init__(
         self,
         recovery: Recovery,
-        repairs: Repairs,
+        repair: Callable[[SweepFinding], Awaitable[bool]],
         books: Callable[[tuple[VenueFill, ...]], EngineBooks],
         watch: WatchSettings,
         *,
@@ -244,7 +222,7 @@ class Sweep:
         urgent: Callable[[], bool] = lambda: False,
     ) -> None:
         self._recovery, self._rest, self._journal = recovery, recovery.rest, recovery.journal
-        self._repairs, self._books, self._watch = repairs, books, watch
+        self._repair, self._books, self._watch = repair, books, watch
         self._clock_ns, self._urgent = clock_ns, urgent
         self._products = recovery.products
         self._ripening = Ripening()
@@ -281,9 +259,7 @@ class Sweep:
         self._acted = bool(fresh)
         policies = self._watch.policies
         # Before anything is repaired, and until the next look has seen that it helped.
-        self.halts = [
-            f for f in ripe if any(isinstance(d, HaltEntries) for d in actions_for(f, policies))
-        ]
+        self.halts = [f for f in ripe if SweepAction.HALT in actions_for(f.kind, policies)]
         for finding in fresh:
             self._journal.count(finding.kind)
             self._journal.note(finding.kind, finding.detail)
@@ -294,7 +270,7 @@ class Sweep:
         complete = self._recovery.fills_complete()
         since = self._began if complete is None else complete
         # In this order: what fills in between shows as a difference that does not stand.
-        orders = [o for product in self._products for o in await self._rest.open_orders(product)]
+        orders = await self._rest.open_orders(*self._products)
         fills = await self._recovery.take_fills(max(0, since - OVERLAP_NS), "sweep")
         held = await self._rest.positions() if "LINEAR" in self._products else {}
         return VenueBooks(
@@ -312,11 +288,11 @@ class Sweep:
         return frozenset(name for name, answer in answers.items() if answer is None)
 
     async def _act(self, finding: SweepFinding) -> None:
-        for deed in actions_for(finding, self._watch.policies):
-            if isinstance(deed, CancelAtVenue) and finding.order is not None:
+        for action in actions_for(finding.kind, self._watch.policies):
+            if action is SweepAction.CANCEL and finding.order is not None:
                 await self._recovery.cancel([finding.order])
                 self._journal.count(f"{finding.kind}_cancelled")
-            elif isinstance(deed, RepairBooks) and await self._repairs.repair(finding):
+            elif action is SweepAction.REPAIR and await self._repair(finding):
                 self._journal.count(f"{finding.kind}_repaired")
         if (
             finding.kind is FindingKind.EXTERNAL_POSITION

@@ -97,7 +97,7 @@ class VenueCheck:
             If the venue gives no answer.
         """
         queried_at = time.time_ns()
-        orders = [o for product in self._products for o in await self._rest.open_orders(product)]
+        orders = await self._rest.open_orders(*self._products)
         positions: dict[str, Decimal] = {}
         if "LINEAR" in self._products:
             found = await self._rest.positions()

@@ -65,7 +65,7 @@ async def warmed_live(setup: Backtest, catalog: Path) -> tuple[dict[str, DeskStr
         infos = await listings(histories)
         strategies = strategies_of(setup, sorted(infos))
         start = now // DAY_MS * DAY_MS * 1_000_000
-        await WarmUp(histories, infos, strategies).run(start, 60.0, None)
+        await WarmUp(histories, infos, strategies).run(start, 60.0)
         return strategies, (anchor.wall_ms - anchor.catalog_ms) * 1_000_000
     finally:
         await server.stop()

@@ -112,15 +112,13 @@ async def test_what_fills_unheard_is_written_down_at_the_stop(scene: Scene) -> N
 
 
 @at_the_exchange
-async def test_protective_orders_stay_and_resumed_ones_too(scene: Scene) -> None:
+async def test_protective_orders_stay(scene: Scene) -> None:
     await scene.send("n1-rev-abc-0")
-    for name in (FIRST, SECOND):
-        scene.intend(name)
+    scene.intend(FIRST)
     await scene.send(FIRST, "Sell", price="60000", reduceOnly=True)
-    await scene.send(SECOND, price="49000")
-    found = await scene.recovery(resumed={SECOND}).run()
-    assert {order.order_link_id for order in found.kept} == {FIRST, SECOND}
-    assert await scene.open() == {FIRST, SECOND}
+    found = await scene.recovery().run()
+    assert {order.order_link_id for order in found.kept} == {FIRST}
+    assert await scene.open() == {FIRST}
     assert status(scene) == "ACCEPTED"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from actors.records.journal_schema import FINAL, NEVER_ARRIVED
 from actors.records.rows import OrderRow
 from config.documents.watch import Policies
 from live_nodes.bybit.facts import refused
@@ -43,13 +44,12 @@ def test_the_venues_word_for_an_order(status: str, word: str, final: bool) -> No
     assert said == Settled(
         word, f"venue-{MINE}", D("0.004"), D("0.010"), "EC_PostOnlyWillTakeLiquidity"
     )
-    assert said.is_final is final
+    assert (said.status in FINAL) is final
 
 
 def test_every_final_status_of_the_exchange_is_final_here() -> None:
     for status in FINAL_STATUSES:
-        said = conclude(order(status=status), 0, None, SECOND)
-        assert said.is_final
+        assert conclude(order(status=status), 0, None, SECOND).status in FINAL
 
 
 def test_an_order_never_arrived_when_it_is_missed_twice_far_enough_apart() -> None:
@@ -57,7 +57,8 @@ def test_an_order_never_arrived_when_it_is_missed_twice_far_enough_apart() -> No
     assert first == AskAgain(10 * SECOND)
     assert conclude(None, 16 * SECOND - 1, 10 * SECOND, 6 * SECOND) == AskAgain(10 * SECOND)
     said = conclude(None, 16 * SECOND, 10 * SECOND, 6 * SECOND)
-    assert (said.status, said.is_final) == ("NEVER_ARRIVED", True)
+    assert said.status == NEVER_ARRIVED
+    assert NEVER_ARRIVED in FINAL
 
 
 def test_an_order_that_arrives_between_two_questions_is_found() -> None:
@@ -66,17 +67,17 @@ def test_an_order_that_arrives_between_two_questions_is_found() -> None:
 
 
 ENTRY, PROTECTION = order("n1-rev-a-1"), order("n1-rev-a-2", reduce_only=True)
-WORKED, MANUAL = order("n1-rev-a-3"), order("", order_id="m")
+MANUAL = order("", order_id="m")
 STOP = order("", order_id="s", stop_order_type="StopLoss", reduce_only=True)
-ALL = (ENTRY, PROTECTION, WORKED, MANUAL, STOP)
-OWN = {o.order_link_id for o in (ENTRY, PROTECTION, WORKED)}
+ALL = (ENTRY, PROTECTION, MANUAL, STOP)
+OWN = {o.order_link_id for o in (ENTRY, PROTECTION)}
 
 
 @pytest.mark.parametrize(("policy", "cancelled"), [("ignore", ()), ("cancel", (MANUAL,))])
 def test_what_becomes_of_orders_found_open_at_a_start(policy: Any, cancelled: tuple) -> None:
-    found = sort_open_orders(ALL, OWN, {"n1-rev-a-3"}, Policies(foreign_orders=policy))
+    found = sort_open_orders(ALL, OWN, Policies(foreign_orders=policy))
     assert found.leftovers == (ENTRY,)
-    assert found.kept == (PROTECTION, WORKED)
+    assert found.kept == (PROTECTION,)
     assert found.foreign == (MANUAL,)
     assert found.foreign_cancelled == cancelled
     assert found.attached == (STOP,)

@@ -41,7 +41,7 @@ def sweep_of(scene: Scene, desk: Desk, settle: float = 0.2, **policies: str) -> 
     def books(fills: tuple[VenueFill, ...]) -> EngineBooks:
         return replace(desk.books, explained=scene.journal.explained())
 
-    return Sweep(scene.recovery(products=("LINEAR",)), desk, books, watch)
+    return Sweep(scene.recovery(products=("LINEAR",)), desk.repair, books, watch)
 
 
 async def ripened(sweep: Sweep) -> list[SweepFinding]:

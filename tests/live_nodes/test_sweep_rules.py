@@ -10,12 +10,10 @@ import pytest
 from config.documents.watch import Policies
 from live_nodes.reconcile.recovery_rules import own_by
 from live_nodes.reconcile.sweep import (
-    CancelAtVenue,
     EngineBooks,
     FindingKind,
-    HaltEntries,
-    RepairBooks,
     Ripening,
+    SweepAction,
     SweepFinding,
     VenueBooks,
     actions_for,
@@ -182,26 +180,26 @@ def finding(kind: FindingKind) -> SweepFinding:
 @pytest.mark.parametrize(
     ("kind", "policies", "done"),
     [
-        (FindingKind.GHOST_ORDER, {}, [CancelAtVenue]),
+        (FindingKind.GHOST_ORDER, {}, [SweepAction.CANCEL]),
         (FindingKind.GHOST_ORDER, {"ghost_orders": "report"}, []),
         (FindingKind.FOREIGN_ORDER, {}, []),
-        (FindingKind.FOREIGN_ORDER, {"foreign_orders": "cancel"}, [CancelAtVenue]),
-        (FindingKind.FOREIGN_ORDER, {"foreign_orders": "adopt"}, [RepairBooks]),
-        (FindingKind.UNKNOWN_FILL, {}, [RepairBooks]),
+        (FindingKind.FOREIGN_ORDER, {"foreign_orders": "cancel"}, [SweepAction.CANCEL]),
+        (FindingKind.FOREIGN_ORDER, {"foreign_orders": "adopt"}, [SweepAction.REPAIR]),
+        (FindingKind.UNKNOWN_FILL, {}, [SweepAction.REPAIR]),
         (FindingKind.UNKNOWN_FILL, {"unknown_fills": "report"}, []),
-        (FindingKind.LOST_ORDER, {}, [RepairBooks]),
-        (FindingKind.POSITION_DIFFERS, {}, [RepairBooks, HaltEntries]),
-        (FindingKind.POSITION_DIFFERS, {"external_positions": "report"}, [RepairBooks]),
-        (FindingKind.EXTERNAL_POSITION, {}, [HaltEntries]),
+        (FindingKind.LOST_ORDER, {}, [SweepAction.REPAIR]),
+        (FindingKind.POSITION_DIFFERS, {}, [SweepAction.REPAIR, SweepAction.HALT]),
+        (FindingKind.POSITION_DIFFERS, {"external_positions": "report"}, [SweepAction.REPAIR]),
+        (FindingKind.EXTERNAL_POSITION, {}, [SweepAction.HALT]),
         (FindingKind.EXTERNAL_POSITION, {"external_positions": "report"}, []),
     ],
 )
 def test_what_the_policies_do(
-    kind: FindingKind, policies: dict[str, Any], done: list[type]
+    kind: FindingKind, policies: dict[str, Any], done: list[SweepAction]
 ) -> None:
-    assert [type(deed) for deed in actions_for(finding(kind), Policies(**policies))] == done
+    assert list(actions_for(kind, Policies(**policies))) == done
 
 
 def test_every_kind_of_finding_has_a_policy() -> None:
     for kind in FindingKind:
-        actions_for(finding(kind), Policies())
+        actions_for(kind, Policies())

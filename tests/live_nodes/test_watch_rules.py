@@ -5,15 +5,15 @@ from __future__ import annotations
 from live_nodes.node.watch_rules import (
     BookCrossings,
     FeedSilences,
-    NodeVerdicts,
     clock_verdict,
     feed_verdicts,
     link_verdict,
     position_verdicts,
     sweep_verdict,
+    verdict_changes,
 )
 from live_nodes.reconcile.sweep import FindingKind, SweepFinding
-from strategies.messages import Action
+from strategies.messages import Action, Verdict
 from tests.live_nodes.venue_by_hand import BTC, ETH, SECOND
 
 SPOT = "BTCUSDT-SPOT.BYBIT"
@@ -71,28 +71,24 @@ def test_an_instrument_nobody_explains_halts_alone_and_once() -> None:
 
 
 def test_a_verdict_is_published_when_it_begins_and_when_it_ends() -> None:
-    board, halt = NodeVerdicts(), clock_verdict(2.0, 1.0)
+    halt, moved = clock_verdict(2.0, 1.0), clock_verdict(3.0, 1.0)
     assert halt is not None
-    assert board.update([]) == []
-    assert board.update([halt]) == [halt]
-    moved = clock_verdict(3.0, 1.0)
     assert moved is not None
-    assert board.update([moved]) == []
-    (over,) = board.update([])
+    of_a_guard = Verdict(action=Action.FLATTEN, guard="daily", scope="desk")
+    assert verdict_changes([of_a_guard], []) == []
+    assert verdict_changes([of_a_guard], [halt]) == [halt]
+    assert verdict_changes([halt], [moved]) == []
+    (over,) = verdict_changes([of_a_guard, halt], [])
     assert (over.action, over.guard, over.scope) == (Action.NONE, "node.clock", "desk")
-    assert board.update([]) == []
-    assert board.standing == []
 
 
 def test_one_cause_that_ends_leaves_the_other_standing() -> None:
-    board = NodeVerdicts()
     link, clock = link_verdict({"trade": False}), clock_verdict(2.0, 1.0)
     assert link is not None
     assert clock is not None
-    assert board.update([link, clock]) == [link, clock]
-    (over,) = board.update([clock])
-    assert over.guard == "node.links"
-    assert board.standing == [clock]
+    assert verdict_changes([], [link, clock]) == [link, clock]
+    (over,) = verdict_changes([link, clock], [clock])
+    assert (over.action, over.guard) == (Action.NONE, "node.links")
 
 
 def test_silence_counts_from_the_newest_word() -> None:

@@ -25,14 +25,12 @@ def order(link_id: str = MINE, **facts: Any) -> VenueOrder:
         "time_in_force": "GTC",
         "quantity": D("0.010"),
         "filled": D(0),
-        "average_price": D(0),
         "price": D(49000),
         "trigger_price": D(0),
         "reduce_only": False,
         "stop_order_type": "",
         "reject_reason": "EC_NoError",
         "created_ns": 100 * SECOND,
-        "updated_ns": 100 * SECOND,
     }
     return VenueOrder(**(known | facts))
 
