@@ -114,10 +114,6 @@ def run(
 
     Parameters
     ----------
-    prepared : Prepared
-        From `prepare`.
-    progress : callable, optional
-        Called after each slice.
     prints_to_wait : int, default 1
         At which print after its decision an order fills.
     slices : iterator of FeedSlice, optional

@@ -38,8 +38,6 @@ def backtest_document(
 
     Parameters
     ----------
-    file : Path
-        The document.
     overrides : tuple of str
         Such as ``venue.leverage=2``.
     out : Path, optional
@@ -49,8 +47,6 @@ def backtest_document(
     costs : bool, default True
         Whether to run it again without each guard that acted, to tell what that guard cost or
         saved.
-    progress : callable, optional
-        See `Progress`.
 
     Raises
     ------

@@ -51,17 +51,7 @@ VENUES: dict[str, Callable[[Venue], dict[str, Any]]] = {
 def stress_rows(
     prepared: Prepared, base: RunOutcome, watch: Watch | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yield one row a stress: its name and all its `figures`.
-
-    Parameters
-    ----------
-    prepared : Prepared
-        What was run.
-    base : RunOutcome
-        Its outcome.
-    watch : Watch, optional
-        Given a stress's name.
-    """
+    """Yield one row a stress: its name and all its `figures`."""
     for name, change in VENUES.items():
         changed = _on_venue(prepared, change(prepared.document.venue))
         outcome = run(changed, progress=watch(name) if watch else None)
@@ -127,10 +117,6 @@ def guard_costs(prepared: Prepared, base: RunOutcome, watch: Watch | None = None
 
     Parameters
     ----------
-    prepared : Prepared
-        What was run.
-    base : RunOutcome
-        Its outcome.
     watch : Watch, optional
         Given a name such as ``without daily``.
     """

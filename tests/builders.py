@@ -19,6 +19,7 @@ HOUR = DAY // 24
 JANUARY = 1_704_067_200_000_000_000
 """2024-01-01, UNIX nanoseconds (UTC)."""
 
+Rows = list[dict[str, Any]]
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Market data beside the checkout; tests that need it skip where it is absent."""
 
@@ -131,15 +132,7 @@ def small_record(**changes: Any) -> RunRecord:
         fees=Decimal("0.5"),
         funding=Decimal("0.2"),
         slippage=Decimal(3),
-        tables={
-            "orders": table("orders", map(order_of, fills)),
-            "fills": table("fills", fills),
-            "positions": table("positions", trips),
-            "equity": equity_table(start + np.arange(5) * DAY, values),
-            "decisions": table("decisions", []),
-            "funding": table("funding", funding),
-            "verdicts": table("verdicts", []),
-        },
+        tables=tables_of(fills, trips, funding, equity_table(start + np.arange(5) * DAY, values)),
         benchmarks=conform(
             "benchmarks",
             pa.table(
@@ -161,6 +154,38 @@ def small_record(**changes: Any) -> RunRecord:
         targets=dict(TARGETS),
     )
     return replace(record, **changes)
+
+
+def tables_of(fills: Rows, trips: Rows, funding: Rows, equity: pa.Table) -> dict[str, pa.Table]:
+    """Return the tables of a run without decisions and verdicts."""
+    return {
+        "orders": table("orders", map(order_of, fills)),
+        "fills": table("fills", fills),
+        "positions": table("positions", trips),
+        "equity": equity,
+        "decisions": table("decisions", []),
+        "funding": table("funding", funding),
+        "verdicts": table("verdicts", []),
+    }
+
+
+def with_rows(record: RunRecord, **rows: Rows) -> RunRecord:
+    """Return the record with other rows in some of its tables."""
+    changed = {name: table(name, found) for name, found in rows.items()}
+    return replace(record, tables={**record.tables, **changed})
+
+
+def idle_record() -> RunRecord:
+    """Return the small run, had it traded nothing."""
+    record = small_record()
+    flat = np.array([[1000.0, 1000.0, 0, 0, 0]] * 5)
+    nothing = dict.fromkeys(("gross_pnl", "fees", "funding", "slippage"), Decimal(0))
+    return replace(
+        record,
+        tables=tables_of([], [], [], equity_table(record.start_ns + np.arange(5) * DAY, flat)),
+        ending_equity=Decimal(1000),
+        **nothing,
+    )
 
 
 def large_record(
@@ -249,9 +274,9 @@ def large_record(
     }
     daily = np.arange(days + 1)
     ts = JANUARY + np.arange(hours + 1, dtype=np.int64) * HOUR
-    base = small_record()
+    curve = np.column_stack([equity, realized, equity - realized, gross, net])
     return replace(
-        base,
+        small_record(),
         name=name,
         end_ns=JANUARY + days * DAY,
         starting_equity=Decimal(100_000),
@@ -260,17 +285,7 @@ def large_record(
         fees=total["fees"],
         funding=total["funding"],
         slippage=sum((row["slippage"] for row in fills), Decimal(0)),
-        tables={
-            "orders": table("orders", map(order_of, fills)),
-            "fills": table("fills", fills),
-            "positions": table("positions", trips),
-            "equity": equity_table(
-                ts, np.column_stack([equity, realized, equity - realized, gross, net])
-            ),
-            "decisions": table("decisions", []),
-            "funding": table("funding", funding),
-            "verdicts": table("verdicts", []),
-        },
+        tables=tables_of(fills, trips, funding, equity_table(ts, curve)),
         benchmarks=conform(
             "benchmarks",
             pa.table(

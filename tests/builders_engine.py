@@ -22,13 +22,7 @@ from nautilus_trader.config import (
 )
 from nautilus_trader.core.data import Data
 from nautilus_trader.model.data import Bar, BarType, TradeTick
-from nautilus_trader.model.enums import (
-    AccountType,
-    AggressorSide,
-    OmsType,
-    OrderSide,
-    OrderStatus,
-)
+from nautilus_trader.model.enums import AccountType, AggressorSide, OmsType, OrderSide, OrderStatus
 from nautilus_trader.model.events import OrderDenied, OrderFilled
 from nautilus_trader.model.identifiers import InstrumentId, TradeId
 from nautilus_trader.model.identifiers import Venue as VenueId
@@ -319,6 +313,11 @@ def planned(*steps: tuple[int, Callable[[Any], None]]) -> dict[int, Callable[[An
     for ts, step in steps:
         plan.setdefault(ts, []).append(step)
     return {ts: lambda s, ts=ts: [step(s) for step in plan[ts]] for ts in plan}  # type: ignore[misc]
+
+
+def scripted(*steps: tuple[int, Callable[[Any], None]]) -> Script:
+    """Return a `Script` of steps, of which several may fall on one time."""
+    return Script(planned(*steps))
 
 
 # -- the desk --------------------------------------------------------------------------------------

@@ -32,8 +32,6 @@ class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    id : str
-        Client order id.
     owner, instrument : str
         The strategy's key (`EXTERNAL` for nobody's), and the instrument's id.
     left : Decimal
@@ -90,8 +88,6 @@ class ClosingTerms(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     lot, min_quantity, min_notional : Decimal
         Step and smallest quantity, smallest value (settlement currency) of an entry.
-    max_quantity : Decimal or None
-        Largest order.
     spot : bool
         Whether it is a spot pair, which knows no reduce-only order and no exit below a minimum.
     price : Decimal or None

@@ -106,14 +106,8 @@ class ClosingView:
 
     Parameters
     ----------
-    cache : Cache
-        Of the engine.
     gate : OrderGate
         Knows of orders that passed it and have not reached the venue.
-    account : AccountView
-        Gives prices.
-    tag : str
-        The node's tag in order ids.
     """
 
     def __init__(self, cache: Any, gate: OrderGate, account: AccountView, tag: str) -> None:
@@ -207,12 +201,6 @@ class ClosingBroker:
 
     Parameters
     ----------
-    cache, bus : Cache, MessageBus
-        Of the engine.
-    trader_id : TraderId
-        Whose orders they are.
-    tag : str
-        The node's tag in order ids.
     start_ns : int
         UNIX nanoseconds (UTC); names the session in order ids.
 

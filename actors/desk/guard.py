@@ -49,15 +49,7 @@ class GuardHost(Protocol):
 
 
 class GuardActor(Actor):
-    """Runs a guard on the bus.
-
-    Parameters
-    ----------
-    key : str
-        The component's key in the document.
-    guard : Guard
-        Measures and admits.
-    """
+    """Runs a guard on the bus."""
 
     def __init__(self, key: str, guard: Guard[Any, Any]) -> None:
         super().__init__(ActorConfig(component_id=f"guard-{key}"))

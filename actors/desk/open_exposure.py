@@ -28,13 +28,6 @@ Key = tuple[str, str]
 class OpenExposures:
     """Makes the rows of `actors.guards.core.snapshot.OrderRequested.open_exposure`.
 
-    Parameters
-    ----------
-    account : AccountView
-        Where positions and prices come from.
-    cache : Cache
-        The engine's, which knows the owners of orders.
-
     Attributes
     ----------
     under_way : mapping

@@ -54,10 +54,6 @@ class OrderGate:
 
     Parameters
     ----------
-    kernel : NautilusKernel
-        Of the backtest engine or the trading node.
-    account : AccountView
-        Where equity and positions come from.
     max_leverage : float
         Largest gross notional per unit of equity.
 

@@ -21,8 +21,6 @@ class OrderIntent(msgspec.Struct, frozen=True):
 
     Parameters
     ----------
-    instrument : str
-        Instrument id.
     quantity : Decimal
         Signed quantity in base coin: buys are positive.
     price : Decimal or None

@@ -171,8 +171,6 @@ def back_up(folder: Path, name: str = BACKUPS[0]) -> Path:
 
     Parameters
     ----------
-    folder : Path
-        The node's.
     name : str
         Of the copy; one that is no backup replaces what has its name.
 

@@ -21,14 +21,8 @@ class OrderFacts(msgspec.Struct, frozen=True):
 
     Parameters
     ----------
-    operation : {"submit", "modify", "cancel", "cancel_all"}
-        What the request is.
     client_order_id : str
         Empty for ``cancel_all``.
-    strategy : str
-        The component's key.
-    instrument : str
-        Instrument id.
     side : {"BUY", "SELL", ""}
         Empty for ``cancel_all`` of both sides.
     quantity : Decimal

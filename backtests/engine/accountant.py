@@ -67,8 +67,6 @@ class Accountant(SimulationModule):
     ----------
     fill_model : DeskFillModel
         Gets the prices of liquidations and delistings.
-    liquidation : bool
-        Whether the account can be liquidated.
     """
 
     def __init__(

@@ -79,14 +79,8 @@ def strategy_config(
 
     Parameters
     ----------
-    key : str
-        The component's key.
-    component : StrategyComponent
-        Its class and parameters.
     setup : Setup
         The document that it stands in: its universe and the packages it allows.
-    ids : list of str
-        All instruments there are.
     node : str
         Tag in order ids.
     claims : bool

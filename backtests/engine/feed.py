@@ -84,22 +84,14 @@ class CatalogFeed:
 
     Parameters
     ----------
-    catalog : Catalog
-        Where from.
-    market : RunMarket
-        Which instruments, in which order.
     signal_intervals : tuple of str
         Candles that the strategies ask for.
     execution_interval : str
         Candles whose opens orders fill at, and whose closes value the account.
     start, end : int
         Window, UNIX nanoseconds (UTC), end exclusive.
-    slice_days : int
-        Length of a slice.
     prints : bool
         Whether opens are fed as trades (``next_open``); otherwise orders fill at candle closes.
-    funding : bool
-        Whether funding is settled.
     """
 
     def __init__(

@@ -105,16 +105,10 @@ def table(
 
     Parameters
     ----------
-    head : list of str
-        Column titles.
     rows : list of list of str
         Cells; one that starts with ``<td`` is taken as it is.
     words : container of int
         Which columns are text, set flush left; the others are numbers.
-    caption : str
-        Shown above the table.
-    kind : str
-        A CSS class.
     """
 
     def cell(index: int, content: str) -> str:

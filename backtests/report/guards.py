@@ -71,8 +71,6 @@ def acts(
 
     Parameters
     ----------
-    found : sequence of VerdictSpan
-        From `backtests.report.report_data.verdict_spans`.
     orders, fills, positions, decisions : pyarrow.Table
         As in `backtests.results.tables`.
     """

@@ -59,8 +59,6 @@ def verdict_spans(verdicts: pa.Table, end: int) -> list[VerdictSpan]:
 
     Parameters
     ----------
-    verdicts : pyarrow.Table
-        As in `backtests.results.tables.VERDICTS`.
     end : int
         Of the run, UNIX nanoseconds (UTC).
     """
@@ -122,8 +120,6 @@ def downsample(values: Floats, limit: int = LIMIT) -> Integers:
 
     Parameters
     ----------
-    values : float64[n]
-        The curve.
     limit : int
         At least 4.
     """
@@ -180,8 +176,6 @@ def shares(positions: pa.Table, by: str) -> list[Share]:
 
     Parameters
     ----------
-    positions : pyarrow.Table
-        As in `backtests.results.tables`.
     by : str
         ``instrument``, ``side`` or ``strategy``.
     """
@@ -221,14 +215,10 @@ class ReportData:
 
     Parameters
     ----------
-    result : Result
-        The folder.
     curves : Curves
         Equity, whole and by day.
     equity, fills, positions, orders, decisions : pyarrow.Table
         As in `backtests.results.tables`.
-    verdict_spans : list of VerdictSpan
-        When the guards' verdicts stood.
     guard_costs : pyarrow.Table or None
         As in `backtests.results.tables`; None where they were not worked out.
     benchmarks : dict of str to float64[days + 1]

@@ -53,8 +53,6 @@ def bars(found: Sequence[VerdictSpan], gap: int = 0) -> list[LaneBar]:
 
     Parameters
     ----------
-    found : sequence of VerdictSpan
-        That go into one lane.
     gap : int
         Bars of the same action this close together, nanoseconds, become one.
     """

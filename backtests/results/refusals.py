@@ -39,13 +39,7 @@ class Refusals:
 
 
 def held_back(payloads: Iterable[bytes]) -> Counter[str]:
-    """Return how many orders strategies did not send because of each guard.
-
-    Parameters
-    ----------
-    payloads : iterable of bytes
-        Decisions, as in the column of that name of the decisions table.
-    """
+    """Return how many orders strategies did not send because of each guard."""
     decoder = msgspec.json.Decoder(_Wishes)
     found: Counter[str] = Counter()
     for payload in payloads:

@@ -37,10 +37,6 @@ class RunRecord(RunBooks):
 
     Parameters
     ----------
-    name : str
-        The document's name.
-    config_yaml : str
-        The resolved document.
     config_hash, data_hash, engine_version : str
         What has to be the same for the same figures.
     started : float

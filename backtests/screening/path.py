@@ -182,10 +182,6 @@ def decisions(
 
     Parameters
     ----------
-    cls : type of PanelRebalancer
-        Gives the scores.
-    rules : PanelRebalancerConfig
-        Its parameters.
     listings : Listings
         Ids and listing times in the order of the panel's columns.
     panel : Panel

@@ -48,8 +48,6 @@ class Screened:
 
     Parameters
     ----------
-    key : str
-        The component's key.
     ids : tuple of str
         N sorted instrument ids.
     strategy : Rebalancer

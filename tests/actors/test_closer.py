@@ -41,12 +41,8 @@ def test_a_verdict_reaches_it_even_if_it_can_not_be_written_down():
     assert [verdict.guard for verdict in closer._board.standing()] == ["loss"]
 
 
-def test_live_news_that_can_not_be_reported_does_not_stop_it():
-    closer = closer_on(LiveClock(), on_news=full)
-    closer._report(ClosingNews("closing", "the desk closes what is left"))
-
-
-def test_in_a_backtest_news_that_can_not_be_reported_is_an_error():
-    closer = closer_on(TestClock(), on_news=full)
+def test_news_that_can_not_be_reported_stops_a_backtest_and_no_node():
+    news = ClosingNews("closing", "the desk closes what is left")
+    closer_on(LiveClock(), on_news=full)._report(news)
     with pytest.raises(OSError, match="the disk is full"):
-        closer._report(ClosingNews("closing", "the desk closes what is left"))
+        closer_on(TestClock(), on_news=full)._report(news)

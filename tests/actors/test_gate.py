@@ -33,11 +33,11 @@ from tests.builders_engine import (
     desk_of,
     feed,
     info,
-    planned,
     play,
     price,
     publishing,
     resting,
+    scripted,
     slices,
     statuses,
     trading,
@@ -52,7 +52,7 @@ def played(
     *steps: tuple[int, Callable[[Script], None]], **settings: object
 ) -> tuple[BacktestDesk, Script]:
     """Play steps on a market that stands at 100; two of them may fall on one time."""
-    script = Script(planned(*steps))
+    script = scripted(*steps)
     tape = settings.pop("tape", {A: FLAT_MARKET})
     return play(tape, script, **settings), script  # type: ignore[arg-type]
 

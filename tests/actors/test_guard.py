@@ -28,8 +28,7 @@ def test_a_guard_speaks_at_its_limit(lost, halts):
 
 def test_a_guard_speaks_only_of_changes():
     table = Table(Loss(release="recovered", hysteresis=0.1))
-    for equity in ("1000", "900", "880", "905", "911", "950"):
-        table.look(equity)
+    table.looks("1000", "900", "880", "905", "911", "950")
     # 905 is within a tenth of the limit, 910 is clear.
     assert words(table) == [("HALT_ENTRIES", "100 lost"), ("NONE", "over")]
 
@@ -55,8 +54,7 @@ def test_what_follows_is_kept_before_it_is_said():
     store = Told()
     table = Table(Loss(store=store))
     table.bus.subscribe("verdicts.*", lambda verdict: order.append(verdict.action.name))
-    table.look("1000")
-    table.look("800")
+    table.looks("1000", "800")
     assert order == ["state", "readings", "state", "readings", "HALT_ENTRIES"]
     kept = msgspec.json.decode(store.values[STATE], type=Kept)
     assert [latch.reason for latch in kept.latches] == ["200 lost"]
@@ -116,8 +114,7 @@ def test_a_halt_for_what_can_not_be_kept_ends_when_it_can():
 
     store.save = full
     table = Table(Loss(store=store))
-    table.look("1000")
-    table.look("1000")
+    table.looks("1000", "1000")
     store.save = save
     table.look("1000")
     assert [v.action for v in table.said] == [Action.HALT_ENTRIES, Action.NONE]
@@ -144,8 +141,7 @@ def test_who_fails_on_hearing_a_verdict_keeps_no_other_from_being_said():
 def test_a_restarted_guard_says_again_what_stood_before_it_looks():
     store = MemoryState()
     first = Table(Loss(store=store))
-    first.look("1000")
-    first.look("800")
+    first.looks("1000", "800")
     guard = Loss(store=store)
     second = Table(guard)
     assert second.said == first.said
@@ -182,9 +178,7 @@ def test_a_rule_that_fails_ends_a_strict_run():
 def test_a_rule_that_fails_live_halts_entries_over_restarts_until_it_is_released():
     store = MemoryState()
     table = Table(Loss(fails_at=50, store=store))
-    table.look("1000")
-    table.look("950")
-    table.look("1000")
+    table.looks("1000", "950", "1000")
     said = [("HALT_ENTRIES", "guard loss failed: ZeroDivisionError: made to fail")]
     assert words(table) == said
     guard = Loss(fails_at=50, store=store)
@@ -200,8 +194,7 @@ def test_a_rule_that_fails_live_halts_entries_over_restarts_until_it_is_released
 
 def test_a_guard_that_failed_does_not_hold_up_the_others():
     table = Table(Loss("one", fails_at=50), Loss("two"))
-    table.look("1000")
-    table.look("900")
+    table.looks("1000", "900")
     assert [(v.guard, v.reason) for v in table.said] == [
         ("one", "guard one failed: ZeroDivisionError: made to fail"),
         ("two", "100 lost"),
@@ -214,8 +207,7 @@ def test_a_guard_that_failed_does_not_hold_up_the_others():
 def test_a_release_needs_the_breach_gone():
     guard = Loss()
     table = Table(guard)
-    table.look("1000")
-    table.look("900")
+    table.looks("1000", "900")
     with pytest.raises(GateRefused, match="still reached: 100 lost; release it with --accept"):
         guard.release(None, False, "go on")
     table.look("901")
@@ -228,8 +220,7 @@ def test_an_accepted_breach_is_measured_anew_from_there():
     store = MemoryState()
     guard = Loss(store=store)
     table = Table(guard)
-    table.look("1000")
-    table.look("900")
+    table.looks("1000", "900")
     guard.release("desk", True, "I know")
     assert msgspec.json.decode(store.values[STATE], type=Kept).latches == ()
     table.look("801")
@@ -241,8 +232,7 @@ def test_an_accepted_breach_is_measured_anew_from_there():
 def test_a_release_of_another_scope_leaves_what_stands():
     guard = Loss()
     table = Table(guard)
-    table.look("1000")
-    table.look("900")
+    table.looks("1000", "900")
     assert guard.release("strategy:a", True, "go on") == ()
     assert len(table.said) == 1
 
@@ -250,8 +240,7 @@ def test_a_release_of_another_scope_leaves_what_stands():
 def test_a_release_before_the_first_look_looks_first():
     store = MemoryState()
     first = Table(Loss(store=store))
-    first.look("1000")
-    first.look("900")
+    first.looks("1000", "900")
     guard = Loss(store=store)
     table = Table(guard)
     table.account.equity_is = 1000

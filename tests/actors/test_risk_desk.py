@@ -160,8 +160,7 @@ def test_all_guards_see_an_input_before_one_publishes():
     table = Table(first, second)
     seen_by_two: list[float] = []
     table.bus.subscribe("verdicts.one", lambda _: seen_by_two.append(second.readings[0].measured))
-    table.look("1000")
-    table.look("900")
+    table.looks("1000", "900")
     assert seen_by_two == [100.0]
 
 
@@ -180,8 +179,7 @@ def test_what_a_verdict_sets_off_reaches_every_guard_after_the_snapshot():
     table.bus.subscribe(
         "verdicts.one", lambda _: table.desk.intended(table.entry("-1", is_exit=True))
     )
-    table.look("1000")
-    table.look("900")
+    table.looks("1000", "900")
     assert set(map(tuple, heard.values())) == {("Snapshot", "Snapshot", "OrderRequested")}
 
 
@@ -217,8 +215,7 @@ def test_a_verdict_on_an_event_is_published_once_the_engine_is_done_and_holds_en
 
 def test_whoever_starts_late_sees_what_stands():
     table = Table(Loss("one"), Loss("two", limit=50.0))
-    table.look("1000")
-    table.look("900")
+    table.looks("1000", "900")
     assert [verdict.guard for verdict in board_of(table.bus).standing()] == ["one", "two"]
 
 
@@ -265,8 +262,7 @@ def test_a_guard_that_is_not_required_may_be_silent(monkeypatch):
 
 def test_a_guard_that_failed_refuses_by_its_verdict_not_by_its_silence(monkeypatch):
     table = Table(Loss(fails_at=50), heartbeat_ns=SECOND)
-    table.look("1000")
-    table.look("900")
+    table.looks("1000", "900")
     assert [v.action for v in table.said] == [Action.HALT_ENTRIES]
     assert isinstance(table.said[0], Verdict)
     assert silent(table, monkeypatch, 3600) is None
@@ -301,8 +297,7 @@ def test_live_it_evaluates_by_itself_in_the_loop_when_a_halt_may_end():
 
 def test_a_guard_that_failed_keeps_its_halts_whatever_the_time():
     table = Table(Loss(limit=100, release="1m", fails_at=300))
-    for equity in ("1000", "850", "600"):
-        table.look(equity)
+    table.looks("1000", "850", "600")
     table.look("1000", now=3600 * SECOND)
     assert [verdict.action for verdict in table.said].count(Action.NONE) == 0
     (latch, failed) = table.desk.guards["loss"].latches

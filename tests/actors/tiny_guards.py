@@ -172,6 +172,10 @@ class Table:
         self.account.equity_is = Decimal(equity)
         self.desk.evaluate()
 
+    def looks(self, *equities: str) -> None:
+        for equity in equities:
+            self.look(equity)
+
     def done(self) -> None:
         waiting, self.put_off[:] = list(self.put_off), []
         for callback in waiting:

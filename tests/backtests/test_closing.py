@@ -46,6 +46,7 @@ from tests.builders_engine import (
     price,
     publishing,
     resting,
+    scripted,
     slices,
     trading,
     venue,
@@ -117,7 +118,7 @@ class Played:
 
 def test_a_strategy_that_knows_nothing_of_verdicts_is_flat_with_the_next_print() -> None:
     """Told at 02:10 with a grace of 5 s; the market opens next at 03:00 and a second."""
-    script = Script(planned((at(1), trading(A, "10")), (at(2, 600), publishing(Action.FLATTEN))))
+    script = scripted((at(1), trading(A, "10")), (at(2, 600), publishing(Action.FLATTEN)))
     run = Played(script, risk=RiskSettings())
     assert run.held == {}
     assert [(f.last_qty.as_decimal(), f.ts_event) for f in script.fills[1:]] == [(10, at(3, 1))]
@@ -133,7 +134,7 @@ def test_a_strategy_that_knows_nothing_of_verdicts_is_flat_with_the_next_print()
 
 
 def test_the_fill_is_the_strategys_own_and_closes_its_position() -> None:
-    script = Script(planned((at(1), trading(A, "-10")), (at(2, 600), publishing(Action.FLATTEN))))
+    script = scripted((at(1), trading(A, "-10")), (at(2, 600), publishing(Action.FLATTEN)))
     run = Played(script)
     (trip,) = run.desk.accountant.ledger.closed
     assert (trip.strategy, trip.instrument, trip.ts_closed) == ("script", A, at(3, 1))
@@ -290,14 +291,12 @@ def test_a_strategy_of_the_desk_that_overrides_what_obeys_is_flat_all_the_same()
 
 
 def test_a_strategy_that_enters_again_once_it_is_flat_is_refused() -> None:
-    script = Script(
-        planned(
-            (at(1), trading(A, "10")),
-            (at(2, 600), publishing(Action.FLATTEN)),
-            (at(3, 600), trading(A, "1")),
-            (at(4, 600), publishing(Action.NONE)),
-            (at(4, 700), trading(A, "2")),
-        )
+    script = scripted(
+        (at(1), trading(A, "10")),
+        (at(2, 600), publishing(Action.FLATTEN)),
+        (at(3, 600), trading(A, "1")),
+        (at(4, 600), publishing(Action.NONE)),
+        (at(4, 700), trading(A, "2")),
     )
     run = Played(script)
     assert script.denials == ["order gate: flatten by drawdown: down 20 %"]
@@ -308,12 +307,10 @@ def test_a_strategy_that_enters_again_once_it_is_flat_is_refused() -> None:
 
 
 def test_a_strategy_that_leaves_in_its_grace_is_left_alone() -> None:
-    script = Script(
-        planned(
-            (at(1), trading(A, "10")),
-            (at(2, 600), publishing(Action.FLATTEN)),
-            (at(2, 601), trading(A, "-10", reduce_only=True)),
-        )
+    script = scripted(
+        (at(1), trading(A, "10")),
+        (at(2, 600), publishing(Action.FLATTEN)),
+        (at(2, 601), trading(A, "-10", reduce_only=True)),
     )
     run = Played(script, risk=RiskSettings())
     assert run.closes() == []
@@ -361,7 +358,7 @@ GAP = Candles([100.0, 100.0, 100.0, None, None, 100.0, 100.0])
 def test_it_closes_what_is_left_and_no_more(
     steps: list[tuple[int, Step]], settings: dict[str, Any], closes: list[str], held: dict[str, D]
 ) -> None:
-    script = Script(planned(*steps))
+    script = scripted(*steps)
     run = Played(script, **settings)
     assert run.closes() == [("FILLED", D(quantity)) for quantity in closes]
     assert run.held == held
@@ -370,7 +367,7 @@ def test_it_closes_what_is_left_and_no_more(
 
 
 def test_without_a_verdict_it_does_nothing_at_all() -> None:
-    script = Script(planned((at(1), trading(A, "10")), (at(2), resting(A, "1", 50))))
+    script = scripted((at(1), trading(A, "10")), (at(2), resting(A, "1", 50)))
     run = Played(script)
     assert run.news == []
     assert run.held == {A: 10}
@@ -378,18 +375,16 @@ def test_without_a_verdict_it_does_nothing_at_all() -> None:
 
 
 def test_spot_is_sold_and_what_is_too_little_is_reported_once() -> None:
-    script = Script(planned((at(1), trading(SPOT, "10")), (at(2, 600), publishing(Action.FLATTEN))))
+    script = scripted((at(1), trading(SPOT, "10")), (at(2, 600), publishing(Action.FLATTEN)))
     run = Played(script, tape={SPOT: LEVEL})
     assert run.held == {}
     (sold,) = [o for o in run.orders if is_closers(o.client_order_id.value)]
     assert not sold.is_reduce_only
 
-    script = Script(
-        planned(
-            (at(1), trading(SPOT, "10")),
-            (at(2), trading(SPOT, "-9.99")),
-            (at(3, 600), publishing(Action.FLATTEN)),
-        )
+    script = scripted(
+        (at(1), trading(SPOT, "10")),
+        (at(2), trading(SPOT, "-9.99")),
+        (at(3, 600), publishing(Action.FLATTEN)),
     )
     run = Played(script, tape={SPOT: LEVEL})
     assert run.held == {SPOT: D("0.01")}
@@ -397,7 +392,7 @@ def test_spot_is_sold_and_what_is_too_little_is_reported_once() -> None:
 
 
 def test_at_signal_closes_it_is_flat_at_once() -> None:
-    script = Script(planned((at(1), trading(A, "10")), (at(2, 600), publishing(Action.FLATTEN))))
+    script = scripted((at(1), trading(A, "10")), (at(2, 600), publishing(Action.FLATTEN)))
     run = Played(script, document=venue(fills="signal_close"))
     assert run.held == {}
     assert [text for _, kind, text in run.news if kind == "flat"] == ["flat after 0.0 s"]
@@ -408,14 +403,12 @@ def test_at_signal_closes_it_is_flat_at_once() -> None:
 
 @pytest.mark.parametrize("action", [Action.HALT_ENTRIES, Action.REDUCE_ONLY])
 def test_entries_that_rest_are_taken_back_under_a_halt_and_exits_stay(action: Action) -> None:
-    script = Script(
-        planned(
-            (at(1), trading(A, "10")),
-            (at(2), resting(A, "1", 50)),
-            (at(2), resting(A, "-10", 900, reduce_only=True)),
-            (at(2), resting(A, "-10", 900)),
-            (at(3, 600), publishing(action)),
-        )
+    script = scripted(
+        (at(1), trading(A, "10")),
+        (at(2), resting(A, "1", 50)),
+        (at(2), resting(A, "-10", 900, reduce_only=True)),
+        (at(2), resting(A, "-10", 900)),
+        (at(3, 600), publishing(action)),
     )
     run = Played(script, risk=RiskSettings())
     assert sorted(OrderStatus(o.status).name for o in run.orders) == [
@@ -428,11 +421,8 @@ def test_entries_that_rest_are_taken_back_under_a_halt_and_exits_stay(action: Ac
 
 
 def test_a_halt_that_passes_leaves_entries_resting() -> None:
-    script = Script(
-        planned(
-            (at(1), resting(A, "1", 50)),
-            (at(2, 600), publishing(Action.HALT_ENTRIES, transient=True)),
-        )
+    script = scripted(
+        (at(1), resting(A, "1", 50)), (at(2, 600), publishing(Action.HALT_ENTRIES, transient=True))
     )
     assert len(Played(script).left_alive()) == 1
 
@@ -466,15 +456,13 @@ def test_the_engine_is_reducing_while_the_whole_desk_must_be_flat_for_good(
     states: list[TradingState] = []
     look: Step = lambda s: state_of(s, states)  # noqa: E731
     ends: tuple[int, Step] = (at(4), publishing(Action.NONE, scope=said.get("scope", "desk")))
-    script = Script(
-        planned(
-            (at(1), trading(A, "10")),
-            (at(1, 1), look),
-            (at(2, 600), publishing(**said)),
-            (at(2, 700), look),
-            ends,
-            (at(4, 1), look),
-        )
+    script = scripted(
+        (at(1), trading(A, "10")),
+        (at(1, 1), look),
+        (at(2, 600), publishing(**said)),
+        (at(2, 700), look),
+        ends,
+        (at(4, 1), look),
     )
     Played(script)
     there = TradingState.REDUCING if locked else TradingState.ACTIVE
@@ -483,13 +471,11 @@ def test_the_engine_is_reducing_while_the_whole_desk_must_be_flat_for_good(
 
 def test_the_second_lock_denies_what_would_enlarge_and_lets_every_exit_pass() -> None:
     """What it denies never reaches the gate, which counts no refusal for it."""
-    script = Script(
-        planned(
-            (at(1), trading(A, "10")),
-            (at(2, 600), publishing(Action.FLATTEN)),
-            (at(2, 601), trading(A, "1")),
-            (at(2, 602), trading(A, "-10")),
-        )
+    script = scripted(
+        (at(1), trading(A, "10")),
+        (at(2, 600), publishing(Action.FLATTEN)),
+        (at(2, 601), trading(A, "1")),
+        (at(2, 602), trading(A, "-10")),
     )
     run = Played(script, risk=RiskSettings())
     assert script.denials == [f"BUY when TradingState.REDUCING and LONG {A}"]
@@ -528,8 +514,8 @@ def in_the_name_of(owner: str, quantity: str) -> Step:
 def test_a_position_that_is_nobodys_is_closed_by_the_documents_policy(
     external: Any, held: dict[str, D]
 ) -> None:
-    script = Script(
-        planned((at(1), in_the_name_of("EXTERNAL", "10")), (at(2, 600), publishing(Action.FLATTEN)))
+    script = scripted(
+        (at(1), in_the_name_of("EXTERNAL", "10")), (at(2, 600), publishing(Action.FLATTEN))
     )
     run = Played(script, risk=RiskSettings(exit_grace=0, external=external))
     assert run.held == held
@@ -549,13 +535,11 @@ def test_a_flatten_that_stands_at_its_start_is_gone_on_with() -> None:
     def take_up(script: Script) -> None:
         found[0].resume()
 
-    script = Script(
-        planned(
-            (at(1), trading(A, "10")),
-            (at(2), put_away),
-            (at(2, 600), publishing(Action.FLATTEN)),
-            (at(4, 600), take_up),
-        )
+    script = scripted(
+        (at(1), trading(A, "10")),
+        (at(2), put_away),
+        (at(2, 600), publishing(Action.FLATTEN)),
+        (at(4, 600), take_up),
     )
     run = Played(script, built=found.append)
     assert [order.ts_init for order in run.orders if is_closers(order.client_order_id.value)] == [
@@ -568,11 +552,8 @@ def test_fifty_positions_leave_at_the_pace_that_the_venue_allows() -> None:
     """At five orders a second, each of them cancels and closes: a hundred commands, 19 s."""
     names = [f"A{n:02d}USDT-LINEAR.BYBIT" for n in range(50)]
     level = Candles([100.0] * 5)
-    script = Script(
-        planned(
-            *((at(1), trading(name, "1")) for name in names),
-            (at(2, 600), publishing(Action.FLATTEN)),
-        )
+    script = scripted(
+        *((at(1), trading(name, "1")) for name in names), (at(2, 600), publishing(Action.FLATTEN))
     )
     paces: list[OrderThrottle] = []
 

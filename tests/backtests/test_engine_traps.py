@@ -98,6 +98,15 @@ def run(
     return engine, script
 
 
+def buying_one(engine: BacktestEngine) -> Script:
+    """Run a script that buys once."""
+    script = Script({at(1): trading(A, "1")})
+    engine.add_strategy(script)
+    engine.add_data(plain_bars(perpetual(), [100, 100]))
+    engine.run()
+    return script
+
+
 def test_the_version_is_the_one_that_these_traps_were_found_in() -> None:
     assert nautilus_trader.__version__ == "1.231.0"
 
@@ -217,15 +226,10 @@ def state(value: TradingState) -> Callable[[BacktestEngine], None]:
 
 def with_state_at_2(value: TradingState, then: str) -> Script:
     """Buy 1 in the first candle; set the state; send another order."""
-    engine = bare_engine(perpetual())
-
-    def stop(script: Script) -> None:
-        state(value)(engine)
-
-    script = Script({at(1): trading(A, "1"), at(2): stop, at(2, 1): trading(A, then)})
-    engine.add_strategy(script)
-    engine.add_data(plain_bars(perpetual(), [100, 100, 100, 100]))
-    engine.run()
+    engines: list[BacktestEngine] = []
+    stop: Callable[[Script], None] = lambda script: state(value)(engines[0])  # noqa: E731
+    plan = {at(1): trading(A, "1"), at(2): stop, at(2, 1): trading(A, then)}
+    _, script = run(plan, plain_bars(perpetual(), [100, 100, 100, 100]), engines.append)
     return script
 
 
@@ -284,11 +288,8 @@ def test_margin_is_notional_times_initial_margin_by_leverage() -> None:
 
 def test_spot_on_a_margin_account_is_booked_like_a_perpetual() -> None:
     """No coins arrive and no cash leaves: our ledger counts on both products moving cash alike."""
-    engine = bare_engine(to_nautilus(info(SPOT), D(0), D(0)))
-    script = Script({at(1): trading(SPOT, "10")})
-    engine.add_strategy(script)
-    engine.add_data(plain_bars(to_nautilus(info(SPOT), D(0), D(0)), [100, 100]))
-    engine.run()
+    spot: Any = to_nautilus(info(SPOT), D(0), D(0))
+    engine, script = run({at(1): trading(SPOT, "10")}, plain_bars(spot, [100, 100]), None, spot)
     assert len(script.fills) == 1
     assert balance(engine) == 10_000
     assert list(engine.kernel.portfolio.account(BYBIT).balances()) == [USDT]
@@ -605,9 +606,7 @@ def test_an_endpoint_can_be_taken_over() -> None:
 
     kernel.msgbus.deregister(endpoint="ExecEngine.execute", handler=kernel.exec_engine.execute)
     kernel.msgbus.register(endpoint="ExecEngine.execute", handler=stand_between)
-    engine.add_strategy(script := Script({at(1): trading(A, "1")}))
-    engine.add_data(plain_bars(perpetual(), [100, 100]))
-    engine.run()
+    script = buying_one(engine)
     assert len(passed) == len(script.fills) == 1
 
 
@@ -631,9 +630,7 @@ def test_a_denial_sent_to_the_execution_engine_reaches_the_strategy() -> None:
 
     kernel.msgbus.deregister(endpoint="ExecEngine.execute", handler=kernel.exec_engine.execute)
     kernel.msgbus.register(endpoint="ExecEngine.execute", handler=deny)
-    engine.add_strategy(script := Script({at(1): trading(A, "1")}))
-    engine.add_data(plain_bars(perpetual(), [100, 100]))
-    engine.run()
+    script = buying_one(engine)
     assert script.denials == ["no"]
     assert [order.status for order in kernel.cache.orders()] == [OrderStatus.DENIED]
 
@@ -672,9 +669,7 @@ def test_a_simulation_module_knows_its_exchange_and_its_client_can_be_replaced()
     client = Client(exchange, kernel.msgbus, kernel.cache, kernel.clock)
     exchange.register_client(client)
     kernel.exec_engine.register_client(client)
-    engine.add_strategy(script := Script({at(1): trading(A, "1")}))
-    engine.add_data(plain_bars(perpetual(), [100, 100]))
-    engine.run()
+    script = buying_one(engine)
     assert len(script.fills) == Client.seen == 1
 
 

@@ -60,21 +60,20 @@ def costs(made: Prepared) -> tuple[RunOutcome, dict[str, dict[str, Any]], list[s
     return base, {row["guard"]: row for row in rows.to_pylist()}, names
 
 
-def test_a_guard_that_flattened_before_a_crash_saved_what_was_lost_without_it(tmp_path):
-    base, rows, _ = costs(prepared(tmp_path, CRASH, BOUGHT, {"max": MAX}))
+@pytest.mark.parametrize(
+    ("closes", "ending", "saved", "drawdown"),
+    [(CRASH, 500, 440, 0.5), (RALLY, 1500, -560, 0.06)],
+    ids=["before a crash", "before a rally"],
+)
+def test_a_guard_that_flattened_saved_or_cost_what_is_made_without_it(
+    tmp_path, closes, ending, saved, drawdown
+):
+    base, rows, _ = costs(prepared(tmp_path, closes, BOUGHT, {"max": MAX}))
     # Down 6 % at the close of 94; sold at the open of 94.
     assert base.ending_equity == 940
-    assert Decimal(rows["max"]["ending_equity"]) == 500
-    assert Decimal(rows["max"]["saved"]) == 440
-    assert rows["max"]["max_drawdown"] == pytest.approx(0.5)
-
-
-def test_a_guard_that_flattened_before_a_rally_cost_what_was_earned_without_it(tmp_path):
-    base, rows, _ = costs(prepared(tmp_path, RALLY, BOUGHT, {"max": MAX}))
-    assert base.ending_equity == 940
-    assert Decimal(rows["max"]["ending_equity"]) == 1500
-    assert Decimal(rows["max"]["saved"]) == -560
-    assert rows["max"]["max_drawdown"] == pytest.approx(0.06)
+    assert Decimal(rows["max"]["ending_equity"]) == ending
+    assert Decimal(rows["max"]["saved"]) == saved
+    assert rows["max"]["max_drawdown"] == pytest.approx(drawdown)
 
 
 def test_a_guard_that_halted_before_a_rally_cost_the_entry_that_it_refused(tmp_path):

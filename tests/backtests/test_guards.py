@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -75,6 +76,10 @@ class Leaver(Script):
             self.trade(A, "-10", reduce_only=True)
 
 
+def keeping(snapshots: list[Snapshot]) -> Callable[[Input], None]:
+    return lambda seen: snapshots.append(seen) if isinstance(seen, Snapshot) else None
+
+
 def bought_and_left(fills: str) -> tuple[Script, Script, list[Snapshot]]:
     """Return one that leaves on a verdict at the close of 83, and one that sells at that stamp."""
     leaver = Leaver({at(1): trading(A, "10")}, "leaver")
@@ -87,9 +92,7 @@ def bought_and_left(fills: str) -> tuple[Script, Script, list[Snapshot]]:
         document=venue(fills=fills),
         # Both lose alike: 2 x 180.
         guards={"loss": Loss(limit=300.0)},
-        hear={
-            "risk.seen": lambda seen: snapshots.append(seen) if isinstance(seen, Snapshot) else None
-        },
+        hear={"risk.seen": keeping(snapshots)},
     )
     return leaver, decider, snapshots
 
@@ -177,11 +180,7 @@ def on_daily_candles(
     with mended():
         desk = desk_of(market, venue(), script, before={A: 100.0}, guards=guards)
         clock = desk.engine.kernel.clock
-        subscribe(
-            desk,
-            "risk.seen",
-            lambda seen: snapshots.append(seen) if isinstance(seen, Snapshot) else None,
-        )
+        subscribe(desk, "risk.seen", keeping(snapshots))
         subscribe(desk, "verdicts.*", lambda verdict: said.append((clock.timestamp_ns(), verdict)))
         feed(desk, daily(market, opens, closes))
     return snapshots, said
@@ -243,12 +242,7 @@ def test_a_halt_that_ends_when_new_prices_come_is_judged_by_these_alone():
         {A: Candles(opens=[100, 100, 100, 80, 101, 101], closes=[100, 100, 80, 101, 101, 101])},
         Script({at(1): trading(A, "10")}),
         guards={"loss": Loss(limit=150.0, release="1h")},
-        hear={
-            "verdicts.*": said.append,
-            "risk.seen": lambda seen: (
-                snapshots.append(seen) if isinstance(seen, Snapshot) else None
-            ),
-        },
+        hear={"verdicts.*": said.append, "risk.seen": keeping(snapshots)},
     )
     assert [verdict.action for verdict in said] == [Action.HALT_ENTRIES, Action.NONE]
     assert [snapshot.now for snapshot in snapshots] == [at(hour) - 1 for hour in range(1, 7)]

@@ -61,24 +61,24 @@ def test_the_published_long_has_its_maintenance_margin_left_at_the_published_pri
     assert maintenance_margin(ONE, array(20_000), HALF_PERCENT, NO_FEE) == 100.0
 
 
-def test_the_published_long_is_liquidated_at_the_published_price_but_for_its_valuation() -> None:
-    """At the mark price the maintenance margin shrinks along: 19,600 / 0.995 = 19,698.49."""
-    assert not is_liquidated(CASH, ONE, array(19_698.50), HALF_PERCENT, NO_FEE)
-    assert is_liquidated(CASH, ONE, array(19_698.49), HALF_PERCENT, NO_FEE)
-
-
-def test_the_fee_to_close_brings_liquidation_forward() -> None:
-    """19,600 / (1 - 0.005 - 0.00055) = 19,709.39."""
-    fee = array(0.00055)
-    assert not is_liquidated(CASH, ONE, array(19_709.40), HALF_PERCENT, fee)
-    assert is_liquidated(CASH, ONE, array(19_709.38), HALF_PERCENT, fee)
-
-
-def test_the_published_short_mirrors_the_long() -> None:
-    """Sold 1 at 20,000 on 400: 20,400 / 1.005 = 20,298.51, published 20,300."""
-    short = array(-1)
-    assert not is_liquidated(20_400.0, short, array(20_298.50), HALF_PERCENT, NO_FEE)
-    assert is_liquidated(20_400.0, short, array(20_298.51), HALF_PERCENT, NO_FEE)
+@pytest.mark.parametrize(
+    ("cash", "quantity", "safe", "liquidated", "fee"),
+    [
+        # At the mark price the maintenance margin shrinks along: 19,600 / 0.995 = 19,698.49.
+        (CASH, 1, 19_698.50, 19_698.49, 0),
+        # The fee to close brings it forward: 19,600 / (1 - 0.005 - 0.00055) = 19,709.39.
+        (CASH, 1, 19_709.40, 19_709.38, 0.00055),
+        # Sold 1 at 20,000 on 400: 20,400 / 1.005 = 20,298.51, published 20,300.
+        (20_400.0, -1, 20_298.50, 20_298.51, 0),
+    ],
+    ids=["long", "long with fee", "short"],
+)
+def test_the_published_positions_are_liquidated_at_the_price_but_for_its_valuation(
+    cash: float, quantity: int, safe: float, liquidated: float, fee: float
+) -> None:
+    for mark, expected in ((safe, False), (liquidated, True)):
+        found = is_liquidated(cash, array(quantity), array(mark), HALF_PERCENT, array(fee))
+        assert found is expected
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,16 @@ from backtests.report.page import SECTIONS, render
 from backtests.report.report_data import downsample
 from backtests.results.result import RunRecord, write
 from backtests.results.tables import table
-from tests.builders import DAY, equity_table, large_record, provenance, small_record
+from tests.builders import (
+    DAY,
+    equity_table,
+    idle_record,
+    large_record,
+    provenance,
+    small_record,
+    tables_of,
+    with_rows,
+)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -113,26 +122,31 @@ def test_warnings_come_before_the_figures(tmp_path):
     assert page.index("The account was liquidated.") < page.index('class="tiles"')
 
 
-def test_data_of_another_venue_are_said_to_stand_in():
-    found = origin.stand_ins([provenance(source_venue="binance"), provenance()])
-    assert found == [
-        "Data of Binance stand in for Bybit's (2 instruments): prices, volumes and funding there "
-        "are similar, not the same."
-    ]
+@pytest.mark.parametrize(
+    ("imports", "sentences"),
+    [
+        (
+            [{"source_venue": "binance"}, {}],
+            [
+                "Data of Binance stand in for Bybit's (2 instruments): prices, volumes and funding "
+                "there are similar, not the same."
+            ],
+        ),
+        (
+            [{"source_venue": "", "instruments": ["AUSDT-SPOT.BYBIT"]}],
+            ["Nobody said whose prices those of AUSDT spot are."],
+        ),
+        ([{}], []),
+    ],
+    ids=["another venue", "unknown venue", "Bybit's own"],
+)
+def test_whose_prices_stand_in_is_said(imports, sentences):
+    assert origin.stand_ins([provenance(**changes) for changes in imports]) == sentences
 
 
 def test_an_invented_market_is_said_to_be_invented():
     (sentence,) = origin.stand_ins([provenance(source_venue="simulated", source="demo seed 7")])
     assert sentence.startswith("The market is invented (demo seed 7)")
-
-
-def test_prices_of_an_unknown_venue_are_said_to_be_unknown():
-    (sentence,) = origin.stand_ins([provenance(source_venue="", instruments=["AUSDT-SPOT.BYBIT"])])
-    assert sentence == "Nobody said whose prices those of AUSDT spot are."
-
-
-def test_bybits_own_data_need_no_sentence():
-    assert origin.stand_ins([provenance()]) == []
 
 
 def test_guessed_facts_files_and_hashes_are_in_the_data_section(tmp_path):
@@ -156,22 +170,7 @@ def test_how_fills_were_made_is_said_in_words(tmp_path):
 
 
 def test_a_run_that_did_nothing_still_has_a_report(tmp_path):
-    record = small_record()
-    values = np.array([[1000.0, 1000.0, 0, 0, 0]] * 5)
-    idle = replace(
-        record,
-        tables={
-            **{name: table(name, []) for name in record.tables},
-            "equity": equity_table(record.start_ns + np.arange(5) * DAY, values),
-        },
-        benchmarks=table("benchmarks", []),
-        provenance=[],
-        ending_equity=Decimal(1000),
-        gross_pnl=Decimal(0),
-        fees=Decimal(0),
-        funding=Decimal(0),
-        slippage=Decimal(0),
-    )
+    idle = replace(idle_record(), benchmarks=table("benchmarks", []), provenance=[])
     seen = words(page_of(idle, tmp_path))
     assert "No trade was closed." in seen
     assert "Nothing was traded." in seen
@@ -186,17 +185,10 @@ def test_a_ruined_run_has_a_report_and_a_full_drawdown(tmp_path):
     trips = record.tables["positions"].to_pylist()[:1]
     trips[0] |= {"gross": "-1005", "fees": "0", "funding": "0", "net": "-1005"}
     ruined = replace(
-        record,
-        tables={
-            **{name: table(name, []) for name in record.tables},
-            "positions": table("positions", trips),
-            "equity": equity_table(record.start_ns + np.arange(5) * DAY, values),
-        },
+        idle_record(),
+        tables=tables_of([], trips, [], equity_table(record.start_ns + np.arange(5) * DAY, values)),
         ending_equity=Decimal(-5),
         gross_pnl=Decimal(-1005),
-        fees=Decimal(0),
-        funding=Decimal(0),
-        slippage=Decimal(0),
     )
     seen = words(page_of(ruined, tmp_path))
     assert "CAGR −100.0 %" in seen
@@ -291,8 +283,7 @@ def test_names_cannot_inject_markup(tmp_path):
     rows = small_record().tables["positions"].to_pylist()
     rows[0]["instrument"] = f"{evil}-LINEAR.BYBIT"
     record = small_record(name=evil, warnings=[evil], config_yaml=f"name: '{evil}'\n")
-    tables = {**record.tables, "positions": table("positions", rows)}
-    page = own(page_of(replace(record, tables=tables), tmp_path))
+    page = own(page_of(with_rows(record, positions=rows), tmp_path))
     assert "<img" not in page.split('<script type="application/json"')[0]
     assert page.count("</script>") == 3
     assert specs_of(page)["symbols"]["data"][0]["y"][-1] == evil
@@ -315,8 +306,7 @@ def test_a_browser_draws_every_chart_without_an_error_or_a_sideways_scroll(tmp_p
         "multiplier": 1.0,
         "reason": "3 % lost",
     }
-    tables = {**record.tables, "verdicts": table("verdicts", [said])}
-    page = page_of(replace(record, tables=tables), tmp_path)
+    page = page_of(with_rows(record, verdicts=[said]), tmp_path)
     probe = """<script>addEventListener("load", () => { const d = document.documentElement;
       d.dataset.wide = d.scrollWidth > innerWidth; });</script>"""
     errors = "<script>onerror = (e) => document.documentElement.dataset.error = e;</script><style>"

@@ -21,7 +21,7 @@ from backtests.results.result import RunRecord, write
 from backtests.results.tables import ALL, table
 from backtests.session import backtest_document
 from tests.backtests.planned import write_planned
-from tests.builders import DAY, HOUR, JANUARY, large_record, small_record
+from tests.builders import DAY, HOUR, JANUARY, large_record, small_record, with_rows
 from tests.builders_engine import A, B
 
 AAA, BBB = "instrument:AAAUSDT-LINEAR.BYBIT", "instrument:BBBUSDT-LINEAR.BYBIT"
@@ -50,9 +50,7 @@ def spans_of(*rows: dict[str, Any]) -> list[VerdictSpan]:
 
 
 def with_verdicts(*rows: dict[str, Any], record: RunRecord | None = None, **more: Any) -> RunRecord:
-    record = record or small_record()
-    tables = {**record.tables, "verdicts": table("verdicts", rows)}
-    return replace(record, tables=tables, **more)
+    return replace(with_rows(record or small_record(), verdicts=list(rows)), **more)
 
 
 def page_of(record: RunRecord, folder: Any) -> str:

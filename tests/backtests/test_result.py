@@ -1,10 +1,8 @@
 """A result's figures by hand, its books, and the folder that is there wholly or not at all."""
 
 import json
-from dataclasses import replace
 from decimal import Decimal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,7 +13,7 @@ from actors import measures
 from backtests.results import result
 from backtests.results.tables import SCHEMAS, table
 from config.errors import DeskError, InputError
-from tests.builders import DAY, HOUR, equity_table, small_record
+from tests.builders import HOUR, idle_record, small_record, with_rows
 
 DOCUMENTED = {
     "name",
@@ -101,34 +99,14 @@ def test_the_summary_counts_verdicts_by_guard_and_refused_orders():
     orders = record.tables["orders"].to_pylist()
     orders[-1]["status"] = "DENIED"
     words = [("tiers", "shrink"), ("daily", "flatten"), ("tiers", "none"), ("tiers", "shrink")]
-    tables = {
-        **record.tables,
-        "orders": table("orders", orders),
-        "verdicts": table("verdicts", [said(*word) for word in words]),
-    }
-    summary = result.summarise(replace(record, tables=tables))
+    said_words = [said(*word) for word in words]
+    summary = result.summarise(with_rows(record, orders=orders, verdicts=said_words))
     assert summary["verdicts"] == {"daily": 1, "tiers": 2}
     assert summary["refused_orders"] == 1
 
 
 def test_a_run_without_trades_has_nulls_and_no_nan():
-    record = small_record()
-    flat = equity_table(
-        record.start_ns + np.arange(5) * DAY, np.array([[1000.0, 1000.0, 0, 0, 0]] * 5)
-    )
-    empty = {
-        name: table(name, [])
-        for name in ("orders", "fills", "positions", "decisions", "funding", "verdicts")
-    }
-    idle = replace(
-        record,
-        tables={**empty, "equity": flat},
-        ending_equity=Decimal(1000),
-        gross_pnl=Decimal(0),
-        fees=Decimal(0),
-        funding=Decimal(0),
-        slippage=Decimal(0),
-    )
+    idle = idle_record()
     result.check(idle)
     summary = result.summarise(idle)
     assert summary["return_pct"] == 0
@@ -142,9 +120,7 @@ def test_an_open_position_is_no_trade_yet():
     record = small_record()
     rows = record.tables["positions"].to_pylist()
     rows[1] |= {"open": True, "ts_closed": None, "exit_px": None}
-    summary = result.summarise(
-        replace(record, tables={**record.tables, "positions": table("positions", rows)})
-    )
+    summary = result.summarise(with_rows(record, positions=rows))
     assert (summary["trades"], summary["trades_open"], summary["win_rate"]) == (1, 1, 1.0)
     assert summary["average_holding_hours"] == 24
 
@@ -226,24 +202,18 @@ def test_a_file_in_the_way_is_an_input_error(tmp_path):
         result.write(small_record(), tmp_path / "out")
 
 
-def test_an_interrupt_while_rendering_leaves_nothing(tmp_path):
+@pytest.mark.parametrize("older", [False, True])
+def test_an_interrupt_while_rendering_leaves_what_was_there(tmp_path, older):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        result.write(small_record(), tmp_path / "out", interrupted)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_interrupt_keeps_the_older_result(tmp_path):
-    def interrupted(_):
-        raise KeyboardInterrupt
-
-    result.write(small_record(), tmp_path / "out")
+    if older:
+        result.write(small_record(), tmp_path / "out")
     with pytest.raises(KeyboardInterrupt):
         result.write(small_record(name="newer"), tmp_path / "out", interrupted)
-    assert result.read(tmp_path / "out").summary["name"] == "small"
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in tmp_path.iterdir()] == (["out"] if older else [])
+    if older:
+        assert result.read(tmp_path / "out").summary["name"] == "small"
 
 
 def test_a_place_without_a_result_says_how_to_make_one(tmp_path):

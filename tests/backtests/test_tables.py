@@ -16,19 +16,18 @@ def test_decimals_are_written_as_plain_strings():
     assert written.column("quantity").to_pylist() == ["0.0000001"]
 
 
-def test_a_missing_required_value_is_named():
-    with pytest.raises(DeskError, match=r"fills\.fee: empty in some rows"):
-        table("fills", [{**fill(1, "AAAUSDT", "BUY", "1", "10", "10", "0"), "fee": None}])
-
-
-def test_an_unknown_column_is_named():
-    with pytest.raises(DeskError, match="fills: unknown columns feee"):
-        table("fills", [{**fill(1, "AAAUSDT", "BUY", "1", "10", "10", "0"), "feee": Decimal(1)}])
-
-
-def test_a_value_of_another_type_names_the_table():
-    with pytest.raises(DeskError, match="fills: "):
-        table("fills", [{**fill(1, "AAAUSDT", "BUY", "1", "10", "10", "0"), "ts": "noon"}])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"fee": None}, r"fills\.fee: empty in some rows"),
+        ({"feee": Decimal(1)}, "fills: unknown columns feee"),
+        ({"ts": "noon"}, "fills: "),
+    ],
+    ids=["missing", "unknown", "another type"],
+)
+def test_a_row_that_does_not_fit_is_named(change, words):
+    with pytest.raises(DeskError, match=words):
+        table("fills", [fill(1, "AAAUSDT", "BUY", "1", "10", "10", "0") | change])
 
 
 def test_columns_come_in_the_schemas_order_whatever_order_they_had():
