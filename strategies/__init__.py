@@ -30,7 +30,11 @@ at the venue, once the position is there (in ``on_order_ended``). Called again, 
 the old one goes after the new one is accepted. It survives rebalances and stops of the node, makes
 nobody busy, and is withdrawn when the position is closed. On candles it is judged at each print.
 
-Inside: `market_view`, `broker` and `verdict_follower` know the engine, not the strategy; `base`
-wires them. `signals`, `sizing`, `tactics` and `refusals` are pure. What must survive a crash goes
-through `state`.
+**Tactics** of your own: write one after the protocol in `tactics.tactic`, register it by
+``broker.host(tactic, rules)`` in the constructor, and begin with ``broker.start(id, quantity,
+reason, tactic=name)``. It may have several orders out, and its state survives a crash.
+
+Inside: `market_view`, `order_sender`, `broker` and `verdict_follower` know the engine, not the
+strategy; `base` wires them. `signals`, `sizing`, `tactics` and `refusals` are pure. What must
+survive a crash goes through `state`.
 """

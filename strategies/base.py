@@ -92,13 +92,13 @@ class DeskStrategy(Hooks, Strategy):
         self.market.listed.update(listed_ns)
 
     def expect_book(self, source: BookSource) -> None:
-        """Say where best bids and asks come from: ``quotes`` by default, ``none`` on candles."""
+        """Set where best bids and asks come from: ``quotes`` by default, ``none`` on candles."""
         self.market.source = source
 
-    # What the launcher asks once it runs ---------------------------------------------------------
+    # For the launcher, once it runs ---------------------------------------------------------
 
     def resume(self) -> bool:
-        """Take up what a crash interrupted, or what was missed; return whether anything began.
+        """Go on with what a crash interrupted, or what was missed; return whether anything began.
 
         Called once after the start, when positions and orders are reconciled.
         """
@@ -213,7 +213,7 @@ class DeskStrategy(Hooks, Strategy):
         Raises
         ------
         ValueError
-            If maker_first is under way in the instrument (see `stop_executing`).
+            If an execution is under way in the instrument (see `stop_executing`).
         """
         self.broker.execute(instrument_id, quantity, reason)
 
@@ -247,7 +247,7 @@ class DeskStrategy(Hooks, Strategy):
         self.log.error("Own orders would not be cancelled; nothing is sent until they are gone")
 
     def on_loop(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Return the callback for a timer, made to run in the thread that runs everything else."""
+        """Return a timer's callback, made to run on the loop that runs everything else."""
         return on_loop(self.clock, callback)
 
     # Events of the engine ------------------------------------------------------------------------

@@ -9,22 +9,22 @@ from msgspec import Meta
 
 from config.durations import DURATION, duration_ns
 
-Tactic = Literal["taker", "maker_first"]
-Place = Literal["join", "improve", "behind"]
+TacticName = Literal["taker", "maker_first"]
+RestingPlace = Literal["join", "improve", "behind"]
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which tactic, and what it may do; all but ``tactic`` concern maker_first."""
 
     tactic: Annotated[
-        Tactic,
+        TacticName,
         Meta(
             description="taker: market orders at once. maker_first: rest near the touch first; on "
             "candles alone, which know no touch, it takes like taker."
         ),
     ] = "taker"
     place: Annotated[
-        Place,
+        RestingPlace,
         Meta(
             description="Where an order rests: at the best price of its side (join), `ticks` "
             "better but short of the other side (improve), or `ticks` worse (behind)."

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from decimal import ROUND_DOWN, ROUND_FLOOR, ROUND_UP, Decimal
-from typing import TYPE_CHECKING
 
 import msgspec
 
-if TYPE_CHECKING:
-    from strategies.tactics.execution import Place
+from strategies.tactics.execution import RestingPlace
 
 ZERO = Decimal(0)
 _BASIS_POINT = Decimal("0.0001")
@@ -64,7 +62,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     exits: bool
 
 
-def resting_price(buy: bool, top: TopOfBook, tick: Decimal, place: Place, ticks: int) -> Decimal:
+def resting_price(
+    buy: bool, top: TopOfBook, tick: Decimal, place: RestingPlace, ticks: int
+) -> Decimal:
     """Return where an order rests; never at or through the other side of the book.
 
     Parameters

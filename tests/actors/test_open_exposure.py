@@ -12,6 +12,7 @@ from nautilus_trader.model.enums import OrderSide
 
 from actors.desk.open_exposure import OpenExposures
 from actors.guards.core.snapshot import Holding
+from strategies.order_ids import protective
 from tests.actors.tiny_guards import Account
 
 NAMES = ("AAAUSDT-LINEAR.BYBIT", "BBBUSDT-LINEAR.BYBIT")
@@ -23,12 +24,13 @@ class Orders:
 
     def __init__(self) -> None:
         self.owners: dict[str, str] = {}
+        self.reduce_only: set[str] = set()
         self.earlier: list[Any] = []
 
     def order(self, order_id: Any) -> Any:
         owner = SimpleNamespace(value=self.owners[order_id.value], get_tag=str)
         owner.get_tag = lambda: owner.value
-        return SimpleNamespace(strategy_id=owner, is_reduce_only=False)
+        return SimpleNamespace(strategy_id=owner, is_reduce_only=order_id.value in self.reduce_only)
 
     def orders_open(self) -> list[Any]:
         return self.earlier
@@ -146,3 +148,23 @@ def test_orders_from_before_a_restart_are_under_way_too():
     ]
     rows = desk.rows("a", NAMES[0])
     assert (NAMES[1], "b", Decimal(0), Decimal(0), Decimal(4), Decimal(11)) in rows
+
+
+def test_two_protective_orders_of_one_position_count_as_little_as_one():
+    """Only one of them fills, and that only shrinks what is held."""
+    desk = Desk()
+    desk.account.held = [
+        Holding(
+            strategy="a", instrument=NAMES[0], quantity=Decimal(5), entry=Decimal(9), price=None
+        )
+    ]
+    found = []
+    for count in range(3):
+        names = [protective("n1-a-1-", number) for number in range(count)]
+        desk.pending[NAMES[0]] = dict.fromkeys(names, Decimal(-5))
+        desk.cache.owners.update(dict.fromkeys(names, "a"))
+        desk.cache.reduce_only.update(names)
+        desk.standings.forget()
+        found.append(desk.rows("a", NAMES[0]))
+    assert found[0] == found[1] == found[2]
+    assert found[0][0][2:5] == (5, 0, 0)

@@ -8,10 +8,13 @@ from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
 
 import pytest
-from nautilus_trader.model.enums import OrderStatus, OrderType
-from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.enums import OrderSide, OrderStatus, OrderType
+from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
+from nautilus_trader.model.objects import Price, Quantity
 
 from strategies.order_ids import LONGEST, is_closers, is_protective, order_id, owner_of, protective
+from strategies.order_sender import role_of_order
+from strategies.order_tags import decision_of, order_tags, reason_of, role_of
 from tests.builders_engine import A, Candles, at, play
 from tests.strategies.test_verdict_follower import Holder, holding, ident
 from tests.test_readme import BLOCKS
@@ -110,3 +113,65 @@ def test_a_stop_at_the_venue_makes_no_room_for_entries():
     play({A: Candles([100.0] * 8)}, told)
     assert made(told)[-1] == (OrderType.MARKET, "DENIED", False)
     assert told.holding(ident(A)) == 400
+
+
+def take_profit(strategy):
+    """Rest the stop's sibling: together they could sell twice what is held."""
+    prefix = strategy.next_order_id().value.rpartition("-")[0]
+    strategy.submit_order(
+        strategy.order_factory.limit(
+            ident(A),
+            OrderSide.SELL,
+            Quantity(400, 3),
+            Price(150, 2),
+            reduce_only=True,
+            tags=order_tags("profit", role="protective"),
+            client_order_id=ClientOrderId(protective(f"{prefix}-", 99)),
+        )
+    )
+
+
+def test_two_siblings_make_no_more_room_than_one_and_go_together():
+    """Counted as sales they would leave room for 40,000 more: the worst case is all of it held."""
+    seen = []
+
+    def look(strategy):
+        seen.extend(role_of_order(order) for order in strategy.broker.protective_orders())
+
+    plan = {at(1): holding(A, "400"), at(3): [stop("80"), take_profit], at(5): holding(A, "200")}
+    told = Holder(plan | {at(6): look}, (A,))
+    play({A: Candles([100.0] * 8 + [70.0] * 3)}, told)
+    assert seen == ["protective", "protective"]
+    assert (OrderType.MARKET, "DENIED", False) in made(told)
+    assert made(told)[1:3] == [
+        (OrderType.STOP_MARKET, "FILLED", True),
+        (OrderType.LIMIT, "CANCELED", True),
+    ]
+    assert not told.holdings()
+    assert told.broker.protective_orders() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "reduce_only", "known", "after_a_restart"),
+    [
+        ("bt-a-1-5", "entry", False, "entry", "entry"),
+        ("bt-a-1-5", "exit", True, "exit", "exit"),
+        ("bt-a-1-5", "exit", False, "exit", "entry"),  # Spot, which has no reduce-only orders.
+        (protective("bt-a-1-", 5), "protective", True, "protective", "protective"),
+        ("bt-a-1-5", None, True, "exit", "exit"),
+    ],
+)
+def test_an_order_s_role_is_in_its_tags_and_what_survives_a_restart(
+    name, role, reduce_only, known, after_a_restart
+):
+    tags = order_tags("why", "d@1", role)
+    assert role_of(name, tags, reduce_only) == known
+    assert role_of(name, None, reduce_only) == after_a_restart
+    assert (reason_of(tags), decision_of(tags)) == ("why", "d@1")
+
+
+def test_what_is_sent_carries_its_role():
+    told = Holder({at(1): holding(A, "3"), at(3): stop("80"), at(5): holding(A, "-3")}, (A,))
+    play({A: Candles([100.0] * 9)}, told)
+    found = sorted(told.cache.orders(), key=lambda o: (o.ts_init, o.client_order_id))
+    assert [role_of_order(o) for o in found] == ["entry", "protective", "exit"]
