@@ -105,3 +105,19 @@ def test_stops_placed_in_one_breath_leave_the_newest_and_an_exit_withdraws_it() 
         desk.until(lambda: not st.open_orders(), "the withdrawal")
         desk.until(lambda: not protective(strategy) and not strategy.busy, "the end")
         assert st.position() == strategy.net() == 0
+
+
+def test_a_stop_goes_by_rest_as_well_while_the_trade_link_is_down() -> None:
+    """As on Bybit's demo always: without its trigger it would be a sale at once."""
+    with stage() as st, desk_node(st) as desk:
+        strategy = desk.strategy
+        desk.filled(BUY)
+        st.play("links_cut", "trade", at=D(0), seconds=D(60))
+        desk.until(lambda: not desk.live.links.states()["trade"].ready, "the notice")
+        desk.do(lambda: strategy.place_stop(BTC_ID, D(49000)))
+        desk.until(lambda: [s for _, s in protective(strategy)] == ["ACCEPTED"], "the stop")
+        assert resting_stop(st).trigger_price == 49000
+        st.end_faults()
+        st.call(lambda: st.market.move(BTC, D("48900.0"), 0))
+        desk.until(lambda: strategy.net() == 0, "the stop's fill in the books")
+        assert st.position() == 0
