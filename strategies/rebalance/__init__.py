@@ -1,5 +1,6 @@
 """Strategies that rank a universe and rebalance toward weights.
 
-`propose` goes from candles to weights and `decide` from weights to a Decision; `execute` carries it
-out; `rebalancer` is the class that a strategy derives from. May import signals, sizing, tactics.
+`propose` goes from candles to weights, `decide` from a snapshot to a Decision, `plan` says what
+must survive a crash (all pure); `execute` owns timer, waiting and orders; `rebalancer` is the
+engine's side of a `config.PanelRebalancer`. May import signals, sizing, tactics and the room above.
 """

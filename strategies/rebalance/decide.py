@@ -1,251 +1,272 @@
-"""Makes a rebalancer's decisions: to rebalance, to leave at a guard's word, or to wait.
+"""Decide what a rebalancer does at a moment: rebalance, leave the market, keep all or wait. Pure.
 
-Engine-specific. From candles to weights it is `propose`, from a weight to an order `target_order`,
-both pure; how the orders fare is for `execute`.
+Each weight of the proposal becomes an order here: verdict, no-trade band, then lots and minimums.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container
+import math
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
-from strategies.messages import Action, Decision, Target
-from strategies.rebalance.execute import PlanExecution
-from strategies.rebalance.history import CandleHistory
-from strategies.rebalance.plan import changes_of
-from strategies.rebalance.propose import (
-    Liquidity,
-    Listings,
-    Proposal,
-    explain,
-    not_applied,
-    propose,
-    reason_to_wait,
-)
-from strategies.rebalance.readiness import Patience
-from strategies.rebalance.target_order import moved, target_of
-from strategies.schedule import last_close, last_fire
-from strategies.sizing.rounding import ZERO
-
-if TYPE_CHECKING:
-    from strategies.rebalance.rebalancer import Rebalancer
-
+from strategies.messages import Action, Decision, Target, Verdict
+from strategies.rebalance.config import PanelRebalancerConfig
+from strategies.rebalance.propose import Proposal, explain, not_applied, reason_to_wait
+from strategies.sizing.rounding import ZERO, Lot, Sized, outside_band, size_order
+from strategies.verdicts import halted_for_now
 
 LATE_NS = 600 * 10**9
-"""After so long from its stamp a decision is late."""
+"""A decision is late so long after its stamp."""
+HALT_PAUSE_NS = 5 * 10**9
+"""How often to look whether a transient halt, such as of a link, is over."""
+LOOK_PAUSE_NS = 10**9
+BOOKS_PATIENCE_NS = 10 * 10**9
+"""How long a decision waits for best bids and asks that it needs, as after a start."""
+CANDLES_PATIENCE_NS = 60 * 10**9
+"""How long a live decision waits for late candles, for which the node asks the venue."""
 
 
-class Decider:
-    """The decisions of one rebalancer.
+class Line(NamedTuple):
+    """One instrument of a decision: its column in the proposal, its position and its limits.
+
+    ``newest`` is its price now, settlement currency, when the decision is late.
+    """
+
+    column: int
+    instrument: str
+    held: Decimal
+    lot: Lot
+    verdict: Verdict
+    newest: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that one decision depends on.
 
     Parameters
     ----------
-    strategy : Rebalancer
-        Gives the scores, the account and the market.
-    history : CandleHistory
-        Its candles.
-    interval_ns : int
-        Their length, nanoseconds.
-    execution : PlanExecution
-        Carries out what is decided.
+    ts, data_ts, stamp, now : int
+        Time of the decision, close time of its newest candle, latest moment of the schedule, and
+        the clock; UNIX nanoseconds (UTC).
+    equity : Decimal
+        At the last closes, settlement currency.
+    verdict : Verdict
+        The strictest on the desk and the strategy.
+    lines : tuple of Line
+        Sorted by instrument: those with a candle so far or a position. A backtest knows instruments
+        that are listed later; a decision must not.
+    proposal : Proposal or None
+        None when it must leave the market, which must not depend on scores.
+    equity_now : Decimal or None
+        Equity at the newest prices, at which a late decision is sized; None on time.
+    sees_books : bool
+        Whether best bids and asks are to be had; candles alone show none.
+    patience_ns : int
+        How long to wait for missing candles or books, zero when nothing is missing.
+    since : int or None
+        Since when it has waited for them.
+    settled : bool
+        Whether own orders are cancelled: the decision is sent, and waits for nothing any more.
     """
 
-    def __init__(
-        self,
-        strategy: Rebalancer,
-        history: CandleHistory,
-        interval_ns: int,
-        execution: PlanExecution,
-    ) -> None:
-        self._strategy = strategy
-        self._rules = strategy.config
-        self._history = history
-        self._interval_ns = interval_ns
-        self._execution = execution
-        self._patience = Patience(strategy, history, interval_ns)
-        self._listings: Listings | None = None
-        self._to_leave: set[str] = set()
+    ts: int
+    data_ts: int
+    stamp: int
+    now: int
+    equity: Decimal
+    verdict: Verdict
+    lines: tuple[Line, ...]
+    proposal: Proposal | None = None
+    equity_now: Decimal | None = None
+    sees_books: bool = False
+    patience_ns: int = 0
+    since: int | None = None
+    settled: bool = False
 
-    @property
-    def waits_to_leave(self) -> bool:
-        """Whether exits wait for cancels."""
-        return bool(self._to_leave)
 
-    @property
-    def looking(self) -> bool:
-        """Whether a decision waits for what it lacks."""
-        return self._patience.looking
+class Wait(NamedTuple):
+    """Look again after a pause; ``since`` is for the next `Snapshot`."""
 
-    def read_listings(self) -> None:
-        """Look up since when the instruments trade."""
-        strategy = self._strategy
-        listed = [strategy.market.listed_ns(name) for name in strategy.instrument_ids]
-        since = np.array([np.nan if ns is None else ns for ns in listed], float)
-        self._listings = Listings(strategy.ids, since)
+    pause_ns: int
+    since: int | None
 
-    # To rebalance ------------------------------------------------------------------------------
 
-    def rebalance(self, now: int) -> None:
-        """Decide on the candles complete now, publish the decision and send its orders."""
-        strategy = self._strategy
-        if strategy.verdicts.strictest.action == Action.FLATTEN:
-            self.flatten(
-                now, strategy.verdicts.strictest.reason, last_fire(now, *strategy.schedule())
-            )
-            return
-        data_ts = last_close(now, self._interval_ns)
-        assert self._listings is not None
-        if self._patience.holds(now):
-            return
-        window = self._history.window(data_ts)
-        scores = strategy.ranking.scores(self._rules, window)
-        proposal = propose(self._rules, self._listings, window, scores, self._liquidity())
-        waiting = reason_to_wait(self._rules, proposal)
-        if waiting:
-            self._wait(now, data_ts, proposal, waiting)
-            return
-        self._to_leave = set()
-        # An order that still waits was sized on older candles: it must not add to this decision's.
-        strategy.when_clear(
-            lambda: self._trade(now, data_ts, proposal),
-            or_else=lambda: self._wait(now, data_ts, proposal, "own orders would not be cancelled"),
-        )
+def decide(snapshot: Snapshot, rules: PanelRebalancerConfig) -> Decision | Wait:
+    """Return the decision, or how long to wait for what it lacks.
 
-    def _liquidity(self) -> Liquidity | None:
-        strategy, rules = self._strategy, self._rules
-        if not rules.wants_liquidity or not strategy.market.sees_top_of_book:
-            return None
-        names = strategy.instrument_ids
-        touches = [strategy.market.top_of_book(name) for name in names]
-        return Liquidity(
-            np.array([np.nan if touch is None else touch.spread_bps for touch in touches]),
-            np.array([strategy.market.depth(name, rules.depth_bps) for name in names]),
-        )
+    Just after a start all spreads would seem too wide; while a link is down nothing could be
+    entered, yet the stamp would be done; and an instrument without a candle would be sold for that
+    alone.
+    """
+    if snapshot.verdict.action == Action.FLATTEN:
+        everything = {line.instrument for line in snapshot.lines}
+        return leave(snapshot, rules, everything, snapshot.verdict.reason)
+    if not snapshot.settled:
+        if halted_for_now([snapshot.verdict]):
+            return Wait(HALT_PAUSE_NS, snapshot.since)
+        since = snapshot.now if snapshot.since is None else snapshot.since
+        if snapshot.now - since < snapshot.patience_ns:
+            return Wait(LOOK_PAUSE_NS, since)
+    proposal = snapshot.proposal
+    assert proposal is not None
+    reason = reason_to_wait(rules, proposal)
+    if reason:
+        return keep(snapshot, rules, reason)
+    # The market's moves since the closes would be in the exposure. On time that is little, and both
+    # worlds size alike; a decision that was missed for hours is sized at the prices of now.
+    note, equity = "" if snapshot.sees_books else not_applied(rules), snapshot.equity
+    if snapshot.equity_now is not None:
+        hours = (snapshot.ts - snapshot.stamp) / 3.6e12
+        note = f"{hours:.1f} h late: sized at the newest prices, not at closes"
+        equity = snapshot.equity_now
+    targets = [_target(rules, proposal, line, equity) for line in snapshot.lines]
+    return _decision(snapshot, rules, "rebalance", targets, note, equity)
 
-    def _trade(self, now: int, data_ts: int, proposal: Proposal) -> None:
-        strategy = self._strategy
-        stamp = last_fire(now, *strategy.schedule())
-        if strategy.verdicts.strictest.action == Action.FLATTEN:
-            self.flatten(now, strategy.verdicts.strictest.reason, stamp)
-            return
-        # What a market did since the closes would be in the exposure: right on time that is little,
-        # and both worlds size alike; a decision that was missed for hours is sized at what is now.
-        late = strategy.market.sees_top_of_book and now - stamp > LATE_NS
-        price_of = strategy.market.newest_price if late else strategy.market.last_price
-        equity = strategy.market.equity(price_of)
-        held = strategy.holdings()
-        targets = tuple(
-            target_of(
-                self._rules,
-                proposal,
-                i,
-                strategy.ids[i],
-                equity=equity,
-                held=held.get(strategy.ids[i], ZERO),
-                lot=strategy.market.lot(strategy.instrument_ids[i]),
-                verdict=strategy.verdicts.strictest_on(strategy.ids[i]),
-                newest=price_of(strategy.instrument_ids[i]) if late else None,
-            )
-            for i in self._in_sight(held)
-        )
-        note = "" if strategy.market.sees_top_of_book else not_applied(self._rules)
-        if late:
-            note = f"{(now - stamp) / 3.6e12:.1f} h late: sized at the newest prices, not at closes"
-        self._carry_out("rebalance", now, data_ts, equity, targets, note, stamp)
 
-    # To leave ----------------------------------------------------------------------------------
+def leave(
+    snapshot: Snapshot, rules: PanelRebalancerConfig, leaving: Container[str], note: str
+) -> Decision:
+    """Return the decision to close the positions in some instruments and keep the others."""
+    targets = [
+        _unscored(line, -line.held if line.instrument in leaving else ZERO)
+        for line in snapshot.lines
+    ]
+    return _decision(snapshot, rules, "flatten", targets, note, snapshot.equity)
 
-    def leaving(self) -> set[str]:
-        """Return the ids that a guard says to leave."""
-        return self._strategy.verdicts.to_leave()
 
-    def flatten(
-        self, now: int, note: str, stamp: int | None, instruments: Container[str] | None = None
-    ) -> None:
-        """Close what a verdict says to close, serving a stamp if any; the rest is left as it is.
+def keep(snapshot: Snapshot, rules: PanelRebalancerConfig, note: str) -> Decision:
+    """Return the decision to trade nothing; the stamp stays due until candles are there."""
+    proposal = snapshot.proposal
+    assert proposal is not None
+    targets = [
+        _unscored(line, ZERO, explain(proposal, line.column, rules)) for line in snapshot.lines
+    ]
+    return _decision(snapshot, rules, "wait", targets, note, snapshot.equity)
 
-        With ``instruments`` only these are new to be left; exits in others are under way.
-        """
-        leaving = self.leaving()
-        if instruments is not None:
-            leaving = {n for n in leaving if n in instruments or n in self._to_leave}
-        self._to_leave = leaving
-        self._strategy.when_clear(
-            lambda: self._leave(now, leaving, note, stamp),
-            or_else=self._could_not_leave,
-            instruments=leaving,
-        )
 
-    def _could_not_leave(self) -> None:
-        self._to_leave = set()
-        self._strategy.could_not_clear()
+def _decision(
+    snapshot: Snapshot,
+    rules: PanelRebalancerConfig,
+    kind: str,
+    targets: Iterable[Target],
+    note: str,
+    equity: Decimal,
+) -> Decision:
+    targets, verdict = tuple(targets), snapshot.verdict
+    weights = np.array([target.weight for target in targets])
+    return Decision(
+        strategy=rules.key,
+        ts=snapshot.ts,
+        data_ts=snapshot.data_ts,
+        kind=kind,
+        equity=f"{equity:f}",
+        multiplier=verdict.multiplier if verdict.action == Action.SHRINK else 1.0,
+        gross=float(np.abs(weights).sum()),
+        net=float(weights.sum()),
+        targets=targets,
+        note=note,
+    )
 
-    def _leave(self, now: int, leaving: set[str], note: str, stamp: int | None) -> None:
-        self._to_leave = set()
-        ids, held = self._strategy.ids, self._strategy.holdings()
-        targets = tuple(
-            moved(ids[i], has, -has if ids[i] in leaving else ZERO)
-            for i in self._in_sight(held)
-            for has in (held.get(ids[i], ZERO),)
-        )
-        data_ts, equity = last_close(now, self._interval_ns), self._strategy.equity()
-        self._carry_out("flatten", now, data_ts, equity, targets, note, stamp)
 
-    # To wait -----------------------------------------------------------------------------------
+def _unscored(line: Line, order: Decimal, reason: str = "") -> Target:
+    return Target(
+        instrument=line.instrument,
+        current=f"{line.held:f}",
+        target=f"{line.held + order:f}",
+        order=f"{order:f}",
+        reason=reason,
+    )
 
-    def _wait(self, now: int, data_ts: int, proposal: Proposal, note: str) -> None:
-        ids, held = self._strategy.ids, self._strategy.holdings()
-        targets = tuple(
-            moved(ids[i], held.get(ids[i], ZERO), ZERO, explain(proposal, i, self._rules))
-            for i in self._in_sight(held)
-        )
-        # Not done: it stays due, for whoever runs it once candles are there.
-        self._carry_out("wait", now, data_ts, self._strategy.equity(), targets, note, None)
-        self._patience.retry(note)
 
-    # All of them -------------------------------------------------------------------------------
+def _target(
+    rules: PanelRebalancerConfig, proposal: Proposal, line: Line, equity: Decimal
+) -> Target:
+    """Return an instrument's line of a rebalance; without a close its position is closed."""
+    column, held = line.column, line.held
+    weight, close = float(proposal.weight[column]), float(proposal.price[column])
+    score = float(proposal.score[column])
+    price = None if math.isnan(close) else Decimal(repr(close))
+    if price is not None and line.newest is not None:
+        price, close = line.newest, float(line.newest)
+    sized = order_for(
+        rules, weight, price=price, equity=equity, held=held, lot=line.lot, verdict=line.verdict
+    )
+    reasons = (explain(proposal, column, rules), sized.reason)
+    return Target(
+        instrument=line.instrument,
+        price=None if price is None else close,
+        score=None if math.isnan(score) else score,
+        rank=int(proposal.rank[column]) or None,
+        weight=weight,
+        current=f"{held:f}",
+        target=f"{held + sized.quantity:f}",
+        order=f"{sized.quantity:f}",
+        reason="; ".join(reason for reason in reasons if reason),
+        held_back_by=sized.guard or msgspec.UNSET,
+    )
 
-    def _in_sight(self, held: dict[str, Decimal]) -> list[int]:
-        """Return the columns that a decision speaks of: those with a candle so far.
 
-        A backtest knows instruments that are listed later; a decision must not.
-        """
-        return [
-            i
-            for i, name in enumerate(self._strategy.ids)
-            if self._history.last_close(i) is not None or name in held
-        ]
+def order_for(
+    rules: PanelRebalancerConfig,
+    weight: float,
+    *,
+    price: Decimal | None,
+    equity: Decimal,
+    held: Decimal,
+    lot: Lot,
+    verdict: Verdict,
+) -> Sized:
+    """Return the order toward a weight, as far as verdict and exchange let it.
 
-    def _carry_out(
-        self,
-        kind: str,
-        now: int,
-        data_ts: int,
-        equity: Decimal,
-        targets: tuple[Target, ...],
-        note: str,
-        stamp: int | None,
-    ) -> None:
-        verdict = self._strategy.verdicts.strictest
-        changes = changes_of(targets)
-        if kind != "wait":
-            self._execution.begin(kind, now, stamp, changes)
-        weights = np.array([target.weight for target in targets])
-        self._strategy.publish(
-            Decision(
-                strategy=self._rules.key,
-                ts=now,
-                data_ts=data_ts,
-                kind=kind,
-                equity=f"{equity:f}",
-                multiplier=verdict.multiplier if verdict.action == Action.SHRINK else 1.0,
-                gross=float(np.abs(weights).sum()),
-                net=float(weights.sum()),
-                targets=targets,
-                note=note,
-            )
-        )
-        self._execution.send(kind, changes)
+    Parameters
+    ----------
+    rules : PanelRebalancerConfig
+        Band, cap and what to do below the exchange's minimum.
+    weight : float
+        Wanted, signed fraction of equity.
+    price : Decimal or None
+        Settlement currency; without one the position is closed.
+    equity : Decimal
+        Settlement currency; with none left the position is closed.
+    held : Decimal
+        Position, signed base coin.
+    lot : Lot
+        The exchange's rules.
+    verdict : Verdict
+        The strictest that stands on the instrument.
+    """
+    if price is None or equity <= ZERO:
+        return Sized(-held)
+    if verdict.action == Action.FLATTEN:
+        return _held_back(-held, verdict)
+    if held == ZERO and weight == 0.0:
+        return Sized(ZERO)
+    if verdict.action == Action.SHRINK:
+        weight *= verdict.multiplier
+    if not outside_band(float(held * price / equity), weight, rules.no_trade_band):
+        return Sized(ZERO, "inside the no-trade band")
+    sized = size_order(
+        held,
+        Decimal(repr(weight)) * equity / price,
+        price,
+        lot,
+        minimum=rules.exchange_minimum,
+        largest=Decimal(repr(rules.max_weight * rules.allocation)) * equity / price,
+    )
+    if verdict.action < Action.HALT_ENTRIES or sized.quantity == ZERO:
+        return sized
+    # Only what brings the position nearer to zero goes through.
+    if held * sized.quantity >= ZERO:
+        return _held_back(ZERO, verdict)
+    return sized if abs(sized.quantity) <= abs(held) else _held_back(-held, verdict)
+
+
+def _held_back(quantity: Decimal, verdict: Verdict) -> Sized:
+    reason = f"{verdict.action.name.lower()} by {verdict.guard}: {verdict.reason}"
+    return Sized(quantity, reason, verdict.guard)

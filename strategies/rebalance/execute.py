@@ -1,51 +1,74 @@
-"""Carries out what a rebalancer decided: its plan is kept, its legs are sent, what failed goes on.
+"""Carry out a rebalancer's decisions: its timer, what it waits for, its plan, the orders it sends.
 
-Engine-specific. What a plan is and how it moves on is for `strategies.rebalance.plan`, which is
-pure.
+Engine-specific. What to do is decided by `decide`, how a plan moves on by `plan`, which legs may
+leave by `strategies.tactics.release`; all three are pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Container, Iterable
+from dataclasses import replace
 
+from nautilus_trader.common.component import LiveClock
 from nautilus_trader.common.events import TimeEvent
 from nautilus_trader.model.events import OrderDenied, OrderEvent, OrderRejected
 from nautilus_trader.model.identifiers import InstrumentId
 
-from strategies.broker import Broker
-from strategies.messages import Action, Executed, decision_id
-from strategies.on_loop import wake_in
+from strategies.base import DeskStrategy
+from strategies.messages import Action, Decision, Executed, Verdict, decision_id
+from strategies.on_loop import on_loop, wake_in
 from strategies.order_ids import is_closers
-from strategies.rebalance.legs import Legs
-from strategies.rebalance.plan import STATE, Change, Plan, Progress, decode, encode, exits_first
-from strategies.rebalance.readiness import AGAIN_NS
+from strategies.rebalance.decide import HALT_PAUSE_NS, Snapshot, Wait, decide, keep, leave
+from strategies.rebalance.plan import (
+    STATE,
+    Change,
+    Plan,
+    Progress,
+    changes_of,
+    decode,
+    encode,
+    exits_first,
+)
 from strategies.refusals import refusal_of
+from strategies.schedule import last_fire, next_fire
 from strategies.sizing.rounding import ZERO
 from strategies.state import StateStore
+from strategies.tactics.release import Leg, releasable
 from strategies.verdicts import halted_for_now
 
-if TYPE_CHECKING:
-    from strategies.rebalance.rebalancer import Rebalancer
+RETRY_NS = 60 * 10**9
+"""How soon a live decision without any candle, or whose cancels failed, is tried again."""
 
 
 class PlanExecution:
-    """The plan of one rebalancer and the way to its targets.
+    """What one rebalancer waits for and carries out.
 
     Parameters
     ----------
-    strategy : Rebalancer
-        Who decides, and whose orders they are.
-    broker : Broker
-        Carries out each leg where orders do not go to market at once.
+    strategy : DeskStrategy
+        Whose orders they are.
+    schedule : tuple of int
+        Period and offset of the decisions, nanoseconds.
+    snapshot : callable
+        `Rebalancer.snapshot`: what a decision at a time depends on.
     """
 
-    def __init__(self, strategy: Rebalancer, broker: Broker) -> None:
-        self._strategy = strategy
-        self._broker = broker
-        self._legs = Legs(broker)
+    def __init__(
+        self, strategy: DeskStrategy, schedule: tuple[int, int], snapshot: Callable[..., Snapshot]
+    ) -> None:
+        self._strategy, self._rules, self._broker = strategy, strategy.config, strategy.broker
+        self._schedule = schedule
+        self._snapshot = snapshot
         self._progress = Progress()
-        self._sending = self._held_back = False
+        self._to_leave: set[str] = set()
+        self._legs: dict[InstrumentId, Leg] = {}
+        self._changes: dict[InstrumentId, Change] = {}
+        self._reason = ""
+        self._bound = 0.0
+        self._resumed = self._releasing = self._sending = False
+        self._looking = self._held_back = False
+        self.stopping = False
+        """Whether what is under way is left for the next start."""
 
     # What is kept ------------------------------------------------------------------------------
 
@@ -59,128 +82,258 @@ class PlanExecution:
         """Newest stamp that is carried out or given up, None before the first."""
         return self._progress.done
 
-    def knows(self, stamp: int) -> bool:
-        """Whether the stamp, or a later one, is done or under way."""
-        return self._progress.knows(stamp)
+    @property
+    def busy(self) -> bool:
+        """Whether a plan is under way, or a decision waits for what it lacks."""
+        return self.plan is not None or self._looking
+
+    def due(self, now_ns: int) -> int | None:
+        """Return the latest stamp of the schedule unless it is done or under way."""
+        stamp = last_fire(now_ns, *self._schedule)
+        return None if self._progress.knows(stamp) else stamp
 
     def read(self, store: StateStore) -> None:
-        """Take up the progress that a store has.
+        """Take up the progress in a store.
 
         Raises
         ------
         DeskError
             When it can't be read.
         """
-        self._progress = decode(store.load(STATE), self._strategy.config.key)
-
-    def begin(self, kind: str, now: int, stamp: int | None, changes: Iterable[Change]) -> None:
-        """Keep a plan, before its decision is heard and its orders leave (see `send`)."""
-        self._held_back = False
-        self._keep(self._progress.begun(kind, now, stamp, changes))
+        self._progress = decode(store.load(STATE), self._rules.key)
 
     def give_up(self) -> None:
         """Drop the plan, and what a crash left of its legs."""
-        self._keep(self._progress.finished())
+        self._save(self._progress.finished())
         for instrument_id in self._strategy.instrument_ids:
             self._broker.forget(instrument_id)
 
     def check(self) -> None:
-        """Take the plan back when nothing of it is under way any more."""
-        if self.plan is None or self._strategy.stopping or self._held_back:
+        """End the plan when nothing of it is under way any more."""
+        if self.plan is None or self.stopping or self._held_back or self._sending:
             return
-        if self._sending or self._legs.waiting:
-            return
-        if not self._strategy.broker.trading:
-            self._keep(self._progress.finished())
+        waiting = any(not leg.sent and not leg.ended for leg in self._legs.values())
+        if not waiting and not self._broker.trading:
+            self._save(self._progress.finished())
 
-    def _keep(self, progress: Progress) -> None:
+    def _save(self, progress: Progress) -> None:
         self._progress = progress
-        store = self._strategy.broker.store
-        if store is not None:
-            store.save(STATE, encode(progress))
+        if self._broker.store is not None:
+            self._broker.store.save(STATE, encode(progress))
 
-    # What is sent ------------------------------------------------------------------------------
+    # Decisions ---------------------------------------------------------------------------------
 
-    def send(self, kind: str, changes: Iterable[Change], *, resumed: bool = False) -> None:
+    def start(self) -> None:
+        """Set the timer of the schedule; a start on the very stamp of a decision takes it."""
+        self.stopping = False
+        clock, every = self._strategy.clock, self._schedule[0]
+        clock.set_timer_ns(
+            f"rebalance.{self._rules.key}",
+            interval_ns=every,
+            start_time_ns=next_fire(clock.timestamp_ns() - 1, *self._schedule),
+            stop_time_ns=0,
+            callback=on_loop(clock, lambda event: self.rebalance(event.ts_event)),
+            allow_past=False,
+            fire_immediately=True,
+        )
+
+    def rebalance(self, ts: int, since: int | None = None, before: Snapshot | None = None) -> None:
+        """Decide on the candles complete at a time, publish the decision and send its orders.
+
+        Own orders under way were sized on older candles, so they are cancelled first; then it
+        decides on the account as it is by then.
+
+        Parameters
+        ----------
+        ts : int
+            UNIX nanoseconds (UTC).
+        since : int, optional
+            Since when the decision waits for what it lacks.
+        before : Snapshot, optional
+            On which it was decided before the cancels.
+        """
+        self._looking = False
+        snapshot = self._snapshot(ts, since=since, before=before)
+        decided = decide(snapshot, self._rules)
+        if isinstance(decided, Wait):
+            self._looking, waits_since = True, decided.since
+            self._wake("look", decided.pause_ns, lambda: self.rebalance(ts, waits_since))
+        elif decided.kind == "flatten":
+            self.leave(ts, decided.note, snapshot.stamp)
+        elif decided.kind == "wait":
+            # To keep what is held is a decision; one without any candle is tried again.
+            self._keep(decided, again=snapshot.proposal is None or snapshot.proposal.is_blind)
+        elif before is not None or not (self._broker.trading or self._broker.under_way()):
+            self._carry_out(decided, snapshot.stamp)
+        else:
+            self._to_leave = set()
+            self._broker.when_clear(
+                lambda: self.rebalance(ts, since, snapshot),
+                or_else=lambda: self._could_not_rebalance(snapshot),
+            )
+
+    def _could_not_rebalance(self, before: Snapshot) -> None:
+        snapshot = self._snapshot(before.ts, before=before)
+        self._keep(keep(snapshot, self._rules, "own orders would not be cancelled"), again=True)
+
+    def _keep(self, decision: Decision, *, again: bool) -> None:
+        self._carry_out(decision, None)
+        if again and isinstance(self._strategy.clock, LiveClock):
+            self._wake("retry", RETRY_NS, self._retry)
+
+    def _retry(self) -> None:
+        if not self.stopping:
+            self._strategy.run_now()
+
+    def on_flatten(self, instruments: Container[str], verdict: Verdict) -> None:
+        """Leave the market, or some instruments, as a new verdict demands."""
+        # While a rebalance's cancels are awaited its decision is yet to come, and obeys by itself.
+        if self._broker.clearing and not self._to_leave:
+            return
+        now = self._strategy.clock.timestamp_ns()
+        leaving = self._strategy.verdicts.to_leave()
+        only = {name for name in leaving if name in instruments or name in self._to_leave}
+        self.leave(now, verdict.reason, None, only)
+
+    def leave(self, ts: int, note: str, stamp: int | None, only: set[str] | None = None) -> None:
+        """Close what verdicts demand to leave, once its orders are cancelled; keep the rest.
+
+        Parameters
+        ----------
+        ts : int
+            Time of the decision, UNIX nanoseconds (UTC).
+        note : str
+            Why.
+        stamp : int or None
+            Stamp of the schedule that it serves.
+        only : set of str, optional
+            Instruments to leave, where exits from others are under way.
+        """
+        leaving = self._strategy.verdicts.to_leave() if only is None else only
+        self._to_leave = leaving
+
+        def go() -> None:
+            self._to_leave = set()
+            snapshot = self._snapshot(ts, scored=False)
+            self._carry_out(leave(snapshot, self._rules, leaving, note), stamp)
+
+        def give_up() -> None:
+            self._to_leave = set()
+            self._strategy.could_not_clear()
+
+        self._broker.when_clear(go, or_else=give_up, instruments=leaving)
+
+    def _carry_out(self, decision: Decision, stamp: int | None) -> None:
+        """Save the plan, publish the decision, send its orders: a crash may come in between."""
+        changes = changes_of(decision.targets)
+        if decision.kind != "wait":
+            self._held_back = False
+            self._save(self._progress.begun(decision.kind, decision.ts, stamp, changes))
+        self._strategy.publish(decision)
+        self._send(decision.kind, changes)
+
+    # Orders ------------------------------------------------------------------------------------
+
+    def _send(self, kind: str, changes: Iterable[Change], *, resumed: bool = False) -> None:
         """Send the orders of a decision, or with ``resumed`` those that a crash may have cut."""
         strategy = self._strategy
         orders = [(InstrumentId.from_str(c.instrument), c) for c in exits_first(changes)]
         # Denials come while the orders are still leaving: the plan is not done by them.
         self._sending = True
-        # A guard that says leave does not mean wait for a better price.
+        # An exit that a guard demands does not wait for a better price.
         if self._broker.takes_at_once or kind == "flatten":
             for name, change in orders:
                 strategy.send_market(name, change.order, kind)
         else:
             price_of = strategy.market.last_price
-            equity = float(max(strategy.equity(), ZERO))
-            self._legs.begin(
-                [(name, c.order, float(price_of(name) or ZERO)) for name, c in orders],
-                goals={name: change.target for name, change in orders} if resumed else {},
-                bound=strategy.config.execution.max_leg_imbalance * equity,
-                reason=kind,
-            )
+            self._changes, self._reason, self._resumed = dict(orders), kind, resumed
+            self._legs = {
+                name: Leg(name.value, float(c.order) * float(price_of(name) or ZERO))
+                for name, c in orders
+            }
+            equity = float(max(strategy.market.equity(), ZERO))
+            self._bound = self._rules.execution.max_leg_imbalance * equity
+            self.release()
         self._sending = False
-        strategy.on_order_ended()
+        self.check()
 
     def release(self) -> None:
-        """Send the legs that a fill makes room for."""
-        self._legs.release()
+        """Send the legs that may leave now, so that the book stays near neutral on its way."""
+        if self._releasing:
+            return
+        self._releasing = True
+        broker = self._broker
+        for name in broker.live:
+            if name in self._legs:
+                traded = float(broker.traded(name))
+                self._legs[name] = replace(self._legs[name], filled=traded)
+        while names := releasable(list(self._legs.values()), self._bound):
+            for name in map(InstrumentId.from_str, names):
+                self._legs[name] = replace(self._legs[name], sent=True)
+                if self._resumed:
+                    broker.resume(name, self._changes[name].target, self._reason)
+                    if name not in broker.live:
+                        self._legs[name] = replace(self._legs[name], ended=True)
+                else:
+                    broker.start(name, self._changes[name].order, self._reason)
+        self._releasing = False
 
     def on_executed(self, done: Executed) -> None:
-        """Send the legs that may leave now that one has ended."""
-        self._legs.on_executed(done)
+        """Note what became of a leg, and send those that may leave now."""
+        name = InstrumentId.from_str(done.instrument)
+        if name in self._legs:
+            traded = float(done.notional)
+            self._legs[name] = replace(self._legs[name], filled=traded, ended=True)
+            self.release()
 
     def drop_legs(self, instruments: Container[str] | None) -> None:
-        """Let legs that have not left yet stay, all or those in some instruments."""
-        self._legs.drop(instruments)
+        """Do not send the legs that have not left yet, all or those in some instruments."""
+        for name, leg in self._legs.items():
+            if not leg.sent and (instruments is None or name.value in instruments):
+                self._legs[name] = replace(leg, ended=True)
 
-    # What goes on ------------------------------------------------------------------------------
+    # What goes on after a crash, or after orders were refused for now --------------------------
 
     def take_up(self) -> None:
         """Cancel what is under way, then send what the positions lack to the plan's targets."""
-        self._strategy.when_clear(self._send_rest, or_else=self._strategy.could_not_clear)
-
-    def on_order_event(self, event: OrderEvent) -> None:
-        """Hold the plan back when an order was refused for now, or lost on its way."""
-        if not isinstance(event, OrderDenied | OrderRejected):
-            return
-        if is_closers(event.client_order_id.value):
-            return
-        if refusal_of(event.reason).transient:
-            self._hold_back()
-
-    def _hold_back(self) -> None:
-        if self.plan is not None and not self._held_back:
-            self._held_back = True
-            self._wake_again()
-
-    def _wake_again(self) -> None:
-        name = f"again.{self._strategy.config.key}"
-        wake_in(self._strategy.clock, AGAIN_NS, name, self._on_again)
-
-    def _on_again(self, event: TimeEvent) -> None:
-        strategy, plan = self._strategy, self.plan
-        if plan is None or strategy.stopping or not self._held_back:
-            return
-        concerning = [
-            strategy.verdicts.strictest,
-            *map(strategy.verdicts.strictest_on, plan.targets),
-        ]
-        if strategy.broker.trading or halted_for_now(concerning):
-            self._wake_again()
-            return
-        self._held_back = False
-        self.take_up()
+        self._broker.when_clear(self._send_rest, or_else=self._strategy.could_not_clear)
 
     def _send_rest(self) -> None:
         strategy, plan = self._strategy, self.plan
         assert plan is not None
-        if strategy.verdicts.strictest.action == Action.FLATTEN:
-            strategy.flatten(
-                strategy.clock.timestamp_ns(), strategy.verdicts.strictest.reason, plan.stamp
-            )
+        verdict = strategy.verdicts.strictest
+        if verdict.action == Action.FLATTEN:
+            self.leave(strategy.clock.timestamp_ns(), verdict.reason, plan.stamp)
             return
-        strategy.broker.decision_id = decision_id(strategy.config.key, plan.made)
-        held = {name: strategy.holding(InstrumentId.from_str(name)) for name in plan.targets}
-        self.send(plan.kind, plan.lacking(held), resumed=True)
+        self._broker.decision_id = decision_id(self._rules.key, plan.made)
+        held = {n: strategy.market.holding(InstrumentId.from_str(n)) for n in plan.targets}
+        self._send(plan.kind, plan.lacking(held), resumed=True)
+
+    def on_order_event(self, event: OrderEvent) -> None:
+        """Hold the plan back when an order was refused for now, or lost on its way."""
+        if (
+            isinstance(event, OrderDenied | OrderRejected)
+            and not is_closers(event.client_order_id.value)
+            and refusal_of(event.reason).transient
+            and self.plan is not None
+            and not self._held_back
+        ):
+            self._held_back = True
+            self._wake("again", HALT_PAUSE_NS, self._try_again)
+
+    def _try_again(self) -> None:
+        plan, verdicts = self.plan, self._strategy.verdicts
+        if plan is None or self.stopping or not self._held_back:
+            return
+        concerning = [verdicts.strictest, *map(verdicts.strictest_on, plan.targets)]
+        if self._broker.trading or halted_for_now(concerning):
+            self._wake("again", HALT_PAUSE_NS, self._try_again)
+        else:
+            self._held_back = False
+            self.take_up()
+
+    def _wake(self, name: str, pause_ns: int, then: Callable[[], None]) -> None:
+        def wake(event: TimeEvent) -> None:
+            then()
+
+        wake_in(self._strategy.clock, pause_ns, f"{name}.{self._rules.key}", wake)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from config.durations import interval_ns
+from strategies.rebalance.config import PanelRebalancerConfig
 from strategies.rebalance.history import Window
 from strategies.signals.ranking import ordinal_rank
 from strategies.signals.turnover import mean_turnover
@@ -16,12 +16,7 @@ from strategies.signals.universe import Standing, standing
 from strategies.signals.volatility import volatility
 from strategies.sizing.weights import weigh
 
-if TYPE_CHECKING:
-    from strategies.rebalance.config import PanelRebalancerConfig
-
 _DAY = 86400 * 10**9
-NOTHING_TO_HOLD = "nothing to hold; keeping what is held"
-"""Why a decision keeps what is held when `flatten_on_empty_targets` is off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +80,11 @@ class Proposal:
     turnover: NDArray[np.float64]
     spread_bps: NDArray[np.float64]
     depth: NDArray[np.float64]
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether no candle at all has closed at the data time."""
+        return bool(np.isnan(self.price).all())
 
 
 def rows_needed(rules: PanelRebalancerConfig, for_scores: int) -> int:
@@ -193,53 +193,45 @@ def reason_to_wait(rules: PanelRebalancerConfig, proposal: Proposal) -> str:
     proposal : Proposal
         From `propose`.
     """
-    if np.isnan(proposal.price).all():
+    if proposal.is_blind:
         return "no candle has closed at the data time"
     if not proposal.weight.any() and not rules.flatten_on_empty_targets:
-        return NOTHING_TO_HOLD
+        return "nothing to hold; keeping what is held"
     return ""
 
 
 def explain(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str:
     """Return in words why an instrument was left out; empty when it was not."""
-    match Standing(int(proposal.standing[index])):
-        case Standing.NO_CANDLE:
-            return "left out: no candle closed at the decision's data time"
-        case Standing.EXCLUDED:
-            return "left out: excluded by the document"
-        case Standing.TOO_YOUNG:
-            return (
-                f"left out: listed {proposal.age_days[index]:.1f} days, "
-                f"needs {rules.min_age_days:g}"
-            )
-        case Standing.TOO_CHEAP:
-            return f"left out: price {proposal.price[index]:g} is below {rules.min_price:g}"
-        case Standing.TOO_THIN:
-            return (
-                f"left out: turnover {proposal.turnover[index]:.0f} a day "
-                f"is below {rules.min_turnover:.0f}"
-            )
-        case Standing.TOO_WIDE | Standing.TOO_SHALLOW:
-            return _explain_liquidity(proposal, index, rules)
-        case Standing.NO_SCORE:
-            return "left out: not enough history for a score"
-        case Standing.NO_VOLATILITY:
-            return "left out: volatility is unknown or zero"
-        case Standing.BELOW_TOP:
-            return f"left out: not among the {rules.top_n} with the most turnover"
-    return ""
-
-
-def _explain_liquidity(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str:
+    standing = Standing(int(proposal.standing[index]))
+    if standing == Standing.IN:
+        return ""
     spread = proposal.spread_bps[index]
-    if np.isnan(spread):
+    if standing in (Standing.TOO_WIDE, Standing.TOO_SHALLOW) and np.isnan(spread):
         return "left out: no best bid and ask are known"
-    if proposal.standing[index] == Standing.TOO_WIDE:
-        return f"left out: spread {spread:.2f} bps is above {rules.max_spread_bps:g}"
-    depth = proposal.depth[index]
-    return (
-        f"left out: depth {depth:.0f} within {rules.depth_bps:g} bps is below {rules.min_depth:.0f}"
+    return "left out: " + _LEFT_OUT[standing].format(
+        rules=rules,
+        age=proposal.age_days[index],
+        price=proposal.price[index],
+        turnover=proposal.turnover[index],
+        spread=spread,
+        depth=proposal.depth[index],
     )
+
+
+_LEFT_OUT = {
+    Standing.NO_CANDLE: "no candle closed at the decision's data time",
+    Standing.EXCLUDED: "excluded by the document",
+    Standing.TOO_YOUNG: "listed {age:.1f} days, needs {rules.min_age_days:g}",
+    Standing.TOO_CHEAP: "price {price:g} is below {rules.min_price:g}",
+    Standing.TOO_THIN: "turnover {turnover:.0f} a day is below {rules.min_turnover:.0f}",
+    Standing.TOO_WIDE: "spread {spread:.2f} bps is above {rules.max_spread_bps:g}",
+    Standing.TOO_SHALLOW: (
+        "depth {depth:.0f} within {rules.depth_bps:g} bps is below {rules.min_depth:.0f}"
+    ),
+    Standing.NO_SCORE: "not enough history for a score",
+    Standing.NO_VOLATILITY: "volatility is unknown or zero",
+    Standing.BELOW_TOP: "not among the {rules.top_n} with the most turnover",
+}
 
 
 def _wants_turnover(rules: PanelRebalancerConfig) -> bool:

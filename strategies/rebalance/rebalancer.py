@@ -12,20 +12,28 @@ from abc import abstractmethod
 from collections.abc import Container
 from decimal import Decimal
 
-from nautilus_trader.common.events import TimeEvent
+import numpy as np
+from nautilus_trader.common.component import LiveClock
 from nautilus_trader.model.data import Bar, BarType
 from nautilus_trader.model.events import OrderEvent
 from nautilus_trader.model.identifiers import InstrumentId
 
 from config.durations import bar_type, duration_ns, interval_ns, offset_ns
 from strategies.base import DeskStrategy
-from strategies.messages import Executed, Verdict
+from strategies.messages import Action, Executed, Verdict
 from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
-from strategies.rebalance.decide import Decider
+from strategies.rebalance.decide import (
+    BOOKS_PATIENCE_NS,
+    CANDLES_PATIENCE_NS,
+    LATE_NS,
+    Line,
+    Snapshot,
+)
 from strategies.rebalance.execute import PlanExecution
 from strategies.rebalance.history import CandleHistory, Candles
-from strategies.rebalance.propose import rows_needed
-from strategies.schedule import last_fire, next_fire
+from strategies.rebalance.propose import Liquidity, Listings, Proposal, propose, rows_needed
+from strategies.schedule import last_close, last_fire
+from strategies.sizing.rounding import ZERO
 from strategies.state import StateStore
 
 
@@ -39,15 +47,11 @@ class Rebalancer(DeskStrategy):
 
     def __init__(self, config: PanelRebalancerConfig) -> None:
         super().__init__(config)
-        interval = interval_ns(config.interval)
         rows = rows_needed(config, self.ranking.rows_for_scores(config))
-        self._history = CandleHistory(len(self.ids), rows, interval)
+        self._history = CandleHistory(len(self.ids), rows, interval_ns(config.interval))
         self._index = {instrument: i for i, instrument in enumerate(self.instrument_ids)}
-        self._execution = PlanExecution(self, self.broker)
-        self._decider = Decider(self, self._history, interval, self._execution)
+        self._execution = PlanExecution(self, self.schedule(), self.snapshot)
         self.market.last_price = self.last_price
-        self.stopping = False
-        """Whether what is under way is left for the next start."""
 
     # Candles -----------------------------------------------------------------------------------
 
@@ -104,15 +108,14 @@ class Rebalancer(DeskStrategy):
 
     def due(self, now_ns: int) -> int | None:
         """Return the latest stamp of the schedule unless it is done or under way."""
-        stamp = last_fire(now_ns, *self.schedule())
-        return None if self._execution.knows(stamp) else stamp
+        return self._execution.due(now_ns)
 
     def run_now(self, force: bool = False) -> bool:
         """Rebalance for the latest stamp; ``force`` does so again. Verdicts hold all the same."""
         now = self.clock.timestamp_ns()
         if self.busy or (self.due(now) is None and not force):
             return False
-        self.rebalance(now)
+        self._execution.rebalance(now)
         return True
 
     def resume(self) -> bool:
@@ -138,12 +141,11 @@ class Rebalancer(DeskStrategy):
     @property
     def busy(self) -> bool:
         """Whether it is still carrying out what it decided."""
-        return self._execution.plan is not None or self._decider.looking or self.broker.trading
+        return self._execution.busy or self.broker.trading
 
     def on_start(self) -> None:
         """Subscribe to the candles and set the timer."""
         super().on_start()
-        self.stopping = False
         if self.config.side == "long_short":
             spot = [i.value for i in self.instrument_ids if self.market.is_spot(i)]
             if spot:
@@ -151,59 +153,114 @@ class Rebalancer(DeskStrategy):
                     f"strategy {self.config.key}: spot can't be sold short: use side long_only "
                     f"or leave out {', '.join(spot)}"
                 )
-        self._decider.read_listings()
+        listed = [self.market.listed_ns(name) for name in self.instrument_ids]
+        since = np.array([np.nan if ns is None else ns for ns in listed], float)
+        self._listings = Listings(self.ids, since)
         for name in self.ids:
             self.subscribe_bars(BarType.from_str(bar_type(name, self.config.interval)))
         if self.config.wants_liquidity or not self.broker.takes_at_once:
             for instrument_id in self.instrument_ids:
                 self.market.watch(instrument_id)
-        every, offset = self.schedule()
-        # A start on the very stamp of a decision takes it.
-        first = next_fire(self.clock.timestamp_ns() - 1, every, offset)
-        self.clock.set_timer_ns(
-            f"rebalance.{self.config.key}",
-            interval_ns=every,
-            start_time_ns=first,
-            stop_time_ns=0,
-            callback=self.on_loop(self._on_timer),
-            allow_past=False,
-            fire_immediately=True,
-        )
+        self._execution.start()
 
     def on_stop(self) -> None:
-        """Cancel what is under way; positions stay, what becomes of them is the node's to say.
-
-        A plan stays open: a restart in the same interval finishes it.
-        """
-        self.stopping = True
-        self.stop_executing()
-        self.cancel_waiting()
+        """Cancel what is under way; positions stay, and the plan for a restart in the interval."""
+        self._execution.stopping = True
+        self.broker.stop()
+        self.broker.cancel_all()
 
     def leave_open(self) -> None:
         """Leave the plan for the next start."""
-        self.stopping = True
+        self._execution.stopping = True
 
-    def _on_timer(self, event: TimeEvent) -> None:
-        self.rebalance(event.ts_event)
+    # What a decision depends on ------------------------------------------------------------------
 
-    # The decision ------------------------------------------------------------------------------
+    def snapshot(
+        self,
+        ts: int,
+        *,
+        since: int | None = None,
+        before: Snapshot | None = None,
+        scored: bool = True,
+    ) -> Snapshot:
+        """Return what a decision depends on.
 
-    def rebalance(self, now: int) -> None:
-        """Decide on the candles complete now, publish the decision and send its orders."""
-        self._decider.rebalance(now)
+        Parameters
+        ----------
+        ts : int
+            Time of the decision, UNIX nanoseconds (UTC).
+        since : int, optional
+            Since when it waits for what it lacks.
+        before : Snapshot, optional
+            An earlier one, whose orders are cancelled by now: only the account is read again.
+        scored : bool
+            Whether it may rebalance. Leaving the market must not depend on scores.
+        """
+        market, verdicts = self.market, self.verdicts
+        stamp, data_ts = last_fire(ts, *self.schedule()), last_close(ts, self._history.interval_ns)
+        held = market.holdings()
+        scored = scored and verdicts.strictest.action != Action.FLATTEN
+        late = scored and market.sees_top_of_book and ts - stamp > LATE_NS
+        lines = tuple(
+            Line(
+                column,
+                name,
+                held.get(name, ZERO),
+                market.lot(instrument_id),
+                verdicts.strictest_on(name),
+                market.newest_price(instrument_id) if late else None,
+            )
+            for column, (name, instrument_id) in enumerate(
+                zip(self.ids, self.instrument_ids, strict=True)
+            )
+            if self._history.last_close(column) is not None or name in held
+        )
+        proposal = None if before is None else before.proposal
+        if proposal is None and scored:
+            proposal = self._propose(data_ts)
+        return Snapshot(
+            ts=ts,
+            data_ts=data_ts,
+            stamp=stamp,
+            now=self.clock.timestamp_ns(),
+            equity=market.equity(),
+            verdict=verdicts.strictest,
+            lines=lines,
+            proposal=proposal,
+            equity_now=market.equity(market.newest_price) if late else None,
+            sees_books=market.sees_top_of_book,
+            patience_ns=self._patience_ns(data_ts),
+            since=since,
+            settled=before is not None,
+        )
 
-    def flatten(self, now: int, note: str, stamp: int | None) -> None:
-        """Close what a verdict says to close, serving a stamp if any; the rest is left as it is."""
-        self._decider.flatten(now, note, stamp)
+    def _propose(self, data_ts: int) -> Proposal:
+        market, rules, names = self.market, self.config, self.instrument_ids
+        window = self._history.window(data_ts)
+        liquidity = None
+        if rules.wants_liquidity and market.sees_top_of_book:
+            books = [market.top_of_book(name) for name in names]
+            liquidity = Liquidity(
+                np.array([np.nan if book is None else book.spread_bps for book in books]),
+                np.array([market.depth(name, rules.depth_bps) for name in names]),
+            )
+        scores = self.ranking.scores(rules, window)
+        return propose(rules, self._listings, window, scores, liquidity)
 
-    def on_flatten(self, instruments: Container[str], verdict: Verdict) -> None:
-        """Leave the market, or some instruments, by a decision of its own."""
-        # While a rebalance's cancels are awaited its decision is yet to come, and obeys by itself.
-        if self.broker.clearing and not self._decider.waits_to_leave:
-            return
-        self._decider.flatten(self.clock.timestamp_ns(), verdict.reason, None, instruments)
+    def _patience_ns(self, data_ts: int) -> int:
+        # In a backtest a candle that is not there will not come.
+        if isinstance(self.clock, LiveClock) and self._history.lacks(data_ts):
+            return CANDLES_PATIENCE_NS
+        if not self.config.wants_liquidity or not self.market.sees_top_of_book:
+            return 0
+        blind = any(self.market.top_of_book(name) is None for name in self.instrument_ids)
+        return BOOKS_PATIENCE_NS if blind else 0
 
     # What becomes of it ------------------------------------------------------------------------
+
+    def on_flatten(self, instruments: Container[str], verdict: Verdict) -> None:
+        """Leave the market, or some instruments, by a decision."""
+        self._execution.on_flatten(instruments, verdict)
 
     def on_stopping(self, instruments: Container[str] | None) -> None:
         """Let legs stay that have not left yet."""

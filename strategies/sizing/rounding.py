@@ -95,6 +95,27 @@ def size_order(
     return Sized(raised, f"raised from {_short(abs(order))} to the exchange's minimum {floor:f}")
 
 
+def outside_band(current: float, target: float, band: float) -> bool:
+    """Whether to trade from the current to the target weight.
+
+    Parameters
+    ----------
+    current, target : float
+        Weights, signed fractions of equity.
+    band : float
+        Smallest change worth an order, fraction of equity.
+
+    Returns
+    -------
+    bool
+        False when the change is smaller than the band. A way out (target zero) is always taken, so
+        that no remainder of a position stays for ever.
+    """
+    if target == 0.0:
+        return current != 0.0
+    return current != target and abs(target - current) >= band
+
+
 def split(size: Decimal, step: Decimal, largest: Decimal | None) -> list[Decimal]:
     """Return whole lots that add up to the size, none above the largest order, about equal.
 

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategies.sizing.bands import outside_band
-from strategies.sizing.rounding import Lot, size_order, split
+from strategies.sizing.rounding import Lot, outside_band, size_order, split
 
 LOT = Lot(step=D("0.1"), min_quantity=D("0.2"), min_notional=D("5"))
 

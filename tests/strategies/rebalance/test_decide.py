@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from strategies.messages import Action, Verdict
-from strategies.rebalance.target_order import order_for
+from strategies.rebalance.decide import order_for
 from strategies.sizing.rounding import Lot
 
 LOT = Lot(step=D("0.1"), min_quantity=D("0.1"), min_notional=D("5"))
