@@ -205,7 +205,7 @@ def signed_quantity(fill: VenueFill) -> Decimal:
 
 
 def reason_of(order: VenueOrder) -> str:
-    """Return why the venue rejected or cancelled an order, empty when it says nothing."""
+    """Return why the venue rejected or cancelled an order, empty without a reason."""
     return "" if order.reject_reason == "EC_NoError" else order.reject_reason
 
 

@@ -93,7 +93,7 @@ class VenueLink:
     # What the adapter calls ----------------------------------------------------------------------
 
     async def connect(self, loop_: Any, callback: Callable[[Any], None]) -> None:
-        """Connect, with our look at the messages before the adapter's."""
+        """Connect, with our filter of messages before the adapter's."""
         self._connection = (loop_, callback)
         await self._client.connect(loop_=loop_, callback=self._filtered(callback))
 
@@ -161,7 +161,7 @@ class VenueLink:
         return result
 
     def _filtered(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Return the adapter's callback behind our own look at logins and probes."""
+        """Return the adapter's callback behind our own check of logins and probes."""
         if self.name.startswith("public"):
             # Every book update comes this way: nothing may stand in it.
             return callback
@@ -237,8 +237,7 @@ class VenueLinks:
             self._log.warning(f"{name}: could not be reconnected: {error}")
 
     async def tick(self) -> list[str]:
-        """Check all links once, several times a second; return the names of those found half-open
-        now.
+        """Check all links once, several times a second; return the names found half-open now.
 
         Ends half-open connections, notes what has reconnected, and proves what is unproven.
         """

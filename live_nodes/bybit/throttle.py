@@ -108,7 +108,7 @@ class OrderThrottle:
             self._gate.withdraw(order, reason)
 
     def _withdrawn(self, command: TradingCommand) -> bool:
-        """Whether a cancel found all it asks for still waiting here; that never leaves."""
+        """Whether every order of a cancel still waits here; then the cancel never leaves."""
         if isinstance(command, CancelOrder):
             return self._withdraw({command.client_order_id})
         if isinstance(command, BatchCancelOrders):

@@ -209,7 +209,7 @@ class BacktestWorld(World):
         self._over = 0
 
     def start(self) -> None:
-        """Begin; the first look of the guards is over when it returns."""
+        """Begin; the guards have been evaluated once when it returns."""
         self._engine = Engine(
             self._document, self._market, self._tape, self._scene.key, MemoryState()
         )

@@ -129,7 +129,7 @@ class PracticeWorld(World):
         return time.time_ns()
 
     def advance(self, seconds: float) -> None:
-        """Wait, and look whether the node still runs."""
+        """Wait, and check that the node still runs."""
         if self._stopped.wait(seconds):
             raise DrillError("broken off")
         code = None if self._process is None else self._process.code

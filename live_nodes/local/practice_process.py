@@ -137,8 +137,7 @@ def ensure_exchange(document_path: Path, state_dir: Path, timeout: float = 30.0)
 
 
 def stop_exchange(state_dir: Path, timeout: float = 10.0, state: str = STATE) -> bool:
-    """Stop the folder's exchange within `timeout` seconds; False when none answered. Its state is
-    kept.
+    """Stop the folder's exchange within `timeout` seconds; False when none answered.
 
     Raises
     ------
@@ -183,7 +182,7 @@ def _answers(endpoint: Endpoint) -> bool:
 
 
 def _tail(log: Path, since: int) -> str:
-    """Return the last of what this start has said, not of what earlier ones did."""
+    """Return the end of this start's output, without that of earlier ones."""
     said = log.read_bytes()[since:].decode("utf-8", errors="replace")
     return "\n".join(said.splitlines()[-LOG_TAIL:])
 

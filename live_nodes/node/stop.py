@@ -78,7 +78,7 @@ class StopSignal:
         return self._asked.is_set()
 
     async def wait(self) -> None:
-        """Wait until somebody asks."""
+        """Wait until a stop is requested."""
         await self._asked.wait()
 
     async def guard[T](self, work: Coroutine[Any, Any, T]) -> T:

@@ -42,8 +42,7 @@ class WarmUp:
         self._funded_hour = 0
 
     async def run(self, now_ns: int, timeout: float) -> int:
-        """Give every strategy all the candles and funding it needs, up to now; return how many
-        candles.
+        """Give every strategy all the candles and funding it needs; return how many candles.
 
         Raises
         ------
@@ -71,8 +70,7 @@ class WarmUp:
         await self._feed_funding(now_ns)
 
     async def complete(self, now_ns: int) -> list[str]:
-        """Fetch candles that the feed should have brought and did not; return the instruments
-        found.
+        """Fetch candles that the feed did not bring; return the instruments found.
 
         A candle that closes while its link is down is never sent again. Each is requested a few
         times (`ASK_AFTER`); one of an instrument that has gone never comes.

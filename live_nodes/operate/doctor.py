@@ -231,7 +231,7 @@ def catalog(node: Node) -> DoctorCheck:
 
 
 def alerts(node: Node, variables: Mapping[str, str]) -> DoctorCheck:
-    """Check that alerts would reach somebody; nothing is sent."""
+    """Check that alerts have an address; nothing is sent."""
     try:
         found = alert_urls_of(node, variables)
     except GateRefused as error:

@@ -44,7 +44,7 @@ class OwnPositions:
         return sum(self.net.get(instrument, {}).values(), ZERO)
 
     def owner(self, instrument: str) -> str:
-        """Return the key whose position it is, empty when it is nobody's."""
+        """Return the key that holds the position, empty without one."""
         held = {key: abs(quantity) for key, quantity in self.net.get(instrument, {}).items()}
         return max(held, key=lambda key: held[key]) if any(held.values()) else ""
 
@@ -76,9 +76,7 @@ class OwnPositions:
 
 
 def own_positions(folder: Path, tag: str, say: Callable[[str], None]) -> OwnPositions:
-    """Return a node's own positions by its journal; without one, by the venue's executions of a
-    month.
-    """
+    """Return a node's own positions by its journal, without one by a month of executions."""
     found = OwnPositions(tag, since=time.time_ns() - LOST_NS)
     try:
         with read(folder) as journal:

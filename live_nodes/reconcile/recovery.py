@@ -316,9 +316,7 @@ class Recovery:
 async def foreign_positions(
     held: Mapping[str, Decimal], rest: VenueRest, tag: str
 ) -> dict[str, Decimal]:
-    """Return those perpetual positions (signed base coin) that this node's executions do not
-    explain.
-    """
+    """Return the perpetual positions (signed base coin) that no execution of this node explains."""
     if not held:
         return {}
     now = time.time_ns()

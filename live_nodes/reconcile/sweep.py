@@ -233,8 +233,9 @@ class Sweep:
 
     @property
     def pause(self) -> float:
-        """Seconds until the next look: shorter while something unproven stands or was put right,
-        or all is being closed.
+        """Seconds until the next sweep, shorter while differences are unproven or just repaired.
+
+        It is short while all is being closed, too.
         """
         unripe = len(self._ripening.since) > len(self._ripening.acted)
         settle = max(self._watch.sweep_settle, 0.5)
