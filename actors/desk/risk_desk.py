@@ -55,8 +55,8 @@ AGAIN = "again: guards"
 the order of their names: behind the accountant's, and before those of strategies."""
 Later = Callable[[Callable[[], None]], object]
 """Calls back once the engine is done with what it is at, at the same moment of its clock."""
-MarketFacts = Callable[[str, int], Market]
-"""Gives what is known of an instrument's market at a moment (UNIX nanoseconds, UTC)."""
+MarketFacts = Callable[[int], dict[str, Market]]
+"""Gives what is known of each instrument's market at a moment (UNIX nanoseconds, UTC)."""
 
 
 class RiskDesk:
@@ -71,8 +71,6 @@ class RiskDesk:
         Largest gross value per unit of equity that the document allows.
     market : MarketFacts, optional
         Needed where a guard needs ``markets``.
-    instruments : iterable of str
-        Whose markets those guards see.
     heartbeat_ns : int, optional
         Silence of a required guard after which entries stop; None in a backtest, where nothing can
         fall silent.
@@ -99,7 +97,6 @@ class RiskDesk:
         leverage: Decimal,
         later: Later,
         market: MarketFacts | None = None,
-        instruments: tuple[str, ...] = (),
         heartbeat_ns: int | None = None,
         strict: bool = False,
     ) -> None:
@@ -114,7 +111,6 @@ class RiskDesk:
         self._leverage = leverage
         self._later = later
         self.market = market
-        self._instruments = tuple(sorted(instruments))
         self.needs: frozenset[Need] = frozenset().union(*(g.guard.needs for g in guards.values()))
         required = [key for key, guard in guards.items() if guard.params.required]
         self.heartbeats = None if heartbeat_ns is None else Heartbeats(required, heartbeat_ns)
@@ -155,7 +151,7 @@ class RiskDesk:
         markets: dict[str, Market] = {}
         if "markets" in self.needs:
             assert self.market is not None, "a guard needs markets, and none are given"
-            markets = {name: self.market(name, now) for name in self._instruments}
+            markets = self.market(now)
         self.observe(
             Snapshot(
                 now=now,

@@ -10,6 +10,7 @@ is known, which the venue announces.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from decimal import Decimal
@@ -44,66 +45,89 @@ class BacktestMarkets:
     def __init__(self, accountant: Accountant, market: RunMarket, cache: Any) -> None:
         self._accountant = accountant
         self._market = market
+        self._cache = cache
         self._prices = CachePrices(cache)
-        self._last_candle = np.zeros(len(market.ids), dtype=np.int64)
-        self._gone: set[str] = set()
+        count = len(market.ids)
+        self._last_candle = np.zeros(count, dtype=np.int64)
+        self._is_gone = np.zeros(count, dtype=np.bool_)
         self._row_ts = 0
-        self._settlements: dict[str, deque[int]] = {name: deque() for name in market.ids}
-        self._settled: dict[str, int] = {}
-        self._fixed = {
-            info.id: (
-                Decimal(info.tick),
-                Decimal(info.maintenance_margin),
-                instrument.taker_fee,
-                info.product == "SPOT",
-                0 if info.product == "SPOT" else info.funding_minutes * MINUTE_NS,
-            )
-            for info, instrument in zip(market.infos, market.instruments, strict=True)
-        }
+        self._settlements: tuple[deque[int], ...] = tuple(deque() for _ in market.ids)
+        self._next: list[int | None] = [None] * count
+        self._settled: list[int | None] = [None] * count
+        self._next_is_known_until: float = 0
+        spot = [info.product == "SPOT" for info in market.infos]
+        self._periods = [
+            0 if is_spot else info.funding_minutes * MINUTE_NS
+            for info, is_spot in zip(market.infos, spot, strict=True)
+        ]
+        self._fixed = [
+            (info.id, Decimal(info.tick), Decimal(info.maintenance_margin), instrument.taker_fee, s)
+            for info, instrument, s in zip(market.infos, market.instruments, spot, strict=True)
+        ]
 
     def schedule(self, settlements: list[Settlement]) -> None:
         """Take in when funding will be settled."""
         for settlement in settlements:
-            self._settlements[settlement.instrument].append(settlement.ts)
+            self._settlements[self._market.column[settlement.instrument]].append(settlement.ts)
+        self._next_is_known_until = 0
 
     def moved(self, grid: PriceGrid, row: int) -> None:
         """Take in which candles closed at a row, and which instruments end with it."""
         self._row_ts = int(grid.ts[row])
-        if grid.real is None:
-            self._last_candle[~np.isnan(grid.close[row])] = self._row_ts
-        else:
-            self._last_candle[grid.real[row]] = self._row_ts
-        self._gone.update(self._market.ids[column] for column in grid.delisted.get(row, ()))
+        closed = ~np.isnan(grid.close[row]) if grid.real is None else grid.real[row]
+        self._last_candle[closed] = self._row_ts
+        self._is_gone[list(grid.delisted.get(row, ()))] = True
 
-    def __call__(self, instrument: str, now: int) -> MarketSnapshot:
-        """Return what is known of an instrument; ``silent_ns`` counts from its last candle."""
-        tick, maintenance, fee, is_spot, _ = self._fixed[instrument]
-        bid, ask = self._prices.touch(instrument)
-        newest = int(self._last_candle[self._market.column[instrument]])
-        trades = instrument not in self._gone
-        return MarketSnapshot(
-            price=self._accountant.price(instrument),
-            bid=bid,
-            ask=ask,
-            tick=tick,
-            # One that is not listed yet, or no more, has nothing to say.
-            silent_ns=self._row_ts - newest if newest and trades else None,
-            next_funding_ns=self._next_funding(instrument, now),
-            last_funding_ns=self._settled.get(instrument),
-            trading=trades,
-            gone=not trades,
-            maintenance_rate=maintenance,
-            taker_fee=fee,
-            spot=is_spot,
+    def __call__(self, now: int) -> dict[str, MarketSnapshot]:
+        """Return what is known of each instrument; ``silent_ns`` counts from its last candle."""
+        ids, engine_ids = self._market.ids, self._market.instrument_ids
+        if now >= self._next_is_known_until:
+            self._next = [self._next_funding(column, now) for column in range(len(ids))]
+            coming = (ts for ts in self._next if ts is not None)
+            self._next_is_known_until = min(coming, default=math.inf)
+        # One that is not listed yet, or no more, has nothing to say.
+        speaks = (self._last_candle != 0) & ~self._is_gone
+        facts = zip(
+            self._fixed,
+            self._accountant.prices(ids),
+            map(self._cache.order_book, engine_ids),
+            map(self._cache.quote_tick, engine_ids),
+            (self._row_ts - self._last_candle).tolist(),
+            speaks.tolist(),
+            self._is_gone.tolist(),
+            self._next,
+            self._settled,
+            strict=True,
         )
+        found = {}
+        for fixed, price, book, quote, silent, may_speak, is_gone, due, settled in facts:
+            name, tick, maintenance, fee, is_spot = fixed
+            bid = ask = None
+            if book is not None or quote is not None:
+                bid, ask = self._prices.touch(name)
+            found[name] = MarketSnapshot(
+                price=price,
+                bid=bid,
+                ask=ask,
+                tick=tick,
+                silent_ns=silent if may_speak else None,
+                next_funding_ns=due,
+                last_funding_ns=settled,
+                trading=not is_gone,
+                gone=is_gone,
+                maintenance_rate=maintenance,
+                taker_fee=fee,
+                spot=is_spot,
+            )
+        return found
 
-    def _next_funding(self, instrument: str, now: int) -> int | None:
-        period = self._fixed[instrument][-1]
+    def _next_funding(self, column: int, now: int) -> int | None:
+        period = self._periods[column]
         if not period:
             return None
-        due = self._settlements[instrument]
+        due = self._settlements[column]
         while due and due[0] <= now:
-            self._settled[instrument] = due.popleft()
+            self._settled[column] = due.popleft()
         # A slice knows its own settlements alone; the venue settles at whole periods of UTC.
         return due[0] if due else (now // period + 1) * period
 
@@ -125,7 +149,6 @@ def risk_desk(
         leverage=leverage,
         later=accountant.later,
         market=markets,
-        instruments=market.ids,
         strict=True,
     )
     for guard in guards.values():

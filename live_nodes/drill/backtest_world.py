@@ -160,11 +160,12 @@ class Engine:
             return
         self.desk.gate.forward(command)
 
-    def _late_facts(self, instrument: str, now: int) -> MarketFact:
+    def _late_facts(self, now: int) -> dict[str, MarketFact]:
         assert self._facts is not None
-        found = self._facts(instrument, now)
-        late = self.tape.late.get(instrument)
-        return found if late is None else msgspec.structs.replace(found, delay_ns=late)
+        found = self._facts(now)
+        for name, late in self.tape.late.items():
+            found[name] = msgspec.structs.replace(found[name], delay_ns=late)
+        return found
 
     def _ticks(self, ts: int) -> list[Data]:
         made: list[Data] = []

@@ -96,23 +96,29 @@ def _is_spot(instrument: str) -> bool:
 
 
 class MarketReader:
-    """Facts of an instrument's market for guards (`actors.desk.risk_desk.MarketFacts`).
+    """Facts of instruments' markets for guards (`actors.desk.risk_desk.MarketFacts`).
 
     `lag_ns` is how far this process's loop lags behind now, `skew_ns` the venue's clock minus ours,
     and `closed` the instruments in which the venue takes no orders. `feed` is None before it runs.
     """
 
-    def __init__(self, cache: Any, infos: Mapping[str, InstrumentInfo]) -> None:
+    def __init__(
+        self, cache: Any, infos: Mapping[str, InstrumentInfo], instruments: Iterable[str]
+    ) -> None:
         self._cache = cache
         self._prices = CachePrices(cache)
         self._infos = infos
+        self._instruments = tuple(sorted(instruments))
         self.feed: NodeFeed | None = None
         self.lag_ns = 0
         self.skew_ns = 0
         self.closed: frozenset[str] = frozenset()
 
-    def __call__(self, name: str, now: int) -> Market:
-        """Return the facts at `now`, UNIX nanoseconds (UTC)."""
+    def __call__(self, now: int) -> dict[str, Market]:
+        """Return the facts of each instrument at `now`, UNIX nanoseconds (UTC)."""
+        return {name: self._market(name, now) for name in self._instruments}
+
+    def _market(self, name: str, now: int) -> Market:
         instrument = self._cache.instrument(self._prices.id(name))
         info = self._infos.get(name)
         bid, ask = self._prices.touch(name)

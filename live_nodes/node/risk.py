@@ -63,7 +63,9 @@ class NodeRisk:
         self._pending_cash = PendingCash(kernel.cache)
         self._account = account = CacheAccount(kernel.cache)
         account.pending_cash = self._pending_cash
-        self.markets = MarketReader(kernel.cache, context.facts.infos)
+        self.markets = MarketReader(
+            kernel.cache, context.facts.infos, context.facts.universe
+        )
         self.desk = RiskDesk(
             kernel,
             account,
@@ -72,7 +74,6 @@ class NodeRisk:
             leverage=Decimal(node.limits.leverage),
             later=asyncio.get_running_loop().call_soon,
             market=self.markets,
-            instruments=tuple(context.facts.universe),
             heartbeat_ns=round(node.risk.heartbeat * SECOND),
         )
         self.desk.join(context.gate)

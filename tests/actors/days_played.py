@@ -57,7 +57,7 @@ def ns(moment: datetime) -> int:
 def course(day: datetime) -> list[str]:
     """Return what is said and kept over three days around one, in lines."""
     made = guards()
-    table = Table(*made, market=lambda name, now: Market(tick=Decimal(1)), instruments=(A,))
+    table = Table(*made, market=lambda now: {A: Market(tick=Decimal(1))})
     lines: list[str] = []
     equity = 1000
     moment = day - timedelta(days=1)

@@ -31,7 +31,7 @@ def markets(told: int | None, minutes: int = 480) -> MarketReader:
         min_notional="5",
         funding_minutes=minutes,
     )
-    made = MarketReader(Cache(), {BTC: info})
+    made = MarketReader(Cache(), {BTC: info}, [BTC])
     feed: Any = SimpleNamespace(
         updated_ns={}, delays_ns={}, next_funding_ns={} if told is None else {BTC: told}
     )
@@ -55,8 +55,8 @@ def markets(told: int | None, minutes: int = 480) -> MarketReader:
 def test_the_next_settlement_is_known_without_a_word_of_the_venue(
     told: int | None, now: int, expected: int
 ) -> None:
-    assert markets(told)(BTC, now).next_funding_ns == expected
+    assert markets(told)(now)[BTC].next_funding_ns == expected
 
 
 def test_what_pays_no_funding_has_no_next_settlement() -> None:
-    assert markets(None, minutes=0)(BTC, MIDNIGHT).next_funding_ns is None
+    assert markets(None, minutes=0)(MIDNIGHT)[BTC].next_funding_ns is None
