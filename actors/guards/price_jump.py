@@ -106,9 +106,9 @@ class PriceJump(Guard[PriceJumpParams, Tracks]):
         tracks: dict[str, Track] = {}
         moves: dict[str, float] = {}
         for name, market in snapshot.markets.items():
-            if market.price is None or market.price <= 0:
+            if market.price is None or (price := float(market.price)) <= 0:
                 continue
-            before, price = known.tracks.get(name), float(market.price)
+            before = known.tracks.get(name)
             if before is None:
                 tracks[name], moves[name] = Track(price), 0.0
             else:

@@ -14,6 +14,7 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,11 +43,11 @@ class BacktestMarkets:
     Best prices come from the engine's cache: candles show none, a feed of quotes or books does.
     """
 
-    def __init__(self, accountant: Accountant, market: RunMarket, cache: Any) -> None:
+    def __init__(self, accountant: Accountant, market: RunMarket, engine_cache: Any) -> None:
         self._accountant = accountant
         self._market = market
-        self._cache = cache
-        self._prices = CachePrices(cache)
+        self._cache = engine_cache
+        self._prices = CachePrices(engine_cache)
         count = len(market.ids)
         self._last_candle = np.zeros(count, dtype=np.int64)
         self._is_gone = np.zeros(count, dtype=np.bool_)
@@ -60,8 +61,16 @@ class BacktestMarkets:
             0 if is_spot else info.funding_minutes * MINUTE_NS
             for info, is_spot in zip(market.infos, spot, strict=True)
         ]
+        # Equal numbers are one object: a look at a hundred instruments touches less memory.
+        number = cache(Decimal)
         self._fixed = [
-            (info.id, Decimal(info.tick), Decimal(info.maintenance_margin), instrument.taker_fee, s)
+            (
+                info.id,
+                number(info.tick),
+                number(info.maintenance_margin),
+                number(str(instrument.taker_fee)),
+                s,
+            )
             for info, instrument, s in zip(market.infos, market.instruments, spot, strict=True)
         ]
 

@@ -63,9 +63,7 @@ class NodeRisk:
         self._pending_cash = PendingCash(kernel.cache)
         self._account = account = CacheAccount(kernel.cache)
         account.pending_cash = self._pending_cash
-        self.markets = MarketReader(
-            kernel.cache, context.facts.infos, context.facts.universe
-        )
+        self.markets = MarketReader(kernel.cache, context.facts.infos, context.facts.universe)
         self.desk = RiskDesk(
             kernel,
             account,

@@ -40,6 +40,8 @@ def net_values(snapshot: Snapshot) -> Values:
         name, price = held.instrument, held.price
         value = held.quantity * (held.entry if price is None else price)
         values[name] = values[name] + value if name in values else value
+    if all(values.values()):
+        return values
     return {name: value for name, value in values.items() if value}
 
 
@@ -197,9 +199,10 @@ def notable_instruments(values: Values, cap: Cap) -> list[str]:
     """
     if not values:
         return []
-    largest = max(map(abs, values.values()))
+    sizes = list(map(abs, values.values()))
+    largest = max(sizes)
     if cap.clear(largest):
-        return [next(name for name, value in values.items() if abs(value) == largest)]
+        return [list(values)[sizes.index(largest)]]
     return sorted(name for name, value in values.items() if not cap.clear(abs(value)))
 
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import NamedTuple
+
+import msgspec
 
 from actors.guards.core.exposure import net_values
 from actors.guards.core.snapshot import ZERO, Market, Snapshot, once
@@ -26,7 +27,7 @@ UNKNOWN_RATE = Decimal("0.05")
 another one: above the first tier of nearly all of Bybit's."""
 
 
-class Stake(NamedTuple):
+class Stake(msgspec.Struct, frozen=True, gc=False):
     """One instrument's net position as margins see it.
 
     Parameters
@@ -101,11 +102,12 @@ def initial_margins(held: Iterable[Stake], leverage: Decimal) -> Decimal:
     bankrupt_long, bankrupt_short = ONE - part, ONE + part
     total = long = short = ZERO
     known: Decimal | None = None
-    for value, _, fee, spot in held:
-        if spot:
+    for one in held:
+        value, fee = one.value, one.fee
+        if one.spot:
             total += abs(value)
             continue
-        if fee is not known:
+        if fee is not known and fee != known:
             # One fee is usually that of all.
             known, long, short = fee, part + bankrupt_long * fee, part + bankrupt_short * fee
         if value > 0:
@@ -150,12 +152,13 @@ def against(equity: Decimal, held: Iterable[Stake]) -> Decimal | None:
     """
     long = short = long_margin = short_margin = ZERO
     for one in held:
-        if one.value > 0:
-            long += one.value
-            long_margin += one.value * one.rate
+        value = one.value
+        if value > 0:
+            long += value
+            long_margin += value * one.rate
         else:
-            short -= one.value
-            short_margin -= one.value * one.rate
+            short -= value
+            short_margin -= value * one.rate
     if not long and not short:
         return None
     spare = equity - long_margin - short_margin
