@@ -224,22 +224,8 @@ def order_for(
 ) -> Sized:
     """Return the order toward a weight, as far as verdict and exchange let it.
 
-    Parameters
-    ----------
-    rules : PanelRebalancerConfig
-        Band, cap and what to do below the exchange's minimum.
-    weight : float
-        Wanted, signed fraction of equity.
-    price : Decimal or None
-        Settlement currency; without one the position is closed.
-    equity : Decimal
-        Settlement currency; with none left the position is closed.
-    held : Decimal
-        Position, signed base coin.
-    lot : Lot
-        The exchange's rules.
-    verdict : Verdict
-        The strictest that stands on the instrument.
+    ``weight`` is a signed fraction of equity, ``held`` signed base coin; price and equity are in
+    the settlement currency. Without a price, or any equity left, the position is closed.
     """
     if price is None or equity <= ZERO:
         return Sized(-held)

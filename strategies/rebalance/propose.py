@@ -88,15 +88,7 @@ class Proposal:
 
 
 def rows_needed(rules: PanelRebalancerConfig, for_scores: int) -> int:
-    """Return how many candles a decision looks back on.
-
-    Parameters
-    ----------
-    rules : PanelRebalancerConfig
-        The parameters.
-    for_scores : int
-        Candles that the scores alone need.
-    """
+    """Return how many candles a decision looks back on; the scores alone need ``for_scores``."""
     rows = max(for_scores, rules.turnover_lookback if _wants_turnover(rules) else 1)
     if rules.weighting == "inverse_volatility":
         rows = max(rows, rules.volatility_lookback + 1)
@@ -184,15 +176,7 @@ def not_applied(rules: PanelRebalancerConfig) -> str:
 
 
 def reason_to_wait(rules: PanelRebalancerConfig, proposal: Proposal) -> str:
-    """Return why nothing is to be traded at all now; empty when the weights are to be had.
-
-    Parameters
-    ----------
-    rules : PanelRebalancerConfig
-        The strategy's parameters.
-    proposal : Proposal
-        From `propose`.
-    """
+    """Return why nothing is traded at all now; empty when the weights are."""
     if proposal.is_blind:
         return "no candle has closed at the data time"
     if not proposal.weight.any() and not rules.flatten_on_empty_targets:

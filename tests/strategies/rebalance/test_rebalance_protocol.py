@@ -206,6 +206,21 @@ def test_a_link_that_is_down_puts_the_decision_off_until_it_is_back():
     assert progress(store).done == at(3, 300)
 
 
+def test_leaving_the_market_ends_the_wait_for_a_link():
+    down = Verdict(action=Action.HALT_ENTRIES, guard="node.links", transient=True, reason="down")
+    busy = []
+    told = reversal(
+        {
+            at(2, 240): lambda s: s.msgbus.publish("verdicts.node", down),
+            at(2, 320): lambda s: busy.append(s.busy),
+            at(2, 330): verdict(Action.FLATTEN),
+            at(2, 400): lambda s: busy.append(s.busy),
+        }
+    )
+    play(TAPE, told)
+    assert busy == [True, False]
+
+
 def test_no_candle_leaves_the_stamp_due():
     store = stored(done=at(0, 300))
     heard = []
