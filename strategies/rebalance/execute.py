@@ -43,14 +43,7 @@ RETRY_NS = 60 * 10**9
 class PlanExecution:
     """What one rebalancer waits for and carries out.
 
-    Parameters
-    ----------
-    strategy : DeskStrategy
-        Whose orders they are.
-    schedule : tuple of int
-        Period and offset of the decisions, nanoseconds.
-    snapshot : callable
-        `Rebalancer.snapshot`: what a decision at a time depends on.
+    ``schedule`` is period and offset in nanoseconds; ``snapshot`` is `Rebalancer.snapshot`.
     """
 
     def __init__(

@@ -56,15 +56,6 @@ class CandleHistory:
 
     Rows stand for every close time of the grid, also those at which nobody traded, so that
     "three candles ago" means the same whether or not there was a gap.
-
-    Parameters
-    ----------
-    count : int
-        Number of instruments N.
-    rows : int
-        Window length W.
-    interval_ns : int
-        Candle length, nanoseconds.
     """
 
     def __init__(self, count: int, rows: int, interval_ns: int) -> None:

@@ -64,12 +64,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a strategy's schedule is carried out.
 
-    Parameters
-    ----------
-    done : int or None
-        Newest stamp that is carried out or given up, None before the first.
-    plan : Plan or None
-        What is under way.
+    ``done`` is the newest stamp that is carried out or given up, None before the first; ``plan`` is
+    what is under way.
     """
 
     done: int | None = None
@@ -81,15 +77,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         return any(known is not None and known >= stamp for known in stamps)
 
     def begun(self, kind: str, made: int, stamp: int | None, changes: Iterable[Change]) -> Progress:
-        """Return the progress once a decision of this kind is made; without changes it is done.
-
-        Parameters
-        ----------
-        kind, made, stamp
-            As of the `Plan`.
-        changes : iterable of Change
-            What the decision orders.
-        """
+        """Return the progress once a decision of this kind is made; without changes it is done."""
         targets = {change.instrument: change.target for change in changes}
         if kind == "flatten" and self.plan is not None:
             # What was under way in other instruments goes on, and its stamp is still served.
