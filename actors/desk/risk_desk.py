@@ -311,10 +311,11 @@ class RiskDesk:
         """Evaluate again when the first halt may end, and when the next day begins."""
         now = self.now()
         soonest = now - now % DAY_NS + DAY_NS
+        # Guards take time to measure: what came due meanwhile was not yet due when they did.
+        evaluated = now if self.snapshot is None else min(self.snapshot.now, now)
         for guard in self.guards.values():
             for latch in guard.latches:
-                # One that is due already was evaluated just now, and goes on.
-                if latch.until is not None and now < latch.until < soonest:
+                if latch.until is not None and evaluated < latch.until < soonest:
                     soonest = latch.until
         if soonest == self._again:
             return

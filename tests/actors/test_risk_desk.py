@@ -295,6 +295,19 @@ def test_live_it_evaluates_by_itself_in_the_loop_when_a_halt_may_end():
     asyncio.run(live())
 
 
+def test_a_halt_that_comes_due_while_guards_measure_is_evaluated_again():
+    table = Table(Loss(limit=100, release="1m"))
+    table.looks("1000", "890")
+    (halt,) = table.said
+    late = [halt.until + 1]
+    table.bus.subscribe("risk.seen", lambda seen: late and table.clock.set_time(late.pop()))
+    table.look("950", now=halt.until - 1)
+    assert table.said == [halt]
+    for event in table.clock.advance_time(halt.until + SECOND):
+        event.handle()
+    assert table.said[-1].action is Action.NONE
+
+
 def test_a_guard_that_failed_keeps_its_halts_whatever_the_time():
     table = Table(Loss(limit=100, release="1m", fails_at=300))
     table.looks("1000", "850", "600")
