@@ -1,4 +1,4 @@
-"""What `perpdesk validate` knows of the catalog."""
+"""Checks of `perpdesk validate` that need a catalog."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def register() -> None:
 
 
 def known_instruments(resolved: Resolved) -> Sequence[str] | None:
-    """Give all ids of the document's catalog; None where it names none or it isn't made yet."""
+    """Return all ids of the document's catalog; None without a catalog."""
     from catalog.storage.index import CatalogIndex
     from catalog.storage.versions import current_version
 

@@ -1,9 +1,8 @@
-"""The catalog's data as the engine's own: instruments, bars, and Nautilus Parquet files.
+"""Convert stored candles to Nautilus instruments, bars and Parquet files.
 
-Engine-specific. Nautilus's own way makes one Python object a row; files are made here by
-multiplying columns, and are equal (a test compares row for row). Layout of 1.231.0, high precision:
-prices and sizes are little-endian 128-bit integers scaled by 1e16, stamps are uint64, the schema's
-metadata names the bar type and the precisions.
+Nautilus makes one Python object a row; this module multiplies columns, with equal results. Layout
+of Nautilus 1.231.0, high precision: prices and sizes are little-endian 128-bit integers scaled by
+1e16, stamps are uint64, the schema's metadata has the bar type and the precisions.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from catalog.series import PRICES
 from config.durations import bar_type
 
 ROW_GROUP = 8192
-"""Rows a row group: a slice of the window then decodes little more than it needs."""
+"""Rows a row group; small, because reading part of a window decodes whole groups."""
 
 _RAW = pa.binary(FIXED_PRECISION_BYTES)
 _LARGEST_EXACT = float(2**63)
@@ -45,15 +44,10 @@ _KEPT_FACTS = (
 
 
 def fixed_point(values: NDArray[np.float64], precision: int) -> pa.Array:
-    """Turn floats into Nautilus's raw fixed-point column: 128-bit little-endian, value x 1e16.
+    """Convert floats to Nautilus's fixed-point column: 128-bit little-endian, value x 1e16.
 
-    ``precision`` decimals are kept; halves round away from zero, as the engine's own constructor
-    does.
-
-    Raises
-    ------
-    ValueError
-        When a value is negative, not finite, or at least 2^63 when times 10^precision.
+    Keeps ``precision`` decimals; halves round away from zero, as in Nautilus. Raises ValueError for
+    a value that is negative, not finite, or at least 2^63 when times 10^precision.
     """
     scaled = values * 10.0**precision
     if scaled.size and not (float(scaled.min()) >= 0.0 and float(scaled.max()) < _LARGEST_EXACT):
@@ -66,7 +60,7 @@ def fixed_point(values: NDArray[np.float64], precision: int) -> pa.Array:
 
 
 def bar_table(candles: pa.Table, info: InstrumentInfo, interval: str) -> pa.Table:
-    """Make the table that Nautilus would write for these stored candles."""
+    """Return the table that Nautilus would write for stored candles."""
     columns = [
         fixed_point(_numpy(candles, name), info.price_precision if name in PRICES else size)
         for name, size in (*((p, 0) for p in PRICES), ("volume", info.size_precision))
@@ -88,9 +82,9 @@ def bar_table(candles: pa.Table, info: InstrumentInfo, interval: str) -> pa.Tabl
 def write_bars(
     root: Path, candles: pa.Table, info: InstrumentInfo, interval: str, compression: str = "lz4"
 ) -> Path:
-    """Write one instrument's candles (at least one) of one interval into a Nautilus catalog.
+    """Write at least one candle of one instrument to a Nautilus catalog; return the file.
 
-    Return the file; its name has the first and the last stamp, as Nautilus expects.
+    Nautilus expects the first and the last stamp in the file's name.
     """
     table = bar_table(candles, info, interval)
     stamps = candles.column("ts")
@@ -116,10 +110,10 @@ def _numpy(table: pa.Table, name: str) -> NDArray[np.float64]:
 
 
 def bars(table: pa.Table, info: InstrumentInfo, interval: str) -> list[Bar]:
-    """Make the engine's bars of stored candles.
+    """Convert stored candles to Nautilus bars.
 
-    They equal, bar for bar, what Nautilus reads from its own files (a test compares), at half the
-    time: Nautilus spends 2 ms a file and slice on registering it with its query engine.
+    They equal those that Nautilus reads from its own files (a test compares). This takes half the
+    time, because Nautilus registers each file and slice with its query engine, in 2 ms.
     """
     # The engine takes writable arrays only; a column that is a view of Arrow's memory is not.
     columns = [table.column(name).to_numpy().copy() for name in (*PRICES, "volume")]
@@ -134,11 +128,10 @@ def bars(table: pa.Table, info: InstrumentInfo, interval: str) -> list[Bar]:
 def to_nautilus(
     info: InstrumentInfo, maker: Decimal, taker: Decimal
 ) -> CryptoPerpetual | CurrencyPair:
-    """Make the engine's instrument; fees are a fraction of the notional.
+    """Convert instrument facts to a Nautilus instrument; fees are a fraction of the notional.
 
-    Its margins are zero, because the engine's margin check ignores most of what Bybit checks and
-    would only lock balances: leverage is our order gate's business and liquidation our
-    accounting's.
+    Margins are zero, because the engine's margin check would lock balances and ignores most of
+    Bybit's rules. The order gate checks leverage, and the accounting checks liquidation.
     """
     tick = Decimal(info.tick).normalize()
     lot = Decimal(info.lot).normalize()

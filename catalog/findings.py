@@ -1,4 +1,4 @@
-"""What can be wrong with one series: pure checks over arrays, each giving `CatalogFinding`s."""
+"""Data quality checks of one series; each check returns `CatalogFinding`s."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ Stamps = NDArray[np.int64]
 
 
 class CatalogFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing found in one series, such as ``bars/1h`` of ``BTCUSDT-LINEAR.BYBIT``.
+    """One finding in one series; severity ``wrong`` fails the check, ``info`` does not.
 
-    Severity ``wrong`` fails the check, ``info`` does not. The instrument is empty where the finding
-    sums up many. `count` is rows concerned (missing ones for a gap); `first` and `last` are a range
-    of ts, UNIX nanoseconds (UTC), 0 where there is none.
+    A summary of many has no instrument. `count` is the number of rows (of missing ones for a gap).
+    `first` and `last` are UNIX nanoseconds (UTC), 0 where there is no range.
     """
 
     severity: str
@@ -43,10 +42,9 @@ class CatalogFinding(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesRows:
-    """One series as the checks see it: its stamps of shape (T,), and its other columns.
+    """One series to check: UNIX nanoseconds (UTC) of shape (T,), and its other columns.
 
-    Times are UNIX nanoseconds (UTC); `imported_ns` is when its rows were last written, `decimals`
-    are those of the instrument's prices.
+    `imported_ns` is the time of the last write; `decimals` are those of the instrument's prices.
     """
 
     name: str
@@ -80,7 +78,7 @@ class SeriesRows:
 
 
 def order(series: SeriesRows) -> list[CatalogFinding]:
-    """Find stamps that come twice or run backwards."""
+    """Find duplicate stamps and stamps out of order."""
     ts = series.ts
     bad = np.flatnonzero(np.diff(ts) <= 0)
     if not len(bad):
@@ -106,7 +104,7 @@ def grid(series: SeriesRows) -> list[CatalogFinding]:
 
 
 def impossible(series: SeriesRows) -> list[CatalogFinding]:
-    """Find candles that cannot be: low above high, a price outside or not above 0, volume < 0."""
+    """Find impossible candles: low above high, a price outside or not above 0, volume < 0."""
     candles = series.columns
     low, high = candles["low"], candles["high"]
     ends = (candles["open"], candles["close"])
@@ -129,10 +127,7 @@ def impossible(series: SeriesRows) -> list[CatalogFinding]:
 
 
 def stale(series: SeriesRows) -> list[CatalogFinding]:
-    """Find stretches (2 hours and 3 candles at least) in which no price moved and nothing traded.
-
-    Mark prices have no volume: there, not moving is enough.
-    """
+    """Find at least 2 hours and 3 candles without a price move or volume (marks have no volume)."""
     candles = series.columns
     close = candles["close"]
     still = (candles["high"] == candles["low"]) & (candles["open"] == close)
@@ -151,7 +146,7 @@ def stale(series: SeriesRows) -> list[CatalogFinding]:
 
 
 def unfinished(series: SeriesRows) -> list[CatalogFinding]:
-    """Find a last candle that closes after its import, or that looks cut short by its volume."""
+    """Find a last candle that closes after its import, or whose volume looks incomplete."""
     last = int(series.ts[-1])
     if last > series.imported_ns:
         words = "the last candle was not over yet when it was imported"

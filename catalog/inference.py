@@ -1,4 +1,4 @@
-"""Guess an instrument's facts from its candles, where no source gives them."""
+"""Guess an instrument's facts from its candles, when no source gives them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ INFERRED_MIN_NOTIONAL = "5"
 INFERRED_MAX_LEVERAGE = "25"
 MAX_DECIMALS = 12
 NOISE = 1e-12
-"""Relative: what sums and other arithmetic add to a number that was written with few decimals."""
+"""Relative error that arithmetic adds to a number with few decimals."""
 
 
 def decimals_seen(values: NDArray[np.float64], tolerance: float = 0.0) -> int:
-    """Count the decimals that numbers were written with.
+    """Count the decimals with which numbers were written.
 
-    A number that was written with d decimals is the float nearest to some integer / 10^d, which is
-    what numpy's rounding gives; so the least d that leaves all of them unchanged (within the
-    relative tolerance, see `NOISE`) is the answer. Where even twelve don't do (averaged prices),
-    it is as many as give five significant figures of the median.
+    The answer is the least number of decimals to which rounding changes no value (within the
+    relative tolerance, see `NOISE`). If twelve are not enough (averaged prices), it gives five
+    significant figures of the median.
     """
     values = np.abs(values[np.isfinite(values)])
     if values.size == 0:
@@ -51,8 +50,8 @@ def infer(
 ) -> InstrumentInfo:
     """Guess an instrument's facts from its candles, and mark them as guessed.
 
-    The decimals of all prices and base volumes seen give tick and lot; the rest is Bybit's usual
-    5 USDT minimum, a cautious 25x and 2 % maintenance margin.
+    Tick and lot come from the decimals of prices and base volumes. The rest is Bybit's usual 5 USDT
+    minimum, a cautious 25x and 2 % maintenance margin.
     """
     base, quote = split_symbol(symbol)
     spot = product == "SPOT"
@@ -82,10 +81,7 @@ def infer_from_series(
 ) -> InstrumentInfo:
     """Guess an instrument's facts from all its stored tables.
 
-    Raises
-    ------
-    InputError
-        When there are no candles among them, or the symbol's quote coin is unknown.
+    Raises InputError without candles, or when the symbol's quote coin is unknown.
     """
     symbol, _, product = instrument.split(".")[0].rpartition("-")
     prices: list[NDArray[np.float64]] = []
@@ -113,5 +109,5 @@ def infer_from_series(
 
 
 def step(count: int) -> str:
-    """Write the step of so many decimals: 3 gives "0.001"."""
+    """Return the step of a number of decimals: 3 gives "0.001"."""
     return f"{Decimal(1).scaleb(-count):f}"

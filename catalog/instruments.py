@@ -1,4 +1,4 @@
-"""What is known of an instrument: its names, steps and limits."""
+"""Instrument facts: names, steps and limits."""
 
 from __future__ import annotations
 
@@ -14,23 +14,17 @@ QUOTES = ("USDT", "USDC", "USD", "EUR", "BTC", "ETH")
 class InstrumentInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Facts of one instrument; amounts are decimal strings, times UNIX nanoseconds (UTC).
 
-    Raises
-    ------
-    ValueError
-        When a product is unknown or an amount is not a decimal above zero.
+    Raises ValueError for an unknown product, or an amount that is not a decimal above zero.
     """
 
     id: str
-    """Such as ``BTCUSDT-LINEAR.BYBIT``."""
     symbol: str
-    """The venue's own name, such as ``BTCUSDT``."""
     product: str
     """``LINEAR`` (USDT perpetual) or ``SPOT``."""
     base: str
     quote: str
     """Coin of prices and notionals; quantities are in `base`."""
     settle: str
-    """Coin of gains."""
     tick: str
     lot: str
     min_qty: str
@@ -39,13 +33,12 @@ class InstrumentInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_leverage: str = "25"
     """Of the first risk tier."""
     maintenance_margin: str = "0.02"
-    """Fraction of the position's worth, of the first risk tier; "0" for spot."""
+    """Fraction of the position's value, of the first risk tier; "0" for spot."""
     funding_minutes: int = 480
     """Between two funding settlements; 0 for spot."""
     listed_ns: int = 0
     delisted_ns: int | None = None
     inferred: bool = False
-    """True where the facts were guessed from prices rather than given by the venue."""
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -77,24 +70,18 @@ def _decimal(owner: str, name: str, text: str) -> Decimal:
 
 
 def decimals(step: str) -> int:
-    """Count the decimals of a step such as "0.0010" (3: a trailing zero says nothing)."""
+    """Count the decimals of a step without trailing zeros: 3 for "0.0010"."""
     exponent = Decimal(step).normalize().as_tuple().exponent
     return max(0, -int(exponent))
 
 
 def instrument_id(symbol: str, product: str) -> str:
-    """Name an instrument as Nautilus's Bybit adapter does: ``BTCUSDT-LINEAR.BYBIT``."""
+    """Return an instrument id as in Nautilus's Bybit adapter: ``BTCUSDT-LINEAR.BYBIT``."""
     return f"{symbol}-{product}.{VENUE}"
 
 
 def split_symbol(symbol: str) -> tuple[str, str]:
-    """Split ``BTCUSDT`` into ``("BTC", "USDT")``.
-
-    Raises
-    ------
-    ValueError
-        When the symbol ends in no known quote coin.
-    """
+    """Split ``BTCUSDT`` into ``("BTC", "USDT")``; raise ValueError for an unknown quote coin."""
     for quote in QUOTES:
         if symbol.endswith(quote) and len(symbol) > len(quote):
             return symbol[: -len(quote)], quote

@@ -1,7 +1,4 @@
-"""The panel: many instruments' candles side by side, as plain arrays.
-
-The one shape in which the screen, the strategies' tests and the report read prices.
-"""
+"""The panel: many instruments' candles side by side, as plain arrays."""
 
 from __future__ import annotations
 
@@ -18,12 +15,11 @@ from catalog.storage.store import Catalog
 
 @dataclass(frozen=True)
 class Panel:
-    """Candles of N instruments at T times."""
+    """Candles of N instruments (ids sorted) at T times."""
 
     ts: NDArray[np.int64]
     """Close time of each candle, UNIX nanoseconds (UTC), strictly increasing; shape (T,)."""
     ids: tuple[str, ...]
-    """N instrument ids, sorted."""
     open: NDArray[np.float64]
     high: NDArray[np.float64]
     low: NDArray[np.float64]
@@ -48,8 +44,7 @@ def panel(
 ) -> Panel:
     """Read candles that close at start < ts <= end (UNIX nanoseconds, UTC) side by side.
 
-    An instrument without candles gets a column of NaN. Kind ``mark`` reads mark price candles,
-    whose volume is NaN.
+    An instrument without candles gets a column of NaN. Kind ``mark`` has volume NaN.
     """
     return side_by_side(
         {name: catalog.series(kind, interval, name, start_ns, end_ns) for name in set(ids)}
@@ -64,7 +59,7 @@ def settlements(
 
 
 def one_below_another(funding: Mapping[str, pa.Table], start_ns: int) -> pa.Table:
-    """Put funding settlements after ``start_ns`` into one table of schema `SETTLEMENTS`, sorted."""
+    """Join funding settlements after ``start_ns`` into one sorted table of schema `SETTLEMENTS`."""
     parts = [SETTLEMENTS.empty_table()]
     for name in sorted(funding):
         table = funding[name].select(["ts", "rate"])
@@ -75,10 +70,7 @@ def one_below_another(funding: Mapping[str, pa.Table], start_ns: int) -> pa.Tabl
 
 
 def side_by_side(candles: Mapping[str, pa.Table]) -> Panel:
-    """Put candles side by side, given by instrument id with increasing close times ``ts``.
-
-    A table without rows gets a column of NaN.
-    """
+    """Put candles side by side, by increasing close time ``ts``; an empty table gives NaN."""
     names = tuple(sorted(candles))
     tables = [candles[name] for name in names]
     stamps = [table.column("ts").to_numpy() for table in tables]

@@ -1,4 +1,4 @@
-"""Pulling history from the venue into a catalog: what is missing, piece by piece, resumably."""
+"""Pull missing history from Bybit into a catalog, piece by piece; a stopped pull can continue."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from config.durations import INTERVALS
 from config.errors import DeskError
 
 CANDLES_A_PIECE = 10_000
-"""Ten requests: little to repeat after a kill, few files."""
+"""Ten requests: few files, and little to repeat after a stop."""
 
 FUNDING_PIECE_NS = 200 * 24 * 3_600_000_000_000
 MARK_INTERVAL = "1h"
 AT_ONCE = 4
-"""Requests on the way at a time; the pace itself is the client's business."""
+"""Parallel requests; the client limits the rate."""
 
 Progress = Callable[[int, int, str], None]
 
@@ -42,23 +42,12 @@ def pull(
 ) -> CatalogWriter:
     """Pull what the catalog lacks, write it as one new version, and return the closed writer.
 
-    A killed pull keeps its finished pieces beside the catalog's versions and goes on from there
-    when it is started again. Series that the catalog has are asked for only before their first and
-    after their last row.
+    A stopped pull keeps its finished pieces and continues from there. A series in the catalog is
+    pulled only before its first and after its last row. ``pause`` is the seconds before a retry
+    after a rate limit; it doubles each time. ``progress`` gets the pieces done, all pieces, and the
+    last one's name.
 
-    Parameters
-    ----------
-    progress : callable
-        Called with pieces done, pieces in all, and what was done last.
-    pause : float
-        Seconds before a request that was refused for its pace is repeated; doubles each time.
-
-    Raises
-    ------
-    InputError
-        When Bybit has no such instrument.
-    DeskError
-        When Bybit cannot be reached or refuses; what was pulled is kept for the next time.
+    Raises InputError for an unknown instrument, DeskError when Bybit cannot be reached or refuses.
     """
     catalog = Path(ingest.catalog)
     spool = Spool(catalog, f"{ingest.source.base_url or BYBIT}_{ingest.product}")
@@ -112,7 +101,7 @@ async def _fetch(
 
 
 def plan(ingest: Ingest, infos: list[InstrumentInfo], now_ns: int) -> Iterator[Piece]:
-    """List the pieces that the catalog lacks, up to the last candle that is over by now."""
+    """Yield the pieces that the catalog lacks, up to the last candle that has closed."""
     path = Path(ingest.catalog)
     catalog = None if current_version(path) is None else Catalog(path)
     wanted: list[tuple[str, str]] = [("bars", interval) for interval in ingest.intervals]
@@ -141,7 +130,6 @@ def plan(ingest: Ingest, infos: list[InstrumentInfo], now_ns: int) -> Iterator[P
 
 
 def _holes(low: int, high: int, spacing: int, have: Coverage | None) -> Iterator[tuple[int, int]]:
-    """Spans start < ts <= end in which rows lie that are not between the first and last we have."""
     if have is None or high < have.first or low > have.last:
         yield low, high
         return
@@ -155,7 +143,7 @@ FOLDER = ".pull"
 
 
 class Piece(NamedTuple):
-    """Part of one series to ask for: start < ts <= end, UNIX nanoseconds."""
+    """Part of one series to pull: start < ts <= end, UNIX nanoseconds."""
 
     key: SeriesKey
     start: int
@@ -163,13 +151,13 @@ class Piece(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Name of its file."""
+        """File name of the piece."""
         kind, interval, instrument = self.key
         return f"{kind}_{interval or '-'}_{instrument}_{self.start}_{self.end}.parquet"
 
 
 class Spool:
-    """Finished pieces on disk, one file each, in a folder of the catalog for each source."""
+    """Finished pieces on disk, one file each, in one folder of the catalog a source."""
 
     def __init__(self, catalog: Path, source: str) -> None:
         keep = "".join(c if c.isalnum() else "_" for c in source)
@@ -180,7 +168,7 @@ class Spool:
         return (self.folder / piece.name).exists()
 
     def keep(self, piece: Piece, table: pa.Table) -> None:
-        """Keep a finished piece; a killed process leaves all of it or nothing."""
+        """Save a finished piece, whole or not at all if the process dies."""
         self.folder.mkdir(parents=True, exist_ok=True)
         target = self.folder / piece.name
         partial = target.with_suffix(".partial")
@@ -192,7 +180,7 @@ class Spool:
         return pq.read_table(self.folder / piece.name, partitioning=None)
 
     def clear(self) -> None:
-        """Remove all pieces, and the folder above if nobody else keeps any."""
+        """Remove all pieces, and the parent folder if it is empty."""
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.folder.parent.exists() and not any(self.folder.parent.iterdir()):
             self.folder.parent.rmdir()

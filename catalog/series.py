@@ -1,8 +1,7 @@
-"""What a catalog keeps: one table of the kinds of series, with all that differs between them.
+"""Kinds of series in a catalog: one table of all that differs between them.
 
-To add a kind (trades, quotes): an entry of `KINDS` with its schema, its checks and the function of
-`catalog.engine` that makes the engine's data of it, and a provider that gives its tables. Storage,
-reading, checking, pulling and listing go by the table.
+To add a kind (trades, quotes), add an entry to `KINDS` with its schema, its checks and a function
+of `catalog.engine`, and write a provider of its tables.
 """
 
 from __future__ import annotations
@@ -28,34 +27,29 @@ def _unchanged(table: pa.Table) -> pa.Table:
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesKind:
-    """What one kind of series is."""
+    """Properties of one kind of series; the name is the first part of its files' paths."""
 
     name: str
-    """First part of its key and of its files' paths."""
     given: pa.Schema
-    """What a provider gives; ``ts`` is UNIX nanoseconds (UTC), in any order."""
+    """Schema of a provider's table; ``ts`` is UNIX nanoseconds (UTC), in any order."""
     stored: pa.Schema
-    """What is kept, sorted by ``ts``."""
+    """Schema on disk, sorted by ``ts``."""
     by_interval: bool
-    """Whether there is one series an interval, as of candles."""
     optional: tuple[str, ...] = ()
-    """Columns that a source may lack; ``fill`` works them out."""
+    """Columns that a source may lack; the store computes them."""
     fill: Callable[[pa.Table], pa.Table] = _unchanged
     store: Callable[[pa.Table], pa.Table] = _unchanged
-    """Complete a given table; bring a complete one into the stored form."""
+    """`fill` adds missing columns; `store` converts a complete table to the stored form."""
     checks: tuple[Callable[[SeriesRows], list[CatalogFinding]], ...] = ()
-    """What `perpdesk catalog check` looks for."""
     engine: str = ""
-    """Address of the function that makes the engine's data of a stored table, its instrument and
-    the interval; empty where the engine is not fed with it."""
+    """Address of the function that converts a stored table, its instrument and the interval to the
+    engine's data; empty where there is none."""
 
     def normalize(self, table: pa.Table, where: str) -> pa.Table:
-        """Bring a provider's table into the stored form (not yet sorted), without other columns.
+        """Convert a provider's table to the stored form (not yet sorted), without other columns.
 
-        Raises
-        ------
-        InputError
-            When a column is missing, or a value is null or not finite; it names ``where``.
+        Raises InputError, with ``where`` in its text, when a column is missing, or a value is null
+        or not finite.
         """
         names = self.given.names
         missing = [n for n in names if n not in table.column_names and n not in self.optional]
@@ -95,11 +89,11 @@ def _on_the_minute(table: pa.Table) -> pa.Table:
 _FLOAT, _STAMP = pa.float64(), pa.int64()
 BARS = pa.schema([("ts", _STAMP), *((name, _FLOAT) for name in (*PRICES, "volume", "turnover"))])
 """`ts` is the candle's CLOSE, UNIX nanoseconds UTC; prices in quote, volume in base, turnover in
-quote (null where the source has none: the store then writes volume x close)."""
+quote (null if the source has none: the store writes volume x close)."""
 MARKS = pa.schema([("ts", _STAMP), *((name, _FLOAT) for name in PRICES)])
 """Mark price candles, stamped as bars."""
 FUNDING = pa.schema([("ts", _STAMP), ("rate", _FLOAT)])
-"""`ts` as the source gave it, UNIX nanoseconds UTC (the store snaps it to the minute and keeps the
+"""`ts` as the source gave it, UNIX nanoseconds UTC (the store rounds it to the minute and keeps the
 original as ``ts_source``); `rate` is a fraction a settlement, positive when longs pay."""
 _STORED_FUNDING = pa.schema([("ts", _STAMP), ("ts_source", _STAMP), ("rate", _FLOAT)])
 
@@ -129,4 +123,3 @@ KINDS: dict[str, SeriesKind] = {
         ),
     )
 }
-"""Each kind of series by its name."""

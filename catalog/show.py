@@ -1,4 +1,4 @@
-"""How the catalog's commands talk: tables for people, JSON for machines."""
+"""Output of the catalog's commands: tables for people, JSON for machines."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from catalog.storage.writer import CatalogWriter
 
 MOST_FINDINGS = 50
 WIDTH = 160
-"""Columns of a table that goes into a file or a pipe."""
+"""Columns of a table in a file or a pipe."""
 
 
 def out() -> Console:
-    """Make the console of results: stdout (made late, so that a test's capture is seen)."""
+    """Return the console of results on stdout (made late, so that tests can capture it)."""
     return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDTH)
 
 
@@ -48,12 +48,12 @@ def result(data: dict[str, Any], json: bool, words: str) -> None:
 
 
 def date(stamp_ns: int) -> str:
-    """Write a stamp as UTC to the minute."""
+    """Return a stamp as UTC text to the minute."""
     return datetime.fromtimestamp(stamp_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def written(path: Path, writer: CatalogWriter, json: bool) -> None:
-    """Say what a write changed."""
+    """Print what a write changed."""
     assert writer.summary is not None
     summary = writer.summary
     data = {
@@ -86,7 +86,7 @@ def _series(catalog: Catalog) -> list[tuple[str, dict[str, Coverage]]]:
 
 
 def listing(catalog: Catalog, json: bool) -> None:
-    """Show instruments, series and provenance."""
+    """Print instruments, series and provenance."""
     series = _series(catalog)
     if json:
         data = {
@@ -142,7 +142,7 @@ def _print_provenance(catalog: Catalog) -> None:
 
 
 def findings(catalog: Catalog, found: list[CatalogFinding], every: bool, json: bool) -> None:
-    """Show what a check found, what is wrong first."""
+    """Print a check's findings, wrong ones first."""
     wrong = sum(finding.severity == WRONG for finding in found)
     if json:
         data = {
@@ -173,14 +173,14 @@ def findings(catalog: Catalog, found: list[CatalogFinding], every: bool, json: b
 
 
 def progress(*columns: Any) -> Progress:
-    """Make a progress display on stderr."""
+    """Return a progress display on stderr."""
     shown = columns or (SpinnerColumn(), TextColumn("{task.description}"))
     return Progress(*shown, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
 
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """Show that something of unknown length is going on."""
+    """Show a spinner during work of unknown length."""
     with progress() as display:
         display.add_task(what, total=None)
         yield
@@ -203,7 +203,7 @@ def counting(what: str) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def pieces(what: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Show how many of a known number of pieces are done."""
+    """Show a progress bar of pieces."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with progress(*columns) as display:
         task = display.add_task(what, total=None)

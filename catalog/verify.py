@@ -1,4 +1,4 @@
-"""Looking over a whole catalog: every series through every check."""
+"""Check a whole catalog: every series with every check."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from config.durations import bar_type
 
 
 def verify(catalog: Catalog, step: Callable[[str], None] = lambda _: None) -> list[CatalogFinding]:
-    """Check every series; what is wrong comes first. ``step`` is called with each series' path."""
+    """Check every series, wrong findings first; ``step`` is called with each series' path."""
     found: list[CatalogFinding] = []
     imported = _import_times(catalog)
     for path in catalog.manifest.files:
@@ -29,7 +29,6 @@ def verify(catalog: Catalog, step: Callable[[str], None] = lambda _: None) -> li
 
 
 def _import_times(catalog: Catalog) -> dict[str, int]:
-    """When each instrument's rows were last written, UNIX nanoseconds."""
     times = {}
     for entry in catalog.provenance:
         at = int(datetime.fromisoformat(entry.at).timestamp()) * 10**9
@@ -76,7 +75,6 @@ def _engine_file(catalog: Catalog, series: SeriesRows) -> list[CatalogFinding]:
 
 
 def _absent(catalog: Catalog) -> list[CatalogFinding]:
-    """Return which perps have candles, but no mark prices or no funding."""
     perps = {
         name
         for interval in catalog.intervals()
@@ -97,7 +95,6 @@ def _absent(catalog: Catalog) -> list[CatalogFinding]:
 
 
 def _ends_early(catalog: Catalog) -> list[CatalogFinding]:
-    """Return which candles stop before the others do though no delisting is known."""
     found = []
     for interval in catalog.intervals():
         coverage = catalog.coverage("bars", interval)

@@ -1,14 +1,13 @@
-"""Documents: what a user writes in YAML, read, checked and explained.
+"""Documents: read, check and explain a user's YAML files.
 
-This room turns YAML files into frozen, typed documents in which every value knows the file, line
-and column that gave it. It says what is wrong in words, all at once, before any engine starts.
+Each YAML file becomes a frozen, typed document; every value keeps its file, line and column. All
+errors are reported at once, before any engine starts.
 
-It may import no other package of the project: an upper package adds its own checks with
-`config.validate.register_check`, and a component's own config class (found by the address in
-`use`) says which parameters it takes.
+Imports no other package of the project. Upper packages add their own checks with
+`config.validate.register_check`. A component's config class (at the address in `use`) defines its
+parameters.
 
-To add a key: add a field to the model in `documents.py`, with its unit and range in the
-description, then run `python -m config.schema`. To add a kind of document: add a model and its
-line in `documents.KINDS`. To add a check that needs data: `register_check` from the package that
-owns the data.
+To add a key, add a field to its model in `config.documents` with its unit and range, then run
+`python -m config.schema`. To add a kind of document, add a model and its line in `documents.KINDS`.
+To add a check that needs data, call `register_check` in the package with the data.
 """

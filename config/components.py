@@ -1,4 +1,4 @@
-"""From the address in ``use`` to the class: allowed packages only, checked before any import."""
+"""Import the class at the address in ``use``; only allowed packages are imported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ADDRESS = re.compile(r"^([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)$", re.
 
 
 class AddressError(InputError):
-    """The address leads nowhere; `suggestion` is the nearest one that would."""
+    """The address is wrong; `suggestion` is the nearest right one."""
 
     def __init__(self, message: str, suggestion: str = "") -> None:
         self.message, self.suggestion = message, suggestion
@@ -35,16 +35,8 @@ class AddressError(InputError):
 def resolve(use: str, allow: Iterable[str] = ()) -> type[Any]:
     """Return the class at an address ``package.module:Class``; its ``Config`` is a msgspec Struct.
 
-    Parameters
-    ----------
-    allow : iterable of str
-        Packages outside the project that the document allows.
-
-    Raises
-    ------
-    AddressError
-        When the address has another form, its package is not allowed, or nothing stands there.
-        A package that is not allowed is never imported.
+    ``allow`` are packages outside the project; a package that is not allowed is never imported.
+    Raises AddressError for a bad form, a package that is not allowed, or an unknown class.
     """
     match = _ADDRESS.match(use)
     if match is None:
@@ -85,7 +77,7 @@ def resolve(use: str, allow: Iterable[str] = ()) -> type[Any]:
 
 
 def classes_of(module: Any) -> list[type[Any]]:
-    """Return the component classes that a module itself defines, without abstract ones."""
+    """Return the concrete component classes that a module itself defines."""
     return [
         value
         for value in vars(module).values()
@@ -97,7 +89,7 @@ def classes_of(module: Any) -> list[type[Any]]:
 
 
 def shipped() -> Iterator[str]:
-    """Yield the addresses of the project's components, sorted; the shells in `base` are none."""
+    """Yield the sorted addresses of the project's components, without the classes in `base`."""
     for room in SHIPPED:
         if importlib.util.find_spec(room.partition(".")[0]) is None:
             continue
@@ -111,7 +103,6 @@ def shipped() -> Iterator[str]:
 
 
 def _refuse_old_address(use: str, class_name: str, suggestion: str = "") -> None:
-    """Raise with the new address of a class that moved; one that is only misspelled did not."""
     for address in shipped() if use.startswith(ROOMS) else ():
         if address.endswith(f":{class_name}") and address != suggestion:
             raise AddressError(f"{use} has moved: write {address}")

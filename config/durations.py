@@ -1,4 +1,4 @@
-"""Lengths and moments of time as text: candle intervals, durations, times of day, UTC dates."""
+"""Parse and format candle intervals, durations, times of day and UTC dates."""
 
 from __future__ import annotations
 
@@ -28,22 +28,15 @@ INTERVALS: dict[str, int] = {
     "12h": 12 * HOUR_NS,
     "1d": DAY_NS,
 }
-"""Name of an interval to its length in nanoseconds, finest first."""
+"""Nanoseconds of each interval, finest first."""
 
 Interval = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"]
-"""The same names as a type."""
 
 _ENGINE_UNITS = {"m": "MINUTE", "h": "HOUR", "d": "DAY"}
 
 
 def interval_ns(name: str) -> int:
-    """Return the length of the interval in nanoseconds.
-
-    Raises
-    ------
-    InputError
-        When there is no interval of that name.
-    """
+    """Return the nanoseconds of an interval; raise InputError for an unknown name."""
     if name not in INTERVALS:
         near = did_you_mean(name, INTERVALS)
         hint = f" (did you mean {near}?)" if near else ""
@@ -54,10 +47,7 @@ def interval_ns(name: str) -> int:
 def bar_type(instrument_id: str, interval: str, price: str = "LAST") -> str:
     """Return the engine's name of a candle series made of ``price``: LAST, MARK and others.
 
-    Raises
-    ------
-    InputError
-        When there is no interval of that name.
+    Raises InputError for an unknown interval.
 
     Examples
     --------
@@ -69,9 +59,7 @@ def bar_type(instrument_id: str, interval: str, price: str = "LAST") -> str:
 
 
 DURATION = r"^[1-9][0-9]*[smhd]$"
-"""Pattern of a duration: a whole number above zero and its unit."""
 CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
-"""Pattern of a time of day."""
 _UNITS_NS = {"s": 10**9, "m": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS}
 
 
@@ -79,10 +67,7 @@ _UNITS_NS = {"s": 10**9, "m": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS}
 def duration_ns(text: str) -> int:
     """Return the nanoseconds of a duration such as ``30s``, ``5m``, ``4h`` or ``1d``.
 
-    Raises
-    ------
-    ValueError
-        If it is no whole positive number followed by s, m, h or d.
+    Raises ValueError unless it is a whole positive number followed by s, m, h or d.
     """
     if not re.match(DURATION, text):
         raise ValueError(f"expected a duration such as 5m, 4h or 1d, was {text!r}")
@@ -90,12 +75,9 @@ def duration_ns(text: str) -> int:
 
 
 def offset_ns(text: str) -> int:
-    """Return the nanoseconds after the start of a period of a clock time ``HH:MM`` or ``HH:MM:SS``.
+    """Return the nanoseconds of a clock time ``HH:MM`` or ``HH:MM:SS`` since the period's start.
 
-    Raises
-    ------
-    ValueError
-        If it is no clock time below 24:00.
+    Raises ValueError unless it is a clock time below 24:00.
     """
     if not re.match(CLOCK, text):
         raise ValueError(f'expected a clock time such as "00:05", was {text!r}')
@@ -110,12 +92,7 @@ PATTERN = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?(Z|\+00:00)?)?$"
 def parse(value: object) -> datetime:
     """Return the moment of ``2024-01-31``, ``2024-01-31 12:00`` or ``2024-01-31T12:00:00Z``.
 
-    Without a zone it is UTC.
-
-    Raises
-    ------
-    ValueError
-        When it is no such text, or names another time zone.
+    Without a zone it is UTC. Raises ValueError for other text, or another time zone.
     """
     if isinstance(value, datetime):
         moment = value

@@ -1,4 +1,4 @@
-"""The envelope's check: pydantic's errors in a trader's words, each at its place."""
+"""Check a document's envelope; convert pydantic's errors to plain words with their places."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from config.errors import Problem, did_you_mean
 from config.reading import Path, Tree, descend, key_problem, known_keys, plain, problem
 
 SECRET_PATHS = (("account", "keys"),)
-"""Below these only names of variables may stand: a value put in there could be printed."""
+"""Only names of variables are allowed below these: a value could be printed."""
 
 _EXPECTED = {
     "dict_type": "expected a mapping of keys",
@@ -32,7 +32,7 @@ _EXPECTED = {
 
 
 def check_envelope(model: type[BaseModel], tree: Tree) -> tuple[BaseModel | None, list[Problem]]:
-    """Return the document of a merged tree, or None and all that is wrong with its envelope."""
+    """Return the document of a merged tree, or None, and all problems of its envelope."""
     try:
         return model.model_validate(plain(tree)), []
     except ValidationError as error:
@@ -70,7 +70,6 @@ def _in_words(model: type[BaseModel], tree: Tree, error: ValidationError) -> Ite
 
 
 def _wrong_model(tree: Tree, path: Path, detail: Any) -> Problem:
-    """Point at the key ``model``, or at the one that was meant for it, where there is one."""
     holder = descend(tree, path)[0].value
     if isinstance(holder, dict) and "model" not in holder:
         meant = next((key for key in holder if did_you_mean(key, ["model"])), None)
@@ -86,7 +85,6 @@ def _reason(path: Path) -> str:
 
 
 def _path(tree: Tree, location: tuple[str | int, ...]) -> Path:
-    """Return pydantic's location without the union tags that it puts in between."""
     path: Path = ()
     for index, step in enumerate(location):
         if step == "[key]":
@@ -151,7 +149,7 @@ def _message(detail: Any, path: Path) -> tuple[str, str]:
 
 
 def shown(given: object) -> str:
-    """Return a given value as an error message shows it."""
+    """Return a given value as text for an error message."""
     if isinstance(given, dict):
         return "a mapping"
     if isinstance(given, list | tuple):

@@ -1,4 +1,4 @@
-"""Errors made for the person who typed the input: what is wrong, where, and what would be right."""
+"""Errors for the user: what is wrong, where, and what is right."""
 
 from __future__ import annotations
 
@@ -8,31 +8,30 @@ from dataclasses import dataclass
 
 
 class DeskError(Exception):
-    """The work failed for a reason that a user can read; the command line prints it bare."""
+    """The work failed for a reason that a user can read; printed without a traceback."""
 
     exit_code = 1
-    """Of the process: 1 the work failed, 2 the input is wrong, 3 a safety gate refused."""
+    """Exit code of the process: 1 work failed, 2 wrong input, 3 a safety gate refused."""
 
 
 class InputError(DeskError):
-    """The input is wrong; the message says what would be right."""
+    """The input is wrong; the message has the right form."""
 
     exit_code = 2
 
 
 class GateRefused(DeskError):
-    """A safety gate refused to go on; the message says which, and what would open it."""
+    """A safety gate refused; the message has the gate and how to pass it."""
 
     exit_code = 3
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a document, and its place.
+    """One problem of a document, and its place.
 
-    The file is the one that gave the value, as the user would write it (``--set`` for an override);
-    line and column are one-based, 0 where there is none. The dotted path is empty for the document
-    as a whole, the suggestion where no right word is near.
+    The file is the one with the value (``--set`` for an override). Line and column are one-based, 0
+    where there is none. The dotted path is empty for the whole document.
     """
 
     file: str
@@ -50,7 +49,7 @@ class Problem:
 
 
 class DocumentErrors(InputError):
-    """A document has problems: all of them, in the order of their places."""
+    """All problems of a document, in the order of their places."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(in_order(problems))
@@ -58,7 +57,7 @@ class DocumentErrors(InputError):
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """Return the problems by place, each once."""
+    """Return the problems sorted by place, without duplicates."""
     return sorted(dict.fromkeys(problems), key=lambda p: (p.file, p.line, p.col))
 
 

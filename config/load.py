@@ -1,4 +1,4 @@
-"""From a file to a checked document: what it extends, overrides, variables, models, components."""
+"""Load a document: parents, overrides, variables, models and components."""
 
 from __future__ import annotations
 
@@ -32,11 +32,7 @@ from config.resolved import Resolved
 def load(path: str | FilePath, overrides: Iterable[str] = ()) -> Resolved:
     """Read, merge and check a document; each of ``overrides`` is ``path.to.key=value``.
 
-    Raises
-    ------
-    DocumentErrors
-        With everything that is wrong: syntax, keys, types, ranges, components and parameters.
-        (Checks that need data are `config.validate.validate`'s.)
+    Raises DocumentErrors with all problems. Checks that need data are in `config.validate`.
     """
     resolved, problems = examine(path, overrides)
     if problems or resolved is None:
@@ -49,9 +45,9 @@ def examine(
     overrides: Iterable[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> tuple[Resolved | None, list[Problem]]:
-    """Read, merge and check a document without raising; return it and what is wrong.
+    """Read, merge and check a document; return it and its problems instead of raising.
 
-    The document is None where its envelope is not sound; parameters may still be wrong.
+    The document is None when its envelope is wrong; parameters may still be wrong.
     """
     problems: list[Problem] = []
     file = FilePath(path)
@@ -74,7 +70,7 @@ def examine(
 
 
 def _kind(tree: Tree, file: str, problems: list[Problem]) -> str | None:
-    """Return the document's kind, which the file itself must say: a parent's may be another."""
+    # The file itself must have the kind, because a parent's may be another.
     assert isinstance(tree.value, dict)
     found = tree.value.get("kind")
     if found is None or found.origin.file != file:
@@ -101,10 +97,7 @@ def _kind(tree: Tree, file: str, problems: list[Problem]) -> str | None:
 
 
 def check_components(tree: Tree) -> list[Problem]:
-    """Return what is wrong with the addresses and parameters of the components.
-
-    Parts whose envelope is wrong are left to `check_envelope`.
-    """
+    """Return problems of the components' addresses and parameters, not of their envelopes."""
     data = plain(tree)
     allowed = data.get("allow")
     allow = [name for name in allowed if isinstance(name, str)] if isinstance(allowed, list) else []
@@ -141,10 +134,9 @@ def _check_component(
 
 
 def assemble(file: FilePath, problems: list[Problem]) -> tuple[Tree | None, bool]:
-    """Return the file merged over everything it extends, and whether all of that could be read.
+    """Return the file merged over its parents, and whether all of them could be read.
 
-    What is wrong is added to `problems`. With a parent missing, it is no use to look for keys that
-    may stand there.
+    Adds to `problems`. Don't look for unknown keys when a parent is missing: it may have them.
     """
     broken: list[FilePath] = []
     tree = _assemble(file, problems, (), broken)
@@ -206,7 +198,7 @@ _STEP = re.compile(r'"([^"]+)"|([^."=\[\]]+)')
 
 
 def parse_path(text: str) -> tuple[str, ...] | None:
-    """Return the steps of a dotted path, None if it is none; a step with dots stands in quotes."""
+    """Return the steps of a dotted path, None if it is not one; quotes protect dots in a step."""
     steps: list[str] = []
     at = 0
     while True:
@@ -246,7 +238,7 @@ def override(tree: Tree, setting: str, problems: list[Problem]) -> Tree:
 
 
 def _at(tree: Tree, origin: Origin) -> Tree:
-    """Return the tree with every place replaced: a line inside an override helps nobody."""
+    # A line inside an override helps nobody.
     if isinstance(tree.value, dict):
         value: dict[str, Tree] = {key: _at(inner, origin) for key, inner in tree.value.items()}
         return Tree(value, origin, origin)
@@ -261,10 +253,10 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 def substitute(
     root: Tree, kind: str, problems: list[Problem], environment: Mapping[str, str] | None = None
 ) -> Tree:
-    """Return the tree with variables replaced by their values; note those that are not set.
+    """Return the tree with variables replaced by their values; add unset ones to the problems.
 
-    Only a node may name variables, since a backtest must not depend on the machine. They are the
-    process's own unless ``environment`` gives others.
+    Only a node may have variables, since a backtest must not depend on the machine. The process's
+    own are the default.
     """
     values = os.environ if environment is None else environment
 

@@ -1,7 +1,7 @@
-"""A component's parameters against its own config class: each apart, so all errors come at once.
+"""Check a component's parameters against its config class, each alone, to report all errors.
 
-The class is a msgspec Struct; ranges stand beside the fields as `msgspec.Meta`. Fields inherited
-from the engine and those in ``desk_fields`` are the builder's to set, never a document's.
+The class is a msgspec Struct with ranges in `msgspec.Meta`. The builder, never a document, sets the
+fields inherited from the engine and those in ``desk_fields``.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _INNER = re.compile(r" - at `\$(.*)`$")
 
 @dataclass(frozen=True)
 class ParamProblem:
-    """One thing that is wrong with a parameter; `path` is below ``params``.
+    """One problem of a parameter; `path` is below ``params``.
 
-    `at_key` says whether the key itself is wrong, rather than its value.
+    `at_key` is true when the key itself is wrong, rather than its value.
     """
 
     path: Path
@@ -66,10 +66,10 @@ def _fields(config: type[msgspec.Struct]) -> tuple[FieldInfo, ...]:
 
 
 def check_params(config: type[msgspec.Struct], params: Mapping[str, Any]) -> list[ParamProblem]:
-    """Return all that is wrong with the parameters of a component, as read from a document.
+    """Return unknown keys, wrong types and values out of range of a component's parameters.
 
-    Unknown keys, wrong types, values out of range; when there are none, what the class's own
-    ``check`` says of values that don't go together.
+    If there are none, return the problems of values that don't go together, from the class's
+    ``check``.
     """
     fields = parameter_fields(config)
     problems = _check_fields(fields, params, ())
@@ -97,19 +97,15 @@ def check_params(config: type[msgspec.Struct], params: Mapping[str, Any]) -> lis
 
 
 def _steps(path: str) -> Path:
-    """Return the steps of a path as `config.reading.dotted` writes it: ``legs[0]`` is in a list."""
     return tuple(
         int(index) if index else name for index, name in re.findall(r"\[(\d+)\]|([^.\[\]]+)", path)
     )
 
 
 def build_params(cls: type[Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters converted to the types of a component's config class, without defaults.
+    """Return a document's parameters converted to the config class's types, without defaults.
 
-    Raises
-    ------
-    DocumentErrors
-        When something is wrong with them that `check_params` would have found.
+    Raises DocumentErrors for everything that `check_params` finds.
     """
     config: type[msgspec.Struct] = getattr(cls, "Config", cls)
     fields = parameter_fields(config)
@@ -211,7 +207,6 @@ def _in_words(text: str, annotation: Any, value: Any) -> tuple[str, str]:
 
 
 def _examples(annotation: Any) -> list[str]:
-    """Return what the annotation names as examples of itself."""
     origin = get_origin(annotation)
     if origin is Annotated:
         first, *more = get_args(annotation)
@@ -231,7 +226,6 @@ def _convert(value: Any, annotation: Any) -> Any:
 
 
 def _from_text(annotation: type[Any], value: Any) -> Any:
-    """Make an engine's value type (InstrumentId …) from its text."""
     from_text = getattr(annotation, "from_str", None)
     if from_text is None or not isinstance(value, str):
         raise ValueError(f"expected the text of a {annotation.__name__}")
@@ -239,7 +233,6 @@ def _from_text(annotation: type[Any], value: Any) -> Any:
 
 
 def _item(annotation: Any) -> Any:
-    """Return the annotation of a list's items, None for what is no list."""
     for part in options(annotation):
         item, *others = get_args(part) or (None,)
         if get_origin(part) is list or (get_origin(part) is tuple and others == [...]):
@@ -248,7 +241,6 @@ def _item(annotation: Any) -> Any:
 
 
 def _value_by_name(annotation: Any) -> Any:
-    """Return what a mapping with free keys holds, None for anything else."""
     for part in options(annotation):
         if get_origin(part) is dict:
             return get_args(part)[1]

@@ -1,7 +1,7 @@
-"""A document as it was written: YAML to a tree in which every value knows its place, and back.
+"""Read YAML into a tree in which every value knows its place, and write it back.
 
-Scalars follow YAML 1.2. YAML 1.1, PyYAML's own, reads ``at: 12:05`` as 725, ``side: no`` as false
-and ``1e-4`` as text; a trading desk can't have that. Dates stay text here: the models read them.
+Scalars follow YAML 1.2, because YAML 1.1 (PyYAML's own) reads ``at: 12:05`` as 725, ``side: no`` as
+false and ``1e-4`` as text. Dates stay text: the models read them.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ Scalar = str | int | float | bool | None
 Path = tuple[str | int, ...]
 
 TAGS = ("model",)
-"""Keys that say which shape a mapping has: where a child changes one, nothing of the parent's
-mapping is kept, since its other keys belong to the other shape."""
+"""Keys that choose a mapping's shape: when a child changes one, all other keys of the parent's
+mapping are dropped."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a value was written; line and column are one-based, 0 where there is none.
+    """Place of a value in a file; line and column are one-based, 0 where there is none.
 
-    The file is as the user would write it; ``--set`` for an override, ``default`` for a default.
+    The file is ``--set`` for an override and ``default`` for a default.
     """
 
     file: str
@@ -54,10 +54,9 @@ class Origin:
 
 @dataclass(frozen=True)
 class Tree:
-    """A value and where it starts.
+    """A value and its place.
 
-    `key` is where its key stands, for a value in a mapping; `plain` says whether a scalar was
-    written without quotes.
+    `key` is the place of its key in a mapping; `plain` is true for a scalar without quotes.
     """
 
     value: Scalar | dict[str, Tree] | list[Tree]
@@ -67,17 +66,16 @@ class Tree:
 
     @property
     def place(self) -> Origin:
-        """Where an error should point: the value, or the key above a value of many lines."""
+        """Place for an error: the value, or the key above a value of many lines."""
         if self.key is not None and self.key.line != self.origin.line:
             return self.key
         return self.origin
 
 
 def merge(parent: Tree, child: Tree, problems: list[Problem], path: Path = ()) -> Tree:
-    """Return the parent with the child's values over it: mappings merge, all else is replaced.
+    """Return the parent with the child's values: mappings merge, all else is replaced.
 
-    A value of the parent where the child has keys is a mistake that replacing would hide, so it is
-    added to `problems`.
+    A single value of the parent where the child has keys is a mistake; it is added to `problems`.
     """
     if not isinstance(child.value, dict):
         return child
@@ -119,18 +117,18 @@ def descend(tree: Tree, path: Path) -> tuple[Tree, int]:
 
 
 def problem(tree: Tree, path: Path, message: str, suggestion: str = "") -> Problem:
-    """Return the Problem of the value at the path, placed where it or what holds it is written."""
+    """Return a Problem of the value at the path, placed at the value or its parent."""
     return descend(tree, path)[0].place.problem(dotted(path), message, suggestion)
 
 
 def key_problem(tree: Tree, path: Path, message: str, suggestion: str = "") -> Problem:
-    """Return the Problem of the key at the end of the path, placed where the key is written."""
+    """Return a Problem of the last key of the path, placed at the key."""
     found = descend(tree, path)[0]
     return (found.key or found.origin).problem(dotted(path), message, suggestion)
 
 
 def dotted(path: Path) -> str:
-    """Return the path in words: ``strategies.reversal.params.exclude[0]``."""
+    """Return the path as text: ``strategies.reversal.params.exclude[0]``."""
     text = ""
     for step in path:
         if isinstance(step, int):
@@ -168,7 +166,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class Dumper(yaml.SafeDumper):
-    """Writes YAML that this reader reads back as the same values."""
+    """Writes YAML that `read_text` reads back as the same values."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - as PyYAML has it
 
@@ -181,10 +179,7 @@ for _name, _pattern, _first in RESOLVERS:
 
 
 def read_file(file: FilePath, problems: list[Problem]) -> Tree | None:
-    """Return the file's content; what is wrong with it is added to `problems`.
-
-    Returns None where nothing can be read.
-    """
+    """Return the tree of a file, None if it can't be read; add its errors to `problems`."""
     name = str(file)
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -200,7 +195,7 @@ def read_file(file: FilePath, problems: list[Problem]) -> Tree | None:
 
 
 def read_text(text: str, name: str, problems: list[Problem]) -> Tree | None:
-    """Return the text's content; what is wrong with it is added to `problems`."""
+    """Return the tree of a YAML text; add its errors to `problems`."""
     try:
         node = _composed(text)
         if node is None:
@@ -222,14 +217,12 @@ def read_text(text: str, name: str, problems: list[Problem]) -> Tree | None:
 
 @lru_cache(maxsize=32)
 def _composed(text: str) -> yaml.Node | None:
-    """Return a text's nodes: parents are read again and again, by each document of many."""
+    # Cached, because many documents share their parents.
     node: yaml.Node | None = _Loader(text).get_single_node()
     return node
 
 
 class _Reader:
-    """Turns YAML nodes into Trees, noting problems on the way."""
-
     def __init__(self, file: str, problems: list[Problem]) -> None:
         self._file = file
         self._problems = problems
@@ -310,7 +303,7 @@ def scalar(kind: str, text: str) -> Scalar:
 
 
 def value_of(text: str) -> Scalar:
-    """Return the value that the text would have as an unquoted scalar in a document."""
+    """Return the value of a text as an unquoted scalar in a document."""
     for kind, pattern, _ in RESOLVERS:
         if re.match(pattern, text):
             return scalar(kind, text)
@@ -318,10 +311,7 @@ def value_of(text: str) -> Scalar:
 
 
 def known_keys(model: type[BaseModel], path: Path, tree: Tree) -> list[str]:
-    """Return the keys that the mapping at the path may have.
-
-    The tree's tags say which of several shapes a mapping has.
-    """
+    """Return the allowed keys of the mapping at the path; the tree's tags choose its shape."""
     shapes: list[type[BaseModel]] = _models(model)
     annotations: list[Any] = [model]
     for index, step in enumerate(path):
@@ -332,7 +322,6 @@ def known_keys(model: type[BaseModel], path: Path, tree: Tree) -> list[str]:
 
 
 def _tagged(annotations: list[Any], tree: Tree) -> list[type[BaseModel]]:
-    """Return the models among the annotations, only the one that the tag names if it names one."""
     models = [model for annotation in annotations for model in _models(annotation)]
     if isinstance(tree.value, dict):
         for tag in TAGS:
@@ -348,7 +337,6 @@ def _tagged(annotations: list[Any], tree: Tree) -> list[type[BaseModel]]:
 
 
 def _inside(annotation: Any, step: str | int) -> list[Any]:
-    """Return what the annotation says of the value one step inside."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         field = annotation.model_fields.get(str(step))
         return options(field.annotation) if field is not None else []
@@ -375,7 +363,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def digest(complete: dict[str, Any]) -> str:
-    """Return the SHA-256 (hex) of the values; how numbers were spelled doesn't matter."""
+    """Return the SHA-256 (hex) of the values; the spelling of numbers doesn't matter."""
     text = json.dumps(_canonical(complete), sort_keys=True, ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -388,7 +376,7 @@ def as_yaml(complete: dict[str, Any]) -> str:
 
 
 def as_written(value: Any) -> Any:
-    """Return the value as a document would write it: plain scalars, lists and mappings."""
+    """Return the value as in a document: plain scalars, lists and mappings."""
     if isinstance(value, dict):
         return {key: as_written(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -412,7 +400,7 @@ def _canonical(value: Any) -> Any:
 
 
 def _number(value: Decimal) -> int | float | str:
-    """Return the number, as text where a float would not hold it exactly as it was written."""
+    # Text where a float would not hold the number exactly.
     if value == value.to_integral_value() and abs(value) < 10**15:
         return int(value)
     return float(value) if Decimal(repr(float(value))) == value else str(value)

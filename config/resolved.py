@@ -1,4 +1,4 @@
-"""A checked document in which every value knows where it came from; how two documents differ."""
+"""A checked document with the origin of every value; the difference of two documents."""
 
 from __future__ import annotations
 
@@ -41,16 +41,13 @@ class Resolved:
 
     @cached_property
     def data(self) -> dict[str, Any]:
-        """What was written, merged, as plain dicts, lists and scalars; without defaults."""
+        """Written values, merged, as plain dicts, lists and scalars; without defaults."""
         written: dict[str, Any] = plain(self.tree)
         return written
 
     @cached_property
     def complete(self) -> dict[str, Any]:
-        """Every value of the document and of its components' parameters, defaults included.
-
-        Amounts are Decimal, times datetime.
-        """
+        """All values, defaults and components included; amounts are Decimal, times datetime."""
         complete: dict[str, Any] = self.document.model_dump(mode="python")
         allow = complete.get("allow", ())
         for room in ROOMS:
@@ -62,13 +59,13 @@ class Resolved:
     def origin(self, path: Path) -> Origin:
         """Return where the value at a path such as ``("venue", "leverage")`` was written.
 
-        Its `file` is ``default`` for a value that nobody wrote and ``--set`` for an override.
+        Its `file` is ``default`` for a default and ``--set`` for an override.
         """
         found, steps = descend(self.tree, path)
         return found.origin if steps == len(path) else Origin(DEFAULT)
 
     def problem(self, path: Path, message: str, suggestion: str = "") -> Problem:
-        """Return a Problem placed where the value at the path, or what holds it, was written."""
+        """Return a Problem at the place of the value at the path, or of its parent."""
         return problem(self.tree, path, message, suggestion)
 
     @cached_property
@@ -83,7 +80,7 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Explained:
-    """One final value and its origin; `path` is dotted, `value` as a document would write it."""
+    """One final value and its origin; `path` is dotted, `value` as in a document."""
 
     path: str
     value: Any
@@ -93,10 +90,7 @@ class Explained:
 def explain(resolved: Resolved, path: str = "") -> list[Explained]:
     """Return the final values at and below a dotted path (empty for all), defaults included.
 
-    Raises
-    ------
-    InputError
-        When the document has nothing there.
+    Raises InputError for an unknown path.
     """
     found = [
         Explained(dotted(steps), as_written(value), resolved.origin(steps))
@@ -116,7 +110,7 @@ def explain(resolved: Resolved, path: str = "") -> list[Explained]:
 
 @dataclass(frozen=True)
 class ValueDifference:
-    """A value that differs: `missing` marks the side that has none."""
+    """A value that differs; `missing` marks the document without it."""
 
     path: str
     left: Any
@@ -124,7 +118,7 @@ class ValueDifference:
 
 
 class Missing:
-    """Stands for the value of a path that one of the documents doesn't have."""
+    """Placeholder for a value that one of the documents doesn't have."""
 
     def __repr__(self) -> str:
         return "(none)"
@@ -134,10 +128,7 @@ MISSING = Missing()
 
 
 def difference(left: Resolved, right: Resolved) -> list[ValueDifference]:
-    """Return the values in which two documents differ, defaults included.
-
-    How a value was spelled, and which file gave it, is no difference.
-    """
+    """Return the values that differ, defaults included; spelling and files don't matter."""
     one = dict(leaves(left.complete))
     other = dict(leaves(right.complete))
     rows = []
@@ -149,7 +140,6 @@ def difference(left: Resolved, right: Resolved) -> list[ValueDifference]:
 
 
 def _is_holder(value: Any, path: Path, other: dict[Path, Any]) -> bool:
-    """Return whether an empty mapping stands where the other document has values below."""
     return value == {} and any(key[: len(path)] == path and key != path for key in other)
 
 

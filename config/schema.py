@@ -1,7 +1,6 @@
-"""JSON Schema of documents as they are written, for editors; ``python -m config.schema`` renews it.
+"""JSON Schema of documents, for editors; ``python -m config.schema`` writes it again.
 
-A file may leave out what it inherits, so nothing is required. A component's parameters come from
-its own config class, chosen by its address.
+Nothing is required, because a file may inherit it. A component's address chooses its parameters.
 """
 
 from __future__ import annotations
@@ -27,13 +26,7 @@ _COMPONENTS = ("Component", "StrategyComponent")
 
 
 def schema(kind: str) -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of a kind of document.
-
-    Raises
-    ------
-    InputError
-        When there is no such kind.
-    """
+    """Return the JSON Schema (draft 2020-12) of a kind; raise InputError for an unknown kind."""
     if kind not in KINDS:
         near = did_you_mean(kind, KINDS)
         hint = f" (did you mean {near}?)" if near else ""
@@ -75,12 +68,11 @@ def write_all(folder: Path = FOLDER) -> list[Path]:
 
 
 def as_text(kind: str) -> str:
-    """Return the schema as it stands in its file."""
+    """Return the schema as the text of its file."""
     return json.dumps(schema(kind), indent=2, ensure_ascii=False) + "\n"
 
 
 def _as_written(node: Any) -> Any:
-    """Return a model's schema with nothing required and unions open to parts of their members."""
     if isinstance(node, list):
         return [_as_written(item) for item in node]
     if not isinstance(node, dict):
@@ -107,10 +99,7 @@ def _parts(base: type[Part]) -> Iterator[type[Part]]:
 
 
 def _describe(part: type[Part], schema: dict[str, Any]) -> None:
-    """Add the text below each field of a model to its schema, its keys sorted as pydantic does.
-
-    Pydantic could read it (``use_attribute_docstrings``), at each start of each command.
-    """
+    # Pydantic's ``use_attribute_docstrings`` would read the texts at each start of each command.
     for base in reversed(part.__mro__[: part.__mro__.index(Part)]):
         (definition,) = ast.parse(dedent(inspect.getsource(base))).body
         assert isinstance(definition, ast.ClassDef)

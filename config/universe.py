@@ -1,4 +1,4 @@
-"""Instruments in a document: which a strategy gets, that no two share one, what guards name."""
+"""Instruments in a document: select a strategy's, find shared ones, check those of guards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPOT = "*-SPOT.BYBIT"
 def select(
     ids: Iterable[str], universe: Universe, component: StrategyComponent | None = None
 ) -> list[str]:
-    """Return the ids of the universe that are the component's, sorted; all of them without one."""
+    """Return the component's ids of the universe, sorted; all of them without a component."""
     own = component.instruments if component is not None else None
     return sorted(
         name
@@ -35,7 +35,7 @@ def select(
 def ownership_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list[Problem]:
     """Return a Problem for each enabled strategy that would trade another's instrument.
 
-    Exact where ``ids``, all ids there are, is given; without, patterns are compared.
+    Exact with ``ids`` (all existing ids); without, compares patterns.
     """
     setup: Setup = resolved.document
     enabled = [key for key, component in setup.strategies.items() if component.enabled]
@@ -96,10 +96,9 @@ NO_SPOT = (
 
 
 def spot_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list[Problem]:
-    """Return a Problem for each pattern by which a node would trade spot at a venue.
+    """Return a Problem for each pattern with which a node would trade spot at a venue.
 
-    Without ``ids`` a pattern that may match spot is taken to do so, unless something of spot is
-    excluded.
+    Without ``ids``, a pattern that may match spot counts, unless something of spot is excluded.
     """
     node = resolved.document
     if not isinstance(node, Node) or node.environment == "paper":
@@ -130,7 +129,6 @@ def spot_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list[
 
 
 def _shared(setup: Setup, first: str, second: str, ids: Sequence[str] | None) -> str:
-    """Return in words what both strategies would trade, empty when nothing."""
     one, other = setup.strategies[first], setup.strategies[second]
     if ids is not None:
         common = set(select(ids, setup.universe, one)) & set(select(ids, setup.universe, other))
@@ -156,14 +154,14 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 RESERVED = {
     "operator": "is the kill switch's own name (`perpdesk risk flatten`); call the guard otherwise",
 }
-"""Keys that no document may give a guard, and why."""
+"""Keys that a guard can't have in a document, and why."""
 
 
 def guard_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list[Problem]:
-    """Return a Problem for each guard whose key is taken or that names what is not traded.
+    """Return a Problem for each guard with a reserved key or an instrument that is not traded.
 
-    Guards with wrong parameters are left out. Exact where ``ids``, all ids there are, is given;
-    without, patterns are compared.
+    Skips guards with wrong parameters. Exact with ``ids`` (all existing ids); without, compares
+    patterns.
     """
     setup: Setup = resolved.document
     problems = [
@@ -180,7 +178,6 @@ def guard_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list
 
 
 def _named(component: Component, setup: Setup) -> Iterator[tuple[Path, str]]:
-    """Yield where a guard names an instrument, and its id or pattern."""
     try:
         found: Any = resolve(component.use, setup.allow)
     except AddressError:
@@ -193,7 +190,6 @@ def _named(component: Component, setup: Setup) -> Iterator[tuple[Path, str]]:
 
 
 def _not_traded(name: str, setup: Setup, ids: Sequence[str] | None) -> tuple[str, str] | None:
-    """Return what is wrong with an id or pattern, and the nearest right one; None when nothing."""
     universe = setup.universe
     known = [x for x in universe.instruments if is_literal(x)] if ids is None else ids
     traded = select(known, universe)
@@ -213,14 +209,12 @@ _WILD = "*?["
 
 
 def is_literal(pattern: str) -> bool:
-    """Return whether the pattern is one name."""
+    """Return whether the pattern has no wildcards."""
     return not any(sign in pattern for sign in _WILD)
 
 
 def intersect(patterns: Sequence[str]) -> bool:
     """Return whether some name matches all the patterns at once.
-
-    The patterns are walked side by side, one letter at a time; a ``*`` may stay where it is.
 
     Examples
     --------
@@ -263,7 +257,6 @@ def _next(
 
 @cache
 def _tokens(pattern: str) -> tuple[frozenset[str] | None, ...]:
-    """Return, for each place of the pattern, the letters it takes; None for a ``*``."""
     tokens: list[frozenset[str] | None] = []
     at = 0
     while at < len(pattern):

@@ -1,4 +1,4 @@
-"""Everything that is wrong with a document, at once: its own checks and those of upper packages."""
+"""Find all problems of a document, with the checks of this and upper packages."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _sources: list[InstrumentSource] = []
 def register_check(kind: str, check: Check) -> None:
     """Add a check of documents of one kind of `KINDS`; adding it again changes nothing.
 
-    It takes a Resolved whose envelope is sound (a component's ``params`` may still be wrong) and
-    gives Problems; `Resolved.problem` places them.
+    The check's document has a sound envelope, but maybe wrong ``params``. `Resolved.problem` places
+    a problem.
     """
     if kind not in KINDS:
         raise ValueError(f"there is no kind of document {kind!r}")
@@ -32,7 +32,7 @@ def register_check(kind: str, check: Check) -> None:
 
 
 def register_instruments(source: InstrumentSource) -> None:
-    """Add a source of all instrument ids that a document may name; it gives None without any.
+    """Add a source of all instrument ids of a document (None without any).
 
     With it the check for two strategies on one instrument is exact; without, it compares patterns.
     """
@@ -41,18 +41,12 @@ def register_instruments(source: InstrumentSource) -> None:
 
 
 def validate(path: str | Path, overrides: Iterable[str] = ()) -> list[Problem]:
-    """Return everything that is wrong with a document, by place."""
+    """Return all problems of a document, sorted by place."""
     return _examine(path, overrides)[1]
 
 
 def checked(path: str | Path, overrides: Iterable[str] = ()) -> Resolved:
-    """Return a document that has passed every check.
-
-    Raises
-    ------
-    DocumentErrors
-        With everything that is wrong.
-    """
+    """Return a document that has passed every check; raise DocumentErrors with all problems."""
     resolved, problems = _examine(path, overrides)
     if problems or resolved is None:
         raise DocumentErrors(problems)

@@ -22,18 +22,17 @@ _CENTS = 100
 
 @dataclass(frozen=True)
 class TickCandles:
-    """TickCandles as whole numbers of ticks, lots and cents, so that sums of them are exact."""
+    """Candles in whole ticks, lots and cents, so that sums are exact; arrays have shape (T,)."""
 
     ts: Integers
-    """Close time, UNIX nanoseconds (UTC); shape (T,)."""
+    """Close time, UNIX nanoseconds (UTC)."""
     open: Integers
     high: Integers
     low: Integers
     close: Integers
-    """Prices in ticks; shape (T,)."""
     volume: Integers | None = None
     turnover: Integers | None = None
-    """Traded quantity in lots and value in cents; ``None`` for mark prices; shape (T,)."""
+    """Volume in lots and turnover in cents; ``None`` for mark prices."""
 
 
 def on_grid(values: Floats, decimals: int) -> Integers:
@@ -49,16 +48,10 @@ def off_grid(counts: Integers, decimals: int) -> Floats:
 
 
 def hourly(prices: Floats, first_close_ns: int, decimals: int) -> TickCandles:
-    """Return hourly candles of a five-minute path, without volume.
+    """Return hourly candles of five-minute prices, without volume.
 
-    Parameters
-    ----------
-    prices : ndarray, shape (hours * 12 + 1,)
-        Price at the start and at the end of each five minutes.
-    first_close_ns : int
-        Close time of the first candle, UNIX nanoseconds (UTC).
-    decimals : int
-        Decimals of the tick.
+    ``prices``, of shape (hours * 12 + 1,), begins with the opening price. ``first_close_ns`` is
+    UNIX nanoseconds (UTC); ``decimals`` are those of the tick.
     """
     ticks = on_grid(prices, decimals)
     hours = (ticks.size - 1) // STEPS_PER_HOUR
@@ -75,7 +68,7 @@ def hourly(prices: Floats, first_close_ns: int, decimals: int) -> TickCandles:
 def with_volume(
     candles: TickCandles, rng: np.random.Generator, turnover: Floats, tick: int, lot: int
 ) -> TickCandles:
-    """Return the candles with volume that rises with the size of the hour's return.
+    """Add volume that rises with the size of the hour's return.
 
     ``turnover`` is the typical one of each hour, USDT; ``tick`` and ``lot`` are decimals.
     """
@@ -91,10 +84,10 @@ def with_volume(
 
 
 def daily(hours: TickCandles) -> TickCandles:
-    """Return the UTC days of hourly candles with volume.
+    """Return daily UTC candles of hourly candles with volume.
 
-    The listing day's candle covers the hours that traded. A day on which trading ceased before
-    midnight has no candle: there was no close to stamp it with.
+    The listing day's candle covers the hours that traded. The delisting day has no candle, because
+    it has no close at midnight.
     """
     day_ns = 24 * HOUR_NS
     day = (hours.ts - 1) // day_ns
@@ -130,17 +123,9 @@ _WICKS_IN_INDEX = 0.8
 def premium(rng: np.random.Generator, log_price: Floats, volatility: float) -> Floats:
     """Return the premium of perp over index at each hour's end, shape (hours + 1,).
 
-    It wanders, returns to zero within hours, and leans with the crowd: the coin's return over the
-    last three days raises it by 0.1 % of that return.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        The instrument's premium stream.
-    log_price : ndarray, shape (hours + 1,)
-        Log price at each hour's end.
-    volatility : float
-        Daily idiosyncratic volatility; the wandering is 1.5 % of it.
+    It returns to zero within hours. The coin's return over the last three days raises it by 0.1 %
+    of that return. ``log_price`` is that of each hour's end, shape (hours + 1,). ``volatility`` is
+    the daily idiosyncratic volatility; the premium's own is 1.5 % of it.
     """
     wandering = 0.015 * volatility * autoregression(rng, log_price.size, _PERSISTENCE)
     past = np.concatenate([np.full(_CROWD_HOURS, log_price[0]), log_price[:-_CROWD_HOURS]])
@@ -150,23 +135,12 @@ def premium(rng: np.random.Generator, log_price: Floats, volatility: float) -> F
 
 
 def funding_rates(premiums: Floats, hour_of_window: int, minutes: int) -> tuple[Integers, Floats]:
-    """Return when funding is due and at what rate.
+    """Return the positions in ``premiums`` at which funding is due, and the rates there.
 
-    Parameters
-    ----------
-    premiums : ndarray, shape (hours,)
-        Premium at the end of each hour in which the instrument trades.
-    hour_of_window : int
-        Hours from a UTC midnight to the end of the first of those hours.
-    minutes : int
-        Funding interval, a whole number of hours.
-
-    Returns
-    -------
-    at : ndarray of int64, shape (F,)
-        Positions in ``premiums`` of the settlements.
-    rate : ndarray, shape (F,)
-        Fraction of the position's value that longs pay to shorts; rounded to 8 decimals.
+    ``premiums``, of shape (hours,), are those at the ends of the hours that trade.
+    ``hour_of_window`` counts hours from a UTC midnight to the end of the first of them. The funding
+    interval ``minutes`` is a whole number of hours. Rates are fractions of the position's value,
+    positive when longs pay, rounded to 8 decimals.
     """
     every = minutes // 60
     at = np.flatnonzero((hour_of_window + np.arange(premiums.size)) % every == 0)
@@ -181,8 +155,8 @@ def funding_rates(premiums: Floats, hour_of_window: int, minutes: int) -> tuple[
 def mark_candles(last: TickCandles, premiums: Floats, minutes: int, decimals: int) -> TickCandles:
     """Return the mark price's hourly candles.
 
-    ``premiums`` has the one at the start of the first hour, then one at the end of each hour;
-    ``minutes`` is the funding interval, ``decimals`` are the tick's.
+    ``premiums`` begins with that at the start of the first hour, then has one at the end of each
+    hour. ``minutes`` is the funding interval, ``decimals`` are the tick's.
     """
     hour_of_day = (last.ts // HOUR_NS) % 24
     at, rate = funding_rates(premiums[1:], int(hour_of_day[0]), minutes)

@@ -1,4 +1,4 @@
-"""What can be chosen about the demo market, and the grid of time it lives on."""
+"""Parameters of the demo market, and its time range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Demo returns: volatility, market and sectors, planted effects, paths, what they should earn."""
+"""Demo returns: volatility, market and sector factors, planted effects and price paths."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _TAIL_DEGREES = 5.0
 def autoregression(rng: np.random.Generator, length: int, phi: float) -> Floats:
     """Return a stationary AR(1) series of unit variance, shape (length,).
 
-    ``x[t] = phi * x[t-1] + sqrt(1 - phi**2) * e[t]``, its infinite past cut where it weighs less
-    than one millionth. Uses ``1 / (1 - a L) = (1 + a L)(1 + a^2 L^2)(1 + a^4 L^4)...``: a few
-    vector additions whose order, and thus every bit, is the same on each run.
+    ``x[t] = phi * x[t-1] + sqrt(1 - phi**2) * e[t]``, without weights below one millionth. Computed
+    as ``1 / (1 - a L) = (1 + a L)(1 + a^2 L^2)(1 + a^4 L^4)...``, so that every bit is the same on
+    each run.
     """
     past = int(np.ceil(np.log(1e-6) / np.log(phi)))
     series = rng.standard_normal(past + length) * np.sqrt(1.0 - phi * phi)
@@ -40,8 +40,8 @@ def autoregression(rng: np.random.Generator, length: int, phi: float) -> Floats:
 def clusters(log_volatility: Floats, spread: float) -> Floats:
     """Return hourly volatility multiples of mean square near one, shape (days * 24,).
 
-    ``log_volatility`` is a daily series of unit variance, read as the level at each midnight;
-    ``spread`` the standard deviation of the log of volatility.
+    ``log_volatility`` has unit variance and one value at each midnight; ``spread`` is the standard
+    deviation of the log of volatility.
     """
     days = log_volatility.size
     hours = np.arange(days * 24) / 24.0
@@ -62,9 +62,9 @@ def hour_of_day(hours: int) -> Floats:
 
 
 def tail_multiples(rng: np.random.Generator, hours: int) -> Floats:
-    """Return hourly multiples that turn normal steps into Student-t ones (5 degrees of freedom).
+    """Return hourly multiples of mean square one that turn normal steps into Student-t ones.
 
-    A t variable is a normal one over the root of a chi-square; mean square one.
+    A t variable (5 degrees of freedom) is a normal one over the root of a chi-square.
     """
     chi_square = rng.chisquare(_TAIL_DEGREES, hours)
     return np.sqrt((_TAIL_DEGREES - 2.0) / chi_square)
@@ -77,19 +77,17 @@ _MARKET_JUMP_SIZE = 0.045
 
 @dataclass(frozen=True)
 class Factors:
-    """What all instruments share."""
+    """Factors of all instruments; five-minute log returns of shape (days * 288,)."""
 
     market: Floats
-    """Log return of the market in each five minutes; shape (days * 288,)."""
     sectors: tuple[Floats, ...]
-    """Log return of each of ``SECTORS`` beyond the market; shape (days * 288,)."""
+    """Log return of each of ``SECTORS`` beyond the market."""
     log_volatility: Floats
-    """Unit-variance log volatility of the market at each midnight; instruments share part of it;
-    shape (days,)."""
+    """Log volatility of the market at each midnight, unit variance; shape (days,)."""
 
 
 def draw_factors(params: DemoParams) -> Factors:
-    """Draw the factors. Nothing in them can be predicted but the market's constant drift."""
+    """Draw the market and sector factors; only the market's constant drift can be predicted."""
     rng = stream(params.seed, Purpose.MARKET)
     log_volatility = daily_log_volatility(rng, params.days)
     market = _steps(rng, params, log_volatility, params.market_volatility)
@@ -123,25 +121,11 @@ MOMENTUM_DAYS = 20
 
 
 def recursion(shocks: Floats, reversal: float, momentum: float) -> tuple[Floats, Floats]:
-    """Return each day's planted drift and idiosyncratic return of one instrument.
+    """Return each day's planted drift and idiosyncratic log return of one instrument.
 
-    ::
-
-        drift[t] = -reversal * u[t-1] + momentum * mean(u[t-2], ..., u[t-21])
-        u[t] = drift[t] + shocks[t]
-
-    Parameters
-    ----------
-    shocks : ndarray, shape (days,)
-        Unpredictable part of each day's idiosyncratic log return.
-    reversal, momentum : float
-        The planted slopes; see `DemoParams`.
-
-    Returns
-    -------
-    drift, idiosyncratic : ndarray, shape (days,)
-        Log returns. ``drift[t]`` is known at the end of day ``t - 1``. Returns before the first
-        day count as zero.
+    `catalog.demo` has the formula. All arrays have shape (days,); ``shocks`` is the unpredictable
+    part. ``drift[t]`` is known at the end of day ``t - 1``. Returns before the first day count as
+    zero.
     """
     lead = MOMENTUM_DAYS + 1
     drift = np.zeros(shocks.size)
@@ -163,15 +147,14 @@ _LISTING_DAYS = 7.0
 
 @dataclass(frozen=True)
 class PricePath:
-    """One instrument over the whole window, also before its listing (nobody sees that part)."""
+    """Price path of one instrument over the whole window, also before its listing."""
 
     log_price: Floats
-    """Log of price over the price when it starts to trade, at the end of each five minutes; shape
-    (days * 288 + 1,)."""
+    """Log of price over the first traded price, each five minutes; shape (days * 288 + 1,)."""
     drift: Floats
     """Planted expected idiosyncratic log return of each day; shape (days,)."""
     excitement: Floats
-    """Volatility multiple of each hour without the tails; volume follows it; shape (days * 24,)."""
+    """Hourly volatility multiple without the tails; scales volume; shape (days * 24,)."""
 
 
 def draw_path(params: DemoParams, spec: DemoPerp, factors: Factors) -> PricePath:
@@ -214,26 +197,24 @@ def _excitement(
 
 @dataclass(frozen=True)
 class Truth:
-    """The planted part of a demo market's daily returns; N perps, T days.
+    """Planted part of a demo market's daily returns; N perps in universe order, T days.
 
-    The expected log return of perp ``i`` on day ``t``, given all earlier days, is
-    ``drift[t, i] + betas[i] * market_drift``; the expected profit of holding weights ``w`` over
-    that day, before costs and compounding, is their sum over ``w``.
+    The expected log return of perp ``i`` on day ``t``, given all earlier days, is ``drift[t, i] +
+    betas[i] * market_drift``. The expected profit of weights ``w``, before costs and compounding,
+    is the sum of weight times return.
     """
 
     ts: NDArray[np.int64]
     """Close of each day, UNIX nanoseconds (UTC); shape (T,)."""
     ids: tuple[str, ...]
-    """The N perps in the order of the universe."""
     drift: Floats
-    """Planted idiosyncratic log return; also for days before listing and after delisting; shape (T,
-    N)."""
+    """Planted idiosyncratic log return, also while a perp is not listed; shape (T, N)."""
     loadings: Floats
     """Market beta, then the loading on each sector; shape (N, 1 + sectors)."""
 
 
 def truth(params: DemoParams) -> Truth:
-    """Draw a demo market again and return what was planted in it."""
+    """Return what was planted in a demo market, by drawing it again."""
     shared = draw_factors(params)
     specs = universe.draw(params)
     loadings = np.zeros((len(specs), 1 + len(SECTORS)))

@@ -1,4 +1,4 @@
-"""Names, characters and exchange rules of the demo market's perpetuals; its random streams."""
+"""Names, properties and exchange rules of the demo market's perpetuals; its random streams."""
 
 from __future__ import annotations
 
@@ -51,14 +51,13 @@ _LOT_DECIMALS = {"BTC": 3, "ETH": 2}
 
 @dataclass(frozen=True, kw_only=True)
 class DemoPerp:
-    """One perpetual's character and exchange rules."""
+    """Properties and exchange rules of one demo perpetual."""
 
     index: int
     """Position in the universe; selects its random streams."""
     base: str
-    """Base coin, such as ``BTC``."""
     sector: int
-    """Position of its sector in ``SECTORS``."""
+    """Index in ``SECTORS``."""
     price: float
     """Price when it starts to trade, USDT."""
     beta: float
@@ -74,17 +73,15 @@ class DemoPerp:
     lot_decimals: int
     """Decimals of the price and of the quantity (negative lots: multiples of ten)."""
     funding_minutes: int
-    """Minutes between fundings."""
     listed_hour: int | None
     delisted_hour: int | None
-    """Hours since the window's start at which it starts and ceases to trade; ``None`` when it
-    traded before the window, or still trades after it."""
+    """Hours since the window's start; ``None`` when listed before it, or still trading after it."""
     age_days: int
-    """Days it had been listed when the window opened; 0 when listed within it."""
+    """Days since listing when the window opens; 0 when listed within it."""
 
     @property
     def symbol(self) -> str:
-        """The exchange's symbol, such as ``BTCUSDT``."""
+        """Symbol at the exchange, such as ``BTCUSDT``."""
         return f"{self.base}USDT"
 
 
@@ -141,7 +138,6 @@ def _invented_name(number: int) -> str:
 
 
 def _lifetimes(params: DemoParams) -> tuple[dict[int, int], dict[int, int]]:
-    """Listings at 08:00 and delistings at 09:00 UTC, among the least known names."""
     rng = stream(params.seed, Purpose.LISTING)
     count = params.listings + params.delistings
     chosen = rng.permutation(np.arange(params.perps - count, params.perps))
@@ -159,7 +155,7 @@ def _lifetimes(params: DemoParams) -> tuple[dict[int, int], dict[int, int]]:
 
 
 class Purpose(IntEnum):
-    """What a stream is drawn for. Never renumber: it would change every demo market."""
+    """Purpose of a random stream. Never renumber: it would change every demo market."""
 
     UNIVERSE = 1
     MARKET = 2
@@ -171,9 +167,9 @@ class Purpose(IntEnum):
 
 
 def stream(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:
-    """Return the stream of one purpose and one instrument (or sector).
+    """Return the random stream of one purpose and one instrument (or sector).
 
-    Streams are independent, so that one instrument's path does not depend on how many others exist.
+    Streams are independent, so that the number of instruments doesn't change a path.
     """
     sequence = np.random.SeedSequence(entropy=seed, spawn_key=(int(purpose), index))
     return np.random.Generator(np.random.PCG64(sequence))

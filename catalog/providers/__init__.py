@@ -1,5 +1,4 @@
-"""Readers of foreign data: one file a format, found by its module name.
+"""Data providers: one module a format, named after it; see `base.py`.
 
-A provider turns files (or a seed, or a venue's answers) into an `Import` and knows nothing of how
-the catalog stores it. Make one by writing `read(paths, options)`; see `base.py`.
+A provider turns files, a seed or a venue's answers into an `Import`, in memory only.
 """

@@ -1,4 +1,4 @@
-"""Data from a provider: an `Import`, in the catalog's own terms; and the formats there are."""
+"""The `Import` that every provider returns, and the list of formats."""
 
 from __future__ import annotations
 
@@ -17,41 +17,37 @@ from config.errors import InputError, did_you_mean
 
 @dataclass(frozen=True)
 class Import:
-    """One source's data (or one part of it), ready to be written."""
+    """One source's data, or one part of it."""
 
     source: str
-    """What it is, in a few words: "freqtrade files", "demo market seed 7"."""
     source_venue: str
-    """Whose prices they are: "bybit", "binance", "simulated"."""
+    """Venue of the prices: "bybit", "binance", "simulated"."""
     instruments: list[InstrumentInfo] = field(default_factory=list)
-    """May be empty; the writer then infers those it doesn't know yet from their candles."""
+    """May be empty: the writer then guesses unknown ones from their candles."""
     tables: dict[tuple[str, str, str], pa.Table] = field(default_factory=dict)
     """By kind, interval and instrument id; schemas of `catalog.series.KINDS`, rows in any order."""
     note: str = ""
-    """Anything a reader of a report should know."""
     files: list[Path] = field(default_factory=list)
-    """Files read, for their hashes in the provenance."""
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What the user says about files where these don't; None lets the reader infer it."""
+    """What the user knows about files; None lets the reader guess it."""
 
     interval: str | None = None
     product: str | None = None
     """``LINEAR`` or ``SPOT``."""
     source_venue: str | None = None
-    """Whose prices."""
     note: str = ""
     stamp: str = "open"
-    """What a candle's date in the file is: its ``open`` or its ``close``."""
+    """Meaning of a candle's date in the file: its ``open`` or its ``close``."""
 
 
 Reader = Callable[[Sequence[Path], ImportOptions], Import | Iterator[Import]]
 
 
 def formats() -> dict[str, Reader]:
-    """Find the readers: modules of `catalog.providers` that have a function ``read``."""
+    """Return the formats: modules of `catalog.providers` that have a function ``read``."""
     found = {}
     for module in pkgutil.iter_modules(catalog.providers.__path__):
         read = getattr(importlib.import_module(f"catalog.providers.{module.name}"), "read", None)
@@ -61,13 +57,7 @@ def formats() -> dict[str, Reader]:
 
 
 def read_files(name: str, paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
-    """Read files of a format, part by part.
-
-    Raises
-    ------
-    InputError
-        When there is no such format, or a file is not what it should be.
-    """
+    """Read files of a format, part by part; raise InputError for unknown formats or bad files."""
     known = formats()
     if name not in known:
         near = did_you_mean(name, known)

@@ -1,10 +1,9 @@
-"""Market history from Bybit's public v5 API.
+"""Download market history from Bybit's public v5 API.
 
-Candles and funding go through Nautilus's `BybitHttpClient`, which pages backwards, retries and
-keeps to ten requests a second. Two things it cannot do in 1.231.0, so that they go through
-Nautilus's plain `HttpClient` at the same pace: it asks ``/v5/market/kline`` for MARK candles too
-and so gives last prices for mark prices without a word (a test pins it), and its instruments have
-lost launch time, leverage and funding interval.
+Nautilus's `BybitHttpClient` pages backwards, retries and keeps to ten requests a second. In 1.231.0
+it returns last prices for MARK candles without a warning (a test pins it), and its instruments lack
+launch time, leverage and funding interval. These two use Nautilus's plain `HttpClient` at the same
+pace.
 """
 
 from __future__ import annotations
@@ -39,13 +38,8 @@ _BUSY = (429, 500, 502, 503, 504)
 class BybitHistory:
     """Instruments, candles, mark prices and funding of ``LINEAR`` or ``SPOT``, in one event loop.
 
-    Parameters
-    ----------
-    base_url : str, optional
-        Another address that speaks Bybit v5, such as a local server; Bybit by default.
-    pause : float
-        Seconds before the first repetition of a request that was refused for its pace; doubles
-        each time.
+    ``base_url`` may be another server of Bybit's v5 API. ``pause`` is the seconds before the first
+    retry after a rate limit; it doubles each time.
     """
 
     def __init__(self, product: str, base_url: str | None = None, pause: float = 1.0) -> None:
@@ -62,10 +56,7 @@ class BybitHistory:
     async def instruments(self, symbols: tuple[str, ...] | None) -> list[InstrumentInfo]:
         """Request the facts of instruments that trade now; None means all settled in USDT.
 
-        Raises
-        ------
-        InputError
-            When Bybit has no such symbol.
+        Raises InputError when Bybit has no such symbol.
         """
         for instrument in await self._patiently(
             lambda: self._client.request_instruments(self._category)
@@ -101,10 +92,7 @@ class BybitHistory:
         return await self.funding(info, start, end)
 
     async def klines(self, info: InstrumentInfo, interval: str, start: int, end: int) -> pa.Table:
-        """Request candles with start < close <= end (UNIX nanoseconds); schema `BARS`.
-
-        The client drops Bybit's turnover, so it is null.
-        """
+        """Request candles with start < close <= end (UNIX ns); schema `BARS`, turnover is null."""
         length = interval_ns(interval)
         bars = await self._patiently(
             lambda: self._client.request_bars(
@@ -179,9 +167,7 @@ class BybitHistory:
         return await self._patiently(once)
 
     async def _patiently[T](self, call: Callable[[], Awaitable[T]]) -> T:
-        """Repeat what was refused for its pace or failed on the way; Nautilus repeats the latter
-        only, and never an answer with a retCode.
-        """
+        # Nautilus repeats failed connections only, never an answer with a retCode.
         pause = self._pause
         for attempt in range(1, TRIES + 1):
             try:

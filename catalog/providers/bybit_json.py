@@ -1,9 +1,9 @@
-"""Bybit v5 answers as files: klines, mark klines, funding history and instruments-info.
+"""Read saved Bybit v5 answers: klines, mark klines, funding history and instruments-info.
 
-A file holds one answer (``{"retCode": 0, "result": …}``), a list of them, or one a line (.jsonl).
-A kline answer does not name its interval: it is inferred, or said with --interval. A five-column
-kline is a mark price unless the file's name says index or premium. The newest candle of an answer
-may be unfinished: it is dropped when the answer's own time is before the candle's close.
+A file holds one answer (``{"retCode": 0, "result": …}``), a list of them, or one a line (.jsonl). A
+kline answer has no interval: it is inferred, or given with --interval. A five-column kline is a
+mark price unless the file's name has index or premium. An unfinished newest candle is dropped: the
+answer's own time is before its close.
 """
 
 from __future__ import annotations
@@ -30,13 +30,7 @@ MS = 1_000_000
 
 
 def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
-    """Read each file as one part.
-
-    Raises
-    ------
-    InputError
-        Naming file, line (of .jsonl) and field of what is wrong.
-    """
+    """Read each file as one part; raise InputError with file, line (of .jsonl) and field."""
     for path in find(paths, SUFFIXES):
         for where, answer in _answers(path):
             yield _part(where, answer, path, options)
@@ -92,7 +86,7 @@ def _part(where: str, answer: dict[str, Any], path: Path, options: ImportOptions
 
 
 def _guess_category(rows: list[Any], options: ImportOptions) -> str:
-    """Only spot instruments have a base precision; anything else must be said or is linear."""
+    # Only spot instruments have a base precision.
     spot = (
         rows and isinstance(rows[0], dict) and "basePrecision" in rows[0].get("lotSizeFilter", {})
     )
@@ -142,12 +136,7 @@ def info_of(row: dict[str, Any], category: str) -> InstrumentInfo | None:
     """Read a row of instruments-info of a category, ``LINEAR`` or ``SPOT``; None for dated futures.
 
     The maintenance margin is half of the initial one at the highest leverage: Bybit's first risk
-    tier, which instruments-info itself does not give.
-
-    Raises
-    ------
-    KeyError, ValueError
-        When the row is not what Bybit v5 sends.
+    tier, which instruments-info lacks. Raises KeyError or ValueError when the row is not Bybit v5.
     """
     lots, prices = row["lotSizeFilter"], row["priceFilter"]
     shared: dict[str, Any] = {

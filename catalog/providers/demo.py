@@ -1,7 +1,4 @@
-"""The demo market as an `Import`: perps, spot pairs, candles, mark prices and funding.
-
-The model, and the formula of what is planted, stand in ``catalog.demo``.
-"""
+"""The demo market as an `Import`; `catalog.demo` has the model."""
 
 from __future__ import annotations
 
@@ -27,10 +24,7 @@ _LARGEST_ORDER_USDT = 2_000_000.0
 
 
 def generate(params: DemoParams | None = None) -> Import:
-    """Make a demo market: bars of 1h and 1d, marks of 1h, funding.
-
-    Equal parameters give equal bytes.
-    """
+    """Make a demo market: bars of 1h and 1d, marks of 1h, funding; the same bytes each time."""
     params = params or DemoParams()
     shared = draw_factors(params)
     instruments: list[InstrumentInfo] = []
@@ -74,7 +68,6 @@ def generate(params: DemoParams | None = None) -> Import:
 
 
 def _lifetime(params: DemoParams, spec: DemoPerp) -> tuple[int, int]:
-    """Hours since the window's start at which trading begins and ends."""
     last = params.hours if spec.delisted_hour is None else spec.delisted_hour
     return spec.listed_hour or 0, last
 
@@ -82,7 +75,6 @@ def _lifetime(params: DemoParams, spec: DemoPerp) -> tuple[int, int]:
 def _hours(
     params: DemoParams, spec: DemoPerp, path: PricePath, log_price: Floats, share: float
 ) -> TickCandles:
-    """Hourly candles of the hours that the instrument trades; `share` of the perp's turnover."""
     first, last = _lifetime(params, spec)
     steps = slice(first * STEPS_PER_HOUR, last * STEPS_PER_HOUR + 1)
     prices = spec.price * np.exp(log_price[steps])

@@ -1,4 +1,4 @@
-"""What readers of files share: finding files, symbols, stamps, numbers and intervals."""
+"""Helpers for readers of files: find files, symbols, stamps, numbers and intervals."""
 
 from __future__ import annotations
 
@@ -22,12 +22,9 @@ _UNIT_LIMITS = ((1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000))
 
 
 def find(paths: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:
-    """List the files meant: each file as given, and those below folders that end in a suffix.
+    """List the given files, and those in given folders that end in one of the suffixes.
 
-    Raises
-    ------
-    InputError
-        When a path is missing, or nothing is found.
+    Raises InputError when a path is missing, or nothing is found.
     """
     found: list[Path] = []
     for path in paths:
@@ -55,12 +52,9 @@ def venue_of(path: Path) -> str:
 
 
 def plain_symbol(text: str) -> str:
-    """Write ``BTC/USDT:USDT``, ``BTC_USDT_USDT``, ``btc-usdt`` as ``BTCUSDT``.
+    """Convert ``BTC/USDT:USDT``, ``BTC_USDT_USDT``, ``btc-usdt`` to ``BTCUSDT``.
 
-    Raises
-    ------
-    ValueError
-        When it ends in no known quote coin.
+    Raises ValueError for an unknown quote coin.
     """
     parts = re.split(r"[/_\-:]", text.strip().upper())
     symbol = "".join(parts[:2])
@@ -69,13 +63,7 @@ def plain_symbol(text: str) -> str:
 
 
 def column(table: pa.Table, names: Iterable[str], path: Path, what: str) -> pa.ChunkedArray:
-    """Pick the first column there is of several names (compared without case).
-
-    Raises
-    ------
-    InputError
-        When there is none.
-    """
+    """Return the first existing column of several names (any case); raise InputError for none."""
     found = optional(table, names)
     if found is None:
         raise InputError(
@@ -86,7 +74,7 @@ def column(table: pa.Table, names: Iterable[str], path: Path, what: str) -> pa.C
 
 
 def optional(table: pa.Table, names: Iterable[str]) -> pa.ChunkedArray | None:
-    """Pick as `column` does, or give None."""
+    """Return the first existing column of several names (any case), or None."""
     by_name = {name.lower(): name for name in reversed(table.column_names)}
     for name in names:
         if name in by_name:
@@ -95,14 +83,10 @@ def optional(table: pa.Table, names: Iterable[str]) -> pa.ChunkedArray | None:
 
 
 def stamps_ns(values: pa.ChunkedArray, path: Path) -> NDArray[np.int64]:
-    """Turn dates of any kind into UNIX nanoseconds; those without a zone are UTC.
+    """Convert dates to UNIX nanoseconds; dates without a zone are UTC.
 
-    They are timestamps, dates, ISO 8601 texts, or numbers in s, ms, us or ns (by their size).
-
-    Raises
-    ------
-    InputError
-        Naming the row of the first date that is none.
+    Reads timestamps, dates, ISO 8601 texts, or numbers in s, ms, us or ns (by their size). Raises
+    InputError with the row of the first bad date.
     """
     if values.null_count:
         raise InputError(f"{path}: row {_first(pc.is_null(values))}: the date is empty")
@@ -133,13 +117,7 @@ def _parse_dates(values: pa.ChunkedArray, path: Path) -> pa.Array:
 
 
 def floats(values: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:
-    """Turn a column into floats (nulls stay).
-
-    Raises
-    ------
-    InputError
-        Naming row and column of the first text that is no number.
-    """
+    """Convert a column to floats (nulls stay); raise InputError with row and column of bad text."""
     try:
         return values.cast(pa.float64())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -155,10 +133,7 @@ def floats(values: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:
 def infer_interval(stamps: NDArray[np.int64], path: Path) -> str:
     """Return the interval of candles: the commonest distance of their stamps.
 
-    Raises
-    ------
-    InputError
-        When that is no interval that we know, or there is one candle only.
+    Raises InputError for an interval that the catalog doesn't have, or fewer than two candles.
     """
     gaps = np.diff(np.unique(stamps))
     if len(gaps):

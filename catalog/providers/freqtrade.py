@@ -1,9 +1,9 @@
-"""Freqtrade's feather files: candles, mark prices and funding in its own layout.
+"""Read freqtrade's feather files: candles, mark prices and funding.
 
-Names as freqtrade writes them (``BTC_USDT_USDT-5m-futures.feather``, ``…-1h-mark``,
-``…-8h-funding_rate``, older ``BTC_USDT-5m-futures``, spot ``BTC_USDT-1h``), or long ones that say
-the same: ``bybit_linear_BTCUSDT_mark_1h_20250924_20260131.feather``. ``date`` is the candle's
-open. A funding file holds the rate in ``open``; the interval in its name says nothing.
+Names are freqtrade's (``BTC_USDT_USDT-5m-futures.feather``, ``…-1h-mark``, ``…-8h-funding_rate``,
+older ``BTC_USDT-5m-futures``, spot ``BTC_USDT-1h``), or long ones:
+``bybit_linear_BTCUSDT_mark_1h_20250924_20260131.feather``. ``date`` is the candle's open. A funding
+file has the rate in ``open``; ignore the interval in its name.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _KINDS = {
 
 
 class Name(NamedTuple):
-    """What a file's name says."""
+    """Parts of a file's name."""
 
     symbol: str
     product: str
@@ -50,15 +50,10 @@ class Name(NamedTuple):
 
 
 def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
-    """Read each file as one part.
+    """Read each file as one part; raise InputError with the file and what is wrong with it.
 
-    Files found in folders whose interval the catalog doesn't keep (1w, 8h …) or that hold trades
-    are left out and named in the note; named outright, they are an error.
-
-    Raises
-    ------
-    InputError
-        Naming the file and what is wrong with it.
+    In a folder, files of trades or of an unknown interval (1w, 8h …) are skipped, with a note. A
+    path to such a file is an error.
     """
     named = {path for path in paths if path.is_file()}
     chosen: list[tuple[Path, Name]] = []
@@ -79,7 +74,7 @@ def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
 
 
 def parse_name(path: Path) -> Name | None:
-    """Read a file's name; None where it is none of freqtrade's."""
+    """Parse a file's name; None if it is not freqtrade's."""
     stem = path.name.removesuffix(".feather")
     match = _LONG.fullmatch(stem) or _OWN.fullmatch(stem)
     if match is None or match["kind"] not in _KINDS:

@@ -1,9 +1,9 @@
-"""Long tables, Parquet or CSV (also .gz): one row a candle or a settlement of one symbol.
+"""Read long tables, Parquet or CSV (also .gz): one row a candle or a settlement of one symbol.
 
-Columns (any order and case): a date; symbol (else the file's name starts with it); and either
-open, high, low, close with volume (candles; turnover, quote_volume or turnover_approx if there),
-open, high, low, close without volume or with "mark" in the file's name (mark prices),
-or funding_rate (settlements).
+Columns (any order and case): a date; symbol (else the file's name starts with it); and either open,
+high, low, close with volume (candles; turnover, quote_volume or turnover_approx if there), open,
+high, low, close without volume or with "mark" in the file's name (mark prices), or funding_rate
+(settlements).
 """
 
 from __future__ import annotations
@@ -40,13 +40,7 @@ TURNOVERS = ("turnover", "quote_volume", "quote_asset_volume", "turnover_approx"
 
 
 def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
-    """Read each file as one part.
-
-    Raises
-    ------
-    InputError
-        Naming file, row and column of what is wrong.
-    """
+    """Read each file as one part; raise InputError with file, row and column."""
     for path in find(paths, SUFFIXES):
         yield _read_file(path, options)
 
@@ -102,7 +96,6 @@ def _load(path: Path) -> pa.Table:
 
 
 def _rows_by_symbol(table: pa.Table, path: Path) -> dict[str, pa.Array]:
-    """Give each symbol its row numbers, in the file's order."""
     symbols = optional(table, SYMBOLS)
     if symbols is None:
         everything = pa.array(np.arange(table.num_rows))

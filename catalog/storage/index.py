@@ -1,4 +1,4 @@
-"""What a catalog holds, without reading it: for checks of documents, which need no pyarrow."""
+"""Instruments and series of a catalog, without reading rows; needs no pyarrow."""
 
 from __future__ import annotations
 
@@ -25,19 +25,10 @@ class Coverage(NamedTuple):
 
 
 class CatalogIndex:
-    """The index of one version of a catalog: its instruments and series, without their rows.
+    """Index of one version of a catalog: its instruments and series, without their rows.
 
-    The version is held (a shared lock on its index) until the object goes, so that a writer who
-    makes newer ones does not sweep it away.
-
-    `folder` is that of the version read.
-
-    Raises
-    ------
-    InputError
-        When there is no catalog.
-    DeskError
-        When it is damaged.
+    A shared lock keeps writers from removing the version `folder` while the object exists. Raises
+    InputError without a catalog, DeskError when it is damaged.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -54,22 +45,22 @@ class CatalogIndex:
 
     @property
     def provenance(self) -> list[Provenance]:
-        """Where the rows came from, oldest import first."""
+        """Sources of the rows, oldest import first."""
         return list(self._manifest.provenance)
 
     @property
     def manifest(self) -> Manifest:
-        """The whole index of this version."""
+        """Whole index of this version."""
         return self._manifest
 
     def intervals(self, kind: str = "bars") -> list[str]:
-        """Name the candle intervals there are (``bars`` or ``mark``), finest first."""
+        """Return the candle intervals (of ``bars`` or ``mark``), finest first."""
         keys = map(SeriesKey.of_path, self._manifest.files)
         seen = {key.interval for key in keys if key.kind == kind}
         return sorted(seen, key=lambda interval: INTERVALS.get(interval, 0))
 
     def coverage(self, kind: str, interval: str = "") -> dict[str, Coverage]:
-        """Return what is there of one kind and interval by instrument id, sorted."""
+        """Return the coverage of one kind and interval by instrument id, sorted."""
         found = {}
         for path, fact in sorted(self._manifest.files.items()):
             key = SeriesKey.of_path(path)
@@ -82,12 +73,7 @@ class CatalogIndex:
     ) -> str:
         """Hash facts and rows, independent of order, dates and number of imports.
 
-        Parameters
-        ----------
-        ids : iterable of str, optional
-            Instruments; all by default.
-        kinds : iterable of str, optional
-            Among ``bars``, ``mark``, ``funding``, or narrower such as ``bars/1d``; all by default.
+        ``ids`` are all by default; so are ``kinds``, such as ``bars``, ``funding`` or ``bars/1d``.
         """
         chosen = None if ids is None else set(ids)
         prefixes = None if kinds is None else tuple(f"{kind}/" for kind in kinds)

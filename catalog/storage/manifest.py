@@ -1,4 +1,4 @@
-"""What a catalog version holds and where it came from: `catalog.json`."""
+"""The index file of a catalog version, `catalog.json`: its series and their sources."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORMAT = 1
 
 
 class SeriesKey(NamedTuple):
-    """One series: its kind, the candles' interval (empty where there is none), the instrument."""
+    """Key of one series; the interval is empty for a kind without intervals."""
 
     kind: str
     interval: str
@@ -26,23 +26,23 @@ class SeriesKey(NamedTuple):
 
     @property
     def group(self) -> str:
-        """Such as ``bars/1h`` or ``funding``."""
+        """Kind and interval, such as ``bars/1h`` or ``funding``."""
         return f"{self.kind}/{self.interval}" if self.interval else self.kind
 
     @property
     def path(self) -> str:
-        """Place of its file below ``raw/``: ``bars/1h/BTCUSDT-LINEAR.BYBIT.parquet``."""
+        """File path below ``raw/``: ``bars/1h/BTCUSDT-LINEAR.BYBIT.parquet``."""
         return f"{self.group}/{self.instrument}.parquet"
 
     @classmethod
     def of_path(cls, path: str) -> SeriesKey:
-        """Return the key of the series whose file lies there."""
+        """Return the series key of a file path."""
         parts = path.removesuffix(".parquet").split("/")
         return cls(parts[0], "" if len(parts) == 2 else parts[1], parts[-1])
 
 
 class FileFact(msgspec.Struct, frozen=True, kw_only=True):
-    """One raw file; the hash is of its *contents*, so that a codec may change."""
+    """One raw file; the hash is of its contents, so that the compression may change."""
 
     sha256: str
     rows: int
@@ -51,7 +51,7 @@ class FileFact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that was read: its bare name, size in bytes and hash."""
+    """A source file: its bare name, size in bytes and hash."""
 
     name: str
     bytes: int
@@ -59,7 +59,7 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
-    """One import: who gave which rows; words as in `Import`."""
+    """Provenance of one import; see `Import` for the names."""
 
     at: str
     """When it was written, ISO 8601 UTC."""
@@ -70,20 +70,19 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     instruments: tuple[str, ...] = ()
     """Ids whose data changed."""
     inferred: int = 0
-    """How many of these had their facts guessed."""
     rows: dict[str, int] = {}
     """New or changed rows by kind and interval, such as ``{"bars/1h": 17520}``."""
     replaced: int = 0
-    """Rows that stood there with other values before (the new source won)."""
+    """Rows whose old values were replaced (the new source won)."""
     duplicates: int = 0
-    """Rows of the source that came twice with different values (the last one won)."""
+    """Rows with the same time but different values in the source (the last one won)."""
     first: int = 0
     last: int = 0
     """Range of the source's rows, UNIX nanoseconds (UTC)."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that `catalog.json` says; `files` is keyed by path relative to ``raw/``."""
+    """Content of `catalog.json`; `files` has paths relative to ``raw/``."""
 
     format: int = FORMAT
     instruments: dict[str, InstrumentInfo] = {}
@@ -92,13 +91,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read `catalog.json`.
-
-    Raises
-    ------
-    DeskError
-        When it is damaged or of another format.
-    """
+    """Read `catalog.json`; raise DeskError when it is damaged or of another format."""
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except (msgspec.DecodeError, OSError) as error:
@@ -109,7 +102,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def content_hash(table: pa.Table) -> str:
-    """Hash names and values of all columns (no nulls), whatever the Parquet writer's version."""
+    """Hash names and values of all columns (no nulls), independent of the Parquet version."""
     import numpy as np
 
     digest = hashlib.sha256()
@@ -120,7 +113,7 @@ def content_hash(table: pa.Table) -> str:
 
 
 def fact_of(table: pa.Table) -> FileFact:
-    """Sum up a table that is sorted by ts and has at least one row."""
+    """Return the facts of a table that is sorted by ts and has at least one row."""
     stamps = table.column("ts")
     return FileFact(
         sha256=content_hash(table),
@@ -131,7 +124,7 @@ def fact_of(table: pa.Table) -> FileFact:
 
 
 def source_file(path: Path) -> SourceFile:
-    """Hash a file that was read."""
+    """Return the name, size and hash of a source file."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return SourceFile(name=path.name, bytes=path.stat().st_size, sha256=digest)

@@ -1,4 +1,4 @@
-"""The neutral Parquet files: their columns, and joining and writing them."""
+"""Read, merge and write the neutral Parquet files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from config.errors import DeskError
 
 ROW_GROUP = 2048
-"""Rows a row group: what a slice of the window decodes too much stays small."""
+"""Rows a row group; small, because reading part of a window decodes whole groups."""
 
 
 class Merged(NamedTuple):
-    """A join of old and new rows: `added` and `replaced` count rows against the old table."""
+    """Merged rows; `added` and `replaced` count rows against the old table."""
 
     table: pa.Table
     added: int
@@ -28,7 +28,7 @@ class Merged(NamedTuple):
 
 
 def write(table: pa.Table, path: Path) -> None:
-    """Write a raw file: zstd, floats split by byte, stamps by their differences."""
+    """Write a raw file: zstd, floats split by byte, stamps delta-encoded."""
     path.parent.mkdir(parents=True, exist_ok=True)
     floats = [f.name for f in table.schema if f.type == pa.float64()]
     stamps = [f.name for f in table.schema if f.type == pa.int64()]
@@ -46,7 +46,7 @@ def write(table: pa.Table, path: Path) -> None:
 
 
 def merge(old: pa.Table | None, new: pa.Table) -> Merged:
-    """Join rows by ts; where both have one, the new one wins, and of two new ones the last.
+    """Merge rows by ts; the new row replaces the old one, and the last of two new ones wins.
 
     ``old`` and the result are sorted by ts, without duplicates; ``new`` is in any order.
     """
@@ -58,7 +58,6 @@ def merge(old: pa.Table | None, new: pa.Table) -> Merged:
 
 
 def _sorted_unique(table: pa.Table) -> tuple[pa.Table, int]:
-    """Return the rows by ts, of equal ones the last; and how many of these differ."""
     stamps = table.column("ts").to_numpy()
     if len(stamps) < 2 or bool((np.diff(stamps) > 0).all()):
         return table, 0
@@ -79,12 +78,12 @@ def _rows_differ(table: pa.Table, left: np.ndarray, right: np.ndarray) -> np.nda
 
 
 KEPT_GROUPS = 512
-"""Row groups kept decoded, at most some 60 MB: a run over 300 instruments then decodes each once,
-since the next slice begins in the group in which the last one ended."""
+"""Decoded row groups kept in memory, at most some 60 MB. A slice begins in the last group of the
+one before, so a run over 300 instruments decodes each group once."""
 
 
 class Footer(NamedTuple):
-    """A file's metadata, and the first and last ts of each row group."""
+    """Metadata of a file, and the first and last ts of each row group."""
 
     metadata: pq.FileMetaData
     first: NDArray[np.int64]
@@ -92,7 +91,7 @@ class Footer(NamedTuple):
 
 
 class RawFiles:
-    """Ranges of the raw files of one catalog version; these don't change."""
+    """Reader of the raw files of one catalog version, which never change."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -143,7 +142,6 @@ class RawFiles:
             return file.read_row_group(index, use_threads=False)
 
     def _read[Made](self, path: str, read: Callable[[], Made]) -> Made:
-        """Read, or raise an error that names the file that is gone or damaged, and the way out."""
         try:
             return read()
         except (OSError, pa.ArrowException) as error:

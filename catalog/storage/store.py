@@ -1,4 +1,4 @@
-"""Reading the catalog: one immutable version of it, held while it is open."""
+"""Read one immutable version of the catalog, locked while it is open."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from catalog.storage.raw import RawFiles
 
 
 class Catalog(CatalogIndex):
-    """One version of a catalog, opened for reading; parameters and errors as of its index."""
+    """One version of a catalog, open for reading; parameters and errors as in `CatalogIndex`."""
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(path)
@@ -27,19 +27,16 @@ class Catalog(CatalogIndex):
     def series(
         self, kind: str, interval: str, instrument: str, start_ns: int, end_ns: int
     ) -> pa.Table:
-        """Read one instrument's rows with start < ts <= end, sorted by ts; empty where none."""
+        """Read one instrument's rows with start < ts <= end, sorted by ts; may be empty."""
         path = SeriesKey(kind, interval, instrument).path
         if path not in self._manifest.files:
             return KINDS[kind].stored.empty_table()
         return self._raw.range(path, start_ns, end_ns)
 
     def bars(self, interval: str, ids: Iterable[str], start_ns: int, end_ns: int) -> pa.Table:
-        """Read candles with start < ts <= end of several instruments.
+        """Read candles with start < ts <= end of several instruments, sorted by ts, instrument.
 
-        Returns
-        -------
-        pyarrow.Table
-            ts, instrument, open, high, low, close, volume, turnover; sorted by ts, instrument.
+        Columns: ts, instrument, open, high, low, close, volume, turnover.
         """
         return self._joined("bars", interval, ids, start_ns, end_ns)
 
@@ -68,10 +65,9 @@ class Catalog(CatalogIndex):
     def engine_data(
         self, kind: str, interval: str, ids: Iterable[str], start_ns: int, end_ns: int
     ) -> list[Any]:
-        """Read rows of a kind with start < ts <= end as the engine's own data, such as bars.
+        """Read rows of a kind with start < ts <= end as the engine's data, such as bars.
 
-        Sorted by ts_init, then instrument id; prices and volumes carry exactly the instrument's
-        precisions.
+        Sorted by ts_init, then instrument id; prices and volumes have the instrument's precisions.
         """
         load = resolve_name(KINDS[kind].engine)
         made: list[Any] = []

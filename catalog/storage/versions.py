@@ -1,4 +1,4 @@
-"""The versions of a catalog, and which one stands."""
+"""The versions of a catalog, and which one is current."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INDEX = "catalog.json"
 
 
 def current_version(path: Path) -> int | None:
-    """Return the version that `CURRENT` names; None where there is no catalog."""
+    """Return the version in `CURRENT`; None without a catalog."""
     try:
         text = (path / CURRENT).read_text().strip()
     except (FileNotFoundError, NotADirectoryError):
@@ -28,14 +28,9 @@ def current_version(path: Path) -> int | None:
 
 
 def hold_current(path: Path) -> tuple[int, IO[bytes]]:
-    """Return the current version, and its open index: a shared lock until it is closed.
+    """Return the current version, and its open index; raise InputError without a catalog.
 
-    The lock keeps writers from sweeping the version away.
-
-    Raises
-    ------
-    InputError
-        When there is no catalog.
+    A shared lock on the index keeps writers from removing the version until the index is closed.
     """
     for _ in range(100):
         version = current_version(path)
@@ -60,11 +55,10 @@ STAGED = ".staged"
 
 
 class StagedVersion:
-    """A new version in the making; one writer at a time.
+    """Context manager that stages a new version; leaving without `publish` discards it.
 
-    Use it as a context manager: leaving without `publish` throws the staged files away. The
-    catalog's folder is made if missing; `base` is that of the version that stands now, new files go
-    into `folder`. Raises DeskError when another writer is at work.
+    Makes the catalog's folder if missing. `base` is the current version's folder; new files go into
+    `folder`. Raises DeskError while another writer works.
     """
 
     def __init__(self, path: Path) -> None:
@@ -96,7 +90,7 @@ class StagedVersion:
         self._lock.close()
 
     def link(self, relative: str) -> None:
-        """Take one file of the standing version over, without copying where that is possible."""
+        """Take one file from the current version, as a hard link where possible."""
         assert self.base is not None
         target = self.folder / relative
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +101,7 @@ class StagedVersion:
             shutil.copy2(self.base / relative, target)
 
     def publish(self) -> None:
-        """Make the staged files the current version, then remove what no reader holds."""
+        """Publish the staged files; remove unread versions older than the one before."""
         for folder, _, names in os.walk(self.folder):
             for name in names:
                 file = Path(folder) / name
@@ -133,7 +127,6 @@ def _sync(path: Path) -> None:
 
 
 def _sweep(path: Path, current: int | None) -> None:
-    """Remove what killed writers left, and old versions but the one before, unless held."""
     for folder in (path / VERSIONS).iterdir():
         old = folder.name.isdigit() and current is not None and int(folder.name) < current - 1
         left = not folder.name.isdigit() or current is None or int(folder.name) > current

@@ -1,4 +1,4 @@
-"""Writing into the catalog: merged, versioned, all or nothing."""
+"""Write into the catalog: merged, versioned, all or nothing."""
 
 from __future__ import annotations
 
@@ -35,17 +35,10 @@ from config.errors import InputError
 class CatalogWriter:
     """Stage changes of a catalog, and publish them as one new version on a clean exit.
 
-    A killed or failing writer leaves the catalog as it was; one that changed nothing (the same
-    import again) makes no new version.
-
-    The folder is made if missing. Entering raises DeskError when another writer is at work.
-
-    Attributes
-    ----------
-    changed : bool
-        After exit: whether a new version was made.
-    summary : Provenance, optional
-        After exit: what the import gave, whether anything changed or not.
+    A failed writer leaves the catalog as it was; unchanged data (the same import again) make no new
+    version. The folder is made if missing. Entering raises DeskError while another writer works.
+    After exit, `changed` is whether there is a new version; `summary` is the import's provenance,
+    also without changes.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -80,14 +73,14 @@ class CatalogWriter:
             self._stage.__exit__(kind, error, trace)
 
     def add(self, part: Import) -> None:
-        """Take over a provider's whole `Import`, provenance included."""
+        """Add a provider's whole `Import`, provenance included."""
         self.add_instruments(part.instruments)
         for key, table in part.tables.items():
             self.add_rows(*key, table)
         self.provenance(part.source, part.source_venue, part.note, part.files)
 
     def add_instruments(self, instruments: Iterable[InstrumentInfo]) -> None:
-        """Take over facts; those of a venue replace guessed ones, never the other way round."""
+        """Add instrument facts; those of a venue replace guessed ones, never the reverse."""
         for info in instruments:
             known = self._given.get(info.id) or self._old.instruments.get(info.id)
             if known is None or known.inferred or not info.inferred:
@@ -96,14 +89,14 @@ class CatalogWriter:
     def provenance(
         self, source: str, source_venue: str, note: str = "", files: Iterable[Path] = ()
     ) -> None:
-        """Say where the rows of this writer come from; later words replace earlier ones."""
+        """Set the provenance of this writer's rows; later values replace earlier ones."""
         self._words = {"source": source, "source_venue": source_venue, "note": note}
         self._read.update(dict.fromkeys(files))
 
     def add_rows(self, kind: str, interval: str, instrument: str, table: pa.Table) -> None:
-        """Merge rows of one series, of the schema that its kind says a provider gives.
+        """Merge rows of one series, in the schema that its kind expects from a provider.
 
-        ``kind`` is a key of `catalog.series.KINDS`; ``interval`` is empty for a kind that has none.
+        ``kind`` is a key of `catalog.series.KINDS`; ``interval`` is empty for kinds without it.
         """
         if "/" in instrument or not instrument.isascii():
             raise InputError(f"instrument id {instrument!r} must be ASCII and hold no slash")
@@ -176,7 +169,6 @@ class CatalogWriter:
         )
 
     def _instruments(self, files: dict[str, FileFact]) -> dict[str, InstrumentInfo]:
-        """Join given and old facts, and guess those that are missing (again after new rows)."""
         known = self._old.instruments | self._given
         unsure = {
             name
@@ -200,7 +192,6 @@ class CatalogWriter:
     def _write_engine_files(
         self, files: dict[str, FileFact], instruments: dict[str, InstrumentInfo]
     ) -> None:
-        """Write the Nautilus files of changed series and precisions, link the others."""
         for path in files:
             kind, interval, name = SeriesKey.of_path(path)
             if not KINDS[kind].engine:
@@ -224,14 +215,9 @@ class CatalogWriter:
 
 
 def rebuild(path: Path) -> int:
-    """Write all Nautilus files again, as a new version; return how many series. Raw files stay.
+    """Write all Nautilus files again, as a new version; return the number of series.
 
-    Raises
-    ------
-    InputError
-        When there is no catalog.
-    DeskError
-        When another writer is at work.
+    Raw files stay. Raises InputError without a catalog, DeskError while another writer works.
     """
     Catalog(path)
     with StagedVersion(path) as stage:
