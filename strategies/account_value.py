@@ -1,6 +1,6 @@
-"""What an account is worth: the one definition of equity, gross and net exposure. Pure.
+"""Account value: the one definition of equity, gross and net exposure. Pure.
 
-A backtest feeds it from its ledger; a node and its strategies from the wallet and the positions.
+A backtest computes it from its ledger; a node and its strategies from wallet and positions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ ZERO = Decimal(0)
 
 
 class OpenContract(Protocol):
-    """An open position in a perpetual: signed base coin, average entry, and its price now."""
+    """Open position in a perpetual: signed base coin, average entry, and current price."""
 
     @property
     def instrument(self) -> str:
@@ -26,11 +26,11 @@ class OpenContract(Protocol):
 
     @property
     def entry(self) -> Decimal:
-        """Average price of what is open."""
+        """Average entry price."""
 
     @property
     def price(self) -> Decimal | None:
-        """What it is valued at, None before any price is known."""
+        """Price for valuation, None before any is known."""
 
 
 class Contract(NamedTuple):
@@ -44,19 +44,12 @@ class Contract(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One moment of an account.
+    """Cash and open positions of an account at one moment.
 
-    Parameters
-    ----------
-    cash : mapping of str to Decimal
-        By coin: what the wallet holds, realised profit, fees and funding in it.
-    contracts : sequence of OpenContract
-        Every open position of every owner. One without a price counts as even.
-    open_cost : Decimal, optional
-        What the contracts cost at their average entries, signed like them, where books know it
-        exactly; by default it follows from the entries.
-    coin : str
-        The settlement coin: equity, gross and net are counted in it.
+    ``cash`` is the wallet by coin, with realised profit, fees and funding. ``contracts`` are all
+    open positions of every owner; one without a price counts as even. ``open_cost`` is their signed
+    cost at average entries where books know it exactly; by default it follows from the entries.
+    Equity, gross and net are in ``coin``, the settlement coin.
     """
 
     cash: Mapping[str, Decimal]
@@ -66,12 +59,12 @@ class Account:
 
     @property
     def balance(self) -> Decimal:
-        """What is realised: equity without what open contracts have gained."""
+        """Realised balance: equity without unrealised profit."""
         return self.cash.get(self.coin, ZERO)
 
     @property
     def equity(self) -> Decimal:
-        """Balance plus what open contracts have gained since their entries."""
+        """Balance plus unrealised profit of open contracts."""
         cost = self.open_cost
         if cost is None:
             cost = sum((held.quantity * held.entry for held in self.contracts), ZERO)
@@ -82,12 +75,12 @@ class Account:
 
     @property
     def gross(self) -> Decimal:
-        """Value of the net contracts of each instrument, longs and shorts added up."""
+        """Gross exposure: absolute net value of each instrument, added up."""
         return sum(map(abs, self._values().values()), ZERO)
 
     @property
     def net(self) -> Decimal:
-        """Value of the contracts, longs less shorts."""
+        """Net exposure: value of longs less shorts."""
         return sum(self._values().values(), ZERO)
 
     def _values(self) -> dict[str, Decimal]:

@@ -1,6 +1,6 @@
-"""The strategy that Nautilus runs: wires market, broker and verdicts, and forwards their events.
+"""Base class of the desk's strategies in Nautilus: connects market, broker and verdicts.
 
-Engine-specific. What to trade is for the classes derived from it.
+Engine-specific. Derived classes decide what to trade.
 """
 
 from __future__ import annotations
@@ -29,16 +29,10 @@ from strategies.verdicts import TOPIC, board_of
 
 
 class DeskStrategy(Hooks, Strategy):
-    """A strategy that follows verdicts, publishes decisions and sends sized orders.
+    """Base strategy: follows verdicts, publishes decisions and sends sized orders.
 
-    Attributes
-    ----------
-    market : MarketView
-        Instruments, prices, the account and what is held.
-    broker : Broker
-        What is sent, and what is under way.
-    verdicts : VerdictFollower
-        What the guards ask of it.
+    ``market`` has instruments, prices, account and positions. ``broker`` sends orders and lists
+    open ones. ``verdicts`` has the guards' standing verdicts.
     """
 
     Config: ClassVar[type[DeskStrategyConfig]] = DeskStrategyConfig
@@ -78,27 +72,27 @@ class DeskStrategy(Hooks, Strategy):
 
     @property
     def config(self) -> Any:
-        """Its parameters, a `DeskStrategyConfig`; the engine keeps a config of its own."""
+        """The strategy's parameters, a `DeskStrategyConfig`; the engine has its own config."""
         return self._desk_config
 
-    # What the builder says before the start ------------------------------------------------------
+    # Called by the builder before the start ------------------------------------------------------
 
     def attach_state(self, store: StateStore) -> None:
-        """Keep what must survive a crash in the store; without one nothing is kept."""
+        """Save state that must survive a crash in this store; without a store nothing is saved."""
         self.broker.store = store
 
     def know_listings(self, listed_ns: Mapping[str, int]) -> None:
-        """Take in when instruments were listed, UNIX nanoseconds (UTC) by id."""
+        """Set listing times by instrument id, UNIX nanoseconds (UTC)."""
         self.market.listed.update(listed_ns)
 
     def expect_book(self, source: BookSource) -> None:
-        """Set where best bids and asks come from: ``quotes`` by default, ``none`` on candles."""
+        """Set the source of best bids and asks: ``quotes`` by default, ``none`` on candles."""
         self.market.source = source
 
-    # For the launcher, once it runs ---------------------------------------------------------
+    # Called by the launcher -----------------------------------------------------------------
 
     def resume(self) -> bool:
-        """Go on with what a crash interrupted, or what was missed; return whether anything began.
+        """Continue after a crash, or catch up; return whether anything began.
 
         Called once after the start, when positions and orders are reconciled.
         """
@@ -124,15 +118,15 @@ class DeskStrategy(Hooks, Strategy):
 
     @property
     def busy(self) -> bool:
-        """Whether it is still carrying out what it decided."""
+        """Whether orders or executions of this strategy are under way."""
         return self.broker.trading
 
     # The guards ----------------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        """Follow the guards; a derived class calls this first."""
+        """Subscribe to verdicts; a derived class calls this first."""
         self.broker.begin_session()
-        # Guards start first: what they published again after a restart stands on the board.
+        # Guards start first: after a restart their verdicts are on the board already.
         self.verdicts.begin(board_of(self.msgbus))
         self.msgbus.subscribe(TOPIC, self._on_verdict)
 
@@ -141,17 +135,17 @@ class DeskStrategy(Hooks, Strategy):
         self.on_verdict(verdict)
 
     def on_flatten(self, instruments: Container[str], verdict: Verdict) -> None:
-        """Cancel the own orders in instruments that must be left, then close what is held there.
+        """Cancel own orders, then close positions, in instruments that a verdict flattens.
 
-        Called once when a verdict begins to ask for it, not again when it is repeated: what the
-        exits leave is for the desk's closer. A derived class may leave in its own way.
+        Called once when such a verdict begins, not when it is repeated: the desk's closer closes
+        what the exits leave. A derived class may exit in another way.
         """
         self.verdicts.leave(instruments)
 
     def on_halt(self, instruments: Container[str], verdict: Verdict) -> None:
-        """Cancel the own entries that wait or rest in instruments that must not be entered.
+        """Cancel own entry orders in instruments where a verdict halts entries.
 
-        Called once when a verdict begins to ask for it; not for a transient one.
+        Called once when such a verdict begins; not for a transient one.
         """
         self.verdicts.recall(instruments)
 
@@ -162,10 +156,10 @@ class DeskStrategy(Hooks, Strategy):
         return self.market.instrument(instrument_id)
 
     def equity(self) -> Decimal:
-        """Return the account's balance plus what open positions have gained, settlement currency.
+        """Return balance plus unrealised profit, settlement currency.
 
-        Valued at the last closes that the strategy has seen, so that it is what the decision's data
-        say. A position without any price counts as even.
+        Valued at the last closes that the strategy has seen, so that it fits the decision's data. A
+        position without any price counts as even.
         """
         return self.market.equity()
 
@@ -177,31 +171,31 @@ class DeskStrategy(Hooks, Strategy):
         """Return this strategy's open position in one instrument, signed base coin."""
         return self.market.holding(instrument_id)
 
-    # What it sends -------------------------------------------------------------------------------
+    # Orders --------------------------------------------------------------------------------------
 
     def publish(self, decision: Decision) -> None:
-        """Publish a decision, before any order of it leaves."""
+        """Publish a decision; call it before sending its orders."""
         self.broker.decision_id = decision.id
         self.msgbus.publish(f"decisions.{self.config.key}", decision)
 
     def next_order_id(self) -> ClientOrderId:
-        """Return the id of the next order; live, the gate refuses any that is not made here."""
+        """Return the id of the next order; a live node's gate refuses ids made elsewhere."""
         return self.broker.next_order_id()
 
     def send(self, order: Order) -> None:
-        """Send an order and remember that it is under way."""
+        """Send an order and track it."""
         self.broker.send(order)
 
     def send_market(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:
         """Send a market order for a signed quantity of base coin, whatever the tactic.
 
-        It is reduce-only when it can only shrink the position, and several orders of about the same
-        size when the venue takes no single one so large.
+        It is reduce-only when it can only shrink the position. It is split into orders of similar
+        size when it exceeds the venue's largest order.
         """
         self.broker.send_market(instrument_id, quantity, reason)
 
     def place_stop(self, instrument_id: InstrumentId, trigger: Decimal) -> None:
-        """Rest a reduce-only stop for the whole position at the venue, in place of the one before.
+        """Place a reduce-only stop for the whole position at the venue, replacing the earlier one.
 
         It stays there until the position is closed, also while the node is stopped.
         """
@@ -218,18 +212,18 @@ class DeskStrategy(Hooks, Strategy):
         self.broker.execute(instrument_id, quantity, reason)
 
     def stop_executing(self, instruments: Container[str] | None = None) -> None:
-        """Stop tactics and cancel their orders, all or those in some instruments."""
+        """Stop tactics and cancel their orders, all or in some instruments."""
         self.broker.stop(instruments)
 
     def orders_under_way(self, instruments: Container[str] | None = None) -> list[Order]:
-        """Return this strategy's orders that may still fill, those of earlier sessions included.
+        """Return this strategy's open orders, including those of earlier sessions.
 
         Sorted by instrument, then in the order they were made.
         """
         return self.broker.under_way(instruments)
 
     def cancel_waiting(self, instruments: Container[str] | None = None) -> None:
-        """Cancel every order of this strategy that is under way, or those in some instruments."""
+        """Cancel this strategy's open orders, all or in some instruments."""
         self.broker.cancel_all(instruments)
 
     def when_clear(
@@ -239,33 +233,33 @@ class DeskStrategy(Hooks, Strategy):
         or_else: Callable[[], None],
         instruments: Container[str] | None = None,
     ) -> None:
-        """Cancel what is under way and go on once it is gone (see `Broker.when_clear`)."""
+        """Cancel open orders, then call ``then`` when they are gone (see `Broker.when_clear`)."""
         self.broker.when_clear(then, or_else=or_else, instruments=instruments)
 
     def could_not_clear(self) -> None:
-        """Log that cancels are not answered."""
+        """Log that the venue did not answer cancels."""
         self.log.error("Own orders would not be cancelled; nothing is sent until they are gone")
 
     def on_loop(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Return a timer's callback, made to run on the loop that runs everything else."""
+        """Return a timer callback that runs on the main event loop."""
         return on_loop(self.clock, callback)
 
     # Events of the engine ------------------------------------------------------------------------
 
     def on_order_event(self, event: OrderEvent) -> None:
-        """Follow the own orders; a derived class that overrides it calls this first."""
+        """Track own orders; a derived class that overrides it calls this first."""
         self.broker.on_order_event(event)
 
     def on_position_closed(self, event: PositionClosed) -> None:
-        """Withdraw what protected it; a derived class that overrides it calls this as well."""
+        """Cancel the position's stops; a derived class that overrides it calls this as well."""
         self.broker.withdraw_protection(event.instrument_id)
 
     def on_quote_tick(self, tick: QuoteTick) -> None:
-        """Show tactics a quote; a derived class that overrides it calls this as well."""
+        """Send a quote to tactics; a derived class that overrides it calls this as well."""
         self.broker.on_top_of_book(tick.instrument_id)
 
     def on_order_book_deltas(self, deltas: OrderBookDeltas) -> None:
-        """Show tactics the book; a derived class that overrides it calls this as well."""
+        """Send the book to tactics; a derived class that overrides it calls this as well."""
         self.broker.on_top_of_book(deltas.instrument_id)
 
     def _on_executed(self, done: Executed) -> None:

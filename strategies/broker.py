@@ -1,7 +1,7 @@
-"""What a strategy sends: orders, executions by tactics; and how it cancels them and waits.
+"""Broker of a strategy: runs tactics, sends orders, cancels them and waits until they are gone.
 
-Engine-specific. The broker knows the engine and the market, not the strategy: it reports through
-callbacks. It hosts tactics (`strategies.tactics.tactic`), one execution an instrument at a time.
+Engine-specific. It reports through callbacks and does not depend on the strategy. It runs tactics
+(`strategies.tactics.tactic`), one execution an instrument at a time.
 """
 
 from __future__ import annotations
@@ -41,25 +41,16 @@ from strategies.tactics.pricing import ZERO, Terms, TopOfBook
 from strategies.tactics.tactic import Tactic, TacticState
 
 CANCEL_PATIENCE_NS = 60 * 10**9
-"""How long cancels may take; the engine itself asks after one that is not answered in 5 s."""
+"""How long cancels may take; the engine itself queries one that has no answer in 5 s."""
 _CANCEL_AGAIN_NS = 10**9
 
 
 class SavedExecution[S: TacticState](msgspec.Struct, frozen=True, kw_only=True):
-    """What the store keeps of an execution, under ``tactic.<instrument id>``.
+    """Saved state of an execution, stored under ``tactic.<instrument id>``.
 
-    Parameters
-    ----------
-    state : TacticState
-        Of the tactic.
-    goal : Decimal
-        Position to be reached, signed base coin: what is left after a crash is the way to it.
-    reason : str
-        What its orders are for.
-    decision_id : str
-        The decision that it carries out, empty for none.
-    tactic : str
-        Name of the tactic; older journals, which have none, know maker_first alone.
+    ``goal`` is the position to reach, signed base coin: after a crash the distance to it is traded.
+    ``reason`` is for the orders' tags. ``decision_id`` is empty without a decision. Older journals
+    have no ``tactic``: they know maker_first alone.
     """
 
     state: S
@@ -75,8 +66,6 @@ class _SavedName(msgspec.Struct):
 
 @dataclass(slots=True)
 class _Execution:
-    """One that is under way; ``orders`` are those that the tactic placed, by its names."""
-
     tactic: Tactic[Any, Any]
     state: TacticState
     goal: Decimal
@@ -90,19 +79,12 @@ class _Execution:
 
 @dataclass(frozen=True, slots=True)
 class BrokerEvents:
-    """The callbacks by which a broker reports.
+    """Callbacks of a broker.
 
-    Parameters
-    ----------
-    order_ended : callable
-        An order was filled, cancelled or refused.
-    progressed : callable
-        Part of an execution was filled; takes the instrument.
-    executed : callable
-        An execution ended, whether or not all was traded.
-    stopping : callable
-        Tactics are about to be stopped, all (None) or those in some instruments: what was to follow
-        them must stay.
+    ``order_ended``: an order was filled, cancelled or refused. ``progressed``: part of an execution
+    was filled. ``executed``: an execution ended, fully traded or not. ``stopping``: tactics are
+    about to be stopped, all (None) or those in some instruments; orders that were to follow must
+    not be sent.
     """
 
     order_ended: Callable[[], None]
@@ -113,8 +95,6 @@ class BrokerEvents:
 
 @dataclass(slots=True)
 class _Wait:
-    """What goes on once own orders are gone."""
-
     then: Callable[[], None]
     or_else: Callable[[], None]
     instruments: Container[str] | None
@@ -123,23 +103,9 @@ class _Wait:
 
 
 class Broker(OrderSender):
-    """The orders and executions of one strategy.
+    """Orders and executions of one strategy.
 
-    Parameters
-    ----------
-    engine : Engine
-        Sends and cancels.
-    market : MarketView
-        Instruments, best prices and positions.
-    config : DeskStrategyConfig
-        Names of orders, and the ``execution`` parameters.
-    events : BrokerEvents
-        Where it reports.
-
-    Attributes
-    ----------
-    store : StateStore or None
-        Keeps executions, so that a restart goes on with them; None keeps nothing.
+    ``store`` keeps executions so that a restart continues them; None keeps nothing.
     """
 
     def __init__(
@@ -157,11 +123,11 @@ class Broker(OrderSender):
 
     @property
     def trading(self) -> bool:
-        """Whether an order or a tactic is under way, or cancels are awaited."""
+        """Whether an order, a tactic or a wait for cancels is under way."""
         return bool(self._own or self._live) or self.clearing
 
     def on_order_event(self, event: OrderEvent) -> None:
-        """Take in what became of an order."""
+        """Update orders and executions from an order event."""
         ended = self._track(event)
         if event.client_order_id in self._executions:
             self._report_to_tactic(event)
@@ -170,13 +136,12 @@ class Broker(OrderSender):
             self._events.order_ended()
 
     # Cancel and wait ---------------------------------------------------------------------------
-    # In the simulated engine a cancel is done when the call returns; live it takes a round trip in
-    # which the order may still fill, and a size taken from the position too early would be wrong
-    # by that fill.
+    # Live, an order may still fill until its cancel is answered: a size taken from the position
+    # before would be wrong by that fill.
 
     @property
     def clearing(self) -> bool:
-        """Whether it waits until its own orders are gone (see `when_clear`)."""
+        """Whether it is waiting until own orders are gone (see `when_clear`)."""
         return self._wait is not None
 
     def when_clear(
@@ -186,17 +151,12 @@ class Broker(OrderSender):
         or_else: Callable[[], None],
         instruments: Container[str] | None = None,
     ) -> None:
-        """Cancel what is under way, all or in some instruments, and go on once it is gone.
+        """Cancel open orders, all or in some instruments, and continue when they are gone.
 
-        Parameters
-        ----------
-        then : callable
-            Called when none of the orders is left: at once in the simulated engine, unless one
-            rests on a book, and when the exchange has answered live.
-        or_else : callable
-            Called in place of it when cancels are not answered in a minute.
-        instruments : container of str, optional
-            Ids; all by default. A call while one waits takes its place.
+        ``then`` is called when none of the orders is left. In the simulated engine that is at once,
+        unless one rests on a book; live, it is when the exchange has answered. ``or_else`` is
+        called instead when cancels are not answered in a minute. A second call replaces a wait
+        under way. ``instruments`` are ids.
         """
         self._drop_wait()
         now = self._engine.clock.timestamp_ns()
@@ -215,7 +175,6 @@ class Broker(OrderSender):
         )
 
     def _check_clear(self) -> bool:
-        """Go on when the last order is gone; return whether it was."""
         wait = self._wait
         if wait is None or wait.cancelling or self.under_way(wait.instruments):
             return False
@@ -243,12 +202,12 @@ class Broker(OrderSender):
     # Executions --------------------------------------------------------------------------------
 
     def host[S: TacticState, R](self, tactic: Tactic[S, R], rules: R) -> None:
-        """Know a tactic and its parameters from now on; before `resume`, so that it may go on."""
+        """Register a tactic and its parameters; call it before `resume`, which may need it."""
         self._tactics[tactic.name] = (tactic, rules)
 
     @property
     def takes_at_once(self) -> bool:
-        """Whether orders go to market at once: by the document, or as no book is to be had."""
+        """Whether orders go to market at once: by the document, or without best prices."""
         return self._config.execution.tactic == "taker" or not self._market.sees_top_of_book
 
     def execute(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:
@@ -270,11 +229,11 @@ class Broker(OrderSender):
         return tuple(self._live)
 
     def traded(self, instrument_id: InstrumentId) -> Decimal:
-        """Return what the execution under way has paid (positive) or got, settlement currency."""
+        """Return the money paid (positive) or received by the execution, settlement currency."""
         return self._live[instrument_id].paid
 
     def entering(self) -> set[str]:
-        """Return the ids of instruments in which what is left to trade enlarges a position."""
+        """Return ids of instruments in which the rest of an execution enlarges a position."""
         found = set()
         for instrument_id, live in self._live.items():
             state = live.state
@@ -282,8 +241,6 @@ class Broker(OrderSender):
             if left and not self._market.shrinks(instrument_id, left):
                 found.add(instrument_id.value)
         return found
-
-    # Begin and end -----------------------------------------------------------------------------
 
     def start(
         self,
@@ -293,7 +250,7 @@ class Broker(OrderSender):
         *,
         tactic: str = MAKER_FIRST.name,
     ) -> None:
-        """Begin to trade a signed quantity by a tactic that it hosts.
+        """Start to trade a signed quantity by a registered tactic.
 
         Raises
         ------
@@ -315,9 +272,9 @@ class Broker(OrderSender):
         self._begin(instrument_id, execution, protocol.TimePassed(now))
 
     def resume(self, instrument_id: InstrumentId, goal: Decimal, reason: str) -> None:
-        """Go on toward a position, from the state that a crash left, or anew when there is none.
+        """Continue toward a position from the saved state, or start anew without one.
 
-        The position is what counts, not the fills that were seen: some may have come since.
+        The quantity comes from the position, not from the fills seen: some may be newer.
         """
         saved = self.saved(instrument_id)
         left = goal - self._market.holding(instrument_id)
@@ -334,12 +291,12 @@ class Broker(OrderSender):
             self._begin(instrument_id, execution, resumed)
 
     def saved(self, instrument_id: InstrumentId) -> SavedExecution[Any] | None:
-        """Return what the store knows of an execution that had not ended.
+        """Return the saved execution that had not ended, None without one.
 
         Raises
         ------
         DeskError
-            When it can't be read, or is of a tactic that is not hosted.
+            When it can't be read, or its tactic is not registered.
         """
         store = self.store
         raw = None if store is None else store.load(_name(instrument_id))
@@ -359,12 +316,12 @@ class Broker(OrderSender):
         return found
 
     def forget(self, instrument_id: InstrumentId) -> None:
-        """Drop what a crash left of an execution."""
+        """Delete the saved execution of an instrument."""
         if self.saved(instrument_id) is not None:
             self._save(instrument_id, None)
 
     def stop(self, instruments: Container[str] | None = None) -> None:
-        """Let executions go no further, all or those in some instruments; cancel their orders."""
+        """Stop executions, all or in some instruments, and cancel their orders."""
         self._events.stopping(instruments)
         now = self._engine.clock.timestamp_ns()
         for instrument_id in list(self._live):
@@ -430,10 +387,10 @@ class Broker(OrderSender):
             )
         )
 
-    # What happens ------------------------------------------------------------------------------
+    # Events ------------------------------------------------------------------------------------
 
     def on_top_of_book(self, instrument_id: InstrumentId) -> None:
-        """Show tactics that a book or a quote has changed."""
+        """Report a new quote or book to the tactics."""
         if instrument_id in self._live:
             self._show_book(instrument_id, self._engine.clock.timestamp_ns())
 
@@ -469,7 +426,6 @@ class Broker(OrderSender):
                 self._step(instrument_id, protocol.TimePassed(now))
 
     def _show_book(self, instrument_id: InstrumentId, now: int, *, sizes: bool = False) -> None:
-        """Show an execution the top of book, if prices have changed, or ``sizes`` count as well."""
         live = self._live.get(instrument_id)
         top = None if live is None else self._market.top_of_book(instrument_id)
         if live is None or top is None:
@@ -485,7 +441,7 @@ class Broker(OrderSender):
         live.state, actions = live.tactic.step(live.state, event, rules, live.terms)
         for action in actions:
             if self._live.get(instrument_id) is not live:
-                # An order of the same step was refused at once, and the tactic has ended by that.
+                # An order of the same step was refused at once, which ended the tactic.
                 return
             if isinstance(action, protocol.Done | protocol.GiveUp):
                 self._end(instrument_id)
@@ -517,8 +473,6 @@ class Broker(OrderSender):
                 client_order_id=name,
             )
         )
-
-    # What is kept ------------------------------------------------------------------------------
 
     def _save(self, instrument_id: InstrumentId, live: _Execution | None) -> None:
         store = self.store

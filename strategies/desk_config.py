@@ -1,6 +1,6 @@
-"""The parameters that every strategy of the desk has, each declared once.
+"""Parameters that every strategy of the desk has.
 
-It imports no engine, so that documents are checked without loading it.
+This module imports no engine, so that documents are checked without loading it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From the class that a document names to the engine's strategy that runs it."""
+"""Find the engine's strategy class that runs the class named in a document."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ from strategies.base import DeskStrategy
 
 
 def engine_class(named: type[Any]) -> type[DeskStrategy]:
-    """Return the strategy that the engine runs for a class that `config.components.resolve` gave.
+    """Return the engine's strategy for a class that `config.components.resolve` returned.
 
-    A class that derives from `DeskStrategy` is that itself. A pure one, such as a
-    `PanelRebalancer`, names in ``engine`` who runs it: a class derived from that one is made, which
-    keeps the name (strategy ids have it) and the parameters.
-
-    Raises
-    ------
-    TypeError
-        When the class is neither.
+    A class that derives from `DeskStrategy` is returned itself. A pure one, such as a
+    `PanelRebalancer`, names its engine class in ``engine``. A class derived from that one is made
+    with the same name (strategy ids contain it) and parameters. Any other class raises TypeError.
     """
     if issubclass(named, DeskStrategy):
         return named

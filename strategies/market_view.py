@@ -1,6 +1,6 @@
-"""What a strategy sees: instruments, best prices, its account and its positions. Engine-specific.
+"""Market data for a strategy: instruments, best prices, equity and positions. Engine-specific.
 
-All of it is read from the engine's cache whenever it is needed; only what is constant is kept.
+All of it is read from the engine's cache on each call; only constants are kept.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _MONEY = Decimal("0.00000001")
 
 
 class ViewedEngine(Protocol):
-    """What the view needs of the engine; Nautilus's Strategy has it."""
+    """Parts of the engine that the view reads; Nautilus's Strategy has them."""
 
     @property
     def id(self) -> StrategyId:
-        """Whose positions are meant."""
+        """The strategy's id."""
 
     @property
     def cache(self) -> CacheFacade:
@@ -44,17 +44,15 @@ class ViewedEngine(Protocol):
         """Holds the account."""
 
     def subscribe_quote_ticks(self, instrument_id: InstrumentId) -> None:
-        """Begin to receive best prices."""
+        """Subscribe to best prices."""
 
     def subscribe_order_book_deltas(
         self, instrument_id: InstrumentId, book_type: BookType, depth: int
     ) -> None:
-        """Begin to receive a book."""
+        """Subscribe to an order book."""
 
 
 class _Facts(NamedTuple):
-    """What an instrument's object says; read anew when the venue changes its rules."""
-
     instrument: Instrument
     lot: Lot
     tick: Decimal
@@ -62,27 +60,12 @@ class _Facts(NamedTuple):
 
 
 class MarketView:
-    """The market and the account as one strategy sees them.
+    """Market and account as one strategy sees them.
 
-    Parameters
-    ----------
-    engine : ViewedEngine
-        The engine's side of the strategy.
-    instrument_ids : sequence of InstrumentId
-        The strategy's own.
-    settlement : str
-        Currency in which equity is counted.
-
-    Attributes
-    ----------
-    source : BookSource
-        Where best bids and asks come from; the builder says so.
-    listed : dict of str to int
-        When instruments were listed, UNIX nanoseconds (UTC) by id; the instrument's own ``info``
-        stands in for what is missing.
-    last_price : callable
-        Returns the newest price that a position may be valued at, None without any. A strategy that
-        decides on candles puts their closes in its place.
+    ``source`` says where best bids and asks come from. ``listed`` has listing times by id, UNIX
+    nanoseconds (UTC); the instrument's ``info`` is used for missing ones. ``last_price`` returns
+    the newest price that values a position, None without any; a strategy that decides on candles
+    replaces it by their closes.
     """
 
     def __init__(
@@ -115,17 +98,17 @@ class MarketView:
     def _known(self, instrument_id: InstrumentId) -> _Facts:
         found = self.instrument(instrument_id)
         kept = self._facts.get(instrument_id)
-        # The venue may change its rules while a node runs: a new instrument object is read anew.
+        # The venue may change its rules while a node runs: read a new instrument object again.
         if kept is None or kept.instrument is not found:
             kept = self._facts[instrument_id] = _facts_of(found)
         return kept
 
     def lot(self, instrument_id: InstrumentId) -> Lot:
-        """Return what the exchange asks of an order in the instrument."""
+        """Return lot step, minimum quantity and minimum value of orders."""
         return self._known(instrument_id).lot
 
     def terms(self, instrument_id: InstrumentId, *, exits: bool) -> Terms:
-        """Return the same with tick and largest order; ``exits`` for orders that only shrink."""
+        """Return lot, tick and largest order; ``exits`` for orders that only shrink."""
         facts = self._known(instrument_id)
         return Terms(
             tick=facts.tick,
@@ -141,7 +124,7 @@ class MarketView:
         return isinstance(self.instrument(instrument_id), CurrencyPair)
 
     def listed_ns(self, instrument_id: InstrumentId) -> int | None:
-        """Return when the instrument was listed, UNIX nanoseconds (UTC), None when unknown."""
+        """Return the instrument's listing time, UNIX nanoseconds (UTC), None when unknown."""
         known = self.listed.get(instrument_id.value)
         return known or (self.instrument(instrument_id).info or {}).get("listed_ns")
 
@@ -162,11 +145,11 @@ class MarketView:
 
     @property
     def sees_top_of_book(self) -> bool:
-        """Whether best bids and asks are to be had; candles alone show none."""
+        """Whether best bids and asks are available; candles alone have none."""
         return self.source != "none"
 
     def watch(self, instrument_id: InstrumentId) -> None:
-        """Subscribe to the instrument's best bid and ask, once, from where the builder said.
+        """Subscribe once to the instrument's best bid and ask, from ``source``.
 
         Never to both quotes and a book: on spot the adapter mixes them up (nautilus/live.md 4.9).
         """
@@ -181,7 +164,7 @@ class MarketView:
             )
 
     def top_of_book(self, instrument_id: InstrumentId) -> TopOfBook | None:
-        """Return the best bid and ask, None when they are not known or make no sense."""
+        """Return the best bid and ask, None when unknown or unless 0 < bid < ask."""
         parts: tuple[Any, ...]
         if self.source == "quotes":
             quote = self._engine.cache.quote_tick(instrument_id)
@@ -206,7 +189,7 @@ class MarketView:
     def depth(self, instrument_id: InstrumentId, bps: float) -> float:
         """Return the value displayed within ``bps`` of the mid on the thinner side.
 
-        Settlement currency; zero when no best prices are known. Quotes show these alone.
+        Settlement currency; zero when no best prices are known. Quotes have the best prices alone.
         """
         top = self.top_of_book(instrument_id)
         if top is None:
@@ -229,10 +212,10 @@ class MarketView:
     # Account and positions ---------------------------------------------------------------------
 
     def equity(self, price_of: Price | None = None) -> Decimal:
-        """Return the account's balance plus what open positions have gained, settlement currency.
+        """Return balance plus unrealised profit, settlement currency.
 
-        Valued at `last_price`, so that it is what the decision's data say, or at the prices given.
-        A position without any price counts as even.
+        Valued at `last_price`, so that it fits the decision's data, or at the prices given. A
+        position without any price counts as even.
         """
         price_of = price_of or self.last_price
         account = self._engine.portfolio.account(self._venue)
@@ -265,7 +248,7 @@ class MarketView:
         return sum((position.signed_decimal_qty() for position in positions), ZERO)
 
     def shrinks(self, instrument_id: InstrumentId, quantity: Decimal) -> bool:
-        """Whether an order of a signed quantity can only bring the position nearer to zero."""
+        """Whether an order of a signed quantity can only shrink the position."""
         held = self.holding(instrument_id)
         return held * quantity < ZERO and abs(quantity) <= abs(held)
 

@@ -1,7 +1,7 @@
-"""Frozen messages that strategies and guards exchange, journal and write to results.
+"""Messages of strategies and guards: verdicts, decisions, executions.
 
-They are plain data: no nautilus_trader type appears here, so that they outlive the engine version
-and the vectorised screen can make the very same ones.
+They are frozen plain data without nautilus_trader types, so that they outlive the engine version
+and the vectorised screen can make the same ones.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 
 
 class Action(IntEnum):
-    """What a Verdict asks for, in rising strictness: the larger one wins."""
+    """Action that a Verdict demands, in rising strictness: the larger one wins."""
 
     NONE = 0
     SHRINK = 1
@@ -22,26 +22,17 @@ class Action(IntEnum):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What a guard asks of the desk.
+    """A guard's demand on the desk, a strategy or an instrument.
 
-    Parameters
-    ----------
-    action : Action
-        What must happen.
-    multiplier : float
-        Size of new positions as a fraction of the normal one; used by ``SHRINK``.
-    scope : str
-        ``desk``, ``strategy:<key>`` or ``instrument:<id>``.
-    until : int or None
-        UNIX nanoseconds (UTC) at which its guard looks whether it goes on, for whoever reads it: it
-        stands until it is taken back. ``None`` where no time ends it.
-    guard, reason : str
-        Who says so, and why, in words for the trader.
-    measured, limit : float or None
-        The value that was measured and the limit that it met.
-    transient : bool
-        Whether it ends by itself, as its maker says: what it holds back is tried again, not given
-        up. Journals have it as ``passing``.
+    ``guard`` is the guard's key, ``reason`` a text for the trader. ``scope`` is ``desk``,
+    ``strategy:<key>`` or ``instrument:<id>``. ``multiplier`` is the size of new positions as a
+    fraction of the normal one; ``SHRINK`` uses it. ``measured`` and ``limit`` are the value
+    measured and the limit that it reached.
+
+    ``until`` (UNIX nanoseconds, UTC; None for no time) is when the guard checks again. It is for
+    readers only: a verdict stands until its guard withdraws it. A ``transient`` verdict ends by
+    itself: orders that it holds back are tried again, not given up. Journals have it as
+    ``passing``.
     """
 
     action: Action
@@ -56,13 +47,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """One instrument's line in a Decision: what was seen, wanted and done.
+    """One instrument's line in a Decision: score, position, target and order.
 
     Quantities are decimal strings in units of the base coin (signed, short is negative), exactly as
-    sent to the venue. ``weight`` is a fraction of equity, after caps. ``reason`` says why the
-    instrument was left out, skipped or bumped; empty when nothing unusual happened.
-    ``held_back_by`` is the key of the guard whose verdict replaced the order; absent where none
-    did.
+    sent to the venue. ``weight`` is a fraction of equity, after caps. ``reason`` is why the
+    instrument was left out, skipped or raised; empty when nothing unusual happened.
+    ``held_back_by`` is the key of the guard whose verdict replaced the order; absent without one.
     """
 
     instrument: str
@@ -78,38 +68,27 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decision_id(strategy: str, ts: int) -> str:
-    """Return the id of the decision that a strategy made at a moment (UNIX nanoseconds, UTC).
+    """Return the id of a strategy's decision at a time (UNIX nanoseconds, UTC).
 
-    Guards may make one strategy leave several instruments at the very same moment: the decisions
-    to do so share the id, each with orders in instruments of its own.
+    Guards may make one strategy leave several instruments at the same time: these decisions share
+    the id, and each has orders in other instruments.
     """
     return f"{strategy}@{ts}"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What a strategy saw, scored and wants, at one moment.
+    """A strategy's decision at one time: what it saw, scored and wants.
 
-    Parameters
-    ----------
-    strategy : str
-        The component's key in the document.
-    ts : int
-        Time of the decision, UNIX nanoseconds (UTC).
-    data_ts : int
-        Close time of the newest complete candle that it used, UNIX nanoseconds (UTC).
-    kind : str
-        ``rebalance``, ``flatten`` or ``wait`` (nothing done; ``note`` says why).
-    equity : str
-        Equity that it sized on, decimal string in the settlement currency.
-    multiplier : float
-        Size multiplier of the strictest standing Verdict.
-    gross, net : float
-        Sum of absolute weights and of weights.
-    targets : tuple of Target
-        Sorted by instrument; every instrument of the universe that has shown a candle so far
-        appears, also those left out. One that is listed later must not: the past can't know it.
-    note : str
-        Anything that concerns the decision as a whole.
+    ``strategy`` is the component's key in the document. ``ts`` is the time of the decision,
+    ``data_ts`` the close time of the newest complete candle used; UNIX nanoseconds (UTC). ``kind``
+    is ``rebalance``, ``flatten`` or ``wait`` (nothing done; ``note`` has the reason). ``equity`` is
+    what it sized on, a decimal string in the settlement currency. ``multiplier`` is that of the
+    strictest standing Verdict. ``gross`` and ``net`` are the sums of absolute weights and of
+    weights.
+
+    ``targets`` are sorted by instrument. They contain every instrument of the universe that has had
+    a candle so far, also those left out. One that is listed later must not appear: the past can't
+    know it.
     """
 
     strategy: str
@@ -125,28 +104,18 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """What its orders and their fills name it by (see `decision_id`)."""
+        """Id of the decision in orders and fills (see `decision_id`)."""
         return decision_id(self.strategy, self.ts)
 
 
 class Executed(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one instrument's order by a tactic; published on ``executions.<key>``.
+    """Result of one instrument's order by a tactic; published on ``executions.<key>``.
 
-    Parameters
-    ----------
-    strategy, instrument : str
-        The component's key in the document, and the instrument's id.
-    ts : int
-        When it ended, UNIX nanoseconds (UTC).
-    wanted, filled : str
-        Signed base coin, decimal strings: what was to be traded since the start, or since the
-        restart that resumed it, and what was.
-    notional : str
-        What that cost (positive) or brought, settlement currency, without fees.
-    reprices, takes : int
-        How often it followed the market, and how often it took.
-    reason : str
-        Why something is left; empty when nothing is.
+    ``ts`` is its end, UNIX nanoseconds (UTC). ``wanted`` and ``filled`` are signed base coin,
+    decimal strings, since the start or since the restart that resumed it. ``notional`` is the money
+    paid (positive) or received, settlement currency, without fees. ``reprices`` and ``takes`` count
+    how often it followed the market and how often it took. ``reason`` is why something is left;
+    empty when nothing is.
     """
 
     strategy: str
@@ -166,7 +135,7 @@ def encode(message: msgspec.Struct) -> bytes:
 
 
 def strictest(verdicts: list[Verdict]) -> Verdict:
-    """Return the strictest of the verdicts; with none standing, one that asks for nothing.
+    """Return the strictest verdict; an empty list gives one with action NONE.
 
     The larger action wins; between equal actions the smaller multiplier.
     """

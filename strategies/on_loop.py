@@ -1,4 +1,4 @@
-"""Timers whose callbacks run on the event loop, as all else does. Engine-specific."""
+"""Timers whose callbacks run on the event loop. Engine-specific."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from nautilus_trader.common.events import TimeEvent
 
 
 def on_loop(clock: Clock, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Return a timer's callback, made to run on the loop that runs everything else.
+    """Return a timer callback that runs on the main event loop.
 
-    A live clock calls timers from another thread, in the midst of order events.
+    A live clock calls timers from another thread, possibly during order events.
     """
     if not isinstance(clock, LiveClock):
         return callback
@@ -26,7 +26,7 @@ def on_loop(clock: Clock, callback: Callable[[Any], None]) -> Callable[[Any], No
 
 
 def wake_in(clock: Clock, pause_ns: int, name: str, then: Callable[[TimeEvent], None]) -> None:
-    """Set a timer that fires once, a pause from now; it replaces one of that name."""
+    """Set a timer that fires once after a pause; it replaces one of that name."""
     if name in clock.timer_names:
         clock.cancel_timer(name)
     clock.set_time_alert_ns(name, clock.timestamp_ns() + pause_ns, on_loop(clock, then))

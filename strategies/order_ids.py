@@ -1,9 +1,9 @@
-"""Names of orders: who sent an order can be read from it, at the venue and after a restart.
+"""Order ids: the sender can be read from an id, at the venue and after a restart.
 
 ``{tag}-{key}-{session}-{n}``: the node's tag, the strategy's key, its start in milliseconds and a
 counter, the last two in base 36. Bybit takes at most 36 characters as ``orderLinkId``
-(https://bybit-exchange.github.io/docs/v5/order/create-order); the longest that can be made here
-has 36: 4 + 1 + 8 + 1 + 9 + 1 + 12.
+(https://bybit-exchange.github.io/docs/v5/order/create-order); the longest id has 36: 4 + 1 + 8 + 1
++ 9 + 1 + 12.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class Owner(NamedTuple):
-    """Whose order it is: the node's tag and the strategy's key."""
+    """Owner of an order: the node's tag and the strategy's key."""
 
     tag: str
     key: str
@@ -35,10 +35,7 @@ class Owner(NamedTuple):
 def base36(number: int) -> str:
     """Return a whole number, zero or above, in digits 0-9 and a-z.
 
-    Raises
-    ------
-    ValueError
-        If the number is negative.
+    Raises ValueError if the number is negative.
     """
     if number < 0:
         raise ValueError(f"expected a number of zero or above, was {number}")
@@ -50,32 +47,29 @@ def base36(number: int) -> str:
 
 
 def session_of(start_ns: int) -> str:
-    """Return the name of a session from the moment it started, UNIX nanoseconds (UTC)."""
+    """Return the session part of order ids for a start time, UNIX nanoseconds (UTC)."""
     return base36(start_ns // 1_000_000)
 
 
 def closers_session(start_ns: int) -> str:
-    """Return the name of a session of the desk's closer, which closes in strategies' names.
+    """Return the session part of order ids of the desk's closer.
 
-    No strategy's has its digits before the year 5188, so that no id is made twice and each tells
-    who made it.
+    The closer closes positions under the strategies' keys. Before the year 5188 no strategy's
+    session equals one of the closer's, so that ids are unique and show who made them.
     """
     return f"{_CLOSER}{session_of(start_ns)}"
 
 
 def is_closers(client_order_id: str) -> bool:
-    """Whether the desk's closer made the order: not the strategy whose position it closes."""
+    """Whether the desk's closer made the order, not the strategy whose position it closes."""
     match = _ORDER_ID.fullmatch(client_order_id)
     return match is not None and len(match[3]) == _SESSION_DIGITS and match[3][0] == _CLOSER
 
 
 def prefix_of(tag: str, key: str) -> str:
-    """Return what the ids of all orders of one strategy of one node begin with.
+    """Return the prefix of the order ids of one strategy on one node.
 
-    Raises
-    ------
-    ValueError
-        If the tag or the key has characters, or a length, that order ids have no room for.
+    Raises ValueError if tag or key have wrong characters or a wrong length.
     """
     for pattern, word, what in ((TAG, tag, "tag"), (KEY, key, "key")):
         if not re.fullmatch(pattern, word):
@@ -84,12 +78,9 @@ def prefix_of(tag: str, key: str) -> str:
 
 
 def order_id(tag: str, key: str, session: str, number: int) -> str:
-    """Return the id of a session's order of that number.
+    """Return the order id of a number in a session.
 
-    Raises
-    ------
-    ValueError
-        If it would be longer than Bybit allows, or of another form than `owner_of` reads.
+    Raises ValueError if it is longer than Bybit allows, or `owner_of` could not read it.
     """
     made = f"{prefix_of(tag, key)}{session}-{base36(number)}"
     if len(made) > LONGEST or not _ORDER_ID.fullmatch(made):
@@ -98,28 +89,28 @@ def order_id(tag: str, key: str, session: str, number: int) -> str:
 
 
 def numbered(prefix: str, number: int) -> str:
-    """Return the id of that number after the prefix of a session, as `order_id` made it for 0.
+    """Return a session's order id of that number, from the prefix of `order_id` for 0.
 
-    For every order, so nothing is checked again: 36 ** 12 orders fit into a session.
+    It runs for every order, so it checks nothing: 36 ** 12 orders fit into a session.
     """
     return prefix + base36(number)
 
 
 def protective(prefix: str, number: int) -> str:
-    """Return the id of a session's protective order: no other reaches so high a number."""
+    """Return the id of a session's protective order, higher than any other order's."""
     return f"{prefix}{_PROTECTIVE}{base36(number):0>{_COUNT_DIGITS - 1}}"
 
 
 def is_protective(client_order_id: str) -> bool:
-    """Whether the order protects a position: it rests at the venue until that is closed.
+    """Whether the order is a protective one, which rests until the position is closed.
 
-    By the id, which survives a restart; tags do not.
+    It is read from the id, which survives a restart; tags do not.
     """
     count = client_order_id.rpartition("-")[2]
     return len(count) == _COUNT_DIGITS and count[0] == _PROTECTIVE
 
 
 def owner_of(client_order_id: str) -> Owner | None:
-    """Return whose order it is, None for an order that no node of ours made."""
+    """Return the owner of an order, None when no node of ours made it."""
     match = _ORDER_ID.fullmatch(client_order_id)
     return None if match is None else Owner(match[1], match[2])

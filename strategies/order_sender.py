@@ -1,7 +1,7 @@
-"""Makes a strategy's orders: names, roles, market orders, protective stops, cancels.
+"""Send a strategy's orders: order ids, roles, market orders, protective stops, cancels.
 
-Engine-specific. It knows the engine and the market, not the strategy. Orders are fetched from the
-cache whenever they are needed, never held.
+Engine-specific; it does not depend on the strategy. Orders are read from the cache whenever they
+are needed, never kept.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _ENDS = (OrderCanceled, OrderDenied, OrderExpired, OrderRejected)
 
 
 class Engine(Protocol):
-    """What the broker needs of the engine; Nautilus's Strategy has it."""
+    """Parts of the engine that the broker uses; Nautilus's Strategy has them."""
 
     @property
     def id(self) -> StrategyId:
-        """Whose orders these are."""
+        """The strategy's id."""
 
     @property
     def clock(self) -> Clock:
@@ -60,27 +60,14 @@ class Engine(Protocol):
         """Send an order."""
 
     def cancel_order(self, order: Order) -> None:
-        """Ask the venue to cancel an order."""
+        """Request a cancel from the venue."""
 
 
 class OrderSender:
-    """The orders of one strategy.
+    """Orders of one strategy.
 
-    Parameters
-    ----------
-    engine : Engine
-        Sends and cancels.
-    market : MarketView
-        Instruments and positions.
-    config : DeskStrategyConfig
-        Names of orders.
-
-    Attributes
-    ----------
-    decision_id : str
-        Id of the decision that orders carry out from now on, empty before the first.
-    adopts_orders : bool
-        Whether orders that others placed in its instruments are worked like its own.
+    ``decision_id`` is the decision of the next orders, empty before the first. With
+    ``adopts_orders``, orders that others placed in its instruments are treated like its own.
     """
 
     def __init__(self, engine: Engine, market: MarketView, config: DeskStrategyConfig) -> None:
@@ -96,18 +83,18 @@ class OrderSender:
         self.adopts_orders = False
 
     def begin_session(self) -> None:
-        """Name the orders from now on after this start."""
+        """Set the prefix of order ids to this start."""
         config = self._config
         session = session_of(self._engine.clock.timestamp_ns())
         self._id_prefix = order_id(config.node, config.key, session, 0)[:-1]
 
     def next_order_id(self) -> ClientOrderId:
-        """Return the id of the next order; live, the gate refuses any that is not made here."""
+        """Return the id of the next order; a live node's gate refuses ids made elsewhere."""
         self._made += 1
         return ClientOrderId(numbered(self._id_prefix, self._made))
 
     def send(self, order: Order) -> None:
-        """Send an order and remember that it is under way."""
+        """Send an order and track it."""
         self._own.add(order.client_order_id)
         self._engine.submit_order(order)
 
@@ -121,9 +108,9 @@ class OrderSender:
     ) -> None:
         """Send a market order for a signed quantity of base coin, whatever the tactic.
 
-        It is reduce-only when it can only shrink the position, and several orders of about the same
-        size when the venue takes no single one so large. It carries out the newest decision, unless
-        another one is named (an empty id for none).
+        It is reduce-only when it can only shrink the position. It is split into orders of similar
+        size when it exceeds the venue's largest order. Without a ``decision_id`` it belongs to the
+        newest decision; an empty one is for none.
         """
         market, engine = self._market, self._engine
         found = market.instrument(instrument_id)
@@ -147,7 +134,7 @@ class OrderSender:
             )
 
     def under_way(self, instruments: Container[str] | None = None) -> list[Order]:
-        """Return the orders that may still fill, of earlier sessions too, without protective ones.
+        """Return open orders, also of earlier sessions, without protective ones.
 
         Sorted by instrument, then in the order they were made.
         """
@@ -158,7 +145,7 @@ class OrderSender:
         found = {order.client_order_id: order for order in cache.orders_open(strategy_id=mine)}
         for order in cache.orders_inflight(strategy_id=mine):
             found[order.client_order_id] = order
-        # Live, one that was just sent is none of these before the engines' queues have passed it.
+        # Live, an order that was just sent is in neither list until the engine's queues pass it.
         for name in self._own | self._protecting:
             order = cache.order(name)
             if order is not None and not order.is_closed:
@@ -179,7 +166,6 @@ class OrderSender:
         )
 
     def _is_mine(self, order: Order) -> bool:
-        """Whether it is to be worked: the closer's is not, nor what a claim brings in of others."""
         if is_closers(order.client_order_id.value):
             return False
         config = self._config
@@ -188,31 +174,25 @@ class OrderSender:
         owner = owner_of(order.client_order_id.value)
         return owner is not None and owner == (config.node, config.key)
 
-    # Protective orders rest at the venue while a position is open. They make nobody busy, are not
-    # cancelled before a rebalance or at a stop of the node; the order gate counts none of them, as
-    # they can only shrink a position.
+    # Protective orders rest at the venue while a position is open. They do not make a strategy
+    # busy; a rebalance or a stop of the node does not cancel them. The order gate does not count
+    # them, as they can only shrink a position.
 
     def place_stop(
         self, instrument_id: InstrumentId, trigger: Decimal, reason: str = "stop"
     ) -> ClientOrderId:
-        """Rest a reduce-only stop-market order for the whole position at the venue.
+        """Place a reduce-only stop-market order for the whole position at the venue.
 
-        One that stands already is cancelled once the venue has accepted the new one, so that the
-        position is never without: the adapter's amend would lose the trigger price.
+        An earlier stop is cancelled once the venue has accepted the new one, so that the position
+        is never without: the adapter's amend would lose the trigger price.
 
-        Parameters
-        ----------
-        instrument_id : InstrumentId
-            A perpetual in which a position is open.
-        trigger : Decimal
-            Last price at which it sells a long position, or buys a short one back; on the tick.
-        reason : str
-            Tag of the order.
+        ``trigger`` is the last price, on the tick, at which it sells a long or buys back a short.
+        ``reason`` is a tag.
 
         Raises
         ------
         ValueError
-            Where nothing is held, or on spot, which has no reduce-only orders.
+            Without a position, or on spot, which has no reduce-only orders.
         """
         held, found = self._market.holding(instrument_id), self._market.instrument(instrument_id)
         if held == ZERO or self._market.is_spot(instrument_id):
@@ -238,7 +218,7 @@ class OrderSender:
         return name
 
     def protective_orders(self, instruments: Container[str] | None = None) -> list[Order]:
-        """Return the protective orders that rest or are on their way, in the same order."""
+        """Return open protective orders, sorted like `under_way`."""
         return [o for o in self._all_open(instruments) if role_of_order(o) == "protective"]
 
     def withdraw_protection(self, instrument_id: InstrumentId) -> None:
@@ -256,26 +236,25 @@ class OrderSender:
             self._replaced.pop(event.client_order_id, None)
 
     def is_entry(self, order: Order) -> bool:
-        """Whether what is left of an order could enlarge a position or open one."""
+        """Whether the unfilled rest of an order could open or enlarge a position."""
         left = order.quantity.as_decimal() - order.filled_qty.as_decimal()
         signed = left if order.side == OrderSide.BUY else -left
         return not order.is_reduce_only and not self._market.shrinks(order.instrument_id, signed)
 
     def cancel(self, order: Order) -> None:
-        """Cancel an order, unless that is asked already."""
+        """Cancel an order unless its cancel is pending."""
         if not order.is_pending_cancel:
             self._engine.cancel_order(order)
 
     def cancel_all(self, instruments: Container[str] | None = None) -> None:
-        """Cancel every order that is under way, or those in some instruments.
+        """Cancel open orders one by one, all or in some instruments.
 
-        One by one: the exchange's cancel-all would take orders with it that are not ours.
+        The exchange's cancel-all would also cancel orders that are not ours.
         """
         for order in self.under_way(instruments):
             self.cancel(order)
 
     def _track(self, event: OrderEvent) -> bool:
-        """Take in what became of an order; return whether it ended."""
         if isinstance(event, OrderFilled):
             order = self._engine.cache.order(event.client_order_id)
             ended = order is not None and order.is_closed
@@ -293,5 +272,5 @@ class OrderSender:
 
 
 def role_of_order(order: Order) -> Role:
-    """Return what an order is for; of one from before a restart, what its id and flags say."""
+    """Return an order's role; after a restart it is read from its id and flags."""
     return role_of(order.client_order_id.value, order.tags, order.is_reduce_only)

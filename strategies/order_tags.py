@@ -1,7 +1,7 @@
-"""An order's tags: what it is for, its role, and which decision it carries out. Pure.
+"""Order tags: reason, role and decision of an order. Pure.
 
-Tags live as long as the node: the venue keeps none. What must survive a restart stands in the
-order's id (see `strategies.order_ids`).
+Tags live as long as the node: the venue keeps none. What must survive a restart is in the order's
+id (see `strategies.order_ids`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Literal
 from strategies.order_ids import is_protective
 
 Role = Literal["entry", "exit", "protective"]
-"""What an order does to a position: open or enlarge, shrink, or rest at the venue to shrink it."""
+"""Effect on a position: open or enlarge, shrink, or rest at the venue to shrink it."""
 
 _DECISION = "decision="
 _ROLE = "role="
@@ -26,14 +26,8 @@ _ROLES: dict[str, Role] = {
 def order_tags(reason: str, decision_id: str = "", role: Role | None = None) -> list[str]:
     """Return the tags of an order.
 
-    Parameters
-    ----------
-    reason : str
-        What it is for, in words for the trader.
-    decision_id : str
-        `strategies.messages.Decision.id` of the decision that it carries out, empty for none.
-    role : str or None
-        Its role, None where `role_of` is to tell from the order.
+    ``reason`` is a text for the trader; ``decision_id`` is empty without a decision; without a
+    ``role``, `role_of` derives it from the order.
     """
     tags = [reason]
     if decision_id:
@@ -44,12 +38,12 @@ def order_tags(reason: str, decision_id: str = "", role: Role | None = None) -> 
 
 
 def reason_of(tags: Iterable[str] | None) -> str:
-    """Return what an order with these tags is for."""
+    """Return the reason in an order's tags."""
     return ", ".join(tag for tag in tags or () if not tag.startswith((_DECISION, _ROLE)))
 
 
 def decision_of(tags: Iterable[str] | None) -> str:
-    """Return the id of the decision that an order with these tags carries out, empty for none."""
+    """Return the decision's id in an order's tags, empty without one."""
     found = (tag.removeprefix(_DECISION) for tag in tags or () if tag.startswith(_DECISION))
     return next(found, "")
 
@@ -57,8 +51,9 @@ def decision_of(tags: Iterable[str] | None) -> str:
 def role_of(client_order_id: str, tags: Iterable[str] | None, reduce_only: bool) -> Role:
     """Return the role of an order.
 
-    After a restart there are no tags: its id says whether it protects, its flag whether it can only
-    shrink. An exit on spot, which has no such flag, then counts as an entry, as the gate counts it.
+    After a restart there are no tags: the id shows whether it is protective, the flag whether it
+    can only shrink. An exit on spot, which has no such flag, then counts as an entry, as at the
+    gate.
     """
     if reduce_only and is_protective(client_order_id):
         return "protective"

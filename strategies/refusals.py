@@ -1,11 +1,11 @@
-"""Why an order was refused, as data. Pure.
+"""Order refusals: codes, and their header in the engine's event reasons. Pure.
 
-The engine's events carry one string, ``reason``. What we refuse ourselves, and what the adapter and
-the simulated venue translate, begins with a header that `refusal_of` reads back:
+The engine's events carry one string, ``reason``. Our own refusals, and those that the adapter and
+the simulated venue translate, begin with a header that `refusal_of` parses:
 
     [halt_entries guard=node.links transient] trade link down
 
-Nothing decides by the words behind it. ``str(refusal)`` is what reports and journals show.
+Code decides by the header alone. ``str(refusal)`` is for reports and journals.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ Code = Literal[
     "venue",
     "engine",
 ]
-"""Why. The first four name the action of the verdict that stands against the order; ``gate`` is
+"""Cause of a refusal. The first four are actions of verdicts against the order; ``gate`` is
 another rule of the order gate, ``exposure`` its limit on gross exposure, ``dry_run`` a node that
-sends nothing. ``no_answer``: the engine gave up waiting, the order may still be at the venue.
-``never_arrived``: the venue was asked and can't receive it any more, so that it may be sent again.
-``post_only``: it would have taken. ``nothing_to_take``: an immediate order found nothing. ``busy``:
-the venue had no time for it. ``venue`` and ``engine`` are all else that these refuse."""
+sends nothing. ``no_answer``: the engine timed out, the order may still be at the venue.
+``never_arrived``: a query has shown that the venue can't receive it any more, so that it may be
+sent again. ``post_only``: it would have taken. ``nothing_to_take``: an immediate order found
+nothing. ``busy``: the venue was overloaded. ``venue``, ``engine``: any other refusal by them."""
 
 GATE = "order gate: "
-"""Before the words of what the order gate kept back, which the venue never received."""
+"""Prefix of refusals by the order gate; the venue never received these orders."""
 NO_ANSWER = "UNKNOWN"
-"""The engine's reason for an order that it rejects because nobody answered."""
+"""The engine's reason when it rejects an order because the venue did not answer."""
 _VERDICTS = frozenset({"shrink", "halt_entries", "reduce_only", "flatten"})
 _AT_GATE = _VERDICTS | {"gate", "exposure", "dry_run"}
 _TRANSIENT = frozenset({"never_arrived", "busy"})
@@ -52,18 +52,10 @@ _HEADER = re.compile(r"\[([a-z_]+)(?: guard=([^\s\]]+))?( transient)?\] (.*)", r
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """One refusal.
+    """One refusal: code and text.
 
-    Parameters
-    ----------
-    code : Code
-        What kind of refusal.
-    text : str
-        For a person.
-    guard : str
-        Key of the guard behind it, empty where none is.
-    transient : bool
-        Whether the order may be tried again later: what refused it passes by itself.
+    ``guard`` is the key of the guard behind it, empty without one. With ``transient`` the order may
+    be tried again later, as the cause ends by itself.
     """
 
     code: Code
@@ -72,7 +64,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     transient: bool = False
 
     def __str__(self) -> str:
-        """Return the words for a person, without the order gate's name before them."""
+        """Return the text for a person, without the order gate's name before it."""
         if self.code not in _VERDICTS:
             return self.text
         now = " for now" if self.transient else ""
@@ -80,7 +72,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        """What an event's ``reason`` says to a person: the order gate's refusals name it."""
+        """Text for a person; refusals by the order gate begin with its name."""
         return f"{GATE}{self}" if self.at_gate else str(self)
 
     @property
@@ -90,7 +82,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def refused_by(verdict: Verdict) -> Refusal:
-    """Return the refusal of an entry that a verdict stands against.
+    """Return the refusal of an entry by a verdict.
 
     Examples
     --------
@@ -103,7 +95,7 @@ def refused_by(verdict: Verdict) -> Refusal:
 
 
 def from_venue(code: Code, text: str) -> Refusal:
-    """Return what the venue refused in its own words."""
+    """Return a refusal by the venue, with its text."""
     return Refusal(code=code, text=text, transient=code in _TRANSIENT)
 
 
@@ -121,16 +113,11 @@ def as_reason(refusal: Refusal) -> str:
 
 
 def refusal_of(reason: str, *, denied: bool = False, post_only: bool = False) -> Refusal:
-    """Return the refusal that an event's ``reason`` brings.
+    """Return the refusal in an event's ``reason``.
 
-    Parameters
-    ----------
-    reason : str
-        Of the event. Without a header it is the engine's or the venue's own.
-    denied : bool
-        Whether the engine refused the order before it left.
-    post_only : bool
-        The event's ``due_post_only``, which the simulated venue sets.
+    Without a header it is the engine's or the venue's own. ``denied`` means that the engine refused
+    the order before it left. ``post_only`` is the event's ``due_post_only``, which the simulated
+    venue sets.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""What a strategy does when a guard asks it to leave, or to enter no more. Engine-specific.
+"""Carry out verdicts for a strategy: exit positions, or cancel entries. Engine-specific.
 
-Only what is new is acted on: a verdict that is published again, as after each evaluation of its
-guard, must not send exits again.
+It acts only on what is new: guards publish a verdict again after each evaluation, which must not
+send exits again.
 """
 
 from __future__ import annotations
@@ -17,25 +17,15 @@ from strategies.sizing.rounding import ZERO
 from strategies.verdicts import VerdictBoard, halted_for_good
 
 EXIT = "flatten"
-"""Reason that the exits carry."""
+"""Reason in the tags of exits."""
 Act = Callable[[set[str], Verdict], None]
 
 
 class VerdictFollower:
-    """What the standing verdicts ask of one strategy.
+    """Standing verdicts on one strategy, and the reaction to new ones.
 
-    Parameters
-    ----------
-    key : str
-        The strategy's.
-    instrument_ids : sequence of InstrumentId
-        Its own, sorted.
-    market, broker : MarketView, Broker
-        What it holds, and how it leaves.
-    on_flatten, on_halt : callable
-        Called with the instruments that are new to be left, or not to be entered, and the verdict.
-    could_not_clear : callable
-        Called when cancels are not answered.
+    ``on_flatten`` and ``on_halt`` are called with the instruments that are new to exit, or not to
+    enter, and the verdict. ``could_not_clear`` is called when cancels are not answered.
     """
 
     def __init__(
@@ -61,7 +51,7 @@ class VerdictFollower:
         self._halting: set[str] = set()
 
     def begin(self, board: VerdictBoard) -> None:
-        """Read verdicts from a board; what stands on it at the start is no news."""
+        """Read verdicts from a board; those on it at the start are not new."""
         self._board = board
         self._leaving, self._halting = self.to_leave(), self._halted()
 
@@ -71,15 +61,15 @@ class VerdictFollower:
         return self._board.strictest(self._scopes)
 
     def on(self, instrument: str) -> list[Verdict]:
-        """Return all that stand on an instrument, the desk's included."""
+        """Return all verdicts on an instrument, including the desk's."""
         return self._board.on((*self._scopes, f"instrument:{instrument}"))
 
     def strictest_on(self, instrument: str) -> Verdict:
-        """Return the strictest standing verdict on an instrument, the desk's included."""
+        """Return the strictest verdict on an instrument, including the desk's."""
         return self._board.strictest((*self._scopes, f"instrument:{instrument}"))
 
     def follow(self, verdict: Verdict) -> None:
-        """Act on what the verdict, which is on the board already, changes."""
+        """React to changes by a verdict, which is on the board already."""
         left, halted = self._leaving, self._halting
         self.begin(self._board)
         leave = self._leaving - left
@@ -90,24 +80,24 @@ class VerdictFollower:
             self._on_halt(recall, verdict)
 
     def to_leave(self) -> set[str]:
-        """Return the ids that a verdict says to leave."""
+        """Return ids of instruments that a verdict flattens."""
         return {n for n in self._ids if self.strictest_on(n).action == Action.FLATTEN}
 
     def left_to_leave(self) -> set[str]:
-        """Return those of them in which something is held."""
+        """Return ids of instruments that a verdict flattens and that have a position."""
         held = self._market.holdings()
         return {name for name in self.to_leave() if held.get(name)}
 
     def leave(self, instruments: Container[str]) -> None:
-        """Cancel the own orders in the instruments, then close what is held there, at market."""
-        # One wait takes the place of the one before, which may have been for other instruments.
+        """Cancel own orders in the instruments, then close the positions at market."""
+        # A new wait replaces the one before, which may have been for other instruments.
         self._waiting |= {name for name in self._ids if name in instruments}
         self._broker.when_clear(
             self._exit, or_else=self._give_up, instruments=frozenset(self._waiting)
         )
 
     def recall(self, instruments: Container[str]) -> None:
-        """Cancel the entries that wait or rest in the instruments; exits go on."""
+        """Cancel entry orders in the instruments; exits continue."""
         broker = self._broker
         entering = {name for name in broker.entering() if name in instruments}
         if entering:

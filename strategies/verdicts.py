@@ -1,7 +1,7 @@
-"""The board of standing verdicts: one for everybody on a message bus who follows the guards. Pure.
+"""Board of standing verdicts, shared on a message bus. Pure.
 
-The order gate, the closer, the strategies, the guards' desk, the alerts and the heartbeat all read
-it. It observes a verdict before any other subscriber does, so that nobody acts on an older one.
+The order gate, the closer, the strategies, the guards' desk, the alerts and the heartbeat read it.
+It receives a verdict before any other subscriber, so that none acts on an older one.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from strategies.messages import Action, Verdict, strictest
 TOPIC = "verdicts.*"
 """Topic on which guards publish their verdicts."""
 FIRST = 10
-"""Priority of those who carry verdicts out: before those who record or follow them, and may
-fail. The board itself comes before them all."""
+"""Priority of subscribers that carry verdicts out: before those that record them and may fail.
+The board itself is before all of them."""
 _ENDPOINT = "VerdictBoard"
 
 
 class VerdictBoard:
-    """Each guard's newest verdict on each scope; it stands until the guard withdraws it.
+    """Newest verdict of each guard on each scope; it stands until the guard withdraws it.
 
-    No time ends it. A guard that looks no more can't say that its limit is not reached any longer.
+    It does not expire: a guard that stopped checking can't know that its limit is no longer
+    reached.
     """
 
     def __init__(self) -> None:
@@ -30,7 +31,7 @@ class VerdictBoard:
         self._before: dict[tuple[str, str], Verdict | None] = {}
 
     def observe(self, verdict: Verdict) -> None:
-        """Put a verdict in place of its guard's earlier one on the scope; NONE withdraws that."""
+        """Replace the guard's earlier verdict on the scope; NONE withdraws it."""
         name = (verdict.guard, verdict.scope)
         self._before[name] = self._standing.get(name)
         if verdict.action == Action.NONE:
@@ -39,28 +40,28 @@ class VerdictBoard:
             self._standing[name] = verdict
 
     def standing(self) -> list[Verdict]:
-        """Return every verdict that stands, the one that began first before the others."""
+        """Return all standing verdicts, oldest first."""
         return list(self._standing.values())
 
     def before(self, verdict: Verdict) -> Verdict | None:
-        """Return what the newest verdict of this guard on this scope replaced, None for nothing."""
+        """Return the verdict that this guard's newest one on this scope replaced, or None."""
         return self._before.get((verdict.guard, verdict.scope))
 
     def of(self, guard: str) -> dict[str, Verdict]:
-        """Return what stands of one guard, by scope."""
+        """Return one guard's standing verdicts by scope."""
         return {scope: v for (key, scope), v in self._standing.items() if key == guard}
 
     def on(self, scopes: Container[str]) -> list[Verdict]:
-        """Return those that stand on one of the scopes."""
+        """Return the standing verdicts on any of the scopes."""
         return [verdict for verdict in self._standing.values() if verdict.scope in scopes]
 
     def strictest(self, scopes: Container[str]) -> Verdict:
-        """Return the strictest that stands on one of the scopes."""
+        """Return the strictest standing verdict on the scopes."""
         return strictest(self.on(scopes))
 
 
 def board_of(bus: Any) -> VerdictBoard:
-    """Return the board of a message bus; the first call makes it."""
+    """Return the board of a message bus; the first call creates it."""
     found: list[VerdictBoard] = []
     if _ENDPOINT in bus.endpoints():
         bus.send(endpoint=_ENDPOINT, msg=found.append)
@@ -76,10 +77,10 @@ def board_of(bus: Any) -> VerdictBoard:
 
 
 def halted_for_now(verdicts: Iterable[Verdict]) -> bool:
-    """Whether one of these halts entries for now, as when a link is down: it ends by itself."""
+    """Whether a transient verdict halts entries, as when a link is down."""
     return any(v.action >= Action.HALT_ENTRIES and v.transient for v in verdicts)
 
 
 def halted_for_good(verdicts: Iterable[Verdict]) -> bool:
-    """Whether one of these halts entries until its guard or a person ends it."""
+    """Whether a verdict halts entries until its guard or a person withdraws it."""
     return any(v.action >= Action.HALT_ENTRIES and not v.transient for v in verdicts)

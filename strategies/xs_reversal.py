@@ -1,4 +1,4 @@
-"""Cross-sectional reversal: buy what fell most against the others, sell what rose most.
+"""Cross-sectional reversal: buy the largest relative losers, sell the largest winners.
 
 The one-candle reversal of relative returns is documented for stocks by Lehmann (1990), "Fads,
 Martingales, and Market Efficiency", and Jegadeesh (1990), "Evidence of Predictable Behavior of
@@ -33,13 +33,13 @@ class XSReversalConfig(
 
 
 class XSReversal(PanelRebalancer):
-    """Scores are minus the past return, so that the losers rank first."""
+    """Cross-sectional reversal: the score is minus the past return."""
 
     Config: ClassVar[type[XSReversalConfig]] = XSReversalConfig
 
     @staticmethod
     def rows_for_scores(config: XSReversalConfig) -> int:
-        """Return the candles from the first price of the return to the newest."""
+        """Return the number of candles from the return's first price to the newest."""
         return config.lookback + config.skip + 1
 
     @staticmethod

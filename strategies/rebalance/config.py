@@ -1,4 +1,4 @@
-"""What a strategy that ranks a universe declares: its parameters and its scores, without engine."""
+"""Parameters and scores of a strategy that ranks a universe; no engine."""
 
 from __future__ import annotations
 
@@ -137,21 +137,18 @@ class PanelRebalancerConfig(
 
 
 class PanelRebalancer:
-    """The base of reversal and momentum: give it `scores` and `rows_for_scores`."""
+    """Base class of reversal and momentum: override `scores` and `rows_for_scores`."""
 
     Config: ClassVar[type[PanelRebalancerConfig]] = PanelRebalancerConfig
     engine: ClassVar[str] = "strategies.rebalance.rebalancer:Rebalancer"
-    """Address of the engine's strategy that runs it."""
+    """Address of the engine's strategy class that runs it."""
 
     @staticmethod
     @abstractmethod
     def rows_for_scores(config: Any) -> int:
-        """Return how many candles the scores look back on, the newest included.
+        """Return how many candles the scores need, the newest included.
 
-        Parameters
-        ----------
-        config : PanelRebalancerConfig
-            The parameters, of the derived class's own ``Config``.
+        ``config`` is of the derived class's own ``Config``.
         """
 
     @staticmethod
@@ -159,17 +156,7 @@ class PanelRebalancer:
     def scores(config: Any, window: Window) -> NDArray[np.float64]:
         """Return a score for each instrument from its candles; higher is bought, lower sold.
 
-        Pure: the screen calls it on windows cut from a panel.
-
-        Parameters
-        ----------
-        config : PanelRebalancerConfig
-            The parameters, of the derived class's own ``Config``.
-        window : Window
-            What is complete at the decision.
-
-        Returns
-        -------
-        ndarray, shape (N,)
-            NaN where history is too short.
+        Return an array of shape (N,), NaN where history is too short. The function must be pure:
+        the screen calls it on windows cut from a panel. ``window`` has the candles that are
+        complete at the decision; ``config`` is of the derived class's own ``Config``.
         """

@@ -1,6 +1,6 @@
-"""Decide what a rebalancer does at a moment: rebalance, leave the market, keep all or wait. Pure.
+"""Decide what a rebalancer does now: rebalance, leave the market, keep all or wait. Pure.
 
-Each weight of the proposal becomes an order here: verdict, no-trade band, then lots and minimums.
+Each weight of the proposal becomes an order: verdict, no-trade band, then lots and minimums.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from strategies.sizing.rounding import ZERO, Lot, Sized, outside_band, size_orde
 from strategies.verdicts import halted_for_now
 
 LATE_NS = 600 * 10**9
-"""A decision is late so long after its stamp."""
+"""How long after its stamp a decision is late."""
 HALT_PAUSE_NS = 5 * 10**9
-"""How often to look whether a transient halt, such as of a link, is over."""
+"""How often to check whether a transient halt, such as of a link, is over."""
 LOOK_PAUSE_NS = 10**9
 BOOKS_PATIENCE_NS = 10 * 10**9
-"""How long a decision waits for best bids and asks that it needs, as after a start."""
+"""How long a decision waits for best bids and asks, as after a start."""
 CANDLES_PATIENCE_NS = 60 * 10**9
-"""How long a live decision waits for late candles, for which the node asks the venue."""
+"""How long a live decision waits for late candles, which the node requests."""
 
 
 class Line(NamedTuple):
-    """One instrument of a decision: its column in the proposal, its position and its limits.
+    """One instrument of a decision: its column in the proposal, position and limits.
 
-    ``newest`` is its price now, settlement currency, when the decision is late.
+    ``newest`` is its current price, settlement currency, when the decision is late.
     """
 
     column: int
@@ -47,32 +47,21 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that one decision depends on.
+    """All inputs of one decision.
 
-    Parameters
-    ----------
-    ts, data_ts, stamp, now : int
-        Time of the decision, close time of its newest candle, latest moment of the schedule, and
-        the clock; UNIX nanoseconds (UTC).
-    equity : Decimal
-        At the last closes, settlement currency.
-    verdict : Verdict
-        The strictest on the desk and the strategy.
-    lines : tuple of Line
-        Sorted by instrument: those with a candle so far or a position. A backtest knows instruments
-        that are listed later; a decision must not.
-    proposal : Proposal or None
-        None when it must leave the market, which must not depend on scores.
-    equity_now : Decimal or None
-        Equity at the newest prices, at which a late decision is sized; None on time.
-    sees_books : bool
-        Whether best bids and asks are to be had; candles alone show none.
-    patience_ns : int
-        How long to wait for missing candles or books, zero when nothing is missing.
-    since : int or None
-        Since when it has waited for them.
-    settled : bool
-        Whether own orders are cancelled: the decision is sent, and waits for nothing any more.
+    ``ts`` is the time of the decision, ``data_ts`` the close time of its newest candle, ``stamp``
+    the latest time of the schedule, ``now`` the clock; UNIX nanoseconds (UTC). ``equity`` is at the
+    last closes, settlement currency; ``equity_now`` is at the newest prices, at which a late
+    decision is sized (None on time). ``verdict`` is the strictest on the desk and the strategy.
+
+    ``lines`` are sorted by instrument: those with a candle so far or a position. A backtest knows
+    instruments that are listed later; a decision must not. ``proposal`` is None when it must leave
+    the market, which must not depend on scores. ``sees_books`` is whether best bids and asks are
+    available; candles alone have none.
+
+    ``patience_ns`` is how long to wait for missing candles or books, zero when nothing is missing,
+    and ``since`` when that wait began. With ``settled``, own orders are cancelled: the decision is
+    sent without another wait.
     """
 
     ts: int
@@ -98,11 +87,11 @@ class Wait(NamedTuple):
 
 
 def decide(snapshot: Snapshot, rules: PanelRebalancerConfig) -> Decision | Wait:
-    """Return the decision, or how long to wait for what it lacks.
+    """Return the decision, or how long to wait for missing data.
 
-    Just after a start all spreads would seem too wide; while a link is down nothing could be
-    entered, yet the stamp would be done; and an instrument without a candle would be sold for that
-    alone.
+    It waits after a start, when all spreads would seem too wide; while a link is down, when nothing
+    could be entered, yet the stamp would be done; and for a late candle, as without it an
+    instrument would be sold.
     """
     if snapshot.verdict.action == Action.FLATTEN:
         everything = {line.instrument for line in snapshot.lines}
@@ -118,8 +107,8 @@ def decide(snapshot: Snapshot, rules: PanelRebalancerConfig) -> Decision | Wait:
     reason = reason_to_wait(rules, proposal)
     if reason:
         return keep(snapshot, rules, reason)
-    # The market's moves since the closes would be in the exposure. On time that is little, and both
-    # worlds size alike; a decision that was missed for hours is sized at the prices of now.
+    # Exposure is off by the market's moves since the closes. On time that is little, and backtest
+    # and live size alike; a decision that is hours late is sized at current prices.
     note, equity = "" if snapshot.sees_books else not_applied(rules), snapshot.equity
     if snapshot.equity_now is not None:
         hours = (snapshot.ts - snapshot.stamp) / 3.6e12
@@ -132,7 +121,7 @@ def decide(snapshot: Snapshot, rules: PanelRebalancerConfig) -> Decision | Wait:
 def leave(
     snapshot: Snapshot, rules: PanelRebalancerConfig, leaving: Container[str], note: str
 ) -> Decision:
-    """Return the decision to close the positions in some instruments and keep the others."""
+    """Return the decision to close positions in some instruments and keep the others."""
     targets = [
         _unscored(line, -line.held if line.instrument in leaving else ZERO)
         for line in snapshot.lines
@@ -187,7 +176,6 @@ def _unscored(line: Line, order: Decimal, reason: str = "") -> Target:
 def _target(
     rules: PanelRebalancerConfig, proposal: Proposal, line: Line, equity: Decimal
 ) -> Target:
-    """Return an instrument's line of a rebalance; without a close its position is closed."""
     column, held = line.column, line.held
     weight, close = float(proposal.weight[column]), float(proposal.price[column])
     score = float(proposal.score[column])
@@ -222,7 +210,7 @@ def order_for(
     lot: Lot,
     verdict: Verdict,
 ) -> Sized:
-    """Return the order toward a weight, as far as verdict and exchange let it.
+    """Return the order toward a weight, within verdict and exchange rules.
 
     ``weight`` is a signed fraction of equity, ``held`` signed base coin; price and equity are in
     the settlement currency. Without a price, or any equity left, the position is closed.
@@ -247,7 +235,7 @@ def order_for(
     )
     if verdict.action < Action.HALT_ENTRIES or sized.quantity == ZERO:
         return sized
-    # Only what brings the position nearer to zero goes through.
+    # Only orders that shrink the position are allowed.
     if held * sized.quantity >= ZERO:
         return _held_back(ZERO, verdict)
     return sized if abs(sized.quantity) <= abs(held) else _held_back(-held, verdict)

@@ -1,7 +1,7 @@
-"""Carry out a rebalancer's decisions: its timer, what it waits for, its plan, the orders it sends.
+"""Execute a rebalancer's decisions: timer, waits, plan and orders. Engine-specific.
 
-Engine-specific. What to do is decided by `decide`, how a plan moves on by `plan`, which legs may
-leave by `strategies.tactics.release`; all three are pure.
+`decide` makes the decisions, `plan` tracks the progress and `strategies.tactics.release` chooses
+the legs to send; all three are pure.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from strategies.tactics.release import Leg, releasable
 from strategies.verdicts import halted_for_now
 
 RETRY_NS = 60 * 10**9
-"""How soon a live decision without any candle, or whose cancels failed, is tried again."""
+"""Pause before a live decision without any candle, or with failed cancels, is tried again."""
 
 
 class PlanExecution:
-    """What one rebalancer waits for and carries out.
+    """Waits and orders of one rebalancer's plan.
 
     ``schedule`` is period and offset in nanoseconds; ``snapshot`` is `Rebalancer.snapshot`.
     """
@@ -61,13 +61,11 @@ class PlanExecution:
         self._resumed = self._releasing = self._sending = False
         self._looking = self._held_back = False
         self.stopping = False
-        """Whether what is under way is left for the next start."""
-
-    # What is kept ------------------------------------------------------------------------------
+        """Whether the plan under way is left for the next start."""
 
     @property
     def plan(self) -> Plan | None:
-        """What is under way."""
+        """Plan under way."""
         return self._progress.plan
 
     @property
@@ -77,7 +75,7 @@ class PlanExecution:
 
     @property
     def busy(self) -> bool:
-        """Whether a plan is under way, or a decision waits for what it lacks."""
+        """Whether a plan is under way, or a decision waits for missing data."""
         return self.plan is not None or self._looking
 
     def due(self, now_ns: int) -> int | None:
@@ -86,23 +84,17 @@ class PlanExecution:
         return None if self._progress.knows(stamp) else stamp
 
     def read(self, store: StateStore) -> None:
-        """Take up the progress in a store.
-
-        Raises
-        ------
-        DeskError
-            When it can't be read.
-        """
+        """Load the progress from a store; raises DeskError when it can't be read."""
         self._progress = decode(store.load(STATE), self._rules.key)
 
     def give_up(self) -> None:
-        """Drop the plan, and what a crash left of its legs."""
+        """Drop the plan, and the saved executions of its legs."""
         self._save(self._progress.finished())
         for instrument_id in self._strategy.instrument_ids:
             self._broker.forget(instrument_id)
 
     def check(self) -> None:
-        """End the plan when nothing of it is under way any more."""
+        """End the plan when none of its orders is under way."""
         if self.plan is None or self.stopping or self._held_back or self._sending:
             return
         waiting = any(not leg.sent and not leg.ended for leg in self._legs.values())
@@ -117,7 +109,7 @@ class PlanExecution:
     # Decisions ---------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Set the timer of the schedule; a start on the very stamp of a decision takes it."""
+        """Set the timer of the schedule; a start at the very time of a stamp fires at once."""
         self.stopping = False
         clock, every = self._strategy.clock, self._schedule[0]
         clock.set_timer_ns(
@@ -133,17 +125,9 @@ class PlanExecution:
     def rebalance(self, ts: int, since: int | None = None, before: Snapshot | None = None) -> None:
         """Decide on the candles complete at a time, publish the decision and send its orders.
 
-        Own orders under way were sized on older candles, so they are cancelled first; then it
-        decides on the account as it is by then.
-
-        Parameters
-        ----------
-        ts : int
-            UNIX nanoseconds (UTC).
-        since : int, optional
-            Since when the decision waits for what it lacks.
-        before : Snapshot, optional
-            On which it was decided before the cancels.
+        Open orders were sized on older candles, so they are cancelled first; the decision then uses
+        the account as it is after that. ``ts`` is UNIX nanoseconds (UTC), ``since`` when the wait
+        for missing data began, ``before`` the snapshot from before the cancels.
         """
         self._looking = False
         snapshot = self._snapshot(ts, since=since, before=before)
@@ -154,7 +138,7 @@ class PlanExecution:
         elif decided.kind == "flatten":
             self.leave(ts, decided.note, snapshot.stamp)
         elif decided.kind == "wait":
-            # To keep what is held is a decision; one without any candle is tried again.
+            # Keeping positions is a decision; one without any candle is tried again.
             self._keep(decided, again=snapshot.proposal is None or snapshot.proposal.is_blind)
         elif before is not None or not (self._broker.trading or self._broker.under_way()):
             self._carry_out(decided, snapshot.stamp)
@@ -179,8 +163,8 @@ class PlanExecution:
             self._strategy.run_now()
 
     def on_flatten(self, instruments: Container[str], verdict: Verdict) -> None:
-        """Leave the market, or some instruments, as a new verdict demands."""
-        # While a rebalance's cancels are awaited its decision is yet to come, and obeys by itself.
+        """Leave the market, or some instruments, because of a new verdict."""
+        # A rebalance that still waits for its cancels will follow the verdict when it decides.
         if self._broker.clearing and not self._to_leave:
             return
         now = self._strategy.clock.timestamp_ns()
@@ -189,18 +173,11 @@ class PlanExecution:
         self.leave(now, verdict.reason, None, only)
 
     def leave(self, ts: int, note: str, stamp: int | None, only: set[str] | None = None) -> None:
-        """Close what verdicts demand to leave, once its orders are cancelled; keep the rest.
+        """Cancel orders and close positions that verdicts flatten; keep the rest.
 
-        Parameters
-        ----------
-        ts : int
-            Time of the decision, UNIX nanoseconds (UTC).
-        note : str
-            Why.
-        stamp : int or None
-            Stamp of the schedule that it serves.
-        only : set of str, optional
-            Instruments to leave, where exits from others are under way.
+        ``ts`` is UNIX nanoseconds (UTC), ``note`` the reason, ``stamp`` the time of the schedule
+        that it serves. ``only`` limits it to some instruments, where exits from others are under
+        way.
         """
         leaving = self._strategy.verdicts.to_leave() if only is None else only
         self._to_leave = leaving
@@ -217,7 +194,6 @@ class PlanExecution:
         self._broker.when_clear(go, or_else=give_up, instruments=leaving)
 
     def _carry_out(self, decision: Decision, stamp: int | None) -> None:
-        """Save the plan, publish the decision, send its orders: a crash may come in between."""
         changes = changes_of(decision.targets)
         if decision.kind != "wait":
             self._held_back = False
@@ -228,10 +204,10 @@ class PlanExecution:
     # Orders ------------------------------------------------------------------------------------
 
     def _send(self, kind: str, changes: Iterable[Change], *, resumed: bool = False) -> None:
-        """Send the orders of a decision, or with ``resumed`` those that a crash may have cut."""
+        """Send a decision's orders; ``resumed`` ones continue what a crash may have interrupted."""
         strategy = self._strategy
         orders = [(InstrumentId.from_str(c.instrument), c) for c in exits_first(changes)]
-        # Denials come while the orders are still leaving: the plan is not done by them.
+        # Denials come while other orders are still to be sent: they must not end the plan.
         self._sending = True
         # An exit that a guard demands does not wait for a better price.
         if self._broker.takes_at_once or kind == "flatten":
@@ -251,7 +227,7 @@ class PlanExecution:
         self.check()
 
     def release(self) -> None:
-        """Send the legs that may leave now, so that the book stays near neutral on its way."""
+        """Send the legs that may be sent now, so that the book stays near neutral."""
         if self._releasing:
             return
         self._releasing = True
@@ -272,7 +248,7 @@ class PlanExecution:
         self._releasing = False
 
     def on_executed(self, done: Executed) -> None:
-        """Note what became of a leg, and send those that may leave now."""
+        """Record the end of a leg, and send those that may be sent now."""
         name = InstrumentId.from_str(done.instrument)
         if name in self._legs:
             traded = float(done.notional)
@@ -280,15 +256,15 @@ class PlanExecution:
             self.release()
 
     def drop_legs(self, instruments: Container[str] | None) -> None:
-        """Do not send the legs that have not left yet, all or those in some instruments."""
+        """Drop legs that are not sent yet, all or those in some instruments."""
         for name, leg in self._legs.items():
             if not leg.sent and (instruments is None or name.value in instruments):
                 self._legs[name] = replace(leg, ended=True)
 
-    # What goes on after a crash, or after orders were refused for now --------------------------
+    # After a crash, or after transient refusals ------------------------------------------------
 
     def take_up(self) -> None:
-        """Cancel what is under way, then send what the positions lack to the plan's targets."""
+        """Cancel open orders, then send what is missing to the plan's targets."""
         self._broker.when_clear(self._send_rest, or_else=self._strategy.could_not_clear)
 
     def _send_rest(self) -> None:

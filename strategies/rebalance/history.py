@@ -1,4 +1,4 @@
-"""The last candles of many instruments, side by side on a regular grid of time."""
+"""Last candles of many instruments, on a regular grid of time."""
 
 from __future__ import annotations
 
@@ -10,20 +10,16 @@ from numpy.typing import NDArray
 
 _SPARE = 4
 RECENT = 7
-"""Candles after which an instrument that had none is not missed any more."""
+"""An instrument without a candle for so many intervals does not count as missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """Candles that are complete at one moment: all that a decision may see.
 
-    Parameters
-    ----------
-    ts : int
-        Close time of the last row, UNIX nanoseconds (UTC); row i closes ``W - 1 - i`` intervals
-        before.
-    close, volume : ndarray of float64, shape (W, N)
-        Prices and traded base coin, C-contiguous, NaN where there is no candle.
+    ``ts`` is the close time of the last row, UNIX nanoseconds (UTC); row i closes ``W - 1 - i``
+    intervals before. ``close`` and ``volume`` (traded base coin) are float64 arrays of shape (W,
+    N), C-contiguous, NaN where there is no candle.
     """
 
     ts: int
@@ -32,7 +28,7 @@ class Window:
 
 
 class Candles(Protocol):
-    """The part of a panel (`catalog.panel.Panel`) that warms a history up."""
+    """Candles that fill a history at the start: a part of `catalog.panel.Panel`."""
 
     @property
     def ts(self) -> NDArray[np.int64]:
@@ -52,10 +48,10 @@ class Candles(Protocol):
 
 
 class CandleHistory:
-    """Keeps at least the last ``rows`` candles of N instruments.
+    """Last candles of N instruments, at least ``rows`` of them.
 
-    Rows stand for every close time of the grid, also those at which nobody traded, so that
-    "three candles ago" means the same whether or not there was a gap.
+    There is a row for every close time of the grid, also without trades, so that "three candles
+    ago" has the same meaning after a gap.
     """
 
     def __init__(self, count: int, rows: int, interval_ns: int) -> None:
@@ -65,21 +61,19 @@ class CandleHistory:
         self._newest: int | None = None
         self._close = np.full((rows * _SPARE, count), np.nan)
         self._volume = np.full((rows * _SPARE, count), np.nan)
-        # Kept apart, as a position may outlive the candles of its instrument by more than a window.
+        # Kept apart, as a position may outlast its instrument's candles by more than a window.
         self._last: list[tuple[int, float] | None] = [None] * count
 
     @property
     def newest(self) -> int | None:
-        """Close time of the newest candle seen, None before the first."""
+        """Close time of the newest candle, None before the first."""
         return self._newest
 
     def add(self, index: int, ts: int, close: float, volume: float) -> None:
-        """Take in one instrument's candle; a candle that comes twice replaces itself.
+        """Add one instrument's candle; a second one of that time replaces it.
 
-        Raises
-        ------
-        ValueError
-            If it doesn't close on the grid. One older than the rows kept is of no use and dropped.
+        One older than the rows kept is dropped. One that doesn't close on the grid raises
+        ValueError.
         """
         if ts != self._newest:
             self._reach(ts)
@@ -96,7 +90,7 @@ class CandleHistory:
         self._volume[row, index] = volume
 
     def warm_up(self, panel: Candles, ids: tuple[str, ...]) -> None:
-        """Take in a panel's candles, oldest first; instruments that it lacks stay empty."""
+        """Add a panel's candles, oldest first; instruments that it lacks stay empty."""
         column = {instrument: i for i, instrument in enumerate(panel.ids)}
         pairs = [(i, column[name]) for i, name in enumerate(ids) if name in column]
         for t in range(len(panel.ts)):
@@ -107,7 +101,7 @@ class CandleHistory:
                     self.add(index, ts, float(close), float(panel.volume[t, source]))
 
     def window(self, ts: int) -> Window:
-        """Return the candles complete at a close time, with NaN where none came."""
+        """Return the candles complete at a close time, with NaN for missing ones."""
         close = np.full((self.rows, self._close.shape[1]), np.nan)
         volume = close.copy()
         if self._newest is not None:
@@ -120,10 +114,10 @@ class CandleHistory:
         return Window(ts, close, volume)
 
     def lacks(self, ts: int) -> list[int]:
-        """Return the instruments whose candle of a close time should be here and is not.
+        """Return the instruments whose candle of a close time is missing.
 
-        Those of which one of the last `RECENT` candles before is: one that has none is not listed
-        yet, or not any more.
+        An instrument without any of the last `RECENT` candles before does not count: it is not
+        listed yet, or no longer.
         """
         since = ts - RECENT * self.interval_ns
         newest = self.window(ts).close[-1]
@@ -139,14 +133,13 @@ class CandleHistory:
         return None if last is None else last[1]
 
     def _reach(self, ts: int) -> None:
-        """Extend the grid to a close time, when it lies ahead."""
         if ts % self.interval_ns:
             raise ValueError(f"a candle of {self.interval_ns} ns can't close at {ts}")
         steps = 1 if self._newest is None else (ts - self._newest) // self.interval_ns
         if steps <= 0:
             return
         if self._head + steps >= len(self._close):
-            # Only the rows that a window can still see move to the front.
+            # Move only the rows that a window can still contain to the front.
             kept = max(0, min(self.rows - 1, self._head + 1, self.rows - steps))
             old = self._head + 1 - kept
             for array in (self._close, self._volume):

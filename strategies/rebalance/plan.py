@@ -1,7 +1,7 @@
-"""What a rebalancer must not forget in a crash: the stamp that is done, and what is under way.
+"""Saved progress of a rebalancer: the last stamp done, and the plan under way. Pure.
 
-A plan is saved before its first order leaves and taken back when no order of it is under way, so
-that a restart finishes what was begun and nothing is ever begun twice. Pure.
+A plan is saved before its first order is sent and removed when no order of it is under way. So a
+restart finishes what was begun, and nothing is begun twice.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STATE = "rebalance"
 
 
 class Change(NamedTuple):
-    """What is ordered in an instrument, beside what is held: signed base coin."""
+    """Order in an instrument and the position held before it: signed base coin."""
 
     instrument: str
     held: Decimal
@@ -28,23 +28,16 @@ class Change(NamedTuple):
 
     @property
     def target(self) -> Decimal:
-        """Position once it is filled."""
+        """Position after the fill."""
         return self.held + self.order
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Positions to be reached.
+    """Target positions of a rebalance or an exit.
 
-    Parameters
-    ----------
-    stamp : int or None
-        Stamp of the schedule that it serves, UNIX nanoseconds (UTC); None when a guard asked.
-    made : int
-        When it was made, UNIX nanoseconds (UTC).
-    kind : str
-        ``rebalance`` or ``flatten``, as in its Decision.
-    targets : dict of str to Decimal
-        Signed position to reach, base coin, of each instrument that gets an order.
+    ``stamp`` is the time of the schedule that it serves, None when a guard caused it; ``made`` is
+    when it was made; UNIX nanoseconds (UTC). ``kind`` is ``rebalance`` or ``flatten``. ``targets``
+    are signed base coin, of each instrument that gets an order.
     """
 
     stamp: int | None
@@ -53,7 +46,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     targets: dict[str, Decimal]
 
     def lacking(self, held: Mapping[str, Decimal]) -> list[Change]:
-        """Return what is left to be ordered with these positions, sorted by instrument."""
+        """Return the orders still missing from these positions, sorted by instrument."""
         return [
             Change(name, held[name], target - held[name])
             for name, target in sorted(self.targets.items())
@@ -62,10 +55,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a strategy's schedule is carried out.
+    """Progress of a strategy's schedule.
 
     ``done`` is the newest stamp that is carried out or given up, None before the first; ``plan`` is
-    what is under way.
+    under way.
     """
 
     done: int | None = None
@@ -77,7 +70,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         return any(known is not None and known >= stamp for known in stamps)
 
     def begun(self, kind: str, made: int, stamp: int | None, changes: Iterable[Change]) -> Progress:
-        """Return the progress once a decision of this kind is made; without changes it is done."""
+        """Return the progress after a decision; without changes it is done."""
         targets = {change.instrument: change.target for change in changes}
         if kind == "flatten" and self.plan is not None:
             # What was under way in other instruments goes on, and its stamp is still served.
@@ -88,14 +81,14 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         return progress if targets else progress.finished()
 
     def finished(self) -> Progress:
-        """Return the progress once nothing of the plan is under way any more, or it is given up."""
+        """Return the progress after the plan is finished or given up."""
         served = None if self.plan is None else self.plan.stamp
         stamps = [stamp for stamp in (self.done, served) if stamp is not None]
         return Progress(done=max(stamps, default=None))
 
 
 def changes_of(targets: Iterable[Target]) -> list[Change]:
-    """Return what the lines of a decision order."""
+    """Return the orders in a decision's lines."""
     return [
         Change(target.instrument, Decimal(target.current), order)
         for target in targets
@@ -104,7 +97,7 @@ def changes_of(targets: Iterable[Target]) -> list[Change]:
 
 
 def exits_first(changes: Iterable[Change]) -> list[Change]:
-    """Return the changes with the exits ahead: what they free is there for the entries."""
+    """Return the changes with exits first: they free balance for the entries."""
     return sorted(changes, key=lambda change: abs(change.target) > abs(change.held))
 
 
@@ -114,12 +107,9 @@ def encode(progress: Progress) -> bytes:
 
 
 def decode(saved: bytes | None, strategy: str) -> Progress:
-    """Return the progress that was saved, an empty one when none was.
+    """Return the saved progress, an empty one when none was saved.
 
-    Raises
-    ------
-    DeskError
-        When it can't be read: going on would risk doing a rebalance twice.
+    Raises DeskError when it can't be read: to continue could repeat a rebalance.
     """
     if saved is None:
         return Progress()

@@ -1,4 +1,4 @@
-"""From candles and scores to weights: the one way that the screen and the strategies go."""
+"""Compute weights from candles and scores; the screen and the strategies share this code."""
 
 from __future__ import annotations
 
@@ -21,14 +21,10 @@ _DAY = 86400 * 10**9
 
 @dataclass(frozen=True, slots=True)
 class Listings:
-    """What is known of the instruments beside their candles, in the order of the columns.
+    """Sorted instrument ids and listing times, in the order of the columns.
 
-    Parameters
-    ----------
-    ids : tuple of str
-        Sorted instrument ids.
-    listed_ns : ndarray of float64, shape (N,)
-        First moment of trade, UNIX nanoseconds (UTC), NaN where unknown.
+    ``listed_ns`` is a float64 array of shape (N,): first time of trade, UNIX nanoseconds (UTC), NaN
+    where unknown.
     """
 
     ids: tuple[str, ...]
@@ -37,14 +33,10 @@ class Listings:
 
 @dataclass(frozen=True, slots=True)
 class Liquidity:
-    """What the books show at a decision, in the order of the columns.
+    """Spread and depth of the books at a decision, arrays of shape (N,).
 
-    Parameters
-    ----------
-    spread_bps : ndarray of float64, shape (N,)
-        Basis points of the mid, NaN where no best bid and ask are known.
-    depth : ndarray of float64, shape (N,)
-        Value displayed near the mid on the thinner side, settlement currency.
+    ``spread_bps`` is in basis points of the mid, NaN where no best bid and ask are known. ``depth``
+    is the value displayed near the mid on the thinner side, settlement currency.
     """
 
     spread_bps: NDArray[np.float64]
@@ -53,22 +45,13 @@ class Liquidity:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What one decision scored and wants; rows of shape (N,).
+    """Scores, weights and eligibility of one decision; rows of shape (N,).
 
-    Parameters
-    ----------
-    price : ndarray of float64
-        Last complete close, NaN where the candle is missing.
-    score, rank : ndarray of float64, ndarray of int64
-        NaN and 0 for what was left out; rank 1 is the highest score.
-    weight : ndarray of float64
-        Signed fractions of equity.
-    standing : ndarray of int8
-        `Standing` of each instrument.
-    age_days, turnover : ndarray of float64
-        The figures that the limits were held against.
-    spread_bps, depth : ndarray of float64
-        The same of the books, NaN where there are only candles.
+    ``price`` is the last complete close, NaN where the candle is missing. ``score`` is NaN and
+    ``rank`` 0 for instruments left out; rank 1 is the highest score. ``weight`` is a signed
+    fraction of equity; ``standing`` is a `Standing`. ``age_days``, ``turnover``, ``spread_bps`` and
+    ``depth`` are the values compared with the limits; the last two are NaN where there are only
+    candles.
     """
 
     price: NDArray[np.float64]
@@ -88,7 +71,7 @@ class Proposal:
 
 
 def rows_needed(rules: PanelRebalancerConfig, for_scores: int) -> int:
-    """Return how many candles a decision looks back on; the scores alone need ``for_scores``."""
+    """Return how many candles a decision needs; the scores alone need ``for_scores``."""
     rows = max(for_scores, rules.turnover_lookback if _wants_turnover(rules) else 1)
     if rules.weighting == "inverse_volatility":
         rows = max(rows, rules.volatility_lookback + 1)
@@ -102,20 +85,11 @@ def propose(
     scores: NDArray[np.float64],
     liquidity: Liquidity | None = None,
 ) -> Proposal:
-    """Return the weights that the rules give for what the window shows.
+    """Return the weights that the rules give for a window of candles.
 
-    Parameters
-    ----------
-    rules : PanelRebalancerConfig
-        The strategy's parameters.
-    listings : Listings
-        Ids and listing times, in the order of the window's columns.
-    window : Window
-        Candles complete at the decision, `rows_needed` rows.
-    scores : ndarray, shape (N,)
-        Higher is better; NaN where history is too short.
-    liquidity : Liquidity, optional
-        Of the books now; without it the limits on spread and depth are not applied.
+    ``window`` has `rows_needed` rows, all complete at the decision. ``scores`` has shape (N,):
+    higher is better, NaN where history is too short. Without ``liquidity`` the limits on spread and
+    depth are not applied.
     """
     price = window.close[-1]
     age_days = (window.ts - listings.listed_ns) / _DAY
@@ -167,7 +141,7 @@ def propose(
 
 
 def not_applied(rules: PanelRebalancerConfig) -> str:
-    """Return in words which limits of the document candles leave out; empty when there are none."""
+    """Return which limits can't be applied on candles, in words; empty without any."""
     limits = {"max_spread_bps": rules.max_spread_bps, "min_depth": rules.min_depth}
     names = [name for name, limit in limits.items() if limit > 0.0]
     if not names:
@@ -176,7 +150,7 @@ def not_applied(rules: PanelRebalancerConfig) -> str:
 
 
 def reason_to_wait(rules: PanelRebalancerConfig, proposal: Proposal) -> str:
-    """Return why nothing is traded at all now; empty when the weights are."""
+    """Return why nothing is traded now; empty when the weights are traded."""
     if proposal.is_blind:
         return "no candle has closed at the data time"
     if not proposal.weight.any() and not rules.flatten_on_empty_targets:
@@ -185,7 +159,7 @@ def reason_to_wait(rules: PanelRebalancerConfig, proposal: Proposal) -> str:
 
 
 def explain(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str:
-    """Return in words why an instrument was left out; empty when it was not."""
+    """Return why an instrument was left out, in words; empty when it was not."""
     standing = Standing(int(proposal.standing[index]))
     if standing == Standing.IN:
         return ""

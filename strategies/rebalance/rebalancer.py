@@ -1,9 +1,8 @@
-"""The engine's side of a strategy that ranks a universe on a schedule: candles, timer, orders.
+"""Run a strategy that ranks a universe on a schedule, in the engine: candles, timer, orders.
 
-A `PanelRebalancer` gives the scores; what is eligible, how scores become weights, what the exchange
-accepts and what the decision says are the same for all. Bars of one close time come instrument by
-instrument; the timer fires after all of them (in the simulated engine also when ``at`` is "00:00";
-live, candles arrive a little late, so ``at`` allows for that).
+A `PanelRebalancer` gives the scores; all else is the same for every such strategy. Bars of one
+close time come instrument by instrument; the timer fires after all of them (in the simulated engine
+also when ``at`` is "00:00"; live, candles arrive a little late, so ``at`` allows for that).
 """
 
 from __future__ import annotations
@@ -38,12 +37,12 @@ from strategies.state import StateStore
 
 
 class Rebalancer(DeskStrategy):
-    """Runs a `PanelRebalancer` in the engine; `strategies.engine_class` binds the two."""
+    """Runs a `PanelRebalancer` in the engine; `strategies.engine_class` joins the two."""
 
     @property
     @abstractmethod
     def ranking(self) -> type[PanelRebalancer]:
-        """What gives the scores."""
+        """Class that gives the scores."""
 
     def __init__(self, config: PanelRebalancerConfig) -> None:
         super().__init__(config)
@@ -56,22 +55,22 @@ class Rebalancer(DeskStrategy):
     # Candles -----------------------------------------------------------------------------------
 
     def history_needed(self) -> dict[str, int]:
-        """Return the number of candles a decision looks back on."""
+        """Return the number of candles a decision needs."""
         return {self.config.interval: self._history.rows}
 
     def warm_up(self, panel: Candles, interval: str) -> None:
-        """Take in candles from before the start."""
+        """Add candles from before the start."""
         if interval == self.config.interval:
             self._history.warm_up(panel, self.ids)
 
     def history_lacking(self, interval: str, close_ns: int) -> list[str]:
-        """Return the ids whose candle of a close time has not come."""
+        """Return the ids whose candle of a close time is missing."""
         if interval != self.config.interval:
             return []
         return [self.ids[i] for i in self._history.lacks(close_ns)]
 
     def on_bar(self, bar: Bar) -> None:
-        """Take in a candle that just closed."""
+        """Add a candle that just closed."""
         # The engine's own division of its 128-bit integers can be one bit off the decimal number.
         close, volume = bar.close, bar.volume
         self._history.add(
@@ -82,7 +81,7 @@ class Rebalancer(DeskStrategy):
         )
 
     def last_price(self, instrument_id: InstrumentId) -> Decimal | None:
-        """Return the last close seen; for an instrument of another strategy, the engine's price."""
+        """Return the last close; for an instrument of another strategy, the engine's price."""
         index = self._index.get(instrument_id)
         if index is None:
             return self.market.engine_price(instrument_id)
@@ -92,16 +91,13 @@ class Rebalancer(DeskStrategy):
     # The schedule ------------------------------------------------------------------------------
 
     def schedule(self) -> tuple[int, int]:
-        """Return the period and the offset of its decisions in nanoseconds."""
+        """Return period and offset of its decisions in nanoseconds."""
         return duration_ns(self.config.every), offset_ns(self.config.at)
 
     def attach_state(self, store: StateStore) -> None:
-        """Keep the progress of the schedule in the store, and take up the one it has.
+        """Save the schedule's progress in the store, and load what it has.
 
-        Raises
-        ------
-        DeskError
-            When what was saved can't be read.
+        Raises DeskError when the saved progress can't be read.
         """
         super().attach_state(store)
         self._execution.read(store)
@@ -111,7 +107,7 @@ class Rebalancer(DeskStrategy):
         return self._execution.due(now_ns)
 
     def run_now(self, force: bool = False) -> bool:
-        """Rebalance for the latest stamp; ``force`` does so again. Verdicts hold all the same."""
+        """Rebalance for the latest stamp, with ``force`` once more; verdicts still apply."""
         now = self.clock.timestamp_ns()
         if self.busy or (self.due(now) is None and not force):
             return False
@@ -119,7 +115,7 @@ class Rebalancer(DeskStrategy):
         return True
 
     def resume(self) -> bool:
-        """Finish what a crash interrupted in this interval, or catch up a stamp that was missed.
+        """Finish a rebalance of this interval after a crash, or catch up a missed stamp.
 
         Without any earlier stamp, as on the first start, it waits for the schedule.
         """
@@ -140,7 +136,7 @@ class Rebalancer(DeskStrategy):
 
     @property
     def busy(self) -> bool:
-        """Whether it is still carrying out what it decided."""
+        """Whether a decision, its plan or its orders are under way."""
         return self._execution.busy or self.broker.trading
 
     def on_start(self) -> None:
@@ -164,7 +160,7 @@ class Rebalancer(DeskStrategy):
         self._execution.start()
 
     def on_stop(self) -> None:
-        """Cancel what is under way; positions stay, and the plan for a restart in the interval."""
+        """Cancel open orders; keep positions, and the plan for a restart in the interval."""
         self._execution.stopping = True
         self.broker.stop()
         self.broker.cancel_all()
@@ -172,8 +168,6 @@ class Rebalancer(DeskStrategy):
     def leave_open(self) -> None:
         """Leave the plan for the next start."""
         self._execution.stopping = True
-
-    # What a decision depends on ------------------------------------------------------------------
 
     def snapshot(
         self,
@@ -183,18 +177,12 @@ class Rebalancer(DeskStrategy):
         before: Snapshot | None = None,
         scored: bool = True,
     ) -> Snapshot:
-        """Return what a decision depends on.
+        """Return the inputs of a decision.
 
-        Parameters
-        ----------
-        ts : int
-            Time of the decision, UNIX nanoseconds (UTC).
-        since : int, optional
-            Since when it waits for what it lacks.
-        before : Snapshot, optional
-            An earlier one, whose orders are cancelled by now: only the account is read again.
-        scored : bool
-            Whether it may rebalance. Leaving the market must not depend on scores.
+        ``ts`` is its time, UNIX nanoseconds (UTC); ``since`` is when the wait for missing data
+        began. With an earlier snapshot ``before``, whose orders are cancelled by now, only the
+        account is read again. ``scored=False`` is for leaving the market, which must not depend on
+        scores.
         """
         market, verdicts = self.market, self.verdicts
         stamp, data_ts = last_fire(ts, *self.schedule()), last_close(ts, self._history.interval_ns)
@@ -248,7 +236,7 @@ class Rebalancer(DeskStrategy):
         return propose(rules, self._listings, window, scores, liquidity)
 
     def _patience_ns(self, data_ts: int) -> int:
-        # In a backtest a candle that is not there will not come.
+        # In a backtest a missing candle never comes.
         if isinstance(self.clock, LiveClock) and self._history.lacks(data_ts):
             return CANDLES_PATIENCE_NS
         if not self.config.wants_liquidity or not self.market.sees_top_of_book:
@@ -256,14 +244,12 @@ class Rebalancer(DeskStrategy):
         blind = any(self.market.top_of_book(name) is None for name in self.instrument_ids)
         return BOOKS_PATIENCE_NS if blind else 0
 
-    # What becomes of it ------------------------------------------------------------------------
-
     def on_flatten(self, instruments: Container[str], verdict: Verdict) -> None:
         """Leave the market, or some instruments, by a decision."""
         self._execution.on_flatten(instruments, verdict)
 
     def on_stopping(self, instruments: Container[str] | None) -> None:
-        """Let legs stay that have not left yet."""
+        """Drop legs that are not sent yet."""
         self._execution.drop_legs(instruments)
 
     def on_execution_progress(self, instrument_id: InstrumentId) -> None:
@@ -271,15 +257,15 @@ class Rebalancer(DeskStrategy):
         self._execution.release()
 
     def on_executed(self, done: Executed) -> None:
-        """Send the legs that may leave now, and take the plan back after the last one."""
+        """Send the legs that may be sent now, and end the plan after the last one."""
         self._execution.on_executed(done)
         self.on_order_ended()
 
     def on_order_ended(self) -> None:
-        """Take the plan back when nothing of it is under way any more."""
+        """End the plan when none of its orders is under way."""
         self._execution.check()
 
     def on_order_event(self, event: OrderEvent) -> None:
-        """Follow the own orders; what was refused for now or lost on its way is sent again."""
+        """Track own orders; send again what was refused for now or lost on its way."""
         self._execution.on_order_event(event)
         super().on_order_event(event)

@@ -1,4 +1,4 @@
-"""Average return over past candles: momentum that one large move counts in only once."""
+"""Mean return over past candles: momentum in which one large move counts only once."""
 
 from __future__ import annotations
 
@@ -9,19 +9,9 @@ from numpy.typing import NDArray
 def mean_return(close: NDArray[np.float64], lookback: int, skip: int = 0) -> NDArray[np.float64]:
     """Return the mean of the ``lookback`` simple returns that ended ``skip`` candles ago.
 
-    Parameters
-    ----------
-    close : ndarray, shape (W, N)
-        Close prices, oldest first, NaN where there is no candle; W > lookback + skip.
-    lookback : int
-        Number of returns, at least 1.
-    skip : int
-        Newest candles that are left out.
-
-    Returns
-    -------
-    ndarray, shape (N,)
-        Fraction per candle; NaN where a price of the stretch is missing.
+    ``close`` has shape (W, N), oldest first, NaN where there is no candle; W > lookback + skip.
+    ``lookback`` is at least 1. The result has shape (N,), a fraction per candle; NaN where a price
+    in the range is missing.
     """
     end = close.shape[0] - skip
     prices = close[end - lookback - 1 : end]

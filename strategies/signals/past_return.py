@@ -1,4 +1,4 @@
-"""Return over past candles: the raw material of reversal and momentum."""
+"""Return over past candles, for reversal and momentum."""
 
 from __future__ import annotations
 
@@ -12,19 +12,9 @@ if TYPE_CHECKING:
 def past_return(close: NDArray[np.float64], lookback: int, skip: int = 0) -> NDArray[np.float64]:
     """Return the simple return of ``lookback`` candles that ended ``skip`` candles ago.
 
-    Parameters
-    ----------
-    close : ndarray, shape (W, N)
-        Close prices, oldest first, NaN where there is no candle; W > lookback + skip.
-    lookback : int
-        Candles over which the return is taken, at least 1.
-    skip : int
-        Newest candles that are left out.
-
-    Returns
-    -------
-    ndarray, shape (N,)
-        Fractions; NaN where one of the two prices is missing.
+    ``close`` has shape (W, N), oldest first, NaN where there is no candle; W > lookback + skip.
+    ``lookback`` is at least 1. The result has shape (N,), fractions; NaN where one of the two
+    prices is missing.
     """
     newest = close.shape[0] - 1 - skip
     result: NDArray[np.float64] = close[newest] / close[newest - lookback] - 1.0

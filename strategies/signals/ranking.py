@@ -1,4 +1,4 @@
-"""Order instruments by score."""
+"""Rank instruments by score."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def ordinal_rank(score: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def percentile_rank(score: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the rank from the bottom divided by the number of scores, ties sharing the mean rank.
+    """Return the rank from the bottom divided by the number of scores; ties share the mean.
 
     The same as ``pandas.Series.rank(pct=True)``: the highest has 1. NaN where the score is NaN.
     """

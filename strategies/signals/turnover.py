@@ -1,4 +1,4 @@
-"""How much money changes hands."""
+"""Mean turnover."""
 
 from __future__ import annotations
 
@@ -9,22 +9,13 @@ from numpy.typing import NDArray
 def mean_turnover(
     close: NDArray[np.float64], volume: NDArray[np.float64], lookback: int
 ) -> NDArray[np.float64]:
-    """Return the mean turnover a candle over the last ``lookback`` candles.
+    """Return the mean turnover per candle over the last ``lookback`` candles.
 
-    Turnover is close times volume, as bars of the engine carry no turnover of their own. Candles
-    that are missing (before the listing, in a gap) don't count.
+    Turnover is close times volume (base coin), as bars of the engine have no turnover. Missing
+    candles (before the listing, in a gap) don't count.
 
-    Parameters
-    ----------
-    close, volume : ndarray, shape (W, N)
-        Close prices and traded base coin, NaN where there is no candle; W >= lookback.
-    lookback : int
-        Number of candles, at least 1.
-
-    Returns
-    -------
-    ndarray, shape (N,)
-        Settlement currency per candle; NaN where no candle is in the window.
+    The inputs have shape (W, N), NaN where there is no candle; W >= lookback >= 1. The result has
+    shape (N,), settlement currency per candle; NaN where no candle is in the window.
     """
     money = close[-lookback:] * volume[-lookback:]
     there = ~np.isnan(money)

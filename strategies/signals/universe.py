@@ -1,4 +1,4 @@
-"""Who may be traded at a moment, judged by what was known then (point in time)."""
+"""Tradable universe at a moment, by what was known then (point in time)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class Standing(IntEnum):
-    """Why an instrument is in or out; the first reason met counts."""
+    """Why an instrument is in or out of the universe; the first reason that applies counts."""
 
     IN = 0
     NO_CANDLE = 1
@@ -43,33 +43,16 @@ def standing(
 ) -> NDArray[np.int8]:
     """Return each instrument's `Standing` from rows of shape (N,).
 
-    A limit of zero lets everyone through, also those whose figure is unknown (NaN); any other limit
-    wants a known figure. The ``top_n`` are those with the most turnover among the rest; between
+    A limit of zero admits all, also those whose value is unknown (NaN); any other limit needs a
+    known value. ``top_n`` keeps those with the most turnover among the rest (None: all); between
     equals the first in order wins.
 
-    Parameters
-    ----------
-    close : ndarray
-        Last complete close, NaN where the candle is missing.
-    excluded : ndarray of bool
-        Left out by the document.
-    age_days : ndarray
-        Days since the listing.
-    turnover : ndarray
-        Mean turnover a day, settlement currency.
-    score : ndarray
-        What will be ranked; NaN where history is too short.
-    volatility : ndarray or None
-        None when the weighting needs none.
-    spread_bps : ndarray or None
-        Distance of the best bid and ask, basis points of their mid; None where candles are all
-        that is known, and then its limit is not applied.
-    depth : ndarray or None
-        Value displayed on the thinner side near the mid, settlement currency; None as above.
-    min_age_days, min_price, min_turnover, max_spread_bps, min_depth : float
-        Limits, in the units above.
-    top_n : int or None
-        How many to keep; None keeps all.
+    ``close`` is the last complete close, NaN where the candle is missing. ``age_days`` counts from
+    the listing. ``turnover`` is the mean a day, settlement currency. ``score`` is NaN where history
+    is too short. ``volatility`` is None when the weighting needs none. ``spread_bps`` is in basis
+    points of the mid; ``depth`` is the value displayed on the thinner side near the mid, settlement
+    currency. These two are None where only candles are known; then their limits are not applied.
+    Limits have the units of their values.
     """
     result = np.zeros(close.shape, dtype=np.int8)
 

@@ -1,4 +1,4 @@
-"""How much an instrument moves."""
+"""Volatility of returns."""
 
 from __future__ import annotations
 
@@ -9,17 +9,9 @@ from numpy.typing import NDArray
 def volatility(close: NDArray[np.float64], lookback: int) -> NDArray[np.float64]:
     """Return the sample standard deviation of the last ``lookback`` simple returns.
 
-    Parameters
-    ----------
-    close : ndarray, shape (W, N)
-        Close prices, oldest first, NaN where there is no candle; W > lookback.
-    lookback : int
-        Number of returns, at least 2.
-
-    Returns
-    -------
-    ndarray, shape (N,)
-        Fraction per candle (not annualised); NaN where a price of the window is missing.
+    ``close`` has shape (W, N), oldest first, NaN where there is no candle; W > lookback.
+    ``lookback`` is at least 2. The result has shape (N,), a fraction per candle (not annualised);
+    NaN where a price in the range is missing.
     """
     prices = close[close.shape[0] - 1 - lookback :]
     returns = prices[1:] / prices[:-1] - 1.0

@@ -1,4 +1,4 @@
-"""From scores to weights (`weights`), to orders that are worth making and accepted (`rounding`).
+"""From scores to weights (`weights`) and to orders that the exchange accepts (`rounding`).
 
 Pure functions; weights are floats and fractions of equity, quantities are Decimal base coin. Add
 one rule as one file, with a table of hand-made numbers in `tests/strategies`.

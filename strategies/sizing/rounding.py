@@ -1,4 +1,4 @@
-"""From a wanted quantity to one the exchange accepts."""
+"""Round a wanted quantity to an order that the exchange accepts."""
 
 from __future__ import annotations
 
@@ -12,16 +12,10 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """What the exchange asks of an order, in base coin and settlement currency.
+    """Exchange rules for order sizes, in base coin and settlement currency.
 
-    Parameters
-    ----------
-    step : Decimal
-        Quantities are multiples of it.
-    min_quantity : Decimal
-        Smallest quantity of an order.
-    min_notional : Decimal
-        Smallest value of an order that opens or enlarges a position.
+    Quantities are multiples of ``step``. ``min_notional`` is the least value of an order that opens
+    or enlarges a position.
     """
 
     step: Decimal
@@ -31,7 +25,7 @@ class Lot:
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """An order's signed quantity, zero for none; what was unusual, and which guard changed it."""
+    """Signed order quantity, zero for none; anything unusual, and the guard that changed it."""
 
     quantity: Decimal
     reason: str = ""
@@ -47,30 +41,20 @@ def size_order(
     minimum: Minimum,
     largest: Decimal,
 ) -> Sized:
-    """Return the order that brings the position as near to the wanted one as the exchange allows.
+    """Return the order that brings a position as near to the wanted one as the exchange allows.
 
     The target is rounded toward zero to whole lots. An order below the exchange's minimum, an entry
     of less than a lot included, is dropped (``skip``), raised to it unless the position would
     exceed ``largest`` (``respect_cap``), or raised in any case (``force_exchange_min``). An order
     that only shrinks the position needs no minimum notional, and a whole exit no minimum at all.
 
-    Parameters
-    ----------
-    current, wanted : Decimal
-        Position held and position wanted, signed base coin.
-    price : Decimal
-        Price that values the order, settlement currency; positive.
-    lot : Lot
-        The exchange's rules.
-    minimum : str
-        What to do below the exchange's minimum.
-    largest : Decimal
-        Largest absolute position that the cap allows, base coin.
+    ``current`` and ``wanted`` are positions, signed base coin. ``price`` is in the settlement
+    currency, positive. ``largest`` is the largest absolute position that the cap allows, base coin.
     """
     target = _round(wanted, lot.step, ROUND_DOWN)
     order = target - current
     if target == ZERO and wanted and not current:
-        # Less than a lot: what is missing is told, and raised, as of any order too small.
+        # Less than a lot: treated, and explained, as any order that is too small.
         order = wanted
     elif target == ZERO and wanted:
         return Sized(order, f"closed: the position wanted is less than the lot of {lot.step:f}")
@@ -96,20 +80,10 @@ def size_order(
 
 
 def outside_band(current: float, target: float, band: float) -> bool:
-    """Whether to trade from the current to the target weight.
+    """Whether to trade from the current to the target weight, signed fractions of equity.
 
-    Parameters
-    ----------
-    current, target : float
-        Weights, signed fractions of equity.
-    band : float
-        Smallest change worth an order, fraction of equity.
-
-    Returns
-    -------
-    bool
-        False when the change is smaller than the band. A way out (target zero) is always taken, so
-        that no remainder of a position stays for ever.
+    False when the change is smaller than ``band``, a fraction of equity. A whole exit (target zero)
+    is always traded, so that no small position stays for ever.
     """
     if target == 0.0:
         return current != 0.0
@@ -117,7 +91,7 @@ def outside_band(current: float, target: float, band: float) -> bool:
 
 
 def split(size: Decimal, step: Decimal, largest: Decimal | None) -> list[Decimal]:
-    """Return whole lots that add up to the size, none above the largest order, about equal.
+    """Split a size into orders of whole lots, about equal, none above the largest order.
 
     Equal, because a small remainder could fall below the exchange's minimum.
     """
@@ -141,7 +115,6 @@ def _what_is_missing(size: Decimal, price: Decimal, lot: Lot) -> str:
 
 
 def _short(value: Decimal) -> str:
-    """Write a quantity with at most six digits: a quotient has 28."""
     return f"{value:f}" if len(value.as_tuple().digits) <= 6 else f"{Decimal(f'{value:.6g}'):f}"
 
 

@@ -1,4 +1,4 @@
-"""From scores to weights: who is held, on which side, with what share of equity."""
+"""Portfolio weights from scores: side and share of equity of each instrument."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from strategies.sizing import Side, Weighting
 
 _EVERYONE = 0.5
 _TINY = 1e-200
-"""Shares below it are enlarged first: dividing by their sum would overflow."""
+"""Shares below it are scaled up first: dividing by their sum would overflow."""
 
 
 def weigh(
@@ -26,33 +26,19 @@ def weigh(
     """Return each instrument's weight as a signed fraction of equity.
 
     The best ``fraction`` of the scores is held long, the worst short (or nothing, long only); each
-    side gets half of ``gross``. Within a side, shares are ``equal``, proportional to
-    1 / ``volatility``, to the distance of the percentile ``rank`` from its mean, or to that of the
-    score (``zscore``). For the latter two, a fraction of 0.5 weighs everyone, the middle included.
+    side gets half of ``gross``, the sum of absolute weights. Within a side, shares are ``equal``,
+    proportional to 1 / ``volatility``, to the distance of the percentile ``rank`` from its mean, or
+    to that of the score (``zscore``). For the latter two, a fraction of 0.5 weighs all, the middle
+    included.
 
-    Parameters
-    ----------
-    score : ndarray, shape (N,)
-        Higher is better; NaN is not eligible.
-    side : str
-        ``long_short`` or ``long_only``.
-    weighting : str
-        ``equal``, ``inverse_volatility``, ``rank`` or ``zscore``.
-    fraction : float
-        Part of the eligible instruments on each side, above 0, at most 0.5 (long only: at most 1).
-        At least one instrument is held on each side, and never more than there are.
-    gross : float
-        Sum of absolute weights, unless the cap keeps it lower.
-    max_weight : float
-        Largest absolute weight of one instrument; the excess goes to the others of its side.
-    volatility : ndarray, shape (N,), optional
-        Needed by ``inverse_volatility``: positive where the score is known.
+    Arrays have shape (N,). A NaN score is not eligible. ``fraction`` is above 0, at most 0.5 (long
+    only: at most 1); at least one instrument is held on each side, and never more than there are.
+    ``max_weight`` is the largest absolute weight of one instrument; the excess goes to the others
+    of its side, and when all are at it, the sum is below ``gross``. ``volatility`` must be positive
+    where the score is known.
 
-    Returns
-    -------
-    ndarray, shape (N,)
-        Zero where nothing is held. All zero when fewer than two are eligible for long and short,
-        or when nothing tells them apart (``rank`` and ``zscore`` of equal scores).
+    Weights are all zero when fewer than two instruments are eligible for long and short, or when
+    all scores are equal (``rank`` and ``zscore``).
     """
     count = int(np.count_nonzero(~np.isnan(score)))
     empty = np.zeros(score.shape)
@@ -71,7 +57,6 @@ def weigh(
 
 
 def _is_plain(weighting: Weighting) -> bool:
-    """Whether shares are positive on both sides; otherwise their sign tells the side."""
     return weighting in ("equal", "inverse_volatility")
 
 
@@ -82,7 +67,7 @@ def _sides(
     known = ranks > 0
     if not _is_plain(weighting) and fraction >= _EVERYONE:
         return known, known
-    # A small allowance, as 0.3 * 10 is 2.9999999999999996 in some orders of multiplication.
+    # A small tolerance, as 0.3 * 10 is 2.9999999999999996 in some orders of multiplication.
     held = max(1, int(fraction * count + 1e-9))
     return known & (ranks <= held), known & (ranks > count - held)
 
@@ -108,7 +93,7 @@ def _shares(
 
 
 def _scaled(share: NDArray[np.float64], total: float, cap: float) -> NDArray[np.float64]:
-    """Scale the shares to the total; what a cap cuts off goes to those below it, pro rata."""
+    """Scale shares to the total; the excess over a cap goes to those below it, pro rata."""
     weights = np.zeros(share.shape)
     largest = float(share.max(initial=0.0))
     if 0.0 < largest < _TINY:

@@ -1,8 +1,8 @@
 """Maker first: rest near the touch, follow it a few times, take what is left at a deadline.
 
-A tactic (see `strategies.tactics.tactic`) with at most one order out at a time: following is
-cancel, wait for the answer, place anew, as an amended order loses its place in the queue anyway and
-a lost answer to an amend leaves two prices possible.
+A tactic (see `strategies.tactics.tactic`) with at most one order out at a time. To follow, it
+cancels, waits for the answer and places a new order: an amended order loses its place in the queue
+anyway, and after a lost answer to an amend two prices are possible.
 
     no book ──BookChanged──> resting ──follow──> cancelling ──Ended──> resting
                                 └──deadline──> cancelling ──Ended──> taking ──> Done | GiveUp
@@ -48,16 +48,16 @@ from strategies.tactics.tactic import (
 )
 
 PAUSE_NS = 10**9
-"""Before it tries again what was refused or came to nothing."""
+"""Pause before it tries again after a refusal or an order without a fill."""
 GRACE_NS = 10 * 10**9
-"""After the deadline it takes for so long at most, as often as … """
+"""Longest time for taking orders after the deadline, at most `MAX_TAKES` of them."""
 MAX_TAKES = 3
 MAX_BUSY = 5
-"""How often a venue that is too busy for an order is asked again."""
+"""How often it tries again when the venue is too busy."""
 
 
 class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """The order that is out: unsigned quantities, and when it was sent (UNIX nanoseconds)."""
+    """Open order: unsigned quantities, and when it was sent (UNIX nanoseconds)."""
 
     name: str = ""
     quantity: Decimal
@@ -70,22 +70,11 @@ class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MakerFirstState(TacticState, frozen=True, kw_only=True):
-    """Where one execution stands.
+    """State of one execution.
 
-    Parameters
-    ----------
-    top, arrival : TopOfBook, Decimal or None
-        Newest best prices, and the mid when the first ones were seen.
-    order : WorkingOrder or None
-        What is out.
-    placed, busy : int
-        How many orders it placed, and how often the venue was too busy for one.
-    spent : bool
-        Whether it rests no more before the deadline.
-    not_before : int
-        It sends nothing earlier than this.
-    stopping : bool
-        Whether it is to stop.
+    ``arrival`` is the mid when the first best prices came. ``placed`` counts its orders, ``busy``
+    how often the venue was too busy for one. ``spent`` means that it rests no more before the
+    deadline. It sends nothing before ``not_before``.
     """
 
     top: TopOfBook | None = None
@@ -123,7 +112,6 @@ def work_maker_first(
 def _after(
     state: MakerFirstState, order: WorkingOrder | None, event: Event, rules: Execution
 ) -> MakerFirstState:
-    """Return the state with the event taken in; ``order`` is the one it is about, if it is out."""
     match event:
         case BookChanged():
             arrival = event.top.mid if state.arrival is None else state.arrival
@@ -148,7 +136,7 @@ def _after(
         case Ended():
             if order.cancelling:
                 return replace(state, order=None)
-            # Nobody here cancelled it: an IOC that found nothing, or somebody else's cancel.
+            # Not cancelled here: an IOC that found nothing, or another one's cancel.
             state = replace(state, order=None, not_before=event.now + PAUSE_NS)
             return state if order.takes else _followed(state, rules)
         case Refused():
@@ -158,7 +146,7 @@ def _after(
 
 def _resume(state: MakerFirstState, event: Resumed, rules: Execution) -> MakerFirstState:
     if event.now >= state.started + duration_ns(rules.deadline):
-        # The market of the arrival is long gone: whoever slept past the deadline starts over.
+        # After a stop longer than the deadline the arrival price is outdated: start over.
         return MakerFirstState(quantity=event.left, started=event.now, placed=state.placed)
     return replace(state, quantity=event.left, filled=ZERO, order=None, top=None, stopping=False)
 
@@ -178,7 +166,6 @@ def _refused(
 
 
 def _followed(state: MakerFirstState, rules: Execution) -> MakerFirstState:
-    """Count one more placing, or end the resting when there have been enough."""
     if state.reprices >= rules.max_reprices:
         return replace(state, spent=True)
     return replace(state, reprices=state.reprices + 1)
@@ -187,7 +174,6 @@ def _followed(state: MakerFirstState, rules: Execution) -> MakerFirstState:
 def _watch(
     state: MakerFirstState, order: WorkingOrder, now: int, rules: Execution, terms: Terms
 ) -> Result:
-    """Take the order back when it has to go, or to follow the market."""
     if order.cancelling or order.takes or now < state.not_before:
         return state, ()
     due = now >= state.started + duration_ns(rules.deadline)

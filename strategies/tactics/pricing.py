@@ -1,4 +1,4 @@
-"""At what price and size an order rests, follows or takes. Pure; prices stay on the tick."""
+"""Price and size of the next order: resting, following or taking. Pure; prices are on the tick."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BASIS_POINT = Decimal("0.0001")
 
 
 class TopOfBook(msgspec.Struct, frozen=True):
-    """The best prices of a book and the sizes displayed at them, base coin."""
+    """Best bid and ask, and the sizes displayed at them, base coin."""
 
     bid: Decimal
     ask: Decimal
@@ -22,12 +22,12 @@ class TopOfBook(msgspec.Struct, frozen=True):
 
     @property
     def mid(self) -> Decimal:
-        """The middle of the two prices."""
+        """Mid price."""
         return (self.bid + self.ask) / 2
 
     @property
     def spread_bps(self) -> float:
-        """The distance of the two prices, basis points of their mid."""
+        """Bid-ask spread, basis points of the mid."""
         return float((self.ask - self.bid) / self.mid / _BASIS_POINT)
 
     def best(self, buy: bool) -> Decimal:
@@ -40,18 +40,10 @@ class TopOfBook(msgspec.Struct, frozen=True):
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """What the exchange asks of an order in one instrument.
+    """Exchange rules for orders in one instrument.
 
-    Parameters
-    ----------
-    tick, step : Decimal
-        Prices and quantities are multiples of them.
-    min_quantity, min_notional : Decimal
-        Least quantity of an order, and least value of one that opens or enlarges a position.
-    max_quantity : Decimal or None
-        Largest order.
-    exits : bool
-        Whether the orders only shrink a position: those need no least value.
+    Prices are multiples of ``tick``, quantities of ``step``. ``min_notional`` is the least value of
+    an order that opens or enlarges a position; orders that only shrink one (``exits``) need none.
     """
 
     tick: Decimal
@@ -65,20 +57,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 def resting_price(
     buy: bool, top: TopOfBook, tick: Decimal, place: RestingPlace, ticks: int
 ) -> Decimal:
-    """Return where an order rests; never at or through the other side of the book.
+    """Return the price of a resting order; never at or through the other side of the book.
 
-    Parameters
-    ----------
-    buy : bool
-        Side of the order.
-    top : TopOfBook
-        Best prices now.
-    tick : Decimal
-        Price step.
-    place : str
-        ``join``, ``improve`` or ``behind`` the best price of its side …
-    ticks : int
-        … by so many ticks.
+    ``place`` is ``join``, ``improve`` or ``behind`` the best price of its side, by ``ticks`` ticks.
     """
     toward = tick if buy else -tick
     best, other = top.best(buy), top.best(not buy)
@@ -99,24 +80,17 @@ def worst_price(buy: bool, reference: Decimal, bps: float, tick: Decimal) -> Dec
 
 
 def stands_at_best(buy: bool, price: Decimal, top: TopOfBook) -> bool:
-    """Whether a resting price is the best of its side, so that it may be that price itself.
+    """Whether a resting price is the best of its side.
 
-    Following it would be a chase after one's own shadow.
+    That best price may be the order's own, so it must not be followed.
     """
     return price >= top.bid if buy else price <= top.ask
 
 
 def smallest(left: Decimal, price: Decimal, terms: Terms) -> Decimal:
-    """Return the least quantity that the exchange takes at the price, whole lots.
+    """Return the least quantity that the exchange takes at a limit price, whole lots.
 
-    Parameters
-    ----------
-    left : Decimal
-        What is to be traded; an exit's rest may always go whole, however small.
-    price : Decimal
-        Limit price.
-    terms : Terms
-        The exchange's rules.
+    An exit may always trade all that is left, however small.
     """
     least = max(terms.min_quantity, terms.step)
     if terms.exits:
@@ -126,18 +100,10 @@ def smallest(left: Decimal, price: Decimal, terms: Terms) -> Decimal:
 
 
 def portion(left: Decimal, price: Decimal, most: Decimal | None, terms: Terms) -> Decimal:
-    """Return how much of what is left goes into the next order; zero when none is allowed.
+    """Return the size of the next order, whole lots; zero when none is allowed.
 
-    Parameters
-    ----------
-    left : Decimal
-        Base coin, whole lots, positive.
-    price : Decimal
-        Limit price.
-    most : Decimal or None
-        Share of the displayed size; the exchange's minimum goes before it.
-    terms : Terms
-        The exchange's rules; its largest order goes before everything.
+    ``left`` is positive base coin. ``most`` is the share of the displayed size, but the exchange's
+    minimum goes before it, and its largest order goes before everything.
     """
     least = smallest(left, price, terms)
     if left < least:
@@ -148,7 +114,7 @@ def portion(left: Decimal, price: Decimal, most: Decimal | None, terms: Terms) -
         size = min(size, largest)
     rest = left - size
     if ZERO < rest < smallest(rest, price, terms):
-        # What would be left over could not be ordered any more: it goes along, or waits its turn.
+        # The rest would be too small to order: add it, or keep enough for a later order.
         if largest is None or left <= largest:
             return left
         size = max(size - least, least)

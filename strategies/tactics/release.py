@@ -1,7 +1,7 @@
-"""Which legs of a rebalance may leave, so that a neutral book stays near neutral while they fill.
+"""Choose the legs of a rebalance to send now, so that a neutral book stays near neutral.
 
-A leg that rests may fill now, later or never. What may leave is judged by the worst mix: all buys
-under way filled and no sell, and the other way round. Pure.
+A resting leg may fill now, later or never. The choice is by the worst mix: all buys under way
+filled and no sell, and the other way round. Pure.
 """
 
 from __future__ import annotations
@@ -14,16 +14,8 @@ from dataclasses import dataclass
 class Leg:
     """One instrument's part of a rebalance, in settlement currency, positive for buying.
 
-    Parameters
-    ----------
-    name : str
-        Instrument id.
-    wanted : float
-        By how much the whole leg changes the net exposure.
-    filled : float
-        By how much it has so far.
-    sent, ended : bool
-        Whether it has left, and whether nothing more comes of it.
+    ``wanted`` is the whole leg's change of net exposure, ``filled`` its change so far. An ``ended``
+    leg fills no more.
     """
 
     name: str
@@ -39,23 +31,17 @@ class Leg:
 
     @property
     def final(self) -> float:
-        """Where it ends, as far as is known."""
+        """Expected change of exposure at the end."""
         return self.filled if self.ended else self.wanted
 
 
 def releasable(legs: Sequence[Leg], bound: float) -> list[str]:
-    """Return the legs that may leave now, in their order.
+    """Return the legs that may be sent now, in their order; give the most urgent first.
 
-    The exposure may lie anywhere between that of the old book and that of the new, and ``bound``
-    outside of it. When nothing is under way and no leg fits, the one that strays least leaves
-    alone: a leg larger than the bound must not stop the rebalance.
-
-    Parameters
-    ----------
-    legs : sequence of Leg
-        All of the rebalance, the most urgent first.
-    bound : float
-        Settlement currency, positive.
+    The exposure may be anywhere between that of the old book and that of the new, and outside of it
+    by ``bound`` (settlement currency, positive). When nothing is under way and no leg fits, the one
+    that exceeds the bound least is sent alone: a leg larger than the bound must not stop the
+    rebalance.
     """
     target = sum(leg.final for leg in legs)
     lowest, highest = min(target, 0.0) - bound, max(target, 0.0) + bound
@@ -64,7 +50,6 @@ def releasable(legs: Sequence[Leg], bound: float) -> list[str]:
     down = now + sum(min(leg.open, 0.0) for leg in legs)
 
     def strays(leg: Leg) -> float:
-        """Return by how much the worst mix would leave the band with this leg under way too."""
         high, low = up + max(leg.wanted, 0.0), down + min(leg.wanted, 0.0)
         return max(high - highest, lowest - low, 0.0)
 

@@ -1,10 +1,10 @@
-"""The tactic protocol: how one execution works its orders, (state, event) -> (state, actions).
+"""Tactic protocol: how one execution works its orders, (state, event) -> (state, actions).
 
-A tactic is pure data and one pure function. The broker hosts it: it brings the events, saves each
-new state to the journal before an action leaves, sends and cancels the orders, and brings the saved
-state back after a crash. A tactic may have several orders out, each under a name of its own that
-its state keeps. To add one, write a `TacticState` and a function, put both into a `Tactic`, and
-give that to `strategies.broker.Broker.host`.
+A tactic is pure data and one pure function. The broker runs it: it passes the events, saves each
+new state to the journal before it carries out an action, sends and cancels the orders, and restores
+the state after a crash. A tactic may have several orders out, each under its own name, which the
+state keeps. To add one, write a `TacticState` and a function, put both into a `Tactic`, and
+register it with `strategies.broker.Broker.host`.
 
 Times are UNIX nanoseconds (UTC). Quantities are base coin.
 """
@@ -22,43 +22,43 @@ from strategies.tactics.pricing import ZERO, Terms, TopOfBook
 
 SECOND_NS = 10**9
 FINEST_TIMER_NS = 10**6
-"""Live clocks keep no finer pace."""
+"""Live clocks are no finer."""
 
 
 class Event(msgspec.Struct, frozen=True):
-    """Something that happened, and when."""
+    """Event with its time."""
 
     now: int
 
 
 class TimePassed(Event, frozen=True):
-    """The tactic's timer has fired; also the first event of an execution."""
+    """The tactic's timer fired; also the first event of an execution."""
 
 
 class BookChanged(Event, frozen=True):
-    """The best prices have changed; sizes alone come with the timer."""
+    """The best prices changed; new sizes alone come with the timer."""
 
     top: TopOfBook
 
 
 class Stop(Event, frozen=True):
-    """Cancel what is out and end."""
+    """Cancel open orders and end."""
 
 
 class Resumed(Event, frozen=True):
-    """The host was restarted: this signed quantity is left to be traded, no order is out."""
+    """The node restarted: this signed quantity is left to trade, no order is out."""
 
     left: Decimal
 
 
 class OrderReport(Event, frozen=True):
-    """Something happened to the order that the tactic placed under this name."""
+    """Event of the order that the tactic placed under this name."""
 
     order: str
 
 
 class Accepted(OrderReport, frozen=True):
-    """The venue has accepted the order."""
+    """The venue accepted the order."""
 
 
 class Filled(OrderReport, frozen=True):
@@ -68,17 +68,17 @@ class Filled(OrderReport, frozen=True):
 
 
 class Ended(OrderReport, frozen=True):
-    """The order is gone, cancelled or expired."""
+    """The order was cancelled or expired."""
 
 
 class Refused(OrderReport, frozen=True):
-    """The order was never in the market: denied by a gate or rejected by the venue."""
+    """The order was never in the market: a gate denied or the venue rejected it."""
 
     refusal: Refusal
 
 
 class CancelRefused(OrderReport, frozen=True):
-    """The venue did not cancel; the order stands as before."""
+    """The venue did not cancel; the order is still open."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -90,11 +90,11 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class PlacePostOnly(Place, frozen=True):
-    """Rest at the price, or nothing if it would take."""
+    """Send a post-only limit order: it is refused if it would take."""
 
 
 class PlaceIOC(Place, frozen=True):
-    """Take at the price or better, now or never."""
+    """Send an immediate-or-cancel order at the price or better."""
 
 
 class Cancel(msgspec.Struct, frozen=True):
@@ -104,11 +104,11 @@ class Cancel(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """All of it is traded. Ends the execution; no order may be out."""
+    """End the execution: all is traded. No order may be out."""
 
 
 class GiveUp(msgspec.Struct, frozen=True):
-    """Something is left, and stays so; why. Ends the execution; no order may be out."""
+    """End the execution with a rest left, for this reason. No order may be out."""
 
     reason: str
 
@@ -117,20 +117,11 @@ Action = PlacePostOnly | PlaceIOC | Cancel | Done | GiveUp
 
 
 class TacticState(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one execution stands; each tactic adds fields of its own, with defaults.
+    """State of one execution; each tactic adds fields of its own, with defaults.
 
-    Parameters
-    ----------
-    quantity : Decimal
-        Wanted, signed.
-    started : int
-        When, UNIX nanoseconds (UTC).
-    filled : Decimal
-        Traded so far, unsigned.
-    reprices, takes : int
-        How often it followed the market, and how often it took.
-    ended : str or None
-        None while it goes on; then why something is left, empty when nothing is.
+    ``quantity`` is signed, ``filled`` unsigned; ``started`` is UNIX nanoseconds (UTC). ``reprices``
+    and ``takes`` count how often it followed the market and how often it took. ``ended`` is None
+    while it goes on; then why something is left, empty when nothing is.
     """
 
     quantity: Decimal
@@ -147,24 +138,17 @@ class TacticState(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def left(self) -> Decimal:
-        """What is left to be traded, unsigned."""
+        """Quantity left to trade, unsigned."""
         return abs(self.quantity) - self.filled
 
 
 @dataclass(frozen=True, slots=True)
 class Tactic[S: TacticState, R]:
-    """A tactic, as the broker hosts it.
+    """A tactic as the broker runs it.
 
-    Parameters
-    ----------
-    name : str
-        What the journal knows it by.
-    state : type
-        Its state; an execution begins as ``state(quantity=…, started=…)``.
-    step : callable
-        ``(state, event, rules, terms)`` to the new state and the actions, in their order.
-    timer_ns : int
-        How often it gets `TimePassed`, a millisecond at the least.
+    ``name`` is its name in the journal. An execution begins as ``state(quantity=…, started=…)``.
+    ``step`` maps (state, event, rules, terms) to the new state and the actions, in their order.
+    ``timer_ns`` is the period of `TimePassed`, at least a millisecond.
     """
 
     name: str
@@ -173,6 +157,5 @@ class Tactic[S: TacticState, R]:
     timer_ns: int = SECOND_NS
 
     def __post_init__(self) -> None:
-        """Refuse a timer that no clock keeps."""
         if self.timer_ns < FINEST_TIMER_NS:
             raise ValueError(f"tactic {self.name}: a timer of {self.timer_ns} ns is below 1 ms")
