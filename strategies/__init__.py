@@ -36,6 +36,6 @@ it is checked at each print.
 reason, tactic=name)``. It may have several orders out, and its state survives a crash.
 
 Inside: `market_view`, `order_sender`, `broker` and `verdict_follower` depend on the engine, not on
-the strategy; `base` connects them. `signals`, `sizing`, `tactics` and `refusals` are pure. What must
-survive a crash goes through `state`.
+the strategy; `base` connects them. `signals`, `sizing`, `tactics` and `refusals` are pure. What
+must survive a crash goes through `state`.
 """
