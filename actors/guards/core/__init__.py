@@ -1,4 +1,4 @@
-"""What guards share: snapshots of the desk, readings, limits, halts that stand. Pure.
+"""Snapshots, readings, limits and halts that all guards share. Pure.
 
-Imports strategies (messages) and config only, never a single guard.
+Imports strategies (messages) and config only, no single guard.
 """

@@ -1,7 +1,7 @@
-"""Steps and plans of a guard's drill, the same in a backtest and on the practice exchange. Pure.
+"""Steps and plans of guard drills, for backtests and the practice exchange. Pure.
 
-Weights are fractions of the equity at the start, quantities follow from the price of that
-moment; a negative weight is short.
+Weights are fractions of the equity at the start; a negative weight is short. Quantities follow from
+the price at that moment.
 """
 
 from __future__ import annotations
@@ -16,10 +16,8 @@ import msgspec
 from actors.guards.core.params import GuardParams, seconds, span_ns
 from strategies.messages import Action
 
-KEY = "drill"
-"""The key of the drill's strategy."""
-BALANCE = Decimal(100_000)
-"""USDT at the start."""
+KEY = "drill"  # of the drill's strategy
+BALANCE = Decimal(100_000)  # USDT at the start
 
 
 @dataclass(frozen=True)
@@ -42,33 +40,16 @@ _OTHER = Facts(Decimal(20), Decimal("0.001"), Decimal("0.1"))
 
 @dataclass(frozen=True)
 class Scene:
-    """What a guard needs to know to plan its drill.
-
-    Parameters
-    ----------
-    instruments : tuple of str
-        Instrument ids, the first few of the universe and all that the guard names.
-    leverage : float
-        Largest gross value per unit of equity that the document allows.
-    taker_fee : float
-        Fraction of the value of an order.
-    sweep_s, silence_s : float
-        How often the live node compares its books with the venue's, and how soon a difference
-        counts; after how long a silence it connects anew.
-    beat : float
-        Seconds that an order needs from its sending to its fill, generously.
-    real_time : bool
-        Whether a second takes a second, so that nothing can be waited for that takes hours.
-    """
+    """The market and node that a guard plans its drill for."""
 
     key: str
-    instruments: tuple[str, ...]
-    leverage: float = 5.0
-    taker_fee: float = 0.00055
-    sweep_s: float = 13.0
-    silence_s: float = 30.0
-    beat: float = 3.0
-    real_time: bool = False
+    instruments: tuple[str, ...]  # the universe's first few, and all that the guard names
+    leverage: float = 5.0  # largest gross value per unit of equity
+    taker_fee: float = 0.00055  # fraction of an order's value
+    sweep_s: float = 13.0  # between two account checks, and until a difference counts
+    silence_s: float = 30.0  # without data, until the node connects again
+    beat: float = 3.0  # seconds from sending an order to its fill, at most
+    real_time: bool = False  # a second takes a second, so a drill can't wait for hours
 
     @property
     def first(self) -> str:
@@ -82,7 +63,7 @@ class Scene:
 
     @property
     def desk(self) -> str:
-        """Scope of everything."""
+        """Scope of the whole desk."""
         return "desk"
 
     @property
@@ -91,7 +72,7 @@ class Scene:
         return f"strategy:{KEY}"
 
     def counted_scope(self, of: str) -> str:
-        """Return the scope for which something in the first instrument counts."""
+        """Return the scope in which a trade in the first instrument counts."""
         if of == "desk":
             return self.desk
         return self.strategy if of == "strategies" else self.scope_of(self.first)
@@ -108,42 +89,31 @@ def facts_of(instrument: str) -> Facts:
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """One order.
+    """An order of the drill."""
 
-    Parameters
-    ----------
-    after : float
-        Seconds after the instruction came.
-    quantity : str
-        Signed base coin; zero closes what is held.
-    away : float
-        Distance of a resting limit order from the price, a fraction of it; zero is a market order.
-    """
-
-    after: float = 0.0
+    after: float = 0.0  # seconds after the instruction
     instrument: str
-    quantity: str
-    away: float = 0.0
+    quantity: str  # signed base coin; zero closes what is held
+    away: float = 0.0  # of a limit order from the price, a fraction; zero is a market order
 
 
 @dataclass(frozen=True)
 class Hold:
-    """Open positions, and wait until they are held."""
+    """Open positions, and wait until they are filled."""
 
     weights: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Trades:
-    """Orders of the strategy at their times, quantities given as weights (zero closes)."""
+    """Send the strategy's orders; weights give their quantities (zero closes)."""
 
     trades: tuple[tuple[Trade, float], ...]
-    """Each with its weight, which gives its quantity."""
 
 
 @dataclass(frozen=True)
 class Move:
-    """A price jumps by a fraction of where it is."""
+    """Let a price jump by a fraction."""
 
     instrument: str
     by: float
@@ -151,28 +121,26 @@ class Move:
 
 @dataclass(frozen=True)
 class Moves:
-    """Prices go on by fractions of where they are, a row at a time."""
+    """Move prices by fractions, one row at a time."""
 
     instruments: tuple[str, ...]
     rows: tuple[tuple[float, ...], ...]
-    every: float
-    """Seconds between two rows."""
+    every: float  # seconds between two rows
 
 
 @dataclass(frozen=True)
 class Book:
-    """A book is wide, thin at its best prices, or crossed, by so many basis points."""
+    """Show a wide (``spread``), thin (``gap``) or ``crossed`` book, in basis points."""
 
     instrument: str
     kind: str
-    """``spread``, ``gap`` or ``crossed``."""
     bps: float
     seconds: float
 
 
 @dataclass(frozen=True)
 class Silence:
-    """An instrument's market data stop."""
+    """Stop an instrument's market data."""
 
     instrument: str
     seconds: float
@@ -180,7 +148,7 @@ class Silence:
 
 @dataclass(frozen=True)
 class Late:
-    """Market data of an instrument come late."""
+    """Delay an instrument's market data."""
 
     instrument: str
     by: float
@@ -189,17 +157,16 @@ class Late:
 
 @dataclass(frozen=True)
 class Funding:
-    """The next funding settlement of an instrument comes near."""
+    """Bring the next funding settlement of an instrument near."""
 
     instrument: str
-    before: float
-    after: float
-    """Seconds around it at which the guard's window begins and ends."""
+    before: float  # seconds from the window's begin to the settlement
+    after: float  # seconds from the settlement to the window's end
 
 
 @dataclass(frozen=True)
 class Announced:
-    """The venue announces maintenance that begins now."""
+    """Announce maintenance of the venue that begins now."""
 
     title: str
     seconds: float
@@ -207,7 +174,7 @@ class Announced:
 
 @dataclass(frozen=True)
 class Rejects:
-    """The venue rejects the next entries of the strategy, which it sends one after another."""
+    """Reject the next entries of the strategy at the venue, one after another."""
 
     instrument: str
     times: int
@@ -217,16 +184,15 @@ class Rejects:
 
 @dataclass(frozen=True)
 class Failures:
-    """Requests of the desk to the venue fail, one after another."""
+    """Let the desk's requests to the venue fail, one after another."""
 
     times: int
-    within: float
-    """Seconds within which so many of them are sent."""
+    within: float  # seconds in which the desk sends so many requests
 
 
 @dataclass(frozen=True)
 class Strange:
-    """Somebody else trades on the account: the venue holds what our books do not."""
+    """Trade by hand on the account, so that the venue's position differs from the books."""
 
     instrument: str
     weight: float
@@ -234,7 +200,7 @@ class Strange:
 
 @dataclass(frozen=True)
 class Slips:
-    """The strategy's orders fill worse than the price that stood, by so many basis points."""
+    """Fill the strategy's orders worse than the standing price, by some basis points."""
 
     instrument: str
     bps: float
@@ -245,17 +211,17 @@ class Slips:
 
 @dataclass(frozen=True)
 class KillSwitch:
-    """The operator closes everything."""
+    """Close everything, as the operator can."""
 
 
 @dataclass(frozen=True)
 class Mended:
-    """End every fault of the venue; prices stay where they are."""
+    """End all faults of the venue; prices stay where they are."""
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Time goes by."""
+    """Wait."""
 
     seconds: float
 
@@ -282,76 +248,39 @@ Step = (
 
 @dataclass(frozen=True)
 class Stage:
-    """One breach, and the verdict that must follow.
-
-    Parameters
-    ----------
-    scope, action, multiplier
-        Of the verdict.
-    key : str
-        Of the reading that is over; empty where the guard has one limit on the scope.
-    within : float
-        Seconds, from the end of the steps, within which the verdict must come.
-    """
+    """One breach, and the verdict that must follow."""
 
     steps: tuple[Step, ...]
     scope: str
     action: Action
     multiplier: float = 1.0
-    key: str = ""
-    within: float = 20.0
+    key: str = ""  # of the reading; empty where the guard has one limit on the scope
+    within: float = 20.0  # seconds from the end of the steps
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A guard's drill.
+    """A guard's drill: steps, breaches, and what must follow."""
 
-    Parameters
-    ----------
-    breach : str
-        In words for the trader.
-    insist : str
-        Instrument in which entries are tried once the halt stands, each of size `weight`.
-    stages : tuple of Stage
-        One after another; a halt is checked after the last. Empty where the guard refuses at the
-        order gate alone: then `refused` breaches.
-    before : tuple of Step
-        Preparation.
-    refused : tuple of Step
-        Entries that the gate must refuse, where no verdict follows.
-    after : tuple of Step
-        Run once the halt stands, before the node is started again.
-    mend : tuple of Step
-        Ends the breach.
-    params : dict of str to object
-        Parameters that the drill changes, for the reason in `note`.
-    """
-
-    breach: str
-    insist: str
-    stages: tuple[Stage, ...] = ()
-    before: tuple[Step, ...] = ()
-    refused: tuple[Step, ...] = ()
-    after: tuple[Step, ...] = ()
-    mend: tuple[Step, ...] = ()
+    breach: str  # in words for the trader
+    insist: str  # instrument in which entries of size `weight` are tried during the halt
+    stages: tuple[Stage, ...] = ()  # in order; the halt is checked after the last
+    before: tuple[Step, ...] = ()  # preparation
+    refused: tuple[Step, ...] = ()  # entries that the gate must refuse, where no stage is given
+    after: tuple[Step, ...] = ()  # during the halt, before the node is started again
+    mend: tuple[Step, ...] = ()  # end the breach
     weight: float = 0.002
     release: str = "manual"
-    params: dict[str, object] = field(default_factory=dict)
+    params: dict[str, object] = field(default_factory=dict)  # changed, for the reason in `note`
     note: str = ""
 
 
-BEYOND = 1.01
-"""How far beyond its limit a loss or a profit goes."""
-OVER = 1.02
-"""How far beyond its cap a value goes."""
-HELD = 0.8
-"""Of a cap, to begin with: clear of it by any usual hysteresis."""
-MAINTENANCE = 0.005
-"""Maintenance rate of the drill's instruments."""
-LASTS = 600.0
-"""Seconds that a state of the market lasts: over the restart, until it is mended."""
-SHORT_PACE, SHORT_LOOKBACK = "1s", 8
-"""What takes the place of hours of samples where a second takes a second."""
+BEYOND = 1.01  # losses and profits, as multiples of their limit
+OVER = 1.02  # values, as multiples of their cap
+HELD = 0.8  # values at the start, as parts of their cap: clear by any usual hysteresis
+MAINTENANCE = 0.005  # maintenance rate of the drill's instruments
+LASTS = 600.0  # seconds of a market fault: over the restart, until it is mended
+SHORT_PACE, SHORT_LOOKBACK = "1s", 8  # in real time, in place of hours of samples
 EQUITY = float(BALANCE)
 Limits = Mapping[str, float | None]
 """Limits by the keys of their readings: fractions of equity, or money (``currency``)."""
@@ -360,17 +289,17 @@ Limits = Mapping[str, float | None]
 def stage(
     params: GuardParams, scope: str, *steps: Step, key: str = "", within: float = 20.0
 ) -> Stage:
-    """Return a stage whose verdict is the one of the guard's parameters."""
+    """Return a stage with the action of the guard's parameters."""
     return Stage(steps, scope, params.asks, params.multiplier, key, within)
 
 
 def plan(params: GuardParams, breach: str, insist: str, /, *stages: Stage, **rest: Any) -> Plan:
-    """Return a plan whose halt ends as the guard's parameters say."""
+    """Return a plan whose halt ends by the release of the guard's parameters."""
     return Plan(breach=breach, insist=insist, stages=stages, release=params.release, **rest)
 
 
 def nearest(limits: Limits) -> tuple[str, float]:
-    """Return the key of the limit that is reached first, and it as a fraction of equity."""
+    """Return the key of the smallest limit, and this limit as a fraction of equity."""
     shares = {
         key: limit / EQUITY if key.endswith("currency") else limit
         for key, limit in limits.items()
@@ -381,7 +310,7 @@ def nearest(limits: Limits) -> tuple[str, float]:
 
 
 def round_trips(scene: Scene, count: int) -> Trades:
-    """Return orders that open and close a position so many times; each loses its fees."""
+    """Return orders for so many round trips; each loses its fees."""
     return Trades(
         tuple(
             (
@@ -395,12 +324,12 @@ def round_trips(scene: Scene, count: int) -> Trades:
 
 
 def bearing(scene: Scene, loss: float) -> float:
-    """Return a weight that loses so much without a fall by more than a half."""
+    """Return a position's weight that loses so much before its price falls by a half."""
     return min(max(min(1.5, 0.6 * scene.leverage), loss * 2.2), 0.9 * scene.leverage)
 
 
 def lose(name: str, weight: float, before: float, after: float) -> Move:
-    """Return the move from one loss of a position of that weight to another."""
+    """Return the price move from one loss of a position to another."""
     return Move(name, (1 - after / weight) / (1 - before / weight) - 1)
 
 
@@ -413,7 +342,7 @@ def losing(
     words: str,
     insist: str = "",
 ) -> Plan:
-    """Return the plan of a position that loses a little more than the limit."""
+    """Return the plan of a position that loses slightly more than the limit."""
     weight, name = bearing(scene, limit), scene.first
     recovers = params.release == "recovered" and params.asks < Action.FLATTEN
     halt = stage(params, scope, lose(name, weight, 0.0, limit * BEYOND), key=key)
@@ -425,10 +354,9 @@ def losing(
 def grow(
     scene: Scene, params: GuardParams, caps: Limits, scope: str, words: str, name: str = ""
 ) -> Plan:
-    """Return the plan of a position that grows over the nearest of the caps.
+    """Return the plan of a position that grows over the smallest cap by its price.
 
-    No entry passes that would reach a cap, so a position below it grows by its price: a short,
-    whose value rises while the equity falls.
+    Entries can't reach a cap, so the position is a short: its value rises while the equity falls.
     """
     name = name or scene.first
     key, cap = nearest(caps)
@@ -442,7 +370,7 @@ def grow(
         stage(params, scope, Move(name, rise), key=key),
         before=(Hold({name: -held}),),
         mend=(Move(name, 1 / (1 + rise) - 1),),
-        # On the side that is held, or it would be an exit.
+        # Negative as the position: a positive weight would be an exit.
         weight=-0.002,
     )
 
@@ -463,7 +391,7 @@ def disturb(
 
 
 def sampling(scene: Scene, every: str, lookback: int) -> tuple[float, int, dict[str, object], str]:
-    """Return the seconds between two samples, their number, and what the drill changed of both."""
+    """Return the seconds between samples, their number, changed parameters, and a note."""
     pace = seconds(span_ns(every))
     if not scene.real_time or pace * lookback <= 30:
         return pace, lookback, {}, ""

@@ -1,4 +1,4 @@
-"""Curves that are followed from their peaks: the desk's equity, or each strategy's own."""
+"""Drawdown from the peak of the desk's equity, or of each strategy's own curve."""
 
 from __future__ import annotations
 
@@ -36,22 +36,11 @@ class CurveParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Peaks(msgspec.Struct, frozen=True, kw_only=True):
-    """What is remembered of the curves.
-
-    Parameters
-    ----------
-    of : str
-        Of whom.
-    capital : Decimal
-        Of each strategy, where the parameters give none; settlement currency.
-    peaks : dict of str to Mark
-        By scope: the largest equity of the desk, or the best net result of a strategy, without its
-        capital, so that this can be changed.
-    """
+    """The peaks of equity curves."""
 
     of: str
-    capital: Decimal
-    peaks: dict[str, Mark]
+    capital: Decimal  # of each strategy, where the parameters give none; settlement currency
+    peaks: dict[str, Mark]  # by scope; strategies' without capital, so that it can be changed
 
 
 class Fall(msgspec.Struct, frozen=True):
@@ -63,12 +52,12 @@ class Fall(msgspec.Struct, frozen=True):
 
 
 class CurveGuard[P: CurveParams](Guard[P, Peaks]):
-    """A guard on how far equity curves are below their peaks."""
+    """Base class of guards on the drawdown of equity curves."""
 
     State = Peaks
 
     def start(self, snapshot: Snapshot) -> Peaks:
-        """Return peaks that are where the curves are now."""
+        """Return the current values as peaks."""
         now = snapshot.now
         return Peaks(
             of=self.params.of,
@@ -81,14 +70,14 @@ class CurveGuard[P: CurveParams](Guard[P, Peaks]):
     def follow(
         self, state: Peaks, snapshot: Snapshot, session: Session = "all"
     ) -> tuple[Peaks, list[Fall]]:
-        """Return the peaks, the very same object while none moved, and how far each curve fell."""
+        """Return the peaks, the same object while none moved, and each curve's drawdown."""
         if state.of != self.params.of:
             state = self.start(snapshot)
         capital = ZERO if self.params.of == "desk" else _capital(state, self.params)
         moved: dict[str, Mark] = {}
         falls = []
         for scope, value in _values(self.params, snapshot).items():
-            # Who was not there at the start had brought nothing by then.
+            # A new strategy's result at the start was zero.
             known = state.peaks.get(scope)
             peak = best(known or fresh(ZERO, snapshot.now), value, snapshot.now, session)
             if peak is not known:
@@ -99,7 +88,7 @@ class CurveGuard[P: CurveParams](Guard[P, Peaks]):
         return state, falls
 
     def released(self, state: Peaks, snapshot: Snapshot, scope: str) -> Peaks:
-        """Return the state with a scope's peak where its curve is now."""
+        """Reset the scope's peak to the current value."""
         value = _values(self.params, snapshot).get(scope)
         if value is None:
             return state

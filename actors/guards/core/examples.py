@@ -1,6 +1,6 @@
-"""Examples of a guard just inside, at and outside its limit, which one contract test plays for all.
+"""Examples of guards just inside, at and outside a limit, for the contract test.
 
-Plain numbers become what a desk with an equity of 1000 would show.
+The desk has an equity of 1000.
 """
 
 from __future__ import annotations
@@ -21,35 +21,19 @@ SECOND = 10**9
 
 @dataclass(frozen=True)
 class Example:
-    """The input at which a guard with these parameters measures a value.
-
-    Parameters
-    ----------
-    params : GuardParams
-        With a limit that it reaches.
-    play : callable
-        ``play(value)`` returns what happens; the last reading measures the value.
-    values : tuple of float
-        Just inside the limit, at it, and beyond.
-    clear : float or None
-        The value nearest to the limit that is clear of it by the parameters' hysteresis.
-    scope, key : str
-        Of the reading.
-    at_limit : bool
-        Whether the limit itself is over.
-    """
+    """Inputs at which a guard with these parameters measures a value."""
 
     params: GuardParams
-    play: Callable[[float], tuple[Input, ...]]
-    values: tuple[float, float, float]
-    clear: float | None = None
+    play: Callable[[float], tuple[Input, ...]]  # its last reading measures the value
+    values: tuple[float, float, float]  # just inside the limit, at it, and beyond
+    clear: float | None = None  # the clear value that is nearest to the limit
     scope: str = "desk"
     key: str = ""
-    at_limit: bool = True
+    at_limit: bool = True  # whether the limit itself is over
 
 
 def exactly(number: float) -> Decimal:
-    """Return the decimal as it is written."""
+    """Return a number as a decimal, as it is written."""
     return Decimal(str(number))
 
 
@@ -59,7 +43,7 @@ def desk(now: int = NOON, *holdings: Holding, equity: float = 1000, **fields: An
 
 
 def one_market(now: int = NOON, name: str = COIN, **fields: Any) -> Snapshot:
-    """Return a snapshot that knows this of one instrument."""
+    """Return a snapshot with one instrument's market."""
     money = ("price", "bid", "ask", "tick", "maintenance_rate", "taker_fee")
     known: dict[str, Any] = {
         key: exactly(value) if key in money else value for key, value in fields.items()
@@ -68,13 +52,13 @@ def one_market(now: int = NOON, name: str = COIN, **fields: Any) -> Snapshot:
 
 
 def held(value: float, name: str = COIN) -> Holding:
-    """Return a position worth so much."""
+    """Return a position of this value."""
     one = Decimal(1)
     return Holding(strategy="a", instrument=name, quantity=exactly(value), entry=one, price=one)
 
 
 def lost(value: float) -> tuple[Input, ...]:
-    """Return a loss of so much of the equity, in one instrument by one strategy."""
+    """Return the snapshots before and after a loss in one instrument by one strategy."""
     results = {"a": -exactly(value)}
     by_instrument = {COIN: -exactly(value)}
     before = desk(results={"a": Decimal(0)}, results_by_instrument={COIN: Decimal(0)})
@@ -83,5 +67,5 @@ def lost(value: float) -> tuple[Input, ...]:
 
 
 def holding(value: float) -> tuple[Input, ...]:
-    """Return a position worth so much, in a market without fees and margin of its own."""
+    """Return a snapshot with a position of this value, without fees and margin."""
     return (desk(NOON, held(value), markets={COIN: Market()}),)

@@ -1,4 +1,4 @@
-"""Exposure, held and with pending orders filled: values, caps, groups. Pure.
+"""Exposure of positions, alone and with pending orders filled: values, caps, groups. Pure.
 
 Values are in the settlement currency, signed (short is negative), at the prices of a snapshot.
 """
@@ -31,9 +31,9 @@ Values = Mapping[str, Decimal]
 
 @once
 def net_values(snapshot: Snapshot) -> Values:
-    """Return the net value of each instrument, over all owners; what nets to nothing is left out.
+    """Return the net value of each instrument over all owners, without those that net to zero.
 
-    One-way mode: the venue knows one position an instrument.
+    One-way mode: the venue has one position for each instrument.
     """
     values: dict[str, Decimal] = {}
     for held in snapshot.holdings:
@@ -46,7 +46,7 @@ def net_values(snapshot: Snapshot) -> Values:
 
 
 def strategy_values(snapshot: Snapshot, strategy: str) -> Values:
-    """Return the value of what one strategy holds in each instrument."""
+    """Return the value of one strategy's position in each instrument."""
     return {held.instrument: held.value for held in snapshot.holdings if held.strategy == strategy}
 
 
@@ -68,10 +68,10 @@ _MULTIPLE = re.compile(
 
 @cache
 def asset_of(instrument: str) -> str:
-    """Return the coin that an instrument's price depends on: spot, perpetual and future alike.
+    """Return the coin of an instrument, the same for its spot pair, perpetual and future.
 
     Bybit quotes cheap coins by the thousand or the million (``1000PEPEUSDT``, ``SHIB1000USDT``,
-    ``1000000MOGUSDT``): these are their coin. A coin that starts with another number is itself.
+    ``1000000MOGUSDT``). Coins with another number at the start, as 1INCH, keep it.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def asset_of(instrument: str) -> str:
 
 
 def coin_of(symbol: str) -> str:
-    """Return the coin that a base such as ``1000PEPE`` counts a multiple of.
+    """Return the coin of a base that counts multiples, such as ``1000PEPE``.
 
     Examples
     --------
@@ -101,44 +101,32 @@ def coin_of(symbol: str) -> str:
 
 
 NO_EQUITY = 1e9
-"""Shown for a share of an equity that is gone: JSON knows no infinity."""
+"""Shown as the share of an equity that is gone: JSON has no infinity."""
 
 Share = Annotated[float, Meta(gt=0, le=100)]
 """A fraction of equity: 2 is twice the equity."""
 
 
 class Cap(NamedTuple):
-    """A cap on an absolute value, and the unit in which it is shown.
+    """A cap on an absolute value, in the settlement currency, and the unit in which it is shown."""
 
-    Parameters
-    ----------
-    money : Decimal
-        Settlement currency, not negative: a value that is as large is over.
-    clear_at : Decimal
-        A value that is no larger is clear, unless it is over.
-    limit : float
-        As it was given in the parameters.
-    equity : Decimal or None
-        Values are shown as fractions of it; None shows them as money.
-    """
-
-    money: Decimal
-    clear_at: Decimal
-    limit: float
-    equity: Decimal | None = None
+    money: Decimal  # not negative; a value as large is over
+    clear_at: Decimal  # a value that is no larger is clear, unless it is over
+    limit: float  # as in the parameters
+    equity: Decimal | None = None  # values are shown as fractions of it; None: as money
 
     def told(self, value: Decimal) -> float:
         """Return a value in the cap's unit."""
         return float(value) if self.equity is None else share(value, self.equity)
 
     def words(self, value: Decimal) -> str:
-        """Return value and cap in words."""
+        """Return value and cap as text."""
         if self.equity is None:
             return f"{value:.2f}, cap {self.limit:g}"
         return f"{self.told(value):.4g} of equity, cap {self.limit:g}"
 
     def clear(self, value: Decimal) -> bool:
-        """Whether an absolute value is far enough below the cap; nothing held always is."""
+        """Whether an absolute value is far enough below the cap; zero always is."""
         return not value or (value <= self.clear_at and value < self.money)
 
     def refusal(self, value: Decimal, what: str) -> str | None:
@@ -147,14 +135,14 @@ class Cap(NamedTuple):
 
 
 def share(value: Decimal, equity: Decimal) -> float:
-    """Return a value as a fraction of equity, `NO_EQUITY` where there is a value and no equity."""
+    """Return a value as a fraction of equity, `NO_EQUITY` for a value without equity."""
     if equity > 0:
         return float(value / equity)
     return NO_EQUITY if value else 0.0
 
 
 def cap_of(fraction: float, equity: Decimal) -> Decimal:
-    """Return a fraction of equity as money: nothing where the equity is gone."""
+    """Return a fraction of equity as money, zero when the equity is gone."""
     return exact(fraction) * max(equity, ZERO)
 
 
@@ -173,7 +161,7 @@ def money_cap(amount: float, params: GuardParams) -> Cap:
 def cap_reading(
     scope: str, key: str, value: Decimal, cap: Cap, params: GuardParams, what: str
 ) -> Reading:
-    """Return the reading of an absolute value under its cap: at the cap is over, zero never is.
+    """Return the reading of an absolute value: over at the cap, never over at zero.
 
     `what` names the value for the trader, such as ``gross value``.
     """
@@ -191,11 +179,9 @@ def cap_reading(
 
 
 def notable_instruments(values: Values, cap: Cap) -> list[str]:
-    """Return the instruments whose position is worth a reading: all that are not clear, sorted,
-    else the largest one.
+    """Return the instruments with a position that is not clear of the cap, else the largest.
 
-    A reading that is missing ends a halt as one that is clear does, and a book of a hundred
-    positions is measured many times a second.
+    A missing reading ends a halt as a clear one does, and large books are measured often.
     """
     if not values:
         return []
@@ -207,7 +193,7 @@ def notable_instruments(values: Values, cap: Cap) -> list[str]:
 
 
 class GroupCaps(NamedTuple):
-    """The caps of a group on its net and on its gross value, where it has them."""
+    """The caps of a group on its net and its gross value, None without a cap."""
 
     net: Cap | None
     gross: Cap | None
@@ -223,11 +209,9 @@ class _Measured(NamedTuple):
 
     @property
     def part(self) -> float:
-        """Return the value as a part of the cap."""
         return float(self.value / self.cap.money) if self.value else 0.0
 
     def reading(self, instrument: str, params: GuardParams) -> Reading:
-        """Return the reading on one of its instruments."""
         scope = f"instrument:{instrument}"
         return cap_reading(scope, self.key, self.value, self.cap, params, self.key)
 
@@ -235,18 +219,13 @@ class _Measured(NamedTuple):
 def group_readings(
     groups: Iterable[tuple[str, Values, GroupCaps]], params: GuardParams
 ) -> tuple[Reading, ...]:
-    """Measure groups: a reading on each position of those that are not clear of a cap.
+    """Return readings on each position of the groups that are not clear of a cap.
 
-    Where all are clear, one on the largest position of the group that is nearest to a cap.
-
-    Parameters
-    ----------
-    groups : iterable of (name, values, caps)
-        What is held of each group by instrument, and its caps. Keys of readings are such as
-        ``BTC net``.
+    Where all are clear: one, on the largest position of the group that is nearest to a cap. Keys
+    are such as ``BTC net``.
     """
     near: list[Reading] = []
-    # Of the groups under one and the same cap the largest is the nearest to it.
+    # The largest of the groups with the same cap is the nearest to it.
     largest: dict[int, _Measured] = {}
     for name, held, caps in groups:
         if not held:
@@ -273,9 +252,9 @@ def _net_size(values: Iterable[Decimal]) -> Decimal:
 
 
 def group_refusal(name: str, way: WorstCase, caps: GroupCaps, *, net_entries: bool) -> str | None:
-    """Return why an entry that could bring its group to a cap is refused, None when it can't.
+    """Return why an entry that could bring its group to a cap is refused, else None.
 
-    `way` is of the group's instruments only; `net_entries` says whether net counts for entries.
+    `way` has the group's instruments only; `net_entries` is whether net counts for entries.
     """
     refusal = None
     if caps.net is not None and net_entries:
@@ -286,7 +265,7 @@ def group_refusal(name: str, way: WorstCase, caps: GroupCaps, *, net_entries: bo
 
 
 class ExposureRange(NamedTuple):
-    """The ends between which a position's signed value must come to lie, and the worse of them."""
+    """The lowest and highest signed value that a position can reach, and the worse of them."""
 
     low: Decimal
     high: Decimal
@@ -294,44 +273,32 @@ class ExposureRange(NamedTuple):
 
 
 class WorstCase(NamedTuple):
-    """The largest exposure that pending orders can lead to, without a new order and with it.
+    """The largest exposure that pending orders can lead to, with and without a new order."""
 
-    Parameters
-    ----------
-    before : dict of str to ExposureRange
-        By instrument id, without the order.
-    name : str
-        The order's instrument.
-    own : ExposureRange
-        Of that instrument, with the order.
-    buys : bool
-        Whether the order buys.
-    """
-
-    before: dict[str, ExposureRange]
-    name: str
-    own: ExposureRange
-    buys: bool
+    before: dict[str, ExposureRange]  # by instrument id, without the order
+    name: str  # the order's instrument
+    own: ExposureRange  # of that instrument, with the order
+    buys: bool  # whether the order buys
 
     @property
     def worsens(self) -> bool:
-        """Whether the order lets its instrument's position come farther from flat."""
+        """Whether the order can take its instrument's position farther from flat."""
         return self.own.worst > self.before[self.name].worst
 
     def only(self, keep: Callable[[str], bool]) -> WorstCase:
-        """Return the part of some instruments, the order's own among them."""
+        """Return the worst case of some instruments, the order's own among them."""
         kept = {name: reach for name, reach in self.before.items() if keep(name)}
         return self._replace(before=kept)
 
     def gross(self) -> Decimal:
-        """Return the largest gross value that may come, with the order."""
+        """Return the largest gross value, with the order."""
         before = sum([reach.worst for reach in self.before.values()], ZERO)
         return before - self.before[self.name].worst + self.own.worst
 
     def net(self) -> Decimal:
-        """Return the largest net value that may come on the side to which the order moves.
+        """Return the largest net value on the side of the order.
 
-        Negative where even all that is under way on that side leaves the book on the other one.
+        Negative where even with all pending orders of that side the book stays on the other side.
         """
         old = self.before[self.name]
         if self.buys:
@@ -339,15 +306,12 @@ class WorstCase(NamedTuple):
         return old.low - self.own.low - sum([r.low for r in self.before.values()], ZERO)
 
     def after(self) -> dict[str, ExposureRange]:
-        """Return how far each position may go, with the order."""
+        """Return the range of each position, with the order."""
         return {**self.before, self.name: self.own}
 
 
 def worst_case(order: OrderRequested, strategy: str | None = None) -> WorstCase:
-    """Return how far each position may go when any part of what is under way is filled.
-
-    A `strategy` counts its own positions and orders only.
-    """
+    """Return how far positions can go with pending orders; `strategy`: its own only."""
     return _worst_case(order, strategy)
 
 
@@ -368,14 +332,13 @@ def _worst_case(order: OrderRequested, strategy: str | None) -> WorstCase:
     return WorstCase(before, order.instrument, _between(low, high), order.quantity > 0)
 
 
+# Cached: the next order of a rebalance finds nearly all rows again.
 @once
 def _range(row: OpenExposure) -> ExposureRange:
-    """Return the ends of a row: the next order of a rebalance finds nearly all rows again."""
     return _between((row.held - row.sells) * row.price, (row.held + row.buys) * row.price)
 
 
 def _joined(one: ExposureRange, other: ExposureRange) -> ExposureRange:
-    """Return the reach of two owners' positions in one instrument: the venue nets them."""
     return _between(one.low + other.low, one.high + other.high)
 
 
@@ -384,7 +347,7 @@ def _between(low: Decimal, high: Decimal) -> ExposureRange:
 
 
 class Held(msgspec.Struct, frozen=True):
-    """An open position of a strategy: signed base coin, never zero."""
+    """A strategy's open position, signed base coin, never zero."""
 
     strategy: str
     instrument: str
@@ -396,10 +359,7 @@ Holds = tuple[Held, ...]
 
 
 def held_of(snapshot: Snapshot, before: Holds = ()) -> Holds:
-    """Return what a snapshot says, the very same object as before where nothing changed.
-
-    What is nobody's of this desk is left out.
-    """
+    """Return the strategies' positions in a snapshot, the same object where nothing changed."""
     own = [holding for holding in snapshot.holdings if holding.strategy]
     if len(own) == len(before):
         for held, holding in zip(before, own, strict=True):
@@ -415,7 +375,7 @@ def held_of(snapshot: Snapshot, before: Holds = ()) -> Holds:
 
 
 def after_fill(holds: Holds, fill: FillEvent) -> Holds:
-    """Return what is held after a fill."""
+    """Return the positions after a fill."""
     name = (fill.instrument, fill.strategy)
     found = {(held.instrument, held.strategy): held.quantity for held in holds}
     left = found.pop(name, ZERO) + fill.quantity
@@ -428,7 +388,7 @@ def after_fill(holds: Holds, fill: FillEvent) -> Holds:
 
 
 def is_flat(holds: Holds, scope: str) -> bool:
-    """Whether nothing is held in a scope."""
+    """Whether a scope has no position."""
     return not any(
         scope in ("desk", f"strategy:{held.strategy}", f"instrument:{held.instrument}")
         for held in holds
@@ -436,7 +396,7 @@ def is_flat(holds: Holds, scope: str) -> bool:
 
 
 def own_standing(asked: OrderRequested) -> OpenExposure | None:
-    """Return what stands of the order's own owner in its instrument."""
+    """Return the row of the order's own strategy and instrument."""
     for row in asked.open_exposure:
         if row.strategy == asked.strategy and row.instrument == asked.instrument:
             return row
@@ -444,17 +404,17 @@ def own_standing(asked: OrderRequested) -> OpenExposure | None:
 
 
 def adds(asked: OrderRequested) -> bool:
-    """Whether the order adds to a position that is open."""
+    """Whether the order adds to an open position."""
     own = own_standing(asked)
     return own is not None and own.held * asked.quantity > 0
 
 
 def could_open(asked: OrderRequested) -> int:
-    """Return how many trades the order and those under way could open, whatever is filled first.
+    """Return how many trades an order and the pending ones could open, in any order of fills.
 
-    Each way through zero opens one: buys and sells can be filled in turns, beginning with the side
-    that turns what is held. Reduce-only orders open nothing; that one of them closes what is held
-    before an order is filled that was to add to it is not foreseen.
+    Each way through zero opens one: buys and sells can fill in turns, first the side that turns the
+    position. Reduce-only orders open nothing. The case that one of them closes the position before
+    an order fills that was to add to it is not counted.
 
     Examples
     --------

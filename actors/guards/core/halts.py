@@ -1,8 +1,7 @@
-"""Halts: a limit that is reached latches, and stays so until its release ends it.
+"""Halts of guards: a reached limit halts until its release ends the halt. Pure.
 
-A halt ends only where something is measured: that its time has come says nothing of whether its
-limit is still reached. Pure. ``since`` and ``until`` are UNIX nanoseconds (UTC), so a clock that
-goes back can only prolong a halt.
+A halt ends only with a measurement, because its limit may still be reached. ``since`` and ``until``
+are UNIX nanoseconds (UTC), so a clock that goes back can only prolong a halt.
 """
 
 from __future__ import annotations
@@ -18,21 +17,7 @@ from strategies.messages import Action, Verdict
 
 
 class Latch(msgspec.Struct, frozen=True, kw_only=True):
-    """One limit that was reached.
-
-    Parameters
-    ----------
-    scope, key : str
-        Of the reading.
-    action, multiplier, measured, limit, reason
-        Of the reading that tripped it.
-    release : str
-        How it ends.
-    since : int
-        When it was tripped.
-    until : int or None
-        When it is looked at again; None with ``manual`` and, as a rule, ``recovered``.
-    """
+    """A halt, with the values of the reading that reached its limit."""
 
     scope: str
     key: str
@@ -40,7 +25,7 @@ class Latch(msgspec.Struct, frozen=True, kw_only=True):
     multiplier: float
     release: str
     since: int
-    until: int | None
+    until: int | None  # when it is checked again; None: ``manual``, usually ``recovered``
     measured: float
     limit: float
     reason: str
@@ -53,9 +38,9 @@ Latches = tuple[Latch, ...]
 def step(
     latches: Latches, readings: Iterable[Reading] | None, now: int, params: GuardParams
 ) -> Latches:
-    """Return the halts after all of the guard's readings: the very same object without a change.
+    """Return the halts after new readings, the same object when nothing changed.
 
-    Readings are None when nothing was measured: then every halt stands.
+    None as `readings` means that nothing was measured: all halts stay.
     """
     if readings is None:
         return latches
@@ -78,10 +63,10 @@ def step(
 
 
 def verdicts(latches: Latches, guard: str, *, transient: bool = False) -> dict[str, Verdict]:
-    """Return the guard's verdict on each scope on which it has one: its strictest latch there.
+    """Return the guard's verdict on each scope: its strictest halt there.
 
-    ``until`` is when it may be over by time alone, with the last of them. A transient guard's halts
-    pass by themselves, except one that waits for the trader.
+    ``until`` is the latest end of the scope's halts, None where one has no end. Halts of a
+    transient guard end by themselves, unless the release is ``manual``.
     """
     by_scope: dict[str, list[Latch]] = {}
     for latch in latches:
@@ -90,14 +75,14 @@ def verdicts(latches: Latches, guard: str, *, transient: bool = False) -> dict[s
 
 
 def released(latches: Latches, scope: str | None = None) -> Latches:
-    """Return what is left after the trader released a scope, or all of them."""
+    """Return the halts that remain after the trader released a scope, or all scopes (None)."""
     return tuple(latch for latch in latches if scope is not None and latch.scope != scope)
 
 
 def end_of(release: str, now: int) -> int | None:
-    """Return when a halt that begins now is looked at again, UNIX nanoseconds (UTC).
+    """Return when a halt that begins now is checked again, UNIX nanoseconds (UTC).
 
-    None for ``manual`` and ``recovered``, which no time ends.
+    None for ``manual`` and ``recovered``: no time ends these.
 
     Examples
     --------
@@ -127,10 +112,8 @@ def _verdict(latches: list[Latch], guard: str, transient: bool) -> Verdict:
 
 
 def _tripped(reading: Reading, now: int, params: GuardParams, before: Latch | None) -> Latch:
-    """Return the latch of a limit that is reached: the one before, unless more is asked for now,
-    as after its document was changed.
-    """
     if before is not None:
+        # A changed document can make an action stricter.
         if (reading.action, -reading.multiplier) <= (before.action, -before.multiplier):
             return before
         return msgspec.structs.replace(
@@ -163,12 +146,11 @@ def _until(release: str, reading: Reading | None, now: int) -> int | None:
 
 
 def _later(latch: Latch, reading: Reading | None, now: int) -> Latch | None:
-    """Return the latch as it stands now, None when it is over."""
     if latch.release == "manual":
         return latch
     over = reading is not None and reading.over
     if latch.release == "recovered":
-        # Without a reading nothing is left to measure, such as a position that is closed.
+        # No reading: there is nothing to measure, as after a position was closed.
         if reading is None or (reading.clear and not over):
             return None
         return msgspec.structs.replace(latch, until=reading.until)

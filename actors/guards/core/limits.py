@@ -1,4 +1,4 @@
-"""A value against its limits: compared in exact decimals, shown as floats."""
+"""Limits and readings of guards: compared in exact decimals, shown as floats."""
 
 from __future__ import annotations
 
@@ -21,51 +21,28 @@ Money = Annotated[float, Meta(gt=0, le=1e12)]
 
 
 class Limit(NamedTuple):
-    """The most that a value in the settlement currency may be, and the action at it.
-
-    Parameters
-    ----------
-    key : str
-        Of the readings.
-    kind : {"pct", "currency", "r"}
-        Whether the unit is an equity, one of the currency, or what a trade risks.
-    at, unit : float
-        The limit as the trader wrote it, and what one of it is worth; for what is shown.
-    bound, back : Decimal
-        Where it is reached, and where it is clear again.
-    action, multiplier, release
-        As in a reading.
-    """
+    """A limit on a value in the settlement currency, and the action when it is reached."""
 
     key: str
-    kind: Kind
-    at: float
-    unit: float
-    bound: Decimal
-    back: Decimal
+    kind: Kind  # whether the unit is an equity, one of the currency, or the risk of a trade
+    at: float  # as the trader wrote it, in units
+    unit: float  # worth of one unit, settlement currency
+    bound: Decimal  # reached at this value
+    back: Decimal  # clear again at this value
     action: Action
     multiplier: float
     release: str | None = None
 
     def read(self, value: Decimal, scope: str, words: str) -> Reading:
-        """Return the reading of a value: at the limit exactly is over.
+        """Compare a value with the limit; a value exactly at the limit is over.
 
-        Where the unit is nothing or less, as the equity of an emptied account, any value above
-        zero is over.
-
-        Parameters
-        ----------
-        value : Decimal
-            Settlement currency; what must stay small is positive.
-        scope : str
-            Of the reading.
-        words : str
-            The reason, with ``{}`` where the value stands.
+        Losses are positive. Where the unit is not above zero, as the equity of an emptied account,
+        any value above zero is over. The measured value replaces ``{}`` in `words`.
         """
         over = value >= self.bound and value > 0
         measured = float(value) / self.unit if self.unit > 0 else 0.0
         if over:
-            # Floats round: what is over is not shown as inside.
+            # Rounding must not show a value as inside that is over.
             measured = max(measured, self.at)
         return Reading(
             scope=scope,
@@ -81,7 +58,7 @@ class Limit(NamedTuple):
         )
 
 
-# A peak and a day's beginning stand for many looks.
+# The unit, a peak or a day's first equity, changes rarely.
 @lru_cache(maxsize=1024)
 def limit(
     params: GuardParams,
@@ -93,7 +70,7 @@ def limit(
     multiplier: float | None = None,
     release: str | None = None,
 ) -> Limit:
-    """Return the limit at so many units; what is not given is as the guard's parameters say."""
+    """Return the limit at `at` units; omitted values come from the guard's parameters."""
     bound = exact(at) * unit
     return Limit(
         key=key,
@@ -115,10 +92,7 @@ def given(
     equity: Decimal,
     name: str = "",
 ) -> list[Limit]:
-    """Return the limits that are set: a fraction of an equity, and an amount.
-
-    Their keys are ``pct`` and ``currency``, after the name where a scope has several values.
-    """
+    """Return the limits that are set; keys are ``pct`` and ``currency`` after the prefix `name`."""
     limits = []
     if pct is not None:
         limits.append(limit(params, "pct", pct, equity, f"{name}pct"))
@@ -129,7 +103,7 @@ def given(
 
 @cache
 def exact(number: float) -> Decimal:
-    """Return the decimal that the trader wrote, of which the float is the nearest.
+    """Return the decimal number that the trader wrote.
 
     Examples
     --------
@@ -140,7 +114,7 @@ def exact(number: float) -> Decimal:
 
 
 def percent(fraction: float) -> str:
-    """Return a fraction in words.
+    """Return a fraction as text in percent.
 
     Examples
     --------
@@ -151,7 +125,7 @@ def percent(fraction: float) -> str:
 
 
 def none_given(**limits: float | None) -> list[tuple[str, str]]:
-    """Return what `check` says when none of the limits is set, by their names."""
+    """Return the problem for `check` when none of the named limits is set."""
     if any(limit is not None for limit in limits.values()):
         return []
     first, *others = limits
@@ -169,47 +143,23 @@ def _sentence(words: str, measured: float, limit: Limit) -> str:
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """One measured value, its limit, and the action where the limit is reached.
+    """A measured value, its limit, and the action when the limit is reached."""
 
-    Parameters
-    ----------
-    scope : str
-        ``desk``, ``strategy:<key>`` or ``instrument:<id>``.
-    key : str
-        Which of the guard's limits, where it has several on a scope, such as ``10 %``.
-    measured, limit : float
-        In the unit that the guard's docstring gives.
-    over : bool
-        Whether the limit is reached: at the limit is over.
-    clear : bool
-        Whether it is far enough inside for a halt to end by itself; never true while over.
-    action : Action
-        What is asked for.
-    multiplier : float
-        Size of new positions; for ``SHRINK``.
-    reason : str
-        In words for the trader, with the numbers.
-    until : int or None
-        When it is over for sure, UNIX nanoseconds (UTC): a window, a pause. None when unknown.
-    release : str or None
-        How a halt for it ends, where that is not what the guard's parameters say for all.
-    """
-
-    scope: str
-    measured: float
-    limit: float
-    over: bool
-    clear: bool
+    scope: str  # ``desk``, ``strategy:<key>`` or ``instrument:<id>``
+    measured: float  # in the guard's unit
+    limit: float  # in the guard's unit
+    over: bool  # a value at the limit is over
+    clear: bool  # far enough inside for a halt to end; never true while over
     action: Action
-    key: str = ""
-    multiplier: float = 1.0
-    reason: str = ""
-    until: int | None = None
-    release: str | None = None
+    key: str = ""  # which limit, where a guard has several on a scope, such as ``10 %``
+    multiplier: float = 1.0  # size of new positions, for ``SHRINK``
+    reason: str = ""  # for the trader, with the numbers
+    until: int | None = None  # when it is certainly over, UNIX nanoseconds (UTC)
+    release: str | None = None  # how its halt ends; None takes the guard's parameter
 
 
 def inside(measured: float, limit: float, hysteresis: float) -> bool:
-    """Whether a value that must stay below its limit is clear of it by a fraction of the limit.
+    """Whether a value is below its limit by at least the hysteresis, a fraction of the limit.
 
     Examples
     --------
@@ -231,10 +181,7 @@ def limit_reading(
     clear: bool | None = None,
     until: int | None = None,
 ) -> Reading:
-    """Return the reading of a value that asks for what the guard's parameters say.
-
-    Where `clear` is not given, the value is clear below its limit by the hysteresis.
-    """
+    """Return a reading with the action of the guard's parameters; `clear` is by hysteresis."""
     if clear is None:
         clear = not over and inside(measured, limit, params.hysteresis)
     return Reading(
@@ -254,17 +201,7 @@ def limit_reading(
 def notable_readings[N: (int, float, Decimal)](
     measured: Mapping[str, N], clear: N, reading: Callable[[str, N], Reading]
 ) -> tuple[Reading, ...]:
-    """Return the readings of what is above the value that is clear, and of the largest.
-
-    Parameters
-    ----------
-    measured : mapping of str to number
-        By instrument or another name that `reading` knows.
-    clear : number
-        Up to which a value is clear of its limit.
-    reading : callable
-        ``reading(name, measured)``; called only for what is returned.
-    """
+    """Return readings of all values above `clear`, and of the largest value in any case."""
     if not measured:
         return ()
     nearest = max(measured, key=measured.__getitem__)

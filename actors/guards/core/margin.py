@@ -8,7 +8,7 @@ Account": margin balance = wallet balance + unrealised profit of perpetuals; "Li
 desk's backtests liquidate by the same (``backtests.engine.settlement``).
 
 Left out: Bybit's higher risk tiers (a position beyond the first tier is nearer to liquidation than
-is said here), haircuts on coins held as collateral, and borrowed coins.
+calculated here), haircuts on coins held as collateral, and borrowed coins.
 """
 
 from __future__ import annotations
@@ -23,28 +23,15 @@ from actors.guards.core.snapshot import ZERO, Market, Snapshot, once
 
 ONE = Decimal(1)
 UNKNOWN_RATE = Decimal("0.05")
-"""Maintenance rate taken for a perpetual whose market is not known, such as an external position in
-another one: above the first tier of nearly all of Bybit's."""
+"""Rate of a perpetual in an unknown market: above nearly all first tiers of Bybit."""
 
 
 class Stake(msgspec.Struct, frozen=True, gc=False):
-    """One instrument's net position as margins see it.
+    """An instrument's net position for margin calculations."""
 
-    Parameters
-    ----------
-    value : Decimal
-        Signed, at the price that is known, settlement currency.
-    rate : Decimal
-        Maintenance margin per unit of value, fee to close included; zero for spot.
-    fee : Decimal
-        Taker fee per unit of value.
-    spot : bool
-        Whether it is coins rather than a contract.
-    """
-
-    value: Decimal
-    rate: Decimal
-    fee: Decimal = ZERO
+    value: Decimal  # signed, settlement currency
+    rate: Decimal  # maintenance margin and fee to close, per unit of value; zero for spot
+    fee: Decimal = ZERO  # taker fee per unit of value
     spot: bool = False
 
     @property
@@ -54,17 +41,7 @@ class Stake(msgspec.Struct, frozen=True, gc=False):
 
 
 def stake(value: Decimal, market: Market | None, instrument: str) -> Stake:
-    """Return the stake of a net position in a market, None where it is not known.
-
-    Parameters
-    ----------
-    value : Decimal
-        Signed.
-    market : Market or None
-        What is known of it.
-    instrument : str
-        Its id, which tells spot from contracts where nothing is known.
-    """
+    """Return the stake of a net position; without a market, the id shows whether it is spot."""
     if market is None:
         spot = "-SPOT" in instrument
         return Stake(value, ZERO if spot else UNKNOWN_RATE, ZERO, spot)
@@ -75,7 +52,7 @@ def stake(value: Decimal, market: Market | None, instrument: str) -> Stake:
 
 @once
 def stakes(snapshot: Snapshot) -> Mapping[str, Stake]:
-    """Return the stake of each instrument that is held; the guard must need ``markets``."""
+    """Return the stake of each held instrument; the guard must need ``markets``."""
     find, found = snapshot.markets.get, {}
     for name, value in net_values(snapshot).items():
         market = find(name)
@@ -88,7 +65,7 @@ def stakes(snapshot: Snapshot) -> Mapping[str, Stake]:
 
 
 def initial_margin(held: Stake, leverage: Decimal) -> Decimal:
-    """Return what a position holds of the margin balance; coins hold all that they are worth.
+    """Return the initial margin of a position; coins count with their full value.
 
     A contract's is value / leverage + value x (1 -+ 1 / leverage) x taker fee, minus for longs: the
     fee to close at the bankruptcy price.
@@ -97,7 +74,7 @@ def initial_margin(held: Stake, leverage: Decimal) -> Decimal:
 
 
 def initial_margins(held: Iterable[Stake], leverage: Decimal) -> Decimal:
-    """Return what positions hold together, each as `initial_margin`."""
+    """Return the sum of the positions' initial margins."""
     part = ONE / leverage
     bankrupt_long, bankrupt_short = ONE - part, ONE + part
     total = long = short = ZERO
@@ -118,7 +95,7 @@ def initial_margins(held: Iterable[Stake], leverage: Decimal) -> Decimal:
 
 
 def maintenance_margin(held: Iterable[Stake]) -> Decimal:
-    """Return the maintenance margin of positions, fees to close included."""
+    """Return the maintenance margin of positions, with the fees to close."""
     return sum((one.size * one.rate for one in held), ZERO)
 
 
@@ -129,24 +106,11 @@ def maintenance_margin(held: Iterable[Stake]) -> Decimal:
 
 
 def against(equity: Decimal, held: Iterable[Stake]) -> Decimal | None:
-    """Return the move that liquidates when every position moves against the account by as much.
+    """Return the fraction by which all prices must move against the account to liquidate it.
 
-    Longs fall and shorts rise by the same fraction of their prices: hedges help nothing.
+    Longs fall and shorts rise by the same fraction, so hedges do not help. 0 when liquidation is
+    due, None when no such move liquidates. `equity` is the margin balance.
 
-    Parameters
-    ----------
-    equity : Decimal
-        Margin balance.
-    held : iterable of Stake
-        All positions.
-
-    Returns
-    -------
-    Decimal or None
-        A fraction of the prices; 0 when liquidation is due, None when no such move liquidates.
-
-    Notes
-    -----
     E - m (L + S) = sum of longs' r L (1 - m) + sum of shorts' r S (1 + m). Beyond m = 1 longs are
     worth nothing and lose no more.
     """
@@ -173,14 +137,10 @@ def against(equity: Decimal, held: Iterable[Stake]) -> Decimal | None:
 
 
 def together(equity: Decimal, held: Iterable[Stake]) -> Decimal | None:
-    """Return the size of the move of all prices alike, up or down, that liquidates.
+    """Return the common move of all prices, up or down, that liquidates; hedges help.
 
-    A market that moves as one: longs and shorts hedge each other.
-
-    Notes
-    -----
-    E + m N = (1 + m) R with net value N = L - S and maintenance margin R: the move is down where
-    N > R, at most by all, and up where N < R. There is never a root on both sides.
+    E + m N = (1 + m) R with net value N = L - S and maintenance margin R: the move is down where N
+    > R, at most by all, and up where N < R. There is never a root on both sides.
     """
     held = tuple(held)
     if not held:
@@ -197,20 +157,10 @@ def together(equity: Decimal, held: Iterable[Stake]) -> Decimal | None:
 
 
 def alone(equity: Decimal, margin: Decimal, one: Stake) -> Decimal | None:
-    """Return the adverse move of one instrument that liquidates, all other prices standing still.
+    """Return the adverse move of one instrument that liquidates while other prices stand still.
 
-    Parameters
-    ----------
-    equity : Decimal
-        Margin balance.
-    margin : Decimal
-        Maintenance margin of all positions, this one included.
-    one : Stake
-        The position.
-
-    Notes
-    -----
-    A long: E - m V = R - m r V. A short: E - m V = R + m r V.
+    `margin` is the maintenance margin of all positions, this one included. A long: E - m V = R - m
+    r V. A short: E - m V = R + m r V.
     """
     spare = equity - margin
     if spare <= 0:

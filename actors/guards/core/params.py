@@ -1,4 +1,4 @@
-"""The parameters that every guard has, each declared once, with ranges and units."""
+"""Parameters that all guards share, and lengths of time such as ``30m``."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class GuardParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 def pause_of(release: str) -> int | None:
-    """Return the pause in nanoseconds, None when the release is no pause.
+    """Return the pause of a release in nanoseconds, None when it is no pause.
 
     Examples
     --------
@@ -102,7 +102,7 @@ SpanOrNone = Annotated[str, Meta(pattern=_SPAN)]
 
 @cache
 def span_ns(text: str) -> int:
-    """Return the nanoseconds of a length of time.
+    """Return a length of time such as ``3m`` in nanoseconds.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def span_ns(text: str) -> int:
 
 
 def seconds(nanoseconds: int) -> float:
-    """Return nanoseconds as seconds, for what a reading shows."""
+    """Return nanoseconds as seconds."""
     return nanoseconds / 1e9
 
 
@@ -131,7 +131,7 @@ Of = Literal["instrument", "strategies", "desk"]
 
 
 def counted_scope(of: Of, strategy: str, instrument: str) -> str:
-    """Return the scope that something of a strategy in an instrument counts for.
+    """Return the scope in which a strategy's trade in an instrument counts.
 
     Examples
     --------
@@ -152,5 +152,5 @@ class TransientParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 def refuses(params: GuardParams) -> bool:
-    """Whether the guard's action keeps entries back: shrinking lets them pass, smaller."""
+    """Whether the guard's action stops entries; ``shrink`` lets smaller ones pass."""
     return params.asks >= Action.HALT_ENTRIES

@@ -1,10 +1,10 @@
-"""Prices sampled at a pace, as far back as a measure looks, and what is measured on them. Pure.
+"""Sampled prices, rolling windows of times, and sessions of guards. Pure.
 
-A sample is taken at the first snapshot of each period of the pace, counted from the epoch, at which
-prices may have moved. Where snapshots come more rarely, as on coarse candles, or were missing for a
-while, the next return is that of a longer time: measures that depend on it use the samples' times.
+A sample is taken at the first snapshot of each period, counted from the epoch, at which prices may
+have moved. After rare or missing snapshots, as on coarse candles, the next return covers a longer
+time. Measures that depend on it use the samples' times.
 
-Numpy is loaded by the measures that need it: `perpdesk validate` starts sooner without.
+Functions import numpy themselves, so that `perpdesk validate` starts sooner.
 """
 
 from __future__ import annotations
@@ -26,30 +26,22 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 STILL = 1e-9
-"""Size of returns about their mean that rounding alone can give: below it nothing moved."""
+"""Rounding alone can give returns about their mean of this size: below it nothing moved."""
 
 
 class Samples(msgspec.Struct, frozen=True):
-    """The newest samples.
+    """The newest price samples."""
 
-    Parameters
-    ----------
-    times : tuple of int
-        When they were taken, UNIX nanoseconds (UTC), rising.
-    prices : dict of str to tuple of float
-        One for each time, by instrument id; None where none was known.
-    """
-
-    times: tuple[int, ...] = ()
-    prices: dict[str, tuple[float | None, ...]] = {}
+    times: tuple[int, ...] = ()  # UNIX nanoseconds (UTC), rising
+    prices: dict[str, tuple[float | None, ...]] = {}  # by instrument; None: unknown
 
 
 def sampled(
     samples: Samples, snapshot: Snapshot, names: Iterable[str], every_ns: int, most: int
 ) -> Samples:
-    """Return the samples with the snapshot's prices, the very same object when none is due.
+    """Add the snapshot's prices to the samples; the same object when no sample is due.
 
-    The newest `most` are kept. A clock that goes back takes no sample before it is where it was.
+    Only the newest `most` are kept. A clock that goes back takes no sample until it has caught up.
     """
     if not snapshot.moved:
         return samples
@@ -65,7 +57,7 @@ def sampled(
 
 
 def without(samples: Samples, scope: str) -> Samples:
-    """Return the samples without those of a scope's instrument, none for any other scope."""
+    """Remove an instrument's samples; any other scope removes all."""
     name = scope.removeprefix("instrument:")
     if name == scope:
         return Samples()
@@ -73,7 +65,7 @@ def without(samples: Samples, scope: str) -> Samples:
 
 
 def known(samples: Samples, name: str) -> int:
-    """Return how many of the newest samples in a row have a price of an instrument."""
+    """Count the newest consecutive samples that have a price of an instrument."""
     count = 0
     for price in reversed(samples.prices.get(name, ())):
         if price is None:
@@ -83,12 +75,9 @@ def known(samples: Samples, name: str) -> int:
 
 
 def log_returns(samples: Samples, names: tuple[str, ...], lookback: int) -> Floats:
-    """Return the newest logarithmic returns.
+    """Return the newest logarithmic returns, shape (lookback, N).
 
-    Returns
-    -------
-    ndarray, shape (lookback, N)
-        NaN where a price is missing; all NaN where there are too few samples.
+    NaN where a price is missing; all NaN where there are too few samples.
     """
     import numpy as np
 
@@ -101,12 +90,9 @@ def log_returns(samples: Samples, names: tuple[str, ...], lookback: int) -> Floa
 
 
 def correlations(samples: Samples, names: tuple[str, ...], lookback: int) -> Floats:
-    """Return the correlations of the newest returns.
+    """Return Pearson's correlations of the newest returns, shape (N, N).
 
-    Returns
-    -------
-    ndarray, shape (N, N)
-        Pearson's, NaN where one of two has too few samples or its price did not move.
+    NaN where one of two has too few samples or its price did not move.
     """
     import numpy as np
 
@@ -122,16 +108,11 @@ def correlations(samples: Samples, names: tuple[str, ...], lookback: int) -> Flo
 def volatilities(
     samples: Samples, names: tuple[str, ...], lookback: int, year_ns: int
 ) -> tuple[float | None, ...]:
-    """Return each instrument's realised volatility, per year: 0.8 is 80 %.
+    """Return each instrument's realised volatility per year (0.8 is 80 %), None with too few.
 
-    The square root of the sum of squared logarithmic returns over the time that they took, about
-    zero as usual (Andersen, Bollerslev, Diebold, Labys 2003, "Modeling and Forecasting Realized
-    Volatility"), so that samples need no even distance.
-
-    Returns
-    -------
-    tuple of float
-        None where there are too few samples.
+    The square root of the sum of squared logarithmic returns over their time, about zero (Andersen,
+    Bollerslev, Diebold, Labys 2003, "Modeling and Forecasting Realized Volatility"). Samples need
+    no even distance.
     """
     import numpy as np
 
@@ -144,7 +125,7 @@ def volatilities(
 
 
 class Remembered[R]:
-    """Caches a pure ``function(samples, *rest)`` that is called many times between samples."""
+    """Cache of a pure ``function(samples, *rest)`` that is called many times between samples."""
 
     def __init__(self, function: Callable[..., R], most: int = 16) -> None:
         self._function = function
@@ -152,11 +133,11 @@ class Remembered[R]:
         self._kept: dict[tuple[Any, ...], tuple[Samples, R]] = {}
 
     def __call__(self, samples: Samples, *rest: Any) -> R:
-        """Return the function's answer; samples are known by their identity."""
+        """Return the function's result; the id of the samples is the key."""
         key = (id(samples), *rest)
         kept = self._kept.get(key)
         if kept is None:
-            # The samples are kept with the answer, so that no others can get their identity.
+            # Keeping the samples prevents other samples from getting their id.
             kept = self._kept[key] = (samples, self._function(samples, *rest))
             if len(self._kept) > self._most:
                 del self._kept[next(iter(self._kept))]
@@ -175,9 +156,9 @@ Stamps = tuple[int, ...]
 
 
 def added(stamps: Stamps, ts: int, window_ns: int, most: int) -> Stamps:
-    """Return the stamps with one more, without those that are out of the window by then.
+    """Add a time to the stamps, and remove those that are outside the window.
 
-    The newest `most` are kept: as many as a limit are enough to know whether it is reached.
+    Only the newest `most` are kept: a limit needs no more.
     """
     kept = stamps[bisect_right(stamps, ts - window_ns) :]
     place = bisect_right(kept, ts)
@@ -185,15 +166,12 @@ def added(stamps: Stamps, ts: int, window_ns: int, most: int) -> Stamps:
 
 
 def counted(stamps: Stamps, now: int, window_ns: int) -> int:
-    """Return how many are in the window that ends now."""
+    """Count the stamps in the window that ends now."""
     return len(stamps) - bisect_right(stamps, now - window_ns)
 
 
 def below_from(stamps: Stamps, count: int, window_ns: int) -> int:
-    """Return from when on fewer than `count` are in the window, if none is added.
-
-    There must be at least `count` of them.
-    """
+    """Return when the window, which has `count` stamps or more now, will have fewer."""
     return stamps[-count] + window_ns
 
 
@@ -201,11 +179,10 @@ Session = Literal["all", "day"]
 """``all``: since the guard's first start; ``day``: since midnight UTC."""
 
 SINCE = {"all": "since the start", "day": "since midnight UTC"}
-"""A session in words."""
 
 
 def release_problems(session: Session, release: str) -> list[tuple[str, str]]:
-    """Return what `check` says of a halt that would end at midnight where nothing begins anew."""
+    """Return the problem of a halt that ends at midnight in a session that goes on."""
     if session == "day" or release != "next_day":
         return []
     words = "can't be next_day where the session is all: at midnight the limit is still reached"
@@ -213,22 +190,21 @@ def release_problems(session: Session, release: str) -> list[tuple[str, str]]:
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """A value, and the UTC day (number of days since 1970) of the session that it belongs to."""
+    """A value, and the UTC day of its session (days since 1970)."""
 
     day: int
     value: Decimal
 
 
 def fresh(value: Decimal, now: int) -> Mark:
-    """Return the mark of a session that begins now; UNIX nanoseconds (UTC)."""
+    """Return the mark of a session that begins now (UNIX nanoseconds, UTC)."""
     return Mark(now // DAY_NS, value)
 
 
 def opening(mark: Mark, value: Decimal, now: int, session: Session) -> Mark:
-    """Return where the session began: the mark itself until another session begins.
+    """Return the mark of the session's start, the same object until another session begins.
 
-    The first value seen on a day is where the day begins. A clock that goes back begins no session:
-    the later day goes on.
+    A day begins with its first value. A clock that goes back begins no session.
     """
     if session == "day" and now // DAY_NS > mark.day:
         return fresh(value, now)
@@ -236,6 +212,6 @@ def opening(mark: Mark, value: Decimal, now: int, session: Session) -> Mark:
 
 
 def best(mark: Mark, value: Decimal, now: int, session: Session) -> Mark:
-    """Return the session's largest value; the mark itself while it is not exceeded."""
+    """Return the mark of the session's largest value, the same object while not exceeded."""
     kept = opening(mark, value, now, session)
     return Mark(kept.day, value) if value > kept.value else kept
