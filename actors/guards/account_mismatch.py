@@ -1,4 +1,4 @@
-"""Account mismatch: halts where the venue's account differs from the desk's books. Pure."""
+"""Account mismatch: differences between the venue's account and the desk's books. Pure."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class AccountMismatchParams(GuardParams, frozen=True, kw_only=True, forbid_unkno
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One that was found: when (UNIX nanoseconds, UTC), of which kind, and in words."""
+    """A difference: its time (UNIX nanoseconds, UTC), kind, and text."""
 
     ts: int
     kind: str
@@ -57,16 +57,13 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Differences(msgspec.Struct, frozen=True):
-    """Those in the window, as many as the limit at most: the newest, oldest first."""
+    """The newest differences in the window, at most as many as the limit, oldest first."""
 
     found: tuple[Difference, ...] = ()
 
 
 class AccountMismatch(Guard[AccountMismatchParams, Differences]):
-    """Stops entries when the venue says something else of the account than the desk's books.
-
-    Until the trader has looked and releases it.
-    """
+    """Stops entries when the venue's account differs from the books, until the trader's release."""
 
     Config = AccountMismatchParams
     State = Differences
@@ -83,14 +80,14 @@ class AccountMismatch(Guard[AccountMismatchParams, Differences]):
     )
 
     def measure(self, state: Differences, snapshot: Snapshot) -> Measured[Differences]:
-        """Count what differs; what is exactly as old as the window counts no more.
+        """Count the differences in the window; one exactly as old as the window is out.
 
-        After the clock went back, one that lies ahead still counts.
+        After the clock went back, a difference with a later time still counts.
         """
         return self._counted(state, snapshot.now)
 
     def on_event(self, state: Differences, event: DeskEvent) -> tuple[Differences, Readings]:
-        """Take in a difference of the kinds that count."""
+        """Add a difference of a kind that counts."""
         params = self.params
         if not isinstance(event, Mismatch) or event.kind not in params.kinds:
             return state, None
@@ -106,7 +103,7 @@ class AccountMismatch(Guard[AccountMismatchParams, Differences]):
         return state, (_reading(young, self.params),)
 
     def released(self, state: Differences, snapshot: Snapshot, scope: str) -> Differences:
-        """Count from none."""
+        """Reset the count to zero."""
         return Differences()
 
     def drill(self, scene: Scene) -> Plan:
@@ -114,7 +111,7 @@ class AccountMismatch(Guard[AccountMismatchParams, Differences]):
         by_hand = tuple(Strange(name, 0.01) for name in scene.instruments[: self.params.count])
         words = f"{len(by_hand)} positions at the venue that are not the desk's"
         halt = stage(self.params, scene.desk, *by_hand, within=2 * scene.sweep_s + 10.0)
-        # Insists where nobody traded by hand: there the node halts entries by itself.
+        # In an instrument without trades by hand: in the others the node itself halts entries.
         return plan(self.params, words, scene.instruments[-1], halt)
 
 

@@ -1,4 +1,4 @@
-"""Asset caps: how much of one coin the desk may hold, spot and perpetuals together. Pure."""
+"""Asset caps: the most of one coin that the desk may hold, spot and perpetuals together. Pure."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ class AssetCapsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class AssetCaps(Guard[AssetCapsParams, Nothing]):
-    """Keeps what is held of one coin below a share of equity, spot and perpetuals together.
+    """Keeps the value of one coin below a fraction of equity, spot and perpetuals together.
 
-    An entry that could reach the cap with what is already under way is refused before it leaves.
+    Refuses entries that could reach a cap, with pending orders counted.
     """
 
     Config = AssetCapsParams
@@ -108,7 +108,7 @@ class AssetCaps(Guard[AssetCapsParams, Nothing]):
         return state, group_readings(groups, params)
 
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
-        """Refuse an entry that could bring its coin to a cap, with all that is under way."""
+        """Refuse an entry that could bring its coin to a cap, with pending orders counted."""
         params = self.params
         coin = asset_of(order.instrument)
         way = worst_case(order).only(lambda name: asset_of(name) == coin)

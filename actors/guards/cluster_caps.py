@@ -1,4 +1,4 @@
-"""Cluster caps: how much may be held in instruments that move together. Pure."""
+"""Cluster caps: the most that may be held in instruments that move together. Pure."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ class ClusterCapsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class ClusterCaps(Guard[ClusterCapsParams, Nothing]):
-    """Keeps what is held of instruments that move together below a share of equity.
+    """Keeps the value of instruments that move together below a fraction of equity.
 
-    An entry that could reach the cap with what is already under way is refused before it leaves.
+    Refuses entries that could reach a cap, with pending orders counted.
     """
 
     Config = ClusterCapsParams
@@ -119,7 +119,7 @@ class ClusterCaps(Guard[ClusterCapsParams, Nothing]):
         return state, group_readings(groups, params)
 
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
-        """Refuse an entry that could bring one of its clusters to a cap, with all under way."""
+        """Refuse an entry that could bring a cluster to a cap, with pending orders counted."""
         params = self.params
         way = worst_case(order)
         for key, cluster in params.clusters.items():
@@ -147,7 +147,7 @@ class ClusterCaps(Guard[ClusterCapsParams, Nothing]):
 
 @lru_cache(maxsize=16384)
 def belongs(instrument: str, patterns: tuple[str, ...]) -> bool:
-    """Whether an instrument id is one of these, or matches one of these patterns."""
+    """Whether an instrument id is in these ids or matches one of these patterns."""
     return any(fnmatchcase(instrument, pattern) for pattern in patterns)
 
 

@@ -1,4 +1,4 @@
-"""Consecutive losses: round trips that lost, one after the other."""
+"""Consecutive losses: several losing round trips in a row."""
 
 from __future__ import annotations
 
@@ -47,16 +47,14 @@ class ConsecutiveLossesParams(GuardParams, frozen=True, kw_only=True, forbid_unk
 
 
 class Row(msgspec.Struct, frozen=True):
-    """Losses in a row, and when a row that reached the limit is counted anew: UNIX nanoseconds
-    (UTC), None when that is not known.
-    """
+    """Losses in a row, and when a row at the limit starts anew (UNIX nanoseconds, else None)."""
 
     count: int = 0
     until: int | None = None
 
 
 class Rows(msgspec.Struct, frozen=True):
-    """The rows by scope."""
+    """Losses in a row by scope."""
 
     rows: dict[str, Row]
 
@@ -82,23 +80,23 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
         self._read: tuple[Rows | None, tuple[Reading, ...]] = (None, ())
 
     def start(self, snapshot: Snapshot) -> Rows:
-        """Return no losses."""
+        """Return a state without losses."""
         return Rows({})
 
     def measure(self, state: Rows, snapshot: Snapshot) -> Measured[Rows]:
-        """End rows whose halt is over; a reading for each row of losses, and for the longest."""
+        """End rows whose halt is over; a reading for each row of losses, and the longest."""
         state = _ended(state, snapshot.now)
         return state, self._readings(state)
 
     def on_event(self, state: Rows, event: DeskEvent) -> tuple[Rows, Readings]:
         """Count a round trip."""
         assert isinstance(event, RoundTripEvent)
-        # First: a trip that ends with the halt must not be taken for one more of the old row.
+        # End rows first: a trip at the very end of the halt must not count for the old row.
         state = _counted(_ended(state, event.ts), event, self.params)
         return state, self._readings(state)
 
     def _readings(self, state: Rows) -> tuple[Reading, ...]:
-        # Rows change with a round trip only, and are read at every look.
+        # Cached: rows change with round trips only, and are read at each snapshot.
         if state is not self._read[0]:
             self._read = state, self._measured(state)
         return self._read[1]
@@ -116,7 +114,7 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
         )
 
     def released(self, state: Rows, snapshot: Snapshot, scope: str) -> Rows:
-        """Count a scope's losses from here."""
+        """Reset the scope's losses to zero."""
         return Rows({name: row for name, row in state.rows.items() if name != scope})
 
     def drill(self, scene: Scene) -> Plan:
@@ -148,7 +146,7 @@ def _scope(trip: RoundTripEvent, params: ConsecutiveLossesParams) -> str:
     return _PREFIX[params.of] + (trip.strategy if params.of == "strategies" else trip.instrument)
 
 
-# Each round trip changes one row of hundreds: the others are told as they were.
+# Cached: a round trip changes only one row of hundreds.
 @lru_cache(maxsize=4096)
 def _told(scope: str, count: int, losses: int, asks: Action, multiplier: float) -> Reading:
     over = count >= losses

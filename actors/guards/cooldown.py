@@ -57,7 +57,7 @@ class CooldownParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_
 
 
 class Cooling(msgspec.Struct, frozen=True):
-    """A pause that runs: from a close until then, UNIX nanoseconds (UTC)."""
+    """A running pause, from a close to its end, UNIX nanoseconds (UTC)."""
 
     since: int
     until: int
@@ -65,7 +65,7 @@ class Cooling(msgspec.Struct, frozen=True):
 
 
 class Coolings(msgspec.Struct, frozen=True):
-    """The newest pause of each scope, and what is open."""
+    """The newest pause of each scope, and the open positions."""
 
     running: dict[str, Cooling]
     holds: Holds
@@ -91,14 +91,14 @@ class Cooldown(Guard[CooldownParams, Coolings]):
     )
 
     def start(self, snapshot: Snapshot) -> Coolings:
-        """Begin with no pause."""
+        """Return a state without pauses."""
         return Coolings({}, held_of(snapshot))
 
     def measure(self, state: Coolings, snapshot: Snapshot) -> Measured[Coolings]:
-        """Return readings in seconds since a close, over until its pause has passed.
+        """Readings are seconds since a close, over until its pause has passed.
 
-        While something is open in the scope only `admit` keeps new trades back, as a verdict would
-        also refuse what adds to the open one.
+        With an open position in the scope, only `admit` refuses new trades, because a verdict would
+        also refuse orders that add to it.
         """
         now, holds = snapshot.now, held_of(snapshot, state.holds)
         running = {k: c for k, c in state.running.items() if now < c.until}
@@ -107,7 +107,7 @@ class Cooldown(Guard[CooldownParams, Coolings]):
         return state, self._readings(state, now)
 
     def on_event(self, state: Coolings, event: DeskEvent) -> tuple[Coolings, Readings]:
-        """Begin a pause at a close."""
+        """Start a pause at a close."""
         if isinstance(event, FillEvent):
             state = msgspec.structs.replace(state, holds=after_fill(state.holds, event))
         elif isinstance(event, RoundTripEvent):
@@ -121,7 +121,7 @@ class Cooldown(Guard[CooldownParams, Coolings]):
         )
 
     def admit(self, state: Coolings, order: OrderRequested, snapshot: Snapshot) -> str | None:
-        """Refuse what opens before the pause is over; at its very end it passes."""
+        """Refuse orders that open a position before the pause is over; at its end they pass."""
         if not refuses(self.params) or adds(order):
             return None
         cooling = state.running.get(counted_scope(self.params.of, order.strategy, order.instrument))
@@ -135,7 +135,7 @@ class Cooldown(Guard[CooldownParams, Coolings]):
         return msgspec.structs.replace(state, running=kept)
 
     def drill(self, scene: Scene) -> Plan:
-        """Close a trade, at a loss for its fees, and want the next one at once."""
+        """Close a trade at a loss (its fees), and try the next one at once."""
         name = scene.first
         scope = scene.counted_scope(self.params.of)
         halt = stage(self.params, scope, round_trips(scene, 1), within=scene.beat + 3.0)

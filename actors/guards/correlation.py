@@ -1,4 +1,4 @@
-"""Correlation stop: legs, or positions of the book, that move as one. Pure."""
+"""Correlation: legs of a pair, or positions of the book, that move together too closely. Pure."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class CorrelationParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class Correlation(Guard[CorrelationParams, Samples]):
-    """Stops entries while legs of a pair, or any two positions of the book, move as one."""
+    """Stops entries while legs of a pair, or any two positions, are too closely correlated."""
 
     Config = CorrelationParams
     State = Samples
@@ -92,7 +92,7 @@ class Correlation(Guard[CorrelationParams, Samples]):
         self._matrix, self._worst = Remembered(correlations), Remembered(_largest)
 
     def measure(self, state: Samples, snapshot: Snapshot) -> Measured[Samples]:
-        """Sample where it is due, and measure what is held now, or the pairs."""
+        """Take a sample when it is due, and measure the pairs or the current positions."""
         params = self.params
         names = {leg for pair in params.pairs for leg in pair} or snapshot.markets
         state = sampled(state, snapshot, sorted(names), span_ns(params.every), params.lookback + 1)
@@ -124,15 +124,15 @@ class Correlation(Guard[CorrelationParams, Samples]):
         return _reading("desk", "", found, words or _missing(samples, names, params), params)
 
     def released(self, state: Samples, snapshot: Snapshot, scope: str) -> Samples:
-        """Sample anew: the instrument's prices, or all."""
+        """Remove the samples of the instrument, or all."""
         return without(state, scope)
 
     def drill(self, scene: Scene) -> Plan:
-        """Let two prices move as one."""
+        """Let two prices move together."""
         params = self.params
         pace, lookback, changed, note = sampling(scene, params.every, params.lookback)
         pair = params.pairs[0] if params.pairs else (scene.first, scene.second)
-        # Moves of different sizes: prices that always rise alike have no correlation.
+        # Sizes differ: returns that never change have no correlation.
         sizes = (0.001, 0.002, 0.004, 0.0005)
         rows = tuple((sizes[n % 4], sizes[n % 4]) for n in range(lookback + 4))
         still = tuple((sizes[n % 4], sizes[(n + 2) % 4]) for n in range(lookback + 3))
@@ -155,7 +155,6 @@ class Correlation(Guard[CorrelationParams, Samples]):
 def _largest(
     samples: Samples, names: tuple[str, ...], longs: tuple[bool, ...], lookback: int
 ) -> tuple[float, str]:
-    """Return the largest correlation of positions and between which; NaN where none is known."""
     import numpy as np
 
     signs = np.where(longs, 1.0, -1.0)
@@ -170,7 +169,7 @@ def _largest(
 
 
 def _reading(scope: str, key: str, found: float, words: str, params: CorrelationParams) -> Reading:
-    """Return the reading of a correlation; NaN is neither over nor clear."""
+    # NaN is neither over nor clear.
     unknown = isnan(found)
     over = not unknown and found >= params.limit
     return limit_reading(
@@ -186,7 +185,6 @@ def _reading(scope: str, key: str, found: float, words: str, params: Correlation
 
 
 def _missing(samples: Samples, names: tuple[str, ...], params: CorrelationParams) -> str:
-    """Return why nothing can be said."""
     count = min(known(samples, name) for name in names)
     if count > params.lookback:
         return "prices did not move"

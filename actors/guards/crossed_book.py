@@ -1,4 +1,4 @@
-"""Crossed book: a bid at or above the best ask, so that one of the two is no price to trade on."""
+"""Crossed book: a bid at or above the best ask, so that one of them is no valid price."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CrossedBookParams(TransientParams, frozen=True, kw_only=True, forbid_unkno
 
 
 class CrossedBook(Guard[CrossedBookParams, Nothing]):
-    """Keeps entries back for a moment after a bid stood at or above the ask."""
+    """Stops entries for a moment after a bid at or above the ask."""
 
     Config = CrossedBookParams
     unit = "USDT"
@@ -33,10 +33,10 @@ class CrossedBook(Guard[CrossedBookParams, Nothing]):
     )
 
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
-        """Measure by how much bids overlap asks; a reading in quote currency of each that does.
+        """Measure by how much bids overlap asks, in quote currency.
 
-        An instrument's best prices must be known; the narrowest book has a reading where none
-        is crossed.
+        Crossed books have a reading; where none is crossed, only the narrowest one. Best prices
+        must be known.
         """
         overlaps = {
             name: market.bid - market.ask

@@ -1,4 +1,4 @@
-"""Daily loss: what the desk may lose since midnight UTC."""
+"""Daily loss: the most that the desk may lose since midnight UTC."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ class Today(msgspec.Struct, frozen=True):
 
 
 class DailyLoss(Guard[DailyLossParams, Today]):
-    """Stops for the rest of the UTC day when the day has lost too much: money, percent or R.
+    """Stops for the rest of the UTC day after too large a loss: money, percent or R.
 
-    Closes everything unless told otherwise.
+    Closes everything by default.
     """
 
     Config = DailyLossParams
@@ -80,11 +80,11 @@ class DailyLoss(Guard[DailyLossParams, Today]):
     )
 
     def start(self, snapshot: Snapshot) -> Today:
-        """Begin the day here."""
+        """Return a day that starts with the snapshot."""
         return Today(fresh(snapshot.equity, snapshot.now))
 
     def measure(self, state: Today, snapshot: Snapshot) -> Measured[Today]:
-        """Begin a day where one begins; one reading for each limit, in the limit's unit."""
+        """Start a new day when it begins; one reading for each limit, in the limit's unit."""
         params = self.params
         began = opening(state.equity, snapshot.equity, snapshot.now, "day")
         if began is not state.equity:
@@ -98,11 +98,11 @@ class DailyLoss(Guard[DailyLossParams, Today]):
         )
 
     def released(self, state: Today, snapshot: Snapshot, scope: str) -> Today:
-        """Measure the day's loss from here."""
+        """Measure the day's loss from the snapshot on."""
         return self.start(snapshot)
 
     def drill(self, scene: Scene) -> Plan:
-        """Lose what a day may."""
+        """Lose slightly more than the daily limit."""
         params = self.params
         risk = float(_risked(params, BALANCE) / BALANCE)
         limit_r = None if params.limit_r is None else params.limit_r * risk

@@ -1,4 +1,4 @@
-"""Drawdown tiers: the deeper the fall from the peak, the smaller the positions; at last none."""
+"""Drawdown tiers: smaller positions the deeper equity is below its peak, at last none."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ class DrawdownTiersParams(CurveParams, frozen=True, kw_only=True, forbid_unknown
 
 
 class DrawdownTiers(CurveGuard[DrawdownTiersParams]):
-    """Makes positions smaller the deeper equity falls below its peak, and at last closes them.
+    """Makes positions smaller the deeper equity falls below its peak, and closes them at last.
 
-    Sizes come back as equity recovers, each tier by its hysteresis, so that they never flicker.
-    What the last tier closed stays closed until the trader releases it.
+    Sizes grow again as equity recovers, each tier by its hysteresis, so that they do not flicker. A
+    tier that closed positions keeps them closed until the trader's release.
     """
 
     Config = DrawdownTiersParams
@@ -84,7 +84,7 @@ class DrawdownTiers(CurveGuard[DrawdownTiersParams]):
     example = Example(DrawdownTiersParams(), lost, (49.99, 50, 60), clear=45, key="5 %")
 
     def measure(self, state: Peaks, snapshot: Snapshot) -> Measured[Peaks]:
-        """Follow the peaks; one reading for each curve and tier, a fraction of the peak."""
+        """Update the peaks; one reading for each curve and tier, a fraction of the peak."""
         state, falls = self.follow(state, snapshot)
         readings = [
             tier.read(fall.lost, fall.scope, "drawdown of {} from the peak")
@@ -120,7 +120,7 @@ class DrawdownTiers(CurveGuard[DrawdownTiersParams]):
         )
 
 
-# A peak stands for many looks.
+# Cached: a peak rarely changes.
 @lru_cache(maxsize=256)
 def _limits(params: DrawdownTiersParams, peak: Decimal) -> tuple[Limit, ...]:
     return tuple(_limit(tier, peak, params) for tier in params.tiers)

@@ -1,4 +1,4 @@
-"""Error rate: too many things of the desk failed within a rolling window."""
+"""Error rate: too many failures of the desk in a rolling window."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class ErrorRateParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Errors(msgspec.Struct, frozen=True):
-    """When the newest errors came: as many as the limit."""
+    """Times of the newest errors, at most as many as the limit."""
 
     stamps: Stamps = ()
 
 
 class ErrorRate(Guard[ErrorRateParams, Errors]):
-    """Stops entries of the desk when too much fails within a minute."""
+    """Stops the desk's entries after too many errors in a rolling window."""
 
     Config = ErrorRateParams
     State = Errors
@@ -55,11 +55,11 @@ class ErrorRate(Guard[ErrorRateParams, Errors]):
     )
 
     def measure(self, state: Errors, snapshot: Snapshot) -> Measured[Errors]:
-        """Count the errors of the window that ends now, up to the limit."""
+        """Count the errors in the window that ends now, up to the limit."""
         return state, self._readings(state, snapshot.now, "")
 
     def on_event(self, state: Errors, event: DeskEvent) -> tuple[Errors, Readings]:
-        """Count one more."""
+        """Count one more error."""
         assert isinstance(event, ErrorEvent)
         params = self.params
         stamps = added(state.stamps, event.ts, span_ns(params.window), params.limit)
@@ -84,7 +84,7 @@ class ErrorRate(Guard[ErrorRateParams, Errors]):
         )
 
     def released(self, state: Errors, snapshot: Snapshot, scope: str) -> Errors:
-        """Forget the errors so far."""
+        """Remove all errors."""
         return Errors()
 
     def drill(self, scene: Scene) -> Plan:

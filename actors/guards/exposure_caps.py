@@ -1,4 +1,4 @@
-"""Exposure caps: gross, net and leverage of the desk, or of strategies each by itself. Pure."""
+"""Exposure caps: gross value, net value and leverage of the desk or of each strategy. Pure."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class _Limit(NamedTuple):
 class ExposureCaps(Guard[ExposureCapsParams, Nothing]):
     """Keeps gross value, net value and leverage of the desk, or of each strategy, below caps.
 
-    An entry that could reach a cap with what is already under way is refused before it leaves.
+    Refuses entries that could reach a cap, with pending orders counted.
     """
 
     Config = ExposureCapsParams
@@ -105,7 +105,7 @@ class ExposureCaps(Guard[ExposureCapsParams, Nothing]):
         return state, tuple(readings)
 
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
-        """Refuse an entry that could bring gross or net to a cap, with all that is under way."""
+        """Refuse an entry that could reach a gross or net cap, with pending orders counted."""
         params = self.params
         strategy = order.strategy if params.of == "strategies" else None
         scope = "desk" if strategy is None else f"strategy:{strategy}"
@@ -122,7 +122,7 @@ class ExposureCaps(Guard[ExposureCapsParams, Nothing]):
         return None
 
     def drill(self, scene: Scene) -> Plan:
-        """Grow the book over its nearest cap."""
+        """Grow the book over its smallest cap."""
         params = self.params
         caps = {
             "leverage": params.leverage,

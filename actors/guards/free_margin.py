@@ -1,4 +1,4 @@
-"""Free margin: what of the equity no position holds as initial margin. Pure."""
+"""Free margin: the part of equity that is not used as initial margin. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class FreeMarginParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fi
 class FreeMargin(Guard[FreeMarginParams, Nothing]):
     """Keeps a part of the equity free of initial margin.
 
-    An entry that could use it up with what is already under way is refused before it leaves.
+    Refuses entries that could use it up, with pending orders counted.
     """
 
     Config = FreeMarginParams
@@ -51,7 +51,7 @@ class FreeMargin(Guard[FreeMarginParams, Nothing]):
     )
 
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
-        """Measure the free margin; nothing is over while nothing is held."""
+        """Measure the free margin; never over without positions."""
         params = self.params
         leverage = _leverage(params, snapshot)
         used = initial_margins(stakes(snapshot).values(), leverage)
@@ -73,14 +73,14 @@ class FreeMargin(Guard[FreeMarginParams, Nothing]):
         return state, (reading,)
 
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
-        """Refuse an entry that could use the free margin up, with all that is under way."""
+        """Refuse an entry that could use up the free margin, with pending orders counted."""
         way = worst_case(order)
         if not way.worsens:
             return None
         equity, rates = snapshot.equity, _rates(snapshot, _leverage(self.params, snapshot))
         least = exact(self.params.least) * equity
-        # No reach uses more than its worse end at the largest of the rates: where even that leaves
-        # enough, as it mostly does, a hundred positions need not be worked out for each order.
+        # Fast check, which mostly passes: no position uses more margin than its worst value at the
+        # highest rate.
         if equity - way.gross() * rates.most(way.before) > least:
             return None
         used = ZERO
@@ -93,7 +93,7 @@ class FreeMargin(Guard[FreeMarginParams, Nothing]):
         return f"free margin could fall to {free:.2f}, least {least:.2f}"
 
     def drill(self, scene: Scene) -> Plan:
-        """Let a position take up more margin than may be."""
+        """Let a position use more margin than allowed."""
         params = self.params
         part = 1 / (params.leverage or scene.leverage)
         cap = (1 - params.least) / (part + (1 + part) * scene.taker_fee)
@@ -102,7 +102,7 @@ class FreeMargin(Guard[FreeMarginParams, Nothing]):
 
 
 class _Rates(dict[str, tuple[Decimal, Decimal]]):
-    """The margin rates of longs and shorts by instrument, worked out when they are asked for."""
+    """Margin rates of longs and shorts by instrument, calculated on first use."""
 
     def __init__(self, snapshot: Snapshot, leverage: Decimal) -> None:
         super().__init__()
@@ -111,7 +111,6 @@ class _Rates(dict[str, tuple[Decimal, Decimal]]):
         self._most = ZERO
 
     def most(self, names: Mapping[str, object]) -> Decimal:
-        """Return a rate that none of some instruments' is above."""
         for name in names.keys() - self.keys():
             self._most = max(self._most, *self[name])
         return self._most
@@ -124,9 +123,9 @@ class _Rates(dict[str, tuple[Decimal, Decimal]]):
         return long, short
 
 
+# Cached: a rebalance needs the rates hundreds of times at one snapshot.
 @once
 def _rates(snapshot: Snapshot, leverage: Decimal) -> _Rates:
-    """Return the rates at a snapshot; a rebalance asks for them hundreds of times at one."""
     return _Rates(snapshot, leverage)
 
 

@@ -1,4 +1,4 @@
-"""Funding window: no entries, or nothing held, around the moment at which funding is settled."""
+"""Funding window: no entries, or no positions, around a funding settlement."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class FundingWindowParams(TransientParams, frozen=True, kw_only=True, forbid_unk
 
 
 class Settlements(msgspec.Struct, frozen=True):
-    """The settlement that comes and the last one seen to pass, UNIX nanoseconds, by instrument."""
+    """The next settlement and the last one that passed, UNIX nanoseconds, by instrument."""
 
     coming: dict[str, int]
     last: dict[str, int]
 
 
 class FundingWindow(Guard[FundingWindowParams, Settlements]):
-    """Lets no entries leave around funding settlements, or holds nothing then."""
+    """Stops entries around funding settlements, or closes positions for them."""
 
     Config = FundingWindowParams
     State = Settlements
@@ -57,13 +57,13 @@ class FundingWindow(Guard[FundingWindowParams, Settlements]):
     )
 
     def start(self, snapshot: Snapshot) -> Settlements:
-        """Begin with what the snapshot says."""
+        """Return the settlements in the snapshot."""
         return _seen(Settlements({}, {}), snapshot)
 
     def measure(self, state: Settlements, snapshot: Snapshot) -> Measured[Settlements]:
-        """Take in the next settlements; readings in seconds from the settlement or to it.
+        """Update the settlements; readings are seconds to or from the settlement.
 
-        Shown are the instruments inside their window, and the one that comes to its own next.
+        They are on instruments inside their window, and on the one whose window is next.
         """
         params = self.params
         state = _seen(state, snapshot)
@@ -81,7 +81,7 @@ class FundingWindow(Guard[FundingWindowParams, Settlements]):
         return state, tuple(readings)
 
     def admit(self, state: Settlements, order: OrderRequested, snapshot: Snapshot) -> str | None:
-        """Refuse entries inside the window at the very moment of the order."""
+        """Refuse entries inside the window, by the time of the order."""
         params = self.params
         if not refuses(params):
             return None
@@ -91,7 +91,7 @@ class FundingWindow(Guard[FundingWindowParams, Settlements]):
         return None if at is None else _words(at, order.ts)
 
     def drill(self, scene: Scene) -> Plan:
-        """Let funding come soon."""
+        """Bring a funding settlement near."""
         before, after = (seconds(span_ns(text)) for text in (self.params.before, self.params.after))
         near = Funding(scene.first, before, after)
         # The venue settles on whole minutes.
@@ -104,7 +104,7 @@ def _seen(state: Settlements, snapshot: Snapshot) -> Settlements:
     for name, market in snapshot.markets.items():
         expected, told = state.coming.get(name), market.next_funding_ns
         before = newest = state.last.get(name, 0)
-        # The next one has passed too where the venue has not told the one after it yet.
+        # The expected one has passed too if the venue has not sent the one after it yet.
         for at in (expected, told, market.last_funding_ns):
             if at is not None and newest < at <= snapshot.now:
                 newest = at
@@ -118,7 +118,6 @@ def _seen(state: Settlements, snapshot: Snapshot) -> Settlements:
 
 
 def _at(coming: int | None, last: int | None, now: int, before: int, after: int) -> int | None:
-    """Return the settlement in whose window the moment is, None outside."""
     for at in (coming, last):
         if at is not None and at - before <= now < at + after:
             return at

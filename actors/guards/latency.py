@@ -1,4 +1,4 @@
-"""Latency gate: entries wait while events reach their decisions too late."""
+"""Latency gate: no entries while market data arrives too late."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class LatencyGateParams(TransientParams, frozen=True, kw_only=True, forbid_unkno
 
 
 class LatencyGate(Guard[LatencyGateParams, Nothing]):
-    """Keeps entries back while events come too late to decide by them."""
+    """Stops entries while market data arrives too late."""
 
     Config = LatencyGateParams
     unit = "s"
@@ -68,7 +68,7 @@ class LatencyGate(Guard[LatencyGateParams, Nothing]):
     )
 
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
-        """Measure; readings in seconds of what is late, and of what is latest."""
+        """Measure delays in seconds: of all late instruments, and the largest in any case."""
         params = self.params
         limit = seconds(span_ns(params.limit))
         delays = {
@@ -91,7 +91,7 @@ class LatencyGate(Guard[LatencyGateParams, Nothing]):
         return state, notable_readings(delays, limit - params.hysteresis * limit, reading)
 
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
-        """Refuse an entry where the newest event came too late."""
+        """Refuse an entry while the newest event came too late."""
         params = self.params
         market = snapshot.markets.get(order.instrument)
         if market is None or not refuses(params):
@@ -102,14 +102,14 @@ class LatencyGate(Guard[LatencyGateParams, Nothing]):
         return _words(seconds(delay), params)
 
     def drill(self, scene: Scene) -> Plan:
-        """Let market data come late."""
+        """Delay market data."""
         late = seconds(span_ns(self.params.limit)) * 2 + 0.2
         words = f"market data {late * 1000:.0f} ms late"
         return disturb(scene, self.params, Late(scene.first, late, LASTS), words)
 
 
 def delay_of(market: Market, name: str, now: int, simulated: Simulated | None) -> int | None:
-    """Return the delay of an instrument's newest event, nanoseconds: measured, else drawn."""
+    """Return the delay of an instrument's newest event in nanoseconds: measured, else simulated."""
     if market.delay_ns is not None or simulated is None:
         return market.delay_ns
     return draw(name, now, simulated)
@@ -118,8 +118,8 @@ def delay_of(market: Market, name: str, now: int, simulated: Simulated | None) -
 def draw(name: str, now: int, simulated: Simulated) -> int:
     """Return the simulated delay of an instrument at a moment, nanoseconds.
 
-    The uniform draw is a hash of seed, instrument and time, so that it is the same in every process
-    and asking once more or once less changes no other.
+    The uniform draw is a hash of seed, instrument and time, so each process gets the same delays,
+    and more or fewer calls change no other delay.
     """
     told = b"%d %b %d" % (simulated.seed, name.encode(), now)
     number = int.from_bytes(blake2b(told, digest_size=6).digest())

@@ -1,4 +1,4 @@
-"""Distance to liquidation: how far prices must move against the account for the venue to act."""
+"""Distance to liquidation: the price move against the account that liquidates it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from actors.guards.core.params import ActionName, Fraction, GuardParams, Release
 from actors.guards.core.snapshot import Snapshot
 
 FARTHEST = Decimal(10)
-"""Shown in place of anything farther, and where no move at all would liquidate."""
+"""Shown for all larger distances, and where no move would liquidate."""
 
 
 class LiquidationDistanceParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,7 +48,7 @@ class LiquidationDistanceParams(GuardParams, frozen=True, kw_only=True, forbid_u
 
 
 class LiquidationDistance(Guard[LiquidationDistanceParams, Nothing]):
-    """Keeps prices a least move away from the one at which the venue liquidates the account."""
+    """Keeps prices at least a given move away from liquidation."""
 
     Config = LiquidationDistanceParams
     unit = "%"
@@ -56,7 +56,7 @@ class LiquidationDistance(Guard[LiquidationDistanceParams, Nothing]):
     example = Example(LiquidationDistanceParams(least=0.2), holding, (4999, 5000, 5001), clear=4545)
 
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
-        """Measure the distances; nothing is measured while nothing is held."""
+        """Measure the distances; no position, no reading."""
         params = self.params
         held = stakes(snapshot)
         if not held:
@@ -72,7 +72,7 @@ class LiquidationDistance(Guard[LiquidationDistanceParams, Nothing]):
         return state, tuple(readings)
 
     def drill(self, scene: Scene) -> Plan:
-        """Let liquidation come near."""
+        """Bring liquidation near."""
         params, rate = self.params, MAINTENANCE + scene.taker_fee
         found = {scene.desk: params.least, scene.scope_of(scene.first): params.least_alone}
         distances = {scope: least for scope, least in found.items() if least is not None}
@@ -85,7 +85,6 @@ class LiquidationDistance(Guard[LiquidationDistanceParams, Nothing]):
 def _alone(
     equity: Decimal, held: Mapping[str, Stake], least: float, params: LiquidationDistanceParams
 ) -> list[Reading]:
-    """Return the readings of all instruments that are not clear, else of the nearest one."""
     margin = maintenance_margin(held.values())
     distances = {name: alone(equity, margin, one) for name, one in held.items()}
     near = [name for name, d in distances.items() if not _is_clear(d, least, params)]

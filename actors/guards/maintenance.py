@@ -1,4 +1,4 @@
-"""Maintenance: no entries while the venue is closed, or is announced to close soon."""
+"""Maintenance: no entries while the venue is closed, or will close soon."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class MaintenanceParams(TransientParams, frozen=True, kw_only=True, forbid_unkno
 
 
 class Maintenance(Guard[MaintenanceParams, Nothing]):
-    """Keeps entries back while the venue is closed, or is about to close."""
+    """Stops entries while the venue is closed, or will close soon."""
 
     Config = MaintenanceParams
     unit = ""
@@ -78,8 +78,9 @@ class Maintenance(Guard[MaintenanceParams, Nothing]):
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
         """Readings are 1 while the venue or an instrument is closed, against a limit of 1.
 
-        What is delisted and not held has no reading: no halt of it would ever end. That of an
-        announced window is in seconds since entries stop, negative before, against 0.
+        Delisted instruments without a position have no reading: their halt would never end. The
+        reading of an announced window is in seconds since entries stop (negative before), against
+        0.
         """
         params = self.params
         closed = bool(snapshot.maintenance)
@@ -95,7 +96,7 @@ class Maintenance(Guard[MaintenanceParams, Nothing]):
         return state, tuple(readings)
 
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
-        """Refuse entries while closed, and in a window at the very moment of the order."""
+        """Refuse entries while the venue is closed, and in a window by the time of the order."""
         params = self.params
         if not refuses(params):
             return None
@@ -119,12 +120,11 @@ class Maintenance(Guard[MaintenanceParams, Nothing]):
 
 @cache
 def moment_ns(text: str) -> int:
-    """Return UNIX nanoseconds (UTC) of a moment in text; raises as `config.durations.parse`."""
+    """Return a moment's UNIX nanoseconds (UTC); raises as `config.durations.parse`."""
     return nanoseconds(parse(text))
 
 
 def _window(params: MaintenanceParams, now: int) -> Window | None:
-    """Return the window that is on, else the next one; None when all are over."""
     ahead = [window for window in params.windows if now < moment_ns(window.end)]
     return min(ahead, key=lambda window: moment_ns(window.start), default=None)
 

@@ -1,4 +1,4 @@
-"""Maximum drawdown: the largest fall from the peak."""
+"""Maximum drawdown: the largest fall of equity from its peak."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class MaxDrawdownParams(CurveParams, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class MaxDrawdown(CurveGuard[MaxDrawdownParams]):
-    """Stops when equity has fallen too far below its peak, of all time or of the UTC day.
+    """Stops when equity falls too far below its peak, of all time or of the UTC day.
 
-    The peak survives restarts. Closes everything unless told otherwise.
+    The peak survives restarts. Closes everything by default.
     """
 
     Config = MaxDrawdownParams
@@ -52,7 +52,7 @@ class MaxDrawdown(CurveGuard[MaxDrawdownParams]):
     )
 
     def measure(self, state: Peaks, snapshot: Snapshot) -> Measured[Peaks]:
-        """Follow the peaks; one reading for each curve and limit, in the limit's unit."""
+        """Update the peaks; one reading for each curve and limit, in the limit's unit."""
         params = self.params
         state, falls = self.follow(state, snapshot, params.session)
         words = f"drawdown of {{}} from {_PEAK[params.session]}"

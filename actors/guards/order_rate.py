@@ -1,4 +1,4 @@
-"""Order rate: limits orders per second and per minute; halts a strategy that exceeds them."""
+"""Order rate: limits orders per second and per minute, and halts strategies that exceed them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class OrderRateParams(TransientParams, frozen=True, kw_only=True, forbid_unknown
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """When the newest orders of each strategy left, and when the newest were refused."""
+    """Times of the newest orders of each strategy, sent and refused."""
 
     left: dict[str, Stamps]
     refused: dict[str, Stamps]
@@ -80,15 +80,15 @@ class OrderRate(Guard[OrderRateParams, Rates]):
     )
 
     def start(self, snapshot: Snapshot) -> Rates:
-        """Begin with none."""
+        """Return a state without orders."""
         return Rates({}, {})
 
     def measure(self, state: Rates, snapshot: Snapshot) -> Measured[Rates]:
-        """Count the entries of each strategy that were refused for the rate in the last minute."""
+        """Count each strategy's entries that were refused for the rate in the last minute."""
         return state, self._readings(state, snapshot.now)
 
     def on_event(self, state: Rates, event: DeskEvent) -> tuple[Rates, Readings]:
-        """Take down when an order left, or was refused for the rate."""
+        """Add an order that left, or one refused for the rate."""
         params = self.params
         if isinstance(event, OrderRequested):
             most = max(params.count, params.per_minute or 0)
@@ -115,22 +115,22 @@ class OrderRate(Guard[OrderRateParams, Rates]):
         )
 
     def admit(self, state: Rates, order: OrderRequested, snapshot: Snapshot) -> str | None:
-        """Refuse an entry that would be one too many."""
+        """Refuse an entry above the rate."""
         if not refuses(self.params):
             return None
         return _too_fast(state, order.strategy, order.ts, self.params)
 
     def released(self, state: Rates, snapshot: Snapshot, scope: str) -> Rates:
-        """Forget what was refused of the strategy."""
+        """Remove the strategy's refused orders."""
         name = scope.removeprefix("strategy:")
         kept = {k: stamps for k, stamps in state.refused.items() if scope != "desk" and k != name}
         return Rates(state.left, kept)
 
     def drill(self, scene: Scene) -> Plan:
-        """Send what the rate allows at one moment, and enough more to count as misbehaving."""
+        """Send what the rate allows at one moment, and enough more to be halted."""
         params = self.params
         many = min(params.count, params.per_minute or params.count) + params.spam_after
-        # They rest far from the price: what left before the halt must not fill after it.
+        # Limit orders far from the price: orders sent before the halt must not fill after it.
         burst = tuple(
             (Trade(instrument=scene.first, quantity="0", away=0.05), 0.0011) for _ in range(many)
         )

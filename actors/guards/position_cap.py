@@ -1,4 +1,4 @@
-"""Position cap: how much one instrument's position may be worth. Pure."""
+"""Position cap: the largest value of one instrument's position. Pure."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ class PositionCapParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class PositionCap(Guard[PositionCapParams, Nothing]):
-    """Keeps each instrument's position below a value: a share of equity, an amount, or both.
+    """Keeps each instrument's position below a cap: a fraction of equity, an amount, or both.
 
-    An entry that could reach the cap with what is already under way is refused before it leaves.
-    A position that grew over it by its price may only be reduced until it is smaller.
+    Refuses entries that could reach the cap, with pending orders counted. A position that grew over
+    it by its price may only be reduced.
     """
 
     Config = PositionCapParams
@@ -75,7 +75,7 @@ class PositionCap(Guard[PositionCapParams, Nothing]):
         )
 
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
-        """Refuse an entry that could bring the position to a cap, with all that is under way."""
+        """Refuse an entry that could reach a cap, with pending orders counted."""
         way = worst_case(order)
         if not way.worsens:
             return None

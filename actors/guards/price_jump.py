@@ -1,4 +1,4 @@
-"""Price jump: a price moved so far so fast that it may be an error, or the start of more."""
+"""Price jump: a price that moved too far too fast, perhaps by an error."""
 
 from __future__ import annotations
 
@@ -50,24 +50,16 @@ Stood = tuple[int, float]
 
 
 class Track(msgspec.Struct, frozen=True):
-    """What the prices of the window can still come to be compared with.
+    """The window's prices that later prices can still be compared with."""
 
-    Parameters
-    ----------
-    price : float
-        At the newest look.
-    highs, lows : tuple of Stood
-        Prices that stood within the window and that all after them were below (above), oldest
-        first.
-    """
-
-    price: float
+    price: float  # at the newest look
+    # Prices in the window above (below) all later prices, oldest first.
     highs: tuple[Stood, ...] = ()
     lows: tuple[Stood, ...] = ()
 
 
 class Tracks(msgspec.Struct, frozen=True):
-    """The newest look, UNIX nanoseconds (UTC), and by instrument the prices that it showed."""
+    """The newest look, UNIX nanoseconds (UTC), and the prices by instrument."""
 
     at: int
     tracks: dict[str, Track]
@@ -92,15 +84,15 @@ class PriceJump(Guard[PriceJumpParams, Tracks]):
     )
 
     def start(self, snapshot: Snapshot) -> Tracks:
-        """Begin at the snapshot's prices."""
+        """Return a state without prices."""
         return Tracks(snapshot.now, {})
 
     def measure(self, state: Tracks, snapshot: Snapshot) -> Measured[Tracks]:
-        """Take prices in; readings are fractions: of what moved far, and of what moved furthest."""
+        """Update prices; readings are moves as fractions: all large ones, and the largest."""
         params = self.params
         apart = abs(snapshot.now - state.at) > span_ns(params.apart)
         known = Tracks(snapshot.now, {}) if apart else state
-        # A look from a little before the newest, after the clock went back, counts as made with it.
+        # After the clock went back a little, a look counts at the time of the newest one.
         now = max(snapshot.now, known.at)
         begin = now - span_ns(params.window)
         tracks: dict[str, Track] = {}
@@ -137,7 +129,7 @@ class PriceJump(Guard[PriceJumpParams, Tracks]):
         return state, notable_readings(moves, clear, reading)
 
     def released(self, state: Tracks, snapshot: Snapshot, scope: str) -> Tracks:
-        """Forget the instrument's prices so far."""
+        """Remove the instrument's prices."""
         name = scope.removeprefix("instrument:")
         kept = {k: track for k, track in state.tracks.items() if scope != "desk" and k != name}
         return Tracks(state.at, kept)
@@ -150,9 +142,9 @@ class PriceJump(Guard[PriceJumpParams, Tracks]):
 
 
 def followed(track: Track, now: int, price: float, begin: int) -> Track:
-    """Return the track with one more price, in a window that began then."""
+    """Return the track with one more price, in a window that began at `begin`."""
     highs, lows, before = track.highs, track.lows, track.price
-    # The newest of each are the nearest to the price, so that those which it passed are the last.
+    # The newest of each are nearest to the price, so prices that it passed are at the end.
     if price < before:
         highs = (*highs, (now, before))
         while lows and lows[-1][1] >= price:
@@ -171,8 +163,8 @@ def followed(track: Track, now: int, price: float, begin: int) -> Track:
 
 
 def moved(track: Track) -> float:
-    """Return how far the newest price is from the furthest of the window, a fraction of it."""
+    """Return how far the newest price is from the window's farthest, a fraction of that."""
     fall = 1 - track.price / track.highs[0][1] if track.highs else 0.0
     rise = track.price / track.lows[0][1] - 1 if track.lows else 0.0
-    # Rounded, or a move of just the limit would be missed by the last bit of a float.
+    # Rounded, so that float errors don't miss a move of exactly the limit.
     return round(max(fall, rise), 11)

@@ -1,4 +1,4 @@
-"""Rejections: the venue rejected so many requests in a row that something must be wrong."""
+"""Rejections: the venue rejected too many requests in a row."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class RejectionsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """Rejections in a row, and the newest one's reason, by scope; none where there are none."""
+    """Rejections in a row and the newest reason, by scope; only scopes with rejections."""
 
     count: dict[str, int]
     reason: dict[str, str]
 
 
 class Rejections(Guard[RejectionsParams, Rejected]):
-    """Stops a strategy whose requests the venue rejects again and again."""
+    """Stops a strategy after too many rejected requests in a row."""
 
     Config = RejectionsParams
     State = Rejected
@@ -60,11 +60,11 @@ class Rejections(Guard[RejectionsParams, Rejected]):
     )
 
     def start(self, snapshot: Snapshot) -> Rejected:
-        """Begin with none."""
+        """Return a state without rejections."""
         return Rejected({}, {})
 
     def measure(self, state: Rejected, snapshot: Snapshot) -> Measured[Rejected]:
-        """Return a reading for each scope with a row that has not ended, in rejections."""
+        """Return the number of rejections in a row, for each scope with any."""
         return state, self._readings(state)
 
     def on_event(self, state: Rejected, event: DeskEvent) -> tuple[Rejected, Readings]:
@@ -80,7 +80,7 @@ class Rejections(Guard[RejectionsParams, Rejected]):
         )
 
     def released(self, state: Rejected, snapshot: Snapshot, scope: str) -> Rejected:
-        """End the scope's row."""
+        """Reset the scope's rejections to zero."""
         return _without(state, scope)
 
     def drill(self, scene: Scene) -> Plan:

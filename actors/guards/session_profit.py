@@ -1,4 +1,4 @@
-"""Session profit: enough is earned, so the gain is locked."""
+"""Session profit target: stop and lock the gain."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Began(msgspec.Struct, frozen=True):
 
 
 class SessionProfit(Guard[SessionProfitParams, Began]):
-    """Locks the gain: closes everything for the rest of the UTC day once enough is earned."""
+    """Closes everything for the rest of the UTC day at a profit target, to lock the gain."""
 
     Config = SessionProfitParams
     State = Began
@@ -67,11 +67,11 @@ class SessionProfit(Guard[SessionProfitParams, Began]):
     )
 
     def start(self, snapshot: Snapshot) -> Began:
-        """Begin the session here."""
+        """Return a session that starts with the snapshot."""
         return Began(fresh(snapshot.equity, snapshot.now))
 
     def measure(self, state: Began, snapshot: Snapshot) -> Measured[Began]:
-        """Begin a session where one begins; one reading for each limit, in the limit's unit."""
+        """Start a new session when it begins; one reading for each limit, in its unit."""
         params = self.params
         began = opening(state.equity, snapshot.equity, snapshot.now, params.session)
         if began is not state.equity:
@@ -83,14 +83,14 @@ class SessionProfit(Guard[SessionProfitParams, Began]):
         )
 
     def released(self, state: Began, snapshot: Snapshot, scope: str) -> Began:
-        """Measure the profit from here."""
+        """Measure the profit from the snapshot on."""
         return self.start(snapshot)
 
     def drill(self, scene: Scene) -> Plan:
-        """Earn enough."""
+        """Earn slightly more than the limit."""
         key, limit = nearest({"pct": self.params.limit_pct, "currency": self.params.limit_currency})
         weight = min(1.5, 0.6 * scene.leverage)
-        # What opening the position cost comes off the profit.
+        # The cost of opening the position reduces the profit.
         gain = limit * BEYOND + weight * 0.002
         halt = stage(self.params, scene.desk, Move(scene.first, gain / weight), key=key)
         words = f"{limit * 100:g} % of equity earned in the session"

@@ -1,4 +1,4 @@
-"""Slippage breaches: too many fills too far from the price when their orders left."""
+"""Slippage: too many fills too far from the price at which their orders left."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class SlippageBreachesParams(GuardParams, frozen=True, kw_only=True, forbid_unkn
 
 
 class Breaches(msgspec.Struct, frozen=True):
-    """When the newest breaches of each scope came, and the last of each instrument."""
+    """The newest breaches of each scope, and the last of each instrument; UNIX nanoseconds."""
 
     stamps: dict[str, Stamps]
     last: dict[str, int]
 
 
 class SlippageBreaches(Guard[SlippageBreachesParams, Breaches]):
-    """Stops where fills keep coming out worse than the prices that their orders saw."""
+    """Stops entries after too many fills with too much slippage."""
 
     Config = SlippageBreachesParams
     State = Breaches
@@ -78,15 +78,15 @@ class SlippageBreaches(Guard[SlippageBreachesParams, Breaches]):
     )
 
     def start(self, snapshot: Snapshot) -> Breaches:
-        """Begin with none."""
+        """Return a state without breaches."""
         return Breaches({}, {})
 
     def measure(self, state: Breaches, snapshot: Snapshot) -> Measured[Breaches]:
-        """Count the breaches of the window that ends now, up to the limit."""
+        """Count the breaches in the window that ends now, up to the limit."""
         return state, self._readings(state, snapshot.now)
 
     def on_event(self, state: Breaches, event: DeskEvent) -> tuple[Breaches, Readings]:
-        """Count a fill that is a breach."""
+        """Count a fill with too much slippage."""
         params = self.params
         if not isinstance(event, FillEvent) or not _is_breach(event, state, params):
             return state, None
@@ -103,12 +103,12 @@ class SlippageBreaches(Guard[SlippageBreachesParams, Breaches]):
         )
 
     def released(self, state: Breaches, snapshot: Snapshot, scope: str) -> Breaches:
-        """Forget the scope's breaches so far."""
+        """Remove the scope's breaches."""
         kept = {name: stamps for name, stamps in state.stamps.items() if name != scope}
         return msgspec.structs.replace(state, stamps=kept)
 
     def drill(self, scene: Scene) -> Plan:
-        """Fill as often as the limit at worse prices than it bears."""
+        """Fill as many orders as the limit with more slippage than it allows."""
         limit = min(self.params.limit_bps, DRILLED_BPS)
         count, bps = self.params.count, limit * 1.3 + 2
         changed: dict[str, object] = {}

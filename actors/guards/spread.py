@@ -1,4 +1,4 @@
-"""Spread gate: entries wait while the spread is too wide."""
+"""Spread gate: no entries while the spread is too wide."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SpreadGateParams(TransientParams, frozen=True, kw_only=True, forbid_unknow
 
 
 class SpreadGate(Guard[SpreadGateParams, Nothing]):
-    """Keeps entries back while the spread is too wide."""
+    """Stops entries while the spread is too wide."""
 
     Config = SpreadGateParams
     unit = "bps"
@@ -57,7 +57,7 @@ class SpreadGate(Guard[SpreadGateParams, Nothing]):
     )
 
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
-        """Measure; readings in ticks and basis points of what is wide, and of what is widest."""
+        """Measure spreads in ticks and basis points: all wide ones, and the widest in any case."""
         params = self.params
         found: list[Reading] = []
         for unit, limit in _limits(params).items():
@@ -91,7 +91,7 @@ class SpreadGate(Guard[SpreadGateParams, Nothing]):
         return state, tuple(found)
 
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
-        """Refuse an entry where the newest spread is too wide."""
+        """Refuse an entry while the newest spread is too wide."""
         market = snapshot.markets.get(order.instrument)
         if market is None or not refuses(self.params):
             return None

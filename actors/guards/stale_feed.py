@@ -23,7 +23,7 @@ class StaleFeedParams(TransientParams, frozen=True, kw_only=True, forbid_unknown
 
 
 class StaleFeed(Guard[StaleFeedParams, Nothing]):
-    """Keeps entries back in an instrument that has fallen silent."""
+    """Stops entries in an instrument without new market data."""
 
     Config = StaleFeedParams
     unit = "s"
@@ -37,7 +37,7 @@ class StaleFeed(Guard[StaleFeedParams, Nothing]):
     )
 
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
-        """Measure; readings in seconds of what is silent, and of what is silent for longest."""
+        """Measure the seconds without data: of all stale feeds, and of the oldest in any case."""
         params = self.params
         limit = seconds(span_ns(params.limit))
         silences = {
@@ -60,7 +60,7 @@ class StaleFeed(Guard[StaleFeedParams, Nothing]):
         return state, notable_readings(silences, limit - params.hysteresis * limit, reading)
 
     def drill(self, scene: Scene) -> Plan:
-        """Let an instrument fall silent."""
+        """Stop an instrument's market data."""
         limit = seconds(span_ns(self.params.limit))
         words = f"{scene.first} silent for {limit:g} s"
         return disturb(scene, self.params, Silence(scene.first, LASTS), words, within=limit + 15.0)

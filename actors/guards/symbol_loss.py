@@ -1,4 +1,4 @@
-"""Symbol loss: what one instrument may lose, and what it may give back of its best result."""
+"""Symbol loss: the most that one instrument may lose, also from its best result."""
 
 from __future__ import annotations
 
@@ -73,16 +73,16 @@ class Symbol(msgspec.Struct, frozen=True):
 
 
 class Symbols(msgspec.Struct, frozen=True, kw_only=True):
-    """The equity at the session's start, and what is remembered of each instrument ever traded."""
+    """The equity at the session's start, and each traded instrument's results."""
 
     equity: Mark
     symbols: dict[str, Symbol]
 
 
 class SymbolLoss(Guard[SymbolLossParams, Symbols]):
-    """Stops an instrument that lost too much, or gave back too much of its best result.
+    """Stops one instrument after too large a loss, or too large a fall from its best result.
 
-    The other instruments go on. Closes the instrument unless told otherwise.
+    Closes the instrument by default; the others go on.
     """
 
     Config = SymbolLossParams
@@ -99,7 +99,7 @@ class SymbolLoss(Guard[SymbolLossParams, Symbols]):
     )
 
     def start(self, snapshot: Snapshot) -> Symbols:
-        """Begin the session of every instrument here."""
+        """Return a session of every instrument that starts with the snapshot."""
         return Symbols(
             equity=fresh(snapshot.equity, snapshot.now),
             symbols={
@@ -109,7 +109,7 @@ class SymbolLoss(Guard[SymbolLossParams, Symbols]):
         )
 
     def measure(self, state: Symbols, snapshot: Snapshot) -> Measured[Symbols]:
-        """Follow the results; readings of what is near a limit and of the nearest, in its unit."""
+        """Update the results; readings near a limit and the nearest one, in its unit."""
         params = self.params
         now, session = snapshot.now, params.session
         equity = opening(state.equity, snapshot.equity, now, session)
@@ -145,7 +145,7 @@ class SymbolLoss(Guard[SymbolLossParams, Symbols]):
         )
 
     def released(self, state: Symbols, snapshot: Snapshot, scope: str) -> Symbols:
-        """Measure an instrument's result from here."""
+        """Measure an instrument's result from the snapshot on."""
         name = scope.removeprefix("instrument:")
         value = snapshot.results_by_instrument.get(name)
         if value is None:
@@ -171,11 +171,10 @@ class SymbolLoss(Guard[SymbolLossParams, Symbols]):
 def _followed(
     known: Symbol | None, value: Decimal, now: int, session: Session, follows_best: bool
 ) -> Symbol:
-    """Return what is remembered of an instrument from now on; the very same while nothing moves."""
-    # What was never traded before had brought nothing by the session's start.
+    # A new instrument's result at the session's start was zero.
     before = known or _fresh(ZERO, now)
     first = opening(before.first, value, now, session)
-    # Not followed for nothing: each new best is written down.
+    # Only where needed: each new best is journaled.
     peak = best(before.best, value, now, session) if follows_best else before.best
     return before if first is before.first and peak is before.best else Symbol(first, peak)
 

@@ -1,4 +1,4 @@
-"""Trades per day: so many round trips are opened in an instrument and UTC day, and no more."""
+"""Trades per day: a limit on round trips opened in an instrument on one UTC day."""
 
 from __future__ import annotations
 
@@ -34,26 +34,15 @@ class TradesPerDayParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_
 
 
 class Trades(msgspec.Struct, frozen=True):
-    """What was opened today.
+    """The round trips opened today."""
 
-    Parameters
-    ----------
-    day : int
-        Whole UTC days since the epoch. It never goes back: with a clock that does, what is opened
-        counts for the later day.
-    opened : dict of str to int
-        Round trips opened that day, by instrument.
-    holds : tuple of Held
-        What is open.
-    """
-
-    day: int
-    opened: dict[str, int]
-    holds: Holds
+    day: int  # UTC days since the epoch; never goes back, even where the clock does
+    opened: dict[str, int]  # round trips by instrument
+    holds: Holds  # open positions
 
 
 class TradesPerDay(Guard[TradesPerDayParams, Trades]):
-    """Stops an instrument for the day after so many round trips."""
+    """Stops an instrument for the day after a number of round trips."""
 
     Config = TradesPerDayParams
     State = Trades
@@ -81,11 +70,11 @@ class TradesPerDay(Guard[TradesPerDayParams, Trades]):
     )
 
     def start(self, snapshot: Snapshot) -> Trades:
-        """Begin with none opened."""
+        """Return a state without trades."""
         return Trades(snapshot.now // DAY_NS, {}, held_of(snapshot))
 
     def measure(self, state: Trades, snapshot: Snapshot) -> Measured[Trades]:
-        """Return a reading of each instrument that has reached the limit, in round trips."""
+        """Return the round trips of instruments at the limit, and of the one nearest to it."""
         state = _on_day(state, snapshot.now)
         holds = held_of(snapshot, state.holds)
         if holds is not state.holds:
@@ -93,7 +82,7 @@ class TradesPerDay(Guard[TradesPerDayParams, Trades]):
         return state, self._readings(state)
 
     def on_event(self, state: Trades, event: DeskEvent) -> tuple[Trades, Readings]:
-        """Count what a fill opens."""
+        """Count a round trip that a fill opens."""
         assert isinstance(event, FillEvent)
         state = _filled(_on_day(state, event.ts), event)
         return state, self._readings(state)
@@ -118,7 +107,7 @@ class TradesPerDay(Guard[TradesPerDayParams, Trades]):
         return notable_readings(state.opened, params.limit - 1, reading)
 
     def admit(self, state: Trades, order: OrderRequested, snapshot: Snapshot) -> str | None:
-        """Refuse what could open a round trip above the limit, whatever is filled first."""
+        """Refuse orders that could open too many round trips, in any order of fills."""
         params = self.params
         if not refuses(params):
             return None
@@ -132,7 +121,7 @@ class TradesPerDay(Guard[TradesPerDayParams, Trades]):
         return f"{opened} trades opened today, limit {params.limit}{waiting}"
 
     def released(self, state: Trades, snapshot: Snapshot, scope: str) -> Trades:
-        """Count from none again in what the scope covers, on the snapshot's day."""
+        """Reset the scope's count to zero, on the snapshot's day."""
         name = scope.removeprefix("instrument:")
         return msgspec.structs.replace(
             state,

@@ -1,4 +1,4 @@
-"""Unhedged: one leg of a two-leg trade stood alone for too much value and too long."""
+"""Unhedged: one leg of a two-leg trade without the other, for too much value and too long."""
 
 from __future__ import annotations
 
@@ -86,31 +86,21 @@ class UnhedgedParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Naked(msgspec.Struct, frozen=True):
-    """A pair that is not hedged.
+    """A pair that is not hedged."""
 
-    Parameters
-    ----------
-    at : int
-        Until when it is summed up, UNIX nanoseconds (UTC).
-    net : Decimal
-        What is left of its legs since then, signed.
-    total : Decimal
-        Value times nanoseconds since it was last hedged.
-    """
-
-    at: int
-    net: Decimal
-    total: Decimal
+    at: int  # end of the sum, UNIX nanoseconds (UTC)
+    net: Decimal  # unhedged value since then, signed
+    total: Decimal  # value times nanoseconds since it was last hedged
 
 
 class Pairs(msgspec.Struct, frozen=True):
-    """The pairs that are not hedged, by their names."""
+    """The pairs that are not hedged, by name."""
 
     naked: dict[str, Naked]
 
 
 class Unhedged(Guard[UnhedgedParams, Pairs]):
-    """Closes two-leg trades of which one leg stood alone for too much and too long."""
+    """Closes two-leg trades with one leg unhedged for too much value and too long."""
 
     Config = UnhedgedParams
     State = Pairs
@@ -129,11 +119,11 @@ class Unhedged(Guard[UnhedgedParams, Pairs]):
     )
 
     def start(self, snapshot: Snapshot) -> Pairs:
-        """Begin to sum up here."""
+        """Return a state without unhedged pairs."""
         return Pairs({})
 
     def measure(self, state: Pairs, snapshot: Snapshot) -> Measured[Pairs]:
-        """Sum up; a reading in value-seconds for both instruments of each pair."""
+        """Add up value-seconds; a reading for both instruments of each pair."""
         values = net_values(snapshot)
         return self._changed(
             state,
@@ -145,7 +135,7 @@ class Unhedged(Guard[UnhedgedParams, Pairs]):
         )
 
     def on_event(self, state: Pairs, event: DeskEvent) -> tuple[Pairs, Readings]:
-        """Take a fill of a leg in."""
+        """Add a fill of a leg."""
         assert isinstance(event, FillEvent)
         legs = [pair for pair in self.params.legs if event.instrument in (pair.first, pair.second)]
         if not legs:
@@ -163,7 +153,7 @@ class Unhedged(Guard[UnhedgedParams, Pairs]):
         return state, _readings(state, now, self.params)
 
     def released(self, state: Pairs, snapshot: Snapshot, scope: str) -> Pairs:
-        """Sum up from nothing again for the pairs of the instrument."""
+        """Reset the sums of the instrument's pairs to zero."""
         name = scope.removeprefix("instrument:")
         ended = {p.name for p in self.params.legs if scope == "desk" or name in (p.first, p.second)}
         return Pairs({k: found for k, found in state.naked.items() if k not in ended})
@@ -194,19 +184,19 @@ def _looked(
 
 
 def _traded(state: Pairs, pair: Pair, fill: FillEvent) -> Naked:
-    """Take a fill in between two snapshots; whether the pair is hedged, the next one says."""
     value = fill.quantity * fill.price
     if fill.instrument == pair.second:
         value *= exact(pair.ratio)
     before = state.naked.get(pair.name)
     net = value if before is None else before.net + value
+    # The next snapshot decides whether the pair is hedged.
     return Naked(fill.ts, net, _total(before, fill.ts))
 
 
 def _total(naked: Naked | None, now: int) -> Decimal:
-    """Return the sum up to now; a clock that went back adds nothing and takes nothing away."""
     if naked is None:
         return ZERO
+    # A clock that went back changes nothing.
     return naked.total + abs(naked.net) * max(0, now - naked.at)
 
 

@@ -1,4 +1,4 @@
-"""Volatility filter: markets that move too much to be held, or too little to be traded. Pure."""
+"""Volatility filter: no entries in markets that move too much or too little. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from actors.guards.core.snapshot import Snapshot
 from actors.guards.core.windows import Remembered, Samples, known, sampled, volatilities, without
 from config.durations import DAY_NS, HOUR_NS
 
-YEAR_NS = 365 * DAY_NS
-"""A year of crypto, which never closes."""
+YEAR_NS = 365 * DAY_NS  # crypto markets never close
 Yearly = Annotated[float, Meta(gt=0, le=100)]
 """Volatility per year of 365 days: 0.8 is 80 %."""
 
@@ -61,7 +60,7 @@ class VolatilityParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Volatility(Guard[VolatilityParams, Samples]):
-    """Stops entries in markets that move too much, or too little: each by itself, or all by one."""
+    """Stops entries in markets with too high or too low volatility, each alone or all by one."""
 
     Config = VolatilityParams
     State = Samples
@@ -83,14 +82,14 @@ class Volatility(Guard[VolatilityParams, Samples]):
         self._readings = Remembered(_measure)
 
     def measure(self, state: Samples, snapshot: Snapshot) -> Measured[Samples]:
-        """Sample where it is due; what is read changes only then."""
+        """Take a sample when it is due; readings change only then."""
         params = self.params
         names = sorted(snapshot.markets) if params.reference is None else [params.reference]
         state = sampled(state, snapshot, names, span_ns(params.every), params.lookback + 1)
         return state, self._readings(state, params)
 
     def released(self, state: Samples, snapshot: Snapshot, scope: str) -> Samples:
-        """Sample anew: the instrument's prices, or all."""
+        """Remove the samples of the instrument, or all."""
         return without(state, scope)
 
     def drill(self, scene: Scene) -> Plan:
@@ -103,7 +102,7 @@ class Volatility(Guard[VolatilityParams, Samples]):
         def moves(yearly: float) -> Moves:
             return Moves((name,), ((yearly * root,),) * (lookback + 3), pace)
 
-        # A market that stands still is too calm where there is a least: it must move before.
+        # With a least, a market that stands still is too calm: it must move before.
         fit: tuple[Moves | Wait, ...] = (moves(params.least * 1.5),) if params.least else ()
         before, still = fit, Wait(pace * (lookback + 3))
         if params.most is not None:
@@ -120,7 +119,6 @@ class Volatility(Guard[VolatilityParams, Samples]):
 
 
 def _measure(samples: Samples, params: VolatilityParams) -> tuple[Reading, ...]:
-    """Return the readings of all that is not clear, else those of the wildest and the calmest."""
     names = tuple(samples.prices)
     if params.reference is not None:
         names = (params.reference,)
@@ -150,7 +148,7 @@ def _reading(
         over = clear = False
         reason = f"{name}: {known(samples, name)} of {params.lookback + 1} samples"
     else:
-        # Below its least is above its negative.
+        # Negative, so that too low becomes too high.
         value, end = (found, limit) if key == "most" else (-found, -limit)
         over = value >= end
         clear = not over and inside(value, end, params.hysteresis)

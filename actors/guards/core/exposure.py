@@ -71,7 +71,7 @@ def asset_of(instrument: str) -> str:
     """Return the coin of an instrument, the same for its spot pair, perpetual and future.
 
     Bybit quotes cheap coins by the thousand or the million (``1000PEPEUSDT``, ``SHIB1000USDT``,
-    ``1000000MOGUSDT``). Coins with another number at the start, as 1INCH, keep it.
+    ``1000000MOGUSDT``). Other numbers at the start, as in 1INCH, belong to the coin.
 
     Examples
     --------
@@ -311,7 +311,10 @@ class WorstCase(NamedTuple):
 
 
 def worst_case(order: OrderRequested, strategy: str | None = None) -> WorstCase:
-    """Return how far positions can go with pending orders; `strategy`: its own only."""
+    """Return how far positions can go when any part of pending orders fills.
+
+    A `strategy` counts only its own positions and orders.
+    """
     return _worst_case(order, strategy)
 
 
@@ -413,8 +416,8 @@ def could_open(asked: OrderRequested) -> int:
     """Return how many trades an order and the pending ones could open, in any order of fills.
 
     Each way through zero opens one: buys and sells can fill in turns, first the side that turns the
-    position. Reduce-only orders open nothing. The case that one of them closes the position before
-    an order fills that was to add to it is not counted.
+    position. Reduce-only orders open nothing. Not counted: a reduce-only order closes the position
+    before an order fills that was to add to it.
 
     Examples
     --------

@@ -39,7 +39,7 @@ class Guard[P: GuardParams, S: msgspec.Struct]:
     Config: ClassVar[type[GuardParams]]  # parameters with ranges and units
     State: ClassVar[type[msgspec.Struct]] = Nothing  # frozen, and readable back from JSON
     unit: ClassVar[str] = ""  # of readings, such as ``%`` or ``USDT``; empty for plain numbers
-    events: ClassVar[frozenset[type]] = frozenset()  # a rebalance makes hundreds at one moment
+    events: ClassVar[frozenset[type]] = frozenset()  # for `on_event`; a rebalance makes hundreds
     needs: ClassVar[frozenset[Need]] = frozenset()  # costly parts of inputs that it reads
     example: ClassVar[Example]  # the contract test plays it
 

@@ -181,7 +181,7 @@ def limit_reading(
     clear: bool | None = None,
     until: int | None = None,
 ) -> Reading:
-    """Return a reading with the action of the guard's parameters; `clear` is by hysteresis."""
+    """Return a reading with the parameters' action; without `clear` the hysteresis decides."""
     if clear is None:
         clear = not over and inside(measured, limit, params.hysteresis)
     return Reading(

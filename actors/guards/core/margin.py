@@ -23,7 +23,7 @@ from actors.guards.core.snapshot import ZERO, Market, Snapshot, once
 
 ONE = Decimal(1)
 UNKNOWN_RATE = Decimal("0.05")
-"""Rate of a perpetual in an unknown market: above nearly all first tiers of Bybit."""
+"""Maintenance rate of a perpetual in an unknown market: above nearly all first tiers of Bybit."""
 
 
 class Stake(msgspec.Struct, frozen=True, gc=False):
@@ -111,8 +111,8 @@ def against(equity: Decimal, held: Iterable[Stake]) -> Decimal | None:
     Longs fall and shorts rise by the same fraction, so hedges do not help. 0 when liquidation is
     due, None when no such move liquidates. `equity` is the margin balance.
 
-    E - m (L + S) = sum of longs' r L (1 - m) + sum of shorts' r S (1 + m). Beyond m = 1 longs are
-    worth nothing and lose no more.
+    A move m: E - m (L + S) = sum of longs' r L (1 - m) + sum of shorts' r S (1 + m). Beyond m = 1
+    longs are worth nothing and lose no more.
     """
     long = short = long_margin = short_margin = ZERO
     for one in held:
@@ -137,10 +137,12 @@ def against(equity: Decimal, held: Iterable[Stake]) -> Decimal | None:
 
 
 def together(equity: Decimal, held: Iterable[Stake]) -> Decimal | None:
-    """Return the common move of all prices, up or down, that liquidates; hedges help.
+    """Return the common move of all prices, up or down, that liquidates; 0 and None as `against`.
 
-    E + m N = (1 + m) R with net value N = L - S and maintenance margin R: the move is down where N
-    > R, at most by all, and up where N < R. There is never a root on both sides.
+    Longs and shorts hedge each other.
+
+    E + m N = (1 + m) R with net value N = L - S and maintenance margin R: the move is down where
+    N > R, at most by all, and up where N < R. There is never a root on both sides.
     """
     held = tuple(held)
     if not held:
@@ -159,8 +161,10 @@ def together(equity: Decimal, held: Iterable[Stake]) -> Decimal | None:
 def alone(equity: Decimal, margin: Decimal, one: Stake) -> Decimal | None:
     """Return the adverse move of one instrument that liquidates while other prices stand still.
 
-    `margin` is the maintenance margin of all positions, this one included. A long: E - m V = R - m
-    r V. A short: E - m V = R + m r V.
+    `margin` is the maintenance margin R of all positions, this one included. 0 and None as
+    `against`.
+
+    A long: E - m V = R - m r V. A short: E - m V = R + m r V.
     """
     spare = equity - margin
     if spare <= 0:

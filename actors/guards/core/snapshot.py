@@ -24,7 +24,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     instrument: str
     quantity: Decimal  # signed base coin, never zero
     entry: Decimal  # average price of what is open
-    price: Decimal | None  # mark, else mid of the touch, else last
+    price: Decimal | None  # mark, else mid of the touch, else last, else None
 
     @property
     def value(self) -> Decimal:
@@ -100,7 +100,7 @@ class OpenExposure(Derivable, frozen=True, kw_only=True, dict=True):
     strategy: str
     instrument: str
     held: Decimal  # signed base coin, with fills since the newest snapshot
-    # Pending orders, unsigned base coin: without the asked order, and with changes of orders made.
+    # Pending, unsigned base coin: without the asked order; a requested change counts as made.
     buys: Decimal = ZERO
     sells: Decimal = ZERO
     buy_orders: int = 0  # their number, without reduce-only orders
@@ -127,9 +127,10 @@ class OrderRequested(Derivable, frozen=True, kw_only=True, tag=True, dict=True):
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """An entry that a guard, the order gate or a hold refused; it has no `OrderRequested`.
+    """An entry that a guard, the order gate or a hold refused.
 
-    The guard that refused it gets this in the same state.
+    It never left and has no `OrderRequested`. The guard that refused it gets this in the same
+    state.
     """
 
     ts: int
@@ -156,7 +157,7 @@ class FillEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class RoundTripEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A position that closed: its result net of fees and funding, and its ``value`` at peak size."""
+    """A position that closed: its result net of fees and funding, its ``value`` at peak size."""
 
     ts: int
     strategy: str

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 STILL = 1e-9
-"""Rounding alone can give returns about their mean of this size: below it nothing moved."""
+"""Returns about their mean below this size are rounding errors: nothing moved."""
 
 
 class Samples(msgspec.Struct, frozen=True):
@@ -108,11 +108,11 @@ def correlations(samples: Samples, names: tuple[str, ...], lookback: int) -> Flo
 def volatilities(
     samples: Samples, names: tuple[str, ...], lookback: int, year_ns: int
 ) -> tuple[float | None, ...]:
-    """Return each instrument's realised volatility per year (0.8 is 80 %), None with too few.
+    """Return each instrument's realised volatility per year: 0.8 is 80 %, None is too few samples.
 
-    The square root of the sum of squared logarithmic returns over their time, about zero (Andersen,
-    Bollerslev, Diebold, Labys 2003, "Modeling and Forecasting Realized Volatility"). Samples need
-    no even distance.
+    The square root of the sum of squared logarithmic returns over their time, with a mean of zero
+    (Andersen, Bollerslev, Diebold, Labys 2003, "Modeling and Forecasting Realized Volatility").
+    Samples need no even distance.
     """
     import numpy as np
 
