@@ -1,13 +1,12 @@
-"""One definition of every figure: returns, Sharpe, drawdown and the rest.
+"""Performance figures: returns, Sharpe, drawdown, turnover and others, in pure numpy.
 
-Pure numpy on plain arrays, used by results, reports, studies, the screen and the guards alike, so
-that no two of them disagree. Returns are simple (0.01 is 1 %), one a period; ``periods`` is the
-number of periods in a year (365 for daily returns of a market that never closes). A figure that the
-data do not define is NaN, never a made-up zero. NaN returns are periods without a return: they
-count in the length of time, not in averages.
+Results, reports, studies, the screen and guards all use these definitions. Returns are simple (0.01
+is 1 %), one a period; ``periods`` is the number of periods in a year (365 for daily returns of a
+market that never closes). An undefined figure is NaN, never zero. NaN returns are periods without a
+return: they count in the length of time, not in averages.
 
-Definitions follow quantopian/empyrical (Apache-2.0), whose published values are the truth table of
-tests/actors/test_measures.py; ours differ in one sign: drawdowns' depths are positive fractions.
+Definitions follow quantopian/empyrical (Apache-2.0), whose published values
+tests/actors/test_measures.py uses; one sign differs: drawdowns' depths are positive fractions.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 DAY = 86_400_000_000_000
-"""Nanoseconds of a UTC day."""
+"""Nanoseconds of a day."""
 
 YEAR_DAYS = 365
 """Days of trading in a year of crypto."""
@@ -33,21 +32,11 @@ YEAR_DAYS = 365
 def daily_closes(
     ts: Integers, equity: Floats, start_ns: int, end_ns: int, opening: float
 ) -> tuple[Integers, Floats]:
-    """Return the equity at the start and at the end of each UTC day.
+    """Return the times and the equity at the start and at the end of each UTC day.
 
-    Parameters
-    ----------
-    ts, equity : arrays of the same length
-        The curve; ``ts`` rises, UNIX nanoseconds (UTC). A sample at midnight closes the day before.
-    start_ns, end_ns : int
-        The window. Its last day may be a part of one: it closes at ``end_ns``.
-    opening : float
-        Equity at ``start_ns``.
-
-    Returns
-    -------
-    (int64[days + 1], float64[days + 1])
-        ``start_ns`` and each day's end; the equity then. A day without samples keeps the last one.
+    Times are UNIX nanoseconds (UTC); ``ts`` rises. A sample at midnight closes the day before; a
+    day without samples keeps the last value; a partial last day closes at ``end_ns``. ``opening``
+    is the equity at ``start_ns``. Both arrays have shape (days + 1,).
     """
     midnights = np.arange((start_ns // DAY + 1) * DAY, end_ns, DAY, dtype=np.int64)
     ends = np.concatenate(([start_ns], midnights, [end_ns])).astype(np.int64)
@@ -58,17 +47,7 @@ def daily_closes(
 
 
 def returns(values: ArrayLike) -> Floats:
-    """Return the simple return of each step of a curve; after a ruin (value <= 0) it is 0.
-
-    Parameters
-    ----------
-    values : float64[n]
-        A curve, opening value first.
-
-    Returns
-    -------
-    float64[n - 1]
-    """
+    """Return the n - 1 simple returns of n values of a curve; 0 after a ruin (value <= 0)."""
     curve = np.asarray(values, dtype=np.float64)
     before, after = curve[:-1], curve[1:]
     alive = np.minimum.accumulate(before) > 0
@@ -76,7 +55,7 @@ def returns(values: ArrayLike) -> Floats:
 
 
 def growth(period_returns: ArrayLike) -> Floats:
-    """Return the curve, starting at 1.0, that the returns make; NaN returns change nothing."""
+    """Return the curve of compounded returns, starting at 1.0; NaN returns change nothing."""
     factors = 1.0 + np.nan_to_num(np.asarray(period_returns, dtype=np.float64), nan=0.0)
     return np.concatenate(([1.0], np.cumprod(factors)))
 
@@ -93,7 +72,7 @@ def drawdown(values: ArrayLike) -> Floats:
 
 
 def total_return(period_returns: ArrayLike) -> float:
-    """Return what the returns compound to."""
+    """Return the compounded return."""
     return float(growth(period_returns)[-1] - 1.0)
 
 
@@ -105,7 +84,7 @@ def cagr(period_returns: ArrayLike, periods: float = YEAR_DAYS) -> float:
     final = float(growth(period_returns)[-1])
     if final <= 0:
         return -1.0
-    # A few good days annualise beyond what a float can hold: that is no figure.
+    # A few good days can annualise beyond the range of a float: then the figure is undefined.
     exponent = np.log(final) * periods / length
     return float(np.expm1(exponent)) if exponent < 700 else float("nan")
 
@@ -121,7 +100,7 @@ def volatility(period_returns: ArrayLike, periods: float = YEAR_DAYS) -> float:
 def sharpe(period_returns: ArrayLike, periods: float = YEAR_DAYS) -> float:
     """Return mean over standard deviation (n - 1), annualised by the root of ``periods``.
 
-    No risk-free rate is taken off: give excess returns to have one.
+    It subtracts no risk-free rate: pass excess returns to have one.
     """
     known = _known(period_returns)
     if len(known) < 2 or np.ptp(known) == 0:
@@ -132,9 +111,9 @@ def sharpe(period_returns: ArrayLike, periods: float = YEAR_DAYS) -> float:
 def downside_deviation(
     period_returns: ArrayLike, periods: float = YEAR_DAYS, required: float = 0.0
 ) -> float:
-    """Return the annualised root mean square of what fell short of the required return a period.
+    """Return the annualised root mean square of the shortfalls below the required return a period.
 
-    Over all periods, also the good ones (Sortino & Price 1994), not only over the losing ones.
+    It averages over all periods, not only the losing ones (Sortino & Price 1994).
     """
     known = _known(period_returns)
     if not len(known):
@@ -153,7 +132,7 @@ def sortino(period_returns: ArrayLike, periods: float = YEAR_DAYS, required: flo
 
 
 def max_drawdown(values: ArrayLike) -> float:
-    """Return the deepest fall of a curve from a high before it, as a positive fraction."""
+    """Return the maximum drawdown of a curve, as a positive fraction."""
     depths = drawdown(values)
     return float(abs(depths.min())) if len(depths) else float("nan")
 
@@ -184,17 +163,10 @@ def rolling_sharpe(period_returns: ArrayLike, window: int, periods: float = YEAR
 
 
 def monthly_returns(ends: Integers, values: Floats) -> dict[tuple[int, int], float]:
-    """Return the compounded return of each calendar month (UTC).
+    """Return the compounded return by calendar month (year, month; UTC), in the order of time.
 
-    Parameters
-    ----------
-    ends, values : arrays of the same length
-        As `daily_closes` returns them: the opening first, then each day's end.
-
-    Returns
-    -------
-    dict of (year, month) to float
-        In the order of time; the first and last month may be partly in the window.
+    ``ends`` and ``values`` are as `daily_closes` returns them. The first and last month may be
+    partial.
     """
     steps = 1.0 + returns(values)
     # A day's end is midnight of the next day, which may be in another month.
@@ -218,16 +190,10 @@ def correlation(one: ArrayLike, other: ArrayLike) -> float:
 
 @dataclass(frozen=True, slots=True)
 class DrawdownSpan:
-    """One drawdown, from the high to the return to it.
+    """One drawdown, from the high to the recovery.
 
-    Parameters
-    ----------
-    peak, trough : int
-        Times of the high and of the lowest value after it, UNIX nanoseconds (UTC).
-    recovered : int or None
-        First time at or above the high again; None while it lasts.
-    depth : float
-        Positive fraction of the high.
+    Times are UNIX nanoseconds (UTC). ``recovered`` is the first time at or above the high again,
+    None while it lasts; ``depth`` is a positive fraction of the high.
     """
 
     peak: int
@@ -237,15 +203,7 @@ class DrawdownSpan:
 
 
 def top_drawdowns(ts: Integers, values: Floats, count: int = 5) -> list[DrawdownSpan]:
-    """Return the deepest drawdowns of a curve, the deepest first; of equals the earlier first.
-
-    Parameters
-    ----------
-    ts, values : arrays of the same length
-        The curve, opening value first.
-    count : int
-        How many at most.
-    """
+    """Return the deepest drawdowns of a curve, the deepest first; of equals the earlier first."""
     depths = drawdown(values)
     below = np.concatenate(([False], depths < 0, [False]))
     first = np.flatnonzero(below[1:] & ~below[:-1])
@@ -268,27 +226,22 @@ def top_drawdowns(ts: Integers, values: Floats, count: int = 5) -> list[Drawdown
 
 
 def win_rate(profits: ArrayLike) -> float:
-    """Return the share of trades that made money after costs; a zero is no win."""
+    """Return the share of trades with a profit after costs; a zero is no win."""
     known = _known(profits)
     return float(np.mean(known > 0)) if len(known) else float("nan")
 
 
 def profit_factor(profits: ArrayLike) -> float:
-    """Return what winners made over what losers lost; NaN when nothing was lost."""
+    """Return total profit of winners over total loss of losers; NaN without losses."""
     known = _known(profits)
     lost = -float(known[known < 0].sum())
     return float(known[known > 0].sum()) / lost if lost > 0 else float("nan")
 
 
 def time_weighted(ts: Integers, values: Floats, end_ns: int) -> float:
-    """Return the average of a step curve, each value standing until the next sample.
+    """Return the time-weighted average of a step curve, whose last value stands until ``end_ns``.
 
-    Parameters
-    ----------
-    ts, values : arrays of the same length
-        The curve; ``ts`` rises, UNIX nanoseconds (UTC).
-    end_ns : int
-        How long the last value stands.
+    ``ts`` rises, UNIX nanoseconds (UTC).
     """
     if not len(ts):
         return float("nan")
@@ -301,7 +254,7 @@ def time_weighted(ts: Integers, values: Floats, end_ns: int) -> float:
 def exposure(ts: Integers, gross: Floats, equity: Floats, end_ns: int) -> float:
     """Return the time-weighted average of position notional over equity; 1.0 is one times equity.
 
-    Samples at which nothing is left (equity <= 0) count as no exposure.
+    Samples with equity <= 0 count as no exposure.
     """
     alive = equity > 0
     ratio = np.where(alive, gross / np.where(alive, equity, 1.0), 0.0)
@@ -309,16 +262,9 @@ def exposure(ts: Integers, gross: Floats, equity: Floats, end_ns: int) -> float:
 
 
 def turnover(traded: float, average_equity: float, days: float) -> float:
-    """Return the notional traded in a year of 365 days over the average equity; 365 is all, daily.
+    """Return the notional traded in 365 days over the average equity; 365 is all of it, daily.
 
-    Parameters
-    ----------
-    traded : float
-        Sum of the notionals of all fills, both ways.
-    average_equity : float
-        Time-weighted, as `time_weighted` gives it.
-    days : float
-        Length of the window.
+    ``traded`` is the notional of all fills, both ways; ``average_equity`` is from `time_weighted`.
     """
     if not (average_equity > 0 and days > 0):
         return float("nan")

@@ -1,5 +1,5 @@
-"""The closer: cancels and closes what strategies leave after a flatten, until all is flat.
+"""The closer: after a flatten, cancels and closes what strategies leave, until all is flat.
 
-`facts` is plain data; `steps` (what is cancelled and closed) and `news` (what is reported) are
-pure; `closer` is the shell, with `forced_orders` at the engine. May import gate, guards, records.
+`facts` is plain data; `steps` (cancels and closes) and `news` (reports) are pure; `closer` and
+`forced_orders` connect them to the engine. May import gate, guards, records.
 """

@@ -1,9 +1,8 @@
-"""The closer: carries a flatten through where strategies do not, or not in time. Engine-specific.
+"""The closer: carries out a flatten that strategies do not finish in time. Engine-specific.
 
-A thin shell around `actors.closing.steps`: it shows the rules the account, and sends what they ask
-for in the name of whose position it is, through RiskEngine and order gate like any other order. One
-of it serves a node or a backtest. It needs nothing from before a restart: as long as a guard's
-FLATTEN stands, it goes on.
+It passes the account to `actors.closing.steps` and sends the resulting orders in the owner's name,
+through RiskEngine and order gate like any other order. A node or a backtest has one. After a
+restart it continues as long as a guard's FLATTEN stands; it needs no saved state.
 """
 
 from __future__ import annotations
@@ -48,13 +47,12 @@ from strategies.verdicts import FIRST, TOPIC, VerdictBoard, board_of, halted_for
 
 SEEN = "risk.seen"
 Verify = Callable[[], Awaitable[AtVenue]]
-"""Asks the venue what it shows; may mend our books first. Raises `DeskError` when it can't."""
+"""Queries the venue; may correct our books first. Raises `DeskError` when it can't."""
 OnNews = Callable[[str, str], None]
 """Takes ``(kind, text)`` of a `ClosingNews`."""
 _QUERY_EVERY = SECOND
 _ROUNDS = 4
-"""How often it looks again at once: a simulated venue has answered a cancel when the call returns,
-and so has the gate a refused close."""
+"""Most evaluations in a row: a simulated venue, and the gate, answer before the call returns."""
 
 
 class Closer(Actor):
@@ -65,19 +63,19 @@ class Closer(Actor):
     Parameters
     ----------
     gate : OrderGate
-        It keeps others' orders that could turn a position round back while that is being closed.
+        It refuses others' orders that could turn a position round during its close.
     owners : mapping of str to str
-        Who trades each instrument of the universe: strategy's key by instrument id.
+        Strategy's key by instrument id.
     risk_engine : RiskEngine
         Of the kernel; its TradingState is the second lock, behind the order gate.
     tag : str
         The node's tag in order ids.
     verify : Verify, optional
-        Without it our books alone say what is flat, as in a backtest.
+        Queries the venue; without it our books alone decide what is flat, as in a backtest.
     reachable : callable, optional
         Whether orders can be sent now: while a link is down they would leave late or never.
     on_news : OnNews, optional
-        Takes what is reported to the trader; it goes into the log in any case.
+        Gets the reports to the trader, which are logged in any case.
     """
 
     def __init__(
@@ -119,18 +117,18 @@ class Closer(Actor):
 
     @property
     def memory(self) -> ClosingState:
-        """What the rules remember."""
+        """The state of the rules."""
         return self._memory
 
     @property
     def works(self) -> bool:
-        """Whether a verdict stands that asks something of it."""
+        """Whether a standing verdict needs the closer."""
         return bool(self._memory.flatten or self._memory.halts)
 
     def hold(self, facts: OrderFacts) -> str | None:
-        """Keep an order back, also an exit, that could turn a position round while it is closed.
+        """Refuse orders that could turn a position round while it is closed, also exits.
 
-        It could fill beside the close, unless it is reduce-only.
+        Such an order could fill beside the close, unless it is reduce-only.
         """
         if facts.operation not in ("submit", "modify") or facts.reduce_only:
             return None
@@ -140,16 +138,14 @@ class Closer(Actor):
             return None
         return f"the desk closes {facts.instrument} itself: only reduce-only orders may join"
 
-    # When it evaluates -------------------------------------------------------------------------
-
     def register_base(self, portfolio: Any, msgbus: Any, cache: Any, clock: Any) -> None:
-        """Follow verdicts from before the start on: what stood is published again by then."""
+        """Subscribe before the start: guards publish their standing verdicts by then."""
         super().register_base(portfolio, msgbus, cache, clock)
         self._board = board_of(self.msgbus)
         self.msgbus.subscribe(TOPIC, self._on_verdict, priority=FIRST)
 
     def on_start(self) -> None:
-        """Begin, with whatever stands already."""
+        """Start with the verdicts that already stand."""
         if self._is_live:
             self._loop = asyncio.get_running_loop()
         self._view = ClosingView(self.cache, self._gate, self._account, self._tag)
@@ -169,11 +165,11 @@ class Closer(Actor):
         self._soon()
 
     def on_resume(self) -> None:
-        """Begin again."""
+        """Start again."""
         self.on_start()
 
     def on_stop(self) -> None:
-        """Stop; what stands is taken up at the next start."""
+        """Stop; the next start continues with the verdicts that stand."""
         for name in list(self.clock.timer_names):
             self.clock.cancel_timer(name)
         if self._query is not None:
@@ -210,12 +206,12 @@ class Closer(Actor):
             self._evaluate()
 
     def _soon(self) -> None:
-        """Evaluate once the engine is done with its event: strategies get the same news."""
+        """Evaluate after the engine has finished its event: strategies get the same events."""
         self._wake_at(self._now() + 1)
 
     def _wake_at(self, moment: int) -> None:
         if self._is_live:
-            # The timer comes several times a second; only news is worth more.
+            # The timer comes several times a second; evaluate sooner only for events.
             if moment <= self._now() + 1 and self.is_running and not self._scheduled:
                 assert self._loop is not None
                 self._scheduled = True
@@ -227,15 +223,13 @@ class Closer(Actor):
             self.clock.cancel_timer("wake")
         self.clock.set_time_alert_ns("wake", moment, self._on_time)
 
-    # How it evaluates --------------------------------------------------------------------------
-
     def _set_trading_state(self) -> None:
-        """Let the RiskEngine be REDUCING while a guard wants the whole desk flat for good.
+        """Set the RiskEngine to REDUCING while a guard wants the whole desk flat for good.
 
-        It then denies what would enlarge a position even if the order gate were not there. Never
-        HALTED, which denies closes as well; and it is no first lock, for REDUCING lets positions
-        open from flat and turn round (tests/backtests/test_engine_traps.py pins both). What it
-        denies never reaches the gate, which therefore counts no refusal for it.
+        It then denies orders that enlarge a position, even without the order gate. HALTED would
+        deny closes as well. REDUCING alone is not enough: it lets positions open from flat and turn
+        round (see tests/backtests/test_engine_traps.py). The order gate does not count these
+        refusals.
         """
         flatten = [v for v in self._board.on(("desk",)) if v.action == Action.FLATTEN]
         wanted = TradingState.REDUCING if halted_for_good(flatten) else TradingState.ACTIVE
@@ -272,7 +266,7 @@ class Closer(Actor):
         now = self._now()
         moment = next_evaluation(self._memory, self._policy, now)
         began = self._memory.began
-        # Past the deadline simulated time waits for the next prices: a gap may last for days.
+        # After the deadline, simulated time waits for new prices: a gap may last for days.
         patient = now + self._policy.deadline_ns if began is None else began
         if moment is not None and moment <= patient + self._policy.deadline_ns:
             self._wake_at(moment)
@@ -292,8 +286,6 @@ class Closer(Actor):
             failures=self._failures,
         )
 
-    # What it does ------------------------------------------------------------------------------
-
     def _do(self, act: Act) -> None:
         assert self._broker is not None
         if isinstance(act, ClosingNews):
@@ -312,12 +304,12 @@ class Closer(Actor):
         except Exception:
             if not self._is_live:
                 raise
-            # What could not be reported, or written down, must still be closed.
+            # The position must be closed even if the report fails.
             self.log.error(f"It could not be reported: {traceback.format_exc()}")
 
     @contextmanager
     def _going_on(self, what: str) -> Iterator[None]:
-        """Raise an alarm of what fails, live, and go on: the rest must be closed all the same."""
+        """Raise an alarm about an error, live, and go on: the rest must still be closed."""
         try:
             yield
         except Exception as error:
@@ -326,8 +318,6 @@ class Closer(Actor):
             self.log.error(traceback.format_exc())
             text = f"the closer: {what}: {type(error).__name__}: {error}; it goes on"
             self._report(ClosingNews("not_flat", text))
-
-    # What the venue shows -----------------------------------------------------------------------
 
     def _query_venue(self) -> None:
         state, now = self._memory, self._now()

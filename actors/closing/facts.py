@@ -1,7 +1,7 @@
-"""What the closer knows of the account, what it remembers and what it asks for. Plain data.
+"""Plain data of the closer: the account, its memory and its actions.
 
-Quantities are exact decimals in base coin, signed (short, and what sells, is negative); times are
-UNIX nanoseconds (UTC).
+Quantities are exact decimals in base coin, signed (shorts and sells are negative). Times are UNIX
+nanoseconds (UTC).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import msgspec
 from strategies.messages import Verdict
 
 EXTERNAL = ""
-"""Owner of positions and orders of nobody on this desk."""
+"""Owner of positions and orders that no strategy of this desk owns."""
 SECOND = 1_000_000_000
 ZERO = Decimal(0)
 
 
 class PositionKey(NamedTuple):
-    """Whose position, or order, in which instrument."""
+    """Owner and instrument of a position or an order."""
 
     owner: str
     instrument: str
@@ -32,20 +32,18 @@ class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    owner, instrument : str
-        The strategy's key (`EXTERNAL` for nobody's), and the instrument's id.
+    owner : str
+        The strategy's key, `EXTERNAL` for an unknown owner.
     left : Decimal
         What is left to fill; sells are negative.
-    reduce_only : bool
-        Whether the venue lets it only shrink a position.
     takes : bool
         Whether it takes at once and never rests, as a market order.
     has_left : bool
-        Whether it is on its way to the venue; false while it waits for its turn here.
+        Whether it is on its way to the venue; false while it waits here.
     answered : bool
         Whether the venue has acknowledged it.
     since : int
-        When it came to where it is now.
+        When it reached its present stage.
     ours : bool
         Whether the closer made it.
     """
@@ -63,17 +61,17 @@ class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> PositionKey:
-        """Whose it is, and in what."""
+        """Its owner and instrument."""
         return PositionKey(self.owner, self.instrument)
 
     def is_leaving(self, held: Decimal) -> bool:
-        """Whether it is an exit that takes at once and can't be more than the position."""
+        """Whether it is an exit that takes at once and can't exceed the position."""
         if not self.takes or self.left * held >= 0:
             return False
         return self.reduce_only or abs(self.left) <= abs(held)
 
     def could_turn(self, held: Decimal) -> bool:
-        """Whether its fill has to be counted on: an exit on its way, or one without a cap."""
+        """Whether to expect its fill: an exit on its way, or an order without reduce-only."""
         return self.left * held < 0 and (not self.reduce_only or self.is_leaving(held))
 
     def is_entry(self, held: Decimal) -> bool:
@@ -82,18 +80,11 @@ class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClosingTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """What the venue asks of an order in one instrument.
+    """The venue's limits for orders in one instrument.
 
-    Parameters
-    ----------
-    lot, min_quantity, min_notional : Decimal
-        Step and smallest quantity, smallest value (settlement currency) of an entry.
-    spot : bool
-        Whether it is a spot pair, which knows no reduce-only order and no exit below a minimum.
-    price : Decimal or None
-        Newest price; spot only.
-    in_wallet : Decimal or None
-        What the wallet has of the coin, where that is known: fees are paid out of it. Spot only.
+    Minimum value (settlement currency) and quantity are those of an entry. A ``spot`` pair has no
+    reduce-only orders and no exits below a minimum. Spot pairs alone have ``price`` (the newest)
+    and ``in_wallet`` (the coin in the wallet, None when unknown: fees are paid out of it).
     """
 
     lot: Decimal
@@ -107,8 +98,9 @@ class ClosingTerms(msgspec.Struct, frozen=True, kw_only=True):
     def closable(self, held: Decimal) -> Decimal:
         """Return how much of a position an order can close, unsigned; zero for dust.
 
-        Bybit takes reduce-only orders below its minimum value, so a perpetual leaves nothing but
-        less than a lot. In spot only what the wallet has can be sold, and nothing below a minimum.
+        Bybit takes reduce-only orders below its minimum value, so of a perpetual only less than a
+        lot remains. In spot, an order can sell only what the wallet has, and nothing below a
+        minimum.
         """
         size = abs(held)
         if self.spot:
@@ -124,16 +116,11 @@ class ClosingTerms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AtVenue(msgspec.Struct, frozen=True, kw_only=True):
-    """What the venue itself shows of the account.
+    """The venue's own view of the account.
 
-    Parameters
-    ----------
-    queried_at : int
-        When it was queried, before the request left.
-    positions : dict of str to Decimal
-        Net position by instrument id, those that are not flat.
-    orders : dict of str to str
-        Instrument id by client order id (the venue's own id where it has none) of open orders.
+    ``queried_at`` is the time before the request left. ``positions`` are the net positions that are
+    not flat, by instrument id. ``orders`` are instrument ids by client order id (or the venue's own
+    id).
     """
 
     queried_at: int
@@ -142,17 +129,10 @@ class AtVenue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClosingFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The account at one moment: the verdicts that stand, positions that are not flat, all orders
-    that may still fill, and the venue's newest answer.
+    """The account at one moment: verdicts, positions, open orders and the venue's newest answer.
 
-    Parameters
-    ----------
-    terms : dict of str to ClosingTerms
-        By instrument id, of all instruments of positions.
-    reachable : bool
-        Whether orders can be sent now.
-    failures : dict of PositionKey to str
-        Why the newest close failed, in the venue's words.
+    ``terms`` are by instrument id, for all positions. ``reachable`` is whether orders can be sent
+    now. ``failures`` are the venue's reasons why the newest closes failed.
     """
 
     now: int
@@ -169,29 +149,28 @@ class ClosingFacts(msgspec.Struct, frozen=True, kw_only=True):
         return self.positions.get(key, ZERO)
 
     def net(self, instrument: str) -> Decimal:
-        """Return the position that the venue shows, which nets all owners' positions."""
+        """Return the net position of all owners, as the venue shows it."""
         return sum((q for key, q in self.positions.items() if key.instrument == instrument), ZERO)
 
     def closable(self, key: PositionKey) -> Decimal:
-        """Return how much of a position can be closed, zero where its terms are not known."""
+        """Return how much of a position can be closed, zero where its terms are unknown."""
         terms = self.terms.get(key.instrument)
         return ZERO if terms is None else terms.closable(self.positions[key])
 
 
 class ClosingPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How a flatten is carried through, and which positions and orders a verdict's scope covers.
+    """Settings of a flatten, and which positions and orders a verdict's scope covers.
 
     Parameters
     ----------
     grace_ns, deadline_ns : int
-        How long strategies leave by themselves, and when all should be closed.
+        How long strategies may leave by themselves, and when all should be closed.
     owners : dict of str to str
-        Who trades each instrument of the universe: strategy's key by instrument id.
+        Strategy's key by instrument id.
     external : {"leave", "universe", "all"}
-        What a flatten does about positions and orders of others
-        (`config.documents.setup.Risk.external`).
+        How to treat others' positions and orders (`config.documents.setup.Risk.external`).
     verifies : bool
-        Whether the venue must confirm it before all is flat.
+        Whether the venue must confirm that all is flat.
     """
 
     grace_ns: int
@@ -201,7 +180,7 @@ class ClosingPolicy(msgspec.Struct, frozen=True, kw_only=True):
     verifies: bool = False
 
     def covered_since(self, scopes: Mapping[str, int], key: PositionKey) -> int | None:
-        """Return since when a scope covers the position or order, None when none does."""
+        """Return since when a scope covers the position or order, or None."""
         names = ["desk", f"instrument:{key.instrument}"]
         if key.owner != EXTERNAL:
             names.append(f"strategy:{key.owner}")
@@ -216,7 +195,7 @@ class ClosingPolicy(msgspec.Struct, frozen=True, kw_only=True):
         return self.covered_since(scopes, key) is not None
 
     def covers_at_venue(self, scopes: Mapping[str, int], instrument: str) -> bool:
-        """Whether a scope covers the instrument: the venue does not say whose a position is."""
+        """Whether a scope covers the instrument: the venue does not show a position's owner."""
         owner = self.owners.get(instrument)
         if owner is None and self.external != "all":
             return False
@@ -229,11 +208,11 @@ class ClosingPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CloseAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """How the closing of one position goes.
+    """Progress of closing one position.
 
-    ``since`` is when the closer took it up, and ``tries`` how often in a row nothing came of it;
-    nothing is sent before ``due``. ``sent`` is when the close under way was sent, if one is, and
-    ``held`` the position at that moment.
+    ``since`` is when the closer began, and ``tries`` how many closes in a row failed. It sends
+    nothing before ``due``. ``sent`` is when the open close left, if there is one, and ``held`` the
+    position at that moment.
     """
 
     since: int
@@ -244,35 +223,33 @@ class CloseAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CancelSent(NamedTuple):
-    """When a cancel was sent last, and how often."""
+    """When the last cancel was sent, and how many."""
 
     at: int
     times: int
 
 
 class ClosingState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the closer remembers; empty while no verdict asks for anything.
+    """The closer's memory; empty while no verdict needs the closer.
 
     Parameters
     ----------
     flatten, halts : dict of str to int
-        Scopes that must be left, or entered no more, and since when.
+        Scopes to leave, and scopes without entries, with the time since when.
     began : int or None
-        When the flatten began that is timed.
+        Start of the flatten whose deadline runs.
     flat : bool
-        Whether it was reported as done.
+        Whether its end was reported.
     clear : int or None
         Since when our books have shown nothing in those scopes.
-    attempts : dict of PositionKey to CloseAttempt
-        Of each position that the closer closes.
     cancels : dict of str to CancelSent
         By client order id.
     lost : frozenset of str
         Closes without an answer that the venue does not know.
     dust : frozenset of PositionKey
-        What is too little to be closed, and was reported.
+        Reported positions that are too small to close.
     alarmed : int or None
-        When it last raised an alarm that it is not done.
+        Time of the last alarm that it is not done.
     """
 
     flatten: dict[str, int] = msgspec.field(default_factory=dict)

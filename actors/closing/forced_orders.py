@@ -1,7 +1,4 @@
-"""Orders in a strategy's name that it does not send itself: the venue's and the closer's.
-
-Engine-specific. `ClosingView` reads the account for the closer, `ClosingBroker` sends what it asks.
-"""
+"""Market closes and cancels in a strategy's name, by the venue or the closer. Engine-specific."""
 
 from __future__ import annotations
 
@@ -39,9 +36,8 @@ from strategies.order_ids import BACKTEST_TAG, closers_session, is_closers, orde
 NOBODY = "EXTERNAL"
 """The engine's owner of orders and positions that no strategy claims."""
 EXTERNAL_KEY = "external"
-"""Stands in order ids where the owner is nobody of the desk."""
 TAG = "flatten"
-"""Reason that the closer's orders carry."""
+"""Reason in the closer's orders."""
 _NOT_LEFT = (OrderStatus.INITIALIZED, OrderStatus.EMULATED, OrderStatus.RELEASED)
 _UNANSWERED = (*_NOT_LEFT, OrderStatus.SUBMITTED)
 _AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
@@ -59,7 +55,7 @@ def at_market(
     reduce_only: bool = True,
     position_id: PositionId | None = None,
 ) -> SubmitOrder:
-    """Return the command that trades a signed quantity at market, UNIX nanoseconds (UTC)."""
+    """Return the command that trades a signed quantity at market; times are UNIX nanoseconds."""
     order = MarketOrder(
         trader_id=trader_id,
         strategy_id=strategy_id,
@@ -97,24 +93,21 @@ def cancel_of(order: Order, now: int) -> CancelOrder:
 
 
 def owner_key(strategy_id: StrategyId) -> str:
-    """Return the key of the strategy, `EXTERNAL` for nobody's."""
+    """Return the strategy's key, or `EXTERNAL` for an unknown owner."""
     return EXTERNAL if strategy_id.value == NOBODY else str(strategy_id.get_tag())
 
 
 class ClosingView:
-    """Reads positions and orders from the engine, whoever's they are.
+    """Reads the positions and orders of all owners from the engine.
 
-    Parameters
-    ----------
-    gate : OrderGate
-        Knows of orders that passed it and have not reached the venue.
+    The gate knows the orders that passed it and have not reached the venue.
     """
 
     def __init__(self, cache: Any, gate: OrderGate, account: AccountView, tag: str) -> None:
         self._cache, self._gate, self._account, self._tag = cache, gate, account, tag
 
     def positions(self) -> dict[PositionKey, Decimal]:
-        """Return what is held, signed base coin."""
+        """Return the positions, signed base coin."""
         found: dict[PositionKey, Decimal] = {}
         for position in self._cache.positions_open():
             key = PositionKey(owner_key(position.strategy_id), position.instrument_id.value)
@@ -122,25 +115,19 @@ class ClosingView:
         return {key: held for key, held in found.items() if held}
 
     def terms(self, names: Iterable[str]) -> dict[str, ClosingTerms]:
-        """Return what the venue asks of orders in the instruments, those that are known."""
+        """Return the venue's order limits of the instruments that are known."""
         instruments = {n: self._cache.instrument(InstrumentId.from_str(n)) for n in names}
         return {n: self._terms(found) for n, found in instruments.items() if found is not None}
 
     def orders(self, sent: set[ClientOrderId]) -> list[WorkingOrder]:
-        """Return every order that may still fill.
-
-        Parameters
-        ----------
-        sent : set of ClientOrderId
-            Of the closer's own; those that have ended are taken out.
-        """
+        """Return every order that may still fill; closes that ended are removed from ``sent``."""
         cache = self._cache
         found: dict[ClientOrderId, Order] = {
             order.client_order_id: order
             for orders in (cache.orders_open(), cache.orders_inflight(), cache.orders_emulated())
             for order in orders
         }
-        # What waits for its turn, or for the engines' queues, is none of these yet.
+        # Orders that wait here or in the engines' queues are not among these yet.
         for names in self._gate.under_way.values():
             for name in names:
                 order = cache.order(ClientOrderId(name))
@@ -188,7 +175,7 @@ class ClosingView:
         )
 
     def _owner_of(self, order: Order) -> str:
-        """Return whose it is; a claim on an instrument brings others' orders to its strategy."""
+        """Return the owner; a strategy that claims an instrument owns others' orders there too."""
         key = owner_key(order.strategy_id)
         if self._tag == BACKTEST_TAG:
             return key
@@ -199,15 +186,8 @@ class ClosingView:
 class ClosingBroker:
     """Sends the closer's cancels and closes.
 
-    Parameters
-    ----------
-    start_ns : int
-        UNIX nanoseconds (UTC); names the session in order ids.
-
-    Attributes
-    ----------
-    sent : set of ClientOrderId
-        Its closes, until `ClosingView.orders` sees that they have ended.
+    ``start_ns`` (UNIX nanoseconds, UTC) names the session in order ids. ``sent`` holds the ids of
+    the closes until `ClosingView.orders` sees that they have ended.
     """
 
     def __init__(self, cache: Any, bus: Any, trader_id: TraderId, tag: str, start_ns: int) -> None:
@@ -217,7 +197,7 @@ class ClosingBroker:
         self.sent: set[ClientOrderId] = set()
 
     def cancel(self, act: CancelAct, now: int) -> None:
-        """Cancel an order; one that ended meanwhile needs none."""
+        """Cancel an order, unless it has ended."""
         order = self._cache.order(ClientOrderId(act.id))
         if order is None or order.is_closed:
             return
@@ -226,12 +206,12 @@ class ClosingBroker:
         self._bus.send(endpoint=endpoint, msg=cancel_of(order, now))
 
     def close(self, act: CloseAct, now: int) -> None:
-        """Send a close in the name of whose position it is."""
+        """Send a close in the name of the position's owner."""
         key = act.key
         instrument = self._cache.instrument(InstrumentId.from_str(key.instrument))
         held = self._cache.positions_open(instrument_id=instrument.id)
         position = next((p for p in held if owner_key(p.strategy_id) == key.owner), None)
-        if position is None:  # The close before it, at a simulated venue, was enough.
+        if position is None:  # A simulated venue has already filled the close before.
             return
         self._made += 1
         name = key.owner if key.owner != EXTERNAL else EXTERNAL_KEY
@@ -243,7 +223,7 @@ class ClosingBroker:
             named=order_id(self._tag, name, self._session, self._made),
             tag=TAG,
             now=now,
-            # Spot knows no such thing.
+            # Spot has no reduce-only orders.
             reduce_only=not isinstance(instrument, CurrencyPair),
             position_id=position.id,
         )
@@ -252,5 +232,5 @@ class ClosingBroker:
         small = instrument.min_quantity is not None and (
             command.order.quantity < instrument.min_quantity
         )
-        # The RiskEngine denies what the venue may well take: the whole of a small position.
+        # The RiskEngine denies closing a whole small position, which the venue may accept.
         self._bus.send(endpoint=f"{'Exec' if small else 'Risk'}Engine.execute", msg=command)

@@ -1,4 +1,4 @@
-"""What the closer reports to the trader: taken up, flat, not flat and why. Pure."""
+"""The closer's reports to the trader: started, flat, or not flat and why. Pure."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from actors.closing.facts import (
 from strategies.order_ids import owner_of
 
 ALARM_NS = 10 * SECOND
-"""Pause between two alarms of the same trouble."""
+"""Pause between two alarms of the same problem."""
 _NAMED = 5
-"""How many of the things that are left are named; the others are counted."""
+"""A report names this many open positions and orders, and counts the others."""
 Positions = dict[PositionKey, Decimal]
 
 
 def called_off(state: ClosingState, facts: ClosingFacts) -> tuple[ClosingNews, ...]:
-    """Report that a flatten is released before it was done."""
+    """Report a flatten that was released before all was flat."""
     if state.began is None or state.flat:
         return ()
     text = f"the flatten was released after {_after(state, facts)}, before all was closed"
@@ -35,7 +35,7 @@ def called_off(state: ClosingState, facts: ClosingFacts) -> tuple[ClosingNews, .
 
 
 def taken_up(state: ClosingState, facts: ClosingFacts) -> list[ClosingNews]:
-    """Report what the desk begins to close."""
+    """Report what the closer starts to close."""
     if not state.attempts:
         return []
     held = {key: facts.positions[key] for key in state.attempts}
@@ -46,7 +46,7 @@ def taken_up(state: ClosingState, facts: ClosingFacts) -> list[ClosingNews]:
 def news_of(
     state: ClosingState, facts: ClosingFacts, policy: ClosingPolicy
 ) -> tuple[ClosingState, list[ClosingNews]]:
-    """Report dust, the end of a flatten, and what is late; return the state that remembers it."""
+    """Report dust, the end of a flatten and delays; return the new state and the reports."""
     state, news = _dust(state, facts, policy)
     held = _left(state, facts, policy)
     orders = [o for o in facts.orders if policy.covers(state.flatten, o.key)]
@@ -58,7 +58,7 @@ def news_of(
         news.append(ClosingNews("flat", f"flat after {_after(state, facts)}"))
         state = replace(state, flat=True, alarmed=None)
     elif state.flat and not is_clear:
-        # Something came into a scope that was flat: the clock runs anew.
+        # A flat scope has a new position or order: the deadline starts again.
         words = _what_is_left(held, orders, [], facts)
         news.append(ClosingNews("not_flat", f"NOT flat any more: {words}"))
         state = replace(state, flat=False, began=facts.now, alarmed=facts.now)
@@ -89,7 +89,7 @@ def _rests_too_long(
 
 
 def _left(state: ClosingState, facts: ClosingFacts, policy: ClosingPolicy) -> Positions:
-    """Return what our books hold that must go. A net of zero is flat at the venue."""
+    """Return the positions that must go; a net of zero is flat at the venue."""
     return {
         key: held
         for key, held in sorted(facts.positions.items())
@@ -118,7 +118,7 @@ def _dust(
 
 
 def _unconfirmed(state: ClosingState, facts: ClosingFacts, policy: ClosingPolicy) -> list[str]:
-    """Return why the venue does not confirm that all is flat, in words; empty where it does."""
+    """Return why the venue does not confirm that all is flat; empty where it does."""
     if not policy.verifies:
         return []
     venue, scopes = facts.venue, state.flatten
@@ -146,9 +146,6 @@ def _unconfirmed(state: ClosingState, facts: ClosingFacts, policy: ClosingPolicy
     return found
 
 
-# In words -----------------------------------------------------------------------------------------
-
-
 def _after(state: ClosingState, facts: ClosingFacts) -> str:
     assert state.began is not None
     return f"{(facts.now - state.began) / 1e9:.1f} s"
@@ -157,7 +154,6 @@ def _after(state: ClosingState, facts: ClosingFacts) -> str:
 def _what_is_left(
     held: Positions, orders: Sequence[WorkingOrder], elsewhere: Sequence[str], facts: ClosingFacts
 ) -> str:
-    """Return what is left, and why as far as that is known."""
     found = [] if facts.reachable else ["the venue can't be reached"]
     for key, quantity in held.items():
         whose = f" of {key.owner}" if key.owner else ", which is not the desk's own,"

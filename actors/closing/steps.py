@@ -1,13 +1,12 @@
-"""How a flatten is carried through: what is cancelled and closed, moment by moment. Pure.
+"""Steps of a flatten: what to cancel and close, and when. Pure.
 
-As long as a verdict says FLATTEN, whatever is held or rests in its scope must go. Strategies leave
-first; after their grace the closer cancels every order there, waits a little for the cancels, and
-closes at market what is left, until our books and the venue show nothing. It remembers no outcome:
-the position shows whether a close helped, so no answer is awaited in vain. A close never asks for
-more than what is held and not on its way out already, and it is reduce-only, so nothing can turn a
-position round.
+While a verdict is FLATTEN, every position and order in its scope must go. Strategies leave first.
+After their grace the closer cancels every order there, waits a little for the cancels, and closes
+the rest at market, until our books and the venue show nothing. It does not wait for answers: the
+position shows whether a close worked. A close is reduce-only and never larger than what is held and
+not already leaving, so it can't turn a position round.
 
-Under HALT_ENTRIES and REDUCE_ONLY it cancels entries that rest: they would fill into the halt.
+Under HALT_ENTRIES and REDUCE_ONLY it cancels open entries: they would fill during the halt.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ from strategies.verdicts import halted_for_good
 PATIENCE_NS = 2 * SECOND
 """How long a close waits for the cancels in its instrument."""
 ANSWER_NS = 10 * SECOND
-"""Without an answer for so long an order that the venue does not know never arrived: the adapter
-waits 5 s for a link, and Bybit refuses requests that are more than 5 s old."""
+"""An order that the venue does not know after this time never arrived: the adapter waits 5 s for a
+link, and Bybit refuses requests that are more than 5 s old."""
 RESTS_NS = 2 * SECOND
-"""A market order that still stands then found too thin a book: it is cancelled, the rest sent."""
+"""A market order open for longer found too thin a book: it is cancelled and the rest sent."""
 _BACKOFF_NS, _LONGEST_NS = SECOND // 2, 8 * SECOND
 
 
@@ -59,10 +58,10 @@ def backoff(tries: int) -> int:
 def next_acts(
     state: ClosingState, facts: ClosingFacts, policy: ClosingPolicy
 ) -> tuple[ClosingState, tuple[Act, ...]]:
-    """Return the closer's new state, and what is to be done now.
+    """Return the closer's new state and what to do now.
 
-    To be called again at once as long as it asks for a cancel or a close: in a backtest they may be
-    answered already.
+    Call it again at once while it returns a cancel or a close: in a backtest the answers may
+    already be there.
     """
     flatten = {
         v.scope: state.flatten.get(v.scope, facts.now)
@@ -93,7 +92,7 @@ def next_acts(
 
 
 def next_evaluation(state: ClosingState, policy: ClosingPolicy, now: int) -> int | None:
-    """Return when something may be due by time alone, None when nothing is."""
+    """Return when to look again if no event comes before, or None."""
     moments = [
         since + policy.grace_ns for since in (*state.flatten.values(), *state.halts.values())
     ]
@@ -107,9 +106,6 @@ def next_evaluation(state: ClosingState, policy: ClosingPolicy, now: int) -> int
     if state.alarmed is not None:
         moments.append(state.alarmed + ALARM_NS)
     return min((moment for moment in moments if moment > now), default=None)
-
-
-# Cancels ------------------------------------------------------------------------------------------
 
 
 def _cancel(
@@ -138,9 +134,6 @@ def _must_go(
     return order.is_entry(held) and policy.is_due(state.halts, order.key, now)
 
 
-# Closes -------------------------------------------------------------------------------------------
-
-
 def _close(
     state: ClosingState, facts: ClosingFacts, policy: ClosingPolicy
 ) -> tuple[ClosingState, list[Act]]:
@@ -164,7 +157,7 @@ def _close(
 
 
 def _never_arrived(order: WorkingOrder, held: Decimal, facts: ClosingFacts) -> bool:
-    """Whether an exit got no answer, and the venue was asked late enough and does not know it."""
+    """Whether an exit got no answer, and the venue, queried late enough, does not know it."""
     if order.answered or not order.has_left or not order.is_leaving(held):
         return False
     venue = facts.venue
@@ -178,7 +171,7 @@ def _never_arrived(order: WorkingOrder, held: Decimal, facts: ClosingFacts) -> b
 def _judged(
     attempt: CloseAttempt, held: Decimal, orders: list[WorkingOrder], now: int
 ) -> CloseAttempt:
-    """Return the attempt once its close has ended: with something gone it goes on at once."""
+    """Return the attempt after its close ended; if the position shrank, it continues at once."""
     if attempt.sent is None or any(order.ours for order in orders):
         return attempt
     helped = abs(held) < abs(attempt.held) or held * attempt.held < 0
@@ -193,7 +186,7 @@ def _sizes(
     lost: frozenset[str],
     facts: ClosingFacts,
 ) -> list[Decimal]:
-    """Return the quantities to close now, none while something must be waited for."""
+    """Return the quantities to close now; empty while something is awaited."""
     if attempt.sent is not None or facts.now < attempt.due or not facts.reachable:
         return []
     held, terms = facts.positions[key], facts.terms[key.instrument]
@@ -204,7 +197,7 @@ def _sizes(
     room = min(facts.closable(key), _same_side(facts.net(key.instrument), held))
     room -= sum((abs(order.left) for order in alive if order.could_turn(held)), ZERO)
     if len(alive) < len(orders) and facts.venue is not None and not terms.spot:
-        # One that seemed lost may have filled, and our books not know it yet.
+        # A close that seemed lost may have filled, but not be in our books yet.
         at_venue = facts.venue.positions.get(key.instrument, ZERO)
         room = min(room, _same_side(at_venue, held))
     size = room // terms.lot * terms.lot
@@ -212,5 +205,4 @@ def _sizes(
 
 
 def _same_side(position: Decimal, held: Decimal) -> Decimal:
-    """Return how much of a position stands on the same side as what is held."""
     return abs(position) if position * held > 0 else ZERO

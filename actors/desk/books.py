@@ -1,7 +1,7 @@
-"""What each strategy made since its first start, and what its fills cost in slippage. Pure.
+"""Profit of each strategy since its first start, and slippage of its fills. Pure.
 
-The ledger is the one definition of positions and round trips; here its results are split by
-strategy and by instrument, and turned into events for guards.
+The ledger alone defines positions and round trips. This module splits its results by strategy and
+instrument, and makes the guards' events from them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from actors.records.ledger import ZERO, Ledger, RoundTrip
 from actors.records.rows import FillRow
 
 PriceOf = Callable[[str], Decimal | None]
-"""Gives an instrument's newest price, None without any."""
+"""Returns an instrument's newest price, or None."""
 
 
 class StrategyBooks:
-    """Every strategy's results, exact in Decimal, settlement currency."""
+    """Results of every strategy, exact in Decimal, in the settlement currency."""
 
     def __init__(self) -> None:
         self._ledger = Ledger(starting=ZERO)
@@ -33,19 +33,10 @@ class StrategyBooks:
     def fill(
         self, fill: FillRow, slippage: float | None = None
     ) -> tuple[FillEvent | RoundTripEvent, ...]:
-        """Book a fill.
+        """Book a fill; return its event and the round trip that it ended.
 
-        Parameters
-        ----------
-        fill : FillRow
-            As booked; its ``reference_price`` is not looked at.
-        slippage : float, optional
-            What it cost against the price that stood when its order left, per unit of value.
-
-        Returns
-        -------
-        tuple of FillEvent or RoundTripEvent
-            The trade, and the round trip that it ended.
+        ``slippage`` is the cost against the price when its order left, per unit of value. The
+        fill's own ``reference_price`` is not used.
         """
         key = (fill.strategy, fill.instrument)
         was_open = key in self._ledger.open
@@ -67,16 +58,16 @@ class StrategyBooks:
         return traded, *(_closed(trip) for trip in closed)
 
     def funding(self, strategy: str, instrument: str, amount: Decimal) -> None:
-        """Book what a strategy received for a position, negative for what it paid."""
+        """Book a funding payment of a strategy; negative is paid."""
         trip = self._ledger.open.get((strategy, instrument))
         if trip is not None:
             trip.funding += amount
         self._add(strategy, instrument, amount)
 
     def results(self, price_of: PriceOf) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
-        """Return the net profit of each strategy, and of each instrument over all strategies.
+        """Return the net profit by strategy, and by instrument, with fees and funding.
 
-        With fees and funding; what is open is valued at its price, without one at its entry.
+        An open position is valued at its price, or at its entry price where none is known.
         """
         by_strategy, by_instrument = dict(self._by_strategy), dict(self._by_instrument)
         for (strategy, name), trip in self._ledger.open.items():
@@ -92,10 +83,10 @@ class StrategyBooks:
 
 
 class ArrivalPrices:
-    """The price that stood when each order left, for the slippage of its fills.
+    """Market price when each order left, to compute the slippage of its fills.
 
-    A fill may be booked after the event that ended its order, so the price of an ended order is
-    kept until `sweep` was called twice.
+    A fill may be booked after the event that ended its order. Therefore the price of an ended order
+    stays until the second `sweep`.
     """
 
     def __init__(self) -> None:
@@ -104,22 +95,22 @@ class ArrivalPrices:
         self._old: list[str] = []
 
     def requested(self, order_id: str, price: Decimal) -> None:
-        """Remember the price that stands as an order leaves."""
+        """Store the market price as an order leaves."""
         self._prices[order_id] = price
 
     def ended(self, order_id: str) -> None:
-        """Take in that an order can fill no more."""
+        """Mark an order as ended."""
         if order_id in self._prices:
             self._ended.append(order_id)
 
     def sweep(self) -> None:
-        """Forget what had ended before the last sweep."""
+        """Delete the prices of orders that ended before the last sweep."""
         for order_id in self._old:
             self._prices.pop(order_id, None)
         self._old, self._ended = self._ended, []
 
     def slippage(self, fill: FillRow) -> float | None:
-        """Return what a fill cost per unit of value, positive is worse; None without a price."""
+        """Return a fill's slippage per unit of value; positive is worse, None without a price."""
         price = self._prices.get(fill.client_order_id)
         if not price:
             return None

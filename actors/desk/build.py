@@ -1,4 +1,4 @@
-"""From a document to its guards: the one factory of both worlds."""
+"""Builds the guards of a document, for backtests and live nodes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def guards_of(setup: Setup) -> dict[str, GuardActor]:
     Raises
     ------
     AddressError
-        When an address leads nowhere.
+        When an address can't be imported.
     DocumentErrors
         When parameters are wrong.
     """
@@ -32,6 +32,6 @@ def guards_of(setup: Setup) -> dict[str, GuardActor]:
         if issubclass(cls, Guard):
             made[key] = GuardActor(key, cls(params))
         else:
-            # An actor of its own does more than run a guard, and makes its guard itself.
+            # A custom actor makes its guard itself.
             made[key] = cls(key, params)
     return made

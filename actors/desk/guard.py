@@ -1,8 +1,8 @@
-"""The actor in which Nautilus runs a guard, whichever it is. Engine-specific.
+"""The Nautilus actor that runs a guard. Engine-specific.
 
-Each input goes guard, latches, state, verdict: the state is kept before anything follows from it.
-The desk (`actors.desk.risk_desk`) shows an input to all guards first and lets them publish
-afterwards, so that what their verdicts set off reaches every guard behind it, in the same order.
+Each input goes through guard, latches, state and verdict. The state is saved before the verdict
+takes effect. The desk (`actors.desk.risk_desk`) first passes an input to all guards and then lets
+them publish, so every guard gets the inputs in the same order.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from strategies.state import StateStore
 from strategies.verdicts import VerdictBoard
 
 SEEN = "risk.seen"
-"""Topic of everything that rules are told."""
+"""Topic of all inputs of the rules."""
 _SHOWN_EVERY = 1_000_000_000
 
 
 class GuardHost(Protocol):
-    """What a guard asks of the desk that evaluates it."""
+    """The desk, as a guard sees it."""
 
     strict: bool
     snapshot: Snapshot | None
@@ -42,14 +42,14 @@ class GuardHost(Protocol):
         """Return the time, UNIX nanoseconds (UTC)."""
 
     def evaluate(self) -> None:
-        """Show all guards the account as it is now."""
+        """Send a new snapshot of the account to all guards."""
 
     def beat(self, key: str) -> None:
-        """Note that the guard has just measured."""
+        """Record a heartbeat of the guard."""
 
 
 class GuardActor(Actor):
-    """Runs a guard on the bus."""
+    """Runs a guard on the message bus."""
 
     def __init__(self, key: str, guard: Guard[Any, Any]) -> None:
         super().__init__(ActorConfig(component_id=f"guard-{key}"))
@@ -61,7 +61,7 @@ class GuardActor(Actor):
         self.latches: Latches = ()
         self.readings: tuple[Reading, ...] = ()
         self.failed = ""
-        """Why it looks no more; empty while it does."""
+        """Why the guard stopped; empty while it works."""
         self._desk: GuardHost | None = None
         self._store: StateStore | None = None
         self._published: Latches = ()
@@ -69,15 +69,13 @@ class GuardActor(Actor):
         self._unkept = False
         self._shown_at: int | None = None
 
-    # What the builder tells, before the start ---------------------------------------------------
-
     def attach(self, desk: GuardHost, store: StateStore | None = None) -> None:
-        """Join the desk, and take up what the store kept; without one nothing is kept.
+        """Connect the guard to the desk and load its saved state; without a store it saves nothing.
 
         Raises
         ------
         DeskError
-            When what is kept can't be read: a guard never starts over in silence.
+            When the saved state can't be read: a guard never starts over silently.
         """
         self._desk = desk
         self._store = store
@@ -103,17 +101,15 @@ class GuardActor(Actor):
             self.readings = msgspec.json.decode(shown, type=Shown).readings
 
     def on_start(self) -> None:
-        """Say again what stood, then listen: guards start before strategies."""
+        """Publish the verdicts that still stand, then subscribe: guards start before strategies."""
         self.msgbus.subscribe(SEEN, self.observe)
         self.publish()
 
-    # What the desk asks -------------------------------------------------------------------------
-
     def observe(self, seen: Input) -> None:
-        """Take in a snapshot or what happened; `speak` says what follows.
+        """Process a snapshot or an event, without publishing verdicts yet.
 
-        A rule that raises halts all entries until the trader releases it, and looks no more; where
-        the desk is `strict`, as in a backtest, the error ends the run.
+        A rule that raises halts all entries until the trader releases it. In a ``strict`` desk, as
+        in a backtest, its error ends the run.
         """
         assert self._desk is not None
         if self.failed:
@@ -122,16 +118,13 @@ class GuardActor(Actor):
             return
         try:
             self._see(seen)
-        except Exception as error:  # noqa: BLE001 - whatever a rule raises halts entries
+        except Exception as error:  # noqa: BLE001 - any error of a rule halts entries
             self._fail(error, self._desk.now())
 
     def publish(self) -> None:
-        """Publish the verdicts that changed.
-
-        Who fails on hearing one keeps no other from being said: the error comes afterwards.
-        """
+        """Publish the verdicts that changed; raise a subscriber's error after the last one."""
         errors: list[Exception] = []
-        # One at a time and looked up anew: what a verdict sets off may change the next.
+        # Look up one at a time: the effects of one verdict may change the next.
         while (verdict := self._changed()) is not None:
             try:
                 self.msgbus.publish(f"verdicts.{self.key}", verdict)
@@ -142,47 +135,36 @@ class GuardActor(Actor):
 
     @property
     def has_news(self) -> bool:
-        """Whether a verdict changed that it has not published."""
+        """Whether a changed verdict is not published yet."""
         return self.latches is not self._published and self._changed() is not None
 
     def news(self) -> list[Verdict]:
-        """Return the verdicts that stand, where one of them is not published."""
+        """Return all standing verdicts when one of them is not published yet."""
         if not self.has_news:
             return []
         return list(verdicts(self.latches, self.key, transient=self.params.transient).values())
 
     def admits(self, asked: OrderRequested, snapshot: Snapshot) -> Refusal | None:
-        """Return why an entry may not leave now; None when it may."""
+        """Return why an entry is refused now, or None."""
         if self.failed or self.guard_state is None:
             return None
         try:
             reason = self.guard.admit(self.guard_state, asked, snapshot)
-        except Exception as error:  # noqa: BLE001 - whatever a rule raises halts entries
+        except Exception as error:  # noqa: BLE001 - any error of a rule halts entries
             self._fail(error, asked.ts)
             return not_admitted(self.key, self.failed, transient=False)
         return None if reason is None else not_admitted(self.key, reason, self.params.transient)
 
     def release(self, scope: str | None, accept: bool, reason: str) -> Latches:
-        """End the halts on a scope, or all of them, and say so.
+        """End the halts of a scope (None is all), publish that, and return the latches that stood.
 
-        Parameters
-        ----------
-        scope : str or None
-            One scope, None for all.
-        accept : bool
-            Whether the trader accepts a breach that is still there: it is measured anew from here.
-        reason : str
-            The trader's; it goes into the verdict that takes the halt back.
-
-        Returns
-        -------
-        tuple of Latch
-            What stood; empty when nothing did.
+        With ``accept`` the trader accepts a breach that is still there: the guard measures anew
+        from here. ``reason`` goes into the published verdict.
 
         Raises
         ------
         GateRefused
-            When a limit is still reached and that is not accepted.
+            When a limit is still reached and the trader does not accept that.
         """
         assert self._desk is not None
         if self._desk.snapshot is None:
@@ -209,8 +191,6 @@ class GuardActor(Actor):
             self._why = ""
         return ended
 
-    # How it works -------------------------------------------------------------------------------
-
     def _see(self, seen: Input) -> None:
         assert self._desk is not None
         state = self.guard_state
@@ -227,11 +207,11 @@ class GuardActor(Actor):
             self.readings = readings
             self._show(now)
         if isinstance(seen, Snapshot):
-            # What happened is no sign that it still looks at the account.
+            # Only snapshots count as heartbeats: they show that it still checks the account.
             self._desk.beat(self.key)
 
     def _take(self, state: msgspec.Struct, latches: Latches, now: int) -> None:
-        """Keep it, or go on without: a halt must not be lost with the disk that it is kept on."""
+        """Save the state, or go on in memory: a disk error must not lose a halt."""
         assert self._desk is not None
         latches = tuple(latch for latch in latches if latch.key != UNKEPT)
         try:
@@ -284,13 +264,12 @@ class GuardActor(Actor):
         return [over[x.scope, x.key].reason for x in latches if (x.scope, x.key) in over]
 
     def _fail(self, error: Exception, now: int) -> None:
-        """Halt entries for good, or end a strict run by the error itself."""
         assert self._desk is not None
         if self._desk.strict:
             raise error
         self.failed = f"guard {self.key} failed: {type(error).__name__}: {error}"
         self.log.error(f"{self.failed}\n{traceback.format_exc()}")
-        # In memory first: a store that fails as well must not undo the halt.
+        # In memory first: if the store fails as well, the halt must stay.
         self.latches = _with(self.latches, _own(FAILED, self.failed, now))
         try:
             self._keep(self.guard_state, self.latches)
@@ -299,7 +278,7 @@ class GuardActor(Actor):
 
 
 def one_of(errors: list[Exception]) -> Exception:
-    """Return the error to raise for several: itself where it is the only one."""
+    """Return the only error, or a group of several errors."""
     return errors[0] if len(errors) == 1 else ExceptionGroup("several failed", errors)
 
 
@@ -315,7 +294,6 @@ def _word(verdict: Verdict) -> tuple[Action, float, int | None, str]:
 
 
 def _own(key: str, reason: str, now: int) -> Latch:
-    """Return the latch of a guard's own trouble: it halts the desk's entries."""
     return Latch(
         scope="desk",
         key=key,

@@ -1,9 +1,7 @@
-"""What every owner holds and has under way at the moment of an order, kept up as orders leave.
+"""Open exposure of every owner (positions and open orders) when an order comes in. Engine-specific.
 
-Engine-specific.
-
-A rebalance asks for hundreds of orders while prices and positions stand still: only the row that an
-order changed is made again, or its cost would grow with the square of its orders.
+A rebalance sends hundreds of orders at the same prices. Only the rows that an order changed are
+computed again, so the cost does not grow with the square of the orders.
 """
 
 from __future__ import annotations
@@ -22,17 +20,14 @@ from strategies.order_ids import is_protective
 
 ZERO = Decimal(0)
 Key = tuple[str, str]
-"""Instrument, then owner: the order of the rows."""
+"""Instrument and owner."""
 
 
 class OpenExposures:
-    """Makes the rows of `actors.guards.core.snapshot.OrderRequested.open_exposure`.
+    """Computes the rows of `actors.guards.core.snapshot.OrderRequested.open_exposure`.
 
-    Attributes
-    ----------
-    under_way : mapping
-        What orders that passed the gate may still fill: signed base coin, by instrument and client
-        order id.
+    ``under_way`` holds what orders that passed the gate may still fill: signed base coin, by
+    instrument and client order id.
     """
 
     def __init__(self, account: AccountView, cache: Any) -> None:
@@ -47,26 +42,20 @@ class OpenExposures:
         self._earlier: dict[str, dict[str, Decimal]] = {}
 
     def forget(self) -> None:
-        """Make all rows anew: prices or positions moved."""
+        """Compute all rows again, after prices or positions changed."""
         self._rows = None
 
     def touch(self, instrument: str) -> None:
-        """Make an instrument's rows anew: an order of it left, changed or ended."""
+        """Compute an instrument's rows again, after one of its orders left, changed or ended."""
         self._stale.add(instrument)
 
     def rows(
         self, strategy: str, instrument: str, asked_price: Decimal | None, order_id: str
     ) -> tuple[OpenExposure, ...]:
-        """Return all rows, sorted by instrument, then owner; one is always the order's own.
+        """Return all rows, sorted by instrument, then owner; one row is always the order's own.
 
-        Parameters
-        ----------
-        strategy, instrument : str
-            The order's.
-        asked_price : Decimal or None
-            What it asks; stands in where no price is known.
-        order_id : str
-            Not counted among what is under way.
+        The order ``order_id`` does not count as open. ``asked_price`` is used where no price is
+        known.
         """
         if self._rows is None:
             self._begin()
@@ -90,7 +79,6 @@ class OpenExposures:
         self._stale.update(name for name, orders in self.under_way.items() if orders)
 
     def _from_earlier(self) -> dict[str, dict[str, Decimal]]:
-        """Return what orders may still fill that the gate never saw, as those before a restart."""
         found: dict[str, dict[str, Decimal]] = {}
         for order in self._cache.orders_open():
             name, order_id = order.instrument_id.value, order.client_order_id.value
@@ -102,7 +90,7 @@ class OpenExposures:
 
     def _orders(self, name: str) -> dict[str, Decimal]:
         orders = {**self._earlier.get(name, {}), **self.under_way.get(name, {})}
-        # What protects a position can only shrink it, and of two siblings only one fills.
+        # A protective order can only shrink its position, and only one of two siblings fills.
         return {
             key: left
             for key, left in orders.items()

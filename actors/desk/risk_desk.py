@@ -1,16 +1,15 @@
-"""The guards' desk: shows them what happens, and asks them before an entry leaves. Engine-specific.
+"""The risk desk: sends events to the guards and checks entries with them. Engine-specific.
 
-One serves a node or a backtest. It makes the Snapshot, turns order events and fills into desk
-events, shows both to every guard on `risk.seen`, and stands at the order gate as observer and hold.
+A node or a backtest has one. It makes the Snapshot, turns order events and fills into desk events,
+sends both to every guard on `risk.seen`, and is an observer and a hold of the order gate.
 
-An input goes to all guards first; only then they publish. What engine events bring (a response, a
-fill) is shown at once, but published once the engine is done with the event: a strategy that must
-leave would else act from inside a fill, before it and the order gate took the fill in. Until then
-the hold refuses what the unpublished verdict would.
+Guards process an order event or a fill at once, but the desk publishes their verdicts only after
+the engine has finished the event. Otherwise a strategy that must leave would act before it and the
+order gate have processed the fill. Until then the hold refuses the orders that the unpublished
+verdict forbids.
 
-Halts end only where something is measured. So that one with an end does end then, or go on, however
-far away the next prices are, the desk evaluates by itself at that moment, and at every midnight
-UTC, at which days begin.
+A halt ends only at an evaluation. Therefore the desk also evaluates when a halt may end and at
+every midnight UTC, even without new prices.
 """
 
 from __future__ import annotations
@@ -51,40 +50,35 @@ from strategies.refusals import Refusal, refused_by
 from strategies.verdicts import board_of
 
 AGAIN = "again: guards"
-"""Name of the timer at which it evaluates by itself. A backtest calls the timers of one moment in
-the order of their names: behind the accountant's, and before those of strategies."""
+"""Name of the evaluation timer. A backtest calls the timers of one moment in the order of their
+names: this one after the accountant's and before those of strategies."""
 Later = Callable[[Callable[[], None]], object]
-"""Calls back once the engine is done with what it is at, at the same moment of its clock."""
+"""Calls back after the engine has finished its current event, at the same time of its clock."""
 MarketFacts = Callable[[int], dict[str, Market]]
-"""Gives what is known of each instrument's market at a moment (UNIX nanoseconds, UTC)."""
+"""Returns each instrument's market at a time (UNIX nanoseconds, UTC)."""
 
 
 class RiskDesk:
-    """Shows the guards what is going on, and asks them before an entry leaves.
+    """Sends events to the guards and checks every entry with them.
 
     Parameters
     ----------
     guards : mapping of str to GuardActor
-        By key, from `actors.desk.build.guards_of`; each must still be `attach`-ed and added to the
-        trader, before the strategies are.
+        By key, from `actors.desk.build.guards_of`. Call `attach` for each and add it to the trader
+        before the strategies.
     leverage : Decimal
-        Largest gross value per unit of equity that the document allows.
+        Largest gross value per unit of equity.
     market : MarketFacts, optional
-        Needed where a guard needs ``markets``.
+        Needed where a guard needs ``markets``; a drill replaces it.
     heartbeat_ns : int, optional
-        Silence of a required guard after which entries stop; None in a backtest, where nothing can
-        fall silent.
+        Silence of a required guard after which entries stop; None in a backtest.
     strict : bool
         Whether an error of a rule ends the run, as in a backtest, or halts entries.
 
     Attributes
     ----------
-    snapshot : Snapshot or None
-        The newest.
     maintenance : str
-        Why the venue takes no orders, in words; empty while it does. The launcher sets it.
-    market : MarketFacts or None
-        A drill replaces it by one that shows what no backtest has.
+        Why the venue takes no orders; empty while it does. The launcher sets it.
     """
 
     def __init__(
@@ -125,18 +119,16 @@ class RiskDesk:
         self._bus.subscribe("events.order.*", self._on_order_event)
 
     def join(self, gate: OrderGate) -> None:
-        """Stand at the order gate; after the journal, so that guards see only what is written."""
+        """Connect to the order gate; the journal must join first, so guards see written orders."""
         gate.observers.append(self)
         gate.hold(self.hold)
         self._open_exposure.under_way = gate.under_way
 
-    # What builders call -------------------------------------------------------------------------
-
     def evaluate(self, *, moved: bool = True) -> None:
-        """Show the guards a snapshot of now; called by a timer, outside any event.
+        """Send a snapshot of now to the guards; call it from a timer, outside any event.
 
-        Before the account's worth is known it does nothing. Events from before the first snapshot
-        are shown right after it. ``moved`` is as in `Snapshot`.
+        It does nothing before the account's equity is known. Events from before the first snapshot
+        follow right after it. ``moved`` is as in `Snapshot`.
         """
         self._evaluating_later = False
         worth, balance = self._account.worth(), self._account.balance()
@@ -170,18 +162,18 @@ class RiskDesk:
         )
 
     def evaluate_later(self) -> None:
-        """Evaluate once the engine is done with what it is at."""
+        """Evaluate after the engine has finished the current event."""
         self._evaluating_later = True
         self._later(self.evaluate)
 
     def stop(self) -> None:
-        """Evaluate no more by itself."""
+        """Stop the timed evaluations."""
         self._again = None
         if AGAIN in self._kernel.clock.timer_names:
             self._kernel.clock.cancel_timer(AGAIN)
 
     def filled(self, fill: FillRow) -> None:
-        """Book a fill that is in the journal, or in the backtest's ledger."""
+        """Book a fill that is already in the journal, or in the backtest's ledger."""
         self._open_exposure.forget()
         # Maker fills have no slippage.
         slippage = None if fill.liquidity == "MAKER" else self._arrival_prices.slippage(fill)
@@ -189,25 +181,23 @@ class RiskDesk:
             self._happened(fact)
 
     def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
-        """Book the funding that a strategy received for a position, negative when it paid."""
+        """Book a funding payment of a strategy's position; negative is paid."""
         self.books.funding(strategy, instrument, amount)
 
     def erred(self, source: str, text: str) -> None:
-        """Report something of the desk that failed."""
+        """Report to the guards an error of a part of the desk."""
         self._happened(ErrorEvent(ts=self.now(), source=source, text=text))
 
     def differed(self, kind: str, instrument: str, detail: str) -> None:
-        """Report where the venue's view of the account differs from our books."""
+        """Report a difference between the venue's view of the account and our books."""
         self._happened(Mismatch(ts=self.now(), kind=kind, instrument=instrument, detail=detail))
 
     def now(self) -> int:
         """Return the engine's time, UNIX nanoseconds (UTC)."""
         return int(self._kernel.clock.timestamp_ns())
 
-    # The order gate: observer and hold ------------------------------------------------------------
-
     def hold(self, facts: OrderFacts) -> Refusal | None:
-        """Return why an entry must not leave (an `actors.records.order_facts.Hold`)."""
+        """Return why an entry is refused, or None (an `actors.records.order_facts.Hold`)."""
         silent = self.silent_guards()
         if silent:
             assert self.heartbeats is not None
@@ -230,12 +220,12 @@ class RiskDesk:
                 self._publish_later()
                 return refusal
         self._requested = facts, requested
-        # The next leg of its list is judged before this one leaves, and must see it.
+        # The next leg of its list is checked before this one leaves, and must count it.
         self._open_exposure.touch(facts.instrument)
         return None
 
     def intended(self, facts: OrderFacts) -> None:
-        """Show guards a request that leaves, after the journal has written it."""
+        """Send a request to the guards, after the journal has written it."""
         if facts.operation != "submit":
             return
         if facts.reference_price is not None:
@@ -243,12 +233,12 @@ class RiskDesk:
         made, self._requested = self._requested, None
         if made is None or made[0] is not facts:
             made = facts, self._order_requested(facts)
-        # Else the hold made it a moment ago, and nothing has left since.
+        # Otherwise the hold made it just before, and nothing has left since.
         self._happened(made[1])
         self._open_exposure.touch(facts.instrument)
 
     def refused(self, facts: OrderFacts, refusal: Refusal) -> None:
-        """Show guards an entry that the gate or a hold refused."""
+        """Report to the guards an entry that the gate or a hold refused."""
         if facts.is_exit:
             return
         self._happened(
@@ -260,33 +250,25 @@ class RiskDesk:
             )
         )
 
-    # Signs of life --------------------------------------------------------------------------------
-
     def silent_guards(self) -> list[str]:
-        """Return the required guards that are silent for too long without having failed."""
+        """Return the required guards that sent no heartbeat for too long and have not failed."""
         if self.heartbeats is None:
             return []
         silent = self.heartbeats.silent(time.monotonic_ns())
         return [key for key in silent if not self.guards[key].failed]
 
     def beat(self, key: str) -> None:
-        """Take a guard's sign of life in."""
+        """Record a guard's heartbeat."""
         if self.heartbeats is not None:
             self.heartbeats.beat(key, time.monotonic_ns())
 
-    # How it works ---------------------------------------------------------------------------------
-
     def observe(self, seen: Input) -> None:
-        """Show an input to every guard, then let them publish: for a caller outside any event."""
+        """Send an input to every guard and publish the verdicts; call it outside any event."""
         self._show(seen)
         self.publish()
 
     def publish(self) -> None:
-        """Let every guard publish what follows from what it saw.
-
-        A subscriber that fails on one verdict keeps no other from being published: the error comes
-        afterwards.
-        """
+        """Publish the guards' changed verdicts; raise a subscriber's error after the last one."""
         self._publishing_later = False
         errors: list[Exception] = []
         for guard in self.guards.values():
@@ -308,7 +290,6 @@ class RiskDesk:
         self._plan()
 
     def _plan(self) -> None:
-        """Evaluate again when the first halt may end, and when the next day begins."""
         now = self.now()
         soonest = now - now % DAY_NS + DAY_NS
         # Guards take time to measure: what came due meanwhile was not yet due when they did.
@@ -327,7 +308,7 @@ class RiskDesk:
 
     def _evaluate_again(self, _: object) -> None:
         self._again = None
-        # Where new prices come at this very moment, it evaluates those.
+        # New prices at the same time already cause an evaluation.
         if not self._evaluating_later:
             self.evaluate(moved=False)
 
@@ -375,12 +356,10 @@ class RiskDesk:
         )
 
     def _enlarges(self, facts: OrderFacts) -> bool:
-        """Whether a changed order would fill more than the one that it changes."""
         order = self._kernel.cache.order(ClientOrderId(facts.client_order_id))
         return order is None or facts.quantity > order.leaves_qty.as_decimal()
 
     def _unpublished(self, facts: OrderFacts) -> Refusal | None:
-        """Return the refusal of a verdict that stands, but could not be published yet."""
         scopes = ("desk", f"strategy:{facts.strategy}", f"instrument:{facts.instrument}")
         for guard in self.guards.values():
             for verdict in guard.news():

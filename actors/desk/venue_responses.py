@@ -1,4 +1,4 @@
-"""The venue's response to a request, from the engine's order events. Engine-specific."""
+"""Turns the engine's order events into the venue's responses. Engine-specific."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from strategies.refusals import refusal_of
 
 
 def response_of(event: OrderEvent, order: Order | None) -> VenueResponse | ErrorEvent | None:
-    """Return the response that an event brings, None when it brings none.
+    """Return the venue response in an order event, or None.
 
-    What the order gate refuses itself never reached the venue. An order that is filled at once was
-    accepted, whether or not the venue said so before.
+    An order that the order gate refused never reached the venue. An order that fills at once counts
+    as accepted.
     """
     if isinstance(event, OrderRejected | OrderModifyRejected | OrderCancelRejected):
         refusal = refusal_of(event.reason)

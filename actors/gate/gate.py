@@ -1,8 +1,7 @@
-"""The order gate's shell: stands in front of the execution engine, for every order.
+"""The order gate: receives every order before the execution engine does. Engine-specific.
 
-Engine-specific. Both builders (backtest and live) install it; a strategy that ignores our base
-class can't get around it. It stands behind the RiskEngine, not before it, because the engine's
-emulator sends the orders that it releases past the RiskEngine.
+Backtests and live nodes install it, and a strategy can't avoid it. It stands behind the RiskEngine
+because the engine's emulator sends its released orders past the RiskEngine.
 """
 
 from __future__ import annotations
@@ -46,26 +45,21 @@ from strategies.verdicts import board_of
 ENDPOINT = "ExecEngine.execute"
 
 Sender = Callable[[TradingCommand, Sequence[OrderFacts]], None]
-"""Brings a command that passed to `OrderGate.forward`, now or a little later."""
+"""Sends a command that passed to `OrderGate.forward`, now or a little later."""
 
 
 class OrderGate:
     """Passes commands on to the execution engine, or denies the order with a reason.
 
-    Parameters
-    ----------
-    max_leverage : float
-        Largest gross notional per unit of equity.
-
     Attributes
     ----------
     observers : list of Observer
-        Notified of every request before it leaves, and of every refusal. One that raises a
+        Get every request before it leaves, and every refusal. An observer that raises a
         `DeskError` (a journal that can't be written) stops entries, never exits.
     sender : Sender or None
-        Paces what passed; None sends at once.
+        Sets the pace of commands that passed; None sends at once.
     refusals, unwritten : int
-        Requests refused, and exits that left although an observer failed.
+        Number of refused requests, and of exits that left although an observer failed.
     """
 
     def __init__(self, kernel: Any, account: AccountView, max_leverage: float) -> None:
@@ -87,11 +81,11 @@ class OrderGate:
         self._bus.register(endpoint=ENDPOINT, handler=self.execute)
 
     def hold(self, hold: Hold, *, exits: bool = False) -> None:
-        """Add a hold; with `exits` it applies to exits and to cancels too (a dry run)."""
+        """Add a hold; with `exits` it also applies to exits and cancels (a dry run)."""
         self._holds.append((hold, exits))
 
     def held(self, facts: OrderFacts) -> Refusal | None:
-        """Return why a hold, or a verdict that came meanwhile, keeps a request back."""
+        """Return why a hold or a newer verdict stops a request, or None."""
         if not facts.is_exit:
             standing = self._board.strictest(_scopes(facts.instrument, facts.strategy))
             if standing.action >= Action.HALT_ENTRIES:
@@ -108,16 +102,16 @@ class OrderGate:
         return self._pending.left
 
     def forward(self, command: TradingCommand) -> None:
-        """Bring a command that passed to the execution engine; for a `Sender`."""
+        """Send a command that passed to the execution engine; for a `Sender`."""
         self._pass(command)
 
     def withdraw(self, order: Order, why: Refusal | str) -> None:
-        """Deny an order that passed and has not left; for a `Sender`."""
+        """Deny an order that passed but has not left; for a `Sender`."""
         self._pending.drop(order)
         self._answer(denied, order, Refusal(code="gate", text=why) if isinstance(why, str) else why)
 
     def execute(self, command: TradingCommand) -> None:
-        """Check a command; whatever neither makes, changes nor cancels an order passes."""
+        """Check a command that makes, changes or cancels an order; pass all others on."""
         if isinstance(command, SubmitOrder):
             self._submit(command, [command.order])
         elif isinstance(command, SubmitOrderList):
@@ -142,13 +136,13 @@ class OrderGate:
             )
             requests += facts
             refusals.append(refusal)
-            # Counts from here on, so that the orders of a list are held to the limits together.
+            # Count it now, so that the limits apply to all orders of a list together.
             self._pending.put(order, signed(order.side, quantity))
         first = self._first_refusal(requests, refusals)
         if first is None:
             self._send(command, requests)
             return
-        # A list is one plan: without one of its legs the others could leave a naked position.
+        # Refuse the whole list: without one leg the others could leave a naked position.
         other = replace(first, code="gate", text=f"another order of its list was refused: {first}")
         found = [refusal or other for refusal in refusals]
         if not any(refusals):
@@ -159,7 +153,7 @@ class OrderGate:
         self._notify_refused(requests, found)
 
     def _modify(self, command: ModifyOrder) -> None:
-        """Judge a changed order as if it came in anew: it could be enlarged past all limits."""
+        """Check a changed order like a new one: it could be enlarged past all limits."""
         order = self._kernel.cache.order(command.client_order_id)
         if order is None:
             self._pass(command)
@@ -188,7 +182,6 @@ class OrderGate:
         self._notify_refused(requests, [refusal])
 
     def _cancel(self, command: TradingCommand) -> None:
-        """Let it pass, except in a dry run: a cancel is never refused."""
         requests = [cancel_facts(one, self._now()) for one in _cancels(command)]
         refusal = next((found for facts in requests if (found := self.held(facts))), None)
         if refusal is not None:
@@ -209,8 +202,6 @@ class OrderGate:
             found = [cache.order(cancel.client_order_id) for cancel in _cancels(command)]
         return [order for order in found if order is not None and order.is_pending_cancel]
 
-    # Observers, holds, sender ------------------------------------------------------------------
-
     def _request(
         self,
         order: Order,
@@ -221,10 +212,6 @@ class OrderGate:
         refusal: Refusal | None,
         arrival: Decimal | None = None,
     ) -> tuple[list[OrderFacts], Refusal | None]:
-        """Return the request as observers see it, and why it is refused, also by a hold.
-
-        Where nothing hangs on the gate, as in a backtest without guards, it is spared the facts.
-        """
         if not (self.observers or self._holds or self.sender):
             return [], refusal
         facts = order_facts(order, operation, quantity, price, is_exit, self._now(), arrival)
@@ -233,7 +220,6 @@ class OrderGate:
     def _first_refusal(
         self, requests: list[OrderFacts], refusals: list[Refusal | None]
     ) -> Refusal | None:
-        """Return why a request must not leave; None once the observers know that it leaves."""
         for refusal in refusals:
             if refusal is not None:
                 return refusal
@@ -271,19 +257,16 @@ class OrderGate:
     def _now(self) -> int:
         return int(self._kernel.clock.timestamp_ns())
 
-    # Judgement ---------------------------------------------------------------------------------
-
     def _check(
         self, order: Order, quantity: Decimal, price: Price | None, market: Decimal | None
     ) -> tuple[Refusal | None, bool]:
-        """Return why the order is refused, if it is, and whether it is an exit."""
         name = order.instrument_id.value
         facts = self._instrument_facts(order.instrument_id)
         if facts is None:
             return Refusal(code="gate", text=f"unknown instrument {name}"), False
         decimals = self._kernel.cache.instrument(order.instrument_id).size_precision
         if order.quantity.precision != decimals:
-            # The engine aborts the whole run over it, without a word of what to do.
+            # The engine would abort the whole run without a useful message.
             text = f"quantity {order.quantity} must be given with {decimals} decimals"
             return Refusal(code="gate", text=text), False
         intent = OrderIntent(

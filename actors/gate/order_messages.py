@@ -1,7 +1,4 @@
-"""The engine's orders as plain `OrderFacts`, and the gate's refusals as the engine's events.
-
-Engine-specific.
-"""
+"""Converts the engine's orders to `OrderFacts`, and refusals to its events. Engine-specific."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from strategies.order_tags import decision_of, reason_of
 from strategies.refusals import Refusal, as_reason
 
 _SIDES = {OrderSide.BUY: "BUY", OrderSide.SELL: "SELL"}
-# An order has these as plain numbers; to make the enumeration's member of each takes longer.
+# Orders hold plain numbers; making an enumeration member of each is slower.
 _TYPES = {int(member): member.name for member in OrderType}
 _TIMES = {int(member): member.name for member in TimeInForce}
 
@@ -34,7 +31,7 @@ def order_facts(
     ts: int,
     reference_price: Decimal | None = None,
 ) -> OrderFacts:
-    """Return what is asked of the venue for an order, with the quantity and price it will have."""
+    """Return the request for an order, with the quantity and price that it will have."""
     return OrderFacts(
         operation=operation,
         client_order_id=order.client_order_id.value,
@@ -57,7 +54,7 @@ def order_facts(
 
 
 def cancel_facts(command: CancelOrder | CancelAllOrders, ts: int) -> OrderFacts:
-    """Return what is asked of the venue for a cancel: of one order, or of an instrument's."""
+    """Return the request to cancel one order, or all of an instrument."""
     is_one = isinstance(command, CancelOrder)
     return OrderFacts(
         operation="cancel" if is_one else "cancel_all",
@@ -72,7 +69,7 @@ def cancel_facts(command: CancelOrder | CancelAllOrders, ts: int) -> OrderFacts:
 
 
 def denied(order: Order, refusal: Refusal, now: int) -> OrderDenied:
-    """Return the end of an order that never left."""
+    """Return the event that denies an order before it leaves."""
     return OrderDenied(
         trader_id=order.trader_id,
         strategy_id=order.strategy_id,
@@ -85,12 +82,12 @@ def denied(order: Order, refusal: Refusal, now: int) -> OrderDenied:
 
 
 def change_rejected(order: Order, refusal: Refusal, now: int) -> OrderModifyRejected:
-    """Return the answer to a change that never left: the order stays as it was."""
+    """Return the event that rejects a change: the order stays as it was."""
     return OrderModifyRejected(**_about(order, refusal, now))
 
 
 def cancel_rejected(order: Order, refusal: Refusal, now: int) -> OrderCancelRejected:
-    """Return the answer to a cancel that never left: the order stays open."""
+    """Return the event that rejects a cancel: the order stays open."""
     return OrderCancelRejected(**_about(order, refusal, now))
 
 

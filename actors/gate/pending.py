@@ -1,4 +1,4 @@
-"""Orders that passed the gate: what they may still fill and add to exposure. Engine-specific."""
+"""Open orders that passed the gate, and the exposure that they may add. Engine-specific."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ZERO = Decimal(0)
 
 
 class AccountView(Protocol):
-    """The account: the ledger's in a backtest, the cache's live."""
+    """The account: from the ledger in a backtest, from the cache live."""
 
     def equity(self) -> float:
         """Return cash plus unrealised profit in the settlement currency."""
@@ -37,13 +37,13 @@ class AccountView(Protocol):
         """Return the signed position."""
 
     def price(self, instrument: str) -> Decimal | None:
-        """Return the newest known price, None when there is none yet."""
+        """Return the newest price, or None."""
 
     def worth(self) -> Decimal | None:
-        """Return the equity exactly, None before the venue reported it."""
+        """Return the exact equity, or None before the venue reported it."""
 
     def balance(self) -> Decimal | None:
-        """Return what is realised, fees and funding included; None before the venue reported it."""
+        """Return the realised balance, with fees and funding; None before the venue reported it."""
 
     def holdings(self) -> list[Holding]:
         """Return every open position of every owner, sorted by instrument, then owner."""
@@ -54,12 +54,9 @@ def _protects(order: Order) -> bool:
 
 
 class PendingOrders:
-    """Follows orders from the gate on until they end.
+    """Tracks orders from the gate until they end.
 
-    Attributes
-    ----------
-    left : dict
-        What each may still fill: signed base coin, by instrument id and client order id.
+    ``left`` is what each may still fill: signed base coin, by instrument id and client order id.
     """
 
     def __init__(self, kernel: Any, account: AccountView) -> None:
@@ -73,10 +70,9 @@ class PendingOrders:
         kernel.msgbus.subscribe("events.order.*", self._on_order_event)
 
     def put(self, order: Order, left: Decimal) -> None:
-        """Count what an order may still fill, signed base coin; one that protects can only shrink.
+        """Count what an order may still fill (signed base coin), unless it protects a position.
 
-        A stop at the venue must not be taken for an exit that is sure to come, and of two siblings
-        only one fills.
+        A stop at the venue is not a certain exit, and only one of two sibling orders fills.
         """
         if _protects(order):
             return
@@ -85,7 +81,7 @@ class PendingOrders:
         self._changed.add(name)
 
     def drop(self, order: Order) -> Decimal | None:
-        """Count an order no more; return what it may still have filled, None of one not known."""
+        """Remove an order; return what it may still have filled, or None when it is unknown."""
         name = order.instrument_id.value
         self._changed.add(name)
         return self.left.get(name, {}).pop(order.client_order_id.value, None)
@@ -94,7 +90,7 @@ class PendingOrders:
         """Return what the other orders in its instrument may still buy and sell, unsigned."""
         pending = self.left.get(order.instrument_id.value, {})
         lefts = list(pending.values())
-        # Of orders from before the start the engine alone knows.
+        # Orders from before the start are only in the engine.
         for other in self._cache.orders_open(instrument_id=order.instrument_id):
             name = other.client_order_id
             known = name.value in pending or name == order.client_order_id
@@ -104,10 +100,10 @@ class PendingOrders:
         return buys, -sum((left for left in lefts if left < 0), ZERO)
 
     def gross(self) -> float:
-        """Return the account's gross exposure with every order counted as filled.
+        """Return the gross exposure with every order counted as filled.
 
-        A rebalance sends hundreds of orders at one moment, when prices stand still: only what
-        changed is valued again, or its cost would grow with the square of its orders.
+        Only changed instruments are valued again, because a rebalance sends hundreds of orders at
+        the same prices.
         """
         now = self._clock.timestamp_ns()
         if now != self._valued_at:
@@ -121,7 +117,6 @@ class PendingOrders:
         return self._account.gross() + sum(self._added.values())
 
     def _added_by(self, name: str) -> float:
-        """Return by how much the orders change the instrument's notional."""
         pending = self.left.get(name)
         price = self._account.price(name) if pending else None
         if not pending or price is None:

@@ -1,9 +1,8 @@
-"""The order gate's rules: whether an order may reach the venue.
+"""The order gate's rules: whether an order may reach the venue. Pure.
 
-Pure, and the same in both worlds. The engine checks neither minimum notional, lot, leverage nor
-exposure on margin accounts (tests/backtests/test_engine_traps.py pins that), so the desk does, for
-every order of every strategy. An order that only reduces a position is never refused for size,
-exposure or a verdict: a trader can always get out.
+On margin accounts the engine does not check minimum notional, lot, leverage or exposure (see
+tests/backtests/test_engine_traps.py), so these rules do. They never refuse an order that only
+reduces a position for its size, exposure or a verdict: a trader can always exit.
 """
 
 from __future__ import annotations
@@ -17,16 +16,10 @@ from strategies.refusals import Refusal, refused_by
 
 
 class OrderIntent(msgspec.Struct, frozen=True):
-    """An order as the gate sees it.
+    """An order at the gate.
 
-    Parameters
-    ----------
-    quantity : Decimal
-        Signed quantity in base coin: buys are positive.
-    price : Decimal or None
-        Limit price; None takes the reference price of `InstrumentFacts`.
-    reduce_only : bool
-        Whether the venue may only use it to reduce.
+    ``quantity`` is signed base coin: buys are positive. A ``price`` of None means the reference
+    price of `InstrumentFacts`.
     """
 
     instrument: str
@@ -36,7 +29,7 @@ class OrderIntent(msgspec.Struct, frozen=True):
 
 
 class InstrumentFacts(msgspec.Struct, frozen=True):
-    """What the venue asks of an order in one instrument."""
+    """The venue's limits for orders in one instrument."""
 
     lot: Decimal
     min_quantity: Decimal
@@ -47,24 +40,23 @@ class InstrumentFacts(msgspec.Struct, frozen=True):
 
 
 class AccountFacts(msgspec.Struct, frozen=True):
-    """What the account holds as the order comes in, settlement currency and base coin.
+    """The account when the order comes in, in settlement currency and base coin.
 
     Parameters
     ----------
     equity : float
         Cash plus unrealised profit.
     gross : float
-        Notional of all positions, with orders under way counted as filled.
+        Notional of all positions, with open orders counted as filled.
     position : Decimal
-        Position in the order's instrument, signed, without orders under way.
+        Signed position in the order's instrument, without open orders.
     buys, sells : Decimal
-        What orders under way in the instrument may still fill on each side, unsigned.
+        What open orders in the instrument may still fill on each side, unsigned.
     max_leverage : float
         Largest gross notional per unit of equity.
     shrunk : Verdict
-        The strictest that stands on the desk: under ``SHRINK`` only its multiplier of
-        ``max_leverage`` may be used. Exposure is the desk's, so a strategy's or an instrument's
-        shrinking is for the strategy to size by.
+        The strictest verdict on the whole desk: under ``SHRINK``, ``max_leverage`` is multiplied
+        by its multiplier. Strategies apply the verdicts on a strategy or an instrument.
     """
 
     equity: float
@@ -77,16 +69,16 @@ class AccountFacts(msgspec.Struct, frozen=True):
 
     @property
     def with_pending(self) -> Decimal:
-        """The position with every order under way counted as filled."""
+        """The position with every open order counted as filled."""
         return self.position + self.buys - self.sells
 
 
 def judge(
     order: OrderIntent, instrument: InstrumentFacts, account: AccountFacts, verdict: Verdict
 ) -> Refusal | None:
-    """Return why the order must not reach the venue, or None when it may.
+    """Return why the order must not reach the venue, or None.
 
-    The checks run from what can never be right (a broken lot) to what the account allows.
+    It checks the order itself first (such as a wrong lot), then the account's limits.
     """
     size = abs(order.quantity)
     if size == 0:
@@ -134,9 +126,9 @@ def _broken(text: str) -> Refusal:
 def reduces(order: OrderIntent, account: AccountFacts) -> bool:
     """Whether the order can only shrink the position.
 
-    A reduce-only order is held to that by the venue. Any other counts against what orders under way
-    on its own side leave of the position, reduce-only ones included, or two exits at once would
-    open the other side. Orders of the opposite side may never fill: they make no room.
+    The venue makes sure of that for a reduce-only order. Any other order must fit into the part of
+    the position that open orders on its side leave, or two exits could open the other side. Orders
+    on the opposite side may never fill, so they do not count.
     """
     if account.position * order.quantity >= 0:
         return False

@@ -1,5 +1,5 @@
-"""What is kept of trading: the journal, its rows, the exact ledger, and whose an order is.
+"""Records of trading: the journal, its rows, the exact ledger, and owners of orders.
 
-May import strategies (messages) and config; no guard and no gate. Another process reads the journal
-by `journal_reading` alone.
+May import strategies (messages) and config, but no guard and no gate. Another process reads the
+journal by `journal_reading` alone.
 """

@@ -1,9 +1,9 @@
-"""The journal: what the node decided, meant to send, sent, got and holds, kept through kill -9.
+"""The journal: a node's decisions, requests, fills and positions in SQLite, safe after kill -9.
 
-One SQLite file a node, one writer. Every call returns when what it wrote survives the death of the
-process (WAL, ``synchronous=NORMAL``: a commit is one write, some ten microseconds, no fsync; only
-losing power can take the last ones). The order of things is the point: an intent is written before
-its request leaves, a strategy's state before the action that follows from it.
+One SQLite file a node, one writer. What a call wrote survives the death of the process once it
+returns (WAL, ``synchronous=NORMAL``: a commit is one write, some ten microseconds, no fsync; only a
+power cut can lose the last ones). The order matters: an intent is written before its request
+leaves, a strategy's state before the action that follows from it.
 
     journal = Journal.open(folder, node="reversal")     # GateRefused when another process has it
     if journal.restored: say(journal.restored)          # was corrupt, a backup took its place
@@ -34,32 +34,29 @@ __all__ = ["Journal", "JournalError", "JournalState"]
 
 
 WAL_PAGES = 16_000
-"""At most 64 MB of WAL, should no backup ever fold it in."""
+"""Limits the WAL to 64 MB if no backup ever folds it in."""
 
 
 class JournalState:
-    """One strategy's (or guard's) state in the journal: a `StateStore`."""
+    """A strategy's or guard's state in the journal: a `StateStore`."""
 
     def __init__(self, journal: Journal, owner: str) -> None:
         self._journal = journal
         self._owner = owner
 
     def load(self, name: str) -> bytes | None:
-        """Return what was saved last under the name, None when nothing was."""
+        """Return the last saved value of the name, or None."""
         return self._journal.load_state(self._owner, name)
 
     def save(self, name: str, value: bytes) -> None:
-        """Save; returns when it survives the death of the process."""
+        """Save a value; it survives the death of the process once this returns."""
         self._journal.save_state(self._owner, name, value)
 
 
 class Journal(JournalWriter):
-    """A node's journal; made by `open`, read as `JournalReader`, written as `JournalWriter`.
+    """A node's journal; `open` it, then read and write it.
 
-    Attributes
-    ----------
-    restored : Restored or None
-        Set when the file was damaged and a backup, or nothing, took its place.
+    ``restored`` is set when the file was damaged and a backup, or an empty journal, replaced it.
     """
 
     def __init__(
@@ -81,10 +78,10 @@ class Journal(JournalWriter):
     def open(
         cls, folder: Path, *, node: str, clock_ns: Callable[[], int] = time.time_ns
     ) -> Journal:
-        """Open or make the journal of the node whose state is in `folder`.
+        """Open or make the journal of a node, in its state `folder`.
 
-        A damaged file is moved aside and the last good backup put in its place (`restored`). One
-        of an older version is copied (``journal.version-<n>.db``), then made one of this version.
+        A damaged file is moved aside and the last good backup put in its place (`restored`). A
+        journal of an older version is copied (``journal.version-<n>.db``), then migrated.
 
         Raises
         ------
@@ -102,8 +99,7 @@ class Journal(JournalWriter):
                 version = version_of(connection, folder / NAME)
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=NORMAL")
-                # Folding the WAL in waits for the disk: the backups' thread does it, this is the
-                # bound.
+                # The backups' thread folds the WAL in (it waits for the disk); this is the limit.
                 connection.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
                 kept = back_up(folder, OLD.format(version)) if version in MIGRATIONS else None
                 steps = "".join(MIGRATIONS[old] for old in range(version or VERSION, VERSION))
@@ -133,10 +129,8 @@ class Journal(JournalWriter):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # Runs --------------------------------------------------------------------------------------
-
     def begin_run(self, *, environment: str, document: str, dry_run: bool = False) -> int:
-        """Start a run; rows from now on are written under it."""
+        """Start a run; new rows belong to it."""
         cursor = self._write(
             "INSERT INTO runs (started, pid, node, environment, document, dry_run, phase, note)"
             " VALUES (?, ?, ?, ?, ?, ?, 'starting', '')",
@@ -146,29 +140,27 @@ class Journal(JournalWriter):
         return self.run
 
     def phase(self, phase: str, note: str = "") -> None:
-        """Write down the phase of the run: starting, running, stopping."""
+        """Write the phase of the run: starting, running, stopping."""
         self._write("UPDATE runs SET phase = ?, note = ? WHERE id = ?", (phase, note, self.run))
 
     def end_run(self, phase: str = "stopped", note: str = "") -> None:
-        """Close the run: stopped, or failed and why."""
+        """End the run: stopped, or failed and why."""
         self._write(
             "UPDATE runs SET ended = ?, phase = ?, note = ? WHERE id = ?",
             (self._clock_ns(), phase, note, self.run),
         )
-
-    # The file ----------------------------------------------------------------------------------
 
     def state(self, owner: str) -> JournalState:
         """Return the `StateStore` of a strategy's or guard's key."""
         return JournalState(self, owner)
 
     def back_up(self) -> None:
-        """Start a backup beside the running node; it takes no time from the caller.
+        """Start a backup in another thread.
 
         Raises
         ------
         DeskError
-            If the backup before this one failed: nothing else reports it.
+            If the previous backup failed: nothing else reports it.
         """
         if self._backup is not None and self._backup.is_alive():
             return
@@ -188,7 +180,7 @@ class Journal(JournalWriter):
             raise DeskError(f"the journal's backup in {self.folder} failed: {error}") from error
 
     def close(self) -> None:
-        """Take a last backup, fold the WAL in, give the lock back; safe to call twice."""
+        """Make a last backup, fold the WAL in, release the lock; safe to call twice."""
         if self.closed:
             return
         try:

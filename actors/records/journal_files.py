@@ -1,8 +1,8 @@
-"""The journal's files: one owner, never silently corrupt, two generations of backups.
+"""The journal's files: lock, damage check and two generations of backups.
 
 In the node's folder: ``journal.db`` (with SQLite's ``-wal`` and ``-shm``), ``journal.lock`` (names
-the process that owns it), ``journal.backup-1.db`` (newest) and ``journal.backup-2.db``, what was
-moved aside as ``journal.corrupt-<UTC stamp>.db``, and as an older version left it,
+the process that owns it), ``journal.backup-1.db`` (newest) and ``journal.backup-2.db``. A damaged
+file is kept as ``journal.corrupt-<UTC stamp>.db``, one of an older version as
 ``journal.version-<n>.db``.
 """
 
@@ -23,7 +23,7 @@ NAME = "journal.db"
 LOCK = "journal.lock"
 BACKUPS = ("journal.backup-1.db", "journal.backup-2.db")
 OLD = "journal.version-{}.db"
-"""A journal as it was before it was made one of the next version."""
+"""Copy of a journal before its migration to the next version."""
 _COMPANIONS = ("", "-wal", "-shm")
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # `holder` takes the lock for microseconds to see whether it is free.
@@ -32,16 +32,10 @@ _TRIES, _PAUSE_S = 5, 0.02
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A corrupt journal was found and put aside.
+    """A damaged journal that was moved aside.
 
-    Parameters
-    ----------
-    moved_to : Path
-        Where the damaged file is now.
-    source : Path or None
-        The backup that took its place, None when there was no good one and an empty journal starts.
-    damage : str
-        What SQLite said.
+    ``source`` is the backup that replaced it, None when there was no good one and an empty journal
+    starts. ``damage`` is SQLite's message.
     """
 
     moved_to: Path
@@ -61,7 +55,7 @@ class Restored:
 
 
 class Lock:
-    """The right to write a node's journal; the kernel gives it back when the process dies.
+    """The lock to write a node's journal; the kernel releases it when the process dies.
 
     Raises
     ------
@@ -83,7 +77,7 @@ class Lock:
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Give it back."""
+        """Release the lock."""
         os.close(self._file)
 
 
@@ -99,7 +93,7 @@ def _locked(file: int) -> bool:
 
 
 def holder(folder: Path) -> int | None:
-    """Return the pid of the process that owns the folder's journal now, None when nobody does."""
+    """Return the pid of the process that owns the folder's journal now, or None."""
     try:
         file = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -115,12 +109,12 @@ def holder(folder: Path) -> int | None:
 
 
 def damage(path: Path) -> str | None:
-    """Return what is wrong with a journal's file, None when it is well.
+    """Return what is wrong with a journal's file, or None.
 
     Raises
     ------
     DeskError
-        If it can't be read for a reason that is not its own: rights, a full disk.
+        If it can't be read for another reason, such as rights or a full disk.
     """
     try:
         connection = sqlite3.connect(path, isolation_level=None)
@@ -135,13 +129,13 @@ def damage(path: Path) -> str | None:
         return str(error)
     if found != "ok":
         return str(found).splitlines()[-1]
-    # A start that was killed before its first commit leaves no table either; no backup, no loss.
+    # A start killed before its first commit leaves no table either; no backup means no loss.
     lost = empty and any((path.parent / name).exists() for name in BACKUPS if name != path.name)
     return "it is empty" if lost else None
 
 
 def mended(folder: Path) -> Restored | None:
-    """Put a damaged journal aside and its last good backup in place; None when it was well."""
+    """Replace a damaged journal by its last good backup; return None when it was not damaged."""
     journal = folder / NAME
     if not journal.exists():
         return None
@@ -165,19 +159,10 @@ def mended(folder: Path) -> Restored | None:
 
 
 def back_up(folder: Path, name: str = BACKUPS[0]) -> Path:
-    """Copy the journal as it stands, and fold its WAL in; the backup before it is kept too.
+    """Copy the journal, fold its WAL in, keep the previous backup too, and return the new path.
 
-    Safe beside a running writer, from any thread: SQLite copies one snapshot.
-
-    Parameters
-    ----------
-    name : str
-        Of the copy; one that is no backup replaces what has its name.
-
-    Returns
-    -------
-    Path
-        The new copy.
+    It is safe beside a running writer, from any thread: SQLite copies one snapshot. A ``name`` that
+    is not a backup's replaces the file of that name.
     """
     place = folder / f"{name}.writing"
     place.unlink(missing_ok=True)
@@ -186,7 +171,7 @@ def back_up(folder: Path, name: str = BACKUPS[0]) -> Path:
         copy = sqlite3.connect(place)
         try:
             source.backup(copy)
-            # The copy inherits WAL; alone in its file it needs no companions to be whole.
+            # The copy inherits WAL mode; DELETE mode makes it one complete file.
             copy.execute("PRAGMA journal_mode=DELETE")
         finally:
             copy.close()

@@ -1,6 +1,6 @@
 """Reads a journal: for the node itself, for recovery, and for other processes.
 
-`read` opens the journal of a node that may be running, stopped or dead, and never writes to it.
+`read` opens the journal of a running, stopped or dead node, and never writes to it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PATIENCE_S = 5.0
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """Return a connection in autocommit; rows give their values by column name."""
+    """Return an autocommit connection whose rows give values by column name."""
     mode = "ro" if read_only else "rwc"
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
@@ -39,7 +39,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int:
-    """Return the version of a journal, 0 of one without tables.
+    """Return a journal's version, 0 for one without tables.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
 
 
 class JournalReader:
-    """Everything that can be read from a journal. Times are UNIX nanoseconds (UTC)."""
+    """Queries of a journal. Times are UNIX nanoseconds (UTC)."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -70,7 +70,7 @@ class JournalReader:
             self._connection.close()
 
     def show_as_this_version(self, path: Path) -> None:
-        """Show a journal of an older version as if it were of this one, and write no more."""
+        """Read an older journal as if it had this version; nothing can be written afterwards."""
         version = version_of(self._connection, path)
         if version in OLD_VIEWS:
             self._connection.executescript(OLD_VIEWS[version])
@@ -86,7 +86,7 @@ class JournalReader:
         return self._orders("WHERE final = 0 ORDER BY created, client_order_id")
 
     def order(self, client_order_id: str) -> OrderRow | None:
-        """Return what is known of one order."""
+        """Return one order, or None."""
         found = self._orders("WHERE client_order_id = ?", client_order_id)
         return found[0] if found else None
 
@@ -95,7 +95,7 @@ class JournalReader:
         return self._orders("WHERE created >= ? ORDER BY created, client_order_id", ts)
 
     def intents(self, client_order_id: str | None = None) -> list[dict[str, Any]]:
-        """Return the requests of one order, or all, in the order they were meant."""
+        """Return the requests of one order, or all, in the order they were written."""
         return self._ask(
             "SELECT * FROM intents WHERE ? IS NULL OR client_order_id = ? ORDER BY id",
             client_order_id,
@@ -116,7 +116,7 @@ class JournalReader:
         return [from_sql(FillRow, row) for row in rows]
 
     def explained(self) -> dict[str, Decimal]:
-        """Return the positions that our own orders made, signed base coin by instrument."""
+        """Return the positions from our own orders, signed base coin by instrument."""
         rows = self._ask("SELECT instrument, quantity FROM explained")
         return {row["instrument"]: Decimal(row["quantity"]) for row in rows}
 
@@ -130,7 +130,7 @@ class JournalReader:
         return [from_sql(PositionRow, row) for row in rows]
 
     def last_equity(self) -> EquityRow | None:
-        """Return what the account was worth last."""
+        """Return the last equity of the account."""
         rows = self._ask("SELECT * FROM equity ORDER BY id DESC LIMIT 1")
         return from_sql(EquityRow, rows[0]) if rows else None
 
@@ -140,7 +140,7 @@ class JournalReader:
         return [_DECISIONS.decode(row["payload"]) for row in rows]
 
     def standing(self) -> list[tuple[int, Verdict]]:
-        """Return the verdicts that were not taken back, each with since when."""
+        """Return the verdicts that still stand, each with its start time."""
         rows = self._ask("SELECT since, payload FROM standing ORDER BY guard, scope")
         return [(row["since"], _VERDICTS.decode(row["payload"])) for row in rows]
 
@@ -150,17 +150,17 @@ class JournalReader:
         return [_VERDICTS.decode(row["payload"]) for row in rows]
 
     def verdicts_of(self, guard: str) -> list[tuple[int, int, Verdict]]:
-        """Return all that a guard said, the oldest first: the run, when, and the verdict."""
+        """Return all verdicts of a guard, the oldest first, as run, time and verdict."""
         rows = self._ask("SELECT run, ts, payload FROM verdicts WHERE guard = ? ORDER BY id", guard)
         return [(row["run"], row["ts"], _VERDICTS.decode(row["payload"])) for row in rows]
 
     def load_state(self, owner: str, name: str) -> bytes | None:
-        """Return what an owner saved last under a name, None when nothing was."""
+        """Return an owner's last saved state of a name, or None."""
         rows = self._ask("SELECT value FROM state WHERE owner = ? AND name = ?", owner, name)
         return bytes(rows[0]["value"]) if rows else None
 
     def state_names(self, owner: str, beginning: str) -> list[str]:
-        """Return the names of an owner's states that begin so, sorted."""
+        """Return the names of an owner's states with this prefix, sorted."""
         rows = self._ask(
             "SELECT name FROM state WHERE owner = ? AND name GLOB ? ORDER BY name",
             owner,
@@ -169,12 +169,12 @@ class JournalReader:
         return [row["name"] for row in rows]
 
     def states(self, name: str) -> dict[str, bytes]:
-        """Return what every owner saved last under a name, by owner."""
+        """Return the last saved states of a name, by owner."""
         rows = self._ask("SELECT owner, value FROM state WHERE name = ? ORDER BY owner", name)
         return {row["owner"]: bytes(row["value"]) for row in rows}
 
     def gates(self, run: int) -> list[dict[str, Any]]:
-        """Return what the start-up gates found in a run."""
+        """Return the results of the start-up gates in a run."""
         return self._ask(
             "SELECT ts, name, passed, detail FROM gates WHERE run = ? ORDER BY id", run
         )
@@ -202,22 +202,21 @@ class JournalReader:
 
 @contextmanager
 def read(folder: Path) -> Iterator[JournalReader]:
-    """Open a node's journal for questions only, beside its running writer or without one.
+    """Open a node's journal for reading, beside its running writer or without one.
 
-    One of an older version, whose node was not started since, is read as it is: what that version
-    did not know is empty.
+    A journal of an older version stays as it is: what that version did not have is empty.
 
     Raises
     ------
     InputError
         If there is no journal in the folder.
     DeskError
-        If it was written by a newer version.
+        If a newer version wrote it.
     """
     path = folder / NAME
     if not path.exists():
         raise InputError(f"{path}: no journal yet: this node has never been started")
-    # Read-only in SQLite's own sense would fail on a WAL that a dead writer left behind.
+    # SQLite's read-only mode would fail on the WAL of a dead writer.
     reading = JournalReader(connect(path))
     try:
         reading.show_as_this_version(path)

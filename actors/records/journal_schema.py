@@ -1,15 +1,14 @@
-"""The journal's tables, the values in them, and how a journal of an older version becomes this one.
+"""The journal's tables, their values, and migrations from older versions.
 
-A column of a row is declared in `actors.records.rows` (of a request, in `order_facts`) alone. A new
-one needs the next `VERSION`, its statements in ``MIGRATIONS`` and its place in ``OLD_VIEWS``.
+Columns of a row are declared only in `actors.records.rows` (of a request, in `order_facts`). A new
+column needs the next `VERSION`, its statements in ``MIGRATIONS`` and an entry in ``OLD_VIEWS``.
 
-Times are UNIX nanoseconds (UTC); money and quantities are decimal strings; everything that is
-called ``payload`` is JSON. Tables named in the plural of an event (``intents``, ``fills`` …) only
-grow; ``orders``, ``positions``, ``explained``, ``links``, ``counters``, ``standing`` and ``state``
-hold the newest state of each thing. An intent makes its order by a trigger, so that an order on its
-way waits for one statement and one commit; there is no index on what is unsettled for the same
-reason (a start reads the table whole, once). An id is used once; one that comes twice is a fault of
-the strategy and stays visible in ``intents``.
+Times are UNIX nanoseconds (UTC); money and quantities are decimal strings; ``payload`` is JSON.
+Tables named in the plural of an event (``intents``, ``fills`` …) only grow; ``orders``,
+``positions``, ``explained``, ``links``, ``counters``, ``standing`` and ``state`` hold the newest
+state of each thing. An intent makes its order by a trigger, so an order waits for one statement and
+one commit. For the same reason unsettled orders have no index (a start reads the table once). An id
+is used once; a second use is a strategy's fault and stays visible in ``intents``.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from actors.records.order_facts import OrderFacts
 from actors.records.rows import EquityRow, FillRow, LinkRow, OrderRow, PositionRow, Run, columns_sql
 
 VERSION = 2
-"""Kept in ``PRAGMA user_version``; a journal of a newer version is refused, never guessed at."""
+"""Kept in ``PRAGMA user_version``; a journal of a newer version is refused."""
 
 INTENDED = "INTENDED"
-"""An order whose request was written down; whether it left nobody knows yet."""
+"""The request is written; it is unknown whether it left."""
 UNKNOWN = "UNKNOWN"
-"""The engine gave the order up without an answer of the venue: it may well be live there."""
+"""The engine gave up waiting for the venue's answer: the order may be live there."""
 NEVER_ARRIVED = "NEVER_ARRIVED"
 """Two queries to the venue, seconds apart, found no such order."""
 
@@ -31,7 +30,7 @@ FUNDING = "Funding"
 """``kind`` of a fill that moves no position."""
 
 FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "REJECTED", "DENIED", NEVER_ARRIVED})
-"""States after which nothing can happen to an order any more."""
+"""Final states of an order."""
 
 TABLES = f"""
 CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, {columns_sql(Run, without="id")});
@@ -119,7 +118,7 @@ MIGRATIONS = {
     UPDATE decisions SET decision_id = strategy || '@' || ts;
     """
 }
-"""Version to the statements that make the next one of it; run at open, after a backup."""
+"""Statements that migrate each version to the next; run at open, after a backup."""
 
 _UNKNOWN_DECISION = "*, '' AS decision_id, NULL AS reference_price"
 OLD_VIEWS = {
@@ -130,4 +129,4 @@ OLD_VIEWS = {
         SELECT {_UNKNOWN_DECISION}, fee_currency AS fee_coin FROM main.fills;
     """
 }
-"""Version to views that show a reader a journal of that version as if it were of this one."""
+"""Views that let a reader use a journal of each older version like one of this version."""

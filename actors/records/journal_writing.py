@@ -1,6 +1,6 @@
-"""Everything that is written into a journal, each kind of row by a call of its own.
+"""Writes each kind of row into a journal.
 
-Each call commits when it returns, unless it stands inside `together`.
+Each call commits when it returns, unless it is inside `together`.
 """
 
 from __future__ import annotations
@@ -43,13 +43,8 @@ class JournalError(DeskError):
 class JournalWriter(JournalReader):
     """The writing half of a journal.
 
-    Attributes
-    ----------
-    run : int
-        The run that rows are written under; 0 before one begins.
-    fill_listeners : list of callable
-        Called with every execution that is new to the journal, whoever brought it, inside the
-        commit that writes it down: what they write stands or falls with it.
+    ``run`` is the run of new rows, 0 before one begins. ``fill_listeners`` get every execution that
+    is new to the journal, inside its commit: their writes succeed or fail with it.
     """
 
     def __init__(self, connection: sqlite3.Connection, clock_ns: Callable[[], int]) -> None:
@@ -58,14 +53,12 @@ class JournalWriter(JournalReader):
         self.fill_listeners: list[Callable[[FillRow], None]] = []
         self._clock_ns = clock_ns
 
-    # Requests and what became of them ----------------------------------------------------------
-
     def intended(self, facts: OrderFacts) -> None:
-        """Write a request down before it leaves (`Observer`)."""
+        """Write a request before it leaves (`Observer`)."""
         self._intent(facts, None)
 
     def refused(self, facts: OrderFacts, refusal: Refusal) -> None:
-        """Write down a request that was not let through (`Observer`)."""
+        """Write a refused request (`Observer`)."""
         with self.together():
             self._intent(facts, as_reason(refusal))
             if facts.operation == "submit":
@@ -75,7 +68,7 @@ class JournalWriter(JournalReader):
         self._write(_INTENT, (self.run, refused, *values_of(facts)))
 
     def _order(self, facts: OrderFacts) -> None:
-        """Write down an order without an intent: it is not this run's."""
+        """Write an order without an intent: it is not this run's."""
         row = OrderRow(
             client_order_id=facts.client_order_id,
             venue_order_id="",
@@ -101,7 +94,7 @@ class JournalWriter(JournalReader):
         self._insert("orders", to_sql(row), " ON CONFLICT DO NOTHING")
 
     def adopt(self, facts: OrderFacts, venue_order_id: str, status: str) -> None:
-        """Take in an order that the venue knows and the journal does not."""
+        """Add an order that the venue knows and the journal does not."""
         with self.together():
             self._order(facts)
             self.outcome(facts.client_order_id, status, venue_order_id=venue_order_id)
@@ -117,13 +110,10 @@ class JournalWriter(JournalReader):
         price: Decimal | None = None,
         reason: str = "",
     ) -> None:
-        """Write down what became of an order; what is not given stays as it was.
+        """Write the new state of an order; values not given stay as they are.
 
-        Parameters
-        ----------
-        status : str
-            The engine's word (ACCEPTED, PARTIALLY_FILLED, FILLED, …) or one of
-            `journal_schema`; those in ``FINAL`` settle it.
+        ``status`` is the engine's word (ACCEPTED, PARTIALLY_FILLED, FILLED, …) or one of
+        `journal_schema`; those in ``FINAL`` settle the order.
         """
         self._write(
             "UPDATE orders SET status = ?, final = ?, changed = ?,"
@@ -147,7 +137,7 @@ class JournalWriter(JournalReader):
         )
 
     def order_event(self, client_order_id: str, event: str, detail: str, ts: int) -> None:
-        """Write down an event of an order as the engine sent it."""
+        """Write an order event as the engine sent it."""
         self._write(
             "INSERT INTO order_events (run, ts, client_order_id, event, detail)"
             " VALUES (?, ?, ?, ?, ?)",
@@ -155,10 +145,10 @@ class JournalWriter(JournalReader):
         )
 
     def fill(self, row: FillRow) -> bool:
-        """Write down an execution; returns False when it was known already.
+        """Write an execution; return False when it was already there.
 
-        What it lacks of its order, the decision and the price that stood, is taken from there. One
-        of an owner's orders also moves the position that our own orders explain.
+        A missing decision or reference price comes from its order. The fill of an owner's order
+        also changes the explained position.
         """
         order = self.order(row.client_order_id) if row.client_order_id else None
         if order is not None:
@@ -179,7 +169,7 @@ class JournalWriter(JournalReader):
         return True
 
     def explain(self, positions: Mapping[str, Decimal]) -> None:
-        """Take positions, signed base coin by instrument, for explained from here on."""
+        """Set the explained positions, signed base coin by instrument."""
         with self.together():
             for instrument, quantity in positions.items():
                 self._write(
@@ -187,10 +177,8 @@ class JournalWriter(JournalReader):
                     (instrument, plain(quantity), self._clock_ns()),
                 )
 
-    # What is held and what it is worth ---------------------------------------------------------
-
     def positions(self, rows: Iterable[PositionRow]) -> None:
-        """Write down holdings that changed: their newest state and their history."""
+        """Write changed positions: their newest state and their history."""
         with self.together():
             for row in rows:
                 values = to_sql(row)
@@ -199,13 +187,11 @@ class JournalWriter(JournalReader):
                 self._insert("position_snapshots", values | {"run": self.run, "ts": changed})
 
     def equity(self, row: EquityRow) -> None:
-        """Write down what the account is worth."""
+        """Write the account's equity."""
         self._insert("equity", to_sql(row) | {"run": self.run})
 
-    # Messages ----------------------------------------------------------------------------------
-
     def decision(self, decision: Decision) -> None:
-        """Write down a strategy's decision."""
+        """Write a strategy's decision."""
         self._write(
             "INSERT INTO decisions (run, ts, strategy, data_ts, kind, payload, decision_id)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -221,7 +207,7 @@ class JournalWriter(JournalReader):
         )
 
     def verdict(self, verdict: Verdict) -> None:
-        """Write down a guard's verdict, and keep it among those that stand."""
+        """Write a guard's verdict, and update the standing verdicts."""
         now, payload = self._clock_ns(), encode(verdict)
         with self.together():
             self._write(
@@ -241,17 +227,15 @@ class JournalWriter(JournalReader):
                     (verdict.guard, verdict.scope, now, payload),
                 )
 
-    # The node itself ---------------------------------------------------------------------------
-
     def gate(self, name: str, passed: bool, detail: str) -> None:
-        """Write down what a start-up gate found."""
+        """Write the result of a start-up gate."""
         self._write(
             "INSERT INTO gates (run, ts, name, passed, detail) VALUES (?, ?, ?, ?, ?)",
             (self.run, self._clock_ns(), name, passed, detail),
         )
 
     def link(self, name: str, state: str, detail: str = "") -> None:
-        """Write down the state of a link; ``since`` moves only when the state changes."""
+        """Write the state of a link; ``since`` changes only with the state."""
         now = self._clock_ns()
         self._write(
             "INSERT INTO links VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
@@ -269,30 +253,26 @@ class JournalWriter(JournalReader):
         )
 
     def note(self, kind: str, text: str) -> None:
-        """Write down something a trader should be able to read later."""
+        """Write a note for the trader."""
         self._write(
             "INSERT INTO notes (run, ts, kind, text) VALUES (?, ?, ?, ?)",
             (self.run, self._clock_ns(), kind, text),
         )
 
-    # State of strategies and guards ------------------------------------------------------------
-
     def save_state(self, owner: str, name: str, value: bytes) -> None:
-        """Save a piece of state; returns when it survives the death of the process."""
+        """Save a piece of state; it survives the death of the process once this returns."""
         self._write(
             "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)",
             (owner, name, self._clock_ns(), value),
         )
 
     def forget_states(self, owner: str, beginning: str) -> None:
-        """Forget every piece of an owner's state whose name begins so."""
+        """Delete an owner's states whose names have this prefix."""
         self._write("DELETE FROM state WHERE owner = ? AND name GLOB ?", (owner, f"{beginning}*"))
-
-    # Commits -----------------------------------------------------------------------------------
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Commit what is written inside as one: all of it or nothing; may be nested."""
+        """Commit all writes inside as one: all or nothing; may be nested."""
         if self._connection.in_transaction:
             yield
             return

@@ -1,7 +1,7 @@
-"""The one definition of positions and round trips: every fill, fee and payment, exact in Decimal.
+"""Positions and round trips from fills, fees and funding, exact in Decimal. Pure.
 
-Pure. The engine's balances are float inside; in a backtest ours are what the summary says, and the
-two are compared to the cent when the run ends.
+The engine's balances are floats. In a backtest the summary uses ours, and a check at the end
+compares the two to the cent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ZERO = Decimal(0)
 
 @dataclass(slots=True)
 class RoundTrip:
-    """A position from flat to flat, or to now while it is open.
+    """A position from flat to flat, or until now while it is open.
 
     ``bought``/``sold`` are quantities, ``paid``/``earned`` their notionals; ``funding`` is what was
     received; ``cost`` is what the open quantity cost at its average entry, signed like it.
@@ -38,7 +38,7 @@ class RoundTrip:
     cost: Decimal = ZERO
 
     def gross(self, price: Decimal = ZERO) -> Decimal:
-        """Profit before fees and funding, what is open valued at the price."""
+        """Profit before fees and funding, with the open quantity valued at the price."""
         return self.earned - self.paid + self.quantity * price
 
     @property
@@ -73,9 +73,9 @@ class RoundTrip:
 class Ledger:
     """Cash, positions and round trips of one account in one settlement currency.
 
-    Perpetuals only move cash by profit, so ``cash_flow`` (what fills paid out and brought in) plus
-    the value of open positions is the gross profit; no average price enters it. ``open_cost`` is
-    what they cost at their average entries.
+    ``cash_flow`` (what fills paid out and brought in) plus the value of open positions is the gross
+    profit, without any average price. ``open_cost`` is the cost of open positions at their average
+    entries.
     """
 
     starting: Decimal
@@ -91,7 +91,7 @@ class Ledger:
     closed: list[RoundTrip] = field(default_factory=list)
 
     def book(self, fill: FillRow) -> Decimal:
-        """Book an execution; return by how much the cost of the open position changed."""
+        """Book a fill; return the change of the open position's cost."""
         self.cash_flow -= fill.signed * fill.price
         self.fees += fill.fee
         self.slippage += fill.slippage or ZERO
@@ -112,8 +112,8 @@ class Ledger:
     def book_funding(self, instrument: str, amount: Decimal) -> dict[str, Decimal]:
         """Book a funding payment (received is positive); return each strategy's share.
 
-        Strategies that hold the instrument share it by quantity; one strategy per instrument is the
-        rule (`config.validate`), so there is one share.
+        Strategies that hold the instrument share it by quantity. `config.validate` allows one
+        strategy per instrument, so there is one share.
         """
         self.funding += amount
         trips = [t for (_, name), t in self.open.items() if name == instrument]
@@ -138,7 +138,7 @@ class Ledger:
         return self.starting + self.gross_pnl(prices) - self.fees + self.funding
 
     def balance(self) -> Decimal:
-        """Return the starting equity and what is realised since, fees and funding included."""
+        """Return the starting equity plus realised profit, fees and funding included."""
         return self.starting + self.cash_flow + self.open_cost - self.fees + self.funding
 
     def _trip(self, key: tuple[str, str], fill: FillRow) -> None:

@@ -1,7 +1,4 @@
-"""A request at the order gate, as its observers and holds get it: plain data, no engine type.
-
-Pure, so that the journal that takes it down and the rules that judge it outlive the engine.
-"""
+"""An order request as plain data, for the order gate's observers and holds. Pure."""
 
 from __future__ import annotations
 
@@ -17,33 +14,26 @@ Operation = Literal["submit", "modify", "cancel", "cancel_all"]
 
 
 class OrderFacts(msgspec.Struct, frozen=True):
-    """One request as it stands at the gate, before it leaves.
+    """One request at the gate, before it leaves.
 
     Parameters
     ----------
-    client_order_id : str
-        Empty for ``cancel_all``.
-    side : {"BUY", "SELL", ""}
-        Empty for ``cancel_all`` of both sides.
+    client_order_id, side : str
+        Empty for ``cancel_all`` (``side``: of both sides).
     quantity : Decimal
         Base coin, unsigned; for ``modify`` what is left to fill. Zero for ``cancel_all``.
-    price, trigger_price : Decimal or None
-        Limit and trigger price, where the order has them.
     order_type, time_in_force : str
-        The engine's words for them (``LIMIT``, ``MARKET``, …; ``GTC``, ``IOC``, …); may be empty.
-    reduce_only, post_only : bool
-        As the venue will see them.
+        The engine's words (``LIMIT``, ``MARKET``, …; ``GTC``, ``IOC``, …); may be empty.
     is_exit : bool
-        Whether it can only shrink a position, or takes an order back. Exits are never held, except
-        by a dry run.
+        Whether it can only shrink a position, or cancels an order. Only a dry run holds exits.
     ts : int
         UNIX nanoseconds (UTC).
     reason : str
-        What the strategy says it is for.
+        The strategy's reason.
     decision_id : str
-        The decision that it carries out, empty for none.
+        The decision that it carries out, or empty.
     reference_price : Decimal or None
-        The price that stands as it leaves (of a submit): what its fills are compared with.
+        Price when a submitted order leaves, to compute slippage.
     """
 
     operation: Operation
@@ -66,15 +56,15 @@ class OrderFacts(msgspec.Struct, frozen=True):
 
 
 class Observer(Protocol):
-    """Gets every request, synchronously: what it writes is durable before the request leaves."""
+    """Gets every request synchronously: what it writes is durable before the request leaves."""
 
     def intended(self, facts: OrderFacts) -> None:
-        """Take a request that is about to leave."""
+        """Process a request that is about to leave."""
 
     def refused(self, facts: OrderFacts, refusal: Refusal) -> None:
-        """Take a request that the gate or a hold refused."""
+        """Process a request that the gate or a hold refused."""
 
 
 Hold = Callable[[OrderFacts], Refusal | str | None]
-"""Returns why a request must wait or not leave at all; None lets it pass. Plain words are a rule of
-the order gate, as no guard's."""
+"""Returns why a request must not leave now, or None. A plain string is a refusal of the order gate,
+not of a guard."""

@@ -1,4 +1,4 @@
-"""Whose an order or a position is: the component's key, or nobody's. Engine-specific."""
+"""Owner of an order or a position. Engine-specific."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ NOBODY = "EXTERNAL"
 
 
 def owner_of(strategy_id: Any) -> str:
-    """Return the key of the strategy, empty when no strategy of this desk claims it."""
+    """Return the strategy's key, empty when no strategy of this desk owns it."""
     return "" if strategy_id.value == NOBODY else str(strategy_id.get_tag())

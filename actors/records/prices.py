@@ -1,7 +1,7 @@
-"""The newest prices in the engine's cache, by one rule for both worlds. Engine-specific.
+"""The newest prices in the engine's cache, in backtests and live. Engine-specific.
 
-What an open position is worth must be known on any feed: an account that is shown order books alone
-would else be marked at its entry prices for ever (nautilus/backtest.md, trap 9).
+They need more than trades: with a feed of order books alone, positions would stay valued at their
+entry prices (nautilus/backtest.md, trap 9).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ Touch = tuple[Decimal | None, Decimal | None]
 class CachePrices:
     """Prices by instrument id: mark, else mid of the book, else mid of the quote, else last.
 
-    The book comes first: where a perpetual's book and its quotes are both subscribed to, Bybit's
-    adapter makes quotes of the book's changes too, however deep these are.
+    The book comes before the quote: when both are subscribed, Bybit's adapter also makes quotes of
+    changes deep in a perpetual's book.
     """
 
     def __init__(self, cache: Any) -> None:
@@ -27,7 +27,7 @@ class CachePrices:
         self._ids: dict[str, InstrumentId] = {}
 
     def price(self, instrument: str) -> Decimal | None:
-        """Return what a position is valued at, None before any price is known."""
+        """Return the price to value a position at, or None."""
         name = self.id(instrument)
         mark = self._cache.mark_price(name)
         if mark is not None:
@@ -40,7 +40,7 @@ class CachePrices:
         return None if last is None else Decimal(last.as_decimal())
 
     def touch(self, instrument: str) -> Touch:
-        """Return the best bid and ask, of the book, else of the quote; None where there is none."""
+        """Return the best bid and ask of the book, else of the quote; None where missing."""
         name = self.id(instrument)
         book = self._cache.order_book(name)
         if book is not None:

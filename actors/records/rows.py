@@ -1,7 +1,7 @@
-"""What goes into the journal and comes out of it, and how a row becomes columns. No engine type.
+"""Rows of the journal and their conversion to columns. No engine types.
 
-A row is declared once: the journal's SQLite columns come from it, and so do the Arrow columns of a
-result's fills.
+A row class is the only declaration of its SQLite columns, and of the Arrow columns of a result's
+fills.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One start of a node. ``ended`` is None while it runs, and for ever when it was killed.
+    """One start of a node; ``ended`` is None while it runs, and also when it was killed.
 
-    ``phase`` is where it stands: ``starting``, ``running``, ``stopping``, ``stopped``, ``failed``.
+    ``phase`` is ``starting``, ``running``, ``stopping``, ``stopped`` or ``failed``.
     """
 
     id: int
@@ -61,38 +61,34 @@ class OrderRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillRow:
-    """One execution, as it is booked in a backtest and live, in the journal and in results.
+    """One execution, in a backtest and live, in the journal and in results.
 
     Parameters
     ----------
     instrument, execution_id : str
-        Its identity; the same execution is kept once, whoever brings it.
+        Its identity; the same execution is kept once, whatever its source.
     ts : int
         UNIX nanoseconds (UTC), the venue's time.
     client_order_id, venue_order_id : str
-        The order's; the first is empty for funding and for orders of a human.
+        The first is empty for funding and for manual orders.
     strategy : str
         The owner's key, empty for a foreign order.
     decision_id : str
-        The decision that its order carries out (`strategies.messages.Decision.id`), empty for none.
+        The order's decision (`strategies.messages.Decision.id`), or empty.
     side : {"BUY", "SELL", ""}
         Empty for funding.
-    quantity, price : Decimal
-        Unsigned base coin, and its price.
+    quantity : Decimal
+        Unsigned base coin.
     reference_price : Decimal or None
-        The price that stood when the order left (live) or reached the market (backtest): what
-        slippage is counted from. None where nobody knows it, as of a human's order.
+        Price when the order left (live) or reached the market (backtest), to compute slippage.
+        None when unknown, as for a manual order.
     fee : Decimal
         What was paid (negative is a rebate).
-    fee_coin : str
-        The coin that it was paid in.
-    liquidity : {"MAKER", "TAKER"}
-        Whether it rested or took.
     kind : str
         In a backtest ``order``, ``liquidation`` or ``delisting``; live the venue's word (Trade,
         Funding, BustTrade …).
     source : str
-        Who brought it: ``backtest``, ``push``, ``sweep`` or ``recovery``.
+        ``backtest``, ``push``, ``sweep`` or ``recovery``.
     """
 
     instrument: str
@@ -124,14 +120,14 @@ class FillRow:
 
     @property
     def slippage(self) -> Decimal | None:
-        """What it cost against the reference price; positive is worse, None without one."""
+        """Cost against the reference price; positive is worse, None without one."""
         reference = self.reference_price
         return None if reference is None else self.signed * (self.price - reference)
 
 
 @dataclass(frozen=True, slots=True)
 class PositionRow:
-    """What an owner holds in an instrument: signed base coin, entry price, realised profit."""
+    """An owner's position: signed base coin, entry price, realised profit."""
 
     instrument: str
     owner: str
@@ -143,7 +139,7 @@ class PositionRow:
 
 @dataclass(frozen=True, slots=True)
 class EquityRow:
-    """What the account is worth, settlement currency."""
+    """The account's equity, settlement currency."""
 
     ts: int
     equity: Decimal
@@ -154,7 +150,7 @@ class EquityRow:
 
 @dataclass(frozen=True, slots=True)
 class LinkRow:
-    """The state of one link, since when, and when it was last looked at."""
+    """The state of one link, its start, and the time of the last check."""
 
     name: str
     state: str
@@ -163,12 +159,9 @@ class LinkRow:
     detail: str
 
 
-# How a row becomes columns ----------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a row: its name, the type of its values, and whether it may be empty."""
+    """Name and value type of a column, and whether it may be empty."""
 
     name: str
     kind: type
@@ -176,7 +169,7 @@ class Column:
 
 
 def columns(row: type) -> tuple[Column, ...]:
-    """Return the columns of a row's class, in the order in which it declares them."""
+    """Return a row class's columns in the order of its declaration."""
     made: Any = row
     return _columns(made)
 
@@ -194,7 +187,7 @@ _SQL = {str: "TEXT", int: "INTEGER", bool: "INTEGER", Decimal: "TEXT"}
 
 
 def columns_sql(row: type, *, without: str = "") -> str:
-    """Return a row's columns, all but one, as they stand in ``CREATE TABLE``."""
+    """Return a row's columns, all but one, for ``CREATE TABLE``."""
     return ", ".join(
         f"{column.name} {_SQL[column.kind]}{'' if column.nullable else ' NOT NULL'}"
         for column in columns(row)
@@ -203,12 +196,12 @@ def columns_sql(row: type, *, without: str = "") -> str:
 
 
 def to_sql(row: Any) -> dict[str, Any]:
-    """Return a row as column to value; a Decimal is written as a plain string."""
+    """Return a row as column to value; a Decimal becomes a plain string."""
     return dict(zip((column.name for column in columns(type(row))), values_of(row), strict=True))
 
 
 def values_of(row: Any) -> list[Any]:
-    """Return a row's values as `to_sql` has them: an order waits while its intent is written."""
+    """Return a row's values as in `to_sql`, but fast: orders wait while an intent is written."""
     kind: Any = row.__class__
     return [f"{v:f}" if v.__class__ is Decimal else v for v in _getter(kind)(row)]
 
@@ -219,7 +212,7 @@ def _getter(row: Any) -> attrgetter[Any]:
 
 
 def from_sql[R](row: type[R], values: Mapping[str, Any]) -> R:
-    """Return the row of a class that a table's columns hold; other columns are left out."""
+    """Return the row in a table's columns; other columns are left out."""
     found = {column.name: (column.kind, values[column.name]) for column in columns(row)}
     return row(**{name: v if v is None else kind(v) for name, (kind, v) in found.items()})
 

@@ -1,8 +1,8 @@
-"""The venue's bookkeeper in a backtest: funding, delistings, liquidation, and the run's own ledger.
+"""Bookkeeping of a backtest: funding, delistings, liquidation and the ledger. Engine-specific.
 
-Engine-specific. The engine settles no funding and liquidates nobody (`nautilus/backtest.md` traps 3
-and 6, pinned in tests/backtests/test_engine_traps.py), so this module does, on timers that fire one
-nanosecond before a stamp: what counts is the position held just before it.
+The engine settles no funding and liquidates nobody (`nautilus/backtest.md` traps 3 and 6, pinned in
+tests/backtests/test_engine_traps.py), so this module does. Its timers fire one nanosecond before a
+stamp, because the position just before the stamp counts.
 """
 
 from __future__ import annotations
@@ -49,25 +49,22 @@ class Watcher(Protocol):
     """Gets everything that the accountant books."""
 
     def schedule(self, settlements: list[Settlement]) -> None:
-        """Take when a slice's funding will be settled; what it pays is not known yet."""
+        """Process the times of a slice's funding settlements; the amounts are not known yet."""
 
     def moved(self, grid: PriceGrid, row: int) -> None:
-        """Take a new row of prices, 1 ns before its stamp."""
+        """Process a new row of prices, 1 ns before its stamp."""
 
     def filled(self, fill: FillRow) -> None:
-        """Take a fill, once it is booked."""
+        """Process a fill, after it is booked."""
 
     def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
-        """Take the funding that a strategy received."""
+        """Process a strategy's funding payment; received is positive."""
 
 
 class Accountant(SimulationModule):
     """Keeps the ledger and acts for the venue.
 
-    Parameters
-    ----------
-    fill_model : DeskFillModel
-        Gets the prices of liquidations and delistings.
+    It gives the prices of liquidations and delistings to the fill model.
     """
 
     def __init__(
@@ -98,41 +95,41 @@ class Accountant(SimulationModule):
         self._watcher: Watcher | None = None
         self._waiting: list[Callable[[], None]] = []
         self.stamp = 0
-        """The newest stamp that it worked off, UNIX nanoseconds; the clock stood 1 ns before it."""
+        """The newest processed stamp, UNIX nanoseconds; the clock was 1 ns before it."""
 
     def process(self, ts_now: int) -> None:
-        """Call those who wait until the engine is done; the own work hangs on timers."""
+        """Run the callbacks of `later`; other work runs on timers."""
         if self._waiting:
             waiting, self._waiting = self._waiting, []
             for callback in waiting:
                 callback()
 
     def later(self, callback: Callable[[], None]) -> None:
-        """Call back once the engine is done with this event and what it filled, at the same time.
+        """Call back after the engine has finished this event and its fills, at the same time.
 
-        What the venue itself closes at a stamp is filled by then.
+        By then, the venue's own closes at a stamp are filled.
         """
         self._waiting.append(callback)
 
     def at_stamp(self, name: str, callback: Callable[[object], None]) -> None:
-        """Call back at the stamp itself, behind all data of that time."""
+        """Call back at the stamp itself, after all data of that time."""
         self.clock.set_time_alert_ns(name=name, alert_time_ns=self.stamp, callback=callback)
 
     def watch(self, watcher: Watcher) -> None:
-        """Pass everything that it books to the watcher, from here on."""
+        """Send all further bookings to the watcher."""
         self._watcher = watcher
 
     def log_diagnostics(self, logger: object) -> None:
-        """Say nothing: the summary says it."""
+        """Do nothing: the summary has the figures."""
 
     def reset(self) -> None:
         """Refuse: a run builds its own accountant."""
         raise NotImplementedError("an Accountant serves one run")
 
     def begin(self, prices: NDArray[np.float64]) -> None:
-        """Start to book fills, with the newest closes before the window (shape (N,), NaN unknown).
+        """Start to book fills, once the module is part of its exchange.
 
-        Called once the module stands in its exchange.
+        ``prices`` (shape (N,)) are the newest closes before the window, NaN where unknown.
         """
         self._prices = prices
         self._decimals.clear()
@@ -140,17 +137,15 @@ class Accountant(SimulationModule):
         self.msgbus.subscribe("events.order.*", self._on_order_event)
 
     def begin_slice(self, grid: PriceGrid, settlements: list[Settlement]) -> None:
-        """Take a slice's price grid and funding settlements, and set the next timer.
+        """Process a slice's price grid and funding settlements, and set the next timer.
 
-        What the slice before left (stamps after its last event) comes first.
+        Stamps after the last event of the slice before are processed first.
         """
         self._rows.extend((int(ts), grid, row) for row, ts in enumerate(grid.ts))
         self._settlements.extend(settlements)
         if self._watcher is not None:
             self._watcher.schedule(settlements)
         self._schedule()
-
-    # -- what the order gate reads -------------------------------------------------------------
 
     def equity(self) -> float:
         """Return cash plus the value of positions at the newest closes."""
@@ -185,13 +180,13 @@ class Accountant(SimulationModule):
         return [known[name] for name in instruments]
 
     def worth(self) -> Decimal:
-        """Return the equity exactly; what has no price yet is valued at its entry."""
+        """Return the exact equity; a position without a price is valued at its entry."""
         ledger = self.ledger
         cash = {self._market.currency.code: ledger.balance()}
         return Account(cash, self.holdings(), ledger.open_cost).equity
 
     def balance(self) -> Decimal:
-        """Return what is realised: equity without what open positions have gained."""
+        """Return the equity without the unrealised profit."""
         return self.ledger.balance()
 
     def holdings(self) -> list[Holding]:
@@ -220,8 +215,6 @@ class Accountant(SimulationModule):
             self._valued = (self._cash + float(value.sum()), float(np.abs(value).sum()))
         return self._valued
 
-    # -- timers --------------------------------------------------------------------------------
-
     def _schedule(self) -> None:
         if TIMER in self.clock.timer_names:
             return
@@ -237,7 +230,7 @@ class Accountant(SimulationModule):
 
     def _on_time(self, event: object) -> None:
         now = self.stamp = self.clock.timestamp_ns() + 1
-        # Funding first: paid after a liquidation, it would take the account below nothing.
+        # Funding first: paid after a liquidation, it would make the account negative.
         while self._settlements and self._settlements[0].ts <= now:
             self._settle(self._settlements.popleft())
         while self._rows and self._rows[0][0] <= now:
@@ -259,10 +252,9 @@ class Accountant(SimulationModule):
             self._delist(column)
 
     def _forget_closed(self, now: int) -> None:
-        """Let the engine forget closed positions, which are in our books.
+        """Purge closed positions, which are in our books, from the engine.
 
-        Else it pickles each one that is re-opened, keeps it, and reads it again and again: a third
-        of a run's time.
+        Otherwise it pickles each re-opened one and reads it repeatedly: a third of a run's time.
         """
         self.cache.purge_closed_positions(ts_now=now)
 
@@ -290,8 +282,6 @@ class Accountant(SimulationModule):
         self._valued = None
         self.exchange.adjust_account(Money(amount, self._market.currency))
 
-    # -- the venue closes positions --------------------------------------------------------------
-
     def _check_margin(self, grid: PriceGrid, row: int) -> None:
         market = self._market
         price = adverse_prices(self._quantity, grid.low[row], grid.high[row])
@@ -300,7 +290,7 @@ class Accountant(SimulationModule):
         ):
             return
         if self.liquidated_at is None:
-            # What ticks leave over may be traded and lost as well; ruin came with the first.
+            # The rest from rounding may be traded and lost as well; keep the first time.
             self.liquidated_at = int(grid.ts[row])
         balance = Decimal(repr(margin_balance(self._cash, self._quantity, price)))
         positions = {
@@ -313,12 +303,12 @@ class Accountant(SimulationModule):
         }
         self._cancel_all_orders()
         for name, bankrupt in bankruptcy_prices(balance, positions).items():
-            # On the tick that leaves the account no less than nothing.
+            # Round so that the account does not become negative.
             rounding = ROUND_CEILING if positions[name][0] > 0 else ROUND_FLOOR
             self._close(name, bankrupt, LIQUIDATION, rounding)
 
     def _cancel_all_orders(self) -> None:
-        """Cancel what waits and what rests: on an empty account it would open positions."""
+        """Cancel all orders: on an empty account they would open positions."""
         if self.take_back_all is not None:
             for instrument_id in self._market.instrument_ids:
                 self.take_back_all(instrument_id)
@@ -357,8 +347,6 @@ class Accountant(SimulationModule):
             assert self.send_now is not None
             self.send_now(command)
 
-    # -- fills -----------------------------------------------------------------------------------
-
     def _on_order_event(self, event: object) -> None:
         if not isinstance(event, OrderFilled):
             return
@@ -369,7 +357,7 @@ class Accountant(SimulationModule):
         price = event.last_px.as_decimal()
         fill = FillRow(
             instrument=event.instrument_id.value,
-            # The engine's own ids count all instruments of the catalog, also later ones.
+            # The engine's own ids depend on other instruments in the catalog, also later ones.
             execution_id=f"{order_id}/{len(order.trade_ids)}",
             ts=event.ts_event,
             client_order_id=order_id,

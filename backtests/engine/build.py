@@ -1,6 +1,6 @@
-"""From a document to an engine that is ready to run: the one factory of the backtest's engine.
+"""Builds the backtest engine from a document. Engine-specific.
 
-Engine-specific. Strategies and their parameters come out of the same setup as a live node's.
+Strategies and their parameters come from the same setup as a live node's.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from strategies.order_ids import BACKTEST_TAG
 
 @dataclass(frozen=True)
 class BacktestDesk:
-    """An engine with everything of a document in it."""
+    """An engine with all components of a document."""
 
     engine: BacktestEngine
     accountant: Accountant
@@ -75,17 +75,10 @@ def strategy_config(
     node: str = BACKTEST_TAG,
     claims: bool = False,
 ) -> DeskStrategyConfig:
-    """Return a strategy's whole configuration; the same call serves backtests and live nodes.
+    """Return a strategy's whole configuration, for backtests and live nodes.
 
-    Parameters
-    ----------
-    setup : Setup
-        The document that it stands in: its universe and the packages it allows.
-    node : str
-        Tag in order ids.
-    claims : bool
-        Whether orders that are found at the venue in its instruments become the strategy's, which
-        only a live node needs.
+    ``node`` is the tag in order ids. With ``claims`` (live only) the strategy owns the orders that
+    are found at the venue in its instruments.
     """
     cls = resolve(component.use, setup.allow)
     config = cls.Config(
@@ -110,14 +103,9 @@ def build(
 ) -> BacktestDesk:
     """Build the engine.
 
-    Parameters
-    ----------
-    opening_prices : ndarray of float64, shape (N,)
-        Newest closes before the window, NaN where unknown.
-    prints_to_wait : int, default 1
-        At which print after the decision an order fills; 2 is the stress row "one bar later".
-    guards : mapping of str to GuardActor, optional
-        From `actors.desk.build.guards_of`. Without any, nothing of theirs is wired.
+    ``opening_prices`` (shape (N,)) are the newest closes before the window, NaN where unknown. With
+    ``prints_to_wait`` 2 orders fill one bar later, as in the stress row. Without ``guards`` (from
+    `actors.desk.build.guards_of`) there is no risk desk.
     """
     venue = document.venue
     engine = BacktestEngine(
@@ -125,9 +113,9 @@ def build(
             trader_id="DESK-BT",
             logging=LoggingConfig(bypass_logging=True),
             run_analysis=False,
-            # Strategies keep their own history; the engine's default keeps 10,000 of each.
+            # Strategies keep their own history; the engine's default is 10,000 of each.
             cache=CacheConfig(tick_capacity=8, bar_capacity=8),
-            # The desk paces its own orders; the engine would drop, not queue, what is over a rate.
+            # No rate limits: the engine would drop orders above them, not queue them.
             risk_engine=RiskEngineConfig(
                 max_order_submit_rate="1000000/00:00:01", max_order_modify_rate="1000000/00:00:01"
             ),
@@ -188,7 +176,7 @@ def _replace_client(kernel: Any, exchange: Any, client: BacktestExecClient) -> N
 
 
 def signal_intervals(strategies: dict[str, DeskStrategy]) -> dict[str, int]:
-    """Return the candle intervals that the strategies ask for, with the longest history needed."""
+    """Return the strategies' candle intervals, each with the longest history needed."""
     needed: dict[str, int] = {}
     for strategy in strategies.values():
         for interval, bars in strategy.history_needed().items():

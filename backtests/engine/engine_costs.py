@@ -1,8 +1,8 @@
-"""Mends two costs of nautilus_trader 1.231.0 that grow with the square of the closed positions.
+"""Fixes two slow spots of nautilus_trader 1.231.0 that grow with the square of closed positions.
 
-Both are switched on for the length of a run and leave every balance and fill identical
-(tests/backtests/test_engine_costs.py compares runs with and without). An upgrade of the engine that
-mends them itself makes this file needless.
+Both fixes hold for the length of a run and leave every balance and fill identical
+(tests/backtests/test_engine_costs.py compares runs with and without). Delete this file once the
+engine has fixed them itself.
 """
 
 from __future__ import annotations
@@ -20,17 +20,14 @@ from nautilus_trader.analysis.analyzer import PortfolioAnalyzer
 
 @contextmanager
 def mended() -> Iterator[Callable[[], None]]:
-    """Run the engine without its two square costs.
+    """Run the engine without these two costs; yield a function to call after each slice.
 
-    - ``PortfolioAnalyzer.record_trade`` concatenates a pandas series per closed position. Our
-      figures come from fills, so nothing is recorded.
-    - On netting venues the Portfolio unpickles every earlier snapshot of a re-opened position at
-      each update. A snapshot is immutable bytes and only read, so each is unpickled once.
+    ``PortfolioAnalyzer.record_trade`` concatenates a pandas series per closed position. Our figures
+    come from fills, so nothing is recorded.
 
-    Yields
-    ------
-    callable
-        Forgets the snapshots seen so far: called after each slice, it keeps memory flat.
+    On netting venues the Portfolio unpickles every earlier snapshot of a re-opened position at each
+    update. A snapshot is immutable bytes and only read, so each is unpickled once. The yielded
+    function forgets the snapshots, which keeps memory flat.
     """
     seen: dict[bytes, Any] = {}
 

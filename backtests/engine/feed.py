@@ -1,4 +1,4 @@
-"""The catalog in time slices: what the engine is fed, and the prices that the run is valued at.
+"""Reads the catalog in time slices: candles, prints, closes and funding of a backtest.
 
 A slice [start, end) holds the strategies' candles that close in it, a print (a trade at the open)
 for every execution candle that opens in it, and, for the accountant, the grid of execution closes
@@ -25,20 +25,20 @@ from config.durations import interval_ns
 from config.errors import DeskError
 
 PRINT_DELAY_NS = 1_000_000_000
-"""A decision at T meets the market one second later, so an open at T itself comes after it."""
+"""Prints come 1 s after the open, so that an order decided at T fills at the open at T."""
 
 DAY_NS = 86_400_000_000_000
 
 
 @dataclass(frozen=True)
 class PriceGrid:
-    """Prices of N instruments at each execution close of a slice.
+    """Prices of N instruments at each of T execution closes of a slice.
 
     Parameters
     ----------
     ts : ndarray of int64, shape (T,)
-        Close times, UNIX nanoseconds (UTC), within (start, end], and the window's end: what fills
-        after the last close is valued there.
+        Close times, UNIX nanoseconds (UTC), within (start, end], and the window's end, which values
+        fills after the last close.
     close : ndarray of float64, shape (T, N)
         Newest close, carried over gaps; NaN before the first.
     low, high : ndarray of float64, shape (T, N)
@@ -47,7 +47,7 @@ class PriceGrid:
     delisted : mapping of row to columns
         Instruments whose data end with that row.
     real : ndarray of bool, shape (T, N), optional
-        Whether a candle closed there, or the one before is carried; None says always.
+        Whether a candle closed there, rather than a carried one; None means always.
     """
 
     ts: NDArray[np.int64]
@@ -70,7 +70,7 @@ class Settlement:
 
 @dataclass(frozen=True)
 class FeedSlice:
-    """What one stretch [start, end) of the window brings."""
+    """The data of one slice [start, end) of the window."""
 
     start: int
     end: int
@@ -82,16 +82,9 @@ class FeedSlice:
 class CatalogFeed:
     """Reads a catalog slice by slice.
 
-    Parameters
-    ----------
-    signal_intervals : tuple of str
-        Candles that the strategies ask for.
-    execution_interval : str
-        Candles whose opens orders fill at, and whose closes value the account.
-    start, end : int
-        Window, UNIX nanoseconds (UTC), end exclusive.
-    prints : bool
-        Whether opens are fed as trades (``next_open``); otherwise orders fill at candle closes.
+    Times are UNIX nanoseconds (UTC), ``end`` exclusive. Orders fill at the opens of
+    ``execution_interval`` candles, whose closes value the account. ``prints`` feeds these opens as
+    trades (``next_open``); otherwise orders fill at candle closes.
     """
 
     def __init__(
@@ -137,7 +130,7 @@ class CatalogFeed:
             start = end
 
     def opening_prices(self) -> NDArray[np.float64]:
-        """Return the newest close of each instrument at the window's start, at most a week old."""
+        """Return each instrument's newest close at the window's start, at most a week old."""
         before = panel(
             self.catalog,
             self.execution_interval,
@@ -163,7 +156,7 @@ class CatalogFeed:
         grid = self._grid(candles, marks, start, end)
         data: list[Data] = []
         for interval in self.signal_intervals:
-            # Where candles themselves are the market, the one that closes at the start is needed.
+            # Without prints, orders need the candle that closes at the start.
             after = start if start == self.start and self._prints else start - 1
             data += self.catalog.engine_data("bars", interval, market.ids, after, end - 1)
         if self._prints:
@@ -174,12 +167,12 @@ class CatalogFeed:
         return FeedSlice(start, end, data, grid, settlements)
 
     def refuse_unsound(self, candles: Panel, interval: str) -> None:
-        """Stop at candles that would make nonsense of the books.
+        """Refuse candles that would corrupt the books.
 
         Raises
         ------
         DeskError
-            With the first instrument, the moment and where to look further.
+            Names the first instrument, the time and where to look further.
         """
         with np.errstate(invalid="ignore"):
             bad = (candles.close <= 0) | (candles.open <= 0) | (candles.low > candles.high)
@@ -223,7 +216,7 @@ class CatalogFeed:
 
     def _grid(self, candles: Panel, marks: Panel | None, start: int, end: int) -> PriceGrid:
         step = self._interval_ns
-        # Counted in whole steps: arange over nanoseconds loses the last one to float rounding.
+        # Whole steps: arange over nanoseconds loses the last one to float rounding.
         ts = (
             np.arange(end // step - start // step, dtype=np.int64) + 1
         ) * step + start // step * step
@@ -310,21 +303,20 @@ class CatalogFeed:
     ) -> float | None:
         """Return the mark price at a stamp, or the newest close where there is no mark.
 
-        The newest row of mark candles at the stamp, at most a day old, counts; none after it.
-        Where the instrument is missing from that row, its newest execution close stands in.
+        It uses the newest row of mark candles at the stamp, at most a day old, and none after it.
+        If the instrument is missing from that row, its newest execution close is used.
         """
         if marks is not None:
             row = int(np.searchsorted(marks.ts, ts, side="right")) - 1
             if row >= 0 and not np.isnan(marks.close[row, column]):
                 return float(marks.close[row, column])
         row = int(np.searchsorted(grid.ts, ts, side="right")) - 1
-        # A stamp before the slice's first close is priced at the close that the slice began with.
+        # Before the slice's first close, use the last close of the slice before.
         price = grid.close[row, column] if row >= 0 else before[column]
         return None if np.isnan(price) else float(price)
 
 
 def _carry(values: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fill gaps down the rows with the value above, the first row with what came before."""
     stacked = np.vstack([before, values])
     rows = np.where(np.isnan(stacked), 0, np.arange(len(stacked))[:, None])
     np.maximum.accumulate(rows, axis=0, out=rows)

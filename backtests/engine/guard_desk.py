@@ -1,11 +1,11 @@
-"""Guards in a backtest: shows their desk what the accountant books and what the market does.
+"""Guards in a backtest: sends them the accountant's bookings and the market's prices.
 
-They evaluate after every new row of prices, once what the venue itself closes there is filled, and
-1 ns before the stamp at which strategies decide. What is sent then meets the market as orders of
-that stamp do: at the next print, or at that candle's close where the document says so.
+They evaluate after every new row of prices, after the fills of the venue's own closes, and 1 ns
+before strategies decide. Their orders then fill like orders of that stamp: at the next print, or at
+that candle's close where the document says so.
 
-Nothing here looks ahead: prices are those of the newest row; of a settlement to come only its time
-is known, which the venue announces.
+There is no look-ahead: prices are those of the newest row. Of a future settlement only the time is
+known, which the venue announces.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ MINUTE_NS = 60_000_000_000
 
 
 class BacktestMarkets:
-    """An `actors.desk.risk_desk.MarketFacts` of a backtest.
+    """Market snapshots of a backtest, for `actors.desk.risk_desk.MarketFacts`.
 
-    Best prices come from the engine's cache: candles show none, a feed of quotes or books does.
+    Best prices come from the engine's cache: a feed of quotes or books has them, candles do not.
     """
 
     def __init__(self, accountant: Accountant, market: RunMarket, engine_cache: Any) -> None:
@@ -61,7 +61,7 @@ class BacktestMarkets:
             0 if is_spot else info.funding_minutes * MINUTE_NS
             for info, is_spot in zip(market.infos, spot, strict=True)
         ]
-        # Equal numbers are one object: a look at a hundred instruments touches less memory.
+        # Equal numbers share one object, which saves memory.
         number = cache(Decimal)
         self._fixed = [
             (
@@ -75,26 +75,26 @@ class BacktestMarkets:
         ]
 
     def schedule(self, settlements: list[Settlement]) -> None:
-        """Take in when funding will be settled."""
+        """Store the times of the next funding settlements."""
         for settlement in settlements:
             self._settlements[self._market.column[settlement.instrument]].append(settlement.ts)
         self._next_is_known_until = 0
 
     def moved(self, grid: PriceGrid, row: int) -> None:
-        """Take in which candles closed at a row, and which instruments end with it."""
+        """Store which candles closed at a row, and which instruments end there."""
         self._row_ts = int(grid.ts[row])
         closed = ~np.isnan(grid.close[row]) if grid.real is None else grid.real[row]
         self._last_candle[closed] = self._row_ts
         self._is_gone[list(grid.delisted.get(row, ()))] = True
 
     def __call__(self, now: int) -> dict[str, MarketSnapshot]:
-        """Return what is known of each instrument; ``silent_ns`` counts from its last candle."""
+        """Return each instrument's snapshot; ``silent_ns`` counts from its last candle."""
         ids, engine_ids = self._market.ids, self._market.instrument_ids
         if now >= self._next_is_known_until:
             self._next = [self._next_funding(column, now) for column in range(len(ids))]
             coming = (ts for ts in self._next if ts is not None)
             self._next_is_known_until = min(coming, default=math.inf)
-        # One that is not listed yet, or no more, has nothing to say.
+        # Leave out instruments that are not listed yet, or no longer.
         speaks = (self._last_candle != 0) & ~self._is_gone
         facts = zip(
             self._fixed,
@@ -137,7 +137,7 @@ class BacktestMarkets:
         due = self._settlements[column]
         while due and due[0] <= now:
             self._settled[column] = due.popleft()
-        # A slice knows its own settlements alone; the venue settles at whole periods of UTC.
+        # After the slice's last settlement: the venue settles at whole periods of UTC.
         return due[0] if due else (now // period + 1) * period
 
 
@@ -148,7 +148,7 @@ def risk_desk(
     guards: Mapping[str, GuardActor],
     leverage: Decimal,
 ) -> RiskDesk:
-    """Return the guards' desk, with the guards attached and the accountant watched."""
+    """Return the risk desk, with the guards attached and the accountant watched."""
     markets = BacktestMarkets(accountant, market, kernel.cache)
     desk = RiskDesk(
         kernel,
@@ -167,21 +167,19 @@ def risk_desk(
 
 
 class DeskWatcher:
-    """Passes on to the guards' desk what an accountant books
-    (`backtests.engine.accountant.Watcher`).
-    """
+    """Sends the accountant's bookings to the risk desk (`backtests.engine.accountant.Watcher`)."""
 
     def __init__(self, desk: RiskDesk, accountant: Accountant, markets: BacktestMarkets) -> None:
         self._desk, self._accountant, self._markets = desk, accountant, markets
         self._needs_markets = "markets" in desk.needs
 
     def schedule(self, settlements: list[Settlement]) -> None:
-        """Pass on when funding will be settled."""
+        """Pass on the times of funding settlements."""
         if self._needs_markets:
             self._markets.schedule(settlements)
 
     def moved(self, grid: PriceGrid, row: int) -> None:
-        """Let the guards look at the new prices."""
+        """Let the guards evaluate the new prices."""
         if self._needs_markets:
             self._markets.moved(grid, row)
         self._desk.evaluate_later()
@@ -196,10 +194,10 @@ class DeskWatcher:
 
 
 class AtStampClient(NextPrintClient):
-    """Keeps what is sent 1 ns before a stamp until the candles of that stamp are in.
+    """Keeps orders sent 1 ns before a stamp until the candles of that stamp are in.
 
-    For runs whose orders fill at the close of the candle that they were decided on: the market
-    still stands at the candle before when the guards look.
+    It is for runs whose orders fill at the close of the candle that they were decided on: when the
+    guards evaluate, the market still has the candle before.
     """
 
     def __init__(self, exchange: SimulatedExchange, kernel: Any, accountant: Accountant) -> None:
@@ -221,7 +219,7 @@ class AtStampClient(NextPrintClient):
             self._accountant.at_stamp("orders of the stamp", self._send_all)
 
     def _release(self, tick: TradeTick) -> None:
-        """Let prints pass: the stamp is waited for."""
+        """Do nothing at prints: orders wait for the stamp."""
 
     def _send_all(self, _: object) -> None:
         self._is_due = False

@@ -1,4 +1,4 @@
-"""The instruments of one run side by side, in the column order that every array of the run uses."""
+"""The instruments of one run, in the column order of all its arrays."""
 
 from __future__ import annotations
 
@@ -18,18 +18,10 @@ from config.documents import Venue
 
 @dataclass(frozen=True)
 class RunMarket:
-    """N instruments: the engine's objects and what the accountant needs of each.
+    """N instruments, sorted by id: the engine's objects and the accountant's facts.
 
-    Parameters
-    ----------
-    ids : tuple of str
-        Sorted instrument ids; their place is the column.
-    infos, instruments, instrument_ids
-        The same instruments as catalog facts, engine instruments and engine ids.
-    maintenance_rate, taker_fee : ndarray of float64, shape (N,)
-        Fractions of the notional.
-    currency : Currency
-        Settlement currency of all of them.
+    The place in ``ids`` is the column. ``maintenance_rate`` and ``taker_fee`` have shape (N,) and
+    are fractions of the notional. ``currency`` is the settlement currency of all.
     """
 
     ids: tuple[str, ...]

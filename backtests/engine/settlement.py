@@ -1,10 +1,10 @@
-"""What the venue settles: funding payments, and when and at which prices it liquidates. Pure.
+"""Formulas for funding payments, margin and liquidation. Pure.
 
 Bybit, "Maintenance margin (USDT contracts)" and "Liquidation price under UTA cross margin":
 maintenance margin of a position is position value x maintenance rate + estimated fee to close; a
 cross-margin account is liquidated when its margin balance (cash + unrealised profit at mark) is no
-longer above the sum. What is left then goes to the venue: positions are taken over at their
-bankruptcy prices, at which the account holds nothing.
+longer above the sum. The venue then takes the positions over at their bankruptcy prices, which
+leave the account with nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STEP = Decimal("0.00000001")
 
 @dataclass(frozen=True, slots=True)
 class FundingPayment:
-    """One settlement as booked: ``amount`` is what the account received.
+    """A funding payment as booked: ``amount`` is what the account received.
 
     ``ts`` is the settlement's stamp, UNIX nanoseconds (UTC); ``quantity`` the signed position.
     """
@@ -36,7 +36,7 @@ class FundingPayment:
 
 
 def funding_amount(quantity: Decimal, mark_price: Decimal, rate: Decimal) -> Decimal:
-    """Return what a position receives at a settlement; negative is paid.
+    """Return a position's funding payment; negative is paid.
 
     Bybit, "Introduction to funding rate": fee = position value at mark x funding rate; longs pay
     shorts when the rate is positive.
@@ -48,19 +48,15 @@ Array = NDArray[np.float64]
 
 
 def adverse_prices(quantity: Array, low: Array, high: Array) -> Array:
-    """Return each position's worst price of the bar: the low of longs, the high of shorts."""
+    """Return each position's worst price of the bar: the low for longs, the high for shorts."""
     return np.where(quantity > 0, low, high)
 
 
 def margin_balance(cash: float, quantity: Array, price: Array) -> float:
-    """Return cash plus the value of the positions, where cash already holds what fills paid.
+    """Return cash plus the value of the positions.
 
-    Parameters
-    ----------
-    cash : float
-        Starting balance + cash flow of all fills - fees + funding.
-    quantity, price : ndarray, shape (N,)
-        Signed positions and their prices; prices of flat instruments may be NaN.
+    ``cash`` is starting balance + cash flow of all fills - fees + funding. Quantities are signed,
+    shape (N,); prices of flat instruments may be NaN.
     """
     held = quantity != 0
     return cash + float(quantity[held] @ price[held])
@@ -86,20 +82,10 @@ def bankruptcy_prices(
 ) -> dict[str, Decimal]:
     """Return the prices at which the venue takes the positions over, the account left with nothing.
 
-    What remains of the margin balance is given up in proportion to the value of the positions; the
-    fee to close is paid out of it.
-
-    Parameters
-    ----------
-    balance : Decimal
-        Margin balance at the prices given, positive or not.
-    positions : dict of str to (quantity, price, taker fee rate)
-        Signed quantity, price at liquidation, fee rate.
-
-    Notes
-    -----
-    For a position of quantity q at price p the bankruptcy price b solves
-    ``q (b - p) - |q| b fee = -share``: a long falls further, a short rises further.
+    ``positions`` are (signed quantity, price, taker fee rate), and ``balance`` is the margin
+    balance at these prices, positive or not. It is given up in proportion to the value of the
+    positions; the fee to close is paid out of it. For a quantity q at price p the bankruptcy price
+    b solves ``q (b - p) - |q| b fee = -share``: a long falls further, a short rises further.
     """
     total = sum((abs(q) * p for q, p, _ in positions.values()), Decimal(0))
     prices = {}

@@ -1,8 +1,8 @@
-"""The simulated venue's two pieces of our own: when an order meets the market, and at what price.
+"""The simulated venue's order delay and fill prices. Engine-specific.
 
-Engine-specific. An order decided at T must not fill at a price that stood before T. The engine
-fills it at the last bar's close, so `NextPrintClient` keeps it until the instrument's next print
-(the open of its next bar, fed by `feed.py` as a trade) and `DeskFillModel` prices it there.
+An order decided at T must not fill at a price from before T, but the engine fills it at the last
+bar's close. Therefore `NextPrintClient` keeps it until the instrument's next print (the open of its
+next bar, fed by `feed.py` as a trade), and `DeskFillModel` sets the price there.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from config.documents import SlippageModel
 
 
 class DeskFillModel(FillModel):
-    """Fills what takes whole, at the standing price made worse by the named slippage.
+    """Fills whole taker orders at the market price plus slippage.
 
-    ``references`` keeps the standing price of each order until the accountant takes it; ``forced``
-    holds the prices of liquidations and delistings, which are the venue's and slip no further.
+    ``references`` keeps the market price of each order until the accountant reads it. ``forced``
+    holds the prices of liquidations and delistings, which get no slippage.
     """
 
     def __init__(self, slippage: SlippageModel) -> None:
@@ -52,10 +52,10 @@ class DeskFillModel(FillModel):
     def get_orderbook_for_fill_simulation(
         self, instrument: Instrument, order: Order, best_bid: Price, best_ask: Price
     ) -> OrderBook | None:
-        """Return a book of one level, large enough for the order, at the price it shall have.
+        """Return a book of one level, large enough for the order, at its fill price.
 
-        A limit order that takes, as one that is immediate or cancel, slips no further than its own
-        price. One that rests keeps the engine's rule: it fills at its price or better.
+        A limit order that takes, such as immediate or cancel, slips no further than its own price.
+        A resting order keeps the engine's rule: it fills at its price or better.
         """
         if order.has_price and order.liquidity_side != LiquiditySide.TAKER:
             return None
@@ -86,7 +86,7 @@ class DeskFillModel(FillModel):
 
 
 def slipped_price(reference: Decimal, fraction: Decimal, tick: Decimal, *, buy: bool) -> Decimal:
-    """Return the fill price: worse than the reference by the fraction, on the worse tick.
+    """Return the reference price made worse by the fraction and rounded to the worse tick.
 
     A sell never fills below one tick.
     """
@@ -105,15 +105,11 @@ class _Waiting:
 
 
 class NextPrintClient(BacktestExecClient):
-    """Sends each instrument's orders to the exchange when that instrument next trades.
+    """Sends each instrument's orders to the exchange at that instrument's next trade.
 
-    An instrument in a gap of the data has no price, so its orders wait; nothing fills at a stale
-    one. Cancelling an order that waits takes it back before it reached the market.
-
-    Parameters
-    ----------
-    prints_to_wait : int
-        At which print after its arrival an order goes on: 1, or 2 to fill one candle later.
+    An instrument in a data gap has no price, so its orders wait and never fill at an old one. A
+    cancel of a waiting order withdraws it before it reaches the market. Orders leave at the first
+    print after arrival, or with ``prints_to_wait`` 2 one candle later.
     """
 
     def __init__(self, exchange: SimulatedExchange, kernel: Any, prints_to_wait: int) -> None:
@@ -131,7 +127,7 @@ class NextPrintClient(BacktestExecClient):
         left: list[_Waiting] = []
         ready: list[_Waiting] = []
         for entry in waiting:
-            # What came in after the candle had opened must not have its open.
+            # An order that came after the candle's open must not fill at it.
             if entry.since <= opened:
                 entry.prints_left -= 1
             (left if entry.prints_left else ready).append(entry)
@@ -149,7 +145,7 @@ class NextPrintClient(BacktestExecClient):
         self._wait(command)
 
     def submit_order_list(self, command: SubmitOrderList) -> None:
-        """Keep each order until its instrument's next print, in their order."""
+        """Keep each order until its instrument's next print, in the same sequence."""
         for order in command.order_list.orders:
             self.submit_order(
                 SubmitOrder(
@@ -163,19 +159,19 @@ class NextPrintClient(BacktestExecClient):
             )
 
     def modify_order(self, command: ModifyOrder) -> None:
-        """Keep the change behind the order that it changes, or send it when that has left."""
+        """Queue the change behind its waiting order, or send it when the order has left."""
         if self._waiting.get(command.instrument_id):
             self._wait(command)
         else:
             super().modify_order(command)
 
     def cancel_order(self, command: CancelOrder) -> None:
-        """Take back an order that waits, or send the cancel when it has left."""
+        """Withdraw a waiting order, or send the cancel when it has left."""
         if not self._take_back(command.instrument_id, command.client_order_id):
             super().cancel_order(command)
 
     def cancel_all_orders(self, command: CancelAllOrders) -> None:
-        """Take back all that wait on that side, then cancel what has left."""
+        """Withdraw all waiting orders of that side, then cancel the others."""
         for entry in list(self._waiting.get(command.instrument_id, ())):
             waiting = entry.command
             if not isinstance(waiting, SubmitOrder):
@@ -191,12 +187,12 @@ class NextPrintClient(BacktestExecClient):
             self.cancel_order(cancel)
 
     def send_now(self, command: SubmitOrder) -> None:
-        """Send a venue's own order (liquidation, delisting) past the wait."""
+        """Send a venue's own order (liquidation, delisting) without waiting."""
         self._submitted(command.order)
         self._venue.send(command)
 
     def take_back_all(self, instrument_id: InstrumentId) -> None:
-        """Cancel everything that waits for an instrument that will not trade again."""
+        """Cancel all waiting orders of an instrument that will not trade again."""
         for entry in list(self._waiting.get(instrument_id, ())):
             waiting = entry.command
             if isinstance(waiting, SubmitOrder):

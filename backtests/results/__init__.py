@@ -1,4 +1,4 @@
-"""What a run leaves behind: tables, figures, equity curve, benchmarks.
+"""Results of a run: tables, figures, equity curve, benchmarks.
 
 May import `backtests.engine` and below. A new figure goes into `figures`, a new table into
 `tables`; a new column of fills into `actors.records.rows.FillRow`.

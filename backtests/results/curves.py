@@ -1,4 +1,4 @@
-"""The equity curve, one sample an execution close, and the benchmarks to compare it with."""
+"""The equity curve, one sample per execution close, and the benchmarks."""
 
 from __future__ import annotations
 
@@ -16,21 +16,11 @@ from backtests.engine.settlement import FundingPayment
 
 
 class EquityCurve:
-    """Grows by one slice at a time.
+    """Equity curve of a run; each slice extends it.
 
-    Parameters
-    ----------
-    starting : Decimal
-        Equity before the first event.
-    start : int
-        Window start, UNIX nanoseconds (UTC): the first sample, before anything happened.
-    columns : dict of str to int
-        Column of each instrument in the grids.
-
-    Notes
-    -----
-    ``cash`` is the account balance: starting equity + realised profit - fees + funding.
-    ``equity = cash + unrealized``, positions valued at the newest execution close.
+    The first sample is ``starting`` at ``start``, in UNIX nanoseconds (UTC). ``cash`` is the
+    account balance: starting equity + realised profit - fees + funding. ``equity = cash +
+    unrealized``, positions valued at the newest execution close.
     """
 
     def __init__(self, starting: Decimal, start: int, columns: dict[str, int]) -> None:
@@ -63,7 +53,7 @@ class EquityCurve:
             cash[row] += float(cost_change - fill.signed * fill.price - fill.fee)
         for payment in payments:
             cash[self._row(grid, payment.ts)] += float(payment.amount)
-        # What came before goes into the first row: one running sum, however the window is sliced.
+        # Add the earlier sums to the first row, so that slices do not change the result.
         quantity[0] += self._quantity
         cost[0] += self._cost
         cash[0] += self._cash
@@ -103,12 +93,12 @@ DAY_NS = 86_400_000_000_000
 
 
 class Benchmarks:
-    """Grows by one slice at a time; indices start at 1.0 at the window's start, without costs.
+    """Benchmark indices of a run, without costs; they start at 1.0 at the window's start.
 
     ``opening`` holds each instrument's newest close at the start, NaN where unknown (shape (N,)).
-    ``btc`` is the benchmark instrument held. ``equal_weight`` is brought back to equal parts of all
-    instruments with a price at each UTC midnight; an instrument counts from the first midnight at
-    which it has a price, and a delisted one drops out when its data end.
+    ``btc`` holds the benchmark instrument. ``equal_weight`` is rebalanced at each UTC midnight to
+    equal parts of all instruments with a price; an instrument counts from the first midnight at
+    which it has one, and a delisted one drops out when its data end.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The figures of a run, computed from its tables: what `summary.json` says and stress rows repeat.
+"""Figures of a run from its tables, for `summary.json` and the stress rows.
 
 Fractions are fractions (0.2 is 20 %), only ``return_pct`` is in percent. Money is in the settlement
 currency. An undefined figure is None.
@@ -26,14 +26,9 @@ HOUR = DAY // 24
 class Curves:
     """A run's equity, whole and by day.
 
-    Parameters
-    ----------
-    ts, equity : int64[n], float64[n]
-        Every sample, the opening at ``start_ns`` first; UNIX nanoseconds (UTC).
-    day_ends, day_equity : int64[days + 1], float64[days + 1]
-        As `measures.daily_closes` returns them.
-    day_returns : float64[days]
-        Return of each UTC day.
+    ``ts`` and ``equity`` hold every sample, the opening first; UNIX nanoseconds (UTC). ``day_ends``
+    and ``day_equity`` (shape (days + 1,)) are from `measures.daily_closes`; ``day_returns`` has
+    shape (days,).
     """
 
     ts: Integers
@@ -59,24 +54,20 @@ def curves(equity: pa.Table, opening: float, start_ns: int, end_ns: int) -> Curv
 
 @dataclass(frozen=True, kw_only=True)
 class RunBooks:
-    """What the books of a run say after its last event.
+    """The books of a run after its last event.
 
     Parameters
     ----------
     tables : mapping of str to pyarrow.Table
         ``orders``, ``fills``, ``positions``, ``equity``, ``decisions``, ``funding`` and
         ``verdicts``, as in `backtests.results.tables`.
-    benchmarks : pyarrow.Table
-        See `backtests.results.tables.BENCHMARKS`.
     starting_equity, ending_equity, gross_pnl, fees, funding, slippage : Decimal
         ``funding`` is what was received, fees and slippage are costs when positive. ``gross_pnl``
         is at the prices of the fills, so slippage is inside it.
-    elapsed_s : float
-        How long the run took.
     how_filled : dict
         ``mode``, ``interval``, ``slippage`` and ``words``.
     warnings : list of str
-        What a reader must not overlook, the most serious first.
+        The most serious first.
     """
 
     tables: Mapping[str, pa.Table]
@@ -93,10 +84,8 @@ class RunBooks:
 
 
 def figures(books: RunBooks, start_ns: int, end_ns: int) -> dict[str, Any]:
-    """Return a run's figures by name, rounded nowhere; the window is given in UNIX nanoseconds.
+    """Return a run's figures by name, not rounded; the window is in UNIX nanoseconds.
 
-    Notes
-    -----
     Sharpe, Sortino, volatility and growth come from returns of UTC days and 365 days a year; the
     drawdown from every sample. ``turnover`` is notional traded in a year over average equity.
     ``win_rate``, ``profit_factor`` and ``average_trade`` are of closed trades (flat to flat) after
@@ -154,7 +143,7 @@ def figures(books: RunBooks, start_ns: int, end_ns: int) -> dict[str, Any]:
 
 
 def column(table: pa.Table, name: str) -> NDArray[Any]:
-    """Return a column as an array; an int64 column with empty rows holds -1 there."""
+    """Return a column as an array; empty rows of an int64 column become -1."""
     values = table.column(name).combine_chunks()
     if values.null_count and pa.types.is_integer(values.type):
         values = values.fill_null(-1)
@@ -173,7 +162,7 @@ def booked(table: pa.Table, name: str) -> Decimal:
 
 
 def finite(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the mapping in plain Python numbers, with None where a figure is not finite."""
+    """Return plain Python numbers, with None where a figure is not finite."""
     plain = {}
     for name, value in values.items():
         number = value.item() if isinstance(value, np.generic) else value

@@ -1,7 +1,7 @@
-"""Records what a run does, slice by slice, in the shape of the result's tables.
+"""Records a run, slice by slice, as the result's tables.
 
-Engine-specific where it reads orders. Orders and positions that are closed and recorded are then
-purged from the engine, so memory stays flat in the length of the window.
+Engine-specific where it reads orders. It then purges closed orders and positions from the engine,
+so memory does not grow with the window.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class RunRecorder:
         subscribe(desk, "verdicts.*", self._on_verdict)
 
     def end_slice(self, part: FeedSlice) -> None:
-        """Record what the slice brought, then let the engine forget what is closed."""
+        """Record the slice, then purge what is closed from the engine."""
         self._take()
         if self._grid is not None:
             self._draw(self._grid)
@@ -60,17 +60,16 @@ class RunRecorder:
         cache.purge_account_events(ts_now=now)
 
     def end_run(self) -> None:
-        """Record what the last flush of the engine's timers brought."""
+        """Record the last events of the engine's timers."""
         self._take()
         if self._grid is not None:
             self._draw(self._grid)
             self._grid = None
 
     def _draw(self, grid: PriceGrid) -> None:
-        """Extend the curve by a grid whose events are all in.
+        """Extend the curve by a grid, one slice late.
 
-        The engine fires timers past a slice's last event only when the next slice brings one, so a
-        grid is drawn one slice late.
+        The engine fires timers past a slice's last event only when the next slice has one.
         """
         last = int(grid.ts[-1])
         self.curve.extend(
@@ -101,7 +100,7 @@ class RunRecorder:
             taken.clear()
 
     def _keep(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Keep rows as Arrow, a tenth of what they take as objects."""
+        """Store rows as Arrow: it takes a tenth of the memory of objects."""
         if rows:
             self._parts[name].append(table(name, rows))
 
@@ -160,7 +159,7 @@ class RunRecorder:
 
 
 def decisions_of(decisions: pa.Table) -> list[Decision]:
-    """Read the Decisions back from a result's table."""
+    """Return the Decisions of a result's table."""
     decoder = msgspec.json.Decoder(Decision)
     return [decoder.decode(payload) for payload in decisions.column("payload").to_pylist()]
 
@@ -194,7 +193,7 @@ def _order_row(order: Order) -> dict[str, Any]:
 
 
 def _in_order(orders: pa.Table) -> pa.Table:
-    """Sort orders by the moment and the number they were made with."""
+    """Sort orders by the time and the number of their creation."""
 
     def made(row: int) -> tuple[int, str, int]:
         head, _, number = names[row].rpartition("-")
@@ -206,7 +205,7 @@ def _in_order(orders: pa.Table) -> pa.Table:
 
 
 def _trip_row(trip: RoundTrip, price: Decimal | None = None) -> dict[str, Any]:
-    """Return a round trip's row; one that is open needs a price to be valued at."""
+    """Return a round trip's row; an open one needs a price to be valued at."""
     assert price is not None or trip.ts_closed is not None
     gross = trip.gross(price or Decimal(0))
     exit_price = trip.exit_price

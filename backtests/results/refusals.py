@@ -1,4 +1,4 @@
-"""Which guard kept an order back: at the order gate, or where a strategy sized by its verdict."""
+"""Counts orders that guards stopped, at the order gate or in a strategy's sizing."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class _Wishes(msgspec.Struct, frozen=True):
 class Refusals:
     """Counts the requests that each guard refused, changes of orders included.
 
-    It stands at the order gate as an `actors.records.order_facts.Observer`.
+    It is an `actors.records.order_facts.Observer` of the order gate.
     """
 
     def __init__(self) -> None:
         self.by_guard: Counter[str] = Counter()
 
     def intended(self, facts: OrderFacts) -> None:
-        """Let what leaves leave."""
+        """Ignore a request that leaves."""
 
     def refused(self, facts: OrderFacts, refusal: Refusal) -> None:
-        """Count what a guard refused."""
+        """Count a guard's refusal."""
         if refusal.guard:
             self.by_guard[refusal.guard] += 1
 

@@ -1,9 +1,8 @@
-"""A Result: the frozen outcome of a run, checked, and kept as a folder of plain files.
+"""A run's result as a folder of plain files: write, check and read it.
 
 ``summary.json`` the figures · ``config.yaml`` the resolved document, which reruns to the same ·
 ``provenance.json`` where the data come from · one Parquet file a table of
-`backtests.results.tables` ·
-``report.html`` for the eye.
+`backtests.results.tables` · ``report.html`` for people.
 """
 
 from __future__ import annotations
@@ -38,19 +37,19 @@ class RunRecord(RunBooks):
     Parameters
     ----------
     config_hash, data_hash, engine_version : str
-        What has to be the same for the same figures.
+        Runs with the same three have the same figures.
     started : float
-        Wall time at which the run began, UNIX seconds (UTC).
+        Wall time of the run's start, UNIX seconds (UTC).
     start_ns, end_ns : int
         The window, UNIX nanoseconds (UTC), end exclusive.
     provenance : list of dict
         The catalog's records of the imports that the run read.
     targets : dict of str to float
-        ``sharpe``, ``max_drawdown``, ``calmar`` and ``win_rate`` to aim at.
+        Targets for ``sharpe``, ``max_drawdown``, ``calmar`` and ``win_rate``.
     stress : list of dict or None
         One row a stressed run, the run as specified first: ``name`` and its `figures`.
     guard_costs : pyarrow.Table or None
-        What each guard cost or saved (`tables.GUARD_COSTS`); None where it was not worked out.
+        What each guard cost or saved (`tables.GUARD_COSTS`).
     """
 
     name: str
@@ -69,7 +68,7 @@ class RunRecord(RunBooks):
 
 @dataclass(frozen=True)
 class Result:
-    """A result folder that was read; tables are read when needed."""
+    """A result folder; its tables are read when needed."""
 
     path: Path
     summary: dict[str, Any]
@@ -96,7 +95,7 @@ class Result:
 
 
 def summarise(record: RunRecord) -> dict[str, Any]:
-    """Return what `summary.json` says."""
+    """Return the contents of `summary.json`."""
     return {
         "name": record.name,
         "start": _iso(record.start_ns),
@@ -163,21 +162,16 @@ def check(record: RunRecord) -> None:
 def write(
     record: RunRecord, out_dir: Path, render: Callable[[Result], str] | None = None
 ) -> Result:
-    """Check the record and write it as a folder that is there wholly or not at all; read it back.
+    """Check the record, write it as a folder in one step (all or nothing), and read it back.
 
-    Parameters
-    ----------
-    out_dir : Path
-        A result that stands there is replaced; anything else is not touched.
-    render : callable, optional
-        Makes ``report.html``: `backtests.report.page.render`.
+    An older result in ``out_dir`` is replaced; ``render`` makes ``report.html``.
 
     Raises
     ------
     DeskError
         When the books do not close.
     InputError
-        When ``out_dir`` holds something else than a result.
+        When ``out_dir`` holds something other than a result.
     """
     tables = {name: conform(name, record.tables[name]) for name in TABLES}
     tables["benchmarks"] = conform("benchmarks", record.benchmarks)
@@ -212,8 +206,7 @@ def claim(out_dir: Path) -> None:
     Raises
     ------
     InputError
-        When the place is a file, can't be written to, or is a folder that holds something else
-        than a result.
+        When the place is a file, can't be written to, or is a folder without a result in it.
     """
     if not out_dir.exists():
         _try_to_write_in(out_dir.absolute().parent, out_dir)
@@ -228,7 +221,7 @@ def claim(out_dir: Path) -> None:
 
 
 def _try_to_write_in(folder: Path, out_dir: Path) -> None:
-    """Make and remove a folder in the nearest one there is: permissions alone do not suffice."""
+    """Make and remove a folder in the nearest existing one: permission bits alone prove nothing."""
     while not os.path.lexists(folder):
         folder = folder.parent
     try:
@@ -260,7 +253,7 @@ def read(path: Path) -> Result:
 
 
 def _put(staged: Path, out_dir: Path) -> None:
-    """Move the finished folder into place; an older result goes only when the new one stands."""
+    """Move the finished folder into place; delete an older result only after that."""
     old = out_dir.with_name(f".{out_dir.name}.{os.getpid()}.old")
     try:
         if out_dir.exists():
@@ -301,7 +294,7 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 
 
 def _by_guard(verdicts: pa.Table) -> dict[str, int]:
-    """Count how often each guard asked for something; taking it back does not count."""
+    """Count the verdicts of each guard, without those that take one back."""
     guards, actions = (verdicts.column(name).to_pylist() for name in ("guard", "action"))
     asked = Counter(
         guard for guard, action in zip(guards, actions, strict=True) if action != "none"
@@ -310,7 +303,6 @@ def _by_guard(verdicts: pa.Table) -> dict[str, int]:
 
 
 def _costs(costs: pa.Table) -> list[dict[str, Any]]:
-    """Return the rows in plain numbers, money as floats like all figures."""
     return [
         {**row, "saved": float(row["saved"]), "ending_equity": float(row["ending_equity"])}
         for row in costs.to_pylist()

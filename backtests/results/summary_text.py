@@ -1,4 +1,4 @@
-"""What a result says in words: how its fills were made, and what a reader must not overlook."""
+"""Words of a result: how its fills were made, and warnings to the reader."""
 
 from __future__ import annotations
 
@@ -52,7 +52,6 @@ def how_filled(
 
 
 def _assumed(strategies: Mapping[str, DeskStrategy]) -> str:
-    """Say what a strategy would do with an order book, which candles do not show."""
     words = ""
     makers = [key for key, s in strategies.items() if s.config.execution.tactic == "maker_first"]
     if makers:
@@ -74,7 +73,7 @@ def warnings_of(
     accountant: Accountant,
     tables: Mapping[str, pa.Table],
 ) -> list[str]:
-    """Return what could mislead a reader of the figures, most serious first."""
+    """Return warnings that could change the reading of the figures, most serious first."""
     found = []
     if accountant.liquidated_at is not None:
         found.append(f"The account was liquidated at {_when(accountant.liquidated_at)}.")
@@ -110,7 +109,7 @@ def warnings_of(
 
 
 def _turned_away(orders: pa.Table) -> list[str]:
-    """Warn of refused orders, and of cancelled ones when they are the most."""
+    """Return warnings of refused orders, and of cancelled ones when they are the most."""
     found = []
     for status, who in (("DENIED", "refused before the venue"), ("REJECTED", "refused by it")):
         reasons = orders.filter(pc.equal(orders.column("status"), status)).column("reason")
@@ -129,7 +128,6 @@ def _turned_away(orders: pa.Table) -> list[str]:
 
 
 def _idle(orders: pa.Table, decisions: pa.Table) -> str:
-    """Say why nothing was traded, as far as the last decision says it."""
     if len(orders):
         return f"Nothing was traded: none of {len(orders)} orders filled."
     if not len(decisions):
@@ -148,7 +146,7 @@ def _most(reasons: Counter[str]) -> list[tuple[str, int]]:
 
 
 def _lag(feed: CatalogFeed, strategies: Mapping[str, DeskStrategy]) -> list[str]:
-    """Warn when decisions fall between candles so coarse that orders wait for hours."""
+    """Warn when decisions fall between coarse candles, so that orders wait for hours."""
     found = []
     candle = interval_ns(feed.execution_interval)
     for key, strategy in strategies.items():

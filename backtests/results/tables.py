@@ -1,7 +1,7 @@
-"""What the tables of a run look like: one Arrow schema a file of the result folder.
+"""Arrow schemas of a result's tables, one a file of the result folder.
 
 Money and quantities are decimal strings, exactly as booked; times are int64 UNIX nanoseconds (UTC);
-curves and averages are float64. A column that may be empty says so in ``nullable``.
+curves and averages are float64. Only ``nullable`` columns may be empty.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from actors.records.rows import FillRow, columns
 from config.errors import DeskError
 
 ALL = "*"
-"""Stands for all guards together; no guard has it as its key."""
+"""Key of all guards together."""
 
 
 _ARROW = {
@@ -44,9 +44,8 @@ ORDERS = _schema(
     "side str, type str, quantity str, filled str, avg_px float?, status str, "
     "reduce_only bool, reason str, decision_id str, refused_by str?"
 )
-"""One row an order; ``side`` is BUY or SELL, ``reason`` what it was for or why it was refused,
-``decision_id`` the decision that it carried out, empty for none, ``refused_by`` the key of the
-guard that refused it."""
+"""One row an order; ``side`` is BUY or SELL, ``reason`` its purpose or why it was refused,
+``decision_id`` its decision or empty, ``refused_by`` the key of the guard that refused it."""
 
 FILLS = _schema(
     ", ".join(f"{c.name} {c.kind.__name__}{'?' * c.nullable}" for c in columns(FillRow))
@@ -72,8 +71,8 @@ DECISIONS = _schema(
     "ts int, strategy str, data_ts int, kind str, equity str, gross float, net float, "
     "note str, payload bytes, decision_id str"
 )
-"""One row a Decision; ``payload`` is the message as ``strategies.messages.encode`` wrote it, and
-``decision_id`` what its orders and fills name it by."""
+"""One row a Decision; ``payload`` is from ``strategies.messages.encode``, and ``decision_id`` is
+also in its orders and fills."""
 
 FUNDING = _schema(
     "ts int, strategy str, instrument str, rate str, mark_price str, quantity str, amount str"
@@ -84,20 +83,19 @@ VERDICTS = _schema(
     "ts int, guard str, scope str, action str, multiplier float, until int?, "
     "measured float?, limit float?, reason str"
 )
-"""One row a guard's word on a scope, in place of its one before there; ``action`` is shrink,
-halt_entries, reduce_only, flatten, or none where it takes it back. ``until`` is when it is
-looked at again, where it has an end."""
+"""One row a guard's verdict on a scope, which replaces its last one there; ``action`` is shrink,
+halt_entries, reduce_only, flatten, or none (taken back). ``until`` is when a halt may end."""
 
 BENCHMARKS = _schema("ts int, btc float?, equal_weight float?")
-"""What doing something plain would have given: indices that start at 1.0."""
+"""Indices of simple benchmarks, which start at 1.0."""
 
 GUARD_COSTS = _schema(
     "guard str, rerun bool, saved str, ending_equity str, max_drawdown float, sharpe float?, "
     "trades int, fees float, liquidated_at int?"
 )
-"""One row a guard, and ``*`` for all together, where there are any: the figures of the same run
-without it. ``saved`` is the run's ending equity less that one's (negative is what it cost). Where
-``rerun`` is false it left no trace, and nothing changes without it."""
+"""One row a guard, and ``*`` for all together: the figures of the same run without it. ``saved`` is
+the run's ending equity less that one's (negative is a cost). ``rerun`` is false where the guard
+changed nothing, so that no second run was needed."""
 
 SCHEMAS: dict[str, pa.Schema] = {
     "orders": ORDERS,
@@ -110,18 +108,11 @@ SCHEMAS: dict[str, pa.Schema] = {
     "benchmarks": BENCHMARKS,
     "guard_costs": GUARD_COSTS,
 }
-"""Table name, which is also the file's stem, to its schema."""
+"""Schemas by table name, which is also the file's stem."""
 
 
 def table(name: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
-    """Return the rows as the named table.
-
-    Parameters
-    ----------
-    name : str
-        A key of ``SCHEMAS``.
-    rows : iterable of mapping
-        Column to value. Decimals may be given as Decimal: they are written as plain strings.
+    """Return the rows as the named table of ``SCHEMAS``; Decimals become plain strings.
 
     Raises
     ------
