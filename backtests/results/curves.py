@@ -18,9 +18,10 @@ from backtests.engine.settlement import FundingPayment
 class EquityCurve:
     """Equity curve of a run; each slice extends it.
 
-    The first sample is ``starting`` at ``start``, in UNIX nanoseconds (UTC). ``cash`` is the
-    account balance: starting equity + realised profit - fees + funding. ``equity = cash +
-    unrealized``, positions valued at the newest execution close.
+    The first sample is ``starting`` at ``start``, in UNIX nanoseconds (UTC).
+
+    ``cash`` is the account balance: starting equity + realised profit - fees + funding. Equity is
+    ``cash`` + ``unrealized``, positions valued at the newest execution close.
     """
 
     def __init__(self, starting: Decimal, start: int, columns: dict[str, int]) -> None:
