@@ -1,4 +1,4 @@
-"""Bybit through Nautilus's adapter, and through our own signed REST client beside it.
+"""Connect to Bybit by Nautilus's adapter and by our own signed REST client.
 
-May import `local` only. What Bybit's words mean is translated here, once.
+May import `local` only. All of Bybit's terms are translated here.
 """

@@ -1,14 +1,12 @@
-"""Nautilus's Bybit adapter, with what it lacks put right from outside.
+"""Fix Nautilus's Bybit adapter from outside. Engine-specific, for nautilus_trader 1.231.0.
 
-Engine-specific, and pinned to nautilus_trader 1.231.0: the private names that are touched are
-asserted by a test. What changes against the adapter as it is:
+A test asserts the private names used here. Changes:
 
 * The public WebSocket gets an address of its own; the adapter uses the REST address for it.
-* Every WebSocket is a `VenueLink`: pinged as often as the document says, watched, and proven.
-* While the trade link is not to be relied on, what is sent nevertheless (exits; entries are held
-  before) goes by signed REST instead of waiting in the link's buffer and arriving late in a burst.
-* At the start it reports what is open and held, not what has been, and what it cost to the cent.
-* Keys are given when the clients are made, so that no configuration object holds them.
+* Every WebSocket is a `VenueLink`: pinged at the document's pace, watched, and proven.
+* While the trade link is unreliable, exits go by signed REST, not late from the link's buffer.
+* The start reports open orders and exact positions, without the past.
+* Keys are passed when the clients are made, so that no configuration object holds them.
 """
 
 from __future__ import annotations
@@ -62,11 +60,10 @@ from strategies.refusals import as_reason, refusal_of
 def first_part(
     quantity: Decimal, average: Decimal, tick: Decimal, lot: Decimal
 ) -> tuple[Decimal, Decimal] | None:
-    """Return quantity and price of the first of the two fills, None where one is as good.
+    """Return quantity and price of the first of two fills, None where one is as good.
 
-    The second is the rest, one tick higher. Both together cost what the position did, to within
-    half of ``tick * lot``. `quantity` is unsigned, a multiple of `lot`; `average` is the entry
-    price.
+    The second is the rest, one tick higher. The total cost matches the position's to within half of
+    ``tick * lot``. `quantity` is unsigned, a multiple of `lot`; `average` is the entry price.
     """
     lower = (average / tick).to_integral_value(ROUND_FLOOR) * tick
     higher_lots = quantity * (average - lower) / tick / lot
@@ -77,7 +74,7 @@ def first_part(
 
 @dataclass(frozen=True)
 class ClientWiring:
-    """What the clients need beyond their configurations; `heartbeat`: seconds between pings."""
+    """What the clients need beside their configurations; `heartbeat` is seconds between pings."""
 
     links: VenueLinks
     keys: KeyPair | None
@@ -86,7 +83,7 @@ class ClientWiring:
 
 
 PUSH_TRIES = 200
-"""How often a push waits for our own books to show the order as sent: a second in all."""
+"""Number of waits for the order's own sending: one second in all."""
 
 
 class DeskExecutionClient(BybitExecutionClient):
@@ -97,11 +94,8 @@ class DeskExecutionClient(BybitExecutionClient):
 
     @property
     def _is_demo(self) -> bool:
-        """Whether orders go by REST; the adapter asks this before each of them.
-
-        On Bybit's demo they always do. While connecting, the adapter asks it too, to know whether
-        there is a trade link at all.
-        """
+        # The adapter checks this before each order, and while connecting, to decide whether there
+        # is a trade link. On Bybit's demo, orders always go by REST.
         if self._demo or self.links is None or not self.is_connected:
             return self._demo
         return not self.links.ready("trade")
@@ -111,11 +105,8 @@ class DeskExecutionClient(BybitExecutionClient):
         self._demo = value
 
     def _handle_order_status_report_pyo3(self, pyo3_report: Any, tries: int = PUSH_TRIES) -> None:
-        """Take in what the venue says of an order, once our own books say that it was sent.
-
-        The venue's push can overtake our own word of the sending in the engine's queue; the adapter
-        drops an acceptance that does, and the order stays unanswered until the engine asks for it.
-        """
+        # The venue's push can overtake the event of sending in the engine's queue. The adapter then
+        # drops the acceptance, and the order stays unanswered until the engine's next check.
         name = pyo3_report.client_order_id
         order = None if name is None else self._cache.order(ClientOrderId(name.value))
         if order is not None and order.status == OrderStatus.INITIALIZED and tries:
@@ -126,7 +117,7 @@ class DeskExecutionClient(BybitExecutionClient):
         super()._handle_order_status_report_pyo3(pyo3_report)
 
     def _send_order_event(self, event: OrderEvent) -> None:
-        """Bring an event to the engine; a rejection gets its code before Bybit's words."""
+        # A rejection gets our code before Bybit's words.
         if isinstance(event, OrderRejected):
             event = OrderRejected.from_dict(
                 OrderRejected.to_dict(event) | {"reason": _coded(event.reason)}
@@ -136,22 +127,22 @@ class DeskExecutionClient(BybitExecutionClient):
     async def generate_order_status_report(
         self, command: GenerateOrderStatusReport
     ) -> OrderStatusReport | None:
-        """Ask for one order; the engine makes a rejection of the words that are found there."""
+        """Fetch one order; the engine makes a rejection of its coded words."""
         report = await super().generate_order_status_report(command)
         return None if report is None else _with_code(report)
 
     async def generate_order_status_reports(
         self, command: GenerateOrderStatusReports
     ) -> list[OrderStatusReport]:
-        """Ask for orders, in the same way."""
+        """Fetch orders, with coded words."""
         return [_with_code(r) for r in await super().generate_order_status_reports(command)]
 
     async def generate_mass_status(self, lookback_mins: int | None = None) -> ExecutionMassStatus:
-        """Report what is open and held now, and no past: the engine makes its books of it.
+        """Report open orders and positions only, without the past.
 
-        Given fills of the last minutes, as after a kill, the engine books those that reduce a
-        position before the position itself, refuses them, and ends with a position that is not the
-        venue's (seen with 1.231.0). What is past stands in our own journal.
+        With fills of the last minutes, as after a kill, the engine books those that reduce a
+        position before the position itself, refuses them, and ends with a wrong position (seen with
+        1.231.0). Our own journal has the past.
         """
         now = self._clock.timestamp_ns()
         status = ExecutionMassStatus(
@@ -177,11 +168,8 @@ class DeskExecutionClient(BybitExecutionClient):
         return status
 
     def _first_part(self, report: PositionStatusReport) -> PositionStatusReport | None:
-        """Return a smaller position to be taken over before the one reported, None where none is.
-
-        The engine makes a fill of each, priced so that the average comes out: both together have
-        the venue's average entry price, which one alone can't be given.
-        """
+        # The engine makes one fill of each reported position. Two together can have the venue's
+        # average entry price, which one alone can't.
         instrument = self._cache.instrument(report.instrument_id)
         held = self._cache.positions_open(instrument_id=report.instrument_id)
         if held or instrument is None or report.avg_px_open is None:
@@ -208,7 +196,7 @@ class DeskExecutionClient(BybitExecutionClient):
 
 
 def _coded(words: str) -> str:
-    """Return Bybit's words with our code before them; the engine's own stay as they are."""
+    # The engine's own words get no code.
     return as_reason(refused(words)) if refusal_of(words).code == "venue" else words
 
 
@@ -292,7 +280,7 @@ def execution_factory(wiring: ClientWiring) -> type[LiveExecClientFactory]:
 
 
 def forget_clients() -> None:
-    """Drop the adapter's clients that it keeps for the next node of the process."""
+    """Drop the clients that the adapter caches for the process."""
     get_cached_bybit_http_client.cache_clear()
     get_cached_bybit_instrument_provider.cache_clear()
 

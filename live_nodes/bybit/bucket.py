@@ -15,21 +15,21 @@ class Bucket:
         self._at: int | None = None
 
     def take(self, number: int, now_ns: int) -> bool:
-        """Take tokens if there are enough; more than fit are given once the bucket is full."""
+        """Take tokens if there are enough; a full bucket gives even more than it holds."""
         self._refill(now_ns)
         if self._tokens < min(number, self._size):
             return False
-        # More than fit leaves a debt that the next ones wait for.
+        # More than it holds leaves a debt for the next ones.
         self._tokens -= number
         return True
 
     def wait(self, number: int, now_ns: int) -> float:
-        """Return the seconds until so many can be taken."""
+        """Return the seconds until `number` tokens are available."""
         self._refill(now_ns)
         return max(0.0, (min(number, self._size) - self._tokens) / self._rate)
 
     def _refill(self, now_ns: int) -> None:
         if self._at is not None and now_ns > self._at:
             self._tokens = min(self._size, self._tokens + (now_ns - self._at) / SECOND * self._rate)
-        # A clock that is set back gives nothing and takes nothing.
+        # A clock that is set back changes nothing.
         self._at = now_ns

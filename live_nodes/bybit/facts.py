@@ -1,6 +1,6 @@
-"""Bybit's orders, executions, positions and wallet as plain facts, and what its words mean. Pure.
+"""Read Bybit's orders, executions, positions and wallet into plain types. Pure.
 
-Words and fields: https://bybit-exchange.github.io/docs/v5/enum and the pages of each path.
+Terms and fields: https://bybit-exchange.github.io/docs/v5/enum and the pages of each path.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from strategies.refusals import Code, Refusal, from_venue
 
 MS = 1_000_000
 OPEN_STATUSES = ("New", "PartiallyFilled", "Untriggered", "Triggered")
-"""Bybit's words for orders that may still fill."""
+"""Statuses of orders that may still fill."""
 MARGIN_MODES = {
     "REGULAR_MARGIN": "cross",
     "ISOLATED_MARGIN": "isolated",
@@ -25,7 +25,7 @@ MARGIN_MODES = {
 
 @dataclass(frozen=True)
 class VenueOrder:
-    """An order as the venue has it. Amounts are in base coin, prices in quote coin."""
+    """An order at the venue; amounts in base coin, prices in quote coin."""
 
     instrument: str
     order_id: str
@@ -54,7 +54,7 @@ class VenueOrder:
 
 @dataclass(frozen=True)
 class VenueFill:
-    """An execution as the venue has it."""
+    """An execution at the venue."""
 
     instrument: str
     execution_id: str
@@ -73,7 +73,7 @@ class VenueFill:
 
 @dataclass(frozen=True)
 class VenuePosition:
-    """A net position as the venue has it."""
+    """A net position at the venue."""
 
     instrument: str
     quantity: Decimal
@@ -82,10 +82,10 @@ class VenuePosition:
 
 @dataclass(frozen=True)
 class VenueWallet:
-    """The unified account's money."""
+    """The unified account's wallet."""
 
     balances: dict[str, Decimal]
-    """Wallet balance of each coin, unrealised profit left out."""
+    """Wallet balance of each coin, without unrealised profit."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def wallet_of(row: dict[str, Any]) -> VenueWallet:
 
 
 def decimal_of(text: str | None) -> Decimal:
-    """Return the number that a field spells; Bybit leaves fields empty that do not apply."""
+    """Return the field as a number; Bybit leaves fields empty that do not apply."""
     return Decimal(text) if text else Decimal(0)
 
 
@@ -167,12 +167,12 @@ STATUS_WORDS = {
     "Deactivated": "CANCELED",
     "Rejected": "REJECTED",
 }
-"""Bybit's word for an order's status, and the journal's."""
+"""Journal status by Bybit's order status."""
 
 ATTACHED = frozenset(
     {"TakeProfit", "StopLoss", "PartialTakeProfit", "PartialStopLoss", "TrailingStop"}
 )
-"""``stopOrderType`` of orders that the venue itself keeps for a position; they carry no link id."""
+"""``stopOrderType`` of the venue's own orders for a position; they have no link id."""
 
 _REFUSED: dict[Code, tuple[str, ...]] = {
     "post_only": ("postonly",),
@@ -185,12 +185,12 @@ TRADES = frozenset({"Trade", "AdlTrade", "BustTrade", "BlockTrade", "Delivery"})
 
 
 def is_attached(order: VenueOrder) -> bool:
-    """Whether the venue keeps the order for a position (take-profit, stop-loss)."""
+    """Whether it is a take-profit or stop-loss that the venue keeps for a position."""
     return order.stop_order_type in ATTACHED
 
 
 def is_protective(order: VenueOrder) -> bool:
-    """Whether it can only shrink a position: it stays when a node stops or restarts."""
+    """Whether it can only reduce a position, and so stays at a stop or restart."""
     return order.reduce_only or is_attached(order)
 
 
@@ -210,7 +210,7 @@ def reason_of(order: VenueOrder) -> str:
 
 
 def refused(words: str) -> Refusal:
-    """Return what Bybit refused, by its words: through the adapter neither a flag nor a code comes.
+    """Return the refusal that Bybit's text means; the adapter passes no code.
 
     EC_PostOnlyWillTakeLiquidity, EC_NoImmediateQtyToFill, and as busy the retCodes 10006 (too many
     visits) and 10016 (server error; maintenance).

@@ -1,12 +1,9 @@
-"""WebSocket links to the venue: which are up and proven to be logged in; reconnect lost ones.
+"""Check the venue's WebSocket links, prove their logins, reconnect lost ones. Engine-specific.
 
-Engine-specific: it holds the adapter's WebSocket clients. They show Python neither that a login
-succeeded nor that a peer fell silent, so both are found out otherwise:
-
-* private: the venue acknowledges subscriptions only of who is logged in; all four must be.
-* trade: an order is cancelled that does not exist. That the venue says so proves the login and the
-  way there and back; nothing else on this link does so without an order.
-* public: it is up when it is connected; whether its feed speaks is watched by instrument.
+The adapter's WebSocket clients report neither a successful login nor a silent peer. Private link:
+the venue acknowledges all four subscriptions only after a login. Trade link: canceling an unknown
+order proves login and connection; nothing else does so without an order. Public link: connected is
+enough; feeds are watched by instrument.
 """
 
 from __future__ import annotations
@@ -25,26 +22,24 @@ from nautilus_trader.core import nautilus_pyo3 as engine
 from live_nodes.bybit.sockets import TcpConnection, connections, shut_down
 
 PRIVATE_TOPICS = 4
-"""order, execution, position, wallet: what the adapter subscribes to on the private link."""
+"""The adapter's subscriptions on the private link: order, execution, position, wallet."""
 _FALL_WITHIN = 0.03
 PROBE_EVERY = 1.0
 """Seconds between two attempts to prove a link."""
 RENEW_AFTER = 10.0
-"""Seconds that a link may be down or unproven; then a new client takes its place, because the
-adapter repeats neither a login that was refused nor a first connect that failed (tried)."""
+"""Seconds without proof before a new client is made: the adapter repeats neither a refused login
+nor a failed first connect (tried)."""
 SETTINGS = ("cache_instrument", "set_account_id", "set_mm_level", "set_bars_timestamp_on_close")
 LOGIN_CODES = (10003, 10004, 10005, 33004)
-"""Bybit's codes of a refused login: unknown key, bad signature, no permission, expired key
-(v5 "Error codes")."""
+"""Codes of a refused login: unknown or expired key, signature, permission (v5 "Error codes")."""
 
 
 @dataclass(frozen=True)
 class LinkState:
     """State of one link: ``public linear``, ``public spot``, ``private`` or ``trade``.
 
-    `proven`: logged in, and answered since it was last connected. `half_opens` counts the
-    reconnects after it had fallen silent. `failure` is the venue's text on a login refused since
-    the last connect.
+    `proven` means logged in and answered since the last connect. `half_opens` counts reconnects
+    after silence. `failure` is the venue's text on a login refused since the last connect.
     """
 
     name: str
@@ -56,7 +51,7 @@ class LinkState:
 
     @property
     def ready(self) -> bool:
-        """Whether it may be relied on."""
+        """Whether the link is reliable."""
         return self.connected and self.proven
 
     @property
@@ -66,10 +61,10 @@ class LinkState:
 
 
 class VenueLink:
-    """Stands in the adapter for one of its WebSocket clients; passes everything on to it.
+    """Wraps one of the adapter's WebSocket clients.
 
-    `make` returns a new, unconnected client. Client order ids with `probe_prefix` belong to our own
-    probes; their answers end here.
+    `make` returns a new, unconnected client. Answers to client order ids with `probe_prefix` (our
+    probes) do not reach the adapter.
     """
 
     def __init__(self, name: str, make: Callable[[], Any], url: str, probe_prefix: str) -> None:
@@ -90,15 +85,13 @@ class VenueLink:
         self._subscriptions: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self._connection: tuple[Any, Any] | None = None
 
-    # What the adapter calls ----------------------------------------------------------------------
-
     async def connect(self, loop_: Any, callback: Callable[[Any], None]) -> None:
-        """Connect, with our filter of messages before the adapter's."""
+        """Connect, with our message filter before the adapter's callback."""
         self._connection = (loop_, callback)
         await self._client.connect(loop_=loop_, callback=self._filtered(callback))
 
     def __getattr__(self, name: str) -> Any:
-        """Pass everything else on; settings and subscriptions are kept for a client made later."""
+        """Pass everything else on; settings and subscriptions are kept for a new client."""
         if name in SETTINGS:
             return partial(self._set, name)
         verb, _, what = name.partition("_")
@@ -108,15 +101,13 @@ class VenueLink:
             return partial(self._unsubscribe, what)
         return getattr(self._client, name)
 
-    # What the node asks --------------------------------------------------------------------------
-
     @property
     def connected(self) -> bool:
-        """Whether the WebSocket stands."""
+        """Whether the WebSocket is connected."""
         return bool(self._client.is_active())
 
     def state(self) -> LinkState:
-        """Return what is known of it."""
+        """Return the link's state."""
         return LinkState(
             self.name,
             self.connected,
@@ -161,9 +152,8 @@ class VenueLink:
         return result
 
     def _filtered(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Return the adapter's callback behind our own check of logins and probes."""
         if self.name.startswith("public"):
-            # Every book update comes this way: nothing may stand in it.
+            # Every book update comes this way, so it must be fast.
             return callback
 
         def filtered(message: Any) -> None:
@@ -184,15 +174,8 @@ class VenueLink:
 class VenueLinks:
     """All links of a node.
 
-    Parameters
-    ----------
-    half_open : float
-        Seconds of silence after which a link counts as half-open and is ended.
-    heartbeat : float
-        Seconds between two pings of a link.
-    trades : bool
-        False for a dry run: nothing at all is sent on the trade link, and being connected proves
-        it.
+    `half_open` is the seconds of silence that end a link, `heartbeat` the seconds between two
+    pings. Without `trades` (dry run) nothing is sent on the trade link, and a connection proves it.
     """
 
     def __init__(
@@ -209,7 +192,7 @@ class VenueLinks:
         self._log = Logger("Links")
 
     def add(self, link: VenueLink) -> VenueLink:
-        """Take in a link of a client that is being built."""
+        """Add a link of a client that is being built."""
         self._links[link.name] = link
         return link
 
@@ -217,30 +200,27 @@ class VenueLinks:
         return name in self._links
 
     def states(self) -> dict[str, LinkState]:
-        """Return what is known of each link, by name."""
+        """Return the state of each link by name."""
         return {name: link.state() for name, link in self._links.items()}
 
     def ready(self, name: str) -> bool:
-        """Whether a link may be relied on; one that the environment doesn't have always may."""
+        """Whether a link is reliable; always true if the environment has no such link."""
         link = self._links.get(name)
         return link is None or (link.connected and link.proven)
 
     def failure(self) -> str:
-        """Return the first refused login in the venue's words, empty when there was none."""
+        """Return the venue's text on the first refused login, else empty."""
         return next((f"{x.name}: {x.failure}" for x in self._links.values() if x.failure), "")
 
     async def renew(self, name: str) -> None:
-        """Reconnect a link with all its subscriptions; where that fails, `tick` tries again."""
+        """Reconnect a link with all its subscriptions; after a failure `tick` tries again."""
         try:
             await self._links[name].renew()
         except (RuntimeError, ValueError, OSError) as error:
             self._log.warning(f"{name}: could not be reconnected: {error}")
 
     async def tick(self) -> list[str]:
-        """Check all links once, several times a second; return the names found half-open now.
-
-        Ends half-open connections, notes what has reconnected, and proves what is unproven.
-        """
+        """Check, end and prove links, several times a second; return new half-open links."""
         broken = await self._end_half_open()
         for link in self._links.values():
             connected = link.connected
@@ -248,7 +228,7 @@ class VenueLinks:
                 link.proven = False
                 link.half_opens += link.name in broken
             if connected and not link.was_connected:
-                # A refusal of the first login came before we looked; it must not be forgotten.
+                # Keep a refusal of the first login that came before this check.
                 link.failure = "" if link.connects else link.failure
                 link.connects += 1
                 link.probed_at = 0.0
@@ -259,7 +239,7 @@ class VenueLinks:
         return broken
 
     def close(self) -> None:
-        """Give up what is being proven."""
+        """Stop proving links."""
         for task in self._tasks:
             task.cancel()
 
@@ -274,7 +254,7 @@ class VenueLinks:
         if any(
             now - since > steady and i not in present for i, since in self._beating_since.items()
         ):
-            # One has reconnected, maybe faster than we look: logins must be proven again.
+            # A link may reconnect between two checks: logins must be proven again.
             for link in self._links.values():
                 if not link.name.startswith("public"):
                     link.proven, link.probed_at, link.failure = False, 0.0, ""
@@ -285,8 +265,8 @@ class VenueLinks:
         up = [link for link in self._links.values() if link.connected]
         for connection in silent:
             shut_down(connection.inode)
-        # Whose connection it was shows when the adapter sees it fall, some milliseconds later; it
-        # may stand again 200 ms later, so that nothing else shows it.
+        # The adapter notices the lost connection some milliseconds later, and may reconnect within
+        # 200 ms: nothing else shows which link it was.
         until = time.monotonic() + _FALL_WITHIN
         while any(link.connected for link in up) and time.monotonic() < until:
             await asyncio.sleep(0.001)
@@ -294,11 +274,11 @@ class VenueLinks:
 
     @property
     def _limit(self) -> float:
-        # We look several times a second: what is left of the limit covers the time in between.
+        # The margin covers the time between two checks.
         return self._half_open * 0.9
 
     def _beats(self, connection: TcpConnection) -> bool:
-        """Whether it has a heartbeat, which idle connections of requests have not."""
+        # Idle connections of requests have no heartbeat.
         return connection.since_sent < 2 * self._heartbeat + 1
 
     def _prove(self, link: VenueLink) -> None:

@@ -1,4 +1,4 @@
-"""Announced maintenance of the venue, and instruments that it lists as trading."""
+"""Poll the venue's announced maintenance, and the instruments that it trades."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from live_nodes.local.timefmt import moment_text
 STATUS_EVERY_S = 10.0
 LISTING_EVERY_S = 60.0
 TRADING_SERVICES = frozenset({1, 2, 3})
-"""Bybit's service types of trading: all of it, by HTTP, by WebSocket
+"""Service types of trading: all, HTTP, WebSocket
 (https://bybit-exchange.github.io/docs/v5/enum)."""
 PRODUCT_NUMBERS = {"LINEAR": 1, "SPOT": 2}
 PRODUCTION, DEMO = 1, 2
 
 
 class VenueNotices:
-    """Polls the venue's maintenance notices; a failed request leaves what was known.
+    """Polls the venue's maintenance notices; a failed request keeps the last state.
 
-    `on_change` takes ``(maintenance, closed)`` after each answer: why the venue takes no orders
-    (empty while it does), and the instruments of `universe` in which it takes none. Announcements
-    name the `environment` (production or demo).
+    `on_change` takes ``(maintenance, closed)``: why the venue takes no orders (else empty), and the
+    closed instruments of `universe`. `environment` is the announcements' name of it (production or
+    demo).
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class VenueNotices:
         self._is_unknown = False
 
     async def keep_asking(self) -> None:
-        """Ask until cancelled."""
+        """Poll until cancelled."""
         listing_at = time.monotonic() + LISTING_EVERY_S
         while True:
             await self.ask_status()
@@ -53,13 +53,13 @@ class VenueNotices:
             await asyncio.sleep(STATUS_EVERY_S)
 
     async def ask_status(self) -> None:
-        """Ask for announcements once."""
+        """Fetch the announcements once."""
         if self._is_unknown:
             return
         try:
             rows = await self._rest.announced()
         except VenueError as error:
-            # A venue that knows no such path announces nothing, now or later.
+            # A venue without this path never announces anything.
             self._is_unknown = error.code == 404
             return
         products = products_of(self._universe)
@@ -67,7 +67,7 @@ class VenueNotices:
         self._on_change(self._maintenance, self._closed)
 
     async def ask_listing(self) -> None:
-        """Ask once which instruments trade."""
+        """Fetch the trading instruments once."""
         try:
             listed = [await self._rest.instruments(name) for name in products_of(self._universe)]
         except VenueError:
@@ -80,8 +80,7 @@ class VenueNotices:
 def maintenance(
     rows: Collection[dict[str, Any]], products: Collection[str], environment: Environment
 ) -> str:
-    """Return why the venue takes no orders of `products` (``LINEAR``, ``SPOT``), empty when it
-    does.
+    """Return why the venue takes no orders of `products` (``LINEAR``, ``SPOT``), else empty.
 
     `rows` are those of ``GET /v5/system/status``.
     """

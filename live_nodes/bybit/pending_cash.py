@@ -1,8 +1,7 @@
-"""Cash that executions have moved and the venue's wallet does not show yet. Engine-specific.
+"""Track cash that executions moved and the wallet does not show yet. Engine-specific.
 
-Executions and the wallet come as messages of their own. Between the two a gain that was just
-realised is in neither the position nor the balance, and a loss is in neither: guards would see a
-fall that is none, or keep a peak that never was.
+Executions and the wallet come as separate messages. Between the two, realised profit is in neither
+the position nor the balance: guards would see a false fall or keep a false peak.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from nautilus_trader.model.events import PositionEvent, PositionOpened
 
 ZERO = Decimal(0)
 PATIENCE_NS = 5_000_000_000
-"""After this the wallet is believed: what it does not show by then, it never will."""
+"""After this time the wallet is trusted: it will not change any more."""
 
 
 class PendingCash:
-    """Adds up what positions realised, fees included, after the wallet was drawn up."""
+    """Adds up realised profit, fees included, since the newest wallet."""
 
     def __init__(self, cache: Any) -> None:
         self._cache = cache
@@ -27,26 +26,23 @@ class PendingCash:
         self._moved: list[tuple[int, int, Decimal]] = []
 
     def begin(self) -> None:
-        """Take what positions have realised by now as shown: the account was just asked for."""
+        """Treat all realised profit as shown, since the account was just fetched."""
         for position in self._cache.positions_open():
             self._realised[position.id.value] = _decimal(position.realized_pnl)
 
     def on_position_event(self, event: PositionEvent) -> None:
-        """Take in what an execution realised."""
+        """Add the profit that an execution realised."""
         name = event.position_id.value
         before = ZERO if isinstance(event, PositionOpened) else self._realised.get(name)
         now = self._realised[name] = _decimal(event.realized_pnl)
         position = self._cache.position(event.position_id)
         if before is None or position is None or position.last_event.reconciliation:
-            # What the engine infers happened before, and is in the wallet.
+            # Inferred executions happened before, and are in the wallet.
             return
         self._moved.append((event.ts_event, time.monotonic_ns(), now - before))
 
     def amount(self, drawn_up: int) -> Decimal:
-        """Return what the wallet lacks, in the settlement currency.
-
-        `drawn_up` is the venue's time of the newest wallet, UNIX nanoseconds (UTC).
-        """
+        """Return the cash missing in a wallet of `drawn_up` (venue time, UNIX nanoseconds, UTC)."""
         if not self._moved:
             return ZERO
         oldest = time.monotonic_ns() - PATIENCE_NS

@@ -1,7 +1,7 @@
-"""Our own signed client of Bybit's REST API, independent of the adapter that it checks.
+"""Signed REST client of Bybit, independent of the adapter that it checks.
 
-For gates, sweeps, recovery and doctor. It returns plain facts or raises `VenueError`; an error is
-never an empty list. Signing: HMAC-SHA256 of timestamp, key, receive window and query string or body
+It returns plain facts or raises `VenueError`; an error is never an empty list. Signing: HMAC-SHA256
+of timestamp, key, receive window and query string or body
 (https://bybit-exchange.github.io/docs/v5/guide#authentication).
 """
 
@@ -52,9 +52,9 @@ ORDER_GONE = (110001, 170213)
 
 
 class VenueError(DeskError):
-    """The venue refused a request, or could not be reached.
+    """The venue refused a request or gave no answer.
 
-    `code` is Bybit's ``retCode``, or the HTTP status; 0 when there was no answer at all.
+    `code` is Bybit's ``retCode``, or the HTTP status; 0 without an answer.
     """
 
     def __init__(self, message: str, code: int = 0) -> None:
@@ -66,8 +66,7 @@ class VenueError(DeskError):
 class ClockReading:
     """One comparison of the clocks, in seconds.
 
-    `skew` is the venue's clock minus ours, at the middle of the request; above zero when ours is
-    late. It is known to within half the `round_trip`.
+    `skew` is the venue's clock minus ours; its error is up to half the `round_trip`.
     """
 
     skew: float
@@ -75,14 +74,12 @@ class ClockReading:
 
 
 class VenueRest:
-    """REST requests to the venue, as an asynchronous context; `keys` only for paths of the account.
+    """REST client as an asynchronous context; `keys` only for paths of the account.
 
-    One answer may take `timeout` seconds. A request that changes nothing is made up to `tries`
-    times when it was refused for its pace or got no answer. `clock_shift_ns` is added to this
-    machine's clock in the stamps of requests: a clock that is off by more than the receive window
-    must not keep anybody from closing. `on_error` takes ``(path, text)`` of every failed request,
-    also of those that are tried again. `answers` says whether the newest request got a valid
-    answer, though it be a refusal.
+    A read-only request is made up to `tries` times, of `timeout` seconds each, after a rate limit
+    or no answer. `clock_shift_ns` corrects this machine's clock in stamps: a wrong clock must not
+    prevent closing. `on_error` takes ``(path, text)`` of every failed try. `answers` says whether
+    the newest request got a valid answer, even a refusal.
     """
 
     def __init__(
@@ -113,10 +110,8 @@ class VenueRest:
             await self._session.close()
             self._session = None
 
-    # Public --------------------------------------------------------------------------------------
-
     async def clock(self, samples: int = 3) -> ClockReading:
-        """Compare the clocks; of several samples the one with the shortest way counts."""
+        """Compare the clocks; the sample with the shortest round trip counts."""
         readings = []
         for _ in range(samples):
             before = time.time_ns()
@@ -128,10 +123,7 @@ class VenueRest:
         return min(readings, key=lambda reading: reading.round_trip)
 
     async def announced(self) -> list[dict[str, Any]]:
-        """Return the venue's announcements of maintenance, as it spells them.
-
-        https://bybit-exchange.github.io/docs/v5/system-status
-        """
+        """Return raw notices (https://bybit-exchange.github.io/docs/v5/system-status)."""
         result = await self._get("/v5/system/status", {})
         return list(result["list"])
 
@@ -152,10 +144,8 @@ class VenueRest:
         result = await self._get("/v5/market/tickers", params)
         return decimal_of(result["list"][0]["lastPrice"])
 
-    # The account ---------------------------------------------------------------------------------
-
     async def permissions(self) -> dict[str, Any]:
-        """Return what the key may do (``/v5/user/query-api``)."""
+        """Return the key's permissions (``/v5/user/query-api``)."""
         return await self._get("/v5/user/query-api", {}, signed=True)
 
     async def fee_rates(self, product: str) -> dict[str, FeeRate]:
@@ -181,7 +171,7 @@ class VenueRest:
         return "hedge" if indices & {1, 2} else "one_way"
 
     async def wallet(self) -> VenueWallet:
-        """Return the unified account's money."""
+        """Return the unified account's wallet."""
         result = await self._get(
             "/v5/account/wallet-balance", {"accountType": "UNIFIED"}, signed=True
         )
@@ -200,7 +190,7 @@ class VenueRest:
         return {position.instrument: position for position in positions if position.quantity}
 
     async def open_orders(self, *products: str) -> list[VenueOrder]:
-        """Return all orders of products that may still fill, conditional ones among them."""
+        """Return all orders that may still fill, conditional ones included."""
         found: dict[str, VenueOrder] = {}
         for product, kind in itertools.product(products, ("Order", "StopOrder")):
             params = {"category": product.lower(), "limit": str(PAGE), "openOnly": "0"}
@@ -214,7 +204,7 @@ class VenueRest:
         return list(found.values())
 
     async def order(self, instrument: str, order_link_id: str) -> VenueOrder | None:
-        """Return an order by our own id, open or past; None when the venue knows none."""
+        """Return an open or past order by our own id; None when the venue knows none."""
         symbol, product = venue_symbol(instrument)
         params = {"category": product.lower(), "symbol": symbol, "orderLinkId": order_link_id}
         for path in ("/v5/order/realtime", "/v5/order/history"):
@@ -224,10 +214,7 @@ class VenueRest:
         return None
 
     async def fills(self, product: str, since_ns: int, until_ns: int) -> list[VenueFill]:
-        """Return the account's executions with since <= ts <= until, oldest first.
-
-        Bybit answers at most seven days at once: longer stretches are asked for piece by piece.
-        """
+        """Return executions with since <= ts <= until, oldest first, 7 days a request."""
         found: dict[str, VenueFill] = {}
         week = 7 * 86_400_000 - 1
         begin, end = since_ns // 1_000_000, until_ns // 1_000_000
@@ -258,22 +245,17 @@ class VenueRest:
         return True
 
     async def cancel_all(self, instrument: str) -> None:
-        """Cancel all orders of the account in an instrument, conditional ones among them."""
+        """Cancel all orders of the account in an instrument, conditional ones included."""
         symbol, product = venue_symbol(instrument)
         await self._post("/v5/order/cancel-all", {"category": product.lower(), "symbol": symbol})
 
     async def create(self, instrument: str, fields: Mapping[str, Any]) -> str:
-        """Send an order and return the venue's id of it.
-
-        `fields` are those of ``/v5/order/create``, without category and symbol.
-        """
+        """Send an order with `fields` of ``/v5/order/create``; return the venue's order id."""
         symbol, product = venue_symbol(instrument)
         result = await self._post(
             "/v5/order/create", {"category": product.lower(), "symbol": symbol, **fields}
         )
         return str(result["orderId"])
-
-    # The wire ------------------------------------------------------------------------------------
 
     async def _pages(
         self, path: str, params: dict[str, str], *, signed: bool = False
@@ -307,7 +289,7 @@ class VenueRest:
         raise AssertionError("unreachable")
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        # Never repeated: whether it arrived is asked, not guessed.
+        # Never repeated: the caller looks up whether it arrived.
         text = json.dumps(body, separators=(",", ":"))
         headers = self._signed(text) | {"Content-Type": "application/json"}
         return await self._ask("POST", path, f"{self.base_url}{path}", headers, text)
@@ -331,7 +313,7 @@ class VenueRest:
         assert self._session is not None, "use the client as an asynchronous context"
         what = f"{self.base_url}{path}"
         try:
-            # As it was signed: not one escape may be written otherwise.
+            # The URL must be exactly the signed text, with the same escapes.
             address = URL(url, encoded=True)
             async with self._session.request(
                 method, address, headers=headers, data=body

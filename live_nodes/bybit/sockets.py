@@ -1,13 +1,10 @@
-"""Find half-open TCP connections of this process by the kernel's counters, and end them.
+"""Find half-open TCP connections of this process by kernel counters, and end them.
 
-The adapter's WebSockets (Rust, nautilus_trader 1.231.0) notice a peer that fell silent only after
-35 to 40 s, whatever heartbeat they are given (measured), and do not show Python the pongs they
-get. The kernel counts the silence of every connection; a connection that this process keeps
-writing to (the heartbeat) and that never answers is half-open. Shutting it down makes the adapter
-connect anew within milliseconds by its own means: it logs in and subscribes again.
-
-Linux only, by ``TCP_INFO`` (tcp(7), linux/tcp.h); elsewhere nothing is found and the 35 to 40 s
-remain.
+The adapter's WebSockets (Rust, nautilus_trader 1.231.0) notice a silent peer only after 35 to 40 s,
+with any heartbeat (measured), and hide pongs from Python. A connection is half-open when this
+process keeps writing to it (the heartbeat) and never gets an answer. After a shutdown the adapter
+reconnects within milliseconds, logs in and subscribes again. Linux only, by ``TCP_INFO`` (tcp(7),
+linux/tcp.h); elsewhere nothing is found and the 35 to 40 s remain.
 """
 
 from __future__ import annotations
@@ -23,17 +20,17 @@ from dataclasses import dataclass
 SUPPORTED = sys.platform == "linux"
 _ESTABLISHED = 1
 _HEAD = struct.Struct("<8B13I")
-"""linux/tcp.h, struct tcp_info: eight bytes (the first is the state), then counters of 32 bits, of
-which the fifth is ``tcpi_unacked`` and the tenth, twelfth and thirteenth are the milliseconds since
-data were sent, data received and an acknowledgement received."""
+"""linux/tcp.h, struct tcp_info: eight bytes (first the state), then counters of 32 bits: the fifth
+is ``tcpi_unacked``; the tenth, twelfth, thirteenth are milliseconds since data sent, received,
+acknowledged."""
 _FOLDER = "/proc/self/fd"
 
 
 @dataclass(frozen=True)
 class TcpConnection:
-    """One established TCP connection of this process, by the kernel's `inode` of the socket.
+    """One established TCP connection of this process; `inode` is the kernel's id of the socket.
 
-    `port` is the peer's; `since_sent` and `since_received` are seconds since data went and came.
+    `port` is the peer's; `since_sent` and `since_received` are seconds since the last data.
     """
 
     inode: str
@@ -43,7 +40,7 @@ class TcpConnection:
 
 
 def connections(ports: Collection[int]) -> list[TcpConnection]:
-    """Return this process's established connections to peers on these ports."""
+    """Return this process's established connections to these ports of peers."""
     found = []
     for descriptor, inode in _descriptors():
         with _borrowed(descriptor) as peer:
@@ -65,7 +62,7 @@ def connections(ports: Collection[int]) -> list[TcpConnection]:
 
 
 def shut_down(inode: str) -> bool:
-    """End the connection both ways, so that its reader sees it closed; False when it is gone."""
+    """Shut the connection down both ways; False when it is gone."""
     for descriptor, name in _descriptors():
         if name != inode:
             continue
@@ -94,7 +91,7 @@ def _descriptors() -> Iterator[tuple[int, str]]:
 
 @contextmanager
 def _borrowed(descriptor: int) -> Iterator[socket.socket | None]:
-    """Give a TCP socket on a copy of the descriptor; None when it is no such socket."""
+    """Yield a TCP socket on a copy of the descriptor; None when it is no TCP socket."""
     try:
         copy = socket.socket(fileno=os.dup(descriptor))
     except OSError:

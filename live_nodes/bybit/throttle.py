@@ -1,8 +1,8 @@
-"""Limits our requests per second by a bucket of tokens, exits first; the gate's sender.
+"""Limit our order requests per second by a token bucket, exits first.
 
-Bybit limits orders per second and account and answers 10006 beyond; the adapter then rejects the
-order. What waits here is written down already; when its turn comes the holds are asked once more,
-so that nothing waits out a broken link and leaves late.
+Beyond its limit of orders per second and account Bybit answers 10006, and the adapter rejects the
+order. Requests are journaled before they wait. The holds are checked again before sending, so that
+no order leaves late after a broken link.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _WaitingCommand:
 
 
 class OrderThrottle:
-    """A `Sender` of the order gate; `call_later` is the loop's."""
+    """A `Sender` of the order gate; `call_later` is the event loop's."""
 
     def __init__(
         self,
@@ -56,11 +56,11 @@ class OrderThrottle:
 
     @property
     def waiting(self) -> int:
-        """How many commands wait."""
+        """Number of waiting commands."""
         return len(self._exits) + len(self._entries)
 
     def __call__(self, command: TradingCommand, requests: Sequence[OrderFacts]) -> None:
-        """Send a command that passed, now or when its turn comes."""
+        """Send a command of the gate now, or later within the rate limit."""
         if self._withdrawn(command):
             return
         is_exit = all(facts.is_exit for facts in requests)
@@ -73,7 +73,7 @@ class OrderThrottle:
         self._wake()
 
     def drop(self, reason: str) -> int:
-        """Deny every entry that waits (the node stops); returns how many there were."""
+        """Deny every waiting entry and return the number."""
         dropped = list(self._entries)
         self._entries.clear()
         for waiting in dropped:
@@ -100,7 +100,7 @@ class OrderThrottle:
         if self._timer is None and self.waiting:
             first = (self._exits or self._entries)[0]
             seconds = self._bucket.wait(len(first.requests), self._clock_ns())
-            # A hair later than exactly then, or rounding asks once too early.
+            # Slightly later than exact, so that rounding does not wake it too early.
             self._timer = self._call_later(seconds + 0.001, self._drain)
 
     def _deny(self, waiting: _WaitingCommand, reason: Refusal | str) -> None:
@@ -108,7 +108,7 @@ class OrderThrottle:
             self._gate.withdraw(order, reason)
 
     def _withdrawn(self, command: TradingCommand) -> bool:
-        """Whether every order of a cancel still waits here; then the cancel never leaves."""
+        # If every order of the cancel still waits here, the cancel never leaves.
         if isinstance(command, CancelOrder):
             return self._withdraw({command.client_order_id})
         if isinstance(command, BatchCancelOrders):

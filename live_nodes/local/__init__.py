@@ -1,4 +1,4 @@
-"""What a node has on this machine: folder, keys, addresses, mailbox, heartbeat, alerts.
+"""A node's files and settings on this machine: keys, addresses, mailbox, heartbeat, alerts.
 
-Imports config alone. The journal itself is in `actors.records`.
+Imports config only. The journal itself is in `actors.records`.
 """

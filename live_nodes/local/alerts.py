@@ -1,10 +1,9 @@
-"""Alerts: a line in ``alerts.jsonl``, and a message to every address that the document names.
+"""Write alerts to ``alerts.jsonl``, and send them to the document's addresses.
 
-Addresses are apprise's (https://github.com/caronc/apprise/wiki), found by the name of an
-environment variable. They hold tokens: nothing here ever shows one, and apprise's own log, which
-does, is silenced. Each address has a thread of its own: whatever it does, nobody waits for it. What
-comes while a message is under way, while the address is dead or sooner than its pace allows is
-gathered into the next message; when too much waits, the first and the newest are kept.
+Addresses are apprise's (https://github.com/caronc/apprise/wiki), in an environment variable. They
+hold tokens: nothing here shows them, and apprise's own log, which does, is silenced. Each address
+has its own thread, so a slow one delays nothing. Alerts that can't leave yet share the next
+message; of too many, the first and the newest are kept.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ from live_nodes.local.keys import ENV_FILE, Secret
 Level = Literal["info", "warning", "critical"]
 RANK: dict[Level, int] = {"info": 0, "warning": 1, "critical": 2}
 LINES = 10
-"""Alerts that a message spells out; of more it gives the number."""
+"""Number of alerts in full in one message."""
 LONGEST = 400
-"""Characters of an alert in a message."""
+"""Maximum characters of an alert in a message."""
 _LAST_TRIES = 0.25
-"""Seconds between two tries on the way out."""
+"""Seconds between two tries at the end."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a person must know, without any secret; `ts` is UNIX nanoseconds (UTC).
+    """Something that a person must know, without secrets; `ts` is UNIX nanoseconds (UTC).
 
     `kind` is ``guard``, ``flatten``, ``node`` …
     """
@@ -49,16 +48,15 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Send = Callable[[str, str, Level], bool]
-"""``send(title, body, level)``: whether it arrived; may take as long as it likes, and raise."""
+"""``send(title, body, level)``: whether it arrived; it may be slow, and raise."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How often a channel sends; seconds.
+    """Sending limits of a channel; seconds.
 
-    The first alert waits `gather` for those that come with it; two messages are `pause` apart;
-    after a failure the pause is `backoff`, doubled up to `backoff_most`. At most `waiting` alerts
-    wait.
+    The first alert waits `gather` for others. Messages are `pause` apart; after a failure
+    `backoff`, doubled up to `backoff_most`. At most `waiting` alerts wait.
     """
 
     gather: float = 0.2
@@ -70,7 +68,7 @@ class Pace:
 
 @dataclass
 class AlertCounts:
-    """What became of a channel's alerts so far."""
+    """Counts of a channel's alerts by result."""
 
     sent: int = 0
     messages: int = 0
@@ -79,7 +77,7 @@ class AlertCounts:
 
 
 class AlertChannel:
-    """Sends alerts to one address, which only `send` knows; `name` is shown in its place."""
+    """Sends alerts to one address, known only to `send`; `name` is shown instead."""
 
     def __init__(self, node: str, name: str, send: Send, pace: Pace | None = None) -> None:
         self.name = name
@@ -95,7 +93,7 @@ class AlertChannel:
         self._thread.start()
 
     def put(self, alert: Alert) -> None:
-        """Take an alert; returns at once."""
+        """Queue an alert without waiting."""
         with self._changed:
             self._queue.append(alert)
             if len(self._queue) > self._pace.waiting:
@@ -104,12 +102,12 @@ class AlertChannel:
             self._changed.notify_all()
 
     def counted(self) -> AlertCounts:
-        """Return what became of all alerts so far."""
+        """Return the counts so far."""
         with self._changed:
             return AlertCounts(**vars(self._counted))
 
     def news(self) -> str | None:
-        """Return, once, that it failed or that it is well again; None when nothing changed."""
+        """Return each failure and recovery once; None when nothing changed."""
         with self._changed:
             if self._problem == self._reported:
                 return None
@@ -117,7 +115,7 @@ class AlertChannel:
             return f"{self.name}: {self._problem or 'alerts arrive again'}"
 
     def close(self, seconds: float) -> bool:
-        """Send what waits, for a bounded time; return whether all of it arrived."""
+        """Send all waiting alerts within `seconds`; return whether all arrived."""
         with self._changed:
             self._until = time.monotonic() + seconds
             self._changed.notify_all()
@@ -125,8 +123,6 @@ class AlertChannel:
         with self._changed:
             arrived = not self._thread.is_alive() and not self._queue
         return arrived
-
-    # In its own thread -------------------------------------------------------------------------
 
     def _run(self) -> None:
         while self._wait_for_some():
@@ -137,7 +133,7 @@ class AlertChannel:
                 pause = self._pace.backoff * 2 ** min(tries - 1, 16)
                 if not self._pause_after_failure(min(pause, self._pace.backoff_most)):
                     with self._changed:
-                        # What did not leave shows as left over.
+                        # Unsent alerts count as left over.
                         self._queue.extendleft(reversed(batch))
                     return
                 batch = self._shortened(batch + self._take())
@@ -147,13 +143,12 @@ class AlertChannel:
                 self._next_at = time.monotonic() + self._pace.pause
 
     def _wait_for_some(self) -> bool:
-        """Wait until something is to be sent and may be; False when the channel is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._until is not None)
             if not self._queue:
                 return False
             wait = max(self._pace.gather, self._next_at - time.monotonic())
-            # On the way out nothing waits for company.
+            # At the end, send at once.
             self._changed.wait_for(lambda: self._until is not None, wait)
             return True
 
@@ -173,7 +168,6 @@ class AlertChannel:
         return batch[:half] + batch[half + over :]
 
     def _pause_after_failure(self, seconds: float) -> bool:
-        """Wait after a failure; False when there is no time left to try again."""
         with self._changed:
             # The close ends the wait; then little time is left.
             self._changed.wait_for(lambda: self._until is not None, seconds)
@@ -191,7 +185,7 @@ class AlertChannel:
         try:
             arrived = self._send(title, body, level)
         except Exception as error:  # noqa: BLE001 - whatever a service's client raises: said below
-            # Its words may hold the address.
+            # The error's text may hold the address.
             arrived, problem = False, f"failed: {type(error).__name__}"
         with self._changed:
             self._problem = "" if arrived else problem
@@ -213,7 +207,6 @@ def message(node: str, batch: Sequence[Alert]) -> tuple[str, str, Level]:
 
 
 def _lines(batch: Sequence[Alert]) -> list[str]:
-    """Return a line for each text, at the time it came first, with how often it came."""
     first: dict[str, Alert] = {}
     times: dict[str, int] = {}
     for alert in batch:
@@ -232,23 +225,22 @@ def _cut(text: str) -> str:
 
 FILE = "alerts.jsonl"
 FILE_BYTES = 16 * 1024 * 1024
-"""Length at which a start puts the file aside."""
+"""Size at which a start renames the file."""
 FLUSH_S = 5.0
-"""How long a node that stops waits for its last alerts to leave."""
+"""Time for the last alerts at a node's stop."""
 
 
 AlertSink = Callable[[str, Level, str], None]
-"""Sends an alert: ``(text, level, kind)``; returns at once."""
+"""Sends an alert ``(text, level, kind)`` without waiting."""
 
 
 def alert_urls_of(node: Node, variables: Mapping[str, str]) -> tuple[Secret, ...]:
-    """Return the addresses of the node's alerts, empty when the document names none.
+    """Return the addresses of the node's alerts, if any.
 
     Raises
     ------
     GateRefused
-        When the variable is missing or holds no address: a desk whose alerts reach nobody must not
-        trade.
+        If the variable is missing or holds no address: no trading without working alerts.
     """
     name = node.alerts
     if name is None:
@@ -270,7 +262,7 @@ def alert_urls_of(node: Node, variables: Mapping[str, str]) -> tuple[Secret, ...
 
 
 class Alerts:
-    """Alerts a person to what a node can't put right by itself; ``alerts.jsonl`` is in `folder`."""
+    """Sends alerts about faults that need a person; ``alerts.jsonl`` is in `folder`."""
 
     def __init__(
         self,
@@ -290,14 +282,14 @@ class Alerts:
         self._unwritten_reported = 0
 
     def __call__(self, text: str, level: Level = "warning", kind: str = "guard") -> None:
-        """Write an alert and send it everywhere (`AlertSink`); returns at once."""
+        """Write an alert and send it everywhere without waiting (`AlertSink`)."""
         alert = Alert(ts=time.time_ns(), level=level, kind=kind, text=text)
         self._write(alert)
         for channel in self._channels:
             channel.put(alert)
 
     def counts(self) -> dict[str, int]:
-        """Return by how much each counter grew since it was asked last."""
+        """Return the increase of each counter since the last call."""
         now = AlertCounts()
         for channel in self._channels:
             for name, value in vars(channel.counted()).items():
@@ -312,11 +304,11 @@ class Alerts:
         return {name: value for name, value in grown.items() if value}
 
     def news(self) -> list[str]:
-        """Return which channels failed, or are well again, since it was asked last."""
+        """Return failures and recoveries of channels since the last call."""
         return [said for channel in self._channels if (said := channel.news()) is not None]
 
     def close(self, seconds: float = FLUSH_S) -> bool:
-        """Send what waits, for a bounded time; return whether all of it arrived."""
+        """Send all waiting alerts within `seconds`; return whether all arrived."""
         deadline = time.monotonic() + seconds
         arrived = [
             channel.close(max(0.0, deadline - time.monotonic())) for channel in self._channels
@@ -326,14 +318,14 @@ class Alerts:
     def _write(self, alert: Alert) -> None:
         line = msgspec.json.encode(alert) + b"\n"
         try:
-            # One write: two lines never mix, and a killed process leaves no half one.
+            # One write, so that lines never mix or break.
             place = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             try:
                 os.write(place, line)
             finally:
                 os.close(place)
         except OSError:
-            # A full disk must not keep the message from leaving; the journal counts it.
+            # With a full disk the message must still leave; the journal counts it.
             self._unwritten += 1
 
     def _put_aside(self) -> None:
@@ -342,7 +334,6 @@ class Alerts:
 
 
 def _sender(address: Secret) -> tuple[str, Send]:
-    """Return what an address is called in public, and what brings a message there."""
     from apprise import NotifyType
 
     service = _service(address.reveal())
@@ -360,10 +351,9 @@ def _sender(address: Secret) -> tuple[str, Send]:
 
 
 def _service(address: str) -> Any:
-    """Return apprise's client of an address, None when it knows none."""
     from apprise import Apprise
 
-    # Both put addresses, tokens included, into what they log.
+    # Both log addresses with their tokens.
     logging.getLogger("apprise").disabled = True
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     return Apprise.instantiate(address)

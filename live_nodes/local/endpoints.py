@@ -1,4 +1,4 @@
-"""Where each environment's venue is, and what keeps a document from real money by accident."""
+"""Find the venue's addresses, and prevent real-money trading by accident."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _BYBIT = {
     "testnet": ("api-testnet", "stream-testnet", "stream-testnet", "stream-testnet"),
     "mainnet": ("api", "stream", "stream", "stream"),
 }
-"""Hosts of bybit.com: REST, public, private, trade. A test holds them against the engine's own."""
+"""Hosts of bybit.com: REST, public, private, trade. A test compares them with the engine's."""
 
 
 def endpoints_of(environment: str, urls: VenueUrls | None) -> Endpoints:
-    """Return the addresses of an environment, or those that the document puts in their place.
+    """Return the addresses of an environment, or those of the document.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def endpoints_of(environment: str, urls: VenueUrls | None) -> Endpoints:
 
 
 def venue_endpoints(node: Node, folder: Path, say: Callable[[str], None]) -> Endpoints:
-    """Return where the node's venue is; starts the practice exchange where none is named."""
+    """Return the venue's addresses; start the practice exchange if none is named."""
     if node.environment != "practice" or node.venue_urls is not None:
         return endpoints_of(node.environment, node.venue_urls)
     endpoint = ensure_exchange(Path(node.practice.market), folder / EXCHANGE)
@@ -63,7 +63,7 @@ def venue_endpoints(node: Node, folder: Path, say: Callable[[str], None]) -> End
 
 
 def overridden(node: Node, variables: Mapping[str, str]) -> tuple[Node, str]:
-    """Return the node as ``BYBIT_TESTNET`` has it, and a line on what that changed.
+    """Return the node as ``BYBIT_TESTNET`` changes it, and a line about the change.
 
     ``true`` takes demo, testnet and mainnet nodes to testnet, ``false`` to mainnet; practice and
     paper stay what they are.

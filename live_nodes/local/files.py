@@ -1,4 +1,4 @@
-"""Small files that another process reads while this one writes them."""
+"""Write small files that other processes read at the same time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Write a file so that a reader finds the old content or the new, never a part.
-
-    `durable` survives the loss of power too, which takes some milliseconds.
-    """
-    # A dot before it: those who look for `*.json` don't take it for one.
+    """Replace a file's content in one step; `durable` survives a power loss, some ms slower."""
+    # With a leading dot, a search for `*.json` skips it.
     partial = path.with_name(f".{path.name}.{os.getpid()}.writing")
     with partial.open("wb") as file:
         file.write(content)

@@ -1,4 +1,4 @@
-"""Where a node keeps its journal, log and audit files."""
+"""Find a node's state folder, and read its document."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from live_nodes.local.keys import variables_of
 
 
 def state_folder(node: Node) -> Path:
-    """Return the node's own folder; two nodes of one name share it, and only one may run.
+    """Return the node's state folder, one for each environment; only one node may use it.
 
-    Each environment has its own: what a practice run left open must never be looked for, or taken
-    for done, where real money is, though only one word of the document changed.
+    A practice run's open orders and finished work must never count for real money.
     """
     return Path(node.state) / node.name / node.environment
 
 
 def node_document(file: Path, settings: Iterable[str] = ()) -> Node:
-    """Return a node's checked document, its environment as it will run.
+    """Return a node's checked document with its final environment.
 
     Raises
     ------
     DocumentErrors
         If something in it is wrong.
     InputError
-        If it is sound and no node.
+        If it is valid but not a node.
     """
     document = checked(file, settings).document
     if not isinstance(document, Node):
@@ -39,14 +38,14 @@ def node_document(file: Path, settings: Iterable[str] = ()) -> Node:
 
 
 def node_to_stop(file: Path, settings: Iterable[str], say: Callable[[str], None]) -> Node:
-    """Return a node's document for stopping it, whatever is wrong with its strategies.
+    """Return a node's document for stopping it, even with errors in its strategies.
 
     Raises
     ------
     DocumentErrors
-        If its envelope is wrong: where the account is could then be wrong as well.
+        If its envelope is wrong: the account could be wrong as well.
     InputError
-        If it is sound and no node.
+        If it is valid but not a node.
     """
     resolved, problems = examine(file, settings)
     if resolved is None:

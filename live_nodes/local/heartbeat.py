@@ -1,7 +1,6 @@
-"""The heartbeat file: written each second as long as the node's loop turns.
+"""Heartbeat file, written each second while the event loop works.
 
-A watchdog needs nothing but this file: when it grows old while the process lives, the process
-hangs.
+A process that lives without a new heartbeat hangs.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from live_nodes.local.files import replace_file
 FILE = "heartbeat.json"
 EVERY_S = 1.0
 STALE_S = 10.0
-"""Age at which a heartbeat of a living process is taken for a node that hangs."""
+"""Age at which a living process counts as hanging."""
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):
     """One heartbeat; times are UNIX nanoseconds (UTC).
 
-    `phase` is ``starting``, ``running``, ``stopping``, ``stopped`` or ``failed``; `guards` has when
-    each was evaluated last (None: never); `verdict` is the strictest standing on the desk as a
-    whole, such as ``halt_entries by daily: …``; `flat` means that nothing is held.
+    `phase` is ``starting``, ``running``, ``stopping``, ``stopped`` or ``failed``. `guards` are the
+    last evaluations (None: never). `verdict` is the strictest on the desk, such as ``halt_entries
+    by daily: …``. `flat` means no positions.
     """
 
     ts: int
@@ -41,7 +40,7 @@ _BEATS = msgspec.json.Decoder(Beat)
 
 
 class Heartbeat:
-    """Writes the file. `failed` takes, once, why it can't be written; the node goes on."""
+    """Writes the file; `failed` takes the first reason why it can't be written."""
 
     def __init__(self, folder: Path, failed: Callable[[str], None]) -> None:
         self._path = folder / FILE
@@ -53,8 +52,8 @@ class Heartbeat:
         self.flat: Callable[[], bool] = lambda: True
 
     async def keep_beating(self) -> None:
-        """Beat until cancelled."""
-        # Who only reads the file, as `perpdesk status` does, need not wait for this import.
+        """Write heartbeats until cancelled."""
+        # Imported here to keep readers such as `perpdesk status` fast.
         import asyncio
 
         while True:
@@ -62,7 +61,7 @@ class Heartbeat:
             await asyncio.sleep(EVERY_S)
 
     def beat(self, phase: str | None = None) -> None:
-        """Write it once."""
+        """Write one heartbeat."""
         self.phase = phase or self.phase
         beat = Beat(
             ts=time.time_ns(),
@@ -83,22 +82,19 @@ class Heartbeat:
 
 
 def last_beat(folder: Path) -> Beat | None:
-    """Return the newest heartbeat of the node whose state is in `folder`, None without one."""
+    """Return the newest heartbeat in a node's state folder, else None."""
     try:
         return _BEATS.decode((folder / FILE).read_bytes())
     except FileNotFoundError:
         return None
     except msgspec.DecodeError:
-        # Of another version: as good as none, and the next second brings a new one.
+        # A file of another version: the next second brings a new one.
         return None
 
 
 def hangs(beat: Beat | None, pid: int | None, started: int, now_ns: int) -> str:
-    """Return why a run whose process lives counts as hanging, empty when it does not.
-
-    `started` (of the run) and `now_ns` are UNIX nanoseconds (UTC).
-    """
-    # An earlier process's heartbeat says nothing of this one.
+    """Return why a living process hangs, else empty; times are UNIX nanoseconds (UTC)."""
+    # Ignore an earlier process's heartbeat.
     newest = beat.ts if beat is not None and beat.pid == pid else started
     if now_ns - newest <= STALE_S * 1e9:
         return ""

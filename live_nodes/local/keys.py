@@ -1,4 +1,4 @@
-"""API keys: found by name in ``.env`` and the environment, and never shown."""
+"""Read API keys from ``.env`` and the environment without showing them."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ DEFAULT_NAMES = {
     "testnet": ("BYBIT_TESTNET_API_KEY", "BYBIT_TESTNET_API_SECRET"),
     "mainnet": ("BYBIT_API_KEY", "BYBIT_API_SECRET"),
 }
-"""Names of the variables where a document gives none; the same that Nautilus reads."""
+"""Default variable names, as in Nautilus."""
 
 
 class Secret:
-    """A text that no log, report or exception shows: only `reveal` gives it."""
+    """A text hidden from logs, reports and exceptions; `reveal` returns it."""
 
     __slots__ = ("_text",)
 
@@ -43,7 +43,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """Return the text itself; call it only where it leaves for the venue."""
+        """Return the text; call it only to send it to the venue."""
         return self._text
 
     def __repr__(self) -> str:
@@ -73,7 +73,7 @@ class KeyPair:
 
 
 def key_names(node: Node) -> tuple[str, str] | None:
-    """Return the names of the variables that hold the node's keys; None where it needs none."""
+    """Return the names of the key variables; None where no key is needed."""
     if node.environment == "paper":
         return None
     keys: Keys | None = node.account.keys
@@ -92,7 +92,7 @@ def keys_of(node: Node, variables: Mapping[str, str] | None = None) -> KeyPair |
     GateRefused
         When a variable is missing or empty.
     InputError
-        When ``.env`` can be read by others, or is no such file.
+        If others can read ``.env``, or it is malformed.
     """
     if node.environment == "paper":
         return None
@@ -111,12 +111,12 @@ def keys_of(node: Node, variables: Mapping[str, str] | None = None) -> KeyPair |
 
 
 def variables_of(file: Path = ENV_FILE) -> dict[str, str]:
-    """Return the variables of ``.env``, those of the environment above them.
+    """Return the variables of ``.env``; the environment overrides them.
 
     Raises
     ------
     InputError
-        When others than the owner can read the file, or a line is no ``NAME=value``.
+        If others can read the file, or a line is not ``NAME=value``.
     """
     found: dict[str, str] = {}
     if file.is_file():
@@ -132,7 +132,7 @@ def variables_of(file: Path = ENV_FILE) -> dict[str, str]:
                 continue
             name, equals, value = text.partition("=")
             if not equals or not name.strip().isidentifier():
-                # The line may hold a secret: it is not repeated.
+                # The line may hold a secret, so the message omits it.
                 raise InputError(f"{file}:{number}: must be NAME=value")
             found[name.strip()] = _unquoted(value.strip())
     return found | dict(os.environ)

@@ -1,13 +1,8 @@
-"""The mailbox: what `perpdesk risk …` asks of a node, and what the node answers.
+"""Send requests to a node and read its answers: the mailbox of `perpdesk risk …`.
 
-Each request is a file of its own in ``mailbox/`` below the node's state folder, written whole or
-not at all. A running node looks several times a second; what comes while it is down waits for its
-next start, which reads it before any strategy starts. A request goes away only after its answer is
-there, so that a node that is killed in between does it again: every command may be done twice.
-
-    id = ask(folder, Request(command="release", guard="daily", reason="cause found"))
-    said = answer(folder, id, 5.0)        # None: nobody answered, the request still waits
-    withdraw(folder, id)                       # takes it back, unless the node was faster
+Each request is one whole file in ``mailbox/`` of the node's state folder. A running node checks it
+several times a second; after downtime it does so before any strategy starts. A request is deleted
+only after its answer exists, so a killed node repeats it: every command must be safe to repeat.
 """
 
 from __future__ import annotations
@@ -29,9 +24,9 @@ OPERATOR = "operator"
 """Key of the operator's own guard, the kill switch."""
 SCOPE = re.compile(r"desk|strategy:[a-z0-9]{1,8}|instrument:[^\s:]+")
 LONGEST = 64 * 1024
-"""Bytes of a request; nobody writes a longer one in earnest."""
+"""Maximum size of a request in bytes."""
 FORGOTTEN_S = 24 * 3600.0
-"""Age at which an answer that nobody fetched is thrown away."""
+"""Age at which an unread answer is deleted."""
 _POLL = 0.05
 _REQUEST, _ANSWER, _ASIDE = ".json", ".answer.json", ".unreadable"
 
@@ -41,18 +36,10 @@ Command = Literal["release", "flatten"]
 class MailRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to the node.
 
-    ``release`` takes back the halts of `guard`, ``flatten`` closes everything and stays out. `ask`
-    sets `id`, `asked_at` (UNIX nanoseconds, UTC) and `by`, the process.
-
-    Parameters
-    ----------
-    scope : str
-        ``desk``, ``strategy:<key>`` or ``instrument:<id>``; empty means every scope of the guard
-        for ``release``, and the desk for ``flatten``.
-    accept : bool
-        Release although the limit is still breached: measured anew from here.
-    reason : str
-        Why, in the operator's words; journaled.
+    ``release`` ends the halts of `guard` (`accept`: although the limit is still breached, measured
+    anew), ``flatten`` closes everything and stays out. `scope` is ``desk``, ``strategy:<key>`` or
+    ``instrument:<id>``; empty means all scopes of a release, or the desk for a flatten. `reason` is
+    journaled. `ask` sets `id`, `asked_at` (UNIX nanoseconds, UTC) and `by`, the process.
     """
 
     command: Command
@@ -66,7 +53,7 @@ class MailRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class MailAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Outcome of a request; `done` is False when the node refused. UNIX nanoseconds (UTC)."""
+    """Outcome of a request; `done` is False if refused. Times are UNIX nanoseconds (UTC)."""
 
     id: str
     done: bool
@@ -83,13 +70,10 @@ def mailbox_of(folder: Path) -> Path:
     return folder / FOLDER
 
 
-# Who asks ----------------------------------------------------------------------------------------
-
-
 def ask(folder: Path, request: MailRequest) -> str:
-    """Put a request into the mailbox of the node whose state is in `folder`; return its id."""
+    """Put a request into the mailbox of the node with this state folder; return its id."""
     now = time.time_ns()
-    # The time comes first, so that requests sort as they were asked.
+    # The time comes first, so that requests sort by time.
     name = f"{now:020d}-{uuid.uuid4().hex[:8]}"
     request = msgspec.structs.replace(request, id=name, asked_at=now, by=os.getpid())
     box = mailbox_of(folder)
@@ -99,10 +83,7 @@ def ask(folder: Path, request: MailRequest) -> str:
 
 
 def answer(folder: Path, request_id: str, timeout: float) -> MailAnswer | None:
-    """Wait for the answer to a request and take it out of the mailbox.
-
-    After `timeout` seconds None is returned; the request still waits then (`withdraw`).
-    """
+    """Wait for an answer and remove it; None after `timeout` seconds (`withdraw` the request)."""
     path = mailbox_of(folder) / f"{request_id}{_ANSWER}"
     deadline = time.monotonic() + timeout
     while True:
@@ -118,7 +99,7 @@ def answer(folder: Path, request_id: str, timeout: float) -> MailAnswer | None:
 
 
 def withdraw(folder: Path, request_id: str) -> bool:
-    """Take a request back; False when it is there no more: the node was faster."""
+    """Withdraw a request; False when the node has already taken it."""
     try:
         (mailbox_of(folder) / f"{request_id}{_REQUEST}").unlink()
     except FileNotFoundError:
@@ -127,11 +108,8 @@ def withdraw(folder: Path, request_id: str) -> bool:
 
 
 def pending(folder: Path) -> list[MailRequest]:
-    """Return the requests that wait, the oldest first; what can't be read is left out."""
+    """Return the waiting requests, oldest first, without unreadable ones."""
     return _looked(mailbox_of(folder)).requests
-
-
-# Who answers -------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -149,10 +127,7 @@ class Mailbox:
         self._stuck: set[Path] = set()
 
     def take(self) -> tuple[list[MailRequest], list[str]]:
-        """Return the requests that wait, the oldest first, and notes on files put aside.
-
-        A request is returned again until it is answered.
-        """
+        """Return unanswered requests, oldest first, and notes on rejected files."""
         look = _looked(self._box)
         notes = []
         for path, why in look.unreadable.items():
@@ -169,13 +144,13 @@ class Mailbox:
         return look.requests, notes
 
     def answer(self, request: MailRequest, *, done: bool, text: str) -> None:
-        """Answer a request and take it out of the mailbox."""
+        """Answer a request and remove it from the mailbox."""
         said = MailAnswer(id=request.id, done=done, text=text, answered_at=time.time_ns())
         replace_file(self._box / f"{request.id}{_ANSWER}", msgspec.json.encode(said))
         (self._box / f"{request.id}{_REQUEST}").unlink(missing_ok=True)
 
     def tidy(self) -> None:
-        """Throw away answers that nobody fetched in a day."""
+        """Delete answers that nobody read in a day."""
         oldest = time.time() - FORGOTTEN_S
         for path in self._box.glob(f"*{_ANSWER}"):
             try:

@@ -1,6 +1,6 @@
-"""The practice exchange as a process: find the one that runs, else start one, and stop it.
+"""Find, start and stop the practice exchange's process.
 
-It is spoken to like any venue, by address; nothing of `live_nodes.practice` is imported here.
+It is used by address like any venue; nothing of `live_nodes.practice` is imported.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from live_nodes.local.files import replace_file
 
 STATE = "exchange.db"
 EXCHANGE = "exchange"
-"""Folder of a node's own practice exchange, below the node's."""
+"""Subfolder of a node's own practice exchange."""
 LOG = "exchange.log"
 ANSWER_S = 2.0
 POLL_S = 0.05
@@ -28,9 +28,9 @@ LOG_TAIL = 12
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Addresses of an exchange on 127.0.0.1, from its endpoint file, without a slash at the end.
+    """Addresses of an exchange on 127.0.0.1, without a final slash.
 
-    The product follows `ws_public`.
+    `ws_public` is followed by the product.
     """
 
     pid: int
@@ -44,7 +44,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, pid: int, port: int, admin_port: int) -> Endpoint:
-        """Return the endpoint of an exchange on these ports."""
+        """Return the addresses for these ports."""
         links = f"ws://127.0.0.1:{port}/v5"
         return cls(
             pid=pid,
@@ -59,17 +59,17 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def endpoint_file(state: Path) -> Path:
-    """Return the endpoint file of a state file."""
+    """Return the path of the endpoint file."""
     return state.with_name(state.name + ".endpoint.json")
 
 
 def write_endpoint(state: Path, endpoint: Endpoint) -> None:
-    """Write an endpoint file so that a reader sees all of it or none."""
+    """Write an endpoint file in one step."""
     replace_file(endpoint_file(state), msgspec.json.encode(endpoint))
 
 
 def running_exchange(state_dir: Path, state: str = STATE) -> Endpoint | None:
-    """Return the exchange of a folder that answers now, or None."""
+    """Return the folder's running exchange, or None."""
     try:
         text = endpoint_file(state_dir / state).read_bytes()
         endpoint = msgspec.json.decode(text, type=Endpoint)
@@ -81,16 +81,8 @@ def running_exchange(state_dir: Path, state: str = STATE) -> Endpoint | None:
 def ensure_exchange(document_path: Path, state_dir: Path, timeout: float = 30.0) -> Endpoint:
     """Return the folder's exchange; start it when none answers.
 
-    The exchange is a process in a session of its own: it outlives the caller and its terminal.
-
-    Parameters
-    ----------
-    document_path : Path
-        Document of kind ``exchange``.
-    state_dir : Path
-        Folder of its state file and its log; made when it is not there.
-    timeout : float
-        Seconds until it must answer.
+    Its process outlives the caller and its terminal. `state_dir` takes its state file and its log,
+    `timeout` is in seconds.
 
     Raises
     ------
@@ -122,7 +114,7 @@ def ensure_exchange(document_path: Path, state_dir: Path, timeout: float = 30.0)
             return found
         code = process.poll()
         if code is not None:
-            # Another caller may have started one in the same moment: that one will do as well.
+            # Another caller may have just started one: use that.
             found = _settled(state_dir)
             if found is not None:
                 return found
@@ -137,12 +129,12 @@ def ensure_exchange(document_path: Path, state_dir: Path, timeout: float = 30.0)
 
 
 def stop_exchange(state_dir: Path, timeout: float = 10.0, state: str = STATE) -> bool:
-    """Stop the folder's exchange within `timeout` seconds; False when none answered.
+    """Stop the folder's exchange within `timeout` seconds; False when none runs.
 
     Raises
     ------
     DeskError
-        When it still answers after `timeout` seconds.
+        When it still answers after the timeout.
     """
     found = running_exchange(state_dir, state)
     if found is None:
@@ -169,8 +161,8 @@ def _settled(state_dir: Path) -> Endpoint | None:
 
 
 def _answers(endpoint: Endpoint) -> bool:
-    """Return whether this very exchange answers, by its admin port (REST may fail on purpose)."""
-    # Only the few commands that ask an exchange need wait for this import.
+    # By its admin port, as REST may fail on purpose.
+    # Imported here, as few commands need it.
     import urllib.error
     import urllib.request
 
@@ -182,7 +174,7 @@ def _answers(endpoint: Endpoint) -> bool:
 
 
 def _tail(log: Path, since: int) -> str:
-    """Return the end of this start's output, without that of earlier ones."""
+    # Without the log of earlier starts.
     said = log.read_bytes()[since:].decode("utf-8", errors="replace")
     return "\n".join(said.splitlines()[-LOG_TAIL:])
 

@@ -1,5 +1,5 @@
-"""One running node: built, started, supervised and stopped.
+"""Build, start, supervise and stop one running node.
 
-May import `reconcile`, `bybit` and `local`. `live` shows a run from its first question to the venue
-to its last. To add a start-up gate, write a function in `preflight` and ask for its facts there.
+May import `reconcile`, `bybit` and `local`. `live` shows a run from start to end. To add a start-up
+gate, write a function in `preflight` and fetch its facts there.
 """

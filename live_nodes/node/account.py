@@ -1,4 +1,4 @@
-"""The live account for the order gate, from the engine's cache at mark prices. Engine-specific."""
+"""Live account for the order gate: engine cache at mark prices. Engine-specific."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class CacheAccount:
         self._venue = Venue(VENUE)
         self._currency = Currency.from_str(settlement)
         self.pending_cash: PendingCash | None = None
-        """What the wallet does not show yet; without it the wallet is believed."""
+        """Amounts that the wallet does not show yet, if known."""
         self.prices = CachePrices(cache)
 
     def balance(self) -> Decimal | None:
-        """Return the wallet balance, None before the venue gave one."""
+        """Return the wallet balance, None before the venue sent one."""
         account = self._cache.account_for_venue(self._venue)
         total = None if account is None else account.balance_total(self._currency)
         if total is None:
@@ -41,11 +41,11 @@ class CacheAccount:
         return balance
 
     def equity(self) -> float:
-        """Return the wallet balance plus what open positions have gained, at mark prices."""
+        """Return the equity: wallet balance plus unrealised profit at mark prices."""
         return float(self.worth() or ZERO)
 
     def worth(self) -> Decimal | None:
-        """Return the same exactly, None before the venue gave the balance."""
+        """Return the exact equity, None before the venue sent the balance."""
         balance = self.balance()
         if balance is None:
             return None
@@ -53,7 +53,7 @@ class CacheAccount:
         return Account({coin: balance}, self.holdings(), coin=coin).equity
 
     def holdings(self) -> list[Holding]:
-        """Return every open position, sorted by instrument, then owner; nobody's are ``""``."""
+        """Return every open position, sorted by instrument, then owner (``""`` without one)."""
         found = [
             Holding(
                 strategy=owner_of(p.strategy_id),
@@ -85,5 +85,5 @@ class CacheAccount:
         return {name: held[name] for name in sorted(held) if held[name]}
 
     def price(self, instrument: str) -> Decimal | None:
-        """Return the mark price, else the newest price of any kind, None when there is none yet."""
+        """Return the mark price, else the newest price of any kind, else None."""
         return self.prices.price(instrument)

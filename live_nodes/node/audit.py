@@ -1,10 +1,9 @@
-"""Audit files: one JSON file a rebalance, with the decision, positions, orders and fills.
+"""Write one JSON audit file a rebalance: decision, positions, orders and fills.
 
-Written when the decision is made (``"status": "open"``) and again when it is carried out, each time
-whole and at once, so that a killed node leaves the file of the rebalance that it died in. The next
-run finishes it: ``done``, or ``dropped`` where nobody went on with it and the targets were not
-reached; ``stopped`` is one that a stop left for the next run, ``superseded`` one that a later
-decision took the place of.
+Each file is written when the decision is made (``"status": "open"``) and again when it is carried
+out, each time whole, so that it survives a kill. The next run finishes it: ``done``, or ``dropped``
+when the targets were not reached. ``stopped`` is left for the next run, ``superseded`` was replaced
+by a later decision.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ from strategies.messages import Decision, Executed
 
 FOLDER = "audit"
 _QUIET_LOOKS = 2
-# The venue stamps its fills by its own clock.
+# The venue stamps fills by its own clock.
 _CLOCKS_NS = 60_000_000_000
 
 
 _FINAL = ("done", "dropped")
 UNFINISHED = ("open", "stopped")
 _NEWEST = 20
-"""Files that a start looks at: what was left before them is past."""
+"""Number of newest files that a start reads."""
 
 
 @dataclass(slots=True)
@@ -47,8 +46,6 @@ class _Open:
 
 
 class _Kept(msgspec.Struct):
-    """What is read back from a file."""
-
     status: str
     run: int
     decision: Decision
@@ -60,16 +57,9 @@ class _Kept(msgspec.Struct):
 class Audit:
     """Writes the audit files, in ``audit/`` beside the journal.
 
-    Parameters
-    ----------
-    positions : callable
-        Signed base coin by instrument of a strategy's key, now.
-    busy : callable
-        Whether a strategy's key is still carrying out its decision.
-    smallest : callable, optional
-        Quantity of an instrument's smallest order, base coin; zero by default.
-    on_carried_out : callable, optional
-        Takes every decision that is carried out, and where it missed its targets.
+    `positions` (signed base coin by instrument) and `busy` take a strategy's key. `smallest` is an
+    instrument's smallest order, base coin. `on_carried_out` takes each finished decision and its
+    misses.
     """
 
     def __init__(
@@ -94,7 +84,7 @@ class Audit:
         return bool(self._open)
 
     def on_executed(self, done: Executed) -> None:
-        """Remember why a tactic traded less than it was to."""
+        """Record why a tactic traded less than planned."""
         self._reasons[done.instrument] = done.reason
 
     def on_decision(self, decision: Decision) -> None:
@@ -114,16 +104,15 @@ class Audit:
             self._journal.run,
         )
         if decision.kind != "flatten":
-            # Leaving an instrument lets what is under way in others go on; a rebalance does not.
+            # An exit from one instrument lets other orders continue; a rebalance replaces them.
             self._end(decision.strategy, "superseded")
         self._open.append(begun)
         self._write(begun, "open")
 
     def take_up(self) -> None:
-        """Go on with the files that earlier runs left unfinished, once positions are known.
+        """Continue the unfinished files of earlier runs, once positions are known.
 
-        Those of strategies that are at work again are finished with them, the others at once. A dry
-        run, which resumes nothing, leaves them.
+        Files of strategies without work are finished at once. A dry run leaves them all.
         """
         if self._is_dry:
             return
@@ -152,7 +141,7 @@ class Audit:
         """Finish the files whose decisions are carried out; returns them."""
         done = []
         for begun in list(self._open):
-            # A strategy's orders leave just after its decision: one quiet moment proves nothing.
+            # Orders leave just after the decision: one quiet moment proves nothing.
             begun.quiet = 0 if self._busy(begun.decision.strategy) else begun.quiet + 1
             if begun.quiet >= _QUIET_LOOKS:
                 self._open.remove(begun)
@@ -168,7 +157,7 @@ class Audit:
             self._write(begun, status)
 
     def close(self) -> None:
-        """Write what is still open as it stands (the node stops)."""
+        """Write open files as they are."""
         for begun in self._open:
             self._write(begun, "stopped" if self._busy(begun.decision.strategy) else "done")
         self._open.clear()

@@ -1,7 +1,7 @@
-"""Build the engine's node from a document, ready to connect, with its order gate.
+"""Build the engine's node from a document, with its order gate. Engine-specific.
 
-Engine-specific. The strategies' configurations come from `backtests.engine.build.strategy_config`,
-as a backtest's do; only the node's tag and the claims on its instruments differ.
+Strategies are configured as in a backtest; only the node's tag and the claims on its instruments
+differ.
 """
 
 from __future__ import annotations
@@ -51,16 +51,13 @@ from strategies.state import MemoryState, StateStore
 LOG_FILE = "node"
 FEED = "NodeFeed"
 _RETRIES = {"max_retries": 3, "retry_delay_initial_ms": 200, "retry_delay_max_ms": 2000}
-"""One short answer of the venue must not fail a request: live.md, "Suggested …"."""
+"""Repeat a request that briefly failed: live.md, "Suggested …"."""
 
 
 def node_config(
     node: Node, endpoints: Endpoints, ids: list[str], folder: Path, *, tickers: bool = False
 ) -> TradingNodeConfig:
-    """Return the configuration of the engine's node for all instruments `ids`. It holds no secret.
-
-    `folder` takes the log; `tickers` subscribes to quotes and funding, which a guard needs.
-    """
+    """Return the configuration of the engine's node for all instruments `ids`, without secrets."""
     universe = universe_of(node, ids)
     products = tuple(getattr(engine.BybitProductType, name) for name in products_of(universe))
     shared = {
@@ -74,18 +71,18 @@ def node_config(
     return TradingNodeConfig(
         trader_id=f"DESK-{node.tag.upper()}",
         logging=LoggingConfig(
-            # Standard output belongs to the command, and to machines with --json.
+            # Standard output is for the command's own output, such as --json.
             log_level="OFF",
             log_level_file="INFO",
             log_directory=str(folder),
             log_file_name=LOG_FILE,
             log_colors=False,
-            # Reconnects of the links, which are Rust, are logged only through it.
+            # Reconnects of the links (Rust code) are logged only through it.
             use_pyo3=True,
         ),
         # Strategies keep their own history; the engine's default keeps 10,000 of each.
         cache=CacheConfig(tick_capacity=8, bar_capacity=8),
-        # The desk paces its own orders; the engine would drop, not queue, what is over a rate.
+        # The desk limits its own rate; the engine would drop, not queue, orders beyond a rate.
         risk_engine=LiveRiskEngineConfig(
             max_order_submit_rate="1000000/00:00:01", max_order_modify_rate="1000000/00:00:01"
         ),
@@ -156,13 +153,12 @@ def build_node(
 
 
 def _environment(environment: str) -> Any:
-    """Return what the adapter calls the environment; practice looks to it like mainnet."""
     known = {"demo": engine.BybitEnvironment.DEMO, "testnet": engine.BybitEnvironment.TESTNET}
     return known.get(environment, engine.BybitEnvironment.MAINNET)
 
 
 def _execution_engine(*, reconciliation: bool) -> LiveExecEngineConfig:
-    """Return live.md's suggestion: find what was lost soon, and give no order up too early."""
+    # Suggested by live.md: find lost orders soon, and give no order up too early.
     if not reconciliation:
         return LiveExecEngineConfig(reconciliation=False, inflight_check_interval_ms=0)
     return LiveExecEngineConfig(
@@ -181,20 +177,20 @@ def _execution_engine(*, reconciliation: bool) -> LiveExecEngineConfig:
 
 
 LOG_BYTES = 64 * 1024 * 1024
-"""Length at which a start puts the log aside."""
+"""Size at which a start renames the log."""
 
 
 def put_aside_long_log(log: Path) -> None:
-    """Begin a new log when the last one has grown long; one old one is kept.
+    """Rename a long log and begin a new one; one old log is kept.
 
-    The engine's own rotation names its files by the time, so that nobody finds the newest.
+    The engine's own rotation names files by time, so that the newest is hard to find.
     """
     if log.is_file() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_suffix(".old.log"))
 
 
 def gate_of(node: Node, trading_node: TradingNode, journal: Journal) -> OrderGate:
-    """Return the node's order gate: it journals, and refuses ids that are not the node's."""
+    """Return the node's order gate: it journals, and refuses foreign ids."""
     kernel = trading_node.kernel
     gate = OrderGate(kernel, CacheAccount(kernel.cache), float(node.limits.leverage))
     gate.observers.append(journal)
@@ -203,17 +199,14 @@ def gate_of(node: Node, trading_node: TradingNode, journal: Journal) -> OrderGat
 
 
 def hold_all(gate: OrderGate, report: RunReport, say: Say) -> None:
-    """Let nothing leave, and say what would: a dry run.
-
-    After the guards joined the gate, so that what they refuse is not said to leave.
-    """
+    """Block and report every order (dry run); call it after the guards joined the gate."""
     gate.observers.append(Intentions(report.intended, say))
     gate.hold(lambda facts: DRY_RUN, exits=True)
 
 
 def state_of(context: RunContext, owner: str) -> StateStore:
-    """Return what keeps the state of a strategy or a guard in a run of this kind."""
-    # Paper positions are in the memory of this process: what was done before is undone.
+    """Return the state store of a strategy or a guard for this kind of run."""
+    # Paper positions live in this process's memory, so earlier state does not apply.
     state = MemoryState() if context.paper else context.journal.state(owner)
     return ScratchState(state) if context.options.dry_run else state
 
@@ -235,7 +228,7 @@ def strategies_by_key(
 
 
 def without_our_name(tag: str) -> Hold:
-    """Refuse entries whose order id lacks the node's prefix: no owner could be found later."""
+    """Refuse entries whose order id lacks the node's prefix: their owner could not be found."""
 
     def held(facts: OrderFacts) -> str | None:
         if facts.operation != "submit":
@@ -255,16 +248,16 @@ DRY_RUN = Refusal(code="dry_run", text="dry run")
 
 
 class Intentions:
-    """An observer of the order gate that prints and keeps the orders a dry run does not send."""
+    """Observer of the order gate that prints and keeps the orders of a dry run."""
 
     def __init__(self, kept: list[dict[str, Any]], say: Say) -> None:
         self._kept, self._say = kept, say
 
     def intended(self, facts: OrderFacts) -> None:
-        """Ignore a request that would leave: in a dry run none gets so far."""
+        """Ignore it: in a dry run no request passes."""
 
     def refused(self, facts: OrderFacts, refusal: Refusal) -> None:
-        """Print and keep a request that only the dry run kept back."""
+        """Print and keep a request that only the dry run blocked."""
         if refusal != DRY_RUN:
             return
         price = "" if facts.price is None else f" at {facts.price:f}"
@@ -285,14 +278,14 @@ class Intentions:
 
 
 class ScratchState:
-    """A dry run's store: reads the journal's state, and keeps what is written to itself."""
+    """Store of a dry run: reads the journal's state, and writes to memory only."""
 
     def __init__(self, real: StateStore) -> None:
         self._real = real
         self._written: dict[str, bytes] = {}
 
     def load(self, name: str) -> bytes | None:
-        """Return what was saved last under the name, in this run or before."""
+        """Return the newest value of the name, from this run or before."""
         return self._written.get(name) or self._real.load(name)
 
     def save(self, name: str, value: bytes) -> None:

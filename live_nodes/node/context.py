@@ -1,7 +1,4 @@
-"""Contexts of a node's parts: `RunContext` from the start, `NodeContext` once the engine is built.
-
-Engine-specific.
-"""
+"""Contexts of a run: `RunContext` from the start, `NodeContext` after the build."""
 
 from __future__ import annotations
 
@@ -27,11 +24,7 @@ from strategies.base import DeskStrategy
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
-    """A run from its first moment.
-
-    The environment of `node` is final, the run in `journal` has begun, and `folder` is the node's
-    state folder.
-    """
+    """A run from its start, with the final environment and a run begun in `journal`."""
 
     node: Node
     endpoints: Endpoints

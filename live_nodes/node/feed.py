@@ -1,9 +1,8 @@
-"""Subscribe to a price of every instrument, and give guards the facts of a market. Engine-specific.
+"""Subscribe to a price of every instrument; collect market facts for guards. Engine-specific.
 
-Perpetuals give mark prices, by their tickers; spot pairs, which have none, trades. Strategies
-subscribe to quotes and books themselves: on spot, quotes and a book of one instrument spoil each
-other (live.md 4.9). Paper trading needs quotes of everything to fill on. Guards that measure
-markets get the quotes and the funding of perpetuals, which come with the same tickers.
+Perpetuals use mark prices, spot pairs trades. Strategies subscribe to quotes and books themselves:
+on spot, quotes and a book of one instrument spoil each other (live.md 4.9). Paper trading needs
+quotes to fill orders. Guards that measure markets get quotes and funding of perpetuals.
 """
 
 from __future__ import annotations
@@ -34,10 +33,9 @@ class NodeFeedConfig(ActorConfig, frozen=True, kw_only=True):
 class NodeFeed(Actor):
     """Subscribes to a price of every instrument.
 
-    `updated_ns` has when each was updated last (UNIX nanoseconds; the subscription before that),
-    `delays_ns` how old its newest update was when it came in, by our clock, and `next_funding_ns`
-    when each perpetual settles next (UNIX nanoseconds, UTC). `prices_seen` are the instruments with
-    a price.
+    `updated_ns` is the last update, or the subscription before one. `delays_ns` is the age of the
+    newest update on arrival, by our clock. `next_funding_ns` is the next settlement. Times are UNIX
+    nanoseconds (UTC).
     """
 
     def __init__(self, config: NodeFeedConfig) -> None:
@@ -48,7 +46,7 @@ class NodeFeed(Actor):
         self.prices_seen: set[str] = set()
 
     def on_start(self) -> None:
-        """Subscribe."""
+        """Subscribe to prices."""
         now = self.clock.timestamp_ns()
         for name in self.config.instruments:
             instrument = InstrumentId.from_str(name)
@@ -64,23 +62,23 @@ class NodeFeed(Actor):
                 self.subscribe_funding_rates(instrument)
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Return those of which no price has come in yet."""
+        """Return the instruments without a price so far."""
         return sorted(set(names) - self.prices_seen)
 
     def on_mark_price(self, update: MarkPriceUpdate) -> None:
-        """Note the update."""
+        """Record the update."""
         self._note(update)
 
     def on_trade_tick(self, tick: TradeTick) -> None:
-        """Note the update."""
+        """Record the update."""
         self._note(tick)
 
     def on_quote_tick(self, tick: QuoteTick) -> None:
-        """Note the update."""
+        """Record the update."""
         self._note(tick)
 
     def on_funding_rate(self, update: FundingRateUpdate) -> None:
-        """Note when the next settlement is."""
+        """Record the next settlement."""
         if update.next_funding_ns is not None:
             self.next_funding_ns[update.instrument_id.value] = update.next_funding_ns
 
@@ -98,8 +96,8 @@ def _is_spot(instrument: str) -> bool:
 class MarketReader:
     """Facts of instruments' markets for guards (`actors.desk.risk_desk.MarketFacts`).
 
-    `lag_ns` is how far this process's loop lags behind now, `skew_ns` the venue's clock minus ours,
-    and `closed` the instruments in which the venue takes no orders. `feed` is None before it runs.
+    `lag_ns` is the delay of the event loop, `skew_ns` the venue's clock minus ours. `closed` are
+    the instruments in which the venue takes no orders.
     """
 
     def __init__(
@@ -140,11 +138,8 @@ class MarketReader:
         )
 
     def _next_funding(self, name: str, info: InstrumentInfo, now: int) -> int | None:
-        """Return the next settlement: what the venue sent last, else one interval after another.
-
-        The adapter passes a new one on only when the rate is new too, which at Bybit often stays
-        what it was; from midnight UTC on, perpetuals settle once an interval.
-        """
+        # The adapter passes a new settlement on only with a new rate, which at Bybit often stays
+        # the same. From midnight UTC on, perpetuals settle once an interval.
         interval = info.funding_minutes * 60 * 10**9
         announced = None if self.feed is None else self.feed.next_funding_ns.get(name)
         if not interval or (announced is not None and announced > now):
@@ -153,9 +148,6 @@ class MarketReader:
         return first + ((now - first) // interval + 1) * interval
 
     def _silence(self, name: str, now: int, is_spot: bool) -> int | None:
-        """Return how long nothing came; of a spot pair only where its book or quotes are
-        subscribed.
-        """
         instrument_id = self._prices.id(name)
         quote, book = self._cache.quote_tick(instrument_id), self._cache.order_book(instrument_id)
         moments = [

@@ -1,7 +1,4 @@
-"""Status of every guard from the journal: measured value, limit, headroom, halts.
-
-It is the same for a node that runs and for one that is dead.
-"""
+"""Read every guard's status (value, limit, headroom, halts) from the journal of any node."""
 
 from __future__ import annotations
 
@@ -19,19 +16,17 @@ from live_nodes.local.mailbox import OPERATOR
 from strategies.messages import Action
 
 OWNER = "guard:"
-"""Before the key of a guard, where the journal keeps its state."""
+"""Prefix of a guard's key in the journal."""
 
 
 class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One limit of one guard; a guard without a measurement has one entry without numbers.
 
-    `guard` is the component's key (``operator`` is the kill switch), `key` names the limit.
-    `measured`, `limit` and `headroom` are in the unit of the guard's class; headroom is the
-    distance from the limit, below zero beyond it, `headroom_share` the same as a fraction of the
-    limit (None for a limit of zero). `over` says that the newest reading reaches the limit.
-    `action`, `multiplier` and `reason` are those of the standing halt (`latched`), else of the
-    reading. `release` says how the halt ends. `since`, `until` (None: until released or over) and
-    `last_beat` are UNIX nanoseconds (UTC). `failed` guards measure no more.
+    `guard` is the component's key (``operator`` is the kill switch). Headroom is the distance from
+    the limit, in the guard's unit, below zero beyond it; `headroom_share` is a fraction of the
+    limit (None if the limit is zero). `action`, `multiplier` and `reason` are those of the standing
+    halt (`latched`), else of the reading. Times are UNIX nanoseconds (UTC); no `until` means until
+    released. `failed` guards measure no more.
     """
 
     guard: str

@@ -39,18 +39,7 @@ def launch(
     say: Say,
     alert_urls: Sequence[Secret] = (),
 ) -> RunReport:
-    """Run a node until it stops or has done what `options` ask for.
-
-    Parameters
-    ----------
-    endpoints : Endpoints, optional
-        None takes the environment's own.
-    folder : pathlib.Path
-        The node's own state folder.
-    document : str
-        Hash of the document, for the journal.
-    alert_urls : sequence of Secret
-        Addresses of alerts (`live_nodes.local.alerts.alert_urls_of`); a dry run sends none.
+    """Run a node until it stops or has done what `options` request.
 
     Raises
     ------
@@ -88,7 +77,6 @@ def launch(
 
 
 def _report_killed_run(context: RunContext) -> None:
-    """Alert that the last run was killed."""
     runs = context.journal.runs()
     if runs and runs[0].ended is None and not runs[0].dry_run:
         context.alerts(
@@ -100,7 +88,6 @@ def _report_killed_run(context: RunContext) -> None:
 
 
 def _end(context: RunContext, phase: str, reason: str) -> None:
-    """Let the last alerts leave, for a bounded time, and write down how the run ended."""
     context.heartbeat.beat(phase)
     context.alerts.close()
     count_alerts(context.alerts, context.journal)
@@ -113,7 +100,7 @@ def _in_loop(run: NodeRun) -> RunReport:
     try:
         return loop.run_until_complete(run.run())
     finally:
-        # The engine leaves workers waiting, which complain when their loop is closed under them.
+        # The engine's waiting workers complain when their loop is closed before they end.
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()
@@ -134,9 +121,9 @@ def live_document(
     Raises
     ------
     DocumentErrors
-        With everything that is wrong in the document, before anything starts.
+        With every error of the document, before anything starts.
     GateRefused
-        When something keeps it from starting.
+        When something keeps the node from starting.
     """
     resolved = checked(file, overrides)
     node = resolved.document

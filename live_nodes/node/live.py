@@ -1,10 +1,8 @@
-"""One run of a node, from its first question to the venue to its last.
+"""Run a node once, from preflight to the orderly stop.
 
-    preflight → recovery → build → warm-up → connect → reconcile → watch → guards → strategies → run
-    → stop
-
-Whatever fails before the strategies start raises `GateRefused` (exit code 3) and leaves nothing
-running; whatever comes after ends in an orderly stop.
+preflight → recovery → build → warm-up → connect → reconcile → watch → guards → strategies → run →
+stop. A failure before the strategies start raises `GateRefused` (exit code 3) and leaves nothing
+running. A later failure ends in an orderly stop.
 """
 
 from __future__ import annotations
@@ -51,11 +49,11 @@ from strategies.messages import Decision
 
 _POLL = 0.1
 _FINISH_SHARE = 0.3
-"""Part of the stop's deadline that a flatten under way gets to come to its end."""
+"""Share of the stop's deadline for a flatten that has begun."""
 
 
 class NodeRun:
-    """One run of a node; `run` is the whole of it."""
+    """One run of a node."""
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
@@ -76,7 +74,7 @@ class NodeRun:
 
     @property
     def strategies(self) -> dict[str, DeskStrategy]:
-        """The strategies by key, once they are built."""
+        """Strategies by key, empty before they are built."""
         return {} if self.built is None else self.built.strategies
 
     async def run(self) -> RunReport:
@@ -102,8 +100,6 @@ class NodeRun:
             beating.cancel()
             stop.release_signals()
 
-    # Before anything is built --------------------------------------------------------------------
-
     async def _preflight(self, rest: VenueRest) -> Preflight:
         context = self._context
         facts = await preflight(context.node, rest)
@@ -119,8 +115,6 @@ class NodeRun:
         for failure in failures:
             self._context.journal.gate(failure.gate, passed=False, detail=str(failure))
         refuse(self._context.node.name, failures)
-
-    # Until the strategies run --------------------------------------------------------------------
 
     async def _start(self, rest: VenueRest, facts: Preflight, stop: StopSignal) -> None:
         context, node = self._context, self._context.node
@@ -151,7 +145,8 @@ class NodeRun:
             context.journal.gate("start", passed=False, detail=str(error))
             await self._disconnect()
             raise
-        # What is there by now stays: the collector need not walk through it between two orders.
+        # Freeze the objects of the start, so that garbage collection takes less time between
+        # orders.
         gc.collect()
         gc.freeze()
         feed = await stop.guard(await_prices(built))
@@ -178,7 +173,7 @@ class NodeRun:
             node, endpoints, ids, context.folder, tickers=need_markets(self.guards)
         )
         trading_node = build_node(config, strategies_of(node, ids), wiring, loop)
-        # The kernel took the signals when it was made, and dies at the second of them.
+        # The kernel installed its signal handlers when it was built; a second signal would kill it.
         stop.listen()
         self.built = built = NodeContext(
             **vars(context),
@@ -213,8 +208,6 @@ class NodeRun:
         self.report.missed = [str(miss) for name in self._missed for miss in self._missed[name]]
         self._context.say(outcome_line(decision, missed))
 
-    # While they run ------------------------------------------------------------------------------
-
     async def _trade(self, stop: StopSignal) -> None:
         say, options = self._context.say, self._context.options
         resumed = {key for key, strategy in self.strategies.items() if strategy.resume()}
@@ -232,7 +225,6 @@ class NodeRun:
         await stop.wait()
 
     async def _once(self, resumed: set[str]) -> str:
-        """Do what is due; what a strategy has taken up by itself just now was it."""
         force = self._context.options.force
         began = resumed | {
             key
@@ -250,15 +242,12 @@ class NodeRun:
         return "waits" if self._waits else "ran once"
 
     async def _idle(self) -> None:
-        """Wait until no strategy is at work, and the queues behind them are empty."""
         quiet = 0
         while quiet < 3:
             busy = any(strategy.busy for strategy in self.strategies.values())
             busy = busy or (self.supervisor is not None and self.supervisor.carrying_out)
             quiet = 0 if busy else quiet + 1
             await asyncio.sleep(_POLL)
-
-    # The way out ---------------------------------------------------------------------------------
 
     async def _stop(self, stop: StopSignal) -> None:
         context, seconds = self._context, self._context.node.stop_deadline
@@ -270,7 +259,6 @@ class NodeRun:
         try:
             context.journal.phase("stopping", stop.reason)
         except DeskError as error:
-            # What is being closed is closed all the same.
             context.say(f"that the node stops could not be written down: {error}")
         context.heartbeat.beat("stopping")
         if self.started:
@@ -289,7 +277,6 @@ class NodeRun:
         await self._disconnect()
 
     async def _take_last_fills(self, deadline: float) -> None:
-        """Write down fills that no push brought, such as while connecting: a sweep may be due."""
         assert self.recovery is not None
         try:
             async with asyncio.timeout(max(1.0, deadline - time.monotonic())):

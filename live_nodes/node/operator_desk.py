@@ -1,7 +1,7 @@
 """The operator's kill switch and mailbox in a node: flatten, and release of guards.
 
-The guard, under the key ``operator``, measures nothing: it halts when a person says so, and stays
-halted over every restart, as its state is in the journal like any guard's. It is in no document.
+The guard ``operator`` measures nothing and is in no document. It halts by a person's request, and
+stays halted over restarts, as its state is in the journal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from strategies.messages import Action
 
 
 class OperatorHalt(Guard[GuardParams, Nothing]):
-    """Closes what a person orders closed, until a person releases it."""
+    """Closes what a person requests, until a person releases it."""
 
     Config = GuardParams
 
@@ -34,7 +34,7 @@ class OperatorHalt(Guard[GuardParams, Nothing]):
         return state, ()
 
     def drill(self, scene: Scene) -> Plan:
-        """Pull the kill switch."""
+        """Trigger the kill switch."""
         return plan(
             self.params,
             "the operator's kill switch",
@@ -45,23 +45,22 @@ class OperatorHalt(Guard[GuardParams, Nothing]):
 
 
 class OperatorGuard(GuardActor):
-    """The kill switch: halts what a person orders until a person releases it."""
+    """The kill switch: halts a scope until a person releases it."""
 
     def __init__(self) -> None:
         super().__init__(OPERATOR, OperatorHalt(GuardParams(action="flatten", required=False)))
 
     def flatten(self, scope: str, reason: str) -> bool:
-        """Halt and close a scope; False if it was so already.
-
-        `scope` is ``desk``, ``strategy:<key>`` or ``instrument:<id>``.
+        """Halt and close a ``desk``, ``strategy:<key>`` or ``instrument:<id>``; False if done
+        before.
 
         Raises
         ------
         DeskError
-            When it can't be kept; it is in force until the process ends.
+            When the halt can't be saved; it is in force until the process ends.
         """
         assert self._desk is not None
-        # A latch of its own trouble, with another key, halts entries and closes nothing.
+        # A latch for the guard's own fault has another key; it halts entries and closes nothing.
         if any(latch.scope == scope and latch.key == "" for latch in self.latches):
             return False
         latch = Latch(
@@ -78,19 +77,18 @@ class OperatorGuard(GuardActor):
         )
         latches = tuple(sorted((*self.latches, latch), key=lambda x: (x.scope, x.key)))
         try:
-            # Kept before it takes effect, as with every guard.
             self._keep(self.guard_state, latches)
         except DeskError:
             self.latches, self._unkept = latches, True
             raise
         finally:
-            # What can't be kept is closed all the same.
+            # Close the scope even when the state can't be saved.
             self.publish()
         return True
 
 
 class MailDesk:
-    """Carries out and answers the mailbox's requests; the journal keeps requests and outcomes."""
+    """Carries out and answers the mailbox's requests, and journals both."""
 
     def __init__(
         self,
@@ -109,7 +107,7 @@ class MailDesk:
 
         Raises
         ------
-        DeskError
+        If the journal can't be written: a halt must survive restarts.
             If the journal can't be written: a halt that no restart would know is none.
         """
         requests, notes = self._mailbox.take()
@@ -133,7 +131,7 @@ class MailDesk:
         if not request.reason.strip():
             return False, "a reason is needed: it is kept in the journal"
         try:
-            # One commit: the halt and who asked for it, or neither.
+            # One commit: the halt and its author, or neither.
             with self._journal.together():
                 if request.command == "flatten":
                     return True, self._flatten(request)
@@ -201,5 +199,5 @@ def node_guards(node: Node) -> dict[str, GuardActor]:
 
 
 def need_markets(guards: Mapping[str, GuardActor]) -> bool:
-    """Whether a guard needs more of the markets than a price."""
+    """Whether a guard needs more market data than a price."""
     return any("markets" in guard.guard.needs for guard in guards.values())

@@ -1,9 +1,8 @@
-"""The start-up gates: what must hold at the venue before anything is built.
+"""Check the venue before a node is built: the start-up gates.
 
-Gates are pure: facts in, failures out; an empty list lets the start go on. `preflight` asks the
-venue for their facts by our own REST client, so that the adapter's word is never the only one. Why
-each exists: ../shared/nautilus/live.md section 4. The engine itself starts strategies on a refused
-login (4.7), takes an error for an empty account (4.5) and goes on without its venue (4.6).
+Gates are pure: facts in, failures out. `preflight` fetches their facts by our own REST client, not
+the adapter. Reasons: ../shared/nautilus/live.md section 4. The engine itself starts strategies on a
+refused login (4.7), takes an error for an empty account (4.5) and goes on without its venue (4.6).
 """
 
 from __future__ import annotations
@@ -24,16 +23,12 @@ from live_nodes.node.warm_up import listings
 
 _SHOWN = 3
 PERMISSIONS = {"LINEAR": ("ContractTrade", ("Order", "Position")), "SPOT": ("Spot", ("SpotTrade",))}
-"""What a key must be allowed, by product (v5 "Get API Key Information")."""
+"""Required permissions of a key, by product (v5 "Get API Key Information")."""
 
 
 @dataclass(frozen=True)
 class GateFailure:
-    """One thing that keeps the node from starting.
-
-    `gate` is ``clock``, ``links``, ``fees`` …; `limit` is what would have been right, `remedy` what
-    to do about it.
-    """
+    """One reason why the node must not start, with the right value (`limit`) and a `remedy`."""
 
     gate: str
     measured: str
@@ -50,7 +45,7 @@ def refuse(node: str, failures: Iterable[GateFailure]) -> None:
     Raises
     ------
     GateRefused
-        Which names all of them.
+        Names all failures.
     """
     lines = [str(failure) for failure in failures]
     if lines:
@@ -58,9 +53,9 @@ def refuse(node: str, failures: Iterable[GateFailure]) -> None:
 
 
 def clock_gate(skew: float, round_trip: float, limit: float) -> list[GateFailure]:
-    """Judge the clocks: Bybit refuses requests that are off by more than their window. Seconds.
+    """Check the clock skew, in seconds: Bybit refuses requests outside their receive window.
 
-    The skew is known to within half the round trip, which counts against it.
+    Half the round trip is the error of the skew, and counts against it.
     """
     if abs(skew) + round_trip / 2 <= limit:
         return []
@@ -76,7 +71,7 @@ def clock_gate(skew: float, round_trip: float, limit: float) -> list[GateFailure
 
 
 def permission_gate(answer: Mapping[str, Any], products: Iterable[str]) -> list[GateFailure]:
-    """Judge what the key may do, from ``/v5/user/query-api``."""
+    """Check the key's permissions, from ``/v5/user/query-api``."""
     failures = []
     remedy = "make a key that may trade, and nothing more, in Bybit's settings"
     if int(answer.get("readOnly") or 0):
@@ -100,10 +95,7 @@ def permission_gate(answer: Mapping[str, Any], products: Iterable[str]) -> list[
 def fees_gate(
     expected: Mapping[str, Fees | None], rates: Mapping[str, Mapping[str, FeeRate]]
 ) -> list[GateFailure]:
-    """Judge the fee tier: rates above those that were tested with make another strategy of it.
-
-    `expected` is by product (None is not checked), `rates` by product and instrument id.
-    """
+    """Check that the account's fees are not above the tested ones (None is not checked)."""
     failures = []
     for product, fees in expected.items():
         if fees is None:
@@ -128,7 +120,7 @@ def fees_gate(
 def account_mode_gate(
     expected: Expected, margin_mode: str, position_mode: str | None
 ) -> list[GateFailure]:
-    """Judge margin and position mode; `position_mode` is None without perpetuals."""
+    """Check margin and position mode; `position_mode` is None without perpetuals."""
     failures = []
     if expected.margin_mode is not None and margin_mode != expected.margin_mode:
         failures.append(
@@ -152,7 +144,7 @@ def account_mode_gate(
 
 
 def orders_gate(venue: Mapping[str, Decimal], books: Mapping[str, Decimal]) -> list[GateFailure]:
-    """Compare open orders: what is left to fill of each, by the venue's order id."""
+    """Compare open orders: the unfilled quantity of each, by the venue's order id."""
     differing = [
         f"{name}: {_or_none(venue.get(name))} at the venue, {_or_none(books.get(name))} here"
         for name in sorted({*venue, *books})
@@ -173,10 +165,7 @@ def positions_gate(venue: Mapping[str, Decimal], books: Mapping[str, Decimal]) -
 
 
 def foreign_positions_gate(positions: Mapping[str, Decimal]) -> list[GateFailure]:
-    """Refuse a first start on positions (signed base coin) that the node did not make.
-
-    Its strategies would trade them away.
-    """
+    """Refuse a first start on foreign positions (signed base coin): strategies would trade them."""
     if not positions:
         return []
     found = [f"{name} {quantity:f}" for name, quantity in sorted(positions.items())]
@@ -201,7 +190,7 @@ def balance_gate(venue: Decimal, books: Decimal | None, tolerance: Decimal) -> l
 
 
 def links_gate(lacking: Mapping[str, str]) -> list[GateFailure]:
-    """Refuse links that are not up, or not proven to be logged in, each with what is known."""
+    """Refuse links that are down, or not proven to be logged in; values are the details."""
     remedy = "check the keys, their permissions and their environment, and the venue's status page"
     return [
         GateFailure("links", f"{name}: {what}", "connected and logged in", remedy)
@@ -229,10 +218,9 @@ def _or_none(value: Decimal | None) -> str:
 
 @dataclass(frozen=True)
 class Preflight:
-    """The venue's facts before a start, and the failures that keep the node from it.
+    """The venue's facts before a start, and the failures that prevent the start.
 
-    `infos` are all instruments that trade, `universe` the ids that the strategies trade, `products`
-    their products. `histories`, by product, know the instruments.
+    `universe` are the ids that the strategies trade. `histories` are by product.
     """
 
     infos: dict[str, InstrumentInfo]
@@ -257,12 +245,12 @@ def universe_of(node: Node, ids: Iterable[str]) -> list[str]:
 
 
 async def preflight(node: Node, rest: VenueRest) -> Preflight:
-    """Ask the venue for clocks, instruments and, where the node has an account, how it is set up.
+    """Fetch clocks, instruments and, where the node has an account, its settings.
 
     Raises
     ------
     GateRefused
-        When the venue can't be reached, refuses the key, or trades nothing of the universe.
+        If the venue can't be reached, refuses the key, or trades nothing of the universe.
     """
     try:
         reading = await rest.clock()
@@ -273,7 +261,7 @@ async def preflight(node: Node, rest: VenueRest) -> Preflight:
     failures = clock_gate(reading.skew, reading.round_trip, node.gates.max_clock_skew)
     try:
         if node.environment != "paper":
-            # First of what is signed, so that a wrong key shows before anything takes long.
+            # The first signed request, so that a wrong key shows early.
             permissions = await rest.permissions()
         histories = {name: BybitHistory(name, rest.base_url) for name in _products_asked(node)}
         infos = await listings(histories)
@@ -300,7 +288,6 @@ async def preflight(node: Node, rest: VenueRest) -> Preflight:
 
 
 def _products_asked(node: Node) -> list[str]:
-    """Return the products that the universe's patterns could match."""
     return [
         product
         for product in PRODUCTS

@@ -1,4 +1,4 @@
-"""Decisions and their outcome in words, and the report of a run with its options. Pure."""
+"""Describe decisions and their results in words; options and report of a run. Pure."""
 
 from __future__ import annotations
 
@@ -16,15 +16,12 @@ from strategies.schedule import next_fire
 ZERO = Decimal(0)
 _SHOWN = 5
 Say = Callable[[str], None]
-"""Takes a line for the person who watches a node."""
+"""Prints a line for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A position that is not where its decision wanted it; signed base coin.
-
-    ``why`` is what the venue or the order gate said last, empty when neither did.
-    """
+    """A position that is not at its decision's target; signed base coin. `why` may be empty."""
 
     instrument: str
     wanted: Decimal
@@ -44,21 +41,13 @@ def misses(
 ) -> list[Miss]:
     """Return which of a decision's orders did not bring their position to its target.
 
-    Parameters
-    ----------
-    held : mapping of str to Decimal
-        The strategy's positions now, signed base coin by instrument id.
-    smallest : callable
-        Quantity of an instrument's smallest order, base coin: less can't be traded, and is no miss.
-    reasons : mapping of str to str
-        Why the last order in an instrument was refused or cancelled, where it was.
+    `held` is signed base coin. A gap below `smallest` (base coin) can't be traded and is no miss.
     """
     found = []
     for target in decision.targets:
         wanted, has = Decimal(target.target), held.get(target.instrument, ZERO)
         if Decimal(target.order) == ZERO or wanted == has:
             continue
-        # A position that should be gone is one, however small.
         if wanted == ZERO or abs(wanted - has) >= smallest(target.instrument):
             why = reasons.get(target.instrument, "")
             found.append(Miss(target.instrument, wanted, has, why))
@@ -66,7 +55,7 @@ def misses(
 
 
 def outcome_line(decision: Decision, missed: list[Miss]) -> str:
-    """Return what became of a decision, for the person who watches."""
+    """Return the result of a decision in one line."""
     orders = sum(Decimal(target.order) != ZERO for target in decision.targets)
     words = f"{decision.strategy}: {decision.kind} carried out, {orders - len(missed)} of {orders}"
     words += f" position{'' if orders == 1 else 's'} where wanted"
@@ -78,8 +67,8 @@ def outcome_line(decision: Decision, missed: list[Miss]) -> str:
 class RunOptions:
     """Options of the command line.
 
-    `dry_run` journals and prints orders and sends none; `run_once` does what is due, then stops;
-    `force` does it even when it is done already (guards are obeyed); `seconds` stops after so long.
+    `dry_run` prints and journals orders but sends none. `force` repeats what is already done;
+    guards still apply. `seconds` limits the run.
     """
 
     dry_run: bool = False
@@ -92,11 +81,9 @@ class RunOptions:
 class RunReport:
     """Outcome of a run; the command prints it.
 
-    `outcome` is ``stopped``, ``ran once``, ``nothing due``, or ``waits`` (something kept the
-    decision from being made). `intended` are orders that a dry run did not send, `positions` the
-    net positions at the end (signed base coin), `refusals` counts the order gate's, `missed` are
-    positions that are not where the last decision wanted them, and `left` what is not as it should
-    be at the venue after the stop.
+    `outcome` is ``stopped``, ``ran once``, ``nothing due``, or ``waits`` (the decision could not be
+    made). `intended` are orders that a dry run did not send. `positions` are signed base coin.
+    `left` is what is wrong at the venue after the stop.
     """
 
     outcome: str = "stopped"
@@ -109,19 +96,19 @@ class RunReport:
     left: list[str] = field(default_factory=list)
 
     def as_plain(self) -> dict[str, Any]:
-        """Return it as values that JSON knows; amounts are decimal text."""
+        """Return a JSON-ready dict; amounts are decimal text."""
         plain = asdict(self)
         plain["positions"] = {name: f"{quantity:f}" for name, quantity in self.positions.items()}
         return plain
 
 
 def raise_left(report: RunReport) -> None:
-    """Fail the command when the run did not do what it was to, or left something at the venue.
+    """Raise an error when the run missed its task or left something at the venue.
 
     Raises
     ------
     DeskError
-        Which says what.
+        If there is such a problem.
     """
     if report.outcome == "waits":
         raise DeskError(f"nothing was decided: {report.reason}")
@@ -145,7 +132,7 @@ def decision_line(decision: Decision) -> str:
 
 
 def waiting_lines(strategies: Mapping[str, DeskStrategy], now_ns: int) -> Iterator[str]:
-    """Yield each next decision: a node that does nothing for hours must not look stuck."""
+    """Yield each next decision, so that an idle node does not look stuck."""
     for key, strategy in strategies.items():
         schedule = strategy.schedule()
         if schedule is not None:

@@ -1,9 +1,7 @@
-"""The guards of a node: built with it, started before its strategies, evaluated while it runs.
+"""Build, start and evaluate the guards of a node. Engine-specific.
 
-Engine-specific wiring; what each part does is its own file's. The order of a start:
-
-    state and books from the journal → standing verdicts are published again → executions that the
-    guards have not seen → the first snapshot → the mailbox → the strategies
+Order of a start: state and books from the journal → standing verdicts → unseen executions → first
+snapshot → mailbox → strategies.
 """
 
 from __future__ import annotations
@@ -47,8 +45,8 @@ _POLL = 0.05
 class NodeRisk:
     """The guards' desk, its guards, the operator's guard and the closer.
 
-    The recorder subscribes before, so that an execution is in the journal before the desk sees its
-    order. `fills` listens since before recovery. A dry run closes nothing and reads no mail.
+    The recorder must subscribe first, so that an execution is in the journal before the desk sees
+    its order. `fills` listens since before recovery. A dry run closes nothing and reads no mail.
     """
 
     def __init__(
@@ -113,20 +111,18 @@ class NodeRisk:
             risk_engine=self._kernel.risk_engine,
             tag=context.node.tag,
             verify=None if context.paper else check,
-            # Without the trade link orders go by REST.
+            # Without the trade link, orders go by REST.
             reachable=lambda: context.links.ready("trade") or context.rest.answers,
             on_news=self.alerts.report,
         )
 
-    # Before the strategies ---------------------------------------------------------------------
-
     async def begin(self, feed: NodeFeed, stop: StopSignal) -> None:
-        """Start the guards, evaluate them, and read the mailbox; then go on as tasks.
+        """Start and evaluate the guards, and read the mailbox; then continue in tasks.
 
         Raises
         ------
         GateRefused
-            When the account's worth does not come to be known.
+            If the account's equity stays unknown.
         """
         context = self._context
         await self._know_worth()
@@ -136,8 +132,7 @@ class NodeRisk:
         trader = context.trading_node.trader
         for guard in self.guards.values():
             trader.start_actor(guard.id)
-        # One commit: what the guards make of executions that they have not seen, and that they have
-        # seen them.
+        # One commit: the unseen executions, and the guards' states after them.
         with context.journal.together():
             self._fills.begin(self.desk)
             self.desk.evaluate()
@@ -147,7 +142,7 @@ class NodeRisk:
             trader.start_actor(self.closer.id)
         if self._mail is not None:
             self._mail.answer_all()
-        # What was put off until the engine is done with what it was at.
+        # Work that had to wait until the engine was idle.
         await asyncio.sleep(0)
         notices = VenueNotices(
             context.rest, context.facts.universe, context.node.environment, self._on_notice
@@ -172,10 +167,7 @@ class NodeRisk:
             await asyncio.sleep(_POLL)
 
     def _withdraw_others(self) -> None:
-        """Withdraw verdicts that stand in the journal and that no guard holds any more.
-
-        A guard may have left the document, or halted in a dry run.
-        """
+        # A guard may have left the document, or halted in a dry run.
         journal = self._context.journal
         standing = {(v.guard, v.scope) for v in self.desk.verdicts.standing()}
         for _, verdict in journal.standing():
@@ -191,17 +183,15 @@ class NodeRisk:
 
     @property
     def closing(self) -> bool:
-        """Whether a flatten stands and is not done, or not even taken up."""
+        """Whether a flatten is ordered and not finished."""
         if self.closer is None:
             return False
         wanted = {v.scope for v in self.desk.verdicts.standing() if v.action == Action.FLATTEN}
         memory = self.closer.memory
         return bool(wanted) and not (memory.flat and wanted <= memory.flatten.keys())
 
-    # The way out -------------------------------------------------------------------------------
-
     async def finish(self, seconds: float, stop: StopSignal) -> None:
-        """Let a flatten that is under way come to its end, for a bounded time."""
+        """Let a flatten finish within `seconds`."""
         if not self.closing:
             return
         self._context.say("a flatten is under way: the stop waits for it")
@@ -223,8 +213,6 @@ class NodeRisk:
         self._context.rest.on_error = None
         self._fills.close()
         self.desk.stop()
-
-    # How it works ------------------------------------------------------------------------------
 
     def _on_order_event(self, event: OrderEvent) -> None:
         if isinstance(event, OrderRejected) and refusal_of(event.reason).code == "no_answer":
@@ -250,7 +238,7 @@ class NodeRisk:
 
 
 async def keep_evaluating(desk: RiskDesk, markets: MarketReader, every: float) -> None:
-    """Evaluate the guards every so many seconds, and measure how late the loop is."""
+    """Evaluate the guards every so many seconds, and measure the loop's delay."""
     loop = asyncio.get_running_loop()
     planned = loop.time()
     while True:
@@ -259,13 +247,13 @@ async def keep_evaluating(desk: RiskDesk, markets: MarketReader, every: float) -
         late = loop.time() - planned
         markets.lag_ns = max(0, round(late * SECOND))
         if late > every:
-            # What was missed is not made up for.
+            # Missed evaluations are not repeated.
             planned = loop.time()
         desk.evaluate()
 
 
 async def keep_reading(mail: MailDesk) -> None:
-    """Do what is asked for in the mailbox."""
+    """Carry out the mailbox's requests until cancelled."""
     while True:
         await asyncio.sleep(MAIL_EVERY)
         mail.answer_all()
@@ -274,7 +262,7 @@ async def keep_reading(mail: MailDesk) -> None:
 async def keep_counting(
     desk: RiskDesk, risk_alerts: RiskAlerts, alerts: Alerts, journal: Journal
 ) -> None:
-    """Notice guards that fall silent, and write down what became of the alerts."""
+    """Alert on silent guards, and journal the number of alerts."""
     while True:
         await asyncio.sleep(1.0)
         risk_alerts.silences(desk.silent_guards())
@@ -282,7 +270,7 @@ async def keep_counting(
 
 
 def count_alerts(alerts: Alerts, journal: Journal) -> None:
-    """Write down how many alerts left or did not, and which channels are in trouble."""
+    """Journal how many alerts were sent or failed, and which channels fail."""
     for name, number in alerts.counts().items():
         journal.count(name, number)
     for news in alerts.news():

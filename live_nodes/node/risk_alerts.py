@@ -1,4 +1,4 @@
-"""Alerts on guards and closings: which a person gets, how urgent they are, and their words."""
+"""Alerts on guards and closings: which to send, their urgency and text."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from strategies.messages import Action, Verdict
 from strategies.verdicts import VerdictBoard
 
 LEVELS: dict[str, Level] = {"not_flat": "critical", "resting": "critical", "off": "info"}
-"""Of the closer's news; the others are warnings."""
+"""Levels of the closer's news; all others are warnings."""
 
 
 class RiskAlerts:
-    """Turns verdicts, the closer's news and silent guards into alerts, journal notes and printed
-    lines.
-    """
+    """Turns verdicts, closer news and silent guards into alerts, notes and printed lines."""
 
     def __init__(
         self,
@@ -28,10 +26,10 @@ class RiskAlerts:
         self._silent: set[str] = set()
 
     def on_verdict(self, verdict: Verdict) -> None:
-        """Alert on a halt that does not pass by itself: when it begins, changes its kind and ends.
+        """Alert when a lasting halt begins, changes its kind or ends.
 
-        Those of the node itself and of transient guards come and go by the minute; they are in the
-        journal.
+        Halts of the node itself and of transient guards come and go by the minute; the journal has
+        them.
         """
         if not _concerns_a_person(verdict):
             return
@@ -50,11 +48,11 @@ class RiskAlerts:
             )
 
     def report(self, kind: str, text: str) -> None:
-        """Alert on how a flatten goes (`actors.closing.closer.OnNews`)."""
+        """Alert on the progress of a flatten (`actors.closing.closer.OnNews`)."""
         self._out(text, LEVELS.get(kind, "warning"), "flatten")
 
     def silences(self, silent: Iterable[str]) -> None:
-        """Alert once on each required guard that falls silent, and once when it is back."""
+        """Alert when a required guard falls silent, and when it is back."""
         now = set(silent)
         for key in sorted(now - self._silent):
             self._alert(f"guard {key} is silent: no entries until it is heard of", "critical")
@@ -66,7 +64,7 @@ class RiskAlerts:
         self._out(text, level, "guard")
 
     def _out(self, text: str, level: Level, source: str) -> None:
-        # The journal comes last: where it can't be written, the alert matters all the more.
+        # The journal comes last: if it can't be written, the alert must still leave.
         self._sink(text, level, source)
         self._say(text)
         self._note(source, text)

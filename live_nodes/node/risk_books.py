@@ -1,9 +1,8 @@
-"""Profit and loss by strategy, booked from the journal's executions over every restart.
+"""Book profit and loss by strategy from the journal's executions, across restarts.
 
-At a start they are folded from all that the journal has. From then on each new execution is booked
-and passed to the guards, inside the commit that journals it, so that a guard's state and the
-execution that changed it stand or fall together. Executions before the first evaluation, as those
-that recovery finds, are marked unseen and passed to the guards then.
+Each new execution is booked and passed to the guards inside the commit that journals it, so that a
+guard's state always matches the executions. Executions before the first evaluation, such as those
+of recovery, are marked unseen and passed to the guards then.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from actors.records.rows import FillRow
 from live_nodes.bybit.facts import TRADES
 
 OWNER, UNSEEN = "risk", "untold."
-"""Where the journal keeps which executions the guards have not seen."""
+"""Journal key of the executions that the guards have not seen."""
 
 
 class FillListener(Protocol):
@@ -53,10 +52,7 @@ class FillBooking:
         self._journal.fill_listeners.remove(self._on_fill)
 
     def books(self, owners: Mapping[str, str]) -> StrategyBooks:
-        """Return the books of all executions that the guards have seen.
-
-        `owners` has the strategy's key by instrument id.
-        """
+        """Return the books of all executions that the guards have seen."""
         self._owners = owners
         books = StrategyBooks()
         if not self._fresh:
@@ -66,10 +62,7 @@ class FillBooking:
         return books
 
     def begin(self, desk: FillListener) -> None:
-        """Pass the desk what it has not seen, and everything new from here on.
-
-        To be called inside `Journal.together`, with the guards' first look.
-        """
+        """Pass unseen and all new executions to the desk; call it inside `Journal.together`."""
         self._desk = desk
         if self._fresh:
             return
@@ -99,20 +92,17 @@ def book_fills(rows: Iterable[FillRow], books: StrategyBooks, owners: Mapping[st
 
 
 def pass_fill(row: FillRow, desk: FillListener, owners: Mapping[str, str]) -> None:
-    """Pass an execution of the desk's own on; what others traded by hand is not its result."""
+    """Pass an own execution to the desk; manual trades by others are skipped."""
     if row.kind == FUNDING:
         for key, share in _shares(row, desk.books, owners).items():
-            # The venue counts what it takes as a fee: positive is paid.
+            # The venue counts fees as positive when paid.
             desk.funded(key, row.instrument, -share)
     elif row.kind in TRADES and (key := _owner(row, desk.books, owners)):
         desk.filled(replace(row, strategy=key, fee=_fee(row)))
 
 
 def _owner(row: FillRow, books: StrategyBooks, owners: Mapping[str, str]) -> str:
-    """Return whose execution it is; a liquidation names no order of ours, and is its holder's loss.
-
-    The venue gives what it closes by itself no id of ours (``BustTrade``, ``AdlTrade`` …).
-    """
+    # A liquidation carries no order id of ours (``BustTrade``, ``AdlTrade`` …): its holder loses.
     if row.strategy or row.kind == "Trade":
         return row.strategy
     held = _held(row.instrument, books)
@@ -120,11 +110,10 @@ def _owner(row: FillRow, books: StrategyBooks, owners: Mapping[str, str]) -> str
 
 
 def _shares(row: FillRow, books: StrategyBooks, owners: Mapping[str, str]) -> dict[str, Decimal]:
-    """Return each owner's part of a payment: by what it holds, else all to whose market it is."""
     held = _held(row.instrument, books)
     total = sum(held.values(), ZERO)
     if not total:
-        # It may come only after the position is closed.
+        # The payment may come only after the position is closed.
         owner = owners.get(row.instrument, "")
         return {owner: row.fee} if owner else {}
     if len(held) == 1:
@@ -137,7 +126,7 @@ def _held(instrument: str, books: StrategyBooks) -> dict[str, Decimal]:
 
 
 def _fee(row: FillRow) -> Decimal:
-    """Return the fee in the settlement currency; on spot, buys pay theirs in the coin itself."""
+    # On spot, buys pay their fee in the coin itself.
     coin = row.instrument.partition("USDT")[0]
     return row.fee * row.price if row.fee_coin == coin else row.fee
 
@@ -147,8 +136,6 @@ def _name(row: FillRow) -> str:
 
 
 class _Folding:
-    """Books executions and passes nothing on."""
-
     def __init__(self, books: StrategyBooks) -> None:
         self.books = books
 

@@ -1,8 +1,7 @@
-"""Connect a built node, prove its logins, and reconcile it with the venue.
+"""Connect a built node, prove its logins, and reconcile it with the venue. Engine-specific.
 
-Engine-specific. Takes the place of `NautilusKernel.start_async`, which waits in a busy loop, starts
-strategies on a refused login, believes an empty answer, and leaves a zombie where it fails
-(live.md 4.5 to 4.7). Every step here ends in bounded time or raises `GateRefused`.
+Replaces `NautilusKernel.start_async`, which waits in a busy loop, starts strategies on a refused
+login, trusts an empty answer, and leaves a zombie where it fails (live.md 4.5 to 4.7).
 """
 
 from __future__ import annotations
@@ -42,13 +41,13 @@ async def connect(context: NodeContext) -> None:
     Raises
     ------
     GateRefused
-        When it is not so in time, or a login is refused.
+        If a link is not proven in time, or a login is refused.
     """
     node, kernel, links = context.node, context.kernel, context.links
     kernel._register_executor()
     kernel._start_engines()
     deadline = time.monotonic() + node.gates.connect_timeout
-    # Data first: the sandbox needs the instruments, and both clients share one pace of requests.
+    # Data first: the sandbox needs the instruments, and both clients share one rate limit.
     for engine in (kernel.data_engine, kernel.exec_engine):
         engine.connect()
         tasks = _connecting(engine)
@@ -71,12 +70,12 @@ async def connect(context: NodeContext) -> None:
 
 
 async def reconcile(context: NodeContext) -> None:
-    """Let the engine take over what the venue has, and compare both by our own requests.
+    """Reconcile the engine with the venue, and check the result by our own requests.
 
     Raises
     ------
     GateRefused
-        When both still differ after the time for it.
+        If both still differ after the time limit.
     """
     node, kernel = context.node, context.kernel
     deadline = time.monotonic() + node.gates.reconcile_timeout
@@ -96,7 +95,7 @@ async def reconcile(context: NodeContext) -> None:
         if time.monotonic() > deadline:
             refuse(node.name, failures)
         if time.monotonic() > again_at:
-            # The adapter takes a failed request for an empty account: ask it once more.
+            # The adapter takes a failed request for an empty account, so request it once more.
             await _reconcile_engine(node, kernel)
             again_at = time.monotonic() + _RECONCILE_EVERY
         await asyncio.sleep(_ASK_EVERY)

@@ -1,7 +1,7 @@
-"""Stop a node: cancel own entries, keep or close positions, and verify both at the venue.
+"""Stop a node: cancel own entries, keep or close positions, verify at the venue.
 
-Engine-specific. The engine itself leaves orders and positions where they are, and dies at a second
-signal (live.md 7).
+Engine-specific. The engine itself leaves orders and positions open, and dies at a second signal
+(live.md 7).
 """
 
 from __future__ import annotations
@@ -23,22 +23,20 @@ from strategies.order_ids import owner_of
 
 _POLL = 0.1
 _SHARE = 0.4
-"""Part of the deadline for cancels, and again for closing positions; the rest is the engine's."""
+"""Share of the deadline for cancels, and again for closing; the engine gets the rest."""
 _AGAIN = 1.0
-"""Seconds after which a position that is still open, with no order for it, gets another."""
+"""Seconds before an open position without an order gets another order."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopRequestedError(Exception):
-    """A signal, or the end of the given time, came in the midst of something."""
+    """A signal or the end of the run's time interrupted the work."""
 
 
 class StopSignal:
-    """Takes signals; the first stops in order, a second at once.
+    """Handles signals; the first stops in order, a second (`quick`) leaves positions and orders.
 
-    `reason` is empty until a stop is requested. `quick` says that a second signal came: positions
-    and orders stay as they are. `error` is what made it impossible to go on; it is raised again
-    once all is stopped.
+    `reason` is empty until a stop is requested. `error` is raised again after the stop.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -49,32 +47,32 @@ class StopSignal:
         self.error: BaseException | None = None
 
     def listen(self) -> None:
-        """Take the signals; again after the engine's kernel took them when it was made."""
+        """Install the handlers, again after the engine's kernel replaced them."""
         for number in SIGNALS:
             self._loop.add_signal_handler(number, self.request, number.name)
         self._loop.remove_signal_handler(signal.SIGABRT)
 
     def release_signals(self) -> None:
-        """Give the signals back."""
+        """Remove the handlers."""
         for number in SIGNALS:
             self._loop.remove_signal_handler(number)
 
     def request(self, reason: str) -> None:
-        """Ask for a stop."""
+        """Request a stop."""
         if self.reason:
             self.quick = True
         self.reason = self.reason or reason
         self._asked.set()
 
     def fail(self, error: BaseException) -> None:
-        """Ask for a stop, because it can't go on."""
+        """Request a stop because of an error."""
         self.error = self.error or error
         self.reason = self.reason or f"{type(error).__name__}: {error}"
         self._asked.set()
 
     @property
     def asked(self) -> bool:
-        """Whether a stop was asked for."""
+        """Whether a stop was requested."""
         return self._asked.is_set()
 
     async def wait(self) -> None:
@@ -87,7 +85,7 @@ class StopSignal:
         Raises
         ------
         StopRequestedError
-            When it is; the work is cancelled then.
+            If a stop is requested; the work is cancelled.
         """
         task = asyncio.ensure_future(work)
         asked = asyncio.ensure_future(self._asked.wait())
@@ -117,10 +115,9 @@ async def watched(name: str, work: Coroutine[Any, Any, None], stop: StopSignal, 
 
 
 async def wind_down(context: NodeContext, stop: StopSignal, seconds: float) -> None:
-    """Let nothing new begin, cancel what rests, close what is to be closed, stop the strategies.
+    """Block entries, cancel orders, close positions, stop strategies, in about `seconds`.
 
-    Orders that protect a position that is kept (reduce-only ones) stay at the venue. All of it and
-    the engine's own stop take about as long as `seconds` at most.
+    Reduce-only orders that protect a kept position stay at the venue.
     """
     node, strategies = context.node, context.strategies
     context.gate.hold(no_entry)
@@ -149,7 +146,7 @@ async def wind_down(context: NodeContext, stop: StopSignal, seconds: float) -> N
 
 
 async def _close(context: NodeContext, seconds: float, stop: StopSignal) -> None:
-    """Close all positions; what the venue rejects, such as for its rate limit, is sent again."""
+    # An order that the venue rejects, such as for its rate limit, is sent again.
     strategies = context.strategies.values()
     closing = sum(len(strategy.holdings()) for strategy in strategies)
     if closing:
@@ -169,7 +166,7 @@ async def _close(context: NodeContext, seconds: float, stop: StopSignal) -> None
 
 
 async def verify(context: NodeContext, seconds: float) -> list[str]:
-    """Ask the venue whether it is as it should be after the stop; return what is not, in words."""
+    """Check orders and positions at the venue after the stop; return problems as text."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -219,7 +216,7 @@ def _id_of(strategy: DeskStrategy, name: str) -> Any:
 
 
 def no_entry(facts: OrderFacts) -> str | None:
-    """Let nothing new begin: a `Hold`."""
+    """Refuse every entry: a `Hold`."""
     return None if facts.is_exit else "the node is stopping"
 
 

@@ -1,6 +1,6 @@
-"""What runs beside a node's strategies: recorder, audit files, throttle, watch and sweep.
+"""Start and stop what runs beside strategies: recorder, audit, throttle, watch, sweep.
 
-Engine-specific wiring; what each does is its own file's.
+Engine-specific.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from strategies.messages import Decision
 
 
 class Supervisor:
-    """Records from the moment the node is built, watches from the moment it is connected.
+    """Records from the build on, watches from the connection on.
 
-    `on_carried_out` takes every decision that is carried out, and where it missed its targets.
+    `on_carried_out` takes each decision that is carried out, and its misses.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Supervisor:
         """Begin to pace and to watch; an error that ends either stops the node.
 
         Without `recovery` (paper, dry run) nothing is swept. `candles` fetches those that the feed
-        has missed.
+        missed.
         """
         context, kernel = self._context, self._context.kernel
         watch, gate, loop = context.node.watch, context.gate, asyncio.get_running_loop()
@@ -107,7 +107,7 @@ class Supervisor:
         return self._audit.is_open
 
     def drop_waiting(self, reason: str) -> None:
-        """Deny the orders that still wait in the throttle: the node stops."""
+        """Deny the orders that wait in the throttle."""
         if self._throttle is not None:
             self._throttle.drop(reason)
 
@@ -122,11 +122,10 @@ class Supervisor:
         self._audit.close()
 
     def _smallest(self, name: str) -> Decimal:
-        """Return the quantity of the smallest entry that the venue takes."""
         strategies = self._context.strategies.values()
         strategy = next((one for one in strategies if name in one.ids), None)
         if strategy is None:
-            # An earlier run's decision may speak of what is traded no more.
+            # A decision of an earlier run may name an instrument that is traded no more.
             return Decimal(0)
         instrument_id = strategy.instrument_ids[strategy.ids.index(name)]
         lot, price = strategy.market.lot(instrument_id), self._account.price(name)

@@ -1,7 +1,4 @@
-"""Warm-up: fetch candles and funding before the start, and later those that the feed missed.
-
-It uses the code that feeds a backtest its history.
-"""
+"""Warm-up: fetch candles and funding before the start, and candles that the feed missed."""
 
 from __future__ import annotations
 
@@ -18,16 +15,16 @@ from strategies.base import DeskStrategy
 from strategies.schedule import last_close
 
 TOP_UP = 2
-"""Candles that are asked for again once the feed runs: one may have closed in between."""
+"""Number of candles fetched again once the feed runs: one may have closed in between."""
 ASK_AFTER = (5, 10, 20, 40, 80, 160)
-"""Seconds after a close at which candles that have not come are asked for."""
+"""Seconds after a close at which missing candles are fetched."""
 HOUR_NS = 3_600_000_000_000
 
 
 class WarmUp:
-    """Fetches the candles and the funding that strategies need, and hands them over.
+    """Fetches the candles and the funding of strategies.
 
-    `histories` are by product; their `listings` must have been fetched.
+    The listings of `histories` (by product) must have been fetched.
     """
 
     def __init__(
@@ -42,12 +39,12 @@ class WarmUp:
         self._funded_hour = 0
 
     async def run(self, now_ns: int, timeout: float) -> int:
-        """Give every strategy all the candles and funding it needs; return how many candles.
+        """Feed every strategy its candles and funding; return the number of candles.
 
         Raises
         ------
         GateRefused
-            When the venue does not give them in time.
+            If the venue does not send them in time.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -61,11 +58,7 @@ class WarmUp:
             ) from None
 
     async def top_up(self, now_ns: int) -> None:
-        """Give the newest candles again where one has closed since; the feed may have missed it.
-
-        What comes twice replaces itself. Funding is asked for again when a settlement may have been
-        since.
-        """
+        """Feed new candles and funding that the feed may have missed; repeats do no harm."""
         await self._feed(now_ns, TOP_UP)
         await self._feed_funding(now_ns)
 
@@ -73,12 +66,12 @@ class WarmUp:
         """Fetch candles that the feed did not bring; return the instruments found.
 
         A candle that closes while its link is down is never sent again. Each is requested a few
-        times (`ASK_AFTER`); one of an instrument that has gone never comes.
+        times (`ASK_AFTER`).
 
         Raises
         ------
         DeskError
-            When the venue gives no answer.
+            If the venue gives no answer.
         """
         found = []
         for interval, rows in signal_intervals(dict(self._strategies)).items():
@@ -88,7 +81,7 @@ class WarmUp:
             passed = (now_ns - close) / 1e9
             if times >= len(ASK_AFTER) or passed < ASK_AFTER[times]:
                 continue
-            # A start late in the interval asks once, not once for each time that has passed.
+            # A start late in the interval requests once, not once for each time that has passed.
             times = sum(passed >= after for after in ASK_AFTER)
             self._asked[interval] = (close, times)
             lacking = {
@@ -121,7 +114,7 @@ class WarmUp:
             start = end - rows * interval_ns(interval)
             tables = {}
             for name in self._ids(interval):
-                # One after the other: the client's own pace is the limit, not our patience.
+                # One request after the other: the client's rate limit applies.
                 info = self._infos[name]
                 history = self._histories[info.product]
                 tables[name] = await history.klines(info, interval, start, end)
@@ -131,11 +124,8 @@ class WarmUp:
         return candles
 
     async def _feed_funding(self, now_ns: int) -> None:
-        """Give funding up to now, unless it was given since the last hour, on which Bybit settles.
-
-        It settles every 8, 4, 2 or 1 hours
-        (https://www.bybit.com/en/help-center/article/Introduction-to-Funding-Rate).
-        """
+        # Bybit settles on the hour, every 8, 4, 2 or 1 hours (https://www.bybit.com/en/help-
+        # center/article/Introduction-to-Funding-Rate).
         hour = now_ns // HOUR_NS
         back: dict[str, int] = {}
         for strategy in self._strategies.values():
@@ -145,7 +135,7 @@ class WarmUp:
             return
         tables = {}
         for name in sorted(back):
-            # Spot has no funding, and Bybit no answer for it.
+            # Spot has no funding; Bybit gives no answer for it.
             if (info := self._infos[name]).product == "LINEAR":
                 history = self._histories[info.product]
                 tables[name] = await history.funding(info, now_ns - back[name], now_ns)

@@ -1,8 +1,6 @@
-"""Watch links, feeds, clock and books of a running node; halt entries where they are unreliable.
+"""Watch links, feeds, clock and books of a running node; halt entries on a fault.
 
-A thin shell around `VenueLinks`, `Sweep` and the rules of ``watch_rules.py``: it checks links and
-feeds several times a second, the clock and the venue's books now and then, and publishes the
-verdicts. A journal that can't be written ends the node.
+Applies the rules of ``watch_rules.py``. A journal that can't be written ends the node.
 """
 
 from __future__ import annotations
@@ -46,10 +44,8 @@ ACCOUNT_LINKS = ("private", "trade")
 class NodeWatch:
     """Watches a running node.
 
-    `feed` has when each instrument was updated last; updates of the strategies' own subscriptions
-    are read from the cache. Paper trading has no `sweep`, as its account is not at the venue.
-    `candles` fetches those that the feed has missed until a time (UNIX nanoseconds) and returns
-    their instruments (`live_nodes.node.warm_up.WarmUp.complete`).
+    Paper trading has no `sweep`, as its account is not at the venue. `candles` fetches those that
+    the feed missed until a time (UNIX nanoseconds) and returns their instruments.
     """
 
     def __init__(
@@ -101,10 +97,7 @@ class NodeWatch:
                 task.cancel()
 
     def hold(self) -> Hold:
-        """Return the order gate's hold on entries while a link of the account is down.
-
-        It reads the links at that very moment: the watch's verdict may be one check late.
-        """
+        """Return the gate's hold on entries while a link is down now; verdicts may come late."""
         ready = self._links.ready
 
         def held(facts: OrderFacts) -> Refusal | None:
@@ -114,8 +107,6 @@ class NodeWatch:
             return None if verdict is None else refused_by(verdict)
 
         return held
-
-    # Looks -------------------------------------------------------------------------------------
 
     async def _look(self) -> None:
         for name in await self._links.tick():
@@ -132,7 +123,7 @@ class NodeWatch:
             self._journal.count("crossed_books")
             self._renew(public_link(name), f"the book of {name} is crossed")
         if self._audit.finish_done():
-            # A backup that knows of this rebalance can't lead to a second one.
+            # With this rebalance in the backup, a restart can't repeat it.
             self._journal.back_up()
         self._publish(now)
 
@@ -202,7 +193,6 @@ class NodeWatch:
                 self._say("halt", f"{verdict.scope}: {verdict.guard} is over")
 
     def _withdraw_last_run(self) -> None:
-        """Withdraw the verdicts that the watch of the last run left standing."""
         for _, verdict in self._journal.standing():
             if verdict.guard.startswith("node."):
                 over = Verdict(action=Action.NONE, guard=verdict.guard, scope=verdict.scope)
@@ -212,8 +202,6 @@ class NodeWatch:
         while True:
             await self._look()
             await asyncio.sleep(LOOK_EVERY)
-
-    # Now and then ------------------------------------------------------------------------------
 
     def _snapshot(self) -> None:
         self._recorder.snapshot(self._account)

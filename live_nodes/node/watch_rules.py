@@ -1,7 +1,7 @@
 """Verdicts of the watch: halts for links, feeds, clock, sweep and positions. Pure.
 
-Each cause is a guard of its own (``node.links``, ``node.clock`` …), so that one that ends does not
-take back what another still asks for.
+Each cause is a guard of its own (``node.links``, ``node.clock`` …), so that the end of one cause
+does not end the halt of another.
 """
 
 from __future__ import annotations
@@ -14,14 +14,11 @@ from strategies.messages import Action, Verdict
 TOPIC = "verdicts.node"
 SECOND = 1_000_000_000
 CROSSED_S = 1.0
-"""How long a book may be crossed; between two messages one may be, for milliseconds."""
+"""Longest time that a book may be crossed; for milliseconds between two messages is normal."""
 
 
 def link_verdict(ready: Mapping[str, bool]) -> Verdict | None:
-    """Return the halt of entries while a link of the account is unreliable.
-
-    Over ``trade`` orders would leave late, in a burst; over ``private`` fills would not be seen.
-    """
+    """Halt entries while a link is unreliable: orders would leave late, or fills be missed."""
     down = sorted(name for name, is_ready in ready.items() if not is_ready)
     if not down:
         return None
@@ -29,7 +26,7 @@ def link_verdict(ready: Mapping[str, bool]) -> Verdict | None:
 
 
 def clock_verdict(skew: float, limit: float) -> Verdict | None:
-    """Return the halt of entries while the clock is off by more than the limit, seconds."""
+    """Return the halt of entries while the clock is off by more than `limit` seconds."""
     if abs(skew) <= limit:
         return None
     reason = f"the venue's clock is {skew:+.3f} s from ours, more than {limit:g} s"
@@ -37,7 +34,7 @@ def clock_verdict(skew: float, limit: float) -> Verdict | None:
 
 
 def sweep_verdict(failures: int, limit: int, why: str) -> Verdict | None:
-    """Return the halt of entries while so many sweeps in a row failed."""
+    """Return the halt of entries after `limit` failed sweeps in a row."""
     if failures < limit:
         return None
     reason = f"{failures} comparisons with the venue failed in a row: {why}"
@@ -86,7 +83,7 @@ def _halt(
 def verdict_changes(standing: Iterable[Verdict], wanted: Iterable[Verdict]) -> list[Verdict]:
     """Return the verdicts to publish: withdrawals (NONE) of the node's own, then the new ones.
 
-    `standing` is the board's. One that stands is not published again because its value moves.
+    A standing verdict is not published again for a new value alone.
     """
     now = {(verdict.guard, verdict.scope): verdict for verdict in wanted}
     own = [(v.guard, v.scope) for v in standing if v.guard.startswith("node.")]
@@ -99,29 +96,26 @@ def verdict_changes(standing: Iterable[Verdict], wanted: Iterable[Verdict]) -> l
 
 
 ANSWERED_S = 1.0
-"""An update so soon after its link reconnected came with the new subscription."""
+"""An update so soon after a reconnect came with the new subscription."""
 
 
 class FeedSilences:
-    """When each instrument was updated last, and which links must reconnect for it.
-
-    An instrument is silent after `silence` seconds, counted from `now_ns` (UNIX nanoseconds) on.
-    """
+    """Track silent instruments and the links that must reconnect for them; `silence` is seconds."""
 
     def __init__(self, instruments: Iterable[str], silence: float, now_ns: int) -> None:
         self._updated = dict.fromkeys(instruments, now_ns)
         self._silence_ns = round(silence * SECOND)
         self._renewed: dict[str, int] = {}
         self._tries: dict[str, int] = {}
-        """By instrument that was silent at the last look: how often its link was renewed for it."""
+        """Number of reconnects of the link for each instrument that is silent."""
 
     def note(self, instrument: str, ts_ns: int) -> None:
-        """Note an update of an instrument."""
+        """Record an update of an instrument."""
         if ts_ns > self._updated.get(instrument, ts_ns):
             self._updated[instrument] = ts_ns
 
     def silent(self, now_ns: int) -> dict[str, float]:
-        """Return the instruments that are silent, each with the seconds."""
+        """Return the silent instruments, each with its seconds of silence."""
         return {
             name: (now_ns - updated) / SECOND
             for name, updated in self._updated.items()
@@ -129,10 +123,10 @@ class FeedSilences:
         }
 
     def to_renew(self, now_ns: int) -> list[str]:
-        """Return the public links to reconnect; one is not tried again before it had time.
+        """Return the public links to reconnect, with a pause between two tries.
 
-        One that comes back by itself reconnects as well: what changed in its book while it
-        was silent never came, and only a new subscription brings the whole book.
+        A feed that recovers by itself needs a reconnect too: lost book changes come only with a new
+        subscription.
         """
         silent = self.silent(now_ns)
         links = sorted({public_link(name) for name in silent})
@@ -151,10 +145,7 @@ class FeedSilences:
         return due
 
     def _is_cured(self, name: str) -> bool:
-        """Whether it came back because its link reconnected, which brought the whole book.
-
-        Where once did not help, the silence was not the link's, and its end is chance.
-        """
+        # If the first reconnect did not help, the link was not the cause.
         renewed = self._renewed.get(public_link(name))
         return (
             self._tries[name] == 1
@@ -164,20 +155,17 @@ class FeedSilences:
 
 
 class BookCrossings:
-    """How long each book has been crossed, which no book of the venue is for longer than a moment.
+    """Track how long each book is crossed, a sign of a lost delta.
 
-    One is when a delta was lost: the adapter does not look at the update ids (live.md 2), and gives
-    on only Bybit's ``seq``, which is not consecutive. Nothing else shows it.
+    The adapter does not check the update ids (live.md 2), and gives on only Bybit's ``seq``, which
+    is not consecutive. Nothing else shows the loss.
     """
 
     def __init__(self) -> None:
         self._since: dict[str, int] = {}
 
     def lasting(self, crossed: Iterable[str], now_ns: int) -> list[str]:
-        """Return the instruments whose book must be fetched again, once for each `CROSSED_S`.
-
-        `crossed` are those whose book is crossed at `now_ns`, UNIX nanoseconds.
-        """
+        """Return the crossed instruments whose book must be fetched again."""
         self._since = {name: self._since.get(name, now_ns) for name in crossed}
         due = [n for n, since in self._since.items() if now_ns - since >= CROSSED_S * SECOND]
         self._since.update(dict.fromkeys(due, now_ns))

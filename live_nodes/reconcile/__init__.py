@@ -1,5 +1,4 @@
-"""Our books against the venue's: recovery at the start, a sweep while running, repair.
+"""Compare our books with the venue's: recovery, sweep and repair.
 
-May import `bybit` and `local`. What is concluded and done is decided by pure functions
-(`recovery_rules`, the first half of `sweep`).
+May import `bybit` and `local`. Pure functions decide (`recovery_rules`, the first half of `sweep`).
 """

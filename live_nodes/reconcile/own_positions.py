@@ -1,6 +1,6 @@
-"""The desk's own part of each position, by its journal and the venue's executions.
+"""Calculate the desk's own part of each position, from journal and executions.
 
-For those that act past the node: the journal is only read, and may be missing or damaged.
+For commands that act without the node: the journal is only read, and may be missing or damaged.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ ZERO = Decimal(0)
 
 @dataclass
 class OwnPositions:
-    """Positions that our executions made, kept up to date by `refresh`; signed base coin.
+    """Positions made by our executions, updated by `refresh`; signed base coin.
 
-    `net` is by instrument and owner's key. `explained` is what the journal explains of each
-    position; a first start explains what it finds. From `since` on (UNIX nanoseconds, UTC) the
-    venue may know executions that the journal lacks; `seen` are counted already.
+    `net` is by instrument and owner. `explained` is the part that the journal explains; a first
+    start explains what it finds. `since` is UNIX nanoseconds (UTC); `seen` are counted already.
     """
 
     tag: str
@@ -40,16 +39,16 @@ class OwnPositions:
     seen: set[str] = field(default_factory=set)
 
     def of(self, instrument: str) -> Decimal:
-        """Return what our executions made of an instrument, signed base coin."""
+        """Return our part of an instrument's position, signed base coin."""
         return sum(self.net.get(instrument, {}).values(), ZERO)
 
     def owner(self, instrument: str) -> str:
-        """Return the key that holds the position, empty without one."""
+        """Return the owner's key of the position, empty without one."""
         held = {key: abs(quantity) for key, quantity in self.net.get(instrument, {}).items()}
         return max(held, key=lambda key: held[key]) if any(held.values()) else ""
 
     async def refresh(self, rest: VenueRest, until_ns: int) -> dict[str, Decimal]:
-        """Count the executions that are new; return how much of each order has filled.
+        """Count new executions; return the filled quantity of each order.
 
         Raises
         ------
@@ -76,7 +75,7 @@ class OwnPositions:
 
 
 def own_positions(folder: Path, tag: str, say: Callable[[str], None]) -> OwnPositions:
-    """Return a node's own positions by its journal, without one by a month of executions."""
+    """Return own positions from the journal, or from a month of executions without one."""
     found = OwnPositions(tag, since=time.time_ns() - LOST_NS)
     try:
         with read(folder) as journal:

@@ -1,8 +1,7 @@
-"""Journal the engine's order events, fills, positions, decisions and verdicts. Engine-specific.
+"""Journal the engine's events, decisions and verdicts. Engine-specific.
 
-Requests are written by the order gate before they leave (`Journal.intended`); here come their
-outcomes, fills, positions, decisions and verdicts. A journal that can't be written ends the run:
-the error goes up into the engine's queue, which shuts the node down.
+The order gate journals requests before they leave (`Journal.intended`). A journal that can't be
+written ends the run: the error reaches the engine's queue, which shuts the node down.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from strategies.refusals import readable, refusal_of
 
 
 class JournalRecorder:
-    """Subscribes to the node's messages and journals them, under the run that has begun."""
+    """Subscribes to the node's messages and journals them in the current run."""
 
     def __init__(self, kernel: Any, journal: Journal) -> None:
         self._cache = kernel.cache
@@ -47,10 +46,9 @@ class JournalRecorder:
             kernel.msgbus.subscribe(topic, handler)
 
     def on_order_event(self, event: OrderEvent) -> None:
-        """Journal an event of an order, what the order is now, and its fill."""
+        """Journal an order's event, its new state and its fill."""
         if isinstance(event, OrderInitialized):
-            # It comes before the request leaves and says no more than the intent does, which the
-            # gate writes down in that very moment: an order does not wait for it twice.
+            # The event comes before the request leaves, and the gate has just journaled its intent.
             return
         name = event.client_order_id.value
         order = self._cache.order(event.client_order_id)
@@ -66,7 +64,7 @@ class JournalRecorder:
                 for e in order.events
             )
             if given_up and not isinstance(event, OrderRejected):
-                # From here on the engine can't follow it; sweep and recovery find its end.
+                # The engine can't follow the order from here on; sweep and recovery find its end.
                 return
             self._journal.outcome(
                 name,
@@ -77,14 +75,12 @@ class JournalRecorder:
                 price=order.price.as_decimal() if order.has_price else None,
                 reason=detail,
             )
-            # A fill that reconciliation brings may be the engine's invention, under an id of its
-            # own: the sweep takes the venue's own executions.
+            # A fill of reconciliation may be the engine's invention: the sweep takes the real ones.
             if isinstance(event, OrderFilled) and not event.reconciliation:
                 self._journal.fill(_fill_row(event))
                 self._journal.count("fills")
 
     def _adopt(self, order: Any) -> None:
-        """Take in an order from before the start, or one of the engine's own making."""
         price = order.price if order.has_price else None
         facts = order_facts(
             order,
@@ -97,7 +93,7 @@ class JournalRecorder:
         self._journal.adopt(facts, "", OrderStatus(order.status).name)
 
     def on_position_event(self, event: PositionEvent) -> None:
-        """Journal what is held now."""
+        """Journal the current position."""
         position = self._cache.position(event.position_id)
         if position is not None:
             self._journal.positions([_position_row(position, event.ts_event)])
@@ -112,7 +108,7 @@ class JournalRecorder:
         self._journal.verdict(verdict)
 
     def snapshot(self, account: AccountView, venue: str = "BYBIT", coin: str = "USDT") -> None:
-        """Journal all that is held, what is not held any more, and what the account is worth."""
+        """Journal current and closed positions, and the account's equity."""
         now = self._clock.timestamp_ns()
         rows = {
             (row.instrument, row.owner): row

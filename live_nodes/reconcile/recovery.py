@@ -1,9 +1,8 @@
-"""Recovery at a start: find out how every request ended that has no outcome in the journal.
+"""Recovery at a start: find the outcome of every request that the journal leaves open.
 
-A node that was killed leaves intents in its journal, orders at the venue, and fills that nobody
-wrote down. Each is looked up at the venue and written down at once, so that a start that is killed
-itself loses nothing. The engine gets its own books by reconciliation afterwards; they are checked
-against this.
+A killed node leaves intents in its journal, orders at the venue, and fills without a record. Each
+result is journaled at once, so that a killed start loses nothing. The engine's own reconciliation
+is later checked against this.
 """
 
 from __future__ import annotations
@@ -43,41 +42,39 @@ from live_nodes.reconcile.recovery_rules import (
 from strategies.order_ids import owner_of
 
 PATIENCE_S = 6.0
-"""Between two misses of an order: more than Bybit's receive window (5 s), after which a request
-that was under way is refused."""
+"""Seconds between two misses of an order: over Bybit's receive window (5 s)."""
 CANCEL_DEADLINE_S = 10.0
 MEMORY_NS = 730 * 86_400_000_000_000
 """Bybit answers for executions of the past two years
 (https://bybit-exchange.github.io/docs/v5/order/execution)."""
 LOST_NS = 30 * 86_400_000_000_000
-"""How far back a journal that knows nothing looks for own executions that explain a position."""
+"""Search range for own executions of an empty journal."""
 _PAUSE_S = 0.25
 
 
 @dataclass(slots=True)
 class Recovered:
-    """Findings and actions of a recovery; every list is empty after a clean stop."""
+    """Findings and actions of a recovery; all lists are empty after a clean stop."""
 
     settled: list[tuple[str, str]] = field(default_factory=list)
-    """Orders without an outcome, each with what became of it."""
+    """Orders without an outcome, with the result."""
     fills: int = 0
     """Executions that the journal lacked."""
     kept: list[VenueOrder] = field(default_factory=list)
     """Own protective orders, left open."""
     cancelled: list[VenueOrder] = field(default_factory=list)
-    """Own leftovers, cancelled."""
+    """Own entries, cancelled."""
     foreign: list[VenueOrder] = field(default_factory=list)
-    """Open orders of nobody here; ``policies.foreign_orders`` says what becomes of them."""
+    """Foreign open orders; ``policies.foreign_orders`` applies."""
     attached: list[VenueOrder] = field(default_factory=list)
     """The venue's own take-profits and stop-losses."""
     external: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
-    """Positions that our orders don't explain: instrument, (explained, at the venue)."""
+    """By instrument: (explained by our orders, at the venue), signed base coin."""
     foreign_positions: dict[str, Decimal] = field(default_factory=dict)
-    """On a first start, positions in what is to be traded that this node did not make: its
-    strategies would take them for theirs, so that it must not start."""
+    """Foreign positions on a first start: strategies would trade them, so it must stop."""
 
     def lines(self) -> list[str]:
-        """Return it in words, a line each."""
+        """Return the findings as lines of text."""
         said = [f"{name}: {status.lower()}" for name, status in self.settled]
         if self.fills:
             said.append(f"{self.fills} executions were missing in the journal")
@@ -94,9 +91,8 @@ class Recovered:
 class Recovery:
     """Looks up at the venue everything that the journal leaves open.
 
-    The journal's run has begun. `tag` is the node's in order ids, `products` are those it trades
-    (``LINEAR``, ``SPOT``), `traded` its strategies' instruments. `patience` is the seconds between
-    two misses of an order; `clock_ns` gives UNIX nanoseconds.
+    The journal's run has begun. `tag` is the node's part of order ids. `patience` is the seconds
+    between two misses of an order. `clock_ns` gives UNIX nanoseconds.
     """
 
     def __init__(
@@ -120,12 +116,12 @@ class Recovery:
         self.is_own = own_by(tag, lambda name: journal.order(name) is not None)
 
     async def run(self) -> Recovered:
-        """Look up what is open, write it down, cancel leftovers.
+        """Look up open requests, journal the results, cancel leftovers.
 
         Raises
         ------
         VenueError
-            If the venue gives no answer: then nothing may start.
+            If the venue gives no answer: nothing may start.
         DeskError
             If a leftover can't be cancelled.
         """
@@ -134,7 +130,7 @@ class Recovery:
         since = self._since(unsettled)
         await self._settle(unsettled, found)
         await self._clean_up(found)
-        # While others were asked for, one that was open may have filled or been cancelled.
+        # During the other requests, an open order may have filled or been cancelled.
         kept = {order.order_link_id for order in found.kept}
         moved = [row for row in self.journal.unsettled() if row.client_order_id not in kept]
         await self._settle(moved, found)
@@ -148,7 +144,7 @@ class Recovery:
         return found
 
     async def take_fills(self, since_ns: int, source: str = "recovery") -> tuple[VenueFill, ...]:
-        """Write down the venue's executions since a time; returns all of them, known or new."""
+        """Journal the venue's executions since a time; return all, known or new."""
         until = self._clock_ns()
         since_ns = max(since_ns, until - MEMORY_NS)
         taken: list[VenueFill] = []
@@ -161,7 +157,7 @@ class Recovery:
         return tuple(taken)
 
     async def catch_up(self) -> None:
-        """Write down the executions since the last complete time, as at a stop.
+        """Journal the executions since the last complete time, as at a stop.
 
         Raises
         ------
@@ -173,7 +169,7 @@ class Recovery:
         await self.take_fills(max(0, since - OVERLAP_NS))
 
     def fills_complete(self) -> int | None:
-        """Return until when the journal has every execution, UNIX nanoseconds."""
+        """Return the time until which the journal is complete, UNIX nanoseconds."""
         kept = self.journal.load_state("node", "fills complete")
         return None if kept is None else int(kept)
 
@@ -231,7 +227,6 @@ class Recovery:
         found.cancelled = list(sorts.leftovers)
 
     def _remember(self, order: VenueOrder) -> None:
-        """Write down an open order of ours, also one that a restored journal lacks."""
         owner = owner_of(order.order_link_id)
         facts = OrderFacts(
             operation="submit",
@@ -252,7 +247,7 @@ class Recovery:
         self.journal.adopt(facts, order.order_id, STATUS_WORDS[order.status])
 
     async def cancel(self, orders: Collection[VenueOrder]) -> None:
-        """Cancel orders and wait until the venue lists them no more.
+        """Cancel orders and wait until they are gone at the venue.
 
         Raises
         ------
@@ -279,7 +274,7 @@ class Recovery:
         if self.journal.order(order.order_link_id) is None:
             return
         ended = await self.rest.order(order.instrument, order.order_link_id)
-        # Past orders reach the venue's history a moment later than they leave the open ones.
+        # Closed orders reach the venue's history a moment after they leave the open orders.
         status = "CANCELED" if ended is None or ended.is_open else STATUS_WORDS[ended.status]
         self.journal.outcome(
             order.order_link_id,
@@ -290,7 +285,6 @@ class Recovery:
         )
 
     async def _explain(self, found: Recovered) -> None:
-        """Hold the venue's positions against what our orders made of them."""
         there = {name: held.quantity for name, held in (await self.rest.positions()).items()}
         state = self.journal.state("node")
         here = self.journal.explained()
@@ -300,7 +294,7 @@ class Recovery:
                 found.foreign_positions = await foreign_positions(mine, self.rest, self._tag)
             if found.foreign_positions:
                 return
-            # What else is there on a first start belongs to whoever starts us.
+            # On a first start, all else belongs to the operator.
             self.journal.explain(there)
             state.save("explained", b"yes")
             return
@@ -316,7 +310,7 @@ class Recovery:
 async def foreign_positions(
     held: Mapping[str, Decimal], rest: VenueRest, tag: str
 ) -> dict[str, Decimal]:
-    """Return the perpetual positions (signed base coin) that no execution of this node explains."""
+    """Return perpetual positions (signed base coin) that our executions don't explain."""
     if not held:
         return {}
     now = time.time_ns()
@@ -333,7 +327,7 @@ async def foreign_positions(
 
 
 def fill_row(fill: VenueFill, owner: str, source: str) -> FillRow:
-    """Return the journal's row of an execution of the venue."""
+    """Return the journal's row of a venue execution."""
     return FillRow(
         instrument=fill.instrument,
         execution_id=fill.execution_id,

@@ -1,4 +1,4 @@
-"""Outcomes of orders without one, and which open orders stay at a start. Pure."""
+"""Decide the outcome of open requests, and which open orders stay at a start. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from strategies.order_ids import owner_of
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of an order: the journal's word, and what the venue adds to it."""
+    """Outcome of an order for the journal, with the venue's details."""
 
     status: str
     venue_order_id: str = ""
@@ -26,7 +26,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class AskAgain:
-    """The venue does not know the order now; a request may still be on its way."""
+    """The order is unknown now; a request may still be under way."""
 
     missed_ns: int
 
@@ -34,11 +34,10 @@ class AskAgain:
 def conclude(
     answer: VenueOrder | None, now_ns: int, missed_ns: int | None, patience_ns: int
 ) -> Settled | AskAgain:
-    """Return the outcome that the venue's answer proves; None is an order that it does not know.
+    """Return the outcome that the venue's answer proves; None is an unknown order.
 
-    `now_ns` is the time of the answer, `missed_ns` that of the first miss (UNIX nanoseconds). Two
-    misses must be `patience_ns` apart for the order to have never arrived: Bybit itself refuses a
-    request that is older than its receive window (5 s).
+    Two misses must be `patience_ns` apart to prove that the order never arrived: Bybit refuses a
+    request that is older than its receive window (5 s). Times are UNIX nanoseconds.
     """
     if answer is None:
         if missed_ns is not None and now_ns - missed_ns >= patience_ns:
@@ -59,9 +58,8 @@ def conclude(
 class SortedOrders:
     """The venue's open orders at a start, by what is done about each.
 
-    Protective ones are `kept`; own entries are `leftovers`, to be cancelled; `foreign_cancelled`
-    are those `foreign` ones that the policy cancels; `attached` are the venue's own take-profits
-    and stop-losses.
+    Protective ones are `kept`, own entries (`leftovers`) cancelled. `foreign_cancelled` are
+    cancelled by policy. `attached` are the venue's own take-profits and stop-losses.
     """
 
     kept: tuple[VenueOrder, ...]
@@ -76,7 +74,7 @@ def sort_open_orders(
     own: Collection[str],
     policies: Policies,
 ) -> SortedOrders:
-    """Sort the open orders that a start finds at the venue; `own` are this node's link ids."""
+    """Sort the venue's open orders at a start; `own` are this node's link ids."""
     attached = tuple(order for order in orders if is_attached(order))
     mine = [order for order in orders if order.order_link_id in own and not is_attached(order)]
     foreign = tuple(
@@ -92,25 +90,17 @@ def sort_open_orders(
 
 
 OVERLAP_NS = 60_000_000_000
-"""An execution can be asked for a moment after it happened and not be listed yet."""
+"""A new execution may be missing from the venue's list for a moment."""
 
 
 def since_when(
     unsettled: Collection[OrderRow], complete: int | None, known: Collection[int | None]
 ) -> int | None:
-    """Return from when on executions must be fetched, UNIX nanoseconds.
+    """Return the time since which executions must be fetched, UNIX nanoseconds.
 
-    None for a journal that knows nothing: earlier executions belong to whoever starts it.
-
-    Parameters
-    ----------
-    unsettled : collection of OrderRow
-        Orders without an outcome: they could have filled since they were made.
-    complete : int or None
-        Until when a sweep had every execution; None when none ever did.
-    known : collection of int or None
-        Other times that the journal knows: its newest execution, the last run's start. The oldest
-        counts.
+    `complete` is the time until which a sweep had every execution. `known` are other journal times,
+    of which the oldest counts. None means an empty journal: earlier executions belong to the
+    operator.
     """
     bases = [ts for ts in known if ts is not None] if complete is None else [complete]
     moments = bases + [order.created for order in unsettled]
@@ -118,7 +108,7 @@ def since_when(
 
 
 def own_by(tag: str, journaled: Callable[[str], bool]) -> Callable[[str], bool]:
-    """Return the test for this node's orders: its tag in the id, or an intent in its journal."""
+    """Return the test for this node's orders: its tag in the id, or an intent in the journal."""
 
     def is_own(link_id: str) -> bool:
         owner = owner_of(link_id)

@@ -1,7 +1,7 @@
-"""Reconcile the engine's orders, fills and positions with the venue's reports. Engine-specific.
+"""Reconcile the engine's orders, fills and positions with venue reports. Engine-specific.
 
-The adapter's report methods swallow errors and return an empty list: only what they do return is
-used, and nothing is ever concluded from what is missing.
+The adapter's report methods swallow errors and return an empty list, so nothing is concluded from
+what is missing.
 """
 
 from __future__ import annotations
@@ -27,17 +27,14 @@ NEVER_ARRIVED = "it never arrived: the venue was asked more than once and knows 
 
 
 class Repairer:
-    """Makes the engine reconcile reports on a finding; `client` executes."""
+    """Repairs the engine's books on a finding; `client` executes."""
 
     def __init__(self, kernel: Any, client: str = "BYBIT") -> None:
         self._kernel = kernel
         self._client_name = client
 
     async def repair(self, finding: SweepFinding) -> bool:
-        """Fetch reports through the adapter and reconcile; return whether the engine took any.
-
-        The next sweep sees whether it helped.
-        """
+        """Fetch and reconcile reports; return whether the engine took any."""
         if finding.kind is FindingKind.NEVER_ARRIVED:
             return self._give_up(finding)
         client = self._kernel.exec_engine._clients[ClientId(self._client_name)]
@@ -88,7 +85,6 @@ class Repairer:
         return taken
 
     def _give_up(self, finding: SweepFinding) -> bool:
-        """Reject in the engine an order that never reached the venue, unless it was answered."""
         order = self._kernel.cache.order(ClientOrderId(finding.key))
         if order is None or order.status != OrderStatus.SUBMITTED:
             return False

@@ -1,8 +1,8 @@
-"""Compare the venue with our books now and then, and act on differences that last.
+"""Compare venue and own books regularly, and act on lasting differences.
 
-Findings and the actions that the document's policies want are pure functions; `Sweep` requests and
-acts. Reasons of each finding: ../shared/nautilus/live.md section 4 (ghost orders 4.4, start-up
-reconciliation that hides errors 4.5, lost fills 4.10, manual trades 4.11).
+Pure functions find differences and choose actions; `Sweep` requests and acts. Reasons:
+../shared/nautilus/live.md section 4 (ghost orders 4.4, start-up reconciliation that hides errors
+4.5, lost fills 4.10, manual trades 4.11).
 """
 
 from __future__ import annotations
@@ -27,33 +27,31 @@ from live_nodes.reconcile.recovery_rules import OVERLAP_NS
 
 
 class FindingKind(StrEnum):
-    """What can be wrong between the venue and us; each has a counter of its name."""
+    """Kinds of differences; each has a counter of its name."""
 
     GHOST_ORDER = "ghost_order"
-    """Open at the venue, ours, and closed or unknown in our books."""
+    """Own order, open at the venue, closed or unknown in our books."""
     LOST_ORDER = "lost_order"
-    """Open in our books, and not at the venue."""
+    """Open in our books, not at the venue."""
     NEVER_ARRIVED = "never_arrived"
-    """Sent long ago, without an answer, and the venue knows no such order."""
+    """Sent long ago without an answer, unknown at the venue."""
     FOREIGN_ORDER = "foreign_order"
-    """Open at the venue and of nobody here."""
+    """Open at the venue, not ours."""
     UNKNOWN_FILL = "unknown_fill"
-    """An execution of an order of ours that our books lack."""
+    """Own execution, missing in our books."""
     POSITION_DIFFERS = "position_differs"
-    """The venue's position is not the one in our books."""
+    """The venue's position differs from our books."""
     EXTERNAL_POSITION = "external_position"
-    """The venue's position is not what our own orders made of it."""
+    """The venue's position differs from our own executions."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineBooks:
-    """Our side; positions are net, of all owners, signed base coin.
+    """Our side of the comparison; net positions of all owners, signed base coin.
 
-    `open_orders` and `unanswered` map client order ids to instruments. Of the open ones only the
-    `confirmed` (accepted, not being cancelled) may be missed at the venue. The `unanswered` were
-    sent so long ago that the venue takes them no more, and it neither accepted nor refused them.
-    `executions` are the ids we know, `explained` the linear positions that our own executions
-    explain.
+    `open_orders` and `unanswered` map client order ids to instruments. Only `confirmed` orders
+    (accepted, not being cancelled) must be at the venue. `unanswered` ones are too old to arrive.
+    `explained` are the linear positions of our own executions.
     """
 
     open_orders: Mapping[str, str]
@@ -66,9 +64,9 @@ class EngineBooks:
 
 @dataclass(frozen=True, slots=True)
 class VenueBooks:
-    """The venue's side: open orders, executions since a while, net linear positions.
+    """The venue's side: open orders, recent executions, net linear positions.
 
-    `unknown` are our unanswered orders that it knows neither as open nor as past ones.
+    `unknown` are our unanswered orders that it does not know.
     """
 
     orders: tuple[VenueOrder, ...]
@@ -79,7 +77,7 @@ class VenueBooks:
 
 @dataclass(frozen=True, slots=True)
 class SweepFinding:
-    """One difference. ``key`` names it as long as it stays the same."""
+    """One difference; `key` identifies it while it stays the same."""
 
     kind: FindingKind
     key: str
@@ -92,7 +90,7 @@ class SweepFinding:
 def compare(
     books: EngineBooks, venue: VenueBooks, is_own: Callable[[str], bool]
 ) -> list[SweepFinding]:
-    """Return every difference between two sides taken as close to each other in time as can be."""
+    """Return every difference between two sides taken at nearly the same time."""
     found: list[SweepFinding] = []
     at_venue = {order.order_link_id for order in venue.orders}
     for order in venue.orders:
@@ -126,7 +124,7 @@ def compare(
             found.append(
                 SweepFinding(FindingKind.UNKNOWN_FILL, key, fill.instrument, detail, fill=fill)
             )
-    # What the node does not trade is not in the engine's books, so only the second speaks of it.
+    # The engine's books lack untraded instruments, so only the explained positions count there.
     traded = {name: held for name, held in venue.positions.items() if name in books.positions}
     found += _positions(FindingKind.POSITION_DIFFERS, books.positions, traded, "our books hold")
     found += _positions(
@@ -150,10 +148,9 @@ def _positions(
 
 @dataclass(frozen=True, slots=True)
 class Ripening:
-    """Which findings stand, and since when: pushes and answers cross, so a moment proves nothing.
+    """Track since when each finding stands; short differences are only messages under way.
 
-    `since` has the first time each finding was seen in an unbroken row (UNIX nanoseconds), `acted`
-    those that were acted upon already.
+    `since` is UNIX nanoseconds; `acted` are findings that were acted on.
     """
 
     since: Mapping[tuple[FindingKind, str], int] = field(default_factory=dict)
@@ -162,7 +159,7 @@ class Ripening:
     def seen(
         self, findings: list[SweepFinding], now: int, settle_ns: int
     ) -> tuple[Ripening, list[SweepFinding], list[SweepFinding]]:
-        """Return the next state, the findings that ripened just now, and all that are ripe."""
+        """Return the next state, the findings that are newly ripe, and all ripe findings."""
         since = {(f.kind, f.key): self.since.get((f.kind, f.key), now) for f in findings}
         ripe = [f for f in findings if now - since[f.kind, f.key] >= settle_ns]
         fresh = [f for f in ripe if (f.kind, f.key) not in self.acted]
@@ -171,18 +168,18 @@ class Ripening:
 
 
 class SweepAction(StrEnum):
-    """What can be done about a finding."""
+    """Actions on a finding."""
 
     CANCEL = "cancel"
-    """Cancel the order at the venue by our own request, whatever the engine believes."""
+    """Cancel the order at the venue by our own request."""
     REPAIR = "repair"
-    """Let the engine fetch the instrument's orders, fills and position from the venue."""
+    """Let the engine fetch the instrument's orders, fills and position."""
     HALT = "halt"
-    """Let no entry leave in the instrument while the finding stands."""
+    """Refuse entries in the instrument while the finding stands."""
 
 
 def actions_for(kind: FindingKind, policies: Policies) -> tuple[SweepAction, ...]:
-    """Return what the document's policies want done about a finding; it is reported in any case."""
+    """Return the actions that the policies request; every finding is also reported."""
     cancel, repair, halt = SweepAction.CANCEL, SweepAction.REPAIR, SweepAction.HALT
     halts = policies.external_positions == "halt"
     match kind:
@@ -205,10 +202,9 @@ def actions_for(kind: FindingKind, policies: Policies) -> tuple[SweepAction, ...
 class Sweep:
     """Compares the venue with our books, one sweep at a time.
 
-    `recovery` takes executions into the journal and cancels at the venue, `repair` brings the
-    engine's books to the venue's, and `books` reads our side: executions in, `EngineBooks` out.
-    `urgent` says whether correct books matter more than few requests now, as while all is being
-    closed.
+    `recovery` journals executions and cancels orders, `repair` corrects the engine's books, `books`
+    turns executions into `EngineBooks`. `urgent` says whether correct books matter more than few
+    requests, as while all is being closed.
     """
 
     def __init__(
@@ -229,21 +225,18 @@ class Sweep:
         self._began = clock_ns()
         self._acted = False
         self.halts: list[SweepFinding] = []
-        """Findings that stop entries in their instruments for as long as they stand."""
+        """Findings that halt entries in their instruments."""
 
     @property
     def pause(self) -> float:
-        """Seconds until the next sweep, shorter while differences are unproven or just repaired.
-
-        It is short while all is being closed, too.
-        """
+        """Seconds to the next sweep; short for open or repaired differences, and while closing."""
         unripe = len(self._ripening.since) > len(self._ripening.acted)
         settle = max(self._watch.sweep_settle, 0.5)
         soon = unripe or self._acted or self._urgent()
         return min(self._watch.sweep_every, settle) if soon else self._watch.sweep_every
 
     async def look(self) -> list[SweepFinding]:
-        """Compare once; return the findings that ripened now, which were acted upon.
+        """Compare once, act on the findings that are newly ripe, and return them.
 
         Raises
         ------
@@ -259,7 +252,7 @@ class Sweep:
         self._journal.count("sweeps")
         self._acted = bool(fresh)
         policies = self._watch.policies
-        # Before anything is repaired, and until the next look has seen that it helped.
+        # Hold entries before the repair, until the next sweep confirms it.
         self.halts = [f for f in ripe if SweepAction.HALT in actions_for(f.kind, policies)]
         for finding in fresh:
             self._journal.count(finding.kind)
@@ -270,13 +263,13 @@ class Sweep:
     async def _ask(self) -> VenueBooks:
         complete = self._recovery.fills_complete()
         since = self._began if complete is None else complete
-        # In this order: what fills in between shows as a difference that does not stand.
+        # In this order, a fill in between shows as a short difference only.
         orders = await self._rest.open_orders(*self._products)
         fills = await self._recovery.take_fills(max(0, since - OVERLAP_NS), "sweep")
         held = await self._rest.positions() if "LINEAR" in self._products else {}
         return VenueBooks(
             orders=tuple(orders),
-            # Those from before the start reached the engine's books by reconciliation.
+            # Reconciliation has brought those from before the start into the engine's books.
             fills=tuple(fill for fill in fills if fill.ts_ns >= self._began),
             positions={name: position.quantity for name, position in held.items()},
         )
@@ -299,7 +292,7 @@ class Sweep:
             finding.kind is FindingKind.EXTERNAL_POSITION
             and self._watch.policies.external_positions == "report"
         ):
-            # Reported once, and from here on part of what is there.
+            # Report it once; from here on it counts as known.
             held = (await self._rest.positions()).get(finding.instrument)
             there = Decimal(0) if held is None else held.quantity
             self._journal.explain({finding.instrument: there})

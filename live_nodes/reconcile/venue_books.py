@@ -1,4 +1,4 @@
-"""The engine's books for the sweep, and the venue's for the closer. Engine-specific."""
+"""Engine books for the sweep, venue books for the closer. Engine-specific."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ CONFIRMED = (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED, OrderStatus.TRI
 
 
 UNANSWERED_NS = 10_000_000_000
-"""Age at which an order can't arrive any more: the adapter waits up to 5 s for a login before it
-sends, and Bybit refuses what is older than its receive window, 5 s again."""
+"""No order can arrive after this age: 5 s for the adapter's login, 5 s of receive window."""
 
 
 def engine_books(
@@ -30,11 +29,9 @@ def engine_books(
     instruments: set[str],
     now_ns: int,
 ) -> EngineBooks:
-    """Return the engine's books for a sweep.
+    """Return the engine's books for a sweep of `instruments` at `now_ns` (UNIX nanoseconds).
 
-    `fills` are executions to look up, `explained` the positions that our own orders made, and
-    `instruments` those that the node trades: foreign orders in others are not in its cache.
-    `now_ns` is UNIX nanoseconds.
+    `fills` are executions to look up, `explained` the positions that our own orders made.
     """
     under_way = [*cache.orders_open(), *cache.orders_inflight()]
     waiting = [order for order in cache.orders() if order.status == OrderStatus.INITIALIZED]
@@ -78,8 +75,8 @@ Held = Callable[[], Mapping[str, Decimal]]
 class VenueCheck:
     """Fetches what is left at the venue, for a closer.
 
-    A position that differs from our books (`held`) twice in a row is first taken over from the
-    venue by `repair` (`live_nodes.reconcile.repair.Repairer`), or nobody could close it.
+    A position that differs from our books (`held`) twice in a row is first taken over by `repair`
+    (`live_nodes.reconcile.repair.Repairer`); else nobody could close it.
     """
 
     def __init__(
@@ -116,7 +113,7 @@ class VenueCheck:
             for name in sorted(here.keys() | there.keys())
             if name.endswith("-LINEAR.BYBIT") and here.get(name, ZERO) != there.get(name, ZERO)
         }
-        # Pushes and answers cross each other: what stands in two answers is no crossing.
+        # Pushes and answers overtake each other: only a difference in two answers is real.
         for name in [n for n, quantity in differs.items() if self._differed.get(n) == quantity]:
             detail = f"our books hold {here.get(name, ZERO):f}, the venue {differs[name]:f}"
             await self._repair(SweepFinding(FindingKind.POSITION_DIFFERS, name, name, detail))
