@@ -80,10 +80,7 @@ class VenueNotices:
 def maintenance(
     rows: Collection[dict[str, Any]], products: Collection[str], environment: Environment
 ) -> str:
-    """Return why the venue takes no orders of `products` (``LINEAR``, ``SPOT``), else empty.
-
-    `rows` are those of ``GET /v5/system/status``.
-    """
+    """Return why the venue takes no orders, else empty; `rows`: ``GET /v5/system/status``."""
     numbers = {PRODUCT_NUMBERS[product] for product in products}
     world = DEMO if environment == "demo" else PRODUCTION
     for row in rows:

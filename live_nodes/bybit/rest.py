@@ -52,10 +52,7 @@ ORDER_GONE = (110001, 170213)
 
 
 class VenueError(DeskError):
-    """The venue refused a request or gave no answer.
-
-    `code` is Bybit's ``retCode``, or the HTTP status; 0 without an answer.
-    """
+    """The venue refused or did not answer; `code` is ``retCode``, HTTP status, or 0 (no answer)."""
 
     def __init__(self, message: str, code: int = 0) -> None:
         self.code = code
@@ -64,10 +61,7 @@ class VenueError(DeskError):
 
 @dataclass(frozen=True)
 class ClockReading:
-    """One comparison of the clocks, in seconds.
-
-    `skew` is the venue's clock minus ours; its error is up to half the `round_trip`.
-    """
+    """Clock skew in seconds, venue minus ours, to within half of `round_trip`."""
 
     skew: float
     round_trip: float

@@ -36,10 +36,7 @@ _LAST_TRIES = 0.25
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a person must know, without secrets; `ts` is UNIX nanoseconds (UTC).
-
-    `kind` is ``guard``, ``flatten``, ``node`` …
-    """
+    """Something that a person must know, without secrets; `ts` is UNIX nanoseconds (UTC)."""
 
     ts: int
     level: Level

@@ -1,4 +1,4 @@
-"""Find the venue's addresses, and prevent real-money trading by accident."""
+"""Find the venue's addresses, and prevent accidental trading of real money."""
 
 from __future__ import annotations
 

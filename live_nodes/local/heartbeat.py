@@ -1,7 +1,4 @@
-"""Heartbeat file, written each second while the event loop works.
-
-A process that lives without a new heartbeat hangs.
-"""
+"""Heartbeat file, written each second: a live process with an old heartbeat hangs."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from live_nodes.local.files import replace_file
 FILE = "heartbeat.json"
 EVERY_S = 1.0
 STALE_S = 10.0
-"""Age at which a living process counts as hanging."""
+"""Age of a heartbeat at which a living process counts as hanging."""
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,4 @@
-"""Find, start and stop the practice exchange's process.
-
-It is used by address like any venue; nothing of `live_nodes.practice` is imported.
-"""
+"""Find, start and stop the practice exchange's process, without importing its code."""
 
 from __future__ import annotations
 
@@ -28,10 +25,7 @@ LOG_TAIL = 12
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Addresses of an exchange on 127.0.0.1, without a final slash.
-
-    `ws_public` is followed by the product.
-    """
+    """Addresses of an exchange on 127.0.0.1, no final slash; `ws_public` takes the product."""
 
     pid: int
     port: int

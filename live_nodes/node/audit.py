@@ -110,10 +110,7 @@ class Audit:
         self._write(begun, "open")
 
     def take_up(self) -> None:
-        """Continue the unfinished files of earlier runs, once positions are known.
-
-        Files of strategies without work are finished at once. A dry run leaves them all.
-        """
+        """Continue unfinished files once positions are known; a dry run leaves them."""
         if self._is_dry:
             return
         last: set[str] = set()

@@ -259,6 +259,7 @@ class NodeRun:
         try:
             context.journal.phase("stopping", stop.reason)
         except DeskError as error:
+            # Stop and close positions all the same.
             context.say(f"that the node stops could not be written down: {error}")
         context.heartbeat.beat("stopping")
         if self.started:
@@ -277,6 +278,7 @@ class NodeRun:
         await self._disconnect()
 
     async def _take_last_fills(self, deadline: float) -> None:
+        # Fills while connecting come by no push, and no sweep may follow.
         assert self.recovery is not None
         try:
             async with asyncio.timeout(max(1.0, deadline - time.monotonic())):

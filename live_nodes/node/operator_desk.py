@@ -77,6 +77,7 @@ class OperatorGuard(GuardActor):
         )
         latches = tuple(sorted((*self.latches, latch), key=lambda x: (x.scope, x.key)))
         try:
+            # Saved before it takes effect, as with every guard.
             self._keep(self.guard_state, latches)
         except DeskError:
             self.latches, self._unkept = latches, True

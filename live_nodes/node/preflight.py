@@ -53,10 +53,7 @@ def refuse(node: str, failures: Iterable[GateFailure]) -> None:
 
 
 def clock_gate(skew: float, round_trip: float, limit: float) -> list[GateFailure]:
-    """Check the clock skew, in seconds: Bybit refuses requests outside their receive window.
-
-    Half the round trip is the error of the skew, and counts against it.
-    """
+    """Check clock skew plus half the round trip, in seconds, against the limit."""
     if abs(skew) + round_trip / 2 <= limit:
         return []
     return [
@@ -218,10 +215,7 @@ def _or_none(value: Decimal | None) -> str:
 
 @dataclass(frozen=True)
 class Preflight:
-    """The venue's facts before a start, and the failures that prevent the start.
-
-    `universe` are the ids that the strategies trade. `histories` are by product.
-    """
+    """The venue's facts before a start, and the failures that prevent the start."""
 
     infos: dict[str, InstrumentInfo]
     universe: list[str]

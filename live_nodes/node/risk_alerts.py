@@ -26,11 +26,7 @@ class RiskAlerts:
         self._silent: set[str] = set()
 
     def on_verdict(self, verdict: Verdict) -> None:
-        """Alert when a lasting halt begins, changes its kind or ends.
-
-        Halts of the node itself and of transient guards come and go by the minute; the journal has
-        them.
-        """
+        """Alert when a lasting halt begins, changes or ends; the journal has brief ones."""
         if not _concerns_a_person(verdict):
             return
         replaced = self._board.before(verdict)

@@ -36,10 +36,7 @@ class FillListener(Protocol):
 
 
 class FillBooking:
-    """Passes the journal's executions to the books and to the guards.
-
-    With `fresh` (paper) the run ignores earlier executions; with `dry_run` nothing is forgotten.
-    """
+    """Books executions; `fresh` (paper) ignores earlier ones, `dry_run` keeps them unseen."""
 
     def __init__(self, journal: Journal, *, fresh: bool = False, dry_run: bool = False) -> None:
         self._journal, self._fresh, self._dry_run = journal, fresh, dry_run

@@ -1,7 +1,4 @@
-"""Start and stop what runs beside strategies: recorder, audit, throttle, watch, sweep.
-
-Engine-specific.
-"""
+"""Start and stop a node's recorder, audit, throttle, watch and sweep. Engine-specific."""
 
 from __future__ import annotations
 
@@ -27,10 +24,7 @@ from strategies.messages import Decision
 
 
 class Supervisor:
-    """Records from the build on, watches from the connection on.
-
-    `on_carried_out` takes each decision that is carried out, and its misses.
-    """
+    """Records from the build on, watches from the connection on."""
 
     def __init__(
         self, context: NodeContext, on_carried_out: Callable[[Decision, list[Miss]], None]
@@ -57,11 +51,7 @@ class Supervisor:
         risk: NodeRisk,
         stop: StopSignal,
     ) -> None:
-        """Begin to pace and to watch; an error that ends either stops the node.
-
-        Without `recovery` (paper, dry run) nothing is swept. `candles` fetches those that the feed
-        missed.
-        """
+        """Begin to pace and watch; without `recovery` (paper, dry run) nothing is swept."""
         context, kernel = self._context, self._context.kernel
         watch, gate, loop = context.node.watch, context.gate, asyncio.get_running_loop()
         self._throttle = OrderThrottle(

@@ -22,10 +22,7 @@ HOUR_NS = 3_600_000_000_000
 
 
 class WarmUp:
-    """Fetches the candles and the funding of strategies.
-
-    The listings of `histories` (by product) must have been fetched.
-    """
+    """Fetches candles and funding; the listings of `histories` must have been fetched."""
 
     def __init__(
         self,

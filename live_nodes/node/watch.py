@@ -1,7 +1,4 @@
-"""Watch links, feeds, clock and books of a running node; halt entries on a fault.
-
-Applies the rules of ``watch_rules.py``. A journal that can't be written ends the node.
-"""
+"""Watch links, feeds, clock and books of a running node; halt entries on a fault."""
 
 from __future__ import annotations
 

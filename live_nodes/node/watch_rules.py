@@ -81,10 +81,7 @@ def _halt(
 
 
 def verdict_changes(standing: Iterable[Verdict], wanted: Iterable[Verdict]) -> list[Verdict]:
-    """Return the verdicts to publish: withdrawals (NONE) of the node's own, then the new ones.
-
-    A standing verdict is not published again for a new value alone.
-    """
+    """Return verdicts to publish: withdrawals (NONE), then new ones (not just a new value)."""
     now = {(verdict.guard, verdict.scope): verdict for verdict in wanted}
     own = [(v.guard, v.scope) for v in standing if v.guard.startswith("node.")]
     gone = [

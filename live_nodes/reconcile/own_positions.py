@@ -1,7 +1,4 @@
-"""Calculate the desk's own part of each position, from journal and executions.
-
-For commands that act without the node: the journal is only read, and may be missing or damaged.
-"""
+"""Calculate own positions from journal and venue executions, without a running node."""
 
 from __future__ import annotations
 

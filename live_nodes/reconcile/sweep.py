@@ -148,10 +148,7 @@ def _positions(
 
 @dataclass(frozen=True, slots=True)
 class Ripening:
-    """Track since when each finding stands; short differences are only messages under way.
-
-    `since` is UNIX nanoseconds; `acted` are findings that were acted on.
-    """
+    """Tracks since when (UNIX nanoseconds) each finding stands, as messages overlap briefly."""
 
     since: Mapping[tuple[FindingKind, str], int] = field(default_factory=dict)
     acted: frozenset[tuple[FindingKind, str]] = frozenset()
