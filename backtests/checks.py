@@ -1,7 +1,4 @@
-"""Checks that a catalog has what a backtest needs.
-
-`perpdesk validate` says it with file and line; a run says it before any engine starts.
-"""
+"""Check that a catalog has what a backtest needs, for `perpdesk validate` and before a run."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
     from catalog.storage.index import CatalogIndex
 
 DataProblem = tuple[tuple[str, ...], str]
-"""Path in the document, and what is wrong there."""
+"""Path in the document, and the error there."""
 
 
 def register() -> None:
@@ -32,7 +29,7 @@ def register() -> None:
 
 
 def check(resolved: Resolved) -> list[Problem]:
-    """Return what the document's catalog lacks; nothing where the catalog isn't made yet."""
+    """Return what the document's catalog lacks; empty while there is no catalog."""
     from catalog.storage.index import CatalogIndex
     from catalog.storage.versions import current_version
 
@@ -98,14 +95,13 @@ def _outside(
     spans: list[tuple[int, int]],
     known: tuple[int, int],
 ) -> Iterator[DataProblem]:
-    """Yield where the window leaves the candles of one interval, though others are there."""
     what = f"the {interval} candles of the universe, which {use},"
     if not spans:
         yield ("universe",), f"no instrument of it has {interval} candles, which {use}"
         return
     step = interval_ns(interval)
     first, last = min(begin for begin, _ in spans), max(end for _, end in spans)
-    # Up to a candle may lack at either end: it need not start or close when the window does.
+    # One candle may be missing at either end: candles need not start or close with the window.
     if max(document.window.start_ns, known[0]) < first - step:
         yield ("window", "start"), f"{what} begin {_moment(first)}"
     if min(document.window.end_ns, known[1]) > last + step:
@@ -113,10 +109,7 @@ def _outside(
 
 
 def _parameters(document: Backtest) -> dict[str, dict[str, Any]]:
-    """Return the parameters of each enabled strategy, defaults included.
-
-    A faulty component is reported elsewhere and left out here.
-    """
+    """Return the parameters of each enabled strategy; faulty ones are reported elsewhere."""
     found = {}
     for key, component in document.strategies.items():
         if not component.enabled:

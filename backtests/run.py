@@ -1,4 +1,4 @@
-"""The whole backtest, visible: prepare, feed slice by slice, close the books."""
+"""Run a backtest: prepare, feed slice by slice, close the books."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Progress = Callable[[int, int, int], None]
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that a run reads, checked: made once, run as often as wanted."""
+    """All checked inputs of a run; can be run several times."""
 
     document: Backtest
     catalog: Catalog
@@ -52,7 +52,7 @@ class Prepared:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOutcome(RunBooks):
-    """What the books say after the last event, and what became of requests."""
+    """The books after the last event, and the fate of requests."""
 
     turnover: Decimal
     refusals: int
@@ -60,16 +60,16 @@ class RunOutcome(RunBooks):
     guards: tuple[str, ...] = ()
     """Keys of the guards it ran under, in the document's order."""
     refused_by: Mapping[str, int] = field(default_factory=dict)
-    """How many requests each guard refused, where it refused any."""
+    """Number of refused requests of each guard that refused any."""
 
 
 def prepare(document: Backtest) -> Prepared:
-    """Open the catalog, choose instruments and candles, and check that they are there.
+    """Open the catalog, choose instruments and candles, and check that they exist.
 
     Raises
     ------
     InputError
-        When the catalog lacks what the document asks for; the message says what it has.
+        When the catalog lacks what the document needs; the message lists what it has.
     """
     catalog = Catalog(Path(document.catalog))
     problems = [f"{'.'.join(path)}: {words}" for path, words in lacking(document, catalog)]
@@ -112,12 +112,8 @@ def run(
 ) -> RunOutcome:
     """Run a prepared backtest from the first slice to the closed books.
 
-    Parameters
-    ----------
-    prints_to_wait : int, default 1
-        At which print after its decision an order fills.
-    slices : iterator of FeedSlice, optional
-        Slices read before (studies and benchmarks reuse them); read from the catalog if None.
+    Orders fill at print number `prints_to_wait` after their decision. Studies and benchmarks pass
+    `slices` that they have read before.
 
     Raises
     ------
@@ -128,7 +124,7 @@ def run(
     document, market = prepared.document, prepared.market
     strategies = strategies_of(document, list(market.ids))
     for strategy in strategies.values():
-        # The feed has candles and their opens: there is no bid or ask in it.
+        # The feed has only candles and their opens, no bid or ask.
         strategy.expect_book("none")
     opening = prepared.feed.opening_prices()
     guards = guards_of(document)
@@ -175,7 +171,7 @@ def run(
 
 
 def engine_version() -> str:
-    """Return what ran: the engine and Python, for the summary."""
+    """Return the versions of the engine and Python, for the summary."""
     return f"nautilus_trader {nautilus_trader.__version__}, Python {platform.python_version()}"
 
 
@@ -236,7 +232,6 @@ def _close(
 def _check_engine(
     desk: BacktestDesk, market: RunMarket, ending: Decimal, prices: dict[str, Decimal]
 ) -> None:
-    """Compare our books with the engine's: balance plus open profit, to the cent."""
     kernel = desk.engine.kernel
     balance = kernel.portfolio.account(VenueId(VENUE)).balance_total(market.currency)
     engine_equity = balance.as_decimal()
@@ -290,10 +285,10 @@ def _execution_interval(
 def _serves(
     document: Backtest, catalog: Catalog, interval: str, signal: str, traded: set[str]
 ) -> bool:
-    """Whether all that is traded has these candles wherever the window has the signal's.
+    """Whether these candles cover the signal's in the window, for all that is traded.
 
-    Where they lack, an order would never fill. A day at either end is let pass: a file of finer
-    candles seldom starts with the very same one.
+    Without them an order would never fill. One day may be missing at either end: files of finer
+    candles seldom start on the same day.
     """
     candles, signals = catalog.coverage("bars", interval), catalog.coverage("bars", signal)
     if not traded <= set(candles):

@@ -1,4 +1,4 @@
-"""From a document's file to a result folder: what `perpdesk backtest` does, for any caller."""
+"""Backtest a document's file and write the result folder, as `perpdesk backtest` does."""
 
 from __future__ import annotations
 
@@ -34,24 +34,15 @@ def backtest_document(
     costs: bool = True,
     progress: Progress | None = None,
 ) -> Path:
-    """Check, run and write; return the result folder.
+    """Check, run and write a backtest; return the result folder.
 
-    Parameters
-    ----------
-    overrides : tuple of str
-        Such as ``venue.leverage=2``.
-    out : Path, optional
-        The result folder, else `default_folder`.
-    stress : bool, default False
-        Whether to run it again under worse conditions too.
-    costs : bool, default True
-        Whether to run it again without each guard that acted, to tell what that guard cost or
-        saved.
+    `overrides` are such as ``venue.leverage=2``. `out` is by default `default_folder`. `stress`
+    runs it again under worse conditions, `costs` again without each guard that acted.
 
     Raises
     ------
     DocumentErrors
-        With everything that is wrong in the document, before any engine starts.
+        With all errors of the document, before any engine starts.
     """
     resolved = checked(file, overrides)
     document = resolved.document
@@ -72,7 +63,7 @@ def backtest_document(
 
     outcome = run(prepared, progress=watch(document.name))
     rows = list(stress_rows(prepared, outcome, watch)) if stress else None
-    # Where none acted there is nothing to run, so the costs are known in any case.
+    # When no guard acted there is nothing to run: the costs are zero.
     costs_table = guard_costs(prepared, outcome, watch) if costs or not acting(outcome) else None
     write(record_of(resolved, prepared, outcome, started, rows, costs_table), folder, render)
     return folder
@@ -86,7 +77,7 @@ def record_of(
     stress: list[dict[str, Any]] | None = None,
     costs: pa.Table | None = None,
 ) -> RunRecord:
-    """Join a run's outcome with what it was made from."""
+    """Join a run's outcome with its inputs."""
     document = prepared.document
     catalog = prepared.catalog
     books = {field.name: getattr(outcome, field.name) for field in fields(RunBooks)}
@@ -114,7 +105,7 @@ def record_of(
 
 
 def default_folder(name: str) -> Path:
-    """Return results/<name>-<UTC stamp>, with a counter where that second has one already."""
+    """Return results/<name>-<UTC stamp>, with a counter when that folder exists."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     folder = Path("results") / f"{name}-{stamp}"
     count = 1

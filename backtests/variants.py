@@ -1,9 +1,8 @@
-"""Variants of a run: the same backtest again with one thing changed.
+"""Variants of a backtest: run it again with one thing changed.
 
-``--stress`` shows how the result stands when the world is worse. `guard_costs` shows what each
-guard cost or saved: two runs that differ in nothing but a guard differ in their ending equity by
-what it brought. These differences do not add up over guards: where two would have stopped the same
-loss, each alone brought nothing. So there is one more run, without any guard.
+``--stress`` runs it under worse conditions. `guard_costs` compares the ending equity with and
+without each guard. These differences do not add up over guards: where two guards would have stopped
+the same loss, each alone brought nothing. So one more run has no guards at all.
 
 To add a stressed run on another venue: one line in ``VENUES``.
 """
@@ -29,7 +28,7 @@ BEST_TRADES = 5
 LATE = "entry one bar later"
 
 Watch = Callable[[str], Progress | None]
-"""Given the name of a run, returns what is called with its progress."""
+"""Takes the name of a run; returns its progress callback."""
 
 
 def _fees_times(venue: Venue, factor: int) -> dict[str, Any]:
@@ -66,10 +65,9 @@ def stress_rows(
 
 
 def without_best(outcome: RunOutcome, count: int = BEST_TRADES) -> RunOutcome:
-    """Return the outcome had the most profitable closed trades never been made.
+    """Return the outcome without the most profitable closed trades.
 
-    Each one's net profit is taken off the curve from its close on; until then the curve keeps what
-    it had gained so far.
+    The curve loses each trade's net profit from its close on.
     """
     curve, trips = outcome.tables["equity"], outcome.tables["positions"]
     closed = [row for row, trip in enumerate(trips.to_pylist()) if not trip["open"]]
@@ -100,7 +98,6 @@ def without_best(outcome: RunOutcome, count: int = BEST_TRADES) -> RunOutcome:
 
 
 def _on_venue(prepared: Prepared, changes: dict[str, Any]) -> Prepared:
-    """Return the same run on a venue with some fields changed."""
     venue = prepared.document.venue.model_copy(update=changes)
     document = prepared.document.model_copy(update={"venue": venue})
     market = market_of(list(prepared.market.infos), venue)
@@ -109,16 +106,10 @@ def _on_venue(prepared: Prepared, changes: dict[str, Any]) -> Prepared:
 
 
 def guard_costs(prepared: Prepared, base: RunOutcome, watch: Watch | None = None) -> pa.Table:
-    """Return what each guard cost or saved, as `backtests.results.tables.GUARD_COSTS`.
+    """Return the cost or saving of each guard, as `backtests.results.tables.GUARD_COSTS`.
 
-    A guard that gave no verdict and refused nothing left no trace in the run: without it every
-    order is the same, so it cost exactly nothing and no run is made. If none acted, that is true of
-    all of them together.
-
-    Parameters
-    ----------
-    watch : Watch, optional
-        Given a name such as ``without daily``.
+    A guard without a verdict or a refusal changed no order: it cost exactly nothing and needs no
+    run. `watch` gets a name such as ``without daily``.
     """
     if not base.guards:
         return table("guard_costs", [])

@@ -1,8 +1,8 @@
 """The report: one HTML file of a result that opens offline, on a wide screen and on a phone.
 
-``render`` reads nothing but the result folder, so any result, also one of live trading, can be
-rendered again (``perpdesk report DIR``). Numbers come from `actors.measures` and
-`backtests.results.figures`; here they are only arranged. May import `backtests.results` and below.
+``render`` reads only the result folder, so any result, also of live trading, can be rendered again
+(``perpdesk report DIR``). Numbers come from `actors.measures` and `backtests.results.figures`. May
+import `backtests.results` and below.
 
 - ``report_data.py`` everything read once: curves, verdict spans, sums by symbol and side
 - ``charts.py`` the drawings as plain plotly dicts · ``verdict_lanes.py`` verdicts on the curve
@@ -11,6 +11,6 @@ rendered again (``perpdesk report DIR``). Numbers come from `actors.measures` an
 - ``page.py`` the whole page, with ``page.css`` and ``page.js``
 
 To add a section: a function that takes the ReportData and the Drawings and returns HTML, and its
-line in ``page.SECTIONS``. Colours are names of ``page.css`` variables written as ``@name``, so that
-both themes fit.
+line in ``page.SECTIONS``. Write colours as ``@name`` of ``page.css`` variables: they fit both
+themes.
 """

@@ -1,7 +1,7 @@
-"""The drawings, as plain plotly dicts: data and layout, no figure objects.
+"""The report's charts, as plain plotly dicts.
 
 A colour is written ``@name`` or ``@name/opacity`` after a variable of `page.css`; `page.js` puts
-the theme's value there. A chart that the data can't fill is None.
+the theme's value there. A chart without enough data is None.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from backtests.results.figures import column, money
 
 
 class Drawings:
-    """Hands out places for charts and keeps what `page.js` will draw there."""
+    """Charts of a page, drawn by `page.js`."""
 
     def __init__(self) -> None:
         self.specs: list[dict[str, Any]] = []
@@ -40,7 +40,7 @@ class Drawings:
 
 
 SYMBOLS_DRAWN = 12
-"""Of the best and of the worst symbols each."""
+"""Number of best symbols, and of worst symbols."""
 
 HOLDING_HOURS = {
     "< 1 h": 1,
@@ -54,7 +54,7 @@ HOLDING_HOURS = {
     "2–4 w": 672,
     "> 4 w": float("inf"),
 }
-"""Label of a holding time to the hours that it ends at."""
+"""Label of a holding time to its upper bound, hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def turnover(report: ReportData) -> Chart:
     """Notional traded on each UTC day over the equity that it began with."""
     ends, opening = report.curves.day_ends, report.curves.day_equity[:-1]
     fills = report.fills
-    # A fill at midnight belongs to the day that begins there: it is not part of any close before.
+    # A fill at midnight belongs to the day that begins there: no earlier close contains it.
     day = np.searchsorted(ends, column(fills, "ts"), side="right") - 1
     day = np.clip(day, 0, len(opening) - 1)
     traded = np.bincount(day, weights=money(fills, "notional"), minlength=len(opening))
@@ -172,7 +172,7 @@ def turnover(report: ReportData) -> Chart:
 
 
 def costs(summary: dict[str, Any]) -> Chart:
-    """From the gross profit at the prices that stood to the net profit, cost by cost."""
+    """Waterfall from gross profit to net profit, cost by cost."""
     steps = {
         "Gross": summary["gross_before_slippage"],
         "Slippage": -summary["slippage"],
@@ -234,7 +234,7 @@ def by_symbol(found: list[Share]) -> Chart | None:
 
 
 def trade_returns(done: ClosedTrades) -> Chart | None:
-    """How many closed trades returned how much; the outermost bars hold the tails."""
+    """Histogram of the returns of closed trades; the outermost bars hold the tails."""
     if not len(done.net):
         return None
     edges = return_edges(done.change)
@@ -267,7 +267,7 @@ def return_edges(change: Floats) -> Floats:
 
 
 def holding_times(done: ClosedTrades) -> Chart | None:
-    """How long closed trades were held."""
+    """Histogram of the holding times of closed trades."""
     if not len(done.net):
         return None
     ends = list(HOLDING_HOURS.values())
@@ -292,12 +292,11 @@ def holding_times(done: ClosedTrades) -> Chart | None:
 
 
 def _window(report: ReportData) -> dict[str, Any]:
-    """Range of a time axis: the same for all, so that drawings compare."""
     return {"range": _times(report.curves.day_ends[[0, -1]])}
 
 
 def _middays(ends: Integers) -> Integers:
-    """Where a day's own value is drawn, so that it is read under that day's name."""
+    """Noon of each day, so that a day's value stands above its date."""
     return ends[:-1] + np.diff(ends) // 2
 
 
@@ -306,7 +305,6 @@ def _times(ts: Integers) -> list[str]:
 
 
 def _counts(most: int) -> dict[str, Any]:
-    """An axis of whole numbers."""
     return {"title": {"text": "Trades"}, **({"dtick": 1} if most <= 6 else {})}
 
 

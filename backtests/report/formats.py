@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from html import escape
 
 UNDEFINED = "–"
-"""Stands where the data define no figure."""
+"""Shown when the data define no figure."""
 
 
 def number(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
@@ -61,7 +61,7 @@ def span(ns: float) -> str:
 
 
 def symbol(instrument: str) -> str:
-    """Return the part of an instrument id that people say; spot keeps its name apart."""
+    """Return the common name of an instrument id; spot keeps its name apart."""
     name, _, rest = instrument.partition("-")
     return f"{name} spot" if rest.startswith("SPOT") else name
 
@@ -83,7 +83,7 @@ def value(measured: float | None) -> str:
 
 
 def size_of(action: str, multiplier: float) -> str:
-    """Return as escaped HTML what a verdict asks for: ``halt entries``, ``shrink to 50 %``."""
+    """Return a verdict's action as escaped HTML: ``halt entries``, ``shrink to 50 %``."""
     name = text(action.replace("_", " "))
     return f"{name} to {percent(multiplier, 0)}" if action == "shrink" else name
 
@@ -101,14 +101,9 @@ def table(
     caption: str = "",
     kind: str = "",
 ) -> str:
-    """Return an HTML table; cells are HTML already.
+    """Return an HTML table of cells that are HTML already.
 
-    Parameters
-    ----------
-    rows : list of list of str
-        Cells; one that starts with ``<td`` is taken as it is.
-    words : container of int
-        Which columns are text, set flush left; the others are numbers.
+    A cell that starts with ``<td`` is used unchanged. `words` are text columns, set flush left.
     """
 
     def cell(index: int, content: str) -> str:

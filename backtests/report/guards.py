@@ -1,4 +1,4 @@
-"""What each guard did in a run: counted from the result's tables, and its section of the report."""
+"""The report's section on guards: their acts, counted from the result's tables."""
 
 from __future__ import annotations
 
@@ -37,20 +37,11 @@ FLATTEN = "flatten"
 
 @dataclass(frozen=True, slots=True)
 class GuardActs:
-    """What one guard did.
+    """What one guard did: counts, and `stood` in nanoseconds.
 
-    Parameters
-    ----------
-    tripped : int
-        How often it began to ask for something.
-    stood : int
-        How long at least one of its verdicts stood, nanoseconds.
-    refused : int
-        Orders of strategies that did not pass the order gate because of it.
-    held_back : int
-        Orders that strategies did not even send because of it.
-    closed : int
-        Positions open when it said flatten, and closed by orders sent while it stood.
+    `stood` is the time with at least one verdict. `refused` orders did not pass the order gate;
+    strategies never sent the `held_back` ones. `closed` are positions open at a flatten and closed
+    by orders sent while it stood.
     """
 
     tripped: int = 0
@@ -67,15 +58,9 @@ def acts(
     positions: pa.Table,
     decisions: pa.Table,
 ) -> dict[str, GuardActs]:
-    """Return what each guard did that did anything, by key, sorted.
-
-    Parameters
-    ----------
-    orders, fills, positions, decisions : pyarrow.Table
-        As in `backtests.results.tables`.
-    """
+    """Return the acts of each guard that did anything, by key, sorted."""
     denied = orders.filter(pc.equal(orders.column("status"), "DENIED"))
-    # Results of earlier versions don't say who refused.
+    # Results of earlier versions don't record who refused.
     known = "refused_by" in denied.column_names
     refused = Counter(filter(None, denied.column("refused_by").to_pylist() if known else ()))
     kept = held_back(decisions.column("payload").to_pylist())
@@ -137,11 +122,11 @@ def _exit_sent(orders: pa.Table, fills: pa.Table, positions: pa.Table) -> Intege
 
 
 SHOWN = 40
-"""Verdicts that the table has room for."""
+"""Most verdicts in the table."""
 
 
 def guards(report: ReportData, _: Drawings) -> str:
-    """What each guard did and what that was worth, then verdict by verdict."""
+    """Acts and worth of each guard, then verdict by verdict."""
     keys, found = _keys(report), report.verdict_spans
     if not keys and not found:
         return "<p>This run had no guards.</p>"
@@ -155,7 +140,7 @@ def guards(report: ReportData, _: Drawings) -> str:
 
 
 def legend(found: Sequence[VerdictSpan]) -> str:
-    """What the colours below the curve mean; empty where nothing stood."""
+    """Legend of the colours below the curve; empty without verdicts."""
     used = {span.action for span in found}
     swatches = "".join(
         f'<span class="swatch"><i class="{action}"></i>{action.replace("_", " ")}</span>'
@@ -198,7 +183,6 @@ def _by_guard(report: ReportData, keys: list[str], did: dict[str, GuardActs]) ->
 
 
 def _stood_by(keys: list[str]) -> str:
-    """Say of guards that left no trace why no run was made without them."""
     if not keys:
         return ""
     names = text(", ".join(keys))
@@ -288,7 +272,6 @@ def _costs(report: ReportData) -> dict[str, dict[str, Any]]:
 
 
 def _keys(report: ReportData) -> list[str]:
-    """Return the guards' keys: of the costs, else of the document."""
     if report.guard_costs is not None:
         return [key for key in report.guard_costs.column("guard").to_pylist() if key != ALL]
     document = yaml.safe_load(report.result.config_yaml) or {}

@@ -1,4 +1,4 @@
-"""The whole page: everything inlined, nothing fetched."""
+"""The report's whole page: everything inlined, nothing fetched."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from backtests.results.result import Result
 
 HERE = Path(__file__).parent
 
-# The browser itself refuses to fetch anything, whatever a library would like to.
+# The browser blocks every request, also those of a library.
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 )
@@ -42,7 +42,7 @@ SECTIONS: tuple[tuple[str, str, str, Section], ...] = (
     ("data", "Data", "Data", lambda report, _: origin.provenance(report)),
     ("parameters", "Parameters", "Parameters", lambda report, _: origin.parameters(report)),
 )
-"""Anchor, word in the menu, title and writer, in the order of the page."""
+"""Anchor, menu entry, title and function of each section, in the order of the page."""
 
 
 def render(result: Result) -> str:

@@ -1,4 +1,4 @@
-"""Where the figures come from: fills, parameters, data."""
+"""The report's section on the source of its figures: fills, parameters, data."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ INVENTED = "simulated"
 
 
 def notes(report: ReportData) -> list[str]:
-    """Return what the reader must know before the figures, as HTML sentences."""
+    """Return warnings to read before the figures, as HTML sentences."""
     return [text(warning) for warning in report.summary["warnings"]] + [
         text(sentence) for sentence in stand_ins(report.result.provenance)
     ]
 
 
 def stand_ins(provenance: list[dict[str, Any]]) -> list[str]:
-    """Return a sentence for each source that is not the venue itself, and for guessed facts."""
+    """Return a sentence for each source other than the venue, and for assumed facts."""
     found = []
     for venue in sorted({str(record.get("source_venue") or "unknown") for record in provenance}):
         records = [r for r in provenance if str(r.get("source_venue") or "unknown") == venue]
@@ -43,7 +43,7 @@ def stand_ins(provenance: list[dict[str, Any]]) -> list[str]:
 
 
 def how_filled(report: ReportData) -> str:
-    """Say how fills were made, and at what costs."""
+    """Describe how orders fill, and at what costs."""
     how = report.summary["how_filled"]
     rows = [
         ["Fills", text(str(how.get("mode", UNDEFINED)).replace("_", " "))],

@@ -1,6 +1,6 @@
-"""Everything that a report shows, read once: curves, when verdicts stood, sums by symbol and side.
+"""Read a result for the report: curves, verdict spans, sums by symbol and side.
 
-A verdict stands from a guard's word on a scope to its next one there, or to the run's end.
+A verdict stands until the guard's next one on the same scope, or until the run's end.
 """
 
 from __future__ import annotations
@@ -26,17 +26,9 @@ NONE = "none"
 class VerdictSpan:
     """A verdict from its beginning to its end, UNIX nanoseconds (UTC).
 
-    Parameters
-    ----------
-    guard, scope, action, multiplier, measured, limit, reason
-        As in `backtests.results.tables.VERDICTS`, of the word that began it.
-    begin, end : int
-        From its first word to the one that changed it or took it back; ``end`` is the run's where
-        it still stood.
-    until : int or None
-        When its guard would look whether it goes on, as it said last.
-    open : bool
-        Whether it still stood at the end of the run.
+    The fields of `backtests.results.tables.VERDICTS` are of the verdict that began the span. `end`
+    is the run's end where it is still `open`. `until` is the time of the guard's next check, as
+    last announced.
     """
 
     guard: str
@@ -55,12 +47,8 @@ class VerdictSpan:
 def verdict_spans(verdicts: pa.Table, end: int) -> list[VerdictSpan]:
     """Return all spans, sorted by beginning, then guard and scope.
 
-    A word that changes no more than reason, measure or time prolongs the span.
-
-    Parameters
-    ----------
-    end : int
-        Of the run, UNIX nanoseconds (UTC).
+    A verdict that changes only reason, measure or time prolongs the span. `end` is the run's, UNIX
+    nanoseconds (UTC).
     """
     standing: dict[tuple[str, str], VerdictSpan] = {}
     found: list[VerdictSpan] = []
@@ -92,7 +80,7 @@ def stood_for(found: Iterable[VerdictSpan]) -> int:
 
 
 def tripped(found: Iterable[VerdictSpan]) -> int:
-    """Return how often something began to stand on a scope where nothing of the guard's stood."""
+    """Return how often a verdict began on a scope where no other verdict of the guard stood."""
     count = 0
     ended: dict[tuple[str, str], int] = {}
     for span in found:
@@ -109,19 +97,14 @@ def _begun(row: dict[str, Any], end: int) -> VerdictSpan:
 
 
 LIMIT = 5_000
-"""Points of a curve beyond which it is thinned for drawing."""
+"""Longest curve, in points, that is drawn without thinning."""
 
 
 def downsample(values: Floats, limit: int = LIMIT) -> Integers:
-    """Return the indices of at most ``limit`` points that draw the same picture.
+    """Return the indices of at most ``limit`` points (at least 4) that draw the same picture.
 
-    The curve is cut into equal stretches, of which the lowest and the highest point stay, so no
-    peak or trough is lost; first and last stay too. A curve that is short enough keeps all.
-
-    Parameters
-    ----------
-    limit : int
-        At least 4.
+    The first and last points stay, and the lowest and highest of each of equal stretches, so no
+    peak or trough is lost.
     """
     if len(values) <= limit:
         return np.arange(len(values))
@@ -137,9 +120,9 @@ def downsample(values: Floats, limit: int = LIMIT) -> Integers:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one symbol, side or strategy contributed, in the settlement currency.
+    """Contribution of one symbol, side or strategy, in the settlement currency.
 
-    ``trades`` and ``win_rate`` are of closed trades; the money includes open positions at their
+    ``trades`` and ``win_rate`` are of closed trades. The money includes open positions at their
     last price, so that the shares add up to the run's net profit.
     """
 
@@ -154,16 +137,10 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class ClosedTrades:
-    """Closed trades, one entry each.
+    """Closed trades, arrays of shape (n,).
 
-    Parameters
-    ----------
-    net : float64[n]
-        Profit after fees and funding.
-    change : float64[n]
-        ``net`` over the notional at entry.
-    held : float64[n]
-        How long, nanoseconds.
+    `net` is after fees and funding, `change` is `net` over the notional at entry, `held` is in
+    nanoseconds.
     """
 
     net: Floats
@@ -172,13 +149,7 @@ class ClosedTrades:
 
 
 def shares(positions: pa.Table, by: str) -> list[Share]:
-    """Return the shares of a column's values, the most profitable first.
-
-    Parameters
-    ----------
-    by : str
-        ``instrument``, ``side`` or ``strategy``.
-    """
+    """Return the shares by ``instrument``, ``side`` or ``strategy``, the most profitable first."""
     names = column(positions, by).astype(str) if len(positions) else np.array([], dtype=str)
     parts = {part: money(positions, part) for part in ("gross", "fees", "funding", "net")}
     closed = ~column(positions, "open").astype(bool)
@@ -211,18 +182,10 @@ BENCHMARK_NAMES = {"btc": "BTC", "equal_weight": "Equal weight"}
 
 @dataclass(frozen=True)
 class ReportData:
-    """A result as the sections want it.
+    """Everything that the report's sections read from a result.
 
-    Parameters
-    ----------
-    curves : Curves
-        Equity, whole and by day.
-    equity, fills, positions, orders, decisions : pyarrow.Table
-        As in `backtests.results.tables`.
-    guard_costs : pyarrow.Table or None
-        As in `backtests.results.tables`; None where they were not worked out.
-    benchmarks : dict of str to float64[days + 1]
-        Key of `BENCHMARK_NAMES` to its index at `curves.day_ends`, 1.0 at the start.
+    `guard_costs` is None when they were not computed. `benchmarks` are indices at
+    `curves.day_ends`, 1.0 at the start, by key of `BENCHMARK_NAMES`.
     """
 
     result: Result
@@ -238,12 +201,12 @@ class ReportData:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The figures."""
+        """Figures of the run."""
         return self.result.summary
 
 
 def read_report_data(result: Result) -> ReportData:
-    """Read what the sections need."""
+    """Read a result folder for the sections."""
     summary = result.summary
     start, end = summary["start_ns"], summary["end_ns"]
     equity = result.table("equity")
@@ -255,7 +218,7 @@ def read_report_data(result: Result) -> ReportData:
         positions=result.table("positions"),
         orders=result.table("orders"),
         decisions=result.table("decisions"),
-        # Results of before there were guards have neither file.
+        # Results of versions without guards have neither file.
         verdict_spans=verdict_spans(result.table("verdicts"), end)
         if result.has("verdicts")
         else [],

@@ -1,4 +1,4 @@
-"""What a run earned: the figures, the curves and the calendar."""
+"""The report's sections on returns: figures, curves and calendar."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AIMS = {
     "calmar": ("Calmar", True),
     "win_rate": ("Win rate", True),
 }
-"""Measure to its name and whether more is better."""
+"""Measure to its name, and whether a higher value is better."""
 
 AS_PERCENT = {"max_drawdown", "win_rate", "cagr", "volatility"}
 
@@ -45,7 +45,7 @@ STRESS_COLUMNS = {
 
 
 def tiles(report: ReportData) -> str:
-    """The figures that a reader wants first."""
+    """The most important figures as tiles."""
     summary = report.summary
     profit, change = summary["net_profit"], summary["return_pct"] / 100
     shown = [
@@ -88,7 +88,7 @@ def tiles(report: ReportData) -> str:
 
 
 def targets(report: ReportData, _: Drawings) -> str:
-    """Targets beside what was achieved."""
+    """Targets beside the achieved figures."""
     rows = []
     aims = report.summary["targets"]
     for key, (name, more_is_better) in AIMS.items():
@@ -110,7 +110,7 @@ def targets(report: ReportData, _: Drawings) -> str:
 
 
 def equity(report: ReportData, drawings: Drawings) -> str:
-    """The curve beside doing something plain."""
+    """Equity curve beside benchmarks."""
     count = len(report.curves.equity)
     drawn = ""
     if count > thinning.LIMIT:
@@ -204,7 +204,7 @@ def drawdowns(report: ReportData, _: Drawings) -> str:
 
 
 def stress(report: ReportData, _: Drawings) -> str:
-    """The same run under harder conditions."""
+    """The same run under worse conditions."""
     rows_given: list[dict[str, Any]] = report.summary["stress"] or []
     keys = [key for key in STRESS_COLUMNS if any(key in row for row in rows_given)]
     rows = [

@@ -1,4 +1,4 @@
-"""What trading made and cost: by cause, by symbol and side, by trade and order."""
+"""The report's sections on trading: costs, profit by symbol and side, trades and orders."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from backtests.report.report_data import ClosedTrades, ReportData, Share, shares
 from backtests.results.figures import column
 
 BEST = 5
-"""How many best trades the report leaves out for comparison, and lists."""
+"""Number of best trades that the report lists, and leaves out for comparison."""
 
 
 def costs(report: ReportData, drawings: Drawings) -> str:

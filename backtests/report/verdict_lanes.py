@@ -1,7 +1,7 @@
-"""Verdicts on the equity curve: bands where the desk was held back, and a lane for each guard.
+"""Draw verdicts on the equity curve: bands behind it, and a lane for each guard.
 
-What stood at once in a lane is drawn as one bar in the colour of the strictest, so that a lane of a
-thousand instruments' verdicts is no larger than one of the desk's.
+Verdicts that overlap in a lane are one bar in the colour of the strictest, so that a lane of a
+thousand instruments' verdicts stays small.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from backtests.report.report_data import VerdictSpan
 STRICTNESS = ("shrink", "halt_entries", "reduce_only", "flatten")
 """Actions from mild to strict; each is also the name of its colour in `page.css`."""
 BARS = 1_000
-"""Of all lanes together, beyond which bars that lie close together are drawn as one."""
+"""Most bars of all lanes together; beyond it, close bars are drawn as one."""
 LANE = 24
 """Height in pixels."""
 _WRAPPED = 64
@@ -30,16 +30,9 @@ _SECOND = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class LaneBar:
-    """A stretch in which one strictest action stood.
+    """A stretch with one strictest action, UNIX nanoseconds (UTC).
 
-    Parameters
-    ----------
-    lead : VerdictSpan
-        The strictest verdict in it, the first of several.
-    begin, end : int
-        UNIX nanoseconds (UTC).
-    most : int
-        How many verdicts stood at once at most.
+    `lead` is the first of its strictest verdicts; `most` is the highest number of verdicts at once.
     """
 
     lead: VerdictSpan
@@ -49,14 +42,8 @@ class LaneBar:
 
 
 def bars(found: Sequence[VerdictSpan], gap: int = 0) -> list[LaneBar]:
-    """Return what stood, one bar at a time.
-
-    Parameters
-    ----------
-    gap : int
-        Bars of the same action this close together, nanoseconds, become one.
-    """
-    # What was changed at the very moment it was said never stood.
+    """Return the bars in time order; joins bars of one action at most `gap` nanoseconds apart."""
+    # A verdict that was changed in the same nanosecond never stood.
     stood = [(index, span) for index, span in enumerate(found) if span.end > span.begin]
     changes = sorted(
         [(span.begin, index, True) for index, span in stood]
@@ -80,7 +67,7 @@ def bars(found: Sequence[VerdictSpan], gap: int = 0) -> list[LaneBar]:
 def lanes(
     found: Sequence[VerdictSpan], window: tuple[int, int]
 ) -> tuple[dict[str, list[LaneBar]], int]:
-    """Return each guard's bars, and the gap in nanoseconds that was closed to make them few."""
+    """Return each guard's bars, and the gap in nanoseconds below which bars were joined."""
     by_guard: dict[str, list[VerdictSpan]] = {}
     for span in found:
         by_guard.setdefault(span.guard, []).append(span)
@@ -120,7 +107,7 @@ def with_verdicts(chart: Chart, found: Sequence[VerdictSpan], window: tuple[int,
         },
         "xaxis": chart.layout["xaxis"] | {"anchor": "y3"},
         "barmode": "overlay",
-        # What stood is shown wherever the pointer is, not only on its lane.
+        # The pointer shows all standing verdicts at its time, not only on their lanes.
         "hoversubplots": "axis",
         "shapes": [_band(bar) for bar in bars(broad, max(gap, (window[1] - window[0]) // 2_000))],
     }
@@ -147,13 +134,13 @@ def hover_text(bar: LaneBar) -> str:
 
 
 def scope_of(scope: str) -> str:
-    """Return whom a verdict concerns, as escaped HTML text."""
+    """Return the scope of a verdict, as escaped HTML text."""
     kind, _, name = scope.partition(":")
     return text(symbol(name) if kind == "instrument" else scope.replace(":", " "))
 
 
 def when(ns: int) -> str:
-    """Return the UTC date and minute; guards look a nanosecond before the stamp they look at."""
+    """Return the UTC date and minute; guards check a nanosecond before the full minute."""
     return moment((ns + _SECOND // 2) // _SECOND * _SECOND)
 
 
@@ -189,7 +176,7 @@ def _lane(guard: str, mine: list[LaneBar]) -> dict[str, Any]:
         "base": [_time(bar.begin) for bar in mine],
         "x": [round((bar.end - bar.begin) / 1e6) for bar in mine],
         "width": 0.55,
-        # The line keeps a minute in two years visible.
+        # The outline keeps a bar of one minute in two years visible.
         "marker": {"color": colours, "line": {"width": 1.5, "color": colours}},
         "customdata": [hover_text(bar) for bar in mine],
         "hovertemplate": "%{customdata}<extra></extra>",
@@ -198,7 +185,6 @@ def _lane(guard: str, mine: list[LaneBar]) -> dict[str, Any]:
 
 
 def _weight(span: VerdictSpan) -> float:
-    """Return how strong a colour is: the more is taken away, the stronger."""
     return 0.9 - 0.5 * span.multiplier if span.action == "shrink" else 1.0
 
 

@@ -1,4 +1,4 @@
-"""Strategies over whole panels without the engine: thousands of candidates in seconds.
+"""Screen strategies on whole panels without the engine: thousands of candidates in seconds.
 
-Uses the strategies' own functions. May import strategies and catalog.
+May import strategies and catalog.
 """

@@ -1,8 +1,7 @@
-"""Many candidates of one idea at once: long the losers, short the winners, in one compiled pass.
+"""Screen many parameter sets of a long/short ranking at once, in one compiled pass.
 
-For searching, not for trading: it answers in a second which parameters are worth an event-driven
-run. Candidates that rank alike (same lookback and skip) share their ranks; each candidate then is
-one pass over a day's weights, returns and turnover, compiled once and kept in a cache on disk.
+Use it to find parameters that are worth an event-driven run. Candidates with the same lookback and
+skip share their ranks. The compiled code is cached on disk.
 """
 
 from __future__ import annotations
@@ -22,18 +21,10 @@ _ANY_ORDER = {"reassoc", "contract", "arcp", "nsz"}
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One set of parameters.
+    """One set of parameters; `lookback`, `skip` and `hold` count candles.
 
-    Parameters
-    ----------
-    lookback : int
-        Candles of the past return, at least 1.
-    skip : int
-        Newest candles left out.
-    fraction : float
-        Part of the eligible on each side, above 0, at most 0.5.
-    hold : int
-        Candles between rankings; in between, the same names are brought back to equal weights.
+    `skip` newest candles are left out. `fraction` (above 0, at most 0.5) of the eligible is held on
+    each side. `hold` candles lie between rankings; until then, names go back to equal weights.
     """
 
     lookback: int
@@ -44,18 +35,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class GridFigures:
-    """Figures of C candidates, arrays of shape (C,).
+    """Figures of C candidates after costs, arrays of shape (C,).
 
-    Parameters
-    ----------
-    sharpe : ndarray
-        Annualised, after costs; NaN when nothing moved.
-    total_return : ndarray
-        Compounded, after costs, fraction.
-    max_drawdown : ndarray
-        Largest fall from a peak, positive fraction.
-    turnover : ndarray
-        Mean traded notional a candle, fraction of equity.
+    `sharpe` is annualised, NaN when nothing moved; `max_drawdown` is a positive fraction;
+    `turnover` is the mean traded notional a candle, fraction of equity.
     """
 
     sharpe: NDArray[np.float64]
@@ -72,23 +55,12 @@ def screen_grid(
     cost: float = 0.00055,
     periods: float = 365.0,
 ) -> GridFigures:
-    """Return the figures of every candidate on a panel of closes.
+    """Return the figures of every candidate on closes of shape (T, N).
 
     At each candle the best ``fraction`` of minus the past return is held long, the worst short, in
     equal weights of ``gross / 2`` a side; trades are made at the close that gave the ranking.
-
-    Parameters
-    ----------
-    close : ndarray, shape (T, N)
-        Closes on a regular grid, NaN where there is no candle.
-    candidates : sequence of Candidate
-        What to try.
-    gross : float
-        Sum of absolute weights.
-    cost : float
-        Fee and slippage of a trade, fraction of its value; drift back to weights pays it too.
-    periods : float
-        Candles a year.
+    Closes lie on a regular grid, NaN where a candle is missing. `cost` is a fraction of the traded
+    value, also paid on the way back to equal weights; `periods` are candles a year.
     """
     figures = np.full((4, len(candidates)), np.nan)
     returns = np.nan_to_num(close_returns(close), nan=0.0)
@@ -116,13 +88,13 @@ def _ranks(
     past = newest / close[: len(newest)] - 1.0
     past[~there[lookback + skip :]] = np.nan
     counts = np.count_nonzero(~np.isnan(past), axis=1)
-    # numpy's sort runs on vector registers but keeps no order among equals: `_place` restores it.
+    # numpy's sort is fast (SIMD) but does not keep the order of equal values: `_place` restores it.
     order = np.argsort(past, axis=1)
     return _place(past, order, counts), counts
 
 
 def _held(counts: NDArray[np.int64], fraction: float) -> NDArray[np.float64]:
-    """Return how many are held on each side at each candle, as `sizing.weights` has it."""
+    """Return how many are held on each side at each candle, as in `sizing.weights`."""
     held = np.maximum(1, (fraction * counts + 1e-9).astype(np.int64))
     return np.where(counts >= 2, held, 0).astype(np.float64)
 

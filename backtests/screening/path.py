@@ -1,7 +1,4 @@
-"""The decisions of a strategy over a whole panel, and what its weights would have earned.
-
-No engine: each decision is made by the functions that the event-driven strategy calls.
-"""
+"""A strategy's decisions over a whole panel, and the returns of its weights, without an engine."""
 
 from __future__ import annotations
 
@@ -22,14 +19,7 @@ from strategies.schedule import last_close, next_fire
 class Earned:
     """Returns of T periods, fractions of equity at each period's start, shape (T,).
 
-    Parameters
-    ----------
-    gross : ndarray
-        Weights times returns.
-    turnover : ndarray
-        Notional traded at the period's start.
-    net : ndarray
-        Gross minus the cost of that trade.
+    `turnover` is the notional traded at the period's start; `net` is `gross` minus its cost.
     """
 
     gross: NDArray[np.float64]
@@ -45,21 +35,21 @@ def earn(
     *,
     drift: bool = True,
 ) -> Earned:
-    """Return what is earned by trading into the weights at each period's start.
+    """Return the returns of trading into the weights at each period's start.
 
     Parameters
     ----------
     weights : ndarray, shape (T, N)
         Wanted at the start of each period, signed fractions of equity.
     traded : ndarray of bool, shape (T,)
-        Whether the weights are traded into; otherwise what is held is kept (the row is ignored).
+        Where False, the holdings stay and the row of weights is ignored.
     returns : ndarray, shape (T, N)
         Simple returns of each period; NaN counts as no move.
     cost : float or ndarray, shape (N,)
         Fee and slippage, fraction of the traded value.
     drift : bool, default True
         Whether holdings grow with their prices, so that going back to equal weights is a trade.
-        False counts the change of the wanted weights only, as many papers do.
+        False counts only the change of the wanted weights, as many papers do.
     """
     moves = np.nan_to_num(returns, nan=0.0)
     rates = np.broadcast_to(np.asarray(cost, dtype=np.float64), moves.shape[1:])
@@ -83,8 +73,7 @@ def earn(
 def close_returns(close: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return simple returns between the rows, shape (T - 1, N).
 
-    Zero in a gap, and the whole move in the period in which the gap ends; NaN before the first
-    price.
+    Zero in a gap; the period that ends the gap has the whole move. NaN before the first price.
     """
     there = close > 0.0
     last = np.maximum.accumulate(np.where(there, np.arange(len(close))[:, None], 0), axis=0)
@@ -95,18 +84,9 @@ def close_returns(close: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class ScreenStep:
-    """One decision.
+    """One decision; times in UNIX nanoseconds (UTC).
 
-    Parameters
-    ----------
-    ts : int
-        When it is taken, UNIX nanoseconds (UTC).
-    data_ts : int
-        Close time of the newest candle that it sees.
-    proposal : Proposal
-        Scores, ranks and weights.
-    wait : str
-        Why nothing is traded; empty when the weights are traded.
+    `data_ts` is the close time of its newest candle. `wait` is why nothing is traded, else empty.
     """
 
     ts: int
@@ -117,16 +97,9 @@ class ScreenStep:
 
 @dataclass(frozen=True)
 class RegularPanel:
-    """A panel's candles on every close time of the grid, rows of NaN where nobody traded.
+    """Candles at every close time of the grid; NaN rows where nobody traded.
 
-    Parameters
-    ----------
-    first : int
-        Close time of row 0, UNIX nanoseconds (UTC).
-    interval_ns : int
-        Distance of two rows.
-    close, volume : ndarray, shape (T, N)
-        C-contiguous.
+    `first` is the close time of row 0, UNIX nanoseconds (UTC). Arrays are C-contiguous, (T, N).
     """
 
     first: int
@@ -135,13 +108,13 @@ class RegularPanel:
     volume: NDArray[np.float64]
 
     def row(self, ts: int) -> int:
-        """Return the row of a close time, which may lie outside."""
+        """Return the row of a close time; it may lie outside the panel."""
         return (ts - self.first) // self.interval_ns
 
 
 def close_times(first: int, last: int, step_ns: int) -> NDArray[np.int64]:
     """Return every close time from first to last, both included, UNIX nanoseconds (UTC)."""
-    # Not arange(first, last + 1, step): it counts in floats, to which that one is nothing.
+    # Not arange(first, last + 1, step): it counts in floats, which are too coarse for the + 1.
     return first + step_ns * np.arange((last - first) // step_ns + 1, dtype=np.int64)
 
 
@@ -165,7 +138,7 @@ def regular(panel: Panel, step_ns: int, first: int, last: int) -> RegularPanel:
 
 
 def history_start(rules: PanelRebalancerConfig, cls: type[PanelRebalancer], start: int) -> int:
-    """Return the close time of the oldest candle that the first decision of a run looks at."""
+    """Return the close time of the oldest candle that a run's first decision needs."""
     step = interval_ns(rules.interval)
     return last_close(start, step) - (rows_needed(rules, cls.rows_for_scores(rules)) - 1) * step
 
@@ -178,16 +151,10 @@ def decisions(
     start: int,
     end: int,
 ) -> list[ScreenStep]:
-    """Return every decision with start <= ts < end.
+    """Return every decision with start <= ts < end, UNIX nanoseconds (UTC).
 
-    Parameters
-    ----------
-    listings : Listings
-        Ids and listing times in the order of the panel's columns.
-    panel : Panel
-        Candles from `history_start` on; later ones than a decision sees don't matter to it.
-    start, end : int
-        UNIX nanoseconds (UTC).
+    `listings` are in the order of the panel's columns. Candles must begin at
+    `history_start`; candles after a decision do not change it.
     """
     step = interval_ns(rules.interval)
     rows = rows_needed(rules, cls.rows_for_scores(rules))

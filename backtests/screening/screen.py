@@ -1,8 +1,8 @@
-"""A document's strategies over whole panels, without an engine.
+"""Screen a document's strategies on whole panels, without an engine.
 
-The decisions are those of the event-driven run to the last bit. The money is a sketch: trades are
-made in fractions of equity at the close that gave the signal, for the taker fee and the named
-slippage; there is no lot, minimum, band, verdict, funding or liquidation.
+The decisions equal those of the event-driven run bit for bit. The profit is an estimate: trades
+are fractions of equity at the close that gave the signal, and pay the taker fee and the configured
+slippage. Lots, minimum sizes, bands, verdicts, funding and liquidation are left out.
 """
 
 from __future__ import annotations
@@ -44,20 +44,10 @@ COLUMNS = ("ts", "data_ts", "instrument", "price", "score", "rank", "weight", "r
 
 @dataclass(frozen=True)
 class Screened:
-    """One strategy's decisions and what they would have earned.
+    """One strategy's decisions and their returns; N sorted ids, T periods.
 
-    Parameters
-    ----------
-    ids : tuple of str
-        N sorted instrument ids.
-    strategy : Rebalancer
-        Never run; its class and config gave the decisions.
-    steps : list of ScreenStep
-        Every decision of the window.
-    ts : ndarray of int64, shape (T + 1,)
-        Close times that bound the periods, UNIX nanoseconds (UTC).
-    earned : Earned
-        Returns of the T periods.
+    `strategy` never runs: its class and config gave the decisions. `ts` are the T + 1 close times
+    around the periods, UNIX nanoseconds (UTC).
     """
 
     key: str
@@ -90,7 +80,7 @@ class Screened:
         return defined | {"days": len(net), "decisions": len(self.steps)}
 
     def table(self) -> pa.Table:
-        """Return one row a decision and instrument: what was seen, scored and wanted."""
+        """Return one row a decision and instrument: inputs, scores and weights."""
         rules = self.strategy.config
         columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
         for step in self.steps:
@@ -167,10 +157,9 @@ def _screen(document: Backtest, catalog: Catalog, key: str, strategy: Rebalancer
 
 
 def _cost(document: Backtest, ids: tuple[str, ...]) -> NDArray[np.float64]:
-    """Return what a trade costs in each instrument, fraction of its value.
+    """Return the cost of a trade in each instrument, fraction of its value.
 
-    A slippage that grows with the order's size counts with its base only: the screen knows no
-    sizes.
+    Slippage that grows with the order size counts with its base only: a screen has no order sizes.
     """
     venue = document.venue
     slippage = float(venue.slippage.smallest)

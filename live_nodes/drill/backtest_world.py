@@ -1,13 +1,12 @@
-"""The backtest world: the backtests' own engine, gate, guards and closer on a market in memory.
+"""The backtest world of a drill: the backtests' engine, gate, guards and closer, in memory.
 
-Engine-specific. Prices stand still until a step moves them; each stretch of time is a slice as the
-catalog would give it, of rows a second apart or further. Nothing is drawn, so that a drill is the
-same every time. What the backtest's venue can't have by its nature (late messages, failed requests,
-announcements, a human at the account) reaches the guards' desk directly (`injected`).
+Engine-specific. Prices change only by a step, and nothing is random, so each drill is the same.
+Time passes in slices like the catalog's, with rows at least a second apart. Events that a simulated
+venue can't have (late messages, failed requests, announcements, a human at the account) go directly
+to the guards' desk (`injected`).
 
-A restart is a second engine beside the first, with a copy of what the guard kept and nothing else:
-its first verdicts count. The first goes on, as a backtest can't take positions over
-into another engine.
+A restart is a second engine with only a copy of the guard's saved state; its first verdicts count.
+The first engine goes on, as a backtest can't move positions into another engine.
 """
 
 from __future__ import annotations
@@ -61,18 +60,17 @@ from strategies.state import MemoryState
 BEGIN_NS = nanoseconds(parse("2024-01-02T01:00:00Z"))
 SECOND_NS = 1_000_000_000
 MOST_ROWS = 240
-"""Of one stretch of time, however long."""
+"""Most rows of one slice of time."""
 FUNDING_MINUTES = 480
 AFTER_RESTART = 2.0
 
 
 @dataclass
 class Tape:
-    """The prices of the drill's market, and what was done to it.
+    """Prices of the drill's market, and its faults; `now` is UNIX nanoseconds (UTC).
 
-    `now` is UNIX nanoseconds (UTC). `quoted_bps` is the distance of best bid and ask from the
-    price, where a book is shown; `silent` instruments send nothing; `late` is nanoseconds by which
-    messages come late.
+    `quoted_bps` is the distance of best bid and ask from the price, where a book is shown. `silent`
+    instruments send nothing. Messages are `late` by these nanoseconds.
     """
 
     now: int
@@ -83,7 +81,7 @@ class Tape:
 
 
 class Engine:
-    """One engine with the guard, on a tape; `store` is what the guard keeps."""
+    """One engine with the guard, on a tape; `store` has the guard's saved state."""
 
     def __init__(
         self, document: Backtest, market: RunMarket, tape: Tape, key: str, store: MemoryState
@@ -112,7 +110,7 @@ class Engine:
         subscribe(self.desk, f"verdicts.{key}", self._on_verdict)
 
     def run(self, seconds: float) -> None:
-        """Go on."""
+        """Run for some seconds of simulated time."""
         tape, count = self.tape, max(1, min(MOST_ROWS, math.ceil(seconds)))
         start, end = tape.now, tape.now + round(seconds * SECOND_NS)
         stamps = np.linspace(start, end, count + 1).astype(np.int64)
@@ -133,23 +131,18 @@ class Engine:
         """Free what the engine holds."""
         self.desk.engine.dispose()
 
-    # An observer of the gate --------------------------------------------------------------------
-
     def intended(self, facts: OrderFacts) -> None:
-        """Nothing is to be noted of what leaves."""
+        """Do nothing: only refusals are recorded."""
 
     def refused(self, facts: OrderFacts, refusal: refusals.Refusal) -> None:
-        """Note what was refused."""
+        """Record a refusal."""
         if facts.operation == "submit":
             self.refusals.append(RefusedEntry(facts.ts, facts.instrument, refusal))
-
-    # How it works -------------------------------------------------------------------------------
 
     def _on_verdict(self, verdict: Verdict) -> None:
         self.verdicts.append(TimedVerdict(self.desk.engine.kernel.clock.timestamp_ns(), verdict))
 
     def _send(self, command: TradingCommand, sent: Any) -> None:
-        """Let the venue reject orders where it shall, in place of sending them there."""
         if self.rejects and isinstance(command, SubmitOrder) and not sent[0].is_exit:
             self.rejects -= 1
             order, client = command.order, self.desk.accountant.exchange.exec_client
@@ -210,7 +203,7 @@ class BacktestWorld(World):
         self._over = 0
 
     def start(self) -> None:
-        """Begin; the guards have been evaluated once when it returns."""
+        """Start the engine and evaluate the guards once."""
         self._engine = Engine(
             self._document, self._market, self._tape, self._scene.key, MemoryState()
         )
@@ -221,7 +214,7 @@ class BacktestWorld(World):
         return self._tape.now
 
     def advance(self, seconds: float) -> None:
-        """Run on."""
+        """Run for some seconds of simulated time."""
         if seconds > 0:
             self._running.run(seconds)
 
@@ -230,7 +223,6 @@ class BacktestWorld(World):
         self._running.strategy.obey(instruction)
 
     def _perform(self, step: Step) -> int | None:
-        """Change the tape, or notify the guards' desk; return when the last of it began."""
         tape, engine = self._tape, self._running
         risk = engine.desk.risk
         assert risk is not None
@@ -307,7 +299,7 @@ class BacktestWorld(World):
         return list(self._running.refusals)
 
     def restart(self, insist: Instruction) -> Restarted:
-        """Start a second engine with a copy of what the guard kept."""
+        """Start a second engine with a copy of the guard's saved state."""
         running = self._running
         store = MemoryState()
         store.values = dict(running.store.values)
@@ -326,7 +318,7 @@ class BacktestWorld(World):
         return Restarted(standing, tuple(again.refusals))
 
     def release(self, scope: str, *, accept: bool) -> str:
-        """Release the guard's halt, as the mailbox lets a node do."""
+        """Release the guard's halt, as a node does by its mailbox."""
         try:
             self._running.guard.release(scope, accept, "drill")
         except GateRefused as error:
@@ -338,8 +330,6 @@ class BacktestWorld(World):
         if self._engine is not None:
             self._engine.close()
             self._engine = None
-
-    # How it works -------------------------------------------------------------------------------
 
     @property
     def _running(self) -> Engine:

@@ -1,7 +1,7 @@
-"""Documents of a drill: the same guard and the same limits, one guard at a time.
+"""Documents of a drill: one guard at a time, with its own limits.
 
-What is not the guard's is replaced: the strategies by the drill's, the universe by a few of its
-instruments, the venue by a practice exchange or a market in memory; no alerts.
+The drill replaces the strategies, takes a few instruments of the universe, uses a practice exchange
+or a market in memory, and sends no alerts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ACCOUNT = "main"
 TAG = "dr"
 PACKAGE = "live_nodes.drill"
 OPERATOR_USE = f"{OperatorGuard.__module__}:{OperatorGuard.__qualname__}"
-"""Of the guard that every node has and no document names."""
+"""Key of the operator's guard: every node has it, no document names it."""
 _OF_NODE = ("watch", "gates", "limits", "stop_deadline")
 
 
@@ -75,7 +75,7 @@ def node_yaml(
 
 
 def exchange_yaml(resolved: Resolved, scene: Scene) -> str:
-    """Return the drill's practice exchange: a market that all but stands still."""
+    """Return the drill's practice exchange; its prices hardly move."""
     symbols: dict[str, Any] = {}
     for name in scene.instruments:
         symbol, product = name.removesuffix(".BYBIT").split("-")
@@ -91,13 +91,13 @@ def exchange_yaml(resolved: Resolved, scene: Scene) -> str:
             "market": {
                 "model": "random",
                 "seed": 1,
-                # A day's return: in a drill's minute prices move by less than a tenth of a bp.
+                # A day's return: in a drill's minute, prices move by less than 0.1 bp.
                 "volatility": 0.0001,
                 "symbols": symbols,
             },
             "accounts": {ACCOUNT: {"balance": BALANCE, "leverage": 10, "fees": _fees(resolved)}},
             "update_ms": 100,
-            # Should the drill die without a word, its exchanges end by themselves.
+            # If the drill crashes, its exchanges end by themselves.
             "idle_exit": 0.1,
         }
     )
@@ -147,7 +147,6 @@ def _leverage(setup: Setup) -> float:
 
 
 def _fees(resolved: Resolved) -> dict[str, Any]:
-    """Return the fees that the document expects, in a form that documents read."""
     setup = resolved.document
     found: dict[str, Any] = {}
     if isinstance(setup, Backtest):
@@ -159,7 +158,7 @@ def _fees(resolved: Resolved) -> dict[str, Any]:
 
 
 MOST = 4
-"""Instruments of a drill, beside those that the guard itself names."""
+"""Number of a drill's instruments, beside those that the guard names."""
 _ID = re.compile(r"^[A-Z0-9]{2,14}-(LINEAR|SPOT)\.BYBIT$")
 _USUAL = ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA")
 
@@ -171,12 +170,12 @@ def quantity(weight: float, price: Decimal, lot: Decimal, equity: Decimal = BALA
 
 
 def instruments_of(setup: Setup, params: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the instruments of a guard's drill: those that it names first, then the universe's.
+    """Return the instruments of a guard's drill: its own first, then the universe's.
 
     Raises
     ------
     InputError
-        When the universe matches none that the drill knows of.
+        When the universe matches no instrument of the drill.
     """
     named = [name for name in _ids(params) if select([name], setup.universe)]
     written = [name for name in setup.universe.instruments if _ID.match(name)]
@@ -193,7 +192,6 @@ def instruments_of(setup: Setup, params: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _ids(value: Any) -> Iterator[str]:
-    """Yield the instrument ids that stand anywhere in parameters."""
     if isinstance(value, str):
         if _ID.match(value):
             yield value

@@ -40,15 +40,12 @@ REFUSED_WITHIN = 10.0
 RELEASED_WITHIN = 30.0
 TRADES_WITHIN = 10.0
 LONGEST_PAUSE = 20.0
-"""Seconds of a pause that the practice world waits for; a longer one is released by hand."""
+"""Longest pause that the practice world waits for, seconds; longer ones are released by hand."""
 LOOK = 0.1
 
 
 class DrillRun:
-    """One guard's drill in one world, which is not started yet; `row` takes the results.
-
-    `deadline` is the document's: seconds within which all must be flat after a flatten.
-    """
+    """One guard's drill in one world; `row` gets the results, `deadline` is seconds to be flat."""
 
     def __init__(
         self, world: World, scene: Scene, plan: Plan, row: DrillRow, deadline: float
@@ -59,7 +56,7 @@ class DrillRun:
         self._insist: Insist | None = None
 
     def run(self) -> None:
-        """Go through it; what fails raises DrillError."""
+        """Run the drill; a failure raises DrillError."""
         world, plan, row = self._world, self._plan, self._row
         row.breach, row.note = plan.breach, plan.note
         world.start()
@@ -74,8 +71,6 @@ class DrillRun:
             self._refused_at_the_gate()
         row.injected = world.injected
         row.passed = True
-
-    # Guards that halt ---------------------------------------------------------------------------
 
     def _halted(self) -> None:
         row, stages = self._row, self._plan.stages
@@ -140,7 +135,6 @@ class DrillRun:
         return {k: v for k, v in held.items() if k == scope.removeprefix("instrument:")}
 
     def _refused(self, timed: TimedVerdict) -> None:
-        """Try entries, and see that none of them leaves."""
         world, row = self._world, self._row
         before, held = len(world.refusals()), world.positions()
         self._insist_on_entries(timed.verdict)
@@ -158,7 +152,7 @@ class DrillRun:
         row.refused = len(mine())
 
     def _mine(self, entries: Iterable[RefusedEntry], shrunk: bool = False) -> list[RefusedEntry]:
-        """Return the entries that the guard refused; a smaller size is refused by exposure."""
+        # The code of a refusal for a smaller size is "exposure".
         return [
             entry
             for entry in entries
@@ -170,7 +164,7 @@ class DrillRun:
         name, plan, scene = self._plan.insist, self._plan, self._scene
         weight = plan.weight
         if verdict.action == Action.SHRINK:
-            # Between what the smaller size leaves of the leverage and all of it.
+            # More leverage than the smaller size allows, less than the full limit.
             gross = sum(
                 abs(float(size * self._world.price(instrument)))
                 for instrument, size in self._world.positions().items()
@@ -195,7 +189,6 @@ class DrillRun:
         row.refused += len(self._mine(found.refusals, verdict.action == Action.SHRINK))
 
     def _released(self, verdict: Verdict) -> None:
-        """Let the halt end by its own release, or by hand."""
         world, row, plan = self._world, self._row, self._plan
         self._instruct()
         for step in plan.mend:
@@ -227,7 +220,6 @@ class DrillRun:
         row.released = ", ".join(words)
 
     def _trades_again(self) -> None:
-        """See that entries pass once the halt is over."""
         world, plan = self._world, self._plan
         held, refused = world.positions(), len(world.refusals())
         size = f"{self._quantity(plan.insist, plan.weight):f}"
@@ -248,8 +240,6 @@ class DrillRun:
         found = newest.get(verdict.scope)
         return found is not None and found.action == verdict.action
 
-    # Guards that only refuse --------------------------------------------------------------------
-
     def _refused_at_the_gate(self) -> None:
         world, row = self._world, self._row
         row.expected = "refused"
@@ -264,10 +254,7 @@ class DrillRun:
         row.scope = self._scene.desk
         row.kept, row.released = "over at once", "passes by itself"
 
-    # Steps --------------------------------------------------------------------------------------
-
     def _do(self, step: Step) -> int:
-        """Do a step; return when the last of it began."""
         if isinstance(step, Hold):
             return self._hold(step)
         if isinstance(step, Trades):
@@ -313,12 +300,10 @@ class DrillRun:
         self._world.instruct(Instruction(number=next(self._numbers), **what))
 
     def _reasons(self, known: int) -> str:
-        """Return in words why entries were refused since a number of refusals was known."""
         reasons = {str(entry.refusal) for entry in self._world.refusals()[known:]}
         return f"; refused: {' | '.join(sorted(reasons))}" if reasons else ""
 
     def _until[T](self, found: Callable[[], T], seconds: float) -> T:
-        """Let time go by until something is found or the seconds are over; return what is found."""
         until = self._world.now() + round(seconds * SECOND_NS)
         while not (result := found()) and self._world.now() < until:
             self._world.advance(LOOK)
@@ -326,7 +311,6 @@ class DrillRun:
 
 
 def _grown(before: dict[str, Decimal], after: dict[str, Decimal]) -> str:
-    """Return in words the positions that are larger than before, empty when none is."""
     zero = Decimal(0)
     return ", ".join(
         f"{name} {before.get(name, zero):f} -> {size:f}"

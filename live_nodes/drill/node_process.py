@@ -1,7 +1,6 @@
-"""Starts nodes: a fork server imports the engine once and forks a node each time.
+"""Start nodes: a fork server of :mod:`multiprocessing` imports the engine once and forks nodes.
 
-A drill starts some sixty nodes, and each would take seconds of both cores to import what the others
-have imported as well. The fork server is :mod:`multiprocessing`'s own.
+A drill starts some sixty nodes; the imports of each would take seconds of both cores.
 """
 
 from __future__ import annotations
@@ -18,17 +17,14 @@ from pathlib import Path
 from config.errors import DeskError
 
 PRELOAD = ["live_nodes.drill.strategy", "live_nodes.node.session", "perpdesk"]
-"""What every node needs: imported once, before the first is forked."""
+"""Modules that every node needs, imported once before the first fork."""
 ENDS_WITHIN = 10.0
 _LOCK = threading.Lock()
-"""Two threads that look at one process could both take its exit code, and one would get none."""
+"""Two threads must not wait for one process: only one gets its exit code."""
 
 
 class NodeProcess:
-    """``perpdesk`` with some arguments, in a process of its own; ends when its parent does.
-
-    What it prints is appended to `output`.
-    """
+    """``perpdesk`` as a process that ends with its parent; prints are appended to `output`."""
 
     def __init__(self, arguments: list[str], output: Path) -> None:
         context = multiprocessing.get_context("forkserver")
@@ -43,17 +39,17 @@ class NodeProcess:
 
     @property
     def code(self) -> int | None:
-        """Its exit code, negative for the signal that ended it; None while it runs."""
+        """Exit code, negative for the signal that ended it; None while it runs."""
         with _LOCK:
             return self._process.exitcode
 
     def kill(self) -> None:
-        """End it without warning, and wait until it is gone.
+        """Kill it and wait for its end.
 
         Raises
         ------
         DeskError
-            When it is not gone in time.
+            When it does not end in time.
         """
         if self.code is None:
             os.kill(self.pid, signal.SIGKILL)
@@ -63,7 +59,7 @@ class NodeProcess:
 
 
 def _run_perpdesk(arguments: list[str], output: str, folder: str) -> None:
-    """Be the node. Runs in the forked process."""
+    """Run the node in the forked process."""
     os.setsid()
     os.chdir(folder)
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

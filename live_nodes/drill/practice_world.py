@@ -1,7 +1,7 @@
-"""The practice world: a real node in a process of its own, on a practice exchange of its own.
+"""The practice world of a drill: a real node on its own practice exchange, as processes.
 
-The exchange's admin port makes things happen; what came of it is read there and in the node's
-journal. A restart is a kill -9.
+The exchange's admin port causes events; results are read there and in the node's journal. A restart
+is a kill -9.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ STARTS_WITHIN = 60.0
 ANSWERS_WITHIN = 15.0
 GONE_WITHIN = 5.0
 AFTER_RESTART = 2.5
-"""Seconds in which the strategy goes on trying after a restart."""
+"""Seconds of retries after a restart."""
 PHASE = 0.7
-"""Part of a period after which prices move."""
+"""Fraction of a period after which prices move."""
 _POLL = 0.05
 LOG_TAIL = 6
 
 
 class PracticeWorld(World):
-    """A node with one guard, and its exchange, in an empty `folder`.
+    """A node with one guard and its exchange, in an empty `folder`.
 
-    `stopped` is set when the drill is broken off; `changed` are parameters that the drill changes.
+    `stopped` is set when the drill is cancelled; `changed` are parameters that the drill changes.
     """
 
     name: WorldName = "practice"
@@ -78,8 +78,6 @@ class PracticeWorld(World):
         self._log = folder / "node.log"
         self._endpoint: Endpoint | None = None
         self._process: NodeProcess | None = None
-
-    # Life ---------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start the exchange and the node; returns once the strategy runs."""
@@ -136,20 +134,17 @@ class PracticeWorld(World):
         if code is not None:
             raise DrillError(f"the node ended with {code}: {self._log_tail()}")
 
-    # What the strategy and the market do ----------------------------------------------------------
-
     def instruct(self, instruction: Instruction) -> None:
-        """Write the instruction where the strategy looks."""
+        """Write the instruction into the strategy's file."""
         write_instruction(self._orders, instruction)
 
     def _perform(self, step: Step) -> int | None:
-        """Use the exchange's admin port; return when the last of it began."""
         began = self.now()
         match step:
             case drill.Move(instrument, by):
                 self._admin("POST", "/move", {**_symbol(instrument), "by": f"{by:.10f}"})
             case drill.Moves(instruments, rows, every):
-                # Late in each period of the pace: samples are taken at its beginning, and must not
+                # Late in each period of the pace: samples are taken at its start, and must not
                 # see one price of a row without the other.
                 due = (time.time() // every + PHASE) * every
                 for row in rows:
@@ -170,7 +165,7 @@ class PracticeWorld(World):
             case drill.Late(instrument, by, seconds):
                 self._fault("late", _on_public("delay", instrument, seconds) | {"by": by})
             case drill.Funding(instrument, before, _):
-                # Another rate than before: the adapter reports funding where both change.
+                # A new rate: the adapter reports funding only when time and rate change.
                 body = _symbol(instrument) | {"rate": "0.0003"}
                 settled = self._admin("POST", "/funding", body)
                 began = max(began, round((settled["time_ms"] / 1e3 - before) * 1e9))
@@ -200,8 +195,6 @@ class PracticeWorld(World):
             case _:
                 raise TypeError(f"the strategy does it, not the exchange: {step}")
         return began
-
-    # What came of it ------------------------------------------------------------------------------
 
     def price(self, instrument: str) -> Decimal:
         """Return the exchange's last price."""
@@ -245,8 +238,6 @@ class PracticeWorld(World):
         found = self._mail(request)
         return "" if found.done else found.text
 
-    # How it works ---------------------------------------------------------------------------------
-
     @property
     def _node(self) -> Path:
         return self._state / f"drill-{self._scene.key}" / "practice"
@@ -273,7 +264,7 @@ class PracticeWorld(World):
             with read(self._node) as journal:
                 runs = journal.runs()
         except (InputError, sqlite3.OperationalError):
-            # The node has not made its journal yet, or is just about to.
+            # The node has not made its journal yet.
             return False
         return bool(runs) and runs[0].pid == self._process.pid and runs[0].phase == "running"
 
@@ -286,14 +277,14 @@ class PracticeWorld(World):
         if self._endpoint is None:
             return
         try:
-            # Only if it is still that process: its number may be another's by now.
+            # Only if it is still that process: another one may have its id by now.
             if self._admin("GET", "/health")["pid"] == self._endpoint.pid:
                 os.kill(self._endpoint.pid, signal.SIGKILL)
         except (OSError, DrillError):
             return
 
     def _wait_for_exchange(self) -> None:
-        """Wait until its process is gone: it answers before it is."""
+        """Wait for the end of its process: it answers before that."""
         until = time.monotonic() + GONE_WITHIN
         while self._endpoint is not None and time.monotonic() < until:
             try:
@@ -329,7 +320,7 @@ def _on_public(model: str, instrument: str, seconds: float) -> dict[str, Any]:
     return {"model": model, "channel": "public", "topic": topic, "seconds": seconds}
 
 
-# Of this machine: no proxy stands between.
+# On this machine, so without a proxy.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

@@ -14,14 +14,14 @@ from rich.text import Text
 class DrillRow:
     """One guard's drill in one world (``backtest`` or ``practice``).
 
-    `use` is the address of the guard's class, `breach` what was done in words. `scope` is that of
-    the verdict, `key` that of the reading that was over. `expected` and `seen` are action and size,
-    such as ``shrink 0.5``; `stages` the verdicts before the last, where the guard has several
-    steps. `verdict_s` counts from the breach to the verdict, `flat_s` from there to flat at the
-    venue (None where nothing had to be closed). `kept` says whether the halt stood over a restart:
-    ``yes``, ``no``, or why that can't be tested. `released` is how the halt ended, empty when it
-    did not. `injected` says that the guard was notified of a breach that did not happen; `note`
-    what the drill changed of the document, and why. `took_s` are seconds of this machine.
+    `use` is the address of the guard's class, `breach` the cause in words. `scope` is of the
+    verdict, `key` of the reading over its limit. `expected` and `seen` are action and size, such as
+    ``shrink 0.5``; `stages` are the verdicts before the last. `verdict_s` counts from the breach to
+    the verdict, `flat_s` from there to flat at the venue (None where nothing had to be closed).
+    `kept` is whether the halt survived a restart: ``yes``, ``no``, or why that can't be tested.
+    `released` is how the halt ended, else empty. `injected`: the guard was notified of a breach
+    that did not happen. `note` is what the drill changed in the document, and why. `took_s` are
+    seconds of this machine.
     """
 
     guard: str
@@ -47,13 +47,13 @@ class DrillRow:
     took_s: float = 0.0
 
     def fail(self, why: str) -> None:
-        """Note why it fails; the first reason counts."""
+        """Set the reason of the failure; the first one stays."""
         self.passed = False
         self.why = self.why or why
 
 
 COMPARED = ("scope", "key", "seen", "limit", "stages")
-"""What must be the same of a guard in both worlds."""
+"""Fields of a guard that must be equal in both worlds."""
 
 
 def compare(rows: list[DrillRow]) -> None:
@@ -85,7 +85,7 @@ def compare(rows: list[DrillRow]) -> None:
 
 
 FOLDS = {"breach", "action", "released"}
-"""Columns that may break their lines; the others are shown whole."""
+"""Columns with line breaks; the others stay on one line."""
 HEADINGS = (
     "guard",
     "world",
@@ -103,7 +103,7 @@ INJECTED = "* the guard was notified; the breach itself can't happen in this wor
 
 
 def rendered(rows: Sequence[DrillRow], seconds: float) -> RenderableType:
-    """Return the table, what is wrong below it, and how many rows pass."""
+    """Return the table, the failures below it, and the number of rows that pass."""
     table = Table(title="Drill", title_justify="left", pad_edge=False)
     for heading in HEADINGS:
         table.add_column(heading, no_wrap=heading not in FOLDS)

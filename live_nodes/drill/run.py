@@ -1,4 +1,4 @@
-"""All drills of a document: the backtest world one by one, the practice world two at once."""
+"""Drill all guards of a document: backtest worlds one by one, practice worlds two at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from live_nodes.node.operator_desk import OperatorGuard
 
 WORLDS: tuple[WorldName, ...] = ("backtest", "practice")
 AT_ONCE = 2
-"""Practice drills side by side; each is two processes that wait for most of the time."""
+"""Practice drills at the same time; each is two processes that mostly wait."""
 BEATS: dict[WorldName, float] = {"backtest": 2.5, "practice": 0.6}
 
 
@@ -42,25 +42,12 @@ def drill(
     folder: Path | None = None,
     at_once: int = AT_ONCE,
 ) -> list[DrillRow]:
-    """Drill the guards of a document, each by itself, and compare the worlds.
+    """Drill each guard of a document alone and compare the worlds.
 
-    Parameters
-    ----------
-    resolved : Resolved
-        A setup, backtest or node that has passed every check.
-    guards : sequence of str
-        Keys; all enabled guards by default.
-    on_row : callable
-        Gets each row as soon as it is done, from any thread.
-    folder : Path, optional
-        Where practice drills keep their files; a temporary one by default.
-    at_once : int
-        Practice drills side by side.
-
-    Returns
-    -------
-    list of DrillRow
-        In the document's order, the worlds of a guard beside each other.
+    The document has passed every check. By default all enabled guards are drilled and practice
+    files are temporary; `at_once` practice drills run side by side. `on_row` gets each row when it
+    is done, from any thread. Rows are in the document's order, the worlds of a guard beside each
+    other.
 
     Raises
     ------
@@ -107,7 +94,7 @@ def drill(
                     one(row, None)
             _wait_for(futures)
         finally:
-            # Whoever is still at it ends its node and its exchange, and only then do we.
+            # Running drills end their nodes and exchanges first.
             stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
     compare(rows)
@@ -115,7 +102,7 @@ def drill(
 
 
 def count_of(resolved: Resolved, worlds: Sequence[WorldName], guards: Sequence[str] = ()) -> int:
-    """Return how many rows a drill will have; raises as `drill` where there is no such guard."""
+    """Return the number of rows of a drill; raises as `drill` when there is no such guard."""
     return len(worlds) * len(_chosen(resolved, guards))
 
 
@@ -152,7 +139,6 @@ def _one(
     place: Path | None,
     stopped: threading.Event,
 ) -> None:
-    """Drill one guard in one world; what fails is written into the row."""
     began = time.monotonic()
     practice = row.world == "practice"
     world: World | None = None

@@ -1,7 +1,7 @@
 """The drill's strategy: carries out instructions and ignores verdicts.
 
-Engine-specific. It is the strategy that a guard must stop although it does not help: it neither
-closes on a flatten, nor sizes by verdicts, nor gives up trying entries.
+Engine-specific. A guard must stop it without its help: it does not close on a flatten, does not
+size by verdicts, and retries entries.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class DrillConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
 
 
 class Drill(DeskStrategy):
-    """Holds, trades and keeps trying entries as instructed."""
+    """Holds, trades and retries entries as instructed."""
 
     Config = DrillConfig
 
     def on_start(self) -> None:
-        """Begin to look for instructions."""
+        """Start to look for instructions."""
         super().on_start()
         self._number = -1
         self._insists: Insist | None = None
@@ -50,21 +50,21 @@ class Drill(DeskStrategy):
             self._every("instructions", LOOK_NS, self._look)
 
     def on_flatten(self, instruments: Container[str], verdict: Verdict) -> None:
-        """Hold on: the desk's closer must get along without it."""
+        """Do nothing: the desk's closer must close without its help."""
 
     def on_halt(self, instruments: Container[str], verdict: Verdict) -> None:
-        """Take nothing back: the guards must get along without it."""
+        """Do nothing: the guards must stop it without its help."""
 
     def resume(self) -> bool:
-        """Take nothing up: what stands is for the desk to carry out."""
+        """Do nothing: the desk carries out the standing verdict."""
         return False
 
     def on_stop(self) -> None:
-        """Try no more."""
+        """Stop the retries."""
         self._insists = None
 
     def obey(self, instruction: Instruction) -> None:
-        """Carry out an instruction; one that came before is not done again."""
+        """Carry out an instruction, unless it came before."""
         if instruction.number == self._number:
             return
         self._number = instruction.number
@@ -86,8 +86,6 @@ class Drill(DeskStrategy):
             self.clock.cancel_timer("insist")
         if self._insists is not None:
             self._every("insist", round(self._insists.every * SECOND_NS), self._try)
-
-    # How it works -------------------------------------------------------------------------------
 
     def _look(self, event: Any) -> None:
         instruction = read_instruction(self._file)

@@ -20,12 +20,12 @@ WorldName = Literal["backtest", "practice"]
 
 
 class DrillError(Exception):
-    """Why a row fails, in words."""
+    """Reason for a failed row, in words."""
 
 
 @dataclass(frozen=True)
 class TimedVerdict:
-    """A verdict of the guard, and when it came (UNIX nanoseconds, UTC)."""
+    """A verdict of the guard and its time (UNIX nanoseconds, UTC)."""
 
     at: int
     verdict: Verdict
@@ -33,7 +33,7 @@ class TimedVerdict:
 
 @dataclass(frozen=True)
 class RefusedEntry:
-    """An entry that the gate refused, when (UNIX nanoseconds, UTC) and why."""
+    """An entry that the gate refused, with time (UNIX nanoseconds, UTC) and reason."""
 
     at: int
     instrument: str
@@ -49,10 +49,7 @@ class Restarted:
 
 
 class Insist(msgspec.Struct, frozen=True, kw_only=True):
-    """Entries that are tried again and again, whatever the verdicts are.
-
-    `quantity` is signed base coin, `every` the seconds between two tries.
-    """
+    """Entries retried every `every` seconds despite verdicts; signed base coin."""
 
     instrument: str
     quantity: str
@@ -60,11 +57,10 @@ class Insist(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Instruction(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the drill's strategy does from now on; the next one takes its place.
+    """All orders of the drill's strategy from now on; replaces the instruction before.
 
-    One with a `number` that came before is not done again. `hold` are positions to bring about at
-    once with market orders (signed base coin by instrument id), `trades` orders at their times,
-    `insist` entries that it goes on trying.
+    A repeated `number` is ignored. `hold` are positions to reach at once with market orders (signed
+    base coin by instrument id), `trades` orders at their times, `insist` entries to retry.
     """
 
     number: int
@@ -74,7 +70,7 @@ class Instruction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_instruction(file: Path, instruction: Instruction) -> None:
-    """Write an instruction so that its reader sees all of it or none."""
+    """Write an instruction atomically: a reader sees all of it or none."""
     replace_file(file, msgspec.json.encode(instruction))
 
 
@@ -87,10 +83,10 @@ def read_instruction(file: Path) -> Instruction | None:
 
 
 class World(ABC):
-    """A world with one guard in it. Times are UNIX nanoseconds (UTC) of the world's own clock.
+    """A world with one guard; times are UNIX nanoseconds (UTC) of its own clock.
 
-    A second of the practice world takes a second. `injected` says whether the guard was notified of
-    something that this world can't have by its nature.
+    The practice world runs in real time. `injected` is True when the guard was notified of an event
+    that this world can't have.
     """
 
     name: WorldName
@@ -98,22 +94,22 @@ class World(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Begin, flat and with nothing kept; returns once the strategy runs, else DrillError."""
+        """Start flat, without saved state; returns once the strategy runs, else DrillError."""
 
     @abstractmethod
     def now(self) -> int:
-        """Return the time."""
+        """Return the world's time."""
 
     @abstractmethod
     def advance(self, seconds: float) -> None:
-        """Let time go by; DrillError when the world has ended by itself."""
+        """Let time pass; DrillError when the world has ended by itself."""
 
     @abstractmethod
     def instruct(self, instruction: Instruction) -> None:
         """Give the strategy an instruction."""
 
     def perform(self, step: Step) -> int:
-        """Let something happen, all of the step; return when the last of it began."""
+        """Perform a whole step; return the start of its last event."""
         began = self.now()
         if isinstance(step, Wait):
             self.advance(step.seconds)
@@ -123,7 +119,7 @@ class World(ABC):
 
     @abstractmethod
     def _perform(self, step: Step) -> int | None:
-        """Perform a step; return when the last of it began where that is not the beginning."""
+        """Perform a step; return the start of its last event, if later than the step's."""
 
     @abstractmethod
     def price(self, instrument: str) -> Decimal:
@@ -143,7 +139,7 @@ class World(ABC):
 
     @abstractmethod
     def restart(self, insist: Instruction) -> Restarted:
-        """End without warning and start again; nothing but what is kept goes over."""
+        """Kill and start again; only the saved state survives."""
 
     @abstractmethod
     def release(self, scope: str, *, accept: bool) -> str:
@@ -151,7 +147,7 @@ class World(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End, and leave nothing running."""
+        """End the world and free its resources."""
 
 
 def first_of_each_scope(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:

@@ -1,7 +1,6 @@
-"""Check that all that a node needs is there: this machine, files, keys, the venue and its links.
+"""Check that a node can run: this machine, files, keys, the venue and its links.
 
-Each check gives a `DoctorCheck` and none keeps the others from running. Keys appear by the names of
-their variables only.
+A failed check does not stop the others. Keys appear only by the names of their variables.
 """
 
 from __future__ import annotations
@@ -50,10 +49,10 @@ async def link_answers(
     seconds: float,
     trades: bool,
 ) -> dict[str, str]:
-    """Return what is wrong with each link, empty when it answers within `seconds`.
+    """Return the error of each link, empty when it answers within `seconds`.
 
-    Public links must answer a ping, those of the account a login; without `keys` the latter are
-    left out. `trades` says whether there is a trade link (Bybit's demo has none).
+    Public links must answer a ping, account links a login; without `keys` the latter are left out.
+    Without `trades` there is no trade link (Bybit's demo has none).
     """
     asked: dict[str, tuple[str, dict[str, Any]]] = {
         f"public {product.lower()}": (
@@ -74,10 +73,10 @@ async def link_answers(
 
 
 def login(keys: KeyPair) -> dict[str, Any]:
-    """Return the login of a link of the account.
+    """Return the login message of an account link.
 
-    Signed as Bybit says (https://bybit-exchange.github.io/docs/v5/ws/connect): HMAC-SHA256 of
-    ``GET/realtime`` and the time until which the login is valid.
+    Bybit (https://bybit-exchange.github.io/docs/v5/ws/connect) signs ``GET/realtime`` and the
+    expiry time with HMAC-SHA256.
     """
     until = int(time.time() * 1000) + _VALID_MS
     secret = keys.secret.reveal().encode()
@@ -88,7 +87,7 @@ def login(keys: KeyPair) -> dict[str, Any]:
 async def _wrong(
     session: aiohttp.ClientSession, url: str, message: dict[str, Any], seconds: float
 ) -> str:
-    # A link that is frozen does not answer a goodbye either.
+    # A frozen link does not answer a close either.
     limit = aiohttp.ClientWSTimeout(ws_close=seconds)
     try:
         async with asyncio.timeout(2 * seconds), session.ws_connect(url, timeout=limit) as socket:
@@ -107,14 +106,14 @@ async def _wrong(
 LOCK = Path(__file__).parents[2] / "requirements.lock"
 PYTHON = (3, 12)
 LEAST_FREE = 1 << 30
-"""Bytes of disk below which a node that journals for weeks is warned."""
+"""Free bytes of disk below which the check warns: a node journals for weeks."""
 
 Grade = Literal["ok", "warn", "bad"]
 
 
 @dataclass(frozen=True)
 class DoctorCheck:
-    """Result of one check; ``bad`` keeps a node from trading."""
+    """Result of one check; ``bad`` means that a node can't trade."""
 
     check: str
     grade: Grade
@@ -123,15 +122,12 @@ class DoctorCheck:
 
     @property
     def is_bad(self) -> bool:
-        """Whether it keeps a node from trading."""
+        """Whether the result is bad."""
         return self.grade == "bad"
 
 
 def examine(node: Node, trade: float | None = None) -> list[DoctorCheck]:
-    """Run every check; with `trade`, also a round trip of about so many USDT.
-
-    A round trip is only made when nothing else is bad.
-    """
+    """Run every check; with `trade` and no bad check, also a round trip of about so many USDT."""
     folder = state_folder(node)
     findings = [python(), packages(), disk(folder), journal(folder), catalog(node)]
     try:
@@ -153,9 +149,6 @@ def examine(node: Node, trade: float | None = None) -> list[DoctorCheck]:
     if trade is not None:
         findings.append(_trade(node, keys, endpoints, folder, findings, trade))
     return findings
-
-
-# This machine -----------------------------------------------------------------------------------
 
 
 def python() -> DoctorCheck:
@@ -183,13 +176,13 @@ def packages(lock: Path = LOCK) -> DoctorCheck:
         return DoctorCheck("packages", "ok", f"{len(wanted)} as in {lock.name}")
     more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
     found = ", ".join(wrong[:5]) + more
-    # One version of the engine is what everything here was measured with.
+    # Everything here was tested with one version of the engine.
     grade: Grade = "bad" if any(w.startswith("nautilus-trader ") for w in wrong) else "warn"
     return DoctorCheck("packages", grade, found, f"pip install -r {lock.name}")
 
 
 def disk(folder: Path) -> DoctorCheck:
-    """Check the room where the journal goes."""
+    """Check the free disk space of the journal's folder."""
     place = folder
     while not place.exists():
         place = place.parent
@@ -247,9 +240,6 @@ def alerts(node: Node, variables: Mapping[str, str]) -> DoctorCheck:
     )
 
 
-# The venue --------------------------------------------------------------------------------------
-
-
 def _keys_found(node: Node, keys: KeyPair | None) -> DoctorCheck:
     names = key_names(node)
     if names is not None:
@@ -298,7 +288,7 @@ async def _ask(
 async def _foreign_positions(
     node: Node, rest: VenueRest, facts: Preflight, folder: Path
 ) -> list[DoctorCheck]:
-    """Check the account for a first start, which refuses positions that others made."""
+    # A first start refuses positions that others made.
     if node.watch.policies.external_positions != "halt" or "LINEAR" not in facts.products:
         return []
     if holder(folder) is not None:
@@ -335,8 +325,6 @@ def _trade(
     except DeskError as error:
         return DoctorCheck("trade", "bad", str(error))
 
-
-# For a trader -----------------------------------------------------------------------------------
 
 _COLORS: dict[Grade, str] = {"ok": "green", "warn": "yellow", "bad": "red"}
 

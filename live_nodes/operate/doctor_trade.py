@@ -19,24 +19,24 @@ from strategies.order_ids import order_id, session_of
 
 KEY = "doctor"
 FAVOURITES = tuple(f"{coin}USDT-LINEAR.BYBIT" for coin in ("BTC", "ETH", "SOL", "XRP", "DOGE"))
-"""Books that are deep everywhere, also on testnet: asked first."""
+"""Instruments with deep books, also on testnet: tried first."""
 MOST_ASKED = 20
 NEAR = Decimal("1.25")
-"""How far above the amount the smallest order may be."""
+"""Most that the smallest order may be worth, as a multiple of the amount."""
 DEADLINE_S = 10.0
 TOLERANCE = Decimal("0.01")
-"""USDT that the balance may differ from what the fills explain (rounding of fees)."""
+"""Largest difference of balance and fills, USDT (rounding of fees)."""
 _PAUSE_S = 0.2
 _CLOCKS_NS = 5_000_000_000
 
 
 async def round_trip(node: Node, keys: KeyPair, endpoints: Endpoints, amount: float) -> str:
-    """Buy and sell again; return what happened in words.
+    """Buy and sell again; return a summary in words.
 
     Raises
     ------
     DeskError
-        If anything at the venue is not as it must be; a position that was opened is closed first.
+        If the venue's state is not as expected; an opened position is closed first.
     """
     async with VenueRest(endpoints.http, keys, timeout=node.gates.request_timeout) as rest:
         facts = await preflight(node, rest)
@@ -48,8 +48,8 @@ async def round_trip(node: Node, keys: KeyPair, endpoints: Endpoints, amount: fl
 async def _instrument(
     rest: VenueRest, infos: Sequence[InstrumentInfo], amount: Decimal
 ) -> InstrumentInfo:
-    """Return a free perpetual whose lots come near the amount: a lot of bitcoin may cost 100."""
-    # What is held or being traded there is not ours to touch.
+    # Lots must come near the amount: a lot of bitcoin may cost 100 USDT.
+    # Leave instruments with positions or open orders alone.
     taken = {*await rest.positions(), *(o.instrument for o in await rest.open_orders("LINEAR"))}
     perpetuals = [info for info in infos if info.product == "LINEAR" and info.id not in taken]
     perpetuals.sort(key=lambda info: (info.id not in FAVOURITES, info.id))

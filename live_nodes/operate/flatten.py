@@ -24,7 +24,7 @@ from strategies.order_ids import owner_of
 
 ANSWER_S = 5.0
 NOBODY = "flatten"
-"""Key in the ids of orders that close what no strategy of the document trades."""
+"""Key in the order ids for positions that no strategy of the document trades."""
 _PAUSE_S = 0.5
 
 Say = Callable[[str], None]
@@ -34,17 +34,9 @@ Say = Callable[[str], None]
 class FlattenOutcome:
     """How a flatten ended.
 
-    Parameters
-    ----------
-    by : {"node", "venue", "nobody"}
-        Who closed last: the node, this command straight at the venue, or nobody, because there was
-        nothing to close at any venue.
-    verified : {"venue", "journal", ""}
-        The source of `flat`.
-    left : tuple of str
-        What is left, in words.
-    halt : str
-        What keeps the desk out from now on.
+    `by` is who closed last: ``node``, ``venue`` (this command, at the venue) or ``nobody`` (nothing
+    to close). `verified` is the source of `flat`: ``venue``, ``journal`` or empty. `left` is what
+    is left, in words; `halt` is what stops the desk from trading now.
     """
 
     flat: bool
@@ -56,7 +48,7 @@ class FlattenOutcome:
 
     @property
     def summary_text(self) -> str:
-        """All of it in words."""
+        """Return the outcome in words."""
         if self.flat:
             said = f"flat after {self.seconds:.1f} s"
             if self.verified:
@@ -66,7 +58,7 @@ class FlattenOutcome:
         return f"{said}\n{self.halt}"
 
     def as_plain(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return the outcome for JSON."""
         return asdict(self) | {"seconds": round(self.seconds, 3)}
 
 
@@ -112,7 +104,6 @@ class _Flatten:
         return asyncio.run(self._at_venue(endpoints, keys))
 
     def _node_does_it(self) -> bool:
-        """Whether the node runs and has taken the request on."""
         pid = holder(self._folder)
         if pid is None:
             self._say(f"{self._node.name} is not running: straight to the venue")
@@ -131,8 +122,6 @@ class _Flatten:
             self.no_halt = f"{self._node.name} did not take the halt on ({said.text})"
         return said.done
 
-    # At the venue --------------------------------------------------------------------------------
-
     async def _at_venue(self, endpoints: Endpoints, keys: KeyPair) -> FlattenOutcome:
         node = self._node
         async with VenueRest(endpoints.http, keys, timeout=node.gates.request_timeout) as rest:
@@ -140,7 +129,7 @@ class _Flatten:
             try:
                 await own.refresh(rest, time.time_ns())
             except VenueError as error:
-                # Only names of orders and `external: leave` depend on it; the looks try again.
+                # Only order ids and `external: leave` need it, and later looks try again.
                 self._say(f"{error}; going on with what the journal knows")
             self.venue = VenueFlatten(
                 rest,
@@ -161,7 +150,6 @@ class _Flatten:
         return self.ended(flat, "venue", "venue" if flat else "", left, self.waiting_halt())
 
     async def _node_gets_flat(self, venue: VenueFlatten) -> bool:
-        """Watch the node close by itself, at most until its own deadline."""
         grace = self._node.risk.exit_grace + self._node.risk.deadline
         until, empty, said = min(self._until, time.monotonic() + grace), 0, ""
         while time.monotonic() < until:
@@ -190,8 +178,6 @@ class _Flatten:
         names = key_names(self._node)
         return "the practice account" if names is None else " and ".join(names)
 
-    # Without the venue ---------------------------------------------------------------------------
-
     def _paper(self) -> FlattenOutcome:
         if self.answered:
             return self._by_journal()
@@ -215,8 +201,6 @@ class _Flatten:
                 )
             time.sleep(_PAUSE_S)
 
-    # Words ---------------------------------------------------------------------------------------
-
     def ended(
         self,
         flat: bool,
@@ -236,7 +220,7 @@ class _Flatten:
         )
 
     def waiting_halt(self) -> str:
-        """Return what keeps a node out that has not read its mailbox yet."""
+        """Return the halt that waits in the mailbox for a node's next start."""
         if self.no_halt:
             return self.no_halt
         if self.answered:

@@ -1,9 +1,9 @@
 """Flatten without the node: cancel and close at the venue until the venue is flat.
 
-Everything here may be done twice: closing orders are reduce-only, so that one that was sent again
-because no answer came, or because the venue reported a position late, can't open the other side.
-Orders refused for the pace, for a busy venue or for no reason at all are tried again. Perpetuals
-only: a node trades nothing else at a venue. What must go is decided by pure functions.
+Everything here may be done twice: closing orders are reduce-only, so a repeated order can't open
+the other side. An order is repeated when no answer came, or when the venue reported a position
+late. Orders refused for the rate limit, a busy venue or no reason are tried again. Perpetuals only:
+a node trades nothing else at a venue.
 """
 
 from __future__ import annotations
@@ -31,10 +31,9 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True)
 class FlattenScope:
-    """Whose orders and positions are cleared.
+    """Which orders and positions are cleared.
 
-    `external` is ``risk.external``: what is not the desk's own and goes as well. `is_own` says
-    whether a link id is that of an order of this node.
+    `external` is ``risk.external``: whether those of others go too. `is_own` tests a link id.
     """
 
     external: Literal["leave", "universe", "all"]
@@ -42,17 +41,17 @@ class FlattenScope:
     is_own: Callable[[str], bool]
 
     def takes_all_of(self, instrument: str) -> bool:
-        """Whether everything in the instrument goes, whoever made it."""
+        """Whether everything in the instrument is cleared, whoever made it."""
         if self.external == "all":
             return True
         return self.external == "universe" and bool(select([instrument], self.universe))
 
     def takes(self, order: VenueOrder) -> bool:
-        """Whether an open order goes."""
+        """Whether an open order is cancelled."""
         return self.is_own(order.order_link_id) or self.takes_all_of(order.instrument)
 
     def part_of(self, position: VenuePosition, own: Decimal) -> Decimal:
-        """Return how much of a position goes, given our own part of it; signed base coin."""
+        """Return the part of a position to close, given our own part of it; signed base coin."""
         if self.takes_all_of(position.instrument):
             return position.quantity
         return within(own, position.quantity)
@@ -60,7 +59,7 @@ class FlattenScope:
 
 @dataclass(frozen=True)
 class Remaining:
-    """Open orders, and by instrument how much of each position, signed base coin, must still go."""
+    """Open orders to cancel, and quantities to close by instrument (signed base coin)."""
 
     orders: tuple[VenueOrder, ...] = ()
     positions: Mapping[str, Decimal] = field(default_factory=dict)
@@ -69,7 +68,7 @@ class Remaining:
         return bool(self.orders or self.positions)
 
     def count(self) -> str:
-        """Return how much it is, in words."""
+        """Return the numbers of orders and positions, in words."""
         parts = [
             f"{number} {word}{'' if number == 1 else 's'}"
             for number, word in ((len(self.orders), "order"), (len(self.positions), "position"))
@@ -89,7 +88,7 @@ def what_is_left(
     positions: Iterable[VenuePosition],
     own: dict[str, Decimal],
 ) -> Remaining:
-    """Return what of an account must go."""
+    """Return the orders and positions of an account that must be cleared."""
     parts = {p.instrument: reach.part_of(p, own.get(p.instrument, ZERO)) for p in positions}
     return Remaining(
         tuple(order for order in orders if reach.takes(order)),
@@ -111,34 +110,34 @@ def within(part: Decimal, whole: Decimal) -> Decimal:
 
 
 def pieces(closing: Decimal, explained: Decimal) -> list[tuple[Decimal, bool]]:
-    """Split what is closed into what our own orders made (True) and the rest; signed base coin.
+    """Split a close into the part of our own orders (True) and the rest; signed base coin.
 
-    Each is closed under a name of its kind, so that the next start finds its books right: the
-    executions that it counts as its own are exactly those that take its own position to zero.
-    `explained` is the position that the journal explains. Empty parts are left out.
+    Each part is closed under its own kind of name, so that the next start finds the books right:
+    the node's own executions take its own position to zero. `explained` is the position by the
+    journal.
     """
     ours = within(explained, closing)
     return [(q, own) for q, own in ((ours, True), (closing - ours, False)) if q]
 
 
 KEYS_REFUSED = (401, 10003, 10004, 10005, 10007, 10009, 10010, 10029, 33004)
-"""Bybit's words for keys that are wrong, lack a right, belong elsewhere or have expired
+"""Bybit's error codes for keys that are wrong, lack a right, belong elsewhere or have expired
 (https://bybit-exchange.github.io/docs/v5/error)."""
 CLOCK_IS_OFF = 10002
 NOTHING_TO_REDUCE = 110017
 LOOKS = 2
-"""Looks in a row that must find nothing: what is under way can still arrive after the first."""
+"""Consecutive looks that must find nothing: orders under way can arrive after the first."""
 _PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 4.0
 _AT_ONCE = 8
 _NO_ANSWER_S = 6.0
-"""More than Bybit's receive window (5 s): an order that was lost by then arrives no more."""
+"""More than Bybit's receive window (5 s): a lost order can't arrive after it."""
 
 Say = Callable[[str], None]
 
 
 class _Lane:
-    """Requests of one kind: so many at once, at a pace."""
+    """Requests of one kind, limited in number at once and in pace."""
 
     def __init__(self, pace: Pace) -> None:
         self.several = asyncio.Semaphore(_AT_ONCE)
@@ -153,9 +152,9 @@ class _Lane:
 class VenueFlatten:
     """One flatten through REST.
 
-    `owner` gives the strategy's key to close an instrument for, where executions name none. Cancels
-    and closes each have their own `pace`, as the venue counts them by path. `keys_from` is where
-    the keys came from, for the message when the venue refuses them.
+    `owner` returns the strategy's key for an instrument whose executions name none. Cancels and
+    closes have a `pace` each, as the venue counts them by path. `keys_from` is the source of the
+    keys, for the message when the venue refuses them.
     """
 
     def __init__(
@@ -181,7 +180,7 @@ class VenueFlatten:
     async def run(self, seconds: float, patience: float) -> bool:
         """Clear everything; True when the venue is flat, False after `seconds`.
 
-        Every `patience` seconds it reports what is not flat.
+        Reports what is not flat every `patience` seconds.
 
         Raises
         ------
@@ -212,21 +211,19 @@ class VenueFlatten:
             await asyncio.sleep(min(pause, max(0.0, began + seconds - now)))
 
     async def look_only(self) -> Remaining | None:
-        """Fetch what is left at the venue, changing nothing; None when it gives no answer."""
+        """Fetch what is left at the venue without a change; None when it does not answer."""
         left = await self._tried(self._look())
         self._tell_trouble()
         return left
 
     def summary_text(self) -> str:
-        """Return what was left when it was looked last."""
+        """Return what was left at the last look."""
         if self.left is None:
             return "the venue has not said yet what is there"
         return "; ".join(self.left.lines()) or "nothing is left"
 
-    # What is there -------------------------------------------------------------------------------
-
     async def _look(self) -> Remaining:
-        # Orders first: what fills in between shows up among the positions.
+        # Orders first: an order that fills in between appears in the positions.
         orders = await self._rest.open_orders("LINEAR")
         if self._reach.external == "leave":
             await self._refresh()
@@ -236,7 +233,6 @@ class VenueFlatten:
         return self.left
 
     async def _refresh(self) -> None:
-        """Count our newest executions, and forget the closes that are over and counted."""
         waiting = dict(self._waiting)
         over: dict[str, Decimal] = {}
         for name, (link_id, sent) in waiting.items():
@@ -255,8 +251,6 @@ class VenueFlatten:
         if words != self._said:
             self._said = words
             self._say(f"at the venue: {words} to go" if left else "at the venue: nothing is left")
-
-    # What is done --------------------------------------------------------------------------------
 
     async def _act(self, left: Remaining) -> None:
         emptied = {o.instrument for o in left.orders if self._reach.takes_all_of(o.instrument)}
@@ -285,7 +279,7 @@ class VenueFlatten:
                 await self._send(name, part, self._name(name, own))
             return
         link_id = self._name(name, own=True)
-        # Sent twice it would take what is to stay: its end is waited for.
+        # Sent twice, it would close more than it must: wait for its end.
         self._waiting[name] = (link_id, time.monotonic())
         await self._send(name, quantity, link_id)
 
@@ -301,13 +295,12 @@ class VenueFlatten:
             await self._rest.create(name, fields)
         except VenueError as error:
             if error.code:
-                # Refused: nothing of it is under way.
+                # Refused: no order is under way.
                 self._waiting.pop(name, None)
             if error.code != NOTHING_TO_REDUCE:
                 raise
 
     def _name(self, instrument: str, own: bool) -> str:
-        """Return an order's name: one of ours only where it closes what is ours."""
         self._sent += 1
         if own:
             key = self._own.owner(instrument) or self._owner(instrument)
@@ -319,10 +312,7 @@ class VenueFlatten:
             await lane.turn()
             await self._tried(work())
 
-    # What goes wrong -----------------------------------------------------------------------------
-
     async def _tried[T](self, work: Awaitable[T]) -> T | None:
-        """Return what came of it; None when the venue refused or did not answer."""
         try:
             return await work
         except VenueError as error:

@@ -1,4 +1,4 @@
-"""The kill switch's first step: ask the node to flatten, before anything slow is imported."""
+"""The kill switch's first step: ask the node to flatten, before any slow import."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class FlattenRequest:
 
 
 def ask_to_flatten(node: Node, reason: str, say: Callable[[str], None]) -> FlattenRequest:
-    """Leave the operator's halt in the node's mailbox, which its next start reads at the latest."""
+    """Put the operator's halt into the node's mailbox; its next start reads it at the latest."""
     folder = state_folder(node)
     try:
         return FlattenRequest(folder, ask(folder, MailRequest(command="flatten", reason=reason)))
     except OSError as error:
-        # A full disk must not keep anybody from closing.
+        # Closing must work on a full disk, too.
         trouble = f"no halt could be left for {node.name} ({error}): it may trade again"
         say(trouble)
         return FlattenRequest(folder, "", trouble)

@@ -19,7 +19,7 @@ ANSWER_S = 5.0
 
 @dataclass(frozen=True)
 class ReleaseOutcome:
-    """How a release ended; it is not `done` where it waits for the node's next start."""
+    """How a release ended; not `done` while it waits for the node's next start."""
 
     done: bool
     text: str
@@ -35,17 +35,11 @@ def release_guard(
     accept: bool = False,
     say: Callable[[str], None],
 ) -> ReleaseOutcome:
-    """Release a guard of a node that runs, or leave the release for its next start.
+    """Release a guard of a running node, or leave the release for its next start.
 
-    A guard's state is never written here: the node does it itself, the same way each time, measured
-    against what is then. A start reads its mailbox before any strategy.
-
-    Parameters
-    ----------
-    scope : str
-        ``desk``, ``strategy:<key>`` or ``instrument:<id>``; empty for all of the guard's halts.
-    accept : bool
-        Release although the limit is still reached: it measures anew from here.
+    Only the node writes a guard's state; a start reads its mailbox before any strategy. `scope` is
+    ``desk``, ``strategy:<key>`` or ``instrument:<id>``, empty for all of the guard's halts.
+    `accept` releases although the limit is still reached: it measures anew from here.
 
     Raises
     ------
@@ -82,7 +76,7 @@ def _for_the_next_start(
 ) -> ReleaseOutcome:
     if request.guard == OPERATOR:
         for waiting in pending(folder):
-            # It has not been heard yet: taken back, it never was.
+            # The node has not read it yet, so it can be withdrawn.
             same = not request.scope or (waiting.scope or "desk") == request.scope
             if waiting.command == "flatten" and same and withdraw(folder, waiting.id):
                 say(f"taken out of the mailbox: flatten ({waiting.reason})")

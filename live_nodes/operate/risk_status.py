@@ -1,6 +1,6 @@
-"""`perpdesk risk status`: what each guard measures, its limit and headroom, and what it halts.
+"""`perpdesk risk status`: each guard's reading, limit and headroom, and its halts.
 
-Read from the journal alone, so that it is the same for a node that runs and for one that is dead.
+Read from the journal alone, so that a dead node shows the same as a running one.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ BY_KEY = {
     "bps": "bps",
     "announced": "s",
 }
-"""Units that a reading's key ends with, of guards that may have several."""
+"""Units by the end of a reading's key, for guards with several units."""
 
 
 def unit_of(component: Component, allow: tuple[str, ...], key: str) -> str:
-    """Return the unit of a guard's reading by its key; empty where a number has none."""
+    """Return the unit of a guard's reading by its key; empty when it has none."""
     for ending, unit in BY_KEY.items():
         if key == ending or key.endswith((f"_{ending}", f" {ending}")):
             return unit
@@ -64,16 +64,16 @@ def shown(value: float, unit: str) -> str:
 
 
 _FLATTEN = "flatten"
-"""Kind of the journal's notes in which the closer says how it goes."""
+"""Kind of the journal's notes with the closer's progress."""
 _STATES = {"ok": "green", "no reading": "dim", "failed": "bold red", "silent": "bold red"}
 
 
 @dataclass(frozen=True)
 class GuardLine:
-    """One limit of a guard, its unit, and where the guard stands.
+    """One limit of a guard, its unit and state.
 
     ``state`` is ``ok``, ``halted`` (a halt stands), ``shrunk`` (sizes are smaller), ``silent`` (a
-    required guard that runs no more, so that entries stop), ``failed``, or ``no reading``.
+    required guard stopped, so entries stop), ``failed``, or ``no reading``.
     """
 
     status: GuardStatus
@@ -86,10 +86,10 @@ class RiskStatus:
     """Status of a node's guards; times in UNIX nanoseconds (UTC).
 
     `state` is that of `NodeStatus`. Without a `pid` no process runs and this is the last state.
-    `as_of` and `heartbeat` are when the journal and the heartbeat file were written last.
-    `strictest` is the strictest verdict on the desk as a whole, `others` are those on a strategy or
-    an instrument. `closing` is the progress of a standing flatten, `waiting` are unread requests in
-    the mailbox. `guards` has every limit of every guard, the operator's halts last.
+    `as_of` and `heartbeat` are the last writes of the journal and the heartbeat file. `strictest`
+    is the strictest verdict on the whole desk, `others` are on a strategy or an instrument.
+    `closing` is the progress of a flatten, `waiting` are unread mailbox requests. The operator's
+    halts are last in `guards`.
     """
 
     node: str
@@ -104,7 +104,7 @@ class RiskStatus:
     guards: list[GuardLine]
 
     def as_json(self) -> str:
-        """Return it for machines."""
+        """Return the status as JSON."""
         return msgspec.json.encode(self, order="deterministic").decode()
 
 
@@ -185,16 +185,10 @@ def _closing(standing: list[StandingVerdict], status: NodeStatus, folder: Path) 
     return f"flatten of {scopes}: {words}"
 
 
-# For a trader -----------------------------------------------------------------------------------
-
-
 def rendered(
     status: RiskStatus, *, everything: bool = False, now_ns: int | None = None
 ) -> RenderableType:
-    """Return the status as a page for the terminal.
-
-    With `everything`, every reading is shown, not only the nearest to its limit of each guard.
-    """
+    """Return the status for the terminal; `everything` shows all readings."""
     now = time.time_ns() if now_ns is None else now_ns
     head = Text.assemble((status.node, "bold"), f"  {status.state}")
     if status.pid is None:
@@ -254,7 +248,6 @@ def _request_text(request: MailRequest) -> str:
 
 
 def _chosen(lines: list[GuardLine], everything: bool) -> list[GuardLine]:
-    """Return every halt, and of the rest the nearest to its limit of each guard."""
     if everything:
         return lines
     chosen: list[GuardLine] = []
@@ -276,7 +269,7 @@ def _row(line: GuardLine, now: int) -> tuple[str | Text, ...]:
     name = f"{scope} {found.key}".strip().replace(".BYBIT", "")
     if found.measured is None or found.limit is None:
         return found.guard, name, "", "", "", _state(line, now)
-    # The unit stands once in a row, except where it is part of how the number is read.
+    # Each row has its unit once, except when the number needs it.
     short = unit if unit == PERCENT else ""
     room = "" if found.headroom is None else shown(found.headroom, short)
     if room and found.headroom_share is not None:

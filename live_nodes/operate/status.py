@@ -55,9 +55,9 @@ class GateResult:
 class NodeStatus:
     """A node's status; times in UNIX nanoseconds (UTC), quantities in base coin, money in USDT.
 
-    ``state`` is ``running``, ``starting``, ``stopping``, ``stopped``, ``failed`` or ``dead``: a run
-    that nobody ended and whose process is gone. ``as_of`` is when the journal was written last,
-    ``heartbeat`` when the heartbeat file was; ``hangs`` is why a living process counts as hanging.
+    ``state`` is ``running``, ``starting``, ``stopping``, ``stopped``, ``failed`` or ``dead`` (the
+    process is gone but the run has no end). ``as_of`` and ``heartbeat`` are the last writes of the
+    journal and the heartbeat file. ``hangs`` is why a living process counts as hanging.
     """
 
     node: str
@@ -78,14 +78,12 @@ class NodeStatus:
     hangs: str = ""
 
     def as_json(self) -> str:
-        """Return it for machines, decimals as strings."""
+        """Return the status as JSON, decimals as strings."""
         return msgspec.json.encode(self, order="deterministic").decode()
 
 
 def status_of(node: str, folder: Path, now_ns: int | None = None) -> NodeStatus:
-    """Return the status of the node whose state is in `folder`.
-
-    `now_ns` (UNIX nanoseconds, UTC) is for the age of the heartbeat.
+    """Return the status of the node with its state in `folder`; `now_ns` is UNIX nanoseconds (UTC).
 
     Raises
     ------
@@ -130,18 +128,17 @@ def status_of(node: str, folder: Path, now_ns: int | None = None) -> NodeStatus:
 
 
 def _lasts(run: Run | None, pid: int | None) -> TypeGuard[Run]:
-    """Whether the process that has the journal is the run's, and the run has not ended."""
     return run is not None and run.ended is None and run.pid == pid
 
 
 def _of_run(links: list[LinkRow], run: Run | None) -> list[LinkRow]:
-    """Return the links that the last run had; none was up before it began."""
     began = 0 if run is None else run.started
+    # No link was up before the run began.
     return [replace(link, since=max(link.since, began)) for link in links if link.changed >= began]
 
 
 def _books_begin(run: Run | None, pid: int | None) -> float:
-    """Return since when positions and orders can stand: on paper they end with the process."""
+    """Return the start of positions and orders: on paper they end with the process."""
     if run is None or run.environment != "paper":
         return 0
     return math.inf if pid is None else run.started
@@ -154,8 +151,6 @@ def _state(run: Run | None, pid: int | None) -> str:
         return "starting" if pid is not None else run.phase
     return "dead" if pid is None else run.phase
 
-
-# For a trader -----------------------------------------------------------------------------------
 
 _COLORS = {"running": "green", "dead": "bold red", "failed": "bold red"}
 
@@ -264,7 +259,7 @@ def table(
     """Return a table for the terminal: None is ``-``, and `Text` keeps its style."""
     made = Table(title=title, title_justify="left", **look)
     for column in columns:
-        # An order's id that is cut can't be looked up at the venue.
+        # A truncated order id can't be looked up at the venue.
         made.add_column(column, overflow="fold")
     for row in rows:
         cells = ("-" if cell is None else cell for cell in row)
@@ -273,5 +268,4 @@ def table(
 
 
 def _short(value: Decimal) -> str:
-    """Return an average without the digits that only its division gave it."""
     return f"{value:.10g}"
