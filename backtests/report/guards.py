@@ -39,9 +39,10 @@ FLATTEN = "flatten"
 class GuardActs:
     """What one guard did: counts, and `stood` in nanoseconds.
 
-    `stood` is the time with at least one verdict. `refused` orders did not pass the order gate;
-    strategies never sent the `held_back` ones. `closed` are positions open at a flatten and closed
-    by orders sent while it stood.
+    `tripped` is the number of times that a verdict began where none stood; `stood` is the time with
+    at least one verdict. `refused` orders did not pass the order gate; strategies never sent the
+    `held_back` ones. `closed` are positions open at a flatten and closed by orders sent while it
+    stood.
     """
 
     tripped: int = 0

@@ -35,7 +35,7 @@ def earn(
     *,
     drift: bool = True,
 ) -> Earned:
-    """Return the returns of trading into the weights at each period's start.
+    """Compute the returns of trading into the weights at each period's start.
 
     Parameters
     ----------

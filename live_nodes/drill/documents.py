@@ -1,4 +1,4 @@
-"""Documents of a drill: one guard at a time, with its own limits.
+"""Documents of a drill: the same guard and limits, one guard at a time.
 
 The drill replaces the strategies, takes a few instruments of the universe, uses a practice exchange
 or a market in memory, and sends no alerts.
@@ -29,7 +29,7 @@ ACCOUNT = "main"
 TAG = "dr"
 PACKAGE = "live_nodes.drill"
 OPERATOR_USE = f"{OperatorGuard.__module__}:{OperatorGuard.__qualname__}"
-"""Key of the operator's guard: every node has it, no document names it."""
+"""Class address of the operator's guard: every node has it, no document names it."""
 _OF_NODE = ("watch", "gates", "limits", "stop_deadline")
 
 
