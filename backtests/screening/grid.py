@@ -94,7 +94,6 @@ def _ranks(
 
 
 def _held(counts: NDArray[np.int64], fraction: float) -> NDArray[np.float64]:
-    """Return how many are held on each side at each candle, as in `sizing.weights`."""
     held = np.maximum(1, (fraction * counts + 1e-9).astype(np.int64))
     return np.where(counts >= 2, held, 0).astype(np.float64)
 

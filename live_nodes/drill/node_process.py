@@ -59,7 +59,6 @@ class NodeProcess:
 
 
 def _run_perpdesk(arguments: list[str], output: str, folder: str) -> None:
-    """Run the node in the forked process."""
     os.setsid()
     os.chdir(folder)
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

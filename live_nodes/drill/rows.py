@@ -20,8 +20,7 @@ class DrillRow:
     the verdict, `flat_s` from there to flat at the venue (None where nothing had to be closed).
     `kept` is whether the halt survived a restart: ``yes``, ``no``, or why that can't be tested.
     `released` is how the halt ended, else empty. `injected`: the guard was notified of a breach
-    that did not happen. `note` is what the drill changed in the document, and why. `took_s` are
-    seconds of this machine.
+    that did not happen. `note` is what the drill changed in the document, and why.
     """
 
     guard: str

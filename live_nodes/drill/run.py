@@ -46,8 +46,7 @@ def drill(
 
     The document has passed every check. By default all enabled guards are drilled and practice
     files are temporary; `at_once` practice drills run side by side. `on_row` gets each row when it
-    is done, from any thread. Rows are in the document's order, the worlds of a guard beside each
-    other.
+    is done, from any thread. Rows are in the document's order, by guard.
 
     Raises
     ------

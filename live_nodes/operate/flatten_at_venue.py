@@ -113,8 +113,7 @@ def pieces(closing: Decimal, explained: Decimal) -> list[tuple[Decimal, bool]]:
     """Split a close into the part of our own orders (True) and the rest; signed base coin.
 
     Each part is closed under its own kind of name, so that the next start finds the books right:
-    the node's own executions take its own position to zero. `explained` is the position by the
-    journal.
+    the node's own executions take its own position to zero. `explained` is by the journal.
     """
     ours = within(explained, closing)
     return [(q, own) for q, own in ((ours, True), (closing - ours, False)) if q]
