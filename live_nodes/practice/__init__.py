@@ -1,5 +1,5 @@
-"""The practice exchange: Bybit v5 on this machine, for learning, for tests and for drills.
+"""The practice exchange: Bybit v5 on this machine, for learning, tests and drills.
 
-A process of its own on 127.0.0.1 that speaks REST and WebSocket as Bybit documents them. Nothing
-that trades may import it (import-linter proves it): a node knows only addresses.
+It runs as its own process on 127.0.0.1 and speaks REST and WebSocket as Bybit documents them.
+Trading code may not import it (import-linter checks this); a node knows only its addresses.
 """

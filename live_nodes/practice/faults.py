@@ -1,7 +1,6 @@
-"""Faults: what the exchange does wrong on purpose, from data, seeded, bounded and counted.
+"""Faults: errors that the exchange makes on purpose; they are data, seeded, limited and counted.
 
-It imports the exchange's model only. A new fault is a class in `config.documents.scenario` and what
-`Faults` does for it.
+A new fault is a class in `config.documents.scenario` and its handling in `Faults`.
 """
 
 from __future__ import annotations
@@ -34,25 +33,19 @@ LOG_LENGTH = 1_000
 
 
 class Faults:
-    """Where the server lets a fault act; it knows no fault by name.
+    """The faults by name, and the hooks where the server applies them.
 
-    Faults are by name. `seed` is of every draw: the same messages in the same order meet the same
-    faults. `clock_ms` is true time (UTC milliseconds), `monotonic` seconds of a clock that never
-    goes back; scenarios begin at its present value. `operations` counts those received on the trade
-    link by name, `log` has the latest effects, ``{seconds, name, what}``, oldest first.
+    `seed` seeds every draw: the same messages in the same order get the same faults. `clock_ms` is
+    true time (UTC milliseconds); `monotonic` is in seconds. `log` has the latest effects,
+    ``{seconds, name, what}``, oldest first.
 
-    - REST: ``on_http`` once for each request, after its signature was read and before it is carried
-      out.
-    - WebSocket pushes: ``on_push`` once for each message (before it fans out to the connections,
-      once per account for private topics), with ``u`` and ``seq`` already given: a message that it
-      drops is a gap. The server sends what is returned: nothing, the message, the message twice,
-      others later.
-    - Trade link: ``on_op`` once for each operation frame, before it is carried out.
-    - Logins: ``on_login`` once for each login on a link whose signature is right.
-    - Links: ``link`` whenever a connection opens, reads or writes: ``frozen`` means stand still (no
-      reads, writes or pongs) and stay open; ``killed`` means refuse the handshake (503) and abort
-      what is open.
-    - ``poll`` once a step; ``now_ms`` wherever a client can see the time (also signatures, ``ts``).
+    Call ``on_http`` after the signature check and before the request is carried out. Call
+    ``on_push`` before a message goes to the connections (once per account for private topics), with
+    ``u`` and ``seq`` already given: a dropped message is a gap. Call ``on_op`` before an operation
+    of the trade link is carried out, ``on_login`` after a correct signature. ``link`` is ``frozen``
+    (no reads, writes or pongs, but stay open) or ``killed`` (refuse the handshake with 503 and
+    abort open connections). Use ``now_ms`` wherever a client can see the time (also signatures,
+    ``ts``).
     """
 
     def __init__(
@@ -74,20 +67,20 @@ class Faults:
             self.add(name, fault)
 
     def add(self, name: str, fault: Fault) -> None:
-        """Add a fault; one of the same name is replaced. Its time counts from now."""
+        """Add a fault, or replace the one of the same name; its time starts now."""
         draw = random.Random(f"{self._seed}|{name}")
         self._armed[name] = ArmedFault(name, fault, self._monotonic(), draw)
 
     def remove(self, name: str) -> None:
-        """End a fault and forget it. Raises KeyError when there is none of that name."""
+        """End and remove a fault. Raises KeyError when there is none of that name."""
         del self._armed[name]
 
     def clear(self) -> None:
-        """End and forget all faults."""
+        """End and remove all faults."""
         self._armed.clear()
 
     def report(self) -> dict[str, Json]:
-        """Return every fault by name with what it has seen and done."""
+        """Return every fault by name, with its counts."""
         return {name: armed.report() for name, armed in self._armed.items()}
 
     def halted(self) -> frozenset[Key]:
@@ -97,7 +90,7 @@ class Faults:
         )
 
     def on_http(self, method: str, path: str, account: str | None) -> FaultEffect | None:
-        """Return what goes wrong with this request; None for nothing."""
+        """Return the fault's effect on this request; None for nothing."""
         for _, down in self._lasting(scenario.MaintenanceFault):
             if down.ret_code is None:
                 return FaultEffect(status=503)
@@ -123,7 +116,7 @@ class Faults:
     def on_push(
         self, channel: Channel, topic: str, payload: Json, account: str | None = None
     ) -> list[tuple[float, Json]]:
-        """Return what to send instead, each with its delay in seconds; normally itself."""
+        """Return the messages to send instead, each with its delay in seconds; normally itself."""
         self._count_for_links(channel, topic)
         out = [(0.0, payload)]
         for armed, fault in list(self._of(*MESSAGE_FAULTS)):
@@ -132,7 +125,7 @@ class Faults:
         return out
 
     def on_op(self, op: str, account: str | None) -> FaultEffect | None:
-        """Return what goes wrong with this operation, such as ``order.create``."""
+        """Return the fault's effect on an operation such as ``order.create``."""
         self.operations[op] += 1
         self._count_for_links("trade", op)
         found: FaultEffect | None = None
@@ -143,7 +136,7 @@ class Faults:
         return self._on_request(op, account, taken=found is not None) or found
 
     def on_login(self, channel: Channel, account: str) -> BybitRefusal | None:
-        """Return the refusal of this login, whose signature is right; None for none."""
+        """Return the refusal of a login with a correct signature; None to accept it."""
         for armed, fault in self._of(scenario.RefusedLogin):
             if fault.channel in (None, channel) and self._strikes(armed, account, "login"):
                 return BybitRefusal(fault.ret_code, fault.message)
@@ -161,11 +154,11 @@ class Faults:
         return "frozen" if frozen else "open"
 
     def when_killed(self, callback: Callable[[Channel], None]) -> None:
-        """Call back at the moment a kind of link is killed."""
+        """Set the callback for the moment when a kind of link is killed."""
         self._callbacks.append(callback)
 
     def poll(self) -> None:
-        """Start and end what is due by time."""
+        """Start and end the faults that are due by time."""
         now = self._monotonic()
         for armed in list(self._armed.values()):
             fault = armed.fault
@@ -174,7 +167,7 @@ class Faults:
                 self._begin(armed)
 
     def now_ms(self) -> int:
-        """Return the exchange's clock, UTC milliseconds, with its skew."""
+        """Return the exchange's clock with its skew, UTC milliseconds."""
         skew = sum(float(fault.by) for _, fault in self._lasting(scenario.ClockSkew))
         return self._clock_ms() + round(skew * 1_000)
 
@@ -218,7 +211,6 @@ class Faults:
         out: list[tuple[float, Json]],
         account: str | None,
     ) -> list[tuple[float, Json]]:
-        """Return the messages as the fault leaves them."""
         payload = out[0][1]
         if isinstance(fault, scenario.LostFill):
             return [] if self._loses_fill(armed, fault, topic, payload, account) else out
@@ -245,7 +237,6 @@ class Faults:
         payload: Json,
         account: str | None,
     ) -> bool:
-        """Return whether a private message is about a fill that is to be lost."""
         filled = {
             str(row.get("orderId", ""))
             for row in payload.get("data", [])
@@ -284,7 +275,6 @@ class Faults:
 
 
 def _concerns(fault: TimedFault, channel: Channel, topic: str) -> bool:
-    """Return whether a message is of the kind that a fault acts on."""
     if isinstance(fault, scenario.MessageFault):
         return fault.channel in (None, channel) and fnmatchcase(topic, fault.topic)
     if isinstance(fault, scenario.SequenceGap):
@@ -297,11 +287,10 @@ def _concerns(fault: TimedFault, channel: Channel, topic: str) -> bool:
 
 @dataclass
 class ArmedFault:
-    """A fault since it was added, at `added` seconds of a clock that never goes back.
+    """A fault since it was added, at `added` seconds of the monotonic clock.
 
-    `draw` is its own, so that one fault's draws do not depend on another's. `seen` counts messages
-    of its kind since it may act, `hits` those that it acted on (links, clocks and halts: 1 once it
-    began).
+    `draw` is its own, so that one fault's draws do not depend on another's. `seen` counts its kind
+    of messages since its start, `hits` its effects (links, clocks and halts: 1 from the start).
     """
 
     name: str
@@ -316,7 +305,7 @@ class ArmedFault:
     orders: set[str] = field(default_factory=set)
 
     def due(self, now: float) -> bool:
-        """Return whether its time has come and its end has not."""
+        """Return whether it has started and not ended."""
         if self.over or now < self.added + float(self.fault.at):
             return False
         if self.ended(now):
@@ -324,7 +313,7 @@ class ArmedFault:
         return not self.over
 
     def ended(self, now: float) -> bool:
-        """Return whether its seconds are over."""
+        """Return whether its duration is over."""
         seconds = self.fault.seconds
         return seconds is not None and self.began is not None and now >= self.began + float(seconds)
 
@@ -345,12 +334,12 @@ class ArmedFault:
         return True
 
     def begin(self, now: float) -> None:
-        """Note an effect; the seconds run from the first."""
+        """Record an effect; the duration starts with the first."""
         self.began = now if self.began is None else self.began
         self.hits += 1
 
     def counts_to_begin(self, now: float) -> bool:
-        """Count a message that a fault of a link waits for; return whether it begins with it."""
+        """Count a message that a link fault waits for; return whether the fault begins now."""
         assert isinstance(self.fault, LinkFault)
         if self.began is not None or not self.due(now):
             return False
@@ -366,7 +355,7 @@ class ArmedFault:
         return not self.over
 
     def report(self) -> Json:
-        """Return what the admin is shown."""
+        """Return its state for the admin port."""
         return {
             "fault": self.fault.model_dump(mode="json", exclude_none=True),
             "seen": self.seen,
@@ -377,12 +366,11 @@ class ArmedFault:
 
 @dataclass(frozen=True)
 class FaultEffect:
-    """What to do with a request (REST or trade link) instead of answering it properly.
+    """The effect of a fault on a request (REST or trade link).
 
-    In this order: when `execute` carry the request out (its pushes leave as ever); wait `delay_s`;
-    then when `silent` send no answer (REST: cut the connection), else answer `status` with an empty
-    body when it is given (REST only), else `ret_code` and `message` in Bybit's envelope when that
-    is given, else the proper answer.
+    In this order: when `execute`, carry the request out and send its pushes; wait `delay_s`; when
+    `silent`, send no answer (REST: cut the connection); else answer `status` with an empty body
+    (REST only), or `ret_code` and `message` in Bybit's envelope, or the normal answer.
     """
 
     execute: bool = False

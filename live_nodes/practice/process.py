@@ -1,4 +1,4 @@
-"""The exchange as a process: opens its state, listens, and stops by a signal or when unused."""
+"""Run the exchange as a process until a signal, or until it is unused."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ async def run_exchange(
 ) -> str:
     """Run until SIGTERM, SIGINT, or no client for the document's `idle_exit`; return why.
 
-    The endpoint file stands beside the state file meanwhile. Raises InputError for a taken port or
-    a state file of something else, GateRefused when another process has the state file.
+    The endpoint file is beside the state file meanwhile. Raises InputError for a taken port or a
+    state file of something else, GateRefused when another process has the state file.
     """
     faults = scenario_of(document)
     store = StateFile(state)
@@ -73,7 +73,7 @@ async def run_exchange(
 
 
 def scenario_of(document: ExchangeDocument) -> Faults:
-    """Return the faults that the document names. Raises InputError when it names no scenario."""
+    """Return the document's faults. Raises InputError when it names no scenario."""
     if document.faults is None:
         return Faults()
     scenario = load(document.faults).document
@@ -128,7 +128,6 @@ async def _failed(server: Server) -> str:
 
 
 async def _idle(document: ExchangeDocument, server: Server) -> str:
-    """Return when there was no client for long enough; wait for ever when that is no reason."""
     if document.idle_exit is None:
         await asyncio.Event().wait()
     limit = float(document.idle_exit or 0) * 3_600
@@ -145,10 +144,10 @@ async def _idle(document: ExchangeDocument, server: Server) -> str:
 def open_exchange(
     document: ExchangeDocument, store: StateFile, faults: Faults, now_ms: int
 ) -> tuple[Exchange, PathMarket]:
-    """Make the exchange that the document describes, with what the state file remembers.
+    """Make the exchange of a document, with the contents of the state file.
 
-    Raises InputError for a state file of another market or unknown accounts, or a catalog's window
-    that is over.
+    Raises InputError for a state file of another market or with unknown accounts, or a catalog
+    window that is over.
     """
     _same_market(document, store)
     market = PathMarket(
@@ -176,7 +175,6 @@ def open_exchange(
 
 
 def _once[T](store: StateFile, name: str, value: T) -> T:
-    """Return a fact of the first start, kept now if this is it."""
     kept = store.fact(name)
     if kept is None:
         store.keep_fact(name, value)
@@ -200,7 +198,7 @@ def _same_market(document: ExchangeDocument, store: StateFile) -> None:
 def _source(document: ExchangeDocument, store: StateFile, now_ms: int) -> CandleSource:
     if not isinstance(document.market, ReplayMarket):
         return RandomSource(document.market)
-    # The catalog brings the engine with it: two seconds that a random market does not need.
+    # The catalog imports the engine: two seconds that a random market does not need.
     from live_nodes.practice.market.replay_market import (
         Anchor,
         ReplaySource,

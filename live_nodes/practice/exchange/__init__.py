@@ -1,7 +1,5 @@
 """The exchange itself: requests and market data in, events out; no clock and no network.
 
-From the bottom: ``model`` and ``records`` (plain data), ``refusals``, ``book``, ``accounts``,
-``margins``, ``state``, ``order_checks``, ``stops``, ``matching``, ``orders`` and ``positions``,
-``exchange`` (what others call). ``store`` alone touches the disk. It imports no other room of the
-practice exchange. A new refusal is a line of ``refusals``.
+``exchange`` is what others call; ``store`` alone writes to the disk. It imports no other room of
+the practice exchange. Add a new refusal to ``refusals``.
 """

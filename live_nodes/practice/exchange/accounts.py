@@ -1,7 +1,7 @@
-"""An account's books: coins, positions, orders, fills.
+"""An account's coins, positions, orders and fills.
 
-Exact: a position keeps what it was entered for (``cost``), never a rounded mean price, so that the
-wallet is always start + realised - fees + funding, to the last digit.
+A position keeps its exact entry value (``cost``), not a rounded mean price. So the wallet is
+exactly start + realised - fees + funding.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COST_DIGITS = Decimal("1e-12")
 
 @dataclass(slots=True)
 class Coin:
-    """A coin's balance, and all that linear trading ever realised in it."""
+    """A coin's balance, and the total realised by linear trading in it."""
 
     balance: Decimal = ZERO
     realised: Decimal = ZERO
@@ -33,10 +33,7 @@ class Coin:
 
 @dataclass(slots=True)
 class LinearPosition:
-    """A linear position; ``size`` is negative when short, ``cost`` is never negative.
-
-    ``entry_fees`` are what entering the present size cost.
-    """
+    """A linear position: ``size`` is negative when short; ``cost``, the entry value, never is."""
 
     symbol: str
     leverage: Decimal
@@ -59,23 +56,20 @@ class LinearPosition:
         return self.cost / abs(self.size) if self.size else ZERO
 
     def set_stop(self, *, profit: bool, price: Decimal | None, by: TriggerBy = "") -> None:
-        """Show a whole-position take-profit or stop-loss; null takes it away."""
+        """Set the whole-position take-profit or stop-loss that is shown; null removes it."""
         if profit:
             self.take_profit, self.tp_trigger_by = price, by
         else:
             self.stop_loss, self.sl_trigger_by = price, by
 
     def unrealised(self, mark: Decimal) -> Decimal:
-        """Return the gain at a mark price."""
+        """Return the unrealised gain at a mark price."""
         return self.size * mark - self.cost if self.size > 0 else self.size * mark + self.cost
 
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """What a linear fill did: gain of the closed part, its size and mean entry price.
-
-    ``net`` is the gain less the fees of closing that part and of having entered it.
-    """
+    """The result of a linear fill; ``net`` is the gain less the fees of entry and exit."""
 
     pnl: Decimal
     closed: Decimal
@@ -84,7 +78,7 @@ class Booked:
 
 
 class PracticeAccount:
-    """One account's state; the exchange's other parts change it, nothing else does."""
+    """One account's state; only the exchange's other parts change it."""
 
     def __init__(self, spec: AccountSpec) -> None:
         self.spec = spec
@@ -101,7 +95,7 @@ class PracticeAccount:
         self.collateral = dict(spec.collateral)
 
     def holding(self, symbol: str) -> LinearPosition:
-        """Return a symbol's position, made flat when there was none."""
+        """Return a symbol's position; create a flat one if there is none."""
         held = self.holdings.get(symbol)
         if held is None:
             held = self.holdings[symbol] = LinearPosition(symbol, self.spec.leverage)
@@ -118,24 +112,24 @@ class PracticeAccount:
         return held.size if held else ZERO
 
     def reducible(self, symbol: str, side: Side) -> Decimal:
-        """Return how much an order of this side could close of the position."""
+        """Return how much of the position an order of this side could close."""
         size = self.size(symbol)
         return max(ZERO, size if side == "Sell" else -size)
 
     def coin(self, name: str) -> Coin:
-        """Return a coin, made empty when there was none."""
+        """Return a coin; create an empty one if there is none."""
         found = self.coins.get(name)
         if found is None:
             found = self.coins[name] = Coin()
         return found
 
     def fees(self, symbol: PracticeSymbol) -> FeeRates:
-        """Return what the account pays in a market."""
+        """Return the account's fee rates in a market."""
         own = self.spec.linear_fees if symbol.category == "linear" else self.spec.spot_fees
         return own or FeeRates(symbol.maker_fee, symbol.taker_fee)
 
     def keep(self, order: OrderRow) -> None:
-        """Take an order's newest state into the books."""
+        """Store an order's newest state."""
         self.by_id[order.order_id] = order
         if order.order_link_id:
             self.by_link[order.order_link_id] = order.order_id
@@ -154,7 +148,7 @@ class PracticeAccount:
         fee: Decimal,
         now_ms: int,
     ) -> Booked:
-        """Book a fill of a perpetual; the fee (settle coin) is taken from the wallet."""
+        """Book a fill of a perpetual; the fee, in settle coin, reduces the wallet."""
         held = self.holding(symbol.name)
         signed = qty if side == "Buy" else -qty
         before = held.size
@@ -183,7 +177,7 @@ class PracticeAccount:
         return Booked(pnl, closed, entry if closed else ZERO, net)
 
     def pay_funding(self, symbol: PracticeSymbol, paid: Decimal, now_ms: int) -> None:
-        """Take a funding payment from the wallet; negative was received."""
+        """Take a funding payment from the wallet; a negative payment was received."""
         self._realise(symbol, self.holding(symbol.name), -paid, now_ms)
 
     def book_spot(
@@ -195,7 +189,7 @@ class PracticeAccount:
         fee: Decimal,
         now_ms: int,
     ) -> None:
-        """Book a spot fill; a buyer's fee is base coin, a seller's quote coin."""
+        """Book a spot fill; a buyer pays the fee in base coin, a seller in quote coin."""
         base, quote = self.coin(symbol.base), self.coin(symbol.quote)
         if side == "Buy":
             base.balance += qty - fee
@@ -217,7 +211,7 @@ class PracticeAccount:
 
 
 def closed_by_order(executions: Iterable[ExecutionRow]) -> list[ClosedPnl]:
-    """Return what each order closed, newest order first, of fills that are oldest first."""
+    """Return the closed profit of each order, newest first; the fills are oldest first."""
     by_order: dict[str, list[ExecutionRow]] = {}
     for fill in executions:
         if fill.closed_size:

@@ -1,9 +1,9 @@
-"""One market: its book (the house's levels and the accounts' orders), prices and waiting orders.
+"""One market: its order book, prices and waiting orders.
 
-Pure: no accounts, no fees, no clock. The house is the exchange's own market maker (its levels are
-the synthetic book): aggregated levels, replaced by every quote. An account's order stands behind
-what the house showed at its price when it came (``ahead``); that queue only shortens: by what
-trades there, and to what a quote leaves of it. Orders match in price-time priority.
+No accounts, fees or clock. The house is the exchange's own market maker: its aggregated levels are
+the synthetic book, and each quote replaces them. An account's order waits behind the house quantity
+that was at its price when it came (``ahead``). Trades and smaller quotes shorten that queue;
+nothing lengthens it. Orders match in price-time priority.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class RestingOrder:
 
     @property
     def rank(self) -> tuple[Decimal, int]:
-        """Best price first, then the earliest."""
+        """Sort key: best price first, then the earliest."""
         return (-self.price if self.side == "Buy" else self.price, self.priority)
 
 
 class Hit(NamedTuple):
-    """The next piece of a match: against an account's order, or the house when there is none."""
+    """The next piece of a match; without an order, the house is the other party."""
 
     price: Decimal
     qty: Decimal
@@ -58,7 +58,7 @@ class Hit(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class OrderBook:
-    """Bids and asks of the house, buys and sells of the accounts; best first."""
+    """The house's levels and the accounts' orders, best first."""
 
     bids: Sequence[Level] = ()
     asks: Sequence[Level] = ()
@@ -66,13 +66,13 @@ class OrderBook:
     sells: list[RestingOrder] = field(default_factory=list)
 
     def rest(self, order: RestingOrder, *, join: bool = True) -> None:
-        """Put an order in; ``join`` stands it behind the house's present level (else as it is)."""
+        """Add an order; ``join`` puts it behind the house's present quantity at its price."""
         if join:
             order.ahead = self._house_at(order.side, order.price)
         insort(self._orders(order.side), order, key=lambda o: o.rank)
 
     def remove(self, side: Side, order_id: str) -> RestingOrder | None:
-        """Take an order out; null when it is not in."""
+        """Remove an order; return null when it is not in the book."""
         orders = self._orders(side)
         for i, order in enumerate(orders):
             if order.order_id == order_id:
@@ -80,11 +80,11 @@ class OrderBook:
         return None
 
     def find(self, side: Side, order_id: str) -> RestingOrder | None:
-        """Return an order that rests, or null."""
+        """Return a resting order, or null."""
         return next((o for o in self._orders(side) if o.order_id == order_id), None)
 
     def peek(self, side: Side, limit: Decimal | None, qty: Decimal) -> Hit | None:
-        """Return the next piece that a taker of this side would match, without matching it."""
+        """Return the next piece that a taker of this side would match; change nothing."""
         buying = side == "Buy"
         levels = self.asks if buying else self.bids
         orders = self.sells if buying else self.buys
@@ -103,7 +103,7 @@ class OrderBook:
         return None if _beyond(side, hit.price, limit) else hit
 
     def take(self, side: Side, hit: Hit) -> None:
-        """Carry out what :meth:`peek` or :meth:`print_hit` gave, or a print that met no order."""
+        """Execute a hit of :meth:`peek` or :meth:`print_hit`, or a print that met no order."""
         if hit.maker is not None:
             self._fill(hit.maker, hit.qty)
         else:
@@ -123,7 +123,7 @@ class OrderBook:
         return found
 
     def cost(self, side: Side, limit: Decimal | None, qty: Decimal) -> Decimal:
-        """Return the quote coin that :meth:`fillable` would pay or fetch."""
+        """Return the quote coin that :meth:`fillable` would pay or receive."""
         left, paid = qty, ZERO
         for price, size in self._pieces(side, limit):
             piece = min(left, size)
@@ -132,7 +132,7 @@ class OrderBook:
         return paid
 
     def worth(self, side: Side, limit: Decimal | None, amount: Decimal, lot: Decimal) -> Decimal:
-        """Return the whole lots that an amount of quote coin buys (or sells for) in the limit."""
+        """Return the whole lots that an amount of quote coin trades within the limit."""
         got, left = ZERO, amount
         for price, size in self._pieces(side, limit):
             if price * size >= left:
@@ -142,7 +142,7 @@ class OrderBook:
         return got // lot * lot
 
     def quote(self, bids: Sequence[Level], asks: Sequence[Level]) -> bool:
-        """Replace the house's levels; true when they may meet resting orders."""
+        """Replace the house's levels; return true when they may cross resting orders."""
         self.bids, self.asks = bids, asks
         if not self.buys and not self.sells:
             return False
@@ -162,16 +162,16 @@ class OrderBook:
         return None
 
     def take_meeting(self, house: Side, hit: Hit) -> None:
-        """Carry out what :meth:`meet` gave."""
+        """Execute the result of :meth:`meet`."""
         assert hit.maker is not None
         self._fill(hit.maker, hit.qty)
         self._take_house(house, (self.bids if house == "Buy" else self.asks)[0][0], hit.qty)
 
     def print_hit(self, side: Side, price: Decimal, qty: Decimal) -> Hit | None:
-        """Return the next piece of a house taker's print at a price; null when no order is touched.
+        """Return the next piece of a house taker's trade at a price; null when it meets no order.
 
-        Orders at better prices come first (the print went through them); at the price itself the
-        queue ahead is eaten first, as a piece without maker.
+        Orders at better prices come first. At the price itself, the queue ahead trades first, as a
+        piece without a maker.
         """
         orders = self.sells if side == "Buy" else self.buys
         if not orders:
@@ -219,7 +219,6 @@ class OrderBook:
             self.remove(order.side, order.order_id)
 
     def _take_house(self, house: Side, price: Decimal, qty: Decimal) -> None:
-        """Lower the house's level (its own copy) and every queue that stood behind it."""
         levels = list(self.bids if house == "Buy" else self.asks)
         key = _falling if house == "Buy" else _price
         i = bisect_left(levels, -price if house == "Buy" else price, key=key)
@@ -238,7 +237,6 @@ class OrderBook:
                 order.ahead = max(ZERO, order.ahead - qty)
 
     def _pieces(self, side: Side, limit: Decimal | None) -> Iterator[Level]:
-        """Yield all that a taker could meet, best first; within a price in any order."""
         levels, orders = (self.asks, self.sells) if side == "Buy" else (self.bids, self.buys)
         own = [(o.price, o.leaves) for o in orders]
         best_first = _price if side == "Buy" else _falling
@@ -259,10 +257,9 @@ class OrderBook:
 
 @dataclass(slots=True)
 class MarketState:
-    """One market: its rules, its book, its prices, and what waits for a price there.
+    """One market: its rules, book, prices, waiting orders and position holders.
 
-    ``waiting`` maps conditional orders to their accounts, oldest first; ``holders`` are the
-    accounts with a position.
+    ``waiting`` maps conditional orders to their accounts, oldest first.
     """
 
     symbol: PracticeSymbol
@@ -285,12 +282,12 @@ class MarketState:
 
     @property
     def value_price(self) -> Decimal:
-        """What positions are valued at: the mark price, the last price while there is none."""
+        """Price at which positions are valued: the mark price, or the last price without one."""
         return self.mark or self.last
 
     @property
     def reference(self) -> Decimal:
-        """The price that limits are measured from: mark, else last, else the middle; 0 if none."""
+        """Reference price of limits: mark, else last, else middle price; 0 if none."""
         if self.mark or self.last:
             return self.mark or self.last
         bid, ask = self.book.best("Buy"), self.book.best("Sell")
@@ -305,7 +302,7 @@ class MarketState:
         return self.index if trigger_by == "IndexPrice" else self.last
 
     def row(self) -> MarketRow:
-        """Return what must be kept of it."""
+        """Return the row to store."""
         return MarketRow(
             self.symbol.category, self.symbol.name, self.last, self.mark, self.index, self.halted,
             self.house, self.funded_ms, self.prints, self.seq,

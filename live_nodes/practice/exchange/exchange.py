@@ -1,8 +1,8 @@
 """The practice exchange without network, clock or chance: requests and market data in, events out.
 
-Every call takes ``now_ms`` (UTC milliseconds, never going back); ids are counted, so the same calls
-give the same events. Calls raise :class:`~live_nodes.practice.exchange.model.BybitRefusal` with
-Bybit's code and change nothing then. Nothing here blocks or awaits: one thread, one call at a time.
+``now_ms`` is UTC milliseconds and never goes back. Ids are counted, so the same calls give the same
+events. A call that raises :class:`~live_nodes.practice.exchange.model.BybitRefusal` changes
+nothing. Call it from one thread; nothing here blocks or awaits.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from live_nodes.practice.exchange.state import ExchangeState
 
 
 class Exchange:
-    """Markets and accounts that trade in them, exactly.
+    """Markets, and the accounts that trade in them.
 
-    `accounts` are as they begin; :meth:`restore` replaces what they have by what they had. With
-    another `salt` orders and fills have other ids.
+    `accounts` are the initial accounts; :meth:`restore` replaces their contents with the stored
+    rows. Another `salt` gives orders and fills other ids.
     """
 
     def __init__(
@@ -54,20 +54,20 @@ class Exchange:
         self._state = ExchangeState(symbols, accounts, salt)
 
     def create(self, account: str, request: OrderRequest, now_ms: int) -> OrderRow:
-        """Take an order; it may have filled or died before this returns (see :meth:`drain`).
+        """Create an order; it may be filled or cancelled before this returns (see :meth:`drain`).
 
-        The returned order is its state after the first matching; the acknowledgement needs only
-        its ids. Raises BybitRefusal: 110007/170131 not enough balance, 110017 reduce-only rule,
-        110072/170141 link id used before, 110003/170193/170194 price out of range,
-        110066/110074/170151/170157/30228 not trading, 10001/170121 unknown symbol, 110094/170140
-        value too small, 110009/110020 too many orders, and 10001 or 1701xx for a wrong step.
+        Returns its state after the first matching. Raises BybitRefusal: 110007/170131 not enough
+        balance, 110017 reduce-only rule, 110072/170141 link id used before, 110003/170193/170194
+        price out of range, 110066/110074/170151/170157/30228 not trading, 10001/170121 unknown
+        symbol, 110094/170140 value too small, 110009/110020 too many orders, and 10001 or 1701xx
+        for a wrong step.
         """
         order = orders.create(self._at(now_ms), account, request)
         self._settle()
         return order
 
     def amend(self, account: str, request: AmendRequest, now_ms: int) -> OrderRow:
-        """Change an open order; a new price or a larger quantity lose its place in the queue.
+        """Change an open order; a new price or a larger quantity loses its place in the queue.
 
         Raises BybitRefusal: 110001/170213 not there or final, 110064 no more than has filled, 10001
         no change or a wrong step, and :meth:`create`'s for price and balance.
@@ -83,26 +83,26 @@ class Exchange:
         return order
 
     def cancel_all(self, account: str, request: CancelAllRequest, now_ms: int) -> list[OrderRow]:
-        """Cancel every open order that the filter names; none is not an error."""
+        """Cancel every open order that matches the filter; no match is no error."""
         cancelled = orders.cancel_all(self._at(now_ms), account, request)
         self._settle()
         return cancelled
 
     def set_leverage(self, account: str, symbol: str, leverage: Decimal, now_ms: int) -> None:
-        """Set the leverage of a linear symbol. BybitRefusal 110043 (as it is), 110013, 110012."""
+        """Set a linear symbol's leverage. BybitRefusal: 110043 (no change), 110013, 110012."""
         positions.set_leverage(self._at(now_ms), account, symbol, leverage)
         self._settle()
 
     def switch_mode(self, account: str, symbol: str, coin: str, mode: int, now_ms: int) -> None:
-        """One-way mode (0) only. BybitRefusal 110025 (it is so already); hedge mode (3): 110029."""
+        """Accept one-way mode (0). BybitRefusal: 110025 (no change), 110029 (hedge mode, 3)."""
         positions.switch_mode(self._at(now_ms), account, symbol, mode)
 
     def set_margin_mode(self, account: str, mode: str, now_ms: int) -> None:
-        """REGULAR_MARGIN only; others: BybitRefusal 3400045."""
+        """Accept REGULAR_MARGIN only; other modes raise BybitRefusal 3400045."""
         positions.set_margin_mode(self._at(now_ms), account, mode)
 
     def trading_stop(self, account: str, request: TradingStopRequest, now_ms: int) -> None:
-        """Set or take away the position's TP/SL. BybitRefusal 10001, 34040 (as it is)."""
+        """Set or remove the position's TP/SL. BybitRefusal: 10001, 34040 (no change)."""
         positions.trading_stop(self._at(now_ms), account, request)
         self._settle()
 
@@ -116,14 +116,14 @@ class Exchange:
             self._settle()
 
     def quote(self, key: Key, bids: Sequence[Level], asks: Sequence[Level], now_ms: int) -> None:
-        """Replace the house book (best first; kept, not copied); resting orders it crosses fill."""
+        """Replace the house book (best first; kept, not copied) and fill the orders it crosses."""
         market = self._at(now_ms).market(key)
         if market.book.quote(bids, asks) and not market.halted:
             matching.meet_house(self._state, market)
             self._settle()
 
     def trade(self, key: Key, side: Side, price: Decimal, qty: Decimal, now_ms: int) -> None:
-        """A house taker's print: eats the queue in front of resting orders, then the orders."""
+        """Trade as a house taker: first the queue ahead of resting orders, then the orders."""
         market = self._at(now_ms).market(key)
         if market.halted:
             return
@@ -133,7 +133,7 @@ class Exchange:
     def set_mark(
         self, key: Key, mark: Decimal, index: Decimal, now_ms: int, last: Decimal | None = None
     ) -> None:
-        """Set prices: triggers conditional orders, checks liquidation."""
+        """Set prices, trigger conditional orders and check liquidation."""
         state = self._at(now_ms)
         market = state.market(key)
         market.mark, market.index = mark, index
@@ -150,7 +150,7 @@ class Exchange:
         self._settle()
 
     def settle_funding(self, key: Key, rate: Decimal, now_ms: int) -> None:
-        """Pay or receive funding on every position at the mark price; once a boundary."""
+        """Settle funding on every position at the mark price; once per funding time."""
         state = self._at(now_ms)
         market = state.market(key)
         positions.settle_funding(state, market, rate)
@@ -158,7 +158,7 @@ class Exchange:
         self._settle()
 
     def halt(self, key: Key, halted: bool, now_ms: int) -> None:
-        """Stop or resume taking new orders in a symbol; cancels still go through."""
+        """Stop or resume new orders in a symbol; cancels still work."""
         state = self._at(now_ms)
         market = state.market(key)
         if market.halted == halted:
@@ -187,7 +187,7 @@ class Exchange:
         return list(self._state.accounts)
 
     def fees(self, account: str, key: Key) -> FeeRates:
-        """Return what the account pays in a market."""
+        """Return the account's fee rates in a market."""
         return self._state.account(account).fees(self._state.market(key).symbol)
 
     def book(self, key: Key, depth: int) -> tuple[list[Level], list[Level]]:
@@ -195,7 +195,7 @@ class Exchange:
         return self._state.market(key).book.visible(depth)
 
     def open_orders(self, account: str) -> list[OrderRow]:
-        """Return open orders, conditional ones too, newest first."""
+        """Return open orders, also conditional ones, newest first."""
         opened = self._state.account(account).open.values()
         return sorted(opened, key=lambda order: order.number, reverse=True)
 
@@ -215,7 +215,7 @@ class Exchange:
         return self._state.account(account).executions[::-1]
 
     def positions(self, account: str) -> list[PositionRow]:
-        """Return the positions that are open, at the present mark prices."""
+        """Return the open positions at the present mark prices."""
         books, markets = self._state.account(account), self._state.markets
         margins = margins_of(books, markets)
         held = sorted(name for name, h in books.holdings.items() if h.size)
@@ -231,18 +231,18 @@ class Exchange:
         return wallet_of(self._state.account(account), self._state.markets)
 
     def closed_pnl(self, account: str) -> list[ClosedPnl]:
-        """Return what each order closed, newest first."""
+        """Return the closed profit of each order, newest first."""
         return closed_by_order(self._state.account(account).executions)
 
     def drain(self) -> list[Event]:
-        """Return the events since the last call, oldest first, and forget them."""
+        """Return and clear the events since the last call, oldest first."""
         events, self._state.events = self._state.events, []
         return events
 
     def rows(self) -> list[Row]:
-        """Return everything that must outlive the process; the events' rows upserted are the same.
+        """Return all rows to store; the same as the events' rows, upserted.
 
-        Only ``queue_ahead`` may be older in the events' rows: a quote changes it without event.
+        Only ``queue_ahead`` may be older in the events' rows: a quote changes it without an event.
         """
         markets = self._state.markets
         kept: list[Row] = []
@@ -259,7 +259,7 @@ class Exchange:
         return kept
 
     def restore(self, rows: Iterable[Row]) -> None:
-        """Take up where rows left off; the same calls then give the same events."""
+        """Restore the state from stored rows; the same calls then give the same events."""
         self._state.now_ms = _restore(self._state, rows)
         for market in list(self._state.markets.values()):
             if market.symbol.status == "Closed":
@@ -271,14 +271,13 @@ class Exchange:
         return self._state
 
     def _settle(self) -> None:
-        """Trigger what moved prices reach, then make events of positions, wallets, markets."""
         if self._state.moved:
             matching.fire_due(self._state)
         self._state.flush()
 
 
 def _restore(state: ExchangeState, kept: Iterable[Row]) -> int:
-    """Put rows into a fresh state; return their latest time (UTC ms). ValueError for strangers."""
+    """Load rows; return their latest time (UTC ms). ValueError: unknown account."""
     by_kind: dict[type, list] = {
         t: [] for t in (OrderRow, ExecutionRow, PositionRow, WalletRow, MarketRow)
     }

@@ -1,10 +1,9 @@
-"""An account's margins, positions and wallet at the present prices, in cross margin.
+"""Cross margin: an account's margins, positions and wallet at the present prices.
 
-Sources, Bybit's help centre: "Order Cost (USDT Contract)" (initial margin, fee to open, fee to
-close at the bankruptcy price), "Maintenance Margin (USDT Contract)", "Liquidation Price (USDT
-Contract)" and "Bankruptcy Price (USDT Contract)"; the API's ``breakEvenPrice`` from
-https://bybit-exchange.github.io/docs/v5/position. Bybit's higher risk tiers are left out: one
-maintenance rate a symbol.
+Formulas from Bybit's help centre: "Order Cost (USDT Contract)", "Maintenance Margin (USDT
+Contract)", "Liquidation Price (USDT Contract)" and "Bankruptcy Price (USDT Contract)";
+``breakEvenPrice`` from https://bybit-exchange.github.io/docs/v5/position. Each symbol has one
+maintenance rate: Bybit's higher risk tiers are left out.
 """
 
 from __future__ import annotations
@@ -53,9 +52,9 @@ def orders_margin(
     leverage: Decimal,
     taker: Decimal,
 ) -> Decimal:
-    """Return what a symbol's open orders hold in one-way mode: the dearer side counts.
+    """Return the margin of a symbol's open orders in one-way mode: the more expensive side.
 
-    Orders that would first close the position hold nothing for that part. `size` is negative when
+    Orders that first close the position need no margin for that part. `size` is negative when
     short; `buys` and `sells` are (quantity, value) of a side's orders that are not reduce-only.
     """
     dear = ZERO
@@ -74,11 +73,10 @@ def liquidation_price(
     rate: Decimal,
     taker: Decimal,
 ) -> Decimal | None:
-    """Return the mark price of one symbol at which margin balance and maintenance margin meet.
+    """Return a symbol's mark price at which margin balance equals maintenance margin.
 
-    All other prices stay; null when no positive price does it. `size` is negative when short;
-    `balance` is the account's margin balance at this `mark`, `other_maintenance` the maintenance
-    margin of its other positions, `rate` the maintenance rate.
+    Other prices stay the same; null when no positive price does it. `size` is negative when short,
+    `balance` is the account's margin balance at this `mark`, `rate` the maintenance rate.
     """
     slope = size - abs(size) * (rate + taker)
     if not slope:
@@ -90,10 +88,10 @@ def liquidation_price(
 def bankruptcy_price(
     size: Decimal, mark: Decimal, balance: Decimal, total_value: Decimal, taker: Decimal
 ) -> Decimal:
-    """Return the price at which the venue takes a position over, the account left with nothing.
+    """Return the price at which the venue takes a position over and the account has nothing left.
 
-    The margin balance is given up in proportion to the positions' values (``total_value``); the
-    fee to close is paid out of it: ``size (b - mark) - |size| b taker = -share``.
+    Positions share the margin balance in proportion to their values (``total_value``), less the fee
+    to close: ``size (b - mark) - |size| b taker = -share``.
     """
     share = balance * abs(size) * mark / total_value
     return (size * mark - share) / (size - abs(size) * taker)
@@ -107,7 +105,7 @@ def break_even(size: Decimal, entry: Decimal, realised: Decimal, taker: Decimal)
 
 @dataclass(frozen=True, slots=True)
 class Margins:
-    """An account's margins in dollars, and by settle coin what makes them up."""
+    """An account's margins in dollars, and their parts by settle coin."""
 
     balance: Decimal
     position: dict[str, Decimal] = field(default_factory=dict)
@@ -129,12 +127,12 @@ class Margins:
 
     @property
     def free(self) -> Decimal:
-        """What new orders could use; negative when more is used than there is."""
+        """Margin for new orders; negative when more is used than there is."""
         return self.balance - self.initial - self.locked_collateral
 
 
 def margins_of(account: PracticeAccount, markets: Markets, plus: OrderRow | None = None) -> Margins:
-    """Add up margins at the present prices, as if ``plus`` were one of the open orders."""
+    """Add up margins at the present prices; count ``plus`` as an open order."""
     position: defaultdict[str, Decimal] = defaultdict(Decimal)
     order: defaultdict[str, Decimal] = defaultdict(Decimal)
     maintenance: defaultdict[str, Decimal] = defaultdict(Decimal)
@@ -180,7 +178,7 @@ def margins_of(account: PracticeAccount, markets: Markets, plus: OrderRow | None
 
 
 def spendable(account: PracticeAccount, coin: str, margins: Margins, markets: Markets) -> Decimal:
-    """Return how much of a coin spot orders may still use: not locked, not needed as margin."""
+    """Return how much of a coin spot orders may use: neither locked nor needed as margin."""
     own = account.coins[coin].balance if coin in account.coins else ZERO
     left = own - margins.locked.get(coin, ZERO)
     part = account.collateral.get(coin, ZERO)
@@ -192,7 +190,7 @@ def spendable(account: PracticeAccount, coin: str, margins: Margins, markets: Ma
 def position_of(
     account: PracticeAccount, symbol: str, markets: Markets, margins: Margins | None = None
 ) -> PositionRow:
-    """Return a symbol's position at the present mark."""
+    """Return a symbol's position at the present mark price."""
     held = account.holdings.get(symbol)
     if held is None:
         return PositionRow(account.name, symbol, leverage=account.spec.leverage)
@@ -253,11 +251,11 @@ def wallet_of(account: PracticeAccount, markets: Markets) -> WalletRow:
 
 
 def locked_by(order: OrderRow) -> Decimal:
-    """Return what a spot order holds: quote coin of a buy, base coin of a sell.
+    """Return the coins that a spot order locks: quote coin of a buy, base coin of a sell.
 
-    A conditional order holds nothing before its trigger, a TP/SL order does ("the assets are
-    occupied even before the order is triggered", POST /v5/order/create); the pair that a fill
-    brought along holds nothing, for both would sell the same coins.
+    A conditional order locks nothing before its trigger, but a TP/SL order does ("the assets are
+    occupied even before the order is triggered", POST /v5/order/create). The TP/SL pair of a fill
+    locks nothing, because both would lock the same coins.
     """
     if order.untriggered and (order.order_filter != "tpslOrder" or order.parent_id):
         return ZERO

@@ -1,12 +1,12 @@
-"""Matching and booking: an order meets the book, the house meets resting orders, stops trigger.
+"""Match and book orders, and trigger conditional orders.
 
-One piece at a time: every piece is booked, and what it does to other orders done (reduce-only
-orders cut, stops resized), before the next piece is looked for. Events come in the order of Bybit's
-topics: the maker's fill and order, the taker's fill, at last the taker's order.
+Each piece is booked before the next is matched, with its effects on other orders (reduce-only
+orders cut, stops resized). Events come in the order of Bybit's topics: the maker's fill and order,
+the taker's fill, then the taker's order.
 
-Conditional orders go Untriggered -> Triggered -> New (and on as any order). "The conditional order
-does not occupy the margin. If the margin is insufficient after the conditional order is triggered,
-the order will be cancelled" (POST /v5/order/create).
+Conditional orders go Untriggered -> Triggered -> New. "The conditional order does not occupy the
+margin. If the margin is insufficient after the conditional order is triggered, the order will be
+cancelled" (POST /v5/order/create).
 """
 
 from __future__ import annotations
@@ -28,10 +28,7 @@ NOTHING = Booked(ZERO, ZERO, ZERO, ZERO)
 
 
 def place(state: ExchangeState, order: OrderRow) -> OrderRow:
-    """Match a live order that passed every check, then rest what is left of it or end it.
-
-    A market order's ``price`` is its bound, 0 for none.
-    """
+    """Match a checked order, then rest or end what is left; a market ``price`` 0 is unlimited."""
     market, account = state.market(order.key), state.account(order.account)
     book = market.book
     limit = order.price if order.price or order.order_type == "Limit" else None
@@ -89,7 +86,7 @@ def _rest(state: ExchangeState, market: MarketState, order: OrderRow) -> OrderRo
 
 
 def meet_house(state: ExchangeState, market: MarketState) -> None:
-    """Fill resting orders that the house's new levels cross, at the orders' prices."""
+    """Fill resting orders that cross the house's new levels, at the orders' prices."""
     book = market.book
     while (met := book.meet()) is not None:
         side, hit = met
@@ -100,7 +97,7 @@ def meet_house(state: ExchangeState, market: MarketState) -> None:
 def house_print(
     state: ExchangeState, market: MarketState, side: Side, price: Decimal, qty: Decimal
 ) -> None:
-    """Carry out a house taker's trade: resting orders in its way fill first."""
+    """Execute a house taker's trade: resting orders at these prices fill first."""
     book = market.book
     while qty > 0 and (hit := book.print_hit(side, price, qty)) is not None:
         book.take(side, hit)
@@ -117,7 +114,7 @@ def house_print(
 def close_out(
     state: ExchangeState, market: MarketState, order: OrderRow, exec_type: ExecType
 ) -> OrderRow:
-    """Fill an order of the venue's own making against the house, outside the book."""
+    """Fill an order of the venue itself against the house, outside the book."""
     fee = ZERO if exec_type == "Delivery" else None
     order = _book(state, market, order, order.price, order.qty, exec_type=exec_type, fee=fee)
     market.house += -order.qty if order.side == "Buy" else order.qty
@@ -129,7 +126,6 @@ def close_out(
 def _trade(
     state: ExchangeState, market: MarketState, side: Side, hit: Hit, taker: OrderRow | None
 ) -> OrderRow:
-    """Book one piece of both parties; null taker is the house. Gives the taker's order back."""
     maker_name = hit.maker.account if hit.maker else ""
     result = taker
     if hit.maker is not None:
@@ -168,7 +164,6 @@ def _book(
     exec_type: ExecType = "Trade",
     fee: Decimal | None = None,
 ) -> OrderRow:
-    """Book one party's fill; return the order with the fill in it, not yet recorded."""
     account, rules = state.account(order.account), market.symbol
     fees = account.fees(rules)
     rate = ZERO if fee is not None else fees.maker if maker else fees.taker
@@ -210,10 +205,10 @@ def _book(
 
 
 def fire_due(state: ExchangeState) -> None:
-    """Fire what the moved prices reach, oldest first, until nothing is due any more.
+    """Trigger the orders that the moved prices reach, oldest first, until none is due.
 
-    A fired order may trade and so move the price on; every round looks again. It ends: an order
-    fires once, and firing makes no conditional order but a position's own stops.
+    A triggered order may move the price, so each round checks again. This ends: an order triggers
+    once, and creates no conditional order but a position's own stops.
     """
     while state.moved:
         key = next(iter(state.moved))
@@ -259,7 +254,7 @@ def _fire(state: ExchangeState, market: MarketState, order: OrderRow) -> None:
     if order.order_type == "Market":
         bound = market_limit(market, ("", None), order.side)
         order = replace(order, price=bound or ZERO)
-    # It is out of the open orders while it matches: it must not count twice, nor be cut itself.
+    # Remove it from the open orders while it matches: it must not count twice, nor be cut itself.
     account.open.pop(order.order_id, None)
     if not affords(state, market, order):
         state.close_order(order, cancel_type="CancelByCannotAffordOrderCost", reason="EC_Others")

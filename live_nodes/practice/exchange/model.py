@@ -1,8 +1,7 @@
-"""The exchange's vocabulary: Bybit's words, markets and accounts as set up, and typed requests.
+"""Symbols, accounts and typed requests of the exchange, in Bybit's words.
 
-Everything is frozen. Money, prices and quantities are :class:`~decimal.Decimal`; times are int UTC
-milliseconds, as on Bybit's wire. Names of values (``"Buy"``, ``"PartiallyFilled"``) are Bybit's
-own, from https://bybit-exchange.github.io/docs/v5/enum, so that the wire only has to spell fields.
+Money, prices and quantities are :class:`~decimal.Decimal`; times are UTC milliseconds. Values such
+as ``"Buy"`` are Bybit's own: https://bybit-exchange.github.io/docs/v5/enum.
 """
 
 from __future__ import annotations
@@ -38,11 +37,11 @@ ZERO = Decimal(0)
 FINAL_STATUSES = frozenset(
     {"Filled", "Cancelled", "PartiallyFilledCanceled", "Deactivated", "Rejected"}
 )
-"""Statuses after which an order never changes; spot's partly filled cancel has its own name."""
+"""Statuses of final orders; spot has its own name for a partly filled cancel."""
 
 
 class OfMarket:
-    """Something that belongs to one market."""
+    """Base of records that belong to one market."""
 
     __slots__ = ()
     category: Category
@@ -55,7 +54,7 @@ class OfMarket:
 
 
 class BybitRefusal(Exception):
-    """A request that the exchange refuses, with Bybit's own ``retCode`` and ``retMsg``.
+    """A refused request, with Bybit's ``retCode`` and ``retMsg``.
 
     Codes: https://bybit-exchange.github.io/docs/v5/error.
     """
@@ -70,12 +69,11 @@ class BybitRefusal(Exception):
 class PracticeSymbol:
     """One market and its rules, in quote coin and base coin units.
 
-    ``max_qty`` and ``max_market_qty`` bound one order; ``min_notional`` is quote coin;
-    ``maintenance_margin`` is a fraction of the position's value (Bybit's lowest risk tier);
-    ``maker_fee`` and ``taker_fee`` are fractions, used where an account has none of its own;
-    ``funding_minutes`` is 0 for spot. ``price_limit`` bounds how far through the last price (as a
-    fraction) a limit order may reach (Bybit's ``priceLimitRatioX``). ``status`` is ``"Trading"``,
-    ``"PreLaunch"``, ``"Delivering"`` or ``"Closed"``.
+    ``max_qty`` and ``max_market_qty`` bound one order; ``min_notional`` is quote coin.
+    ``maintenance_margin`` is a fraction of the position's value (Bybit's lowest risk tier). Fees
+    are fractions, for accounts without fees of their own; ``funding_minutes`` is 0 for spot.
+    ``price_limit`` is how far beyond the last price, as a fraction, a limit order may be (Bybit's
+    ``priceLimitRatioX``).
     """
 
     category: Category
@@ -102,7 +100,7 @@ class PracticeSymbol:
 
     @property
     def key(self) -> Key:
-        """Category and name: what the exchange calls this market."""
+        """Category and name."""
         return (self.category, self.name)
 
 
@@ -116,10 +114,9 @@ class FeeRates:
 
 @dataclass(frozen=True, slots=True)
 class AccountSpec:
-    """An account as it begins: its coins, its leverage and its fees (null: the symbol's own).
+    """An account at its start: coins, leverage and fees (null: the symbol's own).
 
-    ``collateral`` says which part of a coin's dollar value counts as margin; coins that it does not
-    name count nothing.
+    ``collateral`` is the fraction of each coin's dollar value that counts as margin, else 0.
     """
 
     name: str
@@ -134,8 +131,8 @@ class AccountSpec:
 class OrderRequest(OfMarket):
     """POST /v5/order/create, checked and typed by ``order_bodies.order_request``.
 
-    Empty strings and nulls are fields that the caller left out. ``slippage`` is a fraction or null
-    (from ``slippageToleranceType`` Percent or TickSize).
+    Empty strings and nulls are omitted fields. ``slippage`` is a fraction or null (from
+    ``slippageToleranceType`` Percent or TickSize).
     """
 
     category: Category
@@ -170,7 +167,7 @@ class OrderRequest(OfMarket):
 
 @dataclass(frozen=True, slots=True)
 class AmendRequest:
-    """POST /v5/order/amend; null leaves a value as it is, zero takes a TP or SL away."""
+    """POST /v5/order/amend; null keeps a value, zero removes a TP or SL."""
 
     category: Category
     symbol: str
@@ -190,7 +187,7 @@ class AmendRequest:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequest:
-    """POST /v5/order/cancel; one of the two ids is given, ``order_id`` wins."""
+    """POST /v5/order/cancel by one of two ids; ``order_id`` takes precedence."""
 
     category: Category
     symbol: str
@@ -213,10 +210,7 @@ class CancelAllRequest:
 
 @dataclass(frozen=True, slots=True)
 class TradingStopRequest:
-    """POST /v5/position/trading-stop; null leaves as is, zero takes away.
-
-    A trailing stop is refused: the practice exchange does not have one.
-    """
+    """POST /v5/position/trading-stop without trailing stops; null keeps a value, 0 removes it."""
 
     category: Category
     symbol: str

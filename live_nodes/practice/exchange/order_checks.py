@@ -1,7 +1,6 @@
-"""Checks of an order against its market: steps, bounds, values, stops' sides, and the balance.
+"""Order checks that need the symbol or prices: steps, limits, values, sides of stops, balance.
 
-Here is what depends on the symbol and on the prices of the moment; what a request may look like at
-all is checked in ``order_bodies``.
+``order_bodies`` checks the rest.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ ONE = Decimal(1)
 
 
 def check_price(symbol: PracticeSymbol, price: Decimal | None) -> None:
-    """Refuse a price that is no multiple of the tick."""
+    """Refuse a price that is not a multiple of the tick."""
     if price is not None and price % symbol.tick:
         raise refusals.PRICE_PRECISION(symbol.category)
 
@@ -28,7 +27,7 @@ def check_price(symbol: PracticeSymbol, price: Decimal | None) -> None:
 def check_qty(
     symbol: PracticeSymbol, qty: Decimal, *, market_order: bool, reduce_only: bool
 ) -> None:
-    """Refuse a quantity off the lot or out of bounds; Bybit splits larger reduce-only orders."""
+    """Refuse a quantity off the lot or out of range; Bybit splits larger reduce-only orders."""
     if qty % symbol.lot:
         raise refusals.QTY_PRECISION(symbol.category)
     if qty < symbol.min_qty:
@@ -39,7 +38,7 @@ def check_qty(
 
 
 def check_value(symbol: PracticeSymbol, value: Decimal, *, reduce_only: bool) -> None:
-    """Refuse an order below the least value; reduce-only orders may be smaller."""
+    """Refuse an order below the least value, unless it is reduce-only."""
     if value < symbol.min_notional and not reduce_only:
         raise refusals.NOTIONAL_TOO_SMALL(
             symbol.category, least=symbol.min_notional, coin=symbol.quote
@@ -47,7 +46,7 @@ def check_value(symbol: PracticeSymbol, value: Decimal, *, reduce_only: bool) ->
 
 
 def check_status(market: MarketState, *, reduce_only: bool) -> None:
-    """Refuse when the market takes no (such) orders."""
+    """Refuse an order when the market does not take it."""
     symbol = market.symbol
     if symbol.status == "Delivering":
         if not reduce_only:
@@ -59,7 +58,7 @@ def check_status(market: MarketState, *, reduce_only: bool) -> None:
 
 
 def price_bound(market: MarketState, side: Side) -> Decimal | None:
-    """Return how far through the market an order of a side may reach, on the tick; null if unknown.
+    """Return the worst price of an order, rounded to the tick; null if unknown.
 
     Bybit: a market order becomes an IOC limit order at a slippage limit from the mark price, and
     limit orders must lie within the price limit (``riskParameters.priceLimitRatioX``).
@@ -74,7 +73,7 @@ def price_bound(market: MarketState, side: Side) -> Decimal | None:
 
 
 def check_bound(market: MarketState, side: Side, price: Decimal) -> None:
-    """Refuse a limit price too far through the market."""
+    """Refuse a limit price beyond the price limit."""
     bound = price_bound(market, side)
     if bound is not None and (price > bound if side == "Buy" else price < bound):
         kind = refusals.PRICE_TOO_HIGH if side == "Buy" else refusals.PRICE_TOO_LOW
@@ -86,8 +85,8 @@ def market_limit(market: MarketState, request_slippage: tuple[str, Decimal | Non
 ):  # fmt: skip
     """Return a market order's limit: its own slippage tolerance, else the market's bound.
 
-    ``TickSize``: best price +- n ticks; ``Percent``: best price x (1 +- n %)
-    (POST /v5/order/create, ``slippageToleranceType``).
+    ``TickSize``: best price +- n ticks; ``Percent``: best price x (1 +- n %) (POST
+    /v5/order/create, ``slippageToleranceType``).
     """
     kind, amount = request_slippage
     best = market.book.best("Sell" if side == "Buy" else "Buy")
@@ -120,7 +119,7 @@ def check_stops(
     tp_by: str,
     sl_by: str,
 ) -> None:
-    """Refuse a take-profit not beyond, or a stop-loss not before, the base price of a position."""
+    """Refuse a take-profit or stop-loss on the wrong side of a position's base price."""
     long = side == "Buy"
     for what, value, higher, by in (
         ("TakeProfit", take_profit, long, tp_by),
@@ -137,7 +136,7 @@ def check_stops(
 
 
 def check_trigger(market: MarketState, direction: int, trigger: Decimal, by: str) -> int:
-    """Refuse a trigger that the price has passed; return its direction (1 up, 2 down)."""
+    """Refuse a trigger that the price has already passed; return its direction (1 up, 2 down)."""
     check_price(market.symbol, trigger)
     current = market.price_by(by) or market.reference
     if not direction:
@@ -156,10 +155,10 @@ def to_tick(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
 
 
 def affords(state: ExchangeState, market: MarketState, order: OrderRow) -> bool:
-    """Whether the account's free margin (linear) or coins (spot) cover an order not open yet.
+    """Whether free margin (linear) or coins (spot) cover a new order.
 
-    A market order is valued at what it would meet: derivatives at the best opposite price, spot by
-    walking the book. An order that takes no further margin always passes.
+    Derivatives value a market order at the best opposite price, spot by walking the book. An order
+    that needs no more margin always passes.
     """
     account, rules = state.account(order.account), market.symbol
     market_order = order.order_type == "Market"

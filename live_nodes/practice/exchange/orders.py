@@ -1,6 +1,6 @@
-"""Requests about orders: create, amend, cancel, cancel all.
+"""Create, amend and cancel orders.
 
-Every check comes before the first change: a refused request leaves nothing behind.
+All checks come before the first change: a refused request changes nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MOST_CONDITIONAL = {"linear": 10, "spot": 30}
 
 
 def create(state: ExchangeState, name: str, request: OrderRequest) -> OrderRow:
-    """Take an order: check it, then let it wait for its trigger or match it."""
+    """Check an order, then match it or let it wait for its trigger."""
     account, market = state.account(name), state.market(request.key)
     check_status(market, reduce_only=request.reduce_only)
     if request.position_idx:
@@ -122,7 +122,6 @@ def _check_counts(account: PracticeAccount, request: OrderRequest, conditional: 
 
 
 def _order(account: PracticeAccount, market: MarketState, request: OrderRequest) -> OrderRow:
-    """Make the order as it will stand, not yet numbered."""
     limit = request.order_type == "Limit"
     price = request.price or ZERO
     if not limit and request.trigger_price is None:
@@ -157,7 +156,7 @@ def _numbered(state: ExchangeState, order: OrderRow) -> OrderRow:
 
 
 def find_open(account: PracticeAccount, order_id: str, order_link_id: str) -> OrderRow | None:
-    """Return the open order of an id; ``order_id`` wins when both are given."""
+    """Return the open order of an id; ``order_id`` takes precedence over ``order_link_id``."""
     return account.open.get(order_id or account.by_link.get(order_link_id, ""))
 
 
@@ -171,7 +170,7 @@ def cancel(state: ExchangeState, name: str, request: CancelRequest) -> OrderRow:
 
 
 def cancel_all(state: ExchangeState, name: str, request: CancelAllRequest) -> list[OrderRow]:
-    """Cancel what the filter names, oldest first; without one spot cancels normal orders only."""
+    """Cancel matching orders, oldest first; without a filter, spot cancels normal orders only."""
     account = state.account(name)
     chosen = [
         o
@@ -211,7 +210,7 @@ def _cancel(state: ExchangeState, account: PracticeAccount, order: OrderRow) -> 
 
 
 def amend(state: ExchangeState, name: str, request: AmendRequest) -> OrderRow:
-    """Change an open order; a new price or a larger quantity put it at the end of the queue."""
+    """Change an open order; a new price or a larger quantity moves it to the end of the queue."""
     account = state.account(name)
     order = find_open(account, request.order_id, request.order_link_id)
     if order is None or order.key != (request.category, request.symbol):
@@ -316,7 +315,6 @@ def _with_stops(market: MarketState, order: OrderRow, request: AmendRequest) -> 
 def _amend_waiting(
     state: ExchangeState, account: PracticeAccount, order: OrderRow, changed: OrderRow
 ) -> OrderRow:
-    """Change a conditional order; a whole-position stop shows on its position too."""
     if order.stop_order_type in FULL:
         held = account.holding(order.symbol)
         held.set_stop(

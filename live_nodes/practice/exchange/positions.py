@@ -1,10 +1,10 @@
-"""Positions: leverage, modes and TP/SL on request; funding, liquidation, delisting by the venue.
+"""Positions: leverage, modes and TP/SL; funding, liquidation and delisting.
 
-Funding: position value at mark x rate, paid by longs to shorts when positive (Bybit, "Introduction
-to Funding Rate"). Liquidation: when the margin balance no longer exceeds the maintenance margin,
-all orders go and every position is taken over at its bankruptcy price (execType BustTrade; Bybit's
-laddered reduction before that is left out). Delisting: positions close at the mark price without a
-fee (execType Delivery: a trade, not an order; https://bybit-exchange.github.io/docs/v5/enum).
+Funding is position value at mark x rate; longs pay shorts when it is positive (Bybit, "Introduction
+to Funding Rate"). When the margin balance no longer exceeds the maintenance margin, all orders are
+cancelled and the venue takes over every position at its bankruptcy price (execType BustTrade;
+Bybit's laddered reduction is left out). Delisting closes positions at the mark price without a fee
+(execType Delivery: a trade, not an order; https://bybit-exchange.github.io/docs/v5/enum).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MINUTE_MS = 60_000
 
 
 def set_leverage(state: ExchangeState, name: str, symbol: str, leverage: Decimal) -> None:
-    """Set a symbol's leverage, if the margin that it then takes is there."""
+    """Set a symbol's leverage, if the account has the margin for it."""
     account, market = state.account(name), state.market(("linear", symbol))
     rules = market.symbol
     if leverage < ONE or leverage % rules.leverage_step:
@@ -54,7 +54,7 @@ def set_leverage(state: ExchangeState, name: str, symbol: str, leverage: Decimal
 
 
 def switch_mode(state: ExchangeState, name: str, symbol: str, mode: int) -> None:
-    """Answer a switch of position mode: one-way (0) is all there is."""
+    """Switch the position mode; only one-way mode (0) exists."""
     state.account(name)
     if symbol:
         state.market(("linear", symbol))
@@ -66,7 +66,7 @@ def switch_mode(state: ExchangeState, name: str, symbol: str, mode: int) -> None
 
 
 def set_margin_mode(state: ExchangeState, name: str, mode: str) -> None:
-    """Answer a switch of margin mode: cross margin is all there is, and no change is no error."""
+    """Set the margin mode; only cross margin exists, and setting it again is no error."""
     state.account(name)
     if mode not in ("REGULAR_MARGIN", "ISOLATED_MARGIN", "PORTFOLIO_MARGIN"):
         raise refusals.parameter("setMarginMode invalid")
@@ -75,7 +75,7 @@ def set_margin_mode(state: ExchangeState, name: str, mode: str) -> None:
 
 
 def trading_stop(state: ExchangeState, name: str, request: TradingStopRequest) -> None:
-    """Set, change or take away the stops of a position."""
+    """Set, change or remove a position's stops."""
     account, market = state.account(name), state.market(("linear", request.symbol))
     held = account.holding(request.symbol)
     if not held.size:
@@ -155,7 +155,7 @@ def _partial(
 
 
 def settle_funding(state: ExchangeState, market: MarketState, rate: Decimal) -> None:
-    """Pay funding on every position, once a boundary (the nearest minute names it)."""
+    """Settle funding on every position, once per funding time (to the nearest minute)."""
     boundary = (state.now_ms + MINUTE_MS // 2) // MINUTE_MS * MINUTE_MS
     if market.funded_ms == boundary:
         return
@@ -182,7 +182,7 @@ def settle_funding(state: ExchangeState, market: MarketState, rate: Decimal) -> 
 
 
 def liquidate_due(state: ExchangeState, market: MarketState) -> None:
-    """Take over every account with a position here whose margin balance is used up."""
+    """Liquidate every account with a position here that has no margin balance left."""
     for name in sorted(market.holders):
         account = state.accounts[name]
         margins = margins_of(account, state.markets)
@@ -211,7 +211,7 @@ def _take_over(state: ExchangeState, account: PracticeAccount) -> None:
 
 
 def deliver(state: ExchangeState, market: MarketState) -> None:
-    """Close a delisted market: its orders are cancelled, its positions settled at the mark."""
+    """Close a delisted market: cancel its orders and settle its positions at the mark price."""
     key = market.key
     for account in state.accounts.values():
         for order in sorted(account.open.values(), key=lambda o: o.number):

@@ -1,8 +1,7 @@
-"""What the exchange keeps and shows: orders, fills, positions, wallets, markets; and its events.
+"""Orders, fills, positions, wallets and markets as stored and shown; and events.
 
-Frozen snapshots; all but :class:`ClosedPnl` (which is added up from fills) are rows that outlive
-the process: upsert them by ``(table, row_key)``. Every change makes one event, with the row that
-must be kept of it.
+All but :class:`ClosedPnl` (calculated from fills) are stored rows: upsert them by ``(table,
+row_key)``. Every change makes one event with the changed row.
 """
 
 from __future__ import annotations
@@ -35,19 +34,19 @@ class KeptRow:
 
     @property
     def row_key(self) -> str:
-        """What identifies this row in its table."""
+        """Identifier of this row in its table."""
         return "/".join(getattr(self, name) for name in self.row_ids)
 
 
 @dataclass(frozen=True, slots=True)
 class OrderRow(OfMarket, KeptRow):
-    """One order as it stands: everything GET /v5/order/realtime shows, and its place in the queue.
+    """An order's present state: all of GET /v5/order/realtime, and its place in the queue.
 
     ``priority`` orders equals at one price (lower is earlier); ``queue_ahead`` is the house
-    quantity still in front of it at its price. ``number`` is the exchange's own count of orders;
-    ``seq`` the count of the change that made this snapshot. ``parent_id`` is the order whose
-    attached TP/SL this is, or empty. A market order's ``price`` is the bound that it was given
-    (Bybit turns market orders into IOC limits). ``stop_order_type`` stays after the trigger.
+    quantity in front of it at its price. ``number`` counts orders; ``seq`` counts changes.
+    ``parent_id`` is the order whose attached TP/SL this is, or empty. A market order's ``price`` is
+    its bound (Bybit turns market orders into IOC limits). ``stop_order_type`` stays after the
+    trigger.
     """
 
     table, row_ids = "orders", ("order_id",)
@@ -103,17 +102,17 @@ class OrderRow(OfMarket, KeptRow):
 
     @property
     def final(self) -> bool:
-        """Whether the order can still change."""
+        """Whether the order can no longer change."""
         return self.status in FINAL_STATUSES
 
     @property
     def untriggered(self) -> bool:
-        """Whether it is a conditional order that still waits for its price."""
+        """Whether it is a conditional order that has not triggered."""
         return self.status == "Untriggered"
 
     @property
     def leaves(self) -> Decimal:
-        """What could still fill; 0 once the order is final (as Bybit shows it)."""
+        """Quantity that could still fill; 0 once the order is final, as at Bybit."""
         return ZERO if self.final else self.qty - self.filled
 
     @property
@@ -124,14 +123,13 @@ class OrderRow(OfMarket, KeptRow):
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRow(OfMarket, KeptRow):
-    """One fill, funding payment or liquidation: everything GET /v5/execution/list shows, and more.
+    """A fill, funding payment or liquidation: all of GET /v5/execution/list, and more.
 
-    ``pnl`` is the realised gain of the closed part without fees (Bybit's ``execPnl``),
-    ``closed_pnl`` the same less the fees of its entry and exit; ``fee`` is
-    a cost when positive, in ``fee_coin``; for Funding the fee is what was paid (negative:
-    received) and ``fee_rate`` the funding rate. ``change`` is what the settle coin's wallet moved
-    by, ``balance`` the wallet after it. ``entry_price`` is the position's mean price before, of
-    the part that was closed; ``counterparty`` is the other account, or empty for the house.
+    ``pnl`` is the realised gain of the closed part without fees (Bybit's ``execPnl``);
+    ``closed_pnl`` is less the fees of entry and exit. ``fee`` is positive when paid, in
+    ``fee_coin``; of Funding it is the payment, and ``fee_rate`` the funding rate. ``change`` is the
+    change of the settle coin's wallet, ``balance`` the wallet after it. ``entry_price`` is the
+    closed part's mean entry price; ``counterparty`` is the other account, or empty for the house.
     """
 
     table, row_ids = "executions", ("exec_id",)
@@ -174,14 +172,12 @@ class ExecutionRow(OfMarket, KeptRow):
 
 @dataclass(frozen=True, slots=True)
 class PositionRow(KeptRow):
-    """A one-way position in a linear symbol, with its margins at the mark price of the moment.
+    """A one-way linear position, with its margins at the present mark price.
 
-    ``size`` is never negative; ``side`` is empty when flat. ``entry`` is the mean price, without
-    fees; ``cost`` is what the size was entered for, exactly (``entry`` is ``cost / size``),
-    ``entry_fees`` what entering it cost.
-    ``current_realised`` counts since the position was opened, ``total_realised`` for ever (both
-    with fees and funding). ``liquidation_price`` and ``bust_price`` are null when no mark price of
-    this symbol alone could bring them about.
+    ``size`` is never negative; ``side`` is empty when flat. ``entry`` is the mean price without
+    fees, ``cost / size``; ``cost`` is exact. ``current_realised`` counts since the position was
+    opened, ``total_realised`` since the start (both with fees and funding). ``liquidation_price``
+    and ``bust_price`` are null when no mark price of this symbol alone could cause them.
     """
 
     table, row_ids = "positions", ("account", "symbol")
@@ -227,7 +223,7 @@ class PositionRow(KeptRow):
 
 @dataclass(frozen=True, slots=True)
 class CoinBalance:
-    """One coin of a wallet. ``locked`` is held by open spot orders; ``balance`` counts it too.
+    """One coin of a wallet; ``balance`` includes ``locked`` (held by open spot orders).
 
     ``collateral`` is the part of its value that counts as margin.
     """
@@ -245,7 +241,7 @@ class CoinBalance:
 
     @property
     def equity(self) -> Decimal:
-        """Balance and what the open positions would give."""
+        """Balance and unrealised gain of the open positions."""
         return self.balance + self.unrealised
 
     @property
@@ -256,7 +252,7 @@ class CoinBalance:
 
 @dataclass(frozen=True, slots=True)
 class WalletRow(KeptRow):
-    """A unified account's money: its coins, and the totals in dollars.
+    """A unified account's coins, and its totals in dollars.
 
     Available is margin balance less initial margin, never below zero (Bybit's
     ``totalAvailableBalance``); the rates are margins over the margin balance.
@@ -284,9 +280,9 @@ class WalletRow(KeptRow):
 
 @dataclass(frozen=True, slots=True)
 class ClosedPnl:
-    """What one order closed: a row of GET /v5/position/closed-pnl.
+    """Closed profit of one order (GET /v5/position/closed-pnl).
 
-    ``pnl`` is less the fees of entry and exit, without funding (so is Bybit's own example).
+    ``pnl`` is less the fees of entry and exit, without funding (as in Bybit's own example).
     """
 
     account: str
@@ -309,11 +305,11 @@ class ClosedPnl:
 
 @dataclass(frozen=True, slots=True)
 class MarketRow(OfMarket, KeptRow):
-    """What the exchange itself must remember of a market: last prices, halt, the house's position.
+    """Stored state of a market: last prices, halt and the house's position.
 
-    ``house`` is the sum of what the house holds against the accounts: with all positions of the
-    accounts it makes zero. ``funded_ms`` is when funding was last settled, ``prints`` how many
-    public trades there were. A price change alone makes no event: a kept row's prices may be old.
+    ``house`` is the house's position; with the positions of all accounts it adds up to zero.
+    ``funded_ms`` is the last funding settlement, ``prints`` the number of public trades. A price
+    change alone makes no event, so stored prices may be old.
     """
 
     table, row_ids = "markets", ("category", "symbol")
@@ -331,7 +327,7 @@ class MarketRow(OfMarket, KeptRow):
 
 
 type Row = OrderRow | ExecutionRow | PositionRow | WalletRow | MarketRow
-"""What is kept between two lives of the exchange: upsert by ``(table, row_key)``."""
+"""A stored row: upsert by ``(table, row_key)``."""
 
 ROW_TYPES: dict[str, type[OrderRow | ExecutionRow | PositionRow | WalletRow | MarketRow]] = {
     t.table: t for t in (OrderRow, ExecutionRow, PositionRow, WalletRow, MarketRow)
@@ -340,10 +336,7 @@ ROW_TYPES: dict[str, type[OrderRow | ExecutionRow | PositionRow | WalletRow | Ma
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """A public trade: of the house or a fill of an account; push topic ``publicTrade``.
-
-    ``side`` is the taker's. Nothing is kept of it: the market remembers its own.
-    """
+    """A public trade (push topic ``publicTrade``), not stored; ``side`` is the taker's."""
 
     key: Key
     trade_id: str
@@ -355,4 +348,4 @@ class Printed:
 
 
 type Event = Row | Printed
-"""A row that changed and must be kept, pushed on the topic of its kind; or a public trade."""
+"""A changed row, to store and to push on its topic; or a public trade."""

@@ -1,6 +1,6 @@
-"""Bybit's refusals by name: codes and texts of https://bybit-exchange.github.io/docs/v5/error.
+"""Bybit's error codes and texts by name: https://bybit-exchange.github.io/docs/v5/error.
 
-Where Bybit has one code for derivatives and another for spot, the category decides.
+The category decides where Bybit has separate codes for derivatives and spot.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from live_nodes.practice.exchange.model import BybitRefusal
 
 
 class RefusalKind(NamedTuple):
-    """One refusal: code and text of derivatives, and of spot where it has its own."""
+    """Code and text for derivatives, and for spot where they differ."""
 
     code: int
     text: str
@@ -19,14 +19,14 @@ class RefusalKind(NamedTuple):
     spot_text: str = ""
 
     def __call__(self, category: str = "linear", **values: object) -> BybitRefusal:
-        """Make the exception; ``values`` fill the braces of the text."""
+        """Make the exception; ``values`` fill the placeholders of the text."""
         if category == "spot" and self.spot_code:
             return BybitRefusal(self.spot_code, self.spot_text.format(**values))
         return BybitRefusal(self.code, self.text.format(**values))
 
 
 def parameter(message: str) -> BybitRefusal:
-    """Make 10001: a parameter is missing or wrong."""
+    """Make refusal 10001: a parameter is missing or wrong."""
     return BybitRefusal(10001, message)
 
 

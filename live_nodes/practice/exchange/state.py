@@ -1,7 +1,4 @@
-"""The exchange's state: markets, accounts, counters, and the events not yet drained.
-
-``stops``, ``matching``, ``orders`` and ``positions`` are functions over it.
-"""
+"""The exchange's state: markets, accounts, counters and pending events."""
 
 from __future__ import annotations
 
@@ -21,10 +18,9 @@ from live_nodes.practice.exchange.records import Event, ExecutionRow, OrderRow, 
 class ExchangeState:
     """All markets and accounts of one exchange.
 
-    Positions, wallets and markets that a call changed are noted, and one event for each is made at
-    its end (:meth:`flush`), after the orders and fills. ``moved`` are the markets whose prices
-    changed and whose conditional orders have not been checked since. ``now_ms`` is the time of the
-    call under way.
+    :meth:`flush` makes one event for each changed position, wallet and market, after the orders and
+    fills. ``moved`` are markets whose prices changed and whose conditional orders are not yet
+    checked. ``now_ms`` is the time of the present call.
     """
 
     def __init__(
@@ -43,7 +39,7 @@ class ExchangeState:
         self._markets: dict[Key, None] = {}
 
     def account(self, name: str) -> PracticeAccount:
-        """Return an account; KeyError for a name whose key nobody checked."""
+        """Return an account; KeyError for an unknown name."""
         return self.accounts[name]
 
     def market(self, key: Key) -> MarketState:
@@ -54,17 +50,17 @@ class ExchangeState:
         return found
 
     def next_seq(self) -> int:
-        """Count a change."""
+        """Return the next sequence number."""
         self.seq += 1
         return self.seq
 
     def next_order(self) -> tuple[int, str]:
-        """Count an order and name it."""
+        """Return the next order's number and id."""
         self.orders += 1
         return self.orders, counted_id(self.salt, "order", self.orders)
 
     def record_order(self, order: OrderRow) -> OrderRow:
-        """Book an order's new state."""
+        """Store an order's new state and add its event."""
         order = replace(order, seq=self.next_seq())
         self.accounts[order.account].keep(order)
         self.events.append(order)
@@ -73,7 +69,7 @@ class ExchangeState:
         return order
 
     def record_execution(self, execution: ExecutionRow) -> None:
-        """Book a fill; its seq and id are given here."""
+        """Store a fill with its new seq and id."""
         seq = self.next_seq()
         execution = replace(execution, seq=seq, exec_id=counted_id(self.salt, "exec", seq))
         self.accounts[execution.account].executions.append(execution)
@@ -81,7 +77,7 @@ class ExchangeState:
         self.wallet_changed(execution.account)
 
     def record_print(self, market: MarketState, side: Side, price: Decimal, qty: Decimal) -> None:
-        """Book a public trade; it is the last price from now on."""
+        """Record a public trade; it sets the last price."""
         market.prints += 1
         market.last = price
         self.moved[market.key] = None
@@ -91,7 +87,7 @@ class ExchangeState:
         )
 
     def take_out(self, order: OrderRow) -> None:
-        """Take an open order out of the book, or from among those that wait for a price."""
+        """Remove an open order from the book or from the waiting conditional orders."""
         market = self.market(order.key)
         if order.untriggered:
             market.waiting.pop(order.order_id, None)
@@ -101,10 +97,10 @@ class ExchangeState:
     def close_order(
         self, order: OrderRow, *, cancel_type: str, reason: str = "EC_NoError"
     ) -> OrderRow:
-        """End an order that did not fill whole.
+        """End an order that did not fill completely.
 
-        Bybit: an untriggered one is Deactivated; spot has a name of its own for one that filled in
-        part, derivatives say Cancelled (https://bybit-exchange.github.io/docs/v5/enum#orderstatus).
+        Bybit: an untriggered one is Deactivated; spot has its own status for a partly filled one,
+        derivatives use Cancelled (https://bybit-exchange.github.io/docs/v5/enum#orderstatus).
         """
         self.take_out(order)
         status: OrderStatus = "Cancelled"
@@ -120,19 +116,19 @@ class ExchangeState:
         )  # fmt: skip
 
     def position_changed(self, account: str, symbol: str) -> None:
-        """Note that a position changed."""
+        """Mark a position as changed."""
         self._positions[account, symbol] = None
 
     def wallet_changed(self, account: str) -> None:
-        """Note that a wallet changed."""
+        """Mark a wallet as changed."""
         self._wallets[account] = None
 
     def market_changed(self, key: Key) -> None:
-        """Note that what is kept of a market changed."""
+        """Mark a market's stored state as changed."""
         self._markets[key] = None
 
     def flush(self) -> None:
-        """Make the events of the positions, wallets and markets that changed."""
+        """Make the events of the changed positions, wallets and markets."""
         for name, symbol in self._positions:
             account = self.accounts[name]
             held = account.holding(symbol)
@@ -152,6 +148,6 @@ class ExchangeState:
 
 
 def counted_id(salt: str, kind: str, number: int) -> str:
-    """Return a UUID-shaped id, unique for a salt, kind and number: counted, not drawn."""
+    """Return a UUID-shaped id from a salt, kind and number; it is not random."""
     text = blake2b(f"{salt}/{kind}/{number}".encode(), digest_size=16).hexdigest()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,9 +1,9 @@
-"""Take-profits and stop-losses of positions, and what a changed position does to its orders.
+"""Take-profits and stop-losses of positions, and cutting reduce-only orders.
 
-Bybit (POST /v5/position/trading-stop): a TP/SL is a conditional order that the system makes; it is
-cancelled when the position closes and follows its size. ``Full`` covers the whole position (one
-pair a symbol); ``Partial`` a quantity of its own (a pair for every setting), as an order's attached
-TP/SL does for what it filled.
+Bybit (POST /v5/position/trading-stop): a TP/SL is a conditional order that the system makes; it
+follows the position's size and is cancelled when the position closes. ``Full`` covers the whole
+position (one pair a symbol). ``Partial`` covers a quantity of its own (one pair per setting), as an
+order's attached TP/SL does for its fills.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class StopSetting:
 
 
 def settle_position(state: ExchangeState, account: PracticeAccount, symbol: str) -> None:
-    """Cut reduce-only orders and stops to a position that changed; cancel them when it is flat.
+    """Cut reduce-only orders and stops to a changed position; cancel them when it is flat.
 
     A conditional reduce-only order of the user stays.
     """
@@ -64,7 +64,7 @@ def settle_position(state: ExchangeState, account: PracticeAccount, symbol: str)
 
 
 def forget_full(account: PracticeAccount, order: OrderRow) -> None:
-    """Take a whole-position stop that is gone (fired, cancelled) off the position."""
+    """Remove a fired or cancelled whole-position stop from the position."""
     held = account.holding(order.symbol)
     if order.stop_order_type == FULL[0] and held.take_profit == order.trigger_price:
         held.set_stop(profit=True, price=None)
@@ -82,7 +82,7 @@ def _resize(state: ExchangeState, market: MarketState, order: OrderRow, qty: Dec
 
 
 def attach(state: ExchangeState, account: PracticeAccount, order: OrderRow, qty: Decimal) -> None:
-    """Make the TP/SL that an order brought along, for a quantity that just filled."""
+    """Create an order's attached TP/SL for a quantity that just filled."""
     if not order.take_profit and not order.stop_loss:
         return
     pair = [
@@ -112,7 +112,7 @@ def attach(state: ExchangeState, account: PracticeAccount, order: OrderRow, qty:
 def set_full(
     state: ExchangeState, account: PracticeAccount, symbol: str, pair: list[StopSetting]
 ) -> None:
-    """Set the whole position's TP and/or SL; one that is there already is changed."""
+    """Create or change the whole position's TP and/or SL."""
     held = account.holding(symbol)
     side: Side = "Sell" if held.size > 0 else "Buy"
     for stop in pair:
@@ -136,7 +136,7 @@ def set_full(
 def clear_full(
     state: ExchangeState, account: PracticeAccount, symbol: str, *, profit: bool
 ) -> None:
-    """Take the whole position's TP or SL away, if there is one."""
+    """Remove the whole position's TP or SL, if there is one."""
     held = account.holding(symbol)
     standing = _full_stop(account, symbol, FULL[0] if profit else FULL[1])
     if standing is not None:
@@ -163,7 +163,7 @@ def add_partial(
     pair: list[StopSetting],
     qty: Decimal,
 ) -> None:
-    """Make a pair for a quantity; a parent's later fills enlarge the pair it has."""
+    """Create a TP/SL pair for a quantity; later fills of the parent increase it."""
     for stop in pair:
         linear = parent.category == "linear"
         name = PARTIAL[0 if stop.profit else 1] if linear else SPOT_PAIR
@@ -181,14 +181,14 @@ def add_partial(
 
 
 def wait(state: ExchangeState, order: OrderRow) -> OrderRow:
-    """Let a conditional order wait for its price, which may be there already."""
+    """Add a conditional order; it triggers at once if its price is already reached."""
     state.market(order.key).waiting[order.order_id] = order.account
     state.moved[order.key] = None
     return state.record_order(order)
 
 
 def siblings(account: PracticeAccount, order: OrderRow) -> list[OrderRow]:
-    """Return the waiting other sides of a partial pair."""
+    """Return the waiting other orders of a partial TP/SL pair."""
     if not order.parent_id:
         return []
     return [

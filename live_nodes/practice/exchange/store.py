@@ -1,8 +1,8 @@
-"""The exchange's state file: SQLite, kept before anything is published.
+"""The exchange's state file: SQLite, written before anything is published.
 
-Rows are upserted whole, all rows of one call in one transaction: a process that is killed leaves
-either all of them or none. WAL with ``synchronous=NORMAL`` outlives a killed process (a power cut
-may cost the last calls, never the file's soundness: https://www.sqlite.org/pragma.html).
+All rows of one call are upserted in one transaction: a killed process leaves all or none. A power
+cut may lose the last calls, but does not damage the file (WAL with ``synchronous=NORMAL``:
+https://www.sqlite.org/pragma.html).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from config.errors import DeskError, GateRefused
 from live_nodes.practice.exchange.records import ROW_TYPES, Row
 
 LAYOUT = 1
-"""Of the file; one of another layout is refused."""
+"""Version of the file layout; other versions are refused."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS rows (
@@ -50,14 +50,14 @@ class StateFile:
             raise
 
     def save(self, rows: Iterable[Row]) -> None:
-        """Keep rows (upsert); return only when a killed process would not lose them."""
+        """Upsert rows; they survive a killed process when this returns."""
         values = [(row.table, row.row_key, row_text(row)) for row in rows]
         with self._database:  # Commits, or rolls back what failed.
             self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany(_UPSERT, values)
 
     def rows(self) -> list[Row]:
-        """Return all rows in the order of their counts. DeskError for another version's row."""
+        """Return all rows in the order they were counted. DeskError: a row of another version."""
         found: list[Row] = []
         for kind, value in self._database.execute("SELECT kind, value FROM rows"):
             try:
@@ -72,16 +72,16 @@ class StateFile:
         return found
 
     def fact(self, name: str) -> Any:
-        """Return a fact that `keep_fact` kept, or None."""
+        """Return a fact stored by `keep_fact`, or None."""
         row = self._database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else msgspec.json.decode(row[0])
 
     def keep_fact(self, name: str, value: Any) -> None:
-        """Keep a fact (anything that JSON holds) durably."""
+        """Store a fact (any JSON value) durably."""
         self._database.execute(_UPSERT_FACT, (name, msgspec.json.encode(value)))
 
     def close(self) -> None:
-        """Close the file and let others open it."""
+        """Close the file and release its lock."""
         self._database.close()
         os.close(self._lock)
 
@@ -103,7 +103,7 @@ def _locked(lock: Path, path: Path) -> int:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    # Autocommit: transactions begin and end where this module says.
+    # Autocommit: this module begins and ends transactions itself.
     database = sqlite3.connect(path, isolation_level=None)
     try:
         database.execute("PRAGMA journal_mode=WAL")

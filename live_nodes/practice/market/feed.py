@@ -1,9 +1,8 @@
-"""What the exchange needs of a market: prices, candles, trades, funding, and a step in time.
+"""Market data types of the practice exchange: prices, candles, trades and funding.
 
-Two sources of candles fit: `live_nodes.practice.market.replay_market` (a catalog's window) and
-`live_nodes.practice.market.random_market` (seeded). Both are pure functions of their seed and the
-wall clock, so that a restarted exchange goes on with the very same prices. Times are UTC
-milliseconds. Candles in columns are whole ticks and lots; single ones are Decimal.
+Sources of candles are pure functions of their seed and the wall clock: a restarted exchange goes on
+with the same prices. Times are UTC milliseconds. Candle columns are in whole ticks and lots; single
+candles are Decimal.
 """
 
 from __future__ import annotations
@@ -31,11 +30,10 @@ INTERVAL_MS: dict[str, int] = {
     "D": 1_440 * _MINUTE,
     "W": 7 * 1_440 * _MINUTE,
 }
-"""Bybit's names of candle intervals and their lengths; weeks start on Mondays. Months are not
-served."""
+"""Bybit's candle intervals and their lengths; weeks start on Mondays. Months are not served."""
 HOUR_MS = 3_600_000
 OPEN_INTEREST_HOURS = 12
-"""Open interest is so many hours of volume: nothing trades on it."""
+"""Open interest in hours of volume; only tickers show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class Candle:
 
 @dataclass(frozen=True, slots=True)
 class FundingRate:
-    """One settlement: a fraction of the position's worth, paid by longs when above zero."""
+    """One settlement: a fraction of the position's value; longs pay it when positive."""
 
     time_ms: int
     rate: Decimal
@@ -61,7 +59,7 @@ class FundingRate:
 
 @dataclass(frozen=True, slots=True)
 class PublicTrade:
-    """A trade of the house; `side` is the taker's: ``Buy`` or ``Sell``."""
+    """A trade of the house; `side` is the taker's."""
 
     time_ms: int
     trade_id: str
@@ -72,10 +70,10 @@ class PublicTrade:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What a ticker shows, besides the top of book (which is the exchange's visible book's).
+    """A ticker's figures without the top of book, which comes from the exchange.
 
-    Spot has neither mark nor funding: `mark` equals `last`, `funding_rate` is 0,
-    `next_funding_ms` 0. `open_interest` is in the base coin.
+    For spot `mark` equals `last`, and `funding_rate` and `next_funding_ms` are 0. `open_interest`
+    is in the base coin.
     """
 
     last: Decimal
@@ -95,20 +93,16 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class MarketStep:
-    """What one step did: symbols whose book, prices or candle may have changed.
-
-    Its trades are the exchange's own ``Printed`` events.
-    """
+    """Symbols whose book, prices or candle may have changed in a step."""
 
     quoted: tuple[Key, ...]
     statuses: tuple[PracticeSymbol, ...] = ()
 
 
 class CandleColumns(NamedTuple):
-    """Columns of equal length, sorted by start.
+    """Candle columns of equal length, sorted by start.
 
-    Starts are UTC milliseconds, prices whole ticks, volumes whole lots, turnover in the quote
-    coin.
+    Starts are UTC milliseconds, prices ticks, volumes lots, turnover in the quote coin.
     """
 
     start: Whole
@@ -120,12 +114,12 @@ class CandleColumns(NamedTuple):
     turnover: NDArray[np.float64]
 
     def between(self, first_ms: int, last_ms: int) -> CandleColumns:
-        """Return those that start in [first_ms, last_ms]."""
+        """Return the candles that start in [first_ms, last_ms]."""
         left, right = np.searchsorted(self.start, [first_ms, last_ms + 1])
         return self.rows(slice(left, right))
 
     def rows(self, chosen: slice) -> CandleColumns:
-        """Return some of the rows."""
+        """Return a slice of the rows."""
         return CandleColumns._make(column[chosen] for column in self)
 
 
@@ -136,7 +130,7 @@ def no_candles() -> CandleColumns:
 
 
 def joined(parts: Iterable[CandleColumns]) -> CandleColumns:
-    """Return the parts one after the other; they must be in order."""
+    """Concatenate the parts, which must be in order."""
     found = [part for part in parts if len(part.start)]
     if not found:
         return no_candles()
@@ -144,13 +138,13 @@ def joined(parts: Iterable[CandleColumns]) -> CandleColumns:
 
 
 def floor_ms(times: Whole, length_ms: int) -> Whole:
-    """Return the starts of the candles that the times fall into; weeks start on Mondays."""
+    """Return the starts of the candles that contain the times; weeks start on Mondays."""
     offset = MONDAY_MS if length_ms == WEEK_MS else 0
     return (times - offset) // length_ms * length_ms + offset
 
 
 def longer(candles: CandleColumns, length_ms: int) -> CandleColumns:
-    """Put candles together to longer ones, in UTC time."""
+    """Combine candles into longer ones, in UTC time."""
     if not len(candles.start):
         return candles
     starts = floor_ms(candles.start, length_ms)
@@ -168,7 +162,7 @@ def longer(candles: CandleColumns, length_ms: int) -> CandleColumns:
 
 
 class CandleSource(Protocol):
-    """Where a market's finest candles come from; pure in time.
+    """Source of a market's finest candles, a pure function of time.
 
     The finest candles start at multiples of `length_ms`, in wall time.
     """
@@ -176,16 +170,16 @@ class CandleSource(Protocol):
     length_ms: int
 
     def symbols(self, now_ms: int) -> list[PracticeSymbol]:
-        """Return every symbol launched by now, sorted, ``Trading`` or ``Closed``."""
+        """Return all symbols launched by now, sorted, ``Trading`` or ``Closed``."""
 
     def candles(self, key: Key, first_ms: int, last_ms: int, price: PriceKind) -> CandleColumns:
-        """Return the candles that start in [first_ms, last_ms], also those of the future."""
+        """Return the candles that start in [first_ms, last_ms], also future ones."""
 
     def latest(self, key: Key, before_ms: int) -> CandleColumns:
         """Return the one candle of last prices that starts at or before the time, or none."""
 
     def funding(self, key: Key, first_ms: int, last_ms: int) -> list[FundingRate]:
-        """Return settlements in [first_ms, last_ms], oldest first, also those of the future."""
+        """Return settlements in [first_ms, last_ms], oldest first, also future ones."""
 
 
 def figures(
@@ -199,7 +193,7 @@ def figures(
     """Return a ticker's figures.
 
     `prices` are last, mark and index; `day` the candles of the last 24 hours, each `length_ms` long
-    (without any, the day stood still); `funding` the coming rate and its time.
+    (may be empty); `funding` the next rate and its time.
     """
     last, mark, index = prices
     none = Decimal(0)
@@ -223,7 +217,7 @@ def figures(
 
 
 def rows(symbol: PracticeSymbol, candles: CandleColumns) -> list[Candle]:
-    """Return candles with prices and quantities as the exchange shows them."""
+    """Return candles with Decimal prices and quantities."""
     tick, lot = symbol.tick, symbol.lot
     columns = [column.tolist() for column in candles]
     return [

@@ -1,13 +1,13 @@
-"""Market controls: a wide, thin or crossed book for some seconds, and announced maintenance.
+"""Market controls: wide, thin or crossed books for some seconds, and announced maintenance.
 
-Pure. A wide or thin book is the house's own, so that orders fill on it. A crossed one is only
-shown: a client that missed a delta sees it, while the exchange matches as ever.
+A wide or thin book is the house's own, so orders fill on it. A crossed book is only shown, as to a
+client that missed a delta; matching does not change.
 
-Announcements are ``GET /v5/system/status``; fields and values of
-https://bybit-exchange.github.io/docs/v5/system-status and
-https://bybit-exchange.github.io/docs/v5/enum: a ``state`` is ``scheduled``, ``ongoing``,
-``completed`` or ``canceled``, times are strings of UTC milliseconds. A maintenance is announced
-only; what fails meanwhile is a fault (``maintenance``).
+``GET /v5/system/status`` lists announcements (fields and values:
+https://bybit-exchange.github.io/docs/v5/system-status,
+https://bybit-exchange.github.io/docs/v5/enum). A ``state`` is ``scheduled``, ``ongoing``,
+``completed`` or ``canceled``; times are strings of UTC milliseconds. An announced maintenance makes
+nothing fail; the fault ``maintenance`` does.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ PRODUCTION = 1
 
 @dataclass(frozen=True)
 class BookControl:
-    """One change of a book until a time (UTC ms), by hundredths of a percent of the price.
+    """One change of a book until a time (UTC ms), in hundredths of a percent of the price.
 
     ``spread``: from best bid to best ask; ``gap``: from a best price of the least quantity to all
-    levels behind it; ``crossed``: by which clients see the best bid above the best ask.
+    other levels; ``crossed``: how far clients see the best bid above the best ask.
     """
 
     kind: ControlKind
@@ -48,12 +48,12 @@ class BookControl:
 
 @dataclass
 class MarketControls:
-    """The changes in force, one of each kind on a symbol."""
+    """The active changes, one of each kind per symbol."""
 
     _controls: dict[tuple[Key, ControlKind], BookControl] = field(default_factory=dict)
 
     def set(self, key: Key, control: BookControl) -> None:
-        """Change a symbol's book, in place of its earlier change of this kind."""
+        """Change a symbol's book; replace its earlier change of this kind."""
         self._controls[key, control.kind] = control
 
     def clear(self) -> None:
@@ -63,7 +63,7 @@ class MarketControls:
     def shown(
         self, symbol: PracticeSymbol, bids: list[Level], asks: list[Level], now_ms: int
     ) -> tuple[list[Level], list[Level]]:
-        """Return the house's book with its changes; best first."""
+        """Return the house's book with its changes, best first."""
         spread = self._bps(symbol.key, "spread", now_ms)
         gap = self._bps(symbol.key, "gap", now_ms)
         if bids and asks and spread is not None:
@@ -75,7 +75,7 @@ class MarketControls:
     def client_book(
         self, symbol: PracticeSymbol, bids: list[Level], asks: list[Level], now_ms: int
     ) -> tuple[list[Level], list[Level]]:
-        """Return the book as clients see it; best first."""
+        """Return the book that clients see, best first."""
         crossed = self._bps(symbol.key, "crossed", now_ms)
         if crossed is None or not bids or not asks:
             return bids, asks
@@ -99,7 +99,7 @@ def _spread(
 ) -> tuple[list[Level], list[Level]]:
     middle = (bids[0][0] + asks[0][0]) / 2
     half = middle * bps / BPS / 2
-    # Outwards, so that the spread is never narrower than wanted.
+    # Round outwards, so that the spread is never narrower than wanted.
     bid = _on_tick(symbol, middle - half, ROUND_FLOOR)
     ask = _on_tick(symbol, middle + half, ROUND_CEILING)
     return _moved(symbol, bids, bid - bids[0][0]), _moved(symbol, asks, ask - asks[0][0])
@@ -126,7 +126,7 @@ def _on_tick(symbol: PracticeSymbol, price: Decimal, rounding: str = ROUND_HALF_
 
 @dataclass(frozen=True)
 class Announcement:
-    """One maintenance, UTC milliseconds."""
+    """One announced maintenance; times are UTC milliseconds."""
 
     id: str
     title: str
@@ -138,7 +138,7 @@ class Announcement:
     cancelled: bool = False
 
     def state(self, now_ms: int) -> str:
-        """Return Bybit's word for where it stands."""
+        """Return Bybit's ``state`` at this time."""
         if self.cancelled:
             return "canceled"
         if now_ms < self.begin_ms:
@@ -146,7 +146,7 @@ class Announcement:
         return "ongoing" if now_ms < self.end_ms else "completed"
 
     def row(self, now_ms: int) -> Json:
-        """Return it as the wire spells it."""
+        """Return it as a row of ``GET /v5/system/status``."""
         return {
             "id": self.id, "title": self.title, "state": self.state(now_ms),
             "begin": str(self.begin_ms), "end": str(self.end_ms), "href": "",
@@ -157,7 +157,7 @@ class Announcement:
 
 @dataclass
 class Announcements:
-    """All that were made since the start; newest first, as Bybit lists them."""
+    """All announcements since the start; newest first, as Bybit lists them."""
 
     all: list[Announcement] = field(default_factory=list)
 
@@ -176,7 +176,7 @@ class Announcements:
         return made
 
     def end_all(self, now_ms: int) -> None:
-        """Cancel what has not begun; what is under way is over now."""
+        """Cancel future maintenance and end present maintenance."""
         self.all = [
             replace(one, cancelled=True)
             if now_ms < one.begin_ms
@@ -185,5 +185,5 @@ class Announcements:
         ]
 
     def rows(self, now_ms: int) -> list[Json]:
-        """Return them as the wire spells them."""
+        """Return the rows of ``GET /v5/system/status``."""
         return [one.row(now_ms) for one in self.all]

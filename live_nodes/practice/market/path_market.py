@@ -1,7 +1,7 @@
-"""A market whose prices run on paths inside the candles of a source.
+"""A market whose prices follow paths inside the candles of a source.
 
-Everything but `step` and `move` is a pure function of the seed, the source and the clock: a
-restarted exchange goes on with the same prices, and klines, ticks, trades and the book agree.
+All but `step` and `move` are pure functions of the seed, source and clock: a restarted exchange
+goes on with the same prices, and klines, trades and the book agree.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from live_nodes.practice.market.synthetic_book import SyntheticBook, quantity, t
 
 MINUTE_MS = 60_000
 LEAST_TRADE_MS = 100
-"""Trades come at most so often."""
+"""Shortest time between two trades."""
 TRADED = 0.6
-"""How many of the times at which one may come have one."""
+"""Share of the possible trade times at which a trade happens."""
 CATCH_UP_TRADES = 5
 
 
 @dataclass
 class PathMarket:
-    """The market that is served: prices run on paths inside the candles of a source.
+    """A market whose prices follow paths inside the candles of a source.
 
-    `depth` is levels on each side of a book; prices, books and trades change at multiples of
-    `update_ms`. Funding before `began_ms` (the exchange's first start) is no one's. `moves` and
-    `settlements` are what operators did before, oldest first, as :meth:`saved_moves` and
-    :meth:`saved_settlements` return them. `halted` returns the symbols that take no orders now.
+    `depth` is levels per side; prices, books and trades change at multiples of `update_ms`. Funding
+    before `began_ms`, the exchange's first start, is not paid. `moves` and `settlements` come from
+    :meth:`saved_moves` and :meth:`saved_settlements`, oldest first. `halted` returns the symbols
+    that take no orders now.
     """
 
     source: CandleSource
@@ -78,7 +78,7 @@ class PathMarket:
         self._stepped_ms: int | None = None
 
     def symbols(self, now_ms: int) -> list[PracticeSymbol]:
-        """Return every symbol launched by now, sorted by category and name."""
+        """Return all symbols launched by now, sorted by category and name."""
         found = self.source.symbols(now_ms)
         self._symbols = {symbol.key: symbol for symbol in found}
         return found
@@ -93,11 +93,10 @@ class PathMarket:
         now_ms: int,
         price: PriceKind = "last",
     ) -> list[Candle]:
-        """Return candles that start in [start_ms, end_ms], oldest first, the forming one too.
+        """Return candles that start in [start_ms, end_ms], oldest first, also the forming one.
 
-        As Bybit does: of more than `limit`, the newest ones, but the oldest where only a start is
-        given; with neither start nor end, the newest. Stretches without data give no candle. An
-        unknown symbol or interval is a KeyError.
+        As at Bybit, more than `limit` candles are cut to the newest, but to the oldest when only a
+        start is given. Times without data have no candle. Unknown symbol or interval: KeyError.
         """
         length = INTERVAL_MS[interval]
         symbol = self._symbol(key, now_ms)
@@ -107,12 +106,11 @@ class PathMarket:
         if start_ms is None:
             start = _floor(end, length) - (limit - 1) * length
         elif end_ms is None:
-            # Bybit pages forward from a start alone.
+            # Bybit pages forward when only a start is given.
             start = start_ms
             end = min(end, _floor(start + length - 1, length) + limit * length - 1)
         else:
             start = max(start_ms, _floor(end, length) - (limit - 1) * length)
-        # A candle that began before the start is left out.
         start = max(0, _floor(start + length - 1, length))
         if start > end:
             return []
@@ -128,7 +126,7 @@ class PathMarket:
         return self._settlements(key, start_ms or 0, end)[::-1][:limit]
 
     def funding(self, key: Key, now_ms: int) -> tuple[Decimal, int]:
-        """Return the rate of the coming settlement and its time; ``(0, 0)`` for spot."""
+        """Return the rate of the next settlement and its time; ``(0, 0)`` for spot."""
         symbol = self._symbol(key, now_ms)
         if not symbol.funding_minutes:
             return Decimal(0), 0
@@ -142,7 +140,7 @@ class PathMarket:
         """Return the house's trades until now, newest first."""
         found: list[PublicTrade] = []
         at = now_ms // self._trade_ms * self._trade_ms
-        # Draws miss now and then, so look a little further than the wanted number.
+        # Some draws give no trade, so look further back than the wanted number.
         for back in range(limit * 3):
             trade = self._trade(key, at - back * self._trade_ms)
             if trade is not None:
@@ -158,7 +156,6 @@ class PathMarket:
         symbol = self._symbol(key, now_ms)
         if price is None or symbol.status != "Trading":
             return [], []
-        # Between two times at which a trade may come, nobody takes the other side.
         bid, ask = top_of_book(price, self._side(key, at // self._trade_ms * self._trade_ms))
         book = self._books.get(key)
         if book is None:
@@ -177,10 +174,10 @@ class PathMarket:
         return figures(symbol, prices, day, self.source.length_ms, at, self.funding(key, now_ms))
 
     def step(self, exchange: Exchange, now_ms: int) -> MarketStep:
-        """Bring the exchange from the step before to now; twice at one `now_ms` is as once.
+        """Update the exchange from the last step to now; repeating a `now_ms` changes nothing.
 
-        Sets marks, settles funding that has come due (each once, also those missed while the
-        exchange was down), quotes books, prints trades, lists and delists symbols.
+        Sets marks, settles due funding (each once, also those missed while the exchange was down),
+        quotes books, prints trades, lists and delists symbols.
         """
         at = self._market_ms(now_ms)
         before = self._stepped_ms
@@ -204,7 +201,7 @@ class PathMarket:
                 trade = self._trade(key, stamp)
                 if trade is not None:
                     exchange.trade(key, trade.side, trade.price, trade.qty, now_ms)
-            # The book follows the trades: what they ate of the old one is not missing from it.
+            # Quote the book after the trades, so that it does not lack what they filled.
             bids, asks = self.book(key, now_ms)
             exchange.quote(key, bids, asks, now_ms)
             mark, index, last = (
@@ -215,11 +212,11 @@ class PathMarket:
         return MarketStep(tuple(symbol.key for symbol in trading), tuple(changed))
 
     def apply_halts(self, exchange: Exchange, now_ms: int) -> None:
-        """Halt and resume symbols as `halted` returns them."""
+        """Halt and resume the symbols that `halted` returns."""
         wanted = self.halted()
         before = self._halted
         if before is None:
-            # The first time since the start: a killed exchange may have been halted.
+            # First call since the start: a killed exchange may have been halted.
             before = frozenset(s.key for s in exchange.symbols() if exchange.market(s.key).halted)
         for key in wanted ^ before:
             if key in self._symbols:
@@ -227,14 +224,14 @@ class PathMarket:
         self._halted = wanted
 
     def move(self, key: Key, price: Decimal, now_ms: int) -> None:
-        """Let the last price be `price` from now on: later prices are scaled alike."""
+        """Set the last price to `price` and scale all later prices alike."""
         symbol = self._symbol(key, now_ms)
         at = self._market_ms(now_ms)
         self._prices.move(key, max(1, round(price / symbol.tick)), at)
         self._stepped_ms = None
 
     def add_settlement(self, key: Key, rate: Decimal | None, time_ms: int) -> FundingRate:
-        """Settle funding at another moment, too; without a rate at that of the next settlement."""
+        """Add a funding settlement; without a rate, use the next settlement's rate."""
         taken = self.funding(key, time_ms)[0] if rate is None else rate
         added = FundingRate(time_ms, taken)
         own = self._added.setdefault(key, [])
@@ -243,16 +240,16 @@ class PathMarket:
         return added
 
     def cancel_settlements(self, now_ms: int) -> None:
-        """Cancel the added settlements that have not come yet."""
+        """Cancel the added settlements that are still in the future."""
         for key, own in self._added.items():
             self._added[key] = [stamp for stamp in own if stamp.time_ms <= now_ms]
 
     def saved_settlements(self) -> list[tuple[str, str, int, str]]:
-        """Return the added settlements as the state file keeps them."""
+        """Return the added settlements for the state file."""
         return [(*k, s.time_ms, str(s.rate)) for k, own in self._added.items() for s in own]
 
     def saved_moves(self) -> list[tuple[str, str, int, float]]:
-        """Return the price moves so far as the state file keeps them."""
+        """Return the price moves for the state file."""
         return [(*k, m.time_ms, m.factor) for k, own in self._prices.moves.items() for m in own]
 
     def _symbol(self, key: Key, now_ms: int) -> PracticeSymbol:
@@ -266,7 +263,6 @@ class PathMarket:
     def _settle(
         self, exchange: Exchange, symbols: list[PracticeSymbol], at: int, now_ms: int
     ) -> None:
-        """Pay funding that has come due, in the order of time."""
         due: list[tuple[int, Key, Decimal, PracticeSymbol]] = []
         known = {symbol.key for symbol in exchange.symbols()}
         for symbol in symbols:
@@ -285,7 +281,6 @@ class PathMarket:
             exchange.settle_funding(key, rate, stamp_ms)
 
     def _settlements(self, key: Key, first_ms: int, last_ms: int) -> list[FundingRate]:
-        """Return the settlements in [first_ms, last_ms], oldest first, those of drills too."""
         found = self.source.funding(key, first_ms, last_ms)
         called = [
             stamp for stamp in self._added.get(key, ()) if first_ms <= stamp.time_ms <= last_ms
@@ -306,7 +301,7 @@ class PathMarket:
         return "Buy" if now > before else "Sell"
 
     def _worth(self, key: Key, time_ms: int) -> float:
-        """Return the usual worth of a level: what is traded in two seconds, within reason."""
+        """Return the usual value of a level: two seconds of turnover, within limits."""
         return min(max(self._prices.turnover(key, time_ms) * 2, 5_000.0), 200_000.0)
 
     def _trade(self, key: Key, time_ms: int) -> PublicTrade | None:

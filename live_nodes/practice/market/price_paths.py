@@ -1,8 +1,7 @@
 """Prices inside candles: paths that touch open, high, low and close, the same for the same seed.
 
-Pure in time: what a candle says, what its parts say and what the price is at each moment agree. Two
-candles drawn with one seed (last and mark price) have their highs, lows and wiggles at the same
-moments, so that they stay as near to each other as their candles are.
+Candles, their parts and the prices at each moment agree. Two candles with one seed (last and mark
+price) have their highs and lows at the same moments, so their prices stay close.
 """
 
 from __future__ import annotations
@@ -34,17 +33,17 @@ MOST_KNOTS = 3_600
 
 
 def seed_of(*parts: object) -> int:
-    """Return a seed of 64 bits that depends on the parts alone (not on Python's hash)."""
+    """Return a 64-bit seed from the parts alone (not from Python's hash)."""
     text = "|".join(str(part) for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def candle_path(open_: int, high: int, low: int, close: int, knots: int, seed: int) -> Ticks:
-    """Draw the prices at equal steps of time inside one candle, in ticks: `knots` of them.
+    """Draw `knots` prices in ticks at equal times inside one candle.
 
-    The first is the open, the last the close; the largest is the high, the smallest the low. Price
-    k holds from k to k + 1 steps after the start. Raises ValueError when the candle is impossible
-    or there are fewer than 4 knots.
+    The first is the open, the last the close, the largest the high, the smallest the low. Price k
+    holds from k to k + 1 steps after the start. Raises ValueError when the candle is impossible or
+    there are fewer than 4 knots.
     """
     if not low <= min(open_, close) <= max(open_, close) <= high:
         raise ValueError(f"no such candle: open {open_} high {high} low {low} close {close}")
@@ -66,7 +65,7 @@ def candle_path(open_: int, high: int, low: int, close: int, knots: int, seed: i
 
 
 def volume_path(lots: int, knots: int, seed: int) -> Ticks:
-    """Draw how many of a candle's lots were traded by the end of each step; the last is all."""
+    """Draw the candle's cumulative volume in lots at each step; the last is all of it."""
     draw = np.random.Generator(np.random.PCG64(seed ^ 0x5DEECE66D))
     share = np.cumsum(0.2 + draw.random(knots))
     done = np.floor(lots * (share / share[-1])).astype(np.int64)
@@ -75,7 +74,7 @@ def volume_path(lots: int, knots: int, seed: int) -> Ticks:
 
 
 def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Mix 64-bit numbers so that neighbours have nothing in common (SplitMix64, Steele 2014)."""
+    """Hash 64-bit numbers, so that neighbours differ (SplitMix64, Steele 2014)."""
     z = values + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -89,17 +88,14 @@ def uniforms(values: NDArray[np.uint64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class PriceMove:
-    """A drill: from a moment on, prices are multiplied."""
+    """A price jump in a drill: later prices are multiplied."""
 
     time_ms: int
     factor: float
 
 
 class PathPrices:
-    """Prices, volumes and candles of every symbol of a source.
-
-    `moves` are all price moves so far.
-    """
+    """Prices, volumes and candles of all symbols of a source, with the price moves so far."""
 
     def __init__(
         self, source: CandleSource, seed: int, moves: Mapping[Key, Sequence[PriceMove]]
@@ -115,7 +111,7 @@ class PathPrices:
         self._behind = lru_cache(maxsize=512)(self._day_behind)
 
     def ticks(self, key: Key, time_ms: int, price: PriceKind) -> int | None:
-        """Return the price in ticks at a moment; the latest close where nothing was traded."""
+        """Return the price in ticks at a moment; without a trade, the latest close."""
         candle, inside = divmod(time_ms, self._length)
         path = self._path(key, candle, price)
         if path is not None:
@@ -140,11 +136,11 @@ class PathPrices:
         return self._path(key, time_ms // self._length, "last") is not None
 
     def turnover(self, key: Key, time_ms: int) -> float:
-        """Return what is traded in a second around a moment, in the quote coin."""
+        """Return the turnover per second around a moment, in the quote coin."""
         return self._volumes(key, time_ms // self._length)[1] / self._length * 1_000
 
     def day(self, key: Key, at: int) -> CandleColumns:
-        """Return the candles of the last 24 hours, the last one with what happened so far."""
+        """Return the candles of the last 24 hours; the last one is unfinished."""
         return joined([self._behind(key, at // self._length), self._forming(key, at, "last")])
 
     def cut(
@@ -189,7 +185,6 @@ class PathPrices:
         return factor
 
     def _day_behind(self, key: Key, candle: int) -> CandleColumns:
-        """Return the finished candles of the last 24 hours."""
         start = candle * self._length
         first = start - DAY_MS + self._length
         return self._scaled(key, self.source.candles(key, first, start - 1, "last"), "last")
@@ -201,7 +196,7 @@ class PathPrices:
         return self._scaled(key, found, price)
 
     def _scaled(self, key: Key, candles: CandleColumns, price: PriceKind) -> CandleColumns:
-        """Apply the drills; a candle in which one happened is taken from its path."""
+        """Apply the price moves; a candle that contains one is calculated from its path."""
         moves = self.moves.get(key)
         if not moves or not len(candles.start):
             return candles
@@ -229,7 +224,6 @@ class PathPrices:
         return np.maximum(1, np.rint(path * factor).astype(np.int64))
 
     def _forming(self, key: Key, at: int, price: PriceKind) -> CandleColumns:
-        """Return the candle under way with what has happened so far, or none."""
         candle, inside = divmod(at, self._length)
         upto = min(int(inside / self._knot_ms), self._knots - 1) + 1
         return self._pieces(key, candle, upto, self._length, price)
@@ -243,7 +237,6 @@ class PathPrices:
     def _pieces(
         self, key: Key, candle: int, upto: int, length: int, price: PriceKind
     ) -> CandleColumns:
-        """Cut the first knots of a candle's path into candles of a length."""
         path = self._moved_path(key, candle, price)
         start = candle * self._length
         if path is None:

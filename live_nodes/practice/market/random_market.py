@@ -1,8 +1,7 @@
-"""A market drawn from a seed: the price at any moment is a pure function of seed and time.
+"""A random market: each price is a pure function of seed and time.
 
 The logarithm of a price is a sum of smooth noises, each four times as slow and twice as large as
-the one before: over minutes to months it moves about as a random walk does, yet it comes back to
-where it belongs and needs no past.
+the one before. Over minutes to months it moves like a random walk, but it returns to its mean.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from live_nodes.practice.market.price_paths import seed_of, uniforms
 MINUTE_MS = 60_000
 MINUTES_A_DAY = 1_440
 PERIODS = tuple(4**power for power in range(10))
-"""Minutes between the knots of each noise, from a minute to half a year."""
+"""Minutes between the knots of each noise, from one minute to half a year."""
 LAUNCH_MS = 1_704_067_200_000
-"""2024-01-01: when every symbol was launched."""
+"""2024-01-01: launch time of all symbols."""
 DAILY_TURNOVER = 500_000_000.0
-"""In the quote coin, of each symbol."""
+"""Of each symbol, in the quote coin."""
 BASE_RATE = 0.0001
-"""Bybit's interest part of funding, for eight hours."""
+"""The interest part of Bybit's funding rate, for eight hours."""
 QUOTES = ("USDT", "USDC")
 
 
@@ -45,7 +44,7 @@ class RandomSource:
         }
         self._symbols = [_symbol(document, key, spec) for key, spec in sorted(self._specs.items())]
         # Variance of a day's change: twice a noise's own where knots are less than a day apart,
-        # and of the straight line between two knots where they are further apart.
+        # else that of the straight line between two knots.
         daily = np.sqrt(
             sum(2 * period * min(1.0, MINUTES_A_DAY / period) ** 2 for period in PERIODS)
         )
@@ -53,11 +52,11 @@ class RandomSource:
         self._day = lru_cache(maxsize=256)(self._draw_day)
 
     def symbols(self, now_ms: int) -> list[PracticeSymbol]:
-        """Return every symbol launched by now, sorted; all are ``Trading``."""
+        """Return all symbols launched by now, sorted; all are ``Trading``."""
         return [symbol for symbol in self._symbols if symbol.launch_ms <= now_ms]
 
     def candles(self, key: Key, first_ms: int, last_ms: int, price: PriceKind) -> CandleColumns:
-        """Return the candles that start in [first_ms, last_ms]; all prices are alike."""
+        """Return the candles that start in [first_ms, last_ms]; all price kinds are equal."""
         first = max(first_ms, LAUNCH_MS)
         days = range(first // DAY_MS, last_ms // DAY_MS + 1)
         return joined(self._day(key, day) for day in days).between(first, last_ms)
@@ -68,7 +67,7 @@ class RandomSource:
         return self.candles(key, start, start, "last")
 
     def funding(self, key: Key, first_ms: int, last_ms: int) -> list[FundingRate]:
-        """Return settlements in [first_ms, last_ms], oldest first, also those of the future."""
+        """Return settlements in [first_ms, last_ms], oldest first, also future ones."""
         if key[0] == "spot":
             return []
         every = self._document.funding_minutes * MINUTE_MS
@@ -113,7 +112,6 @@ class RandomSource:
 
 
 def _normal_like(values: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Return draws of mean 0 and deviation 1, none beyond three."""
     parts = [uniforms(values * np.uint64(3) + np.uint64(step)) for step in range(3)]
     return (parts[0] + parts[1] + parts[2] - 1.5) * 2
 

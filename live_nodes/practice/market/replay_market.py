@@ -1,7 +1,6 @@
-"""A catalog's window as a market: its days moved to now, or its hours to minutes.
+"""A catalog's window as a market, moved to the present; it can run faster than real time.
 
-The catalog's finest candles are the market's; longer ones are put together from them, shorter ones
-are cut out of their paths (`live_nodes.practice.market.price_paths`).
+The market's finest candles are the catalog's.
 """
 
 from __future__ import annotations
@@ -31,30 +30,30 @@ from live_nodes.practice.market.feed import (
 MS = 1_000_000
 MINUTE_MS = 60_000
 AHEAD = 4
-"""One part in so many of the window lies ahead where the document names no start."""
+"""Without a start in the document, this part (1 / AHEAD) of the window is in the future."""
 UNBOUNDED_LOTS = 1_000_000_000
 NO_NS = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """A moment of the catalog and the wall clock's moment that it stands for, UTC milliseconds."""
+    """A moment of the catalog and its moment of the wall clock, UTC milliseconds."""
 
     wall_ms: int
     catalog_ms: int
     speed: int
 
     def to_wall(self, catalog_ms: int) -> int:
-        """Return when a moment of the catalog is, or was."""
+        """Return the wall clock's moment of a catalog's moment."""
         return self.wall_ms + (catalog_ms - self.catalog_ms) // self.speed
 
     def to_catalog(self, wall_ms: int) -> int:
-        """Return the moment of the catalog that stands for a moment."""
+        """Return the catalog's moment of a wall clock's moment."""
         return self.catalog_ms + (wall_ms - self.wall_ms) * self.speed
 
 
 def open_catalog(document: ReplayMarket) -> Catalog:
-    """Open the document's catalog. Raises InputError that says how to make one."""
+    """Open the document's catalog. The InputError says how to make one."""
     if not Path(document.catalog).exists():
         raise InputError(
             f"market.catalog: there is no catalog in {document.catalog}; "
@@ -64,10 +63,10 @@ def open_catalog(document: ReplayMarket) -> Catalog:
 
 
 def choose_anchor(document: ReplayMarket, catalog: Catalog, now_ms: int) -> Anchor:
-    """Decide which moment of the catalog the first start stands for.
+    """Choose the catalog's moment of the first start.
 
-    At real pace the day of `now_ms` stands for the document's start, otherwise its minute does.
-    Raises InputError when the start is not a day within the window.
+    At real pace, the document's start day is the day of `now_ms`, otherwise its minute. Raises
+    InputError when the start is not a day within the window.
     """
     speed = SPEEDS[document.pace]
     first, last = _window(catalog)
@@ -107,10 +106,7 @@ def _day(ms: int) -> str:
 
 
 class ReplaySource:
-    """A `live_nodes.practice.market.feed.CandleSource` over a catalog.
-
-    `anchor` says which moment is now.
-    """
+    """A `live_nodes.practice.market.feed.CandleSource` over a catalog, moved by `anchor`."""
 
     def __init__(self, catalog: Catalog, anchor: Anchor) -> None:
         self._catalog = catalog
@@ -128,11 +124,11 @@ class ReplaySource:
 
     @property
     def end_ms(self) -> int:
-        """When the catalog's window ends, wall clock."""
+        """End of the catalog's window, wall clock."""
         return self._anchor.to_wall(_window(self._catalog)[1])
 
     def symbols(self, now_ms: int) -> list[PracticeSymbol]:
-        """Return every symbol launched by now, sorted, ``Trading`` or ``Closed``."""
+        """Return all symbols launched by now, sorted, ``Trading`` or ``Closed``."""
         if now_ms >= self._stale_ms or not self._symbols:
             now = self._anchor.to_catalog(now_ms)
             changes = []
@@ -150,7 +146,7 @@ class ReplaySource:
         return list(self._symbols)
 
     def candles(self, key: Key, first_ms: int, last_ms: int, price: PriceKind) -> CandleColumns:
-        """Return the candles that start in [first_ms, last_ms], also those of the future."""
+        """Return the candles that start in [first_ms, last_ms], also future ones."""
         return self._series(key, self._column(key, price)).between(first_ms, last_ms)
 
     def latest(self, key: Key, before_ms: int) -> CandleColumns:
@@ -160,7 +156,7 @@ class ReplaySource:
         return series.rows(slice(max(row, 0), row + 1))
 
     def funding(self, key: Key, first_ms: int, last_ms: int) -> list[FundingRate]:
-        """Return settlements in [first_ms, last_ms], oldest first, also those of the future."""
+        """Return settlements in [first_ms, last_ms], oldest first, also future ones."""
         stamps, rates = self._rates(key)
         left, right = np.searchsorted(stamps, [first_ms, last_ms + 1])
         return [
@@ -197,7 +193,7 @@ class ReplaySource:
     def _read_funding(self, key: Key) -> tuple[np.ndarray, np.ndarray]:
         table = self._catalog.series("funding", "", self._infos[key].id, 0, NO_NS)
         stamps = table.column("ts").to_numpy() // MS
-        # Settlements stand on the minute; a stamp beside it is the recorder's lateness.
+        # Settlements are on the minute; recorded times may be slightly off.
         minutes = np.rint(stamps / MINUTE_MS).astype(np.int64) * MINUTE_MS
         walls = self._anchor.wall_ms + (minutes - self._anchor.catalog_ms) // self._anchor.speed
         return walls, table.column("rate").to_numpy()

@@ -1,7 +1,7 @@
 """The synthetic book around a price: a pure function of seed, symbol, price and time.
 
-Prices stand on a grid that rarely changes and a level's size lasts for a while, so that from one
-update to the next few levels change, as on a real exchange.
+Prices are on a grid that rarely changes and each level keeps its size for a while. So an update
+changes few levels, as on a real exchange.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from live_nodes.practice.market.price_paths import uniforms
 
 SPREAD = 0.00002
 GRID = 0.00005
-"""Fractions of the price: between bid and ask, and between two levels (a tick at least)."""
+"""Distance of bid and ask, and of two levels, as a fraction of the price (at least a tick)."""
 _NOTHING: Level = (Decimal(0), Decimal(0))
 
 
 def top_of_book(price: int, side: Side) -> tuple[int, int]:
-    """Return bid and ask in ticks; the last trade was at the one that its taker took."""
+    """Return bid and ask in ticks, from the last trade's price and its taker's side."""
     spread = max(1, round(price * SPREAD))
     return (price - spread, price) if side == "Buy" else (price, price + spread)
 
 
 class SyntheticBook:
-    """Draws one symbol's books; keeps what the last one was made of, so that little is redrawn.
+    """Draws one symbol's books; keeps the last one's levels to draw less.
 
     A level's size lasts `lasting_ms`.
     """
@@ -59,8 +59,6 @@ class SyntheticBook:
 
 
 class _Side:
-    """One side's levels; a size is a pure function of seed, price, worth and the time."""
-
     def __init__(self, symbol: PracticeSymbol, lasting_ms: int, seed: int) -> None:
         self._symbol = symbol
         self._lasting_ms = lasting_ms
@@ -77,7 +75,7 @@ class _Side:
 
     def draw(self, prices: list[int], worth: float, now_ms: int) -> list[Level]:
         if prices is self._prices and worth == self._worth and now_ms >= self._drawn_ms:
-            # As good as always: time went on a little, and one level or two are out of date.
+            # Usual case: only time has passed, so one or two levels are out of date.
             old = np.flatnonzero(self._until_ms <= now_ms)
         else:
             old = np.arange(len(prices))
@@ -91,7 +89,6 @@ class _Side:
         return list(self._levels)
 
     def _place(self, prices: list[int]) -> None:
-        """Take in other prices; what was drawn at those that stay is kept."""
         self._prices = prices
         self._own = np.array(prices).astype(np.uint64) * np.uint64(0x2545F4914F6CDD1D) + self._seed
         self._phase = (uniforms(self._own) * self._lasting_ms).astype(np.int64)
@@ -118,7 +115,7 @@ class _Side:
         symbol = self._symbol
         age = np.array(ages, np.uint64)
         luck = uniforms(self._own[places] ^ (age * np.uint64(0x9E6C63D0876A9A35)))
-        # Skewed as sizes are: between a fifth and about four times the usual worth.
+        # Skewed as real sizes are: between a fifth and about four times the usual worth.
         wealth = (worth * (0.2 + 4 * luck**3)).tolist()
         for place, its_age, worth_here in zip(places, ages, wealth, strict=True):
             price = self._prices[place]
@@ -128,7 +125,7 @@ class _Side:
 
 
 def _nice(value: float) -> int:
-    """Return the largest of 1, 2, 5, 10, 20 … that is not above the value; at least 1."""
+    """Return the largest of 1, 2, 5, 10, 20 … up to the value; at least 1."""
     if value < 1:
         return 1
     power = 10 ** int(math.log10(value))
@@ -136,6 +133,6 @@ def _nice(value: float) -> int:
 
 
 def quantity(symbol: PracticeSymbol, worth: float, price: int) -> Decimal:
-    """Return the quantity of about that worth, on the lot and not below the least."""
+    """Return the quantity of about this value, in whole lots and not below the minimum."""
     lots = round(worth / (price * float(symbol.tick)) / float(symbol.lot))
     return max(lots * symbol.lot, symbol.min_qty)

@@ -1,8 +1,8 @@
-"""Who may ask and how often: signatures, requests a second of an account, requests of an address.
+"""API keys, signatures and rate limits of accounts and addresses.
 
-Numbers of https://bybit-exchange.github.io/docs/v5/rate-limit for a unified account without a VIP
-level, read from the documentation's repository; paths that it does not list are not limited.
-Signatures by https://bybit-exchange.github.io/docs/v5/guide (REST) and
+Limits are of a unified account without a VIP level:
+https://bybit-exchange.github.io/docs/v5/rate-limit. Unlisted paths are not limited. Signatures:
+https://bybit-exchange.github.io/docs/v5/guide (REST) and
 https://bybit-exchange.github.io/docs/v5/ws/connect (WebSocket).
 """
 
@@ -53,10 +53,9 @@ AHEAD_MS = 1_000
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a rate limit leaves: how many of the requests may go on (the others are answered 10006).
+    """How many requests a rate limit accepts; the others are answered 10006.
 
-    `limit` and `left` are requests a second; `reset_ms` is when there is room again, now when there
-    is.
+    `limit` and `left` are requests a second; `reset_ms` is when more are accepted (or now).
     """
 
     granted: int
@@ -65,7 +64,7 @@ class Allowance:
     reset_ms: int
 
     def headers(self) -> dict[str, str]:
-        """Return the three headers that Bybit answers with."""
+        """Return Bybit's three rate limit headers."""
         return {
             "X-Bapi-Limit": str(self.limit),
             "X-Bapi-Limit-Status": str(self.left),
@@ -77,8 +76,8 @@ class RateLimits:
     """Counts requests in rolling windows.
 
     `table` has requests a second of each path, (linear, spot); `factor` multiplies all, 1 is an
-    account without a VIP level. An address may send `address_requests` in five seconds; one that
-    sent more is answered 403 for `ban_ms`.
+    account without a VIP level. An address may send `address_requests` in five seconds; beyond that
+    it gets 403 for `ban_ms`.
     """
 
     def __init__(
@@ -129,7 +128,7 @@ def _forget(taken: deque[int], before_ms: int) -> None:
 
 
 class Keyring:
-    """The accounts' keys: account name to its key and secret."""
+    """The accounts' API keys: account name to its key and secret."""
 
     def __init__(self, keys: Mapping[str, tuple[str, str]]) -> None:
         self._owners = {key: (name, secret.encode()) for name, (key, secret) in keys.items()}
@@ -181,7 +180,7 @@ def signature(secret: bytes, text: str) -> str:
 
 
 def check_time(stamp: object, window: object, now_ms: int) -> None:
-    """Refuse a request that is older than its window or a second ahead of the clock (10002)."""
+    """Refuse a request older than its window or a second ahead of the clock (10002)."""
     moment, width = milliseconds(stamp), milliseconds(window or DEFAULT_WINDOW_MS)
     if moment is None or width is None:
         raise BybitRefusal(10001, "Request parameter error: the timestamp is not in milliseconds.")
@@ -194,7 +193,7 @@ def check_time(stamp: object, window: object, now_ms: int) -> None:
 
 
 def milliseconds(value: object) -> int | None:
-    """Read a time or a span; None when it is no whole number of up to 18 digits."""
+    """Read a time or a duration; None when it is no whole number of up to 18 digits."""
     text = str(value)
     return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 

@@ -1,8 +1,7 @@
-"""An account's orders, fills, positions, money and key as Bybit v5 writes them, REST and pushes.
+"""An account's orders, fills, positions, money and key as Bybit v5 JSON, for REST and pushes.
 
-The tests hold each of these to the examples in ``../shared/data/bybit/payload_fixtures``.
-Nautilus's adapter drops a push that lacks a key or has another JSON type without a word, so that
-every key is always there.
+Tests compare them with ``../shared/data/bybit/payload_fixtures``. Always write every key:
+Nautilus's adapter drops a push with a missing key or another JSON type, without an error.
 """
 
 from __future__ import annotations
@@ -147,7 +146,7 @@ def transaction(record: ExecutionRow, currency: str) -> Json:
     """Write an element of ``GET /v5/account/transaction-log`` (type TRADE or SETTLEMENT).
 
     `currency` is the settle coin. Bybit writes a second row for the other coin of a spot trade;
-    here is the one, and a fee that was paid in the other coin is not in it.
+    here is one row, without a fee in the other coin.
     """
     funding = record.exec_type == "Funding"
     fee = record.fee if record.fee_coin == currency and not funding else Decimal(0)
@@ -175,7 +174,7 @@ def fee_rate(symbol: str, fees: FeeRates) -> Json:
 
 
 def api_key(account: str, key: str) -> Json:
-    """Write ``GET /v5/user/query-api``: a key that may trade, bound to no address."""
+    """Write ``GET /v5/user/query-api``: a key that may trade, from any address."""
     permissions = dict.fromkeys(_PERMISSIONS, ())
     granted = {
         "ContractTrade": ("Order", "Position"),

@@ -1,7 +1,6 @@
-"""Requests of an account about itself: fees, money, positions, orders, fills, and its key.
+"""REST requests for an account's fees, money, positions, orders, fills and API key.
 
-Parameters, defaults and limits of https://bybit-exchange.github.io/docs/v5/order/open-order and
-its neighbours.
+Sources: https://bybit-exchange.github.io/docs/v5/order/open-order and its neighbours.
 """
 
 from __future__ import annotations
@@ -87,7 +86,6 @@ def _page(
     default: int,
     most: int,
 ) -> tuple[list[Json], str]:
-    """Return one page of rows as the wire spells them, and the cursor of the next."""
     ids = [getattr(row, id_) for row in rows]
     chosen, cursor = page(rows, ids, params, limit(params, default, most))
     return [spell(row) for row in chosen], cursor
@@ -117,7 +115,7 @@ def executions(venue: PracticeVenue, request: PracticeRequest) -> Json:
 
 
 def positions(venue: PracticeVenue, request: PracticeRequest) -> Json:
-    """GET /v5/position/list: one symbol's even when flat, a settle coin's that are open."""
+    """GET /v5/position/list: one symbol even when flat, or a settle coin's open ones."""
     params = request.params
     text(params, "category", ("linear",))
     if params.get("symbol"):
@@ -148,7 +146,7 @@ def closed_pnl(venue: PracticeVenue, request: PracticeRequest) -> Json:
 
 
 def wallet_balance(venue: PracticeVenue, request: PracticeRequest) -> Json:
-    """GET /v5/account/wallet-balance; `coin` may name several, separated by commas."""
+    """GET /v5/account/wallet-balance; `coin` may contain several names, separated by commas."""
     text(request.params, "accountType", ("UNIFIED",))
     wallet = write.wallet(venue.exchange.wallet(request.account))
     wanted = {name for name in str(request.params.get("coin") or "").split(",") if name}
@@ -216,7 +214,6 @@ HANDLERS: Mapping[str, Handler] = {
 
 
 def _names(venue: PracticeVenue, params: Mapping[str, Any], product: str) -> set[str] | None:
-    """Return the symbols that symbol, baseCoin and settleCoin choose; None for all."""
     name, base, settle = (params.get(field) for field in ("symbol", "baseCoin", "settleCoin"))
     if not name and not base and not settle:
         return None

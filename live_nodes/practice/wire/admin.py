@@ -71,7 +71,7 @@ class OfSymbol(Part):
 
 
 class FillRequest(Part):
-    """Which resting order is filled; `qty` null is all that is left of it."""
+    """Which resting order to fill; a null `qty` fills the whole rest."""
 
     account: str
     order_id: str = ""
@@ -80,7 +80,7 @@ class FillRequest(Part):
 
 
 class ManualOrder(OfSymbol):
-    """An order that the account's owner gives by hand: without an order link id."""
+    """An order that the account's owner places by hand, without an order link id."""
 
     account: str
     side: Literal["Buy", "Sell"]
@@ -89,26 +89,26 @@ class ManualOrder(OfSymbol):
 
 
 class HaltRequest(OfSymbol):
-    """How long a symbol takes no orders."""
+    """How many seconds a symbol takes no orders."""
 
     seconds: Seconds
 
 
 class MoveRequest(OfSymbol):
-    """Where a price jumps to: `price`, or `by` a fraction of where it is."""
+    """A price jump: to `price`, or `by` a fraction of the present price."""
 
     price: Positive | None = None
     by: Annotated[Decimal, Field(gt=Decimal(-1), le=Decimal(10))] | None = None
 
 
 class MovesRequest(Part):
-    """Prices that jump at one moment."""
+    """Price jumps at one moment."""
 
     moves: Annotated[tuple[MoveRequest, ...], Field(min_length=1, max_length=100)]
 
 
 class BookRequest(OfSymbol):
-    """How a book changes for some seconds: give one of the three, in hundredths of a percent."""
+    """A book change for some seconds: give one of the three, in hundredths of a percent."""
 
     spread: Bps | None = None
     gap: Bps | None = None
@@ -117,7 +117,7 @@ class BookRequest(OfSymbol):
 
 
 class FundingRequest(OfSymbol):
-    """When funding is settled besides the schedule: the first whole minute after `seconds`."""
+    """An additional funding settlement, at the first whole minute after `seconds`."""
 
     seconds: Annotated[Decimal, Field(ge=Decimal(0), le=Decimal(86_400))] = Decimal(0)
     rate: Annotated[Decimal, Field(ge=Decimal("-0.05"), le=Decimal("0.05"))] | None = None
@@ -134,7 +134,7 @@ class AnnounceRequest(Part):
 
 
 class AdminPort:
-    """The admin's requests to one exchange."""
+    """The admin port of one exchange."""
 
     def __init__(
         self, server: Server, market: PathMarket, faults: Faults, store: StateFile
@@ -148,7 +148,6 @@ class AdminPort:
         market.controls = server.venue.controls
 
     def _routes(self) -> tuple[tuple[str, str, Any, Callable[..., Any]], ...]:
-        """Return method, path, what the body must be (null: no body), and what is done."""
         faults = dict[DocumentName, Fault]
         return (
             ("GET", "/health", None, lambda: {"pid": os.getpid()}),
@@ -245,8 +244,7 @@ class AdminPort:
         side: Side = "Sell" if order.side == "Buy" else "Buy"
         target = min(order.filled + (wanted.qty or order.leaves), order.qty)
         now_ms = self._venue.clock_ms()
-        # The house's queue first, then what is in front and the order itself, never more than
-        # the order may fill.
+        # Fill the house's queue first, then the orders in front and the order itself, up to `target`.
         exchange.trade(order.key, side, order.price, self._queue_ahead(order), now_ms)
         for _ in range(MOST_PRINTS):
             found = exchange.find_order(order.account, order.order_id)
@@ -272,7 +270,7 @@ class AdminPort:
         return order
 
     def _queue_ahead(self, order: OrderRow) -> Decimal:
-        """Return the house's quantity in front now: an order's own row may be older."""
+        """Return the house's quantity in front now: the order's own row may be older."""
         rows = (row for row in self._venue.exchange.rows() if isinstance(row, OrderRow))
         found = (row.queue_ahead for row in rows if row.order_id == order.order_id)
         return next(found, Decimal(0))
@@ -283,7 +281,6 @@ class AdminPort:
             raise BybitRefusal(400, f"there is no account {account}; there are {', '.join(names)}")
 
     def _move(self, moves: tuple[MoveRequest, ...]) -> list[Decimal]:
-        """Let prices jump, all in one step; return where they are."""
         for wanted in moves:
             self._venue.exchange.symbol(wanted.key)
             if (wanted.price is None) == (wanted.by is None):
@@ -322,7 +319,7 @@ class AdminPort:
         symbol = self._venue.exchange.symbol(wanted.key)
         if not symbol.funding_minutes:
             raise BybitRefusal(400, f"{symbol.name} has no funding")
-        # The exchange settles on whole minutes, each of them once.
+        # The exchange settles on whole minutes, each only once.
         after_ms = self._venue.clock_ms() + round(wanted.seconds * 1_000)
         time_ms = (after_ms // MINUTE_MS + 1) * MINUTE_MS
         added = self._market.add_settlement(wanted.key, wanted.rate, time_ms)

@@ -1,8 +1,7 @@
-"""WebSocket connections: each has its own queue, so that a slow reader holds up no one else.
+"""WebSocket connections: each has its own queue, so a slow reader does not delay the others.
 
-A frozen link neither reads nor writes nor answers pings, as a stopped process would, and stays
-open; what was queued meanwhile leaves when it thaws. The trade link spells its replies differently
-from the public and private links.
+A frozen link stays open but neither reads, writes nor answers pings, like a stopped process. Its
+queued messages leave when it thaws. Replies on the trade link have their own format.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ THAW_POLL_S = 0.02
 
 
 class WireConnection:
-    """One WebSocket of a client; `frozen` returns whether the link stands still now.
+    """One WebSocket of a client; `frozen` returns whether the link is frozen now.
 
-    `topics` are its subscriptions, `account` is whose it is, once it logged in.
+    `topics` are its subscriptions; `account` is set by the login.
     """
 
     def __init__(self, product: str, frozen: Callable[[], bool]) -> None:
@@ -43,14 +42,14 @@ class WireConnection:
         self._transport: asyncio.WriteTransport | None = None
 
     async def open(self, request: web.Request) -> None:
-        """Answer the handshake; a frozen link keeps the client waiting for it."""
+        """Answer the handshake; while the link is frozen, the client waits for it."""
         await self._thawed()
         await self.socket.prepare(request)
-        # No check of the class: uvloop's transports do not derive from asyncio's.
+        # Do not check the class: uvloop's transports do not derive from asyncio's.
         self._transport = cast(asyncio.WriteTransport | None, request.transport)
 
     def send(self, text: str, delay_s: float = 0.0) -> None:
-        """Queue a message, now or later; a client that lets 200,000 pile up is cut off."""
+        """Queue a message, with a delay; cut off a client with 200,000 queued messages."""
         if delay_s:
             asyncio.get_running_loop().call_later(delay_s, self.send, text)
             return
@@ -74,7 +73,7 @@ class WireConnection:
                 return None
 
     async def write(self) -> None:
-        """Send what is queued until the client has gone."""
+        """Send queued messages until the client has gone."""
         try:
             while True:
                 await self._waiting.wait()
@@ -106,7 +105,7 @@ class WireConnection:
 def stream_reply(
     connection: WireConnection, message: Json, op: object, success: bool, words: str
 ) -> Json:
-    """Return a reply as the public and private links spell it."""
+    """Return a reply in the format of the public and private links."""
     return {
         "success": success,
         "ret_msg": words,
@@ -117,11 +116,11 @@ def stream_reply(
 
 
 def trade_reply(connection: WireConnection, message: Json, code: int, words: str) -> Json:
-    """Return a reply as the trade link spells it; `reqId` only when it was given."""
+    """Return a reply in the format of the trade link; `reqId` only when it was given."""
     given = {"reqId": message["reqId"]} if "reqId" in message else {}
     return given | {"retCode": code, "retMsg": words, "connId": connection.id}
 
 
 def text_of(message: Json) -> str:
-    """Write a message."""
+    """Encode a message as JSON."""
     return msgspec.json.encode(message).decode()

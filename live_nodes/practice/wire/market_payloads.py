@@ -1,6 +1,6 @@
-"""Market data as Bybit v5 writes it; keys and JSON types of its documentation's examples.
+"""Market data as Bybit v5 JSON, with the keys and types of its documentation's examples.
 
-The tests hold each of these to the examples in ``../shared/data/bybit/payload_fixtures``.
+Tests compare them with ``../shared/data/bybit/payload_fixtures``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What anyone may ask: time, instruments, candles, funding, trades, books, tickers, status.
+"""REST requests for market data: time, instruments, candles, funding, trades, books, tickers.
 
-Parameters, defaults and limits of https://bybit-exchange.github.io/docs/v5/market/instrument and
-its neighbours.
+Sources: https://bybit-exchange.github.io/docs/v5/market/instrument and its neighbours.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def server_time(venue: PracticeVenue, request: PracticeRequest) -> Json:
 
 
 def instruments(venue: PracticeVenue, request: PracticeRequest) -> Json:
-    """GET /v5/market/instruments-info; without `status` those that trade."""
+    """GET /v5/market/instruments-info; without `status`, only trading instruments."""
     params = request.params
     product = category(params)
     status, name = str(params.get("status") or ""), str(params.get("symbol") or "")
@@ -137,7 +136,7 @@ def tickers(venue: PracticeVenue, request: PracticeRequest) -> Json:
 
 
 def system_status(venue: PracticeVenue, request: PracticeRequest) -> Json:
-    """GET /v5/system/status; `id` and `state` choose."""
+    """GET /v5/system/status, filtered by `id` and `state`."""
     wanted = {
         name: str(request.params[name]) for name in ("id", "state") if request.params.get(name)
     }

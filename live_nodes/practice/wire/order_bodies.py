@@ -1,13 +1,13 @@
-"""JSON bodies of POST requests, checked against Bybit's documentation and typed: one table each.
+"""Check JSON bodies of POST requests against Bybit's documentation, and type them.
 
-Here is what can be checked without the symbol or the market; the rest is ``order_checks`` and
-``orders``. Sources: https://bybit-exchange.github.io/docs/v5/order/create-order and its neighbours
-amend-order, cancel-order, cancel-all, and position/trading-stop. Every refusal is 10001 unless
-Bybit has a code of its own for spot. Parameters that Bybit does not document are let through, as
-Bybit does; documented ones that this exchange cannot honour are refused, never ignored.
+``order_checks`` and ``orders`` check what needs the symbol or the market. Sources:
+https://bybit-exchange.github.io/docs/v5/order/create-order and its neighbours amend-order,
+cancel-order, cancel-all, and position/trading-stop. A refusal is 10001 unless Bybit has its own
+code for spot. Undocumented parameters are ignored, as at Bybit; documented ones that this exchange
+does not support are refused.
 
-Bybit's numbers are JSON strings, its flags JSON booleans, its small integers JSON numbers; where
-Bybit is known to take a bare number for a string (both clients of the tests send some) so do we.
+Numbers are JSON strings, flags JSON booleans, small integers JSON numbers. Where Bybit is known to
+accept a bare number for a string, so does this exchange.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from live_nodes.practice.exchange.refusals import parameter
 type Body = Mapping[str, Any]
 type Reader = Callable[[Body, str], Any]
 type Table = Mapping[str, tuple[str, Reader]]
-"""Attribute of the request: Bybit's name of the field, and its reader. Read in this order."""
+"""Attribute of the request: Bybit's field name and its reader. Fields are read in this order."""
 
 LONGEST = 40
 LONGEST_LINK = 36
@@ -45,7 +45,7 @@ UNSUPPORTED = ("orderIv", "mmp", "bboSideType", "bboLevel")
 
 
 def text(body: Body, name: str) -> str:
-    """Read a string; empty when it is left out or null."""
+    """Read a string; empty when it is omitted or null."""
     value = body.get(name)
     if value is None:
         return ""
@@ -55,7 +55,7 @@ def text(body: Body, name: str) -> str:
 
 
 def choice(*allowed: str, default: str = "", required: bool = False) -> Reader:
-    """Read one of the allowed words; the default when it is left out and may be."""
+    """Read one of the allowed words; an omitted optional field gives the default."""
 
     def read(body: Body, name: str) -> str:
         value = text(body, name)
@@ -71,7 +71,7 @@ def choice(*allowed: str, default: str = "", required: bool = False) -> Reader:
 
 
 def number(body: Body, name: str) -> Decimal | None:
-    """Read a number that is not negative; null when it is left out or empty."""
+    """Read a number that is not negative; null when it is omitted or empty."""
     value = body.get(name)
     if value is None or value == "":
         return None
@@ -88,12 +88,12 @@ def number(body: Body, name: str) -> Decimal | None:
 
 
 def positive(body: Body, name: str) -> Decimal | None:
-    """Read a number; null when it is left out or zero."""
+    """Read a number; null when it is omitted or zero."""
     return number(body, name) or None
 
 
 def whole(*allowed: int, required: bool = False) -> Reader:
-    """Read one of the allowed integers; 0 when it is left out and may be."""
+    """Read one of the allowed integers; an omitted optional field gives 0."""
 
     def read(body: Body, name: str) -> int:
         value = body.get(name)
@@ -112,7 +112,7 @@ def whole(*allowed: int, required: bool = False) -> Reader:
 
 
 def flag(body: Body, name: str) -> bool:
-    """Read a boolean; false when it is left out."""
+    """Read a boolean; false when it is omitted."""
     value = body.get(name)
     if value is None:
         return False
@@ -133,7 +133,6 @@ def _any_symbol(body: Body, name: str) -> str:
 
 
 def _link_id(body: Body, name: str) -> str:
-    """Read orderLinkId: at most 36 of letters, digits, dash and underscore."""
     value = text(body, name)
     if len(value) > LONGEST_LINK:
         raise parameter(f"params error: OrderLinkId cannot exceed {LONGEST_LINK} characters")
@@ -145,7 +144,6 @@ def _link_id(body: Body, name: str) -> str:
 
 
 def _link_of_order(body: Body, name: str) -> str:
-    """Read orderLinkId of a request that needs this or an orderId."""
     value = _link_id(body, name)
     if not value and not text(body, "orderId"):
         raise parameter("OrderId or orderLinkId is required")
@@ -184,7 +182,6 @@ def _time_in_force(body: Body, name: str) -> str:
 
 
 def _market_unit(body: Body, name: str) -> str:
-    """Read the unit of a spot market order: a buy is by value unless it says otherwise."""
     value = choice("baseCoin", "quoteCoin")(body, name)
     if body["category"] != "spot" or body["orderType"] != "Market":
         return ""
@@ -333,11 +330,11 @@ def trading_stop_request(body: Body) -> TradingStopRequest:
 
 
 def _wrong_parts(request: OrderRequest, body: Body) -> Iterator[tuple[object, str]]:
-    """Yield what would be wrong with an order, and the text; in Bybit's order of checks."""
+    """Yield whether each check fails, and the text; in Bybit's order of checks."""
     spot, market = request.category == "spot", request.order_type == "Market"
     closing = request.reduce_only and request.close_on_trigger
     yield not market and not request.price, "params error: price is required for a limit order"
-    # Bybit lets a market order's price be empty or 0; anything else is a mistake of the caller.
+    # Bybit lets a market order's price be empty or 0; anything else is an error of the caller.
     yield market and number(body, "price"), "params error: a market order takes no price"
     yield not request.qty and (spot or not closing), "Qty invalid"
     if request.trigger_price is None:
@@ -345,7 +342,7 @@ def _wrong_parts(request: OrderRequest, body: Body) -> Iterator[tuple[object, st
         kind = request.order_filter
         yield spot and kind != "Order", f"params error: orderFilter {kind} needs a triggerPrice"
     elif spot:
-        # Bybit's default is "Order", whose trigger it documents no meaning for.
+        # Bybit's default is "Order", but it does not document what this trigger means.
         needs = "params error: a spot triggerPrice needs orderFilter StopOrder or tpslOrder"
         yield request.order_filter == "Order", needs
         named = request.trigger_direction or request.trigger_by
@@ -379,7 +376,6 @@ def _wrong_parts(request: OrderRequest, body: Body) -> Iterator[tuple[object, st
 def _wrong_limits(
     request: OrderRequest | TradingStopRequest, mode: str
 ) -> Iterator[tuple[object, str]]:
-    """Yield limit stops outside Partial mode, without their price, and prices without them."""
     for what, kind, limit in (
         ("tp", request.tp_order_type, request.tp_limit_price),
         ("sl", request.sl_order_type, request.sl_limit_price),

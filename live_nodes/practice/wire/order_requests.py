@@ -1,4 +1,4 @@
-"""Orders: create, amend, cancel, one by one, in batches, and all; and a position's settings."""
+"""REST requests for orders (single, batch, cancel all) and for a position's settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "amend": order_bodies.amend_request,
     "cancel": order_bodies.cancel_request,
 }
-"""How the body of each is read; the exchange's method has the same name."""
+"""Reader of each body; the exchange's method has the same name."""
 
 
 def _act(
@@ -70,7 +70,7 @@ def cancel_all(venue: PracticeVenue, request: PracticeRequest) -> Json:
 
 
 def set_leverage(venue: PracticeVenue, request: PracticeRequest) -> Json:
-    """POST /v5/position/set-leverage; one-way mode wants one leverage for both sides."""
+    """POST /v5/position/set-leverage; one-way mode needs one leverage for both sides."""
     params = request.params
     text(params, "category", ("linear",))
     buy, sell = (_decimal(params, name) for name in ("buyLeverage", "sellLeverage"))

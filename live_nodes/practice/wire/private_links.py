@@ -1,6 +1,6 @@
 """The private link (pushes of orders, fills, positions and money) and the trade link (orders).
 
-Messages of https://bybit-exchange.github.io/docs/v5/websocket/trade/guideline and
+Messages: https://bybit-exchange.github.io/docs/v5/websocket/trade/guideline and
 https://bybit-exchange.github.io/docs/v5/websocket/private/order.
 """
 
@@ -45,7 +45,7 @@ _PUSHED = (OrderRow, ExecutionRow, PositionRow, WalletRow)
 
 
 def logged_in(venue: PracticeVenue, keyring: Keyring, link: Channel, message: Json) -> str:
-    """Return the account of an auth message. Raises BybitRefusal when it is refused."""
+    """Return the account of an auth message. Raises BybitRefusal when the login is refused."""
     account = keyring.login(message.get("args"), venue.client_ms())
     refused = venue.faults.on_login(link, account)
     if refused is not None:
@@ -54,7 +54,7 @@ def logged_in(venue: PracticeVenue, keyring: Keyring, link: Channel, message: Js
 
 
 class TradeLink:
-    """Answers what comes over the trade link."""
+    """Answers messages on the trade link."""
 
     def __init__(
         self, venue: PracticeVenue, dispatcher: RequestDispatcher, keyring: Keyring
@@ -143,14 +143,14 @@ class TradeLink:
 
 
 class PrivateStreams:
-    """Private topics of every account, and the connections that are open."""
+    """Private topics of every account, and the open connections."""
 
     def __init__(self, venue: PracticeVenue) -> None:
         self._venue = venue
         self.connections: set[WireConnection] = set()
 
     def publish(self, events: list[Event], touched: Iterable[Key], now_ms: int) -> None:
-        """Push to each account what happened to it, in order, neighbours of a kind together."""
+        """Push each account's events in order; consecutive events of a kind share a message."""
         pushed = [event for event in events if isinstance(event, _PUSHED)]
         for (kind, account), group in groupby(pushed, lambda one: (type(one), one.account)):
             mine = [one for one in self.connections if one.account == account]
@@ -187,9 +187,8 @@ class PrivateStreams:
 
 
 def _messages(kind: type, events: list[Any]) -> list[tuple[str, str, list[Json]]]:
-    """Return (topic, product, data) of events of one kind."""
     if kind is WalletRow:
-        # Only the last of several: they are snapshots of one wallet.
+        # Send only the last of several: they are snapshots of one wallet.
         return [("wallet", "", [write.wallet(events[-1])])]
     if kind is PositionRow:
         return [("position", "linear", [write.position_push(one) for one in events])]

@@ -1,9 +1,9 @@
 """The public link: subscribers, and the snapshots and deltas of each topic.
 
-Each message is rendered once for all subscribers. Depths, intervals, snapshot and delta rules, and
-push frequencies are of https://bybit-exchange.github.io/docs/v5/websocket/public/orderbook and its
-neighbours. Books of depth 1 and 50 are pushed at every change (Bybit: every 10 and 20 ms). Pauses
-are measured by the true clock, so that a clock that is wrong on purpose does not silence a topic.
+Depths, intervals, snapshot and delta rules, and push frequencies:
+https://bybit-exchange.github.io/docs/v5/websocket/public/orderbook and its neighbours. Books of
+depth 1 and 50 are pushed at every change (Bybit: every 10 and 20 ms). Pauses use the true clock, so
+that a clock fault does not silence a topic.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class PublicStreams:
         return topic.snapshot(self._venue.client_ms()) if topic is not None else None
 
     def unsubscribe(self, connection: WireConnection, category: str, name: str) -> None:
-        """Take a subscriber away; a topic that no one listens to is no longer kept."""
+        """Remove a subscriber; a topic without subscribers is dropped."""
         connection.topics.discard(name)
         listeners = self._listeners.get((category, name))
         if listeners is None:
@@ -67,12 +67,12 @@ class PublicStreams:
             self._topics[(category, name.rsplit(".", 1)[-1])].pop(name, None)
 
     def leave(self, connection: WireConnection, category: str) -> None:
-        """Take a connection's subscriptions away."""
+        """Remove a connection's subscriptions."""
         for name in list(connection.topics):
             self.unsubscribe(connection, category, name)
 
     def publish(self, events: list[Event], touched: Iterable[Key], now_ms: int) -> None:
-        """Push prints, and whatever else has changed."""
+        """Push public trades and everything else that changed."""
         prints = [event for event in events if isinstance(event, Printed)]
         for key, group in groupby(prints, lambda event: event.key):
             self._publish_trades(key, list(group), now_ms)
@@ -128,14 +128,13 @@ class Topic(ABC):
 
     @abstractmethod
     def snapshot(self, now_ms: int) -> Json | None:
-        """Return the first message of a new subscriber; None for nothing."""
+        """Return the first message for a new subscriber; None for no message."""
 
     @abstractmethod
     def news(self, touched: bool, now_ms: int) -> Sequence[Json]:
-        """Return what has changed, for everyone; called after each step and request."""
+        """Return messages about changes for all subscribers; called after each step and request."""
 
     def _due(self, touched: bool, pause_ms: int) -> bool:
-        """Return whether a change waits and the pause since the last message is over."""
         self._stale = self._stale or touched
         due = self._stale and self._venue.clock_ms() - self._sent_ms >= pause_ms
         self._stale = self._stale and not due
@@ -158,7 +157,7 @@ class BookTopic(Topic):
         return self._message("snapshot", self._bids, self._asks, now_ms)
 
     def news(self, touched: bool, now_ms: int) -> Sequence[Json]:
-        """Return the changed levels; of depth 1 the whole, and again after three quiet seconds."""
+        """Return changed levels; the whole book at depth 1, repeated after three quiet seconds."""
         if not self._due(touched, self._pause):
             return self._repetition(now_ms)
         bids, asks = self._venue.book(self._key, self._depth)
@@ -197,9 +196,9 @@ class BookTopic(Topic):
 
 
 def changes(old: Sequence[Level], new: Sequence[Level], bids: bool) -> list[Level]:
-    """Return the levels that differ, best first, those that went with quantity 0.
+    """Return the levels that differ, best first; removed ones have quantity 0.
 
-    Both sides are sorted, so they are walked side by side: hashing decimals would cost more.
+    Both sorted sides are compared in one pass: hashing decimals would cost more.
     """
     if old == new:
         return []
@@ -238,7 +237,7 @@ class TickerTopic(Topic):
         return self._message("snapshot", self._data, now_ms)
 
     def news(self, touched: bool, now_ms: int) -> Sequence[Json]:
-        """Return what has changed, at most once a pause."""
+        """Return the changes, at most once per pause."""
         if not self._due(touched, self._pause):
             return ()
         data = self._read()
@@ -267,7 +266,7 @@ class TickerTopic(Topic):
 
 
 class KlineTopic(Topic):
-    """``kline.{interval}.{symbol}``: the forming candle; `confirm` once it has closed."""
+    """``kline.{interval}.{symbol}``: the forming candle; `confirm` is true once it has closed."""
 
     def __init__(self, venue: PracticeVenue, key: Key, interval: str) -> None:
         super().__init__(venue, key, f"kline.{interval}")
@@ -279,7 +278,7 @@ class KlineTopic(Topic):
         return self._message(self._candle, False, now_ms) if self._candle else None
 
     def news(self, touched: bool, now_ms: int) -> Sequence[Json]:
-        """Return the forming candle once a second, and the closed one as soon as it has closed."""
+        """Return the forming candle once a second, and each closed candle at once."""
         before = self._candle
         clock_ms, length = self._venue.clock_ms(), INTERVAL_MS[self._interval]
         closed = before is not None and clock_ms >= before.start_ms + length

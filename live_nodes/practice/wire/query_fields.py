@@ -1,4 +1,4 @@
-"""What a request asks, read from a query string or a JSON body; Bybit's 10001 for what is wrong."""
+"""Read and check request parameters from a query string or JSON body; wrong ones get 10001."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ WEEK_MS = 7 * 86_400_000
 
 
 def wrong(name: str, why: str) -> BybitRefusal:
-    """Return Bybit's refusal of a parameter."""
+    """Return Bybit's refusal (10001) of a parameter."""
     return BybitRefusal(10001, f"Request parameter error: {name} {why}.")
 
 
 def text(params: Mapping[str, Any], name: str, choices: Collection[str] = ()) -> str:
-    """Return a parameter that must be there (and one of `choices`)."""
+    """Return a required parameter (one of `choices`, if given)."""
     value = params.get(name)
     if value is None or value == "":
         raise wrong(name, "is missing")
@@ -28,7 +28,7 @@ def text(params: Mapping[str, Any], name: str, choices: Collection[str] = ()) ->
 
 
 def category(params: Mapping[str, Any], default: str = "") -> str:
-    """Return the product: ``linear`` or ``spot``; others are not served here."""
+    """Return the product: ``linear`` or ``spot``; no others are served."""
     if default and not params.get("category"):
         return default
     return text(params, "category", CATEGORIES)
@@ -45,7 +45,7 @@ def integer(params: Mapping[str, Any], name: str) -> int | None:
 
 
 def limit(params: Mapping[str, Any], default: int, most: int) -> int:
-    """Return how many rows are wanted: at least 1, cut to `most` as Bybit does."""
+    """Return the number of rows to send: at least 1, cut to `most` as at Bybit."""
     value = integer(params, "limit")
     if value is None:
         return default
@@ -55,7 +55,7 @@ def limit(params: Mapping[str, Any], default: int, most: int) -> int:
 
 
 def window(params: Mapping[str, Any], now_ms: int, default_ms: int = WEEK_MS) -> tuple[int, int]:
-    """Return startTime and endTime (ms, inclusive) as Bybit's history calls fill them in.
+    """Return startTime and endTime (ms, inclusive) with the defaults of Bybit's history calls.
 
     Neither: the last `default_ms`. One of them: seven days from or up to it. Both: at most seven
     days apart, else 10001.
@@ -76,7 +76,7 @@ def window(params: Mapping[str, Any], now_ms: int, default_ms: int = WEEK_MS) ->
 def page[T](
     rows: Sequence[T], ids: Sequence[str], params: Mapping[str, Any], size: int
 ) -> tuple[list[T], str]:
-    """Cut a page out of rows, newest first; return it and the next page's cursor (empty: none).
+    """Return one page of rows, newest first, and the next page's cursor (empty: none).
 
     The cursor is the last row's id, so that newer rows do not shift the pages.
     """

@@ -1,6 +1,6 @@
-"""The practice exchange on the wire: one port of 127.0.0.1 for REST and all WebSocket links.
+"""REST and WebSocket server of the practice exchange, on one port of 127.0.0.1.
 
-REST checks signature, rate limit and fault, and puts Bybit's envelope around each answer.
+REST checks the signature, rate limit and faults, and puts Bybit's envelope around each answer.
 """
 
 from __future__ import annotations
@@ -63,18 +63,18 @@ class Server:
 
     @property
     def sockets_url(self) -> str:
-        """Base address of the links: ``/public/linear``, ``/private`` or ``/trade`` follow."""
+        """Base address of the links; ``/public/linear``, ``/private`` or ``/trade`` follow."""
         return f"ws://{HOST}:{self.port}/v5"
 
     async def failed(self) -> None:
-        """Wait until stepping ends; raise what ended it. A stopped server returns."""
+        """Wait until stepping ends and raise its error. A stopped server returns."""
         await asyncio.wait([self._stepping])
         if not self._stepping.cancelled():
             self._raised = True
             await self._stepping
 
     async def stop(self) -> None:
-        """Cut the connections and stop; raises what ended the stepping, unless `failed` did."""
+        """Cut the connections and stop; raise a stepping error unless `failed` did."""
         self._stepping.cancel()
         await asyncio.wait([self._stepping])
         self.sockets.cut_all()
@@ -86,7 +86,7 @@ class Server:
         due = time.monotonic()
         while True:
             self.venue.step()
-            # Small lags are made up for; after a long one the next step covers its time.
+            # Catch up on small delays; after a long one, the next step covers its time.
             now = time.monotonic()
             due = max(due + self.venue.market.step_seconds, now - LAG_S)
             await asyncio.sleep(max(0.0, due - now))
@@ -111,7 +111,7 @@ async def serve(
     dispatcher = RequestDispatcher(venue, limits, HANDLERS)
     sockets = Sockets(venue, dispatcher, keyring)
     rest = Rest(venue, dispatcher, keyring, limits)
-    # The market's first step quotes books, so that no one sees empty ones.
+    # The market's first step quotes books, so that no client sees empty ones.
     venue.step()
     app = web.Application(client_max_size=1 << 20)
     app.router.add_routes([*sockets.routes(), *rest.routes()])

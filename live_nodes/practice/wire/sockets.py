@@ -1,6 +1,6 @@
 """The WebSocket links: handshake, login, ping and subscriptions.
 
-Messages of https://bybit-exchange.github.io/docs/v5/ws/connect.
+Messages: https://bybit-exchange.github.io/docs/v5/ws/connect.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How JSON and its numbers are spelled on Bybit's wire: strings without exponent."""
+"""Format numbers for Bybit's JSON: strings without exponent."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 Json = dict[str, Any]
 CENTS = Decimal("0.00000001")
-"""Bybit writes money to eight decimals."""
+"""Bybit's money amounts have eight decimals."""
 
 
 def plain(value: Decimal) -> str:
-    """Write a number without exponent and without trailing zeros."""
+    """Format a number without exponent and without trailing zeros."""
     text = f"{value:f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")
@@ -24,25 +24,25 @@ def places(step: Decimal) -> int:
 
 
 def cents(value: Decimal) -> str:
-    """Write money: to eight decimals, without trailing zeros."""
+    """Format money: up to eight decimals, without trailing zeros."""
     return plain(value.quantize(CENTS))
 
 
 def rate(part: Decimal, whole: Decimal) -> str:
-    """Write a fraction to four decimals; 0 of nothing."""
+    """Format a fraction to four decimals; 0 when the whole is 0."""
     return f"{part / whole:.4f}" if whole > 0 else "0"
 
 
 def or_empty(value: Decimal | None) -> str:
-    """Write a number; empty when there is none."""
+    """Format a number; empty when there is none."""
     return "" if value is None else plain(value)
 
 
 def or_zero(value: Decimal | None) -> str:
-    """Write a number; 0 when there is none."""
+    """Format a number; 0 when there is none."""
     return "0" if value is None else plain(value)
 
 
 def cents_or_empty(value: Decimal | None) -> str:
-    """Write money; empty when there is none."""
+    """Format money; empty when there is none."""
     return "" if value is None else cents(value)

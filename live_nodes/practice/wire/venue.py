@@ -1,7 +1,7 @@
-"""The exchange, its market, its memory and its faults as one: what REST and sockets share.
+"""The exchange, its market, state file and faults, shared by REST and WebSocket links.
 
-Everything happens on one event loop without awaiting in between, so that a request, what it
-changed, and the keeping of it are one step: kept first, published afterwards.
+One event loop runs everything without awaiting in between. So a request and the storing of its
+changes are one step: stored first, published afterwards.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ NOT_FOUND = (10017, "Route not found.")
 class PracticeVenue:
     """One exchange in operation.
 
-    `keys` has each account's key and secret, `controls` what operators do to books, `announcements`
-    what they announce of maintenance.
+    `keys` has each account's key and secret, `controls` are book changes by operators,
+    `announcements` their announced maintenance.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class PracticeVenue:
         )
 
     def clock_ms(self) -> int:
-        """Return the true time, UTC milliseconds, never going back: the exchange's own clock."""
+        """Return the exchange's own clock: true time, UTC milliseconds, never going back."""
         self._clock_ms = max(self._clock_ms, time.time_ns() // 1_000_000)
         return self._clock_ms
 
     def client_ms(self) -> int:
-        """Return the time that clients see: true, or wrong on purpose."""
+        """Return the time that clients see; a clock fault changes it."""
         return self.faults.now_ms()
 
     def book(self, key: Key, depth: int) -> tuple[list[Level], list[Level]]:
@@ -76,12 +76,12 @@ class PracticeVenue:
         return self.controls.client_book(self.exchange.symbol(key), bids, asks, self.clock_ms())
 
     def book_numbers(self, key: Key) -> tuple[int, int]:
-        """Return `u` and `seq` of a symbol's book; `seq` goes on upwards after a restart."""
+        """Return `u` and `seq` of a symbol's book; `seq` keeps increasing after a restart."""
         touches = self._touches[key]
         return touches + 1, self.started_ms * 1_000 + touches
 
     def recent_trades(self, key: Key, size: int) -> list[Printed | PublicTrade]:
-        """Return the latest trades, newest first; those before the start are the market's own."""
+        """Return the latest trades, newest first; earlier than the start, the market's own."""
         found: list[Printed | PublicTrade] = []
         found += list(self._trades[key])[: -size - 1 : -1]
         if len(found) < size:
@@ -89,7 +89,7 @@ class PracticeVenue:
         return found
 
     def commit(self) -> list[Event]:
-        """Keep what the exchange did since the last call, and return it."""
+        """Store and return the exchange's events since the last call."""
         events = self.exchange.drain()
         rows = [event for event in events if not isinstance(event, Printed)]
         if rows:
@@ -97,7 +97,7 @@ class PracticeVenue:
         return events
 
     def publish(self, events: list[Event], touched: Iterable[Key] = ()) -> None:
-        """Publish what was kept; books of the symbols in `events` count as touched."""
+        """Publish stored events; books of the symbols in `events` count as touched."""
         keys = set(touched)
         for event in events:
             if isinstance(event, OrderRow | ExecutionRow):
@@ -112,11 +112,11 @@ class PracticeVenue:
             listener(events, keys, now_ms)
 
     def settle(self, touched: Iterable[Key] = ()) -> None:
-        """Keep and publish what an operator did to the exchange."""
+        """Store and publish an operator's changes."""
         self.publish(self.commit(), touched)
 
     def step(self) -> None:
-        """Bring the market to now; keep and publish what followed."""
+        """Bring the market to now; store and publish the events."""
         self.faults.poll()
         step = self.market.step(self.exchange, self.clock_ms())
         self.publish(self.commit(), step.quoted)
@@ -126,7 +126,7 @@ class PracticeVenue:
 class PracticeRequest:
     """One request: `account` is empty for public ones, `params` is query or body.
 
-    `granted` is how many orders of a batch the rate limit has room for.
+    The rate limit accepts the first `granted` orders of a batch.
     """
 
     account: str
@@ -137,9 +137,9 @@ class PracticeRequest:
 
 @dataclass(frozen=True)
 class PracticeResponse:
-    """Bybit's retCode, retMsg, result and retExtInfo, and the events that the request made.
+    """Bybit's retCode, retMsg, result and retExtInfo, and the request's events.
 
-    The events are kept already; whoever sends the response publishes them.
+    The events are already stored; the sender of the response publishes them.
     """
 
     code: int = 0
@@ -168,7 +168,7 @@ class RequestDispatcher:
         self._handlers = handlers
 
     def answer(self, path: str, account: str, params: Mapping[str, Any]) -> PracticeResponse:
-        """Carry out a request; what it did is kept when this returns."""
+        """Carry out a request; its changes are stored when this returns."""
         handler = self._handlers.get(path)
         if handler is None:
             return PracticeResponse(*NOT_FOUND)
