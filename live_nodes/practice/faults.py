@@ -1,4 +1,4 @@
-"""Faults: errors that the exchange makes on purpose; they are data, seeded, limited and counted.
+"""Faults: seeded, limited errors that the exchange makes on purpose.
 
 A new fault is a class in `config.documents.scenario` and its handling in `Faults`.
 """

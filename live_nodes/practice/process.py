@@ -146,8 +146,7 @@ def open_exchange(
 ) -> tuple[Exchange, PathMarket]:
     """Make the exchange of a document, with the contents of the state file.
 
-    Raises InputError for a state file of another market or with unknown accounts, or a catalog
-    window that is over.
+    Raises InputError for another market, unknown accounts, or a catalog window that is over.
     """
     _same_market(document, store)
     market = PathMarket(

@@ -1,9 +1,9 @@
 """One market: its order book, prices and waiting orders.
 
-No accounts, fees or clock. The house is the exchange's own market maker: its aggregated levels are
-the synthetic book, and each quote replaces them. An account's order waits behind the house quantity
-that was at its price when it came (``ahead``). Trades and smaller quotes shorten that queue;
-nothing lengthens it. Orders match in price-time priority.
+The house is the exchange's own market maker: each quote replaces its aggregated levels. An
+account's order waits behind the house quantity that was at its price when it came (``ahead``).
+Trades and smaller quotes shorten that queue; nothing lengthens it. Orders match in price-time
+priority.
 """
 
 from __future__ import annotations
@@ -170,8 +170,7 @@ class OrderBook:
     def print_hit(self, side: Side, price: Decimal, qty: Decimal) -> Hit | None:
         """Return the next piece of a house taker's trade at a price; null when it meets no order.
 
-        Orders at better prices come first. At the price itself, the queue ahead trades first, as a
-        piece without a maker.
+        Better prices match first; at the price, the queue ahead does, as a piece without a maker.
         """
         orders = self.sells if side == "Buy" else self.buys
         if not orders:
@@ -257,10 +256,7 @@ class OrderBook:
 
 @dataclass(slots=True)
 class MarketState:
-    """One market: its rules, book, prices, waiting orders and position holders.
-
-    ``waiting`` maps conditional orders to their accounts, oldest first.
-    """
+    """One market: rules, book, prices, holders and ``waiting`` orders (oldest first)."""
 
     symbol: PracticeSymbol
     book: OrderBook = field(default_factory=OrderBook)

@@ -1,8 +1,8 @@
-"""The practice exchange without network, clock or chance: requests and market data in, events out.
+"""The practice exchange: requests and market data in, events out.
 
-``now_ms`` is UTC milliseconds and never goes back. Ids are counted, so the same calls give the same
-events. A call that raises :class:`~live_nodes.practice.exchange.model.BybitRefusal` changes
-nothing. Call it from one thread; nothing here blocks or awaits.
+``now_ms`` is UTC milliseconds and never goes back. The same calls give the same events. A call that
+raises :class:`~live_nodes.practice.exchange.model.BybitRefusal` changes nothing. Call it from one
+thread; nothing here blocks or awaits.
 """
 
 from __future__ import annotations
@@ -44,8 +44,7 @@ from live_nodes.practice.exchange.state import ExchangeState
 class Exchange:
     """Markets, and the accounts that trade in them.
 
-    `accounts` are the initial accounts; :meth:`restore` replaces their contents with the stored
-    rows. Another `salt` gives orders and fills other ids.
+    `accounts` are the initial accounts; another `salt` gives orders and fills other ids.
     """
 
     def __init__(
@@ -240,10 +239,7 @@ class Exchange:
         return events
 
     def rows(self) -> list[Row]:
-        """Return all rows to store; the same as the events' rows, upserted.
-
-        Only ``queue_ahead`` may be older in the events' rows: a quote changes it without an event.
-        """
+        """Return all rows to store; in the events' rows, only ``queue_ahead`` may be older."""
         markets = self._state.markets
         kept: list[Row] = []
         for account in self._state.accounts.values():

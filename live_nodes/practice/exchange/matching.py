@@ -207,8 +207,7 @@ def _book(
 def fire_due(state: ExchangeState) -> None:
     """Trigger the orders that the moved prices reach, oldest first, until none is due.
 
-    A triggered order may move the price, so each round checks again. This ends: an order triggers
-    once, and creates no conditional order but a position's own stops.
+    Each round checks again, because a triggered order may move the price.
     """
     while state.moved:
         key = next(iter(state.moved))

@@ -1,7 +1,7 @@
-"""Symbols, accounts and typed requests of the exchange, in Bybit's words.
+"""Symbols, accounts and typed requests of the exchange.
 
-Money, prices and quantities are :class:`~decimal.Decimal`; times are UTC milliseconds. Values such
-as ``"Buy"`` are Bybit's own: https://bybit-exchange.github.io/docs/v5/enum.
+Times are UTC milliseconds. Values such as ``"Buy"`` are Bybit's own:
+https://bybit-exchange.github.io/docs/v5/enum.
 """
 
 from __future__ import annotations
@@ -54,10 +54,7 @@ class OfMarket:
 
 
 class BybitRefusal(Exception):
-    """A refused request, with Bybit's ``retCode`` and ``retMsg``.
-
-    Codes: https://bybit-exchange.github.io/docs/v5/error.
-    """
+    """A refused request, with a code of https://bybit-exchange.github.io/docs/v5/error."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -70,10 +67,10 @@ class PracticeSymbol:
     """One market and its rules, in quote coin and base coin units.
 
     ``max_qty`` and ``max_market_qty`` bound one order; ``min_notional`` is quote coin.
-    ``maintenance_margin`` is a fraction of the position's value (Bybit's lowest risk tier). Fees
-    are fractions, for accounts without fees of their own; ``funding_minutes`` is 0 for spot.
-    ``price_limit`` is how far beyond the last price, as a fraction, a limit order may be (Bybit's
-    ``priceLimitRatioX``).
+    ``maintenance_margin`` is a fraction of the position's value, ``price_limit`` the fraction by
+    which a limit order may be beyond the last price (Bybit's ``priceLimitRatioX``). Fees are
+    fractions; ``funding_minutes`` is 0 for spot. ``status`` is ``"Trading"``, ``"PreLaunch"``,
+    ``"Delivering"`` or ``"Closed"``.
     """
 
     category: Category
@@ -114,10 +111,7 @@ class FeeRates:
 
 @dataclass(frozen=True, slots=True)
 class AccountSpec:
-    """An account at its start: coins, leverage and fees (null: the symbol's own).
-
-    ``collateral`` is the fraction of each coin's dollar value that counts as margin, else 0.
-    """
+    """An account at its start; ``collateral`` is the fraction of a coin that counts as margin."""
 
     name: str
     balances: tuple[tuple[str, Decimal], ...] = (("USDT", Decimal(100_000)),)
@@ -129,11 +123,7 @@ class AccountSpec:
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest(OfMarket):
-    """POST /v5/order/create, checked and typed by ``order_bodies.order_request``.
-
-    Empty strings and nulls are omitted fields. ``slippage`` is a fraction or null (from
-    ``slippageToleranceType`` Percent or TickSize).
-    """
+    """POST /v5/order/create as checked; empty strings and nulls are omitted fields."""
 
     category: Category
     symbol: str

@@ -1,7 +1,4 @@
-"""Order checks that need the symbol or prices: steps, limits, values, sides of stops, balance.
-
-``order_bodies`` checks the rest.
-"""
+"""Order checks that need the symbol or prices; ``order_bodies`` checks the rest."""
 
 from __future__ import annotations
 
@@ -157,8 +154,7 @@ def to_tick(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
 def affords(state: ExchangeState, market: MarketState, order: OrderRow) -> bool:
     """Whether free margin (linear) or coins (spot) cover a new order.
 
-    Derivatives value a market order at the best opposite price, spot by walking the book. An order
-    that needs no more margin always passes.
+    Derivatives value a market order at the best opposite price, spot by walking the book.
     """
     account, rules = state.account(order.account), market.symbol
     market_order = order.order_type == "Market"

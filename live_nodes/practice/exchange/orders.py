@@ -1,7 +1,4 @@
-"""Create, amend and cancel orders.
-
-All checks come before the first change: a refused request changes nothing.
-"""
+"""Create, amend and cancel orders; a refused request changes nothing."""
 
 from __future__ import annotations
 

@@ -223,10 +223,7 @@ class PositionRow(KeptRow):
 
 @dataclass(frozen=True, slots=True)
 class CoinBalance:
-    """One coin of a wallet; ``balance`` includes ``locked`` (held by open spot orders).
-
-    ``collateral`` is the part of its value that counts as margin.
-    """
+    """One coin of a wallet; ``balance`` includes ``locked``; ``collateral`` counts as margin."""
 
     coin: str
     balance: Decimal
@@ -280,10 +277,7 @@ class WalletRow(KeptRow):
 
 @dataclass(frozen=True, slots=True)
 class ClosedPnl:
-    """Closed profit of one order (GET /v5/position/closed-pnl).
-
-    ``pnl`` is less the fees of entry and exit, without funding (as in Bybit's own example).
-    """
+    """Closed profit of one order (GET /v5/position/closed-pnl), after fees and without funding."""
 
     account: str
     symbol: str
@@ -307,9 +301,9 @@ class ClosedPnl:
 class MarketRow(OfMarket, KeptRow):
     """Stored state of a market: last prices, halt and the house's position.
 
-    ``house`` is the house's position; with the positions of all accounts it adds up to zero.
-    ``funded_ms`` is the last funding settlement, ``prints`` the number of public trades. A price
-    change alone makes no event, so stored prices may be old.
+    ``house`` is opposite to the sum of the accounts' positions. ``funded_ms`` is the last funding
+    settlement, ``prints`` the number of public trades. Stored prices may be old: a price change
+    alone makes no event.
     """
 
     table, row_ids = "markets", ("category", "symbol")

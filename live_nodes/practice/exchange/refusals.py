@@ -1,7 +1,4 @@
-"""Bybit's error codes and texts by name: https://bybit-exchange.github.io/docs/v5/error.
-
-The category decides where Bybit has separate codes for derivatives and spot.
-"""
+"""Bybit's error codes and texts by name: https://bybit-exchange.github.io/docs/v5/error."""
 
 from __future__ import annotations
 

@@ -18,9 +18,8 @@ from live_nodes.practice.exchange.records import Event, ExecutionRow, OrderRow, 
 class ExchangeState:
     """All markets and accounts of one exchange.
 
-    :meth:`flush` makes one event for each changed position, wallet and market, after the orders and
-    fills. ``moved`` are markets whose prices changed and whose conditional orders are not yet
-    checked. ``now_ms`` is the time of the present call.
+    ``moved`` are markets whose prices changed and whose conditional orders are not yet checked.
+    ``now_ms`` is the time of the present call.
     """
 
     def __init__(

@@ -35,10 +35,7 @@ class StopSetting:
 
 
 def settle_position(state: ExchangeState, account: PracticeAccount, symbol: str) -> None:
-    """Cut reduce-only orders and stops to a changed position; cancel them when it is flat.
-
-    A conditional reduce-only order of the user stays.
-    """
+    """Cut reduce-only orders and stops to a changed position; cancel them when it is flat."""
     size = account.size(symbol)
     market = state.markets["linear", symbol]
     if size:

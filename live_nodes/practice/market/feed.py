@@ -1,8 +1,6 @@
 """Market data types of the practice exchange: prices, candles, trades and funding.
 
-Sources of candles are pure functions of their seed and the wall clock: a restarted exchange goes on
-with the same prices. Times are UTC milliseconds. Candle columns are in whole ticks and lots; single
-candles are Decimal.
+Times are UTC milliseconds. Candle columns are in whole ticks and lots; single candles are Decimal.
 """
 
 from __future__ import annotations
@@ -100,10 +98,7 @@ class MarketStep:
 
 
 class CandleColumns(NamedTuple):
-    """Candle columns of equal length, sorted by start.
-
-    Starts are UTC milliseconds, prices ticks, volumes lots, turnover in the quote coin.
-    """
+    """Candles sorted by start (UTC ms); in ticks and lots, turnover in quote coin."""
 
     start: Whole
     open: Whole
@@ -162,10 +157,7 @@ def longer(candles: CandleColumns, length_ms: int) -> CandleColumns:
 
 
 class CandleSource(Protocol):
-    """Source of a market's finest candles, a pure function of time.
-
-    The finest candles start at multiples of `length_ms`, in wall time.
-    """
+    """Source of a market's candles, which start at multiples of `length_ms` in wall time."""
 
     length_ms: int
 

@@ -27,9 +27,7 @@ Json = dict[str, Any]
 TRADING, HTTP, WEBSOCKET, PRIVATE, PUBLIC = range(1, 6)
 """Service types: all trading, by HTTP, by WebSocket, private pushes, market data."""
 FUTURES, SPOT = 1, 2
-"""Products."""
 PLANNED, TEMPORARY, INCIDENT = 1, 2, 3
-"""Types of maintenance."""
 PRODUCTION = 1
 
 

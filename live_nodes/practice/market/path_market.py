@@ -1,7 +1,6 @@
 """A market whose prices follow paths inside the candles of a source.
 
-All but `step` and `move` are pure functions of the seed, source and clock: a restarted exchange
-goes on with the same prices, and klines, trades and the book agree.
+All but `step` and `move` are pure functions of the seed, source and clock.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ CATCH_UP_TRADES = 5
 
 @dataclass
 class PathMarket:
-    """A market whose prices follow paths inside the candles of a source.
+    """Prices, trades, books and funding that agree with a source's candles.
 
     `depth` is levels per side; prices, books and trades change at multiples of `update_ms`. Funding
     before `began_ms`, the exchange's first start, is not paid. `moves` and `settlements` come from
@@ -176,8 +175,7 @@ class PathMarket:
     def step(self, exchange: Exchange, now_ms: int) -> MarketStep:
         """Update the exchange from the last step to now; repeating a `now_ms` changes nothing.
 
-        Sets marks, settles due funding (each once, also those missed while the exchange was down),
-        quotes books, prints trades, lists and delists symbols.
+        Settles each due funding once, also those missed while the exchange was down.
         """
         at = self._market_ms(now_ms)
         before = self._stepped_ms

@@ -1,7 +1,4 @@
-"""A catalog's window as a market, moved to the present; it can run faster than real time.
-
-The market's finest candles are the catalog's.
-"""
+"""A catalog's window as a market, moved to the present; it can run faster than real time."""
 
 from __future__ import annotations
 

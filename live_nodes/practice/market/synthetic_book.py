@@ -1,7 +1,6 @@
 """The synthetic book around a price: a pure function of seed, symbol, price and time.
 
-Prices are on a grid that rarely changes and each level keeps its size for a while. So an update
-changes few levels, as on a real exchange.
+An update changes few levels, as on a real exchange.
 """
 
 from __future__ import annotations
@@ -28,10 +27,7 @@ def top_of_book(price: int, side: Side) -> tuple[int, int]:
 
 
 class SyntheticBook:
-    """Draws one symbol's books; keeps the last one's levels to draw less.
-
-    A level's size lasts `lasting_ms`.
-    """
+    """Draws one symbol's books; a level's size lasts `lasting_ms`."""
 
     def __init__(self, symbol: PracticeSymbol, depth: int, lasting_ms: int, seed: int) -> None:
         self._depth = depth

@@ -75,9 +75,8 @@ class Allowance:
 class RateLimits:
     """Counts requests in rolling windows.
 
-    `table` has requests a second of each path, (linear, spot); `factor` multiplies all, 1 is an
-    account without a VIP level. An address may send `address_requests` in five seconds; beyond that
-    it gets 403 for `ban_ms`.
+    `table` has requests a second of each path, (linear, spot), times `factor`. An address may send
+    `address_requests` in five seconds; beyond that it gets 403 for `ban_ms`.
     """
 
     def __init__(

@@ -1,7 +1,4 @@
-"""REST requests for an account's fees, money, positions, orders, fills and API key.
-
-Sources: https://bybit-exchange.github.io/docs/v5/order/open-order and its neighbours.
-"""
+"""REST requests of accounts: https://bybit-exchange.github.io/docs/v5/order/open-order."""
 
 from __future__ import annotations
 

@@ -8,20 +8,18 @@
 ``POST /move``          ``{category, symbol, price}`` or ``{…, by}`` (a fraction): prices jump
 ``POST /moves``         ``{moves: [{…}, …]}``: several at one moment
 ``POST /book``          ``{category, symbol, spread | gap | crossed, seconds}``, in bps
-``DELETE /book``        books are normal again
-``POST /funding``       ``{symbol, seconds, rate?}``: a settlement besides the schedule
-``DELETE /funding``     those that have not come are cancelled
+``DELETE /book``        end all book changes
+``POST /funding``       ``{symbol, seconds, rate?}``: an additional settlement
+``DELETE /funding``     cancel the future ones
 ``POST /announce``      ``{title, begins_in?, seconds, services?, products?}``: maintenance
-``DELETE /announce``    what is announced ends
+``DELETE /announce``    end all announced maintenance
 ``POST /fill``          ``{account, order_id | order_link_id, qty?}``: a print at its price
 ``POST /external_order``  ``{account, category, symbol, side, qty, price?}``: by hand
 ``POST /halt``          ``{category, symbol, seconds}``
 ======================  ====================================================================
 
-A symbol falls silent by the fault ``{model: drop, channel: public, topic: "*.BTCUSDT", seconds}``
-and its messages come late by ``{model: delay, …, by}``.
-
-A wrong request gets status 400 and ``{"error": …}``.
+A wrong request gets status 400 and ``{"error": …}``. The fault ``{model: drop, channel: public,
+topic: "*.BTCUSDT", seconds}`` stops a symbol's messages; ``{model: delay, …, by}`` delays them.
 """
 
 from __future__ import annotations
@@ -244,7 +242,7 @@ class AdminPort:
         side: Side = "Sell" if order.side == "Buy" else "Buy"
         target = min(order.filled + (wanted.qty or order.leaves), order.qty)
         now_ms = self._venue.clock_ms()
-        # Fill the house's queue first, then the orders in front and the order itself, up to `target`.
+        # The house's queue fills first, then the orders in front and the order, up to `target`.
         exchange.trade(order.key, side, order.price, self._queue_ahead(order), now_ms)
         for _ in range(MOST_PRINTS):
             found = exchange.find_order(order.account, order.order_id)

@@ -1,7 +1,6 @@
 """WebSocket connections: each has its own queue, so a slow reader does not delay the others.
 
-A frozen link stays open but neither reads, writes nor answers pings, like a stopped process. Its
-queued messages leave when it thaws. Replies on the trade link have their own format.
+A frozen link stays open but neither reads, writes nor answers pings, like a stopped process.
 """
 
 from __future__ import annotations
@@ -23,10 +22,7 @@ THAW_POLL_S = 0.02
 
 
 class WireConnection:
-    """One WebSocket of a client; `frozen` returns whether the link is frozen now.
-
-    `topics` are its subscriptions; `account` is set by the login.
-    """
+    """One WebSocket of a client; `topics` are its subscriptions, `account` is set by the login."""
 
     def __init__(self, product: str, frozen: Callable[[], bool]) -> None:
         self.product = product

@@ -1,7 +1,4 @@
-"""Market data as Bybit v5 JSON, with the keys and types of its documentation's examples.
-
-Tests compare them with ``../shared/data/bybit/payload_fixtures``.
-"""
+"""Market data as Bybit v5 JSON, with the keys and types of its documentation's examples."""
 
 from __future__ import annotations
 

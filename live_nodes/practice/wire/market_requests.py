@@ -1,7 +1,4 @@
-"""REST requests for market data: time, instruments, candles, funding, trades, books, tickers.
-
-Sources: https://bybit-exchange.github.io/docs/v5/market/instrument and its neighbours.
-"""
+"""REST requests for market data: https://bybit-exchange.github.io/docs/v5/market/instrument."""
 
 from __future__ import annotations
 

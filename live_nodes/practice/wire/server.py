@@ -1,7 +1,4 @@
-"""REST and WebSocket server of the practice exchange, on one port of 127.0.0.1.
-
-REST checks the signature, rate limit and faults, and puts Bybit's envelope around each answer.
-"""
+"""REST and WebSocket server of the practice exchange, on one port of 127.0.0.1."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The WebSocket links: handshake, login, ping and subscriptions.
-
-Messages: https://bybit-exchange.github.io/docs/v5/ws/connect.
-"""
+"""WebSocket links: login, ping, topics; see https://bybit-exchange.github.io/docs/v5/ws/connect."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The exchange, its market, state file and faults, shared by REST and WebSocket links.
 
-One event loop runs everything without awaiting in between. So a request and the storing of its
-changes are one step: stored first, published afterwards.
+A request and the storing of its changes are one step without awaiting: first store, then publish.
 """
 
 from __future__ import annotations
@@ -32,11 +31,7 @@ NOT_FOUND = (10017, "Route not found.")
 
 
 class PracticeVenue:
-    """One exchange in operation.
-
-    `keys` has each account's key and secret, `controls` are book changes by operators,
-    `announcements` their announced maintenance.
-    """
+    """One exchange in operation, with each account's key and secret in `keys`."""
 
     def __init__(
         self,
@@ -124,10 +119,7 @@ class PracticeVenue:
 
 @dataclass(frozen=True)
 class PracticeRequest:
-    """One request: `account` is empty for public ones, `params` is query or body.
-
-    The rate limit accepts the first `granted` orders of a batch.
-    """
+    """One request: `account` is empty for public ones, `params` is query or body."""
 
     account: str
     params: Mapping[str, Any]
@@ -137,10 +129,7 @@ class PracticeRequest:
 
 @dataclass(frozen=True)
 class PracticeResponse:
-    """Bybit's retCode, retMsg, result and retExtInfo, and the request's events.
-
-    The events are already stored; the sender of the response publishes them.
-    """
+    """Bybit's answer to a request, with the request's events, which are already stored."""
 
     code: int = 0
     message: str = "OK"
@@ -156,8 +145,7 @@ Handler = Callable[[PracticeVenue, PracticeRequest], Json]
 class RequestDispatcher:
     """Carries out requests by path, within the rate limits.
 
-    A handler returns Bybit's ``result`` (a batch's also has ``retExtInfo`` under that key) or
-    raises BybitRefusal.
+    A handler returns Bybit's ``result`` (a batch's also has ``retExtInfo``) or raises BybitRefusal.
     """
 
     def __init__(
