@@ -36,16 +36,14 @@ class Faults:
     """The faults by name, and the hooks where the server applies them.
 
     `seed` seeds every draw: the same messages in the same order get the same faults. `clock_ms` is
-    true time (UTC milliseconds); `monotonic` is in seconds. `log` has the latest effects,
+    true time (UTC milliseconds), `monotonic` is in seconds. `log` has the latest effects,
     ``{seconds, name, what}``, oldest first.
 
-    Call ``on_http`` after the signature check and before the request is carried out. Call
-    ``on_push`` before a message goes to the connections (once per account for private topics), with
-    ``u`` and ``seq`` already given: a dropped message is a gap. Call ``on_op`` before an operation
-    of the trade link is carried out, ``on_login`` after a correct signature. ``link`` is ``frozen``
-    (no reads, writes or pongs, but stay open) or ``killed`` (refuse the handshake with 503 and
-    abort open connections). Use ``now_ms`` wherever a client can see the time (also signatures,
-    ``ts``).
+    Call ``on_http`` and ``on_login`` after the signature check. Call ``on_push`` once per message
+    (per account for private topics), with ``u`` and ``seq`` already given, so that a dropped
+    message is a gap. A ``frozen`` link does not read, write or pong but stays open; a ``killed``
+    one refuses handshakes (503) and aborts open connections. Use ``now_ms`` wherever a client can
+    see the time.
     """
 
     def __init__(
@@ -289,8 +287,8 @@ def _concerns(fault: TimedFault, channel: Channel, topic: str) -> bool:
 class ArmedFault:
     """A fault since it was added, at `added` seconds of the monotonic clock.
 
-    `draw` is its own, so that one fault's draws do not depend on another's. `seen` counts its kind
-    of messages since its start, `hits` its effects (links, clocks and halts: 1 from the start).
+    `draw` is its own, so that faults do not change each other's draws. `seen` counts messages of
+    its kind, `hits` its effects (links, clocks and halts: 1 from the start).
     """
 
     name: str

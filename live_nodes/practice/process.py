@@ -36,8 +36,8 @@ async def run_exchange(
 ) -> str:
     """Run until SIGTERM, SIGINT, or no client for the document's `idle_exit`; return why.
 
-    The endpoint file is beside the state file meanwhile. Raises InputError for a taken port or a
-    state file of something else, GateRefused when another process has the state file.
+    Raises InputError for a taken port or a state file of something else, GateRefused when another
+    process has the state file.
     """
     faults = scenario_of(document)
     store = StateFile(state)

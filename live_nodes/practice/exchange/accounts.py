@@ -1,7 +1,6 @@
 """An account's coins, positions, orders and fills.
 
-A position keeps its exact entry value (``cost``), not a rounded mean price. So the wallet is
-exactly start + realised - fees + funding.
+Exact ``cost`` instead of a mean price keeps the wallet exactly start + realised - fees + funding.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""One market: its order book, prices and waiting orders.
+"""One market: its order book, prices and waiting orders, in price-time priority.
 
 The house is the exchange's own market maker: each quote replaces its aggregated levels. An
-account's order waits behind the house quantity that was at its price when it came (``ahead``).
-Trades and smaller quotes shorten that queue; nothing lengthens it. Orders match in price-time
-priority.
+account's order waits behind the house quantity that was at its price when it came (``ahead``); only
+trades and smaller quotes change that queue, and only shorten it.
 """
 
 from __future__ import annotations

@@ -141,8 +141,8 @@ class Exchange:
         if market.waiting:
             state.moved[key] = None
         if market.holders:
-            # Before the stops, which a price that jumped past them does not save; and after them,
-            # for they may have opened more.
+            # Check before the stops, because the price may have jumped past them; and after them,
+            # because they may have increased positions.
             positions.liquidate_due(state, market)
             matching.fire_due(state)
             positions.liquidate_due(state, market)

@@ -253,9 +253,8 @@ def wallet_of(account: PracticeAccount, markets: Markets) -> WalletRow:
 def locked_by(order: OrderRow) -> Decimal:
     """Return the coins that a spot order locks: quote coin of a buy, base coin of a sell.
 
-    A conditional order locks nothing before its trigger, but a TP/SL order does ("the assets are
-    occupied even before the order is triggered", POST /v5/order/create). The TP/SL pair of a fill
-    locks nothing, because both would lock the same coins.
+    Conditional orders lock nothing before their trigger, TP/SL orders do (POST /v5/order/create).
+    The TP/SL pair of a fill locks nothing, because both would lock the same coins.
     """
     if order.untriggered and (order.order_filter != "tpslOrder" or order.parent_id):
         return ZERO

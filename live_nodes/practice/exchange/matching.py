@@ -1,12 +1,10 @@
 """Match and book orders, and trigger conditional orders.
 
-Each piece is booked before the next is matched, with its effects on other orders (reduce-only
-orders cut, stops resized). Events come in the order of Bybit's topics: the maker's fill and order,
-the taker's fill, then the taker's order.
+Each piece is booked with all its effects before the next is matched. Events come in the order of
+Bybit's topics: the maker's fill and order, the taker's fill, then the taker's order.
 
-Conditional orders go Untriggered -> Triggered -> New. "The conditional order does not occupy the
-margin. If the margin is insufficient after the conditional order is triggered, the order will be
-cancelled" (POST /v5/order/create).
+"The conditional order does not occupy the margin. If the margin is insufficient after the
+conditional order is triggered, the order will be cancelled" (POST /v5/order/create).
 """
 
 from __future__ import annotations

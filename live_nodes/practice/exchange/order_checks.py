@@ -82,8 +82,7 @@ def market_limit(market: MarketState, request_slippage: tuple[str, Decimal | Non
 ):  # fmt: skip
     """Return a market order's limit: its own slippage tolerance, else the market's bound.
 
-    ``TickSize``: best price +- n ticks; ``Percent``: best price x (1 +- n %) (POST
-    /v5/order/create, ``slippageToleranceType``).
+    ``TickSize``: best price +- n ticks; ``Percent``: best price x (1 +- n %).
     """
     kind, amount = request_slippage
     best = market.book.best("Sell" if side == "Buy" else "Buy")

@@ -1,7 +1,6 @@
 """Orders, fills, positions, wallets and markets as stored and shown; and events.
 
-All but :class:`ClosedPnl` (calculated from fills) are stored rows: upsert them by ``(table,
-row_key)``. Every change makes one event with the changed row.
+All but :class:`ClosedPnl` are stored rows. Each change makes one event with the changed row.
 """
 
 from __future__ import annotations
@@ -43,10 +42,9 @@ class OrderRow(OfMarket, KeptRow):
     """An order's present state: all of GET /v5/order/realtime, and its place in the queue.
 
     ``priority`` orders equals at one price (lower is earlier); ``queue_ahead`` is the house
-    quantity in front of it at its price. ``number`` counts orders; ``seq`` counts changes.
-    ``parent_id`` is the order whose attached TP/SL this is, or empty. A market order's ``price`` is
-    its bound (Bybit turns market orders into IOC limits). ``stop_order_type`` stays after the
-    trigger.
+    quantity in front of it at its price. ``parent_id`` is the order whose attached TP/SL this is,
+    or empty. A market order's ``price`` is its bound (Bybit turns market orders into IOC limits).
+    ``stop_order_type`` stays after the trigger.
     """
 
     table, row_ids = "orders", ("order_id",)

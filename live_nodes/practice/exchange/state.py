@@ -18,8 +18,7 @@ from live_nodes.practice.exchange.records import Event, ExecutionRow, OrderRow, 
 class ExchangeState:
     """All markets and accounts of one exchange.
 
-    ``moved`` are markets whose prices changed and whose conditional orders are not yet checked.
-    ``now_ms`` is the time of the present call.
+    ``moved`` are markets with changed prices and unchecked conditional orders.
     """
 
     def __init__(

@@ -1,9 +1,8 @@
 """Take-profits and stop-losses of positions, and cutting reduce-only orders.
 
-Bybit (POST /v5/position/trading-stop): a TP/SL is a conditional order that the system makes; it
-follows the position's size and is cancelled when the position closes. ``Full`` covers the whole
-position (one pair a symbol). ``Partial`` covers a quantity of its own (one pair per setting), as an
-order's attached TP/SL does for its fills.
+Bybit (POST /v5/position/trading-stop): a TP/SL is a conditional order of the system; it follows the
+position's size and is cancelled when the position closes. ``Full`` covers the whole position (one
+pair a symbol), ``Partial`` its own quantity (one pair per setting or fill).
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Market data types of the practice exchange: prices, candles, trades and funding.
-
-Times are UTC milliseconds. Candle columns are in whole ticks and lots; single candles are Decimal.
-"""
+"""Market data types of the practice exchange; times are UTC milliseconds."""
 
 from __future__ import annotations
 

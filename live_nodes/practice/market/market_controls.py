@@ -1,13 +1,10 @@
 """Market controls: wide, thin or crossed books for some seconds, and announced maintenance.
 
-A wide or thin book is the house's own, so orders fill on it. A crossed book is only shown, as to a
-client that missed a delta; matching does not change.
+Orders fill on a wide or thin book. A crossed book is only shown; matching does not change.
 
-``GET /v5/system/status`` lists announcements (fields and values:
-https://bybit-exchange.github.io/docs/v5/system-status,
-https://bybit-exchange.github.io/docs/v5/enum). A ``state`` is ``scheduled``, ``ongoing``,
-``completed`` or ``canceled``; times are strings of UTC milliseconds. An announced maintenance makes
-nothing fail; the fault ``maintenance`` does.
+Announcements: https://bybit-exchange.github.io/docs/v5/system-status. A ``state`` is ``scheduled``,
+``ongoing``, ``completed`` or ``canceled``; times are strings of UTC milliseconds. An announced
+maintenance makes nothing fail; the fault ``maintenance`` does.
 """
 
 from __future__ import annotations

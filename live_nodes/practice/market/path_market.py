@@ -33,7 +33,6 @@ from live_nodes.practice.market.synthetic_book import SyntheticBook, quantity, t
 
 MINUTE_MS = 60_000
 LEAST_TRADE_MS = 100
-"""Shortest time between two trades."""
 TRADED = 0.6
 """Share of the possible trade times at which a trade happens."""
 CATCH_UP_TRADES = 5

@@ -41,9 +41,8 @@ def seed_of(*parts: object) -> int:
 def candle_path(open_: int, high: int, low: int, close: int, knots: int, seed: int) -> Ticks:
     """Draw `knots` prices in ticks at equal times inside one candle.
 
-    The first is the open, the last the close, the largest the high, the smallest the low. Price k
-    holds from k to k + 1 steps after the start. Raises ValueError when the candle is impossible or
-    there are fewer than 4 knots.
+    They start at the open, end at the close and reach the high and the low; price k holds from k to
+    k + 1 steps. Raises ValueError for an impossible candle or fewer than 4 knots.
     """
     if not low <= min(open_, close) <= max(open_, close) <= high:
         raise ValueError(f"no such candle: open {open_} high {high} low {low} close {close}")

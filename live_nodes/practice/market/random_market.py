@@ -1,7 +1,7 @@
 """A random market: each price is a pure function of seed and time.
 
 The logarithm of a price is a sum of smooth noises, each four times as slow and twice as large as
-the one before. Over minutes to months it moves like a random walk, but it returns to its mean.
+the one before: like a random walk over minutes to months, but it returns to its mean.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """An account's orders, fills, positions, money and key as Bybit v5 JSON, for REST and pushes.
 
-Tests compare them with ``../shared/data/bybit/payload_fixtures``. Always write every key:
-Nautilus's adapter drops a push with a missing key or another JSON type, without an error.
+Always write every key: Nautilus's adapter silently drops a push with a missing key or wrong type.
 """
 
 from __future__ import annotations

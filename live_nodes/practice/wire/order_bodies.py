@@ -1,13 +1,10 @@
 """Check JSON bodies of POST requests against Bybit's documentation, and type them.
 
-``order_checks`` and ``orders`` check what needs the symbol or the market. Sources:
-https://bybit-exchange.github.io/docs/v5/order/create-order and its neighbours amend-order,
+Sources: https://bybit-exchange.github.io/docs/v5/order/create-order and its neighbours amend-order,
 cancel-order, cancel-all, and position/trading-stop. A refusal is 10001 unless Bybit has its own
 code for spot. Undocumented parameters are ignored, as at Bybit; documented ones that this exchange
-does not support are refused.
-
-Numbers are JSON strings, flags JSON booleans, small integers JSON numbers. Where Bybit is known to
-accept a bare number for a string, so does this exchange.
+does not support are refused. Numbers are JSON strings, flags booleans, small integers JSON numbers;
+a bare number for a string is accepted where Bybit does.
 """
 
 from __future__ import annotations

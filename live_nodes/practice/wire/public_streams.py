@@ -1,9 +1,8 @@
 """The public link: subscribers, and the snapshots and deltas of each topic.
 
-Depths, intervals, snapshot and delta rules, and push frequencies:
-https://bybit-exchange.github.io/docs/v5/websocket/public/orderbook and its neighbours. Books of
-depth 1 and 50 are pushed at every change (Bybit: every 10 and 20 ms). Pauses use the true clock, so
-that a clock fault does not silence a topic.
+Rules: https://bybit-exchange.github.io/docs/v5/websocket/public/orderbook and its neighbours. Books
+of depth 1 and 50 are pushed at every change (Bybit: every 10 and 20 ms). Pauses use the true clock,
+so that a clock fault does not silence a topic.
 """
 
 from __future__ import annotations

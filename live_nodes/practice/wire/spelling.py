@@ -7,7 +7,6 @@ from typing import Any
 
 Json = dict[str, Any]
 CENTS = Decimal("0.00000001")
-"""Bybit's money amounts have eight decimals."""
 
 
 def plain(value: Decimal) -> str:
