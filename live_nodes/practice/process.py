@@ -36,8 +36,7 @@ async def run_exchange(
 ) -> str:
     """Run until SIGTERM, SIGINT, or no client for the document's `idle_exit`; return why.
 
-    Raises InputError for a taken port or a state file of something else, GateRefused when another
-    process has the state file.
+    InputError: a taken port or another kind of state file. GateRefused: the state file is in use.
     """
     faults = scenario_of(document)
     store = StateFile(state)

@@ -1,7 +1,4 @@
-"""An account's coins, positions, orders and fills.
-
-Exact ``cost`` instead of a mean price keeps the wallet exactly start + realised - fees + funding.
-"""
+"""An account's books; the exact entry value (``cost``) of positions keeps the wallet exact."""
 
 from __future__ import annotations
 

@@ -42,10 +42,7 @@ from live_nodes.practice.exchange.state import ExchangeState
 
 
 class Exchange:
-    """Markets, and the accounts that trade in them.
-
-    `accounts` are the initial accounts; another `salt` gives orders and fills other ids.
-    """
+    """Markets and the accounts that trade in them; another `salt` gives orders other ids."""
 
     def __init__(
         self, symbols: Iterable[PracticeSymbol], accounts: Iterable[AccountSpec], salt: str = ""

@@ -205,7 +205,7 @@ def _book(
 def fire_due(state: ExchangeState) -> None:
     """Trigger the orders that the moved prices reach, oldest first, until none is due.
 
-    Each round checks again, because a triggered order may move the price.
+    Each round checks again, because a triggered order may move the price; it triggers only once.
     """
     while state.moved:
         key = next(iter(state.moved))

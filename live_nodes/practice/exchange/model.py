@@ -1,7 +1,6 @@
 """Symbols, accounts and typed requests of the exchange.
 
-Times are UTC milliseconds. Values such as ``"Buy"`` are Bybit's own:
-https://bybit-exchange.github.io/docs/v5/enum.
+Times are UTC milliseconds; values are Bybit's: https://bybit-exchange.github.io/docs/v5/enum.
 """
 
 from __future__ import annotations

@@ -80,10 +80,7 @@ def check_bound(market: MarketState, side: Side, price: Decimal) -> None:
 def market_limit(market: MarketState, request_slippage: tuple[str, Decimal | None], side: Side) -> (
     Decimal | None
 ):  # fmt: skip
-    """Return a market order's limit: its own slippage tolerance, else the market's bound.
-
-    ``TickSize``: best price +- n ticks; ``Percent``: best price x (1 +- n %).
-    """
+    """Return a market order's limit: best price +- slippage tolerance, else the market's bound."""
     kind, amount = request_slippage
     best = market.book.best("Sell" if side == "Buy" else "Buy")
     if not kind or amount is None or best is None:
@@ -151,10 +148,7 @@ def to_tick(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
 
 
 def affords(state: ExchangeState, market: MarketState, order: OrderRow) -> bool:
-    """Whether free margin (linear) or coins (spot) cover a new order.
-
-    Derivatives value a market order at the best opposite price, spot by walking the book.
-    """
+    """Whether free margin (linear) or coins (spot, walking the book) cover a new order."""
     account, rules = state.account(order.account), market.symbol
     market_order = order.order_type == "Market"
     if rules.category == "linear":

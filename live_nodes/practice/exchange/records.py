@@ -1,7 +1,4 @@
-"""Orders, fills, positions, wallets and markets as stored and shown; and events.
-
-All but :class:`ClosedPnl` are stored rows. Each change makes one event with the changed row.
-"""
+"""Stored rows: orders, fills, positions, wallets and markets; each change makes one event."""
 
 from __future__ import annotations
 

@@ -16,10 +16,7 @@ from live_nodes.practice.exchange.records import Event, ExecutionRow, OrderRow, 
 
 
 class ExchangeState:
-    """All markets and accounts of one exchange.
-
-    ``moved`` are markets with changed prices and unchecked conditional orders.
-    """
+    """Markets and accounts; ``moved`` markets have new prices and unchecked conditional orders."""
 
     def __init__(
         self, symbols: Iterable[PracticeSymbol], accounts: Iterable[AccountSpec], salt: str

@@ -35,8 +35,7 @@ _UPSERT_FACT = "INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)"
 class StateFile:
     """An open state file (SQLite, with a ``.lock`` beside it); one process at a time.
 
-    Raises GateRefused when another process has it open; DeskError when it is no state file,
-    damaged, or of another layout.
+    GateRefused: open in another process. DeskError: no state file, damaged, or another layout.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,1 @@
-"""The market of the practice exchange: random or recorded prices, candles, synthetic book.
-
-It imports the exchange only. A new market is a new ``CandleSource``.
-"""
+"""The market of the practice exchange; a new market is a new ``CandleSource``."""

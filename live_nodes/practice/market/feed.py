@@ -67,8 +67,7 @@ class PublicTrade:
 class Prices:
     """A ticker's figures without the top of book, which comes from the exchange.
 
-    For spot `mark` equals `last`, and `funding_rate` and `next_funding_ms` are 0. `open_interest`
-    is in the base coin.
+    For spot `mark` is `last`, and funding is 0. `open_interest` is in the base coin.
     """
 
     last: Decimal
@@ -181,8 +180,8 @@ def figures(
 ) -> Prices:
     """Return a ticker's figures.
 
-    `prices` are last, mark and index; `day` the candles of the last 24 hours, each `length_ms` long
-    (may be empty); `funding` the next rate and its time.
+    `prices` are last, mark and index; `day` the last 24 hours' candles; `funding` next rate and
+    time.
     """
     last, mark, index = prices
     none = Decimal(0)

@@ -2,8 +2,8 @@
 
 Orders fill on a wide or thin book. A crossed book is only shown; matching does not change.
 
-Announcements: https://bybit-exchange.github.io/docs/v5/system-status. A ``state`` is ``scheduled``,
-``ongoing``, ``completed`` or ``canceled``; times are strings of UTC milliseconds. An announced
+Announcements: https://bybit-exchange.github.io/docs/v5/system-status (values:
+https://bybit-exchange.github.io/docs/v5/enum); times are strings of UTC milliseconds. An announced
 maintenance makes nothing fail; the fault ``maintenance`` does.
 """
 

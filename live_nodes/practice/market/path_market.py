@@ -1,7 +1,4 @@
-"""A market whose prices follow paths inside the candles of a source.
-
-All but `step` and `move` are pure functions of the seed, source and clock.
-"""
+"""A market inside a source's candles; all but `step` and `move` are pure functions of the time."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Prices inside candles: paths that touch open, high, low and close, the same for the same seed.
 
-Candles, their parts and the prices at each moment agree. Two candles with one seed (last and mark
-price) have their highs and lows at the same moments, so their prices stay close.
+Two candles with one seed (last and mark price) have their highs and lows at the same moments.
 """
 
 from __future__ import annotations

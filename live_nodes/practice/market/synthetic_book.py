@@ -1,7 +1,4 @@
-"""The synthetic book around a price: a pure function of seed, symbol, price and time.
-
-An update changes few levels, as on a real exchange.
-"""
+"""The synthetic book: a pure function of seed, symbol, price and time; few levels change."""
 
 from __future__ import annotations
 

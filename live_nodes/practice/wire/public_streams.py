@@ -195,10 +195,7 @@ class BookTopic(Topic):
 
 
 def changes(old: Sequence[Level], new: Sequence[Level], bids: bool) -> list[Level]:
-    """Return the levels that differ, best first; removed ones have quantity 0.
-
-    Both sorted sides are compared in one pass: hashing decimals would cost more.
-    """
+    """Return the levels that differ (removed: quantity 0); faster than hashing decimals."""
     if old == new:
         return []
     found: list[Level] = []
