@@ -1,1 +1,1 @@
-"""The exchange: requests and market data in, events out; no clock, network or other room."""
+"""The exchange: requests and market data in, events out; uses no clock, network or other room."""

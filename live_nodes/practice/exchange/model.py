@@ -110,7 +110,10 @@ class FeeRates:
 
 @dataclass(frozen=True, slots=True)
 class AccountSpec:
-    """An account at its start; ``collateral`` is the fraction of a coin that counts as margin."""
+    """An account at its start; null fees mean the symbol's own fees.
+
+    ``collateral`` is the fraction of each coin's dollar value that counts as margin, else 0.
+    """
 
     name: str
     balances: tuple[tuple[str, Decimal], ...] = (("USDT", Decimal(100_000)),)
@@ -122,7 +125,7 @@ class AccountSpec:
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest(OfMarket):
-    """POST /v5/order/create as checked; empty strings and nulls are omitted fields."""
+    """POST /v5/order/create; empty fields were omitted, ``slippage`` is in ticks or percent."""
 
     category: Category
     symbol: str

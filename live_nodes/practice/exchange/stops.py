@@ -34,7 +34,7 @@ class StopSetting:
 
 
 def settle_position(state: ExchangeState, account: PracticeAccount, symbol: str) -> None:
-    """Cut reduce-only orders and stops to a changed position; cancel them when it is flat."""
+    """Cut or cancel reduce-only orders and stops; the user's conditional orders stay."""
     size = account.size(symbol)
     market = state.markets["linear", symbol]
     if size:

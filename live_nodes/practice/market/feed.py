@@ -180,8 +180,7 @@ def figures(
 ) -> Prices:
     """Return a ticker's figures.
 
-    `prices` are last, mark and index; `day` the last 24 hours' candles; `funding` next rate and
-    time.
+    `prices`: last, mark, index; `day`: candles of the last 24 hours; `funding`: next rate and time.
     """
     last, mark, index = prices
     none = Decimal(0)

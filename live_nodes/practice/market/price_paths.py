@@ -72,7 +72,7 @@ def volume_path(lots: int, knots: int, seed: int) -> Ticks:
 
 
 def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Hash 64-bit numbers, so that neighbours differ (SplitMix64, Steele 2014)."""
+    """Hash 64-bit numbers, so that neighbours are unrelated (SplitMix64, Steele 2014)."""
     z = values + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

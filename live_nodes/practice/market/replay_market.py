@@ -41,11 +41,11 @@ class Anchor:
     speed: int
 
     def to_wall(self, catalog_ms: int) -> int:
-        """Return the wall clock's moment of a catalog's moment."""
+        """Convert a catalog time to wall time."""
         return self.wall_ms + (catalog_ms - self.catalog_ms) // self.speed
 
     def to_catalog(self, wall_ms: int) -> int:
-        """Return the catalog's moment of a wall clock's moment."""
+        """Convert a wall time to catalog time."""
         return self.catalog_ms + (wall_ms - self.wall_ms) * self.speed
 
 

@@ -144,8 +144,8 @@ def closed_pnl(record: ClosedPnl) -> Json:
 def transaction(record: ExecutionRow, currency: str) -> Json:
     """Write an element of ``GET /v5/account/transaction-log`` (type TRADE or SETTLEMENT).
 
-    `currency` is the settle coin. Spot trades have one row (Bybit: two), without the other coin's
-    fee.
+    `currency` is the settle coin. A spot trade has one row (Bybit writes two), so a
+    fee in the other coin is missing.
     """
     funding = record.exec_type == "Funding"
     fee = record.fee if record.fee_coin == currency and not funding else Decimal(0)

@@ -195,7 +195,7 @@ class BookTopic(Topic):
 
 
 def changes(old: Sequence[Level], new: Sequence[Level], bids: bool) -> list[Level]:
-    """Return the levels that differ (removed: quantity 0); faster than hashing decimals."""
+    """Return changed levels, best first (removed: 0); hashing decimals would be slower."""
     if old == new:
         return []
     found: list[Level] = []
