@@ -8,6 +8,7 @@ Imports no other package of the project. Upper packages add their own checks wit
 parameters.
 
 To add a key, add a field to its model in `config.documents` with its unit and range, then run
-`python -m config.schema`. To add a kind of document, add a model and its line in `documents.KINDS`.
-To add a check that needs data, call `register_check` in the package with the data.
+`python -m config.schema`. To add a kind of document, add a model and its line in
+`config.documents.KINDS`. To add a check that needs data, call `register_check` in the package with
+the data.
 """
