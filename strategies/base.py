@@ -121,6 +121,11 @@ class DeskStrategy(Hooks, Strategy):
         """Whether orders or executions of this strategy are under way."""
         return self.broker.trading
 
+    def busy_in(self, instrument_id: InstrumentId) -> bool:
+        """Whether an order or a tactic of its own is under way in one instrument."""
+        broker = self.broker
+        return instrument_id in broker.live or bool(broker.under_way({instrument_id.value}))
+
     # The guards ----------------------------------------------------------------------------------
 
     def on_start(self) -> None:

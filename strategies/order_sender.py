@@ -29,7 +29,15 @@ from nautilus_trader.model.orders import Order
 
 from strategies.desk_config import DeskStrategyConfig
 from strategies.market_view import MarketView
-from strategies.order_ids import is_closers, numbered, order_id, owner_of, protective, session_of
+from strategies.order_ids import (
+    is_closers,
+    is_protective,
+    numbered,
+    order_id,
+    owner_of,
+    protective,
+    session_of,
+)
 from strategies.order_tags import Role, order_tags, role_of
 from strategies.sizing.rounding import split
 from strategies.tactics.pricing import ZERO
@@ -186,6 +194,9 @@ class OrderSender:
         An earlier stop is cancelled once the venue has accepted the new one, so that the position
         is never without: the adapter's amend would lose the trigger price.
 
+        A stop that the venue refuses, as one that the price has already passed, closes the position
+        at market when no other stop protects it.
+
         ``trigger`` is the last price, on the tick, at which it sells a long or buys back a short.
         ``reason`` is a tag.
 
@@ -262,10 +273,20 @@ class OrderSender:
             ended = isinstance(event, _ENDS)
         if self._replaced:
             self._follow_protective(event)
+        refused_stop = isinstance(event, OrderRejected) and is_protective(
+            event.client_order_id.value
+        )
         if ended:
             self._own.discard(event.client_order_id)
             self._protecting.discard(event.client_order_id)
+        if refused_stop:
+            self._close_unprotected(event.instrument_id)
         return ended
+
+    def _close_unprotected(self, instrument_id: InstrumentId) -> None:
+        held, name = self._market.holding(instrument_id), {instrument_id.value}
+        if held and not self.protective_orders(name) and not self.under_way(name):
+            self.send_market(instrument_id, -held, "stop refused")
 
     def _role(self, instrument_id: InstrumentId, quantity: Decimal) -> Role:
         return "exit" if self._market.shrinks(instrument_id, quantity) else "entry"

@@ -15,7 +15,7 @@ from nautilus_trader.model.objects import Price, Quantity
 from strategies.order_ids import LONGEST, is_closers, is_protective, order_id, owner_of, protective
 from strategies.order_sender import role_of_order
 from strategies.order_tags import decision_of, order_tags, reason_of, role_of
-from tests.builders_engine import A, Candles, at, play
+from tests.builders_engine import A, B, Candles, at, play
 from tests.strategies.test_verdict_follower import Holder, holding, ident
 from tests.test_readme import BLOCKS
 
@@ -96,6 +96,31 @@ def test_a_stop_is_moved_by_a_new_one_before_the_old_goes():
         (OrderType.STOP_MARKET, "CANCELED", True),
         (OrderType.STOP_MARKET, "ACCEPTED", True),
     ]
+
+
+def test_a_stop_that_the_price_has_passed_closes_the_position():
+    told = Holder({at(1): holding(A, "3"), at(3): stop("110")}, (A,))
+    play({A: Candles([100.0] * 7)}, told)
+    assert made(told)[1:] == [
+        (OrderType.STOP_MARKET, "REJECTED", True),
+        (OrderType.MARKET, "FILLED", True),
+    ]
+    assert not told.holdings()
+
+
+def test_a_refused_move_of_a_stop_leaves_the_stop_before():
+    told = Holder({at(1): holding(A, "3"), at(3): stop("80"), at(5): stop("110")}, (A,))
+    play({A: Candles([100.0] * 9)}, told)
+    (left,) = told.broker.protective_orders()
+    assert (left.trigger_price, told.holding(ident(A))) == (D(80), 3)
+
+
+def test_the_cross_trades_all_instruments_of_one_candle():
+    told = cross(instruments=(A, B), weight=0.2)
+    play({A: Candles([*RISE, 105.0, 106.0]), B: Candles([*RISE, 105.0, 106.0])}, told)
+    entries = [o for o in told.cache.orders() if o.order_type == OrderType.MARKET]
+    assert len({o.ts_init for o in entries}) == 1
+    assert {o.instrument_id.value for o in entries} == {A, B}
 
 
 def test_a_stop_needs_a_position():
