@@ -197,7 +197,8 @@ class OrderSender:
         A stop that the venue refuses, as one that the price has already passed, closes the position
         at market when no other stop protects it.
 
-        ``trigger`` is the last price, on the tick, at which it sells a long or buys back a short.
+        ``trigger`` is the last price at which it sells a long or buys back a short, rounded down to
+        the tick.
         ``reason`` is a tag.
 
         Raises
@@ -208,6 +209,7 @@ class OrderSender:
         held, found = self._market.holding(instrument_id), self._market.instrument(instrument_id)
         if held == ZERO or self._market.is_spot(instrument_id):
             raise ValueError(f"no position in a perpetual to protect: {instrument_id}")
+        tick = found.price_increment.as_decimal()
         self._made += 1
         name = ClientOrderId(protective(self._id_prefix, self._made))
         self._replaced[name] = [
@@ -219,7 +221,7 @@ class OrderSender:
                 instrument_id,
                 OrderSide.SELL if held > ZERO else OrderSide.BUY,
                 Quantity(abs(held), found.size_precision),
-                Price(trigger, found.price_precision),
+                Price(trigger // tick * tick, found.price_precision),
                 trigger_type=TriggerType.LAST_PRICE,
                 reduce_only=True,
                 tags=order_tags(reason, self.decision_id, "protective"),

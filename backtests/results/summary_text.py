@@ -111,7 +111,10 @@ def warnings_of(
 def _turned_away(orders: pa.Table) -> list[str]:
     """Return warnings of refused orders, and of cancelled ones when they are the most."""
     found = []
-    for status, who in (("DENIED", "refused before the venue"), ("REJECTED", "refused by it")):
+    for status, who in (
+        ("DENIED", "refused before the venue"),
+        ("REJECTED", "refused by the venue"),
+    ):
         reasons = orders.filter(pc.equal(orders.column("status"), status)).column("reason")
         if len(reasons):
             found.append(

@@ -84,7 +84,7 @@ class Ended:
 FORKS = multiprocessing.get_context("forkserver")
 """Forking a process that has imported the engine saves its children seconds each."""
 FORKS.set_forkserver_preload(
-    ["live_nodes.node.session", __name__, "tests.live_nodes.eager", "tests.live_nodes.steady"]
+    ["live_nodes.node.launch", __name__, "tests.live_nodes.eager", "tests.live_nodes.steady"]
 )
 
 
