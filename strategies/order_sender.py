@@ -29,15 +29,7 @@ from nautilus_trader.model.orders import Order
 
 from strategies.desk_config import DeskStrategyConfig
 from strategies.market_view import MarketView
-from strategies.order_ids import (
-    is_closers,
-    is_protective,
-    numbered,
-    order_id,
-    owner_of,
-    protective,
-    session_of,
-)
+from strategies.order_ids import is_closers, numbered, order_id, owner_of, protective, session_of
 from strategies.order_tags import Role, order_tags, role_of
 from strategies.sizing.rounding import split
 from strategies.tactics.pricing import ZERO
@@ -275,8 +267,9 @@ class OrderSender:
             ended = isinstance(event, _ENDS)
         if self._replaced:
             self._follow_protective(event)
-        refused_stop = isinstance(event, OrderRejected) and is_protective(
-            event.client_order_id.value
+        # Rejections of earlier sessions come again at a restart: their positions are history.
+        refused_stop = (
+            isinstance(event, OrderRejected) and event.client_order_id in self._protecting
         )
         if ended:
             self._own.discard(event.client_order_id)

@@ -8,8 +8,10 @@ from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
 
 import pytest
+from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.model.enums import OrderSide, OrderStatus, OrderType
-from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
+from nautilus_trader.model.events import OrderRejected
+from nautilus_trader.model.identifiers import AccountId, ClientOrderId, InstrumentId
 from nautilus_trader.model.objects import Price, Quantity
 
 from strategies.order_ids import LONGEST, is_closers, is_protective, order_id, owner_of, protective
@@ -106,6 +108,18 @@ def test_a_stop_that_the_price_has_passed_closes_the_position():
         (OrderType.MARKET, "FILLED", True),
     ]
     assert not told.holdings()
+
+
+def test_a_rejection_of_an_earlier_sessions_stop_closes_nothing():
+    def of_an_earlier_session(strategy):
+        name = ClientOrderId(protective(order_id("bt", "hold", "1", 0)[:-1], 7))
+        ids = (strategy.trader_id, strategy.id, ident(A), name, AccountId("BYBIT-001"))
+        now = strategy.clock.timestamp_ns()
+        strategy.broker.on_order_event(OrderRejected(*ids, "passed", UUID4(), now, now))
+
+    told = Holder({at(1): holding(A, "3"), at(3): of_an_earlier_session}, (A,))
+    play({A: Candles([100.0] * 7)}, told)
+    assert (len(made(told)), told.holding(ident(A))) == (1, 3)
 
 
 def test_a_refused_move_of_a_stop_leaves_the_stop_before():
