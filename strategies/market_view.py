@@ -151,7 +151,7 @@ class MarketView:
     def watch(self, instrument_id: InstrumentId) -> None:
         """Subscribe once to the instrument's best bid and ask, from ``source``.
 
-        Never to both quotes and a book: on spot the adapter mixes them up (nautilus/live.md 4.9).
+        Never to both quotes and a book: on spot the adapter mixes them up.
         """
         if instrument_id in self._watched or self.source == "none":
             return

@@ -1,7 +1,7 @@
 """The newest prices in the engine's cache, in backtests and live. Engine-specific.
 
-They need more than trades: with a feed of order books alone, positions would stay valued at their
-entry prices (nautilus/backtest.md, trap 9).
+They need more than trades: with a feed of order books alone, nautilus_trader 1.231.0 values
+positions at their entry prices.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Bookkeeping of a backtest: funding, delistings, liquidation and the ledger. Engine-specific.
 
-The engine settles no funding and liquidates nobody (`nautilus/backtest.md` traps 3 and 6, pinned in
-tests/backtests/test_engine_traps.py), so this module does. Its timers fire one nanosecond before a
-stamp, because the position just before the stamp counts.
+The engine settles no funding and liquidates nobody (see tests/backtests/test_engine_traps.py), so
+this module does. Its timers fire one nanosecond before a stamp, because the position just before
+the stamp counts.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ from strategies.state import MemoryState, StateStore
 LOG_FILE = "node"
 FEED = "NodeFeed"
 _RETRIES = {"max_retries": 3, "retry_delay_initial_ms": 200, "retry_delay_max_ms": 2000}
-"""Repeat a request that briefly failed: live.md, "Suggested …"."""
+"""Repeat a request that briefly failed."""
 
 
 def node_config(
@@ -158,7 +158,7 @@ def _environment(environment: str) -> Any:
 
 
 def _execution_engine(*, reconciliation: bool) -> LiveExecEngineConfig:
-    # Suggested by live.md: find lost orders soon, and give no order up too early.
+    # Find lost orders soon, and give no order up too early.
     if not reconciliation:
         return LiveExecEngineConfig(reconciliation=False, inflight_check_interval_ms=0)
     return LiveExecEngineConfig(

@@ -1,7 +1,7 @@
 """Subscribe to a price of every instrument; collect market facts for guards. Engine-specific.
 
 Perpetuals use mark prices, spot pairs trades. Strategies subscribe to quotes and books themselves:
-on spot, quotes and a book of one instrument spoil each other (live.md 4.9). Paper trading needs
+on spot, quotes and a book of one instrument spoil each other. Paper trading needs
 quotes to fill orders. Guards that measure markets get quotes and funding of perpetuals.
 """
 

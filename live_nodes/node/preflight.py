@@ -1,8 +1,8 @@
 """Check the venue before a node is built: the start-up gates.
 
 Gates are pure: facts in, failures out. `preflight` fetches their facts by our own REST client, not
-the adapter. Reasons: ../shared/nautilus/live.md section 4. The engine itself starts strategies on a
-refused login (4.7), takes an error for an empty account (4.5) and goes on without its venue (4.6).
+the adapter: nautilus_trader 1.231.0 itself starts strategies on a refused login, takes an error for
+an empty account and goes on without its venue.
 """
 
 from __future__ import annotations

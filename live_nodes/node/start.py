@@ -1,7 +1,7 @@
 """Connect a built node, prove its logins, and reconcile it with the venue. Engine-specific.
 
 Replaces `NautilusKernel.start_async`, which waits in a busy loop, starts strategies on a refused
-login, trusts an empty answer, and leaves a zombie where it fails (live.md 4.5 to 4.7).
+login, trusts an empty answer, and leaves a zombie where it fails.
 """
 
 from __future__ import annotations

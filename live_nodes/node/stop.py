@@ -1,7 +1,6 @@
 """Stop a node: cancel own entries, keep or close positions, verify at the venue.
 
-Engine-specific. The engine itself leaves orders and positions open, and dies at a second signal
-(live.md 7).
+Engine-specific. The engine itself leaves orders and positions open, and dies at a second signal.
 """
 
 from __future__ import annotations

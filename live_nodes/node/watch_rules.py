@@ -154,8 +154,8 @@ class FeedSilences:
 class BookCrossings:
     """Track how long each book is crossed, a sign of a lost delta.
 
-    The adapter does not check the update ids (live.md 2), and gives on only Bybit's ``seq``, which
-    is not consecutive. Nothing else shows the loss.
+    The adapter does not check the update ids, and gives on only Bybit's ``seq``, which is not
+    consecutive. Nothing else shows the loss.
     """
 
     def __init__(self) -> None:

@@ -88,8 +88,9 @@ class RiskStatus:
     `state` is that of `NodeStatus`. Without a `pid` no process runs and this is the last state.
     `as_of` and `heartbeat` are the last writes of the journal and the heartbeat file. `strictest`
     is the strictest verdict on the whole desk, `others` are on a strategy or an instrument.
-    `closing` is the progress of a flatten, `waiting` are unread mailbox requests. The operator's
-    halts are last in `guards`.
+    `closing` is the progress of a flatten, `waiting` are unread mailbox requests; a flatten among
+    them stands already, as the node reads it before any strategy. The operator's halts are last in
+    `guards`.
     """
 
     node: str
@@ -120,6 +121,14 @@ def risk_status(node: Node, folder: Path, now_ns: int | None = None) -> RiskStat
     status = status_of(node.name, folder)
     beat = last_beat(folder)
     standing = [s for s in status.verdicts if s.verdict.until is None or s.verdict.until > now]
+    closing, waiting = _closing(standing, status, folder), pending(folder)
+    guards, by_mail = (
+        risk_of(folder, node),
+        [_halt_of(r) for r in waiting if r.command == "flatten"],
+    )
+    if by_mail:
+        guards = [g for g in guards if g.guard != OPERATOR or g.latched] + by_mail
+        standing += [_standing(halt) for halt in by_mail]
     desk = strictest([s.verdict for s in standing if s.verdict.scope == "desk"])
     beats = beat.guards if beat is not None and beat.pid == status.pid else {}
     return RiskStatus(
@@ -130,13 +139,27 @@ def risk_status(node: Node, folder: Path, now_ns: int | None = None) -> RiskStat
         heartbeat=None if beat is None else beat.ts,
         strictest=None if desk.action == Action.NONE else desk,
         others=[s for s in standing if s.verdict.scope != "desk"],
-        closing=_closing(standing, status, folder),
-        waiting=pending(folder),
-        guards=[
-            _line(node, found, beats.get(found.guard), status, now)
-            for found in risk_of(folder, node)
-        ],
+        closing=closing,
+        waiting=waiting,
+        guards=[_line(node, found, beats.get(found.guard), status, now) for found in guards],
     )
+
+
+def _halt_of(request: MailRequest) -> GuardStatus:
+    return GuardStatus(
+        guard=OPERATOR,
+        scope=request.scope or "desk",
+        action="flatten",
+        reason=request.reason,
+        latched=True,
+        release="manual",
+        since=request.asked_at,
+    )
+
+
+def _standing(halt: GuardStatus) -> StandingVerdict:
+    verdict = Verdict(action=Action.FLATTEN, scope=halt.scope, guard=OPERATOR, reason=halt.reason)
+    return StandingVerdict(halt.since or 0, verdict)
 
 
 def _line(

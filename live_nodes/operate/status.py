@@ -184,6 +184,9 @@ def rendered(status: NodeStatus, now_ns: int | None = None) -> RenderableType:
         head.append(f"\nlast written {age_text(now - status.as_of)} ago")
         if status.heartbeat is not None:
             head.append(f", last heartbeat {age_text(now - status.heartbeat)} ago")
+    as_of = f" as of {moment_text(then)}" if gone else ""
+    if gone:
+        head.append(f"\nall figures are{as_of}: the node is not running")
     if status.equity is not None:
         worth = status.equity
         head.append(
@@ -197,9 +200,8 @@ def rendered(status: NodeStatus, now_ns: int | None = None) -> RenderableType:
         verdict = standing.verdict
         words = f"{verdict.action.name.lower()} on {verdict.scope} by {verdict.guard}"
         since = age_text(then - standing.since)
-        head_of = "at its end: " if gone else ""
-        parts.append(Text(f"{head_of}{words} for {since}: {verdict.reason}", "yellow"))
-    parts += _tables(status, then, " at its end" if gone else "")
+        parts.append(Text(f"{words} for {since}{as_of}: {verdict.reason}", "yellow"))
+    parts += _tables(status, then, as_of)
     decision = status.last_decision
     if decision is not None:
         ordered = sum(1 for target in decision.targets if Decimal(target.order))

@@ -1,8 +1,8 @@
 """Compare venue and own books regularly, and act on lasting differences.
 
-Pure functions find differences and choose actions; `Sweep` requests and acts. Reasons:
-../shared/nautilus/live.md section 4 (ghost orders 4.4, start-up reconciliation that hides errors
-4.5, lost fills 4.10, manual trades 4.11).
+Pure functions find differences and choose actions; `Sweep` requests and acts. nautilus_trader
+1.231.0 leaves ghost orders at the venue, hides errors of its start-up reconciliation, and loses
+fills while a link is down; and people trade by hand.
 """
 
 from __future__ import annotations

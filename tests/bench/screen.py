@@ -1,6 +1,6 @@
 """The screen's grid against plain numpy doing the same arithmetic, one thread each.
 
-The work is that of performance.md, section 1: 170 perpetuals, 600 days, 1,000 candidates (lookback
+The work: 170 perpetuals, 600 days, 1,000 candidates (lookback
 1 to 20, five fractions, two skips, five holding times), 0.4 a side, 5.5 bps on turnover with drift.
 A bar-evaluation is one candidate, one instrument, one day. vectorbt did 2.6 million a second on it.
 """

@@ -197,6 +197,19 @@ def test_the_operators_halt_is_told(past: Past) -> None:
     assert "operator: desk closed by hand since 2026-01-01 11:00:00 UTC (off to bed)" in page
 
 
+def test_a_kill_switch_thrown_while_no_node_runs_stands(past: Past) -> None:
+    past.ends()
+    ask_to_flatten(past.node, "off to bed", lambda line: None)
+    page, status = past.page(), past.status()
+    assert "the desk: flatten by operator: off to bed" in page
+    assert "operator: desk closed by hand since" in page
+    assert "may trade" not in page
+    assert "nothing is halted" not in page
+    assert status.strictest is not None
+    assert status.strictest.action == Action.FLATTEN
+    assert [g.state for g in status.guards if g.status.guard == "operator"] == ["halted"]
+
+
 def test_a_required_guard_that_beats_no_more_is_silent(past: Past, tmp_path: Path) -> None:
     pid = past.status().pid
     assert pid is not None

@@ -100,10 +100,11 @@ def test_a_node_that_is_gone_has_no_link_that_is_ready_since(tmp_path: Path) -> 
         journal.end_run("stopped", "told to")
     # Nine minutes is its last word; the page is read at ten.
     page = told(tmp_path)
-    assert "links at its end" in page
-    assert "positions at its end" in page
+    assert "all figures are as of 1970-01-01 00:09:00 UTC: the node is not running" in page
+    assert "positions as of 1970-01-01 00:09:00 UTC" in page
     assert re.search(r"private +│ ready +│ 4 min", page), page
-    assert "at its end: halt_entries on desk by node.links for 4 min" in page
+    halt = "halt_entries on desk by node.links for 4 min as of 1970-01-01 00:09:00 UTC: trade link"
+    assert halt in page
     # The next run shows no link before it has one, and none as older than itself.
     with Journal.open(tmp_path, node="test", clock_ns=lambda: 8 * MINUTE) as journal:
         journal.begin_run(environment="practice", document="abc")
