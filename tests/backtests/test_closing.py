@@ -10,15 +10,13 @@ from decimal import Decimal as D
 from typing import Any
 
 import pytest
-from nautilus_trader.config import StrategyConfig
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import SubmitOrder
 from nautilus_trader.model.data import BarType, TradeTick
 from nautilus_trader.model.enums import OrderSide, OrderStatus, TradingState, TriggerType
 from nautilus_trader.model.identifiers import InstrumentId, StrategyId
 from nautilus_trader.model.objects import Quantity
-from nautilus_trader.model.orders import MarketOrder
-from nautilus_trader.trading.strategy import Strategy
+from nautilus_trader.model.orders import MarketOrder, Order
 
 from actors.closing.closer import Closer
 from backtests.engine.build import BacktestDesk
@@ -42,7 +40,6 @@ from tests.builders_engine import (
     desk_of,
     feed,
     info,
-    planned,
     price,
     publishing,
     resting,
@@ -56,6 +53,8 @@ ID = InstrumentId.from_str(A)
 LEVEL = Candles([100.0] * 8)
 Step = Callable[[Any], None]
 AT_ONCE = RiskSettings(exit_grace=0)
+BUY_10: tuple[int, Step] = (at(1), trading(A, "10"))
+FLATTEN_AT_2: tuple[int, Step] = (at(2, 600), publishing(Action.FLATTEN))
 
 
 class Played:
@@ -117,47 +116,40 @@ class Played:
 
 
 def test_a_strategy_that_knows_nothing_of_verdicts_is_flat_with_the_next_print() -> None:
-    """Told at 02:10 with a grace of 5 s; the market opens next at 03:00 and a second."""
-    script = scripted((at(1), trading(A, "10")), (at(2, 600), publishing(Action.FLATTEN)))
+    """The verdict comes at 02:10, the grace is 5 s; the market opens at 03:00 and a second."""
+    script = scripted(BUY_10, FLATTEN_AT_2)
     run = Played(script, risk=RiskSettings())
     assert run.held == {}
-    assert [(f.last_qty.as_decimal(), f.ts_event) for f in script.fills[1:]] == [(10, at(3, 1))]
+    closing = script.fills[1]
+    assert (closing.last_qty.as_decimal(), closing.ts_event) == (10, at(3, 1))
     assert [(kind, text) for _, kind, text in run.news] == [
         ("closing", f"the desk closes what is left: {A}: 10.000 of script is held"),
         (
             "not_flat",
             f"NOT flat after 30.0 s: {A}: 10.000 of script is held; "
-            f"{A}: order {script.fills[1].client_order_id} is on its way",
+            f"{A}: order {closing.client_order_id} is on its way",
         ),
         ("flat", "flat after 3001.0 s"),
     ]
-
-
-def test_the_fill_is_the_strategys_own_and_closes_its_position() -> None:
-    script = scripted((at(1), trading(A, "-10")), (at(2, 600), publishing(Action.FLATTEN)))
-    run = Played(script)
+    # The fill is the strategy's own and closes its position.
     (trip,) = run.desk.accountant.ledger.closed
     assert (trip.strategy, trip.instrument, trip.ts_closed) == ("script", A, at(3, 1))
-    cache = run.desk.engine.kernel.cache
-    assert cache.positions_open() == []
-    assert script.fills[-1].strategy_id == script.id
+    assert run.desk.engine.kernel.cache.positions_open() == []
+    assert closing.strategy_id == script.id
 
 
-class Stubborn(Strategy):
-    """Buys, and sends whatever it is run to with every price that it sees."""
+class Stubborn(Script):
+    """Sends the same orders at every price, before and after a flatten at 02:10."""
 
     def __init__(self, then: Step) -> None:
-        super().__init__(StrategyConfig(strategy_id="Stubborn-script", order_id_tag="script"))
+        super().__init__(dict([FLATTEN_AT_2]))
         self.then = then
-        self.denied: list[str] = []
         self.ticks = 0
 
     def on_start(self) -> None:
+        super().on_start()
         self.subscribe_trade_ticks(ID)
         self.subscribe_bars(BarType.from_str(f"{A}-1-HOUR-LAST-EXTERNAL"))
-        self.clock.set_time_alert_ns(
-            "flatten", at(2, 600), lambda e: publishing(Action.FLATTEN)(self)
-        )
 
     def on_trade_tick(self, tick: TradeTick) -> None:
         self.ticks += 1
@@ -166,73 +158,56 @@ class Stubborn(Strategy):
     def on_bar(self, bar: object) -> None:
         self.then(self)
 
-    def on_order_denied(self, event: Any) -> None:
-        self.denied.append(event.reason)
-
-    def trade(self, quantity: str, **facts: Any) -> None:
-        side = OrderSide.SELL if quantity.startswith("-") else OrderSide.BUY
-        size = Quantity(abs(D(quantity)), 3)
-        self.submit_order(self.order_factory.market(ID, side, size, **facts))
-
 
 def buys(strategy: Stubborn) -> None:
     for _ in range(3):
-        strategy.trade("1")
+        strategy.trade(A, "1")
 
 
 def turns(strategy: Stubborn) -> None:
     """Buy, then sell twice what is held: an exit that would open the other side."""
     held = strategy.portfolio.net_position(ID)
-    strategy.trade("5" if not held else f"{-2 * held}")
+    strategy.trade(A, "5" if not held else f"{-2 * held}")
 
 
 def rests_exits(strategy: Stubborn) -> None:
     """Buy once, then keep a full exit resting far from the market, beside any other."""
     held = strategy.portfolio.net_position(ID)
     if not held and strategy.ticks == 1:
-        strategy.trade("5")
+        strategy.trade(A, "5")
     elif held:
-        order = strategy.order_factory.limit(ID, OrderSide.SELL, Quantity(held, 3), price(900))
-        strategy.submit_order(order)
+        strategy.limit(A, f"{-held}", 900)
 
 
 def rests_entries(strategy: Stubborn) -> None:
     if strategy.ticks == 1:
-        strategy.trade("5")
-    bid = strategy.order_factory.limit(ID, OrderSide.BUY, Quantity(D(1), 3), price(99))
-    strategy.submit_order(bid)
+        strategy.trade(A, "5")
+    strategy.limit(A, "1", 99)
 
 
 def lists(strategy: Stubborn) -> None:
-    make = strategy.order_factory
-    size = Quantity(D(1), 3)
-    orders = [make.market(ID, OrderSide.BUY, size), make.limit(ID, OrderSide.BUY, size, price(99))]
+    make, size = strategy.order_factory, Quantity(D(1), 3)
+    orders = [strategy.order(A, "1"), make.limit(ID, OrderSide.BUY, size, price(99))]
     strategy.submit_order_list(make.create_list(orders))
 
 
 def emulates(strategy: Stubborn) -> None:
     """Buy once, then leave stops with the engine's emulator, which sends past the RiskEngine."""
     if strategy.ticks == 1:
-        strategy.trade("5")
-    strategy.submit_order(
-        strategy.order_factory.stop_market(
-            ID,
-            OrderSide.BUY,
-            Quantity(D(1), 3),
-            price(101),
-            emulation_trigger=TriggerType.LAST_PRICE,
-        )
+        strategy.trade(A, "5")
+    size, last = Quantity(D(1), 3), TriggerType.LAST_PRICE
+    stop = strategy.order_factory.stop_market(
+        ID, OrderSide.BUY, size, price(101), emulation_trigger=last
     )
+    strategy.submit_order(stop)
 
 
-def around_the_risk_engine(strategy: Stubborn) -> None:
+def around_the_risk_engine(strategy: Script, order: Order | None = None) -> None:
     """Buy by a command to the execution engine itself."""
-    order = strategy.order_factory.market(ID, OrderSide.BUY, Quantity(D(1), 3))
+    order = order or strategy.order(A, "1")
     strategy.cache.add_order(order, None)
-    strategy.msgbus.send(
-        endpoint="ExecEngine.execute",
-        msg=SubmitOrder(strategy.trader_id, strategy.id, order, UUID4(), order.ts_init),
-    )
+    command = SubmitOrder(strategy.trader_id, order.strategy_id, order, UUID4(), order.ts_init)
+    strategy.msgbus.send(endpoint="ExecEngine.execute", msg=command)
 
 
 @pytest.mark.parametrize(
@@ -256,18 +231,13 @@ def test_a_strategy_that_goes_on_and_on_is_stopped_and_flat(then: Step) -> None:
 
 
 class DeafDesk(DeskStrategy):
-    def __init__(self, plan: Mapping[int, Step]) -> None:
-        super().__init__(DeskStrategyConfig(key="deaf", instruments=(A,)))
-        self._plan = plan
-        self.heard: list[Verdict] = []
+    """Overrides what follows verdicts."""
 
     def on_start(self) -> None:
         super().on_start()
-        for ts in self._plan:
-            self.clock.set_time_alert_ns(f"{ts}", ts, lambda e: self._plan[e.ts_event](self))
-
-    def on_verdict(self, verdict: Verdict) -> None:
-        self.heard.append(verdict)
+        self.clock.set_time_alert_ns("buy", at(1), lambda e: self.send_market(ID, D(10), "because"))
+        ts, flatten = FLATTEN_AT_2
+        self.clock.set_time_alert_ns("flatten", ts, lambda e: flatten(self))
 
     def on_flatten(self, instruments: object, verdict: Verdict) -> None:
         """Stay."""
@@ -276,24 +246,20 @@ class DeafDesk(DeskStrategy):
         """Go on."""
 
 
-def wanting(quantity: str) -> Step:
-    return lambda strategy: strategy.send_market(ID, D(quantity), "because")
-
-
-def test_a_strategy_of_the_desk_that_overrides_what_obeys_is_flat_all_the_same() -> None:
-    deaf = DeafDesk(planned((at(1), wanting("10")), (at(2, 600), publishing(Action.FLATTEN))))
+def test_a_strategy_of_the_desk_that_overrides_its_reactions_is_flat_all_the_same() -> None:
+    deaf = DeafDesk(DeskStrategyConfig(key="deaf", instruments=(A,)))
     run = Played(deaf)
     assert run.held == {}
     assert run.closes() == [("FILLED", D(10))]
-    # The closer's order is none of its own: it waits for nothing.
+    # The closer's order is not the strategy's: it waits for nothing.
     assert not deaf.busy
     assert deaf.orders_under_way() == []
 
 
 def test_a_strategy_that_enters_again_once_it_is_flat_is_refused() -> None:
     script = scripted(
-        (at(1), trading(A, "10")),
-        (at(2, 600), publishing(Action.FLATTEN)),
+        BUY_10,
+        FLATTEN_AT_2,
         (at(3, 600), trading(A, "1")),
         (at(4, 600), publishing(Action.NONE)),
         (at(4, 700), trading(A, "2")),
@@ -306,76 +272,76 @@ def test_a_strategy_that_enters_again_once_it_is_flat_is_refused() -> None:
 # -- what it must not do ---------------------------------------------------------------------------
 
 
-def test_a_strategy_that_leaves_in_its_grace_is_left_alone() -> None:
-    script = scripted(
-        (at(1), trading(A, "10")),
-        (at(2, 600), publishing(Action.FLATTEN)),
-        (at(2, 601), trading(A, "-10", reduce_only=True)),
-    )
-    run = Played(script, risk=RiskSettings())
-    assert run.closes() == []
-    assert [text for _, kind, text in run.news if kind == "flat"] == ["flat after 3001.0 s"]
-
-
-FLATTEN_AT_2 = (at(2, 600), publishing(Action.FLATTEN))
+SIGNAL_CLOSE = venue(fills="signal_close")
+SCOPE_A = f"instrument:{A}"
 GAP = Candles([100.0, 100.0, 100.0, None, None, 100.0, 100.0])
 
 
 @pytest.mark.parametrize(
-    ("steps", "settings", "closes", "held"),
+    ("steps", "settings", "closes", "last", "held"),
     [
-        # An exit that is under way is not doubled.
-        ([(at(1), trading(A, "10")), (at(2, 590), trading(A, "-4")), FLATTEN_AT_2], {}, ["6"], {}),
-        # Others keep what they hold.
+        (
+            [BUY_10, FLATTEN_AT_2, (at(2, 601), trading(A, "-10", reduce_only=True))],
+            {"risk": RiskSettings()},
+            [],
+            at(3, 1),
+            {},
+        ),
+        ([BUY_10, (at(2, 590), trading(A, "-4")), FLATTEN_AT_2], {}, ["6"], at(3, 1), {}),
         (
             [
-                (at(1), trading(A, "10")),
-                (at(1), trading(B, "10")),
-                (at(2, 600), publishing(Action.FLATTEN, scope=f"instrument:{A}")),
+                BUY_10,
+                (at(1), trading(B, "9")),
+                (at(2, 9), publishing(Action.FLATTEN, f"instrument:{A}")),
             ],
             {"tape": {A: LEVEL, B: LEVEL}},
             ["10"],
-            {B: 10},
+            at(3, 1),
+            {B: 9},
         ),
         # A position above the largest order is closed by several, one below the smallest whole.
         (
             [*[(at(1), trading(A, "40"))] * 3, FLATTEN_AT_2],
             {"facts": {A: {"max_qty": "50"}}},
             ["40"] * 3,
+            at(3, 1),
             {},
         ),
         (
-            [(at(1), trading(A, "1")), (at(2), trading(A, "-0.9")), (at(3), FLATTEN_AT_2[1])],
+            [(at(1), trading(A, "1")), (at(2), trading(A, "-0.9")), FLATTEN_AT_2],
             {"facts": {A: {"min_qty": "0.5"}}},
             ["0.1"],
+            at(3, 1),
             {},
         ),
         # In a gap it waits for the next print, and does not send again.
-        ([(at(1), trading(A, "10")), FLATTEN_AT_2], {"tape": {A: GAP}}, ["10"], {}),
+        ([BUY_10, FLATTEN_AT_2], {"tape": {A: GAP}}, ["10"], at(5, 1), {}),
+        (
+            [BUY_10, FLATTEN_AT_2],
+            {"document": venue(fills="signal_close")},
+            ["10"],
+            at(2, 600) + 1,
+            {},
+        ),
     ],
-    ids=["exit under way", "other scope", "split", "small", "gap"],
+    ids=["left in its grace", "exit under way", "scope", "split", "small", "gap", "signal close"],
 )
 def test_it_closes_what_is_left_and_no_more(
-    steps: list[tuple[int, Step]], settings: dict[str, Any], closes: list[str], held: dict[str, D]
+    steps: list[tuple[int, Step]],
+    settings: dict[str, Any],
+    closes: list[str],
+    last: int,
+    held: dict[str, D],
 ) -> None:
     script = scripted(*steps)
     run = Played(script, **settings)
     assert run.closes() == [("FILLED", D(quantity)) for quantity in closes]
     assert run.held == held
-    if settings.get("tape") == {A: GAP}:
-        assert script.fills[-1].ts_event == at(5, 1)
-
-
-def test_without_a_verdict_it_does_nothing_at_all() -> None:
-    script = scripted((at(1), trading(A, "10")), (at(2), resting(A, "1", 50)))
-    run = Played(script)
-    assert run.news == []
-    assert run.held == {A: 10}
-    assert len(run.left_alive()) == 1
+    assert script.fills[-1].ts_event == last
 
 
 def test_spot_is_sold_and_what_is_too_little_is_reported_once() -> None:
-    script = scripted((at(1), trading(SPOT, "10")), (at(2, 600), publishing(Action.FLATTEN)))
+    script = scripted((at(1), trading(SPOT, "10")), FLATTEN_AT_2)
     run = Played(script, tape={SPOT: LEVEL})
     assert run.held == {}
     (sold,) = [o for o in run.orders if is_closers(o.client_order_id.value)]
@@ -391,52 +357,21 @@ def test_spot_is_sold_and_what_is_too_little_is_reported_once() -> None:
     assert [kind for _, kind, _ in run.news] == ["dust", "flat"]
 
 
-def test_at_signal_closes_it_is_flat_at_once() -> None:
-    script = scripted((at(1), trading(A, "10")), (at(2, 600), publishing(Action.FLATTEN)))
-    run = Played(script, document=venue(fills="signal_close"))
-    assert run.held == {}
-    assert [text for _, kind, text in run.news if kind == "flat"] == ["flat after 0.0 s"]
-
-
-# -- halts -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("action", [Action.HALT_ENTRIES, Action.REDUCE_ONLY])
-def test_entries_that_rest_are_taken_back_under_a_halt_and_exits_stay(action: Action) -> None:
+def test_entries_that_rest_are_cancelled_under_a_halt_and_exits_stay() -> None:
     script = scripted(
-        (at(1), trading(A, "10")),
+        BUY_10,
         (at(2), resting(A, "1", 50)),
         (at(2), resting(A, "-10", 900, reduce_only=True)),
         (at(2), resting(A, "-10", 900)),
-        (at(3, 600), publishing(action)),
+        (at(3, 600), publishing(Action.HALT_ENTRIES)),
     )
     run = Played(script, risk=RiskSettings())
-    assert sorted(OrderStatus(o.status).name for o in run.orders) == [
-        "ACCEPTED",
-        "ACCEPTED",
-        "CANCELED",
-        "FILLED",
-    ]
+    found = sorted(OrderStatus(o.status).name for o in run.orders)
+    assert found == ["ACCEPTED", "ACCEPTED", "CANCELED", "FILLED"]
     assert run.held == {A: 10}
 
 
-def test_a_halt_that_passes_leaves_entries_resting() -> None:
-    script = scripted(
-        (at(1), resting(A, "1", 50)), (at(2, 600), publishing(Action.HALT_ENTRIES, transient=True))
-    )
-    assert len(Played(script).left_alive()) == 1
-
-
 # -- the second lock -------------------------------------------------------------------------------
-
-
-def state_of(strategy: Any, states: list[TradingState]) -> None:
-    controller = next(
-        found.handler.__self__
-        for found in strategy.msgbus.subscriptions("events.position.*")
-        if type(found.handler.__self__).__name__ == "RiskEngine"
-    )
-    states.append(controller.trading_state)
 
 
 @pytest.mark.parametrize(
@@ -453,18 +388,21 @@ def state_of(strategy: Any, states: list[TradingState]) -> None:
 def test_the_engine_is_reducing_while_the_whole_desk_must_be_flat_for_good(
     said: dict[str, Any], locked: bool
 ) -> None:
+    desks: list[BacktestDesk] = []
     states: list[TradingState] = []
-    look: Step = lambda s: state_of(s, states)  # noqa: E731
-    ends: tuple[int, Step] = (at(4), publishing(Action.NONE, scope=said.get("scope", "desk")))
+
+    def look(script: Script) -> None:
+        states.append(desks[0].engine.kernel.risk_engine.trading_state)
+
     script = scripted(
-        (at(1), trading(A, "10")),
+        BUY_10,
         (at(1, 1), look),
         (at(2, 600), publishing(**said)),
         (at(2, 700), look),
-        ends,
+        (at(4), publishing(Action.NONE, scope=said.get("scope", "desk"))),
         (at(4, 1), look),
     )
-    Played(script)
+    Played(script, desks=desks)
     there = TradingState.REDUCING if locked else TradingState.ACTIVE
     assert states == [TradingState.ACTIVE, there, TradingState.ACTIVE]
 
@@ -472,8 +410,8 @@ def test_the_engine_is_reducing_while_the_whole_desk_must_be_flat_for_good(
 def test_the_second_lock_denies_what_would_enlarge_and_lets_every_exit_pass() -> None:
     """What it denies never reaches the gate, which counts no refusal for it."""
     script = scripted(
-        (at(1), trading(A, "10")),
-        (at(2, 600), publishing(Action.FLATTEN)),
+        BUY_10,
+        FLATTEN_AT_2,
         (at(2, 601), trading(A, "1")),
         (at(2, 602), trading(A, "-10")),
     )
@@ -483,68 +421,33 @@ def test_the_second_lock_denies_what_would_enlarge_and_lets_every_exit_pass() ->
     assert run.held == {}
 
 
-# -- a restart, and what is nobody's ---------------------------------------------------------------
+# -- a restart, and external positions -------------------------------------------------------------
 
 
-def in_the_name_of(owner: str, quantity: str) -> Step:
-    """Buy past every strategy, as reconciliation finds a position of somebody else."""
-
-    def step(script: Script) -> None:
-        made = script.order(A, quantity)
-        order = MarketOrder(
-            script.trader_id,
-            StrategyId(owner),
-            ID,
-            made.client_order_id,
-            made.side,
-            made.quantity,
-            UUID4(),
-            script.clock.timestamp_ns(),
-        )
-        script.cache.add_order(order, None)
-        command = SubmitOrder(script.trader_id, order.strategy_id, order, UUID4(), order.ts_init)
-        script.msgbus.send(endpoint="ExecEngine.execute", msg=command)
-
-    return step
+def external_buy(script: Script) -> None:
+    """Buy past every strategy, as reconciliation finds a position of no strategy."""
+    made = script.order(A, "10")
+    facts = (made.client_order_id, made.side, made.quantity, UUID4(), script.clock.timestamp_ns())
+    owned = MarketOrder(script.trader_id, StrategyId("EXTERNAL"), ID, *facts)
+    around_the_risk_engine(script, owned)
 
 
-@pytest.mark.parametrize(
-    ("external", "held"), [("leave", {A: D(10)}), ("universe", {}), ("all", {})]
-)
-def test_a_position_that_is_nobodys_is_closed_by_the_documents_policy(
-    external: Any, held: dict[str, D]
-) -> None:
-    script = scripted(
-        (at(1), in_the_name_of("EXTERNAL", "10")), (at(2, 600), publishing(Action.FLATTEN))
-    )
-    run = Played(script, risk=RiskSettings(exit_grace=0, external=external))
-    assert run.held == held
-    if not held:
-        (order,) = [o for o in run.orders if is_closers(o.client_order_id.value)]
-        assert order.strategy_id.value == "EXTERNAL"
-        assert order.client_order_id.value.startswith("bt-external-z")
+def test_an_external_position_is_closed_in_its_own_name() -> None:
+    risk = RiskSettings(exit_grace=0, external="universe")
+    run = Played(scripted((at(1), external_buy), FLATTEN_AT_2), risk=risk)
+    assert run.held == {}
+    (order,) = [o for o in run.orders if is_closers(o.client_order_id.value)]
+    assert order.strategy_id.value == "EXTERNAL"
+    assert order.client_order_id.value.startswith("bt-external-z")
 
 
-def test_a_flatten_that_stands_at_its_start_is_gone_on_with() -> None:
-    """It is said before the closer runs, as guards say again after a restart what stood."""
+def test_a_flatten_that_stands_at_its_start_is_carried_on() -> None:
+    """Guards repeat after a restart what stood, before the closer runs."""
     found: list[Closer] = []
-
-    def put_away(script: Script) -> None:
-        found[0].stop()
-
-    def take_up(script: Script) -> None:
-        found[0].resume()
-
-    script = scripted(
-        (at(1), trading(A, "10")),
-        (at(2), put_away),
-        (at(2, 600), publishing(Action.FLATTEN)),
-        (at(4, 600), take_up),
-    )
-    run = Played(script, built=found.append)
-    assert [order.ts_init for order in run.orders if is_closers(order.client_order_id.value)] == [
-        at(4, 600) + 1
-    ]
+    stop, resume = (at(2), lambda s: found[0].stop()), (at(4, 600), lambda s: found[0].resume())
+    run = Played(scripted(BUY_10, stop, FLATTEN_AT_2, resume), built=found.append)
+    closes = [order.ts_init for order in run.orders if is_closers(order.client_order_id.value)]
+    assert closes == [at(4, 600) + 1]
     assert run.held == {}
 
 
@@ -552,13 +455,11 @@ def test_fifty_positions_leave_at_the_pace_that_the_venue_allows() -> None:
     """At five orders a second, each of them cancels and closes: a hundred commands, 19 s."""
     names = [f"A{n:02d}USDT-LINEAR.BYBIT" for n in range(50)]
     level = Candles([100.0] * 5)
-    script = scripted(
-        *((at(1), trading(name, "1")) for name in names), (at(2, 600), publishing(Action.FLATTEN))
-    )
+    script = scripted(*((at(1), trading(name, "1")) for name in names), FLATTEN_AT_2)
     paces: list[OrderThrottle] = []
 
     def paced(closer: Closer) -> None:
-        desk = told_desk[0]
+        desk = desks[0]
         clock = desk.engine.kernel.clock
         number = iter(range(10_000))
 
@@ -570,13 +471,13 @@ def test_fifty_positions_leave_at_the_pace_that_the_venue_allows() -> None:
         paces.append(OrderThrottle(desk.gate, pace, clock.timestamp_ns, call_later))
         desk.gate.sender = paces[0]
 
-    told_desk: list[BacktestDesk] = []
+    desks: list[BacktestDesk] = []
     run = Played(
         script,
         tape=dict.fromkeys(names, level),
         document=venue(fills="signal_close"),
         built=paced,
-        desks=told_desk,
+        desks=desks,
     )
     assert run.held == {}
     assert run.closes() == [("FILLED", D(1))] * 50
