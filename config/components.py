@@ -45,7 +45,7 @@ def resolve(use: str, allow: Iterable[str] = ()) -> type[Any]:
         )
     module_name, class_name = match.groups()
     packages = (*ROOMS, *allow)
-    if not any(module_name == name or module_name.startswith(f"{name}.") for name in packages):
+    if not _is_allowed(module_name, packages):
         top, _, rest = module_name.partition(".")
         near = did_you_mean(top, packages)
         raise AddressError(
@@ -54,7 +54,7 @@ def resolve(use: str, allow: Iterable[str] = ()) -> type[Any]:
             f"{near}.{rest}:{class_name}" if near else "",
         )
     try:
-        module = _import(module_name, class_name)
+        module = _import(module_name, class_name, packages)
     except AddressError as error:
         _refuse_old_address(use, class_name, error.suggestion)
         raise
@@ -104,19 +104,29 @@ def shipped() -> Iterator[str]:
 
 def _refuse_old_address(use: str, class_name: str, suggestion: str = "") -> None:
     for address in shipped() if use.startswith(ROOMS) else ():
-        if address.endswith(f":{class_name}") and address != suggestion:
+        module_name, _, name = address.partition(":")
+        if name == class_name and address != suggestion:
             raise AddressError(f"{use} has moved: write {address}")
+        for base in getattr(sys.modules[module_name], name).__mro__[1:]:
+            if base.__name__ == class_name and base.__module__.startswith(ROOMS):
+                raise AddressError(
+                    f"{use} has moved to {base.__module__}:{class_name}, which is only a base;"
+                    " name a class derived from it"
+                )
 
 
-def _import(module_name: str, class_name: str) -> Any:
+def _is_allowed(module_name: str, packages: Iterable[str]) -> bool:
+    return any(module_name == name or module_name.startswith(f"{name}.") for name in packages)
+
+
+def _import(module_name: str, class_name: str, packages: Iterable[str]) -> Any:
     parent, _, name = module_name.rpartition(".")
     try:
         if importlib.util.find_spec(module_name) is None:
-            near = did_you_mean(name, _siblings(parent))
             raise AddressError(
                 f"there is no module {module_name}"
                 + ("" if parent else "; is its folder on the Python path?"),
-                f"{parent}.{near}:{class_name}" if near else "",
+                _near_address(parent, name, class_name, packages),
             )
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -136,6 +146,18 @@ def _import(module_name: str, class_name: str) -> Any:
         raise AddressError(
             f"module {module_name} can't be imported: {type(error).__name__}: {error}{place}"
         ) from error
+
+
+def _near_address(parent: str, name: str, class_name: str, packages: Iterable[str]) -> str:
+    near = f"{parent}.{did_you_mean(name, _siblings(parent))}"
+    if near.endswith(".") or not _is_allowed(near, packages):
+        return ""
+    try:
+        found = [cls.__name__ for cls in classes_of(_import(near, class_name, packages))]
+    except AddressError:
+        return ""
+    cls = class_name if class_name in found else did_you_mean(class_name, found)
+    return f"{near}:{cls}" if cls else ""
 
 
 def _siblings(parent: str) -> list[str]:

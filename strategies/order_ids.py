@@ -114,3 +114,9 @@ def owner_of(client_order_id: str) -> Owner | None:
     """Return the owner of an order, None when no node of ours made it."""
     match = _ORDER_ID.fullmatch(client_order_id)
     return None if match is None else Owner(match[1], match[2])
+
+
+def own_key(tag: str, client_order_id: str) -> str | None:
+    """Return the strategy's key when the order id carries the node's tag, else None."""
+    owner = owner_of(client_order_id)
+    return owner.key if owner is not None and owner.tag == tag else None

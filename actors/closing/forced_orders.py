@@ -31,7 +31,7 @@ from actors.closing.facts import (
 )
 from actors.gate.gate import OrderGate
 from actors.gate.pending import AccountView
-from strategies.order_ids import BACKTEST_TAG, closers_session, is_closers, order_id, owner_of
+from strategies.order_ids import BACKTEST_TAG, closers_session, is_closers, order_id, own_key
 
 NOBODY = "EXTERNAL"
 """The engine's owner of orders and positions that no strategy claims."""
@@ -179,8 +179,7 @@ class ClosingView:
         key = owner_key(order.strategy_id)
         if self._tag == BACKTEST_TAG:
             return key
-        made = owner_of(order.client_order_id.value)
-        return key if made is not None and made.tag == self._tag else EXTERNAL
+        return EXTERNAL if own_key(self._tag, order.client_order_id.value) is None else key
 
 
 class ClosingBroker:

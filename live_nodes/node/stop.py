@@ -14,11 +14,10 @@ from typing import Any
 from actors.records.order_facts import OrderFacts
 from config.documents import Node
 from config.errors import DeskError
-from live_nodes.bybit.facts import VenueOrder
 from live_nodes.node.context import NodeContext
 from live_nodes.node.report import Say
 from strategies.base import DeskStrategy
-from strategies.order_ids import owner_of
+from strategies.order_ids import own_key
 
 _POLL = 0.1
 _SHARE = 0.4
@@ -182,7 +181,8 @@ async def _left(context: NodeContext) -> list[str]:
     wrong = [
         f"order {order.order_link_id} is still open at the venue"
         for order in await rest.open_orders(*facts.products)
-        if _is_ours(node, order) and not (node.on_stop == "keep" and order.reduce_only)
+        if own_key(node.tag, order.order_link_id) is not None
+        and not (node.on_stop == "keep" and order.reduce_only)
     ]
     if node.on_stop == "flatten" and "LINEAR" in facts.products:
         wrong += [
@@ -191,11 +191,6 @@ async def _left(context: NodeContext) -> list[str]:
             if name in facts.universe
         ]
     return wrong
-
-
-def _is_ours(node: Node, order: VenueOrder) -> bool:
-    owner = owner_of(order.order_link_id)
-    return owner is not None and owner.tag == node.tag
 
 
 def _resting(node: Node, strategies: Mapping[str, DeskStrategy]) -> bool:

@@ -20,7 +20,7 @@ from live_nodes.operate.flatten_at_venue import FlattenScope, VenueFlatten
 from live_nodes.operate.flatten_request import FlattenRequest
 from live_nodes.operate.status import status_of
 from live_nodes.reconcile.own_positions import own_positions
-from strategies.order_ids import owner_of
+from strategies.order_ids import own_key
 
 ANSWER_S = 5.0
 NOBODY = "flatten"
@@ -166,8 +166,7 @@ class _Flatten:
         return False
 
     def _is_own(self, link_id: str) -> bool:
-        owner = owner_of(link_id)
-        return owner is not None and owner.tag == self._node.tag
+        return own_key(self._node.tag, link_id) is not None
 
     def _owner(self, instrument: str) -> str:
         node = self._node

@@ -16,7 +16,7 @@ from live_nodes.bybit.facts import TRADES, moves_position, signed_quantity
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.reconcile.recovery import LOST_NS
 from live_nodes.reconcile.recovery_rules import OVERLAP_NS
-from strategies.order_ids import owner_of
+from strategies.order_ids import own_key
 
 ZERO = Decimal(0)
 
@@ -54,13 +54,13 @@ class OwnPositions:
         """
         filled: defaultdict[str, Decimal] = defaultdict(Decimal)
         for fill in await rest.fills("LINEAR", self.since, until_ns):
-            owner = owner_of(fill.order_link_id)
-            if not moves_position(fill) or owner is None or owner.tag != self.tag:
+            key = own_key(self.tag, fill.order_link_id)
+            if not moves_position(fill) or key is None:
                 continue
             filled[fill.order_link_id] += fill.quantity
             if fill.execution_id not in self.seen:
                 self.seen.add(fill.execution_id)
-                self.add(fill.instrument, owner.key, signed_quantity(fill))
+                self.add(fill.instrument, key, signed_quantity(fill))
                 before = self.explained.get(fill.instrument, ZERO)
                 self.explained[fill.instrument] = before + signed_quantity(fill)
         return dict(filled)

@@ -39,7 +39,7 @@ from live_nodes.reconcile.recovery_rules import (
     since_when,
     sort_open_orders,
 )
-from strategies.order_ids import owner_of
+from strategies.order_ids import own_key, owner_of
 
 PATIENCE_S = 6.0
 """Seconds between two misses of an order: over Bybit's receive window (5 s)."""
@@ -179,9 +179,9 @@ class Recovery:
         return since_when(unsettled, self.fills_complete(), known)
 
     def _owner(self, fill: VenueFill) -> str:
-        owner = owner_of(fill.order_link_id)
-        if owner is not None and owner.tag == self._tag:
-            return owner.key
+        key = own_key(self._tag, fill.order_link_id)
+        if key is not None:
+            return key
         known = self.journal.order(fill.order_link_id) if fill.order_link_id else None
         return "" if known is None else known.strategy
 
@@ -316,8 +316,7 @@ async def foreign_positions(
     now = time.time_ns()
     explained = dict.fromkeys(held, Decimal(0))
     for fill in await rest.fills("LINEAR", now - LOST_NS, now):
-        owner = owner_of(fill.order_link_id)
-        if owner is not None and owner.tag == tag and fill.instrument in explained:
+        if own_key(tag, fill.order_link_id) is not None and fill.instrument in explained:
             explained[fill.instrument] += (
                 signed_quantity(fill) if moves_position(fill) else Decimal(0)
             )

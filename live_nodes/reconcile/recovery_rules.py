@@ -10,7 +10,7 @@ from actors.records.journal_schema import NEVER_ARRIVED
 from actors.records.rows import OrderRow
 from config.documents.watch import Policies
 from live_nodes.bybit.facts import STATUS_WORDS, VenueOrder, is_attached, is_protective, reason_of
-from strategies.order_ids import owner_of
+from strategies.order_ids import own_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,6 @@ def own_by(tag: str, journaled: Callable[[str], bool]) -> Callable[[str], bool]:
     """Return the test for this node's orders: its tag in the id, or an intent in the journal."""
 
     def is_own(link_id: str) -> bool:
-        owner = owner_of(link_id)
-        return (owner is not None and owner.tag == tag) or (bool(link_id) and journaled(link_id))
+        return own_key(tag, link_id) is not None or (bool(link_id) and journaled(link_id))
 
     return is_own

@@ -15,7 +15,6 @@ DOCUMENTS = sorted(
     for folder in (
         "config/setups",
         "backtests/runs",
-        "backtests/studies",
         "live_nodes/nodes",
         "live_nodes/practice/markets",
         "catalog/ingests",

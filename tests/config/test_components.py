@@ -194,13 +194,35 @@ def test_the_shipped_strategies_are_found_and_their_bases_are_not() -> None:
         ("strategies.nothing.deeper:X", "there is no module strategies.nothing"),
         ("actors.losses:DailyLoss", "has moved: write actors.guards.daily_loss:DailyLoss"),
         ("actors.markets:SpreadGate", "has moved: write actors.guards.spread:SpreadGate"),
-        ("strategies.gone:XSReversal", "has moved: write strategies.xs_reversal:XSReversal"),
+        (
+            "strategies.panel_rebalancer:PanelRebalancer",
+            "has moved to strategies.rebalance.config:PanelRebalancer, which is only a base",
+        ),
+        ("actors.guard:Guard", "has moved to actors.guards.core.guard:Guard, which is only a base"),
         ("strategies.rebalance.config:PanelRebalancer", "is only the base of strategies"),
     ],
 )
 def test_a_wrong_address_is_refused_in_words(use: str, words: str) -> None:
     with pytest.raises(AddressError, match=words.replace("(", r"\(")):
         resolve(use)
+
+
+def test_every_component_is_found_from_an_old_address_and_a_misspelt_one() -> None:
+    for address in shipped():
+        room, _, name = address.rpartition(".")
+        module, _, cls = name.partition(":")
+        with pytest.raises(AddressError, match=f"has moved: write {address}$"):
+            resolve(f"{room.partition('.')[0]}.gone.by:{cls}")
+        for near in (f"{room}.{module}z:{cls}", f"{room}.{module}:{cls}z"):
+            with pytest.raises(AddressError) as refusal:
+                resolve(near)
+            assert refusal.value.suggestion == address
+
+
+def test_a_suggested_address_loads_and_there_is_none_without() -> None:
+    with pytest.raises(AddressError) as refusal:
+        resolve("strategies.rebalancer:Nobody")
+    assert refusal.value.suggestion == ""
 
 
 def test_a_package_that_is_not_allowed_is_never_imported() -> None:

@@ -8,6 +8,7 @@ from strategies.order_ids import (
     base36,
     numbered,
     order_id,
+    own_key,
     owner_of,
     prefix_of,
     session_of,
@@ -79,6 +80,8 @@ def test_an_id_that_no_node_of_ours_made_has_no_owner(name):
 def test_every_id_leads_back_to_its_owner(tag, key, start_ms, number):
     made = order_id(tag, key, base36(start_ms), number)
     assert owner_of(made) == (tag, key)
+    assert own_key(tag, made) == key
+    assert own_key(f"{tag}x", made) is None
     assert made.startswith(prefix_of(tag, key))
     assert numbered(order_id(tag, key, base36(start_ms), 0)[:-1], number) == made
 
