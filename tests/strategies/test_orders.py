@@ -30,97 +30,66 @@ def test_the_band_lets_only_worthwhile_changes_through(current, target, band, tr
     assert outside_band(current, target, band) is trades
 
 
+COARSE = Lot(step=D("0.1"), min_quantity=D("5"), min_notional=D("0"))
+FORCED, CAPPED = {"minimum": "force_exchange_min"}, {"minimum": "respect_cap"}
+
+
 @pytest.mark.parametrize(
-    ("current", "wanted", "order"),
+    ("current", "wanted", "rules", "order"),
     [
-        ("0", "1.29", "1.2"),  # Toward zero: never more than wanted.
-        ("0", "-1.29", "-1.2"),
-        ("1.2", "1.29", "0.0"),
-        ("1.2", "-1.2", "-2.4"),  # One order turns the position round.
-        ("1.2", "0", "-1.2"),
+        # Toward zero, never more than wanted.
+        ("0", "1.29", {}, "1.2"),
+        ("0", "-1.29", {}, "-1.2"),
+        ("1.2", "1.29", {}, "0.0"),
+        # One order turns the position round; it counts as one: 0.5 at 10 is exactly the 5 wanted.
+        ("1.2", "-1.2", {}, "-2.4"),
+        ("0.3", "-0.2", {}, "-0.5"),
+        # A whole exit needs no minimum, a reduction no minimum notional.
+        ("1.2", "0", {}, "-1.2"),
+        ("0.1", "0", {}, "-0.1"),
+        ("3.0", "2.8", {}, "-0.2"),
+        ("3.0", "2.9", CAPPED, "-0.2"),
+        # A reduction never turns the position round to reach a minimum.
+        ("0.3", "0.2", FORCED | {"lot": COARSE}, "-0.3"),
+        # 5 / 7 = 0.714…: 0.8 is the first whole lot above.
+        ("0", "0.4", FORCED | {"price": "7"}, "0.8"),
     ],
 )
-def test_targets_are_rounded_toward_zero_to_whole_lots(current, wanted, order):
-    got = sized(current, wanted)
+def test_targets_are_rounded_toward_zero_to_whole_lots(current, wanted, rules, order):
+    got = sized(current, wanted, **rules)
     assert got.quantity == D(order)
-    assert got.reason == ""
+    assert got.reason == "" or rules
+
+
+OVER_CAP = "and the minimum would exceed the cap of "
 
 
 @pytest.mark.parametrize(
-    ("minimum", "order", "reason"),
+    ("current", "wanted", "rules", "order", "reason"),
     [
-        ("skip", "0", "skipped: order value 4.00 is below the exchange's minimum 5"),
-        ("respect_cap", "0.5", "raised from 0.4 to the exchange's minimum 0.5"),
-        ("force_exchange_min", "0.5", "raised from 0.4 to the exchange's minimum 0.5"),
+        ("0", "0.4", {}, "0", "skipped: order value 4.00 is below the exchange's minimum 5"),
+        ("0", "0.4", CAPPED, "0.5", "raised from 0.4 to the exchange's minimum 0.5"),
+        ("0", "0.4", FORCED, "0.5", "raised from 0.4 to the exchange's minimum 0.5"),
+        ("0", "0.4", CAPPED | {"largest": "0.45"}, "0", f"{OVER_CAP}0.45"),
+        ("0", "0.4", FORCED | {"largest": "0.45"}, "0.5", "exchange's minimum 0.5"),
+        # Less than a lot is an order too small, with a reason.
+        ("0", "0.04", {}, "0", "skipped: order quantity 0.04 is below the lot of 0.1"),
+        ("0", "0.04", FORCED, "0.5", "raised from 0.04 to the exchange's minimum 0.5"),
+        ("0", "0.04", CAPPED, "0.5", "raised from 0.04 to the exchange's minimum 0.5"),
+        ("0", "0.04", CAPPED | {"largest": D(1) / 3}, "0", f"{OVER_CAP}0.333333"),
+        ("1.2", "0.04", {}, "-1.2", "closed: the position wanted is less than the lot of 0.1"),
+        # From 3.0 to 3.3 is 3 USDT: the smallest order is 0.5.
+        ("3.0", "3.3", {}, "0", "skipped: order value 3.00 is below the exchange's minimum 5"),
+        ("3.0", "3.3", FORCED, "0.5", "raised from 0.3 to the exchange's minimum 0.5"),
+        ("3.0", "2.9", {}, "0", "skipped: order quantity 0.1 is below the exchange's minimum 0.2"),
+        ("1.2", "1.25", {}, "0", ""),
     ],
 )
 @pytest.mark.parametrize("sign", [1, -1])
-def test_an_entry_below_the_minimum_notional(minimum, order, reason, sign):
-    got = sized("0", D("0.4") * sign, minimum=minimum)
-    assert got.quantity == D(order) * sign
-    assert got.reason == reason
-
-
-def test_respect_cap_does_not_raise_above_the_cap():
-    got = sized("0", "0.4", minimum="respect_cap", largest="0.45")
-    assert got.quantity == 0
-    assert got.reason.endswith("and the minimum would exceed the cap of 0.45")
-    assert sized("0", "0.4", minimum="force_exchange_min", largest="0.45").quantity == D("0.5")
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-def test_an_entry_of_less_than_a_lot_is_an_order_too_small_and_not_silence(sign):
-    got = sized("0", D("0.04") * sign)
-    assert got.quantity == 0
-    assert got.reason == "skipped: order quantity 0.04 is below the lot of 0.1"
-    forced = sized("0", D("0.04") * sign, minimum="force_exchange_min")
-    assert forced.quantity == D("0.5") * sign
-    assert forced.reason == "raised from 0.04 to the exchange's minimum 0.5"
-    assert sized("0", "0.04", minimum="respect_cap").quantity == D("0.5")
-    capped = sized("0", "0.04", minimum="respect_cap", largest=D(1) / 3)
-    assert capped.quantity == 0
-    assert capped.reason.endswith("and the minimum would exceed the cap of 0.333333")
-
-
-def test_a_position_is_closed_when_less_than_a_lot_of_it_is_wanted():
-    got = sized("1.2", "0.04")
-    assert got.quantity == D("-1.2")
-    assert got.reason == "closed: the position wanted is less than the lot of 0.1"
-
-
-def test_an_enlargement_below_the_minimum_is_raised_as_an_order():
-    # From 3.0 to 3.3 is 3 USDT: the smallest order is 0.5.
-    assert sized("3.0", "3.3").quantity == 0
-    assert sized("3.0", "3.3", minimum="force_exchange_min").quantity == D("0.5")
-
-
-def test_a_reduction_needs_no_minimum_notional():
-    assert sized("3.0", "2.8").quantity == D("-0.2")
-
-
-def test_a_reduction_below_the_minimum_quantity():
-    assert sized("3.0", "2.9").reason == (
-        "skipped: order quantity 0.1 is below the exchange's minimum 0.2"
-    )
-    assert sized("3.0", "2.9", minimum="respect_cap").quantity == D("-0.2")
-    # It never turns the position round to reach a minimum.
-    coarse = Lot(step=D("0.1"), min_quantity=D("5"), min_notional=D("0"))
-    assert sized("0.3", "0.2", minimum="force_exchange_min", lot=coarse).quantity == D("-0.3")
-
-
-def test_a_whole_exit_needs_no_minimum():
-    assert sized("0.1", "0").quantity == D("-0.1")
-
-
-def test_a_turn_round_counts_as_one_order():
-    # From 0.3 to -0.2: an order of 0.5 at 10 is exactly the 5 that the exchange wants.
-    assert sized("0.3", "-0.2").quantity == D("-0.5")
-
-
-def test_the_raised_order_is_whole_lots_at_an_awkward_price():
-    # 5 / 7 = 0.714…: 0.8 is the first whole lot above.
-    got = sized("0", "0.4", price="7", minimum="force_exchange_min")
-    assert got.quantity == D("0.8")
+def test_what_is_not_traded_as_wanted_has_a_reason(current, wanted, rules, order, reason, sign):
+    got = sized(sign * D(current), sign * D(wanted), **rules)
+    assert got.quantity == sign * D(order)
+    assert got.reason.endswith(reason) if reason else got.reason == ""
 
 
 lots = st.builds(

@@ -1,4 +1,4 @@
-"""What a strategy of the desk does at once when a guard speaks, by default and in its own way."""
+"""What a strategy does at once on a verdict: by default, and as a rebalancer."""
 
 from decimal import Decimal as D
 
@@ -7,6 +7,7 @@ import pytest
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.model.enums import OrderSide, OrderStatus
 from nautilus_trader.model.events import OrderRejected
+from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.objects import Price, Quantity
 
 from strategies.base import DeskStrategy, DeskStrategyConfig
@@ -16,7 +17,7 @@ from strategies.order_ids import closers_session, is_closers, order_id, session_
 from strategies.state import MemoryState
 from strategies.tactics.maker_first import MakerFirstState
 from strategies.verdicts import board_of
-from tests.builders_engine import SPOT, START, A, B, Candles, at, perpetual
+from tests.builders_engine import SPOT, START, A, B, Candles, at
 from tests.builders_engine import play as played
 from tests.strategies.rebalance.test_rebalance_protocol import stored
 from tests.strategies.rebalance.test_rebalancer import TAPE, lines, reversal, verdict
@@ -25,10 +26,11 @@ from tests.strategies.test_executor import play as quoted
 
 LEVEL = Candles([100.0] * 8)
 BOTH = {A: LEVEL, B: LEVEL}
+FLATTEN = verdict(Action.FLATTEN)
 
 
 class Holder(DeskStrategy):
-    """A strategy that has nothing of its own to say to a guard."""
+    """A strategy that follows verdicts by default and does a plan's steps at their times."""
 
     def __init__(self, plan, instruments=(A, B)):
         super().__init__(DeskStrategyConfig(key="hold", instruments=instruments))
@@ -54,6 +56,10 @@ class Holder(DeskStrategy):
         super().on_halt(instruments, said)
 
 
+def ident(name):
+    return InstrumentId.from_str(name)
+
+
 def holding(name, quantity):
     return lambda strategy: strategy.send_market(ident(name), D(quantity), "test")
 
@@ -74,103 +80,92 @@ def resting(name, side, level, *, reduce_only=False):
     return step
 
 
-def ident(name):
-    return perpetual(name).id if name != SPOT else SPOT_ID
-
-
-SPOT_ID = type(perpetual().id).from_str(SPOT)
-
-
-def sent(strategy, tag="flatten"):
+def exits(strategy):
+    """Return instrument, status and reduce-only flag of what was sent to leave."""
     return [
         (o.instrument_id.value, OrderStatus(o.status).name, o.is_reduce_only)
         for o in sorted(strategy.cache.orders(), key=lambda o: (o.ts_init, o.client_order_id))
-        if tag in (o.tags or [])
+        if "flatten" in (o.tags or [])
     ]
 
 
 # -- leaving, by default ---------------------------------------------------------------------------
 
+OUT_A, OUT_B = (A, "FILLED", True), (B, "FILLED", True)
 
-def test_told_to_leave_it_cancels_and_closes_reduce_only():
-    told = Holder(
-        {
-            at(1): [holding(A, "3"), holding(B, "-2")],
-            at(2): [resting(A, OrderSide.BUY, 50), resting(A, OrderSide.SELL, 900)],
-            at(3, 60): verdict(Action.FLATTEN),
-        }
-    )
-    desk = played(BOTH, told)
-    assert sent(told) == [(A, "FILLED", True), (B, "FILLED", True)]
+
+@pytest.mark.parametrize(
+    ("plan", "sent", "left"),
+    [
+        pytest.param(
+            {
+                at(1): [holding(A, "3"), holding(B, "-2")],
+                at(2): [resting(A, OrderSide.BUY, 50), resting(A, OrderSide.SELL, 900)],
+                at(3, 60): FLATTEN,
+            },
+            [OUT_A, OUT_B],
+            [(at(3, 60), {A, B})],
+            id="what rests is cancelled, what is held is closed",
+        ),
+        pytest.param(
+            # The exit of 03:01 waits for the print at 04:00; a second one would be one too many.
+            {at(1): holding(A, "3")} | dict.fromkeys((at(3, 60), at(3, 61), at(5)), FLATTEN),
+            [OUT_A],
+            [(at(3, 60), {A, B})],
+            id="the same verdict again sends nothing",
+        ),
+        pytest.param(
+            {
+                at(1): [holding(A, "3"), holding(B, "2")],
+                at(3, 60): verdict(Action.FLATTEN, scope=f"instrument:{A}"),
+                at(3, 61): FLATTEN,
+            },
+            [OUT_A, OUT_B],
+            [(at(3, 60), {A}), (at(3, 61), {B})],
+            id="a wider one leaves what is new",
+        ),
+        pytest.param(
+            {at(1): holding(A, "3"), at(2, 60): verdict(Action.HALT_ENTRIES), at(3, 60): FLATTEN},
+            [OUT_A],
+            [(at(3, 60), {A, B})],
+            id="after a halt",
+        ),
+        pytest.param(
+            {
+                at(1): holding(A, "3"),
+                at(2, 60): FLATTEN,
+                at(3, 60): verdict(Action.NONE),
+                at(4, 60): holding(A, "1"),
+                at(5, 60): FLATTEN,
+            },
+            [OUT_A, OUT_A],
+            [(at(2, 60), {A, B}), (at(5, 60), {A, B})],
+            id="one that comes back leaves again",
+        ),
+    ],
+)
+def test_a_flatten_verdict_closes_reduce_only_and_once(plan, sent, left):
+    strategy = Holder(plan)
+    desk = played(BOTH, strategy)
+    assert exits(strategy) == sent
+    assert strategy.left == left
+    assert not strategy.holdings()
     assert desk.engine.kernel.cache.orders_open() == []
-    assert not told.holdings()
-    assert told.left == [(at(3, 60), {A, B})]
 
 
 def test_spot_is_left_by_a_sale_of_what_is_held():
-    told = Holder({at(1): holding(SPOT, "3"), at(3, 60): verdict(Action.FLATTEN)}, (SPOT,))
-    played({SPOT: LEVEL}, told)
-    assert sent(told) == [(SPOT, "FILLED", False)]
-    assert not told.holdings()
-
-
-def test_a_flatten_that_is_said_again_sends_nothing_again():
-    """The exit of 03:01 waits for the print at 04:00; a second one would be one too many."""
-    again = verdict(Action.FLATTEN)
-    told = Holder(
-        {at(1): holding(A, "3"), at(3, 60): again, at(3, 61): again, at(3, 62): again, at(5): again}
-    )
-    played(BOTH, told)
-    assert sent(told) == [(A, "FILLED", True)]
-    assert len(told.left) == 1
-
-
-def test_a_wider_one_leaves_what_is_new_and_keeps_the_exits_under_way():
-    told = Holder(
-        {
-            at(1): [holding(A, "3"), holding(B, "2")],
-            at(3, 60): verdict(Action.FLATTEN, scope=f"instrument:{A}"),
-            at(3, 61): verdict(Action.FLATTEN),
-        }
-    )
-    played(BOTH, told)
-    assert sent(told) == [(A, "FILLED", True), (B, "FILLED", True)]
-    assert [left for _, left in told.left] == [{A, B} - {B}, {B}]
-
-
-def test_a_stricter_one_leaves_after_a_halt():
-    told = Holder(
-        {
-            at(1): holding(A, "3"),
-            at(2, 60): verdict(Action.HALT_ENTRIES),
-            at(3, 60): verdict(Action.FLATTEN),
-        }
-    )
-    played(BOTH, told)
-    assert sent(told) == [(A, "FILLED", True)]
-
-
-def test_one_that_comes_back_after_it_ended_leaves_again():
-    told = Holder(
-        {
-            at(1): holding(A, "3"),
-            at(2, 60): verdict(Action.FLATTEN),
-            at(3, 60): verdict(Action.NONE),
-            at(4, 60): holding(A, "1"),
-            at(5, 60): verdict(Action.FLATTEN),
-        }
-    )
-    played(BOTH, told)
-    assert sent(told) == [(A, "FILLED", True), (A, "FILLED", True)]
-    assert not told.holdings()
+    strategy = Holder({at(1): holding(SPOT, "3"), at(3, 60): FLATTEN}, (SPOT,))
+    played({SPOT: LEVEL}, strategy)
+    assert exits(strategy) == [(SPOT, "FILLED", False)]
+    assert not strategy.holdings()
 
 
 # -- no more entries, by default -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("action", [Action.HALT_ENTRIES, Action.REDUCE_ONLY])
-def test_under_a_halt_entries_that_rest_or_wait_are_taken_back_at_once(action):
-    told = Holder(
+def test_a_halt_cancels_entries_that_rest_or_wait(action):
+    strategy = Holder(
         {
             at(1): holding(A, "3"),
             at(2): [
@@ -183,9 +178,9 @@ def test_under_a_halt_entries_that_rest_or_wait_are_taken_back_at_once(action):
             at(3, 60): verdict(action),
         }
     )
-    played(BOTH, told)
+    played(BOTH, strategy)
     statuses = {}
-    for order in sorted(told.cache.orders(), key=lambda order: order.ts_init):
+    for order in sorted(strategy.cache.orders(), key=lambda order: order.ts_init):
         side = "buy" if order.is_buy else "sell"
         kind = "exit" if order.is_reduce_only else "order"
         name = f"{order.instrument_id.value[0]} {side} {kind} {order.ts_init // 10**9 % 3600}"
@@ -198,7 +193,7 @@ def test_under_a_halt_entries_that_rest_or_wait_are_taken_back_at_once(action):
         "A buy order 59": ["CANCELED"],
         "A sell exit 59": ["FILLED"],
     }
-    assert told.halted == [{A, B}]
+    assert strategy.halted == [{A, B}]
 
 
 @pytest.mark.parametrize(
@@ -209,38 +204,36 @@ def test_under_a_halt_entries_that_rest_or_wait_are_taken_back_at_once(action):
         verdict(Action.HALT_ENTRIES, scope="strategy:other"),
     ],
 )
-def test_what_passes_or_is_no_halt_of_its_own_leaves_entries_resting(step):
-    told = Holder({at(1): resting(A, OrderSide.BUY, 50), at(3, 60): step})
-    played(BOTH, told)
-    assert [OrderStatus(o.status).name for o in told.cache.orders()] == ["ACCEPTED"]
-    assert told.halted == []
+def test_a_transient_halt_and_one_of_another_strategy_leave_entries_resting(step):
+    strategy = Holder({at(1): resting(A, OrderSide.BUY, 50), at(3, 60): step})
+    played(BOTH, strategy)
+    assert [OrderStatus(o.status).name for o in strategy.cache.orders()] == ["ACCEPTED"]
+    assert strategy.halted == []
 
 
 def test_a_halt_stops_a_tactic_that_enters_and_lets_one_that_leaves_go_on():
-    told = Trades(
+    strategy = Trades(
         {
             1: buying("2", B),
-            20: lambda t: (buying("2")(t), t.execute(perpetual(B).id, D(-2), "test")),
-            25: lambda t: verdict(Action.REDUCE_ONLY)(t),
+            20: lambda t: (buying("2")(t), t.execute(ident(B), D(-2), "test")),
+            25: verdict(Action.REDUCE_ONLY),
         },
         deadline="10m",
     )
     rows = [(n, 100.0, 100.1) for n in range(200)]
-    cheap = [(n, 100.0, 99.9 if n == 5 else 100.1) for n in range(200)]
-    cheap[5] = (5, 99.8, 99.9)
-    quoted(told, quotes(*rows) + quotes(*cheap, name=B))
-    resting_now = [o for o in told.cache.orders() if not o.is_closed]
-    assert [(o.instrument_id.value, o.is_sell) for o in resting_now] == [(B, True)]
-    assert [done.instrument for done in told.done] == [B, A]
+    cheap = [*rows[:5], (5, 99.8, 99.9), *rows[6:]]
+    quoted(strategy, quotes(*rows) + quotes(*cheap, name=B))
+    open_orders = [o for o in strategy.cache.orders() if not o.is_closed]
+    assert [(o.instrument_id.value, o.is_sell) for o in open_orders] == [(B, True)]
+    assert [done.instrument for done in strategy.done] == [B, A]
 
 
 # -- the closer's orders ---------------------------------------------------------------------------
 
 
-def test_the_closers_ids_are_told_from_a_strategys():
-    now = START
-    ours = order_id("bt", "rev", session_of(now), 1)
-    closers = order_id("bt", "rev", closers_session(now), 1)
+def test_the_closers_ids_differ_from_a_strategys():
+    ours = order_id("bt", "rev", session_of(START), 1)
+    closers = order_id("bt", "rev", closers_session(START), 1)
     assert (is_closers(ours), is_closers(closers), is_closers("O-2023-1")) == (False, True, False)
     assert ours != closers
 
@@ -249,111 +242,86 @@ def test_a_rejected_order_of_the_closer_does_not_hold_a_plan_back():
     """It would cancel what is under way, the closer's close included, and send its own again."""
 
     def rejected(strategy):
-        strategy.handle_event(
-            OrderRejected(
-                strategy.trader_id,
-                strategy.id,
-                perpetual(A).id,
-                type(strategy.cache.orders()[0].client_order_id)(
-                    order_id("bt", "rev", closers_session(START), 1)
-                ),
-                strategy.cache.accounts()[0].id,
-                "[busy transient] 10006 Too many visits",
-                UUID4(),
-                0,
-                0,
-            )
-        )
+        name = ClientOrderId(order_id("bt", "rev", closers_session(START), 1))
+        ids = (strategy.trader_id, strategy.id, ident(A), name, strategy.cache.accounts()[0].id)
+        reason = "[busy transient] 10006 Too many visits"
+        strategy.handle_event(OrderRejected(*ids, reason, UUID4(), 0, 0))
 
     busy = []
-    told = reversal({at(2, 400): rejected, at(3, 200): lambda strategy: busy.append(strategy.busy)})
-    played(TAPE, told)
+    strategy = reversal({at(2, 400): rejected, at(3, 200): lambda s: busy.append(s.busy)})
+    played(TAPE, strategy)
     assert busy == [False]
 
 
 # -- a rebalancer leaves in its own way ------------------------------------------------------------
 
 
-def flattens(told):
-    return [d for d in told.decisions if d.kind == "flatten"]
+def flattens(strategy):
+    return [d for d in strategy.decisions if d.kind == "flatten" and d.ts < at(4)]
 
 
-def test_a_rebalancer_decides_once_to_leave():
-    again = verdict(Action.FLATTEN)
-    told = reversal({at(3, 600): again, at(3, 601): again, at(3, 602): again})
-    played(TAPE, told)
-    assert [d.ts for d in flattens(told) if d.ts < at(4)] == [at(3, 600)]
+def test_a_rebalancer_decides_once_to_leave_and_again_on_schedule():
+    plan = dict.fromkeys((at(3, 600), at(3, 601), at(3, 602)), FLATTEN)
+    strategy = reversal(plan | {at(4, 600): verdict(Action.NONE)})
+    played(TAPE, strategy)
+    (flat,) = flattens(strategy)
+    assert (flat.ts, flat.note) == (at(3, 600), "down 20 %")
+    assert {D(t.target) for t in flat.targets} == {D(0)}
+    assert [d.kind for d in strategy.decisions if d.ts == at(4, 300)] == ["flatten"]
 
 
-def test_a_rebalancer_adds_what_a_wider_verdict_says_to_leave():
-    told = reversal(
-        {
-            at(3, 600): verdict(Action.FLATTEN, scope=f"instrument:{A}"),
-            at(3, 601): verdict(Action.FLATTEN),
-        }
-    )
-    played(TAPE, told)
-    first, second = [d for d in flattens(told) if d.ts < at(4)]
-    assert D(lines(first)[A].order) != 0
-    assert D(lines(first)[B].order) == 0
+def test_a_rebalancer_adds_what_a_wider_verdict_leaves():
+    plan = {at(3, 600): verdict(Action.FLATTEN, scope=f"instrument:{A}"), at(3, 601): FLATTEN}
+    strategy = reversal(plan)
+    played(TAPE, strategy)
+    first, second = flattens(strategy)
+    assert D(lines(first)[A].target) == 0
     # A's exit is under way and stays so.
-    assert D(lines(second)[A].order) == 0
-    assert D(lines(second)[B].order) != 0
-    assert not told.holdings()
+    orders = [{name: D(lines(d)[name].order) != 0 for name in (A, B)} for d in (first, second)]
+    assert orders == [{A: True, B: False}, {A: False, B: True}]
+    assert not strategy.holdings()
 
 
-def test_a_halt_takes_a_rebalancers_waiting_entries_back_and_it_goes_on_reducing():
-    told = reversal({at(2, 400): verdict(Action.REDUCE_ONLY)})
-    played(TAPE, told)
-    assert told.events == []
-    assert [o for o in told.cache.orders() if not o.is_closed] == []
-    assert not told.busy
+def test_a_halt_cancels_a_rebalancers_waiting_entries_and_it_goes_on_reducing():
+    strategy = reversal({at(2, 400): verdict(Action.REDUCE_ONLY)})
+    played(TAPE, strategy)
+    assert strategy.events == []
+    assert [o for o in strategy.cache.orders() if not o.is_closed] == []
+    assert not strategy.busy
 
 
 # -- after a restart -------------------------------------------------------------------------------
 
 
-def standing(strategy):
-    """Put it on the board, as if the strategy had started after it was published."""
-    board_of(strategy.msgbus).observe(
-        Verdict(action=Action.FLATTEN, guard="drawdown", reason="20 % lost")
-    )
+def restart(strategy):
+    """Resume with a flatten verdict on the board, published before the strategy started."""
+    verdict = Verdict(action=Action.FLATTEN, guard="drawdown", reason="20 % lost")
+    board_of(strategy.msgbus).observe(verdict)
+    strategy.resumed = strategy.resume()
 
 
-def test_after_a_restart_what_is_held_is_left_and_no_tactic_is_resumed():
+def test_after_a_restart_what_is_held_is_left():
+    strategy = Holder({at(1): holding(A, "3"), at(3): restart})
+    strategy.attach_state(MemoryState())
+    played(BOTH, strategy)
+    assert strategy.resumed
+    assert exits(strategy) == [OUT_A]
+
+
+def test_after_a_restart_an_entry_that_a_crash_interrupted_is_forgotten():
     store = MemoryState()
-    began = []
-
-    def restart(strategy):
-        standing(strategy)
-        began.append(strategy.resume())
-
-    told = Holder({at(1): holding(A, "3"), at(3): restart})
-    told.attach_state(store)
-    played(BOTH, told)
-    assert began == [True]
-    assert sent(told) == [(A, "FILLED", True)]
-
-
-def test_an_entry_that_a_crash_interrupted_is_forgotten_when_it_must_be_left():
-    store = MemoryState()
-    told = Trades({10: lambda t: (standing(t), t.resume())}, **RULES)
-    store.save(
-        f"tactic.{A}",
-        msgspec.json.encode(
-            SavedExecution(
-                state=MakerFirstState(quantity=D(2), started=s(0)), goal=D(2), reason="x"
-            )
-        ),
-    )
-    told.attach_state(store)
-    quoted(told, quotes(*[(n, 100.0, 100.1) for n in range(60)]))
-    assert told.cache.orders() == []
+    strategy = Trades({10: restart}, **RULES)
+    state = MakerFirstState(quantity=D(2), started=s(0))
+    saved = SavedExecution(state=state, goal=D(2), reason="x")
+    store.save(f"tactic.{A}", msgspec.json.encode(saved))
+    strategy.attach_state(store)
+    quoted(strategy, quotes(*[(n, 100.0, 100.1) for n in range(60)]))
+    assert strategy.cache.orders() == []
     assert store.load(f"tactic.{A}") == b""
 
 
-def test_a_rebalancer_without_a_plan_leaves_after_a_restart_too():
-    told = reversal({at(3, 600): lambda strategy: (standing(strategy), strategy.resume())})
-    told.attach_state(stored(done=at(3, 300)))
-    played(TAPE, told)
-    assert not told.holdings()
+def test_after_a_restart_a_rebalancer_without_a_plan_leaves_too():
+    strategy = reversal({at(3, 600): restart})
+    strategy.attach_state(stored(done=at(3, 300)))
+    played(TAPE, strategy)
+    assert not strategy.holdings()

@@ -1,4 +1,4 @@
-"""What a rebalancer saves before it acts, and what it makes of it after a crash."""
+"""What a rebalancer saves before it acts, and what it does with it after a crash."""
 
 from decimal import Decimal as D
 
@@ -6,11 +6,14 @@ import pytest
 from nautilus_trader.model.enums import OrderSide
 
 from config.errors import DeskError
-from strategies.messages import Action, Verdict
+from strategies.messages import Action
 from strategies.rebalance.plan import STATE, Plan, Progress, decode, encode
 from strategies.state import MemoryState
 from tests.builders_engine import HOUR, A, B, at, play
-from tests.strategies.rebalance.test_rebalancer import TAPE, reversal, verdict
+from tests.strategies.rebalance.test_rebalancer import TAPE, lines, reversal, verdict
+
+FIRST = {A: D("55.555"), B: D("-45.454")}
+"""Orders of the first decision with weights, at 02:05; the two before have nothing to trade."""
 
 
 def stored(done=None, plan=None):
@@ -23,237 +26,169 @@ def progress(store):
     return decode(store.load(STATE), "rev")
 
 
-def signed(order):
-    quantity = order.quantity.as_decimal()
-    return quantity if order.side == OrderSide.BUY else -quantity
-
-
-def restarted(store, **plan):
-    """A strategy that comes up with what a crash left in the store, and the steps it is told."""
-    told = reversal(dict(plan.values()))
-    told.attach_state(store)
-    return told
-
-
-def orders(strategy, at_ts):
+def orders(strategy, ts):
+    """Return the signed quantity of a time's orders by instrument, cancelled ones left out."""
     return {
-        order.instrument_id.value: signed(order)
-        for order in strategy.cache.orders()
-        if order.ts_init == at_ts
+        o.instrument_id.value: o.quantity.as_decimal() * (1 if o.side == OrderSide.BUY else -1)
+        for o in strategy.cache.orders()
+        if o.ts_init == ts and (o.filled_qty > 0 or not o.is_closed)
     }
 
 
-def test_the_plan_is_saved_before_any_order_leaves_and_before_the_decision_is_heard():
+def at_ten_past(step, store, hour=2):
+    """Play a strategy without its timer, which does one step at ten past an hour.
+
+    Returns it and what the step returned.
+    """
+    found = []
+    ts = at(hour, 600)
+    strategy = reversal({ts: lambda s: found.append(step(s))}, timer=False)
+    strategy.attach_state(store)
+    play(TAPE, strategy)
+    return strategy, found[0]
+
+
+def test_the_plan_is_saved_before_any_order_leaves_and_before_the_decision_is_published():
     seen = []
 
     class Watching(MemoryState):
         def save(self, name, value):
             super().save(name, value)
-            seen.append((decode(value, "rev"), len(told.cache.orders()), len(told.decisions)))
+            orders, decisions = strategy.cache.orders(), strategy.decisions
+            seen.append((decode(value, "rev").plan, len(orders), len(decisions)))
 
-    told = reversal()
-    told.attach_state(Watching())
-    play(TAPE, told)
-    began = [entry for entry in seen if entry[0].plan is not None]
-    first, orders_then, decisions_then = began[0]
-    # At 02:05, the first decision with weights; the two before it had nothing to trade.
-    assert first.plan == Plan(
-        stamp=at(2, 300),
-        made=at(2, 300),
-        kind="rebalance",
-        targets={A: D("55.555"), B: D("-45.454")},
-    )
-    assert (orders_then, decisions_then) == (0, 2)
+    strategy = reversal()
+    strategy.attach_state(Watching())
+    play(TAPE, strategy)
+    plan = Plan(stamp=at(2, 300), made=at(2, 300), kind="rebalance", targets=FIRST)
+    assert next(entry for entry in seen if entry[0] is not None) == (plan, 0, 2)
 
 
 def test_a_stamp_is_done_once_its_last_order_is():
-    store = MemoryState()
-    told = reversal({at(2, 400): lambda s: heard.append((s.busy, progress(store)))})
-    heard = []
-    told.attach_state(store)
-    play(TAPE, told)
-    ((busy, before),) = heard
+    store, found = MemoryState(), []
+    strategy = reversal({at(2, 400): lambda s: found.append((s.busy, progress(store)))})
+    strategy.attach_state(store)
+    play(TAPE, strategy)
+    ((busy, before),) = found
     # The orders of 02:05 wait for the open of 03:00.
     assert busy
     assert (before.done, before.plan.stamp) == (at(1, 300), at(2, 300))
     # Those of 04:05 never fill: the tape ends.
-    assert progress(store).done == at(3, 300)
-    assert progress(store).plan.stamp == at(4, 300)
-
-
-def test_a_decision_without_orders_is_done_at_once():
-    store = MemoryState()
-    told = reversal()
-    told.attach_state(store)
-    play({name: TAPE[name] for name in (A,)} | {B: TAPE[B]}, told, per_slice=1)
-    assert progress(store).done is not None
+    assert (progress(store).done, progress(store).plan.stamp) == (at(3, 300), at(4, 300))
 
 
 def test_a_plan_of_this_interval_is_finished_without_another_decision():
-    plan = Plan(stamp=at(2, 300), made=at(2, 300), kind="rebalance", targets={A: D(3), B: D(-2)})
+    targets = {A: D(3), B: D(-2)}
+    plan = Plan(stamp=at(2, 300), made=at(2, 300), kind="rebalance", targets=targets)
     store = stored(done=at(1, 300), plan=plan)
-    heard = []
-
-    def step(s):
-        heard.append((s.resume(), s.resume(), s.busy, len(s.decisions)))
-
-    # A restart has no position yet, so all of the plan is to be sent. It starts at 02:10.
-    told = restarted(store, a=(at(2, 600), step))
-    told.on_start = without_schedule(told)
-    play(TAPE, told)
-    assert heard == [(True, True, True, 0)]
-    # The second resume takes back what the first one sent and sends it again, never twice.
-    sent = [o for o in told.cache.orders() if o.ts_init == at(2, 600)]
-    filled = {o.instrument_id.value: signed(o) for o in sent if o.filled_qty > 0}
-    assert filled == {A: D(3), B: D(-2)}
+    strategy, found = at_ten_past(lambda s: (s.resume(), s.resume(), s.busy), store)
+    assert found == (True, True, True)
+    # Without a position all of the plan is sent; the second resume cancels what the first sent.
+    assert orders(strategy, at(2, 600)) == targets
     assert progress(store) == Progress(done=at(2, 300))
-    assert told.decisions == []
-
-
-def without_schedule(told):
-    """Start without the timer, so that only what is asked for happens."""
-    start = told.on_start
-
-    def on_start():
-        start()
-        told.clock.cancel_timer("rebalance.rev")
-
-    return on_start
+    assert strategy.decisions == []
 
 
 def test_a_plan_of_an_earlier_interval_is_dropped_and_the_missing_stamp_caught_up():
     plan = Plan(stamp=at(1, 300), made=at(1, 300), kind="rebalance", targets={A: D(3)})
     store = stored(done=at(0, 300), plan=plan)
-    heard = []
-    told = restarted(store, a=(at(2, 600), lambda s: heard.append(s.resume())))
-    told.on_start = without_schedule(told)
-    play(TAPE, told)
-    assert heard == [True]
-    (decision,) = told.decisions
+    strategy, resumed = at_ten_past(lambda s: s.resume(), store)
+    assert resumed
+    (decision,) = strategy.decisions
     assert (decision.ts, decision.data_ts, decision.kind) == (at(2, 600), at(2), "rebalance")
-    assert orders(told, at(2, 600)) == {A: D("55.555"), B: D("-45.454")}
+    assert orders(strategy, at(2, 600)) == FIRST
     assert progress(store) == Progress(done=at(2, 300))
 
 
-def test_a_first_start_waits_for_the_schedule_unless_it_is_told_to_run():
-    store = MemoryState()
-    heard = []
-
+def test_a_first_start_waits_for_the_schedule_unless_it_runs_now():
     def step(s):
         now = s.clock.timestamp_ns()
-        heard.append((s.resume(), s.due(now), s.run_now(), s.due(now), s.run_now()))
+        return s.resume(), s.due(now), s.run_now(), s.due(now), s.run_now()
 
-    told = restarted(store, a=(at(2, 600), step))
-    told.on_start = without_schedule(told)
-    play(TAPE, told)
-    assert heard == [(False, at(2, 300), True, None, False)]
-    assert len(told.decisions) == 1
+    strategy, found = at_ten_past(step, MemoryState())
+    assert found == (False, at(2, 300), True, None, False)
+    assert len(strategy.decisions) == 1
 
 
 def test_a_stamp_that_is_done_is_only_done_again_by_force():
-    store = stored(done=at(2, 300))
-    heard = []
-
     def step(s):
-        now = s.clock.timestamp_ns()
-        heard.append((s.due(now), s.resume(), s.run_now(), s.run_now(force=True)))
+        due = s.due(s.clock.timestamp_ns())
+        return due, s.resume(), s.run_now(), s.run_now(force=True)
 
-    told = restarted(store, a=(at(2, 600), step))
-    told.on_start = without_schedule(told)
-    play(TAPE, told)
-    assert heard == [(None, False, False, True)]
-    assert [d.ts for d in told.decisions] == [at(2, 600)]
+    strategy, found = at_ten_past(step, stored(done=at(2, 300)))
+    assert found == (None, False, False, True)
+    assert [d.ts for d in strategy.decisions] == [at(2, 600)]
 
 
 def test_force_obeys_a_verdict():
-    store = stored(done=at(2, 300))
-    halt = verdict(Action.HALT_ENTRIES)
-
     def step(s):
-        halt(s)
-        assert s.run_now(force=True)
+        verdict(Action.HALT_ENTRIES)(s)
+        return s.run_now(force=True)
 
-    told = restarted(store, a=(at(2, 600), step))
-    told.on_start = without_schedule(told)
-    play(TAPE, told)
-    assert {D(t.order) for d in told.decisions for t in d.targets} == {D(0)}
+    strategy, ran = at_ten_past(step, stored(done=at(2, 300)))
+    assert ran
+    assert {D(t.order) for d in strategy.decisions for t in d.targets} == {D(0)}
+
+
+def test_no_candle_leaves_the_stamp_due():
+    def step(s):
+        return s.run_now(), s.decisions[-1].kind, s.due(s.clock.timestamp_ns())
+
+    _, found = at_ten_past(step, stored(done=at(-1, 300)), hour=0)
+    assert found == (True, "wait", at(0, 300))
+
+
+LINKS = {"guard": "node.links", "reason": "trade link down"}
+DOWN = verdict(Action.HALT_ENTRIES, transient=True, **LINKS)
 
 
 def test_a_link_that_is_down_puts_the_decision_off_until_it_is_back():
-    """A guard that halts entries is obeyed; a broken link only makes it later."""
-    down = Verdict(
-        action=Action.HALT_ENTRIES,
-        guard="node.links",
-        transient=True,
-        reason="trade link down",
-    )
-    up = Verdict(action=Action.NONE, guard="node.links")
-    store = MemoryState()
-    busy = []
-    told = reversal(
+    store, found = MemoryState(), []
+    strategy = reversal(
         {
-            at(2, 240): lambda s: s.msgbus.publish("verdicts.node", down),
-            at(2, 400): lambda s: busy.append((s.busy, s.due(at(2, 400)))),
-            at(2, 419): lambda s: s.msgbus.publish("verdicts.node", up),
+            at(2, 240): DOWN,
+            at(2, 400): lambda s: found.append((s.busy, s.due(at(2, 400)))),
+            at(2, 419): verdict(Action.NONE, **LINKS),
         }
     )
-    told.attach_state(store)
-    play(TAPE, told)
-    assert busy == [(True, at(2, 300))]
-    first = next(d for d in told.decisions if d.ts >= at(2))
+    strategy.attach_state(store)
+    play(TAPE, strategy)
+    assert found == [(True, at(2, 300))]
+    first = next(d for d in strategy.decisions if d.ts >= at(2))
     assert (first.kind, first.ts, first.data_ts) == ("rebalance", at(2, 300), at(2))
-    assert orders(told, at(2, 420)) == {A: D("55.555"), B: D("-45.454")}
+    assert orders(strategy, at(2, 420)) == FIRST
     assert progress(store).done == at(3, 300)
 
 
 def test_leaving_the_market_ends_the_wait_for_a_link():
-    down = Verdict(action=Action.HALT_ENTRIES, guard="node.links", transient=True, reason="down")
     busy = []
-    told = reversal(
-        {
-            at(2, 240): lambda s: s.msgbus.publish("verdicts.node", down),
-            at(2, 320): lambda s: busy.append(s.busy),
-            at(2, 330): verdict(Action.FLATTEN),
-            at(2, 400): lambda s: busy.append(s.busy),
-        }
-    )
-    play(TAPE, told)
+
+    def look(strategy):
+        busy.append(strategy.busy)
+
+    plan = {at(2, 240): DOWN, at(2, 320): look, at(2, 330): verdict(Action.FLATTEN)}
+    play(TAPE, reversal(plan | {at(2, 400): look}))
     assert busy == [True, False]
 
 
-def test_no_candle_leaves_the_stamp_due():
-    store = stored(done=at(0, 300))
-    heard = []
-
-    def step(s):
-        heard.append((s.run_now(), s.decisions[-1].kind, s.due(s.clock.timestamp_ns())))
-
-    told = restarted(store, a=(at(0, 600), step))
-    told.on_start = without_schedule(told)
-    told.attach_state(stored(done=at(-1, 300)))
-    play(TAPE, told)
-    assert heard == [(True, "wait", at(0, 300))]
-
-
 def test_a_guard_that_flattens_in_the_midst_of_a_plan_leaves_the_stamp_to_be_done():
-    store = MemoryState()
-    scope = f"instrument:{A}"
-    told = reversal(
-        {
-            at(2, 400): verdict(Action.FLATTEN, scope=scope),
-            at(3): verdict(Action.NONE, scope=scope),
-        }
-    )
-    told.attach_state(store)
     saved = []
-    keep = store.save
-    store.save = lambda name, value: (keep(name, value), saved.append(decode(value, "rev")))[0]
-    play(TAPE, told)
-    # A's order is taken back, B's goes on and serves the stamp.
-    flat = next(d for d in told.decisions if d.kind == "flatten")
+
+    class Watching(MemoryState):
+        def save(self, name, value):
+            super().save(name, value)
+            saved.append(decode(value, "rev"))
+
+    scope = f"instrument:{A}"
+    flatten, over = (verdict(action, scope=scope) for action in (Action.FLATTEN, Action.NONE))
+    strategy = reversal({at(2, 400): flatten, at(3): over})
+    strategy.attach_state(Watching())
+    play(TAPE, strategy)
+    # A's order is cancelled, B's goes on and serves the stamp.
+    flat = next(d for d in strategy.decisions if d.kind == "flatten")
     assert flat.ts == at(2, 400)
-    assert {f.instrument_id.value for f in told.events if f.ts_event < at(4)} == {B}
-    assert saved[-1].done == at(3, 300) or saved[-1].done == at(4, 300)
+    assert {f.instrument_id.value for f in strategy.events if f.ts_event < at(4)} == {B}
+    assert saved[-1].done in (at(3, 300), at(4, 300))
     assert any(p.done == at(2, 300) and p.plan is None for p in saved)
 
 
@@ -264,9 +199,8 @@ def test_a_state_that_can_not_be_read_stops_the_start():
         reversal().attach_state(store)
 
 
-def test_listings_that_the_builder_tells_go_before_the_instruments_own():
-    told = reversal(min_age_days=1)
-    told.know_listings({A: at(0) - 24 * HOUR, B: at(1)})
-    play(TAPE, told)
-    last = told.decisions[-1]
-    assert {t.instrument: t.reason for t in last.targets}[B].startswith("left out: listed 0.1 days")
+def test_listings_of_the_builder_go_before_the_instruments_own():
+    strategy = reversal(min_age_days=1)
+    strategy.know_listings({A: at(0) - 24 * HOUR, B: at(1)})
+    play(TAPE, strategy)
+    assert lines(strategy.decisions[-1])[B].reason.startswith("left out: listed 0.1 days")

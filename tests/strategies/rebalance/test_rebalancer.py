@@ -1,4 +1,4 @@
-"""Stories of a reversal on hand-made hourly candles, told to the real engine."""
+"""A reversal on hand-made hourly candles in the real engine."""
 
 from decimal import Decimal as D
 
@@ -16,18 +16,22 @@ NAN = None
 
 
 class Heard(engine_class(XSReversal)):
-    """A reversal that keeps its decisions and can be told things at given times."""
+    """A reversal that keeps its decisions and does a plan's steps at their times.
 
-    def __init__(self, config, plan=None):
+    Without ``timer`` it decides only when a step makes it.
+    """
+
+    def __init__(self, config, plan=None, timer=True):
         super().__init__(config)
-        self.decisions = []
-        self.events = []
-        self._plan = plan or {}
+        self.decisions, self.events = [], []
+        self._plan, self._timer = plan or {}, timer
 
     def on_start(self):
         super().on_start()
+        if not self._timer:
+            self.clock.cancel_timer("rebalance.rev")
         for ts in self._plan:
-            self.clock.set_time_alert_ns(f"told {ts}", ts, lambda e: self._plan[e.ts_event](self))
+            self.clock.set_time_alert_ns(f"{ts}", ts, lambda e: self._plan[e.ts_event](self))
 
     def publish(self, decision):
         self.decisions.append(decision)
@@ -37,18 +41,23 @@ class Heard(engine_class(XSReversal)):
         self.events.append(event)
 
 
-def reversal(plan=None, instruments=(A, B), **params):
+def reversal(plan=None, instruments=(A, B), timer=True, cls=Heard, **params):
     rules = {"interval": "1h", "every": "1h", "at": "00:05", "fraction": 0.5, "max_weight": 0.5}
     config = XSReversalConfig(key="rev", instruments=instruments, **(rules | params))
-    return Heard(config, plan)
+    return cls(config, plan, timer)
 
 
-def verdict(action, scope="desk", **more):
-    def tell(strategy):
-        said = Verdict(action=action, scope=scope, guard="drawdown", reason="down 20 %", **more)
-        strategy.msgbus.publish("verdicts.drawdown", said)
+def verdict(action, scope="desk", guard="drawdown", reason="down 20 %", **more):
+    """Return a step that publishes a verdict."""
+    made = Verdict(action=action, scope=scope, guard=guard, reason=reason, **more)
+    return lambda strategy: strategy.msgbus.publish(f"verdicts.{guard}", made)
 
-    return tell
+
+def first_of(strategy, data_ts=None):
+    """Return the first decision with weights, or the one on data of that time."""
+    return next(
+        d for d in strategy.decisions if (d.gross if data_ts is None else d.data_ts == data_ts)
+    )
 
 
 def lines(decision):
@@ -63,9 +72,9 @@ TAPE = {
 
 
 def test_it_buys_the_loser_and_sells_the_winner():
-    told = reversal()
-    play(TAPE, told)
-    first = next(d for d in told.decisions if d.kind == "rebalance" and d.gross)
+    strategy = reversal()
+    play(TAPE, strategy)
+    first = first_of(strategy)
     # After the second candle, at 02:05: A fell 10 %, B rose 10 %.
     assert (first.ts, first.data_ts) == (at(2, 300), at(2))
     loser, winner = first.targets
@@ -74,33 +83,30 @@ def test_it_buys_the_loser_and_sells_the_winner():
     # Half of 10,000 each: 5,000 / 90 and 5,000 / 110, rounded toward zero to 0.001.
     assert (loser.order, winner.order) == ("55.555", "-45.454")
     assert (first.equity, first.gross, first.net) == ("10000.00000000", 1.0, 0.0)
+    # Orders fill strictly after what they saw.
+    assert min(event.ts_event for event in strategy.events) > at(3)
 
 
 def test_it_ignores_the_unfinished_candle():
-    told = reversal()
-    play(TAPE, told)
-    for decision in told.decisions:
+    strategy = reversal()
+    play(TAPE, strategy)
+    for decision in strategy.decisions:
         assert decision.data_ts == decision.ts // HOUR * HOUR
     # At 04:05 the fourth candle is the newest: A rose 10 %, B fell 10 %: they swap.
-    fourth = next(d for d in told.decisions if d.ts == at(4, 300))
+    fourth = next(d for d in strategy.decisions if d.ts == at(4, 300))
     assert fourth.data_ts == at(4)
     assert lines(fourth)[A].rank == 2
+    # Equity counts open positions at the last close: in at the opens of the fourth candle, 55.555 A
+    # at 90 and -45.454 B at 110; it closes at 99, 99.
+    assert D(fourth.equity) == D(10_000) + D("55.555") * 9 + D("45.454") * 11
 
 
 def test_a_decision_at_the_close_sees_the_candles_of_that_very_stamp():
-    told = reversal(at="00:00")
-    play(TAPE, told)
-    first = next(d for d in told.decisions if d.gross)
+    strategy = reversal(at="00:00")
+    play(TAPE, strategy)
+    first = first_of(strategy)
     assert (first.ts, first.data_ts) == (at(2), at(2))
     assert lines(first)[A].score == pytest.approx(0.1)
-
-
-def test_orders_fill_strictly_after_what_they_saw():
-    told = reversal()
-    play(TAPE, told)
-    assert told.events
-    for event in told.events:
-        assert event.ts_event > at(3)
 
 
 def test_an_instrument_in_a_gap_leaves_and_its_position_is_closed():
@@ -109,9 +115,9 @@ def test_an_instrument_in_a_gap_leaves_and_its_position_is_closed():
         B: Candles(opens=[100, 100, 110, 120, NAN, 99], closes=[100, 110, 120, 130, NAN, 99]),
         C: Candles(opens=[10, 10, 10, 10, 10, 10]),
     }
-    told = reversal(instruments=(A, B, C))
-    play(tape, told)
-    gap = next(d for d in told.decisions if d.data_ts == at(5))
+    strategy = reversal(instruments=(A, B, C))
+    play(tape, strategy)
+    gap = first_of(strategy, at(5))
     line = lines(gap)[B]
     assert (line.price, line.rank, line.weight) == (None, None, 0.0)
     assert line.reason == "left out: no candle closed at the decision's data time"
@@ -120,10 +126,10 @@ def test_an_instrument_in_a_gap_leaves_and_its_position_is_closed():
 
 
 def test_without_any_new_candle_it_waits():
-    told = reversal()
+    strategy = reversal()
     silent = {A: Candles(opens=[100, 90, NAN, 80]), B: Candles(opens=[100, 110, NAN, 120])}
-    play(silent, told)
-    quiet = next(d for d in told.decisions if d.data_ts == at(3))
+    play(silent, strategy)
+    quiet = first_of(strategy, at(3))
     assert (quiet.kind, quiet.note) == ("wait", "no candle has closed at the data time")
     assert all(D(target.order) == 0 for target in quiet.targets)
 
@@ -135,66 +141,30 @@ def test_with_nothing_to_hold_it_flattens_or_keeps(flatten, kind):
         A: Candles(opens=[100, 100, 90, 9, 9], closes=[100, 90, 9, 9, 9]),
         B: Candles(opens=[100, 100, 110, 9, 9], closes=[100, 110, 9, 9, 9]),
     }
-    told = reversal(min_price=50, flatten_on_empty_targets=flatten)
-    play(tape, told)
+    strategy = reversal(min_price=50, flatten_on_empty_targets=flatten)
+    play(tape, strategy)
     # The orders of 02:05 fill at 03:00; at 03:05 both have closed at 9.
-    empty = next(d for d in told.decisions if d.data_ts == at(3))
+    empty = first_of(strategy, at(3))
     assert empty.kind == kind
     assert lines(empty)[A].reason == "left out: price 9 is below 50"
     orders = {D(target.order) for target in empty.targets}
     assert (orders == {D(0)}) is not flatten
 
 
-def test_equity_counts_open_positions_at_the_last_close():
-    told = reversal()
-    play(TAPE, told)
-    after = next(d for d in told.decisions if d.data_ts == at(4))
-    # In at the opens of the fourth candle: 55.555 A at 90, -45.454 B at 110. It closes at 99, 99.
-    gained = D("55.555") * 9 + D("45.454") * 11
-    assert D(after.equity) == D(10_000) + gained
-
-
-def test_a_flatten_verdict_is_obeyed_at_once_and_until_it_is_taken_back():
-    told = reversal(
-        {at(3, 600): verdict(Action.FLATTEN), at(4, 600): verdict(Action.NONE)},
-    )
-    play(TAPE, told)
-    flat = next(d for d in told.decisions if d.kind == "flatten")
-    assert (flat.ts, flat.note) == (at(3, 600), "down 20 %")
-    assert {D(t.target) for t in flat.targets} == {D(0)}
-    assert [d.kind for d in told.decisions if d.ts == at(4, 300)] == ["flatten"]
-
-
-def test_a_flatten_verdict_on_one_instrument_leaves_the_others():
-    told = reversal({at(3, 600): verdict(Action.FLATTEN, scope=f"instrument:{A}")})
-    play(TAPE, told)
-    flat = next(d for d in told.decisions if d.kind == "flatten")
-    assert D(lines(flat)[A].target) == 0
-    assert D(lines(flat)[B].order) == 0
-
-
-def test_a_verdict_on_another_strategy_is_none_of_its_business():
-    told = reversal({at(0, 60): verdict(Action.FLATTEN, scope="strategy:other")})
-    play(TAPE, told)
-    assert {d.kind for d in told.decisions} <= {"rebalance", "wait"}
-
-
 def test_a_shrinking_verdict_halves_what_is_sent_and_is_written_down():
-    told = reversal({at(0, 60): verdict(Action.SHRINK, multiplier=0.5)})
-    play(TAPE, told)
-    first = next(d for d in told.decisions if d.gross)
+    strategy = reversal({at(0, 60): verdict(Action.SHRINK, multiplier=0.5)})
+    play(TAPE, strategy)
+    first = first_of(strategy)
     assert first.multiplier == 0.5
     assert lines(first)[A].weight == 0.5
     assert lines(first)[A].order == "27.777"
 
 
-def test_a_guard_takes_its_verdict_back():
-    told = reversal(
-        {at(0, 60): verdict(Action.REDUCE_ONLY), at(1, 60): verdict(Action.NONE)},
-    )
-    play(TAPE, told)
-    assert told.verdicts.strictest.action == Action.NONE
-    assert D(lines(next(d for d in told.decisions if d.gross))[A].order) > 0
+def test_entries_go_on_after_a_verdict_ends():
+    strategy = reversal({at(0, 60): verdict(Action.REDUCE_ONLY), at(1, 60): verdict(Action.NONE)})
+    play(TAPE, strategy)
+    assert strategy.verdicts.strictest.action == Action.NONE
+    assert D(lines(first_of(strategy))[A].order) > 0
 
 
 def test_an_order_that_still_waits_is_cancelled_before_the_next_decision():
@@ -204,10 +174,10 @@ def test_an_order_that_still_waits_is_cancelled_before_the_next_decision():
         B: Candles(opens=[100, 100, NAN, NAN, NAN, 99], closes=[100, 110, NAN, NAN, NAN, 99]),
         C: Candles(opens=[10, 10, 10, 10, 10, 10]),
     }
-    told = reversal(instruments=(A, B, C))
-    play(tape, told)
-    assert all(event.instrument_id.value != B for event in told.events)
-    assert {D(lines(d)[B].current) for d in told.decisions if B in lines(d)} == {D(0)}
+    strategy = reversal(instruments=(A, B, C))
+    play(tape, strategy)
+    assert all(event.instrument_id.value != B for event in strategy.events)
+    assert {D(lines(d)[B].current) for d in strategy.decisions if B in lines(d)} == {D(0)}
 
 
 def test_exits_leave_before_entries():
@@ -224,26 +194,24 @@ def test_exits_leave_before_entries():
         name: Candles(opens=np.round(50 * np.exp(random.normal(0, 0.1, 30).cumsum()), 2))
         for name in (A, B, C)
     }
-    rules = {"interval": "1h", "every": "1h", "at": "00:05", "fraction": 0.4, "max_weight": 0.5}
-    config = XSReversalConfig(key="rev", instruments=(A, B, C), **rules)
-    play(tape, Sends(config))
+    play(tape, reversal(instruments=(A, B, C), cls=Sends, fraction=0.4))
     assert {entry for _, entry in sent} == {True, False}
     assert sent == sorted(sent)
 
 
-def test_an_instrument_that_is_not_listed_yet_is_not_spoken_of():
+def test_a_decision_leaves_out_an_instrument_that_is_not_listed_yet():
     tape = dict(TAPE) | {C: Candles(opens=[NAN, NAN, NAN, 10, 11])}
-    told = reversal(instruments=(A, B, C))
-    play(tape, told)
-    assert {C in lines(d) for d in told.decisions if d.data_ts < at(4)} == {False}
-    newly = next(d for d in told.decisions if d.data_ts == at(4))
+    strategy = reversal(instruments=(A, B, C))
+    play(tape, strategy)
+    assert {C in lines(d) for d in strategy.decisions if d.data_ts < at(4)} == {False}
+    newly = first_of(strategy, at(4))
     assert lines(newly)[C].reason == "left out: not enough history for a score"
 
 
 def test_spot_can_not_be_sold_short():
-    told = reversal(instruments=(A, SPOT))
+    strategy = reversal(instruments=(A, SPOT))
     with pytest.raises(ValueError, match="spot can't be sold short"):
-        play({A: TAPE[A], SPOT: TAPE[B]}, told)
+        play({A: TAPE[A], SPOT: TAPE[B]}, strategy)
 
 
 def test_only_the_builders_fields_are_closed_to_the_document():
@@ -252,19 +220,15 @@ def test_only_the_builders_fields_are_closed_to_the_document():
 
 
 @pytest.mark.parametrize(
-    ("params", "field"),
+    ("params", "fields"),
     [
-        ({"interval": "7m"}, "interval"),
-        ({"every": "1h", "at": "01:00"}, "at"),
-        ({"fraction": 0.6}, "fraction"),
+        ({"interval": "7m"}, ["interval"]),
+        ({"every": "1h", "at": "01:00"}, ["at"]),
+        ({"fraction": 0.6}, ["fraction"]),
+        ({}, []),
+        ({"side": "long_only", "fraction": 1.0}, []),
     ],
 )
-def test_parameters_that_do_not_go_together_are_named(params, field):
+def test_parameters_that_do_not_go_together_are_named(params, fields):
     config = XSReversalConfig(key="rev", instruments=(A,), **params)
-    assert [name for name, _ in config.check()] == [field]
-
-
-def test_parameters_that_go_together_pass():
-    assert XSReversalConfig(key="rev", instruments=(A,)).check() == []
-    long_only = {"side": "long_only", "fraction": 1.0}
-    assert XSReversalConfig(key="rev", instruments=(A,), **long_only).check() == []
+    assert [name for name, _ in config.check()] == fields
