@@ -32,19 +32,29 @@ def validate_command(
 ) -> None:
     """Report everything that is wrong with documents, each with its file, line and column.
 
+    It also checks the files that they name, and names what it could not check.
+
     Example: perpdesk validate backtests/runs/xs_reversal_demo.yaml
     """
     from config.errors import DocumentErrors
-    from config.validate import validate
+    from config.validate import validate_with_files
 
-    problems = {str(file): validate(file, settings or ()) for file in files}
-    found = [problem for group in problems.values() for problem in group]
+    checked = {str(file): validate_with_files(file, settings or ()) for file in files}
+    found = [problem for problems, _ in checked.values() for problem in problems]
     if as_json:
-        _print_json({"ok": not found, "problems": [asdict(problem) for problem in found]})
+        _print_json(
+            {
+                "ok": not found,
+                "problems": [asdict(problem) for problem in found],
+                "unchecked": {file: texts for file, (_, texts) in checked.items() if texts},
+            }
+        )
         raise typer.Exit(DocumentErrors.exit_code if found else 0)
-    for file, group in problems.items():
-        if not group:
+    for file, (problems, unchecked) in checked.items():
+        if not problems:
             print(f"{file}: well")
+        for text in unchecked:
+            print(f"{file}: not checked: {text}")
     if found:
         raise DocumentErrors(found)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from config.documents import KINDS, Setup
+from config.documents import KINDS, Backtest, ExchangeDocument, Node, Setup
 from config.errors import DocumentErrors, Problem, in_order
 from config.load import examine
 from config.resolved import Resolved
@@ -43,6 +44,50 @@ def register_instruments(source: InstrumentSource) -> None:
 def validate(path: str | Path, overrides: Iterable[str] = ()) -> list[Problem]:
     """Return all problems of a document, sorted by place."""
     return _examine(path, overrides)[1]
+
+
+def validate_with_files(
+    path: str | Path, overrides: Iterable[str] = ()
+) -> tuple[list[Problem], list[str]]:
+    """Return all problems of a document and of those it names, and what could not be checked."""
+    resolved, problems = _examine(path, overrides)
+    if resolved is None:
+        return problems, []
+    document, unchecked = resolved.document, list[str]()
+    if isinstance(document, Node) and document.catalog is None:
+        unchecked.append("whether the universe's instruments exist: the node names no catalog")
+    for key, folder in _named_catalogs(document):
+        # The file that every catalog has.
+        if not Path(folder, "CURRENT").is_file():
+            text = (
+                f"there is no catalog in {folder}; `perpdesk catalog demo --catalog {folder}` "
+                "makes one, `perpdesk catalog import` fills one from files"
+            )
+            problems.append(resolved.problem(key, text))
+            unchecked.append(f"instruments and times: there is no catalog in {folder}")
+    for key, named in _named_documents(document):
+        if not Path(named).is_file():
+            problems.append(resolved.problem(key, f"there is no file {named}"))
+            continue
+        wrong, unknown = validate_with_files(named)
+        problems += wrong
+        unchecked += [f"{named}: {text}" for text in unknown]
+    return in_order(problems), unchecked
+
+
+def _named_catalogs(document: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(document, Backtest | Node) and document.catalog is not None:
+        yield ("catalog",), document.catalog
+    elif isinstance(document, ExchangeDocument) and document.market.model == "replay":
+        yield ("market", "catalog"), document.market.catalog
+
+
+def _named_documents(document: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(document, Node) and document.environment == "practice":
+        if document.venue_urls is None:
+            yield ("practice", "market"), document.practice.market
+    elif isinstance(document, ExchangeDocument) and document.faults is not None:
+        yield ("faults",), document.faults
 
 
 def checked(path: str | Path, overrides: Iterable[str] = ()) -> Resolved:

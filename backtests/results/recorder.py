@@ -28,7 +28,7 @@ from backtests.results.curves import EquityCurve
 from backtests.results.tables import conform, fill_columns, table
 from strategies.messages import Decision, Verdict, encode
 from strategies.order_tags import decision_of, reason_of
-from strategies.refusals import readable, refusal_of
+from strategies.refusals import refusal_of
 
 
 class RunRecorder:
@@ -167,9 +167,14 @@ def decisions_of(decisions: pa.Table) -> list[Decision]:
 def _order_row(order: Order) -> dict[str, Any]:
     last = order.last_event
     reason = reason_of(order.tags)
-    guard = None
+    refusal = None
     if isinstance(last, OrderDenied | OrderRejected):
-        reason, guard = readable(last.reason), refusal_of(last.reason).guard or None
+        refusal = refusal_of(
+            last.reason,
+            denied=isinstance(last, OrderDenied),
+            post_only=isinstance(last, OrderRejected) and last.due_post_only,
+        )
+        reason = refusal.words
     elif isinstance(last, OrderCanceled) and not reason:
         reason = "cancelled"
     closed = order.is_closed
@@ -182,13 +187,15 @@ def _order_row(order: Order) -> dict[str, Any]:
         "side": "BUY" if order.side == OrderSide.BUY else "SELL",
         "type": OrderType(order.order_type).name,
         "quantity": order.quantity.as_decimal(),
+        "trigger_price": order.trigger_price.as_decimal() if order.has_trigger_price else None,
         "filled": order.filled_qty.as_decimal(),
         "avg_px": order.avg_px if order.filled_qty else None,
         "status": OrderStatus(order.status).name,
         "reduce_only": order.is_reduce_only,
         "reason": reason,
         "decision_id": decision_of(order.tags),
-        "refused_by": guard,
+        "refusal": None if refusal is None else refusal.code,
+        "refused_by": None if refusal is None else refusal.guard or None,
     }
 
 

@@ -6,7 +6,9 @@ from decimal import Decimal as D
 
 import pyarrow as pa
 import pytest
+from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.objects import Quantity
 
 from backtests.engine.build import BacktestDesk
 from backtests.engine.engine_costs import mended
@@ -23,6 +25,7 @@ from tests.builders_engine import (
     at,
     desk_of,
     info,
+    price,
     slices,
     taker_fee,
     trading,
@@ -42,8 +45,15 @@ def take_back(script: Script) -> None:
     script.cancel_all_orders(InstrumentId.from_str(B))
 
 
+def leave_a_stop(script: Script) -> None:
+    instrument_id, size = InstrumentId.from_str(A), Quantity(D(1), 3)
+    script.submit_order(
+        script.order_factory.stop_market(instrument_id, OrderSide.BUY, size, price(150))
+    )
+
+
 def recorded(per_slice: int) -> tuple[dict[str, pa.Table], BacktestDesk]:
-    """Buy A, be refused, take an order back, flip A, hold B to its end; funding in between."""
+    """Buy A, be refused, take an order back, flip A, hold B to its end, leave a stop."""
     script = Script(
         {
             at(1): decide,
@@ -52,7 +62,7 @@ def recorded(per_slice: int) -> tuple[dict[str, pa.Table], BacktestDesk]:
             at(3): trading(B, "5"),
             at(4): trading(A, "-15"),
             at(9): trading(A, "5"),
-            at(11): trading(A, "1"),
+            at(11): leave_a_stop,
         }
     )
     document = venue(fees=taker_fee("0.001"), slippage=FixedBpsSlippage(bps=D(10)))
@@ -95,6 +105,9 @@ def test_orders_say_what_became_of_them_and_why() -> None:
     assert rows[2]["reason"] == "cancelled"
     assert rows[5]["reason"] == "delisting"
     assert rows[7]["ts_closed"] is None
+    assert [row["refusal"] for row in rows[:3]] == [None, "gate", None]
+    assert {row["trigger_price"] for row in rows[:7]} == {None}
+    assert (rows[7]["type"], rows[7]["trigger_price"]) == ("STOP_MARKET", "150")
 
 
 def test_fills_keep_the_price_that_stood_and_what_it_cost() -> None:

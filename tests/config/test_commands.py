@@ -14,6 +14,8 @@ from config.errors import DocumentErrors, InputError
 from tests.config.conftest import Write
 
 DEMO = "backtests/runs/xs_reversal_demo.yaml"
+PAPER = "live_nodes/nodes/xs_reversal_paper.yaml"
+NODE = "live_nodes/nodes/xs_reversal_practice.yaml"
 BROKEN = "tests/config/broken/01_unknown_key.yaml"
 
 app = typer.Typer()
@@ -22,13 +24,36 @@ run = CliRunner()
 
 
 def test_validate_says_well_of_what_is_well() -> None:
-    result = run.invoke(app, ["validate", DEMO, "config/setups/xs_reversal.yaml"])
+    result = run.invoke(app, ["validate", "config/setups/xs_reversal.yaml"])
     assert result.exit_code == 0
-    assert result.stdout == f"{DEMO}: well\nconfig/setups/xs_reversal.yaml: well\n"
+    assert result.stdout == "config/setups/xs_reversal.yaml: well\n"
+
+
+def test_validate_names_what_it_could_not_check() -> None:
+    settings = ["--set", "catalog=nonexist"]
+    result = run.invoke(app, ["validate", DEMO, *settings])
+    assert isinstance(result.exception, DocumentErrors)
+    assert "--set: catalog: there is no catalog in nonexist" in str(result.exception)
+    assert f"{DEMO}: not checked: instruments and times" in result.stdout
+    found = json.loads(run.invoke(app, ["validate", DEMO, *settings, "--json"]).stdout)
+    assert list(found["unchecked"]) == [DEMO]
+
+
+def test_validate_checks_the_practice_market_that_a_node_names(tmp_path: Path) -> None:
+    market = tmp_path / "market.yaml"
+
+    def check() -> list[str]:
+        result = run.invoke(app, ["validate", NODE, "--set", f"practice.market={market}"])
+        assert isinstance(result.exception, DocumentErrors)
+        return [str(problem) for problem in result.exception.problems]
+
+    assert check() == [f"--set: practice.market: there is no file {market}"]
+    market.write_text("kind: exchange\nname: x\nacounts: {}\n", encoding="utf-8")
+    assert any(line.startswith(f"{market}:3:1: acounts: unknown key") for line in check())
 
 
 def test_validate_raises_the_problems_of_all_files_at_once() -> None:
-    result = run.invoke(app, ["validate", DEMO, BROKEN, "tests/config/broken/13_syntax.yaml"])
+    result = run.invoke(app, ["validate", PAPER, BROKEN, "tests/config/broken/13_syntax.yaml"])
     assert isinstance(result.exception, DocumentErrors)
     assert len(result.exception.problems) == 3
 
