@@ -188,130 +188,70 @@ def idle_record() -> RunRecord:
     )
 
 
-def large_record(
-    *, seed: int = 1, days: int = 730, symbols: int = 40, name: str = "large", **changes: Any
-) -> RunRecord:
-    """Return a random run, hourly, of one trade a day in each of some symbols; its books close."""
-    rng = np.random.default_rng(seed)
-    names = [f"{letters}USDT" for letters in _letters(symbols)]
+def large_record(*, days: int, symbols: int) -> RunRecord:
+    """Return a random run, hourly, of eight trades a day; its books close."""
+    rng = np.random.default_rng(1)
     hours = days * 24
-    price = 100 * np.exp(np.cumsum(rng.standard_t(4, (hours + 1, symbols)) * 0.006, axis=0))
-    price *= 10.0 ** rng.integers(-3, 3, symbols)
-    equity, gross, net = np.full(hours + 1, 1e5), np.zeros(hours + 1), np.zeros(hours + 1)
-    fills, funding, trips, cash = [], [], [], Decimal(100_000)
-    realized = np.full(hours + 1, 1e5)
+    price = 100 * np.exp(np.cumsum(rng.normal(0, 0.006, (hours + 1, symbols)), axis=0))
+    curve = np.zeros((hours + 1, 5))
+    fills, funding, trips = [], [], []
     for day in range(days - 1):
-        chosen = rng.choice(symbols, 8, replace=False)
         first = day * 24 + 1
-        last = first + 24 * int(rng.integers(1, 4))
-        for rank, column in enumerate(chosen):
-            side = 1 if rank < 4 else -1
-            after = min(last, hours - 1)
-            # A tilt towards profit, so that the drawings show something worth looking at.
-            tilt = 1 + side * rng.normal(0.004, 0.004)
-            entry, leave = (f"{price[t, column]:.8g}" for t in (first, after))
-            leave = f"{float(leave) * tilt:.8g}"
+        last = min(first + 24 * int(rng.integers(1, 4)), hours - 1)
+        for rank, column in enumerate(rng.choice(symbols, 8, replace=False)):
+            name, side = f"S{column:02d}USDT", 1 if rank < 4 else -1
             quantity = f"{1e4 / price[first, column]:.4g}"
-            paid = fill(
-                JANUARY + first * HOUR,
-                names[column],
-                "BUY" if side > 0 else "SELL",
-                quantity,
-                _worse(entry, side),
-                entry,
-                "5.5",
-            )
-            got = fill(
-                JANUARY + after * HOUR,
-                names[column],
-                "SELL" if side > 0 else "BUY",
-                quantity,
-                _worse(leave, -side),
-                leave,
-                "5.5",
-            )
-            made = side * Decimal(quantity) * (got["price"] - paid["price"])
-            received = Decimal(f"{rng.normal(-0.4, 3):.8f}")
-            fills += [paid, got]
-            funding.append(
-                settlement(
-                    JANUARY + (first // 8 + 1) * 8 * HOUR,
-                    names[column],
-                    "0.0001",
-                    entry,
-                    quantity if side > 0 else f"-{quantity}",
-                    format(received, "f"),
-                )
-            )
-            trips.append(
-                trip(
-                    names[column],
-                    "LONG" if side > 0 else "SHORT",
-                    paid["ts"],
-                    got["ts"],
+            ways = ((first, side), (last, -side))
+            entry, leave = (
+                fill(
+                    JANUARY + hour * HOUR,
+                    name,
+                    "BUY" if way > 0 else "SELL",
                     quantity,
-                    float(paid["price"]),
-                    float(got["price"]),
-                    format(made, "f"),
-                    "11",
-                    format(received, "f"),
+                    f"{price[hour, column] * (1 + way * 0.0005):.8g}",
+                    f"{price[hour, column]:.8g}",
+                    "5.5",
                 )
+                for hour, way in ways
             )
-            profit = made - 11 + received
-            cash += profit
-            marked = side * float(quantity) * (price[first:after, column] - price[first, column])
-            equity[first:after] += marked
-            equity[after:] += float(profit)
-            realized[after:] += float(profit)
-            worth = float(quantity) * price[first:after, column]
-            gross[first:after] += worth
-            net[first:after] += side * worth
-    equity[-1] = float(cash)
+            made = side * Decimal(quantity) * (leave["price"] - entry["price"])
+            paid = Decimal(f"{rng.normal(-0.4, 3):.8f}")
+            signed = quantity if side > 0 else f"-{quantity}"
+            stamp = JANUARY + (first // 8 + 1) * 8 * HOUR
+            fills += [entry, leave]
+            funding.append(settlement(stamp, name, "0.0001", "100", signed, f"{paid:f}"))
+            times = (entry["ts"], leave["ts"])
+            prices = (float(entry["price"]), float(leave["price"]))
+            money = (f"{made:f}", "11", f"{paid:f}")
+            direction = "LONG" if side > 0 else "SHORT"
+            trips.append(trip(name, direction, *times, quantity, *prices, *money))
+            worth = float(quantity) * price[first:last, column]
+            curve[last:, :2] += float(made - 11 + paid)
+            curve[first:last, 3] += worth
+            curve[first:last, 4] += side * worth
     fills.sort(key=lambda row: row["ts"])
-    total = {
-        part: sum((Decimal(row[part]) for row in trips), Decimal(0))
+    gross, fees, received = (
+        sum((Decimal(row[part]) for row in trips), Decimal(0))
         for part in ("gross", "fees", "funding")
-    }
-    daily = np.arange(days + 1)
+    )
+    start = Decimal(100_000)
+    curve[:, :2] += float(start)
     ts = JANUARY + np.arange(hours + 1, dtype=np.int64) * HOUR
-    curve = np.column_stack([equity, realized, equity - realized, gross, net])
+    benchmark = np.linspace(1.0, 1.5, days + 1)
+    benchmarks = {"ts": ts[::24], "btc": benchmark, "equal_weight": benchmark}
     return replace(
         small_record(),
-        name=name,
+        name="large",
         end_ns=JANUARY + days * DAY,
-        starting_equity=Decimal(100_000),
-        ending_equity=cash,
-        gross_pnl=total["gross"],
-        fees=total["fees"],
-        funding=total["funding"],
+        starting_equity=start,
+        ending_equity=start + gross - fees + received,
+        gross_pnl=gross,
+        fees=fees,
+        funding=received,
         slippage=sum((row["slippage"] for row in fills), Decimal(0)),
         tables=tables_of(fills, trips, funding, equity_table(ts, curve)),
-        benchmarks=conform(
-            "benchmarks",
-            pa.table(
-                {
-                    "ts": ts[::24],
-                    "btc": np.exp(np.cumsum(rng.normal(0.001, 0.03, len(daily))) * (daily > 0)),
-                    "equal_weight": np.exp(
-                        np.cumsum(rng.normal(0.0, 0.035, len(daily))) * (daily > 0)
-                    ),
-                }
-            ),
-        ),
-        **changes,
+        benchmarks=conform("benchmarks", pa.table(benchmarks)),
     )
-
-
-def _letters(count: int) -> list[str]:
-    known = ["BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "1000PEPE", "LINK", "AVAX", "SUI"]
-    invented = [
-        f"{chr(65 + i % 26)}{chr(65 + (7 * i) % 26)}{chr(65 + i // 26)}" for i in range(600)
-    ]
-    return [*known, *invented][:count]
-
-
-def _worse(price: str, side: int) -> str:
-    return f"{float(price) * (1 + side * 0.0005):.8g}"
 
 
 def settlement(

@@ -1,4 +1,4 @@
-"""What guards cost or saved, on markets of 24 candles whose every figure is done by hand.
+"""What guards cost or saved, and stressed runs: markets of 24 candles, every figure by hand.
 
 1,000 USDT, no fees, no slippage, no funding. What is sent when a candle opens fills at that open,
 which is the close before.
@@ -19,7 +19,7 @@ from backtests.results.result import read
 from backtests.results.tables import SCHEMAS
 from backtests.run import Prepared, RunOutcome, prepare, run
 from backtests.session import backtest_document
-from backtests.variants import ALL, acting, guard_costs
+from backtests.variants import ALL, acting, guard_costs, stress_rows
 from config.documents import Backtest
 from config.validate import checked
 from perpdesk import build_app
@@ -191,6 +191,28 @@ def test_costs_can_be_left_out(tmp_path):
     assert read(out).summary["guard_costs"] is None
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "was not worked out (--no-guard-costs)" in page
+
+
+def test_stress_rows_have_their_costs_doubled_or_tripled_or_come_one_bar_late(tmp_path):
+    closes = {A: [100, 110, 120, 130, 140, *[130] * 19]}
+    made = prepared(
+        tmp_path,
+        closes,
+        [(1, A, "10"), (5, A, "-10")],
+        {},
+        fees={"linear": {"maker": 0, "taker": 0.001}},
+        slippage={"model": "fixed_bps", "bps": 10},
+    )
+    base = run(made)
+    # Bought at 100 and sold at 140: 1 and 1.4 of slippage.
+    assert (base.fees, base.slippage) == (Decimal("2.3996"), Decimal("2.4"))
+    assert base.gross_pnl == Decimal("397.6")
+    rows = {row["name"]: row for row in stress_rows(made, base)}
+    assert [rows[name]["fees"] for name in rows][:3] == pytest.approx([4.7992, 2.3988, 2.3998])
+    assert [rows[name]["slippage"] for name in rows][:3] == pytest.approx([2.4, 7.2, 2.4])
+    # One bar later it is bought at 110 and sold at 130.
+    assert [rows[name]["gross_before_slippage"] for name in rows] == [400, 400, 200, 2.4]
+    assert rows["without the 5 best trades"]["trades"] == 0
 
 
 # -- who refused -----------------------------------------------------------------------------------

@@ -13,17 +13,17 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from plotly.offline import get_plotlyjs
 from typer.testing import CliRunner
 
 from backtests.commands import register
 from backtests.report import charts, formats
 from backtests.report import provenance as origin
 from backtests.report import report_data as breakdown
-from backtests.report.page import SECTIONS, render
+from backtests.report.page import SECTIONS
 from backtests.report.report_data import downsample
 from backtests.results.result import RunRecord, write
 from backtests.results.tables import table
+from tests.backtests.report_pages import charts_of, page_of, whole_page, words
 from tests.builders import (
     DAY,
     equity_table,
@@ -43,36 +43,21 @@ def large() -> RunRecord:
     return large_record(days=300, symbols=30)
 
 
-def page_of(record, folder):
-    return write(record, folder / "out", render).path.joinpath("report.html").read_text("utf-8")
-
-
-def own(page):
-    return page.replace(get_plotlyjs(), "")
-
-
-def words(page):
-    body = own(page).split("<body>")[1].split('<script type="application/json"')[0]
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body)).replace("\u202f", " ")
-
-
-def specs_of(page):
-    found = re.search(r'id="charts">(.*?)</script>', page, re.S)
-    return {spec["id"]: spec for spec in json.loads(found.group(1))}
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> str:
+    """Return the page of the small run, without plotly's own script."""
+    return page_of(small_record(), tmp_path_factory.mktemp("small"))
 
 
 # -- what it says ----------------------------------------------------------------------------------
 
 
-def test_every_section_is_there_and_in_the_menu(tmp_path):
-    page = own(page_of(small_record(stress=[{"name": "Fees x2", "sharpe": 1.0}]), tmp_path))
+def test_every_section_is_there_and_in_the_menu(page, tmp_path):
+    stressed = page_of(small_record(stress=[{"name": "Fees x2", "sharpe": 1.0}]), tmp_path)
     for key, word, title, _ in SECTIONS:
-        assert f'<section id="{key}"><h2>{title}</h2>' in page
-        assert f'<a href="#{key}">{word}</a>' in page
-
-
-def test_without_stress_rows_there_is_no_stress_section(tmp_path):
-    assert 'id="stress"' not in own(page_of(small_record(), tmp_path))
+        assert f'<section id="{key}"><h2>{title}</h2>' in stressed
+        assert f'<a href="#{key}">{word}</a>' in stressed
+    assert 'id="stress"' not in page
 
 
 def test_stress_rows_stand_below_the_run_as_specified(tmp_path):
@@ -84,21 +69,18 @@ def test_stress_rows_stand_below_the_run_as_specified(tmp_path):
     assert re.search(r"As specified 1\.48 4\.0 % \+7\.70 Fees x2 1\.25 21\.0 % −5\.50", seen)
 
 
-def test_targets_stand_beside_what_was_achieved(tmp_path):
-    seen = words(page_of(small_record(), tmp_path))
-    assert re.search(r"Sharpe &gt; 1\.50 1\.48 missed", seen)
-    assert re.search(r"Max drawdown &lt; 20\.0 % 4\.0 % met", seen)
-    assert re.search(r"Calmar &gt; 2\.00 25\.34 met", seen)
-    # Exactly the target is not above it.
-    assert re.search(r"Win rate &gt; 50\.0 % 50\.0 % missed", seen)
-
-
-def test_costs_lead_from_gross_to_net(tmp_path):
-    page = page_of(small_record(), tmp_path)
-    assert specs_of(page)["costs"]["data"][0]["y"] == [11.0, -3.0, -0.5, 0.2, 7.7]
+def test_the_figures_are_those_of_the_run(page):
     seen = words(page)
+    assert "Sharpe &gt; 1.50 1.48 missed" in seen
+    assert "Max drawdown &lt; 20.0 % 4.0 % met" in seen
+    assert "Calmar &gt; 2.00 25.34 met" in seen
+    # Exactly the target is not above it.
+    assert "Win rate &gt; 50.0 % 50.0 % missed" in seen
     assert "Gross +11.00 +1.10 % +253.46" in seen
     assert "Net profit +7.70 +0.77 % +177.42" in seen
+    assert charts_of(page)["costs"]["data"][0]["y"] == [11.0, -3.0, -0.5, 0.2, 7.7]
+    assert 'title="Jan 2024: +0.77\u202f%"' in page
+    assert "2024 +0.8 +0.8 %" in seen
 
 
 def test_profit_by_symbol_and_side_add_up_to_the_net_profit(large):
@@ -118,8 +100,8 @@ def test_the_breakdown_counts_open_positions_in_money_but_not_as_trades():
 
 
 def test_warnings_come_before_the_figures(tmp_path):
-    page = own(page_of(small_record(warnings=["The account was liquidated."]), tmp_path))
-    assert page.index("The account was liquidated.") < page.index('class="tiles"')
+    warned = page_of(small_record(warnings=["The account was liquidated."]), tmp_path)
+    assert warned.index("The account was liquidated.") < warned.index('class="tiles"')
 
 
 @pytest.mark.parametrize(
@@ -140,33 +122,24 @@ def test_warnings_come_before_the_figures(tmp_path):
     ],
     ids=["another venue", "unknown venue", "Bybit's own"],
 )
-def test_whose_prices_stand_in_is_said(imports, sentences):
+def test_prices_of_another_venue_are_reported(imports, sentences):
     assert origin.stand_ins([provenance(**changes) for changes in imports]) == sentences
 
 
-def test_an_invented_market_is_said_to_be_invented():
+def test_an_invented_market_is_reported():
     (sentence,) = origin.stand_ins([provenance(source_venue="simulated", source="demo seed 7")])
     assert sentence.startswith("The market is invented (demo seed 7)")
 
 
-def test_guessed_facts_files_and_hashes_are_in_the_data_section(tmp_path):
-    seen = words(page_of(small_record(provenance=[provenance(inferred=2)]), tmp_path))
-    assert "2 (2 with guessed facts)" in seen
-    assert "kline.json" in seen
-    assert "ab" * 32 in seen
-    assert "decade" * 8 in seen
-
-
-def test_parameters_are_shown_by_path_and_as_the_document(tmp_path):
-    page = own(page_of(small_record(), tmp_path))
-    assert "strategies.<wbr>reversal.<wbr>params.<wbr>weighting" in page
-    assert "use: strategies.xs_reversal:XSReversal" in page
-
-
-def test_how_fills_were_made_is_said_in_words(tmp_path):
-    seen = words(page_of(small_record(), tmp_path))
+def test_how_the_run_was_made_can_be_read(tmp_path):
+    page = page_of(small_record(provenance=[provenance(inferred=2)]), tmp_path)
+    seen = words(page)
+    for wanted in ("2 (2 with guessed facts)", "kline.json", "ab" * 32, "decade" * 8):
+        assert wanted in seen
     assert "Orders fill whole at the open of the next 1h candle." in seen
     assert "fixed_bps (bps 5.0)" in seen
+    assert "strategies.<wbr>reversal.<wbr>params.<wbr>weighting" in page
+    assert "use: strategies.xs_reversal:XSReversal" in page
 
 
 def test_a_run_that_did_nothing_still_has_a_report(tmp_path):
@@ -201,7 +174,7 @@ def test_a_ruined_run_has_a_report_and_a_full_drawdown(tmp_path):
 def test_a_long_curve_is_thinned_and_says_so_but_its_figures_are_not(large, tmp_path):
     page = page_of(large, tmp_path)
     assert "The curve has 7,201 samples, of which" in words(page)
-    strategy, *_, drawdown = specs_of(page)["equity"]["data"]
+    strategy, *_, drawdown = charts_of(page)["equity"]["data"]
     assert len(strategy["y"]) <= 5_000
     curve = large.tables["equity"].column("equity").to_numpy()
     assert max(strategy["y"]) == pytest.approx(curve.max(), abs=0.01)
@@ -210,10 +183,16 @@ def test_a_long_curve_is_thinned_and_says_so_but_its_figures_are_not(large, tmp_
     assert min(drawdown["y"]) == pytest.approx(deepest, abs=1e-6)
 
 
-def test_a_short_curve_is_drawn_whole_without_a_word(tmp_path):
-    page = page_of(small_record(), tmp_path)
+def test_a_short_curve_is_drawn_whole(page):
     assert "are drawn" not in words(page)
-    assert specs_of(page)["equity"]["data"][0]["y"] == [1000.0, 1009.4, 1025.0, 984.0, 1007.7]
+    lines = charts_of(page)["equity"]["data"][:3]
+    assert [line["name"] for line in lines] == ["Strategy", "BTC", "Equal weight"]
+    assert lines[0]["y"] == [1000.0, 1009.4, 1025.0, 984.0, 1007.7]
+    assert [line["y"][0] for line in lines] == [1000.0, 1000.0, 1000.0]
+    # Turnover is drawn on the day of the fills.
+    bars = charts_of(page)["turnover"]["data"][0]
+    assert bars["x"] == [f"2024-01-0{day}T12:00" for day in (1, 2, 3, 4)]
+    assert bars["y"] == [0.101, round(221 / 1009.4, 4), 0.0, round(112 / 984, 4)]
 
 
 @given(arrays(np.float64, st.integers(1, 300), elements=st.floats(-9, 9)), st.integers(4, 60))
@@ -226,30 +205,12 @@ def test_thinning_keeps_the_extremes_and_the_ends(values, limit):
     assert values[kept].min() == values.min()
 
 
-def test_benchmarks_start_where_the_strategy_does(tmp_path):
-    data = specs_of(page_of(small_record(), tmp_path))["equity"]["data"]
-    assert [line["y"][0] for line in data[:3]] == [1000.0, 1000.0, 1000.0]
-    assert [line["name"] for line in data[:3]] == ["Strategy", "BTC", "Equal weight"]
-
-
 def test_a_benchmark_without_prices_is_left_out(tmp_path):
     record = small_record()
-    bare = record.benchmarks.to_pylist()
-    without = table("benchmarks", [row | {"btc": None} for row in bare])
-    data = specs_of(page_of(replace(record, benchmarks=without), tmp_path))["equity"]["data"]
+    without = [row | {"btc": None} for row in record.benchmarks.to_pylist()]
+    record = replace(record, benchmarks=table("benchmarks", without))
+    data = charts_of(page_of(record, tmp_path))["equity"]["data"]
     assert [line["name"] for line in data] == ["Strategy", "Equal weight", "Drawdown"]
-
-
-def test_turnover_is_drawn_on_the_day_of_the_fills(tmp_path):
-    bars = specs_of(page_of(small_record(), tmp_path))["turnover"]["data"][0]
-    assert bars["x"] == [f"2024-01-0{day}T12:00" for day in (1, 2, 3, 4)]
-    assert bars["y"] == [0.101, round(221 / 1009.4, 4), 0.0, round(112 / 984, 4)]
-
-
-def test_the_heatmap_has_each_month_and_the_year(tmp_path):
-    page = own(page_of(small_record(), tmp_path))
-    assert 'title="Jan 2024: +0.77\u202f%"' in page
-    assert re.search(r"2024 \+0\.8 \+0\.8 %", words(page))
 
 
 def test_one_edge_of_the_trade_histogram_is_zero():
@@ -268,13 +229,10 @@ def test_every_closed_trade_is_in_the_histograms(large):
 # -- safe and offline ------------------------------------------------------------------------------
 
 
-def test_nothing_in_the_page_is_fetched(tmp_path):
-    page = own(page_of(small_record(), tmp_path))
+def test_nothing_in_the_page_is_fetched(page):
     assert not re.search(r"""\b(src|href|action|poster|data)\s*=\s*["']?(?!#)[a-z/.]""", page)
-    assert "@import" not in page
-    assert "url(" not in page
-    assert "http://" not in page
-    assert "https://" not in page
+    for reference in ("@import", "url(", "http://", "https://"):
+        assert reference not in page
     assert "default-src 'none'" in page
 
 
@@ -283,14 +241,14 @@ def test_names_cannot_inject_markup(tmp_path):
     rows = small_record().tables["positions"].to_pylist()
     rows[0]["instrument"] = f"{evil}-LINEAR.BYBIT"
     record = small_record(name=evil, warnings=[evil], config_yaml=f"name: '{evil}'\n")
-    page = own(page_of(with_rows(record, positions=rows), tmp_path))
+    page = page_of(with_rows(record, positions=rows), tmp_path)
     assert "<img" not in page.split('<script type="application/json"')[0]
     assert page.count("</script>") == 3
-    assert specs_of(page)["symbols"]["data"][0]["y"][-1] == evil
+    assert charts_of(page)["symbols"]["data"][0]["y"][-1] == evil
 
 
-def test_a_page_is_the_same_whenever_it_is_rendered(tmp_path):
-    assert page_of(small_record(), tmp_path / "one") == page_of(small_record(), tmp_path / "two")
+def test_a_page_is_the_same_whenever_it_is_rendered(page, tmp_path):
+    assert page_of(small_record(), tmp_path) == page
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium to draw the page")
@@ -298,15 +256,9 @@ def test_a_page_is_the_same_whenever_it_is_rendered(tmp_path):
 def test_a_browser_draws_every_chart_without_an_error_or_a_sideways_scroll(tmp_path, width):
     # The browser has no network here: what the policy or the wire refuses would be an error.
     record = small_record()
-    said = {
-        "ts": record.start_ns + DAY,
-        "guard": "daily",
-        "scope": "desk",
-        "action": "flatten",
-        "multiplier": 1.0,
-        "reason": "3 % lost",
-    }
-    page = page_of(with_rows(record, verdicts=[said]), tmp_path)
+    said = {"guard": "daily", "scope": "desk", "action": "flatten", "reason": "3 % lost"}
+    said |= {"ts": record.start_ns + DAY, "multiplier": 1.0}
+    page = whole_page(with_rows(record, verdicts=[said]), tmp_path)
     probe = """<script>addEventListener("load", () => { const d = document.documentElement;
       d.dataset.wide = d.scrollWidth > innerWidth; });</script>"""
     errors = "<script>onerror = (e) => document.documentElement.dataset.error = e;</script><style>"
@@ -314,21 +266,11 @@ def test_a_browser_draws_every_chart_without_an_error_or_a_sideways_scroll(tmp_p
     (tmp_path / "probe.html").write_text(probed, encoding="utf-8")
     done = subprocess.run(
         [
-            CHROMIUM,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--host-resolver-rules=MAP * ~NOTFOUND",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            f"--window-size={width},2000",
-            "--virtual-time-budget=5000",
-            "--enable-logging=stderr",
-            "--dump-dom",
+            *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
+            *("--no-first-run", "--disable-background-networking", "--disable-sync"),
+            *("--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND"),
+            *(f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},2000"),
+            *("--virtual-time-budget=5000", "--enable-logging=stderr", "--dump-dom"),
             f"file://{tmp_path / 'probe.html'}",
         ],
         capture_output=True,
@@ -336,7 +278,7 @@ def test_a_browser_draws_every_chart_without_an_error_or_a_sideways_scroll(tmp_p
         timeout=60,
         check=True,
     )
-    count = len(specs_of(page))
+    count = len(charts_of(page))
     top = re.search(r"<html[^>]*>", done.stdout).group(0)
     assert f'data-drawn="{count}"' in top
     assert 'data-wide="false"' in top

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plotly.offline import get_plotlyjs
 
 from backtests.report import guards
 from backtests.report.guards import GuardActs, acts
@@ -21,6 +18,7 @@ from backtests.results.result import RunRecord, write
 from backtests.results.tables import ALL, table
 from backtests.session import backtest_document
 from tests.backtests.planned import write_planned
+from tests.backtests.report_pages import charts_of, page_of, section, without_plotly, words
 from tests.builders import DAY, HOUR, JANUARY, large_record, small_record, with_rows
 from tests.builders_engine import A, B
 
@@ -53,43 +51,24 @@ def with_verdicts(*rows: dict[str, Any], record: RunRecord | None = None, **more
     return replace(with_rows(record or small_record(), verdicts=list(rows)), **more)
 
 
-def page_of(record: RunRecord, folder: Any) -> str:
-    page = write(record, folder / "out", render).path.joinpath("report.html").read_text("utf-8")
-    return page.replace(get_plotlyjs(), "")
+def guard_words(page: str) -> str:
+    return words(section(page, "guards"))
 
 
-def section(page: str, key: str = "guards") -> str:
-    found = re.search(rf'<section id="{key}">(.*?)</section>', page, re.S)
-    assert found is not None
-    return found.group(1)
-
-
-def words(html: str) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html)).replace("\u202f", " ")
-
-
-def equity_chart(page: str) -> dict[str, Any]:
-    found = re.search(r'id="charts">(.*?)</script>', page, re.S)
-    assert found is not None
-    return next(spec for spec in json.loads(found.group(1)) if spec["id"] == "equity")
+def lanes_of(page: str) -> list[dict[str, Any]]:
+    return [trace for trace in charts_of(page)["equity"]["data"] if trace.get("yaxis") == "y3"]
 
 
 # -- verdict spans --------------------------------------------------------------------------------
 
 
-def test_a_span_lasts_until_the_guard_takes_it_back():
-    (found,) = spans_of(said(5), said(24, "none"))
-    assert hours([found]) == [("daily", "desk", "flatten", 5, 24)]
-    assert not found.open
-
-
-def test_what_is_never_taken_back_stands_to_the_end_whatever_until_said():
+def test_a_verdict_without_an_end_stands_to_the_end_whatever_its_until():
     (found,) = spans_of(said(5, until=JANUARY + DAY))
     assert hours([found]) == [("daily", "desk", "flatten", 5, 96)]
     assert found.open
 
 
-def test_the_same_said_again_is_one_span_and_keeps_its_first_words():
+def test_a_repeated_verdict_is_one_span_with_its_first_reason():
     (found,) = spans_of(said(5, until=1), said(6, until=2, reason="4 %"), said(7, "none"))
     assert hours([found]) == [("daily", "desk", "flatten", 5, 7)]
     assert (found.reason, found.until) == ("3 %", 2)
@@ -138,7 +117,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_spans_and_bars_say_at_each_hour_what_was_said_last(steps):
+def test_spans_and_bars_show_the_newest_verdict_of_each_hour(steps):
     rows = [said(hour, action, scope=scope) for hour, scope, action in sorted(steps)]
     found = spans_of(*rows)
     drawn = bars(found)
@@ -155,7 +134,7 @@ def test_spans_and_bars_say_at_each_hour_what_was_said_last(steps):
 
 
 def test_without_verdicts_the_equity_chart_is_as_it_was(tmp_path):
-    chart = equity_chart(page_of(small_record(), tmp_path))
+    chart = charts_of(page_of(small_record(), tmp_path))["equity"]
     assert "yaxis3" not in chart["layout"]
     assert "shapes" not in chart["layout"]
     assert chart["layout"]["yaxis"]["domain"] == [0.32, 1]
@@ -167,10 +146,9 @@ def test_each_guard_has_a_lane_with_its_spans_from_the_table(tmp_path):
         said(24, guard="daily", until=JANUARY + 2 * DAY),
         said(48, "none", guard="daily"),
     )
-    chart = equity_chart(page_of(record, tmp_path))
-    lanes = {trace["name"]: trace for trace in chart["data"] if trace.get("yaxis") == "y3"}
-    assert list(lanes) == ["daily", "tiers"]
-    daily, tiers = lanes["daily"], lanes["tiers"]
+    page = page_of(record, tmp_path)
+    daily, tiers = lanes_of(page)
+    assert (daily["name"], tiers["name"]) == ("daily", "tiers")
     assert (daily["base"], daily["x"]) == (["2024-01-02T00:00:00"], [86_400_000])
     assert daily["marker"]["color"] == ["@flatten/1.00"]
     assert daily["customdata"] == [
@@ -183,7 +161,7 @@ def test_each_guard_has_a_lane_with_its_spans_from_the_table(tmp_path):
         in (tiers["customdata"][0])
     )
     # The desk was shrunk from 5:00 on, and flat in between.
-    bands = chart["layout"]["shapes"]
+    bands = charts_of(page)["equity"]["layout"]["shapes"]
     assert [(b["x0"], b["x1"]) for b in bands] == [
         ("2024-01-01T05:00:00", "2024-01-02T00:00:00"),
         ("2024-01-02T00:00:00", "2024-01-03T00:00:00"),
@@ -199,9 +177,9 @@ def test_verdicts_on_instruments_are_in_the_lane_but_no_band_behind_the_curve(tm
         said(7, "none", guard="jump", scope=AAA),
         said(9, "none", guard="jump", scope=BBB),
     )
-    chart = equity_chart(page_of(record, tmp_path))
-    assert chart["layout"]["shapes"] == []
-    (lane,) = [trace for trace in chart["data"] if trace.get("yaxis") == "y3"]
+    page = page_of(record, tmp_path)
+    assert charts_of(page)["equity"]["layout"]["shapes"] == []
+    (lane,) = lanes_of(page)
     assert (lane["base"], lane["x"]) == (["2024-01-01T05:00:00"], [4 * 3_600_000])
     assert "flatten, AAAUSDT<br>" in lane["customdata"][0]
     assert lane["customdata"][0].endswith("with others: up to 2 verdicts at once")
@@ -222,12 +200,12 @@ def test_thousands_of_verdicts_make_few_bars_and_a_short_table(tmp_path):
     assert len(drawn["jump"]) <= BARS
     assert gap > HOUR
     page = page_of(with_verdicts(*rows, record=record), tmp_path)
-    seen = words(section(page))
+    seen = guard_words(page)
     assert f"Showing the first {guards.SHOWN} of 3,500; verdicts.parquet has all." in seen
-    assert section(page).count("<tr>") < guards.SHOWN + 10
+    assert section(page, "guards").count("<tr>") < guards.SHOWN + 10
 
 
-def test_a_look_a_nanosecond_before_a_stamp_is_told_as_the_stamp():
+def test_a_nanosecond_before_a_stamp_is_shown_as_the_stamp():
     assert when(JANUARY + 5 * HOUR - 1) == when(JANUARY + 5 * HOUR) == "1 Jan 2024 05:00"
 
 
@@ -241,24 +219,24 @@ def cost(guard: str, saved: str, ending: str, **more: Any) -> dict[str, Any]:
 
 def test_a_run_without_guards_says_so(tmp_path):
     page = page_of(small_record(guard_costs=table("guard_costs", [])), tmp_path)
-    assert words(section(page)).strip() == "What the guards did This run had no guards."
+    assert guard_words(page).strip() == "What the guards did This run had no guards."
 
 
-def test_guards_without_a_word_are_told_in_a_line(tmp_path):
+def test_guards_without_a_verdict_take_one_line(tmp_path):
     rows = [cost(key, "0", "1007.7", rerun=False) for key in ("daily", "max", ALL)]
     page = page_of(small_record(guard_costs=table("guard_costs", rows)), tmp_path)
-    assert "2 guards watched and had nothing to say" in words(section(page))
-    assert "<table" not in section(page)
+    assert "2 guards watched and had nothing to say" in guard_words(page)
+    assert "<table" not in section(page, "guards")
 
 
-def test_each_guard_is_told_with_what_it_saved_or_cost(tmp_path):
+def test_each_guard_stands_with_what_it_saved_or_cost(tmp_path):
     rows = [
         cost("daily", "12.5", "995.2"),
         cost("far", "0", "1007.7", rerun=False),
         cost(ALL, "-3", "1010.7", liquidated_at=JANUARY + DAY),
     ]
     record = with_verdicts(said(5), said(24, "none"), guard_costs=table("guard_costs", rows))
-    seen = words(section(page_of(record, tmp_path)))
+    seen = guard_words(page_of(record, tmp_path))
     assert "daily +12.50 21.00 % 995.20 1 19.0 h 0 0 0" in seen
     assert "All of them −3.00 21.00 % 1,010.70" in seen
     assert "One more stood by: far. It gave no verdict and refused no order" in seen
@@ -266,8 +244,8 @@ def test_each_guard_is_told_with_what_it_saved_or_cost(tmp_path):
     assert "1 Jan 2024 05:00 2 Jan 2024 00:00 daily desk flatten 0.031 0.03 3 %" in seen
 
 
-def test_costs_that_were_not_worked_out_are_said_to_be_missing(tmp_path):
-    seen = words(section(page_of(with_verdicts(said(5)), tmp_path)))
+def test_guard_costs_that_are_missing_are_named(tmp_path):
+    seen = guard_words(page_of(with_verdicts(said(5)), tmp_path))
     assert "daily 1 3.8 days 0 0 1" in seen
     assert "was not worked out (--no-guard-costs)" in seen
     assert "Saved, USDT" not in seen
@@ -280,23 +258,24 @@ def test_a_result_of_before_there_were_guards_still_has_a_report(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("scope", "begin", "end", "closed"),
+    ("scope", "begin", "end", "closed", "action"),
     [
-        ("desk", 70, 74, 1),
-        ("desk", 73, 74, 1),
-        ("desk", 74, 80, 0),  # It had sent its exit before.
-        ("desk", 20, 74, 1),  # Only AAA: BBB was not open when it was said.
-        (AAA, 20, 26, 1),
-        (AAA, 26, 74, 0),
-        (BBB, 70, 74, 1),
-        ("strategy:reversal", 70, 74, 1),
-        ("strategy:other", 70, 74, 0),
+        ("desk", 70, 74, 1, "flatten"),
+        ("desk", 70, 74, 0, "reduce_only"),
+        ("desk", 73, 74, 1, "flatten"),
+        ("desk", 74, 80, 0, "flatten"),  # It had sent its exit before.
+        ("desk", 20, 74, 1, "flatten"),  # Only AAA: BBB was not open when it was said.
+        (AAA, 20, 26, 1, "flatten"),
+        (AAA, 26, 74, 0, "flatten"),
+        (BBB, 70, 74, 1, "flatten"),
+        ("strategy:reversal", 70, 74, 1, "flatten"),
+        ("strategy:other", 70, 74, 0, "flatten"),
     ],
 )
-def test_positions_that_a_flatten_closed_are_counted(scope, begin, end, closed):
+def test_positions_that_a_flatten_closed_are_counted(scope, begin, end, closed, action):
     """AAA is held from hour 2 on, its exit sent at 25; BBB from 27 on, its exit sent at 73."""
     record = small_record()
-    found = spans_of(said(begin, scope=scope), said(end, "none", scope=scope))
+    found = spans_of(said(begin, action, scope=scope), said(end, "none", scope=scope))
     expected = GuardActs(tripped=1, stood=(end - begin) * HOUR, closed=closed)
     assert acts(found, *(record.tables[name] for name in TABLES)) == {"daily": expected}
 
@@ -310,13 +289,7 @@ def test_orders_that_a_guard_refused_are_counted():
     assert acts([], table("orders", orders), *rest) == {"max": GuardActs(refused=2)}
 
 
-def test_a_milder_verdict_closes_nothing():
-    record = small_record()
-    did = acts(spans_of(said(70, "reduce_only")), *(record.tables[name] for name in TABLES))
-    assert did["daily"].closed == 0
-
-
-def test_a_whole_run_tells_its_guards(tmp_path):
+def test_the_guards_of_a_whole_run_are_in_its_report(tmp_path):
     closes = {A: [100, 94, 94, 94, *[50] * 20], B: [100] * 24}
     file = write_planned(
         tmp_path,
@@ -330,20 +303,19 @@ def test_a_whole_run_tells_its_guards(tmp_path):
         },
     )
     out = backtest_document(file, out=tmp_path / "out")
-    page = (out / "report.html").read_text("utf-8").replace(get_plotlyjs(), "")
-    seen = words(section(page))
+    page = without_plotly((out / "report.html").read_text("utf-8"))
+    seen = guard_words(page)
     # Down 30 of 1,000 at 2:00, to the end at 24:00; both positions went; the third order was
     # refused. Without the guard 5 x 50 were lost.
     assert "max +220.00 25.00 % 750.00 1 22.0 h 1 0 2" in seen
-    chart = equity_chart(page)
-    (lane,) = [trace for trace in chart["data"] if trace.get("yaxis") == "y3"]
+    (lane,) = lanes_of(page)
     assert lane["base"] == ["2023-11-15T02:00:00"]
 
 
 # -- safe ------------------------------------------------------------------------------------------
 
 
-def test_a_verdicts_words_cannot_inject_markup(tmp_path):
+def test_a_verdicts_text_cannot_inject_markup(tmp_path):
     record = with_verdicts(
         said(5, guard=EVIL, scope=f"strategy:{EVIL}", reason=EVIL),
         guard_costs=table("guard_costs", [cost(EVIL, "1", "2"), cost(ALL, "1", "2")]),
@@ -353,6 +325,6 @@ def test_a_verdicts_words_cannot_inject_markup(tmp_path):
     assert "<a href='x'" not in page
     # Of charts, of plotly and of the page's own.
     assert page.count("</script>") == 3
-    (lane,) = [t for t in equity_chart(page)["data"] if t.get("yaxis") == "y3"]
+    (lane,) = lanes_of(page)
     assert "&lt;img" in lane["customdata"][0]
     assert "<img" not in lane["customdata"][0]
