@@ -12,6 +12,8 @@ import gc
 import os
 import time
 
+from nautilus_trader.model.events import OrderEvent
+
 from config.errors import DeskError, GateRefused
 from live_nodes.bybit.adapter import ClientWiring
 from live_nodes.bybit.links import VenueLinks
@@ -36,7 +38,14 @@ from live_nodes.node.preflight import (
     preflight,
     refuse,
 )
-from live_nodes.node.report import Miss, RunReport, decision_line, outcome_line, waiting_lines
+from live_nodes.node.report import (
+    Miss,
+    RunReport,
+    decision_line,
+    order_line,
+    outcome_line,
+    waiting_lines,
+)
 from live_nodes.node.risk import NodeRisk
 from live_nodes.node.risk_books import FillBooking
 from live_nodes.node.start import await_prices, connect, reconcile
@@ -156,6 +165,11 @@ class NodeRun:
         self.started = True
         await stop.guard(self.risk.begin(feed, stop))
         for strategy in built.strategies.values():
+            # A scheduled strategy has a line a decision; a dry run prints what it would send.
+            if strategy.schedule() is None and not context.options.dry_run:
+                topic = f"events.order.{strategy.id}"
+                # Before the strategy: the order that it sends on a fill comes after the fill.
+                built.kernel.msgbus.subscribe(topic, self._on_order_event, priority=10)
             built.trading_node.trader.start_strategy(strategy.id)
         # A candle may have closed between the request for history and the subscription.
         await stop.guard(warm_up.top_up(time.time_ns()))
@@ -200,6 +214,16 @@ class NodeRun:
         self.report.decisions += 1
         self._waits = decision.note if decision.kind == "wait" else ""
         self._context.say(decision_line(decision))
+
+    def _on_order_event(self, event: OrderEvent) -> None:
+        # Printing must not delay the order.
+        asyncio.get_running_loop().call_soon(self._say_order, event)
+
+    def _say_order(self, event: OrderEvent) -> None:
+        assert self.built is not None
+        line = order_line(event, self.built.kernel.cache.order(event.client_order_id))
+        if line:
+            self._context.say(line)
 
     def _on_carried_out(self, decision: Decision, missed: list[Miss]) -> None:
         if self._context.options.dry_run:

@@ -1,4 +1,4 @@
-"""Describe decisions and their results in words; options and report of a run. Pure."""
+"""Describe decisions, their results and orders in words; options and report of a run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,23 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from nautilus_trader.model.events import (
+    OrderCanceled,
+    OrderDenied,
+    OrderEvent,
+    OrderExpired,
+    OrderFilled,
+    OrderInitialized,
+    OrderRejected,
+)
+from nautilus_trader.model.orders import Order
+
 from config.errors import DeskError
 from live_nodes.local.timefmt import moment_text
 from strategies.base import DeskStrategy
 from strategies.messages import Decision
+from strategies.order_tags import reason_of
+from strategies.refusals import readable
 from strategies.schedule import next_fire
 
 ZERO = Decimal(0)
@@ -129,6 +142,30 @@ def decision_line(decision: Decision) -> str:
         f"{decision.strategy}: {decision.kind}{age}, {some}, gross {decision.gross:.2f}, "
         f"net {decision.net:+.2f}{note}"
     )
+
+
+def order_line(event: OrderEvent, order: Order | None) -> str:
+    """Return an order's event in one line; empty for one that needs none, as an acceptance."""
+    if order is None:
+        return ""
+    what = f"{order.side_string()} {order.quantity} {order.instrument_id}"
+    reason = ""
+    if isinstance(event, OrderInitialized):
+        price = order.price if order.has_price else None
+        price = order.trigger_price if order.has_trigger_price else price
+        terms = order.type_string() + ("" if price is None else f" at {price}")
+        found, purpose = f"{what} {terms}", reason_of(order.tags)
+        reason = f" ({purpose})" if purpose else ""
+    elif isinstance(event, OrderFilled):
+        found = f"filled {order.side_string()} {event.last_qty} {order.instrument_id}"
+        reason = f" at {event.last_px}"
+    elif isinstance(event, OrderDenied | OrderRejected):
+        found, reason = f"refused {what}", f": {readable(event.reason)}"
+    elif isinstance(event, OrderCanceled | OrderExpired):
+        found = f"cancelled {what}"
+    else:
+        return ""
+    return f"{order.strategy_id.get_tag()}: {found}{reason}"
 
 
 def waiting_lines(strategies: Mapping[str, DeskStrategy], now_ns: int) -> Iterator[str]:
