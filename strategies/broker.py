@@ -267,7 +267,7 @@ class Broker(OrderSender):
             found.state(quantity=quantity, started=now),
             self._market.holding(instrument_id) + quantity,
             reason,
-            self.decision_id,
+            self._decision(),
         )
         self._begin(instrument_id, execution, protocol.TimePassed(now))
 

@@ -29,6 +29,7 @@ from nautilus_trader.model.orders import Order
 
 from strategies.desk_config import DeskStrategyConfig
 from strategies.market_view import MarketView
+from strategies.messages import decision_id as decision_id_of
 from strategies.order_ids import is_closers, numbered, order_id, owner_of, protective, session_of
 from strategies.order_tags import Role, order_tags, role_of
 from strategies.sizing.rounding import split
@@ -66,7 +67,8 @@ class Engine(Protocol):
 class OrderSender:
     """Orders of one strategy.
 
-    ``decision_id`` is the decision of the next orders, empty before the first. With
+    ``decision_id`` is the published decision of the next orders, empty before the first: orders of
+    a strategy that publishes none carry the id of the moment when they were made. With
     ``adopts_orders``, orders that others placed in its instruments are treated like its own.
     """
 
@@ -110,7 +112,7 @@ class OrderSender:
 
         It is reduce-only when it can only shrink the position. It is split into orders of similar
         size when it exceeds the venue's largest order. Without a ``decision_id`` it belongs to the
-        newest decision; an empty one is for none.
+        newest decision, or to this moment; an empty one is for none.
         """
         market, engine = self._market, self._engine
         found = market.instrument(instrument_id)
@@ -118,7 +120,7 @@ class OrderSender:
         reduce_only = market.shrinks(instrument_id, quantity) and not market.is_spot(instrument_id)
         tags = order_tags(
             reason,
-            self.decision_id if decision_id is None else decision_id,
+            self._decision() if decision_id is None else decision_id,
             self._role(instrument_id, quantity),
         )
         for size in split(abs(quantity), found.size_increment.as_decimal(), largest):
@@ -216,7 +218,7 @@ class OrderSender:
                 Price(trigger // tick * tick, found.price_precision),
                 trigger_type=TriggerType.LAST_PRICE,
                 reduce_only=True,
-                tags=order_tags(reason, self.decision_id, "protective"),
+                tags=order_tags(reason, self._decision(), "protective"),
                 client_order_id=name,
             )
         )
@@ -282,6 +284,11 @@ class OrderSender:
         held, name = self._market.holding(instrument_id), {instrument_id.value}
         if held and not self.protective_orders(name) and not self.under_way(name):
             self.send_market(instrument_id, -held, "stop refused")
+
+    def _decision(self) -> str:
+        return self.decision_id or decision_id_of(
+            self._config.key, self._engine.clock.timestamp_ns()
+        )
 
     def _role(self, instrument_id: InstrumentId, quantity: Decimal) -> Role:
         return "exit" if self._market.shrinks(instrument_id, quantity) else "entry"

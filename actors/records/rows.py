@@ -74,7 +74,8 @@ class FillRow:
     strategy : str
         The owner's key, empty for a foreign order.
     decision_id : str
-        The order's decision (`strategies.messages.Decision.id`), or empty.
+        The order's decision (`strategies.messages.Decision.id`), or the moment when a strategy that
+        publishes none made it; empty for guards' exits and others' orders.
     side : {"BUY", "SELL", ""}
         Empty for funding.
     quantity : Decimal

@@ -45,7 +45,7 @@ ORDERS = _schema(
     "reduce_only bool, reason str, decision_id str, refusal str?, refused_by str?"
 )
 """One row an order; ``side`` is BUY or SELL, ``trigger_price`` that of a stop, ``reason`` its
-purpose or why it was refused, ``decision_id`` its decision or empty, ``refusal`` the refusal's
+purpose or why it was refused, ``decision_id`` as in fills, ``refusal`` the refusal's
 `strategies.refusals.Code`, ``refused_by`` the key of the guard that refused it."""
 
 FILLS = _schema(

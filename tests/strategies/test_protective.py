@@ -214,3 +214,5 @@ def test_what_is_sent_carries_its_role():
     play({A: Candles([100.0] * 9)}, told)
     found = sorted(told.cache.orders(), key=lambda o: (o.ts_init, o.client_order_id))
     assert [role_of_order(o) for o in found] == ["entry", "protective", "exit"]
+    key = told.config.key
+    assert [decision_of(o.tags) for o in found] == [f"{key}@{at(hour)}" for hour in (1, 3, 5)]
