@@ -112,9 +112,7 @@ class GuardActor(Actor):
         in a backtest, its error ends the run.
         """
         assert self._desk is not None
-        if self.failed:
-            return
-        if type(seen) not in self._observed and not self._unkept:
+        if (type(seen) not in self._observed and not self._unkept) or self.failed:
             return
         try:
             self._see(seen)
@@ -193,11 +191,11 @@ class GuardActor(Actor):
 
     def _see(self, seen: Input) -> None:
         assert self._desk is not None
-        state = self.guard_state
+        state, snapshot = self.guard_state, seen if isinstance(seen, Snapshot) else None
         if state is None:
-            if not isinstance(seen, Snapshot):
+            if snapshot is None:
                 return
-            state = self.guard.start(seen)
+            state = self.guard.start(snapshot)
         state, readings = self.guard.observe(state, seen)
         now = seen.now if isinstance(seen, Snapshot) else seen.ts
         latches = step(self.latches, readings, now, self.params)
@@ -206,7 +204,7 @@ class GuardActor(Actor):
         if readings is not None:
             self.readings = readings
             self._show(now)
-        if isinstance(seen, Snapshot):
+        if snapshot is not None:
             # Only snapshots count as heartbeats: they show that it still checks the account.
             self._desk.beat(self.key)
 

@@ -6,6 +6,7 @@ computed again, so the cost does not grow with the square of the orders.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -14,7 +15,7 @@ from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.identifiers import ClientOrderId
 
 from actors.gate.pending import AccountView
-from actors.guards.core.snapshot import OpenExposure
+from actors.guards.core.snapshot import Holding, OpenExposure
 from actors.records.owners import owner_of
 from strategies.order_ids import is_protective
 
@@ -34,16 +35,17 @@ class OpenExposures:
         self.under_way: Mapping[str, Mapping[str, Decimal]] = {}
         self._account = account
         self._cache = cache
-        self._rows: dict[Key, OpenExposure] | None = None
-        self._held: dict[Key, Decimal] = {}
-        self._entries: dict[Key, Decimal] = {}
+        self._is_valid = False
+        self._keys: list[Key] = []
+        self._rows: list[OpenExposure] = []
+        self._held: dict[str, dict[str, Holding]] = {}
         self._stale: set[str] = set()
         self._owners: dict[str, str] = {}
         self._earlier: dict[str, dict[str, Decimal]] = {}
 
     def forget(self) -> None:
         """Compute all rows again, after prices or positions changed."""
-        self._rows = None
+        self._is_valid = False
 
     def touch(self, instrument: str) -> None:
         """Compute an instrument's rows again, after one of its orders left, changed or ended."""
@@ -57,25 +59,26 @@ class OpenExposures:
         The order ``order_id`` does not count as open. ``asked_price`` is used where no price is
         known.
         """
-        if self._rows is None:
+        if not self._is_valid:
             self._begin()
-        assert self._rows is not None
         self._renew()
-        rows = self._rows
         own = (instrument, strategy)
-        if own not in rows or order_id in self._orders(instrument) or rows[own].price == ZERO:
+        place, rows = bisect_left(self._keys, own), self._rows
+        known = self._keys[place : place + 1] == [own]
+        if not known or order_id in self._orders(instrument) or rows[place].price == ZERO:
             row = self._row(own, without=order_id, asked_price=asked_price)
-            rows = {**rows, own: row} if own in rows else _sorted({**rows, own: row})
-        return tuple(rows.values())
+            rows = [*rows[:place], row, *rows[place + known :]]
+        return tuple(rows)
 
     def _begin(self) -> None:
-        holdings = self._account.holdings()
-        self._held = {(h.instrument, h.strategy): h.quantity for h in holdings}
-        self._entries = {(h.instrument, h.strategy): h.entry for h in holdings}
+        self._is_valid = True
+        self._held.clear()
+        for held in self._account.holdings():
+            self._held.setdefault(held.instrument, {})[held.strategy] = held
         self._owners.clear()
-        self._rows = {}
+        self._keys, self._rows = [], []
         self._earlier = self._from_earlier()
-        self._stale = {h.instrument for h in holdings} | self._earlier.keys()
+        self._stale = self._held.keys() | self._earlier.keys()
         self._stale.update(name for name, orders in self.under_way.items() if orders)
 
     def _from_earlier(self) -> dict[str, dict[str, Decimal]]:
@@ -108,20 +111,12 @@ class OpenExposures:
         return bool(self._cache.order(ClientOrderId(order_id)).is_reduce_only)
 
     def _renew(self) -> None:
-        if not self._stale:
-            return
-        assert self._rows is not None
-        keys = {key for key in self._held if key[0] in self._stale}
         for name in self._stale:
-            keys.update((name, self._owner(order_id)) for order_id in self._orders(name))
-        gone = [key for key in self._rows if key[0] in self._stale and key not in keys]
-        for key in gone:
-            del self._rows[key]
-        are_new = not keys <= self._rows.keys()
-        for key in keys:
-            self._rows[key] = self._row(key)
-        if are_new:
-            self._rows = _sorted(self._rows)
+            owners = self._held.get(name, {}).keys() | set(map(self._owner, self._orders(name)))
+            keys = [(name, owner) for owner in sorted(owners)]
+            first = bisect_left(self._keys, (name, ""))
+            last = bisect_left(self._keys, (name + "\0", ""))  # the first of the next name
+            self._keys[first:last], self._rows[first:last] = keys, map(self._row, keys)
         self._stale.clear()
 
     def _row(self, key: Key, without: str = "", asked_price: Decimal | None = None) -> OpenExposure:
@@ -133,18 +128,15 @@ class OpenExposures:
         }
         lefts = orders.values()
         opening = [left for order_id, left in orders.items() if not self._reduces(order_id)]
-        price = self._account.price(name) or asked_price or self._entries.get(key)
+        held = self._held.get(name, {}).get(owner)
+        price = self._account.price(name) or asked_price or (held and held.entry)
         return OpenExposure(
             strategy=owner,
             instrument=name,
-            held=self._held.get(key, ZERO),
+            held=ZERO if held is None else held.quantity,
             buys=sum((left for left in lefts if left > ZERO), ZERO),
             sells=-sum((left for left in lefts if left < ZERO), ZERO),
             buy_orders=sum(left > ZERO for left in opening),
             sell_orders=sum(left < ZERO for left in opening),
             price=price or ZERO,
         )
-
-
-def _sorted(rows: dict[Key, OpenExposure]) -> dict[Key, OpenExposure]:
-    return {key: rows[key] for key in sorted(rows)}

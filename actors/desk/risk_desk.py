@@ -17,6 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 from nautilus_trader.model.events import OrderEvent
@@ -29,6 +30,7 @@ from actors.desk.open_exposure import OpenExposures
 from actors.desk.venue_responses import response_of
 from actors.gate.gate import OrderGate
 from actors.gate.pending import AccountView
+from actors.guards.core.halts import Latches
 from actors.guards.core.snapshot import (
     DeskEvent,
     ErrorEvent,
@@ -115,6 +117,7 @@ class RiskDesk:
         self._publishing_later = False
         self._evaluating_later = False
         self._again: int | None = None
+        self._planned: tuple[int, int, list[Latches]] | None = None
         self.verdicts = board_of(kernel.msgbus)
         self._bus.subscribe("events.order.*", self._on_order_event)
 
@@ -294,10 +297,13 @@ class RiskDesk:
         soonest = now - now % DAY_NS + DAY_NS
         # Guards take time to measure: what came due meanwhile was not yet due when they did.
         evaluated = now if self.snapshot is None else min(self.snapshot.now, now)
-        for guard in self.guards.values():
-            for latch in guard.latches:
-                if latch.until is not None and evaluated < latch.until < soonest:
-                    soonest = latch.until
+        planned = soonest, evaluated, [guard.latches for guard in self.guards.values()]
+        if planned == self._planned and self._again is not None:
+            return
+        self._planned = planned
+        for latch in chain.from_iterable(planned[2]):
+            if latch.until is not None and evaluated < latch.until < soonest:
+                soonest = latch.until
         if soonest == self._again:
             return
         clock = self._kernel.clock

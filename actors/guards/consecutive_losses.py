@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Annotated, Literal
 
 import msgspec
@@ -16,7 +16,6 @@ from actors.guards.core.halts import end_of
 from actors.guards.core.limits import Reading, notable_readings
 from actors.guards.core.params import GuardParams, Release
 from actors.guards.core.snapshot import DeskEvent, RoundTripEvent, Snapshot
-from strategies.messages import Action
 
 _PREFIX = {"strategies": "strategy:", "instruments": "instrument:"}
 
@@ -78,6 +77,8 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
     def __init__(self, params: ConsecutiveLossesParams) -> None:
         super().__init__(params)
         self._read: tuple[Rows | None, tuple[Reading, ...]] = (None, ())
+        # Cached: a round trip changes only one row of hundreds.
+        self._told = lru_cache(maxsize=4096)(partial(_told, params))
 
     def start(self, snapshot: Snapshot) -> Rows:
         """Return a state without losses."""
@@ -103,15 +104,11 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
 
     def _measured(self, state: Rows) -> tuple[Reading, ...]:
         rows, params = state.rows, self.params
-        losses, asks, multiplier = params.losses, params.asks, params.multiplier
         if params.of == "desk":
-            count = rows.get("desk", Row()).count
-            return (_told("desk", count, losses, asks, multiplier),)
+            return (self._told("desk", rows.get("desk", Row()).count),)
         prefix = _PREFIX[params.of]
         counts = {scope: row.count for scope, row in rows.items() if scope.startswith(prefix)}
-        return notable_readings(
-            counts, 0, lambda scope, count: _told(scope, count, losses, asks, multiplier)
-        )
+        return notable_readings(counts, 0, self._told)
 
     def released(self, state: Rows, snapshot: Snapshot, scope: str) -> Rows:
         """Reset the scope's losses to zero."""
@@ -146,9 +143,8 @@ def _scope(trip: RoundTripEvent, params: ConsecutiveLossesParams) -> str:
     return _PREFIX[params.of] + (trip.strategy if params.of == "strategies" else trip.instrument)
 
 
-# Cached: a round trip changes only one row of hundreds.
-@lru_cache(maxsize=4096)
-def _told(scope: str, count: int, losses: int, asks: Action, multiplier: float) -> Reading:
+def _told(params: ConsecutiveLossesParams, scope: str, count: int) -> Reading:
+    losses = params.losses
     over = count >= losses
     return Reading(
         scope=scope,
@@ -156,7 +152,7 @@ def _told(scope: str, count: int, losses: int, asks: Action, multiplier: float) 
         limit=float(losses),
         over=over,
         clear=count == 0,
-        action=asks,
-        multiplier=multiplier,
+        action=params.asks,
+        multiplier=params.multiplier,
         reason=f"{count} losses in a row, limit {losses}" if over else "",
     )

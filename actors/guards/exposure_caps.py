@@ -114,7 +114,7 @@ class ExposureCaps(Guard[ExposureCapsParams, Nothing]):
             if is_net and params.net_entries:
                 refusal = cap.refusal(way.net(), _what(scope, is_net))
             elif not is_net and way.worsens:
-                refusal = cap.refusal(way.gross(), _what(scope, is_net))
+                refusal = cap.refusal(way.gross, _what(scope, is_net))
             else:
                 continue
             if refusal is not None:

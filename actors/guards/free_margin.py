@@ -81,7 +81,7 @@ class FreeMargin(Guard[FreeMarginParams, Nothing]):
         least = exact(self.params.least) * equity
         # Fast check, which mostly passes: no position uses more margin than its worst value at the
         # highest rate.
-        if equity - way.gross() * rates.most(way.before) > least:
+        if equity - way.gross * rates.most(way.before) > least:
             return None
         used = ZERO
         for name, reach in way.after().items():

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import cache
+from functools import cache, cached_property
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -18,11 +19,13 @@ from actors.guards.core.limits import ONE, Reading, exact
 from actors.guards.core.params import GuardParams
 from actors.guards.core.snapshot import (
     ZERO,
+    ExposureRange,
     FillEvent,
     OpenExposure,
     OrderRequested,
     Snapshot,
     once,
+    range_between,
 )
 
 Values = Mapping[str, Decimal]
@@ -260,19 +263,12 @@ def group_refusal(name: str, way: WorstCase, caps: GroupCaps, *, net_entries: bo
     if caps.net is not None and net_entries:
         refusal = caps.net.refusal(way.net(), f"{name} net")
     if refusal is None and caps.gross is not None and way.worsens:
-        refusal = caps.gross.refusal(way.gross(), f"{name} gross")
+        refusal = caps.gross.refusal(way.gross, f"{name} gross")
     return refusal
 
 
-class ExposureRange(NamedTuple):
-    """The lowest and highest signed value that a position can reach, and the worse of them."""
-
-    low: Decimal
-    high: Decimal
-    worst: Decimal
-
-
-class WorstCase(NamedTuple):
+@dataclass(frozen=True)
+class WorstCase:
     """The largest exposure that pending orders can lead to, with and without a new order."""
 
     before: dict[str, ExposureRange]  # by instrument id, without the order
@@ -288,8 +284,9 @@ class WorstCase(NamedTuple):
     def only(self, keep: Callable[[str], bool]) -> WorstCase:
         """Return the worst case of some instruments, the order's own among them."""
         kept = {name: reach for name, reach in self.before.items() if keep(name)}
-        return self._replace(before=kept)
+        return replace(self, before=kept)
 
+    @cached_property
     def gross(self) -> Decimal:
         """Return the largest gross value, with the order."""
         before = sum([reach.worst for reach in self.before.values()], ZERO)
@@ -320,33 +317,24 @@ def worst_case(order: OrderRequested, strategy: str | None = None) -> WorstCase:
 
 @once
 def _worst_case(order: OrderRequested, strategy: str | None) -> WorstCase:
-    before: dict[str, ExposureRange] = {}
-    price = ZERO
-    for row in order.open_exposure:
-        if strategy is not None and row.strategy != strategy:
-            continue
-        name = row.instrument
-        if name == order.instrument:
-            price = row.price
-        found = _range(row)
-        before[name] = _joined(before[name], found) if name in before else found
-    old, value = before[order.instrument], order.quantity * price
+    rows = order.open_exposure
+    if strategy is not None:
+        rows = tuple(row for row in rows if row.strategy == strategy)
+    before = {row.instrument: row.reach for row in rows}
+    if len(before) < len(rows):
+        before = {}
+        for row in rows:
+            name, found = row.instrument, row.reach
+            before[name] = _joined(before[name], found) if name in before else found
+    old = before[order.instrument]
+    price = [row.price for row in rows if row.instrument == order.instrument][-1]
+    value = order.quantity * price
     low, high = (old.low, old.high + value) if value > 0 else (old.low + value, old.high)
-    return WorstCase(before, order.instrument, _between(low, high), order.quantity > 0)
-
-
-# Cached: the next order of a rebalance finds nearly all rows again.
-@once
-def _range(row: OpenExposure) -> ExposureRange:
-    return _between((row.held - row.sells) * row.price, (row.held + row.buys) * row.price)
+    return WorstCase(before, order.instrument, range_between(low, high), order.quantity > 0)
 
 
 def _joined(one: ExposureRange, other: ExposureRange) -> ExposureRange:
-    return _between(one.low + other.low, one.high + other.high)
-
-
-def _between(low: Decimal, high: Decimal) -> ExposureRange:
-    return ExposureRange(low, high, max(high, -low))
+    return range_between(one.low + other.low, one.high + other.high)
 
 
 class Held(msgspec.Struct, frozen=True):

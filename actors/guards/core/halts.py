@@ -6,7 +6,7 @@ are UNIX nanoseconds (UTC), so a clock that goes back can only prolong a halt.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
 
@@ -36,7 +36,7 @@ Latches = tuple[Latch, ...]
 
 
 def step(
-    latches: Latches, readings: Iterable[Reading] | None, now: int, params: GuardParams
+    latches: Latches, readings: Sequence[Reading] | None, now: int, params: GuardParams
 ) -> Latches:
     """Return the halts after new readings, the same object when nothing changed.
 
@@ -44,7 +44,6 @@ def step(
     """
     if readings is None:
         return latches
-    readings = tuple(readings)
     if not latches and not any(reading.over for reading in readings):
         return latches
     found = {(reading.scope, reading.key): reading for reading in readings}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -94,7 +94,20 @@ class Snapshot(Derivable, frozen=True, kw_only=True, dict=True):
     moved: bool = True  # False for a look at the time alone, which is no sample of prices
 
 
-class OpenExposure(Derivable, frozen=True, kw_only=True, dict=True):
+class ExposureRange(NamedTuple):
+    """The lowest and highest signed value that a position can reach, and the worse of them."""
+
+    low: Decimal
+    high: Decimal
+    worst: Decimal
+
+
+def range_between(low: Decimal, high: Decimal) -> ExposureRange:
+    """Return the range between two values, the lower first."""
+    return ExposureRange(low, high, max(high, -low))
+
+
+class OpenExposure(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A strategy's position at the moment of an order, and its pending orders."""
 
     strategy: str
@@ -106,6 +119,12 @@ class OpenExposure(Derivable, frozen=True, kw_only=True, dict=True):
     buy_orders: int = 0  # their number, without reduce-only orders
     sell_orders: int = 0
     price: Decimal  # as `Holding.price`, else the order's price, else the entry
+
+    @cached_property  # the next order of a rebalance finds nearly all rows again
+    def reach(self) -> ExposureRange:
+        """Range of the position's value while any part of the pending orders fills."""
+        low, high = self.held - self.sells, self.held + self.buys
+        return range_between(low * self.price, high * self.price)
 
 
 class OrderRequested(Derivable, frozen=True, kw_only=True, tag=True, dict=True):
