@@ -1,4 +1,4 @@
-"""Plays inputs to a guard and its latches the way its actor does, restarts included."""
+"""Inputs of guards by hand, and a player that plays them to a guard as its actor does."""
 
 from __future__ import annotations
 
@@ -7,78 +7,190 @@ from typing import Any
 
 import msgspec
 
-from actors.guards.core.guard import Guard
+from actors.guards.core.examples import COIN, NOON, OTHER, desk, exactly
+from actors.guards.core.guard import NOTHING, Guard
 from actors.guards.core.halts import Latches, released, step, verdicts
 from actors.guards.core.limits import Reading
 from actors.guards.core.params import GuardParams
-from actors.guards.core.snapshot import Input, RoundTripEvent, Snapshot
-from config.durations import DAY_NS
+from actors.guards.core.snapshot import (
+    FillEvent,
+    Holding,
+    Input,
+    OpenExposure,
+    OrderRequested,
+    Refused,
+    RoundTripEvent,
+    Snapshot,
+    VenueResponse,
+)
+from config.durations import DAY_NS, HOUR_NS
 from strategies.messages import Action, Verdict
 
-DAY = 20_000
-"""A UTC day, as the number of days since 1970: 4 October 2024."""
+Number = str | int | float | Decimal
+MS, SECOND, MINUTE, HOUR = 10**6, 10**9, 60 * 10**9, HOUR_NS
+BTC, ETH, BTC_SPOT = COIN, OTHER, "BTCUSDT-SPOT.BYBIT"
 
 
 def at(day: float, clock: str = "00:00") -> int:
-    """Return the nanoseconds of a clock time on a day after `DAY`."""
+    """Return the nanoseconds of a clock time on a day after 4 October 2024, on which NOON is."""
     hours, minutes = map(int, clock.split(":"))
-    return int((DAY + day) * DAY_NS) + (hours * 60 + minutes) * 60 * 10**9
+    return int((20_000 + day) * DAY_NS) + hours * HOUR + minutes * MINUTE
 
 
-def snapshot(equity: str | int | Decimal, now: int | None = None, **fields: Any) -> Snapshot:
-    """Return a snapshot, at noon of the first day unless told otherwise."""
-    return Snapshot(now=at(0, "12:00") if now is None else now, equity=Decimal(equity), **fields)
+def snapshot(equity: Number, now: int = NOON, **fields: Any) -> Snapshot:
+    """Return a snapshot of an equity."""
+    return desk(now, equity=equity, **fields)
 
 
-def nets(**results: str | int) -> dict[str, Decimal]:
+def book(*holdings: Holding, now: int = NOON, **fields: Any) -> Snapshot:
+    """Return a snapshot of positions, at leverage 5 and an equity of 1000."""
+    ordered = sorted(holdings, key=lambda one: (one.instrument, one.strategy))
+    return desk(now, *ordered, **({"leverage": Decimal(5)} | fields))
+
+
+def held(
+    quantity: Number,
+    name: str = BTC,
+    strategy: str = "a",
+    price: Number | None = 100,
+    entry: Number = 100,
+) -> Holding:
+    """Return a position."""
+    return Holding(
+        strategy=strategy,
+        instrument=name,
+        quantity=exactly(quantity),
+        entry=exactly(entry),
+        price=None if price is None else exactly(price),
+    )
+
+
+def nets(**results: Number) -> dict[str, Decimal]:
     """Return results by name."""
-    return {name: Decimal(net) for name, net in results.items()}
+    return {name: exactly(net) for name, net in results.items()}
 
 
-def closed(
-    net: str | int, ts: int | None = None, strategy: str = "a", name: str = "X"
-) -> RoundTripEvent:
-    """Return a round trip that ended, at noon of the first day unless told otherwise."""
-    when = at(0, "12:00") if ts is None else ts
-    return RoundTripEvent(ts=when, strategy=strategy, instrument=name, net=Decimal(net))
+def row(
+    name: str = BTC, has: Number = 0, buys: Number = 0, sells: Number = 0, strategy: str = "a"
+) -> OpenExposure:
+    """Return a position at 100 and its pending orders, of which each is of one."""
+    return OpenExposure(
+        strategy=strategy,
+        instrument=name,
+        held=exactly(has),
+        buys=exactly(buys),
+        sells=exactly(sells),
+        buy_orders=int(exactly(buys)),
+        sell_orders=int(exactly(sells)),
+        price=Decimal(100),
+    )
+
+
+def requested(
+    quantity: Number = 1,
+    *rows: OpenExposure,
+    ts: int = NOON,
+    name: str = BTC,
+    strategy: str = "a",
+    is_exit: bool = False,
+    **own: Number,
+) -> OrderRequested:
+    """Return a market order with its owner's row of the instrument, and other rows."""
+    if not any((one.instrument, one.strategy) == (name, strategy) for one in rows):
+        rows = (*rows, row(name, strategy=strategy, **own))
+    return OrderRequested(
+        ts=ts,
+        strategy=strategy,
+        instrument=name,
+        quantity=exactly(quantity),
+        price=None,
+        is_exit=is_exit,
+        open_exposure=() if is_exit else rows,
+    )
+
+
+def filled(
+    quantity: Number,
+    ts: int = NOON,
+    name: str = BTC,
+    strategy: str = "a",
+    *,
+    opened: bool = False,
+    slippage: float | None = None,
+) -> FillEvent:
+    """Return a fill at 100 without a fee."""
+    return FillEvent(
+        ts=ts,
+        strategy=strategy,
+        instrument=name,
+        quantity=exactly(quantity),
+        price=Decimal(100),
+        fee=Decimal(0),
+        slippage=slippage,
+        opened=opened,
+    )
+
+
+def closed(net: Number, ts: int = NOON, strategy: str = "a", name: str = BTC) -> RoundTripEvent:
+    """Return a round trip that ended."""
+    return RoundTripEvent(ts=ts, strategy=strategy, instrument=name, net=exactly(net))
+
+
+def response(accepted: bool, reason: str = "", strategy: str = "a") -> VenueResponse:
+    """Return the venue's response to a request."""
+    return VenueResponse(
+        ts=NOON, strategy=strategy, instrument=BTC, accepted=accepted, reason=reason
+    )
 
 
 class Player:
-    """A rule, its state and its latches."""
+    """A guard, its state and its halts, and an order gate in front of it.
 
-    def __init__(self, guard: type[Guard[Any, Any]], params: GuardParams) -> None:
-        assert params.check() == []
-        self.guard, self.params = guard(params), params
+    After each input it checks that a state read back from JSON goes on the same, as after a
+    restart, and that a snapshot that is measured twice changes nothing the second time.
+    """
+
+    def __init__(
+        self, guard: type[Guard[Any, Any]], params: GuardParams | None = None, /, **fields: Any
+    ) -> None:
+        self.params = guard.Config(**fields) if params is None else params
+        assert self.params.check() == []
+        self.guard = guard(self.params)
         self.state: Any = None
         self.latches: Latches = ()
         self.readings: tuple[Reading, ...] = ()
         self.last: Snapshot | None = None
 
     def observe(self, *tape: Input) -> Player:
-        """Take in what is seen, one after the other."""
+        """Process what happens, one after the other."""
         for seen in tape:
             if isinstance(seen, Snapshot):
                 self.last = seen
                 if self.state is None:
                     self.state = self.guard.start(seen)
-            before = self.state
-            self.state, readings = self.guard.observe(self.state, seen)
-            assert (self.state is before) == (self.state == before), "a write for nothing"
+            kept = again(self.state, self.guard.State)
+            after, readings = self.guard.observe(self.state, seen)
+            assert self.guard.observe(kept, seen) == (after, readings), "not the same after restart"
+            assert (after is self.state) == (after == self.state), "a write for nothing"
+            if isinstance(seen, Snapshot):
+                assert self.guard.observe(after, seen) == (after, readings), "measured twice"
+            self.state = after
             now = seen.now if isinstance(seen, Snapshot) else seen.ts
             self.latches = step(self.latches, readings, now, self.params)
-            assert not (isinstance(seen, Snapshot) and readings is None)
+            again(self.latches, Latches)
             self.readings = self.readings if readings is None else readings
-            assert not any(reading.over and reading.clear for reading in self.readings)
-            assert all(bool(reading.reason) == reading.over for reading in self.readings)
+            again(self.readings, tuple[Reading, ...])
+            assert len({(each.scope, each.key) for each in self.readings}) == len(self.readings)
+            assert not any(each.over and (each.clear or not each.reason) for each in self.readings)
         return self
 
-    def restart(self) -> Player:
-        """Go on from what the journal has kept."""
-        kept = msgspec.json.encode((self.state, self.latches))
-        before = self.state, self.latches
-        self.state, self.latches = msgspec.json.decode(kept, type=tuple[self.guard.State, Latches])
-        assert (self.state, self.latches) == before
-        return self
+    def refusal(self, order: OrderRequested) -> str | None:
+        """Send an order through the gate; return why the guard refuses it."""
+        assert self.last is not None
+        reason = None if order.is_exit else self.guard.admit(self.state, order, self.last)
+        facts = {"ts": order.ts, "strategy": order.strategy, "instrument": order.instrument}
+        self.observe(order if reason is None else Refused(**facts, reason=reason))
+        return reason
 
     def accept(self, scope: str = "desk") -> Player:
         """Release a scope with --accept."""
@@ -88,16 +200,40 @@ class Player:
         return self
 
     def verdict(self, scope: str = "desk") -> Verdict:
-        """Return what stands on a scope."""
+        """Return the guard's verdict on a scope."""
         none = Verdict(action=Action.NONE, scope=scope)
-        return verdicts(self.latches, "guard").get(scope, none)
+        return verdicts(self.latches, "guard", transient=self.params.transient).get(scope, none)
 
     def action(self, scope: str = "desk") -> str:
-        """Return what stands on a scope, in a word."""
+        """Return the action of the verdict on a scope."""
         return self.verdict(scope).action.name.lower()
 
     def over(self) -> list[str]:
         """Return the scopes and keys of limits that are reached now."""
-        return [
-            f"{reading.scope} {reading.key}".strip() for reading in self.readings if reading.over
-        ]
+        return [f"{each.scope} {each.key}".strip() for each in self.readings if each.over]
+
+
+def again(value: Any, kind: Any) -> Any:
+    """Return a value as it is read back from JSON, which must be the same."""
+    found = msgspec.json.decode(msgspec.json.encode(value), type=kind)
+    assert found == value
+    return found
+
+
+def readings_of(guard: Guard[Any, Any], seen: Snapshot) -> dict[tuple[str, str], Reading]:
+    """Return what a guard measures at its first snapshot, by scope and key."""
+    player = Player(type(guard), guard.params).observe(seen)
+    return {(each.scope, each.key): each for each in player.readings}
+
+
+def reading_of(guard: Guard[Any, Any], seen: Snapshot) -> Reading:
+    """Return the only reading of a guard at its first snapshot."""
+    (found,) = readings_of(guard, seen).values()
+    return found
+
+
+def refusal(
+    guard: Guard[Any, Any], order: OrderRequested, seen: Snapshot | None = None
+) -> str | None:
+    """Return why a guard without a state refuses an entry, None when it admits it."""
+    return guard.admit(NOTHING, order, seen or book())

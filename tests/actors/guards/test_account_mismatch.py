@@ -6,75 +6,63 @@ from typing import get_args
 
 import pytest
 
-from actors.guards.account_mismatch import AccountMismatch, AccountMismatchParams, Differences, Kind
+from actors.guards.account_mismatch import AccountMismatch, Kind
+from actors.guards.core.examples import desk
 from actors.guards.core.snapshot import ErrorEvent, Mismatch
-from live_nodes.reconcile import sweep as sweep_rules
+from live_nodes.reconcile.sweep import FindingKind
 from strategies.messages import Action
-from tests.actors.guards.positions import BTC, NOW, only, snapshot
-
-SECOND = 10**9
+from tests.actors.guards.playing import BTC, NOON, SECOND, Player
 
 
-def differed(at: float, kind: str = "position_differs") -> Mismatch:
-    return Mismatch(ts=NOW + int(at * SECOND), kind=kind, instrument=BTC, detail="1 is not 2")
+def differs(second: float, kind: str = "position_differs") -> Mismatch:
+    ts = NOON + int(second * SECOND)
+    return Mismatch(ts=ts, kind=kind, instrument=BTC, detail="1 is not 2")
 
 
-def counted(params: AccountMismatchParams, *at: float) -> Differences:
-    state = Differences()
-    for moment in at:
-        state, _ = AccountMismatch(params).observe(state, differed(moment))
-    return state
-
-
-TWO = AccountMismatchParams(count=2, window="10s")
+def two_within_ten_seconds(*seconds: float) -> Player:
+    player = Player(AccountMismatch, count=2, window="10s").observe(desk(NOON - SECOND))
+    return player.observe(*map(differs, seconds))
 
 
 def test_every_kind_of_the_sweep_can_be_named() -> None:
-    assert set(get_args(Kind)) == {kind.value for kind in sweep_rules.FindingKind}
+    assert set(get_args(Kind)) == {kind.value for kind in FindingKind}
 
 
-def test_the_first_difference_halts_until_released_unless_told_otherwise() -> None:
-    _, readings = AccountMismatch(AccountMismatchParams()).observe(Differences(), differed(0))
-    reading = only(readings)
-    assert (reading.over, reading.action, reading.scope) == (True, Action.HALT_ENTRIES, "desk")
-    assert AccountMismatchParams().release == "manual"
-    assert reading.reason == (
+def test_the_first_difference_halts_until_released_by_default() -> None:
+    player = Player(AccountMismatch).observe(desk(), differs(0))
+    verdict = player.verdict()
+    assert (verdict.action, verdict.until) == (Action.HALT_ENTRIES, None)
+    assert verdict.reason == (
         f"1 differences to the venue within 10m, the newest position_differs: {BTC}: 1 is not 2"
     )
 
 
-@pytest.mark.parametrize(("second", "over"), [(9.999, True), (10, False), (10.001, False)])
-def test_a_window_away_the_first_counts_no_more(second: float, over: bool) -> None:
-    state = counted(TWO, 0)
-    _, readings = AccountMismatch(TWO).observe(state, differed(second))
-    assert only(readings).over == over
+@pytest.mark.parametrize(("second", "over"), [(9.999, True), (10, False)])
+def test_a_difference_counts_for_less_than_the_window(second: float, over: bool) -> None:
+    assert bool(two_within_ten_seconds(0, second).over()) == over
 
 
-@pytest.mark.parametrize(("now", "number"), [(11.999, 1), (12, 0), (9.999, 2), (10, 1)])
-def test_time_alone_takes_differences_back(now: float, number: int) -> None:
-    state = counted(TWO, 0, 2)
-    after, readings = AccountMismatch(TWO).observe(state, snapshot(now=NOW + int(now * SECOND)))
-    reading = only(readings)
+@pytest.mark.parametrize(("now", "number"), [(9.999, 2), (10, 1), (11.999, 1), (12, 0)])
+def test_differences_end_with_the_time_alone(now: float, number: int) -> None:
+    player = two_within_ten_seconds(0, 2)
+    before = player.state
+    [reading] = player.observe(desk(NOON + int(now * SECOND))).readings
     assert (reading.measured, reading.over, reading.clear) == (number, number == 2, number < 2)
-    assert (after is state) == (number == 2)
+    assert (player.state is before) == (number == 2)
 
 
-def test_other_kinds_and_other_facts_say_nothing() -> None:
-    state = counted(TWO, 0)
-    assert AccountMismatch(TWO).observe(state, differed(1, "ghost_order")) == (state, None)
-    assert AccountMismatch(TWO).observe(state, ErrorEvent(ts=NOW, source="sweep", text="late")) == (
-        state,
-        None,
-    )
+def test_other_kinds_and_other_events_do_not_count() -> None:
+    player = two_within_ten_seconds(0)
+    before = player.state
+    player.observe(differs(1, "ghost_order"), ErrorEvent(ts=NOON, source="sweep", text="late"))
+    assert player.state is before
 
 
 def test_only_as_many_are_kept_as_the_limit_needs() -> None:
-    state = counted(TWO, *(n / 1000 for n in range(500)))
-    assert [one.ts for one in state.found] == [NOW + 498 * 10**6, NOW + 499 * 10**6]
+    player = two_within_ten_seconds(*(n / 1000 for n in range(500)))
+    assert [one.ts for one in player.state.found] == [NOON + 498 * 10**6, NOON + 499 * 10**6]
 
 
 def test_a_clock_that_goes_back_forgets_nothing() -> None:
-    state = counted(TWO, 100, 101)
-    after, readings = AccountMismatch(TWO).observe(state, snapshot(now=NOW))
-    assert after is state
-    assert only(readings).over
+    player = two_within_ten_seconds(100, 101)
+    assert player.observe(desk(NOON)).over() == ["desk"]

@@ -12,11 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.guards import asset_caps, cluster_caps, exposure_caps, free_margin, position_cap
+from actors.guards.asset_caps import AssetCaps, AssetCapsParams
+from actors.guards.cluster_caps import Cluster, ClusterCaps, ClusterCapsParams
 from actors.guards.core.exposure import asset_of
 from actors.guards.core.guard import NOTHING, Guard
-from actors.guards.core.snapshot import ZERO, Market, OpenExposure, OrderRequested, Snapshot
-from tests.actors.guards.positions import BTC, BTC_SPOT, ETH, NOW, snapshot
+from actors.guards.core.snapshot import ZERO, Market, OpenExposure
+from actors.guards.exposure_caps import ExposureCaps, ExposureCapsParams
+from actors.guards.free_margin import FreeMargin, FreeMarginParams
+from actors.guards.position_cap import PositionCap, PositionCapParams
+from tests.actors.guards.playing import BTC, BTC_SPOT, ETH, book, requested
 
 PRICES = {BTC: D(100), BTC_SPOT: D("99.5"), ETH: D("7.25"), "SOLUSDT-LINEAR.BYBIT": D("0.333")}
 NAMES = tuple(PRICES)
@@ -40,24 +44,24 @@ class Exchange:
         """Return the rows of one owner that trades everything."""
         return tuple(
             OpenExposure(
-                strategy="rev",
+                strategy="a",
                 instrument=name,
                 held=self.held[name],
-                buys=self._under_way(name, 1),
-                sells=self._under_way(name, -1),
+                buys=self._pending(name, 1),
+                sells=self._pending(name, -1),
                 price=price,
             )
             for name, price in PRICES.items()
         )
 
-    def _under_way(self, name: str, side: int) -> D:
+    def _pending(self, name: str, side: int) -> D:
         lefts = (order.left * side for order in self.orders if order.instrument == name)
         return sum((left for left in lefts if left > 0), ZERO)
 
     def is_exit(self, name: str, quantity: D) -> bool:
         """Whether it can only shrink the position, whatever else fills on its side."""
         held = self.held[name]
-        same_side = self._under_way(name, 1 if quantity > 0 else -1)
+        same_side = self._pending(name, 1 if quantity > 0 else -1)
         return held * quantity < 0 and abs(quantity) + same_side <= abs(held)
 
     def fill(self, order: Order, part: int) -> None:
@@ -74,7 +78,7 @@ class Exchange:
         """Yield the values when of each instrument one side's orders all fill, in every mixture."""
         for sides in product((1, -1), repeat=len(NAMES)):
             yield {
-                name: (self.held[name] + side * self._under_way(name, side)) * PRICES[name]
+                name: (self.held[name] + side * self._pending(name, side)) * PRICES[name]
                 for name, side in zip(NAMES, sides, strict=True)
             }
 
@@ -109,40 +113,24 @@ def margin_used(values: dict[str, D]) -> D:
     )
 
 
-CLUSTER = cluster_caps.Cluster(instruments=("BTC*", "ETH*"), cap=0.4)
-CAPS: dict[str, tuple[type[Guard[Any, Any]], Any, Any, D]] = {
+BOTH = Cluster(instruments=("BTC*", "ETH*"), cap=0.4)
+CAPS: dict[str, tuple[Guard[Any, Any], Any, D]] = {
     "position": (
-        position_cap.PositionCap,
-        position_cap.PositionCapParams(limit_pct=0.3, limit_currency=500.0),
+        PositionCap(PositionCapParams(limit_pct=0.3, limit_currency=500.0)),
         most_position,
         D(300),
     ),
-    "leverage": (
-        exposure_caps.ExposureCaps,
-        exposure_caps.ExposureCapsParams(leverage=0.5),
-        gross,
-        D(500),
-    ),
-    "net": (
-        exposure_caps.ExposureCaps,
-        exposure_caps.ExposureCapsParams(leverage=None, net_currency=200.0),
-        net,
-        D(200),
-    ),
-    "coin": (asset_caps.AssetCaps, asset_caps.AssetCapsParams(net=0.25), net_of_a_coin, D(250)),
+    "leverage": (ExposureCaps(ExposureCapsParams(leverage=0.5)), gross, D(500)),
+    "net": (ExposureCaps(ExposureCapsParams(leverage=None, net_currency=200.0)), net, D(200)),
+    "coin": (AssetCaps(AssetCapsParams(net=0.25)), net_of_a_coin, D(250)),
     "cluster": (
-        cluster_caps.ClusterCaps,
-        cluster_caps.ClusterCapsParams(clusters={"both": CLUSTER}),
+        ClusterCaps(ClusterCapsParams(clusters={"both": BOTH})),
         gross_of_bitcoin_and_ether,
         D(400),
     ),
-    "margin": (
-        free_margin.FreeMargin,
-        free_margin.FreeMarginParams(least=0.9),
-        margin_used,
-        D(100),
-    ),
+    "margin": (FreeMargin(FreeMarginParams(least=0.9)), margin_used, D(100)),
 }
+MARKETS = {name: Market(spot=name == BTC_SPOT) for name in NAMES}
 
 NET = ("net", "coin")
 """Caps that an exit may break, as it always passes: it can uncover the other side of a hedge."""
@@ -153,10 +141,10 @@ NUMBER = st.integers(0, 10**6)
 def steps_in(names: tuple[str, ...]) -> st.SearchStrategy[list[tuple[str, str, int, int]]]:
     """Return orders worth up to 500, and fills and cancels of any of those under way."""
     worth = st.integers(-500, 500).filter(bool)
-    ask = st.tuples(st.just("ask"), st.sampled_from(names), worth, NUMBER)
+    order = st.tuples(st.just("order"), st.sampled_from(names), worth, NUMBER)
     fill = st.tuples(st.just("fill"), st.just(""), st.integers(0, 9), NUMBER)
     cancel = st.tuples(st.just("cancel"), st.just(""), st.just(0), NUMBER)
-    return st.lists(st.one_of(ask, ask, fill, cancel), min_size=3, max_size=40)
+    return st.lists(st.one_of(order, order, fill, cancel), min_size=3, max_size=40)
 
 
 STEPS = st.sampled_from([(BTC,), (BTC, BTC_SPOT), NAMES]).flatmap(steps_in)
@@ -167,27 +155,15 @@ STEPS = st.sampled_from([(BTC,), (BTC, BTC_SPOT), NAMES]).flatmap(steps_in)
 def test_no_order_of_fills_brings_what_is_held_to_a_cap(
     cap: str, steps: list[tuple[str, str, int, int]]
 ) -> None:
-    rule, params, measured, limit = CAPS[cap]
-    exchange = Exchange()
-    desk: Snapshot = snapshot(
-        equity=EQUITY,
-        markets={name: Market(spot=name == BTC_SPOT) for name in NAMES},
-    )
+    guard, measured, limit = CAPS[cap]
+    exchange, desk = Exchange(), book(equity=EQUITY, markets=MARKETS)
     for what, name, number, choice in steps:
-        if what == "ask":
+        if what == "order":
             # Worth up to what the widest cap allows, so that several fit below it.
             quantity = (D(number) / PRICES[name]).quantize(D("0.001"))
-            order = OrderRequested(
-                ts=NOW,
-                strategy="rev",
-                instrument=name,
-                quantity=quantity,
-                price=None,
-                is_exit=exchange.is_exit(name, quantity),
-                open_exposure=exchange.standing(),
-            )
-            passes = order.is_exit and cap not in NET
-            if quantity and (passes or not rule(params).admit(NOTHING, order, desk)):
+            order = requested(quantity, *exchange.standing(), name=name)
+            passes = exchange.is_exit(name, quantity) and cap not in NET
+            if quantity and (passes or not guard.admit(NOTHING, order, desk)):
                 exchange.orders.append(Order(name, quantity))
         elif exchange.orders:
             order = exchange.orders[choice % len(exchange.orders)]
@@ -205,13 +181,9 @@ def test_no_order_of_fills_brings_what_is_held_to_a_cap(
 def test_from_flat_an_order_is_admitted_exactly_below_the_cap(
     cap: str, name: str, number: int
 ) -> None:
-    rule, params, measured, limit = CAPS[cap]
+    guard, measured, limit = CAPS[cap]
     quantity = D(number) / 100
-    order = OrderRequested(
-        ts=NOW, strategy="rev", instrument=name, quantity=quantity, price=None, is_exit=False,
-        open_exposure=Exchange().standing(),
-    )  # fmt: skip
-    markets = {name: Market(spot=name == BTC_SPOT) for name in NAMES}
     values = {**dict.fromkeys(NAMES, ZERO), name: quantity * PRICES[name]}
-    admitted = rule(params).admit(NOTHING, order, snapshot(equity=EQUITY, markets=markets)) is None
-    assert admitted == (measured(values) < limit)
+    desk = book(equity=EQUITY, markets=MARKETS)
+    order = requested(quantity, *Exchange().standing(), name=name)
+    assert (guard.admit(NOTHING, order, desk) is None) == (measured(values) < limit)

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from actors.guards.consecutive_losses import ConsecutiveLosses, ConsecutiveLossesParams
-from actors.guards.core.limits import ZERO
-from actors.guards.core.snapshot import FillEvent
-from tests.actors.guards.playing import Player, at, closed, snapshot
+from actors.guards.consecutive_losses import ConsecutiveLosses
+from tests.actors.guards.playing import BTC, Player, at, closed, snapshot
 
 
-def player(**params: object) -> Player:
-    fields = {"losses": 3} | params
-    return Player(ConsecutiveLosses, ConsecutiveLossesParams(**fields)).observe(
-        snapshot(1000, at(0))
-    )  # type: ignore[arg-type]
+def losses(**params: object) -> Player:
+    return Player(ConsecutiveLosses, **({"losses": 3} | params)).observe(snapshot(1000, at(0)))
 
 
 @pytest.mark.parametrize(
@@ -32,10 +27,10 @@ def player(**params: object) -> Player:
     ],
 )
 def test_losses_in_a_row(trips: list[str | int], row: int) -> None:
-    desk = player().observe(*(closed(net) for net in trips))
-    [reading] = desk.readings
+    player = losses().observe(*(closed(net) for net in trips))
+    [reading] = player.readings
     assert (reading.measured, reading.limit) == (row, 3)
-    assert desk.action() == ("halt_entries" if row >= 3 else "none")
+    assert player.action() == ("halt_entries" if row >= 3 else "none")
 
 
 @pytest.mark.parametrize(
@@ -43,50 +38,42 @@ def test_losses_in_a_row(trips: list[str | int], row: int) -> None:
     [
         ("desk", ["desk"]),
         ("strategies", ["strategy:a"]),
-        ("instruments", ["instrument:X"]),
+        ("instruments", [f"instrument:{BTC}"]),
     ],
 )
 def test_whose_round_trips_are_a_row(of: str, halted: list[str]) -> None:
-    desk = player(of=of)
-    for strategy, name in (("a", "Y"), ("b", "X"), ("a", "X"), ("b", "Z"), ("a", "X")):
-        desk.observe(closed(-1, strategy=strategy, name=name))
-    assert [latch.scope for latch in desk.latches] == halted
+    player = losses(of=of)
+    for strategy, name in (("a", "Y"), ("b", BTC), ("a", BTC), ("b", "Z"), ("a", BTC)):
+        player.observe(closed(-1, strategy=strategy, name=name))
+    assert [latch.scope for latch in player.latches] == halted
 
 
 def test_a_pause_is_counted_anew_from_its_end() -> None:
-    desk = player(release="30m").observe(*[closed(-1, at(0, "12:00"))] * 3)
+    player = losses(release="30m").observe(*[closed(-1, at(0, "12:00"))] * 3)
     # What closes during the halt changes neither its end nor the next row.
-    desk.observe(closed(-1, at(0, "12:20")), snapshot(1, at(0, "12:29")))
-    assert desk.verdict().until == at(0, "12:30")
-    desk.restart().observe(snapshot(1, at(0, "12:30")))
-    assert desk.action() == "none"
-    assert desk.observe(*[closed(-1, at(0, "12:31"))] * 2).action() == "none"
+    player.observe(closed(-1, at(0, "12:20")), snapshot(1, at(0, "12:29")))
+    assert player.verdict().until == at(0, "12:30")
+    player.observe(snapshot(1, at(0, "12:30")))
+    assert player.action() == "none"
+    assert player.observe(*[closed(-1, at(0, "12:31"))] * 2).action() == "none"
 
 
 def test_a_trip_that_closes_when_the_halt_ends_is_the_first_of_the_next_row() -> None:
-    desk = player().observe(*[closed(-1, at(0, "12:00"))] * 3)
-    desk.observe(closed(-1, at(1)))
-    assert desk.action() == "none"
-    assert desk.observe(snapshot(1, at(1))).readings[0].measured == 1
-    assert desk.observe(closed(-1, at(1))).action() == "none"
-    assert desk.observe(closed(-1, at(1))).action() == "halt_entries"
+    player = losses().observe(*[closed(-1, at(0, "12:00"))] * 3)
+    player.observe(closed(-1, at(1)))
+    assert player.action() == "none"
+    assert player.observe(snapshot(1, at(1))).readings[0].measured == 1
+    assert player.observe(closed(-1, at(1))).action() == "none"
+    assert player.observe(closed(-1, at(1))).action() == "halt_entries"
 
 
 def test_a_win_during_the_halt_ends_the_row_and_not_the_halt() -> None:
-    desk = player().observe(*[closed(-1, at(0, "12:00"))] * 3, closed(5, at(0, "13:00")))
-    assert desk.observe(snapshot(1, at(0, "23:59"))).action() == "halt_entries"
-    assert desk.observe(snapshot(1, at(1))).action() == "none"
+    player = losses().observe(*[closed(-1, at(0, "12:00"))] * 3, closed(5, at(0, "13:00")))
+    assert player.observe(snapshot(1, at(0, "23:59"))).action() == "halt_entries"
+    assert player.observe(snapshot(1, at(1))).action() == "none"
 
 
 def test_recovered_is_the_next_trip_that_does_not_lose() -> None:
-    desk = player(release="recovered").observe(*[closed(-1)] * 3)
-    assert desk.observe(snapshot(1, at(9))).action() == "halt_entries"
-    assert desk.observe(closed(0, at(9))).action() == "none"
-
-
-def test_fills_are_no_round_trips() -> None:
-    fill = FillEvent(ts=at(0), strategy="a", instrument="X", quantity=ZERO, price=ZERO, fee=ZERO)
-    desk = player(losses=1)
-    state = desk.state
-    assert desk.observe(fill).state is state
-    assert desk.action() == "none"
+    player = losses(release="recovered").observe(*[closed(-1)] * 3)
+    assert player.observe(snapshot(1, at(9))).action() == "halt_entries"
+    assert player.observe(closed(0, at(9))).action() == "none"

@@ -11,17 +11,15 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
+from actors.desk.guard_state import Kept
 from actors.guards.core.drill import Plan, Scene
 from actors.guards.core.examples import NOON, desk
 from actors.guards.core.guard import Guard
-from actors.guards.core.halts import Latches, step
 from actors.guards.core.limits import Reading
 from actors.guards.core.snapshot import (
     DeskEvent,
     ErrorEvent,
     FillEvent,
-    Holding,
-    Input,
     Market,
     Mismatch,
     OpenExposure,
@@ -35,15 +33,14 @@ from config.components import resolve, shipped
 from config.durations import HOUR_NS
 from config.params import check_params
 from live_nodes.node.operator_desk import OperatorHalt
-from tests.actors.guards.playing import at, snapshot
+from tests.actors.guards.playing import BTC, ETH, Player, at, held, nets, snapshot
 
 ROOT = Path(__file__).parents[3]
 GUARDS: dict[str, type[Guard[Any, Any]]] = {
     use: resolve(use) for use in shipped() if use.startswith("actors.")
 }
 ALL = [*GUARDS.values(), OperatorHalt]
-X, Y = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
-SCENE = Scene(key="mine", instruments=(X, Y))
+SCENE = Scene(key="mine", instruments=(BTC, ETH))
 NEEDED: dict[str, dict[str, Any]] = {
     "ClusterCaps": {"clusters": {"all": {"instruments": ["*"], "cap": 0.5}}},
     "DailyLoss": {"limit_pct": 0.1},
@@ -52,13 +49,13 @@ NEEDED: dict[str, dict[str, Any]] = {
     "SessionProfit": {"limit_pct": 0.1},
     "SpreadGate": {"max_bps": 5.0},
     "SymbolLoss": {"limit_pct": 0.1},
-    "Unhedged": {"legs": [[X, Y]]},
+    "Unhedged": {"legs": [[BTC, ETH]]},
 }
 """Parameters without which a guard guards nothing."""
 ONE = Decimal(1)
 LATER = at(0, "13:00")
-ROW = OpenExposure(strategy="a", instrument=X, held=ONE, price=ONE)
-ORDER: dict[str, Any] = {"ts": LATER, "strategy": "a", "instrument": X}
+ROW = OpenExposure(strategy="a", instrument=BTC, held=ONE, price=ONE)
+ORDER: dict[str, Any] = {"ts": LATER, "strategy": "a", "instrument": BTC}
 EVENTS: list[DeskEvent] = [
     OrderRequested(**ORDER, quantity=ONE, price=None, is_exit=False, open_exposure=(ROW,)),
     Refused(**ORDER, reason="1 orders of a within 1s"),
@@ -67,14 +64,14 @@ EVENTS: list[DeskEvent] = [
     VenueResponse(**ORDER, accepted=False, reason="no"),
     VenueResponse(**ORDER, accepted=True),
     ErrorEvent(ts=LATER, source="sweep", text="no"),
-    Mismatch(ts=LATER, kind="position_differs", instrument=X, detail="2 there, 1 here"),
+    Mismatch(ts=LATER, kind="position_differs", instrument=BTC, detail="2 there, 1 here"),
 ]
-BUSY = snapshot(
-    1000,
-    holdings=(Holding(strategy="a", instrument=X, quantity=ONE, entry=ONE, price=ONE),),
-    results={"a": ONE},
-    results_by_instrument={X: ONE},
-    markets={X: Market(price=ONE)},
+BUSY = desk(
+    NOON,
+    held(1, price=1, entry=1),
+    results=nets(a=1),
+    results_by_instrument={BTC: ONE},
+    markets={BTC: Market(price=ONE)},
 )
 
 each_guard = pytest.mark.parametrize("cls", ALL, ids=lambda cls: cls.__name__)
@@ -109,13 +106,8 @@ def test_only_events_that_a_guard_lists_change_anything(cls: type[Guard[Any, Any
 
 
 @each_guard
-def test_a_state_survives_json(cls: type[Guard[Any, Any]]) -> None:
-    guard = made(cls)
-    state = guard.start(BUSY)
-    for seen in (BUSY, *EVENTS, snapshot(900, LATER), BUSY):
-        state, readings = guard.observe(state, seen)
-        assert msgspec.json.decode(msgspec.json.encode(state), type=cls.State) == state
-        assert readings is None or not any(r.over and r.clear for r in readings)
+def test_a_guard_goes_on_over_restarts_whatever_happens(cls: type[Guard[Any, Any]]) -> None:
+    Player(cls, made(cls).params).observe(BUSY, *EVENTS, snapshot(900, LATER), BUSY)
 
 
 # -- examples ------------------------------------------------------------------------------------
@@ -123,87 +115,71 @@ def test_a_state_survives_json(cls: type[Guard[Any, Any]]) -> None:
 shipped_guard = pytest.mark.parametrize("cls", GUARDS.values(), ids=lambda cls: cls.__name__)
 
 
-class Played:
-    """A guard's state, latches and newest readings after what an example shows."""
+def played(cls: type[Guard[Any, Any]], value: float) -> Player:
+    """Play the guard's example, which measures a value; the player checks restarts."""
+    tape = cls.example.play(value)
+    before = () if isinstance(tape[0], Snapshot) else (desk(),)
+    return Player(cls, cls.example.params).observe(*before, *tape)
 
-    def __init__(self, cls: type[Guard[Any, Any]], value: float) -> None:
-        self.example, self.now = cls.example, NOON
-        self.guard = cls(self.example.params)
-        self.state: Any = None
-        self.latches: Latches = ()
-        self.readings: tuple[Reading, ...] = ()
-        tape = self.example.play(value)
-        self.last = next((x for x in reversed(tape) if isinstance(x, Snapshot)), desk())
-        if not isinstance(tape[0], Snapshot):
-            tape = (desk(), *tape)
-        self.observe(*tape)
 
-    def observe(self, *tape: Input) -> None:
-        """Take in what happens; a state read back at any point goes on the same."""
-        for seen in tape:
-            if self.state is None:
-                assert isinstance(seen, Snapshot)
-                self.state = self.guard.start(seen)
-            kept = msgspec.json.decode(msgspec.json.encode(self.state), type=self.guard.State)
-            after, readings = self.guard.observe(self.state, seen)
-            assert self.guard.observe(kept, seen) == (after, readings)
-            assert (after is self.state) == (after == self.state), "a write for nothing"
-            self.state = after
-            self.now = seen.now if isinstance(seen, Snapshot) else seen.ts
-            self.latches = step(self.latches, readings, self.now, self.guard.params)
-            self.readings = self.readings if readings is None else readings
-            assert not any(reading.over and reading.clear for reading in self.readings)
+def reading(player: Player) -> Reading | None:
+    """Return the example's reading."""
+    name = (player.guard.example.scope, player.guard.example.key)
+    return next((r for r in player.readings if (r.scope, r.key) == name), None)
 
-    @property
-    def reading(self) -> Reading | None:
-        """Return the example's reading."""
-        name = (self.example.scope, self.example.key)
-        return next((r for r in self.readings if (r.scope, r.key) == name), None)
 
-    @property
-    def over(self) -> bool:
-        """Whether the example's limit is reached."""
-        return self.reading is not None and self.reading.over
+def is_over(player: Player) -> bool:
+    """Whether the example's limit is reached."""
+    found = reading(player)
+    return found is not None and found.over
 
 
 @shipped_guard
 def test_a_limit_is_reached_where_its_example_says(cls: type[Guard[Any, Any]]) -> None:
-    example = cls.example
-    assert example.params.check() == []
-    inside, at_limit, outside = (Played(cls, value).over for value in example.values)
-    assert (inside, at_limit, outside) == (False, example.at_limit, True)
+    inside, at_limit, outside = (is_over(played(cls, value)) for value in cls.example.values)
+    assert (inside, at_limit, outside) == (False, cls.example.at_limit, True)
 
 
 @shipped_guard
 def test_a_value_is_clear_of_its_limit_by_the_hysteresis(cls: type[Guard[Any, Any]]) -> None:
     example = cls.example
     if example.clear is not None:
-        found = Played(cls, example.clear).reading
+        found = reading(played(cls, example.clear))
         assert found is None or found.clear
-        near = Played(cls, example.values[0]).reading
+        near = reading(played(cls, example.values[0]))
         assert near is None or near.clear is (example.clear == example.values[0])
 
 
 @shipped_guard
-def test_a_halt_stands_over_a_restart_and_a_clock_that_goes_back(
-    cls: type[Guard[Any, Any]],
-) -> None:
-    played = Played(cls, cls.example.values[2])
-    halt = next(x for x in played.latches if x.scope == played.example.scope)
-    again = msgspec.json.decode(msgspec.json.encode(played.latches), type=Latches)
-    assert again == played.latches
+def test_a_halt_stands_over_a_clock_that_goes_back(cls: type[Guard[Any, Any]]) -> None:
+    player = played(cls, cls.example.values[2])
+    halt = next(x for x in player.latches if x.scope == cls.example.scope)
     if halt.release == "manual":
-        played.observe(msgspec.structs.replace(played.last, now=NOON - HOUR_NS))
-        assert halt in played.latches
+        assert player.last is not None
+        player.observe(msgspec.structs.replace(player.last, now=NOON - HOUR_NS))
+        assert halt in player.latches
 
 
 @shipped_guard
 def test_an_accepted_breach_is_measured_anew(cls: type[Guard[Any, Any]]) -> None:
     if cls.released is not Guard.released:
-        played = Played(cls, cls.example.values[2])
-        played.state = played.guard.released(played.state, played.last, played.example.scope)
-        played.observe(played.last)
-        assert not played.over
+        player = played(cls, cls.example.values[2]).accept(cls.example.scope)
+        assert player.last is not None
+        assert not is_over(player.observe(player.last))
+
+
+KEPT = (Path(__file__).parent / "kept_before.jsonl").read_text(encoding="utf-8").splitlines()
+"""What the release of October 2026 kept in its journal, byte for byte."""
+FILES = {use.partition(":")[0].rpartition(".")[2]: cls for use, cls in GUARDS.items()}
+
+
+@pytest.mark.parametrize("line", KEPT, ids=lambda line: line.partition(" ")[0])
+def test_a_guard_reads_the_state_of_an_earlier_release(line: str) -> None:
+    name, _, kept = line.partition(" ")
+    found = msgspec.json.decode(kept, type=Kept)
+    state = msgspec.json.decode(found.state, type=FILES[name].State)
+    rewritten = Kept(msgspec.Raw(msgspec.json.encode(state)), found.latches)
+    assert msgspec.json.decode(msgspec.json.encode(rewritten)) == msgspec.json.decode(kept)
 
 
 @each_guard

@@ -1,7 +1,7 @@
 """Random paths against oracles that keep no state: they look at the whole past each time.
 
-The clock of the paths steps over midnights, skips days and goes back. At random points the guard is
-started again from its JSON, and its trader accepts what stands: a new stretch begins there.
+The clock of the paths steps over midnights, skips days and goes back. At random points the trader
+accepts what stands: a new stretch begins there.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ STEPS = st.sampled_from(
     [0, 1, HOUR_NS, 5 * HOUR_NS, DAY_NS - 1, DAY_NS, 3 * DAY_NS, -1, -2 * HOUR_NS, -DAY_NS]
 )
 RESULTS = st.dictionaries(st.sampled_from("abc"), AMOUNTS)
-DOINGS = st.sampled_from(["", "", "", "restart", "restart", "accept"])
+DOINGS = st.sampled_from(["", "", "", "", "", "accept"])
 SESSIONS: st.SearchStrategy[Session] = st.sampled_from(["all", "day"])
 
 
@@ -85,9 +85,7 @@ def play(
         player.observe(snapshot(seen.equity, seen.now, **{field: seen.results}))
         stretches[-1].past.append(seen)
         stretches[-1].looks.append(look(player))
-        if seen.doing == "restart":
-            player.restart()
-        elif seen.doing == "accept":
+        if seen.doing == "accept":
             player.accept(scope)
             stretches.append(Stretch([seen], [look(player)]))
     return stretches
@@ -164,7 +162,7 @@ def test_drawdown_tiers(path: list[Seen]) -> None:
 
 @given(paths())
 def test_a_size_changes_only_when_a_limit_is_crossed_or_recovered(path: list[Seen]) -> None:
-    path = [seen._replace(doing="restart") for seen in path]
+    path = [seen._replace(doing="") for seen in path]
     [(past, sizes)] = play(tiers(), path, size())
     before, was = 1.0, Fraction(0)
     for after, moment in zip(sizes, pasts(past), strict=True):
@@ -288,29 +286,27 @@ TRIPS = st.lists(st.tuples(STEPS, st.sampled_from("LLLLLW0P"), DOINGS), max_size
 def test_consecutive_losses(release: str, events: list[tuple[int, str, str]]) -> None:
     params = consecutive_losses.ConsecutiveLossesParams(losses=3, release=release)
     player = Player(consecutive_losses.ConsecutiveLosses, params).observe(snapshot(1, at(0)))
-    nets = {"L": "-0.5", "W": "2", "0": "0"}
+    results = {"L": "-0.5", "W": "2", "0": "0"}
     nows, text, over = [], "", []
     now = at(0, "12:00")
     for step, what, doing in events:
         now += step
-        player.observe(snapshot(1, now) if what == "P" else closed(nets[what], now))
+        player.observe(snapshot(1, now) if what == "P" else closed(results[what], now))
         nows.append(now)
         # A stroke parts what was before the end of a halt from what came after it.
-        if release == "next_day" and row(text) >= 3 and now >= midnight_after_third(text, nows):
+        if release == "next_day" and losing(text) >= 3 and now >= midnight_after_third(text, nows):
             text += "|"
         text += what
-        over.append(row(text) >= 3)
-        assert player.readings[0].measured == row(text)
+        over.append(losing(text) >= 3)
+        assert player.readings[0].measured == losing(text)
         stands = until_midnight(over, nows) if release == "next_day" else for_good(over)
         assert halted()(player) == stands[-1]
-        if doing == "restart":
-            player.restart()
-        elif doing == "accept":
+        if doing == "accept":
             player.accept()
             text, nows, over = "", [], []
 
 
-def row(text: str) -> int:
+def losing(text: str) -> int:
     """Losses at the end of a text of events, of which snapshots are none."""
     trips = text.replace("P", "")
     return len(trips) - len(trips.rstrip("L"))

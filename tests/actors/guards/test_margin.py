@@ -20,22 +20,22 @@ from actors.guards.core.margin import (
     stake,
     together,
 )
-from actors.guards.core.snapshot import Market
-from actors.guards.free_margin import FreeMargin, FreeMarginParams
+from actors.guards.core.snapshot import Holding, Market
+from actors.guards.free_margin import FreeMargin
 from actors.guards.liquidation_distance import LiquidationDistance, LiquidationDistanceParams
 from backtests.engine.settlement import is_liquidated
-from tests.actors.guards.positions import (
+from tests.actors.guards.playing import (
     BTC,
     BTC_SPOT,
     ETH,
-    asked,
-    holding,
+    book,
+    held,
     reading_of,
     readings_of,
     refusal,
-    snapshot,
+    requested,
+    row,
 )
-from tests.actors.guards.positions import row as stands
 
 FEE = D("0.00055")
 PERPETUAL = Market(maintenance_rate=D("0.005"), taker_fee=D(0))
@@ -64,6 +64,10 @@ def test_a_position_in_an_unknown_market_is_taken_to_be_dear() -> None:
 # -- free margin -----------------------------------------------------------------------------------
 
 
+def free_margin(**params: object) -> FreeMargin:
+    return FreeMargin(FreeMargin.Config(**params))
+
+
 @pytest.mark.parametrize(
     ("quantity", "free", "over", "clear"),
     [
@@ -78,80 +82,78 @@ def test_a_position_in_an_unknown_market_is_taken_to_be_dear() -> None:
 def test_free_margin_at_its_least_is_over(
     quantity: str, free: float, over: bool, clear: bool
 ) -> None:
-    book = snapshot(holding(BTC, quantity, 100), markets=MARKETS)
-    reading = readings_of(FreeMargin(FreeMarginParams(least=0.2)), book)["desk", ""]
+    reading = reading_of(free_margin(least=0.2), book(held(quantity), markets=MARKETS))
     assert (reading.over, reading.clear) == (over, clear)
     assert reading.measured == pytest.approx(free)
 
 
-def test_the_leverage_at_the_venue_may_be_another_than_the_documents() -> None:
-    book = snapshot(holding(BTC, 10, 100), markets=MARKETS)
-    for leverage, free in ((None, 0.8), (1.0, 0.0), (10.0, 0.9)):
-        params = FreeMarginParams(leverage=leverage)
-        assert reading_of(FreeMargin(params), book).measured == free
-
-
-def test_coins_use_margin_up_at_their_value() -> None:
-    book = snapshot(holding(BTC_SPOT, 5, 100), holding(BTC, -5, 100), markets=MARKETS)
-    # 500 for the coins, 100 for the perpetual.
-    assert reading_of(FreeMargin(FreeMarginParams()), book).measured == 0.4
+@pytest.mark.parametrize(
+    ("holdings", "leverage", "free"),
+    [
+        ((held(10),), None, 0.8),
+        # The leverage at the venue may be another than the document's.
+        ((held(10),), 1.0, 0.0),
+        ((held(10),), 10.0, 0.9),
+        # 500 for the coins, 100 for the perpetual.
+        ((held(5, BTC_SPOT), held(-5)), None, 0.4),
+    ],
+)
+def test_margin_is_value_by_leverage_and_all_of_a_coins_value(
+    holdings: tuple[Holding, ...], leverage: float | None, free: float
+) -> None:
+    guard = free_margin(leverage=leverage)
+    assert reading_of(guard, book(*holdings, markets=MARKETS)).measured == free
 
 
 @pytest.mark.parametrize("equity", [0, -10])
-def test_without_equity_what_is_held_is_over_and_a_flat_book_is_not(equity: int) -> None:
-    held = snapshot(holding(BTC, 1, 1), equity=equity, markets=MARKETS)
-    assert readings_of(FreeMargin(FreeMarginParams()), held)["desk", ""].over
-    flat = reading_of(FreeMargin(FreeMarginParams()), snapshot(equity=equity))
+def test_without_equity_any_position_is_over_and_a_flat_book_is_not(equity: int) -> None:
+    assert reading_of(free_margin(), book(held(1, price=1), equity=equity, markets=MARKETS)).over
+    flat = reading_of(free_margin(), book(equity=equity))
     assert (flat.over, flat.clear) == (False, True)
 
 
 @pytest.mark.parametrize(
-    ("quantity", "admitted"),
+    ("has", "quantity", "admitted"),
     [
         # 5x: 20 held and 5 to buy of ETH hold 500, and 800 may be used. BTC comes from 5 to 15.
-        ("9.99", True),
-        ("10", False),
+        (5, "9.99", True),
+        (5, "10", False),
         # From 5 through flat to 15 short.
-        ("-19.99", True),
-        ("-20", False),
-        # No farther from flat than it is: it uses up no more.
-        ("-10", True),
+        (5, "-19.99", True),
+        (5, "-20", False),
+        # No farther from flat than it is: it uses up no more, also when all is used up already.
+        (5, "-10", True),
+        (50, "-100", True),
     ],
 )
 def test_an_entry_that_could_use_the_free_margin_up_is_refused(
-    quantity: str, admitted: bool
+    has: int, quantity: str, admitted: bool
 ) -> None:
-    order = asked(BTC, quantity, stands(BTC, 5), stands(ETH, 20, buys=5))
-    reason = refusal(FreeMargin(FreeMarginParams()), order, snapshot(markets=MARKETS))
-    assert (reason is None) == admitted
-
-
-def test_what_uses_up_no_more_may_leave_when_the_margin_is_used_up_already() -> None:
-    order = asked(BTC, -100, stands(BTC, 50))
-    assert refusal(FreeMargin(FreeMarginParams()), order, snapshot(markets=MARKETS)) is None
+    order = requested(quantity, row(BTC, has), row(ETH, 20, buys=5))
+    assert (refusal(free_margin(), order, book(markets=MARKETS)) is None) == admitted
 
 
 # -- the distance: Bybit's own example -------------------------------------------------------------
 
 
-def test_the_published_long_is_as_far_as_its_published_liquidation_price() -> None:
-    """1 BTC long at 20,000 on 400 USDT (50x), rate 0.5 %: 19,698.49 at mark value.
-
-    Bybit, "Liquidation Price (USDT Contract)": 19,700, where the entry value's 0.5 % is left; see
-    tests/backtests/test_liquidation.py.
-    """
-    long = Stake(D(20_000), D("0.005"))
-    for move in (against(D(400), [long]), together(D(400), [long]), alone(D(400), D(100), long)):
+@pytest.mark.parametrize(
+    ("value", "sign", "price"),
+    [
+        # Bybit, "Liquidation Price (USDT Contract)": 19,700, where the entry value's 0.5 % is left;
+        # see tests/backtests/test_liquidation.py.
+        (20_000, -1, "19698.49"),
+        # 20,400 / 1.005: the short mirrors it.
+        (-20_000, 1, "20298.51"),
+    ],
+)
+def test_the_published_position_is_as_far_as_its_published_liquidation_price(
+    value: int, sign: int, price: str
+) -> None:
+    """1 BTC at 20,000 on 400 USDT (50x), rate 0.5 %: 19,698.49 at mark value for a long."""
+    own = Stake(D(value), D("0.005"))
+    for move in (against(D(400), [own]), together(D(400), [own]), alone(D(400), D(100), own)):
         assert move is not None
-        assert (D(20_000) * (1 - move)).quantize(D("0.01")) == D("19698.49")
-
-
-def test_the_published_short_mirrors_the_long() -> None:
-    """20,400 / 1.005 = 20,298.51."""
-    short = Stake(D(-20_000), D("0.005"))
-    for move in (against(D(400), [short]), together(D(400), [short]), alone(D(400), D(100), short)):
-        assert move is not None
-        assert (D(20_000) * (1 + move)).quantize(D("0.01")) == D("20298.51")
+        assert (D(20_000) * (1 + sign * move)).quantize(D("0.01")) == D(price)
 
 
 def test_the_fee_to_close_brings_liquidation_nearer() -> None:
@@ -280,6 +282,9 @@ def test_the_move_of_one_price_is_where_the_backtests_liquidate(
 
 
 @pytest.mark.parametrize(
+    "params", [{"least": 0.2}, {"least": 0.2, "move": "together"}, {"least_alone": 0.2}]
+)
+@pytest.mark.parametrize(
     ("equity", "over", "clear"),
     [
         # 100 of BTC long, rate 0.5 %: E - 0.5 = 99.5 m. Least 20 %: 20.4; clear from 22 %: 22.39.
@@ -287,47 +292,33 @@ def test_the_move_of_one_price_is_where_the_backtests_liquidate(
         ("22.38", False, False),
         ("20.41", False, False),
         ("20.4", True, False),
-        ("20.39", True, False),
     ],
 )
-def test_the_least_distance_is_over(equity: str, over: bool, clear: bool) -> None:
-    for params in (
-        LiquidationDistanceParams(least=0.2),
-        LiquidationDistanceParams(least=0.2, move="together"),
-        LiquidationDistanceParams(least=None, least_alone=0.2),
-    ):
-        book = snapshot(holding(BTC, 1, 100), equity=equity, markets=MARKETS)
-        (reading,) = readings_of(LiquidationDistance(params), book).values()
-        assert (reading.over, reading.clear) == (over, clear)
-        assert reading.measured == pytest.approx((float(equity) - 0.5) / 99.5)
-        assert reading.scope == ("desk" if params.least else f"instrument:{BTC}")
+def test_the_least_distance_is_over(params: dict, equity: str, over: bool, clear: bool) -> None:
+    guard = LiquidationDistance(LiquidationDistanceParams(**({"least": None} | params)))
+    reading = reading_of(guard, book(held(1), equity=equity, markets=MARKETS))
+    assert (reading.over, reading.clear) == (over, clear)
+    assert reading.measured == pytest.approx((float(equity) - 0.5) / 99.5)
+    assert reading.scope == ("desk" if "least" in params else f"instrument:{BTC}")
 
 
-def test_of_single_distances_those_not_clear_are_told_else_the_nearest() -> None:
-    book = snapshot(
-        holding(BTC, 10, 100), holding(ETH, -40, 100), holding("X", 1, 100), markets=MARKETS
-    )
+def test_all_single_distances_not_clear_are_shown_or_the_nearest() -> None:
+    seen = book(held(10), held(-40, ETH), held(1, "X"), markets=MARKETS)
     # 970 may be lost; the margin of X, whose market is not known, is 5.
     params = LiquidationDistanceParams(least=None, least_alone=0.1)
-    reading = reading_of(LiquidationDistance(params), book)
+    reading = reading_of(LiquidationDistance(params), seen)
     assert reading.scope == f"instrument:{ETH}"
     assert reading.measured == pytest.approx(970 / 4020)
     params = LiquidationDistanceParams(least=None, least_alone=0.97)
-    found = readings_of(LiquidationDistance(params), book)
+    found = readings_of(LiquidationDistance(params), seen)
     assert {scope: reading.over for (scope, _), reading in found.items()} == {
         f"instrument:{ETH}": True,
         f"instrument:{BTC}": False,
     }
 
 
-def test_what_is_farther_than_can_be_told_is_clear() -> None:
-    book = snapshot(holding(BTC, "0.1", 100), markets=MARKETS)
-    reading = reading_of(LiquidationDistance(LiquidationDistanceParams()), book)
-    assert (reading.measured, reading.over, reading.clear) == (10.0, False, True)
+def test_a_distance_beyond_ten_times_the_price_is_clear() -> None:
     guard = LiquidationDistance(LiquidationDistanceParams())
-    assert readings_of(guard, snapshot()) == {}
-
-
-def test_a_guard_without_a_distance_is_a_mistake() -> None:
-    assert LiquidationDistanceParams().check() == []
-    assert [field for field, _ in LiquidationDistanceParams(least=None).check()] == ["least"]
+    reading = reading_of(guard, book(held("0.1"), markets=MARKETS))
+    assert (reading.measured, reading.over, reading.clear) == (10.0, False, True)
+    assert readings_of(guard, book()) == {}
