@@ -28,10 +28,10 @@ from strategies.messages import Action, Verdict
 
 Number = str | int | float | Decimal
 MS, SECOND, MINUTE, HOUR = 10**6, 10**9, 60 * 10**9, HOUR_NS
-EXPLAINED_INSIDE = frozenset(
-    "AccountMismatch AssetCaps ClusterCaps Correlation ExposureCaps FreeMargin LiquidationDistance"
-    " PositionCap Volatility".split()
-)
+EXPLAINED_INSIDE = {
+    *("AccountMismatch", "AssetCaps", "ClusterCaps", "Correlation", "ExposureCaps"),
+    *("FreeMargin", "LiquidationDistance", "PositionCap", "Volatility"),
+}
 """Guards whose readings have a reason while they are inside their limit too."""
 BTC, ETH, BTC_SPOT = COIN, OTHER, "BTCUSDT-SPOT.BYBIT"
 
