@@ -173,6 +173,25 @@ def _order(exchange: Exchange, move: dict[str, Any], more: dict[str, Any], now: 
     exchange.create(move["account"], request, now)
 
 
+def lasting(exchange: Exchange) -> Any:
+    """Return what outlives the process: prices and queues come from the market again."""
+    accounts = {
+        name: (
+            [(o.order_id, o.status, o.price, o.qty, o.filled) for o in exchange.open_orders(name)],
+            exchange.order_history(name),
+            exchange.executions(name),
+            [
+                (p.symbol, p.signed, p.cost, p.entry, p.total_realised)
+                for p in exchange.positions(name)
+            ],
+            # The order of coins may differ where a coin came in later.
+            {(c.coin, c.balance) for c in exchange.wallet(name).coins},
+        )
+        for name in exchange.accounts()
+    }
+    return accounts, [(exchange.market(key).house, exchange.market(key).halted) for key in KEYS]
+
+
 def check(exchange: Exchange) -> None:
     """Check everything that must always hold."""
     for key in (BTC, ETH):
@@ -263,23 +282,7 @@ def test_the_events_rows_are_what_must_be_kept(moves: list[dict[str, Any]]) -> N
                 kept[event.table, event.row_key] = event
     again = Exchange(SYMBOLS, ACCOUNTS)
     again.restore(kept.values())
-    for key in KEYS:  # Prices are not among them: they come from the market again.
-        row = exchange.market(key)
-        assert (again.market(key).house, again.market(key).halted) == (row.house, row.halted)
-    for name in exchange.accounts():
-        mine, theirs = exchange.open_orders(name), again.open_orders(name)
-        assert [(o.order_id, o.qty, o.filled) for o in mine] == [
-            (o.order_id, o.qty, o.filled) for o in theirs
-        ]
-        assert exchange.order_history(name) == again.order_history(name)
-        assert exchange.executions(name) == again.executions(name)
-        assert [(p.symbol, p.signed, p.cost) for p in exchange.positions(name)] == [
-            (p.symbol, p.signed, p.cost) for p in again.positions(name)
-        ]
-        # Its order of coins may differ where a coin came in later.
-        assert {(c.coin, c.balance) for c in exchange.wallet(name).coins} == {
-            (c.coin, c.balance) for c in again.wallet(name).coins
-        }
+    assert lasting(again) == lasting(exchange)
 
 
 def _sorted(rows: list[Row]) -> list[Row]:
