@@ -7,9 +7,8 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -19,7 +18,7 @@ from pydantic import TypeAdapter
 
 from config.documents.scenario import Channel, Fault
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import AccountSpec, BybitRefusal, Key, Level, PracticeSymbol
+from live_nodes.practice.exchange.model import AccountSpec, Key, Level, PracticeSymbol
 from live_nodes.practice.exchange.records import Row
 from live_nodes.practice.faults import FaultEffect, Faults, LinkState
 from live_nodes.practice.market.feed import (
@@ -42,12 +41,9 @@ SPOT: Key = ("spot", "BTCUSDT")
 KEYS = {name: (f"practice-{name}", f"practice-secret-{name}") for name in ("anna", "bert")}
 LAUNCHED = 1_584_230_400_000
 READ: TypeAdapter[dict[str, Fault]] = TypeAdapter(dict[str, Fault])
-MARKET: dict[str, Any] = {
-    "category": "linear",
-    "symbol": "BTCUSDT",
-    "side": "Buy",
-    "orderType": "Market",
-}
+BITCOIN: dict[str, Any] = {"category": "linear", "symbol": "BTCUSDT"}
+MARKET: dict[str, Any] = BITCOIN | {"side": "Buy", "orderType": "Market"}
+OPEN = {"category": "linear", "settleCoin": "USDT"}
 LIMIT = MARKET | {"orderType": "Limit", "qty": "0.010", "price": "49000", "timeInForce": "GTC"}
 
 
@@ -179,70 +175,48 @@ class StillMarket:
 
 
 class Kept:
-    """Rows in memory, and how many saves there were."""
+    """Rows in memory."""
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], Row] = {}
-        self.saves = 0
 
     def save(self, rows: Iterable[Row]) -> None:
-        self.saves += 1
         for row in rows:
             self.rows[(row.table, row.row_key)] = row
 
 
-class Scripted:
-    """Faults that a test sets by hand."""
+class Scripted(Faults):
+    """Faults as data, and some that a test sets by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: Mapping[str, Fault] | None = None) -> None:
+        super().__init__(faults)
         self.http: FaultEffect | None = None
-        self.op: FaultEffect | None = None
         self.links: dict[Channel, LinkState] = {}
-        self.dropped: set[str] = set()
         self.skew_ms = 0
         self.requests: list[tuple[str, str, str | None]] = []
-        self._killed: list[Callable[[Channel], None]] = []
 
     def on_http(self, method: str, path: str, account: str | None) -> FaultEffect | None:
         self.requests.append((method, path, account))
         fault, self.http = self.http, None
-        return fault
-
-    def on_push(
-        self, channel: Channel, topic: str, payload: dict[str, Any], account: str | None = None
-    ) -> list[tuple[float, dict[str, Any]]]:
-        return [] if topic in self.dropped else [(0.0, payload)]
-
-    def on_op(self, op: str, account: str | None) -> FaultEffect | None:
-        fault, self.op = self.op, None
-        return fault
-
-    def on_login(self, channel: Channel, account: str) -> BybitRefusal | None:
-        return None
+        return fault or super().on_http(method, path, account)
 
     def link(self, channel: Channel) -> LinkState:
-        return self.links.get(channel, "open")
-
-    def when_killed(self, callback: Callable[[Channel], None]) -> None:
-        self._killed.append(callback)
+        return self.links.get(channel) or super().link(channel)
 
     def kill(self, channel: Channel) -> None:
         self.links[channel] = "killed"
-        for callback in self._killed:
+        for callback in self._callbacks:
             callback(channel)
 
-    def poll(self) -> None:
-        return None
-
     def now_ms(self) -> int:
-        return time.time_ns() // 1_000_000 + self.skew_ms
+        return super().now_ms() + self.skew_ms
 
 
 class Practice:
     """A running exchange and a signed client of it."""
 
     def __init__(
-        self, server: Server, market: StillMarket, faults: Any, kept: Kept, http: ClientSession
+        self, server: Server, market: StillMarket, faults: Scripted, kept: Kept, http: ClientSession
     ) -> None:
         self.server, self.market, self.faults, self.kept = server, market, faults, kept
         self.http = http
@@ -254,6 +228,12 @@ class Practice:
         url = f"{self.server.http}{path}?{query}"
         async with self.http.get(url, headers=headers) as answer:
             return await answer.json()
+
+    async def rows(self, path: str, account: str | None = None, **params: Any) -> Any:
+        """Return the rows of a list."""
+        answer = await self.get(path, account, **params)
+        assert answer["retCode"] == 0, answer
+        return answer["result"]["list"]
 
     async def post(self, path: str, account: str = "anna", **body: Any) -> Any:
         """Post a signed body."""
@@ -288,14 +268,12 @@ def login(account: str, frame: dict[str, Any] | None = None) -> dict[str, Any]:
 
 @asynccontextmanager
 async def practice(
-    limits: RateLimits | None = None, faults: Any | None = None
+    limits: RateLimits | None = None, faults: Scripted | None = None
 ) -> AsyncIterator[Practice]:
-    """Run an exchange with the accounts anna and bert, and stop it; faults by hand by default."""
-    market, kept = StillMarket(), Kept()
-    faults = faults or Scripted()
-    accounts = [AccountSpec("anna"), AccountSpec("bert")]
-    accounts[0] = replace(accounts[0], balances=(("USDT", D(100_000)), ("BTC", D(1))))
-    exchange = Exchange(SYMBOLS, accounts)
+    """Run an exchange with the accounts anna and bert until the block ends."""
+    market, kept, faults = StillMarket(), Kept(), faults or Scripted()
+    rich = AccountSpec("anna", balances=(("USDT", D(100_000)), ("BTC", D(1))))
+    exchange = Exchange(SYMBOLS, [rich, AccountSpec("bert")])
     server = await serve(exchange, market, KEYS, faults, kept, limits=limits)
     async with ClientSession() as http:
         try:
@@ -308,11 +286,11 @@ type Scene = Callable[[Practice], Coroutine[Any, Any, None]]
 
 
 def with_faults(**faults: Any) -> Callable[[Scene], Callable[[], None]]:
-    """Run a test against a fresh exchange with a scenario's faults; without any, by hand."""
+    """Run a test against a fresh exchange with a scenario's faults."""
 
     def decorate(test: Scene) -> Callable[[], None]:
         async def body() -> None:
-            found = Faults(READ.validate_python(faults)) if faults else None
+            found = Scripted(READ.validate_python(faults))
             async with asyncio.timeout(DEADLINE), practice(faults=found) as running:
                 await test(running)
 
@@ -326,7 +304,13 @@ def with_faults(**faults: Any) -> Callable[[Scene], Callable[[], None]]:
 
 
 on_exchange = with_faults()
-"""Run a test against a fresh exchange whose faults it sets by hand."""
+"""Run a test against a fresh exchange."""
+
+
+def operation(op: str, request_id: str, **body: Any) -> dict[str, Any]:
+    """Return a request of the trade link."""
+    header = {"X-BAPI-TIMESTAMP": str(time.time_ns() // 1_000_000)}
+    return {"op": op, "reqId": request_id, "header": header, "args": [body]}
 
 
 class Client:
@@ -340,16 +324,17 @@ class Client:
         await self.socket.send_str(json.dumps(message))
         return await self.next()
 
+    async def subscribe(self, *topics: str) -> Any:
+        """Subscribe to topics and return the answer."""
+        return await self.ask({"op": "subscribe", "args": list(topics), "req_id": topics[0]})
+
+    async def operate(self, op: str, request_id: str, **body: Any) -> Any:
+        """Send an operation and return the next message."""
+        return await self.ask(operation(op, request_id, **body))
+
     async def next(self) -> Any:
         """Return the next message."""
         return json.loads(await self.socket.receive_str(timeout=DEADLINE))
-
-    async def until(self, wanted: Callable[[Any], bool]) -> Any:
-        """Return the next message that is wanted."""
-        while True:
-            message = await self.next()
-            if wanted(message):
-                return message
 
     async def quiet(self, seconds: float = 0.1) -> list[Any]:
         """Return what comes in a while."""

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import time
-from typing import Any
 
 import aiohttp
+import pytest
 
-from tests.live_nodes.practice.still_market import BTC, LIMIT, MARKET, Practice, link, with_faults
+from tests.live_nodes.practice.still_market import (
+    BITCOIN,
+    BTC,
+    LIMIT,
+    MARKET,
+    OPEN,
+    Practice,
+    link,
+    operation,
+    with_faults,
+)
 from tests.waiting import DEADLINE
 
 FILLS = MARKET | {"qty": "0.010"}
-OPEN = {"category": "linear", "settleCoin": "USDT"}
 BOOK = "orderbook.50.BTCUSDT"
 
 
-def _operation(request_id: str, **body: Any) -> str:
-    header = {"X-BAPI-TIMESTAMP": str(time.time_ns() // 1_000_000)}
-    return json.dumps({"op": "order.create", "reqId": request_id, "header": header, "args": [body]})
-
-
 async def _links(p: Practice) -> list[str]:
-    found = await p.get("/v5/order/realtime", "anna", **OPEN)
-    return [row["orderLinkId"] for row in found["result"]["list"]]
+    return [row["orderLinkId"] for row in await p.rows("/v5/order/realtime", "anna", **OPEN)]
 
 
 @with_faults(a={"model": "lost_ack", "op": "order.create", "times": 1})
 async def test_a_lost_ack_leaves_the_order(p: Practice) -> None:
     async with link(p, "trade", "anna") as client:
-        await client.socket.send_str(_operation("1", orderLinkId="ghost", **LIMIT))
+        await client.socket.send_json(operation("order.create", "1", orderLinkId="ghost", **LIMIT))
         assert await client.quiet() == []
-        await client.socket.send_str(_operation("2", orderLinkId="second", **LIMIT))
+        await client.socket.send_json(operation("order.create", "2", orderLinkId="second", **LIMIT))
         assert (await client.next())["reqId"] == "2"
     assert await _links(p) == ["second", "ghost"]
 
@@ -42,10 +44,10 @@ async def test_a_lost_ack_leaves_the_order(p: Practice) -> None:
 )
 async def test_a_lost_request_leaves_nothing_and_a_late_ack_comes_late(p: Practice) -> None:
     async with link(p, "trade", "anna") as client:
-        await client.socket.send_str(_operation("1", orderLinkId="never", **LIMIT))
+        await client.socket.send_json(operation("order.create", "1", orderLinkId="never", **LIMIT))
         assert await client.quiet() == []
         begun = time.monotonic()
-        await client.socket.send_str(_operation("2", orderLinkId="late", **LIMIT))
+        await client.socket.send_json(operation("order.create", "2", orderLinkId="late", **LIMIT))
         assert (await client.next())["retCode"] == 0
         assert time.monotonic() - begun >= 0.2
     assert await _links(p) == ["late"]
@@ -54,7 +56,7 @@ async def test_a_lost_request_leaves_nothing_and_a_late_ack_comes_late(p: Practi
 @with_faults(a={"model": "ret_code", "op": "order.create", "ret_code": 10016, "times": 1})
 async def test_a_refused_operation_is_not_carried_out(p: Practice) -> None:
     async with link(p, "trade", "anna") as client:
-        await client.socket.send_str(_operation("1", **LIMIT))
+        await client.socket.send_json(operation("order.create", "1", **LIMIT))
         assert (await client.next())["retCode"] == 10016
     assert await _links(p) == []
 
@@ -63,16 +65,12 @@ async def test_a_refused_operation_is_not_carried_out(p: Practice) -> None:
 async def test_a_lost_fill_shows_in_position_and_money_only(p: Practice) -> None:
     async with link(p, "private", "anna") as client:
         topics = ["order", "execution", "position", "wallet"]
-        await client.ask({"op": "subscribe", "args": topics})
+        await client.subscribe(*topics)
         assert (await p.post("/v5/order/create", **FILLS))["retCode"] == 0
         reply = await client.quiet(0.2)
-        assert {m["topic"] for m in reply if m["topic"] != "order"} == {"position", "wallet"}
-        assert all(
-            row["cumExecQty"] in ("0", "0.000")
-            for m in reply
-            if m["topic"] == "order"
-            for row in m["data"]
-        )
+        orders = [row for m in reply if m["topic"] == "order" for row in m["data"]]
+        assert {m["topic"] for m in reply} - {"order"} == {"position", "wallet"}
+        assert {row["cumExecQty"] for row in orders} <= {"0", "0.000"}
         await p.post("/v5/order/create", **FILLS)
         assert {m["topic"] for m in await client.quiet(0.2)} == set(topics)
 
@@ -83,7 +81,7 @@ async def test_a_lost_fill_shows_in_position_and_money_only(p: Practice) -> None
 )
 async def test_pushes_come_twice_or_late(p: Practice) -> None:
     async with link(p, "private", "anna") as client:
-        await client.ask({"op": "subscribe", "args": ["order", "execution"]})
+        await client.subscribe("order", "execution")
         await p.post("/v5/order/create", **LIMIT)
         first = await client.next()
         assert first == await client.next()
@@ -97,7 +95,7 @@ async def test_pushes_come_twice_or_late(p: Practice) -> None:
 @with_faults(a={"model": "sequence_gap", "times": 1, "after": 1})
 async def test_a_gap_in_a_book_shows_in_u_alone(p: Practice) -> None:
     async with link(p, "public/linear") as client:
-        await client.ask({"op": "subscribe", "args": [BOOK]})
+        await client.subscribe(BOOK)
         reply = [(await client.next())["data"]["u"]]
         for number in range(3):
             p.market.set_bid(BTC, number, "9.000")
@@ -108,7 +106,7 @@ async def test_a_gap_in_a_book_shows_in_u_alone(p: Practice) -> None:
 @with_faults(a={"model": "reorder", "topic": BOOK, "times": 1})
 async def test_two_changes_of_a_book_swap_places(p: Practice) -> None:
     async with link(p, "public/linear") as client:
-        await client.ask({"op": "subscribe", "args": [BOOK]})
+        await client.subscribe(BOOK)
         await client.next()
         p.market.set_bid(BTC, 0, "9.000")
         assert await client.quiet(0.05) == []
@@ -119,7 +117,9 @@ async def test_two_changes_of_a_book_swap_places(p: Practice) -> None:
 @with_faults(
     a={"model": "http", "path": "/v5/market/time", "status": 500, "times": 2},
     b={"model": "http", "path": "/v5/market/kline", "wait": 0.2, "times": 1},
-    c={"model": "http", "path": "/v5/order/create", "ret_code": 10006, "carried_out": True},
+    c={"model": "http", "path": "/v5/order/create", "ret_code": 10016},
+    d={"model": "http", "path": "/v5/order/create", "ret_code": 10006, "carried_out": True},
+    e={"model": "http", "path": "/v5/order/cancel", "answer": False},
 )
 async def test_rest_fails_as_often_as_it_should(p: Practice) -> None:
     statuses = []
@@ -128,10 +128,13 @@ async def test_rest_fails_as_often_as_it_should(p: Practice) -> None:
             statuses.append(answer.status)
     assert statuses == [500, 500, 200]
     begun = time.monotonic()
-    kline = await p.get("/v5/market/kline", category="linear", symbol="BTCUSDT", interval=1)
+    assert len(await p.rows("/v5/market/kline", interval=1, **BITCOIN)) == 200
     assert time.monotonic() - begun >= 0.2
-    assert len(kline["result"]["list"]) == 200
-    assert (await p.post("/v5/order/create", orderLinkId="there", **LIMIT))["retCode"] == 10006
+    for name, code in (("never", 10016), ("there", 10006)):
+        reply = await p.post("/v5/order/create", orderLinkId=name, **LIMIT)
+        assert reply["retCode"] == code
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await p.post("/v5/order/cancel", orderLinkId="there", **BITCOIN)
     assert await _links(p) == ["there"]
 
 
@@ -141,5 +144,5 @@ async def test_maintenance_cuts_every_link_and_refuses_every_request(p: Practice
         for socket in (client.socket, other.socket):
             assert (await socket.receive(timeout=DEADLINE)).type is not aiohttp.WSMsgType.TEXT
     assert (await p.get("/v5/market/time"))["retCode"] == 10016
-    p.faults.clear()  # type: ignore[attr-defined]
+    p.faults.clear()
     assert (await p.get("/v5/market/time"))["retCode"] == 0

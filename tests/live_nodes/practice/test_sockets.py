@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import aiohttp
@@ -15,31 +14,23 @@ from live_nodes.practice.exchange.model import Level
 from live_nodes.practice.wire.public_streams import changes
 from tests.live_nodes.practice.payload_examples import adapter, differences, documented
 from tests.live_nodes.practice.still_market import (
+    BITCOIN,
     BTC,
     LIMIT,
     MARKET,
     SPOT,
-    Client,
     D,
     Practice,
     link,
     login,
     on_exchange,
+    operation,
 )
 from tests.waiting import DEADLINE
 
+BOOK = "orderbook.50.BTCUSDT"
 POST_ONLY = LIMIT | {"timeInForce": "PostOnly"}
 TAKES = MARKET | {"qty": "2"}
-
-
-def _operation(op: str, request_id: str, **body: Any) -> dict[str, Any]:
-    stamp = str(time.time_ns() // 1_000_000)
-    header = {"X-BAPI-TIMESTAMP": stamp}
-    return {"op": op, "reqId": request_id, "header": header, "args": [body]}
-
-
-async def _subscribe(client: Client, *topics: str) -> Any:
-    return await client.ask({"op": "subscribe", "args": list(topics), "req_id": topics[0]})
 
 
 def _book_of(messages: list[Any]) -> tuple[list[Level], list[Level]]:
@@ -60,14 +51,10 @@ def _book_of(messages: list[Any]) -> tuple[list[Level], list[Level]]:
 @on_exchange
 async def test_a_book_comes_whole_and_then_by_its_changes_without_a_gap(p: Practice) -> None:
     async with link(p, "public/linear") as client:
-        ack = await _subscribe(client, "orderbook.50.BTCUSDT")
-        assert ack == {
-            "success": True,
-            "ret_msg": "",
-            "conn_id": ack["conn_id"],
-            "req_id": "orderbook.50.BTCUSDT",
-            "op": "subscribe",
-        }
+        ack = await client.subscribe(BOOK)
+        assert ack | {"conn_id": ""} == {
+            "success": True, "ret_msg": "", "conn_id": "", "req_id": BOOK, "op": "subscribe",
+        }  # fmt: skip
         messages = [await client.next()]
         for number in range(20):
             p.market.set_bid(BTC, number % 7, f"{number + 2}.000")
@@ -88,33 +75,28 @@ async def test_a_book_comes_whole_and_then_by_its_changes_without_a_gap(p: Pract
 
 
 @on_exchange
-async def test_a_late_subscriber_begins_where_the_others_are(p: Practice) -> None:
+async def test_a_late_subscriber_begins_where_the_others_are_and_sees_own_orders(
+    p: Practice,
+) -> None:
     async with link(p, "public/linear") as early, link(p, "public/linear") as late:
-        await _subscribe(early, "orderbook.50.BTCUSDT")
+        await early.subscribe(BOOK)
         await early.next()
         p.market.set_bid(BTC, 0, "9.000")
         assert (await early.next())["data"]["u"] == 2
-        await _subscribe(late, "orderbook.50.BTCUSDT")
+        await late.subscribe(BOOK)
         whole = await late.next()
         assert (whole["type"], whole["data"]["u"]) == ("snapshot", 2)
         assert whole["data"]["b"][0] == ["49999.9", "9.000"]
-        p.market.set_bid(BTC, 0, "8.000")
-        assert await early.next() == await late.next()
-
-
-@on_exchange
-async def test_own_orders_show_in_the_book(p: Practice) -> None:
-    async with link(p, "public/linear") as client:
-        await _subscribe(client, "orderbook.50.BTCUSDT")
-        await client.next()
         await p.post("/v5/order/create", **POST_ONLY | {"price": "49999.9"})
-        assert (await client.next())["data"]["b"] == [["49999.9", "1.510"]]
+        changed = await early.next()
+        assert changed == await late.next()
+        assert changed["data"]["b"] == [["49999.9", "9.010"]]
 
 
 @on_exchange
 async def test_depth_1_is_always_whole_and_repeated_when_nothing_happens(p: Practice) -> None:
     async with link(p, "public/linear") as client:
-        await _subscribe(client, "orderbook.1.BTCUSDT")
+        await client.subscribe("orderbook.1.BTCUSDT")
         first = await client.next()
         assert first["data"]["b"] == [["49999.9", "1.500"]]
         p.market.set_bid(BTC, 0, "3.000")
@@ -137,27 +119,26 @@ async def test_topics_that_do_not_exist_are_refused_by_name(p: Practice) -> None
             "publicTrade.x.BTCUSDT",
             "orderbook.50.NOUSDT",
         ):
-            reply = await _subscribe(client, topic)
-            assert reply["success"] is False
-            assert topic in reply["ret_msg"]
-        await _subscribe(client, "tickers.BTCUSDT")
+            reply = await client.subscribe(topic)
+            assert (reply["success"], topic in reply["ret_msg"]) == (False, True)
+        await client.subscribe("tickers.BTCUSDT")
         await client.next()
-        assert "already subscribed" in (await _subscribe(client, "tickers.BTCUSDT"))["ret_msg"]
+        assert "already subscribed" in (await client.subscribe("tickers.BTCUSDT"))["ret_msg"]
         assert (await client.ask({"op": "dance"}))["success"] is False
         assert (await client.ask({"op": "subscribe", "args": "tickers"}))["success"] is False
         await client.socket.send_str("{")
         assert (await client.next())["success"] is False
     async with link(p, "public/spot") as client:
-        reply = await _subscribe(client, *[f"tickers.A{n}USDT" for n in range(11)])
+        reply = await client.subscribe(*[f"tickers.A{n}USDT" for n in range(11)])
         assert reply["ret_msg"] == "args size >10"
 
 
 @on_exchange
 async def test_unsubscribing_ends_a_topic(p: Practice) -> None:
     async with link(p, "public/linear") as client:
-        await _subscribe(client, "orderbook.50.BTCUSDT")
+        await client.subscribe(BOOK)
         await client.next()
-        reply = await client.ask({"op": "unsubscribe", "args": ["orderbook.50.BTCUSDT"]})
+        reply = await client.ask({"op": "unsubscribe", "args": [BOOK]})
         assert (reply["success"], reply["op"]) == (True, "unsubscribe")
         p.market.set_bid(BTC, 0, "2.000")
         assert await client.quiet() == []
@@ -166,8 +147,8 @@ async def test_unsubscribing_ends_a_topic(p: Practice) -> None:
 @on_exchange
 async def test_tickers_of_perpetuals_push_changes_those_of_spot_everything(p: Practice) -> None:
     async with link(p, "public/linear") as linear, link(p, "public/spot") as spot:
-        await _subscribe(linear, "tickers.BTCUSDT")
-        await _subscribe(spot, "tickers.BTCUSDT")
+        await linear.subscribe("tickers.BTCUSDT")
+        await spot.subscribe("tickers.BTCUSDT")
         whole, other = await linear.next(), await spot.next()
         assert differences(whole, adapter("ws_ticker_linear")) == []
         assert differences(other, documented("v5/websocket/public/ticker", 1)) == []
@@ -185,14 +166,14 @@ async def test_tickers_of_perpetuals_push_changes_those_of_spot_everything(p: Pr
 @on_exchange
 async def test_prints_and_candles_are_pushed(p: Practice) -> None:
     async with link(p, "public/linear") as client:
-        await _subscribe(client, "publicTrade.BTCUSDT")
+        await client.subscribe("publicTrade.BTCUSDT")
         p.market.prints.append((BTC, "Buy", D("50000.1"), D("0.020")))
         reply = await client.next()
         assert differences(reply, documented("v5/websocket/public/trade")) == []
         assert [(t["p"], t["v"], t["S"]) for t in reply["data"]] == [("50000.1", "0.020", "Buy")]
-        recent = await p.get("/v5/market/recent-trade", category="linear", symbol="BTCUSDT")
-        assert recent["result"]["list"][0]["execId"] == reply["data"][0]["i"]
-        await _subscribe(client, "kline.1.BTCUSDT")
+        recent = await p.rows("/v5/market/recent-trade", **BITCOIN)
+        assert recent[0]["execId"] == reply["data"][0]["i"]
+        await client.subscribe("kline.1.BTCUSDT")
         candle = await client.next()
         assert differences(candle, documented("v5/websocket/public/kline")) == []
         assert candle["data"][0]["confirm"] is False
@@ -201,22 +182,25 @@ async def test_prints_and_candles_are_pushed(p: Practice) -> None:
         assert moved["data"][0]["close"] == "50010.0"
 
 
+def _trade_example(op: str) -> Any:
+    """Return the documented answer of an operation on the trade link."""
+    examples = [documented("v5/websocket/trade/guideline", n) for n in range(7)]
+    answers = [e for e in examples if "retCode" in e or e["op"] == "pong"]
+    return next(answer for answer in answers if answer["op"] == op)
+
+
 @on_exchange
 async def test_each_link_answers_pings_in_its_own_format(p: Practice) -> None:
-    async with link(p, "public/linear") as client:
-        pong = await client.ask({"op": "ping", "req_id": "x"})
-        example = documented("v5/websocket/wss-authentication", 2)
-        assert differences(pong, example) == []
-        assert (pong["ret_msg"], pong["op"], pong["req_id"]) == ("pong", "ping", "x")
-    async with link(p, "private", "anna") as client:
-        pong = await client.ask({"op": "ping", "req_id": "y"})
-        assert differences(pong, documented("v5/websocket/wss-authentication", 4)) == []
-        assert (pong["op"], pong["req_id"]) == ("pong", "y")
-    async with link(p, "trade", "anna") as client:
-        pong = await client.ask({"op": "ping"})
-        examples = [documented("v5/websocket/trade/guideline", n) for n in range(7)]
-        example = next(e for e in examples if e.get("op") == "pong")
-        assert differences(pong, example) == []
+    page = "v5/websocket/wss-authentication"
+    for path, account, example, expected in (
+        ("public/linear", None, documented(page, 2), {"op": "ping", "ret_msg": "pong"}),
+        ("private", "anna", documented(page, 4), {"op": "pong", "req_id": "x"}),
+        ("trade", "anna", _trade_example("pong"), {"op": "pong"}),
+    ):
+        async with link(p, path, account) as client:
+            pong = await client.ask({"op": "ping", "req_id": "x"})
+            assert differences(pong, example) == []
+            assert expected.items() <= pong.items()
 
 
 @on_exchange
@@ -227,17 +211,17 @@ async def test_a_wrong_login_is_refused_and_gets_nothing(p: Practice) -> None:
         reply = await client.ask(bad)
         assert (reply["success"], reply["op"]) == (False, "auth")
         assert "secret" not in reply["ret_msg"]
-        refused = await _subscribe(client, "order")
+        refused = await client.subscribe("order")
         assert refused["success"] is False
     async with link(p, "trade") as client:
         assert (await client.ask(bad))["retCode"] == 10004
-        assert (await client.ask(_operation("order.create", "1", **POST_ONLY)))["retCode"] == 10007
+        assert (await client.operate("order.create", "1", **POST_ONLY))["retCode"] == 10007
         nobody = login("anna")
         nobody["args"][0] = "nobody"
         assert (await client.ask(nobody))["retCode"] == 10003
         assert (await client.ask(login("anna")))["retCode"] == 0
         assert (await client.ask(login("anna")))["retCode"] == 20001
-    assert p.kept.saves == 0 or not [row for table, row in p.kept.rows if table == "orders"]
+    assert "orders" not in {table for table, _ in p.kept.rows}
 
 
 @on_exchange
@@ -247,26 +231,18 @@ async def test_an_account_gets_pushes_of_its_own_orders_fills_position_and_money
     topics = ("order", "execution", "execution.fast", "position", "wallet")
     async with link(p, "private", "anna") as anna, link(p, "private", "bert") as bert:
         for topic in topics:
-            assert (await _subscribe(anna, topic))["success"]
-            assert (await _subscribe(bert, topic))["success"]
+            assert (await anna.subscribe(topic))["success"]
+            assert (await bert.subscribe(topic))["success"]
         await p.post("/v5/order/create", orderLinkId="mine", **TAKES)
         pushes = await anna.quiet(0.3)
         assert await bert.quiet() == []
     assert {message["topic"] for message in pushes} == set(topics)
-    examples = {
-        "order": "v5/websocket/private/order",
-        "execution": "v5/websocket/private/execution",
-        "execution.fast": "v5/websocket/private/fast-execution",
-        "position": "v5/websocket/private/position",
-        "wallet": "v5/websocket/private/wallet",
-    }
     for message in pushes:
-        example = documented(examples[message["topic"]], heading="Stream")
-        if message["topic"] == "order":
-            example = example | {"data": [example["data"][0] | {"cumFeeDetail": {}}]}
-        if message["topic"] == "execution":
-            example = example | {"data": [example["data"][0] | {"extraFees": []}]}
-        assert differences(message, example) == [], message["topic"]
+        page = {"execution.fast": "fast-execution"}.get(message["topic"], message["topic"])
+        example = documented(f"v5/websocket/private/{page}", heading="Stream")
+        row = example["data"][0]
+        row = row | {k: v for k, v in {"cumFeeDetail": {}, "extraFees": []}.items() if k in row}
+        assert differences(message, example | {"data": [row]}) == [], message["topic"]
     last = [row for message in pushes if message["topic"] == "order" for row in message["data"]][-1]
     assert (last["orderStatus"], last["orderLinkId"]) == ("Filled", "mine")
     fills = [r for m in pushes if m["topic"] == "execution" for r in m["data"]]
@@ -276,8 +252,8 @@ async def test_an_account_gets_pushes_of_its_own_orders_fills_position_and_money
 @on_exchange
 async def test_a_product_s_own_topic_pushes_that_product_only(p: Practice) -> None:
     async with link(p, "private", "anna") as client:
-        await _subscribe(client, "order.spot")
-        assert (await _subscribe(client, "nothing"))["success"] is False
+        await client.subscribe("order.spot")
+        assert (await client.subscribe("nothing"))["success"] is False
         await p.post("/v5/order/create", **POST_ONLY)
         assert await client.quiet() == []
         spot = POST_ONLY | {"category": "spot", "qty": "0.01"}
@@ -290,25 +266,16 @@ async def test_a_product_s_own_topic_pushes_that_product_only(p: Practice) -> No
 @on_exchange
 async def test_orders_go_over_the_trade_link(p: Practice) -> None:
     async with link(p, "trade", "anna") as client:
-        ack = await client.ask(_operation("order.create", "r1", orderLinkId="t1", **POST_ONLY))
-        example = next(
-            e
-            for e in (documented("v5/websocket/trade/guideline", n) for n in range(7))
-            if e.get("op") == "order.create" and "retCode" in e
-        )
-        assert differences(ack, example) == []
+        ack = await client.operate("order.create", "r1", orderLinkId="t1", **POST_ONLY)
+        assert differences(ack, _trade_example("order.create")) == []
         assert (ack["retCode"], ack["reqId"], ack["data"]["orderLinkId"]) == (0, "r1", "t1")
         assert ack["header"]["X-Bapi-Limit-Status"] == "9"
         ids = {"category": "linear", "symbol": "BTCUSDT", "orderLinkId": "t1"}
-        assert (await client.ask(_operation("order.amend", "r2", price="48000", **ids)))[
-            "retCode"
-        ] == 0
-        assert (await client.ask(_operation("order.cancel", "r3", **ids)))["retCode"] == 0
-        assert (await client.ask(_operation("order.cancel", "r4", **ids)))["retCode"] == 110001
+        assert (await client.operate("order.amend", "r2", price="48000", **ids))["retCode"] == 0
+        assert (await client.operate("order.cancel", "r3", **ids))["retCode"] == 0
+        assert (await client.operate("order.cancel", "r4", **ids))["retCode"] == 110001
         batch = [POST_ONLY | {"orderLinkId": "b1"}, POST_ONLY | {"orderLinkId": "b1"}]
-        reply = await client.ask(
-            _operation("order.create-batch", "r5", category="linear", request=batch)
-        )
+        reply = await client.operate("order.create-batch", "r5", category="linear", request=batch)
         assert [row["code"] for row in reply["retExtInfo"]["list"]] == [0, 110072]
         assert [row["orderLinkId"] for row in reply["data"]["list"]] == ["b1", "b1"]
 
@@ -316,18 +283,18 @@ async def test_orders_go_over_the_trade_link(p: Practice) -> None:
 @on_exchange
 async def test_a_bad_operation_is_refused_with_bybit_s_code(p: Practice) -> None:
     async with link(p, "trade", "anna") as client:
-        good = _operation("order.create", "r1", **POST_ONLY)
+        good = operation("order.create", "r1", **POST_ONLY)
         assert (await client.ask(good))["retCode"] == 0
         assert (await client.ask(good))["retCode"] == 20006
-        assert (await client.ask(_operation("order.dance", "r2")))["retCode"] == 10404
-        late = _operation("order.create", "r3", **POST_ONLY)
+        assert (await client.operate("order.dance", "r2"))["retCode"] == 10404
+        late = operation("order.create", "r3", **POST_ONLY)
         late["header"]["X-BAPI-TIMESTAMP"] = "1"
         assert (await client.ask(late))["retCode"] == 10002
         del late["header"], late["reqId"]
         reply = await client.ask(late)
         assert reply["retCode"] == 10001
         assert "reqId" not in reply
-        two = _operation("order.create", "r4", **POST_ONLY)
+        two = operation("order.create", "r4", **POST_ONLY)
         two["args"] *= 2
         assert (await client.ask(two))["retCode"] == 10001
 
@@ -335,7 +302,7 @@ async def test_a_bad_operation_is_refused_with_bybit_s_code(p: Practice) -> None
 @on_exchange
 async def test_a_frozen_link_stands_still_and_goes_on_when_it_thaws(p: Practice) -> None:
     async with link(p, "public/linear") as client:
-        await _subscribe(client, "orderbook.50.BTCUSDT")
+        await client.subscribe(BOOK)
         await client.next()
         p.faults.links["public"] = "frozen"
         p.market.set_bid(BTC, 0, "7.000")
@@ -378,7 +345,7 @@ async def test_a_killed_link_is_cut_and_refuses_until_it_is_open_again(p: Practi
 @on_exchange
 async def test_a_clock_that_is_wrong_does_not_silence_a_topic(p: Practice) -> None:
     async with link(p, "public/linear") as client:
-        await _subscribe(client, "tickers.BTCUSDT")
+        await client.subscribe("tickers.BTCUSDT")
         before = await client.next()
         p.faults.skew_ms = -3_600_000
         p.market.set_bid(BTC, 0, "4.000")
@@ -390,12 +357,12 @@ async def test_a_clock_that_is_wrong_does_not_silence_a_topic(p: Practice) -> No
 @on_exchange
 async def test_a_client_that_has_gone_is_forgotten(p: Practice) -> None:
     async with link(p, "public/linear") as client:
-        await _subscribe(client, "orderbook.50.BTCUSDT")
+        await client.subscribe(BOOK)
         assert p.server.sockets.connected()["public"] == 1
     while p.server.sockets.connected()["public"]:
         await asyncio.sleep(0.005)
     async with link(p, "public/linear") as client:
-        await _subscribe(client, "orderbook.50.BTCUSDT")
+        await client.subscribe(BOOK)
         assert (await client.next())["data"]["u"] == 1
 
 
@@ -408,36 +375,17 @@ async def test_protocol_pings_are_answered(p: Practice) -> None:
         assert (message.type, bytes(message.data)) == (aiohttp.WSMsgType.PONG, b"hello")
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "expected"),
-    [
-        ([(5, 1), (4, 1)], [(5, 1), (4, 1)], []),
-        ([(5, 1), (4, 1)], [(5, 2), (4, 1)], [(5, 2)]),
-        ([(5, 1), (4, 1)], [(6, 1), (5, 1)], [(6, 1), (4, 0)]),
-        ([(5, 1), (4, 1)], [(5, 1)], [(4, 0)]),
-        ([], [(5, 1)], [(5, 1)]),
-        ([(5, 1)], [], [(5, 0)]),
-        ([(5, 1), (4, 1)], [(5, 3), (3, 1)], [(5, 3), (4, 0), (3, 1)]),
-    ],
-)
-def test_changes_lead_from_the_old_bids_to_the_new(
-    old: list[Any], new: list[Any], expected: list[Any]
-) -> None:
-    def levels(rows: list[Any]) -> list[Level]:
-        return [(D(price), D(qty)) for price, qty in rows]
-
-    assert changes(levels(old), levels(new), bids=True) == levels(expected)
-
-
 SIDES = st.dictionaries(st.integers(1, 12).map(D), st.integers(1, 3).map(D))
 
 
 @given(old=SIDES, new=SIDES, bids=st.booleans())
-def test_changes_applied_to_the_old_side_give_the_new_one(
+def test_changes_lead_from_the_old_side_to_the_new_best_price_first(
     old: dict[Any, Any], new: dict[Any, Any], bids: bool
 ) -> None:
     before, after = (sorted(side.items(), reverse=bids) for side in (old, new))
-    for price, qty in changes(before, after, bids):
+    found = changes(before, after, bids)
+    assert found == sorted(found, reverse=bids)
+    for price, qty in found:
         assert old.get(price, D(0)) != qty
         old[price] = qty
     assert {price: qty for price, qty in old.items() if qty} == new
