@@ -21,10 +21,8 @@ def client() -> Iterator[Any]:
         found = ccxt.bybit({"apiKey": KEY, "secret": SECRET, "enableRateLimit": False})
         found.urls["api"] = dict.fromkeys(found.urls["api"], running.http)
         found.has["fetchCurrencies"] = False
-        found.options["fetchMarkets"] = {"types": ["linear", "spot"]}
-        found.options["unifiedMarginStatus"] = 5
-        found.options["enableUnifiedAccount"] = True
-        found.options["enableUnifiedMargin"] = False
+        found.options |= {"fetchMarkets": {"types": ["linear", "spot"]}, "unifiedMarginStatus": 5}
+        found.options |= {"enableUnifiedAccount": True, "enableUnifiedMargin": False}
         yield found
 
 
@@ -35,7 +33,8 @@ def test_ccxt_reads_the_market(client: Any) -> None:
     assert client.fetch_order_book(SYMBOL, 50)["bids"][0] == [49999.9, 1.5]
     assert client.fetch_ticker(SYMBOL)["last"] == 50_000
     assert client.fetch_ticker("BTC/USDT")["last"] == 50_000
-    assert len(client.fetch_ohlcv(SYMBOL, "1m", limit=5)) == 5
+    for fetch in (client.fetch_ohlcv, client.fetch_mark_ohlcv, client.fetch_index_ohlcv):
+        assert len(fetch(SYMBOL, "1m", limit=5)) == 5
     assert client.fetch_trades(SYMBOL)
     assert client.fetch_funding_rate(SYMBOL)["fundingRate"] == 0.0001
     assert client.fetch_funding_rate_history(SYMBOL, limit=3)
