@@ -39,16 +39,9 @@ def prints(book: OrderBook, side: Any, price: str, qty: str) -> list[tuple[str, 
     return walk(book, side, lambda left: book.print_hit(side, D(price), left), qty, "queue")
 
 
-def test_a_taker_walks_prices_and_stops_at_its_limit() -> None:
-    book = OrderBook()
-    book.quote(levels(("99", "5")), levels(("101", "1"), ("102", "2"), ("103", "3")))
-    assert sweep(book, "Buy", "102", "10") == [("101", "1", "house"), ("102", "2", "house")]
-    assert list(book.asks) == levels(("103", "3"))
-
-
 def test_at_one_price_what_the_house_showed_before_goes_first_and_what_came_later_last() -> None:
-    book = OrderBook()
-    book.quote((), levels(("101", "4")))
+    book, mine = OrderBook(), levels(("101", "4"))
+    book.quote((), mine)
     book.rest(resting(1, "Sell", "101", "2"))  # Behind the 4.
     book.quote((), levels(("101", "7")))  # 3 more of the house: behind our order.
     book.rest(resting(2, "Sell", "101", "1"))  # Behind the 7.
@@ -58,6 +51,7 @@ def test_at_one_price_what_the_house_showed_before_goes_first_and_what_came_late
         ("101", "3", "house"),
         ("101", "1", "o2"),
     ]
+    assert mine == levels(("101", "4"))  # The caller's levels are never changed.
 
 
 def test_a_quote_only_shortens_the_queue() -> None:
@@ -80,15 +74,6 @@ def test_a_better_priced_order_of_an_account_trades_before_the_house() -> None:
     assert sweep(book, "Sell", "99", "3") == [("99.5", "1", "o1"), ("99", "2", "house")]
 
 
-def test_a_house_print_eats_the_queue_then_the_order() -> None:
-    book = OrderBook()
-    book.quote(levels(("99", "5")), ())
-    book.rest(resting(1, "Buy", "99", "2"))
-    assert prints(book, "Sell", "99", "3") == [("99", "3", "queue")]
-    assert list(book.bids) == levels(("99", "2"))
-    assert prints(book, "Sell", "99", "3") == [("99", "2", "queue"), ("99", "1", "o1")]
-
-
 def test_a_house_print_through_an_order_fills_it_at_its_own_price() -> None:
     book = OrderBook()
     book.quote(levels(("99", "5")), ())
@@ -108,14 +93,6 @@ def test_a_quote_that_crosses_an_order_meets_it_with_what_it_shows() -> None:
     assert met == [("Buy", "101", "2"), ("Buy", "101", "1")]
     assert list(book.bids) == levels(("100", "9"))
     assert book.sells[0].leaves == 2
-
-
-def test_the_caller_s_levels_are_never_changed() -> None:
-    mine = levels(("101", "4"))
-    book = OrderBook()
-    book.quote((), mine)
-    sweep(book, "Buy", None, "3")
-    assert mine == levels(("101", "4"))
 
 
 def test_the_visible_book_adds_accounts_orders_to_the_house_s() -> None:
@@ -153,8 +130,11 @@ def test_fills_follow_price_then_time_and_nothing_is_made_or_lost(
         book.rest(resting(n, "Buy", str(price), str(size)))
     total = sum(house.values()) + sum(size for _, size in orders)
     pieces = sweep(book, "Sell", None, str(qty))
-    # No more and no less than there was, or was wanted.
+    # No more and no less than there was, or was wanted; the visible book has the rest.
     assert sum(D(q) for _, q, _ in pieces) == min(qty, total)
+    bids, _ = book.visible(1000)
+    assert sum(q for _, q in bids) == max(0, total - qty)
+    assert [p for p, _ in bids] == sorted({p for p, _ in bids}, reverse=True)
     # Never a worse price before a better one.
     prices = [D(p) for p, _, _ in pieces]
     assert prices == sorted(prices, reverse=True)
@@ -170,25 +150,3 @@ def test_fills_follow_price_then_time_and_nothing_is_made_or_lost(
             for m, (other, _) in enumerate(orders):
                 if (-other, m) < (-price, n):
                     assert f"o{m}" not in left
-
-
-@given(orders=orders, qty=st.integers(1, 60))
-def test_the_visible_book_is_the_sum_of_its_parts(orders: list[tuple[int, int]], qty: int) -> None:
-    book = OrderBook()
-    book.quote([(D(95), D(50))], ())
-    for n, (price, size) in enumerate(orders):
-        book.rest(resting(n, "Buy", str(price), str(size)))
-    sweep(book, "Sell", None, str(qty))
-    bids, _ = book.visible(1000)
-    total = sum(q for _, q in bids)
-    assert total == max(0, 50 + sum(s for _, s in orders) - qty)
-    assert [p for p, _ in bids] == sorted({p for p, _ in bids}, reverse=True)
-
-
-def test_a_hit_names_its_maker() -> None:
-    book = OrderBook()
-    order = resting(1, "Sell", "101", "5")
-    book.rest(order)
-    assert book.peek("Buy", None, D(2)) == Hit(D(101), D(2), order)
-    assert book.crosses("Buy", D(101))
-    assert not book.crosses("Buy", D("100.9"))

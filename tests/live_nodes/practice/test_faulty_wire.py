@@ -117,7 +117,7 @@ async def test_two_changes_of_a_book_swap_places(p: Practice) -> None:
 @with_faults(
     a={"model": "http", "path": "/v5/market/time", "status": 500, "times": 2},
     b={"model": "http", "path": "/v5/market/kline", "wait": 0.2, "times": 1},
-    c={"model": "http", "path": "/v5/order/create", "ret_code": 10016},
+    c={"model": "http", "path": "/v5/order/create", "ret_code": 10016, "message": "lost"},
     d={"model": "http", "path": "/v5/order/create", "ret_code": 10006, "carried_out": True},
     e={"model": "http", "path": "/v5/order/cancel", "answer": False},
 )
@@ -130,9 +130,9 @@ async def test_rest_fails_as_often_as_it_should(p: Practice) -> None:
     begun = time.monotonic()
     assert len(await p.rows("/v5/market/kline", interval=1, **BITCOIN)) == 200
     assert time.monotonic() - begun >= 0.2
-    for name, code in (("never", 10016), ("there", 10006)):
+    for name, code, words in (("never", 10016, "lost"), ("there", 10006, "injected fault")):
         reply = await p.post("/v5/order/create", orderLinkId=name, **LIMIT)
-        assert reply["retCode"] == code
+        assert (reply["retCode"], reply["retMsg"]) == (code, words)
     with pytest.raises(aiohttp.ClientConnectionError):
         await p.post("/v5/order/cancel", orderLinkId="there", **BITCOIN)
     assert await _links(p) == ["there"]

@@ -22,21 +22,14 @@ from tests.live_nodes.practice.pure import BTC, ETH, SPOT, SYMBOLS, Desk, refuse
 def test_a_market_order_walks_the_book_and_pays_the_taker_fee() -> None:
     desk = Desk()
     order = desk.order("Buy", 12)
+    kinds = [ExecutionRow, Printed, ExecutionRow, Printed, OrderRow, PositionRow, WalletRow]
+    assert [type(e) for e in desk.events()][: len(kinds)] == kinds
     assert (order.status, order.filled, order.filled_value) == ("Filled", 12, 10 * 101 + 2 * 102)
     # Its price is the bound that Bybit gives it: 10 % above the mark.
     assert (order.price, order.time_in_force) == (110, "IOC")
     assert order.fee == D("1.214")
     assert desk.usdt() == D("99998.786")
     assert desk.size() == 12
-
-
-def test_events_come_as_fills_order_position_wallet_market() -> None:
-    desk = Desk()
-    desk.order("Buy", 1)
-    kinds = [type(e) for e in desk.events()]
-    assert kinds[:2] == [ExecutionRow, Printed]
-    assert kinds[2:5] == [OrderRow, PositionRow, WalletRow]
-    assert desk.events() == []
 
 
 def test_a_limit_order_rests_behind_the_house_and_fills_as_maker() -> None:
@@ -48,10 +41,8 @@ def test_a_limit_order_rests_behind_the_house_and_fills_as_maker() -> None:
     assert (order.status, order.filled, order.leaves) == ("PartiallyFilled", 1, 2)
     desk.trade("Sell", 99, 5)
     order = desk.now_of(order)
-    assert order.status == "Filled"
-    assert order.fee == D("0.0297")  # 297 at 0.01 %.
-    fills = desk.exchange.executions("anna")
-    assert [f.is_maker for f in fills] == [True, True]
+    assert (order.status, order.fee) == ("Filled", D("0.0297"))  # 297 at 0.01 %.
+    assert [f.is_maker for f in desk.exchange.executions("anna")] == [True, True]
     assert desk.exchange.open_orders("anna") == []
 
 
@@ -59,9 +50,7 @@ def test_a_limit_order_that_crosses_takes_what_it_can_and_rests() -> None:
     desk = Desk()
     order = desk.order("Buy", 12, 101)
     assert (order.status, order.filled) == ("PartiallyFilled", 10)
-    bids, asks = desk.exchange.book(BTC, 1)
-    assert bids == [(D(101), D(2))]
-    assert asks == [(D(102), D(10))]
+    assert desk.exchange.book(BTC, 1) == ([(D(101), D(2))], [(D(102), D(10))])
 
 
 def test_two_accounts_trade_with_each_other() -> None:
@@ -73,6 +62,12 @@ def test_two_accounts_trade_with_each_other() -> None:
     assert (mine.counterparty, mine.is_maker, mine.price) == ("bert", False, 100)
     assert desk.size("anna") + desk.size("bert") == 0
     assert desk.exchange.market(BTC).house == 0
+    # An account may meet itself, and pays both fees: 0.01 maker, 0.1 taker.
+    desk = Desk()
+    rests = desk.order("Sell", 1, 100)
+    takes = desk.order("Buy", 1, 100)
+    assert desk.now_of(rests).status == takes.status == "Filled"
+    assert (desk.size(), desk.usdt()) == (0, D("99999.89"))
 
 
 @pytest.mark.parametrize(
@@ -160,17 +155,15 @@ def test_cancel_all_takes_what_the_filter_names() -> None:
     desk.order("Buy", 1, 99, key=ETH)
     desk.order("Buy", 1, 99, key=SPOT)
     desk.order("Buy", 1, 99, account="bert")
-
-    def cancelled(**what: Any) -> int:
-        request = CancelAllRequest(**what)
-        return len(desk.exchange.cancel_all("anna", request, desk.tick()))
-
-    assert cancelled(category="linear", symbol="BTCUSDT", order_filter="StopOrder") == 1
-    assert cancelled(category="linear", symbol="BTCUSDT") == 1
-    assert cancelled(category="spot") == 1
-    assert cancelled(category="linear", settle_coin="USDC") == 0
-    assert cancelled(category="linear", settle_coin="USDT") == 1
-    assert cancelled(category="linear", settle_coin="USDT") == 0
+    for what, cancelled in (
+        (CancelAllRequest("linear", "BTCUSDT", order_filter="StopOrder"), 1),
+        (CancelAllRequest("linear", "BTCUSDT"), 1),
+        (CancelAllRequest("spot"), 1),
+        (CancelAllRequest("linear", settle_coin="USDC"), 0),
+        (CancelAllRequest("linear", settle_coin="USDT"), 1),
+        (CancelAllRequest("linear", settle_coin="USDT"), 0),
+    ):
+        assert len(desk.exchange.cancel_all("anna", what, desk.tick())) == cancelled
     assert len(desk.exchange.open_orders("bert")) == 1
 
 
@@ -226,8 +219,7 @@ def test_an_order_that_the_margin_does_not_cover_is_refused() -> None:
     assert refused(desk.order, "Buy", 10, 100).code == 110007
     desk.order("Buy", 9, 100)
     wallet = desk.exchange.wallet("anna")
-    assert wallet.initial_margin == D("91.71")
-    assert wallet.available == D("8.29")
+    assert (wallet.initial_margin, wallet.available) == (D("91.71"), D("8.29"))
     # The other side of the same symbol is free: only the dearer side counts.
     desk.order("Sell", 8, 103)
     assert desk.exchange.wallet("anna").available == D("8.29")
@@ -254,8 +246,7 @@ def test_spot_takes_coins_and_gives_coins() -> None:
     assert (fill.fee, fill.fee_coin, fill.change) == (D("0.002"), "BTC", D(-202))
     desk.order("Sell", 1, 99, key=SPOT)
     wallet = desk.exchange.wallet("anna")
-    left = (wallet.coin("USDT").balance, wallet.coin("BTC").balance)
-    assert left == (D("99896.901"), D("0.998"))
+    assert (wallet.coin("USDT").balance, wallet.coin("BTC").balance) == (D("99896.901"), D("0.998"))
 
 
 def test_resting_spot_orders_lock_their_coins() -> None:
@@ -288,15 +279,19 @@ def test_a_halted_market_takes_cancels_only_and_fills_nothing() -> None:
     desk = Desk()
     order = desk.order("Buy", 1, "99.5")
     stays = desk.order("Buy", 1, 95)
-    desk.exchange.halt(BTC, True, desk.tick())
+    waits = desk.order("Buy", 1, key=ETH, trigger_price=105, trigger_direction=1)
+    for key in (BTC, ETH):
+        desk.exchange.halt(key, True, desk.tick())
     assert refused(desk.order, "Buy", 1, 99).code == 110066
     assert refused(desk.amend, order, price=98).code == 110066
     desk.quote([(98, 1)], [(99, 5)])
     desk.trade("Sell", 99, 5)
-    assert desk.now_of(order).status == "New"
+    desk.mark(105, key=ETH)
+    assert (desk.now_of(order).status, desk.now_of(waits).status) == ("New", "Untriggered")
     desk.cancel(stays)
-    desk.exchange.halt(BTC, False, desk.tick())
-    assert desk.now_of(order).status == "Filled"
+    for key in (BTC, ETH):
+        desk.exchange.halt(key, False, desk.tick())
+    assert desk.now_of(order).status == desk.now_of(waits).status == "Filled"
 
 
 def test_markets_that_are_not_live_take_no_orders() -> None:
@@ -334,6 +329,10 @@ def test_reduce_only_orders_are_cut_to_the_position() -> None:
     assert (order.status, order.qty, order.filled) == ("Filled", 2, 2)
     assert desk.size() == 0
     assert refused(desk.order, "Sell", 1, reduce_only=True).code == 110017
+    desk.order("Sell", 3)
+    # No quantity with both flags closes all.
+    order = desk.order("Buy", 0, reduce_only=True, close_on_trigger=True)
+    assert (order.status, order.filled, desk.size()) == ("Filled", 3, 0)
 
 
 def test_resting_reduce_only_orders_follow_the_position_down_and_go_with_it() -> None:
@@ -350,28 +349,12 @@ def test_resting_reduce_only_orders_follow_the_position_down_and_go_with_it() ->
     assert desk.size() == 0
 
 
-def test_quantity_nothing_with_reduce_only_and_close_on_trigger_closes_all() -> None:
-    desk = Desk()
-    desk.order("Sell", 3)
-    order = desk.order("Buy", 0, reduce_only=True, close_on_trigger=True)
-    assert (order.status, order.filled, desk.size()) == ("Filled", 3, 0)
-
-
 def test_the_501st_active_order_is_refused() -> None:
     desk = Desk(AccountSpec("anna", (("USDT", D(10_000_000)),)))
     for _ in range(500):
         desk.order("Buy", 1, 95)
     assert refused(desk.order, "Buy", 1, 95).code == 110020
     assert desk.order("Buy", 1, 95, key=ETH).status == "New"
-
-
-def test_an_account_may_meet_itself() -> None:
-    desk = Desk()
-    rests = desk.order("Sell", 1, 100)
-    takes = desk.order("Buy", 1, 100)
-    assert desk.now_of(rests).status == takes.status == "Filled"
-    # Both fees: 0.01 maker, 0.1 taker.
-    assert (desk.size(), desk.usdt()) == (0, D("99999.89"))
 
 
 def test_prints_show_side_price_and_quantity_without_accounts() -> None:
@@ -389,11 +372,10 @@ def test_prints_show_side_price_and_quantity_without_accounts() -> None:
 
 
 def test_ids_are_counted_and_salted() -> None:
-    first, again = Desk().order("Buy", 1), Desk().order("Buy", 1)
-    assert first == again
-    other = Exchange(SYMBOLS, [AccountSpec("anna")], salt="x")
-    other.quote(BTC, [], [(D(101), D(5))], 1)
-    other.set_mark(BTC, D(100), D(100), 1)
-    desk = Desk()
-    desk.exchange = other
-    assert desk.order("Buy", 1).order_id != first.order_id
+    first, again, salted = Desk(), Desk(), Desk()
+    salted.exchange = Exchange(SYMBOLS, salted.accounts, salt="x")
+    salted.mark(100)
+    salted.quote([], [(101, 5)])
+    order = first.order("Buy", 1)
+    assert order == again.order("Buy", 1)
+    assert order.order_id != salted.order("Buy", 1).order_id

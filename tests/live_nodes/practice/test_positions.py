@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
-import pytest
-
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, FeeRates
 from live_nodes.practice.exchange.records import ExecutionRow, OrderRow, PositionRow
@@ -126,14 +124,9 @@ def test_funding_is_paid_by_longs_to_shorts_once_a_boundary() -> None:
     assert desk.exchange.position("anna", "BTCUSDT").size == 10
     desk.exchange.settle_funding(BTC, D("-0.0001"), T0 + 8 * 3_600_000)
     assert desk.usdt("anna") == before["anna"]
-
-
-def test_funding_misses_who_has_nothing() -> None:
-    desk = Desk()
-    desk.order("Buy", 10)
     desk.order("Sell", 10)
     money = desk.usdt()
-    desk.exchange.settle_funding(BTC, D("0.0001"), T0 + 10)
+    desk.exchange.settle_funding(BTC, D("0.0001"), T0 + 16 * 3_600_000)
     assert desk.usdt() == money
 
 
@@ -197,6 +190,7 @@ def test_delisting_settles_at_the_mark_without_a_fee_and_clears_the_orders() -> 
     stays = desk.order("Sell", 1, 103)
     money = desk.usdt()
     desk.mark(105)
+    kept = desk.exchange.rows()
     desk.exchange.put_symbol(symbol(BTC, "BTC", status="Closed"), desk.tick())
     assert desk.size() == 0
     assert desk.usdt() - money == 10 * (105 - 101)
@@ -204,21 +198,19 @@ def test_delisting_settles_at_the_mark_without_a_fee_and_clears_the_orders() -> 
     fill = desk.exchange.executions("anna")[0]
     assert (fill.exec_type, fill.price, fill.fee) == ("Delivery", 105, 0)
     assert refused(desk.order, "Buy", 1).code == 110074
-
-
-def test_a_market_that_was_delisted_while_the_exchange_was_down_is_settled_when_it_returns() -> (
-    None
-):
-    desk = Desk()
-    desk.order("Buy", 10)
-    desk.mark(105)
-    kept = desk.exchange.rows()
+    # A market that was delisted while the exchange was down is settled when it returns.
     rules = [symbol(BTC, "BTC", status="Closed"), *desk.symbols[1:]]
     desk.exchange = Exchange(rules, desk.accounts)
     desk.exchange.restore(kept)
     assert desk.size() == 0
     fills = [e for e in desk.events() if isinstance(e, ExecutionRow)]
     assert [(f.exec_type, f.price) for f in fills] == [("Delivery", 105)]
+
+
+def test_a_flat_position_has_nothing_in_it() -> None:
+    position = Desk().exchange.position("anna", "BTCUSDT")
+    assert (position.size, position.side, position.initial_margin) == (0, "", 0)
+    assert (position.liquidation_price, position.leverage) == (None, 10)
 
 
 def test_each_account_pays_its_own_fees() -> None:
@@ -232,11 +224,3 @@ def test_each_account_pays_its_own_fees() -> None:
     assert (rebate.fee, rebate.is_maker) == (D("-0.051"), True)
     assert desk.now_of(rests).fee == D("-0.051")
     assert desk.exchange.fees("bert", BTC).taker == D("0.001")
-
-
-@pytest.mark.parametrize("name", ["BTCUSDT", "ETHUSDT"])
-def test_a_flat_position_has_nothing_in_it(name: str) -> None:
-    position = Desk().exchange.position("anna", name)
-    assert (position.size, position.side, position.initial_margin) == (0, "", 0)
-    assert position.liquidation_price is None
-    assert position.leverage == 10
