@@ -45,6 +45,9 @@ class DeskStrategy(Hooks, Strategy):
             StrategyConfig(
                 order_id_tag=config.key,
                 external_order_claims=claimed if config.claims else None,
+                # The journal has them; formatting them would delay each order.
+                log_events=False,
+                log_commands=False,
             )
         )
         self._desk_config = config

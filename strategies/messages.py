@@ -46,6 +46,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     transient: bool = msgspec.field(default=False, name="passing")
 
 
+NOTHING_STANDS = Verdict(action=Action.NONE)
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """One instrument's line in a Decision: score, position, target and order.
 
@@ -140,5 +143,5 @@ def strictest(verdicts: list[Verdict]) -> Verdict:
     The larger action wins; between equal actions the smaller multiplier.
     """
     if not verdicts:
-        return Verdict(action=Action.NONE)
+        return NOTHING_STANDS
     return max(verdicts, key=lambda v: (v.action, -v.multiplier))

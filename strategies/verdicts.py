@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from typing import Any
 
-from strategies.messages import Action, Verdict, strictest
+from strategies.messages import NOTHING_STANDS, Action, Verdict, strictest
 
 TOPIC = "verdicts.*"
 """Topic on which guards publish their verdicts."""
@@ -57,7 +57,7 @@ class VerdictBoard:
 
     def strictest(self, scopes: Container[str]) -> Verdict:
         """Return the strictest standing verdict on the scopes."""
-        return strictest(self.on(scopes))
+        return strictest(self.on(scopes)) if self._standing else NOTHING_STANDS
 
 
 def board_of(bus: Any) -> VerdictBoard:

@@ -130,7 +130,9 @@ class Closer(Actor):
 
         Such an order could fill beside the close, unless it is reduce-only.
         """
-        if facts.operation not in ("submit", "modify") or facts.reduce_only:
+        if not self._memory.attempts or facts.reduce_only:
+            return None
+        if facts.operation not in ("submit", "modify"):
             return None
         if is_closers(facts.client_order_id):
             return None

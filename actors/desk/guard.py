@@ -137,9 +137,7 @@ class GuardActor(Actor):
         return self.latches is not self._published and self._changed() is not None
 
     def news(self) -> list[Verdict]:
-        """Return all standing verdicts when one of them is not published yet."""
-        if not self.has_news:
-            return []
+        """Return all standing verdicts, for a desk that finds some of them new (`has_news`)."""
         return list(verdicts(self.latches, self.key, transient=self.params.transient).values())
 
     def admits(self, asked: OrderRequested, snapshot: Snapshot) -> Refusal | None:

@@ -55,5 +55,5 @@ class Heartbeats:
 
     def silent(self, now: int) -> list[str]:
         """Return the names without a heartbeat for longer than the limit, in the order given."""
-        ages = {name: self.since(name, now) for name in self._names}
-        return [name for name, age in ages.items() if age is None or age > self.limit_ns]
+        last, oldest = self._last, now - self.limit_ns
+        return [name for name in self._names if name not in last or last[name] < oldest]

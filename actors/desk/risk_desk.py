@@ -30,6 +30,7 @@ from actors.desk.open_exposure import OpenExposures
 from actors.desk.venue_responses import response_of
 from actors.gate.gate import OrderGate
 from actors.gate.pending import AccountView
+from actors.guards.core.guard import Guard
 from actors.guards.core.halts import Latches
 from actors.guards.core.snapshot import (
     DeskEvent,
@@ -108,6 +109,7 @@ class RiskDesk:
         self._later = later
         self.market = market
         self.needs: frozenset[Need] = frozenset().union(*(g.guard.needs for g in guards.values()))
+        self._admitting = [g for g in guards.values() if type(g.guard).admit is not Guard.admit]
         required = [key for key, guard in guards.items() if guard.params.required]
         self.heartbeats = None if heartbeat_ns is None else Heartbeats(required, heartbeat_ns)
         self._early: list[DeskEvent] = []
@@ -122,8 +124,8 @@ class RiskDesk:
         self._bus.subscribe("events.order.*", self._on_order_event)
 
     def join(self, gate: OrderGate) -> None:
-        """Connect to the order gate; the journal must join first, so guards see written orders."""
-        gate.observers.append(self)
+        """Connect to the order gate: guards see orders that left."""
+        gate.followers.append(self)
         gate.hold(self.hold)
         self._open_exposure.under_way = gate.under_way
 
@@ -217,7 +219,7 @@ class RiskDesk:
         if facts.operation == "modify" and not self._enlarges(facts):
             return None
         requested = self._order_requested(facts)
-        for guard in self.guards.values():
+        for guard in self._admitting:
             refusal = guard.admits(requested, self.snapshot)
             if refusal is not None:
                 self._publish_later()
@@ -228,7 +230,7 @@ class RiskDesk:
         return None
 
     def intended(self, facts: OrderFacts) -> None:
-        """Send a request to the guards, after the journal has written it."""
+        """Send a request that left to the guards."""
         if facts.operation != "submit":
             return
         if facts.reference_price is not None:
@@ -366,9 +368,9 @@ class RiskDesk:
         return order is None or facts.quantity > order.leaves_qty.as_decimal()
 
     def _unpublished(self, facts: OrderFacts) -> Refusal | None:
-        scopes = ("desk", f"strategy:{facts.strategy}", f"instrument:{facts.instrument}")
         for guard in self.guards.values():
-            for verdict in guard.news():
+            for verdict in guard.news() if guard.has_news else ():
+                scopes = ("desk", f"strategy:{facts.strategy}", f"instrument:{facts.instrument}")
                 if verdict.scope in scopes and verdict.action >= Action.HALT_ENTRIES:
                     return refused_by(verdict)
         return None

@@ -38,7 +38,7 @@ from actors.gate.pending import AccountView, PendingOrders, signed
 from actors.gate.rules import AccountFacts, InstrumentFacts, OrderIntent, judge, reduces
 from actors.records.order_facts import Hold, Observer, Operation, OrderFacts
 from config.errors import DeskError
-from strategies.messages import Action
+from strategies.messages import NOTHING_STANDS, Action
 from strategies.refusals import Refusal, refused_by
 from strategies.verdicts import board_of
 
@@ -56,6 +56,8 @@ class OrderGate:
     observers : list of Observer
         Get every request before it leaves, and every refusal. An observer that raises a
         `DeskError` (a journal that can't be written) stops entries, never exits.
+    followers : list of Observer
+        Get every request right after it left, so that it does not wait for them, and every refusal.
     sender : Sender or None
         Sets the pace of commands that passed; None sends at once.
     refusals, unwritten : int
@@ -69,15 +71,17 @@ class OrderGate:
         self._max_leverage = max_leverage
         self._board = board_of(kernel.msgbus)
         self._pending = PendingOrders(kernel, account)
-        self._facts: dict[InstrumentId, InstrumentFacts] = {}
+        self._facts: dict[InstrumentId, tuple[InstrumentFacts, int]] = {}
         self.refusals = 0
         self.unwritten = 0
         self.observers: list[Observer] = []
+        self.followers: list[Observer] = []
         self.sender: Sender | None = None
         self._holds: list[tuple[Hold, bool]] = []
         self._log = Logger("OrderGate")
-        self._pass = kernel.exec_engine.execute
-        self._bus.deregister(endpoint=ENDPOINT, handler=self._pass)
+        # Live, not by the execution engine's queue: its turn of the loop would delay each order.
+        self._pass = kernel.exec_engine._execute_command
+        self._bus.deregister(endpoint=ENDPOINT, handler=kernel.exec_engine.execute)
         self._bus.register(endpoint=ENDPOINT, handler=self.execute)
 
     def hold(self, hold: Hold, *, exits: bool = False) -> None:
@@ -237,16 +241,19 @@ class OrderGate:
     def _notify_refused(self, requests: list[OrderFacts], refusals: Sequence[Refusal]) -> None:
         try:
             for facts, refusal in zip(requests, refusals, strict=False):
-                for observer in self.observers:
+                for observer in (*self.observers, *self.followers):
                     observer.refused(facts, refusal)
         except DeskError as error:
             self._log.error(f"A refusal could not be written down: {error}")
 
     def _send(self, command: TradingCommand, requests: list[OrderFacts]) -> None:
         if self.sender is None:
-            self._pass(command)
+            self.forward(command)
         else:
             self.sender(command, requests)
+        for facts in requests:
+            for follower in self.followers:
+                follower.intended(facts)
 
     def _answer(
         self, make: Callable[[Order, Refusal, int], OrderEvent], order: Order, refusal: Refusal
@@ -261,10 +268,10 @@ class OrderGate:
         self, order: Order, quantity: Decimal, price: Price | None, market: Decimal | None
     ) -> tuple[Refusal | None, bool]:
         name = order.instrument_id.value
-        facts = self._instrument_facts(order.instrument_id)
-        if facts is None:
+        found = self._instrument_facts(order.instrument_id)
+        if found is None:
             return Refusal(code="gate", text=f"unknown instrument {name}"), False
-        decimals = self._kernel.cache.instrument(order.instrument_id).size_precision
+        instrument, decimals = found
         if order.quantity.precision != decimals:
             # The engine would abort the whole run without a useful message.
             text = f"quantity {order.quantity} must be given with {decimals} decimals"
@@ -272,24 +279,32 @@ class OrderGate:
         intent = OrderIntent(
             instrument=name,
             quantity=signed(order.side, quantity),
-            price=None if price is None else price.as_decimal(),
+            price=market if price is None else price.as_decimal(),
             reduce_only=order.is_reduce_only,
         )
         buys, sells = self._pending.both_sides(order)
         account = AccountFacts(
-            equity=self._account.equity(),
-            gross=self._pending.gross(),
+            equity=0.0,
+            gross=0.0,
             position=self._account.position(name),
             buys=buys,
             sells=sells,
             max_leverage=self._max_leverage,
-            shrunk=self._board.strictest(("desk",)),
         )
-        standing = self._board.strictest(_scopes(name, order.strategy_id.get_tag()))
-        instrument = replace(facts, price=market)
-        return judge(intent, instrument, account, standing), reduces(intent, account)
+        is_exit = reduces(intent, account)
+        standing = NOTHING_STANDS
+        if not is_exit:
+            # An exit is held to no limit of the account.
+            account = replace(
+                account,
+                equity=self._account.equity(),
+                gross=self._pending.gross(),
+                shrunk=self._board.strictest(("desk",)),
+            )
+            standing = self._board.strictest(_scopes(name, order.strategy_id.get_tag()))
+        return judge(intent, instrument, account, standing), is_exit
 
-    def _instrument_facts(self, instrument_id: InstrumentId) -> InstrumentFacts | None:
+    def _instrument_facts(self, instrument_id: InstrumentId) -> tuple[InstrumentFacts, int] | None:
         facts = self._facts.get(instrument_id)
         if facts is None:
             instrument: Instrument | None = self._kernel.cache.instrument(instrument_id)
@@ -303,7 +318,7 @@ class OrderGate:
                     instrument.min_notional,
                 )
             )
-            facts = self._facts[instrument_id] = InstrumentFacts(
+            rules = InstrumentFacts(
                 lot=instrument.size_increment.as_decimal(),
                 min_quantity=least or Decimal(0),
                 min_notional=value or Decimal(0),
@@ -311,6 +326,7 @@ class OrderGate:
                 price=None,
                 is_spot=isinstance(instrument, CurrencyPair),
             )
+            facts = self._facts[instrument_id] = rules, instrument.size_precision
         return facts
 
 

@@ -12,8 +12,10 @@ A test asserts the private names used here. Changes:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -30,12 +32,16 @@ from nautilus_trader.adapters.bybit.factories import (
 )
 from nautilus_trader.cache.cache import Cache
 from nautilus_trader.common.component import LiveClock, MessageBus
+from nautilus_trader.common.enums import LogColor
 from nautilus_trader.core import nautilus_pyo3 as engine
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import (
+    CancelOrder,
     GenerateOrderStatusReport,
     GenerateOrderStatusReports,
     GeneratePositionStatusReports,
+    ModifyOrder,
+    SubmitOrder,
 )
 from nautilus_trader.execution.reports import (
     ExecutionMassStatus,
@@ -103,6 +109,24 @@ class DeskExecutionClient(BybitExecutionClient):
     @_is_demo.setter
     def _is_demo(self, value: bool) -> None:
         self._demo = value
+
+    def submit_order(self, command: SubmitOrder) -> None:
+        """Send an order at once: the adapter waits for a turn of the loop and formats it twice."""
+        self._begin(self._submit_order(command), f"Submit {command.order.client_order_id!r}")
+
+    def modify_order(self, command: ModifyOrder) -> None:
+        """Send a change at once."""
+        self._begin(self._modify_order(command), f"Modify {command.client_order_id!r}")
+
+    def cancel_order(self, command: CancelOrder) -> None:
+        """Send a cancel at once."""
+        self._begin(self._cancel_order(command), f"Cancel {command.client_order_id!r}")
+
+    def _begin(self, sending: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.Task(sending, loop=self._loop, name=name, eager_start=True)
+        task.add_done_callback(partial(self._on_task_completed, None, None, LogColor.NORMAL))
+        self._tasks.add(task)
+        self._log.info(name)
 
     def _handle_order_status_report_pyo3(self, pyo3_report: Any, tries: int = PUSH_TRIES) -> None:
         # The venue's push can overtake the event of sending in the engine's queue. The adapter then

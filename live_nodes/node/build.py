@@ -84,7 +84,9 @@ def node_config(
         cache=CacheConfig(tick_capacity=8, bar_capacity=8),
         # The desk limits its own rate; the engine would drop, not queue, orders beyond a rate.
         risk_engine=LiveRiskEngineConfig(
-            max_order_submit_rate="1000000/00:00:01", max_order_modify_rate="1000000/00:00:01"
+            max_order_submit_rate="1000000/00:00:01",
+            max_order_modify_rate="1000000/00:00:01",
+            graceful_shutdown_on_exception=True,
         ),
         exec_engine=_execution_engine(reconciliation=not paper),
         data_clients={BYBIT: BybitDataClientConfig(**shared)},

@@ -129,6 +129,8 @@ def test_the_private_names_that_we_touch_are_there(tmp_path: Path) -> None:
         # A data descriptor of the subclass: what the adapter wrote in its constructor went there.
         assert execution._is_demo is False
         assert execution._demo is False
+        assert callable(kernel.exec_engine._execute_command)
+        assert callable(execution._on_task_completed)
         assert {"_tasks", "_ws_private_client", "_ws_trade_client"} <= set(vars(execution))
         for name in ("subscription_count", "is_active", "cancel_order", "subscribe_orderbook"):
             assert hasattr(engine.BybitWebSocketClient, name)
