@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal as D
-from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from actors.records.ledger import Ledger
 from actors.records.rows import FillRow
@@ -75,76 +72,25 @@ def test_nothing_but_the_start_is_a_flat_curve() -> None:
     assert curve.columns()["drawdown"].tolist() == [0, 0, 0]
 
 
-ROWS = 12
-events = st.lists(
-    st.tuples(
-        st.integers(1, ROWS * 60),
-        st.sampled_from(["X", "Y"]),
-        st.integers(-50, 50).filter(bool).map(lambda n: D(n) / 10),
-        st.integers(100, 10_000).map(lambda n: D(n) / 100),
-        st.integers(0, 100).map(lambda n: D(n) / 100),
-        st.one_of(st.none(), st.integers(-500, 500).map(lambda n: D(n) / 100)),
-    ),
-    max_size=25,
-)
-closes = st.lists(
-    st.lists(st.integers(100, 10_000).map(lambda n: n / 100), min_size=2, max_size=2),
-    min_size=ROWS,
-    max_size=ROWS,
-)
-
-
-@given(events, closes, st.lists(st.integers(1, ROWS - 1), max_size=4, unique=True))
-def test_any_curve_agrees_with_counting_every_sample_anew(
-    story: list[tuple[int, str, D, D, D, D | None]], prices: list[list[float]], cuts: list[int]
-) -> None:
-    """Also in slices: the curve is the same to the last bit, wherever the window is cut."""
-    story.sort(key=lambda event: event[0])
-    ledger = Ledger(starting=D(10_000))
-    fills, payments = [], []
-    for minute, name, quantity, price, fee, funding in story:
-        booked = fill(minute / 60, name, quantity, price, fee)
+def test_slices_cut_anywhere_give_the_same_curve_to_the_bit() -> None:
+    random = np.random.default_rng(3)
+    prices = random.uniform(1, 100, (12, 2)).tolist()
+    ledger = Ledger(starting=D(1000))
+    fills = []
+    for hour in sorted(random.uniform(0, 12, 25)):
+        quantity, cents = D(int(random.integers(1, 50))) / 10, D(int(random.integers(100, 9999)))
+        side = random.choice([-1, 1])
+        booked = fill(hour, random.choice(["X", "Y"]), int(side) * quantity, cents / 100, D("0.3"))
         fills.append((booked, ledger.book(booked)))
-        if funding is not None:
-            payments.append(payment(minute / 60, name, funding))
-    whole = EquityCurve(D(10_000), 0, COLUMNS)
+    payments = [payment(hour, "X", D("-1.7")) for hour in (0.5, 3, 8)]
+    whole = EquityCurve(D(1000), 0, COLUMNS)
     whole.extend(grid(1, prices), fills, payments)
-    found = whole.columns()
-
-    for row in range(ROWS):
-        now = (row + 1) * HOUR
-        cash, held = Fraction(10_000), {"X": Fraction(0), "Y": Fraction(0)}
-        for booked, _ in fills:
-            if booked.ts <= now:
-                cash -= Fraction(booked.signed) * Fraction(booked.price) + Fraction(booked.fee)
-                held[booked.instrument] += Fraction(booked.signed)
-        cash += sum((Fraction(p.amount) for p in payments if p.ts <= now), Fraction(0))
-        value = {name: held[name] * Fraction(prices[row][COLUMNS[name]]) for name in held}
-        sample = row + 1
-        assert found["equity"][sample] == pytest.approx(float(cash + sum(value.values())))
-        net = float(sum(value.values()))
-        assert found["net"][sample] == pytest.approx(net, abs=1e-6)
-        gross = float(sum(abs(v) for v in value.values()))
-        assert found["gross"][sample] == pytest.approx(gross, abs=1e-6)
-        held_cash = found["cash"][sample] + found["unrealized"][sample]
-        assert held_cash == pytest.approx(found["equity"][sample])
-
-    highest = np.maximum.accumulate(found["equity"])
-    assert (found["drawdown"] >= 0).all()
-    np.testing.assert_allclose(highest * (1 - found["drawdown"]), found["equity"])
-
-    sliced = EquityCurve(D(10_000), 0, COLUMNS)
-    edges = [0, *sorted(cuts), ROWS]
-    for first, last in pairwise(edges):
-        part = grid(first + 1, prices[first:last])
-
-        def inside(ts: int, first: int = first, last: int = last) -> bool:
-            return first * HOUR < ts <= last * HOUR
-
-        sliced.extend(
-            part,
-            [(f, cost) for f, cost in fills if inside(f.ts)],
-            [p for p in payments if inside(p.ts)],
-        )
-    for name, column in sliced.columns().items():
-        np.testing.assert_array_equal(column, found[name])
+    for cuts in ([3], [1, 2, 8], list(range(1, 12))):
+        sliced = EquityCurve(D(1000), 0, COLUMNS)
+        for first, last in pairwise([0, *cuts, 12]):
+            inside = range(first * HOUR + 1, last * HOUR + 1)
+            parts = [pair for pair in fills if pair[0].ts in inside]
+            paid = [one for one in payments if one.ts in inside]
+            sliced.extend(grid(first + 1, prices[first:last]), parts, paid)
+        for name, column in sliced.columns().items():
+            np.testing.assert_array_equal(column, whole.columns()[name])

@@ -200,7 +200,7 @@ def liquidations(desk: BacktestDesk) -> list[tuple[str, D, D]]:
 
 
 def assert_ruined(desk: BacktestDesk, within: str) -> None:
-    """Nothing is held, and what is left is at least zero and at most what the tick leaves over."""
+    """Assert that nothing is held, and no more is left than the tick leaves over."""
     ledger = desk.accountant.ledger
     assert ledger.quantities == {}
     assert 0 <= ledger.equity({}) <= D(within)
@@ -208,74 +208,64 @@ def assert_ruined(desk: BacktestDesk, within: str) -> None:
     assert desk.engine.kernel.cache.positions_open() == []
 
 
-@pytest.mark.parametrize(("low", "liquidated"), [(95.59, False), (95.58, True)])
-def test_a_long_is_liquidated_when_the_low_of_a_candle_reaches_the_price(
-    low: float, liquidated: bool
-) -> None:
-    script = Script({at(1): trading(A, "2000")})
-    desk = play({A: dropping(100, 100, 100, low, 100)}, script, document=RISKY)
-    if liquidated:
-        assert desk.accountant.liquidated_at == at(4)
+@pytest.mark.parametrize(
+    ("quantity", "tape", "price"),
+    [
+        ("2000", dropping(100, 100, 100, 95.59, 100), None),
         # On the tick that leaves the account no less than nothing.
-        assert liquidations(desk) == [(A, D(-2000), D("95.11"))]
-        assert_ruined(desk, within="20")
-        assert [fill.ts_event for fill in script.fills] == [at(1, 1), at(4) - 1]
-        (trip,) = desk.accountant.ledger.closed
-        assert trip.ts_closed == at(4) - 1
+        ("2000", dropping(100, 100, 100, 95.58, 100), "95.11"),
+        # Cash 9,890 + 200,000; bankrupt at 209,890 / (2,000 x 1.00055) = 104.8873 at the most.
+        ("-2000", Candles([100.0] * 5, highs=[100, 100, 100, 104.5, 100]), "104.88"),
+        # A gap far beyond bankruptcy costs no more than the account.
+        ("2000", Candles([100, 100, 100, 50, 50]), "95.11"),
+    ],
+    ids=["long above the price", "long at the price", "short", "gap"],
+)
+def test_a_position_is_liquidated_when_a_candle_reaches_the_price(
+    quantity: str, tape: Candles, price: str | None
+) -> None:
+    script = Script({at(1): trading(A, quantity)})
+    desk = play({A: tape}, script, document=RISKY)
+    if price is None:
+        assert desk.accountant.liquidated_at is None
+        assert desk.accountant.position(A) == D(quantity)
+        return
+    assert desk.accountant.liquidated_at == at(4)
+    assert liquidations(desk) == [(A, -D(quantity), D(price))]
+    assert_ruined(desk, within="20")
+    assert [fill.ts_event for fill in script.fills] == [at(1, 1), at(4) - 1]
+    (trip,) = desk.accountant.ledger.closed
+    assert trip.ts_closed == at(4) - 1
+
+
+# A falls from 100 to 75, B, of which there is a short, from 200.
+@pytest.mark.parametrize(
+    ("short", "low", "falls_in_a_candle", "liquidated"),
+    [
+        # 800 x 25 lost and 400 x 50 gained between two candles.
+        ("-400", 150, False, False),
+        # Inside a candle the harsher counts: every position is taken at its worst at once.
+        ("-400", 150, True, True),
+        # The long loses far more than the account holds, the short gives some of it back.
+        ("-300", 170, True, True),
+    ],
+)
+def test_a_book_of_two_is_liquidated_whole_or_not_at_all(
+    short: str, low: float, falls_in_a_candle: bool, liquidated: bool
+) -> None:
+    def falling(high: float, low: float) -> Candles:
+        opens = [high, high, high, low, low] if falls_in_a_candle else [high, high, low, low, low]
+        return Candles(opens, closes=[high, high, low, low, low])
+
+    script = Script({at(1): lambda s: (s.trade(A, "800"), s.trade(B, short))})
+    desk = play({A: falling(100, 75), B: falling(200, low)}, script, document=RISKY)
+    if liquidated:
+        assert desk.accountant.liquidated_at == at(3)
+        assert {name for name, _, _ in liquidations(desk)} == {A, B}
+        assert_ruined(desk, within="25")
     else:
         assert desk.accountant.liquidated_at is None
-        assert desk.accountant.position(A) == 2000
-
-
-def test_a_short_is_liquidated_when_the_high_of_a_candle_reaches_the_price() -> None:
-    """Cash 9,890 + 200,000; bankrupt at 209,890 / (2,000 x 1.00055) = 104.8873 at the most."""
-    tape = Candles([100.0] * 5, highs=[100, 100, 100, 104.5, 100])
-    desk = play({A: tape}, Script({at(1): trading(A, "-2000")}), document=RISKY)
-    assert liquidations(desk) == [(A, D(2000), D("104.88"))]
-    assert_ruined(desk, within="20")
-
-
-def test_a_gap_far_beyond_bankruptcy_costs_no_more_than_the_account() -> None:
-    desk = play(
-        {A: Candles([100, 100, 100, 50, 50], closes=[100, 100, 100, 50, 50])},
-        Script({at(1): trading(A, "2000")}),
-        document=RISKY,
-    )
-    assert liquidations(desk) == [(A, D(-2000), D("95.11"))]
-    assert_ruined(desk, within="20")
-
-
-def test_a_book_of_two_is_liquidated_whole_even_if_one_of_them_gains() -> None:
-    """The long loses far more than the account holds, the short gives some of it back."""
-    tape = {
-        A: Candles([100, 100, 100, 75, 75], closes=[100, 100, 75, 75, 75]),
-        B: Candles([200, 200, 200, 170, 170], closes=[200, 200, 170, 170, 170]),
-    }
-    script = Script({at(1): lambda s: (s.trade(A, "800"), s.trade(B, "-300"))})
-    desk = play(tape, script, document=RISKY)
-    assert desk.accountant.liquidated_at == at(3)
-    assert {name for name, _, _ in liquidations(desk)} == {A, B}
-    assert_ruined(desk, within="20")
-
-
-def test_a_hedged_book_survives_what_would_have_ruined_its_parts() -> None:
-    """Both fall between two candles: 800 x 25 lost, 400 x 50 gained."""
-    tape = {A: Candles([100, 100, 75, 75]), B: Candles([200, 200, 150, 150])}
-    script = Script({at(1): lambda s: (s.trade(A, "800"), s.trade(B, "-400"))})
-    desk = play(tape, script, document=RISKY)
-    assert desk.accountant.liquidated_at is None
-    assert desk.accountant.ledger.quantities == {A: D(800), B: D(-400)}
-
-
-def test_within_a_candle_every_position_is_taken_at_its_worst_at_once() -> None:
-    """The same falls inside one candle: nobody knows which came first, so the harsher counts."""
-    tape = {
-        A: Candles([100, 100, 100, 75], closes=[100, 100, 75, 75]),
-        B: Candles([200, 200, 200, 150], closes=[200, 200, 150, 150]),
-    }
-    script = Script({at(1): lambda s: (s.trade(A, "800"), s.trade(B, "-400"))})
-    desk = play(tape, script, document=RISKY)
-    assert desk.accountant.liquidated_at == at(3)
+        assert desk.accountant.ledger.quantities == {A: D(800), B: D(short)}
 
 
 def test_strategies_are_liquidated_together_each_by_its_own_orders() -> None:
@@ -295,7 +285,7 @@ def test_a_ruined_account_opens_nothing_any_more() -> None:
     assert_ruined(desk, within="20")
 
 
-def test_the_first_liquidation_is_the_one_that_is_told() -> None:
+def test_the_first_liquidation_is_the_one_that_is_reported() -> None:
     """The tick leaves 5 USDT over; traded on with and lost as well, they don't move the date."""
     script = Script({at(1): trading(A, "2000"), at(4): trading(A, "1")})
     desk = play({A: dropping(100, 100, 95, 100, 100, 90, 100)}, script, document=RISKY)
@@ -304,7 +294,7 @@ def test_the_first_liquidation_is_the_one_that_is_told() -> None:
     assert desk.accountant.liquidated_at == at(3)
 
 
-def test_liquidation_takes_back_orders_that_wait_or_rest() -> None:
+def test_liquidation_cancels_orders_that_wait_or_rest() -> None:
     # An order that passed the gate before must not open a position on an empty account.
     script = Script(
         {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal as D
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,37 +12,27 @@ from hypothesis import strategies as st
 from backtests.engine.venue import slipped_price
 from config.documents.slippage import BasePlusSizeSlippage, FixedBpsSlippage, NoSlippage
 
-
-def test_none_slips_nowhere() -> None:
-    assert NoSlippage().fraction(D(1_000_000)) == 0
-
-
-def test_fixed_bps_is_the_same_part_of_any_order() -> None:
-    model = FixedBpsSlippage(bps=D("2.5")).fraction
-    assert model(D(5)) == model(D(1_000_000)) == D("0.00025")
+OWN = BasePlusSizeSlippage(base=D("0.001"), per=D(1_000_000), cap=D("0.02"))
 
 
 @pytest.mark.parametrize(
-    ("notional", "fraction"),
+    ("model", "notional", "fraction"),
     [
+        (NoSlippage(), "1000000", "0"),
+        (FixedBpsSlippage(bps=D("2.5")), "5", "0.00025"),
+        (FixedBpsSlippage(bps=D("2.5")), "1000000", "0.00025"),
         # 0.05 % and a ten-thousandth of the notional, at most 1 %.
-        ("0", "0.0005"),
-        ("1", "0.0006"),
-        ("50", "0.0055"),
-        ("99.99", "0.010499"),
-        ("100", "0.0105"),
-        ("100.01", "0.0105"),
-        ("1000000", "0.0105"),
+        (BasePlusSizeSlippage(), "0", "0.0005"),
+        (BasePlusSizeSlippage(), "50", "0.0055"),
+        (BasePlusSizeSlippage(), "99.99", "0.010499"),
+        (BasePlusSizeSlippage(), "100", "0.0105"),
+        (BasePlusSizeSlippage(), "100.01", "0.0105"),
+        (OWN, "10000", "0.011"),
+        (OWN, "50000", "0.021"),
     ],
 )
-def test_base_plus_size_by_the_defaults(notional: str, fraction: str) -> None:
-    assert BasePlusSizeSlippage().fraction(D(notional)) == D(fraction)
-
-
-def test_base_plus_size_by_numbers_of_ones_own() -> None:
-    model = BasePlusSizeSlippage(base=D("0.001"), per=D(1_000_000), cap=D("0.02")).fraction
-    assert model(D(10_000)) == D("0.011")
-    assert model(D(50_000)) == D("0.021")
+def test_slippage_is_a_fraction_of_the_notional(model: Any, notional: str, fraction: str) -> None:
+    assert model.fraction(D(notional)) == D(fraction)
 
 
 @pytest.mark.parametrize(

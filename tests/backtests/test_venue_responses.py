@@ -1,4 +1,4 @@
-"""What guards are told of a venue's answers, by the simulated one and by made-up events."""
+"""What guards see of a venue's responses, of the simulated one and of made-up events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.builders_engine import A, Candles, Script, at, play, resting, trading
 STILL = Candles([100.0] * 6)
 
 
-def told(script: Script) -> list[tuple[str, bool | None]]:
+def shown(script: Script) -> list[tuple[str, bool | None]]:
     heard: list[Input] = []
     play({A: STILL}, script, guards={"loss": Loss()}, hear={"risk.seen": heard.append})
     return [
@@ -31,13 +31,9 @@ def told(script: Script) -> list[tuple[str, bool | None]]:
     ]
 
 
-def test_an_order_that_fills_at_once_was_accepted():
-    assert told(Script({at(1): trading(A, "1")})) == [("VenueResponse", True)]
-
-
-def test_an_order_that_rests_is_accepted_once_even_when_it_fills_later():
-    script = Script({at(1): resting(A, "1", 99)})
-    assert told(script) == [("VenueResponse", True)]
+@pytest.mark.parametrize("step", [trading(A, "1"), resting(A, "1", 99)])
+def test_an_order_that_fills_or_rests_is_accepted_once(step):
+    assert shown(Script({at(1): step})) == [("VenueResponse", True)]
 
 
 def test_a_rejection_by_the_venue_is_shown_with_its_reason():
@@ -52,7 +48,7 @@ def test_a_rejection_by_the_venue_is_shown_with_its_reason():
 
 def test_what_the_gate_refuses_is_no_response_of_the_venue():
     script = Script({at(1): trading(A, "0.001")})
-    assert told(script) == [("Refused", None)]
+    assert shown(script) == [("Refused", None)]
     assert "below the venue's minimum" in script.denials[0]
 
 
@@ -66,7 +62,7 @@ def test_a_change_that_the_gate_refuses_is_no_answer_either():
             ),
         }
     )
-    assert told(script) == [("VenueResponse", True), ("Refused", None)]
+    assert shown(script) == [("VenueResponse", True), ("Refused", None)]
 
 
 @pytest.mark.parametrize(
