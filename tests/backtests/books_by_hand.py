@@ -107,19 +107,7 @@ def slipped(raw: Raw, reference: Decimal, quantity: Decimal, slip: Slip) -> Deci
 def keep(
     market: dict[str, Raw], decisions: list[dict[str, Any]], slip: Slip, start: int, end: int
 ) -> Books:
-    """Walk through every moment at which something is booked.
-
-    Parameters
-    ----------
-    market : dict of str to Raw
-        From `read_raw`.
-    decisions : list of dict
-        Payloads of the decisions, in their order.
-    slip : callable
-        The slippage model.
-    start, end : int
-        The window, UNIX nanoseconds (UTC).
-    """
+    """Walk through every moment of a window (UNIX nanoseconds) at which something is booked."""
     # At one moment, funding comes before a delisting; both come before the candle opens.
     moments: list[tuple[int, int, str, Any]] = []
     unfilled = 0
@@ -207,16 +195,14 @@ def curve(
         while paid < len(payments) and payments[paid].ts <= ts:
             money += payments[paid].amount
             paid += 1
-        worth = {name: q * _last(market[name], ts) for name, q in held.items() if q}
+        worth = {name: q * _close(market[name], ts) for name, q in held.items() if q}
         net = sum(worth.values(), ZERO)
         points.append((ts, money + net, sum(map(abs, worth.values()), ZERO), net))
     return points
 
 
-def _last(raw: Raw, ts: int) -> Decimal:
-    price = raw.hour_closes.get(ts)
-    if price is None:
-        price = newest(raw.hour_closes, ts)
+def _close(raw: Raw, ts: int) -> Decimal:
+    price = raw.hour_closes.get(ts) or newest(raw.hour_closes, ts)
     assert price is not None
     return price
 

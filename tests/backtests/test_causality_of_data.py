@@ -6,25 +6,29 @@ future (a delisting, a listing, a column more in an array) is there to leak.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
+import pyarrow as pa
 import pytest
 import yaml
 
 from backtests.run import RunOutcome, prepare
 from backtests.run import run as run_prepared
+from catalog.instruments import InstrumentInfo, decimals
 from catalog.providers.base import Import
 from catalog.providers.demo import DemoParams, generate
+from catalog.storage.writer import CatalogWriter
 from config.load import load
-from tests.backtests.cut_catalogs import HOUR, another_future, cut_off, write
+from tests.backtests.raw_truth import DAY, HOUR
 
 PARAMS = DemoParams(days=75, perps=16, listed_share=0.19, delisted_share=0.19)
 """Three perpetuals are listed and three delisted on the way."""
 
-DAY = 24 * HOUR
 START = PARAMS.start_ns + 10 * DAY
 END = PARAMS.start_ns + 70 * DAY
 CUTS = [
@@ -42,6 +46,69 @@ RULES: dict[str, dict[str, Any]] = {
     },
     "on hours": {"interval": "1h", "every": "8h", "at": "00:10", "lookback": 24},
 }
+
+
+def write(market: Import, path: Path) -> Path:
+    with CatalogWriter(path) as writer:
+        writer.add(market)
+    return path
+
+
+def cut_off(market: Import, cut: int) -> Import:
+    """Return what could be known at a time: no later row, listing or delisting."""
+    known = [_without_future(info, cut) for info in market.instruments if info.listed_ns < cut]
+    ids = {info.id for info in known}
+
+    def before(table: pa.Table) -> pa.Table:
+        return table.filter(pa.array(table.column("ts").to_numpy() <= cut))
+
+    tables = {key: before(table) for key, table in market.tables.items() if key[2] in ids}
+    return dataclasses.replace(market, instruments=known, tables=tables)
+
+
+def another_future(market: Import, cut: int, seed: int) -> Import:
+    """Return the market with other prices, volumes and rates after a time.
+
+    The second and the third perpetual also stop to trade an hour after it, and nothing is listed
+    any more.
+    """
+    random = np.random.default_rng(seed)
+    perps = sorted(info.id for info in market.instruments if info.product == "LINEAR")
+    gone = {perps[1], perps[2]}
+    known = [info for info in market.instruments if info.listed_ns < cut]
+    places = {info.id: decimals(info.tick) for info in known}
+
+    def changed(table: pa.Table, name: str) -> pa.Table:
+        ts = table.column("ts").to_numpy()
+        factor = np.where(ts > cut, random.uniform(0.8, 1.25, len(ts)), 1.0)
+        for field in ("open", "high", "low", "close"):
+            moved = np.round(table.column(field).to_numpy() * factor, places[name])
+            moved = np.maximum(moved, 10.0 ** -places[name])
+            table = table.set_column(table.column_names.index(field), field, pa.array(moved))
+        if "volume" in table.column_names:
+            place, swapped = table.column_names.index("volume"), table.column("volume").to_numpy()
+            swapped = np.where(ts > cut, random.permutation(swapped), swapped)
+            table = table.set_column(place, "volume", pa.array(swapped))
+        return table.filter(pa.array((ts <= cut + HOUR) | (name not in gone)))
+
+    def other_rates(table: pa.Table) -> pa.Table:
+        ts = table.column("ts").to_numpy()
+        rates = np.where(ts > cut, -3.0, 1.0) * table.column("rate").to_numpy()
+        return table.set_column(1, "rate", pa.array(rates))
+
+    tables = {
+        key: other_rates(table) if key[0] == "funding" else changed(table, key[2])
+        for key, table in market.tables.items()
+        if key[2] in places
+    }
+    instruments = [_without_future(info, cut) for info in known]
+    return dataclasses.replace(market, instruments=instruments, tables=tables)
+
+
+def _without_future(info: InstrumentInfo, cut: int) -> InstrumentInfo:
+    if info.delisted_ns is None or info.delisted_ns <= cut:
+        return info
+    return msgspec.structs.replace(info, delisted_ns=None)
 
 
 @pytest.fixture(scope="module")
