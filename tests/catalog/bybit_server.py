@@ -1,13 +1,16 @@
-"""A small local server that speaks the market part of Bybit v5, and remembers what it was asked."""
-
-from __future__ import annotations
+"""A small local server of the market part of Bybit v5 that keeps the requests."""
 
 import asyncio
 import threading
 import time
 from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Self
 
 from aiohttp import web
+
+from live_nodes.practice.wire.market_payloads import instrument
+from tests.live_nodes.practice.pure import symbol
 
 HOUR_MS = 3_600_000
 MINUTES = {"1": 1, "5": 5, "60": 60, "D": 1440}
@@ -21,16 +24,10 @@ def price(opened_ms: int, mark: bool = False) -> tuple[str, str, str, str]:
 
 @dataclass
 class Market:
-    """What the server tells, and how it misbehaves.
+    """The server's data and faults.
 
-    Parameters
-    ----------
-    launch_ms : int
-        First candle's open.
-    refuse : list of int
-        retCodes of the next answers, used up one a request.
-    fail_after : int, optional
-        After so many requests every answer is HTTP 403.
+    `launch_ms` is the first candle's open, `refuse` the retCodes of the next answers. After
+    `fail_after` requests every answer is HTTP 403.
     """
 
     launch_ms: int = 1_704_067_200_000
@@ -40,28 +37,20 @@ class Market:
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     def count(self, path: str) -> int:
-        """How often a path was asked for."""
         return sum(name == path for name, _ in self.asked)
 
     async def answer(self, request: web.Request) -> web.Response:
-        """Answer any request."""
         name = request.path.removeprefix("/v5/market/")
         query = dict(request.query)
         self.asked.append((name, query))
         if self.fail_after is not None and len(self.asked) > self.fail_after:
             return web.Response(status=403, text="forbidden")
         code = self.refuse.pop(0) if self.refuse else 0
-        result = (
-            {} if code else getattr(self, "_" + name.replace("-", "_").replace("/", "_"))(query)
-        )
-        body = {
-            "retCode": code,
-            "retMsg": "Too many visits!" if code else "OK",
-            "result": result,
-            "retExtInfo": {},
-            "time": int(time.time() * 1000),
-        }
-        return web.json_response(body)
+        method = "_" + name.replace("-", "_").replace("/", "_")
+        result = {} if code else getattr(self, method)(query)
+        body = {"retCode": code, "retMsg": "Too many visits!" if code else "OK", "result": result}
+        now_ms = int(time.time() * 1000)
+        return web.json_response(body | {"retExtInfo": {}, "time": now_ms})
 
     def _instruments_info(self, query: dict[str, str]) -> dict:
         index = int(query.get("cursor", 0))
@@ -71,31 +60,9 @@ class Market:
         cursor = str(index + 2) if index + 2 < len(rows) else ""
         return {"category": "linear", "list": page, "nextPageCursor": cursor}
 
-    def _instrument(self, symbol: str) -> dict:
-        return {
-            "symbol": symbol,
-            "contractType": "LinearPerpetual",
-            "status": "Trading",
-            "baseCoin": symbol.removesuffix("USDT"),
-            "quoteCoin": "USDT",
-            "launchTime": str(self.launch_ms),
-            "deliveryTime": "0",
-            "deliveryFeeRate": "",
-            "priceScale": "2",
-            "leverageFilter": {"minLeverage": "1", "maxLeverage": "50.00", "leverageStep": "0.01"},
-            "priceFilter": {"minPrice": "0.10", "maxPrice": "1999999.80", "tickSize": "0.05"},
-            "lotSizeFilter": {
-                "maxOrderQty": "1190.000",
-                "minOrderQty": "0.001",
-                "qtyStep": "0.001",
-                "postOnlyMaxOrderQty": "1190.000",
-                "maxMktOrderQty": "500.000",
-                "minNotionalValue": "5",
-            },
-            "unifiedMarginTrade": True,
-            "fundingInterval": 480,
-            "settleCoin": "USDT",
-        }
+    def _instrument(self, name: str) -> dict:
+        facts = {"tick": Decimal("0.05"), "max_leverage": Decimal(50), "launch_ms": self.launch_ms}
+        return instrument(symbol(("linear", name), name.removesuffix("USDT"), **facts))
 
     def _opens(self, query: dict[str, str], step: int, low: str, high: str) -> list[int]:
         now = int(time.time() * 1000)
@@ -135,7 +102,7 @@ class Server:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(5)
         return self

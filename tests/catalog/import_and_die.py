@@ -5,8 +5,6 @@ child that imports into a fresh copy of the catalog and dies there by SIGKILL; i
 JSON a boundary into the report. Forking saves the seconds of importing the engine each time.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

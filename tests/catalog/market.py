@@ -1,7 +1,5 @@
 """Small hand-made markets for the catalog's tests."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

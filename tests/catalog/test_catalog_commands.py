@@ -1,7 +1,5 @@
 """The catalog's commands: what they print, what they leave, how they exit."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

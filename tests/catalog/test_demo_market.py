@@ -1,6 +1,4 @@
-"""The demo market: what is planted is found again, and it looks like a market otherwise."""
-
-from __future__ import annotations
+"""The demo market: what is planted is found again; otherwise it looks like a market."""
 
 import hashlib
 import os
@@ -18,60 +16,56 @@ from hypothesis import strategies as st
 
 from catalog.demo import returns, universe
 from catalog.demo.parameters import DAY_NS, HOUR_NS, DemoParams
-from catalog.demo.returns import Truth, truth
-from catalog.instruments import InstrumentInfo, decimals
+from catalog.demo.returns import truth
+from catalog.instruments import decimals
 from catalog.providers import demo
-from catalog.providers.base import Import
 from catalog.series import BARS, FUNDING, MARKS
 from config.errors import InputError
 
 TAKER = 5.5e-4
 ROOT = Path(__file__).resolve().parents[2]
+PARAMS = DemoParams()
 SMALL = DemoParams(days=60, perps=12, listed_share=0.2, delisted_share=0.2)
 
 
 @pytest.fixture(scope="module")
-def params() -> DemoParams:
-    return DemoParams()
+def market():
+    return demo.generate(PARAMS)
 
 
 @pytest.fixture(scope="module")
-def market(params: DemoParams) -> Import:
-    return demo.generate(params)
+def closes(market):
+    return daily_closes(market, PARAMS)
 
 
-@pytest.fixture(scope="module")
-def closes(market: Import, params: DemoParams) -> np.ndarray:
-    return daily_closes(market, params)
-
-
-def perps(market: Import) -> list[InstrumentInfo]:
+def perps(market):
     return [info for info in market.instruments if info.product == "LINEAR"]
 
 
-def column(table: pa.Table, name: str) -> np.ndarray:
-    return table[name].to_numpy()
+def columns(market, name, kind, *series):
+    """Return columns of candles (``kind`` is their interval), mark prices or funding."""
+    key = {"mark": ("mark", "1h", name), "funding": ("funding", "", name)}
+    table = market.tables[key.get(kind, ("bars", kind, name))]
+    found = [table[column].to_numpy() for column in series]
+    return found if len(found) > 1 else found[0]
 
 
-def daily_closes(market: Import, params: DemoParams) -> np.ndarray:
+def daily_closes(market, params):
     """Closes of the perps' daily candles, shape (days, perps), NaN where there is none."""
     closes = np.full((params.days, len(perps(market))), np.nan)
     for number, info in enumerate(perps(market)):
-        bars = market.tables["bars", "1d", info.id]
-        day = (column(bars, "ts") - params.start_ns) // DAY_NS - 1
-        closes[day, number] = column(bars, "close")
+        ts, close = columns(market, info.id, "1d", "ts", "close")
+        closes[(ts - params.start_ns) // DAY_NS - 1, number] = close
     return closes
 
 
-def planted_slopes(closes: np.ndarray, loadings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def planted_slopes(closes, loadings):
     """Regress daily log returns on yesterday's and on the mean of the twenty before.
 
-    Each day's cross-section is projected on what is orthogonal to the factor loadings, so that
-    market and sectors vanish exactly and only idiosyncratic returns remain; a linear projection
-    leaves the slopes of the planted recursion as they are. Standard errors allow for any
-    dependence and unequal variance within a day (clusters by day), as volatility clusters in all
-    instruments at once. The rounding of closes to ticks (at most 1e-4 of the price at first)
-    biases the slopes by less than 1e-4.
+    Each day's cross-section is projected on what is orthogonal to the factor loadings: only
+    idiosyncratic returns remain, and the slopes of the planted recursion stay as they are. Standard
+    errors are clustered by day, as volatility clusters in all instruments at once. The rounding of
+    closes to ticks (at most 1e-4 of the price at first) biases the slopes by less than 1e-4.
 
     Returns (reversal, momentum) and their standard errors.
     """
@@ -91,7 +85,7 @@ def planted_slopes(closes: np.ndarray, loadings: np.ndarray) -> tuple[np.ndarray
     return slopes, np.sqrt(np.diag(inverse @ (scores.T @ scores) @ inverse))
 
 
-def quintile_weights(closes: np.ndarray, days: int, sign: int) -> np.ndarray:
+def quintile_weights(closes, days, sign):
     """Weights after each day's close: half long, half short the outer fifths of past return.
 
     ``sign`` +1 buys the losers, -1 the winners. Only perps with 21 returns take part.
@@ -107,40 +101,33 @@ def quintile_weights(closes: np.ndarray, days: int, sign: int) -> np.ndarray:
     return weights
 
 
-def profits(
-    market: Import, params: DemoParams, weights: np.ndarray, fee: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Daily profit before and after fees, filled at the 01:00 open after each day's close."""
-    fills = np.full((params.days + 1, weights.shape[1]), np.nan)
+def sharpe(market, weights):
+    """Return the Sharpe ratio after taker fees, filled at the 01:00 open after each day's close."""
+    fills = np.full((PARAMS.days + 1, weights.shape[1]), np.nan)
     for number, info in enumerate(perps(market)):
-        bars = market.tables["bars", "1h", info.id]
-        since = column(bars, "ts") - params.start_ns
-        at_one = since % DAY_NS == 2 * HOUR_NS
-        fills[since[at_one] // DAY_NS, number] = column(bars, "open")[at_one]
+        ts, opens = columns(market, info.id, "1h", "ts", "open")
+        at_one = (ts - PARAMS.start_ns) % DAY_NS == 2 * HOUR_NS
+        fills[(ts[at_one] - PARAMS.start_ns) // DAY_NS, number] = opens[at_one]
     held = np.nan_to_num(fills[2:-1] / fills[1:-2] - 1.0)
     decided = weights[: len(held)]
     drifted = np.vstack([np.zeros(weights.shape[1]), (decided * (1.0 + held))[:-1]])
-    gross = (decided * held).sum(axis=1)[21:]
-    return gross, gross - fee * np.abs(decided - drifted).sum(axis=1)[21:]
+    daily = (decided * held - TAKER * np.abs(decided - drifted)).sum(axis=1)[21:]
+    return daily.mean() / daily.std(ddof=1) * np.sqrt(365.0)
 
 
-def sharpe(daily: np.ndarray) -> float:
-    return float(daily.mean() / daily.std(ddof=1) * np.sqrt(365.0))
-
-
-def fingerprint(market: Import) -> str:
+def fingerprint(market):
     digest = hashlib.sha256(repr(market.instruments).encode())
     for key, table in market.tables.items():
         digest.update(repr(key).encode())
         for name in table.column_names:
-            digest.update(column(table, name).tobytes())
+            digest.update(table[name].to_numpy().tobytes())
     return digest.hexdigest()
 
 
 # --- What is planted ---------------------------------------------------------------------------
 
 
-def test_the_recursion_is_the_documented_formula() -> None:
+def test_the_recursion_is_the_documented_formula():
     shocks = np.zeros(30)
     shocks[0] = 0.10
     drift, total = returns.recursion(shocks, reversal=0.5, momentum=0.0)
@@ -158,9 +145,7 @@ def test_the_recursion_is_the_documented_formula() -> None:
 @pytest.mark.parametrize(
     ("reversal", "momentum"), [(0.06, 0.20), (0.0, 0.0), (0.20, 0.0), (0.0, 0.40)]
 )
-def test_regression_on_daily_closes_finds_what_was_planted(
-    seed: int, reversal: float, momentum: float
-) -> None:
+def test_regression_on_daily_closes_finds_what_was_planted(seed, reversal, momentum):
     params = DemoParams(seed=seed, reversal=reversal, momentum=momentum)
     closes = daily_closes(demo.generate(params), params)
     slopes, errors = planted_slopes(closes, truth(params).loadings)
@@ -173,32 +158,18 @@ def test_regression_on_daily_closes_finds_what_was_planted(
     assert errors[1] < 2 * 0.0063 * np.sqrt(20.0)
 
 
-def test_the_planted_reversal_stands_out_from_its_error(
-    closes: np.ndarray, params: DemoParams
-) -> None:
-    slopes, errors = planted_slopes(closes, truth(params).loadings)
-    assert slopes[0] > 4 * errors[0]
-    assert slopes[1] > 2 * errors[1]
-
-
-def test_the_planted_drift_flows_evenly_over_the_day() -> None:
+def test_the_planted_drift_flows_evenly_over_the_day():
     # All else silent: what is left of the idiosyncratic return of a day is its drift and a shock.
     # Take away one market from another that differs in nothing but what was planted.
-    with_drift = DemoParams(
-        days=60, perps=4, spots=0, listed_share=0.0, delisted_share=0.0, reversal=0.3
-    )
-    without = DemoParams(
-        days=60, perps=4, spots=0, listed_share=0.0, delisted_share=0.0, reversal=0.0, momentum=0.0
-    )
-    known = truth(with_drift)
-    one, other = demo.generate(with_drift), demo.generate(without)
-    bars_one, bars_other = (m.tables["bars", "1h", "ETHUSDT-LINEAR.BYBIT"] for m in (one, other))
-    difference = np.diff(
-        np.log(column(bars_one, "close")) - np.log(column(bars_other, "close")), prepend=0.0
-    ).reshape(60, 24)
-    drift = known.drift[:, known.ids.index("ETHUSDT-LINEAR.BYBIT")]
+    small = {"days": 60, "perps": 4, "spots": 0, "listed_share": 0.0, "delisted_share": 0.0}
+    planted = DemoParams(**small, reversal=0.3)
+    name, known = "ETHUSDT-LINEAR.BYBIT", truth(planted)
+    markets = map(demo.generate, (planted, DemoParams(**small, reversal=0.0, momentum=0.0)))
+    one, other = (columns(market, name, "1h", "close") for market in markets)
+    difference = np.diff(np.log(one) - np.log(other), prepend=0.0).reshape(60, 24)
+    drift = known.drift[:, known.ids.index(name)]
     # Each hour's close is rounded to half a tick of 0.01 at about 1,200, in both markets.
-    half_tick = 0.005 / column(bars_one, "low").min()
+    half_tick = 0.005 / (one.min() * 0.9)
     np.testing.assert_allclose(
         difference, np.repeat(drift[:, None] / 24, 24, axis=1), atol=5 * half_tick
     )
@@ -208,50 +179,15 @@ def test_the_planted_drift_flows_evenly_over_the_day() -> None:
 # --- What a strategy earns ---------------------------------------------------------------------
 
 
-def test_daily_reversal_and_monthly_momentum_earn_a_believable_living(
-    market: Import, params: DemoParams, closes: np.ndarray
-) -> None:
-    _, reversal = profits(market, params, quintile_weights(closes, 1, +1), TAKER)
-    _, momentum = profits(market, params, quintile_weights(closes, 20, -1), TAKER)
-    assert 1.5 < sharpe(reversal) < 2.5
-    assert 0.5 < sharpe(momentum) < 2.5
-
-
-def expected_profit(known: Truth, params: DemoParams, weights: np.ndarray) -> np.ndarray:
-    """What weights decided at each close should earn, from 01:00 to 01:00, by what was planted."""
-    share = 23.0 / 24.0
-    drift = known.drift + params.market_drift * known.loadings[:, 0]
-    decided = weights[:-3]
-    ahead = share * drift[1 : 1 + len(decided)] + (1.0 - share) * drift[2 : 2 + len(decided)]
-    return (decided * ahead).sum(axis=1)[21:]
-
-
-@pytest.mark.parametrize("planted_effects", [True, False])
-def test_reversal_earns_what_was_planted_before_costs(planted_effects: bool) -> None:
-    surprises, expected = [], []
-    for seed in (21, 22, 23, 24):
-        chosen = {} if planted_effects else {"reversal": 0.0, "momentum": 0.0}
-        params = DemoParams(seed=seed, **chosen)
-        market = demo.generate(params)
-        weights = quintile_weights(daily_closes(market, params), 1, +1)
-        gross, _ = profits(market, params, weights, TAKER)
-        should = expected_profit(truth(params), params, weights)
-        surprises.append(gross[: len(should)] - should)
-        expected.append(should)
-    surprise = np.concatenate(surprises)
-    error = surprise.std(ddof=1) / np.sqrt(surprise.size)
-    assert abs(surprise.mean()) < 3 * error
-    if planted_effects:
-        assert np.concatenate(expected).mean() > 3 * error
-    else:
-        # Only the betas' share of the market's small drift remains: a hundredth of the costs.
-        assert abs(np.concatenate(expected).mean()) < 1e-5
+def test_daily_reversal_and_monthly_momentum_earn_a_believable_living(market, closes):
+    assert 1.5 < sharpe(market, quintile_weights(closes, 1, +1)) < 2.5
+    assert 0.5 < sharpe(market, quintile_weights(closes, 20, -1)) < 2.5
 
 
 # --- Determinism -------------------------------------------------------------------------------
 
 
-def test_same_seed_gives_the_same_bytes_in_another_process() -> None:
+def test_same_seed_gives_the_same_bytes_in_another_process():
     program = (
         "from tests.catalog.test_demo_market import SMALL, demo, fingerprint;"
         "print(fingerprint(demo.generate(SMALL)))"
@@ -269,96 +205,92 @@ def test_same_seed_gives_the_same_bytes_in_another_process() -> None:
         assert there.stdout.strip() == here
 
 
-def test_no_two_instruments_share_a_name() -> None:
+def test_no_two_instruments_share_a_name():
     specs = universe.draw(DemoParams(perps=400))
     assert len({spec.symbol for spec in specs}) == 400
 
 
-def test_another_seed_gives_another_market() -> None:
+def test_another_seed_gives_another_market():
     other = DemoParams(seed=13, days=60, perps=12, listed_share=0.2, delisted_share=0.2)
     assert fingerprint(demo.generate(other)) != fingerprint(demo.generate(SMALL))
 
 
-def test_an_instrument_does_not_depend_on_how_many_others_there_are() -> None:
+def test_an_instrument_does_not_depend_on_how_many_others_there_are():
     few = demo.generate(DemoParams(days=30, perps=6, listed_share=0.0, delisted_share=0.0))
     many = demo.generate(DemoParams(days=30, perps=30, listed_share=0.0, delisted_share=0.0))
     for info in few.instruments:
         assert few.tables["bars", "1h", info.id].equals(many.tables["bars", "1h", info.id])
 
 
-def test_the_default_market_is_made_within_fifteen_seconds(params: DemoParams) -> None:
+def test_the_default_market_is_made_within_fifteen_seconds():
     started = time.process_time()
-    demo.generate(params)
+    demo.generate(PARAMS)
     assert time.process_time() - started < 15.0
 
 
 # --- Shape -------------------------------------------------------------------------------------
 
 
-def test_the_default_market_is_as_large_as_promised(market: Import, params: DemoParams) -> None:
+def test_the_default_market_is_as_large_as_promised(market):
     assert len(perps(market)) == 44
     spots = [info.id for info in market.instruments if info.product == "SPOT"]
     assert spots == ["BTCUSDT-SPOT.BYBIT", "ETHUSDT-SPOT.BYBIT"]
     assert len({info.id for info in market.instruments}) == 46
     for interval, rows in (("1h", 730 * 24), ("1d", 730)):
-        bars = market.tables["bars", interval, "BTCUSDT-LINEAR.BYBIT"]
-        assert bars.num_rows == rows
-        assert column(bars, "ts")[-1] == params.start_ns + 730 * DAY_NS
+        ts = columns(market, "BTCUSDT-LINEAR.BYBIT", interval, "ts")
+        assert (len(ts), ts[-1]) == (rows, PARAMS.start_ns + 730 * DAY_NS)
     assert market.source_venue == "simulated"
     assert "reversal 0.06" in market.note
 
 
-def test_daily_candles_are_exactly_the_hourly_ones_together(market: Import) -> None:
+def test_daily_candles_are_exactly_the_hourly_ones_together(market):
     for info in market.instruments:
         hours, days = market.tables["bars", "1h", info.id], market.tables["bars", "1d", info.id]
-        day = -(-column(hours, "ts") // DAY_NS) * DAY_NS
+        day = -(-hours["ts"].to_numpy() // DAY_NS) * DAY_NS
         for row in days.slice(0, 40).to_pylist() + days.slice(days.num_rows - 5).to_pylist():
             within = hours.filter(pa.array(day == row["ts"]))
-            assert row["open"] == column(within, "open")[0]
-            assert row["high"] == column(within, "high").max()
-            assert row["low"] == column(within, "low").min()
-            assert row["close"] == column(within, "close")[-1]
-            volume = column(within, "volume").sum()
-            assert row["volume"] == pytest.approx(round(volume, decimals(info.lot)), rel=1e-15)
-            assert row["turnover"] == pytest.approx(
-                round(column(within, "turnover").sum(), 2), rel=1e-15
-            )
-        missing = set(np.unique(day).tolist()) - set(column(days, "ts").tolist())
+            inside = {name: within[name].to_numpy() for name in within.column_names}
+            volume = round(inside["volume"].sum(), decimals(info.lot))
+            assert row == {
+                "ts": row["ts"],
+                "open": inside["open"][0],
+                "high": inside["high"].max(),
+                "low": inside["low"].min(),
+                "close": inside["close"][-1],
+                "volume": pytest.approx(volume, rel=1e-15),
+                "turnover": pytest.approx(round(inside["turnover"].sum(), 2), rel=1e-15),
+            }
+        missing = set(day.tolist()) - set(days["ts"].to_pylist())
         # Only the day on which trading ceased at 09:00 has hours but no candle.
         assert len(missing) == (info.delisted_ns is not None)
 
 
-def consistent(market: Import) -> None:
+def consistent(market):
     """Assert that every candle of a market is possible, on its grid and without a gap."""
     for info in market.instruments:
-        for key in ("1h", "1d", "mark"):
-            if key == "mark" and info.product == "SPOT":
-                continue
-            place = ("mark", "1h") if key == "mark" else ("bars", key)
-            table = market.tables[*place, info.id]
-            assert table.schema == (MARKS if key == "mark" else BARS)
-            step = DAY_NS if key == "1d" else HOUR_NS
-            assert np.all(np.diff(column(table, "ts")) == step)
-            assert np.all(column(table, "ts") % step == 0)
-            opens, highs, lows, ends = (
-                column(table, name) for name in ("open", "high", "low", "close")
-            )
+        for kind in ("1h", "1d", "mark") if info.product == "LINEAR" else ("1h", "1d"):
+            key = ("mark", "1h", info.id) if kind == "mark" else ("bars", kind, info.id)
+            assert market.tables[key].schema == (MARKS if kind == "mark" else BARS)
+            ts, *prices = columns(market, info.id, kind, "ts", "open", "high", "low", "close")
+            opens, highs, lows, ends = prices
+            step = DAY_NS if kind == "1d" else HOUR_NS
+            assert np.all(np.diff(ts) == step)
+            assert np.all(ts % step == 0)
             assert np.all(lows > 0)
             assert np.all(lows <= np.minimum(opens, ends))
             assert np.all(highs >= np.maximum(opens, ends))
             np.testing.assert_array_equal(opens[1:], ends[:-1])
-            for prices in (opens, highs, lows, ends):
-                np.testing.assert_array_equal(np.round(prices, info.price_precision), prices)
-            if key == "1h":
-                lots = column(table, "volume") / float(info.lot)
+            np.testing.assert_array_equal(np.round(prices, info.price_precision), prices)
+            if kind == "1h":
+                volume, turnover = columns(market, info.id, kind, "volume", "turnover")
+                lots = volume / float(info.lot)
                 np.testing.assert_allclose(lots, np.rint(lots), rtol=1e-12)
                 assert np.all(lots > 0.5)
-                vwap = column(table, "turnover") / column(table, "volume")
-                cent = 0.01 / column(table, "volume")
+                vwap, cent = turnover / volume, 0.01 / volume
                 assert np.all((lows - cent <= vwap) & (vwap <= highs + cent))
 
 
-def test_candles_are_possible_on_ticks_and_lots_and_without_gaps(market: Import) -> None:
+def test_candles_are_possible_on_ticks_and_lots_and_without_gaps(market):
     consistent(market)
 
 
@@ -366,49 +298,34 @@ def test_candles_are_possible_on_ticks_and_lots_and_without_gaps(market: Import)
 @given(
     seed=st.integers(0, 2**40),
     days=st.integers(2, 40),
-    count=st.integers(4, 14),
+    perps=st.integers(4, 14),
     lives=st.floats(0.0, 0.3),
     reversal=st.floats(-0.4, 0.4),
     momentum=st.floats(-0.5, 0.5),
-    scale=st.floats(0.05, 3.0),
+    volatility_scale=st.floats(0.05, 3.0),
 )
-def test_any_market_is_possible(
-    seed: int, days: int, count: int, lives: float, reversal: float, momentum: float, scale: float
-) -> None:
-    consistent(
-        demo.generate(
-            DemoParams(
-                seed=seed,
-                start=date(2020, 2, 28),
-                days=days,
-                perps=count,
-                listed_share=lives,
-                delisted_share=lives,
-                reversal=reversal,
-                momentum=momentum,
-                volatility_scale=scale,
-            )
-        )
-    )
+def test_any_market_is_possible(lives, **params):
+    shares = {"listed_share": lives, "delisted_share": lives}
+    consistent(demo.generate(DemoParams(start=date(2020, 2, 28), **shares, **params)))
 
 
-def test_listings_and_delistings_happen_in_the_middle(market: Import, params: DemoParams) -> None:
-    end_ns = params.start_ns + params.days * DAY_NS
-    listed = [info for info in perps(market) if info.listed_ns > params.start_ns]
+def test_listings_and_delistings_happen_in_the_middle(market):
+    end_ns = PARAMS.start_ns + PARAMS.days * DAY_NS
+    listed = [info for info in perps(market) if info.listed_ns > PARAMS.start_ns]
     delisted = [info for info in perps(market) if info.delisted_ns is not None]
     assert (len(listed), len(delisted)) == (6, 4)
     for info in perps(market):
-        stamps = column(market.tables["bars", "1h", info.id], "ts")
-        assert stamps[0] == max(info.listed_ns, params.start_ns) + HOUR_NS
+        stamps = columns(market, info.id, "1h", "ts")
+        assert stamps[0] == max(info.listed_ns, PARAMS.start_ns) + HOUR_NS
         assert stamps[-1] == (info.delisted_ns or end_ns)
-        assert column(market.tables["bars", "1d", info.id], "ts")[-1] <= stamps[-1]
+        assert columns(market, info.id, "1d", "ts")[-1] <= stamps[-1]
     for moment in [i.listed_ns for i in listed] + [i.delisted_ns or 0 for i in delisted]:
-        assert 0.14 < (moment - params.start_ns) / (end_ns - params.start_ns) < 0.86
+        assert 0.14 < (moment - PARAMS.start_ns) / (end_ns - PARAMS.start_ns) < 0.86
 
 
-def test_exchange_rules_are_plausible_for_the_price(market: Import) -> None:
+def test_exchange_rules_are_plausible_for_the_price(market):
     for info in market.instruments:
-        price = column(market.tables["bars", "1h", info.id], "close")[0]
+        price = columns(market, info.id, "1h", "close")[0]
         assert 1e-6 < float(info.tick) / price <= 2e-4
         assert float(info.lot) * price < 25.0
         assert info.min_notional == "5"
@@ -421,7 +338,7 @@ def test_exchange_rules_are_plausible_for_the_price(market: Import) -> None:
 # --- A market like others ----------------------------------------------------------------------
 
 
-def test_daily_returns_have_heavy_tails(closes: np.ndarray) -> None:
+def test_daily_returns_have_heavy_tails(closes):
     returns = np.diff(np.log(closes), axis=0)
     centred = returns - np.nanmean(returns, axis=0)
     kurtosis = np.nanmean(centred**4, axis=0) / np.nanmean(centred**2, axis=0) ** 2 - 3.0
@@ -430,7 +347,7 @@ def test_daily_returns_have_heavy_tails(closes: np.ndarray) -> None:
     assert np.all(kurtosis > 0.18)
 
 
-def test_volatility_comes_in_clusters(closes: np.ndarray) -> None:
+def test_volatility_comes_in_clusters(closes):
     full = np.diff(np.log(closes[:, np.isfinite(closes).all(axis=0)]), axis=0)
     squares = np.minimum(full**2, np.quantile(full**2, 0.99, axis=0))
     correlations = [
@@ -442,12 +359,10 @@ def test_volatility_comes_in_clusters(closes: np.ndarray) -> None:
     assert np.median(correlations) > 2 * 0.037
 
 
-def test_market_and_sectors_move_instruments_together(
-    closes: np.ndarray, params: DemoParams
-) -> None:
+def test_market_and_sectors_move_instruments_together(closes):
     whole = np.isfinite(closes).all(axis=0)
     returns = np.diff(np.log(closes[:, whole]), axis=0)
-    specs = [s for s, kept in zip(universe.draw(params), whole, strict=True) if kept]
+    specs = [s for s, kept in zip(universe.draw(PARAMS), whole, strict=True) if kept]
     correlation = np.corrcoef(returns.T)
     off_diagonal = correlation[~np.eye(len(specs), dtype=bool)]
     assert 0.25 < off_diagonal.mean() < 0.8
@@ -460,14 +375,13 @@ def test_market_and_sectors_move_instruments_together(
     assert np.nanmean(rest[same]) > np.nanmean(rest[~same]) + 0.03
 
 
-def test_volume_rises_with_the_size_of_the_move(market: Import) -> None:
+def test_volume_rises_with_the_size_of_the_move(market):
     for info in market.instruments:
-        bars = market.tables["bars", "1h", info.id]
-        move = np.abs(np.log(column(bars, "close") / column(bars, "open")))
-        assert np.corrcoef(move, np.log(column(bars, "turnover")))[0, 1] > 0.2
+        opens, ends, turnover = columns(market, info.id, "1h", "open", "close", "turnover")
+        assert np.corrcoef(np.abs(np.log(ends / opens)), np.log(turnover))[0, 1] > 0.2
 
 
-def test_autoregression_has_unit_variance_and_the_given_memory() -> None:
+def test_autoregression_has_unit_variance_and_the_given_memory():
     series = returns.autoregression(np.random.default_rng(1), 200_000, 0.9)
     # The mean square of an AR(1) with 0.9 has about 200,000 * 0.1 independent terms: error 0.01.
     assert series.var() == pytest.approx(1.0, abs=0.04)
@@ -477,38 +391,37 @@ def test_autoregression_has_unit_variance_and_the_given_memory() -> None:
 # --- Premium, mark, funding --------------------------------------------------------------------
 
 
-def test_funding_is_due_every_eight_hours_and_for_some_every_four(market: Import) -> None:
+def test_funding_is_due_every_eight_hours_and_for_some_every_four(market):
     intervals = {info.funding_minutes for info in perps(market)}
     assert intervals == {240, 480}
     for info in perps(market):
-        table = market.tables["funding", "", info.id]
-        assert table.schema == FUNDING
-        stamps, every = column(table, "ts"), info.funding_minutes * HOUR_NS // 60
+        assert market.tables["funding", "", info.id].schema == FUNDING
+        stamps, rate = columns(market, info.id, "funding", "ts", "rate")
+        every = info.funding_minutes * HOUR_NS // 60
         assert np.all(stamps % every == 0)
         assert np.all(np.diff(stamps) == every)
-        hours = column(market.tables["bars", "1h", info.id], "ts")
+        hours = columns(market, info.id, "1h", "ts")
         assert stamps[0] - hours[0] < every
         assert hours[-1] - stamps[-1] < every
-        rate = column(table, "rate")
         assert np.abs(rate).max() <= 0.0075
         usual = 0.0001 * info.funding_minutes / 480
         assert np.mean(rate == usual) > 0.3
         assert np.ptp(rate) > 0
 
 
-def test_mark_prices_and_spot_stay_close_to_the_perp(market: Import) -> None:
+def test_mark_prices_and_spot_stay_close_to_the_perp(market):
     for info in perps(market):
-        last = np.log(column(market.tables["bars", "1h", info.id], "close"))
-        mark = np.log(column(market.tables["mark", "1h", info.id], "close"))
-        assert np.array_equal(
-            column(market.tables["bars", "1h", info.id], "ts"),
-            column(market.tables["mark", "1h", info.id], "ts"),
-        )
-        assert 1e-5 < np.abs(mark - last).mean() < 3e-3
-        assert np.abs(mark - last).max() < 0.02
+        ts, last = columns(market, info.id, "1h", "ts", "close")
+        mark_ts, mark = columns(market, info.id, "mark", "ts", "close")
+        assert np.array_equal(ts, mark_ts)
+        away = np.abs(np.log(mark / last))
+        assert 1e-5 < away.mean() < 3e-3
+        assert away.max() < 0.02
     for base in ("BTC", "ETH"):
-        spot = column(market.tables["bars", "1h", f"{base}USDT-SPOT.BYBIT"], "close")
-        perp = column(market.tables["bars", "1h", f"{base}USDT-LINEAR.BYBIT"], "close")
+        spot, perp = (
+            columns(market, f"{base}USDT-{product}.BYBIT", "1h", "close")
+            for product in ("SPOT", "LINEAR")
+        )
         basis = np.log(perp / spot)
         assert 1e-5 < basis.std() < 2e-3
         assert np.corrcoef(np.diff(np.log(perp)), np.diff(np.log(spot)))[0, 1] > 0.98
@@ -530,6 +443,6 @@ def test_mark_prices_and_spot_stay_close_to_the_perp(market: Import) -> None:
         ("volatility_scale", 0.0),
     ],
 )
-def test_a_parameter_out_of_range_is_named(name: str, value: float) -> None:
+def test_a_parameter_out_of_range_is_named(name, value):
     with pytest.raises(InputError, match=f"{name} must be"):
         DemoParams(**{name: value})

@@ -1,6 +1,4 @@
-"""Facts of instruments, guessed and told, and what the engine makes of them."""
-
-from __future__ import annotations
+"""Facts of instruments, guessed and known, and what the engine makes of them."""
 
 from decimal import Decimal
 
@@ -31,12 +29,9 @@ def test_decimals_are_recovered_from_the_prices_written_with_them(ticks, count):
     assert decimals_seen(values) == needed
 
 
-def test_the_noise_of_a_sum_is_not_taken_for_decimals():
+def test_the_noise_of_a_sum_is_no_decimal_and_averaged_prices_get_five_significant_figures():
     parts = np.round(np.random.default_rng(1).random(288) * 1000, 1)
     assert decimals_seen(np.array([parts.sum(), 2.5]), 1e-13) == 1
-
-
-def test_averaged_prices_get_five_significant_figures():
     assert decimals_seen(np.array([100 / 3, 200 / 7])) == 3
 
 
@@ -47,9 +42,9 @@ def test_guessed_facts_say_that_they_are_guessed():
     assert (info.base, info.settle, info.listed_ns) == ("PEPE", "USDT", START)
 
 
-def test_a_perpetual_carries_steps_fees_and_listing_into_the_engine():
+def test_instruments_carry_steps_fees_and_listing_into_the_engine():
     info = told(tick="0.10", lot="0.001", max_qty="1190", listed_ns=START, delisted_ns=START + 5)
-    perp = to_nautilus(info, *FEES)
+    perp, pair = to_nautilus(info, *FEES), to_nautilus(told(product="SPOT"), *FEES)
     assert (perp.price_precision, str(perp.price_increment)) == (1, "0.1")
     assert (perp.size_precision, str(perp.size_increment)) == (3, "0.001")
     assert str(perp.max_quantity) == "1190.000"
@@ -58,10 +53,6 @@ def test_a_perpetual_carries_steps_fees_and_listing_into_the_engine():
     assert perp.margin_init == perp.margin_maint == 0
     assert perp.info["listed_ns"] == START
     assert perp.info["delisted_ns"] == START + 5
-
-
-def test_a_spot_pair_is_a_currency_pair():
-    pair = to_nautilus(told(product="SPOT"), *FEES)
     assert type(pair).__name__ == "CurrencyPair"
     assert str(pair.id) == "BTCUSDT-SPOT.BYBIT"
 
@@ -78,4 +69,4 @@ def test_a_symbol_is_split_at_its_quote_coin():
 )
 def test_facts_that_make_no_sense_are_refused_by_name(field, value):
     with pytest.raises(ValueError, match=field):
-        told(**{field: value}) if field != "product" else told(**{"id": "A"}, product=value)
+        told(**{"id": "A", field: value})

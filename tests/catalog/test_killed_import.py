@@ -1,7 +1,5 @@
 """An import killed at any I/O boundary, or at any moment, leaves the catalog as it was."""
 
-from __future__ import annotations
-
 import json
 import random
 import signal

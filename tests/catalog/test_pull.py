@@ -1,7 +1,5 @@
 """Pulling from a local server that speaks Bybit v5: paging, resuming, patience."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import signal
@@ -54,11 +52,18 @@ def ingest(path: Path, server: Server, **changes: object) -> Ingest:
     return Ingest.model_validate(fields(path, server) | changes)
 
 
+def sound(path: Path) -> Catalog:
+    """Open a catalog in which nothing is wrong."""
+    catalog = Catalog(path)
+    assert [f for f in verify(catalog) if f.severity == "wrong"] == []
+    return catalog
+
+
 def test_a_pull_brings_candles_mark_prices_funding_and_facts(server, tmp_path):
     writer = pull(ingest(tmp_path, server, instruments=["BTCUSDT", "ETHUSDT"]))
 
     assert writer.changed
-    catalog = Catalog(tmp_path)
+    catalog = sound(tmp_path)
     assert list(catalog.instruments) == [BTC, ETH]
     info = catalog.instruments[BTC]
     assert (info.tick, info.max_leverage, info.maintenance_margin) == ("0.05", "50.00", "0.01")
@@ -70,7 +75,6 @@ def test_a_pull_brings_candles_mark_prices_funding_and_facts(server, tmp_path):
     assert catalog.bars("1h", [BTC], 0, FOREVER).column("close")[239].as_py() == close
     mark = float(price(START // 10**6 + 239 * 3_600_000, mark=True)[3])
     assert catalog.marks("1h", [BTC], 0, FOREVER).column("close")[239].as_py() == mark
-    assert [f for f in verify(catalog) if f.severity == "wrong"] == []
     assert not (tmp_path / ".pull").exists()
 
 
@@ -84,39 +88,27 @@ def test_long_series_are_paged_backwards_without_a_hole(server, tmp_path):
     assert server.market.count("kline") >= 18
 
 
-def test_pulling_again_asks_for_nothing_but_facts(server, tmp_path):
-    pull(ingest(tmp_path, server))
+def test_pulling_again_requests_facts_and_a_longer_pull_the_new_days_only(server, tmp_path):
+    pull(ingest(tmp_path, server, start="2024-01-05"))
     server.market.asked.clear()
-    writer = pull(ingest(tmp_path, server))
-    assert not writer.changed
+    assert not pull(ingest(tmp_path, server, start="2024-01-05")).changed
     assert {name for name, _ in server.market.asked} == {"instruments-info"}
     assert Catalog(tmp_path).version == 1
 
-
-def test_a_longer_pull_asks_for_the_new_days_only(server, tmp_path):
-    pull(ingest(tmp_path, server, start="2024-01-05"))
-    server.market.asked.clear()
-
     pull(ingest(tmp_path, server, end="2024-01-13"))
 
-    assert Catalog(tmp_path).coverage("bars", "1h")[BTC].rows == 12 * 24
-    spans = [
-        (int(q["end"]) - int(q["start"])) / 3_600_000
-        for name, q in server.market.asked
-        if name == "kline"
-    ]
-    assert sum(spans) <= 6 * 24
-    assert [f for f in verify(Catalog(tmp_path)) if f.severity == "wrong"] == []
+    assert sound(tmp_path).coverage("bars", "1h")[BTC].rows == 12 * 24
+    queries = [query for name, query in server.market.asked if name == "kline"]
+    assert sum(int(q["end"]) - int(q["start"]) for q in queries) <= 6 * 24 * 3_600_000
 
 
-def test_an_unfinished_candle_is_not_asked_for(server, tmp_path):
+def test_an_unfinished_candle_is_not_requested(server, tmp_path):
     now = time.time_ns()
     server.market.launch_ms = (now - 3 * DAY) // 10**6 // 3_600_000 * 3_600_000
     today = datetime.fromtimestamp(now / 1e9, UTC)
     pull(ingest(tmp_path, server, start="2024-01-01", end=f"{today.year + 1}-01-01"))
-    last = Catalog(tmp_path).coverage("bars", "1h")[BTC].last
+    last = sound(tmp_path).coverage("bars", "1h")[BTC].last
     assert now - HOUR <= last <= time.time_ns()
-    assert [f for f in verify(Catalog(tmp_path)) if f.severity == "wrong"] == []
 
 
 def test_a_refusal_for_the_pace_is_waited_out(server, tmp_path):

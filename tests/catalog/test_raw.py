@@ -1,7 +1,5 @@
 """Joining rows: the heart of idempotent and extending imports."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -43,9 +41,7 @@ def test_of_contradicting_duplicates_in_one_source_the_last_wins_and_is_counted(
     assert merged.duplicates == 3
     assert merged.table.column("close")[0].as_py() == 1.0
     assert merged.table.num_rows == 60
-
-
-def test_equal_duplicates_are_dropped_in_silence():
+    # Equal ones are dropped uncounted.
     assert raw.merge(None, pa.concat_tables([TRUTH, TRUTH])) == raw.Merged(TRUTH, 60, 0, 0)
 
 

@@ -1,7 +1,5 @@
 """The YAML that the project ships, and every key in it."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,9 +1,5 @@
 """Broken documents, each with the exact words and places that a user gets."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 
 from config.errors import DocumentErrors
@@ -16,14 +12,14 @@ CATALOG = ["BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"]
 
 
 @pytest.mark.parametrize("expected", BROKEN, ids=lambda file: file.stem)
-def test_a_broken_document_gets_these_words(expected: Path) -> None:
+def test_a_broken_document_gets_these_words(expected):
     register_check("backtest", lambda resolved: unknown_instruments(resolved, CATALOG))
     document = expected.with_suffix(".yaml").relative_to(ROOT)
     problems = validate(document)
     assert [str(problem) for problem in problems] == expected.read_text("utf-8").splitlines()
 
 
-def test_a_broken_document_is_refused_with_all_its_problems() -> None:
+def test_a_broken_document_is_refused_with_all_its_problems():
     with pytest.raises(DocumentErrors) as refusal:
         checked("tests/config/broken/01_unknown_key.yaml")
     assert len(refusal.value.problems) == 2

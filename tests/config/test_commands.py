@@ -1,7 +1,5 @@
 """The commands, as a user calls them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -11,7 +9,6 @@ from typer.testing import CliRunner
 
 from config.commands import register
 from config.errors import DocumentErrors, InputError
-from tests.config.conftest import Write
 
 DEMO = "backtests/runs/xs_reversal_demo.yaml"
 PAPER = "live_nodes/nodes/xs_reversal_paper.yaml"
@@ -23,13 +20,13 @@ register(app)
 run = CliRunner()
 
 
-def test_validate_says_well_of_what_is_well() -> None:
+def test_validate_says_well_of_what_is_well():
     result = run.invoke(app, ["validate", "config/setups/xs_reversal.yaml"])
     assert result.exit_code == 0
     assert result.stdout == "config/setups/xs_reversal.yaml: well\n"
 
 
-def test_validate_names_what_it_could_not_check() -> None:
+def test_validate_names_what_it_could_not_check():
     settings = ["--set", "catalog=nonexist"]
     result = run.invoke(app, ["validate", DEMO, *settings])
     assert isinstance(result.exception, DocumentErrors)
@@ -39,7 +36,7 @@ def test_validate_names_what_it_could_not_check() -> None:
     assert list(found["unchecked"]) == [DEMO]
 
 
-def test_validate_checks_the_practice_market_that_a_node_names(tmp_path: Path) -> None:
+def test_validate_checks_the_practice_market_that_a_node_names(tmp_path):
     market = tmp_path / "market.yaml"
 
     def check() -> list[str]:
@@ -52,28 +49,23 @@ def test_validate_checks_the_practice_market_that_a_node_names(tmp_path: Path) -
     assert any(line.startswith(f"{market}:3:1: acounts: unknown key") for line in check())
 
 
-def test_validate_raises_the_problems_of_all_files_at_once() -> None:
+def test_validate_raises_the_problems_of_all_files_at_once():
     result = run.invoke(app, ["validate", PAPER, BROKEN, "tests/config/broken/13_syntax.yaml"])
     assert isinstance(result.exception, DocumentErrors)
     assert len(result.exception.problems) == 3
 
 
-def test_validate_speaks_json() -> None:
+def test_validate_speaks_json():
     result = run.invoke(app, ["validate", "--json", BROKEN])
     assert result.exit_code == 2
     answer = json.loads(result.stdout)
     assert answer["ok"] is False
-    assert answer["problems"][0] == {
-        "file": BROKEN,
-        "line": 5,
-        "col": 3,
-        "path": "venue.levrage",
-        "message": "unknown key",
-        "suggestion": "leverage",
-    }
+    place = {"file": BROKEN, "line": 5, "col": 3, "path": "venue.levrage"}
+    words = {"message": "unknown key", "suggestion": "leverage"}
+    assert answer["problems"][0] == place | words
 
 
-def test_explain_shows_values_and_their_places() -> None:
+def test_explain_shows_values_and_their_places():
     result = run.invoke(app, ["explain", DEMO, "venue.slippage", "--set", "venue.slippage.bps=3"])
     assert [line.split() for line in result.stdout.splitlines()] == [
         ["venue.slippage.model:", '"fixed_bps"', "#", "config/presets/bybit_venue.yaml:9:21"],
@@ -81,7 +73,7 @@ def test_explain_shows_values_and_their_places() -> None:
     ]
 
 
-def test_explain_shows_defaults_of_parameters(write: Write) -> None:
+def test_explain_shows_defaults_of_parameters(write):
     text = 'kind: setup\nname: x\nstrategies: {a: {use: "strategies.xs_reversal:XSReversal"}}\n'
     path = "strategies.a.params.lookback"
     result = run.invoke(app, ["explain", str(write("x.yaml", text)), path, "--json"])
@@ -90,43 +82,35 @@ def test_explain_shows_defaults_of_parameters(write: Write) -> None:
     ]
 
 
-def test_explain_of_a_path_that_is_not_there_suggests_one() -> None:
+def test_explain_of_a_path_that_is_not_there_suggests_one():
     result = run.invoke(app, ["explain", DEMO, "venue.leverag"])
     assert isinstance(result.exception, InputError)
     assert "did you mean venue.leverage?" in str(result.exception)
 
 
-def test_diff_shows_values_and_not_spelling(write: Write, tmp_path: Path) -> None:
-    root = Path.cwd()
-    left = write("left.yaml", f"extends: {root / DEMO}\nkind: backtest\nname: a\n")
-    right = write(
-        "right.yaml",
-        f"extends: {root / DEMO}\nkind: backtest\nname: a\nvenue:\n  leverage: 5.0\n"
-        "  slippage: {model: base_plus_size}\n",
-    )
-    assert run.invoke(app, ["diff", str(left), str(left)]).stdout == "No difference.\n"
-    assert run.invoke(app, ["diff", str(left), str(right)]).stdout.splitlines() == [
+def test_diff_shows_values_and_not_spelling(write):
+    text = f"extends: {Path.cwd() / DEMO}\nkind: backtest\nname: a\n"
+    venue = "venue: {leverage: 5.0, slippage: {model: base_plus_size}}\n"
+    left, right = str(write("left.yaml", text)), str(write("right.yaml", text + venue))
+    assert run.invoke(app, ["diff", left, left]).stdout == "No difference.\n"
+    assert run.invoke(app, ["diff", left, right]).stdout.splitlines() == [
         'venue.slippage.model: "fixed_bps" -> "base_plus_size"',
         "venue.slippage.bps: 2 -> (none)",
         "venue.slippage.base: (none) -> 0.0005",
         "venue.slippage.per: (none) -> 10000",
         "venue.slippage.cap: (none) -> 0.01",
     ]
-    rows = json.loads(run.invoke(app, ["diff", str(left), str(right), "--json"]).stdout)
-    assert rows[1] == {
-        "path": "venue.slippage.bps",
-        "left": 2,
-        "right": None,
-        "missing": ["right"],
-    }
+    rows = json.loads(run.invoke(app, ["diff", left, right, "--json"]).stdout)
+    bps = {"path": "venue.slippage.bps", "left": 2, "right": None, "missing": ["right"]}
+    assert rows[1] == bps
 
 
-def test_schema_prints_what_is_shipped() -> None:
+def test_schema_prints_what_is_shipped():
     result = run.invoke(app, ["schema", "backtest"])
     assert result.stdout == Path("config/schemas/backtest.json").read_text("utf-8")
     assert isinstance(run.invoke(app, ["schema", "backtset"]).exception, InputError)
 
 
 @pytest.mark.parametrize("command", ["validate", "explain", "diff", "schema"])
-def test_help_has_an_example(command: str) -> None:
+def test_help_has_an_example(command):
     assert f"Example: perpdesk {command}" in run.invoke(app, [command, "--help"]).stdout

@@ -1,7 +1,5 @@
 """Extending, merging, overriding, and knowing where each value came from."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from pathlib import Path
 
@@ -46,33 +44,31 @@ def child(write: Write) -> Path:
     return write("child.yaml", CHILD)
 
 
-def test_mappings_merge_and_the_child_wins(child: Path) -> None:
+def test_mappings_merge_and_the_child_wins(child):
     document = load(child).document
     assert isinstance(document, Backtest)
-    assert document.kind == "backtest"
-    assert document.name == "child"
+    assert (document.kind, document.name) == ("backtest", "child")
     assert document.strategies["one"].params == {"lookback": 5, "skip": 1}
     assert document.venue.leverage == 2
 
 
-def test_lists_replace(child: Path, write: Write) -> None:
+def test_lists_replace_and_later_parents_win(child, write):
+    # The second parent extends the first, too: that is no cycle.
+    write("sub/setup.yaml", SETUP + "extends: ../parent.yaml\nvenue: {leverage: 4}\n")
     write("child.yaml", CHILD + "universe: {instruments: [SOLUSDT-LINEAR.BYBIT]}\n")
-    assert load(child).document.universe.instruments == ("SOLUSDT-LINEAR.BYBIT",)
+    document = load(child).document
+    assert document.universe.instruments == ("SOLUSDT-LINEAR.BYBIT",)
+    assert document.venue.leverage == 4
 
 
-def test_later_parents_win_over_earlier_ones(child: Path, write: Write) -> None:
-    write("sub/setup.yaml", SETUP + "venue: {leverage: 4}\n")
-    assert load(child).document.venue.leverage == 4
-
-
-def test_an_override_wins_over_the_file(child: Path) -> None:
+def test_an_override_wins_over_the_file(child):
     resolved = load(child, ["venue.leverage=3", "strategies.one.params.lookback=7"])
     assert resolved.document.venue.leverage == 3
     assert resolved.document.strategies["one"].params["lookback"] == 7
     assert resolved.origin(("venue", "leverage")) == Origin("--set")
 
 
-def test_every_value_knows_who_gave_it(child: Path) -> None:
+def test_every_value_knows_who_gave_it(child):
     resolved = load(child)
     folder = str(child.parent)
     assert resolved.origin(("venue", "leverage")) == Origin(f"{folder}/parent.yaml", 2, 13)
@@ -84,19 +80,16 @@ def test_every_value_knows_who_gave_it(child: Path) -> None:
     assert resolved.origin(("seed",)) == Origin("default")
 
 
-def test_another_model_of_slippage_starts_afresh(child: Path) -> None:
+def test_another_model_of_slippage_starts_afresh(child):
     # Merged key by key, the parent's bps would be an unknown key of the model "none".
     assert load(child, ["venue.slippage.model=none"]).document.venue.slippage == NoSlippage()
     changed = load(child, ["venue.slippage.bps=1.5"]).document.venue.slippage
     assert changed == FixedBpsSlippage(bps=Decimal("1.5"))
+    # Amounts are exact as written.
+    assert str(load(DEMO).document.venue.fees.linear.taker) == "0.00055"
 
 
-def test_a_parent_extended_twice_is_no_cycle(child: Path, write: Write) -> None:
-    write("sub/setup.yaml", SETUP + "extends: ../parent.yaml\n")
-    assert load(child).document.venue.leverage == 2
-
-
-def test_a_file_must_say_its_own_kind(child: Path, write: Write) -> None:
+def test_a_file_must_say_its_own_kind(child, write):
     write("child.yaml", CHILD.replace("kind: backtest\n", ""))
     _, problems = examine(child)
     assert [problem.message for problem in problems] == [
@@ -105,7 +98,7 @@ def test_a_file_must_say_its_own_kind(child: Path, write: Write) -> None:
     ]
 
 
-def test_a_parent_that_gives_a_value_where_keys_belong_is_named(child: Path, write: Write) -> None:
+def test_a_parent_that_gives_a_value_where_keys_belong_is_named(child, write):
     write("parent.yaml", "strategies: none\n")
     _, problems = examine(child)
     assert (problems[0].file, problems[0].line) == (str(child.parent / "parent.yaml"), 1)
@@ -125,12 +118,12 @@ def test_a_parent_that_gives_a_value_where_keys_belong_is_named(child: Path, wri
         ("strategies.one.params.lookback=", "--set: strategies.one.params.lookback: expected"),
     ],
 )
-def test_a_wrong_override_is_named(child: Path, setting: str, expected: str) -> None:
+def test_a_wrong_override_is_named(child, setting, expected):
     _, problems = examine(child, [setting])
     assert [str(problem)[: len(expected)] for problem in problems] == [expected]
 
 
-def test_an_override_may_be_a_list_or_have_a_dot_in_its_path(child: Path) -> None:
+def test_an_override_may_be_a_list_or_have_a_dot_in_its_path(child):
     resolved = load(child, ["universe.exclude=[XRP*, ADA*]"])
     assert resolved.document.universe.exclude == ("XRP*", "ADA*")
     _, problems = examine(child, ['strategies."one.two".use=3'])
@@ -138,7 +131,7 @@ def test_an_override_may_be_a_list_or_have_a_dot_in_its_path(child: Path) -> Non
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
-def test_a_document_written_out_loads_to_the_same_hash(file: Path, write: Write) -> None:
+def test_a_document_written_out_loads_to_the_same_hash(file, write):
     resolved = load(file)
     again = load(write("config.yaml", resolved.to_yaml()))
     assert again.config_hash == resolved.config_hash
@@ -149,7 +142,7 @@ def test_a_document_written_out_loads_to_the_same_hash(file: Path, write: Write)
     assert "extends" not in again.data
 
 
-def test_the_hash_sees_values_and_not_their_spelling(child: Path) -> None:
+def test_the_hash_sees_values_and_not_their_spelling(child):
     plain = load(child).config_hash
     assert load(child, ["venue.leverage=2.0"]).config_hash == plain
     assert load(child, ["seed=0"]).config_hash == plain
@@ -158,24 +151,15 @@ def test_the_hash_sees_values_and_not_their_spelling(child: Path) -> None:
     assert load(child, ["strategies.one.params.fraction=0.21"]).config_hash != plain
 
 
-def test_amounts_are_exact_as_written() -> None:
-    document = load(DEMO).document
-    assert document.venue.fees.linear.taker == Decimal("0.00055")
-    assert str(document.venue.fees.linear.maker) == "0.0002"
-
-
-def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_or_no_text_is_an_error(tmp_path):
     with pytest.raises(DocumentErrors, match="there is no such file"):
         load(tmp_path / "nothing.yaml")
-
-
-def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_bytes(b"kind: \xff\xfe")
     with pytest.raises(DocumentErrors, match="is not UTF-8 text"):
         load(tmp_path / "x.yaml")
 
 
-def test_windows_ends_and_a_byte_order_mark_do_no_harm(write: Write) -> None:
+def test_windows_ends_and_a_byte_order_mark_do_no_harm(write):
     text = (ROOT / "config/setups/xs_reversal.yaml").read_text("utf-8")
     text = text.replace("../presets", str(ROOT / "config/presets"))
     file = write("x.yaml", "")

@@ -1,7 +1,5 @@
 """Whatever a document holds, the answer is a document or problems with places, never a crash."""
 
-from __future__ import annotations
-
 import copy
 from pathlib import Path
 
@@ -47,9 +45,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     document=st.dictionaries(st.sampled_from(words), values, max_size=5),
     settings_=st.lists(st.tuples(st.sampled_from(words), values), max_size=2),
 )
-def test_any_document_gets_an_answer(
-    file: Path, kind: str, document: dict[str, object], settings_: list[tuple[str, object]]
-) -> None:
+def test_any_document_gets_an_answer(file, kind, document, settings_):
     text = yaml.dump({"kind": kind, **document}, Dumper=Dumper, allow_unicode=True)
     file.write_text(text, encoding="utf-8")
     overrides = [f"{name}={value}" for name, value in settings_]
@@ -60,15 +56,13 @@ def test_any_document_gets_an_answer(
 
 
 @given(text=st.text("ab:-[]{},&*!#|>'\"%@`?~ \n\t0", max_size=30))
-def test_any_text_gets_an_answer(file: Path, text: str) -> None:
+def test_any_text_gets_an_answer(file, text):
     file.write_text(text, encoding="utf-8")
     assert validate(file)
 
 
 @given(data=st.data())
-def test_a_good_document_with_any_part_replaced_gets_an_answer(
-    file: Path, data: st.DataObject
-) -> None:
+def test_a_good_document_with_any_part_replaced_gets_an_answer(file, data):
     good = data.draw(st.sampled_from(GOOD))
     document = copy.deepcopy(good)
     holder = document

@@ -1,7 +1,5 @@
 """The node's document: what it takes, and what it refuses by name."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -9,7 +7,6 @@ import pytest
 from config.documents import Node
 from config.load import examine, load
 from config.validate import validate
-from tests.config.conftest import Write
 
 NODE = """\
 kind: node
@@ -32,7 +29,7 @@ def problems_of(file: Path) -> list[str]:
     return [f"{problem.path}: {problem.message}" for problem in examine(file)[1]]
 
 
-def test_a_node_needs_little_and_watches_closely(write: Write) -> None:
+def test_a_node_needs_little_and_watches_closely(write):
     node = load(write("node.yaml", NODE)).document
     assert isinstance(node, Node)
     assert node.watch.half_open == 5.0
@@ -41,7 +38,7 @@ def test_a_node_needs_little_and_watches_closely(write: Write) -> None:
     assert node.on_stop == "keep"
 
 
-def test_only_addresses_of_this_machine_take_the_place_of_bybits(write: Write) -> None:
+def test_only_addresses_of_this_machine_take_the_place_of_bybits(write):
     file = write("node.yaml", NODE + URLS.replace("http://127.0.0.1:1", "http://example.com"))
     (problem,) = problems_of(file)
     assert problem.startswith("venue_urls.http: ")
@@ -49,18 +46,18 @@ def test_only_addresses_of_this_machine_take_the_place_of_bybits(write: Write) -
 
 
 @pytest.mark.parametrize("slash", ["http: http://127.0.0.1:1/", "http: http://127.0.0.1:1/v5"])
-def test_an_http_address_ends_before_its_path(write: Write, slash: str) -> None:
+def test_an_http_address_ends_before_its_path(write, slash):
     file = write("node.yaml", NODE + URLS.replace("http: http://127.0.0.1:1", slash))
     (problem,) = problems_of(file)
     assert problem.startswith("venue_urls.http: ")
 
 
-def test_confirm_knows_one_word(write: Write) -> None:
+def test_confirm_knows_one_word(write):
     (problem,) = problems_of(write("node.yaml", NODE + "confirm: main\n"))
     assert problem.startswith("confirm: ")
 
 
-def test_confirmed_mainnet_takes_no_other_address(write: Write) -> None:
+def test_confirmed_mainnet_takes_no_other_address(write):
     text = NODE.replace("practice", "mainnet") + "confirm: mainnet\n" + URLS
     (problem,) = problems_of(write("node.yaml", text))
     assert "leave out venue_urls" in problem
@@ -76,9 +73,7 @@ def test_confirmed_mainnet_takes_no_other_address(write: Write) -> None:
         ("{instruments: ['BTC*'], exclude: ['*-SPOT.BYBIT']}", "null", []),
     ],
 )
-def test_spot_is_refused_where_its_holdings_would_be_lost(
-    write: Write, universe: str, own: str, places: list[int]
-) -> None:
+def test_spot_is_refused_where_its_holdings_would_be_lost(write, universe, own, places):
     text = NODE.replace('XSReversal"', f'XSReversal", instruments: {own}')
     for environment in ("practice", "paper", "testnet"):
         mine = text.replace("practice", environment) + f"universe: {universe}\n"

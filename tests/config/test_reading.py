@@ -1,7 +1,5 @@
 """YAML to values with places."""
 
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -47,13 +45,13 @@ def problems_of(text: str) -> list[str]:
         (".nan", ".nan"),
     ],
 )
-def test_scalars_mean_what_a_trader_reads(text: str, value: object) -> None:
+def test_scalars_mean_what_a_trader_reads(text, value):
     got = plain(read(f"key: {text}"))["key"]
     assert got == value
     assert type(got) is type(value)
 
 
-def test_every_value_knows_its_place() -> None:
+def test_every_value_knows_its_place():
     tree = read("a:\n  b: [1, 22]\n")
     assert isinstance(tree.value, dict)
     inner = tree.value["a"].value
@@ -81,11 +79,11 @@ def test_every_value_knows_its_place() -> None:
         ("a: *nobody", "x.yaml:1:4: YAML syntax: found undefined alias"),
     ],
 )
-def test_bad_yaml_is_named_with_its_place(text: str, expected: str) -> None:
+def test_bad_yaml_is_named_with_its_place(text, expected):
     assert problems_of(text)[0].startswith(expected)
 
 
-def test_deep_nesting_is_an_error_and_no_crash() -> None:
+def test_deep_nesting_is_an_error_and_no_crash():
     assert problems_of("[" * 5000 + "]" * 5000)[0] == "x.yaml:1:1: is nested too deeply"
 
 
@@ -106,7 +104,7 @@ scalars = (
         max_size=4,
     )
 )
-def test_what_is_written_reads_back_the_same(data: dict[str, object]) -> None:
+def test_what_is_written_reads_back_the_same(data):
     got = plain(read(yaml.dump(data, Dumper=Dumper, allow_unicode=True, sort_keys=False)))
     assert got == data
     assert [type(value) for value in got.values()] == [type(value) for value in data.values()]

@@ -1,7 +1,5 @@
 """The JSON Schemas, by an independent validator."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
@@ -34,18 +32,18 @@ def schema_of(file: Path) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_shipped_schema_is_fresh(kind: str) -> None:
+def test_the_shipped_schema_is_fresh(kind):
     hint = "run `python -m config.schema`"
     assert (FOLDER / f"{kind}.json").read_text("utf-8") == as_text(kind), hint
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_schema_is_a_schema(kind: str) -> None:
+def test_the_schema_is_a_schema(kind):
     jsonschema.Draft202012Validator.check_schema(json.loads(as_text(kind)))
 
 
 @pytest.mark.parametrize("file", EVERY_FILE, ids=lambda file: file.name)
-def test_every_shipped_file_fits_the_schema_that_it_names(file: Path) -> None:
+def test_every_shipped_file_fits_the_schema_that_it_names(file):
     schema, data = schema_of(file), data_of(file)
     jsonschema.Draft202012Validator(schema).validate(data)
     if "kind" in data:
@@ -53,7 +51,7 @@ def test_every_shipped_file_fits_the_schema_that_it_names(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", EVERY_FILE, ids=lambda file: file.name)
-def test_the_schema_refuses_every_misspelt_key_that_it_can_see(file: Path) -> None:
+def test_the_schema_refuses_every_misspelt_key_that_it_can_see(file):
     validator = jsonschema.Draft202012Validator(schema_of(file))
     for key in keys_of(file):
         data = data_of(file)
@@ -68,7 +66,7 @@ def test_the_schema_refuses_every_misspelt_key_that_it_can_see(file: Path) -> No
         assert list(validator.iter_errors(data)), key
 
 
-def test_an_editor_sees_a_parameter_out_of_range() -> None:
+def test_an_editor_sees_a_parameter_out_of_range():
     file = next(file for file in EVERY_FILE if file.parent.name == "setups")
     data = data_of(file)
     data["strategies"]["reversal"]["params"]["lookback"] = 0

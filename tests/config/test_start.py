@@ -1,7 +1,5 @@
 """What a person waits for starts at once: no command loads an engine that it does not need."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path
@@ -53,11 +51,11 @@ def loaded(*words: str, more: str = "") -> str:
     ],
     ids=lambda words: words[0],
 )
-def test_a_command_loads_no_engine(words: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_command_loads_no_engine(words, tmp_path):
     extra = ("--set", f"state={tmp_path}") if words[0] == "status" else ()
     assert loaded(*words, *extra) == "loaded:"
 
 
-def test_the_kill_switch_reaches_a_running_node_without_the_engine() -> None:
+def test_the_kill_switch_reaches_a_running_node_without_the_engine():
     more = "import live_nodes.operate.flatten_request"
     assert loaded("risk", "flatten", "--help", more=more) == "loaded:"

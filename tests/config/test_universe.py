@@ -1,7 +1,5 @@
 """Which instruments a strategy gets, and that no two get the same one."""
 
-from __future__ import annotations
-
 import itertools
 from fnmatch import fnmatchcase
 
@@ -23,14 +21,11 @@ def component(*instruments: str) -> StrategyComponent:
     return StrategyComponent(use="x", instruments=instruments or None)
 
 
-def test_the_universe_narrows_and_excludes() -> None:
+def test_the_universe_narrows_and_excludes():
     universe = Universe(instruments=("*-LINEAR.BYBIT",), exclude=("SOL*",))
     assert select(IDS, universe) == ["BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"]
     assert select(IDS, universe, component("ETH*")) == ["ETHUSDT-LINEAR.BYBIT"]
     assert select(IDS, universe, component("*-SPOT.BYBIT")) == []
-
-
-def test_the_order_of_the_ids_does_not_matter() -> None:
     assert select(reversed(IDS), Universe()) == select(IDS, Universe())
 
 
@@ -52,28 +47,26 @@ def problems_of(write: Write, first: str, second: str, more: str = "") -> list[P
     ],
     ids=str,
 )
-def test_two_strategies_may_not_share_an_instrument(
-    write: Write, first: str, second: str, clash: bool
-) -> None:
+def test_two_strategies_may_not_share_an_instrument(write, first, second, clash):
     problems = problems_of(write, first, second)
     assert [problem.line for problem in problems] == ([5] if clash else [])
 
 
-def test_a_strategy_that_is_switched_off_owns_nothing(write: Write) -> None:
+def test_a_strategy_that_is_switched_off_has_no_instruments(write):
     text = f"kind: setup\nname: two\nstrategies:\n  one: {REVERSAL % 'null'}\n  two:\n"
     text += "    use: strategies.xs_reversal:XSReversal\n    enabled: "
     assert validate(write("two.yaml", text + "false\n")) == []
     assert validate(write("two.yaml", text + "true\n")) != []
 
 
-def test_no_strategy_enabled_is_an_error(write: Write) -> None:
+def test_no_strategy_enabled_is_an_error(write):
     text = "kind: setup\nname: none\nstrategies:\n  one:\n    enabled: false\n"
     text += "    use: strategies.xs_reversal:XSReversal\n"
     [problem] = validate(write("none.yaml", text))
     assert problem.message == "none of the strategies is enabled"
 
 
-def test_with_the_instruments_known_the_answer_is_exact(write: Write) -> None:
+def test_with_the_instruments_known_the_answer_is_exact(write):
     assert problems_of(write, "['BTC*']", "['*C*']") != []
     register_instruments(lambda resolved: None)
     assert problems_of(write, "['BTC*']", "['*T-*']") != []
@@ -81,16 +74,13 @@ def test_with_the_instruments_known_the_answer_is_exact(write: Write) -> None:
     assert problems_of(write, "['BTC*']", "['*T-*']") == []
 
 
-def test_a_registered_check_speaks_with_the_others(write: Write) -> None:
+def test_a_registered_check_speaks_with_the_others(write):
     register_check("setup", lambda resolved: [resolved.problem(("name",), "is dull")])
     problems = problems_of(write, "null", "null")
     assert [(problem.line, problem.path) for problem in problems] == [
         (2, "name"),
         (5, "strategies.two.instruments"),
     ]
-
-
-def test_a_check_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="no kind of document"):
         register_check("setpu", lambda resolved: [])
 
@@ -100,7 +90,7 @@ WORDS = ["".join(word) for size in range(1, 7) for word in itertools.product("AB
 
 
 @given(globs, globs, globs)
-def test_patterns_intersect_when_some_word_matches_all(one: str, two: str, three: str) -> None:
+def test_patterns_intersect_when_some_word_matches_all(one, two, three):
     # Stars apart, a pattern has at most five letters, so a word of six shows any overlap that a
     # longer word would show, save where all three stars must stretch: then the shorter does too.
     found = any(all(fnmatchcase(word, glob) for glob in (one, two, three)) for word in WORDS)

@@ -1,7 +1,5 @@
 """The account's worth, by hand and against the ledger."""
 
-from __future__ import annotations
-
 from decimal import Decimal as D
 
 from hypothesis import given

@@ -100,12 +100,14 @@ def books(*rows, name=A):
     return found
 
 
-def play(strategy, data, until=200, **settings):
+def play(strategy, data, until=200, store=None, **settings):
+    if store is not None:
+        strategy.attach_state(store)
     engine = bare_engine(perpetual(A), perpetual(B), **settings)
     engine.add_strategy(strategy)
     engine.add_data(data, sort=True)
     engine.run(start=s(0), end=s(until))
-    return engine
+    return strategy
 
 
 def orders(strategy):
@@ -113,10 +115,9 @@ def orders(strategy):
 
 
 def test_it_rests_at_the_bid_and_is_filled_as_a_maker_when_the_market_comes():
-    strategy = Trades({1: buying("2")})
     # Quotes once a second; at 20 the ask falls through the resting bid.
     data = quotes(*level(range(20)), (20, 99.8, 99.9))
-    play(strategy, data)
+    strategy = play(Trades({1: buying("2")}), data)
     (fill,) = strategy.fills
     assert (fill.last_px, fill.last_qty, fill.ts_event) == (Price(100, 2), Quantity(2, 3), s(20))
     (order,) = orders(strategy)
@@ -128,9 +129,8 @@ def test_it_rests_at_the_bid_and_is_filled_as_a_maker_when_the_market_comes():
 
 
 def test_it_follows_the_bid_and_takes_at_the_deadline_within_its_cap():
-    strategy = Trades({1: buying("2")})
     rising = [(n, 100 + 0.05 * (n // 20), 100.2 + 0.05 * (n // 20)) for n in range(70)]
-    play(strategy, quotes(*rising))
+    strategy = play(Trades({1: buying("2")}), quotes(*rising))
     made = orders(strategy)
     assert [o.price for o in made if o.is_post_only] == [
         Price(p, 2) for p in (100, 100.05, 100.1, 100.15)
@@ -146,9 +146,9 @@ def test_it_follows_the_bid_and_takes_at_the_deadline_within_its_cap():
 
 
 def test_on_a_book_it_takes_level_by_level_up_to_the_cap():
-    strategy = Trades({1: buying("5")}, "book", deadline="10s", reprice_every="5s")
     bids, asks = [(100.0, 3)], [(100.2, 2), (100.5, 2), (101.0, 9)]
     data = books(*[(n, bids, asks) for n in range(30)])
+    strategy = Trades({1: buying("5")}, "book", deadline="10s", reprice_every="5s")
     play(strategy, data, book_type=BookType.L2_MBP)
     # 2 at 100.20 and 2 at 100.50, and the same again a second later; 101.00 is past 100.6005.
     assert [(f.last_px, f.last_qty) for f in strategy.fills] == [
@@ -169,8 +169,7 @@ def test_a_second_execution_in_the_instrument_is_refused_until_the_first_is_stop
             lambda: found.append(strategy.clock.timestamp_ns()), or_else=pytest.fail
         )
 
-    strategy = Trades({1: buying("2"), 5: twice})
-    play(strategy, quotes(*level(range(20))))
+    strategy = play(Trades({1: buying("2"), 5: twice}), quotes(*level(range(20))))
     assert len(found) == 1
     assert strategy.done[0].reason == "stopped"
     assert not strategy.busy
@@ -178,10 +177,10 @@ def test_a_second_execution_in_the_instrument_is_refused_until_the_first_is_stop
 
 def test_an_order_that_crosses_in_the_meantime_is_placed_again():
     """The venue is faster than we are: with latency the bid has become the ask."""
-    strategy = Trades({1: buying("2")})
     data = quotes((0, 100.0, 100.2), (1.05, 99.6, 99.8), *level(range(2, 20), 99.6, 99.8))
     data += quotes((20, 99.4, 99.5))
-    play(strategy, data, latency_model=LatencyModel(base_latency_nanos=SECOND // 10))
+    latency = LatencyModel(base_latency_nanos=SECOND // 10)
+    strategy = play(Trades({1: buying("2")}), data, latency_model=latency)
     first, second = orders(strategy)
     assert (first.status, first.price) == (OrderStatus.REJECTED, Price(100, 2))
     assert (second.status, second.price) == (OrderStatus.FILLED, Price(99.6, 2))
@@ -189,10 +188,9 @@ def test_an_order_that_crosses_in_the_meantime_is_placed_again():
 
 
 def test_a_way_out_is_reduce_only():
-    strategy = Trades({1: buying("2"), 30: buying("-2")})
     data = quotes((0, 100.0, 100.2), (10, 99.8, 99.9), *level(range(11, 40), 99.8, 99.9))
     data += quotes((45, 100.1, 100.3))
-    play(strategy, data)
+    strategy = play(Trades({1: buying("2"), 30: buying("-2")}), data)
     entry, out = orders(strategy)
     assert (entry.is_reduce_only, out.is_reduce_only) == (False, True)
     assert strategy.holding(perpetual(A).id) == 0
@@ -208,8 +206,7 @@ def test_the_state_is_saved_before_an_order_leaves_and_cleared_in_the_end():
             seen.append((name, bool(value), sent))
 
     strategy = Trades({1: buying("2")})
-    strategy.attach_state(Watching())
-    play(strategy, quotes(*level(range(20)), (20, 99.8, 99.9)))
+    play(strategy, quotes(*level(range(20)), (20, 99.8, 99.9)), store=Watching())
     name = f"tactic.{A}"
     assert seen == [(name, True, 0), (name, False, 0)]
 
@@ -236,7 +233,6 @@ def test_after_a_crash_only_what_the_position_lacks_is_traded():
 
 def test_nothing_to_resume_is_nothing():
     found = []
-    strategy = Trades({1: lambda strategy: found.append(strategy.resume())})
-    strategy.attach_state(MemoryState())
-    play(strategy, quotes((0, 100.0, 100.2), (10, 100.0, 100.2)))
+    resumed = Trades({1: lambda strategy: found.append(strategy.resume())})
+    play(resumed, quotes((0, 100.0, 100.2), (10, 100.0, 100.2)), store=MemoryState())
     assert found == [False]

@@ -23,24 +23,18 @@ TAGS, KEYS = (st.text("abcz019", min_size=1, max_size=n) for n in (4, 8))
 def test_numbers_are_written_in_base_36(number, digits):
     assert base36(number) == digits
     assert int(digits, 36) == number
+    with pytest.raises(ValueError, match="zero or above"):
+        base36(-1 - number)
 
 
-def test_a_negative_number_is_refused():
-    with pytest.raises(ValueError, match="zero or above, was -1"):
-        base36(-1)
-
-
-def test_an_id_carries_node_strategy_session_and_count():
+def test_an_id_carries_its_owner_session_and_count_in_the_characters_that_bybit_allows():
+    longest = order_id("abcd", "reversal", base36(36**9 - 1), 36**12 - 1)
+    assert len(longest) == LONGEST == 36
+    assert owner_of(longest) == Owner("abcd", "reversal")
     # 2026-11-21 00:00:00.001 UTC in milliseconds.
     session = session_of(1_795_219_200_001_999_999)
     assert session == base36(1_795_219_200_001)
     assert order_id("prac", "reversal", session, 71) == f"prac-reversal-{session}-1z"
-
-
-def test_the_longest_id_has_as_many_characters_as_bybit_allows():
-    longest = order_id("abcd", "reversal", base36(36**9 - 1), 36**12 - 1)
-    assert len(longest) == LONGEST == 36
-    assert owner_of(longest) == Owner("abcd", "reversal")
 
 
 @pytest.mark.parametrize(

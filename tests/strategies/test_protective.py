@@ -1,7 +1,5 @@
 """Orders that protect a position, and the strategy of the README's second example."""
 
-from __future__ import annotations
-
 import sys
 from decimal import Decimal as D
 from importlib.machinery import ModuleSpec
@@ -11,14 +9,15 @@ import pytest
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.model.enums import OrderSide, OrderStatus, OrderType
 from nautilus_trader.model.events import OrderRejected
-from nautilus_trader.model.identifiers import AccountId, ClientOrderId, InstrumentId
+from nautilus_trader.model.identifiers import AccountId, ClientOrderId
 from nautilus_trader.model.objects import Price, Quantity
 
 from strategies.order_ids import LONGEST, is_closers, is_protective, order_id, owner_of, protective
 from strategies.order_sender import role_of_order
 from strategies.order_tags import decision_of, order_tags, reason_of, role_of
 from tests.builders_engine import A, B, Candles, at, play
-from tests.strategies.test_verdict_follower import Holder, holding, ident
+from tests.strategies.test_verdict_follower import held as played
+from tests.strategies.test_verdict_follower import holding, ident
 from tests.test_readme import BLOCKS
 
 EXAMPLE = module_from_spec(ModuleSpec("strategies.moving_average", None))
@@ -28,11 +27,23 @@ exec(next(t for _, t in BLOCKS if t.startswith("# strategies/moving_average.py")
 RISE = [100.0] * 4 + [101.0, 102.0, 103.0, 104.0]
 
 
+def sent(strategy):
+    return sorted(strategy.cache.orders(), key=lambda o: (o.ts_init, o.client_order_id))
+
+
 def made(strategy):
-    return [
-        (o.order_type, OrderStatus(o.status).name, o.is_reduce_only)
-        for o in sorted(strategy.cache.orders(), key=lambda o: (o.ts_init, o.client_order_id))
-    ]
+    return [(o.order_type, OrderStatus(o.status).name, o.is_reduce_only) for o in sent(strategy)]
+
+
+STOP_FILLED, STOP_CANCELED, STOP_ACCEPTED, STOP_REJECTED = (
+    (OrderType.STOP_MARKET, status, True)
+    for status in ("FILLED", "CANCELED", "ACCEPTED", "REJECTED")
+)
+
+
+def held(plan, opens):
+    """Return a strategy that bought 3 A at the second candle, then did a plan's steps."""
+    return played({at(1): holding(A, "3")} | plan, {A: opens})
 
 
 def cross(**params):
@@ -52,23 +63,22 @@ def test_a_protective_id_says_so_and_fits():
 
 
 def test_the_cross_enters_rests_its_stop_and_leaves_by_it():
-    told = cross()
-    desk = play({A: Candles([*RISE, 104.0, 90.0, 90.0, 90.0])}, told)
-    entry, stop, *_ = made(told)
+    strategy = cross()
+    desk = play({A: Candles([*RISE, 104.0, 90.0, 90.0, 90.0])}, strategy)
+    entry, stop, *_ = made(strategy)
     assert entry == (OrderType.MARKET, "FILLED", False)
-    assert stop == (OrderType.STOP_MARKET, "FILLED", True)
-    assert not told.holdings()
-    assert not told.busy
+    assert stop == STOP_FILLED
+    assert not strategy.holdings()
+    assert not strategy.busy
     assert desk.accountant.ledger.quantities == {}
 
 
 def test_an_exit_takes_the_stop_along():
-    told = cross(stop=0.5)
-    play({A: Candles([*RISE, 104.0, 100.0, 99.0, 99.0, 99.0])}, told)
-    kinds = made(told)
-    assert (OrderType.STOP_MARKET, "CANCELED", True) in kinds
-    assert not told.holdings()
-    assert told.broker.protective_orders() == []
+    strategy = cross(stop=0.5)
+    play({A: Candles([*RISE, 104.0, 100.0, 99.0, 99.0, 99.0])}, strategy)
+    assert STOP_CANCELED in made(strategy)
+    assert not strategy.holdings()
+    assert strategy.broker.protective_orders() == []
 
 
 def stop(level):
@@ -83,31 +93,24 @@ def test_a_resting_stop_makes_nobody_busy_and_a_clearing_leaves_it():
         strategy.when_clear(lambda: seen.append("clear"), or_else=pytest.fail)
         assert not strategy.orders_under_way()
 
-    told = Holder({at(1): holding(A, "3"), at(3): stop("80"), at(5): look}, (A,))
-    play({A: Candles([100.0] * 8)}, told)
+    strategy = held({at(3): stop("80"), at(5): look, at(6): holding(A, "-3")}, [100.0] * 9)
     assert seen == [(False, 1), "clear"]
-    assert len(told.broker.protective_orders()) == 1
+    assert [role_of_order(order) for order in sent(strategy)] == ["entry", "protective", "exit"]
+    decisions = [decision_of(order.tags) for order in sent(strategy)]
+    assert decisions == [f"hold@{at(hour)}" for hour in (1, 3, 6)]
 
 
 def test_a_stop_is_moved_by_a_new_one_before_the_old_goes():
-    told = Holder({at(1): holding(A, "3"), at(3): stop("80"), at(5): stop("90")}, (A,))
-    play({A: Candles([100.0] * 9)}, told)
-    (left,) = told.broker.protective_orders()
+    strategy = held({at(3): stop("80"), at(5): stop("90")}, [100.0] * 9)
+    (left,) = strategy.broker.protective_orders()
     assert left.trigger_price == D(90)
-    assert made(told)[1:] == [
-        (OrderType.STOP_MARKET, "CANCELED", True),
-        (OrderType.STOP_MARKET, "ACCEPTED", True),
-    ]
+    assert made(strategy)[1:] == [STOP_CANCELED, STOP_ACCEPTED]
 
 
 def test_a_stop_that_the_price_has_passed_closes_the_position():
-    told = Holder({at(1): holding(A, "3"), at(3): stop("110")}, (A,))
-    play({A: Candles([100.0] * 7)}, told)
-    assert made(told)[1:] == [
-        (OrderType.STOP_MARKET, "REJECTED", True),
-        (OrderType.MARKET, "FILLED", True),
-    ]
-    assert not told.holdings()
+    strategy = held({at(3): stop("110")}, [100.0] * 7)
+    assert made(strategy)[1:] == [STOP_REJECTED, (OrderType.MARKET, "FILLED", True)]
+    assert not strategy.holdings()
 
 
 def test_a_rejection_of_an_earlier_sessions_stop_closes_nothing():
@@ -117,41 +120,35 @@ def test_a_rejection_of_an_earlier_sessions_stop_closes_nothing():
         now = strategy.clock.timestamp_ns()
         strategy.broker.on_order_event(OrderRejected(*ids, "passed", UUID4(), now, now))
 
-    told = Holder({at(1): holding(A, "3"), at(3): of_an_earlier_session}, (A,))
-    play({A: Candles([100.0] * 7)}, told)
-    assert (len(made(told)), told.holding(ident(A))) == (1, 3)
+    strategy = held({at(3): of_an_earlier_session}, [100.0] * 7)
+    assert (len(made(strategy)), strategy.holding(ident(A))) == (1, 3)
 
 
 def test_a_refused_move_of_a_stop_leaves_the_stop_before():
-    told = Holder({at(1): holding(A, "3"), at(3): stop("80"), at(5): stop("110")}, (A,))
-    play({A: Candles([100.0] * 9)}, told)
-    (left,) = told.broker.protective_orders()
-    assert (left.trigger_price, told.holding(ident(A))) == (D(80), 3)
+    strategy = held({at(3): stop("80"), at(5): stop("110")}, [100.0] * 9)
+    (left,) = strategy.broker.protective_orders()
+    assert (left.trigger_price, strategy.holding(ident(A))) == (D(80), 3)
 
 
 def test_the_cross_trades_all_instruments_of_one_candle():
-    told = cross(instruments=(A, B), weight=0.2)
-    play({A: Candles([*RISE, 105.0, 106.0]), B: Candles([*RISE, 105.0, 106.0])}, told)
-    entries = [o for o in told.cache.orders() if o.order_type == OrderType.MARKET]
+    strategy = cross(instruments=(A, B), weight=0.2)
+    play({A: Candles([*RISE, 105.0, 106.0]), B: Candles([*RISE, 105.0, 106.0])}, strategy)
+    entries = [o for o in strategy.cache.orders() if o.order_type == OrderType.MARKET]
     assert len({o.ts_init for o in entries}) == 1
     assert {o.instrument_id.value for o in entries} == {A, B}
 
 
-def test_a_stop_needs_a_position():
+def test_a_stop_needs_a_position_and_makes_no_room_for_entries():
+    """Gross 40,000 of 50,000: were the stop taken for a sale, 20,000 more would pass."""
+
     def early(strategy):
         with pytest.raises(ValueError, match="no position"):
-            strategy.place_stop(InstrumentId.from_str(A), D(80))
+            strategy.place_stop(ident(A), D(80))
 
-    play({A: Candles([100.0] * 4)}, Holder({at(1): early}, (A,)))
-
-
-def test_a_stop_at_the_venue_makes_no_room_for_entries():
-    """Gross 40,000 of 50,000: were the stop taken for a sale, 20,000 more would pass."""
-    plan = {at(1): holding(A, "400"), at(3): stop("80"), at(5): holding(A, "200")}
-    told = Holder(plan, (A,))
-    play({A: Candles([100.0] * 8)}, told)
-    assert made(told)[-1] == (OrderType.MARKET, "DENIED", False)
-    assert told.holding(ident(A)) == 400
+    plan = {at(0, 60): early, at(1): holding(A, "400"), at(3): stop("80"), at(5): holding(A, "200")}
+    strategy = held(plan, [100.0] * 8)
+    assert made(strategy)[-1] == (OrderType.MARKET, "DENIED", False)
+    assert strategy.holding(ident(A)) == 400
 
 
 def take_profit(strategy):
@@ -178,16 +175,12 @@ def test_two_siblings_make_no_more_room_than_one_and_go_together():
         seen.extend(role_of_order(order) for order in strategy.broker.protective_orders())
 
     plan = {at(1): holding(A, "400"), at(3): [stop("80"), take_profit], at(5): holding(A, "200")}
-    told = Holder(plan | {at(6): look}, (A,))
-    play({A: Candles([100.0] * 8 + [70.0] * 3)}, told)
+    strategy = held(plan | {at(6): look}, [100.0] * 8 + [70.0] * 3)
     assert seen == ["protective", "protective"]
-    assert (OrderType.MARKET, "DENIED", False) in made(told)
-    assert made(told)[1:3] == [
-        (OrderType.STOP_MARKET, "FILLED", True),
-        (OrderType.LIMIT, "CANCELED", True),
-    ]
-    assert not told.holdings()
-    assert told.broker.protective_orders() == []
+    assert (OrderType.MARKET, "DENIED", False) in made(strategy)
+    assert made(strategy)[1:3] == [STOP_FILLED, (OrderType.LIMIT, "CANCELED", True)]
+    assert not strategy.holdings()
+    assert strategy.broker.protective_orders() == []
 
 
 @pytest.mark.parametrize(
@@ -207,12 +200,3 @@ def test_an_order_s_role_is_in_its_tags_and_what_survives_a_restart(
     assert role_of(name, tags, reduce_only) == known
     assert role_of(name, None, reduce_only) == after_a_restart
     assert (reason_of(tags), decision_of(tags)) == ("why", "d@1")
-
-
-def test_what_is_sent_carries_its_role():
-    told = Holder({at(1): holding(A, "3"), at(3): stop("80"), at(5): holding(A, "-3")}, (A,))
-    play({A: Candles([100.0] * 9)}, told)
-    found = sorted(told.cache.orders(), key=lambda o: (o.ts_init, o.client_order_id))
-    assert [role_of_order(o) for o in found] == ["entry", "protective", "exit"]
-    key = told.config.key
-    assert [decision_of(o.tags) for o in found] == [f"{key}@{at(hour)}" for hour in (1, 3, 5)]

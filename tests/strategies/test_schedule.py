@@ -11,30 +11,29 @@ DAY = 24 * HOUR
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
-    [("30s", 30 * 10**9), ("5m", 5 * MINUTE), ("4h", 4 * HOUR), ("7d", 7 * DAY)],
+    ("read", "text", "expected"),
+    [
+        *[(duration_ns, "30s", 30 * 10**9), (duration_ns, "5m", 5 * MINUTE)],
+        *[(duration_ns, "4h", 4 * HOUR), (duration_ns, "7d", 7 * DAY)],
+        *[(offset_ns, "00:00", 0), (offset_ns, "00:05", 5 * MINUTE)],
+        (offset_ns, "23:59:30", DAY - 30 * 10**9),
+    ],
 )
-def test_a_duration_is_read(text, expected):
-    assert duration_ns(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "5", "m", "0m", "-1d", "1.5h", "1w", "1 d"])
-def test_what_is_no_duration_is_refused(text):
-    with pytest.raises(ValueError, match="expected a duration"):
-        duration_ns(text)
+def test_durations_and_clock_times_are_read(read, text, expected):
+    assert read(text) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("00:00", 0), ("00:05", 5 * MINUTE), ("23:59:30", DAY - 30 * 10**9)]
+    ("read", "words", "texts"),
+    [
+        (duration_ns, "a duration", ["", "5", "m", "0m", "-1d", "1.5h", "1w", "1 d"]),
+        (offset_ns, "a clock time", ["24:00", "0:05", "00:60", "00:05:60", "noon"]),
+    ],
 )
-def test_a_clock_time_is_read(text, expected):
-    assert offset_ns(text) == expected
-
-
-@pytest.mark.parametrize("text", ["24:00", "0:05", "00:60", "00:05:60", "noon"])
-def test_what_is_no_clock_time_is_refused(text):
-    with pytest.raises(ValueError, match="expected a clock time"):
-        offset_ns(text)
+def test_what_is_no_duration_or_clock_time_is_refused(read, words, texts):
+    for text in texts:
+        with pytest.raises(ValueError, match=f"expected {words}"):
+            read(text)
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,7 @@ from strategies.signals.volatility import volatility
 
 NAN = np.nan
 # Three coins over four candles; the last was listed late, the second misses a candle.
-CLOSE = np.array(
-    [
-        [100.0, 10.0, NAN],
-        [110.0, 20.0, NAN],
-        [121.0, NAN, 5.0],
-        [60.5, 30.0, 4.0],
-    ]
-)
+CLOSE = np.array([[100.0, 110.0, 121.0, 60.5], [10.0, 20.0, NAN, 30.0], [NAN, NAN, 5.0, 4.0]]).T
 
 
 @pytest.mark.parametrize(
@@ -67,68 +60,53 @@ def test_the_percentile_rank_is_that_of_pandas(score):
     np.testing.assert_array_equal(percentile_rank(score), expected)
 
 
-def rows(**changes):
-    """Three instruments that everything is well with, and what a test changes."""
-    row = {
-        "close": np.array([10.0, 20.0, 30.0]),
-        "excluded": np.zeros(3, bool),
-        "age_days": np.array([5.0, 50.0, 500.0]),
-        "turnover": np.array([100.0, 300.0, 200.0]),
-        "score": np.array([0.1, 0.2, 0.3]),
-        "volatility": None,
-    }
-    return row | changes
+IN = Standing.IN
+ROWS = {
+    "close": [10.0, 20.0, 30.0],
+    "excluded": [False] * 3,
+    "age_days": [5.0, 50.0, 500.0],
+    "turnover": [100.0, 300.0, 200.0],
+    "score": [0.1, 0.2, 0.3],
+    "volatility": None,
+}
+"""Three instruments that nothing leaves out."""
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, [Standing.IN] * 3),
-        (
-            {"close": np.array([NAN, 20.0, 0.0])},
-            [Standing.NO_CANDLE, Standing.IN, Standing.NO_CANDLE],
-        ),
-        (
-            {"excluded": np.array([False, True, False])},
-            [Standing.IN, Standing.EXCLUDED, Standing.IN],
-        ),
-        ({"min_age_days": 50.0}, [Standing.TOO_YOUNG, Standing.IN, Standing.IN]),
-        ({"min_price": 20.0}, [Standing.TOO_CHEAP, Standing.IN, Standing.IN]),
-        ({"min_turnover": 200.0}, [Standing.TOO_THIN, Standing.IN, Standing.IN]),
-        ({"score": np.array([NAN, 0.2, 0.3])}, [Standing.NO_SCORE, Standing.IN, Standing.IN]),
-        (
-            {"volatility": np.array([0.1, 0.0, NAN])},
-            [Standing.IN, Standing.NO_VOLATILITY, Standing.NO_VOLATILITY],
-        ),
-        ({"top_n": 2}, [Standing.BELOW_TOP, Standing.IN, Standing.IN]),
+        ({}, [IN] * 3),
+        ({"close": [NAN, 20.0, 0.0]}, [Standing.NO_CANDLE, IN, Standing.NO_CANDLE]),
+        ({"excluded": [False, True, False]}, [IN, Standing.EXCLUDED, IN]),
+        ({"min_age_days": 50.0}, [Standing.TOO_YOUNG, IN, IN]),
+        ({"min_price": 20.0}, [Standing.TOO_CHEAP, IN, IN]),
+        ({"min_turnover": 200.0}, [Standing.TOO_THIN, IN, IN]),
+        ({"score": [NAN, 0.2, 0.3]}, [Standing.NO_SCORE, IN, IN]),
+        ({"volatility": [0.1, 0.0, NAN]}, [IN, Standing.NO_VOLATILITY, Standing.NO_VOLATILITY]),
+        ({"top_n": 2}, [Standing.BELOW_TOP, IN, IN]),
+        # Equal turnover keeps the first in order.
+        ({"turnover": [7.0] * 3, "top_n": 2}, [IN, IN, Standing.BELOW_TOP]),
         # The first reason met counts, and who is out already does not take a place of the top.
-        (
-            {"top_n": 2, "excluded": np.array([False, True, False])},
-            [Standing.IN, Standing.EXCLUDED, Standing.IN],
-        ),
+        ({"top_n": 2, "excluded": [False, True, False]}, [IN, Standing.EXCLUDED, IN]),
         # Unknown age or turnover fails a limit, and passes without one.
+        ({"min_age_days": 1.0, "age_days": [NAN, 2.0, 2.0]}, [Standing.TOO_YOUNG, IN, IN]),
+        ({"age_days": [NAN] * 3, "turnover": [NAN] * 3}, [IN] * 3),
         (
-            {"min_age_days": 1.0, "age_days": np.array([NAN, 2.0, 2.0])},
-            [Standing.TOO_YOUNG, Standing.IN, Standing.IN],
-        ),
-        ({"age_days": np.full(3, NAN), "turnover": np.full(3, NAN)}, [Standing.IN] * 3),
-        (
-            {"spread_bps": np.array([10.0, 10.1, NAN]), "max_spread_bps": 10.0},
-            [Standing.IN, Standing.TOO_WIDE, Standing.TOO_WIDE],
+            {"spread_bps": [10.0, 10.1, NAN], "max_spread_bps": 10.0},
+            [IN, Standing.TOO_WIDE, Standing.TOO_WIDE],
         ),
         (
-            {"depth": np.array([500.0, 499.0, 0.0]), "min_depth": 500.0},
-            [Standing.IN, Standing.TOO_SHALLOW, Standing.TOO_SHALLOW],
+            {"depth": [500.0, 499.0, 0.0], "min_depth": 500.0},
+            [IN, Standing.TOO_SHALLOW, Standing.TOO_SHALLOW],
         ),
         # Candles show neither: then there is nothing to hold the limits against.
-        ({"max_spread_bps": 10.0, "min_depth": 500.0}, [Standing.IN] * 3),
-        ({"spread_bps": np.full(3, 99.0), "depth": np.zeros(3)}, [Standing.IN] * 3),
+        ({"max_spread_bps": 10.0, "min_depth": 500.0}, [IN] * 3),
+        ({"spread_bps": [99.0] * 3, "depth": [0.0] * 3}, [IN] * 3),
     ],
 )
 def test_the_standing_names_the_first_reason_to_leave_out(changes, expected):
-    assert standing(**rows(**changes)).tolist() == expected
-
-
-def test_equal_turnover_keeps_the_first_in_order():
-    got = standing(**rows(turnover=np.full(3, 7.0), top_n=2))
-    assert got.tolist() == [Standing.IN, Standing.IN, Standing.BELOW_TOP]
+    rows = {
+        name: np.array(value) if isinstance(value, list) else value
+        for name, value in (ROWS | changes).items()
+    }
+    assert standing(**rows).tolist() == expected

@@ -17,15 +17,13 @@ from strategies.order_ids import closers_session, is_closers, order_id, session_
 from strategies.state import MemoryState
 from strategies.tactics.maker_first import MakerFirstState
 from strategies.verdicts import board_of
-from tests.builders_engine import SPOT, START, A, B, Candles, at
-from tests.builders_engine import play as played
+from tests.builders_engine import SPOT, START, A, B, Candles, at, play
 from tests.strategies.rebalance.test_rebalance_protocol import stored
-from tests.strategies.rebalance.test_rebalancer import TAPE, lines, reversal, verdict
+from tests.strategies.rebalance.test_rebalancer import lines, verdict
+from tests.strategies.rebalance.test_rebalancer import played as rebalanced
 from tests.strategies.test_executor import RULES, Trades, buying, quotes, s
 from tests.strategies.test_executor import play as quoted
 
-LEVEL = Candles([100.0] * 8)
-BOTH = {A: LEVEL, B: LEVEL}
 FLATTEN = verdict(Action.FLATTEN)
 
 
@@ -54,6 +52,16 @@ class Holder(DeskStrategy):
     def on_halt(self, instruments, said):
         self.halted.append(set(instruments))
         super().on_halt(instruments, said)
+
+
+def held(plan, tape=None, store=None):
+    """Return a `Holder` after it did a plan on a tape, flat prices of A and B by default."""
+    opens = tape or dict.fromkeys((A, B), [100.0] * 8)
+    strategy = Holder(plan, tuple(opens))
+    if store is not None:
+        strategy.attach_state(store)
+    play({name: Candles(prices) for name, prices in opens.items()}, strategy)
+    return strategy
 
 
 def ident(name):
@@ -145,17 +153,15 @@ OUT_A, OUT_B = (A, "FILLED", True), (B, "FILLED", True)
     ],
 )
 def test_a_flatten_verdict_closes_reduce_only_and_once(plan, sent, left):
-    strategy = Holder(plan)
-    desk = played(BOTH, strategy)
+    strategy = held(plan)
     assert exits(strategy) == sent
     assert strategy.left == left
     assert not strategy.holdings()
-    assert desk.engine.kernel.cache.orders_open() == []
+    assert strategy.cache.orders_open() == []
 
 
 def test_spot_is_left_by_a_sale_of_what_is_held():
-    strategy = Holder({at(1): holding(SPOT, "3"), at(3, 60): FLATTEN}, (SPOT,))
-    played({SPOT: LEVEL}, strategy)
+    strategy = held({at(1): holding(SPOT, "3"), at(3, 60): FLATTEN}, {SPOT: [100.0] * 8})
     assert exits(strategy) == [(SPOT, "FILLED", False)]
     assert not strategy.holdings()
 
@@ -165,7 +171,7 @@ def test_spot_is_left_by_a_sale_of_what_is_held():
 
 @pytest.mark.parametrize("action", [Action.HALT_ENTRIES, Action.REDUCE_ONLY])
 def test_a_halt_cancels_entries_that_rest_or_wait(action):
-    strategy = Holder(
+    strategy = held(
         {
             at(1): holding(A, "3"),
             at(2): [
@@ -178,7 +184,6 @@ def test_a_halt_cancels_entries_that_rest_or_wait(action):
             at(3, 60): verdict(action),
         }
     )
-    played(BOTH, strategy)
     statuses = {}
     for order in sorted(strategy.cache.orders(), key=lambda order: order.ts_init):
         side = "buy" if order.is_buy else "sell"
@@ -205,8 +210,7 @@ def test_a_halt_cancels_entries_that_rest_or_wait(action):
     ],
 )
 def test_a_transient_halt_and_one_of_another_strategy_leave_entries_resting(step):
-    strategy = Holder({at(1): resting(A, OrderSide.BUY, 50), at(3, 60): step})
-    played(BOTH, strategy)
+    strategy = held({at(1): resting(A, OrderSide.BUY, 50), at(3, 60): step})
     assert [OrderStatus(o.status).name for o in strategy.cache.orders()] == ["ACCEPTED"]
     assert strategy.halted == []
 
@@ -248,8 +252,7 @@ def test_a_rejected_order_of_the_closer_does_not_hold_a_plan_back():
         strategy.handle_event(OrderRejected(*ids, reason, UUID4(), 0, 0))
 
     busy = []
-    strategy = reversal({at(2, 400): rejected, at(3, 200): lambda s: busy.append(s.busy)})
-    played(TAPE, strategy)
+    rebalanced({at(2, 400): rejected, at(3, 200): lambda s: busy.append(s.busy)})
     assert busy == [False]
 
 
@@ -262,8 +265,7 @@ def flattens(strategy):
 
 def test_a_rebalancer_decides_once_to_leave_and_again_on_schedule():
     plan = dict.fromkeys((at(3, 600), at(3, 601), at(3, 602)), FLATTEN)
-    strategy = reversal(plan | {at(4, 600): verdict(Action.NONE)})
-    played(TAPE, strategy)
+    strategy = rebalanced(plan | {at(4, 600): verdict(Action.NONE)})
     (flat,) = flattens(strategy)
     assert (flat.ts, flat.note) == (at(3, 600), "down 20 %")
     assert {D(t.target) for t in flat.targets} == {D(0)}
@@ -272,8 +274,7 @@ def test_a_rebalancer_decides_once_to_leave_and_again_on_schedule():
 
 def test_a_rebalancer_adds_what_a_wider_verdict_leaves():
     plan = {at(3, 600): verdict(Action.FLATTEN, scope=f"instrument:{A}"), at(3, 601): FLATTEN}
-    strategy = reversal(plan)
-    played(TAPE, strategy)
+    strategy = rebalanced(plan)
     first, second = flattens(strategy)
     assert D(lines(first)[A].target) == 0
     # A's exit is under way and stays so.
@@ -283,8 +284,7 @@ def test_a_rebalancer_adds_what_a_wider_verdict_leaves():
 
 
 def test_a_halt_cancels_a_rebalancers_waiting_entries_and_it_goes_on_reducing():
-    strategy = reversal({at(2, 400): verdict(Action.REDUCE_ONLY)})
-    played(TAPE, strategy)
+    strategy = rebalanced({at(2, 400): verdict(Action.REDUCE_ONLY)})
     assert strategy.events == []
     assert [o for o in strategy.cache.orders() if not o.is_closed] == []
     assert not strategy.busy
@@ -301,9 +301,7 @@ def restart(strategy):
 
 
 def test_after_a_restart_what_is_held_is_left():
-    strategy = Holder({at(1): holding(A, "3"), at(3): restart})
-    strategy.attach_state(MemoryState())
-    played(BOTH, strategy)
+    strategy = held({at(1): holding(A, "3"), at(3): restart}, store=MemoryState())
     assert strategy.resumed
     assert exits(strategy) == [OUT_A]
 
@@ -321,7 +319,5 @@ def test_after_a_restart_an_entry_that_a_crash_interrupted_is_forgotten():
 
 
 def test_after_a_restart_a_rebalancer_without_a_plan_leaves_too():
-    strategy = reversal({at(3, 600): restart})
-    strategy.attach_state(stored(done=at(3, 300)))
-    played(TAPE, strategy)
+    strategy = rebalanced({at(3, 600): restart}, store=stored(done=at(3, 300)))
     assert not strategy.holdings()

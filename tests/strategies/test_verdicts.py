@@ -1,4 +1,4 @@
-"""Which verdicts stand: no engine."""
+"""Which verdicts are in force: no engine."""
 
 from typing import get_args
 
@@ -20,34 +20,33 @@ def halt(guard="drawdown", scope="desk", **more):
     return Verdict(action=Action.HALT_ENTRIES, scope=scope, guard=guard, **more)
 
 
-def test_nothing_stands_before_anyone_spoke():
-    assert VerdictBoard().strictest(DESK).action == Action.NONE
+FLATTEN = Verdict(action=Action.FLATTEN, guard="drawdown")
+OTHER = Verdict(action=Action.FLATTEN, guard="volatility")
 
 
-def test_the_strictest_of_several_guards_stands_until_it_is_taken_back():
+@pytest.mark.parametrize(
+    ("verdicts", "scopes", "strictest"),
+    [
+        ([], DESK, Action.NONE),
+        ([halt(), OTHER], DESK, Action.FLATTEN),
+        (
+            [halt(), OTHER, Verdict(action=Action.NONE, guard="volatility")],
+            DESK,
+            Action.HALT_ENTRIES,
+        ),
+        # A guard's newest verdict replaces its earlier one on the same scope alone.
+        ([FLATTEN, halt(scope="strategy:rev")], DESK, Action.FLATTEN),
+        ([FLATTEN, halt()], DESK, Action.HALT_ENTRIES),
+        # Those of other strategies and instruments don't count.
+        ([halt(scope="strategy:other"), halt(scope="instrument:A")], DESK, Action.NONE),
+        ([halt(scope="instrument:A")], (*DESK, "instrument:A"), Action.HALT_ENTRIES),
+    ],
+)
+def test_the_strictest_verdict_of_a_scope_is_in_force(verdicts, scopes, strictest):
     board = VerdictBoard()
-    board.observe(halt())
-    board.observe(Verdict(action=Action.FLATTEN, guard="volatility"))
-    assert board.strictest(DESK).action == Action.FLATTEN
-    board.observe(Verdict(action=Action.NONE, guard="volatility"))
-    assert board.strictest(DESK) == halt()
-
-
-def test_a_guards_newest_word_replaces_its_earlier_one_on_the_same_scope_alone():
-    board = VerdictBoard()
-    board.observe(Verdict(action=Action.FLATTEN, guard="drawdown"))
-    board.observe(halt(scope="strategy:rev"))
-    assert board.strictest(DESK).action == Action.FLATTEN
-    board.observe(halt())
-    assert board.strictest(DESK).action == Action.HALT_ENTRIES
-
-
-def test_a_verdict_on_another_strategy_or_instrument_is_not_ours():
-    board = VerdictBoard()
-    board.observe(halt(scope="strategy:other"))
-    board.observe(halt(scope="instrument:A"))
-    assert board.strictest(DESK).action == Action.NONE
-    assert board.strictest((*DESK, "instrument:A")).action == Action.HALT_ENTRIES
+    for verdict in verdicts:
+        board.observe(verdict)
+    assert board.strictest(scopes).action == strictest
 
 
 def test_no_time_ends_a_verdict_but_only_its_guard():
@@ -110,15 +109,13 @@ def test_what_has_no_header_is_the_engines_or_the_venues(reason, how, code):
     assert readable(reason) == reason
 
 
-def test_the_board_says_what_a_verdict_replaced():
-    board = VerdictBoard()
-    first, second = halt(reason="4 % lost"), Verdict(action=Action.FLATTEN, guard="drawdown")
-    over = Verdict(action=Action.NONE, guard="drawdown")
-    found = []
-    for verdict in (first, second, over, over):
+def test_the_board_keeps_what_a_verdict_replaced():
+    board, found = VerdictBoard(), []
+    first, over = halt(reason="4 % lost"), Verdict(action=Action.NONE, guard="drawdown")
+    for verdict in (first, FLATTEN, over, over):
         board.observe(verdict)
         found.append(board.before(verdict))
-    assert found == [None, first, second, None]
+    assert found == [None, first, FLATTEN, None]
     assert board.before(halt(guard="other")) is None
 
 

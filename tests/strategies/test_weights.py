@@ -17,6 +17,10 @@ def weights(score=SCORE, **changes):
     return weigh(np.asarray(score, float), **(rules | changes))
 
 
+LONG, RANK, ZSCORE = {"side": "long_only"}, {"weighting": "rank"}, {"weighting": "zscore"}
+CALM = {"weighting": "inverse_volatility", "fraction": 0.4}
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -27,72 +31,46 @@ def weights(score=SCORE, **changes):
         ({"fraction": 0.01}, [0.5, -0.5, 0, 0, 0, 0]),
         # Half of five: two on each side, the middle one is not held.
         ({"fraction": 0.5, "gross": 2.0}, [0.5, -0.5, 0, 0, -0.5, 0.5]),
-        ({"side": "long_only", "fraction": 0.4}, [0.5, 0, 0, 0, 0, 0.5]),
-        ({"side": "long_only", "fraction": 1.0}, [0.2, 0.2, 0, 0.2, 0.2, 0.2]),
+        (LONG | {"fraction": 0.4}, [0.5, 0, 0, 0, 0, 0.5]),
+        (LONG | {"fraction": 1.0}, [0.2, 0.2, 0, 0.2, 0.2, 0.2]),
         # The cap: what does not fit stays in cash when nobody can take it.
         ({"max_weight": 0.3}, [0.3, -0.3, 0, 0, 0, 0]),
+        # Longs at 10 % and 30 %: shares 3 to 1. Shorts the same.
+        (
+            CALM | {"volatility": np.array([0.1, 0.1, NAN, 0.2, 0.3, 0.3])},
+            [0.375, -0.375, 0, 0, -0.125, 0.125],
+        ),
+        # Longs 4 to 1: 0.4 and 0.1. Capped at 0.3: the other takes the 0.1, 0.2 in all.
+        (
+            CALM | {"volatility": np.array([1.0, 1.0, NAN, 1.0, 4.0, 4.0]), "max_weight": 0.3},
+            [0.3, -0.3, 0, 0, -0.2, 0.2],
+        ),
+        # Ranks from the bottom 5, 1, 3, 2, 4; minus 3: 2, -2, 0, -1, 1; over 6.
+        (RANK | {"fraction": 0.5}, [2 / 6, -2 / 6, 0, 0, -1 / 6, 1 / 6]),
+        (RANK, [0.5, -0.5, 0, 0, 0, 0]),
+        # What is above the middle.
+        (RANK | LONG | {"fraction": 1.0}, [2 / 3, 0, 0, 0, 0, 1 / 3]),
+        (ZSCORE | {"fraction": 0.5}, [0.4 / 1.2, -0.4 / 1.2, 0, 0, -0.2 / 1.2, 0.2 / 1.2]),
+        # Scores next to zero keep to the gross of their side.
+        (ZSCORE | {"fraction": 0.5, "score": [2.3e-309, 0.0]}, [0.5, -0.5]),
+        # Fewer than two, and equal scores, give no side to anyone.
+        *[
+            (way | {"score": few}, [0] * len(few))
+            for way in ({}, RANK, ZSCORE)
+            for few in ([NAN, NAN], [NAN, 0.1], [])
+        ],
+        *[(way | {"score": [0.2] * 3, "fraction": 0.5}, [0] * 3) for way in (RANK, ZSCORE)],
+        # One alone can be held long only.
+        *[(way | {"score": [NAN, 0.1], **LONG}, [0, 1.0]) for way in ({}, RANK, ZSCORE)],
     ],
 )
-def test_equal_weights(changes, expected):
+def test_weights_by_hand(changes, expected):
     np.testing.assert_allclose(weights(**changes), expected, atol=1e-15)
-
-
-def test_inverse_volatility_gives_the_calm_one_more():
-    spread = np.array([0.1, 0.1, NAN, 0.2, 0.3, 0.3])
-    # Longs at 10 % and 30 %: shares 3 to 1. Shorts the same.
-    got = weights(weighting="inverse_volatility", fraction=0.4, volatility=spread)
-    np.testing.assert_allclose(got, [0.375, -0.375, 0, 0, -0.125, 0.125])
 
 
 def test_inverse_volatility_without_volatility_is_refused():
     with pytest.raises(ValueError, match="needs the volatility"):
         weights(weighting="inverse_volatility")
-
-
-def test_rank_weights_grow_with_the_distance_from_the_middle():
-    got = weights(weighting="rank", fraction=0.5)
-    # Ranks from the bottom 5, 1, 3, 2, 4; minus 3: 2, -2, 0, -1, 1; over 6.
-    np.testing.assert_allclose(got, np.array([2, -2, 0, 0, -1, 1]) / 6, atol=1e-15)
-
-
-def test_rank_weights_of_the_tails_only():
-    got = weights(weighting="rank", fraction=0.2)
-    np.testing.assert_allclose(got, [0.5, -0.5, 0, 0, 0, 0])
-
-
-def test_zscore_weights_grow_with_the_score():
-    got = weights(weighting="zscore", fraction=0.5)
-    distance = np.array([0.4, -0.4, 0, 0, -0.2, 0.2])
-    np.testing.assert_allclose(got, distance / 1.2, atol=1e-15)
-
-
-def test_long_only_rank_weights_hold_what_is_above_the_middle():
-    got = weights(weighting="rank", side="long_only", fraction=1.0)
-    np.testing.assert_allclose(got, [2 / 3, 0, 0, 0, 0, 1 / 3], atol=1e-15)
-
-
-def test_what_the_cap_cuts_off_goes_to_the_others_of_the_side():
-    spread = np.array([1.0, 1.0, NAN, 1.0, 4.0, 4.0])
-    # Longs 4 to 1: 0.4 and 0.1. Capped at 0.3: the other takes the 0.1, 0.2 in all.
-    got = weights(weighting="inverse_volatility", fraction=0.4, volatility=spread, max_weight=0.3)
-    np.testing.assert_allclose(got, [0.3, -0.3, 0, 0, -0.2, 0.2])
-
-
-@pytest.mark.parametrize("weighting", ["equal", "rank", "zscore"])
-@pytest.mark.parametrize("score", [[NAN, NAN], [NAN, 0.1], []])
-def test_fewer_than_two_hold_nothing(weighting, score):
-    assert not weights(score, weighting=weighting).any()
-
-
-def test_one_alone_can_be_held_long_only():
-    for weighting in ("equal", "rank", "zscore"):
-        got = weights([NAN, 0.1], side="long_only", weighting=weighting)
-        np.testing.assert_allclose(got, [0, 1.0])
-
-
-@pytest.mark.parametrize("weighting", ["rank", "zscore"])
-def test_equal_scores_give_no_side_to_anyone(weighting):
-    assert not weights([0.2, 0.2, 0.2], weighting=weighting, fraction=0.5).any()
 
 
 def test_rank_weights_of_everyone_are_the_demeaned_percentile_ranks():
@@ -114,14 +92,8 @@ scores = arrays(float, st.integers(2, 40), elements=st.floats(-1, 1) | st.just(N
 )
 def test_weights_respect_gross_cap_sides_and_eligibility(score, weighting, fraction, gross, cap):
     spread = np.abs(np.nan_to_num(score)) + 0.01
-    got = weights(
-        score,
-        weighting=weighting,
-        fraction=fraction,
-        gross=gross,
-        max_weight=cap,
-        volatility=spread,
-    )
+    rules = {"fraction": fraction, "gross": gross, "max_weight": cap, "volatility": spread}
+    got = weights(score, weighting=weighting, **rules)
     assert np.all(np.isfinite(got))
     assert not got[np.isnan(score)].any()
     assert np.abs(got).max(initial=0.0) <= cap
@@ -131,13 +103,6 @@ def test_weights_respect_gross_cap_sides_and_eligibility(score, weighting, fract
             assert side.sum() == pytest.approx(gross / 2)
     if weighting in ("equal", "inverse_volatility") and got.any():
         assert score[got > 0].min() >= score[got < 0].max()
-
-
-def test_scores_next_to_zero_keep_to_the_gross_of_their_side():
-    got = weights(
-        np.array([2.3e-309, 0.0]), weighting="zscore", fraction=0.5, gross=1.0, max_weight=1.0
-    )
-    assert got.tolist() == [0.5, -0.5]
 
 
 @given(score=scores, fraction=st.floats(0.05, 0.5))

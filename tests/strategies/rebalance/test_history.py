@@ -24,20 +24,18 @@ def test_the_window_ends_at_the_time_asked_for():
     np.testing.assert_array_equal(kept.window(20).close, [[NAN, NAN], [1, 5], [2, 6]])
 
 
-def test_a_gap_of_everyone_is_a_row_of_its_own():
-    kept = history((0, 10, 1.0), (0, 30, 3.0))
-    np.testing.assert_array_equal(kept.window(30).close[:, 0], [1, NAN, 3])
-
-
-def test_candles_that_have_not_come_yet_are_missing():
-    np.testing.assert_array_equal(history((0, 10, 1.0)).window(30).close[:, 0], [1, NAN, NAN])
-    assert np.isnan(history((0, 10, 1.0)).window(40).close).all()
-    assert np.isnan(history().window(30).close).all()
-
-
-def test_a_late_candle_takes_its_own_row():
-    kept = history((0, 10, 1.0), (0, 20, 2.0), (1, 10, 5.0))
-    np.testing.assert_array_equal(kept.window(20).close[:, 1], [NAN, 5, NAN])
+@pytest.mark.parametrize(
+    ("candles", "until", "column", "closes"),
+    [
+        ([(0, 10, 1.0), (0, 30, 3.0)], 30, 0, [1, NAN, 3]),  # A gap of everyone has a row.
+        ([(0, 10, 1.0)], 30, 0, [1, NAN, NAN]),  # Later candles have not come yet.
+        ([(0, 10, 1.0)], 40, 0, [NAN] * 3),
+        ([], 30, 0, [NAN] * 3),
+        ([(0, 10, 1.0), (0, 20, 2.0), (1, 10, 5.0)], 20, 1, [NAN, 5, NAN]),  # A late candle.
+    ],
+)
+def test_candles_take_their_own_rows(candles, until, column, closes):
+    np.testing.assert_array_equal(history(*candles).window(until).close[:, column], closes)
 
 
 def test_a_candle_off_the_grid_is_refused():

@@ -33,9 +33,7 @@ def test_a_decision_with_orders_is_under_way_and_keeps_what_was_done():
     plan = Plan(stamp=200, made=205, kind="rebalance", targets={"A": D(3)})
     assert begun == Progress(done=100, plan=plan)
     assert begun.finished() == Progress(done=200)
-
-
-def test_a_decision_without_orders_is_done():
+    # Without orders it is done at once.
     assert Progress(done=100).begun("rebalance", 205, 200, []) == Progress(done=200)
 
 

@@ -10,7 +10,7 @@ from strategies.messages import Action
 from strategies.rebalance.plan import STATE, Plan, Progress, decode, encode
 from strategies.state import MemoryState
 from tests.builders_engine import HOUR, A, B, at, play
-from tests.strategies.rebalance.test_rebalancer import TAPE, lines, reversal, verdict
+from tests.strategies.rebalance.test_rebalancer import TAPE, lines, played, reversal, verdict
 
 FIRST = {A: D("55.555"), B: D("-45.454")}
 """Orders of the first decision with weights, at 02:05; the two before have nothing to trade."""
@@ -42,9 +42,7 @@ def at_ten_past(step, store, hour=2):
     """
     found = []
     ts = at(hour, 600)
-    strategy = reversal({ts: lambda s: found.append(step(s))}, timer=False)
-    strategy.attach_state(store)
-    play(TAPE, strategy)
+    strategy = played({ts: lambda s: found.append(step(s))}, store=store, timer=False)
     return strategy, found[0]
 
 
@@ -66,9 +64,7 @@ def test_the_plan_is_saved_before_any_order_leaves_and_before_the_decision_is_pu
 
 def test_a_stamp_is_done_once_its_last_order_is():
     store, found = MemoryState(), []
-    strategy = reversal({at(2, 400): lambda s: found.append((s.busy, progress(store)))})
-    strategy.attach_state(store)
-    play(TAPE, strategy)
+    played({at(2, 400): lambda s: found.append((s.busy, progress(store)))}, store=store)
     ((busy, before),) = found
     # The orders of 02:05 wait for the open of 03:00.
     assert busy
@@ -144,15 +140,14 @@ DOWN = verdict(Action.HALT_ENTRIES, transient=True, **LINKS)
 
 def test_a_link_that_is_down_puts_the_decision_off_until_it_is_back():
     store, found = MemoryState(), []
-    strategy = reversal(
+    strategy = played(
         {
             at(2, 240): DOWN,
             at(2, 400): lambda s: found.append((s.busy, s.due(at(2, 400)))),
             at(2, 419): verdict(Action.NONE, **LINKS),
-        }
+        },
+        store=store,
     )
-    strategy.attach_state(store)
-    play(TAPE, strategy)
     assert found == [(True, at(2, 300))]
     first = next(d for d in strategy.decisions if d.ts >= at(2))
     assert (first.kind, first.ts, first.data_ts) == ("rebalance", at(2, 300), at(2))
@@ -167,7 +162,7 @@ def test_leaving_the_market_ends_the_wait_for_a_link():
         busy.append(strategy.busy)
 
     plan = {at(2, 240): DOWN, at(2, 320): look, at(2, 330): verdict(Action.FLATTEN)}
-    play(TAPE, reversal(plan | {at(2, 400): look}))
+    played(plan | {at(2, 400): look})
     assert busy == [True, False]
 
 
@@ -181,9 +176,7 @@ def test_a_guard_that_flattens_in_the_midst_of_a_plan_leaves_the_stamp_to_be_don
 
     scope = f"instrument:{A}"
     flatten, over = (verdict(action, scope=scope) for action in (Action.FLATTEN, Action.NONE))
-    strategy = reversal({at(2, 400): flatten, at(3): over})
-    strategy.attach_state(Watching())
-    play(TAPE, strategy)
+    strategy = played({at(2, 400): flatten, at(3): over}, store=Watching())
     # A's order is cancelled, B's goes on and serves the stamp.
     flat = next(d for d in strategy.decisions if d.kind == "flatten")
     assert flat.ts == at(2, 400)

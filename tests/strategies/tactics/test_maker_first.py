@@ -4,7 +4,7 @@ from decimal import Decimal as D
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.durations import duration_ns
@@ -454,24 +454,3 @@ def test_whatever_happens_it_keeps_its_laws_and_ends(rules, size, sells, exits, 
             venue.answer("gone")
         venue.clock(1000)
     assert venue.state.ended is not None
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(1, 20), min_size=1, max_size=8), st.integers(1, 300))
-def test_restarts_change_nothing_about_what_is_traded_in_a_kind_market(naps, lots):
-    wanted = lots * D("0.01")
-    if wanted < D("0.05"):
-        return
-    venue = Venue(RULES, wanted, False)
-    for nap in naps:
-        venue.market(0, 2)
-        venue.answer("accept")
-        venue.answer("part")
-        venue.now += nap * SECOND
-        venue.crash()
-    venue.market(0, 2)
-    while venue.order is not None:
-        venue.answer("fill")
-        venue.clock(1000)
-    left = wanted - venue.position
-    assert left == 0 or left < D("0.05")

@@ -17,8 +17,8 @@ from strategies.tactics.pricing import (
 TICK = D("0.1")
 
 
-def touch(bid="100.0", ask="100.5", bid_size="8", ask_size="6"):
-    return TopOfBook(D(bid), D(ask), D(bid_size), D(ask_size))
+def touch(bid="100.0", ask="100.5"):
+    return TopOfBook(D(bid), D(ask), D(8), D(6))
 
 
 def terms(exits=False, max_quantity=None, **changes):
@@ -30,28 +30,20 @@ def terms(exits=False, max_quantity=None, **changes):
 
 
 @pytest.mark.parametrize(
-    ("place", "ticks", "buy_at", "sell_at"),
+    ("book", "place", "ticks", "buy_at", "sell_at"),
     [
-        ("join", 1, "100.0", "100.5"),
-        ("improve", 1, "100.1", "100.4"),
-        ("improve", 3, "100.3", "100.2"),
-        ("improve", 9, "100.4", "100.1"),  # One tick short of the other side.
-        ("behind", 2, "99.8", "100.7"),
+        (("100.0", "100.5"), "join", 1, "100.0", "100.5"),
+        (("100.0", "100.5"), "improve", 1, "100.1", "100.4"),
+        (("100.0", "100.5"), "improve", 3, "100.3", "100.2"),
+        (("100.0", "100.5"), "improve", 9, "100.4", "100.1"),  # One tick short of the other side.
+        (("100.0", "100.1"), "improve", 1, "100.0", "100.1"),  # Nothing to improve.
+        (("100.0", "100.5"), "behind", 2, "99.8", "100.7"),
+        (("0.2", "0.3"), "behind", 5, "0.1", "0.8"),  # Above zero.
     ],
 )
-def test_an_order_rests_where_it_is_told(place, ticks, buy_at, sell_at):
-    assert resting_price(True, touch(), TICK, place, ticks) == D(buy_at)
-    assert resting_price(False, touch(), TICK, place, ticks) == D(sell_at)
-
-
-def test_with_a_spread_of_one_tick_there_is_nothing_to_improve():
-    close = touch("100.0", "100.1")
-    assert resting_price(True, close, TICK, "improve", 1) == D("100.0")
-    assert resting_price(False, close, TICK, "improve", 1) == D("100.1")
-
-
-def test_a_price_behind_stays_above_zero():
-    assert resting_price(True, touch("0.2", "0.3"), TICK, "behind", 5) == D("0.1")
+def test_an_order_rests_at_its_place(book, place, ticks, buy_at, sell_at):
+    assert resting_price(True, touch(*book), TICK, place, ticks) == D(buy_at)
+    assert resting_price(False, touch(*book), TICK, place, ticks) == D(sell_at)
 
 
 @pytest.mark.parametrize(
@@ -69,11 +61,10 @@ def test_the_worst_price_lies_within_the_cap_on_the_tick(buy, reference, bps, wo
     assert worst_price(buy, D(reference), bps, TICK) == D(worst)
 
 
-def test_an_order_at_the_touch_may_be_the_touch():
-    assert stands_at_best(True, D("100.0"), touch())
-    assert not stands_at_best(True, D("99.9"), touch())
-    assert stands_at_best(False, D("100.5"), touch())
-    assert not stands_at_best(False, D("100.6"), touch())
+def test_an_order_at_the_best_price_may_be_the_best_price():
+    places = [(True, "100.0"), (True, "99.9"), (False, "100.5"), (False, "100.6")]
+    found = [stands_at_best(buy, D(price), touch()) for buy, price in places]
+    assert found == [True, False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -11,39 +11,33 @@ def legs(*wanted):
     return [Leg(f"L{n}", float(value)) for n, value in enumerate(wanted)]
 
 
-def test_pairs_leave_together_up_to_the_bound():
-    # Worst mix of the first four: +200 with no sell, -200 with no buy.
-    assert releasable(legs(100, -100, 100, -100, 100, -100), 200) == ["L0", "L1", "L2", "L3"]
+def changed(book, number, **changes):
+    return [replace(leg, **changes) if n == number else leg for n, leg in enumerate(book)]
 
 
-def test_a_fill_on_one_side_makes_room_on_the_other_only():
-    first = legs(100, -100, 100, -100)
-    first[0] = replace(first[0], sent=True, filled=100, ended=True)
-    # Net is +100: another buy could make it +200, a sell brings it back.
-    assert releasable(first, 150) == ["L1", "L3"]
+FILLED = {"sent": True, "filled": 100, "ended": True}
 
 
-def test_a_leg_larger_than_the_bound_leaves_alone():
-    assert releasable(legs(500, -300, -200), 100) == ["L2"]
-    out = legs(500, -300, -200)
-    out[2] = replace(out[2], sent=True)
-    assert releasable(out, 100) == []
-
-
-def test_a_rebalance_that_moves_the_net_is_not_held_up_on_its_way():
-    # From nothing to long only: every mix lies between the old book and the new.
-    assert releasable(legs(400, 300, 300), 1) == ["L0", "L1", "L2"]
-
-
-def test_a_leg_that_gave_up_moves_the_goal():
-    out = legs(100, -100)
-    out[0] = replace(out[0], sent=True, ended=True, filled=0.0)
-    assert releasable(out, 1) == ["L1"]
-
-
-def test_nothing_is_left_to_send():
-    assert releasable([], 1) == []
-    assert releasable([Leg("A", 1.0, sent=True, ended=True)], 1) == []
+@pytest.mark.parametrize(
+    ("book", "bound", "leave"),
+    [
+        # Worst mix of the first four: +200 with no sell, -200 with no buy.
+        (legs(100, -100, 100, -100, 100, -100), 200, [0, 1, 2, 3]),
+        # Net is +100 after a fill: another buy could make it +200, a sell brings it back.
+        (changed(legs(100, -100, 100, -100), 0, **FILLED), 150, [1, 3]),
+        # A leg larger than the bound leaves alone.
+        (legs(500, -300, -200), 100, [2]),
+        (changed(legs(500, -300, -200), 2, sent=True), 100, []),
+        # From nothing to long only: every mix lies between the old book and the new.
+        (legs(400, 300, 300), 1, [0, 1, 2]),
+        # A leg that gave up moves the goal.
+        (changed(legs(100, -100), 0, sent=True, ended=True), 1, [1]),
+        ([], 1, []),
+        (changed(legs(1), 0, sent=True, ended=True), 1, []),
+    ],
+)
+def test_legs_leave_within_the_bound(book, bound, leave):
+    assert releasable(book, bound) == [f"L{n}" for n in leave]
 
 
 @given(

@@ -12,7 +12,7 @@ from strategies.order_tags import role_of
 from strategies.state import MemoryState
 from strategies.tactics import tactic as t
 from tests.builders_engine import A, perpetual
-from tests.strategies.test_executor import Trades, orders, play, quotes, s
+from tests.strategies.test_executor import Trades, level, orders, play, quotes, s
 
 PACE_NS = 5 * 10**6
 ID = perpetual(A).id
@@ -66,12 +66,13 @@ def work_ladder(state, event, rules, terms):
 LADDER = t.Tactic("ladder", LadderState, work_ladder, PACE_NS)
 
 
-def ladder(plan, store=None):
+def ladder(plan):
     strategy = Trades(plan)
     strategy.broker.host(LADDER, {"ticks": 10})
-    if store is not None:
-        strategy.attach_state(store)
     return strategy
+
+
+FLAT = quotes(*level(range(8)))
 
 
 def start(strategy):
@@ -85,22 +86,21 @@ def states(strategy):
 
 def test_two_orders_of_one_execution_rest_at_once_and_fill_one_by_one():
     seen = []
-    told = ladder({1: start, 5: lambda x: seen.append((x.busy, states(x)))})
-    data = quotes(*[(n, 100.0, 100.2) for n in range(8)], (8, 99.8, 99.95), (12, 99.7, 99.8))
-    play(told, data)
+    plan = {1: start, 5: lambda x: seen.append((x.busy, states(x)))}
+    strategy = play(ladder(plan), FLAT + quotes((8, 99.8, 99.95), (12, 99.7, 99.8)))
     assert seen == [(True, [("100.00", "1.000", "ACCEPTED"), ("99.90", "1.000", "ACCEPTED")])]
-    assert [status for *_, status in states(told)] == ["FILLED", "FILLED"]
-    (done,) = told.done
+    assert [status for *_, status in states(strategy)] == ["FILLED", "FILLED"]
+    (done,) = strategy.done
     assert (done.filled, done.notional, done.reason) == ("2", "199.9", "")
-    assert not told.busy
-    assert told.clock.timer_names == []
-    assert {role_of(o.client_order_id.value, o.tags, False) for o in orders(told)} == {"entry"}
+    assert not strategy.busy
+    assert strategy.clock.timer_names == []
+    assert {role_of(o.client_order_id.value, o.tags, False) for o in orders(strategy)} == {"entry"}
 
 
 def test_its_timer_is_as_fine_as_it_wants():
     seen = []
-    told = ladder({1: start, 2: lambda x: seen.append(x.broker._live[ID].state.looks)})
-    play(told, quotes((0, 100.0, 100.2), (3, 100.0, 100.2)))
+    looking = ladder({1: start, 2: lambda x: seen.append(x.broker._live[ID].state.looks)})
+    play(looking, FLAT)
     # The first event of the execution, and 200 of the timer, which starts at once.
     assert seen[0] in range(200, 203)
     with pytest.raises(ValueError, match="below 1 ms"):
@@ -108,26 +108,25 @@ def test_its_timer_is_as_fine_as_it_wants():
 
 
 def test_a_stop_cancels_both_orders():
-    told = ladder({1: start, 3: lambda x: x.stop_executing()})
-    play(told, quotes(*[(n, 100.0, 100.2) for n in range(8)]))
-    assert [status for *_, status in states(told)] == ["CANCELED", "CANCELED"]
-    assert told.done[0].reason == "stopped"
+    strategy = play(ladder({1: start, 3: lambda x: x.stop_executing()}), FLAT)
+    assert [status for *_, status in states(strategy)] == ["CANCELED", "CANCELED"]
+    assert strategy.done[0].reason == "stopped"
 
 
 def test_after_a_crash_it_goes_on_under_its_own_name():
     store = MemoryState()
-    play(ladder({1: start}, store), quotes(*[(n, 100.0, 100.2) for n in range(8)]), until=6)
+    play(ladder({1: start}), FLAT, until=6, store=store)
     saved = msgspec.json.decode(store.load(f"tactic.{A}"))
     assert (saved["tactic"], saved["state"]["names"]) == ("ladder", 2)
-    again = ladder({20: lambda strategy: strategy.resume()}, store)
-    play(again, quotes((19, 100.0, 100.2), (25, 99.8, 99.95), (30, 99.7, 99.8)))
+    falling = quotes((19, 100.0, 100.2), (25, 99.8, 99.95), (30, 99.7, 99.8))
+    again = play(ladder({20: lambda strategy: strategy.resume()}), falling, store=store)
     assert [status for *_, status in states(again)] == ["FILLED", "FILLED"]
     assert store.load(f"tactic.{A}") == b""
 
 
 def test_a_saved_state_of_a_tactic_that_is_not_hosted_is_a_clear_error():
     store = MemoryState()
-    play(ladder({1: start}, store), quotes((0, 100.0, 100.2), (5, 100.0, 100.2)), until=4)
+    play(ladder({1: start}), FLAT, until=4, store=store)
     other = Trades({})
     other.attach_state(store)
     with pytest.raises(DeskError, match=r"'tactic\.\S+' can't be read .*no tactic 'ladder'"):
@@ -147,9 +146,7 @@ OLDER = (
 def test_a_state_that_an_older_version_saved_is_taken_up():
     store = MemoryState()
     store.save(f"tactic.{A}", OLDER % (s(1), s(1)))
-    told = Trades({20: lambda strategy: strategy.resume()})
-    told.attach_state(store)
-    play(told, quotes(*[(n, 100.0, 100.2) for n in range(19, 30)], (30, 99.8, 99.9)))
-    assert told.done[0].reprices == 1
-    assert told.done[0].filled == "2"
-    assert [o.tags[:2] for o in orders(told)] == [["rebalance", "decision=hand@1"]]
+    data = quotes(*level(range(19, 30)), (30, 99.8, 99.9))
+    strategy = play(Trades({20: lambda strategy: strategy.resume()}), data, store=store)
+    assert (strategy.done[0].reprices, strategy.done[0].filled) == (1, "2")
+    assert [o.tags[:2] for o in orders(strategy)] == [["rebalance", "decision=hand@1"]]
