@@ -93,11 +93,12 @@ def test_a_resting_stop_makes_nobody_busy_and_a_clearing_leaves_it():
         strategy.when_clear(lambda: seen.append("clear"), or_else=pytest.fail)
         assert not strategy.orders_under_way()
 
-    strategy = held({at(3): stop("80"), at(5): look, at(6): holding(A, "-3")}, [100.0] * 9)
-    assert seen == [(False, 1), "clear"]
+    plan = {at(3): stop("80"), at(5): look, at(6): look, at(7): holding(A, "-3")}
+    strategy = held(plan, [100.0] * 9)
+    assert seen == [(False, 1), "clear"] * 2
     assert [role_of_order(order) for order in sent(strategy)] == ["entry", "protective", "exit"]
     decisions = [decision_of(order.tags) for order in sent(strategy)]
-    assert decisions == [f"hold@{at(hour)}" for hour in (1, 3, 6)]
+    assert decisions == [f"hold@{at(hour)}" for hour in (1, 3, 7)]
 
 
 def test_a_stop_is_moved_by_a_new_one_before_the_old_goes():
