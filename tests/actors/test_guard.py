@@ -18,22 +18,14 @@ def words(table: Table) -> list[tuple[str, str]]:
     return [(verdict.action.name, verdict.reason) for verdict in table.said]
 
 
-@pytest.mark.parametrize(("lost", "halts"), [(99.99, False), (100, True), (100.01, True)])
-def test_a_guard_speaks_at_its_limit(lost, halts):
-    table = Table(Loss(limit=100))
-    table.look("1000")
-    table.look(f"{1000 - lost}")
-    assert words(table) == ([("HALT_ENTRIES", f"{lost:g} lost")] if halts else [])
-
-
-def test_a_guard_speaks_only_of_changes():
+def test_a_guard_publishes_changes_only():
     table = Table(Loss(release="recovered", hysteresis=0.1))
     table.looks("1000", "900", "880", "905", "911", "950")
     # 905 is within a tenth of the limit, 910 is clear.
     assert words(table) == [("HALT_ENTRIES", "100 lost"), ("NONE", "over")]
 
 
-def test_a_verdict_says_who_what_and_how_much():
+def test_a_verdict_has_its_guard_scope_and_numbers():
     table = Table(Loss("daily", LossParams(action="shrink", size=0.25, release="30m")))
     table.look("1000")
     table.look("850", now=10 * SECOND)
@@ -44,14 +36,14 @@ def test_a_verdict_says_who_what_and_how_much():
     assert verdict.until == 10 * SECOND + 1800 * SECOND
 
 
-def test_what_follows_is_kept_before_it_is_said():
-    class Told(MemoryState):
+def test_a_halt_is_kept_before_its_verdict_is_published():
+    class Noted(MemoryState):
         def save(self, name, value):
             super().save(name, value)
             order.append(name)
 
     order: list[str] = []
-    store = Told()
+    store = Noted()
     table = Table(Loss(store=store))
     table.bus.subscribe("verdicts.*", lambda verdict: order.append(verdict.action.name))
     table.looks("1000", "800")
@@ -70,27 +62,17 @@ def test_nothing_is_saved_when_nothing_changed_and_readings_once_a_second():
     assert store.saves == 4
 
 
-def test_a_verdict_that_could_not_be_kept_halts_entries_all_the_same():
-    class Full(MemoryState):
-        def save(self, name, value):
+class Disk(MemoryState):
+    full = False
+
+    def save(self, name, value):
+        if self.full:
             raise DeskError("the disk is full")
-
-    table = Table(Loss(store=Full()))
-    table.look("1000")
-    assert [v.action for v in table.said] == [Action.HALT_ENTRIES]
-    assert "the disk is full" in table.said[0].reason
+        super().save(name, value)
 
 
-def test_a_breach_while_nothing_can_be_kept_is_said_and_kept_once_it_can():
-    class Fills(MemoryState):
-        full = False
-
-        def save(self, name, value):
-            if self.full:
-                raise DeskError("the disk is full")
-            super().save(name, value)
-
-    store = Fills()
+def test_a_breach_while_nothing_can_be_kept_is_published_and_kept_once_it_can():
+    store = Disk()
     guard = Loss(store=store, params=LossParams(action="flatten"))
     table = Table(guard)
     table.look("1000")
@@ -105,28 +87,24 @@ def test_a_breach_while_nothing_can_be_kept_is_said_and_kept_once_it_can():
     assert (kept.reason, guard.latches) == ("150 lost", (kept,))
 
 
-def test_a_halt_for_what_can_not_be_kept_ends_when_it_can():
-    store = MemoryState()
-    save = store.save
-
-    def full(name, value):
-        raise DeskError("the disk is full")
-
-    store.save = full
+def test_a_verdict_that_can_not_be_kept_halts_entries_until_it_can():
+    store = Disk()
+    store.full = True
     table = Table(Loss(store=store))
     table.looks("1000", "1000")
-    store.save = save
+    store.full = False
     table.look("1000")
     assert [v.action for v in table.said] == [Action.HALT_ENTRIES, Action.NONE]
+    assert "the disk is full" in table.said[0].reason
 
 
-def test_who_fails_on_hearing_a_verdict_keeps_no_other_from_being_said():
-    def deaf(verdict):
+def test_a_subscriber_that_fails_stops_no_other_verdict():
+    def fails(verdict):
         raise RuntimeError(f"not {verdict.guard}")
 
     one, two = Loss("one"), Loss("two")
     table = Table(one, two)
-    table.bus.subscribe("verdicts.*", deaf)
+    table.bus.subscribe("verdicts.*", fails)
     table.look("1000")
     with pytest.raises(ExceptionGroup) as raised:
         table.look("900")
@@ -138,7 +116,7 @@ def test_who_fails_on_hearing_a_verdict_keeps_no_other_from_being_said():
 # -- restarts --------------------------------------------------------------------------------------
 
 
-def test_a_restarted_guard_says_again_what_stood_before_it_looks():
+def test_a_restarted_guard_publishes_what_stood_before_it_measures():
     store = MemoryState()
     first = Table(Loss(store=store))
     first.looks("1000", "800")
@@ -237,7 +215,7 @@ def test_a_release_of_another_scope_leaves_what_stands():
     assert len(table.said) == 1
 
 
-def test_a_release_before_the_first_look_looks_first():
+def test_a_release_before_the_first_snapshot_takes_one():
     store = MemoryState()
     first = Table(Loss(store=store))
     first.looks("1000", "900")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import msgspec
@@ -22,13 +21,15 @@ from actors.guards.core.snapshot import (
     DeskEvent,
     ErrorEvent,
     FillEvent,
+    Market,
     OrderRequested,
     RoundTripEvent,
     VenueResponse,
 )
 from actors.guards.daily_loss import DailyLoss
-from actors.guards.drawdown_tiers import DrawdownTiers
+from actors.guards.drawdown_tiers import DrawdownTiers, Tier
 from actors.guards.error_rate import ErrorRate
+from actors.guards.maintenance import Maintenance, Window
 from actors.guards.max_drawdown import MaxDrawdown
 from actors.guards.order_rate import OrderRate
 from actors.guards.rejections import Rejections
@@ -36,9 +37,8 @@ from actors.guards.session_profit import SessionProfit
 from actors.guards.symbol_loss import SymbolLoss
 from actors.guards.trades_per_day import TradesPerDay
 from config.durations import DAY_NS
-from strategies.messages import Action
+from strategies.messages import Action, encode
 from strategies.refusals import Refusal, refused_by
-from tests.actors.days_played import CHANGES, course
 from tests.actors.tiny_guards import A, Table
 
 SECOND = 1_000_000_000
@@ -48,47 +48,91 @@ NOON = 20_000 * DAY_NS + DAY_NS // 2
 
 # -- the host's time zone --------------------------------------------------------------------------
 
-
-@pytest.fixture
-def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[str]]]:
-    """Return what plays both changes to and from summer time as on a host in a zone."""
-
-    def played(zone: str) -> list[str]:
-        monkeypatch.setenv("TZ", zone)
-        time.tzset()
-        return [line for day in CHANGES for line in course(day)]
-
-    yield played
-    monkeypatch.undo()
-    time.tzset()
+CHANGES = (datetime(2026, 3, 8, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC))
+"""Days on which New York's clocks go forward and back, at 07:00 and 06:00 UTC."""
 
 
-def test_the_hosts_time_zone_and_its_summer_time_change_nothing_that_guards_say(
-    host: Callable[[str], list[str]],
-) -> None:
-    said = host("UTC")
+def guards_of_days() -> list[GuardActor]:
+    return [
+        GuardActor("daily", DailyLoss(DailyLoss.Config(limit_currency=10.0))),
+        GuardActor(
+            "max",
+            MaxDrawdown(MaxDrawdown.Config(limit_currency=12.0, session="day", release="next_day")),
+        ),
+        GuardActor("profit", SessionProfit(SessionProfit.Config(limit_currency=20.0))),
+        GuardActor("losses", ConsecutiveLosses(ConsecutiveLosses.Config(losses=2))),
+        GuardActor("trades", TradesPerDay(TradesPerDay.Config(limit=2))),
+        GuardActor(
+            "works",
+            Maintenance(
+                Maintenance.Config(
+                    windows=tuple(
+                        Window(start=f"{day:%Y-%m-%d}T05:30:00Z", end=f"{day:%Y-%m-%d}T07:30:00Z")
+                        for day in CHANGES
+                    )
+                )
+            ),
+        ),
+    ]
+
+
+def course(day: datetime) -> list[str]:
+    """Return all verdicts and kept states over three days around one, in lines."""
+    made = guards_of_days()
+    table = Table(*made, market=lambda now: {A: Market(tick=Decimal(1))})
+    lines: list[str] = []
+    equity = 1000
+    moment = day - timedelta(days=1)
+    while moment < day + timedelta(days=2):
+        # Three times four are lost on each day until 06:00, one is won at 07:00, and 32 at 20:00.
+        if moment.minute == 0 and 4 <= moment.hour < 8:
+            equity -= 4 if moment.hour < 7 else -1
+        if (moment.hour, moment.minute) == (20, 0):
+            equity += 32
+        now = round(moment.timestamp()) * SECOND
+        table.look(str(equity), now)
+        if (moment.hour, moment.minute) in ((5, 30), (6, 30)):
+            common = {"ts": now, "strategy": "a", "instrument": A}
+            for quantity, price in ((1, 10), (-1, 9)):
+                table.desk.observe(
+                    FillEvent(
+                        **common,
+                        quantity=Decimal(quantity),
+                        price=Decimal(price),
+                        fee=Decimal(0),
+                        opened=quantity > 0,
+                    )
+                )
+            table.desk.observe(RoundTripEvent(**common, net=Decimal(-1)))
+        stamp = f"{moment:%m-%d %H:%M}"
+        lines.extend(f"{stamp} {encode(verdict).decode()}" for verdict in table.said)
+        table.said.clear()
+        moment += timedelta(minutes=15)
+    lines += [f"{g.key} {msgspec.json.encode(g.guard_state).decode()}" for g in made]
+    return lines
+
+
+def test_the_hosts_time_zone_and_its_summer_time_change_no_verdict() -> None:
+    # New York's clocks change by an hour on these very days, Lord Howe's by half an hour.
+    text = "from tests.actors import test_guard_clock as it\nfor day in it.CHANGES:\n"
+    text += "    print(*it.course(day), sep='\\n')"
+    elsewhere = [
+        subprocess.Popen(
+            [sys.executable, "-c", text],
+            env=os.environ | {"TZ": zone},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for zone in ("UTC", "America/New_York", "Australia/Lord_Howe")
+    ]
+    said, *others = [process.communicate(timeout=120)[0].splitlines() for process in elsewhere]
+    assert others == [said, said]
     assert [line[:11] for line in said if '"works"' in line] == [
         *("03-08 05:30", "03-08 07:30"),
         *("11-01 05:30", "11-01 07:30"),
     ]
     over = [line[:11] for line in said if '"daily"' in line and '"over"' in line]
     assert over == ["03-08 00:00", "03-09 00:00", "11-01 00:00", "11-02 00:00"]
-    # New York's clocks change by an hour on these very days, Lord Howe's by half an hour.
-    for zone in ("America/New_York", "Australia/Lord_Howe", "Pacific/Kiritimati"):
-        assert host(zone) == said
-        assert time.tzname != ("UTC", "UTC")
-
-
-def test_a_process_of_another_time_zone_says_the_same(host: Callable[[str], list[str]]) -> None:
-    there = subprocess.run(
-        [sys.executable, "-m", "tests.actors.days_played"],
-        env=os.environ | {"TZ": "America/New_York"},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    ).stdout
-    assert there.splitlines() == host("UTC")
 
 
 # -- a clock that goes backwards -------------------------------------------------------------------
@@ -97,9 +141,7 @@ def test_a_process_of_another_time_zone_says_the_same(host: Callable[[str], list
 def guards() -> list[GuardActor]:
     """Return guards that remember peaks, days, counts and times, with limits soon reached."""
     return [
-        GuardActor(
-            "tiers", DrawdownTiers(msgspec.convert({"tiers": [{"at": 0.02, "size": 0.5}]}, TIERS))
-        ),
+        GuardActor("tiers", DrawdownTiers(DrawdownTiers.Config(tiers=(Tier(at=0.02, size=0.5),)))),
         GuardActor("max", MaxDrawdown(MaxDrawdown.Config(limit_currency=60.0))),
         GuardActor(
             "today",
@@ -117,10 +159,7 @@ def guards() -> list[GuardActor]:
     ]
 
 
-TIERS = DrawdownTiers.Config
-
-
-def happening(kind: str, ts: int) -> list[DeskEvent]:
+def events_of(kind: str, ts: int) -> list[DeskEvent]:
     who = {"ts": ts, "strategy": "a", "instrument": A}
     trade = {"price": Decimal(10), "fee": Decimal(0)}
     known: dict[str, list[DeskEvent]] = {
@@ -139,18 +178,13 @@ def happening(kind: str, ts: int) -> list[DeskEvent]:
     return known[kind]
 
 
-class Heard:
-    """What a desk would do with an entry: its gate reads the board beside the desk's hold."""
-
-    def __init__(self, table: Table) -> None:
-        self.table = table
-
-    def refused(self) -> Refusal | None:
-        scopes = ("desk", "strategy:a", f"instrument:{A}")
-        stands = self.table.desk.verdicts.strictest(scopes)
-        if stands.action >= Action.HALT_ENTRIES:
-            return refused_by(stands)
-        return self.table.desk.hold(self.table.entry())
+def refusal_of(table: Table) -> Refusal | None:
+    """Return why an entry is refused: the gate reads the board beside the desk's hold."""
+    scopes = ("desk", "strategy:a", f"instrument:{A}")
+    stands = table.desk.verdicts.strictest(scopes)
+    if stands.action >= Action.HALT_ENTRIES:
+        return refused_by(stands)
+    return table.desk.hold(table.entry())
 
 
 def earlier(before: tuple[Latch, ...], after: tuple[Latch, ...]) -> list[Latch]:
@@ -180,13 +214,12 @@ def test_a_clock_that_goes_back_makes_guards_forget_nothing_and_lets_no_entry_pa
 ) -> None:
     made = guards()
     table = Table(*made)
-    gate = Heard(table)
     now, equity = NOON, 1000
     table.look(str(equity), now)
     for seconds, value, kind in steps:
         # A step back changes the clock alone.
         equity = equity if seconds < 0 else value
-        refused = gate.refused()
+        refused = refusal_of(table)
         kept = {g.key: (g.guard_state, g.latches) for g in made}
         now += seconds * SECOND
         table.look(str(equity), now)
@@ -195,8 +228,8 @@ def test_a_clock_that_goes_back_makes_guards_forget_nothing_and_lets_no_entry_pa
                 state, latches = kept[guard.key]
                 assert guard.guard_state == state, guard.key
                 assert earlier(latches, guard.latches) == [], guard.key
-            assert refused is None or gate.refused() is not None, refused
-        for seen in happening(kind, now) if seconds >= 0 else []:
+            assert refused is None or refusal_of(table) is not None, refused
+        for seen in events_of(kind, now) if seconds >= 0 else []:
             table.desk.observe(seen)
 
 
@@ -205,7 +238,6 @@ def test_a_clock_set_back_over_midnight_begins_no_day_and_ends_no_halt(release: 
     midnight = NOON + DAY_NS // 2
     guard = GuardActor("daily", DailyLoss(DailyLoss.Config(limit_currency=30.0, release=release)))
     table = Table(guard)
-    gate = Heard(table)
     table.look("1000", midnight - 10 * SECOND)
     table.look("990", midnight + SECOND)
     table.look("950", midnight + 2 * SECOND)
@@ -215,7 +247,7 @@ def test_a_clock_set_back_over_midnight_begins_no_day_and_ends_no_halt(release: 
     for back in (1, 3, 3_600, 86_400 * 3):
         table.look("950", midnight + (2 - back) * SECOND)
         assert guard.latches == (before,)
-        assert "by daily" in str(gate.refused())
+        assert "by daily" in str(refusal_of(table))
     # Nor does the day begin a second time, with 950 as its start.
     table.look("950", midnight + 3 * SECOND)
     assert guard.latches == (before,)

@@ -161,20 +161,6 @@ def test_drawdown_tiers(path: list[Seen]) -> None:
 
 
 @given(paths())
-def test_a_size_changes_only_when_a_limit_is_crossed_or_recovered(path: list[Seen]) -> None:
-    path = [seen._replace(doing="") for seen in path]
-    [(past, sizes)] = play(tiers(), path, size())
-    before, was = 1.0, Fraction(0)
-    for after, moment in zip(sizes, pasts(past), strict=True):
-        deep = depth(moment)
-        if after < before:
-            assert any(was < limit <= deep for limit in (*TIERS, LAST))
-        elif after > before:
-            assert any(deep <= limit * Fraction(9, 10) < was for limit in TIERS)
-        before, was = after, deep
-
-
-@given(paths())
 def test_a_lone_strategy_has_the_desks_numbers(path: list[Seen]) -> None:
     # Its result is what the account has gained since it had 777.
     path = [seen._replace(results={"a": seen.equity - 777}) for seen in path]

@@ -1,4 +1,4 @@
-"""Latches: what trips, what stands, what ends it, and what verdict follows; against an oracle."""
+"""Halts: which limits begin one, what ends it, and its verdict; against an oracle."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.guards.core.halts import Latch, end_of, released, step, verdicts
+from actors.guards.core.halts import Latch, released, step, verdicts
 from actors.guards.core.limits import Reading
 from actors.guards.core.params import GuardParams
 from strategies.messages import Action
@@ -37,11 +37,6 @@ def tripped(release: str, now: int = NOON, **more) -> tuple[Latch, ...]:
 
 
 # -- what trips ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("measured", "trips"), [(9.999, False), (10.0, True), (10.001, True)])
-def test_a_limit_that_is_reached_trips(measured, trips):
-    assert bool(step((), [reading(measured)], NOON, params("manual"))) is trips
 
 
 def test_a_latch_keeps_what_tripped_it():
@@ -111,17 +106,13 @@ LATER = 3 * DAY
         # Manual: neither time nor recovery ends it, nor that nothing is left to measure.
         ("manual", LATER, [reading(0.0)], True),
         ("manual", LATER, [], True),
-        ("manual", LATER, None, True),
         # Recovered: at nine tenths of the limit, and not a hair above.
-        ("recovered", 1, [reading(10.0)], True),
         ("recovered", 1, [reading(9.001)], True),
         ("recovered", 1, [reading(9.0)], False),
         ("recovered", 1, [], False),
         ("recovered", LATER, None, True),
         # A pause: when it is over, unless the limit is still reached.
-        ("30m", 30 * MINUTE - 1, [reading(0.0)], True),
         ("30m", 30 * MINUTE, [reading(0.0)], False),
-        ("30m", 30 * MINUTE, [reading(9.5)], False),
         ("30m", 30 * MINUTE, [], False),
         ("30m", 30 * MINUTE, [reading(10.0)], True),
         ("30m", 30 * MINUTE, None, True),
@@ -152,18 +143,6 @@ def test_a_known_end_follows_the_readings():
     latches = tripped("recovered", until=NOON + 5)
     (latch,) = step(latches, [reading(10.0, until=NOON + 9)], NOON + 1, params("recovered"))
     assert latch.until == NOON + 9
-
-
-@pytest.mark.parametrize(
-    ("now", "end"),
-    [
-        (NOON, NOON + 720 * MINUTE),
-        (20_001 * DAY - 1, 20_001 * DAY),
-        (20_001 * DAY, 20_002 * DAY),
-    ],
-)
-def test_the_next_day_begins_at_midnight_utc(now, end):
-    assert end_of("next_day", now) == end
 
 
 @pytest.mark.parametrize(
@@ -232,8 +211,7 @@ def test_a_halt_that_waits_for_the_trader_does_not_pass_by_itself(transient, unt
 # -- an oracle -------------------------------------------------------------------------------------
 
 Moment = tuple[int, float | None, bool]
-"""Time, what is measured (None: nothing is left to measure), whether it is measured at all."""
-
+"""Time, the value (None: nothing is left to measure), and whether it is measured at all."""
 MOMENTS = st.lists(
     st.tuples(
         st.integers(0, 4 * DAY // MINUTE).map(lambda minute: minute * MINUTE),
@@ -245,10 +223,7 @@ MOMENTS = st.lists(
 
 
 def oracle(moments: list[Moment], release: str) -> list[bool]:
-    """Say of each moment whether the halt stands, by asking from scratch what happened before it.
-
-    Of each moment that reached the limit it is asked whether its halt still stood at the end.
-    """
+    """Return for each moment whether any halt that began by then still stands."""
     return [
         any(_lasts(moments[first : last + 1], release) for first in range(last + 1))
         for last in range(len(moments))

@@ -1,4 +1,4 @@
-"""How a flatten is carried through, told moment by moment: no engine."""
+"""How a flatten is carried through, moment by moment: no engine."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ from actors.closing.steps import backoff, next_acts, next_evaluation
 from strategies.messages import Action, Verdict
 
 S = 1_000_000_000
-A, B, SPOT = "A-LINEAR.X", "B-LINEAR.X", "A-SPOT.X"
+A, B, C, SPOT = "A-LINEAR.X", "B-LINEAR.X", "C-LINEAR.X", "A-SPOT.X"
 ONE = PositionKey("one", A)
 TERMS = {
     A: ClosingTerms(lot=D("0.1"), min_quantity=D("0.5"), min_notional=D(5), max_quantity=D(100)),
     B: ClosingTerms(lot=D("0.1")),
+    C: ClosingTerms(lot=D("0.1")),
     SPOT: ClosingTerms(
         lot=D("0.1"), min_quantity=D("0.5"), min_notional=D(5), spot=True, price=D(2)
     ),
@@ -84,17 +85,6 @@ def test_strategies_have_their_grace_before_anything_is_closed(
     assert deeds(acts) == expected
 
 
-def test_without_a_grace_it_closes_at_once() -> None:
-    policy = msgspec.structs.replace(POLICY, grace_ns=0)
-    assert deeds(walked(view(0), policy=policy)[1]) == [CloseAct(ONE, D(-10))]
-
-
-@pytest.mark.parametrize("held", ["7", "-7"])
-def test_a_close_is_the_opposite_of_what_is_held(held: str) -> None:
-    _, acts = walked(view(0), view(5, positions={ONE: D(held)}))
-    assert deeds(acts) == [CloseAct(ONE, -D(held))]
-
-
 def test_a_scope_that_is_added_later_has_a_grace_of_its_own() -> None:
     two = PositionKey("two", B)
     held = {ONE: D(10), two: D(3)}
@@ -116,6 +106,83 @@ def test_a_verdict_that_ends_ends_the_flatten_and_is_reported() -> None:
     assert state == ClosingState()
     assert deeds(acts) == []
     assert words(acts) == [("off", "the flatten was released after 6.0 s, before all was closed")]
+
+
+PER_OWNER = {PositionKey("", B): D(1), PositionKey("", C): D(1)}
+HALT = Verdict(action=Action.HALT_ENTRIES, guard="drawdown")
+MANY = (
+    order("more", "5"),
+    order("exit", "-10"),
+    order("turn", "-11"),
+    order("stop", "-99", reduce_only=True),
+    order("new", "5", owner="two", instrument=B),
+)
+STRATEGY_ONE = Verdict(action=Action.FLATTEN, scope="strategy:one", guard="g")
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"positions": {ONE: D(-7)}}, [CloseAct(ONE, D(7))]),
+        # An exit of the strategy that leaves at market is not doubled: six are the closer's.
+        ({"orders": (order("own", "-4", takes=True, answered=False),)}, [CloseAct(ONE, D(-6))]),
+        ({"orders": (order("own", "-10", takes=True, answered=False, reduce_only=True),)}, []),
+        # An order larger than the largest is split into equal ones.
+        (
+            {"positions": {ONE: D(250)}},
+            [CloseAct(ONE, D("-83.4")), CloseAct(ONE, D("-83.3")), CloseAct(ONE, D("-83.3"))],
+        ),
+        # A perpetual is closed below the minimum quantity and value, down to less than a lot.
+        ({"positions": {ONE: D("0.1")}}, [CloseAct(ONE, D("-0.1"))]),
+        ({"positions": {ONE: D("10.05")}}, [CloseAct(ONE, D("-10.0"))]),
+        # Orders outside the scope stay.
+        (
+            {
+                "verdicts": (STRATEGY_ONE,),
+                "orders": (order("b", "5", owner="two", instrument=B), order("x", "5", owner="")),
+            },
+            [CloseAct(ONE, D(-10))],
+        ),
+        # Under a halt entries are cancelled and exits stay; not for a transient one or a shrink.
+        (
+            {"verdicts": (HALT,), "orders": MANY},
+            [CancelAct("more"), CancelAct("new"), CancelAct("turn")],
+        ),
+        ({"verdicts": (msgspec.structs.replace(HALT, transient=True),), "orders": MANY}, []),
+        (
+            {
+                "verdicts": (Verdict(action=Action.SHRINK, multiplier=0.5, guard="drawdown"),),
+                "orders": MANY,
+            },
+            [],
+        ),
+        # External positions are closed by the document's policy, and not for one strategy.
+        ({"positions": PER_OWNER, "external": "leave"}, []),
+        ({"positions": PER_OWNER, "external": "universe"}, [CloseAct(PositionKey("", B), D(-1))]),
+        (
+            {"positions": PER_OWNER, "external": "all"},
+            [CloseAct(PositionKey("", name), D(-1)) for name in (B, C)],
+        ),
+        ({"positions": PER_OWNER, "verdicts": (STRATEGY_ONE,), "external": "universe"}, []),
+        # Two owners that offset each other are flat at the venue.
+        (
+            {"positions": {ONE: D(10), PositionKey("", A): D(-4)}, "external": "all"},
+            [CloseAct(ONE, D(-6))],
+        ),
+    ],
+)
+def test_what_is_done_once_the_grace_is_over(facts: dict[str, Any], expected: list[Act]) -> None:
+    policy = msgspec.structs.replace(POLICY, external=facts.pop("external", POLICY.external))
+    assert deeds(walked(view(0, **facts), view(4.9, **facts), policy=policy)[1]) == []
+    assert deeds(walked(view(0, **facts), view(5, **facts), policy=policy)[1]) == expected
+
+
+def test_owners_that_offset_each_other_are_flat() -> None:
+    policy = msgspec.structs.replace(POLICY, external="all")
+    held = {ONE: D(4), PositionKey("", A): D(-4)}
+    assert words(walked(view(0, positions=held), policy=policy)[1]) == [
+        ("flat", "flat after 0.0 s")
+    ]
 
 
 # -- cancels ---------------------------------------------------------------------------------------
@@ -160,41 +227,6 @@ def test_a_cancel_is_repeated_ever_more_slowly() -> None:
     assert sent == [5, 6, 8, 12, 20, 28]
 
 
-def test_orders_outside_the_scope_stay() -> None:
-    shown = Verdict(action=Action.FLATTEN, scope="strategy:one", guard="g")
-    others = (order("b", "5", owner="two", instrument=B), order("x", "5", owner=""))
-    _, acts = walked(*(view(now, verdicts=(shown,), orders=others) for now in (0, 5)))
-    assert deeds(acts) == [CloseAct(ONE, D(-10))]
-
-
-@pytest.mark.parametrize("action", [Action.HALT_ENTRIES, Action.REDUCE_ONLY])
-def test_under_a_halt_entries_are_taken_back_and_exits_stay(action: Action) -> None:
-    halt = Verdict(action=action, guard="drawdown")
-    orders = (
-        order("more", "5"),
-        order("exit", "-10"),
-        order("turn", "-11"),
-        order("stop", "-99", reduce_only=True),
-        order("new", "5", owner="two", instrument=B),
-    )
-    _, acts = walked(*(view(now, verdicts=(halt,), orders=orders) for now in (0, 4.9)))
-    assert acts == []
-    _, acts = walked(*(view(now, verdicts=(halt,), orders=orders) for now in (0, 5)))
-    assert acts == [CancelAct("more"), CancelAct("new"), CancelAct("turn")]
-
-
-@pytest.mark.parametrize(
-    "verdict",
-    [
-        Verdict(action=Action.HALT_ENTRIES, guard="funding", transient=True),
-        Verdict(action=Action.SHRINK, multiplier=0.5, guard="drawdown"),
-    ],
-)
-def test_a_halt_that_passes_and_a_shrinking_leave_orders_alone(verdict: Verdict) -> None:
-    shown = [view(now, verdicts=(verdict,), orders=(order("more", "5"),)) for now in (0, 99)]
-    assert walked(*shown)[1] == []
-
-
 def test_an_entry_that_can_not_be_taken_back_raises_an_alarm_again_and_again() -> None:
     halt = Verdict(action=Action.REDUCE_ONLY, guard="drawdown")
     state, said = ClosingState(), []
@@ -207,15 +239,6 @@ def test_an_entry_that_can_not_be_taken_back_raises_an_alarm_again_and_again() -
 
 
 # -- closes ----------------------------------------------------------------------------------------
-
-
-def test_while_a_close_is_under_way_nothing_else_is_sent() -> None:
-    shown = [view(0), view(5), *(view(5 + n, orders=(mine(),)) for n in range(1, 20))]
-    state = ClosingState()
-    for part in shown:
-        state, acts = next_acts(state, part, POLICY)
-        if part.now > 5 * S:
-            assert deeds(list(acts)) == []
 
 
 def test_after_a_partial_fill_the_rest_is_sent_at_once() -> None:
@@ -245,46 +268,12 @@ def test_a_close_that_is_refused_is_repeated_ever_more_slowly() -> None:
     assert [backoff(n) / S for n in (1, 2, 3, 4, 5, 6)] == [0.5, 1, 2, 4, 8, 8]
 
 
-def test_an_exit_of_the_strategy_that_is_on_its_way_is_not_doubled() -> None:
-    """Four are leaving at market, unanswered yet: six are the closer's."""
-    leaving = order("own", "-4", takes=True, answered=False)
-    _, acts = walked(view(0, orders=(leaving,)), view(5, orders=(leaving,)))
-    assert deeds(acts) == [CloseAct(ONE, D(-6))]
-    whole = order("own", "-10", takes=True, answered=False, reduce_only=True)
-    _, acts = walked(view(0, orders=(whole,)), view(5, orders=(whole,)))
-    assert deeds(acts) == []
-
-
-def test_an_order_larger_than_the_largest_is_split_into_equal_ones() -> None:
-    _, acts = walked(*(view(now, positions={ONE: D(250)}) for now in (0, 5)))
-    assert [act.quantity for act in deeds(acts)] == [D("-83.4"), D("-83.3"), D("-83.3")]
-
-
 def test_nothing_is_sent_while_the_venue_can_not_be_reached() -> None:
     shown = view(5, reachable=False, orders=(order("entry", "5", instrument=B, owner="two"),))
     state, acts = walked(view(0), shown)
     assert deeds(acts) == []
     _, acts = next_acts(state, view(6), POLICY)
     assert deeds(list(acts)) == [CloseAct(ONE, D(-10))]
-
-
-def test_two_owners_that_offset_each_other_are_flat_at_the_venue() -> None:
-    other = PositionKey("", A)
-    policy = msgspec.structs.replace(POLICY, external="all")
-    held = {ONE: D(10), other: D(-4)}
-    _, acts = walked(*(view(now, positions=held) for now in (0, 5)), policy=policy)
-    assert deeds(acts) == [CloseAct(ONE, D(-6))]
-    _, acts = walked(view(0, positions={ONE: D(4), other: D(-4)}), policy=policy)
-    assert words(acts) == [("flat", "flat after 0.0 s")]
-
-
-def test_others_may_not_send_what_could_turn_a_position_round_while_it_is_closed() -> None:
-    state, _ = walked(view(0), view(4.9))
-    assert ONE not in state.attempts
-    state, _ = walked(view(0), view(5))
-    assert ONE in state.attempts
-    state, _ = next_acts(state, view(6, positions={}), POLICY)
-    assert ONE not in state.attempts
 
 
 # -- an order without an answer --------------------------------------------------------------------
@@ -329,20 +318,6 @@ def test_one_that_waits_for_its_turn_here_is_not_lost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "closed"),
-    [
-        # Below the minimum quantity and value, the whole of it: the venue takes it.
-        ("0.4", [CloseAct(ONE, D("-0.4"))]),
-        ("0.1", [CloseAct(ONE, D("-0.1"))]),
-        ("10.05", [CloseAct(ONE, D("-10.0"))]),
-    ],
-)
-def test_a_perpetual_is_closed_down_to_less_than_a_lot(held: str, closed: list[Act]) -> None:
-    _, acts = walked(*(view(now, positions={ONE: D(held)}) for now in (0, 5)))
-    assert deeds(acts) == closed
-
-
-@pytest.mark.parametrize(
     ("held", "there", "closed"),
     [
         ("3", None, "3"),
@@ -375,31 +350,6 @@ def test_spot_sells_what_is_there_and_reports_dust_once(
         ]
     else:
         assert sent[0] == CloseAct(key, -D(closed))
-
-
-# -- external --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("external", "closed"),
-    [("leave", []), ("universe", [B]), ("all", [B, "C-LINEAR.X"])],
-)
-def test_external_positions_are_closed_by_the_documents_policy(
-    external: str, closed: list[str]
-) -> None:
-    held = {PositionKey("", B): D(1), PositionKey("", "C-LINEAR.X"): D(1)}
-    policy = msgspec.structs.replace(POLICY, external=external)
-    terms = TERMS | {"C-LINEAR.X": TERMS[B]}
-    shown = [view(now, positions=held, terms=terms) for now in (0, 5)]
-    _, acts = walked(*shown, policy=policy)
-    assert [act.key.instrument for act in acts if isinstance(act, CloseAct)] == closed
-
-
-def test_a_strategys_flatten_leaves_external_positions() -> None:
-    shown = Verdict(action=Action.FLATTEN, scope="strategy:two", guard="g")
-    held = {PositionKey("", B): D(1)}
-    _, acts = walked(*(view(now, verdicts=(shown,), positions=held) for now in (0, 5)))
-    assert deeds(acts) == []
 
 
 # -- what is said ----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Closing against a venue that answers as it pleases: fills in parts, refuses, forgets, is late.
+"""Closing against a venue that fills in parts, refuses, forgets and is late.
 
 The venue here is a brute-force model of its own: orders and positions in dictionaries, reduce-only
 orders capped when they fill, others not. Whatever the order of events, a position may only shrink,
