@@ -60,12 +60,11 @@ def played(
     tape: dict[str, Candles] | None = None,
     facts: dict[str, Any] | None = None,
     before: dict[str, float] | None = None,
-    liquidation: bool = True,
     hang: Callable[[BacktestDesk], None] = lambda desk: None,
 ) -> tuple[BacktestDesk, Any]:
     """Play steps on a market that stands at 100, after something is hung on the desk's gate."""
     script: Any = scripted(*steps)
-    tape, document = tape or {A: FLAT_MARKET}, venue(liquidation=liquidation)
+    tape, document = tape or {A: FLAT_MARKET}, venue()
     market = market_of([info(name, **(facts or {})) for name in tape], document)
     with mended():
         desk = desk_of(market, document, script, before=before)
@@ -245,22 +244,6 @@ def test_leverage_is_measured_on_equity_at_market() -> None:
     (denial,) = script.denials
     assert "would exceed 20000.00 (5 x equity 4000.00)" in denial
     assert len(script.fills) == 2
-
-
-def test_a_losing_position_can_always_be_left() -> None:
-    """At 21 the account is below any limit for an entry, and a verdict stands besides."""
-    desk, script = played(
-        (at(0, 5), trading(A, "120")),
-        (at(2), publishing(Action.FLATTEN)),
-        (at(2), trading(A, "1")),
-        (at(2), trading(A, "-120")),
-        tape={A: Candles([100, 100, 21, 21, 21], closes=[100, 21, 21, 21, 21])},
-        before={A: 100.0},
-        liquidation=False,
-    )
-    (denial,) = script.denials
-    assert "flatten by drawdown" in denial
-    assert desk.accountant.ledger.quantities == {}
 
 
 def send_list(*quantities: str) -> Step:

@@ -232,11 +232,11 @@ def test_a_release_before_the_first_snapshot_takes_one():
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        (LossParams(per_look=2), "halt_entries by loss: 2 asked already"),
-        (TransientParams(per_look=2), "halt_entries for now by loss: 2 asked already"),
+        (LossParams(per_look=2), "halt_entries by loss: 2 requests already"),
+        (TransientParams(per_look=2), "halt_entries for now by loss: 2 requests already"),
     ],
 )
-def test_what_a_rule_does_not_admit_is_refused_in_the_gates_words(params, words):
+def test_an_entry_that_a_guard_does_not_admit_is_refused(params, words):
     table = Table(Loss(params=params))
     table.look("1000")
     refusals = []

@@ -1,7 +1,7 @@
 """A guard small enough to be followed by hand, and a desk for it without an engine.
 
-`Loss` wants entries halted when the account has lost its limit since the first look, counts what
-happened, and refuses one entry too many at a moment by `LossGuard.admit`.
+`Loss` halts entries when the account has lost its limit since the first snapshot, counts events,
+and refuses one entry too many at a moment by `LossGuard.admit`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class LossParams(GuardParams, frozen=True, kw_only=True):
 
 class LossState(msgspec.Struct, frozen=True):
     start: Decimal
-    asked: int = 0
+    requests: int = 0
     seen: dict[str, int] = {}
 
 
@@ -54,7 +54,7 @@ class LossGuard(Guard[LossParams, LossState]):
 
     def measure(self, state: LossState, snapshot: Snapshot) -> Measured[LossState]:
         params = self.params
-        if state.asked:
+        if state.requests:
             state = LossState(state.start, 0, state.seen)
         lost = float(state.start - snapshot.equity)
         if lost >= params.fails_at:
@@ -74,13 +74,15 @@ class LossGuard(Guard[LossParams, LossState]):
     def on_event(self, state: LossState, event: DeskEvent) -> tuple[LossState, Any]:
         name = type(event).__name__
         counts = state.seen | {name: state.seen.get(name, 0) + 1}
-        return LossState(state.start, state.asked + (name == "OrderRequested"), counts), None
+        return LossState(state.start, state.requests + (name == "OrderRequested"), counts), None
 
     def admit(self, state: LossState, order: OrderRequested, snapshot: Snapshot) -> str | None:
-        return f"{state.asked} asked already" if state.asked >= self.params.per_look else None
+        return (
+            f"{state.requests} requests already" if state.requests >= self.params.per_look else None
+        )
 
     def released(self, state: LossState, snapshot: Snapshot, scope: str) -> LossState:
-        return LossState(snapshot.equity, state.asked, state.seen)
+        return LossState(snapshot.equity, state.requests, state.seen)
 
 
 class TransientParams(LossParams, frozen=True, kw_only=True):
@@ -135,7 +137,7 @@ class Account:
 
 
 class Table:
-    """A desk of guards on a bus of its own; what guards say is in ``said``.
+    """A desk of guards on a bus of its own; ``said`` has all verdicts.
 
     What the desk puts off until the engine is done happens at `done`.
     """
@@ -167,7 +169,7 @@ class Table:
             guard.start()
 
     def look(self, equity: str, now: int | None = None) -> None:
-        """Let the guards look at an equity, a second after the last look unless told otherwise."""
+        """Evaluate an equity, by default a second after the last evaluation."""
         self.clock.set_time(self.clock.timestamp_ns() + 1_000_000_000 if now is None else now)
         self.account.equity_is = Decimal(equity)
         self.desk.evaluate()

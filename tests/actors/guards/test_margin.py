@@ -238,44 +238,27 @@ def assert_same(found: D | None, sought: float | None, end: float) -> None:
         assert float(found) == pytest.approx(sought, abs=1e-9, rel=1e-9)
 
 
-@given(EQUITY, STAKES)
-def test_the_move_against_all_is_where_the_backtests_liquidate(
-    equity: D, held: list[Stake]
-) -> None:
-    def over(move: float) -> bool:
-        return liquidated(
-            equity, held, lambda one: max(0.0, 1 - move) if one.value > 0 else 1 + move
-        )
-
-    assert_same(against(equity, held), bisected(over, FAR), FAR)
-
-
-@given(EQUITY, STAKES)
-def test_the_common_move_is_the_nearer_of_up_and_down(equity: D, held: list[Stake]) -> None:
-    down = bisected(lambda move: liquidated(equity, held, lambda _: 1 - move), 1.0)
-    up = bisected(lambda move: liquidated(equity, held, lambda _: 1 + move), FAR)
-    sought = min((move for move in (down, up) if move is not None), default=None)
-    assert_same(together(equity, held), sought, FAR)
-
-
+@pytest.mark.parametrize("kind", ["against", "together", "alone"])
 @given(EQUITY, STAKES, st.data())
-def test_the_move_of_one_price_is_where_the_backtests_liquidate(
-    equity: D, held: list[Stake], data: st.DataObject
+def test_a_distance_is_the_move_at_which_the_backtests_liquidate(
+    kind: str, equity: D, held: list[Stake], data: st.DataObject
 ) -> None:
-    index = data.draw(st.integers(0, len(held) - 1))
-    own = held[index]
-    long = own.value > 0
+    own = held[data.draw(st.integers(0, len(held) - 1))]
 
-    def over(move: float) -> bool:
-        def factor(one: Stake) -> float:
-            if one is not own:
-                return 1.0
-            return 1 - move if long else 1 + move
+    def sought(end: float, factor: Callable[[Stake, float], float]) -> float | None:
+        return bisected(lambda move: liquidated(equity, held, lambda one: factor(one, move)), end)
 
-        return liquidated(equity, held, factor)
-
-    end = 1.0 if long else FAR
-    assert_same(alone(equity, maintenance_margin(held), own), bisected(over, end), end)
+    if kind == "against":
+        move = sought(FAR, lambda one, m: max(0.0, 1 - m) if one.value > 0 else 1 + m)
+        assert_same(against(equity, held), move, FAR)
+    elif kind == "together":
+        moves = sought(1.0, lambda _, m: 1 - m), sought(FAR, lambda _, m: 1 + m)
+        nearer = min((move for move in moves if move is not None), default=None)
+        assert_same(together(equity, held), nearer, FAR)
+    else:
+        sign, end = (-1, 1.0) if own.value > 0 else (1, FAR)
+        move = sought(end, lambda one, m: 1 + sign * m if one is own else 1.0)
+        assert_same(alone(equity, maintenance_margin(held), own), move, end)
 
 
 # -- readings of the distance ----------------------------------------------------------------------
