@@ -41,17 +41,6 @@ def test_a_position_without_a_price_is_worth_its_entry():
     assert books.results(prices())[0] == {"a": Decimal("-0.2")}
 
 
-def test_results_are_split_by_strategy_and_by_instrument():
-    books = StrategyBooks()
-    books.fill(fill("1", "100"))
-    books.fill(fill("-1", "110", strategy="b"))
-    books.fill(fill("5", "10", instrument=B))
-    books.fill(fill("-5", "12", instrument=B))
-    now = prices(a="104")
-    assert books.results(now)[0] == {"a": Decimal(14), "b": Decimal(6)}
-    assert books.results(now)[1] == {A: Decimal(10), B: Decimal(10)}
-
-
 def test_a_partial_close_and_a_turn_are_round_trips_of_their_own():
     books = StrategyBooks()
     told = [
@@ -70,16 +59,6 @@ def test_a_partial_close_and_a_turn_are_round_trips_of_their_own():
         # 2 x 5 - 0.2 - 0.2, at a peak of 2 for 120.
         (4, Decimal("9.6"), Decimal(240)),
     ]
-
-
-def test_funding_of_a_position_is_part_of_its_round_trip():
-    books = StrategyBooks()
-    books.fill(fill("1", "100"))
-    books.funding("a", A, Decimal(-3))
-    (_, closed) = books.fill(fill("-1", "100"))
-    assert closed.net == Decimal(-3)
-    books.funding("a", A, Decimal(-1))
-    assert books.results(prices())[0] == {"a": Decimal(-4)}
 
 
 FILLS = st.lists(

@@ -201,9 +201,7 @@ def test_every_order_in_scope_is_cancelled_before_what_is_held_is_closed() -> No
         (order("entry", "4"), closes(-10)),
     ],
 )
-def test_a_cancel_without_an_answer_holds_the_close_up_for_two_seconds(
-    stubborn: WorkingOrder, closed: list[Act]
-) -> None:
+def test_a_cancel_without_an_answer_holds_the_close_up_for_two_seconds(stubborn, closed):
     closing = Closing()
     for now in (0, 5, 6.999999999):
         found = closing.at(now, orders=(stubborn,))
@@ -283,9 +281,7 @@ def test_others_may_not_send_what_could_turn_a_position_round_while_it_is_closed
         (16, 15, {"positions": {A: D(6)}}, closes(-6)),
     ],
 )
-def test_it_is_sent_again_only_when_the_venue_surely_never_got_it(
-    now: float, queried: float, at_venue: dict[str, Any], again: list[Act]
-) -> None:
+def test_it_is_sent_again_only_when_the_venue_surely_never_got_it(now, queried, at_venue, again):
     venue = AtVenue(
         queried_at=round(queried * S), **({"positions": {A: D(10)}, "orders": {}} | at_venue)
     )
@@ -317,9 +313,7 @@ def test_an_order_that_waits_in_the_throttle_is_not_lost() -> None:
         ("-3", None, None),
     ],
 )
-def test_spot_sells_what_is_there_and_reports_dust_once(
-    held: str, there: str | None, closed: str | None
-) -> None:
+def test_spot_sells_what_is_there_and_reports_dust_once(held, there, closed):
     key, in_wallet = PositionKey("one", SPOT), None if there is None else D(there)
     terms = {SPOT: msgspec.structs.replace(TERMS[SPOT], in_wallet=in_wallet)}
     closing, said, sent = Closing(), [], []

@@ -216,9 +216,7 @@ def opening(draw: st.DrawFn) -> dict[PositionKey, D]:
 
 
 @given(held=opening(), verifies=st.booleans(), data=st.data())
-def test_whatever_the_venue_does_positions_only_shrink_and_end_flat(
-    held: dict[PositionKey, D], verifies: bool, data: st.DataObject
-) -> None:
+def test_whatever_the_venue_does_positions_only_shrink_and_end_flat(held, verifies, data):
     policy = ClosingPolicy(
         grace_ns=2 * S,
         deadline_ns=30 * S,

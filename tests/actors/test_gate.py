@@ -286,9 +286,7 @@ def test_a_verdict_stops_entries_and_lets_exits_pass() -> None:
 @pytest.mark.parametrize(
     ("scope", "largest"), [("desk", "250"), ("strategy:script", "500"), (f"instrument:{A}", "500")]
 )
-def test_shrink_leaves_a_part_of_the_leverage_where_the_desk_is_meant(
-    scope: str, largest: str
-) -> None:
+def test_shrink_leaves_a_part_of_the_leverage_where_the_desk_is_meant(scope, largest):
     """What a strategy or an instrument may have is for the strategy to size by."""
     shrink = publishing(Action.SHRINK, multiplier=0.5, scope=scope)
     over = str(D(largest) + D("0.001"))
@@ -615,9 +613,7 @@ def test_one_held_leg_holds_the_whole_list(held: bool) -> None:
 
 
 @pytest.mark.parametrize(("quantity", "leaves"), [("1", False), ("-5", True)])
-def test_what_waited_is_judged_by_the_verdict_of_the_moment_it_leaves(
-    quantity: str, leaves: bool
-) -> None:
+def test_what_waited_is_judged_by_the_verdict_of_the_moment_it_leaves(quantity, leaves):
     """A throttle asks once more: an entry that passed before a halt must not leave into it."""
     found: list[Refusal | None] = []
 

@@ -209,9 +209,7 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS)
-def test_a_clock_that_goes_back_makes_guards_forget_nothing_and_lets_no_entry_pass(
-    steps: list[tuple[int, int, str]],
-) -> None:
+def test_a_clock_that_goes_back_makes_guards_forget_nothing_and_lets_no_entry_pass(steps):
     made = guards()
     table = Table(*made)
     now, equity = NOON, 1000

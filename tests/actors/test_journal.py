@@ -117,9 +117,7 @@ def test_a_refused_order_is_settled_at_once_and_says_why(journal: Journal) -> No
     assert refusal_of(intent["refused"]) == Refusal(code="dry_run", text="dry run")
 
 
-def test_a_changed_and_a_cancelled_order_stay_one_order_with_three_intents(
-    journal: Journal,
-) -> None:
+def test_a_changed_and_a_cancelled_order_stay_one_order_with_three_intents(journal):
     journal.intended(ORDER)
     journal.intended(structs.replace(ORDER, operation="modify", price=D("49000")))
     journal.intended(structs.replace(ORDER, operation="cancel", is_exit=True))
@@ -138,9 +136,7 @@ def test_an_execution_is_kept_once_whoever_brings_it(journal: Journal) -> None:
     assert journal.last_fill_ts() == 3000
 
 
-def test_a_fill_names_its_decision_and_the_price_that_stood_whoever_brings_it(
-    journal: Journal,
-) -> None:
+def test_a_fill_names_its_decision_and_the_price_that_stood_whoever_brings_it(journal):
     decision = Decision(strategy="rev", ts=9, data_ts=8, kind="rebalance", equity="1")
     journal.decision(decision)
     journal.intended(structs.replace(ORDER, decision_id=decision.id, reference_price=D("49990.1")))
@@ -197,9 +193,7 @@ def test_everything_comes_back_as_it_was_written(journal: Journal, clock: Simple
     assert (run.ended, run.phase, run.note) == (6000, "failed", "wrong key")
 
 
-def test_a_link_remembers_since_when_it_is_as_it_is(
-    journal: Journal, clock: SimpleNamespace
-) -> None:
+def test_a_link_remembers_since_when_it_is_as_it_is(journal, clock):
     journal.link("trade", "open")
     clock.now = 6000
     journal.link("trade", "open")
@@ -469,9 +463,7 @@ def test_a_migrated_journal_has_the_columns_of_a_new_one(old: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("cut", ["a full disk", "a kill"])
-def test_a_migration_that_is_cut_short_leaves_the_older_journal(
-    old: Path, monkeypatch: pytest.MonkeyPatch, cut: str
-) -> None:
+def test_a_migration_that_is_cut_short_leaves_the_older_journal(old, monkeypatch, cut):
     with monkeypatch.context() as patched:
         if cut == "a kill":
             steps = {1: f"{MIGRATIONS[1]}SELECT no_such_function();"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from actors.guards.core.examples import COIN, NOON, OTHER, desk, exactly
+from actors.guards.core.examples import desk, exactly
 from actors.guards.core.guard import NOTHING, Guard
 from actors.guards.core.halts import Latches, released, step, verdicts
 from actors.guards.core.limits import Reading
@@ -23,27 +23,18 @@ from actors.guards.core.snapshot import (
     Snapshot,
     VenueResponse,
 )
-from config.durations import DAY_NS, HOUR_NS
 from strategies.messages import Action, Verdict
+from tests.actors.guards.moments import BTC, NOON
 
 Number = str | int | float | Decimal
-MS, SECOND, MINUTE, HOUR = 10**6, 10**9, 60 * 10**9, HOUR_NS
 EXPLAINED_INSIDE = {
     *("AccountMismatch", "AssetCaps", "ClusterCaps", "Correlation", "ExposureCaps"),
     *("FreeMargin", "LiquidationDistance", "PositionCap", "Volatility"),
 }
 """Guards whose readings have a reason while they are inside their limit too."""
-BTC, ETH, BTC_SPOT = COIN, OTHER, "BTCUSDT-SPOT.BYBIT"
-
-
-def at(day: float, clock: str = "00:00") -> int:
-    """Return the nanoseconds of a clock time on a day after 4 October 2024, on which NOON is."""
-    hours, minutes = map(int, clock.split(":"))
-    return int((20_000 + day) * DAY_NS) + hours * HOUR + minutes * MINUTE
 
 
 def snapshot(equity: Number, now: int = NOON, **fields: Any) -> Snapshot:
-    """Return a snapshot of an equity."""
     return desk(now, equity=equity, **fields)
 
 
@@ -60,7 +51,6 @@ def held(
     price: Number | None = 100,
     entry: Number = 100,
 ) -> Holding:
-    """Return a position."""
     return Holding(
         strategy=strategy,
         instrument=name,
@@ -71,7 +61,6 @@ def held(
 
 
 def nets(**results: Number) -> dict[str, Decimal]:
-    """Return results by name."""
     return {name: exactly(net) for name, net in results.items()}
 
 
@@ -137,12 +126,10 @@ def filled(
 
 
 def closed(net: Number, ts: int = NOON, strategy: str = "a", name: str = BTC) -> RoundTripEvent:
-    """Return a round trip that ended."""
     return RoundTripEvent(ts=ts, strategy=strategy, instrument=name, net=exactly(net))
 
 
 def response(accepted: bool, reason: str = "", strategy: str = "a") -> VenueResponse:
-    """Return the venue's response to a request."""
     return VenueResponse(
         ts=NOON, strategy=strategy, instrument=BTC, accepted=accepted, reason=reason
     )
@@ -207,12 +194,10 @@ class Player:
         return self
 
     def verdict(self, scope: str = "desk") -> Verdict:
-        """Return the guard's verdict on a scope."""
         none = Verdict(action=Action.NONE, scope=scope)
         return verdicts(self.latches, "guard", transient=self.params.transient).get(scope, none)
 
     def action(self, scope: str = "desk") -> str:
-        """Return the action of the verdict on a scope."""
         return self.verdict(scope).action.name.lower()
 
     def over(self) -> list[str]:

@@ -11,7 +11,8 @@ from actors.guards.core.examples import desk
 from actors.guards.core.snapshot import ErrorEvent, Mismatch
 from live_nodes.reconcile.sweep import FindingKind
 from strategies.messages import Action
-from tests.actors.guards.playing import BTC, NOON, SECOND, Player
+from tests.actors.guards.moments import BTC, NOON, SECOND
+from tests.actors.guards.playing import Player
 
 
 def differs(second: float, kind: str = "position_differs") -> Mismatch:

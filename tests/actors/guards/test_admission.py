@@ -20,7 +20,8 @@ from actors.guards.core.snapshot import ZERO, Market, OpenExposure
 from actors.guards.exposure_caps import ExposureCaps, ExposureCapsParams
 from actors.guards.free_margin import FreeMargin, FreeMarginParams
 from actors.guards.position_cap import PositionCap, PositionCapParams
-from tests.actors.guards.playing import BTC, BTC_SPOT, ETH, book, requested
+from tests.actors.guards.moments import BTC, BTC_SPOT, ETH
+from tests.actors.guards.playing import book, requested
 
 PRICES = {BTC: D(100), BTC_SPOT: D("99.5"), ETH: D("7.25"), "SOLUSDT-LINEAR.BYBIT": D("0.333")}
 NAMES = tuple(PRICES)
@@ -152,9 +153,7 @@ STEPS = st.sampled_from([(BTC,), (BTC, BTC_SPOT), NAMES]).flatmap(steps_in)
 
 @pytest.mark.parametrize("cap", list(CAPS))
 @given(steps=STEPS)
-def test_no_order_of_fills_brings_what_is_held_to_a_cap(
-    cap: str, steps: list[tuple[str, str, int, int]]
-) -> None:
+def test_no_order_of_fills_brings_what_is_held_to_a_cap(cap, steps):
     guard, measured, limit = CAPS[cap]
     exchange, desk = Exchange(), book(equity=EQUITY, markets=MARKETS)
     for what, name, number, choice in steps:
@@ -178,9 +177,7 @@ def test_no_order_of_fills_brings_what_is_held_to_a_cap(
 
 @pytest.mark.parametrize("cap", list(CAPS))
 @given(name=st.sampled_from(NAMES), number=st.integers(-4000, 4000).filter(bool))
-def test_from_flat_an_order_is_admitted_exactly_below_the_cap(
-    cap: str, name: str, number: int
-) -> None:
+def test_from_flat_an_order_is_admitted_exactly_below_the_cap(cap, name, number):
     guard, measured, limit = CAPS[cap]
     quantity = D(number) / 100
     values = {**dict.fromkeys(NAMES, ZERO), name: quantity * PRICES[name]}

@@ -10,10 +10,8 @@ from actors.guards.core.exposure import asset_of
 from actors.guards.exposure_caps import ExposureCaps, ExposureCapsParams
 from actors.guards.position_cap import PositionCap, PositionCapParams
 from strategies.messages import Action
+from tests.actors.guards.moments import BTC, BTC_SPOT, ETH
 from tests.actors.guards.playing import (
-    BTC,
-    BTC_SPOT,
-    ETH,
     book,
     held,
     nets,
@@ -44,9 +42,7 @@ AMOUNT = PositionCap(PositionCapParams(limit_pct=None, limit_currency=250.0))
         ("2.5", True, False),
     ],
 )
-def test_a_position_at_its_cap_is_over(
-    guard: PositionCap, key: str, unit: float, side: str, quantity: str, over: bool, clear: bool
-) -> None:
+def test_a_position_at_its_cap_is_over(guard, key, unit, side, quantity, over, clear):
     reading = readings_of(guard, book(held(side + quantity)))[f"instrument:{BTC}", key]
     assert (reading.over, reading.clear) == (over, clear)
     assert reading.action == Action.REDUCE_ONLY
@@ -109,9 +105,7 @@ def test_without_equity_any_position_is_over_and_no_entry_passes(equity: int) ->
         (3, 0, 0, "0.001", False),
     ],
 )
-def test_an_entry_that_could_reach_the_cap_is_refused(
-    has: int, buys: int, sells: int, quantity: str, admitted: bool
-) -> None:
+def test_an_entry_that_could_reach_the_cap_is_refused(has, buys, sells, quantity, admitted):
     order = requested(quantity, row(BTC, has, buys, sells), row(ETH, 50))
     for guard in (QUARTER, AMOUNT):
         assert (refusal(guard, order) is None) == admitted
@@ -144,9 +138,7 @@ BOOK = (held(6), held(-4, ETH))
         ("net_pct", 0.20001, 0.2, 0.2),
     ],
 )
-def test_each_cap_of_the_book_is_reached_at_its_limit(
-    field: str, inside: float, at: float, value: float
-) -> None:
+def test_each_cap_of_the_book_is_reached_at_its_limit(field, inside, at, value):
     # A short book counts by its size.
     for positions in (BOOK, (held(-6), held(4, ETH))):
         for limit, over in ((inside, False), (at, True)):
@@ -185,9 +177,7 @@ def test_each_strategy_has_the_caps_of_its_own_book() -> None:
         ("-7", True),
     ],
 )
-def test_an_entry_counts_with_the_worst_case_of_pending_orders(
-    quantity: str, admitted: bool
-) -> None:
+def test_an_entry_counts_with_the_worst_case_of_pending_orders(quantity, admitted):
     order = requested(quantity, row(BTC, 6), row(ETH, -4, sells=1, buys=2))
     assert (refusal(caps(leverage=1.3), order) is None) == admitted
 

@@ -5,32 +5,12 @@ from __future__ import annotations
 import pytest
 
 from actors.guards.consecutive_losses import ConsecutiveLosses
-from tests.actors.guards.playing import BTC, Player, at, closed, snapshot
+from tests.actors.guards.moments import BTC, at
+from tests.actors.guards.playing import Player, closed, snapshot
 
 
 def losses(**params: object) -> Player:
     return Player(ConsecutiveLosses, **({"losses": 3} | params)).observe(snapshot(1000, at(0)))
-
-
-@pytest.mark.parametrize(
-    ("trips", "row"),
-    [
-        ([], 0),
-        ([-1, -1], 2),
-        ([-1, -1, "-0.00000001"], 3),
-        ([-1, -1, -1, -1], 4),
-        ([-1, -1, 1], 0),
-        # One that brought exactly nothing did not lose.
-        ([-1, -1, 0], 0),
-        ([-1, -1, 0, -1], 1),
-        ([-1, -1, 1, -1, -1], 2),
-    ],
-)
-def test_losses_in_a_row(trips: list[str | int], row: int) -> None:
-    player = losses().observe(*(closed(net) for net in trips))
-    [reading] = player.readings
-    assert (reading.measured, reading.limit) == (row, 3)
-    assert player.action() == ("halt_entries" if row >= 3 else "none")
 
 
 @pytest.mark.parametrize(
@@ -65,12 +45,6 @@ def test_a_trip_that_closes_when_the_halt_ends_is_the_first_of_the_next_row() ->
     assert player.observe(snapshot(1, at(1))).readings[0].measured == 1
     assert player.observe(closed(-1, at(1))).action() == "none"
     assert player.observe(closed(-1, at(1))).action() == "halt_entries"
-
-
-def test_a_win_during_the_halt_ends_the_row_and_not_the_halt() -> None:
-    player = losses().observe(*[closed(-1, at(0, "12:00"))] * 3, closed(5, at(0, "13:00")))
-    assert player.observe(snapshot(1, at(0, "23:59"))).action() == "halt_entries"
-    assert player.observe(snapshot(1, at(1))).action() == "none"
 
 
 def test_recovered_is_the_next_trip_that_does_not_lose() -> None:

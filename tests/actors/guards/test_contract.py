@@ -33,7 +33,8 @@ from config.components import resolve, shipped
 from config.durations import HOUR_NS
 from config.params import check_params
 from live_nodes.node.operator_desk import OperatorHalt
-from tests.actors.guards.playing import BTC, ETH, Player, at, held, nets, snapshot
+from tests.actors.guards.moments import BTC, ETH, at
+from tests.actors.guards.playing import Player, held, nets, snapshot
 
 ROOT = Path(__file__).parents[3]
 GUARDS: dict[str, type[Guard[Any, Any]]] = {

@@ -6,18 +6,8 @@ from hypothesis import strategies as st
 
 from actors.guards.cooldown import Cooldown
 from actors.guards.core.examples import desk
-from tests.actors.guards.playing import (
-    BTC,
-    ETH,
-    MS,
-    NOON,
-    SECOND,
-    Player,
-    closed,
-    filled,
-    held,
-    requested,
-)
+from tests.actors.guards.moments import BTC, ETH, MS, NOON, SECOND
+from tests.actors.guards.playing import Player, closed, filled, held, requested
 
 SCOPE = f"instrument:{BTC}"
 
@@ -82,9 +72,7 @@ def test_adding_to_an_open_position_is_no_new_trade() -> None:
     ("of", "other_instrument", "other_strategy"),
     [("instrument", True, True), ("strategies", False, True), ("desk", False, False)],
 )
-def test_a_pause_covers_what_it_is_of(
-    of: str, other_instrument: bool, other_strategy: bool
-) -> None:
+def test_a_pause_covers_what_it_is_of(of, other_instrument, other_strategy):
     player = cooldown(of=of).observe(closed(-1))
     assert player.refusal(requested()) is not None
     assert (player.refusal(requested(name=ETH)) is None) == other_instrument

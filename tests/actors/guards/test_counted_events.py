@@ -14,18 +14,8 @@ from actors.guards.order_rate import OrderRate
 from actors.guards.rejections import Rejections
 from actors.guards.slippage_breaches import SlippageBreaches
 from config.durations import DAY_NS
-from tests.actors.guards.playing import (
-    BTC,
-    ETH,
-    HOUR,
-    MINUTE,
-    NOON,
-    SECOND,
-    Player,
-    filled,
-    requested,
-    response,
-)
+from tests.actors.guards.moments import BTC, ETH, HOUR, MINUTE, NOON, SECOND
+from tests.actors.guards.playing import Player, filled, requested, response
 
 # -- times in a window ----------------------------------------------------------------------------
 
@@ -56,9 +46,7 @@ def test_only_the_newest_stamps_are_kept() -> None:
 
 
 @given(st.lists(st.integers(0, 60), max_size=40), st.integers(1, 20), st.integers(1, 6))
-def test_stamps_agree_with_brute_force_up_to_the_limit(
-    steps: list[int], window: int, most: int
-) -> None:
+def test_stamps_agree_with_brute_force_up_to_the_limit(steps, window, most):
     now, every, stamps = 0, [], ()
     for step in steps:
         now += step % 8
@@ -91,6 +79,15 @@ def test_rejections_give_the_venues_last_reason() -> None:
 def test_an_acceptance_ends_a_halt_only_where_recovery_does(release: str, action: str) -> None:
     guard = rejections(limit=1, release=release).observe(response(False), response(True))
     assert guard.action("strategy:a") == action
+
+
+def test_an_acceptance_ends_no_other_strategys_row() -> None:
+    guard = rejections().observe(*[response(False, "no", "b")] * 4)
+    assert guard.action("strategy:b") == "none"
+    guard.observe(*[response(False, "no", "b"), response(False), response(True)])
+    [reading] = guard.readings
+    assert (reading.scope, reading.over) == ("strategy:b", True)
+    assert reading.reason == "5 rejections in a row, the last: no"
 
 
 def test_rejections_of_the_desk_are_counted_together() -> None:
@@ -274,9 +271,7 @@ def rate(count: int, **params: object) -> Player:
         (3, 2 * SECOND, MINUTE, None),
     ],
 )
-def test_an_order_too_many_within_a_window_is_refused(
-    per_minute: int | None, every: int, later: int, reason: str | None
-) -> None:
+def test_an_order_too_many_within_a_window_is_refused(per_minute, every, later, reason):
     guard = rate(3, per_minute=per_minute)
     assert [guard.refusal(requested(ts=NOON + n * every)) for n in range(3)] == [None] * 3
     assert guard.refusal(requested(ts=NOON + later)) == reason
@@ -314,9 +309,7 @@ def test_refusals_by_others_do_not_count_against_the_rate() -> None:
     st.integers(1, 3),
     st.sampled_from([None, 3, 6]),
 )
-def test_the_rate_agrees_with_brute_force_over_all_that_left(
-    tape: list, count: int, per_minute: int | None
-) -> None:
+def test_the_rate_agrees_with_brute_force_over_all_that_left(tape, count, per_minute):
     guard, now, left, refused = rate(count, per_minute=per_minute, spam_after=5), NOON, [], []
     halted = set()
     for step, strategy in tape:

@@ -7,17 +7,8 @@ from hypothesis import strategies as st
 from actors.guards.core.examples import desk, one_market
 from actors.guards.core.snapshot import Market
 from actors.guards.funding_window import FundingWindow
-from tests.actors.guards.playing import (
-    BTC,
-    ETH,
-    HOUR,
-    MINUTE,
-    NOON,
-    SECOND,
-    Player,
-    at,
-    requested,
-)
+from tests.actors.guards.moments import BTC, ETH, HOUR, MINUTE, NOON, SECOND, at
+from tests.actors.guards.playing import Player, requested
 
 SCOPE = f"instrument:{BTC}"
 EIGHT = at(0, "08:00")
@@ -110,14 +101,6 @@ def test_each_instrument_has_its_own_settlement() -> None:
     assert player.refusal(requested(ts=EIGHT - MINUTE, name=ETH)) is None
 
 
-def test_the_window_can_be_one_sided_and_may_close_what_is_open() -> None:
-    player = window(before="1m", after="0s", action="flatten")
-    player.observe(one_market(EIGHT - MINUTE, next_funding_ns=EIGHT))
-    assert player.action(SCOPE) == "flatten"
-    player.observe(one_market(EIGHT, next_funding_ns=SIXTEEN))
-    assert player.action(SCOPE) == "none"
-
-
 def test_a_clock_that_goes_back_over_the_settlement_stays_in_the_window() -> None:
     player = window().observe(one_market(EIGHT + SECOND, next_funding_ns=SIXTEEN))
     player.observe(one_market(EIGHT - MINUTE, next_funding_ns=SIXTEEN))
@@ -129,9 +112,7 @@ def test_a_clock_that_goes_back_over_the_settlement_stays_in_the_window() -> Non
     st.sampled_from(["0s", "3m", "1h"]),
     st.sampled_from(["1m", "3m", "1h"]),
 )
-def test_windows_agree_with_brute_force_over_all_settlements(
-    tape: list, before: str, after: str
-) -> None:
+def test_windows_agree_with_brute_force_over_all_settlements(tape, before, after):
     nanoseconds = {"0s": 0, "1m": MINUTE, "3m": 3 * MINUTE, "1h": HOUR}
     player, now = window(NOON, SIXTEEN, before=before, after=after), NOON
     settlements = [SIXTEEN + n * 8 * HOUR for n in range(12)]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from actors.guards.core.guard import Guard
 from actors.guards.core.snapshot import Snapshot
 from actors.guards.daily_loss import DailyLoss
 from actors.guards.max_drawdown import MaxDrawdown
 from actors.guards.session_profit import SessionProfit
 from actors.guards.symbol_loss import SymbolLoss
-from tests.actors.guards.playing import NOON, Player, at, nets, snapshot
+from tests.actors.guards.moments import NOON, at
+from tests.actors.guards.playing import Player, nets, snapshot
 
 
 @pytest.mark.parametrize(
@@ -42,9 +40,7 @@ from tests.actors.guards.playing import NOON, Player, at, nets, snapshot
         (SessionProfit, {"limit_currency": 30.0}, (2000, "0"), []),
     ],
 )  # fmt: skip
-def test_limits_of_the_desk(
-    guard: type[Guard[Any, Any]], limits: dict[str, float], path: tuple, over: list[str]
-) -> None:
+def test_limits_of_the_desk(guard, limits, path, over):
     player = Player(guard, **limits).observe(*map(snapshot, path))
     assert player.over() == [f"desk {key}" for key in over]
     assert player.action() == ("flatten" if over else "none")
@@ -156,9 +152,7 @@ def symbol(**limits: float) -> Player:
          ["currency", "trailing_currency"]),
     ],
 )  # fmt: skip
-def test_limits_of_an_instrument(
-    limits: dict[str, float], path: list[str | int], over: list[str]
-) -> None:
+def test_limits_of_an_instrument(limits, path, over):
     player = symbol(**limits).observe(results(X=0), *(results(X=net) for net in path))
     assert player.over() == [f"instrument:X {key}" for key in over]
     assert player.action("instrument:X") == ("flatten" if over else "none")

@@ -26,7 +26,8 @@ from actors.guards import (
 )
 from config.durations import DAY_NS, HOUR_NS
 from strategies.messages import Action
-from tests.actors.guards.playing import Player, at, closed, snapshot
+from tests.actors.guards.moments import at
+from tests.actors.guards.playing import Player, closed, snapshot
 
 Session = Literal["all", "day"]
 

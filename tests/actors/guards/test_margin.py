@@ -20,22 +20,12 @@ from actors.guards.core.margin import (
     stake,
     together,
 )
-from actors.guards.core.snapshot import Holding, Market
+from actors.guards.core.snapshot import Market
 from actors.guards.free_margin import FreeMargin
 from actors.guards.liquidation_distance import LiquidationDistance, LiquidationDistanceParams
 from backtests.engine.settlement import is_liquidated
-from tests.actors.guards.playing import (
-    BTC,
-    BTC_SPOT,
-    ETH,
-    book,
-    held,
-    reading_of,
-    readings_of,
-    refusal,
-    requested,
-    row,
-)
+from tests.actors.guards.moments import BTC, BTC_SPOT, ETH
+from tests.actors.guards.playing import book, held, reading_of, readings_of, refusal, requested, row
 
 FEE = D("0.00055")
 PERPETUAL = Market(maintenance_rate=D("0.005"), taker_fee=D(0))
@@ -79,9 +69,7 @@ def free_margin(**params: object) -> FreeMargin:
         ("-40.001", 0.19998, True, False),
     ],
 )
-def test_free_margin_at_its_least_is_over(
-    quantity: str, free: float, over: bool, clear: bool
-) -> None:
+def test_free_margin_at_its_least_is_over(quantity, free, over, clear):
     reading = reading_of(free_margin(least=0.2), book(held(quantity), markets=MARKETS))
     assert (reading.over, reading.clear) == (over, clear)
     assert reading.measured == pytest.approx(free)
@@ -98,9 +86,7 @@ def test_free_margin_at_its_least_is_over(
         ((held(5, BTC_SPOT), held(-5)), None, 0.4),
     ],
 )
-def test_margin_is_value_by_leverage_and_all_of_a_coins_value(
-    holdings: tuple[Holding, ...], leverage: float | None, free: float
-) -> None:
+def test_margin_is_value_by_leverage_and_all_of_a_coins_value(holdings, leverage, free):
     guard = free_margin(leverage=leverage)
     assert reading_of(guard, book(*holdings, markets=MARKETS)).measured == free
 
@@ -126,9 +112,7 @@ def test_without_equity_any_position_is_over_and_a_flat_book_is_not(equity: int)
         (50, "-100", True),
     ],
 )
-def test_an_entry_that_could_use_the_free_margin_up_is_refused(
-    has: int, quantity: str, admitted: bool
-) -> None:
+def test_an_entry_that_could_use_the_free_margin_up_is_refused(has, quantity, admitted):
     order = requested(quantity, row(BTC, has), row(ETH, 20, buys=5))
     assert (refusal(free_margin(), order, book(markets=MARKETS)) is None) == admitted
 
@@ -146,9 +130,7 @@ def test_an_entry_that_could_use_the_free_margin_up_is_refused(
         (-20_000, 1, "20298.51"),
     ],
 )
-def test_the_published_position_is_as_far_as_its_published_liquidation_price(
-    value: int, sign: int, price: str
-) -> None:
+def test_the_published_position_is_as_far_as_its_published_liquidation_price(value, sign, price):
     """1 BTC at 20,000 on 400 USDT (50x), rate 0.5 %: 19,698.49 at mark value for a long."""
     own = Stake(D(value), D("0.005"))
     for move in (against(D(400), [own]), together(D(400), [own]), alone(D(400), D(100), own)):
@@ -240,9 +222,7 @@ def assert_same(found: D | None, sought: float | None, end: float) -> None:
 
 @pytest.mark.parametrize("kind", ["against", "together", "alone"])
 @given(EQUITY, STAKES, st.data())
-def test_a_distance_is_the_move_at_which_the_backtests_liquidate(
-    kind: str, equity: D, held: list[Stake], data: st.DataObject
-) -> None:
+def test_a_distance_is_the_move_at_which_the_backtests_liquidate(kind, equity, held, data):
     own = held[data.draw(st.integers(0, len(held) - 1))]
 
     def sought(end: float, factor: Callable[[Stake, float], float]) -> float | None:

@@ -17,18 +17,8 @@ from actors.guards.maintenance import Maintenance, Window
 from actors.guards.spread import SpreadGate
 from actors.guards.stale_feed import StaleFeed
 from config.durations import nanoseconds, parse
-from tests.actors.guards.playing import (
-    BTC,
-    ETH,
-    HOUR,
-    MINUTE,
-    MS,
-    NOON,
-    SECOND,
-    Player,
-    held,
-    requested,
-)
+from tests.actors.guards.moments import BTC, ETH, HOUR, MINUTE, MS, NOON, SECOND
+from tests.actors.guards.playing import Player, held, requested
 
 SCOPE = f"instrument:{BTC}"
 
@@ -47,9 +37,7 @@ SCOPE = f"instrument:{BTC}"
         ({"max_ticks": 1000, "max_bps": 1}, ("100", "100.02"), "the spread is 2 bps, at most 1"),
     ],
 )
-def test_entries_wait_while_the_spread_is_too_wide(
-    params: dict, touch: tuple[str, str], reason: str | None
-) -> None:
+def test_entries_wait_while_the_spread_is_too_wide(params, touch, reason):
     player = Player(SpreadGate, **params)
     player.observe(one_market(bid=touch[0], ask=touch[1], tick="0.01"))
     assert player.refusal(requested()) == reason
@@ -87,9 +75,7 @@ def test_shrinking_for_a_wide_spread_lets_entries_pass() -> None:
 @given(
     st.dictionaries(st.sampled_from("ABCDE"), st.integers(1, 40), min_size=1), st.integers(1, 40)
 )
-def test_all_wide_spreads_are_shown_and_always_the_widest(
-    widths: dict[str, int], limit: int
-) -> None:
+def test_all_wide_spreads_are_shown_and_always_the_widest(widths, limit):
     found = {
         name: one_market(bid=100, ask=100 + Decimal(width) / 100, tick="0.01").markets[BTC]
         for name, width in widths.items()

@@ -9,7 +9,7 @@ import pytest
 
 from actors.guards.core.params import span_ns
 from config.components import resolve, shipped
-from tests.actors.guards.playing import BTC, HOUR, MINUTE, MS, SECOND
+from tests.actors.guards.moments import BTC, HOUR, MINUTE, MS, SECOND
 
 GUARDS = {use.partition(":")[2]: use for use in shipped() if use.startswith("actors.")}
 PERP, SPOT = BTC, "BTCUSDT-SPOT.BYBIT"
@@ -80,9 +80,7 @@ def window(start: str, end: str) -> dict[str, Any]:
         ("Volatility", {"most": 0.5, "least": 0.5}, "least", ""),
     ],
 )  # fmt: skip
-def test_parameters_that_guard_nothing_or_contradict_are_named(
-    guard: str, params: dict[str, Any], field: str, message: str
-) -> None:
+def test_parameters_that_guard_nothing_or_contradict_are_named(guard, params, field, message):
     [(found, words)] = msgspec.convert(params, resolve(GUARDS[guard]).Config).check()
     assert (found, message in words) == (field, True)
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from actors.guards.core.examples import one_market
 from actors.guards.price_jump import PriceJump
-from tests.actors.guards.playing import BTC, ETH, MINUTE, NOON, SECOND, Player
+from tests.actors.guards.moments import BTC, ETH, MINUTE, NOON, SECOND
+from tests.actors.guards.playing import Player
 
 SCOPE = f"instrument:{BTC}"
 

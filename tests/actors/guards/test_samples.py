@@ -18,18 +18,8 @@ from actors.guards.core.snapshot import Holding, Market, Mismatch, Snapshot
 from actors.guards.core.windows import Samples
 from actors.guards.correlation import Correlation
 from actors.guards.volatility import YEAR_NS, Volatility
-from tests.actors.guards.playing import (
-    BTC,
-    BTC_SPOT,
-    ETH,
-    HOUR,
-    MINUTE,
-    NOON,
-    SECOND,
-    Player,
-    book,
-    held,
-)
+from tests.actors.guards.moments import BTC, BTC_SPOT, ETH, HOUR, MINUTE, NOON, SECOND
+from tests.actors.guards.playing import Player, book, held
 
 SOL = "SOLUSDT-LINEAR.BYBIT"
 NAMES = {"btc": BTC, "eth": ETH, "sol": SOL}
@@ -84,9 +74,7 @@ PAIR = ((BTC, ETH),)
         ((UP, DOWN, UP, 0.0), None, True),
     ],
 )
-def test_legs_that_move_as_one_are_over(
-    eth: Sequence[float], correlation: float | None, over: bool
-) -> None:
+def test_legs_that_move_as_one_are_over(eth, correlation, over):
     readings = correlated(paths(btc=SWINGS, eth=eth), pairs=PAIR).readings
     found = {(reading.scope, reading.key) for reading in readings}
     assert found == {(f"instrument:{leg}", f"{BTC}/{ETH}") for leg in (BTC, ETH)}
@@ -137,9 +125,7 @@ BOTH_LONG, HEDGED = (held(1), held(1, ETH)), (held(1), held(-1, ETH))
         (HEDGED, (DOWN, UP, DOWN, UP), True),
     ],
 )
-def test_positions_that_move_alike_are_one(
-    holdings: tuple[Holding, ...], eth: Sequence[float], over: bool
-) -> None:
+def test_positions_that_move_alike_are_one(holdings, eth, over):
     [reading] = correlated(paths(btc=SWINGS, eth=eth, sol=TURNS), *holdings).readings
     assert (reading.scope, reading.over, reading.clear) == ("desk", over, not over)
     assert reading.measured == pytest.approx(1 if over else -1)
@@ -169,9 +155,7 @@ MOVES = st.lists(st.integers(-50, 50).map(lambda n: n / 1000), min_size=6, max_s
 
 
 @given(MOVES, MOVES, MOVES, st.lists(st.sampled_from([1, -1]), min_size=3, max_size=3))
-def test_the_books_largest_correlation_is_numpys(
-    btc: list[float], eth: list[float], sol: list[float], signs: list[int]
-) -> None:
+def test_the_books_largest_correlation_is_numpys(btc, eth, sol, signs):
     rows = paths(btc=btc, eth=eth, sol=sol)
     holdings = [held(sign, name) for name, sign in zip(NAMES.values(), signs, strict=True)]
     prices = [[row[name] for name in NAMES.values()] for row in rows]
@@ -219,9 +203,7 @@ def test_a_clock_that_goes_back_takes_no_sample() -> None:
         (Volatility, {}, {BTC, ETH, SOL}),
     ],
 )
-def test_only_what_is_measured_is_sampled_and_a_release_samples_it_anew(
-    guard: type[Guard], params: dict, sampled: set[str]
-) -> None:
+def test_only_what_is_measured_is_sampled_and_a_release_samples_it_anew(guard, params, sampled):
     player = Player(guard, **params).observe(priced({BTC: 1.0, ETH: 1.0, SOL: 1.0}, NOON))
     assert set(player.state.prices) == sampled
     assert set(player.accept(f"instrument:{BTC}").state.prices) == sampled - {BTC}
@@ -265,9 +247,7 @@ YEARLY = 0.01 * math.sqrt(8760)
         ({"most": None, "least": YEARLY / 1.1 * 0.9999}, False, True),
     ],
 )
-def test_a_market_that_moves_too_much_or_too_little_is_over(
-    params: dict, over: bool, clear: bool
-) -> None:
+def test_a_market_that_moves_too_much_or_too_little_is_over(params, over, clear):
     # ETH is far inside the range, and not shown.
     [reading] = volatile(swinging(0.01, calm=0.1 if "least" in params else 0.0), **params).readings
     assert (reading.scope, reading.key) == (
@@ -327,9 +307,7 @@ def test_between_two_samples_nothing_changes_whatever_the_limits() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 50), st.floats(1, 1000)), min_size=5, max_size=12))
-def test_volatility_is_the_root_of_squared_returns_over_their_time(
-    steps: list[tuple[int, float]],
-) -> None:
+def test_volatility_is_the_root_of_squared_returns_over_their_time(steps):
     hours, tape = 0, []
     for after, price in steps:
         hours += after

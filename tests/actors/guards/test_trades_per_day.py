@@ -10,20 +10,8 @@ from actors.guards.core.examples import desk
 from actors.guards.core.exposure import Held, could_open, held_of
 from actors.guards.core.snapshot import Holding
 from actors.guards.trades_per_day import TradesPerDay
-from tests.actors.guards.playing import (
-    BTC,
-    ETH,
-    HOUR,
-    NOON,
-    SECOND,
-    Player,
-    at,
-    closed,
-    filled,
-    held,
-    requested,
-    row,
-)
+from tests.actors.guards.moments import BTC, ETH, HOUR, NOON, SECOND, at
+from tests.actors.guards.playing import Player, closed, filled, held, requested, row
 
 SCOPE = f"instrument:{BTC}"
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from actors.guards.core.examples import desk
 from actors.guards.unhedged import Pair, Unhedged, UnhedgedParams
-from tests.actors.guards.playing import HOUR, NOON, SECOND, Player, filled, held
+from tests.actors.guards.moments import HOUR, NOON, SECOND
+from tests.actors.guards.playing import Player, filled, held
 
 SPOT, PERP = "BTCUSDT-SPOT.BYBIT", "BTCUSDT-LINEAR.BYBIT"
 PAIR = Pair(SPOT, PERP)
