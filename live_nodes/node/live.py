@@ -57,6 +57,7 @@ from strategies.base import DeskStrategy
 from strategies.messages import Decision
 
 _POLL = 0.1
+_PRINT_AFTER = 0.005
 _FINISH_SHARE = 0.3
 """Share of the stop's deadline for a flatten that has begun."""
 
@@ -216,8 +217,8 @@ class NodeRun:
         self._context.say(decision_line(decision))
 
     def _on_order_event(self, event: OrderEvent) -> None:
-        # Printing must not delay the order.
-        asyncio.get_running_loop().call_soon(self._say_order, event)
+        # Printing must not delay the order, which leaves some turns of the loop later.
+        asyncio.get_running_loop().call_later(_PRINT_AFTER, self._say_order, event)
 
     def _say_order(self, event: OrderEvent) -> None:
         assert self.built is not None
