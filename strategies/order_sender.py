@@ -117,12 +117,9 @@ class OrderSender:
         market, engine = self._market, self._engine
         found = market.instrument(instrument_id)
         largest = None if found.max_quantity is None else found.max_quantity.as_decimal()
-        reduce_only = market.shrinks(instrument_id, quantity) and not market.is_spot(instrument_id)
-        tags = order_tags(
-            reason,
-            self._decision() if decision_id is None else decision_id,
-            self._role(instrument_id, quantity),
-        )
+        role: Role = "exit" if market.shrinks(instrument_id, quantity) else "entry"
+        reduce_only = role == "exit" and not market.is_spot(instrument_id)
+        tags = order_tags(reason, self._decision() if decision_id is None else decision_id, role)
         for size in split(abs(quantity), found.size_increment.as_decimal(), largest):
             self.send(
                 engine.order_factory.market(
@@ -289,9 +286,6 @@ class OrderSender:
         return self.decision_id or decision_id_of(
             self._config.key, self._engine.clock.timestamp_ns()
         )
-
-    def _role(self, instrument_id: InstrumentId, quantity: Decimal) -> Role:
-        return "exit" if self._market.shrinks(instrument_id, quantity) else "entry"
 
 
 def role_of_order(order: Order) -> Role:
