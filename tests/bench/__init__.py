@@ -67,8 +67,17 @@ def median_cpu_seconds(contestants: Mapping[str, Callable[[], Any]]) -> dict[str
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def child_cpu_seconds(command: list[str], **settings: Any) -> tuple[float, str]:
+    """Run a Python command to its end; return its user and system seconds and its output."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, **settings)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, done.stdout
+
+
 def in_own_process(code: str) -> dict[str, float]:
     """Run code in a fresh process; return the JSON object that it prints last."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    _, printed = child_cpu_seconds(["-c", code], check=True)
+    found: dict[str, float] = json.loads(printed.splitlines()[-1])
     return found

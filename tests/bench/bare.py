@@ -10,10 +10,7 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.config import (
-    RiskEngineConfig,
-    StrategyConfig,
-)
+from nautilus_trader.config import RiskEngineConfig, StrategyConfig
 from nautilus_trader.core.data import Data
 from nautilus_trader.model.data import Bar, TradeTick
 from nautilus_trader.model.enums import OrderSide
@@ -46,21 +43,14 @@ class Script(Strategy):
         for instrument in self._market.instruments:
             self.subscribe_trade_ticks(instrument.id)
 
-    def on_bar(self, bar: Bar) -> None:
-        """Hear it, no more."""
-
     def on_trade_tick(self, tick: TradeTick) -> None:
         """Submit the orders that the run filled at this print."""
         for fill in self._orders.pop((tick.ts_event, tick.instrument_id.value), ()):
             column = self._market.column[fill["instrument"]]
             instrument = self._market.instruments[column]
-            self.submit_order(
-                self.order_factory.market(
-                    instrument.id,
-                    OrderSide.BUY if fill["side"] == "BUY" else OrderSide.SELL,
-                    Quantity(Decimal(fill["quantity"]), instrument.size_precision),
-                )
-            )
+            side = OrderSide.BUY if fill["side"] == "BUY" else OrderSide.SELL
+            quantity = Quantity(Decimal(fill["quantity"]), instrument.size_precision)
+            self.submit_order(self.order_factory.market(instrument.id, side, quantity))
 
 
 def run_bare(

@@ -34,25 +34,34 @@ def guarded(path: Path) -> Prepared:
     return replace(made, document=Backtest.model_validate(document))
 
 
-def run_all() -> tuple[dict[str, float], dict[str, int]]:
-    """Return median CPU seconds by contestant, and the sizes of the work."""
+def run() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         prepared = guarded(catalog(Path(folder), PERPS, DAYS + 35))
         slices = list(prepared.feed.slices())
-        sizes = {"guards": len(guards_of(prepared.document))}
+        sizes: dict[str, int] = {}
         without = without_guards(prepared, prepared.document.actors)
 
         def ran(name: str, work: Prepared) -> None:
             sizes[f"orders {name}"] = len(run_backtest(work, slices=iter(slices)).tables["orders"])
 
-        medians = median_cpu_seconds(
+        seconds = median_cpu_seconds(
             {"guards": lambda: ran("guards", prepared), "none": lambda: ran("none", without)}
         )
-        medians["snapshots"], sizes["snapshots"], sizes["held"] = _pulses(prepared, slices)
-        return medians, sizes
+        look, looks, held = _look_costs(prepared, slices)
+    with_guards, bare = seconds["guards"], seconds["none"]
+    work = f"{PERPS} perps x {DAYS} days hourly, {sizes['orders none']:,} orders"
+    guards = f"{len(guards_of(prepared.document))} guards of risk_standard"
+    guarded_run = f"the same with the {guards}, {sizes['orders guards']:,} orders"
+    a_look = f"a look of all guards at {held} positions, median of {looks:,}"
+    return [
+        Row(f"backtest without guards, CPU: {work}", f"{bare:.2f} s"),
+        Row(guarded_run, f"{with_guards:.2f} s"),
+        Row("with guards / without", f"{with_guards / bare:.2f} x"),
+        Row(a_look, f"{look * 1e6:.0f} µs"),
+    ]
 
 
-def _pulses(prepared: Prepared, slices: list[Any]) -> tuple[float, int, int]:
+def _look_costs(prepared: Prepared, slices: list[Any]) -> tuple[float, int, int]:
     """Return the CPU seconds of a look, how many there are in a run, and the positions they see.
 
     Seconds and positions are medians.
@@ -74,24 +83,3 @@ def _pulses(prepared: Prepared, slices: list[Any]) -> tuple[float, int, int]:
     finally:
         RiskDesk.evaluate = look  # type: ignore[method-assign]
     return statistics.median(spent), len(spent), int(statistics.median(held))
-
-
-def run() -> list[Row]:
-    """Return the table's rows."""
-    seconds, sizes = run_all()
-    with_guards, without = seconds["guards"], seconds["none"]
-    ratio, snapshot = with_guards / without, seconds["snapshots"] * 1e6
-    work = f"{PERPS} perps x {DAYS} days hourly, {sizes['orders none']:,} orders"
-    return [
-        Row(f"backtest without guards, CPU: {work}", f"{without:.2f} s"),
-        Row(
-            f"the same with the {sizes['guards']} guards of risk_standard, "
-            f"{sizes['orders guards']:,} orders",
-            f"{with_guards:.2f} s",
-        ),
-        Row("with guards / without", f"{ratio:.2f} x"),
-        Row(
-            f"a look of all guards at {sizes['held']} positions, median of {sizes['snapshots']:,}",
-            f"{snapshot:.0f} µs",
-        ),
-    ]

@@ -8,10 +8,7 @@ A bar-evaluation is one candidate, one instrument, one day. vectorbt did 2.6 mil
 from __future__ import annotations
 
 import os
-import resource
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from itertools import product
@@ -20,11 +17,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from backtests.screening.grid import Candidate, GridFigures, screen_grid
+from backtests.screening.grid import Candidate, screen_grid
 from backtests.screening.path import close_returns
 from strategies.signals.past_return import past_return
 from strategies.signals.ranking import ordinal_rank
-from tests.bench import Row, peak_mb
+from tests.bench import Row, child_cpu_seconds, peak_mb
 
 DAYS, PERPS = 600, 170
 GROSS, COST = 0.8, 0.00055
@@ -44,21 +41,14 @@ def run() -> list[Row]:
         raise AssertionError("the grid and numpy disagree on the same work")
     cold, peak = _fresh_process()
     rate = evaluations / ours
+    work = f"{len(candidates):,} candidates x {PERPS} perps x {DAYS} days"
+    aim = f">= {AIM} M/s, {LEAST} M/s at the least"
+    started = "fresh process with the compiled code on disk, imports to figures"
     return [
-        Row(
-            f"{len(candidates):,} candidates x {PERPS} perps x {DAYS} days",
-            f"{rate:,.0f} M bar-evaluations/s",
-            f">= {AIM} M/s, {LEAST} M/s at the least",
-            rate >= AIM,
-        ),
+        Row(work, f"{rate:,.0f} M bar-evaluations/s", aim, rate >= AIM),
         Row("the same in numpy", f"{evaluations / plain:,.0f} M/s ({plain / ours:.1f} x slower)"),
         Row("against vectorbt's 2.6 M/s on this work", f"{rate / VECTORBT:,.0f} x"),
-        Row(
-            "fresh process with the compiled code on disk, imports to figures",
-            f"{cold:.2f} s CPU",
-            f"<= {COLD_S} s",
-            cold <= COLD_S,
-        ),
+        Row(started, f"{cold:.2f} s CPU", f"<= {COLD_S} s", cold <= COLD_S),
         Row("its peak memory", f"{peak:,.0f} MB", f"<= {PEAK_MB} MB", peak <= PEAK_MB),
     ]
 
@@ -70,7 +60,6 @@ def panel() -> NDArray[np.float64]:
 
 
 def grid() -> list[Candidate]:
-    """Return the 1,000 candidates."""
     axes = (range(1, 21), (0, 1), (0.05, 0.1, 0.2, 0.3, 0.5), (1, 2, 3, 5, 10))
     return [Candidate(*parameters) for parameters in product(*axes)]
 
@@ -118,22 +107,16 @@ def _fresh_process() -> tuple[float, float]:
     The second of two counts: the first leaves Python's own compiled files behind, as on any machine
     that has run it before, also where the environment forbids writing them beside the sources.
     """
-    command = [sys.executable, "-m", "tests.bench.screen"]
     with TemporaryDirectory() as folder:
         settings = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         settings["PYTHONPYCACHEPREFIX"] = folder
         for _ in range(2):
-            before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            done = subprocess.run(command, check=True, capture_output=True, text=True, env=settings)
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return seconds, float(done.stdout)
-
-
-def _once() -> GridFigures:
-    return screen_grid(panel(), grid(), gross=GROSS, cost=COST)
+            seconds, peak = child_cpu_seconds(
+                ["-m", "tests.bench.screen"], check=True, env=settings
+            )
+    return seconds, float(peak)
 
 
 if __name__ == "__main__":
-    _once()
+    screen_grid(panel(), grid(), gross=GROSS, cost=COST)
     print(peak_mb())

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import resource
-import subprocess
-import sys
-
-from tests.bench import Row
+from tests.bench import Row, child_cpu_seconds
 
 AIM = 0.7
 COMMANDS = (
@@ -18,24 +14,11 @@ COMMANDS = (
 )
 
 
-def seconds_of(words: tuple[str, ...]) -> float:
-    """Run a command in a process of its own; return its user and system seconds."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(
-        [sys.executable, "perpdesk.py", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=False,
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
 def run() -> list[Row]:
     """Measure each command five times and give its best."""
     rows = []
     for words in COMMANDS:
-        best = min(seconds_of(words) for _ in range(5))
+        best = min(child_cpu_seconds(["perpdesk.py", *words])[0] for _ in range(5))
         what = f"perpdesk {' '.join(words)}, processor time"
         rows.append(Row(what, f"{best:.2f} s", f"< {AIM} s", best < AIM))
     return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 
 from backtests.run import Prepared, prepare
@@ -31,7 +32,7 @@ def daily_reversal(
             "kind": "backtest",
             "name": "bench",
             "catalog": str(path),
-            "window": {"start": "2023-02-01", "end": _after("2023-02-01", days)},
+            "window": {"start": "2023-02-01", "end": f"{date(2023, 2, 1) + timedelta(days=days)}"},
             "venue": {
                 "slippage": {"model": "none"},
                 "execution_interval": interval,
@@ -46,9 +47,3 @@ def daily_reversal(
         }
     )
     return prepare(document)
-
-
-def _after(day: str, days: int) -> str:
-    from datetime import date, timedelta
-
-    return (date.fromisoformat(day) + timedelta(days=days)).isoformat()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from tests.bench import Row, in_own_process
@@ -24,8 +25,6 @@ with tempfile.TemporaryDirectory() as folder:
 
 def by_arrow(folder: Any, given: Any) -> float:
     """Write with our writer; return seconds."""
-    import time
-
     from catalog.engine import write_bars
 
     info, table = given
@@ -36,8 +35,6 @@ def by_arrow(folder: Any, given: Any) -> float:
 
 def by_objects(folder: Any, given: Any) -> float:
     """Write through Bar objects and the engine's catalog; return seconds."""
-    import time
-
     import numpy as np
     from nautilus_trader.model.data import Bar, BarType
     from nautilus_trader.persistence.catalog import ParquetDataCatalog
@@ -72,30 +69,13 @@ def prepare(rows: int) -> Any:
     close = np.round(30_000 + np.cumsum(rng.normal(0, 5, rows)), 1)
     start = 1_704_067_200_000_000_000
     info = InstrumentInfo(
-        id="BTCUSDT-LINEAR.BYBIT",
-        symbol="BTCUSDT",
-        product="LINEAR",
-        base="BTC",
-        quote="USDT",
-        settle="USDT",
-        tick="0.1",
-        lot="0.001",
-        min_qty="0.001",
-        min_notional="5",
-    )
+        id="BTCUSDT-LINEAR.BYBIT", symbol="BTCUSDT", product="LINEAR", base="BTC", quote="USDT",
+        settle="USDT", tick="0.1", lot="0.001", min_qty="0.001", min_notional="5",
+    )  # fmt: skip
     volume = np.round(rng.uniform(1, 100, rows), 3)
-    table = pa.table(
-        {
-            "ts": start + (np.arange(rows, dtype=np.int64) + 1) * 60_000_000_000,
-            "open": close,
-            "high": close + 5,
-            "low": close - 5,
-            "close": close,
-            "volume": volume,
-            "turnover": volume * close,
-        }
-    )
-    return info, table
+    stamps = start + (np.arange(rows, dtype=np.int64) + 1) * 60_000_000_000
+    columns = {"ts": stamps, "open": close, "high": close + 5, "low": close - 5, "close": close}
+    return info, pa.table({**columns, "volume": volume, "turnover": volume * close})
 
 
 def _best(name: str) -> dict[str, float]:
@@ -109,17 +89,11 @@ def run() -> list[Row]:
     theirs = _best("by_objects")
     speed = theirs["seconds"] / ours["seconds"]
     memory = ours["added_mb"] / theirs["added_mb"]
+    rates = [f"{ROWS / found['seconds'] / 1e6:.2f} M rows/s" for found in (ours, theirs)]
+    added = "memory on top of the start, ours / object path"
     return [
-        Row(
-            f"arrays to Parquet, {ROWS:,} minute bars",
-            f"{ROWS / ours['seconds'] / 1e6:.2f} M rows/s",
-        ),
-        Row("the engine's object path", f"{ROWS / theirs['seconds'] / 1e6:.2f} M rows/s"),
+        Row(f"arrays to Parquet, {ROWS:,} minute bars", rates[0]),
+        Row("the engine's object path", rates[1]),
         Row("ours / object path", f"{speed:.1f} x", ">= 16 x", speed >= 16),
-        Row(
-            "memory on top of the start, ours / object path",
-            f"{memory:.2f} x",
-            "<= 0.25 x",
-            memory <= 0.25,
-        ),
+        Row(added, f"{memory:.2f} x", "<= 0.25 x", memory <= 0.25),
     ]

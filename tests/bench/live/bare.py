@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from nautilus_trader.adapters.bybit import BYBIT
-from nautilus_trader.adapters.bybit.config import (
+from nautilus_trader.adapters.bybit import (
+    BYBIT,
     BybitDataClientConfig,
     BybitExecClientConfig,
-    _resolve_environment,
-)
-from nautilus_trader.adapters.bybit.factories import (
     BybitLiveDataClientFactory,
     BybitLiveExecClientFactory,
 )
+from nautilus_trader.adapters.bybit.config import _resolve_environment
 from nautilus_trader.config import (
     InstrumentProviderConfig,
     LiveRiskEngineConfig,
@@ -55,13 +53,11 @@ class Trivial(Strategy):
         self._side = OrderSide.SELL
 
     def on_start(self) -> None:
-        """Listen to the books."""
         self._meter.start()
         for instrument_id in self._signals:
             self.subscribe_order_book_deltas(instrument_id, BookType.L2_MBP, 50)
 
     def on_stop(self) -> None:
-        """Close the meter."""
         self._meter.stop()
 
     def on_order_book_deltas(self, deltas: OrderBookDeltas) -> None:
@@ -84,13 +80,10 @@ class PublicConfig(BybitDataClientConfig, frozen=True):
 
 
 class PublicFactory(LiveDataClientFactory):
-    """Gives the public link its address."""
-
     @staticmethod
     def create(  # type: ignore[override]
         loop: Any, name: str, config: PublicConfig, msgbus: Any, cache: Any, clock: Any
     ) -> LiveDataClient:
-        """Return the adapter's client."""
         client: Any = BybitLiveDataClientFactory.create(loop, name, config, msgbus, cache, clock)
         for product in list(client._ws_clients):
             client._ws_clients[product] = nautilus_pyo3.BybitWebSocketClient.new_public(
@@ -113,36 +106,21 @@ def plain_node(
 ) -> TradingNode:
     """Build a node of one strategy on the adapter as it comes.
 
-    Parameters
-    ----------
-    urls : dict of str to str
-        Of the exchange: ``http``, ``ws_public``, ``ws_private``, ``ws_trade``.
-    account : str
-        There.
-    spot : bool
-        Whether it has spot beside perpetuals.
-    client : dict of str to Any, optional
-        More settings of both clients.
+    `urls` are the exchange's ``http``, ``ws_public``, ``ws_private`` and ``ws_trade``; `client` has
+    more settings of both clients.
     """
     key, secret = practice_keys(account)
     product = nautilus_pyo3.BybitProductType
     shared: dict[str, Any] = {
-        "api_key": key,
-        "api_secret": secret,
-        "base_url_http": urls["http"],
+        "api_key": key, "api_secret": secret, "base_url_http": urls["http"],
         "product_types": (product.LINEAR, product.SPOT) if spot else (product.LINEAR,),
         "instrument_provider": InstrumentProviderConfig(load_all=True),
-    } | (client or {})
+    } | (client or {})  # fmt: skip
+    data = PublicConfig(base_url_ws_public=urls["ws_public"], **shared)
+    links = {f"base_url_ws_{name}": urls[f"ws_{name}"] for name in ("private", "trade")}
+    execution = BybitExecClientConfig(**links, **shared)
     config = TradingNodeConfig(
-        data_clients={BYBIT: PublicConfig(base_url_ws_public=urls["ws_public"], **shared)},
-        exec_clients={
-            BYBIT: BybitExecClientConfig(
-                base_url_ws_private=urls["ws_private"],
-                base_url_ws_trade=urls["ws_trade"],
-                **shared,
-            )
-        },
-        **settings,
+        data_clients={BYBIT: data}, exec_clients={BYBIT: execution}, **settings
     )
     node = TradingNode(config, loop=loop)
     node.add_data_client_factory(BYBIT, PublicFactory)
@@ -156,20 +134,18 @@ def run(spec: Spec) -> None:
     """Trade until SIGTERM."""
     links = f"ws://127.0.0.1:{spec.port}/v5"
     urls = {f"ws_{name}": f"{links}/{name}" for name in ("public", "private", "trade")}
+    urls["http"] = f"http://127.0.0.1:{spec.port}"
+    # The log that ours writes as well.
+    log = LoggingConfig(
+        log_level="OFF", log_level_file="INFO", log_directory=str(Path(spec.meter).parent),
+        log_file_name="node", log_colors=False, use_pyo3=True,
+    )  # fmt: skip
     node = plain_node(
-        urls | {"http": f"http://127.0.0.1:{spec.port}"},
+        urls,
         spec.account,
         Trivial(spec),
         trader_id="BARE-001",
-        # The log that ours writes as well.
-        logging=LoggingConfig(
-            log_level="OFF",
-            log_level_file="INFO",
-            log_directory=str(Path(spec.meter).parent),
-            log_file_name="node",
-            log_colors=False,
-            use_pyo3=True,
-        ),
+        logging=log,
         risk_engine=LiveRiskEngineConfig(max_order_submit_rate=UNLIMITED),
         timeout_post_stop=0.1,
     )

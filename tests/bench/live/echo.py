@@ -36,7 +36,6 @@ class Echo(DeskStrategy):
         self._sells = False
 
     def on_start(self) -> None:
-        """Listen to the books."""
         super().on_start()
         self._meter.start()
         self.expect_book("book")
@@ -44,7 +43,6 @@ class Echo(DeskStrategy):
             self.market.watch(InstrumentId.from_str(name))
 
     def on_stop(self) -> None:
-        """Close the meter."""
         super().on_stop()
         self._meter.stop()
 

@@ -40,13 +40,7 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Meter:
-    """Counts in the strategy's thread, writes in its own.
-
-    Parameters
-    ----------
-    path : Path
-        Takes the lines; one that is there is written on.
-    """
+    """Counts in the strategy's thread, writes in its own; a file that is there is written on."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,11 +50,9 @@ class Meter:
         self._thread = threading.Thread(target=self._write, name="meter", daemon=True)
 
     def start(self) -> None:
-        """Begin to write."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop writing."""
         self._done.set()
         self._thread.join()
 

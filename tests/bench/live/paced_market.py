@@ -26,15 +26,7 @@ REFRESHED_EVERY = 256
 class PacedMarket(StillMarket):
     """Its symbols `signal_names` change one after the other.
 
-    Parameters
-    ----------
-    signals : int
-        How many symbols change.
-
-    Attributes
-    ----------
-    rate : float
-        Book updates a second, all symbols together; 0 while nothing changes.
+    `rate` is book updates a second, all symbols together; 0 while nothing changes.
     """
 
     def __init__(self, signals: int) -> None:
@@ -63,7 +55,6 @@ class PacedMarket(StillMarket):
         self.step_seconds = self._each / rate if rate else IDLE_S
 
     def book(self, key: Key, now_ms: int) -> tuple[list[Level], list[Level]]:
-        """Return bids and asks, best first."""
         bids = self._bids
         if key in self._changes:
             bids = [self._sizes[self._changes[key] % SIZES], *bids[1:]]
@@ -94,5 +85,4 @@ class PacedMarket(StillMarket):
 
 
 def signal_names(number: int) -> list[str]:
-    """Return the names of the symbols that change."""
     return [f"SIGNAL{n}USDT" for n in range(number)]

@@ -21,19 +21,14 @@ from tests.bench.live.meter import Reading, Spec, readings
 from tests.bench.live.paced_market import TRADED, signal_names
 
 Name = Literal["ours", "bare"]
+CHANNELS = ("public", "private", "trade")
 ROOT = Path(__file__).resolve().parents[3]
 STOP_S = 20.0
 POLL_S = 0.02
 
 
 class VenueProcess:
-    """The exchange; runs inside a ``with``.
-
-    Parameters
-    ----------
-    signals : int
-        Symbols that change.
-    """
+    """The exchange, `signals` of whose symbols change; runs inside a ``with``."""
 
     def __init__(self, signals: int) -> None:
         self.signals = signals
@@ -72,20 +67,10 @@ class VenueProcess:
 
 
 class Party:
-    """A node's process.
+    """A node's process, ``ours`` or ``bare``, which is also its account.
 
-    Parameters
-    ----------
-    name : str
-        ``ours`` or ``bare``; also its account.
-    venue : VenueProcess
-        Running.
-    folder : Path
-        Takes its files; a second start goes on in it.
-    trades : bool
-        Whether it answers by orders, and only its own signal; else it listens to all signals.
-    every : int
-        Ours answers one of so many changes.
+    `folder` takes its files; a second start goes on in it. When it `trades` it answers its own
+    signal by orders (ours one of `every` so many changes); else it listens to all signals.
     """
 
     def __init__(
@@ -108,7 +93,6 @@ class Party:
         self.started_ns = 0
 
     def start(self) -> None:
-        """Start it."""
         command = self._ours() if self.name == "ours" else self._bare()
         with (self._folder / "output").open("ab") as output:
             self.started_ns = time.monotonic_ns()
@@ -127,7 +111,6 @@ class Party:
             _ended(self._process)
 
     def kill(self) -> None:
-        """End it by SIGKILL."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -137,13 +120,7 @@ class Party:
         return readings(self.meter)
 
     def wait(self, wanted: Callable[[], bool], what: str, seconds: float = 180.0) -> None:
-        """Wait until something holds.
-
-        Raises
-        ------
-        RuntimeError
-            When it does not in time, or the node ended; with the end of what the node said.
-        """
+        """Wait until something holds; raise RuntimeError with the node's last output if not."""
         deadline = time.monotonic() + seconds
         assert self._process is not None
         while not wanted():
@@ -156,14 +133,12 @@ class Party:
 
     def first_order_ns(self) -> int:
         """Wait for its first order since the exchange's last ``begin``; return when it came in."""
-        found: list[int] = []
 
-        def came() -> bool:
-            found[:] = self._venue.tell("report")["arrivals"].get(self.name, [])[:1]
-            return bool(found)
+        def arrivals() -> list[int]:
+            return list(self._venue.tell("report")["arrivals"].get(self.name, []))
 
-        self.wait(came, "an order")
-        return found[0]
+        self.wait(lambda: bool(arrivals()), "an order")
+        return arrivals()[0]
 
     def _bare(self) -> list[str]:
         file = self._folder / "spec.json"
@@ -173,6 +148,9 @@ class Party:
     def _ours(self) -> list[str]:
         links = f"ws://127.0.0.1:{self._spec.port}/v5"
         traded = self._spec.traded
+        signals = list(self._spec.signals)
+        params = {"signals": signals, "traded": traded, "every": self._every}
+        echo = {"use": "tests.bench.live.echo:Echo", "params": params | {"meter": str(self.meter)}}
         document = {
             "kind": "node",
             "name": "bench",
@@ -181,24 +159,10 @@ class Party:
             "account": {"name": self.name},
             "state": str(self._folder / "state"),
             "allow": ["tests"],
-            "universe": {"instruments": [*self._spec.signals, *([traded] if traded else [])]},
-            "strategies": {
-                "echo": {
-                    "use": "tests.bench.live.echo:Echo",
-                    "params": {
-                        "signals": list(self._spec.signals),
-                        "traded": traded,
-                        "every": self._every,
-                        "meter": str(self.meter),
-                    },
-                }
-            },
-            "venue_urls": {
-                "http": f"http://127.0.0.1:{self._spec.port}",
-                "ws_public": f"{links}/public",
-                "ws_private": f"{links}/private",
-                "ws_trade": f"{links}/trade",
-            },
+            "universe": {"instruments": [*signals, *([traded] if traded else [])]},
+            "strategies": {"echo": echo},
+            "venue_urls": {f"ws_{link}": f"{links}/{link}" for link in CHANNELS}
+            | {"http": f"http://127.0.0.1:{self._spec.port}"},
             # The pace is Bybit's limit, which the exchange of the benchmark does not have.
             "watch": {"throttle": {"per_second": 1000, "burst": 1000}},
         }

@@ -15,21 +15,15 @@ STARTS = 2
 UPDATES_PER_SECOND = 40
 
 
-def seconds_to_trading(name: Name, venue: VenueProcess) -> float:
-    """Start a node, wait for its first order, stop it."""
-    venue.tell("begin")
-    with party(name, venue, trades=True) as one:
-        return (one.first_order_ns() - one.started_ns) / 1e9
-
-
 def run() -> list[Row]:
-    """Return the table's rows."""
     taken: dict[Name, list[float]] = {"ours": [], "bare": []}
     with VenueProcess(signals=2) as venue:
         venue.tell("pace", rate=UPDATES_PER_SECOND)
         for _ in range(STARTS):
             for name, seconds in taken.items():
-                seconds.append(seconds_to_trading(name, venue))
+                venue.tell("begin")
+                with party(name, venue, trades=True) as one:
+                    seconds.append((one.first_order_ns() - one.started_ns) / 1e9)
     ours, bare = (statistics.median(taken[name]) for name in ("ours", "bare"))
     return [
         Row("start of the process to the first order: ours, gates and all", f"{ours:.1f} s"),

@@ -19,7 +19,7 @@ from config.documents.scenario import Channel, Kill
 from live_nodes.local.keys import practice_keys
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, OrderRequest
-from live_nodes.practice.exchange.records import OrderRow, Row
+from live_nodes.practice.exchange.records import OrderRow
 from live_nodes.practice.faults import FaultEffect, Faults
 from live_nodes.practice.wire.access import RateLimits
 from live_nodes.practice.wire.server import serve
@@ -34,28 +34,18 @@ BEST_BID = f"{PRICE - TICK:f}"
 
 
 class Stopwatch(Faults):
-    """Notes when books leave and when operations come in; monotonic nanoseconds.
-
-    Attributes
-    ----------
-    left : dict of (str, str) to int
-        When a symbol's book with a size at its best bid was sent.
-    came : int
-        When the newest operation of the trade link came in.
-    pushes : int
-        How many books were sent.
-    """
+    """Notes when books leave and when operations come in; monotonic nanoseconds."""
 
     def __init__(self) -> None:
         super().__init__()
+        # When a symbol's book with a size at its best bid was sent.
         self.left: dict[tuple[str, Decimal], int] = {}
-        self.came = 0
-        self.pushes = 0
+        self.came = 0  # When the newest operation of the trade link came in
+        self.pushes = 0  # Books sent
 
     def on_push(
         self, channel: Channel, topic: str, payload: dict[str, Any], account: str | None = None
     ) -> list[tuple[float, dict[str, Any]]]:
-        """Start the watch."""
         if topic.startswith("orderbook."):
             self.pushes += 1
             data = payload["data"]
@@ -64,7 +54,6 @@ class Stopwatch(Faults):
         return [(0.0, payload)]
 
     def on_op(self, op: str, account: str | None) -> FaultEffect | None:
-        """Stop the watch."""
         self.came = time.monotonic_ns()
         return super().on_op(op, account)
 
@@ -72,12 +61,7 @@ class Stopwatch(Faults):
 class TimedExchange(Exchange):
     """Matches each order with the book that it answers.
 
-    Attributes
-    ----------
-    latencies : dict of str to list of int
-        By account, nanoseconds.
-    arrivals : dict of str to list of int
-        By account, when its orders came in, monotonic nanoseconds.
+    By account: `latencies` in nanoseconds, and `arrivals` of its orders in monotonic nanoseconds.
     """
 
     def __init__(self, market: PacedMarket, watch: Stopwatch) -> None:
@@ -104,11 +88,6 @@ class Nowhere:
 
     def save(self, rows: Any) -> None:
         """Keep nothing."""
-        del rows
-
-    def rows(self) -> list[Row]:
-        """Return nothing."""
-        return []
 
 
 async def main(signals: int) -> None:
@@ -141,21 +120,15 @@ async def main(signals: int) -> None:
                 }
         return {"now": time.monotonic_ns()}
 
+    lines = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(lines)
     try:
         print(json.dumps({"port": server.port}), flush=True)
-        lines = await _standard_input()
+        await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
         while line := await lines.readline():
             print(json.dumps(answer(json.loads(line))), flush=True)
     finally:
         await server.stop()
-
-
-async def _standard_input() -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    return reader
 
 
 if __name__ == "__main__":

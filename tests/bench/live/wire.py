@@ -38,7 +38,6 @@ def measured(seconds: float = SECONDS) -> dict[str, list[int]]:
 
 
 def run() -> list[Row]:
-    """Return the table's rows."""
     found = measured()
     rows = []
     for name, share in (("p50", 0.50), ("p99", 0.99)):

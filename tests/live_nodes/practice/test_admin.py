@@ -19,19 +19,15 @@ from config.errors import InputError
 from live_nodes.local.practice_process import Endpoint
 from live_nodes.practice.process import run_exchange
 
+BITCOIN = {"price": 50_000, "tick": "0.1", "lot": "0.001"}
 DOCUMENT = ExchangeDocument.model_validate(
     {
         "name": "small",
-        "market": {
-            "model": "random",
-            "symbols": {"BTCUSDT": {"price": 50_000, "tick": "0.1", "lot": "0.001"}},
-        },
+        "market": {"model": "random", "symbols": {"BTCUSDT": BITCOIN}},
         "accounts": {"main": {"balance": 10_000}, "other": {}},
         "update_ms": 100,
     }
 )
-
-
 MANUAL = {"account": "main", "symbol": "BTCUSDT", "side": "Buy", "qty": "0.01"}
 
 
@@ -82,29 +78,24 @@ def on_process(scene: Callable[[Practice], Awaitable[None]]) -> Callable[[Path],
     return run
 
 
-def test_a_price_moves_and_stays_moved_over_a_restart(tmp_path: Path) -> None:
+def test_a_price_moves_liquidates_and_stays_moved_over_a_restart(tmp_path: Path) -> None:
+    async def check_price(practice: Practice) -> None:
+        found = await practice.get("/v5/market/tickers?category=linear&symbol=BTCUSDT")
+        assert abs(D(found["result"]["list"][0]["lastPrice"]) - 25_000) < 250
+
     async def move(practice: Practice) -> None:
+        order = MANUAL | {"qty": "1"}
+        assert (await practice.admin("POST", "/external_order", order))["status"] == "Filled"
+        await practice.admin("POST", "/move", {"symbol": "BTCUSDT", "by": "-0.3"})
+        account = await practice.account()
+        assert account["positions"] == []
+        assert "BustTrade" in {fill["exec_type"] for fill in account["executions"]}
         reply = await practice.admin("POST", "/move", {"symbol": "BTCUSDT", "price": "25000"})
         assert reply == {"last": "25000.0"}
-        found = await practice.get("/v5/market/tickers?category=linear&symbol=BTCUSDT")
-        assert abs(D(found["result"]["list"][0]["lastPrice"]) - 25_000) < 250
-
-    async def look(practice: Practice) -> None:
-        found = await practice.get("/v5/market/tickers?category=linear&symbol=BTCUSDT")
-        assert abs(D(found["result"]["list"][0]["lastPrice"]) - 25_000) < 250
+        await check_price(practice)
 
     at_exchange(tmp_path, move)
-    at_exchange(tmp_path, look)
-
-
-@on_process
-async def test_a_fall_liquidates_who_has_borrowed_too_much(practice: Practice) -> None:
-    order = MANUAL | {"qty": "1"}
-    assert (await practice.admin("POST", "/external_order", order))["status"] == "Filled"
-    await practice.admin("POST", "/move", {"symbol": "BTCUSDT", "by": "-0.3"})
-    account = await practice.account()
-    assert account["positions"] == []
-    assert "BustTrade" in {fill["exec_type"] for fill in account["executions"]}
+    at_exchange(tmp_path, check_price)
 
 
 @on_process

@@ -22,7 +22,7 @@ from live_nodes.practice.exchange.model import (
     OrderRequest,
     TradingStopRequest,
 )
-from live_nodes.practice.exchange.records import Printed, Row
+from live_nodes.practice.exchange.records import Printed
 from live_nodes.practice.exchange.store import row_from_text, row_text
 from tests.live_nodes.practice.pure import BTC, ETH, SPOT, SYMBOLS, T0
 
@@ -107,11 +107,8 @@ def play(exchange: Exchange, move: dict[str, Any], now: int) -> str:
             _order(exchange, move, more, now)
         elif kind == "quote":
             m = move["middle"]
-            bids, asks = (
-                [(m - 1, move["bid"]), (m - 2, D(5))],
-                [(m + 1, move["ask"]), (m + 2, D(5))],
-            )
-            exchange.quote(move["key"], bids, asks, now)
+            bids = [(m - 1, move["bid"]), (m - 2, D(5))]
+            exchange.quote(move["key"], bids, [(m + 1, move["ask"]), (m + 2, D(5))], now)
         elif kind == "trade":
             exchange.trade(move["key"], move["side"], move["price"], move["qty"], now)
         elif kind == "mark":
@@ -260,7 +257,9 @@ def test_what_was_kept_comes_back_and_goes_on_the_same(
     exchange.drain()
     again = Exchange(SYMBOLS, ACCOUNTS)
     again.restore(row_from_text(row.table, row_text(row)) for row in reversed(exchange.rows()))
-    assert _sorted(again.rows()) == _sorted(exchange.rows())
+    both = (again.rows(), exchange.rows())
+    one, other = (sorted(rows, key=lambda row: (row.table, row.row_key)) for rows in both)
+    assert one == other
     assert again.drain() == []
     # The house's book comes from the market again.
     now = T0 + len(before) + 1
@@ -283,10 +282,6 @@ def test_the_events_rows_are_what_must_be_kept(moves: list[dict[str, Any]]) -> N
     again = Exchange(SYMBOLS, ACCOUNTS)
     again.restore(kept.values())
     assert lasting(again) == lasting(exchange)
-
-
-def _sorted(rows: list[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: (row.table, row.row_key))
 
 
 def test_a_state_file_of_another_document_is_refused() -> None:

@@ -103,17 +103,6 @@ async def test_a_gap_in_a_book_shows_in_u_alone(p: Practice) -> None:
     assert reply == [1, 2, 4]
 
 
-@with_faults(a={"model": "reorder", "topic": BOOK, "times": 1})
-async def test_two_changes_of_a_book_swap_places(p: Practice) -> None:
-    async with link(p, "public/linear") as client:
-        await client.subscribe(BOOK)
-        await client.next()
-        p.market.set_bid(BTC, 0, "9.000")
-        assert await client.quiet(0.05) == []
-        p.market.set_bid(BTC, 1, "9.000")
-        assert [m["data"]["u"] for m in await client.quiet(0.05)] == [3, 2]
-
-
 @with_faults(
     a={"model": "http", "path": "/v5/market/time", "status": 500, "times": 2},
     b={"model": "http", "path": "/v5/market/kline", "wait": 0.2, "times": 1},

@@ -82,19 +82,15 @@ def test_the_liquidation_price_leaves_the_maintenance_margin(size: int, expected
     assert price is not None
     assert price.quantize(D("0.01")) == D(expected)
     assert D(400) + size * (price - 20_000) == pytest.approx(D("0.005") * price)
-
-
-def test_a_position_that_the_balance_outlives_has_no_liquidation_price() -> None:
+    # A balance that outlives the position has none.
     assert liquidation_price(D(1), D(100), D(1000), D(0), D("0.005"), D(0)) is None
 
 
 def test_other_positions_bring_liquidation_nearer() -> None:
-    alone = liquidation_price(D(1), D(20_000), D(400), D(0), D("0.005"), D(0))
     beside = liquidation_price(D(1), D(20_000), D(400), D(199), D("0.005"), D(0))
-    assert alone is not None
     assert beside is not None
-    # 199 / 0.995 = 200 dearer.
-    assert (beside - alone).quantize(D("1e-9")) == 200
+    # 199 / 0.995 = 200 dearer than alone.
+    assert beside.quantize(D("0.01")) == D("19898.49")
 
 
 def test_the_bankruptcy_price_leaves_nothing() -> None:

@@ -76,9 +76,8 @@ def test_days_are_the_catalogs_days_moved_by_whole_days(
 
 @given(hour=st.integers(0, 24 * 20), interval=st.sampled_from(["1", "5", "15", "30"]))
 def test_shorter_candles_add_up_to_the_catalogs(
-    demo_catalog: Path, hour: int, interval: str
+    market: PathMarket, hour: int, interval: str
 ) -> None:
-    market = cached_replay(str(demo_catalog))
     start = TODAY - 10 * DAY_MS - hour * HOUR
     (whole,) = market.klines(BTC, "60", start, start, 1, NOW)
     parts = market.klines(BTC, interval, start, start + HOUR - 1, 60, NOW)
@@ -88,11 +87,6 @@ def test_shorter_candles_add_up_to_the_catalogs(
     assert min(part.low for part in parts) == whole.low
     assert parts[-1].close == whole.close
     assert sum(part.volume for part in parts) == whole.volume
-
-
-@cache
-def cached_replay(catalog: str) -> PathMarket:
-    return replay(Path(catalog))
 
 
 @pytest.mark.parametrize("which", ["replay", "random"])
@@ -220,20 +214,11 @@ def test_funding_is_the_catalogs_and_pages(market: PathMarket) -> None:
     assert market.funding(SPOT, NOW) == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("start", "words"),
-    [("1999-01-01", "must be in the catalog's window"), ("2023-02-01T06:00", "must be a day")],
-)
-def test_a_start_that_is_no_day_of_the_window_is_refused(
-    demo_catalog: Path, start: str, words: str
-) -> None:
-    with pytest.raises(InputError, match=words):
-        replay(demo_catalog, start=start)
-
-
-def test_the_error_of_a_missing_catalog_names_the_command_that_makes_one(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="perpdesk catalog demo"):
-        open_catalog(document(tmp_path / "none"))
+def test_a_start_that_is_no_day_of_the_window_is_refused(demo_catalog: Path) -> None:
+    with pytest.raises(InputError, match="must be in the catalog's window"):
+        replay(demo_catalog, start="1999-01-01")
+    with pytest.raises(InputError, match="must be a day"):
+        replay(demo_catalog, start="2023-02-01T06:00")
 
 
 def test_a_random_market_moves_as_much_as_it_should() -> None:
@@ -248,23 +233,14 @@ def test_a_random_market_moves_as_much_as_it_should() -> None:
     assert len({rate.rate for rate in rates}) > 10
 
 
-def test_a_book_changes_a_little_from_update_to_update() -> None:
-    market = drawn()
-    changed = []
-    for n in range(50):
-        now, then = (dict(market.book(BTC, NOW + at * 200)[0]) for at in (n, n + 1))
-        changed.append(sum(then.get(price) != qty for price, qty in now.items()))
-    assert 0 < np.mean(changed) < 10
-
-
 def at_exchange(market: PathMarket, now: int) -> Exchange:
     exchange = Exchange(market.symbols(now), [AccountSpec("anna")])
     market.step(exchange, now)
     return exchange
 
 
-def buy(exchange: Exchange, qty: str, now: int) -> None:
-    exchange.create("anna", OrderRequest("linear", "BTCUSDT", "Buy", "Market", D(qty)), now)
+def buy(exchange: Exchange, qty: D, now: int, symbol: str = "BTCUSDT") -> None:
+    exchange.create("anna", OrderRequest("linear", symbol, "Buy", "Market", qty), now)
 
 
 def test_a_step_quotes_marks_and_prints(demo_catalog: Path) -> None:
@@ -291,7 +267,7 @@ def test_a_step_quotes_marks_and_prints(demo_catalog: Path) -> None:
 def test_funding_is_paid_once_at_its_time_also_when_it_was_missed(demo_catalog: Path) -> None:
     market = replay(demo_catalog)
     exchange = at_exchange(market, NOW)
-    buy(exchange, "0.1", NOW)
+    buy(exchange, D("0.1"), NOW)
     exchange.drain()
     market.step(exchange, TODAY + 16 * HOUR - 1_000)
     assert funded(exchange) == []
@@ -318,35 +294,19 @@ def funded(exchange: Exchange) -> list[int]:
 
 def test_a_delisting_closes_what_is_open(demo_catalog: Path) -> None:
     market = replay(demo_catalog)
-    catalog = Catalog(demo_catalog)
-    anchor = market.source._anchor  # type: ignore[attr-defined]
-    info = min(
-        (one for one in catalog.instruments.values() if one.delisted_ns),
-        key=lambda one: one.delisted_ns or 0,
-    )
-    gone = anchor.to_wall((info.delisted_ns or 0) // 10**6)
+    delisted = [one for one in Catalog(demo_catalog).instruments.values() if one.delisted_ns]
+    info = min(delisted, key=lambda one: one.delisted_ns or 0)
+    gone = market.source._anchor.to_wall((info.delisted_ns or 0) // 10**6)  # type: ignore[attr-defined]
     key: Key = ("linear", info.symbol)
     before = gone - HOUR
-    market = replay(demo_catalog, now=NOW)
     exchange = at_exchange(market, before)
     price = market.prices(key, before).last
     qty = (D(1_000) / price // D(info.lot) + 1) * D(info.lot)
-    exchange.create("anna", OrderRequest("linear", info.symbol, "Buy", "Market", qty), before)
+    buy(exchange, qty, before, info.symbol)
     assert exchange.position("anna", info.symbol).size == qty
     step = market.step(exchange, gone + 1_000)
     assert [symbol.key for symbol in step.statuses if symbol.status == "Closed"] == [key]
     assert exchange.position("anna", info.symbol).size == 0
-
-
-def test_a_halted_symbol_takes_no_orders_until_it_resumes(demo_catalog: Path) -> None:
-    market = replay(demo_catalog)
-    exchange = at_exchange(market, NOW)
-    market.halted = lambda: frozenset({BTC})
-    market.step(exchange, NOW + 1_000)
-    assert exchange.market(BTC).halted
-    market.halted = frozenset
-    market.step(exchange, NOW + 2_000)
-    assert not exchange.market(BTC).halted
 
 
 def test_a_moved_price_stays_moved_in_ticks_candles_and_after_a_restart(demo_catalog: Path) -> None:

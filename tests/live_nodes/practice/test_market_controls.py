@@ -103,13 +103,10 @@ async def test_prices_move_together_or_not_at_all(practice: Practice) -> None:
 
 def test_funding_that_is_called_for_comes_next_and_is_remembered(tmp_path: Path) -> None:
     made: dict[str, Any] = {}
+    wanted = {"symbol": "BTCUSDT", "seconds": 0, "rate": "0.002"}
 
     async def call(practice: Practice) -> None:
-        made.update(
-            await practice.admin(
-                "POST", "/funding", {"symbol": "BTCUSDT", "seconds": 0, "rate": "0.002"}
-            )
-        )
+        made.update(await practice.admin("POST", "/funding", wanted))
         now_ms = (await practice.admin("GET", "/state"))["now_ms"]
         assert made["time_ms"] % 60_000 == 0
         assert 0 < made["time_ms"] - now_ms <= 60_000
@@ -141,12 +138,8 @@ async def test_maintenance_is_announced_as_bybit_announces_it(practice: Practice
         ("upgrade", "scheduled"),
     ]
     assert int(rows[0]["end"]) - int(rows[0]["begin"]) == 600_000
-    assert {k: rows[0][k] for k in ("href", "serviceTypes", "product", "uidSuffix")} == {
-        "href": "",
-        "serviceTypes": [1],
-        "product": [1, 2],
-        "uidSuffix": [],
-    }
+    fixed = {"href": "", "serviceTypes": [1], "product": [1, 2], "uidSuffix": []}
+    assert rows[0] == rows[0] | fixed
     chosen = (await practice.get(f"{path}?state=scheduled"))["result"]["list"]
     assert [row["title"] for row in chosen] == ["upgrade"]
     await practice.admin("DELETE", "/announce")
