@@ -78,12 +78,14 @@ def test_a_house_print_through_an_order_fills_it_at_its_own_price() -> None:
     book = OrderBook()
     book.quote(levels(("99", "5")), ())
     book.rest(resting(1, "Buy", "99", "2"))
+    assert prints(book, "Sell", "99.5", "3") == []
     assert prints(book, "Sell", "98.5", "3") == [("99", "2", "o1")]
 
 
 def test_a_quote_that_crosses_an_order_meets_it_with_what_it_shows() -> None:
     book = OrderBook()
     book.rest(resting(1, "Sell", "101", "5"))
+    assert (book.best("Buy"), book.best("Sell")) == (None, D(101))
     book.quote(levels(("102", "2"), ("101.5", "1"), ("100", "9")), ())
     met = []
     while (found := book.meet()) is not None:

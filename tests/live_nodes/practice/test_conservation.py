@@ -37,53 +37,51 @@ sides = st.sampled_from(["Buy", "Sell"])
 prices = st.integers(92, 108).map(D)
 sizes = st.integers(1, 40).map(lambda n: D(n) / 4)
 
-who = {"do": st.just("order"), "account": names, "key": keys, "side": sides, "qty": sizes}
 forces = st.sampled_from(["GTC", "GTC", "IOC", "FOK", "PostOnly"])
 offsets = st.integers(1, 12).map(D)
+
+
+def a_move(do: str, optional: Any = None, **fields: Any) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({"do": st.just(do)} | fields, optional=optional)
+
+
+def an_order(optional: Any, **fields: Any) -> st.SearchStrategy[dict[str, Any]]:
+    optional = optional | {"order_link_id": st.integers(0, 30).map(str)}
+    return a_move("order", optional, account=names, key=keys, side=sides, qty=sizes, **fields)
+
+
 orders = st.one_of(
-    st.fixed_dictionaries(who, optional={"reduce_only": st.booleans()}),
-    st.fixed_dictionaries(
-        who | {"price": prices, "time_in_force": forces}, optional={"reduce_only": st.booleans()}
-    ),
+    an_order({"reduce_only": st.booleans()}),
+    an_order({"reduce_only": st.booleans()}, price=prices, time_in_force=forces),
     # Take-profits and stop-losses so far beyond and before the price.
-    st.fixed_dictionaries(
-        who | {"profit": offsets, "loss": offsets},
-        optional={"price": prices, "tpsl_mode": st.sampled_from(["Full", "Partial"])},
+    an_order(
+        {"price": prices, "tpsl_mode": st.sampled_from(["Full", "Partial"])},
+        profit=offsets,
+        loss=offsets,
     ),
-    st.fixed_dictionaries(
-        who | {"trigger_price": prices}, optional={"price": prices, "reduce_only": st.booleans()}
-    ),
+    an_order({"price": prices, "reduce_only": st.booleans()}, trigger_price=prices),
 )
-quotes = st.fixed_dictionaries(
-    {"do": st.just("quote"), "key": keys, "middle": prices, "bid": sizes, "ask": sizes}
-)
-prints = st.fixed_dictionaries(
-    {"do": st.just("trade"), "key": keys, "side": sides, "price": prices, "qty": sizes}
-)
-marks = st.fixed_dictionaries(
-    {"do": st.just("mark"), "key": keys,
-     "price": st.one_of(st.integers(94, 106), st.integers(85, 115))}
-)  # fmt: skip
 others = st.one_of(
-    st.fixed_dictionaries(
-        {"do": st.just("amend"), "account": names, "which": st.integers(0, 9)},
-        optional={"qty": sizes, "price": prices, "trigger_price": prices},
+    a_move(
+        "amend",
+        {"qty": sizes, "price": prices, "trigger_price": prices},
+        account=names,
+        which=st.integers(0, 9),
     ),
-    st.fixed_dictionaries({"do": st.just("cancel"), "account": names, "which": st.integers(0, 9)}),
-    st.fixed_dictionaries({"do": st.just("cancel all"), "account": names}),
-    st.fixed_dictionaries(
-        {"do": st.just("stops"), "account": names},
-        optional={"take_profit": st.integers(90, 110).map(D), "stop_loss": prices},
+    a_move("cancel", account=names, which=st.integers(0, 9)),
+    a_move("cancel all", account=names),
+    a_move(
+        "stops",
+        {"take_profit": st.integers(90, 110).map(D), "stop_loss": prices},
+        account=names,
     ),
-    st.fixed_dictionaries(
-        {"do": st.just("funding"), "key": st.sampled_from([BTC, ETH]),
-         "rate": st.integers(-5, 5)}
-    ),
-    st.fixed_dictionaries(
-        {"do": st.just("leverage"), "account": names, "to": st.integers(1, 50)}
-    ),
-    st.fixed_dictionaries({"do": st.just("halt"), "key": keys, "halted": st.booleans()}),
-)  # fmt: skip
+    a_move("funding", key=st.sampled_from([BTC, ETH]), rate=st.integers(-5, 5)),
+    a_move("leverage", account=names, to=st.integers(1, 50)),
+    a_move("halt", key=keys, halted=st.booleans()),
+)
+quotes = a_move("quote", key=keys, middle=prices, bid=sizes, ask=sizes)
+prints = a_move("trade", key=keys, side=sides, price=prices, qty=sizes)
+marks = a_move("mark", key=keys, price=st.one_of(st.integers(94, 106), st.integers(85, 115)))
 moves = st.lists(
     st.one_of(orders, orders, orders, quotes, prints, marks, others), min_size=5, max_size=40
 )

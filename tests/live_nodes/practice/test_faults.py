@@ -80,6 +80,15 @@ def test_late_pushes_are_private_only(clock: Clock) -> None:
     assert sent(late, "order", 1) == [(2.0, 1)]
 
 
+def test_a_sequence_gap_takes_a_delta_and_never_a_snapshot(clock: Clock) -> None:
+    gap = faults(clock, a={"model": "sequence_gap"})
+    topic = "orderbook.50.BTCUSDT"
+    snapshot, delta = {"type": "snapshot", "n": 1}, {"type": "delta", "n": 2}
+    assert gap.on_push("public", topic, snapshot) == [(0.0, snapshot)]
+    assert gap.on_push("public", topic, delta) == []
+    assert gap.on_push("public", topic, delta) == [(0.0, delta)]
+
+
 def test_a_lost_fill_is_on_no_topic_while_other_orders_are(clock: Clock) -> None:
     lossy = faults(clock, a={"model": "lost_fill"})
 

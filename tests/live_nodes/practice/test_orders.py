@@ -205,6 +205,15 @@ def test_refusals_have_bybit_s_codes_and_leave_nothing_behind(
     assert desk.events() == []
 
 
+def test_without_a_mark_prices_are_limited_around_the_middle_of_the_book_if_there_is_one() -> None:
+    desk = Desk()
+    desk.exchange = Exchange(SYMBOLS, desk.accounts)
+    assert desk.order("Buy", 1, 200, key=ETH).status == "New"
+    desk.quote([(99, 10)], [(101, 10)])
+    assert refused(desk.order, "Buy", 1, "110.1").code == 110003
+    assert desk.order("Buy", 1, 110).status == "Filled"
+
+
 def test_a_link_id_is_used_once_for_ever() -> None:
     desk = Desk()
     desk.order("Buy", 1, order_link_id="a-1")

@@ -166,6 +166,8 @@ async def test_an_order_rests_is_amended_and_is_cancelled(p: Practice) -> None:
 async def test_a_market_order_fills_and_shows_everywhere(p: Practice) -> None:
     order_id = (await p.post("/v5/order/create", qty="2", **MARKET))["result"]["orderId"]
     fills = await p.rows("/v5/execution/list", "anna", category="linear", orderId=order_id)
+    past = {"category": "linear", "endTime": time.time_ns() // 1_000_000 - MINUTE}
+    assert await p.rows("/v5/execution/list", "anna", **past) == []
     assert sorted((r["execPrice"], r["execQty"]) for r in fills) == [
         ("50000.1", "1.500"),
         ("50000.2", "0.500"),

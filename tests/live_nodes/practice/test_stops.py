@@ -102,6 +102,7 @@ def test_an_untriggered_order_is_deactivated_by_its_cancel_and_can_be_amended() 
     order = desk.order("Buy", 1, trigger_price=105, trigger_direction=1)
     assert desk.amend(order, trigger_price=106).trigger_price == 106
     assert refused(desk.amend, order, trigger_price=99).code == 110092
+    assert refused(desk.amend, order, price=99).code == 10001  # A market order has none.
     desk.mark("105.5")
     assert desk.cancel(order).status == "Deactivated"
     desk.mark(107)
