@@ -101,8 +101,8 @@ def quintile_weights(closes, days, sign):
     return weights
 
 
-def sharpe(market, weights):
-    """Return the Sharpe ratio after taker fees, filled at the 01:00 open after each day's close."""
+def sharpe(market, weights, fee=TAKER):
+    """Return the Sharpe ratio after fees, filled at the 01:00 open after each day's close."""
     fills = np.full((PARAMS.days + 1, weights.shape[1]), np.nan)
     for number, info in enumerate(perps(market)):
         ts, opens = columns(market, info.id, "1h", "ts", "open")
@@ -111,7 +111,7 @@ def sharpe(market, weights):
     held = np.nan_to_num(fills[2:-1] / fills[1:-2] - 1.0)
     decided = weights[: len(held)]
     drifted = np.vstack([np.zeros(weights.shape[1]), (decided * (1.0 + held))[:-1]])
-    daily = (decided * held - TAKER * np.abs(decided - drifted)).sum(axis=1)[21:]
+    daily = (decided * held - fee * np.abs(decided - drifted)).sum(axis=1)[21:]
     return daily.mean() / daily.std(ddof=1) * np.sqrt(365.0)
 
 
@@ -182,6 +182,16 @@ def test_the_planted_drift_flows_evenly_over_the_day():
 def test_daily_reversal_and_monthly_momentum_earn_a_believable_living(market, closes):
     assert 1.5 < sharpe(market, quintile_weights(closes, 1, +1)) < 2.5
     assert 0.5 < sharpe(market, quintile_weights(closes, 20, -1)) < 2.5
+
+
+def test_without_planted_effects_reversal_earns_nothing_before_costs():
+    ratios = []
+    for seed in (21, 22, 23, 24):
+        market = demo.generate(DemoParams(seed=seed, reversal=0.0, momentum=0.0))
+        weights = quintile_weights(daily_closes(market, PARAMS), 1, +1)
+        ratios.append(sharpe(market, weights, fee=0.0))
+    # The ratio of two years is 0 with error 1 / sqrt(2) = 0.71, the mean of four half of that.
+    assert abs(np.mean(ratios)) < 3 * 0.36
 
 
 # --- Determinism -------------------------------------------------------------------------------

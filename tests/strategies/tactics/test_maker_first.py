@@ -281,6 +281,7 @@ def test_a_late_fill_of_an_earlier_order_cancels_what_is_too_much():
 
 def test_after_a_restart_it_goes_on_with_its_deadline_and_its_count():
     story = resting()
+    story.filled(3, "0.5")
     story.book(10, "100.1")
     story.ended(10)
     assert story.event(tactic.Resumed, 20, D("0.7")) is None
