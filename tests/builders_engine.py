@@ -1,7 +1,7 @@
 """A small desk on hand-made candles: the real engine and the real factory, without a catalog.
 
 Times are counted in candles of one hour from ``START``; ``at(3, 5)`` is five seconds into the
-fourth candle. A `Script` does what it is told at given times and remembers what it hears.
+fourth candle. A `Script` takes its steps at given times and keeps the events that it gets.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from nautilus_trader.model.objects import Currency, Money, Price, Quantity
 from nautilus_trader.model.orders import LimitOrder, Order
 from nautilus_trader.trading.strategy import Strategy
 
-from actors.desk.guard import GuardActor
 from backtests.engine.build import BacktestDesk, build, subscribe
 from backtests.engine.engine_costs import mended
 from backtests.engine.feed import PRINT_DELAY_NS, FeedSlice, PriceGrid, Settlement
@@ -82,7 +81,7 @@ def info(name: str = A, **facts: Any) -> InstrumentInfo:
 
 
 def venue(**settings: Any) -> Venue:
-    """Return a venue of 10,000 USDT, leverage 5, and neither fees nor slippage unless told."""
+    """Return a venue of 10,000 USDT, leverage 5, by default without fees and slippage."""
     free = Fees(maker=Decimal(0), taker=Decimal(0))
     known: dict[str, Any] = {
         "starting_balance": Decimal(10_000),
@@ -159,22 +158,9 @@ def slices(
 ) -> list[FeedSlice]:
     """Cut candles into slices as `backtests.engine.feed` does.
 
-    Parameters
-    ----------
-    market : RunMarket
-        Whose ids are the columns.
-    tape : mapping of str to Candles
-        All of one length.
-    settlements : sequence of Settlement
-        Each goes to the slice (start, end] of its stamp.
-    delisted : mapping of str to int, optional
-        The last candle of an instrument whose data end.
-    per_slice : int, optional
-        Candles a slice; all in one by default.
-    prints : bool
-        Whether opens are fed as trades.
-    delay : int
-        How long after its open, in nanoseconds, a candle's print comes.
+    Each settlement goes to the slice (start, end] of its stamp. ``delisted`` holds the last candle
+    of an instrument whose data end; ``per_slice`` counts candles (by default all are in one slice);
+    ``prints`` feeds opens as trades, ``delay`` nanoseconds after a candle's open.
     """
     arrays = {name: tape[name].arrays() for name in market.ids}
     count = len(next(iter(arrays.values()))["open"])
@@ -223,12 +209,12 @@ def slices(
 # -- who trades ------------------------------------------------------------------------------------
 
 
-class Script(Strategy):
-    """Does what it is told at given times and remembers what it hears.
+def side_of(quantity: str) -> OrderSide:
+    return OrderSide.SELL if quantity.startswith("-") else OrderSide.BUY
 
-    It derives from the engine's own class on purpose: nothing of ours stands between it and the
-    gate.
-    """
+
+class Script(Strategy):
+    """Takes steps at given times; nothing of ours stands between it and the gate."""
 
     def __init__(self, plan: Mapping[int, Callable[[Script], None]], key: str = "script") -> None:
         super().__init__(StrategyConfig(strategy_id=f"Script-{key}", order_id_tag=key))
@@ -248,13 +234,12 @@ class Script(Strategy):
 
     def order(self, name: str, quantity: str, *, reduce_only: bool = False) -> Order:
         """Return a market order; a negative quantity sells."""
-        side = OrderSide.SELL if quantity.startswith("-") else OrderSide.BUY
         instrument_id = InstrumentId.from_str(name)
         # The engine breaks off on a quantity with fewer decimals than the instrument has.
         precision = max(self.cache.instrument(instrument_id).size_precision, decimals(quantity))
         return self.order_factory.market(
             instrument_id,
-            side,
+            side_of(quantity),
             Quantity(abs(Decimal(quantity)), precision),
             reduce_only=reduce_only,
         )
@@ -267,10 +252,10 @@ class Script(Strategy):
 
     def limit(self, name: str, quantity: str, at_price: float, **terms: Any) -> LimitOrder:
         """Send a limit order; a negative quantity sells."""
-        side = OrderSide.SELL if quantity.startswith("-") else OrderSide.BUY
         size = Quantity(abs(Decimal(quantity)), 3)
-        instrument_id = InstrumentId.from_str(name)
-        order = self.order_factory.limit(instrument_id, side, size, price(at_price), **terms)
+        order = self.order_factory.limit(
+            InstrumentId.from_str(name), side_of(quantity), size, price(at_price), **terms
+        )
         self.submit_order(order)
         return order
 
@@ -283,20 +268,14 @@ class Script(Strategy):
         return [readable(event.reason) for event in self.heard if isinstance(event, OrderDenied)]
 
 
-def trading(name: str, quantity: str, **kwargs: Any) -> Callable[[Script], None]:
-    def step(script: Script) -> None:
-        script.trade(name, quantity, **kwargs)
-
-    return step
+def trading(name: str, quantity: str, **terms: Any) -> Callable[[Script], Any]:
+    """Return a step that sends one market order."""
+    return lambda script: script.trade(name, quantity, **terms)
 
 
-def resting(name: str, quantity: str, at_price: float, **terms: Any) -> Callable[[Script], None]:
+def resting(name: str, quantity: str, at_price: float, **terms: Any) -> Callable[[Script], Any]:
     """Return a step that sends one limit order."""
-
-    def step(script: Script) -> None:
-        script.limit(name, quantity, at_price, **terms)
-
-    return step
+    return lambda script: script.limit(name, quantity, at_price, **terms)
 
 
 def publishing(
@@ -323,14 +302,17 @@ def scripted(*steps: tuple[int, Callable[[Any], None]]) -> Script:
 # -- the desk --------------------------------------------------------------------------------------
 
 
+CUT = frozenset({"settlements", "delisted", "per_slice", "delay"})
+"""Settings of `slices` that `play` takes."""
+
+
 def desk_of(
     market: RunMarket,
     document: Venue,
     *scripts: Script,
     before: Mapping[str, float] | None = None,
-    prints_to_wait: int = 1,
-    guards: Mapping[str, GuardActor] | None = None,
     risk: RiskSettings | None = None,
+    **settings: Any,
 ) -> BacktestDesk:
     """Build the desk by the factory of backtests; ``before`` are closes before the window."""
     return build(
@@ -338,8 +320,7 @@ def desk_of(
         market,
         cast(Any, {script.id.get_tag(): script for script in scripts}),
         np.array([(before or {}).get(name, np.nan) for name in market.ids]),
-        prints_to_wait=prints_to_wait,
-        guards=guards,
+        **settings,
     )
 
 
@@ -358,29 +339,18 @@ def play(
     *scripts: Script,
     document: Venue | None = None,
     facts: Mapping[str, Mapping[str, Any]] | None = None,
-    before: Mapping[str, float] | None = None,
-    prints_to_wait: int = 1,
-    guards: Mapping[str, GuardActor] | None = None,
-    risk: RiskSettings | None = None,
     hear: Mapping[str, Callable[[Any], None]] | None = None,
-    **cut: Any,
+    **settings: Any,
 ) -> BacktestDesk:
     """Build a desk for the candles, run it to the end and return it.
 
-    ``hear`` has handlers of messages by topic.
+    ``hear`` has handlers of messages by topic; settings are of `slices` and `desk_of`.
     """
     document = document or venue()
     market = market_of([info(name, **(facts or {}).get(name, {})) for name in tape], document)
+    cut = {key: settings.pop(key) for key in CUT & settings.keys()}
     with mended():
-        desk = desk_of(
-            market,
-            document,
-            *scripts,
-            before=before,
-            prints_to_wait=prints_to_wait,
-            guards=guards,
-            risk=risk,
-        )
+        desk = desk_of(market, document, *scripts, **settings)
         for topic, handler in (hear or {}).items():
             subscribe(desk, topic, handler)
         feed(desk, slices(market, tape, prints=document.fills == "next_open", **cut))
@@ -420,14 +390,13 @@ def bare_engine(
     **settings: Any,
 ) -> BacktestEngine:
     """Return the engine with nothing of ours in it; settings are of its venue."""
-    engine = BacktestEngine(
-        BacktestEngineConfig(
-            trader_id="BARE-001",
-            logging=LoggingConfig(bypass_logging=True),
-            run_analysis=False,
-            risk_engine=risk_engine or RiskEngineConfig(),
-        )
+    config = BacktestEngineConfig(
+        trader_id="BARE-001",
+        logging=LoggingConfig(bypass_logging=True),
+        run_analysis=False,
+        risk_engine=risk_engine or RiskEngineConfig(),
     )
+    engine = BacktestEngine(config)
     known: dict[str, Any] = {
         "oms_type": OmsType.NETTING,
         "account_type": AccountType.MARGIN,

@@ -55,19 +55,16 @@ def test_a_wrong_document_exits_2_before_any_engine_starts(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_missing_catalog_exits_2_and_says_how_to_make_one(
+def test_a_missing_catalog_or_file_exits_2_and_is_named(
     run_command: RunCommand, write_run: WriteRun, tmp_path: Path
 ) -> None:
-    done = run_command("backtest", str(write_run(catalog=str(tmp_path / "nowhere"))))
-    assert done.code == 2
-    assert "perpdesk catalog demo" in done.err
-
-
-def test_a_missing_file_exits_2(run_command: RunCommand, tmp_path: Path) -> None:
-    done = run_command("backtest", str(tmp_path / "no.yaml"))
-    assert done.code == 2
-    assert "no.yaml" in done.err
-    assert "Traceback" not in done.err
+    no_catalog = write_run(catalog=str(tmp_path / "nowhere"))
+    cases = ((no_catalog, "perpdesk catalog demo"), (tmp_path / "no.yaml", "no.yaml"))
+    for file, words in cases:
+        done = run_command("backtest", str(file))
+        assert done.code == 2
+        assert words in done.err
+        assert "Traceback" not in done.err
 
 
 def test_a_strategy_that_raises_stops_the_run_with_exit_1_and_leaves_nothing(

@@ -43,14 +43,8 @@ class GivenWeights(DeskStrategy):
         for name in self.ids:
             self.subscribe_bars(BarType.from_str(bar_type(name, "1d")))
         now = self.clock.timestamp_ns()
-        self.clock.set_timer_ns(
-            "midnight",
-            DAY_NS,
-            now // DAY_NS * DAY_NS + DAY_NS,
-            0,
-            self._trade,
-            fire_immediately=True,
-        )
+        first = now // DAY_NS * DAY_NS + DAY_NS
+        self.clock.set_timer_ns("midnight", DAY_NS, first, 0, self._trade, fire_immediately=True)
 
     def on_bar(self, bar: Bar) -> None:
         self._closes[bar.bar_type.instrument_id] = bar.close.as_decimal()

@@ -59,18 +59,9 @@ def write_planned(
 ) -> Path:
     """Write a catalog and the document of a run on it; return the document's file.
 
-    Parameters
-    ----------
-    folder : Path
-        Where they go.
-    closes : mapping of str to sequence of float
-        Of each instrument's hourly candles, 24 of them; each opens at the close before.
-    plan : sequence of (hour, instrument, quantity)
-        What the strategy sends.
-    actors : mapping of str to (address, parameters)
-        The guards.
-    **venue
-        Replaces terms of the venue: 1,000 USDT, no costs of any kind unless told.
+    ``closes`` are 24 hourly candles an instrument, each of which opens at the close before.
+    ``actors`` are guards as (address, parameters). The venue has 1,000 USDT and by default no costs
+    of any kind; ``venue`` replaces its terms.
     """
     bars = {}
     for name, values in closes.items():
@@ -88,15 +79,9 @@ def write_planned(
                 "turnover": close * 1e6,
             }
         )
+    infos = [info(name, listed_ns=at(-24)) for name in closes]
     with CatalogWriter(folder / "catalog") as writer:
-        writer.add(
-            Import(
-                source="by hand",
-                source_venue="bybit",
-                instruments=[info(name, listed_ns=at(-24)) for name in closes],
-                tables=bars,
-            )
-        )
+        writer.add(Import("by hand", "bybit", infos, bars))
     free = {"maker": 0, "taker": 0}
     document = {
         "kind": "backtest",
