@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -61,6 +62,7 @@ class PendingOrders:
 
     def __init__(self, kernel: Any, account: AccountView) -> None:
         self.left: dict[str, dict[str, Decimal]] = {}
+        self._reducing: set[str] = set()
         self._cache = kernel.cache
         self._clock = kernel.clock
         self._account = account
@@ -78,26 +80,29 @@ class PendingOrders:
             return
         name = order.instrument_id.value
         self.left.setdefault(name, {})[order.client_order_id.value] = left
+        if order.is_reduce_only:
+            self._reducing.add(order.client_order_id.value)
         self._changed.add(name)
 
     def drop(self, order: Order) -> Decimal | None:
         """Remove an order; return what it may still have filled, or None when it is unknown."""
         name = order.instrument_id.value
         self._changed.add(name)
+        self._reducing.discard(order.client_order_id.value)
         return self.left.get(name, {}).pop(order.client_order_id.value, None)
 
     def both_sides(self, order: Order) -> tuple[Decimal, Decimal]:
         """Return what the other orders in its instrument may still buy and sell, unsigned."""
-        pending = self.left.get(order.instrument_id.value, {})
-        lefts = list(pending.values())
+        instrument = order.instrument_id.value
+        pending = self.left.get(instrument, {})
+        lefts = [(left, name in self._reducing) for name, left in pending.items()]
         # Orders from before the start are only in the engine.
         for other in self._cache.orders_open(instrument_id=order.instrument_id):
             name = other.client_order_id
             known = name.value in pending or name == order.client_order_id
             if not known and not _protects(other):
-                lefts.append(left_of(other))
-        buys = sum((left for left in lefts if left > 0), ZERO)
-        return buys, -sum((left for left in lefts if left < 0), ZERO)
+                lefts.append((left_of(other), other.is_reduce_only))
+        return _sides(self._account.position(instrument), lefts)
 
     def gross(self) -> float:
         """Return the gross exposure with every order counted as filled.
@@ -122,7 +127,8 @@ class PendingOrders:
         if not pending or price is None:
             return 0.0
         position = self._account.position(name)
-        after = position + sum(pending.values(), ZERO)
+        buys, sells = _sides(position, [(v, k in self._reducing) for k, v in pending.items()])
+        after = position + buys - sells
         return float((abs(after) - abs(position)) * price)
 
     def _on_order_event(self, event: OrderEvent) -> None:
@@ -136,11 +142,28 @@ class PendingOrders:
         if isinstance(event, OrderFilled):
             pending[name] -= signed(event.order_side, event.last_qty.as_decimal())
             if not pending[name]:
-                del pending[name]
+                self._forget(pending, name)
         elif isinstance(event, OrderUpdated | OrderModifyRejected):
             pending[name] = left_of(self._cache.order(event.client_order_id))
         elif isinstance(event, OrderCanceled | OrderDenied | OrderExpired | OrderRejected):
-            del pending[name]
+            self._forget(pending, name)
+
+    def _forget(self, pending: dict[str, Decimal], name: str) -> None:
+        del pending[name]
+        self._reducing.discard(name)
+
+
+def _sides(position: Decimal, orders: Iterable[tuple[Decimal, bool]]) -> tuple[Decimal, Decimal]:
+    """Return what orders may buy and sell, unsigned, from what each may fill and if it may only
+    reduce: exits that could close a position twice, as a stop and a take-profit, count once.
+    """
+    buys = sells = covers = closes = ZERO
+    for left, reduces in orders:
+        if left > 0:
+            buys, covers = (buys, covers + left) if reduces else (buys + left, covers)
+        else:
+            sells, closes = (sells, closes - left) if reduces else (sells - left, closes)
+    return buys + min(covers, max(-position, ZERO)), sells + min(closes, max(position, ZERO))
 
 
 def left_of(order: Order) -> Decimal:

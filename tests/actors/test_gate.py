@@ -232,6 +232,20 @@ def test_an_exit_under_way_makes_room_for_the_next_position() -> None:
     assert desk.accountant.ledger.quantities == {B: D(500)}
 
 
+def test_exits_that_could_sell_twice_the_position_make_room_for_it_once() -> None:
+    """Counted twice they would stand for a short, and 800 more would pass as closing that."""
+    _, script = played(
+        (at(1), trading(A, "400")),
+        (at(2), resting(A, "-400", 150, reduce_only=True)),
+        (at(2, 5), resting(A, "-400", 160, reduce_only=True)),
+        (at(3), trading(A, "500.001")),
+        (at(3, 5), trading(A, "500")),
+    )
+    assert len(script.denials) == 1
+    assert "gross exposure 50000.10 would exceed 50000.00" in script.denials[0]
+    assert [fill.last_qty.as_decimal() for fill in script.fills] == [400, 500]
+
+
 def test_leverage_is_measured_on_equity_at_market() -> None:
     """The 100 coins bought at 100 stand at 40: equity 4,000 carries 20,000, which is 500 at 40."""
     _, script = played(
