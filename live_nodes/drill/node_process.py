@@ -31,7 +31,7 @@ class NodeProcess:
         context.set_forkserver_preload(PRELOAD)
         with _LOCK:
             self._process = context.Process(
-                target=_run_perpdesk, args=(arguments, str(output), os.getcwd()), daemon=True
+                target=run_perpdesk, args=(arguments, str(output), os.getcwd()), daemon=True
             )
             self._process.start()
         assert self._process.pid is not None
@@ -58,7 +58,8 @@ class NodeProcess:
             raise DeskError(f"process {self.pid} did not end in {ENDS_WITHIN:g} s")
 
 
-def _run_perpdesk(arguments: list[str], output: str, folder: str) -> None:
+def run_perpdesk(arguments: list[str], output: str, folder: str) -> None:
+    """Be ``perpdesk`` in a new process, in a folder, its prints appended to `output`."""
     os.setsid()
     os.chdir(folder)
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

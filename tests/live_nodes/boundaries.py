@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 from collections import Counter
@@ -42,14 +43,9 @@ Say = Callable[[str], None]
 
 
 class Named:
-    """Says every boundary's name with its part of the run, and ends the process at one of them.
+    """Says each boundary's name with its part of the run before anything is done there.
 
-    Parameters
-    ----------
-    say : callable
-        Takes the name before anything is done.
-    fatal : (str, int), optional
-        Die at the boundary of this name, the first being 1.
+    `fatal` is the name and number (from 1) of the boundary at which the process ends.
     """
 
     def __init__(self, say: Say, fatal: tuple[str, int] | None = None) -> None:
@@ -65,8 +61,7 @@ class Named:
             return tables != ["counters"] and not no_boundary & set(tables)
 
         _around_commits(self.reach, _table, counts)
-        _around_links(self.reach)
-        _around_rest(self.reach)
+        _around_requests(self.reach)
         for name, part in (("_trade", "trade"), ("_stop", "stop")):
             setattr(NodeRun, name, self._entering(part, getattr(NodeRun, name)))
 
@@ -88,21 +83,12 @@ class Named:
 
 
 class Counted:
-    """Says boundaries from a moment on, and ends the process at the n-th.
+    """Says boundaries from a moment on, and ends the process at one of them.
 
-    Parameters
-    ----------
-    say : callable
-        Takes the name of a boundary, before anything is done.
-    keep : callable
-        Takes a line of JSON for each state of a guard that was committed, so that a test can follow
-        every state that ever survived.
-    fatal : pathlib.Path
-        File with the number of the boundary to die at, the first being 1, 0 for none; or with a
-        part of its name. It is read when the count begins.
-    armed : bool
-        Whether it counts from the start, or from SIGUSR1 on, which the test sends just before it
-        breaches a limit.
+    `keep` takes a line of JSON for each state of a guard that was committed, so that a test can
+    follow every state that ever survived. The file `fatal` holds the number (from 1, 0 for none) of
+    the boundary to die at, or a part of its name; it is read when the count begins: at the start
+    (`armed`), or at SIGUSR1, which the test sends just before it breaches a limit.
     """
 
     def __init__(self, say: Say, keep: Say, fatal: Path, armed: bool) -> None:
@@ -123,8 +109,7 @@ class Counted:
 
         signal.signal(signal.SIGUSR1, lambda *_: self._arm())
         _around_commits(self.reach, _table_and_owner, counts, self._keep)
-        _around_links(self.reach)
-        _around_rest(self.reach)
+        _around_requests(self.reach)
         _around_mailbox(self.reach)
 
     def reach(self, what: str) -> None:
@@ -181,15 +166,8 @@ def _around_commits(
 
 
 def _table(statement: str, values: tuple[Any, ...]) -> str:
-    words = statement.replace("(", " ").split()
-    found = (
-        words[1]
-        if words[0] == "UPDATE"
-        else next(
-            (words[i + 1] for i, word in enumerate(words[:-1]) if word in ("INTO", "FROM")),
-            words[0],
-        )
-    )
+    named = re.search(r"\b(?:UPDATE|INTO|FROM) (\w+)", statement)
+    found = statement.split()[0] if named is None else named[1]
     if found == "state":
         owner, name = str(values[0]), str(values[1])
         return "state node" if owner == "node" else f"state {name.partition('.')[0]}"
@@ -204,7 +182,7 @@ def _table_and_owner(statement: str, values: tuple[Any, ...]) -> str:
     return name
 
 
-def _around_links(reach: Say) -> None:
+def _around_requests(reach: Say) -> None:
     def around(name: str) -> Callable[..., Any]:
         async def request(self: VenueLink, *args: Any, **kwargs: Any) -> Any:
             probes = any("-probe-" in str(arg) for arg in args)
@@ -219,9 +197,6 @@ def _around_links(reach: Say) -> None:
 
     for name in REQUESTS:
         setattr(VenueLink, name, around(name))
-
-
-def _around_rest(reach: Say) -> None:
     real = VenueRest._ask
 
     async def ask(self: VenueRest, method: str, path: str, *rest: Any) -> dict[str, Any]:

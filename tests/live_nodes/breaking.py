@@ -24,6 +24,7 @@ import yaml
 from actors.records.journal_reading import JournalReader, read
 from config.durations import DAY_NS
 from live_nodes.local.mailbox import MailRequest, answer, ask
+from tests.live_nodes.documents import guard
 from tests.live_nodes.killing import Ground, GroundNode, Job, exit_of, positions_of
 from tests.waiting import eventually
 
@@ -34,20 +35,14 @@ FIRST, SECOND = "94", "90"
 WANTS = {"AAA": "100", "BBB": "-100", "CCC": "200"}
 PRICES = {"AAA": "100", "BBB": "50", "CCC": "20"}
 GUARDS: dict[str, Any] = {
-    "tiers": {
-        "use": "actors.guards.drawdown_tiers:DrawdownTiers",
-        "params": {"tiers": [{"at": 0.003, "size": 0.5}, {"at": 0.9, "size": "flatten"}]},
-    },
-    "daily": {
-        "use": "actors.guards.daily_loss:DailyLoss",
-        "params": {"limit_currency": 400.0, "action": "halt_entries"},
-    },
-    "max": {"use": "actors.guards.max_drawdown:MaxDrawdown", "params": {"limit_currency": 800.0}},
-    "trades": {"use": "actors.guards.trades_per_day:TradesPerDay", "params": {"limit": 100_000}},
-    "losses": {
-        "use": "actors.guards.consecutive_losses:ConsecutiveLosses",
-        "params": {"losses": 1_000},
-    },
+    "tiers": guard(
+        "drawdown_tiers:DrawdownTiers",
+        tiers=[{"at": 0.003, "size": 0.5}, {"at": 0.9, "size": "flatten"}],
+    ),
+    "daily": guard("daily_loss:DailyLoss", limit_currency=400.0, action="halt_entries"),
+    "max": guard("max_drawdown:MaxDrawdown", limit_currency=800.0),
+    "trades": guard("trades_per_day:TradesPerDay", limit=100_000),
+    "losses": guard("consecutive_losses:ConsecutiveLosses", losses=1_000),
 }
 """The fall to 94 shrinks and halts, that to 90 closes all; the others only count."""
 COUNTING = {key: GUARDS[key] for key in ("trades", "losses")}
@@ -102,19 +97,7 @@ class Kept:
 
 
 class Victim(GroundNode):
-    """A node that holds its positions under guards.
-
-    Parameters
-    ----------
-    ground : Field
-        Its exchange.
-    account : str
-        There.
-    strategy : {"Eager", "Deaf"}
-        Which one of `tests.live_nodes.eager` it runs.
-    changes : dict of str to Any
-        Of its document.
-    """
+    """A node that holds its positions under guards."""
 
     ground: Field
 
@@ -137,12 +120,12 @@ class Victim(GroundNode):
 
     # Its lives -----------------------------------------------------------------------------------
 
-    def begin(self, die_at: int | None = None) -> None:
+    def begin(self, die_at: int | None = None) -> None:  # type: ignore[override]
         """Start it; it dies at that boundary of its start, if one is given."""
         self.ground.living = self
         self.fatal.write_text(str(die_at or 0))
         kept = self.ground.folder / f"{self.account}-{self.lives + 1}.kept"
-        self.start("live", counts=(kept, self.fatal, die_at is not None))
+        super().begin(counts=(kept, self.fatal, die_at is not None))
 
     def command(self, *arguments: str, die_at: int = 0) -> int:
         """Run a command about it in another process, maybe cut; return its exit code."""
@@ -232,8 +215,8 @@ class Victim(GroundNode):
     def released(self) -> None:
         """Let it go on, from where prices were at the beginning."""
         self.price(PRICES["AAA"])
-        for guard in self.journal(standing):
-            self.asks(command="release", guard=guard, accept=True)
+        for key in self.journal(standing):
+            self.asks(command="release", guard=key, accept=True)
         self.holds()
 
     # Its own books -------------------------------------------------------------------------------
@@ -288,27 +271,19 @@ def _states(journal: JournalReader) -> dict[str, Kept]:
 
 
 def lost_by(before: dict[str, Kept], after: list[tuple[str, Kept]]) -> list[str]:
-    """Return what guards had kept before a kill and did not keep after it, in words.
-
-    Parameters
-    ----------
-    before : dict of str to Kept
-        As the dead node left it.
-    after : list of (str, Kept)
-        All that was committed after the restart, up to any release.
-    """
+    """Return what guards had kept before a kill and did not keep after it, in words."""
     wrong = []
-    for guard, kept in after:
-        was = before.get(guard)
+    for key, kept in after:
+        was = before.get(key)
         if was is None:
             continue
-        if guard in HALTS and not _same_day(was.state, kept.state):
-            wrong.append(f"{guard} kept {was.state} before, {kept.state} after")
+        if key in HALTS and not _same_day(was.state, kept.state):
+            wrong.append(f"{key} kept {was.state} before, {kept.state} after")
         standing = [_lasting(latch) for latch in kept.latches]
         wrong += [
-            f"{guard} forgot {latch}" for latch in was.latches if _lasting(latch) not in standing
+            f"{key} forgot {latch}" for latch in was.latches if _lasting(latch) not in standing
         ]
-        if guard == "trades":
+        if key == "trades":
             now = kept.state["opened"]
             fell = [name for name, number in was.state["opened"].items() if now[name] < number]
             wrong += [f"trades of {name} fell" for name in fell]
@@ -328,26 +303,16 @@ def _same_day(before: Any, after: Any) -> bool:
 
 
 def wrong_at_the_exchange(victim: Victim, since: int, halts: tuple[str, ...] = HALTS) -> list[str]:
-    """Return what the exchange has executed of a flat victim that it should not have, in words.
-
-    Parameters
-    ----------
-    victim : Victim
-        Alive, its halts standing.
-    since : int
-        When the round began, UNIX nanoseconds (UTC).
-    halts : tuple of str
-        The guards that must halt.
-    """
+    """Return what the exchange has executed of a flat victim that it should not have, in words."""
     account = victim.at_the_exchange()
     wrong = [f"it holds {positions_of(account)}"] if positions_of(account) else []
     wrong += [f"order {row['order_link_id']} is open" for row in account["open_orders"]]
     wrong += _crossed(account)
     kept = victim.left()
-    wrong += [f"{guard} does not halt" for guard in halts if not kept[guard].latches]
+    wrong += [f"{key} does not halt" for key in halts if not kept[key].latches]
     # A shrink lets smaller entries through.
     halted = min(
-        (x["since"] for guard in halts for x in kept[guard].latches if x["action"] > SHRINK),
+        (x["since"] for key in halts for x in kept[key].latches if x["action"] > SHRINK),
         default=0,
     )
 

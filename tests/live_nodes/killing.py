@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import sys
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
@@ -21,9 +20,9 @@ from typing import Any, Self
 
 import yaml
 
-import perpdesk
 from actors.records.journal_files import NAME
 from actors.records.journal_reading import JournalReader, read
+from live_nodes.drill.node_process import run_perpdesk
 from live_nodes.local.practice_process import (
     Endpoint,
     ensure_exchange,
@@ -34,6 +33,7 @@ from live_nodes.node.audit import FOLDER as AUDIT
 from strategies.messages import Decision
 from strategies.rebalance.plan import STATE, Plan, Progress, decode
 from tests.live_nodes.boundaries import Counted, Named, Say
+from tests.live_nodes.documents import node_file
 from tests.waiting import DEADLINE, eventually
 
 KEY = "steady"
@@ -110,28 +110,17 @@ class Job:
 
     def _be_the_node(self) -> None:
         os.environ.update(self.environment or {})
-        if self.folder is not None:
-            os.chdir(self.folder)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        output = _appended(self.output)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
         say = _line_by_line(self.reached)
         if self.counts is None:
             Named(say, self.fatal).install()
         else:
             kept, fatal, armed = self.counts
             Counted(say, _line_by_line(kept), fatal, armed).install()
-        sys.argv = ["perpdesk", *self.arguments]
-        perpdesk.main()
-
-
-def _appended(file: Path) -> int:
-    return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        run_perpdesk(self.arguments, str(self.output), str(self.folder or Path.cwd()))
 
 
 def _line_by_line(file: Path) -> Say:
-    opened = _appended(file)
+    opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     # One write, so that it is whole even if the process dies in the next instant.
     return lambda words: (os.write(opened, f"{words}\n".encode()), None)[1]
 
@@ -148,13 +137,7 @@ def exit_of(process: BaseProcess, seconds: float = NODE_SECONDS) -> int:
 
 
 class Ground:
-    """A practice exchange in a process of its own, with an account for every node.
-
-    Parameters
-    ----------
-    folder : Path
-        Takes everything.
-    """
+    """A practice exchange in a process of its own, with an account for every node."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -208,41 +191,28 @@ class Ground:
 
 
 class GroundNode:
-    """One node's document, account and folder, through all of its lives.
-
-    Parameters
-    ----------
-    ground : Ground
-        Its exchange.
-    account : str
-        There; also its name.
-    document : dict of str to Any
-        What is its own in its document.
-    """
+    """One node's document, account and folder, through all of its lives."""
 
     def __init__(self, ground: Ground, account: str, document: dict[str, Any]) -> None:
         self.ground, self.account = ground, account
-        self.file = ground.folder / f"{account}.yaml"
-        self.folder = ground.folder / "state" / account / "practice"
-        self.lives = 0
-        self._process: BaseProcess | None = None
-        shared = {
-            "kind": "node",
+        folder = ground.folder / account
+        folder.mkdir()
+        shared: dict[str, Any] = {
             "name": account,
-            "environment": "practice",
-            "allow": ["tests"],
             "state": str(ground.folder / "state"),
             "account": {"name": account},
             "venue_urls": venue_urls(ground.endpoint),
         }
-        self.file.write_text(yaml.safe_dump(shared | document), encoding="utf-8")
+        self.file = node_file(folder, **(shared | document))
+        self.folder = ground.folder / "state" / account / "practice"
+        self.lives = 0
+        self._process: BaseProcess | None = None
 
     # Its process ---------------------------------------------------------------------------------
 
-    def start(self, *arguments: str, **job: Any) -> int:
-        """Start its next life, a command about it; return its pid."""
+    def begin(self, *options: str, command: str = "live", **job: Any) -> int:
+        """Start its next life, or another command about it; return its pid."""
         self.lives += 1
-        command, *options = arguments
         output, reached = self.file_of("out"), self.file_of("reached")
         self._process = Job([command, str(self.file), *options], output, reached, **job).start()
         return self.pid
@@ -268,15 +238,14 @@ class GroundNode:
         """Return the file of a kind, such as ``out``, of its present or last life."""
         return self.ground.folder / f"{self.account}-{self.lives}.{kind}"
 
-    def said(self) -> str:
-        """Return what its present or last life has printed."""
-        file = self.file_of("out")
+    def said(self, kind: str = "out") -> str:
+        """Return what its present or last life has printed, or another file of it."""
+        file = self.file_of(kind)
         return file.read_text() if file.exists() else ""
 
     def lines(self, kind: str) -> list[str]:
         """Return the whole lines of a file; the last one may be half written."""
-        file = self.file_of(kind)
-        text = file.read_text() if file.exists() else ""
+        text = self.said(kind)
         return text[: text.rfind("\n") + 1].splitlines()
 
     def reached(self) -> list[str]:
@@ -331,10 +300,6 @@ class KilledNode(GroundNode):
         }
         steady = {KEY: {"use": "tests.live_nodes.steady:Steady", "params": params}}
         super().__init__(ground, account, {"tag": "kx", "strategies": steady} | changes)
-
-    def begin(self, *options: str, command: str = "live", **job: Any) -> int:
-        """Start it, or another command about it; return its pid."""
-        return self.start(command, *options, **job)
 
     def ended(self) -> Ended:
         """Wait until it has ended, and return how."""
@@ -430,14 +395,7 @@ def kill_and_restart(
 def faults_of(node: KilledNode, killing: Killing, *, decided: int = 1) -> list[str]:
     """Return what is not as it must be after a kill and the restart, in words.
 
-    Parameters
-    ----------
-    node : KilledNode
-        Which has ended.
-    killing : Killing
-        How it went.
-    decided : int
-        How many rebalances it should have decided on in all its runs.
+    The node has ended; it should have decided on so many rebalances in all its runs.
     """
     account, decisions = node.at_the_exchange(), node.decisions()
     plan = killing.plan

@@ -42,6 +42,7 @@ from live_nodes.practice.market.feed import MarketStep, Prices
 from live_nodes.practice.wire.server import Server, serve
 from tests.bench.live import bare
 from tests.live_nodes.by_hand import PlainByHand
+from tests.live_nodes.documents import node_of
 from tests.live_nodes.killing import venue_urls
 from tests.live_nodes.practice.background import in_thread
 from tests.live_nodes.practice.still_market import (
@@ -147,14 +148,10 @@ class Stage:
         )
         return [o.order_link_id for o in sorted(both, key=lambda o: o.created_ms)]
 
-    def position(self) -> D:
-        """Return the net position in bitcoin."""
-
-        def signed() -> D:
-            found = self.exchange.position(ACCOUNT, "BTCUSDT")
-            return -found.size if found.side == "Sell" else found.size
-
-        return self.call(signed)
+    def position(self, symbol: str = "BTCUSDT") -> D:
+        """Return the net position."""
+        found = self.call(lambda: self.exchange.position(ACCOUNT, symbol))
+        return -found.size if found.side == "Sell" else found.size
 
     def requests(self, path: str) -> int:
         """Return how many requests of a ``"METHOD path"`` arrived."""
@@ -170,12 +167,18 @@ class Stage:
     # What others do there ------------------------------------------------------------------------
 
     def order(
-        self, side: str, qty: str, price: str | None = None, name: str = "", **more: Any
+        self,
+        side: str,
+        qty: str,
+        price: str | None = None,
+        name: str = "",
+        symbol: str = "BTCUSDT",
+        **more: Any,
     ) -> Any:
         """Give an order of the account past the node: by hand, or as a node did that was killed."""
         request = OrderRequest(
             category="linear",
-            symbol="BTCUSDT",
+            symbol=symbol,
             side=side,  # type: ignore[arg-type]
             order_type="Market" if price is None else "Limit",
             qty=D(qty),
@@ -187,7 +190,7 @@ class Stage:
 
         def send() -> Any:
             order = self.exchange.create(ACCOUNT, request, self.server.venue.clock_ms())
-            self.server.venue.settle([BTC])
+            self.server.venue.settle([("linear", symbol)])
             return order
 
         return self.call(send)
@@ -203,6 +206,10 @@ class Stage:
         """Let somebody trade at a price."""
         self.call(lambda: self.market.prints.append((BTC, side, D(price), D(qty))))
 
+    def move(self, price: str) -> None:
+        """Let bitcoin jump to a price, mark and book together."""
+        self.call(lambda: self.market.move(BTC, D(price), self.server.venue.clock_ms()))
+
     def clear(self) -> None:
         """Leave no fault, no open order and no position of the account."""
         self.end_faults()
@@ -214,9 +221,10 @@ class Stage:
             self.server.venue.settle([BTC])
 
         self.call(clear)
-        held = self.position()
-        if held:
-            self.order("Sell" if held > 0 else "Buy", str(abs(held)))
+        for symbol in ("BTCUSDT", "ETHUSDT"):
+            held = self.position(symbol)
+            if held:
+                self.order("Sell" if held > 0 else "Buy", str(abs(held)), symbol=symbol)
 
 
 @contextmanager
@@ -284,6 +292,13 @@ class Running:
     def told(self) -> str:
         return ""
 
+    def denied(self) -> str:
+        """Try an entry, which must be denied; return why."""
+        order = self.strategy.market_order(OrderSide.BUY)
+        self.until(lambda: self.strategy.status(order) in ("DENIED", "FILLED"), "the denial")
+        assert self.strategy.status(order) == "DENIED"
+        return str(self.strategy.reasons(order)[0])
+
     def close(self, dispose: Callable[[], None]) -> None:
         """End what still waits on the loop, free the node, close the loop."""
         left = asyncio.all_tasks(self.loop)
@@ -298,13 +313,7 @@ class Running:
 
 
 class Desk(Running):
-    """Our node.
-
-    Attributes
-    ----------
-    said : list of str
-        What it told the person who watches, in order.
-    """
+    """Our node; `said` is what it prints for the person who watches, in order."""
 
     def __init__(self, stage: Stage, folder: Path, options: RunOptions, **settings: Any) -> None:
         super().__init__(stage)
@@ -431,20 +440,13 @@ def desk_document(folder: Path, **settings: Any) -> Node:
     The times of the watch are short; feeds are let be silent unless a test asks for it.
     """
     watch = {"sweep_every": 1.0, "sweep_settle": 0.5} | settings.pop("watch", {})
-    return Node.model_validate(
-        {
-            "name": "scene",
-            "environment": "practice",
-            "account": {"name": ACCOUNT},
-            "tag": "n1",
-            "state": str(folder),
-            "allow": ("tests",),
-            "universe": {"instruments": (NAME,)},
-            "strategies": {"hand": {"use": "tests.live_nodes.by_hand:ByHand"}},
-            "watch": watch,
-        }
-        | settings
-    )
+    known: dict[str, Any] = {
+        "name": "scene",
+        "state": str(folder),
+        "universe": {"instruments": (NAME,)},
+        "strategies": {"hand": {"use": "tests.live_nodes.by_hand:ByHand"}},
+    }
+    return node_of(**(known | settings), watch=watch)
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 
-from config.documents import Node
 from config.errors import GateRefused
 from live_nodes.local.alerts import (
     FILE,
@@ -31,6 +30,7 @@ from live_nodes.local.alerts import (
     message,
 )
 from live_nodes.local.keys import Secret
+from tests.live_nodes.documents import node_of
 from tests.waiting import DEADLINE, eventually, slack
 
 QUICK = Pace(gather=0.02, pause=0.1, backoff=0.05, backoff_most=0.2)
@@ -292,21 +292,10 @@ def test_a_message_counts_what_is_said_again_and_cuts_what_is_long() -> None:
 # Addresses ---------------------------------------------------------------------------------------
 
 
-def node(**settings: Any) -> Node:
-    document = {
-        "name": "reversal",
-        "environment": "paper",
-        "account": {"name": "anna"},
-        "tag": "n1",
-        "strategies": {"hand": {"use": "strategies.xs_reversal:XSReversal"}},
-    }
-    return Node.model_validate(document | settings)
-
-
 def test_addresses_are_found_by_the_name_of_a_variable() -> None:
-    assert alert_urls_of(node(), {}) == ()
+    assert alert_urls_of(node_of(), {}) == ()
     two = {"DESK_ALERTS": f" json://127.0.0.1:1/{TOKEN}  json://127.0.0.1:2/x\n"}
-    found = alert_urls_of(node(alerts="DESK_ALERTS"), two)
+    found = alert_urls_of(node_of(alerts="DESK_ALERTS"), two)
     assert [address.reveal() for address in found] == two["DESK_ALERTS"].split()
 
 
@@ -314,13 +303,13 @@ def test_addresses_are_found_by_the_name_of_a_variable() -> None:
 def test_a_desk_whose_alerts_nobody_would_hear_does_not_start(text: str | None) -> None:
     variables = {} if text is None else {"DESK_ALERTS": text}
     with pytest.raises(GateRefused, match="DESK_ALERTS is not set"):
-        alert_urls_of(node(alerts="DESK_ALERTS"), variables)
+        alert_urls_of(node_of(alerts="DESK_ALERTS"), variables)
 
 
 def test_what_is_no_address_is_told_by_its_number_and_not_shown() -> None:
     with pytest.raises(GateRefused, match="address 2 of 2 in DESK_ALERTS") as caught:
         alert_urls_of(
-            node(alerts="DESK_ALERTS"),
+            node_of(alerts="DESK_ALERTS"),
             {"DESK_ALERTS": f"json://127.0.0.1:1 nowhere://{TOKEN}"},
         )
     assert TOKEN not in str(caught.value)

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from nautilus_trader.adapters.bybit import BYBIT
 from nautilus_trader.core import nautilus_pyo3 as engine
 
 from backtests.engine.build import strategies_of as backtest_strategies
@@ -117,29 +116,3 @@ def test_every_link_goes_where_the_document_says(tmp_path: Path) -> None:
         made.kernel.cancel_all_tasks()
         made.dispose()
         adapter.forget_clients()
-
-
-def test_the_private_names_that_we_touch_are_there(tmp_path: Path) -> None:
-    _, made, _ = build(tmp_path)
-    try:
-        kernel = made.kernel
-        for name in ("_register_executor", "_start_engines", "_initialize_portfolio"):
-            assert callable(getattr(kernel, name))
-        (execution,) = kernel.exec_engine._clients.values()
-        # A data descriptor of the subclass: what the adapter wrote in its constructor went there.
-        assert execution._is_demo is False
-        assert execution._demo is False
-        assert callable(kernel.exec_engine._execute_command)
-        assert callable(execution._on_task_completed)
-        assert {"_tasks", "_ws_private_client", "_ws_trade_client"} <= set(vars(execution))
-        for name in ("subscription_count", "is_active", "cancel_order", "subscribe_orderbook"):
-            assert hasattr(engine.BybitWebSocketClient, name)
-        assert config_of(made).exec_clients[BYBIT].api_secret is None
-    finally:
-        made.kernel.cancel_all_tasks()
-        made.dispose()
-        adapter.forget_clients()
-
-
-def config_of(made: Any) -> Any:
-    return made._config

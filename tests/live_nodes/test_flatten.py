@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from actors.records.journal import Journal
-from actors.records.rows import FillRow
 from config.documents import Node
 from config.documents.scenario import LostAck
 from config.errors import DocumentErrors, GateRefused
@@ -23,9 +21,11 @@ from live_nodes.local.folder import node_to_stop, state_folder
 from live_nodes.local.mailbox import pending
 from live_nodes.operate.flatten import FlattenOutcome, flatten_node
 from live_nodes.operate.flatten_request import ask_to_flatten
-from live_nodes.practice.exchange.model import OrderRequest
 from strategies.order_ids import order_id, owner_of, session_of
+from tests.fills import a_fill
+from tests.live_nodes.documents import node_file
 from tests.live_nodes.killing import venue_urls
+from tests.live_nodes.practice.still_market import BTC
 from tests.live_nodes.stage import ACCOUNT, NAME, Stage, stage
 from tests.waiting import eventually, slack
 
@@ -49,34 +49,25 @@ def at(exchange: Stage) -> Iterator[Stage]:
     eventually(lambda: not exchange.market.halted())
     time.sleep(5 * exchange.market.step_seconds)
     exchange.clear()
-    held = ether_held(exchange)
-    if held:
-        hold_ether(exchange, "Sell", str(held))
 
 
 class Own:
-    """The tag of this test's node."""
-
     tag = ""
+    """The tag of this test's node."""
 
 
 def written(folder: Path, stage: Stage, **changes: Any) -> Path:
     """Write a node's document on the exchange."""
-    document: dict[str, Any] = {
-        "kind": "node",
+    known: dict[str, Any] = {
         "name": "stopped",
-        "environment": "practice",
         "tag": Own.tag,
         "state": str(folder / "state"),
-        "account": {"name": ACCOUNT},
         "venue_urls": venue_urls(stage.where),
         "gates": {"request_timeout": 0.4},
         "universe": {"instruments": [NAME]},
         "strategies": {"rev": {"use": "strategies.xs_reversal:XSReversal"}},
-    } | changes
-    file = folder / "node.yaml"
-    file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
-    return file
+    }
+    return node_file(folder, **(known | changes))
 
 
 def node_at(folder: Path, stage: Stage, **changes: Any) -> Node:
@@ -116,11 +107,15 @@ def test_a_dead_nodes_orders_and_positions_go_and_its_next_start_is_halted(
     assert "risk release NODE operator" in outcome.halt
 
 
-def test_what_is_flat_already_is_left_alone(at: Stage, tmp_path: Path) -> None:
+def test_what_is_flat_already_is_left_alone_and_the_outcome_is_plain_for_machines(
+    at: Stage, tmp_path: Path
+) -> None:
     before = len(at.orders())
     outcome, _ = switched(node_at(tmp_path, at))
-    assert outcome.flat
     assert len(at.orders()) == before
+    plain = json.loads(json.dumps(outcome.as_plain()))
+    assert (plain["flat"], plain["left"]) == (True, [])
+    assert set(plain) == {"flat", "by", "verified", "seconds", "left", "halt"}
 
 
 @pytest.mark.parametrize(
@@ -135,11 +130,11 @@ def test_what_is_not_the_desks_own_goes_as_the_document_says(
     at.order("Buy", "0.020")
     at.order("Buy", "0.010", "48000")
     at.order("Buy", "0.010", "48500", name=mine())
-    hold_ether(at, "Buy", "0.50")
+    at.order("Buy", "0.50", symbol="ETHUSDT")
     outcome, _ = switched(node_at(tmp_path, at, risk={"external": external}))
     assert outcome.flat
     assert at.position() == D(bitcoin)
-    assert ether_held(at) == D(ether)
+    assert at.position("ETHUSDT") == D(ether)
     assert len(at.open_orders()) == orders
 
 
@@ -149,7 +144,8 @@ def test_what_is_ours_is_closed_under_our_name_and_the_rest_under_nobodys(
     node = node_at(tmp_path, at)
     journal = Journal.open(state_folder(node), node="stopped")
     journal.begin_run(environment="practice", document="abc")
-    journal.fill(fill("known-1", "BUY", "0.012"))
+    known = {"execution_id": "known-1", "client_order_id": mine(), "kind": "Trade"}
+    journal.fill(a_fill("0.012", 50_000, instrument=NAME, strategy="rev", **known))
     journal.close()
     at.order("Buy", "0.012")
     at.order("Buy", "0.005")
@@ -157,7 +153,8 @@ def test_what_is_ours_is_closed_under_our_name_and_the_rest_under_nobodys(
 
     assert switched(node)[0].flat
 
-    closes = {name: filled(at, name) for name in set(at.orders()) - before}
+    past = at.call(lambda: list(at.exchange.order_history(ACCOUNT)))
+    closes = {o.order_link_id: o.filled for o in past if o.order_link_id not in before}
     [(own, ours)] = [(n, q) for n, q in closes.items() if owner_of(n) == (Own.tag, "rev")]
     [(_, rest)] = [(n, q) for n, q in closes.items() if n != own]
     assert (ours, rest) == (D("0.012"), D("0.005"))
@@ -173,10 +170,7 @@ def test_an_execution_that_the_journal_missed_counts_as_ours(at: Stage, tmp_path
     assert at.position() == D("0.020")
 
 
-@pytest.mark.parametrize(
-    "scenario",
-    ["server_errors", "request_lost", "clock_ahead"],
-)
+@pytest.mark.parametrize("scenario", ["server_errors", "request_lost", "clock_ahead"])
 def test_it_goes_on_through_what_goes_wrong(at: Stage, tmp_path: Path, scenario: str) -> None:
     at.order("Sell", "0.030")
     at.order("Buy", "0.010", "48000", name=mine())
@@ -210,9 +204,14 @@ def test_a_clock_that_is_far_off_does_not_keep_anybody_from_closing(
     assert any("clock is +60.0 s off: the venue's is taken" in line for line in said)
 
 
-def test_what_can_not_be_closed_in_time_is_named(at: Stage, tmp_path: Path) -> None:
+def held_in_a_halted_market(at: Stage) -> None:
     at.order("Buy", "0.010")
     at.play("symbol_halted", at=D(0))
+    eventually(lambda: at.call(lambda: at.exchange.market(BTC).halted))
+
+
+def test_what_can_not_be_closed_in_time_is_named(at: Stage, tmp_path: Path) -> None:
+    held_in_a_halted_market(at)
     outcome, said = switched(node_at(tmp_path, at, risk={"deadline": 1}), 2)
     assert not outcome.flat
     assert outcome.left == (f"position: 0.010 {NAME}",)
@@ -223,8 +222,7 @@ def test_what_can_not_be_closed_in_time_is_named(at: Stage, tmp_path: Path) -> N
 
 
 def test_ctrl_c_says_what_is_left(at: Stage, tmp_path: Path) -> None:
-    at.order("Buy", "0.010")
-    at.play("symbol_halted", at=D(0))
+    held_in_a_halted_market(at)
     node = node_at(tmp_path, at)
 
     def stop(line: str) -> None:
@@ -293,22 +291,14 @@ def test_on_paper_there_is_nothing_to_close_but_the_halt_waits(at: Stage, tmp_pa
     assert len(pending(state_folder(node))) == 1
 
 
-def test_the_outcome_is_plain_for_machines(at: Stage, tmp_path: Path) -> None:
-    outcome, _ = switched(node_at(tmp_path, at))
-    plain = json.loads(json.dumps(outcome.as_plain()))
-    assert plain["flat"] is True
-    assert plain["left"] == []
-    assert set(plain) == {"flat", "by", "verified", "seconds", "left", "halt"}
-
-
 @pytest.mark.slow
 def test_fifty_positions_and_orders_go_at_the_pace_that_the_venue_takes(tmp_path: Path) -> None:
     Own.tag = f"f{next(_TAGS)}"
     with stage(coins=50) as venue:
         for number in range(50):
             coin = f"C{number:02}USDT"
-            trade(venue, coin, "Buy", "1.00", None)
-            trade(venue, coin, "Buy", "1.00", "9.00")
+            venue.order("Buy", "1.00", symbol=coin)
+            venue.order("Buy", "1.00", "9.00", symbol=coin)
         universe = {"instruments": ["C*USDT-LINEAR.BYBIT"]}
         node = node_at(tmp_path, venue, universe=universe)
         outcome, said = switched(node, 60)
@@ -318,59 +308,3 @@ def test_fifty_positions_and_orders_go_at_the_pace_that_the_venue_takes(tmp_path
         # Our own pace keeps below the venue's: 50 cancels beside 50 closes, 7 a second each.
         assert not any("Too many" in line for line in said)
         assert outcome.seconds < slack(20)
-
-
-# Helpers -----------------------------------------------------------------------------------------
-
-
-def filled(at: Stage, name: str) -> D:
-    past = at.call(lambda: list(at.exchange.order_history(ACCOUNT)))
-    return next(order.filled for order in past if order.order_link_id == name)
-
-
-def hold_ether(at: Stage, side: str, qty: str) -> None:
-    trade(at, "ETHUSDT", side, qty, None)
-
-
-def trade(at: Stage, symbol: str, side: str, qty: str, price: str | None) -> None:
-    """Give an order of the account by hand, at the market where it has no price."""
-    request = OrderRequest(
-        category="linear",
-        symbol=symbol,
-        side=side,  # type: ignore[arg-type]
-        order_type="Market" if price is None else "Limit",
-        qty=D(qty),
-        price=None if price is None else D(price),
-        time_in_force="IOC" if price is None else "GTC",
-        order_link_id="",
-    )
-
-    def send() -> None:
-        at.exchange.create(ACCOUNT, request, at.server.venue.clock_ms())
-        at.server.venue.settle([("linear", symbol)])
-
-    at.call(send)
-
-
-def ether_held(at: Stage) -> D:
-    found = at.call(lambda: at.exchange.position(ACCOUNT, "ETHUSDT"))
-    return -found.size if found.side == "Sell" else found.size
-
-
-def fill(execution: str, side: str, quantity: str) -> FillRow:
-    return FillRow(
-        instrument=NAME,
-        execution_id=execution,
-        ts=time.time_ns(),
-        client_order_id=mine(),
-        venue_order_id="x",
-        strategy="rev",
-        side=side,
-        quantity=D(quantity),
-        price=D(50_000),
-        fee=D(0),
-        fee_coin="USDT",
-        liquidity="TAKER",
-        kind="Trade",
-        source="push",
-    )

@@ -12,21 +12,13 @@ from config.documents import Node
 from config.errors import GateRefused, InputError
 from live_nodes.local.endpoints import overridden, refuse_unconfirmed
 from live_nodes.local.keys import KeyPair, Secret, keys_of, variables_of
+from tests.live_nodes.documents import node_of
 
 MARK = "s3cr3t-mark"
 
 
 def node(**changes: object) -> Node:
-    return Node.model_validate(
-        {
-            "name": "mine",
-            "environment": "testnet",
-            "tag": "a1",
-            "account": {"name": "main"},
-            "strategies": {"one": {"use": "strategies.xs_reversal:XSReversal"}},
-            **changes,
-        }
-    )
+    return node_of(**({"environment": "testnet", "account": {"name": "main"}} | changes))
 
 
 def test_a_secret_shows_itself_to_nobody_who_does_not_ask() -> None:

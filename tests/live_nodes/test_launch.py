@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 
 from config.documents import Node
-from config.errors import DeskError, GateRefused, InputError
+from config.errors import GateRefused, InputError
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.local.endpoints import Endpoints
 from live_nodes.local.keys import KeyPair, Secret
 from live_nodes.node.launch import launch
 from live_nodes.node.report import RunOptions, RunReport
 from live_nodes.practice.faults import FaultEffect
+from tests.live_nodes.documents import STEADY, node_of
 from tests.live_nodes.practice.background import Background, background
 from tests.waiting import slack
 
@@ -47,17 +48,13 @@ def node(**changes: Any) -> Node:
         "turnover_lookback": 1,
         "execution": {"tactic": "taker"},
     }
-    document = {
+    known: dict[str, Any] = {
         "name": "steady",
-        "environment": "practice",
-        "tag": "t1",
-        "account": {"name": "anna"},
-        "allow": ["tests"],
-        "strategies": {"steady": {"use": "tests.live_nodes.steady:Steady", "params": params}},
+        "strategies": {"steady": {"use": STEADY, "params": params}},
         "gates": {"connect_timeout": 8, "reconcile_timeout": 8, "request_timeout": 2},
         "watch": {"sweep_every": 1.0},
     }
-    return Node.model_validate(document | changes)
+    return node_of(**(known | changes))
 
 
 def at(running: Background) -> Endpoints:
@@ -117,12 +114,6 @@ def test_a_run_trades_to_its_targets_and_the_venue_agrees(run: Run, exchange: Ba
     assert SECRET not in "\n".join(run.said)
 
 
-def test_flatten_closes_all_before_it_ends(run: Run, exchange: Background) -> None:
-    report = run(on_stop="flatten")
-    assert report.positions == {}
-    assert held(exchange) == {}
-
-
 def test_flatten_sends_again_what_the_venue_rejects(run: Run, exchange: Background) -> None:
     """As for its rate limit: a stop that gives up there leaves naked positions behind."""
     seen: list[str] = []
@@ -158,7 +149,7 @@ def test_a_wrong_key_is_refused_at_once(run: Run) -> None:
     assert time.monotonic() - began < slack(5)
 
 
-def test_no_server_is_said_in_bounded_time(tmp_path: Path) -> None:
+def test_a_start_without_a_server_is_refused_in_bounded_time(tmp_path: Path) -> None:
     nowhere = Endpoints("http://127.0.0.1:9", *(["ws://127.0.0.1:9/v5/x"] * 3))
     began = time.monotonic()
     with pytest.raises(GateRefused, match="is it up, and is this its address"):
@@ -167,7 +158,7 @@ def test_no_server_is_said_in_bounded_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", [FaultEffect(ret_code=10016), FaultEffect(status=503)])
-def test_maintenance_is_said_in_bounded_time(
+def test_a_start_in_maintenance_is_refused_in_bounded_time(
     run: Run, exchange: Background, fault: FaultEffect
 ) -> None:
     exchange.call(lambda practice: setattr(practice.faults, "on_http", lambda *_: fault))
@@ -175,15 +166,6 @@ def test_maintenance_is_said_in_bounded_time(
     with pytest.raises(GateRefused, match="gate venue"):
         run()
     assert time.monotonic() - began < slack(10)
-
-
-def test_links_that_stay_down_refuse_the_start(run: Run, exchange: Background) -> None:
-    exchange.call(lambda practice: practice.faults.links.update(trade="killed"))
-    began = time.monotonic()
-    gates = {"connect_timeout": 3, "request_timeout": 2}
-    with pytest.raises(GateRefused, match="gate links"):
-        run(gates=gates)
-    assert time.monotonic() - began < slack(20)
 
 
 def test_fees_above_those_tested_refuse_the_start(run: Run) -> None:
@@ -208,7 +190,7 @@ def test_a_position_of_others_refuses_the_first_start(run: Run, exchange: Backgr
     assert D("0.9") < report.positions["BTCUSDT-LINEAR.BYBIT"] < D("1.1")
 
 
-def test_orders_that_the_venue_rejects_are_told_with_its_reason(
+def test_orders_that_the_venue_rejects_are_reported_with_its_reason(
     run: Run, exchange: Background
 ) -> None:
     """Leverage at the venue that is lower than the setup assumes shows itself so."""
@@ -232,11 +214,3 @@ def test_spot_is_refused_at_a_venue(run: Run) -> None:
     """Unless it is, the engine "closes" what is held: bought 0.01, it sold 0.00999 to itself."""
     with pytest.raises(InputError, match=r"spot .* on paper only.*universe\.exclude"):
         run(universe={"instruments": ["BTC*"]})
-
-
-def test_what_is_left_after_the_stop_fails_the_command() -> None:
-    from live_nodes.node.report import raise_left
-
-    raise_left(RunReport())
-    with pytest.raises(DeskError, match="after the stop: order x is still open"):
-        raise_left(RunReport(left=["order x is still open"]))

@@ -6,27 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from config.errors import GateRefused, InputError
 from live_nodes.operate.commands import live
+from tests.live_nodes.documents import node_file
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    document = {
-        "kind": "node",
-        "name": "small",
-        "environment": "practice",
-        "tag": "c1",
-        "account": {"name": "main"},
-        "allow": ["tests"],
-        "state": str(tmp_path / "state"),
-        "strategies": {"steady": {"use": "tests.live_nodes.steady:Steady"}},
-    }
-    file = tmp_path / "node.yaml"
-    file.write_text(yaml.safe_dump(document), encoding="utf-8")
-    return file
+    return node_file(tmp_path, state=str(tmp_path / "state"))
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_a_position_is_missed_when_another_order_could_mend_it(
     assert bool(found) is missed
 
 
-def test_the_words_name_what_is_missing_and_why() -> None:
+def test_the_line_names_what_is_missing_and_why() -> None:
     wanted = decision(
         Target(instrument=A, target="10", order="10"),
         Target(instrument=B, target="-3", order="-3"),
@@ -60,5 +60,7 @@ def test_a_run_that_did_not_do_what_it_was_to_fails_the_command() -> None:
         raise_left(RunReport(outcome="ran once", missed=["A holds 0, wanted 1"]))
     with pytest.raises(DeskError, match="nothing was decided: no candle"):
         raise_left(RunReport(outcome="waits", reason="no candle has closed at the data time"))
+    with pytest.raises(DeskError, match="after the stop: order x is still open"):
+        raise_left(RunReport(left=["order x is still open"]))
     # A node that was stopped in between goes on at the next start.
     raise_left(RunReport(outcome="stopped", missed=["A holds 0, wanted 1"]))

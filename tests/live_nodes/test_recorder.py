@@ -1,21 +1,18 @@
-"""What a real engine tells arrives in the journal; a restart finds what was open."""
+"""An engine's events in the journal, and the audit files of decisions."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal as D
 from pathlib import Path
 
-from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.model.enums import OrderSide
-from nautilus_trader.model.events import OrderRejected
-from nautilus_trader.model.identifiers import AccountId, InstrumentId
+from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 
 from actors.records.journal import Journal
-from backtests.engine.build import BacktestDesk
 from backtests.engine.market import market_of
 from live_nodes.node.audit import Audit
 from live_nodes.reconcile.recorder import JournalRecorder
@@ -35,137 +32,66 @@ from tests.builders_engine import (
     venue,
 )
 
-Step = Callable[[Script], None]
 
-
-def played(
-    folder: Path, *steps: tuple[int, Step], prices: Candles | None = None
-) -> tuple[Journal, BacktestDesk, JournalRecorder]:
-    """Play steps with gate and engine writing into a journal, which stays open."""
-    journal = Journal.open(folder, node="test")
-    journal.begin_run(environment="practice", document="abc")
-    document = venue(fees=taker_fee("0.001"))
-    market = market_of([info(A)], document)
-    desk = desk_of(market, document, Script(dict(steps)), before={A: 100.0})
-    recorder = JournalRecorder(desk.engine.kernel, journal)
-    desk.gate.observers.append(journal)
-    feed(desk, slices(market, {A: prices or Candles([100.0] * 6)}))
-    return journal, desk, recorder
-
-
-def rest(script: Script) -> None:
-    script.submit_order(
-        script.order_factory.limit(
-            InstrumentId.from_str(A), OrderSide.BUY, Quantity.from_str("1.000"), price(90)
-        )
-    )
-
-
-def only(journal: Journal) -> str:
-    return journal.intents()[0]["client_order_id"]
-
-
-def test_a_fill_settles_its_order_and_explains_its_position(tmp_path: Path) -> None:
-    journal, _, _ = played(tmp_path, (at(1, 5), trading(A, "5")))
-    with journal:
-        order = journal.order(only(journal))
-        assert (order.status, order.final, order.filled) == ("FILLED", True, 5)
-        (fill,) = journal.fills_since(0)
-        assert (fill.quantity, fill.side, fill.strategy) == (5, "BUY", "script")
-        assert (fill.fee, fill.fee_coin, fill.source) == (D("0.5"), "USDT", "push")
-        assert journal.explained() == {A: 5}
-        (held,) = journal.holdings()
-        assert (held.owner, held.quantity, held.entry_price) == ("script", 5, 100)
-        events = [event["event"] for event in journal.order_events(order.client_order_id)]
-        assert events[-1] == "OrderFilled"
-        assert "OrderSubmitted" in events
-
-
-def test_what_rests_when_the_process_ends_is_unsettled(tmp_path: Path) -> None:
-    journal, _, _ = played(tmp_path, (at(1, 5), rest))
-    with journal:
-        (order,) = journal.unsettled()
-        assert (order.status, order.price) == ("ACCEPTED", 90)
-        assert order.venue_order_id
-
-
-def test_a_refused_order_is_settled_as_denied(tmp_path: Path) -> None:
-    journal, _, _ = played(tmp_path, (at(1, 5), trading(A, "9999")))
-    with journal:
-        order = journal.order(only(journal))
-        assert order.status == "DENIED"
-        assert "gross exposure" in order.reason
-        assert journal.unsettled() == []
-
-
-def test_an_order_that_the_engine_gave_up_has_no_outcome(tmp_path: Path) -> None:
-    """Rejected as UNKNOWN after queries that failed: it may be live at the venue (live.md 4.4)."""
-
-    def give_up(script: Script) -> None:
-        rest(script)
-        (order,) = script.cache.orders()
-        script.msgbus.send(
-            "ExecEngine.process",
-            OrderRejected(
-                trader_id=order.trader_id,
-                strategy_id=order.strategy_id,
-                instrument_id=order.instrument_id,
-                client_order_id=order.client_order_id,
-                account_id=AccountId("BYBIT-001"),
-                reason="UNKNOWN",
-                event_id=UUID4(),
-                ts_event=script.clock.timestamp_ns(),
-                ts_init=script.clock.timestamp_ns(),
-            ),
-        )
-
-    journal, _, _ = played(tmp_path, (at(1, 5), give_up))
-    with journal:
-        statuses = [e["event"] for e in journal.order_events(only(journal))]
-        assert "OrderRejected" in statuses
-        # The simulated venue accepts it a moment later, as Bybit might have.
-        assert len(journal.unsettled()) == 1
-
-
-def test_decisions_and_verdicts_are_taken_down(tmp_path: Path) -> None:
+def test_orders_fills_decisions_verdicts_and_positions_are_journaled(tmp_path: Path) -> None:
     decision = Decision(strategy="script", ts=1, data_ts=0, kind="wait", equity="1")
     halt = Verdict(action=Action.HALT_ENTRIES, guard="drawdown", reason="down 20 %")
+
+    def rest(script: Script) -> None:
+        name, quantity = InstrumentId.from_str(A), Quantity.from_str("1.000")
+        limit = script.order_factory.limit(name, OrderSide.BUY, quantity, price(90))
+        script.submit_order(limit)
 
     def say(script: Script) -> None:
         script.msgbus.publish("decisions.script", decision)
         script.msgbus.publish("verdicts.drawdown", halt)
 
-    journal, _, _ = played(tmp_path, (at(1, 5), say), (at(2, 5), trading(A, "1")))
-    with journal:
+    steps = {at(1, 5): trading(A, "5"), at(2, 5): rest, at(3, 5): say, at(4, 5): trading(A, "1")}
+    document = venue(fees=taker_fee("0.001"))
+    market = market_of([info(A)], document)
+    desk = desk_of(market, document, Script(steps), before={A: 100.0})
+    with Journal.open(tmp_path, node="test") as journal:
+        journal.begin_run(environment="practice", document="abc")
+        recorder = JournalRecorder(desk.engine.kernel, journal)
+        desk.gate.observers.append(journal)
+        feed(desk, slices(market, {A: Candles([100.0] * 3 + [110.0] * 3)}))
+
+        bought, resting, denied = (
+            journal.order(intent["client_order_id"]) for intent in journal.intents()[::-1]
+        )
+        assert (bought.status, bought.final, bought.filled) == ("FILLED", True, 5)
+        (fill,) = journal.fills_since(0)
+        assert (fill.quantity, fill.side, fill.strategy) == (5, "BUY", "script")
+        assert (fill.fee, fill.fee_coin, fill.source) == (D("0.5"), "USDT", "push")
+        assert journal.explained() == {A: 5}
+        events = [event["event"] for event in journal.order_events(bought.client_order_id)]
+        assert events[-1] == "OrderFilled"
+        assert "OrderSubmitted" in events
+        # What rests when the process ends is unsettled.
+        assert journal.unsettled() == [resting]
+        assert (resting.status, resting.price) == ("ACCEPTED", 90)
+        assert resting.venue_order_id
         assert journal.decisions(1) == [decision]
         assert [verdict for _, verdict in journal.standing()] == [halt]
-        order = journal.order(only(journal))
-        assert order.reason == "halt_entries by drawdown: down 20 %"
+        assert (denied.status, denied.reason) == ("DENIED", "halt_entries by drawdown: down 20 %")
 
-
-def test_a_snapshot_says_what_is_held_and_what_is_not_held_any_more(tmp_path: Path) -> None:
-    journal, desk, recorder = played(
-        tmp_path, (at(1, 5), trading(A, "5")), prices=Candles([100.0] * 3 + [110.0] * 3)
-    )
-    with journal:
+        (held,) = journal.holdings()
+        assert (held.owner, held.quantity, held.entry_price) == ("script", 5, 100)
+        # What is not held any more is zero in the next snapshot.
+        gone = "GONEUSDT-LINEAR.BYBIT"
+        journal.positions([type(held)(gone, "script", 1, D(1), D(1), D(7))])
         recorder.snapshot(desk.accountant)
         worth = journal.last_equity()
         # 10,000 and 5 x 10 of profit, less 0.1 % of 500.
-        assert worth.equity == D("10049.5")
-        assert (worth.gross, worth.net) == (550, 550)
-        gone = "GONEUSDT-LINEAR.BYBIT"
-        held = journal.holdings()[0]
-        journal.positions([type(held)(gone, "script", 1, D(1), D(1), D(7))])
-        recorder.snapshot(desk.accountant)
+        assert (worth.equity, worth.gross, worth.net) == (D("10049.5"), 550, 550)
         rows = {row.instrument: row for row in journal.holdings()}
         assert (rows[gone].quantity, rows[gone].realized) == (0, 7)
         assert rows[A].quantity == 5
 
 
-# Audit files --------------------------------------------------------------------------------------
-
-
-def test_an_audit_file_is_there_from_the_decision_on_and_whole_at_the_end(tmp_path: Path) -> None:
+def test_an_audit_file_exists_from_the_decision_on_and_ends_complete(
+    tmp_path: Path,
+) -> None:
     busy, held = {"script"}, {A: "0"}
     audits: list[Audit] = []
     decision = Decision(
@@ -282,7 +208,7 @@ def test_what_nobody_resumes_is_dropped_unless_it_was_reached(tmp_path: Path) ->
     assert "missed" in json.loads(last.read_text())
 
 
-def test_an_audit_file_that_cannot_be_read_is_told_and_left(tmp_path: Path) -> None:
+def test_an_audit_file_that_cannot_be_read_is_noted_and_left(tmp_path: Path) -> None:
     (tmp_path / "audit").mkdir()
     (tmp_path / "audit" / "x.json").write_text("{")
     with Journal.open(tmp_path, node="test") as journal:

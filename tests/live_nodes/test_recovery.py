@@ -28,28 +28,6 @@ async def test_a_clean_start_finds_nothing(scene: Scene) -> None:
 
 
 @at_the_exchange
-async def test_an_intent_that_never_left_is_settled_after_two_questions(scene: Scene) -> None:
-    """Killed between writing down and sending."""
-    scene.intend(FIRST)
-    found = await scene.recovery().run()
-    assert found.settled == [(FIRST, "NEVER_ARRIVED")]
-    assert scene.asked.count("GET /v5/order/history") >= 2
-    assert scene.journal.unsettled() == []
-
-
-@at_the_exchange
-async def test_an_entry_that_rests_at_the_venue_is_cancelled(scene: Scene) -> None:
-    """Killed between sending and the answer."""
-    scene.intend(FIRST)
-    await scene.send(FIRST, price="49000")
-    found = await scene.recovery().run()
-    assert [order.order_link_id for order in found.cancelled] == [FIRST]
-    assert await scene.open() == set()
-    assert status(scene) == "CANCELED"
-    assert scene.journal.unsettled() == []
-
-
-@at_the_exchange
 async def test_an_order_that_filled_unseen_is_filled_with_its_executions(scene: Scene) -> None:
     """Killed between sending and the push of the fill."""
     scene.journal.state("node").save("explained", b"yes")
@@ -66,22 +44,16 @@ async def test_an_order_that_filled_unseen_is_filled_with_its_executions(scene: 
     }
     assert scene.journal.explained() == {BTC: D("0.010")}
     assert found.external == {}
-
-
-@at_the_exchange
-async def test_what_filled_partly_before_the_crash_is_counted_once(scene: Scene) -> None:
-    scene.journal.state("node").save("explained", b"yes")
-    scene.intend(FIRST)
-    await scene.send(FIRST)
-    await scene.recovery().run()
     scene.restart()
-    found = await scene.recovery().run()
-    assert found.lines() == []
+    again = await scene.recovery().run()
+    assert again.lines() == []
     assert scene.journal.explained() == {BTC: D("0.010")}
 
 
 @at_the_exchange
-async def test_an_order_that_fills_while_another_is_asked_for_is_settled_too(scene: Scene) -> None:
+async def test_an_order_that_fills_while_another_recovers_is_settled_too(
+    scene: Scene,
+) -> None:
     """One rests partly filled, the other never left and is asked for again and again."""
     await scene.recovery().run()
     for name in (FIRST, SECOND):
@@ -101,7 +73,7 @@ async def test_an_order_that_fills_while_another_is_asked_for_is_settled_too(sce
 
 
 @at_the_exchange
-async def test_what_fills_unheard_is_written_down_at_the_stop(scene: Scene) -> None:
+async def test_a_fill_without_a_push_is_journaled_at_the_stop(scene: Scene) -> None:
     """On the first run nothing was taken before it; later the last time counts."""
     scene.journal.state("node").save("explained", b"yes")
     scene.intend(FIRST)
@@ -109,17 +81,6 @@ async def test_what_fills_unheard_is_written_down_at_the_stop(scene: Scene) -> N
     for _ in range(2):
         await scene.recovery().catch_up()
         assert scene.journal.explained() == {BTC: D("0.010")}
-
-
-@at_the_exchange
-async def test_protective_orders_stay(scene: Scene) -> None:
-    await scene.send("n1-rev-abc-0")
-    scene.intend(FIRST)
-    await scene.send(FIRST, "Sell", price="60000", reduceOnly=True)
-    found = await scene.recovery().run()
-    assert {order.order_link_id for order in found.kept} == {FIRST}
-    assert await scene.open() == {FIRST}
-    assert status(scene) == "ACCEPTED"
 
 
 @pytest.mark.parametrize(("policy", "left"), [("ignore", {""}), ("adopt", {""}), ("cancel", set())])
@@ -200,7 +161,7 @@ async def test_what_others_hold_at_the_first_start_is_theirs(
 
 
 @at_the_exchange
-async def test_what_own_orders_made_is_known_again_by_a_journal_that_was_lost(scene: Scene) -> None:
+async def test_positions_of_own_orders_are_explained_to_a_new_journal(scene: Scene) -> None:
     await scene.send(FIRST, quantity="0.030")
     await scene.send(SECOND, "Sell", quantity="0.010")
     found = await scene.recovery(traded=(BTC,)).run()

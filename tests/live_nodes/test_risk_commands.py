@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
-import threading
 from collections.abc import Callable
-from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-import yaml
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -20,14 +18,12 @@ from actors.desk.guard_state import READINGS, STATE, Kept, Shown
 from actors.guards.core.halts import Latch
 from actors.guards.core.limits import Reading
 from actors.records.journal import Journal
-from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError
 from live_nodes.local.folder import node_document, state_folder
 from live_nodes.local.heartbeat import FILE as BEAT
 from live_nodes.local.heartbeat import Beat
 from live_nodes.local.mailbox import MailRequest, ask, pending
 from live_nodes.node.guard_status import OWNER
-from live_nodes.node.report import RunOptions
 from live_nodes.operate import risk_release
 from live_nodes.operate.flatten import flatten_node
 from live_nodes.operate.flatten_request import ask_to_flatten
@@ -35,34 +31,31 @@ from live_nodes.operate.risk_release import ReleaseOutcome, release_guard
 from live_nodes.operate.risk_status import RiskStatus, rendered, risk_status, shown
 from perpdesk import build_app
 from strategies.messages import Action, Verdict
+from tests.live_nodes.by_hand import BUY
+from tests.live_nodes.documents import guard, node_file
 from tests.live_nodes.killing import venue_urls
-from tests.live_nodes.stage import NAME, Desk, Stage, desk_document, stage
+from tests.live_nodes.stage import NAME, Desk, desk_document, desk_node, stage
+from tests.waiting import DEADLINE
 
 SECOND = 1_000_000_000
 HOUR = 3600 * SECOND
 NOW = 1_767_268_800 * SECOND  # 2026-01-01 12:00:00 UTC
 ACTORS = {
-    "daily": {"use": "actors.guards.daily_loss:DailyLoss", "params": {"limit_pct": 0.03}},
-    "cap": {"use": "actors.guards.position_cap:PositionCap", "params": {"limit_pct": 0.5}},
-    "errors": {"use": "actors.guards.error_rate:ErrorRate"},
+    "daily": guard("daily_loss:DailyLoss", limit_pct=0.03),
+    "cap": guard("position_cap:PositionCap", limit_pct=0.5),
+    "errors": guard("error_rate:ErrorRate"),
+    "off": guard("error_rate:ErrorRate") | {"enabled": False},
 }
 
 
-def document(folder: Path, **changes: Any) -> Path:
-    file = folder / "node.yaml"
-    found: dict[str, Any] = {
-        "kind": "node",
-        "name": "guarded",
-        "environment": "practice",
-        "tag": "gd",
-        "state": str(folder / "state"),
-        "account": {"name": "anna"},
-        "universe": {"instruments": [NAME]},
-        "strategies": {"rev": {"use": "strategies.xs_reversal:XSReversal"}},
-        "actors": ACTORS,
-    } | changes
-    file.write_text(yaml.safe_dump(found, sort_keys=False), encoding="utf-8")
-    return file
+def document(folder: Path) -> Path:
+    return node_file(
+        folder,
+        name="guarded",
+        state=str(folder / "state"),
+        universe={"instruments": [NAME]},
+        actors=ACTORS,
+    )
 
 
 def reading(scope: str, key: str, measured: float, limit: float, over: bool = False) -> Reading:
@@ -93,20 +86,24 @@ def latch(scope: str, key: str, measured: float, limit: float, **more: Any) -> L
 class Past:
     """A node that ran until `NOW` and is gone; tests write what its guards had kept."""
 
-    def __init__(self, folder: Path, **changes: Any) -> None:
-        self.file = document(folder, **changes)
+    def __init__(self, folder: Path) -> None:
+        self.file = document(folder)
         self.node = node_document(self.file)
         self.folder = state_folder(self.node)
         self.journal = Journal.open(self.folder, node="guarded", clock_ns=lambda: NOW)
         self.journal.begin_run(environment="practice", document="abc")
         self.journal.phase("running")
 
-    def kept(self, guard: str, *latches: Latch, readings: tuple[Reading, ...] = ()) -> None:
+    def kept(
+        self,
+        guard: str,
+        *latches: Latch,
+        readings: tuple[Reading, ...] = (),
+        at: int = NOW - SECOND,
+    ) -> None:
         state = msgspec.json.encode(Kept(msgspec.Raw(b"null"), latches))
         self.journal.save_state(OWNER + guard, STATE, state)
-        self.journal.save_state(
-            OWNER + guard, READINGS, msgspec.json.encode(Shown(NOW - SECOND, readings))
-        )
+        self.journal.save_state(OWNER + guard, READINGS, msgspec.json.encode(Shown(at, readings)))
         for row in latches:
             self.journal.verdict(
                 Verdict(action=Action(row.action), scope=row.scope, guard=guard, reason=row.reason)
@@ -115,6 +112,12 @@ class Past:
     def ends(self) -> None:
         """Let go of the journal, as a process that is killed."""
         self.journal.close()
+
+    def breached(self, now: float = 0.0312) -> None:
+        """End with the daily guard's halt, and its loss as it is now."""
+        reading_now = reading("desk", "pct", now, 0.03, over=now > 0.03)
+        self.kept("daily", latch("desk", "pct", 0.0312, 0.03), readings=(reading_now,))
+        self.ends()
 
     def status(self) -> RiskStatus:
         return risk_status(self.node, self.folder, NOW)
@@ -183,18 +186,13 @@ def test_a_halt_says_since_when_until_when_and_why(past: Past) -> None:
     assert "flatten of desk by daily: 0 positions held" in page
 
 
-def test_how_a_flatten_goes_is_told(past: Past) -> None:
-    past.kept("daily", latch("desk", "pct", 0.0312, 0.03))
-    past.journal.note("flatten", "NOT flat: 0.010 BTCUSDT-LINEAR.BYBIT")
-    past.ends()
-    assert past.status().closing == "flatten of desk by daily: NOT flat: 0.010 BTCUSDT-LINEAR.BYBIT"
-
-
-def test_the_operators_halt_is_told(past: Past) -> None:
+def test_the_operators_halt_and_how_its_flatten_goes_are_shown(past: Past) -> None:
     past.kept("operator", latch("desk", "", 1.0, 0.0, reason="off to bed"))
+    past.journal.note("flatten", "NOT flat: 0.010 BTCUSDT-LINEAR.BYBIT")
     past.ends()
     page = past.page()
     assert "operator: desk closed by hand since 2026-01-01 11:00:00 UTC (off to bed)" in page
+    assert past.status().closing.endswith("by operator: NOT flat: 0.010 BTCUSDT-LINEAR.BYBIT")
 
 
 def test_a_kill_switch_thrown_while_no_node_runs_stands(past: Past) -> None:
@@ -221,11 +219,7 @@ def test_a_required_guard_that_beats_no_more_is_silent(past: Past, tmp_path: Pat
     )
     (past.folder / BEAT).write_bytes(msgspec.json.encode(beat))
     # Its last reading is old as well; `risk.heartbeat` is 5 s.
-    past.journal.save_state(
-        f"{OWNER}daily",
-        READINGS,
-        msgspec.json.encode(Shown(NOW - 6 * SECOND, (reading("desk", "pct", 0.01, 0.03),))),
-    )
+    past.kept("daily", readings=(reading("desk", "pct", 0.01, 0.03),), at=NOW - 6 * SECOND)
     states = {line.status.guard: line.state for line in past.status().guards}
     assert states == {"daily": "silent", "cap": "ok", "errors": "silent", "operator": "ok"}
     page = past.page()
@@ -266,7 +260,7 @@ def test_a_node_that_never_ran_says_so(tmp_path: Path) -> None:
         (0.9, "", "0.9"),
     ],
 )
-def test_values_are_told_in_their_unit(value: float, unit: str, words: str) -> None:
+def test_values_are_shown_in_their_unit(value: float, unit: str, words: str) -> None:
     assert shown(value, unit) == words
 
 
@@ -274,12 +268,7 @@ def test_values_are_told_in_their_unit(value: float, unit: str, words: str) -> N
 
 
 def test_a_breach_that_is_gone_is_released_by_the_next_start(past: Past) -> None:
-    past.kept(
-        "daily",
-        latch("desk", "pct", 0.0312, 0.03),
-        readings=(reading("desk", "pct", 0.02, 0.03),),
-    )
-    past.ends()
+    past.breached(now=0.02)
     found = past.release("daily")
     assert not found.done
     assert "its next start does it before any strategy" in found.text
@@ -289,12 +278,7 @@ def test_a_breach_that_is_gone_is_released_by_the_next_start(past: Past) -> None
 
 
 def test_a_breach_that_is_there_is_refused_with_its_numbers(past: Past) -> None:
-    past.kept(
-        "daily",
-        latch("desk", "pct", 0.0312, 0.03),
-        readings=(reading("desk", "pct", 0.0312, 0.03, over=True),),
-    )
-    past.ends()
+    past.breached()
     with pytest.raises(GateRefused, match=r"measured 3.12 % at .*, limit 3.00 %(.|\n)*--accept"):
         past.release("daily")
     assert pending(past.folder) == []
@@ -313,7 +297,7 @@ def test_a_scope_that_is_not_halted_needs_no_release(past: Past) -> None:
     assert not past.release("cap", scope=f"instrument:{NAME}").done
 
 
-def test_a_flatten_that_nobody_has_read_is_taken_back(past: Past) -> None:
+def test_a_release_withdraws_a_flatten_that_no_node_has_read(past: Past) -> None:
     past.ends()
     ask(past.folder, MailRequest(command="flatten", reason="oops"))
     said: list[str] = []
@@ -353,12 +337,7 @@ def test_a_node_that_hangs_does_not_answer_and_the_release_waits(
 
 
 def test_commands_exit_as_they_say(past: Past) -> None:
-    past.kept(
-        "daily",
-        latch("desk", "pct", 0.0312, 0.03),
-        readings=(reading("desk", "pct", 0.0312, 0.03, over=True),),
-    )
-    past.ends()
+    past.breached()
     app, run = build_app(), CliRunner()
     refused = run.invoke(app, ["risk", "release", str(past.file), "daily", "--reason", "x"])
     assert isinstance(refused.exception, GateRefused)
@@ -374,43 +353,21 @@ def test_commands_exit_as_they_say(past: Past) -> None:
 
 def beside[T](desk: Desk, work: Callable[[], T]) -> T:
     """Do something in a thread, as another process would, while the node's loop runs."""
-    found: list[T] = []
-    failed: list[BaseException] = []
-
-    def body() -> None:
-        try:
-            found.append(work())
-        except BaseException as error:  # noqa: BLE001 - raised again by the test
-            failed.append(error)
-
-    thread = threading.Thread(target=body)
-    thread.start()
-    desk.until(lambda: not thread.is_alive(), "the command")
-    if failed:
-        raise failed[0]
-    return found[0]
-
-
-def running(at: Stage, folder: Path) -> tuple[Desk, Node]:
-    """Return a node on the exchange, and its document as a command reads it."""
-    settings: dict[str, Any] = {
-        "actors": {
-            "cap": {"use": "actors.guards.position_cap:PositionCap", "params": {"limit_pct": 0.5}}
-        },
-        "risk": {"exit_grace": 0.5, "deadline": 10.0},
-        "venue_urls": venue_urls(at.where),
-    }
-    node = desk_document(folder, **settings)
-    return Desk(at, state_folder(node), RunOptions(), state=str(folder), **settings), node
+    return desk.loop.run_until_complete(asyncio.wait_for(asyncio.to_thread(work), DEADLINE))
 
 
 def test_a_running_node_is_flattened_shown_and_released(tmp_path: Path) -> None:
     with stage() as at:
-        desk, node = running(at, tmp_path)
-        try:
-            desk.start()
-            desk.do(lambda: desk.strategy.market_order(1))
-            desk.until(lambda: at.position() == D("0.010"), "the position")
+        settings: dict[str, Any] = {
+            "actors": {"cap": guard("position_cap:PositionCap", limit_pct=0.5)},
+            "risk": {"exit_grace": 0.5, "deadline": 10.0},
+            "venue_urls": venue_urls(at.where),
+        }
+        # Its document as a command reads it.
+        node = desk_document(tmp_path, **settings)
+        folder = state_folder(node)
+        with desk_node(at, folder=folder, state=str(tmp_path), **settings) as desk:
+            desk.filled(BUY)
             said: list[str] = []
 
             def flatten() -> Any:
@@ -421,26 +378,19 @@ def test_a_running_node_is_flattened_shown_and_released(tmp_path: Path) -> None:
             assert (outcome.flat, outcome.by, outcome.verified) == (True, "node", "venue")
             assert at.position() == 0
             assert any("desk is closed now" in line for line in said)
-            status = risk_status(node, state_folder(node))
+            status = risk_status(node, folder)
             assert status.state == "running"
             assert status.strictest.reason == "enough for today"
-            assert {line.status.guard: line.state for line in status.guards} == {
-                "cap": "no reading",
-                "operator": "halted",
-            }
-            refused = desk.do(lambda: desk.strategy.market_order(1))
+            states = {line.status.guard: line.state for line in status.guards}
+            assert states == {"cap": "no reading", "operator": "halted"}
+            refused = desk.do(lambda: desk.strategy.market_order(BUY))
             desk.until(lambda: desk.strategy.reasons(refused), "the refusal")
             assert "by operator: enough for today" in desk.strategy.reasons(refused)[0]
 
             def release() -> ReleaseOutcome:
-                return release_guard(
-                    node, state_folder(node), "operator", reason="rested", say=said.append
-                )
+                return release_guard(node, folder, "operator", reason="rested", say=said.append)
 
             released = beside(desk, release)
             assert released.done
             assert "operator released (rested)" in released.text
-            desk.do(lambda: desk.strategy.market_order(1))
-            desk.until(lambda: at.position() == D("0.010"), "the position after the release")
-        finally:
-            desk.stop()
+            desk.filled(BUY)

@@ -1,4 +1,4 @@
-"""Guards in a real node on the practice exchange: what they stop, close, keep and tell."""
+"""Guards in a real node on the practice exchange: what they stop, close, keep and report."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from nautilus_trader.model.identifiers import InstrumentId
 
 from actors.guards.core.snapshot import ErrorEvent, FillEvent, Mismatch, Snapshot
 from config.errors import InputError
-from live_nodes.local.heartbeat import Beat, last_beat
+from live_nodes.local.heartbeat import last_beat
 from live_nodes.local.mailbox import MailAnswer, MailRequest, answer, ask
 from live_nodes.node.guard_status import GuardStatus, risk_of
 from live_nodes.node.operator_desk import node_guards
 from live_nodes.node.report import RunOptions
 from tests.live_nodes.by_hand import BUY, SELL, ByHand, ByHandConfig
+from tests.live_nodes.documents import guard
 from tests.live_nodes.stage import ACCOUNT, NAME, Desk, desk_document, desk_node, stage
 from tests.live_nodes.test_alerts import ear
 from tests.waiting import slack
@@ -25,14 +26,12 @@ from tests.waiting import slack
 RISK = {"every": 0.1, "heartbeat": 2.0, "exit_grace": 1.0, "deadline": 5.0}
 FEE = D("0.00055")
 """Of a taker on the practice exchange: 0.02 BTC at 50,000 cost 0.55 USDT, 0.1 cost 2.75."""
-DAILY: dict[str, Any] = {
-    "use": "actors.guards.daily_loss:DailyLoss",
-    "params": {"limit_currency": 2.0, "release": "manual"},
-}
+DAILY = guard("daily_loss:DailyLoss", limit_currency=2.0, release="manual")
+STUBBORN = {"hand": {"use": "tests.live_nodes.test_risk_live:Stubborn"}}
 
 
 class Stubborn(ByHand):
-    """Hears no verdict, whatever it says."""
+    """Follows no verdict."""
 
     Config = ByHandConfig
 
@@ -43,12 +42,6 @@ class Stubborn(ByHand):
 def limits_of(desk: Desk) -> dict[str, GuardStatus]:
     """Return the newest status of each guard that measures one thing."""
     return {status.guard: status for status in risk_of(desk.folder, desk.node)}
-
-
-def beat_of(folder: Path) -> Beat:
-    found = last_beat(folder)
-    assert found is not None
-    return found
 
 
 def told(desk: Desk, words: str) -> bool:
@@ -79,22 +72,13 @@ def verdicts(desk: Desk) -> list[tuple[str, str, str]]:
     ]
 
 
-def refused(desk: Desk) -> str:
-    """Try an entry and return why it was refused."""
-    entry = desk.strategy.market_order(BUY, "0.010")
-    desk.until(lambda: desk.strategy.status(entry) in ("DENIED", "FILLED"), "the denial")
-    assert desk.strategy.status(entry) == "DENIED"
-    return desk.strategy.reasons(entry)[0]
-
-
-def test_a_daily_loss_closes_all_is_heard_kept_over_a_restart_and_released(tmp_path: Path) -> None:
+def test_a_daily_loss_closes_all_alerts_survives_a_restart_and_is_released(tmp_path: Path) -> None:
     guarded: dict[str, Any] = {"actors": {"daily": DAILY}, "risk": RISK, "folder": tmp_path}
     with stage() as st, ear() as there:
         with desk_node(st, told=(there.address,), **guarded) as desk:
             strategy = desk.strategy
             # It has looked before any strategy started.
-            [status] = risk_of(tmp_path, desk.node)[:1]
-            assert (status.guard, status.scope, status.over) == ("daily", "desk", False)
+            status = limits_of(desk)["daily"]
             assert (status.measured, status.limit, status.headroom) == (0.0, 2.0, 2.0)
             first = strategy.market_order(BUY, "0.020")
             strategy.limit(BUY, "49000")
@@ -107,36 +91,29 @@ def test_a_daily_loss_closes_all_is_heard_kept_over_a_restart_and_released(tmp_p
             assert verdicts(desk) == [("daily", "FLATTEN", "desk")]
             desk.until(lambda: st.position() == 0 and not st.open_orders(), "flat")
             desk.until(lambda: told(desk, "flat after"), "the good news")
-            assert "flatten by daily" in refused(desk)
+            assert "flatten by daily" in desk.denied()
             desk.until(lambda: "flat after" in there.text, "the alerts")
             assert "flatten on desk by daily" in there.text
             # Readings are written once a second.
             desk.until(lambda: limits_of(desk)["daily"].over, "the reading")
             status = limits_of(desk)["daily"]
-            assert status.latched
-            assert (status.action, status.release) == ("flatten", "manual")
-            assert status.headroom is not None
-            assert status.headroom < 0
-            # It is not over, so that it must be accepted.
+            assert (status.latched, status.action, status.release) == (True, "flatten", "manual")
+            # The breach stands, so that it must be accepted.
             said = asked(desk, MailRequest(command="release", guard="daily", reason="go on"))
             assert not said.done
             assert "--accept" in said.text
-            desk.until(lambda: beat_of(tmp_path).flat, "a beat since")
-            beat = beat_of(tmp_path)
+            desk.until(lambda: last_beat(tmp_path).flat, "a beat since")  # type: ignore[union-attr]
+            beat = last_beat(tmp_path)
+            assert beat is not None
             assert beat.phase == "running"
             assert beat.verdict.startswith("flatten by daily")
             assert beat.guards["daily"] is not None
             desk.until(lambda: desk.counted("alerts_sent") >= 2, "the count")
         with desk_node(st, told=(there.address,), **guarded) as desk:
             assert verdicts(desk) == [("daily", "FLATTEN", "desk")]
-            assert "flatten by daily" in refused(desk)
-            unknown = asked(desk, MailRequest(command="release", guard="dayly", reason="x"))
-            assert not unknown.done
-            assert "did you mean daily?" in unknown.text
-            done = asked(
-                desk,
-                MailRequest(command="release", guard="daily", accept=True, reason="cause found"),
-            )
+            assert "flatten by daily" in desk.denied()
+            go = MailRequest(command="release", guard="daily", accept=True, reason="cause found")
+            done = asked(desk, go)
             assert done.done
             assert done.text.startswith("daily released (cause found): flatten on desk since")
             assert verdicts(desk) == []
@@ -147,7 +124,7 @@ def test_a_daily_loss_closes_all_is_heard_kept_over_a_restart_and_released(tmp_p
     assert [line["level"] for line in kept if line["kind"] == "guard"][:1] == ["critical"]
 
 
-def test_what_was_asked_while_it_was_down_is_done_before_any_strategy_starts(
+def test_a_request_to_a_stopped_node_is_carried_out_before_any_strategy_starts(
     tmp_path: Path,
 ) -> None:
     with stage() as st:
@@ -162,29 +139,16 @@ def test_what_was_asked_while_it_was_down_is_done_before_any_strategy_starts(
             desk.until(lambda: st.position() == 0, "flat")
             # While something is held, the engine's own lock is the first to refuse.
             desk.until(lambda: not desk.strategy.holdings(), "the news of it")
-            assert "flatten by operator: I am off" in refused(desk)
+            assert "flatten by operator: I am off" in desk.denied()
             status = limits_of(desk)["operator"]
             assert (status.latched, status.reason) == (True, "I am off")
-            again = asked(desk, MailRequest(command="flatten", reason="still off"))
-            assert again.done
-            assert "already" in again.text
-            empty = asked(desk, MailRequest(command="release", guard="operator", reason=" "))
-            assert not empty.done
-            done = asked(desk, MailRequest(command="release", guard="operator", reason="back"))
-            assert done.done
-            assert verdicts(desk) == []
 
 
-def test_a_strategy_that_hears_nothing_is_closed_by_the_desk_also_while_the_trade_link_is_dead(
+def test_a_strategy_that_follows_no_verdict_is_closed_by_the_desk_by_rest_as_well(
     tmp_path: Path,
 ) -> None:
-    stubborn = {"hand": {"use": "tests.live_nodes.test_risk_live:Stubborn"}}
-    with (
-        stage() as st,
-        desk_node(
-            st, folder=tmp_path, actors={"daily": DAILY}, risk=RISK, strategies=stubborn
-        ) as desk,
-    ):
+    guarded: dict[str, Any] = {"actors": {"daily": DAILY}, "risk": RISK, "strategies": STUBBORN}
+    with stage() as st, desk_node(st, folder=tmp_path, **guarded) as desk:
         desk.filled(BUY, "0.100")
         st.play("links_frozen", "trade")
         desk.until(lambda: verdicts(desk), "the verdict")
@@ -222,12 +186,11 @@ def test_a_dry_run_leaves_halts_and_requests_as_they_are(tmp_path: Path) -> None
             desk.strategy.market_order(BUY, "0.100")
             desk.until(lambda: told(desk, "flat after"), "flat")
             before = desk.journal.load_state("guard:daily", "state")
-        name = ask(
-            tmp_path, MailRequest(command="release", guard="daily", accept=True, reason="go on")
-        )
+        go_on = MailRequest(command="release", guard="daily", accept=True, reason="go on")
+        name = ask(tmp_path, go_on)
         with desk_node(st, options=RunOptions(dry_run=True), **guarded) as desk:
             assert verdicts(desk) == [("daily", "FLATTEN", "desk")]
-            assert "flatten by daily" in refused(desk)
+            assert "flatten by daily" in desk.denied()
             desk.wait(1.0)
             assert answer(tmp_path, name, 0.0) is None
             assert desk.journal.load_state("guard:daily", "state") == before
@@ -247,25 +210,26 @@ def test_a_guard_that_left_the_document_holds_nothing_back_and_is_reported(tmp_p
             assert told(desk, "daily is no guard of the document any more: its flatten on desk")
 
 
-def test_what_is_no_guard_and_the_operators_name_are_refused(tmp_path: Path) -> None:
-    other = desk_document(tmp_path, actors={"x": {"use": "tests.live_nodes.by_hand:ByHand"}})
-    with pytest.raises(InputError, match=r"actors.x: .* is no guard"):
-        node_guards(other)
-    own = desk_document(tmp_path, actors={"operator": DAILY})
-    with pytest.raises(InputError, match=r"actors.operator: this name"):
-        node_guards(own)
+def test_components_that_are_no_guards_and_the_operators_name_are_refused(tmp_path: Path) -> None:
+    by_hand = {"use": "tests.live_nodes.by_hand:ByHand"}
+    for key, component, words in (
+        ("x", by_hand, ".* is no guard"),
+        ("operator", DAILY, "this name"),
+    ):
+        with pytest.raises(InputError, match=rf"actors.{key}: {words}"):
+            node_guards(desk_document(tmp_path, actors={key: component}))
 
 
-def test_guards_are_shown_the_market_the_venue_and_what_fails(tmp_path: Path) -> None:
+def test_guards_receive_the_market_the_venue_and_failures(tmp_path: Path) -> None:
     remembers = {"use": "tests.live_nodes.odd_guards:Remembers"}
     with stage() as st:
         now = st.call(st.server.venue.clock_ms)
         st.call(lambda: st.server.venue.announcements.announce("upgrade", now, now + 600_000))
         with desk_node(st, folder=tmp_path, risk=RISK, actors={"all": remembers}) as desk:
-            guard = desk.live.risk.guards["all"]
-            assert isinstance(guard.seen[0], Snapshot)
-            desk.until(lambda: guard.seen[-1].maintenance, "the announcement")
-            snapshot = guard.seen[-1]
+            seen = desk.live.risk.guards["all"].seen
+            assert isinstance(seen[0], Snapshot)
+            desk.until(lambda: seen[-1].maintenance, "the announcement")
+            snapshot = seen[-1]
             assert snapshot.equity == snapshot.balance == D("100000")
             assert snapshot.maintenance.endswith("UTC: upgrade")
             market = snapshot.markets[NAME]
@@ -280,36 +244,34 @@ def test_guards_are_shown_the_market_the_venue_and_what_fails(tmp_path: Path) ->
             # Every eight hours.
             assert 0 < market.next_funding_ns - snapshot.now <= 8 * 3600 * 1_000_000_000
             entry = desk.strategy.market_order(BUY, "0.010")
-            desk.until(
-                lambda: sum(not isinstance(x, Snapshot) for x in guard.seen) >= 3, "the trade"
-            )
-            told_ = sorted(type(x).__name__ for x in guard.seen if not isinstance(x, Snapshot))
-            assert told_ == ["FillEvent", "OrderRequested", "VenueResponse"]
-            trade = next(x for x in guard.seen if isinstance(x, FillEvent))
+            desk.until(lambda: sum(not isinstance(x, Snapshot) for x in seen) >= 3, "the trade")
+            events = sorted(type(x).__name__ for x in seen if not isinstance(x, Snapshot))
+            assert events == ["FillEvent", "OrderRequested", "VenueResponse"]
+            trade = next(x for x in seen if isinstance(x, FillEvent))
             assert (trade.strategy, trade.quantity, trade.opened) == ("hand", D("0.010"), True)
             # Asked for at a mark of about 50,000, filled at 50,000.1.
             assert trade.slippage == pytest.approx(2e-6, abs=3e-6)
             assert desk.strategy.status(entry) == "FILLED"
             st.play("server_errors")
-            desk.until(lambda: any(isinstance(x, ErrorEvent) for x in guard.seen), "an error")
+            desk.until(lambda: any(isinstance(x, ErrorEvent) for x in seen), "an error")
             st.end_faults()
             st.order("Sell", "0.004")
-            desk.until(lambda: any(isinstance(x, Mismatch) for x in guard.seen), "it")
-            differed = next(x for x in guard.seen if isinstance(x, Mismatch))
+            desk.until(lambda: any(isinstance(x, Mismatch) for x in seen), "it")
+            differed = next(x for x in seen if isinstance(x, Mismatch))
             assert differed.instrument == NAME
 
 
 @pytest.mark.parametrize(
-    ("guard", "words", "alert"),
+    ("name", "words", "alert"),
     [
         ("Breaks", "guard odd failed: ZeroDivisionError: made to break", "made to break"),
         ("Sleeps", "silent for more than 1 s", "guard odd is silent"),
     ],
 )
-def test_a_guard_that_looks_no_more_stops_entries_and_no_exit(
-    tmp_path: Path, guard: str, words: str, alert: str
+def test_a_guard_that_measures_no_more_stops_entries_and_no_exit(
+    tmp_path: Path, name: str, words: str, alert: str
 ) -> None:
-    odd = {"odd": {"use": f"tests.live_nodes.odd_guards:{guard}"}}
+    odd = {"odd": {"use": f"tests.live_nodes.odd_guards:{name}"}}
     risk = RISK | {"heartbeat": 1.0}
     with (
         stage() as st,
@@ -322,9 +284,9 @@ def test_a_guard_that_looks_no_more_stops_entries_and_no_exit(
         # It looked often enough to let one through.
         assert strategy.status(entry) == "FILLED"
         desk.until(lambda: alert in there.text, "the alert")
-        assert words in refused(desk)
+        assert words in desk.denied()
         desk.filled(SELL, "0.010")
-        if guard == "Breaks":
+        if name == "Breaks":
             assert limits_of(desk)["odd"].failed
             done = asked(desk, MailRequest(command="release", guard="odd", reason="try again"))
             assert done.done
@@ -333,12 +295,11 @@ def test_a_guard_that_looks_no_more_stops_entries_and_no_exit(
 @pytest.mark.slow
 def test_fifty_positions_are_closed_at_the_pace_that_the_venue_takes(tmp_path: Path) -> None:
     coins = tuple(f"C{n:02}USDT-LINEAR.BYBIT" for n in range(50))
-    stubborn = {"hand": {"use": "tests.live_nodes.test_risk_live:Stubborn"}}
     universe = {"instruments": ("C*USDT-LINEAR.BYBIT",)}
     risk = RISK | {"deadline": 30.0}
     with (
         stage(coins=50) as st,
-        desk_node(st, folder=tmp_path, risk=risk, strategies=stubborn, universe=universe) as desk,
+        desk_node(st, folder=tmp_path, risk=risk, strategies=STUBBORN, universe=universe) as desk,
     ):
         strategy = desk.strategy
 

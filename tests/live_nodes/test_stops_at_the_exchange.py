@@ -15,7 +15,6 @@ from nautilus_trader.model.objects import Price, Quantity
 
 from strategies.order_ids import is_protective
 from tests.live_nodes.by_hand import BTC_ID, BUY
-from tests.live_nodes.practice.still_market import BTC
 from tests.live_nodes.stage import NAME, Desk, Stage, desk_node, stage
 from tests.strategies.test_protective import EXAMPLE
 
@@ -90,7 +89,7 @@ def test_the_cross_enters_and_its_stop_closes_the_position(tmp_path: Path, resta
 
 def fall(st: Stage, desk: Desk, strategy: Any) -> None:
     """Let the price fall through the stop, and see the position closed on both sides."""
-    st.call(lambda: st.market.move(BTC, D("49500.0"), 0))
+    st.move("49500.0")
     desk.until(lambda: st.position() == 0, "the stop's fill at the exchange")
     desk.until(lambda: not strategy.holdings(), "the stop's fill in the books")
     desk.until(lambda: not strategy.broker.protective_orders(), "the stop's end")
@@ -125,6 +124,6 @@ def test_a_stop_goes_by_rest_as_well_while_the_trade_link_is_down() -> None:
         desk.until(lambda: [s for _, s in protective(strategy)] == ["ACCEPTED"], "the stop")
         assert resting_stop(st).trigger_price == 49000
         st.end_faults()
-        st.call(lambda: st.market.move(BTC, D("48900.0"), 0))
+        st.move("48900.0")
         desk.until(lambda: strategy.net() == 0, "the stop's fill in the books")
         assert st.position() == 0

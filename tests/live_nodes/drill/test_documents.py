@@ -7,25 +7,26 @@ from pathlib import Path
 import pytest
 import yaml
 
-from actors.desk.build import guards_of
 from config.errors import InputError
 from config.validate import checked
 from live_nodes.drill.documents import exchange_yaml, instruments_of, node_yaml, scene_of
 from live_nodes.local.practice_process import Endpoint
-from tests.live_nodes.drill.documents_by_hand import GUARDED, daily, node
+from tests.live_nodes.documents import BTC, ETH, GUARDED, daily, drilled
 
 ENDPOINT = Endpoint.of(1, 18_080, 18_081)
 
 
 def test_the_drills_node_has_one_guard_and_alerts_nobody(tmp_path: Path) -> None:
-    actors = {"daily": daily(), "peak": daily("actors.guards.max_drawdown:MaxDrawdown")}
-    resolved = node(tmp_path, actors, alerts="ALERT_ADDRESSES", limits={"leverage": 3})
+    peak = daily("actors.guards.max_drawdown:MaxDrawdown", limit_pct=0.07)
+    actors = {"daily": daily(), "peak": peak}
+    resolved = drilled(tmp_path, actors, alerts="ALERT_ADDRESSES", limits={"leverage": 3})
     scene = scene_of(resolved.document, "peak")
     text = node_yaml(resolved, scene, ENDPOINT, tmp_path / "state", tmp_path / "orders", {})
     file = tmp_path / "drill.yaml"
     file.write_text(text, encoding="utf-8")
     made = checked(file).document
     assert list(made.actors) == ["peak"]
+    assert made.actors["peak"].params["limit_pct"] == 0.07
     assert made.alerts is None
     assert made.environment == "practice"
     assert made.venue_urls.http == ENDPOINT.http
@@ -34,25 +35,19 @@ def test_the_drills_node_has_one_guard_and_alerts_nobody(tmp_path: Path) -> None
     assert made.risk.exit_grace == 1
 
 
-def test_the_documents_own_limit_is_drilled(tmp_path: Path) -> None:
-    resolved = node(tmp_path, {"daily": daily(limit_pct=0.07)})
-    assert guards_of(resolved.document)["daily"].params.limit_pct == 0.07
-
-
-def test_instruments_that_a_guard_names_come_first(tmp_path: Path) -> None:
+def test_instruments_that_a_guard_names_come_first_then_the_usual_coins(tmp_path: Path) -> None:
     setup = checked(GUARDED).document
     legs = [["LTCUSDT-LINEAR.BYBIT", "LINKUSDT-LINEAR.BYBIT"]]
     assert instruments_of(setup, {"legs": legs})[:2] == tuple(legs[0])
-    assert instruments_of(setup, {})[:2] == ("BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT")
-
-
-def test_a_universe_by_patterns_is_drilled_on_the_usual_coins(tmp_path: Path) -> None:
-    resolved = node(tmp_path, {"daily": daily()}, universe={"instruments": ["*-LINEAR.BYBIT"]})
-    assert instruments_of(resolved.document, {})[0] == "BTCUSDT-LINEAR.BYBIT"
+    assert instruments_of(setup, {})[:2] == (BTC, ETH)
+    patterns = drilled(tmp_path, {"daily": daily()}, universe={"instruments": ["*-LINEAR.BYBIT"]})
+    assert instruments_of(patterns.document, {})[0] == BTC
 
 
 def test_a_universe_of_one_instrument_is_too_small(tmp_path: Path) -> None:
-    resolved = node(tmp_path, {"daily": daily()}, universe={"instruments": ["BTC*-LINEAR.BYBIT"]})
+    resolved = drilled(
+        tmp_path, {"daily": daily()}, universe={"instruments": ["BTC*-LINEAR.BYBIT"]}
+    )
     with pytest.raises(InputError, match="a drill needs two instruments"):
         instruments_of(resolved.document, {})
 

@@ -18,9 +18,8 @@ from config.validate import checked
 from live_nodes.drill.rows import DrillRow, compare
 from live_nodes.drill.run import drill
 from perpdesk import build_app
-from tests.live_nodes.drill.documents_by_hand import GUARDED, daily, node, node_file
+from tests.live_nodes.documents import GUARDED, daily, drilled, drilled_file, guard
 
-TIERS = "actors.guards.drawdown_tiers:DrawdownTiers"
 KEYS = [*guards_of(checked(GUARDED).document), "operator"]
 
 
@@ -42,7 +41,7 @@ def test_each_guard_of_the_guarded_node_passes(key: str) -> None:
 
 
 def test_a_flatten_is_carried_out_by_the_desk_where_the_strategy_does_not(tmp_path: Path) -> None:
-    row = backtest(node(tmp_path, {"daily": daily()}))
+    row = backtest(drilled(tmp_path, {"daily": daily()}))
     assert (row.passed, row.seen, row.scope, row.limit) == (True, "flatten", "desk", 0.02)
     # Just beyond: 1 % above the limit, and what opening the position cost.
     assert row.measured == pytest.approx(0.0213, abs=0.0005)
@@ -51,88 +50,67 @@ def test_a_flatten_is_carried_out_by_the_desk_where_the_strategy_does_not(tmp_pa
     assert row.verdict_s == pytest.approx(0.1, abs=0.01)
 
 
-def test_each_tier_must_shrink_before_the_last_closes_everything(tmp_path: Path) -> None:
-    tiers = {"tiers": [{"at": 0.03, "size": 0.5}, {"at": 0.06, "size": "flatten"}]}
-    row = backtest(
-        node(
-            tmp_path,
-            {"tiers": {"use": "actors.guards.drawdown_tiers:DrawdownTiers", "params": tiers}},
-        )
-    )
+@pytest.mark.parametrize(
+    ("last", "stages", "seen"),
+    [
+        ([{"at": 0.06, "size": "flatten"}], ["shrink 0.5 at 3 %"], ("flatten", "by hand")),
+        # A shrink alone is seen by what the gate lets pass.
+        ([], [], ("shrink 0.5", "recovered")),
+    ],
+)
+def test_each_tier_must_shrink_before_the_last_closes_everything(
+    tmp_path: Path, last: list[Any], stages: list[str], seen: tuple[str, str]
+) -> None:
+    tiers = guard("drawdown_tiers:DrawdownTiers", tiers=[{"at": 0.03, "size": 0.5}, *last])
+    row = backtest(drilled(tmp_path, {"tiers": tiers}))
     assert row.passed, row.why
-    assert row.stages == ["shrink 0.5 at 3 %"]
-    assert row.seen == "flatten"
-
-
-def test_a_shrink_is_seen_by_what_the_gate_lets_pass(tmp_path: Path) -> None:
-    tiers = {"tiers": [{"at": 0.03, "size": 0.5}]}
-    row = backtest(
-        node(
-            tmp_path,
-            {"tiers": {"use": "actors.guards.drawdown_tiers:DrawdownTiers", "params": tiers}},
-        )
-    )
-    assert row.passed, row.why
-    assert (row.seen, row.released) == ("shrink 0.5", "recovered")
+    assert (row.stages, (row.seen, row.released)) == (stages, seen)
 
 
 @pytest.mark.parametrize(("limit_bps", "drilled_as_it_is"), [(400, True), (5_000, False)])
 def test_slippage_is_drilled_at_limits_that_no_market_order_reaches(
     tmp_path: Path, limit_bps: int, drilled_as_it_is: bool
 ) -> None:
-    use = "actors.guards.slippage_breaches:SlippageBreaches"
-    row = backtest(node(tmp_path, {"slips": {"use": use, "params": {"limit_bps": limit_bps}}}))
+    slips = guard("slippage_breaches:SlippageBreaches", limit_bps=limit_bps)
+    row = backtest(drilled(tmp_path, {"slips": slips}))
     assert row.passed, row.why
     assert ("limit_bps 500" in row.note) is not drilled_as_it_is
 
 
 def test_the_same_document_gives_the_same_row_again(tmp_path: Path) -> None:
-    resolved = node(tmp_path, {"daily": daily()})
+    resolved = drilled(tmp_path, {"daily": daily()})
     first, second = (asdict(backtest(resolved)) | {"took_s": 0} for _ in range(2))
     assert first == second
 
 
-def test_a_guard_that_never_trips_fails(tmp_path: Path) -> None:
-    row = backtest(node(tmp_path, {"daily": daily("tests.live_nodes.drill.broken:Blind")}))
-    assert not row.passed
-    assert row.why.startswith("no flatten on desk within 20 s of the breach")
-
-
-def test_a_guard_that_trips_too_late_fails(tmp_path: Path) -> None:
-    lax = {"use": "tests.live_nodes.drill.broken:Lax", "params": {"limit_pct": 0.05}}
-    row = backtest(node(tmp_path, {"peak": lax}))
-    assert not row.passed
-    assert "no flatten on desk" in row.why
-
-
 def test_a_guard_that_does_not_say_how_to_breach_it_is_named(tmp_path: Path) -> None:
     unknown = daily("tests.live_nodes.drill.broken:Unknown")
-    resolved = node(tmp_path, {"daily": daily(), "mine": unknown})
+    resolved = drilled(tmp_path, {"daily": daily(), "mine": unknown})
     with pytest.raises(DeskError, match=r"nothing says how to drill mine \(Unknown\)") as caught:
         drill(resolved, worlds=("backtest",))
     assert caught.value.exit_code == 1
 
 
 def test_a_key_that_is_no_guard_is_an_error_with_the_nearest(tmp_path: Path) -> None:
-    resolved = node(tmp_path, {"daily": daily()})
+    resolved = drilled(tmp_path, {"daily": daily()})
     with pytest.raises(InputError, match=r"no enabled guard dayly \(did you mean daily\?\)"):
         drill(resolved, guards=("dayly",))
 
 
 def test_a_guard_that_is_switched_off_is_not_drilled(tmp_path: Path) -> None:
     actors = {"daily": daily(), "other": daily() | {"enabled": False}}
-    rows = drill(node(tmp_path, actors), worlds=("backtest",))
+    rows = drill(drilled(tmp_path, actors), worlds=("backtest",))
     assert [row.guard for row in rows] == ["daily", "operator"]
 
 
 def test_the_kill_switch_closes_both_sides_and_is_released_by_hand(tmp_path: Path) -> None:
-    row = backtest(node(tmp_path, {"daily": daily()}), "operator")
+    row = backtest(drilled(tmp_path, {"daily": daily()}), "operator")
     assert (row.passed, row.seen, row.released) == (True, "flatten", "by hand")
 
 
 def test_a_document_without_guards_has_nothing_to_drill(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no guard is enabled"):
-        drill(node(tmp_path, {}))
+        drill(drilled(tmp_path, {}))
 
 
 def test_worlds_that_differ_fail_both_rows() -> None:
@@ -145,7 +123,7 @@ def test_worlds_that_differ_fail_both_rows() -> None:
 
 
 def test_the_command_prints_rows_as_json_and_succeeds(tmp_path: Path) -> None:
-    file = str(node_file(tmp_path, {"daily": daily()}))
+    file = str(drilled_file(tmp_path, {"daily": daily()}))
     arguments = ["risk", "drill", file, "--world", "backtest", "--guard", "daily", "--json"]
     result = CliRunner().invoke(build_app(), arguments)
     assert result.exit_code == 0, result.output
@@ -157,11 +135,12 @@ def test_the_command_prints_rows_as_json_and_succeeds(tmp_path: Path) -> None:
 
 def test_the_command_shows_the_failure_and_fails(tmp_path: Path) -> None:
     blind = daily("tests.live_nodes.drill.broken:Blind")
-    file = str(node_file(tmp_path, {"daily": blind}))
+    file = str(drilled_file(tmp_path, {"daily": blind}))
     arguments = ["risk", "drill", file, "--world", "backtest", "--guard", "daily"]
     result = CliRunner().invoke(build_app(), arguments)
     assert result.exit_code == 1
-    assert "daily in backtest: no flatten on desk" in " ".join(result.stdout.split())
+    words = " ".join(result.stdout.split())
+    assert "daily in backtest: no flatten on desk within 20 s of the breach" in words
     assert "0 of 1 rows pass" in result.stdout
 
 

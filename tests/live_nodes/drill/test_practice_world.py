@@ -14,7 +14,7 @@ import pytest
 from config.validate import checked
 from live_nodes.drill.rows import DrillRow
 from live_nodes.drill.run import drill
-from tests.live_nodes.drill.documents_by_hand import GUARDED, daily, node, node_file
+from tests.live_nodes.documents import GUARDED, daily, drilled, drilled_file
 from tests.waiting import DEADLINE, eventually
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -40,7 +40,7 @@ def failures(rows: list[DrillRow]) -> list[str]:
 
 def test_a_flatten_and_a_gate_act_alike_in_both_worlds(tmp_path: Path) -> None:
     spread = {"use": "actors.guards.spread:SpreadGate", "params": {"max_bps": 30}}
-    resolved = node(tmp_path, {"daily": daily(), "spread": spread})
+    resolved = drilled(tmp_path, {"daily": daily(), "spread": spread})
     folder = tmp_path / "drill"
     rows = drill(resolved, guards=("daily", "spread"), folder=folder)
     assert failures(rows) == []
@@ -54,7 +54,7 @@ def test_a_flatten_and_a_gate_act_alike_in_both_worlds(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_guard_that_never_trips_fails_on_the_exchange_too(tmp_path: Path) -> None:
-    blind = node(tmp_path, {"daily": daily("tests.live_nodes.drill.broken:Blind")})
+    blind = drilled(tmp_path, {"daily": daily("tests.live_nodes.drill.broken:Blind")})
     [row] = drill(blind, worlds=("practice",), guards=("daily",), folder=tmp_path / "drill")
     assert not row.passed
     assert row.why.startswith("no flatten on desk within 20 s of the breach")
@@ -73,7 +73,7 @@ def test_every_guard_of_the_guarded_node_passes_in_both_worlds(tmp_path: Path) -
 def test_a_drill_that_is_broken_off_leaves_no_process_behind(
     tmp_path: Path, signalled: signal.Signals
 ) -> None:
-    file, folder = node_file(tmp_path, {"daily": daily()}), tmp_path / "drill"
+    file, folder = drilled_file(tmp_path, {"daily": daily()}), tmp_path / "drill"
     command = [sys.executable, "-m", "perpdesk", "risk", "drill", str(file), "--keep", str(folder)]
     process = subprocess.Popen(
         command,
