@@ -23,7 +23,7 @@ import yaml
 
 from actors.records.journal_reading import JournalReader, read
 from config.durations import DAY_NS
-from live_nodes.local.mailbox import MailRequest, answer, ask
+from live_nodes.local.mailbox import MailAnswer, MailRequest, answer, ask
 from tests.live_nodes.documents import guard
 from tests.live_nodes.killing import Ground, GroundNode, Job, exit_of, positions_of
 from tests.waiting import eventually
@@ -113,7 +113,9 @@ class Victim(GroundNode):
             "universe": {"instruments": sorted(WANTED)},
             "risk": RISK,
             "actors": GUARDS,
-            "strategies": {"eager": {"use": f"tests.live_nodes.eager:{strategy}", "params": by_id}},
+            "strategies": {
+                "eager": {"use": f"tests.live_nodes.desk_strategies:{strategy}", "params": by_id}
+            },
         }
         super().__init__(ground, account, document | changes)
         self.fatal = ground.folder / f"{account}.fatal"
@@ -174,13 +176,11 @@ class Victim(GroundNode):
 
     def until(self, wanted: Callable[[], object], what: str) -> bool:
         """Wait until something holds, True, or it is dead, False."""
-        return (
-            eventually(
-                lambda: "it holds" if wanted() else self.dead and "it is dead",
-                lambda: f"{what}\n{self.said()}",
-            )
-            == "it holds"
+        found = eventually(
+            lambda: "it holds" if wanted() else self.dead and "it is dead",
+            lambda: f"{what}\n{self.said()}",
         )
+        return found == "it holds"
 
     @property
     def runs(self) -> bool:
@@ -196,16 +196,9 @@ class Victim(GroundNode):
     def asks(self, **request: Any) -> None:
         """Leave a request in its mailbox, and wait until it is done."""
         name = ask(self.folder, MailRequest(reason="the test", **request))
-        found: list[Any] = []
-
-        def heard() -> bool:
-            said = answer(self.folder, name, 0.0)
-            if said is not None:
-                found.append(said)
-            return bool(found)
-
-        assert self.until(heard, "answer"), self.said()
-        assert found[0].done, found[0].text
+        found = eventually(lambda: answer(self.folder, name, 0.0) or self.dead, self.said)
+        assert isinstance(found, MailAnswer), self.said()
+        assert found.done, found.text
 
     def holds(self) -> None:
         """Wait until it holds what it wants, and knows it."""
@@ -259,12 +252,8 @@ def standing(journal: JournalReader) -> dict[str, str]:
 
 
 def _states(journal: JournalReader) -> dict[str, Kept]:
-    found = {}
-    for owner, value in journal.states("state").items():
-        if owner.startswith("guard:"):
-            kept = json.loads(value)
-            found[owner.removeprefix("guard:")] = Kept(kept["state"], kept["latches"])
-    return found
+    found = {o: json.loads(v) for o, v in journal.states("state").items() if o.startswith("guard:")}
+    return {o.removeprefix("guard:"): Kept(k["state"], k["latches"]) for o, k in found.items()}
 
 
 # What must be so ---------------------------------------------------------------------------------
@@ -349,19 +338,17 @@ def wrong_at_the_exchange(victim: Victim, since: int, halts: tuple[str, ...] = H
 
 def _fills(account: dict[str, Any]) -> list[tuple[str, Decimal, Decimal, Decimal]]:
     """Return instrument, signed quantity, price and fee of each trade, the oldest first."""
-    found = []
-    for row in reversed(account["executions"]):
-        if row["exec_type"] == "Trade":
-            quantity = Decimal(row["qty"])
-            found.append(
-                (
-                    f"{row['symbol']}-LINEAR.BYBIT",
-                    quantity if row["side"] == "Buy" else -quantity,
-                    Decimal(row["price"]),
-                    Decimal(row["fee"]),
-                )
-            )
-    return found
+    sign = {"Buy": 1, "Sell": -1}
+    return [
+        (
+            f"{row['symbol']}-LINEAR.BYBIT",
+            sign[row["side"]] * Decimal(row["qty"]),
+            Decimal(row["price"]),
+            Decimal(row["fee"]),
+        )
+        for row in reversed(account["executions"])
+        if row["exec_type"] == "Trade"
+    ]
 
 
 def _crossed(account: dict[str, Any]) -> list[str]:

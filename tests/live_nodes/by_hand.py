@@ -1,4 +1,4 @@
-"""Strategies that do what a test tells them: one of the desk, one of plain Nautilus."""
+"""Strategies that are driven by a test: one of the desk, one of plain Nautilus."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BUY, SELL = OrderSide.BUY, OrderSide.SELL
 
 
 class Hands:
-    """What a test does with a strategy, and what the strategy heard."""
+    """What a test does with a strategy, and the strategy's events."""
 
     where: InstrumentId = BTC_ID
     cache: Any
@@ -31,29 +31,19 @@ class Hands:
         self.updates = 0
 
     def limit(self, side: OrderSide, price: str, qty: str = "0.010", **more: Any) -> ClientOrderId:
-        instrument = self.cache.instrument(self.where)
-        order = self.order_factory.limit(
-            self.where,
-            side,
-            instrument.make_qty(Decimal(qty)),
-            instrument.make_price(Decimal(price)),
-            client_order_id=self.name_of_next(),
-            **more,
-        )
-        self.submit_order(order)
-        return order.client_order_id
+        make_price = self.cache.instrument(self.where).make_price
+        return self._send("limit", side, qty, price=make_price(Decimal(price)), **more)
 
     def market_order(self, side: OrderSide, qty: str = "0.010", **more: Any) -> ClientOrderId:
-        instrument = self.cache.instrument(self.where)
-        order = self.order_factory.market(
-            self.where,
-            side,
-            instrument.make_qty(Decimal(qty)),
-            client_order_id=self.name_of_next(),
-            **more,
+        return self._send("market", side, qty, **more)
+
+    def _send(self, kind: str, side: OrderSide, qty: str, **more: Any) -> ClientOrderId:
+        quantity = self.cache.instrument(self.where).make_qty(Decimal(qty))
+        order = getattr(self.order_factory, kind)(
+            self.where, side, quantity, client_order_id=self.name_of_next(), **more
         )
         self.submit_order(order)
-        return order.client_order_id
+        return order.client_order_id  # type: ignore[no-any-return]
 
     def name_of_next(self) -> ClientOrderId | None:
         return None

@@ -12,7 +12,7 @@ from config.resolved import Resolved
 from config.validate import checked
 
 BTC, ETH = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
-STEADY = "tests.live_nodes.steady:Steady"
+STEADY = "tests.live_nodes.desk_strategies:Steady"
 GUARDED = "live_nodes/nodes/guarded_practice.yaml"
 
 

@@ -84,7 +84,7 @@ class Ended:
 FORKS = multiprocessing.get_context("forkserver")
 """Forking a process that has imported the engine saves its children seconds each."""
 FORKS.set_forkserver_preload(
-    ["live_nodes.node.launch", __name__, "tests.live_nodes.eager", "tests.live_nodes.steady"]
+    ["live_nodes.node.launch", __name__, "tests.live_nodes.desk_strategies"]
 )
 
 
@@ -196,7 +196,7 @@ class GroundNode:
     def __init__(self, ground: Ground, account: str, document: dict[str, Any]) -> None:
         self.ground, self.account = ground, account
         folder = ground.folder / account
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         shared: dict[str, Any] = {
             "name": account,
             "state": str(ground.folder / "state"),
@@ -285,7 +285,7 @@ class GroundNode:
 
 
 class KilledNode(GroundNode):
-    """A node that rebalances by `tests.live_nodes.steady`; `changes` are of its document."""
+    """A node that rebalances by `Steady`; `changes` are of its document."""
 
     def __init__(
         self, ground: Ground, account: str, execution: dict[str, Any], changes: dict[str, Any]
@@ -298,7 +298,7 @@ class KilledNode(GroundNode):
             "gross_leverage": 0.1,
             "execution": execution,
         }
-        steady = {KEY: {"use": "tests.live_nodes.steady:Steady", "params": params}}
+        steady = {KEY: {"use": "tests.live_nodes.desk_strategies:Steady", "params": params}}
         super().__init__(ground, account, {"tag": "kx", "strategies": steady} | changes)
 
     def ended(self) -> Ended:

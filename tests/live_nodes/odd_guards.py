@@ -1,4 +1,4 @@
-"""Guards for tests in a real node: one that remembers, one that breaks, one that falls silent."""
+"""Guards for tests in nodes and drills: recording, breaking, silent, blind and undrillable ones."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import Any, ClassVar
 import msgspec
 
 from actors.desk.guard import GuardActor
-from actors.guards.core.guard import Guard, Measured
+from actors.desk.risk_desk import RiskDesk
+from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.params import GuardParams
-from actors.guards.core.snapshot import Snapshot
+from actors.guards.core.snapshot import Input, Snapshot
+from actors.guards.daily_loss import DailyLoss, DailyLossParams, Today
+from strategies.state import StateStore
 from tests.actors.tiny_guards import EVENTS
 
 LOOKS = 5
@@ -31,7 +34,6 @@ class Counts(Guard[GuardParams, Looked]):
     needs = frozenset({"markets"})
 
     def measure(self, state: Looked, snapshot: Snapshot) -> Measured[Looked]:
-        """Count one more."""
         return Looked(state.times + 1), ()
 
 
@@ -41,29 +43,37 @@ class Breaks(Counts):
     Config: ClassVar[type[GuardParams]] = GuardParams
 
     def measure(self, state: Looked, snapshot: Snapshot) -> Measured[Looked]:
-        """Count one more, up to its end."""
         if state.times >= LOOKS:
             raise ZeroDivisionError("made to break")
         return super().measure(state, snapshot)
 
 
-class Remembers(GuardActor):
-    """Keeps everything that it was shown."""
+class Records(GuardActor):
+    """Measures nothing; `tape` keeps each input in order, None where the desk publishes."""
 
     Config: ClassVar[type[GuardParams]] = GuardParams
 
     def __init__(self, key: str, params: GuardParams) -> None:
         super().__init__(key, Counts(params))
-        self.seen: list[Any] = []
+        self.tape: list[Input | None] = []
 
-    def observe(self, seen: Any) -> None:
-        """Keep it."""
-        self.seen.append(seen)
+    def attach(self, desk: RiskDesk, store: StateStore | None = None) -> None:
+        super().attach(desk, store)
+        real = desk.publish
+
+        def publish() -> None:
+            self.tape.append(None)
+            real()
+
+        desk.publish = publish  # type: ignore[method-assign]
+
+    def observe(self, seen: Input) -> None:
+        self.tape.append(seen)
         super().observe(seen)
 
 
 class Sleeps(GuardActor):
-    """Hears nothing any more after some looks, without a word."""
+    """Ignores everything after some looks, silently."""
 
     Config: ClassVar[type[GuardParams]] = GuardParams
 
@@ -71,7 +81,25 @@ class Sleeps(GuardActor):
         super().__init__(key, Counts(params))
 
     def observe(self, seen: Any) -> None:
-        """Hear it, at first."""
         state = self.guard_state
         if not isinstance(state, Looked) or state.times < LOOKS:
             super().observe(seen)
+
+
+class Blind(DailyLoss):
+    """Measures as ever, and never finds anything over its limit."""
+
+    Config: ClassVar[type[GuardParams]] = DailyLossParams
+
+    def measure(self, state: Today, snapshot: Snapshot) -> Measured[Today]:
+        state, readings = super().measure(state, snapshot)
+        return state, tuple(msgspec.structs.replace(r, over=False, clear=True) for r in readings)
+
+
+class Unknown(Guard[DailyLossParams, Nothing]):
+    """Does not say how to breach it."""
+
+    Config: ClassVar[type[GuardParams]] = DailyLossParams
+
+    def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
+        return state, ()

@@ -18,11 +18,15 @@ from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
 
+from nautilus_trader.accounting.accounts.margin import MarginAccount
 from nautilus_trader.config import LoggingConfig
 from nautilus_trader.live.config import LiveExecEngineConfig
+from nautilus_trader.live.node import TradingNode
 from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.events import AccountState
 from nautilus_trader.model.identifiers import ClientOrderId
 
+import live_nodes.node.live as live_node
 from actors.records.journal import Journal
 from actors.records.rows import FillRow
 from config.documents import Node
@@ -54,10 +58,8 @@ from tests.live_nodes.practice.still_market import (
     StillMarket,
     perpetuals,
 )
-from tests.live_nodes.reported import believe_venues
 from tests.waiting import DEADLINE, eventually_async
 
-believe_venues()
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 ACCOUNT = "anna"
 NAME = "BTCUSDT-LINEAR.BYBIT"
@@ -470,3 +472,30 @@ def plain_node(stage: Stage, *, start: bool = True, **settings: Any) -> Iterator
         yield plain.start() if start else plain
     finally:
         plain.stop()
+
+
+_build_node = live_node.build_node
+
+
+def _node_that_believes_its_venue(*args: Any) -> TradingNode:
+    """Build a node in a process that ran backtests, whose account is what the venue reports.
+
+    The engine keeps for the whole process, by the venue's name, that a simulated exchange has its
+    balances worked out from fills: a live node would take fees off that the venue took off already.
+    """
+    node = _build_node(*args)
+    kernel = node.kernel
+    real = kernel.portfolio.update_account
+
+    def update(event: AccountState) -> None:
+        live = event.account_id.get_id() == "UNIFIED"
+        if live and kernel.cache.account(event.account_id) is None:
+            kernel.cache.add_account(MarginAccount(event, False))
+        real(event)
+
+    kernel.msgbus.deregister("Portfolio.update_account", real)
+    kernel.msgbus.register("Portfolio.update_account", update)
+    return node
+
+
+live_node.build_node = _node_that_believes_its_venue

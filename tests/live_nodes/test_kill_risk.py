@@ -123,18 +123,8 @@ def round_of(
 ) -> tuple[str, list[str]]:
     """Breach, kill at a boundary, start again; return where it died and what was wrong then.
 
-    Parameters
-    ----------
-    victim : Victim
-        Running, its positions open; so it is afterwards.
-    number : int or str
-        Of the boundary at which it is killed, or in its name; without such a one, when flat.
-    breach : callable
-        Sets it off.
-    stands : dict of str to str
-        What must stand in the end.
-    wait : float, optional
-        After how many seconds it is killed wherever it is.
+    It dies at the boundary of that number or with those words in its name, else when flat, or after
+    `wait` seconds. Its positions are open before and after; `stands` must stand in the end.
     """
     since = time.time_ns()
     victim.arm(number)

@@ -54,7 +54,7 @@ def test_a_flatten_and_a_gate_act_alike_in_both_worlds(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_guard_that_never_trips_fails_on_the_exchange_too(tmp_path: Path) -> None:
-    blind = drilled(tmp_path, {"daily": daily("tests.live_nodes.drill.broken:Blind")})
+    blind = drilled(tmp_path, {"daily": daily("tests.live_nodes.odd_guards:Blind")})
     [row] = drill(blind, worlds=("practice",), guards=("daily",), folder=tmp_path / "drill")
     assert not row.passed
     assert row.why.startswith("no flatten on desk within 20 s of the breach")

@@ -1,0 +1,217 @@
+"""An engine's events in the journal, and the audit files of decisions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal as D
+from pathlib import Path
+
+from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.objects import Quantity
+
+from actors.records.journal import Journal
+from backtests.engine.market import market_of
+from live_nodes.node.audit import Audit
+from live_nodes.reconcile.recorder import JournalRecorder
+from strategies.messages import Action, Decision, Target, Verdict
+from tests.builders_engine import (
+    A,
+    Candles,
+    Script,
+    at,
+    desk_of,
+    feed,
+    info,
+    price,
+    slices,
+    taker_fee,
+    trading,
+    venue,
+)
+
+
+def test_orders_fills_decisions_verdicts_and_positions_are_journaled(tmp_path: Path) -> None:
+    decision = Decision(strategy="script", ts=1, data_ts=0, kind="wait", equity="1")
+    halt = Verdict(action=Action.HALT_ENTRIES, guard="drawdown", reason="down 20 %")
+
+    def rest(script: Script) -> None:
+        name, quantity = InstrumentId.from_str(A), Quantity.from_str("1.000")
+        limit = script.order_factory.limit(name, OrderSide.BUY, quantity, price(90))
+        script.submit_order(limit)
+
+    def say(script: Script) -> None:
+        script.msgbus.publish("decisions.script", decision)
+        script.msgbus.publish("verdicts.drawdown", halt)
+
+    steps = {at(1, 5): trading(A, "5"), at(2, 5): rest, at(3, 5): say, at(4, 5): trading(A, "1")}
+    document = venue(fees=taker_fee("0.001"))
+    market = market_of([info(A)], document)
+    desk = desk_of(market, document, Script(steps), before={A: 100.0})
+    with Journal.open(tmp_path, node="test") as journal:
+        journal.begin_run(environment="practice", document="abc")
+        recorder = JournalRecorder(desk.engine.kernel, journal)
+        desk.gate.observers.append(journal)
+        feed(desk, slices(market, {A: Candles([100.0] * 3 + [110.0] * 3)}))
+
+        bought, resting, denied = (
+            journal.order(intent["client_order_id"]) for intent in journal.intents()
+        )
+        assert (bought.status, bought.final, bought.filled) == ("FILLED", True, 5)
+        (fill,) = journal.fills_since(0)
+        assert (fill.quantity, fill.side, fill.strategy) == (5, "BUY", "script")
+        assert (fill.fee, fill.fee_coin, fill.source) == (D("0.5"), "USDT", "push")
+        assert journal.explained() == {A: 5}
+        events = [event["event"] for event in journal.order_events(bought.client_order_id)]
+        assert events[-1] == "OrderFilled"
+        assert "OrderSubmitted" in events
+        # What rests when the process ends is unsettled.
+        assert journal.unsettled() == [resting]
+        assert (resting.status, resting.price) == ("ACCEPTED", 90)
+        assert resting.venue_order_id
+        assert journal.decisions(1) == [decision]
+        assert [verdict for _, verdict in journal.standing()] == [halt]
+        assert (denied.status, denied.reason) == ("DENIED", "halt_entries by drawdown: down 20 %")
+
+        (held,) = journal.holdings()
+        assert (held.owner, held.quantity, held.entry_price) == ("script", 5, 100)
+        # What is not held any more is zero in the next snapshot.
+        gone = "GONEUSDT-LINEAR.BYBIT"
+        journal.positions([type(held)(gone, "script", 1, D(1), D(1), D(7))])
+        recorder.snapshot(desk.accountant)
+        worth = journal.last_equity()
+        # 10,000 and 5 x 10 of profit, less 0.1 % of 500.
+        assert (worth.equity, worth.gross, worth.net) == (D("10049.5"), 550, 550)
+        rows = {row.instrument: row for row in journal.holdings()}
+        assert (rows[gone].quantity, rows[gone].realized) == (0, 7)
+        assert rows[A].quantity == 5
+
+
+def test_an_audit_file_exists_from_the_decision_on_and_ends_complete(
+    tmp_path: Path,
+) -> None:
+    busy, held = {"script"}, {A: "0"}
+    audits: list[Audit] = []
+    decision = Decision(
+        strategy="script",
+        ts=at(1, 5),
+        data_ts=at(1),
+        kind="rebalance",
+        equity="10000",
+        targets=(Target(instrument=A, target="5", order="5"),),
+    )
+
+    def decide(script: Script) -> None:
+        audits[0].on_decision(decision)
+        script.trade(A, "5")
+
+    journal = Journal.open(tmp_path, node="test")
+    journal.begin_run(environment="practice", document="abc")
+    with journal:
+        audits.append(Audit(journal, lambda key: dict(held), lambda key: key in busy))
+        market = market_of([info(A)], venue())
+        desk = desk_of(market, venue(), Script({at(1, 5): decide}), before={A: 100.0})
+        JournalRecorder(desk.engine.kernel, journal)
+        desk.gate.observers.append(journal)
+        feed(desk, slices(market, {A: Candles([100.0] * 6)}))
+        (path,) = (tmp_path / "audit").glob("*.json")
+        assert path.name == "20231115T010005000000Z-script-rebalance.json"
+        assert json.loads(path.read_text())["status"] == "open"
+        held[A] = "5"
+        assert audits[0].finish_done() == []
+        busy.clear()
+        assert audits[0].finish_done() == []
+        assert audits[0].finish_done() == [path]
+        found = json.loads(path.read_text())
+    assert found["status"] == "done"
+    assert (found["positions_before"], found["positions_after"]) == ({A: "0"}, {A: "5"})
+    assert [order["status"] for order in found["orders"]] == ["FILLED"]
+    assert [fill["quantity"] for fill in found["fills"]] == ["5"]
+    assert found["decision"]["targets"][0]["target"] == "5"
+
+
+def test_a_node_that_stops_in_between_says_so_in_its_audit_file(tmp_path: Path) -> None:
+    with Journal.open(tmp_path, node="test") as journal:
+        audit = Audit(journal, lambda key: {}, lambda key: True)
+        audit.on_decision(Decision(strategy="a", ts=1, data_ts=0, kind="flatten", equity="1"))
+        audit.on_decision(Decision(strategy="a", ts=2, data_ts=0, kind="wait", equity="1"))
+        audit.close()
+        (path,) = (tmp_path / "audit").glob("*")
+        assert json.loads(path.read_text())["status"] == "stopped"
+
+
+def rebalance(ts: int, target: str = "5") -> Decision:
+    targets = (Target(instrument=A, target=target, order=target),)
+    return Decision(strategy="a", ts=ts, data_ts=0, kind="rebalance", equity="1", targets=targets)
+
+
+@contextmanager
+def next_run(
+    folder: Path, held: dict[str, str], busy: set[str], *, dry_run: bool = False
+) -> Iterator[Audit]:
+    """Give the audit of a run that begins after the last one was killed."""
+    with Journal.open(folder, node="test") as journal:
+        journal.begin_run(environment="practice", document="abc", dry_run=dry_run)
+        yield Audit(journal, lambda key: dict(held), lambda key: key in busy)
+
+
+def test_the_audit_file_of_a_killed_rebalance_is_finished_by_the_run_that_resumes_it(
+    tmp_path: Path,
+) -> None:
+    held, busy = {A: "1"}, {"a"}
+    with next_run(tmp_path, held, busy) as audit:
+        audit.on_decision(rebalance(1_000))
+    (path,) = (tmp_path / "audit").glob("*.json")
+    before = path.read_bytes()
+    # A dry run resumes nothing, and what it is killed in is nothing to be resumed.
+    with next_run(tmp_path, held, busy, dry_run=True) as audit:
+        audit.take_up()
+        assert not audit.is_open
+        audit.on_decision(rebalance(2_000))
+    assert path.read_bytes() == before
+    with next_run(tmp_path, held, busy) as audit:
+        audit.take_up()
+        assert audit.is_open
+        held[A] = "5"
+        busy.clear()
+        audit.finish_done()
+        assert audit.finish_done() == [path]
+    found = json.loads(path.read_text())
+    assert (found["status"], found["run"], found["finished_by_run"]) == ("done", 1, 3)
+    assert (found["positions_before"], found["positions_after"]) == ({A: "1"}, {A: "5"})
+
+
+def test_what_nobody_resumes_is_dropped_unless_it_was_reached(tmp_path: Path) -> None:
+    held: dict[str, str] = {A: "5"}
+    with next_run(tmp_path, held, {"a"}) as audit:
+        audit.on_decision(rebalance(1_000, "7"))
+        audit.on_decision(rebalance(2_000, "5"))
+    paths = sorted((tmp_path / "audit").glob("*.json"))
+
+    def statuses() -> list[str]:
+        return [json.loads(path.read_text())["status"] for path in paths]
+
+    assert statuses() == ["superseded", "open"]
+    # It was killed just after the last fill: all that it wanted is there.
+    with next_run(tmp_path, held, set()) as audit:
+        audit.take_up()
+        assert not audit.is_open
+    assert statuses() == ["superseded", "done"]
+    with next_run(tmp_path, held, {"a"}) as audit:
+        audit.on_decision(rebalance(3_000, "6"))
+    with next_run(tmp_path, held, set()) as audit:
+        audit.take_up()
+    (last,) = set((tmp_path / "audit").glob("*.json")) - set(paths)
+    assert json.loads(last.read_text())["status"] == "dropped"
+    assert "missed" in json.loads(last.read_text())
+
+
+def test_an_audit_file_that_cannot_be_read_is_noted_and_left(tmp_path: Path) -> None:
+    (tmp_path / "audit").mkdir()
+    (tmp_path / "audit" / "x.json").write_text("{")
+    with Journal.open(tmp_path, node="test") as journal:
+        Audit(journal, lambda key: {}, lambda key: False).take_up()
+        (note,) = journal.notes()
+    assert "x.json" in note["text"]

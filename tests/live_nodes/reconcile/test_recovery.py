@@ -1,0 +1,332 @@
+"""A start after a crash, at the exchange: every request ends, nothing is left or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal as D
+from typing import Any
+
+import pytest
+
+from actors.records.journal_files import NAME
+from actors.records.journal_schema import FINAL, NEVER_ARRIVED
+from actors.records.rows import OrderRow
+from config.documents.watch import Policies
+from config.errors import DeskError
+from live_nodes.bybit.facts import refused
+from live_nodes.bybit.rest import VenueError
+from live_nodes.practice.exchange.model import FINAL_STATUSES
+from live_nodes.reconcile.recovery_rules import (
+    OVERLAP_NS,
+    AskAgain,
+    Settled,
+    conclude,
+    since_when,
+    sort_open_orders,
+)
+from strategies.refusals import Refusal
+from tests.live_nodes.at_the_exchange import Scene, at_the_exchange, opened
+from tests.live_nodes.venue_by_hand import BTC, MINE, SECOND, order
+
+FIRST, OTHER = "n1-rev-abc-1", "n1-rev-abc-2"
+
+
+def status(scene: Scene, name: str = FIRST) -> str:
+    row = scene.journal.order(name)
+    return row.status
+
+
+@at_the_exchange
+async def test_a_clean_start_finds_nothing(scene: Scene) -> None:
+    found = await scene.recovery().run()
+    assert found.lines() == []
+    assert scene.journal.explained() == {}
+
+
+@at_the_exchange
+async def test_an_order_that_filled_unseen_is_filled_with_its_executions(scene: Scene) -> None:
+    """Killed between sending and the push of the fill."""
+    scene.journal.state("node").save("explained", b"yes")
+    scene.intend(FIRST)
+    await scene.send(FIRST)
+    found = await scene.recovery().run()
+    assert found.settled == [(FIRST, "FILLED")]
+    row = scene.journal.order(FIRST)
+    assert row.filled == D("0.010")
+    fills = scene.journal.fills_since(0)
+    assert sum(f.quantity for f in fills) == D("0.010")
+    assert {(f.strategy, f.source, f.client_order_id) for f in fills} == {
+        ("rev", "recovery", FIRST)
+    }
+    assert scene.journal.explained() == {BTC: D("0.010")}
+    assert found.external == {}
+    scene.restart()
+    again = await scene.recovery().run()
+    assert again.lines() == []
+    assert scene.journal.explained() == {BTC: D("0.010")}
+
+
+@at_the_exchange
+async def test_an_order_that_fills_while_another_recovers_is_settled_too(
+    scene: Scene,
+) -> None:
+    """One rests partly filled, the other never left and is asked for again and again."""
+    await scene.recovery().run()
+    for name in (FIRST, OTHER):
+        scene.intend(name)
+    await scene.send(FIRST, price="50000")
+    scene.print_at("Sell", "50000", "0.004")
+    running = asyncio.ensure_future(scene.recovery().run())
+    while status(scene) != "PARTIALLY_FILLED":
+        await asyncio.sleep(0.01)
+    scene.print_at("Sell", "50000", "0.006")
+    found = await running
+    assert status(scene) == "FILLED"
+    assert (FIRST, "FILLED") in found.settled
+    assert status(scene, OTHER) == "NEVER_ARRIVED"
+    assert scene.journal.unsettled() == []
+    assert scene.journal.explained() == {BTC: D("0.010")}
+
+
+@at_the_exchange
+async def test_a_fill_without_a_push_is_journaled_at_the_stop(scene: Scene) -> None:
+    """On the first run nothing was taken before it; later the last time counts."""
+    scene.journal.state("node").save("explained", b"yes")
+    scene.intend(FIRST)
+    await scene.send(FIRST)
+    for _ in range(2):
+        await scene.recovery().catch_up()
+        assert scene.journal.explained() == {BTC: D("0.010")}
+
+
+@pytest.mark.parametrize(("policy", "left"), [("ignore", {""}), ("adopt", {""}), ("cancel", set())])
+@at_the_exchange
+async def test_foreign_orders_are_reported_and_cancelled_only_by_policy(
+    scene: Scene, policy: str, left: set[str]
+) -> None:
+    await scene.send("", price="49000")
+    found = await scene.recovery(policies={"foreign_orders": policy}).run()
+    assert len(found.foreign) == 1
+    assert "foreign order: buy 0.010 at 49000" in found.lines()[0]
+    assert await scene.open() == left
+
+
+@at_the_exchange
+async def test_own_orders_are_found_without_any_journal(scene: Scene) -> None:
+    """The journal was damaged beyond repair, and no backup is good."""
+    await scene.send(FIRST, price="49000")
+    folder = scene.journal.folder
+    scene.journal.close()
+    for file in folder.glob("*.db*"):
+        file.unlink()
+    (folder / NAME).write_bytes(b"no database" * 1000)
+    scene.journal = opened(folder)
+    assert scene.journal.restored is not None
+    found = await scene.recovery().run()
+    assert [order.order_link_id for order in found.cancelled] == [FIRST]
+    assert status(scene) == "CANCELED"
+
+
+@at_the_exchange
+async def test_what_a_restored_backup_lacks_comes_from_the_venue(scene: Scene) -> None:
+    """The backup is from before the order; the venue knows the order, its fill and the rest."""
+    await scene.recovery().run()
+    scene.restart()
+    await scene.recovery().run()
+    folder = scene.journal.folder
+    scene.journal.close()
+    journal = opened(folder)
+    scene.journal = journal
+    scene.intend(FIRST)
+    await scene.send(FIRST)
+    journal._connection.close()
+    journal.closed = True
+    journal._lock.release()
+    (folder / NAME).write_bytes(b"no database" * 1000)
+    scene.journal = opened(folder)
+    assert scene.journal.restored is not None
+    assert scene.journal.restored.source is not None
+    found = await scene.recovery().run()
+    assert found.fills == 1
+    assert found.external == {}
+    assert scene.journal.explained() == {BTC: D("0.010")}
+
+
+@pytest.mark.parametrize(
+    ("policy", "traded", "strange"),
+    [
+        ("halt", (BTC,), {BTC: D("0.020")}),
+        ("report", (BTC,), {}),
+        # What no strategy trades is nobody's business here.
+        ("halt", (), {}),
+    ],
+)
+@at_the_exchange
+async def test_what_others_hold_at_the_first_start_is_theirs(
+    scene: Scene, policy: str, traded: tuple[str, ...], strange: dict[str, D]
+) -> None:
+    await scene.send("", quantity="0.020")
+    policies = {"external_positions": policy}
+    for _ in range(2):
+        found = await scene.recovery(policies=policies, traded=traded).run()
+        assert found.foreign_positions == strange
+        assert found.external == {}
+        # A start that is refused leaves the next one a first start too.
+        assert scene.journal.explained() == ({} if strange else {BTC: D("0.020")})
+        scene.restart()
+
+
+@at_the_exchange
+async def test_positions_of_own_orders_are_explained_to_a_new_journal(scene: Scene) -> None:
+    await scene.send(FIRST, quantity="0.030")
+    await scene.send(OTHER, "Sell", quantity="0.010")
+    found = await scene.recovery(traded=(BTC,)).run()
+    assert found.foreign_positions == {}
+    assert scene.journal.explained() == {BTC: D("0.020")}
+
+
+@pytest.mark.parametrize("policy", ["halt", "report"])
+@at_the_exchange
+async def test_a_manual_trade_while_the_node_was_down_is_found(scene: Scene, policy: str) -> None:
+    await scene.recovery().run()
+    await scene.send("", "Sell", "0.005")
+    scene.restart()
+    policies = {"external_positions": policy}
+    found = await scene.recovery(policies=policies).run()
+    assert found.external == {BTC: (D(0), D("-0.005"))}
+    scene.restart()
+    again = await scene.recovery(policies=policies).run()
+    # What was only reported is part of what is there from then on.
+    assert again.external == ({} if policy == "report" else found.external)
+
+
+@at_the_exchange
+async def test_a_venue_that_can_not_be_asked_stops_the_start(scene: Scene) -> None:
+    scene.intend(FIRST)
+    await scene.exchange.server.stop()
+    with pytest.raises(VenueError):
+        await scene.recovery().run()
+    assert [order.client_order_id for order in scene.journal.unsettled()] == [FIRST]
+
+
+@at_the_exchange
+async def test_a_leftover_that_does_not_go_stops_the_start(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("live_nodes.reconcile.recovery.CANCEL_DEADLINE_S", 0.2)
+    await scene.send(FIRST, price="49000")
+
+    async def does_nothing(*_: object, **__: object) -> bool:
+        return True
+
+    monkeypatch.setattr(scene.rest, "cancel", does_nothing)
+    with pytest.raises(DeskError, match="does not cancel what was left open"):
+        await scene.recovery().run()
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "final"),
+    [
+        ("New", "ACCEPTED", False),
+        ("Untriggered", "ACCEPTED", False),
+        ("Triggered", "TRIGGERED", False),
+        ("PartiallyFilled", "PARTIALLY_FILLED", False),
+        ("Filled", "FILLED", True),
+        ("Cancelled", "CANCELED", True),
+        ("PartiallyFilledCanceled", "CANCELED", True),
+        ("Deactivated", "CANCELED", True),
+        ("Rejected", "REJECTED", True),
+    ],
+)
+def test_the_venues_word_for_an_order(status: str, word: str, final: bool) -> None:
+    answer = order(status=status, filled=D("0.004"), reject_reason="EC_PostOnlyWillTakeLiquidity")
+    said = conclude(answer, 0, None, SECOND)
+    assert said == Settled(
+        word, f"venue-{MINE}", D("0.004"), D("0.010"), "EC_PostOnlyWillTakeLiquidity"
+    )
+    assert (said.status in FINAL) is final
+
+
+def test_every_final_status_of_the_exchange_is_final_here() -> None:
+    for status in FINAL_STATUSES:
+        assert conclude(order(status=status), 0, None, SECOND).status in FINAL
+
+
+def test_an_order_never_arrived_when_it_is_missed_twice_far_enough_apart() -> None:
+    first = conclude(None, 10 * SECOND, None, 6 * SECOND)
+    assert first == AskAgain(10 * SECOND)
+    assert conclude(None, 16 * SECOND - 1, 10 * SECOND, 6 * SECOND) == AskAgain(10 * SECOND)
+    said = conclude(None, 16 * SECOND, 10 * SECOND, 6 * SECOND)
+    assert said.status == NEVER_ARRIVED
+    assert NEVER_ARRIVED in FINAL
+
+
+def test_an_order_that_arrives_between_two_questions_is_found() -> None:
+    said = conclude(order(), 12 * SECOND, 10 * SECOND, 6 * SECOND)
+    assert said.status == "ACCEPTED"
+
+
+ENTRY, PROTECTION = order("n1-rev-a-1"), order("n1-rev-a-2", reduce_only=True)
+MANUAL = order("", order_id="m")
+STOP = order("", order_id="s", stop_order_type="StopLoss", reduce_only=True)
+ALL = (ENTRY, PROTECTION, MANUAL, STOP)
+OWN = {o.order_link_id for o in (ENTRY, PROTECTION)}
+
+
+@pytest.mark.parametrize(("policy", "cancelled"), [("ignore", ()), ("cancel", (MANUAL,))])
+def test_what_becomes_of_orders_found_open_at_a_start(policy: Any, cancelled: tuple) -> None:
+    found = sort_open_orders(ALL, OWN, Policies(foreign_orders=policy))
+    assert found.leftovers == (ENTRY,)
+    assert found.kept == (PROTECTION,)
+    assert found.foreign == (MANUAL,)
+    assert found.foreign_cancelled == cancelled
+    assert found.attached == (STOP,)
+
+
+def unsettled(created: int) -> OrderRow:
+    zero = D(0)
+    return OrderRow(
+        MINE, "", 1, created, created, "rev", BTC, "BUY", D(1), zero, None, None, "LIMIT",
+        False, False, "INTENDED", False, "",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("orders", "complete", "known", "since"),
+    [
+        ([], None, [], None),
+        ([], None, [None], None),
+        ([], None, [None, 500], 500),
+        ([], None, [900, 500], 500),
+        ([], 800, [900, 500], 800),
+        ([700], 800, [900, 500], 700),
+        ([850], 800, [], 800),
+        ([700], None, [], 700),
+    ],
+)
+def test_from_when_on_executions_are_asked_for(
+    orders: list[int], complete: int | None, known: list[int | None], since: int | None
+) -> None:
+    def later(ts: int) -> int:
+        return ts * SECOND
+
+    found = since_when(
+        [unsettled(later(ts)) for ts in orders],
+        None if complete is None else later(complete),
+        [None if ts is None else later(ts) for ts in known],
+    )
+    assert found == (None if since is None else later(since) - OVERLAP_NS)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "transient"),
+    [
+        ("EC_PostOnlyWillTakeLiquidity", "post_only", False),
+        ("EC_NoImmediateQtyToFill", "nothing_to_take", False),
+        ("Too many visits!", "busy", True),
+        ("retCode 10016: Server error", "busy", True),
+        ("ab not enough for new order", "venue", False),
+    ],
+)
+def test_bybits_words_become_codes_once(words: str, code: str, transient: bool) -> None:
+    assert refused(words) == Refusal(code=code, text=words, transient=transient)  # type: ignore[arg-type]

@@ -1,0 +1,293 @@
+"""The sweep at the exchange: what policies and errors do to differences; repairs are by nodes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from decimal import Decimal as D
+from typing import Any
+
+import pytest
+
+from config.documents.watch import Policies, WatchSettings
+from live_nodes.bybit.rest import VenueError
+from live_nodes.practice.faults import FaultEffect
+from live_nodes.reconcile.recovery_rules import own_by
+from live_nodes.reconcile.sweep import (
+    EngineBooks,
+    FindingKind,
+    Ripening,
+    Sweep,
+    SweepAction,
+    SweepFinding,
+    VenueBooks,
+    actions_for,
+    compare,
+)
+from tests.live_nodes.at_the_exchange import Scene, at_the_exchange
+from tests.live_nodes.venue_by_hand import BTC, ETH, MINE, SECOND, fill, order
+
+FIRST = "n1-rev-abc-1"
+NOTHING = EngineBooks({}, frozenset(), frozenset(), {BTC: D(0)}, {})
+OPEN = replace(NOTHING, open_orders={FIRST: BTC}, confirmed={FIRST})
+
+
+def sweep_of(
+    scene: Scene, books: EngineBooks, settle: float = 0.2, **policies: str
+) -> tuple[Sweep, list[SweepFinding]]:
+    """Return a sweep whose own side has these books, and the findings given to its repair."""
+    watch = WatchSettings(sweep_settle=settle, policies=Policies.model_validate(policies))
+    repaired: list[SweepFinding] = []
+
+    async def repair(finding: SweepFinding) -> bool:
+        repaired.append(finding)
+        return True
+
+    return Sweep(scene.recovery(products=("LINEAR",)), repair, lambda _: books, watch), repaired
+
+
+async def ripened(sweep: Sweep) -> list[SweepFinding]:
+    """Look until a difference has stood long enough."""
+    assert await sweep.look() == []
+    await asyncio.sleep(0.25)
+    return await sweep.look()
+
+
+@at_the_exchange
+async def test_books_that_agree_leave_the_venue_alone(scene: Scene) -> None:
+    await scene.send(FIRST, price="49000")
+    sweep, _ = sweep_of(scene, OPEN)
+    assert await ripened(sweep) == []
+    assert await scene.open() == {FIRST}
+    assert scene.journal.counters() == {"sweeps": 2}
+    assert sweep.pause == 10.0
+
+
+@pytest.mark.parametrize(
+    ("name", "policies", "left", "repairs"),
+    [
+        (FIRST, {"ghost_orders": "report"}, 1, 0),
+        ("", {"foreign_orders": "ignore"}, 1, 0),
+        ("", {"foreign_orders": "cancel"}, 0, 0),
+        ("", {"foreign_orders": "adopt"}, 1, 1),
+    ],
+)
+@at_the_exchange
+async def test_an_order_that_only_the_venue_knows_is_handled_by_policy(
+    scene: Scene, name: str, policies: dict[str, str], left: int, repairs: int
+) -> None:
+    await scene.send(name, price="49000")
+    sweep, repaired = sweep_of(scene, NOTHING, **policies)
+    assert await sweep.look() == []
+    # It looks again as soon as the difference could have stood.
+    assert sweep.pause == 0.5
+    await asyncio.sleep(0.25)
+    (found,) = await sweep.look()
+    assert found.kind is (FindingKind.GHOST_ORDER if name else FindingKind.FOREIGN_ORDER)
+    assert "buy 0.010 at 49000" in scene.journal.notes(1)[0]["text"]
+    assert len(await scene.open()) == left
+    assert len(repaired) == repairs
+
+
+@at_the_exchange
+async def test_an_order_lost_by_the_venue_is_repaired(scene: Scene) -> None:
+    sweep, repaired = sweep_of(scene, OPEN)
+    (found,) = await ripened(sweep)
+    assert found.kind is FindingKind.LOST_ORDER
+    assert repaired == [found]
+
+
+@at_the_exchange
+async def test_an_error_is_never_an_empty_account(scene: Scene) -> None:
+    """One 10006 on open orders must not make our orders look lost (live.md 4.5)."""
+    await scene.send(FIRST, price="49000")
+    sweep, repaired = sweep_of(scene, OPEN, settle=0.0)
+    scene.rest._tries = 1
+    scene.exchange.faults.http = FaultEffect(ret_code=10006)
+    with pytest.raises(VenueError):
+        await sweep.look()
+    assert await sweep.look() == []
+    assert repaired == []
+
+
+def is_own(link_id: str) -> bool:
+    return link_id.startswith("n1-")
+
+
+def books(**facts: Any) -> EngineBooks:
+    known: dict[str, Any] = {
+        "open_orders": {},
+        "confirmed": set(),
+        "executions": set(),
+        "positions": {BTC: D(0)},
+        "explained": {},
+    }
+    return EngineBooks(**(known | facts))
+
+
+def venue(**facts: Any) -> VenueBooks:
+    return VenueBooks(**({"orders": (), "fills": (), "positions": {}} | facts))
+
+
+def kinds(ours: EngineBooks, theirs: VenueBooks) -> list[tuple[FindingKind, str]]:
+    return [(f.kind, f.key) for f in compare(ours, theirs, is_own)]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "found"),
+    [
+        # Orders: who knows them?
+        ({}, {}, []),
+        ({"open_orders": {MINE: BTC}}, {"orders": (order(),)}, []),
+        ({}, {"orders": (order(),)}, [(FindingKind.GHOST_ORDER, MINE)]),
+        ({}, {"orders": (order("x"),)}, [(FindingKind.FOREIGN_ORDER, "venue-x")]),
+        (
+            {},
+            {"orders": (order("n2-rev-abc-1"),)},
+            [(FindingKind.FOREIGN_ORDER, "venue-n2-rev-abc-1")],
+        ),
+        # The venue's own stop of a position carries no link id and is nobody's fault.
+        ({}, {"orders": (order("", stop_order_type="StopLoss", reduce_only=True),)}, []),
+        ({}, {"orders": (order(status="Filled"),)}, []),
+        # Open here and not there: only what the venue once confirmed can be missed.
+        ({"open_orders": {MINE: BTC}}, {}, []),
+        ({"open_orders": {MINE: BTC}, "confirmed": {MINE}}, {}, [(FindingKind.LOST_ORDER, MINE)]),
+        (
+            {"open_orders": {MINE: BTC}, "confirmed": {MINE}},
+            {"orders": (order(status="PartiallyFilled", filled=D("0.004")),)},
+            [],
+        ),
+        # Sent long ago and never answered: the venue is asked for each by its id.
+        ({"open_orders": {MINE: BTC}, "unanswered": {MINE: BTC}}, {}, []),
+        (
+            {"open_orders": {MINE: BTC}, "unanswered": {MINE: BTC}},
+            {"unknown": {MINE}},
+            [(FindingKind.NEVER_ARRIVED, MINE)],
+        ),
+        # Executions.
+        ({}, {"fills": (fill(),)}, [(FindingKind.UNKNOWN_FILL, "e-1")]),
+        ({"executions": {"e-1"}}, {"fills": (fill(),)}, []),
+        ({}, {"fills": (fill(link_id=""),)}, []),
+        ({}, {"fills": (fill(link_id="manual"),)}, []),
+        ({}, {"fills": (fill(kind="Funding"),)}, []),
+        # Positions: the engine's books, and what our own orders made.
+        (
+            {"positions": {BTC: D("0.01")}, "explained": {BTC: D("0.01")}},
+            {"positions": {BTC: D("0.01")}},
+            [],
+        ),
+        (
+            {"positions": {BTC: D("0.01")}, "explained": {BTC: D("0.01")}},
+            {"positions": {BTC: D("-0.01")}},
+            [
+                (FindingKind.POSITION_DIFFERS, f"{BTC} 0.01 -0.01"),
+                (FindingKind.EXTERNAL_POSITION, f"{BTC} 0.01 -0.01"),
+            ],
+        ),
+        (
+            # The engine took a manual trade into its books: only the explanation is missing.
+            {"positions": {BTC: D("0.015")}, "explained": {BTC: D("0.02")}},
+            {"positions": {BTC: D("0.015")}},
+            [(FindingKind.EXTERNAL_POSITION, f"{BTC} 0.02 0.015")],
+        ),
+        (
+            {"positions": {BTC: D("0.01")}, "explained": {BTC: D("0.01")}},
+            {"positions": {}},
+            [
+                (FindingKind.POSITION_DIFFERS, f"{BTC} 0.01 0"),
+                (FindingKind.EXTERNAL_POSITION, f"{BTC} 0.01 0"),
+            ],
+        ),
+        # What the node does not trade is not in its engine's books.
+        (
+            {"positions": {BTC: D(0)}},
+            {"positions": {ETH: D(1)}},
+            [(FindingKind.EXTERNAL_POSITION, f"{ETH} 0 1")],
+        ),
+    ],
+)
+def test_what_is_found(
+    ours: dict[str, Any], theirs: dict[str, Any], found: list[tuple[FindingKind, str]]
+) -> None:
+    assert kinds(books(**ours), venue(**theirs)) == found
+
+
+def test_an_order_is_ours_by_its_tag_or_by_the_journal() -> None:
+    is_ours = own_by("n1", {"adopted"}.__contains__)
+    assert is_ours(MINE)
+    assert is_ours("adopted")
+    assert not is_ours("n2-rev-abc-1")
+    assert not is_ours("n1-rev")
+    assert not is_ours("")
+
+
+# A moment proves nothing --------------------------------------------------------------------------
+
+
+def ghost(key: str = MINE) -> SweepFinding:
+    return SweepFinding(FindingKind.GHOST_ORDER, key, BTC, "", order=order(key))
+
+
+def test_a_finding_is_acted_upon_once_it_stood_long_enough() -> None:
+    state, fresh, ripe = Ripening().seen([ghost()], 0, 3 * SECOND)
+    assert (fresh, ripe) == ([], [])
+    state, fresh, ripe = state.seen([ghost()], 3 * SECOND - 1, 3 * SECOND)
+    assert (fresh, ripe) == ([], [])
+    state, fresh, ripe = state.seen([ghost()], 3 * SECOND, 3 * SECOND)
+    assert fresh == ripe == [ghost()]
+    state, fresh, ripe = state.seen([ghost()], 4 * SECOND, 3 * SECOND)
+    assert (fresh, ripe) == ([], [ghost()])
+
+
+def test_a_finding_that_went_away_starts_anew() -> None:
+    state, _, _ = Ripening().seen([ghost()], 0, 3 * SECOND)
+    state, _, _ = state.seen([], SECOND, 3 * SECOND)
+    state, fresh, _ = state.seen([ghost()], 4 * SECOND, 3 * SECOND)
+    assert fresh == []
+    _, fresh, _ = state.seen([ghost()], 7 * SECOND, 3 * SECOND)
+    assert fresh == [ghost()]
+
+
+def test_a_position_that_moves_on_is_trading_and_no_fault() -> None:
+    """Each look shows another difference: none of them ever stands."""
+    state = Ripening()
+    for second in range(10):
+        there = {BTC: D(second) / 1000}
+        found = compare(books(explained={BTC: D(1)}), venue(positions=there), is_own)
+        state, fresh, _ = state.seen(found, second * SECOND, 3 * SECOND)
+        assert fresh == []
+
+
+# Policies -----------------------------------------------------------------------------------------
+
+
+def finding(kind: FindingKind) -> SweepFinding:
+    return SweepFinding(kind, "k", BTC, "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "policies", "done"),
+    [
+        (FindingKind.GHOST_ORDER, {}, [SweepAction.CANCEL]),
+        (FindingKind.GHOST_ORDER, {"ghost_orders": "report"}, []),
+        (FindingKind.FOREIGN_ORDER, {}, []),
+        (FindingKind.FOREIGN_ORDER, {"foreign_orders": "cancel"}, [SweepAction.CANCEL]),
+        (FindingKind.FOREIGN_ORDER, {"foreign_orders": "adopt"}, [SweepAction.REPAIR]),
+        (FindingKind.UNKNOWN_FILL, {}, [SweepAction.REPAIR]),
+        (FindingKind.UNKNOWN_FILL, {"unknown_fills": "report"}, []),
+        (FindingKind.LOST_ORDER, {}, [SweepAction.REPAIR]),
+        (FindingKind.POSITION_DIFFERS, {}, [SweepAction.REPAIR, SweepAction.HALT]),
+        (FindingKind.POSITION_DIFFERS, {"external_positions": "report"}, [SweepAction.REPAIR]),
+        (FindingKind.EXTERNAL_POSITION, {}, [SweepAction.HALT]),
+        (FindingKind.EXTERNAL_POSITION, {"external_positions": "report"}, []),
+    ],
+)
+def test_what_the_policies_do(
+    kind: FindingKind, policies: dict[str, Any], done: list[SweepAction]
+) -> None:
+    assert list(actions_for(kind, Policies(**policies))) == done
+
+
+def test_every_kind_of_finding_has_a_policy() -> None:
+    for kind in FindingKind:
+        actions_for(kind, Policies())
